@@ -1,0 +1,199 @@
+//! The command line as typed: clap's structs and nothing else. It knows no defaults; those are
+//! in [`crate::recipe`].
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use data::Split;
+
+use crate::recipe::Settings;
+
+/// Trains image classifiers and exports them as verified, self-describing ONNX files.
+#[derive(Debug, Parser)]
+#[command(name = "trainer", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Only warnings and errors
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a classifier and export it as a verified ONNX file
+    Fit(Box<FitArgs>),
+    /// Score a run's best checkpoint on its data, or on yours
+    Eval(EvalArgs),
+    /// Write a run's best checkpoint as a verified ONNX file again
+    Export(ExportArgs),
+    /// Draw a contact sheet of augmented pictures
+    Augment(AugmentArgs),
+    /// Fetch a public data set or weights into the cache folder
+    Fetch(FetchArgs),
+    /// Print shell completions
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where downloads live and where ONNX Runtime is.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Machine")]
+pub struct MachineArgs {
+    /// Cache folder for data sets, weights and ONNX Runtime [env: CLASSIFIER_CACHE]
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// The ONNX Runtime library to use [env: ORT_DYLIB_PATH]
+    #[arg(long, value_name = "FILE")]
+    pub runtime: Option<PathBuf>,
+    /// Download nothing
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// The flags of `trainer fit`.
+#[derive(Debug, Args)]
+pub struct FitArgs {
+    /// What is trained, and how; the same names work in `--config`.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Settings from a TOML file, with the names of the flags; flags win
+    #[arg(long, value_name = "FILE", conflicts_with = "resume", help_heading = "Run")]
+    pub config: Option<PathBuf>,
+    /// Folder of the runs
+    #[arg(long, value_name = "DIR", default_value = "runs", help_heading = "Run")]
+    pub runs: PathBuf,
+    /// Name of the run folder [default: the next free number]
+    #[arg(long, conflicts_with = "resume", help_heading = "Run")]
+    pub name: Option<String>,
+    /// Go on with a run: its folder or its name; with `--epochs` past its end
+    #[arg(long, value_name = "RUN", help_heading = "Run")]
+    pub resume: Option<PathBuf>,
+    /// Write the result as JSON; `-` is standard output
+    #[arg(long, value_name = "FILE", help_heading = "Run")]
+    pub json: Option<PathBuf>,
+    /// Where things are on this machine.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+}
+
+/// The flags of `trainer eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// The run: its folder or its name
+    pub run: PathBuf,
+    /// Folder of the runs
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub runs: PathBuf,
+    /// Other data than the run's own: a folder or a CSV file
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<String>,
+    /// Which images
+    #[arg(long, default_value_t = Split::Test)]
+    pub split: Split,
+    /// Images per batch
+    #[arg(long, default_value_t = 32)]
+    pub batch: usize,
+    /// Threads [default: all cores]
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Which checkpoint
+    #[arg(long, value_enum, default_value_t = Which::Best)]
+    pub checkpoint: Which,
+    /// An unreadable image is an error
+    #[arg(long)]
+    pub strict_images: bool,
+    /// Write the scores as JSON; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write the predictions as CSV: path,label,predicted,probability
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Cache folder [env: CLASSIFIER_CACHE]
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+}
+
+/// The flags of `trainer export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The run: its folder or its name
+    pub run: PathBuf,
+    /// Folder of the runs
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub runs: PathBuf,
+    /// Where to write it [default: RUN/model.onnx]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Which checkpoint
+    #[arg(long, value_enum, default_value_t = Which::Best)]
+    pub checkpoint: Which,
+    /// Threads [default: all cores]
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Where things are on this machine.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+}
+
+/// The flags of `trainer augment`.
+#[derive(Debug, Args)]
+pub struct AugmentArgs {
+    /// A folder or a CSV file of labelled images, or `builtin:insects`
+    #[arg(long, default_value = crate::source::INSECTS)]
+    pub data: String,
+    /// The picture to write
+    #[arg(long, value_name = "FILE", default_value = "sheet.png")]
+    pub out: PathBuf,
+    /// The augmentation [default: that of `trainer fit`]
+    #[arg(long, value_name = "TEXT")]
+    pub augment: Option<data::Augment>,
+    /// Seed of the augmentation
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Number of pictures, one row each
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub count: u32,
+    /// Cache folder [env: CLASSIFIER_CACHE]
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+}
+
+/// The flags of `trainer fetch`.
+#[derive(Debug, Args)]
+pub struct FetchArgs {
+    /// What to fetch
+    #[arg(value_enum)]
+    pub what: Fetchable,
+    /// A mirror's address, a file or a folder to take it from
+    #[arg(long, value_name = "URL|FILE|DIR")]
+    pub from: Option<String>,
+    /// The SHA-256 it must have
+    #[arg(long, value_name = "HEX")]
+    pub sha256: Option<String>,
+    /// Cache folder [env: CLASSIFIER_CACHE]
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+}
+
+/// What `trainer fetch` knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Fetchable {
+    /// Photos of ants and bees, the set of the PyTorch tutorial
+    Hymenoptera,
+    /// ResNet18 trained on ImageNet, from the ONNX model zoo (Apache-2.0)
+    Resnet18,
+}
+
+/// Which checkpoint of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Which {
+    /// The best on the validation images
+    Best,
+    /// The newest
+    Last,
+}

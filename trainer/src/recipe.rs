@@ -1,0 +1,346 @@
+//! What is trained, and how: [`Settings`] as typed (flags or file), [`Recipe`] with every value
+//! decided. It opens no data and knows no network.
+
+use std::fmt;
+use std::path::Path;
+
+use clap::{Args, ValueEnum};
+use data::Augment;
+use fs_err as fs;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::source;
+
+mod budget;
+mod resume;
+
+pub use budget::Memory;
+
+/// Settings as given by flags or by a TOML file: what is missing is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Settings {
+    /// Labelled images: a folder (train/val/test or one folder of classes), a CSV file
+    /// (path,label[,split]), `builtin:insects` or `hymenoptera` [default: builtin:insects]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<String>,
+    /// Start from a trained network: `resnet18` or an ONNX file [default: the custom ResNet]
+    #[arg(long, value_name = "NAME|FILE.onnx", help_heading = "Network")]
+    pub backbone: Option<String>,
+    /// Train all of the backbone, not only the new head
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_name = "BOOL", hide_possible_values = true, help_heading = "Network")]
+    pub fine_tune: Option<bool>,
+    /// Channels of the custom ResNet's first layer [default: 8]
+    #[arg(long, help_heading = "Network")]
+    pub width: Option<usize>,
+    /// Residual cells of the custom ResNet [default: 3]
+    #[arg(long, help_heading = "Network")]
+    pub cells: Option<usize>,
+    /// Channel growth from cell to cell [default: 2]
+    #[arg(long, help_heading = "Network")]
+    pub growth: Option<f64>,
+    /// Passes over the training images [default: 10]
+    #[arg(long, help_heading = "Training")]
+    pub epochs: Option<usize>,
+    /// Images per step [default: 32]
+    #[arg(long, help_heading = "Training")]
+    pub batch: Option<usize>,
+    /// Learning rate [default: 1e-3]
+    #[arg(long, help_heading = "Training")]
+    pub lr: Option<f64>,
+    /// Optimiser [default: adam]
+    #[arg(long, value_enum, help_heading = "Training")]
+    pub optimizer: Option<OptimizerKind>,
+    /// Weight decay [default: 0.01 with adamw, else 0]
+    #[arg(long, help_heading = "Training")]
+    pub weight_decay: Option<f64>,
+    /// Momentum of sgd [default: 0.9]
+    #[arg(long, help_heading = "Training")]
+    pub momentum: Option<f64>,
+    /// Learning rate schedule [default: plateau]
+    #[arg(long, value_enum, help_heading = "Training")]
+    pub scheduler: Option<SchedulerKind>,
+    /// Augmentation of the training images, such as `crop(0.08..1)|hflip(0.5)|rotate(15)`,
+    /// or `none` [default: random resized crop and horizontal flip]
+    #[arg(long, value_name = "TEXT", help_heading = "Training")]
+    pub augment: Option<Augment>,
+    /// Augment the validation images too
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_name = "BOOL", hide_possible_values = true, help_heading = "Training")]
+    pub augment_val: Option<bool>,
+    /// Stop after this many epochs without a better one
+    #[arg(long, value_name = "EPOCHS", help_heading = "Training")]
+    pub early_stop: Option<usize>,
+    /// Which checkpoints stay: best (and last), last alone, or every epoch's [default: best]
+    #[arg(long, value_enum, help_heading = "Training")]
+    pub save: Option<SaveKind>,
+    /// What makes a checkpoint the best [default: val_accuracy]
+    #[arg(long, value_enum, help_heading = "Training")]
+    pub best_by: Option<Criterion>,
+    /// Seed of the split, the weights, the order and the augmentation [default: 0]
+    #[arg(long, help_heading = "Training")]
+    pub seed: Option<u64>,
+    /// An unreadable image is an error
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_name = "BOOL", hide_possible_values = true)]
+    pub strict_images: Option<bool>,
+    /// Leave out the evaluation on the test images at the end
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_name = "BOOL", hide_possible_values = true)]
+    pub no_test: Option<bool>,
+    /// Threads [default: all cores]
+    #[arg(long, help_heading = "Machine")]
+    pub threads: Option<usize>,
+    /// Where to train [default: cpu]
+    #[arg(long, value_enum, help_heading = "Machine")]
+    pub device: Option<DeviceKind>,
+    /// Memory for decoded images, such as 500MB or 2GB [default: 2GB]
+    #[arg(long, value_name = "BYTES", help_heading = "Machine")]
+    pub memory: Option<Memory>,
+}
+
+/// The optimiser.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// Adam (Kingma and Ba 2015), PyTorch's defaults
+    #[default]
+    Adam,
+    /// AdamW (Loshchilov and Hutter 2019)
+    #[value(name = "adamw")]
+    AdamW,
+    /// Stochastic gradient descent with momentum
+    Sgd,
+}
+
+/// How the learning rate changes over the epochs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SchedulerKind {
+    /// A tenth after 10 epochs without a lower validation loss
+    #[default]
+    Plateau,
+    /// Half a cosine down to 0 over all epochs
+    Cosine,
+    /// A tenth every 7 epochs
+    Step,
+    /// Constant
+    None,
+}
+
+/// Which checkpoints stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SaveKind {
+    /// The best and the last
+    #[default]
+    Best,
+    /// The last alone, which is then the one exported
+    Last,
+    /// Every epoch's
+    All,
+}
+
+/// What makes a checkpoint the best.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Criterion {
+    /// The highest validation accuracy; among equals the lower loss
+    #[default]
+    #[value(name = "val_accuracy")]
+    ValAccuracy,
+    /// The lowest validation loss
+    #[value(name = "val_loss")]
+    ValLoss,
+}
+
+/// Where to train.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceKind {
+    /// The processor
+    #[default]
+    Cpu,
+    /// An NVIDIA GPU (cargo feature `cuda`)
+    Cuda,
+    /// Any GPU (cargo feature `wgpu`)
+    Wgpu,
+}
+
+/// A training run with every value decided; `config.toml` of a run is its text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Recipe {
+    /// The data: an absolute path or `builtin:insects`.
+    pub data: String,
+    /// The backbone: `resnet18`, an absolute path, or none for the custom ResNet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backbone: Option<String>,
+    /// Whether all of the backbone is trained.
+    pub fine_tune: bool,
+    /// Channels of the custom ResNet's first layer.
+    pub width: usize,
+    /// Residual cells of the custom ResNet.
+    pub cells: usize,
+    /// Channel growth from cell to cell.
+    pub growth: f64,
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Images per step.
+    pub batch: usize,
+    /// Learning rate.
+    pub lr: f64,
+    /// The optimiser.
+    pub optimizer: OptimizerKind,
+    /// Weight decay.
+    pub weight_decay: f64,
+    /// Momentum of sgd.
+    pub momentum: f64,
+    /// Learning rate schedule.
+    pub scheduler: SchedulerKind,
+    /// Augmentation of the training images.
+    pub augment: Augment,
+    /// Whether the validation images are augmented too.
+    pub augment_val: bool,
+    /// Epochs without a better one before the run stops.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early_stop: Option<usize>,
+    /// Which checkpoints stay.
+    pub save: SaveKind,
+    /// What makes a checkpoint the best.
+    pub best_by: Criterion,
+    /// Seed of the split, the weights, the order and the augmentation.
+    pub seed: u64,
+    /// Whether an unreadable image is an error.
+    pub strict_images: bool,
+    /// Whether the evaluation on the test images is left out.
+    pub no_test: bool,
+    /// Threads; all cores when `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
+    /// Where to train.
+    pub device: DeviceKind,
+    /// Memory for decoded images.
+    pub memory: Memory,
+}
+
+macro_rules! or {
+    ($flags:expr, $file:expr, $($field:ident),+ $(,)?) => {
+        Settings { $($field: $flags.$field.or($file.$field)),+ }
+    };
+}
+
+impl Settings {
+    /// Reads a TOML file; unknown keys are errors that name them.
+    pub fn open(path: &Path) -> Result<Settings> {
+        let text = fs::read_to_string(path)?;
+        toml::from_str(&text).map_err(|error| Error::Config {
+            path: path.to_path_buf(),
+            reason: error.to_string().trim_end().to_string(),
+        })
+    }
+
+    /// These settings, completed by `file`.
+    #[must_use]
+    pub fn or(self, file: Settings) -> Settings {
+        or!(
+            self, file, data, backbone, fine_tune, width, cells, growth, epochs, batch, lr,
+            optimizer, weight_decay, momentum, scheduler, augment, augment_val, early_stop, save,
+            best_by, seed, strict_images, no_test, threads, device, memory,
+        )
+    }
+
+    /// The recipe: these settings over the defaults, checked.
+    pub fn resolve(self) -> Result<Recipe> {
+        let optimizer = self.optimizer.unwrap_or_default();
+        let weight_decay = match optimizer {
+            OptimizerKind::AdamW => 0.01,
+            OptimizerKind::Adam | OptimizerKind::Sgd => 0.0,
+        };
+        let recipe = Recipe {
+            data: source::absolute(self.data.as_deref().unwrap_or(source::INSECTS))?,
+            backbone: self.backbone.as_deref().map(source::absolute).transpose()?,
+            fine_tune: self.fine_tune.unwrap_or(false),
+            width: self.width.unwrap_or(8),
+            cells: self.cells.unwrap_or(3),
+            growth: self.growth.unwrap_or(2.0),
+            epochs: self.epochs.unwrap_or(10),
+            batch: self.batch.unwrap_or(32),
+            lr: self.lr.unwrap_or(1e-3),
+            optimizer,
+            weight_decay: self.weight_decay.unwrap_or(weight_decay),
+            momentum: self.momentum.unwrap_or(0.9),
+            scheduler: self.scheduler.unwrap_or_default(),
+            augment: self.augment.unwrap_or_default(),
+            augment_val: self.augment_val.unwrap_or(false),
+            early_stop: self.early_stop,
+            save: self.save.unwrap_or_default(),
+            best_by: self.best_by.unwrap_or_default(),
+            seed: self.seed.unwrap_or(0),
+            strict_images: self.strict_images.unwrap_or(false),
+            no_test: self.no_test.unwrap_or(false),
+            threads: self.threads,
+            device: self.device.unwrap_or_default(),
+            memory: self.memory.unwrap_or_default(),
+        };
+        recipe.check()?;
+        Ok(recipe)
+    }
+}
+
+impl Recipe {
+    /// Reads a run's `config.toml`.
+    pub fn open(path: &Path) -> Result<Recipe> {
+        let text = fs::read_to_string(path)?;
+        toml::from_str(&text).map_err(|error| Error::Config {
+            path: path.to_path_buf(),
+            reason: error.to_string().trim_end().to_string(),
+        })
+    }
+
+    /// The text of `config.toml`.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).map_err(|error| Error::Burn {
+            what: "the configuration cannot be written",
+            reason: error.to_string(),
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        let positive = |flag, value: f64| {
+            let fine = value.is_finite() && value > 0.0;
+            fine.then_some(()).ok_or_else(|| refuse(flag, value, "must be above 0"))
+        };
+        positive("epochs", self.epochs as f64)?;
+        positive("batch", self.batch as f64)?;
+        positive("lr", self.lr)?;
+        positive("width", self.width as f64)?;
+        positive("cells", self.cells as f64)?;
+        positive("growth", self.growth)?;
+        if let Some(threads) = self.threads {
+            positive("threads", threads as f64)?;
+        }
+        if let Some(epochs) = self.early_stop {
+            positive("early-stop", epochs as f64)?;
+        }
+        if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
+            return Err(refuse("weight-decay", self.weight_decay, "must be 0 or more"));
+        }
+        if !(0.0..1.0).contains(&self.momentum) {
+            return Err(refuse("momentum", self.momentum, "must be at least 0 and below 1"));
+        }
+        if i64::try_from(self.seed).is_err() {
+            return Err(refuse("seed", self.seed, "must be below 2^63"));
+        }
+        if self.fine_tune && self.backbone.is_none() {
+            return Err(refuse("fine-tune", true, "needs `--backbone`; the custom ResNet is always trained whole"));
+        }
+        Ok(())
+    }
+}
+
+fn refuse(flag: &'static str, value: impl fmt::Display, reason: &str) -> Error {
+    Error::Setting { flag, value: value.to_string(), reason: reason.into() }
+}
