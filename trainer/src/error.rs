@@ -171,7 +171,8 @@ impl Error {
     }
 }
 
-fn io_hint(error: &std::io::Error) -> Option<String> {
+/// What to do about a failed read or write.
+pub(crate) fn io_hint(error: &std::io::Error) -> Option<String> {
     use std::io::ErrorKind;
     Some(match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {

@@ -1,1 +1,16 @@
-fn main() {}
+//! The binary `trainer`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use trainer::{cli::Cli, commands, fault, printer};
+
+fn main() -> ExitCode {
+    // First of all: the environment may only change while there are no threads.
+    deploy::runtime::disable_telemetry();
+    let result = commands::run(Cli::parse());
+    if let Err(error) = &result {
+        printer::error(&fault::text(error));
+    }
+    fault::exit_code(&result)
+}

@@ -1,1 +1,243 @@
-//! To come.
+//! The layout of `runs/NAME/`: which files, which name, and what `runs/latest` points to.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use crate::error::{Error, Result};
+
+const CONFIG: &str = "config.toml";
+const LATEST: &str = "latest";
+
+/// The folder of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+impl RunDir {
+    /// Makes the folder of a new run: exactly `name`, or the number after the highest.
+    pub fn create(runs: &Path, name: Option<&str>) -> Result<RunDir> {
+        fs::create_dir_all(runs)?;
+        match name {
+            Some(name) => {
+                Self::check_new(runs, name)?;
+                Self::make(runs.join(name))
+            }
+            None => Self::create_numbered(runs),
+        }
+    }
+
+    /// Refuses a name that is taken or is none, before any work is done.
+    pub fn check_new(runs: &Path, name: &str) -> Result<()> {
+        let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+        if !name.chars().all(plain) || name.starts_with(['.', '-']) || ["", LATEST].contains(&name)
+        {
+            return Err(Error::RunName { name: name.into() });
+        }
+        let path = runs.join(name);
+        if path.symlink_metadata().is_ok() {
+            return Err(Error::RunExists { path });
+        }
+        Ok(())
+    }
+
+    fn create_numbered(runs: &Path) -> Result<RunDir> {
+        let mut highest = 0u64;
+        for entry in fs::read_dir(runs)? {
+            let name = entry?.file_name();
+            highest = highest.max(name.to_str().and_then(|n| n.parse().ok()).unwrap_or(0));
+        }
+        loop {
+            highest = highest.saturating_add(1);
+            // Another run may take the number in between.
+            match Self::make(runs.join(highest.to_string())) {
+                Err(Error::RunExists { .. }) => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn make(path: PathBuf) -> Result<RunDir> {
+        match fs::create_dir(&path) {
+            Ok(()) => Ok(RunDir { path }),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                Err(Error::RunExists { path })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A run that is there: by its folder, or by its name in `runs`.
+    pub fn open(runs: &Path, run: &Path) -> Result<RunDir> {
+        let named = runs.join(run);
+        let mut path = if run.join(CONFIG).is_file() { run.to_path_buf() } else { named };
+        // Where there are no symlinks, `latest` is a file that holds the name.
+        if path.is_file()
+            && let Some(folder) = path.parent()
+        {
+            path = folder.join(fs::read_to_string(&path)?.trim());
+        }
+        if !path.join(CONFIG).is_file() {
+            return Err(Error::NotARun { path, missing: CONFIG });
+        }
+        // So that messages and `latest` name the run itself.
+        if let Ok(target) = path.read_link()
+            && let Some(folder) = path.parent()
+        {
+            path = folder.join(target);
+        }
+        Ok(RunDir { path })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The run's name.
+    pub fn name(&self) -> String {
+        self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// The resolved configuration.
+    pub fn config(&self) -> PathBuf {
+        self.path.join(CONFIG)
+    }
+
+    /// Which image is in which split.
+    pub fn split(&self) -> PathBuf {
+        self.path.join("split.csv")
+    }
+
+    /// One row per epoch.
+    pub fn metrics(&self) -> PathBuf {
+        self.path.join("metrics.csv")
+    }
+
+    /// The checkpoint with the best validation.
+    pub fn best(&self) -> PathBuf {
+        self.path.join("best.safetensors")
+    }
+
+    /// The newest checkpoint.
+    pub fn last(&self) -> PathBuf {
+        self.path.join("last.safetensors")
+    }
+
+    /// The verified export.
+    pub fn model(&self) -> PathBuf {
+        self.path.join("model.onnx")
+    }
+
+    /// What the verification found.
+    pub fn verify(&self) -> PathBuf {
+        self.path.join("verify.json")
+    }
+
+    /// The result.
+    pub fn summary(&self) -> PathBuf {
+        self.path.join("summary.json")
+    }
+
+    /// Makes `latest` beside this folder point to it, in one step.
+    pub fn mark_latest(&self) -> Result<()> {
+        let Some(runs) = self.path.parent() else { return Ok(()) };
+        let latest = runs.join(LATEST);
+        if symlink(&self.name(), &latest).is_ok() {
+            return Ok(());
+        }
+        Ok(data::write::atomically(&latest, self.name().as_bytes())?)
+    }
+}
+
+#[cfg(unix)]
+fn symlink(target: &str, link: &Path) -> std::io::Result<()> {
+    let temporary = link.with_file_name(format!(".latest-{}", std::process::id()));
+    fs_err::os::unix::fs::symlink(target, &temporary)?;
+    fs::rename(&temporary, link).inspect_err(|_| {
+        fs::remove_file(&temporary).unwrap_or_default();
+    })
+}
+
+#[cfg(not(unix))]
+fn symlink(_: &str, _: &Path) -> std::io::Result<()> {
+    Err(ErrorKind::Unsupported.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use fs_err as fs;
+
+    use super::RunDir;
+    use crate::Error;
+
+    fn made(runs: &Path, name: Option<&str>) -> RunDir {
+        let run = RunDir::create(runs, name).unwrap();
+        fs::write(run.config(), "").unwrap();
+        run
+    }
+
+    #[test]
+    fn a_run_without_a_name_takes_the_number_after_the_highest() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = folder.path().join("deep/runs");
+        assert_eq!(made(&runs, None).name(), "1");
+        assert_eq!(made(&runs, Some("bees")).name(), "bees");
+        assert_eq!(made(&runs, None).name(), "2");
+        fs::create_dir(runs.join("41")).unwrap();
+        assert_eq!(made(&runs, None).name(), "42");
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_refused_with_a_hint_to_resume() {
+        let folder = tempfile::tempdir().unwrap();
+        made(folder.path(), Some("bees"));
+        let error = RunDir::create(folder.path(), Some("bees")).unwrap_err();
+        assert!(matches!(error, Error::RunExists { .. }));
+        assert!(error.hint().unwrap().contains("--resume"), "{error}");
+    }
+
+    #[test]
+    fn a_name_stays_inside_the_folder_of_the_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["", "../out", "a/b", ".hidden", "latest", "-x", "a b"] {
+            let error = RunDir::create(folder.path(), Some(name)).unwrap_err();
+            assert!(matches!(error, Error::RunName { .. }), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn latest_moves_to_the_newest_and_opens_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (made(folder.path(), None), made(folder.path(), None));
+        first.mark_latest().unwrap();
+        assert_eq!(RunDir::open(folder.path(), Path::new("latest")).unwrap(), first);
+        second.mark_latest().unwrap();
+        assert_eq!(RunDir::open(folder.path(), Path::new("latest")).unwrap(), second);
+        #[cfg(unix)]
+        assert_eq!(fs::read_link(folder.path().join("latest")).unwrap(), Path::new("2"));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "no temporary link stays");
+    }
+
+    #[test]
+    fn latest_may_be_a_file_with_the_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = made(folder.path(), Some("bees"));
+        fs::write(folder.path().join("latest"), "bees\n").unwrap();
+        assert_eq!(RunDir::open(folder.path(), Path::new("latest")).unwrap(), run);
+    }
+
+    #[test]
+    fn a_run_opens_by_folder_and_by_name_and_nothing_else_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = made(folder.path(), Some("bees"));
+        assert_eq!(RunDir::open(Path::new("runs"), run.path()).unwrap(), run);
+        assert_eq!(RunDir::open(folder.path(), Path::new("bees")).unwrap(), run);
+        let error = RunDir::open(folder.path(), Path::new("wasps")).unwrap_err();
+        assert!(matches!(error, Error::NotARun { .. }), "{error}");
+    }
+}

@@ -1,0 +1,34 @@
+//! What `--help` says; this test also makes cargo build the real binary.
+
+use std::process::Command;
+
+fn help(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_trainer"))
+        .args(arguments)
+        .arg("--help")
+        .env("COLUMNS", "100")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn help_of_trainer() {
+    insta::assert_snapshot!("trainer", help(&[]));
+}
+
+#[test]
+fn help_of_every_command() {
+    for command in ["fit", "eval", "export", "augment", "fetch", "completions"] {
+        insta::assert_snapshot!(command, help(&[command]));
+    }
+}
+
+#[test]
+fn a_flag_that_does_not_exist_is_exit_code_2() {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_trainer")).args(["fit", "--epoch"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("error:"));
+}
