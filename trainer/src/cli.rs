@@ -151,7 +151,7 @@ pub struct AugmentArgs {
     pub out: PathBuf,
     /// The augmentation [default: that of `trainer fit`]
     #[arg(long, value_name = "TEXT")]
-    pub augment: Option<data::Augment>,
+    pub augment: Option<data::augment::Augment>,
     /// Seed of the augmentation
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
-use data::Augment;
+use data::augment::Augment;
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
