@@ -1,0 +1,123 @@
+//! What a model says of itself, read without its graph.
+
+use std::path::Path;
+
+use prost::Message;
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+use crate::proto::{HeaderProto, StringStringEntryProto};
+use crate::{file, wire};
+
+/// Versions, producer and metadata of a model file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Header {
+    /// Version of the file format.
+    pub ir_version: i64,
+    /// The tool that wrote the file.
+    pub producer_name: String,
+    /// Its version.
+    pub producer_version: String,
+    /// The model's domain, a reversed host name.
+    pub domain: String,
+    /// The model's own version.
+    pub model_version: i64,
+    /// Text about the model.
+    pub doc_string: String,
+    /// Operator sets: domain (empty for ONNX's own) and version.
+    pub opsets: Vec<(String, i64)>,
+    /// Pairs of strings, in the file's order.
+    pub metadata: Vec<(String, String)>,
+    /// Size of the file in bytes.
+    pub file_bytes: u64,
+}
+
+impl Header {
+    /// Reads the header of a file, skipping the graph; a file of any size takes milliseconds.
+    ///
+    /// # Errors
+    /// The file is missing, empty, cut off, a git-LFS pointer or no model.
+    ///
+    /// ```
+    /// let error = onnx::Header::open("no/such/file.onnx".as_ref()).unwrap_err();
+    /// assert_eq!(error.to_string(), "`no/such/file.onnx` does not exist");
+    /// ```
+    pub fn open(path: &Path) -> Result<Header> {
+        let mut opened = file::open(path)?;
+        let bytes =
+            wire::collect(&mut opened.file, &opened.header).map_err(|source| Error::Read {
+                path: path.to_owned(),
+                source,
+            })?;
+        let proto = HeaderProto::decode(bytes.as_slice()).map_err(|e| Error::Damaged {
+            path: path.to_owned(),
+            detail: e.to_string(),
+        })?;
+        Ok(Header::from_proto(&proto, opened.len))
+    }
+
+    /// The SHA-256 of a file's bytes in hexadecimal.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    ///
+    /// ```
+    /// let file = tempfile::NamedTempFile::new().unwrap();
+    /// assert!(onnx::Header::sha256(file.path()).unwrap().starts_with("e3b0c44298fc1c14"));
+    /// ```
+    pub fn sha256(path: &Path) -> Result<String> {
+        let read = |source| Error::Read {
+            path: path.to_owned(),
+            source,
+        };
+        let mut file = fs_err::File::open(path).map_err(read)?;
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match std::io::Read::read(&mut file, &mut buffer).map_err(read)? {
+                0 => break,
+                n => hasher.update(&buffer[..n]),
+            }
+        }
+        Ok(hasher
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect())
+    }
+
+    /// The version of ONNX's own operator set, if the file names one.
+    pub fn opset(&self) -> Option<i64> {
+        let own = |domain: &str| domain.is_empty() || domain == "ai.onnx";
+        self.opsets
+            .iter()
+            .find(|(domain, _)| own(domain))
+            .map(|(_, version)| *version)
+    }
+
+    fn from_proto(proto: &HeaderProto, file_bytes: u64) -> Header {
+        Header {
+            ir_version: proto.ir_version(),
+            producer_name: proto.producer_name().to_owned(),
+            producer_version: proto.producer_version().to_owned(),
+            domain: proto.domain().to_owned(),
+            model_version: proto.model_version(),
+            doc_string: proto.doc_string().to_owned(),
+            opsets: proto
+                .opset_import
+                .iter()
+                .map(|opset| (opset.domain().to_owned(), opset.version()))
+                .collect(),
+            metadata: pairs(&proto.metadata_props),
+            file_bytes,
+        }
+    }
+}
+
+/// Entries as pairs.
+pub(crate) fn pairs(entries: &[StringStringEntryProto]) -> Vec<(String, String)> {
+    entries
+        .iter()
+        .map(|entry| (entry.key().to_owned(), entry.value().to_owned()))
+        .collect()
+}

@@ -1,0 +1,57 @@
+//! The ONNX file format: it reads, changes and writes models, and never runs one.
+//!
+//! It knows nothing of images, classes, or a framework's tensors.
+//!
+//! | to | take |
+//! |---|---|
+//! | see what a file is, in milliseconds | [`Header`] |
+//! | read, ask, change and save a model | [`Document`] |
+//! | get values out and put them in | [`Tensor`], [`TensorData`] |
+//! | write a graph | [`GraphBuilder`], [`Window`], [`ModelInfo`] |
+//! | cut and join a graph that is there | [`surgery`], [`node`], [`attribute`] |
+//! | reach everything else of the format | [`proto`] |
+//!
+//! ```
+//! use onnx::{Dim, Document, GraphBuilder, Header, ModelInfo, Tensor, proto::DataType};
+//!
+//! # fn main() -> onnx::Result<()> {
+//! let mut graph = GraphBuilder::new("head");
+//! let x = graph.input("features", DataType::Float, &["batch".into(), Dim::Fixed(3)]);
+//! let weight = graph.initializer("fc.weight", &Tensor::f32(&[2, 3], vec![0.5; 6])?);
+//! let bias = graph.initializer("fc.bias", &Tensor::f32(&[2], vec![0.0; 2])?);
+//! let y = graph.gemm("fc", &x, &weight, &bias);
+//! graph.output(&y, "logits", DataType::Float, &["batch".into(), Dim::Fixed(2)]);
+//!
+//! let folder = tempfile::tempdir().unwrap();
+//! let path = folder.path().join("head.onnx");
+//! graph.finish(&ModelInfo::default())?.save(&path)?;
+//!
+//! assert_eq!(Header::open(&path)?.opset(), Some(17));
+//! assert_eq!(Document::open(&path)?.tensor("fc.weight")?.dims, [2, 3]);
+//! # Ok(())
+//! # }
+//! ```
+#![deny(missing_docs)]
+
+mod builder;
+mod document;
+mod error;
+mod external;
+mod file;
+pub mod float;
+mod header;
+mod ops;
+pub mod proto;
+pub mod surgery;
+mod tensor;
+mod value;
+mod walk;
+mod wire;
+
+pub use builder::{Attr, GraphBuilder, ModelInfo, attribute, node};
+pub use document::Document;
+pub use error::{Error, Result};
+pub use header::Header;
+pub use ops::Window;
+pub use tensor::{Tensor, TensorData};
+pub use value::{Dim, ValueInfo};

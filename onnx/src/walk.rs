@@ -1,0 +1,268 @@
+//! Going through a model: every tensor, every constant, and the rules that readers rely on.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use crate::error::{Error, Result};
+use crate::proto::{AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto};
+use crate::proto::{DataType, TensorProto};
+use crate::tensor::{Tensor, TensorData};
+use crate::{external, tensor};
+
+/// An initializer by name.
+pub(crate) fn initializer<'a>(graph: &'a GraphProto, name: &str) -> Option<&'a TensorProto> {
+    graph
+        .initializer
+        .iter()
+        .find(|tensor| tensor.name() == name)
+}
+
+/// An initializer, or what a `Constant` node gives.
+pub(crate) fn constant<'a>(graph: &'a GraphProto, name: &str) -> Option<Cow<'a, TensorProto>> {
+    if name.is_empty() {
+        return None;
+    }
+    if let Some(tensor) = initializer(graph, name) {
+        return Some(Cow::Borrowed(tensor));
+    }
+    let is_it = |node: &&NodeProto| {
+        node.op_type() == "Constant" && node.output.first().is_some_and(|out| out == name)
+    };
+    constant_value(graph.node.iter().find(is_it)?)
+}
+
+/// The value of a `Constant` node (<https://onnx.ai/onnx/operators/onnx__Constant.html>, opset 13).
+fn constant_value(node: &NodeProto) -> Option<Cow<'_, TensorProto>> {
+    let attribute = node.attribute.first()?;
+    let name = node.output.first()?;
+    let vector = |data, len| Tensor {
+        dims: vec![len],
+        data,
+    };
+    let tensor = match attribute.name() {
+        "value" => return attribute.t.as_deref().map(Cow::Borrowed),
+        "value_float" => Tensor {
+            dims: vec![],
+            data: TensorData::F32(vec![attribute.f()]),
+        },
+        "value_int" => Tensor {
+            dims: vec![],
+            data: TensorData::I64(vec![attribute.i()]),
+        },
+        "value_string" => Tensor {
+            dims: vec![],
+            data: TensorData::String(vec![attribute.s().to_vec()]),
+        },
+        "value_floats" => vector(
+            TensorData::F32(attribute.floats.clone()),
+            attribute.floats.len(),
+        ),
+        "value_ints" => vector(
+            TensorData::I64(attribute.ints.clone()),
+            attribute.ints.len(),
+        ),
+        "value_strings" => vector(
+            TensorData::String(attribute.strings.clone()),
+            attribute.strings.len(),
+        ),
+        _ => return None,
+    };
+    Some(Cow::Owned(tensor.to_proto(name)))
+}
+
+/// Calls `visit` with every tensor of a model.
+pub(crate) fn tensors(model: &ModelProto, visit: &mut dyn FnMut(&TensorProto)) {
+    let training = model
+        .training_info
+        .iter()
+        .flat_map(|t| [&t.initialization, &t.algorithm]);
+    for graph in training.chain([&model.graph]).flatten() {
+        graph_tensors(graph, visit);
+    }
+    for function in &model.functions {
+        function
+            .attribute_proto
+            .iter()
+            .for_each(|a| attribute_tensors(a, visit));
+        function
+            .node
+            .iter()
+            .flat_map(|n| &n.attribute)
+            .for_each(|a| attribute_tensors(a, visit));
+    }
+}
+
+fn graph_tensors(graph: &GraphProto, visit: &mut dyn FnMut(&TensorProto)) {
+    graph.initializer.iter().for_each(&mut *visit);
+    graph
+        .sparse_initializer
+        .iter()
+        .for_each(|sparse| sparse_tensors(sparse, visit));
+    graph
+        .node
+        .iter()
+        .flat_map(|n| &n.attribute)
+        .for_each(|a| attribute_tensors(a, visit));
+}
+
+fn sparse_tensors(sparse: &SparseTensorProto, visit: &mut dyn FnMut(&TensorProto)) {
+    sparse.values.iter().chain(&sparse.indices).for_each(visit);
+}
+
+fn attribute_tensors(attribute: &AttributeProto, visit: &mut dyn FnMut(&TensorProto)) {
+    attribute
+        .t
+        .as_deref()
+        .into_iter()
+        .chain(&attribute.tensors)
+        .for_each(&mut *visit);
+    let sparse = attribute
+        .sparse_tensor
+        .as_deref()
+        .into_iter()
+        .chain(&attribute.sparse_tensors);
+    sparse.for_each(|sparse| sparse_tensors(sparse, visit));
+    subgraphs(attribute).for_each(|graph| graph_tensors(graph, visit));
+}
+
+/// The graphs that an attribute holds: bodies of `If`, `Loop` and `Scan`.
+pub(crate) fn subgraphs(attribute: &AttributeProto) -> impl Iterator<Item = &GraphProto> {
+    attribute.g.as_deref().into_iter().chain(&attribute.graphs)
+}
+
+/// As [`tensors`], to change them.
+pub(crate) fn tensors_mut(model: &mut ModelProto, visit: &mut dyn FnMut(&mut TensorProto)) {
+    let training = model
+        .training_info
+        .iter_mut()
+        .flat_map(|t| [&mut t.initialization, &mut t.algorithm]);
+    for graph in training.chain([&mut model.graph]).flatten() {
+        graph_tensors_mut(graph, visit);
+    }
+    for function in &mut model.functions {
+        let nodes = function.node.iter_mut().flat_map(|n| &mut n.attribute);
+        nodes
+            .chain(&mut function.attribute_proto)
+            .for_each(|a| attribute_tensors_mut(a, visit));
+    }
+}
+
+fn graph_tensors_mut(graph: &mut GraphProto, visit: &mut dyn FnMut(&mut TensorProto)) {
+    graph.initializer.iter_mut().for_each(&mut *visit);
+    graph
+        .sparse_initializer
+        .iter_mut()
+        .for_each(|sparse| sparse_tensors_mut(sparse, visit));
+    let attributes = graph.node.iter_mut().flat_map(|node| &mut node.attribute);
+    attributes.for_each(|attribute| attribute_tensors_mut(attribute, visit));
+}
+
+fn sparse_tensors_mut(sparse: &mut SparseTensorProto, visit: &mut dyn FnMut(&mut TensorProto)) {
+    sparse
+        .values
+        .iter_mut()
+        .chain(&mut sparse.indices)
+        .for_each(visit);
+}
+
+fn attribute_tensors_mut(attribute: &mut AttributeProto, visit: &mut dyn FnMut(&mut TensorProto)) {
+    attribute
+        .t
+        .as_deref_mut()
+        .into_iter()
+        .chain(&mut attribute.tensors)
+        .for_each(&mut *visit);
+    let sparse = attribute
+        .sparse_tensor
+        .as_deref_mut()
+        .into_iter()
+        .chain(&mut attribute.sparse_tensors);
+    sparse.for_each(|sparse| sparse_tensors_mut(sparse, visit));
+    let graphs = attribute
+        .g
+        .as_deref_mut()
+        .into_iter()
+        .chain(&mut attribute.graphs);
+    graphs.for_each(|graph| graph_tensors_mut(graph, visit));
+}
+
+/// Checks names, order of nodes, outputs, and the shapes of initializers.
+pub(crate) fn check(graph: &GraphProto) -> Result<()> {
+    let invalid = |detail: String| Err(Error::InvalidGraph { detail });
+    if graph.output.is_empty() {
+        return invalid("it has no output".to_owned());
+    }
+    let mut known: HashSet<&str> = HashSet::new();
+    for tensor in &graph.initializer {
+        if tensor.name().is_empty() || !known.insert(tensor.name()) {
+            return invalid(format!(
+                "two initializers or none are named `{}`",
+                tensor.name()
+            ));
+        }
+        check_tensor(tensor)?;
+    }
+    known.extend(
+        graph
+            .sparse_initializer
+            .iter()
+            .filter_map(|s| s.values.as_ref())
+            .map(|v| v.name()),
+    );
+    let mut inputs = HashSet::new();
+    for input in &graph.input {
+        // Up to IR version 3 every initializer is an input, too.
+        if input.name().is_empty() || !inputs.insert(input.name()) {
+            return invalid(format!("two inputs or none are named `{}`", input.name()));
+        }
+    }
+    known.extend(inputs);
+    for (index, node) in graph.node.iter().enumerate() {
+        let place = || format!("node {index} (`{}`, {})", node.name(), node.op_type());
+        if let Some(input) = node
+            .input
+            .iter()
+            .find(|i| !i.is_empty() && !known.contains(&***i))
+        {
+            return invalid(format!(
+                "{} takes `{input}`, which nothing before it gives",
+                place()
+            ));
+        }
+        for output in node.output.iter().filter(|output| !output.is_empty()) {
+            if !known.insert(output) {
+                return invalid(format!("{} gives `{output}` a second time", place()));
+            }
+        }
+    }
+    match graph
+        .output
+        .iter()
+        .find(|output| !known.contains(output.name()))
+    {
+        Some(output) => invalid(format!("nothing gives its output `{}`", output.name())),
+        None => Ok(()),
+    }
+}
+
+fn check_tensor(proto: &TensorProto) -> Result<()> {
+    let len = tensor::dims(proto)?.iter().product();
+    let elem_type = tensor::elem_type(proto)?;
+    let damaged = |detail| {
+        Err(Error::TensorDamaged {
+            name: proto.name().to_owned(),
+            detail,
+        })
+    };
+    match &proto.raw_data {
+        _ if external::is_external(proto) => Ok(()),
+        Some(_) if elem_type == DataType::String => damaged("strings cannot be raw data".into()),
+        Some(raw) if tensor::raw_bytes(elem_type, len) != Some(raw.len()) => damaged(format!(
+            "shape {:?} does not go with {} bytes of {elem_type:?}",
+            proto.dims,
+            raw.len()
+        )),
+        Some(_) => Ok(()),
+        None => Tensor::from_proto(proto).map(|_| ()),
+    }
+}

@@ -1,0 +1,128 @@
+//! The outermost level of a model file, read field by field; it decodes no message.
+
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
+
+/// Why the outermost fields cannot be read.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// These bytes are no `ModelProto`.
+    NotAModel(String),
+    /// A field ends at byte `expected`, after the end of the file.
+    Truncated {
+        expected: u64,
+    },
+    Io(io::Error),
+}
+
+impl From<io::Error> for Fault {
+    fn from(source: io::Error) -> Self {
+        Fault::Io(source)
+    }
+}
+
+/// One field of the outermost message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Field {
+    pub(crate) number: u32,
+    /// First byte of the field's key.
+    pub(crate) start: u64,
+    /// The byte after its value.
+    pub(crate) end: u64,
+}
+
+const VARINT: u64 = 0;
+const FIXED64: u64 = 1;
+const LEN: u64 = 2;
+const FIXED32: u64 = 5;
+
+/// The wire type of a field of `ModelProto`; `None` for numbers that it does not use.
+fn wire_type(number: u32) -> Option<u64> {
+    match number {
+        1 | 5 => Some(VARINT),
+        2..=4 | 6..=8 | 14 | 20 | 25 | 26 => Some(LEN),
+        _ => None,
+    }
+}
+
+/// Calls `visit` with each field in turn, whose value the reader then skips. The sizes of fields are
+/// checked against `len`, the number of bytes in all.
+pub(crate) fn scan<R: BufRead + Seek>(
+    reader: &mut R,
+    len: u64,
+    mut visit: impl FnMut(&Field),
+) -> Result<(), Fault> {
+    let mut at = 0;
+    let mut known = 0;
+    while at < len {
+        let start = at;
+        let key = varint(reader, &mut at, len)?;
+        let (number, wire) = (u32::try_from(key >> 3).unwrap_or(0), key & 7);
+        match wire_type(number) {
+            Some(expected) if expected == wire => known += 1,
+            // Later versions of the format may bring fields, but none begins with them.
+            None if known > 0 && number != 0 => {}
+            _ => {
+                return Err(Fault::NotAModel(format!(
+                    "byte {start} begins field {number} of wire type {wire}"
+                )));
+            }
+        }
+        let size = match wire {
+            VARINT => {
+                varint(reader, &mut at, len)?;
+                0
+            }
+            FIXED64 => 8,
+            FIXED32 => 4,
+            LEN => varint(reader, &mut at, len)?,
+            _ => {
+                return Err(Fault::NotAModel(format!(
+                    "wire type {wire} at byte {start}"
+                )));
+            }
+        };
+        let end = at.saturating_add(size);
+        if end > len {
+            return Err(Fault::Truncated { expected: end });
+        }
+        visit(&Field { number, start, end });
+        skip(reader, size)?;
+        at = end;
+    }
+    Ok(())
+}
+
+fn skip<R: Seek>(reader: &mut R, size: u64) -> io::Result<()> {
+    let size = i64::try_from(size).map_err(io::Error::other)?;
+    reader.seek_relative(size)
+}
+
+fn varint<R: Read>(reader: &mut R, at: &mut u64, len: u64) -> Result<u64, Fault> {
+    let mut value = 0_u64;
+    for shift in (0..64).step_by(7) {
+        if *at == len {
+            return Err(Fault::Truncated { expected: len + 1 });
+        }
+        let mut byte = [0];
+        reader.read_exact(&mut byte)?;
+        *at += 1;
+        value |= u64::from(byte[0] & 0x7f) << shift;
+        if byte[0] & 0x80 == 0 {
+            return Ok(value);
+        }
+    }
+    Err(Fault::NotAModel(format!("no number ends before byte {at}")))
+}
+
+/// The bytes of `fields`, one after another.
+pub(crate) fn collect<R: Read + Seek>(reader: &mut R, fields: &[Field]) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for field in fields {
+        reader.seek(SeekFrom::Start(field.start))?;
+        reader
+            .by_ref()
+            .take(field.end - field.start)
+            .read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
