@@ -70,10 +70,12 @@ pub enum Error {
         device: String,
     },
     /// A loss that is not a finite number.
-    #[error("the loss is {loss} in epoch {epoch}, step {step}")]
+    #[error("the {phase} loss is {loss} in epoch {epoch}, step {step}")]
     LossNotFinite {
         /// The loss.
         loss: f64,
+        /// `training` or `validation`.
+        phase: &'static str,
         /// The epoch, counted from 1.
         epoch: usize,
         /// The step in that epoch, counted from 1.
@@ -100,6 +102,15 @@ pub enum Error {
         split: String,
         /// The data.
         data: String,
+    },
+    /// The data has classes that the network does not know.
+    #[error("the network and the data have different classes\n  expected: {}\n  found:    {}",
+        expected.join(", "), found.join(", "))]
+    ClassesDiffer {
+        /// The network's.
+        expected: Vec<String>,
+        /// The data's.
+        found: Vec<String>,
     },
     /// Burn's side of things failed.
     #[error("{what}: {reason}")]

@@ -1,1 +1,188 @@
-//! To come.
+//! From a trained network to a file that has been held against ONNX Runtime.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use data::card::{self, Card, Golden, OutputKind, Provenance};
+use data::{Dataset, Limits, Preprocess, Split};
+use fs_err as fs;
+use models::Network;
+use serde_json::Value;
+
+use crate::error::Result;
+use crate::recipe::Recipe;
+use crate::verify::{self, Agreement};
+
+/// What the card says besides what the network knows of itself.
+#[derive(Clone, Debug)]
+pub struct Label {
+    /// Class names in output order.
+    pub classes: Vec<String>,
+    /// From a picture to the network's input.
+    pub preprocess: Preprocess,
+    /// Where the model comes from.
+    pub provenance: Provenance,
+}
+
+/// A written and verified file.
+#[derive(Clone, Debug)]
+pub struct Exported {
+    /// The file: as asked, or `*.unverified.onnx`.
+    pub path: PathBuf,
+    /// How far Burn and ONNX Runtime agree on it.
+    pub agreement: Agreement,
+}
+
+/// How far golden logits may be off, relative to the largest |logit|.
+const TOLERANCES: [(&str, f64); 3] = [("fp32", 1e-3), ("fp16", 2e-2), ("int8", 0.25)];
+
+/// Writes the network with its card under a temporary name, compares Burn's logits of `images`
+/// (each `[3, H, W]`) with ONNX Runtime's on that file, and gives the file its final name:
+/// `out` when they agree, `*.unverified.onnx` when they do not.
+pub fn export(
+    network: &Network,
+    label: Label,
+    images: &[Vec<f32>],
+    out: &Path,
+) -> Result<Exported> {
+    let mut document = network.to_onnx()?;
+    let card = card(network, &document, label)?;
+    document.set_metadata(&card.to_pairs());
+    describe(&mut document, &card);
+    let folder = match out.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let draft = tempfile::Builder::new()
+        .prefix(".model-")
+        .suffix(".onnx")
+        .tempfile_in(folder)?
+        .into_temp_path();
+    document.save(&draft)?;
+    let agreement = verify::verify(network, &draft, images)?;
+    let path = if agreement.verified { out.to_path_buf() } else { unverified(out) };
+    draft.persist(&path).map_err(|error| error.error)?;
+    if agreement.verified {
+        forget(&unverified(out))?;
+    }
+    Ok(Exported { path, agreement })
+}
+
+/// Where a model comes from: options without the paths of this machine, the data's fingerprint and
+/// counts. Scores are the caller's to add.
+pub fn provenance(
+    recipe: &Recipe,
+    dataset: &Dataset,
+    backbone_sha256: Option<&str>,
+) -> Result<Provenance> {
+    let counts = [Split::Train, Split::Val, Split::Test]
+        .map(|split| (split.to_string(), dataset.samples(split).len() as u64));
+    Ok(Provenance {
+        tool: "trainer".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        seed: recipe.seed,
+        options: options(recipe)?,
+        backbone_sha256: backbone_sha256.map(str::to_string),
+        dataset_fingerprint: dataset.fingerprint()?,
+        counts: counts.into_iter().collect(),
+        date: card::utc_date(),
+        ..Provenance::default()
+    })
+}
+
+/// The recipe as options: a path becomes its last part.
+fn options(recipe: &Recipe) -> Result<BTreeMap<String, Value>> {
+    let Value::Object(options) = serde_json::to_value(recipe)? else { return Ok(BTreeMap::new()) };
+    let mut options: BTreeMap<String, Value> = options.into_iter().collect();
+    for key in ["data", "backbone"] {
+        if let Some(Value::String(text)) = options.get_mut(key)
+            && let Some(last) = Path::new(text.as_str()).file_name()
+        {
+            *text = last.to_string_lossy().into_owned();
+        }
+    }
+    // These say something of the machine, nothing of the model.
+    for key in ["threads", "memory"] {
+        options.remove(key);
+    }
+    Ok(options)
+}
+
+/// `model.onnx` becomes `model.unverified.onnx`.
+pub fn unverified(path: &Path) -> PathBuf {
+    path.with_extension("unverified.onnx")
+}
+
+fn forget(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn card(network: &Network, document: &onnx::Document, label: Label) -> Result<Card> {
+    let names = |values: Vec<onnx::ValueInfo>| values.into_iter().map(|v| v.name).collect();
+    Ok(Card {
+        version: 1,
+        task: "classify".into(),
+        inputs: names(document.inputs()),
+        outputs: names(document.outputs()),
+        golden: golden(network, &label.preprocess)?,
+        classes: label.classes,
+        preprocess: label.preprocess,
+        output_kind: OutputKind::Logits,
+        provenance: label.provenance,
+    })
+}
+
+/// Drawn pictures with the logits that the network gives for them.
+fn golden(network: &Network, preprocess: &Preprocess) -> Result<Vec<Golden>> {
+    let tolerance: BTreeMap<String, f64> =
+        TOLERANCES.iter().map(|(name, value)| ((*name).to_string(), *value)).collect();
+    let mut golden = Vec::new();
+    for (name, bytes) in card::golden_pictures::pictures() {
+        let picture = data::decode::decode(&bytes, &Limits::default())?;
+        let input = preprocess.apply(&picture)?;
+        let logits = verify::logits(network, &[input])?.remove(0);
+        golden.push(Golden::new(name, &bytes, logits, tolerance.clone()));
+    }
+    Ok(golden)
+}
+
+/// The standard fields of the format.
+fn describe(document: &mut onnx::Document, card: &Card) {
+    document.model.producer_name = "trainer".into();
+    document.model.producer_version = env!("CARGO_PKG_VERSION").into();
+    document.model.doc_string = format!(
+        "Image classifier: {}. Preprocessing: {}. See the metadata under `classifier.`.",
+        card.classes.join(", "),
+        card.preprocess
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{options, unverified};
+    use crate::recipe::Settings;
+
+    #[test]
+    fn options_hold_no_path_of_this_machine() {
+        let settings = Settings {
+            data: Some("/home/ada/photos".into()),
+            backbone: Some("/home/ada/nets/resnet.onnx".into()),
+            ..Settings::default()
+        };
+        let options = options(&settings.resolve().unwrap()).unwrap();
+        assert_eq!(options["data"], "photos");
+        assert_eq!(options["backbone"], "resnet.onnx");
+        assert_eq!(options["lr"], 1e-3);
+        assert!(!format!("{options:?}").contains("ada"), "{options:?}");
+    }
+
+    #[test]
+    fn a_file_that_fails_verification_says_so_in_its_name() {
+        assert_eq!(unverified(Path::new("runs/1/model.onnx")), Path::new("runs/1/model.unverified.onnx"));
+    }
+}

@@ -24,6 +24,7 @@ pub mod recipe;
 pub mod run_dir;
 pub mod runtime;
 pub mod source;
+pub mod stage;
 pub mod summary;
 pub mod verify;
 

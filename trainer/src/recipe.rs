@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::Path;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use data::augment::Augment;
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
@@ -13,9 +13,11 @@ use crate::error::{Error, Result};
 use crate::source;
 
 mod budget;
+mod kinds;
 mod resume;
 
 pub use budget::Memory;
+pub use kinds::{Criterion, DeviceKind, OptimizerKind, SaveKind, SchedulerKind};
 
 /// Settings as given by flags or by a TOML file: what is missing is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
@@ -99,74 +101,6 @@ pub struct Settings {
     /// Memory for decoded images, such as 500MB or 2GB [default: 2GB]
     #[arg(long, value_name = "BYTES", help_heading = "Machine")]
     pub memory: Option<Memory>,
-}
-
-/// The optimiser.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OptimizerKind {
-    /// Adam (Kingma and Ba 2015), PyTorch's defaults
-    #[default]
-    Adam,
-    /// AdamW (Loshchilov and Hutter 2019)
-    #[value(name = "adamw")]
-    AdamW,
-    /// Stochastic gradient descent with momentum
-    Sgd,
-}
-
-/// How the learning rate changes over the epochs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SchedulerKind {
-    /// A tenth after 10 epochs without a lower validation loss
-    #[default]
-    Plateau,
-    /// Half a cosine down to 0 over all epochs
-    Cosine,
-    /// A tenth every 7 epochs
-    Step,
-    /// Constant
-    None,
-}
-
-/// Which checkpoints stay.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SaveKind {
-    /// The best and the last
-    #[default]
-    Best,
-    /// The last alone, which is then the one exported
-    Last,
-    /// Every epoch's
-    All,
-}
-
-/// What makes a checkpoint the best.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Criterion {
-    /// The highest validation accuracy; among equals the lower loss
-    #[default]
-    #[value(name = "val_accuracy")]
-    ValAccuracy,
-    /// The lowest validation loss
-    #[value(name = "val_loss")]
-    ValLoss,
-}
-
-/// Where to train.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DeviceKind {
-    /// The processor
-    #[default]
-    Cpu,
-    /// An NVIDIA GPU (cargo feature `cuda`)
-    Cuda,
-    /// Any GPU (cargo feature `wgpu`)
-    Wgpu,
 }
 
 /// A training run with every value decided; `config.toml` of a run is its text.
@@ -343,4 +277,106 @@ impl Recipe {
 
 fn refuse(flag: &'static str, value: impl fmt::Display, reason: &str) -> Error {
     Error::Setting { flag, value: value.to_string(), reason: reason.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::{OptimizerKind, Recipe, SaveKind, Settings};
+    use crate::Error;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        settings: Settings,
+    }
+
+    fn flags(arguments: &[&str]) -> Settings {
+        Flags::try_parse_from([&["fit"], arguments].concat()).unwrap().settings
+    }
+
+    fn file(text: &str) -> Result<Settings, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        fs_err::write(&path, text).unwrap();
+        Settings::open(&path)
+    }
+
+    #[test]
+    fn without_anything_the_defaults_hold() {
+        let recipe = Settings::default().resolve().unwrap();
+        assert_eq!(recipe.data, "builtin:insects");
+        assert_eq!((recipe.epochs, recipe.batch, recipe.lr), (10, 32, 1e-3));
+        assert_eq!((recipe.width, recipe.cells, recipe.growth), (8, 3, 2.0));
+        assert_eq!(recipe.backbone, None);
+        assert!(!recipe.augment_val);
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_the_defaults() {
+        let file = file("epochs = 3\nlr = 0.5\nsave = \"all\"\nfine-tune = true\n").unwrap();
+        let typed = flags(&["--epochs", "7", "--fine-tune=false", "--optimizer", "sgd"]);
+        let recipe = typed.or(file).resolve().unwrap();
+        assert_eq!((recipe.epochs, recipe.lr, recipe.batch), (7, 0.5, 32));
+        assert_eq!((recipe.save, recipe.optimizer), (SaveKind::All, OptimizerKind::Sgd));
+        assert!(!recipe.fine_tune);
+    }
+
+    #[test]
+    fn a_key_that_does_not_exist_is_named() {
+        let error = file("epochs = 3\nepoch = 4\n").unwrap_err();
+        assert!(matches!(error, Error::Config { .. }));
+        assert!(error.to_string().contains("`epoch`"), "{error}");
+    }
+
+    #[test]
+    fn config_toml_reads_back_as_the_same_recipe() {
+        let typed = flags(&["--augment", "hflip(0.5)|rotate(15)", "--early-stop", "4"]);
+        let recipe = typed.resolve().unwrap();
+        let text = recipe.to_toml().unwrap();
+        let again = file(&text).unwrap().resolve().unwrap();
+        assert_eq!(again, recipe, "{text}");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        fs_err::write(&path, &text).unwrap();
+        assert_eq!(Recipe::open(&path).unwrap(), recipe);
+    }
+
+    #[test]
+    fn values_without_a_meaning_are_refused_with_their_flag() {
+        for (arguments, flag) in [
+            (["--epochs", "0"], "--epochs"),
+            (["--batch", "0"], "--batch"),
+            (["--lr", "0"], "--lr"),
+            (["--lr", "nan"], "--lr"),
+            (["--momentum", "1"], "--momentum"),
+            (["--weight-decay", "inf"], "--weight-decay"),
+            (["--threads", "0"], "--threads"),
+            (["--early-stop", "0"], "--early-stop"),
+        ] {
+            let error = flags(&arguments).resolve().unwrap_err();
+            assert!(error.to_string().contains(flag), "{arguments:?}: {error}");
+        }
+        let error = flags(&["--fine-tune"]).resolve().unwrap_err();
+        assert!(error.to_string().contains("--backbone"), "{error}");
+    }
+
+    #[test]
+    fn a_resumed_run_may_go_on_longer_but_not_otherwise() {
+        let recipe = flags(&["--lr", "0.01"]).resolve().unwrap();
+        let longer = recipe.resumed(flags(&["--epochs", "20", "--lr", "0.01"])).unwrap();
+        assert_eq!(longer, Recipe { epochs: 20, ..recipe.clone() });
+        for (arguments, flag) in [
+            (["--lr", "0.1"], "--lr"),
+            (["--optimizer", "sgd"], "--optimizer"),
+            (["--backbone", "resnet18"], "--backbone"),
+            (["--data", "elsewhere"], "--data"),
+            (["--augment", "none"], "--augment"),
+        ] {
+            let error = recipe.resumed(flags(&arguments)).unwrap_err();
+            assert!(matches!(error, Error::ResumeChanges { .. }));
+            assert!(error.to_string().contains(flag), "{error}");
+        }
+    }
 }

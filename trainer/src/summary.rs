@@ -1,1 +1,64 @@
-//! To come.
+//! The result of a run, for people and for programs.
+
+use std::path::Path;
+
+use data::{Scores, Split};
+use serde::Serialize;
+
+use crate::error::Result;
+
+/// `summary.json`, and what `fit --json` writes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// The run's name.
+    pub run: String,
+    /// The exported file, relative to the run folder.
+    pub model: String,
+    /// Whether ONNX Runtime agrees with Burn on it.
+    pub verified: bool,
+    /// The network's name.
+    pub network: String,
+    /// All parameters.
+    pub parameters: usize,
+    /// Those that were trained.
+    pub trainable_parameters: usize,
+    /// Epochs done.
+    pub epochs: usize,
+    /// The exported epoch, counted from 1.
+    pub best_epoch: usize,
+    /// `finished` or `early-stopped`.
+    pub ended: &'static str,
+    /// Validation accuracy of the exported epoch, in [0, 1].
+    pub val_accuracy: f64,
+    /// Seconds from start to end.
+    pub seconds: f64,
+    /// The split that the scores below are of: `test`, or `val` with `--no-test`.
+    pub split: Split,
+    /// Scores of the exported file through ONNX Runtime.
+    #[serde(flatten)]
+    pub scores: Scores,
+}
+
+impl Summary {
+    /// Writes `summary.json`.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let mut text = serde_json::to_vec_pretty(self)?;
+        text.push(b'\n');
+        Ok(data::write::atomically(path, &text)?)
+    }
+}
+
+/// Scores for people: one line, then the table per class and the confusion matrix.
+pub fn report(split: Split, scores: &Scores) -> String {
+    format!(
+        "{split} accuracy {:.1} % (95 % interval {:.1} to {:.1}), majority class {:.1} %, loss \
+         {:.3}, {} images\n{}",
+        100.0 * scores.accuracy,
+        100.0 * scores.interval[0],
+        100.0 * scores.interval[1],
+        100.0 * scores.baseline,
+        scores.loss,
+        scores.count,
+        data::metrics::table(scores).trim_end(),
+    )
+}

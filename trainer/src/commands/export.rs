@@ -1,0 +1,49 @@
+//! `trainer export`: a run's checkpoint as a verified file, again.
+
+use data::Split;
+
+use crate::cli::{ExportArgs, Which};
+use crate::export::{self, Label};
+use crate::fault::ExitStatus;
+use crate::printer::Printer;
+use crate::recipe::Recipe;
+use crate::run_dir::RunDir;
+use crate::stage::{self, Machine};
+use crate::{runtime, source, verify};
+
+/// Writes and verifies it.
+pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    let cache = data::cache::dir(args.machine.cache.as_deref())?;
+    let run = RunDir::open(&args.runs, &args.run)?;
+    let recipe = Recipe::open(&run.config())?;
+    let threads = source::threads(args.threads);
+    runtime::ensure(&args.machine, &cache, printer)?;
+    let machine = Machine { cache, offline: args.machine.offline, threads, printer };
+    let (network, classes) = machine.restore(&recipe, &run.checkpoint(args.checkpoint))?;
+    let preprocess = source::preprocess(network.input_size())?;
+    let dataset = machine.dataset(&recipe, Some(&run))?;
+    let samples = stage::samples(&dataset, Split::Val)?;
+    let images = machine.images(samples, "val", recipe.strict_images, recipe.memory.0)?;
+    let images = stage::verification_images(&images, &preprocess)?;
+    let provenance = export::provenance(&recipe, &dataset, network.backbone_sha256())?;
+    let label = Label { classes, preprocess, provenance };
+    let out = args.out.clone().unwrap_or_else(|| run.model());
+    let exported = export::export(&network, label, &images, &out)?;
+    if args.out.is_none() {
+        verify::save(&exported.agreement, &run.verify())?;
+    }
+    printer.log(exported.agreement.to_string());
+    let word = if exported.agreement.verified { "verified" } else { "not verified" };
+    printer.result(format!("{} {}", printer.bold(word), exported.path.display()));
+    Ok(if exported.agreement.verified { ExitStatus::True } else { ExitStatus::False })
+}
+
+impl RunDir {
+    /// The file of a checkpoint; a run that keeps the last alone has no best.
+    pub fn checkpoint(&self, which: Which) -> std::path::PathBuf {
+        match which {
+            Which::Best if self.best().is_file() => self.best(),
+            Which::Best | Which::Last => self.last(),
+        }
+    }
+}

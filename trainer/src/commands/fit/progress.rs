@@ -1,0 +1,68 @@
+//! The progress of training: a bar per phase on a terminal, a line per epoch everywhere.
+
+use indicatif::ProgressBar;
+
+use crate::fit::{EpochRow, Phase, StepReport, Watch};
+use crate::printer::Printer;
+
+/// Shows what [`fit`](crate::fit::fit) reports.
+pub(super) struct Watcher<'a> {
+    printer: &'a Printer,
+    epochs: usize,
+    bar: Option<(Phase, ProgressBar)>,
+}
+
+impl<'a> Watcher<'a> {
+    /// A watcher of a run of `epochs` epochs.
+    pub(super) fn new(printer: &'a Printer, epochs: usize) -> Self {
+        Watcher { printer, epochs, bar: None }
+    }
+
+    fn clear(&mut self) {
+        if let Some((_, bar)) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Watch for Watcher<'_> {
+    fn step(&mut self, report: &StepReport) {
+        if !self.printer.has_bars() {
+            return;
+        }
+        if self.bar.as_ref().is_none_or(|(phase, _)| *phase != report.phase) {
+            self.clear();
+            let phase = if report.phase == Phase::Train { "train" } else { "val" };
+            let what = format!("epoch {}/{} {phase}", report.epoch, self.epochs);
+            let bar = self.printer.image_bar(&what, report.num_images as u64);
+            self.bar = Some((report.phase, bar));
+        }
+        if let Some((_, bar)) = &self.bar {
+            let progress = &report.progress;
+            bar.set_position(progress.images);
+            bar.set_message(format!(
+                "loss {:.4} accuracy {:.1} %",
+                progress.loss(),
+                progress.accuracy()
+            ));
+        }
+    }
+
+    fn epoch_done(&mut self, row: &EpochRow, best: bool) {
+        self.clear();
+        self.printer.log(format!(
+            "epoch {:>2}/{}  train loss {:.4} accuracy {:.1} %  val loss {:.4} accuracy {:.1} %  \
+             lr {:.1e}  {:.1} s  {:.0} images/s{}",
+            row.epoch,
+            self.epochs,
+            row.train_loss,
+            row.train_accuracy,
+            row.val_loss,
+            row.val_accuracy,
+            row.lr,
+            row.train_seconds + row.val_seconds,
+            row.train_images_per_second,
+            if best { "  best" } else { "" },
+        ));
+    }
+}

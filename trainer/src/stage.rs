@@ -1,0 +1,174 @@
+//! What a run stands on: its pictures, its network and its loaders, from a recipe.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use data::images::Images;
+use data::loader::{Loader, LoaderOptions};
+use data::{Dataset, Preprocess, Sample, Split};
+use models::Network;
+
+use crate::error::{Error, Result};
+use crate::fit::Checkpoint;
+use crate::printer::Printer;
+use crate::recipe::Recipe;
+use crate::run_dir::RunDir;
+use crate::source;
+
+/// Batches that are ready before they are asked for.
+const PREFETCH: usize = 3;
+/// Real images that a file is verified with.
+const VERIFIED_IMAGES: usize = 16;
+
+/// Where things are on this machine, and how much of it is used.
+#[derive(Debug)]
+pub struct Machine<'a> {
+    /// The cache folder.
+    pub cache: PathBuf,
+    /// Whether downloads are forbidden.
+    pub offline: bool,
+    /// Threads.
+    pub threads: usize,
+    /// Where the log goes.
+    pub printer: &'a Printer,
+}
+
+/// The data of a run.
+#[derive(Debug)]
+pub struct Pictures {
+    /// Which image is in which split.
+    pub dataset: Dataset,
+    /// The training images.
+    pub train: Arc<Images>,
+    /// The validation images.
+    pub val: Arc<Images>,
+}
+
+impl Machine<'_> {
+    /// Opens the data set of a recipe, or what a run's `split.csv` lists of it.
+    pub fn dataset(&self, recipe: &Recipe, run: Option<&RunDir>) -> Result<Dataset> {
+        let path = source::data_path(&recipe.data, &self.cache, self.printer)?;
+        let dataset = match run {
+            Some(run) => source::run_dataset(run, &path)?,
+            None => Dataset::open(&path, recipe.seed)?,
+        };
+        for note in &dataset.notes {
+            self.printer.log(note);
+        }
+        for file in &dataset.left_out {
+            self.printer.log(format!("left out `{}`: {}", file.path.display(), file.reason));
+        }
+        Ok(dataset)
+    }
+
+    /// Decodes the training and validation images.
+    pub fn pictures(&self, recipe: &Recipe, dataset: Dataset) -> Result<Pictures> {
+        let (num_train, num_val) = (dataset.train.len() as u64, dataset.val.len() as u64);
+        let share = |part: u64| {
+            let budget = u128::from(recipe.memory.0) * u128::from(part);
+            (budget / u128::from((num_train + num_val).max(1))) as u64
+        };
+        let load = |samples: &[Sample], what: &str, budget_bytes| {
+            self.images(samples, what, recipe.strict_images, budget_bytes)
+        };
+        let train = load(&dataset.train, "train", share(num_train))?;
+        let val = load(&dataset.val, "val", share(num_val))?;
+        Ok(Pictures { dataset, train, val })
+    }
+
+    /// Decodes some images.
+    pub fn images(
+        &self,
+        samples: &[Sample],
+        what: &str,
+        strict: bool,
+        budget_bytes: u64,
+    ) -> Result<Arc<Images>> {
+        let holding = source::Holding { budget_bytes, strict, threads: self.threads };
+        source::images(samples, what, holding, self.printer)
+    }
+
+    /// Builds the network of a recipe, ready for training.
+    pub fn network(&self, recipe: &Recipe, num_classes: usize) -> Result<Network> {
+        let backbone = recipe
+            .backbone
+            .as_deref()
+            .map(|name| source::backbone_path(name, &self.cache, self.offline, self.printer))
+            .transpose()?;
+        let device = source::device(recipe.device)?.autodiff();
+        let spec = source::spec(recipe, backbone);
+        Ok(Network::build(&spec, num_classes, recipe.seed, &device)?)
+    }
+
+    /// The network of a run as one of its checkpoints left it, with its class names.
+    pub fn restore(&self, recipe: &Recipe, checkpoint: &Path) -> Result<(Network, Vec<String>)> {
+        let checkpoint = Checkpoint::open(checkpoint)?;
+        let classes = checkpoint.classes().to_vec();
+        let network = self.network(recipe, classes.len())?;
+        Ok((network.load_state(checkpoint.tensors())?, classes))
+    }
+
+    /// The loader of the training images: shuffled, augmented.
+    pub fn train_loader(
+        &self,
+        recipe: &Recipe,
+        images: &Arc<Images>,
+        preprocess: &Preprocess,
+    ) -> Loader {
+        let augment = (!recipe.augment.ops.is_empty()).then(|| recipe.augment.clone());
+        let options = self.loader_options(recipe.batch, true, recipe.seed);
+        Loader::new(images.clone(), preprocess.clone(), augment, options)
+    }
+
+    /// The loader of the validation images: in order, augmented only with `--augment-val`.
+    pub fn val_loader(
+        &self,
+        recipe: &Recipe,
+        images: &Arc<Images>,
+        preprocess: &Preprocess,
+    ) -> Loader {
+        let augment = recipe.augment_val && !recipe.augment.ops.is_empty();
+        let augment = augment.then(|| recipe.augment.clone());
+        let options = self.loader_options(recipe.batch, false, recipe.seed);
+        Loader::new(images.clone(), preprocess.clone(), augment, options)
+    }
+
+    /// A loader that gives the images in order, as they are.
+    pub fn plain_loader(
+        &self,
+        batch: usize,
+        images: &Arc<Images>,
+        preprocess: &Preprocess,
+    ) -> Loader {
+        let options = self.loader_options(batch, false, 0);
+        Loader::new(images.clone(), preprocess.clone(), None, options)
+    }
+
+    fn loader_options(&self, batch: usize, shuffle: bool, seed: u64) -> LoaderOptions {
+        LoaderOptions { batch, shuffle, seed, threads: self.threads, prefetch: PREFETCH }
+    }
+}
+
+/// The samples of a split.
+///
+/// # Errors
+/// When there are none.
+pub fn samples(dataset: &Dataset, split: Split) -> Result<&[Sample]> {
+    let samples = dataset.samples(split);
+    if samples.is_empty() {
+        return Err(Error::EmptySplit {
+            split: split.to_string(),
+            data: dataset.root.display().to_string(),
+        });
+    }
+    Ok(samples)
+}
+
+/// Real images for the verification, each `[3, H, W]`: 16 of them, evenly spread.
+pub fn verification_images(images: &Images, preprocess: &Preprocess) -> Result<Vec<Vec<f32>>> {
+    let available = images.samples().len();
+    let count = available.min(VERIFIED_IMAGES);
+    (0..count)
+        .map(|index| Ok(preprocess.apply(&*images.get(index * available / count)?)?))
+        .collect()
+}
