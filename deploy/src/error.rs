@@ -1,0 +1,372 @@
+//! Everything that can be wrong between a file and a prediction.
+
+use std::io;
+use std::path::PathBuf;
+
+/// What went wrong, with the data to say so.
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No ONNX Runtime library was found.
+    #[error("no ONNX Runtime library was found{}", looked_at(searched))]
+    NoRuntime {
+        /// The folders that were looked at.
+        searched: Vec<PathBuf>,
+    },
+    /// The library that was named cannot be read.
+    #[error("the ONNX Runtime library `{}` cannot be read", path.display())]
+    RuntimeMissing {
+        /// The library.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is no ONNX Runtime that this build can use.
+    #[error(
+        "`{}` is not a usable ONNX Runtime library\n  expected: {expected}\n  found:    {found}",
+        path.display()
+    )]
+    RuntimeUnfit {
+        /// The library.
+        path: PathBuf,
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// The system's loader refuses the library.
+    #[error("the ONNX Runtime library `{}` does not load: {reason}", path.display())]
+    RuntimeLoad {
+        /// The library.
+        path: PathBuf,
+        /// What the loader says.
+        reason: String,
+    },
+    /// One process holds one ONNX Runtime.
+    #[error(
+        "this process uses `{}` already and cannot load `{}` as well",
+        loaded.display(),
+        asked.display()
+    )]
+    RuntimeDiffers {
+        /// The library in use.
+        loaded: PathBuf,
+        /// The other one.
+        asked: PathBuf,
+    },
+    /// The installation stopped.
+    #[error("cannot {what}: {reason}")]
+    Install {
+        /// The step.
+        what: String,
+        /// Why it failed.
+        reason: String,
+    },
+    /// A download or an installed file is not the pinned one.
+    #[error(
+        "`{}` is not the pinned file\n  expected: SHA-256 {expected}\n  found:    SHA-256 {found}",
+        path.display()
+    )]
+    HashDiffers {
+        /// The file, or the address it came from.
+        path: PathBuf,
+        /// The pinned hash.
+        expected: String,
+        /// The file's hash.
+        found: String,
+    },
+    /// The text names no provider.
+    #[error("`{text}` is no provider\n  expected: cpu, cuda, cuda:N, tensorrt or tensorrt:N")]
+    ProviderName {
+        /// The text given.
+        text: String,
+    },
+    /// The library was built without this provider.
+    #[error(
+        "provider `{provider}` cannot start: `{}` was built without it\n  \
+         expected: {expected}\n  found:    {found}",
+        library.display()
+    )]
+    ProviderMissing {
+        /// The provider asked for.
+        provider: String,
+        /// The library in use.
+        library: PathBuf,
+        /// ONNX Runtime's name of it.
+        expected: &'static str,
+        /// The providers that the library has.
+        found: String,
+    },
+    /// The provider is there and does not start.
+    #[error("provider `{provider}` cannot start: {reason}")]
+    ProviderFailed {
+        /// The provider asked for.
+        provider: String,
+        /// What ONNX Runtime says.
+        reason: String,
+    },
+    /// The file cannot be read as ONNX.
+    #[error(transparent)]
+    Onnx(#[from] onnx::Error),
+    /// An image, a folder, a card or a preprocessing text is wrong.
+    #[error(transparent)]
+    Data(#[from] data::Error),
+    /// ONNX Runtime does not open the model.
+    #[error("ONNX Runtime does not open `{}`: {reason}", path.display())]
+    ModelLoad {
+        /// The model.
+        path: PathBuf,
+        /// What ONNX Runtime says.
+        reason: String,
+    },
+    /// The model does something else than classify images.
+    #[error(
+        "`{}` is not an image classifier\n  expected: {expected}\n  found:    {found}",
+        path.display()
+    )]
+    NotAClassifier {
+        /// The model.
+        path: PathBuf,
+        /// What a classifier has.
+        expected: String,
+        /// What this file has.
+        found: String,
+    },
+    /// The file carries no card, and what it would say was not given.
+    #[error("`{}` does not say {what}: it carries no model card", path.display())]
+    NoCard {
+        /// The model.
+        path: PathBuf,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// The class names do not fit the output.
+    #[error(
+        "the class names do not fit `{}`\n  expected: {expected} names\n  found:    {found}",
+        path.display()
+    )]
+    ClassCount {
+        /// The model.
+        path: PathBuf,
+        /// Outputs of the model.
+        expected: usize,
+        /// Names given.
+        found: usize,
+    },
+    /// The preprocessing makes another shape than the model takes.
+    #[error(
+        "the preprocessing does not fit `{}`\n  expected: {expected}\n  found:    {found}",
+        path.display()
+    )]
+    ShapeDiffers {
+        /// The model.
+        path: PathBuf,
+        /// The model's input.
+        expected: String,
+        /// What the preprocessing makes.
+        found: String,
+    },
+    /// The data has classes that the model does not know.
+    #[error(
+        "`{}` knows {} classes but the data has {}\n  expected: {}\n  found:    {}",
+        path.display(),
+        expected.len(),
+        found.len(),
+        names(expected),
+        names(found)
+    )]
+    ClassesDiffer {
+        /// The model.
+        path: PathBuf,
+        /// Its classes.
+        expected: Vec<String>,
+        /// The classes of the data.
+        found: Vec<String>,
+    },
+    /// Prepared numbers of the wrong length.
+    #[error("{batch} images of this model are {expected} numbers, {found} given")]
+    InputLength {
+        /// Images in the batch.
+        batch: usize,
+        /// Numbers that they are.
+        expected: usize,
+        /// Numbers given.
+        found: usize,
+    },
+    /// ONNX Runtime stopped while running the model.
+    #[error("the model stopped: {reason}")]
+    Run {
+        /// What ONNX Runtime says.
+        reason: String,
+    },
+    /// There is nothing to evaluate.
+    #[error("there are no images to evaluate")]
+    NoImages,
+    /// An image cannot be read, and that was to be an error.
+    #[error("`{}` cannot be read: {reason}", path.display())]
+    Unreadable {
+        /// The image.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// More than 5 % of the images cannot be read.
+    #[error(
+        "{unreadable} of {total} images cannot be read, the first is `{}`: {reason}",
+        first.display()
+    )]
+    TooManyUnreadable {
+        /// Images that cannot be read.
+        unreadable: usize,
+        /// Images in all.
+        total: usize,
+        /// The first of them.
+        first: PathBuf,
+        /// Why the first cannot be read.
+        reason: String,
+    },
+    /// The file carries no golden samples.
+    #[error("`{}` carries no golden samples to check", path.display())]
+    NoGolden {
+        /// The model.
+        path: PathBuf,
+    },
+    /// A golden sample does not decode.
+    #[error("golden sample `{name}` is damaged: {reason}")]
+    GoldenDamaged {
+        /// The sample.
+        name: String,
+        /// What does not decode.
+        reason: String,
+    },
+}
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What kind of error it is, for programs.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The ONNX Runtime library or a provider of it.
+    Runtime,
+    /// The model file.
+    Model,
+    /// The images or their folder.
+    Data,
+    /// What the caller asked for.
+    Usage,
+}
+
+impl Error {
+    /// What kind of error it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::NoRuntime { .. }
+            | Self::RuntimeMissing { .. }
+            | Self::RuntimeUnfit { .. }
+            | Self::RuntimeLoad { .. }
+            | Self::RuntimeDiffers { .. }
+            | Self::Install { .. }
+            | Self::HashDiffers { .. }
+            | Self::ProviderMissing { .. }
+            | Self::ProviderFailed { .. } => Kind::Runtime,
+            Self::Onnx(_)
+            | Self::ModelLoad { .. }
+            | Self::NotAClassifier { .. }
+            | Self::NoCard { .. }
+            | Self::Run { .. }
+            | Self::NoGolden { .. }
+            | Self::GoldenDamaged { .. } => Kind::Model,
+            Self::Data(_)
+            | Self::NoImages
+            | Self::Unreadable { .. }
+            | Self::TooManyUnreadable { .. } => Kind::Data,
+            Self::ProviderName { .. }
+            | Self::ClassCount { .. }
+            | Self::ShapeDiffers { .. }
+            | Self::ClassesDiffer { .. }
+            | Self::InputLength { .. } => Kind::Usage,
+        }
+    }
+
+    /// What to do about it, where that can be said.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoRuntime { .. } => {
+                "run `deploy runtime install`, or give the library with `--runtime FILE`"
+            }
+            Self::RuntimeMissing { .. } => "check the path given by `--runtime` or `ORT_DYLIB_PATH`",
+            Self::RuntimeUnfit { .. } | Self::RuntimeLoad { .. } => {
+                "run `deploy runtime install` and leave out `--runtime` and `ORT_DYLIB_PATH`"
+            }
+            Self::Install { .. } => {
+                "fetch the wheel on a machine with a network (`pip download --no-deps \
+                 onnxruntime==1.28.0`), then run `deploy runtime install --from FILE`"
+            }
+            Self::HashDiffers { .. } => "download the file again, from its official address",
+            Self::ProviderMissing { .. } => {
+                "give a library that has it with `--runtime FILE`, or use `--provider cpu`"
+            }
+            Self::ProviderFailed { .. } => {
+                "check the driver and the CUDA libraries, or use `--provider cpu`"
+            }
+            Self::Onnx(error) => return error.hint(),
+            Self::Data(error) => return error.hint(),
+            Self::NotAClassifier { .. } => {
+                "only classifiers with one image input and one output of class scores are run"
+            }
+            Self::NoCard { .. } => {
+                "give `--classes FILE` and `--preprocess TEXT`, or write them into the file with \
+                 `deploy card attach`"
+            }
+            Self::ClassCount { .. } => "give one class name per line, in the order of the outputs",
+            Self::ShapeDiffers { .. } => "give the steps that this model needs with `--preprocess`",
+            Self::ClassesDiffer { expected, found, .. } => return Some(unknown(expected, found)),
+            Self::TooManyUnreadable { .. } | Self::Unreadable { .. } => {
+                "repair or remove the files; HEIC and AVIF must be converted to JPEG first"
+            }
+            Self::NoGolden { .. } => "write them into the file with `deploy card attach`",
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+fn unknown(expected: &[String], found: &[String]) -> String {
+    let unknown: Vec<String> =
+        found.iter().filter(|name| !expected.contains(name)).cloned().collect();
+    format!(
+        "remove {} from the data or use a model that was trained with {}",
+        names(&unknown),
+        if unknown.len() == 1 { "it" } else { "them" }
+    )
+}
+
+fn looked_at(searched: &[PathBuf]) -> String {
+    if searched.is_empty() {
+        return String::new();
+    }
+    let folders: Vec<String> = searched.iter().map(|p| format!("`{}`", p.display())).collect();
+    format!("; looked at {}", folders.join(", "))
+}
+
+/// At most eight names.
+fn names(names: &[String]) -> String {
+    let shown = names.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > 8 { format!("{shown}, ...") } else { shown }
+}
+
+/// An error and what caused it, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}

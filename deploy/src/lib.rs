@@ -1,0 +1,31 @@
+//! Runs ONNX image classifiers through ONNX Runtime.
+//!
+//! A model file that carries a card configures everything: class names, preprocessing, meaning of the
+//! output. A file without one is told by hand through the [`ClassifierBuilder`].
+//!
+//! ```no_run
+//! let classifier = deploy::Classifier::open("model.onnx")?;
+//! let prediction = classifier.classify_path("bee.jpg")?;
+//! println!("{} {:.1} %", prediction.label, 100.0 * prediction.probability);
+//! # Ok::<(), deploy::Error>(())
+//! ```
+//!
+//! The rooms: [`runtime`] finds, installs and loads the ONNX Runtime library; [`session`] is the
+//! [`engine`] that runs a model on a [`provider`], several of them in a [`pool`]; [`classifier`] joins
+//! them with a card; [`eval`] scores it on images and [`golden`] checks it against itself.
+//!
+//! This crate never prints, never downloads of its own accord and keeps nothing global but the one ONNX
+//! Runtime of the process.
+#![deny(missing_docs)]
+
+mod digest;
+pub mod engine;
+pub mod error;
+pub mod pool;
+pub mod provider;
+pub mod runtime;
+pub mod session;
+
+pub use error::{Error, Kind, Result};
+pub use provider::Provider;
+pub use session::{Batch, Session, SessionOptions};

@@ -1,0 +1,285 @@
+//! Installing the library into the cache folder: from the official Python wheel, or from what is given.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use fs_err as fs;
+
+use super::find::{self, MANIFEST, Manifest};
+use super::wheels::{self, PYTHON_VERSION, VERSION, Wheel};
+use super::{Found, Source, library};
+use crate::digest;
+use crate::error::{Error, Result};
+
+/// No file of a runtime wheel is larger: a guard against archive bombs.
+const MAX_UNPACKED: u64 = 1 << 30;
+
+/// Files of the wheel that are kept: the library, its helpers, the licences.
+const KEPT: [&str; 3] = ["LICENSE", "ThirdPartyNotices.txt", "Privacy.md"];
+
+/// What to install, and where to.
+#[derive(Debug, Clone, Default)]
+pub struct InstallOptions {
+    /// The cache folder.
+    pub cache: PathBuf,
+    /// A wheel or a library (file), a folder that holds one, or a URL. `None`: pip downloads the pinned
+    /// wheel.
+    pub from: Option<String>,
+}
+
+/// Installs ONNX Runtime into the cache folder; a whole older installation stays until the new one is
+/// ready. `progress` gets lines for people.
+///
+/// The pinned wheel's SHA-256 is compared before it is unpacked; so is anything that comes from a URL.
+/// Another wheel or library given as a file is checked for its bounds and version.
+///
+/// # Errors
+/// [`Error::Install`], [`Error::HashDiffers`], or [`Error::RuntimeUnfit`] for a library that cannot be
+/// used.
+pub fn install(options: &InstallOptions, progress: &dyn Fn(&str)) -> Result<Found> {
+    let root = find::folder(&options.cache);
+    fs::create_dir_all(&root).map_err(failed("create the cache folder"))?;
+    let work = tempfile::Builder::new()
+        .prefix(".installing-")
+        .tempdir_in(&root)
+        .map_err(failed("create a temporary folder"))?;
+    let file = match &options.from {
+        None => by_pip(work.path(), progress)?,
+        Some(from) if is_url(from) => download(from, work.path(), progress)?,
+        Some(from) => given(Path::new(from))?,
+    };
+    let wheel = check_hash(&file, options.from.as_deref())?;
+    let out = work.path().join("out");
+    fs::create_dir(&out).map_err(failed("create a temporary folder"))?;
+    let library = if is_zip(&file) { unpack(&file, &out)? } else { copy(&file, &out)? };
+    let version = library::inspect(&out.join(&library))?;
+    let manifest = Manifest {
+        sha256: digest::file(&out.join(&library)).map_err(failed("read the library"))?,
+        from: file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        version,
+        library,
+    };
+    if let Some(wheel) = wheel
+        && manifest.sha256 != wheel.library_sha256
+    {
+        return Err(Error::HashDiffers {
+            path: out.join(&manifest.library),
+            expected: wheel.library_sha256.to_owned(),
+            found: manifest.sha256,
+        });
+    }
+    let target = match wheel {
+        Some(_) => find::pinned_folder(&options.cache),
+        None => root.join(format!("onnxruntime-{}-{}", manifest.version, &manifest.sha256[..12])),
+    };
+    put(&out, &target, &manifest)?;
+    let path = target.join(&manifest.library);
+    progress(&format!("installed ONNX Runtime {} in `{}`", manifest.version, target.display()));
+    Ok(Found { path, version: manifest.version, source: Source::Cache })
+}
+
+/// Removes every installed runtime but the one that would be used; returns the folders removed.
+pub fn remove(cache: &Path, keep_newest: bool) -> Result<Vec<PathBuf>> {
+    let mut removed = Vec::new();
+    for found in find::list(cache).iter().skip(usize::from(keep_newest)) {
+        if let Some(folder) = found.path.parent() {
+            fs::remove_dir_all(folder).map_err(failed("remove an old runtime"))?;
+            removed.push(folder.to_owned());
+        }
+    }
+    Ok(removed)
+}
+
+/// Writes the manifest and moves the finished folder to its name.
+fn put(out: &Path, target: &Path, manifest: &Manifest) -> Result<()> {
+    let text = serde_json::to_string_pretty(manifest).map_err(|e| Error::Install {
+        what: "write the manifest".to_owned(),
+        reason: e.to_string(),
+    })?;
+    fs::write(out.join(MANIFEST), text + "\n").map_err(failed("write the manifest"))?;
+    if digest::file(&target.join(&manifest.library)).is_ok_and(|hash| hash == manifest.sha256) {
+        // Another process finished first, or it was there already.
+        return Ok(());
+    }
+    if target.exists() {
+        fs::remove_dir_all(target).map_err(failed("replace the old runtime"))?;
+    }
+    match fs::rename(out, target) {
+        Err(_) if target.join(MANIFEST).is_file() => Ok(()),
+        done => done.map_err(failed("move the runtime to its place")),
+    }
+}
+
+/// Has pip download the pinned wheel.
+fn by_pip(folder: &Path, progress: &dyn Fn(&str)) -> Result<PathBuf> {
+    let wheel = wheels::pinned().ok_or_else(|| Error::Install {
+        what: "install ONNX Runtime".to_owned(),
+        reason: format!(
+            "no wheel is pinned for {} on {}",
+            std::env::consts::OS,
+            std::env::consts::ARCH
+        ),
+    })?;
+    progress(&format!("installing ONNX Runtime {VERSION}: the official wheel, by pip (once)"));
+    let mut reason = "neither `python3` nor `python` was found".to_owned();
+    for python in ["python3", "python"] {
+        let run = Command::new(python)
+            .args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check"])
+            .args(["--no-deps", "--only-binary=:all:", "--retries", "2", "--timeout", "15"])
+            .args(["--platform", wheel.platform, "--python-version", PYTHON_VERSION])
+            .args(["--implementation", "cp", "--dest"])
+            .arg(folder)
+            .arg(format!("onnxruntime=={VERSION}"))
+            .output();
+        match run {
+            Ok(output) if output.status.success() => return Ok(folder.join(wheel.file)),
+            Ok(output) => {
+                let text = String::from_utf8_lossy(&output.stderr);
+                let last = text.lines().rev().find(|line| !line.trim().is_empty());
+                reason = format!("pip: {}", last.unwrap_or("failed without a word").trim());
+                break;
+            }
+            Err(_) => {}
+        }
+    }
+    Err(Error::Install { what: "download the wheel".to_owned(), reason })
+}
+
+/// The wheel or library that a local path means.
+fn given(path: &Path) -> Result<PathBuf> {
+    if !path.is_dir() {
+        fs::metadata(path).map_err(failed("read what `--from` names"))?;
+        return Ok(path.to_owned());
+    }
+    if let Some(library) = find::in_folder(path) {
+        return Ok(library);
+    }
+    let mut wheels: Vec<PathBuf> = fs::read_dir(path)
+        .map_err(failed("read the folder"))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|file| {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("onnxruntime-") && name.ends_with(".whl")
+        })
+        .collect();
+    wheels.sort();
+    let pinned = wheels::pinned().map(|wheel| path.join(wheel.file));
+    pinned.filter(|file| wheels.contains(file)).or_else(|| wheels.pop()).ok_or_else(|| {
+        Error::Install {
+            what: format!("install from `{}`", path.display()),
+            reason: "the folder holds neither an `onnxruntime-*.whl` nor a library".to_owned(),
+        }
+    })
+}
+
+/// Compares the SHA-256 with the pinned one where one is due; the pinned wheel, if it is one.
+fn check_hash(file: &Path, from: Option<&str>) -> Result<Option<&'static Wheel>> {
+    let found = digest::file(file).map_err(failed("read the wheel"))?;
+    let same = |wheel: &&Wheel| wheel.sha256 == found || wheel.library_sha256 == found;
+    if let Some(wheel) = wheels::pinned().filter(same) {
+        return Ok(Some(wheel));
+    }
+    let named = wheels::pinned().filter(|wheel| file.ends_with(wheel.file));
+    match (named, from) {
+        (None, Some(from)) if !is_url(from) => Ok(None),
+        _ => Err(Error::HashDiffers {
+            path: from.map_or_else(|| file.to_owned(), PathBuf::from),
+            expected: wheels::pinned().map_or("a pinned wheel", |wheel| wheel.sha256).to_owned(),
+            found,
+        }),
+    }
+}
+
+/// Unpacks library, helper libraries and licences of a wheel; returns the library's file name.
+fn unpack(wheel: &Path, out: &Path) -> Result<String> {
+    let broken = |e: zip::result::ZipError| Error::Install {
+        what: format!("unpack `{}`", wheel.display()),
+        reason: e.to_string(),
+    };
+    let file = fs::File::open(wheel).map_err(failed("open the wheel"))?;
+    let mut archive = zip::ZipArchive::new(file).map_err(broken)?;
+    let mut library = None;
+    for index in 0..archive.len() {
+        let entry = archive.by_index(index).map_err(broken)?;
+        // The last part only: no path of the archive is ever followed.
+        let path = entry.name().map_err(broken)?;
+        let name = path.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
+        drop(path);
+        let is_library = wheels::is_library_name(&name);
+        let helper = name.contains("onnxruntime_providers_");
+        if entry.is_dir() || !(is_library || helper || KEPT.contains(&name.as_str())) {
+            continue;
+        }
+        let mut target = fs::File::create(out.join(&name)).map_err(failed("unpack the wheel"))?;
+        std::io::copy(&mut entry.take(MAX_UNPACKED), &mut target)
+            .map_err(failed("unpack the wheel"))?;
+        target.sync_all().map_err(failed("unpack the wheel"))?;
+        if is_library {
+            library = Some(name);
+        }
+    }
+    library.ok_or_else(|| Error::Install {
+        what: format!("unpack `{}`", wheel.display()),
+        reason: "there is no ONNX Runtime library inside for this system".to_owned(),
+    })
+}
+
+/// Copies a library given by hand, with its helpers and licences when they lie beside it.
+fn copy(library: &Path, out: &Path) -> Result<String> {
+    library::inspect(library)?;
+    let name = match library.file_name().and_then(|name| name.to_str()) {
+        Some(name) if wheels::is_library_name(name) => name.to_owned(),
+        _ => wheels::pinned().map_or("libonnxruntime.so", |wheel| wheel.library).to_owned(),
+    };
+    fs::copy(library, out.join(&name)).map_err(failed("copy the library"))?;
+    let beside = library.parent().map(fs::read_dir).into_iter().flatten().flatten().flatten();
+    for entry in beside {
+        let file = entry.file_name().to_string_lossy().into_owned();
+        if KEPT.contains(&file.as_str()) || file.contains("onnxruntime_providers_") {
+            fs::copy(entry.path(), out.join(file)).map_err(failed("copy the licences"))?;
+        }
+    }
+    Ok(name)
+}
+
+fn is_zip(file: &Path) -> bool {
+    let mut magic = [0; 4];
+    fs::File::open(file).is_ok_and(|mut f| f.read_exact(&mut magic).is_ok() && &magic == b"PK\x03\x04")
+}
+
+fn is_url(from: &str) -> bool {
+    from.starts_with("http://") || from.starts_with("https://")
+}
+
+#[cfg(feature = "fetch")]
+fn download(url: &str, folder: &Path, progress: &dyn Fn(&str)) -> Result<PathBuf> {
+    progress(&format!("downloading `{url}`"));
+    let refused = |e: ureq::Error| Error::Install {
+        what: format!("download `{url}`"),
+        reason: e.to_string(),
+    };
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_connect(Some(std::time::Duration::from_secs(15)))
+        .timeout_recv_response(Some(std::time::Duration::from_secs(30)))
+        .build()
+        .into();
+    let mut response = agent.get(url).call().map_err(refused)?;
+    let path = folder.join("download");
+    let mut file = fs::File::create(&path).map_err(failed("write the download"))?;
+    let mut body = response.body_mut().as_reader().take(MAX_UNPACKED);
+    std::io::copy(&mut body, &mut file).map_err(failed("download"))?;
+    Ok(path)
+}
+
+#[cfg(not(feature = "fetch"))]
+fn download(url: &str, _folder: &Path, _progress: &dyn Fn(&str)) -> Result<PathBuf> {
+    Err(Error::Install {
+        what: format!("download `{url}`"),
+        reason: "this build was made without the cargo feature `fetch`".to_owned(),
+    })
+}
+
+fn failed(what: &'static str) -> impl Fn(std::io::Error) -> Error {
+    move |e| Error::Install { what: what.to_owned(), reason: e.to_string() }
+}
