@@ -88,14 +88,14 @@ impl Machine<'_> {
         source::images(samples, what, holding, self.printer)
     }
 
-    /// Builds the network of a recipe, ready for training.
+    /// Builds the network of a recipe.
     pub fn network(&self, recipe: &Recipe, num_classes: usize) -> Result<Network> {
         let backbone = recipe
             .backbone
             .as_deref()
             .map(|name| source::backbone_path(name, &self.cache, self.offline, self.printer))
             .transpose()?;
-        let device = source::device(recipe.device)?.autodiff();
+        let device = source::device(recipe.device)?;
         let spec = source::spec(recipe, backbone);
         Ok(Network::build(&spec, num_classes, recipe.seed, &device)?)
     }
@@ -103,9 +103,9 @@ impl Machine<'_> {
     /// The network of a run as one of its checkpoints left it, with its class names.
     pub fn restore(&self, recipe: &Recipe, checkpoint: &Path) -> Result<(Network, Vec<String>)> {
         let checkpoint = Checkpoint::open(checkpoint)?;
-        let classes = checkpoint.classes().to_vec();
+        let classes = checkpoint.state().classes.clone();
         let network = self.network(recipe, classes.len())?;
-        Ok((network.load_state(checkpoint.tensors())?, classes))
+        Ok((checkpoint.network(network)?, classes))
     }
 
     /// The loader of the training images: shuffled, augmented.

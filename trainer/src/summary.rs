@@ -6,6 +6,7 @@ use data::{Scores, Split};
 use serde::Serialize;
 
 use crate::error::Result;
+use crate::verify::Agreement;
 
 /// `summary.json`, and what `fit --json` writes.
 #[derive(Clone, Debug, Serialize)]
@@ -25,7 +26,7 @@ pub struct Summary {
     /// Epochs done.
     pub epochs: usize,
     /// The exported epoch, counted from 1.
-    pub best_epoch: usize,
+    pub epoch: usize,
     /// `finished` or `early-stopped`.
     pub ended: &'static str,
     /// Validation accuracy of the exported epoch, in [0, 1].
@@ -39,13 +40,27 @@ pub struct Summary {
     pub scores: Scores,
 }
 
-impl Summary {
-    /// Writes `summary.json`.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        let mut text = serde_json::to_vec_pretty(self)?;
-        text.push(b'\n');
-        Ok(data::write::atomically(path, &text)?)
-    }
+/// Writes a JSON file, whole or not at all.
+pub fn save(path: &Path, value: &impl Serialize) -> Result<()> {
+    let mut text = serde_json::to_vec_pretty(value)?;
+    text.push(b'\n');
+    Ok(data::write::atomically(path, &text)?)
+}
+
+/// One line on a verification.
+pub fn agreement(agreement: &Agreement) -> String {
+    let batches: Vec<String> = agreement.batches.iter().map(usize::to_string).collect();
+    let verdict = match agreement.disagreements.len() {
+        0 if agreement.verified => "agree".to_string(),
+        count => format!("disagree ({count} times)"),
+    };
+    format!(
+        "Burn and ONNX Runtime {verdict} on {} images at batch {}: at most {:.1e} of {:.1e} apart",
+        agreement.images,
+        batches.join(", "),
+        agreement.max_difference,
+        agreement.tolerance,
+    )
 }
 
 /// Scores for people: one line, then the table per class and the confusion matrix.

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use data::{Dataset, Prediction, Sample, Scores, Split};
+use data::{Dataset, Sample, Scores, Split};
 use serde::Serialize;
 
 use crate::cli::EvalArgs;
 use crate::error::Error;
-use crate::evaluate;
+use crate::evaluate::{self, Evaluation};
 use crate::fault::ExitStatus;
 use crate::printer::Printer;
 use crate::recipe::Recipe;
@@ -46,11 +46,16 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let strict = args.strict_images || recipe.strict_images;
     let images = machine.images(&samples, &what, strict, recipe.memory.0)?;
     let loader = machine.plain_loader(args.batch, &images, &preprocess);
-    let (scores, logits) = evaluate::evaluate(&network, &loader, &classes)?;
+    let bar = printer.image_bar("evaluating", images.samples().len() as u64);
+    let evaluation =
+        evaluate::evaluate(&network, &loader, images.samples(), &classes, &mut |done| {
+            bar.set_position(done as u64);
+        });
+    bar.finish_and_clear();
+    let Evaluation { scores, predictions } = evaluation?;
     printer.log(format!("{} of {}", file_name(&checkpoint), run.path().display()));
     printer.result(summary::report(args.split, &scores));
     if let Some(path) = &args.csv {
-        let predictions = predictions(images.samples(), &logits, &classes);
         data::metrics::write_predictions(path, &predictions)?;
     }
     if let Some(target) = &args.json {
@@ -85,24 +90,6 @@ fn relabelled(
             ..sample.clone()
         })
         .collect())
-}
-
-fn predictions(samples: &[Sample], logits: &[Vec<f32>], classes: &[String]) -> Vec<Prediction> {
-    let name = |label: usize| classes.get(label).cloned().unwrap_or_default();
-    samples
-        .iter()
-        .zip(logits)
-        .map(|(sample, row)| {
-            let predicted = evaluate::top(row);
-            let probabilities = data::Tally::probabilities(row);
-            Prediction {
-                path: sample.relative.clone(),
-                label: name(sample.label as usize),
-                predicted: name(predicted),
-                probability: probabilities.get(predicted).copied().unwrap_or(f64::NAN),
-            }
-        })
-        .collect()
 }
 
 fn file_name(path: &Path) -> String {

@@ -9,7 +9,7 @@ use crate::printer::Printer;
 use crate::recipe::Recipe;
 use crate::run_dir::RunDir;
 use crate::stage::{self, Machine};
-use crate::{runtime, source, verify};
+use crate::{runtime, source, summary};
 
 /// Writes and verifies it.
 pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
@@ -30,9 +30,9 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let out = args.out.clone().unwrap_or_else(|| run.model());
     let exported = export::export(&network, label, &images, &out)?;
     if args.out.is_none() {
-        verify::save(&exported.agreement, &run.verify())?;
+        summary::save(&run.verify(), &exported.agreement)?;
     }
-    printer.log(exported.agreement.to_string());
+    printer.log(summary::agreement(&exported.agreement));
     let word = if exported.agreement.verified { "verified" } else { "not verified" };
     printer.result(format!("{} {}", printer.bold(word), exported.path.display()));
     Ok(if exported.agreement.verified { ExitStatus::True } else { ExitStatus::False })

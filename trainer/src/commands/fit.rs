@@ -11,7 +11,7 @@ use crate::cli::FitArgs;
 use crate::error::{Error, Result};
 use crate::export::{self, Exported, Label};
 use crate::fault::ExitStatus;
-use crate::fit::{self, Checkpoint, Ended, FitOptions, Outcome};
+use crate::fit::{self, Checkpoint, Ended, FitOptions, OptimizerOptions, Outcome, Room};
 use crate::printer::Printer;
 use crate::recipe::{Recipe, Settings};
 use crate::run_dir::RunDir;
@@ -52,12 +52,12 @@ pub fn run(args: FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         return Err(Error::Interrupted { run: run.path().to_path_buf() }.into());
     }
     let exported = export(&outcome, recipe, &pictures, preprocess, &run.model())?;
-    crate::verify::save(&exported.agreement, &run.verify())?;
-    printer.log(exported.agreement.to_string());
+    summary::save(&run.verify(), &exported.agreement)?;
+    printer.log(summary::agreement(&exported.agreement));
     let (split, scores) = score(&machine, &exported.path, recipe, &pictures.dataset)?;
     printer.result(summary::report(split, &scores));
     let summary = summarise(&run, &outcome, &exported, (split, scores), started);
-    summary.save(&run.summary())?;
+    summary::save(&run.summary(), &summary)?;
     if exported.agreement.verified {
         run.mark_latest()?;
     }
@@ -140,15 +140,38 @@ fn train(
         }
         None => None,
     };
-    let options = FitOptions::new(recipe, &pictures.dataset.classes);
     let stop = interrupt::on_ctrl_c()?;
-    let mut watch = progress::Watcher::new(machine.printer, recipe.epochs);
-    let outcome =
-        fit::fit(network, (&train, &val), &options, run.path(), resume, &stop, &mut watch)?;
+    let room = Room {
+        train: &train,
+        val: &val,
+        classes: &pictures.dataset.classes,
+        run,
+        stop: &stop,
+    };
+    let images = [&pictures.train, &pictures.val].map(|images| images.samples().len());
+    let mut watch = progress::Watcher::new(machine.printer, recipe.epochs, images);
+    let options = fit_options(recipe);
+    let outcome = fit::fit(network, &room, &options, resume.as_ref(), &mut watch)?;
     if outcome.ended == Ended::EarlyStopped {
         machine.printer.log("stopped early: no better epoch for a while");
     }
     Ok(outcome)
+}
+
+fn fit_options(recipe: &Recipe) -> FitOptions {
+    FitOptions {
+        epochs: recipe.epochs,
+        lr: recipe.lr,
+        optimizer: OptimizerOptions {
+            kind: recipe.optimizer,
+            weight_decay: recipe.weight_decay,
+            momentum: recipe.momentum,
+        },
+        scheduler: recipe.scheduler,
+        early_stop: recipe.early_stop,
+        save: recipe.save,
+        best_by: recipe.best_by,
+    }
 }
 
 fn export(
@@ -162,7 +185,7 @@ fn export(
     let classes = pictures.dataset.classes.clone();
     let mut provenance =
         export::provenance(recipe, &pictures.dataset, outcome.network.backbone_sha256())?;
-    if let Some(row) = outcome.rows.iter().find(|row| row.epoch == outcome.best_epoch) {
+    if let Some(row) = outcome.rows.iter().find(|row| row.epoch == outcome.epoch) {
         let count = pictures.val.samples().len() as u64;
         note(&mut provenance, Split::Val, row.val_accuracy / 100.0, count);
     }
@@ -208,7 +231,7 @@ fn summarise(
     started: Instant,
 ) -> Summary {
     let (parameters, trainable_parameters) = outcome.network.num_parameters();
-    let best = outcome.rows.iter().find(|row| row.epoch == outcome.best_epoch);
+    let best = outcome.rows.iter().find(|row| row.epoch == outcome.epoch);
     Summary {
         run: run.name(),
         model: file_name(&exported.path),
@@ -217,7 +240,7 @@ fn summarise(
         parameters,
         trainable_parameters,
         epochs: outcome.rows.len(),
-        best_epoch: outcome.best_epoch,
+        epoch: outcome.epoch,
         ended: match outcome.ended {
             Ended::EarlyStopped => "early-stopped",
             Ended::Finished | Ended::Interrupted => "finished",

@@ -9,13 +9,14 @@ use crate::printer::Printer;
 pub(super) struct Watcher<'a> {
     printer: &'a Printer,
     epochs: usize,
+    images: [usize; 2],
     bar: Option<(Phase, ProgressBar)>,
 }
 
 impl<'a> Watcher<'a> {
-    /// A watcher of a run of `epochs` epochs.
-    pub(super) fn new(printer: &'a Printer, epochs: usize) -> Self {
-        Watcher { printer, epochs, bar: None }
+    /// A watcher of a run of `epochs` epochs over so many training and validation images.
+    pub(super) fn new(printer: &'a Printer, epochs: usize, images: [usize; 2]) -> Self {
+        Watcher { printer, epochs, images, bar: None }
     }
 
     fn clear(&mut self) {
@@ -32,9 +33,12 @@ impl Watch for Watcher<'_> {
         }
         if self.bar.as_ref().is_none_or(|(phase, _)| *phase != report.phase) {
             self.clear();
-            let phase = if report.phase == Phase::Train { "train" } else { "val" };
+            let (phase, images) = match report.phase {
+                Phase::Train => ("train", self.images[0]),
+                Phase::Val => ("val", self.images[1]),
+            };
             let what = format!("epoch {}/{} {phase}", report.epoch, self.epochs);
-            let bar = self.printer.image_bar(&what, report.num_images as u64);
+            let bar = self.printer.image_bar(&what, images as u64);
             self.bar = Some((report.phase, bar));
         }
         if let Some((_, bar)) = &self.bar {
@@ -48,7 +52,7 @@ impl Watch for Watcher<'_> {
         }
     }
 
-    fn epoch_done(&mut self, row: &EpochRow, best: bool) {
+    fn epoch_done(&mut self, row: &EpochRow, new_best: bool) {
         self.clear();
         self.printer.log(format!(
             "epoch {:>2}/{}  train loss {:.4} accuracy {:.1} %  val loss {:.4} accuracy {:.1} %  \
@@ -62,7 +66,7 @@ impl Watch for Watcher<'_> {
             row.lr,
             row.train_seconds + row.val_seconds,
             row.train_images_per_second,
-            if best { "  best" } else { "" },
+            if new_best { "  best" } else { "" },
         ));
     }
 }
