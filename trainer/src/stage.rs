@@ -20,6 +20,9 @@ const PREFETCH: usize = 3;
 /// Real images that a file is verified with.
 const VERIFIED_IMAGES: usize = 16;
 
+/// Files left out that the log lists by name.
+const LISTED: usize = 20;
+
 /// Where things are on this machine, and how much of it is used.
 #[derive(Debug)]
 pub struct Machine<'a> {
@@ -55,10 +58,17 @@ impl Machine<'_> {
         for note in &dataset.notes {
             self.printer.log(note);
         }
-        for file in &dataset.left_out {
+        self.list_left_out(&dataset);
+        Ok(dataset)
+    }
+
+    fn list_left_out(&self, dataset: &Dataset) {
+        for file in dataset.left_out.iter().take(LISTED) {
             self.printer.log(format!("left out `{}`: {}", file.path.display(), file.reason));
         }
-        Ok(dataset)
+        if let Some(more) = dataset.left_out.len().checked_sub(LISTED + 1) {
+            self.printer.log(format!("left out {} more files", more + 1));
+        }
     }
 
     /// Decodes the training and validation images.

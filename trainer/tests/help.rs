@@ -27,8 +27,10 @@ fn help_of_every_command() {
 
 #[test]
 fn a_flag_that_does_not_exist_is_exit_code_2() {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_trainer")).args(["fit", "--epoch"]).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_trainer"))
+        .args(["fit", "--epoch"])
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("error:"));
 }
