@@ -1,0 +1,136 @@
+//! The built-in picture set: drawn ants and bees, made on first use, the same for everyone.
+//!
+//! Shape tells the classes apart, colour does not: bodies, grounds and light are drawn from the
+//! same distributions for both. This room knows nothing of training.
+
+mod body;
+mod canvas;
+mod dice;
+mod scene;
+
+use crate::{Error, Result, Split};
+use dice::Dice;
+use fs_err as fs;
+use rayon::prelude::*;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Version of the drawing: another drawing needs another folder.
+const FOLDER: &str = "insects-v1";
+const SEED: u64 = 20_261;
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Ant,
+    Bee,
+}
+
+/// One picture to draw.
+struct Task {
+    kind: Kind,
+    split: Split,
+    number: usize,
+}
+
+impl Task {
+    /// Path below the set's folder.
+    fn relative(&self) -> PathBuf {
+        let (class, name) = match self.kind {
+            Kind::Ant => ("ants", "ant"),
+            Kind::Bee => ("bees", "bee"),
+        };
+        let split = self.split.to_string();
+        Path::new(&split).join(class).join(format!("{name}-{:03}.jpg", self.number))
+    }
+}
+
+/// Pictures per class in a split.
+#[must_use]
+pub const fn per_class(split: Split) -> usize {
+    match split {
+        Split::Train => 200,
+        Split::Val => 40,
+        Split::Test => 100,
+    }
+}
+
+/// The folder of the built-in set below `cache`, drawn now if it is not there yet.
+///
+/// `progress` gets the number of pictures done and their total, from several threads.
+///
+/// # Errors
+/// When the folder cannot be written.
+///
+/// ```no_run
+/// let folder = data::insects::ensure(std::path::Path::new("cache"), &|_, _| {})?;
+/// let set = data::Dataset::open(&folder, 0)?;
+/// assert_eq!(set.classes, ["ants", "bees"]);
+/// # Ok::<(), data::Error>(())
+/// ```
+pub fn ensure(cache: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<PathBuf> {
+    let parent = cache.join("datasets");
+    let folder = parent.join(FOLDER);
+    if is_complete(&folder) {
+        return Ok(folder);
+    }
+    let failed = |source| Error::Write { path: folder.clone(), source };
+    fs::create_dir_all(&parent).map_err(failed)?;
+    let draft = tempfile::Builder::new().prefix(".insects-").tempdir_in(&parent).map_err(failed)?;
+    draw_all(draft.path(), progress)?;
+    if folder.exists() {
+        fs::remove_dir_all(&folder).map_err(failed)?;
+    }
+    match fs::rename(draft.path(), &folder) {
+        Ok(()) => {
+            // Renamed away: there is nothing left to clean up.
+            let _ = draft.keep();
+            Ok(folder)
+        }
+        // Another process was faster.
+        Err(_) if is_complete(&folder) => Ok(folder),
+        Err(source) => Err(failed(source)),
+    }
+}
+
+fn tasks() -> Vec<Task> {
+    let mut tasks = Vec::new();
+    for split in [Split::Train, Split::Val, Split::Test] {
+        for kind in [Kind::Ant, Kind::Bee] {
+            tasks.extend((0..per_class(split)).map(|number| Task { kind, split, number }));
+        }
+    }
+    tasks
+}
+
+fn is_complete(folder: &Path) -> bool {
+    tasks().iter().all(|task| folder.join(task.relative()).is_file())
+}
+
+fn draw_all(folder: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<()> {
+    let tasks = tasks();
+    for task in &tasks {
+        if let Some(class) = folder.join(task.relative()).parent() {
+            fs::create_dir_all(class).map_err(|source| Error::Write { path: class.into(), source })?;
+        }
+    }
+    let done = AtomicUsize::new(0);
+    tasks.par_iter().enumerate().try_for_each(|(stream, task)| {
+        let path = folder.join(task.relative());
+        let bytes = draw_jpeg(task.kind, stream as u64)?;
+        fs::write(&path, bytes).map_err(|source| Error::Write { path, source })?;
+        progress(done.fetch_add(1, Ordering::Relaxed) + 1, tasks.len());
+        Ok(())
+    })
+}
+
+/// One picture as a JPEG file.
+fn draw_jpeg(kind: Kind, stream: u64) -> Result<Vec<u8>> {
+    let mut dice = Dice::new(SEED, stream);
+    let image = scene::draw(kind, &mut dice);
+    let mut bytes = Vec::new();
+    let quality = 82 + dice.pick(14) as u8;
+    image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, quality)
+        .encode_image(&image)
+        .map_err(|e| Error::Encode { reason: e.to_string() })?;
+    Ok(bytes)
+}

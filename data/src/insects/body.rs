@@ -1,0 +1,148 @@
+//! Ants and bees as lists of shapes: three segments, six legs, antennae, and wings or none.
+//!
+//! Both take their two colours from the same [`Colours`], so that colour tells nothing.
+
+use super::canvas::{Coat, Colour, Part, Point};
+use super::dice::Dice;
+
+/// The colours of one insect.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Colours {
+    pub(super) body: Colour,
+    pub(super) second: Colour,
+    pub(super) tint: Colour,
+}
+
+/// Where an insect sits: its middle, its length in pixels, its heading, its width and bend.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pose {
+    pub(super) middle: Point,
+    pub(super) length: f32,
+    pub(super) heading: f32,
+    /// Width relative to a view from straight above.
+    pub(super) narrowing: f32,
+    /// Curvature of the body axis.
+    pub(super) bend: f32,
+}
+
+impl Pose {
+    /// From body coordinates (length 1, head towards +x) to pixels.
+    fn place(&self, [x, y]: Point) -> Point {
+        let (x, y) = (x, (y + self.bend * x * x) * self.narrowing);
+        let (sin, cos) = self.heading.sin_cos();
+        [
+            self.middle[0] + (x * cos - y * sin) * self.length,
+            self.middle[1] + (x * sin + y * cos) * self.length,
+        ]
+    }
+
+    fn bulb(&self, centre: Point, radii: Point, coat: Coat) -> Part {
+        let ahead = self.place([centre[0] + 0.01, centre[1]]);
+        let here = self.place(centre);
+        let angle = (ahead[1] - here[1]).atan2(ahead[0] - here[0]);
+        let radii = [radii[0] * self.length, radii[1] * self.length * self.narrowing];
+        Part::Bulb { centre: here, radii, angle, coat }
+    }
+
+    /// A chain of limbs through `points`, tapering from `thick` to `thin` (body lengths).
+    fn chain(&self, points: &[Point], thick: f32, thin: f32, coat: &Coat, parts: &mut Vec<Part>) {
+        let joints = (points.len() - 1) as f32;
+        for (i, pair) in points.windows(2).enumerate() {
+            let radius = |at: f32| (thick + (thin - thick) * at / joints) * self.length;
+            parts.push(Part::Limb {
+                from: self.place(pair[0]),
+                to: self.place(pair[1]),
+                radii: [radius(i as f32), radius(i as f32 + 1.0)],
+                coat: coat.clone(),
+            });
+        }
+    }
+}
+
+/// An ant: narrow waist, long thin jointed legs, elbowed antennae, no wings.
+pub(super) fn ant(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> {
+    let gloss = dice.between(0.1, 0.5);
+    let coat = |base| Coat { base, bands: None, gloss, fur: 0.0 };
+    let body = coat(colours.body);
+    let second = if dice.chance(0.6) { coat(colours.second) } else { body.clone() };
+    let limb = coat(if dice.chance(0.7) { colours.body } else { colours.second });
+    let mut parts = Vec::new();
+    let long = dice.between(0.85, 1.1);
+    for side in [-1.0, 1.0] {
+        for (root, knee, foot) in [
+            ([0.12, 0.03], [0.30, 0.21], [0.48, 0.40]),
+            ([0.05, 0.03], [0.04, 0.27], [0.00, 0.52]),
+            ([-0.02, 0.03], [-0.20, 0.24], [-0.46, 0.42]),
+        ] {
+            let mut joint = |p: Point, wobble: f32| -> Point {
+                [p[0] + dice.jitter(wobble), side * (p[1] * long + dice.jitter(wobble))]
+            };
+            let (knee, foot) = (joint(knee, 0.04), joint(foot, 0.07));
+            let toe = [foot[0] + 0.05 * (foot[0] - knee[0]).signum(), foot[1] + side * 0.03];
+            pose.chain(&[[root[0], side * root[1]], knee, foot, toe], 0.019, 0.008, &limb, &mut parts);
+        }
+        let (elbow, tip) = ([0.46, 0.15 + dice.jitter(0.03)], [0.66, 0.12 + dice.jitter(0.07)]);
+        let feeler = [[0.36, 0.03], elbow, tip].map(|[x, y]: Point| [x + dice.jitter(0.015), side * y]);
+        pose.chain(&feeler, 0.013, 0.009, &limb, &mut parts);
+        let jaw = [[0.38, 0.04], [0.44, 0.035], [0.455, 0.005]].map(|[x, y]: Point| [x, side * y]);
+        pose.chain(&jaw, 0.014, 0.006, &limb, &mut parts);
+    }
+    parts.push(pose.bulb([-0.09, 0.0], [0.03, 0.024], second.clone()));
+    parts.push(pose.bulb([-0.145, 0.0], [0.025, 0.028], second.clone()));
+    parts.push(pose.bulb([-0.31, 0.0], [dice.between(0.15, 0.18), dice.between(0.09, 0.115)], body.clone()));
+    parts.push(pose.bulb([-0.01, 0.0], [0.075, 0.04], second.clone()));
+    parts.push(pose.bulb([0.10, 0.0], [0.085, 0.052], second.clone()));
+    parts.push(pose.bulb([0.29, 0.0], [0.095, dice.between(0.075, 0.092)], second));
+    for side in [-1.0, 1.0] {
+        parts.push(pose.bulb([0.315, side * 0.068], [0.02, 0.014], coat(colours.body.map(|c| c * 0.3))));
+    }
+    parts
+}
+
+/// A bee: stout striped abdomen, furry thorax, short legs, two pairs of translucent wings.
+pub(super) fn bee(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> {
+    let fur = pose.length * dice.between(0.012, 0.025);
+    let coat = |base, fur| Coat { base, bands: None, gloss: 0.05, fur };
+    let limb = Coat { gloss: 0.2, ..coat(colours.body, 0.0) };
+    let mut parts = Vec::new();
+    for side in [-1.0, 1.0] {
+        for (root, foot) in [
+            ([0.20, 0.08], [0.31, 0.25]),
+            ([0.10, 0.10], [0.05, 0.28]),
+            ([0.00, 0.10], [-0.14, 0.28]),
+        ] {
+            let foot = [foot[0] + dice.jitter(0.03), side * (foot[1] + dice.jitter(0.02))];
+            let knee = [root[0] + (foot[0] - root[0]) * 0.4, side * root[1] + (foot[1] - side * root[1]) * 0.7];
+            pose.chain(&[[root[0], side * root[1]], knee, foot], 0.024, 0.014, &limb, &mut parts);
+        }
+        let feeler = [[0.36, 0.03], [0.42, 0.07], [0.46 + dice.jitter(0.02), 0.10]];
+        pose.chain(&feeler.map(|[x, y]| [x, side * y]), 0.013, 0.012, &limb, &mut parts);
+    }
+    let bands = Some((colours.second, dice.between(3.2, 4.8), dice.between(0.0, 1.0)));
+    let stout = dice.between(0.155, 0.19);
+    parts.push(pose.bulb([-0.25, 0.0], [0.27, stout], Coat { bands, ..coat(colours.body, fur * 0.5) }));
+    parts.push(pose.bulb([0.29, 0.0], [0.085, 0.115], coat(colours.body, fur * 0.3)));
+    for side in [-1.0, 1.0] {
+        let eye = Coat { gloss: 0.4, ..coat(colours.body.map(|c| c * 0.35), 0.0) };
+        parts.push(pose.bulb([0.31, side * 0.085], [0.05, 0.035], eye));
+    }
+    let thorax = if dice.chance(0.5) { colours.second } else { colours.body };
+    parts.push(pose.bulb([0.11, 0.0], [0.145, 0.145], coat(thorax, fur)));
+    let (spread, opacity) = (dice.between(-0.15, 0.35), dice.between(0.3, 0.5));
+    for side in [-1.0, 1.0] {
+        for (root, angle, long, wide) in
+            [([0.07, 0.09], 2.45f32, 0.40, 0.12), ([0.14, 0.09], 2.0, 0.56, 0.13)]
+        {
+            let angle = angle - spread + dice.jitter(0.08);
+            let tip = [root[0] + long * angle.cos(), side * (root[1] + long * angle.sin())];
+            parts.push(Part::Wing {
+                root: pose.place([root[0], side * root[1]]),
+                tip: pose.place(tip),
+                width: wide * pose.length,
+                tint: colours.tint,
+                opacity,
+            });
+        }
+    }
+    parts
+}

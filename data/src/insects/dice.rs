@@ -1,0 +1,39 @@
+//! Seeded chance with the few words that drawing needs.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// A stream of random numbers of its own for every picture.
+pub(super) struct Dice(ChaCha8Rng);
+
+impl Dice {
+    pub(super) fn new(seed: u64, stream: u64) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(stream);
+        Dice(rng)
+    }
+
+    /// Uniform in `[low, high)`.
+    pub(super) fn between(&mut self, low: f32, high: f32) -> f32 {
+        low + (high - low) * self.0.random::<f32>()
+    }
+
+    /// Uniform in `[-spread, spread)`.
+    pub(super) fn jitter(&mut self, spread: f32) -> f32 {
+        self.between(-spread, spread)
+    }
+
+    /// One of `0..count`.
+    pub(super) fn pick(&mut self, count: u32) -> u32 {
+        self.0.random_range(0..count)
+    }
+
+    pub(super) fn chance(&mut self, probability: f32) -> bool {
+        self.0.random::<f32>() < probability
+    }
+
+    /// -1 or 1.
+    pub(super) fn side(&mut self) -> f32 {
+        if self.chance(0.5) { -1.0 } else { 1.0 }
+    }
+}

@@ -1,0 +1,41 @@
+//! What an image, a label and a score are.
+//!
+//! The rooms, in the order in which data flows through them:
+//!
+//! - [`folder`], [`split`], [`table`]: which files are images, which class and which split each belongs to;
+//! - [`decode`]: bytes to RGB pixels, equal to PIL's;
+//! - [`images`], [`loader`], [`augment`]: decoded once, varied, batched in worker threads;
+//! - [`preprocess`]: the one implementation of resize, crop and normalisation, and its text and JSON;
+//! - [`metrics`]: predictions to [`Scores`];
+//! - [`card`]: the model card that a `.onnx` file carries;
+//! - [`insects`], `fetch`: data without any at hand; [`cache`], [`write`]: where and how files are written.
+//!
+//! This crate knows no tensor framework and no model runtime.
+
+pub mod augment;
+pub mod cache;
+pub mod card;
+pub mod decode;
+pub mod error;
+#[cfg(feature = "fetch")]
+pub mod fetch;
+pub mod folder;
+pub mod images;
+pub mod insects;
+pub mod loader;
+pub mod metrics;
+pub mod preprocess;
+pub mod split;
+pub mod table;
+pub mod write;
+
+pub use card::Card;
+pub use decode::Limits;
+pub use error::{Error, Result};
+pub use folder::{Dataset, LeftOut, Sample};
+pub use metrics::{Prediction, Scores, Tally};
+pub use preprocess::Preprocess;
+pub use split::Split;
+
+/// The decoded picture type that this crate hands around (RGB, 8 bits).
+pub use image::RgbImage;
