@@ -1,1 +1,210 @@
-//! Stub.
+//! Image classifiers as Burn modules, native or imported from ONNX, and their way back to ONNX.
+//!
+//! | room | what lives there |
+//! |---|---|
+//! | `custom` | the course's residual network, formulation (A) |
+//! | `imported` | an ONNX graph as a module, its classification layer replaced |
+//! | `layers`, `init` | convolution, batch norm, linear with PyTorch's semantics and initial weights |
+//! | `state` | parameters by name |
+//! | `export` | network to ONNX document |
+//!
+//! Knows no images, no files of pixels, no training loop, no runtime.
+
+mod custom;
+mod error;
+mod export;
+mod imported;
+mod init;
+mod layers;
+mod state;
+
+pub use custom::{Cell, CustomConfig, CustomResNet};
+pub use error::{Error, Result};
+pub use imported::{Imported, OPERATORS};
+pub use layers::{BatchNorm, Conv2d, Linear};
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What to build.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Spec {
+    /// The course's residual network from scratch.
+    Custom(CustomConfig),
+    /// A pretrained backbone from an ONNX file with a new classification layer.
+    Imported {
+        /// The ONNX file.
+        path: PathBuf,
+        /// Train everything instead of the new classification layer alone.
+        fine_tune: bool,
+    },
+}
+
+/// A network that trainer, export and report treat alike, whatever it was made from.
+#[derive(Module, Debug)]
+pub enum Network {
+    /// The course's residual network.
+    Custom(CustomResNet),
+    /// An imported backbone with a new classification layer.
+    Imported(Imported),
+}
+
+impl Network {
+    /// The one factory: a fresh network whose random weights are given by `seed` alone.
+    ///
+    /// On an autodiff device (`device.autodiff()`) it is ready for training. Parameters are
+    /// numbered in module order, so that an optimiser's state can be loaded by another process.
+    ///
+    /// # Errors
+    /// When the configuration makes no network, or the ONNX file cannot be imported.
+    pub fn build(spec: &Spec, num_classes: usize, seed: u64, device: &Device) -> Result<Self> {
+        if num_classes < 2 {
+            return Err(Error::Configuration {
+                what: "the number of classes",
+                found: num_classes.to_string(),
+                expected: "at least 2",
+            });
+        }
+        let rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut draw = layers::Draw {
+            rng,
+            device: device.clone(),
+        };
+        let network = match spec {
+            Spec::Custom(config) => {
+                Self::Custom(CustomResNet::new(config, num_classes, &mut draw)?)
+            }
+            Spec::Imported { path, fine_tune } => {
+                Self::Imported(Imported::open(path, num_classes, *fine_tune, &mut draw)?)
+            }
+        };
+        Ok(state::number(network))
+    }
+
+    /// Images `[N, 3, H, W]`, normalised, to logits `[N, K]`.
+    ///
+    /// Batch norm uses the batch's statistics on an autodiff device and the running ones
+    /// otherwise (see [`Module::valid`]).
+    #[must_use]
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        match self {
+            Self::Custom(network) => network.forward(images),
+            Self::Imported(network) => network.forward(images),
+        }
+    }
+
+    /// Images `[N, 3, H, W]` to what the classification layer sees, `[N, D]`.
+    #[must_use]
+    pub fn features(&self, images: Tensor<4>) -> Tensor<2> {
+        match self {
+            Self::Custom(network) => network.features(images),
+            Self::Imported(network) => network.features(images),
+        }
+    }
+
+    /// A few words for logs and model cards, such as `custom resnet (8, 16, 32, 64)`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Custom(network) => {
+                let widths = network.cells.iter().map(|c| c.conv2.weight.val().dims()[0]);
+                let stem = network.conv1.weight.val().dims()[0];
+                let all: Vec<_> = std::iter::once(stem)
+                    .chain(widths)
+                    .map(|w| w.to_string())
+                    .collect();
+                format!("custom resnet ({})", all.join(", "))
+            }
+            Self::Imported(network) => {
+                let stem = network
+                    .origin
+                    .path
+                    .file_stem()
+                    .unwrap_or_default()
+                    .to_string_lossy();
+                let how = if network.origin.fine_tune {
+                    "fine-tuned"
+                } else {
+                    "frozen"
+                };
+                format!("{stem} ({how}, new classification layer)")
+            }
+        }
+    }
+
+    /// Number of parameters: all of them, and those that training moves.
+    #[must_use]
+    pub fn num_parameters(&self) -> (usize, usize) {
+        let all = state::count(self);
+        match self {
+            Self::Imported(network) if !network.origin.fine_tune => {
+                (all, state::count(&network.fc))
+            }
+            _ => (all, all),
+        }
+    }
+
+    /// Number of classes K.
+    #[must_use]
+    pub fn num_classes(&self) -> usize {
+        self.fc().weight.val().dims()[0]
+    }
+
+    /// Height and width of the images that the network is made for.
+    #[must_use]
+    pub fn input_size(&self) -> (usize, usize) {
+        match self {
+            Self::Custom(_) => (224, 224),
+            Self::Imported(network) => network.origin.input_size,
+        }
+    }
+
+    /// SHA-256 of the backbone's file, in hexadecimal.
+    #[must_use]
+    pub fn backbone_sha256(&self) -> Option<&str> {
+        match self {
+            Self::Custom(_) => None,
+            Self::Imported(network) => Some(&network.origin.sha256),
+        }
+    }
+
+    /// The classification layer.
+    #[must_use]
+    pub fn fc(&self) -> &Linear {
+        match self {
+            Self::Custom(network) => &network.fc,
+            Self::Imported(network) => &network.fc,
+        }
+    }
+
+    /// Every parameter and running statistic by name, such as `cells.0.conv1.weight`.
+    #[must_use]
+    pub fn state(&self) -> Vec<(String, TensorData)> {
+        // A training step leaves its statistics with the thread that took it; `valid` collects them.
+        state::read(&self.valid())
+    }
+
+    /// The network with the given tensors, which must be exactly its own in name and shape.
+    ///
+    /// # Errors
+    /// [`Error::StateDiffers`] names the first tensor that is missing, superfluous or misshapen.
+    pub fn load_state(self, state: &BTreeMap<String, TensorData>) -> Result<Self> {
+        state::write(self, state)
+    }
+
+    /// The network as an ONNX document: one input of images with a dynamic batch axis, one output
+    /// `logits`.
+    ///
+    /// # Errors
+    /// When the imported file has changed or gone since it was read.
+    pub fn to_onnx(&self) -> Result<onnx::Document> {
+        match self.valid() {
+            Self::Custom(network) => export::custom(&network),
+            Self::Imported(network) => export::graft(&network),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The course's own residual network, formulation (A): y' = P y + F(y), full pre-activation.
+//!
+//! He et al., "Identity Mappings in Deep Residual Networks", 2016, figure 4e, with a 1 x 1
+//! projection P on the skip since every cell halves the resolution twice and widens the channels.
+//! Reference: assignment 03 of the Deep Learning Workshop 2023
+//! (<https://github.com/Flo-Wo/DeepLearningWorkshop2023>).
+
+mod cell;
+pub use cell::Cell;
+
+use crate::error::{Error, Result};
+use crate::layers::{BatchNorm, Conv2d, Draw, Linear};
+use burn::module::Module;
+use burn::tensor::{Tensor, activation::relu, module, ops::MaxPoolOptions};
+use serde::{Deserialize, Serialize};
+
+/// How wide and deep the network is (the course's bonus c).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CustomConfig {
+    /// Channels after the stem.
+    pub width: usize,
+    /// Number of residual cells.
+    pub cells: usize,
+    /// Each cell has `growth` times the channels of the one before, rounded.
+    pub growth: f64,
+}
+
+impl Default for CustomConfig {
+    fn default() -> Self {
+        Self {
+            width: 8,
+            cells: 3,
+            growth: 2.0,
+        }
+    }
+}
+
+impl CustomConfig {
+    /// Channels after the stem and after each cell: 8, 16, 32, 64 at the defaults.
+    ///
+    /// # Errors
+    /// When a field is zero, out of range, or makes a layer of more than 4096 channels.
+    pub fn channels(&self) -> Result<Vec<usize>> {
+        let refuse = |what, found: String, expected| Error::Configuration {
+            what,
+            found,
+            expected,
+        };
+        if !(1..=1024).contains(&self.width) {
+            return Err(refuse(
+                "`width`",
+                self.width.to_string(),
+                "between 1 and 1024",
+            ));
+        }
+        if !(1..=6).contains(&self.cells) {
+            return Err(refuse("`cells`", self.cells.to_string(), "between 1 and 6"));
+        }
+        if !(0.25..=8.0).contains(&self.growth) {
+            return Err(refuse(
+                "`growth`",
+                self.growth.to_string(),
+                "between 0.25 and 8",
+            ));
+        }
+        let channels = |i: usize| (self.width as f64 * self.growth.powi(i as i32)).round();
+        if channels(self.cells) > 4096.0 {
+            let found = format!("{} in the last cell", channels(self.cells));
+            return Err(refuse("the number of channels", found, "at most 4096"));
+        }
+        Ok((0..=self.cells)
+            .map(|i| channels(i).max(1.0) as usize)
+            .collect())
+    }
+}
+
+/// The course's residual network; 77,154 parameters at the defaults with two classes.
+#[derive(Module, Debug)]
+pub struct CustomResNet {
+    /// 7 x 7, stride 2, padding 3, 3 channels to `width`.
+    pub conv1: Conv2d,
+    /// After the max-pool, before the ReLU.
+    pub bn1: BatchNorm,
+    /// Residual cells, each a quarter of the resolution before.
+    pub cells: Vec<Cell>,
+    /// Classification layer.
+    pub fc: Linear,
+}
+
+impl CustomResNet {
+    pub(crate) fn new(config: &CustomConfig, num_classes: usize, rng: &mut Draw) -> Result<Self> {
+        let channels = config.channels()?;
+        let conv1 = Conv2d::new([channels[0], 3, 7, 7], 2, true, rng);
+        let bn1 = BatchNorm::new(channels[0], &rng.device);
+        let cells = channels
+            .windows(2)
+            .map(|c| Cell::new(c[0], c[1], rng))
+            .collect();
+        let fc = Linear::new(channels[config.cells], num_classes, rng);
+        Ok(Self {
+            conv1,
+            bn1,
+            cells,
+            fc,
+        })
+    }
+
+    /// Images `[N, 3, H, W]` to logits `[N, K]`.
+    #[must_use]
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        self.fc.forward(self.features(images))
+    }
+
+    /// Images `[N, 3, H, W]` to pooled features `[N, D]`.
+    #[must_use]
+    pub fn features(&self, images: Tensor<4>) -> Tensor<2> {
+        let x = module::max_pool2d(self.conv1.forward(images), stem_pool()); // [N, width, H/4, W/4]
+        let x = relu(self.bn1.forward(x));
+        let x = self.cells.iter().fold(x, |x, cell| cell.forward(x));
+        module::adaptive_avg_pool2d(x, [1, 1]).flatten(1, 3) // [N, D]
+    }
+}
+
+/// 3 x 3, stride 2, padding 1.
+pub(crate) fn stem_pool() -> MaxPoolOptions<2> {
+    MaxPoolOptions::new([3, 3])
+        .with_stride([2, 2])
+        .with_padding([1, 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_doubles_the_channels() {
+        assert_eq!(CustomConfig::default().channels().unwrap(), [8, 16, 32, 64]);
+        let config = CustomConfig {
+            width: 6,
+            cells: 2,
+            growth: 1.5,
+        };
+        assert_eq!(config.channels().unwrap(), [6, 9, 14]);
+    }
+
+    #[test]
+    fn impossible_sizes_are_refused_by_name() {
+        for (config, what) in [
+            (
+                CustomConfig {
+                    width: 0,
+                    ..Default::default()
+                },
+                "`width`",
+            ),
+            (
+                CustomConfig {
+                    cells: 0,
+                    ..Default::default()
+                },
+                "`cells`",
+            ),
+            (
+                CustomConfig {
+                    growth: f64::NAN,
+                    ..Default::default()
+                },
+                "`growth`",
+            ),
+            (
+                CustomConfig {
+                    width: 1024,
+                    cells: 6,
+                    growth: 2.0,
+                },
+                "number of channels",
+            ),
+        ] {
+            let error = config.channels().unwrap_err().to_string();
+            assert!(error.contains(what), "{error}");
+        }
+    }
+}

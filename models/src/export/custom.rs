@@ -1,0 +1,103 @@
+//! The custom network's graph, written operator by operator.
+//!
+//! Opset 17; initializers are called as the network's parameters, so that a reader finds them.
+
+use super::{LOGITS, tensor};
+use crate::custom::{Cell, CustomResNet};
+use crate::error::Result;
+use crate::layers::{BatchNorm, Conv2d};
+use burn::module::Param;
+use onnx::proto::DataType;
+use onnx::{Dim, Document, GraphBuilder, ModelInfo, Window};
+
+/// Conv, MaxPool, BatchNormalization, Relu, Add, GlobalAveragePool, Flatten, Gemm.
+pub(crate) fn custom(network: &CustomResNet) -> Result<Document> {
+    let mut writer = Writer {
+        graph: GraphBuilder::new("custom_resnet"),
+    };
+    let images = [
+        "batch".into(),
+        Dim::Fixed(3),
+        Dim::Fixed(224),
+        Dim::Fixed(224),
+    ];
+    let x = writer.graph.input("input", DataType::Float, &images);
+    let x = writer.conv("conv1", &network.conv1, &x)?;
+    let x = writer
+        .graph
+        .max_pool("maxpool", &x, Window::square(3, 2, 1));
+    let mut x = writer.norm_relu("bn1", "relu", &network.bn1, &x)?;
+    for (i, cell) in network.cells.iter().enumerate() {
+        x = writer.cell(&format!("cells.{i}"), cell, &x)?;
+    }
+    let x = writer.graph.global_average_pool("avgpool", &x);
+    let x = writer.graph.flatten("flatten", &x);
+    let weight = network.fc.weight.val();
+    let classes = weight.dims()[0];
+    let weight = writer
+        .graph
+        .initializer("fc.weight", &tensor(weight.into_data())?);
+    let bias = network.fc.bias.as_ref().map_or_else(
+        || onnx::Tensor::f32(&[classes], vec![0.0; classes]).map_err(Into::into),
+        |bias| tensor(bias.val().into_data()),
+    )?;
+    let bias = writer.graph.initializer("fc.bias", &bias);
+    let x = writer.graph.gemm("fc", &x, &weight, &bias);
+    writer.graph.output(
+        &x,
+        LOGITS,
+        DataType::Float,
+        &["batch".into(), classes.into()],
+    );
+    Ok(writer.graph.finish(&ModelInfo::default())?)
+}
+
+struct Writer {
+    graph: GraphBuilder,
+}
+
+impl Writer {
+    fn cell(&mut self, name: &str, cell: &Cell, y: &str) -> Result<String> {
+        let at = |part: &str| format!("{name}.{part}");
+        let f = self.norm_relu(&at("bn1"), &at("relu1"), &cell.bn1, y)?;
+        let f = self.conv(&at("conv1"), &cell.conv1, &f)?;
+        let f = self.norm_relu(&at("bn2"), &at("relu2"), &cell.bn2, &f)?;
+        let f = self.conv(&at("conv2"), &cell.conv2, &f)?;
+        let p = self.conv(&at("project"), &cell.project, y)?;
+        Ok(self.graph.add(&at("add"), &p, &f))
+    }
+
+    fn conv(&mut self, name: &str, conv: &Conv2d, x: &str) -> Result<String> {
+        let weight = conv.weight.val();
+        let [_, _, height, width] = weight.dims();
+        // The custom network pads alike on both sides and knows no groups or dilation.
+        let window = Window {
+            kernel_size: [height, width],
+            stride: conv.options.stride,
+            padding: conv.options.padding_begin(),
+        };
+        let weight = self.put(&format!("{name}.weight"), weight.into_data())?;
+        let bias = match conv.bias.as_ref().map(Param::val) {
+            Some(bias) => Some(self.put(&format!("{name}.bias"), bias.into_data())?),
+            None => None,
+        };
+        Ok(self.graph.conv(name, x, &weight, bias.as_deref(), window))
+    }
+
+    fn norm_relu(&mut self, name: &str, relu: &str, norm: &BatchNorm, x: &str) -> Result<String> {
+        let weight = self.put(&format!("{name}.weight"), norm.weight.val().into_data())?;
+        let bias = self.put(&format!("{name}.bias"), norm.bias.val().into_data())?;
+        let mean = norm.running_mean.value().into_data();
+        let mean = self.put(&format!("{name}.running_mean"), mean)?;
+        let var = norm.running_var.value().into_data();
+        let var = self.put(&format!("{name}.running_var"), var)?;
+        let x = self
+            .graph
+            .batch_norm(name, x, [&weight, &bias, &mean, &var], norm.epsilon as f32);
+        Ok(self.graph.relu(relu, &x))
+    }
+
+    fn put(&mut self, name: &str, data: burn::tensor::TensorData) -> Result<String> {
+        Ok(self.graph.initializer(name, &tensor(data)?))
+    }
+}

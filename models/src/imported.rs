@@ -1,0 +1,168 @@
+//! An ONNX image classifier as a Burn module, run node by node, with a new classification layer.
+//!
+//! `onnx-ir` gives typed nodes; each becomes a layer or a tensor operation of the plan. Weights
+//! are the file's. Knows how to run and train the graph, not how to write it back (`export`).
+
+mod cut;
+mod pair;
+mod parse;
+mod plan;
+
+pub(crate) use pair::Source;
+pub(crate) use plan::{Op, Plan, Value};
+
+use crate::error::Result;
+use crate::layers::{BatchNorm, Conv2d, Draw, Linear};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use std::path::{Path, PathBuf};
+
+/// The ONNX operators that become layers.
+pub const OPERATORS: [&str; 14] = [
+    "Conv",
+    "BatchNormalization",
+    "Relu",
+    "MaxPool",
+    "AveragePool",
+    "GlobalAveragePool",
+    "ReduceMean",
+    "Add",
+    "Flatten",
+    "Reshape",
+    "Gemm",
+    "MatMul",
+    "Identity",
+    "Constant",
+];
+
+/// Where an imported network comes from and which parts of it are trained.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    pub(crate) path: PathBuf,
+    pub(crate) sha256: String,
+    pub(crate) fine_tune: bool,
+    /// Height and width of the images that the file was made for.
+    pub(crate) input_size: (usize, usize),
+}
+
+/// An ONNX graph up to its classification layer, and a new classification layer.
+#[derive(Module, Debug)]
+pub struct Imported {
+    /// Convolutions in graph order.
+    pub convs: Vec<Conv2d>,
+    /// Batch normalisations in graph order.
+    pub norms: Vec<BatchNorm>,
+    /// Fully connected layers before the classification layer, in graph order.
+    pub linears: Vec<Linear>,
+    /// The new classification layer.
+    pub fc: Linear,
+    #[module(skip)]
+    pub(crate) plan: Plan,
+    #[module(skip)]
+    pub(crate) sources: Vec<Source>,
+    #[module(skip)]
+    pub(crate) origin: Origin,
+}
+
+impl Imported {
+    /// Reads the file, cuts its classification layer off and draws a new one.
+    pub(crate) fn open(
+        path: &Path,
+        num_classes: usize,
+        fine_tune: bool,
+        draw: &mut Draw,
+    ) -> Result<Self> {
+        let document = onnx::Document::open(path)?;
+        pair::check_operators(path, &document)?;
+        let input_size = pair::input_size(path, &document)?;
+        let graph = parse::Graph::read(path, &draw.device)?;
+        let graph = cut::classification_layer(path, graph)?;
+        let sources = pair::sources(path, &document, &graph)?;
+        let fc = Linear::new(graph.num_features, num_classes, draw);
+        let origin = Origin {
+            path: path.to_path_buf(),
+            sha256: onnx::Header::sha256(path)?,
+            fine_tune,
+            input_size,
+        };
+        let parse::Layers {
+            convs,
+            norms,
+            linears,
+        } = graph.layers;
+        let network = Self {
+            convs,
+            norms,
+            linears,
+            fc,
+            plan: graph.plan,
+            sources,
+            origin,
+        };
+        Ok(if fine_tune {
+            network
+        } else {
+            network.freeze_backbone()
+        })
+    }
+
+    /// No gradients and no moving statistics before the classification layer.
+    fn freeze_backbone(self) -> Self {
+        Self {
+            convs: self.convs.freeze(),
+            norms: self.norms.freeze(),
+            linears: self.linears.freeze(),
+            ..self
+        }
+    }
+
+    /// Images `[N, 3, H, W]` to logits `[N, K]`.
+    #[must_use]
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        self.fc.forward(self.features(images))
+    }
+
+    /// Images `[N, 3, H, W]` to the features that the classification layer sees, `[N, D]`.
+    #[must_use]
+    pub fn features(&self, images: Tensor<4>) -> Tensor<2> {
+        let mut values: Vec<Option<Value>> = vec![None; self.plan.num_values];
+        values[self.plan.input] = Some(Value::Map(images));
+        for (i, step) in self.plan.steps.iter().enumerate() {
+            let mut inputs = step.inputs.iter().filter_map(|&id| {
+                // The last reader takes the value, so that its memory is free early.
+                if self.plan.last_use[id] == i {
+                    values[id].take()
+                } else {
+                    values[id].clone()
+                }
+            });
+            let (first, second) = (inputs.next(), inputs.next());
+            drop(inputs);
+            values[step.output] = first.and_then(|first| self.apply(&step.op, first, second));
+        }
+        match values[self.plan.output].take() {
+            Some(Value::Row(features)) => features,
+            // `parse` has checked the ranks of every step.
+            _ => unreachable!("the plan ends in a row of features"),
+        }
+    }
+
+    fn apply(&self, op: &Op, x: Value, second: Option<Value>) -> Option<Value> {
+        Some(match (op, x, second) {
+            (Op::Conv(i), Value::Map(x), _) => Value::Map(self.convs[*i].forward(x)),
+            (Op::Norm(i), Value::Map(x), _) => Value::Map(self.norms[*i].forward(x)),
+            (Op::Norm(i), Value::Row(x), _) => Value::Row(self.norms[*i].forward(x)),
+            (Op::Linear(i), Value::Row(x), _) => Value::Row(self.linears[*i].forward(x)),
+            (Op::Add, Value::Map(a), Some(Value::Map(b))) => Value::Map(a + b),
+            (Op::Add, Value::Row(a), Some(Value::Row(b))) => Value::Row(a + b),
+            (op, x, None) => plan::apply(op, x)?,
+            _ => return None,
+        })
+    }
+
+    /// The device that the parameters are on.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.fc.weight.val().device()
+    }
+}

@@ -1,0 +1,150 @@
+//! Parameters and running statistics by name, in and out of a module; knows no file.
+
+use crate::error::{Error, Result};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::tensor::{Tensor, TensorData};
+use std::collections::BTreeMap;
+
+/// Every float tensor of a module by its path, such as `cells.0.conv1.weight`, in module order.
+pub(crate) fn read<M: Module>(module: &M) -> Vec<(String, TensorData)> {
+    let mut reader = Reader {
+        path: Path::default(),
+        tensors: vec![],
+    };
+    module.visit(&mut reader);
+    reader.tensors
+}
+
+/// The module with the given tensors, which must be exactly its own in name and shape.
+pub(crate) fn write<M: Module>(module: M, state: &BTreeMap<String, TensorData>) -> Result<M> {
+    let own: BTreeMap<_, _> = read(&module).into_iter().collect();
+    for (name, tensor) in &own {
+        let reason = match state.get(name) {
+            None => format!("`{name}` is missing"),
+            Some(found) if found.shape() != tensor.shape() => {
+                format!(
+                    "`{name}` is {:?} where {:?} is needed",
+                    found.shape(),
+                    tensor.shape()
+                )
+            }
+            Some(_) => continue,
+        };
+        return Err(Error::StateDiffers { reason });
+    }
+    if let Some(name) = state.keys().find(|name| !own.contains_key(*name)) {
+        return Err(Error::StateDiffers {
+            reason: format!("it has `{name}`, the network has not"),
+        });
+    }
+    Ok(module.map(&mut Writer {
+        path: Path::default(),
+        state,
+    }))
+}
+
+/// Number of parameters; running statistics do not count.
+pub(crate) fn count<M: Module>(module: &M) -> usize {
+    let tensors = read(module)
+        .into_iter()
+        .filter(|(name, _)| !name.contains("running_"));
+    tensors.map(|(_, data)| data.num_elements()).sum()
+}
+
+/// The module with its parameters numbered in module order.
+///
+/// Burn draws a random id per parameter and keys the optimiser's state by it; numbered ids let a
+/// later process load that state.
+pub(crate) fn number<M: Module>(module: M) -> M {
+    module.map(&mut Numberer { next: 1 })
+}
+
+/// Where the traversal stands. The enum variant's name at the root (`Custom`, `Imported`) is not
+/// part of a tensor's name.
+#[derive(Default)]
+struct Path(Vec<String>);
+
+impl Path {
+    fn enter(&mut self, name: &str, container: &str) {
+        self.0.push(if container.starts_with("Enum:") {
+            String::new()
+        } else {
+            name.into()
+        });
+    }
+
+    fn exit(&mut self) {
+        self.0.pop();
+    }
+
+    fn name(&self) -> String {
+        let parts: Vec<_> = self
+            .0
+            .iter()
+            .filter(|p| !p.is_empty())
+            .map(String::as_str)
+            .collect();
+        parts.join(".")
+    }
+}
+
+macro_rules! track_path {
+    () => {
+        fn enter_module(&mut self, name: &str, container_type: &str) {
+            self.path.enter(name, container_type);
+        }
+
+        fn exit_module(&mut self, _name: &str, _container_type: &str) {
+            self.path.exit();
+        }
+    };
+}
+
+struct Reader {
+    path: Path,
+    tensors: Vec<(String, TensorData)>,
+}
+
+impl ModuleVisitor for Reader {
+    track_path!();
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.tensors
+            .push((self.path.name(), param.val().into_data()));
+    }
+}
+
+struct Writer<'a> {
+    path: Path,
+    state: &'a BTreeMap<String, TensorData>,
+}
+
+impl ModuleMapper for Writer<'_> {
+    track_path!();
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(data) = self.state.get(&self.path.name()) else {
+            return param;
+        };
+        // `map` keeps the configured training state; an autodiff device needs the effective one too.
+        let tracked = param.is_require_grad();
+        let param = param.map(|old| Tensor::from_data(data.clone(), &old.device()));
+        if tracked {
+            param.set_require_grad(true)
+        } else {
+            param
+        }
+    }
+}
+
+struct Numberer {
+    next: u64,
+}
+
+impl ModuleMapper for Numberer {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (_, tensor, mapper) = param.consume();
+        self.next += 1;
+        Param::from_mapped_value(ParamId::from(self.next), tensor, mapper)
+    }
+}

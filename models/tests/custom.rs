@@ -1,0 +1,123 @@
+//! The custom network: size, names, shapes, seeds, state.
+
+use burn::module::Module;
+use burn::tensor::{Device, Distribution, Tensor};
+use models::{CustomConfig, Network, Spec};
+use std::collections::BTreeMap;
+
+fn network(seed: u64, device: &Device) -> Network {
+    Network::build(&Spec::Custom(CustomConfig::default()), 2, seed, device).unwrap()
+}
+
+#[test]
+fn has_the_courses_number_of_parameters() {
+    let network = network(0, &Device::default().autodiff());
+    assert_eq!(network.num_parameters(), (77_154, 77_154));
+    assert_eq!(network.name(), "custom resnet (8, 16, 32, 64)");
+}
+
+#[test]
+fn names_its_tensors_as_pytorch_would() {
+    let state: BTreeMap<_, _> = network(0, &Device::default()).state().into_iter().collect();
+    for (name, shape) in [
+        ("conv1.weight", vec![8, 3, 7, 7]),
+        ("bn1.running_var", vec![8]),
+        ("cells.0.conv1.weight", vec![16, 8, 3, 3]),
+        ("cells.2.project.weight", vec![64, 32, 1, 1]),
+        ("fc.weight", vec![2, 64]),
+    ] {
+        assert_eq!(state[name].shape().to_vec(), shape, "{name}");
+    }
+    assert_eq!(state.len(), 2 + 4 + 3 * (4 + 2 + 4 + 2 + 1) + 2);
+}
+
+#[test]
+fn takes_pictures_that_are_not_square_and_any_batch() {
+    let device = Device::default();
+    let network = network(0, &device);
+    for (n, h, w) in [(1, 224, 224), (2, 97, 131), (7, 64, 48)] {
+        let images = Tensor::<4>::random([n, 3, h, w], Distribution::Default, &device);
+        assert_eq!(network.forward(images).dims(), [n, 2]);
+    }
+}
+
+#[test]
+fn a_seed_gives_the_same_weights_and_another_seed_others() {
+    let device = Device::default();
+    let bytes = |seed| {
+        let state = network(seed, &device).state();
+        state
+            .into_iter()
+            .map(|(_, t)| t.try_into_vec::<f32>().unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(bytes(3), bytes(3));
+    assert_ne!(bytes(3), bytes(4));
+}
+
+#[test]
+fn initial_weights_fill_pytorchs_range() {
+    let state: BTreeMap<_, _> = network(0, &Device::default()).state().into_iter().collect();
+    for (name, fan_in) in [
+        ("conv1.weight", 147.0),
+        ("cells.1.conv2.bias", 288.0),
+        ("fc.weight", 64.0),
+    ] {
+        let bound = 1.0 / f32::sqrt(fan_in);
+        let values = state[name].clone().try_into_vec::<f32>().unwrap();
+        let largest = values.iter().fold(0f32, |m, v| m.max(v.abs()));
+        assert!(
+            largest <= bound && largest > 0.8 * bound,
+            "{name}: {largest} of {bound}"
+        );
+    }
+}
+
+#[test]
+fn state_moves_between_networks_and_training_goes_on() {
+    let device = Device::default().autodiff();
+    let state: BTreeMap<_, _> = network(1, &device).state().into_iter().collect();
+    let loaded = network(2, &device).load_state(&state).unwrap();
+    for (name, tensor) in loaded.state() {
+        assert_eq!(tensor, state[&name], "{name}");
+    }
+    let images = Tensor::<4>::random([2, 3, 64, 64], Distribution::Default, &device);
+    let gradients = loaded.forward(images).sum().backward();
+    assert!(loaded.fc().weight.val().grad(&gradients).is_some());
+}
+
+#[test]
+fn state_of_another_network_is_refused_by_name() {
+    let device = Device::default();
+    let wide = CustomConfig {
+        width: 9,
+        ..CustomConfig::default()
+    };
+    let wide = Network::build(&Spec::Custom(wide), 2, 0, &device).unwrap();
+    let state = wide.state().into_iter().collect();
+    let error = network(0, &device)
+        .load_state(&state)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("`bn1.bias` is"), "{error}");
+}
+
+#[test]
+fn validation_leaves_the_running_statistics_alone_and_training_moves_them() {
+    let device = Device::default().autodiff();
+    let network = network(0, &device);
+    let mean = |n: &Network| {
+        let state: BTreeMap<_, _> = n.state().into_iter().collect();
+        state["bn1.running_mean"]
+            .clone()
+            .try_into_vec::<f32>()
+            .unwrap()
+    };
+    let before = mean(&network);
+    let plain = device.clone().inner();
+    let images = Tensor::<4>::random([2, 3, 64, 64], Distribution::Default, &plain);
+    let _ = network.valid().forward(images.clone());
+    assert_eq!(mean(&network), before);
+    let _ = network.forward(Tensor::from_inner(images));
+    assert_ne!(mean(&network), before);
+}
