@@ -194,9 +194,15 @@ impl GraphBuilder {
         self.graph.node.push(node);
     }
 
-    /// Makes `value` an output called `name`.
+    /// Makes `value` an output called `name`; an input, a constant or what is an output already
+    /// comes out through an `Identity`.
     pub fn output(&mut self, value: &str, name: &str, elem_type: DataType, dims: &[Dim]) {
-        surgery::rename_value(&mut self.graph, value, name);
+        let graph = &mut self.graph;
+        if surgery::producer(graph, value).is_some() && !surgery::is_output(graph, value) {
+            surgery::rename_value(graph, value, name);
+        } else {
+            self.node("Identity", name, &[value], vec![]);
+        }
         self.graph
             .output
             .push(ValueInfo::new(name, elem_type, dims.to_vec()).to_proto());

@@ -181,3 +181,6 @@ impl Error {
         Some(hint.to_owned())
     }
 }
+
+#[cfg(test)]
+mod catalogue;

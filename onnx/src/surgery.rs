@@ -61,7 +61,8 @@ pub fn unique_name(graph: &GraphProto, base: &str) -> String {
         .unwrap_or_default()
 }
 
-/// Calls a value by another name wherever it is given, taken or described, in subgraphs too.
+/// Calls a value by another name wherever it is given, taken or described, in subgraphs too. The
+/// name must be free: [`unique_name`].
 pub fn rename_value(graph: &mut GraphProto, from: &str, to: &str) {
     if from.is_empty() || from == to {
         return;
@@ -98,6 +99,13 @@ pub fn rename_value(graph: &mut GraphProto, from: &str, to: &str) {
     described
         .filter_map(|info| info.name.as_mut())
         .for_each(rename);
+    for annotation in &mut graph.quantization_annotation {
+        let parameters = annotation.quant_parameter_tensor_names.iter_mut();
+        parameters
+            .filter_map(|entry| entry.value.as_mut())
+            .chain(&mut annotation.tensor_name)
+            .for_each(rename);
+    }
 }
 
 /// Makes these values the outputs, in place of those there were. What only the old ones needed
@@ -187,6 +195,12 @@ fn reachable(graph: &GraphProto) -> (Vec<bool>, HashSet<String>) {
     let mut keep = vec![false; graph.node.len()];
     let mut needed: HashSet<&str> = HashSet::new();
     let mut todo: Vec<&str> = graph.output.iter().map(ValueInfoProto::name).collect();
+    let annotations = graph.quantization_annotation.iter();
+    todo.extend(
+        annotations
+            .flat_map(|a| &a.quant_parameter_tensor_names)
+            .map(|e| e.value()),
+    );
     while let Some(name) = todo.pop() {
         if name.is_empty() || !needed.insert(name) {
             continue;

@@ -220,3 +220,6 @@ impl Tensor {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,355 @@
-//! To come.
+//! Training, epoch by epoch: train, validate, save. It prints nothing and knows no command line.
+
+mod checkpoint;
+mod epoch;
+mod optim;
+mod rows;
+mod safetensors;
+mod schedule;
+pub(crate) mod step;
+mod stopping;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use burn::module::Module;
+use burn::optim::ModuleOptimizer;
+use burn::tensor::Device;
+use data::loader::Loader;
+use models::Network;
+
+pub use checkpoint::{Checkpoint, State};
+pub use epoch::{Phase, Progress};
+pub use optim::OptimizerOptions;
+pub use rows::EpochRow;
+pub use schedule::Scheduler;
+pub use stopping::{Best, Stopping};
+
+pub use epoch::top;
+
+use crate::error::{Error, Result};
+use crate::recipe::{Criterion, Recipe, SaveKind, SchedulerKind};
+use crate::run_dir::RunDir;
+use epoch::{Pass, Work};
+
+/// How to train.
+#[derive(Clone, Debug)]
+pub struct FitOptions {
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Learning rate of the first epoch.
+    pub lr: f64,
+    /// What moves the weights.
+    pub optimizer: OptimizerOptions,
+    /// How the learning rate changes.
+    pub scheduler: SchedulerKind,
+    /// Epochs without a new best before the run stops.
+    pub early_stop: Option<usize>,
+    /// Which checkpoints stay, and which network comes out.
+    pub save: SaveKind,
+    /// What makes an epoch the best.
+    pub best_by: Criterion,
+    /// Class names in output order, for the checkpoints.
+    pub classes: Vec<String>,
+}
+
+impl FitOptions {
+    /// What a recipe says of training.
+    pub fn new(recipe: &Recipe, classes: &[String]) -> Self {
+        Self {
+            epochs: recipe.epochs,
+            lr: recipe.lr,
+            optimizer: OptimizerOptions {
+                kind: recipe.optimizer,
+                weight_decay: recipe.weight_decay,
+                momentum: recipe.momentum,
+            },
+            scheduler: recipe.scheduler,
+            early_stop: recipe.early_stop,
+            save: recipe.save,
+            best_by: recipe.best_by,
+            classes: classes.to_vec(),
+        }
+    }
+}
+
+/// What is trained on, and where it lands.
+pub struct Inputs<'a> {
+    /// The training images.
+    pub train: &'a Loader,
+    /// The validation images.
+    pub val: &'a Loader,
+    /// The run folder: checkpoints and `metrics.csv`.
+    pub run: &'a RunDir,
+    /// Set it to end the run after the step in progress.
+    pub stop: &'a AtomicBool,
+}
+
+/// Where an epoch has come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepReport {
+    /// Training or validation.
+    pub phase: Phase,
+    /// The epoch, counted from 1.
+    pub epoch: usize,
+    /// Steps of this phase.
+    pub num_steps: usize,
+    /// Images of this phase.
+    pub num_images: usize,
+    /// Steps and images done, running loss and accuracy.
+    pub progress: Progress,
+}
+
+/// Whoever wants to see a run go on.
+pub trait Watch {
+    /// An epoch (counted from 1) begins, or goes on after a resume.
+    fn epoch_started(&mut self, _epoch: usize, _epochs: usize) {}
+    /// A step is done.
+    fn step(&mut self, _report: &StepReport) {}
+    /// An epoch is done and saved.
+    fn epoch_done(&mut self, _row: &EpochRow, _new_best: bool) {}
+}
+
+/// Nobody watches.
+impl Watch for () {}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// All epochs are done.
+    Finished,
+    /// No new best for the given number of epochs.
+    EarlyStopped,
+    /// Asked to stop; `last` is saved.
+    Interrupted,
+}
+
+/// What comes out of a run.
+pub struct Outcome {
+    /// The best epoch's network, or the last's with [`SaveKind::Last`] and when interrupted; for
+    /// inference, without autodiff.
+    pub network: Network,
+    /// The epoch that `network` is of, counted from 1: the best, or else the last.
+    pub best_epoch: usize,
+    /// How the run ended.
+    pub ended: Ended,
+    /// One row per epoch done, those before a resume included.
+    pub rows: Vec<EpochRow>,
+}
+
+/// Trains `network`, from the start or from a checkpoint.
+///
+/// Each epoch is one pass over the training images and one over the validation images, then a
+/// checkpoint (`best.safetensors` when it is the new best, `last.safetensors` always,
+/// `epoch-N.safetensors` with [`SaveKind::All`]) and a row of `metrics.csv`. A run that is
+/// interrupted, even in the middle of an epoch, and resumed from `last.safetensors` ends with the
+/// same bits as one that was not, on a device that computes the same twice.
+///
+/// # Errors
+/// When a loss is not finite (the weights have not moved by then, and the checkpoints are those
+/// of the last good epoch), when an image or a file fails, and when the checkpoint is of another
+/// network or data set.
+pub fn fit(
+    network: Network,
+    inputs: &Inputs<'_>,
+    options: &FitOptions,
+    resume: Option<Checkpoint>,
+    watch: &mut dyn Watch,
+) -> Result<Outcome> {
+    let (mut run, mut network) = Run::start(network, inputs, options, resume)?;
+    let ended = loop {
+        if run.state.epoch > options.epochs {
+            break Ended::Finished;
+        }
+        if run.state.stopping.exhausted(options.early_stop) {
+            break Ended::EarlyStopped;
+        }
+        let mut done = false;
+        if !inputs.stop.load(Ordering::Relaxed) {
+            watch.epoch_started(run.state.epoch, options.epochs);
+            (network, done) = run.epoch(network, watch)?;
+        }
+        if !done {
+            run.save(&network, &[inputs.run.last()])?;
+            break Ended::Interrupted;
+        }
+    };
+    run.outcome(network, ended)
+}
+
+/// A run in progress.
+struct Run<'a> {
+    inputs: &'a Inputs<'a>,
+    options: &'a FitOptions,
+    device: Device,
+    optimizer: ModuleOptimizer,
+    state: State,
+}
+
+impl<'a> Run<'a> {
+    fn start(
+        network: Network,
+        inputs: &'a Inputs<'a>,
+        options: &'a FitOptions,
+        resume: Option<Checkpoint>,
+    ) -> Result<(Self, Network)> {
+        for (split, loader) in [("train", inputs.train), ("val", inputs.val)] {
+            if loader.num_batches() == 0 {
+                let data = inputs.run.name();
+                return Err(Error::EmptySplit { split: split.into(), data });
+            }
+        }
+        let device = step::device(&network);
+        let mut run = Self {
+            inputs,
+            options,
+            device,
+            optimizer: options.optimizer.init(),
+            state: State {
+                network: network.name(),
+                classes: options.classes.clone(),
+                epoch: 1,
+                train: Progress::default(),
+                steps_per_epoch: inputs.train.num_batches(),
+                optimizer: options.optimizer.kind,
+                scheduler: Scheduler::new(options.scheduler, options.lr),
+                stopping: Stopping::default(),
+                rows: vec![],
+                parameter_ids: vec![],
+            },
+        };
+        let Some(checkpoint) = resume else { return Ok((run, network.valid().train())) };
+        run.check(&checkpoint)?;
+        let network = checkpoint.network(network.valid())?.train();
+        run.optimizer = checkpoint.optimizer(&network, options.optimizer.init())?;
+        run.state = checkpoint.state().clone();
+        rows::write(&inputs.run.metrics(), &run.state.rows)?;
+        Ok((run, network))
+    }
+
+    /// A checkpoint goes on only with what it was made with.
+    fn check(&self, checkpoint: &Checkpoint) -> Result<()> {
+        let (now, then) = (&self.state, checkpoint.state());
+        let differs = |what: &str, then: String, now: String| Error::Checkpoint {
+            path: checkpoint.path().to_path_buf(),
+            reason: format!("its {what} is {then}, this run's {now}"),
+        };
+        if then.network != now.network {
+            return Err(differs("network", then.network.clone(), now.network.clone()));
+        }
+        if then.classes != now.classes {
+            return Err(differs("list of classes", then.classes.join(", "), now.classes.join(", ")));
+        }
+        if then.steps_per_epoch != now.steps_per_epoch {
+            let steps = |state: &State| format!("{} steps", state.steps_per_epoch);
+            return Err(differs("epoch", steps(then), steps(now)));
+        }
+        if then.optimizer != now.optimizer {
+            let name = |state: &State| format!("{:?}", state.optimizer).to_lowercase();
+            return Err(differs("optimiser", name(then), name(now)));
+        }
+        if then.scheduler.kind() != now.scheduler.kind() {
+            let name = |state: &State| format!("{:?}", state.scheduler.kind()).to_lowercase();
+            return Err(differs("scheduler", name(then), name(now)));
+        }
+        Ok(())
+    }
+
+    /// Trains and validates; `false` when it was stopped before the end.
+    fn epoch(&mut self, network: Network, watch: &mut dyn Watch) -> Result<(Network, bool)> {
+        let lr = self.state.scheduler.lr(self.options.epochs);
+        let mut train = self.state.train;
+        let work = Work::Train { optimizer: &mut self.optimizer, lr };
+        let network = Pass { work, ..pass(self.inputs, self.inputs.train, &self.device, &self.state) }
+            .run(network, &mut train, watch)?;
+        self.state.train = train;
+        if train.step < self.inputs.train.num_batches() || self.inputs.stop.load(Ordering::Relaxed) {
+            return Ok((network, false));
+        }
+        let mut val = Progress::default();
+        pass(self.inputs, self.inputs.val, &self.device, &self.state)
+            .run(network.valid(), &mut val, watch)?;
+        if val.step < self.inputs.val.num_batches() {
+            return Ok((network, false));
+        }
+        self.finish(&network, lr, &val, watch)?;
+        Ok((network, true))
+    }
+
+    fn finish(
+        &mut self,
+        network: &Network,
+        lr: f64,
+        val: &Progress,
+        watch: &mut dyn Watch,
+    ) -> Result<()> {
+        let state = &mut self.state;
+        let train = std::mem::take(&mut state.train);
+        let epoch = state.epoch;
+        let row = EpochRow {
+            epoch,
+            lr,
+            train_loss: train.loss(),
+            train_accuracy: train.accuracy(),
+            val_loss: val.loss(),
+            val_accuracy: val.accuracy(),
+            train_seconds: train.seconds,
+            val_seconds: val.seconds,
+            train_images_per_second: train.images_per_second(),
+            val_images_per_second: val.images_per_second(),
+        };
+        state.rows.push(row.clone());
+        state.scheduler.epoch_done(row.val_loss);
+        let (val_loss, val_accuracy) = (row.val_loss, row.val_accuracy);
+        let new_best =
+            state.stopping.observe(self.options.best_by, Best { epoch, val_loss, val_accuracy });
+        state.epoch += 1;
+        let mut paths: Vec<PathBuf> = vec![];
+        if self.options.save == SaveKind::All {
+            paths.push(self.inputs.run.path().join(format!("epoch-{epoch}.safetensors")));
+        }
+        if new_best && self.options.save != SaveKind::Last {
+            paths.push(self.inputs.run.best());
+        }
+        // `last` comes last: after a kill in between, the run repeats this epoch.
+        paths.push(self.inputs.run.last());
+        self.save(network, &paths)?;
+        rows::write(&self.inputs.run.metrics(), &self.state.rows)?;
+        watch.epoch_done(&row, new_best);
+        Ok(())
+    }
+
+    fn save(&self, network: &Network, paths: &[PathBuf]) -> Result<()> {
+        Checkpoint::take(network, &self.optimizer, &self.state)?.save(paths)
+    }
+
+    fn outcome(self, network: Network, ended: Ended) -> Result<Outcome> {
+        let best = self.state.stopping.best();
+        let mut network = network.valid();
+        let mut epoch = self.state.epoch - 1;
+        let best_file = self.inputs.run.best();
+        let wanted = ended != Ended::Interrupted && self.options.save != SaveKind::Last;
+        // A run that began with `--save last` has no best file.
+        if let (true, Some(best)) = (wanted && best_file.exists(), best)
+            && best.epoch != epoch
+        {
+            let checkpoint = Checkpoint::open(&best_file)?;
+            network = checkpoint.network(network)?;
+            epoch = checkpoint.epochs_done();
+        }
+        Ok(Outcome { network, best_epoch: epoch, ended, rows: self.state.rows })
+    }
+}
+
+/// A validation pass; the training pass replaces its work.
+fn pass<'a>(
+    inputs: &'a Inputs<'a>,
+    loader: &'a Loader,
+    device: &'a Device,
+    state: &State,
+) -> Pass<'a> {
+    Pass { work: Work::Val, loader, device, epoch: state.epoch, stop: inputs.stop }
+}
+
+#[cfg(test)]
+mod tests;

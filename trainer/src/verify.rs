@@ -1,1 +1,230 @@
-//! To come.
+//! Burn's logits against ONNX Runtime's on the written file; it never trains.
+
+use std::fmt;
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::{Tensor, TensorData};
+use deploy::{Session, SessionOptions};
+use models::Network;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::fit::{step, top};
+
+/// The batch sizes that ONNX Runtime is asked with: one image, an even and an odd number; with
+/// 16 images the batch of 7 leaves a rest of 2.
+const BATCHES: [usize; 3] = [1, 2, 7];
+
+/// How far two logits may be apart, relative to the largest |logit|.
+const RELATIVE_TOLERANCE: f64 = 1e-4;
+
+/// Whether an exported file computes what the network computes; the content of `verify.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Agreement {
+    /// Every difference is within the tolerance and every top-1 the same.
+    pub verified: bool,
+    /// Images compared.
+    pub images: usize,
+    /// Batch sizes that ONNX Runtime ran them with.
+    pub batches: Vec<usize>,
+    /// The largest finite |difference| of a logit.
+    pub max_difference: f64,
+    /// The largest finite |logit| of the network.
+    pub largest_logit: f64,
+    /// What a difference may be: 1e-4 of the largest |logit|.
+    pub tolerance: f64,
+    /// Where they disagree.
+    pub disagreements: Vec<Disagreement>,
+}
+
+/// An image on which the file disagrees with the network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Disagreement {
+    /// The image's index.
+    pub image: usize,
+    /// The batch size.
+    pub batch: usize,
+    /// The largest |difference| of its logits; `null` where it is not a number.
+    pub difference: Option<f64>,
+    /// Burn's top-1.
+    pub burn: usize,
+    /// ONNX Runtime's top-1.
+    pub onnx_runtime: usize,
+}
+
+impl fmt::Display for Agreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let batches: Vec<_> = self.batches.iter().map(ToString::to_string).collect();
+        let word = if self.verified { "agrees" } else { "disagrees" };
+        write!(
+            f,
+            "ONNX Runtime {word} with Burn on {} images (batch {}): largest difference {:.1e} of \
+             {:.1e} allowed",
+            self.images,
+            batches.join(", "),
+            self.max_difference,
+            self.tolerance,
+        )?;
+        if let Some(first) = self.disagreements.first() {
+            write!(
+                f,
+                "; {} disagreements, the first on image {} at batch {}",
+                self.disagreements.len(),
+                first.image,
+                first.batch
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes `verify.json`.
+pub fn save(agreement: &Agreement, path: &Path) -> Result<()> {
+    let mut text = serde_json::to_vec_pretty(agreement)?;
+    text.push(b'\n');
+    Ok(data::write::atomically(path, &text)?)
+}
+
+/// Compares the whole network with `file` on real images, each `[3, H, W]` as prepared for the
+/// network, at batch 1, 2 and 7.
+///
+/// Two classes whose logits are within the tolerance of each other may change places.
+pub fn verify(network: &Network, file: &Path, images: &[Vec<f32>]) -> Result<Agreement> {
+    let expected = logits(network, images)?;
+    let mut session = Session::open(file, &SessionOptions::default())?;
+    let mut found = Vec::with_capacity(BATCHES.len());
+    for batch in BATCHES {
+        let mut rows = Vec::with_capacity(images.len());
+        for chunk in images.chunks(batch) {
+            let logits = session.run(&chunk.concat(), chunk.len())?;
+            let width = (logits.len() / chunk.len()).max(1);
+            rows.extend(logits.chunks_exact(width).map(<[f32]>::to_vec));
+        }
+        found.push((batch, rows));
+    }
+    Ok(compare(&expected, &found))
+}
+
+/// The network's logits of images, each `[3, H, W]`, in one batch.
+pub fn logits(network: &Network, images: &[Vec<f32>]) -> Result<Vec<Vec<f32>>> {
+    if images.is_empty() {
+        return Ok(vec![]);
+    }
+    let network = network.valid();
+    let (height, width) = network.input_size();
+    let shape = [images.len(), 3, height, width];
+    let input = TensorData::new(images.concat(), shape);
+    let output = network.forward(Tensor::from_data(input, &step::device(&network)));
+    let num_classes = output.dims()[1];
+    Ok(step::read(output)?.chunks_exact(num_classes).map(<[f32]>::to_vec).collect())
+}
+
+fn compare(expected: &[Vec<f32>], found: &[(usize, Vec<Vec<f32>>)]) -> Agreement {
+    let largest = |most: f64, logit: &f32| most.max(f64::from(logit.abs()));
+    let finite = expected.iter().flatten().filter(|logit| logit.is_finite());
+    let largest_logit = finite.fold(0.0, largest);
+    let tolerance = RELATIVE_TOLERANCE * largest_logit;
+    let mut agreement = Agreement {
+        verified: true,
+        images: expected.len(),
+        batches: found.iter().map(|(batch, _)| *batch).collect(),
+        max_difference: 0.0,
+        largest_logit,
+        tolerance,
+        disagreements: vec![],
+    };
+    for (batch, rows) in found {
+        for (image, expected) in expected.iter().enumerate() {
+            let row = rows.get(image).map_or(&[][..], Vec::as_slice);
+            let difference = difference(expected, row);
+            if difference.is_finite() {
+                agreement.max_difference = agreement.max_difference.max(difference);
+            }
+            let (burn, onnx_runtime) = (top(expected), top(row));
+            let gap = |row: &[f32]| {
+                let logit = |class: usize| row.get(class).copied().map_or(f64::NAN, f64::from);
+                (logit(burn) - logit(onnx_runtime)).abs()
+            };
+            let same_top = burn == onnx_runtime || gap(expected) <= tolerance;
+            if !(difference <= tolerance && same_top) {
+                let difference = difference.is_finite().then_some(difference);
+                let batch = *batch;
+                agreement.disagreements.push(Disagreement {
+                    image,
+                    batch,
+                    difference,
+                    burn,
+                    onnx_runtime,
+                });
+            }
+        }
+    }
+    agreement.verified = !expected.is_empty() && agreement.disagreements.is_empty();
+    agreement
+}
+
+/// The largest |difference|; not a number where a value is not, or where the lengths differ.
+fn difference(expected: &[f32], found: &[f32]) -> f64 {
+    if expected.len() != found.len() {
+        return f64::NAN;
+    }
+    let pairs = expected.iter().zip(found);
+    pairs.map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs()).fold(0.0, |most, next| {
+        if next.is_nan() || most.is_nan() { f64::NAN } else { most.max(next) }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compared(expected: [[f32; 3]; 2], found: [[f32; 3]; 2]) -> Agreement {
+        let rows = |rows: [[f32; 3]; 2]| rows.map(|row| row.to_vec()).to_vec();
+        compare(&rows(expected), &[(1, rows(expected)), (2, rows(found))])
+    }
+
+    const LOGITS: [[f32; 3]; 2] = [[10.0, -3.0, 1.0], [0.5, 2.0, -1.0]];
+
+    #[test]
+    fn a_difference_of_1e_4_of_the_largest_logit_is_the_limit() {
+        let mut found = LOGITS;
+        found[1][0] += 0.9e-3;
+        let agreement = compared(LOGITS, found);
+        assert!(agreement.verified);
+        assert!((agreement.tolerance - 1e-3).abs() < 1e-9);
+        assert!((agreement.max_difference - 0.9e-3).abs() < 1e-6);
+        found[1][0] += 0.2e-3;
+        let agreement = compared(LOGITS, found);
+        assert!(!agreement.verified);
+        let at: Vec<_> = agreement.disagreements.iter().map(|d| (d.image, d.batch)).collect();
+        assert_eq!(at, [(1, 2)]);
+    }
+
+    #[test]
+    fn a_tie_within_the_tolerance_is_excused() {
+        let tied = [[10.0, 9.9996, 0.0], [0.0, 1.0, 0.0]];
+        let swapped = [[9.9997, 10.0, 0.0], [0.0, 1.0, 0.0]];
+        assert!(compared(tied, swapped).verified);
+    }
+
+    #[test]
+    fn what_is_not_a_number_disagrees() {
+        for bad in [f32::NAN, f32::INFINITY] {
+            let mut found = LOGITS;
+            found[0][1] = bad;
+            let agreement = compared(LOGITS, found);
+            assert!(!agreement.verified, "{bad}");
+            assert_eq!(agreement.disagreements[0].difference, None);
+            assert!(!compared(found, found).verified, "{bad} on both sides");
+        }
+    }
+
+    #[test]
+    fn missing_logits_disagree_and_no_image_proves_nothing() {
+        let rows: Vec<_> = LOGITS.map(|row| row.to_vec()).to_vec();
+        assert!(!compare(&rows, &[(1, rows[..1].to_vec())]).verified);
+        assert!(!compare(&rows, &[(1, vec![vec![10.0, -3.0], rows[1].clone()])]).verified);
+        assert!(!compare(&[], &[(1, vec![])]).verified);
+    }
+}

@@ -27,7 +27,7 @@ pub(crate) fn inspect(path: &Path) -> Result<String> {
     if let Some(found) = other_kind(&head, meta.len()) {
         return Err(unfit(path, "a shared library", &found));
     }
-    let wanted = elf_end(&mut file, &head).map_err(missing)?;
+    let wanted = elf_end(&mut file, &head, meta.len()).map_err(missing)?;
     check_end(path, wanted, meta.len())?;
     file.seek(SeekFrom::Start(0)).map_err(missing)?;
     inside(path, file, meta.len())
@@ -86,7 +86,7 @@ fn version(path: &Path, symbols: &[String]) -> Result<String> {
 }
 
 /// The least size of a 64-bit ELF file: the end of its header tables. Zero for other formats.
-fn elf_end(file: &mut fs::File, head: &[u8]) -> std::io::Result<u64> {
+fn elf_end(file: &mut fs::File, head: &[u8], bytes: u64) -> std::io::Result<u64> {
     if head.len() < HEAD || !head.starts_with(b"\x7fELF\x02\x01") {
         return Ok(0);
     }
@@ -96,6 +96,9 @@ fn elf_end(file: &mut fs::File, head: &[u8]) -> std::io::Result<u64> {
     let mut end = ph
         .saturating_add(ph_size * ph_count)
         .max(sh.saturating_add(sh_size * sh_count));
+    if ph > bytes {
+        return Ok(end);
+    }
     let mut table = Vec::new();
     file.seek(SeekFrom::Start(ph))?;
     file.by_ref().take(ph_size * ph_count).read_to_end(&mut table)?;

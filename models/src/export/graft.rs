@@ -72,12 +72,11 @@ fn replace_head(network: &Imported, document: &mut Document) -> Result<()> {
         path: network.origin.path.clone(),
         reason: "its classification layer could not be found again".into(),
     })?;
-    let info = ValueInfo::new(
-        LOGITS,
-        DataType::Float,
-        vec!["batch".into(), classes.into()],
-    );
-    surgery::set_outputs(graph, &[info]);
+    let row = |name: &str, size: usize| {
+        ValueInfo::new(name, DataType::Float, vec!["batch".into(), size.into()])
+    };
+    // The old layer goes before the new one comes, so that its names are free again.
+    surgery::set_outputs(graph, &[row(&features, weight.dims[1])]);
     surgery::prune(graph);
     let [weight_name, bias_name, node_name] =
         ["fc.weight", "fc.bias", "fc"].map(|name| surgery::unique_name(graph, name));
