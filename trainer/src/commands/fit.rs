@@ -36,11 +36,17 @@ pub fn run(args: FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let recipe = &plan.recipe;
     let threads = source::threads(recipe.threads);
     source::device(recipe.device)?;
-    runtime::ensure(&args.machine, &cache, printer)?;
-    let machine = Machine { cache, offline: args.machine.offline, threads, printer };
+    let machine = Machine {
+        cache,
+        offline: args.machine.offline,
+        threads,
+        printer,
+    };
 
     let dataset = machine.dataset(recipe, plan.resume.as_ref())?;
     dataset.check_trainable()?;
+    // Before hours of training, not after them.
+    runtime::ensure(&args.machine, &machine.cache, printer)?;
     let network = machine.network(recipe, dataset.classes.len())?;
     let preprocess = source::preprocess(network.input_size())?;
     let pictures = machine.pictures(recipe, dataset)?;
@@ -49,7 +55,10 @@ pub fn run(args: FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
 
     let outcome = train(&machine, &plan, &run, network, &pictures, &preprocess)?;
     if outcome.ended == Ended::Interrupted {
-        return Err(Error::Interrupted { run: run.path().to_path_buf() }.into());
+        return Err(Error::Interrupted {
+            run: run.path().to_path_buf(),
+        }
+        .into());
     }
     let exported = export(&outcome, recipe, &pictures, preprocess, &run.model())?;
     summary::save(&run.verify(), &exported.agreement)?;
@@ -70,19 +79,34 @@ pub fn run(args: FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
 /// Flags over file over defaults; or the resumed run's own recipe.
 fn plan(args: &FitArgs, cache: &Path) -> Result<Plan> {
     let mut flags = args.settings.clone();
-    flags.data = flags.data.as_deref().map(|name| source::data_name(name, cache)).transpose()?;
+    flags.data = flags
+        .data
+        .as_deref()
+        .map(|name| source::data_name(name, cache))
+        .transpose()?;
     if let Some(run) = &args.resume {
         let run = RunDir::open(&args.runs, run)?;
         let recipe = Recipe::open(&run.config())?.resumed(flags)?;
-        return Ok(Plan { recipe, resume: Some(run) });
+        return Ok(Plan {
+            recipe,
+            resume: Some(run),
+        });
     }
     if let Some(name) = &args.name {
         RunDir::check_new(&args.runs, name)?;
     }
-    let file = args.config.as_deref().map(Settings::open).transpose()?.unwrap_or_default();
+    let file = args
+        .config
+        .as_deref()
+        .map(Settings::open)
+        .transpose()?
+        .unwrap_or_default();
     let mut recipe = flags.or(file).resolve()?;
     recipe.data = source::data_name(&recipe.data, cache)?;
-    Ok(Plan { recipe, resume: None })
+    Ok(Plan {
+        recipe,
+        resume: None,
+    })
 }
 
 /// Makes the run folder, or takes the resumed one, and writes what is known already.
@@ -111,7 +135,10 @@ fn announce(run: &RunDir, pictures: &Pictures, network: &Network, printer: &Prin
         pictures.val.samples().len(),
         dataset.test.len(),
     ));
-    printer.log(format!("{}: {all} parameters, {trainable} trained", network.name()));
+    printer.log(format!(
+        "{}: {all} parameters, {trainable} trained",
+        network.name()
+    ));
 }
 
 fn abridged(classes: &[String]) -> String {
@@ -135,7 +162,9 @@ fn train(
     let resume = match &plan.resume {
         Some(run) if run.last().is_file() => Some(Checkpoint::open(&run.last())?),
         Some(_) => {
-            machine.printer.log("no checkpoint yet: the run starts from its beginning");
+            machine
+                .printer
+                .log("no checkpoint yet: the run starts from its beginning");
             None
         }
         None => None,
@@ -153,7 +182,9 @@ fn train(
     let options = fit_options(recipe);
     let outcome = fit::fit(network, &room, &options, resume.as_ref(), &mut watch)?;
     if outcome.ended == Ended::EarlyStopped {
-        machine.printer.log("stopped early: no better epoch for a while");
+        machine
+            .printer
+            .log("stopped early: no better epoch for a while");
     }
     Ok(outcome)
 }
@@ -189,13 +220,21 @@ fn export(
         let count = pictures.val.samples().len() as u64;
         note(&mut provenance, Split::Val, row.val_accuracy / 100.0, count);
     }
-    let label = Label { classes, preprocess, provenance };
+    let label = Label {
+        classes,
+        preprocess,
+        provenance,
+    };
     export::export(&outcome.network, label, &images, out)
 }
 
 fn note(provenance: &mut Provenance, split: Split, accuracy: f64, count: u64) {
     let (low, high) = data::metrics::wilson((accuracy * count as f64).round() as u64, count);
-    let note = ScoreNote { accuracy, interval: [low, high], count };
+    let note = ScoreNote {
+        accuracy,
+        interval: [low, high],
+        count,
+    };
     provenance.scores.insert(split.to_string(), note);
 }
 
@@ -207,11 +246,18 @@ fn score(
     recipe: &Recipe,
     dataset: &Dataset,
 ) -> Result<(Split, Scores)> {
-    let split =
-        if recipe.no_test || dataset.test.is_empty() { Split::Val } else { Split::Test };
+    let split = if recipe.no_test || dataset.test.is_empty() {
+        Split::Val
+    } else {
+        Split::Test
+    };
     let samples = dataset.samples(split);
-    let bar = machine.printer.image_bar("evaluating", samples.len() as u64);
-    let classifier = deploy::Classifier::builder(model).threads(machine.threads).open()?;
+    let bar = machine
+        .printer
+        .image_bar("evaluating", samples.len() as u64);
+    let classifier = deploy::Classifier::builder(model)
+        .threads(machine.threads)
+        .open()?;
     let options = deploy::eval::EvalOptions {
         batch: recipe.batch,
         threads: machine.threads,
@@ -253,7 +299,9 @@ fn summarise(
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 /// The last lines: where the file is and what to type next.
