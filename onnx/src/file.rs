@@ -73,7 +73,7 @@ pub(crate) fn open(path: &Path) -> Result<Opened> {
 
 /// Reads the outermost fields; hands back those of the header.
 fn check(file: &mut BufReader<File>, len: u64, path: &Path) -> Result<Vec<Field>> {
-    let mut header = Vec::new();
+    let mut header: Vec<Field> = Vec::new();
     let mut header_bytes = 0_u64;
     let (mut graph, mut ir_version, mut opset) = (false, false, false);
     wire::scan(file, len, |field| {
@@ -82,8 +82,11 @@ fn check(file: &mut BufReader<File>, len: u64, path: &Path) -> Result<Vec<Field>
         opset |= field.number == OPSET_IMPORT;
         if !matches!(field.number, GRAPH | TRAINING_INFO | FUNCTIONS) {
             header_bytes += field.end - field.start;
-            if header_bytes <= MAX_HEADER_BYTES {
-                header.push(*field);
+            match header.last_mut() {
+                // A row of tiny fields must not take more memory than the file.
+                Some(last) if last.end == field.start => last.end = field.end,
+                _ if header_bytes <= MAX_HEADER_BYTES => header.push(*field),
+                _ => {}
             }
         }
     })

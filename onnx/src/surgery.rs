@@ -2,10 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::proto::tensor_shape_proto::Value;
 use crate::proto::{GraphProto, NodeProto, TensorProto, ValueInfoProto};
-use crate::value::{Dim, ValueInfo, shape_mut, write_dim};
+use crate::value::ValueInfo;
 use crate::walk;
+
+mod batch;
+
+pub use batch::set_batch_dynamic;
 
 /// The index of the node that gives a value; `None` for inputs and initializers.
 pub fn producer(graph: &GraphProto, value: &str) -> Option<usize> {
@@ -153,37 +156,6 @@ pub fn prune(graph: &mut GraphProto) -> (usize, usize) {
         before.0 - graph.node.len(),
         before.1 - graph.initializer.len(),
     )
-}
-
-/// Makes the first dimension of every input (of rank 2 and more) and output `batch`. The shapes of
-/// values in between are dropped: they may hold the old batch size.
-///
-/// NB: a batch size inside a constant, such as the shape of a `Reshape`, is not found.
-pub fn set_batch_dynamic(graph: &mut GraphProto) {
-    let batch = Dim::Named("batch".to_owned());
-    let constants: HashSet<String> = graph
-        .initializer
-        .iter()
-        .map(|tensor| tensor.name().to_owned())
-        .collect();
-    let mut changed = false;
-    let inputs = graph
-        .input
-        .iter_mut()
-        .filter(|input| !constants.contains(input.name()));
-    let fits = inputs
-        .map(|info| (info, 2))
-        .chain(graph.output.iter_mut().map(|info| (info, 1)));
-    for (info, least_rank) in fits {
-        let Some(dims) = shape_mut(info).filter(|dims| dims.len() >= least_rank) else {
-            continue;
-        };
-        let old = dims[0].value.replace(Value::DimParam("batch".to_owned()));
-        changed |= old != write_dim(&batch).value;
-    }
-    if changed {
-        graph.value_info.clear();
-    }
 }
 
 /// Which nodes the outputs need, and every name that those nodes and outputs take.

@@ -20,7 +20,7 @@ impl From<io::Error> for Fault {
     }
 }
 
-/// One field of the outermost message.
+/// One field of the outermost message, or several in a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Field {
     pub(crate) number: u32,

@@ -353,3 +353,56 @@ fn values_that_are_no_tensors_have_no_type_and_no_shape() {
     assert_eq!((info.elem_type, info.ranked), (DataType::Undefined, false));
     assert_eq!(info.to_string(), "probabilities: Undefined [?]");
 }
+
+/// Reshapes of the input, of a constant, and of the input with a literal zero, by shapes that all
+/// begin with the batch size.
+fn reshaping(batch: Dim) -> GraphProto {
+    let mut graph = GraphBuilder::new("reshaping");
+    graph.input("x", DataType::Float, &[batch.clone(), Dim::Fixed(4)]);
+    graph.initializer("w", &filled(&[4]));
+    for name in ["to_square", "of_weight", "literal", "shared"] {
+        graph.initializer(name, &Tensor::i64(&[3], vec![1, 2, 2]).unwrap());
+    }
+    graph.node("Reshape", "a", &["x", "to_square"], vec![]);
+    graph.node("Reshape", "b", &["w", "of_weight"], vec![]);
+    graph.node(
+        "Reshape",
+        "c",
+        &["x", "literal"],
+        vec![("allowzero", Attr::Int(1))],
+    );
+    graph.node("Reshape", "d", &["x", "shared"], vec![]);
+    graph.node("Reshape", "e", &["w", "shared"], vec![]);
+    for name in ["a", "b", "c", "d", "e"] {
+        graph.output(
+            name,
+            &format!("{name}_out"),
+            DataType::Float,
+            std::slice::from_ref(&batch),
+        );
+    }
+    graph
+        .finish(&ModelInfo::default())
+        .unwrap()
+        .model
+        .graph
+        .unwrap()
+}
+
+#[test]
+fn only_shapes_that_hold_the_batch_are_freed() {
+    let mut graph = reshaping(Dim::Fixed(1));
+    let before = graph.initializer.clone();
+    assert_eq!(surgery::set_batch_dynamic(&mut graph), ["to_square"]);
+    let changed = graph
+        .initializer
+        .iter()
+        .zip(&before)
+        .filter(|(new, old)| new != old);
+    let changed: Vec<_> = changed.map(|(new, _)| new).collect();
+    assert_eq!(changed.len(), 1);
+    let shape = Tensor::from_proto(changed[0]).unwrap();
+    assert_eq!(*shape.as_i64().unwrap(), [0, 2, 2]);
+    assert!(surgery::set_batch_dynamic(&mut reshaping("batch".into())).is_empty());
+    assert!(surgery::set_batch_dynamic(&mut reshaping(Dim::Fixed(8))).is_empty());
+}

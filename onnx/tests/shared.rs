@@ -236,3 +236,25 @@ fn a_new_head_leaves_the_rest_untouched() {
         fs_err::copy(&file, Path::new(&keep).join("resnet18_head.onnx")).unwrap();
     }
 }
+
+#[test]
+fn a_fixed_batch_becomes_dynamic() {
+    let Some(path) = shared("onnx/mnist_pytorch_dynamo_op18.onnx") else {
+        return;
+    };
+    let mut document = Document::open(&path).unwrap();
+    assert_eq!(document.inputs()[0].dims[0], Dim::Fixed(1));
+    let freed = surgery::set_batch_dynamic(document.graph_mut());
+    assert_eq!(freed.len(), 1);
+    assert_eq!(
+        *document.tensor(&freed[0]).unwrap().as_i64().unwrap(),
+        [0, 64]
+    );
+    assert_eq!(document.inputs()[0].dims[0], Dim::Named("batch".into()));
+    document.check().unwrap();
+    if let Some(keep) = std::env::var_os("ONNX_TEST_OUT") {
+        document
+            .save(&Path::new(&keep).join("mnist_dynamic.onnx"))
+            .unwrap();
+    }
+}
