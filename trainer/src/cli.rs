@@ -62,7 +62,12 @@ pub struct FitArgs {
     #[command(flatten)]
     pub settings: Settings,
     /// Settings from a TOML file, with the names of the flags; flags win
-    #[arg(long, value_name = "FILE", conflicts_with = "resume", help_heading = "Run")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "resume",
+        help_heading = "Run"
+    )]
     pub config: Option<PathBuf>,
     /// Folder of the runs
     #[arg(long, value_name = "DIR", default_value = "runs", help_heading = "Run")]

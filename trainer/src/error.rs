@@ -28,7 +28,9 @@ pub enum Error {
         reason: String,
     },
     /// A setting that a resumed run may not change.
-    #[error("`--{flag}` cannot change in a resumed run\n  expected: {expected}\n  found:    {found}")]
+    #[error(
+        "`--{flag}` cannot change in a resumed run\n  expected: {expected}\n  found:    {found}"
+    )]
     ResumeChanges {
         /// The flag without its dashes.
         flag: String,

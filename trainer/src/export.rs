@@ -60,7 +60,11 @@ pub fn export(
         .into_temp_path();
     document.save(&draft)?;
     let agreement = verify::verify(network, &draft, images)?;
-    let path = if agreement.verified { out.to_path_buf() } else { unverified(out) };
+    let path = if agreement.verified {
+        out.to_path_buf()
+    } else {
+        unverified(out)
+    };
     draft.persist(&path).map_err(|error| error.error)?;
     if agreement.verified {
         forget(&unverified(out))?;
@@ -92,7 +96,9 @@ pub fn provenance(
 
 /// The recipe as options: a path becomes its last part.
 fn options(recipe: &Recipe) -> Result<BTreeMap<String, Value>> {
-    let Value::Object(options) = serde_json::to_value(recipe)? else { return Ok(BTreeMap::new()) };
+    let Value::Object(options) = serde_json::to_value(recipe)? else {
+        return Ok(BTreeMap::new());
+    };
     let mut options: BTreeMap<String, Value> = options.into_iter().collect();
     for key in ["data", "backbone"] {
         if let Some(Value::String(text)) = options.get_mut(key)
@@ -137,8 +143,10 @@ fn card(network: &Network, document: &onnx::Document, label: Label) -> Result<Ca
 
 /// Drawn pictures with the logits that the network gives for them.
 fn golden(network: &Network, preprocess: &Preprocess) -> Result<Vec<Golden>> {
-    let tolerance: BTreeMap<String, f64> =
-        TOLERANCES.iter().map(|(name, value)| ((*name).to_string(), *value)).collect();
+    let tolerance: BTreeMap<String, f64> = TOLERANCES
+        .iter()
+        .map(|(name, value)| ((*name).to_string(), *value))
+        .collect();
     let mut golden = Vec::new();
     for (name, bytes) in card::golden_pictures::pictures() {
         let picture = data::decode::decode(&bytes, &Limits::default())?;
@@ -183,6 +191,9 @@ mod tests {
 
     #[test]
     fn a_file_that_fails_verification_says_so_in_its_name() {
-        assert_eq!(unverified(Path::new("runs/1/model.onnx")), Path::new("runs/1/model.unverified.onnx"));
+        assert_eq!(
+            unverified(Path::new("runs/1/model.onnx")),
+            Path::new("runs/1/model.unverified.onnx")
+        );
     }
 }

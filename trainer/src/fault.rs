@@ -42,11 +42,31 @@ pub fn text(error: &anyhow::Error) -> String {
 
 fn hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     None.or_else(|| error.downcast_ref::<Error>().and_then(Error::hint))
-        .or_else(|| error.downcast_ref::<data::Error>().and_then(data::Error::hint))
-        .or_else(|| error.downcast_ref::<models::Error>().and_then(models::Error::hint))
-        .or_else(|| error.downcast_ref::<onnx::Error>().and_then(onnx::Error::hint))
-        .or_else(|| error.downcast_ref::<deploy::Error>().and_then(deploy::Error::hint))
-        .or_else(|| error.downcast_ref::<std::io::Error>().and_then(crate::error::io_hint))
+        .or_else(|| {
+            error
+                .downcast_ref::<data::Error>()
+                .and_then(data::Error::hint)
+        })
+        .or_else(|| {
+            error
+                .downcast_ref::<models::Error>()
+                .and_then(models::Error::hint)
+        })
+        .or_else(|| {
+            error
+                .downcast_ref::<onnx::Error>()
+                .and_then(onnx::Error::hint)
+        })
+        .or_else(|| {
+            error
+                .downcast_ref::<deploy::Error>()
+                .and_then(deploy::Error::hint)
+        })
+        .or_else(|| {
+            error
+                .downcast_ref::<std::io::Error>()
+                .and_then(crate::error::io_hint)
+        })
 }
 
 #[cfg(test)]
@@ -60,9 +80,11 @@ mod tests {
 
     #[test]
     fn an_error_shows_its_causes_and_its_hint() {
-        let error = Err::<(), _>(Error::RunExists { path: PathBuf::from("runs/bees") })
-            .context("the run cannot start")
-            .unwrap_err();
+        let error = Err::<(), _>(Error::RunExists {
+            path: PathBuf::from("runs/bees"),
+        })
+        .context("the run cannot start")
+        .unwrap_err();
         assert_eq!(
             text(&error),
             "error: the run cannot start\ncaused by: `runs/bees` exists already\n\nhint: go on \

@@ -46,7 +46,11 @@ impl Printer {
 
     /// Something to be wary of; printed even when quiet.
     pub fn warn(&self, text: impl AsRef<str>) {
-        let mark = if self.color { "\u{1b}[33mwarning:\u{1b}[0m" } else { "warning:" };
+        let mark = if self.color {
+            "\u{1b}[33mwarning:\u{1b}[0m"
+        } else {
+            "warning:"
+        };
         to_stderr(&format!("{mark} {}", text.as_ref()));
     }
 
@@ -76,12 +80,20 @@ impl Printer {
 
     /// The text in bold where there are colours.
     pub fn bold(&self, text: &str) -> String {
-        if self.color { format!("\u{1b}[1m{text}\u{1b}[0m") } else { text.into() }
+        if self.color {
+            format!("\u{1b}[1m{text}\u{1b}[0m")
+        } else {
+            text.into()
+        }
     }
 
     /// A bar over `length` images.
     pub fn image_bar(&self, what: &str, length: u64) -> ProgressBar {
-        self.bar(what, Some(length), "{prefix} {bar:24} {pos}/{len} {rate} eta {eta} {msg}")
+        self.bar(
+            what,
+            Some(length),
+            "{prefix} {bar:24} {pos}/{len} {rate} eta {eta} {msg}",
+        )
     }
 
     /// A bar over bytes; their number may be known later.
@@ -99,9 +111,13 @@ impl Printer {
         }
         let style = ProgressStyle::with_template(template)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
-            .with_key("rate", |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
-                out.write_fmt(format_args!("{:.0}/s", state.per_sec())).unwrap_or_default();
-            })
+            .with_key(
+                "rate",
+                |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
+                    out.write_fmt(format_args!("{:.0}/s", state.per_sec()))
+                        .unwrap_or_default();
+                },
+            )
             .progress_chars("=> ");
         let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());
         bar.set_style(style);
@@ -130,7 +146,13 @@ fn to_stdout(bytes: &[u8], newline: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let written = out
         .write_all(bytes)
-        .and_then(|()| if newline { out.write_all(b"\n") } else { Ok(()) })
+        .and_then(|()| {
+            if newline {
+                out.write_all(b"\n")
+            } else {
+                Ok(())
+            }
+        })
         .and_then(|()| out.flush());
     match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),

@@ -180,9 +180,32 @@ impl Settings {
     #[must_use]
     pub fn or(self, file: Settings) -> Settings {
         or!(
-            self, file, data, backbone, fine_tune, width, cells, growth, epochs, batch, lr,
-            optimizer, weight_decay, momentum, scheduler, augment, augment_val, early_stop, save,
-            best_by, seed, strict_images, no_test, threads, device, memory,
+            self,
+            file,
+            data,
+            backbone,
+            fine_tune,
+            width,
+            cells,
+            growth,
+            epochs,
+            batch,
+            lr,
+            optimizer,
+            weight_decay,
+            momentum,
+            scheduler,
+            augment,
+            augment_val,
+            early_stop,
+            save,
+            best_by,
+            seed,
+            strict_images,
+            no_test,
+            threads,
+            device,
+            memory,
         )
     }
 
@@ -245,7 +268,8 @@ impl Recipe {
     fn check(&self) -> Result<()> {
         let positive = |flag, value: f64| {
             let fine = value.is_finite() && value > 0.0;
-            fine.then_some(()).ok_or_else(|| refuse(flag, value, "must be above 0"))
+            fine.then_some(())
+                .ok_or_else(|| refuse(flag, value, "must be above 0"))
         };
         positive("epochs", self.epochs as f64)?;
         positive("batch", self.batch as f64)?;
@@ -260,23 +284,39 @@ impl Recipe {
             positive("early-stop", epochs as f64)?;
         }
         if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
-            return Err(refuse("weight-decay", self.weight_decay, "must be 0 or more"));
+            return Err(refuse(
+                "weight-decay",
+                self.weight_decay,
+                "must be 0 or more",
+            ));
         }
         if !(0.0..1.0).contains(&self.momentum) {
-            return Err(refuse("momentum", self.momentum, "must be at least 0 and below 1"));
+            return Err(refuse(
+                "momentum",
+                self.momentum,
+                "must be at least 0 and below 1",
+            ));
         }
         if i64::try_from(self.seed).is_err() {
             return Err(refuse("seed", self.seed, "must be below 2^63"));
         }
         if self.fine_tune && self.backbone.is_none() {
-            return Err(refuse("fine-tune", true, "needs `--backbone`; the custom ResNet is always trained whole"));
+            return Err(refuse(
+                "fine-tune",
+                true,
+                "needs `--backbone`; the custom ResNet is always trained whole",
+            ));
         }
         Ok(())
     }
 }
 
 fn refuse(flag: &'static str, value: impl fmt::Display, reason: &str) -> Error {
-    Error::Setting { flag, value: value.to_string(), reason: reason.into() }
+    Error::Setting {
+        flag,
+        value: value.to_string(),
+        reason: reason.into(),
+    }
 }
 
 #[cfg(test)]
@@ -293,7 +333,9 @@ mod tests {
     }
 
     fn flags(arguments: &[&str]) -> Settings {
-        Flags::try_parse_from([&["fit"], arguments].concat()).unwrap().settings
+        Flags::try_parse_from([&["fit"], arguments].concat())
+            .unwrap()
+            .settings
     }
 
     fn file(text: &str) -> Result<Settings, Error> {
@@ -319,7 +361,10 @@ mod tests {
         let typed = flags(&["--epochs", "7", "--fine-tune=false", "--optimizer", "sgd"]);
         let recipe = typed.or(file).resolve().unwrap();
         assert_eq!((recipe.epochs, recipe.lr, recipe.batch), (7, 0.5, 32));
-        assert_eq!((recipe.save, recipe.optimizer), (SaveKind::All, OptimizerKind::Sgd));
+        assert_eq!(
+            (recipe.save, recipe.optimizer),
+            (SaveKind::All, OptimizerKind::Sgd)
+        );
         assert!(!recipe.fine_tune);
     }
 
@@ -365,8 +410,16 @@ mod tests {
     #[test]
     fn a_resumed_run_may_go_on_longer_but_not_otherwise() {
         let recipe = flags(&["--lr", "0.01"]).resolve().unwrap();
-        let longer = recipe.resumed(flags(&["--epochs", "20", "--lr", "0.01"])).unwrap();
-        assert_eq!(longer, Recipe { epochs: 20, ..recipe.clone() });
+        let longer = recipe
+            .resumed(flags(&["--epochs", "20", "--lr", "0.01"]))
+            .unwrap();
+        assert_eq!(
+            longer,
+            Recipe {
+                epochs: 20,
+                ..recipe.clone()
+            }
+        );
         for (arguments, flag) in [
             (["--lr", "0.1"], "--lr"),
             (["--optimizer", "sgd"], "--optimizer"),

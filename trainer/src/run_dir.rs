@@ -72,7 +72,11 @@ impl RunDir {
     /// A run that is there: by its folder, or by its name in `runs`.
     pub fn open(runs: &Path, run: &Path) -> Result<RunDir> {
         let named = runs.join(run);
-        let mut path = if run.join(CONFIG).is_file() { run.to_path_buf() } else { named };
+        let mut path = if run.join(CONFIG).is_file() {
+            run.to_path_buf()
+        } else {
+            named
+        };
         // Where there are no symlinks, `latest` is a file that holds the name.
         if path.is_file()
             && let Some(folder) = path.parent()
@@ -80,7 +84,10 @@ impl RunDir {
             path = folder.join(fs::read_to_string(&path)?.trim());
         }
         if !path.join(CONFIG).is_file() {
-            return Err(Error::NotARun { path, missing: CONFIG });
+            return Err(Error::NotARun {
+                path,
+                missing: CONFIG,
+            });
         }
         // So that messages and `latest` name the run itself.
         if let Ok(target) = path.read_link()
@@ -98,7 +105,10 @@ impl RunDir {
 
     /// The run's name.
     pub fn name(&self) -> String {
-        self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+        self.path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default()
     }
 
     /// The resolved configuration.
@@ -143,7 +153,9 @@ impl RunDir {
 
     /// Makes `latest` beside this folder point to it, in one step.
     pub fn mark_latest(&self) -> Result<()> {
-        let Some(runs) = self.path.parent() else { return Ok(()) };
+        let Some(runs) = self.path.parent() else {
+            return Ok(());
+        };
         let latest = runs.join(LATEST);
         if symlink(&self.name(), &latest).is_ok() {
             return Ok(());
@@ -215,12 +227,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (first, second) = (made(folder.path(), None), made(folder.path(), None));
         first.mark_latest().unwrap();
-        assert_eq!(RunDir::open(folder.path(), Path::new("latest")).unwrap(), first);
+        assert_eq!(
+            RunDir::open(folder.path(), Path::new("latest")).unwrap(),
+            first
+        );
         second.mark_latest().unwrap();
-        assert_eq!(RunDir::open(folder.path(), Path::new("latest")).unwrap(), second);
+        assert_eq!(
+            RunDir::open(folder.path(), Path::new("latest")).unwrap(),
+            second
+        );
         #[cfg(unix)]
-        assert_eq!(fs::read_link(folder.path().join("latest")).unwrap(), Path::new("2"));
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "no temporary link stays");
+        assert_eq!(
+            fs::read_link(folder.path().join("latest")).unwrap(),
+            Path::new("2")
+        );
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            3,
+            "no temporary link stays"
+        );
     }
 
     #[test]
@@ -228,7 +253,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let run = made(folder.path(), Some("bees"));
         fs::write(folder.path().join("latest"), "bees\n").unwrap();
-        assert_eq!(RunDir::open(folder.path(), Path::new("latest")).unwrap(), run);
+        assert_eq!(
+            RunDir::open(folder.path(), Path::new("latest")).unwrap(),
+            run
+        );
     }
 
     #[test]

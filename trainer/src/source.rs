@@ -58,7 +58,11 @@ pub fn data_path(name: &str, cache: &Path, printer: &Printer) -> Result<PathBuf>
 
 /// The images of a run: exactly those that its `split.csv` lists, at `path`.
 pub fn run_dataset(run: &RunDir, path: &Path) -> Result<Dataset> {
-    let folder = if path.is_file() { path.parent().unwrap_or(path) } else { path };
+    let folder = if path.is_file() {
+        path.parent().unwrap_or(path)
+    } else {
+        path
+    };
     Ok(Dataset::from_list(&run.split(), Some(folder))?)
 }
 
@@ -97,7 +101,10 @@ pub fn backbone_path(
 /// The network that a recipe describes; `backbone` is the file behind its name.
 pub fn spec(recipe: &Recipe, backbone: Option<PathBuf>) -> models::Spec {
     match backbone {
-        Some(path) => models::Spec::Imported { path, fine_tune: recipe.fine_tune },
+        Some(path) => models::Spec::Imported {
+            path,
+            fine_tune: recipe.fine_tune,
+        },
         None => models::Spec::Custom(models::CustomConfig {
             width: recipe.width,
             cells: recipe.cells,
@@ -116,11 +123,15 @@ pub fn device(kind: DeviceKind) -> Result<Device> {
         #[cfg(feature = "cuda")]
         DeviceKind::Cuda => Ok(Device::cuda(0)),
         #[cfg(not(feature = "cuda"))]
-        DeviceKind::Cuda => Err(Error::DeviceMissing { device: "cuda".into() }),
+        DeviceKind::Cuda => Err(Error::DeviceMissing {
+            device: "cuda".into(),
+        }),
         #[cfg(feature = "wgpu")]
         DeviceKind::Wgpu => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
         #[cfg(not(feature = "wgpu"))]
-        DeviceKind::Wgpu => Err(Error::DeviceMissing { device: "wgpu".into() }),
+        DeviceKind::Wgpu => Err(Error::DeviceMissing {
+            device: "wgpu".into(),
+        }),
     }
 }
 
@@ -129,7 +140,10 @@ pub fn threads(wanted: Option<usize>) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = wanted.unwrap_or(cores).clamp(1, cores);
     // A pool that is there already (in a test) stays.
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().unwrap_or_default();
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .unwrap_or_default();
     threads
 }
 
@@ -145,9 +159,8 @@ pub fn preprocess((height, width): (usize, usize)) -> Result<Preprocess> {
     } else {
         format!("resize({width}, {height}, bilinear, antialias)")
     };
-    let text = format!(
-        "decode(rgb, exif)|{geometry}|scale(1/255)|normalize(imagenet)|layout(nchw, f32)"
-    );
+    let text =
+        format!("decode(rgb, exif)|{geometry}|scale(1/255)|normalize(imagenet)|layout(nchw, f32)");
     Ok(text.parse()?)
 }
 
@@ -176,11 +189,17 @@ pub fn images(
         threads: holding.threads,
         limits: Limits::default(),
     };
-    let loaded = Images::load(samples.to_vec(), &options, &|done| bar.set_position(done as u64));
+    let loaded = Images::load(samples.to_vec(), &options, &|done| {
+        bar.set_position(done as u64)
+    });
     bar.finish_and_clear();
     let (images, unreadable) = loaded?;
     for file in &unreadable {
-        printer.warn(format!("left out `{}`: {}", file.path.display(), file.reason));
+        printer.warn(format!(
+            "left out `{}`: {}",
+            file.path.display(),
+            file.reason
+        ));
     }
     Ok(Arc::new(images))
 }
@@ -198,9 +217,15 @@ mod tests {
 
     #[test]
     fn preprocessing_ends_in_the_size_that_the_network_takes() {
-        assert_eq!(preprocess((224, 224)).unwrap(), data::Preprocess::imagenet());
+        assert_eq!(
+            preprocess((224, 224)).unwrap(),
+            data::Preprocess::imagenet()
+        );
         for (height, width) in [(32, 32), (299, 299), (96, 160)] {
-            assert_eq!(preprocess((height, width)).unwrap().output_shape(), [3, height, width]);
+            assert_eq!(
+                preprocess((height, width)).unwrap().output_shape(),
+                [3, height, width]
+            );
         }
     }
 }

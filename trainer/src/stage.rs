@@ -64,10 +64,15 @@ impl Machine<'_> {
 
     fn list_left_out(&self, dataset: &Dataset) {
         for file in dataset.left_out.iter().take(LISTED) {
-            self.printer.log(format!("left out `{}`: {}", file.path.display(), file.reason));
+            self.printer.log(format!(
+                "left out `{}`: {}",
+                file.path.display(),
+                file.reason
+            ));
         }
         if let Some(more) = dataset.left_out.len().checked_sub(LISTED + 1) {
-            self.printer.log(format!("left out {} more files", more + 1));
+            self.printer
+                .log(format!("left out {} more files", more + 1));
         }
     }
 
@@ -83,7 +88,11 @@ impl Machine<'_> {
         };
         let train = load(&dataset.train, "train", share(num_train))?;
         let val = load(&dataset.val, "val", share(num_val))?;
-        Ok(Pictures { dataset, train, val })
+        Ok(Pictures {
+            dataset,
+            train,
+            val,
+        })
     }
 
     /// Decodes some images.
@@ -94,7 +103,11 @@ impl Machine<'_> {
         strict: bool,
         budget_bytes: u64,
     ) -> Result<Arc<Images>> {
-        let holding = source::Holding { budget_bytes, strict, threads: self.threads };
+        let holding = source::Holding {
+            budget_bytes,
+            strict,
+            threads: self.threads,
+        };
         source::images(samples, what, holding, self.printer)
     }
 
@@ -155,7 +168,13 @@ impl Machine<'_> {
     }
 
     fn loader_options(&self, batch: usize, shuffle: bool, seed: u64) -> LoaderOptions {
-        LoaderOptions { batch, shuffle, seed, threads: self.threads, prefetch: PREFETCH }
+        LoaderOptions {
+            batch,
+            shuffle,
+            seed,
+            threads: self.threads,
+            prefetch: PREFETCH,
+        }
     }
 }
 

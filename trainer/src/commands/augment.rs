@@ -50,12 +50,18 @@ pub fn run(args: &AugmentArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
     sheet.write_to(&mut bytes, image::ImageFormat::Png)?;
     data::write::atomically(&args.out, bytes.get_ref())?;
     printer.log(format!("augmentation: {augment}"));
-    printer.result(format!("wrote `{}`: {} pictures", args.out.display(), chosen.len()));
+    printer.result(format!(
+        "wrote `{}`: {} pictures",
+        args.out.display(),
+        chosen.len()
+    ));
     Ok(ExitStatus::True)
 }
 
 /// `count` samples, evenly spread, so that every class has its share.
 fn spread(samples: &[Sample], count: usize) -> Vec<&Sample> {
     let count = count.min(samples.len());
-    (0..count).filter_map(|index| samples.get(index * samples.len() / count)).collect()
+    (0..count)
+        .filter_map(|index| samples.get(index * samples.len() / count))
+        .collect()
 }

@@ -36,7 +36,12 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     if let Some(data) = &args.data {
         recipe.data = source::data_name(data, &cache)?;
     }
-    let machine = Machine { cache, offline: true, threads, printer };
+    let machine = Machine {
+        cache,
+        offline: true,
+        threads,
+        printer,
+    };
     let checkpoint = run.checkpoint(args.checkpoint);
     let (network, classes) = machine.restore(&recipe, &checkpoint)?;
     let dataset = machine.dataset(&recipe, own_data.then_some(&run))?;
@@ -52,26 +57,34 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
             bar.set_position(done as u64);
         });
     bar.finish_and_clear();
-    let Evaluation { scores, predictions } = evaluation?;
-    printer.log(format!("{} of {}", file_name(&checkpoint), run.path().display()));
+    let Evaluation {
+        scores,
+        predictions,
+    } = evaluation?;
+    printer.log(format!(
+        "{} of {}",
+        file_name(&checkpoint),
+        run.path().display()
+    ));
     printer.result(summary::report(args.split, &scores));
     if let Some(path) = &args.csv {
         data::metrics::write_predictions(path, &predictions)?;
     }
     if let Some(target) = &args.json {
         let checkpoint = file_name(&checkpoint);
-        let report = Report { run: run.name(), checkpoint, split: args.split, scores };
+        let report = Report {
+            run: run.name(),
+            checkpoint,
+            split: args.split,
+            scores,
+        };
         printer.json(target, &report)?;
     }
     Ok(ExitStatus::True)
 }
 
 /// The samples of a split with the network's labels, matched by the names of the classes.
-fn relabelled(
-    dataset: &Dataset,
-    split: Split,
-    classes: &[String],
-) -> Result<Vec<Sample>, Error> {
+fn relabelled(dataset: &Dataset, split: Split, classes: &[String]) -> Result<Vec<Sample>, Error> {
     let unknown = dataset.classes.iter().any(|class| !classes.contains(class));
     if unknown {
         return Err(Error::ClassesDiffer {
@@ -93,5 +106,7 @@ fn relabelled(
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }

@@ -18,7 +18,12 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let recipe = Recipe::open(&run.config())?;
     let threads = source::threads(args.threads);
     runtime::ensure(&args.machine, &cache, printer)?;
-    let machine = Machine { cache, offline: args.machine.offline, threads, printer };
+    let machine = Machine {
+        cache,
+        offline: args.machine.offline,
+        threads,
+        printer,
+    };
     let (network, classes) = machine.restore(&recipe, &run.checkpoint(args.checkpoint))?;
     let preprocess = source::preprocess(network.input_size())?;
     let dataset = machine.dataset(&recipe, Some(&run))?;
@@ -26,16 +31,32 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let images = machine.images(samples, "val", recipe.strict_images, recipe.memory.0)?;
     let images = stage::verification_images(&images, &preprocess)?;
     let provenance = export::provenance(&recipe, &dataset, network.backbone_sha256())?;
-    let label = Label { classes, preprocess, provenance };
+    let label = Label {
+        classes,
+        preprocess,
+        provenance,
+    };
     let out = args.out.clone().unwrap_or_else(|| run.model());
     let exported = export::export(&network, label, &images, &out)?;
     if args.out.is_none() {
         summary::save(&run.verify(), &exported.agreement)?;
     }
     printer.log(summary::agreement(&exported.agreement));
-    let word = if exported.agreement.verified { "verified" } else { "not verified" };
-    printer.result(format!("{} {}", printer.bold(word), exported.path.display()));
-    Ok(if exported.agreement.verified { ExitStatus::True } else { ExitStatus::False })
+    let word = if exported.agreement.verified {
+        "verified"
+    } else {
+        "not verified"
+    };
+    printer.result(format!(
+        "{} {}",
+        printer.bold(word),
+        exported.path.display()
+    ));
+    Ok(if exported.agreement.verified {
+        ExitStatus::True
+    } else {
+        ExitStatus::False
+    })
 }
 
 impl RunDir {

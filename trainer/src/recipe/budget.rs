@@ -36,7 +36,10 @@ impl FromStr for Memory {
             .iter()
             .find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)))
             .unwrap_or((text, 1));
-        let amount: f64 = number.trim().parse().map_err(|_| format!("`{text}` is no amount of memory such as 500MB"))?;
+        let amount: f64 = number
+            .trim()
+            .parse()
+            .map_err(|_| format!("`{text}` is no amount of memory such as 500MB"))?;
         if !(amount.is_finite() && amount >= 0.0) {
             return Err(format!("`{text}` is no amount of memory such as 500MB"));
         }
@@ -46,7 +49,9 @@ impl FromStr for Memory {
 
 impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = UNITS.iter().find(|(_, unit)| self.0 > 0 && self.0.is_multiple_of(*unit));
+        let whole = UNITS
+            .iter()
+            .find(|(_, unit)| self.0 > 0 && self.0.is_multiple_of(*unit));
         match whole {
             Some((name, unit)) => write!(f, "{}{name}", self.0 / unit),
             None => write!(f, "{}", self.0),

@@ -23,7 +23,11 @@ impl Recipe {
         };
         allowed.check()?;
         let data = flags.data.as_deref().map(source::absolute).transpose()?;
-        let backbone = flags.backbone.as_deref().map(source::absolute).transpose()?;
+        let backbone = flags
+            .backbone
+            .as_deref()
+            .map(source::absolute)
+            .transpose()?;
         same("data", data.as_ref(), &self.data)?;
         let own = self.backbone.as_deref().unwrap_or("the custom ResNet");
         same("backbone", backbone.as_deref().as_ref(), &own)?;
@@ -34,7 +38,11 @@ impl Recipe {
         same("batch", flags.batch.as_ref(), &self.batch)?;
         same("lr", flags.lr.as_ref(), &self.lr)?;
         same_kind("optimizer", flags.optimizer, self.optimizer)?;
-        same("weight-decay", flags.weight_decay.as_ref(), &self.weight_decay)?;
+        same(
+            "weight-decay",
+            flags.weight_decay.as_ref(),
+            &self.weight_decay,
+        )?;
         same("momentum", flags.momentum.as_ref(), &self.momentum)?;
         same_kind("scheduler", flags.scheduler, self.scheduler)?;
         same("augment", flags.augment.as_ref(), &self.augment)?;
@@ -58,6 +66,9 @@ fn same<T: PartialEq + ToString>(flag: &str, asked: Option<&T>, own: &T) -> Resu
 }
 
 fn same_kind<T: PartialEq + clap::ValueEnum>(flag: &str, asked: Option<T>, own: T) -> Result<()> {
-    let name = |kind: T| kind.to_possible_value().map_or_else(String::new, |v| v.get_name().into());
+    let name = |kind: T| {
+        kind.to_possible_value()
+            .map_or_else(String::new, |v| v.get_name().into())
+    };
     same(flag, asked.map(name).as_ref(), &name(own))
 }

@@ -24,7 +24,10 @@ pub(super) fn on_ctrl_c() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-#[expect(clippy::exit, reason = "the user asked twice; files are never half-written")]
+#[expect(
+    clippy::exit,
+    reason = "the user asked twice; files are never half-written"
+)]
 fn leave() -> ! {
     std::process::exit(KILLED_BY_SIGINT)
 }

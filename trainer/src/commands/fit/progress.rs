@@ -16,7 +16,12 @@ pub(super) struct Watcher<'a> {
 impl<'a> Watcher<'a> {
     /// A watcher of a run of `epochs` epochs over so many training and validation images.
     pub(super) fn new(printer: &'a Printer, epochs: usize, images: [usize; 2]) -> Self {
-        Watcher { printer, epochs, images, bar: None }
+        Watcher {
+            printer,
+            epochs,
+            images,
+            bar: None,
+        }
     }
 
     fn clear(&mut self) {
@@ -31,7 +36,11 @@ impl Watch for Watcher<'_> {
         if !self.printer.has_bars() {
             return;
         }
-        if self.bar.as_ref().is_none_or(|(phase, _)| *phase != report.phase) {
+        if self
+            .bar
+            .as_ref()
+            .is_none_or(|(phase, _)| *phase != report.phase)
+        {
             self.clear();
             let (phase, images) = match report.phase {
                 Phase::Train => ("train", self.images[0]),
