@@ -2,28 +2,39 @@
 
 use burn::module::Module;
 use data::loader::Loader;
-use data::{Scores, Tally};
+use data::{Prediction, Sample, Scores, Tally};
 use models::Network;
 
 use crate::error::Result;
 use crate::fit::step;
 
-pub use crate::fit::top;
+/// How a network does on a data set.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// Accuracy, loss, confusion and the rest.
+    pub scores: Scores,
+    /// One per image, in the loader's order.
+    pub predictions: Vec<Prediction>,
+}
 
-/// Scores the network on one pass of `loader`, and gives the logits `[K]` of each of its images
-/// in their own order, whatever the loader's.
+/// Runs the network over one pass of `loader`, whose images are `samples`.
+///
+/// `progress` is told the number of images done, after each batch.
 ///
 /// # Errors
 /// When an image cannot be read.
 pub fn evaluate(
     network: &Network,
     loader: &Loader,
+    samples: &[Sample],
     classes: &[String],
-) -> Result<(Scores, Vec<Vec<f32>>)> {
+    progress: &mut dyn FnMut(usize),
+) -> Result<Evaluation> {
     let network = network.valid();
     let device = step::device(&network);
     let mut tally = Tally::new(classes.to_vec());
-    let mut all = vec![];
+    let mut predictions = Vec::with_capacity(samples.len());
+    let name = |class: usize| classes.get(class).cloned().unwrap_or_default();
     for batch in loader.epoch(1, 0) {
         let mut batch = batch?;
         let logits = network.forward(step::images(&mut batch, &device)); // [N, K]
@@ -31,10 +42,22 @@ pub fn evaluate(
         let logits = step::read(logits)?;
         let rows = logits.chunks_exact(num_classes);
         for ((row, &label), &index) in rows.zip(&batch.labels).zip(&batch.indices) {
-            tally.add(row, label);
-            all.push((index, row.to_vec()));
+            let predicted = tally.add(row, label) as usize;
+            let probability = Tally::probabilities(row).get(predicted).copied();
+            predictions.push(Prediction {
+                path: samples
+                    .get(index)
+                    .map(|sample| sample.relative.clone())
+                    .unwrap_or_default(),
+                label: name(label as usize),
+                predicted: name(predicted),
+                probability: probability.unwrap_or(f64::NAN),
+            });
         }
+        progress(predictions.len());
     }
-    all.sort_by_key(|(index, _)| *index);
-    Ok((tally.scores(), all.into_iter().map(|(_, row)| row).collect()))
+    Ok(Evaluation {
+        scores: tally.scores(),
+        predictions,
+    })
 }

@@ -25,10 +25,10 @@ pub use rows::EpochRow;
 pub use schedule::Scheduler;
 pub use stopping::{Best, Stopping};
 
-pub use epoch::top;
+pub(crate) use epoch::top;
 
 use crate::error::{Error, Result};
-use crate::recipe::{Criterion, Recipe, SaveKind, SchedulerKind};
+use crate::recipe::{Criterion, SaveKind, SchedulerKind};
 use crate::run_dir::RunDir;
 use epoch::{Pass, Work};
 
@@ -49,36 +49,16 @@ pub struct FitOptions {
     pub save: SaveKind,
     /// What makes an epoch the best.
     pub best_by: Criterion,
-    /// Class names in output order, for the checkpoints.
-    pub classes: Vec<String>,
-}
-
-impl FitOptions {
-    /// What a recipe says of training.
-    pub fn new(recipe: &Recipe, classes: &[String]) -> Self {
-        Self {
-            epochs: recipe.epochs,
-            lr: recipe.lr,
-            optimizer: OptimizerOptions {
-                kind: recipe.optimizer,
-                weight_decay: recipe.weight_decay,
-                momentum: recipe.momentum,
-            },
-            scheduler: recipe.scheduler,
-            early_stop: recipe.early_stop,
-            save: recipe.save,
-            best_by: recipe.best_by,
-            classes: classes.to_vec(),
-        }
-    }
 }
 
 /// What is trained on, and where it lands.
-pub struct Inputs<'a> {
+pub struct Room<'a> {
     /// The training images.
     pub train: &'a Loader,
     /// The validation images.
     pub val: &'a Loader,
+    /// Class names in output order.
+    pub classes: &'a [String],
     /// The run folder: checkpoints and `metrics.csv`.
     pub run: &'a RunDir,
     /// Set it to end the run after the step in progress.
@@ -94,8 +74,6 @@ pub struct StepReport {
     pub epoch: usize,
     /// Steps of this phase.
     pub num_steps: usize,
-    /// Images of this phase.
-    pub num_images: usize,
     /// Steps and images done, running loss and accuracy.
     pub progress: Progress,
 }
@@ -130,7 +108,7 @@ pub struct Outcome {
     /// inference, without autodiff.
     pub network: Network,
     /// The epoch that `network` is of, counted from 1: the best, or else the last.
-    pub best_epoch: usize,
+    pub epoch: usize,
     /// How the run ended.
     pub ended: Ended,
     /// One row per epoch done, those before a resume included.
@@ -151,12 +129,12 @@ pub struct Outcome {
 /// network or data set.
 pub fn fit(
     network: Network,
-    inputs: &Inputs<'_>,
+    room: &Room<'_>,
     options: &FitOptions,
-    resume: Option<Checkpoint>,
+    resume: Option<&Checkpoint>,
     watch: &mut dyn Watch,
 ) -> Result<Outcome> {
-    let (mut run, mut network) = Run::start(network, inputs, options, resume)?;
+    let (mut run, mut network) = Run::start(network, room, options, resume)?;
     let ended = loop {
         if run.state.epoch > options.epochs {
             break Ended::Finished;
@@ -165,12 +143,12 @@ pub fn fit(
             break Ended::EarlyStopped;
         }
         let mut done = false;
-        if !inputs.stop.load(Ordering::Relaxed) {
+        if !room.stop.load(Ordering::Relaxed) {
             watch.epoch_started(run.state.epoch, options.epochs);
             (network, done) = run.epoch(network, watch)?;
         }
         if !done {
-            run.save(&network, &[inputs.run.last()])?;
+            run.save(&network, &[room.run.last()])?;
             break Ended::Interrupted;
         }
     };
@@ -179,7 +157,7 @@ pub fn fit(
 
 /// A run in progress.
 struct Run<'a> {
-    inputs: &'a Inputs<'a>,
+    room: &'a Room<'a>,
     options: &'a FitOptions,
     device: Device,
     optimizer: ModuleOptimizer,
@@ -189,28 +167,31 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn start(
         network: Network,
-        inputs: &'a Inputs<'a>,
+        room: &'a Room<'a>,
         options: &'a FitOptions,
-        resume: Option<Checkpoint>,
+        resume: Option<&Checkpoint>,
     ) -> Result<(Self, Network)> {
-        for (split, loader) in [("train", inputs.train), ("val", inputs.val)] {
+        for (split, loader) in [("train", room.train), ("val", room.val)] {
             if loader.num_batches() == 0 {
-                let data = inputs.run.name();
-                return Err(Error::EmptySplit { split: split.into(), data });
+                let data = room.run.name();
+                return Err(Error::EmptySplit {
+                    split: split.into(),
+                    data,
+                });
             }
         }
         let device = step::device(&network);
         let mut run = Self {
-            inputs,
+            room,
             options,
             device,
             optimizer: options.optimizer.init(),
             state: State {
                 network: network.name(),
-                classes: options.classes.clone(),
+                classes: room.classes.to_vec(),
                 epoch: 1,
                 train: Progress::default(),
-                steps_per_epoch: inputs.train.num_batches(),
+                steps_per_epoch: room.train.num_batches(),
                 optimizer: options.optimizer.kind,
                 scheduler: Scheduler::new(options.scheduler, options.lr),
                 stopping: Stopping::default(),
@@ -218,12 +199,14 @@ impl<'a> Run<'a> {
                 parameter_ids: vec![],
             },
         };
-        let Some(checkpoint) = resume else { return Ok((run, network.valid().train())) };
-        run.check(&checkpoint)?;
+        let Some(checkpoint) = resume else {
+            return Ok((run, network.valid().train()));
+        };
+        run.check(checkpoint)?;
         let network = checkpoint.network(network.valid())?.train();
         run.optimizer = checkpoint.optimizer(&network, options.optimizer.init())?;
         run.state = checkpoint.state().clone();
-        rows::write(&inputs.run.metrics(), &run.state.rows)?;
+        rows::write(&room.run.metrics(), &run.state.rows)?;
         Ok((run, network))
     }
 
@@ -235,10 +218,18 @@ impl<'a> Run<'a> {
             reason: format!("its {what} is {then}, this run's {now}"),
         };
         if then.network != now.network {
-            return Err(differs("network", then.network.clone(), now.network.clone()));
+            return Err(differs(
+                "network",
+                then.network.clone(),
+                now.network.clone(),
+            ));
         }
         if then.classes != now.classes {
-            return Err(differs("list of classes", then.classes.join(", "), now.classes.join(", ")));
+            return Err(differs(
+                "list of classes",
+                then.classes.join(", "),
+                now.classes.join(", "),
+            ));
         }
         if then.steps_per_epoch != now.steps_per_epoch {
             let steps = |state: &State| format!("{} steps", state.steps_per_epoch);
@@ -259,17 +250,27 @@ impl<'a> Run<'a> {
     fn epoch(&mut self, network: Network, watch: &mut dyn Watch) -> Result<(Network, bool)> {
         let lr = self.state.scheduler.lr(self.options.epochs);
         let mut train = self.state.train;
-        let work = Work::Train { optimizer: &mut self.optimizer, lr };
-        let network = Pass { work, ..pass(self.inputs, self.inputs.train, &self.device, &self.state) }
-            .run(network, &mut train, watch)?;
+        let work = Work::Train {
+            optimizer: &mut self.optimizer,
+            lr,
+        };
+        let network = Pass {
+            work,
+            ..pass(self.room, self.room.train, &self.device, &self.state)
+        }
+        .run(network, &mut train, watch)?;
         self.state.train = train;
-        if train.step < self.inputs.train.num_batches() || self.inputs.stop.load(Ordering::Relaxed) {
+        if train.step < self.room.train.num_batches() || self.room.stop.load(Ordering::Relaxed)
+        {
             return Ok((network, false));
         }
         let mut val = Progress::default();
-        pass(self.inputs, self.inputs.val, &self.device, &self.state)
-            .run(network.valid(), &mut val, watch)?;
-        if val.step < self.inputs.val.num_batches() {
+        pass(self.room, self.room.val, &self.device, &self.state).run(
+            network.valid(),
+            &mut val,
+            watch,
+        )?;
+        if val.step < self.room.val.num_batches() {
             return Ok((network, false));
         }
         self.finish(&network, lr, &val, watch)?;
@@ -301,20 +302,31 @@ impl<'a> Run<'a> {
         state.rows.push(row.clone());
         state.scheduler.epoch_done(row.val_loss);
         let (val_loss, val_accuracy) = (row.val_loss, row.val_accuracy);
-        let new_best =
-            state.stopping.observe(self.options.best_by, Best { epoch, val_loss, val_accuracy });
+        let new_best = state.stopping.observe(
+            self.options.best_by,
+            Best {
+                epoch,
+                val_loss,
+                val_accuracy,
+            },
+        );
         state.epoch += 1;
         let mut paths: Vec<PathBuf> = vec![];
         if self.options.save == SaveKind::All {
-            paths.push(self.inputs.run.path().join(format!("epoch-{epoch}.safetensors")));
+            paths.push(
+                self.room
+                    .run
+                    .path()
+                    .join(format!("epoch-{epoch}.safetensors")),
+            );
         }
         if new_best && self.options.save != SaveKind::Last {
-            paths.push(self.inputs.run.best());
+            paths.push(self.room.run.best());
         }
         // `last` comes last: after a kill in between, the run repeats this epoch.
-        paths.push(self.inputs.run.last());
+        paths.push(self.room.run.last());
         self.save(network, &paths)?;
-        rows::write(&self.inputs.run.metrics(), &self.state.rows)?;
+        rows::write(&self.room.run.metrics(), &self.state.rows)?;
         watch.epoch_done(&row, new_best);
         Ok(())
     }
@@ -327,7 +339,7 @@ impl<'a> Run<'a> {
         let best = self.state.stopping.best();
         let mut network = network.valid();
         let mut epoch = self.state.epoch - 1;
-        let best_file = self.inputs.run.best();
+        let best_file = self.room.run.best();
         let wanted = ended != Ended::Interrupted && self.options.save != SaveKind::Last;
         // A run that began with `--save last` has no best file.
         if let (true, Some(best)) = (wanted && best_file.exists(), best)
@@ -337,19 +349,32 @@ impl<'a> Run<'a> {
             network = checkpoint.network(network)?;
             epoch = checkpoint.epochs_done();
         }
-        Ok(Outcome { network, best_epoch: epoch, ended, rows: self.state.rows })
+        Ok(Outcome {
+            network,
+            epoch,
+            ended,
+            rows: self.state.rows,
+        })
     }
 }
 
 /// A validation pass; the training pass replaces its work.
 fn pass<'a>(
-    inputs: &'a Inputs<'a>,
+    room: &'a Room<'a>,
     loader: &'a Loader,
     device: &'a Device,
     state: &State,
 ) -> Pass<'a> {
-    Pass { work: Work::Val, loader, device, epoch: state.epoch, stop: inputs.stop }
+    Pass {
+        work: Work::Val,
+        loader,
+        device,
+        epoch: state.epoch,
+        stop: room.stop,
+    }
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod twin;

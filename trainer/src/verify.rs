@@ -117,7 +117,10 @@ pub fn logits(network: &Network, images: &[Vec<f32>]) -> Result<Vec<Vec<f32>>> {
     let input = TensorData::new(images.concat(), shape);
     let output = network.forward(Tensor::from_data(input, &step::device(&network)));
     let num_classes = output.dims()[1];
-    Ok(step::read(output)?.chunks_exact(num_classes).map(<[f32]>::to_vec).collect())
+    Ok(step::read(output)?
+        .chunks_exact(num_classes)
+        .map(<[f32]>::to_vec)
+        .collect())
 }
 
 fn compare(expected: &[Vec<f32>], found: &[(usize, Vec<Vec<f32>>)]) -> Agreement {
@@ -170,9 +173,15 @@ fn difference(expected: &[f32], found: &[f32]) -> f64 {
         return f64::NAN;
     }
     let pairs = expected.iter().zip(found);
-    pairs.map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs()).fold(0.0, |most, next| {
-        if next.is_nan() || most.is_nan() { f64::NAN } else { most.max(next) }
-    })
+    pairs
+        .map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs())
+        .fold(0.0, |most, next| {
+            if next.is_nan() || most.is_nan() {
+                f64::NAN
+            } else {
+                most.max(next)
+            }
+        })
 }
 
 #[cfg(test)]
@@ -197,7 +206,11 @@ mod tests {
         found[1][0] += 0.2e-3;
         let agreement = compared(LOGITS, found);
         assert!(!agreement.verified);
-        let at: Vec<_> = agreement.disagreements.iter().map(|d| (d.image, d.batch)).collect();
+        let at: Vec<_> = agreement
+            .disagreements
+            .iter()
+            .map(|d| (d.image, d.batch))
+            .collect();
         assert_eq!(at, [(1, 2)]);
     }
 

@@ -1,0 +1,243 @@
+//! One pass over a loader, the same for both phases; knows no file.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::tensor::Device;
+use data::loader::{Batch, Loader};
+use models::Network;
+use serde::{Deserialize, Serialize};
+
+use super::step;
+use super::{StepReport, Watch};
+use crate::error::{Error, Result};
+
+/// What a pass is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The weights move.
+    Train,
+    /// The weights rest; batch norm uses its running statistics.
+    Val,
+}
+
+impl Phase {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Train => "training",
+            Self::Val => "validation",
+        }
+    }
+}
+
+/// Counts of a pass so far: batches and images done, loss and hits added up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Batches done.
+    pub step: usize,
+    /// Images done.
+    pub images: u64,
+    /// Sum of the images' cross-entropy.
+    pub loss_sum: f64,
+    /// Images whose highest logit is their label's.
+    pub correct: u64,
+    /// Seconds spent.
+    pub seconds: f64,
+}
+
+impl Progress {
+    /// Mean cross-entropy.
+    pub fn loss(&self) -> f64 {
+        self.loss_sum / self.images as f64
+    }
+
+    /// Accuracy, percent.
+    pub fn accuracy(&self) -> f64 {
+        100.0 * self.correct as f64 / self.images as f64
+    }
+
+    /// Images per second.
+    pub fn images_per_second(&self) -> f64 {
+        self.images as f64 / self.seconds.max(f64::MIN_POSITIVE)
+    }
+
+    /// Adds a batch, whose loss must be finite.
+    fn add(&mut self, logits: &[f32], labels: &[u32], phase: Phase, epoch: usize) -> Result<()> {
+        let num_classes = logits.len() / labels.len().max(1);
+        let mut sum = 0.0;
+        for (row, &label) in logits.chunks_exact(num_classes.max(1)).zip(labels) {
+            let label = label as usize;
+            sum += negative_log_likelihood(row, label);
+            self.correct += u64::from(top(row) == label);
+        }
+        self.step += 1;
+        self.images += labels.len() as u64;
+        self.loss_sum += sum;
+        if sum.is_finite() {
+            return Ok(());
+        }
+        let (loss, phase, step) = (sum / labels.len() as f64, phase.name(), self.step);
+        Err(Error::LossNotFinite {
+            loss,
+            phase,
+            epoch,
+            step,
+        })
+    }
+}
+
+/// The index of the highest value; the first among equals, as `argmax` has it.
+pub(crate) fn top(row: &[f32]) -> usize {
+    let better = |best: usize, (i, value): (usize, &f32)| if *value > row[best] { i } else { best };
+    row.iter().enumerate().fold(0, better)
+}
+
+fn negative_log_likelihood(row: &[f32], label: usize) -> f64 {
+    let highest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let below = |logit: f32| f64::from(logit) - f64::from(highest);
+    let sum: f64 = row.iter().map(|logit| below(*logit).exp()).sum();
+    sum.ln() - below(row.get(label).copied().unwrap_or(f32::NAN))
+}
+
+/// What a pass does with a batch.
+pub(crate) enum Work<'a> {
+    /// Moves the weights with this optimiser.
+    Train {
+        optimizer: &'a mut ModuleOptimizer,
+        lr: f64,
+    },
+    /// Only looks.
+    Val,
+}
+
+/// A pass to be made.
+pub(crate) struct Pass<'a> {
+    pub(crate) work: Work<'a>,
+    pub(crate) loader: &'a Loader,
+    /// Where the network is, without autodiff.
+    pub(crate) device: &'a Device,
+    /// Counted from 1.
+    pub(crate) epoch: usize,
+    pub(crate) stop: &'a AtomicBool,
+}
+
+impl Pass<'_> {
+    /// Goes on from `progress` to the end of the loader, or to the first step that ends after
+    /// `stop` was set; `progress.step` tells which.
+    ///
+    /// Per batch the device is waited for once: the logits are read while it computes the
+    /// gradients, and the loss is their mean negative log-likelihood, in double precision. The
+    /// weights do not move where it is not finite.
+    pub(crate) fn run(
+        &mut self,
+        mut network: Network,
+        progress: &mut Progress,
+        watch: &mut dyn Watch,
+    ) -> Result<Network> {
+        let (started, seconds_before) = (Instant::now(), progress.seconds);
+        for batch in self.loader.epoch(self.epoch as u64, progress.step) {
+            network = self.step(network, batch?, progress)?;
+            progress.seconds = seconds_before + started.elapsed().as_secs_f64();
+            watch.step(&self.report(progress));
+            if self.stop.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        Ok(network)
+    }
+
+    fn step(
+        &mut self,
+        network: Network,
+        mut batch: Batch,
+        progress: &mut Progress,
+    ) -> Result<Network> {
+        let (phase, epoch) = (self.phase(), self.epoch);
+        match &mut self.work {
+            Work::Train { optimizer, lr } => {
+                let images = step::images(&mut batch, &self.device.clone().autodiff());
+                let logits = network.forward(images); // [N, K]
+                let loss = step::cross_entropy(logits.clone(), &batch.labels);
+                let gradients = GradientsParams::from_grads(loss.backward(), &network);
+                let logits = step::read(logits.inner())?;
+                progress.add(&logits, &batch.labels, phase, epoch)?;
+                Ok(optimizer.step(*lr, network, gradients))
+            }
+            Work::Val => {
+                let logits = network.forward(step::images(&mut batch, self.device));
+                progress.add(&step::read(logits)?, &batch.labels, phase, epoch)?;
+                Ok(network)
+            }
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        match self.work {
+            Work::Train { .. } => Phase::Train,
+            Work::Val => Phase::Val,
+        }
+    }
+
+    fn report(&self, progress: &Progress) -> StepReport {
+        StepReport {
+            phase: self.phase(),
+            epoch: self.epoch,
+            num_steps: self.loader.num_batches(),
+            progress: *progress,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_adds_its_loss_its_hits_and_its_images() {
+        let mut progress = Progress::default();
+        // torch 2.15: the mean cross-entropy of these rows is 1.5754564; the second is no hit.
+        progress
+            .add(&[2.0, -1.0, 0.5, 0.1, 0.2, 3.0], &[0, 1], Phase::Val, 1)
+            .unwrap();
+        assert!(
+            (progress.loss() - 1.575_456_4).abs() < 1e-6,
+            "{}",
+            progress.loss()
+        );
+        assert_eq!(
+            (progress.step, progress.images, progress.correct),
+            (1, 2, 1)
+        );
+        progress.add(&[0.0, 0.0, 1.0], &[2], Phase::Val, 1).unwrap();
+        assert_eq!(
+            (progress.step, progress.images, progress.correct),
+            (2, 3, 2)
+        );
+        assert!((progress.accuracy() - 200.0 / 3.0).abs() < 1e-12);
+        assert!((progress.loss() - (2.0 * 1.575_456_4 + 0.551_444_7) / 3.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn logits_that_are_not_finite_make_a_loss_that_is_not() {
+        for bad in [f32::NAN, f32::INFINITY] {
+            let error = Progress::default()
+                .add(&[0.0, bad], &[0], Phase::Train, 7)
+                .unwrap_err();
+            assert!(
+                error
+                    .to_string()
+                    .starts_with("the training loss is NaN in epoch 7, step 1")
+            );
+        }
+        let mut huge = Progress::default();
+        huge.add(&[-3e38, 3e38], &[0], Phase::Train, 1).unwrap();
+        assert!(huge.loss() > 5e38, "{}", huge.loss());
+    }
+
+    #[test]
+    fn the_first_of_equal_logits_is_the_top() {
+        assert_eq!(top(&[0.0, 2.0, 2.0]), 1);
+        assert_eq!(top(&[0.0]), 0);
+    }
+}

@@ -1,0 +1,111 @@
+//! Which epoch was the best, and when to stop waiting for a better one.
+
+use serde::{Deserialize, Serialize};
+
+use crate::recipe::Criterion;
+
+/// The best epoch so far.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// The epoch, counted from 1.
+    pub epoch: usize,
+    /// Its validation loss.
+    pub val_loss: f64,
+    /// Its validation accuracy, percent.
+    pub val_accuracy: f64,
+}
+
+/// Keeps the best epoch and counts the epochs since.
+///
+/// By accuracy, the lower loss decides among equals: on a small validation set most epochs tie.
+/// Where both are equal the earlier epoch stays the best. Early stopping counts epochs without a
+/// new best by this same rule.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stopping {
+    best: Option<Best>,
+    epochs_since_best: usize,
+}
+
+impl Stopping {
+    /// Takes note of an epoch; says whether it is the new best.
+    pub fn observe(&mut self, criterion: Criterion, epoch: Best) -> bool {
+        let better = self.best.is_none_or(|best| match criterion {
+            Criterion::ValLoss => epoch.val_loss < best.val_loss,
+            Criterion::ValAccuracy => {
+                epoch.val_accuracy > best.val_accuracy
+                    || (epoch.val_accuracy == best.val_accuracy && epoch.val_loss < best.val_loss)
+            }
+        });
+        if better {
+            self.best = Some(epoch);
+            self.epochs_since_best = 0;
+        } else {
+            self.epochs_since_best += 1;
+        }
+        better
+    }
+
+    /// The best epoch so far; none before the first has ended.
+    pub fn best(&self) -> Option<Best> {
+        self.best
+    }
+
+    /// Whether `patience` epochs in a row brought no new best.
+    pub fn exhausted(&self, patience: Option<usize>) -> bool {
+        patience.is_some_and(|patience| self.epochs_since_best >= patience.max(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(criterion: Criterion, epochs: &[(f64, f64)]) -> (Vec<bool>, Stopping) {
+        let mut stopping = Stopping::default();
+        let news = epochs
+            .iter()
+            .enumerate()
+            .map(|(i, &(val_loss, val_accuracy))| {
+                stopping.observe(
+                    criterion,
+                    Best {
+                        epoch: i + 1,
+                        val_loss,
+                        val_accuracy,
+                    },
+                )
+            })
+            .collect();
+        (news, stopping)
+    }
+
+    #[test]
+    fn the_criterion_decides_which_epoch_is_best() {
+        let epochs = [(0.9, 60.0), (0.5, 55.0), (0.7, 70.0)];
+        let (news, stopping) = run(Criterion::ValAccuracy, &epochs);
+        assert_eq!(news, [true, false, true]);
+        assert_eq!(stopping.best().unwrap().epoch, 3);
+        let (news, stopping) = run(Criterion::ValLoss, &epochs);
+        assert_eq!(news, [true, true, false]);
+        assert_eq!(stopping.best().unwrap().epoch, 2);
+    }
+
+    #[test]
+    fn among_equal_accuracies_the_lower_loss_wins_and_full_ties_keep_the_earlier() {
+        let epochs = [(0.5, 80.0), (0.6, 80.0), (0.4, 80.0), (0.4, 80.0)];
+        let (news, stopping) = run(Criterion::ValAccuracy, &epochs);
+        assert_eq!(news, [true, false, true, false]);
+        assert_eq!(stopping.best().unwrap().epoch, 3);
+    }
+
+    #[test]
+    fn it_is_exhausted_after_exactly_n_epochs_without_a_new_best() {
+        let (_, stopping) = run(Criterion::ValLoss, &[(0.5, 0.0), (0.6, 0.0)]);
+        assert!(!stopping.exhausted(Some(2)));
+        let (_, stopping) = run(Criterion::ValLoss, &[(0.5, 0.0), (0.6, 0.0), (0.5, 0.0)]);
+        assert!(stopping.exhausted(Some(2)));
+        assert!(!stopping.exhausted(None));
+        let (_, stopping) = run(Criterion::ValLoss, &[(0.5, 0.0), (0.6, 0.0), (0.4, 0.0)]);
+        assert!(!stopping.exhausted(Some(1)));
+    }
+}

@@ -1,0 +1,542 @@
+//! Whole runs of a tiny network on tiny pictures.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use data::images::{Images, ImagesOptions};
+use data::loader::LoaderOptions;
+use data::{Limits, Preprocess, Sample};
+use fs_err as fs;
+use models::{CustomConfig, Spec};
+
+use super::*;
+use crate::evaluate::evaluate;
+use crate::recipe::OptimizerKind;
+
+const SIDE: usize = 64;
+const BATCH: usize = 4;
+
+/// Class 0 is brighter on the left, class 1 on the right; none is square.
+fn pictures(folder: &Path, split: &str, count: usize) -> Vec<Sample> {
+    let draw = |index: usize| {
+        let bright_left = index % 2 == 0;
+        image::RgbImage::from_fn(80, 72, |x, y| {
+            let bright = (x < 40) == bright_left;
+            let noise = (x * 31 + y * 17 + index as u32 * 7919) % 97;
+            let value = noise as u8 + if bright { 120 } else { 20 };
+            image::Rgb([value, value / 2 + (index * 11) as u8, 255 - value])
+        })
+    };
+    let class = |index: usize| ["left", "right"][index % 2];
+    (0..count)
+        .map(|index| {
+            let relative = format!("{split}/{}/{index}.png", class(index));
+            let path = folder.join(&relative);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            draw(index).save(&path).unwrap();
+            Sample {
+                path,
+                relative,
+                label: (index % 2) as u32,
+            }
+        })
+        .collect()
+}
+
+fn preprocess(scale: &str) -> Preprocess {
+    format!(
+        "decode(rgb, exif)|resize_short(72, bilinear, antialias)|center_crop({SIDE})|scale({scale})|\
+         normalize(imagenet)|layout(nchw, f32)"
+    )
+    .parse()
+    .unwrap()
+}
+
+struct Workshop {
+    folder: tempfile::TempDir,
+    train: Arc<Images>,
+    val: Arc<Images>,
+    classes: Vec<String>,
+    stop: AtomicBool,
+}
+
+impl Workshop {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let load = |split, count| {
+            let samples = pictures(folder.path(), split, count);
+            let options = ImagesOptions {
+                budget_bytes: 1 << 30,
+                strict: true,
+                threads: 2,
+                limits: Limits::default(),
+            };
+            Arc::new(Images::load(samples, &options, &|_| {}).unwrap().0)
+        };
+        // 14 and 6 images: the last batches are not full.
+        let (train, val) = (load("train", 14), load("val", 6));
+        Self {
+            folder,
+            train,
+            val,
+            classes: vec!["left".into(), "right".into()],
+            stop: AtomicBool::new(false),
+        }
+    }
+
+    fn run(&self, name: &str) -> RunDir {
+        RunDir::create(self.folder.path(), Some(name)).unwrap()
+    }
+
+    fn loader(&self, train: bool, scale: &str, batch: usize) -> Loader {
+        let options = LoaderOptions {
+            batch,
+            shuffle: train,
+            seed: 3,
+            threads: 2,
+            prefetch: 2,
+        };
+        let images = if train { &self.train } else { &self.val };
+        let augment = train.then(|| "crop(0.5..1)|hflip(0.2)".parse().unwrap());
+        Loader::new(images.clone(), preprocess(scale), augment, options)
+    }
+
+    fn room<'a>(&'a self, train: &'a Loader, val: &'a Loader, run: &'a RunDir) -> Room<'a> {
+        Room {
+            train,
+            val,
+            classes: &self.classes,
+            run,
+            stop: &self.stop,
+        }
+    }
+
+    fn fit(
+        &self,
+        run: &RunDir,
+        options: &FitOptions,
+        resume: Option<&Checkpoint>,
+        watch: &mut dyn Watch,
+    ) -> Result<Outcome> {
+        let (train, val) = (
+            self.loader(true, "1/255", BATCH),
+            self.loader(false, "1/255", BATCH),
+        );
+        let room = self.room(&train, &val, run);
+        // Another seed after a resume: every weight must come from the checkpoint.
+        let seed = if resume.is_some() { 99 } else { 1 };
+        fit(network(seed), &room, options, resume, watch)
+    }
+
+    /// Runs, is stopped right after the given step, and is resumed.
+    fn interrupted(&self, name: &str, options: &FitOptions, at: (usize, Phase, usize)) -> Outcome {
+        let run = self.run(name);
+        let mut interrupt = Interrupt {
+            stop: &self.stop,
+            at,
+        };
+        let outcome = self.fit(&run, options, None, &mut interrupt).unwrap();
+        assert_eq!(outcome.ended, Ended::Interrupted, "{at:?}");
+        assert!(outcome.rows.len() < options.epochs);
+        self.stop.store(false, Ordering::Relaxed);
+        self.fit(&run, options, Some(&open(&run)), &mut ()).unwrap()
+    }
+}
+
+struct Interrupt<'a> {
+    stop: &'a AtomicBool,
+    at: (usize, Phase, usize),
+}
+
+impl Watch for Interrupt<'_> {
+    fn step(&mut self, report: &StepReport) {
+        if (report.epoch, report.phase, report.progress.step) == self.at {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+fn network(seed: u64) -> Network {
+    let config = CustomConfig {
+        width: 4,
+        cells: 2,
+        growth: 2.0,
+    };
+    Network::build(
+        &Spec::Custom(config),
+        2,
+        seed,
+        &Device::default().autodiff(),
+    )
+    .unwrap()
+}
+
+fn options(epochs: usize) -> FitOptions {
+    FitOptions {
+        epochs,
+        lr: 5e-3,
+        optimizer: OptimizerOptions {
+            kind: OptimizerKind::Adam,
+            weight_decay: 0.0,
+            momentum: 0.9,
+        },
+        scheduler: SchedulerKind::Plateau,
+        early_stop: None,
+        save: SaveKind::Best,
+        best_by: Criterion::ValAccuracy,
+    }
+}
+
+fn open(run: &RunDir) -> Checkpoint {
+    Checkpoint::open(&run.last()).unwrap()
+}
+
+/// The bits of every tensor.
+fn bits(network: &Network) -> Vec<(String, Vec<u8>)> {
+    let state = network.valid().state().into_iter();
+    state
+        .map(|(name, data)| (name, data.as_bytes().to_vec()))
+        .collect()
+}
+
+/// What a clock cannot change.
+fn timeless(rows: &[EpochRow]) -> Vec<[u64; 6]> {
+    let bits = |row: &EpochRow| {
+        [
+            row.epoch as f64,
+            row.lr,
+            row.train_loss,
+            row.train_accuracy,
+            row.val_loss,
+            row.val_accuracy,
+        ]
+        .map(f64::to_bits)
+    };
+    rows.iter().map(bits).collect()
+}
+
+#[test]
+fn an_interrupted_and_resumed_run_ends_with_the_same_bits() {
+    let shop = Workshop::new();
+    let mut options = options(3);
+    for kind in [OptimizerKind::Adam, OptimizerKind::Sgd] {
+        options.optimizer.kind = kind;
+        let whole_run = shop.run(&format!("{kind:?}"));
+        let whole = shop.fit(&whole_run, &options, None, &mut ()).unwrap();
+        assert_eq!(whole.ended, Ended::Finished);
+        let stops = [
+            (1, Phase::Train, 1), // before any epoch is done
+            (2, Phase::Train, 2), // in the middle of an epoch
+            (2, Phase::Train, 4), // after its last step
+            (2, Phase::Val, 1),   // in the validation
+            (1, Phase::Val, 2),   // after its last step
+        ];
+        for (number, at) in stops.into_iter().enumerate() {
+            let name = format!("{kind:?}-{number}");
+            let outcome = shop.interrupted(&name, &options, at);
+            assert_eq!(outcome.ended, Ended::Finished);
+            assert_eq!(timeless(&outcome.rows), timeless(&whole.rows), "{at:?}");
+            assert_eq!(bits(&outcome.network), bits(&whole.network), "{at:?}");
+            let run = RunDir::open(shop.folder.path(), &run_with_config(&shop, &name)).unwrap();
+            let (ours, theirs) = (open(&run), open(&whole_run));
+            assert_eq!(ours.tensors(), theirs.tensors(), "{at:?}");
+            assert_eq!(ours.state().scheduler, theirs.state().scheduler);
+            assert_eq!(ours.state().stopping, theirs.state().stopping);
+        }
+    }
+}
+
+fn run_with_config(shop: &Workshop, name: &str) -> std::path::PathBuf {
+    let path = shop.folder.path().join(name);
+    fs::write(path.join("config.toml"), "").unwrap();
+    path
+}
+
+#[test]
+fn a_finished_run_goes_on_with_more_epochs_as_if_it_had_not_ended() {
+    let shop = Workshop::new();
+    let whole = shop
+        .fit(&shop.run("whole"), &options(4), None, &mut ())
+        .unwrap();
+    let run = shop.run("longer");
+    shop.fit(&run, &options(2), None, &mut ()).unwrap();
+    let longer = shop
+        .fit(&run, &options(4), Some(&open(&run)), &mut ())
+        .unwrap();
+    assert_eq!(timeless(&longer.rows), timeless(&whole.rows));
+    assert_eq!(bits(&longer.network), bits(&whole.network));
+    // There is nothing left to do.
+    let again = shop
+        .fit(&run, &options(4), Some(&open(&run)), &mut ())
+        .unwrap();
+    assert_eq!((again.ended, again.rows.len()), (Ended::Finished, 4));
+    assert_eq!(bits(&again.network), bits(&whole.network));
+}
+
+#[test]
+fn the_network_that_comes_out_is_the_best_epochs_and_scores_what_its_row_says() {
+    let shop = Workshop::new();
+    let run = shop.run("run");
+    let options = FitOptions {
+        best_by: Criterion::ValLoss,
+        lr: 0.05,
+        ..options(6)
+    };
+    let outcome = shop.fit(&run, &options, None, &mut ()).unwrap();
+    let best = outcome
+        .rows
+        .iter()
+        .min_by(|a, b| a.val_loss.total_cmp(&b.val_loss))
+        .unwrap();
+    assert_eq!(outcome.epoch, best.epoch);
+    assert!(
+        outcome.epoch < 6,
+        "the last epoch is the best: the test shows nothing"
+    );
+    let loader = shop.loader(false, "1/255", BATCH);
+    let samples = shop.val.samples();
+    let mut told = vec![];
+    let evaluation = evaluate(
+        &outcome.network,
+        &loader,
+        samples,
+        &shop.classes,
+        &mut |n| told.push(n),
+    )
+    .unwrap();
+    let (scores, predictions) = (evaluation.scores, evaluation.predictions);
+    assert!((scores.loss - best.val_loss).abs() < 1e-9);
+    assert!((100.0 * scores.accuracy - best.val_accuracy).abs() < 1e-9);
+    assert_eq!((scores.count, told), (6, vec![4, 6]));
+    for (prediction, sample) in predictions.iter().zip(samples) {
+        assert_eq!(prediction.path, sample.relative);
+        assert!(sample.relative.contains(&format!("/{}/", prediction.label)));
+        assert!(
+            (0.5..=1.0).contains(&prediction.probability),
+            "{}",
+            prediction.probability
+        );
+    }
+    let hits = predictions
+        .iter()
+        .filter(|p| p.label == p.predicted)
+        .count();
+    assert!((hits as f64 / 6.0 - scores.accuracy).abs() < 1e-12);
+    let text = fs::read_to_string(run.metrics()).unwrap();
+    assert_eq!(text.lines().count(), 1 + 6);
+    let file = Checkpoint::open(&run.best()).unwrap();
+    assert_eq!(file.epochs_done(), best.epoch);
+    assert_eq!(open(&run).epochs_done(), 6);
+}
+
+#[test]
+fn it_learns_to_tell_the_classes_apart() {
+    let shop = Workshop::new();
+    let outcome = shop
+        .fit(&shop.run("run"), &options(8), None, &mut ())
+        .unwrap();
+    let (first, last) = (&outcome.rows[0], &outcome.rows[7]);
+    assert!(
+        last.train_loss < 0.7 * first.train_loss,
+        "{} {}",
+        first.train_loss,
+        last.train_loss
+    );
+    let best = outcome
+        .rows
+        .iter()
+        .map(|row| row.val_accuracy)
+        .fold(0.0, f64::max);
+    assert!(best > 80.0, "{best} %");
+}
+
+#[test]
+fn save_decides_which_checkpoints_stay() {
+    let shop = Workshop::new();
+    let expected = [
+        (SaveKind::Best, vec!["best", "last"]),
+        (SaveKind::Last, vec!["last"]),
+        (SaveKind::All, vec!["best", "epoch-1", "epoch-2", "last"]),
+    ];
+    for (save, names) in expected {
+        let run = shop.run(&format!("{save:?}"));
+        let outcome = shop
+            .fit(&run, &FitOptions { save, ..options(2) }, None, &mut ())
+            .unwrap();
+        let mut found: Vec<_> = fs::read_dir(run.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| !name.ends_with(".csv"))
+            .collect();
+        found.sort();
+        let names: Vec<_> = names
+            .iter()
+            .map(|name| format!("{name}.safetensors"))
+            .collect();
+        assert_eq!(found, names);
+        if save == SaveKind::Last {
+            assert_eq!(outcome.epoch, 2);
+        }
+    }
+}
+
+#[test]
+fn a_run_stops_early_after_exactly_n_epochs_without_a_new_best() {
+    let shop = Workshop::new();
+    let options = FitOptions {
+        early_stop: Some(2),
+        lr: 0.05,
+        ..options(40)
+    };
+    let run = shop.run("run");
+    let outcome = shop.fit(&run, &options, None, &mut ()).unwrap();
+    assert_eq!(outcome.ended, Ended::EarlyStopped);
+    assert_eq!(outcome.rows.len(), outcome.epoch + 2);
+    // More patience takes it further.
+    let patient = FitOptions {
+        early_stop: Some(3),
+        ..options
+    };
+    let outcome = shop
+        .fit(&run, &patient, Some(&open(&run)), &mut ())
+        .unwrap();
+    assert!(outcome.rows.len() >= outcome.epoch + 3);
+}
+
+#[test]
+fn a_loss_that_is_not_finite_ends_the_run_and_leaves_the_last_good_checkpoint() {
+    let shop = Workshop::new();
+    let run = shop.run("run");
+    shop.fit(&run, &options(1), None, &mut ()).unwrap();
+    let before = fs::read(run.last()).unwrap();
+    for (poisoned_train, phase) in [(true, "training"), (false, "validation")] {
+        let scale = |poisoned| if poisoned { "1e38" } else { "1/255" };
+        let train = shop.loader(true, scale(poisoned_train), BATCH);
+        let val = shop.loader(false, scale(!poisoned_train), BATCH);
+        let room = shop.room(&train, &val, &run);
+        let result = fit(network(1), &room, &options(3), Some(&open(&run)), &mut ());
+        let error = result.err().unwrap();
+        match &error {
+            Error::LossNotFinite {
+                loss,
+                phase: found,
+                epoch: 2,
+                step: 1,
+            } => {
+                assert!(!loss.is_finite());
+                assert_eq!(*found, phase);
+            }
+            other => panic!("{other}"),
+        }
+        assert!(error.hint().unwrap().contains("--lr"));
+        assert_eq!(fs::read(run.last()).unwrap(), before);
+    }
+}
+
+#[test]
+fn a_checkpoint_of_something_else_is_refused_by_name() {
+    let shop = Workshop::new();
+    let run = shop.run("run");
+    shop.fit(&run, &options(1), None, &mut ()).unwrap();
+    let refused = |options: &FitOptions, batch, classes: [&str; 2], word: &str| {
+        let (train, val) = (
+            shop.loader(true, "1/255", batch),
+            shop.loader(false, "1/255", batch),
+        );
+        let classes = classes.map(String::from);
+        let room = Room {
+            classes: &classes,
+            ..shop.room(&train, &val, &run)
+        };
+        let error = fit(network(1), &room, options, Some(&open(&run)), &mut ())
+            .err()
+            .unwrap();
+        let text = error.to_string();
+        assert!(
+            text.contains("last.safetensors") && text.contains(word),
+            "{text}"
+        );
+    };
+    let classes = ["left", "right"];
+    refused(&options(2), 7, classes, "steps");
+    let mut other = options(2);
+    other.optimizer.kind = OptimizerKind::Sgd;
+    refused(&other, BATCH, classes, "optimiser");
+    refused(
+        &FitOptions {
+            scheduler: SchedulerKind::Cosine,
+            ..options(2)
+        },
+        BATCH,
+        classes,
+        "scheduler",
+    );
+    refused(&options(2), BATCH, ["ants", "bees"], "classes");
+}
+
+#[test]
+fn a_truncated_checkpoint_is_an_error_that_names_the_file() {
+    let shop = Workshop::new();
+    let run = shop.run("run");
+    shop.fit(&run, &options(1), None, &mut ()).unwrap();
+    let bytes = fs::read(run.last()).unwrap();
+    for length in [0, 7, 8, 100, bytes.len() / 2, bytes.len() - 1] {
+        fs::write(run.last(), &bytes[..length]).unwrap();
+        let error = Checkpoint::open(&run.last()).err().unwrap();
+        assert!(
+            matches!(error, Error::Checkpoint { .. }),
+            "{length}: {error}"
+        );
+        assert!(error.to_string().contains("last.safetensors"), "{error}");
+    }
+    fs::write(run.last(), &bytes).unwrap();
+    assert_eq!(
+        open(&run).state(),
+        &Checkpoint::open(&run.best()).unwrap().state().clone()
+    );
+}
+
+#[test]
+fn a_frozen_backbone_does_not_move_and_its_run_resumes_with_the_same_bits() {
+    let shop = Workshop::new();
+    let path = shop.folder.path().join("backbone.onnx");
+    network(5).to_onnx().unwrap().save(&path).unwrap();
+    let import = |seed| {
+        let spec = Spec::Imported {
+            path: path.clone(),
+            fine_tune: false,
+        };
+        Network::build(&spec, 2, seed, &Device::default().autodiff()).unwrap()
+    };
+    let (train, val) = (
+        shop.loader(true, "1/255", BATCH),
+        shop.loader(false, "1/255", BATCH),
+    );
+    let options = FitOptions {
+        save: SaveKind::Last,
+        ..options(2)
+    };
+    let (whole, parts) = (shop.run("whole"), shop.run("parts"));
+    let before = bits(&import(1));
+    let after = fit(
+        import(1),
+        &shop.room(&train, &val, &whole),
+        &options,
+        None,
+        &mut (),
+    )
+    .unwrap();
+    for ((name, before), (_, after)) in before.iter().zip(bits(&after.network)) {
+        assert_eq!(*before == after, !name.starts_with("fc."), "{name}");
+    }
+    let room = shop.room(&train, &val, &parts);
+    let mut interrupt = Interrupt {
+        stop: &shop.stop,
+        at: (2, Phase::Train, 1),
+    };
+    fit(import(1), &room, &options, None, &mut interrupt).unwrap();
+    shop.stop.store(false, Ordering::Relaxed);
+    let resumed = fit(import(9), &room, &options, Some(&open(&parts)), &mut ()).unwrap();
+    assert_eq!(bits(&resumed.network), bits(&after.network));
+}
