@@ -1,1 +1,383 @@
-//! To come.
+//! Which files are images, which class and which split each belongs to.
+//!
+//! Reads names only; this room knows nothing of pixels.
+
+mod scan;
+
+use crate::split::{counts_of_three, counts_of_two, stratified};
+use crate::{Error, Result, Split, table};
+use fs_err as fs;
+use rayon::prelude::*;
+use scan::Scan;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// File name extensions that are taken as images, as in torchvision.
+pub const EXTENSIONS: [&str; 9] =
+    ["jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp"];
+
+/// One labelled image.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Sample {
+    /// Where the file is.
+    pub path: PathBuf,
+    /// Relative to the data root, separated by `/`, such as `train/ants/a.jpg`.
+    pub relative: String,
+    /// Index of the class.
+    pub label: u32,
+}
+
+/// A file or folder that is not used, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// Why it is not used.
+    pub reason: String,
+}
+
+/// Labelled images, divided into train, val and test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dataset {
+    /// What the relative paths start from.
+    pub root: PathBuf,
+    /// Names of the classes, sorted; a label is an index into them.
+    pub classes: Vec<String>,
+    /// Images to fit to.
+    pub train: Vec<Sample>,
+    /// Images that choose among epochs.
+    pub val: Vec<Sample>,
+    /// Images that are read once, at the end.
+    pub test: Vec<Sample>,
+    /// What was found and is not used.
+    pub left_out: Vec<LeftOut>,
+    /// What was decided, as lines for the log.
+    pub notes: Vec<String>,
+}
+
+impl Dataset {
+    /// Reads a folder with `train/`, `val/` (or `valid/`), `test/`; or one folder of classes; or a
+    /// CSV file with the columns `path,label[,split]`.
+    ///
+    /// Images without a split are divided by `seed`; [`Dataset::notes`] says how.
+    ///
+    /// # Errors
+    /// When there is nothing there, no class folder, no image, or the splits' classes differ.
+    ///
+    /// ```
+    /// let folder = tempfile::tempdir()?;
+    /// for class in ["ants", "bees"] {
+    ///     std::fs::create_dir(folder.path().join(class))?;
+    ///     for i in 0..10 {
+    ///         std::fs::write(folder.path().join(class).join(format!("{i}.jpg")), "")?;
+    ///     }
+    /// }
+    /// let dataset = data::Dataset::open(folder.path(), 0)?;
+    /// assert_eq!(dataset.classes, ["ants", "bees"]);
+    /// assert_eq!((dataset.train.len(), dataset.val.len(), dataset.test.len()), (14, 2, 4));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open(source: &Path, seed: u64) -> Result<Self> {
+        let kind = match fs::metadata(source) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::NoSuchData { path: source.to_path_buf() });
+            }
+            Err(error) => return Err(Error::Read { path: source.to_path_buf(), source: error }),
+        };
+        if kind.is_dir() {
+            return open_folder(source, seed);
+        }
+        if source.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv")) {
+            return open_table(source, seed);
+        }
+        Err(Error::NotData { path: source.to_path_buf() })
+    }
+
+    /// Reads a list that [`Dataset::write_list`] wrote: exactly those files, below `data` or,
+    /// without it, below the list's own folder.
+    ///
+    /// # Errors
+    /// When the list cannot be read or a file of it is missing.
+    ///
+    /// ```
+    /// let folder = tempfile::tempdir()?;
+    /// std::fs::write(folder.path().join("a.jpg"), "")?;
+    /// std::fs::write(folder.path().join("split.csv"), "path,label,split\na.jpg,ants,test\n")?;
+    /// let dataset = data::Dataset::from_list(&folder.path().join("split.csv"), None)?;
+    /// assert_eq!(dataset.test[0].relative, "a.jpg");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn from_list(list: &Path, data: Option<&Path>) -> Result<Self> {
+        let root = data.unwrap_or_else(|| table::folder_of(list)).to_path_buf();
+        let rows = table::read(list)?;
+        let classes = table::classes(&rows);
+        let mut dataset = Self::empty(root, classes);
+        for row in rows {
+            let Some(split) = row.split else {
+                let reason = "no split is given in this row".to_string();
+                return Err(Error::Table { path: list.to_path_buf(), line: row.line, reason });
+            };
+            let sample = dataset.sample(row);
+            dataset.samples_mut(split).push(sample);
+        }
+        let missing: Vec<&Sample> = dataset.all().filter(|sample| !sample.path.exists()).collect();
+        match missing.first() {
+            None => Ok(dataset),
+            Some(first) => Err(Error::ListedFilesMissing {
+                path: first.path.clone(),
+                missing: missing.len(),
+                total: dataset.all().count(),
+            }),
+        }
+    }
+
+    /// Writes which image is in which split, as CSV with the columns `path,label,split`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_list(&self, path: &Path) -> Result<()> {
+        table::write(path, self)
+    }
+
+    /// The images of a split.
+    #[must_use]
+    pub fn samples(&self, split: Split) -> &[Sample] {
+        match split {
+            Split::Train => &self.train,
+            Split::Val => &self.val,
+            Split::Test => &self.test,
+        }
+    }
+
+    /// SHA-256 over the sorted relative paths and the SHA-256 of each file, in hexadecimal.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn fingerprint(&self) -> Result<String> {
+        let hashed: Result<Vec<(&str, String)>> = self
+            .all()
+            .collect::<Vec<_>>()
+            .into_par_iter()
+            .map(|sample| match fs::read(&sample.path) {
+                Ok(bytes) => Ok((sample.relative.as_str(), hex(&Sha256::digest(bytes)))),
+                Err(source) => Err(Error::Read { path: sample.path.clone(), source }),
+            })
+            .collect();
+        let mut hashed = hashed?;
+        hashed.sort_unstable();
+        let mut whole = Sha256::new();
+        for (relative, hash) in hashed {
+            whole.update(format!("{relative}\0{hash}\n"));
+        }
+        Ok(hex(&whole.finalize()))
+    }
+
+    /// Whether a classifier can be trained with it.
+    ///
+    /// # Errors
+    /// When there are fewer than two classes, a class without training images, or no validation
+    /// image.
+    pub fn check_trainable(&self) -> Result<()> {
+        let path = self.root.clone();
+        if self.train.is_empty() {
+            return Err(Error::EmptySplit { path, split: Split::Train });
+        }
+        if let [class] = self.classes.as_slice() {
+            return Err(Error::OneClass { path, class: class.clone() });
+        }
+        let mut counts = vec![0_u64; self.classes.len()];
+        for sample in &self.train {
+            counts[sample.label as usize] += 1;
+        }
+        if let Some(empty) = counts.iter().position(|&count| count == 0) {
+            let class = self.classes[empty].clone();
+            let path = self.class_folder(&class).unwrap_or(path);
+            return Err(Error::EmptyClass { class, path });
+        }
+        if self.val.is_empty() {
+            return Err(Error::EmptySplit { path, split: Split::Val });
+        }
+        Ok(())
+    }
+
+    /// The training folder of a class without images.
+    fn class_folder(&self, class: &str) -> Option<PathBuf> {
+        [self.root.join("train").join(class), self.root.join(class)]
+            .into_iter()
+            .find(|folder| folder.is_dir())
+    }
+
+    fn empty(root: PathBuf, classes: Vec<String>) -> Self {
+        Self {
+            root,
+            classes,
+            train: Vec::new(),
+            val: Vec::new(),
+            test: Vec::new(),
+            left_out: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Sample> {
+        Split::ALL.into_iter().flat_map(|split| self.samples(split))
+    }
+
+    fn samples_mut(&mut self, split: Split) -> &mut Vec<Sample> {
+        match split {
+            Split::Train => &mut self.train,
+            Split::Val => &mut self.val,
+            Split::Test => &mut self.test,
+        }
+    }
+
+    /// A row of a table as a sample of this set.
+    fn sample(&self, row: table::Row) -> Sample {
+        let label = self.classes.binary_search(&row.label).unwrap_or_default() as u32;
+        Sample { path: self.root.join(&row.path), relative: row.path, label }
+    }
+
+    /// Divides images that have no split, 70/10/20.
+    fn divide(&mut self, samples: Vec<Sample>, what: &str, seed: u64) {
+        [self.train, self.val, self.test] =
+            stratified(samples, |sample| sample.label, seed, counts_of_three);
+        self.notes.push(format!(
+            "{what}: divided into 70 % train, 10 % val, 20 % test, class by class (seed {seed})"
+        ));
+    }
+
+    /// Fills in for splits that were not given. `names` are those given, as the user knows them.
+    fn complete(&mut self, names: &BTreeMap<Split, String>, seed: u64) {
+        let name = |split| names.get(&split).map(String::as_str);
+        match (name(Split::Train), name(Split::Val), name(Split::Test)) {
+            (Some(_), Some(_), Some(_)) | (None, _, Some(_)) | (None, None, None) => {}
+            (Some(train), None, None) => {
+                let samples = std::mem::take(&mut self.train);
+                self.divide(samples, &format!("only {train}"), seed);
+            }
+            (train, Some(val), None) => {
+                self.test = std::mem::take(&mut self.val);
+                let mut note = format!("no test images: {val} is the test set");
+                if let Some(train) = train {
+                    self.cut_validation(seed);
+                    note += &format!("; validation is 10 % of {train} (seed {seed})");
+                }
+                self.notes.push(note);
+            }
+            (Some(train), None, Some(_)) => {
+                self.cut_validation(seed);
+                self.notes.push(format!(
+                    "no validation images: validation is 10 % of {train} (seed {seed})"
+                ));
+            }
+        }
+    }
+
+    fn cut_validation(&mut self, seed: u64) {
+        let train = std::mem::take(&mut self.train);
+        [self.train, self.val] = stratified(train, |sample| sample.label, seed, counts_of_two);
+    }
+}
+
+/// Lower-case hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The folders that are splits, if the folder is divided at all: a split folder has folders in it
+/// (a class may well be called `train`).
+fn split_folders(root: &Path, folders: &[String]) -> Result<BTreeMap<Split, String>> {
+    let mut splits = BTreeMap::new();
+    for name in folders {
+        let Ok(split) = name.parse::<Split>() else { continue };
+        if splits.insert(split, name.clone()).is_some() {
+            return Err(Error::TwoValidationFolders { path: root.to_path_buf() });
+        }
+    }
+    for name in splits.values() {
+        if !scan::entries(&root.join(name))?.folders.is_empty() {
+            return Ok(splits);
+        }
+    }
+    Ok(BTreeMap::new())
+}
+
+fn open_folder(root: &Path, seed: u64) -> Result<Dataset> {
+    let entries = scan::entries(root)?;
+    let splits = split_folders(root, &entries.folders)?;
+    let mut dataset = Dataset::empty(root.to_path_buf(), Vec::new());
+    if splits.is_empty() {
+        let Scan { classes, samples, left_out } = scan::scan(root, "")?;
+        dataset.classes = classes;
+        dataset.left_out = left_out;
+        dataset.divide(samples, "one folder of classes", seed);
+    } else {
+        let unused = entries.folders.iter().filter(|name| !splits.values().any(|s| s == *name));
+        dataset.left_out = entries.left_out(root);
+        dataset.left_out.extend(unused.map(|name| LeftOut {
+            path: root.join(name),
+            reason: "not one of train, val, valid, test".into(),
+        }));
+        let mut first: Option<PathBuf> = None;
+        for (&split, name) in &splits {
+            let folder = root.join(name);
+            let Scan { classes, samples, left_out } = scan::scan(&folder, name)?;
+            dataset.left_out.extend(left_out);
+            *dataset.samples_mut(split) = samples;
+            match &first {
+                None => {
+                    dataset.classes = classes;
+                    first = Some(folder);
+                }
+                Some(first) if dataset.classes != classes => {
+                    return Err(Error::ClassesDiffer {
+                        first: first.clone(),
+                        second: folder,
+                        expected: dataset.classes,
+                        found: classes,
+                    });
+                }
+                Some(_) => {}
+            }
+        }
+        let names = splits.iter().map(|(&split, name)| (split, format!("{name}/"))).collect();
+        dataset.complete(&names, seed);
+    }
+    if dataset.all().next().is_none() {
+        return Err(Error::NoImages { path: root.to_path_buf() });
+    }
+    Ok(dataset)
+}
+
+fn open_table(path: &Path, seed: u64) -> Result<Dataset> {
+    let rows = table::read(path)?;
+    if rows.is_empty() {
+        return Err(Error::NoImages { path: path.to_path_buf() });
+    }
+    let mut dataset =
+        Dataset::empty(table::folder_of(path).to_path_buf(), table::classes(&rows));
+    let given = rows.iter().filter(|row| row.split.is_some()).count();
+    if given == 0 {
+        let samples = rows.into_iter().map(|row| dataset.sample(row)).collect();
+        dataset.divide(samples, "a table without splits", seed);
+        return Ok(dataset);
+    }
+    let mut names = BTreeMap::new();
+    for row in rows {
+        let Some(split) = row.split else {
+            let reason = "no split is given, but other rows have one".to_string();
+            return Err(Error::Table { path: path.to_path_buf(), line: row.line, reason });
+        };
+        names.insert(split, format!("`{split}`"));
+        let sample = dataset.sample(row);
+        dataset.samples_mut(split).push(sample);
+    }
+    dataset.complete(&names, seed);
+    Ok(dataset)
+}
+
+#[cfg(test)]
+mod tests;

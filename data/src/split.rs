@@ -1,1 +1,178 @@
-//! To come.
+//! Train, val, test: their names, and how images are divided when no folder says it.
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// What an image is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// The weights are fitted to it.
+    Train,
+    /// Chooses among epochs and learning rates.
+    Val,
+    /// Read once, at the end.
+    Test,
+}
+
+impl Split {
+    /// All of them, in order.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Val, Self::Test];
+
+    /// `train`, `val` or `test`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Val => "val",
+            Self::Test => "test",
+        }
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The text is not the name of a split.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a split (train, val or test)")]
+pub struct ParseSplitError(String);
+
+impl FromStr for Split {
+    type Err = ParseSplitError;
+
+    /// `valid` is taken for `val`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "train" => Ok(Self::Train),
+            "val" | "valid" => Ok(Self::Val),
+            "test" => Ok(Self::Test),
+            _ => Err(ParseSplitError(text.to_string())),
+        }
+    }
+}
+
+/// How many of a class's `count` images go to train, val and test: 70/10/20, rounded, and one
+/// each at least as soon as there are three.
+///
+/// ```
+/// assert_eq!(data::split::counts_of_three(100), [70, 10, 20]);
+/// assert_eq!(data::split::counts_of_three(3), [1, 1, 1]);
+/// ```
+#[must_use]
+pub fn counts_of_three(count: usize) -> [usize; 3] {
+    match count {
+        0 | 1 => [count, 0, 0],
+        2 => [1, 0, 1],
+        _ => {
+            let val = ((count + 5) / 10).max(1);
+            let test = ((2 * count + 5) / 10).max(1);
+            [count - val - test, val, test]
+        }
+    }
+}
+
+/// How many of a class's `count` training images become validation: a tenth, rounded, and one at
+/// least as soon as there are two.
+#[must_use]
+pub fn counts_of_two(count: usize) -> [usize; 2] {
+    let val = if count < 2 { 0 } else { ((count + 5) / 10).max(1) };
+    [count - val, val]
+}
+
+/// Divides `items` class by class; each part keeps the order of `items`.
+///
+/// `parts` says for a class's number of items how many go to each part (the rest to the first).
+/// The same items, labels and seed give the same parts.
+///
+/// ```
+/// use data::split::{counts_of_two, stratified};
+/// let [train, val] = stratified((0..30).collect(), |i| i % 2, 0, counts_of_two);
+/// assert_eq!((train.len(), val.len()), (26, 4));
+/// ```
+pub fn stratified<T, const P: usize>(
+    items: Vec<T>,
+    label: impl Fn(&T) -> u32,
+    seed: u64,
+    parts: impl Fn(usize) -> [usize; P],
+) -> [Vec<T>; P] {
+    let labels: Vec<u32> = items.iter().map(label).collect();
+    let mut part = vec![0; items.len()];
+    let mut classes = labels.clone();
+    classes.sort_unstable();
+    classes.dedup();
+    for class in classes {
+        let mut members: Vec<usize> = (0..items.len()).filter(|&i| labels[i] == class).collect();
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(u64::from(class));
+        members.shuffle(&mut rng);
+        let mut members = members.into_iter();
+        let counts = parts(members.len());
+        for (index, count) in counts.into_iter().enumerate().skip(1) {
+            for member in members.by_ref().take(count) {
+                part[member] = index;
+            }
+        }
+    }
+    let mut divided = std::array::from_fn(|_| Vec::new());
+    for (item, part) in items.into_iter().zip(part) {
+        divided[part].push(item);
+    }
+    divided
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names() {
+        assert_eq!("valid".parse::<Split>(), Ok(Split::Val));
+        assert!("training".parse::<Split>().unwrap_err().to_string().contains("`training`"));
+        assert_eq!(serde_json::to_string(&Split::Test).unwrap(), "\"test\"");
+        assert_eq!(format!("{:5}|", Split::Val), "val  |");
+    }
+
+    #[test]
+    fn another_seed_divides_otherwise() {
+        let val = |seed| stratified((0..100).collect(), |_| 0, seed, counts_of_two)[1].clone();
+        assert_eq!(val(7), val(7));
+        assert_ne!(val(7), val(8));
+    }
+
+    proptest! {
+        #[test]
+        fn every_item_lands_once(labels in prop::collection::vec(0u32..5, 0..200), seed: u64) {
+            let items: Vec<(usize, u32)> = labels.iter().copied().enumerate().collect();
+            let parts = stratified(items.clone(), |i| i.1, seed, counts_of_three);
+            let mut all: Vec<_> = parts.concat();
+            all.sort_unstable();
+            prop_assert_eq!(all, items);
+            for class in 0..5 {
+                let n = labels.iter().filter(|&&l| l == class).count();
+                let found = parts.each_ref().map(|p| p.iter().filter(|i| i.1 == class).count());
+                prop_assert_eq!(found, counts_of_three(n));
+            }
+            for part in parts {
+                prop_assert!(part.is_sorted());
+            }
+        }
+
+        #[test]
+        fn counts_add_up(n in 0usize..10_000) {
+            prop_assert_eq!(counts_of_three(n).iter().sum::<usize>(), n);
+            prop_assert_eq!(counts_of_two(n).iter().sum::<usize>(), n);
+            if n >= 3 {
+                prop_assert!(counts_of_three(n).iter().all(|&c| c > 0));
+            }
+        }
+    }
+}

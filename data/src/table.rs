@@ -1,1 +1,144 @@
-//! To come.
+//! The tables of images: a data set's `path,label[,split]` and a run's `split.csv`.
+
+use crate::{Dataset, Error, Result, Split, write};
+use std::collections::HashSet;
+use std::io;
+use std::path::Path;
+
+/// One image in a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// As written, relative to the table's folder or to the data folder.
+    pub path: String,
+    /// Name of the class.
+    pub label: String,
+    /// The split, if the table has that column and this row fills it.
+    pub split: Option<Split>,
+    /// Line in the file, from 1.
+    pub line: u64,
+}
+
+/// The folder of a table: what its paths are relative to.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// The classes of a table, sorted by name.
+pub(crate) fn classes(rows: &[Row]) -> Vec<String> {
+    let mut classes: Vec<String> = rows.iter().map(|row| row.label.clone()).collect();
+    classes.sort_unstable();
+    classes.dedup();
+    classes
+}
+
+/// Reads a table with the columns `path`, `label` and, if there, `split`; others are ignored.
+///
+/// # Errors
+/// When the file cannot be read, a column is missing, a cell is empty, a split is unknown or a
+/// path is listed twice.
+///
+/// ```
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("photos.csv");
+/// std::fs::write(&path, "path,label,split\na/1.jpg,ants,train\n")?;
+/// assert_eq!(data::table::read(&path)?[0].label, "ants");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn read(path: &Path) -> Result<Vec<Row>> {
+    let bytes = fs_err::read(path)
+        .map_err(|source| Error::Read { path: path.to_path_buf(), source })?;
+    // Spreadsheets put a byte order mark in front.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let wrong = |line, reason: String| Error::Table { path: path.to_path_buf(), line, reason };
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
+    let headers = reader.headers().map_err(|error| wrong(1, error.to_string()))?.clone();
+    let column = |name: &str| headers.iter().position(|header| header.eq_ignore_ascii_case(name));
+    let needed = |name: &str| {
+        column(name).ok_or_else(|| {
+            let found = headers.iter().collect::<Vec<_>>().join(",");
+            wrong(1, format!("there is no column `{name}` among `{found}`"))
+        })
+    };
+    let (path_at, label_at, split_at) = (needed("path")?, needed("label")?, column("split"));
+    let mut rows = Vec::new();
+    let mut seen = HashSet::new();
+    for record in reader.records() {
+        let record = record.map_err(|error| {
+            wrong(error.position().map_or(0, csv::Position::line), error.to_string())
+        })?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let cell = |at: usize, name: &str| match record.get(at) {
+            Some(text) if !text.is_empty() => Ok(text.to_string()),
+            _ => Err(wrong(line, format!("the column `{name}` is empty"))),
+        };
+        let split = match split_at.and_then(|at| record.get(at)).filter(|text| !text.is_empty()) {
+            None => None,
+            Some(text) => Some(
+                text.to_ascii_lowercase()
+                    .parse()
+                    .map_err(|error: crate::split::ParseSplitError| {
+                        wrong(line, error.to_string())
+                    })?,
+            ),
+        };
+        let row = Row { path: cell(path_at, "path")?, label: cell(label_at, "label")?, split, line };
+        if !seen.insert(row.path.clone()) {
+            return Err(wrong(line, format!("`{}` is listed twice", row.path)));
+        }
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+/// Writes `path,label,split` of every image.
+pub(crate) fn write(path: &Path, dataset: &Dataset) -> Result<()> {
+    write::atomically_with(path, |file| {
+        let mut table = csv::Writer::from_writer(file);
+        table.write_record(["path", "label", "split"]).map_err(io::Error::from)?;
+        for split in Split::ALL {
+            for sample in dataset.samples(split) {
+                let class = &dataset.classes[sample.label as usize];
+                let row = [sample.relative.as_str(), class, split.name()];
+                table.write_record(row).map_err(io::Error::from)?;
+            }
+        }
+        table.flush()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Vec<Row>> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        fs_err::write(&path, text).unwrap();
+        read(&path)
+    }
+
+    #[test]
+    fn columns_are_found_by_name() {
+        let rows = parse("\u{feff}Label, note,path\nants,x,a b.jpg\n").unwrap();
+        let row = Row { path: "a b.jpg".into(), label: "ants".into(), split: None, line: 2 };
+        assert_eq!(rows, [row]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        for (text, line, expected) in [
+            ("file,label\na,b\n", 1, "no column `path`"),
+            ("path,label\na.jpg,ants\nb.jpg,\n", 3, "`label` is empty"),
+            ("path,label,split\na.jpg,ants,dev\n", 2, "`dev` is not a split"),
+            ("path,label\na.jpg,ants\na.jpg,bees\n", 3, "listed twice"),
+            ("path,label\na.jpg\n", 2, "record"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(matches!(error, Error::Table { line: l, .. } if l == line), "{error}");
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+}

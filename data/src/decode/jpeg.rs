@@ -1,0 +1,64 @@
+//! What the markers in front of a JPEG's pixels say.
+
+use super::exif;
+use image::metadata::Orientation;
+
+pub(super) struct Header {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) orientation: Orientation,
+}
+
+/// Walks the markers (ITU T.81, annex B) up to the first scan.
+pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
+    let (mut app_exif, mut xmp, mut size) = (None::<Vec<u8>>, None, None);
+    let mut rest = &bytes[2..];
+    loop {
+        let Some(at) = rest.iter().position(|&byte| byte == 0xff) else { break };
+        rest = &rest[at + 1..];
+        let (marker, after) = match rest {
+            // Fill bytes, and bytes that stand for themselves.
+            [0xff | 0, ..] => continue,
+            [marker, after @ ..] => (*marker, after),
+            [] => break,
+        };
+        rest = after;
+        if matches!(marker, 0x01 | 0xd0..=0xd8) {
+            continue;
+        }
+        if matches!(marker, 0xd9 | 0xda) {
+            break;
+        }
+        let Some(segment) = segment(after) else { break };
+        rest = &after[2 + segment.len()..];
+        match marker {
+            0xe1 if segment.starts_with(b"Exif\0\0") => match &mut app_exif {
+                None => app_exif = Some(segment.to_vec()),
+                // A long block goes on in the next marker.
+                Some(chunk) => chunk.extend_from_slice(&segment[6..]),
+            },
+            0xe1 if segment.starts_with(b"http://ns.adobe.com/xap/1.0/\0") => xmp = Some(segment),
+            // Frame headers; 0xc4, 0xc8 and 0xcc are tables.
+            0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) => {
+                if let [_, h1, h0, w1, w0, ..] = *segment {
+                    size = Some((u16::from_be_bytes([w1, w0]), u16::from_be_bytes([h1, h0])));
+                }
+            }
+            _ => {}
+        }
+    }
+    let Some((width, height)) = size else {
+        return Err("the JPEG file has no frame header (truncated?)".into());
+    };
+    Ok(Header {
+        width: width.into(),
+        height: height.into(),
+        orientation: exif::orientation(app_exif.as_deref(), xmp),
+    })
+}
+
+/// The content of a marker segment, whose first two bytes are its length.
+fn segment(bytes: &[u8]) -> Option<&[u8]> {
+    let [high, low, ..] = *bytes else { return None };
+    bytes.get(2..usize::from(u16::from_be_bytes([high, low])).max(2))
+}

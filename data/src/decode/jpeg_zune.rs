@@ -1,0 +1,21 @@
+//! JPEG pixels in pure Rust, near PIL's but not equal.
+
+use image::RgbImage;
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+/// Decodes to RGB, not turned.
+pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
+    let options = DecoderOptions::default()
+        .set_strict_mode(true)
+        .set_max_width(usize::from(u16::MAX))
+        .set_max_height(usize::from(u16::MAX))
+        .jpeg_set_out_colorspace(ColorSpace::RGB);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    let pixels = decoder.decode().map_err(|error| format!("not a valid JPEG: {error:?}"))?;
+    let (width, height) = decoder.dimensions().ok_or("not a valid JPEG: no size")?;
+    RgbImage::from_raw(width as u32, height as u32, pixels)
+        .ok_or_else(|| "the JPEG decoder gave too few pixels".into())
+}

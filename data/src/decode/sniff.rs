@@ -1,0 +1,47 @@
+//! Which format the bytes are, told by their first ones.
+
+use image::ImageFormat;
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    Jpeg,
+    Other(ImageFormat),
+}
+
+/// The format, or why these bytes are not taken.
+pub(super) fn content(bytes: &[u8]) -> Result<Content, String> {
+    let refused = |reason: &str| Err(reason.to_string());
+    match bytes {
+        [] => refused("the file is empty"),
+        [0xff, 0xd8, 0xff, ..] => Ok(Content::Jpeg),
+        [b'G', b'I', b'F', b'8', ..] => refused("GIF is not taken: convert it to PNG"),
+        [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => refused(match brand.get(..4) {
+            Some(b"avif" | b"avis") => "AVIF is not read: convert it to PNG, e.g. with `avifdec`",
+            Some(b"heic" | b"heix" | b"hevc" | b"heim" | b"heis" | b"mif1" | b"msf1") => {
+                "HEIC is not read: convert it to JPEG, e.g. with `heif-convert`"
+            }
+            _ => "it is a video or another MP4 container",
+        }),
+        _ if bytes.starts_with(b"version https://git-lfs") => {
+            refused("it is a git-lfs pointer: fetch the file with `git lfs pull`")
+        }
+        _ if is_markup(bytes) => refused("it is a web page or XML, not an image"),
+        _ => match image::guess_format(bytes) {
+            Ok(
+                format @ (ImageFormat::Png
+                | ImageFormat::WebP
+                | ImageFormat::Bmp
+                | ImageFormat::Tiff
+                | ImageFormat::Pnm),
+            ) => Ok(Content::Other(format)),
+            Ok(format) => Err(format!("{format:?} is not taken")),
+            Err(_) => refused("not a JPEG, PNG, WebP, BMP, TIFF or PNM file"),
+        },
+    }
+}
+
+fn is_markup(bytes: &[u8]) -> bool {
+    let head: Vec<u8> = bytes.iter().take(64).map(u8::to_ascii_lowercase).collect();
+    let head = head.trim_ascii_start();
+    [&b"<!doctype"[..], b"<html", b"<?xml", b"<svg"].iter().any(|start| head.starts_with(start))
+}

@@ -1,0 +1,136 @@
+//! Walks one folder of class folders, in torchvision's order.
+
+use super::{EXTENSIONS, LeftOut, Sample};
+use crate::{Error, Result};
+use fs_err as fs;
+use std::path::{Path, PathBuf};
+
+/// What one folder of classes holds.
+pub(super) struct Scan {
+    pub(super) classes: Vec<String>,
+    pub(super) samples: Vec<Sample>,
+    pub(super) left_out: Vec<LeftOut>,
+}
+
+/// The entries of one folder, sorted by name.
+#[derive(Default)]
+pub(super) struct Entries {
+    pub(super) folders: Vec<String>,
+    files: Vec<String>,
+    /// Names that are hidden or not UTF-8.
+    unused: Vec<LeftOut>,
+}
+
+impl Entries {
+    /// Everything but the folders, where only folders are expected.
+    pub(super) fn left_out(&self, folder: &Path) -> Vec<LeftOut> {
+        let files = self.files.iter().map(|name| LeftOut {
+            path: folder.join(name),
+            reason: "not in a class folder".into(),
+        });
+        self.unused.iter().cloned().chain(files).collect()
+    }
+}
+
+/// Lists a folder; links are followed.
+pub(super) fn entries(folder: &Path) -> Result<Entries> {
+    let failed = |source| Error::Read { path: folder.to_path_buf(), source };
+    let mut entries = Entries::default();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let mut leave = |reason: &str| {
+            entries.unused.push(LeftOut { path: path.clone(), reason: reason.into() });
+        };
+        match path.file_name().and_then(|name| name.to_str()) {
+            None => leave("its name is not UTF-8"),
+            Some(name) if name.starts_with('.') => leave("hidden"),
+            Some(name) if path.is_dir() => entries.folders.push(name.to_string()),
+            Some(name) if path.is_file() => entries.files.push(name.to_string()),
+            Some(_) => leave("neither a file nor a folder (a broken link?)"),
+        }
+    }
+    entries.folders.sort_unstable();
+    entries.files.sort_unstable();
+    entries.unused.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(entries)
+}
+
+/// Classes, and images in torchvision's order; relative paths start with `prefix`.
+pub(super) fn scan(root: &Path, prefix: &str) -> Result<Scan> {
+    let entries = entries(root)?;
+    if entries.folders.is_empty() {
+        return Err(Error::NoClasses { path: root.to_path_buf() });
+    }
+    let mut scan =
+        Scan { left_out: entries.left_out(root), classes: entries.folders, samples: Vec::new() };
+    for (label, class) in scan.classes.iter().enumerate() {
+        let folder = root.join(class);
+        let mut walk = Walk::default();
+        walk.folder(&folder, &join(prefix, class), &mut Vec::new())?;
+        // As `sorted(os.walk(...))`: by folder, then by name.
+        walk.files.sort_unstable();
+        if walk.files.is_empty() {
+            let reason = "a class folder without images".into();
+            scan.left_out.push(LeftOut { path: folder, reason });
+        }
+        scan.samples.extend(walk.files.into_iter().map(|(folder, name, path)| Sample {
+            path,
+            relative: join(&folder, &name),
+            label: label as u32,
+        }));
+        scan.left_out.append(&mut walk.left_out);
+    }
+    Ok(scan)
+}
+
+fn join(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_string() } else { format!("{folder}/{name}") }
+}
+
+#[derive(Default)]
+struct Walk {
+    /// Relative folder, name, path.
+    files: Vec<(String, String, PathBuf)>,
+    left_out: Vec<LeftOut>,
+}
+
+impl Walk {
+    fn folder(&mut self, path: &Path, relative: &str, above: &mut Vec<PathBuf>) -> Result<()> {
+        let real = fs::canonicalize(path)
+            .map_err(|source| Error::Read { path: path.to_path_buf(), source })?;
+        if above.contains(&real) {
+            let reason = "a link to a folder above it".into();
+            self.left_out.push(LeftOut { path: path.to_path_buf(), reason });
+            return Ok(());
+        }
+        let entries = entries(path)?;
+        self.left_out.extend(entries.unused);
+        for name in entries.files {
+            let file = path.join(&name);
+            match why_not(&file) {
+                None => self.files.push((relative.to_string(), name, file)),
+                Some(reason) => self.left_out.push(LeftOut { path: file, reason: reason.into() }),
+            }
+        }
+        above.push(real);
+        for name in entries.folders {
+            self.folder(&path.join(&name), &join(relative, &name), above)?;
+        }
+        above.pop();
+        Ok(())
+    }
+}
+
+/// Why a file is not taken as an image, judged by its name.
+fn why_not(path: &Path) -> Option<&'static str> {
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
+    if EXTENSIONS.contains(&extension.as_str()) {
+        return None;
+    }
+    Some(match extension.as_str() {
+        "heic" | "heif" => "HEIC is not read: convert it to JPEG, e.g. `heif-convert a.heic a.jpg`",
+        "avif" => "AVIF is not read: convert it to PNG, e.g. `avifdec a.avif a.png`",
+        "gif" => "GIF is not taken, as in torchvision: convert it to PNG if it is a photo",
+        _ => "not an image by its extension",
+    })
+}

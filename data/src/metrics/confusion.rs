@@ -1,0 +1,120 @@
+//! Which class was taken for which.
+
+use serde::{Deserialize, Serialize};
+
+/// A confusion matrix.
+///
+/// ```
+/// let mut confusion = data::metrics::Confusion::new(vec!["ants".into(), "bees".into()]);
+/// confusion.add(0, 0);
+/// confusion.add(1, 0);
+/// assert_eq!(confusion.counts, [[1, 0], [1, 0]]);
+/// assert_eq!(confusion.per_class()[0].precision, Some(0.5));
+/// assert_eq!(confusion.per_class()[1].precision, None);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confusion {
+    /// Names of the classes.
+    pub classes: Vec<String>,
+    /// Rows true, columns predicted.
+    pub counts: Vec<Vec<u64>>,
+}
+
+/// Figures of one class.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassScore {
+    /// Its name.
+    pub class: String,
+    /// Of those predicted as it, the share that are; none when there are none.
+    pub precision: Option<f64>,
+    /// Of those that are, the share predicted as it; none when there are none.
+    pub recall: Option<f64>,
+    /// Harmonic mean of both; none when neither is known.
+    pub f1: Option<f64>,
+    /// How many images are of this class.
+    pub support: u64,
+}
+
+impl Confusion {
+    /// All zeros.
+    #[must_use]
+    pub fn new(classes: Vec<String>) -> Self {
+        let counts = vec![vec![0; classes.len()]; classes.len()];
+        Self { classes, counts }
+    }
+
+    /// Counts one image; indices that are no class are not counted.
+    pub fn add(&mut self, label: u32, predicted: u32) {
+        let row = self.counts.get_mut(label as usize);
+        if let Some(count) = row.and_then(|row| row.get_mut(predicted as usize)) {
+            *count += 1;
+        }
+    }
+
+    /// All images.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.counts.iter().flatten().sum()
+    }
+
+    /// Images predicted as what they are.
+    #[must_use]
+    pub fn correct(&self) -> u64 {
+        self.counts.iter().enumerate().map(|(index, row)| row[index]).sum()
+    }
+
+    /// Share of right answers, `[0, 1]`; 0 when nothing was counted.
+    #[must_use]
+    pub fn accuracy(&self) -> f64 {
+        ratio(self.correct(), self.total()).unwrap_or(0.0)
+    }
+
+    /// Share of the most frequent class, `[0, 1]`.
+    #[must_use]
+    pub fn majority_baseline(&self) -> f64 {
+        let largest = self.counts.iter().map(|row| row.iter().sum()).max().unwrap_or(0);
+        ratio(largest, self.total()).unwrap_or(0.0)
+    }
+
+    /// Precision, recall and F1 of each class.
+    #[must_use]
+    pub fn per_class(&self) -> Vec<ClassScore> {
+        let score = |(index, class): (usize, &String)| {
+            let hits = self.counts[index][index];
+            let support = self.counts[index].iter().sum();
+            let predicted: u64 = self.counts.iter().map(|row| row[index]).sum();
+            ClassScore {
+                class: class.clone(),
+                precision: ratio(hits, predicted),
+                recall: ratio(hits, support),
+                f1: ratio(2 * hits, support + predicted),
+                support,
+            }
+        };
+        self.classes.iter().enumerate().map(score).collect()
+    }
+}
+
+fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_by_hand() {
+        let mut confusion = Confusion::new(vec!["a".into(), "b".into(), "c".into()]);
+        confusion.counts = vec![vec![5, 1, 0], vec![2, 2, 0], vec![0, 0, 0]];
+        assert_eq!((confusion.total(), confusion.correct()), (10, 7));
+        assert_eq!(confusion.majority_baseline(), 0.6);
+        let scores = confusion.per_class();
+        assert_eq!(scores[0].precision, Some(5.0 / 7.0));
+        assert_eq!(scores[0].recall, Some(5.0 / 6.0));
+        assert_eq!(scores[0].f1, Some(10.0 / 13.0));
+        let nothing =
+            ClassScore { class: "c".into(), precision: None, recall: None, f1: None, support: 0 };
+        assert_eq!(scores[2], nothing);
+    }
+}
