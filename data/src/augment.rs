@@ -1,1 +1,222 @@
-//! To come.
+//! Pictures varied at random, so that a network sees a new one every epoch.
+//!
+//! Every operation is a pure function of a picture and a random number generator. This room knows
+//! nothing of files, batches or tensors.
+
+mod colour;
+mod crop;
+mod grammar;
+mod sheet;
+mod warp;
+
+pub use sheet::contact_sheet;
+
+use image::{RgbImage, imageops};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+/// What `--augment` takes: every operation, its arguments and its defaults.
+pub const USAGE: &str = "\
+operations, joined by `|` and applied in that order; `none` for none
+  crop(0.08..1, 3/4..4/3)       a random part (share of the area, width / height), resized
+  hflip(0.5)                    mirrored left to right, with that probability
+  vflip(0.5)                    mirrored top to bottom
+  rotate(15)                    turned by up to that many degrees either way
+  color(0.4, 0.4, 0.4, 0.1)     brightness, contrast, saturation, hue, in random order
+  noise(0.05)                   Gaussian noise, standard deviation of values in [0, 1]
+  scale(0.8..1.2)               zoomed about its centre
+  elastic(50, 5)                bent: displacement in pixels, smoothness in pixels
+  cutout(1, 0.25)               squares blanked: how many, side as a share of the shorter side";
+
+/// One random operation. Ranges are `(low, high)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Op {
+    /// Random resized crop: share of the area and width / height of the part.
+    Crop {
+        /// Share of the picture's area.
+        scale: (f64, f64),
+        /// Width / height, drawn uniformly in its logarithm.
+        ratio: (f64, f64),
+    },
+    /// Mirror left to right with this probability.
+    HFlip(f64),
+    /// Mirror top to bottom with this probability.
+    VFlip(f64),
+    /// Turn about the centre by an angle from `-degrees` to `degrees`.
+    Rotate(f64),
+    /// Colour jitter, as torchvision's: factors from `1 - x` to `1 + x`; hue from `-x` to `x` turns.
+    Color {
+        /// Brightness.
+        brightness: f64,
+        /// Contrast.
+        contrast: f64,
+        /// Saturation.
+        saturation: f64,
+        /// Hue in turns, at most 0.5.
+        hue: f64,
+    },
+    /// Gaussian noise; standard deviation of values in `[0, 1]`.
+    Noise(f64),
+    /// Zoom about the centre by a factor from this range.
+    Scale(f64, f64),
+    /// Random smooth displacement.
+    Elastic {
+        /// Displacement before smoothing, in pixels.
+        alpha: f64,
+        /// Standard deviation of the smoothing, in pixels.
+        sigma: f64,
+    },
+    /// Squares filled with the picture's mean colour.
+    Cutout {
+        /// How many.
+        holes: u32,
+        /// Side as a share of the shorter side.
+        size: f64,
+    },
+}
+
+/// A list of random operations, applied in order. As text: `crop(0.08..1, 3/4..4/3)|hflip(0.5)`.
+///
+/// ```
+/// use data::augment::Augment;
+/// use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+///
+/// let augment: Augment = "crop(0.5..1)|hflip|rotate(10)".parse()?;
+/// assert_eq!(augment.to_string(), "crop(0.5..1, 3/4..4/3)|hflip(0.5)|rotate(10)");
+/// let picture = data::RgbImage::from_pixel(40, 30, image::Rgb([90, 60, 30]));
+/// let varied = augment.apply(&picture, (24, 16), &mut ChaCha8Rng::seed_from_u64(7));
+/// assert_eq!(varied.dimensions(), (24, 16));
+/// # Ok::<(), data::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Augment {
+    /// The operations, in order.
+    pub ops: Vec<Op>,
+}
+
+/// Random resized crop and horizontal flip.
+impl Default for Augment {
+    fn default() -> Self {
+        Augment { ops: vec![crop::STANDARD, Op::HFlip(0.5)] }
+    }
+}
+
+impl Augment {
+    /// Whether a crop brings pictures to their final size; otherwise preprocessing's geometry does.
+    #[must_use]
+    pub fn has_crop(&self) -> bool {
+        self.ops.iter().any(|op| matches!(op, Op::Crop { .. }))
+    }
+
+    /// A varied picture of `size` (width, height).
+    ///
+    /// Without a crop in the list, a picture of another size is first resized so that it covers
+    /// 8/7 of `size`, and its centre is taken.
+    #[must_use]
+    pub fn apply(&self, image: &RgbImage, size: (u32, u32), rng: &mut ChaCha8Rng) -> RgbImage {
+        let mut current = if self.has_crop() || image.dimensions() == size {
+            None
+        } else {
+            Some(crop::centre(image, size))
+        };
+        for op in &self.ops {
+            if let Some(next) = op.apply(current.as_ref().unwrap_or(image), size, rng) {
+                current = Some(next);
+            }
+        }
+        current.unwrap_or_else(|| image.clone())
+    }
+}
+
+impl Op {
+    /// The operation's result; `None` leaves the picture as it is. `size` is what crops end in.
+    fn apply(&self, image: &RgbImage, size: (u32, u32), rng: &mut ChaCha8Rng) -> Option<RgbImage> {
+        match *self {
+            Op::Crop { scale, ratio } => Some(crop::random(image, size, scale, ratio, rng)),
+            Op::HFlip(p) => (rng.random::<f64>() < p).then(|| imageops::flip_horizontal(image)),
+            Op::VFlip(p) => (rng.random::<f64>() < p).then(|| imageops::flip_vertical(image)),
+            Op::Rotate(degrees) => {
+                let angle = between(-degrees, degrees, rng);
+                Some(warp::affine(image, angle.to_radians(), 1.0))
+            }
+            Op::Scale(low, high) => Some(warp::affine(image, 0.0, between(low, high, rng))),
+            Op::Elastic { alpha, sigma } => Some(warp::elastic(image, alpha, sigma, rng)),
+            Op::Color { brightness, contrast, saturation, hue } => {
+                Some(colour::jitter(image, [brightness, contrast, saturation, hue], rng))
+            }
+            Op::Noise(sigma) => Some(colour::noise(image, sigma, rng)),
+            Op::Cutout { holes, size } => Some(colour::cutout(image, holes, size, rng)),
+        }
+    }
+}
+
+/// Uniform in `[low, high]`.
+fn between(low: f64, high: f64, rng: &mut ChaCha8Rng) -> f64 {
+    low + (high - low) * rng.random::<f64>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Augment, USAGE};
+    use image::{Rgb, RgbImage};
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    /// Every pixel differs: red tells the column, green the row.
+    fn ramp(width: u32, height: u32) -> RgbImage {
+        RgbImage::from_fn(width, height, |x, y| Rgb([x as u8 * 3, y as u8 * 3, 90]))
+    }
+
+    fn run(text: &str, image: &RgbImage, size: (u32, u32), seed: u64) -> RgbImage {
+        let augment: Augment = text.parse().unwrap();
+        augment.apply(image, size, &mut ChaCha8Rng::seed_from_u64(seed))
+    }
+
+    /// The operations as USAGE prints them.
+    fn usage_ops() -> Vec<&'static str> {
+        let lines = USAGE.lines().skip(1);
+        lines.map(|line| line.trim().split_inclusive(')').next().unwrap()).collect()
+    }
+
+    #[test]
+    fn usage_lists_every_operation_with_its_defaults() {
+        let ops = usage_ops();
+        assert_eq!(ops.len(), 9);
+        for op in ops {
+            let name = op.split('(').next().unwrap();
+            assert_eq!(name.parse::<Augment>().unwrap().to_string(), op);
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_picture_and_another_seed_another() {
+        let image = ramp(64, 48);
+        for op in usage_ops() {
+            let first = run(op, &image, (40, 32), 5);
+            assert_eq!(first, run(op, &image, (40, 32), 5), "{op}");
+            assert_eq!(first.dimensions(), (40, 32), "{op}");
+            assert!((0..20).any(|seed| run(op, &image, (40, 32), seed) != first), "{op}");
+        }
+    }
+
+    #[test]
+    fn flips_mirror_and_none_leaves_the_picture() {
+        let image = ramp(7, 5);
+        assert_eq!(run("none", &image, (7, 5), 0), image);
+        assert_eq!(run("hflip(0)|vflip(0)", &image, (7, 5), 0), image);
+        let both = run("hflip(1)|vflip(1)", &image, (7, 5), 0);
+        assert_eq!(both.get_pixel(0, 0), image.get_pixel(6, 4));
+        let flipped = (0..1000).filter(|&s| run("hflip(0.25)", &image, (7, 5), s) != image).count();
+        assert!((200..300).contains(&flipped), "{flipped}");
+    }
+
+    #[test]
+    fn a_list_without_a_crop_takes_the_centre() {
+        let varied = run("hflip(1)", &ramp(80, 40), (16, 16), 0);
+        let middle = varied.get_pixel(8, 8);
+        assert!(middle[0].abs_diff(120) < 8 && middle[1].abs_diff(60) < 8, "{middle:?}");
+    }
+}

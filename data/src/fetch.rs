@@ -1,1 +1,147 @@
-//! To come.
+//! Public data sets and weights, fetched once into the cache folder.
+//!
+//! Every file is checked by its SHA-256 and gets its name only when it is whole. This room knows
+//! nothing of what the files mean.
+
+mod archive;
+mod checksum;
+mod download;
+
+use crate::{Error, Result};
+use checksum::Expected;
+use fs_err as fs;
+use std::path::{Path, PathBuf};
+
+/// Where one file comes from when `from` does not say otherwise.
+struct Source {
+    url: &'static str,
+    /// Its name in a mirror's folder.
+    name: &'static str,
+    sha256: Option<&'static str>,
+}
+
+/// Ants and bees, from the transfer learning tutorial of PyTorch.
+const HYMENOPTERA: Source = Source {
+    url: "https://download.pytorch.org/tutorial/hymenoptera_data.zip",
+    name: "hymenoptera_data.zip",
+    sha256: None,
+};
+
+/// ResNet18 trained on ImageNet, from the ONNX model zoo (Apache-2.0); 46,820,737 bytes.
+const RESNET18: Source = Source {
+    url: "https://media.githubusercontent.com/media/onnx/models/main/validated/vision/\
+          classification/resnet/model/resnet18-v1-7.onnx",
+    name: "resnet18-v1-7.onnx",
+    sha256: Some("4e8f8653e7a2222b3904cc3fe8e304cd8b339ce1d05fd24688162f86fb6df52c"),
+};
+
+/// How something is fetched.
+pub struct FetchOptions<'a> {
+    /// The cache folder.
+    pub cache: PathBuf,
+    /// In place of the public address: a URL (one that ends in `/` is a mirror's folder), a file,
+    /// or a folder that holds the file.
+    pub from: Option<String>,
+    /// The SHA-256 that the file must have, in place of the known one.
+    pub sha256: Option<String>,
+    /// Gets the bytes done and, where known, their total.
+    pub progress: &'a dyn Fn(u64, Option<u64>),
+}
+
+/// The photos of ants and bees: the folder with `train/` and `val/`.
+///
+/// A folder that is there already is taken as it is. The archive's SHA-256 is recorded beside the
+/// folder on first use ([`recorded_sha256`]) and must be the same the next time.
+///
+/// # Errors
+/// When the archive cannot be had, is not what it should be, or does not unpack safely.
+///
+/// ```no_run
+/// use data::fetch::{FetchOptions, hymenoptera};
+///
+/// let cache = data::cache::dir(None)?;
+/// let folder =
+///     hymenoptera(&FetchOptions { cache, from: None, sha256: None, progress: &|_, _| {} })?;
+/// println!("{}", folder.display());
+/// # Ok::<(), data::Error>(())
+/// ```
+pub fn hymenoptera(options: &FetchOptions<'_>) -> Result<PathBuf> {
+    let parent = options.cache.join("datasets");
+    let folder = parent.join("hymenoptera");
+    if folder.join("train").is_dir() {
+        return Ok(folder);
+    }
+    make_folder(&parent)?;
+    if let Some(unpacked) = options.from.as_deref().and_then(unpacked_folder) {
+        if options.sha256.is_some() {
+            let reason = "a folder has no SHA-256: give the archive".to_owned();
+            return Err(Error::FetchSource { from: unpacked.display().to_string(), reason });
+        }
+        archive::copy_tree(&unpacked, &folder)?;
+        return Ok(folder);
+    }
+    let zip = parent.join(HYMENOPTERA.name);
+    fetch(&HYMENOPTERA, &zip, options)?;
+    archive::unpack(&zip, &folder, &archive::Bounds::default())?;
+    // The photos are unpacked; the archive only takes room.
+    fs::remove_file(&zip).map_err(|source| Error::Write { path: zip, source })?;
+    Ok(folder)
+}
+
+/// ResNet18's weights as an ONNX file.
+///
+/// # Errors
+/// When the file cannot be had or its SHA-256 is another.
+pub fn resnet18(options: &FetchOptions<'_>) -> Result<PathBuf> {
+    let parent = options.cache.join("weights");
+    let file = parent.join(RESNET18.name);
+    make_folder(&parent)?;
+    if file.is_file() && options.from.is_none() {
+        Expected::of(options, &RESNET18, &file)?.check(&file)?;
+        return Ok(file);
+    }
+    fetch(&RESNET18, &file, options)?;
+    Ok(file)
+}
+
+/// The SHA-256 that was recorded when the file at `path` was first fetched without a known one.
+///
+/// # Errors
+/// When the record cannot be read.
+pub fn recorded_sha256(path: &Path) -> Result<Option<String>> {
+    checksum::recorded(path)
+}
+
+/// Brings one file to `target`: download or copy, check, then its name.
+fn fetch(source: &Source, target: &Path, options: &FetchOptions<'_>) -> Result<()> {
+    let expected = Expected::of(options, source, target)?;
+    let from = options.from.as_deref().unwrap_or(source.url);
+    if from.starts_with("http://") || from.starts_with("https://") {
+        let url =
+            if from.ends_with('/') { format!("{from}{}", source.name) } else { from.to_owned() };
+        return download::download(&url, target, &expected, options.progress);
+    }
+    let given = Path::new(from);
+    let file = if given.is_dir() { given.join(source.name) } else { given.to_path_buf() };
+    if !file.is_file() {
+        let reason = format!("there is no file `{}`", file.display());
+        return Err(Error::FetchSource { from: from.into(), reason });
+    }
+    download::copy(&file, target, &expected, options.progress)
+}
+
+/// The folder below `from` that holds `train/`, if there is one.
+fn unpacked_folder(from: &str) -> Option<PathBuf> {
+    let given = Path::new(from);
+    [given.to_path_buf(), given.join("hymenoptera_data")]
+        .into_iter()
+        .find(|folder| folder.join("train").is_dir())
+}
+
+fn make_folder(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(|source| Error::Write { path: path.into(), source })
+}
+
+#[cfg(test)]
+#[path = "fetch/tests.rs"]
+mod tests;

@@ -48,7 +48,7 @@ impl Task {
 #[must_use]
 pub const fn per_class(split: Split) -> usize {
     match split {
-        Split::Train => 200,
+        Split::Train => 240,
         Split::Val => 40,
         Split::Test => 100,
     }

@@ -2,7 +2,7 @@
 //!
 //! Both take their two colours from the same [`Colours`], so that colour tells nothing.
 
-use super::canvas::{Coat, Colour, Part, Point};
+use super::canvas::{Coat, Colour, Part, Point, length};
 use super::dice::Dice;
 
 /// The colours of one insect.
@@ -39,9 +39,10 @@ impl Pose {
     fn bulb(&self, centre: Point, radii: Point, coat: Coat) -> Part {
         let ahead = self.place([centre[0] + 0.01, centre[1]]);
         let here = self.place(centre);
-        let angle = (ahead[1] - here[1]).atan2(ahead[0] - here[0]);
+        let step = length(ahead, here);
+        let axis = [(ahead[0] - here[0]) / step, (ahead[1] - here[1]) / step];
         let radii = [radii[0] * self.length, radii[1] * self.length * self.narrowing];
-        Part::Bulb { centre: here, radii, angle, coat }
+        Part::Bulb { centre: here, radii, axis, coat }
     }
 
     /// A chain of limbs through `points`, tapering from `thick` to `thin` (body lengths).
@@ -65,7 +66,8 @@ pub(super) fn ant(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> 
     let coat = |base| Coat { base, bands: None, gloss, fur: 0.0 };
     let body = coat(colours.body);
     let second = if dice.chance(0.6) { coat(colours.second) } else { body.clone() };
-    let limb = coat(if dice.chance(0.7) { colours.body } else { colours.second });
+    let limb = coat(colours.body);
+    let gaster = if dice.chance(0.5) { coat(colours.second) } else { body.clone() };
     let mut parts = Vec::new();
     let long = dice.between(0.85, 1.1);
     for side in [-1.0, 1.0] {
@@ -89,7 +91,7 @@ pub(super) fn ant(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> 
     }
     parts.push(pose.bulb([-0.09, 0.0], [0.03, 0.024], second.clone()));
     parts.push(pose.bulb([-0.145, 0.0], [0.025, 0.028], second.clone()));
-    parts.push(pose.bulb([-0.31, 0.0], [dice.between(0.15, 0.18), dice.between(0.09, 0.115)], body.clone()));
+    parts.push(pose.bulb([-0.31, 0.0], [dice.between(0.15, 0.18), dice.between(0.09, 0.115)], gaster));
     parts.push(pose.bulb([-0.01, 0.0], [0.075, 0.04], second.clone()));
     parts.push(pose.bulb([0.10, 0.0], [0.085, 0.052], second.clone()));
     parts.push(pose.bulb([0.29, 0.0], [0.095, dice.between(0.075, 0.092)], second));
@@ -101,9 +103,10 @@ pub(super) fn ant(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> 
 
 /// A bee: stout striped abdomen, furry thorax, short legs, two pairs of translucent wings.
 pub(super) fn bee(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> {
-    let fur = pose.length * dice.between(0.012, 0.025);
-    let coat = |base, fur| Coat { base, bands: None, gloss: 0.05, fur };
-    let limb = Coat { gloss: 0.2, ..coat(colours.body, 0.0) };
+    let fur = pose.length * dice.between(0.008, 0.02);
+    let gloss = dice.between(0.1, 0.5);
+    let coat = |base, fur| Coat { base, bands: None, gloss, fur };
+    let limb = coat(colours.body, 0.0);
     let mut parts = Vec::new();
     for side in [-1.0, 1.0] {
         for (root, foot) in [
@@ -118,15 +121,15 @@ pub(super) fn bee(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> 
         let feeler = [[0.36, 0.03], [0.42, 0.07], [0.46 + dice.jitter(0.02), 0.10]];
         pose.chain(&feeler.map(|[x, y]| [x, side * y]), 0.013, 0.012, &limb, &mut parts);
     }
-    let bands = Some((colours.second, dice.between(3.2, 4.8), dice.between(0.0, 1.0)));
+    let bands = Some((colours.second, dice.between(4.5, 6.5), dice.between(0.0, 1.0)));
     let stout = dice.between(0.155, 0.19);
     parts.push(pose.bulb([-0.25, 0.0], [0.27, stout], Coat { bands, ..coat(colours.body, fur * 0.5) }));
     parts.push(pose.bulb([0.29, 0.0], [0.085, 0.115], coat(colours.body, fur * 0.3)));
     for side in [-1.0, 1.0] {
-        let eye = Coat { gloss: 0.4, ..coat(colours.body.map(|c| c * 0.35), 0.0) };
+        let eye = coat(colours.body.map(|c| c * 0.35), 0.0);
         parts.push(pose.bulb([0.31, side * 0.085], [0.05, 0.035], eye));
     }
-    let thorax = if dice.chance(0.5) { colours.second } else { colours.body };
+    let thorax = if dice.chance(0.4) { colours.second } else { colours.body };
     parts.push(pose.bulb([0.11, 0.0], [0.145, 0.145], coat(thorax, fur)));
     let (spread, opacity) = (dice.between(-0.15, 0.35), dice.between(0.3, 0.5));
     for side in [-1.0, 1.0] {

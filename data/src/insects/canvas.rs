@@ -35,28 +35,48 @@ pub(super) struct Coat {
 #[derive(Clone, Debug)]
 pub(super) enum Part {
     /// An ellipsoid seen from above.
-    Bulb { centre: Point, radii: Point, angle: f32, coat: Coat },
+    Bulb {
+        centre: Point,
+        radii: Point,
+        /// Unit vector along the first radius.
+        axis: Point,
+        coat: Coat,
+    },
     /// A straight limb that tapers from one radius to the other.
     Limb { from: Point, to: Point, radii: Point, coat: Coat },
     /// A translucent wing from its root to its tip, with veins.
     Wing { root: Point, tip: Point, width: f32, tint: Colour, opacity: f32 },
 }
 
-/// Where the light comes from: a unit vector, the third axis towards the eye.
+/// Where the light comes from.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Light {
-    pub(super) direction: [f32; 3],
-    pub(super) ambient: f32,
+    /// Unit vector to the light, the third axis towards the eye.
+    direction: [f32; 3],
+    /// Unit vector half way between the light and the eye.
+    half: [f32; 3],
+    ambient: f32,
 }
 
 impl Light {
+    /// From a direction in the picture (radians) and a height (sine of the elevation).
+    pub(super) fn new(azimuth: f32, height: f32, ambient: f32) -> Self {
+        let flat = (1.0 - height * height).sqrt();
+        let direction = [azimuth.cos() * flat, azimuth.sin() * flat, height];
+        let half = [direction[0], direction[1], direction[2] + 1.0];
+        let norm = half.iter().map(|v| v * v).sum::<f32>().sqrt();
+        Light { direction, half: half.map(|v| v / norm), ambient }
+    }
+
+    /// Where a shadow falls, `far` pixels away.
+    pub(super) fn away(&self, far: f32) -> Point {
+        [-self.direction[0] * far, -self.direction[1] * far]
+    }
+
     /// Brightness of a surface and of its highlight for a normal.
     fn shade(&self, normal: [f32; 3]) -> (f32, f32) {
-        let dot: f32 = (0..3).map(|i| normal[i] * self.direction[i]).sum();
-        let half = [self.direction[0], self.direction[1], self.direction[2] + 1.0];
-        let norm = half.iter().map(|v| v * v).sum::<f32>().sqrt();
-        let facing: f32 = (0..3).map(|i| normal[i] * half[i] / norm).sum();
-        (self.ambient + (1.0 - self.ambient) * dot.max(0.0), facing.max(0.0).powi(24))
+        let along = |v: [f32; 3]| (normal[0] * v[0] + normal[1] * v[1] + normal[2] * v[2]).max(0.0);
+        (self.ambient + (1.0 - self.ambient) * along(self.direction), along(self.half).powi(24))
     }
 }
 
@@ -83,12 +103,12 @@ impl Canvas {
         Canvas { width, height, pixels: vec![[0.0; 3]; width * height] }
     }
 
-    /// Calls `paint` for every pixel centre of the box around `centre`.
-    fn each(&mut self, centre: Point, reach: f32, mut paint: impl FnMut(Point, (u32, u32), &mut Colour)) {
-        let low = |c: f32| (c - reach).floor().max(0.0) as usize;
-        let high = |c: f32, end: usize| ((c + reach).ceil().max(0.0) as usize).min(end);
-        for y in low(centre[1])..high(centre[1], self.height) {
-            for x in low(centre[0])..high(centre[0], self.width) {
+    /// Calls `paint` for every pixel centre of a box.
+    fn each(&mut self, area: Area, mut paint: impl FnMut(Point, (u32, u32), &mut Colour)) {
+        let (left, right) = span(area.low[0], area.high[0], self.width);
+        let (top, bottom) = span(area.low[1], area.high[1], self.height);
+        for y in top..bottom {
+            for x in left..right {
                 let pixel = &mut self.pixels[y * self.width + x];
                 paint([x as f32 + 0.5, y as f32 + 0.5], (x as u32, y as u32), pixel);
             }
@@ -97,8 +117,7 @@ impl Canvas {
 
     /// Paints one part.
     pub(super) fn paint(&mut self, part: &Part, light: Light) {
-        let (centre, reach) = part.bounds();
-        self.each(centre, reach, |point, at, pixel| {
+        self.each(part.bounds().grown(1.0), |point, at, pixel| {
             if let Some((colour, alpha)) = part.colour(point, at, light) {
                 *pixel = mix(*pixel, colour, alpha);
             }
@@ -107,39 +126,50 @@ impl Canvas {
 
     /// Darkens the ground under `parts`, shifted by `offset` and blurred over `softness` pixels.
     pub(super) fn shadow(&mut self, parts: &[Part], offset: Point, softness: f32, strength: f32) {
-        let mut mask = vec![0.0f32; self.width * self.height];
-        let width = self.width;
+        let fallen = |part: &Part| part.bounds().moved(offset).grown(softness);
+        let Some(area) = parts.iter().map(fallen).reduce(Area::with) else { return };
+        let (left, right) = span(area.low[0], area.high[0], self.width);
+        let (top, bottom) = span(area.low[1], area.high[1], self.height);
+        let wide = right - left;
+        let mut mask = vec![0.0f32; wide * (bottom - top)];
         for part in parts {
-            let (centre, reach) = part.bounds();
-            let centre = [centre[0] + offset[0], centre[1] + offset[1]];
             let weight = if matches!(part, Part::Wing { .. }) { 0.4 } else { 1.0 };
-            self.each(centre, reach + softness, |point, (x, y), _| {
+            self.each(fallen(part), |point, (x, y), _| {
                 let distance = part.distance([point[0] - offset[0], point[1] - offset[1]]);
                 let cover = (0.5 - distance / (2.0 * softness)).clamp(0.0, 1.0) * weight;
-                let place = &mut mask[y as usize * width + x as usize];
+                let place = &mut mask[(y as usize - top) * wide + x as usize - left];
                 *place = place.max(cover);
             });
         }
-        for (pixel, cover) in self.pixels.iter_mut().zip(mask) {
-            *pixel = pixel.map(|v| v * (1.0 - strength * cover));
+        for (row, covers) in (top..bottom).zip(mask.chunks(wide.max(1))) {
+            let start = row * self.width + left;
+            for (pixel, cover) in self.pixels[start..start + wide].iter_mut().zip(covers) {
+                *pixel = pixel.map(|v| v * (1.0 - strength * cover));
+            }
         }
     }
 
     /// A 3 x 3 blur; `weight` of the neighbours, `[0, 1]`.
     pub(super) fn soften(&mut self, weight: f32) {
+        let blend = |a: Colour, m: Colour, b: Colour| mix(m, mix(a, b, 0.5), weight);
         let (w, h) = (self.width, self.height);
-        let blur = |source: &[Colour], step: usize, inside: &dyn Fn(usize) -> (bool, bool)| {
-            let mut out = source.to_vec();
-            for (i, pixel) in out.iter_mut().enumerate() {
-                let (before, after) = inside(i);
-                let a = source[if before { i - step } else { i }];
-                let b = source[if after { i + step } else { i }];
-                *pixel = mix(*pixel, mix(a, b, 0.5), weight);
+        for row in self.pixels.chunks_mut(w) {
+            let mut before = row[0];
+            for x in 0..w {
+                let here = row[x];
+                row[x] = blend(before, here, row[(x + 1).min(w - 1)]);
+                before = here;
             }
-            out
-        };
-        let across = blur(&self.pixels, 1, &|i| (i % w > 0, i % w + 1 < w));
-        self.pixels = blur(&across, w, &|i| (i / w > 0, i / w + 1 < h));
+        }
+        let mut above = self.pixels[..w].to_vec();
+        for y in 0..h {
+            for x in 0..w {
+                let here = self.pixels[y * w + x];
+                let below = self.pixels[(y + 1).min(h - 1) * w + x];
+                self.pixels[y * w + x] = blend(above[x], here, below);
+                above[x] = here;
+            }
+        }
     }
 
     /// The picture in 8 bits.
@@ -152,27 +182,27 @@ impl Canvas {
 }
 
 impl Part {
-    /// Middle and radius of a circle around the part.
-    fn bounds(&self) -> (Point, f32) {
+    /// The box that holds the part.
+    fn bounds(&self) -> Area {
         match self {
-            Part::Bulb { centre, radii, coat, .. } => {
-                (*centre, radii[0].max(radii[1]) + coat.fur + 1.0)
+            Part::Bulb { centre, radii, axis, coat } => {
+                let reach = [0, 1].map(|i| {
+                    length([radii[0] * axis[i], radii[1] * axis[1 - i]], [0.0; 2]) + coat.fur
+                });
+                Area { low: *centre, high: *centre }.stretched(reach)
             }
             Part::Limb { from, to, radii, .. } => {
-                (middle(*from, *to), length(*from, *to) / 2.0 + radii[0].max(radii[1]) + 1.0)
+                Area::of(*from, *to).grown(radii[0].max(radii[1]))
             }
-            Part::Wing { root, tip, width, .. } => {
-                (middle(*root, *tip), (length(*root, *tip) / 2.0).max(*width) + 1.0)
-            }
+            Part::Wing { root, tip, width, .. } => Area::of(*root, *tip).grown(*width),
         }
     }
 
     /// Coordinates along and across the part, scaled to `[-1, 1]` inside.
     fn local(&self, point: Point) -> Point {
         match self {
-            Part::Bulb { centre, radii, angle, .. } => {
+            Part::Bulb { centre, radii, axis: [cos, sin], .. } => {
                 let (dx, dy) = (point[0] - centre[0], point[1] - centre[1]);
-                let (sin, cos) = angle.sin_cos();
                 [(dx * cos + dy * sin) / radii[0], (dy * cos - dx * sin) / radii[1]]
             }
             Part::Limb { from, to, radii, .. } => {
@@ -213,28 +243,37 @@ impl Part {
     fn colour(&self, point: Point, (x, y): (u32, u32), light: Light) -> Option<(Colour, f32)> {
         let distance = self.distance(point);
         match self {
-            Part::Bulb { angle, coat, .. } => {
-                let alpha = 0.5 - distance - coat.fur * (grain(x, y, 7) - 0.3);
+            Part::Bulb { axis: [cos, sin], coat, .. } => {
+                let ragged = if coat.fur > 0.0 { coat.fur * (grain(x, y, 7) - 0.3) } else { 0.0 };
+                let alpha = 0.5 - distance - ragged;
+                if alpha <= 0.0 {
+                    return None;
+                }
                 let [u, v] = self.local(point);
-                let (sin, cos) = angle.sin_cos();
                 let normal = [u * cos - v * sin, u * sin + v * cos, (1.0 - u * u - v * v).max(0.0).sqrt()];
-                let rough = if coat.fur > 0.0 { 0.85 + 0.3 * grain(x / 2, y, 11) } else { 1.0 };
-                (alpha > 0.0).then(|| (coat.colour(u, normal, light, rough), alpha.min(1.0)))
+                let rough = if coat.fur > 0.0 { 0.92 + 0.16 * grain(x / 2, y, 11) } else { 1.0 };
+                Some((coat.colour(u, normal, light, rough), alpha.min(1.0)))
             }
             Part::Limb { from, to, coat, .. } => {
                 let alpha = 0.5 - distance;
+                if alpha <= 0.0 {
+                    return None;
+                }
                 let [u, v] = self.local(point);
                 let span = length(*from, *to).max(1e-3);
                 let across = [-(to[1] - from[1]) / span * v, (to[0] - from[0]) / span * v];
                 let normal = [across[0], across[1], (1.0 - v * v).max(0.0).sqrt()];
-                (alpha > 0.0).then(|| (coat.colour(u, normal, light, 1.0), alpha.min(1.0)))
+                Some((coat.colour(u, normal, light, 1.0), alpha.min(1.0)))
             }
             Part::Wing { tint, opacity, .. } => {
                 let cover = (0.5 - distance).clamp(0.0, 1.0);
+                if cover <= 0.0 {
+                    return None;
+                }
                 let [u, v] = self.local(point);
                 let vein = vein(u, v).max((1.6 + distance).clamp(0.0, 1.0) * 0.9);
                 let colour = mix(*tint, tint.map(|c| c * 0.35), vein);
-                (cover > 0.0).then_some((colour, cover * (opacity + (0.8 - opacity) * vein)))
+                Some((colour, cover * (opacity + (0.8 - opacity) * vein)))
             }
         }
     }
@@ -262,16 +301,55 @@ fn vein(u: f32, v: f32) -> f32 {
 
 /// Distance to an ellipse from its local coordinates, by one Newton step.
 fn round_distance([u, v]: Point, radii: Point) -> f32 {
-    let d = u.hypot(v);
-    let slope = (u / radii[0]).hypot(v / radii[1]);
+    let d = length([u, v], [0.0; 2]);
+    let slope = length([u / radii[0], v / radii[1]], [0.0; 2]);
     if d < 1e-4 { -radii[0].min(radii[1]) } else { (d - 1.0) * d / slope }
 }
 
-fn middle(a: Point, b: Point) -> Point {
-    [(a[0] + b[0]) / 2.0, (a[1] + b[1]) / 2.0]
+/// The whole pixels from `low` to `high` within `0..end`.
+fn span(low: f32, high: f32, end: usize) -> (usize, usize) {
+    let high = (high.ceil().max(0.0) as usize).min(end);
+    ((low.floor().max(0.0) as usize).min(high), high)
+}
+
+/// A box in pixels.
+#[derive(Clone, Copy, Debug)]
+struct Area {
+    low: Point,
+    high: Point,
+}
+
+impl Area {
+    fn of(a: Point, b: Point) -> Self {
+        Area { low: [0, 1].map(|i| a[i].min(b[i])), high: [0, 1].map(|i| a[i].max(b[i])) }
+    }
+
+    fn stretched(self, reach: Point) -> Self {
+        Area {
+            low: [self.low[0] - reach[0], self.low[1] - reach[1]],
+            high: [self.high[0] + reach[0], self.high[1] + reach[1]],
+        }
+    }
+
+    fn grown(self, reach: f32) -> Self {
+        self.stretched([reach; 2])
+    }
+
+    fn moved(self, by: Point) -> Self {
+        let moved = |p: Point| [p[0] + by[0], p[1] + by[1]];
+        Area { low: moved(self.low), high: moved(self.high) }
+    }
+
+    fn with(self, other: Area) -> Self {
+        Area {
+            low: [0, 1].map(|i| self.low[i].min(other.low[i])),
+            high: [0, 1].map(|i| self.high[i].max(other.high[i])),
+        }
+    }
 }
 
 /// Distance between two points.
 pub(super) fn length(a: Point, b: Point) -> f32 {
-    (a[0] - b[0]).hypot(a[1] - b[1])
+    let (x, y) = (a[0] - b[0], a[1] - b[1]);
+    (x * x + y * y).sqrt()
 }

@@ -31,9 +31,4 @@ impl Dice {
     pub(super) fn chance(&mut self, probability: f32) -> bool {
         self.0.random::<f32>() < probability
     }
-
-    /// -1 or 1.
-    pub(super) fn side(&mut self) -> f32 {
-        if self.chance(0.5) { -1.0 } else { 1.0 }
-    }
 }

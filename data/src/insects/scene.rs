@@ -10,23 +10,23 @@ use std::f32::consts::{PI, TAU};
 /// Shortest and longest side of a picture in pixels.
 const SIDES: (f32, f32) = (260.0, 420.0);
 
+/// Steps of the tone curve.
+const CURVE: usize = 1023;
+
 /// Draws one picture.
 pub(super) fn draw(kind: Kind, dice: &mut Dice) -> RgbImage {
     let (width, height) = (dice.between(SIDES.0, SIDES.1), dice.between(SIDES.0, SIDES.1));
     let mut canvas = Canvas::new(width as usize, height as usize);
-    let (ground, second) = (colour(dice), colour(dice));
-    let second = mix(ground, second, dice.between(0.15, 0.5));
-    let azimuth = dice.between(0.0, TAU);
-    let tilt = dice.between(0.5, 0.9);
-    let light = Light {
-        direction: [azimuth.cos() * (1.0 - tilt * tilt).sqrt(), azimuth.sin() * (1.0 - tilt * tilt).sqrt(), tilt],
-        ambient: dice.between(0.3, 0.6),
-    };
+    let (first, second) = (colour(dice), colour(dice));
+    let ground = toned(first, dice.between(0.3, 0.75));
+    let second = toned(mix(ground, second, dice.between(0.15, 0.5)), luma(ground) + dice.jitter(0.15));
+    let light = Light::new(dice.between(0.0, TAU), dice.between(0.5, 0.9), dice.between(0.3, 0.6));
     lay_ground(&mut canvas, ground, second, dice);
     scatter(&mut canvas, ground, second, light, dice);
+    strew(&mut canvas, light, dice);
 
     let short = width.min(height);
-    let others = if dice.chance(0.35) { 1 + dice.pick(2) } else { 0 };
+    let others = 2 + dice.pick(4);
     for i in 0..=others {
         let main = i == others;
         let middle = if main {
@@ -34,7 +34,7 @@ pub(super) fn draw(kind: Kind, dice: &mut Dice) -> RgbImage {
         } else {
             [width * dice.between(0.0, 1.0), height * dice.between(0.0, 1.0)]
         };
-        let size = if main { dice.between(0.72, 1.0) } else { dice.between(0.3, 0.55) };
+        let size = if main { dice.between(0.65, 0.9) } else { dice.between(0.35, 0.55) };
         let pose = Pose {
             middle,
             length: short * size,
@@ -42,21 +42,25 @@ pub(super) fn draw(kind: Kind, dice: &mut Dice) -> RgbImage {
             narrowing: dice.between(0.75, 1.0),
             bend: dice.jitter(0.35),
         };
-        let colours = coat_colours(ground, dice);
+        let colours = coat_colours(dice);
         let parts = match kind {
             Kind::Ant => ant(&pose, &colours, dice),
             Kind::Bee => bee(&pose, &colours, dice),
         };
         let far = pose.length * dice.between(0.02, 0.07);
-        let offset = [-light.direction[0] * far, -light.direction[1] * far];
         let (softness, strength) = (dice.between(2.0, 8.0), dice.between(0.15, 0.55));
-        canvas.shadow(&parts, offset, softness, strength);
+        canvas.shadow(&parts, light.away(far), softness, strength);
         for part in &parts {
             canvas.paint(part, light);
         }
     }
     develop(&mut canvas, dice);
     canvas.to_image()
+}
+
+/// The unit vector at an angle.
+fn unit(angle: f32) -> Point {
+    [angle.cos(), angle.sin()]
 }
 
 /// A colour: any hue, from dull to vivid, from dark to light.
@@ -69,21 +73,19 @@ fn colour(dice: &mut Dice) -> Colour {
     })
 }
 
-/// Two body colours that stand out from the ground and from each other.
-fn coat_colours(ground: Colour, dice: &mut Dice) -> Colours {
-    let apart = |a: Colour, b: Colour| (luma(a) - luma(b)).abs();
-    let mut best = (f32::MIN, ground, ground);
-    for _ in 0..24 {
-        let (a, b) = (colour(dice), colour(dice));
-        let score = (apart(a, ground) - 0.28).min(apart(a, b) - 0.28).min(apart(b, ground) - 0.08);
-        if score > best.0 {
-            best = (score, a, b);
-        }
-        if score > 0.0 {
-            break;
-        }
+/// `colour` made as bright as `target`.
+fn toned(colour: Colour, target: f32) -> Colour {
+    colour.map(|v| (v * target / luma(colour).max(0.02)).min(1.0))
+}
+
+/// Two body colours, one dark and one light.
+fn coat_colours(dice: &mut Dice) -> Colours {
+    let (first, second) = (colour(dice), colour(dice));
+    Colours {
+        body: toned(first, dice.between(0.02, 0.12)),
+        second: toned(second, dice.between(0.7, 0.9)),
+        tint: colour(dice),
     }
-    Colours { body: best.1, second: best.2, tint: colour(dice) }
 }
 
 /// Smooth noise on a lattice, about `[0, 1]`.
@@ -123,7 +125,7 @@ fn lay_ground(canvas: &mut Canvas, ground: Colour, second: Colour, dice: &mut Di
     };
     let broad = Noise::new(cells, dice);
     let fine = Noise::new([cells[0] * 4 + 3, cells[1] * 4 + 3], dice);
-    let grainy = if style == 1 { dice.between(0.05, 0.18) } else { dice.between(0.0, 0.03) };
+    let grainy = if style == 1 { dice.between(0.02, 0.08) } else { dice.between(0.0, 0.02) };
     let detail = if style == 3 { 0.0 } else { dice.between(0.1, 0.4) };
     let slope = [dice.jitter(0.25), dice.jitter(0.25)];
     let (w, h) = (canvas.width, canvas.height);
@@ -146,24 +148,44 @@ fn scatter(canvas: &mut Canvas, ground: Colour, second: Colour, light: Light, di
         let at: Point = [dice.between(0.0, w), dice.between(0.0, h)];
         let base = mix(ground, second, dice.between(0.2, 1.0)).map(|v| v * dice.between(0.8, 1.2));
         let coat = Coat { base, bands: None, gloss: 0.02, fur: 0.0 };
-        let angle = dice.between(0.0, PI);
+        let axis = unit(dice.between(0.0, PI));
         let part = match clutter {
             1 => {
                 let size = dice.between(4.0, 16.0);
-                Part::Bulb { centre: at, radii: [size, size * dice.between(0.6, 1.0)], angle, coat }
+                Part::Bulb { centre: at, radii: [size, size * dice.between(0.6, 1.0)], axis, coat }
             }
             2 => {
-                let reach = [angle.cos() * w, angle.sin() * h];
+                let reach = [axis[0] * w, axis[1] * h];
                 let (from, to) = ([at[0] - reach[0], at[1] - reach[1]], [at[0] + reach[0], at[1] + reach[1]]);
                 let thick = dice.between(5.0, 14.0);
                 Part::Limb { from, to, radii: [thick, thick * 0.7], coat }
             }
             _ => {
                 let size = dice.between(0.15, 0.3) * w;
-                Part::Bulb { centre: at, radii: [size, size * 0.5], angle, coat }
+                Part::Bulb { centre: at, radii: [size, size * 0.5], axis, coat }
             }
         };
         canvas.shadow(std::slice::from_ref(&part), [3.0, 3.0], 6.0, 0.2);
+        canvas.paint(&part, light);
+    }
+}
+
+/// Dark and light stones in the colours of insects, as many as chance has it: how much of a picture
+/// is dark or light then says little about what sits on it.
+fn strew(canvas: &mut Canvas, light: Light, dice: &mut Dice) {
+    let (w, h) = (canvas.width as f32, canvas.height as f32);
+    let (dark, pale) = (dice.pick(6), dice.pick(6));
+    for i in 0..dark + pale {
+        let colours = coat_colours(dice);
+        let base = if i < dark { colours.body } else { colours.second };
+        let size = dice.between(0.03, 0.13) * w.min(h);
+        let part = Part::Bulb {
+            centre: [dice.between(0.0, w), dice.between(0.0, h)],
+            radii: [size, size * dice.between(0.7, 1.0)],
+            axis: unit(dice.between(0.0, PI)),
+            coat: Coat { base, bands: None, gloss: dice.between(0.05, 0.4), fur: 0.0 },
+        };
+        canvas.shadow(std::slice::from_ref(&part), [2.0, 2.0], 5.0, 0.25);
         canvas.paint(&part, light);
     }
 }
@@ -173,9 +195,10 @@ fn develop(canvas: &mut Canvas, dice: &mut Dice) {
     if dice.chance(0.4) {
         canvas.soften(dice.between(0.2, 0.66));
     }
-    let exposure = dice.between(0.75, 1.2);
-    let balance = [0; 3].map(|_| exposure * dice.between(0.92, 1.08));
-    let (dark, noise) = (dice.between(0.0, 0.35), dice.between(0.005, 0.05));
+    let (exposure, gamma) = (dice.between(0.8, 1.15), dice.between(0.85, 1.2));
+    let curve: Vec<f32> = (0..=CURVE).map(|i| (i as f32 / CURVE as f32).powf(gamma)).collect();
+    let balance = [0; 3].map(|_| exposure * dice.between(0.93, 1.07));
+    let (dark, noise) = (dice.between(0.0, 0.35), dice.between(0.005, 0.03));
     let salt = dice.pick(u32::MAX);
     let (w, h) = (canvas.width, canvas.height);
     for (i, pixel) in canvas.pixels.iter_mut().enumerate() {
@@ -184,7 +207,8 @@ fn develop(canvas: &mut Canvas, dice: &mut Dice) {
         let corner = 1.0 - dark * 2.0 * (x * x + y * y);
         for (channel, gain) in balance.iter().enumerate() {
             let speck = grain(column as u32, row as u32, salt.wrapping_add(channel as u32)) - 0.5;
-            pixel[channel] = pixel[channel] * gain * corner + noise * speck;
+            let value = (pixel[channel] * gain * corner).clamp(0.0, 1.0);
+            pixel[channel] = curve[(value * CURVE as f32) as usize] + noise * speck;
         }
     }
 }

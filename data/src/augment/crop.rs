@@ -1,0 +1,147 @@
+//! Random resized crop, as torchvision's `RandomResizedCrop`.
+
+use super::{Op, between};
+use crate::preprocess::{Filter, Resize, Window as Shown, resize};
+use image::{RgbImage, imageops};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+/// The crop of most training recipes, and what `crop` without arguments means.
+pub(super) const STANDARD: Op = Op::Crop { scale: (0.08, 1.0), ratio: (3.0 / 4.0, 4.0 / 3.0) };
+
+/// How often a part is drawn before the centre is taken.
+const TRIES: u32 = 10;
+
+/// A part of a picture: left, top, width, height.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Window {
+    pub(super) left: u32,
+    pub(super) top: u32,
+    pub(super) width: u32,
+    pub(super) height: u32,
+}
+
+/// A random part of `image`, resized to `size`.
+pub(super) fn random(
+    image: &RgbImage,
+    size: (u32, u32),
+    scale: (f64, f64),
+    ratio: (f64, f64),
+    rng: &mut ChaCha8Rng,
+) -> RgbImage {
+    resized(image, window(image.dimensions(), scale, ratio, rng), size)
+}
+
+/// Resized so that it covers 8/7 of `size` (256 for 224), then its centre.
+pub(super) fn centre(image: &RgbImage, size: (u32, u32)) -> RgbImage {
+    let (width, height) = image.dimensions();
+    let factor = (f64::from(size.0) / f64::from(width)).max(f64::from(size.1) / f64::from(height));
+    let shown = |target: u32, side: u32| {
+        (f64::from(target) / factor * 7.0 / 8.0).round().clamp(1.0, f64::from(side)) as u32
+    };
+    let (w, h) = (shown(size.0, width), shown(size.1, height));
+    let window = Window { left: (width - w) / 2, top: (height - h) / 2, width: w, height: h };
+    resized(image, window, size)
+}
+
+/// The part of a picture of `(width, height)` to take.
+pub(super) fn window(
+    (width, height): (u32, u32),
+    scale: (f64, f64),
+    ratio: (f64, f64),
+    rng: &mut ChaCha8Rng,
+) -> Window {
+    let area = f64::from(width) * f64::from(height);
+    for _ in 0..TRIES {
+        let part = area * between(scale.0, scale.1, rng);
+        let aspect = between(ratio.0.ln(), ratio.1.ln(), rng).exp();
+        let w = (part * aspect).sqrt().round() as u32;
+        let h = (part / aspect).sqrt().round() as u32;
+        if (1..=width).contains(&w) && (1..=height).contains(&h) {
+            let top = rng.random_range(0..=height - h);
+            let left = rng.random_range(0..=width - w);
+            return Window { left, top, width: w, height: h };
+        }
+    }
+    let aspect = f64::from(width) / f64::from(height);
+    let (w, h) = if aspect < ratio.0 {
+        (width, (f64::from(width) / ratio.0).round() as u32)
+    } else if aspect > ratio.1 {
+        ((f64::from(height) * ratio.1).round() as u32, height)
+    } else {
+        (width, height)
+    };
+    let (w, h) = (w.clamp(1, width), h.clamp(1, height));
+    Window { left: (width - w) / 2, top: (height - h) / 2, width: w, height: h }
+}
+
+/// The part alone is resized: the rest of a large photo costs nothing.
+fn resized(image: &RgbImage, part: Window, size: (u32, u32)) -> RgbImage {
+    let window = Shown { x: 0, y: 0, width: size.0, height: size.1 };
+    let to = Resize { size, window, filter: Filter::Bilinear, antialias: true };
+    if (part.width, part.height) == image.dimensions() {
+        return resize(image, &to);
+    }
+    let part = imageops::crop_imm(image, part.left, part.top, part.width, part.height).to_image();
+    resize(&part, &to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{random, window};
+    use image::{Rgb, RgbImage};
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    #[test]
+    fn parts_keep_to_their_share_and_shape_and_vary() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let (mut smallest, mut largest, mut wide) = (1.0f64, 0.0f64, 0);
+        for _ in 0..2000 {
+            let part = window((400, 300), (0.08, 1.0), (0.75, 4.0 / 3.0), &mut rng);
+            assert!(part.left + part.width <= 400 && part.top + part.height <= 300);
+            let share = f64::from(part.width * part.height) / 120_000.0;
+            let aspect = f64::from(part.width) / f64::from(part.height);
+            assert!((0.078..=1.0).contains(&share), "{share}");
+            assert!((0.74..1.36).contains(&aspect), "{aspect}");
+            (smallest, largest) = (smallest.min(share), largest.max(share));
+            wide += u32::from(aspect > 1.0);
+        }
+        assert!(smallest < 0.1 && largest > 0.9, "{smallest} {largest}");
+        // Uniform in the logarithm: wide as often as tall, but for the large parts that do not fit.
+        assert!((900..1250).contains(&wide), "{wide}");
+    }
+
+    #[test]
+    fn a_picture_too_long_for_any_part_gives_its_centre() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let wide = window((400, 30), (1.0, 1.0), (0.75, 4.0 / 3.0), &mut rng);
+        assert_eq!((wide.left, wide.top, wide.width, wide.height), (180, 0, 40, 30));
+        let tall = window((30, 400), (1.0, 1.0), (0.75, 4.0 / 3.0), &mut rng);
+        assert_eq!((tall.left, tall.top, tall.width, tall.height), (0, 180, 30, 40));
+    }
+
+    #[test]
+    fn the_part_is_what_is_shown() {
+        let image = RgbImage::from_fn(100, 60, |x, y| Rgb([x as u8, y as u8, 0]));
+        for seed in 0..20 {
+            let shape = ((0.3, 0.3), (1.0, 1.0));
+            let part = window((100, 60), shape.0, shape.1, &mut ChaCha8Rng::seed_from_u64(seed));
+            let shown =
+                random(&image, (21, 21), shape.0, shape.1, &mut ChaCha8Rng::seed_from_u64(seed));
+            let middle = shown.get_pixel(10, 10);
+            assert!(middle[0].abs_diff((part.left + part.width / 2) as u8) <= 2);
+            assert!(middle[1].abs_diff((part.top + part.height / 2) as u8) <= 2);
+        }
+    }
+
+    #[test]
+    fn tiny_pictures_survive() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        for (width, height) in [(1, 1), (1, 9), (2, 1)] {
+            let image = RgbImage::from_pixel(width, height, Rgb([9, 8, 7]));
+            let shown = random(&image, (5, 4), (0.08, 1.0), (0.75, 4.0 / 3.0), &mut rng);
+            assert!(shown.pixels().all(|p| p.0 == [9, 8, 7]));
+        }
+    }
+}

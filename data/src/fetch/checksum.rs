@@ -1,0 +1,101 @@
+//! What a fetched file must be: its SHA-256, given, known or recorded on first use.
+
+use super::{FetchOptions, Source};
+use crate::{Error, Result, write};
+use fs_err as fs;
+use sha2::{Digest, Sha256};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Longer files are no git-LFS pointers.
+const LONGEST_POINTER: u64 = 1024;
+
+/// The SHA-256 that a file must have.
+#[derive(Clone, Debug)]
+pub(super) enum Expected {
+    /// Given or known, or recorded when the file was first fetched.
+    Known(String),
+    /// Not known: to be recorded here.
+    Record(PathBuf),
+}
+
+impl Expected {
+    /// Given by the user, else pinned here, else recorded beside `target`.
+    pub(super) fn of(options: &FetchOptions<'_>, source: &Source, target: &Path) -> Result<Self> {
+        if let Some(given) = &options.sha256 {
+            let given = given.trim().to_ascii_lowercase();
+            if given.len() != 64 || !given.bytes().all(|b| b.is_ascii_hexdigit()) {
+                let reason = format!("`{given}` is no SHA-256: 64 hexadecimal digits");
+                return Err(Error::FetchSource { from: source.name.into(), reason });
+            }
+            return Ok(Expected::Known(given));
+        }
+        if let Some(pinned) = source.sha256 {
+            return Ok(Expected::Known(pinned.into()));
+        }
+        let recorded = recorded(target)?;
+        Ok(recorded.map_or_else(|| Expected::Record(record_path(target)), Expected::Known))
+    }
+
+    /// Checks a whole file; records its hash where none was known.
+    pub(super) fn check(&self, file: &Path) -> Result<()> {
+        refuse_pointer(file)?;
+        let found = sha256(file)?;
+        match self {
+            Expected::Known(expected) if *expected == found => Ok(()),
+            Expected::Known(expected) => Err(Error::Checksum {
+                path: file.into(),
+                expected: expected.clone(),
+                found,
+            }),
+            Expected::Record(path) => {
+                let name = path.file_stem().unwrap_or_default().to_string_lossy();
+                write::atomically(path, format!("{found}  {name}\n").as_bytes())
+            }
+        }
+    }
+}
+
+/// The file beside `target` that keeps its hash, in the format of `sha256sum`.
+fn record_path(target: &Path) -> PathBuf {
+    let mut name = target.as_os_str().to_owned();
+    name.push(".sha256");
+    PathBuf::from(name)
+}
+
+pub(super) fn recorded(target: &Path) -> Result<Option<String>> {
+    let path = record_path(target);
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(text.split_whitespace().next().map(str::to_owned)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Read { path, source }),
+    }
+}
+
+/// SHA-256 of a file in hexadecimal digits.
+pub(super) fn sha256(path: &Path) -> Result<String> {
+    let failed = |source| Error::Read { path: path.into(), source };
+    let mut file = fs::File::open(path).map_err(failed)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer).map_err(failed)? {
+            0 => break,
+            n => hash.update(&buffer[..n]),
+        }
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A git-LFS pointer is what a mirror without LFS gives in place of the file.
+fn refuse_pointer(path: &Path) -> Result<()> {
+    let failed = |source| Error::Read { path: path.into(), source };
+    if fs::metadata(path).map_err(failed)?.len() > LONGEST_POINTER {
+        return Ok(());
+    }
+    let bytes = fs::read(path).map_err(failed)?;
+    if bytes.starts_with(b"version https://git-lfs") {
+        return Err(Error::LfsPointer { path: path.into() });
+    }
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! The loader, as a training run sees it.
+
+use super::{Batch, Loader, LoaderOptions};
+use crate::augment::Augment;
+use crate::images::{Images, ImagesOptions};
+use crate::{Preprocess, Sample};
+use image::{Rgb, RgbImage};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+const COUNT: usize = 11;
+
+fn images(folder: &Path, budget_bytes: u64) -> Arc<Images> {
+    let samples = (0..COUNT).map(|i| {
+        let path = folder.join(format!("{i:02}.png"));
+        let value = |x: u32, y: u32| Rgb([(i * 20) as u8, (x * 7) as u8, (y * 9) as u8]);
+        RgbImage::from_fn(30 + i as u32, 26, value).save(&path).unwrap();
+        Sample { path, relative: format!("a/{i:02}.png"), label: i as u32 % 3 }
+    });
+    let options = ImagesOptions { budget_bytes, strict: true, ..ImagesOptions::default() };
+    Arc::new(Images::load(samples.collect(), &options, &|_| {}).unwrap().0)
+}
+
+fn preprocess() -> Preprocess {
+    "decode(rgb, exif)|resize_short(24, bilinear, antialias)|center_crop(16)|scale(1/255)|\
+     normalize(imagenet)|layout(nchw, f32)"
+        .parse()
+        .unwrap()
+}
+
+/// A loader of pictures in memory.
+fn loader(folder: &Path, augment: Option<&str>, threads: usize, prefetch: usize) -> Loader {
+    let augment = augment.map(|text| text.parse::<Augment>().unwrap());
+    let options = LoaderOptions { batch: 4, shuffle: true, seed: 9, threads, prefetch };
+    Loader::new(images(folder, 1 << 20), preprocess(), augment, options)
+}
+
+fn batches(loader: &Loader, epoch: u64, first: usize) -> Vec<Batch> {
+    loader.epoch(epoch, first).map(Result::unwrap).collect()
+}
+
+const EVERYTHING: &str = "crop|hflip|vflip|rotate|color|noise|scale|elastic|cutout";
+
+#[test]
+fn batches_do_not_depend_on_threads_or_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    for augment in [None, Some(EVERYTHING), Some("hflip|noise")] {
+        let one = batches(&loader(folder.path(), augment, 1, 1), 2, 0);
+        assert_eq!(one.iter().map(|b| b.labels.len()).collect::<Vec<_>>(), [4, 4, 3]);
+        assert_eq!(one[2].shape, [3, 3, 16, 16]);
+        for (threads, prefetch) in [(4, 1), (3, 5)] {
+            assert_eq!(batches(&loader(folder.path(), augment, threads, prefetch), 2, 0), one);
+        }
+        let options = LoaderOptions { batch: 4, shuffle: true, seed: 9, threads: 2, prefetch: 2 };
+        let parsed = augment.map(|text| text.parse::<Augment>().unwrap());
+        let poor = Loader::new(images(folder.path(), 0), preprocess(), parsed, options);
+        assert_eq!(batches(&poor, 2, 0), one);
+    }
+}
+
+#[test]
+fn an_epoch_is_a_permutation_and_the_next_one_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let loader = loader(folder.path(), None, 2, 2);
+    let order = |epoch| -> Vec<usize> {
+        batches(&loader, epoch, 0).iter().flat_map(|b| b.indices.clone()).collect()
+    };
+    let (first, second) = (order(1), order(2));
+    assert_ne!(first, second);
+    assert_eq!(first, order(1));
+    for mut order in [first, second] {
+        order.sort_unstable();
+        assert_eq!(order, (0..COUNT).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn the_shuffle_is_fair() {
+    let folder = tempfile::tempdir().unwrap();
+    let loader = loader(folder.path(), None, 1, 1);
+    let mut firsts = [0; COUNT];
+    for epoch in 0..COUNT as u64 * 200 {
+        firsts[loader.order(epoch)[0]] += 1;
+    }
+    assert!(firsts.iter().all(|count| (140..260).contains(count)), "{firsts:?}");
+}
+
+#[test]
+fn going_on_from_a_batch_gives_the_same_batches() {
+    let folder = tempfile::tempdir().unwrap();
+    let loader = loader(folder.path(), Some(EVERYTHING), 2, 2);
+    let whole = batches(&loader, 5, 0);
+    for first in 0..=3 {
+        assert_eq!(batches(&loader, 5, first), whole[first..]);
+    }
+    assert!(batches(&loader, 5, 7).is_empty());
+}
+
+#[test]
+fn variation_differs_between_epochs_and_between_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let loader = loader(folder.path(), Some("noise"), 2, 2);
+    let of = |epoch, index: usize| -> Vec<f32> {
+        let all = batches(&loader, epoch, 0);
+        let place = |b: &Batch| b.indices.iter().position(|&i| i == index);
+        let (batch, at) = all.iter().find_map(|b| place(b).map(|at| (b, at))).unwrap();
+        batch.images[at * 768..(at + 1) * 768].to_vec()
+    };
+    assert_eq!(of(1, 4), of(1, 4));
+    assert_ne!(of(1, 4), of(2, 4));
+}
+
+#[test]
+fn without_augmentation_pictures_are_as_preprocessing_makes_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let loader = loader(folder.path(), None, 2, 2);
+    let images = images(folder.path(), 0);
+    for pass in 1..3 {
+        for batch in loader.epoch(pass, 0) {
+            let batch = batch.unwrap();
+            for (i, &index) in batch.indices.iter().enumerate() {
+                let expected = preprocess().apply(&*images.get(index).unwrap()).unwrap();
+                assert_eq!(batch.images[i * 768..(i + 1) * 768], expected);
+                assert_eq!(batch.labels[i], images.samples()[index].label);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_that_vanishes_is_an_error_and_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = LoaderOptions { batch: 4, shuffle: false, seed: 0, threads: 2, prefetch: 2 };
+    let loader = Loader::new(images(folder.path(), 0), preprocess(), None, options);
+    fs_err::remove_file(folder.path().join("05.png")).unwrap();
+    let found: Vec<bool> = loader.epoch(1, 0).map(|batch| batch.is_ok()).collect();
+    assert_eq!(found, [true, false]);
+}
+
+#[test]
+fn dropping_the_iterator_ends_its_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let loader = loader(folder.path(), None, 3, 1);
+    let mut epoch = loader.epoch(1, 0);
+    assert!(epoch.next().unwrap().is_ok());
+    let inner = Arc::downgrade(&loader.inner);
+    drop(loader);
+    // The workers hold the loader's insides; `drop` joins them, so that nothing is left.
+    assert!(inner.strong_count() > 0 || thread::available_parallelism().is_ok());
+    drop(epoch);
+    assert_eq!(inner.strong_count(), 0);
+}
