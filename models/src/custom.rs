@@ -9,9 +9,10 @@ mod cell;
 pub use cell::Cell;
 
 use crate::error::{Error, Result};
+use crate::kernels;
 use crate::layers::{BatchNorm, Conv2d, Draw, Linear};
 use burn::module::Module;
-use burn::tensor::{Tensor, activation::relu, module, ops::MaxPoolOptions};
+use burn::tensor::{Tensor, module, ops::MaxPoolOptions};
 use serde::{Deserialize, Serialize};
 
 /// How wide and deep the network is (the course's bonus c).
@@ -114,8 +115,8 @@ impl CustomResNet {
     /// Images `[N, 3, H, W]` to pooled features `[N, D]`.
     #[must_use]
     pub fn features(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = module::max_pool2d(self.conv1.forward(images), stem_pool()); // [N, width, H/4, W/4]
-        let x = relu(self.bn1.forward(x));
+        let x = kernels::max_pool2d(self.conv1.forward(images), &stem_pool()); // [N, width, H/4, W/4]
+        let x = self.bn1.forward_relu(x);
         let x = self.cells.iter().fold(x, |x, cell| cell.forward(x));
         module::adaptive_avg_pool2d(x, [1, 1]).flatten(1, 3) // [N, D]
     }

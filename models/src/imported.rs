@@ -151,7 +151,6 @@ impl Imported {
         Some(match (op, x, second) {
             (Op::Conv(i), Value::Map(x), _) => Value::Map(self.convs[*i].forward(x)),
             (Op::Norm(i), Value::Map(x), _) => Value::Map(self.norms[*i].forward(x)),
-            (Op::Norm(i), Value::Row(x), _) => Value::Row(self.norms[*i].forward(x)),
             (Op::Linear(i), Value::Row(x), _) => Value::Row(self.linears[*i].forward(x)),
             (Op::Add, Value::Map(a), Some(Value::Map(b))) => Value::Map(a + b),
             (Op::Add, Value::Row(a), Some(Value::Row(b))) => Value::Row(a + b),

@@ -4,9 +4,9 @@
 //! PyTorch keeps the unbiased one, and its `Linear` stores the weight transposed. These keep the
 //! arithmetic in Burn (every device) and the state interchangeable with PyTorch's.
 
-use crate::init;
+use crate::{init, kernels};
 use burn::module::{Flag, Module, Param, RunningState};
-use burn::tensor::{Device, Tensor, module, ops::ConvOptions};
+use burn::tensor::{Device, Tensor, activation, module, ops::ConvOptions};
 use rand_chacha::ChaCha8Rng;
 
 /// 2-D convolution. Weight `[C_out, C_in / groups, KH, KW]`, bias `[C_out]`.
@@ -37,7 +37,7 @@ impl Conv2d {
     #[must_use]
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let bias = self.bias.as_ref().map(Param::val);
-        module::conv2d(x, self.weight.val(), bias, self.options.clone())
+        kernels::conv2d(x, self.weight.val(), bias, &self.options)
     }
 }
 
@@ -74,31 +74,37 @@ impl BatchNorm {
         }
     }
 
-    /// `[N, C, ...]` to the same shape.
+    /// `[N, C, H, W]` to the same shape.
     ///
     /// Normalises with the batch's statistics (and moves the running ones) on an autodiff device
     /// unless frozen, with the running statistics otherwise.
     #[must_use]
-    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.normalise(x, false)
+    }
+
+    /// [`forward`](Self::forward), then ReLU, in one pass where the device allows.
+    #[must_use]
+    pub fn forward_relu(&self, x: Tensor<4>) -> Tensor<4> {
+        self.normalise(x, true)
+    }
+
+    fn normalise(&self, x: Tensor<4>, relu: bool) -> Tensor<4> {
         if !(x.device().is_autodiff() && self.training.is_enabled()) {
             let (mean, var) = (self.running_mean.value(), self.running_var.value());
-            return module::batch_norm(
-                x,
-                self.weight.val(),
-                self.bias.val(),
-                mean,
-                var,
-                self.epsilon,
-            );
+            let (weight, bias) = (self.weight.val(), self.bias.val());
+            let y = module::batch_norm(x, weight, bias, mean, var, self.epsilon);
+            return if relu { activation::relu(y) } else { y };
         }
-        let dims = x.dims();
-        let count = dims.iter().product::<usize>() / dims[1];
-        let batch = module::batch_norm_train(x, self.weight.val(), self.bias.val(), self.epsilon);
+        let [n, _, h, w] = x.dims();
+        let count = n * h * w;
+        let (y, mean, var) =
+            kernels::batch_norm_train(x, self.weight.val(), self.bias.val(), self.epsilon, relu);
         // PyTorch normalises with the biased variance and remembers the unbiased one.
         let unbiased = count as f64 / (count.max(2) - 1) as f64;
-        self.remember(&self.running_mean, batch.mean, 1.0);
-        self.remember(&self.running_var, batch.variance, unbiased);
-        batch.output
+        self.remember(&self.running_mean, mean, 1.0);
+        self.remember(&self.running_var, var, unbiased);
+        y
     }
 
     fn remember(&self, state: &RunningState<Tensor<1>>, newest: Tensor<1>, factor: f64) {

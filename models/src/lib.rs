@@ -6,6 +6,7 @@
 //! | `imported` | an ONNX graph as a module, its classification layer replaced |
 //! | `layers`, `init` | convolution, batch norm, linear with PyTorch's semantics and initial weights |
 //! | `state` | parameters by name |
+//! | `kernels` | convolution, batch norm and pooling on the CPU, in place of Burn's |
 //! | `export` | network to ONNX document |
 //!
 //! Knows no images, no files of pixels, no training loop, no runtime.
@@ -15,6 +16,7 @@ mod error;
 mod export;
 mod imported;
 mod init;
+mod kernels;
 mod layers;
 mod state;
 

@@ -59,15 +59,16 @@ class CustomResNet(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(3, width, 7, 2, 3)
         self.bn1 = nn.BatchNorm2d(width)
-        for cell in range(1, CELLS + 1):
-            self.add_module(f"cell{cell}", Cell(width, width * GROWTH))
+        self.cells = nn.ModuleList()
+        for _ in range(CELLS):
+            self.cells.append(Cell(width, width * GROWTH))
             width *= GROWTH
         self.fc = nn.Linear(width, num_classes)
 
     def forward(self, x):
         x = F.relu(self.bn1(F.max_pool2d(self.conv1(x), 3, 2, 1)))
-        for cell in range(1, CELLS + 1):
-            x = getattr(self, f"cell{cell}")(x)
+        for cell in self.cells:
+            x = cell(x)
         return self.fc(x.mean((2, 3)))
 
 

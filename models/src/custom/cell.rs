@@ -2,7 +2,7 @@
 
 use crate::layers::{BatchNorm, Conv2d, Draw};
 use burn::module::Module;
-use burn::tensor::{Tensor, activation::relu};
+use burn::tensor::Tensor;
 
 /// [BN, ReLU, conv 3 x 3 stride 2] twice beside a 1 x 1 stride 4 projection; no activation after
 /// the sum.
@@ -34,8 +34,8 @@ impl Cell {
     /// `[N, C_in, H, W]` to `[N, C_out, H/4, W/4]`.
     #[must_use]
     pub fn forward(&self, y: Tensor<4>) -> Tensor<4> {
-        let f = self.conv1.forward(relu(self.bn1.forward(y.clone())));
-        let f = self.conv2.forward(relu(self.bn2.forward(f)));
+        let f = self.conv1.forward(self.bn1.forward_relu(y.clone()));
+        let f = self.conv2.forward(self.bn2.forward_relu(f));
         self.project.forward(y) + f
     }
 }

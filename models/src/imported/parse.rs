@@ -129,7 +129,7 @@ impl Graph {
         let needs_map = |op: Op| (op, 4);
         let (op, needed) = match node {
             Node::Conv2d(n) => needs_map(self.conv(node, n)?),
-            Node::BatchNormalization(n) => (self.norm(node, n)?, rank),
+            Node::BatchNormalization(n) => needs_map(self.norm(node, n)?),
             Node::Linear(_) | Node::Gemm(_) | Node::MatMul(_) => (self.linear(node)?, 2),
             Node::Relu(_) => (Op::Relu, rank),
             Node::MaxPool2d(n) => needs_map(self.max_pool(node, &n.config)?),

@@ -1,5 +1,6 @@
 //! What is computed in which order; holds no weights.
 
+use crate::kernels;
 use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 use burn::tensor::{Tensor, activation::relu, module};
 
@@ -72,7 +73,7 @@ pub(crate) fn apply(op: &Op, x: Value) -> Option<Value> {
     Some(match (op, x) {
         (Op::Relu, Value::Map(x)) => Value::Map(relu(x)),
         (Op::Relu, Value::Row(x)) => Value::Row(relu(x)),
-        (Op::MaxPool(options), Value::Map(x)) => Value::Map(module::max_pool2d(x, options.clone())),
+        (Op::MaxPool(options), Value::Map(x)) => Value::Map(kernels::max_pool2d(x, options)),
         (Op::AveragePool(options), Value::Map(x)) => {
             Value::Map(module::avg_pool2d(x, options.clone()))
         }

@@ -1,0 +1,292 @@
+//! Few-channel convolutions straight from the split image: no im2col, any stride.
+//!
+//! A vector is a run of neighbouring output pixels. Forward, a block of 4 output channels by 3
+//! vectors stays in registers while the taps go by; each tap is 3 loads and 12 fused
+//! multiply-adds. Backward to the weights the same block is 4 channels by 3 taps, and the pixels
+//! go by. Vectors are of the width that `pulp` finds at run time.
+
+use super::geometry::Geometry;
+use super::split::Split;
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+/// Output channels in a register block.
+const CHANNELS: usize = 4;
+/// Vectors (forward) or taps (backward) in a register block.
+const BLOCK: usize = 3;
+/// Output rows between two reductions of the weight gradient: keeps a block's rows in L1.
+const ROWS: usize = 4;
+
+/// Whether this way is the faster one: rows long enough to fill vectors, weights few enough to stay
+/// in L1.
+pub(super) fn suits(g: &Geometry) -> bool {
+    g.output[1] >= 16 && g.weight_len() <= 4096
+}
+
+/// `[N, C_in, H, W]` to `[N, C_out, H', W']`.
+pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
+    let split = Split::new(g);
+    let offsets = split.tap_offsets();
+    let packed = pack(g, weight);
+    let mut out = vec![0.0; g.batch * g.map_len()];
+    let arch = Arch::new();
+    let images = out
+        .par_chunks_exact_mut(g.map_len())
+        .zip(x.par_chunks_exact(g.image_len()));
+    images.for_each_init(
+        || vec![0.0; split.len()],
+        |buffer, (out, image)| {
+            split.fill(image, buffer);
+            arch.dispatch(Forward {
+                g,
+                row: split.output_row(),
+                offsets: &offsets,
+                packed: &packed,
+                bias,
+                x: buffer,
+                out,
+            });
+        },
+    );
+    out
+}
+
+/// Weights as `[C_out / 4, taps, 4]`, filled up with zeros.
+fn pack(g: &Geometry, weight: &[f32]) -> Vec<f32> {
+    let taps = g.taps();
+    let mut packed = vec![0.0; g.out_channels.div_ceil(CHANNELS) * taps * CHANNELS];
+    for (channel, row) in weight.chunks_exact(taps).enumerate() {
+        let (block, lane) = (channel / CHANNELS, channel % CHANNELS);
+        for (tap, value) in row.iter().enumerate() {
+            packed[(block * taps + tap) * CHANNELS + lane] = *value;
+        }
+    }
+    packed
+}
+
+/// One image forward.
+struct Forward<'a> {
+    g: &'a Geometry,
+    /// Distance in `x` between two output rows.
+    row: usize,
+    offsets: &'a [usize],
+    packed: &'a [f32],
+    bias: &'a [f32],
+    /// The split image.
+    x: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let [height, width] = self.g.output;
+        let wide = BLOCK * S::F32_LANES;
+        for y in 0..height {
+            for block in 0..self.g.out_channels.div_ceil(CHANNELS) {
+                let mut column = 0;
+                while column < width {
+                    let at = (y, block, column);
+                    match width - column {
+                        rest if rest > 2 * S::F32_LANES => self.block::<S, 3>(simd, at),
+                        rest if rest > S::F32_LANES => self.block::<S, 2>(simd, at),
+                        _ => self.block::<S, 1>(simd, at),
+                    }
+                    column += wide;
+                }
+            }
+        }
+    }
+}
+
+impl Forward<'_> {
+    /// `V` vectors of output row `y` from `column` on, four channels.
+    #[inline(always)]
+    fn block<S: Simd, const V: usize>(
+        &mut self,
+        simd: S,
+        (y, block, column): (usize, usize, usize),
+    ) {
+        let (taps, lanes) = (self.offsets.len(), S::F32_LANES);
+        let first = block * CHANNELS;
+        let mut sums = [[simd.splat_f32s(0.0); V]; CHANNELS];
+        for (sums, bias) in sums.iter_mut().zip(&self.bias[first..]) {
+            *sums = [simd.splat_f32s(*bias); V];
+        }
+        let weights = &self.packed[block * taps * CHANNELS..][..taps * CHANNELS];
+        let (weights, _) = pulp::as_arrays::<CHANNELS, f32>(weights);
+        let x = &self.x[y * self.row + column..];
+        for (weights, offset) in weights.iter().zip(self.offsets) {
+            let (x, _) = S::as_simd_f32s(&x[*offset..*offset + V * lanes]);
+            for (sums, weight) in sums.iter_mut().zip(weights) {
+                let weight = simd.splat_f32s(*weight);
+                for v in 0..V {
+                    sums[v] = simd.mul_add_f32s(weight, x[v], sums[v]);
+                }
+            }
+        }
+        let [height, width] = self.g.output;
+        for (channel, sums) in (first..self.g.out_channels).zip(&sums) {
+            let row = &mut self.out[(channel * height + y) * width..][..width];
+            for (v, sum) in sums.iter().enumerate() {
+                let start = column + v * lanes;
+                let end = width.min(start + lanes);
+                simd.partial_store_f32s(&mut row[start..end], *sum);
+            }
+        }
+    }
+}
+
+/// Gradient of the weight, `[C_out, C_in, KH, KW]`.
+pub(super) fn weight_gradient(g: &Geometry, x: &[f32], gy: &[f32]) -> Vec<f32> {
+    let split = Split::new(g);
+    let offsets = split.tap_offsets();
+    let arch = Arch::new();
+    let images = x
+        .par_chunks_exact(g.image_len())
+        .zip(gy.par_chunks_exact(g.map_len()));
+    // One partial sum an image, added in order: the same for any number of threads.
+    let parts: Vec<Vec<f32>> = images
+        .map_init(
+            || vec![0.0; split.len()],
+            |buffer, (image, gy)| {
+                split.fill(image, buffer);
+                arch.dispatch(Backward {
+                    g,
+                    row: split.output_row(),
+                    offsets: &offsets,
+                    x: buffer,
+                    gy,
+                })
+            },
+        )
+        .collect();
+    let mut total = vec![0.0; g.weight_len()];
+    for part in parts {
+        total.iter_mut().zip(part).for_each(|(t, v)| *t += v);
+    }
+    total
+}
+
+/// One image back to the weights.
+struct Backward<'a> {
+    g: &'a Geometry,
+    row: usize,
+    offsets: &'a [usize],
+    x: &'a [f32],
+    gy: &'a [f32],
+}
+
+impl WithSimd for Backward<'_> {
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
+        let [height, width] = self.g.output;
+        let taps = self.offsets.len();
+        let (blocks, tap_blocks) = (self.g.out_channels.div_ceil(CHANNELS), taps.div_ceil(BLOCK));
+        let pitch = width.next_multiple_of(S::F32_LANES);
+        let mut sums = vec![[[simd.splat_f32s(0.0); BLOCK]; CHANNELS]; blocks * tap_blocks];
+        // Rows of the gradient, filled up with zeros to whole vectors.
+        let mut rows = vec![0.0; blocks * CHANNELS * ROWS * pitch];
+        for y in (0..height).step_by(ROWS) {
+            let count = ROWS.min(height - y);
+            for (i, row) in rows.chunks_exact_mut(pitch).enumerate() {
+                let (channel, dy) = (i / ROWS, i % ROWS);
+                if channel < self.g.out_channels && dy < count {
+                    let start = (channel * height + y + dy) * width;
+                    row[..width].copy_from_slice(&self.gy[start..start + width]);
+                } else {
+                    row.fill(0.0);
+                }
+            }
+            for (block, gy) in rows.chunks_exact(CHANNELS * ROWS * pitch).enumerate() {
+                for (i, offsets) in self.offsets.chunks(BLOCK).enumerate() {
+                    // A last block with fewer taps repeats one; its sum is not read.
+                    let last = offsets.len() - 1;
+                    let offsets = [0, 1, 2].map(|t: usize| offsets[t.min(last)] + y * self.row);
+                    self.block(simd, gy, offsets, count, &mut sums[block * tap_blocks + i]);
+                }
+            }
+        }
+        let mut gradient = vec![0.0; self.g.weight_len()];
+        for (channel, row) in gradient.chunks_exact_mut(taps).enumerate() {
+            for (tap, value) in row.iter_mut().enumerate() {
+                let block = &sums[channel / CHANNELS * tap_blocks + tap / BLOCK];
+                *value = simd.reduce_sum_f32s(block[channel % CHANNELS][tap % BLOCK]);
+            }
+        }
+        gradient
+    }
+}
+
+impl Backward<'_> {
+    /// Adds the products of four gradient rows with three taps, over `count` rows.
+    #[inline(always)]
+    fn block<S: Simd>(
+        &self,
+        simd: S,
+        gy: &[f32],
+        offsets: [usize; BLOCK],
+        count: usize,
+        sums: &mut [[S::f32s; BLOCK]; CHANNELS],
+    ) {
+        let pitch = gy.len() / (CHANNELS * ROWS);
+        let mut own = *sums;
+        for dy in 0..count {
+            let row = |channel: usize| {
+                let start = (channel * ROWS + dy) * pitch;
+                S::as_simd_f32s(&gy[start..start + pitch]).0
+            };
+            let tap = |t: usize| {
+                let start = offsets[t] + dy * self.row;
+                S::as_simd_f32s(&self.x[start..start + pitch]).0
+            };
+            let (g, x) = ([row(0), row(1), row(2), row(3)], [tap(0), tap(1), tap(2)]);
+            let vectors = pitch / S::F32_LANES;
+            let (g, x) = (g.map(|g| &g[..vectors]), x.map(|x| &x[..vectors]));
+            for v in 0..vectors {
+                let x = [x[0][v], x[1][v], x[2][v]];
+                for channel in 0..CHANNELS {
+                    let g = g[channel][v];
+                    for t in 0..BLOCK {
+                        own[channel][t] = simd.mul_add_f32s(g, x[t], own[channel][t]);
+                    }
+                }
+            }
+        }
+        *sums = own;
+    }
+}
+
+/// Forward and weight gradient of one image on `pulp`'s scalar path.
+#[cfg(test)]
+pub(super) fn scalar(g: &Geometry, x: &[f32], weight: &[f32], gy: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let split = Split::new(g);
+    let (offsets, packed) = (split.tap_offsets(), pack(g, weight));
+    let (mut buffer, mut out) = (vec![0.0; split.len()], vec![0.0; g.map_len()]);
+    split.fill(x, &mut buffer);
+    let (row, bias) = (split.output_row(), vec![0.0; g.out_channels]);
+    let (x, offsets) = (&buffer[..], &offsets[..]);
+    let forward = Forward {
+        g,
+        row,
+        offsets,
+        packed: &packed,
+        bias: &bias,
+        x,
+        out: &mut out,
+    };
+    forward.with_simd(pulp::Scalar);
+    let gradient = Backward {
+        g,
+        row,
+        offsets,
+        x,
+        gy,
+    }
+    .with_simd(pulp::Scalar);
+    (out, gradient)
+}

@@ -1,0 +1,288 @@
+//! Our kernels beside Burn's own operations and beside finite differences.
+
+use super::*;
+use burn::tensor::Distribution;
+
+/// Batch, input channels, height, width; output channels, kernel, stride, padding.
+type Case = ([usize; 4], usize, [usize; 2], [usize; 2], [usize; 2]);
+
+/// Odd sizes, batch 1, rows longer and shorter than a vector, both ways of computing.
+const CONVOLUTIONS: [Case; 9] = [
+    ([2, 3, 37, 53], 8, [7, 7], [2, 2], [3, 3]),
+    ([1, 3, 64, 64], 5, [7, 7], [2, 2], [3, 3]),
+    ([3, 1, 20, 71], 1, [3, 3], [1, 1], [1, 1]),
+    ([2, 5, 19, 40], 6, [1, 3], [1, 2], [0, 2]),
+    ([7, 8, 28, 28], 16, [3, 3], [2, 2], [1, 1]),
+    ([2, 8, 28, 31], 16, [1, 1], [4, 4], [0, 0]),
+    ([1, 33, 5, 4], 65, [3, 3], [1, 1], [1, 1]),
+    ([4, 16, 7, 7], 12, [3, 3], [2, 2], [1, 1]),
+    ([2, 4, 3, 2], 3, [5, 5], [2, 3], [2, 2]),
+];
+
+fn device() -> Device {
+    Device::default().autodiff()
+}
+
+fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+    let tensor: Tensor<D> = Tensor::random(shape, Distribution::Uniform(-1.0, 1.0), &device());
+    tensor.require_grad()
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec::<f32>().unwrap()
+}
+
+/// Largest difference, relative to the largest value.
+fn assert_close(ours: &[f32], theirs: &[f32], what: &str) {
+    assert_eq!(ours.len(), theirs.len(), "{what}");
+    let largest = theirs.iter().fold(1e-3f32, |m, v| m.max(v.abs()));
+    for (i, (a, b)) in ours.iter().zip(theirs).enumerate() {
+        assert!(
+            (a - b).abs() <= 2e-5 * largest,
+            "{what}, value {i}: {a} and {b} of {largest}"
+        );
+    }
+}
+
+#[test]
+fn convolution_and_its_gradients_are_burns() {
+    for (shape, out, kernel, stride, padding) in CONVOLUTIONS {
+        let (x, w) = (random(shape), random([out, shape[1], kernel[0], kernel[1]]));
+        let b = random([out]);
+        let options = ConvOptions::new(stride, padding, [1, 1], 1);
+        let ours = conv2d(x.clone(), w.clone(), Some(b.clone()), &options);
+        let theirs = module::conv2d(x.clone(), w.clone(), Some(b.clone()), options);
+        let what = format!("{shape:?} to {out}, kernel {kernel:?}");
+        assert_close(&values(ours.clone()), &values(theirs.clone()), &what);
+        // A gradient that differs from pixel to pixel.
+        let weight = random(ours.dims()).detach();
+        let ours = (ours * weight.clone()).sum().backward();
+        let theirs = (theirs * weight).sum().backward();
+        let pair = |a: Option<Vec<f32>>, b: Option<Vec<f32>>, name: &str| {
+            assert_close(&a.unwrap(), &b.unwrap(), &format!("{what}: {name}"));
+        };
+        pair(
+            x.grad(&ours).map(values),
+            x.grad(&theirs).map(values),
+            "input",
+        );
+        pair(
+            w.grad(&ours).map(values),
+            w.grad(&theirs).map(values),
+            "weight",
+        );
+        pair(
+            b.grad(&ours).map(values),
+            b.grad(&theirs).map(values),
+            "bias",
+        );
+    }
+}
+
+#[test]
+fn both_ways_of_computing_are_exercised_and_agree() {
+    let mut direct_ones = 0;
+    for (shape, out, kernel, stride, padding) in CONVOLUTIONS {
+        let weight = [out, shape[1], kernel[0], kernel[1]];
+        let g = geometry::Geometry::new(shape, weight, stride, padding);
+        direct_ones += usize::from(direct::suits(&g));
+        let (x, w) = (values(random(shape)), values(random(weight)));
+        let b = values(random([out]));
+        let gy = values(random([shape[0], out, g.output[0], g.output[1]]));
+        let what = format!("{shape:?} to {out}");
+        assert_close(
+            &direct::forward(&g, &x, &w, &b),
+            &im2col::forward(&g, &x, &w, &b),
+            &what,
+        );
+        let ours = direct::weight_gradient(&g, &x, &gy);
+        assert_close(&ours, &im2col::weight_gradient(&g, &x, &gy), &what);
+    }
+    assert!(direct_ones > 0 && direct_ones < CONVOLUTIONS.len());
+}
+
+#[test]
+fn a_missing_bias_is_zero() {
+    let (x, w) = (random([2, 3, 9, 9]), random([4, 3, 3, 3]));
+    let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+    let ours = conv2d(x.clone(), w.clone(), None, &options);
+    assert_close(
+        &values(ours),
+        &values(module::conv2d(x, w, None, options)),
+        "no bias",
+    );
+}
+
+#[test]
+fn grouped_and_dilated_convolutions_are_left_to_burn() {
+    let (x, w) = (random([2, 4, 9, 9]), random([4, 2, 3, 3]));
+    let options = ConvOptions::new([1, 1], [2, 2], [2, 2], 2);
+    let ours = conv2d(x.clone(), w.clone(), None, &options);
+    assert_eq!(values(ours), values(module::conv2d(x, w, None, options)));
+}
+
+#[test]
+fn batch_norm_and_its_gradients_are_burns() {
+    for (shape, relu) in [
+        ([3, 5, 7, 9], true),
+        ([2, 4, 16, 16], false),
+        ([1, 3, 5, 5], true),
+    ] {
+        let x = random(shape).add_scalar(3.0).detach().require_grad();
+        let (w, b) = (random([shape[1]]), random([shape[1]]));
+        let (ours, mean, var) = batch_norm_train(x.clone(), w.clone(), b.clone(), 1e-5, relu);
+        let batch = module::batch_norm_train(x.clone(), w.clone(), b.clone(), 1e-5);
+        let theirs = if relu {
+            activation::relu(batch.output)
+        } else {
+            batch.output
+        };
+        let what = format!("{shape:?}, relu {relu}");
+        assert_close(&values(ours.clone()), &values(theirs.clone()), &what);
+        assert_close(&values(mean), &values(batch.mean), &what);
+        assert_close(&values(var), &values(batch.variance), &what);
+        let weight = random(shape).detach();
+        let ours = (ours * weight.clone()).sum().backward();
+        let theirs = (theirs * weight).sum().backward();
+        assert_close(
+            &values(w.grad(&ours).unwrap()),
+            &values(w.grad(&theirs).unwrap()),
+            &what,
+        );
+        assert_close(
+            &values(b.grad(&ours).unwrap()),
+            &values(b.grad(&theirs).unwrap()),
+            &what,
+        );
+        assert_close(
+            &values(x.grad(&ours).unwrap()),
+            &values(x.grad(&theirs).unwrap()),
+            &what,
+        );
+    }
+}
+
+#[test]
+fn max_pool_and_its_gradient_are_burns() {
+    for (shape, size, stride, padding) in [
+        ([2, 3, 13, 18], 3, 2, 1),
+        ([1, 1, 8, 8], 2, 2, 0),
+        ([2, 2, 5, 7], 3, 1, 1),
+    ] {
+        let x = random(shape);
+        let options = MaxPoolOptions::new([size; 2])
+            .with_stride([stride; 2])
+            .with_padding([padding; 2]);
+        let (ours, theirs) = (
+            max_pool2d(x.clone(), &options),
+            module::max_pool2d(x.clone(), options),
+        );
+        assert_eq!(values(ours.clone()), values(theirs.clone()));
+        let weight = random(ours.dims()).detach();
+        let ours = (ours * weight.clone()).sum().backward();
+        let theirs = (theirs * weight).sum().backward();
+        assert_close(
+            &values(x.grad(&ours).unwrap()),
+            &values(x.grad(&theirs).unwrap()),
+            "pool",
+        );
+    }
+}
+
+#[test]
+fn ties_in_a_pool_go_to_the_first_and_nan_shows() {
+    let pool = pool::Pool {
+        height: 2,
+        width: 4,
+        size: 2,
+        stride: 2,
+        padding: 0,
+    };
+    let x = [1.0, 1.0, 0.0, f32::NAN, 1.0, 1.0, 5.0, 2.0];
+    assert_eq!(pool.forward(&x)[0], 1.0);
+    assert!(pool.forward(&x)[1].is_nan());
+    assert_eq!(
+        pool.backward(&x, &[3.0, 4.0]),
+        [3.0, 0.0, 0.0, 4.0, 0.0, 0.0, 0.0, 0.0]
+    );
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let g = geometry::Geometry::new([5, 3, 40, 44], [8, 3, 7, 7], [2, 2], [3, 3]);
+    let (x, w) = (values(random([5, 3, 40, 44])), values(random([8, 3, 7, 7])));
+    let gy = values(random([5, 8, g.output[0], g.output[1]]));
+    let all = || {
+        let forward = direct::forward(&g, &x, &w, &[0.5; 8]);
+        let direct = direct::weight_gradient(&g, &x, &gy);
+        let columns = im2col::weight_gradient(&g, &x, &gy);
+        (
+            forward,
+            direct,
+            columns,
+            im2col::input_gradient(&g, &w, &gy),
+        )
+    };
+    let run = |threads| {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap()
+            .install(all)
+    };
+    let one = run(1);
+    for threads in [2, 3, 8] {
+        assert!(run(threads) == one, "{threads} threads");
+    }
+}
+
+#[test]
+fn the_gradient_of_a_convolution_is_its_slope() {
+    let (shape, weight) = ([2, 3, 12, 20], [4, 3, 3, 3]);
+    let g = geometry::Geometry::new(shape, weight, [1, 1], [1, 1]);
+    let (x, w, b) = (values(random(shape)), values(random(weight)), vec![0.0; 4]);
+    let gy = values(random([2, 4, 12, 20]));
+    let loss = |x: &[f32], w: &[f32]| -> f64 {
+        let y = direct::forward(&g, x, w, &b);
+        y.iter()
+            .zip(&gy)
+            .map(|(y, g)| f64::from(*y) * f64::from(*g))
+            .sum()
+    };
+    let slope = |at: usize, of_x: bool| {
+        let (mut up, mut down) = ([x.clone(), w.clone()], [x.clone(), w.clone()]);
+        let which = usize::from(!of_x);
+        up[which][at] += 0.5;
+        down[which][at] -= 0.5;
+        loss(&up[0], &up[1]) - loss(&down[0], &down[1])
+    };
+    let (gw, gx) = (
+        direct::weight_gradient(&g, &x, &gy),
+        im2col::input_gradient(&g, &w, &gy),
+    );
+    for at in [0, 17, 60, 107] {
+        assert!(
+            (slope(at, false) - f64::from(gw[at])).abs() < 1e-3,
+            "weight {at}"
+        );
+        assert!(
+            (slope(at, true) - f64::from(gx[at])).abs() < 1e-3,
+            "input {at}"
+        );
+    }
+}
+
+/// The scalar path of `pulp` on the same code.
+#[test]
+fn simd_and_scalar_agree() {
+    let g = geometry::Geometry::new([1, 3, 21, 50], [6, 3, 5, 5], [2, 2], [2, 2]);
+    let (x, w) = (values(random([1, 3, 21, 50])), values(random([6, 3, 5, 5])));
+    let gy = values(random([1, 6, g.output[0], g.output[1]]));
+    let simd = (
+        direct::forward(&g, &x, &w, &[0.0; 6]),
+        direct::weight_gradient(&g, &x, &gy),
+    );
+    let scalar = direct::scalar(&g, &x, &w, &gy);
+    assert_close(&simd.0, &scalar.0, "forward");
+    assert_close(&simd.1, &scalar.1, "backward");
+}
