@@ -33,7 +33,11 @@ impl FakeEngine {
 impl Engine for FakeEngine {
     fn run(&mut self, images: &[f32], batch: usize) -> Result<Vec<f32>> {
         if batch == 0 || !images.len().is_multiple_of(batch) {
-            return Err(Error::InputLength { batch, expected: batch, found: images.len() });
+            return Err(Error::InputLength {
+                batch,
+                expected: batch,
+                found: images.len(),
+            });
         }
         std::thread::sleep(self.delay);
         let len = images.len() / batch;

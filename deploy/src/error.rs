@@ -231,14 +231,6 @@ pub enum Error {
         /// The model.
         path: PathBuf,
     },
-    /// A golden sample does not decode.
-    #[error("golden sample `{name}` is damaged: {reason}")]
-    GoldenDamaged {
-        /// The sample.
-        name: String,
-        /// What does not decode.
-        reason: String,
-    },
 }
 
 /// A result of this crate.
@@ -276,8 +268,7 @@ impl Error {
             | Self::NotAClassifier { .. }
             | Self::NoCard { .. }
             | Self::Run { .. }
-            | Self::NoGolden { .. }
-            | Self::GoldenDamaged { .. } => Kind::Model,
+            | Self::NoGolden { .. } => Kind::Model,
             Self::Data(_)
             | Self::NoImages
             | Self::Unreadable { .. }
@@ -296,7 +287,9 @@ impl Error {
             Self::NoRuntime { .. } => {
                 "run `deploy runtime install`, or give the library with `--runtime FILE`"
             }
-            Self::RuntimeMissing { .. } => "check the path given by `--runtime` or `ORT_DYLIB_PATH`",
+            Self::RuntimeMissing { .. } => {
+                "check the path given by `--runtime` or `ORT_DYLIB_PATH`"
+            }
             Self::RuntimeUnfit { .. } | Self::RuntimeLoad { .. } => {
                 "run `deploy runtime install` and leave out `--runtime` and `ORT_DYLIB_PATH`"
             }
@@ -322,7 +315,9 @@ impl Error {
             }
             Self::ClassCount { .. } => "give one class name per line, in the order of the outputs",
             Self::ShapeDiffers { .. } => "give the steps that this model needs with `--preprocess`",
-            Self::ClassesDiffer { expected, found, .. } => return Some(unknown(expected, found)),
+            Self::ClassesDiffer {
+                expected, found, ..
+            } => return Some(unknown(expected, found)),
             Self::TooManyUnreadable { .. } | Self::Unreadable { .. } => {
                 "repair or remove the files; HEIC and AVIF must be converted to JPEG first"
             }
@@ -334,8 +329,11 @@ impl Error {
 }
 
 fn unknown(expected: &[String], found: &[String]) -> String {
-    let unknown: Vec<String> =
-        found.iter().filter(|name| !expected.contains(name)).cloned().collect();
+    let unknown: Vec<String> = found
+        .iter()
+        .filter(|name| !expected.contains(name))
+        .cloned()
+        .collect();
     format!(
         "remove {} from the data or use a model that was trained with {}",
         names(&unknown),
@@ -347,14 +345,21 @@ fn looked_at(searched: &[PathBuf]) -> String {
     if searched.is_empty() {
         return String::new();
     }
-    let folders: Vec<String> = searched.iter().map(|p| format!("`{}`", p.display())).collect();
+    let folders: Vec<String> = searched
+        .iter()
+        .map(|p| format!("`{}`", p.display()))
+        .collect();
     format!("; looked at {}", folders.join(", "))
 }
 
 /// At most eight names.
 fn names(names: &[String]) -> String {
     let shown = names.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
-    if names.len() > 8 { format!("{shown}, ...") } else { shown }
+    if names.len() > 8 {
+        format!("{shown}, ...")
+    } else {
+        shown
+    }
 }
 
 /// An error and what caused it, in one line.

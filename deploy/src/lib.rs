@@ -18,14 +18,22 @@
 //! Runtime of the process.
 #![deny(missing_docs)]
 
+pub mod classifier;
 mod digest;
 pub mod engine;
 pub mod error;
+pub mod eval;
+pub mod golden;
+pub mod model;
 pub mod pool;
+pub mod prediction;
 pub mod provider;
 pub mod runtime;
 pub mod session;
 
+pub use classifier::{Classifier, ClassifierBuilder};
 pub use error::{Error, Kind, Result};
+pub use model::Model;
+pub use prediction::Prediction;
 pub use provider::Provider;
 pub use session::{Batch, Session, SessionOptions};

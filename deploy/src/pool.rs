@@ -13,7 +13,9 @@ pub struct Pool {
 
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pool").field("size", &self.size).finish_non_exhaustive()
+        f.debug_struct("Pool")
+            .field("size", &self.size)
+            .finish_non_exhaustive()
     }
 }
 
@@ -26,7 +28,11 @@ struct Lease<'p> {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         if let Some(engine) = self.engine.take() {
-            self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(engine);
+            self.pool
+                .idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(engine);
             self.pool.returned.notify_one();
         }
     }
@@ -35,7 +41,11 @@ impl Drop for Lease<'_> {
 impl Pool {
     /// A pool of engines that all do the same.
     pub fn new(engines: Vec<Box<dyn Engine>>) -> Self {
-        Self { size: engines.len(), idle: Mutex::new(engines), returned: Condvar::new() }
+        Self {
+            size: engines.len(),
+            idle: Mutex::new(engines),
+            returned: Condvar::new(),
+        }
     }
 
     /// How many engines there are.
@@ -52,11 +62,19 @@ impl Pool {
         let engine = loop {
             match idle.pop() {
                 Some(engine) => break engine,
-                None => idle = self.returned.wait(idle).unwrap_or_else(PoisonError::into_inner),
+                None => {
+                    idle = self
+                        .returned
+                        .wait(idle)
+                        .unwrap_or_else(PoisonError::into_inner)
+                }
             }
         };
         drop(idle);
-        let mut lease = Lease { pool: self, engine: Some(engine) };
+        let mut lease = Lease {
+            pool: self,
+            engine: Some(engine),
+        };
         lease.engine.as_mut().map(|engine| work(engine.as_mut()))
     }
 }

@@ -47,15 +47,21 @@ impl FromStr for Provider {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = || Error::ProviderName { text: text.to_owned() };
+        let wrong = || Error::ProviderName {
+            text: text.to_owned(),
+        };
         let (name, device) = match text.split_once(':') {
             Some((name, device)) => (name, Some(device.parse::<u32>().map_err(|_| wrong())?)),
             None => (text, None),
         };
         match (name, device) {
             ("cpu", None) => Ok(Self::Cpu),
-            ("cuda", device) => Ok(Self::Cuda { device: device.unwrap_or(0) }),
-            ("tensorrt", device) => Ok(Self::TensorRt { device: device.unwrap_or(0) }),
+            ("cuda", device) => Ok(Self::Cuda {
+                device: device.unwrap_or(0),
+            }),
+            ("tensorrt", device) => Ok(Self::TensorRt {
+                device: device.unwrap_or(0),
+            }),
             _ => Err(wrong()),
         }
     }
@@ -77,13 +83,18 @@ impl Provider {
                 vec![tensorrt(device), cuda(device), cpu]
             }
         };
-        Ok(list.into_iter().map(ExecutionProviderDispatch::error_on_failure).collect())
+        Ok(list
+            .into_iter()
+            .map(ExecutionProviderDispatch::error_on_failure)
+            .collect())
     }
 
     /// Whether the library was built with the provider.
     fn check<P: ExecutionProvider>(self) -> Result<()> {
-        let failed =
-            |e: ort::Error| Error::ProviderFailed { provider: self.to_string(), reason: chain(&e) };
+        let failed = |e: ort::Error| Error::ProviderFailed {
+            provider: self.to_string(),
+            reason: chain(&e),
+        };
         if P::is_available().map_err(failed)? {
             return Ok(());
         }
@@ -98,7 +109,9 @@ impl Provider {
         }
         Err(Error::ProviderMissing {
             provider: self.to_string(),
-            library: runtime::loaded().map(|found| found.path.clone()).unwrap_or_default(),
+            library: runtime::loaded()
+                .map(|found| found.path.clone())
+                .unwrap_or_default(),
             expected: P::NAME,
             found: found.join(", "),
         })
@@ -107,7 +120,10 @@ impl Provider {
 
 /// TF32 is off: answers stay those of the CPU to single precision.
 fn cuda(device: u32) -> ExecutionProviderDispatch {
-    ep::CUDA::default().with_device_id(id(device)).with_tf32(false).build()
+    ep::CUDA::default()
+        .with_device_id(id(device))
+        .with_tf32(false)
+        .build()
 }
 
 fn tensorrt(device: u32) -> ExecutionProviderDispatch {
@@ -127,14 +143,20 @@ mod tests {
         for text in ["cpu", "cuda:0", "cuda:3", "tensorrt:1"] {
             assert_eq!(text.parse::<Provider>().unwrap().to_string(), text);
         }
-        assert_eq!("cuda".parse::<Provider>().unwrap(), Provider::Cuda { device: 0 });
+        assert_eq!(
+            "cuda".parse::<Provider>().unwrap(),
+            Provider::Cuda { device: 0 }
+        );
     }
 
     #[test]
     fn what_is_no_provider_is_named() {
         for text in ["", "gpu", "cpu:0", "cuda:", "cuda:x", "CUDA", "cuda:-1"] {
             let error = text.parse::<Provider>().unwrap_err();
-            assert!(error.to_string().starts_with(&format!("`{text}`")), "{error}");
+            assert!(
+                error.to_string().starts_with(&format!("`{text}`")),
+                "{error}"
+            );
         }
     }
 }

@@ -60,7 +60,13 @@ pub struct Found {
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ONNX Runtime {} from {} (`{}`)", self.version, self.source, self.path.display())
+        write!(
+            f,
+            "ONNX Runtime {} from {} (`{}`)",
+            self.version,
+            self.source,
+            self.path.display()
+        )
     }
 }
 
@@ -126,7 +132,9 @@ pub fn ensure(search: &Search, progress: &dyn Fn(&str), allow_install: bool) -> 
         Ok(found) => return Ok(found),
         Err(error) => error,
     };
-    let Some(cache) = &search.cache else { return Err(error) };
+    let Some(cache) = &search.cache else {
+        return Err(error);
+    };
     let replaceable = match &error {
         Error::NoRuntime { .. } => true,
         Error::RuntimeUnfit { path, .. } => path.starts_with(cache) && search.explicit.is_none(),
@@ -136,7 +144,16 @@ pub fn ensure(search: &Search, progress: &dyn Fn(&str), allow_install: bool) -> 
         return Err(error);
     }
     if let Error::RuntimeUnfit { path, found, .. } = &error {
-        progress(&format!("`{}` is damaged ({found}): installing it again", path.display()));
+        progress(&format!(
+            "`{}` is damaged ({found}): installing it again",
+            path.display()
+        ));
     }
-    install(&InstallOptions { cache: cache.clone(), from: None }, progress)
+    install(
+        &InstallOptions {
+            cache: cache.clone(),
+            from: None,
+        },
+        progress,
+    )
 }

@@ -60,7 +60,10 @@ impl Session {
             found,
         };
         let [input] = session.inputs() else {
-            return Err(not("one input", format!("{} inputs", session.inputs().len())));
+            return Err(not(
+                "one input",
+                format!("{} inputs", session.inputs().len()),
+            ));
         };
         let (input_type, dims) = tensor(input);
         if !matches!(
@@ -71,14 +74,21 @@ impl Session {
             return Err(not("an input of f32, f16 or u8", found));
         }
         let [first, image_dims @ ..] = dims.as_slice() else {
-            return Err(not("an input [N, C, H, W]", format!("a scalar `{}`", input.name())));
+            return Err(not(
+                "an input [N, C, H, W]",
+                format!("a scalar `{}`", input.name()),
+            ));
         };
-        let image_dims: &[i64; 3] = image_dims
-            .try_into()
-            .map_err(|_| not("an input [N, C, H, W]", format!("an input {}", shape(&dims))))?;
+        let image_dims: &[i64; 3] = image_dims.try_into().map_err(|_| {
+            not(
+                "an input [N, C, H, W]",
+                format!("an input {}", shape(&dims)),
+            )
+        })?;
         let image_shape = image_shape(path, image_dims, options.image_shape)?;
         let batch = usize::try_from(*first).ok().filter(|n| *n > 0);
-        let output = pick_output(&session, options.output.as_deref()).map_err(|f| not("one output", f))?;
+        let output =
+            pick_output(&session, options.output.as_deref()).map_err(|f| not("one output", f))?;
         let num_outputs = scores(output).map_err(|found| not("an output [N, K]", found))?;
         let mut opened = Self {
             path: path.to_owned(),
@@ -116,6 +126,45 @@ impl Session {
         self.image_shape
     }
 
+    /// Runs `batch` prepared images, one after the other in `images`: `[batch, num_outputs]`.
+    ///
+    /// A model of a fixed batch size gets padded or cut batches.
+    ///
+    /// # Errors
+    /// `images` has another length, or ONNX Runtime stops.
+    pub fn run(&mut self, images: &[f32], batch: usize) -> Result<Vec<f32>> {
+        let len = self.image_len();
+        if images.len() != batch * len {
+            return Err(Error::InputLength {
+                batch,
+                expected: batch * len,
+                found: images.len(),
+            });
+        }
+        let size = match self.batch {
+            Batch::Fixed(size) if size != batch => size,
+            _ if batch == 0 => return Ok(Vec::new()),
+            _ => return self.run_exactly(images, batch),
+        };
+        let mut scores = Vec::with_capacity(batch * self.num_outputs);
+        for part in images.chunks(size * len) {
+            let count = part.len() / len;
+            if count == size {
+                scores.extend(self.run_exactly(part, size)?);
+            } else {
+                let mut padded = part.to_vec();
+                padded.resize(size * len, 0.0);
+                scores.extend(&self.run_exactly(&padded, size)?[..count * self.num_outputs]);
+            }
+        }
+        Ok(scores)
+    }
+
+    /// Numbers that come out for each image: `K`.
+    pub fn num_outputs(&self) -> usize {
+        self.num_outputs
+    }
+
     /// Learns the number of outputs by running zeros.
     fn measure(&mut self) -> Result<()> {
         let batch = match self.batch {
@@ -139,9 +188,11 @@ impl Session {
         let value = input_value(self.input_type, images, [batch, a, b, c]).map_err(failed)?;
         let inputs: [SessionInputValue<'_>; 1] = [value];
         let outputs = self.session.run(inputs).map_err(failed)?;
-        let output = outputs.get(self.output.as_str()).ok_or_else(|| Error::Run {
-            reason: format!("there is no output `{}`", self.output),
-        })?;
+        let output = outputs
+            .get(self.output.as_str())
+            .ok_or_else(|| Error::Run {
+                reason: format!("there is no output `{}`", self.output),
+            })?;
         let scores = floats(output).map_err(failed)?;
         let per_image = scores.len() / batch.max(1);
         let fits = scores.len() == per_image * batch
@@ -159,27 +210,7 @@ impl Session {
 
 impl Engine for Session {
     fn run(&mut self, images: &[f32], batch: usize) -> Result<Vec<f32>> {
-        let len = self.image_len();
-        if images.len() != batch * len {
-            return Err(Error::InputLength { batch, expected: batch * len, found: images.len() });
-        }
-        let size = match self.batch {
-            Batch::Fixed(size) if size != batch => size,
-            _ if batch == 0 => return Ok(Vec::new()),
-            _ => return self.run_exactly(images, batch),
-        };
-        let mut scores = Vec::with_capacity(batch * self.num_outputs);
-        for part in images.chunks(size * len) {
-            let count = part.len() / len;
-            if count == size {
-                scores.extend(self.run_exactly(part, size)?);
-            } else {
-                let mut padded = part.to_vec();
-                padded.resize(size * len, 0.0);
-                scores.extend(&self.run_exactly(&padded, size)?[..count * self.num_outputs]);
-            }
-        }
-        Ok(scores)
+        Session::run(self, images, batch)
     }
 
     fn num_outputs(&self) -> usize {
@@ -190,19 +221,30 @@ impl Engine for Session {
 /// Opens the model with the provider; every provider asked for must start.
 fn commit(path: &Path, options: &SessionOptions) -> Result<OrtSession> {
     let refused = |e: &dyn std::error::Error| match options.provider {
-        Provider::Cpu => Error::ModelLoad { path: path.to_owned(), reason: chain(e) },
-        provider => Error::ProviderFailed { provider: provider.to_string(), reason: chain(e) },
+        Provider::Cpu => Error::ModelLoad {
+            path: path.to_owned(),
+            reason: chain(e),
+        },
+        provider => Error::ProviderFailed {
+            provider: provider.to_string(),
+            reason: chain(e),
+        },
     };
     let environment = runtime::environment()?;
     let builder = OrtSession::builder(environment).map_err(|e| refused(&e))?;
     let builder = match options.threads {
-        Some(threads) => builder.with_intra_threads(threads).map_err(|e| refused(&e))?,
+        Some(threads) => builder
+            .with_intra_threads(threads)
+            .map_err(|e| refused(&e))?,
         None => builder,
     };
     let mut builder = builder
         .with_execution_providers(options.provider.dispatches()?)
         .map_err(|e| refused(&e))?;
-    let load = |e: ort::Error| Error::ModelLoad { path: path.to_owned(), reason: chain(&e) };
+    let load = |e: ort::Error| Error::ModelLoad {
+        path: path.to_owned(),
+        reason: chain(&e),
+    };
     builder.commit_from_file(path).map_err(load)
 }
 
@@ -218,7 +260,10 @@ fn input_value(
             Tensor::from_array((shape, halves))?.into()
         }
         TensorElementType::Uint8 => {
-            let bytes: Vec<u8> = images.iter().map(|v| v.round().clamp(0.0, 255.0) as u8).collect();
+            let bytes: Vec<u8> = images
+                .iter()
+                .map(|v| v.round().clamp(0.0, 255.0) as u8)
+                .collect();
             Tensor::from_array((shape, bytes))?.into()
         }
         _ => TensorRef::from_array_view((shape, images))?.into(),
@@ -229,12 +274,18 @@ fn input_value(
 fn floats(output: &DynValue) -> ort::Result<Vec<f32>> {
     let element = output.dtype().tensor_type();
     Ok(match element {
-        Some(TensorElementType::Float16) => {
-            output.try_extract_tensor::<f16>()?.1.iter().map(|v| v.to_f32()).collect()
-        }
-        Some(TensorElementType::Float64) => {
-            output.try_extract_tensor::<f64>()?.1.iter().map(|v| *v as f32).collect()
-        }
+        Some(TensorElementType::Float16) => output
+            .try_extract_tensor::<f16>()?
+            .1
+            .iter()
+            .map(|v| v.to_f32())
+            .collect(),
+        Some(TensorElementType::Float64) => output
+            .try_extract_tensor::<f64>()?
+            .1
+            .iter()
+            .map(|v| *v as f32)
+            .collect(),
         _ => output.try_extract_tensor::<f32>()?.1.to_vec(),
     })
 }
@@ -248,7 +299,10 @@ fn tensor(outlet: &Outlet) -> (TensorElementType, Vec<i64>) {
     }
 }
 
-fn pick_output<'s>(session: &'s OrtSession, name: Option<&str>) -> std::result::Result<&'s Outlet, String> {
+fn pick_output<'s>(
+    session: &'s OrtSession,
+    name: Option<&str>,
+) -> std::result::Result<&'s Outlet, String> {
     let outputs = session.outputs();
     match (name, outputs) {
         (Some(name), _) => outputs
@@ -290,14 +344,24 @@ fn image_shape(path: &Path, dims: &[i64; 3], given: Option<[usize; 3]>) -> Resul
         _ => Err(Error::ShapeDiffers {
             path: path.to_owned(),
             expected: shape(dims),
-            found: given.map_or("nothing".to_owned(), |given| shape(&given.map(|d| d as i64))),
+            found: given.map_or("nothing".to_owned(), |given| {
+                shape(&given.map(|d| d as i64))
+            }),
         }),
     }
 }
 
 /// Dimensions as text; open ones are `?`.
 fn shape(dims: &[i64]) -> String {
-    let dims: Vec<String> =
-        dims.iter().map(|d| if *d < 0 { "?".to_owned() } else { d.to_string() }).collect();
+    let dims: Vec<String> = dims
+        .iter()
+        .map(|d| {
+            if *d < 0 {
+                "?".to_owned()
+            } else {
+                d.to_string()
+            }
+        })
+        .collect();
     format!("[{}]", dims.join(", "))
 }

@@ -1,1 +1,27 @@
-fn main() {}
+//! The command line of the `deploy` library: parse, carry out, say how it went.
+
+mod cli;
+mod commands;
+mod fault;
+mod printer;
+mod source;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    deploy::runtime::disable_telemetry();
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return fault::usage(&error),
+    };
+    let result = commands::run(cli);
+    if let Err(error) = &result {
+        if fault::is_broken_pipe(error) {
+            return ExitCode::SUCCESS;
+        }
+        printer::error(&fault::text(error));
+    }
+    fault::exit_code(&result)
+}

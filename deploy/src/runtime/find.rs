@@ -39,14 +39,20 @@ pub(super) fn pinned_folder(cache: &Path) -> PathBuf {
 /// library that was named, lies beside the executable or was installed, and cannot be used. An unfit
 /// library of the system is passed over.
 pub fn find(search: &Search) -> Result<Found> {
-    for (named, source) in [(&search.explicit, Source::Explicit), (&search.env, Source::Env)] {
+    for (named, source) in [
+        (&search.explicit, Source::Explicit),
+        (&search.env, Source::Env),
+    ] {
         if let Some(path) = named {
             return found(&in_folder(path).unwrap_or_else(|| path.clone()), source);
         }
     }
     let mut searched = Vec::new();
     if search.beside_executable
-        && let Some(folder) = std::env::current_exe().ok().as_deref().and_then(Path::parent)
+        && let Some(folder) = std::env::current_exe()
+            .ok()
+            .as_deref()
+            .and_then(Path::parent)
     {
         if let Some(path) = in_folder(folder) {
             return found(&path, Source::BesideExecutable);
@@ -85,7 +91,9 @@ fn newest(cache: &Path) -> Option<(PathBuf, Manifest)> {
 
 /// Installed runtimes: one given by hand (`--from`) before the pinned one, newer before older.
 fn installed(cache: &Path) -> Vec<(PathBuf, Manifest)> {
-    let Ok(entries) = fs::read_dir(folder(cache)) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(folder(cache)) else {
+        return Vec::new();
+    };
     let pinned = pinned_folder(cache);
     let mut all: Vec<(PathBuf, Manifest)> = entries
         .filter_map(|entry| {
@@ -98,13 +106,20 @@ fn installed(cache: &Path) -> Vec<(PathBuf, Manifest)> {
         })
         .collect();
     all.sort_by_key(|(folder, manifest)| {
-        (*folder == pinned, std::cmp::Reverse(numbers(&manifest.version)), folder.clone())
+        (
+            *folder == pinned,
+            std::cmp::Reverse(numbers(&manifest.version)),
+            folder.clone(),
+        )
     });
     all
 }
 
 fn numbers(version: &str) -> Vec<u32> {
-    version.split('.').map(|part| part.parse().unwrap_or(0)).collect()
+    version
+        .split('.')
+        .map(|part| part.parse().unwrap_or(0))
+        .collect()
 }
 
 /// A library of the cache folder: its SHA-256 is compared before anything else is done with it.
@@ -113,8 +128,10 @@ fn cached(folder: &Path, manifest: &Manifest) -> Result<Found> {
     let pinned = wheels::pinned()
         .filter(|wheel| manifest.version == VERSION && folder.ends_with(pinned_name(wheel)));
     let expected = pinned.map_or(manifest.sha256.as_str(), |wheel| wheel.library_sha256);
-    let actual = digest::file(&path)
-        .map_err(|source| Error::RuntimeMissing { path: path.clone(), source })?;
+    let actual = digest::file(&path).map_err(|source| Error::RuntimeMissing {
+        path: path.clone(),
+        source,
+    })?;
     if actual != expected {
         let bytes = fs::metadata(&path).map_or(0, |meta| meta.len());
         return Err(Error::RuntimeUnfit {
@@ -123,7 +140,11 @@ fn cached(folder: &Path, manifest: &Manifest) -> Result<Found> {
             found: format!("SHA-256 {actual} ({bytes} bytes)"),
         });
     }
-    Ok(Found { path, version: manifest.version.clone(), source: Source::Cache })
+    Ok(Found {
+        path,
+        version: manifest.version.clone(),
+        source: Source::Cache,
+    })
 }
 
 fn pinned_name(wheel: &wheels::Wheel) -> String {
@@ -133,7 +154,11 @@ fn pinned_name(wheel: &wheels::Wheel) -> String {
 fn found(path: &Path, source: Source) -> Result<Found> {
     let version = library::inspect(path)?;
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    Ok(Found { path, version, source })
+    Ok(Found {
+        path,
+        version,
+        source,
+    })
 }
 
 /// The library in a folder: the shortest name first (`libonnxruntime.so` before `…so.1.28.0`).
@@ -160,5 +185,9 @@ pub(super) fn system_folders() -> Vec<PathBuf> {
             "/usr/lib",
         ],
     };
-    folders.iter().map(PathBuf::from).filter(|folder| folder.is_dir()).collect()
+    folders
+        .iter()
+        .map(PathBuf::from)
+        .filter(|folder| folder.is_dir())
+        .collect()
 }

@@ -52,11 +52,19 @@ pub fn install(options: &InstallOptions, progress: &dyn Fn(&str)) -> Result<Foun
     let wheel = check_hash(&file, options.from.as_deref())?;
     let out = work.path().join("out");
     fs::create_dir(&out).map_err(failed("create a temporary folder"))?;
-    let library = if is_zip(&file) { unpack(&file, &out)? } else { copy(&file, &out)? };
+    let library = if is_zip(&file) {
+        unpack(&file, &out)?
+    } else {
+        copy(&file, &out)?
+    };
     let version = library::inspect(&out.join(&library))?;
     let manifest = Manifest {
         sha256: digest::file(&out.join(&library)).map_err(failed("read the library"))?,
-        from: file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        from: file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
         version,
         library,
     };
@@ -71,12 +79,24 @@ pub fn install(options: &InstallOptions, progress: &dyn Fn(&str)) -> Result<Foun
     }
     let target = match wheel {
         Some(_) => find::pinned_folder(&options.cache),
-        None => root.join(format!("onnxruntime-{}-{}", manifest.version, &manifest.sha256[..12])),
+        None => root.join(format!(
+            "onnxruntime-{}-{}",
+            manifest.version,
+            &manifest.sha256[..12]
+        )),
     };
     put(&out, &target, &manifest)?;
     let path = target.join(&manifest.library);
-    progress(&format!("installed ONNX Runtime {} in `{}`", manifest.version, target.display()));
-    Ok(Found { path, version: manifest.version, source: Source::Cache })
+    progress(&format!(
+        "installed ONNX Runtime {} in `{}`",
+        manifest.version,
+        target.display()
+    ));
+    Ok(Found {
+        path,
+        version: manifest.version,
+        source: Source::Cache,
+    })
 }
 
 /// Removes every installed runtime but the one that would be used; returns the folders removed.
@@ -121,13 +141,33 @@ fn by_pip(folder: &Path, progress: &dyn Fn(&str)) -> Result<PathBuf> {
             std::env::consts::ARCH
         ),
     })?;
-    progress(&format!("installing ONNX Runtime {VERSION}: the official wheel, by pip (once)"));
+    progress(&format!(
+        "installing ONNX Runtime {VERSION}: the official wheel, by pip (once)"
+    ));
     let mut reason = "neither `python3` nor `python` was found".to_owned();
     for python in ["python3", "python"] {
         let run = Command::new(python)
-            .args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check"])
-            .args(["--no-deps", "--only-binary=:all:", "--retries", "2", "--timeout", "15"])
-            .args(["--platform", wheel.platform, "--python-version", PYTHON_VERSION])
+            .args([
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--disable-pip-version-check",
+            ])
+            .args([
+                "--no-deps",
+                "--only-binary=:all:",
+                "--retries",
+                "2",
+                "--timeout",
+                "15",
+            ])
+            .args([
+                "--platform",
+                wheel.platform,
+                "--python-version",
+                PYTHON_VERSION,
+            ])
             .args(["--implementation", "cp", "--dest"])
             .arg(folder)
             .arg(format!("onnxruntime=={VERSION}"))
@@ -143,7 +183,10 @@ fn by_pip(folder: &Path, progress: &dyn Fn(&str)) -> Result<PathBuf> {
             Err(_) => {}
         }
     }
-    Err(Error::Install { what: "download the wheel".to_owned(), reason })
+    Err(Error::Install {
+        what: "download the wheel".to_owned(),
+        reason,
+    })
 }
 
 /// The wheel or library that a local path means.
@@ -165,12 +208,13 @@ fn given(path: &Path) -> Result<PathBuf> {
         .collect();
     wheels.sort();
     let pinned = wheels::pinned().map(|wheel| path.join(wheel.file));
-    pinned.filter(|file| wheels.contains(file)).or_else(|| wheels.pop()).ok_or_else(|| {
-        Error::Install {
+    pinned
+        .filter(|file| wheels.contains(file))
+        .or_else(|| wheels.pop())
+        .ok_or_else(|| Error::Install {
             what: format!("install from `{}`", path.display()),
             reason: "the folder holds neither an `onnxruntime-*.whl` nor a library".to_owned(),
-        }
-    })
+        })
 }
 
 /// Compares the SHA-256 with the pinned one where one is due; the pinned wheel, if it is one.
@@ -185,7 +229,9 @@ fn check_hash(file: &Path, from: Option<&str>) -> Result<Option<&'static Wheel>>
         (None, Some(from)) if !is_url(from) => Ok(None),
         _ => Err(Error::HashDiffers {
             path: from.map_or_else(|| file.to_owned(), PathBuf::from),
-            expected: wheels::pinned().map_or("a pinned wheel", |wheel| wheel.sha256).to_owned(),
+            expected: wheels::pinned()
+                .map_or("a pinned wheel", |wheel| wheel.sha256)
+                .to_owned(),
             found,
         }),
     }
@@ -204,7 +250,11 @@ fn unpack(wheel: &Path, out: &Path) -> Result<String> {
         let entry = archive.by_index(index).map_err(broken)?;
         // The last part only: no path of the archive is ever followed.
         let path = entry.name().map_err(broken)?;
-        let name = path.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
+        let name = path
+            .rsplit(['/', '\\'])
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         drop(path);
         let is_library = wheels::is_library_name(&name);
         let helper = name.contains("onnxruntime_providers_");
@@ -230,10 +280,18 @@ fn copy(library: &Path, out: &Path) -> Result<String> {
     library::inspect(library)?;
     let name = match library.file_name().and_then(|name| name.to_str()) {
         Some(name) if wheels::is_library_name(name) => name.to_owned(),
-        _ => wheels::pinned().map_or("libonnxruntime.so", |wheel| wheel.library).to_owned(),
+        _ => wheels::pinned()
+            .map_or("libonnxruntime.so", |wheel| wheel.library)
+            .to_owned(),
     };
     fs::copy(library, out.join(&name)).map_err(failed("copy the library"))?;
-    let beside = library.parent().map(fs::read_dir).into_iter().flatten().flatten().flatten();
+    let beside = library
+        .parent()
+        .map(fs::read_dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .flatten();
     for entry in beside {
         let file = entry.file_name().to_string_lossy().into_owned();
         if KEPT.contains(&file.as_str()) || file.contains("onnxruntime_providers_") {
@@ -245,7 +303,8 @@ fn copy(library: &Path, out: &Path) -> Result<String> {
 
 fn is_zip(file: &Path) -> bool {
     let mut magic = [0; 4];
-    fs::File::open(file).is_ok_and(|mut f| f.read_exact(&mut magic).is_ok() && &magic == b"PK\x03\x04")
+    fs::File::open(file)
+        .is_ok_and(|mut f| f.read_exact(&mut magic).is_ok() && &magic == b"PK\x03\x04")
 }
 
 fn is_url(from: &str) -> bool {
@@ -281,5 +340,8 @@ fn download(url: &str, _folder: &Path, _progress: &dyn Fn(&str)) -> Result<PathB
 }
 
 fn failed(what: &'static str) -> impl Fn(std::io::Error) -> Error {
-    move |e| Error::Install { what: what.to_owned(), reason: e.to_string() }
+    move |e| Error::Install {
+        what: what.to_owned(),
+        reason: e.to_string(),
+    }
 }

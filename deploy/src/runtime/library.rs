@@ -16,14 +16,20 @@ const HEAD: usize = 64;
 
 /// Checks type, bounds, machine, exports and version of a library; returns its version.
 pub(crate) fn inspect(path: &Path) -> Result<String> {
-    let missing = |source| Error::RuntimeMissing { path: path.to_owned(), source };
+    let missing = |source| Error::RuntimeMissing {
+        path: path.to_owned(),
+        source,
+    };
     let meta = fs::metadata(path).map_err(missing)?;
     if !meta.is_file() {
         return Err(unfit(path, "a shared library", "not a regular file"));
     }
     let mut file = fs::File::open(path).map_err(missing)?;
     let mut head = Vec::with_capacity(HEAD);
-    file.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(missing)?;
+    file.by_ref()
+        .take(HEAD as u64)
+        .read_to_end(&mut head)
+        .map_err(missing)?;
     if let Some(found) = other_kind(&head, meta.len()) {
         return Err(unfit(path, "a shared library", &found));
     }
@@ -37,12 +43,19 @@ pub(crate) fn inspect(path: &Path) -> Result<String> {
 fn inside(path: &Path, file: fs::File, bytes: u64) -> Result<String> {
     let cache = object::ReadCache::new(file);
     let damaged = |e: object::Error| {
-        unfit(path, "a whole shared library", &format!("{bytes} bytes that do not parse ({e})"))
+        unfit(
+            path,
+            "a whole shared library",
+            &format!("{bytes} bytes that do not parse ({e})"),
+        )
     };
     let object = object::File::parse(&cache).map_err(damaged)?;
     let segments = object.segments().map(|s| s.file_range());
     let sections = object.sections().filter_map(|s| s.file_range());
-    let end = segments.chain(sections).map(|(at, len)| at.saturating_add(len)).max();
+    let end = segments
+        .chain(sections)
+        .map(|(at, len)| at.saturating_add(len))
+        .max();
     check_end(path, end.unwrap_or(0), bytes)?;
     if object.architecture() != host() {
         let found = format!("a library for {:?}", object.architecture());
@@ -55,12 +68,24 @@ fn inside(path: &Path, file: fs::File, bytes: u64) -> Result<String> {
             names.push(String::from_utf8_lossy(name).into_owned());
         }
     }
-    names.extend(object.dynamic_symbols().filter(ObjectSymbol::is_definition).filter_map(|s| {
-        let name = s.name().ok()?;
-        Some(name.to_owned())
-    }));
-    if !names.iter().any(|name| name.trim_start_matches('_') == "OrtGetApiBase") {
-        return Err(unfit(path, "ONNX Runtime", "a shared library without `OrtGetApiBase`"));
+    names.extend(
+        object
+            .dynamic_symbols()
+            .filter(ObjectSymbol::is_definition)
+            .filter_map(|s| {
+                let name = s.name().ok()?;
+                Some(name.to_owned())
+            }),
+    );
+    if !names
+        .iter()
+        .any(|name| name.trim_start_matches('_') == "OrtGetApiBase")
+    {
+        return Err(unfit(
+            path,
+            "ONNX Runtime",
+            "a shared library without `OrtGetApiBase`",
+        ));
     }
     version(path, &names)
 }
@@ -71,11 +96,20 @@ fn version(path: &Path, symbols: &[String]) -> Result<String> {
     let version = match written {
         Some(version) => version.to_owned(),
         // The bounds are right: loading is safe now.
-        None => ort::util::probe(path).map(|minor| format!("1.{minor}")).ok_or_else(|| {
-            unfit(path, "ONNX Runtime 1.x", "a library that does not load or tell its version")
-        })?,
+        None => ort::util::probe(path)
+            .map(|minor| format!("1.{minor}"))
+            .ok_or_else(|| {
+                unfit(
+                    path,
+                    "ONNX Runtime 1.x",
+                    "a library that does not load or tell its version",
+                )
+            })?,
     };
-    match version.strip_prefix("1.").and_then(|rest| rest.split('.').next()?.parse::<u32>().ok()) {
+    match version
+        .strip_prefix("1.")
+        .and_then(|rest| rest.split('.').next()?.parse::<u32>().ok())
+    {
         Some(minor) if minor >= MIN_API => Ok(version),
         _ => Err(unfit(
             path,
@@ -101,7 +135,9 @@ fn elf_end(file: &mut fs::File, head: &[u8], bytes: u64) -> std::io::Result<u64>
     }
     let mut table = Vec::new();
     file.seek(SeekFrom::Start(ph))?;
-    file.by_ref().take(ph_size * ph_count).read_to_end(&mut table)?;
+    file.by_ref()
+        .take(ph_size * ph_count)
+        .read_to_end(&mut table)?;
     for entry in table.chunks_exact(usize::try_from(ph_size.max(1)).unwrap_or(1)) {
         if entry.len() >= 0x28 {
             end = end.max(number(entry, 0x08, 8).saturating_add(number(entry, 0x20, 8)));
@@ -112,7 +148,10 @@ fn elf_end(file: &mut fs::File, head: &[u8], bytes: u64) -> std::io::Result<u64>
 
 /// A little-endian number of `len` bytes at `at`.
 fn number(bytes: &[u8], at: usize, len: usize) -> u64 {
-    bytes[at..at + len].iter().rev().fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
+    bytes[at..at + len]
+        .iter()
+        .rev()
+        .fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
 }
 
 fn check_end(path: &Path, end: u64, bytes: u64) -> Result<()> {
@@ -140,7 +179,10 @@ fn other_kind(head: &[u8], bytes: u64) -> Option<String> {
         "a git-LFS pointer: the file itself was not fetched".to_owned()
     } else if head.starts_with(b"PK") {
         "a zip archive (a wheel is given to `deploy runtime install --from`)".to_owned()
-    } else if head.iter().all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace()) {
+    } else if head
+        .iter()
+        .all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace())
+    {
         format!("a text file of {bytes} bytes")
     } else {
         format!("{bytes} bytes of another kind")

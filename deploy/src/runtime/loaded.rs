@@ -26,7 +26,10 @@ pub fn load(found: &Found) -> Result<()> {
             asked: found.path.clone(),
         });
     }
-    let failed = |reason| Error::RuntimeLoad { path: found.path.clone(), reason };
+    let failed = |reason| Error::RuntimeLoad {
+        path: found.path.clone(),
+        reason,
+    };
     let environment = ort::init_from(&found.path)
         .map_err(|e| failed(chain(&e)))?
         .with_name("deploy")
@@ -48,7 +51,9 @@ pub(crate) fn environment() -> Result<&'static ort::environment::Environment> {
     LOADED
         .get()
         .map(|(_, environment)| environment)
-        .ok_or_else(|| Error::NoRuntime { searched: Vec::new() })
+        .ok_or_else(|| Error::NoRuntime {
+            searched: Vec::new(),
+        })
 }
 
 /// Loads what is found in the usual places when nothing is loaded yet.
@@ -66,7 +71,10 @@ pub(crate) fn load_default(cache: Option<PathBuf>) -> Result<()> {
 /// Turns off the uploader that newer official builds contain. First thing in `main`, before any thread.
 ///
 /// Sets `ORT_DISABLE_TELEMETRY=1` in this process's environment.
-#[expect(unsafe_code, reason = "setting an environment variable is unsafe when threads run")]
+#[expect(
+    unsafe_code,
+    reason = "setting an environment variable is unsafe when threads run"
+)]
 pub fn disable_telemetry() {
     // SAFETY: documented to be called first in `main`, when there is one thread only.
     unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") };

@@ -91,7 +91,12 @@ mod tests {
     #[test]
     fn every_wheel_is_of_the_pinned_version_with_whole_hashes() {
         for wheel in &WHEELS {
-            assert!(wheel.file.starts_with(&format!("onnxruntime-{VERSION}-cp312-")), "{wheel:?}");
+            assert!(
+                wheel
+                    .file
+                    .starts_with(&format!("onnxruntime-{VERSION}-cp312-")),
+                "{wheel:?}"
+            );
             for hash in [wheel.sha256, wheel.library_sha256] {
                 assert_eq!(hash.len(), 64, "{wheel:?}");
                 assert!(hash.bytes().all(|b| b.is_ascii_hexdigit()), "{wheel:?}");
@@ -103,6 +108,8 @@ mod tests {
     fn helper_libraries_are_not_the_library() {
         assert!(!is_library_name("libonnxruntime_providers_shared.so"));
         assert!(!is_library_name("onnxruntime_providers_shared.dll"));
-        assert!(is_library_name(pinned().map_or("libonnxruntime.so", |wheel| wheel.library)));
+        assert!(is_library_name(
+            pinned().map_or("libonnxruntime.so", |wheel| wheel.library)
+        ));
     }
 }

@@ -1,0 +1,290 @@
+//! The command line as typed: clap's structs and nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use data::{Preprocess, Split};
+use deploy::Provider;
+
+/// Runs ONNX image classifiers through ONNX Runtime: scores, predictions, checks.
+#[derive(Debug, Parser)]
+#[command(name = "deploy", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Only results, warnings and errors
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Show what ONNX Runtime logs
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Score a model on labelled images
+    Eval(Box<EvalArgs>),
+    /// Classify images
+    Predict(Box<PredictArgs>),
+    /// Show what a model file says of itself; needs no ONNX Runtime
+    Info(InfoArgs),
+    /// Compare a model's golden samples with what this machine computes
+    Check(CheckArgs),
+    /// Show or write the card that makes a model file self-describing
+    #[command(subcommand)]
+    Card(CardCommand),
+    /// The folder of downloads: data sets, weights, ONNX Runtime
+    #[command(subcommand)]
+    Cache(CacheCommand),
+    /// The ONNX Runtime library
+    #[command(subcommand)]
+    Runtime(RuntimeCommand),
+    /// Print shell completions
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Which model, and what it does not say itself.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct ModelArgs {
+    /// The model file [default: that of the latest run]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
+    /// Folder of the runs
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub(crate) runs: PathBuf,
+    /// Class names, one per line in the order of the outputs, in place of the card's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) classes: Option<PathBuf>,
+    /// Steps from a picture to the model's input, in place of the card's
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) preprocess: Option<Preprocess>,
+    /// What the output means [default: as the card or the graph says]
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub(crate) output_kind: Option<Kind>,
+}
+
+/// What the output means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// Scores before the softmax
+    Logits,
+    /// Probabilities; one number for two classes is the second one's
+    Probabilities,
+}
+
+/// What computes, and where things are.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Machine")]
+pub(crate) struct MachineArgs {
+    /// What computes: cpu, cuda[:N] or tensorrt[:N]; it runs there or is an error
+    #[arg(long, default_value = "cpu")]
+    pub(crate) provider: Provider,
+    /// Threads [default: all cores]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) threads: Option<u16>,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
+/// Where downloads live and where ONNX Runtime is.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Machine")]
+pub(crate) struct PlaceArgs {
+    /// The ONNX Runtime library to use: a file or its folder [env: ORT_DYLIB_PATH]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) runtime: Option<PathBuf>,
+    /// Download nothing
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Cache folder for data sets, weights and ONNX Runtime [env: CLASSIFIER_CACHE]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cache: Option<PathBuf>,
+}
+
+/// The flags of `deploy eval`.
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// A folder or a CSV file of labelled images, or `builtin:insects` [default: the run's own data]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<String>,
+    /// Which images
+    #[arg(long, default_value_t = Split::Test)]
+    pub(crate) split: Split,
+    /// Exactly the images of this list, such as a run's `split.csv`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) list: Option<PathBuf>,
+    /// Images per run of the model
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) batch: u16,
+    /// An unreadable image is an error
+    #[arg(long)]
+    pub(crate) strict_images: bool,
+    /// Write the scores as JSON; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write the predictions as CSV: path,label,predicted,probability
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csv: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) machine: MachineArgs,
+}
+
+/// The flags of `deploy predict`.
+#[derive(Debug, Args)]
+pub(crate) struct PredictArgs {
+    /// Image files, folders, patterns such as `photos/*.jpg`, or `-` for an image on standard input
+    #[arg(required = true, value_name = "INPUT")]
+    pub(crate) inputs: Vec<String>,
+    /// How many classes to show per image
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) top_k: u16,
+    /// How to write them
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// Images per run of the model
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) batch: u16,
+    /// An unreadable image ends the command
+    #[arg(long)]
+    pub(crate) strict_images: bool,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) machine: MachineArgs,
+}
+
+/// How predictions are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// One JSON object per line
+    Jsonl,
+    /// path,rank,label,probability
+    Csv,
+}
+
+/// A model by place or by flag.
+#[derive(Debug, Args)]
+pub(crate) struct WhichArgs {
+    /// The model file [default: that of the latest run]
+    #[arg(value_name = "MODEL", conflicts_with = "model")]
+    pub(crate) file: Option<PathBuf>,
+    /// The same as a flag
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
+    /// Folder of the runs
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub(crate) runs: PathBuf,
+}
+
+/// The flags of `deploy info`.
+#[derive(Debug, Args)]
+pub(crate) struct InfoArgs {
+    #[command(flatten)]
+    pub(crate) which: WhichArgs,
+    /// Write it as JSON to standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The flags of `deploy check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) which: WhichArgs,
+    #[command(flatten)]
+    pub(crate) machine: MachineArgs,
+}
+
+/// What to do with a card.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CardCommand {
+    /// Print the card as JSON
+    Show(WhichArgs),
+    /// Write a card into a model file: another file's, or one made from class names and preprocessing
+    Attach(Box<AttachArgs>),
+}
+
+/// The flags of `deploy card attach`.
+#[derive(Debug, Args)]
+pub(crate) struct AttachArgs {
+    /// The model file that gets the card
+    #[arg(value_name = "MODEL")]
+    pub(crate) file: PathBuf,
+    /// Take the card of this model file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["classes", "preprocess", "output_kind"])]
+    pub(crate) from: Option<PathBuf>,
+    /// Class names, one per line in the order of the outputs
+    #[arg(long, value_name = "FILE", required_unless_present = "from")]
+    pub(crate) classes: Option<PathBuf>,
+    /// Steps from a picture to the model's input
+    #[arg(long, value_name = "TEXT", required_unless_present = "from")]
+    pub(crate) preprocess: Option<Preprocess>,
+    /// What the output means [default: as the graph says]
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub(crate) output_kind: Option<Kind>,
+    /// Where to write it [default: over the model file]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
+/// What to do with the cache folder.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// Print the folder
+    Dir(CacheArgs),
+    /// List what is in it
+    List(CacheArgs),
+    /// Remove unfinished downloads and runtimes that are not used
+    Prune(PruneArgs),
+}
+
+/// Where the cache folder is.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CacheArgs {
+    /// Cache folder [env: CLASSIFIER_CACHE]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cache: Option<PathBuf>,
+}
+
+/// The flags of `deploy cache prune`.
+#[derive(Debug, Args)]
+pub(crate) struct PruneArgs {
+    /// Remove everything in it
+    #[arg(long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+}
+
+/// What to do with ONNX Runtime.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RuntimeCommand {
+    /// Install the pinned version into the cache folder, or what `--from` gives
+    Install(InstallArgs),
+    /// List the installed ones and say which one is used
+    List(PlaceArgs),
+    /// Print the path of the one that is used
+    Path(PlaceArgs),
+}
+
+/// The flags of `deploy runtime install`.
+#[derive(Debug, Args)]
+pub(crate) struct InstallArgs {
+    /// A wheel, a library, a folder that holds one, or a wheel's address
+    #[arg(long, value_name = "FILE|DIR|URL")]
+    pub(crate) from: Option<String>,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+}

@@ -1,0 +1,40 @@
+//! One function per command: typed arguments in, an exit status out.
+
+mod cache;
+mod card;
+mod check;
+mod eval;
+mod info;
+mod predict;
+mod runtime;
+
+use clap::CommandFactory;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::cli::{Cli, Command};
+use crate::fault::ExitStatus;
+use crate::printer::{self, Printer};
+
+/// Carries out a command line.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
+    let printer = Printer::new(cli.quiet);
+    if cli.verbose {
+        let subscriber = tracing_subscriber::fmt().with_writer(std::io::stderr);
+        subscriber.with_max_level(LevelFilter::INFO).init();
+    }
+    match cli.command {
+        Command::Eval(args) => eval::run(&args, &printer),
+        Command::Predict(args) => predict::run(&args, &printer),
+        Command::Info(args) => info::run(&args, &printer),
+        Command::Check(args) => check::run(&args, &printer),
+        Command::Card(command) => card::run(&command, &printer),
+        Command::Cache(command) => cache::run(&command, &printer),
+        Command::Runtime(command) => runtime::run(&command, &printer),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "deploy", &mut text);
+            printer::bytes(&text)?;
+            Ok(ExitStatus::True)
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! `deploy card`: shows a card, or writes one into a model file.
+
+use std::path::Path;
+
+use data::Card;
+use data::card::{PREFIX, Provenance, VERSION, utc_date};
+use deploy::{Classifier, Model};
+use onnx::Document;
+use serde_json::Value;
+
+use super::info::which;
+use crate::cli::{AttachArgs, CardCommand};
+use crate::fault::{ExitStatus, Fault};
+use crate::printer::Printer;
+use crate::source;
+
+pub(crate) fn run(command: &CardCommand, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    match command {
+        CardCommand::Show(args) => {
+            let path = which(args, printer)?;
+            let card = card_of(&path)?;
+            printer.json("-".as_ref(), &json(&card))?;
+        }
+        CardCommand::Attach(args) => attach(args, printer)?,
+    }
+    Ok(ExitStatus::True)
+}
+
+/// The card as one JSON object, its keys without their prefix.
+pub(super) fn json(card: &Card) -> Value {
+    let pair = |(key, text): (String, String)| {
+        let value = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        (key.trim_start_matches(PREFIX).to_owned(), value)
+    };
+    Value::Object(card.to_pairs().into_iter().map(pair).collect())
+}
+
+fn card_of(path: &Path) -> anyhow::Result<Card> {
+    let card = Model::open(path)?.card;
+    Ok(card.ok_or_else(|| Fault::NoCard {
+        path: path.to_owned(),
+    })?)
+}
+
+/// Writes the card; what it says is proven by running the model with it.
+fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
+    let model = Model::open(&args.file)?;
+    let runtime = source::runtime(&args.place, printer)?;
+    let mut builder = Classifier::builder(&args.file).runtime(runtime);
+    let given = args.from.as_deref().map(card_of).transpose()?;
+    if let Some(card) = &given {
+        builder = builder
+            .classes(card.classes.clone())
+            .preprocess(card.preprocess.clone())
+            .output_kind(card.output_kind);
+    }
+    if let Some(file) = &args.classes {
+        builder = builder.classes(source::classes(file)?);
+    }
+    if let Some(preprocess) = &args.preprocess {
+        builder = builder.preprocess(preprocess.clone());
+    }
+    if let Some(kind) = args.output_kind {
+        builder = builder.output_kind(source::output_kind(kind));
+    }
+    let classifier = builder.open()?;
+    let names = |infos: &[onnx::ValueInfo]| infos.iter().map(|info| info.name.clone()).collect();
+    let card = Card {
+        inputs: names(&model.inputs),
+        outputs: names(&model.outputs),
+        ..match given {
+            Some(card) => card,
+            None => made(&classifier)?,
+        }
+    };
+    let mut document = Document::open(&args.file)?;
+    document.set_metadata(PREFIX, &card.to_pairs());
+    let out = args.out.as_deref().unwrap_or(&args.file);
+    document.save(out)?;
+    printer.log(format!("wrote the card into `{}`", out.display()));
+    printer.log(format!("next: `deploy check {}`", out.display()));
+    Ok(())
+}
+
+/// A new card: what was given, and golden samples as this machine computes them.
+fn made(classifier: &Classifier) -> anyhow::Result<Card> {
+    Ok(Card {
+        version: VERSION,
+        task: "classify".to_owned(),
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        classes: classifier.classes().to_vec(),
+        preprocess: classifier.preprocess().clone(),
+        output_kind: classifier.output_kind(),
+        provenance: Provenance {
+            tool: "deploy card attach".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            date: utc_date(),
+            ..Provenance::default()
+        },
+        golden: deploy::golden::make(classifier)?,
+    })
+}

@@ -1,0 +1,33 @@
+//! `deploy check`: whether this machine computes what the card's golden samples expect.
+
+use crate::cli::CheckArgs;
+use crate::commands::info::which;
+use crate::fault::ExitStatus;
+use crate::printer::{self, Printer};
+use crate::source;
+
+pub(crate) fn run(args: &CheckArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    let path = which(&args.which, printer)?;
+    let classifier = source::classifier(&path, None, &args.machine, printer)?;
+    let results = deploy::golden::check(&classifier)?;
+    for result in &results {
+        printer::line(&format!(
+            "{} {}: off by {:.1e} of the largest output, at most {:.1e} allowed",
+            if result.ok { "ok    " } else { "FAILED" },
+            result.name,
+            result.difference,
+            result.tolerance
+        ))?;
+    }
+    let ok = results.iter().all(|result| result.ok);
+    printer::line(if ok {
+        "this machine decodes, resizes and computes as the model expects"
+    } else {
+        "this machine does not compute what the model expects"
+    })?;
+    Ok(if ok {
+        ExitStatus::True
+    } else {
+        ExitStatus::False
+    })
+}

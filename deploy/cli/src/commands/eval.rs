@@ -1,0 +1,130 @@
+//! `deploy eval`: scores a model on labelled images.
+
+use std::path::Path;
+
+use data::{Scores, Split};
+use deploy::eval::{EvalOptions, Evaluation, evaluate};
+use serde::Serialize;
+
+use crate::cli::EvalArgs;
+use crate::fault::ExitStatus;
+use crate::printer::Printer;
+use crate::source::{self, DataArgs};
+
+/// Misclassified files shown; the CSV file has them all.
+const SHOWN: usize = 40;
+
+/// What `--json` writes: the scores, and how they came about.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    scores: &'a Scores,
+    model: String,
+    split: Split,
+    runtime: String,
+    provider: String,
+    batch: u16,
+    unreadable: Vec<String>,
+    misclassified: Vec<&'a str>,
+    seconds: f64,
+    session_seconds: f64,
+    images_per_second: f64,
+    session_images_per_second: f64,
+}
+
+pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    let path = source::model(args.model.model.as_deref(), &args.model.runs, printer)?;
+    let model = deploy::Model::open(&path)?;
+    let cache = source::cache(args.machine.place.cache.as_deref())?;
+    let data = DataArgs {
+        data: args.data.as_deref(),
+        list: args.list.as_deref(),
+        split: args.split,
+        cache: &cache,
+        seed: model.card.as_ref().map_or(0, |card| card.provenance.seed),
+    };
+    let dataset = source::dataset(&path, &data, printer)?;
+    let samples = dataset.samples(args.split);
+    let classifier = source::classifier(&path, Some(&args.model), &args.machine, printer)?;
+    let progress = printer.images("evaluating", samples.len());
+    let options = EvalOptions {
+        batch: usize::from(args.batch),
+        threads: args.machine.threads.map(usize::from),
+        strict: args.strict_images,
+        progress: &|done| progress.at(done),
+    };
+    let evaluation = evaluate(&classifier, samples, &dataset.classes, &options);
+    progress.clear();
+    let evaluation = evaluation?;
+    printer.result(text(&evaluation, args.split), args.json.as_deref())?;
+    for file in &evaluation.unreadable {
+        printer.warn(format!(
+            "left out `{}`: {}",
+            file.path.display(),
+            file.reason
+        ));
+    }
+    if let Some(csv) = &args.csv {
+        data::metrics::write_predictions(csv, &evaluation.predictions)?;
+    }
+    if let Some(json) = &args.json {
+        printer.json(json, &report(&evaluation, args, &path))?;
+    }
+    Ok(ExitStatus::True)
+}
+
+fn report<'a>(evaluation: &'a Evaluation, args: &EvalArgs, model: &Path) -> Report<'a> {
+    Report {
+        scores: &evaluation.scores,
+        model: model.display().to_string(),
+        split: args.split,
+        runtime: deploy::runtime::loaded()
+            .map(|f| f.version.clone())
+            .unwrap_or_default(),
+        provider: args.machine.provider.to_string(),
+        batch: args.batch,
+        unreadable: evaluation
+            .unreadable
+            .iter()
+            .map(|u| u.path.display().to_string())
+            .collect(),
+        misclassified: evaluation
+            .wrong()
+            .map(|wrong| wrong.path.as_str())
+            .collect(),
+        seconds: evaluation.seconds,
+        session_seconds: evaluation.session_seconds,
+        images_per_second: evaluation.images_per_second,
+        session_images_per_second: evaluation.session_images_per_second,
+    }
+}
+
+/// The scores, the misclassified files, the speed.
+fn text(evaluation: &Evaluation, split: Split) -> String {
+    let mut lines = vec![
+        format!("split {split}"),
+        data::metrics::table(&evaluation.scores),
+    ];
+    let wrong: Vec<_> = evaluation.wrong().collect();
+    if !wrong.is_empty() {
+        lines.push(format!("misclassified: {}", wrong.len()));
+    }
+    for wrong in wrong.iter().take(SHOWN) {
+        let percent = 100.0 * wrong.probability;
+        lines.push(format!(
+            "  {} is not {} ({percent:.1} %)",
+            wrong.path, wrong.predicted
+        ));
+    }
+    if wrong.len() > SHOWN {
+        lines.push(format!(
+            "  and {} more: `--csv FILE` writes them all",
+            wrong.len() - SHOWN
+        ));
+    }
+    lines.push(format!(
+        "\n{:.1} images/s end to end ({:.2} s), {:.1} images/s in the session alone",
+        evaluation.images_per_second, evaluation.seconds, evaluation.session_images_per_second
+    ));
+    lines.join("\n")
+}

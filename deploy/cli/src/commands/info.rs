@@ -1,0 +1,164 @@
+//! `deploy info`: what a model file says of itself.
+
+use std::path::{Path, PathBuf};
+
+use data::Card;
+use deploy::Model;
+use serde::Serialize;
+
+use super::cache::human;
+use crate::cli::{InfoArgs, WhichArgs};
+use crate::fault::ExitStatus;
+use crate::printer::{self, Printer};
+use crate::source;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    model: String,
+    bytes: u64,
+    sha256: &'a str,
+    ir_version: i64,
+    opsets: &'a [(String, i64)],
+    producer: String,
+    inputs: Vec<String>,
+    outputs: Vec<String>,
+    parameters: u64,
+    precision: &'a str,
+    card: Option<serde_json::Value>,
+}
+
+pub(crate) fn run(args: &InfoArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    let path = which(&args.which, printer)?;
+    let model = Model::open(&path)?;
+    let sha256 = onnx::Header::sha256(&path)?;
+    if args.json {
+        printer.json("-".as_ref(), &report(&path, &model, &sha256))?;
+    } else {
+        printer::line(&text(&model, &sha256))?;
+    }
+    Ok(ExitStatus::True)
+}
+
+/// The model that was named, in either way.
+pub(super) fn which(args: &WhichArgs, printer: &Printer) -> anyhow::Result<PathBuf> {
+    source::model(
+        args.file.as_deref().or(args.model.as_deref()),
+        &args.runs,
+        printer,
+    )
+}
+
+fn report<'a>(path: &Path, model: &'a Model, sha256: &'a str) -> Report<'a> {
+    let texts = |infos: &[onnx::ValueInfo]| infos.iter().map(ToString::to_string).collect();
+    Report {
+        model: path.display().to_string(),
+        bytes: model.header.file_bytes,
+        sha256,
+        ir_version: model.header.ir_version,
+        opsets: &model.header.opsets,
+        producer: producer(model),
+        inputs: texts(&model.inputs),
+        outputs: texts(&model.outputs),
+        parameters: model.num_parameters,
+        precision: model.precision,
+        card: model.card.as_ref().map(super::card::json),
+    }
+}
+
+fn producer(model: &Model) -> String {
+    let header = &model.header;
+    format!("{} {}", header.producer_name, header.producer_version)
+        .trim()
+        .to_owned()
+}
+
+/// One fact per line.
+fn text(model: &Model, sha256: &str) -> String {
+    let header = &model.header;
+    let opsets: Vec<String> = header
+        .opsets
+        .iter()
+        .map(|(domain, version)| format!("{domain} {version}").trim().to_owned())
+        .collect();
+    let mut lines = vec![
+        fact(
+            "size",
+            &format!("{} (SHA-256 {})", human(header.file_bytes), sha256),
+        ),
+        fact(
+            "format",
+            &format!("IR {}, opset {}", header.ir_version, opsets.join(", ")),
+        ),
+        fact("producer", &producer(model)),
+    ];
+    lines.extend(
+        model
+            .inputs
+            .iter()
+            .map(|input| fact("input", &input.to_string())),
+    );
+    lines.extend(
+        model
+            .outputs
+            .iter()
+            .map(|output| fact("output", &output.to_string())),
+    );
+    lines.push(fact(
+        "weights",
+        &format!("{} ({})", model.num_parameters, model.precision),
+    ));
+    match &model.card {
+        Some(card) => lines.extend(card_lines(card)),
+        None => lines.push(fact(
+            "card",
+            "none: it runs with `--classes FILE` and `--preprocess TEXT`, or after `deploy card attach`",
+        )),
+    }
+    lines.join("\n")
+}
+
+fn card_lines(card: &Card) -> Vec<String> {
+    const SHOWN: usize = 10;
+    let mut names = card
+        .classes
+        .iter()
+        .take(SHOWN)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
+    if card.classes.len() > SHOWN {
+        names.push_str(", ...");
+    }
+    let from = &card.provenance;
+    let mut lines = vec![
+        fact(
+            "card",
+            &format!("version {}, task {}", card.version, card.task),
+        ),
+        fact("classes", &format!("{}: {names}", card.classes.len())),
+        fact("preprocess", &card.preprocess.to_string()),
+        fact("meaning", &format!("{:?}", card.output_kind).to_lowercase()),
+        fact("golden", &format!("{} samples", card.golden.len())),
+        fact(
+            "made by",
+            &format!("{} {} on {}", from.tool, from.version, from.date),
+        ),
+    ];
+    for (split, score) in &from.scores {
+        let [low, high] = score.interval.map(|bound| 100.0 * bound);
+        lines.push(fact(
+            "accuracy",
+            &format!(
+                "{:.1} % ({low:.1} to {high:.1}) on {} images of {split}",
+                100.0 * score.accuracy,
+                score.count
+            ),
+        ));
+    }
+    lines
+}
+
+fn fact(name: &str, value: &str) -> String {
+    format!("{name:<11} {value}")
+}

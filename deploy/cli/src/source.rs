@@ -1,0 +1,280 @@
+//! Which model and which images a command line means, and the runtime for them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use data::card::OutputKind;
+use data::{Dataset, Split};
+use deploy::runtime::{self, Found, Search};
+use deploy::{Classifier, ClassifierBuilder};
+use fs_err as fs;
+
+use crate::cli::{Kind, MachineArgs, ModelArgs, PlaceArgs};
+use crate::fault::Fault;
+use crate::printer::Printer;
+
+/// The data set that is drawn on first use.
+const INSECTS: &str = "builtin:insects";
+/// The public photos of ants and bees, once fetched.
+const HYMENOPTERA: &str = "hymenoptera";
+
+/// The model that was named, or the latest run's; says which.
+pub(crate) fn model(
+    given: Option<&Path>,
+    runs: &Path,
+    printer: &Printer,
+) -> anyhow::Result<PathBuf> {
+    if let Some(path) = given {
+        printer.log(format!("model `{}`", path.display()));
+        return Ok(path.to_owned());
+    }
+    let path = latest(runs)
+        .map(|run| run.join("model.onnx"))
+        .filter(|path| path.is_file())
+        .ok_or_else(|| Fault::NoRun {
+            runs: runs.to_owned(),
+        })?;
+    printer.log(format!("model `{}`, the latest run's", path.display()));
+    Ok(path)
+}
+
+/// The newest finished run: where `latest` points to, or what it names where there are no links.
+fn latest(runs: &Path) -> Option<PathBuf> {
+    let latest = runs.join("latest");
+    let name = match fs::read_link(&latest) {
+        Ok(target) => target,
+        Err(_) => PathBuf::from(fs::read_to_string(&latest).ok()?.trim()),
+    };
+    Some(runs.join(name))
+}
+
+/// The classifier of a command line, its runtime found, installed if need be, and loaded.
+pub(crate) fn classifier(
+    path: &Path,
+    model: Option<&ModelArgs>,
+    machine: &MachineArgs,
+    printer: &Printer,
+) -> anyhow::Result<Classifier> {
+    // What is wrong with the file is said before anything is installed for it.
+    deploy::Model::open(path)?;
+    let mut builder = Classifier::builder(path).provider(machine.provider);
+    if let Some(threads) = machine.threads {
+        builder = builder.threads(usize::from(threads));
+    }
+    if let Some(model) = model {
+        builder = describe(builder, model)?;
+    }
+    let found = runtime(&machine.place, printer)?;
+    Ok(builder.runtime(found).open()?)
+}
+
+fn describe(builder: ClassifierBuilder, model: &ModelArgs) -> anyhow::Result<ClassifierBuilder> {
+    let mut builder = builder;
+    if let Some(file) = &model.classes {
+        builder = builder.classes(classes(file)?);
+    }
+    if let Some(preprocess) = &model.preprocess {
+        builder = builder.preprocess(preprocess.clone());
+    }
+    if let Some(kind) = model.output_kind {
+        builder = builder.output_kind(output_kind(kind));
+    }
+    Ok(builder)
+}
+
+pub(crate) fn output_kind(kind: Kind) -> OutputKind {
+    match kind {
+        Kind::Logits => OutputKind::Logits,
+        Kind::Probabilities => OutputKind::Probabilities,
+    }
+}
+
+/// ONNX Runtime: found, or installed unless offline; says which one is used.
+pub(crate) fn runtime(place: &PlaceArgs, printer: &Printer) -> anyhow::Result<Found> {
+    let cache = cache(place.cache.as_deref())?;
+    let search = Search::from_env(place.runtime.clone(), &cache);
+    let found = runtime::ensure(&search, &|line| printer.log(line), !place.offline)?;
+    printer.log(found.to_string());
+    Ok(found)
+}
+
+pub(crate) fn cache(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+    Ok(data::cache::dir(given)?)
+}
+
+/// Class names, one per line.
+pub(crate) fn classes(file: &Path) -> anyhow::Result<Vec<String>> {
+    let text = fs::read_to_string(file)?;
+    let classes: Vec<String> = text
+        .trim_end()
+        .lines()
+        .map(|line| line.trim().to_owned())
+        .collect();
+    let bad = |reason: String| Fault::BadClasses {
+        path: file.to_owned(),
+        reason,
+    };
+    if let Some(at) = classes.iter().position(String::is_empty) {
+        return Err(bad(format!("line {} is empty", at + 1)).into());
+    }
+    if classes.is_empty() {
+        return Err(bad("it is empty".to_owned()).into());
+    }
+    Ok(classes)
+}
+
+/// What `--data` and `--list` mean.
+pub(crate) struct DataArgs<'a> {
+    pub(crate) data: Option<&'a str>,
+    pub(crate) list: Option<&'a Path>,
+    pub(crate) split: Split,
+    pub(crate) cache: &'a Path,
+    /// Divides a folder without splits as the training did.
+    pub(crate) seed: u64,
+}
+
+/// The labelled images: those named, or the run's own.
+pub(crate) fn dataset(
+    model: &Path,
+    args: &DataArgs<'_>,
+    printer: &Printer,
+) -> anyhow::Result<Dataset> {
+    let run = model
+        .parent()
+        .filter(|run| run.join("config.toml").is_file());
+    let (data, list) = match (args.data, args.list, run) {
+        (None, list, Some(run)) => {
+            let data = data_of_run(run)?;
+            printer.log(format!("data `{data}`, the run's own"));
+            let own = run.join("split.csv");
+            let list = list
+                .map(Path::to_owned)
+                .or_else(|| own.is_file().then_some(own));
+            (Some(data), list)
+        }
+        (None, None, None) => {
+            return Err(Fault::NoData {
+                model: model.to_owned(),
+            }
+            .into());
+        }
+        (data, list, _) => (data.map(str::to_owned), list.map(Path::to_owned)),
+    };
+    let source = data
+        .map(|name| data_path(&name, args.cache, printer))
+        .transpose()?;
+    let dataset = match (&list, &source) {
+        (Some(list), Some(source)) if source.is_file() => {
+            Dataset::from_list(list, Some(source.parent().unwrap_or(source)))?
+        }
+        (Some(list), source) => Dataset::from_list(list, source.as_deref())?,
+        (None, Some(source)) => Dataset::open(source, args.seed)?,
+        (None, None) => {
+            return Err(Fault::NoData {
+                model: model.to_owned(),
+            }
+            .into());
+        }
+    };
+    for note in &dataset.notes {
+        printer.log(note);
+    }
+    say_left_out(&dataset, printer);
+    if dataset.samples(args.split).is_empty() {
+        let sizes = Split::ALL.map(|split| format!("{split} {}", dataset.samples(split).len()));
+        let (split, found) = (args.split.to_string(), sizes.join(", "));
+        return Err(Fault::EmptySplit { split, found }.into());
+    }
+    Ok(dataset)
+}
+
+fn say_left_out(dataset: &Dataset, printer: &Printer) {
+    const SHOWN: usize = 5;
+    for file in dataset.left_out.iter().take(SHOWN) {
+        printer.log(format!(
+            "left out `{}`: {}",
+            file.path.display(),
+            file.reason
+        ));
+    }
+    if dataset.left_out.len() > SHOWN {
+        printer.log(format!("left out {} more", dataset.left_out.len() - SHOWN));
+    }
+}
+
+/// The key `data` of a run's configuration.
+fn data_of_run(run: &Path) -> anyhow::Result<String> {
+    #[derive(serde::Deserialize)]
+    struct Config {
+        data: String,
+    }
+    let path = run.join("config.toml");
+    let config: Config =
+        toml::from_str(&fs::read_to_string(&path)?).with_context(|| Fault::BadRun {
+            path,
+            reason: "does not name its data".to_owned(),
+        })?;
+    Ok(config.data)
+}
+
+/// The folder or CSV file behind a name.
+fn data_path(name: &str, cache: &Path, printer: &Printer) -> anyhow::Result<PathBuf> {
+    let path = PathBuf::from(name);
+    if path.exists() {
+        return Ok(path);
+    }
+    if name == INSECTS {
+        let folder = cache.join("datasets");
+        let first = !folder.is_dir();
+        if first {
+            printer.log("drawing the built-in pictures (once)");
+        }
+        return Ok(data::insects::ensure(cache, &|_, _| {})?);
+    }
+    if name == HYMENOPTERA {
+        let folder = cache.join("datasets").join(HYMENOPTERA);
+        if !folder.is_dir() {
+            return Err(Fault::NotFetched {
+                name: name.to_owned(),
+            }
+            .into());
+        }
+        return Ok(folder);
+    }
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latest_is_a_link_or_a_file_with_a_name() {
+        let runs = tempfile::tempdir().unwrap();
+        assert_eq!(latest(runs.path()), None);
+        fs::write(runs.path().join("latest"), "bees\n").unwrap();
+        assert_eq!(latest(runs.path()), Some(runs.path().join("bees")));
+        #[cfg(unix)]
+        {
+            fs::remove_file(runs.path().join("latest")).unwrap();
+            fs::os::unix::fs::symlink("7", runs.path().join("latest")).unwrap();
+            assert_eq!(latest(runs.path()), Some(runs.path().join("7")));
+        }
+    }
+
+    #[test]
+    fn class_names_are_lines_without_gaps() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "ants\r\n bees \n\n").unwrap();
+        assert_eq!(classes(file.path()).unwrap(), ["ants", "bees"]);
+        fs::write(file.path(), "ants\n\nbees\n").unwrap();
+        assert!(
+            classes(file.path())
+                .unwrap_err()
+                .to_string()
+                .contains("line 2 is empty")
+        );
+        fs::write(file.path(), "\n").unwrap();
+        assert!(classes(file.path()).is_err());
+    }
+}

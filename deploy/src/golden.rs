@@ -1,0 +1,129 @@
+//! The golden samples of a card: pictures whose outputs are known. A machine that decodes, resizes and
+//! computes the same gets the same outputs.
+
+use data::card::Golden;
+
+use crate::classifier::Classifier;
+use crate::error::{Error, Result};
+
+/// How far outputs may be off where a card says nothing, relative to the largest |output|.
+const TOLERANCES: [(&str, f64); 3] = [("fp32", 1e-3), ("fp16", 2e-2), ("int8", 0.25)];
+
+/// One golden sample, computed here and compared.
+#[derive(Debug, Clone)]
+pub struct GoldenResult {
+    /// Name of the sample.
+    pub name: String,
+    /// Whether every output is within the tolerance.
+    pub ok: bool,
+    /// The largest difference, relative to the largest |output|.
+    pub difference: f64,
+    /// The largest difference allowed.
+    pub tolerance: f64,
+    /// The outputs that the card expects.
+    pub expected: Vec<f32>,
+    /// The outputs found here.
+    pub found: Vec<f32>,
+}
+
+/// Classifies the card's golden samples and compares the model's outputs with the card's.
+///
+/// # Errors
+/// [`Error::NoGolden`] where there is nothing to compare; the model stops.
+pub fn check(classifier: &Classifier) -> Result<Vec<GoldenResult>> {
+    let golden = classifier
+        .card()
+        .map(|card| card.golden.as_slice())
+        .unwrap_or_default();
+    if golden.is_empty() {
+        return Err(Error::NoGolden {
+            path: classifier.path().to_owned(),
+        });
+    }
+    golden
+        .iter()
+        .map(|sample| compare(classifier, sample))
+        .collect()
+}
+
+/// Golden samples of the standard drawn pictures, as this machine computes them.
+///
+/// # Errors
+/// The model stops.
+pub fn make(classifier: &Classifier) -> Result<Vec<Golden>> {
+    let tolerance = TOLERANCES.map(|(name, tolerance)| (name.to_owned(), tolerance));
+    let make = |(name, bytes): (String, Vec<u8>)| {
+        let outputs = outputs(classifier, &bytes)?;
+        Ok(Golden::new(
+            &name,
+            &bytes,
+            outputs,
+            tolerance.clone().into(),
+        ))
+    };
+    data::card::golden_pictures::pictures()
+        .into_iter()
+        .map(|(name, bytes)| make((name.to_string(), bytes)))
+        .collect()
+}
+
+fn outputs(classifier: &Classifier, bytes: &[u8]) -> Result<Vec<f32>> {
+    classifier.run(&classifier.prepare(&classifier.decode(bytes)?)?, 1)
+}
+
+fn compare(classifier: &Classifier, sample: &Golden) -> Result<GoldenResult> {
+    let found = outputs(classifier, &sample.bytes()?)?;
+    let precision = classifier.model().map_or("fp32", |model| model.precision);
+    let standard = TOLERANCES
+        .iter()
+        .find(|(name, _)| *name == precision)
+        .map_or(1e-3, |t| t.1);
+    let tolerance = sample.tolerance.get(precision).copied().unwrap_or(standard);
+    let expected = sample.logits.clone();
+    let difference = relative_difference(&expected, &found);
+    Ok(GoldenResult {
+        name: sample.name.clone(),
+        ok: difference <= tolerance,
+        difference,
+        tolerance,
+        expected,
+        found,
+    })
+}
+
+/// The largest difference over the largest expected size; infinite where it cannot be told.
+fn relative_difference(expected: &[f32], found: &[f32]) -> f64 {
+    if expected.len() != found.len() || expected.is_empty() {
+        return f64::INFINITY;
+    }
+    let largest = expected
+        .iter()
+        .fold(f64::MIN_POSITIVE, |most, v| most.max(f64::from(v.abs())));
+    let mut most = 0.0_f64;
+    for (a, b) in expected.iter().zip(found) {
+        let difference = f64::from((a - b).abs());
+        if !difference.is_finite() {
+            return f64::INFINITY;
+        }
+        most = most.max(difference);
+    }
+    most / largest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::relative_difference;
+
+    #[test]
+    fn the_difference_is_relative_to_the_largest_output() {
+        assert_eq!(relative_difference(&[-4.0, 1.0], &[-3.0, 1.0]), 0.25);
+        assert_eq!(relative_difference(&[1.0], &[1.0]), 0.0);
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_infinitely_different() {
+        assert_eq!(relative_difference(&[1.0], &[1.0, 2.0]), f64::INFINITY);
+        assert_eq!(relative_difference(&[1.0], &[f32::NAN]), f64::INFINITY);
+        assert_eq!(relative_difference(&[], &[]), f64::INFINITY);
+    }
+}

@@ -1,0 +1,154 @@
+//! What a model file says of itself before any runtime is touched.
+
+use std::path::Path;
+
+use data::card::OutputKind;
+use data::{Card, Preprocess};
+use onnx::proto::{DataType, GraphProto};
+use onnx::{Document, Header, ValueInfo};
+
+use crate::error::{Error, Result};
+
+/// A model file as read from the disk: header, card, inputs, outputs; no weights are kept.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// Versions, producer and metadata.
+    pub header: Header,
+    /// The card, where the file carries one.
+    pub card: Option<Card>,
+    /// What must be fed.
+    pub inputs: Vec<ValueInfo>,
+    /// What comes out.
+    pub outputs: Vec<ValueInfo>,
+    /// What the output of a classifier means, by the operator that makes it.
+    pub guessed_kind: OutputKind,
+    /// Precision of the weights: `fp32`, `fp16` or `int8`.
+    pub precision: &'static str,
+    /// Numbers in the weights.
+    pub num_parameters: u64,
+}
+
+impl Model {
+    /// Reads a model file. Needs no runtime.
+    ///
+    /// # Errors
+    /// The file is missing, damaged, a git-LFS pointer or no model; its external data is missing; its
+    /// card cannot be honoured.
+    pub fn open(path: &Path) -> Result<Self> {
+        let header = Header::open(path)?;
+        let pairs = header
+            .metadata
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()));
+        let card = Card::from_pairs(pairs)?;
+        let document = Document::open(path)?;
+        document.check_external_data()?;
+        let outputs = document.outputs();
+        let output = card.as_ref().and_then(|card| card.outputs.first());
+        let output = output.or_else(|| outputs.first().map(|output| &output.name));
+        let guessed_kind = match output {
+            Some(output) => guess_kind(document.graph(), output),
+            None => OutputKind::Logits,
+        };
+        let (precision, num_parameters) = weights(document.graph());
+        Ok(Self {
+            header,
+            card,
+            inputs: document.inputs(),
+            outputs,
+            guessed_kind,
+            precision,
+            num_parameters,
+        })
+    }
+
+    /// Refuses what has not exactly one input, and one output to read.
+    pub(crate) fn check_classifier(&self, path: &Path) -> Result<()> {
+        let not = |expected: &str, found: String| Error::NotAClassifier {
+            path: path.to_owned(),
+            expected: expected.to_owned(),
+            found,
+        };
+        let names = |infos: &[ValueInfo]| {
+            let texts: Vec<String> = infos.iter().map(ValueInfo::to_string).collect();
+            format!("{}: {}", infos.len(), texts.join("; "))
+        };
+        let [input] = self.inputs.as_slice() else {
+            return Err(not("one input [N, C, H, W]", names(&self.inputs)));
+        };
+        if input.ranked && input.dims.len() != 4 {
+            return Err(not("an input [N, C, H, W]", input.to_string()));
+        }
+        let chosen = self
+            .card
+            .as_ref()
+            .is_some_and(|card| !card.outputs.is_empty());
+        if self.outputs.len() != 1 && !chosen {
+            return Err(not("one output [N, K]", names(&self.outputs)));
+        }
+        Ok(())
+    }
+
+    /// The class names: those given, or the card's.
+    pub(crate) fn classes(&self, path: &Path, given: Option<Vec<String>>) -> Result<Vec<String>> {
+        given
+            .or_else(|| self.card.as_ref().map(|card| card.classes.clone()))
+            .ok_or_else(|| Error::NoCard {
+                path: path.to_owned(),
+                what: "what its classes are called",
+            })
+    }
+
+    /// The preprocessing: the one given, or the card's.
+    pub(crate) fn preprocess(&self, path: &Path, given: Option<Preprocess>) -> Result<Preprocess> {
+        given
+            .or_else(|| self.card.as_ref().map(|card| card.preprocess.clone()))
+            .ok_or_else(|| Error::NoCard {
+                path: path.to_owned(),
+                what: "how images are prepared for it",
+            })
+    }
+}
+
+/// Probabilities where a Softmax or Sigmoid makes the output, logits otherwise.
+fn guess_kind(graph: &GraphProto, output: &str) -> OutputKind {
+    let mut value = output.to_owned();
+    // Operators that only move numbers are looked through; the bound guards against a cycle.
+    for _ in 0..16 {
+        let Some(node) = onnx::surgery::producer(graph, &value).map(|at| &graph.node[at]) else {
+            break;
+        };
+        match node.op_type() {
+            "Softmax" | "Sigmoid" => return OutputKind::Probabilities,
+            "Identity" | "Flatten" | "Reshape" | "Squeeze" | "Cast" => match node.input.first() {
+                Some(input) => value.clone_from(input),
+                None => break,
+            },
+            _ => break,
+        }
+    }
+    OutputKind::Logits
+}
+
+/// Precision of most weights, and how many numbers they are.
+fn weights(graph: &GraphProto) -> (&'static str, u64) {
+    let (mut full, mut half, mut byte) = (0u64, 0u64, 0u64);
+    for tensor in &graph.initializer {
+        let count = tensor
+            .dims
+            .iter()
+            .fold(1u64, |n, d| n.saturating_mul((*d).max(0) as u64));
+        match DataType::try_from(tensor.data_type()) {
+            Ok(DataType::Float16 | DataType::Bfloat16) => half += count,
+            Ok(DataType::Int8 | DataType::Uint8) => byte += count,
+            Ok(DataType::Float | DataType::Double) => full += count,
+            _ => {}
+        }
+    }
+    let precision = match full.max(half).max(byte) {
+        most if most == full => "fp32",
+        most if most == half => "fp16",
+        _ => "int8",
+    };
+    (precision, full + half + byte)
+}

@@ -1,0 +1,64 @@
+//! What the model says about one image.
+
+use std::sync::Arc;
+
+/// The most probable class, and how probable every class is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// Name of the most probable class.
+    pub label: String,
+    /// Its place in the model's output.
+    pub index: usize,
+    /// Its probability, `[0, 1]`.
+    pub probability: f32,
+    /// The probability of each class, in the model's order; they sum to 1.
+    pub probabilities: Vec<f32>,
+    classes: Arc<[String]>,
+}
+
+impl Prediction {
+    /// Picks the most probable class; the first of equals.
+    pub(crate) fn new(classes: &Arc<[String]>, probabilities: Vec<f32>) -> Self {
+        let mut index = 0;
+        for (at, probability) in probabilities.iter().enumerate() {
+            if *probability > probabilities[index] {
+                index = at;
+            }
+        }
+        Self {
+            label: classes.get(index).cloned().unwrap_or_default(),
+            index,
+            probability: probabilities.get(index).copied().unwrap_or(0.0),
+            probabilities,
+            classes: Arc::clone(classes),
+        }
+    }
+
+    /// The `k` most probable classes and their probabilities, the most probable first; fewer where the
+    /// model has fewer classes.
+    pub fn top(&self, k: usize) -> Vec<(&str, f32)> {
+        let mut order: Vec<usize> = (0..self.probabilities.len()).collect();
+        // Stable: the first of equals stays first.
+        order.sort_by(|a, b| self.probabilities[*b].total_cmp(&self.probabilities[*a]));
+        let name = |at: usize| self.classes.get(at).map_or("", String::as_str);
+        order
+            .into_iter()
+            .take(k)
+            .map(|at| (name(at), self.probabilities[at]))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_top_is_sorted_and_never_longer_than_the_classes() {
+        let classes: Arc<[String]> = ["ant", "bee", "wasp"].map(String::from).into();
+        let prediction = Prediction::new(&classes, vec![0.2, 0.4, 0.4]);
+        assert_eq!((prediction.label.as_str(), prediction.index), ("bee", 1));
+        assert_eq!(prediction.top(2), [("bee", 0.4), ("wasp", 0.4)]);
+        assert_eq!(prediction.top(5).len(), 3);
+    }
+}
