@@ -279,6 +279,7 @@ fn data_outside_the_folder_is_not_read() {
         "..\\secret.bin",
         "",
         "C:w.bin",
+        "\\secret.bin",
     ];
     locations.push(&absolute);
     if cfg!(unix) {
@@ -393,4 +394,15 @@ fn set_tensor_replaces_values_in_raw_data() {
         document.tensor("nope"),
         Err(Error::TensorMissing { .. })
     ));
+}
+
+#[test]
+fn a_model_of_more_than_2_gib_is_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
+    let mut document = head();
+    // Zeros that nobody touches take no memory.
+    document.graph_mut().initializer[0].raw_data = Some(vec![0; 1 << 31]);
+    assert!(matches!(document.save(&path), Err(Error::TooLarge { .. })));
+    assert!(!path.exists());
 }
