@@ -10,6 +10,7 @@ mod jpeg_pixels;
 #[cfg(not(feature = "libjpeg"))]
 #[path = "decode/jpeg_zune.rs"]
 mod jpeg_pixels;
+mod pnm;
 mod sniff;
 mod to_rgb;
 
@@ -102,6 +103,7 @@ fn pixels(bytes: &[u8], limits: &Limits) -> Result<RgbImage, String> {
             limits.check_pixels(header.width, header.height)?;
             Ok(turn(jpeg_pixels::decode(bytes)?, header.orientation))
         }
+        Content::Pnm => pnm::decode(bytes, limits),
         Content::Other(format) => other(bytes, format, limits),
     }
 }
@@ -124,8 +126,10 @@ fn other(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<RgbImage,
             exif::orientation(exif.as_deref(), xmp.as_deref())
         }
     };
+    // The colour type in a PNG's header: gray without alpha.
+    let keyed = format == ImageFormat::Png && bytes.get(25) == Some(&0);
     let picture = DynamicImage::from_decoder(decoder).map_err(said)?;
-    Ok(turn(to_rgb::to_rgb(picture, format, bytes)?, orientation))
+    Ok(turn(to_rgb::to_rgb(picture, keyed)?, orientation))
 }
 
 /// The decoder's message, in this house's manner.

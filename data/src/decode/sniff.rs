@@ -5,6 +5,7 @@ use image::ImageFormat;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Content {
     Jpeg,
+    Pnm,
     Other(ImageFormat),
 }
 
@@ -14,6 +15,7 @@ pub(super) fn content(bytes: &[u8]) -> Result<Content, String> {
     match bytes {
         [] => refused("the file is empty"),
         [0xff, 0xd8, 0xff, ..] => Ok(Content::Jpeg),
+        [b'P', b'1'..=b'6', ..] => Ok(Content::Pnm),
         [b'G', b'I', b'F', b'8', ..] => refused("GIF is not taken: convert it to PNG"),
         [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => refused(match brand.get(..4) {
             Some(b"avif" | b"avis") => "AVIF is not read: convert it to PNG, e.g. with `avifdec`",
@@ -31,8 +33,7 @@ pub(super) fn content(bytes: &[u8]) -> Result<Content, String> {
                 format @ (ImageFormat::Png
                 | ImageFormat::WebP
                 | ImageFormat::Bmp
-                | ImageFormat::Tiff
-                | ImageFormat::Pnm),
+                | ImageFormat::Tiff),
             ) => Ok(Content::Other(format)),
             Ok(format) => Err(format!("{format:?} is not taken")),
             Err(_) => refused("not a JPEG, PNG, WebP, BMP, TIFF or PNM file"),

@@ -1,20 +1,21 @@
 //! Other kinds of pixels to RGB, as PIL's `convert("RGB")`.
 
-use image::{DynamicImage, ImageFormat, RgbImage};
+use image::{DynamicImage, RgbImage};
 
-/// Alpha is dropped, not blended; of 16 bits per colour the upper 8 stay.
-pub(super) fn to_rgb(
-    picture: DynamicImage,
-    _format: ImageFormat,
-    _bytes: &[u8],
-) -> Result<RgbImage, String> {
+/// Alpha is dropped, not blended. Of 16 bits per colour the upper 8 stay, but 16-bit gray without
+/// alpha is clipped at 255, which is what PIL does to its `I;16`; with `keyed`, alpha is only a
+/// colour key.
+pub(super) fn to_rgb(picture: DynamicImage, keyed: bool) -> Result<RgbImage, String> {
     let (width, height) = (picture.width(), picture.height());
     let rgb = match picture {
         DynamicImage::ImageRgb8(rgb) => return Ok(rgb),
         DynamicImage::ImageLuma8(p) => p.pixels().flat_map(|p| [p[0]; 3]).collect(),
         DynamicImage::ImageLumaA8(p) => p.pixels().flat_map(|p| [p[0]; 3]).collect(),
         DynamicImage::ImageRgba8(p) => p.pixels().flat_map(|p| [p[0], p[1], p[2]]).collect(),
-        DynamicImage::ImageLuma16(p) => p.pixels().flat_map(|p| [upper(p[0]); 3]).collect(),
+        DynamicImage::ImageLuma16(p) => p.pixels().flat_map(|p| [clip(p[0]); 3]).collect(),
+        DynamicImage::ImageLumaA16(p) if keyed => {
+            p.pixels().flat_map(|p| [clip(p[0]); 3]).collect()
+        }
         DynamicImage::ImageLumaA16(p) => p.pixels().flat_map(|p| [upper(p[0]); 3]).collect(),
         DynamicImage::ImageRgb16(p) => p.as_raw().iter().map(|&v| upper(v)).collect(),
         DynamicImage::ImageRgba16(p) => {
@@ -23,6 +24,10 @@ pub(super) fn to_rgb(
         _ => return Err("floating point pixels are not taken".into()),
     };
     RgbImage::from_raw(width, height, rgb).ok_or_else(|| "too few pixels".into())
+}
+
+pub(super) fn clip(value: u16) -> u8 {
+    value.min(255) as u8
 }
 
 fn upper(value: u16) -> u8 {
