@@ -100,7 +100,9 @@ pub struct Augment {
 /// Random resized crop and horizontal flip.
 impl Default for Augment {
     fn default() -> Self {
-        Augment { ops: vec![crop::STANDARD, Op::HFlip(0.5)] }
+        Augment {
+            ops: vec![crop::STANDARD, Op::HFlip(0.5)],
+        }
     }
 }
 
@@ -144,9 +146,16 @@ impl Op {
             }
             Op::Scale(low, high) => Some(warp::affine(image, 0.0, between(low, high, rng))),
             Op::Elastic { alpha, sigma } => Some(warp::elastic(image, alpha, sigma, rng)),
-            Op::Color { brightness, contrast, saturation, hue } => {
-                Some(colour::jitter(image, [brightness, contrast, saturation, hue], rng))
-            }
+            Op::Color {
+                brightness,
+                contrast,
+                saturation,
+                hue,
+            } => Some(colour::jitter(
+                image,
+                [brightness, contrast, saturation, hue],
+                rng,
+            )),
             Op::Noise(sigma) => Some(colour::noise(image, sigma, rng)),
             Op::Cutout { holes, size } => Some(colour::cutout(image, holes, size, rng)),
         }
@@ -178,7 +187,9 @@ mod tests {
     /// The operations as USAGE prints them.
     fn usage_ops() -> Vec<&'static str> {
         let lines = USAGE.lines().skip(1);
-        lines.map(|line| line.trim().split_inclusive(')').next().unwrap()).collect()
+        lines
+            .map(|line| line.trim().split_inclusive(')').next().unwrap())
+            .collect()
     }
 
     #[test]
@@ -198,7 +209,10 @@ mod tests {
             let first = run(op, &image, (40, 32), 5);
             assert_eq!(first, run(op, &image, (40, 32), 5), "{op}");
             assert_eq!(first.dimensions(), (40, 32), "{op}");
-            assert!((0..20).any(|seed| run(op, &image, (40, 32), seed) != first), "{op}");
+            assert!(
+                (0..20).any(|seed| run(op, &image, (40, 32), seed) != first),
+                "{op}"
+            );
         }
     }
 
@@ -209,7 +223,9 @@ mod tests {
         assert_eq!(run("hflip(0)|vflip(0)", &image, (7, 5), 0), image);
         let both = run("hflip(1)|vflip(1)", &image, (7, 5), 0);
         assert_eq!(both.get_pixel(0, 0), image.get_pixel(6, 4));
-        let flipped = (0..1000).filter(|&s| run("hflip(0.25)", &image, (7, 5), s) != image).count();
+        let flipped = (0..1000)
+            .filter(|&s| run("hflip(0.25)", &image, (7, 5), s) != image)
+            .count();
         assert!((200..300).contains(&flipped), "{flipped}");
     }
 
@@ -217,6 +233,9 @@ mod tests {
     fn a_list_without_a_crop_takes_the_centre() {
         let varied = run("hflip(1)", &ramp(80, 40), (16, 16), 0);
         let middle = varied.get_pixel(8, 8);
-        assert!(middle[0].abs_diff(120) < 8 && middle[1].abs_diff(60) < 8, "{middle:?}");
+        assert!(
+            middle[0].abs_diff(120) < 8 && middle[1].abs_diff(60) < 8,
+            "{middle:?}"
+        );
     }
 }

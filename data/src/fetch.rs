@@ -75,7 +75,10 @@ pub fn hymenoptera(options: &FetchOptions<'_>) -> Result<PathBuf> {
     if let Some(unpacked) = options.from.as_deref().and_then(unpacked_folder) {
         if options.sha256.is_some() {
             let reason = "a folder has no SHA-256: give the archive".to_owned();
-            return Err(Error::FetchSource { from: unpacked.display().to_string(), reason });
+            return Err(Error::FetchSource {
+                from: unpacked.display().to_string(),
+                reason,
+            });
         }
         archive::copy_tree(&unpacked, &folder)?;
         return Ok(folder);
@@ -117,15 +120,25 @@ fn fetch(source: &Source, target: &Path, options: &FetchOptions<'_>) -> Result<(
     let expected = Expected::of(options, source, target)?;
     let from = options.from.as_deref().unwrap_or(source.url);
     if from.starts_with("http://") || from.starts_with("https://") {
-        let url =
-            if from.ends_with('/') { format!("{from}{}", source.name) } else { from.to_owned() };
+        let url = if from.ends_with('/') {
+            format!("{from}{}", source.name)
+        } else {
+            from.to_owned()
+        };
         return download::download(&url, target, &expected, options.progress);
     }
     let given = Path::new(from);
-    let file = if given.is_dir() { given.join(source.name) } else { given.to_path_buf() };
+    let file = if given.is_dir() {
+        given.join(source.name)
+    } else {
+        given.to_path_buf()
+    };
     if !file.is_file() {
         let reason = format!("there is no file `{}`", file.display());
-        return Err(Error::FetchSource { from: from.into(), reason });
+        return Err(Error::FetchSource {
+            from: from.into(),
+            reason,
+        });
     }
     download::copy(&file, target, &expected, options.progress)
 }
@@ -139,7 +152,10 @@ fn unpacked_folder(from: &str) -> Option<PathBuf> {
 }
 
 fn make_folder(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).map_err(|source| Error::Write { path: path.into(), source })
+    fs::create_dir_all(path).map_err(|source| Error::Write {
+        path: path.into(),
+        source,
+    })
 }
 
 #[cfg(test)]

@@ -29,7 +29,12 @@ pub struct ImagesOptions {
 impl Default for ImagesOptions {
     fn default() -> Self {
         let threads = thread::available_parallelism().map_or(1, usize::from);
-        ImagesOptions { budget_bytes: 2 << 30, strict: false, threads, limits: Limits::default() }
+        ImagesOptions {
+            budget_bytes: 2 << 30,
+            strict: false,
+            threads,
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -86,7 +91,10 @@ impl Images {
                 Some(Outcome::TooMuch) => None,
                 Some(Outcome::Failed(error)) if options.strict => return Err(error),
                 Some(Outcome::Failed(error)) => {
-                    unreadable.push(Unreadable { path: sample.path, reason: reason(error) });
+                    unreadable.push(Unreadable {
+                        path: sample.path,
+                        reason: reason(error),
+                    });
                     continue;
                 }
                 // Only after a failure in strict mode, which is found first or later.
@@ -122,7 +130,10 @@ impl Images {
         match (self.kept.get(index), self.samples.get(index)) {
             (Some(Some(image)), _) => Ok(image.clone()),
             (_, Some(sample)) => Ok(Arc::new(decode::open(&sample.path, &self.limits)?)),
-            _ => Err(Error::NoSuchImage { index, count: self.samples.len() }),
+            _ => Err(Error::NoSuchImage {
+                index,
+                count: self.samples.len(),
+            }),
         }
     }
 
@@ -146,7 +157,9 @@ fn decode_all(
         let mut found = Vec::new();
         while !stop.load(Ordering::Relaxed) {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(sample) = samples.get(index) else { break };
+            let Some(sample) = samples.get(index) else {
+                break;
+            };
             let outcome = decode_one(sample, options, held);
             if options.strict && matches!(outcome, Outcome::Failed(_)) {
                 stop.store(true, Ordering::Relaxed);
@@ -214,22 +227,34 @@ mod tests {
                 if broken.contains(&i) {
                     fs_err::write(&path, "no picture").unwrap();
                 } else {
-                    RgbImage::from_pixel(4, 3, Rgb([i as u8, 0, 0])).save(&path).unwrap();
+                    RgbImage::from_pixel(4, 3, Rgb([i as u8, 0, 0]))
+                        .save(&path)
+                        .unwrap();
                 }
-                Sample { path, relative: format!("a/{i:02}.png"), label: i as u32 % 2 }
+                Sample {
+                    path,
+                    relative: format!("a/{i:02}.png"),
+                    label: i as u32 % 2,
+                }
             })
             .collect()
     }
 
     fn options(budget_bytes: u64, strict: bool, threads: usize) -> ImagesOptions {
-        ImagesOptions { budget_bytes, strict, threads, ..ImagesOptions::default() }
+        ImagesOptions {
+            budget_bytes,
+            strict,
+            threads,
+            ..ImagesOptions::default()
+        }
     }
 
     #[test]
     fn pictures_are_the_same_whether_kept_or_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let samples = samples(folder.path(), 9, &[]);
-        for (budget, threads, spare) in [(1 << 20, 3, (1 << 20) - 9 * 36), (100, 2, 28), (0, 1, 0)] {
+        for (budget, threads, spare) in [(1 << 20, 3, (1 << 20) - 9 * 36), (100, 2, 28), (0, 1, 0)]
+        {
             let seen = Mutex::new(Vec::new());
             let watch = |done| seen.lock().unwrap().push(done);
             let (images, unreadable) =
@@ -240,7 +265,10 @@ mod tests {
                 assert_eq!(images.get(i).unwrap().get_pixel(0, 0)[0], i as u8);
             }
             assert_eq!(seen.lock().unwrap().len(), 9);
-            assert!(matches!(images.get(9), Err(Error::NoSuchImage { index: 9, count: 9 })));
+            assert!(matches!(
+                images.get(9),
+                Err(Error::NoSuchImage { index: 9, count: 9 })
+            ));
         }
     }
 
@@ -262,8 +290,22 @@ mod tests {
     #[test]
     fn more_than_one_in_twenty_unreadable_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        let error = Images::load(samples(folder.path(), 20, &[3, 7]), &options(0, false, 2), &|_| {})
-            .unwrap_err();
-        assert!(matches!(error, Error::TooManyUnreadable { unreadable: 2, total: 20, .. }), "{error}");
+        let error = Images::load(
+            samples(folder.path(), 20, &[3, 7]),
+            &options(0, false, 2),
+            &|_| {},
+        )
+        .unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::TooManyUnreadable {
+                    unreadable: 2,
+                    total: 20,
+                    ..
+                }
+            ),
+            "{error}"
+        );
     }
 }

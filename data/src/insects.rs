@@ -40,7 +40,9 @@ impl Task {
             Kind::Bee => ("bees", "bee"),
         };
         let split = self.split.to_string();
-        Path::new(&split).join(class).join(format!("{name}-{:03}.jpg", self.number))
+        Path::new(&split)
+            .join(class)
+            .join(format!("{name}-{:03}.jpg", self.number))
     }
 }
 
@@ -73,9 +75,15 @@ pub fn ensure(cache: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<
     if is_complete(&folder) {
         return Ok(folder);
     }
-    let failed = |source| Error::Write { path: folder.clone(), source };
+    let failed = |source| Error::Write {
+        path: folder.clone(),
+        source,
+    };
     fs::create_dir_all(&parent).map_err(failed)?;
-    let draft = tempfile::Builder::new().prefix(".insects-").tempdir_in(&parent).map_err(failed)?;
+    let draft = tempfile::Builder::new()
+        .prefix(".insects-")
+        .tempdir_in(&parent)
+        .map_err(failed)?;
     draw_all(draft.path(), progress)?;
     if folder.exists() {
         fs::remove_dir_all(&folder).map_err(failed)?;
@@ -96,21 +104,30 @@ fn tasks() -> Vec<Task> {
     let mut tasks = Vec::new();
     for split in [Split::Train, Split::Val, Split::Test] {
         for kind in [Kind::Ant, Kind::Bee] {
-            tasks.extend((0..per_class(split)).map(|number| Task { kind, split, number }));
+            tasks.extend((0..per_class(split)).map(|number| Task {
+                kind,
+                split,
+                number,
+            }));
         }
     }
     tasks
 }
 
 fn is_complete(folder: &Path) -> bool {
-    tasks().iter().all(|task| folder.join(task.relative()).is_file())
+    tasks()
+        .iter()
+        .all(|task| folder.join(task.relative()).is_file())
 }
 
 fn draw_all(folder: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<()> {
     let tasks = tasks();
     for task in &tasks {
         if let Some(class) = folder.join(task.relative()).parent() {
-            fs::create_dir_all(class).map_err(|source| Error::Write { path: class.into(), source })?;
+            fs::create_dir_all(class).map_err(|source| Error::Write {
+                path: class.into(),
+                source,
+            })?;
         }
     }
     let done = AtomicUsize::new(0);
@@ -131,6 +148,12 @@ fn draw_jpeg(kind: Kind, stream: u64) -> Result<Vec<u8>> {
     let quality = 82 + dice.pick(14) as u8;
     image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, quality)
         .encode_image(&image)
-        .map_err(|e| Error::Encode { reason: e.to_string() })?;
+        .map_err(|e| Error::Encode {
+            reason: e.to_string(),
+        })?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+#[path = "insects/tests.rs"]
+mod tests;

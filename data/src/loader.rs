@@ -45,7 +45,13 @@ pub struct LoaderOptions {
 
 impl Default for LoaderOptions {
     fn default() -> Self {
-        LoaderOptions { batch: 32, shuffle: false, seed: 0, threads: 2, prefetch: 2 }
+        LoaderOptions {
+            batch: 32,
+            shuffle: false,
+            seed: 0,
+            threads: 2,
+            prefetch: 2,
+        }
     }
 }
 
@@ -109,7 +115,15 @@ impl Loader {
         let affordable = (count * preprocess.output_len()) as u64 <= images.spare_bytes();
         let places = if repeats && affordable { count } else { 0 };
         let fixed = (0..places).map(|_| OnceLock::new()).collect();
-        Loader { inner: Arc::new(Inner { images, preprocess, augment, options, fixed }) }
+        Loader {
+            inner: Arc::new(Inner {
+                images,
+                preprocess,
+                augment,
+                options,
+                fixed,
+            }),
+        }
     }
 
     /// Batches in an epoch.
@@ -137,7 +151,10 @@ impl Loader {
     pub fn epoch(&self, epoch: u64, first_batch: usize) -> EpochIter {
         let options = &self.inner.options;
         let order = Arc::new(self.order(epoch));
-        let queue = Arc::new(Queue::new(first_batch..self.num_batches(), options.prefetch.max(1)));
+        let queue = Arc::new(Queue::new(
+            first_batch..self.num_batches(),
+            options.prefetch.max(1),
+        ));
         let left = self.num_batches().saturating_sub(first_batch);
         let threads = options.threads.clamp(1, left.max(1));
         let workers = (0..threads).map(|_| {
@@ -177,7 +194,10 @@ impl Inner {
         let mut batch = Batch {
             images: vec![0.0; indices.len() * length],
             shape: [indices.len(), a, b, c],
-            labels: indices.iter().map(|&i| self.images.samples()[i].label).collect(),
+            labels: indices
+                .iter()
+                .map(|&i| self.images.samples()[i].label)
+                .collect(),
             indices: indices.to_vec(),
         };
         for (&index, out) in indices.iter().zip(batch.images.chunks_exact_mut(length)) {

@@ -7,7 +7,10 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 /// The crop of most training recipes, and what `crop` without arguments means.
-pub(super) const STANDARD: Op = Op::Crop { scale: (0.08, 1.0), ratio: (3.0 / 4.0, 4.0 / 3.0) };
+pub(super) const STANDARD: Op = Op::Crop {
+    scale: (0.08, 1.0),
+    ratio: (3.0 / 4.0, 4.0 / 3.0),
+};
 
 /// How often a part is drawn before the centre is taken.
 const TRIES: u32 = 10;
@@ -37,10 +40,17 @@ pub(super) fn centre(image: &RgbImage, size: (u32, u32)) -> RgbImage {
     let (width, height) = image.dimensions();
     let factor = (f64::from(size.0) / f64::from(width)).max(f64::from(size.1) / f64::from(height));
     let shown = |target: u32, side: u32| {
-        (f64::from(target) / factor * 7.0 / 8.0).round().clamp(1.0, f64::from(side)) as u32
+        (f64::from(target) / factor * 7.0 / 8.0)
+            .round()
+            .clamp(1.0, f64::from(side)) as u32
     };
     let (w, h) = (shown(size.0, width), shown(size.1, height));
-    let window = Window { left: (width - w) / 2, top: (height - h) / 2, width: w, height: h };
+    let window = Window {
+        left: (width - w) / 2,
+        top: (height - h) / 2,
+        width: w,
+        height: h,
+    };
     resized(image, window, size)
 }
 
@@ -60,7 +70,12 @@ pub(super) fn window(
         if (1..=width).contains(&w) && (1..=height).contains(&h) {
             let top = rng.random_range(0..=height - h);
             let left = rng.random_range(0..=width - w);
-            return Window { left, top, width: w, height: h };
+            return Window {
+                left,
+                top,
+                width: w,
+                height: h,
+            };
         }
     }
     let aspect = f64::from(width) / f64::from(height);
@@ -72,13 +87,28 @@ pub(super) fn window(
         (width, height)
     };
     let (w, h) = (w.clamp(1, width), h.clamp(1, height));
-    Window { left: (width - w) / 2, top: (height - h) / 2, width: w, height: h }
+    Window {
+        left: (width - w) / 2,
+        top: (height - h) / 2,
+        width: w,
+        height: h,
+    }
 }
 
 /// The part alone is resized: the rest of a large photo costs nothing.
 fn resized(image: &RgbImage, part: Window, size: (u32, u32)) -> RgbImage {
-    let window = Shown { x: 0, y: 0, width: size.0, height: size.1 };
-    let to = Resize { size, window, filter: Filter::Bilinear, antialias: true };
+    let window = Shown {
+        x: 0,
+        y: 0,
+        width: size.0,
+        height: size.1,
+    };
+    let to = Resize {
+        size,
+        window,
+        filter: Filter::Bilinear,
+        antialias: true,
+    };
     if (part.width, part.height) == image.dimensions() {
         return resize(image, &to);
     }
@@ -116,9 +146,15 @@ mod tests {
     fn a_picture_too_long_for_any_part_gives_its_centre() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let wide = window((400, 30), (1.0, 1.0), (0.75, 4.0 / 3.0), &mut rng);
-        assert_eq!((wide.left, wide.top, wide.width, wide.height), (180, 0, 40, 30));
+        assert_eq!(
+            (wide.left, wide.top, wide.width, wide.height),
+            (180, 0, 40, 30)
+        );
         let tall = window((30, 400), (1.0, 1.0), (0.75, 4.0 / 3.0), &mut rng);
-        assert_eq!((tall.left, tall.top, tall.width, tall.height), (0, 180, 30, 40));
+        assert_eq!(
+            (tall.left, tall.top, tall.width, tall.height),
+            (0, 180, 30, 40)
+        );
     }
 
     #[test]
@@ -126,9 +162,19 @@ mod tests {
         let image = RgbImage::from_fn(100, 60, |x, y| Rgb([x as u8, y as u8, 0]));
         for seed in 0..20 {
             let shape = ((0.3, 0.3), (1.0, 1.0));
-            let part = window((100, 60), shape.0, shape.1, &mut ChaCha8Rng::seed_from_u64(seed));
-            let shown =
-                random(&image, (21, 21), shape.0, shape.1, &mut ChaCha8Rng::seed_from_u64(seed));
+            let part = window(
+                (100, 60),
+                shape.0,
+                shape.1,
+                &mut ChaCha8Rng::seed_from_u64(seed),
+            );
+            let shown = random(
+                &image,
+                (21, 21),
+                shape.0,
+                shape.1,
+                &mut ChaCha8Rng::seed_from_u64(seed),
+            );
             let middle = shown.get_pixel(10, 10);
             assert!(middle[0].abs_diff((part.left + part.width / 2) as u8) <= 2);
             assert!(middle[1].abs_diff((part.top + part.height / 2) as u8) <= 2);

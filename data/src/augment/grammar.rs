@@ -16,9 +16,14 @@ impl FromStr for Augment {
             return Ok(Augment { ops: Vec::new() });
         }
         let ops = text.split('|').map(|op| {
-            parse(op.trim()).map_err(|reason| Error::BadAugment { op: op.trim().into(), reason })
+            parse(op.trim()).map_err(|reason| Error::BadAugment {
+                op: op.trim().into(),
+                reason,
+            })
         });
-        Ok(Augment { ops: ops.collect::<Result<_, _>>()? })
+        Ok(Augment {
+            ops: ops.collect::<Result<_, _>>()?,
+        })
     }
 }
 
@@ -60,7 +65,12 @@ impl fmt::Display for Op {
             Op::HFlip(p) => write!(f, "hflip({})", n(p)),
             Op::VFlip(p) => write!(f, "vflip({})", n(p)),
             Op::Rotate(degrees) => write!(f, "rotate({})", n(degrees)),
-            Op::Color { brightness, contrast, saturation, hue } => {
+            Op::Color {
+                brightness,
+                contrast,
+                saturation,
+                hue,
+            } => {
                 let [b, c, s, h] = [brightness, contrast, saturation, hue].map(n);
                 write!(f, "color({b}, {c}, {s}, {h})")
             }
@@ -106,11 +116,15 @@ fn parse(text: &str) -> Result<Op, String> {
         "" => Vec::new(),
         inside => inside.split(',').map(str::trim).collect(),
     };
-    let mut args = Arguments { rest: list.into_iter() };
+    let mut args = Arguments {
+        rest: list.into_iter(),
+    };
     let share = (0.0, 1.0);
     let op = match name {
         "crop" => {
-            let Op::Crop { scale, ratio } = crop::STANDARD else { return Err("no crop".into()) };
+            let Op::Crop { scale, ratio } = crop::STANDARD else {
+                return Err("no crop".into());
+            };
             Op::Crop {
                 scale: args.range("share", scale, (1e-6, 1.0))?,
                 ratio: args.range("ratio", ratio, (0.01, 100.0))?,
@@ -139,7 +153,10 @@ fn parse(text: &str) -> Result<Op, String> {
             if holes.fract() != 0.0 {
                 return Err(format!("the number of squares must be whole, not {holes}"));
             }
-            Op::Cutout { holes: holes as u32, size: args.number("side", 0.25, share)? }
+            Op::Cutout {
+                holes: holes as u32,
+                size: args.number("side", 0.25, share)?,
+            }
         }
         _ => return Err(format!("there is no such operation; there are {NAMES}")),
     };
@@ -151,7 +168,9 @@ fn parse(text: &str) -> Result<Op, String> {
 
 impl Arguments<'_> {
     fn number(&mut self, what: &str, default: f64, bounds: (f64, f64)) -> Result<f64, String> {
-        self.rest.next().map_or(Ok(default), |text| number(what, text, bounds))
+        self.rest
+            .next()
+            .map_or(Ok(default), |text| number(what, text, bounds))
     }
 
     /// `low..high`, or one number for both.
@@ -161,7 +180,9 @@ impl Arguments<'_> {
         default: (f64, f64),
         bounds: (f64, f64),
     ) -> Result<(f64, f64), String> {
-        let Some(text) = self.rest.next() else { return Ok(default) };
+        let Some(text) = self.rest.next() else {
+            return Ok(default);
+        };
         let (low, high) = text.split_once("..").unwrap_or((text, text));
         let range = (number(what, low, bounds)?, number(what, high, bounds)?);
         if range.0 > range.1 {
@@ -175,9 +196,11 @@ impl Arguments<'_> {
 fn number(what: &str, text: &str, (low, high): (f64, f64)) -> Result<f64, String> {
     let text = text.trim();
     let parts = match text.split_once('/') {
-        Some((above, below)) => {
-            above.trim().parse::<f64>().ok().zip(below.trim().parse::<f64>().ok())
-        }
+        Some((above, below)) => above
+            .trim()
+            .parse::<f64>()
+            .ok()
+            .zip(below.trim().parse::<f64>().ok()),
         None => text.parse().ok().map(|value| (value, 1.0)),
     };
     let value = parts.map(|(above, below)| above / below);
@@ -200,26 +223,50 @@ mod tests {
             (" hflip ", vec![Op::HFlip(0.5)]),
             (
                 "crop(0.08..1, 0.75..1.3333)|vflip(0.1)",
-                vec![Op::Crop { scale: (0.08, 1.0), ratio: (0.75, 1.3333) }, Op::VFlip(0.1)],
+                vec![
+                    Op::Crop {
+                        scale: (0.08, 1.0),
+                        ratio: (0.75, 1.3333),
+                    },
+                    Op::VFlip(0.1),
+                ],
             ),
             ("scale(1.5)", vec![Op::Scale(1.5, 1.5)]),
-            ("cutout(3, 1/8)", vec![Op::Cutout { holes: 3, size: 0.125 }]),
+            (
+                "cutout(3, 1/8)",
+                vec![Op::Cutout {
+                    holes: 3,
+                    size: 0.125,
+                }],
+            ),
         ];
         for (text, ops) in cases {
             assert_eq!(text.parse::<Augment>().unwrap().ops, ops, "{text}");
         }
-        assert_eq!(Augment::default().to_string(), "crop(0.08..1, 3/4..4/3)|hflip(0.5)");
+        assert_eq!(
+            Augment::default().to_string(),
+            "crop(0.08..1, 3/4..4/3)|hflip(0.5)"
+        );
     }
 
     #[test]
     fn what_is_wrong_is_named() {
         for (text, expected) in [
-            ("hflip|spin(3)", "`spin(3)`: there is no such operation; there are crop, hflip"),
+            (
+                "hflip|spin(3)",
+                "`spin(3)`: there is no such operation; there are crop, hflip",
+            ),
             ("hflip(2)", "`hflip(2)`: probability `2` is not from 0 to 1"),
             ("hflip(x)", "`hflip(x)`: probability `x` is not a number"),
             ("rotate(5", "`rotate(5`: the closing `)` is missing"),
-            ("noise(0.1, 3)", "`noise(0.1, 3)`: `3` is one argument too many"),
-            ("crop(1..0.5)", "`crop(1..0.5)`: share `1..0.5` runs backwards"),
+            (
+                "noise(0.1, 3)",
+                "`noise(0.1, 3)`: `3` is one argument too many",
+            ),
+            (
+                "crop(1..0.5)",
+                "`crop(1..0.5)`: share `1..0.5` runs backwards",
+            ),
             ("color(0, 0, 0, 0.6)", "hue `0.6` is not from 0 to 0.5"),
             ("cutout(1.5)", "must be whole, not 1.5"),
             ("scale(nan)", "factor `nan` is not from 0.05 to 20"),

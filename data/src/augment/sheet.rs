@@ -43,6 +43,6 @@ mod tests {
         assert_eq!(sheet.get_pixel(14, 4)[0], 20);
         assert_eq!(sheet.get_pixel(4, 12)[0], 30);
         assert_eq!(sheet.get_pixel(14, 12)[0], 255);
-        assert_eq!(contact_sheet(&[], 3).dimensions(), (8, 8));
+        assert_eq!(contact_sheet(&[], 3).dimensions(), (8, 4));
     }
 }

@@ -8,10 +8,17 @@ use rand_chacha::ChaCha8Rng;
 pub(super) fn affine(image: &RgbImage, angle: f64, zoom: f64) -> RgbImage {
     let (sin, cos) = angle.sin_cos();
     let (sin, cos) = ((sin / zoom) as f32, (cos / zoom) as f32);
-    let middle = [image.width() as f32 / 2.0 - 0.5, image.height() as f32 / 2.0 - 0.5];
+    let middle = [
+        image.width() as f32 / 2.0 - 0.5,
+        image.height() as f32 / 2.0 - 0.5,
+    ];
     RgbImage::from_fn(image.width(), image.height(), |x, y| {
         let (dx, dy) = (x as f32 - middle[0], y as f32 - middle[1]);
-        sample(image, middle[0] + dx * cos - dy * sin, middle[1] + dx * sin + dy * cos)
+        sample(
+            image,
+            middle[0] + dx * cos - dy * sin,
+            middle[1] + dx * sin + dy * cos,
+        )
     })
 }
 
@@ -20,8 +27,9 @@ pub(super) fn affine(image: &RgbImage, angle: f64, zoom: f64) -> RgbImage {
 pub(super) fn elastic(image: &RgbImage, alpha: f64, sigma: f64, rng: &mut ChaCha8Rng) -> RgbImage {
     let (width, height) = (image.width() as usize, image.height() as usize);
     let mut field = || {
-        let raw: Vec<f32> =
-            (0..width * height).map(|_| between(-alpha, alpha, rng) as f32).collect();
+        let raw: Vec<f32> = (0..width * height)
+            .map(|_| between(-alpha, alpha, rng) as f32)
+            .collect();
         smooth(&raw, width, sigma)
     };
     let (dx, dy) = (field(), field());
@@ -68,7 +76,10 @@ fn smooth(field: &[f32], width: usize, sigma: f64) -> Vec<f32> {
     kernel.iter_mut().for_each(|k| *k /= total);
 
     let height = field.len() / width;
-    let across: Vec<f32> = field.chunks(width).flat_map(|row| convolve_row(row, &kernel)).collect();
+    let across: Vec<f32> = field
+        .chunks(width)
+        .flat_map(|row| convolve_row(row, &kernel))
+        .collect();
     let mut out = vec![0.0; field.len()];
     for (y, target) in out.chunks_mut(width).enumerate() {
         for (i, k) in kernel.iter().enumerate() {
@@ -82,12 +93,17 @@ fn smooth(field: &[f32], width: usize, sigma: f64) -> Vec<f32> {
 }
 
 fn convolve_row(row: &[f32], kernel: &[f32]) -> Vec<f32> {
-    let (Some(&first), Some(&last)) = (row.first(), row.last()) else { return Vec::new() };
+    let (Some(&first), Some(&last)) = (row.first(), row.last()) else {
+        return Vec::new();
+    };
     let reach = kernel.len() / 2;
     let mut padded = vec![first; reach];
     padded.extend_from_slice(row);
     padded.resize(row.len() + 2 * reach, last);
-    padded.windows(kernel.len()).map(|w| w.iter().zip(kernel).map(|(a, b)| a * b).sum()).collect()
+    padded
+        .windows(kernel.len())
+        .map(|w| w.iter().zip(kernel).map(|(a, b)| a * b).sum())
+        .collect()
 }
 
 #[cfg(test)]
@@ -109,7 +125,10 @@ mod tests {
             // Counter-clockwise: the right edge comes to the top.
             let expected = picture().get_pixel(30 - y, x).0;
             let found = turned.get_pixel(x, y).0;
-            assert!(found.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 1), "{x} {y}");
+            assert!(
+                found.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 1),
+                "{x} {y}"
+            );
         }
     }
 
@@ -136,8 +155,14 @@ mod tests {
         let shift = |x: u32, y: u32| i32::from(bent.get_pixel(x, y)[0]) - x as i32 * 4;
         let moved: Vec<i32> = (20..44).map(|x| shift(x, 32)).collect();
         assert!(moved.iter().any(|m| m.abs() > 2), "{moved:?}");
-        assert!(moved.windows(2).all(|w| (w[0] - w[1]).abs() < 8), "{moved:?}");
-        assert_eq!(elastic(&image, 0.0, 5.0, &mut ChaCha8Rng::seed_from_u64(2)), image);
+        assert!(
+            moved.windows(2).all(|w| (w[0] - w[1]).abs() < 8),
+            "{moved:?}"
+        );
+        assert_eq!(
+            elastic(&image, 0.0, 5.0, &mut ChaCha8Rng::seed_from_u64(2)),
+            image
+        );
     }
 
     #[test]

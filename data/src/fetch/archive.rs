@@ -17,17 +17,32 @@ pub(super) struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Bounds { max_entries: 20_000, max_bytes: 1 << 30, max_ratio: 100 }
+        Bounds {
+            max_entries: 20_000,
+            max_bytes: 1 << 30,
+            max_ratio: 100,
+        }
     }
 }
 
 /// Unpacks the archive's folder that holds `train/` as `folder`, all of it or nothing.
 pub(super) fn unpack(zip: &Path, folder: &Path, bounds: &Bounds) -> Result<()> {
     let draft = draft_beside(folder)?;
-    let file =
-        fs::File::open(zip).map_err(|source| Error::Read { path: zip.into(), source })?;
-    let size = file.metadata().map_err(|source| Error::Read { path: zip.into(), source })?.len();
-    let refused = |reason: String| Error::Archive { path: zip.into(), reason };
+    let file = fs::File::open(zip).map_err(|source| Error::Read {
+        path: zip.into(),
+        source,
+    })?;
+    let size = file
+        .metadata()
+        .map_err(|source| Error::Read {
+            path: zip.into(),
+            source,
+        })?
+        .len();
+    let refused = |reason: String| Error::Archive {
+        path: zip.into(),
+        reason,
+    };
     let mut archive = ZipArchive::new(file).map_err(|e| refused(format!("not a zip file: {e}")))?;
     if archive.len() > bounds.max_entries {
         return Err(refused(format!(
@@ -43,7 +58,10 @@ pub(super) fn unpack(zip: &Path, folder: &Path, bounds: &Bounds) -> Result<()> {
     }
     let root = find_root(draft.path())
         .ok_or_else(|| refused("there is no `train/` folder in it".to_owned()))?;
-    fs::rename(root, folder).map_err(|source| Error::Write { path: folder.into(), source })
+    fs::rename(root, folder).map_err(|source| Error::Write {
+        path: folder.into(),
+        source,
+    })
 }
 
 /// Copies a folder to `folder`, all of it or nothing.
@@ -51,19 +69,33 @@ pub(super) fn copy_tree(from: &Path, folder: &Path) -> Result<()> {
     let draft = draft_beside(folder)?;
     let copy = draft.path().join("copy");
     copy_into(from, &copy)?;
-    fs::rename(&copy, folder).map_err(|source| Error::Write { path: folder.into(), source })
+    fs::rename(&copy, folder).map_err(|source| Error::Write {
+        path: folder.into(),
+        source,
+    })
 }
 
 /// A temporary folder on the same disk.
 fn draft_beside(folder: &Path) -> Result<tempfile::TempDir> {
     let parent = folder.parent().unwrap_or(Path::new("."));
-    let draft = tempfile::Builder::new().prefix(".unpacking-").tempdir_in(parent);
-    draft.map_err(|source| Error::Write { path: parent.into(), source })
+    let draft = tempfile::Builder::new()
+        .prefix(".unpacking-")
+        .tempdir_in(parent);
+    draft.map_err(|source| Error::Write {
+        path: parent.into(),
+        source,
+    })
 }
 
 fn copy_into(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to).map_err(|source| Error::Write { path: to.into(), source })?;
-    let failed = |source| Error::Read { path: from.into(), source };
+    fs::create_dir_all(to).map_err(|source| Error::Write {
+        path: to.into(),
+        source,
+    })?;
+    let failed = |source| Error::Read {
+        path: from.into(),
+        source,
+    };
     for entry in fs::read_dir(from).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let target = to.join(entry.file_name());
@@ -71,8 +103,10 @@ fn copy_into(from: &Path, to: &Path) -> Result<()> {
         if kind.is_dir() {
             copy_into(&entry.path(), &target)?;
         } else if kind.is_file() {
-            fs::copy(entry.path(), &target)
-                .map_err(|source| Error::Write { path: target, source })?;
+            fs::copy(entry.path(), &target).map_err(|source| Error::Write {
+                path: target,
+                source,
+            })?;
         }
     }
     Ok(())
@@ -87,7 +121,10 @@ enum Fault {
 impl Fault {
     fn named(self, zip: &Path) -> Error {
         match self {
-            Fault::Refused(reason) => Error::Archive { path: zip.into(), reason },
+            Fault::Refused(reason) => Error::Archive {
+                path: zip.into(),
+                reason,
+            },
             Fault::Disk(error) => error,
         }
     }
@@ -100,24 +137,49 @@ fn unpack_entry<R: Read + Seek>(
     folder: &Path,
     left: &mut u64,
 ) -> std::result::Result<(), Fault> {
-    let mut entry = archive.by_index(index).map_err(|e| Fault::Refused(e.to_string()))?;
-    let name = entry.name().map_or_else(|_| format!("{index}"), std::borrow::Cow::into_owned);
-    let relative = entry.enclosed_name().filter(|_| !entry.is_symlink());
-    let Some(relative) = relative.filter(|path| path.components().next().is_some()) else {
-        return Err(Fault::Refused(format!("its entry `{name}` leads out of the archive")));
+    let mut entry = archive
+        .by_index(index)
+        .map_err(|e| Fault::Refused(e.to_string()))?;
+    let name = entry
+        .name()
+        .map_or_else(|_| format!("{index}"), std::borrow::Cow::into_owned);
+    let honest = !entry.is_symlink() && !name.starts_with(['/', '\\']);
+    let relative = entry
+        .enclosed_name()
+        .filter(|path| honest && path.components().count() > 0);
+    let Some(relative) = relative else {
+        return Err(Fault::Refused(format!(
+            "its entry `{name}` leads out of the archive"
+        )));
     };
     let path = folder.join(relative);
-    let made = if entry.is_dir() { Some(path.as_path()) } else { path.parent() };
+    let made = if entry.is_dir() {
+        Some(path.as_path())
+    } else {
+        path.parent()
+    };
     if let Some(made) = made {
-        fs::create_dir_all(made)
-            .map_err(|source| Fault::Disk(Error::Write { path: made.into(), source }))?;
+        fs::create_dir_all(made).map_err(|source| {
+            Fault::Disk(Error::Write {
+                path: made.into(),
+                source,
+            })
+        })?;
     }
     if entry.is_dir() {
         return Ok(());
     }
-    let failed = |source| Fault::Disk(Error::Write { path: path.clone(), source });
-    let mut file =
-        fs::OpenOptions::new().write(true).create_new(true).open(&path).map_err(failed)?;
+    let failed = |source| {
+        Fault::Disk(Error::Write {
+            path: path.clone(),
+            source,
+        })
+    };
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&path)
+        .map_err(failed)?;
     let allowed = left.saturating_add(1);
     let written = std::io::copy(&mut entry.by_ref().take(allowed), &mut file)
         .map_err(|e| Fault::Refused(format!("its entry `{name}` cannot be unpacked: {e}")))?;
@@ -134,5 +196,9 @@ fn find_root(top: &Path) -> Option<PathBuf> {
     let below = fs::read_dir(top).ok()?.flatten().map(|entry| entry.path());
     let mut below: Vec<PathBuf> = below.filter(|path| path.join("train").is_dir()).collect();
     below.sort();
-    if top.join("train").is_dir() { Some(top.to_path_buf()) } else { below.into_iter().next() }
+    if top.join("train").is_dir() {
+        Some(top.to_path_buf())
+    } else {
+        below.into_iter().next()
+    }
 }

@@ -26,7 +26,10 @@ impl Expected {
             let given = given.trim().to_ascii_lowercase();
             if given.len() != 64 || !given.bytes().all(|b| b.is_ascii_hexdigit()) {
                 let reason = format!("`{given}` is no SHA-256: 64 hexadecimal digits");
-                return Err(Error::FetchSource { from: source.name.into(), reason });
+                return Err(Error::FetchSource {
+                    from: source.name.into(),
+                    reason,
+                });
             }
             return Ok(Expected::Known(given));
         }
@@ -74,7 +77,10 @@ pub(super) fn recorded(target: &Path) -> Result<Option<String>> {
 
 /// SHA-256 of a file in hexadecimal digits.
 pub(super) fn sha256(path: &Path) -> Result<String> {
-    let failed = |source| Error::Read { path: path.into(), source };
+    let failed = |source| Error::Read {
+        path: path.into(),
+        source,
+    };
     let mut file = fs::File::open(path).map_err(failed)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
@@ -84,12 +90,19 @@ pub(super) fn sha256(path: &Path) -> Result<String> {
             n => hash.update(&buffer[..n]),
         }
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hash
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }
 
 /// A git-LFS pointer is what a mirror without LFS gives in place of the file.
 fn refuse_pointer(path: &Path) -> Result<()> {
-    let failed = |source| Error::Read { path: path.into(), source };
+    let failed = |source| Error::Read {
+        path: path.into(),
+        source,
+    };
     if fs::metadata(path).map_err(failed)?.len() > LONGEST_POINTER {
         return Ok(());
     }

@@ -58,9 +58,16 @@ pub(super) fn download(
             Err(Fault::Final(error)) => return Err(error),
             Err(Fault::Passing(reason)) => {
                 let gained = part.open()?.1.saturating_sub(before);
-                failures = if gained >= STEADY_BYTES { 0 } else { failures + 1 };
+                failures = if gained >= STEADY_BYTES {
+                    0
+                } else {
+                    failures + 1
+                };
                 if failures >= ATTEMPTS {
-                    return Err(Error::Download { url: url.into(), reason });
+                    return Err(Error::Download {
+                        url: url.into(),
+                        reason,
+                    });
                 }
                 thread::sleep(pause);
                 pause = (pause * 2).min(Duration::from_secs(5));
@@ -77,10 +84,15 @@ pub(super) fn copy(
     progress: Progress<'_>,
 ) -> Result<()> {
     let part = part_path(target, "part");
-    let mut from =
-        fs::File::open(file).map_err(|source| Error::Read { path: file.into(), source })?;
+    let mut from = fs::File::open(file).map_err(|source| Error::Read {
+        path: file.into(),
+        source,
+    })?;
     let total = from.metadata().ok().map(|meta| meta.len());
-    let failed = |source| Error::Write { path: part.clone(), source };
+    let failed = |source| Error::Write {
+        path: part.clone(),
+        source,
+    };
     let mut to = fs::File::create(&part).map_err(failed)?;
     pour(&mut from, &mut to, 0, total, progress)
         .and_then(|_| to.sync_all())
@@ -96,7 +108,10 @@ pub(super) fn copy(
 /// Checks a whole file and gives it its name.
 fn finish(part: &Path, target: &Path, expected: &Expected) -> Result<()> {
     expected.check(part)?;
-    fs::rename(part, target).map_err(|source| Error::Write { path: target.into(), source })
+    fs::rename(part, target).map_err(|source| Error::Write {
+        path: target.into(),
+        source,
+    })
 }
 
 fn part_path(target: &Path, extension: &str) -> PathBuf {
@@ -115,7 +130,10 @@ struct Part {
 impl Part {
     /// What is there of another address is thrown away.
     fn new(target: &Path, url: &str) -> Self {
-        let part = Part { path: part_path(target, "part"), origin: part_path(target, "part.from") };
+        let part = Part {
+            path: part_path(target, "part"),
+            origin: part_path(target, "part.from"),
+        };
         if part.origin().is_none_or(|(from, _)| from != url) {
             part.discard();
         }
@@ -131,9 +149,16 @@ impl Part {
 
     /// The open file and its length.
     fn open(&self) -> Result<(fs::File, u64)> {
-        let failed = |source| Error::Write { path: self.path.clone(), source };
+        let failed = |source| Error::Write {
+            path: self.path.clone(),
+            source,
+        };
         let mut options = fs::OpenOptions::new();
-        let file = options.create(true).write(true).truncate(false).open(&self.path);
+        let file = options
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(&self.path);
         let file = file.map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
         Ok((file, length))
@@ -153,7 +178,7 @@ impl Part {
     /// One request for what is missing.
     fn request(&self, url: &str, progress: Progress<'_>) -> std::result::Result<(), Fault> {
         let (mut file, have) = self.open().map_err(Fault::Final)?;
-        let mut request = agent().get(url);
+        let mut request = agent(url).get(url);
         if have > 0 {
             request = request.header(header::RANGE, format!("bytes={have}-"));
             if let Some((_, Some(tag))) = self.origin() {
@@ -167,25 +192,46 @@ impl Part {
             StatusCode::OK => 0,
             StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::PARTIAL_CONTENT => {
                 self.discard();
-                return Err(Fault::Passing(format!("the server cannot go on from byte {have}")));
+                return Err(Fault::Passing(format!(
+                    "the server cannot go on from byte {have}"
+                )));
             }
             _ if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
                 return Err(Fault::Passing(format!("the server answered {status}")));
             }
             _ => {
                 let reason = format!("the server answered {status}");
-                return Err(Fault::Final(Error::Download { url: url.into(), reason }));
+                return Err(Fault::Final(Error::Download {
+                    url: url.into(),
+                    reason,
+                }));
             }
         };
-        let failed = |source| Fault::Final(Error::Write { path: self.path.clone(), source });
-        file.set_len(start).and_then(|()| file.seek(SeekFrom::Start(start))).map_err(failed)?;
-        let tag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok());
+        let failed = |source| {
+            Fault::Final(Error::Write {
+                path: self.path.clone(),
+                source,
+            })
+        };
+        file.set_len(start)
+            .and_then(|()| file.seek(SeekFrom::Start(start)))
+            .map_err(failed)?;
+        let tag = response
+            .headers()
+            .get(header::ETAG)
+            .and_then(|tag| tag.to_str().ok());
         // A weak tag does not promise the same bytes.
         let tag = tag.filter(|tag| tag.starts_with('"')).unwrap_or_default();
         fs::write(&self.origin, format!("{url}\n{tag}\n")).map_err(failed)?;
 
         let total = length(response.headers()).map(|rest| rest + start);
-        let mut body = Body(response.into_body().into_with_config().limit(u64::MAX).reader());
+        let mut body = Body(
+            response
+                .into_body()
+                .into_with_config()
+                .limit(u64::MAX)
+                .reader(),
+        );
         let done = pour(&mut body, &mut file, start, total, progress).map_err(|e| {
             if e.get_ref().is_some_and(|inner| inner.is::<Cut>()) {
                 Fault::Passing(e.to_string())
@@ -194,9 +240,9 @@ impl Part {
             }
         })?;
         match total {
-            Some(total) if done < total => {
-                Err(Fault::Passing(format!("the connection ended at byte {done} of {total}")))
-            }
+            Some(total) if done < total => Err(Fault::Passing(format!(
+                "the connection ended at byte {done} of {total}"
+            ))),
             _ => file.sync_all().map_err(failed),
         }
     }
@@ -219,7 +265,9 @@ impl std::error::Error for Cut {}
 
 impl<R: Read> Read for Body<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer).map_err(|e| io::Error::new(e.kind(), Cut(e)))
+        self.0
+            .read(buffer)
+            .map_err(|e| io::Error::new(e.kind(), Cut(e)))
     }
 }
 
@@ -247,22 +295,37 @@ fn pour(
     }
 }
 
-fn agent() -> ureq::Agent {
-    let config = ureq::Agent::config_builder()
+fn agent(url: &str) -> ureq::Agent {
+    let mut config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_connect(Some(CONNECT))
         .timeout_recv_response(Some(SILENCE))
         .timeout_per_read(Some(SILENCE))
         .user_agent(concat!("onnx-classifier/", env!("CARGO_PKG_VERSION")));
+    if url.starts_with("http://127.0.0.1") || url.starts_with("http://localhost") {
+        // A mirror on this machine is not behind the environment's proxy.
+        config = config.proxy(None);
+    }
     config.build().new_agent()
 }
 
 fn length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }
 
 /// The first byte's place of `bytes 100-199/200`.
 fn range_start(headers: &HeaderMap) -> Option<u64> {
     let range = headers.get(header::CONTENT_RANGE)?.to_str().ok()?;
-    range.strip_prefix("bytes ")?.split_once('-')?.0.trim().parse().ok()
+    range
+        .strip_prefix("bytes ")?
+        .split_once('-')?
+        .0
+        .trim()
+        .parse()
+        .ok()
 }

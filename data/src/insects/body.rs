@@ -41,8 +41,16 @@ impl Pose {
         let here = self.place(centre);
         let step = length(ahead, here);
         let axis = [(ahead[0] - here[0]) / step, (ahead[1] - here[1]) / step];
-        let radii = [radii[0] * self.length, radii[1] * self.length * self.narrowing];
-        Part::Bulb { centre: here, radii, axis, coat }
+        let radii = [
+            radii[0] * self.length,
+            radii[1] * self.length * self.narrowing,
+        ];
+        Part::Bulb {
+            centre: here,
+            radii,
+            axis,
+            coat,
+        }
     }
 
     /// A chain of limbs through `points`, tapering from `thick` to `thin` (body lengths).
@@ -63,11 +71,24 @@ impl Pose {
 /// An ant: narrow waist, long thin jointed legs, elbowed antennae, no wings.
 pub(super) fn ant(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> {
     let gloss = dice.between(0.1, 0.5);
-    let coat = |base| Coat { base, bands: None, gloss, fur: 0.0 };
+    let coat = |base| Coat {
+        base,
+        bands: None,
+        gloss,
+        fur: 0.0,
+    };
     let body = coat(colours.body);
-    let second = if dice.chance(0.6) { coat(colours.second) } else { body.clone() };
+    let second = if dice.chance(0.6) {
+        coat(colours.second)
+    } else {
+        body.clone()
+    };
     let limb = coat(colours.body);
-    let gaster = if dice.chance(0.5) { coat(colours.second) } else { body.clone() };
+    let gaster = if dice.chance(0.5) {
+        coat(colours.second)
+    } else {
+        body.clone()
+    };
     let mut parts = Vec::new();
     let long = dice.between(0.85, 1.1);
     for side in [-1.0, 1.0] {
@@ -77,26 +98,50 @@ pub(super) fn ant(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> 
             ([-0.02, 0.03], [-0.20, 0.24], [-0.46, 0.42]),
         ] {
             let mut joint = |p: Point, wobble: f32| -> Point {
-                [p[0] + dice.jitter(wobble), side * (p[1] * long + dice.jitter(wobble))]
+                [
+                    p[0] + dice.jitter(wobble),
+                    side * (p[1] * long + dice.jitter(wobble)),
+                ]
             };
             let (knee, foot) = (joint(knee, 0.04), joint(foot, 0.07));
-            let toe = [foot[0] + 0.05 * (foot[0] - knee[0]).signum(), foot[1] + side * 0.03];
-            pose.chain(&[[root[0], side * root[1]], knee, foot, toe], 0.019, 0.008, &limb, &mut parts);
+            let toe = [
+                foot[0] + 0.05 * (foot[0] - knee[0]).signum(),
+                foot[1] + side * 0.03,
+            ];
+            pose.chain(
+                &[[root[0], side * root[1]], knee, foot, toe],
+                0.019,
+                0.008,
+                &limb,
+                &mut parts,
+            );
         }
-        let (elbow, tip) = ([0.46, 0.15 + dice.jitter(0.03)], [0.66, 0.12 + dice.jitter(0.07)]);
-        let feeler = [[0.36, 0.03], elbow, tip].map(|[x, y]: Point| [x + dice.jitter(0.015), side * y]);
+        let (elbow, tip) = (
+            [0.46, 0.15 + dice.jitter(0.03)],
+            [0.66, 0.12 + dice.jitter(0.07)],
+        );
+        let feeler =
+            [[0.36, 0.03], elbow, tip].map(|[x, y]: Point| [x + dice.jitter(0.015), side * y]);
         pose.chain(&feeler, 0.013, 0.009, &limb, &mut parts);
         let jaw = [[0.38, 0.04], [0.44, 0.035], [0.455, 0.005]].map(|[x, y]: Point| [x, side * y]);
         pose.chain(&jaw, 0.014, 0.006, &limb, &mut parts);
     }
     parts.push(pose.bulb([-0.09, 0.0], [0.03, 0.024], second.clone()));
     parts.push(pose.bulb([-0.145, 0.0], [0.025, 0.028], second.clone()));
-    parts.push(pose.bulb([-0.31, 0.0], [dice.between(0.15, 0.18), dice.between(0.09, 0.115)], gaster));
+    parts.push(pose.bulb(
+        [-0.31, 0.0],
+        [dice.between(0.15, 0.18), dice.between(0.09, 0.115)],
+        gaster,
+    ));
     parts.push(pose.bulb([-0.01, 0.0], [0.075, 0.04], second.clone()));
     parts.push(pose.bulb([0.10, 0.0], [0.085, 0.052], second.clone()));
     parts.push(pose.bulb([0.29, 0.0], [0.095, dice.between(0.075, 0.092)], second));
     for side in [-1.0, 1.0] {
-        parts.push(pose.bulb([0.315, side * 0.068], [0.02, 0.014], coat(colours.body.map(|c| c * 0.3))));
+        parts.push(pose.bulb(
+            [0.315, side * 0.068],
+            [0.02, 0.014],
+            coat(colours.body.map(|c| c * 0.3)),
+        ));
     }
     parts
 }
@@ -105,7 +150,12 @@ pub(super) fn ant(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> 
 pub(super) fn bee(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> {
     let fur = pose.length * dice.between(0.008, 0.02);
     let gloss = dice.between(0.1, 0.5);
-    let coat = |base, fur| Coat { base, bands: None, gloss, fur };
+    let coat = |base, fur| Coat {
+        base,
+        bands: None,
+        gloss,
+        fur,
+    };
     let limb = coat(colours.body, 0.0);
     let mut parts = Vec::new();
     for side in [-1.0, 1.0] {
@@ -114,30 +164,67 @@ pub(super) fn bee(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> 
             ([0.10, 0.10], [0.05, 0.28]),
             ([0.00, 0.10], [-0.14, 0.28]),
         ] {
-            let foot = [foot[0] + dice.jitter(0.03), side * (foot[1] + dice.jitter(0.02))];
-            let knee = [root[0] + (foot[0] - root[0]) * 0.4, side * root[1] + (foot[1] - side * root[1]) * 0.7];
-            pose.chain(&[[root[0], side * root[1]], knee, foot], 0.024, 0.014, &limb, &mut parts);
+            let foot = [
+                foot[0] + dice.jitter(0.03),
+                side * (foot[1] + dice.jitter(0.02)),
+            ];
+            let knee = [
+                root[0] + (foot[0] - root[0]) * 0.4,
+                side * root[1] + (foot[1] - side * root[1]) * 0.7,
+            ];
+            pose.chain(
+                &[[root[0], side * root[1]], knee, foot],
+                0.024,
+                0.014,
+                &limb,
+                &mut parts,
+            );
         }
         let feeler = [[0.36, 0.03], [0.42, 0.07], [0.46 + dice.jitter(0.02), 0.10]];
-        pose.chain(&feeler.map(|[x, y]| [x, side * y]), 0.013, 0.012, &limb, &mut parts);
+        pose.chain(
+            &feeler.map(|[x, y]| [x, side * y]),
+            0.013,
+            0.012,
+            &limb,
+            &mut parts,
+        );
     }
-    let bands = Some((colours.second, dice.between(4.5, 6.5), dice.between(0.0, 1.0)));
+    let bands = Some((
+        colours.second,
+        dice.between(4.5, 6.5),
+        dice.between(0.0, 1.0),
+    ));
     let stout = dice.between(0.155, 0.19);
-    parts.push(pose.bulb([-0.25, 0.0], [0.27, stout], Coat { bands, ..coat(colours.body, fur * 0.5) }));
+    parts.push(pose.bulb(
+        [-0.25, 0.0],
+        [0.27, stout],
+        Coat {
+            bands,
+            ..coat(colours.body, fur * 0.5)
+        },
+    ));
     parts.push(pose.bulb([0.29, 0.0], [0.085, 0.115], coat(colours.body, fur * 0.3)));
     for side in [-1.0, 1.0] {
         let eye = coat(colours.body.map(|c| c * 0.35), 0.0);
         parts.push(pose.bulb([0.31, side * 0.085], [0.05, 0.035], eye));
     }
-    let thorax = if dice.chance(0.4) { colours.second } else { colours.body };
+    let thorax = if dice.chance(0.4) {
+        colours.second
+    } else {
+        colours.body
+    };
     parts.push(pose.bulb([0.11, 0.0], [0.145, 0.145], coat(thorax, fur)));
     let (spread, opacity) = (dice.between(-0.15, 0.35), dice.between(0.3, 0.5));
     for side in [-1.0, 1.0] {
-        for (root, angle, long, wide) in
-            [([0.07, 0.09], 2.45f32, 0.40, 0.12), ([0.14, 0.09], 2.0, 0.56, 0.13)]
-        {
+        for (root, angle, long, wide) in [
+            ([0.07, 0.09], 2.45f32, 0.40, 0.12),
+            ([0.14, 0.09], 2.0, 0.56, 0.13),
+        ] {
             let angle = angle - spread + dice.jitter(0.08);
-            let tip = [root[0] + long * angle.cos(), side * (root[1] + long * angle.sin())];
+            let tip = [
+                root[0] + long * angle.cos(),
+                side * (root[1] + long * angle.sin()),
+            ];
             parts.push(Part::Wing {
                 root: pose.place([root[0], side * root[1]]),
                 tip: pose.place(tip),

@@ -43,9 +43,20 @@ pub(super) enum Part {
         coat: Coat,
     },
     /// A straight limb that tapers from one radius to the other.
-    Limb { from: Point, to: Point, radii: Point, coat: Coat },
+    Limb {
+        from: Point,
+        to: Point,
+        radii: Point,
+        coat: Coat,
+    },
     /// A translucent wing from its root to its tip, with veins.
-    Wing { root: Point, tip: Point, width: f32, tint: Colour, opacity: f32 },
+    Wing {
+        root: Point,
+        tip: Point,
+        width: f32,
+        tint: Colour,
+        opacity: f32,
+    },
 }
 
 /// Where the light comes from.
@@ -65,7 +76,11 @@ impl Light {
         let direction = [azimuth.cos() * flat, azimuth.sin() * flat, height];
         let half = [direction[0], direction[1], direction[2] + 1.0];
         let norm = half.iter().map(|v| v * v).sum::<f32>().sqrt();
-        Light { direction, half: half.map(|v| v / norm), ambient }
+        Light {
+            direction,
+            half: half.map(|v| v / norm),
+            ambient,
+        }
     }
 
     /// Where a shadow falls, `far` pixels away.
@@ -76,7 +91,10 @@ impl Light {
     /// Brightness of a surface and of its highlight for a normal.
     fn shade(&self, normal: [f32; 3]) -> (f32, f32) {
         let along = |v: [f32; 3]| (normal[0] * v[0] + normal[1] * v[1] + normal[2] * v[2]).max(0.0);
-        (self.ambient + (1.0 - self.ambient) * along(self.direction), along(self.half).powi(24))
+        (
+            self.ambient + (1.0 - self.ambient) * along(self.direction),
+            along(self.half).powi(24),
+        )
     }
 }
 
@@ -100,7 +118,11 @@ pub(super) fn grain(x: u32, y: u32, salt: u32) -> f32 {
 
 impl Canvas {
     pub(super) fn new(width: usize, height: usize) -> Self {
-        Canvas { width, height, pixels: vec![[0.0; 3]; width * height] }
+        Canvas {
+            width,
+            height,
+            pixels: vec![[0.0; 3]; width * height],
+        }
     }
 
     /// Calls `paint` for every pixel centre of a box.
@@ -110,7 +132,11 @@ impl Canvas {
         for y in top..bottom {
             for x in left..right {
                 let pixel = &mut self.pixels[y * self.width + x];
-                paint([x as f32 + 0.5, y as f32 + 0.5], (x as u32, y as u32), pixel);
+                paint(
+                    [x as f32 + 0.5, y as f32 + 0.5],
+                    (x as u32, y as u32),
+                    pixel,
+                );
             }
         }
     }
@@ -127,13 +153,19 @@ impl Canvas {
     /// Darkens the ground under `parts`, shifted by `offset` and blurred over `softness` pixels.
     pub(super) fn shadow(&mut self, parts: &[Part], offset: Point, softness: f32, strength: f32) {
         let fallen = |part: &Part| part.bounds().moved(offset).grown(softness);
-        let Some(area) = parts.iter().map(fallen).reduce(Area::with) else { return };
+        let Some(area) = parts.iter().map(fallen).reduce(Area::with) else {
+            return;
+        };
         let (left, right) = span(area.low[0], area.high[0], self.width);
         let (top, bottom) = span(area.low[1], area.high[1], self.height);
         let wide = right - left;
         let mut mask = vec![0.0f32; wide * (bottom - top)];
         for part in parts {
-            let weight = if matches!(part, Part::Wing { .. }) { 0.4 } else { 1.0 };
+            let weight = if matches!(part, Part::Wing { .. }) {
+                0.4
+            } else {
+                1.0
+            };
             self.each(fallen(part), |point, (x, y), _| {
                 let distance = part.distance([point[0] - offset[0], point[1] - offset[1]]);
                 let cover = (0.5 - distance / (2.0 * softness)).clamp(0.0, 1.0) * weight;
@@ -185,35 +217,67 @@ impl Part {
     /// The box that holds the part.
     fn bounds(&self) -> Area {
         match self {
-            Part::Bulb { centre, radii, axis, coat } => {
+            Part::Bulb {
+                centre,
+                radii,
+                axis,
+                coat,
+            } => {
                 let reach = [0, 1].map(|i| {
                     length([radii[0] * axis[i], radii[1] * axis[1 - i]], [0.0; 2]) + coat.fur
                 });
-                Area { low: *centre, high: *centre }.stretched(reach)
+                Area {
+                    low: *centre,
+                    high: *centre,
+                }
+                .stretched(reach)
             }
-            Part::Limb { from, to, radii, .. } => {
-                Area::of(*from, *to).grown(radii[0].max(radii[1]))
-            }
-            Part::Wing { root, tip, width, .. } => Area::of(*root, *tip).grown(*width),
+            Part::Limb {
+                from, to, radii, ..
+            } => Area::of(*from, *to).grown(radii[0].max(radii[1])),
+            Part::Wing {
+                root, tip, width, ..
+            } => Area::of(*root, *tip).grown(*width),
         }
     }
 
     /// Coordinates along and across the part, scaled to `[-1, 1]` inside.
     fn local(&self, point: Point) -> Point {
         match self {
-            Part::Bulb { centre, radii, axis: [cos, sin], .. } => {
+            Part::Bulb {
+                centre,
+                radii,
+                axis: [cos, sin],
+                ..
+            } => {
                 let (dx, dy) = (point[0] - centre[0], point[1] - centre[1]);
-                [(dx * cos + dy * sin) / radii[0], (dy * cos - dx * sin) / radii[1]]
+                [
+                    (dx * cos + dy * sin) / radii[0],
+                    (dy * cos - dx * sin) / radii[1],
+                ]
             }
-            Part::Limb { from, to, radii, .. } => {
-                let (axis, span) = ([to[0] - from[0], to[1] - from[1]], length(*from, *to).max(1e-3));
+            Part::Limb {
+                from, to, radii, ..
+            } => {
+                let (axis, span) = (
+                    [to[0] - from[0], to[1] - from[1]],
+                    length(*from, *to).max(1e-3),
+                );
                 let (dx, dy) = (point[0] - from[0], point[1] - from[1]);
                 let t = ((dx * axis[0] + dy * axis[1]) / (span * span)).clamp(0.0, 1.0);
                 let across = (dy * axis[0] - dx * axis[1]) / span;
-                [t * 2.0 - 1.0, across / (radii[0] + (radii[1] - radii[0]) * t)]
+                [
+                    t * 2.0 - 1.0,
+                    across / (radii[0] + (radii[1] - radii[0]) * t),
+                ]
             }
-            Part::Wing { root, tip, width, .. } => {
-                let (axis, span) = ([tip[0] - root[0], tip[1] - root[1]], length(*root, *tip).max(1e-3));
+            Part::Wing {
+                root, tip, width, ..
+            } => {
+                let (axis, span) = (
+                    [tip[0] - root[0], tip[1] - root[1]],
+                    length(*root, *tip).max(1e-3),
+                );
                 let (dx, dy) = (point[0] - root[0], point[1] - root[1]);
                 let t = (dx * axis[0] + dy * axis[1]) / (span * span);
                 let across = (dy * axis[0] - dx * axis[1]) / span;
@@ -228,14 +292,19 @@ impl Part {
     fn distance(&self, point: Point) -> f32 {
         match self {
             Part::Bulb { radii, .. } => round_distance(self.local(point), *radii),
-            Part::Limb { from, to, radii, .. } => {
+            Part::Limb {
+                from, to, radii, ..
+            } => {
                 let t = (self.local(point)[0] + 1.0) / 2.0;
-                let near = [from[0] + (to[0] - from[0]) * t, from[1] + (to[1] - from[1]) * t];
+                let near = [
+                    from[0] + (to[0] - from[0]) * t,
+                    from[1] + (to[1] - from[1]) * t,
+                ];
                 length(near, point) - (radii[0] + (radii[1] - radii[0]) * t)
             }
-            Part::Wing { root, tip, width, .. } => {
-                round_distance(self.local(point), [length(*root, *tip) / 2.0, width * 0.7])
-            }
+            Part::Wing {
+                root, tip, width, ..
+            } => round_distance(self.local(point), [length(*root, *tip) / 2.0, width * 0.7]),
         }
     }
 
@@ -243,15 +312,31 @@ impl Part {
     fn colour(&self, point: Point, (x, y): (u32, u32), light: Light) -> Option<(Colour, f32)> {
         let distance = self.distance(point);
         match self {
-            Part::Bulb { axis: [cos, sin], coat, .. } => {
-                let ragged = if coat.fur > 0.0 { coat.fur * (grain(x, y, 7) - 0.3) } else { 0.0 };
+            Part::Bulb {
+                axis: [cos, sin],
+                coat,
+                ..
+            } => {
+                let ragged = if coat.fur > 0.0 {
+                    coat.fur * (grain(x, y, 7) - 0.3)
+                } else {
+                    0.0
+                };
                 let alpha = 0.5 - distance - ragged;
                 if alpha <= 0.0 {
                     return None;
                 }
                 let [u, v] = self.local(point);
-                let normal = [u * cos - v * sin, u * sin + v * cos, (1.0 - u * u - v * v).max(0.0).sqrt()];
-                let rough = if coat.fur > 0.0 { 0.92 + 0.16 * grain(x / 2, y, 11) } else { 1.0 };
+                let normal = [
+                    u * cos - v * sin,
+                    u * sin + v * cos,
+                    (1.0 - u * u - v * v).max(0.0).sqrt(),
+                ];
+                let rough = if coat.fur > 0.0 {
+                    0.92 + 0.16 * grain(x / 2, y, 11)
+                } else {
+                    1.0
+                };
                 Some((coat.colour(u, normal, light, rough), alpha.min(1.0)))
             }
             Part::Limb { from, to, coat, .. } => {
@@ -293,8 +378,14 @@ impl Coat {
 
 /// How much of a vein a point of a wing is, `[0, 1]`; `u` along, `v` across.
 fn vein(u: f32, v: f32) -> f32 {
-    let long = [-0.45f32, 0.1, 0.55].iter().map(|at| (v - at * (0.6 + 0.4 * u)).abs()).fold(1.0, f32::min);
-    let cross = [-0.1f32, 0.35, 0.65].iter().map(|at| (u - at - 0.25 * v).abs()).fold(1.0, f32::min);
+    let long = [-0.45f32, 0.1, 0.55]
+        .iter()
+        .map(|at| (v - at * (0.6 + 0.4 * u)).abs())
+        .fold(1.0, f32::min);
+    let cross = [-0.1f32, 0.35, 0.65]
+        .iter()
+        .map(|at| (u - at - 0.25 * v).abs())
+        .fold(1.0, f32::min);
     let line = |d: f32, width: f32| (1.0 - d / width).clamp(0.0, 1.0);
     line(long, 0.09).max(line(cross, 0.045) * 0.8) * 0.8
 }
@@ -303,7 +394,11 @@ fn vein(u: f32, v: f32) -> f32 {
 fn round_distance([u, v]: Point, radii: Point) -> f32 {
     let d = length([u, v], [0.0; 2]);
     let slope = length([u / radii[0], v / radii[1]], [0.0; 2]);
-    if d < 1e-4 { -radii[0].min(radii[1]) } else { (d - 1.0) * d / slope }
+    if d < 1e-4 {
+        -radii[0].min(radii[1])
+    } else {
+        (d - 1.0) * d / slope
+    }
 }
 
 /// The whole pixels from `low` to `high` within `0..end`.
@@ -321,7 +416,10 @@ struct Area {
 
 impl Area {
     fn of(a: Point, b: Point) -> Self {
-        Area { low: [0, 1].map(|i| a[i].min(b[i])), high: [0, 1].map(|i| a[i].max(b[i])) }
+        Area {
+            low: [0, 1].map(|i| a[i].min(b[i])),
+            high: [0, 1].map(|i| a[i].max(b[i])),
+        }
     }
 
     fn stretched(self, reach: Point) -> Self {
@@ -337,7 +435,10 @@ impl Area {
 
     fn moved(self, by: Point) -> Self {
         let moved = |p: Point| [p[0] + by[0], p[1] + by[1]];
-        Area { low: moved(self.low), high: moved(self.high) }
+        Area {
+            low: moved(self.low),
+            high: moved(self.high),
+        }
     }
 
     fn with(self, other: Area) -> Self {

@@ -15,12 +15,22 @@ const CURVE: usize = 1023;
 
 /// Draws one picture.
 pub(super) fn draw(kind: Kind, dice: &mut Dice) -> RgbImage {
-    let (width, height) = (dice.between(SIDES.0, SIDES.1), dice.between(SIDES.0, SIDES.1));
+    let (width, height) = (
+        dice.between(SIDES.0, SIDES.1),
+        dice.between(SIDES.0, SIDES.1),
+    );
     let mut canvas = Canvas::new(width as usize, height as usize);
     let (first, second) = (colour(dice), colour(dice));
     let ground = toned(first, dice.between(0.3, 0.75));
-    let second = toned(mix(ground, second, dice.between(0.15, 0.5)), luma(ground) + dice.jitter(0.15));
-    let light = Light::new(dice.between(0.0, TAU), dice.between(0.5, 0.9), dice.between(0.3, 0.6));
+    let second = toned(
+        mix(ground, second, dice.between(0.15, 0.5)),
+        luma(ground) + dice.jitter(0.15),
+    );
+    let light = Light::new(
+        dice.between(0.0, TAU),
+        dice.between(0.5, 0.9),
+        dice.between(0.3, 0.6),
+    );
     lay_ground(&mut canvas, ground, second, dice);
     scatter(&mut canvas, ground, second, light, dice);
     strew(&mut canvas, light, dice);
@@ -30,11 +40,21 @@ pub(super) fn draw(kind: Kind, dice: &mut Dice) -> RgbImage {
     for i in 0..=others {
         let main = i == others;
         let middle = if main {
-            [width * dice.between(0.42, 0.58), height * dice.between(0.42, 0.58)]
+            [
+                width * dice.between(0.42, 0.58),
+                height * dice.between(0.42, 0.58),
+            ]
         } else {
-            [width * dice.between(0.0, 1.0), height * dice.between(0.0, 1.0)]
+            [
+                width * dice.between(0.0, 1.0),
+                height * dice.between(0.0, 1.0),
+            ]
         };
-        let size = if main { dice.between(0.65, 0.9) } else { dice.between(0.35, 0.55) };
+        let size = if main {
+            dice.between(0.65, 0.9)
+        } else {
+            dice.between(0.35, 0.55)
+        };
         let pose = Pose {
             middle,
             length: short * size,
@@ -65,8 +85,11 @@ fn unit(angle: f32) -> Point {
 
 /// A colour: any hue, from dull to vivid, from dark to light.
 fn colour(dice: &mut Dice) -> Colour {
-    let (hue, saturation, value) =
-        (dice.between(0.0, 6.0), dice.between(0.0, 0.75), dice.between(0.08, 0.95));
+    let (hue, saturation, value) = (
+        dice.between(0.0, 6.0),
+        dice.between(0.0, 0.75),
+        dice.between(0.08, 0.95),
+    );
     [0.0, 4.0, 2.0].map(|shift: f32| {
         let wave = ((hue + shift) % 6.0 - 3.0).abs() - 1.0;
         value * (1.0 - saturation + saturation * wave.clamp(0.0, 1.0))
@@ -96,7 +119,9 @@ struct Noise {
 
 impl Noise {
     fn new(cells: [usize; 2], dice: &mut Dice) -> Self {
-        let values = (0..(cells[0] + 1) * (cells[1] + 1)).map(|_| dice.between(0.0, 1.0)).collect();
+        let values = (0..(cells[0] + 1) * (cells[1] + 1))
+            .map(|_| dice.between(0.0, 1.0))
+            .collect();
         Noise { cells, values }
     }
 
@@ -106,7 +131,8 @@ impl Noise {
         let (column, row) = (x as usize, y as usize);
         let ease = |t: f32| t * t * (3.0 - 2.0 * t);
         let (tx, ty) = (ease(x.fract()), ease(y.fract()));
-        let value = |dx: usize, dy: usize| self.values[(row + dy) * (self.cells[0] + 1) + column + dx];
+        let value =
+            |dx: usize, dy: usize| self.values[(row + dy) * (self.cells[0] + 1) + column + dx];
         let top = value(0, 0) + (value(1, 0) - value(0, 0)) * tx;
         let low = value(0, 1) + (value(1, 1) - value(0, 1)) * tx;
         top + (low - top) * ty
@@ -125,15 +151,25 @@ fn lay_ground(canvas: &mut Canvas, ground: Colour, second: Colour, dice: &mut Di
     };
     let broad = Noise::new(cells, dice);
     let fine = Noise::new([cells[0] * 4 + 3, cells[1] * 4 + 3], dice);
-    let grainy = if style == 1 { dice.between(0.02, 0.08) } else { dice.between(0.0, 0.02) };
-    let detail = if style == 3 { 0.0 } else { dice.between(0.1, 0.4) };
+    let grainy = if style == 1 {
+        dice.between(0.02, 0.08)
+    } else {
+        dice.between(0.0, 0.02)
+    };
+    let detail = if style == 3 {
+        0.0
+    } else {
+        dice.between(0.1, 0.4)
+    };
     let slope = [dice.jitter(0.25), dice.jitter(0.25)];
     let (w, h) = (canvas.width, canvas.height);
     for (i, pixel) in canvas.pixels.iter_mut().enumerate() {
         let (column, row) = (i % w, i / w);
         let (x, y) = (column as f32 / w as f32, row as f32 / h as f32);
         let t = broad.at(x, y) * (1.0 - detail) + fine.at(x, y) * detail;
-        let gain = 1.0 + slope[0] * (x - 0.5) + slope[1] * (y - 0.5)
+        let gain = 1.0
+            + slope[0] * (x - 0.5)
+            + slope[1] * (y - 0.5)
             + grainy * (grain(column as u32, row as u32, 3) - 0.5) * 2.0;
         *pixel = mix(ground, second, t).map(|v| v * gain);
     }
@@ -147,22 +183,45 @@ fn scatter(canvas: &mut Canvas, ground: Colour, second: Colour, light: Light, di
     for _ in 0..count {
         let at: Point = [dice.between(0.0, w), dice.between(0.0, h)];
         let base = mix(ground, second, dice.between(0.2, 1.0)).map(|v| v * dice.between(0.8, 1.2));
-        let coat = Coat { base, bands: None, gloss: 0.02, fur: 0.0 };
+        let coat = Coat {
+            base,
+            bands: None,
+            gloss: 0.02,
+            fur: 0.0,
+        };
         let axis = unit(dice.between(0.0, PI));
         let part = match clutter {
             1 => {
                 let size = dice.between(4.0, 16.0);
-                Part::Bulb { centre: at, radii: [size, size * dice.between(0.6, 1.0)], axis, coat }
+                Part::Bulb {
+                    centre: at,
+                    radii: [size, size * dice.between(0.6, 1.0)],
+                    axis,
+                    coat,
+                }
             }
             2 => {
                 let reach = [axis[0] * w, axis[1] * h];
-                let (from, to) = ([at[0] - reach[0], at[1] - reach[1]], [at[0] + reach[0], at[1] + reach[1]]);
+                let (from, to) = (
+                    [at[0] - reach[0], at[1] - reach[1]],
+                    [at[0] + reach[0], at[1] + reach[1]],
+                );
                 let thick = dice.between(5.0, 14.0);
-                Part::Limb { from, to, radii: [thick, thick * 0.7], coat }
+                Part::Limb {
+                    from,
+                    to,
+                    radii: [thick, thick * 0.7],
+                    coat,
+                }
             }
             _ => {
                 let size = dice.between(0.15, 0.3) * w;
-                Part::Bulb { centre: at, radii: [size, size * 0.5], axis, coat }
+                Part::Bulb {
+                    centre: at,
+                    radii: [size, size * 0.5],
+                    axis,
+                    coat,
+                }
             }
         };
         canvas.shadow(std::slice::from_ref(&part), [3.0, 3.0], 6.0, 0.2);
@@ -177,13 +236,22 @@ fn strew(canvas: &mut Canvas, light: Light, dice: &mut Dice) {
     let (dark, pale) = (dice.pick(6), dice.pick(6));
     for i in 0..dark + pale {
         let colours = coat_colours(dice);
-        let base = if i < dark { colours.body } else { colours.second };
+        let base = if i < dark {
+            colours.body
+        } else {
+            colours.second
+        };
         let size = dice.between(0.03, 0.13) * w.min(h);
         let part = Part::Bulb {
             centre: [dice.between(0.0, w), dice.between(0.0, h)],
             radii: [size, size * dice.between(0.7, 1.0)],
             axis: unit(dice.between(0.0, PI)),
-            coat: Coat { base, bands: None, gloss: dice.between(0.05, 0.4), fur: 0.0 },
+            coat: Coat {
+                base,
+                bands: None,
+                gloss: dice.between(0.05, 0.4),
+                fur: 0.0,
+            },
         };
         canvas.shadow(std::slice::from_ref(&part), [2.0, 2.0], 5.0, 0.25);
         canvas.paint(&part, light);
@@ -196,7 +264,9 @@ fn develop(canvas: &mut Canvas, dice: &mut Dice) {
         canvas.soften(dice.between(0.2, 0.66));
     }
     let (exposure, gamma) = (dice.between(0.8, 1.15), dice.between(0.85, 1.2));
-    let curve: Vec<f32> = (0..=CURVE).map(|i| (i as f32 / CURVE as f32).powf(gamma)).collect();
+    let curve: Vec<f32> = (0..=CURVE)
+        .map(|i| (i as f32 / CURVE as f32).powf(gamma))
+        .collect();
     let balance = [0; 3].map(|_| exposure * dice.between(0.93, 1.07));
     let (dark, noise) = (dice.between(0.0, 0.35), dice.between(0.005, 0.03));
     let salt = dice.pick(u32::MAX);

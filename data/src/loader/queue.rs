@@ -37,7 +37,11 @@ impl Queue {
             workers: 0,
             stopped: false,
         };
-        Queue { state: Mutex::new(state), changed: Condvar::new(), ahead }
+        Queue {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            ahead,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -46,7 +50,9 @@ impl Queue {
     }
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+        self.changed
+            .wait(state)
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a worker that is about to start.
@@ -125,7 +131,12 @@ mod tests {
     use std::thread;
 
     fn batch(index: usize) -> Batch {
-        Batch { images: vec![], shape: [0; 4], labels: vec![], indices: vec![index] }
+        Batch {
+            images: vec![],
+            shape: [0; 4],
+            labels: vec![],
+            indices: vec![index],
+        }
     }
 
     #[test]
@@ -144,7 +155,10 @@ mod tests {
             }
             for due in 3..40 {
                 assert_eq!(queue.take().unwrap().unwrap().indices, [due]);
-                most.fetch_max(made.load(Ordering::SeqCst).saturating_sub(due), Ordering::SeqCst);
+                most.fetch_max(
+                    made.load(Ordering::SeqCst).saturating_sub(due),
+                    Ordering::SeqCst,
+                );
                 thread::yield_now();
             }
             assert!(queue.take().is_none());
@@ -157,7 +171,13 @@ mod tests {
     fn an_error_and_a_panic_end_the_epoch() {
         let queue = Queue::new(0..9, 9);
         queue.enter();
-        queue.work(|index, _| if index == 2 { Err(Error::WorkerEnded) } else { Ok(batch(index)) });
+        queue.work(|index, _| {
+            if index == 2 {
+                Err(Error::WorkerEnded)
+            } else {
+                Ok(batch(index))
+            }
+        });
         assert!(queue.take().unwrap().is_ok() && queue.take().unwrap().is_ok());
         assert!(queue.take().unwrap().is_err());
         assert!(queue.take().is_none());

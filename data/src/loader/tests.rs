@@ -7,7 +7,6 @@ use crate::{Preprocess, Sample};
 use image::{Rgb, RgbImage};
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 
 const COUNT: usize = 11;
 
@@ -15,11 +14,25 @@ fn images(folder: &Path, budget_bytes: u64) -> Arc<Images> {
     let samples = (0..COUNT).map(|i| {
         let path = folder.join(format!("{i:02}.png"));
         let value = |x: u32, y: u32| Rgb([(i * 20) as u8, (x * 7) as u8, (y * 9) as u8]);
-        RgbImage::from_fn(30 + i as u32, 26, value).save(&path).unwrap();
-        Sample { path, relative: format!("a/{i:02}.png"), label: i as u32 % 3 }
+        RgbImage::from_fn(30 + i as u32, 26, value)
+            .save(&path)
+            .unwrap();
+        Sample {
+            path,
+            relative: format!("a/{i:02}.png"),
+            label: i as u32 % 3,
+        }
     });
-    let options = ImagesOptions { budget_bytes, strict: true, ..ImagesOptions::default() };
-    Arc::new(Images::load(samples.collect(), &options, &|_| {}).unwrap().0)
+    let options = ImagesOptions {
+        budget_bytes,
+        strict: true,
+        ..ImagesOptions::default()
+    };
+    Arc::new(
+        Images::load(samples.collect(), &options, &|_| {})
+            .unwrap()
+            .0,
+    )
 }
 
 fn preprocess() -> Preprocess {
@@ -32,7 +45,13 @@ fn preprocess() -> Preprocess {
 /// A loader of pictures in memory.
 fn loader(folder: &Path, augment: Option<&str>, threads: usize, prefetch: usize) -> Loader {
     let augment = augment.map(|text| text.parse::<Augment>().unwrap());
-    let options = LoaderOptions { batch: 4, shuffle: true, seed: 9, threads, prefetch };
+    let options = LoaderOptions {
+        batch: 4,
+        shuffle: true,
+        seed: 9,
+        threads,
+        prefetch,
+    };
     Loader::new(images(folder, 1 << 20), preprocess(), augment, options)
 }
 
@@ -47,12 +66,24 @@ fn batches_do_not_depend_on_threads_or_memory() {
     let folder = tempfile::tempdir().unwrap();
     for augment in [None, Some(EVERYTHING), Some("hflip|noise")] {
         let one = batches(&loader(folder.path(), augment, 1, 1), 2, 0);
-        assert_eq!(one.iter().map(|b| b.labels.len()).collect::<Vec<_>>(), [4, 4, 3]);
+        assert_eq!(
+            one.iter().map(|b| b.labels.len()).collect::<Vec<_>>(),
+            [4, 4, 3]
+        );
         assert_eq!(one[2].shape, [3, 3, 16, 16]);
         for (threads, prefetch) in [(4, 1), (3, 5)] {
-            assert_eq!(batches(&loader(folder.path(), augment, threads, prefetch), 2, 0), one);
+            assert_eq!(
+                batches(&loader(folder.path(), augment, threads, prefetch), 2, 0),
+                one
+            );
         }
-        let options = LoaderOptions { batch: 4, shuffle: true, seed: 9, threads: 2, prefetch: 2 };
+        let options = LoaderOptions {
+            batch: 4,
+            shuffle: true,
+            seed: 9,
+            threads: 2,
+            prefetch: 2,
+        };
         let parsed = augment.map(|text| text.parse::<Augment>().unwrap());
         let poor = Loader::new(images(folder.path(), 0), preprocess(), parsed, options);
         assert_eq!(batches(&poor, 2, 0), one);
@@ -64,7 +95,10 @@ fn an_epoch_is_a_permutation_and_the_next_one_another() {
     let folder = tempfile::tempdir().unwrap();
     let loader = loader(folder.path(), None, 2, 2);
     let order = |epoch| -> Vec<usize> {
-        batches(&loader, epoch, 0).iter().flat_map(|b| b.indices.clone()).collect()
+        batches(&loader, epoch, 0)
+            .iter()
+            .flat_map(|b| b.indices.clone())
+            .collect()
     };
     let (first, second) = (order(1), order(2));
     assert_ne!(first, second);
@@ -83,7 +117,10 @@ fn the_shuffle_is_fair() {
     for epoch in 0..COUNT as u64 * 200 {
         firsts[loader.order(epoch)[0]] += 1;
     }
-    assert!(firsts.iter().all(|count| (140..260).contains(count)), "{firsts:?}");
+    assert!(
+        firsts.iter().all(|count| (140..260).contains(count)),
+        "{firsts:?}"
+    );
 }
 
 #[test]
@@ -131,7 +168,13 @@ fn without_augmentation_pictures_are_as_preprocessing_makes_them() {
 #[test]
 fn a_file_that_vanishes_is_an_error_and_the_end() {
     let folder = tempfile::tempdir().unwrap();
-    let options = LoaderOptions { batch: 4, shuffle: false, seed: 0, threads: 2, prefetch: 2 };
+    let options = LoaderOptions {
+        batch: 4,
+        shuffle: false,
+        seed: 0,
+        threads: 2,
+        prefetch: 2,
+    };
     let loader = Loader::new(images(folder.path(), 0), preprocess(), None, options);
     fs_err::remove_file(folder.path().join("05.png")).unwrap();
     let found: Vec<bool> = loader.epoch(1, 0).map(|batch| batch.is_ok()).collect();
@@ -147,7 +190,6 @@ fn dropping_the_iterator_ends_its_threads() {
     let inner = Arc::downgrade(&loader.inner);
     drop(loader);
     // The workers hold the loader's insides; `drop` joins them, so that nothing is left.
-    assert!(inner.strong_count() > 0 || thread::available_parallelism().is_ok());
     drop(epoch);
     assert_eq!(inner.strong_count(), 0);
 }
