@@ -81,7 +81,7 @@ impl Images {
         let mut images = Images {
             samples: Vec::with_capacity(total),
             kept: Vec::with_capacity(total),
-            limits: options.limits.clone(),
+            limits: options.limits,
             spare_bytes: options.budget_bytes.saturating_sub(held.into_inner()),
         };
         let mut unreadable = Vec::new();

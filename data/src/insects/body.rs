@@ -156,39 +156,8 @@ pub(super) fn bee(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> 
         gloss,
         fur,
     };
-    let limb = coat(colours.body, 0.0);
     let mut parts = Vec::new();
-    for side in [-1.0, 1.0] {
-        for (root, foot) in [
-            ([0.20, 0.08], [0.31, 0.25]),
-            ([0.10, 0.10], [0.05, 0.28]),
-            ([0.00, 0.10], [-0.14, 0.28]),
-        ] {
-            let foot = [
-                foot[0] + dice.jitter(0.03),
-                side * (foot[1] + dice.jitter(0.02)),
-            ];
-            let knee = [
-                root[0] + (foot[0] - root[0]) * 0.4,
-                side * root[1] + (foot[1] - side * root[1]) * 0.7,
-            ];
-            pose.chain(
-                &[[root[0], side * root[1]], knee, foot],
-                0.024,
-                0.014,
-                &limb,
-                &mut parts,
-            );
-        }
-        let feeler = [[0.36, 0.03], [0.42, 0.07], [0.46 + dice.jitter(0.02), 0.10]];
-        pose.chain(
-            &feeler.map(|[x, y]| [x, side * y]),
-            0.013,
-            0.012,
-            &limb,
-            &mut parts,
-        );
-    }
+    bee_limbs(pose, &coat(colours.body, 0.0), dice, &mut parts);
     let bands = Some((
         colours.second,
         dice.between(4.5, 6.5),
@@ -214,6 +183,47 @@ pub(super) fn bee(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> 
         colours.body
     };
     parts.push(pose.bulb([0.11, 0.0], [0.145, 0.145], coat(thorax, fur)));
+    wings(pose, colours.tint, dice, &mut parts);
+    parts
+}
+
+/// Six short legs and two feelers.
+fn bee_limbs(pose: &Pose, limb: &Coat, dice: &mut Dice, parts: &mut Vec<Part>) {
+    for side in [-1.0, 1.0] {
+        for (root, foot) in [
+            ([0.20, 0.08], [0.31, 0.25]),
+            ([0.10, 0.10], [0.05, 0.28]),
+            ([0.00, 0.10], [-0.14, 0.28]),
+        ] {
+            let foot = [
+                foot[0] + dice.jitter(0.03),
+                side * (foot[1] + dice.jitter(0.02)),
+            ];
+            let knee = [
+                root[0] + (foot[0] - root[0]) * 0.4,
+                side * root[1] + (foot[1] - side * root[1]) * 0.7,
+            ];
+            pose.chain(
+                &[[root[0], side * root[1]], knee, foot],
+                0.024,
+                0.014,
+                limb,
+                parts,
+            );
+        }
+        let feeler = [[0.36, 0.03], [0.42, 0.07], [0.46 + dice.jitter(0.02), 0.10]];
+        pose.chain(
+            &feeler.map(|[x, y]| [x, side * y]),
+            0.013,
+            0.012,
+            limb,
+            parts,
+        );
+    }
+}
+
+/// Two pairs of wings, spread as chance has it.
+fn wings(pose: &Pose, tint: Colour, dice: &mut Dice, parts: &mut Vec<Part>) {
     let (spread, opacity) = (dice.between(-0.15, 0.35), dice.between(0.3, 0.5));
     for side in [-1.0, 1.0] {
         for (root, angle, long, wide) in [
@@ -229,10 +239,9 @@ pub(super) fn bee(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> 
                 root: pose.place([root[0], side * root[1]]),
                 tip: pose.place(tip),
                 width: wide * pose.length,
-                tint: colours.tint,
+                tint,
                 opacity,
             });
         }
     }
-    parts
 }

@@ -195,11 +195,11 @@ impl Canvas {
         }
         let mut above = self.pixels[..w].to_vec();
         for y in 0..h {
-            for x in 0..w {
+            for (x, above) in above.iter_mut().enumerate() {
                 let here = self.pixels[y * w + x];
                 let below = self.pixels[(y + 1).min(h - 1) * w + x];
-                self.pixels[y * w + x] = blend(above[x], here, below);
-                above[x] = here;
+                self.pixels[y * w + x] = blend(*above, here, below);
+                *above = here;
             }
         }
     }

@@ -127,14 +127,13 @@ fn the_set_is_whole_and_colour_does_not_give_the_class_away() {
     for (bins, name) in [(0..512, "joint"), (512..608, "channels")] {
         for decay in [1e-4, 1e-2] {
             let found = accuracy(&train, &test, bins.clone(), decay);
-            println!("logistic regression, {name} histogram, decay {decay}: {found:.3}");
-            assert!(found <= 0.65, "{name}: {found}");
+            assert!(found <= 0.65, "{name} histogram, decay {decay}: {found}");
         }
     }
     // The regression sees a colour that does differ: bees with a quarter of their blue.
     let yellowish: fn(&mut RgbImage, u32) = |image, label| {
         for pixel in image.pixels_mut().filter(|_| label == 1) {
-            pixel[2] = pixel[2] / 4;
+            pixel[2] /= 4;
         }
     };
     let (train, test) = (
