@@ -47,7 +47,7 @@ pub fn export(
 ) -> Result<Exported> {
     let mut document = network.to_onnx()?;
     let card = card(network, &document, label)?;
-    document.set_metadata(&card.to_pairs());
+    document.set_metadata("classifier.", &card.to_pairs());
     describe(&mut document, &card);
     let folder = match out.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -159,13 +159,13 @@ fn golden(network: &Network, preprocess: &Preprocess) -> Result<Vec<Golden>> {
 
 /// The standard fields of the format.
 fn describe(document: &mut onnx::Document, card: &Card) {
-    document.model.producer_name = "trainer".into();
-    document.model.producer_version = env!("CARGO_PKG_VERSION").into();
-    document.model.doc_string = format!(
+    document.model.producer_name = Some("trainer".into());
+    document.model.producer_version = Some(env!("CARGO_PKG_VERSION").into());
+    document.model.doc_string = Some(format!(
         "Image classifier: {}. Preprocessing: {}. See the metadata under `classifier.`.",
         card.classes.join(", "),
         card.preprocess
-    );
+    ));
 }
 
 #[cfg(test)]

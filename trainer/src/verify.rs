@@ -92,7 +92,13 @@ pub fn save(agreement: &Agreement, path: &Path) -> Result<()> {
 /// Two classes whose logits are within the tolerance of each other may change places.
 pub fn verify(network: &Network, file: &Path, images: &[Vec<f32>]) -> Result<Agreement> {
     let expected = logits(network, images)?;
-    let mut session = Session::open(file, &SessionOptions::default())?;
+    let (height, width) = network.input_size();
+    let options = SessionOptions {
+        // An imported file may leave the size of its images open.
+        image_shape: Some([3, height, width]),
+        ..SessionOptions::default()
+    };
+    let mut session = Session::open(file, &options)?;
     let mut found = Vec::with_capacity(BATCHES.len());
     for batch in BATCHES {
         let mut rows = Vec::with_capacity(images.len());

@@ -4,8 +4,8 @@
 use std::io::Cursor;
 
 use anyhow::Context;
-use data::{Dataset, Limits, Preprocess, RgbImage, Sample};
-use image::imageops;
+use data::augment::contact_sheet;
+use data::{Dataset, Limits, Preprocess, Sample};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -14,9 +14,7 @@ use crate::fault::ExitStatus;
 use crate::printer::Printer;
 use crate::source;
 
-const COLUMNS: u32 = 8;
-const TILE_PX: u32 = 224;
-const GAP_PX: u32 = 4;
+const COLUMNS: usize = 8;
 
 /// Draws the sheet.
 pub fn run(args: &AugmentArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
@@ -29,23 +27,19 @@ pub fn run(args: &AugmentArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
         .with_context(|| format!("`{name}` has no images"))?;
     let augment = args.augment.clone().unwrap_or_default();
     let chosen = spread(samples, args.count as usize);
-    let mut sheet = RgbImage::from_pixel(
-        COLUMNS * (TILE_PX + GAP_PX) + GAP_PX,
-        chosen.len() as u32 * (TILE_PX + GAP_PX) + GAP_PX,
-        image::Rgb([255; 3]),
-    );
-    for (row, sample) in chosen.iter().enumerate() {
+    let mut tiles = Vec::with_capacity(COLUMNS * chosen.len());
+    for (row, sample) in (0u64..).zip(&chosen) {
         let picture = data::decode::open(&sample.path, &Limits::default())?;
-        let mut rng = ChaCha8Rng::seed_from_u64(args.seed.wrapping_add(row as u64));
-        for column in 0..COLUMNS {
-            let tile = match column {
-                0 => Preprocess::imagenet().geometry(&picture)?,
-                _ => augment.apply(&picture, (TILE_PX, TILE_PX), &mut rng),
-            };
-            let at = |index: u32| i64::from(index * (TILE_PX + GAP_PX) + GAP_PX);
-            imageops::replace(&mut sheet, &tile, at(column), at(row as u32));
-        }
+        let plain = Preprocess::imagenet().geometry(&picture)?;
+        // As the loader does it: what has no crop of its own varies the prepared picture.
+        let from = if augment.has_crop() { &picture } else { &plain };
+        let mut rng = ChaCha8Rng::seed_from_u64(args.seed.wrapping_add(row));
+        let varied: Vec<_> =
+            (1..COLUMNS).map(|_| augment.apply(from, plain.dimensions(), &mut rng)).collect();
+        tiles.push(plain);
+        tiles.extend(varied);
     }
+    let sheet = contact_sheet(&tiles, COLUMNS);
     let mut bytes = Cursor::new(Vec::new());
     sheet.write_to(&mut bytes, image::ImageFormat::Png)?;
     data::write::atomically(&args.out, bytes.get_ref())?;

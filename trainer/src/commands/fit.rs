@@ -257,16 +257,20 @@ fn score(
         .image_bar("evaluating", samples.len() as u64);
     let classifier = deploy::Classifier::builder(model)
         .threads(machine.threads)
-        .open()?;
+        .build()?;
     let options = deploy::eval::EvalOptions {
         batch: recipe.batch,
-        threads: machine.threads,
+        threads: Some(machine.threads),
         strict: recipe.strict_images,
         progress: &|done| bar.set_position(done as u64),
     };
     let evaluation = deploy::eval::evaluate(&classifier, samples, &dataset.classes, &options);
     bar.finish_and_clear();
-    Ok((split, evaluation?.scores))
+    let evaluation = evaluation?;
+    for file in &evaluation.unreadable {
+        machine.printer.warn(format!("left out `{}`: {}", file.path.display(), file.reason));
+    }
+    Ok((split, evaluation.scores))
 }
 
 fn summarise(
