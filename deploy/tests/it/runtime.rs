@@ -1,25 +1,12 @@
 //! Finding, installing, checking and loading the ONNX Runtime library.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use deploy::Error;
 use deploy::runtime::{self, Found, InstallOptions, Search, Source};
 use fs_err as fs;
 
-/// The runtime of the shared cache folder, installed once by the code under test.
-fn installed() -> &'static Found {
-    static INSTALLED: OnceLock<Found> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
-        let cache = data::cache::dir(None).unwrap();
-        let search = Search {
-            cache: Some(cache),
-            ..Search::default()
-        };
-        runtime::ensure(&search, &|_| {}, true).unwrap()
-    })
-}
+use crate::support::installed;
 
 /// A cache folder with a runtime of its own, taken from the shared one.
 fn own_cache() -> (tempfile::TempDir, Found) {

@@ -1,0 +1,348 @@
+//! What the commands do when all is well, or the answer is no.
+
+use fs_err as fs;
+use serde_json::Value;
+
+use crate::support::{Deploy, PREPROCESS, deploy, flags, model, picture, workshop};
+
+fn attach(folder: &std::path::Path) -> Deploy {
+    let args = [
+        "card",
+        "attach",
+        "model.onnx",
+        "--classes",
+        "classes.txt",
+        "--preprocess",
+    ];
+    deploy(folder).args(args).arg(PREPROCESS)
+}
+
+#[test]
+fn eval_scores_a_model_that_is_told_by_flags() {
+    let folder = workshop();
+    let run = deploy(folder.path())
+        .args([
+            "eval", "--data", "photos", "--json", "-", "--csv", "out.csv", "--batch", "3",
+        ])
+        .args(flags())
+        .run();
+    assert_eq!(run.code, 0, "{}", run.err);
+    let json: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(json["accuracy"], 0.75);
+    assert_eq!(json["classes"], serde_json::json!(["red", "blue"]));
+    assert_eq!(json["confusion"], serde_json::json!([[3, 1], [1, 3]]));
+    assert_eq!(
+        (&json["count"], &json["split"]),
+        (&8.into(), &"test".into())
+    );
+    let wrong = serde_json::json!(["test/blue/3.png", "test/red/3.png"]);
+    assert_eq!(json["misclassified"], wrong);
+    for key in [
+        "loss",
+        "interval",
+        "baseline",
+        "per_class",
+        "images_per_second",
+    ] {
+        assert!(!json[key].is_null(), "{key}");
+    }
+    assert!(run.err.starts_with("model `model.onnx`\n"), "{}", run.err);
+    assert!(run.err.contains("ONNX Runtime 1.28.0 from "), "{}", run.err);
+    assert!(run.err.contains("accuracy") && run.err.contains("images/s end to end"));
+    let csv = fs::read_to_string(folder.path().join("out.csv")).unwrap();
+    assert_eq!(csv.lines().next(), Some("path,label,predicted,probability"));
+    assert_eq!(csv.lines().count(), 9);
+    assert!(csv.contains("test/red/3.png,red,blue,0.99"), "{csv}");
+}
+
+#[test]
+fn eval_takes_another_split_a_list_and_stays_quiet() {
+    let folder = workshop();
+    let eval = |args: &[&str]| {
+        let run = deploy(folder.path()).args(["eval", "-q", "--json", "out.json"]);
+        let run = run.args(args).args(flags()).run();
+        assert_eq!((run.code, run.out.as_str(), run.err.as_str()), (0, "", ""));
+        let text = fs::read_to_string(folder.path().join("out.json")).unwrap();
+        serde_json::from_str::<Value>(&text).unwrap()
+    };
+    assert_eq!(
+        eval(&["--data", "photos", "--split", "val"])["accuracy"],
+        1.0
+    );
+    fs::write(
+        folder.path().join("list.csv"),
+        "path,label,split\ntest/red/3.png,red,test\nval/red/0.png,red,train\n",
+    )
+    .unwrap();
+    let listed = eval(&["--data", "photos", "--list", "list.csv"]);
+    assert_eq!(
+        (&listed["count"], &listed["accuracy"]),
+        (&1.into(), &0.0.into())
+    );
+}
+
+#[test]
+fn the_latest_run_brings_its_model_and_its_data() {
+    let folder = workshop();
+    assert_eq!(attach(folder.path()).run().code, 0);
+    let run = folder.path().join("runs/7");
+    fs::create_dir_all(&run).unwrap();
+    fs::rename(folder.path().join("model.onnx"), run.join("model.onnx")).unwrap();
+    let photos = folder.path().join("photos").canonicalize().unwrap();
+    fs::write(
+        run.join("config.toml"),
+        format!("data = {photos:?}\nepochs = 1\n"),
+    )
+    .unwrap();
+    let list = "path,label,split\ntest/blue/0.png,blue,test\nval/red/0.png,red,test\n";
+    fs::write(run.join("split.csv"), list).unwrap();
+    fs::write(folder.path().join("runs/latest"), "7\n").unwrap();
+    let eval = deploy(folder.path()).args(["eval", "--json", "-"]).run();
+    assert_eq!(eval.code, 0, "{}", eval.err);
+    let first = eval.err.lines().next().unwrap();
+    assert_eq!(first, "model `runs/7/model.onnx`, the latest run's");
+    assert!(eval.err.contains("the run's own"), "{}", eval.err);
+    assert_eq!(
+        serde_json::from_str::<Value>(&eval.out).unwrap()["count"],
+        2
+    );
+
+    let info = deploy(folder.path()).arg("info").run();
+    assert!(
+        info.out.contains("classes     2: red, blue"),
+        "{}",
+        info.out
+    );
+    let predict = deploy(folder.path())
+        .args(["predict", "photos/test/red/0.png"])
+        .run();
+    assert_eq!(
+        predict.out, "photos/test/red/0.png: red 100.0 %\n",
+        "{}",
+        predict.err
+    );
+}
+
+#[test]
+fn a_card_makes_a_file_self_describing_and_check_proves_it() {
+    let folder = workshop();
+    let check = || deploy(folder.path()).args(["check", "model.onnx"]).run();
+    check().refused("carries no");
+    assert_eq!(attach(folder.path()).run().code, 0);
+    let run = check();
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert!(
+        run.out
+            .lines()
+            .filter(|line| line.starts_with("ok"))
+            .count()
+            >= 2,
+        "{}",
+        run.out
+    );
+
+    let show = deploy(folder.path())
+        .args(["card", "show", "model.onnx"])
+        .run();
+    let card: Value = serde_json::from_str(&show.out).unwrap();
+    assert_eq!(card["classes"], serde_json::json!(["red", "blue"]));
+    assert_eq!(card["preprocess"][0]["step"], "decode");
+    assert_eq!(card["outputs"], serde_json::json!(["logits"]));
+
+    // Another tool's file takes the card over, and is found out when it computes something else.
+    let other = folder.path().join("other.onnx");
+    for (gain, code) in [(10.0, 0), (11.0, 1)] {
+        model(gain).save(&other).unwrap();
+        let args = ["card", "attach", "other.onnx", "--from", "model.onnx"];
+        assert_eq!(deploy(folder.path()).args(args).run().code, 0);
+        let run = deploy(folder.path())
+            .args(["check", "--model", "other.onnx"])
+            .run();
+        assert_eq!(run.code, code, "{}", run.out);
+        assert_eq!(run.out.contains("FAILED"), code == 1);
+    }
+}
+
+#[test]
+fn attach_can_leave_the_file_as_it_is() {
+    let folder = workshop();
+    let before = fs::read(folder.path().join("model.onnx")).unwrap();
+    assert_eq!(
+        attach(folder.path()).args(["--out", "new.onnx"]).run().code,
+        0
+    );
+    assert_eq!(fs::read(folder.path().join("model.onnx")).unwrap(), before);
+    let info = deploy(folder.path())
+        .args(["info", "--json", "new.onnx"])
+        .run();
+    let json: Value = serde_json::from_str(&info.out).unwrap();
+    assert_eq!(json["parameters"], 8);
+    assert_eq!(json["card"]["output_kind"], "logits");
+}
+
+#[test]
+fn predict_writes_text_jsonl_and_csv() {
+    let folder = workshop();
+    let predict = |args: &[&str]| {
+        let run = deploy(folder.path())
+            .args(["predict"])
+            .args(args)
+            .args(flags())
+            .run();
+        assert_eq!(run.code, 0, "{}", run.err);
+        run.out
+    };
+    let text = predict(&["photos/test/red/0.png", "--top-k", "9"]);
+    assert_eq!(text, "photos/test/red/0.png: red 100.0 %, blue 0.0 %\n");
+
+    let lines = predict(&["photos/test", "--format", "jsonl", "--batch", "3"]);
+    let lines: Vec<Value> = lines
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 8);
+    assert_eq!(lines[0]["path"], "photos/test/blue/0.png");
+    assert_eq!(
+        (&lines[3]["label"], &lines[7]["label"]),
+        (&"red".into(), &"blue".into())
+    );
+
+    let csv = predict(&["photos/test/*/3.png", "--format", "csv", "--top-k", "2"]);
+    let rows: Vec<&str> = csv.lines().collect();
+    assert_eq!((rows[0], rows.len()), ("path,rank,label,probability", 5));
+    assert!(
+        rows[1].starts_with("photos/test/blue/3.png,1,red,0.99"),
+        "{csv}"
+    );
+    assert!(
+        rows[2].starts_with("photos/test/blue/3.png,2,blue,"),
+        "{csv}"
+    );
+}
+
+#[test]
+fn predict_reads_standard_input() {
+    let folder = workshop();
+    let image = folder.path().join("photos/val/blue/1.png");
+    let run = deploy(folder.path())
+        .args(["predict", "-"])
+        .args(flags())
+        .stdin(&image)
+        .run();
+    assert_eq!(
+        (run.code, run.out.as_str()),
+        (0, "-: blue 99.9 %\n"),
+        "{}",
+        run.err
+    );
+}
+
+#[test]
+fn predict_goes_on_past_an_unreadable_image_and_says_so() {
+    let folder = workshop();
+    fs::write(folder.path().join("photos/val/blue/1.png"), "no picture").unwrap();
+    let run = deploy(folder.path())
+        .args(["predict", "photos/val/blue"])
+        .args(flags())
+        .run();
+    run.refused("1 of 4 images could not be classified");
+    assert_eq!(run.out.lines().count(), 3);
+    let strict = ["predict", "photos/val/blue", "--strict-images"];
+    let run = deploy(folder.path()).args(strict).args(flags()).run();
+    run.refused("1.png");
+    assert_eq!(run.out.lines().count(), 1);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_reader_that_goes_away_is_fine() {
+    let folder = workshop();
+    for i in 0..40 {
+        picture(&folder.path().join(format!("many/{i}.png")), [i, 0, 0]);
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let run = deploy(folder.path())
+        .args(["predict", "many"])
+        .args(flags());
+    let run = run.stdout(writer).run();
+    assert_eq!(
+        (run.code, run.err.contains("error:")),
+        (0, false),
+        "{}",
+        run.err
+    );
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(
+        deploy(".")
+            .args(["completions", "bash"])
+            .stdout(writer)
+            .run()
+            .code,
+        0
+    );
+}
+
+#[test]
+fn the_cache_is_shown_and_pruned() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    fs::create_dir_all(cache.join("runtime/.installing-x")).unwrap();
+    fs::create_dir_all(cache.join("weights")).unwrap();
+    fs::write(cache.join("runtime/.installing-x/half"), [0; 2000]).unwrap();
+    fs::write(cache.join("weights/a.onnx"), [0; 500]).unwrap();
+    let run = |args: &[&str]| {
+        deploy(".")
+            .args(args)
+            .env("CLASSIFIER_CACHE", &cache)
+            .run()
+            .out
+    };
+    assert_eq!(run(&["cache", "dir"]), format!("{}\n", cache.display()));
+    assert!(run(&["cache", "list"]).contains("500 B  weights/a.onnx"));
+    assert_eq!(run(&["cache", "prune"]), "2.0 kB freed\n");
+    assert!(!cache.join("runtime/.installing-x").exists());
+    assert!(cache.join("weights/a.onnx").exists());
+    assert_eq!(run(&["cache", "prune", "--all"]), "500 B freed\n");
+    assert_eq!(run(&["cache", "list"]).lines().count(), 1);
+}
+
+#[test]
+fn the_runtime_is_listed_and_installed_from_a_file() {
+    let there = deploy(".").args(["runtime", "install"]).run();
+    assert!(
+        there
+            .out
+            .starts_with("ONNX Runtime 1.28.0 from the cache folder"),
+        "{}",
+        there.err
+    );
+    let path = deploy(".").args(["runtime", "path"]).run().out;
+    let library = std::path::Path::new(path.trim_end());
+    assert!(library.is_file() && path.lines().count() == 1, "{path}");
+    assert!(
+        deploy(".")
+            .args(["runtime", "list"])
+            .run()
+            .out
+            .starts_with("* ONNX Runtime 1.28.0")
+    );
+
+    let folder = tempfile::tempdir().unwrap();
+    let own = |args: &[&str]| {
+        deploy(".")
+            .args(args)
+            .arg("--cache")
+            .arg(folder.path())
+            .run()
+    };
+    own(&["runtime", "path"]).refused("no ONNX Runtime library was found");
+    let run = own(&["runtime", "install", "--from", &library.to_string_lossy()]);
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert!(
+        own(&["runtime", "path"])
+            .out
+            .starts_with(&*folder.path().to_string_lossy())
+    );
+}

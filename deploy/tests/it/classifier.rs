@@ -1,0 +1,242 @@
+//! Models of every kind that is supported, and one classifier for many threads.
+
+use data::card::OutputKind;
+use deploy::{Batch, Classifier, Provider, Session, SessionOptions};
+use image::DynamicImage;
+use onnx::Dim;
+use onnx::proto::DataType;
+
+use crate::support::{Tiny, flat, installed};
+
+fn pictures() -> Vec<DynamicImage> {
+    [(255, 0), (0, 255), (250, 40), (3, 90), (200, 100)]
+        .map(|(red, blue)| DynamicImage::ImageRgb8(flat(red, blue)))
+        .to_vec()
+}
+
+const LABELS: [&str; 5] = ["red", "blue", "red", "blue", "red"];
+
+fn check(tiny: &Tiny) {
+    let folder = tempfile::tempdir().unwrap();
+    let classifier = tiny.builder(&tiny.save(folder.path())).open().unwrap();
+    let batch = classifier.classify_batch(&pictures()).unwrap();
+    for ((picture, label), in_batch) in pictures().iter().zip(LABELS).zip(&batch) {
+        let alone = classifier.classify(picture).unwrap();
+        assert_eq!(alone.label, label);
+        assert_eq!(in_batch.label, label);
+        assert!((alone.probability - in_batch.probability).abs() < 1e-3);
+        let sum: f32 = alone.probabilities.iter().sum();
+        assert!((sum - 1.0).abs() < 1e-5, "{sum}");
+    }
+    // softmax([10, 0]) for pure red and no blue
+    let expected = 1.0 / (1.0 + (-10.0_f32).exp());
+    assert!(
+        (batch[0].probability - expected).abs() < 1e-3,
+        "{}",
+        batch[0].probability
+    );
+}
+
+#[test]
+fn a_dynamic_batch() {
+    check(&Tiny::default());
+}
+
+#[test]
+fn a_fixed_batch_is_cut_and_padded() {
+    for size in [1, 2, 3, 8] {
+        check(&Tiny {
+            batch: Dim::Fixed(size),
+            ..Tiny::default()
+        });
+    }
+}
+
+#[test]
+fn half_precision_in_and_out() {
+    check(&Tiny {
+        input: DataType::Float16,
+        ..Tiny::default()
+    });
+}
+
+#[test]
+fn an_open_batch_without_a_name() {
+    check(&Tiny {
+        batch: Dim::Unknown,
+        ..Tiny::default()
+    });
+}
+
+#[test]
+fn channels_last() {
+    check(&Tiny {
+        nhwc: true,
+        ..Tiny::default()
+    });
+}
+
+#[test]
+fn an_output_that_is_softmaxed_already() {
+    check(&Tiny {
+        last: Some("Softmax"),
+        ..Tiny::default()
+    });
+}
+
+#[test]
+fn one_sigmoid_output_for_two_classes() {
+    check(&Tiny {
+        last: Some("Sigmoid"),
+        single: true,
+        ..Tiny::default()
+    });
+    check(&Tiny {
+        single: true,
+        ..Tiny::default()
+    });
+}
+
+#[test]
+fn an_output_whose_size_only_a_run_tells() {
+    check(&Tiny {
+        unknown_output: true,
+        ..Tiny::default()
+    });
+    check(&Tiny {
+        unknown_output: true,
+        batch: Dim::Fixed(3),
+        ..Tiny::default()
+    });
+}
+
+#[test]
+fn bytes_go_in_as_bytes() {
+    let tiny = Tiny {
+        input: DataType::Uint8,
+        ..Tiny::default()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let classifier = tiny.builder(&tiny.save(folder.path())).open().unwrap();
+    let logits = classifier
+        .logits(&classifier.prepare(&flat(200, 100)).unwrap(), 1)
+        .unwrap();
+    assert_eq!(logits, [2000.0, 1000.0]);
+}
+
+#[test]
+fn the_graph_tells_what_the_output_means() {
+    let kinds = [
+        (None, OutputKind::Logits),
+        (Some("Softmax"), OutputKind::Probabilities),
+        (Some("Sigmoid"), OutputKind::Probabilities),
+        (Some("Identity"), OutputKind::Logits),
+    ];
+    for (last, kind) in kinds {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Tiny {
+            last,
+            ..Tiny::default()
+        }
+        .save(folder.path());
+        assert_eq!(
+            deploy::Model::open(&path).unwrap().guessed_kind,
+            kind,
+            "{last:?}"
+        );
+    }
+}
+
+#[test]
+fn a_card_needs_no_flags() {
+    let tiny = Tiny::default();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
+    let mut document = tiny.document();
+    document.set_metadata(data::card::PREFIX, &tiny.card().to_pairs());
+    document.save(&path).unwrap();
+    let classifier = Classifier::builder(&path)
+        .runtime(installed().clone())
+        .open()
+        .unwrap();
+    assert_eq!(classifier.classes(), ["red", "blue"]);
+    assert_eq!(classifier.card(), Some(&tiny.card()));
+
+    let picture = folder.path().join("blue.png");
+    flat(0, 255).save(&picture).unwrap();
+    let by_path = classifier.classify_path(&picture).unwrap();
+    assert_eq!(by_path.label, "blue");
+    let bytes = fs_err::read(&picture).unwrap();
+    assert_eq!(classifier.classify_bytes(&bytes).unwrap(), by_path);
+}
+
+#[test]
+fn many_threads_get_their_own_answers() {
+    let tiny = Tiny::default();
+    let folder = tempfile::tempdir().unwrap();
+    let classifier = tiny
+        .builder(&tiny.save(folder.path()))
+        .sessions(2)
+        .open()
+        .unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..8_u8 {
+            let classifier = &classifier;
+            scope.spawn(move || {
+                for i in 0..20_u8 {
+                    let (red, blue) = (thread * 30 + i, 255 - thread * 30);
+                    let image = flat(red, blue);
+                    let logits = classifier
+                        .logits(&classifier.prepare(&image).unwrap(), 1)
+                        .unwrap();
+                    assert!((logits[0] - f32::from(red) / 25.5).abs() < 1e-4);
+                    assert!((logits[1] - f32::from(blue) / 25.5).abs() < 1e-4);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_session_tells_what_it_is() {
+    deploy::runtime::load(installed()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = Tiny {
+        batch: Dim::Fixed(2),
+        ..Tiny::default()
+    }
+    .save(folder.path());
+    let mut session = Session::open(&path, &SessionOptions::default()).unwrap();
+    assert_eq!((session.input(), session.output()), ("input", "logits"));
+    assert_eq!(
+        (session.batch(), session.num_outputs()),
+        (Batch::Fixed(2), 2)
+    );
+    assert_eq!(session.image_shape(), [3, 4, 4]);
+    assert!(session.run(&[], 0).unwrap().is_empty());
+    let error = session.run(&[0.0; 47], 1).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "1 images of this model are 48 numbers, 47 given"
+    );
+}
+
+#[test]
+fn a_provider_that_the_library_lacks_is_an_error_and_no_fallback() {
+    let tiny = Tiny::default();
+    let folder = tempfile::tempdir().unwrap();
+    let path = tiny.save(folder.path());
+    for provider in [
+        Provider::Cuda { device: 0 },
+        Provider::TensorRt { device: 0 },
+    ] {
+        let error = tiny.builder(&path).provider(provider).open().unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.starts_with(&format!("provider `{provider}` cannot start")),
+            "{text}"
+        );
+        assert!(text.contains("found:    CPUExecutionProvider"), "{text}");
+        assert!(error.hint().unwrap().contains("--provider cpu"));
+    }
+}

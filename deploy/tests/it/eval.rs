@@ -1,0 +1,209 @@
+//! Scoring: order, classes by name, unreadable images.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use data::Sample;
+use data::card::OutputKind;
+use deploy::engine::{Engine, FakeEngine};
+use deploy::eval::{EvalOptions, evaluate};
+use deploy::{Classifier, Error};
+use fs_err as fs;
+
+use crate::support::{Tiny, flat};
+
+/// `count` pictures, red and blue in turn; every third is labelled wrongly.
+fn samples(folder: &Path, count: u8) -> Vec<Sample> {
+    (0..count)
+        .map(|i| {
+            let relative = format!("test/x/{i:03}.png");
+            let path = folder.join(&relative);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let red = i % 2 == 0;
+            flat(if red { 200 } else { i }, if red { i } else { 200 })
+                .save(&path)
+                .unwrap();
+            let label = u32::from(red) ^ u32::from(i % 3 == 0);
+            Sample {
+                path,
+                relative,
+                label,
+            }
+        })
+        .collect()
+}
+
+fn classifier(folder: &Path) -> Classifier {
+    let tiny = Tiny::default();
+    tiny.builder(&tiny.save(folder)).open().unwrap()
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn scores_do_not_depend_on_batch_or_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let (classifier, samples) = (classifier(folder.path()), samples(folder.path(), 23));
+    // The data's classes come in another order than the model's.
+    let classes = names(&["blue", "red"]);
+    let mut results = Vec::new();
+    for (batch, threads) in [(1, 1), (4, 3), (32, 2), (7, 8)] {
+        let most = AtomicUsize::new(0);
+        let options = EvalOptions {
+            batch,
+            threads: Some(threads),
+            strict: true,
+            progress: &|done| {
+                most.fetch_max(done, Ordering::Relaxed);
+            },
+        };
+        let evaluation = evaluate(&classifier, &samples, &classes, &options).unwrap();
+        assert_eq!(most.load(Ordering::Relaxed), 23);
+        results.push((evaluation.scores.clone(), evaluation.predictions.clone()));
+        assert_eq!(evaluation.wrong().count(), 8);
+        assert!(evaluation.seconds >= evaluation.session_seconds);
+    }
+    let (scores, predictions) = &results[0];
+    assert_eq!(
+        (scores.count, scores.classes.as_slice()),
+        (23, &*names(&["red", "blue"]))
+    );
+    assert!((scores.accuracy - 15.0 / 23.0).abs() < 1e-12);
+    for (i, prediction) in predictions.iter().enumerate() {
+        assert_eq!(prediction.path, format!("test/x/{i:03}.png"));
+        assert_eq!(
+            prediction.predicted,
+            if i % 2 == 0 { "red" } else { "blue" }
+        );
+    }
+    for (other, others) in &results[1..] {
+        assert_eq!(other.confusion, scores.confusion);
+        assert!((other.loss - scores.loss).abs() < 1e-6);
+        for (a, b) in others.iter().zip(predictions) {
+            assert_eq!((&a.path, &a.predicted), (&b.path, &b.predicted));
+        }
+    }
+}
+
+#[test]
+fn classes_that_the_model_does_not_know_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (classifier, samples) = (classifier(folder.path()), samples(folder.path(), 2));
+    let classes = names(&["blue", "red", "green"]);
+    let error = evaluate(&classifier, &samples, &classes, &EvalOptions::default()).unwrap_err();
+    assert!(matches!(error, Error::ClassesDiffer { .. }), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("knows 2 classes but the data has 3"),
+        "{error}"
+    );
+    assert!(error.hint().unwrap().contains("green"));
+}
+
+#[test]
+fn fewer_classes_than_the_model_knows_are_fine() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut samples = samples(folder.path(), 6);
+    samples.retain(|sample| sample.label == 0);
+    let classifier = classifier(folder.path());
+    let evaluation = evaluate(
+        &classifier,
+        &samples,
+        &names(&["blue"]),
+        &EvalOptions::default(),
+    )
+    .unwrap();
+    assert_eq!(evaluation.scores.confusion[0], [0, 0], "no red image");
+    assert_eq!(evaluation.scores.count, samples.len() as u64);
+}
+
+#[test]
+fn unreadable_images_are_left_out_up_to_a_twentieth() {
+    let folder = tempfile::tempdir().unwrap();
+    let (classifier, samples) = (classifier(folder.path()), samples(folder.path(), 40));
+    let classes = names(&["blue", "red"]);
+    let strict = EvalOptions {
+        strict: true,
+        batch: 4,
+        ..EvalOptions::default()
+    };
+    let lenient = EvalOptions {
+        batch: 4,
+        ..EvalOptions::default()
+    };
+    for (broken, fine) in [(1, true), (2, true), (3, false)] {
+        fs::write(&samples[7 * broken].path, "not a picture").unwrap();
+        let result = evaluate(&classifier, &samples, &classes, &lenient);
+        if fine {
+            let evaluation = result.unwrap();
+            assert_eq!(evaluation.unreadable.len(), broken);
+            assert_eq!(evaluation.unreadable[0].path, samples[7].path);
+            assert_eq!(evaluation.scores.count, 40 - broken as u64);
+        } else {
+            let error = result.unwrap_err();
+            assert!(
+                error
+                    .to_string()
+                    .starts_with("3 of 40 images cannot be read"),
+                "{error}"
+            );
+        }
+        let error = evaluate(&classifier, &samples, &classes, &strict).unwrap_err();
+        assert!(matches!(&error, Error::Unreadable { path, .. } if *path == samples[7].path));
+    }
+}
+
+#[test]
+fn there_must_be_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let classifier = classifier(folder.path());
+    let error = evaluate(&classifier, &[], &names(&["red"]), &EvalOptions::default()).unwrap_err();
+    assert!(matches!(error, Error::NoImages), "{error}");
+}
+
+#[test]
+fn an_engine_that_fails_ends_the_evaluation() {
+    struct Broken;
+    impl Engine for Broken {
+        fn run(&mut self, _: &[f32], _: usize) -> deploy::Result<Vec<f32>> {
+            Err(Error::Run {
+                reason: "on purpose".into(),
+            })
+        }
+        fn num_outputs(&self) -> usize {
+            2
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let samples = samples(folder.path(), 40);
+    let tiny = Tiny::default();
+    let kind = OutputKind::Logits;
+    let classes = names(&["red", "blue"]);
+    let fake: Vec<Box<dyn Engine>> = vec![Box::new(FakeEngine::new(2, Duration::from_millis(1)))];
+    let broken: Vec<Box<dyn Engine>> = vec![Box::new(Broken)];
+    let options = EvalOptions {
+        batch: 2,
+        ..EvalOptions::default()
+    };
+
+    let classifier =
+        Classifier::from_engines(fake, classes.clone(), tiny.preprocess(), kind).unwrap();
+    let evaluation = evaluate(&classifier, &samples, &classes, &options).unwrap();
+    assert!(
+        evaluation.predictions.iter().all(|p| p.predicted == "blue"),
+        "twice the mean wins"
+    );
+    assert!(
+        evaluation.session_seconds >= 0.02,
+        "twenty batches of a millisecond"
+    );
+
+    let classifier =
+        Classifier::from_engines(broken, classes.clone(), tiny.preprocess(), kind).unwrap();
+    let error = evaluate(&classifier, &samples, &classes, &options).unwrap_err();
+    assert_eq!(error.to_string(), "the model stopped: on purpose");
+}
