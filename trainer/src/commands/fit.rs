@@ -257,7 +257,7 @@ fn score(
         .image_bar("evaluating", samples.len() as u64);
     let classifier = deploy::Classifier::builder(model)
         .threads(machine.threads)
-        .build()?;
+        .open()?;
     let options = deploy::eval::EvalOptions {
         batch: recipe.batch,
         threads: Some(machine.threads),
