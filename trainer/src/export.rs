@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use data::card::{self, Card, Golden, OutputKind, Provenance};
+use data::card::{self, Card, Golden, OutputKind, Provenance, ScoreNote};
 use data::{Dataset, Limits, Preprocess, Split};
 use fs_err as fs;
 use models::Network;
@@ -92,6 +92,17 @@ pub fn provenance(
         date: card::utc_date(),
         ..Provenance::default()
     })
+}
+
+/// Puts a score on the card.
+pub fn note(provenance: &mut Provenance, split: Split, accuracy: f64, count: u64) {
+    let (low, high) = data::metrics::wilson((accuracy * count as f64).round() as u64, count);
+    let note = ScoreNote {
+        accuracy,
+        interval: [low, high],
+        count,
+    };
+    provenance.scores.insert(split.to_string(), note);
 }
 
 /// The recipe as options: a path becomes its last part.

@@ -260,8 +260,7 @@ impl<'a> Run<'a> {
         }
         .run(network, &mut train, watch)?;
         self.state.train = train;
-        if train.step < self.room.train.num_batches() || self.room.stop.load(Ordering::Relaxed)
-        {
+        if train.step < self.room.train.num_batches() || self.room.stop.load(Ordering::Relaxed) {
             return Ok((network, false));
         }
         let mut val = Progress::default();
@@ -359,12 +358,7 @@ impl<'a> Run<'a> {
 }
 
 /// A validation pass; the training pass replaces its work.
-fn pass<'a>(
-    room: &'a Room<'a>,
-    loader: &'a Loader,
-    device: &'a Device,
-    state: &State,
-) -> Pass<'a> {
+fn pass<'a>(room: &'a Room<'a>, loader: &'a Loader, device: &'a Device, state: &State) -> Pass<'a> {
     Pass {
         work: Work::Val,
         loader,

@@ -9,7 +9,7 @@ use data::{Dataset, Preprocess, Sample, Split};
 use models::Network;
 
 use crate::error::{Error, Result};
-use crate::fit::Checkpoint;
+use crate::fit::{Checkpoint, State};
 use crate::printer::Printer;
 use crate::recipe::Recipe;
 use crate::run_dir::RunDir;
@@ -123,12 +123,12 @@ impl Machine<'_> {
         Ok(Network::build(&spec, num_classes, recipe.seed, &device)?)
     }
 
-    /// The network of a run as one of its checkpoints left it, with its class names.
-    pub fn restore(&self, recipe: &Recipe, checkpoint: &Path) -> Result<(Network, Vec<String>)> {
+    /// The network of a run as one of its checkpoints left it, and that checkpoint's state.
+    pub fn restore(&self, recipe: &Recipe, checkpoint: &Path) -> Result<(Network, State)> {
         let checkpoint = Checkpoint::open(checkpoint)?;
-        let classes = checkpoint.state().classes.clone();
-        let network = self.network(recipe, classes.len())?;
-        Ok((checkpoint.network(network)?, classes))
+        let state = checkpoint.state().clone();
+        let network = self.network(recipe, state.classes.len())?;
+        Ok((checkpoint.network(network)?, state))
     }
 
     /// The loader of the training images: shuffled, augmented.

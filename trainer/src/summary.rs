@@ -63,17 +63,10 @@ pub fn agreement(agreement: &Agreement) -> String {
     )
 }
 
-/// Scores for people: one line, then the table per class and the confusion matrix.
-pub fn report(split: Split, scores: &Scores) -> String {
+/// Scores for people: what was scored by what, then the table.
+pub fn report(split: Split, by: &str, scores: &Scores) -> String {
     format!(
-        "{split} accuracy {:.1} % (95 % interval {:.1} to {:.1}), majority class {:.1} %, loss \
-         {:.3}, {} images\n{}",
-        100.0 * scores.accuracy,
-        100.0 * scores.interval[0],
-        100.0 * scores.interval[1],
-        100.0 * scores.baseline,
-        scores.loss,
-        scores.count,
-        data::metrics::table(scores).trim_end(),
+        "{split} images, {by}\n{}",
+        data::metrics::table(scores).trim_end()
     )
 }

@@ -34,8 +34,9 @@ pub fn run(args: &AugmentArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
         // As the loader does it: what has no crop of its own varies the prepared picture.
         let from = if augment.has_crop() { &picture } else { &plain };
         let mut rng = ChaCha8Rng::seed_from_u64(args.seed.wrapping_add(row));
-        let varied: Vec<_> =
-            (1..COLUMNS).map(|_| augment.apply(from, plain.dimensions(), &mut rng)).collect();
+        let varied: Vec<_> = (1..COLUMNS)
+            .map(|_| augment.apply(from, plain.dimensions(), &mut rng))
+            .collect();
         tiles.push(plain);
         tiles.extend(varied);
     }

@@ -43,19 +43,24 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         printer,
     };
     let checkpoint = run.checkpoint(args.checkpoint);
-    let (network, classes) = machine.restore(&recipe, &checkpoint)?;
+    let (network, state) = machine.restore(&recipe, &checkpoint)?;
     let dataset = machine.dataset(&recipe, own_data.then_some(&run))?;
-    let samples = relabelled(&dataset, args.split, &classes)?;
+    let samples = relabelled(&dataset, args.split, &state.classes)?;
     let preprocess = source::preprocess(network.input_size())?;
     let what = args.split.to_string();
     let strict = args.strict_images || recipe.strict_images;
     let images = machine.images(&samples, &what, strict, recipe.memory.0)?;
     let loader = machine.plain_loader(args.batch, &images, &preprocess);
     let bar = printer.image_bar("evaluating", images.samples().len() as u64);
-    let evaluation =
-        evaluate::evaluate(&network, &loader, images.samples(), &classes, &mut |done| {
+    let evaluation = evaluate::evaluate(
+        &network,
+        &loader,
+        images.samples(),
+        &state.classes,
+        &mut |done| {
             bar.set_position(done as u64);
-        });
+        },
+    );
     bar.finish_and_clear();
     let Evaluation {
         scores,
@@ -66,7 +71,7 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         file_name(&checkpoint),
         run.path().display()
     ));
-    printer.result(summary::report(args.split, &scores));
+    printer.result(summary::report(args.split, "Burn", &scores));
     if let Some(path) = &args.csv {
         data::metrics::write_predictions(path, &predictions)?;
     }

@@ -24,15 +24,20 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         threads,
         printer,
     };
-    let (network, classes) = machine.restore(&recipe, &run.checkpoint(args.checkpoint))?;
+    let (network, state) = machine.restore(&recipe, &run.checkpoint(args.checkpoint))?;
     let preprocess = source::preprocess(network.input_size())?;
     let dataset = machine.dataset(&recipe, Some(&run))?;
     let samples = stage::samples(&dataset, Split::Val)?;
     let images = machine.images(samples, "val", recipe.strict_images, recipe.memory.0)?;
+    let count = images.samples().len() as u64;
     let images = stage::verification_images(&images, &preprocess)?;
-    let provenance = export::provenance(&recipe, &dataset, network.backbone_sha256())?;
+    let mut provenance = export::provenance(&recipe, &dataset, network.backbone_sha256())?;
+    // In the middle of an epoch the network is no longer the one that was validated.
+    if let (0, Some(row)) = (state.train.step, state.rows.last()) {
+        export::note(&mut provenance, Split::Val, row.val_accuracy / 100.0, count);
+    }
     let label = Label {
-        classes,
+        classes: state.classes,
         preprocess,
         provenance,
     };

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use data::card::{Provenance, ScoreNote};
 use data::{Dataset, Preprocess, Scores, Split};
 use models::Network;
 
@@ -64,7 +63,7 @@ pub fn run(args: FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     summary::save(&run.verify(), &exported.agreement)?;
     printer.log(summary::agreement(&exported.agreement));
     let (split, scores) = score(&machine, &exported.path, recipe, &pictures.dataset)?;
-    printer.result(summary::report(split, &scores));
+    printer.result(summary::report(split, "ONNX Runtime", &scores));
     let summary = summarise(&run, &outcome, &exported, (split, scores), started);
     summary::save(&run.summary(), &summary)?;
     if exported.agreement.verified {
@@ -218,7 +217,7 @@ fn export(
         export::provenance(recipe, &pictures.dataset, outcome.network.backbone_sha256())?;
     if let Some(row) = outcome.rows.iter().find(|row| row.epoch == outcome.epoch) {
         let count = pictures.val.samples().len() as u64;
-        note(&mut provenance, Split::Val, row.val_accuracy / 100.0, count);
+        export::note(&mut provenance, Split::Val, row.val_accuracy / 100.0, count);
     }
     let label = Label {
         classes,
@@ -226,16 +225,6 @@ fn export(
         provenance,
     };
     export::export(&outcome.network, label, &images, out)
-}
-
-fn note(provenance: &mut Provenance, split: Split, accuracy: f64, count: u64) {
-    let (low, high) = data::metrics::wilson((accuracy * count as f64).round() as u64, count);
-    let note = ScoreNote {
-        accuracy,
-        interval: [low, high],
-        count,
-    };
-    provenance.scores.insert(split.to_string(), note);
 }
 
 /// The exported file through ONNX Runtime, once: on the test images, or on the validation images
@@ -268,7 +257,11 @@ fn score(
     bar.finish_and_clear();
     let evaluation = evaluation?;
     for file in &evaluation.unreadable {
-        machine.printer.warn(format!("left out `{}`: {}", file.path.display(), file.reason));
+        machine.printer.warn(format!(
+            "left out `{}`: {}",
+            file.path.display(),
+            file.reason
+        ));
     }
     Ok((split, evaluation.scores))
 }
