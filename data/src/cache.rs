@@ -17,7 +17,11 @@ pub const VARIABLE: &str = "CLASSIFIER_CACHE";
 /// # Ok::<(), data::Error>(())
 /// ```
 pub fn dir(explicit: Option<&Path>) -> Result<PathBuf> {
-    let named = || std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let named = || {
+        std::env::var_os(VARIABLE)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     explicit
         .map(Path::to_path_buf)
         .or_else(named)

@@ -119,7 +119,12 @@ impl Golden {
         logits: Vec<f32>,
         tolerance: BTreeMap<String, f64>,
     ) -> Self {
-        Self { name: name.into(), image: STANDARD.encode(bytes), logits, tolerance }
+        Self {
+            name: name.into(),
+            image: STANDARD.encode(bytes),
+            logits,
+            tolerance,
+        }
     }
 
     /// The picture's file.
@@ -127,7 +132,9 @@ impl Golden {
     /// # Errors
     /// When the card's text is not base64.
     pub fn bytes(&self) -> Result<Vec<u8>> {
-        STANDARD.decode(&self.image).map_err(|error| bad("golden", format!("{}: {error}", self.name)))
+        STANDARD
+            .decode(&self.image)
+            .map_err(|error| bad("golden", format!("{}: {error}", self.name)))
     }
 }
 
@@ -165,7 +172,10 @@ impl Card {
             ("provenance", json(&self.provenance)),
             ("golden", json(&self.golden)),
         ];
-        pairs.into_iter().map(|(key, value)| (format!("{PREFIX}{key}"), value)).collect()
+        pairs
+            .into_iter()
+            .map(|(key, value)| (format!("{PREFIX}{key}"), value))
+            .collect()
     }
 
     /// Reads a card from a file's metadata; none when no key starts with `classifier.`.
@@ -189,11 +199,17 @@ impl Card {
         let needed = |key: &str| text(key).ok_or_else(|| bad(key, "is missing"));
         let version = needed("version")?;
         if version.trim().parse() != Ok(VERSION) {
-            return Err(Error::CardVersion { found: version.into(), known: VERSION });
+            return Err(Error::CardVersion {
+                found: version.into(),
+                known: VERSION,
+            });
         }
         let task = text("task").unwrap_or("classify");
         if task != "classify" {
-            return Err(bad("task", format!("`{task}` is not known here, only `classify` is")));
+            return Err(bad(
+                "task",
+                format!("`{task}` is not known here, only `classify` is"),
+            ));
         }
         let classes: Vec<String> = parse("classes", needed("classes")?)?;
         check_classes(&classes).map_err(|reason| bad("classes", reason))?;
@@ -201,7 +217,10 @@ impl Card {
             None | Some("logits") => OutputKind::Logits,
             Some("probabilities") => OutputKind::Probabilities,
             Some(other) => {
-                return Err(bad("output_kind", format!("`{other}` is not logits or probabilities")));
+                return Err(bad(
+                    "output_kind",
+                    format!("`{other}` is not logits or probabilities"),
+                ));
             }
         };
         Ok(Some(Self {
@@ -223,7 +242,11 @@ impl Card {
     /// When their numbers differ.
     pub fn check_outputs(&self, outputs: usize) -> Result<()> {
         let classes = self.classes.len();
-        if classes == outputs { Ok(()) } else { Err(Error::ClassCount { classes, outputs }) }
+        if classes == outputs {
+            Ok(())
+        } else {
+            Err(Error::ClassCount { classes, outputs })
+        }
     }
 }
 
@@ -247,7 +270,10 @@ const fn kind_name(kind: OutputKind) -> &'static str {
 }
 
 fn bad(key: &str, reason: impl Into<String>) -> Error {
-    Error::BadCard { key: format!("{PREFIX}{key}"), reason: reason.into() }
+    Error::BadCard {
+        key: format!("{PREFIX}{key}"),
+        reason: reason.into(),
+    }
 }
 
 /// These types hold nothing that JSON cannot (map keys are strings).
@@ -274,7 +300,10 @@ fn date(fixed: Option<&str>) -> Option<String> {
     let fixed = fixed
         .and_then(|text| text.trim().parse().ok())
         .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
-    let date = fixed.unwrap_or_else(OffsetDateTime::now_utc).replace_nanosecond(0).ok()?;
+    let date = fixed
+        .unwrap_or_else(OffsetDateTime::now_utc)
+        .replace_nanosecond(0)
+        .ok()?;
     date.format(&Rfc3339).ok()
 }
 

@@ -34,7 +34,10 @@ pub struct Limits {
 impl Default for Limits {
     /// 178,956,970 pixels (where PIL speaks of a decompression bomb), 256 MiB.
     fn default() -> Self {
-        Self { max_pixels: 178_956_970, max_bytes: 256 << 20 }
+        Self {
+            max_pixels: 178_956_970,
+            max_bytes: 256 << 20,
+        }
     }
 }
 
@@ -45,14 +48,19 @@ impl Limits {
         }
         if u64::from(width) * u64::from(height) > self.max_pixels {
             let max = self.max_pixels;
-            return Err(format!("{width} x {height} pixels are more than the limit of {max}"));
+            return Err(format!(
+                "{width} x {height} pixels are more than the limit of {max}"
+            ));
         }
         Ok(())
     }
 
     fn check_bytes(&self, found: u64) -> Result<(), String> {
         if found > self.max_bytes {
-            return Err(format!("{found} bytes are more than the limit of {}", self.max_bytes));
+            return Err(format!(
+                "{found} bytes are more than the limit of {}",
+                self.max_bytes
+            ));
         }
         Ok(())
     }
@@ -88,9 +96,17 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn open(path: &Path, limits: &Limits) -> Result<RgbImage> {
-    let unreadable = |reason| Error::UnreadableImage { path: path.to_path_buf(), reason };
-    let failed = |source| Error::Read { path: path.to_path_buf(), source };
-    limits.check_bytes(fs::metadata(path).map_err(failed)?.len()).map_err(unreadable)?;
+    let unreadable = |reason| Error::UnreadableImage {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let failed = |source| Error::Read {
+        path: path.to_path_buf(),
+        source,
+    };
+    limits
+        .check_bytes(fs::metadata(path).map_err(failed)?.len())
+        .map_err(unreadable)?;
     let bytes = fs::read(path).map_err(failed)?;
     pixels(&bytes, limits).map_err(unreadable)
 }

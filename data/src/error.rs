@@ -291,7 +291,9 @@ impl Error {
             Self::EmptySplit { .. } => {
                 "add images: validation takes a tenth of each class that has two or more"
             }
-            Self::ClassesDiffer { expected, found, .. } => return Some(differing(expected, found)),
+            Self::ClassesDiffer {
+                expected, found, ..
+            } => return Some(differing(expected, found)),
             Self::ListedFilesMissing { .. } => {
                 "name the folder that the list's paths start from with `--data DIR`"
             }
@@ -331,7 +333,10 @@ impl Error {
 /// Which folders to add or to remove.
 fn differing(expected: &[String], found: &[String]) -> String {
     let without = |a: &[String], b: &[String]| {
-        a.iter().filter(|name| !b.contains(name)).map(|n| format!("`{n}`")).collect::<Vec<_>>()
+        a.iter()
+            .filter(|name| !b.contains(name))
+            .map(|n| format!("`{n}`"))
+            .collect::<Vec<_>>()
     };
     let (missing, extra) = (without(expected, found), without(found, expected));
     let mut parts = Vec::new();
@@ -341,5 +346,8 @@ fn differing(expected: &[String], found: &[String]) -> String {
     if !extra.is_empty() {
         parts.push(format!("only in the second: {}", extra.join(", ")));
     }
-    format!("{}; every split needs the same class folders", parts.join("; "))
+    format!(
+        "{}; every split needs the same class folders",
+        parts.join("; ")
+    )
 }

@@ -15,8 +15,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// File name extensions that are taken as images, as in torchvision.
-pub const EXTENSIONS: [&str; 9] =
-    ["jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp"];
+pub const EXTENSIONS: [&str; 9] = [
+    "jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp",
+];
 
 /// One labelled image.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -83,17 +84,29 @@ impl Dataset {
         let kind = match fs::metadata(source) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::NoSuchData { path: source.to_path_buf() });
+                return Err(Error::NoSuchData {
+                    path: source.to_path_buf(),
+                });
             }
-            Err(error) => return Err(Error::Read { path: source.to_path_buf(), source: error }),
+            Err(error) => {
+                return Err(Error::Read {
+                    path: source.to_path_buf(),
+                    source: error,
+                });
+            }
         };
         if kind.is_dir() {
             return open_folder(source, seed);
         }
-        if source.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv")) {
+        if source
+            .extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case("csv"))
+        {
             return open_table(source, seed);
         }
-        Err(Error::NotData { path: source.to_path_buf() })
+        Err(Error::NotData {
+            path: source.to_path_buf(),
+        })
     }
 
     /// Reads a list that [`Dataset::write_list`] wrote: exactly those files, below `data` or,
@@ -118,12 +131,19 @@ impl Dataset {
         for row in rows {
             let Some(split) = row.split else {
                 let reason = "no split is given in this row".to_string();
-                return Err(Error::Table { path: list.to_path_buf(), line: row.line, reason });
+                return Err(Error::Table {
+                    path: list.to_path_buf(),
+                    line: row.line,
+                    reason,
+                });
             };
             let sample = dataset.sample(row);
             dataset.samples_mut(split).push(sample);
         }
-        let missing: Vec<&Sample> = dataset.all().filter(|sample| !sample.path.exists()).collect();
+        let missing: Vec<&Sample> = dataset
+            .all()
+            .filter(|sample| !sample.path.exists())
+            .collect();
         match missing.first() {
             None => Ok(dataset),
             Some(first) => Err(Error::ListedFilesMissing {
@@ -163,7 +183,10 @@ impl Dataset {
             .into_par_iter()
             .map(|sample| match fs::read(&sample.path) {
                 Ok(bytes) => Ok((sample.relative.as_str(), hex(&Sha256::digest(bytes)))),
-                Err(source) => Err(Error::Read { path: sample.path.clone(), source }),
+                Err(source) => Err(Error::Read {
+                    path: sample.path.clone(),
+                    source,
+                }),
             })
             .collect();
         let mut hashed = hashed?;
@@ -183,10 +206,16 @@ impl Dataset {
     pub fn check_trainable(&self) -> Result<()> {
         let path = self.root.clone();
         if self.train.is_empty() {
-            return Err(Error::EmptySplit { path, split: Split::Train });
+            return Err(Error::EmptySplit {
+                path,
+                split: Split::Train,
+            });
         }
         if let [class] = self.classes.as_slice() {
-            return Err(Error::OneClass { path, class: class.clone() });
+            return Err(Error::OneClass {
+                path,
+                class: class.clone(),
+            });
         }
         let mut counts = vec![0_u64; self.classes.len()];
         for sample in &self.train {
@@ -198,7 +227,10 @@ impl Dataset {
             return Err(Error::EmptyClass { class, path });
         }
         if self.val.is_empty() {
-            return Err(Error::EmptySplit { path, split: Split::Val });
+            return Err(Error::EmptySplit {
+                path,
+                split: Split::Val,
+            });
         }
         Ok(())
     }
@@ -237,7 +269,11 @@ impl Dataset {
     /// A row of a table as a sample of this set.
     fn sample(&self, row: table::Row) -> Sample {
         let label = self.classes.binary_search(&row.label).unwrap_or_default() as u32;
-        Sample { path: self.root.join(&row.path), relative: row.path, label }
+        Sample {
+            path: self.root.join(&row.path),
+            relative: row.path,
+            label,
+        }
     }
 
     /// Divides images that have no split, 70/10/20.
@@ -292,9 +328,13 @@ fn hex(bytes: &[u8]) -> String {
 fn split_folders(root: &Path, folders: &[String]) -> Result<BTreeMap<Split, String>> {
     let mut splits = BTreeMap::new();
     for name in folders {
-        let Ok(split) = name.parse::<Split>() else { continue };
+        let Ok(split) = name.parse::<Split>() else {
+            continue;
+        };
         if splits.insert(split, name.clone()).is_some() {
-            return Err(Error::TwoValidationFolders { path: root.to_path_buf() });
+            return Err(Error::TwoValidationFolders {
+                path: root.to_path_buf(),
+            });
         }
     }
     for name in splits.values() {
@@ -310,12 +350,19 @@ fn open_folder(root: &Path, seed: u64) -> Result<Dataset> {
     let splits = split_folders(root, &entries.folders)?;
     let mut dataset = Dataset::empty(root.to_path_buf(), Vec::new());
     if splits.is_empty() {
-        let Scan { classes, samples, left_out } = scan::scan(root, "")?;
+        let Scan {
+            classes,
+            samples,
+            left_out,
+        } = scan::scan(root, "")?;
         dataset.classes = classes;
         dataset.left_out = left_out;
         dataset.divide(samples, "one folder of classes", seed);
     } else {
-        let unused = entries.folders.iter().filter(|name| !splits.values().any(|s| s == *name));
+        let unused = entries
+            .folders
+            .iter()
+            .filter(|name| !splits.values().any(|s| s == *name));
         dataset.left_out = entries.left_out(root);
         dataset.left_out.extend(unused.map(|name| LeftOut {
             path: root.join(name),
@@ -324,7 +371,11 @@ fn open_folder(root: &Path, seed: u64) -> Result<Dataset> {
         let mut first: Option<PathBuf> = None;
         for (&split, name) in &splits {
             let folder = root.join(name);
-            let Scan { classes, samples, left_out } = scan::scan(&folder, name)?;
+            let Scan {
+                classes,
+                samples,
+                left_out,
+            } = scan::scan(&folder, name)?;
             dataset.left_out.extend(left_out);
             *dataset.samples_mut(split) = samples;
             match &first {
@@ -343,11 +394,16 @@ fn open_folder(root: &Path, seed: u64) -> Result<Dataset> {
                 Some(_) => {}
             }
         }
-        let names = splits.iter().map(|(&split, name)| (split, format!("{name}/"))).collect();
+        let names = splits
+            .iter()
+            .map(|(&split, name)| (split, format!("{name}/")))
+            .collect();
         dataset.complete(&names, seed);
     }
     if dataset.all().next().is_none() {
-        return Err(Error::NoImages { path: root.to_path_buf() });
+        return Err(Error::NoImages {
+            path: root.to_path_buf(),
+        });
     }
     Ok(dataset)
 }
@@ -355,10 +411,11 @@ fn open_folder(root: &Path, seed: u64) -> Result<Dataset> {
 fn open_table(path: &Path, seed: u64) -> Result<Dataset> {
     let rows = table::read(path)?;
     if rows.is_empty() {
-        return Err(Error::NoImages { path: path.to_path_buf() });
+        return Err(Error::NoImages {
+            path: path.to_path_buf(),
+        });
     }
-    let mut dataset =
-        Dataset::empty(table::folder_of(path).to_path_buf(), table::classes(&rows));
+    let mut dataset = Dataset::empty(table::folder_of(path).to_path_buf(), table::classes(&rows));
     let given = rows.iter().filter(|row| row.split.is_some()).count();
     if given == 0 {
         let samples = rows.into_iter().map(|row| dataset.sample(row)).collect();
@@ -369,7 +426,11 @@ fn open_table(path: &Path, seed: u64) -> Result<Dataset> {
     for row in rows {
         let Some(split) = row.split else {
             let reason = "no split is given, but other rows have one".to_string();
-            return Err(Error::Table { path: path.to_path_buf(), line: row.line, reason });
+            return Err(Error::Table {
+                path: path.to_path_buf(),
+                line: row.line,
+                reason,
+            });
         };
         names.insert(split, format!("`{split}`"));
         let sample = dataset.sample(row);

@@ -56,7 +56,10 @@ impl Tally {
     /// Starts at nothing.
     #[must_use]
     pub fn new(classes: Vec<String>) -> Self {
-        Self { confusion: Confusion::new(classes), loss: 0.0 }
+        Self {
+            confusion: Confusion::new(classes),
+            loss: 0.0,
+        }
     }
 
     /// Counts one image by its `logits` `[K]` and returns the predicted class, the first of the
@@ -64,7 +67,9 @@ impl Tally {
     pub fn add(&mut self, logits: &[f32], label: u32) -> u32 {
         let predicted = argmax(logits);
         self.confusion.add(label, predicted);
-        let own = logits.get(label as usize).map_or(f64::NEG_INFINITY, |&logit| logit.into());
+        let own = logits
+            .get(label as usize)
+            .map_or(f64::NEG_INFINITY, |&logit| logit.into());
         self.loss += log_sum_exp(logits) - own;
         predicted
     }
@@ -77,8 +82,10 @@ impl Tally {
     /// ```
     #[must_use]
     pub fn probabilities(logits: &[f32]) -> Vec<f64> {
-        let sum = log_sum_exp(logits);
-        logits.iter().map(|&logit| (f64::from(logit) - sum).exp()).collect()
+        let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let weights = logits.iter().map(|&logit| (f64::from(logit) - f64::from(max)).exp());
+        let sum: f64 = weights.clone().sum();
+        weights.map(|weight| weight / sum).collect()
     }
 
     /// The figures so far; all zero when nothing was counted.
@@ -89,7 +96,11 @@ impl Tally {
         Scores {
             accuracy: self.confusion.accuracy(),
             interval: [low, high],
-            loss: if count == 0 { 0.0 } else { self.loss / count as f64 },
+            loss: if count == 0 {
+                0.0
+            } else {
+                self.loss / count as f64
+            },
             count,
             baseline: self.confusion.majority_baseline(),
             per_class: self.confusion.per_class(),
@@ -117,7 +128,11 @@ fn log_sum_exp(logits: &[f32]) -> f64 {
         return f64::NEG_INFINITY;
     }
     let max = f64::from(max);
-    max + logits.iter().map(|&logit| (f64::from(logit) - max).exp()).sum::<f64>().ln()
+    max + logits
+        .iter()
+        .map(|&logit| (f64::from(logit) - max).exp())
+        .sum::<f64>()
+        .ln()
 }
 
 /// What was predicted for one image.
@@ -189,9 +204,16 @@ mod tests {
     #[test]
     fn scores_keep_their_names_in_json() {
         let json = serde_json::to_value(Tally::new(names(1)).scores()).unwrap();
-        for key in
-            ["accuracy", "interval", "loss", "count", "baseline", "confusion", "classes", "per_class"]
-        {
+        for key in [
+            "accuracy",
+            "interval",
+            "loss",
+            "count",
+            "baseline",
+            "confusion",
+            "classes",
+            "per_class",
+        ] {
             assert!(json.get(key).is_some(), "{key}");
         }
         for key in ["class", "precision", "recall", "f1", "support"] {
@@ -211,7 +233,10 @@ mod tests {
         };
         write_predictions(&path, &[prediction]).unwrap();
         let text = fs_err::read_to_string(&path).unwrap();
-        assert_eq!(text.lines().nth(1), Some("\"val/ants/a, b.jpg\",ants,bees,0.750000"));
+        assert_eq!(
+            text.lines().nth(1),
+            Some("\"val/ants/a, b.jpg\",ants,bees,0.750000")
+        );
     }
 
     proptest! {

@@ -152,15 +152,30 @@ impl Preprocess {
         let (filter, antialias) = (Filter::Bilinear, true);
         Self {
             steps: vec![
-                Step::Decode { color: Color::Rgb, exif: true },
-                Step::ResizeShort { size: 256, filter, antialias },
-                Step::CenterCrop { height: 224, width: 224 },
-                Step::Scale { factor: 1.0 / 255.0 },
+                Step::Decode {
+                    color: Color::Rgb,
+                    exif: true,
+                },
+                Step::ResizeShort {
+                    size: 256,
+                    filter,
+                    antialias,
+                },
+                Step::CenterCrop {
+                    height: 224,
+                    width: 224,
+                },
+                Step::Scale {
+                    factor: 1.0 / 255.0,
+                },
                 Step::Normalize {
                     mean: grammar::IMAGENET_MEAN.to_vec(),
                     std: grammar::IMAGENET_STD.to_vec(),
                 },
-                Step::Layout { order: Order::Nchw, dtype: Dtype::F32 },
+                Step::Layout {
+                    order: Order::Nchw,
+                    dtype: Dtype::F32,
+                },
             ],
         }
     }
@@ -240,7 +255,9 @@ impl Preprocess {
         let mut steps = self.steps.iter().peekable();
         while let Some(step) = steps.next() {
             let from = current.as_ref().unwrap_or(image);
-            let Some(mut resize) = resize_of(step, from.dimensions())? else { continue };
+            let Some(mut resize) = resize_of(step, from.dimensions())? else {
+                continue;
+            };
             // A crop that follows is part of the resize: what it throws away is not computed.
             if !matches!(step, Step::CenterCrop { .. })
                 && let Some(&&Step::CenterCrop { height, width }) = steps.peek()
@@ -314,14 +331,29 @@ impl Preprocess {
 /// The size and window that a geometric step means for a picture of size `(width, height)`.
 fn resize_of(step: &Step, (width, height): (u32, u32)) -> Result<Option<Resize>> {
     let (size, filter, antialias) = match *step {
-        Step::ResizeShort { size, filter, antialias } => {
-            (shorter_side((width, height), size), filter, antialias)
-        }
-        Step::Resize { height, width, filter, antialias } => ((width, height), filter, antialias),
-        Step::CenterCrop { height: h, width: w } => {
+        Step::ResizeShort {
+            size,
+            filter,
+            antialias,
+        } => (shorter_side((width, height), size), filter, antialias),
+        Step::Resize {
+            height,
+            width,
+            filter,
+            antialias,
+        } => ((width, height), filter, antialias),
+        Step::CenterCrop {
+            height: h,
+            width: w,
+        } => {
             let window = resize::centered((width, height), (w, h));
             let size = (width, height);
-            return Ok(Some(Resize { size, window, filter: Filter::Nearest, antialias: false }));
+            return Ok(Some(Resize {
+                size,
+                window,
+                filter: Filter::Nearest,
+                antialias: false,
+            }));
         }
         _ => return Ok(None),
     };
@@ -335,7 +367,12 @@ fn resize_of(step: &Step, (width, height): (u32, u32)) -> Result<Option<Resize>>
         });
     }
     let window = resize::centered(size, size);
-    Ok(Some(Resize { size, window, filter, antialias }))
+    Ok(Some(Resize {
+        size,
+        window,
+        filter,
+        antialias,
+    }))
 }
 
 /// torchvision's `Resize(size)`: the other side is `int(size * long / short)`.
@@ -344,7 +381,11 @@ fn shorter_side((width, height): (u32, u32), size: u32) -> (u32, u32) {
         let long = u64::from(size) * u64::from(long) / u64::from(short.max(1));
         u32::try_from(long).unwrap_or(u32::MAX)
     };
-    if width <= height { (size, long(height, width)) } else { (long(width, height), size) }
+    if width <= height {
+        (size, long(height, width))
+    } else {
+        (long(width, height), size)
+    }
 }
 
 /// PIL's `L`, in all three channels.

@@ -83,7 +83,11 @@ pub fn counts_of_three(count: usize) -> [usize; 3] {
 /// least as soon as there are two.
 #[must_use]
 pub fn counts_of_two(count: usize) -> [usize; 2] {
-    let val = if count < 2 { 0 } else { ((count + 5) / 10).max(1) };
+    let val = if count < 2 {
+        0
+    } else {
+        ((count + 5) / 10).max(1)
+    };
     [count - val, val]
 }
 
@@ -136,7 +140,13 @@ mod tests {
     #[test]
     fn names() {
         assert_eq!("valid".parse::<Split>(), Ok(Split::Val));
-        assert!("training".parse::<Split>().unwrap_err().to_string().contains("`training`"));
+        assert!(
+            "training"
+                .parse::<Split>()
+                .unwrap_err()
+                .to_string()
+                .contains("`training`")
+        );
         assert_eq!(serde_json::to_string(&Split::Test).unwrap(), "\"test\"");
         assert_eq!(format!("{:5}|", Split::Val), "val  |");
     }

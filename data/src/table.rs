@@ -48,14 +48,29 @@ pub(crate) fn classes(rows: &[Row]) -> Vec<String> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn read(path: &Path) -> Result<Vec<Row>> {
-    let bytes = fs_err::read(path)
-        .map_err(|source| Error::Read { path: path.to_path_buf(), source })?;
+    let bytes = fs_err::read(path).map_err(|source| Error::Read {
+        path: path.to_path_buf(),
+        source,
+    })?;
     // Spreadsheets put a byte order mark in front.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let wrong = |line, reason: String| Error::Table { path: path.to_path_buf(), line, reason };
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
-    let headers = reader.headers().map_err(|error| wrong(1, error.to_string()))?.clone();
-    let column = |name: &str| headers.iter().position(|header| header.eq_ignore_ascii_case(name));
+    let wrong = |line, reason: String| Error::Table {
+        path: path.to_path_buf(),
+        line,
+        reason,
+    };
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .from_reader(bytes);
+    let headers = reader
+        .headers()
+        .map_err(|error| wrong(1, error.to_string()))?
+        .clone();
+    let column = |name: &str| {
+        headers
+            .iter()
+            .position(|header| header.eq_ignore_ascii_case(name))
+    };
     let needed = |name: &str| {
         column(name).ok_or_else(|| {
             let found = headers.iter().collect::<Vec<_>>().join(",");
@@ -67,24 +82,32 @@ pub fn read(path: &Path) -> Result<Vec<Row>> {
     let mut seen = HashSet::new();
     for record in reader.records() {
         let record = record.map_err(|error| {
-            wrong(error.position().map_or(0, csv::Position::line), error.to_string())
+            wrong(
+                error.position().map_or(0, csv::Position::line),
+                error.to_string(),
+            )
         })?;
         let line = record.position().map_or(0, csv::Position::line);
         let cell = |at: usize, name: &str| match record.get(at) {
             Some(text) if !text.is_empty() => Ok(text.to_string()),
             _ => Err(wrong(line, format!("the column `{name}` is empty"))),
         };
-        let split = match split_at.and_then(|at| record.get(at)).filter(|text| !text.is_empty()) {
-            None => None,
-            Some(text) => Some(
-                text.to_ascii_lowercase()
-                    .parse()
-                    .map_err(|error: crate::split::ParseSplitError| {
-                        wrong(line, error.to_string())
-                    })?,
-            ),
+        let split =
+            match split_at
+                .and_then(|at| record.get(at))
+                .filter(|text| !text.is_empty())
+            {
+                None => None,
+                Some(text) => Some(text.to_ascii_lowercase().parse().map_err(
+                    |error: crate::split::ParseSplitError| wrong(line, error.to_string()),
+                )?),
+            };
+        let row = Row {
+            path: cell(path_at, "path")?,
+            label: cell(label_at, "label")?,
+            split,
+            line,
         };
-        let row = Row { path: cell(path_at, "path")?, label: cell(label_at, "label")?, split, line };
         if !seen.insert(row.path.clone()) {
             return Err(wrong(line, format!("`{}` is listed twice", row.path)));
         }
@@ -97,7 +120,9 @@ pub fn read(path: &Path) -> Result<Vec<Row>> {
 pub(crate) fn write(path: &Path, dataset: &Dataset) -> Result<()> {
     write::atomically_with(path, |file| {
         let mut table = csv::Writer::from_writer(file);
-        table.write_record(["path", "label", "split"]).map_err(io::Error::from)?;
+        table
+            .write_record(["path", "label", "split"])
+            .map_err(io::Error::from)?;
         for split in Split::ALL {
             for sample in dataset.samples(split) {
                 let class = &dataset.classes[sample.label as usize];
@@ -123,7 +148,12 @@ mod tests {
     #[test]
     fn columns_are_found_by_name() {
         let rows = parse("\u{feff}Label, note,path\nants,x,a b.jpg\n").unwrap();
-        let row = Row { path: "a b.jpg".into(), label: "ants".into(), split: None, line: 2 };
+        let row = Row {
+            path: "a b.jpg".into(),
+            label: "ants".into(),
+            split: None,
+            line: 2,
+        };
         assert_eq!(rows, [row]);
     }
 
@@ -132,12 +162,19 @@ mod tests {
         for (text, line, expected) in [
             ("file,label\na,b\n", 1, "no column `path`"),
             ("path,label\na.jpg,ants\nb.jpg,\n", 3, "`label` is empty"),
-            ("path,label,split\na.jpg,ants,dev\n", 2, "`dev` is not a split"),
+            (
+                "path,label,split\na.jpg,ants,dev\n",
+                2,
+                "`dev` is not a split",
+            ),
             ("path,label\na.jpg,ants\na.jpg,bees\n", 3, "listed twice"),
             ("path,label\na.jpg\n", 2, "record"),
         ] {
             let error = parse(text).unwrap_err();
-            assert!(matches!(error, Error::Table { line: l, .. } if l == line), "{error}");
+            assert!(
+                matches!(error, Error::Table { line: l, .. } if l == line),
+                "{error}"
+            );
             assert!(error.to_string().contains(expected), "{error}");
         }
     }

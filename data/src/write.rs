@@ -28,7 +28,10 @@ pub fn atomically_with(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<()> {
-    let failed = |source| Error::Write { path: path.to_path_buf(), source };
+    let failed = |source| Error::Write {
+        path: path.to_path_buf(),
+        source,
+    };
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -44,7 +47,9 @@ pub fn atomically_with(
     let mut file = builder.tempfile_in(folder).map_err(failed)?;
     {
         let mut buffered = BufWriter::new(file.as_file_mut());
-        write(&mut buffered).and_then(|()| buffered.flush()).map_err(failed)?;
+        write(&mut buffered)
+            .and_then(|()| buffered.flush())
+            .map_err(failed)?;
     }
     file.as_file().sync_all().map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;

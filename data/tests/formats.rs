@@ -1,5 +1,5 @@
 //! Small pictures in odd formats become the pixels that PIL makes of them.
-#![cfg(feature = "libjpeg")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -47,15 +47,27 @@ fn pixels_equal_pil() {
             continue;
         }
         let expected = STANDARD.decode(&file.rgb).unwrap();
-        let differences = picture.as_raw().iter().zip(&expected).map(|(a, b)| a.abs_diff(*b));
+        let differences = picture
+            .as_raw()
+            .iter()
+            .zip(&expected)
+            .map(|(a, b)| a.abs_diff(*b));
         let count = differences.clone().filter(|&d| d > 0).count();
         let most = differences.max().unwrap_or(0);
         // `image` converts the inks of a TIFF in floating point.
         if count > 0 && !(name == "cmyk.tif" && most == 1) {
-            wrong.push(format!("{name}: {count} of {} values, by up to {most}", expected.len()));
+            wrong.push(format!(
+                "{name}: {count} of {} values, by up to {most}",
+                expected.len()
+            ));
         }
     }
-    assert!(wrong.is_empty(), "{} differ from PIL:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} differ from PIL:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 /// The start of every stored file, by whichever share of it, is an error or gives all its pixels.
@@ -69,7 +81,11 @@ fn truncated_files_are_refused() {
             match data::decode::decode(part, &Limits::default()) {
                 Err(Error::Undecodable { reason }) => assert!(!reason.is_empty()),
                 Ok(picture) => {
-                    assert_eq!(picture.into_raw(), expected, "{share} % of {name} pass for whole");
+                    assert_eq!(
+                        picture.into_raw(),
+                        expected,
+                        "{share} % of {name} pass for whole"
+                    );
                 }
                 Err(other) => panic!("{name}: {other}"),
             }
@@ -80,14 +96,20 @@ fn truncated_files_are_refused() {
 /// No byte of damage makes a panic or a picture of another size than the limit allows.
 #[test]
 fn damaged_files_do_no_harm() {
-    let limits = Limits { max_pixels: 10_000, ..Limits::default() };
+    let limits = Limits {
+        max_pixels: 10_000,
+        ..Limits::default()
+    };
     for (name, _) in reference() {
         let bytes = fs_err::read(folder().join("formats").join(&name)).unwrap();
         for at in (0..bytes.len()).step_by(7) {
             let mut damaged = bytes.clone();
             damaged[at] ^= 0x5b;
             if let Ok(picture) = data::decode::decode(&damaged, &limits) {
-                assert!(picture.width() * picture.height() <= 10_000, "{name}, byte {at}");
+                assert!(
+                    picture.width() * picture.height() <= 10_000,
+                    "{name}, byte {at}"
+                );
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Every pixel of every ants and bees photo equals PIL's, decoded and prepared.
 #![cfg(feature = "libjpeg")]
+#![expect(clippy::print_stderr, reason = "says why it is skipped")]
 
 use data::{Limits, Preprocess};
 use rayon::prelude::*;
@@ -21,7 +22,10 @@ struct File {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[test]
@@ -29,7 +33,10 @@ fn every_photo_equals_pil() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let photos = workspace.join("../shared/data/hymenoptera");
     if !photos.is_dir() {
-        assert!(std::env::var_os("CI").is_none(), "CI needs ../shared/data/hymenoptera");
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "CI needs ../shared/data/hymenoptera"
+        );
         eprintln!("skipped: needs ../shared/data/hymenoptera");
         return;
     }
@@ -49,5 +56,10 @@ fn every_photo_equals_pil() {
             (sha256(&prepared) != file.prepared).then(|| format!("{name}: prepared"))
         })
         .collect();
-    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }

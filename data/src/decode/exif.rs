@@ -24,7 +24,9 @@ fn from_xmp(xmp: &[u8]) -> Option<Orientation> {
     let mut rest = xmp;
     while let Some(at) = rest.windows(key.len()).position(|window| window == key) {
         rest = &rest[at + key.len()..];
-        let value = rest.strip_prefix(b"=\"").or_else(|| rest.strip_prefix(b">"));
+        let value = rest
+            .strip_prefix(b"=\"")
+            .or_else(|| rest.strip_prefix(b">"));
         if let Some([digit @ b'0'..=b'9', ..]) = value {
             return Orientation::from_exif(digit - b'0');
         }
@@ -41,8 +43,14 @@ mod tests {
         let xmp = b"<x tiff:Orientation=\"6\"/>";
         assert_eq!(orientation(None, Some(xmp)), Orientation::Rotate90);
         let xmp = b"</tiff:Orientation><tiff:Orientation>3</tiff:Orientation>";
-        assert_eq!(orientation(Some(b"junk"), Some(xmp)), Orientation::Rotate180);
-        assert_eq!(orientation(None, Some(b"tiff:Orientation=")), Orientation::NoTransforms);
+        assert_eq!(
+            orientation(Some(b"junk"), Some(xmp)),
+            Orientation::Rotate180
+        );
+        assert_eq!(
+            orientation(None, Some(b"tiff:Orientation=")),
+            Orientation::NoTransforms
+        );
     }
 
     #[test]
@@ -51,6 +59,9 @@ mod tests {
         assert_eq!(orientation(Some(little), None), Orientation::Rotate270);
         let big = b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x02\0\0";
         assert_eq!(orientation(Some(big), None), Orientation::FlipHorizontal);
-        assert_eq!(orientation(Some(b"MM\0\x2a\xff\xff\xff\xff"), None), Orientation::NoTransforms);
+        assert_eq!(
+            orientation(Some(b"MM\0\x2a\xff\xff\xff\xff"), None),
+            Orientation::NoTransforms
+        );
     }
 }

@@ -13,8 +13,7 @@ pub(super) struct Header {
 pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
     let (mut app_exif, mut xmp, mut size) = (None::<Vec<u8>>, None, None);
     let mut rest = &bytes[2..];
-    loop {
-        let Some(at) = rest.iter().position(|&byte| byte == 0xff) else { break };
+    while let Some(at) = rest.iter().position(|&byte| byte == 0xff) {
         rest = &rest[at + 1..];
         let (marker, after) = match rest {
             // Fill bytes, and bytes that stand for themselves.

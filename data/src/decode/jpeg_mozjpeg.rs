@@ -1,7 +1,7 @@
 //! JPEG pixels by `mozjpeg`, with the settings of PIL: integer slow DCT, fancy upsampling.
 
 use image::RgbImage;
-use mozjpeg::{ColorSpace, Decompress, DctMethod};
+use mozjpeg::{ColorSpace, DctMethod, Decompress};
 use std::cell::Cell;
 use std::io::{self, BufRead, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,7 +36,10 @@ impl BufRead for Source<'_> {
 /// Decodes to RGB, not turned.
 pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
     let ended = Rc::new(Cell::new(false));
-    let source = Source { bytes, ended: Rc::clone(&ended) };
+    let source = Source {
+        bytes,
+        ended: Rc::clone(&ended),
+    };
     // Fatal errors of libjpeg arrive as an unwinding that calls no panic hook (`resume_unwind`),
     // so nothing is printed; nothing that outlives the unwinding is touched but `ended`.
     let result = catch_unwind(AssertUnwindSafe(|| read(source)));
@@ -47,7 +50,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
         Ok(Ok(picture)) => picture.ok_or_else(|| "the JPEG decoder gave too few pixels".into()),
         Ok(Err(error)) => Err(format!("not a valid JPEG: {error}")),
         Err(payload) => {
-            let text = payload.downcast_ref::<String>().map_or("unknown error", String::as_str);
+            let text = payload
+                .downcast_ref::<String>()
+                .map_or("unknown error", String::as_str);
             let text = text.strip_prefix("libjpeg fatal error: ").unwrap_or(text);
             Err(format!("not a valid JPEG: {text}"))
         }
@@ -68,7 +73,12 @@ fn read(source: Source<'_>) -> io::Result<Option<RgbImage>> {
     let pixels: Vec<u8> = started.read_scanlines()?;
     let rgb = match target {
         ColorSpace::JCS_GRAYSCALE => pixels.iter().flat_map(|&l| [l; 3]).collect(),
-        ColorSpace::JCS_CMYK => pixels.as_chunks().0.iter().flat_map(|&c| inverted(c)).collect(),
+        ColorSpace::JCS_CMYK => pixels
+            .as_chunks()
+            .0
+            .iter()
+            .flat_map(|&c| inverted(c))
+            .collect(),
         _ => pixels,
     };
     Ok(RgbImage::from_raw(width as u32, height as u32, rgb))

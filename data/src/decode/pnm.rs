@@ -5,14 +5,18 @@ use image::RgbImage;
 
 /// Decodes to RGB.
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, String> {
-    let mut reader = Reader { rest: bytes.get(2..).unwrap_or_default() };
+    let mut reader = Reader {
+        rest: bytes.get(2..).unwrap_or_default(),
+    };
     let kind = bytes.get(1).copied().unwrap_or_default();
     let (width, height) = (reader.number()?, reader.number()?);
     limits.check_pixels(width, height)?;
     let bitmap = matches!(kind, b'1' | b'4');
     let max = if bitmap { 1 } else { reader.number()? };
     if !(1..=65_535).contains(&max) {
-        return Err(format!("its largest value, {max}, is not between 1 and 65535"));
+        return Err(format!(
+            "its largest value, {max}, is not between 1 and 65535"
+        ));
     }
     let channels = if matches!(kind, b'3' | b'6') { 3 } else { 1 };
     let count = width as usize * height as usize * channels;
@@ -29,14 +33,27 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, String> 
         }
     };
     let bytes: Vec<u8> = if bitmap {
-        values.iter().map(|&value| if value == 0 { 255 } else { 0 }).collect()
+        values
+            .iter()
+            .map(|&value| if value == 0 { 255 } else { 0 })
+            .collect()
     } else if channels == 1 && max > 255 {
         // PIL makes 16 bits of these, and its way from there to RGB is a clip.
-        values.iter().map(|&value| to_rgb::clip(scaled(value, max, 65_535))).collect()
+        values
+            .iter()
+            .map(|&value| to_rgb::clip(scaled(value, max, 65_535)))
+            .collect()
     } else {
-        values.iter().map(|&value| scaled(value, max, 255) as u8).collect()
+        values
+            .iter()
+            .map(|&value| scaled(value, max, 255) as u8)
+            .collect()
     };
-    let rgb = if channels == 3 { bytes } else { bytes.iter().flat_map(|&l| [l; 3]).collect() };
+    let rgb = if channels == 3 {
+        bytes
+    } else {
+        bytes.iter().flat_map(|&l| [l; 3]).collect()
+    };
     RgbImage::from_raw(width, height, rgb).ok_or_else(|| "the file is truncated".into())
 }
 
@@ -58,7 +75,10 @@ impl Reader<'_> {
             if self.rest.first() != Some(&b'#') {
                 return;
             }
-            let end = self.rest.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            let end = self
+                .rest
+                .iter()
+                .position(|byte| matches!(byte, b'\n' | b'\r'));
             self.rest = &self.rest[end.unwrap_or(self.rest.len())..];
         }
     }
@@ -69,7 +89,11 @@ impl Reader<'_> {
 
     fn number(&mut self) -> Result<u32, String> {
         self.skip_space();
-        let length = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let length = self
+            .rest
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
         let (digits, rest) = self.rest.split_at(length);
         self.rest = rest;
         match std::str::from_utf8(digits).map(str::parse) {
@@ -106,9 +130,13 @@ impl Reader<'_> {
 
     fn bits(&self, width: usize, height: usize) -> Result<Vec<u16>, String> {
         let stride = width.div_ceil(8);
-        let rows = self.take(stride.saturating_mul(height))?.chunks_exact(stride);
+        let rows = self
+            .take(stride.saturating_mul(height))?
+            .chunks_exact(stride);
         let row = |row: &[u8]| {
-            (0..width).map(|x| u16::from(row[x / 8] >> (7 - x % 8) & 1)).collect::<Vec<_>>()
+            (0..width)
+                .map(|x| u16::from(row[x / 8] >> (7 - x % 8) & 1))
+                .collect::<Vec<_>>()
         };
         Ok(rows.flat_map(row).collect())
     }
@@ -122,6 +150,8 @@ impl Reader<'_> {
     }
 
     fn take(&self, count: usize) -> Result<&[u8], String> {
-        self.rest.get(..count).ok_or_else(|| "the file is truncated".into())
+        self.rest
+            .get(..count)
+            .ok_or_else(|| "the file is truncated".into())
     }
 }

@@ -44,5 +44,7 @@ pub(super) fn content(bytes: &[u8]) -> Result<Content, String> {
 fn is_markup(bytes: &[u8]) -> bool {
     let head: Vec<u8> = bytes.iter().take(64).map(u8::to_ascii_lowercase).collect();
     let head = head.trim_ascii_start();
-    [&b"<!doctype"[..], b"<html", b"<?xml", b"<svg"].iter().any(|start| head.starts_with(start))
+    [&b"<!doctype"[..], b"<html", b"<?xml", b"<svg"]
+        .iter()
+        .any(|start| head.starts_with(start))
 }

@@ -16,12 +16,24 @@ fn what_is_no_picture_is_named() {
     for (bytes, expected) in [
         (&b""[..], "empty"),
         (b"GIF89a...", "GIF"),
-        (b"\0\0\0\x1cftypheic\0\0", "HEIC is not read: convert it to JPEG"),
-        (b"\0\0\0\x1cftypavif\0\0", "AVIF is not read: convert it to PNG"),
+        (
+            b"\0\0\0\x1cftypheic\0\0",
+            "HEIC is not read: convert it to JPEG",
+        ),
+        (
+            b"\0\0\0\x1cftypavif\0\0",
+            "AVIF is not read: convert it to PNG",
+        ),
         (b"\0\0\0\x1cftypisom\0\0", "video"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "git lfs pull",
+        ),
         (b"  <!DOCTYPE html><html>", "web page"),
-        (b"PK\x03\x04", "not a JPEG, PNG, WebP, BMP, TIFF or PNM file"),
+        (
+            b"PK\x03\x04",
+            "not a JPEG, PNG, WebP, BMP, TIFF or PNM file",
+        ),
         (b"\xff\xd8\xff\xe0\0\x10JFIF", "no frame header"),
         (b"P5 3 3 255 \0", "truncated"),
         (b"P5 3 x", "a number is expected"),
@@ -34,14 +46,33 @@ fn what_is_no_picture_is_named() {
 
 #[test]
 fn limits_hold_before_decoding() {
-    for name in ["s420.jpg", "rgb.png", "lossy.webp", "rgb.bmp", "raw.tif", "p6.ppm"] {
+    for name in [
+        "s420.jpg",
+        "rgb.png",
+        "lossy.webp",
+        "rgb.bmp",
+        "raw.tif",
+        "p6.ppm",
+    ] {
         let bytes = fs::read(formats().join(name)).unwrap();
-        let pixels = Limits { max_pixels: 246, ..Limits::default() };
+        let pixels = Limits {
+            max_pixels: 246,
+            ..Limits::default()
+        };
         let said = reason(&bytes, &pixels);
-        assert!(said.contains("19 x 13 pixels are more than the limit of 246"), "{said}");
-        let enough = Limits { max_pixels: 247, ..Limits::default() };
+        assert!(
+            said.contains("19 x 13 pixels are more than the limit of 246"),
+            "{said}"
+        );
+        let enough = Limits {
+            max_pixels: 247,
+            ..Limits::default()
+        };
         assert_eq!(decode(&bytes, &enough).unwrap().dimensions(), (19, 13));
-        let few = Limits { max_bytes: 100, ..Limits::default() };
+        let few = Limits {
+            max_bytes: 100,
+            ..Limits::default()
+        };
         assert!(reason(&bytes, &few).contains("bytes are more than the limit of 100"));
     }
 }
@@ -55,8 +86,14 @@ fn a_file_is_named() {
     fs::write(&path, "text").unwrap();
     let error = open(&path, &Limits::default()).unwrap_err();
     assert!(error.to_string().contains("a.jpg`: not a JPEG"), "{error}");
-    let small = Limits { max_bytes: 3, ..Limits::default() };
-    assert!(matches!(open(&path, &small), Err(Error::UnreadableImage { .. })));
+    let small = Limits {
+        max_bytes: 3,
+        ..Limits::default()
+    };
+    assert!(matches!(
+        open(&path, &small),
+        Err(Error::UnreadableImage { .. })
+    ));
 }
 
 #[test]
@@ -64,7 +101,10 @@ fn a_jpeg_without_its_end_is_truncated() {
     let bytes = fs::read(formats().join("s420.jpg")).unwrap();
     for cut in [2, 40, bytes.len() / 3] {
         let said = reason(&bytes[..bytes.len() - cut], &Limits::default());
-        assert!(said.contains("truncated") || !cfg!(feature = "libjpeg"), "{cut}: {said}");
+        assert!(
+            said.contains("truncated") || !cfg!(feature = "libjpeg"),
+            "{cut}: {said}"
+        );
     }
 }
 
@@ -73,5 +113,8 @@ fn extension_says_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.jpg");
     fs::copy(formats().join("rgb.png"), &path).unwrap();
-    assert_eq!(open(&path, &Limits::default()).unwrap().dimensions(), (19, 13));
+    assert_eq!(
+        open(&path, &Limits::default()).unwrap().dimensions(),
+        (19, 13)
+    );
 }

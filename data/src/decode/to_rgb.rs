@@ -18,9 +18,10 @@ pub(super) fn to_rgb(picture: DynamicImage, keyed: bool) -> Result<RgbImage, Str
         }
         DynamicImage::ImageLumaA16(p) => p.pixels().flat_map(|p| [upper(p[0]); 3]).collect(),
         DynamicImage::ImageRgb16(p) => p.as_raw().iter().map(|&v| upper(v)).collect(),
-        DynamicImage::ImageRgba16(p) => {
-            p.pixels().flat_map(|p| [p[0], p[1], p[2]].map(upper)).collect()
-        }
+        DynamicImage::ImageRgba16(p) => p
+            .pixels()
+            .flat_map(|p| [p[0], p[1], p[2]].map(upper))
+            .collect(),
         _ => return Err("floating point pixels are not taken".into()),
     };
     RgbImage::from_raw(width, height, rgb).ok_or_else(|| "too few pixels".into())

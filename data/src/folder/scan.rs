@@ -34,12 +34,18 @@ impl Entries {
 
 /// Lists a folder; links are followed.
 pub(super) fn entries(folder: &Path) -> Result<Entries> {
-    let failed = |source| Error::Read { path: folder.to_path_buf(), source };
+    let failed = |source| Error::Read {
+        path: folder.to_path_buf(),
+        source,
+    };
     let mut entries = Entries::default();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let mut leave = |reason: &str| {
-            entries.unused.push(LeftOut { path: path.clone(), reason: reason.into() });
+            entries.unused.push(LeftOut {
+                path: path.clone(),
+                reason: reason.into(),
+            });
         };
         match path.file_name().and_then(|name| name.to_str()) {
             None => leave("its name is not UTF-8"),
@@ -59,10 +65,15 @@ pub(super) fn entries(folder: &Path) -> Result<Entries> {
 pub(super) fn scan(root: &Path, prefix: &str) -> Result<Scan> {
     let entries = entries(root)?;
     if entries.folders.is_empty() {
-        return Err(Error::NoClasses { path: root.to_path_buf() });
+        return Err(Error::NoClasses {
+            path: root.to_path_buf(),
+        });
     }
-    let mut scan =
-        Scan { left_out: entries.left_out(root), classes: entries.folders, samples: Vec::new() };
+    let mut scan = Scan {
+        left_out: entries.left_out(root),
+        classes: entries.folders,
+        samples: Vec::new(),
+    };
     for (label, class) in scan.classes.iter().enumerate() {
         let folder = root.join(class);
         let mut walk = Walk::default();
@@ -71,20 +82,28 @@ pub(super) fn scan(root: &Path, prefix: &str) -> Result<Scan> {
         walk.files.sort_unstable();
         if walk.files.is_empty() {
             let reason = "a class folder without images".into();
-            scan.left_out.push(LeftOut { path: folder, reason });
+            scan.left_out.push(LeftOut {
+                path: folder,
+                reason,
+            });
         }
-        scan.samples.extend(walk.files.into_iter().map(|(folder, name, path)| Sample {
-            path,
-            relative: join(&folder, &name),
-            label: label as u32,
-        }));
+        scan.samples
+            .extend(walk.files.into_iter().map(|(folder, name, path)| Sample {
+                path,
+                relative: join(&folder, &name),
+                label: label as u32,
+            }));
         scan.left_out.append(&mut walk.left_out);
     }
     Ok(scan)
 }
 
 fn join(folder: &str, name: &str) -> String {
-    if folder.is_empty() { name.to_string() } else { format!("{folder}/{name}") }
+    if folder.is_empty() {
+        name.to_string()
+    } else {
+        format!("{folder}/{name}")
+    }
 }
 
 #[derive(Default)]
@@ -96,11 +115,16 @@ struct Walk {
 
 impl Walk {
     fn folder(&mut self, path: &Path, relative: &str, above: &mut Vec<PathBuf>) -> Result<()> {
-        let real = fs::canonicalize(path)
-            .map_err(|source| Error::Read { path: path.to_path_buf(), source })?;
+        let real = fs::canonicalize(path).map_err(|source| Error::Read {
+            path: path.to_path_buf(),
+            source,
+        })?;
         if above.contains(&real) {
             let reason = "a link to a folder above it".into();
-            self.left_out.push(LeftOut { path: path.to_path_buf(), reason });
+            self.left_out.push(LeftOut {
+                path: path.to_path_buf(),
+                reason,
+            });
             return Ok(());
         }
         let entries = entries(path)?;
@@ -109,7 +133,10 @@ impl Walk {
             let file = path.join(&name);
             match why_not(&file) {
                 None => self.files.push((relative.to_string(), name, file)),
-                Some(reason) => self.left_out.push(LeftOut { path: file, reason: reason.into() }),
+                Some(reason) => self.left_out.push(LeftOut {
+                    path: file,
+                    reason: reason.into(),
+                }),
             }
         }
         above.push(real);
@@ -123,7 +150,11 @@ impl Walk {
 
 /// Why a file is not taken as an image, judged by its name.
 fn why_not(path: &Path) -> Option<&'static str> {
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
+    let extension = path
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or("")
+        .to_ascii_lowercase();
     if EXTENSIONS.contains(&extension.as_str()) {
         return None;
     }

@@ -22,13 +22,20 @@ fn add(tree: &TempDir, folder: &str, classes: &[&str], count: usize) {
         let path = tree.path().join(folder).join(class);
         fs::create_dir_all(&path).unwrap();
         for i in 0..count {
-            fs::write(path.join(format!("{class}{i}.jpg")), format!("{folder}{class}{i}")).unwrap();
+            fs::write(
+                path.join(format!("{class}{i}.jpg")),
+                format!("{folder}{class}{i}"),
+            )
+            .unwrap();
         }
     }
 }
 
 fn relative(samples: &[Sample]) -> Vec<&str> {
-    samples.iter().map(|sample| sample.relative.as_str()).collect()
+    samples
+        .iter()
+        .map(|sample| sample.relative.as_str())
+        .collect()
 }
 
 fn sizes(dataset: &Dataset) -> [usize; 3] {
@@ -36,8 +43,13 @@ fn sizes(dataset: &Dataset) -> [usize; 3] {
 }
 
 fn reason<'a>(dataset: &'a Dataset, end: &str) -> &'a str {
-    let found = dataset.left_out.iter().find(|left| left.path.ends_with(end));
-    &found.unwrap_or_else(|| panic!("{end} is not left out")).reason
+    let found = dataset
+        .left_out
+        .iter()
+        .find(|left| left.path.ends_with(end));
+    &found
+        .unwrap_or_else(|| panic!("{end} is not left out"))
+        .reason
 }
 
 #[test]
@@ -51,7 +63,11 @@ fn named_splits_mean_what_they_say() {
     assert_eq!(sizes(&dataset), [9, 6, 3]);
     assert_eq!(
         relative(&dataset.test),
-        ["test/Wasps/Wasps0.jpg", "test/ants/ants0.jpg", "test/bees/bees0.jpg"]
+        [
+            "test/Wasps/Wasps0.jpg",
+            "test/ants/ants0.jpg",
+            "test/bees/bees0.jpg"
+        ]
     );
     assert!(dataset.notes.is_empty());
     assert_eq!(reason(&dataset, "notes.txt"), "not in a class folder");
@@ -66,9 +82,26 @@ fn without_test_val_is_the_test_set() {
     add(&tree, "val", &["ants", "bees"], 5);
     let dataset = Dataset::open(tree.path(), 3).unwrap();
     assert_eq!(sizes(&dataset), [36, 4, 10]);
-    assert!(dataset.test.iter().all(|sample| sample.relative.starts_with("val/")));
-    assert!(dataset.val.iter().all(|sample| sample.relative.starts_with("train/")));
-    assert_eq!(dataset.val.iter().filter(|sample| sample.label == 0).count(), 2);
+    assert!(
+        dataset
+            .test
+            .iter()
+            .all(|sample| sample.relative.starts_with("val/"))
+    );
+    assert!(
+        dataset
+            .val
+            .iter()
+            .all(|sample| sample.relative.starts_with("train/"))
+    );
+    assert_eq!(
+        dataset
+            .val
+            .iter()
+            .filter(|sample| sample.label == 0)
+            .count(),
+        2
+    );
     assert_eq!(
         dataset.notes,
         ["no test images: val/ is the test set; validation is 10 % of train/ (seed 3)"]
@@ -93,11 +126,17 @@ fn other_combinations_of_splits() {
     add(&tree, "test", &["ants"], 5);
     let dataset = Dataset::open(tree.path(), 0).unwrap();
     assert_eq!(sizes(&dataset), [0, 0, 5]);
-    assert!(matches!(dataset.check_trainable(), Err(Error::EmptySplit { .. })));
+    assert!(matches!(
+        dataset.check_trainable(),
+        Err(Error::EmptySplit { .. })
+    ));
     add(&tree, "train", &["ants"], 20);
     let dataset = Dataset::open(tree.path(), 0).unwrap();
     assert_eq!(sizes(&dataset), [18, 2, 5]);
-    assert!(matches!(dataset.check_trainable(), Err(Error::OneClass { .. })));
+    assert!(matches!(
+        dataset.check_trainable(),
+        Err(Error::OneClass { .. })
+    ));
     fs::remove_dir_all(tree.path().join("test")).unwrap();
     assert_eq!(sizes(&Dataset::open(tree.path(), 0).unwrap()), [14, 2, 4]);
 }
@@ -133,16 +172,34 @@ fn what_is_not_taken_is_listed() {
 
 #[test]
 fn nested_folders_come_in_the_order_of_a_sorted_walk() {
-    let names = ["c/z.jpg", "c/a/b.jpg", "c/a/a/x.jpg", "c/a.b/y.jpg", "c/B/q.jpg"];
+    let names = [
+        "c/z.jpg",
+        "c/a/b.jpg",
+        "c/a/a/x.jpg",
+        "c/a.b/y.jpg",
+        "c/B/q.jpg",
+    ];
     let tree = tree(&names);
     let mut samples = Dataset::open(tree.path(), 0).unwrap();
     samples.train.append(&mut samples.val);
     samples.train.append(&mut samples.test);
-    samples.train.sort_by_key(|sample| scan::scan(tree.path(), "").unwrap().samples.iter().position(|s| s == sample));
+    samples.train.sort_by_key(|sample| {
+        scan::scan(tree.path(), "")
+            .unwrap()
+            .samples
+            .iter()
+            .position(|s| s == sample)
+    });
     // Python: [(r, f) for r, _, fs in sorted(os.walk("c")) for f in sorted(fs)]
     assert_eq!(
         relative(&samples.train),
-        ["c/z.jpg", "c/B/q.jpg", "c/a/b.jpg", "c/a.b/y.jpg", "c/a/a/x.jpg"]
+        [
+            "c/z.jpg",
+            "c/B/q.jpg",
+            "c/a/b.jpg",
+            "c/a.b/y.jpg",
+            "c/a/a/x.jpg"
+        ]
     );
 }
 
@@ -161,22 +218,47 @@ fn refusals() {
     let missing = Dataset::open(Path::new("no/such"), 0).unwrap_err();
     assert!(matches!(missing, Error::NoSuchData { .. }));
     let loose = tree(&["a.jpg"]);
-    assert!(matches!(Dataset::open(loose.path(), 0), Err(Error::NoClasses { .. })));
+    assert!(matches!(
+        Dataset::open(loose.path(), 0),
+        Err(Error::NoClasses { .. })
+    ));
     let file = loose.path().join("a.jpg");
-    assert!(matches!(Dataset::open(&file, 0), Err(Error::NotData { .. })));
+    assert!(matches!(
+        Dataset::open(&file, 0),
+        Err(Error::NotData { .. })
+    ));
     let nothing = tree(&["ants/", "bees/x.txt"]);
-    assert!(matches!(Dataset::open(nothing.path(), 0), Err(Error::NoImages { .. })));
+    assert!(matches!(
+        Dataset::open(nothing.path(), 0),
+        Err(Error::NoImages { .. })
+    ));
     let twice = tree(&["val/a/x.jpg", "valid/a/x.jpg"]);
-    assert!(matches!(Dataset::open(twice.path(), 0), Err(Error::TwoValidationFolders { .. })));
+    assert!(matches!(
+        Dataset::open(twice.path(), 0),
+        Err(Error::TwoValidationFolders { .. })
+    ));
 }
 
 #[test]
 fn differing_classes_are_named() {
-    let tree = tree(&["train/ants/a.jpg", "train/bees/a.jpg", "val/ants/a.jpg", "val/wasps/a.jpg"]);
+    let tree = tree(&[
+        "train/ants/a.jpg",
+        "train/bees/a.jpg",
+        "val/ants/a.jpg",
+        "val/wasps/a.jpg",
+    ]);
     let error = Dataset::open(tree.path(), 0).unwrap_err();
-    assert!(error.to_string().contains("expected: ants, bees\n  found:    ants, wasps"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("expected: ants, bees\n  found:    ants, wasps"),
+        "{error}"
+    );
     let hint = error.hint().unwrap();
-    assert!(hint.contains("missing in the second: `bees`; only in the second: `wasps`"), "{hint}");
+    assert!(
+        hint.contains("missing in the second: `bees`; only in the second: `wasps`"),
+        "{hint}"
+    );
 }
 
 #[test]
@@ -192,14 +274,28 @@ fn a_list_gives_the_same_images_back() {
     again.notes.clone_from(&dataset.notes);
     assert_eq!(again, dataset);
     let error = Dataset::from_list(&list, None).unwrap_err();
-    assert!(matches!(error, Error::ListedFilesMissing { missing: 20, total: 20, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            Error::ListedFilesMissing {
+                missing: 20,
+                total: 20,
+                ..
+            }
+        ),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_table_in_place_of_a_folder() {
     let tree = tree(&["pics/1.jpg", "pics/2.jpg", "pics/3.jpg"]);
     let table = tree.path().join("photos.csv");
-    fs::write(&table, "path,label\npics/1.jpg,bees\npics/2.jpg,ants\npics/3.jpg,ants\n").unwrap();
+    fs::write(
+        &table,
+        "path,label\npics/1.jpg,bees\npics/2.jpg,ants\npics/3.jpg,ants\n",
+    )
+    .unwrap();
     let dataset = Dataset::open(&table, 0).unwrap();
     assert_eq!(dataset.classes, ["ants", "bees"]);
     assert_eq!(sizes(&dataset), [2, 0, 1]);
@@ -208,7 +304,11 @@ fn a_table_in_place_of_a_folder() {
                   pics/3.jpg,ants,test\n";
     fs::write(&table, splits).unwrap();
     assert_eq!(sizes(&Dataset::open(&table, 0).unwrap()), [1, 1, 1]);
-    fs::write(&table, "path,label,split\npics/1.jpg,bees,train\npics/2.jpg,ants,\n").unwrap();
+    fs::write(
+        &table,
+        "path,label,split\npics/1.jpg,bees,train\npics/2.jpg,ants,\n",
+    )
+    .unwrap();
     let error = Dataset::open(&table, 0).unwrap_err();
     assert!(matches!(error, Error::Table { line: 3, .. }), "{error}");
 }
@@ -217,13 +317,22 @@ fn a_table_in_place_of_a_folder() {
 fn the_fingerprint_follows_names_and_content() {
     let tree = tree(&[]);
     add(&tree, "", &["ants", "bees"], 3);
-    let print = |seed| Dataset::open(tree.path(), seed).unwrap().fingerprint().unwrap();
+    let print = |seed| {
+        Dataset::open(tree.path(), seed)
+            .unwrap()
+            .fingerprint()
+            .unwrap()
+    };
     let before = print(0);
     assert_eq!(before.len(), 64);
     assert_eq!(before, print(9));
     fs::write(tree.path().join("ants/ants0.jpg"), "other").unwrap();
     let changed = print(0);
     assert_ne!(before, changed);
-    fs::rename(tree.path().join("ants/ants0.jpg"), tree.path().join("ants/z.jpg")).unwrap();
+    fs::rename(
+        tree.path().join("ants/ants0.jpg"),
+        tree.path().join("ants/z.jpg"),
+    )
+    .unwrap();
     assert_ne!(changed, print(0));
 }

@@ -60,7 +60,11 @@ impl Confusion {
     /// Images predicted as what they are.
     #[must_use]
     pub fn correct(&self) -> u64 {
-        self.counts.iter().enumerate().map(|(index, row)| row[index]).sum()
+        self.counts
+            .iter()
+            .enumerate()
+            .map(|(index, row)| row[index])
+            .sum()
     }
 
     /// Share of right answers, `[0, 1]`; 0 when nothing was counted.
@@ -72,7 +76,12 @@ impl Confusion {
     /// Share of the most frequent class, `[0, 1]`.
     #[must_use]
     pub fn majority_baseline(&self) -> f64 {
-        let largest = self.counts.iter().map(|row| row.iter().sum()).max().unwrap_or(0);
+        let largest = self
+            .counts
+            .iter()
+            .map(|row| row.iter().sum())
+            .max()
+            .unwrap_or(0);
         ratio(largest, self.total()).unwrap_or(0.0)
     }
 
@@ -113,8 +122,13 @@ mod tests {
         assert_eq!(scores[0].precision, Some(5.0 / 7.0));
         assert_eq!(scores[0].recall, Some(5.0 / 6.0));
         assert_eq!(scores[0].f1, Some(10.0 / 13.0));
-        let nothing =
-            ClassScore { class: "c".into(), precision: None, recall: None, f1: None, support: 0 };
+        let nothing = ClassScore {
+            class: "c".into(),
+            precision: None,
+            recall: None,
+            f1: None,
+            support: 0,
+        };
         assert_eq!(scores[2], nothing);
     }
 }

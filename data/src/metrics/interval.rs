@@ -19,7 +19,10 @@ pub fn wilson(successes: u64, n: u64) -> (f64, f64) {
     let center = (share + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
     let half = Z / (1.0 + Z * Z / n) * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
     // Rounding may push an end past the share when that is 0 or 1.
-    ((center - half).clamp(0.0, share), (center + half).clamp(share, 1.0))
+    (
+        (center - half).clamp(0.0, share),
+        (center + half).clamp(share, 1.0),
+    )
 }
 
 #[cfg(test)]
@@ -40,7 +43,10 @@ mod tests {
 
     #[test]
     fn more_images_narrow_it() {
-        let width = |n: u64| { let (low, high) = wilson(n / 2, n); high - low };
+        let width = |n: u64| {
+            let (low, high) = wilson(n / 2, n);
+            high - low
+        };
         assert!(width(10) > width(100) && width(100) > width(1000));
     }
 }

@@ -20,7 +20,12 @@ const NAME_WIDTH: usize = 24;
 #[must_use]
 pub fn table(scores: &Scores) -> String {
     let mut text = String::new();
-    let correct: u64 = scores.confusion.iter().enumerate().map(|(i, row)| row[i]).sum();
+    let correct: u64 = scores
+        .confusion
+        .iter()
+        .enumerate()
+        .map(|(i, row)| row[i])
+        .sum();
     let percent = |share: f64| 100.0 * share;
     let [low, high] = scores.interval.map(percent);
     let accuracy = percent(scores.accuracy);
@@ -30,7 +35,11 @@ pub fn table(scores: &Scores) -> String {
         "accuracy  {accuracy:6.2} % ({correct} of {}; 95 % interval {low:.1} to {high:.1} %)",
         scores.count
     );
-    let most = scores.per_class.iter().rev().max_by_key(|class| class.support);
+    let most = scores
+        .per_class
+        .iter()
+        .rev()
+        .max_by_key(|class| class.support);
     let most = most.map_or("", |class| &class.class);
     let baseline = percent(scores.baseline);
     let _ = writeln!(text, "baseline  {baseline:6.2} % (always `{most}`)");
@@ -48,19 +57,31 @@ pub fn table(scores: &Scores) -> String {
 
 fn per_class(scores: &Scores, text: &mut String) {
     let width = width(&scores.classes).max("class".len());
-    let _ = writeln!(text, "{:width$}  precision  recall      f1  images", "class");
+    let _ = writeln!(
+        text,
+        "{:width$}  precision  recall      f1  images",
+        "class"
+    );
     let figure = |value: Option<f64>| value.map_or("-".to_string(), |v| format!("{v:.4}"));
     for class in &scores.per_class {
         let (precision, recall) = (figure(class.precision), figure(class.recall));
         let (name, f1, support) = (short(&class.class), figure(class.f1), class.support);
-        let _ = writeln!(text, "{name:width$}  {precision:>9}  {recall:>6}  {f1:>6}  {support:>6}");
+        let _ = writeln!(
+            text,
+            "{name:width$}  {precision:>9}  {recall:>6}  {f1:>6}  {support:>6}"
+        );
     }
 }
 
 fn matrix(scores: &Scores, text: &mut String) {
     let width = width(&scores.classes).max("true \\ predicted".len());
     let cells = scores.classes.iter().enumerate().map(|(column, class)| {
-        let largest = scores.confusion.iter().map(|row| row[column]).max().unwrap_or(0);
+        let largest = scores
+            .confusion
+            .iter()
+            .map(|row| row[column])
+            .max()
+            .unwrap_or(0);
         short(class).chars().count().max(largest.to_string().len())
     });
     let cells: Vec<usize> = cells.collect();
@@ -91,12 +112,21 @@ fn most_confused(scores: &Scores, text: &mut String) {
     let _ = writeln!(text, "images  most confused");
     for (count, label, predicted) in pairs.into_iter().take(MOST_CONFUSED) {
         let (label, predicted) = (&scores.classes[label], &scores.classes[predicted]);
-        let _ = writeln!(text, "{count:>6}  {} taken for {}", short(label), short(predicted));
+        let _ = writeln!(
+            text,
+            "{count:>6}  {} taken for {}",
+            short(label),
+            short(predicted)
+        );
     }
 }
 
 fn width(classes: &[String]) -> usize {
-    classes.iter().map(|class| short(class).chars().count()).max().unwrap_or(0)
+    classes
+        .iter()
+        .map(|class| short(class).chars().count())
+        .max()
+        .unwrap_or(0)
 }
 
 /// A name that is not too wide.
@@ -115,9 +145,12 @@ mod tests {
     #[test]
     fn two_classes() {
         let mut tally = Tally::new(vec!["ants".into(), "bees".into()]);
-        for (logits, label, times) in
-            [([2.0, 0.0], 0, 64), ([0.0, 2.0], 0, 6), ([2.0, 0.0], 1, 1), ([0.0, 2.0], 1, 82)]
-        {
+        for (logits, label, times) in [
+            ([2.0, 0.0], 0, 64),
+            ([0.0, 2.0], 0, 6),
+            ([2.0, 0.0], 1, 1),
+            ([0.0, 2.0], 1, 82),
+        ] {
             (0..times).for_each(|_| {
                 tally.add(&logits, label);
             });
@@ -140,13 +173,20 @@ bees                 1    82
 
     #[test]
     fn many_classes_show_the_worst_pairs() {
-        let mut tally = Tally::new((0..30).map(|i| format!("class {i} {}", "x".repeat(i))).collect());
+        let mut tally = Tally::new(
+            (0..30)
+                .map(|i| format!("class {i} {}", "x".repeat(i)))
+                .collect(),
+        );
         let mut logits = [0.0; 30];
         logits[3] = 1.0;
         tally.add(&logits, 3);
         tally.add(&logits, 29);
         let text = table(&tally.scores());
-        assert!(text.contains("     1  class 29 xxxxxxxxxxxxxx… taken for class 3 xxx\n"), "{text}");
+        assert!(
+            text.contains("     1  class 29 xxxxxxxxxxxxxx… taken for class 3 xxx\n"),
+            "{text}"
+        );
         assert!(!text.contains("true \\ predicted"));
         assert!(text.lines().all(|line| line.chars().count() < 80));
     }

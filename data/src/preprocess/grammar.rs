@@ -28,10 +28,19 @@ impl FromStr for Preprocess {
             steps.push(step);
         }
         if !matches!(steps.first(), Some(Step::Decode { .. })) {
-            steps.insert(0, Step::Decode { color: Color::Rgb, exif: true });
+            steps.insert(
+                0,
+                Step::Decode {
+                    color: Color::Rgb,
+                    exif: true,
+                },
+            );
         }
         if !matches!(steps.last(), Some(Step::Layout { .. })) {
-            steps.push(Step::Layout { order: Order::Nchw, dtype: Dtype::F32 });
+            steps.push(Step::Layout {
+                order: Order::Nchw,
+                dtype: Dtype::F32,
+            });
         }
         Self::new(steps)
     }
@@ -54,15 +63,37 @@ impl fmt::Display for Step {
         let antialiased = |antialias: bool| if antialias { ", antialias" } else { "" };
         match self {
             Self::Decode { color, exif } => {
-                write!(f, "decode({}{})", name(&COLORS, color), if *exif { ", exif" } else { "" })
+                write!(
+                    f,
+                    "decode({}{})",
+                    name(&COLORS, color),
+                    if *exif { ", exif" } else { "" }
+                )
             }
-            Self::ResizeShort { size, filter, antialias } => {
+            Self::ResizeShort {
+                size,
+                filter,
+                antialias,
+            } => {
                 let filter = name(&FILTERS, filter);
-                write!(f, "resize_short({size}, {filter}{})", antialiased(*antialias))
+                write!(
+                    f,
+                    "resize_short({size}, {filter}{})",
+                    antialiased(*antialias)
+                )
             }
-            Self::Resize { height, width, filter, antialias } => {
+            Self::Resize {
+                height,
+                width,
+                filter,
+                antialias,
+            } => {
                 let filter = name(&FILTERS, filter);
-                write!(f, "resize({height}, {width}, {filter}{})", antialiased(*antialias))
+                write!(
+                    f,
+                    "resize({height}, {width}, {filter}{})",
+                    antialiased(*antialias)
+                )
             }
             Self::CenterCrop { height, width } if height == width => {
                 write!(f, "center_crop({height})")
@@ -74,14 +105,22 @@ impl fmt::Display for Step {
             },
             Self::Normalize { mean, std } => write!(f, "normalize(mean={mean:?}, std={std:?})"),
             Self::Layout { order, dtype } => {
-                write!(f, "layout({}, {})", name(&ORDERS, order), name(&DTYPES, dtype))
+                write!(
+                    f,
+                    "layout({}, {})",
+                    name(&ORDERS, order),
+                    name(&DTYPES, dtype)
+                )
             }
         }
     }
 }
 
-const COLORS: [(&str, Color); 3] =
-    [("rgb", Color::Rgb), ("bgr", Color::Bgr), ("gray", Color::Gray)];
+const COLORS: [(&str, Color); 3] = [
+    ("rgb", Color::Rgb),
+    ("bgr", Color::Bgr),
+    ("gray", Color::Gray),
+];
 const FILTERS: [(&str, Filter); 4] = [
     ("nearest", Filter::Nearest),
     ("bilinear", Filter::Bilinear),
@@ -92,7 +131,10 @@ const ORDERS: [(&str, Order); 2] = [("nchw", Order::Nchw), ("nhwc", Order::Nhwc)
 const DTYPES: [(&str, Dtype); 3] = [("f32", Dtype::F32), ("f16", Dtype::F16), ("u8", Dtype::U8)];
 
 fn name<T: PartialEq>(names: &[(&'static str, T)], value: &T) -> &'static str {
-    names.iter().find(|(_, known)| known == value).map_or("", |(name, _)| name)
+    names
+        .iter()
+        .find(|(_, known)| known == value)
+        .map_or("", |(name, _)| name)
 }
 
 /// `name(argument, argument, ...)`
@@ -104,12 +146,18 @@ struct Call<'a> {
 
 impl<'a> Call<'a> {
     fn parse(text: &'a str) -> Result<Self> {
-        let wrong = |reason: &str| Error::BadStep { step: text.into(), reason: reason.into() };
+        let wrong = |reason: &str| Error::BadStep {
+            step: text.into(),
+            reason: reason.into(),
+        };
         if text.is_empty() {
             return Err(wrong("nothing is written here"));
         }
         let (name, rest) = text.split_once('(').unwrap_or((text, ")"));
-        let inside = rest.trim_end().strip_suffix(')').ok_or_else(|| wrong("`)` is missing"))?;
+        let inside = rest
+            .trim_end()
+            .strip_suffix(')')
+            .ok_or_else(|| wrong("`)` is missing"))?;
         let mut arguments = Vec::new();
         let (mut depth, mut start) = (0_i32, 0);
         for (at, sign) in inside.char_indices() {
@@ -130,43 +178,73 @@ impl<'a> Call<'a> {
         if !inside.trim().is_empty() {
             arguments.push(inside[start..].trim());
         }
-        Ok(Self { text, name: name.trim(), arguments })
+        Ok(Self {
+            text,
+            name: name.trim(),
+            arguments,
+        })
     }
 
     fn wrong(&self, reason: impl Into<String>) -> Error {
-        Error::BadStep { step: self.text.into(), reason: reason.into() }
+        Error::BadStep {
+            step: self.text.into(),
+            reason: reason.into(),
+        }
     }
 
     fn step(&self, color: Color) -> Result<Step> {
         let arguments = self.arguments.as_slice();
         match (self.name, arguments) {
-            ("decode", [color]) => Ok(Step::Decode { color: self.one(&COLORS, color)?, exif: false }),
-            ("decode", [color, "exif"]) => {
-                Ok(Step::Decode { color: self.one(&COLORS, color)?, exif: true })
-            }
+            ("decode", [color]) => Ok(Step::Decode {
+                color: self.one(&COLORS, color)?,
+                exif: false,
+            }),
+            ("decode", [color, "exif"]) => Ok(Step::Decode {
+                color: self.one(&COLORS, color)?,
+                exif: true,
+            }),
             ("resize_short", [size, how @ ..]) => {
                 let (filter, antialias) = self.how(how)?;
-                Ok(Step::ResizeShort { size: self.side(size)?, filter, antialias })
+                Ok(Step::ResizeShort {
+                    size: self.side(size)?,
+                    filter,
+                    antialias,
+                })
             }
             ("resize", [height, width, how @ ..]) => {
                 let (filter, antialias) = self.how(how)?;
                 let (height, width) = (self.side(height)?, self.side(width)?);
-                Ok(Step::Resize { height, width, filter, antialias })
+                Ok(Step::Resize {
+                    height,
+                    width,
+                    filter,
+                    antialias,
+                })
             }
             ("center_crop", [size]) => {
                 let size = self.side(size)?;
-                Ok(Step::CenterCrop { height: size, width: size })
+                Ok(Step::CenterCrop {
+                    height: size,
+                    width: size,
+                })
             }
-            ("center_crop", [height, width]) => {
-                Ok(Step::CenterCrop { height: self.side(height)?, width: self.side(width)? })
-            }
-            ("scale", [factor]) => Ok(Step::Scale { factor: self.number(factor)? }),
-            ("normalize", ["imagenet"]) => {
-                Ok(Step::Normalize { mean: IMAGENET_MEAN.into(), std: IMAGENET_STD.into() })
-            }
+            ("center_crop", [height, width]) => Ok(Step::CenterCrop {
+                height: self.side(height)?,
+                width: self.side(width)?,
+            }),
+            ("scale", [factor]) => Ok(Step::Scale {
+                factor: self.number(factor)?,
+            }),
+            ("normalize", ["imagenet"]) => Ok(Step::Normalize {
+                mean: IMAGENET_MEAN.into(),
+                std: IMAGENET_STD.into(),
+            }),
             ("normalize", [mean, std]) => {
                 let mean = self.numbers("mean", mean, color.channels())?;
-                Ok(Step::Normalize { mean, std: self.numbers("std", std, color.channels())? })
+                Ok(Step::Normalize {
+                    mean,
+                    std: self.numbers("std", std, color.channels())?,
+                })
             }
             ("layout", [order, dtype]) => {
                 let (order, dtype) = (self.one(&ORDERS, order)?, self.one(&DTYPES, dtype)?);
@@ -184,10 +262,14 @@ impl<'a> Call<'a> {
 
     /// One of some names.
     fn one<T: Copy>(&self, names: &[(&'static str, T)], text: &str) -> Result<T> {
-        names.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
-            let known: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
-            self.wrong(format!("`{text}` is not one of {}", known.join(", ")))
-        })
+        names
+            .iter()
+            .find(|(name, _)| *name == text)
+            .map(|(_, value)| *value)
+            .ok_or_else(|| {
+                let known: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
+                self.wrong(format!("`{text}` is not one of {}", known.join(", ")))
+            })
     }
 
     /// Filter and antialias; without a word, bilinear with antialias.
@@ -201,7 +283,8 @@ impl<'a> Call<'a> {
     }
 
     fn side(&self, text: &str) -> Result<u32> {
-        text.parse().map_err(|_| self.wrong(format!("`{text}` is not a number of pixels")))
+        text.parse()
+            .map_err(|_| self.wrong(format!("`{text}` is not a number of pixels")))
     }
 
     /// A decimal number or a fraction such as `1/255`.
@@ -223,9 +306,13 @@ impl<'a> Call<'a> {
             .trim();
         let single = |text: &str| {
             let text = text.trim();
-            text.parse::<f32>().map_err(|_| self.wrong(format!("`{text}` is not a number")))
+            text.parse::<f32>()
+                .map_err(|_| self.wrong(format!("`{text}` is not a number")))
         };
-        match value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        match value
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+        {
             Some(list) => list.split(',').map(single).collect(),
             None => Ok(vec![single(value)?; channels]),
         }
@@ -236,9 +323,15 @@ const FORMS: [(&str, &str); 7] = [
     ("decode", "decode(rgb|bgr|gray, exif)"),
     ("resize_short", "resize_short(SIZE, bilinear, antialias)"),
     ("resize", "resize(HEIGHT, WIDTH, bilinear, antialias)"),
-    ("center_crop", "center_crop(SIZE)` or `center_crop(HEIGHT, WIDTH)"),
+    (
+        "center_crop",
+        "center_crop(SIZE)` or `center_crop(HEIGHT, WIDTH)",
+    ),
     ("scale", "scale(1/255)"),
-    ("normalize", "normalize(mean=[...], std=[...])` or `normalize(imagenet)"),
+    (
+        "normalize",
+        "normalize(mean=[...], std=[...])` or `normalize(imagenet)",
+    ),
     ("layout", "layout(nchw|nhwc, f32|f16|u8)"),
 ];
 
@@ -247,7 +340,12 @@ pub(super) fn check(steps: &[Step]) -> Result<()> {
     let mut place = 0;
     let mut color = Color::Rgb;
     for (index, step) in steps.iter().enumerate() {
-        let bad = |reason: &str| Err(Error::BadStep { step: step.to_string(), reason: reason.into() });
+        let bad = |reason: &str| {
+            Err(Error::BadStep {
+                step: step.to_string(),
+                reason: reason.into(),
+            })
+        };
         let own = match step {
             Step::Decode { .. } => 0,
             Step::ResizeShort { .. } | Step::Resize { .. } | Step::CenterCrop { .. } => 1,
@@ -255,15 +353,22 @@ pub(super) fn check(steps: &[Step]) -> Result<()> {
             Step::Layout { .. } => 3,
         };
         if own < place || (own != 0) != (index != 0) || (place == 3) {
-            return bad("out of order: one decode, then resizes and crops, then scale and normalize, then one layout");
+            return bad(
+                "out of order: one decode, then resizes and crops, then scale and normalize, then one layout",
+            );
         }
         place = own;
         let sides = match *step {
             Step::ResizeShort { size, .. } => [size, size],
-            Step::Resize { height, width, .. } | Step::CenterCrop { height, width } => [height, width],
+            Step::Resize { height, width, .. } | Step::CenterCrop { height, width } => {
+                [height, width]
+            }
             _ => [1, 1],
         };
-        if sides.iter().any(|side| !(1..=resize::MAX_SIDE).contains(side)) {
+        if sides
+            .iter()
+            .any(|side| !(1..=resize::MAX_SIDE).contains(side))
+        {
             return bad("a side is between 1 and 65536 pixels");
         }
         match step {
@@ -277,7 +382,9 @@ pub(super) fn check(steps: &[Step]) -> Result<()> {
             Step::Normalize { mean, std } => {
                 let channels = color.channels();
                 if mean.len() != channels || std.len() != channels {
-                    return bad(&format!("mean and std need one number for each of {channels} channels"));
+                    return bad(&format!(
+                        "mean and std need one number for each of {channels} channels"
+                    ));
                 }
                 if mean.iter().chain(std).any(|v| !v.is_finite()) || std.contains(&0.0) {
                     return bad("mean and std must be finite, and std not zero");
@@ -286,12 +393,19 @@ pub(super) fn check(steps: &[Step]) -> Result<()> {
             _ => {}
         }
     }
-    let missing = |reason: &str| Err(Error::BadPreprocess { reason: reason.into() });
+    let missing = |reason: &str| {
+        Err(Error::BadPreprocess {
+            reason: reason.into(),
+        })
+    };
     if place != 3 {
         return missing("the last step must be `layout`");
     }
     match steps.iter().rfind(|step| {
-        matches!(step, Step::ResizeShort { .. } | Step::Resize { .. } | Step::CenterCrop { .. })
+        matches!(
+            step,
+            Step::ResizeShort { .. } | Step::Resize { .. } | Step::CenterCrop { .. }
+        )
     }) {
         None => missing("no step fixes the size: add `resize` or `center_crop`"),
         Some(Step::ResizeShort { .. }) => {

@@ -37,14 +37,21 @@ pub(super) fn write(preprocess: &Preprocess, image: &RgbImage, out: &mut [f32]) 
         }
         (_, order) => {
             // The place of red, green and blue among the channels.
-            let place = if color == Color::Bgr { [2, 1, 0] } else { [0, 1, 2] };
+            let place = if color == Color::Bgr {
+                [2, 1, 0]
+            } else {
+                [0, 1, 2]
+            };
             for (source, channel) in place.into_iter().enumerate() {
                 let table = table(preprocess, channel);
                 let values = pixels.iter().map(|pixel| table[usize::from(pixel[source])]);
                 match order {
                     Order::Nchw => {
                         let plane = &mut out[channel * pixels.len()..][..pixels.len()];
-                        plane.iter_mut().zip(values).for_each(|(out, value)| *out = value);
+                        plane
+                            .iter_mut()
+                            .zip(values)
+                            .for_each(|(out, value)| *out = value);
                     }
                     Order::Nhwc => {
                         let own = out.iter_mut().skip(channel).step_by(3);
