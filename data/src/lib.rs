@@ -8,7 +8,7 @@
 //! - [`preprocess`]: the one implementation of resize, crop and normalisation, and its text and JSON;
 //! - [`metrics`]: predictions to [`Scores`];
 //! - [`card`]: the model card that a `.onnx` file carries;
-//! - [`insects`], `fetch`: data without any at hand; [`cache`], [`write`]: where and how files are written.
+//! - [`insects`], `fetch`: data without any at hand; [`cache`], [`mod@write`]: where and how files are written.
 //!
 //! This crate knows no tensor framework and no model runtime.
 
