@@ -1,0 +1,66 @@
+#!/bin/sh
+# Checks the arrows between the crates (ARCHITECTURE.md) with cargo alone. Prints every arrow that is
+# wrong and exits with 1 if there is one.
+set -eu
+cd "$(dirname "$0")/.."
+wrong=0
+
+complain() {
+    echo "check-arrows: $1" >&2
+    wrong=1
+}
+
+# Names of the packages that $1 is built from: `direct` ones or `all`. Dev-dependencies do not count.
+packages() {
+    case $2 in
+        direct) depth=1 ;;
+        all) depth=999 ;;
+    esac
+    tree=$(cargo tree --locked --quiet -p "$1" -e normal,build --depth "$depth" --prefix none)
+    echo "$tree" | cut -d ' ' -f 1 | sort -u
+}
+
+# Crates of this workspace, and those whose place is fixed, that $1 may name itself: $2.
+may_use() {
+    fixed='data|onnx|models|deploy|deploy-cli|trainer|tests|burn|burn-.*|onnx-ir|ort|clap'
+    for found in $(packages "$1" direct | grep -Ex "$fixed" | grep -vx "$1" || true); do
+        case " $2 " in
+            *" $found "*) ;;
+            *) complain "$1 must not depend on $found" ;;
+        esac
+    done
+}
+
+# Crates that $1 must not be built from, by itself or through others: pattern $2.
+must_lack() {
+    for found in $(packages "$1" all | grep -Ex "$2" || true); do
+        complain "$1 is built from $found"
+    done
+}
+
+may_use data ''
+may_use onnx ''
+may_use models 'onnx burn onnx-ir'
+may_use deploy 'data onnx ort'
+may_use deploy-cli 'data onnx deploy clap'
+may_use trainer 'data onnx models deploy burn clap'
+may_use tests 'data onnx'
+
+burn='burn|burn-.*|cubecl|cubecl-.*'
+for crate in data onnx tests; do
+    must_lack "$crate" "$burn|ort|ort-sys|clap|clap_.*"
+done
+must_lack models 'ort|ort-sys|clap|clap_.*'
+must_lack deploy "$burn|clap|clap_.*"
+must_lack deploy-cli "$burn"
+
+# The same by cargo's own answer: it fails where the crate is nowhere in the tree.
+if cargo tree --locked --quiet -p deploy -e normal -i burn-core >/dev/null 2>&1; then
+    complain "deploy is built from burn-core"
+fi
+# ... and only there, so that a change of that name does not go unnoticed.
+cargo tree --locked --quiet -p trainer -e normal -i burn-core >/dev/null ||
+    complain "burn-core was not found under trainer: has it another name?"
+
+[ "$wrong" -eq 0 ] && echo "check-arrows: all arrows are as drawn"
+exit "$wrong"
