@@ -83,7 +83,9 @@ impl Tally {
     #[must_use]
     pub fn probabilities(logits: &[f32]) -> Vec<f64> {
         let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let weights = logits.iter().map(|&logit| (f64::from(logit) - f64::from(max)).exp());
+        let weights = logits
+            .iter()
+            .map(|&logit| (f64::from(logit) - f64::from(max)).exp());
         let sum: f64 = weights.clone().sum();
         weights.map(|weight| weight / sum).collect()
     }
