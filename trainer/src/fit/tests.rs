@@ -22,7 +22,7 @@ const BATCH: usize = 4;
 /// Class 0 is brighter on the left, class 1 on the right; none is square.
 fn pictures(folder: &Path, split: &str, count: usize) -> Vec<Sample> {
     let draw = |index: usize| {
-        let bright_left = index % 2 == 0;
+        let bright_left = index.is_multiple_of(2);
         image::RgbImage::from_fn(80, 72, |x, y| {
             let bright = (x < 40) == bright_left;
             let noise = (x * 31 + y * 17 + index as u32 * 7919) % 97;
