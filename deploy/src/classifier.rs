@@ -58,6 +58,28 @@ impl Classifier {
     }
 
     /// A classifier over engines of any kind; they must all do the same.
+    ///
+    /// ```
+    /// use deploy::engine::FakeEngine;
+    /// # use std::time::Duration;
+    /// let engine = Box::new(FakeEngine::new(2, Duration::ZERO));
+    /// let preprocess = "decode(gray, exif)|resize(2, 2, bilinear, antialias)|layout(nchw, f32)";
+    /// let classifier = deploy::Classifier::from_engines(
+    ///     vec![engine],
+    ///     vec!["dark".into(), "light".into()],
+    ///     preprocess.parse()?,
+    ///     data::card::OutputKind::Logits,
+    /// )?;
+    /// // The three stages of `classify`:
+    /// let prepared = classifier.prepare(&data::RgbImage::from_raw(1, 1, vec![9, 9, 9]).unwrap())?;
+    /// let logits = classifier.logits(&prepared, 1)?;
+    /// assert_eq!(logits, [9.0, 18.0]);
+    /// assert_eq!(classifier.decide(&logits).label, "light");
+    /// # Ok::<(), deploy::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::ClassCount`] when names and outputs do not fit.
     pub fn from_engines(
         engines: Vec<Box<dyn Engine>>,
         classes: Vec<String>,

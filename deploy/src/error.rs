@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::runtime::VERSION;
+
 /// What went wrong, with the data to say so.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
@@ -294,8 +296,10 @@ impl Error {
                 "run `deploy runtime install` and leave out `--runtime` and `ORT_DYLIB_PATH`"
             }
             Self::Install { .. } => {
-                "fetch the wheel on a machine with a network (`pip download --no-deps \
-                 onnxruntime==1.28.0`), then run `deploy runtime install --from FILE`"
+                return Some(format!(
+                    "fetch the wheel on a machine with a network (`pip download --no-deps \
+                     onnxruntime=={VERSION}`), then run `deploy runtime install --from FILE`"
+                ));
             }
             Self::HashDiffers { .. } => "download the file again, from its official address",
             Self::ProviderMissing { .. } => {
@@ -375,3 +379,6 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

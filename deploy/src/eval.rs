@@ -89,6 +89,17 @@ impl Evaluation {
 /// Classifies `samples`, whose labels are places in `classes`, and scores the answers. Classes are
 /// matched by name; the model may know more of them.
 ///
+/// ```no_run
+/// use deploy::eval::{EvalOptions, evaluate};
+///
+/// let classifier = deploy::Classifier::open("model.onnx")?;
+/// let dataset = data::Dataset::open("photos".as_ref(), 0)?;
+/// let options = EvalOptions::default();
+/// let evaluation = evaluate(&classifier, &dataset.test, &dataset.classes, &options)?;
+/// println!("{:.1} %", 100.0 * evaluation.scores.accuracy);
+/// # Ok::<(), deploy::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::ClassesDiffer`]; [`Error::Unreadable`] when strict, [`Error::TooManyUnreadable`] above 5 %;
 /// [`Error::NoImages`]; the model stops.

@@ -82,7 +82,7 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Machine")]
 pub(crate) struct MachineArgs {
-    /// What computes: cpu, cuda[:N] or tensorrt[:N]; it runs there or is an error
+    /// What computes: `cpu`, `cuda`, `cuda:N`, `tensorrt` or `tensorrt:N`; it runs there or is an error
     #[arg(long, default_value = "cpu")]
     pub(crate) provider: Provider,
     /// Threads [default: all cores]

@@ -44,14 +44,13 @@ impl Printer {
     }
 
     /// A result, for people; to standard error where standard output carries JSON.
-    pub(crate) fn result(&self, text: impl AsRef<str>, json: Option<&Path>) -> io::Result<()> {
-        match (self.quiet, json) {
-            (true, _) => Ok(()),
-            (false, Some(path)) if path.as_os_str() == "-" => {
+    pub(crate) fn result(text: impl AsRef<str>, json: Option<&Path>) -> io::Result<()> {
+        match json {
+            Some(path) if path.as_os_str() == "-" => {
                 to_stderr(text.as_ref());
                 Ok(())
             }
-            (false, _) => line(text.as_ref()),
+            _ => line(text.as_ref()),
         }
     }
 

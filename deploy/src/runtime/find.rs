@@ -34,6 +34,14 @@ pub(super) fn pinned_folder(cache: &Path) -> PathBuf {
 
 /// Finds the library and checks it without loading it.
 ///
+/// ```
+/// use deploy::runtime::{Search, find};
+///
+/// let folder = tempfile::tempdir().unwrap();
+/// let only = Search { cache: Some(folder.path().to_owned()), ..Search::default() };
+/// assert!(matches!(find(&only), Err(deploy::Error::NoRuntime { .. })));
+/// ```
+///
 /// # Errors
 /// [`Error::NoRuntime`] when there is none; [`Error::RuntimeMissing`] or [`Error::RuntimeUnfit`] for a
 /// library that was named, lies beside the executable or was installed, and cannot be used. An unfit

@@ -34,6 +34,14 @@ pub struct InstallOptions {
 /// The pinned wheel's SHA-256 is compared before it is unpacked; so is anything that comes from a URL.
 /// Another wheel or library given as a file is checked for its bounds and version.
 ///
+/// ```no_run
+/// use deploy::runtime::{InstallOptions, install};
+///
+/// let options = InstallOptions { cache: "cache".into(), from: None };
+/// println!("{}", install(&options, &|line| eprintln!("{line}"))?);
+/// # Ok::<(), deploy::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Install`], [`Error::HashDiffers`], or [`Error::RuntimeUnfit`] for a library that cannot be
 /// used.

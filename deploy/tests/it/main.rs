@@ -1,8 +1,10 @@
 //! The library on real files, through the real ONNX Runtime.
 #![allow(
+    unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "tests and their helpers"
+    clippy::print_stdout,
+    reason = "tests and helpers"
 )]
 
 mod classifier;

@@ -56,7 +56,7 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
     let evaluation = evaluate(&classifier, samples, &dataset.classes, &options);
     progress.clear();
     let evaluation = evaluation?;
-    printer.result(text(&evaluation, args.split), args.json.as_deref())?;
+    Printer::result(text(&evaluation, args.split), args.json.as_deref())?;
     for file in &evaluation.unreadable {
         printer.warn(format!(
             "left out `{}`: {}",
@@ -112,7 +112,7 @@ fn text(evaluation: &Evaluation, split: Split) -> String {
     for wrong in wrong.iter().take(SHOWN) {
         let percent = 100.0 * wrong.probability;
         lines.push(format!(
-            "  {} is not {} ({percent:.1} %)",
+            "  {} taken for {} ({percent:.1} %)",
             wrong.path, wrong.predicted
         ));
     }

@@ -3,7 +3,8 @@
     unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "tests and their helpers"
+    clippy::print_stdout,
+    reason = "tests and helpers"
 )]
 
 mod help;

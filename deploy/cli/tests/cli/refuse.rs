@@ -2,7 +2,7 @@
 
 use fs_err as fs;
 
-use crate::support::{Run, deploy, flags, shared, workshop};
+use crate::support::{Run, deploy, flags, serve, shared, workshop};
 
 fn eval(folder: &std::path::Path, args: &[&str]) -> Run {
     deploy(folder)
@@ -155,6 +155,46 @@ fn no_library_and_none_may_be_installed() {
         run.err
     );
     assert!(!folder.path().join("cache").exists());
+}
+
+#[test]
+fn no_python_to_install_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let install = ["runtime", "install", "--cache", "cache"];
+    let run = deploy(folder.path()).args(install).env("PATH", "").run();
+    run.refused("neither `python3` nor `python` was found");
+    assert!(
+        run.err.contains("deploy runtime install --from FILE"),
+        "{}",
+        run.err
+    );
+}
+
+#[test]
+fn a_download_that_is_not_the_pinned_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = serve(b"PK\x03\x04 something else".to_vec());
+    let url = format!("http://{address}/onnxruntime.whl");
+    let install = ["runtime", "install", "--cache", "cache", "--from", &url];
+    let run = deploy(folder.path())
+        .args(install)
+        .env("NO_PROXY", "127.0.0.1")
+        .run();
+    run.refused("is not the pinned file\n  expected: SHA-256 ");
+    assert!(!folder.path().join("cache/runtime/installed.json").exists());
+    let unreachable = [
+        "runtime",
+        "install",
+        "--cache",
+        "cache",
+        "--from",
+        "http://127.0.0.1:9/x",
+    ];
+    let run = deploy(folder.path())
+        .args(unreachable)
+        .env("NO_PROXY", "127.0.0.1")
+        .run();
+    run.refused("cannot download `http://127.0.0.1:9/x`");
 }
 
 #[test]

@@ -1,0 +1,171 @@
+//! Every error, as people read it.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::*;
+
+/// One of each; the match below says when one is missing.
+fn catalogue() -> Vec<Error> {
+    let mut all = of_the_runtime();
+    all.extend(of_the_model());
+    all.extend(of_the_data());
+    all
+}
+
+fn model() -> PathBuf {
+    "model.onnx".into()
+}
+
+fn text(text: &str) -> String {
+    text.to_owned()
+}
+
+fn of_the_runtime() -> Vec<Error> {
+    let library = || PathBuf::from("libonnxruntime.so");
+    vec![
+        Error::NoRuntime {
+            searched: vec!["cache/runtime".into(), "/usr/lib".into()],
+        },
+        Error::RuntimeMissing {
+            path: library(),
+            source: io::ErrorKind::NotFound.into(),
+        },
+        Error::RuntimeUnfit {
+            path: library(),
+            expected: text("at least 24272944 bytes"),
+            found: text("12136472 bytes: the file is truncated"),
+        },
+        Error::RuntimeLoad {
+            path: library(),
+            reason: text("libstdc++.so.6 is missing"),
+        },
+        Error::RuntimeDiffers {
+            loaded: library(),
+            asked: "other.so".into(),
+        },
+        Error::Install {
+            what: text("download the wheel"),
+            reason: text("pip: no network"),
+        },
+        Error::HashDiffers {
+            path: "a.whl".into(),
+            expected: text("12ab"),
+            found: text("34cd"),
+        },
+        Error::ProviderName { text: text("gpu") },
+        Error::ProviderMissing {
+            provider: text("cuda:0"),
+            library: library(),
+            expected: "CUDAExecutionProvider",
+            found: text("CPUExecutionProvider"),
+        },
+        Error::ProviderFailed {
+            provider: text("cuda:0"),
+            reason: text("no libcudnn.so.9"),
+        },
+    ]
+}
+
+fn of_the_model() -> Vec<Error> {
+    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+    vec![
+        Error::Onnx(onnx::Error::Empty { path: model() }),
+        Error::Data(data::Error::NoSuchData {
+            path: "photos".into(),
+        }),
+        Error::ModelLoad {
+            path: model(),
+            reason: text("unknown operator Foo"),
+        },
+        Error::NotAClassifier {
+            path: model(),
+            expected: text("an input [N, C, H, W]"),
+            found: text("an input [1, 768]"),
+        },
+        Error::NoCard {
+            path: model(),
+            what: "what its classes are called",
+        },
+        Error::ClassCount {
+            path: model(),
+            expected: 2,
+            found: 3,
+        },
+        Error::ShapeDiffers {
+            path: model(),
+            expected: text("[3, 224, 224]"),
+            found: text("[1, 28, 28]"),
+        },
+        Error::ClassesDiffer {
+            path: model(),
+            expected: names(&["ants", "bees"]),
+            found: names(&["ants", "bees", "wasps"]),
+        },
+    ]
+}
+
+fn of_the_data() -> Vec<Error> {
+    vec![
+        Error::InputLength {
+            batch: 2,
+            expected: 96,
+            found: 95,
+        },
+        Error::Run {
+            reason: text("out of memory"),
+        },
+        Error::NoImages,
+        Error::Unreadable {
+            path: "a.jpg".into(),
+            reason: text("truncated"),
+        },
+        Error::TooManyUnreadable {
+            unreadable: 3,
+            total: 40,
+            first: "a.jpg".into(),
+            reason: text("truncated"),
+        },
+        Error::NoGolden { path: model() },
+    ]
+}
+
+/// Does not compile when a variant is new: it belongs into the catalogue.
+fn place(error: &Error) -> usize {
+    match error {
+        Error::NoRuntime { .. } => 0,
+        Error::RuntimeMissing { .. } => 1,
+        Error::RuntimeUnfit { .. } => 2,
+        Error::RuntimeLoad { .. } => 3,
+        Error::RuntimeDiffers { .. } => 4,
+        Error::Install { .. } => 5,
+        Error::HashDiffers { .. } => 6,
+        Error::ProviderName { .. } => 7,
+        Error::ProviderMissing { .. } => 8,
+        Error::ProviderFailed { .. } => 9,
+        Error::Onnx(_) => 10,
+        Error::Data(_) => 11,
+        Error::ModelLoad { .. } => 12,
+        Error::NotAClassifier { .. } => 13,
+        Error::NoCard { .. } => 14,
+        Error::ClassCount { .. } => 15,
+        Error::ShapeDiffers { .. } => 16,
+        Error::ClassesDiffer { .. } => 17,
+        Error::InputLength { .. } => 18,
+        Error::Run { .. } => 19,
+        Error::NoImages => 20,
+        Error::Unreadable { .. } => 21,
+        Error::TooManyUnreadable { .. } => 22,
+        Error::NoGolden { .. } => 23,
+    }
+}
+
+#[test]
+fn every_error_reads_well() {
+    let mut text = String::new();
+    for (at, error) in catalogue().iter().enumerate() {
+        assert_eq!(place(error), at);
+        text += &format!("{error}\n  hint: {}\n\n", error.hint().unwrap_or_default());
+    }
+    insta::assert_snapshot!(text);
+}
