@@ -69,21 +69,12 @@ pub struct FitArgs {
         help_heading = "Run"
     )]
     pub config: Option<PathBuf>,
-    /// Folder of the runs
-    #[arg(long, value_name = "DIR", default_value = "runs", help_heading = "Run")]
-    pub runs: PathBuf,
-    /// Name of the run folder [default: the next free number]
-    #[arg(long, conflicts_with = "resume", help_heading = "Run")]
-    pub name: Option<String>,
     /// Go on with a run: its folder or its name; with `--epochs` past its end
     #[arg(long, value_name = "RUN", help_heading = "Run")]
     pub resume: Option<PathBuf>,
     /// Write the result as JSON; `-` is standard output
     #[arg(long, value_name = "FILE", help_heading = "Run")]
     pub json: Option<PathBuf>,
-    /// Where things are on this machine.
-    #[command(flatten)]
-    pub machine: MachineArgs,
 }
 
 /// The flags of `trainer eval`.

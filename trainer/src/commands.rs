@@ -20,7 +20,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
     match cli.command {
         Command::Fit(args) => {
             let printer = printer(args.json.as_ref());
-            fit::run(*args, &printer)
+            fit::run(&args, &printer)
         }
         Command::Eval(args) => eval::run(&args, &printer(args.json.as_ref())),
         Command::Export(args) => export::run(&args, &printer(None)),

@@ -2,13 +2,14 @@
 //! decided. It opens no data and knows no network.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use data::augment::Augment;
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
+use crate::cli::MachineArgs;
 use crate::error::{Error, Result};
 use crate::source;
 
@@ -41,7 +42,7 @@ pub struct Settings {
     #[arg(long, help_heading = "Network")]
     pub cells: Option<usize>,
     /// Channel growth from cell to cell [default: 2]
-    #[arg(long, help_heading = "Network")]
+    #[arg(long, allow_negative_numbers = true, help_heading = "Network")]
     pub growth: Option<f64>,
     /// Passes over the training images [default: 10]
     #[arg(long, help_heading = "Training")]
@@ -50,16 +51,16 @@ pub struct Settings {
     #[arg(long, help_heading = "Training")]
     pub batch: Option<usize>,
     /// Learning rate [default: 1e-3]
-    #[arg(long, help_heading = "Training")]
+    #[arg(long, allow_negative_numbers = true, help_heading = "Training")]
     pub lr: Option<f64>,
     /// Optimiser [default: adam]
     #[arg(long, value_enum, help_heading = "Training")]
     pub optimizer: Option<OptimizerKind>,
     /// Weight decay [default: 0.01 with adamw, else 0]
-    #[arg(long, help_heading = "Training")]
+    #[arg(long, allow_negative_numbers = true, help_heading = "Training")]
     pub weight_decay: Option<f64>,
     /// Momentum of sgd [default: 0.9]
-    #[arg(long, help_heading = "Training")]
+    #[arg(long, allow_negative_numbers = true, help_heading = "Training")]
     pub momentum: Option<f64>,
     /// Learning rate schedule [default: plateau]
     #[arg(long, value_enum, help_heading = "Training")]
@@ -101,6 +102,22 @@ pub struct Settings {
     /// Memory for decoded images, such as 500MB or 2GB [default: 2GB]
     #[arg(long, value_name = "BYTES", help_heading = "Machine")]
     pub memory: Option<Memory>,
+    /// Cache folder for data sets, weights and ONNX Runtime [env: CLASSIFIER_CACHE]
+    #[arg(long, value_name = "DIR", help_heading = "Machine")]
+    pub cache: Option<PathBuf>,
+    /// The ONNX Runtime library to use [env: ORT_DYLIB_PATH]
+    #[arg(long, value_name = "FILE", help_heading = "Machine")]
+    pub runtime: Option<PathBuf>,
+    /// Download nothing
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_name = "BOOL", hide_possible_values = true, help_heading = "Machine")]
+    pub offline: Option<bool>,
+    /// Folder of the runs [default: runs]
+    #[arg(long, value_name = "DIR", help_heading = "Run")]
+    pub runs: Option<PathBuf>,
+    /// Name of the run folder [default: the next free number]
+    #[arg(long, help_heading = "Run")]
+    pub name: Option<String>,
 }
 
 /// A training run with every value decided; `config.toml` of a run is its text.
@@ -206,10 +223,30 @@ impl Settings {
             threads,
             device,
             memory,
+            cache,
+            runtime,
+            offline,
+            runs,
+            name,
         )
     }
 
-    /// The recipe: these settings over the defaults, checked.
+    /// Where things are on this machine.
+    pub fn machine(&self) -> MachineArgs {
+        MachineArgs {
+            cache: self.cache.clone(),
+            runtime: self.runtime.clone(),
+            offline: self.offline.unwrap_or(false),
+        }
+    }
+
+    /// The folder of the runs.
+    pub fn runs(&self) -> &Path {
+        self.runs.as_deref().unwrap_or(Path::new("runs"))
+    }
+
+    /// The recipe: these settings over the defaults, checked. What concerns one machine or one run
+    /// alone is no part of it.
     pub fn resolve(self) -> Result<Recipe> {
         let optimizer = self.optimizer.unwrap_or_default();
         let weight_decay = match optimizer {
@@ -370,6 +407,11 @@ mod tests {
 
     #[test]
     fn a_key_that_does_not_exist_is_named() {
+        let settings = file("runs = \"here\"\nname = \"bees\"\noffline = true\n").unwrap();
+        assert_eq!(
+            (settings.name.as_deref(), settings.offline),
+            (Some("bees"), Some(true))
+        );
         let error = file("epochs = 3\nepoch = 4\n").unwrap_err();
         assert!(matches!(error, Error::Config { .. }));
         assert!(error.to_string().contains("`epoch`"), "{error}");

@@ -157,7 +157,7 @@ pub fn preprocess((height, width): (usize, usize)) -> Result<Preprocess> {
         let short = (height * 256).div_ceil(224);
         format!("resize_short({short}, bilinear, antialias)|center_crop({height})")
     } else {
-        format!("resize({width}, {height}, bilinear, antialias)")
+        format!("resize({height}, {width}, bilinear, antialias)")
     };
     let text =
         format!("decode(rgb, exif)|{geometry}|scale(1/255)|normalize(imagenet)|layout(nchw, f32)");

@@ -1,4 +1,5 @@
 //! What `trainer` refuses before any work: exit code 2, what is wrong, what to do.
+#![expect(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
 use std::path::Path;
 use std::process::Command;
@@ -49,7 +50,7 @@ const CASES: &[Case] = &[
     },
     Case {
         arguments: &["fit", "--lr", "-1"],
-        says: "--lr",
+        says: "`--lr -1`",
         hints: "",
     },
     Case {

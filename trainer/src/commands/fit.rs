@@ -25,19 +25,29 @@ mod progress;
 struct Plan {
     recipe: Recipe,
     resume: Option<RunDir>,
+    runs: PathBuf,
+    name: Option<String>,
 }
 
 /// Trains, exports, verifies, evaluates.
-pub fn run(args: FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
+pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let started = Instant::now();
-    let cache = data::cache::dir(args.machine.cache.as_deref())?;
-    let plan = plan(&args, &cache)?;
+    let file = args
+        .config
+        .as_deref()
+        .map(Settings::open)
+        .transpose()?
+        .unwrap_or_default();
+    let settings = args.settings.clone().or(file);
+    let place = settings.machine();
+    let cache = data::cache::dir(place.cache.as_deref())?;
+    let plan = plan(args, settings, &cache)?;
     let recipe = &plan.recipe;
     let threads = source::threads(recipe.threads);
     source::device(recipe.device)?;
     let machine = Machine {
         cache,
-        offline: args.machine.offline,
+        offline: place.offline,
         threads,
         printer,
     };
@@ -45,11 +55,11 @@ pub fn run(args: FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let dataset = machine.dataset(recipe, plan.resume.as_ref())?;
     dataset.check_trainable()?;
     // Before hours of training, not after them.
-    runtime::ensure(&args.machine, &machine.cache, printer)?;
+    runtime::ensure(&place, &machine.cache, printer)?;
     let network = machine.network(recipe, dataset.classes.len())?;
     let preprocess = source::preprocess(network.input_size())?;
     let pictures = machine.pictures(recipe, dataset)?;
-    let run = open_run(&plan, &args, &pictures.dataset)?;
+    let run = open_run(&plan, &pictures.dataset)?;
     announce(&run, &pictures, &network, printer);
 
     let outcome = train(&machine, &plan, &run, network, &pictures, &preprocess)?;
@@ -76,44 +86,49 @@ pub fn run(args: FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
 }
 
 /// Flags over file over defaults; or the resumed run's own recipe.
-fn plan(args: &FitArgs, cache: &Path) -> Result<Plan> {
-    let mut flags = args.settings.clone();
-    flags.data = flags
+fn plan(args: &FitArgs, settings: Settings, cache: &Path) -> Result<Plan> {
+    let Settings { name, .. } = settings.clone();
+    let runs = settings.runs().to_path_buf();
+    let data = settings
         .data
         .as_deref()
         .map(|name| source::data_name(name, cache))
         .transpose()?;
-    if let Some(run) = &args.resume {
-        let run = RunDir::open(&args.runs, run)?;
-        let recipe = Recipe::open(&run.config())?.resumed(flags)?;
-        return Ok(Plan {
-            recipe,
-            resume: Some(run),
-        });
-    }
-    if let Some(name) = &args.name {
-        RunDir::check_new(&args.runs, name)?;
-    }
-    let file = args
-        .config
-        .as_deref()
-        .map(Settings::open)
-        .transpose()?
-        .unwrap_or_default();
-    let mut recipe = flags.or(file).resolve()?;
-    recipe.data = source::data_name(&recipe.data, cache)?;
+    let settings = Settings { data, ..settings };
+    let (recipe, resume) = match &args.resume {
+        Some(run) => {
+            let run = RunDir::open(&runs, run)?;
+            if let Some(name) = name.as_ref().filter(|name| **name != run.name()) {
+                let (expected, found) = (run.name(), name.clone());
+                return Err(Error::ResumeChanges {
+                    flag: "name".into(),
+                    expected,
+                    found,
+                });
+            }
+            (Recipe::open(&run.config())?.resumed(settings)?, Some(run))
+        }
+        None => {
+            if let Some(name) = &name {
+                RunDir::check_new(&runs, name)?;
+            }
+            (settings.resolve()?, None)
+        }
+    };
     Ok(Plan {
         recipe,
-        resume: None,
+        resume,
+        runs,
+        name,
     })
 }
 
 /// Makes the run folder, or takes the resumed one, and writes what is known already.
-fn open_run(plan: &Plan, args: &FitArgs, dataset: &Dataset) -> Result<RunDir> {
+fn open_run(plan: &Plan, dataset: &Dataset) -> Result<RunDir> {
     let run = match &plan.resume {
         Some(run) => run.clone(),
         None => {
-            let run = RunDir::create(&args.runs, args.name.as_deref())?;
+            let run = RunDir::create(&plan.runs, plan.name.as_deref())?;
             dataset.write_list(&run.split())?;
             run
         }
