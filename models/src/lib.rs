@@ -48,6 +48,10 @@ pub enum Spec {
 
 /// A network that trainer, export and report treat alike, whatever it was made from.
 #[derive(Module, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a process holds one or two, and Burn knows no boxed modules"
+)]
 pub enum Network {
     /// The course's residual network.
     Custom(CustomResNet),

@@ -1,4 +1,9 @@
 //! Imported networks: frozen and tuned, folded and kept batch norm, back to ONNX.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test ends where something is wrong"
+)]
 
 use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor};

@@ -1,4 +1,9 @@
 //! The same numbers in Burn and in ONNX Runtime, whoever wrote the file.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test ends where something is wrong"
+)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
