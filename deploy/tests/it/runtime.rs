@@ -244,3 +244,83 @@ fn a_folder_without_a_runtime_is_no_source() {
     let error = runtime::install(&options, &|_| {}).unwrap_err();
     assert!(error.to_string().contains("neither"), "{error}");
 }
+
+#[test]
+fn a_wheel_given_by_hand_is_unpacked_with_its_licences_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let wheel = folder.path().join("onnxruntime-1.28.0-own.whl");
+    let mut zip = zip::ZipWriter::new(fs::File::create(&wheel).unwrap());
+    let library = fs::read(&installed().path).unwrap();
+    let name = installed()
+        .path
+        .file_name()
+        .unwrap()
+        .to_string_lossy()
+        .into_owned();
+    let capi = format!("onnxruntime/capi/{name}");
+    let entries: [(&str, &[u8]); 5] = [
+        (&capi, &library),
+        ("onnxruntime/LICENSE", b"MIT"),
+        ("../../../ThirdPartyNotices.txt", b"leads out of the folder"),
+        (
+            "onnxruntime/capi/onnxruntime_pybind11_state.so",
+            b"not needed",
+        ),
+        ("onnxruntime/__init__.py", b"not needed"),
+    ];
+    for (name, content) in entries {
+        zip.start_file(name, zip::write::SimpleFileOptions::default())
+            .unwrap();
+        std::io::Write::write_all(&mut zip, content).unwrap();
+    }
+    zip.finish().unwrap();
+    let cache = folder.path().join("cache");
+    let from = Some(wheel.to_string_lossy().into_owned());
+    let options = InstallOptions {
+        cache: cache.clone(),
+        from,
+    };
+    let found = runtime::install(&options, &|_| {}).unwrap();
+    let mut files: Vec<String> = fs::read_dir(found.path.parent().unwrap())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    assert_eq!(
+        files,
+        [
+            "LICENSE",
+            "ThirdPartyNotices.txt",
+            "installed.json",
+            name.as_str()
+        ]
+    );
+    assert_eq!(runtime::find(&only(&cache)).unwrap(), found);
+    assert!(!folder.path().join("ThirdPartyNotices.txt").exists());
+}
+
+#[test]
+fn the_library_that_was_named_comes_first() {
+    let (cache, found) = own_cache();
+    let everything = Search {
+        explicit: Some(installed().path.clone()),
+        env: Some(found.path.clone()),
+        cache: Some(cache.path().to_owned()),
+        ..Search::default()
+    };
+    assert_eq!(runtime::find(&everything).unwrap().source, Source::Explicit);
+    let rest = Search {
+        explicit: None,
+        ..everything
+    };
+    assert_eq!(runtime::find(&rest).unwrap().source, Source::Env);
+    let rest = Search { env: None, ..rest };
+    assert_eq!(runtime::find(&rest).unwrap().source, Source::Cache);
+    let folder = found.path.parent().unwrap().to_owned();
+    let rest = Search {
+        cache: None,
+        system: vec!["/nowhere".into(), folder],
+        ..rest
+    };
+    assert_eq!(runtime::find(&rest).unwrap().source, Source::System);
+}

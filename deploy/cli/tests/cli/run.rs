@@ -369,3 +369,25 @@ fn the_runtime_is_installed_from_an_address() {
         run.out
     );
 }
+
+#[test]
+fn a_library_beside_the_executable_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(deploy(".").args(["runtime", "install"]).run().code, 0);
+    let library = deploy(".").args(["runtime", "path"]).run().out;
+    let library = std::path::Path::new(library.trim_end());
+    let beside = folder.path().join(library.file_name().unwrap());
+    fs::copy(library, &beside).unwrap();
+    let program = folder.path().join("deploy");
+    fs::copy(env!("CARGO_BIN_EXE_deploy"), &program).unwrap();
+    let args = ["runtime", "path", "--offline", "--cache", "none"];
+    let output = std::process::Command::new(&program)
+        .args(args)
+        .output()
+        .unwrap();
+    let path = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(
+        path.trim_end(),
+        beside.canonicalize().unwrap().to_string_lossy()
+    );
+}
