@@ -59,8 +59,8 @@ pub enum Error {
         /// What was given.
         name: String,
     },
-    /// A data set that is to be fetched first.
-    #[error("the data set `{name}` is not in the cache folder")]
+    /// A data set or weights that are to be fetched first.
+    #[error("`{name}` is not in the cache folder")]
     NotFetched {
         /// Its name.
         name: String,
@@ -168,7 +168,8 @@ impl Error {
                 format!("build it with `cargo build --release -p trainer --features {device}`")
             }
             Self::LossNotFinite { .. } => {
-                "try a smaller `--lr` (a tenth); the last good checkpoint is in the run folder"
+                "try a tenth of the `--lr`; the checkpoint of the last good epoch, if any, is in the run \
+                 folder"
                     .into()
             }
             Self::Interrupted { run } => {

@@ -4,7 +4,6 @@ mod checkpoint;
 mod epoch;
 mod optim;
 mod rows;
-mod safetensors;
 mod schedule;
 pub(crate) mod step;
 mod stopping;
@@ -187,6 +186,7 @@ impl<'a> Run<'a> {
             device,
             optimizer: options.optimizer.init(),
             state: State {
+                format: checkpoint::FORMAT,
                 network: network.name(),
                 classes: room.classes.to_vec(),
                 epoch: 1,

@@ -50,7 +50,7 @@ impl Norm {
             let mean = total / count;
             (
                 mean as f32 + guess,
-                (squares / count - mean * mean).max(0.0) as f32,
+                positive(squares / count - mean * mean) as f32,
             )
         };
         (0..self.channels).into_par_iter().map(channel).unzip()
@@ -66,7 +66,7 @@ impl Norm {
             let (scale, shift) = params.affine(i % self.channels, self.epsilon);
             let y = y.iter_mut().zip(x);
             match self.relu {
-                true => y.for_each(|(y, x)| *y = (x * scale + shift).max(0.0)),
+                true => y.for_each(|(y, x)| *y = cut(x * scale + shift)),
                 false => y.for_each(|(y, x)| *y = x * scale + shift),
             }
         });
@@ -152,6 +152,16 @@ impl Norm {
             q + products.iter().sum::<f32>(),
         )
     }
+}
+
+/// ReLU; unlike `f32::max` it lets NaN through, so that it shows.
+fn cut(value: f32) -> f32 {
+    if value < 0.0 { 0.0 } else { value }
+}
+
+/// Rounding may leave a variance below zero; NaN stays.
+fn positive(value: f64) -> f64 {
+    if value < 0.0 { 0.0 } else { value }
 }
 
 /// Σ x, in 16 running sums.

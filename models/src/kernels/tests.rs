@@ -163,6 +163,21 @@ fn batch_norm_and_its_gradients_are_burns() {
 }
 
 #[test]
+fn what_is_not_a_number_goes_through_batch_norm_and_relu() {
+    for bad in [f32::NAN, f32::INFINITY] {
+        let x = Tensor::from_floats(
+            [[[[1.0, 2.0, bad, 3.0]], [[1.0, 2.0, 3.0, 4.0]]]],
+            &device(),
+        );
+        let (w, b) = (random([2]), random([2]));
+        let (y, _, var) = batch_norm_train(x, w, b, 1e-5, true);
+        assert!(values(y)[..4].iter().any(|v| v.is_nan()), "{bad}");
+        let var = values(var);
+        assert!(var[0].is_nan() && var[1].is_finite(), "{bad}");
+    }
+}
+
+#[test]
 fn max_pool_and_its_gradient_are_burns() {
     for (shape, size, stride, padding) in [
         ([2, 3, 13, 18], 3, 2, 1),

@@ -6,7 +6,7 @@ use std::time::Instant;
 use data::{Dataset, Preprocess, Scores, Split};
 use models::Network;
 
-use crate::cli::FitArgs;
+use crate::cli::{FitArgs, MachineArgs};
 use crate::error::{Error, Result};
 use crate::export::{self, Exported, Label};
 use crate::fault::ExitStatus;
@@ -52,10 +52,7 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         printer,
     };
 
-    let dataset = machine.dataset(recipe, plan.resume.as_ref())?;
-    dataset.check_trainable()?;
-    // Before hours of training, not after them.
-    runtime::ensure(&place, &machine.cache, printer)?;
+    let dataset = open_data(&machine, &plan, &place)?;
     let network = machine.network(recipe, dataset.classes.len())?;
     let preprocess = source::preprocess(network.input_size())?;
     let pictures = machine.pictures(recipe, dataset)?;
@@ -83,6 +80,24 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         printer.json(target, &summary)?;
     }
     Ok(conclude(&run, &exported, printer))
+}
+
+/// Opens the data and finds ONNX Runtime: before hours of training, not after them, and what may
+/// be refused at once before what takes time (installing the one, drawing the other).
+fn open_data(machine: &Machine<'_>, plan: &Plan, place: &MachineArgs) -> Result<Dataset> {
+    let open = || {
+        let dataset = machine.dataset(&plan.recipe, plan.resume.as_ref())?;
+        dataset.check_trainable()?;
+        Ok(dataset)
+    };
+    let ensure = || runtime::ensure(place, &machine.cache, machine.printer);
+    if plan.recipe.data == source::INSECTS {
+        ensure()?;
+        return open();
+    }
+    let dataset = open()?;
+    ensure()?;
+    Ok(dataset)
 }
 
 /// Flags over file over defaults; or the resumed run's own recipe.

@@ -4,7 +4,7 @@
 //! a state dict; the optimiser's state is the tensor `optimizer.burnpack` (bytes in Burn's own
 //! format); everything else is JSON in the header's metadata, under `state`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use burn::module::{Module, ModuleVisitor, Param};
@@ -12,22 +12,25 @@ use burn::optim::ModuleOptimizer;
 use burn::tensor::{Bytes, DType, Tensor, TensorData};
 use fs_err as fs;
 use models::Network;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::epoch::Progress;
 use super::rows::EpochRow;
-use super::safetensors::{self, Dtype, Entry};
 use super::schedule::Scheduler;
 use super::stopping::Stopping;
 use crate::error::{Error, Result};
 use crate::recipe::OptimizerKind;
 
 const OPTIMIZER: &str = "optimizer.burnpack";
-const FORMAT: &str = "onnx-classifier checkpoint 1";
+const STATE: &str = "state";
+pub(super) const FORMAT: u32 = 1;
 
 /// Everything of a run but its tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
+    /// Version of this layout; [`Checkpoint::open`] knows 1.
+    pub format: u32,
     /// The network's name.
     pub network: String,
     /// Class names in output order.
@@ -95,25 +98,31 @@ impl Checkpoint {
     }
 
     fn parse(path: &Path, bytes: &[u8]) -> Result<Self, String> {
-        let (entries, metadata) = safetensors::read(bytes)?;
-        if metadata.get("format").map(String::as_str) != Some(FORMAT) {
-            return Err(format!("its `format` is not `{FORMAT}`"));
-        }
-        let state = metadata.get("state").ok_or("it has no `state`")?;
+        let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
+        let header = SafeTensors::read_metadata(bytes)
+            .map_err(|error| error.to_string())?
+            .1;
+        let state = header
+            .metadata()
+            .as_ref()
+            .and_then(|pairs| pairs.get(STATE));
+        let state = state.ok_or(format!("it has no `{STATE}`"))?;
         let state: State = serde_json::from_str(state).map_err(|e| format!("its `state`: {e}"))?;
-        if state.epoch == 0 {
-            return Err("its `state` is in epoch 0".into());
+        if state.format != FORMAT || state.epoch == 0 {
+            let (format, epoch) = (state.format, state.epoch);
+            return Err(format!(
+                "its `state` is of format {format}, in epoch {epoch}"
+            ));
         }
         let mut tensors = BTreeMap::new();
         let mut optimizer = None;
-        for entry in entries {
-            match (entry.dtype, entry.name.as_str()) {
-                (Dtype::U8, OPTIMIZER) => optimizer = Some(entry.bytes.to_vec()),
+        for (name, view) in file.iter() {
+            match (view.dtype(), name) {
+                (Dtype::U8, OPTIMIZER) => optimizer = Some(view.data().to_vec()),
                 (Dtype::F32, _) => {
-                    let data = tensor(&entry);
-                    tensors.insert(entry.name, data);
+                    tensors.insert(name.to_owned(), tensor(&view));
                 }
-                (_, name) => return Err(format!("`{name}` is not a known tensor")),
+                _ => return Err(format!("`{name}` is not a known tensor")),
             }
         }
         let optimizer = optimizer.ok_or_else(|| format!("it has no `{OPTIMIZER}`"))?;
@@ -143,31 +152,28 @@ impl Checkpoint {
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut entries = Vec::with_capacity(self.tensors.len() + 1);
+        let failed = |reason: String| Error::Burn {
+            what: "the checkpoint cannot be made",
+            reason,
+        };
+        let mut views = Vec::with_capacity(self.tensors.len() + 1);
         for (name, data) in &self.tensors {
             if data.dtype() != DType::F32 {
-                return Err(Error::Burn {
-                    what: "the checkpoint cannot be made",
-                    reason: format!("`{name}` is {:?}, not 32-bit float", data.dtype()),
-                });
+                return Err(failed(format!(
+                    "`{name}` is {:?}, not 32-bit float",
+                    data.dtype()
+                )));
             }
-            let (name, shape) = (name.clone(), data.shape().to_vec());
-            entries.push(Entry {
-                name,
-                dtype: Dtype::F32,
-                shape,
-                bytes: data.as_bytes(),
-            });
+            let view = TensorView::new(Dtype::F32, data.shape().to_vec(), data.as_bytes());
+            views.push((
+                name.as_str(),
+                view.map_err(|error| failed(error.to_string()))?,
+            ));
         }
-        entries.push(Entry {
-            name: OPTIMIZER.into(),
-            dtype: Dtype::U8,
-            shape: vec![self.optimizer.len()],
-            bytes: &self.optimizer,
-        });
-        let state = serde_json::to_string(&self.state)?;
-        let metadata = BTreeMap::from([("format", FORMAT.to_string()), ("state", state)]);
-        Ok(safetensors::write(&entries, &metadata)?)
+        let view = TensorView::new(Dtype::U8, vec![self.optimizer.len()], &self.optimizer);
+        views.push((OPTIMIZER, view.map_err(|error| failed(error.to_string()))?));
+        let state = HashMap::from([(STATE.to_owned(), serde_json::to_string(&self.state)?)]);
+        safetensors::serialize(views, Some(state)).map_err(|error| failed(error.to_string()))
     }
 
     /// The file it was read from.
@@ -223,10 +229,10 @@ impl Checkpoint {
     }
 }
 
-fn tensor(entry: &Entry<'_>) -> TensorData {
-    let (words, _) = entry.bytes.as_chunks::<4>();
+fn tensor(view: &TensorView<'_>) -> TensorData {
+    let (words, _) = view.data().as_chunks::<4>();
     let values: Vec<f32> = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
-    TensorData::new(values, entry.shape.clone())
+    TensorData::new(values, view.shape().to_vec())
 }
 
 /// Puts a second name to a file, in place of any file of that name, in one step.

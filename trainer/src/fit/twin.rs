@@ -9,9 +9,9 @@ use burn::tensor::{Device, Tensor};
 use fs_err as fs;
 use serde::Deserialize;
 
-use super::safetensors;
 use super::*;
 use crate::recipe::OptimizerKind;
+use safetensors::tensor::{Dtype, SafeTensors};
 
 #[derive(Deserialize)]
 struct Twin {
@@ -99,16 +99,13 @@ fn adam_fed_pytorchs_gradients_gives_its_new_weights_to_1e_6() {
     for state in &twin.states {
         let path = folder().join(format!("twin_step{}.safetensors", state.step));
         let bytes = fs::read(path).unwrap();
-        let (entries, _) = safetensors::read(&bytes).unwrap();
-        let stored: BTreeMap<&str, Vec<f32>> = entries
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let stored: BTreeMap<&str, Vec<f32>> = file
             .iter()
-            .filter(|entry| entry.dtype == safetensors::Dtype::F32)
-            .map(|entry| {
-                let words = entry.bytes.as_chunks::<4>().0.iter();
-                (
-                    entry.name.as_str(),
-                    words.map(|word| f32::from_le_bytes(*word)).collect(),
-                )
+            .filter(|(_, view)| view.dtype() == Dtype::F32)
+            .map(|(name, view)| {
+                let words = view.data().as_chunks::<4>().0.iter();
+                (name, words.map(|word| f32::from_le_bytes(*word)).collect())
             })
             .collect();
         let get = |kind: &str, name: &str| {
