@@ -71,7 +71,7 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         file_name(&checkpoint),
         run.path().display()
     ));
-    printer.result(summary::report(args.split, "Burn", &scores));
+    let text = summary::report(args.split, "Burn", &scores);
     if let Some(path) = &args.csv {
         data::metrics::write_predictions(path, &predictions)?;
     }
@@ -85,6 +85,8 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         };
         printer.json(target, &report)?;
     }
+    // Last: a reader such as `head` may have had enough, and the files are written by then.
+    printer.result(text);
     Ok(ExitStatus::True)
 }
 

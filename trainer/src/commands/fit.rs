@@ -70,7 +70,7 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     summary::save(&run.verify(), &exported.agreement)?;
     printer.log(summary::agreement(&exported.agreement));
     let (split, scores) = score(&machine, &exported.path, recipe, &pictures.dataset)?;
-    printer.result(summary::report(split, "ONNX Runtime", &scores));
+    let text = summary::report(split, "ONNX Runtime", &scores);
     let summary = summarise(&run, &outcome, &exported, (split, scores), started);
     summary::save(&run.summary(), &summary)?;
     if exported.agreement.verified {
@@ -79,6 +79,8 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     if let Some(target) = &args.json {
         printer.json(target, &summary)?;
     }
+    // Last: a reader such as `head` may have had enough, and the files are written by then.
+    printer.result(text);
     Ok(conclude(&run, &exported, printer))
 }
 

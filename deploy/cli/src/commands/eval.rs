@@ -56,7 +56,6 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
     let evaluation = evaluate(&classifier, samples, &dataset.classes, &options);
     progress.clear();
     let evaluation = evaluation?;
-    Printer::result(text(&evaluation, args.split), args.json.as_deref())?;
     for file in &evaluation.unreadable {
         printer.warn(format!(
             "left out `{}`: {}",
@@ -70,6 +69,8 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
     if let Some(json) = &args.json {
         printer.json(json, &report(&evaluation, args, &path))?;
     }
+    // Last: a reader such as `head` may have had enough, and the files are written by then.
+    Printer::result(text(&evaluation, args.split), args.json.as_deref())?;
     Ok(ExitStatus::True)
 }
 
