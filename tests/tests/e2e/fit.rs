@@ -1,0 +1,240 @@
+//! From a folder of pictures to a verified file, and the same numbers on both sides.
+
+use fs_err as fs;
+use tests::{Workshop, pictures, run_folder, tiny_models};
+
+/// Scores a run's test images in Burn and its file in ONNX Runtime, which must agree; gives the
+/// accuracy.
+pub(crate) fn same_on_both_sides(shop: &Workshop, run: &str) -> f64 {
+    let trainer = shop.trainer(&format!("eval {run} --json burn.json --csv burn.csv -q"));
+    trainer.patience(600).run().ok();
+    let files = "--json ort.json --csv ort.csv -q";
+    let deploy = shop.deploy(&format!("eval --model runs/{run}/model.onnx {files}"));
+    deploy.patience(600).run().ok();
+    let [burn, ort] = ["burn.json", "ort.json"].map(|file| shop.json(file));
+    for key in [
+        "accuracy",
+        "confusion",
+        "classes",
+        "count",
+        "per_class",
+        "interval",
+        "baseline",
+    ] {
+        assert!(!burn[key].is_null(), "{key}");
+        assert_eq!(burn[key], ort[key], "{key}");
+    }
+    let summary = shop.json(&format!("runs/{run}/summary.json"));
+    for key in ["accuracy", "confusion"] {
+        assert_eq!(summary[key], ort[key], "{key}");
+    }
+    let losses = [&burn, &ort].map(|scores| scores["loss"].as_f64().unwrap());
+    assert!((losses[0] - losses[1]).abs() < 1e-4, "{losses:?}");
+    same_predictions(shop, &ort);
+    let accuracy = ort["accuracy"].as_f64().unwrap();
+    assert!((0.0..=1.0).contains(&accuracy));
+    accuracy
+}
+
+/// The two CSV files name the same predictions, which are those that the scores count.
+fn same_predictions(shop: &Workshop, scores: &serde_json::Value) {
+    let [burn, ort] = ["burn.csv", "ort.csv"].map(|file| {
+        let text = fs::read_to_string(shop.path(file)).unwrap();
+        let mut lines = text.lines();
+        assert_eq!(lines.next(), Some("path,label,predicted,probability"));
+        let mut rows: Vec<[String; 4]> = lines
+            .map(|line| {
+                // From the right: a path may hold commas.
+                let mut fields = line.rsplitn(4, ',').map(str::to_owned);
+                let mut next = || fields.next().unwrap();
+                let (probability, predicted, label) = (next(), next(), next());
+                [next(), label, predicted, probability]
+            })
+            .collect();
+        rows.sort();
+        rows
+    });
+    assert_eq!(burn.len() as u64, scores["count"].as_u64().unwrap());
+    assert_eq!(burn.len(), ort.len());
+    let mut right = 0;
+    for (burn, ort) in burn.iter().zip(&ort) {
+        assert_eq!(burn[..3], ort[..3]);
+        let [path, label, predicted, _] = burn;
+        let folder = path.trim_matches('"').rsplit('/').nth(1);
+        assert_eq!(folder, Some(label.as_str()), "{path} ends in class/file");
+        right += u32::from(label == predicted);
+        let [burn, ort] = [burn, ort].map(|row| row[3].parse::<f64>().unwrap());
+        assert!(
+            (burn - ort).abs() < 1e-4 && burn >= 0.5,
+            "{path}: {burn} {ort}"
+        );
+    }
+    let accuracy = scores["accuracy"].as_f64().unwrap();
+    assert!((accuracy - f64::from(right) / burn.len() as f64).abs() < 1e-12);
+}
+
+/// What every finished run holds.
+fn check_run(shop: &Workshop, run: &str, epochs: usize) {
+    let folder = shop.path("runs").join(run);
+    assert_eq!(
+        run_folder::check_whole(&folder),
+        [
+            "best.safetensors",
+            "config.toml",
+            "last.safetensors",
+            "metrics.csv",
+            "model.onnx",
+            "split.csv",
+            "summary.json",
+            "verify.json"
+        ]
+    );
+    let hidden = fs::read_dir(&folder).unwrap().count() - 8;
+    assert_eq!(hidden, 0, "temporary files stay");
+    let verify = shop.json(&format!("runs/{run}/verify.json"));
+    assert_eq!(verify["verified"], true);
+    assert_eq!(verify["batches"], serde_json::json!([1, 2, 7]));
+    let [difference, tolerance] =
+        ["max_difference", "tolerance"].map(|key| verify[key].as_f64().unwrap());
+    assert!(difference <= tolerance && tolerance > 0.0, "{verify}");
+    let summary = shop.json(&format!("runs/{run}/summary.json"));
+    assert_eq!(
+        (&summary["verified"], &summary["split"]),
+        (&true.into(), &"test".into())
+    );
+    assert_eq!(summary["classes"], serde_json::json!(pictures::CLASSES));
+    let rows = run_folder::metrics(&folder.join("metrics.csv"));
+    assert_eq!(rows.len(), epochs);
+    for (i, row) in rows.iter().enumerate() {
+        assert_eq!(row["epoch"], (i + 1).to_string());
+        let number = |name: &str| row[name].parse::<f64>().unwrap();
+        assert!((0.0..=100.0).contains(&number("val_accuracy")), "{row:?}");
+        assert!(
+            number("train_loss") > 0.0 && number("train_images_per_second") > 0.0,
+            "{row:?}"
+        );
+    }
+    let list = fs::read_to_string(folder.join("split.csv")).unwrap();
+    for (split, count) in pictures::SPLITS {
+        let ending = format!(",{split}");
+        let found = list.lines().filter(|line| line.ends_with(&ending)).count();
+        assert_eq!(found as u32, 2 * count, "{split}: {list}");
+    }
+}
+
+#[test]
+fn the_custom_network_from_pictures_to_onnx_runtime() {
+    let shop = Workshop::new();
+    let fit = shop.fit("--epochs 2 --name own --json fit.json").run().ok();
+    assert!(
+        fit.out.contains("verified runs/own/model.onnx"),
+        "{}",
+        fit.out
+    );
+    assert!(fit.out.contains("baseline   50.00 %"), "{}", fit.out);
+    assert!(
+        fit.err
+            .contains("next: deploy predict --model runs/own/model.onnx"),
+        "{}",
+        fit.err
+    );
+    check_run(&shop, "own", 2);
+    assert_eq!(shop.json("fit.json"), shop.json("runs/own/summary.json"));
+    same_on_both_sides(&shop, "own");
+    shop.deploy("check").run().ok();
+    let info = shop.deploy("info --json").run().ok().json();
+    assert_eq!(
+        info["card"]["classes"],
+        serde_json::json!(pictures::CLASSES),
+        "{info}"
+    );
+}
+
+#[test]
+fn a_backbone_with_a_new_head() {
+    let shop = Workshop::new();
+    let source = onnx::Document::open(&tiny_models::residual(&shop.path("tiny.onnx"))).unwrap();
+    for (run, tuned) in [("frozen", "--fine-tune=false"), ("tuned", "--fine-tune")] {
+        let flags = format!("--backbone tiny.onnx --epochs 2 --name {run} {tuned}");
+        shop.fit(&flags).run().ok();
+        check_run(&shop, run, 2);
+        same_on_both_sides(&shop, run);
+        shop.deploy("check").run().ok();
+        // Frozen weights stay those of the source file, tuned ones move.
+        let model = onnx::Document::open(&shop.path(format!("runs/{run}/model.onnx"))).unwrap();
+        for name in ["stem.w", "conv.w", "norm.m"] {
+            let kept = model.tensor(name).unwrap() == source.tensor(name).unwrap();
+            assert_eq!(kept, run == "frozen", "{name} of {run}");
+        }
+    }
+}
+
+#[test]
+fn one_folder_of_classes_and_a_csv_are_data_too() {
+    let shop = Workshop::empty();
+    pictures::draw_classes(&shop.path("flat"), 20);
+    let flags = "fit --data flat --width 2 --epochs 1 --name flat";
+    shop.trainer(flags).run().ok();
+    same_on_both_sides(&shop, "flat");
+    let mut list = String::from("path,label\n");
+    for (class, name) in [("discs", "round"), ("squares", "edgy")] {
+        for entry in fs::read_dir(shop.path("flat").join(class)).unwrap() {
+            let file = entry.unwrap().file_name().into_string().unwrap();
+            list += &format!("flat/{class}/{file},{name}\n");
+        }
+    }
+    shop.write("list.csv", list);
+    let flags = "fit --data list.csv --width 2 --epochs 1 --name csv";
+    shop.trainer(flags).run().ok();
+    let summary = shop.json("runs/csv/summary.json");
+    assert_eq!(summary["classes"], serde_json::json!(["edgy", "round"]));
+    shop.deploy("eval --json csv.json -q").run().ok();
+    assert_eq!(shop.json("csv.json")["confusion"], summary["confusion"]);
+}
+
+#[test]
+fn it_learns_and_predicts() {
+    let shop = Workshop::new();
+    let flags = "fit --data pictures --epochs 12 --lr 1e-2 --augment none";
+    shop.trainer(flags)
+        .args("--width 4 --json fit.json -q")
+        .run()
+        .ok();
+    let accuracy = shop.json("fit.json")["accuracy"].as_f64().unwrap();
+    assert!(accuracy >= 0.9, "{accuracy}");
+    let files = "pictures/test/discs/00.jpg pictures/test/squares/01.png";
+    let predict = shop
+        .deploy("predict --format jsonl -q")
+        .args(&files)
+        .run()
+        .ok();
+    for (line, (file, class)) in predict
+        .out
+        .lines()
+        .zip(files.split(" ").zip(pictures::CLASSES))
+    {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(line["path"].as_str().unwrap().ends_with(file), "{line}");
+        assert!(line.to_string().contains(class), "{line}");
+    }
+    assert_eq!(predict.out.lines().count(), 2);
+}
+
+#[test]
+fn classes_are_matched_by_name_not_by_order() {
+    let shop = Workshop::new();
+    shop.fit("--epochs 1 --name own").run().ok();
+    // Only one class: its label is 0 in the data and 1 in the model.
+    pictures::draw_classes(&shop.path("part/test"), 6);
+    fs::remove_dir_all(shop.path("part/test/discs")).unwrap();
+    let eval = "eval --data part --json";
+    shop.deploy(eval).args("ort.json -q").run().ok();
+    shop.trainer("eval own --data part --json burn.json -q")
+        .run()
+        .ok();
+    let [burn, ort] = ["burn.json", "ort.json"].map(|file| shop.json(file));
+    assert_eq!(burn["confusion"], ort["confusion"]);
+    assert_eq!(ort["classes"], serde_json::json!(pictures::CLASSES));
+    assert_eq!(ort["confusion"][0], serde_json::json!([0, 0]));
+    assert_eq!(ort["count"], 6);
+}

@@ -1,0 +1,18 @@
+//! End to end: the real `trainer` and `deploy`, from their arguments to what they leave.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "tests and helpers"
+)]
+
+mod config;
+mod fit;
+mod insects;
+mod kill;
+mod output;
+mod photos;
+mod refuse_data;
+mod refuse_machine;
+mod refuse_model;
+mod resume;

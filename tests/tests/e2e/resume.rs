@@ -1,0 +1,137 @@
+//! Interrupted runs, resumed, end as uninterrupted ones, bit for bit.
+
+use fs_err as fs;
+use tests::run_folder::{check_whole, checkpoint, timeless};
+use tests::{Workshop, tiny_models};
+
+/// Compares everything of two runs but times and dates.
+fn same_runs(shop: &Workshop, one: &str, two: &str) {
+    let path = |run: &str, file: &str| shop.path(format!("runs/{run}/{file}"));
+    for file in ["best.safetensors", "last.safetensors"] {
+        let [one, two] = [one, two].map(|run| checkpoint(&path(run, file)));
+        assert_eq!(
+            one.0.keys().collect::<Vec<_>>(),
+            two.0.keys().collect::<Vec<_>>()
+        );
+        for (name, tensor) in &one.0 {
+            assert!(tensor == &two.0[name], "{file}: `{name}` differs");
+        }
+        assert!(!one.1.is_empty(), "{file}: the optimiser has no state");
+        assert!(one.1 == two.1, "{file}: the optimiser's state differs");
+    }
+    let [rows, again] = [one, two].map(|run| timeless(&path(run, "metrics.csv")));
+    assert_eq!(rows, again);
+    let [model, again] = [one, two].map(|run| fs::read(path(run, "model.onnx")).unwrap());
+    assert!(model == again, "the models differ");
+    assert_eq!(check_whole(&path(one, "")), check_whole(&path(two, "")));
+}
+
+/// Runs a fit and stops it by Ctrl-C after each of `stops`, then to its end.
+fn interrupted(shop: &Workshop, name: &str, stops: &[&str], flags: &str) {
+    for (i, stop) in stops.iter().enumerate() {
+        let mut run = if i == 0 {
+            shop.fit(flags).args("--name").word(name).start()
+        } else {
+            shop.trainer("fit --resume").word(name).start()
+        };
+        assert!(run.says(stop), "it ended before `{stop}`");
+        run.interrupt();
+        let done = run.wait();
+        assert_eq!(done.code, 2, "{}", done.err);
+        let ending =
+            format!("error: interrupted\n\nhint: go on with `trainer fit --resume runs/{name}`\n");
+        assert!(done.err.ends_with(&ending), "{}", done.err);
+        let files = check_whole(&shop.path(format!("runs/{name}")));
+        assert!(files.contains(&"last.safetensors".to_owned()), "{files:?}");
+        assert!(!files.contains(&"model.onnx".to_owned()), "{files:?}");
+        assert!(!shop.path("runs/latest").is_symlink());
+    }
+    let run = format!("runs/{name}");
+    shop.trainer("fit --resume").word(&run).run().ok();
+}
+
+#[test]
+fn ctrl_c_and_resume_equal_an_uninterrupted_run() {
+    let shop = Workshop::new();
+    // One step per image: the interrupts land within an epoch.
+    let flags = "--epochs 16 --batch 1 --early-stop 14 --seed 3";
+    interrupted(&shop, "twice", &["epoch  2/16", "epoch  5/16"], flags);
+    shop.fit("--name once -q").args(flags).run().ok();
+    same_runs(&shop, "once", "twice");
+}
+
+#[test]
+fn so_with_a_frozen_backbone_another_optimiser_and_schedule() {
+    let shop = Workshop::new();
+    tiny_models::residual(&shop.path("tiny.onnx"));
+    for (name, tuned) in [("frozen", "--fine-tune=false"), ("tuned", "--fine-tune")] {
+        let flags = format!(
+            "--backbone tiny.onnx {tuned} --epochs 60 --batch 2 --optimizer sgd \
+             --scheduler cosine --augment-val"
+        );
+        interrupted(&shop, name, &["epoch  3/60"], &flags);
+        let once = format!("{name}-once");
+        shop.fit(&format!("{flags} --name {once} -q")).run().ok();
+        same_runs(&shop, &once, name);
+        fs::remove_file(shop.path("runs/latest")).unwrap();
+    }
+}
+
+#[test]
+fn a_finished_run_goes_on_past_its_end() {
+    let shop = Workshop::new();
+    shop.fit("--name long --epochs 5 -q").run().ok();
+    shop.fit("--name short --epochs 3 -q").run().ok();
+    shop.trainer("fit --resume runs/short --epochs 5 -q")
+        .run()
+        .ok();
+    same_runs(&shop, "long", "short");
+    assert_eq!(shop.json("runs/short/summary.json")["epochs"], 5);
+}
+
+#[test]
+fn a_resumed_run_keeps_its_settings() {
+    let shop = Workshop::new();
+    shop.fit("--name own --epochs 1 -q").run().ok();
+    let resume = "fit --resume own --epochs 2 -q";
+    let refused = shop.trainer(resume).args("--lr 0.5").run();
+    insta::assert_snapshot!(refused.refusal(), @r#"
+    error: `--lr` cannot change in a resumed run
+      expected: 0.001
+      found:    0.5
+
+    hint: leave `--lr` out, or start a new run: `trainer fit --config RUN/config.toml --lr ...`
+    "#);
+    // Data that changed meanwhile cannot make the same run.
+    fs::remove_file(shop.path("pictures/train/discs/00.jpg")).unwrap();
+    let refused = shop.trainer(resume).run();
+    insta::assert_snapshot!(refused.refusal(), @r#"
+    error: 1 of 40 listed files are missing, first `[DIR]/pictures/train/discs/00.jpg`
+
+    hint: name the folder that the list's paths start from with `--data DIR`
+    "#);
+    fs::write(shop.path("runs/own/last.safetensors"), "cut").unwrap();
+    tests::pictures::draw_splits(&shop.path("pictures"));
+    let refused = shop.trainer(resume).run();
+    insta::assert_snapshot!(refused.refusal(), @"error: `runs/own/last.safetensors` is not a usable checkpoint: header too small");
+    let refused = shop.trainer("fit --resume nowhere -q").run();
+    insta::assert_snapshot!(refused.refusal(), @r#"
+    error: `runs/nowhere` is not a run folder: it has no `config.toml`
+
+    hint: a run folder is what `trainer fit` leaves under `runs/`
+    "#);
+}
+
+#[test]
+fn a_second_ctrl_c_stops_at_once() {
+    let shop = Workshop::new();
+    let mut run = shop.fit("--epochs 1000").start();
+    assert!(run.says("epoch  2/1000"));
+    run.interrupt();
+    assert!(run.says("interrupted: saving"));
+    run.interrupt();
+    let done = run.wait();
+    // 130 unless the first one was through before the second came.
+    assert!([130, 2].contains(&done.code), "{}", done.code);
+    check_whole(&shop.path("runs/1"));
+}
