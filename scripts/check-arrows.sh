@@ -44,7 +44,7 @@ may_use models 'onnx burn onnx-ir'
 may_use deploy 'data onnx ort'
 may_use deploy-cli 'data onnx deploy clap'
 may_use trainer 'data onnx models deploy burn clap'
-may_use tests 'data onnx'
+may_use tests 'onnx'
 
 burn='burn|burn-.*|cubecl|cubecl-.*'
 for crate in data onnx tests; do
