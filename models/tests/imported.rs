@@ -157,6 +157,40 @@ fn a_frozen_export_keeps_the_files_nodes_and_weights() {
     );
 }
 
+/// The model zoo's ResNet18 is of IR version 3.
+#[test]
+fn in_an_old_file_the_new_weights_are_inputs_as_all_others_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = tiny(folder.path());
+    let mut document = Document::open(&path).unwrap();
+    document.model.ir_version = Some(3);
+    let inputs: Vec<_> = document
+        .graph()
+        .initializer
+        .iter()
+        .map(|tensor| {
+            let dims = tensor.dims.iter().map(|&dim| Dim::Fixed(dim)).collect();
+            onnx::ValueInfo::new(tensor.name(), DataType::Float, dims).to_proto()
+        })
+        .collect();
+    document.graph_mut().input.extend(inputs);
+    document.save(&path).unwrap();
+    let export = import(&path, false, &Device::default()).to_onnx().unwrap();
+    let graph = export.graph();
+    for tensor in &graph.initializer {
+        assert!(
+            graph.input.iter().any(|i| i.name() == tensor.name()),
+            "{}",
+            tensor.name()
+        );
+    }
+    assert!(graph.input.iter().any(|i| i.name() == "fc.weight"));
+    assert_eq!(
+        (graph.input.len(), export.inputs().len()),
+        (1 + graph.initializer.len(), 1)
+    );
+}
+
 #[test]
 fn tuned_weights_go_back_under_their_own_names() {
     let folder = tempfile::tempdir().unwrap();

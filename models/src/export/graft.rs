@@ -67,6 +67,7 @@ fn replace_head(network: &Imported, document: &mut Document) -> Result<()> {
         Some(bias) => tensor(bias.val().into_data())?,
         None => onnx::Tensor::f32(&[classes], vec![0.0; classes])?,
     };
+    let (opset, ir_version) = (document.opset(), document.model.ir_version());
     let graph = document.graph_mut();
     let features = features(graph).ok_or_else(|| Error::NotAClassifier {
         path: network.origin.path.clone(),
@@ -80,17 +81,24 @@ fn replace_head(network: &Imported, document: &mut Document) -> Result<()> {
     surgery::prune(graph);
     let [weight_name, bias_name, node_name] =
         ["fc.weight", "fc.bias", "fc"].map(|name| surgery::unique_name(graph, name));
-    graph.initializer.push(weight.to_proto(&weight_name));
-    graph.initializer.push(bias.to_proto(&bias_name));
+    for (name, tensor) in [(&weight_name, &weight), (&bias_name, &bias)] {
+        graph.initializer.push(tensor.to_proto(name));
+        // Up to IR version 3 every initializer is an input, too.
+        if ir_version < 4 {
+            let dims = tensor.dims.iter().map(|&dim| dim.into()).collect();
+            let info = ValueInfo::new(name, DataType::Float, dims);
+            graph.input.push(info.to_proto());
+        }
+    }
+    let mut attributes = vec![("transB", Attr::Int(1))];
+    if opset < 7 {
+        // Before opset 7 a Gemm adds a bias of one row only when told to.
+        attributes.push(("broadcast", Attr::Int(1)));
+    }
     let inputs = [features.as_str(), &weight_name, &bias_name];
-    let gemm = node(
-        "Gemm",
-        &node_name,
-        &inputs,
-        &[LOGITS],
-        vec![("transB", Attr::Int(1))],
-    );
-    graph.node.push(gemm);
+    graph
+        .node
+        .push(node("Gemm", &node_name, &inputs, &[LOGITS], attributes));
     surgery::set_outputs(graph, &[row(LOGITS, classes)]);
     Ok(())
 }
