@@ -85,10 +85,15 @@ pub fn ensure(cache: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<
         .tempdir_in(&parent)
         .map_err(failed)?;
     draw_all(draft.path(), progress)?;
-    if folder.exists() {
-        fs::remove_dir_all(&folder).map_err(failed)?;
-    }
-    match fs::rename(draft.path(), &folder) {
+    let renamed = fs::rename(draft.path(), &folder).or_else(|error| {
+        // NB: never takes away what another process drew meanwhile and may be reading.
+        if is_complete(&folder) || !folder.exists() {
+            return Err(error);
+        }
+        fs::remove_dir_all(&folder)?;
+        fs::rename(draft.path(), &folder)
+    });
+    match renamed {
         Ok(()) => {
             // Renamed away: there is nothing left to clean up.
             let _ = draft.keep();
