@@ -167,10 +167,13 @@ impl Running {
         }
     }
 
-    /// Ctrl-C.
-    pub fn interrupt(&self) {
+    /// Sends it a signal: `INT` is Ctrl-C.
+    pub fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-INT", &id]).status().unwrap();
+        let sent = Command::new("kill")
+            .args(["-s", name, &id])
+            .status()
+            .unwrap();
         assert!(sent.success());
     }
 

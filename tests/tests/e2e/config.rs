@@ -63,6 +63,25 @@ fn threads_do_not_change_a_run() {
 }
 
 #[test]
+fn runs_at_the_same_time_take_different_numbers() {
+    let shop = Workshop::new();
+    let seeds = ["1", "2", "3"];
+    let runs = seeds.map(|seed| {
+        shop.fit(&format!("--epochs 2 --seed {seed} --json -"))
+            .start()
+    });
+    let mut names = runs.map(|run| run.wait().ok().json()["run"].as_str().unwrap().to_owned());
+    for (name, seed) in names.iter().zip(seeds) {
+        let found = config(&shop, name)["seed"].as_integer().unwrap();
+        assert_eq!(found.to_string(), seed);
+        run_folder::check_whole(&shop.path("runs").join(name));
+    }
+    names.sort();
+    assert_eq!(names, ["1", "2", "3"]);
+    assert_eq!(fs::read_dir(shop.path("runs")).unwrap().count(), 4);
+}
+
+#[test]
 fn latest_is_the_newest_finished_run() {
     let shop = Workshop::new();
     shop.fit("--epochs 1 --name first -q").run().ok();

@@ -170,6 +170,37 @@ fn a_backbone_with_a_new_head() {
 }
 
 #[test]
+fn a_run_is_exported_again_and_scored_on_its_list() {
+    let shop = Workshop::new();
+    shop.fit("--epochs 2 --name own -q").run().ok();
+    let export = shop.trainer("export own --out again.onnx").run().ok();
+    assert!(
+        export.out.contains("verified"),
+        "{}{}",
+        export.out,
+        export.err
+    );
+    let score = |flags: &str| {
+        let eval = shop
+            .deploy("eval --split val --data pictures --json - -q")
+            .args(flags);
+        eval.run().ok().json()
+    };
+    let first = score("--model runs/own/model.onnx");
+    assert_eq!(first["count"], 8);
+    for flags in [
+        "--model again.onnx",
+        "--model again.onnx --list runs/own/split.csv",
+    ] {
+        let again = score(flags);
+        for key in ["accuracy", "confusion", "loss", "count"] {
+            assert_eq!(again[key], first[key], "{flags}: {key}");
+        }
+    }
+    shop.deploy("check again.onnx").run().ok();
+}
+
+#[test]
 fn one_folder_of_classes_and_a_csv_are_data_too() {
     let shop = Workshop::empty();
     pictures::draw_classes(&shop.path("flat"), 20);
@@ -205,7 +236,7 @@ fn it_learns_and_predicts() {
     let files = "pictures/test/discs/00.jpg pictures/test/squares/01.png";
     let predict = shop
         .deploy("predict --format jsonl -q")
-        .args(&files)
+        .args(files)
         .run()
         .ok();
     for (line, (file, class)) in predict

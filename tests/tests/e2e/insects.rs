@@ -1,6 +1,7 @@
 //! The built-in pictures: the README's first command.
 
-use tests::Workshop;
+use fs_err as fs;
+use tests::{Workshop, workshop};
 
 use crate::fit::same_on_both_sides;
 
@@ -15,6 +16,27 @@ fn without_any_data_at_hand() {
         serde_json::json!(["ants", "bees"])
     );
     same_on_both_sides(&shop, "1");
+}
+
+#[test]
+fn two_first_runs_at_once_draw_the_same_pictures() {
+    let shop = Workshop::empty();
+    let runtime = workshop::ensure_runtime(&shop.path(""));
+    let runs = ["one", "two"].map(|name| {
+        let fit = shop.trainer("fit --epochs 1 --width 2 --cache cache -q --name");
+        let fit = fit.args(name).args("--runtime").path(runtime);
+        fit.patience(600).start()
+    });
+    for run in runs {
+        run.wait().ok();
+    }
+    let [one, two] = ["one", "two"].map(|run| shop.json(&format!("runs/{run}/summary.json")));
+    assert_eq!(
+        (&one["loss"], &one["confusion"]),
+        (&two["loss"], &two["confusion"])
+    );
+    let sets: Vec<_> = fs::read_dir(shop.path("cache/datasets")).unwrap().collect();
+    assert_eq!(sets.len(), 1, "{sets:?}");
 }
 
 #[test]

@@ -4,7 +4,10 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use tests::Workshop;
+
 use tests::run_folder::{check_whole, metrics, tensors};
+
+use crate::resume::same_runs;
 
 #[test]
 fn a_kill_at_any_moment_leaves_whole_files() {
@@ -37,10 +40,23 @@ fn a_kill_at_any_moment_leaves_whole_files() {
     shop.trainer(&resume).run().ok();
     let rows = metrics(&run.join("metrics.csv"));
     assert_eq!(rows.len().to_string(), epochs);
-    assert!(
-        rows.iter()
-            .enumerate()
-            .all(|(i, row)| row["epoch"] == (i + 1).to_string())
-    );
     shop.deploy("check -q").run().ok();
+    // Nothing was lost or done twice.
+    let once = format!("--epochs {epochs} --batch 4 --save all --name once -q");
+    shop.fit(&once).run().ok();
+    same_runs(&shop, "once", "own");
+}
+
+#[test]
+fn a_kill_at_the_start_leaves_whole_files() {
+    let shop = Workshop::new();
+    for i in 0..10 {
+        let fit = shop.fit(&format!("--epochs 3 --name {i}")).start();
+        sleep(Duration::from_millis(12 * i));
+        fit.kill();
+        let run = shop.path(format!("runs/{i}"));
+        if run.exists() {
+            check_whole(&run);
+        }
+    }
 }

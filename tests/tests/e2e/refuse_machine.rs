@@ -170,6 +170,29 @@ fn a_full_disk() {
 }
 
 #[test]
+fn a_disk_that_fills_up_keeps_the_last_checkpoint() {
+    let shop = Workshop::new();
+    let disk = shop.path("disk");
+    let Some(_mount) = Mount::small(&disk, 1000) else {
+        return;
+    };
+    shop.fit("-q --epochs 2 --runs disk --name own").run().ok();
+    let before = run_folder::check_whole(&disk.join("own"));
+    let state = || fs::read(disk.join("own/last.safetensors")).unwrap();
+    let kept = state();
+    let full = fs::write(disk.join("other"), vec![7; 1_000_000]).unwrap_err();
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    let resume = "fit -q --resume disk/own --epochs 4";
+    let error = shop.trainer(resume).run().refusal();
+    assert!(error.contains("No space left on device"), "{error}");
+    assert!(state() == kept, "the checkpoint changed");
+    assert_eq!(run_folder::check_whole(&disk.join("own")), before);
+    fs::remove_file(disk.join("other")).unwrap();
+    shop.trainer(resume).run().ok();
+    shop.deploy("check -q --runs disk").run().ok();
+}
+
+#[test]
 fn a_read_only_folder() {
     let shop = Workshop::new();
     let Some(mount) = Mount::small(&shop.path("disk"), 4000) else {

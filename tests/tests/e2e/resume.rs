@@ -5,7 +5,7 @@ use tests::run_folder::{check_whole, checkpoint, timeless};
 use tests::{Workshop, tiny_models};
 
 /// Compares everything of two runs but times and dates.
-fn same_runs(shop: &Workshop, one: &str, two: &str) {
+pub(crate) fn same_runs(shop: &Workshop, one: &str, two: &str) {
     let path = |run: &str, file: &str| shop.path(format!("runs/{run}/{file}"));
     for file in ["best.safetensors", "last.safetensors"] {
         let [one, two] = [one, two].map(|run| checkpoint(&path(run, file)));
@@ -26,7 +26,7 @@ fn same_runs(shop: &Workshop, one: &str, two: &str) {
     assert_eq!(check_whole(&path(one, "")), check_whole(&path(two, "")));
 }
 
-/// Runs a fit and stops it by Ctrl-C after each of `stops`, then to its end.
+/// Runs a fit and stops it, by Ctrl-C and then by SIGTERM, after each of `stops`, then to its end.
 fn interrupted(shop: &Workshop, name: &str, stops: &[&str], flags: &str) {
     for (i, stop) in stops.iter().enumerate() {
         let mut run = if i == 0 {
@@ -35,7 +35,7 @@ fn interrupted(shop: &Workshop, name: &str, stops: &[&str], flags: &str) {
             shop.trainer("fit --resume").word(name).start()
         };
         assert!(run.says(stop), "it ended before `{stop}`");
-        run.interrupt();
+        run.signal(if i == 0 { "INT" } else { "TERM" });
         let done = run.wait();
         assert_eq!(done.code, 2, "{}", done.err);
         let ending =
@@ -127,9 +127,9 @@ fn a_second_ctrl_c_stops_at_once() {
     let shop = Workshop::new();
     let mut run = shop.fit("--epochs 1000").start();
     assert!(run.says("epoch  2/1000"));
-    run.interrupt();
+    run.signal("INT");
     assert!(run.says("interrupted: saving"));
-    run.interrupt();
+    run.signal("INT");
     let done = run.wait();
     // 130 unless the first one was through before the second came.
     assert!([130, 2].contains(&done.code), "{}", done.code);
