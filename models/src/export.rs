@@ -4,7 +4,7 @@ mod custom;
 mod graft;
 
 pub(crate) use custom::custom;
-pub(crate) use graft::graft;
+pub(crate) use graft::{backbone, graft};
 
 use crate::error::Result;
 use burn::tensor::TensorData;
@@ -12,6 +12,8 @@ use onnx::Tensor;
 
 /// The one output of every exported network, `[batch, K]`.
 const LOGITS: &str = "logits";
+/// The output of a backbone without its classification layer, `[batch, D]`.
+const FEATURES: &str = "features";
 
 /// A tensor of the network as a tensor of the file.
 fn tensor(data: TensorData) -> Result<Tensor> {

@@ -112,6 +112,12 @@ impl Network {
         }
     }
 
+    /// Features `[N, D]` to logits `[N, K]`: the classification layer alone.
+    #[must_use]
+    pub fn classify(&self, features: Tensor<2>) -> Tensor<2> {
+        self.fc().forward(features)
+    }
+
     /// A few words for logs and model cards, such as `custom resnet (8, 16, 32, 64)`.
     #[must_use]
     pub fn name(&self) -> String {
@@ -200,6 +206,20 @@ impl Network {
     /// [`Error::StateDiffers`] names the first tensor that is missing, superfluous or misshapen.
     pub fn load_state(self, state: &BTreeMap<String, TensorData>) -> Result<Self> {
         state::write(self, state)
+    }
+
+    /// The part that training does not move as an ONNX document with one output `features`, for an
+    /// engine that computes it faster than Burn; `None` where all of the network is trained.
+    ///
+    /// # Errors
+    /// When the imported file has changed or gone since it was read.
+    pub fn frozen_to_onnx(&self) -> Result<Option<onnx::Document>> {
+        match self {
+            Self::Imported(network) if !network.origin.fine_tune => {
+                export::backbone(network).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The network as an ONNX document: one input of images with a dynamic batch axis, one output

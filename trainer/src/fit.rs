@@ -1,5 +1,6 @@
 //! Training, epoch by epoch: train, validate, save. It prints nothing and knows no command line.
 
+mod backbone;
 mod checkpoint;
 mod epoch;
 mod optim;
@@ -17,6 +18,7 @@ use burn::tensor::Device;
 use data::loader::Loader;
 use models::Network;
 
+pub use backbone::Backbone;
 pub use checkpoint::{Checkpoint, State};
 pub use epoch::{Phase, Progress};
 pub use optim::OptimizerOptions;
@@ -56,6 +58,8 @@ pub struct Room<'a> {
     pub train: &'a Loader,
     /// The validation images.
     pub val: &'a Loader,
+    /// What computes the features of a frozen network in place of Burn.
+    pub backbone: Option<&'a Backbone>,
     /// Class names in output order.
     pub classes: &'a [String],
     /// The run folder: checkpoints and `metrics.csv`.
@@ -362,6 +366,7 @@ fn pass<'a>(room: &'a Room<'a>, loader: &'a Loader, device: &'a Device, state: &
     Pass {
         work: Work::Val,
         loader,
+        backbone: room.backbone,
         device,
         epoch: state.epoch,
         stop: room.stop,

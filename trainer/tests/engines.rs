@@ -186,6 +186,15 @@ fn imported_resnet18_gives_the_files_own_thousand_logits_on_photos() {
     assert!(n >= 8);
     let expected = session(&file).run(&images, n).unwrap();
     let found = burn(&network, &images, n);
+    let folder = tempfile::tempdir().unwrap();
+    let frozen = folder.path().join("frozen.onnx");
+    let document = network.frozen_to_onnx().unwrap().unwrap();
+    document.save(&frozen).unwrap();
+    let data = TensorData::new(images.clone(), [n, 3, 224, 224]);
+    let features = network.features(Tensor::from_data(data, &Device::default()));
+    let features = features.into_data().try_into_vec::<f32>().unwrap();
+    let off = difference(&features, &session(&frozen).run(&images, n).unwrap());
+    assert!(off < 1e-5, "what a frozen network trains on is {off} off");
     let off = difference(&expected, &found);
     println!(
         "largest difference: {off:e} of the largest of {} logits",

@@ -3,7 +3,7 @@
 //! The file's own nodes stay, and so do its opset and IR version. What was frozen is
 //! byte-identical to the source.
 
-use super::{LOGITS, tensor};
+use super::{FEATURES, LOGITS, tensor};
 use crate::error::{Error, Result};
 use crate::imported::{Imported, Source};
 use burn::tensor::{Tensor, TensorData};
@@ -13,18 +13,36 @@ use std::collections::BTreeMap;
 
 /// The imported document with the network's weights and its new classification layer.
 pub(crate) fn graft(network: &Imported) -> Result<Document> {
+    let mut document = open(network)?;
+    if network.origin.fine_tune {
+        write_back(network, &mut document)?;
+    }
+    replace_head(network, &mut document)?;
+    document.check()?;
+    Ok(document)
+}
+
+/// The imported document up to what the classification layer reads: `features`, `[batch, D]`.
+pub(crate) fn backbone(network: &Imported) -> Result<Document> {
+    let mut document = open(network)?;
+    if network.origin.fine_tune {
+        write_back(network, &mut document)?;
+    }
+    let features = cut_head(network, document.graph_mut())?;
+    surgery::rename_value(document.graph_mut(), &features, FEATURES);
+    document.check()?;
+    Ok(document)
+}
+
+/// The file that was imported, with a dynamic batch axis.
+fn open(network: &Imported) -> Result<Document> {
     let path = &network.origin.path;
     if Header::sha256(path)? != network.origin.sha256 {
         return Err(Error::Changed { path: path.clone() });
     }
     let mut document = Document::open(path)?;
     document.inline_external_data()?;
-    if network.origin.fine_tune {
-        write_back(network, &mut document)?;
-    }
-    replace_head(network, &mut document)?;
     surgery::set_batch_dynamic(document.graph_mut());
-    document.check()?;
     Ok(document)
 }
 
@@ -69,16 +87,7 @@ fn replace_head(network: &Imported, document: &mut Document) -> Result<()> {
     };
     let (opset, ir_version) = (document.opset(), document.model.ir_version());
     let graph = document.graph_mut();
-    let features = features(graph).ok_or_else(|| Error::NotAClassifier {
-        path: network.origin.path.clone(),
-        reason: "its classification layer could not be found again".into(),
-    })?;
-    let row = |name: &str, size: usize| {
-        ValueInfo::new(name, DataType::Float, vec!["batch".into(), size.into()])
-    };
-    // The old layer goes before the new one comes, so that its names are free again.
-    surgery::set_outputs(graph, &[row(&features, weight.dims[1])]);
-    surgery::prune(graph);
+    let features = cut_head(network, graph)?;
     let [weight_name, bias_name, node_name] =
         ["fc.weight", "fc.bias", "fc"].map(|name| surgery::unique_name(graph, name));
     for (name, tensor) in [(&weight_name, &weight), (&bias_name, &bias)] {
@@ -101,6 +110,25 @@ fn replace_head(network: &Imported, document: &mut Document) -> Result<()> {
         .push(node("Gemm", &node_name, &inputs, &[LOGITS], attributes));
     surgery::set_outputs(graph, &[row(LOGITS, classes)]);
     Ok(())
+}
+
+/// Takes the old classification layer off, so that its names are free; what it read is the output
+/// now, and its name is handed back.
+fn cut_head(network: &Imported, graph: &mut GraphProto) -> Result<String> {
+    let features = features(graph).ok_or_else(|| Error::NotAClassifier {
+        path: network.origin.path.clone(),
+        reason: "its classification layer could not be found again".into(),
+    })?;
+    let [_, num_features] = network.fc.weight.val().dims();
+    surgery::set_outputs(graph, &[row(&features, num_features)]);
+    surgery::prune(graph);
+    Ok(features)
+}
+
+/// A value `[batch, size]`.
+fn row(name: &str, size: usize) -> ValueInfo {
+    let dims = vec!["batch".into(), size.into()];
+    ValueInfo::new(name, DataType::Float, dims)
 }
 
 /// The value that the old classification layer reads: back from the output to the last Gemm or

@@ -10,9 +10,9 @@ use crate::cli::{FitArgs, MachineArgs};
 use crate::error::{Error, Result};
 use crate::export::{self, Exported, Label};
 use crate::fault::ExitStatus;
-use crate::fit::{self, Checkpoint, Ended, FitOptions, OptimizerOptions, Outcome, Room};
+use crate::fit::{self, Backbone, Checkpoint, Ended, FitOptions, OptimizerOptions, Outcome, Room};
 use crate::printer::Printer;
-use crate::recipe::{Recipe, Settings};
+use crate::recipe::{DeviceKind, Recipe, Settings};
 use crate::run_dir::RunDir;
 use crate::stage::{self, Machine, Pictures};
 use crate::summary::{self, Summary};
@@ -200,8 +200,14 @@ fn train(
         }
         None => None,
     };
+    // A GPU is faster where it is; on the CPU, ONNX Runtime is faster than Burn.
+    let backbone = match recipe.device {
+        DeviceKind::Cpu => Backbone::open(&network, run.path(), machine.threads)?,
+        _ => None,
+    };
     let stop = interrupt::on_ctrl_c()?;
     let room = Room {
+        backbone: backbone.as_ref(),
         train: &train,
         val: &val,
         classes: &pictures.dataset.classes,

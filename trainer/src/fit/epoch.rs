@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use data::loader::{Batch, Loader};
 use models::Network;
 use serde::{Deserialize, Serialize};
 
+use super::backbone::Backbone;
 use super::step;
 use super::{StepReport, Watch};
 use crate::error::{Error, Result};
@@ -115,6 +116,8 @@ pub(crate) enum Work<'a> {
 pub(crate) struct Pass<'a> {
     pub(crate) work: Work<'a>,
     pub(crate) loader: &'a Loader,
+    /// Computes the features of a frozen network.
+    pub(crate) backbone: Option<&'a Backbone>,
     /// Where the network is, without autodiff.
     pub(crate) device: &'a Device,
     /// Counted from 1.
@@ -156,8 +159,8 @@ impl Pass<'_> {
         let (phase, epoch) = (self.phase(), self.epoch);
         match &mut self.work {
             Work::Train { optimizer, lr } => {
-                let images = step::images(&mut batch, &self.device.clone().autodiff());
-                let logits = network.forward(images); // [N, K]
+                let device = self.device.clone().autodiff();
+                let logits = logits(&network, self.backbone, &mut batch, &device)?; // [N, K]
                 let loss = step::cross_entropy(logits.clone(), &batch.labels);
                 let gradients = GradientsParams::from_grads(loss.backward(), &network);
                 let logits = step::read(logits.inner())?;
@@ -165,7 +168,7 @@ impl Pass<'_> {
                 Ok(optimizer.step(*lr, network, gradients))
             }
             Work::Val => {
-                let logits = network.forward(step::images(&mut batch, self.device));
+                let logits = logits(&network, self.backbone, &mut batch, self.device)?;
                 progress.add(&step::read(logits)?, &batch.labels, phase, epoch)?;
                 Ok(network)
             }
@@ -187,6 +190,19 @@ impl Pass<'_> {
             progress: *progress,
         }
     }
+}
+
+/// Logits `[N, K]` of a batch.
+fn logits(
+    network: &Network,
+    backbone: Option<&Backbone>,
+    batch: &mut Batch,
+    device: &Device,
+) -> Result<Tensor<2>> {
+    Ok(match backbone {
+        Some(backbone) => network.classify(backbone.features(batch, device)?),
+        None => network.forward(step::images(batch, device)),
+    })
 }
 
 #[cfg(test)]

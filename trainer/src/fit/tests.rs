@@ -108,6 +108,7 @@ impl Workshop {
         Room {
             train,
             val,
+            backbone: None,
             classes: &self.classes,
             run,
             stop: &self.stop,
@@ -466,6 +467,7 @@ fn a_checkpoint_of_something_else_is_refused_by_name() {
         );
         let classes = classes.map(String::from);
         let room = Room {
+            backbone: None,
             classes: &classes,
             ..shop.room(&train, &val, &run)
         };
