@@ -38,6 +38,15 @@ pub fn tensors(path: &Path) -> Tensors {
     tensors
 }
 
+/// The JSON in a checkpoint: everything but tensors.
+pub fn state(path: &Path) -> Value {
+    let bytes = fs::read(path).unwrap();
+    let size = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header: Value = serde_json::from_slice(&bytes[8..8 + size]).unwrap();
+    let state = header["__metadata__"]["state"].as_str().unwrap();
+    serde_json::from_str(state).unwrap()
+}
+
 /// What a checkpoint says whatever the order in which the optimiser's state was written: the
 /// network's tensors as they are, of the optimiser's the aligned blocks in order of their bytes.
 pub fn checkpoint(path: &Path) -> (Tensors, Vec<Vec<u8>>) {
@@ -115,4 +124,36 @@ pub fn check_whole(run: &Path) -> Vec<String> {
     }
     names.sort();
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cut_of_every_file_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let header = br#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+        let size = (header.len() as u64).to_le_bytes();
+        let tensors = [&size[..], header, &[0, 0, 0, 0]].concat();
+        let files: [(&str, &[u8]); 4] = [
+            ("last.safetensors", &tensors),
+            ("metrics.csv", b"epoch,lr\n1,0.1\n"),
+            ("split.csv", b"path,label,split\na.jpg,a,test\n"),
+            ("verify.json", b"{\"verified\": true}\n"),
+        ];
+        for (name, bytes) in files {
+            let path = folder.path().join(name);
+            fs::write(&path, bytes).unwrap();
+            assert_eq!(check_whole(folder.path()), [name]);
+            // A final line feed may be missing where the format does not need it.
+            for length in 0..bytes.trim_ascii_end().len() {
+                fs::write(&path, &bytes[..length]).unwrap();
+                let seen = std::panic::catch_unwind(|| check_whole(folder.path()));
+                let whole_lines = bytes[..length].ends_with(b"\n");
+                assert!(seen.is_err() || whole_lines, "{name} of {length} bytes");
+            }
+            fs::remove_file(&path).unwrap();
+        }
+    }
 }
