@@ -25,7 +25,7 @@ pub use kinds::{Criterion, DeviceKind, OptimizerKind, SaveKind, SchedulerKind};
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Settings {
     /// Labelled images: a folder (train/val/test or one folder of classes), a CSV file
-    /// (path,label[,split]), `builtin:insects` or `hymenoptera` [default: builtin:insects]
+    /// (`path,label` and perhaps `split`), `builtin:insects` or `hymenoptera` [default: builtin:insects]
     #[arg(long, value_name = "DIR")]
     pub data: Option<String>,
     /// Start from a trained network: `resnet18` or an ONNX file [default: the custom ResNet]
