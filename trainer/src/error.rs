@@ -175,6 +175,9 @@ impl Error {
             Self::Interrupted { run } => {
                 format!("go on with `trainer fit --resume {}`", run.display())
             }
+            Self::ClassesDiffer { .. } => {
+                "the network can be scored on folders of its own classes only".into()
+            }
             Self::Io(source) => return io_hint(source),
             Self::Data(source) => return source.hint(),
             Self::Models(source) => return source.hint(),

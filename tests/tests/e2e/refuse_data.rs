@@ -116,6 +116,8 @@ fn other_classes_than_the_models() {
     error: the network and the data have different classes
       expected: discs, squares
       found:    discs, wasps
+
+    hint: the network can be scored on folders of its own classes only
     "#);
 }
 
