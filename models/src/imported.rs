@@ -73,6 +73,7 @@ impl Imported {
         draw: &mut Draw,
     ) -> Result<Self> {
         let document = onnx::Document::open(path)?;
+        document.check_external_data()?;
         pair::check_operators(path, &document)?;
         let input_size = pair::input_size(path, &document)?;
         let graph = parse::Graph::read(path, &draw.device)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use data::card::{self, Card, Golden, OutputKind, Provenance, ScoreNote};
-use data::{Dataset, Limits, Preprocess, Split};
+use data::{Dataset, Limits, Preprocess, Scores, Split};
 use fs_err as fs;
 use models::Network;
 use serde_json::Value;
@@ -47,7 +47,7 @@ pub fn export(
 ) -> Result<Exported> {
     let mut document = network.to_onnx()?;
     let card = card(network, &document, label)?;
-    document.set_metadata("classifier.", &card.to_pairs());
+    document.set_metadata(card::PREFIX, &card.to_pairs());
     describe(&mut document, &card);
     let folder = match out.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -103,6 +103,21 @@ pub fn note(provenance: &mut Provenance, split: Split, accuracy: f64, count: u64
         count,
     };
     provenance.scores.insert(split.to_string(), note);
+}
+
+/// Puts a score on the card of a written file, whose graph stays as it was verified.
+pub fn add_score(model: &Path, split: Split, scores: &Scores) -> Result<()> {
+    let mut document = onnx::Document::open(model)?;
+    let pairs = document.metadata();
+    let pairs = pairs
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()));
+    if let Some(mut card) = Card::from_pairs(pairs)? {
+        note(&mut card.provenance, split, scores.accuracy, scores.count);
+        document.set_metadata(card::PREFIX, &card.to_pairs());
+        document.save(model)?;
+    }
+    Ok(())
 }
 
 /// The recipe as options: a path becomes its last part.

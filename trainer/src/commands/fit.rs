@@ -70,6 +70,7 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     summary::save(&run.verify(), &exported.agreement)?;
     printer.log(summary::agreement(&exported.agreement));
     let (split, scores) = score(&machine, &exported.path, recipe, &pictures.dataset)?;
+    export::add_score(&exported.path, split, &scores)?;
     let text = summary::report(split, "ONNX Runtime", &scores);
     let summary = summarise(&run, &outcome, &exported, (split, scores), started);
     summary::save(&run.summary(), &summary)?;
