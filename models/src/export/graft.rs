@@ -29,7 +29,8 @@ pub(crate) fn backbone(network: &Imported) -> Result<Document> {
         write_back(network, &mut document)?;
     }
     let features = cut_head(network, document.graph_mut())?;
-    surgery::rename_value(document.graph_mut(), &features, FEATURES);
+    let name = surgery::unique_name(document.graph(), FEATURES);
+    surgery::rename_value(document.graph_mut(), &features, &name);
     document.check()?;
     Ok(document)
 }
