@@ -168,5 +168,8 @@ fn turn(picture: RgbImage, orientation: Orientation) -> RgbImage {
     picture.into_rgb8()
 }
 
+#[cfg(all(test, feature = "libjpeg"))]
+#[path = "decode/jpeg_zune.rs"]
+mod jpeg_zune;
 #[cfg(test)]
 mod tests;

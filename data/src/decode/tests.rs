@@ -118,3 +118,29 @@ fn extension_says_nothing() {
         (19, 13)
     );
 }
+
+/// What the README says of a build without C.
+#[cfg(feature = "libjpeg")]
+#[expect(clippy::print_stderr, reason = "says why it is skipped")]
+#[test]
+fn the_pure_rust_decoder_is_at_most_7_of_255_off_on_the_photos() {
+    let photos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/hymenoptera");
+    if !photos.is_dir() {
+        assert!(std::env::var_os("CI").is_none(), "CI needs {photos:?}");
+        eprintln!("skipped: needs ../shared/data/hymenoptera");
+        return;
+    }
+    let dataset = crate::Dataset::open(&photos, 0).unwrap();
+    let samples = [&dataset.train, &dataset.val, &dataset.test];
+    let (mut count, mut most) = (0, 0);
+    for sample in samples.into_iter().flatten() {
+        let bytes = fs::read(&sample.path).unwrap();
+        let ours = jpeg_pixels::decode(&bytes).unwrap();
+        let theirs = jpeg_zune::decode(&bytes).unwrap();
+        let pairs = ours.as_raw().iter().zip(theirs.as_raw());
+        most = most.max(pairs.map(|(a, b)| a.abs_diff(*b)).max().unwrap());
+        count += 1;
+    }
+    assert_eq!(count, 397);
+    assert!((1..=7).contains(&most), "{most}");
+}
