@@ -7,23 +7,29 @@
 //!
 //! | file | what it computes |
 //! |---|---|
-//! | `geometry` | sizes of a convolution |
+//! | `geometry`, `conv` | sizes of a convolution; which of the ways below is the fastest for them |
 //! | `split` | a padded image whose columns lie apart by stride, so that rows of any stride are contiguous |
 //! | `direct` | few-channel convolutions straight from that image, by SIMD |
+//! | `winograd` | wide 3 x 3 convolutions of stride 1, with fewer multiplications |
 //! | `im2col` | all others, as matrix products |
 //! | `norm`, `pool` | batch norm (with ReLU), max-pool |
+//! | `matrix`, `memory` | matrix products; results that threads fill piece by piece |
 //! | `extension`, `autodiff` | the operations as Burn sees them, and their gradients |
 
 mod autodiff;
+mod conv;
 mod direct;
 mod extension;
 mod geometry;
 mod im2col;
+mod matrix;
+mod memory;
 mod norm;
 mod pool;
 mod split;
 #[cfg(test)]
 mod tests;
+mod winograd;
 
 use burn::backend::DispatchDevice;
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
@@ -78,6 +84,7 @@ pub(crate) fn batch_norm_train(
     let args = NormArgs {
         epsilon: epsilon as f32,
         relu,
+        fixed: false,
     };
     let (x, weight, bias) = (
         x.into_dispatch(),
@@ -90,6 +97,28 @@ pub(crate) fn batch_norm_train(
         Tensor::from_dispatch(mean),
         Tensor::from_dispatch(var),
     )
+}
+
+/// Batch norm with a given mean and variance, then ReLU if asked for.
+pub(crate) fn batch_norm(
+    x: Tensor<4>,
+    [weight, bias, mean, var]: [Tensor<1>; 4],
+    epsilon: f64,
+    relu: bool,
+) -> Tensor<4> {
+    if !on_flex(&x.device()) {
+        let y = module::batch_norm(x, weight, bias, mean, var, epsilon);
+        return if relu { activation::relu(y) } else { y };
+    }
+    let args = NormArgs {
+        epsilon: epsilon as f32,
+        relu,
+        fixed: true,
+    };
+    let [weight, bias, mean, var] = [weight, bias, mean, var].map(Tensor::into_dispatch);
+    let x = x.into_dispatch();
+    let y = <burn::backend::Dispatch as Kernels>::norm_fixed(x, weight, bias, mean, var, args);
+    Tensor::from_dispatch(y)
 }
 
 /// Max-pool.

@@ -6,7 +6,7 @@
 
 use crate::{init, kernels};
 use burn::module::{Flag, Module, Param, RunningState};
-use burn::tensor::{Device, Tensor, activation, module, ops::ConvOptions};
+use burn::tensor::{Device, Tensor, module, ops::ConvOptions};
 use rand_chacha::ChaCha8Rng;
 
 /// 2-D convolution. Weight `[C_out, C_in / groups, KH, KW]`, bias `[C_out]`.
@@ -93,8 +93,7 @@ impl BatchNorm {
         if !(x.device().is_autodiff() && self.training.is_enabled()) {
             let (mean, var) = (self.running_mean.value(), self.running_var.value());
             let (weight, bias) = (self.weight.val(), self.bias.val());
-            let y = module::batch_norm(x, weight, bias, mean, var, self.epsilon);
-            return if relu { activation::relu(y) } else { y };
+            return kernels::batch_norm(x, [weight, bias, mean, var], self.epsilon, relu);
         }
         let [n, _, h, w] = x.dims();
         let count = n * h * w;

@@ -153,6 +153,34 @@ impl<B: Gradients, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         }
     }
 
+    fn norm_fixed(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        var: FloatTensor<Self>,
+        args: NormArgs,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), weight.node(), bias.node()];
+        let (mean, var) = (mean.into_primitive(), var.into_primitive());
+        match NormBackward.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let nodes = [
+                    prep.checkpoint(&x),
+                    prep.checkpoint(&weight),
+                    prep.checkpoint(&bias),
+                ];
+                let state = (nodes, [mean.clone(), var.clone()], args);
+                let [x, weight, bias] = [x, weight, bias].map(|t| t.into_primitive());
+                prep.finish(state, B::norm_fixed(x, weight, bias, mean, var, args))
+            }
+            OpsKind::UnTracked(prep) => {
+                let [x, weight, bias] = [x, weight, bias].map(|t| t.into_primitive());
+                prep.finish(B::norm_fixed(x, weight, bias, mean, var, args))
+            }
+        }
+    }
+
     fn pool(x: FloatTensor<Self>, args: PoolArgs) -> FloatTensor<Self> {
         match PoolBackward
             .prepare::<C>([x.node()])

@@ -3,7 +3,7 @@
 use super::geometry::Geometry;
 use super::norm::{Norm, Params};
 use super::pool::Pool;
-use super::{direct, im2col};
+use super::{conv, im2col};
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, DType, Flex, Shape, backend_extension};
@@ -16,11 +16,14 @@ pub(crate) struct ConvArgs {
     pub(crate) padding: [usize; 2],
 }
 
-/// Epsilon, and whether ReLU follows.
+/// How batch norm goes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NormArgs {
     pub(crate) epsilon: f32,
+    /// Whether ReLU follows.
     pub(crate) relu: bool,
+    /// Whether mean and variance are given, not the batch's.
+    pub(crate) fixed: bool,
 }
 
 /// A square window.
@@ -49,6 +52,16 @@ pub(crate) trait Kernels: Backend {
         bias: FloatTensor<Self>,
         args: NormArgs,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    /// Batch norm with a given mean and variance, which take no gradient.
+    fn norm_fixed(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        var: FloatTensor<Self>,
+        args: NormArgs,
+    ) -> FloatTensor<Self>;
 
     /// Max-pool.
     fn pool(x: FloatTensor<Self>, args: PoolArgs) -> FloatTensor<Self>;
@@ -103,12 +116,7 @@ impl Kernels for Flex {
     fn conv(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, args: ConvArgs) -> FlexTensor {
         let [x, weight, bias] = [x, weight, bias].map(|t| t.to_contiguous());
         let g = Geometry::new(dims(&x), dims(&weight), args.stride, args.padding);
-        let forward = if direct::suits(&g) {
-            direct::forward
-        } else {
-            im2col::forward
-        };
-        let y = forward(&g, x.storage(), weight.storage(), bias.storage());
+        let y = conv::forward(&g, x.storage(), weight.storage(), bias.storage());
         tensor(y, &[g.batch, g.out_channels, g.output[0], g.output[1]])
     }
 
@@ -136,6 +144,25 @@ impl Kernels for Flex {
         )
     }
 
+    fn norm_fixed(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        mean: FlexTensor,
+        var: FlexTensor,
+        args: NormArgs,
+    ) -> FlexTensor {
+        let x = x.to_contiguous();
+        let [weight, bias, mean, var] = [weight, bias, mean, var].map(|t| t.to_contiguous());
+        let params = Params {
+            weight: weight.storage(),
+            bias: bias.storage(),
+            mean: mean.storage(),
+            var: var.storage(),
+        };
+        tensor(norm(&x, args).forward(x.storage(), params), &dims(&x))
+    }
+
     fn pool(x: FlexTensor, args: PoolArgs) -> FlexTensor {
         let x = x.to_contiguous();
         let ([n, c, ..], pool) = (dims(&x), pool(&x, args));
@@ -154,24 +181,15 @@ impl Gradients for Flex {
     ) -> [Option<FlexTensor>; 3] {
         let [x, weight, gy] = [x, weight, gy].map(|t| t.to_contiguous());
         let g = Geometry::new(dims(&x), dims(&weight), args.stride, args.padding);
-        let back = if direct::suits(&g) {
-            direct::weight_gradient
-        } else {
-            im2col::weight_gradient
-        };
+        let (x_dims, w_dims) = (dims(&x), dims(&weight));
+        let (x, weight, gy) = (x.storage(), weight.storage(), gy.storage());
+        let of_x = || tensor(conv::input_gradient(&g, weight, gy), &x_dims);
+        let of_weight = || tensor(conv::weight_gradient(&g, x, gy), &w_dims);
+        let of_bias = || tensor(im2col::bias_gradient(&g, gy), &[g.out_channels]);
         [
-            wanted.x.then(|| {
-                tensor(
-                    im2col::input_gradient(&g, weight.storage(), gy.storage()),
-                    &dims(&x),
-                )
-            }),
-            wanted
-                .weight
-                .then(|| tensor(back(&g, x.storage(), gy.storage()), &dims(&weight))),
-            wanted
-                .bias
-                .then(|| tensor(im2col::bias_gradient(&g, gy.storage()), &[g.out_channels])),
+            wanted.x.then(of_x),
+            wanted.weight.then(of_weight),
+            wanted.bias.then(of_bias),
         ]
     }
 
@@ -215,6 +233,7 @@ fn norm(x: &FlexTensor, args: NormArgs) -> Norm {
         pixels: height * width,
         epsilon: args.epsilon,
         relu: args.relu,
+        fixed: args.fixed,
     }
 }
 

@@ -2,6 +2,8 @@
 //! that the columns stay in cache, and multiplied by `gemm`.
 
 use super::geometry::Geometry;
+use super::matrix::{Matrix, Target, multiply};
+use super::memory;
 use rayon::prelude::*;
 
 /// Values of a tile of columns: a quarter of a megabyte, which an L2 cache holds.
@@ -11,76 +13,48 @@ const PARTIALS: usize = 16 * 1024 * 1024;
 
 /// `[N, C_in, H, W]` to `[N, C_out, H', W']`.
 pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
-    let mut out = vec![0.0; g.batch * g.map_len()];
-    let images = out
-        .par_chunks_exact_mut(g.map_len())
-        .zip(x.par_chunks_exact(g.image_len()));
-    images.for_each_init(
-        || vec![0.0; tile_len(g)],
-        |columns, (out, image)| {
-            for (channel, bias) in out.chunks_exact_mut(g.output_pixels()).zip(bias) {
-                channel.fill(*bias);
-            }
-            for (first, rows) in tiles(g) {
-                let columns = &mut columns[..g.taps() * rows * g.output[1]];
-                spread(g, image, columns, first, rows);
-                let out = Rows {
-                    data: out,
-                    start: first * g.output[1],
-                    pitch: g.output_pixels(),
-                };
-                multiply(
-                    out,
-                    Matrix::plain(weight, g.taps()),
-                    Matrix::plain(columns, rows * g.output[1]),
-                    g.out_channels,
-                );
-            }
-        },
-    );
-    out
+    let own = || vec![0.0; tile_len(g)];
+    let len = g.batch * g.map_len();
+    memory::pieces_with(len, g.map_len(), own, |columns, i, out| {
+        let image = &x[i * g.image_len()..][..g.image_len()];
+        for (channel, bias) in out.chunks_exact_mut(g.output_pixels()).zip(bias) {
+            channel.fill(*bias);
+        }
+        for (first, rows) in tiles(g) {
+            let count = rows * g.output[1];
+            let columns = &mut columns[..g.taps() * count];
+            spread(g, image, columns, first, rows);
+            let target = Target {
+                data: &mut out[first * g.output[1]..],
+                pitch: g.output_pixels(),
+                add: true,
+            };
+            let weight = Matrix::plain(weight, g.taps());
+            multiply(target, weight, Matrix::plain(columns, count), g.out_channels);
+        }
+    })
 }
 
 /// Gradient of the input, `[N, C_in, H, W]`.
 pub(super) fn input_gradient(g: &Geometry, weight: &[f32], gy: &[f32]) -> Vec<f32> {
-    let mut gx = vec![0.0; g.batch * g.image_len()];
-    let images = gx
-        .par_chunks_exact_mut(g.image_len())
-        .zip(gy.par_chunks_exact(g.map_len()));
-    images.for_each_init(
-        || vec![0.0; tile_len(g)],
-        |columns, (gx, gy)| {
-            for (first, rows) in tiles(g) {
-                let count = rows * g.output[1];
-                let columns = &mut columns[..g.taps() * count];
-                columns.fill(0.0);
-                let gy = Matrix {
-                    data: &gy[first * g.output[1]..],
-                    cols: count,
-                    row: g.output_pixels(),
-                    col: 1,
-                };
-                let weight = Matrix {
-                    data: weight,
-                    cols: g.out_channels,
-                    row: 1,
-                    col: g.taps(),
-                };
-                multiply(
-                    Rows {
-                        data: columns,
-                        start: 0,
-                        pitch: count,
-                    },
-                    weight,
-                    gy,
-                    g.taps(),
-                );
-                gather(g, columns, gx, first, rows);
-            }
-        },
-    );
-    gx
+    let own = || vec![0.0; tile_len(g)];
+    let len = g.batch * g.image_len();
+    memory::pieces_with(len, g.image_len(), own, |columns, i, gx| {
+        let gy = &gy[i * g.map_len()..][..g.map_len()];
+        for (first, rows) in tiles(g) {
+            let count = rows * g.output[1];
+            let columns = &mut columns[..g.taps() * count];
+            let gy = Matrix::rows(&gy[first * g.output[1]..], count, g.output_pixels());
+            let weight = Matrix::transposed(weight, g.out_channels, g.taps());
+            let target = Target {
+                data: columns,
+                pitch: count,
+                add: false,
+            };
+            multiply(target, weight, gy, g.taps());
+            gather(g, columns, gx, first, rows);
+        }
+    })
 }
 
 /// Gradient of the weight, `[C_out, C_in, KH, KW]`.
@@ -91,47 +65,28 @@ pub(super) fn weight_gradient(g: &Geometry, x: &[f32], gy: &[f32]) -> Vec<f32> {
     let runs = x
         .par_chunks(run * g.image_len())
         .zip(gy.par_chunks(run * g.map_len()));
-    let parts: Vec<Vec<f32>> = runs
-        .map_init(
-            || vec![0.0; tile_len(g)],
-            |columns, (x, gy)| {
-                let mut sum = vec![0.0; g.weight_len()];
-                for (image, gy) in x
-                    .chunks_exact(g.image_len())
-                    .zip(gy.chunks_exact(g.map_len()))
-                {
-                    for (first, rows) in tiles(g) {
-                        let count = rows * g.output[1];
-                        let columns = &mut columns[..g.taps() * count];
-                        spread(g, image, columns, first, rows);
-                        let gy = Matrix {
-                            data: &gy[first * g.output[1]..],
-                            cols: count,
-                            row: g.output_pixels(),
-                            col: 1,
-                        };
-                        let columns = Matrix {
-                            data: columns,
-                            cols: g.taps(),
-                            row: 1,
-                            col: count,
-                        };
-                        multiply(
-                            Rows {
-                                data: &mut sum,
-                                start: 0,
-                                pitch: g.taps(),
-                            },
-                            gy,
-                            columns,
-                            g.out_channels,
-                        );
-                    }
-                }
-                sum
-            },
-        )
-        .collect();
+    let own = || vec![0.0; tile_len(g)];
+    let parts = runs.map_init(own, |columns, (x, gy)| {
+        let mut sum = vec![0.0; g.weight_len()];
+        let images = x.chunks_exact(g.image_len());
+        for (image, gy) in images.zip(gy.chunks_exact(g.map_len())) {
+            for (first, rows) in tiles(g) {
+                let count = rows * g.output[1];
+                let columns = &mut columns[..g.taps() * count];
+                spread(g, image, columns, first, rows);
+                let gy = Matrix::rows(&gy[first * g.output[1]..], count, g.output_pixels());
+                let columns = Matrix::transposed(columns, g.taps(), count);
+                let target = Target {
+                    data: &mut sum,
+                    pitch: g.taps(),
+                    add: true,
+                };
+                multiply(target, gy, columns, g.out_channels);
+            }
+        }
+        sum
+    });
+    let parts: Vec<Vec<f32>> = parts.collect();
     let mut total = vec![0.0; g.weight_len()];
     for part in parts {
         total.iter_mut().zip(part).for_each(|(t, v)| *t += v);
@@ -254,68 +209,4 @@ fn gather(g: &Geometry, columns: &[f32], image: &mut [f32], first: usize, rows: 
         let target = image[input..].iter_mut().step_by(stride);
         target.zip(source).for_each(|(t, s)| *t += *s);
     });
-}
-
-/// A matrix to read: element (i, j) is `data[i * row + j * col]`.
-struct Matrix<'a> {
-    data: &'a [f32],
-    cols: usize,
-    row: usize,
-    col: usize,
-}
-
-impl<'a> Matrix<'a> {
-    fn plain(data: &'a [f32], cols: usize) -> Self {
-        Self {
-            data,
-            cols,
-            row: cols,
-            col: 1,
-        }
-    }
-}
-
-/// A matrix to add to: row i begins at `start + i * pitch`.
-struct Rows<'a> {
-    data: &'a mut [f32],
-    start: usize,
-    pitch: usize,
-}
-
-/// out `[rows, b.cols]` += a `[rows, a.cols]` · b `[a.cols, b.cols]`, on this thread.
-#[expect(unsafe_code, reason = "`gemm` takes pointers")]
-fn multiply(out: Rows, a: Matrix, b: Matrix, rows: usize) {
-    let (inner, cols) = (a.cols, b.cols);
-    if rows == 0 || inner == 0 || cols == 0 {
-        return;
-    }
-    assert!(out.data.len() > out.start + (rows - 1) * out.pitch + cols - 1);
-    assert!(out.pitch >= cols || rows == 1);
-    assert!(a.data.len() > (rows - 1) * a.row + (inner - 1) * a.col);
-    assert!(b.data.len() > (inner - 1) * b.row + (cols - 1) * b.col);
-    // SAFETY: the asserts bound the last element of each matrix; the rows of `out` do not overlap;
-    // `out` is borrowed alone.
-    unsafe {
-        gemm::gemm(
-            rows,
-            cols,
-            inner,
-            out.data.as_mut_ptr().add(out.start),
-            1,
-            out.pitch as isize,
-            true,
-            a.data.as_ptr(),
-            a.col as isize,
-            a.row as isize,
-            b.data.as_ptr(),
-            b.col as isize,
-            b.row as isize,
-            1.0f32,
-            1.0f32,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
 }

@@ -1,10 +1,13 @@
-//! Batch norm with the batch's statistics, with or without ReLU, forward and backward.
+//! Batch norm with the batch's statistics or given ones, with or without ReLU, forward and backward.
 //!
 //! ReLU's mask is not stored: backward computes the sign of the normalised value again.
 
+use super::memory;
+use pulp::{Arch, NullaryFnOnce, Simd, WithSimd};
 use rayon::prelude::*;
 
-const LANES: usize = 16;
+/// Vectors of running sums.
+const RUNNING: usize = 4;
 
 /// Sizes and settings.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +17,8 @@ pub(super) struct Norm {
     pub(super) pixels: usize,
     pub(super) epsilon: f32,
     pub(super) relu: bool,
+    /// Whether mean and variance are given, not the batch's: then they do not move with the input.
+    pub(super) fixed: bool,
 }
 
 /// Per channel: what is normalised with, and how.
@@ -43,7 +48,7 @@ impl Norm {
             let guess = x[c * self.pixels];
             let (mut total, mut squares) = (0.0, 0.0);
             for map in self.maps(x, c) {
-                let (s, q) = moments(map, guess);
+                let (s, q) = Arch::new().dispatch(Moments { x: map, guess });
                 total += f64::from(s);
                 squares += f64::from(q);
             }
@@ -58,19 +63,15 @@ impl Norm {
 
     /// Normalises, scales, shifts, and cuts below zero if asked for.
     pub(super) fn forward(&self, x: &[f32], params: Params) -> Vec<f32> {
-        let mut y = vec![0.0; x.len()];
-        let images = y
-            .par_chunks_exact_mut(self.pixels)
-            .zip(x.par_chunks_exact(self.pixels));
-        images.enumerate().for_each(|(i, (y, x))| {
+        memory::pieces(x.len(), self.pixels, |i, y| {
             let (scale, shift) = params.affine(i % self.channels, self.epsilon);
-            let y = y.iter_mut().zip(x);
+            let x = &x[i * self.pixels..][..self.pixels];
+            let arch = Arch::new();
             match self.relu {
-                true => y.for_each(|(y, x)| *y = cut(x * scale + shift)),
-                false => y.for_each(|(y, x)| *y = x * scale + shift),
+                true => arch.dispatch(Affine::<true> { x, scale, shift, y }),
+                false => arch.dispatch(Affine::<false> { x, scale, shift, y }),
             }
-        });
-        y
+        })
     }
 
     /// Gradients of input, weight and bias.
@@ -80,7 +81,13 @@ impl Norm {
             let (scale, shift) = params.affine(c, self.epsilon);
             let (mut total, mut products) = (0.0, 0.0);
             for (x, gy) in self.maps(x, c).zip(self.maps(gy, c)) {
-                let (s, q) = self.sums(x, gy, params.mean[c], (scale, shift));
+                let mean = params.mean[c];
+                let factors = [mean, scale, shift];
+                let arch = Arch::new();
+                let (s, q) = match self.relu {
+                    true => arch.dispatch(Sums::<true> { x, gy, factors }),
+                    false => arch.dispatch(Sums::<false> { x, gy, factors }),
+                };
                 total += f64::from(s);
                 products += f64::from(q);
             }
@@ -89,28 +96,23 @@ impl Norm {
         };
         let (gw, gb): (Vec<f32>, Vec<f32>) =
             (0..self.channels).into_par_iter().map(channel).unzip();
-        let mut gx = vec![0.0; x.len()];
-        let maps = gx
-            .par_chunks_exact_mut(self.pixels)
-            .zip(x.par_chunks_exact(self.pixels));
-        maps.zip(gy.par_chunks_exact(self.pixels))
-            .enumerate()
-            .for_each(|(i, ((gx, x), gy))| {
-                let c = i % self.channels;
-                let (scale, shift) = params.affine(c, self.epsilon);
-                let inverse = 1.0 / (params.var[c] + self.epsilon).sqrt();
-                // gx = scale · (gy - gb / n - normalised x · gw / n)
-                let slope = -scale * gw[c] / count * inverse;
-                let offset = -scale * gb[c] / count - slope * params.mean[c];
-                for ((gx, x), gy) in gx.iter_mut().zip(x).zip(gy) {
-                    let gy = if self.relu && x * scale + shift <= 0.0 {
-                        0.0
-                    } else {
-                        *gy
-                    };
-                    *gx = scale * gy + slope * x + offset;
-                }
-            });
+        let gx = memory::pieces(x.len(), self.pixels, |i, gx| {
+            let c = i % self.channels;
+            let (scale, shift) = params.affine(c, self.epsilon);
+            let inverse = 1.0 / (params.var[c] + self.epsilon).sqrt();
+            // gx = scale · (gy - gb / n - normalised x · gw / n), where the statistics move with x
+            let moving = if self.fixed { 0.0 } else { -scale / count };
+            let slope = moving * gw[c] * inverse;
+            let offset = moving * gb[c] - slope * params.mean[c];
+            let map = i * self.pixels..(i + 1) * self.pixels;
+            let (x, gy) = (&x[map.clone()], &gy[map]);
+            let factors = [scale, shift, slope, offset];
+            let arch = Arch::new();
+            match self.relu {
+                true => arch.dispatch(Input::<true> { x, gy, factors, gx }),
+                false => arch.dispatch(Input::<false> { x, gy, factors, gx }),
+            }
+        });
         [gx, gw, gb]
     }
 
@@ -120,41 +122,105 @@ impl Norm {
             .skip(channel)
             .step_by(self.channels)
     }
+}
 
-    /// Σ gy and Σ gy · (x - mean), where ReLU lets the gradient through.
-    fn sums(&self, x: &[f32], gy: &[f32], mean: f32, (scale, shift): (f32, f32)) -> (f32, f32) {
-        let relu = self.relu;
-        let masked = |x: f32, g: f32| {
-            if relu && x * scale + shift <= 0.0 {
-                0.0
-            } else {
-                g
-            }
-        };
-        let (mut total, mut products) = ([0.0; LANES], [0.0; LANES]);
-        let (xs, gs) = (x.chunks_exact(LANES), gy.chunks_exact(LANES));
-        let rest = xs.remainder().iter().zip(gs.remainder());
-        let (mut s, mut q) = (0.0, 0.0);
-        for (x, g) in rest {
-            let g = masked(*x, *g);
-            s += g;
-            q += g * (x - mean);
+/// y = scale · x + shift, cut below zero with ReLU.
+struct Affine<'a, const RELU: bool> {
+    x: &'a [f32],
+    scale: f32,
+    shift: f32,
+    y: &'a mut [f32],
+}
+
+impl<const RELU: bool> NullaryFnOnce for Affine<'_, RELU> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for (y, x) in self.y.iter_mut().zip(self.x) {
+            let value = x * self.scale + self.shift;
+            *y = if RELU { cut(value) } else { value };
         }
-        for (x, g) in xs.zip(gs) {
-            for i in 0..LANES {
-                let g = masked(x[i], g[i]);
-                total[i] += g;
-                products[i] += g * (x[i] - mean);
+    }
+}
+
+/// The gradient that ReLU lets through.
+#[inline(always)]
+fn masked<const RELU: bool>(x: f32, gy: f32, scale: f32, shift: f32) -> f32 {
+    if RELU && x * scale + shift <= 0.0 {
+        0.0
+    } else {
+        gy
+    }
+}
+
+/// Gradient of the input.
+struct Input<'a, const RELU: bool> {
+    x: &'a [f32],
+    gy: &'a [f32],
+    /// Scale, shift, slope, offset.
+    factors: [f32; 4],
+    gx: &'a mut [f32],
+}
+
+impl<const RELU: bool> NullaryFnOnce for Input<'_, RELU> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let [scale, shift, slope, offset] = self.factors;
+        for ((gx, x), gy) in self.gx.iter_mut().zip(self.x).zip(self.gy) {
+            *gx = scale * masked::<RELU>(*x, *gy, scale, shift) + slope * x + offset;
+        }
+    }
+}
+
+/// Σ gy and Σ gy · (x - mean), where ReLU lets the gradient through.
+struct Sums<'a, const RELU: bool> {
+    x: &'a [f32],
+    gy: &'a [f32],
+    /// Mean, scale, shift.
+    factors: [f32; 3],
+}
+
+impl<const RELU: bool> WithSimd for Sums<'_, RELU> {
+    type Output = (f32, f32);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> (f32, f32) {
+        let zero = simd.splat_f32s(0.0);
+        let [mean, scale, shift] = self.factors.map(|factor| simd.splat_f32s(factor));
+        let (mut total, mut products) = ([zero; RUNNING], [zero; RUNNING]);
+        let (xs, x_rest) = S::as_simd_f32s(self.x);
+        let (gs, g_rest) = S::as_simd_f32s(self.gy);
+        let (mut xs, mut gs) = (xs.chunks_exact(RUNNING), gs.chunks_exact(RUNNING));
+        macro_rules! add {
+            ($i:expr, $x:expr, $g:expr) => {
+                let (x, mut g) = ($x, $g);
+                if RELU {
+                    let cut = simd.less_than_or_equal_f32s(simd.mul_add_f32s(x, scale, shift), zero);
+                    g = simd.select_f32s(cut, zero, g);
+                }
+                total[$i] = simd.add_f32s(total[$i], g);
+                products[$i] = simd.mul_add_f32s(g, simd.sub_f32s(x, mean), products[$i]);
+            };
+        }
+        for (x, g) in xs.by_ref().zip(gs.by_ref()) {
+            for i in 0..RUNNING {
+                add!(i, x[i], g[i]);
             }
         }
-        (
-            s + total.iter().sum::<f32>(),
-            q + products.iter().sum::<f32>(),
-        )
+        for (x, g) in xs.remainder().iter().zip(gs.remainder()) {
+            add!(0, *x, *g);
+        }
+        // Zeros add nothing: g is 0 there.
+        add!(0, simd.partial_load_f32s(x_rest), simd.partial_load_f32s(g_rest));
+        (reduced(simd, total), reduced(simd, products))
     }
 }
 
 /// ReLU; unlike `f32::max` it lets NaN through, so that it shows.
+#[inline(always)]
 fn cut(value: f32) -> f32 {
     if value < 0.0 { 0.0 } else { value }
 }
@@ -164,35 +230,50 @@ fn positive(value: f64) -> f64 {
     if value < 0.0 { 0.0 } else { value }
 }
 
-/// Σ x, in 16 running sums.
+/// Σ x.
 pub(super) fn sum(x: &[f32]) -> f32 {
-    let chunks = x.chunks_exact(LANES);
-    let rest: f32 = chunks.remainder().iter().sum();
-    let mut sums = [0.0; LANES];
-    for chunk in chunks {
-        sums.iter_mut().zip(chunk).for_each(|(s, v)| *s += v);
-    }
-    rest + sums.iter().sum::<f32>()
+    Arch::new().dispatch(Moments { x, guess: 0.0 }).0
 }
 
-/// Σ (x - guess) and Σ (x - guess)², in 16 running sums each.
-fn moments(x: &[f32], guess: f32) -> (f32, f32) {
-    let chunks = x.chunks_exact(LANES);
-    let (mut s, mut q) = (0.0, 0.0);
-    for v in chunks.remainder() {
-        s += v - guess;
-        q += (v - guess) * (v - guess);
-    }
-    let (mut sums, mut squares) = ([0.0; LANES], [0.0; LANES]);
-    for chunk in chunks {
-        for i in 0..LANES {
-            let v = chunk[i] - guess;
-            sums[i] += v;
-            squares[i] += v * v;
+/// Σ (x - guess) and Σ (x - guess)².
+struct Moments<'a> {
+    x: &'a [f32],
+    guess: f32,
+}
+
+impl WithSimd for Moments<'_> {
+    type Output = (f32, f32);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> (f32, f32) {
+        let zero = simd.splat_f32s(0.0);
+        let guess = simd.splat_f32s(self.guess);
+        let (mut sums, mut squares) = ([zero; RUNNING], [zero; RUNNING]);
+        let (vectors, rest) = S::as_simd_f32s(self.x);
+        let mut vectors = vectors.chunks_exact(RUNNING);
+        for chunk in vectors.by_ref() {
+            for i in 0..RUNNING {
+                let v = simd.sub_f32s(chunk[i], guess);
+                sums[i] = simd.add_f32s(sums[i], v);
+                squares[i] = simd.mul_add_f32s(v, v, squares[i]);
+            }
         }
+        for v in vectors.remainder() {
+            let v = simd.sub_f32s(*v, guess);
+            sums[0] = simd.add_f32s(sums[0], v);
+            squares[0] = simd.mul_add_f32s(v, v, squares[0]);
+        }
+        let (mut s, mut q) = (reduced(simd, sums), reduced(simd, squares));
+        for v in rest {
+            s += v - self.guess;
+            q += (v - self.guess) * (v - self.guess);
+        }
+        (s, q)
     }
-    (
-        s + sums.iter().sum::<f32>(),
-        q + squares.iter().sum::<f32>(),
-    )
+}
+
+/// The sum of running sums.
+#[inline(always)]
+fn reduced<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; RUNNING]) -> f32 {
+    simd.reduce_sum_f32s(simd.add_f32s(simd.add_f32s(a, b), simd.add_f32s(c, d)))
 }

@@ -1,0 +1,90 @@
+//! Times training steps of a network on random images: forward, loss, gradients, Adam.
+//!
+//!     cargo run --release --workspace --example step -- custom --batch 32 --steps 20
+//!     cargo run --release --workspace --example step -- resnet18.onnx --batch 16 --steps 5
+
+#![expect(clippy::print_stdout, reason = "an example prints")]
+
+use burn::module::Module;
+use burn::optim::{AdamConfig, GradientsParams};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Distribution, Int, Tensor};
+use models::{CustomConfig, Network, Spec};
+use std::time::Instant;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const USAGE: &str = "usage: step custom|FILE.onnx [--batch N] [--steps N] [--size N] [--inference]";
+
+struct Options {
+    network: String,
+    batch: usize,
+    steps: usize,
+    size: usize,
+    inference: bool,
+}
+
+fn options() -> Option<Options> {
+    let mut arguments = std::env::args().skip(1);
+    let mut options = Options {
+        network: arguments.next()?,
+        batch: 32,
+        steps: 10,
+        size: 224,
+        inference: false,
+    };
+    while let Some(flag) = arguments.next() {
+        let mut number = || arguments.next()?.parse::<usize>().ok().filter(|n| *n > 0);
+        match flag.as_str() {
+            "--batch" => options.batch = number()?,
+            "--steps" => options.steps = number()?,
+            "--size" => options.size = number()?,
+            "--inference" => options.inference = true,
+            _ => return None,
+        }
+    }
+    Some(options)
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let options = options().ok_or(USAGE)?;
+    let device = Device::flex();
+    let spec = match options.network.as_str() {
+        "custom" => Spec::Custom(CustomConfig::default()),
+        file => Spec::Imported {
+            path: file.into(),
+            fine_tune: true,
+        },
+    };
+    let mut network = Network::build(&spec, 2, 0, &device)?;
+    let mut optimizer = AdamConfig::new().with_epsilon(1e-8).init();
+    let shape = [options.batch, 3, options.size, options.size];
+    let normal = Distribution::Normal(0.0, 1.0);
+    let images: Tensor<4> = Tensor::random(shape, normal, &device);
+    let labels: Vec<i64> = (0..options.batch as i64).map(|i| i % 2).collect();
+    let training = device.clone().autodiff();
+    network = if options.inference { network.valid() } else { network.train() };
+    let labels: Tensor<2, Int> =
+        Tensor::<1, Int>::from_data(&labels[..], &training).reshape([options.batch, 1]);
+    let mut took = Vec::with_capacity(options.steps);
+    // Two steps to warm up.
+    for _ in 0..options.steps + 2 {
+        let started = Instant::now();
+        if options.inference {
+            network.forward(images.clone()).into_data();
+        } else {
+            let images = Tensor::from_inner(images.clone());
+            let logits = log_softmax(network.forward(images), 1);
+            let loss = logits.gather(1, labels.clone()).mean().neg();
+            let gradients = GradientsParams::from_grads(loss.backward(), &network);
+            loss.into_data();
+            network = optimizer.step(1e-3, network, gradients);
+        }
+        took.push(1e3 * started.elapsed().as_secs_f64());
+    }
+    took.drain(..2);
+    took.sort_by(f64::total_cmp);
+    println!("{:.2}", took[took.len() / 2]);
+    Ok(())
+}
