@@ -64,7 +64,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let images: Tensor<4> = Tensor::random(shape, normal, &device);
     let labels: Vec<i64> = (0..options.batch as i64).map(|i| i % 2).collect();
     let training = device.clone().autodiff();
-    network = if options.inference { network.valid() } else { network.train() };
+    network = if options.inference {
+        network.valid()
+    } else {
+        network.train()
+    };
     let labels: Tensor<2, Int> =
         Tensor::<1, Int>::from_data(&labels[..], &training).reshape([options.batch, 1]);
     let mut took = Vec::with_capacity(options.steps);

@@ -62,7 +62,8 @@ pub struct BatchNorm {
 
 impl BatchNorm {
     /// γ = 1, β = 0, mean 0, variance 1, epsilon 1e-5, momentum 0.1.
-    pub(crate) fn new(channels: usize, device: &Device) -> Self {
+    #[must_use]
+    pub fn new(channels: usize, device: &Device) -> Self {
         Self {
             weight: init::parameter(vec![1.0; channels], [channels], device),
             bias: init::parameter(vec![0.0; channels], [channels], device),

@@ -6,6 +6,7 @@
 //! go by. Vectors are of the width that `pulp` finds at run time.
 
 use super::geometry::Geometry;
+use super::memory;
 use super::split::Split;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -28,27 +29,20 @@ pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> 
     let split = Split::new(g);
     let offsets = split.tap_offsets();
     let packed = pack(g, weight);
-    let mut out = vec![0.0; g.batch * g.map_len()];
     let arch = Arch::new();
-    let images = out
-        .par_chunks_exact_mut(g.map_len())
-        .zip(x.par_chunks_exact(g.image_len()));
-    images.for_each_init(
-        || vec![0.0; split.len()],
-        |buffer, (out, image)| {
-            split.fill(image, buffer);
-            arch.dispatch(Forward {
-                g,
-                row: split.output_row(),
-                offsets: &offsets,
-                packed: &packed,
-                bias,
-                x: buffer,
-                out,
-            });
-        },
-    );
-    out
+    let own = || vec![0.0; split.len()];
+    memory::pieces_with(g.batch * g.map_len(), g.map_len(), own, |buffer, i, out| {
+        split.fill(&x[i * g.image_len()..][..g.image_len()], buffer);
+        arch.dispatch(Forward {
+            g,
+            row: split.output_row(),
+            offsets: &offsets,
+            packed: &packed,
+            bias,
+            x: buffer,
+            out,
+        });
+    })
 }
 
 /// Weights as `[C_out / 4, taps, 4]`, filled up with zeros.

@@ -30,7 +30,12 @@ pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> 
                 add: true,
             };
             let weight = Matrix::plain(weight, g.taps());
-            multiply(target, weight, Matrix::plain(columns, count), g.out_channels);
+            multiply(
+                target,
+                weight,
+                Matrix::plain(columns, count),
+                g.out_channels,
+            );
         }
     })
 }

@@ -189,34 +189,48 @@ impl<const RELU: bool> WithSimd for Sums<'_, RELU> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> (f32, f32) {
         let zero = simd.splat_f32s(0.0);
-        let [mean, scale, shift] = self.factors.map(|factor| simd.splat_f32s(factor));
+        let factors = self.factors.map(|factor| simd.splat_f32s(factor));
         let (mut total, mut products) = ([zero; RUNNING], [zero; RUNNING]);
         let (xs, x_rest) = S::as_simd_f32s(self.x);
         let (gs, g_rest) = S::as_simd_f32s(self.gy);
         let (mut xs, mut gs) = (xs.chunks_exact(RUNNING), gs.chunks_exact(RUNNING));
-        macro_rules! add {
-            ($i:expr, $x:expr, $g:expr) => {
-                let (x, mut g) = ($x, $g);
-                if RELU {
-                    let cut = simd.less_than_or_equal_f32s(simd.mul_add_f32s(x, scale, shift), zero);
-                    g = simd.select_f32s(cut, zero, g);
-                }
-                total[$i] = simd.add_f32s(total[$i], g);
-                products[$i] = simd.mul_add_f32s(g, simd.sub_f32s(x, mean), products[$i]);
-            };
-        }
         for (x, g) in xs.by_ref().zip(gs.by_ref()) {
             for i in 0..RUNNING {
-                add!(i, x[i], g[i]);
+                let sums = (&mut total[i], &mut products[i]);
+                add::<S, RELU>(simd, x[i], g[i], factors, sums);
             }
         }
-        for (x, g) in xs.remainder().iter().zip(gs.remainder()) {
-            add!(0, *x, *g);
+        let rest = xs.remainder().iter().zip(gs.remainder());
+        // Beyond the end the gradient is zero and adds nothing.
+        let last = (
+            simd.partial_load_f32s(x_rest),
+            simd.partial_load_f32s(g_rest),
+        );
+        for (x, g) in rest.chain([(&last.0, &last.1)]) {
+            let sums = (&mut total[0], &mut products[0]);
+            add::<S, RELU>(simd, *x, *g, factors, sums);
         }
-        // Zeros add nothing: g is 0 there.
-        add!(0, simd.partial_load_f32s(x_rest), simd.partial_load_f32s(g_rest));
         (reduced(simd, total), reduced(simd, products))
     }
+}
+
+/// Adds a vector to both sums.
+#[inline(always)]
+fn add<S: Simd, const RELU: bool>(
+    simd: S,
+    x: S::f32s,
+    gy: S::f32s,
+    [mean, scale, shift]: [S::f32s; 3],
+    (total, product): (&mut S::f32s, &mut S::f32s),
+) {
+    let mut gy = gy;
+    if RELU {
+        let zero = simd.splat_f32s(0.0);
+        let cut = simd.less_than_or_equal_f32s(simd.mul_add_f32s(x, scale, shift), zero);
+        gy = simd.select_f32s(cut, zero, gy);
+    }
+    *total = simd.add_f32s(*total, gy);
+    *product = simd.mul_add_f32s(gy, simd.sub_f32s(x, mean), *product);
 }
 
 /// ReLU; unlike `f32::max` it lets NaN through, so that it shows.
@@ -276,4 +290,33 @@ impl WithSimd for Moments<'_> {
 #[inline(always)]
 fn reduced<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; RUNNING]) -> f32 {
     simd.reduce_sum_f32s(simd.add_f32s(simd.add_f32s(a, b), simd.add_f32s(c, d)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The sums on the vectors of this machine and on `pulp`'s scalar path.
+    #[test]
+    fn simd_and_scalar_agree() {
+        for len in [1, 7, 16, 64, 203] {
+            let x: Vec<f32> = (0..len).map(|i| (i as f32).sin()).collect();
+            let gy: Vec<f32> = (0..len).map(|i| (i as f32).cos()).collect();
+            let (x, gy) = (&x[..], &gy[..]);
+            let close = |a: (f32, f32), b: (f32, f32)| {
+                assert!(
+                    (a.0 - b.0).abs() < 1e-4 && (a.1 - b.1).abs() < 1e-4,
+                    "{a:?} {b:?}"
+                );
+            };
+            let moments = || Moments { x, guess: 0.3 };
+            close(
+                Arch::new().dispatch(moments()),
+                moments().with_simd(pulp::Scalar),
+            );
+            let factors = [0.2, 1.5, -0.4];
+            let sums = || Sums::<true> { x, gy, factors };
+            close(Arch::new().dispatch(sums()), sums().with_simd(pulp::Scalar));
+        }
+    }
 }

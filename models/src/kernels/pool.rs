@@ -63,7 +63,14 @@ impl Pool {
             let x = &x[i * plane..][..plane];
             let gy = &gy[i * height * width..][..height * width];
             let pool = self;
-            Arch::new().dispatch(Backward { pool, x, gy, best, from, gx });
+            Arch::new().dispatch(Backward {
+                pool,
+                x,
+                gy,
+                best,
+                from,
+                gx,
+            });
         })
     }
 
@@ -73,7 +80,9 @@ impl Pool {
         let rows = self.window(oy, self.height);
         best.copy_from_slice(&x[rows.start * self.width..][..self.width]);
         let place = |row: usize| (row * self.width) as u32..;
-        from.iter_mut().zip(place(rows.start)).for_each(|(f, p)| *f = p);
+        from.iter_mut()
+            .zip(place(rows.start))
+            .for_each(|(f, p)| *f = p);
         for row in rows.skip(1) {
             let values = &x[row * self.width..][..self.width];
             let targets = best.iter_mut().zip(from.iter_mut());

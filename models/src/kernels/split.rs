@@ -71,6 +71,10 @@ impl Split {
             let row = &mut buffer[row..row + self.row_len()];
             match sw {
                 1 => row[left..left + width].copy_from_slice(source),
+                2 => {
+                    let (even, odd) = row.split_at_mut(self.pitch);
+                    put_apart(source, left, even, odd);
+                }
                 _ => {
                     for phase in 0..sw {
                         // The first column of this phase that is not padding.
@@ -83,6 +87,23 @@ impl Split {
                 }
             }
         }
+    }
+}
+
+/// Values whose first is in column `left`, to their places among the even and the odd columns.
+#[inline(always)]
+pub(super) fn put_apart(source: &[f32], left: usize, even: &mut [f32], odd: &mut [f32]) {
+    let (first, second) = if left % 2 == 0 {
+        (&mut even[left / 2..], &mut odd[left / 2..])
+    } else {
+        (&mut odd[left / 2..], &mut even[left / 2 + 1..])
+    };
+    let (pairs, rest) = source.as_chunks::<2>();
+    for ((pair, first), second) in pairs.iter().zip(&mut *first).zip(&mut *second) {
+        [*first, *second] = *pair;
+    }
+    if let [last] = rest {
+        first[pairs.len()] = *last;
     }
 }
 

@@ -6,8 +6,8 @@ use burn::tensor::Distribution;
 /// Batch, input channels, height, width; output channels, kernel, stride, padding.
 type Case = ([usize; 4], usize, [usize; 2], [usize; 2], [usize; 2]);
 
-/// Odd sizes, batch 1, rows longer and shorter than a vector, both ways of computing.
-const CONVOLUTIONS: [Case; 9] = [
+/// Odd sizes, batch 1, rows longer and shorter than a vector, all ways of computing.
+const CONVOLUTIONS: [Case; 14] = [
     ([2, 3, 37, 53], 8, [7, 7], [2, 2], [3, 3]),
     ([1, 3, 64, 64], 5, [7, 7], [2, 2], [3, 3]),
     ([3, 1, 20, 71], 1, [3, 3], [1, 1], [1, 1]),
@@ -17,6 +17,11 @@ const CONVOLUTIONS: [Case; 9] = [
     ([1, 33, 5, 4], 65, [3, 3], [1, 1], [1, 1]),
     ([4, 16, 7, 7], 12, [3, 3], [2, 2], [1, 1]),
     ([2, 4, 3, 2], 3, [5, 5], [2, 3], [2, 2]),
+    ([1, 32, 13, 9], 40, [3, 3], [1, 1], [0, 0]),
+    ([9, 33, 7, 7], 34, [3, 3], [1, 1], [1, 1]),
+    ([2, 35, 6, 30], 32, [3, 3], [1, 1], [2, 2]),
+    ([3, 64, 20, 41], 48, [3, 3], [1, 1], [1, 0]),
+    ([1, 32, 1, 1], 32, [3, 3], [1, 1], [1, 1]),
 ];
 
 fn device() -> Device {
@@ -80,25 +85,30 @@ fn convolution_and_its_gradients_are_burns() {
 }
 
 #[test]
-fn both_ways_of_computing_are_exercised_and_agree() {
-    let mut direct_ones = 0;
+fn all_ways_of_computing_are_exercised_and_agree() {
+    let (mut by_direct, mut by_winograd) = (0, 0);
     for (shape, out, kernel, stride, padding) in CONVOLUTIONS {
         let weight = [out, shape[1], kernel[0], kernel[1]];
         let g = geometry::Geometry::new(shape, weight, stride, padding);
-        direct_ones += usize::from(direct::suits(&g));
+        by_direct += usize::from(direct::suits(&g));
+        by_winograd += usize::from(winograd::suits(&g));
         let (x, w) = (values(random(shape)), values(random(weight)));
         let b = values(random([out]));
         let gy = values(random([shape[0], out, g.output[0], g.output[1]]));
         let what = format!("{shape:?} to {out}");
-        assert_close(
-            &direct::forward(&g, &x, &w, &b),
-            &im2col::forward(&g, &x, &w, &b),
-            &what,
-        );
-        let ours = direct::weight_gradient(&g, &x, &gy);
-        assert_close(&ours, &im2col::weight_gradient(&g, &x, &gy), &what);
+        let y = im2col::forward(&g, &x, &w, &b);
+        let gw = im2col::weight_gradient(&g, &x, &gy);
+        assert_close(&direct::forward(&g, &x, &w, &b), &y, &what);
+        assert_close(&direct::weight_gradient(&g, &x, &gy), &gw, &what);
+        if winograd::possible(&g) {
+            assert_close(&winograd::forward(&g, &x, &w, &b), &y, &what);
+            assert_close(&winograd::weight_gradient(&g, &x, &gy), &gw, &what);
+            let gx = im2col::input_gradient(&g, &w, &gy);
+            assert_close(&winograd::input_gradient(&g, &w, &gy), &gx, &what);
+        }
     }
-    assert!(direct_ones > 0 && direct_ones < CONVOLUTIONS.len());
+    assert!(by_direct > 2 && by_winograd > 2);
+    assert!(by_direct + by_winograd < CONVOLUTIONS.len());
 }
 
 #[test]
@@ -159,6 +169,37 @@ fn batch_norm_and_its_gradients_are_burns() {
             &values(x.grad(&theirs).unwrap()),
             &what,
         );
+    }
+}
+
+#[test]
+fn batch_norm_with_given_statistics_and_its_gradients_are_burns() {
+    for (shape, relu) in [([3, 5, 7, 9], true), ([2, 4, 16, 16], false)] {
+        let (x, w, b) = (random(shape), random([shape[1]]), random([shape[1]]));
+        let mean = random([shape[1]]).detach();
+        let var = random([shape[1]]).detach().add_scalar(1.5);
+        let given = [w.clone(), b.clone(), mean.clone(), var.clone()];
+        let ours = batch_norm(x.clone(), given, 1e-5, relu);
+        let theirs = module::batch_norm(x.clone(), w.clone(), b.clone(), mean, var, 1e-5);
+        let theirs = if relu {
+            activation::relu(theirs)
+        } else {
+            theirs
+        };
+        let what = format!("{shape:?}, relu {relu}");
+        assert_close(&values(ours.clone()), &values(theirs.clone()), &what);
+        let weight = random(shape).detach();
+        let ours = (ours * weight.clone()).sum().backward();
+        let theirs = (theirs * weight).sum().backward();
+        let (a, b) = (
+            [w.grad(&ours), b.grad(&ours)],
+            [w.grad(&theirs), b.grad(&theirs)],
+        );
+        for (ours, theirs) in a.into_iter().zip(b) {
+            assert_close(&values(ours.unwrap()), &values(theirs.unwrap()), &what);
+        }
+        let (ours, theirs) = (x.grad(&ours).unwrap(), x.grad(&theirs).unwrap());
+        assert_close(&values(ours), &values(theirs), &what);
     }
 }
 
@@ -224,67 +265,151 @@ fn ties_in_a_pool_go_to_the_first_and_nan_shows() {
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
-    let g = geometry::Geometry::new([5, 3, 40, 44], [8, 3, 7, 7], [2, 2], [3, 3]);
-    let (x, w) = (values(random([5, 3, 40, 44])), values(random([8, 3, 7, 7])));
-    let gy = values(random([5, 8, g.output[0], g.output[1]]));
-    let all = || {
-        let forward = direct::forward(&g, &x, &w, &[0.5; 8]);
-        let direct = direct::weight_gradient(&g, &x, &gy);
-        let columns = im2col::weight_gradient(&g, &x, &gy);
-        (
-            forward,
-            direct,
-            columns,
-            im2col::input_gradient(&g, &w, &gy),
-        )
-    };
-    let run = |threads| {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .unwrap()
-            .install(all)
-    };
-    let one = run(1);
-    for threads in [2, 3, 8] {
-        assert!(run(threads) == one, "{threads} threads");
+    for (shape, weight, padding) in [
+        ([5, 3, 40, 44], [8, 3, 7, 7], 3),
+        ([9, 36, 14, 13], [40, 36, 3, 3], 1),
+    ] {
+        let g = geometry::Geometry::new(shape, weight, [1, 1], [padding; 2]);
+        let (x, w) = (values(random(shape)), values(random(weight)));
+        let gy = values(random([shape[0], weight[0], g.output[0], g.output[1]]));
+        let b = vec![0.5; weight[0]];
+        let all = || {
+            let columns = [
+                im2col::forward(&g, &x, &w, &b),
+                im2col::input_gradient(&g, &w, &gy),
+                im2col::weight_gradient(&g, &x, &gy),
+                im2col::bias_gradient(&g, &gy),
+            ];
+            let chosen = [
+                conv::forward(&g, &x, &w, &b),
+                conv::input_gradient(&g, &w, &gy),
+                conv::weight_gradient(&g, &x, &gy),
+            ];
+            (columns, chosen)
+        };
+        let run = |threads| {
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap()
+                .install(all)
+        };
+        let one = run(1);
+        for threads in [2, 3, 8] {
+            assert!(run(threads) == one, "{shape:?}, {threads} threads");
+        }
     }
 }
 
 #[test]
 fn the_gradient_of_a_convolution_is_its_slope() {
-    let (shape, weight) = ([2, 3, 12, 20], [4, 3, 3, 3]);
-    let g = geometry::Geometry::new(shape, weight, [1, 1], [1, 1]);
-    let (x, w, b) = (values(random(shape)), values(random(weight)), vec![0.0; 4]);
-    let gy = values(random([2, 4, 12, 20]));
-    let loss = |x: &[f32], w: &[f32]| -> f64 {
-        let y = direct::forward(&g, x, w, &b);
-        y.iter()
-            .zip(&gy)
-            .map(|(y, g)| f64::from(*y) * f64::from(*g))
-            .sum()
-    };
-    let slope = |at: usize, of_x: bool| {
-        let (mut up, mut down) = ([x.clone(), w.clone()], [x.clone(), w.clone()]);
-        let which = usize::from(!of_x);
-        up[which][at] += 0.5;
-        down[which][at] -= 0.5;
-        loss(&up[0], &up[1]) - loss(&down[0], &down[1])
-    };
-    let (gw, gx) = (
-        direct::weight_gradient(&g, &x, &gy),
-        im2col::input_gradient(&g, &w, &gy),
-    );
-    for at in [0, 17, 60, 107] {
-        assert!(
-            (slope(at, false) - f64::from(gw[at])).abs() < 1e-3,
-            "weight {at}"
-        );
-        assert!(
-            (slope(at, true) - f64::from(gx[at])).abs() < 1e-3,
-            "input {at}"
-        );
+    for (shape, weight) in [
+        ([2, 3, 12, 20], [4, 3, 3, 3]),
+        ([1, 32, 6, 5], [33, 32, 3, 3]),
+        ([2, 5, 6, 7], [3, 5, 3, 3]),
+    ] {
+        let g = geometry::Geometry::new(shape, weight, [1, 1], [1, 1]);
+        let (x, w) = (values(random(shape)), values(random(weight)));
+        let b = vec![0.0; weight[0]];
+        let gy = values(random([shape[0], weight[0], shape[2], shape[3]]));
+        let loss = |x: &[f32], w: &[f32]| -> f64 {
+            let y = conv::forward(&g, x, w, &b);
+            y.iter()
+                .zip(&gy)
+                .map(|(y, g)| f64::from(*y) * f64::from(*g))
+                .sum()
+        };
+        let slope = |at: usize, of_x: bool| {
+            let (mut up, mut down) = ([x.clone(), w.clone()], [x.clone(), w.clone()]);
+            let which = usize::from(!of_x);
+            up[which][at] += 0.5;
+            down[which][at] -= 0.5;
+            loss(&up[0], &up[1]) - loss(&down[0], &down[1])
+        };
+        let gw = conv::weight_gradient(&g, &x, &gy);
+        let gx = conv::input_gradient(&g, &w, &gy);
+        for at in [0, 17, 60, 107] {
+            let (of_w, of_x) = (f64::from(gw[at]), f64::from(gx[at]));
+            assert!(
+                (slope(at, false) - of_w).abs() < 1e-3,
+                "{shape:?}: weight {at}"
+            );
+            assert!(
+                (slope(at, true) - of_x).abs() < 1e-3,
+                "{shape:?}: input {at}"
+            );
+        }
     }
+}
+
+/// Values and gradients from `scripts/reference/kernels.py`.
+#[test]
+fn results_are_pytorchs() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../tests/reference/kernels.safetensors"
+    );
+    let bytes = fs_err::read(path).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let get = |name: &str| -> Vec<f32> {
+        let (chunks, _) = file.tensor(name).unwrap().data().as_chunks::<4>();
+        chunks
+            .iter()
+            .map(|bytes| f32::from_le_bytes(*bytes))
+            .collect()
+    };
+    let dims =
+        |name: &str| -> [usize; 4] { file.tensor(name).unwrap().shape().try_into().unwrap() };
+    for (name, stride, padding) in [("direct", 2, 3), ("winograd", 1, 1), ("im2col", 2, 1)] {
+        let get = |key: &str| get(&format!("{name}.{key}"));
+        let (x, w) = (dims(&format!("{name}.x")), dims(&format!("{name}.w")));
+        let g = geometry::Geometry::new(x, w, [stride; 2], [padding; 2]);
+        let ways = (direct::suits(&g), winograd::suits(&g));
+        assert_eq!(ways, (name == "direct", name == "winograd"), "{name}");
+        let (x, w, b, gy) = (get("x"), get("w"), get("b"), get("gy"));
+        assert_close(&conv::forward(&g, &x, &w, &b), &get("y"), name);
+        assert_close(&conv::input_gradient(&g, &w, &gy), &get("gx"), name);
+        assert_close(&conv::weight_gradient(&g, &x, &gy), &get("gw"), name);
+        assert_close(&im2col::bias_gradient(&g, &gy), &get("gb"), name);
+    }
+    for name in ["norm", "fixed"] {
+        let of = |key: &str| get(&format!("{name}.{key}"));
+        let [_, channels, height, width] = dims(&format!("{name}.x"));
+        let norm = norm::Norm {
+            channels,
+            pixels: height * width,
+            epsilon: 1e-5,
+            relu: true,
+            fixed: name == "fixed",
+        };
+        let (x, weight, bias) = (of("x"), of("w"), of("b"));
+        let (mean, var) = match name {
+            "fixed" => (of("mean"), of("var")),
+            _ => norm.statistics(&x),
+        };
+        let params = norm::Params {
+            weight: &weight,
+            bias: &bias,
+            mean: &mean,
+            var: &var,
+        };
+        assert_close(&norm.forward(&x, params), &of("y"), name);
+        let gradients = norm.backward(&x, params, &of("gy"));
+        for (ours, key) in gradients.iter().zip(["gx", "gw", "gb"]) {
+            assert_close(ours, &of(key), &format!("{name}.{key}"));
+        }
+    }
+    let [_, _, height, width] = dims("pool.x");
+    let pool = pool::Pool {
+        height,
+        width,
+        size: 3,
+        stride: 2,
+        padding: 1,
+    };
+    assert_eq!(pool.forward(&get("pool.x")), get("pool.y"));
+    let gx = pool.backward(&get("pool.x"), &get("pool.gy"));
+    assert_close(&gx, &get("pool.gx"), "pool");
 }
 
 /// The scalar path of `pulp` on the same code.
