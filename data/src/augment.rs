@@ -11,6 +11,7 @@ mod warp;
 
 pub use sheet::contact_sheet;
 
+use crate::preprocess::{Mirror, Resizer};
 use image::{RgbImage, imageops};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -119,25 +120,68 @@ impl Augment {
     /// 8/7 of `size`, and its centre is taken.
     #[must_use]
     pub fn apply(&self, image: &RgbImage, size: (u32, u32), rng: &mut ChaCha8Rng) -> RgbImage {
-        let mut current = if self.has_crop() || image.dimensions() == size {
-            None
-        } else {
-            Some(crop::centre(image, size))
-        };
-        for op in &self.ops {
-            if let Some(next) = op.apply(current.as_ref().unwrap_or(image), size, rng) {
-                current = Some(next);
+        let mut picture = RgbImage::default();
+        let made = self.vary(image, size, rng, (&mut Resizer::default(), &mut picture));
+        if made { picture } else { image.clone() }
+    }
+
+    /// As [`apply`](Self::apply), into a picture that is there; `false`, and it means nothing,
+    /// where nothing was changed.
+    pub(crate) fn vary(
+        &self,
+        image: &RgbImage,
+        size: (u32, u32),
+        rng: &mut ChaCha8Rng,
+        (resizer, out): (&mut Resizer, &mut RgbImage),
+    ) -> bool {
+        let mut made = !self.has_crop() && image.dimensions() != size;
+        if made {
+            crop::resized(
+                image,
+                crop::centre(image.dimensions(), size),
+                Mirror::default(),
+                size,
+                (resizer, out),
+            );
+        }
+        let mut ops = self.ops.as_slice();
+        while let Some((op, rest)) = ops.split_first() {
+            ops = rest;
+            if let Op::Crop { scale, ratio } = *op {
+                let from = made.then(|| std::mem::take(out));
+                let from = from.as_ref().unwrap_or(image);
+                let part = crop::window(from.dimensions(), scale, ratio, rng);
+                let mirror = flips(&mut ops, rng);
+                crop::resized(from, part, mirror, size, (resizer, out));
+                made = true;
+            } else if let Some(next) = op.apply(if made { out } else { image }, rng) {
+                *out = next;
+                made = true;
             }
         }
-        current.unwrap_or_else(|| image.clone())
+        made
     }
 }
 
+/// The flips that the list begins with, taken from it: what crops, mirrors as well.
+fn flips(ops: &mut &[Op], rng: &mut ChaCha8Rng) -> Mirror {
+    let mut mirror = Mirror::default();
+    while let Some((op, rest)) = ops.split_first() {
+        match *op {
+            Op::HFlip(p) => mirror.sides ^= rng.random::<f64>() < p,
+            Op::VFlip(p) => mirror.ends ^= rng.random::<f64>() < p,
+            _ => break,
+        }
+        *ops = rest;
+    }
+    mirror
+}
+
 impl Op {
-    /// The operation's result; `None` leaves the picture as it is. `size` is what crops end in.
-    fn apply(&self, image: &RgbImage, size: (u32, u32), rng: &mut ChaCha8Rng) -> Option<RgbImage> {
+    /// The result of everything but a crop; `None` leaves the picture as it is.
+    fn apply(&self, image: &RgbImage, rng: &mut ChaCha8Rng) -> Option<RgbImage> {
         match *self {
-            Op::Crop { scale, ratio } => Some(crop::random(image, size, scale, ratio, rng)),
+            Op::Crop { .. } => None,
             Op::HFlip(p) => (rng.random::<f64>() < p).then(|| imageops::flip_horizontal(image)),
             Op::VFlip(p) => (rng.random::<f64>() < p).then(|| imageops::flip_vertical(image)),
             Op::Rotate(degrees) => {
@@ -227,6 +271,17 @@ mod tests {
             .filter(|&s| run("hflip(0.25)", &image, (7, 5), s) != image)
             .count();
         assert!((200..300).contains(&flipped), "{flipped}");
+    }
+
+    #[test]
+    fn flips_after_a_crop_mirror_what_it_gives() {
+        let image = ramp(60, 50);
+        for seed in 0..9 {
+            let plain = run("crop", &image, (24, 16), seed);
+            let both = run("crop|hflip(1)|vflip(1)", &image, (24, 16), seed);
+            assert_eq!(both, image::imageops::rotate180(&plain));
+            assert_eq!(run("crop|hflip(1)|hflip(1)", &image, (24, 16), seed), plain);
+        }
     }
 
     #[test]

@@ -7,11 +7,13 @@ mod queue;
 
 use crate::augment::Augment;
 use crate::images::Images;
+use crate::preprocess::Preparer;
 use crate::{Preprocess, Result};
 use image::RgbImage;
 use queue::Queue;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
@@ -162,10 +164,11 @@ impl Loader {
             let batch = self.batch();
             queue.enter();
             std::thread::spawn(move || {
+                let mut preparer = Preparer::new(&inner.preprocess);
                 queue.work(|index, stopped| {
                     let low = index * batch;
                     let indices = &order[low..(low + batch).min(order.len())];
-                    inner.make(indices, epoch, stopped)
+                    inner.make(&mut preparer, indices, epoch, stopped)
                 });
             })
         });
@@ -188,7 +191,13 @@ impl Loader {
 
 impl Inner {
     /// Makes a batch; an unfinished one when nobody waits for it any more.
-    fn make(&self, indices: &[usize], epoch: u64, stopped: &dyn Fn() -> bool) -> Result<Batch> {
+    fn make(
+        &self,
+        preparer: &mut Preparer,
+        indices: &[usize],
+        epoch: u64,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<Batch> {
         let length = self.preprocess.output_len();
         let [a, b, c] = self.preprocess.output_shape();
         let mut batch = Batch {
@@ -204,39 +213,44 @@ impl Inner {
             if stopped() {
                 break;
             }
-            self.place(index, epoch, out)?;
+            self.place(preparer, index, epoch, out)?;
         }
         Ok(batch)
     }
 
     /// Puts one picture's values into `out`.
-    fn place(&self, index: usize, epoch: u64, out: &mut [f32]) -> Result<()> {
-        let Some(augment) = &self.augment else {
-            return self.with_fixed(index, |image| self.preprocess.tensor_into(image, out));
-        };
+    fn place(
+        &self,
+        preparer: &mut Preparer,
+        index: usize,
+        epoch: u64,
+        out: &mut [f32],
+    ) -> Result<()> {
         let mut rng = rng(Purpose::Variation, self.options.seed, epoch, index as u64);
-        let size = self.preprocess.size();
-        let varied = if augment.has_crop() {
-            augment.apply(self.images.get(index)?.as_ref(), size, &mut rng)
-        } else {
-            self.with_fixed(index, |image| Ok(augment.apply(image, size, &mut rng)))?
-        };
-        self.preprocess.tensor_into(&varied, out)
+        match &self.augment {
+            None if self.fixed.is_empty() => {
+                preparer.apply_into(self.images.get(index)?.as_ref(), out)
+            }
+            None => preparer.tensor_into(&*self.fixed(index)?, out),
+            Some(augment) if augment.has_crop() => {
+                let image = self.images.get(index)?;
+                preparer.vary_into(&image, augment, &mut rng, out)
+            }
+            Some(augment) => preparer.vary_into(&*self.fixed(index)?, augment, &mut rng, out),
+        }
     }
 
-    /// Hands on the picture as preprocessing resizes and crops it.
-    fn with_fixed<T>(&self, index: usize, then: impl FnOnce(&RgbImage) -> Result<T>) -> Result<T> {
-        let make = || self.preprocess.geometry(self.images.get(index)?.as_ref());
-        match self.fixed.get(index) {
-            None => then(&make()?),
-            Some(place) => match place.get() {
-                Some(image) => then(image),
-                None => {
-                    let image = make()?;
-                    then(place.get_or_init(|| image))
-                }
-            },
+    /// The picture as preprocessing resizes and crops it, kept where memory allows.
+    fn fixed(&self, index: usize) -> Result<Cow<'_, RgbImage>> {
+        let place = self.fixed.get(index);
+        if let Some(image) = place.and_then(OnceLock::get) {
+            return Ok(Cow::Borrowed(image));
         }
+        let image = self.preprocess.geometry(self.images.get(index)?.as_ref())?;
+        Ok(match place {
+            Some(place) => Cow::Borrowed(place.get_or_init(|| image)),
+            None => Cow::Owned(image),
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use data::card::OutputKind;
 use data::{Card, Limits, Preprocess, RgbImage, Tally};
@@ -36,8 +37,16 @@ pub struct Classifier {
     output_kind: OutputKind,
     limits: Limits,
     num_outputs: usize,
+    good_batch: usize,
     pool: Pool,
 }
+
+/// Images per run that a CPU likes: they stay in its caches.
+const BATCH_ON_CPU: usize = 8;
+/// Images per run that a GPU needs.
+const BATCH_ON_GPU: usize = 32;
+/// Sessions on a CPU at most: each keeps the weights.
+const MAX_SESSIONS: usize = 8;
 
 impl Classifier {
     /// Opens a model that carries a card, on the CPU, with the ONNX Runtime that is loaded or found in
@@ -97,6 +106,7 @@ impl Classifier {
             output_kind,
             limits: Limits::default(),
             num_outputs,
+            good_batch: BATCH_ON_CPU,
             pool: Pool::new(engines),
         })
     }
@@ -136,6 +146,17 @@ impl Classifier {
         &self.limits
     }
 
+    /// A good number of images per run: the model's own where it is fixed, else what suits that on
+    /// which it runs.
+    pub fn good_batch(&self) -> usize {
+        self.good_batch
+    }
+
+    /// How many runs can go on at the same time.
+    pub fn num_sessions(&self) -> usize {
+        self.pool.size()
+    }
+
     /// First stage: an RGB image to the numbers that the model takes.
     pub fn prepare(&self, image: &RgbImage) -> Result<Vec<f32>> {
         Ok(self.preprocess.apply(image)?)
@@ -143,20 +164,41 @@ impl Classifier {
 
     /// Second stage: the model's output as it is, `[batch, num_outputs]`.
     pub fn run(&self, prepared: &[f32], batch: usize) -> Result<Vec<f32>> {
-        let idle = || Error::Run {
+        self.timed(prepared, batch).0
+    }
+
+    /// A run, and the time that it took once an engine was free.
+    fn timed(&self, prepared: &[f32], batch: usize) -> (Result<Vec<f32>>, Duration) {
+        let none = Err(Error::Run {
             reason: "there is no engine".to_owned(),
+        });
+        let run = |engine: &mut dyn Engine| {
+            let start = Instant::now();
+            let outputs = engine.run(prepared, batch);
+            (outputs, start.elapsed())
         };
-        self.pool
-            .with(|engine| engine.run(prepared, batch))
-            .ok_or_else(idle)?
+        self.pool.with(run).unwrap_or((none, Duration::ZERO))
     }
 
     /// The second stage with its output as logits, `[batch, K]`: their softmax is the probabilities,
     /// whatever the model puts out.
     pub fn logits(&self, prepared: &[f32], batch: usize) -> Result<Vec<f32>> {
-        let outputs = self.run(prepared, batch)?;
+        Ok(self.timed_logits(prepared, batch)?.0)
+    }
+
+    /// The logits, and the time in the model.
+    pub(crate) fn timed_logits(
+        &self,
+        prepared: &[f32],
+        batch: usize,
+    ) -> Result<(Vec<f32>, Duration)> {
+        if batch == 0 {
+            return Ok((Vec::new(), Duration::ZERO));
+        }
+        let (outputs, took) = self.timed(prepared, batch);
+        let outputs = outputs?;
         let rows = outputs.chunks_exact(self.num_outputs.max(1));
-        Ok(rows.flat_map(|row| self.row_logits(row)).collect())
+        Ok((rows.flat_map(|row| self.row_logits(row)).collect(), took))
     }
 
     /// Third stage: the logits of one image to a prediction.
@@ -229,6 +271,7 @@ impl Classifier {
 #[derive(Debug, Clone, Default)]
 pub struct ClassifierBuilder {
     path: PathBuf,
+    model: Option<Model>,
     provider: Provider,
     threads: Option<usize>,
     sessions: Option<usize>,
@@ -256,6 +299,22 @@ impl ClassifierBuilder {
     /// How many runs go on at the same time; by default one.
     pub fn sessions(mut self, sessions: usize) -> Self {
         self.sessions = Some(sessions);
+        self
+    }
+
+    /// For many images at once, on so many threads: on the CPU a session of one thread for each (never
+    /// more than 8 sessions, which then have more threads), on a GPU one session. Two threads in a
+    /// session of each do more than two together in one.
+    pub fn parallel(mut self, threads: usize) -> Self {
+        let sessions = threads.clamp(1, MAX_SESSIONS);
+        self.sessions = Some(sessions);
+        self.threads = Some((threads / sessions).max(1));
+        self
+    }
+
+    /// What [`Model::open`] read from the file, so that it is not read again.
+    pub fn model(mut self, model: Model) -> Self {
+        self.model = Some(model);
         self
     }
 
@@ -300,7 +359,10 @@ impl ClassifierBuilder {
     /// # Errors
     /// Whatever is wrong with the file, the settings or the runtime.
     pub fn open(self) -> Result<Classifier> {
-        let model = Model::open(&self.path)?;
+        let model = match self.model {
+            Some(model) => model,
+            None => Model::open(&self.path)?,
+        };
         model.check_classifier(&self.path)?;
         let classes = model.classes(&self.path, self.classes)?;
         let preprocess = model.preprocess(&self.path, self.preprocess)?;
@@ -310,6 +372,11 @@ impl ClassifierBuilder {
             Some(found) => runtime::load(found)?,
             None => runtime::load_default(self.cache)?,
         }
+        let on_cpu = self.provider == Provider::Cpu;
+        let sessions = match self.sessions {
+            Some(sessions) if on_cpu => sessions.max(1),
+            _ => 1,
+        };
         let options = SessionOptions {
             provider: self.provider,
             threads: self.threads,
@@ -319,10 +386,9 @@ impl ClassifierBuilder {
                 .as_ref()
                 .and_then(|card| card.outputs.first().cloned()),
         };
-        let mut engines: Vec<Box<dyn Engine>> = Vec::new();
-        for _ in 0..self.sessions.unwrap_or(1).max(1) {
-            engines.push(Box::new(Session::open(&self.path, &options)?));
-        }
+        let engines = engines(&self.path, &options, sessions)?;
+        let usual = if on_cpu { BATCH_ON_CPU } else { BATCH_ON_GPU };
+        let good_batch = model.fixed_batch().unwrap_or(usual);
         let num_outputs = engines.first().map_or(0, |engine| engine.num_outputs());
         check_class_count(&self.path, num_outputs, classes.len())?;
         Ok(Classifier {
@@ -333,9 +399,27 @@ impl ClassifierBuilder {
             output_kind,
             limits: self.limits,
             num_outputs,
+            good_batch,
             pool: Pool::new(engines),
         })
     }
+}
+
+/// Opens the sessions, all at the same time.
+fn engines(path: &Path, options: &SessionOptions, count: usize) -> Result<Vec<Box<dyn Engine>>> {
+    let open = || Session::open(path, options).map(|session| Box::new(session) as Box<dyn Engine>);
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..count).map(|_| scope.spawn(open)).collect();
+        let first = open();
+        let others = others.into_iter().map(|other| match other.join() {
+            Ok(engine) => engine,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        let others: Result<Vec<_>> = others.collect();
+        let mut all = vec![first?];
+        all.extend(others?);
+        Ok(all)
+    })
 }
 
 /// One output may stand for two classes (a sigmoid).

@@ -1,16 +1,22 @@
-//! Scores a classifier on labelled images: decoding and preprocessing in worker threads, a bounded queue,
-//! batches through the model, all at the same time.
+//! Scores a classifier on labelled images. Every thread takes a batch of files all the way: decode,
+//! prepare, run the model; no thread waits for another while images remain.
+//!
+//! Why no thread of its own for the model? Where the model computes on the same cores, work that is
+//! handed on makes one thread wait for the other, and nothing is gained; where it computes elsewhere
+//! (a GPU), other threads decode while one waits for it.
+
+mod worker;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use data::{Sample, Scores, Tally};
+use worker::{Done, Work};
 
 use crate::classifier::Classifier;
-use crate::error::{Error, Result, chain};
+use crate::error::{Error, Result};
 
 /// More unreadable images than this share are an error.
 const MAX_UNREADABLE: f64 = 0.05;
@@ -18,9 +24,9 @@ const MAX_UNREADABLE: f64 = 0.05;
 /// How an evaluation runs.
 #[derive(Clone, Copy)]
 pub struct EvalOptions<'a> {
-    /// Images per run of the model.
+    /// Images per run of the model; [`Classifier::good_batch`] knows a good number.
     pub batch: usize,
-    /// Threads that decode and prepare; `None` is one per core.
+    /// Threads that decode, prepare and run the model; `None` is one per core.
     pub threads: Option<usize>,
     /// Whether an unreadable image is an error.
     pub strict: bool,
@@ -69,11 +75,15 @@ pub struct Evaluation {
     pub unreadable: Vec<Unreadable>,
     /// From the first file read to the last prediction.
     pub seconds: f64,
-    /// In the model alone.
+    /// Reading, decoding and preparing: the threads' time for it, divided by their number.
+    pub prepare_seconds: f64,
+    /// In the model: the time of its runs, divided by how many go on at once.
     pub session_seconds: f64,
     /// Images per second, end to end.
     pub images_per_second: f64,
-    /// Images per second of the model alone.
+    /// Images per second of `prepare_seconds`.
+    pub prepare_images_per_second: f64,
+    /// Images per second of `session_seconds`.
     pub session_images_per_second: f64,
 }
 
@@ -114,54 +124,27 @@ pub fn evaluate(
         return Err(Error::NoImages);
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = options.threads.unwrap_or(cores).clamp(1, samples.len());
     let batch = options.batch.max(1);
-    let next = AtomicUsize::new(0);
-    let stop = AtomicBool::new(false);
+    let batches = samples.len().div_ceil(batch);
+    let threads = options.threads.unwrap_or(cores).clamp(1, batches);
+    let work = Work::new(classifier, samples, batch);
     let start = Instant::now();
     let mut run = Run::new(classifier, samples, labels, options);
     std::thread::scope(|scope| {
-        let (send, receive) = sync_channel(2 * batch.max(threads));
+        let (send, receive) = sync_channel(2 * threads);
         for _ in 0..threads {
-            let send = send.clone();
-            let (next, stop) = (&next, &stop);
-            scope.spawn(move || prepare(classifier, samples, next, stop, &send));
+            let (send, work) = (send.clone(), &work);
+            scope.spawn(move || work.all(&send));
         }
         drop(send);
-        let result = run.consume(receive, batch);
-        stop.store(true, Ordering::Relaxed);
+        let result = run.collect(receive);
+        work.stop();
         result
     })?;
-    run.finish(start.elapsed())
+    run.finish(start.elapsed(), threads)
 }
 
-/// What a worker hands on: an image's place, and its numbers or why there are none.
-type Prepared = (usize, std::result::Result<Vec<f32>, String>);
-
-/// A worker: takes the next image until there is none, or nobody waits for it.
-fn prepare(
-    classifier: &Classifier,
-    samples: &[Sample],
-    next: &AtomicUsize,
-    stop: &AtomicBool,
-    send: &SyncSender<Prepared>,
-) {
-    while !stop.load(Ordering::Relaxed) {
-        let at = next.fetch_add(1, Ordering::Relaxed);
-        let Some(sample) = samples.get(at) else {
-            return;
-        };
-        let image = data::decode::open(&sample.path, classifier.limits()).map_err(Error::from);
-        let prepared = image
-            .and_then(|image| classifier.prepare(&image))
-            .map_err(|e| chain(&e));
-        if send.send((at, prepared)).is_err() {
-            return;
-        }
-    }
-}
-
-/// The consuming side of an evaluation.
+/// The collecting side of an evaluation.
 struct Run<'a> {
     classifier: &'a Classifier,
     samples: &'a [Sample],
@@ -171,6 +154,7 @@ struct Run<'a> {
     tally: Tally,
     predictions: Vec<data::Prediction>,
     unreadable: Vec<Unreadable>,
+    in_prepare: Duration,
     in_session: Duration,
 }
 
@@ -189,39 +173,22 @@ impl<'a> Run<'a> {
             tally: Tally::new(classifier.classes().to_vec()),
             predictions: Vec::with_capacity(samples.len()),
             unreadable: Vec::new(),
+            in_prepare: Duration::ZERO,
             in_session: Duration::ZERO,
         }
     }
 
-    /// Puts the images in order and runs them in batches.
-    fn consume(&mut self, receive: Receiver<Prepared>, batch: usize) -> Result<()> {
-        let mut waiting = BTreeMap::new();
-        let mut due = 0;
-        let mut numbers = Vec::with_capacity(batch * self.classifier.preprocess().output_len());
-        let mut members = Vec::with_capacity(batch);
-        for (at, prepared) in receive {
-            waiting.insert(at, prepared);
-            while let Some(prepared) = waiting.remove(&due) {
-                match prepared {
-                    Ok(image) => {
-                        numbers.extend(image);
-                        members.push(due);
-                    }
-                    Err(reason) => self.leave_out(due, reason)?,
-                }
+    /// Takes the batches in order.
+    fn collect(&mut self, receive: Receiver<(usize, Result<Done>)>) -> Result<()> {
+        let (mut waiting, mut due) = (BTreeMap::new(), 0);
+        for (index, done) in receive {
+            waiting.insert(index, done);
+            while let Some(done) = waiting.remove(&due) {
+                self.add(done?)?;
                 due += 1;
-                if members.len() == batch {
-                    self.run(&numbers, &members)?;
-                    numbers.clear();
-                    members.clear();
-                }
             }
         }
-        if members.is_empty() {
-            Ok(())
-        } else {
-            self.run(&numbers, &members)
-        }
+        Ok(())
     }
 
     fn leave_out(&mut self, at: usize, reason: String) -> Result<()> {
@@ -233,13 +200,15 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn run(&mut self, numbers: &[f32], members: &[usize]) -> Result<()> {
-        let start = Instant::now();
-        let logits = self.classifier.logits(numbers, members.len())?;
-        self.in_session += start.elapsed();
+    fn add(&mut self, done: Done) -> Result<()> {
+        for (at, reason) in done.unreadable {
+            self.leave_out(at, reason)?;
+        }
+        self.in_prepare += done.in_prepare;
+        self.in_session += done.in_session;
         let classes = self.classifier.classes();
-        for (row, at) in logits.chunks_exact(classes.len()).zip(members) {
-            let sample = &self.samples[*at];
+        for (row, at) in done.logits.chunks_exact(classes.len()).zip(done.members) {
+            let sample = &self.samples[at];
             let label = self.labels[sample.label as usize];
             let predicted = self.tally.add(row, label) as usize;
             self.predictions.push(data::Prediction {
@@ -253,7 +222,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn finish(self, took: Duration) -> Result<Evaluation> {
+    fn finish(self, took: Duration, threads: usize) -> Result<Evaluation> {
         let share = self.unreadable.len() as f64 / self.samples.len() as f64;
         if let Some(first) = self.unreadable.first()
             && (share > MAX_UNREADABLE || self.predictions.is_empty())
@@ -266,15 +235,21 @@ impl<'a> Run<'a> {
             });
         }
         let count = self.predictions.len() as f64;
-        let (seconds, session_seconds) = (took.as_secs_f64(), self.in_session.as_secs_f64());
+        let at_once = threads.min(self.classifier.num_sessions()).max(1);
+        let seconds = took.as_secs_f64();
+        let prepare_seconds = self.in_prepare.as_secs_f64() / threads as f64;
+        let session_seconds = self.in_session.as_secs_f64() / at_once as f64;
+        let rate = |seconds: f64| count / seconds.max(f64::MIN_POSITIVE);
         Ok(Evaluation {
             scores: self.tally.scores(),
             predictions: self.predictions,
             unreadable: self.unreadable,
             seconds,
+            prepare_seconds,
             session_seconds,
-            images_per_second: count / seconds.max(f64::MIN_POSITIVE),
-            session_images_per_second: count / session_seconds.max(f64::MIN_POSITIVE),
+            images_per_second: rate(seconds),
+            prepare_images_per_second: rate(prepare_seconds),
+            session_images_per_second: rate(session_seconds),
         })
     }
 }

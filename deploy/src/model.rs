@@ -5,7 +5,7 @@ use std::path::Path;
 use data::card::OutputKind;
 use data::{Card, Preprocess};
 use onnx::proto::{DataType, GraphProto};
-use onnx::{Document, Header, ValueInfo};
+use onnx::{Dim, Document, Header, ValueInfo};
 
 use crate::error::{Error, Result};
 
@@ -87,6 +87,14 @@ impl Model {
             return Err(not("one output [N, K]", names(&self.outputs)));
         }
         Ok(())
+    }
+
+    /// The number of images that the input is made for, where it is only one.
+    pub(crate) fn fixed_batch(&self) -> Option<usize> {
+        match self.inputs.first()?.dims.first()? {
+            Dim::Fixed(batch) => usize::try_from(*batch).ok().filter(|batch| *batch > 0),
+            _ => None,
+        }
     }
 
     /// The class names: those given, or the card's.

@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use trainer::{cli::Cli, commands, fault, printer};
 
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // First of all: the environment may only change while there are no threads.
     deploy::runtime::disable_telemetry();

@@ -1,8 +1,8 @@
 //! Random resized crop, as torchvision's `RandomResizedCrop`.
 
 use super::{Op, between};
-use crate::preprocess::{Filter, Resize, Window as Shown, resize};
-use image::{RgbImage, imageops};
+use crate::preprocess::{Filter, Mirror, Part, Resize, Resizer, Window};
+use image::RgbImage;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -15,29 +15,8 @@ pub(super) const STANDARD: Op = Op::Crop {
 /// How often a part is drawn before the centre is taken.
 const TRIES: u32 = 10;
 
-/// A part of a picture: left, top, width, height.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Window {
-    pub(super) left: u32,
-    pub(super) top: u32,
-    pub(super) width: u32,
-    pub(super) height: u32,
-}
-
-/// A random part of `image`, resized to `size`.
-pub(super) fn random(
-    image: &RgbImage,
-    size: (u32, u32),
-    scale: (f64, f64),
-    ratio: (f64, f64),
-    rng: &mut ChaCha8Rng,
-) -> RgbImage {
-    resized(image, window(image.dimensions(), scale, ratio, rng), size)
-}
-
-/// Resized so that it covers 8/7 of `size` (256 for 224), then its centre.
-pub(super) fn centre(image: &RgbImage, size: (u32, u32)) -> RgbImage {
-    let (width, height) = image.dimensions();
+/// The part that covers 8/7 of `size` when resized (256 for 224), then its centre.
+pub(super) fn centre((width, height): (u32, u32), size: (u32, u32)) -> Part {
     let factor = (f64::from(size.0) / f64::from(width)).max(f64::from(size.1) / f64::from(height));
     let shown = |target: u32, side: u32| {
         (f64::from(target) / factor * 7.0 / 8.0)
@@ -45,13 +24,12 @@ pub(super) fn centre(image: &RgbImage, size: (u32, u32)) -> RgbImage {
             .clamp(1.0, f64::from(side)) as u32
     };
     let (w, h) = (shown(size.0, width), shown(size.1, height));
-    let window = Window {
+    Part {
         left: (width - w) / 2,
         top: (height - h) / 2,
         width: w,
         height: h,
-    };
-    resized(image, window, size)
+    }
 }
 
 /// The part of a picture of `(width, height)` to take.
@@ -60,7 +38,7 @@ pub(super) fn window(
     scale: (f64, f64),
     ratio: (f64, f64),
     rng: &mut ChaCha8Rng,
-) -> Window {
+) -> Part {
     let area = f64::from(width) * f64::from(height);
     for _ in 0..TRIES {
         let part = area * between(scale.0, scale.1, rng);
@@ -70,7 +48,7 @@ pub(super) fn window(
         if (1..=width).contains(&w) && (1..=height).contains(&h) {
             let top = rng.random_range(0..=height - h);
             let left = rng.random_range(0..=width - w);
-            return Window {
+            return Part {
                 left,
                 top,
                 width: w,
@@ -87,7 +65,7 @@ pub(super) fn window(
         (width, height)
     };
     let (w, h) = (w.clamp(1, width), h.clamp(1, height));
-    Window {
+    Part {
         left: (width - w) / 2,
         top: (height - h) / 2,
         width: w,
@@ -95,9 +73,15 @@ pub(super) fn window(
     }
 }
 
-/// The part alone is resized: the rest of a large photo costs nothing.
-fn resized(image: &RgbImage, part: Window, size: (u32, u32)) -> RgbImage {
-    let window = Shown {
+/// The part alone is resized, from where it lies: the rest of a large photo costs nothing.
+pub(super) fn resized(
+    image: &RgbImage,
+    part: Part,
+    mirror: Mirror,
+    size: (u32, u32),
+    (resizer, out): (&mut Resizer, &mut RgbImage),
+) {
+    let window = Window {
         x: 0,
         y: 0,
         width: size.0,
@@ -109,19 +93,27 @@ fn resized(image: &RgbImage, part: Window, size: (u32, u32)) -> RgbImage {
         filter: Filter::Bilinear,
         antialias: true,
     };
-    if (part.width, part.height) == image.dimensions() {
-        return resize(image, &to);
-    }
-    let part = imageops::crop_imm(image, part.left, part.top, part.width, part.height).to_image();
-    resize(&part, &to)
+    resizer.resize_part(image, part, &to, mirror, out);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{random, window};
+    use super::window;
+    use crate::augment::{Augment, Op};
     use image::{Rgb, RgbImage};
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::SeedableRng;
+
+    fn random(
+        image: &RgbImage,
+        size: (u32, u32),
+        scale: (f64, f64),
+        ratio: (f64, f64),
+        rng: &mut ChaCha8Rng,
+    ) -> RgbImage {
+        let ops = vec![Op::Crop { scale, ratio }];
+        Augment { ops }.apply(image, size, rng)
+    }
 
     #[test]
     fn parts_keep_to_their_share_and_shape_and_vary() {

@@ -61,7 +61,7 @@ impl Queue {
     }
 
     /// Makes batches until there are none left or nobody takes them.
-    pub(super) fn work(&self, make: impl Fn(usize, &dyn Fn() -> bool) -> Result<Batch>) {
+    pub(super) fn work(&self, mut make: impl FnMut(usize, &dyn Fn() -> bool) -> Result<Batch>) {
         let _leave = Leave(self);
         while let Some(index) = self.claim() {
             let batch = make(index, &|| self.lock().stopped);

@@ -4,15 +4,19 @@
 //! `ImagingResampleHorizontal_8bpc`, `ImagingResampleVertical_8bpc`), with a window so that a crop
 //! costs only what it keeps.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod passes;
+mod plain;
+mod weights;
+
 use image::RgbImage;
+use passes::{Passes, Strip};
 use serde::{Deserialize, Serialize};
+use weights::{Range, Weights};
 
 /// No side of a resized picture is longer.
 pub(super) const MAX_SIDE: u32 = 65_536;
-
-/// Fraction bits of a weight: 32 minus 8 for the pixel and 2 for overshoot.
-const BITS: u32 = 22;
-const HALF: i32 = 1 << (BITS - 1);
 
 /// How pixels are joined when a picture is resized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +119,36 @@ pub(super) fn centered(
     }
 }
 
+/// The part of a picture that is resized.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) left: u32,
+    pub(crate) top: u32,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+}
+
+impl Part {
+    /// All of it.
+    pub(crate) fn whole(image: &RgbImage) -> Self {
+        Self {
+            left: 0,
+            top: 0,
+            width: image.width(),
+            height: image.height(),
+        }
+    }
+}
+
+/// How the result is turned over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mirror {
+    /// Left to right.
+    pub(crate) sides: bool,
+    /// Top to bottom.
+    pub(crate) ends: bool,
+}
+
 /// Resizes `image` and cuts the window out.
 ///
 /// ```
@@ -126,33 +160,76 @@ pub(super) fn centered(
 /// ```
 #[must_use]
 pub fn resize(image: &RgbImage, to: &Resize) -> RgbImage {
-    let mut out = RgbImage::new(to.window.width, to.window.height);
-    with_passes(image, to, &mut out, run);
+    let mut out = RgbImage::new(0, 0);
+    Resizer::default().resize(image, to, &mut out);
     out
 }
 
-fn with_passes(image: &RgbImage, to: &Resize, out: &mut RgbImage, run: fn(&Passes<'_>, &mut [u8])) {
-    let window = to.window;
-    let columns = Range::inside(window.x, window.width, to.size.0);
-    let rows = Range::inside(window.y, window.height, to.size.1);
-    let (width, height) = image.dimensions();
-    if columns.count == 0 || rows.count == 0 || width == 0 || height == 0 {
-        return;
+/// Resizes pictures one after the other in the same memory.
+#[derive(Debug)]
+pub(crate) struct Resizer {
+    horizontal: Weights,
+    vertical: Weights,
+    strip: Strip,
+    /// Whether the code for this kind of processor is used; the result is the same.
+    simd: bool,
+}
+
+impl Default for Resizer {
+    fn default() -> Self {
+        Self {
+            horizontal: Weights::default(),
+            vertical: Weights::default(),
+            strip: Strip::default(),
+            simd: passes::simd(),
+        }
     }
-    let out_stride = window.width as usize * 3;
-    let passes = Passes {
-        source: image.as_raw(),
-        stride: width as usize * 3,
-        horizontal: &Weights::new(width, to.size.0, columns, to),
-        vertical: &Weights::new(height, to.size.1, rows, to),
-        vertical_first: vertical_first((width, height), to.size),
-        out_stride,
-    };
-    let out: &mut [u8] = out;
-    run(
-        &passes,
-        &mut out[rows.before * out_stride + columns.before * 3..],
-    );
+}
+
+impl Resizer {
+    /// As [`resize`]; `out` gets its size.
+    pub(crate) fn resize(&mut self, image: &RgbImage, to: &Resize, out: &mut RgbImage) {
+        self.resize_part(image, Part::whole(image), to, Mirror::default(), out);
+    }
+
+    /// Resizes a part of a picture as if it were the whole, and turns it over.
+    pub(crate) fn resize_part(
+        &mut self,
+        image: &RgbImage,
+        part: Part,
+        to: &Resize,
+        mirror: Mirror,
+        out: &mut RgbImage,
+    ) {
+        let Resize { size, window, .. } = *to;
+        let columns = Range::inside(window.x, window.width, size.0, mirror.sides);
+        let rows = Range::inside(window.y, window.height, size.1, mirror.ends);
+        let nothing = [columns.count, rows.count].contains(&0) || part.width * part.height == 0;
+        let covered =
+            (columns.count, rows.count) == (window.width as usize, window.height as usize);
+        if out.dimensions() != (window.width, window.height) || !covered {
+            *out = RgbImage::new(window.width, window.height);
+        }
+        if nothing {
+            return;
+        }
+        self.horizontal.fill(part.width, size.0, columns, to);
+        self.vertical.fill(part.height, size.1, rows, to);
+        let stride = image.width() as usize * 3;
+        let passes = Passes {
+            source: &image.as_raw()[part.top as usize * stride + part.left as usize * 3..],
+            stride,
+            row_bytes: part.width as usize * 3,
+            horizontal: &self.horizontal,
+            vertical: &self.vertical,
+            vertical_first: vertical_first((part.width, part.height), size),
+            simd: self.simd,
+        };
+        let out_stride = window.width as usize * 3;
+        let first = rows.before * out_stride + columns.before * 3;
+        let out: &mut [u8] = out;
+        passes.run(&mut self.strip, &mut out[first..], out_stride);
+    }
 }
 
 /// Which pass comes first, and so which one's rounding the other sees: since Pillow 13 the vertical
@@ -163,310 +240,5 @@ fn vertical_first((width, height): (u32, u32), (to_width, to_height): (u32, u32)
     to_height < height && 2 * (width - to_width) < height - to_height
 }
 
-/// Which output pixels along one side are computed.
-#[derive(Clone, Copy, Debug)]
-struct Range {
-    /// Filled pixels in front of them.
-    before: usize,
-    /// The first, in the whole resized picture.
-    first: usize,
-    count: usize,
-}
-
-impl Range {
-    fn inside(start: i64, length: u32, whole: u32) -> Self {
-        let first = start.clamp(0, whole.into());
-        let end = (start + i64::from(length)).clamp(first, whole.into());
-        Self {
-            before: (first - start) as usize,
-            first: first as usize,
-            count: (end - first) as usize,
-        }
-    }
-}
-
-/// For every output pixel along one side: the first input pixel, and the weights from there on.
-struct Weights {
-    starts: Vec<usize>,
-    /// `taps` per output pixel, zeros at the end.
-    values: Vec<i32>,
-    taps: usize,
-}
-
-impl Weights {
-    fn new(from: u32, to: u32, range: Range, resize: &Resize) -> Self {
-        let scale = f64::from(from) / f64::from(to);
-        if from == to || resize.filter == Filter::Nearest {
-            return Self::picked(from as usize, scale, range);
-        }
-        let (filter, widen) = (
-            resize.filter,
-            if resize.antialias {
-                scale.max(1.0)
-            } else {
-                1.0
-            },
-        );
-        let support = filter.support() * widen;
-        let mut all: Vec<(usize, Vec<i32>)> = Vec::with_capacity(range.count);
-        for x in range.first..range.first + range.count {
-            let center = (x as f64 + 0.5) * scale;
-            // `as usize` cuts off below zero and towards zero, as C does after its `max(0)`.
-            let start = (center - support + 0.5) as usize;
-            let end = ((center + support + 0.5) as usize).min(from as usize);
-            let weights: Vec<f64> = (start..end)
-                .map(|i| filter.weight((i as f64 - center + 0.5) * (1.0 / widen)))
-                .collect();
-            all.push((start, fixed(&weights)));
-        }
-        let taps = all
-            .iter()
-            .map(|(_, weights)| weights.len())
-            .max()
-            .unwrap_or(0);
-        let mut values = vec![0; taps * all.len()];
-        for (place, (_, weights)) in values.chunks_exact_mut(taps.max(1)).zip(&all) {
-            place[..weights.len()].copy_from_slice(weights);
-        }
-        // Every start leaves room for all the taps, the unused of which weigh nothing.
-        let mut starts = Vec::with_capacity(all.len());
-        for (place, (start, _)) in values.chunks_exact_mut(taps.max(1)).zip(&all) {
-            let fitting = (*start).min(from as usize - taps.min(from as usize));
-            place.rotate_right(*start - fitting);
-            starts.push(fitting);
-        }
-        Self {
-            starts,
-            values,
-            taps,
-        }
-    }
-
-    /// One input pixel per output pixel.
-    fn picked(from: usize, scale: f64, range: Range) -> Self {
-        // Pillow adds up the step, with its rounding errors.
-        let mut at = scale * 0.5;
-        let picks = (0..range.first + range.count).map(|_| {
-            let pick = (at as usize).min(from - 1);
-            at += scale;
-            pick
-        });
-        Self {
-            starts: picks.skip(range.first).collect(),
-            values: vec![1 << BITS; range.count],
-            taps: 1,
-        }
-    }
-
-    /// The input pixels that are needed.
-    fn span(&self) -> std::ops::Range<usize> {
-        let first = self.starts.iter().copied().min().unwrap_or(0);
-        first..self.starts.iter().copied().max().unwrap_or(0) + self.taps
-    }
-
-    fn of(&self, index: usize) -> (usize, &[i32]) {
-        (
-            self.starts[index],
-            &self.values[index * self.taps..][..self.taps],
-        )
-    }
-}
-
-/// Weights that sum to one, in fixed point, rounded away from zero at halves.
-fn fixed(weights: &[f64]) -> Vec<i32> {
-    let mut sum = 0.0;
-    for weight in weights {
-        sum += weight;
-    }
-    let fix = |&weight: &f64| {
-        let weight = if sum == 0.0 { weight } else { weight / sum };
-        (weight * f64::from(1 << BITS)).round() as i32
-    };
-    weights.iter().map(fix).collect()
-}
-
-/// Both passes over a picture; `out` begins at the window's first pixel inside the picture.
-struct Passes<'a> {
-    source: &'a [u8],
-    /// Bytes per row of the source.
-    stride: usize,
-    horizontal: &'a Weights,
-    vertical: &'a Weights,
-    vertical_first: bool,
-    /// Bytes per row of the result.
-    out_stride: usize,
-}
-
-fn run(passes: &Passes<'_>, out: &mut [u8]) {
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") {
-        #[expect(unsafe_code, reason = "the same code, compiled for AVX2")]
-        // SAFETY: the processor was just asked whether it has AVX2.
-        unsafe {
-            run_avx2(passes, out);
-        }
-        return;
-    }
-    run_inline(passes, out);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn run_avx2(passes: &Passes<'_>, out: &mut [u8]) {
-    run_inline(passes, out);
-}
-
-/// One pass into a strip that holds what the other pass needs, then the other.
-#[inline(always)]
-fn run_inline(passes: &Passes<'_>, out: &mut [u8]) {
-    let Passes {
-        source,
-        stride,
-        horizontal,
-        vertical,
-        vertical_first,
-        out_stride,
-    } = *passes;
-    let (width, height) = (horizontal.starts.len(), vertical.starts.len());
-    let (columns, rows) = (horizontal.span(), vertical.span());
-    let mut wide = Vec::new();
-    if vertical_first {
-        let from = columns.start * 3;
-        let mut strip = vec![0; columns.len() * 3];
-        for y in 0..height {
-            let (start, weights) = vertical.of(y);
-            down(
-                &source[start * stride + from..],
-                stride,
-                weights,
-                &mut strip,
-            );
-            widen(&strip, &mut wide);
-            across(
-                &wide,
-                horizontal,
-                columns.start,
-                &mut out[y * out_stride..][..width * 3],
-            );
-        }
-        return;
-    }
-    let row_bytes = width * 3;
-    let mut strip = vec![0; rows.len() * row_bytes];
-    for (row, target) in source
-        .chunks_exact(stride)
-        .skip(rows.start)
-        .zip(strip.chunks_exact_mut(row_bytes))
-    {
-        widen(row, &mut wide);
-        across(&wide, horizontal, 0, target);
-    }
-    for y in 0..height {
-        let (start, weights) = vertical.of(y);
-        let above = (start - rows.start) * row_bytes;
-        down(
-            &strip[above..],
-            row_bytes,
-            weights,
-            &mut out[y * out_stride..][..row_bytes],
-        );
-    }
-}
-
-/// Four bytes per pixel, so that a pixel is one load.
-#[inline(always)]
-fn widen(row: &[u8], wide: &mut Vec<[u8; 4]>) {
-    wide.clear();
-    wide.extend(row.as_chunks().0.iter().map(|&[r, g, b]| [r, g, b, 0]));
-}
-
-/// One row, horizontally; `first` is the column of its first pixel.
-#[inline(always)]
-fn across(row: &[[u8; 4]], weights: &Weights, first: usize, target: &mut [u8]) {
-    for (index, target) in target.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-        let (start, weights) = weights.of(index);
-        let mut sums = [HALF; 4];
-        for (pixel, &weight) in row[start - first..][..weights.len()].iter().zip(weights) {
-            for (sum, &value) in sums.iter_mut().zip(pixel) {
-                *sum += i32::from(value) * weight;
-            }
-        }
-        let [r, g, b, _] = sums.map(clip);
-        *target = [r, g, b];
-    }
-}
-
-/// Weighted sum of rows that begin `stride` bytes apart.
-#[inline(always)]
-fn down(rows: &[u8], stride: usize, weights: &[i32], target: &mut [u8]) {
-    /// Sums that stay in registers.
-    const LANES: usize = 32;
-    let (chunks, rest) = target.as_chunks_mut::<LANES>();
-    let tail = chunks.len() * LANES;
-    for (index, target) in chunks.iter_mut().enumerate() {
-        let mut sums = [HALF; LANES];
-        for (row, &weight) in rows.chunks(stride).zip(weights) {
-            let Some(values) = row[index * LANES..].first_chunk::<LANES>() else {
-                continue;
-            };
-            for (sum, &value) in sums.iter_mut().zip(values) {
-                *sum += i32::from(value) * weight;
-            }
-        }
-        *target = sums.map(clip);
-    }
-    for (offset, target) in rest.iter_mut().enumerate() {
-        let mut sum = HALF;
-        for (row, &weight) in rows.chunks(stride).zip(weights) {
-            sum += i32::from(row[tail + offset]) * weight;
-        }
-        *target = clip(sum);
-    }
-}
-
-#[inline(always)]
-fn clip(sum: i32) -> u8 {
-    (sum >> BITS).clamp(0, 255) as u8
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Both compilations of the passes give the same bytes.
-    #[test]
-    fn with_and_without_avx2() {
-        let picture =
-            RgbImage::from_fn(61, 83, |x, y| [x * 4, y * 3, x * y].map(|v| v as u8).into());
-        for size in [(20, 30), (90, 40), (33, 120)] {
-            let window = centered(size, size);
-            let to = Resize {
-                size,
-                window,
-                filter: Filter::Bicubic,
-                antialias: true,
-            };
-            let fast = resize(&picture, &to);
-            let mut plain = RgbImage::new(size.0, size.1);
-            with_passes(&picture, &to, &mut plain, run_inline);
-            assert_eq!(fast, plain);
-        }
-    }
-
-    #[test]
-    fn without_antialias_a_smaller_picture_samples() {
-        let stripes = RgbImage::from_fn(64, 4, |x, _| [if x % 4 == 0 { 255 } else { 0 }; 3].into());
-        let shrink = |antialias| {
-            let window = centered((16, 4), (16, 4));
-            let to = Resize {
-                size: (16, 4),
-                window,
-                filter: Filter::Bilinear,
-                antialias,
-            };
-            resize(&stripes, &to).get_pixel(8, 2)[0]
-        };
-        assert_eq!(shrink(false), 0);
-        assert!((50..80).contains(&shrink(true)));
-    }
-}
+mod tests;

@@ -119,9 +119,9 @@ pub(crate) struct EvalArgs {
     /// Exactly the images of this list, such as a run's `split.csv`
     #[arg(long, value_name = "FILE")]
     pub(crate) list: Option<PathBuf>,
-    /// Images per run of the model
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) batch: u16,
+    /// Images per run of the model [default: the model's own, or 8 on the CPU and 32 on a GPU]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) batch: Option<u16>,
     /// An unreadable image is an error
     #[arg(long)]
     pub(crate) strict_images: bool,

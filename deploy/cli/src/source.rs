@@ -6,7 +6,7 @@ use anyhow::Context;
 use data::card::OutputKind;
 use data::{Dataset, Split};
 use deploy::runtime::{self, Found, Search};
-use deploy::{Classifier, ClassifierBuilder};
+use deploy::{Classifier, ClassifierBuilder, Model};
 use fs_err as fs;
 
 use crate::cli::{Kind, MachineArgs, ModelArgs, PlaceArgs};
@@ -56,11 +56,34 @@ pub(crate) fn classifier(
     printer: &Printer,
 ) -> anyhow::Result<Classifier> {
     // What is wrong with the file is said before anything is installed for it.
-    deploy::Model::open(path)?;
-    let mut builder = Classifier::builder(path).provider(machine.provider);
+    let mut builder = Classifier::builder(path).model(Model::open(path)?);
     if let Some(threads) = machine.threads {
         builder = builder.threads(usize::from(threads));
     }
+    open(builder, model, machine, printer)
+}
+
+/// The same for many images at once, of a model that was read.
+pub(crate) fn many(
+    path: &Path,
+    opened: Model,
+    model: &ModelArgs,
+    machine: &MachineArgs,
+    printer: &Printer,
+) -> anyhow::Result<Classifier> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = machine.threads.map_or(cores, usize::from);
+    let builder = Classifier::builder(path).model(opened).parallel(threads);
+    open(builder, Some(model), machine, printer)
+}
+
+fn open(
+    builder: ClassifierBuilder,
+    model: Option<&ModelArgs>,
+    machine: &MachineArgs,
+    printer: &Printer,
+) -> anyhow::Result<Classifier> {
+    let mut builder = builder.provider(machine.provider);
     if let Some(model) = model {
         builder = describe(builder, model)?;
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use data::{Scores, Split};
+use deploy::Model;
 use deploy::eval::{EvalOptions, Evaluation, evaluate};
 use serde::Serialize;
 
@@ -23,18 +24,20 @@ struct Report<'a> {
     split: Split,
     runtime: String,
     provider: String,
-    batch: u16,
+    batch: usize,
     unreadable: Vec<String>,
     misclassified: Vec<&'a str>,
     seconds: f64,
+    prepare_seconds: f64,
     session_seconds: f64,
     images_per_second: f64,
+    prepare_images_per_second: f64,
     session_images_per_second: f64,
 }
 
 pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let path = source::model(args.model.model.as_deref(), &args.model.runs, printer)?;
-    let model = deploy::Model::open(&path)?;
+    let model = Model::open(&path)?;
     let cache = source::cache(args.machine.place.cache.as_deref())?;
     let data = DataArgs {
         data: args.data.as_deref(),
@@ -45,10 +48,12 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
     };
     let dataset = source::dataset(&path, &data, printer)?;
     let samples = dataset.samples(args.split);
-    let classifier = source::classifier(&path, Some(&args.model), &args.machine, printer)?;
+    let classifier = source::many(&path, model, &args.model, &args.machine, printer)?;
     let progress = printer.images("evaluating", samples.len());
     let options = EvalOptions {
-        batch: usize::from(args.batch),
+        batch: args
+            .batch
+            .map_or_else(|| classifier.good_batch(), usize::from),
         threads: args.machine.threads.map(usize::from),
         strict: args.strict_images,
         progress: &|done| progress.at(done),
@@ -67,14 +72,19 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
         data::metrics::write_predictions(csv, &evaluation.predictions)?;
     }
     if let Some(json) = &args.json {
-        printer.json(json, &report(&evaluation, args, &path))?;
+        printer.json(json, &report(&evaluation, args, &path, options.batch))?;
     }
     // Last: a reader such as `head` may have had enough, and the files are written by then.
     Printer::result(text(&evaluation, args.split), args.json.as_deref())?;
     Ok(ExitStatus::True)
 }
 
-fn report<'a>(evaluation: &'a Evaluation, args: &EvalArgs, model: &Path) -> Report<'a> {
+fn report<'a>(
+    evaluation: &'a Evaluation,
+    args: &EvalArgs,
+    model: &Path,
+    batch: usize,
+) -> Report<'a> {
     Report {
         scores: &evaluation.scores,
         model: model.display().to_string(),
@@ -83,7 +93,7 @@ fn report<'a>(evaluation: &'a Evaluation, args: &EvalArgs, model: &Path) -> Repo
             .map(|f| f.version.clone())
             .unwrap_or_default(),
         provider: args.machine.provider.to_string(),
-        batch: args.batch,
+        batch,
         unreadable: evaluation
             .unreadable
             .iter()
@@ -94,8 +104,10 @@ fn report<'a>(evaluation: &'a Evaluation, args: &EvalArgs, model: &Path) -> Repo
             .map(|wrong| wrong.path.as_str())
             .collect(),
         seconds: evaluation.seconds,
+        prepare_seconds: evaluation.prepare_seconds,
         session_seconds: evaluation.session_seconds,
         images_per_second: evaluation.images_per_second,
+        prepare_images_per_second: evaluation.prepare_images_per_second,
         session_images_per_second: evaluation.session_images_per_second,
     }
 }
@@ -124,8 +136,11 @@ fn text(evaluation: &Evaluation, split: Split) -> String {
         ));
     }
     lines.push(format!(
-        "\n{:.1} images/s end to end ({:.2} s), {:.1} images/s in the session alone",
-        evaluation.images_per_second, evaluation.seconds, evaluation.session_images_per_second
+        "\n{:.1} images/s end to end ({:.2} s): {:.1} images/s decoding and preparing, {:.1} in the session",
+        evaluation.images_per_second,
+        evaluation.seconds,
+        evaluation.prepare_images_per_second,
+        evaluation.session_images_per_second
     ));
     lines.join("\n")
 }
