@@ -224,6 +224,7 @@ fn max_pool_and_its_gradient_are_burns() {
         ([2, 3, 13, 18], 3, 2, 1),
         ([1, 1, 8, 8], 2, 2, 0),
         ([2, 2, 5, 7], 3, 1, 1),
+        ([1, 2, 10, 11], 3, 3, 1),
     ] {
         let x = random(shape);
         let options = MaxPoolOptions::new([size; 2])
