@@ -1,9 +1,8 @@
 //! Few-channel convolutions straight from the split image: no im2col, any stride.
 //!
-//! A vector is a run of neighbouring output pixels. Forward, a block of 4 output channels by 3
-//! vectors stays in registers while the taps go by; each tap is 3 loads and 12 fused
-//! multiply-adds. Backward to the weights the same block is 4 channels by 3 taps, and the pixels
-//! go by. Vectors are of the width that `pulp` finds at run time.
+//! A vector is a run of neighbouring output pixels. Forward, a block of 4 output channels by 2
+//! vectors stays in registers while the taps go by (3 vectors are too many for 16 registers).
+//! Backward to the weights the block is 4 channels by 3 taps, and the pixels go by. Vectors are of the width that `pulp` finds at run time.
 
 use super::geometry::Geometry;
 use super::memory;
@@ -13,8 +12,10 @@ use rayon::prelude::*;
 
 /// Output channels in a register block.
 const CHANNELS: usize = 4;
-/// Vectors (forward) or taps (backward) in a register block.
-const BLOCK: usize = 3;
+/// Vectors in a register block, forward.
+const VECTORS: usize = 2;
+/// Taps in a register block, backward.
+const TAPS: usize = 3;
 /// Output rows between two reductions of the weight gradient: keeps a block's rows in L1.
 const ROWS: usize = 4;
 
@@ -77,15 +78,14 @@ impl WithSimd for Forward<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let [height, width] = self.g.output;
-        let wide = BLOCK * S::F32_LANES;
+        let wide = VECTORS * S::F32_LANES;
         for y in 0..height {
             for block in 0..self.g.out_channels.div_ceil(CHANNELS) {
                 let mut column = 0;
                 while column < width {
                     let at = (y, block, column);
                     match width - column {
-                        rest if rest > 2 * S::F32_LANES => self.block::<S, 3>(simd, at),
-                        rest if rest > S::F32_LANES => self.block::<S, 2>(simd, at),
+                        rest if rest > S::F32_LANES => self.block::<S, VECTORS>(simd, at),
                         _ => self.block::<S, 1>(simd, at),
                     }
                     column += wide;
@@ -180,9 +180,9 @@ impl WithSimd for Backward<'_> {
     fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
         let [height, width] = self.g.output;
         let taps = self.offsets.len();
-        let (blocks, tap_blocks) = (self.g.out_channels.div_ceil(CHANNELS), taps.div_ceil(BLOCK));
+        let (blocks, tap_blocks) = (self.g.out_channels.div_ceil(CHANNELS), taps.div_ceil(TAPS));
         let pitch = width.next_multiple_of(S::F32_LANES);
-        let mut sums = vec![[[simd.splat_f32s(0.0); BLOCK]; CHANNELS]; blocks * tap_blocks];
+        let mut sums = vec![[[simd.splat_f32s(0.0); TAPS]; CHANNELS]; blocks * tap_blocks];
         // Rows of the gradient, filled up with zeros to whole vectors.
         let mut rows = vec![0.0; blocks * CHANNELS * ROWS * pitch];
         for y in (0..height).step_by(ROWS) {
@@ -197,7 +197,7 @@ impl WithSimd for Backward<'_> {
                 }
             }
             for (block, gy) in rows.chunks_exact(CHANNELS * ROWS * pitch).enumerate() {
-                for (i, offsets) in self.offsets.chunks(BLOCK).enumerate() {
+                for (i, offsets) in self.offsets.chunks(TAPS).enumerate() {
                     // A last block with fewer taps repeats one; its sum is not read.
                     let last = offsets.len() - 1;
                     let offsets = [0, 1, 2].map(|t: usize| offsets[t.min(last)] + y * self.row);
@@ -208,8 +208,8 @@ impl WithSimd for Backward<'_> {
         let mut gradient = vec![0.0; self.g.weight_len()];
         for (channel, row) in gradient.chunks_exact_mut(taps).enumerate() {
             for (tap, value) in row.iter_mut().enumerate() {
-                let block = &sums[channel / CHANNELS * tap_blocks + tap / BLOCK];
-                *value = simd.reduce_sum_f32s(block[channel % CHANNELS][tap % BLOCK]);
+                let block = &sums[channel / CHANNELS * tap_blocks + tap / TAPS];
+                *value = simd.reduce_sum_f32s(block[channel % CHANNELS][tap % TAPS]);
             }
         }
         gradient
@@ -223,9 +223,9 @@ impl Backward<'_> {
         &self,
         simd: S,
         gy: &[f32],
-        offsets: [usize; BLOCK],
+        offsets: [usize; TAPS],
         count: usize,
-        sums: &mut [[S::f32s; BLOCK]; CHANNELS],
+        sums: &mut [[S::f32s; TAPS]; CHANNELS],
     ) {
         let pitch = gy.len() / (CHANNELS * ROWS);
         let mut own = *sums;
@@ -245,7 +245,7 @@ impl Backward<'_> {
                 let x = [x[0][v], x[1][v], x[2][v]];
                 for channel in 0..CHANNELS {
                     let g = g[channel][v];
-                    for t in 0..BLOCK {
+                    for t in 0..TAPS {
                         own[channel][t] = simd.mul_add_f32s(g, x[t], own[channel][t]);
                     }
                 }
