@@ -62,14 +62,7 @@ impl Tail {
 
     /// One channel after the other.
     fn write_planes(&self, pixels: &[[u8; 3]], out: &mut [f32]) {
-        let mut done = 0;
-        #[cfg(target_arch = "x86_64")]
-        if let Some(lines) = &self.lines {
-            let [red, green, blue] = self.places();
-            let lines = [&lines[red], &lines[green], &lines[blue]];
-            let starts = [red, green, blue].map(|place| place * pixels.len());
-            done = avx2::write(pixels.as_flattened(), lines, out, starts);
-        }
+        let done = self.write_fast(pixels, out);
         for (source, channel) in self.places().into_iter().enumerate() {
             let table = &self.tables[channel];
             let plane = &mut out[channel * pixels.len()..][..pixels.len()];
@@ -77,6 +70,23 @@ impl Tail {
                 *out = table[usize::from(pixel[source])];
             }
         }
+    }
+
+    /// Writes as many pixels as the code for this kind of processor takes, where there is any.
+    #[cfg(target_arch = "x86_64")]
+    fn write_fast(&self, pixels: &[[u8; 3]], out: &mut [f32]) -> usize {
+        let Some(lines) = &self.lines else {
+            return 0;
+        };
+        let places = self.places();
+        let lines = places.map(|place| &lines[place]);
+        let starts = places.map(|place| place * pixels.len());
+        avx2::write(pixels.as_flattened(), lines, out, starts)
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn write_fast(&self, _: &[[u8; 3]], _: &mut [f32]) -> usize {
+        0
     }
 
     /// The place of red, green and blue among the channels.
@@ -166,6 +176,32 @@ mod tests {
             let preprocess = text.parse::<Preprocess>().unwrap();
             let tables = Tail::new(&preprocess).tables;
             assert!(lines(&preprocess, &tables).is_some(), "{text}");
+        }
+    }
+
+    /// Sizes with and without pixels that are left over from eight at a time.
+    #[test]
+    fn every_pixel_gets_its_tables_number() {
+        for (width, height, color) in [(13, 7, "rgb"), (16, 5, "bgr"), (3, 1, "rgb"), (9, 1, "bgr")]
+        {
+            let text = format!(
+                "decode({color}, exif)|center_crop({height}, {width})|scale(1/255)|normalize(imagenet)"
+            );
+            let tail = Tail::new(&text.parse().unwrap());
+            let picture = RgbImage::from_fn(width, height, |x, y| {
+                [x * 19 + y, x * 7 + y * 31, x * y * 11]
+                    .map(|v| v as u8)
+                    .into()
+            });
+            let count = (width * height) as usize;
+            let mut out = vec![0.0; 3 * count];
+            tail.write(&picture, &mut out);
+            for (at, pixel) in picture.pixels().enumerate() {
+                for (value, place) in pixel.0.into_iter().zip(tail.places()) {
+                    let expected = tail.tables[place][usize::from(value)];
+                    assert_eq!(out[place * count + at].to_bits(), expected.to_bits());
+                }
+            }
         }
     }
 }

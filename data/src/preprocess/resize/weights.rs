@@ -7,6 +7,7 @@ pub(super) const BITS: i32 = 22;
 pub(super) const HALF: i32 = 1 << (BITS - 1);
 
 /// Bits of the lower part of a split weight; the upper part then fits 16 bits as well.
+#[cfg(target_arch = "x86_64")]
 pub(super) const LOW_BITS: i32 = 11;
 
 /// Which output pixels along one side are computed.
