@@ -13,6 +13,7 @@ use image::RgbImage;
 use queue::Queue;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -153,27 +154,26 @@ impl Loader {
     pub fn epoch(&self, epoch: u64, first_batch: usize) -> EpochIter {
         let options = &self.inner.options;
         let order = Arc::new(self.order(epoch));
-        let queue = Arc::new(Queue::new(
-            first_batch..self.num_batches(),
-            options.prefetch.max(1),
-        ));
-        let left = self.num_batches().saturating_sub(first_batch);
-        let threads = options.threads.clamp(1, left.max(1));
+        let first = (first_batch * self.batch()).min(order.len());
+        let ahead = options.prefetch.max(1) * self.batch();
+        let queue = Arc::new(Queue::new(first..order.len(), ahead));
+        let threads = options.threads.clamp(1, (order.len() - first).max(1));
         let workers = (0..threads).map(|_| {
             let (inner, order, queue) = (self.inner.clone(), order.clone(), queue.clone());
-            let batch = self.batch();
             queue.enter();
             std::thread::spawn(move || {
                 let mut preparer = Preparer::new(&inner.preprocess);
-                queue.work(|index, stopped| {
-                    let low = index * batch;
-                    let indices = &order[low..(low + batch).min(order.len())];
-                    inner.make(&mut preparer, indices, epoch, stopped)
-                });
+                queue.work(|place| inner.picture(&mut preparer, order[place], epoch));
             })
         });
         let workers = workers.collect();
-        EpochIter { queue, workers }
+        EpochIter {
+            preparer: Preparer::new(&self.inner.preprocess),
+            loader: self.clone(),
+            order,
+            queue,
+            workers,
+        }
     }
 
     /// The order of an epoch (Fisher and Yates).
@@ -190,53 +190,17 @@ impl Loader {
 }
 
 impl Inner {
-    /// Makes a batch; an unfinished one when nobody waits for it any more.
-    fn make(
-        &self,
-        preparer: &mut Preparer,
-        indices: &[usize],
-        epoch: u64,
-        stopped: &dyn Fn() -> bool,
-    ) -> Result<Batch> {
-        let length = self.preprocess.output_len();
-        let [a, b, c] = self.preprocess.output_shape();
-        let mut batch = Batch {
-            images: vec![0.0; indices.len() * length],
-            shape: [indices.len(), a, b, c],
-            labels: indices
-                .iter()
-                .map(|&i| self.images.samples()[i].label)
-                .collect(),
-            indices: indices.to_vec(),
-        };
-        for (&index, out) in indices.iter().zip(batch.images.chunks_exact_mut(length)) {
-            if stopped() {
-                break;
-            }
-            self.place(preparer, index, epoch, out)?;
-        }
-        Ok(batch)
-    }
-
-    /// Puts one picture's values into `out`.
-    fn place(
-        &self,
-        preparer: &mut Preparer,
-        index: usize,
-        epoch: u64,
-        out: &mut [f32],
-    ) -> Result<()> {
+    /// A picture, varied, of the size that the network takes.
+    fn picture(&self, preparer: &mut Preparer, index: usize, epoch: u64) -> Result<RgbImage> {
         let mut rng = rng(Purpose::Variation, self.options.seed, epoch, index as u64);
         match &self.augment {
-            None if self.fixed.is_empty() => {
-                preparer.apply_into(self.images.get(index)?.as_ref(), out)
-            }
-            None => preparer.tensor_into(&*self.fixed(index)?, out),
+            None if self.fixed.is_empty() => preparer.geometry(self.images.get(index)?.as_ref()),
+            None => Ok(self.fixed(index)?.into_owned()),
             Some(augment) if augment.has_crop() => {
                 let image = self.images.get(index)?;
-                preparer.vary_into(&image, augment, &mut rng, out)
+                Ok(preparer.vary(&image, augment, &mut rng))
             }
-            Some(augment) => preparer.vary_into(&*self.fixed(index)?, augment, &mut rng, out),
+            Some(augment) => Ok(preparer.vary(&*self.fixed(index)?, augment, &mut rng)),
         }
     }
 
@@ -257,15 +221,43 @@ impl Inner {
 /// The batches of an epoch, in order. After an error there are none.
 #[derive(Debug)]
 pub struct EpochIter {
-    queue: Arc<Queue>,
+    loader: Loader,
+    order: Arc<Vec<usize>>,
+    queue: Arc<Queue<RgbImage>>,
+    preparer: Preparer,
     workers: Vec<JoinHandle<()>>,
+}
+
+impl EpochIter {
+    /// Pictures to numbers, at the last moment: what is ahead takes a quarter of the memory.
+    fn batch(&self, place: usize, pictures: &[RgbImage]) -> Result<Batch> {
+        let Inner {
+            images, preprocess, ..
+        } = &*self.loader.inner;
+        let indices = self.order[place..place + pictures.len()].to_vec();
+        let length = preprocess.output_len();
+        let [a, b, c] = preprocess.output_shape();
+        let mut numbers = vec![0.0; pictures.len() * length];
+        numbers
+            .par_chunks_exact_mut(length)
+            .zip(pictures)
+            .try_for_each(|(out, picture)| self.preparer.tensor_into(picture, out))?;
+        let label = |index: &usize| images.samples()[*index].label;
+        Ok(Batch {
+            images: numbers,
+            shape: [pictures.len(), a, b, c],
+            labels: indices.iter().map(label).collect(),
+            indices,
+        })
+    }
 }
 
 impl Iterator for EpochIter {
     type Item = Result<Batch>;
 
     fn next(&mut self) -> Option<Result<Batch>> {
-        self.queue.take()
+        let (place, pictures) = self.queue.take(self.loader.batch())?;
+        Some(pictures.and_then(|pictures| self.batch(place, &pictures)))
     }
 }
 

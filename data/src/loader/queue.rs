@@ -1,6 +1,5 @@
-//! Batches made out of order and taken in order, a bounded number of them ahead.
+//! Pictures made out of order and taken in order, a bounded number of them ahead.
 
-use super::Batch;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,31 +7,31 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// What workers and the one taker share.
 #[derive(Debug)]
-pub(super) struct Queue {
-    state: Mutex<State>,
+pub(super) struct Queue<T> {
+    state: Mutex<State<T>>,
     changed: Condvar,
-    /// Batches made or in the making before their turn, at most.
+    /// Pictures made or in the making before their turn, at most.
     ahead: usize,
 }
 
 #[derive(Debug)]
-struct State {
-    /// The next batch to make.
+struct State<T> {
+    /// The next picture to make.
     next: usize,
-    /// The next batch to take.
+    /// The next picture to take.
     due: usize,
     end: usize,
-    ready: BTreeMap<usize, Result<Batch>>,
+    ready: BTreeMap<usize, Result<T>>,
     workers: usize,
     stopped: bool,
 }
 
-impl Queue {
-    pub(super) fn new(batches: Range<usize>, ahead: usize) -> Self {
+impl<T> Queue<T> {
+    pub(super) fn new(places: Range<usize>, ahead: usize) -> Self {
         let state = State {
-            next: batches.start,
-            due: batches.start,
-            end: batches.end,
+            next: places.start,
+            due: places.start,
+            end: places.end,
             ready: BTreeMap::new(),
             workers: 0,
             stopped: false,
@@ -44,12 +43,12 @@ impl Queue {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
         // The state is whole between any two statements, so a panic elsewhere does not spoil it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    fn wait<'a>(&self, state: MutexGuard<'a, State<T>>) -> MutexGuard<'a, State<T>> {
         self.changed
             .wait(state)
             .unwrap_or_else(PoisonError::into_inner)
@@ -60,17 +59,17 @@ impl Queue {
         self.lock().workers += 1;
     }
 
-    /// Makes batches until there are none left or nobody takes them.
-    pub(super) fn work(&self, mut make: impl FnMut(usize, &dyn Fn() -> bool) -> Result<Batch>) {
+    /// Makes pictures until there are none left or nobody takes them.
+    pub(super) fn work(&self, mut make: impl FnMut(usize) -> Result<T>) {
         let _leave = Leave(self);
-        while let Some(index) = self.claim() {
-            let batch = make(index, &|| self.lock().stopped);
-            self.lock().ready.insert(index, batch);
+        while let Some(place) = self.claim() {
+            let made = make(place);
+            self.lock().ready.insert(place, made);
             self.changed.notify_all();
         }
     }
 
-    /// The next batch to make, once it is not too far ahead.
+    /// The next picture to make, once it is not too far ahead.
     fn claim(&self) -> Option<usize> {
         let mut state = self.lock();
         loop {
@@ -85,25 +84,37 @@ impl Queue {
         }
     }
 
-    /// The next batch in order; `None` at the end and after an error.
-    pub(super) fn take(&self) -> Option<Result<Batch>> {
+    /// The next pictures in order, `count` of them or the rest, and the place of the first; `None`
+    /// at the end and after an error.
+    pub(super) fn take(&self, count: usize) -> Option<(usize, Result<Vec<T>>)> {
         let mut state = self.lock();
-        loop {
-            if state.stopped || state.due >= state.end {
-                return None;
-            }
-            let due = state.due;
-            let found = state.ready.remove(&due);
-            let found = found.or_else(|| (state.workers == 0).then_some(Err(Error::WorkerEnded)));
-            if let Some(found) = found {
-                state.due += 1;
-                state.stopped = found.is_err();
-                drop(state);
-                self.changed.notify_all();
-                return Some(found);
-            }
-            state = self.wait(state);
+        if state.stopped || state.due >= state.end {
+            return None;
         }
+        let first = state.due;
+        let count = count.min(state.end - first);
+        let mut taken = Vec::with_capacity(count);
+        while taken.len() < count {
+            let due = state.due;
+            match state.ready.remove(&due) {
+                Some(Ok(made)) => {
+                    taken.push(made);
+                    state.due += 1;
+                    self.changed.notify_all();
+                }
+                Some(Err(error)) => {
+                    state.stopped = true;
+                    self.changed.notify_all();
+                    return Some((first, Err(error)));
+                }
+                None if state.workers == 0 => {
+                    state.stopped = true;
+                    return Some((first, Err(Error::WorkerEnded)));
+                }
+                None => state = self.wait(state),
+            }
+        }
+        Some((first, Ok(taken)))
     }
 
     /// Lets the workers end.
@@ -114,9 +125,9 @@ impl Queue {
 }
 
 /// Counts a worker out, however it ends.
-struct Leave<'a>(&'a Queue);
+struct Leave<'a, T>(&'a Queue<T>);
 
-impl Drop for Leave<'_> {
+impl<T> Drop for Leave<'_, T> {
     fn drop(&mut self) {
         self.0.lock().workers -= 1;
         self.0.changed.notify_all();
@@ -125,68 +136,58 @@ impl Drop for Leave<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Batch, Queue};
+    use super::Queue;
     use crate::Error;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
 
-    fn batch(index: usize) -> Batch {
-        Batch {
-            images: vec![],
-            shape: [0; 4],
-            labels: vec![],
-            indices: vec![index],
-        }
-    }
-
     #[test]
-    fn batches_come_in_order_and_never_too_far_ahead() {
-        let queue = Queue::new(3..40, 4);
+    fn pictures_come_in_order_and_never_too_far_ahead() {
+        let queue = Queue::new(3..40, 8);
         let (made, most) = (AtomicUsize::new(3), AtomicUsize::new(0));
         thread::scope(|scope| {
             for _ in 0..5 {
                 queue.enter();
                 scope.spawn(|| {
-                    queue.work(|index, _| {
+                    queue.work(|place| {
                         made.fetch_add(1, Ordering::SeqCst);
-                        Ok(batch(index))
+                        Ok(place)
                     });
                 });
             }
-            for due in 3..40 {
-                assert_eq!(queue.take().unwrap().unwrap().indices, [due]);
+            for due in (3..40).step_by(4) {
+                let expected: Vec<usize> = (due..40.min(due + 4)).collect();
+                let (place, taken) = queue.take(4).unwrap();
+                assert_eq!((place, taken.unwrap()), (due, expected));
                 most.fetch_max(
                     made.load(Ordering::SeqCst).saturating_sub(due),
                     Ordering::SeqCst,
                 );
                 thread::yield_now();
             }
-            assert!(queue.take().is_none());
+            assert!(queue.take(4).is_none());
         });
-        // Taking batch `due` allows batches up to `due + 4`.
-        assert!(most.into_inner() <= 5);
+        // Having taken up to `due + 4` allows pictures up to `due + 12`.
+        assert!(most.into_inner() <= 12);
     }
 
     #[test]
     fn an_error_and_a_panic_end_the_epoch() {
         let queue = Queue::new(0..9, 9);
         queue.enter();
-        queue.work(|index, _| {
-            if index == 2 {
-                Err(Error::WorkerEnded)
-            } else {
-                Ok(batch(index))
-            }
+        queue.work(|place| match place {
+            5 => Err(Error::WorkerEnded),
+            _ => Ok(place),
         });
-        assert!(queue.take().unwrap().is_ok() && queue.take().unwrap().is_ok());
-        assert!(queue.take().unwrap().is_err());
-        assert!(queue.take().is_none());
+        assert_eq!(queue.take(3).unwrap().1.unwrap(), [0, 1, 2]);
+        assert!(queue.take(3).unwrap().1.is_err());
+        assert!(queue.take(3).is_none());
 
-        let queue = Queue::new(0..9, 9);
+        let queue = Queue::<()>::new(0..9, 9);
         queue.enter();
         thread::scope(|scope| {
-            let worker = scope.spawn(|| queue.work(|_, _| panic!("a worker's panic, expected")));
-            assert!(matches!(queue.take(), Some(Err(Error::WorkerEnded))));
+            let worker = scope.spawn(|| queue.work(|_| panic!("a worker's panic, expected")));
+            assert!(matches!(queue.take(2), Some((0, Err(Error::WorkerEnded)))));
             assert!(worker.join().is_err());
         });
     }

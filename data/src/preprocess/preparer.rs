@@ -62,16 +62,34 @@ impl Preparer {
         Ok(())
     }
 
-    /// From a picture, varied, to the network's input.
-    pub(crate) fn vary_into(
+    /// A picture as [`Preprocess::geometry`] makes it.
+    pub(crate) fn geometry(&mut self, image: &RgbImage) -> Result<RgbImage> {
+        let made = geometry(
+            &self.preprocess,
+            image,
+            &mut self.resizer,
+            &mut self.picture,
+        )?;
+        Ok(self.result(made, image))
+    }
+
+    /// A picture, varied, of the network's size.
+    pub(crate) fn vary(
         &mut self,
         image: &RgbImage,
         augment: &Augment,
         rng: &mut ChaCha8Rng,
-        out: &mut [f32],
-    ) -> Result<()> {
+    ) -> RgbImage {
         let size = self.preprocess.size();
         let made = augment.vary(image, size, rng, (&mut self.resizer, &mut self.picture));
-        self.tensor_into(if made { &self.picture } else { image }, out)
+        self.result(made, image)
+    }
+
+    fn result(&mut self, made: bool, image: &RgbImage) -> RgbImage {
+        if made {
+            std::mem::take(&mut self.picture)
+        } else {
+            image.clone()
+        }
     }
 }
