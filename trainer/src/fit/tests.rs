@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::TensorData;
 use data::images::{Images, ImagesOptions};
-use data::loader::LoaderOptions;
+use data::loader::{Loader, LoaderOptions};
 use data::{Limits, Preprocess, Sample};
 use fs_err as fs;
 use models::{CustomConfig, Spec};
@@ -106,8 +106,8 @@ impl Workshop {
 
     fn room<'a>(&'a self, train: &'a Loader, val: &'a Loader, run: &'a RunDir) -> Room<'a> {
         Room {
-            train,
-            val,
+            train: Feed::Pictures(train),
+            val: Feed::Pictures(val),
             backbone: None,
             classes: &self.classes,
             run,
