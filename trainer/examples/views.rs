@@ -1,11 +1,11 @@
 //! How many views of a picture a frozen backbone should see: cross-validated log loss of several
 //! numbers of views beside that of a fresh view every epoch.
 //!
-//! Reads training pictures only. Every fold is a whole `fit` with its recipe: 10 epochs, Adam at
-//! 1e-3, batches of 32, a tenth of the training part to choose the best epoch. The table that
-//! `docs/benchmarks/views.md` shows is its output:
+//! Reads training pictures only. Every fold is a whole `fit` with its recipe: Adam at 1e-3, batches
+//! of 32, a tenth of the training part to choose the best epoch; here with 20 seeds and 10 epochs.
+//! `docs/benchmarks/views.md` shows its output:
 //!
-//!     cargo run --release -p trainer --example views -- DIR BACKBONE.onnx
+//!     cargo run --release -p trainer --example views -- DIR BACKBONE.onnx 20 10
 #![expect(clippy::print_stdout, reason = "an example prints its table")]
 
 use std::path::Path;
@@ -16,15 +16,15 @@ use burn::tensor::{Device, Tensor, TensorData};
 use data::{Preprocess, Sample, Tally};
 use models::{Network, Spec};
 use trainer::features::{Cupboard, Extractor, Options, RowLoader, Rows, View};
-use trainer::fit::{Feed, FitOptions, OptimizerOptions, Room, fit};
+use trainer::fit::{Checkpoint, Feed, FitOptions, OptimizerOptions, Room, fit};
 use trainer::recipe::{Criterion, DeviceKind, OptimizerKind, SaveKind, SchedulerKind};
 use trainer::run_dir::RunDir;
 
-const SEEDS: u64 = 5;
 const FOLDS: usize = 5;
 /// One tenth of what is trained on chooses the best epoch.
 const TENTHS: usize = 10;
-const EPOCHS: usize = 10;
+/// Varied views, of which fresh sees another one in each epoch.
+const VARIED: usize = 10;
 const KEPT: [usize; 6] = [1, 2, 3, 4, 6, 8];
 
 /// A way to choose the views of the epochs: places in the list of all views.
@@ -45,7 +45,7 @@ fn ways() -> Vec<Way> {
     });
     let fresh = Way {
         name: "fresh".into(),
-        views: (1..=EPOCHS).collect(),
+        views: (1..=VARIED).collect(),
     };
     std::iter::once(fresh).chain(kept).chain(varied).collect()
 }
@@ -54,6 +54,8 @@ fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let mut next = |what: &'static str| arguments.next().context(what);
     let (folder, backbone) = (next("no folder")?, next("no backbone")?);
+    let seeds: u64 = next("no number of seeds")?.parse()?;
+    let epochs: usize = next("no number of epochs")?.parse()?;
     let dataset = data::Dataset::open(Path::new(&folder), 0)?;
     let pictures: Vec<Sample> = dataset.train.iter().chain(&dataset.val).cloned().collect();
     let cache = data::cache::dir(None)?;
@@ -69,9 +71,10 @@ fn main() -> Result<()> {
         Network::build(&spec, classes.len(), seed, &Device::flex())
     };
     let cross = Cross {
-        networks: (0..SEEDS).map(network).collect::<Result<_, _>>()?,
+        networks: (0..seeds).map(network).collect::<Result<_, _>>()?,
         classes: classes.clone(),
         runs: tempfile::tempdir()?,
+        epochs,
     };
     let options = Options {
         cupboard: Cupboard::new(&cache, 2_000_000_000),
@@ -81,12 +84,12 @@ fn main() -> Result<()> {
         strict: true,
     };
     let mut extractor = Extractor::new(&cross.networks[0], &Preprocess::imagenet(), options);
-    let views = View::first(1 + EPOCHS, &data::augment::Augment::default());
+    let views = View::first(1 + VARIED, &data::augment::Augment::default());
     let stop = AtomicBool::new(false);
     let found = extractor.rows(&pictures, &views, &stop, &mut |_, _| {})?;
     let rows = found.context("nobody stops it")?.rows;
     println!(
-        "{} training pictures, {} classes, {SEEDS} seeds x {FOLDS} folds\n",
+        "{} training pictures, {} classes, {seeds} seeds x {FOLDS} folds, {epochs} epochs\n",
         pictures.len(),
         cross.classes.len()
     );
@@ -95,32 +98,42 @@ fn main() -> Result<()> {
     for way in &ways {
         table.push(cross.seeds(&rows, way)?);
     }
-    print(&ways, &table);
+    print(&ways, &table, "best", |held| held.best);
+    print(&ways, &table, "last", |held| held.last);
     Ok(())
 }
 
-/// Held-out mean log loss and accuracy, one per seed.
-type Column = Vec<(f64, f64)>;
+/// Held-out mean log loss and accuracy of the best epoch's network, which `fit` exports, and of the
+/// last one's.
+struct Held {
+    best: (f64, f64),
+    last: (f64, f64),
+}
 
 struct Cross {
     /// One per seed.
     networks: Vec<Network>,
     classes: Vec<String>,
     runs: tempfile::TempDir,
+    epochs: usize,
 }
 
 impl Cross {
-    fn seeds(&self, rows: &Rows, way: &Way) -> Result<Column> {
+    /// One per seed.
+    fn seeds(&self, rows: &Rows, way: &Way) -> Result<Vec<Held>> {
         let one = |seed| {
-            let mut tally = Tally::new(self.classes.clone());
+            let mut tallies = [(); 2].map(|()| Tally::new(self.classes.clone()));
             let folds = folds(rows.samples(), seed);
             for held_out in 0..FOLDS {
-                self.fold(rows, way, (seed, &folds, held_out), &mut tally)?;
+                self.fold(rows, way, (seed, &folds, held_out), &mut tallies)?;
             }
-            let scores = tally.scores();
-            Ok((scores.loss, scores.accuracy))
+            let [best, last] = tallies.map(|tally| tally.scores());
+            Ok(Held {
+                best: (best.loss, best.accuracy),
+                last: (last.loss, last.accuracy),
+            })
         };
-        (0..SEEDS).map(one).collect()
+        (0..self.networks.len() as u64).map(one).collect()
     }
 
     /// Fits to all folds but one and counts how it does on that one.
@@ -129,7 +142,7 @@ impl Cross {
         rows: &Rows,
         way: &Way,
         (seed, folds, held_out): (u64, &[usize], usize),
-        tally: &mut Tally,
+        tallies: &mut [Tally; 2],
     ) -> Result<()> {
         let places = |of: &dyn Fn(usize) -> bool| -> Vec<usize> {
             (0..folds.len()).filter(|&place| of(folds[place])).collect()
@@ -150,18 +163,21 @@ impl Cross {
             stop: &AtomicBool::new(false),
         };
         let network = self.networks[seed as usize].clone();
-        let outcome = fit(network, &room, &recipe(), None, &mut ())?;
+        let outcome = fit(network, &room, &recipe(self.epochs), None, &mut ())?;
+        let last = Checkpoint::open(&run.last())?.network(outcome.network.clone())?;
         let batch = rows.plain(places(&own));
         let count = batch.labels.len();
-        let width = batch.features.len() / count;
-        let features = TensorData::new(batch.features, [count, width]);
-        let logits = outcome
-            .network
-            .classify(Tensor::from_data(features, &Device::flex()));
-        let logits = logits.into_data().try_into_vec::<f32>();
-        let logits = logits.map_err(|error| anyhow::anyhow!("{error:?}"))?;
-        for (row, label) in logits.chunks_exact(self.classes.len()).zip(batch.labels) {
-            tally.add(row, label);
+        let shape = [count, batch.features.len() / count];
+        let features = TensorData::new(batch.features, shape);
+        for (network, tally) in [outcome.network, last].iter().zip(tallies) {
+            let features = Tensor::from_data(features.clone(), &Device::flex());
+            let logits = network.classify(features).into_data();
+            let logits = logits.try_into_vec::<f32>();
+            let logits = logits.map_err(|error| anyhow::anyhow!("{error:?}"))?;
+            let rows = logits.chunks_exact(self.classes.len());
+            for (row, label) in rows.zip(&batch.labels) {
+                tally.add(row, *label);
+            }
         }
         Ok(())
     }
@@ -189,9 +205,9 @@ fn folds(samples: &[Sample], seed: u64) -> Vec<usize> {
     parts
 }
 
-fn recipe() -> FitOptions {
+fn recipe(epochs: usize) -> FitOptions {
     FitOptions {
-        epochs: EPOCHS,
+        epochs,
         lr: 1e-3,
         optimizer: OptimizerOptions {
             kind: OptimizerKind::Adam,
@@ -205,35 +221,28 @@ fn recipe() -> FitOptions {
     }
 }
 
-fn mean(values: impl Iterator<Item = f64> + Clone) -> f64 {
-    values.clone().sum::<f64>() / values.count() as f64
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
 }
 
-fn print(ways: &[Way], table: &[Column]) {
-    println!("| views | log loss | less fresh, mean | standard error | accuracy | by seed |");
-    println!("|---|---|---|---|---|---|");
+/// Rows of the table; differences from the first way are paired by seed.
+fn print(ways: &[Way], table: &[Vec<Held>], epoch: &str, of: impl Fn(&Held) -> (f64, f64)) {
+    println!("{epoch} epoch\n");
+    println!("| views | log loss | less fresh | standard error | accuracy |");
+    println!("|---|---|---|---|---|");
+    let first: Vec<f64> = table[0].iter().map(|held| of(held).0).collect();
     for (way, column) in ways.iter().zip(table) {
-        let off: Vec<f64> = column
-            .iter()
-            .zip(&table[0])
-            .map(|(a, b)| a.0 - b.0)
-            .collect();
-        let mean_off = mean(off.iter().copied());
-        let variance: f64 = off.iter().map(|x| (x - mean_off).powi(2)).sum();
-        let count = off.len() as f64;
-        let error = (variance / (count - 1.0) / count).sqrt();
-        let by_seed: Vec<String> = column
-            .iter()
-            .map(|(loss, _)| format!("{loss:.4}"))
-            .collect();
+        let (losses, accuracies): (Vec<f64>, Vec<f64>) = column.iter().map(&of).unzip();
+        let off: Vec<f64> = losses.iter().zip(&first).map(|(a, b)| a - b).collect();
+        let squares: Vec<f64> = off.iter().map(|x| (x - mean(&off)).powi(2)).collect();
+        let error = (mean(&squares) / (off.len() - 1) as f64).sqrt();
         println!(
-            "| {} | {:.4} | {:+.4} | {:.4} | {:.2} % | {} |",
+            "| {} | {:.4} | {:+.4} | {error:.4} | {:.2} % |",
             way.name,
-            mean(column.iter().map(|(loss, _)| *loss)),
-            mean_off,
-            error,
-            100.0 * mean(column.iter().map(|(_, accuracy)| *accuracy)),
-            by_seed.join(", "),
+            mean(&losses),
+            mean(&off),
+            100.0 * mean(&accuracies),
         );
     }
+    println!();
 }

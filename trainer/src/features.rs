@@ -333,11 +333,8 @@ impl<'a> Store<'a> {
                 .copied()
                 .collect()
         };
-        Rows {
-            width: self.width,
-            views: self.shelves.iter().map(rows).collect(),
-            samples,
-        }
+        let views = self.shelves.iter().map(rows).collect();
+        Rows::new(samples, self.width, views)
     }
 }
 

@@ -72,7 +72,7 @@ pub struct Settings {
     #[arg(long, value_name = "TEXT", help_heading = "Training")]
     pub augment: Option<Augment>,
     /// Views of each training image that a frozen backbone computes once and keeps (the first as it
-    /// is, the others augmented), or `fresh` for a new one every epoch [default: 2]
+    /// is, the others augmented), or `fresh` for a new one every epoch [default: 1; 4 with --augment]
     #[arg(long, value_name = "COUNT|fresh", help_heading = "Training")]
     pub views: Option<Views>,
     /// Augment the validation images too
@@ -275,6 +275,16 @@ impl Settings {
             OptimizerKind::Adam | OptimizerKind::Sgd => 0.0,
         };
         let frozen = self.backbone.is_some() && self.fine_tune != Some(true);
+        // Augmentation that was asked for is not passed over in silence.
+        let augmented = self
+            .augment
+            .as_ref()
+            .is_some_and(|augment| !augment.ops.is_empty());
+        let views = if augmented {
+            Views::AUGMENTED
+        } else {
+            Views::default()
+        };
         let recipe = Recipe {
             data: source::absolute(self.data.as_deref().unwrap_or(source::INSECTS))?,
             backbone: self.backbone.as_deref().map(source::absolute).transpose()?,
@@ -290,7 +300,7 @@ impl Settings {
             momentum: self.momentum.unwrap_or(0.9),
             scheduler: self.scheduler.unwrap_or_default(),
             augment: self.augment.unwrap_or_default(),
-            views: self.views.or(frozen.then(Views::default)),
+            views: self.views.or(frozen.then_some(views)),
             augment_val: self.augment_val.unwrap_or(false),
             early_stop: self.early_stop,
             save: self.save.unwrap_or_default(),
@@ -492,6 +502,10 @@ mod tests {
         let frozen = flags(&["--backbone", "a.onnx"]).resolve().unwrap();
         assert_eq!(frozen.views, Some(Views::default()));
         assert_eq!(flags(&[]).resolve().unwrap().views, None);
+        for (augment, views) in [("hflip(0.5)", Views::AUGMENTED), ("none", Views::default())] {
+            let typed = flags(&["--backbone", "a.onnx", "--augment", augment]);
+            assert_eq!(typed.resolve().unwrap().views, Some(views));
+        }
         // A file's views are not held against a typed `--fine-tune`.
         let kept = file("backbone = \"a.onnx\"\nviews = 3\n").unwrap();
         let tuned = flags(&["--fine-tune"]).or(kept.clone()).resolve().unwrap();

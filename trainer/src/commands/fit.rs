@@ -62,6 +62,7 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let dataset = open_data(&machine, &plan, &place)?;
     let network = machine.network(recipe, dataset.classes.len())?;
     let preprocess = source::preprocess(network.input_size())?;
+    let resume = checkpoint(&plan, &network, printer)?;
     let (stop, stock) = open_stock(&machine, recipe, &dataset, (&network, &preprocess))?;
     let run = open_run(&plan, &dataset)?;
     let interrupted = || Error::Interrupted {
@@ -70,14 +71,13 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let mut stock = stock.ok_or_else(interrupted)?;
     announce(&run, &dataset, &stock, &network, printer);
 
-    let outcome = train(
-        &machine,
-        &plan,
-        (&run, &dataset.classes),
-        network,
-        &stock,
-        &stop,
-    )?;
+    let scene = Scene {
+        run: &run,
+        classes: &dataset.classes,
+        stock: &stock,
+        stop: &stop,
+    };
+    let outcome = train(&machine, recipe, network, &scene, resume.as_ref())?;
     if outcome.ended == Ended::Interrupted {
         return Err(interrupted().into());
     }
@@ -231,25 +231,27 @@ fn abridged(classes: &[String]) -> String {
     }
 }
 
+/// Where training takes place.
+struct Scene<'a> {
+    run: &'a RunDir,
+    classes: &'a [String],
+    stock: &'a Stock,
+    stop: &'a AtomicBool,
+}
+
 fn train(
     machine: &Machine<'_>,
-    plan: &Plan,
-    (run, classes): (&RunDir, &[String]),
+    recipe: &Recipe,
     network: Network,
-    stock: &Stock,
-    stop: &AtomicBool,
+    scene: &Scene<'_>,
+    resume: Option<&Checkpoint>,
 ) -> Result<Outcome> {
-    let recipe = &plan.recipe;
-    let resume = match &plan.resume {
-        Some(run) if run.last().is_file() => Some(Checkpoint::open(&run.last())?),
-        Some(_) => {
-            machine
-                .printer
-                .log("no checkpoint yet: the run starts from its beginning");
-            None
-        }
-        None => None,
-    };
+    let Scene {
+        run,
+        classes,
+        stock,
+        stop,
+    } = *scene;
     // A GPU is faster where it is; on the CPU, ONNX Runtime is faster than Burn.
     let backbone = match (stock, recipe.device) {
         (Stock::Pictures { .. }, DeviceKind::Cpu) => {
@@ -268,13 +270,27 @@ fn train(
     };
     let mut watch = progress::Watcher::new(machine.printer, recipe.epochs, stock.num_images());
     let options = fit_options(recipe);
-    let outcome = fit::fit(network, &room, &options, resume.as_ref(), &mut watch)?;
+    let outcome = fit::fit(network, &room, &options, resume, &mut watch)?;
     if outcome.ended == Ended::EarlyStopped {
         machine
             .printer
             .log("stopped early: no better epoch for a while");
     }
     Ok(outcome)
+}
+
+/// The checkpoint to go on from; one of another backbone is refused before any work.
+fn checkpoint(plan: &Plan, network: &Network, printer: &Printer) -> Result<Option<Checkpoint>> {
+    let Some(run) = &plan.resume else {
+        return Ok(None);
+    };
+    if !run.last().is_file() {
+        printer.log("no checkpoint yet: the run starts from its beginning");
+        return Ok(None);
+    }
+    let checkpoint = Checkpoint::open(&run.last())?;
+    checkpoint.check_backbone(network)?;
+    Ok(Some(checkpoint))
 }
 
 fn fit_options(recipe: &Recipe) -> FitOptions {

@@ -6,11 +6,11 @@ use data::Sample;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rows {
     /// The pictures, `[N]`.
-    pub(super) samples: Vec<Sample>,
+    samples: Vec<Sample>,
     /// Numbers of a row, D.
-    pub(super) width: usize,
+    width: usize,
     /// One `[N, D]` per view; the first is the plain one.
-    pub(super) views: Vec<Vec<f32>>,
+    views: Vec<Vec<f32>>,
 }
 
 /// Some rows, ready for the classification layer.
@@ -23,6 +23,20 @@ pub struct RowBatch {
 }
 
 impl Rows {
+    /// The rows `[N, D]` of pictures, one list per view; the first is the plain one.
+    ///
+    /// # Panics
+    /// When there is no view, or a view is not `[N, D]`.
+    pub fn new(samples: Vec<Sample>, width: usize, views: Vec<Vec<f32>>) -> Self {
+        let length = samples.len() * width;
+        assert!(!views.is_empty() && views.iter().all(|view| view.len() == length));
+        Self {
+            samples,
+            width,
+            views,
+        }
+    }
+
     /// The pictures, in the order of the rows.
     pub fn samples(&self) -> &[Sample] {
         &self.samples

@@ -2,7 +2,7 @@
 //! engine and no folder.
 //!
 //! The file is a safetensors file: `images` `[N, 32]` (SHA-256 of each picture's bytes), `features`
-//! `[N, D]`, the shelf's key as text in the metadata under `key`, and a checksum of both tensors.
+//! `[N, D]`, `sha256` `[32]` of the two, and the shelf's key as text in the metadata under `key`.
 
 use std::collections::HashMap;
 
@@ -86,7 +86,9 @@ impl Shelf {
             reason: error.to_string(),
         };
         let count = images.len();
+        let checksum = checksum(hashes, &features);
         let views = [
+            (CHECKSUM, TensorView::new(Dtype::U8, vec![32], &checksum)),
             (IMAGES, TensorView::new(Dtype::U8, vec![count, 32], hashes)),
             (
                 FEATURES,
@@ -97,10 +99,7 @@ impl Shelf {
         for (name, view) in views {
             tensors.push((name, view.map_err(failed)?));
         }
-        let metadata = HashMap::from([
-            (KEY.to_owned(), key.to_owned()),
-            (CHECKSUM.to_owned(), checksum(hashes, &features)),
-        ]);
+        let metadata = HashMap::from([(KEY.to_owned(), key.to_owned())]);
         safetensors::serialize(tensors, Some(metadata)).map_err(failed)
     }
 
@@ -117,7 +116,7 @@ impl Shelf {
         let fits = (images.dtype(), features.dtype()) == (Dtype::U8, Dtype::F32)
             && images.shape() == [count, 32]
             && features.shape() == [count, width]
-            && *metadata.get(CHECKSUM)? == checksum(images.data(), features.data());
+            && file.tensor(CHECKSUM).ok()?.data() == checksum(images.data(), features.data());
         if !fits {
             return None;
         }
@@ -138,12 +137,11 @@ impl Shelf {
     }
 }
 
-fn checksum(images: &[u8], features: &[u8]) -> String {
+fn checksum(images: &[u8], features: &[u8]) -> Hash {
     let mut hash = Sha256::new();
     hash.update(images);
     hash.update(features);
-    let hash = hash.finalize();
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize().into()
 }
 
 #[cfg(test)]

@@ -210,18 +210,24 @@ impl Checkpoint {
     /// # Errors
     /// When the network has other tensors, or another frozen backbone.
     pub fn network(&self, network: Network) -> Result<Network> {
-        let Some(backbone) = &self.state.backbone else {
-            return Ok(network.load_state(&self.tensors)?);
-        };
+        self.check_backbone(&network)?;
+        Ok(match self.state.backbone {
+            Some(_) => network.load_trained_state(&self.tensors)?,
+            None => network.load_state(&self.tensors)?,
+        })
+    }
+
+    /// Refuses a network of another backbone than the one that this checkpoint leaves out.
+    pub fn check_backbone(&self, network: &Network) -> Result<()> {
         let found = network.backbone_sha256().unwrap_or("none");
-        if found != backbone {
-            return Err(Error::BackboneDiffers {
+        match &self.state.backbone {
+            Some(backbone) if backbone != found => Err(Error::BackboneDiffers {
                 path: self.path.clone(),
                 expected: backbone.clone(),
                 found: found.into(),
-            });
+            }),
+            _ => Ok(()),
         }
-        Ok(network.load_trained_state(&self.tensors)?)
     }
 
     /// The optimiser with this checkpoint's state, for `network`.

@@ -18,8 +18,13 @@ pub enum Views {
 /// Chosen by cross-validation on training pictures: see `docs/benchmarks/views.md`.
 impl Default for Views {
     fn default() -> Self {
-        Self::Kept(2)
+        Self::Kept(1)
     }
+}
+
+impl Views {
+    /// Where augmentation is asked for by name.
+    pub const AUGMENTED: Self = Self::Kept(4);
 }
 
 impl FromStr for Views {
