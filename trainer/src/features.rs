@@ -124,6 +124,7 @@ impl Extractor {
         let jobs = jobs(samples, &self.hashes, &store.shelves);
         let missing: usize = jobs.iter().map(|job| job.views.len()).sum();
         if missing > 0 {
+            progress(0, missing);
             let engine = match &mut self.engine {
                 Some(engine) => engine,
                 none => none.insert(open(&self.network, &self.options)?),

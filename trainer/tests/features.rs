@@ -6,6 +6,7 @@
 )]
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -14,8 +15,9 @@ use data::{Preprocess, RgbImage, Sample};
 use deploy::runtime::{self, Search};
 use fs_err as fs;
 use models::{CustomConfig, Network, Spec};
+use safetensors::SafeTensors;
 use trainer::Error;
-use trainer::features::{Cupboard, Extractor, Found, Options, View};
+use trainer::features::{Cupboard, Extractor, Found, Options, Shelf, View};
 use trainer::recipe::DeviceKind;
 
 /// A folder with a backbone and pictures.
@@ -85,6 +87,67 @@ fn sample(folder: &Path, index: usize) -> Sample {
         relative,
         label,
     }
+}
+
+/// Rows of another time under the keys of today.
+fn spoil(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = fs::read(&path).unwrap();
+        let header = SafeTensors::read_metadata(&bytes).unwrap().1;
+        let key = header.metadata().as_ref().unwrap()["key"].clone();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let images = file.tensor("images").unwrap();
+        let width = file.tensor("features").unwrap().shape()[1];
+        let shelf = Shelf::parse(&bytes, &key, width).unwrap();
+        let mut spoilt = Shelf::new(width);
+        for image in images.data().as_chunks::<32>().0 {
+            let row = shelf.row(image).unwrap().iter();
+            let row: Vec<f32> = row.map(|value| 1.5 * value + 0.1).collect();
+            spoilt.insert(*image, &row);
+        }
+        fs::write(&path, spoilt.to_bytes(&key).unwrap()).unwrap();
+    }
+}
+
+#[test]
+fn features_that_are_not_the_backbones_are_seen_and_do_not_score() {
+    let shop = Shop::new();
+    let folder = shop.folder.path();
+    for (split, count) in [("train", 6), ("val", 4), ("test", 4)] {
+        for (i, class) in (0..count).zip(["ants", "bees"].iter().cycle()) {
+            let place = folder.join("data").join(split).join(class);
+            fs::create_dir_all(&place).unwrap();
+            sample(&place, i);
+        }
+    }
+    let fit = |name: &str| {
+        let flags = "fit --data data --backbone net.onnx --epochs 2 --cache cache --name";
+        let output = Command::new(env!("CARGO_BIN_EXE_trainer"))
+            .current_dir(folder)
+            .args(flags.split(' '))
+            .arg(name)
+            .env("ORT_DYLIB_PATH", &runtime::loaded().unwrap().path)
+            .output()
+            .unwrap();
+        let [out, err] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        assert!(output.status.success(), "{err}");
+        (out, err)
+    };
+    let (out, err) = fit("good");
+    assert!(
+        out.contains("test images, features by ONNX Runtime"),
+        "{out}"
+    );
+    assert!(!err.contains("warning"), "{err}");
+    spoil(&folder.join("cache/features"));
+    let (out, err) = fit("bad");
+    assert!(err.contains("are not this backbone's"), "{err}");
+    assert!(
+        out.contains("test images, ONNX Runtime") && out.contains("verified"),
+        "{out}"
+    );
 }
 
 fn views() -> Vec<View> {

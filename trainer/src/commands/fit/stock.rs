@@ -222,12 +222,14 @@ fn look(
     stop: &AtomicBool,
     printer: &Printer,
 ) -> Result<Option<Rows>> {
-    let bar = printer.image_bar(&format!("features of {what}"), 0);
+    let mut bar = None;
     let found = extractor.rows(samples, views, stop, &mut |done, missing| {
-        bar.set_length(missing as u64);
-        bar.set_position(done as u64);
+        let new = || printer.image_bar(&format!("features of {what}"), missing as u64);
+        bar.get_or_insert_with(new).set_position(done as u64);
     });
-    bar.finish_and_clear();
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
     let Some(found) = found? else {
         return Ok(None);
     };
