@@ -148,7 +148,7 @@ impl Cross {
             (0..folds.len()).filter(|&place| of(folds[place])).collect()
         };
         let own = |part: usize| part / TENTHS == held_out;
-        let is_val = |part: usize| !own(part) && part % TENTHS == 0;
+        let is_val = |part: usize| !own(part) && part.is_multiple_of(TENTHS);
         let train = rows.select(&places(&|part| !own(part) && !is_val(part)), &way.views);
         let val = rows.select(&places(&is_val), &[0]);
         let train = RowLoader::new(train, 32, Some(seed));

@@ -25,7 +25,7 @@ pub(super) enum Engine {
     /// as fast on two cores as batches on all of them.
     Sessions(Vec<Session>),
     /// The network in Burn, batch by batch.
-    Burn(Network),
+    Burn(Box<Network>),
 }
 
 impl Engine {
@@ -56,7 +56,7 @@ impl Engine {
             DeviceKind::Cuda | DeviceKind::Wgpu => None,
         };
         let Some(document) = document else {
-            return Ok(Self::Burn(network.valid()));
+            return Ok(Self::Burn(Box::new(network.valid())));
         };
         let file = tempfile::Builder::new()
             .prefix(".backbone-")

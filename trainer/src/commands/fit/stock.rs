@@ -120,9 +120,7 @@ impl Stock {
     pub(super) fn feeds(&self) -> [Feed<'_>; 2] {
         match self {
             Self::Pictures { train, val, .. } => [Feed::Pictures(train), Feed::Pictures(val)],
-            Self::Features(features) => {
-                [&features.train, &features.val].map(|loader| Feed::Features(loader))
-            }
+            Self::Features(features) => [&features.train, &features.val].map(Feed::Features),
         }
     }
 
