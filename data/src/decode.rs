@@ -22,6 +22,13 @@ use sniff::Content;
 use std::io::Cursor;
 use std::path::Path;
 
+/// What decodes JPEG files in this build: another one may give slightly other pixels.
+pub const JPEG_DECODER: &str = if cfg!(feature = "libjpeg") {
+    "mozjpeg 0.10"
+} else {
+    "zune-jpeg 0.5"
+};
+
 /// The largest picture that is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

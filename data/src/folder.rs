@@ -177,17 +177,26 @@ impl Dataset {
     /// # Errors
     /// When a file cannot be read.
     pub fn fingerprint(&self) -> Result<String> {
-        let hashed: Result<Vec<(&str, String)>> = self
-            .all()
-            .collect::<Vec<_>>()
+        self.fingerprint_with(&|_| None)
+    }
+
+    /// As [`fingerprint`](Self::fingerprint), where `known` may tell a file's SHA-256, so that the
+    /// file is not read again.
+    ///
+    /// # Errors
+    /// When a file that is not known cannot be read.
+    pub fn fingerprint_with(
+        &self,
+        known: &(dyn Fn(&Path) -> Option<[u8; 32]> + Sync),
+    ) -> Result<String> {
+        let hash = |sample: &Sample| match known(&sample.path) {
+            Some(hash) => Ok(hash),
+            None => sha256(&sample.path),
+        };
+        let samples: Vec<&Sample> = self.all().collect();
+        let hashed: Result<Vec<(&str, String)>> = samples
             .into_par_iter()
-            .map(|sample| match fs::read(&sample.path) {
-                Ok(bytes) => Ok((sample.relative.as_str(), hex(&Sha256::digest(bytes)))),
-                Err(source) => Err(Error::Read {
-                    path: sample.path.clone(),
-                    source,
-                }),
-            })
+            .map(|sample| Ok((sample.relative.as_str(), hex(&hash(sample)?))))
             .collect();
         let mut hashed = hashed?;
         hashed.sort_unstable();
@@ -315,6 +324,26 @@ impl Dataset {
     fn cut_validation(&mut self, seed: u64) {
         let train = std::mem::take(&mut self.train);
         [self.train, self.val] = stratified(train, |sample| sample.label, seed, counts_of_two);
+    }
+}
+
+/// SHA-256 of a file's bytes.
+///
+/// # Errors
+/// When the file cannot be read.
+///
+/// ```
+/// let file = tempfile::NamedTempFile::new()?;
+/// assert_eq!(data::folder::sha256(file.path())?[..4], [0xe3, 0xb0, 0xc4, 0x42]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn sha256(path: &Path) -> Result<[u8; 32]> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Sha256::digest(bytes).into()),
+        Err(source) => Err(Error::Read {
+            path: path.to_path_buf(),
+            source,
+        }),
     }
 }
 

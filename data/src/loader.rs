@@ -176,17 +176,32 @@ impl Loader {
         }
     }
 
-    /// The order of an epoch (Fisher and Yates).
     fn order(&self, epoch: u64) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.num_images()).collect();
-        if self.inner.options.shuffle {
-            let mut rng = rng(Purpose::Order, self.inner.options.seed, epoch, 0);
-            for i in (1..order.len()).rev() {
-                order.swap(i, rng.random_range(0..=i as u64) as usize);
-            }
+        let options = &self.inner.options;
+        if options.shuffle {
+            order(self.num_images(), options.seed, epoch)
+        } else {
+            (0..self.num_images()).collect()
         }
-        order
     }
+}
+
+/// The shuffled order in which `count` pictures come in an epoch (Fisher and Yates).
+///
+/// ```
+/// let mut order = data::loader::order(5, 0, 1);
+/// assert_eq!(order, data::loader::order(5, 0, 1));
+/// order.sort_unstable();
+/// assert_eq!(order, [0, 1, 2, 3, 4]);
+/// ```
+#[must_use]
+pub fn order(count: usize, seed: u64, epoch: u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..count).collect();
+    let mut rng = rng(Purpose::Order, seed, epoch, 0);
+    for i in (1..count).rev() {
+        order.swap(i, rng.random_range(0..=i as u64) as usize);
+    }
+    order
 }
 
 impl Inner {

@@ -4,7 +4,7 @@ mod custom;
 mod graft;
 
 pub(crate) use custom::custom;
-pub(crate) use graft::{backbone, graft};
+pub(crate) use graft::{backbone, features, graft};
 
 use crate::error::Result;
 use burn::tensor::TensorData;

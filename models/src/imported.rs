@@ -12,6 +12,7 @@ pub(crate) use pair::Source;
 pub(crate) use plan::{Op, Plan, Value};
 
 use crate::error::Result;
+use crate::export;
 use crate::layers::{BatchNorm, Conv2d, Draw, Linear};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -43,6 +44,8 @@ pub(crate) struct Origin {
     pub(crate) fine_tune: bool,
     /// Height and width of the images that the file was made for.
     pub(crate) input_size: (usize, usize),
+    /// The file's name for the value that its classification layer reads.
+    pub(crate) features: String,
 }
 
 /// An ONNX graph up to its classification layer, and a new classification layer.
@@ -85,6 +88,7 @@ impl Imported {
             sha256: onnx::Header::sha256(path)?,
             fine_tune,
             input_size,
+            features: export::features(document.graph()).unwrap_or_default(),
         };
         let parse::Layers {
             convs,

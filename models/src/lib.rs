@@ -32,6 +32,9 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+/// What the names of the classification layer's tensors begin with.
+const FC: &str = "fc.";
+
 /// What to build.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Spec {
@@ -152,11 +155,24 @@ impl Network {
     #[must_use]
     pub fn num_parameters(&self) -> (usize, usize) {
         let all = state::count(self);
+        match self.is_frozen() {
+            true => (all, state::count(self.fc())),
+            false => (all, all),
+        }
+    }
+
+    /// Whether training moves the classification layer alone.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        matches!(self, Self::Imported(network) if !network.origin.fine_tune)
+    }
+
+    /// The imported file's name for what its classification layer reads: where it is cut.
+    #[must_use]
+    pub fn cut(&self) -> Option<&str> {
         match self {
-            Self::Imported(network) if !network.origin.fine_tune => {
-                (all, state::count(&network.fc))
-            }
-            _ => (all, all),
+            Self::Custom(_) => None,
+            Self::Imported(network) => Some(&network.origin.features),
         }
     }
 
@@ -208,6 +224,40 @@ impl Network {
         state::write(self, state)
     }
 
+    /// The part of [`state`](Self::state) that training moves: of a frozen network its
+    /// classification layer, otherwise everything.
+    #[must_use]
+    pub fn trained_state(&self) -> Vec<(String, TensorData)> {
+        if !self.is_frozen() {
+            return self.state();
+        }
+        let tensors = state::read(self.fc()).into_iter();
+        tensors
+            .map(|(name, data)| (format!("{FC}{name}"), data))
+            .collect()
+    }
+
+    /// The network with the given tensors in place of those of [`trained_state`](Self::trained_state).
+    ///
+    /// # Errors
+    /// [`Error::StateDiffers`] names the first tensor that is missing, superfluous or misshapen.
+    pub fn load_trained_state(self, state: &BTreeMap<String, TensorData>) -> Result<Self> {
+        match self {
+            Self::Imported(mut network) if !network.origin.fine_tune => {
+                let inner = |(name, data): (&String, &TensorData)| match name.strip_prefix(FC) {
+                    Some(name) => Ok((name.to_owned(), data.clone())),
+                    None => Err(Error::StateDiffers {
+                        reason: format!("it has `{name}`, which is not trained"),
+                    }),
+                };
+                let head = state.iter().map(inner).collect::<Result<_>>()?;
+                network.fc = state::write(network.fc, &head)?;
+                Ok(Self::Imported(network))
+            }
+            network => network.load_state(state),
+        }
+    }
+
     /// The part that training does not move as an ONNX document with one output `features`, for an
     /// engine that computes it faster than Burn; `None` where all of the network is trained.
     ///
@@ -215,9 +265,7 @@ impl Network {
     /// When the imported file has changed or gone since it was read.
     pub fn frozen_to_onnx(&self) -> Result<Option<onnx::Document>> {
         match self {
-            Self::Imported(network) if !network.origin.fine_tune => {
-                export::backbone(network).map(Some)
-            }
+            Self::Imported(network) if self.is_frozen() => export::backbone(network).map(Some),
             _ => Ok(None),
         }
     }

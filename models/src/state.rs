@@ -43,12 +43,14 @@ pub(crate) fn write<M: Module>(module: M, state: &BTreeMap<String, TensorData>) 
     }))
 }
 
-/// Number of parameters; running statistics do not count.
+/// Number of parameters; running statistics do not count. Copies no tensor.
 pub(crate) fn count<M: Module>(module: &M) -> usize {
-    let tensors = read(module)
-        .into_iter()
-        .filter(|(name, _)| !name.contains("running_"));
-    tensors.map(|(_, data)| data.num_elements()).sum()
+    let mut counter = Counter {
+        path: Path::default(),
+        count: 0,
+    };
+    module.visit(&mut counter);
+    counter.count
 }
 
 /// The module with its parameters numbered in module order.
@@ -111,6 +113,21 @@ impl ModuleVisitor for Reader {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         self.tensors
             .push((self.path.name(), param.val().into_data()));
+    }
+}
+
+struct Counter {
+    path: Path,
+    count: usize,
+}
+
+impl ModuleVisitor for Counter {
+    track_path!();
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if !self.path.name().contains("running_") {
+            self.count += param.val().shape().num_elements();
+        }
     }
 }
 

@@ -61,6 +61,12 @@ impl Workshop {
             .args(arguments)
     }
 
+    /// The tool with a cache folder of its own, `cache`, which lacks nothing that others have.
+    pub fn own_cache(&self, tool: Tool) -> Tool {
+        tool.env("CLASSIFIER_CACHE", self.path("cache"))
+            .env("ORT_DYLIB_PATH", ensure_runtime(self.folder.path()))
+    }
+
     /// The JSON in a file.
     pub fn json(&self, relative: &str) -> serde_json::Value {
         serde_json::from_slice(&fs::read(self.path(relative)).unwrap()).unwrap()

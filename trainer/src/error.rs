@@ -91,6 +91,18 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A checkpoint of a frozen network whose backbone is another file now.
+    #[error(
+        "`{path}` belongs to another backbone\n  expected: SHA-256 {expected}\n  found:    SHA-256 {found}"
+    )]
+    BackboneDiffers {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The backbone it was trained on.
+        expected: String,
+        /// The one that is there now.
+        found: String,
+    },
     /// Stopped by Ctrl-C.
     #[error("interrupted")]
     Interrupted {
@@ -170,6 +182,11 @@ impl Error {
             Self::LossNotFinite { .. } => {
                 "try a tenth of the `--lr`; the checkpoint of the last good epoch, if any, is in the run \
                  folder"
+                    .into()
+            }
+            Self::BackboneDiffers { .. } => {
+                "put the backbone's file back to where the run found it, see `backbone` in its \
+                 `config.toml`"
                     .into()
             }
             Self::Interrupted { run } => {

@@ -7,6 +7,7 @@ use data::card::{self, Card, Golden, OutputKind, Provenance, ScoreNote};
 use data::{Dataset, Limits, Preprocess, Scores, Split};
 use fs_err as fs;
 use models::Network;
+use onnx::Document;
 use serde_json::Value;
 
 use crate::error::Result;
@@ -31,6 +32,21 @@ pub struct Exported {
     pub path: PathBuf,
     /// How far Burn and ONNX Runtime agree on it.
     pub agreement: Agreement,
+    /// Burn's logits of the images that it was verified with.
+    pub logits: Vec<Vec<f32>>,
+    document: Document,
+    card: Card,
+}
+
+impl Exported {
+    /// Puts a score on the card of the file, whose graph stays as it was verified.
+    pub fn add_score(&mut self, split: Split, scores: &Scores) -> Result<()> {
+        let provenance = &mut self.card.provenance;
+        note(provenance, split, scores.accuracy, scores.count);
+        self.document
+            .set_metadata(card::PREFIX, &self.card.to_pairs());
+        Ok(self.document.save(&self.path)?)
+    }
 }
 
 /// How far golden logits may be off, relative to the largest |logit|.
@@ -46,7 +62,11 @@ pub fn export(
     out: &Path,
 ) -> Result<Exported> {
     let mut document = network.to_onnx()?;
-    let card = card(network, &document, label)?;
+    let golden = Pictures::prepared(&label.preprocess)?;
+    // Burn once for all of them.
+    let mut logits = verify::logits(network, &[images, &golden.inputs[..]].concat())?;
+    let golden = golden.with(logits.split_off(images.len()));
+    let card = card(&document, label, golden);
     document.set_metadata(card::PREFIX, &card.to_pairs());
     describe(&mut document, &card);
     let folder = match out.parent() {
@@ -59,7 +79,7 @@ pub fn export(
         .tempfile_in(folder)?
         .into_temp_path();
     document.save(&draft)?;
-    let agreement = verify::verify(network, &draft, images)?;
+    let agreement = verify::verify(&logits, &draft, network.input_size(), images)?;
     let path = if agreement.verified {
         out.to_path_buf()
     } else {
@@ -69,7 +89,13 @@ pub fn export(
     if agreement.verified {
         forget(&unverified(out))?;
     }
-    Ok(Exported { path, agreement })
+    Ok(Exported {
+        path,
+        agreement,
+        logits,
+        document,
+        card,
+    })
 }
 
 /// Where a model comes from: options without the paths of this machine, the data's fingerprint and
@@ -77,6 +103,7 @@ pub fn export(
 pub fn provenance(
     recipe: &Recipe,
     dataset: &Dataset,
+    fingerprint: String,
     backbone_sha256: Option<&str>,
 ) -> Result<Provenance> {
     let counts = [Split::Train, Split::Val, Split::Test]
@@ -87,7 +114,7 @@ pub fn provenance(
         seed: recipe.seed,
         options: options(recipe)?,
         backbone_sha256: backbone_sha256.map(str::to_string),
-        dataset_fingerprint: dataset.fingerprint()?,
+        dataset_fingerprint: fingerprint,
         counts: counts.into_iter().collect(),
         date: card::utc_date(),
         ..Provenance::default()
@@ -105,21 +132,6 @@ pub fn note(provenance: &mut Provenance, split: Split, accuracy: f64, count: u64
     provenance.scores.insert(split.to_string(), note);
 }
 
-/// Puts a score on the card of a written file, whose graph stays as it was verified.
-pub fn add_score(model: &Path, split: Split, scores: &Scores) -> Result<()> {
-    let mut document = onnx::Document::open(model)?;
-    let pairs = document.metadata();
-    let pairs = pairs
-        .iter()
-        .map(|(key, value)| (key.as_str(), value.as_str()));
-    if let Some(mut card) = Card::from_pairs(pairs)? {
-        note(&mut card.provenance, split, scores.accuracy, scores.count);
-        document.set_metadata(card::PREFIX, &card.to_pairs());
-        document.save(model)?;
-    }
-    Ok(())
-}
-
 /// The recipe as options: a path becomes its last part.
 fn options(recipe: &Recipe) -> Result<BTreeMap<String, Value>> {
     let Value::Object(options) = serde_json::to_value(recipe)? else {
@@ -134,7 +146,7 @@ fn options(recipe: &Recipe) -> Result<BTreeMap<String, Value>> {
         }
     }
     // These say something of the machine, nothing of the model.
-    for key in ["threads", "memory"] {
+    for key in ["threads", "memory", "feature-cache"] {
         options.remove(key);
     }
     Ok(options)
@@ -152,39 +164,54 @@ fn forget(path: &Path) -> Result<()> {
     }
 }
 
-fn card(network: &Network, document: &onnx::Document, label: Label) -> Result<Card> {
+fn card(document: &Document, label: Label, golden: Vec<Golden>) -> Card {
     let names = |values: Vec<onnx::ValueInfo>| values.into_iter().map(|v| v.name).collect();
-    Ok(Card {
+    Card {
         version: 1,
         task: "classify".into(),
         inputs: names(document.inputs()),
         outputs: names(document.outputs()),
-        golden: golden(network, &label.preprocess)?,
+        golden,
         classes: label.classes,
         preprocess: label.preprocess,
         output_kind: OutputKind::Logits,
         provenance: label.provenance,
-    })
+    }
 }
 
-/// Drawn pictures with the logits that the network gives for them.
-fn golden(network: &Network, preprocess: &Preprocess) -> Result<Vec<Golden>> {
-    let tolerance: BTreeMap<String, f64> = TOLERANCES
-        .iter()
-        .map(|(name, value)| ((*name).to_string(), *value))
-        .collect();
-    let mut golden = Vec::new();
-    for (name, bytes) in card::golden_pictures::pictures() {
-        let picture = data::decode::decode(&bytes, &Limits::default())?;
-        let input = preprocess.apply(&picture)?;
-        let logits = verify::logits(network, &[input])?.remove(0);
-        golden.push(Golden::new(name, &bytes, logits, tolerance.clone()));
+/// Drawn pictures whose logits go on the card.
+struct Pictures {
+    pictures: Vec<(&'static str, Vec<u8>)>,
+    inputs: Vec<Vec<f32>>,
+}
+
+impl Pictures {
+    /// Ready for the network.
+    fn prepared(preprocess: &Preprocess) -> Result<Self> {
+        let pictures = card::golden_pictures::pictures();
+        let prepare = |(_, bytes): &(_, Vec<u8>)| {
+            let picture = data::decode::decode(bytes, &Limits::default())?;
+            Ok(preprocess.apply(&picture)?)
+        };
+        let inputs = pictures.iter().map(prepare).collect::<Result<_>>()?;
+        Ok(Self { pictures, inputs })
     }
-    Ok(golden)
+
+    /// With the logits that the network gives for them.
+    fn with(&self, logits: Vec<Vec<f32>>) -> Vec<Golden> {
+        let tolerance: BTreeMap<String, f64> = TOLERANCES
+            .iter()
+            .map(|(name, value)| ((*name).to_string(), *value))
+            .collect();
+        let pairs = self.pictures.iter().zip(logits);
+        pairs
+            .map(|((name, bytes), logits)| Golden::new(*name, bytes, logits, tolerance.clone()))
+            .collect()
+    }
 }
 
 /// The standard fields of the format.
-fn describe(document: &mut onnx::Document, card: &Card) {
+fn describe(document: &mut Document, card: &Card) {
     document.model.producer_name = Some("trainer".into());
     document.model.producer_version = Some(env!("CARGO_PKG_VERSION").into());
     document.model.doc_string = Some(format!(

@@ -3,6 +3,7 @@
 mod backbone;
 mod checkpoint;
 mod epoch;
+mod feed;
 mod optim;
 mod rows;
 mod schedule;
@@ -15,12 +16,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Device;
-use data::loader::Loader;
 use models::Network;
 
 pub use backbone::Backbone;
 pub use checkpoint::{Checkpoint, State};
 pub use epoch::{Phase, Progress};
+pub use feed::Feed;
 pub use optim::OptimizerOptions;
 pub use rows::EpochRow;
 pub use schedule::Scheduler;
@@ -54,11 +55,11 @@ pub struct FitOptions {
 
 /// What is trained on, and where it lands.
 pub struct Room<'a> {
-    /// The training images.
-    pub train: &'a Loader,
-    /// The validation images.
-    pub val: &'a Loader,
-    /// What computes the features of a frozen network in place of Burn.
+    /// The training images, or their features.
+    pub train: Feed<'a>,
+    /// The validation images, or their features.
+    pub val: Feed<'a>,
+    /// What computes the features of pictures in place of Burn, where the network is frozen.
     pub backbone: Option<&'a Backbone>,
     /// Class names in output order.
     pub classes: &'a [String],
@@ -174,8 +175,8 @@ impl<'a> Run<'a> {
         options: &'a FitOptions,
         resume: Option<&Checkpoint>,
     ) -> Result<(Self, Network)> {
-        for (split, loader) in [("train", room.train), ("val", room.val)] {
-            if loader.num_batches() == 0 {
+        for (split, feed) in [("train", room.train), ("val", room.val)] {
+            if feed.num_batches() == 0 {
                 let data = room.run.name();
                 return Err(Error::EmptySplit {
                     split: split.into(),
@@ -192,6 +193,7 @@ impl<'a> Run<'a> {
             state: State {
                 format: checkpoint::FORMAT,
                 network: network.name(),
+                backbone: backbone(&network),
                 classes: room.classes.to_vec(),
                 epoch: 1,
                 train: Progress::default(),
@@ -209,7 +211,11 @@ impl<'a> Run<'a> {
         run.check(checkpoint)?;
         let network = checkpoint.network(network.valid())?.train();
         run.optimizer = checkpoint.optimizer(&network, options.optimizer.init())?;
-        run.state = checkpoint.state().clone();
+        run.state = State {
+            format: run.state.format,
+            backbone: run.state.backbone,
+            ..checkpoint.state().clone()
+        };
         rows::write(&room.run.metrics(), &run.state.rows)?;
         Ok((run, network))
     }
@@ -301,6 +307,7 @@ impl<'a> Run<'a> {
             val_seconds: val.seconds,
             train_images_per_second: train.images_per_second(),
             val_images_per_second: val.images_per_second(),
+            train_wait_seconds: train.wait_seconds,
         };
         state.rows.push(row.clone());
         state.scheduler.epoch_done(row.val_loss);
@@ -361,11 +368,17 @@ impl<'a> Run<'a> {
     }
 }
 
+/// The backbone that a checkpoint of this network leaves out, because training does not move it.
+fn backbone(network: &Network) -> Option<String> {
+    let sha256 = network.backbone_sha256().filter(|_| network.is_frozen());
+    sha256.map(str::to_owned)
+}
+
 /// A validation pass; the training pass replaces its work.
-fn pass<'a>(room: &'a Room<'a>, loader: &'a Loader, device: &'a Device, state: &State) -> Pass<'a> {
+fn pass<'a>(room: &'a Room<'a>, feed: Feed<'a>, device: &'a Device, state: &State) -> Pass<'a> {
     Pass {
         work: Work::Val,
-        loader,
+        feed,
         backbone: room.backbone,
         device,
         epoch: state.epoch,

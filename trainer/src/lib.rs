@@ -18,6 +18,7 @@ pub mod error;
 pub mod evaluate;
 pub mod export;
 pub mod fault;
+pub mod features;
 pub mod fit;
 pub mod printer;
 pub mod recipe;

@@ -16,9 +16,11 @@ use crate::source;
 mod budget;
 mod kinds;
 mod resume;
+mod views;
 
 pub use budget::Memory;
 pub use kinds::{Criterion, DeviceKind, OptimizerKind, SaveKind, SchedulerKind};
+pub use views::Views;
 
 /// Settings as given by flags or by a TOML file: what is missing is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
@@ -69,6 +71,10 @@ pub struct Settings {
     /// or `none` [default: random resized crop and horizontal flip]
     #[arg(long, value_name = "TEXT", help_heading = "Training")]
     pub augment: Option<Augment>,
+    /// Views of each training image that a frozen backbone computes once and keeps (the first as it
+    /// is, the others augmented), or `fresh` for a new one every epoch [default: 1; 4 with --augment]
+    #[arg(long, value_name = "COUNT|fresh", help_heading = "Training")]
+    pub views: Option<Views>,
     /// Augment the validation images too
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
           value_name = "BOOL", hide_possible_values = true, help_heading = "Training")]
@@ -102,7 +108,10 @@ pub struct Settings {
     /// Memory for decoded images, such as 500MB or 2GB [default: 2GB]
     #[arg(long, value_name = "BYTES", help_heading = "Machine")]
     pub memory: Option<Memory>,
-    /// Cache folder for data sets, weights and ONNX Runtime [env: CLASSIFIER_CACHE]
+    /// Disk for kept features of frozen backbones, in the cache folder; 0 keeps none [default: 2GB]
+    #[arg(long, value_name = "BYTES", help_heading = "Machine")]
+    pub feature_cache: Option<Memory>,
+    /// Cache folder for data sets, weights, features and ONNX Runtime [env: CLASSIFIER_CACHE]
     #[arg(long, value_name = "DIR", help_heading = "Machine")]
     pub cache: Option<PathBuf>,
     /// The ONNX Runtime library to use [env: ORT_DYLIB_PATH]
@@ -153,6 +162,9 @@ pub struct Recipe {
     pub scheduler: SchedulerKind,
     /// Augmentation of the training images.
     pub augment: Augment,
+    /// Views of each training image, where the backbone is frozen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub views: Option<Views>,
     /// Whether the validation images are augmented too.
     pub augment_val: bool,
     /// Epochs without a better one before the run stops.
@@ -173,8 +185,11 @@ pub struct Recipe {
     pub threads: Option<usize>,
     /// Where to train.
     pub device: DeviceKind,
-    /// Memory for decoded images.
+    /// Memory for decoded images, or for the engine of a frozen backbone.
     pub memory: Memory,
+    /// Disk for kept features.
+    #[serde(default)]
+    pub feature_cache: Memory,
 }
 
 macro_rules! or {
@@ -195,7 +210,11 @@ impl Settings {
 
     /// These settings, completed by `file`.
     #[must_use]
-    pub fn or(self, file: Settings) -> Settings {
+    pub fn or(self, mut file: Settings) -> Settings {
+        if self.fine_tune == Some(true) {
+            // They were for a frozen backbone.
+            file.views = None;
+        }
         or!(
             self,
             file,
@@ -213,6 +232,7 @@ impl Settings {
             momentum,
             scheduler,
             augment,
+            views,
             augment_val,
             early_stop,
             save,
@@ -223,6 +243,7 @@ impl Settings {
             threads,
             device,
             memory,
+            feature_cache,
             cache,
             runtime,
             offline,
@@ -253,6 +274,17 @@ impl Settings {
             OptimizerKind::AdamW => 0.01,
             OptimizerKind::Adam | OptimizerKind::Sgd => 0.0,
         };
+        let frozen = self.backbone.is_some() && self.fine_tune != Some(true);
+        // Augmentation that was asked for is not passed over in silence.
+        let augmented = self
+            .augment
+            .as_ref()
+            .is_some_and(|augment| !augment.ops.is_empty());
+        let views = if augmented {
+            Views::AUGMENTED
+        } else {
+            Views::default()
+        };
         let recipe = Recipe {
             data: source::absolute(self.data.as_deref().unwrap_or(source::INSECTS))?,
             backbone: self.backbone.as_deref().map(source::absolute).transpose()?,
@@ -268,6 +300,7 @@ impl Settings {
             momentum: self.momentum.unwrap_or(0.9),
             scheduler: self.scheduler.unwrap_or_default(),
             augment: self.augment.unwrap_or_default(),
+            views: self.views.or(frozen.then_some(views)),
             augment_val: self.augment_val.unwrap_or(false),
             early_stop: self.early_stop,
             save: self.save.unwrap_or_default(),
@@ -278,6 +311,7 @@ impl Settings {
             threads: self.threads,
             device: self.device.unwrap_or_default(),
             memory: self.memory.unwrap_or_default(),
+            feature_cache: self.feature_cache.unwrap_or_default(),
         };
         recipe.check()?;
         Ok(recipe)
@@ -344,6 +378,13 @@ impl Recipe {
                 "needs `--backbone`; the custom ResNet is always trained whole",
             ));
         }
+        if let (Some(views), true) = (self.views, self.backbone.is_none() || self.fine_tune) {
+            return Err(refuse(
+                "views",
+                views,
+                "needs a frozen `--backbone`; other networks see a fresh view every epoch",
+            ));
+        }
         Ok(())
     }
 }
@@ -360,7 +401,7 @@ fn refuse(flag: &'static str, value: impl fmt::Display, reason: &str) -> Error {
 mod tests {
     use clap::Parser;
 
-    use super::{OptimizerKind, Recipe, SaveKind, Settings};
+    use super::{OptimizerKind, Recipe, SaveKind, Settings, Views};
     use crate::Error;
 
     #[derive(Parser)]
@@ -450,6 +491,29 @@ mod tests {
     }
 
     #[test]
+    fn views_are_for_frozen_backbones() {
+        for arguments in [
+            &["--views", "3"][..],
+            &["--views", "fresh", "--backbone", "a.onnx", "--fine-tune"],
+        ] {
+            let error = flags(arguments).resolve().unwrap_err();
+            assert!(error.to_string().contains("--views"), "{error}");
+        }
+        let frozen = flags(&["--backbone", "a.onnx"]).resolve().unwrap();
+        assert_eq!(frozen.views, Some(Views::default()));
+        assert_eq!(flags(&[]).resolve().unwrap().views, None);
+        for (augment, views) in [("hflip(0.5)", Views::AUGMENTED), ("none", Views::default())] {
+            let typed = flags(&["--backbone", "a.onnx", "--augment", augment]);
+            assert_eq!(typed.resolve().unwrap().views, Some(views));
+        }
+        // A file's views are not held against a typed `--fine-tune`.
+        let kept = file("backbone = \"a.onnx\"\nviews = 3\n").unwrap();
+        let tuned = flags(&["--fine-tune"]).or(kept.clone()).resolve().unwrap();
+        assert_eq!(tuned.views, None);
+        assert_eq!(kept.resolve().unwrap().views, Some(Views::Kept(3)));
+    }
+
+    #[test]
     fn a_resumed_run_may_go_on_longer_but_not_otherwise() {
         let recipe = flags(&["--lr", "0.01"]).resolve().unwrap();
         let longer = recipe
@@ -468,6 +532,7 @@ mod tests {
             (["--backbone", "resnet18"], "--backbone"),
             (["--data", "elsewhere"], "--data"),
             (["--augment", "none"], "--augment"),
+            (["--views", "3"], "--views"),
         ] {
             let error = recipe.resumed(flags(&arguments)).unwrap_err();
             assert!(matches!(error, Error::ResumeChanges { .. }));

@@ -1,12 +1,14 @@
 //! What a run stands on: its pictures, its network and its loaders, from a recipe.
 
+use std::borrow::Borrow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use data::images::Images;
 use data::loader::{Loader, LoaderOptions};
-use data::{Dataset, Preprocess, Sample, Split};
+use data::{Dataset, Preprocess, RgbImage, Sample, Split};
 use models::Network;
+use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::fit::{Checkpoint, State};
@@ -34,17 +36,6 @@ pub struct Machine<'a> {
     pub threads: usize,
     /// Where the log goes.
     pub printer: &'a Printer,
-}
-
-/// The data of a run.
-#[derive(Debug)]
-pub struct Pictures {
-    /// Which image is in which split.
-    pub dataset: Dataset,
-    /// The training images.
-    pub train: Arc<Images>,
-    /// The validation images.
-    pub val: Arc<Images>,
 }
 
 impl Machine<'_> {
@@ -76,8 +67,8 @@ impl Machine<'_> {
         }
     }
 
-    /// Decodes the training and validation images.
-    pub fn pictures(&self, recipe: &Recipe, dataset: Dataset) -> Result<Pictures> {
+    /// Decodes the training and the validation images.
+    pub fn pictures(&self, recipe: &Recipe, dataset: &Dataset) -> Result<[Arc<Images>; 2]> {
         let (num_train, num_val) = (dataset.train.len() as u64, dataset.val.len() as u64);
         let share = |part: u64| {
             let budget = u128::from(recipe.memory.0) * u128::from(part);
@@ -88,11 +79,7 @@ impl Machine<'_> {
         };
         let train = load(&dataset.train, "train", share(num_train))?;
         let val = load(&dataset.val, "val", share(num_val))?;
-        Ok(Pictures {
-            dataset,
-            train,
-            val,
-        })
+        Ok([train, val])
     }
 
     /// Decodes some images.
@@ -193,11 +180,19 @@ pub fn samples(dataset: &Dataset, split: Split) -> Result<&[Sample]> {
     Ok(samples)
 }
 
-/// Real images for the verification, each `[3, H, W]`: 16 of them, evenly spread.
-pub fn verification_images(images: &Images, preprocess: &Preprocess) -> Result<Vec<Vec<f32>>> {
-    let available = images.samples().len();
+/// Which of `available` images a file is verified with: 16 of them, evenly spread.
+pub fn spread(available: usize) -> Vec<usize> {
     let count = available.min(VERIFIED_IMAGES);
-    (0..count)
-        .map(|index| Ok(preprocess.apply(&*images.get(index * available / count)?)?))
-        .collect()
+    (0..count).map(|index| index * available / count).collect()
+}
+
+/// Real images for the verification, each `[3, H, W]`, out of `available`; `get` gives the one at
+/// a place.
+pub fn verification_images<T: Borrow<RgbImage>>(
+    available: usize,
+    preprocess: &Preprocess,
+    get: impl Fn(usize) -> data::Result<T> + Sync,
+) -> Result<Vec<Vec<f32>>> {
+    let prepare = |place| Ok(preprocess.apply(get(place)?.borrow())?);
+    spread(available).into_par_iter().map(prepare).collect()
 }

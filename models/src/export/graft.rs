@@ -132,9 +132,9 @@ fn row(name: &str, size: usize) -> ValueInfo {
     ValueInfo::new(name, DataType::Float, dims)
 }
 
-/// The value that the old classification layer reads: back from the output to the last Gemm or
+/// The value that the classification layer reads: back from the output to the last Gemm or
 /// MatMul.
-fn features(graph: &GraphProto) -> Option<String> {
+pub(crate) fn features(graph: &GraphProto) -> Option<String> {
     let mut value = graph.output.first()?.name().to_owned();
     loop {
         let node: &NodeProto = &graph.node[surgery::producer(graph, &value)?];

@@ -156,7 +156,7 @@ fn a_backbone_with_a_new_head() {
     let source = onnx::Document::open(&tiny_models::residual(&shop.path("tiny.onnx"))).unwrap();
     for (run, tuned) in [("frozen", "--fine-tune=false"), ("tuned", "--fine-tune")] {
         let flags = format!("--backbone tiny.onnx --epochs 2 --name {run} {tuned}");
-        shop.fit(&flags).run().ok();
+        shop.own_cache(shop.fit(&flags)).run().ok();
         check_run(&shop, run, 2);
         same_on_both_sides(&shop, run);
         shop.deploy("check").run().ok();

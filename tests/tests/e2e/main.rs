@@ -7,6 +7,7 @@
 )]
 
 mod config;
+mod features;
 mod fit;
 mod insects;
 mod kill;

@@ -16,7 +16,7 @@ fn both_networks_have_the_same_numbers_on_both_sides() {
     let shop = Workshop::empty();
     let fit = |name| {
         let fit = shop.trainer(&format!("fit --epochs 1 --name {name} --data"));
-        fit.path(&photos).patience(600)
+        shop.own_cache(fit.path(&photos).patience(600))
     };
     fit("custom").run().ok();
     same_on_both_sides(&shop, "custom");

@@ -29,14 +29,14 @@ pub(crate) fn same_runs(shop: &Workshop, one: &str, two: &str) {
     assert_eq!(check_whole(&path(one, "")), check_whole(&path(two, "")));
 }
 
-/// Runs a fit that is stopped, by Ctrl-C and by SIGTERM, at least twice and once amid an epoch,
-/// then to its end.
-fn interrupted(shop: &Workshop, name: &str, flags: &str) {
+/// Runs a fit that is stopped, by Ctrl-C and by SIGTERM, at least twice and once amid an epoch
+/// (unless its epochs are too short to be sure of that), then to its end.
+fn interrupted(shop: &Workshop, name: &str, flags: &str, short: bool) {
     let folder = shop.path(format!("runs/{name}"));
-    let resume = || shop.trainer("fit --resume").word(name);
-    let mut amid = false;
+    let resume = || shop.own_cache(shop.trainer("fit --resume").word(name));
+    let mut amid = short;
     for i in 0..10 {
-        let fit = shop.fit(flags).args("--name").word(name);
+        let fit = shop.own_cache(shop.fit(flags).args("--name").word(name));
         let mut run = if i == 0 { fit } else { resume() }.start();
         assert!(run.says("epoch "), "it ended");
         sleep(Duration::from_millis(15));
@@ -63,22 +63,28 @@ fn interrupted(shop: &Workshop, name: &str, flags: &str) {
 fn ctrl_c_and_resume_equal_an_uninterrupted_run() {
     let shop = Workshop::new();
     let flags = "--epochs 40 --batch 1 --early-stop 14 --seed 3";
-    interrupted(&shop, "twice", flags);
+    interrupted(&shop, "twice", flags, false);
     shop.fit(flags).args("--name once -q").run().ok();
     same_runs(&shop, "once", "twice");
 }
 
 #[test]
 fn so_with_a_backbone_another_optimiser_and_schedule() {
-    for tuned in ["--fine-tune=false", "--fine-tune"] {
+    for (tuned, short) in [
+        ("--views fresh", false),
+        ("--views 3", true),
+        ("--fine-tune", false),
+    ] {
         let shop = Workshop::new();
         tiny_models::residual(&shop.path("tiny.onnx"));
+        let epochs = if short { 500 } else { 60 };
         let flags = format!(
-            "--backbone tiny.onnx {tuned} --epochs 60 --batch 1 --optimizer sgd \
+            "--backbone tiny.onnx {tuned} --epochs {epochs} --batch 1 --optimizer sgd \
              --scheduler cosine --augment-val"
         );
-        interrupted(&shop, "twice", &flags);
-        shop.fit(&flags).args("--name once -q").run().ok();
+        interrupted(&shop, "twice", &flags, short);
+        let once = shop.fit(&flags).args("--name once -q");
+        shop.own_cache(once).run().ok();
         same_runs(&shop, "once", "twice");
     }
 }

@@ -30,8 +30,11 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let samples = stage::samples(&dataset, Split::Val)?;
     let images = machine.images(samples, "val", recipe.strict_images, recipe.memory.0)?;
     let count = images.samples().len() as u64;
-    let images = stage::verification_images(&images, &preprocess)?;
-    let mut provenance = export::provenance(&recipe, &dataset, network.backbone_sha256())?;
+    let get = |place| images.get(place);
+    let images = stage::verification_images(images.samples().len(), &preprocess, get)?;
+    let fingerprint = dataset.fingerprint()?;
+    let sha256 = network.backbone_sha256();
+    let mut provenance = export::provenance(&recipe, &dataset, fingerprint, sha256)?;
     // In the middle of an epoch the network is no longer the one that was validated.
     if let (0, Some(row)) = (state.train.step, state.rows.last()) {
         export::note(&mut provenance, Split::Val, row.val_accuracy / 100.0, count);

@@ -1,6 +1,8 @@
 //! `trainer fit`: the line of rooms from a recipe to a verified file and its test accuracy.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use data::{Dataset, Preprocess, Scores, Split};
@@ -14,12 +16,17 @@ use crate::fit::{self, Backbone, Checkpoint, Ended, FitOptions, OptimizerOptions
 use crate::printer::Printer;
 use crate::recipe::{DeviceKind, Recipe, Settings};
 use crate::run_dir::RunDir;
-use crate::stage::{self, Machine, Pictures};
+use crate::stage::Machine;
 use crate::summary::{self, Summary};
 use crate::{runtime, source};
 
+mod closing;
 mod interrupt;
 mod progress;
+mod stock;
+
+use closing::{Closing, Kept};
+use stock::Stock;
 
 /// What is to be done: a recipe, and the run to go on with.
 struct Plan {
@@ -55,23 +62,52 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let dataset = open_data(&machine, &plan, &place)?;
     let network = machine.network(recipe, dataset.classes.len())?;
     let preprocess = source::preprocess(network.input_size())?;
-    let pictures = machine.pictures(recipe, dataset)?;
-    let run = open_run(&plan, &pictures.dataset)?;
-    announce(&run, &pictures, &network, printer);
+    let resume = checkpoint(&plan, &network, printer)?;
+    let (stop, stock) = open_stock(&machine, recipe, &dataset, (&network, &preprocess))?;
+    let run = open_run(&plan, &dataset)?;
+    let interrupted = || Error::Interrupted {
+        run: run.path().to_path_buf(),
+    };
+    let mut stock = stock.ok_or_else(interrupted)?;
+    announce(&run, &dataset, &stock, &network, printer);
 
-    let outcome = train(&machine, &plan, &run, network, &pictures, &preprocess)?;
+    let scene = Scene {
+        run: &run,
+        classes: &dataset.classes,
+        stock: &stock,
+        stop: &stop,
+    };
+    let outcome = train(&machine, recipe, network, &scene, resume.as_ref())?;
     if outcome.ended == Ended::Interrupted {
-        return Err(Error::Interrupted {
-            run: run.path().to_path_buf(),
-        }
-        .into());
+        return Err(interrupted().into());
     }
-    let exported = export(&outcome, recipe, &pictures, preprocess, &run.model())?;
+    let closing = Closing {
+        machine: &machine,
+        recipe,
+        dataset: &dataset,
+        network: &outcome.network,
+    };
+    let kept = closing.by_features(&mut stock, &stop);
+    if matches!(kept, Kept::Stopped) {
+        return Err(interrupted().into());
+    }
+    let mut label = label(&outcome, recipe, &dataset, &stock, preprocess)?;
+    if let Kept::Scores(scores) = &kept {
+        let count = scores.count;
+        export::note(
+            &mut label.provenance,
+            closing.split(),
+            scores.accuracy,
+            count,
+        );
+    }
+    let images = stock.verification_images(&label.preprocess)?;
+    let mut exported = export::export(&outcome.network, label, &images, &run.model())?;
     summary::save(&run.verify(), &exported.agreement)?;
     printer.log(summary::agreement(&exported.agreement));
-    let (split, scores) = score(&machine, &exported.path, recipe, &pictures.dataset)?;
-    export::add_score(&exported.path, split, &scores)?;
-    let text = summary::report(split, "ONNX Runtime", &scores);
+    let (by, scores) = closing.scores(&stock, kept, &mut exported)?;
+    let split = closing.split();
+    let text = summary::report(split, by, &scores);
     let summary = summarise(&run, &outcome, &exported, (split, scores), started);
     summary::save(&run.summary(), &summary)?;
     if exported.agreement.verified {
@@ -83,6 +119,23 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     // Last: a reader such as `head` may have had enough, and the files are written by then.
     printer.result(text);
     Ok(conclude(&run, &exported, printer))
+}
+
+/// What is trained on, and the flag that Ctrl-C sets from then on; no stock when it was set
+/// already. Decoding pictures ends at Ctrl-C at once, since it leaves nothing to save.
+fn open_stock(
+    machine: &Machine<'_>,
+    recipe: &Recipe,
+    dataset: &Dataset,
+    (network, preprocess): (&Network, &Preprocess),
+) -> anyhow::Result<(Arc<AtomicBool>, Option<Stock>)> {
+    if Stock::is_features(recipe, network) {
+        let stop = interrupt::on_ctrl_c()?;
+        let stock = Stock::features(machine, recipe, dataset, (network, preprocess), &stop)?;
+        return Ok((stop, stock));
+    }
+    let stock = Stock::pictures(machine, recipe, dataset, preprocess)?;
+    Ok((interrupt::on_ctrl_c()?, Some(stock)))
 }
 
 /// Opens the data and finds ONNX Runtime: before hours of training, not after them, and what may
@@ -155,16 +208,14 @@ fn open_run(plan: &Plan, dataset: &Dataset) -> Result<RunDir> {
     Ok(run)
 }
 
-fn announce(run: &RunDir, pictures: &Pictures, network: &Network, printer: &Printer) {
-    let dataset = &pictures.dataset;
+fn announce(run: &RunDir, dataset: &Dataset, stock: &Stock, network: &Network, printer: &Printer) {
+    let [num_train, num_val] = stock.num_images();
     let (all, trainable) = network.num_parameters();
     printer.log(format!(
-        "{}: {} classes ({}), {} train, {} val, {} test",
+        "{}: {} classes ({}), {num_train} train, {num_val} val, {} test",
         printer.bold(&run.path().display().to_string()),
         dataset.classes.len(),
         abridged(&dataset.classes),
-        pictures.train.samples().len(),
-        pictures.val.samples().len(),
         dataset.test.len(),
     ));
     printer.log(format!(
@@ -180,51 +231,66 @@ fn abridged(classes: &[String]) -> String {
     }
 }
 
+/// Where training takes place.
+struct Scene<'a> {
+    run: &'a RunDir,
+    classes: &'a [String],
+    stock: &'a Stock,
+    stop: &'a AtomicBool,
+}
+
 fn train(
     machine: &Machine<'_>,
-    plan: &Plan,
-    run: &RunDir,
+    recipe: &Recipe,
     network: Network,
-    pictures: &Pictures,
-    preprocess: &Preprocess,
-) -> anyhow::Result<Outcome> {
-    let recipe = &plan.recipe;
-    let train = machine.train_loader(recipe, &pictures.train, preprocess);
-    let val = machine.val_loader(recipe, &pictures.val, preprocess);
-    let resume = match &plan.resume {
-        Some(run) if run.last().is_file() => Some(Checkpoint::open(&run.last())?),
-        Some(_) => {
-            machine
-                .printer
-                .log("no checkpoint yet: the run starts from its beginning");
-            None
-        }
-        None => None,
-    };
+    scene: &Scene<'_>,
+    resume: Option<&Checkpoint>,
+) -> Result<Outcome> {
+    let Scene {
+        run,
+        classes,
+        stock,
+        stop,
+    } = *scene;
     // A GPU is faster where it is; on the CPU, ONNX Runtime is faster than Burn.
-    let backbone = match recipe.device {
-        DeviceKind::Cpu => Backbone::open(&network, run.path(), machine.threads)?,
+    let backbone = match (stock, recipe.device) {
+        (Stock::Pictures { .. }, DeviceKind::Cpu) => {
+            Backbone::open(&network, run.path(), machine.threads)?
+        }
         _ => None,
     };
-    let stop = interrupt::on_ctrl_c()?;
+    let [train, val] = stock.feeds();
     let room = Room {
         backbone: backbone.as_ref(),
-        train: &train,
-        val: &val,
-        classes: &pictures.dataset.classes,
+        train,
+        val,
+        classes,
         run,
-        stop: &stop,
+        stop,
     };
-    let images = [&pictures.train, &pictures.val].map(|images| images.samples().len());
-    let mut watch = progress::Watcher::new(machine.printer, recipe.epochs, images);
+    let mut watch = progress::Watcher::new(machine.printer, recipe.epochs, stock.num_images());
     let options = fit_options(recipe);
-    let outcome = fit::fit(network, &room, &options, resume.as_ref(), &mut watch)?;
+    let outcome = fit::fit(network, &room, &options, resume, &mut watch)?;
     if outcome.ended == Ended::EarlyStopped {
         machine
             .printer
             .log("stopped early: no better epoch for a while");
     }
     Ok(outcome)
+}
+
+/// The checkpoint to go on from; one of another backbone is refused before any work.
+fn checkpoint(plan: &Plan, network: &Network, printer: &Printer) -> Result<Option<Checkpoint>> {
+    let Some(run) = &plan.resume else {
+        return Ok(None);
+    };
+    if !run.last().is_file() {
+        printer.log("no checkpoint yet: the run starts from its beginning");
+        return Ok(None);
+    }
+    let checkpoint = Checkpoint::open(&run.last())?;
+    checkpoint.check_backbone(network)?;
+    Ok(Some(checkpoint))
 }
 
 fn fit_options(recipe: &Recipe) -> FitOptions {
@@ -243,66 +309,29 @@ fn fit_options(recipe: &Recipe) -> FitOptions {
     }
 }
 
-fn export(
+/// What the card will say.
+fn label(
     outcome: &Outcome,
     recipe: &Recipe,
-    pictures: &Pictures,
+    dataset: &Dataset,
+    stock: &Stock,
     preprocess: Preprocess,
-    out: &Path,
-) -> Result<Exported> {
-    let images = stage::verification_images(&pictures.val, &preprocess)?;
-    let classes = pictures.dataset.classes.clone();
-    let mut provenance =
-        export::provenance(recipe, &pictures.dataset, outcome.network.backbone_sha256())?;
+) -> Result<Label> {
+    let (fingerprint, sha256) = (
+        stock.fingerprint(dataset)?,
+        outcome.network.backbone_sha256(),
+    );
+    let mut provenance = export::provenance(recipe, dataset, fingerprint, sha256)?;
     if let Some(row) = outcome.rows.iter().find(|row| row.epoch == outcome.epoch) {
-        let count = pictures.val.samples().len() as u64;
-        export::note(&mut provenance, Split::Val, row.val_accuracy / 100.0, count);
+        let [_, count] = stock.num_images();
+        let accuracy = row.val_accuracy / 100.0;
+        export::note(&mut provenance, Split::Val, accuracy, count as u64);
     }
-    let label = Label {
-        classes,
+    Ok(Label {
+        classes: dataset.classes.clone(),
         preprocess,
         provenance,
-    };
-    export::export(&outcome.network, label, &images, out)
-}
-
-/// The exported file through ONNX Runtime, once: on the test images, or on the validation images
-/// with `--no-test` and where there are none.
-fn score(
-    machine: &Machine<'_>,
-    model: &Path,
-    recipe: &Recipe,
-    dataset: &Dataset,
-) -> Result<(Split, Scores)> {
-    let split = if recipe.no_test || dataset.test.is_empty() {
-        Split::Val
-    } else {
-        Split::Test
-    };
-    let samples = dataset.samples(split);
-    let bar = machine
-        .printer
-        .image_bar("evaluating", samples.len() as u64);
-    let classifier = deploy::Classifier::builder(model)
-        .threads(machine.threads)
-        .open()?;
-    let options = deploy::eval::EvalOptions {
-        batch: recipe.batch,
-        threads: Some(machine.threads),
-        strict: recipe.strict_images,
-        progress: &|done| bar.set_position(done as u64),
-    };
-    let evaluation = deploy::eval::evaluate(&classifier, samples, &dataset.classes, &options);
-    bar.finish_and_clear();
-    let evaluation = evaluation?;
-    for file in &evaluation.unreadable {
-        machine.printer.warn(format!(
-            "left out `{}`: {}",
-            file.path.display(),
-            file.reason
-        ));
-    }
-    Ok((split, evaluation.scores))
+    })
 }
 
 fn summarise(

@@ -1,7 +1,8 @@
 //! A run's whole state in one safetensors file; knows neither loader nor loop.
 //!
 //! The tensors are the network's, by their own names, so that `safetensors.torch.load_file` gives
-//! a state dict; the optimiser's state is the tensor `optimizer.burnpack` (bytes in Burn's own
+//! a state dict. Of a frozen network they are those of its classification layer alone: the rest is
+//! in the backbone's file, whose SHA-256 the state holds. The optimiser's state is the tensor `optimizer.burnpack` (bytes in Burn's own
 //! format); everything else is JSON in the header's metadata, under `state`.
 
 use std::collections::{BTreeMap, HashMap};
@@ -24,15 +25,18 @@ use crate::recipe::OptimizerKind;
 
 const OPTIMIZER: &str = "optimizer.burnpack";
 const STATE: &str = "state";
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// Everything of a run but its tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
-    /// Version of this layout; [`Checkpoint::open`] knows 1.
+    /// Version of this layout: 2, or 1, which holds all tensors of frozen networks, too.
     pub format: u32,
     /// The network's name.
     pub network: String,
+    /// SHA-256 of the frozen backbone's file, whose tensors are left out.
+    #[serde(default)]
+    pub backbone: Option<String>,
     /// Class names in output order.
     pub classes: Vec<String>,
     /// The epoch in progress, counted from 1.
@@ -76,7 +80,7 @@ impl Checkpoint {
         Ok(Self {
             path: PathBuf::new(),
             // NB: `valid` brings the running statistics up to date first.
-            tensors: network.valid().state().into_iter().collect(),
+            tensors: network.valid().trained_state().into_iter().collect(),
             optimizer: bytes.to_vec(),
             state: State {
                 parameter_ids: parameter_ids(network),
@@ -108,7 +112,7 @@ impl Checkpoint {
             .and_then(|pairs| pairs.get(STATE));
         let state = state.ok_or(format!("it has no `{STATE}`"))?;
         let state: State = serde_json::from_str(state).map_err(|e| format!("its `state`: {e}"))?;
-        if state.format != FORMAT || state.epoch == 0 {
+        if !(1..=FORMAT).contains(&state.format) || state.epoch == 0 {
             let (format, epoch) = (state.format, state.epoch);
             return Err(format!(
                 "its `state` is of format {format}, in epoch {epoch}"
@@ -181,7 +185,7 @@ impl Checkpoint {
         &self.path
     }
 
-    /// The network's tensors by name.
+    /// The network's tensors by name, as far as training moves them.
     pub fn tensors(&self) -> &BTreeMap<String, TensorData> {
         &self.tensors
     }
@@ -204,9 +208,26 @@ impl Checkpoint {
     /// The network with this checkpoint's weights and running statistics.
     ///
     /// # Errors
-    /// When the network has other tensors.
+    /// When the network has other tensors, or another frozen backbone.
     pub fn network(&self, network: Network) -> Result<Network> {
-        Ok(network.load_state(&self.tensors)?)
+        self.check_backbone(&network)?;
+        Ok(match self.state.backbone {
+            Some(_) => network.load_trained_state(&self.tensors)?,
+            None => network.load_state(&self.tensors)?,
+        })
+    }
+
+    /// Refuses a network of another backbone than the one that this checkpoint leaves out.
+    pub fn check_backbone(&self, network: &Network) -> Result<()> {
+        let found = network.backbone_sha256().unwrap_or("none");
+        match &self.state.backbone {
+            Some(backbone) if backbone != found => Err(Error::BackboneDiffers {
+                path: self.path.clone(),
+                expected: backbone.clone(),
+                found: found.into(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The optimiser with this checkpoint's state, for `network`.

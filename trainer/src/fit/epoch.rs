@@ -1,15 +1,15 @@
-//! One pass over a loader, the same for both phases; knows no file.
+//! One pass over a feed, the same for both phases; knows no file.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
-use data::loader::{Batch, Loader};
 use models::Network;
 use serde::{Deserialize, Serialize};
 
 use super::backbone::Backbone;
+use super::feed::{Feed, Given};
 use super::step;
 use super::{StepReport, Watch};
 use crate::error::{Error, Result};
@@ -45,6 +45,9 @@ pub struct Progress {
     pub correct: u64,
     /// Seconds spent.
     pub seconds: f64,
+    /// Those of them in which a step waited for its batch.
+    #[serde(default)]
+    pub wait_seconds: f64,
 }
 
 impl Progress {
@@ -115,7 +118,7 @@ pub(crate) enum Work<'a> {
 /// A pass to be made.
 pub(crate) struct Pass<'a> {
     pub(crate) work: Work<'a>,
-    pub(crate) loader: &'a Loader,
+    pub(crate) feed: Feed<'a>,
     /// Computes the features of a frozen network.
     pub(crate) backbone: Option<&'a Backbone>,
     /// Where the network is, without autodiff.
@@ -126,7 +129,7 @@ pub(crate) struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Goes on from `progress` to the end of the loader, or to the first step that ends after
+    /// Goes on from `progress` to the end of the feed, or to the first step that ends after
     /// `stop` was set; `progress.step` tells which.
     ///
     /// Per batch the device is waited for once: the logits are read while it computes the
@@ -139,7 +142,13 @@ impl Pass<'_> {
         watch: &mut dyn Watch,
     ) -> Result<Network> {
         let (started, seconds_before) = (Instant::now(), progress.seconds);
-        for batch in self.loader.epoch(self.epoch as u64, progress.step) {
+        let mut batches = self.feed.epoch(self.epoch, progress.step);
+        loop {
+            let asked = Instant::now();
+            let Some(batch) = batches.next() else {
+                break;
+            };
+            progress.wait_seconds += asked.elapsed().as_secs_f64();
             network = self.step(network, batch?, progress)?;
             progress.seconds = seconds_before + started.elapsed().as_secs_f64();
             watch.step(&self.report(progress));
@@ -153,7 +162,7 @@ impl Pass<'_> {
     fn step(
         &mut self,
         network: Network,
-        mut batch: Batch,
+        mut batch: Given,
         progress: &mut Progress,
     ) -> Result<Network> {
         let (phase, epoch) = (self.phase(), self.epoch);
@@ -161,15 +170,15 @@ impl Pass<'_> {
             Work::Train { optimizer, lr } => {
                 let device = self.device.clone().autodiff();
                 let logits = logits(&network, self.backbone, &mut batch, &device)?; // [N, K]
-                let loss = step::cross_entropy(logits.clone(), &batch.labels);
+                let loss = step::cross_entropy(logits.clone(), batch.labels());
                 let gradients = GradientsParams::from_grads(loss.backward(), &network);
                 let logits = step::read(logits.inner())?;
-                progress.add(&logits, &batch.labels, phase, epoch)?;
+                progress.add(&logits, batch.labels(), phase, epoch)?;
                 Ok(optimizer.step(*lr, network, gradients))
             }
             Work::Val => {
                 let logits = logits(&network, self.backbone, &mut batch, self.device)?;
-                progress.add(&step::read(logits)?, &batch.labels, phase, epoch)?;
+                progress.add(&step::read(logits)?, batch.labels(), phase, epoch)?;
                 Ok(network)
             }
         }
@@ -186,7 +195,7 @@ impl Pass<'_> {
         StepReport {
             phase: self.phase(),
             epoch: self.epoch,
-            num_steps: self.loader.num_batches(),
+            num_steps: self.feed.num_batches(),
             progress: *progress,
         }
     }
@@ -196,12 +205,15 @@ impl Pass<'_> {
 fn logits(
     network: &Network,
     backbone: Option<&Backbone>,
-    batch: &mut Batch,
+    batch: &mut Given,
     device: &Device,
 ) -> Result<Tensor<2>> {
-    Ok(match backbone {
-        Some(backbone) => network.classify(backbone.features(batch, device)?),
-        None => network.forward(step::images(batch, device)),
+    Ok(match (batch, backbone) {
+        (Given::Features(batch), _) => network.classify(step::rows(batch, device)),
+        (Given::Pictures(batch), Some(backbone)) => {
+            network.classify(backbone.features(batch, device)?)
+        }
+        (Given::Pictures(batch), None) => network.forward(step::images(batch, device)),
     })
 }
 

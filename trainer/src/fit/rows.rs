@@ -29,6 +29,9 @@ pub struct EpochRow {
     pub train_images_per_second: f64,
     /// Validation images per second.
     pub val_images_per_second: f64,
+    /// Seconds in which training steps waited for their batches.
+    #[serde(default)]
+    pub train_wait_seconds: f64,
 }
 
 /// Writes all rows anew, so that no kill leaves half a row.
@@ -63,6 +66,7 @@ mod tests {
             val_seconds: 0.5,
             train_images_per_second: 110.0,
             val_images_per_second: 48.0,
+            train_wait_seconds: 0.25,
         };
         write(&path, &[row(1), row(2)]).unwrap();
         let text = fs::read_to_string(&path).unwrap();
@@ -70,9 +74,12 @@ mod tests {
         assert_eq!(
             lines[0],
             "epoch,lr,train_loss,train_accuracy,val_loss,val_accuracy,train_seconds,val_seconds,\
-             train_images_per_second,val_images_per_second"
+             train_images_per_second,val_images_per_second,train_wait_seconds"
         );
-        assert_eq!(lines[2], "2,0.001,0.7,50.0,0.6,62.5,2.0,0.5,110.0,48.0");
+        assert_eq!(
+            lines[2],
+            "2,0.001,0.7,50.0,0.6,62.5,2.0,0.5,110.0,48.0,0.25"
+        );
         assert_eq!(lines.len(), 3);
     }
 }

@@ -7,6 +7,7 @@ use data::loader::Batch;
 use models::Network;
 
 use crate::error::{Error, Result};
+use crate::features::RowBatch;
 
 /// The device that a network is on, without autodiff.
 pub(crate) fn device(network: &Network) -> Device {
@@ -22,6 +23,13 @@ pub(crate) fn device(network: &Network) -> Device {
 pub(crate) fn images(batch: &mut Batch, device: &Device) -> Tensor<4> {
     let images = std::mem::take(&mut batch.images);
     Tensor::from_data(TensorData::new(images, batch.shape), device)
+}
+
+/// A batch's features, `[N, D]`.
+pub(crate) fn rows(batch: &RowBatch, device: &Device) -> Tensor<2> {
+    let count = batch.labels.len();
+    let shape = [count, batch.features.len() / count.max(1)];
+    Tensor::from_data(TensorData::new(batch.features.clone(), shape), device)
 }
 
 /// Mean cross-entropy of `logits` `[N, K]`, as `torch.nn.CrossEntropyLoss()`.

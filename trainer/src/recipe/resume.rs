@@ -6,7 +6,7 @@ use crate::source;
 
 impl Recipe {
     /// This run's recipe with the settings that a resumed run may change: `epochs`, `threads`,
-    /// `device`, `memory`, `early-stop`, `no-test` and `strict-images`.
+    /// `device`, `memory`, `feature-cache`, `early-stop`, `no-test` and `strict-images`.
     ///
     /// Anything else that differs from the run is an error that names the flag, because the
     /// resumed run could not equal an uninterrupted one.
@@ -16,6 +16,7 @@ impl Recipe {
             threads: flags.threads.or(self.threads),
             device: flags.device.unwrap_or(self.device),
             memory: flags.memory.unwrap_or(self.memory),
+            feature_cache: flags.feature_cache.unwrap_or(self.feature_cache),
             early_stop: flags.early_stop.or(self.early_stop),
             no_test: flags.no_test.unwrap_or(self.no_test),
             strict_images: flags.strict_images.unwrap_or(self.strict_images),
@@ -46,6 +47,12 @@ impl Recipe {
         same("momentum", flags.momentum.as_ref(), &self.momentum)?;
         same_kind("scheduler", flags.scheduler, self.scheduler)?;
         same("augment", flags.augment.as_ref(), &self.augment)?;
+        let own = self.views.map_or("none".into(), |views| views.to_string());
+        same(
+            "views",
+            flags.views.map(|views| views.to_string()).as_ref(),
+            &own,
+        )?;
         same("augment-val", flags.augment_val.as_ref(), &self.augment_val)?;
         same_kind("save", flags.save, self.save)?;
         same_kind("best-by", flags.best_by, self.best_by)?;

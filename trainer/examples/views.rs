@@ -1,0 +1,248 @@
+//! How many views of a picture a frozen backbone should see: cross-validated log loss of several
+//! numbers of views beside that of a fresh view every epoch.
+//!
+//! Reads training pictures only. Every fold is a whole `fit` with its recipe: Adam at 1e-3, batches
+//! of 32, a tenth of the training part to choose the best epoch; here with 20 seeds and 10 epochs.
+//! `docs/benchmarks/views.md` shows its output:
+//!
+//!     cargo run --release -p trainer --example views -- DIR BACKBONE.onnx 20 10
+#![expect(clippy::print_stdout, reason = "an example prints its table")]
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, Result};
+use burn::tensor::{Device, Tensor, TensorData};
+use data::{Preprocess, Sample, Tally};
+use models::{Network, Spec};
+use trainer::features::{Cupboard, Extractor, Options, RowLoader, Rows, View};
+use trainer::fit::{Checkpoint, Feed, FitOptions, OptimizerOptions, Room, fit};
+use trainer::recipe::{Criterion, DeviceKind, OptimizerKind, SaveKind, SchedulerKind};
+use trainer::run_dir::RunDir;
+
+const FOLDS: usize = 5;
+/// One tenth of what is trained on chooses the best epoch.
+const TENTHS: usize = 10;
+/// Varied views, of which fresh sees another one in each epoch.
+const VARIED: usize = 10;
+const KEPT: [usize; 6] = [1, 2, 3, 4, 6, 8];
+
+/// A way to choose the views of the epochs: places in the list of all views.
+struct Way {
+    name: String,
+    views: Vec<usize>,
+}
+
+/// The plain view and the first varied ones; fresh is another varied one in each epoch.
+fn ways() -> Vec<Way> {
+    let kept = KEPT.map(|count| Way {
+        name: count.to_string(),
+        views: (0..count).collect(),
+    });
+    let varied = [2, 3].map(|count| Way {
+        name: format!("{count} varied, none plain"),
+        views: (1..=count).collect(),
+    });
+    let fresh = Way {
+        name: "fresh".into(),
+        views: (1..=VARIED).collect(),
+    };
+    std::iter::once(fresh).chain(kept).chain(varied).collect()
+}
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let mut next = |what: &'static str| arguments.next().context(what);
+    let (folder, backbone) = (next("no folder")?, next("no backbone")?);
+    let seeds: u64 = next("no number of seeds")?.parse()?;
+    let epochs: usize = next("no number of epochs")?.parse()?;
+    let dataset = data::Dataset::open(Path::new(&folder), 0)?;
+    let pictures: Vec<Sample> = dataset.train.iter().chain(&dataset.val).cloned().collect();
+    let cache = data::cache::dir(None)?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let found = deploy::runtime::find(&deploy::runtime::Search::from_env(None, &cache))?;
+    deploy::runtime::load(&found)?;
+    let classes = dataset.classes.clone();
+    let network = |seed| {
+        let spec = Spec::Imported {
+            path: backbone.clone().into(),
+            fine_tune: false,
+        };
+        Network::build(&spec, classes.len(), seed, &Device::flex())
+    };
+    let cross = Cross {
+        networks: (0..seeds).map(network).collect::<Result<_, _>>()?,
+        classes: classes.clone(),
+        runs: tempfile::tempdir()?,
+        epochs,
+    };
+    let options = Options {
+        cupboard: Cupboard::new(&cache, 2_000_000_000),
+        device: DeviceKind::Cpu,
+        threads,
+        memory_bytes: 2_000_000_000,
+        strict: true,
+    };
+    let mut extractor = Extractor::new(&cross.networks[0], &Preprocess::imagenet(), options);
+    let views = View::first(1 + VARIED, &data::augment::Augment::default());
+    let stop = AtomicBool::new(false);
+    let found = extractor.rows(&pictures, &views, &stop, &mut |_, _| {})?;
+    let rows = found.context("nobody stops it")?.rows;
+    println!(
+        "{} training pictures, {} classes, {seeds} seeds x {FOLDS} folds, {epochs} epochs\n",
+        pictures.len(),
+        cross.classes.len()
+    );
+    let ways = ways();
+    let mut table = vec![];
+    for way in &ways {
+        table.push(cross.seeds(&rows, way)?);
+    }
+    print(&ways, &table, "best", |held| held.best);
+    print(&ways, &table, "last", |held| held.last);
+    Ok(())
+}
+
+/// Held-out mean log loss and accuracy of the best epoch's network, which `fit` exports, and of the
+/// last one's.
+struct Held {
+    best: (f64, f64),
+    last: (f64, f64),
+}
+
+struct Cross {
+    /// One per seed.
+    networks: Vec<Network>,
+    classes: Vec<String>,
+    runs: tempfile::TempDir,
+    epochs: usize,
+}
+
+impl Cross {
+    /// One per seed.
+    fn seeds(&self, rows: &Rows, way: &Way) -> Result<Vec<Held>> {
+        let one = |seed| {
+            let mut tallies = [(); 2].map(|()| Tally::new(self.classes.clone()));
+            let folds = folds(rows.samples(), seed);
+            for held_out in 0..FOLDS {
+                self.fold(rows, way, (seed, &folds, held_out), &mut tallies)?;
+            }
+            let [best, last] = tallies.map(|tally| tally.scores());
+            Ok(Held {
+                best: (best.loss, best.accuracy),
+                last: (last.loss, last.accuracy),
+            })
+        };
+        (0..self.networks.len() as u64).map(one).collect()
+    }
+
+    /// Fits to all folds but one and counts how it does on that one.
+    fn fold(
+        &self,
+        rows: &Rows,
+        way: &Way,
+        (seed, folds, held_out): (u64, &[usize], usize),
+        tallies: &mut [Tally; 2],
+    ) -> Result<()> {
+        let places = |of: &dyn Fn(usize) -> bool| -> Vec<usize> {
+            (0..folds.len()).filter(|&place| of(folds[place])).collect()
+        };
+        let own = |part: usize| part / TENTHS == held_out;
+        let is_val = |part: usize| !own(part) && part.is_multiple_of(TENTHS);
+        let train = rows.select(&places(&|part| !own(part) && !is_val(part)), &way.views);
+        let val = rows.select(&places(&is_val), &[0]);
+        let train = RowLoader::new(train, 32, Some(seed));
+        let val = RowLoader::new(val, 32, None);
+        let run = RunDir::create(self.runs.path(), None)?;
+        let room = Room {
+            train: Feed::Features(&train),
+            val: Feed::Features(&val),
+            backbone: None,
+            classes: &self.classes,
+            run: &run,
+            stop: &AtomicBool::new(false),
+        };
+        let network = self.networks[seed as usize].clone();
+        let outcome = fit(network, &room, &recipe(self.epochs), None, &mut ())?;
+        let last = Checkpoint::open(&run.last())?.network(outcome.network.clone())?;
+        let batch = rows.plain(places(&own));
+        let count = batch.labels.len();
+        let shape = [count, batch.features.len() / count];
+        let features = TensorData::new(batch.features, shape);
+        for (network, tally) in [outcome.network, last].iter().zip(tallies) {
+            let features = Tensor::from_data(features.clone(), &Device::flex());
+            let logits = network.classify(features).into_data();
+            let logits = logits.try_into_vec::<f32>();
+            let logits = logits.map_err(|error| anyhow::anyhow!("{error:?}"))?;
+            let rows = logits.chunks_exact(self.classes.len());
+            for (row, label) in rows.zip(&batch.labels) {
+                tally.add(row, *label);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// For each picture a part, drawn by seed, evenly within its class: its fold and which tenth of it.
+fn folds(samples: &[Sample], seed: u64) -> Vec<usize> {
+    let mut parts = vec![0; samples.len()];
+    let num_classes = samples
+        .iter()
+        .map(|sample| sample.label + 1)
+        .max()
+        .unwrap_or(0);
+    let mut next = 0;
+    for class in 0..num_classes {
+        let own: Vec<usize> = (0..samples.len())
+            .filter(|&i| samples[i].label == class)
+            .collect();
+        for place in data::loader::order(own.len(), seed, u64::from(class)) {
+            // Neighbours go to different folds.
+            parts[own[place]] = (next % FOLDS) * TENTHS + (next / FOLDS) % TENTHS;
+            next += 1;
+        }
+    }
+    parts
+}
+
+fn recipe(epochs: usize) -> FitOptions {
+    FitOptions {
+        epochs,
+        lr: 1e-3,
+        optimizer: OptimizerOptions {
+            kind: OptimizerKind::Adam,
+            weight_decay: 0.0,
+            momentum: 0.9,
+        },
+        scheduler: SchedulerKind::Plateau,
+        early_stop: None,
+        save: SaveKind::Best,
+        best_by: Criterion::ValAccuracy,
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// Rows of the table; differences from the first way are paired by seed.
+fn print(ways: &[Way], table: &[Vec<Held>], epoch: &str, of: impl Fn(&Held) -> (f64, f64)) {
+    println!("{epoch} epoch\n");
+    println!("| views | log loss | less fresh | standard error | accuracy |");
+    println!("|---|---|---|---|---|");
+    let first: Vec<f64> = table[0].iter().map(|held| of(held).0).collect();
+    for (way, column) in ways.iter().zip(table) {
+        let (losses, accuracies): (Vec<f64>, Vec<f64>) = column.iter().map(&of).unzip();
+        let off: Vec<f64> = losses.iter().zip(&first).map(|(a, b)| a - b).collect();
+        let squares: Vec<f64> = off.iter().map(|x| (x - mean(&off)).powi(2)).collect();
+        let error = (mean(&squares) / (off.len() - 1) as f64).sqrt();
+        println!(
+            "| {} | {:.4} | {:+.4} | {error:.4} | {:.2} % |",
+            way.name,
+            mean(&losses),
+            mean(&off),
+            100.0 * mean(&accuracies),
+        );
+    }
+    println!();
+}

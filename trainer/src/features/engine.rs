@@ -1,0 +1,100 @@
+//! What computes features: ONNX Runtime on the cut graph, or Burn on a GPU. Knows no picture.
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::{Tensor, TensorData};
+use deploy::{Session, SessionOptions};
+use models::Network;
+use rayon::prelude::*;
+
+use crate::error::Result;
+use crate::fit::step;
+use crate::recipe::DeviceKind;
+
+/// Burn's release, which is part of what its rows depend on.
+const BURN: &str = "0.22.1";
+
+/// Memory of a session, in sizes of its file: the weights, packed once more, and room to work.
+const SESSION_SIZES: u64 = 3;
+
+/// What computes.
+pub(super) enum Engine {
+    /// Sessions of the cut graph in ONNX Runtime, one per worker. Each computes on one thread, an
+    /// image at a time: no row depends on the number of threads or on its neighbours, and that is
+    /// as fast on two cores as batches on all of them.
+    Sessions(Vec<Session>),
+    /// The network in Burn, batch by batch.
+    Burn(Box<Network>),
+}
+
+impl Engine {
+    /// The engine of a device, as part of a [`Key`](super::Key).
+    pub(super) fn name(device: DeviceKind) -> String {
+        let burn = |device| format!("burn {BURN} {device}");
+        match device {
+            DeviceKind::Cpu => {
+                let version = deploy::runtime::loaded().map(|found| found.version.as_str());
+                format!("onnxruntime {} cpu", version.unwrap_or("unknown"))
+            }
+            DeviceKind::Cuda => burn("cuda"),
+            DeviceKind::Wgpu => burn("wgpu"),
+        }
+    }
+
+    /// Opens at most `threads` sessions, as many as `memory_bytes` hold but one at least. `folder`
+    /// holds the cut graph for the moment in which ONNX Runtime reads it.
+    pub(super) fn open(
+        network: &Network,
+        device: DeviceKind,
+        threads: usize,
+        memory_bytes: u64,
+        folder: &Path,
+    ) -> Result<Self> {
+        let document = match device {
+            DeviceKind::Cpu => network.frozen_to_onnx()?,
+            DeviceKind::Cuda | DeviceKind::Wgpu => None,
+        };
+        let Some(document) = document else {
+            return Ok(Self::Burn(Box::new(network.valid())));
+        };
+        let file = tempfile::Builder::new()
+            .prefix(".backbone-")
+            .suffix(".onnx")
+            .tempfile_in(folder)?
+            .into_temp_path();
+        document.save(&file)?;
+        drop(document);
+        let bytes = fs_err::metadata(&file)?.len().max(1);
+        let affordable = usize::try_from(memory_bytes / (SESSION_SIZES * bytes)).unwrap_or(threads);
+        let sessions = threads.min(affordable).max(1);
+        let (height, width) = network.input_size();
+        let options = SessionOptions {
+            threads: Some(threads / sessions),
+            image_shape: Some([3, height, width]),
+            ..SessionOptions::default()
+        };
+        let open = |_| Ok(Session::open(&file, &options)?);
+        let sessions: Result<Vec<Session>> = (0..sessions).into_par_iter().map(open).collect();
+        Ok(Self::Sessions(sessions?))
+    }
+}
+
+/// Rows `[N, D]` of prepared images `[N, 3, H, W]`, computed by Burn.
+pub(super) fn burn_rows(network: &Network, images: Vec<f32>, count: usize) -> Result<Vec<f32>> {
+    let (height, width) = network.input_size();
+    let images = TensorData::new(images, [count, 3, height, width]);
+    let features = network.features(Tensor::from_data(images, &step::device(network))); // [N, D]
+    step::read(features)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::BURN;
+
+    #[test]
+    fn burns_release_is_the_one_that_is_built_with() {
+        let manifest = include_str!("../../../Cargo.toml");
+        assert!(manifest.contains(&format!("burn = {{ version = \"={BURN}\"")));
+    }
+}
