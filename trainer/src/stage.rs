@@ -18,7 +18,7 @@ use crate::run_dir::RunDir;
 use crate::source;
 
 /// Batches that are ready before they are asked for.
-const PREFETCH: usize = 3;
+const PREFETCH: usize = 2;
 /// Real images that a file is verified with.
 const VERIFIED_IMAGES: usize = 16;
 

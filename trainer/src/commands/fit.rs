@@ -81,6 +81,7 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     if outcome.ended == Ended::Interrupted {
         return Err(interrupted().into());
     }
+    stock.end_training();
     let closing = Closing {
         machine: &machine,
         recipe,

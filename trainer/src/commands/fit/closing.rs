@@ -93,10 +93,10 @@ impl Closing<'_> {
         let samples = self.dataset.samples(self.split());
         let bar = printer.image_bar("evaluating", samples.len() as u64);
         let classifier = deploy::Classifier::builder(&exported.path)
-            .threads(*threads)
+            .parallel(*threads)
             .open()?;
         let options = deploy::eval::EvalOptions {
-            batch: self.recipe.batch,
+            batch: classifier.good_batch(),
             threads: Some(*threads),
             strict: self.recipe.strict_images,
             progress: &|done| bar.set_position(done as u64),

@@ -116,6 +116,13 @@ impl Stock {
         }))))
     }
 
+    /// Lets go of the training pictures, which are most of the memory; training is over.
+    pub(super) fn end_training(&mut self) {
+        if let Self::Pictures { train, val, .. } = self {
+            *train = val.clone();
+        }
+    }
+
     /// Training and validation.
     pub(super) fn feeds(&self) -> [Feed<'_>; 2] {
         match self {
