@@ -93,7 +93,7 @@ impl Split {
 /// Values whose first is in column `left`, to their places among the even and the odd columns.
 #[inline(always)]
 pub(super) fn put_apart<T: Copy>(source: &[T], left: usize, even: &mut [T], odd: &mut [T]) {
-    let (first, second) = if left % 2 == 0 {
+    let (first, second) = if left.is_multiple_of(2) {
         (&mut even[left / 2..], &mut odd[left / 2..])
     } else {
         (&mut odd[left / 2..], &mut even[left / 2 + 1..])

@@ -398,10 +398,9 @@ impl WithSimd for Adjoint<'_> {
                 let even = fan(simd, load::<S>(&lines, a), load::<S>(&lines, c));
                 let odd = fan(simd, load::<S>(&lines, b), load::<S>(&lines, d));
                 let at = i * columns + column;
-                for k in 0..4 {
-                    let row = fan(simd, even[k], odd[k]);
-                    for j in 0..4 {
-                        store::<S>(target, (4 * k + j) * place + at, row[j]);
+                for (k, (even, odd)) in even.into_iter().zip(odd).enumerate() {
+                    for (j, value) in fan(simd, even, odd).into_iter().enumerate() {
+                        store::<S>(target, (4 * k + j) * place + at, value);
                     }
                 }
             }
@@ -456,14 +455,14 @@ impl WithSimd for Join<'_> {
             let (image, row) = (tile_row / tiling.rows, tile_row % tiling.rows);
             for column in (0..columns).step_by(S::F32_LANES) {
                 let at = i * columns + column;
-                let mut m = [[bias; 2]; 4];
-                for (j, m) in m.iter_mut().enumerate() {
-                    let [a, b, c, d] = [j, 4 + j, 8 + j, 12 + j].map(|p| p * place + at);
-                    let (a, b) = (load::<S>(source, a), load::<S>(source, b));
-                    *m = fold(simd, [a, b, load::<S>(source, c), load::<S>(source, d)]);
-                }
-                for k in 0..2 {
-                    let [even, odd] = fold(simd, [m[0][k], m[1][k], m[2][k], m[3][k]]);
+                let tile = [at, place];
+                let [a0, a1] = down(simd, source, tile, 0);
+                let [b0, b1] = down(simd, source, tile, 1);
+                let [c0, c1] = down(simd, source, tile, 2);
+                let [d0, d1] = down(simd, source, tile, 3);
+                let m = [[a0, b0, c0, d0], [a1, b1, c1, d1]];
+                for (k, m) in m.into_iter().enumerate() {
+                    let [even, odd] = fold(simd, m);
                     let at = 2 * k * half + column;
                     store::<S>(&mut lines, at, simd.add_f32s(even, bias));
                     store::<S>(&mut lines, at + half, simd.add_f32s(odd, bias));
@@ -478,6 +477,15 @@ impl WithSimd for Join<'_> {
             }
         }
     }
+}
+
+/// Column `j` of Aᵀ m.
+#[inline(always)]
+fn down<S: Simd>(simd: S, m: &[f32], [at, place]: [usize; 2], j: usize) -> [S::f32s; 2] {
+    let place_of = |i: usize| (4 * i + j) * place + at;
+    let (a, b) = (load::<S>(m, place_of(0)), load::<S>(m, place_of(1)));
+    let (c, d) = (load::<S>(m, place_of(2)), load::<S>(m, place_of(3)));
+    fold(simd, [a, b, c, d])
 }
 
 /// Aᵀ · m.
