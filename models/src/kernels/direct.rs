@@ -2,7 +2,8 @@
 //!
 //! A vector is a run of neighbouring output pixels. Forward, a block of 4 output channels by 2
 //! vectors stays in registers while the taps go by (3 vectors are too many for 16 registers).
-//! Backward to the weights the block is 4 channels by 3 taps, and the pixels go by. Vectors are of the width that `pulp` finds at run time.
+//! Backward to the weights the block is 4 channels by 3 taps, and the pixels go by. Vectors are of
+//! the width that `pulp` finds at run time.
 
 use super::geometry::Geometry;
 use super::memory;
