@@ -27,6 +27,7 @@ pub use rows::EpochRow;
 pub use schedule::Scheduler;
 pub use stopping::{Best, Stopping};
 
+pub(crate) use backbone::cut_graph;
 pub(crate) use epoch::top;
 
 use crate::error::{Error, Result};

@@ -9,7 +9,7 @@ use models::Network;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::fit::step;
+use crate::fit::{self, step};
 use crate::recipe::DeviceKind;
 
 /// Burn's release, which is part of what its rows depend on.
@@ -51,20 +51,13 @@ impl Engine {
         memory_bytes: u64,
         folder: &Path,
     ) -> Result<Self> {
-        let document = match device {
-            DeviceKind::Cpu => network.frozen_to_onnx()?,
+        let file = match device {
+            DeviceKind::Cpu => fit::cut_graph(network, folder)?,
             DeviceKind::Cuda | DeviceKind::Wgpu => None,
         };
-        let Some(document) = document else {
+        let Some(file) = file else {
             return Ok(Self::Burn(Box::new(network.valid())));
         };
-        let file = tempfile::Builder::new()
-            .prefix(".backbone-")
-            .suffix(".onnx")
-            .tempfile_in(folder)?
-            .into_temp_path();
-        document.save(&file)?;
-        drop(document);
         let bytes = fs_err::metadata(&file)?.len().max(1);
         let affordable = usize::try_from(memory_bytes / (SESSION_SIZES * bytes)).unwrap_or(threads);
         let sessions = threads.min(affordable).max(1);

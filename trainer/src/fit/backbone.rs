@@ -10,6 +10,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use data::loader::Batch;
 use deploy::{Session, SessionOptions};
 use models::Network;
+use tempfile::TempPath;
 
 use crate::error::Result;
 
@@ -26,15 +27,9 @@ impl Backbone {
     /// # Errors
     /// When the part cannot be written or opened.
     pub fn open(network: &Network, folder: &Path, threads: usize) -> Result<Option<Self>> {
-        let Some(document) = network.frozen_to_onnx()? else {
+        let Some(file) = cut_graph(network, folder)? else {
             return Ok(None);
         };
-        let file = tempfile::Builder::new()
-            .prefix(".backbone-")
-            .suffix(".onnx")
-            .tempfile_in(folder)?
-            .into_temp_path();
-        document.save(&file)?;
         let (height, width) = network.input_size();
         let options = SessionOptions {
             threads: Some(threads),
@@ -53,4 +48,19 @@ impl Backbone {
         let shape = [count, features.len() / count.max(1)];
         Ok(Tensor::from_data(TensorData::new(features, shape), device))
     }
+}
+
+/// The frozen part of `network` as a file of its own in `folder`, removed when dropped; `None`
+/// where all of the network is trained.
+pub(crate) fn cut_graph(network: &Network, folder: &Path) -> Result<Option<TempPath>> {
+    let Some(document) = network.frozen_to_onnx()? else {
+        return Ok(None);
+    };
+    let file = tempfile::Builder::new()
+        .prefix(".backbone-")
+        .suffix(".onnx")
+        .tempfile_in(folder)?
+        .into_temp_path();
+    document.save(&file)?;
+    Ok(Some(file))
 }
