@@ -4,6 +4,7 @@
 
 mod confusion;
 mod interval;
+mod mcnemar;
 mod report;
 
 use crate::{Result, write};
@@ -13,6 +14,7 @@ use std::path::Path;
 
 pub use confusion::{ClassScore, Confusion};
 pub use interval::wilson;
+pub use mcnemar::{McNemar, mcnemar};
 pub use report::table;
 
 /// How well a classifier did on labelled images.

@@ -1,0 +1,69 @@
+//! Whether two classifiers differ on the same images.
+
+use serde::{Deserialize, Serialize};
+
+/// McNemar's exact test (1947): of the images that one classifier gets right and the other wrong, is
+/// the division between the two further from even than chance would bring?
+///
+/// ```
+/// let test = data::metrics::mcnemar(2, 12);
+/// assert_eq!((test.only_first, test.only_second), (2, 12));
+/// // By hand: 2 (1 + 14 + 91) / 2^14.
+/// assert!((test.p_value - 212.0 / 16384.0).abs() < 1e-12);
+/// ```
+#[must_use]
+pub fn mcnemar(only_first: u64, only_second: u64) -> McNemar {
+    let (fewer, all) = (only_first.min(only_second), only_first + only_second);
+    // Binomial probabilities by their logarithms: 2^-all is 0 in f64 from 1075 on.
+    let mut ln_term = -(all as f64) * std::f64::consts::LN_2;
+    let mut tail = ln_term.exp();
+    for i in 1..=fewer {
+        ln_term += ((all - i + 1) as f64 / i as f64).ln();
+        tail += ln_term.exp();
+    }
+    McNemar {
+        only_first,
+        only_second,
+        p_value: (2.0 * tail).min(1.0),
+    }
+}
+
+/// What [`mcnemar`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct McNemar {
+    /// Images that only the first classifier gets right.
+    pub only_first: u64,
+    /// Images that only the second one gets right.
+    pub only_second: u64,
+    /// Probability of a division at least this uneven if both were equally good, `[0, 1]`; two-sided.
+    pub p_value: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mcnemar;
+    use proptest::prelude::*;
+
+    #[test]
+    fn no_difference_is_no_evidence() {
+        assert_eq!(mcnemar(0, 0).p_value, 1.0);
+        assert_eq!(mcnemar(7, 7).p_value, 1.0);
+    }
+
+    #[test]
+    fn many_images_do_not_underflow() {
+        // The normal approximation with continuity correction gives z = 2.008, p = 0.0447.
+        let p = mcnemar(4_900, 5_102).p_value;
+        assert!((p - 0.0447).abs() < 5e-4, "{p}");
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_probability_that_does_not_know_first_from_second(a in 0u64..400, b in 0u64..400) {
+            let p = mcnemar(a, b).p_value;
+            prop_assert!((0.0..=1.0).contains(&p));
+            prop_assert_eq!(p, mcnemar(b, a).p_value);
+            prop_assert!(mcnemar(a, b.max(a) + 1).p_value <= mcnemar(a, b.max(a)).p_value + 1e-12);
+        }
+    }
+}
