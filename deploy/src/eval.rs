@@ -71,6 +71,8 @@ pub struct Evaluation {
     pub scores: Scores,
     /// One per image, in the order given.
     pub predictions: Vec<data::Prediction>,
+    /// Logits `[N, K]` of the predictions, in the model's class order.
+    pub logits: Vec<f32>,
     /// Images that were left out.
     pub unreadable: Vec<Unreadable>,
     /// From the first file read to the last prediction.
@@ -153,6 +155,7 @@ struct Run<'a> {
     options: &'a EvalOptions<'a>,
     tally: Tally,
     predictions: Vec<data::Prediction>,
+    logits: Vec<f32>,
     unreadable: Vec<Unreadable>,
     in_prepare: Duration,
     in_session: Duration,
@@ -172,6 +175,7 @@ impl<'a> Run<'a> {
             options,
             tally: Tally::new(classifier.classes().to_vec()),
             predictions: Vec::with_capacity(samples.len()),
+            logits: Vec::with_capacity(samples.len() * classifier.classes().len()),
             unreadable: Vec::new(),
             in_prepare: Duration::ZERO,
             in_session: Duration::ZERO,
@@ -211,6 +215,7 @@ impl<'a> Run<'a> {
             let sample = &self.samples[at];
             let label = self.labels[sample.label as usize];
             let predicted = self.tally.add(row, label) as usize;
+            self.logits.extend_from_slice(row);
             self.predictions.push(data::Prediction {
                 path: sample.relative.clone(),
                 label: classes[label as usize].clone(),
@@ -243,6 +248,7 @@ impl<'a> Run<'a> {
         Ok(Evaluation {
             scores: self.tally.scores(),
             predictions: self.predictions,
+            logits: self.logits,
             unreadable: self.unreadable,
             seconds,
             prepare_seconds,
