@@ -5,18 +5,19 @@ use onnx::{Dim, GraphBuilder, ModelInfo, Tensor};
 use ort::memory::MemoryInfo;
 
 use super::*;
-use crate::engines::Engines;
+use crate::engines::{Engines, Place};
+use crate::provider::tensorrt;
 use crate::runtime::{self, Search};
 
-/// The mean of each of 3 channels of `[batch, 3, 2, 2]`, times 1, 10 and 100.
-fn model(folder: &Path) -> PathBuf {
+/// The mean of each of 3 channels of `[batch, 3, 2, 2]`, times 1, 10 and 100, and `gain`.
+fn trained(folder: &Path, gain: f32) -> PathBuf {
     let mut graph = GraphBuilder::new("means");
     let dims = ["batch".into(), Dim::Fixed(3), Dim::Fixed(2), Dim::Fixed(2)];
     let x = graph.input("input", DataType::Float, &dims);
     let x = graph.global_average_pool("pool", &x);
     let x = graph.flatten("flatten", &x);
-    let rows = vec![1.0, 0.0, 0.0, 0.0, 10.0, 0.0, 0.0, 0.0, 100.0];
-    let weight = graph.initializer("weight", &Tensor::f32(&[3, 3], rows).unwrap());
+    let rows = [1.0, 0.0, 0.0, 0.0, 10.0, 0.0, 0.0, 0.0, 100.0].map(|v| v * gain);
+    let weight = graph.initializer("weight", &Tensor::f32(&[3, 3], rows.to_vec()).unwrap());
     let bias = graph.initializer("bias", &Tensor::f32(&[3], vec![0.0; 3]).unwrap());
     let y = graph.gemm("fc", &x, &weight, &bias);
     graph.output(
@@ -34,12 +35,16 @@ fn model(folder: &Path) -> PathBuf {
     path
 }
 
-/// A session that takes its buffers for a GPU's.
-fn pretending(folder: &Path) -> Session {
+fn loaded() {
     let cache = data::cache::dir(None).unwrap();
     let found = runtime::ensure(&Search::new(&cache), &|_| {}, true).unwrap();
     runtime::load(&found).unwrap();
-    let mut session = Session::open(&model(folder), &SessionOptions::default()).unwrap();
+}
+
+/// A session that takes its buffers for a GPU's.
+fn pretending(folder: &Path) -> Session {
+    loaded();
+    let mut session = Session::open(&trained(folder, 1.0), &SessionOptions::default()).unwrap();
     session.memory = Memory::Gpu {
         host: MemoryInfo::default(),
         device: MemoryInfo::default(),
@@ -161,4 +166,51 @@ fn measurements_of_kernels_outlive_the_engine_they_were_made_for() {
         .unwrap();
         assert!(!file.exists(), "it is no part of the engine");
     }
+}
+
+/// The engine is a copy of the model in the kept folder, run on the CPU; key and store are TensorRT's.
+#[test]
+fn a_model_trained_again_under_the_same_names_gives_its_own_answers() {
+    loaded();
+    let folder = tempfile::tempdir().unwrap();
+    let engines = Engines::new(folder.path().join("engines"));
+    let options = SessionOptions::default();
+    let (images, scores) = images(2, 1.0);
+    for (gain, anew) in [(1.0, true), (2.0, true), (1.0, false), (2.0, false)] {
+        let path = trained(folder.path(), gain);
+        let mut document = onnx::Document::open(&path).unwrap();
+        let key = tensorrt::key(&mut document, &options, None, "stand-in").unwrap();
+        let mut notes = Vec::new();
+        let built = engines.build(&key, &mut notes, |place| match place {
+            Place::Kept(folder) => Session::open(&folder.join("means.engine"), &options),
+            Place::New(folder) => {
+                std::fs::copy(&path, folder.join("means.engine")).unwrap();
+                Session::open(&path, &options)
+            }
+            Place::Nowhere => panic!("the folder can be written to"),
+        });
+        let mut built = built.unwrap();
+        let expected: Vec<f32> = scores.iter().map(|score| score * gain).collect();
+        assert_eq!(built.value.run(&images, 2).unwrap(), expected, "{gain}");
+        assert_eq!((built.anew, notes.len()), (anew, 0));
+    }
+}
+
+#[test]
+fn what_the_runtime_refuses_leaves_no_engine() {
+    loaded();
+    let folder = tempfile::tempdir().unwrap();
+    let engines = folder.path().join("engines");
+    let options = SessionOptions {
+        provider: Provider::TensorRt { device: 0 },
+        engines: Some(engines.clone()),
+        batches: vec![1],
+        ..SessionOptions::default()
+    };
+    let refused = open::open(&trained(folder.path(), 1.0), &options, Some("stand-in"));
+    let Err(error) = refused else {
+        panic!("this ONNX Runtime has no TensorRT");
+    };
+    assert!(matches!(error, Error::ProviderMissing { .. }), "{error}");
+    assert_eq!(std::fs::read_dir(&engines).unwrap().count(), 0);
 }
