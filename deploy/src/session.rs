@@ -249,7 +249,7 @@ fn commit(path: &Path, options: &SessionOptions) -> Result<OrtSession> {
 }
 
 /// The value that is fed, in the model's own element type.
-fn input_value(
+pub(crate) fn input_value(
     element: TensorElementType,
     images: &[f32],
     shape: [usize; 4],
