@@ -32,8 +32,9 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
     let threads = source::threads(args.threads);
     let mut subject = Subject::open(&model, described, args.simplified, threads)?;
     printer.log(format!("model `{}`", model.display()));
-    for name in subject.left_out() {
-        printer.log(format!("left out of the simplified pass: `{name}`"));
+    if !subject.left_out().is_empty() {
+        let names = subject.left_out().join("`, `");
+        printer.log(format!("left out of the simplified pass: `{names}`"));
     }
     let chosen = args.class.as_deref().map(|name| class(&subject, name));
     let chosen = chosen.transpose()?;
@@ -180,7 +181,7 @@ impl Drawing<'_> {
             return Ok(());
         };
         let (count, height, width) = (weight.dims[0], weight.dims[2], weight.dims[3]);
-        let rule = "each from its least weight to its greatest over all channels";
+        let rule = "each in its own range over all channels";
         let mut add = |file: &str, what: &str, picture| {
             let entry = Entry {
                 title: format!(
@@ -259,8 +260,8 @@ impl Drawing<'_> {
                 self.printer.log(format!(
                     "class activation map of {} x {} places: its mean {} and the bias {} give the \
                      score, {off:.0e} off",
-                    heat.width,
                     heat.height,
+                    heat.width,
                     short(mean as f32),
                     short(bias)
                 ));
@@ -271,12 +272,11 @@ impl Drawing<'_> {
                 let picture = overlay(&view.picture, &heat.positive());
                 self.add(title, file, Kind::ActivationMap, None, &picture)?;
             }
-            Some(Look::Eigen { heat, value }) => {
+            Some(Look::Eigen { heat, value, why }) => {
                 self.printer.log(format!(
-                    "no class activation map: behind the last feature maps is no mean and one \
-                     linear layer, or they are a single place; Eigen-CAM of `{value}`, {} x {} \
-                     places, knows no class",
-                    heat.width, heat.height
+                    "no class activation map: {why}; Eigen-CAM of `{value}`, {} x {} places, knows \
+                     no class",
+                    heat.height, heat.width
                 ));
                 let title = format!(
                     "Eigen-CAM of {about}: strength of the main pattern, whatever the class, 0 to {}",
@@ -346,8 +346,8 @@ impl Drawing<'_> {
             };
             let shown_channels = maps.channels.min(COLUMNS * COLUMNS);
             let title = format!(
-                "{}, convolution {layer} of {layers}{pass}: {shown_channels} of {} channels of {} x \
-                 {}, each from its least number to its greatest",
+                "convolution {layer} of {layers} of {}{pass}: {shown_channels} of {} channels of {} x \
+                 {}, each in its own range",
                 shown.title, maps.channels, maps.height, maps.width
             );
             let file = format!("{folder}/layer_{layer}.png");

@@ -42,8 +42,8 @@ pub struct Linear {
     pub bias: Option<String>,
 }
 
-/// Operators that change the scores' form, or order them, but not which is the larger.
-const AFTER_SCORES: [&str; 8] = [
+/// Operators that turn scores into probabilities, or change their form or precision.
+const AFTER_SCORES: [&str; 10] = [
     "Softmax",
     "LogSoftmax",
     "Sigmoid",
@@ -52,10 +52,19 @@ const AFTER_SCORES: [&str; 8] = [
     "Flatten",
     "Reshape",
     "Squeeze",
+    "QuantizeLinear",
+    "DequantizeLinear",
 ];
-/// Operators that hand on the same numbers when a model is used.
-const SAME: [&str; 6] = [
-    "Identity", "Cast", "Flatten", "Reshape", "Squeeze", "Dropout",
+/// Operators that hand on the same numbers, to rounding, when a model is used.
+const SAME: [&str; 8] = [
+    "Identity",
+    "Cast",
+    "Flatten",
+    "Reshape",
+    "Squeeze",
+    "Dropout",
+    "QuantizeLinear",
+    "DequantizeLinear",
 ];
 /// Operators that may be the mean over a map's places. Whether one is shows when it has run.
 const POOLS: [&str; 3] = ["GlobalAveragePool", "AveragePool", "ReduceMean"];
@@ -97,13 +106,15 @@ pub fn head(document: &Document, output: &str) -> Option<Head> {
 }
 
 /// The values that lead to `output`, the nearest first: what each node takes first that is no
-/// constant.
+/// constant. Those whose axes were exchanged are left out.
 pub fn way_back(document: &Document, output: &str) -> Vec<String> {
     let graph = document.graph();
     let (mut way, mut seen) = (vec![], HashSet::new());
     let mut value = output.to_owned();
     while let Some(node) = producer(graph, &value).filter(|_| seen.insert(value.clone())) {
-        way.push(value);
+        if node.op_type() != "Transpose" {
+            way.push(value);
+        }
         let mut inputs = node.input.iter();
         match inputs.find(|input| !input.is_empty() && document.tensor(input).is_err()) {
             Some(input) => value = input.clone(),

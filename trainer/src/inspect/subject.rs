@@ -72,6 +72,8 @@ pub enum Look {
         heat: Heat,
         /// The maps' name.
         value: String,
+        /// Why there is no class activation map.
+        why: &'static str,
     },
 }
 
@@ -230,7 +232,12 @@ impl Subject {
             let wide = maps.channels > 1 && maps.width.min(maps.height) >= LEAST_SIDE;
             wide.then(|| (attention::eigen(&maps), value.clone()))
         });
-        Ok(found.map(|(heat, value)| Look::Eigen { heat, value }))
+        let last = self.head.as_ref().and_then(|head| view.value(&head.maps));
+        let why = match last.map(|last| last.dims.as_slice()) {
+            Some([_, _, 1, 1]) => "the last feature maps are a single place",
+            _ => "the scores are not one linear step from the mean of the last feature maps",
+        };
+        Ok(found.map(|(heat, value)| Look::Eigen { heat, value, why }))
     }
 
     /// None where the maps are one place, or their weighted mean is not the score.

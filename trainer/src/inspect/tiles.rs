@@ -14,10 +14,15 @@ pub const COLUMNS: usize = 8;
 /// Tiles are enlarged by whole numbers to about this side.
 const TILE_PX: u32 = 112;
 
+/// Steps of the colour map: with the paper between tiles, 256 colours, as many as a byte per pixel
+/// tells apart.
+const STEPS: usize = 255;
+
 /// A colour of the map viridis, perceptually uniform and safe for the colour-blind; `value` in
 /// `[0, 1]`.
 pub fn viridis(value: f32) -> Rgb<u8> {
-    let colour = colorous::VIRIDIS.eval_continuous(f64::from(value.clamp(0.0, 1.0)));
+    let step = value.clamp(0.0, 1.0) * (STEPS - 1) as f32;
+    let colour = colorous::VIRIDIS.eval_rational(step.round() as usize, STEPS);
     Rgb([colour.r, colour.g, colour.b])
 }
 
@@ -54,33 +59,30 @@ pub fn kernels(weight: &Tap, color: Color) -> Option<Kernels> {
     if channels != color.channels() || size == 0 {
         return None;
     }
-    let names: &[&str] = match color {
-        Color::Gray => &["gray"],
-        Color::Rgb | Color::Bgr => &["r", "g", "b"],
+    // The places of red, green and blue among the channels.
+    let (places, names): ([usize; 3], &[&str]) = match color {
+        Color::Rgb => ([0, 1, 2], &["r", "g", "b"]),
+        Color::Bgr => ([2, 1, 0], &["r", "g", "b"]),
+        Color::Gray => ([0, 0, 0], &["gray"]),
     };
-    // The place of red, green and blue among the channels.
-    let place = |channel: usize| match color {
-        Color::Bgr => 2 - channel,
-        Color::Rgb | Color::Gray => channel,
-    };
-    let draw = |pixel: &dyn Fn(&dyn Fn(usize) -> u8) -> Rgb<u8>| {
-        let tile = |kernel: &[f32]| {
+    let kernels = weight.numbers.chunks_exact(channels * size);
+    let kernels: Vec<RgbImage> = kernels
+        .map(|kernel| {
             let range = Range::of(kernel);
             tile([height, width], |at| {
-                pixel(&|channel| range.byte(kernel[place(channel) * size + at]))
+                Rgb(places.map(|place| range.byte(kernel[place * size + at])))
             })
-        };
-        let kernels = weight.numbers.chunks_exact(channels * size);
-        sheet(&kernels.map(tile).collect::<Vec<_>>())
-    };
-    let colour = draw(&|byte| Rgb([0, 1, 2].map(byte)));
-    let gray = |(channel, name): (usize, &&'static str)| {
-        let sheet = draw(&|byte| Rgb([byte(channel); 3]));
-        (*name, sheet)
+        })
+        .collect();
+    let of_channel = |(channel, name): (usize, &&'static str)| {
+        let mut gray = kernels.clone();
+        let pixels = gray.iter_mut().flat_map(RgbImage::pixels_mut);
+        pixels.for_each(|pixel| *pixel = Rgb([pixel.0[channel]; 3]));
+        (*name, sheet(&gray))
     };
     Some(Kernels {
-        colour: (channels == 3).then_some(colour),
-        channels: names.iter().enumerate().map(gray).collect(),
+        colour: (channels == 3).then(|| sheet(&kernels)),
+        channels: names.iter().enumerate().map(of_channel).collect(),
     })
 }
 
@@ -130,4 +132,91 @@ pub(super) fn enlarged(picture: &RgbImage, side: u32) -> RgbImage {
     let (width, height) = picture.dimensions();
     let times = (side / width.max(height).max(1)).max(1);
     imageops::resize(picture, times * width, times * height, FilterType::Nearest)
+}
+
+#[cfg(test)]
+mod tests {
+    use data::preprocess::Color;
+    use deploy::Tap;
+    use image::Rgb;
+
+    use super::{feature_maps, kernels, viridis};
+    use crate::inspect::attention::Maps;
+
+    const PAPER: Rgb<u8> = Rgb([255; 3]);
+
+    fn weight(dims: &[usize], numbers: &[f32]) -> Tap {
+        Tap {
+            name: "w".into(),
+            dims: dims.to_vec(),
+            numbers: numbers.to_vec(),
+        }
+    }
+
+    #[test]
+    fn viridis_goes_from_violet_to_yellow() {
+        assert_eq!(viridis(0.0), Rgb([68, 1, 84]));
+        assert_eq!(viridis(1.0), Rgb([253, 231, 37]));
+        assert_eq!(viridis(7.0), viridis(1.0));
+    }
+
+    #[test]
+    fn every_channel_has_its_own_range_and_64_are_shown() {
+        // 70 channels of 2 x 3, all but the first in the range [c, c + 5]; the first is flat.
+        let numbers: Vec<f32> = (0..70)
+            .flat_map(|c| (0..6).map(move |i| if c == 0 { 9.0 } else { (c + i) as f32 }))
+            .collect();
+        let maps = Maps {
+            channels: 70,
+            height: 2,
+            width: 3,
+            numbers: &numbers,
+        };
+        let sheet = feature_maps(&maps);
+        // 112 / 3 = 37 times; 8 tiles and 9 gaps of 4.
+        let (wide, high) = (3 * 37 + 4, 2 * 37 + 4);
+        assert_eq!(sheet.dimensions(), (8 * wide + 4, 8 * high + 4));
+        let at = |column: u32, row: u32, x: u32, y: u32| {
+            *sheet.get_pixel(column * wide + 4 + x, row * high + 4 + y)
+        };
+        assert_eq!(at(0, 0, 110, 73), viridis(0.0));
+        for (column, row) in [(1, 0), (7, 7)] {
+            assert_eq!(at(column, row, 0, 0), viridis(0.0));
+            assert_eq!(at(column, row, 110, 0), viridis(0.4));
+            assert_eq!(at(column, row, 110, 73), viridis(1.0));
+        }
+        assert_eq!(*sheet.get_pixel(2, 2), PAPER);
+    }
+
+    #[test]
+    fn kernels_have_one_range_over_their_channels_and_the_pictures_colours() {
+        // Two kernels of 1 x 2; the second is a hundredth of the first.
+        let first = [0.0, 10.0, 5.0, 5.0, 2.5, 10.0];
+        let both: Vec<f32> = first
+            .iter()
+            .chain(&first.map(|w| w / 100.0))
+            .copied()
+            .collect();
+        let found = kernels(&weight(&[2, 3, 1, 2], &both), Color::Rgb).unwrap();
+        let colour = found.colour.unwrap();
+        for left in [4, 4 + 112 + 4] {
+            assert_eq!(*colour.get_pixel(left, 4), Rgb([0, 128, 64]));
+            assert_eq!(*colour.get_pixel(left + 111, 4), Rgb([255, 128, 255]));
+        }
+        let names: Vec<_> = found.channels.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["r", "g", "b"]);
+        assert_eq!(*found.channels[2].1.get_pixel(4, 4), Rgb([64; 3]));
+        let swapped = kernels(&weight(&[2, 3, 1, 2], &both), Color::Bgr).unwrap();
+        assert_eq!(*swapped.colour.unwrap().get_pixel(4, 4), Rgb([64, 128, 0]));
+        assert_eq!(*swapped.channels[0].1.get_pixel(4, 4), Rgb([64; 3]));
+    }
+
+    #[test]
+    fn gray_kernels_have_no_colour_and_others_are_refused() {
+        let gray = kernels(&weight(&[1, 1, 1, 2], &[-1.0, 1.0]), Color::Gray).unwrap();
+        assert_eq!((gray.colour, gray.channels.len()), (None, 1));
+        assert_eq!(gray.channels[0].0, "gray");
+        assert_eq!(kernels(&weight(&[1, 4, 1, 1], &[0.0; 4]), Color::Rgb), None);
+        assert_eq!(kernels(&weight(&[4], &[0.0; 4]), Color::Rgb), None);
+    }
 }
