@@ -14,3 +14,4 @@ mod golden;
 mod refuse;
 mod runtime;
 mod support;
+mod taps;

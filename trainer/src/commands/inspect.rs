@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use deploy::Model;
 use fs_err as fs;
 
 use crate::cli::InspectArgs;
@@ -22,7 +23,9 @@ const LISTED: usize = 8;
 
 /// Draws it all.
 pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let (model, out) = place(args)?;
+    let (path, out) = place(args)?;
+    // What is wrong with the file is said before anything is installed for it.
+    let model = Model::open(&path).map_err(Error::from)?;
     let cache = data::cache::dir(args.machine.cache.as_deref())?;
     runtime::ensure(&args.machine, &cache, printer)?;
     let described = Described {
@@ -30,8 +33,8 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
         preprocess: args.preprocess.clone(),
     };
     let threads = source::threads(args.threads);
-    let mut subject = Subject::open(&model, described, args.simplified, threads)?;
-    printer.log(format!("model `{}`", model.display()));
+    let mut subject = Subject::open(&path, &model, described, args.simplified, threads)?;
+    printer.log(format!("model `{}`", path.display()));
     if !subject.left_out().is_empty() {
         let names = subject.left_out().join("`, `");
         printer.log(format!("left out of the simplified pass: `{names}`"));

@@ -209,3 +209,108 @@ fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a onnx::proto::Att
 fn int(node: &NodeProto, name: &str) -> Option<i64> {
     attribute(node, name).map(onnx::proto::AttributeProto::i)
 }
+
+#[cfg(test)]
+mod tests {
+    use onnx::proto::DataType;
+    use onnx::{Attr, Document, GraphBuilder, ModelInfo, Tensor, Window};
+
+    use super::{Linear, convolutions, head, way_back};
+
+    /// A graph from `image` to `scores`.
+    fn graph(build: impl FnOnce(&mut GraphBuilder) -> String) -> Document {
+        let mut graph = GraphBuilder::new("test");
+        let dims = ["batch".into(), 3usize.into(), 8usize.into(), 8usize.into()];
+        graph.input("image", DataType::Float, &dims);
+        let ones = |dims: &[usize]| Tensor::f32(dims, vec![1.0; dims.iter().product()]).unwrap();
+        graph.initializer("w", &ones(&[4, 3, 3, 3]));
+        graph.initializer("kd", &ones(&[2, 4]));
+        graph.initializer("dk", &ones(&[4, 2]));
+        graph.initializer("b", &ones(&[2]));
+        let x = graph.conv("conv", "image", "w", None, Window::square(3, 1, 1));
+        graph.relu("relu", &x);
+        let y = build(&mut graph);
+        graph.output(
+            &y,
+            "scores",
+            DataType::Float,
+            &["batch".into(), 2usize.into()],
+        );
+        graph.finish(&ModelInfo::default()).unwrap()
+    }
+
+    fn linear(weight: &str, rows_are_classes: bool) -> Option<Linear> {
+        Some(Linear {
+            weight: weight.into(),
+            rows_are_classes,
+            bias: Some("b".into()),
+        })
+    }
+
+    #[test]
+    fn a_gemm_and_a_matmul_behind_the_mean_are_a_head() {
+        let plain = graph(|g| {
+            let x = g.global_average_pool("pool", "relu");
+            let x = g.flatten("flat", &x);
+            let x = g.gemm("fc", &x, "kd", "b");
+            g.node("Softmax", "probabilities", &[&x], vec![])
+        });
+        let found = head(&plain, "scores").unwrap();
+        assert_eq!((found.maps.as_str(), found.scores.as_str()), ("relu", "fc"));
+        assert_eq!(found.linear, linear("kd", true));
+        let other = graph(|g| {
+            let axes = ("axes", Attr::Ints(vec![2, 3]));
+            let x = g.node("ReduceMean", "mean", &["relu"], vec![axes]);
+            let x = g.node("MatMul", "product", &[&x, "dk"], vec![]);
+            g.node("Add", "sum", &["b", &x], vec![])
+        });
+        let found = head(&other, "scores").unwrap();
+        assert_eq!(found.linear, linear("dk", false));
+        assert_eq!(
+            (found.maps.as_str(), found.scores.as_str()),
+            ("relu", "scores")
+        );
+    }
+
+    #[test]
+    fn maps_of_the_classes_need_no_layer_and_other_heads_are_none() {
+        let classes = graph(|g| {
+            let x = g.global_average_pool("pool", "relu");
+            g.node("Softmax", "probabilities", &[&x], vec![])
+        });
+        let found = head(&classes, "scores").unwrap();
+        assert_eq!((found.linear, found.maps.as_str()), (None, "relu"));
+        let two_layers = graph(|g| {
+            let x = g.global_average_pool("pool", "relu");
+            let x = g.flatten("flat", &x);
+            let x = g.relu("between", &x);
+            g.gemm("fc", &x, "kd", "b")
+        });
+        assert_eq!(head(&two_layers, "scores"), None);
+        let scaled = graph(|g| {
+            let x = g.global_average_pool("pool", "relu");
+            let x = g.flatten("flat", &x);
+            let alpha = vec![("alpha", Attr::Float(0.5)), ("transB", Attr::Int(1))];
+            g.node("Gemm", "fc", &[&x, "kd", "b"], alpha)
+        });
+        assert_eq!(head(&scaled, "scores"), None);
+    }
+
+    #[test]
+    fn the_way_back_passes_constants_and_exchanged_axes() {
+        let document = graph(|g| {
+            let perm = vec![("perm", Attr::Ints(vec![0, 2, 3, 1]))];
+            let x = g.node("Transpose", "nhwc", &["relu"], perm);
+            let x = g.flatten("flat", &x);
+            g.node("Add", "sum", &["b", &x], vec![])
+        });
+        let way = way_back(&document, "scores");
+        assert_eq!(way, ["scores", "flat", "relu", "conv"]);
+        let convs = convolutions(document.graph());
+        assert_eq!(convs.len(), 1);
+        assert_eq!(
+            (convs[0].at, convs[0].weight.as_str(), convs[0].group),
+            (0, "w", 1)
+        );
+    }
+}

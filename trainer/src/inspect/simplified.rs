@@ -83,3 +83,46 @@ fn channels_of(document: &Document, conv: &Conv) -> Option<[usize; 2]> {
         weight.clone_from(node.input.first()?);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use models::{CustomConfig, Network, Spec};
+    use onnx::Document;
+
+    use super::chain;
+    use crate::Error;
+
+    fn custom() -> Document {
+        let spec = Spec::Custom(CustomConfig::default());
+        let network = Network::build(&spec, 2, 0, &Device::flex()).unwrap();
+        network.to_onnx().unwrap()
+    }
+
+    #[test]
+    fn the_chain_of_the_custom_network_leaves_its_projections_out() {
+        let chain = chain(&custom()).unwrap();
+        let projections = ["cells.0.project", "cells.1.project", "cells.2.project"];
+        assert_eq!(chain.left_out, projections);
+        let names: Vec<_> = chain.convs.iter().map(|conv| conv.name.as_str()).collect();
+        assert_eq!(names[..3], ["conv1", "cells.0.conv1", "cells.0.conv2"]);
+        assert_eq!(names.len(), 7);
+        // Each takes what the one before gives.
+        let graph = chain.document.graph();
+        for pair in chain.convs.windows(2) {
+            let node = super::anatomy::producer(graph, &pair[1].output).unwrap();
+            assert_eq!((node.op_type(), &node.input[0]), ("Conv", &pair[0].output));
+            assert_eq!(node.input[1], pair[1].weight);
+        }
+        chain.document.check().unwrap();
+    }
+
+    #[test]
+    fn quantised_convolutions_are_not_chained() {
+        let mut document = custom();
+        let nodes = &mut document.graph_mut().node;
+        nodes[0].op_type = Some("ConvInteger".into());
+        let error = chain(&document).unwrap_err();
+        assert!(matches!(&error, Error::Inspect { reason, .. } if reason.contains("quantised")));
+    }
+}

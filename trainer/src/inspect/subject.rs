@@ -78,19 +78,20 @@ pub enum Look {
 }
 
 impl Subject {
-    /// Opens an exported model in ONNX Runtime, which must have been loaded. With `simplified` its
-    /// convolutions are also chained ([`simplified::chain`]).
+    /// Opens an exported model, `model` being what its file at `path` says, in ONNX Runtime, which
+    /// must have been loaded. With `simplified` its convolutions are also chained
+    /// ([`simplified::chain`]).
     ///
     /// # Errors
     /// The file is no classifier of images, or says nothing of preprocessing and neither does
     /// `described`; it has no convolutions.
     pub fn open(
         path: &Path,
+        model: &Model,
         described: Described,
         simplified: bool,
         threads: usize,
     ) -> Result<Subject> {
-        let model = Model::open(path)?;
         let card = model.card.as_ref();
         let preprocess = described
             .preprocess

@@ -1,14 +1,15 @@
-"""Writes tests/reference/inspect.json: what PyTorch sees in ResNet18, for the tests of `trainer inspect`.
+"""Writes tests/reference/activations.json: what PyTorch sees in ResNet18, for the tests of `trainer inspect`.
 
-python3 scripts/reference/inspect.py RESNET18 FROZEN PHOTOS
+python3 scripts/reference/activations.py RESNET18 FROZEN PHOTOS
 
 RESNET18 is the ONNX file with batch norm folded into its convolutions, FROZEN the `model.onnx` of a run
 that trained a new classification layer on it (`trainer fit --backbone RESNET18`), PHOTOS the
 ants-and-bees folder; none is part of this repository. Needs torch, torchvision, onnx, numpy, pillow.
 
-The network here is torchvision's, its batch norms left out and its convolutions given biases. For one
-photo: figures of every convolution's output, in the network and in the course's simplified pass. For
-five: Grad-CAM by gradients, and Eigen-CAM by a singular value decomposition.
+The network here is torchvision's, its batch norms left out and its convolutions given biases. The first
+kernels: pixels of torchvision's grid. For one photo: figures of every convolution's output, in the network
+and in the course's simplified pass. For five: Grad-CAM by gradients, and Eigen-CAM by a singular value
+decomposition.
 """
 
 import json
@@ -23,7 +24,7 @@ from onnx import numpy_helper
 from PIL import Image, ImageOps
 from torchvision import transforms
 
-OUT = pathlib.Path(__file__).parents[2] / "tests/reference/inspect.json"
+OUT = pathlib.Path(__file__).parents[2] / "tests/reference/activations.json"
 PHOTOS = [
     "val/ants/10308379_1b6c72e180.jpg",
     "val/ants/Ant-1818.jpg",
@@ -58,7 +59,7 @@ def network(path):
             convs.append((name, conv))
     assert len(convs) == len(nodes) == 20
     for (name, conv), node in zip(convs, nodes):
-        assert name.replace(".", "/") in node.name.replace(".", "/"), (name, node.name)
+        assert all(part in node.name for part in name.split(".")), (name, node.name)
         conv.weight.data, conv.bias.data = weights[node.input[1]], weights[node.input[2]]
     net.fc.weight.data, net.fc.bias.data = weights["fc.weight"], weights["fc.bias"]
     return net.eval(), convs
@@ -83,6 +84,14 @@ def figures(name, output):
         at=at,
         values=[float(flat[i]) for i in at],
     )
+
+
+def kernels(conv):
+    """One pixel of every kernel, in colour, each kernel scaled to its own range."""
+    weight = conv.weight.detach()
+    grid = torchvision.utils.make_grid(weight, nrow=8, padding=0, normalize=True, scale_each=True)
+    size = weight.shape[-1]
+    return (grid[:, 2::size, 4::size] * 255).permute(1, 2, 0).flatten().tolist()
 
 
 def hooked(net, convs, x):
@@ -154,6 +163,7 @@ def main():
     first = picture(PHOTOS[3])
     report = dict(
         torch=torch.__version__.split("+")[0],
+        kernels=kernels(net.conv1),
         photo=PHOTOS[3],
         network=hooked(net, convs, first),
         simplified=simplified(convs, first),
