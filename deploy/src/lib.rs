@@ -12,7 +12,8 @@
 //!
 //! The rooms: [`runtime`] finds, installs and loads the ONNX Runtime library; [`session`] is the
 //! [`engine`] that runs a model on a [`provider`], several of them in a [`pool`]; [`classifier`] joins
-//! them with a card; [`eval`] scores it on images and [`golden`] checks it against itself.
+//! them with a card; [`eval`] scores it on images, [`golden`] checks it against itself and [`taps`] reads
+//! the values inside it.
 //!
 //! This crate never prints, never downloads of its own accord and keeps nothing global but the one ONNX
 //! Runtime of the process.
@@ -33,6 +34,7 @@ pub mod prediction;
 pub mod provider;
 pub mod runtime;
 pub mod session;
+pub mod taps;
 
 pub use classifier::{Classifier, ClassifierBuilder};
 pub use error::{Error, Kind, Result};
@@ -42,3 +44,4 @@ pub use precision::Precision;
 pub use prediction::Prediction;
 pub use provider::Provider;
 pub use session::{Batch, Bound, Cold, Feed, Phases, Session, SessionOptions};
+pub use taps::{Tap, Taps};

@@ -4,7 +4,7 @@ mod bind;
 mod open;
 mod outlets;
 mod record;
-mod values;
+pub(crate) mod values;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use ort::session::SessionInputValue;
 use ort::value::{DynTensor, Tensor, TensorElementType, TensorRef, TensorValueTypeMarker, Value};
 
 /// The value that is fed, in the model's own element type; `f32` is not copied.
-pub(super) fn input(
+pub(crate) fn input(
     element: TensorElementType,
     images: &[f32],
     shape: [usize; 4],

@@ -15,3 +15,4 @@ mod refuse;
 mod runtime;
 mod session;
 mod support;
+mod taps;

@@ -10,6 +10,7 @@ mod config;
 mod features;
 mod fit;
 mod insects;
+mod inspect;
 mod kill;
 mod output;
 mod photos;
