@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use data::{Preprocess, Split};
-use deploy::Provider;
+use deploy::{Precision, Provider};
 
 pub(crate) use bench::{BenchArgs, FeedArg, HowArgs, ScenarioArg, WhatArgs};
 
@@ -91,6 +91,12 @@ pub(crate) struct MachineArgs {
     /// What computes: `cpu`, `cuda`, `cuda:N`, `tensorrt` or `tensorrt:N`; it runs there or is an error
     #[arg(long, default_value = "cpu")]
     pub(crate) provider: Provider,
+    /// Numbers to compute in: `fp32`, `tf32` (GPU), `fp16` or `int8`
+    #[arg(long, value_name = "PRECISION", default_value_t = Precision::Fp32)]
+    pub(crate) precision: Precision,
+    /// Nodes that the provider cannot compute may run elsewhere
+    #[arg(long)]
+    pub(crate) allow_fallback: bool,
     /// Threads [default: all cores]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,

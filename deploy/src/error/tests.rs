@@ -8,6 +8,7 @@ use super::*;
 /// One of each; the match below says when one is missing.
 fn catalogue() -> Vec<Error> {
     let mut all = of_the_runtime();
+    all.extend(of_the_precision());
     all.extend(of_the_model());
     all.extend(of_the_data());
     all
@@ -64,6 +65,31 @@ fn of_the_runtime() -> Vec<Error> {
             provider: text("cuda:0"),
             reason: text("no libcudnn.so.9"),
         },
+        Error::NodesElsewhere {
+            provider: text("tensorrt:0"),
+            nodes: vec![
+                text("cpu: TopK `best`"),
+                text("cuda: Softmax `last`, LRN `norm1`"),
+            ],
+        },
+        Error::PlacementUnknown {
+            provider: text("cuda:0"),
+        },
+    ]
+}
+
+fn of_the_precision() -> Vec<Error> {
+    vec![
+        Error::PrecisionName { text: text("half") },
+        Error::PrecisionUnsupported {
+            precision: Precision::Tf32,
+            provider: text("cpu"),
+        },
+        Error::PrecisionDiffers {
+            path: model(),
+            expected: Precision::Fp16,
+            found: "fp32",
+        },
     ]
 }
 
@@ -77,6 +103,12 @@ fn of_the_model() -> Vec<Error> {
         Error::ModelLoad {
             path: model(),
             reason: text("unknown operator Foo"),
+        },
+        Error::ModelNewer {
+            path: model(),
+            version: text("1.28.0"),
+            expected: text("opset 26 or older"),
+            found: text("opset 99"),
         },
         Error::NotAClassifier {
             path: model(),
@@ -112,6 +144,12 @@ fn of_the_data() -> Vec<Error> {
             expected: 96,
             found: 95,
         },
+        Error::BatchSize {
+            path: model(),
+            smallest: 1,
+            largest: 32,
+            found: 64,
+        },
         Error::Run {
             reason: text("out of memory"),
         },
@@ -143,20 +181,27 @@ fn place(error: &Error) -> usize {
         Error::ProviderName { .. } => 7,
         Error::ProviderMissing { .. } => 8,
         Error::ProviderFailed { .. } => 9,
-        Error::Onnx(_) => 10,
-        Error::Data(_) => 11,
-        Error::ModelLoad { .. } => 12,
-        Error::NotAClassifier { .. } => 13,
-        Error::NoCard { .. } => 14,
-        Error::ClassCount { .. } => 15,
-        Error::ShapeDiffers { .. } => 16,
-        Error::ClassesDiffer { .. } => 17,
-        Error::InputLength { .. } => 18,
-        Error::Run { .. } => 19,
-        Error::NoImages => 20,
-        Error::Unreadable { .. } => 21,
-        Error::TooManyUnreadable { .. } => 22,
-        Error::NoGolden { .. } => 23,
+        Error::NodesElsewhere { .. } => 10,
+        Error::PlacementUnknown { .. } => 11,
+        Error::PrecisionName { .. } => 12,
+        Error::PrecisionUnsupported { .. } => 13,
+        Error::PrecisionDiffers { .. } => 14,
+        Error::Onnx(_) => 15,
+        Error::Data(_) => 16,
+        Error::ModelLoad { .. } => 17,
+        Error::ModelNewer { .. } => 18,
+        Error::NotAClassifier { .. } => 19,
+        Error::NoCard { .. } => 20,
+        Error::ClassCount { .. } => 21,
+        Error::ShapeDiffers { .. } => 22,
+        Error::ClassesDiffer { .. } => 23,
+        Error::InputLength { .. } => 24,
+        Error::BatchSize { .. } => 25,
+        Error::Run { .. } => 26,
+        Error::NoImages => 27,
+        Error::Unreadable { .. } => 28,
+        Error::TooManyUnreadable { .. } => 29,
+        Error::NoGolden { .. } => 30,
     }
 }
 

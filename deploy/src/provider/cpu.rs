@@ -1,0 +1,39 @@
+//! How the CPU is set up: threads, spinning, and sums of bytes that do not overflow.
+
+use ort::session::builder::SessionBuilder;
+
+use crate::precision::Precision;
+use crate::provider::Provider;
+use crate::session::SessionOptions;
+
+/// Sets what concerns the CPU; a session on a GPU computes sizes there.
+pub(crate) fn configure(
+    builder: SessionBuilder,
+    options: &SessionOptions,
+) -> ort::Result<SessionBuilder> {
+    let builder = match options.threads {
+        Some(threads) => builder.with_intra_threads(threads)?,
+        None => builder,
+    };
+    let builder = builder.with_intra_op_spinning(options.spinning)?;
+    let precise =
+        options.provider == Provider::Cpu && options.precision == Precision::Int8 && saturates();
+    Ok(if precise {
+        builder.with_precise_qmm()?
+    } else {
+        builder
+    })
+}
+
+/// Whether this processor's products of bytes are added in pairs as 16-bit numbers, which overflow: x86
+/// without VNNI (`vpmaddubsw`). ONNX Runtime then has a slower way that does not.
+fn saturates() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        !(is_x86_feature_detected!("avx512vnni") || is_x86_feature_detected!("avxvnni"))
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        false
+    }
+}
