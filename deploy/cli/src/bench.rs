@@ -14,10 +14,11 @@ pub(crate) mod plan;
 pub(crate) mod rooms;
 pub(crate) mod run;
 mod scenario;
+pub(crate) mod sparkline;
 pub(crate) mod stats;
 pub(crate) mod table;
 pub(crate) mod warnings;
-mod worker;
+pub(crate) mod worker;
 
 use std::collections::BTreeMap;
 

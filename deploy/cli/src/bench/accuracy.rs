@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use data::card::OutputKind;
 use data::metrics::{McNemar, mcnemar};
 use deploy::engine::Engine;
 use deploy::eval::{EvalOptions, Evaluation, evaluate};
 use deploy::{Classifier, Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Subject, TestSet, no_card};
+use super::plan::TestSet;
 use super::worker::{Orders, Worker};
 
 /// How well a configuration answers.
@@ -73,38 +74,27 @@ impl Engine for Remote {
 /// Answers of a configuration to the whole test set. The session's own input is put back afterwards.
 ///
 /// # Errors
-/// The data has classes that the model does not know; too many files are unreadable; the model stops;
-/// `stop` is set.
+/// Names and outputs do not fit; too many files are unreadable; the model stops; `stop` is set.
 pub(crate) fn answers(
     worker: &Worker,
-    subject: &Subject,
     data: &TestSet,
+    kind: OutputKind,
     stop: &Arc<AtomicBool>,
 ) -> Result<Evaluation> {
-    let no_card = |what| no_card(&subject.path, what);
-    let classes = subject.classes.clone().ok_or_else(|| no_card("what its classes are called"))?;
-    let preprocess = subject.preprocess.clone();
-    let preprocess = preprocess.ok_or_else(|| no_card("how images are prepared for it"))?;
-    if data.classes.iter().any(|name| !classes.contains(name)) {
-        return Err(Error::ClassesDiffer {
-            path: subject.path.clone(),
-            expected: classes,
-            found: data.classes.clone(),
-        });
-    }
     let remote = Remote {
         orders: worker.orders.clone(),
         batch: worker.batch,
         num_outputs: worker.opened.num_outputs,
         stop: Arc::clone(stop),
     };
+    let (classes, preprocess) = (data.classes.clone(), data.preprocess.clone());
     let engines: Vec<Box<dyn Engine>> = vec![Box::new(remote)];
-    let classifier = Classifier::from_engines(engines, classes, preprocess, subject.output_kind)?;
+    let classifier = Classifier::from_engines(engines, classes, preprocess, kind)?;
     let options = EvalOptions {
         batch: worker.batch,
         ..EvalOptions::default()
     };
-    let evaluation = evaluate(&classifier, &data.samples, &data.classes, &options)?;
+    let evaluation = evaluate(&classifier, &data.samples, &data.labels, &options)?;
     worker.refill()?;
     Ok(evaluation)
 }
@@ -179,8 +169,15 @@ mod tests {
         let found = evaluation(["ant", "bee", "ant", "bee"], [0.0, 1.5, 2.0, 2.9]);
         let accuracy = compare(&found, &reference);
         assert_eq!((accuracy.count, accuracy.correct), (4, 2));
-        assert_eq!((accuracy.mcnemar.only_first, accuracy.mcnemar.only_second), (2, 1));
-        let paths: Vec<_> = accuracy.flips.iter().map(|flip| flip.path.as_str()).collect();
+        assert_eq!(
+            (accuracy.mcnemar.only_first, accuracy.mcnemar.only_second),
+            (2, 1)
+        );
+        let paths: Vec<_> = accuracy
+            .flips
+            .iter()
+            .map(|flip| flip.path.as_str())
+            .collect();
         assert_eq!(paths, ["1.jpg", "2.jpg", "3.jpg"]);
         assert_eq!(accuracy.max_logit_difference, Some(0.5));
         let nan = evaluation(["ant"; 4], [f32::NAN, 0.0, 0.0, 0.0]);
@@ -196,7 +193,10 @@ mod tests {
             num_outputs: 2,
             stop: Arc::new(AtomicBool::new(false)),
         };
-        assert_eq!(remote.run(&[1.0, 1.0, 1.0, 2.0, 2.0, 2.0], 2).unwrap(), [1.0, 2.0, 2.0, 4.0]);
+        assert_eq!(
+            remote.run(&[1.0, 1.0, 1.0, 2.0, 2.0, 2.0], 2).unwrap(),
+            [1.0, 2.0, 2.0, 4.0]
+        );
         remote.stop.store(true, Ordering::Relaxed);
         assert!(remote.run(&[1.0; 3], 1).is_err());
     }

@@ -56,7 +56,10 @@ fn drawn<'n>(
     shares: &[(&'n str, f64)],
 ) -> Vec<(&'n str, f64)> {
     let sum = |part: fn(&Taken) -> f64| -> f64 {
-        let weighted = taken.iter().zip(counts).map(|(block, n)| part(block) * *n as f64);
+        let weighted = taken
+            .iter()
+            .zip(counts)
+            .map(|(block, n)| part(block) * *n as f64);
         weighted.sum()
     };
     let images = sum(|block| block.images as f64);
@@ -105,14 +108,21 @@ mod tests {
         let expected = deviation(&means) / (means.len() as f64).sqrt() / 1.02;
         let errors = log_errors(&blocks(means), 1);
         for metric in ["mean", "images_per_second"] {
-            assert!((errors[metric] / expected - 1.0).abs() < 0.12, "{errors:?} {expected}");
+            assert!(
+                (errors[metric] / expected - 1.0).abs() < 0.12,
+                "{errors:?} {expected}"
+            );
         }
         assert!(errors.contains_key("p95") && !errors.contains_key("p99"));
     }
 
     #[test]
     fn equal_blocks_have_no_error_and_one_block_none_at_all() {
-        assert!(log_errors(&blocks([0.5; 4]), 0).values().all(|error| *error < 1e-12));
+        assert!(
+            log_errors(&blocks([0.5; 4]), 0)
+                .values()
+                .all(|error| *error < 1e-12)
+        );
         assert!(log_errors(&blocks([0.5]), 0).is_empty());
     }
 

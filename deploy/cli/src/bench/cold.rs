@@ -1,6 +1,6 @@
 //! Configurations opened, and what that costs before anything runs at its pace.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use deploy::session::Session;
@@ -39,14 +39,15 @@ impl Opener<'_> {
     pub(crate) fn open(&mut self, config: &Config, path: &Path, input: &Input) -> Result<Opened> {
         self.note_peak();
         let (before, forgotten) = (machine::resident(), machine::forget_peak());
-        let device = self.device(config).map(|device| (device, machine::device_memory(device)));
+        let device = self
+            .device(config)
+            .map(|device| (device, machine::device_memory(device)));
         let engines = self.engines(config, path);
         let open = |_| Worker::open(engines.clone(), input.clone(), config.batch);
         let workers: Vec<Worker> = (0..self.plan.streams).map(open).collect::<Result<_>>()?;
         let host = machine::peak().zip(before).filter(|_| forgotten);
-        let device = device.and_then(|(device, before)| {
-            machine::device_memory(device)?.checked_sub(before?)
-        });
+        let device = device
+            .and_then(|(device, before)| machine::device_memory(device)?.checked_sub(before?));
         let first = &workers[0].opened;
         let ms = |time: Duration| 1e3 * time.as_secs_f64();
         Ok(Opened {
@@ -87,7 +88,10 @@ impl Opener<'_> {
             Some(fake) => Engines::Fake {
                 delay: fake.0,
                 num_outputs: subject.classes.as_ref().map_or(2, Vec::len),
-                image_len: subject.preprocess.as_ref().map_or(1, |steps| steps.output_len()),
+                image_len: subject
+                    .preprocess
+                    .as_ref()
+                    .map_or(1, |steps| steps.output_len()),
             },
             None => Engines::OnnxRuntime {
                 path: path.to_owned(),
@@ -109,8 +113,12 @@ impl Opener<'_> {
             allow_fallback: self.what.allow_fallback,
             batches,
             engines: Some(self.cache.join("engines")),
-            image_shape: subject.preprocess.as_ref().map(|steps| steps.output_shape()),
+            image_shape: subject
+                .preprocess
+                .as_ref()
+                .map(|steps| steps.output_shape()),
             output: card.and_then(|card| card.outputs.first().cloned()),
+            ..SessionOptions::default()
         }
     }
 
@@ -123,7 +131,7 @@ impl Opener<'_> {
     pub(crate) fn new_shapes(
         &self,
         config: &Config,
-        path: &PathBuf,
+        path: &Path,
         batches: &[usize],
     ) -> Result<Vec<(usize, f64)>> {
         if self.what.engine.is_some() {

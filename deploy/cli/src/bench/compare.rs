@@ -8,7 +8,7 @@ mod condition;
 
 pub(crate) use condition::{Condition, Conditions, Limit, Metric};
 
-use super::stats::{needed, t_975, PERCENTILES};
+use super::stats::{PERCENTILES, needed, t_975};
 use super::{BenchResult, Findings, Key};
 use crate::fault::Fault;
 
@@ -36,44 +36,99 @@ pub(crate) struct Verdict {
     pub(crate) holds: bool,
 }
 
-/// Joins results by configuration. Models are matched by name, or whatever they are called where there
-/// is but one on both sides.
+/// How configurations of this run are found in a base. Models are matched by name, or whatever they
+/// are called where there is but one on both sides.
+struct Matching {
+    any_model: bool,
+}
+
+impl Matching {
+    fn new<'k>(now: impl Iterator<Item = &'k Key>, base: &Findings) -> Self {
+        let models = |keys: &mut dyn Iterator<Item = &Key>| {
+            let mut models: Vec<String> = keys.map(|key| key.model.clone()).collect();
+            models.sort();
+            models.dedup();
+            models.len()
+        };
+        let mut base = base.results.iter().map(|result| &result.key);
+        let mut now = now;
+        Self {
+            any_model: models(&mut now) == 1 && models(&mut base) == 1,
+        }
+    }
+
+    fn same(&self, now: &Key, base: &Key) -> bool {
+        let renamed = Key {
+            model: if self.any_model {
+                &base.model
+            } else {
+                &now.model
+            }
+            .clone(),
+            ..now.clone()
+        };
+        renamed == *base
+    }
+}
+
+/// Whether this run and the base have the same configurations.
 ///
 /// # Errors
-/// A configuration that only one side has.
-pub(crate) fn pairs<'a>(now: &'a Findings, base: &'a Findings) -> Result<Vec<Pair<'a>>, Fault> {
-    let one = |results: &[BenchResult]| {
-        results.iter().all(|result| result.key.model == results[0].key.model)
+/// [`Fault::Unmatched`] names those that only one of them has.
+pub(crate) fn check(now: &[Key], base: &Findings) -> Result<(), Fault> {
+    let matching = Matching::new(now.iter(), base);
+    let known = |key: &&Key| {
+        base.results
+            .iter()
+            .any(|result| matching.same(key, &result.key))
     };
-    let any_model = one(&now.results) && one(&base.results);
-    let same = |a: &Key, b: &Key| {
-        let renamed = Key {
-            model: if any_model { b.model.clone() } else { a.model.clone() },
-            ..a.clone()
-        };
-        renamed == *b
-    };
-    let lacks = |results: &[BenchResult], key: &Key| {
-        !results.iter().any(|other| same(&other.key, key))
-    };
-    let missing = |of: &[BenchResult], from: &[BenchResult]| -> Vec<String> {
-        let missing = of.iter().filter(|result| lacks(from, &result.key));
-        missing.map(|result| describe(&result.key)).collect()
-    };
-    let (new, gone) = (missing(&now.results, &base.results), missing(&base.results, &now.results));
-    if !new.is_empty() || !gone.is_empty() {
-        return Err(Fault::Unmatched { new, gone });
+    let measured = |result: &&BenchResult| now.iter().any(|key| matching.same(key, &result.key));
+    let new: Vec<String> = now.iter().filter(|key| !known(key)).map(describe).collect();
+    let gone = base.results.iter().filter(|result| !measured(result));
+    let gone: Vec<String> = gone.map(|result| describe(&result.key)).collect();
+    if new.is_empty() && gone.is_empty() {
+        return Ok(());
     }
+    Err(Fault::Unmatched { new, gone })
+}
+
+/// Results of the same configuration.
+pub(crate) fn pairs<'a>(now: &'a Findings, base: &'a Findings) -> Vec<Pair<'a>> {
+    let matching = Matching::new(now.results.iter().map(|result| &result.key), base);
     let pair = |now: &'a BenchResult| {
-        let base = base.results.iter().find(|other| same(&now.key, &other.key))?;
+        let base = base
+            .results
+            .iter()
+            .find(|other| matching.same(&now.key, &other.key))?;
         Some(Pair { now, base })
     };
-    Ok(now.results.iter().filter_map(pair).collect())
+    now.results.iter().filter_map(pair).collect()
+}
+
+/// How throughput and the median latency compare, one line for each configuration.
+pub(crate) fn summary(pairs: &[Pair<'_>]) -> Vec<String> {
+    let part = |pair: &Pair<'_>, name: &'static str| {
+        ratio(*pair, Metric::Measured(name)).map(|ratio| format!("{name} {}", changed(ratio)))
+    };
+    let line = |pair: &Pair<'_>| {
+        let parts = ["images_per_second", "p50"]
+            .into_iter()
+            .filter_map(|name| part(pair, name));
+        format!("{}: {}", pair.now.key, parts.collect::<Vec<_>>().join(", "))
+    };
+    pairs.iter().map(line).collect()
 }
 
 /// A configuration with everything that must agree.
 fn describe(key: &Key) -> String {
-    let Key { feed, streams, threads, scenario, rate, .. } = key;
+    let Key {
+        feed,
+        streams,
+        threads,
+        scenario,
+        rate,
+        ..
+    } = key;
     let rate = rate.map(|rate| format!(" {rate}/s")).unwrap_or_default();
     format!("{key} ({feed}, {streams} x {threads} threads, {scenario}{rate})")
 }
@@ -86,7 +141,11 @@ pub(crate) fn ratio(pair: Pair<'_>, metric: Metric) -> Option<Ratio> {
     let freedom = |result: &BenchResult| result.blocks.len() as f64 - 1.0;
     let sum = a * a + b * b;
     let parts = a.powi(4) / freedom(pair.now) + b.powi(4) / freedom(pair.base);
-    let freedom = if parts > 0.0 { sum * sum / parts } else { f64::INFINITY };
+    let freedom = if parts > 0.0 {
+        sum * sum / parts
+    } else {
+        f64::INFINITY
+    };
     // Without any noise there is nothing to multiply: t of infinitely many degrees is finite.
     let reach = (t_975(freedom.min(1e6)) * sum.sqrt()).exp();
     let value = now / base;
@@ -170,8 +229,16 @@ fn verdict(
             (change, change, limit, format!("{value} against {base}"))
         }
     };
-    let holds = if condition.above { low > limit } else { high < limit };
-    let touches = if condition.above { high > limit } else { low < limit };
+    let holds = if condition.above {
+        low > limit
+    } else {
+        high < limit
+    };
+    let touches = if condition.above {
+        high > limit
+    } else {
+        low < limit
+    };
     let word = match (holds, touches) {
         (true, _) => "FAILED",
         (false, true) => "ok     not beyond doubt",

@@ -20,14 +20,18 @@ pub(crate) struct Machine {
 impl Machine {
     pub(crate) fn here() -> Self {
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let name = info.lines().find_map(|line| line.strip_prefix("model name"));
+        let name = info
+            .lines()
+            .find_map(|line| line.strip_prefix("model name"));
         let name = name.map(|rest| rest.trim_start_matches([' ', '\t', ':']).to_owned());
         let governor = Path::new("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
         Self {
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             processor: name,
             cores: cores(),
-            governor: fs::read_to_string(governor).ok().map(|name| name.trim().to_owned()),
+            governor: fs::read_to_string(governor)
+                .ok()
+                .map(|name| name.trim().to_owned()),
         }
     }
 }
@@ -44,8 +48,15 @@ fn status(name: &str) -> Option<u64> {
 }
 
 fn kilobytes(text: &str, name: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kb| 1024 * kb)
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    line.trim()
+        .strip_suffix("kB")?
+        .trim()
+        .parse::<u64>()
+        .ok()
+        .map(|kb| 1024 * kb)
 }
 
 /// Resident memory of this process now, bytes.
@@ -93,7 +104,11 @@ impl Ticks {
     /// 15th field, counted behind the name in parentheses.
     fn parse(system: &str, own: &str) -> Option<Self> {
         let line = system.lines().next()?.strip_prefix("cpu ")?;
-        let fields: Vec<u64> = line.split_whitespace().take(8).filter_map(|n| n.parse().ok()).collect();
+        let fields: Vec<u64> = line
+            .split_whitespace()
+            .take(8)
+            .filter_map(|n| n.parse().ok())
+            .collect();
         let all: u64 = fields.iter().sum();
         let idle = fields.get(3)? + fields.get(4)?;
         let (_, own) = own.rsplit_once(')')?;
@@ -121,9 +136,15 @@ mod tests {
 
     #[test]
     fn the_systems_texts_are_read() {
-        assert_eq!(kilobytes("VmPeak:\t 9 kB\nVmHWM:\t  12 kB\n", "VmHWM"), Some(12 * 1024));
+        assert_eq!(
+            kilobytes("VmPeak:\t 9 kB\nVmHWM:\t  12 kB\n", "VmHWM"),
+            Some(12 * 1024)
+        );
         assert_eq!(kilobytes("Name:\tdeploy\n", "Name"), None);
-        let earlier = Ticks::parse("cpu  10 0 10 70 10 0 0 0 0 0\ncpu0 1", "7 (a b) c) R 1 1 1 0 -1 0 0 0 0 0 5 3 0");
+        let earlier = Ticks::parse(
+            "cpu  10 0 10 70 10 0 0 0 0 0\ncpu0 1",
+            "7 (a b) c) R 1 1 1 0 -1 0 0 0 0 0 5 3 0",
+        );
         let earlier = earlier.unwrap();
         assert_eq!((earlier.all, earlier.busy, earlier.own), (100, 20, 8));
         let later = Ticks {

@@ -44,9 +44,8 @@ pub(crate) fn recommend(results: &[BenchResult]) -> Option<String> {
         (None, Some(_)) => false,
         (_, None) => true,
     };
-    let faster = |a: &&BenchResult, b: &&BenchResult| {
-        a.images_per_second.total_cmp(&b.images_per_second)
-    };
+    let faster =
+        |a: &&BenchResult, b: &&BenchResult| a.images_per_second.total_cmp(&b.images_per_second);
     let chosen = results.iter().filter(as_good).max_by(faster)?;
     let why = match (&chosen.accuracy, best) {
         (Some(accuracy), Some((best, _))) => format!(
@@ -61,7 +60,9 @@ pub(crate) fn recommend(results: &[BenchResult]) -> Option<String> {
         _ => "its accuracy is not known: give `--data`".to_owned(),
     };
     let latency = chosen.latency_ms.p50.or(chosen.latency_ms.mean);
-    let latency = latency.map(|ms| format!(" at {ms:.2} ms a run")).unwrap_or_default();
+    let latency = latency
+        .map(|ms| format!(" at {ms:.2} ms a run"))
+        .unwrap_or_default();
     Some(format!(
         "recommended: {}, the fastest with {:.1} images/s{latency}; {why}",
         chosen.key, chosen.images_per_second
@@ -102,7 +103,10 @@ mod tests {
     fn the_fastest_is_recommended_unless_it_answers_worse() {
         let mut results = vec![scored(100.0, 10.0, 95, 0), scored(300.0, 3.0, 80, 15)];
         let sentence = recommend(&results).unwrap();
-        assert!(sentence.contains("100.0 images/s") && sentence.contains("95.0 % of 100"), "{sentence}");
+        assert!(
+            sentence.contains("100.0 images/s") && sentence.contains("95.0 % of 100"),
+            "{sentence}"
+        );
         results.push(scored(200.0, 5.0, 94, 1));
         assert!(recommend(&results).unwrap().contains("200.0 images/s"));
         for result in &mut results {

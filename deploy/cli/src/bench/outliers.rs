@@ -29,7 +29,9 @@ pub(crate) fn find(sorted: &[f64]) -> Outliers {
     let mut distances: Vec<f64> = sorted.iter().map(|x| (x - median).abs()).collect();
     distances.sort_by(f64::total_cmp);
     // Equal values have no deviation (a MAD of 0), and then everything would be an outlier.
-    let deviation = quantile(&distances, 0.5).unwrap_or_default().max(FLOOR * median);
+    let deviation = quantile(&distances, 0.5)
+        .unwrap_or_default()
+        .max(FLOOR * median);
     let limit = median + THRESHOLD * deviation / CONSISTENCY;
     Outliers {
         count: sorted.len() - sorted.partition_point(|x| *x <= limit),

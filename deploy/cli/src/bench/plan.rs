@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use data::card::OutputKind;
-use data::{Preprocess, Sample};
+use data::{Dataset, Preprocess, Sample, Split};
 use deploy::precision::Precision;
 use deploy::session::Feed;
 use deploy::{Error, Model, Provider};
@@ -17,14 +17,51 @@ use crate::fault::Fault;
 /// Images per run where nothing is said.
 const BATCHES: [usize; 3] = [1, 8, 32];
 
-/// Labelled images to score a model on.
+/// Labelled images to score a model on, and how it reads them.
 #[derive(Clone, Debug)]
 pub(crate) struct TestSet {
     pub(crate) samples: Vec<Sample>,
     /// Names of the labels.
+    pub(crate) labels: Vec<String>,
+    /// Names of the model's outputs.
     pub(crate) classes: Vec<String>,
+    pub(crate) preprocess: Preprocess,
     /// Images that an int8 conversion takes its ranges from.
     pub(crate) train: Vec<Sample>,
+}
+
+impl TestSet {
+    /// What the model is scored on.
+    ///
+    /// # Errors
+    /// The model does not say what its classes are or how it takes images, or the data has other ones.
+    pub(crate) fn new(
+        path: &Path,
+        dataset: Dataset,
+        split: Split,
+        (classes, preprocess): (Option<&Vec<String>>, Option<&Preprocess>),
+    ) -> Result<Self, Error> {
+        let no_card = |what| Error::NoCard {
+            path: path.to_owned(),
+            what,
+        };
+        let classes = classes.ok_or_else(|| no_card("what its classes are called"))?;
+        let preprocess = preprocess.ok_or_else(|| no_card("how images are prepared for it"))?;
+        if dataset.classes.iter().any(|name| !classes.contains(name)) {
+            return Err(Error::ClassesDiffer {
+                path: path.to_owned(),
+                expected: classes.clone(),
+                found: dataset.classes,
+            });
+        }
+        Ok(Self {
+            samples: dataset.samples(split).to_vec(),
+            labels: dataset.classes.clone(),
+            classes: classes.clone(),
+            preprocess: preprocess.clone(),
+            train: dataset.train,
+        })
+    }
 }
 
 /// A model, with what it does not say itself.
@@ -93,8 +130,8 @@ impl Plan {
     /// Every combination that was asked for; with `--matrix` every one there is.
     ///
     /// # Errors
-    /// A model of a fixed batch is asked for another, a provider has no such precision (`--matrix`: it
-    /// is skipped), a model says nothing of its classes and there are images to score it on.
+    /// A model of a fixed batch is asked for another; a provider has no such precision (`--matrix`: it
+    /// is skipped).
     pub(crate) fn new(
         subjects: Vec<Subject>,
         what: &WhatArgs,
@@ -179,8 +216,12 @@ impl Plan {
             (other.subject, other.provider, other.precision)
                 == (config.subject, config.provider, config.precision)
         };
-        let mut batches: Vec<usize> =
-            self.configs.iter().filter(beside).map(|other| other.batch).collect();
+        let mut batches: Vec<usize> = self
+            .configs
+            .iter()
+            .filter(beside)
+            .map(|other| other.batch)
+            .collect();
         batches.dedup();
         batches
     }
@@ -201,7 +242,12 @@ fn providers(what: &WhatArgs) -> Vec<Provider> {
 fn precisions(what: &WhatArgs) -> Vec<Precision> {
     match what.precision.as_slice() {
         [] if what.matrix => {
-            vec![Precision::Fp32, Precision::Tf32, Precision::Fp16, Precision::Int8]
+            vec![
+                Precision::Fp32,
+                Precision::Tf32,
+                Precision::Fp16,
+                Precision::Int8,
+            ]
         }
         [] => vec![Precision::Fp32],
         given => given.to_vec(),
@@ -223,13 +269,5 @@ fn scenario(scenario: ScenarioArg) -> &'static str {
         ScenarioArg::MultiStream => "multi-stream",
         ScenarioArg::Server => "server",
         ScenarioArg::Offline => "offline",
-    }
-}
-
-/// What a model that is scored must say, or be told.
-pub(crate) fn no_card(path: &Path, what: &'static str) -> Error {
-    Error::NoCard {
-        path: path.to_owned(),
-        what,
     }
 }

@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
+use data::card::OutputKind;
 use data::preprocess::Preparer;
 use data::{Limits, Sample, decode};
 use deploy::Classifier;
 use deploy::engine::FakeEngine;
 use serde::{Deserialize, Serialize};
 
-use super::plan::Subject;
+use super::plan::{Subject, TestSet};
 use super::run::timed;
 use super::stats::Stats;
 
@@ -61,9 +62,10 @@ pub(crate) struct Photos {
 /// # Errors
 /// Classes do not fit the preprocessing's or the model's outputs.
 pub(crate) fn photos(subject: &Subject) -> deploy::Result<Option<Photos>> {
-    let (Some(data), Some(preprocess)) = (&subject.data, &subject.preprocess) else {
+    let Some(data) = &subject.data else {
         return Ok(None);
     };
+    let preprocess = &data.preprocess;
     let step = data.samples.len().div_ceil(FILES).max(1);
     let chosen: Vec<&Sample> = data.samples.iter().step_by(step).collect();
     let mut preparer = Preparer::new(preprocess);
@@ -95,26 +97,22 @@ pub(crate) fn photos(subject: &Subject) -> deploy::Result<Option<Photos>> {
         rooms: Rooms {
             decode: ms(decoding),
             preprocess: ms(preparing),
-            post: post(subject)?,
+            post: Some(post(data, subject.output_kind)?),
             ..Rooms::default()
         },
     }))
 }
 
 /// Milliseconds from the logits of one image to its prediction.
-fn post(subject: &Subject) -> deploy::Result<Option<f64>> {
-    let (Some(classes), Some(preprocess)) = (&subject.classes, &subject.preprocess) else {
-        return Ok(None);
-    };
+fn post(data: &TestSet, kind: OutputKind) -> deploy::Result<f64> {
+    let (classes, preprocess) = (data.classes.clone(), data.preprocess.clone());
     let engine = Box::new(FakeEngine::new(classes.len(), std::time::Duration::ZERO));
-    let kind = subject.output_kind;
-    let classifier =
-        Classifier::from_engines(vec![engine], classes.clone(), preprocess.clone(), kind)?;
-    let logits: Vec<f32> = (0..classes.len()).map(|k| (k % 7) as f32).collect();
+    let classifier = Classifier::from_engines(vec![engine], classes, preprocess, kind)?;
+    let logits: Vec<f32> = (0..data.classes.len()).map(|k| (k % 7) as f32).collect();
     let ((), seconds) = timed(|| {
         for _ in 0..DECISIONS {
             std::hint::black_box(classifier.decide(std::hint::black_box(&logits)));
         }
     });
-    Ok(Some(1e3 * seconds / DECISIONS as f64))
+    Ok(1e3 * seconds / DECISIONS as f64)
 }

@@ -61,7 +61,10 @@ pub(crate) struct Contender {
 
 impl Contender {
     fn streams(&self) -> Vec<Orders> {
-        self.workers.iter().map(|worker| worker.orders.clone()).collect()
+        self.workers
+            .iter()
+            .map(|worker| worker.orders.clone())
+            .collect()
     }
 }
 
@@ -72,7 +75,7 @@ impl Contender {
 /// # Errors
 /// A model stops.
 pub(crate) fn run(
-    contenders: &[Contender],
+    contenders: &[&Contender],
     schedule: &Schedule,
     stop: &Arc<AtomicBool>,
     progress: &dyn Fn(usize, Option<&Taken>),
@@ -93,7 +96,7 @@ pub(crate) fn run(
     for turn in 0..schedule.blocks {
         order.shuffle(&mut rng);
         for at in &order {
-            let (contender, streams) = (&contenders[*at], contenders[*at].streams());
+            let (contender, streams) = (contenders[*at], contenders[*at].streams());
             if order.len() > 1 {
                 scenario::rouse(&streams)?;
             }
@@ -147,9 +150,19 @@ mod tests {
         let stop = Arc::new(AtomicBool::new(false));
         for scenario in [SingleStream, MultiStream, Server, Offline] {
             let turns = std::cell::RefCell::new(Vec::new());
-            let progress = |at, taken: Option<&Taken>| turns.borrow_mut().push((at, taken.is_some()));
-            let samples = run(&contenders(), &schedule(scenario), &stop, &progress).unwrap();
-            assert!(samples.iter().all(|blocks| blocks.len() == 3), "{scenario:?}");
+            let progress =
+                |at, taken: Option<&Taken>| turns.borrow_mut().push((at, taken.is_some()));
+            let samples = run(
+                &contenders().each_ref(),
+                &schedule(scenario),
+                &stop,
+                &progress,
+            )
+            .unwrap();
+            assert!(
+                samples.iter().all(|blocks| blocks.len() == 3),
+                "{scenario:?}"
+            );
             assert_eq!(turns.borrow()[..2], [(0, false), (1, false)]);
             for round in turns.borrow()[2..].chunks(2) {
                 let mut places: Vec<_> = round.iter().map(|turn| turn.0).collect();
@@ -168,7 +181,7 @@ mod tests {
             }
         };
         let schedule = schedule(ScenarioArg::SingleStream);
-        let samples = run(&contenders(), &schedule, &stop, &interrupt).unwrap();
+        let samples = run(&contenders().each_ref(), &schedule, &stop, &interrupt).unwrap();
         assert_eq!(samples.iter().map(Vec::len).sum::<usize>(), 1);
     }
 }

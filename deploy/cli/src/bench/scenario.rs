@@ -68,7 +68,9 @@ impl Ran {
 
     /// Seconds of each run.
     fn latencies(&self) -> impl Iterator<Item = f64> {
-        self.laps.iter().map(|lap| lap.to.saturating_duration_since(lap.from).as_secs_f64())
+        self.laps
+            .iter()
+            .map(|lap| lap.to.saturating_duration_since(lap.from).as_secs_f64())
     }
 
     /// Runs the model; the time counts from `from`.
@@ -90,7 +92,10 @@ impl Ran {
 
 /// Lets every stream run once, without a record: other configurations have had the caches meanwhile.
 pub(super) fn rouse(streams: &[Orders]) -> Result<()> {
-    let asked: Vec<_> = streams.iter().map(|orders| orders.ask(|runner| runner.run())).collect();
+    let asked: Vec<_> = streams
+        .iter()
+        .map(|orders| orders.ask(|runner| runner.run()))
+        .collect();
     for run in asked {
         run.wait()??;
     }
@@ -113,7 +118,9 @@ pub(super) fn turn(
         let (barrier, over) = (Arc::clone(&barrier), Arc::clone(&over));
         orders.ask(move |runner| match pace {
             Pace::Closed(duration) => closed(runner, begun + duration, &stop),
-            Pace::Together(duration) => together(runner, begun + duration, &stop, (&barrier, &over)),
+            Pace::Together(duration) => {
+                together(runner, begun + duration, &stop, (&barrier, &over))
+            }
             Pace::Arrivals(times) => served(runner, begun, &times, (&next, &stop)),
             Pace::All(count) => drain(runner, count, (&next, &stop)),
         })
@@ -223,7 +230,11 @@ fn taken(ran: &[Ran], pace: &Pace, batch: usize, begun: Instant) -> Taken {
         parts.reduce(|a, b| a + b).map(|sum| sum.as_secs_f64())
     };
     Taken {
-        runs: if matches!(pace, Pace::Together(_)) { latencies.len() } else { runs },
+        runs: if matches!(pace, Pace::Together(_)) {
+            latencies.len()
+        } else {
+            runs
+        },
         latencies,
         images,
         elapsed,
@@ -235,10 +246,17 @@ fn taken(ran: &[Ran], pace: &Pace, batch: usize, begun: Instant) -> Taken {
 
 /// From the first start to the last end of each round.
 fn rounds(ran: &[Ran]) -> Vec<f64> {
-    let count = ran.iter().map(|stream| stream.laps.len()).min().unwrap_or(0);
+    let count = ran
+        .iter()
+        .map(|stream| stream.laps.len())
+        .min()
+        .unwrap_or(0);
     let round = |at: usize| {
         let laps = || ran.iter().map(move |stream| &stream.laps[at]);
-        let (from, to) = (laps().map(|lap| lap.from).min(), laps().map(|lap| lap.to).max());
+        let (from, to) = (
+            laps().map(|lap| lap.from).min(),
+            laps().map(|lap| lap.to).max(),
+        );
         from.zip(to).map(|(from, to)| (to - from).as_secs_f64())
     };
     (0..count).filter_map(round).collect()
@@ -266,7 +284,10 @@ mod tests {
 
     #[test]
     fn streams_of_their_own_add_up() {
-        let taken = run(&[fake(4, 1), fake(4, 1)], &Pace::Closed(Duration::from_millis(40)));
+        let taken = run(
+            &[fake(4, 1), fake(4, 1)],
+            &Pace::Closed(Duration::from_millis(40)),
+        );
         assert!(taken.runs >= 4);
         // Two streams that each take at least 4 ms a run.
         let rate = taken.rate();
@@ -276,7 +297,10 @@ mod tests {
 
     #[test]
     fn streams_together_are_as_slow_as_the_slowest() {
-        let taken = run(&[fake(0, 2), fake(10, 2)], &Pace::Together(Duration::from_millis(25)));
+        let taken = run(
+            &[fake(0, 2), fake(10, 2)],
+            &Pace::Together(Duration::from_millis(25)),
+        );
         assert!(taken.latencies.iter().all(|latency| *latency >= 0.010));
         assert_eq!(taken.images, 2 * 2 * taken.runs);
     }
@@ -288,14 +312,21 @@ mod tests {
         let taken = run(&[fake(10, 1)], &Pace::Arrivals(times));
         assert_eq!(taken.runs, 6);
         for (n, latency) in taken.latencies.iter().enumerate() {
-            assert!(*latency >= 0.010 + 0.009 * n as f64, "{:?}", taken.latencies);
+            assert!(
+                *latency >= 0.010 + 0.009 * n as f64,
+                "{:?}",
+                taken.latencies
+            );
         }
     }
 
     #[test]
     fn everything_at_once_is_done_once() {
         let taken = run(&[fake(1, 4), fake(1, 4)], &Pace::All(7));
-        assert_eq!((taken.runs, taken.images, taken.latencies.len()), (7, 28, 0));
+        assert_eq!(
+            (taken.runs, taken.images, taken.latencies.len()),
+            (7, 28, 0)
+        );
         assert!(taken.elapsed >= 0.004);
     }
 

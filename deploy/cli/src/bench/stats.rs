@@ -9,8 +9,13 @@ use super::bootstrap;
 use super::outliers::{self, Outliers};
 
 /// The percentiles of the table and the files, as shares.
-pub(crate) const PERCENTILES: [(&str, f64); 5] =
-    [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999)];
+pub(crate) const PERCENTILES: [(&str, f64); 5] = [
+    ("p50", 0.5),
+    ("p90", 0.9),
+    ("p95", 0.95),
+    ("p99", 0.99),
+    ("p999", 0.999),
+];
 
 /// The runs of one turn of a configuration, as taken.
 #[derive(Clone, Debug, Default)]
@@ -122,7 +127,11 @@ pub(crate) fn stats(taken: &[Taken], seed: u64) -> Option<Stats> {
         return None;
     }
     let elapsed: f64 = taken.iter().map(|block| block.elapsed).sum();
-    let mut sorted: Vec<f64> = taken.iter().flat_map(|block| &block.latencies).copied().collect();
+    let mut sorted: Vec<f64> = taken
+        .iter()
+        .flat_map(|block| &block.latencies)
+        .copied()
+        .collect();
     sorted.sort_by(f64::total_cmp);
     let images_per_second = images as f64 / elapsed.max(f64::MIN_POSITIVE);
     let latency_ms = latency(&sorted);
@@ -138,7 +147,10 @@ pub(crate) fn stats(taken: &[Taken], seed: u64) -> Option<Stats> {
     };
     let per_image = |sum: f64| 1e3 * sum / images as f64;
     let total = |part: fn(&Taken) -> Option<f64>| taken.iter().map(part).sum::<Option<f64>>();
-    let medians: Vec<f64> = taken.iter().filter_map(|block| median(&block.latencies)).collect();
+    let medians: Vec<f64> = taken
+        .iter()
+        .filter_map(|block| median(&block.latencies))
+        .collect();
     Some(Stats {
         runs,
         images_per_second,
@@ -219,7 +231,9 @@ fn drift(medians: &[f64]) -> Option<f64> {
     let (mut score, mut slopes) = (0.0, Vec::new());
     for (i, early) in medians.iter().enumerate() {
         for (steps, late) in medians[i + 1..].iter().enumerate() {
-            score += (late - early).partial_cmp(&0.0).map_or(0.0, |sign| f64::from(sign as i8));
+            score += (late - early)
+                .partial_cmp(&0.0)
+                .map_or(0.0, |sign| f64::from(sign as i8));
             slopes.push((late - early) / (steps + 1) as f64);
         }
     }
@@ -270,7 +284,10 @@ mod tests {
         let stats = stats(&[taken(&[0.01; 20]), taken(&[0.03; 20])], 0).unwrap();
         assert_eq!(stats.runs, 40);
         let latency = stats.latency_ms;
-        assert_eq!((latency.p90, latency.p95, latency.p99), (Some(30.0), None, None));
+        assert_eq!(
+            (latency.p90, latency.p95, latency.p99),
+            (Some(30.0), None, None)
+        );
         assert_eq!((latency.max, latency.mean), (Some(30.0), Some(20.0)));
         assert!((stats.images_per_second - 100.0).abs() < 1e-9);
         assert!((stats.compute - 10.0).abs() < 1e-9, "per image");
@@ -280,8 +297,12 @@ mod tests {
 
     #[test]
     fn the_interval_holds_the_value_and_reaches_further_with_noise() {
-        let calm: Vec<_> = (0..10).map(|i| taken(&[0.01 + 1e-6 * f64::from(i); 30])).collect();
-        let wild: Vec<_> = (0..10).map(|i| taken(&[0.01 + 1e-3 * f64::from(i % 3); 30])).collect();
+        let calm: Vec<_> = (0..10)
+            .map(|i| taken(&[0.01 + 1e-6 * f64::from(i); 30]))
+            .collect();
+        let wild: Vec<_> = (0..10)
+            .map(|i| taken(&[0.01 + 1e-3 * f64::from(i % 3); 30]))
+            .collect();
         let width = |blocks: &[Taken]| {
             let stats = stats(blocks, 0).unwrap();
             let [low, high] = stats.interval_95["images_per_second"];

@@ -23,17 +23,30 @@ pub(crate) enum Warning {
     /// The first block was slower than the others: a ratio.
     FirstRunsSlower { key: String, ratio: f64 },
     /// Runs far above the others.
-    Outliers { key: String, count: usize, runs: usize, worst: f64 },
+    Outliers {
+        key: String,
+        count: usize,
+        runs: usize,
+        worst: f64,
+    },
     /// Runs became slower or faster throughout: a relative change.
     Drifting { key: String, change: f64 },
     /// Other programs, or the machine's other guests, computed meanwhile: so many cores.
     OtherLoad { cores: f64, of: usize },
     /// Not enough runs for a tail.
-    TooFewRuns { key: String, runs: usize, needed: usize },
+    TooFewRuns {
+        key: String,
+        runs: usize,
+        needed: usize,
+    },
     /// The processor's frequency is not held high.
     Governor { name: String },
     /// Arrivals came faster than they could be served: both per second.
-    Overloaded { key: String, asked: f64, served: f64 },
+    Overloaded {
+        key: String,
+        asked: f64,
+        served: f64,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -44,7 +57,12 @@ impl fmt::Display for Warning {
                 "{key}: the first runs took {ratio:.2} times as long as the others; warm up longer \
                  with `--warmup`"
             ),
-            Self::Outliers { key, count, runs, worst } => write!(
+            Self::Outliers {
+                key,
+                count,
+                runs,
+                worst,
+            } => write!(
                 f,
                 "{key}: {count} of {runs} runs are far above the others, the slowest {worst:.1} times \
                  the median; close other programs or measure longer with `--duration`"
@@ -103,21 +121,37 @@ pub(crate) fn of_result(key: &Key, stats: &Stats) -> Vec<Warning> {
         warnings.push(Warning::FirstRunsSlower { key: name(), ratio });
     }
     if let Some(change) = stats.drift.filter(|change| change.abs() > DRIFT) {
-        warnings.push(Warning::Drifting { key: name(), change });
+        warnings.push(Warning::Drifting {
+            key: name(),
+            change,
+        });
     }
     let (count, runs) = (stats.outliers.count, stats.runs);
     if count as f64 > OUTLYING * runs as f64 && key.scenario != "server" {
         let worst = stats.outliers.worst;
-        warnings.push(Warning::Outliers { key: name(), count, runs, worst });
+        warnings.push(Warning::Outliers {
+            key: name(),
+            count,
+            runs,
+            worst,
+        });
     }
     let needed = needed(0.9);
     if key.scenario != "offline" && runs < needed {
-        warnings.push(Warning::TooFewRuns { key: name(), runs, needed });
+        warnings.push(Warning::TooFewRuns {
+            key: name(),
+            runs,
+            needed,
+        });
     }
     if let Some(asked) = key.rate {
         let served = stats.images_per_second / key.batch as f64;
         if served < BEHIND * asked {
-            warnings.push(Warning::Overloaded { key: name(), asked, served });
+            warnings.push(Warning::Overloaded {
+                key: name(),
+                asked,
+                served,
+            });
         }
     }
     warnings

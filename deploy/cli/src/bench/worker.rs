@@ -100,7 +100,9 @@ impl Input {
             Self::Drawn(seed) => {
                 let reach = 3_f32.sqrt();
                 let mut rng = ChaCha8Rng::seed_from_u64(*seed);
-                (0..batch * len).map(|_| rng.random_range(-reach..reach)).collect()
+                (0..batch * len)
+                    .map(|_| rng.random_range(-reach..reach))
+                    .collect()
             }
         }
     }
@@ -113,6 +115,8 @@ pub(crate) struct Opened {
     pub(crate) build: Option<Duration>,
     pub(crate) first_run: Duration,
     pub(crate) nodes: BTreeMap<String, usize>,
+    /// What opening has to say.
+    pub(crate) notes: Vec<String>,
     pub(crate) num_outputs: usize,
     /// Numbers of one image.
     pub(crate) image_len: usize,
@@ -201,7 +205,11 @@ fn live(
     orders: Receiver<Order>,
 ) -> Result<()> {
     match engines {
-        Engines::OnnxRuntime { path, options, feed } => {
+        Engines::OnnxRuntime {
+            path,
+            options,
+            feed,
+        } => {
             let mut session = Session::open(&path, &options)?;
             let cold = session.cold();
             let opened = Opened {
@@ -209,12 +217,23 @@ fn live(
                 build: cold.build,
                 first_run: Duration::ZERO,
                 nodes: session.placement().counts(),
+                notes: session.notes().to_vec(),
                 num_outputs: session.num_outputs(),
                 image_len: session.image_shape().iter().product(),
             };
-            serve(&mut session.bind(batch, feed)?, opened, (input, batch), report, orders)
+            serve(
+                &mut session.bind(batch, feed)?,
+                opened,
+                (input, batch),
+                report,
+                orders,
+            )
         }
-        Engines::Fake { delay, num_outputs, image_len } => {
+        Engines::Fake {
+            delay,
+            num_outputs,
+            image_len,
+        } => {
             let mut fake = Fake {
                 engine: FakeEngine::new(num_outputs, delay),
                 batch,
@@ -226,6 +245,7 @@ fn live(
                 build: None,
                 first_run: Duration::ZERO,
                 nodes: BTreeMap::from([("fake".to_owned(), 1)]),
+                notes: Vec::new(),
                 num_outputs,
                 image_len,
             };
@@ -245,7 +265,12 @@ fn serve(
     let start = Instant::now();
     runner.run()?;
     let first_run = start.elapsed();
-    report.send(Ok(Opened { first_run, ..opened })).unwrap_or_default();
+    report
+        .send(Ok(Opened {
+            first_run,
+            ..opened
+        }))
+        .unwrap_or_default();
     for order in orders {
         order(runner);
     }
@@ -280,7 +305,10 @@ mod tests {
             asked.wait().unwrap().unwrap()
         };
         let before = run(None);
-        assert_eq!(run(Some(vec![1.0, 1.0, 1.0, 3.0, 3.0, 3.0])), [1.0, 2.0, 3.0, 6.0]);
+        assert_eq!(
+            run(Some(vec![1.0, 1.0, 1.0, 3.0, 3.0, 3.0])),
+            [1.0, 2.0, 3.0, 6.0]
+        );
         worker.refill().unwrap();
         assert_eq!(run(None), before);
     }

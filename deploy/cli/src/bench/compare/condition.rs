@@ -18,7 +18,15 @@ pub(crate) enum Metric {
     Plain(&'static str),
 }
 
-const MEASURED: [&str; 7] = ["images_per_second", "mean", "p50", "p90", "p95", "p99", "p999"];
+const MEASURED: [&str; 7] = [
+    "images_per_second",
+    "mean",
+    "p50",
+    "p90",
+    "p95",
+    "p99",
+    "p999",
+];
 const PLAIN: [&str; 8] = [
     "top1",
     "flips",
@@ -121,11 +129,15 @@ impl FromStr for Condition {
         };
         let signed = number.starts_with(['+', '-']);
         let value = number.parse::<f64>().ok().filter(|value| value.is_finite());
-        let value = value.ok_or_else(|| format!("`{rest}` is no limit; expected `+5%`, `-0.01` or `20`"))?;
+        let value = value
+            .ok_or_else(|| format!("`{rest}` is no limit; expected `+5%`, `-0.01` or `20`"))?;
         let limit = match (percent, signed) {
             (true, true) => Limit::Relative(value / 100.0),
             (true, false) => {
-                return Err(format!("`{text}` needs a sign: `{name}{}+{rest}` or `-{rest}`", &text[at..=at]));
+                return Err(format!(
+                    "`{text}` needs a sign: `{name}{}+{rest}` or `-{rest}`",
+                    &text[at..=at]
+                ));
             }
             (false, true) => Limit::Change(value),
             (false, false) => Limit::Value(value),
@@ -146,7 +158,10 @@ impl FromStr for Conditions {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        text.split(',').map(str::parse).collect::<Result<_, _>>().map(Self)
+        text.split(',')
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 
@@ -174,7 +189,10 @@ mod tests {
     fn what_is_no_condition_says_why() {
         let cases = [
             ("p99", "has no `>` or `<`"),
-            ("p98>1", "`p98` is no metric; expected one of images_per_second, mean, p50"),
+            (
+                "p98>1",
+                "`p98` is no metric; expected one of images_per_second, mean, p50",
+            ),
             ("max>+5%", "`max` is no metric"),
             ("p99>5%", "`p99>5%` needs a sign: `p99>+5%` or `-5%`"),
             ("p99>fast", "`fast` is no limit"),
