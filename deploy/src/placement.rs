@@ -79,39 +79,45 @@ impl Placement {
                 provider: asked.to_string(),
             });
         }
-        let elsewhere = |(provider, _): &(&String, _)| *provider != asked.name();
-        let mut elsewhere: Vec<_> = self.nodes.iter().filter(elsewhere).collect();
-        if elsewhere.is_empty() {
+        if self.elsewhere(asked).next().is_none() {
             return Ok(());
         }
-        let sizes = sizes()?;
-        let left: Vec<PlacedNode> = elsewhere
-            .iter()
-            .filter(|(provider, _)| *provider == Provider::Cpu.name())
-            .flat_map(|(_, nodes)| nodes.iter().filter(|node| !sizes.only(node)).cloned())
-            .collect();
-        elsewhere.retain(|(provider, _)| *provider != Provider::Cpu.name());
-        let mut found: BTreeMap<String, Vec<PlacedNode>> = elsewhere
-            .into_iter()
-            .map(|(provider, nodes)| (provider.clone(), nodes.clone()))
-            .collect();
-        if !left.is_empty() {
-            found.insert(Provider::Cpu.name().to_owned(), left);
-        }
-        if found.is_empty() {
+        let (sizes, cpu) = (sizes()?, Provider::Cpu.name());
+        let line = |(provider, nodes): (&str, &[PlacedNode])| {
+            let computes = |node: &&PlacedNode| provider != cpu || !sizes.only(node);
+            let nodes: Vec<&PlacedNode> = nodes.iter().filter(computes).collect();
+            (!nodes.is_empty()).then(|| format!("{provider}: {}", some(&nodes)))
+        };
+        let nodes: Vec<String> = self.elsewhere(asked).filter_map(line).collect();
+        if nodes.is_empty() {
             return Ok(());
         }
-        let text =
-            |(provider, nodes): (String, Vec<PlacedNode>)| format!("{provider}: {}", some(&nodes));
         Err(Error::NodesElsewhere {
             provider: asked.to_string(),
-            nodes: found.into_iter().map(text).collect(),
+            nodes,
         })
+    }
+
+    /// A line for each other provider than `asked`, with its nodes.
+    pub fn others(&self, asked: Provider) -> Vec<String> {
+        let line = |(provider, nodes): (&str, &[PlacedNode])| {
+            let nodes: Vec<&PlacedNode> = nodes.iter().collect();
+            format!("{provider}: {}", some(&nodes))
+        };
+        self.elsewhere(asked).map(line).collect()
+    }
+
+    fn elsewhere(&self, asked: Provider) -> impl Iterator<Item = (&str, &[PlacedNode])> {
+        let others = self
+            .nodes
+            .iter()
+            .map(|(provider, nodes)| (provider.as_str(), nodes.as_slice()));
+        others.filter(move |(provider, _)| *provider != asked.name())
     }
 }
 
 /// At most eight nodes as text.
-fn some(nodes: &[PlacedNode]) -> String {
+fn some(nodes: &[&PlacedNode]) -> String {
     const SHOWN: usize = 8;
     let mut texts: Vec<String> = nodes.iter().take(SHOWN).map(ToString::to_string).collect();
     if nodes.len() > SHOWN {
@@ -277,6 +283,10 @@ mod tests {
         proven.prove(CUDA, sizes).unwrap();
         assert_eq!(proven.to_string(), "cpu 2, cuda 1");
         assert_eq!(proven.counts()["cpu"], 2);
+        assert_eq!(
+            proven.others(CUDA),
+            ["cpu: Shape `measure`, Gather `first`"]
+        );
 
         let fallen = placement(&[
             ("CUDAExecutionProvider", "Reshape", "flatten"),

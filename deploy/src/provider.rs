@@ -32,7 +32,7 @@ pub enum Provider {
         /// Number of the GPU.
         device: u32,
     },
-    /// NVIDIA GPUs through TensorRT; what it cannot take runs on CUDA.
+    /// NVIDIA GPUs through TensorRT; what it cannot take runs on CUDA, where a fallback is allowed.
     TensorRt {
         /// Number of the GPU.
         device: u32,

@@ -43,9 +43,6 @@ pub struct SessionOptions {
     pub batches: Vec<usize>,
     /// Folder of kept TensorRT engines; `None` is `engines` in the cache folder.
     pub engines: Option<PathBuf>,
-    /// What a kept engine depends on beside the model: GPU, its compute capability, driver and TensorRT
-    /// version, in words. `None`: no engine is kept.
-    pub gpu: Option<String>,
     /// Shape of one image as prepared (`[C, H, W]` or `[H, W, C]`): needed where the model leaves it open.
     pub image_shape: Option<[usize; 3]>,
     /// The output to read, where the model has several.
@@ -63,7 +60,6 @@ impl Default for SessionOptions {
             allow_fallback: false,
             batches: Vec::new(),
             engines: None,
-            gpu: None,
             image_shape: None,
             output: None,
         }
@@ -141,7 +137,7 @@ impl Session {
     /// an image classifier.
     pub fn open(path: &Path, options: &SessionOptions) -> Result<Self> {
         let start = Instant::now();
-        let opened = open::open(path, options)?;
+        let opened = open::open(path, options, None)?;
         let session = opened.session;
         let not = |expected: &str, found: String| Error::NotAClassifier {
             path: path.to_owned(),
@@ -404,3 +400,6 @@ impl Engine for Session {
         self.num_outputs
     }
 }
+
+#[cfg(test)]
+mod tests;

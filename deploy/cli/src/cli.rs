@@ -41,7 +41,7 @@ pub(crate) enum Command {
     /// Show or write the card that makes a model file self-describing
     #[command(subcommand)]
     Card(CardCommand),
-    /// The folder of downloads: data sets, weights, ONNX Runtime
+    /// The folder of downloads and what is made of them: data sets, weights, ONNX Runtime, engines
     #[command(subcommand)]
     Cache(CacheCommand),
     /// The ONNX Runtime library
@@ -258,7 +258,7 @@ pub(crate) enum CacheCommand {
     Dir(CacheArgs),
     /// List what is in it
     List(CacheArgs),
-    /// Remove unfinished downloads and runtimes that are not used
+    /// Remove unfinished downloads, runtimes that are not used, and engines that they cannot use
     Prune(PruneArgs),
 }
 

@@ -104,6 +104,9 @@ fn open(
     if let Some(placement) = classifier.placement() {
         let (provider, precision) = (machine.provider, machine.precision);
         printer.log(format!("nodes on {placement}; `{provider}` in {precision}"));
+        for line in placement.others(provider) {
+            printer.log(format!("  on {line}"));
+        }
     }
     Ok(classifier)
 }

@@ -31,7 +31,6 @@ pub struct ClassifierBuilder {
     precision: Precision,
     allow_fallback: bool,
     batches: Vec<usize>,
-    gpu: Option<String>,
     threads: Option<usize>,
     sessions: Option<usize>,
     parallel: Option<usize>,
@@ -93,12 +92,6 @@ impl ClassifierBuilder {
     /// and warmed up, which takes a while; other numbers are padded or cut.
     pub fn batches(mut self, batches: Vec<usize>) -> Self {
         self.batches = batches;
-        self
-    }
-
-    /// The GPU in words, which kept TensorRT engines depend on; see [`SessionOptions::gpu`].
-    pub fn gpu(mut self, gpu: Option<String>) -> Self {
-        self.gpu = gpu;
         self
     }
 
@@ -228,7 +221,6 @@ impl ClassifierBuilder {
             allow_fallback: self.allow_fallback,
             batches: std::mem::take(&mut self.batches),
             engines: self.cache.as_ref().map(|cache| cache.join("engines")),
-            gpu: self.gpu.take(),
             image_shape: Some(preprocess.output_shape()),
             output: of_card.and_then(|card| card.outputs.first().cloned()),
             ..SessionOptions::default()

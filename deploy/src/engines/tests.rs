@@ -247,3 +247,17 @@ fn measurements_are_kept_beside_engines_and_replaced() {
         "what is damaged is not used"
     );
 }
+
+#[test]
+fn an_engine_that_cannot_be_kept_in_the_end_is_used_all_the_same() {
+    let case = case();
+    let root = case.folder.path().join("cache/engines");
+    let mut notes = Vec::new();
+    let built = case.engines.build(&key(&case.model), &mut notes, |place| {
+        let answer = run(&case.model, place)?;
+        fs::remove_dir_all(&root).unwrap();
+        Ok(answer)
+    });
+    assert_eq!(built.unwrap().value, b"weights of Monday");
+    assert!(notes[0].contains("not kept for the next time"), "{notes:?}");
+}

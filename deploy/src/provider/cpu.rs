@@ -6,12 +6,14 @@ use crate::precision::Precision;
 use crate::provider::Provider;
 use crate::session::SessionOptions;
 
-/// Sets what concerns the CPU; a session on a GPU computes sizes there.
+/// Sets what concerns the CPU, which is part of every session.
 pub(crate) fn configure(
     builder: SessionBuilder,
     options: &SessionOptions,
 ) -> ort::Result<SessionBuilder> {
-    let builder = match options.threads {
+    // Beside a GPU the CPU computes sizes at most, unless more may fall back to it.
+    let beside = options.provider != Provider::Cpu && !options.allow_fallback;
+    let builder = match options.threads.or(beside.then_some(1)) {
         Some(threads) => builder.with_intra_threads(threads)?,
         None => builder,
     };

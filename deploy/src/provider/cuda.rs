@@ -35,40 +35,37 @@ fn prefers_nhwc(precision: Precision) -> bool {
 mod tests {
     use super::*;
 
+    /// The options as name and value.
     fn options(precision: Precision, graph: bool) -> String {
-        format!("{:?}", preset(1, precision, graph))
+        format!("{:?}", preset(1, precision, graph)).replace(": ", ", ")
     }
 
     #[test]
     fn tf32_is_on_only_when_asked_for() {
         for precision in Precision::ALL {
-            let on = precision == Precision::Tf32;
-            let expected = format!(r#""use_tf32", "{}""#, u8::from(on));
-            let text = options(precision, false).replace(": ", ", ");
+            let expected = format!(r#""use_tf32", "{}""#, precision == Precision::Tf32);
+            let text = options(precision, false);
             assert!(text.contains(&expected), "{precision}: {text}");
         }
     }
 
     #[test]
     fn channels_go_last_for_the_tensor_cores() {
-        let last = |precision| options(precision, true).replace(": ", ", ");
-        for (precision, nhwc) in [
-            (Precision::Fp32, "0"),
-            (Precision::Tf32, "1"),
-            (Precision::Fp16, "1"),
-            (Precision::Int8, "0"),
+        for (precision, last) in [
+            (Precision::Fp32, false),
+            (Precision::Tf32, true),
+            (Precision::Fp16, true),
+            (Precision::Int8, false),
         ] {
-            let text = last(precision);
-            assert!(
-                text.contains(&format!(r#""prefer_nhwc", "{nhwc}""#)),
-                "{text}"
-            );
-            assert!(text.contains(r#""enable_cuda_graph", "1""#), "{text}");
-            assert!(text.contains(r#""device_id", "1""#), "{text}");
-            assert!(
-                text.contains(r#""cudnn_conv_algo_search", "EXHAUSTIVE""#),
-                "{text}"
-            );
+            let text = options(precision, last);
+            for expected in [
+                format!(r#""prefer_nhwc", "{last}""#),
+                format!(r#""enable_cuda_graph", "{last}""#),
+                r#""device_id", "1""#.to_owned(),
+                r#""cudnn_conv_algo_search", "EXHAUSTIVE""#.to_owned(),
+            ] {
+                assert!(text.contains(&expected), "{expected}: {text}");
+            }
         }
     }
 }

@@ -147,3 +147,6 @@ pub(crate) fn timing_file(folder: &Path) -> Option<PathBuf> {
 pub(crate) fn tf32_is_off() -> bool {
     std::env::var_os("NVIDIA_TF32_OVERRIDE").is_some_and(|value| value == "0")
 }
+
+#[cfg(test)]
+mod tests;

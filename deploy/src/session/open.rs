@@ -29,7 +29,10 @@ pub(super) struct Opened {
 
 /// Opens the model with the provider that was asked for, which must start and get every node that
 /// computes.
-pub(super) fn open(path: &Path, options: &SessionOptions) -> Result<Opened> {
+///
+/// `gpu` is what a kept engine depends on beside the model: the GPU, its compute capability, driver and
+/// TensorRT version, in words. `None`: no engine is kept.
+pub(super) fn open(path: &Path, options: &SessionOptions, gpu: Option<&str>) -> Result<Opened> {
     options.precision.converts(options.provider)?;
     let request = Request {
         precision: options.precision,
@@ -39,7 +42,7 @@ pub(super) fn open(path: &Path, options: &SessionOptions) -> Result<Opened> {
         tensorrt: tensorrt::Request::default(),
     };
     let mut opened = match options.provider {
-        Provider::TensorRt { .. } => with_engines(path, options, request)?,
+        Provider::TensorRt { .. } => with_engines(path, options, request, gpu)?,
         _ => committed(path, options, &request)?,
     };
     let unread = |e: ort::Error| Error::Run { reason: chain(&e) };
@@ -52,7 +55,12 @@ pub(super) fn open(path: &Path, options: &SessionOptions) -> Result<Opened> {
 }
 
 /// A session of TensorRT: from an engine that is kept, or one that is built.
-fn with_engines(path: &Path, options: &SessionOptions, mut request: Request) -> Result<Opened> {
+fn with_engines(
+    path: &Path,
+    options: &SessionOptions,
+    mut request: Request,
+    gpu: Option<&str>,
+) -> Result<Opened> {
     let mut document = Document::open(path)?;
     let profile = tensorrt::Profile::of(&document, options);
     let batches = profile.as_ref().map(|profile| profile.batches);
@@ -65,7 +73,7 @@ fn with_engines(path: &Path, options: &SessionOptions, mut request: Request) -> 
     }
     request.tensorrt.profile = profile;
     let start = Instant::now();
-    let Some(gpu) = &options.gpu else {
+    let Some(gpu) = gpu else {
         notes.push("the GPU is not known: its engine is not kept for the next time".to_owned());
         let mut opened = committed(path, options, &request)?;
         opened.build = Some(start.elapsed());
@@ -108,7 +116,7 @@ fn with_engines(path: &Path, options: &SessionOptions, mut request: Request) -> 
 }
 
 /// Builds in `folder` with what TensorRT measured of its kernels before, and keeps what it measured now.
-fn with_timings<T>(
+pub(super) fn with_timings<T>(
     engines: &Engines,
     gpu: &str,
     folder: &Path,

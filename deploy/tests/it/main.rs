@@ -13,4 +13,5 @@ mod foreign;
 mod golden;
 mod refuse;
 mod runtime;
+mod session;
 mod support;
