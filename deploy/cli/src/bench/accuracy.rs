@@ -94,7 +94,7 @@ pub(crate) fn answers(
         batch: worker.batch,
         ..EvalOptions::default()
     };
-    let evaluation = evaluate(&classifier, &data.samples, &data.labels, &options)?;
+    let evaluation = evaluate(&classifier, data.samples(), &data.dataset.classes, &options)?;
     worker.refill()?;
     Ok(evaluation)
 }

@@ -118,7 +118,6 @@ impl Opener<'_> {
                 .as_ref()
                 .map(|steps| steps.output_shape()),
             output: card.and_then(|card| card.outputs.first().cloned()),
-            ..SessionOptions::default()
         }
     }
 

@@ -20,17 +20,18 @@ const BATCHES: [usize; 3] = [1, 8, 32];
 /// Labelled images to score a model on, and how it reads them.
 #[derive(Clone, Debug)]
 pub(crate) struct TestSet {
-    pub(crate) samples: Vec<Sample>,
-    /// Names of the labels.
-    pub(crate) labels: Vec<String>,
+    pub(crate) dataset: Dataset,
+    pub(crate) split: Split,
     /// Names of the model's outputs.
     pub(crate) classes: Vec<String>,
     pub(crate) preprocess: Preprocess,
-    /// Images that an int8 conversion takes its ranges from.
-    pub(crate) train: Vec<Sample>,
 }
 
 impl TestSet {
+    pub(crate) fn samples(&self) -> &[Sample] {
+        self.dataset.samples(self.split)
+    }
+
     /// What the model is scored on.
     ///
     /// # Errors
@@ -55,11 +56,10 @@ impl TestSet {
             });
         }
         Ok(Self {
-            samples: dataset.samples(split).to_vec(),
-            labels: dataset.classes.clone(),
+            dataset,
+            split,
             classes: classes.clone(),
             preprocess: preprocess.clone(),
-            train: dataset.train,
         })
     }
 }

@@ -66,8 +66,8 @@ pub(crate) fn photos(subject: &Subject) -> deploy::Result<Option<Photos>> {
         return Ok(None);
     };
     let preprocess = &data.preprocess;
-    let step = data.samples.len().div_ceil(FILES).max(1);
-    let chosen: Vec<&Sample> = data.samples.iter().step_by(step).collect();
+    let step = data.samples().len().div_ceil(FILES).max(1);
+    let chosen: Vec<&Sample> = data.samples().iter().step_by(step).collect();
     let mut preparer = Preparer::new(preprocess);
     let len = preprocess.output_len();
     let (mut prepared, mut out) = (Vec::new(), vec![0.0; len]);

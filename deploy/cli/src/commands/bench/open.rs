@@ -1,7 +1,7 @@
 //! Every configuration opened, one after the other: the runtime, the files converted where a precision
 //! needs it, the sessions, what all that cost.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use deploy::session::Feed;
 use deploy::{Precision, Provider};
@@ -73,12 +73,8 @@ pub(super) fn open<'a>(
     }
     let mut shapes: Vec<(Config, Vec<(usize, f64)>)> = Vec::new();
     for config in &plan.configs {
-        match one(
-            &mut open.opener,
-            config,
-            &inputs[config.subject],
-            &mut shapes,
-        ) {
+        let input = &inputs[config.subject];
+        match one(&mut open.opener, config, input, &mut shapes) {
             Ok(mut opened) => {
                 opened.cold.load = load;
                 for note in &opened.contender.workers[0].opened.notes {
@@ -111,7 +107,7 @@ fn one(
     input: &Input,
     shapes: &mut Vec<(Config, Vec<(usize, f64)>)>,
 ) -> anyhow::Result<Opened> {
-    let file = file(opener, config)?;
+    let file = opener.plan.subject(config).path.clone();
     let mut opened = opener.open(config, &file, input)?;
     let batches = opener.plan.batches_beside(config);
     if batches.len() > 1 {
@@ -133,15 +129,6 @@ fn one(
         opened.cold.new_shape = time.map(|(_, ms)| *ms);
     }
     Ok(opened)
-}
-
-/// The model's own file, or the one converted to the precision.
-fn file(opener: &Opener<'_>, config: &Config) -> anyhow::Result<PathBuf> {
-    let subject = opener.plan.subject(config);
-    if opener.what.engine.is_some() || !config.precision.converts(config.provider)? {
-        return Ok(subject.path.clone());
-    }
-    anyhow::bail!("conversion to {} is not merged", config.precision)
 }
 
 /// The model at full precision on the CPU, for answers to compare with.
