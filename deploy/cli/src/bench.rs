@@ -51,8 +51,9 @@ pub(crate) struct Key {
 
 impl std::fmt::Display for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let name = std::path::Path::new(&self.model);
-        let name = name.file_name().unwrap_or(name.as_os_str());
+        // Runs tell their models by the folder alone.
+        let parts: Vec<_> = std::path::Path::new(&self.model).iter().collect();
+        let name: std::path::PathBuf = parts[parts.len().saturating_sub(2)..].iter().collect();
         let (provider, precision, batch) = (&self.provider, &self.precision, self.batch);
         write!(f, "{} {provider} {precision} batch {batch}", name.display())?;
         if self.feed != "host" {

@@ -60,13 +60,15 @@ fn row<S: ToString>(cells: impl IntoIterator<Item = S>) -> Vec<String> {
     cells.into_iter().map(|cell| cell.to_string()).collect()
 }
 
-/// Three digits that count: 0.123, 1.23, 12.3, 123.
+/// About three digits that count: 0.00012, 0.123, 1.23, 12.3, 123.
 fn digits(value: f64) -> String {
     match value.abs() {
         big if big >= 99.95 => format!("{value:.0}"),
         middle if middle >= 9.995 => format!("{value:.1}"),
         small if small >= 0.9995 => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
+        smaller if smaller >= 0.001 => format!("{value:.3}"),
+        0.0 => "0".to_owned(),
+        _ => format!("{value:.5}"),
     }
 }
 
@@ -413,6 +415,8 @@ pub(crate) mod tests {
     #[test]
     fn numbers_keep_three_digits() {
         let cases = [
+            (0.0, "0"),
+            (0.000123, "0.00012"),
             (0.1234, "0.123"),
             (1.2345, "1.23"),
             (9.999, "10.0"),

@@ -229,10 +229,7 @@ mod tests {
         let axis = Axis::over("x", false, [0.91, 0.97].into_iter());
         assert_eq!((axis.share(axis.low), axis.share(axis.high)), (0.0, 1.0));
         let ticks: Vec<_> = axis.ticks().into_iter().map(label).collect();
-        assert_eq!(
-            ticks,
-            ["0.91", "0.92", "0.93", "0.94", "0.95", "0.96", "0.97"]
-        );
+        assert_eq!(ticks, ["0.92", "0.94", "0.96"]);
         let axis = Axis::over("x", true, [0.5, 800.0].into_iter());
         assert_eq!(
             axis.ticks().into_iter().map(label).collect::<Vec<_>>(),

@@ -47,11 +47,11 @@ fn what_is_not_known_is_said() {
             .clone()
     };
     let no_difference =
-        "ok     p50>+5%  model.onnx cpu fp32 batch 1: p50 no difference shown (-1.5 % to +1.5 %)";
+        "ok     p50>+5%  1/model.onnx cpu fp32 batch 1: p50 no difference shown (-1.5 % to +1.5 %)";
     assert_eq!(texts(10.0, "p50>+5%"), no_difference);
-    let doubtful = "ok     not beyond doubt p50>+5%  model.onnx cpu fp32 batch 1: p50 +6.0 % (+4.4 % to +7.6 %)";
+    let doubtful = "ok     not beyond doubt p50>+5%  1/model.onnx cpu fp32 batch 1: p50 +6.0 % (+4.4 % to +7.6 %)";
     assert_eq!(texts(10.6, "p50>+5%"), doubtful);
-    let failed = "FAILED p50>+5%  model.onnx cpu fp32 batch 1: p50 +10.0 % (+8.4 % to +11.6 %)";
+    let failed = "FAILED p50>+5%  1/model.onnx cpu fp32 batch 1: p50 +10.0 % (+8.4 % to +11.6 %)";
     assert_eq!(texts(11.0, "p50>+5%"), failed);
 }
 
