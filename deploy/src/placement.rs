@@ -130,7 +130,7 @@ fn some(nodes: &[&PlacedNode]) -> String {
 const MEASURES: [&str; 2] = ["Shape", "Size"];
 
 /// Operators that turn sizes into other sizes. A provider leaves them to the CPU where their values lie.
-const ARITHMETIC: [&str; 19] = [
+const ARITHMETIC: [&str; 20] = [
     "Add",
     "Cast",
     "Ceil",
@@ -150,6 +150,7 @@ const ARITHMETIC: [&str; 19] = [
     "Squeeze",
     "Sub",
     "Unsqueeze",
+    "Where",
 ];
 
 /// Which nodes of a graph compute nothing but sizes.

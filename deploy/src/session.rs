@@ -8,6 +8,7 @@ pub(crate) mod values;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ort::session::{RunOptions, Session as OrtSession, SessionInputValue};
@@ -110,8 +111,9 @@ pub struct Session {
     plain: RunOptions,
     /// The batch whose launches are recorded, and the number of the next recording.
     graph: Option<(usize, u32)>,
-    /// Buffers kept for [`Session::run`] on a GPU, the last used at the end.
-    lanes: Vec<Lane>,
+    /// Buffers kept for [`Session::run`] on a GPU, the last used at the end. Never locked: the mutex lets
+    /// threads share a session's descriptions.
+    lanes: Mutex<Vec<Lane>>,
 }
 
 impl fmt::Debug for Session {
@@ -181,13 +183,14 @@ impl Session {
             memory,
             plain,
             graph: recorded.map(|batch| (*batch, 1)),
-            lanes: Vec::new(),
+            lanes: Mutex::default(),
             session,
         };
         if session.output_dims.is_empty() {
             session.measure()?;
         }
-        session.cold.session = start.elapsed() - session.cold.build.unwrap_or_default();
+        let build = session.cold.build.unwrap_or_default();
+        session.cold.session = start.elapsed().saturating_sub(build);
         Ok(session)
     }
 
@@ -347,8 +350,9 @@ impl Session {
         if matches!(self.memory, Memory::Cpu) {
             return Ok(self.call(images, batch)?.0);
         }
-        let mut lane = match self.lanes.iter().position(|lane| lane.batch == batch) {
-            Some(at) => self.lanes.remove(at),
+        let lanes = self.lanes();
+        let mut lane = match lanes.iter().position(|lane| lane.batch == batch) {
+            Some(at) => lanes.remove(at),
             None => self.lane(batch, Feed::Host)?,
         };
         let scores = lane
@@ -356,11 +360,16 @@ impl Session {
             .and_then(|()| lane.run(&mut self.session, &self.input))
             .and_then(|_| lane.outputs())
             .map_err(failed)?;
-        if self.lanes.len() == LANES {
-            self.lanes.remove(0);
+        let lanes = self.lanes();
+        if lanes.len() == LANES {
+            lanes.remove(0);
         }
-        self.lanes.push(lane);
+        lanes.push(lane);
         Ok(scores)
+    }
+
+    fn lanes(&mut self) -> &mut Vec<Lane> {
+        self.lanes.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One call without buffers of its own: the scores and the output's dimensions.

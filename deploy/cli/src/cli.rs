@@ -1,10 +1,14 @@
 //! The command line as typed: clap's structs and nothing else.
 
+mod bench;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use data::{Preprocess, Split};
 use deploy::{Precision, Provider};
+
+pub(crate) use bench::{BenchArgs, FeedArg, HowArgs, ScenarioArg, WhatArgs};
 
 /// Runs ONNX image classifiers through ONNX Runtime: scores, predictions, checks.
 #[derive(Debug, Parser)]
@@ -28,6 +32,8 @@ pub(crate) enum Command {
     Eval(Box<EvalArgs>),
     /// Classify images
     Predict(Box<PredictArgs>),
+    /// Measure latency, throughput, memory and accuracy of models on providers
+    Bench(Box<BenchArgs>),
     /// Show what a model file says of itself; needs no ONNX Runtime
     Info(InfoArgs),
     /// Compare a model's golden samples with what this machine computes

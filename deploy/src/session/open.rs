@@ -10,6 +10,7 @@ use ort::session::Session as OrtSession;
 use crate::engines::{Engines, Place};
 use crate::error::{Error, Result, chain};
 use crate::placement::{Placement, Sizes};
+use crate::precision::Precision;
 use crate::provider::{Provider, Request, cpu, tensorrt};
 use crate::runtime;
 use crate::session::{SessionOptions, record};
@@ -45,6 +46,10 @@ pub(super) fn open(path: &Path, options: &SessionOptions, gpu: Option<&str>) -> 
         Provider::TensorRt { .. } => with_engines(path, options, request, gpu)?,
         _ => committed(path, options, &request)?,
     };
+    if options.precision == Precision::Tf32 && tensorrt::tf32_is_off() {
+        let note = "`NVIDIA_TF32_OVERRIDE=0` keeps TF32 off, whatever the precision";
+        opened.notes.push(note.to_owned());
+    }
     let unread = |e: ort::Error| Error::Run { reason: chain(&e) };
     opened.placement = record::placement(&opened.session).map_err(unread)?;
     if !options.allow_fallback {
@@ -65,7 +70,7 @@ fn with_engines(
     let profile = tensorrt::Profile::of(&document, options);
     let batches = profile.as_ref().map(|profile| profile.batches);
     let mut notes = Vec::new();
-    if options.precision == crate::Precision::Fp32 && !tensorrt::tf32_is_off() {
+    if options.precision == Precision::Fp32 && !tensorrt::tf32_is_off() {
         notes.push(
             "TensorRT multiplies fp32 in TF32 where the GPU can; `NVIDIA_TF32_OVERRIDE=0` forbids it"
                 .to_owned(),

@@ -101,7 +101,7 @@ fn runs_keep_buffers_for_the_last_two_sizes() {
     for (batch, kept) in [(4, &[4][..]), (3, &[4, 3]), (4, &[3, 4]), (1, &[4, 1])] {
         let (images, scores) = images(batch, batch as f32);
         assert_eq!(session.run(&images, batch).unwrap(), scores);
-        let lanes: Vec<usize> = session.lanes.iter().map(|lane| lane.batch).collect();
+        let lanes: Vec<usize> = session.lanes().iter().map(|lane| lane.batch).collect();
         assert_eq!(lanes, kept);
     }
 }
@@ -140,7 +140,9 @@ fn each_recording_has_a_number_of_its_own() {
 #[test]
 fn sessions_and_bound_runs_move_between_threads() {
     fn moves<T: Send>() {}
+    fn is_shared<T: Sync>() {}
     moves::<Session>();
+    is_shared::<Session>();
     moves::<Bound<'static>>();
     let folder = tempfile::tempdir().unwrap();
     let mut session = pretending(folder.path());
