@@ -106,19 +106,27 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn open(path: &Path, limits: &Limits) -> Result<RgbImage> {
-    let unreadable = |reason| Error::UnreadableImage {
-        path: path.to_path_buf(),
-        reason,
-    };
+    let bytes = read(path, limits)?;
+    pixels(&bytes, limits).map_err(|reason| unreadable(path, reason))
+}
+
+/// The bytes of a file within the limits.
+pub(crate) fn read(path: &Path, limits: &Limits) -> Result<Vec<u8>> {
     let failed = |source| Error::Read {
         path: path.to_path_buf(),
         source,
     };
     limits
         .check_bytes(fs::metadata(path).map_err(failed)?.len())
-        .map_err(unreadable)?;
-    let bytes = fs::read(path).map_err(failed)?;
-    pixels(&bytes, limits).map_err(unreadable)
+        .map_err(|reason| unreadable(path, reason))?;
+    fs::read(path).map_err(failed)
+}
+
+fn unreadable(path: &Path, reason: String) -> Error {
+    Error::UnreadableImage {
+        path: path.to_path_buf(),
+        reason,
+    }
 }
 
 fn pixels(bytes: &[u8], limits: &Limits) -> Result<RgbImage, String> {
