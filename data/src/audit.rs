@@ -219,7 +219,8 @@ impl Audit {
         findings.extend(balance::findings(dataset));
         findings.extend(copies::findings(dataset, &seen));
         findings.extend(odd::findings(dataset, &seen));
-        findings.sort_by(|a, b| (b.severity, a.kind, &a.paths).cmp(&(a.severity, b.kind, &b.paths)));
+        findings
+            .sort_by(|a, b| (b.severity, a.kind, &a.paths).cmp(&(a.severity, b.kind, &b.paths)));
         let sizes: Vec<(u32, u32)> = looks.iter().filter_map(Look::size).collect();
         let hashes = seen
             .iter()

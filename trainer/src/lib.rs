@@ -9,7 +9,7 @@
 //! ```
 //!
 //! [`recipe`] knows what is asked, [`run_dir`] where it lands, [`fit`] trains, [`evaluate`]
-//! scores, [`export`] writes the file and [`verify`] holds it against ONNX Runtime. Only
+//! scores, [`live`] shows it going on, [`export`] writes the file and [`verify`] holds it against ONNX Runtime. Only
 //! [`printer`] prints.
 
 pub mod cli;
@@ -20,6 +20,7 @@ pub mod export;
 pub mod fault;
 pub mod features;
 pub mod fit;
+pub mod live;
 pub mod printer;
 pub mod recipe;
 pub mod run_dir;

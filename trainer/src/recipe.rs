@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::MachineArgs;
 use crate::error::{Error, Result};
+use crate::live::{Log, Ui};
 use crate::source;
 
 mod budget;
@@ -127,6 +128,12 @@ pub struct Settings {
     /// Name of the run folder [default: the next free number]
     #[arg(long, help_heading = "Run")]
     pub name: Option<String>,
+    /// What a terminal shows of training [default: bar]
+    #[arg(long, value_enum, help_heading = "Run")]
+    pub ui: Option<Ui>,
+    /// Files to watch training by, in the run folder
+    #[arg(long, value_enum, value_delimiter = ',', help_heading = "Run")]
+    pub log: Option<Vec<Log>>,
 }
 
 /// A training run with every value decided; `config.toml` of a run is its text.
@@ -249,6 +256,8 @@ impl Settings {
             offline,
             runs,
             name,
+            ui,
+            log,
         )
     }
 

@@ -84,6 +84,11 @@ const CASES: &[Case] = &[
         hints: "trainer fit",
     },
     Case {
+        arguments: &["audit", "--data", "nowhere"],
+        says: "nowhere`",
+        hints: "--data",
+    },
+    Case {
         arguments: &["augment", "--data", "nowhere"],
         says: "nowhere`",
         hints: "",

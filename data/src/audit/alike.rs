@@ -46,7 +46,8 @@ impl Mark {
         let mut mark = Box::new([0; SIDE * SIDE]);
         for ((top, bottom), out) in fields(height).into_iter().zip(mark.chunks_exact_mut(SIDE)) {
             let mut sums = [0_u64; SIDE];
-            for row in picture.as_raw()[top * row_bytes..bottom * row_bytes].chunks_exact(row_bytes) {
+            for row in picture.as_raw()[top * row_bytes..bottom * row_bytes].chunks_exact(row_bytes)
+            {
                 for (sum, (left, right)) in sums.iter_mut().zip(columns) {
                     let pixels = row[3 * left..3 * right].as_chunks::<3>().0;
                     // ITU-R BT.601 luma in 256ths; a field's row has few enough pixels for 32 bits.
@@ -85,15 +86,24 @@ fn fields(length: usize) -> [(usize, usize); SIDE] {
 /// Groups of two and more that look alike, as places in `marks`, in order.
 pub(super) fn groups(marks: &[&Mark]) -> Vec<Vec<usize>> {
     let windows = Windows::new();
-    let hashes: Vec<u64> = marks.par_iter().map(|mark| windows.whole().hash(mark)).collect();
+    let hashes: Vec<u64> = marks
+        .par_iter()
+        .map(|mark| windows.whole().hash(mark))
+        .collect();
     let index = Index::new(&hashes);
     let partners = |place: usize| partners(place, marks, &windows, &index);
-    let pairs: Vec<(usize, usize)> = (0..marks.len()).into_par_iter().flat_map_iter(partners).collect();
+    let pairs: Vec<(usize, usize)> = (0..marks.len())
+        .into_par_iter()
+        .flat_map_iter(partners)
+        .collect();
     let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (place, group) in united(marks.len(), &pairs).into_iter().enumerate() {
         groups.entry(group).or_default().push(place);
     }
-    groups.into_values().filter(|group| group.len() > 1).collect()
+    groups
+        .into_values()
+        .filter(|group| group.len() > 1)
+        .collect()
 }
 
 /// Pictures that are windows of this one, or of its mirror image.

@@ -17,8 +17,11 @@ pub(super) fn counts(dataset: &Dataset) -> BTreeMap<Split, BTreeMap<String, usiz
         if samples.is_empty() {
             continue;
         }
-        let mut of_split: BTreeMap<String, usize> =
-            dataset.classes.iter().map(|class| (class.clone(), 0)).collect();
+        let mut of_split: BTreeMap<String, usize> = dataset
+            .classes
+            .iter()
+            .map(|class| (class.clone(), 0))
+            .collect();
         for sample in samples {
             if let Some(class) = dataset.classes.get(sample.label as usize) {
                 *of_split.entry(class.clone()).or_default() += 1;
@@ -43,7 +46,9 @@ pub(super) fn findings(dataset: &Dataset) -> Vec<Finding> {
     for (&split, classes) in &counts {
         let of_size = |sizes: std::ops::Range<usize>| {
             let classes = classes.iter().filter(|(_, count)| sizes.contains(count));
-            classes.map(|(class, count)| (format!("`{class}`"), *count)).collect::<Vec<_>>()
+            classes
+                .map(|(class, count)| (format!("`{class}`"), *count))
+                .collect::<Vec<_>>()
         };
         let (empty, tiny) = (of_size(0..1), of_size(1..FEW));
         if !empty.is_empty() {
@@ -66,13 +71,20 @@ pub(super) fn findings(dataset: &Dataset) -> Vec<Finding> {
         return findings;
     };
     if let [class] = dataset.classes.as_slice() {
-        find(Kind::OneClass, Severity::Error, format!("one class only: `{class}`"));
+        find(
+            Kind::OneClass,
+            Severity::Error,
+            format!("one class only: `{class}`"),
+        );
     }
     if dataset.val.is_empty() {
         let message = "no validation images, and too few train images to cut some off".into();
         find(Kind::EmptySplit, Severity::Error, message);
     }
-    let least = train.iter().filter(|(_, count)| **count > 0).min_by_key(|(_, count)| **count);
+    let least = train
+        .iter()
+        .filter(|(_, count)| **count > 0)
+        .min_by_key(|(_, count)| **count);
     let most = train.iter().max_by_key(|(_, count)| **count);
     if let (Some((small, &few)), Some((large, &many))) = (least, most)
         && many >= IMBALANCED * few

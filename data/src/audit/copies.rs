@@ -19,7 +19,11 @@ pub(super) fn findings(dataset: &Dataset, seen: &[Seen<'_>]) -> Vec<Finding> {
     });
     let (marks, copies): (Vec<_>, Vec<_>) = marked.unzip();
     for group in alike::groups(&marks) {
-        let members: Vec<Seen<'_>> = group.into_iter().flat_map(|at| copies[at]).copied().collect();
+        let members: Vec<Seen<'_>> = group
+            .into_iter()
+            .flat_map(|at| copies[at])
+            .copied()
+            .collect();
         findings.push(near(dataset, &members));
     }
     findings
@@ -28,7 +32,9 @@ pub(super) fn findings(dataset: &Dataset, seen: &[Seen<'_>]) -> Vec<Finding> {
 /// One picture in several files.
 fn same(dataset: &Dataset, copies: &[Seen<'_>]) -> Vec<Finding> {
     let (splits, labels) = (splits(copies), labels(dataset, copies));
-    let one_file = copies.iter().all(|copy| copy.look.hash == copies[0].look.hash);
+    let one_file = copies
+        .iter()
+        .all(|copy| copy.look.hash == copies[0].look.hash);
     let what = if one_file {
         "the same file"
     } else {
@@ -59,7 +65,11 @@ fn same(dataset: &Dataset, copies: &[Seen<'_>]) -> Vec<Finding> {
 /// Several pictures that look alike; nobody can tell from here whether that is a mistake.
 fn near(dataset: &Dataset, members: &[Seen<'_>]) -> Finding {
     let (splits, labels) = (splits(members), labels(dataset, members));
-    let mut message = format!("{} that look alike in {}", counted(members.len(), "file"), listed(&splits));
+    let mut message = format!(
+        "{} that look alike in {}",
+        counted(members.len(), "file"),
+        listed(&splits)
+    );
     if labels.len() > 1 {
         message += &format!(", as {}", listed(&labels));
     }
@@ -78,7 +88,11 @@ fn near(dataset: &Dataset, members: &[Seen<'_>]) -> Finding {
 
 fn splits(seen: &[Seen<'_>]) -> Vec<String> {
     let has = |split: &Split| seen.iter().any(|seen| seen.split == *split);
-    Split::ALL.into_iter().filter(has).map(|split| split.to_string()).collect()
+    Split::ALL
+        .into_iter()
+        .filter(has)
+        .map(|split| split.to_string())
+        .collect()
 }
 
 fn labels(dataset: &Dataset, seen: &[Seen<'_>]) -> Vec<String> {
@@ -86,7 +100,11 @@ fn labels(dataset: &Dataset, seen: &[Seen<'_>]) -> Vec<String> {
     labels.sort_unstable();
     labels.dedup();
     let name = |label: u32| dataset.classes.get(label as usize);
-    labels.into_iter().filter_map(name).map(|class| format!("`{class}`")).collect()
+    labels
+        .into_iter()
+        .filter_map(name)
+        .map(|class| format!("`{class}`"))
+        .collect()
 }
 
 fn paths(seen: &[Seen<'_>]) -> Vec<String> {

@@ -36,10 +36,19 @@ impl Look {
         let facts = decode::facts(&bytes).map_err(reason);
         let picture = match (&facts, depth) {
             (Ok(_), Depth::Pixels) => decode::decode(&bytes, limits),
-            _ => return Self { hash, facts, ..nothing(String::new()) },
+            _ => {
+                return Self {
+                    hash,
+                    facts,
+                    ..nothing(String::new())
+                };
+            }
         };
         match picture {
-            Err(error) => Self { hash, ..nothing(reason(error)) },
+            Err(error) => Self {
+                hash,
+                ..nothing(reason(error))
+            },
             Ok(picture) => Self {
                 hash,
                 facts,

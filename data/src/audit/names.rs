@@ -7,8 +7,9 @@ use crate::folder::SplitClasses;
 pub(super) fn findings(dataset: &Dataset, splits: &[SplitClasses]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for class in &dataset.classes {
-        let (with, without): (Vec<_>, Vec<_>) =
-            splits.iter().partition(|split| split.classes.contains(class));
+        let (with, without): (Vec<_>, Vec<_>) = splits
+            .iter()
+            .partition(|split| split.classes.contains(class));
         if without.is_empty() || with.is_empty() {
             continue;
         }
@@ -19,8 +20,11 @@ pub(super) fn findings(dataset: &Dataset, splits: &[SplitClasses]) -> Vec<Findin
             };
             listed(&splits.iter().map(name).collect::<Vec<_>>())
         };
-        let mut message =
-            format!("class `{class}` is in {} but not in {}", folders(&with), folders(&without));
+        let mut message = format!(
+            "class `{class}` is in {} but not in {}",
+            folders(&with),
+            folders(&without)
+        );
         let other = without.iter().flat_map(|split| &split.classes);
         if let Some(other) = other.into_iter().find(|other| alike(class, other)) {
             message += &format!(", which has `{other}`");
@@ -64,7 +68,10 @@ fn stem(name: &str) -> String {
     if let Some(rest) = without("ies") {
         return format!("{rest}y");
     }
-    if ["ses", "xes", "zes", "ches", "shes"].iter().any(|hiss| name.ends_with(hiss)) {
+    if ["ses", "xes", "zes", "ches", "shes"]
+        .iter()
+        .any(|hiss| name.ends_with(hiss))
+    {
         return without("es").unwrap_or(&name).into();
     }
     // `bus` and `grass` are no plurals.

@@ -30,28 +30,76 @@ pub(super) fn findings(dataset: &Dataset, seen: &[Seen<'_>]) -> Vec<Finding> {
     };
     let fact = |seen: &Seen<'_>, odd: fn(&Facts) -> bool| seen.look.facts.as_ref().is_ok_and(odd);
     let blank = |seen: &Seen<'_>| seen.look.is_blank();
-    find(Kind::Blank, Severity::Warning, &blank, " of one colour", "nothing to see");
+    find(
+        Kind::Blank,
+        Severity::Warning,
+        &blank,
+        " of one colour",
+        "nothing to see",
+    );
     let size = |seen: &Seen<'_>| fact(seen, is_extreme);
     let note = format!(
         "a side below {SMALL_PX} px, more than {NARROW}:1, or above {} million pixels",
         LARGE_PX / 1_000_000
     );
-    find(Kind::ExtremeSize, Severity::Warning, &size, " of an extreme size", &note);
+    find(
+        Kind::ExtremeSize,
+        Severity::Warning,
+        &size,
+        " of an extreme size",
+        &note,
+    );
     let several = |seen: &Seen<'_>| fact(seen, |facts| facts.several);
     let what = " with animation or pages";
-    find(Kind::SeveralPictures, Severity::Warning, &several, what, "the first is taken");
+    find(
+        Kind::SeveralPictures,
+        Severity::Warning,
+        &several,
+        what,
+        "the first is taken",
+    );
     let note = Severity::Note;
     let other = |seen: &Seen<'_>| has_other_extension(seen);
     let what = " of another format than the extension says";
-    find(Kind::WrongExtension, note, &other, what, "the content counts");
+    find(
+        Kind::WrongExtension,
+        note,
+        &other,
+        what,
+        "the content counts",
+    );
     let turned = |seen: &Seen<'_>| fact(seen, |facts| facts.turned);
-    find(Kind::Rotated, note, &turned, " turned by EXIF", "decoding turns them upright");
+    find(
+        Kind::Rotated,
+        note,
+        &turned,
+        " turned by EXIF",
+        "decoding turns them upright",
+    );
     let gray = |seen: &Seen<'_>| fact(seen, |facts| facts.gray);
-    find(Kind::Gray, note, &gray, " without colours", "three equal channels");
+    find(
+        Kind::Gray,
+        note,
+        &gray,
+        " without colours",
+        "three equal channels",
+    );
     let cmyk = |seen: &Seen<'_>| fact(seen, |facts| facts.cmyk);
-    find(Kind::Cmyk, note, &cmyk, " in CMYK", "converted without a colour profile, as PIL does");
+    find(
+        Kind::Cmyk,
+        note,
+        &cmyk,
+        " in CMYK",
+        "converted without a colour profile, as PIL does",
+    );
     let alpha = |seen: &Seen<'_>| fact(seen, |facts| facts.alpha);
-    find(Kind::Alpha, note, &alpha, " with transparency", "dropped, not blended, as PIL does");
+    find(
+        Kind::Alpha,
+        note,
+        &alpha,
+        " with transparency",
+        "dropped, not blended, as PIL does",
+    );
     findings.extend(left_out(dataset));
     findings
 }

@@ -56,7 +56,9 @@ pub(super) fn aspects(sizes: &[(u32, u32)]) -> Vec<Bin> {
 /// Millions of pixels, each bin twice as wide as the one before.
 pub(super) fn megapixels(sizes: &[(u32, u32)]) -> Vec<Bin> {
     let millions = |&(width, height): &(u32, u32)| f64::from(width) * f64::from(height) / 1e6;
-    let doublings = sizes.iter().map(|size| millions(size).log2().floor() as i32);
+    let doublings = sizes
+        .iter()
+        .map(|size| millions(size).log2().floor() as i32);
     histogram(doublings, |doubling| 2f64.powi(doubling))
 }
 
@@ -80,7 +82,14 @@ mod tests {
 
     #[test]
     fn every_picture_is_in_one_bin() {
-        let sizes = [(100, 100), (100, 199), (300, 200), (4000, 1000), (3000, 10), (193, 130)];
+        let sizes = [
+            (100, 100),
+            (100, 199),
+            (300, 200),
+            (4000, 1000),
+            (3000, 10),
+            (193, 130),
+        ];
         for bins in [aspects(&sizes), megapixels(&sizes)] {
             assert_eq!(bins.iter().map(|bin| bin.count).sum::<usize>(), sizes.len());
             assert!(bins.windows(2).all(|pair| pair[0].to == pair[1].from));

@@ -179,7 +179,9 @@ fn has_pages(bytes: &[u8]) -> Option<bool> {
         if little {
             number.reverse();
         }
-        let joined = number.iter().fold(0, |sum, &byte| sum << 8 | usize::from(byte));
+        let joined = number
+            .iter()
+            .fold(0, |sum, &byte| sum << 8 | usize::from(byte));
         Some(joined)
     };
     let directory = number(4, 4)?;
@@ -205,7 +207,11 @@ mod tests {
                 continue;
             };
             let facts = facts(&bytes).unwrap();
-            assert_eq!((facts.width, facts.height), picture.dimensions(), "{path:?}");
+            assert_eq!(
+                (facts.width, facts.height),
+                picture.dimensions(),
+                "{path:?}"
+            );
             if facts.gray {
                 let gray = picture.pixels().all(|p| p[0] == p[1] && p[1] == p[2]);
                 assert!(gray, "{path:?}");
@@ -224,7 +230,11 @@ mod tests {
         let png = |chunks: &[Vec<u8>]| [b"\x89PNG\r\n\x1a\n".to_vec(), chunks.concat()].concat();
         let (head, control) = (chunk(b"IHDR", &[0; 13]), chunk(b"acTL", &[0; 8]));
         let pixels = chunk(b"IDAT", b"xyz");
-        assert!(is_apng(&png(&[head.clone(), control.clone(), pixels.clone()])));
+        assert!(is_apng(&png(&[
+            head.clone(),
+            control.clone(),
+            pixels.clone()
+        ])));
         assert!(!is_apng(&png(&[head, pixels, control])));
         assert!(is_animated_webp(b"RIFF....WEBPVP8X\x0a\0\0\0\x02\0\0\0"));
         assert!(!is_animated_webp(b"RIFF....WEBPVP8X\x0a\0\0\0\x10\0\0\0"));

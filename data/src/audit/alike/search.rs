@@ -55,7 +55,9 @@ impl<'a> Index<'a> {
         Self {
             hashes,
             tables: std::array::from_fn(|number| Table::new(hashes, number)),
-            masks: (0..=u16::MAX).filter(|mask| mask.count_ones() <= BITS_OF_A_PART).collect(),
+            masks: (0..=u16::MAX)
+                .filter(|mask| mask.count_ones() <= BITS_OF_A_PART)
+                .collect(),
         }
     }
 
@@ -67,8 +69,7 @@ impl<'a> Index<'a> {
             for mask in &self.masks {
                 for &place in table.of(part(hash, number) ^ mask) {
                     let difference = self.hashes[place as usize] ^ hash;
-                    let seen_before =
-                        |n| part(difference, n).count_ones() <= BITS_OF_A_PART;
+                    let seen_before = |n| part(difference, n).count_ones() <= BITS_OF_A_PART;
                     if difference.count_ones() <= bits && !(0..number).any(seen_before) {
                         found(place as usize);
                     }
@@ -89,7 +90,8 @@ mod tests {
         let mut hashes: Vec<u64> = (0..300).map(|_| rng.random()).collect();
         for place in 0..300 {
             // Relatives that differ in up to 16 bits.
-            let flips = (0..place % 17).fold(0_u64, |flips, _| flips | 1 << rng.random_range(0..64));
+            let flips =
+                (0..place % 17).fold(0_u64, |flips, _| flips | 1 << rng.random_range(0..64));
             hashes.push(hashes[place] ^ flips);
         }
         let index = Index::new(&hashes);
