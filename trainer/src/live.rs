@@ -182,7 +182,8 @@ fn now() -> f64 {
         .map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// Whether a step of a phase is logged: twenty of each phase and epoch, evenly spread, or all.
+/// Whether a step of a phase is logged: at most twenty of each phase and epoch, evenly spread, and
+/// the last.
 fn is_logged(step: usize, num_steps: usize) -> bool {
     step.is_multiple_of(num_steps.div_ceil(20).max(1)) || step == num_steps
 }
@@ -192,7 +193,7 @@ mod tests {
     use super::is_logged;
 
     #[test]
-    fn at_most_twenty_one_steps_are_logged_and_the_last_always() {
+    fn at_most_twenty_steps_are_logged_and_the_last_always() {
         for (num_steps, expected) in [(1, 1), (7, 7), (20, 20), (21, 11), (1000, 20), (1001, 20)] {
             let logged = (1..=num_steps).filter(|step| is_logged(*step, num_steps));
             assert_eq!(logged.count(), expected, "{num_steps}");

@@ -458,6 +458,9 @@ mod tests {
     #[test]
     fn a_key_that_does_not_exist_is_named() {
         let settings = file("runs = \"here\"\nname = \"bees\"\noffline = true\n").unwrap();
+        let watched = file("ui = \"dashboard\"\nlog = [\"jsonl\", \"tensorboard\"]\n").unwrap();
+        let typed = flags(&["--ui", "dashboard", "--log", "jsonl,tensorboard"]);
+        assert_eq!(watched, typed);
         assert_eq!(
             (settings.name.as_deref(), settings.offline),
             (Some("bees"), Some(true))

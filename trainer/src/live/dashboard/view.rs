@@ -130,36 +130,24 @@ fn draw_charts(board: &Board, area: Rect, buffer: &mut Buffer) {
     };
     let loss = [row(|r| r.train_loss), row(|r| r.val_loss)];
     let accuracy = [row(|r| r.train_accuracy), row(|r| r.val_accuracy)];
-    let highest = loss
-        .iter()
-        .flatten()
-        .map(|point| point.1)
-        .fold(0.0, f64::max);
-    let span = |top: f64| if top > 0.0 { [0.0, top] } else { [0.0, 1.0] };
+    let losses = loss.iter().flatten().map(|point| point.1);
+    let (low, high) = losses.fold((f64::INFINITY, 0.0), |(low, high), loss| {
+        (loss.min(low), loss.max(high))
+    });
+    // A margin, so that a curve does not lie on the frame.
+    let of_loss = if high > 0.0 {
+        [0.95 * low, 1.05 * high]
+    } else {
+        [0.0, 1.0]
+    };
     if area.width >= 2 * LEAST_CHART_WIDTH {
         let [left, right] = Layout::horizontal([Constraint::Ratio(1, 2); 2]).areas(area);
-        chart(
-            board,
-            ("loss", 2),
-            &loss,
-            span(highest * 1.05),
-            (left, buffer),
-        );
-        chart(
-            board,
-            ("accuracy, %", 0),
-            &accuracy,
-            [0.0, 100.0],
-            (right, buffer),
-        );
+        chart(board, ("loss", 2), &loss, of_loss, (left, buffer));
+        let of_accuracy = [0.0, 100.0];
+        let title = ("accuracy, %", 0);
+        chart(board, title, &accuracy, of_accuracy, (right, buffer));
     } else {
-        chart(
-            board,
-            ("loss", 2),
-            &loss,
-            span(highest * 1.05),
-            (area, buffer),
-        );
+        chart(board, ("loss", 2), &loss, of_loss, (area, buffer));
     }
 }
 
@@ -178,7 +166,7 @@ fn chart(
             .graph_type(GraphType::Line)
             .style(Style::new().fg(color))
     };
-    let last = board.epochs.max(2);
+    let last = board.rows.len().max(2);
     let y = [low, (low + high) / 2.0, high].map(|value| format!("{value:.decimals$}"));
     Chart::new(vec![
         line("train", train.as_slice(), Marker::Braille, TRAIN),
