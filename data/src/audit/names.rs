@@ -27,7 +27,7 @@ pub(super) fn findings(dataset: &Dataset, splits: &[SplitClasses]) -> Vec<Findin
         );
         let other = without.iter().flat_map(|split| &split.classes);
         if let Some(other) = other.into_iter().find(|other| alike(class, other)) {
-            message += &format!(", which has `{other}`");
+            message += &format!(": is it `{other}`?");
         }
         findings.push(finding(Severity::Error, message));
     }

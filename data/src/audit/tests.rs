@@ -39,13 +39,14 @@ fn audit(root: &Path, depth: Depth) -> Audit {
 
 /// Kind, severity and files of every finding.
 fn found(audit: &Audit) -> Vec<(Kind, Severity, Vec<&str>)> {
-    let finding = |f: &'_ Finding| (f.kind, f.severity);
-    audit
-        .findings
-        .iter()
+    let findings = audit.findings.iter();
+    findings
         .map(|f| {
-            let (kind, severity) = finding(f);
-            (kind, severity, f.paths.iter().map(String::as_str).collect())
+            (
+                f.kind,
+                f.severity,
+                f.paths.iter().map(String::as_str).collect(),
+            )
         })
         .collect()
 }
@@ -194,8 +195,8 @@ fn class_folders_that_differ_are_named_with_what_they_may_be() {
     assert_eq!(
         messages,
         [
-            "class `Bee` is in `test/` but not in `train/` and `val/`, which has `bees`",
-            "class `bees` is in `train/` and `val/` but not in `test/`, which has `Bee`",
+            "class `Bee` is in `test/` but not in `train/` and `val/`: is it `bees`?",
+            "class `bees` is in `train/` and `val/` but not in `test/`: is it `Bee`?",
             "no train images of `Bee`",
             "no val images of `Bee`",
             "no test images of `bees`",
@@ -211,7 +212,7 @@ fn class_folders_that_differ_are_named_with_what_they_may_be() {
 fn few_images_and_few_of_one_class_are_told() {
     let folder = tempfile::tempdir().unwrap();
     for (class, count) in [("ant", 3_u32), ("ants", 40), ("bees", 12)] {
-        let class = folder.path().join("train").join(class);
+        let class = folder.path().join(class);
         fs::create_dir_all(&class).unwrap();
         for i in 0..count {
             // Headers alone count here.
@@ -219,17 +220,14 @@ fn few_images_and_few_of_one_class_are_told() {
             fs::write(class.join(format!("{i}.pgm")), grays).unwrap();
         }
     }
-    fs::create_dir_all(folder.path().join("val/ant")).unwrap();
-    fs::rename(folder.path().join("train"), folder.path().join("all")).unwrap();
-    let audit = audit(&folder.path().join("all"), Depth::Files);
+    let audit = audit(folder.path(), Depth::Files);
     let messages: Vec<&str> = audit.findings.iter().map(|f| f.message.as_str()).collect();
     assert_eq!(
-        messages[..3],
+        messages,
         [
             "classes `ant` and `ants` may be one",
-            "fewer than 10 train images of `ant` (2) and `bees` (9)",
-            "`ants` has 14 times as many train images as `ant`: 28 images and 2",
-        ],
-        "{messages:?}"
+            "fewer than 10 train images of `ant` (1) and `bees` (9)",
+            "`ants` has 28 times as many train images as `ant`: 28 images and 1",
+        ]
     );
 }

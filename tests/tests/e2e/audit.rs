@@ -48,7 +48,7 @@ fn splits_with_other_classes_are_told_where_fit_refuses_them() {
     .unwrap();
     let audit = shop.trainer("audit --data pictures").run();
     assert_eq!(audit.code, 1, "{}", audit.err);
-    assert!(audit.out.contains("which has `Disc`"), "{}", audit.out);
+    assert!(audit.out.contains("is it `Disc`?"), "{}", audit.out);
     assert!(
         shop.fit("-q")
             .run()

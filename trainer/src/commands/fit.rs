@@ -178,7 +178,12 @@ fn open_data(machine: &Machine<'_>, plan: &Plan, place: &MachineArgs) -> Result<
 /// anyway. Of test images no pixel is decoded before the end, so near duplicates are left to
 /// `trainer audit`.
 fn look_over(dataset: &Dataset, printer: &Printer) -> Audit {
-    let audit = Audit::of(dataset, &[], Depth::Files, &|_| {});
+    let [train, val, test] = [&dataset.train, &dataset.val, &dataset.test].map(Vec::len);
+    let bar = printer.image_bar("reading", (train + val + test) as u64);
+    let audit = Audit::of(dataset, &[], Depth::Files, &|done| {
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
     let (line, leaks) = super::audit::brief(&audit);
     printer.log(line);
     if let Some(leaks) = leaks {
