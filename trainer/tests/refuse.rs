@@ -94,6 +94,11 @@ const CASES: &[Case] = &[
         hints: "",
     },
     Case {
+        arguments: &["audit", "--data", "nowhere"],
+        says: "nowhere`",
+        hints: "--data",
+    },
+    Case {
         arguments: &["augment", "--data", "nowhere"],
         says: "nowhere`",
         hints: "",
