@@ -170,7 +170,10 @@ fn the_activation_map_is_pytorchs_grad_cam_times_the_number_of_places() {
         let view = subject.look(&photos.join(&expected.photo)).unwrap();
         assert_eq!(view.predicted(), expected.predicted);
         let look = subject.attention(&view, expected.predicted).unwrap();
-        let Some(Look::ClassMap { heat, bias, off }) = look else {
+        let Some(Look::ClassMap {
+            heat, bias, off, ..
+        }) = look
+        else {
             panic!("no class activation map: {look:?}");
         };
         let logit = expected.logits[expected.predicted];

@@ -258,7 +258,12 @@ impl Drawing<'_> {
                 "no activation map: no value is a feature map of 4 x 4 places or more; try \
                  `--occlusion`",
             ),
-            Some(Look::ClassMap { heat, bias, off }) => {
+            Some(Look::ClassMap {
+                heat,
+                value,
+                bias,
+                off,
+            }) => {
                 let (mean, peak) = (heat.mean(), heat.peak().max(0.0));
                 self.printer.log(format!(
                     "class activation map of {} x {} places: its mean {} and the bias {} give the \
@@ -273,7 +278,7 @@ impl Drawing<'_> {
                     short(peak)
                 );
                 let picture = overlay(&view.picture, &heat.positive());
-                self.add(title, file, Kind::ActivationMap, None, &picture)?;
+                self.add(title, file, Kind::ActivationMap, Some(value), &picture)?;
             }
             Some(Look::Eigen { heat, value, why }) => {
                 self.printer.log(format!(

@@ -146,7 +146,8 @@ mod tests {
     fn what_is_hidden_counts_by_how_far_the_probability_falls() {
         // The engine's scores are 1 and 2 times the mean of the image: the brighter, the more of
         // the second class. White in a corner is all there is to see.
-        let preprocess = "decode(gray, exif)|resize(14, 28, bilinear, antialias)|layout(nchw, f32)";
+        let preprocess =
+            "decode(gray, exif)|resize(14, 28, bilinear, antialias)|scale(1/255)|layout(nchw, f32)";
         let classifier = Classifier::from_engines(
             vec![Box::new(FakeEngine::new(2, Duration::ZERO))],
             vec!["dark".into(), "light".into()],
@@ -168,8 +169,11 @@ mod tests {
         assert_eq!((heat.width, heat.height), (28, 14));
         assert_eq!(last.get(), (27 * 13, 27 * 13));
         let at = |x: usize, y: usize| heat.values[y * 28 + x];
-        assert!(at(26, 1) > 0.01, "hiding the light: {}", at(26, 1));
-        // Grey over black is brighter than what was there.
-        assert!(at(3, 9) < 0.0, "hiding the dark: {}", at(3, 9));
+        // Four pixels of 392 become gray: the mean moves by half of 4 / 392, and the probability,
+        // the logistic function of the mean, by a quarter of that.
+        let (light, dark) = (at(26, 1), at(3, 9));
+        assert!((light - 1.27e-3).abs() < 1e-5, "hiding the light: {light}");
+        // Gray over black is brighter than what was there.
+        assert!((dark + 1.28e-3).abs() < 1e-5, "hiding the dark: {dark}");
     }
 }

@@ -42,7 +42,6 @@ pub fn overlay(photo: &RgbImage, heat: &Heat) -> RgbImage {
         imageops::replace(&mut canvas, panel, left.into(), GAP_PX.into());
     }
     for y in 0..height {
-        // The colours as they are over middle gray.
         let colour = viridis(1.0 - y as f32 / (height - 1).max(1) as f32);
         (0..BAR_PX).for_each(|x| canvas.put_pixel(bar_left + x, GAP_PX + y, colour));
     }

@@ -61,6 +61,8 @@ pub enum Look {
     ClassMap {
         /// In units of the score, on the grid of the feature maps.
         heat: Heat,
+        /// The maps' name.
+        value: String,
         /// What the layer adds for the class.
         bias: f32,
         /// How far mean plus bias is from the score.
@@ -282,7 +284,13 @@ impl Subject {
         let off = (heat.mean() + f64::from(bias) - score).abs();
         let largest = scores.numbers.iter().fold(0.0f32, |m, v| m.max(v.abs()));
         let holds = off <= TOLERANCE * f64::from(largest);
-        let look = Look::ClassMap { heat, bias, off };
+        let value = head.maps.clone();
+        let look = Look::ClassMap {
+            heat,
+            value,
+            bias,
+            off,
+        };
         Ok((holds && maps.width * maps.height > 1).then_some(look))
     }
 

@@ -100,14 +100,10 @@ impl Range {
         }
     }
 
-    /// In `[0, 1]`; 0 where all numbers are the same.
+    /// In `[0, 1]`; near 0 where all numbers are nearly the same, as torchvision has it: the noise
+    /// of dead kernels is not blown up.
     fn place(&self, value: f32) -> f32 {
-        let width = self.high - self.low;
-        if width > 0.0 {
-            (value - self.low) / width
-        } else {
-            0.0
-        }
+        (value - self.low) / (self.high - self.low).max(1e-5)
     }
 
     fn byte(&self, value: f32) -> u8 {
@@ -209,6 +205,12 @@ mod tests {
         let swapped = kernels(&weight(&[2, 3, 1, 2], &both), Color::Bgr).unwrap();
         assert_eq!(*swapped.colour.unwrap().get_pixel(4, 4), Rgb([64, 128, 0]));
         assert_eq!(*swapped.channels[0].1.get_pixel(4, 4), Rgb([64; 3]));
+    }
+
+    #[test]
+    fn dead_kernels_stay_dark() {
+        let dead = kernels(&weight(&[1, 1, 1, 2], &[0.0, 1e-9]), Color::Gray).unwrap();
+        assert_eq!(*dead.channels[0].1.get_pixel(4 + 111, 4), Rgb([0; 3]));
     }
 
     #[test]
