@@ -20,6 +20,7 @@
 
 pub mod classifier;
 mod digest;
+mod dylib;
 pub mod engine;
 pub mod error;
 pub mod eval;
@@ -27,6 +28,7 @@ pub mod golden;
 pub mod model;
 pub mod pool;
 pub mod prediction;
+pub mod probe;
 pub mod provider;
 pub mod runtime;
 pub mod session;

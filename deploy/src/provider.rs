@@ -6,6 +6,7 @@ use std::str::FromStr;
 use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
 
 use crate::error::{Error, Result, chain};
+use crate::probe;
 use crate::runtime;
 
 /// An execution provider of ONNX Runtime.
@@ -70,6 +71,7 @@ impl FromStr for Provider {
 impl Provider {
     /// What is registered with a session, in order of preference. Every one must start.
     pub(crate) fn dispatches(self) -> Result<Vec<ExecutionProviderDispatch>> {
+        probe::require(self)?;
         let cpu = ep::CPU::default().with_arena_allocator(true).build();
         let list = match self {
             Self::Cpu => vec![cpu],

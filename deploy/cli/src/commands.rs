@@ -3,6 +3,7 @@
 mod cache;
 mod card;
 mod check;
+mod doctor;
 mod eval;
 mod info;
 mod predict;
@@ -30,6 +31,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Card(command) => card::run(&command, &printer),
         Command::Cache(command) => cache::run(&command, &printer),
         Command::Runtime(command) => runtime::run(&command, &printer),
+        Command::Doctor(args) => doctor::run(&args, &printer),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "deploy", &mut text);

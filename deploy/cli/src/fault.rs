@@ -65,6 +65,14 @@ pub(crate) enum Fault {
         /// Of how many.
         total: usize,
     },
+    /// A flag that belongs to something else.
+    #[error("`{flag}` goes with `{with}` alone")]
+    FlagElsewhere {
+        /// The flag.
+        flag: &'static str,
+        /// What it goes with.
+        with: &'static str,
+    },
     /// The file carries no card.
     #[error("`{}` carries no card", path.display())]
     NoCard {
@@ -93,6 +101,7 @@ impl Fault {
             }
             Self::NoCard { .. } => "write one with `deploy card attach`",
             Self::BadClasses { .. } => "one name per line, in the order of the model's outputs",
+            Self::FlagElsewhere { .. } => "leave it out",
             Self::BadRun { .. } | Self::SomeFailed { .. } => return None,
         };
         Some(hint.to_owned())

@@ -64,6 +64,24 @@ fn of_the_runtime() -> Vec<Error> {
             provider: text("cuda:0"),
             reason: text("no libcudnn.so.9"),
         },
+        Error::CacheReadOnly {
+            what: text("create the cache folder"),
+            reason: text("read-only file system"),
+        },
+        Error::GpuInstall {
+            what: text("install from `wheels`"),
+            reason: text("the folder lacks `nvidia_cublas-13.whl`"),
+            fix: text("add it"),
+        },
+        Error::ProviderNotReady {
+            provider: text("cuda:0"),
+            lack: Box::new(Lack {
+                what: text("`libcudnn.so.9` was not found"),
+                expected: text("cuDNN 9"),
+                found: text("none"),
+                fix: text("run `deploy runtime install cuda`"),
+            }),
+        },
     ]
 }
 
@@ -143,20 +161,23 @@ fn place(error: &Error) -> usize {
         Error::ProviderName { .. } => 7,
         Error::ProviderMissing { .. } => 8,
         Error::ProviderFailed { .. } => 9,
-        Error::Onnx(_) => 10,
-        Error::Data(_) => 11,
-        Error::ModelLoad { .. } => 12,
-        Error::NotAClassifier { .. } => 13,
-        Error::NoCard { .. } => 14,
-        Error::ClassCount { .. } => 15,
-        Error::ShapeDiffers { .. } => 16,
-        Error::ClassesDiffer { .. } => 17,
-        Error::InputLength { .. } => 18,
-        Error::Run { .. } => 19,
-        Error::NoImages => 20,
-        Error::Unreadable { .. } => 21,
-        Error::TooManyUnreadable { .. } => 22,
-        Error::NoGolden { .. } => 23,
+        Error::CacheReadOnly { .. } => 10,
+        Error::GpuInstall { .. } => 11,
+        Error::ProviderNotReady { .. } => 12,
+        Error::Onnx(_) => 13,
+        Error::Data(_) => 14,
+        Error::ModelLoad { .. } => 15,
+        Error::NotAClassifier { .. } => 16,
+        Error::NoCard { .. } => 17,
+        Error::ClassCount { .. } => 18,
+        Error::ShapeDiffers { .. } => 19,
+        Error::ClassesDiffer { .. } => 20,
+        Error::InputLength { .. } => 21,
+        Error::Run { .. } => 22,
+        Error::NoImages => 23,
+        Error::Unreadable { .. } => 24,
+        Error::TooManyUnreadable { .. } => 25,
+        Error::NoGolden { .. } => 26,
     }
 }
 

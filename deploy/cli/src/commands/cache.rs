@@ -47,8 +47,9 @@ fn prune(args: &PruneArgs, printer: &Printer) -> anyhow::Result<()> {
         }
     }
     let installed = deploy::runtime::list(&cache);
-    for found in installed.iter().skip(1) {
-        if let Some(folder) = found.path.parent() {
+    for gpu in [false, true] {
+        let unused = installed.iter().filter(|found| found.gpu == gpu).skip(1);
+        for folder in unused.filter_map(|found| found.path.parent()) {
             freed += remove(folder, printer)?;
         }
     }
@@ -92,7 +93,7 @@ fn children(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(all)
 }
 
-fn size(path: &Path) -> anyhow::Result<u64> {
+pub(super) fn size(path: &Path) -> anyhow::Result<u64> {
     let meta = fs::symlink_metadata(path)?;
     if !meta.is_dir() {
         return Ok(meta.len());

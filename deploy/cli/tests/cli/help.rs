@@ -4,7 +4,7 @@ use crate::support::deploy;
 
 #[test]
 fn help_of_every_command() {
-    let commands: [&[&str]; 14] = [
+    let commands: [&[&str]; 15] = [
         &[],
         &["eval"],
         &["predict"],
@@ -18,6 +18,7 @@ fn help_of_every_command() {
         &["runtime"],
         &["runtime", "install"],
         &["runtime", "list"],
+        &["doctor"],
         &["completions"],
     ];
     let mut text = String::new();
