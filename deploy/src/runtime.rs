@@ -76,17 +76,22 @@ pub struct Found {
 
 impl Found {
     pub(crate) fn new(path: PathBuf, version: String, source: Source) -> Self {
-        let name = match std::env::consts::OS {
-            "windows" => "onnxruntime_providers_cuda.dll",
-            _ => "libonnxruntime_providers_cuda.so",
-        };
         Self {
-            gpu: path.with_file_name(name).is_file(),
+            gpu: has_cuda(&path),
             path,
             version,
             source,
         }
     }
+}
+
+/// Whether the library of the CUDA provider lies beside a library.
+fn has_cuda(library: &Path) -> bool {
+    let name = match std::env::consts::OS {
+        "windows" => "onnxruntime_providers_cuda.dll",
+        _ => "libonnxruntime_providers_cuda.so",
+    };
+    library.with_file_name(name).is_file()
 }
 
 impl fmt::Display for Found {

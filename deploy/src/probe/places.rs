@@ -91,9 +91,16 @@ fn in_cache(folder: Option<&Path>) -> Vec<PathBuf> {
     let mut all = children(folder, |name| {
         name.starts_with(runtime::GPU_PREFIX) || name.starts_with(runtime::TENSORRT_PREFIX)
     });
-    // Newest versions first.
-    all.reverse();
+    all.sort_by_key(|folder| std::cmp::Reverse(numbers(folder)));
     all
+}
+
+/// The numbers in a folder's name, for newest first.
+fn numbers(folder: &Path) -> Vec<u32> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    name.split(|c: char| !c.is_ascii_digit())
+        .filter_map(|part| part.parse().ok())
+        .collect()
 }
 
 /// `site-packages/nvidia/*/lib` and TensorRT's folder, seen from `site-packages/onnxruntime/capi`.
@@ -205,6 +212,22 @@ mod tests {
         assert_eq!(listed(&conf, 4), expected);
         fs::write(&conf, "include ld.so.conf\n/opt/self\n").unwrap();
         assert!(listed(&conf, 4).contains(&PathBuf::from("/opt/self")));
+    }
+
+    #[test]
+    fn of_several_installed_the_newest_comes_first() {
+        let cache = tempfile::tempdir().unwrap();
+        for version in ["10.9.0", "10.13.3", "10.2.1"] {
+            fs::create_dir(cache.path().join(format!("tensorrt-{version}"))).unwrap();
+        }
+        let names: Vec<String> = in_cache(Some(cache.path()))
+            .iter()
+            .map(|folder| folder.file_name().unwrap().to_string_lossy().into_owned())
+            .collect();
+        assert_eq!(
+            names,
+            ["tensorrt-10.13.3", "tensorrt-10.9.0", "tensorrt-10.2.1"]
+        );
     }
 
     #[test]

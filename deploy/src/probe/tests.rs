@@ -95,9 +95,16 @@ impl Simulated {
         fs::write(self.path(name), text).unwrap();
     }
 
-    fn remove(&self, name: &str) -> &Self {
+    /// A machine that lacks one file. Why not another version in its place later? The loader knows a
+    /// library that it has loaded by its path.
+    fn without(name: &str) -> Self {
+        let machine = Self::new();
+        machine.remove(name);
+        machine
+    }
+
+    fn remove(&self, name: &str) {
         fs::remove_file(self.path(name)).unwrap();
-        self
     }
 
     /// Compiles a library that is linked to others in the folder.
@@ -214,7 +221,12 @@ fn a_machine_where_all_is_well() {
 fn no_driver() {
     let machine = Simulated::new();
     machine.remove("libcuda.so.1");
-    insta::assert_snapshot!(machine.refusal(CUDA), @"");
+    insta::assert_snapshot!(machine.refusal(CUDA), @r"
+    provider `cuda:0` cannot start: the NVIDIA driver was not found: there is no `libcuda.so.1`
+      expected: NVIDIA driver 580 or newer
+      found:    none
+    hint: install NVIDIA driver 580 or newer; in a container, start it with `--gpus all`
+    ");
     // Everything else is in place, and that is said too.
     let found = machine.look(CUDA);
     assert_eq!(found.lacks.len(), 1);
@@ -229,25 +241,37 @@ fn a_driver_that_is_too_old() {
         "version",
         "NVRM version: NVIDIA UNIX x86_64 Kernel Module  570.86.15  Sun\n",
     );
-    insta::assert_snapshot!(machine.refusal(CUDA), @"");
+    insta::assert_snapshot!(machine.refusal(CUDA), @r"
+    provider `cuda:0` cannot start: the NVIDIA driver is too old for CUDA 13
+      expected: NVIDIA driver 580 or newer
+      found:    570.86.15, for CUDA 12.8
+    hint: run `deploy runtime install cuda --cuda 12`
+    ");
 }
 
 #[test]
 fn no_gpu_and_no_such_gpu() {
     let machine = Simulated::new();
-    insta::assert_snapshot!(machine.refusal(Provider::Cuda { device: 2 }), @"");
-    machine
-        .remove("libcuda.so.1")
-        .driver(&["-DVERSION=13000", "-DANSWER=100"]);
-    insta::assert_snapshot!(machine.refusal(CUDA), @"");
+    insta::assert_snapshot!(machine.refusal(Provider::Cuda { device: 2 }), @r"
+    provider `cuda:2` cannot start: there is no GPU 2
+      expected: a number below 1
+      found:    2
+    hint: leave the number out, as in `--provider cuda`
+    ");
+    let machine = Simulated::without("libcuda.so.1");
+    machine.driver(&["-DVERSION=13000", "-DANSWER=100"]);
+    insta::assert_snapshot!(machine.refusal(CUDA), @r"
+    provider `cuda:0` cannot start: no NVIDIA GPU is visible
+      expected: one GPU or more
+      found:    no CUDA-capable device is detected (error 100)
+    hint: check `nvidia-smi` and `CUDA_VISIBLE_DEVICES`; in a container, start it with `--gpus all`
+    ");
 }
 
 #[test]
 fn a_driver_whose_parts_do_not_fit() {
-    let machine = Simulated::new();
-    machine
-        .remove("libcuda.so.1")
-        .driver(&["-DVERSION=13000", "-DANSWER=803"]);
+    let machine = Simulated::without("libcuda.so.1");
+    machine.driver(&["-DVERSION=13000", "-DANSWER=803"]);
     let text = machine.refusal(CUDA);
     assert!(
         text.contains("of different versions") && text.contains("error 803"),
@@ -260,7 +284,12 @@ fn a_driver_whose_parts_do_not_fit() {
 fn the_provider_library_is_missing() {
     let machine = Simulated::new();
     machine.remove("libonnxruntime_providers_cuda.so");
-    insta::assert_snapshot!(machine.refusal(CUDA), @"");
+    insta::assert_snapshot!(machine.refusal(CUDA), @r"
+    provider `cuda:0` cannot start: `libonnxruntime_providers_cuda.so` is not beside `[DIR]/libonnxruntime.so.1.28.0`
+      expected: an ONNX Runtime with CUDA
+      found:    one without it
+    hint: run `deploy runtime install cuda`
+    ");
     let machine = Simulated::new();
     machine.remove("libonnxruntime_providers_tensorrt.so");
     assert_eq!(machine.look(CUDA).lacks, []);
@@ -275,20 +304,40 @@ fn the_provider_library_is_missing() {
 fn cudnn_is_missing() {
     let machine = Simulated::new();
     machine.remove("libcudnn.so.9");
-    insta::assert_snapshot!(machine.refusal(CUDA), @"");
+    insta::assert_snapshot!(machine.refusal(CUDA), @r"
+    provider `cuda:0` cannot start: `libcudnn.so.9` was not found
+      expected: cuDNN 9
+      found:    none
+    hint: run `deploy runtime install cuda`
+    ");
 }
 
 #[test]
 fn cudnn_is_the_wrong_one() {
-    let machine = Simulated::new();
-    machine.remove("libcudnn.so.9").cudnn(8907, 12_010);
-    insta::assert_snapshot!(machine.refusal(CUDA), @"");
-    machine.remove("libcudnn.so.9").cudnn(91_002, 12_090);
-    insta::assert_snapshot!(machine.refusal(CUDA), @"");
-    machine
-        .remove("libcudnn.so.9")
-        .library("libcudnn.so.9", "int other;", &[]);
-    insta::assert_snapshot!(machine.refusal(CUDA), @"");
+    let machine = Simulated::without("libcudnn.so.9");
+    machine.cudnn(8907, 12_010);
+    insta::assert_snapshot!(machine.refusal(CUDA), @r"
+    provider `cuda:0` cannot start: `[DIR]/libcudnn.so.9` is the wrong library
+      expected: cuDNN 9
+      found:    cuDNN 8.9.7
+    hint: run `deploy runtime install cuda`
+    ");
+    let machine = Simulated::without("libcudnn.so.9");
+    machine.cudnn(91_002, 12_090);
+    insta::assert_snapshot!(machine.refusal(CUDA), @r"
+    provider `cuda:0` cannot start: `[DIR]/libcudnn.so.9` is the wrong library
+      expected: cuDNN 9 for CUDA 13
+      found:    cuDNN 9.10.2 for CUDA 12
+    hint: run `deploy runtime install cuda`
+    ");
+    let machine = Simulated::without("libcudnn.so.9");
+    machine.library("libcudnn.so.9", "int other;", &[]);
+    insta::assert_snapshot!(machine.refusal(CUDA), @r"
+    provider `cuda:0` cannot start: `[DIR]/libcudnn.so.9` is the wrong library
+      expected: cuDNN 9
+      found:    a library without `cudnnGetVersion`
+    hint: run `deploy runtime install cuda`
+    ");
 }
 
 #[test]
@@ -296,7 +345,12 @@ fn tensorrt_is_missing_or_of_another_major() {
     let machine = Simulated::new();
     machine.remove("libnvinfer.so.10");
     assert_eq!(machine.look(CUDA).lacks, []);
-    insta::assert_snapshot!(machine.refusal(TENSORRT), @"");
+    insta::assert_snapshot!(machine.refusal(TENSORRT), @r"
+    provider `tensorrt:0` cannot start: `libnvinfer.so.10` was not found
+      expected: TensorRT 10
+      found:    none
+    hint: download the tar file of TensorRT 10 for Linux and CUDA 13 from NVIDIA's page `TensorRT Download`, unpack it and run `deploy runtime install tensorrt --from FOLDER`
+    ");
     machine.library(
         "libnvinfer.so.11",
         "int getInferLibVersion(void) { return 110000; }",

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
-use super::{Found, Search, Source, VERSION, library, wheels};
+use super::{Found, Search, Source, VERSION, has_cuda, library, wheels};
 use crate::digest;
 use crate::error::{Error, Result};
 use crate::provider::Provider;
@@ -214,7 +214,10 @@ fn installed(cache: &Path, provider: Provider) -> Vec<(PathBuf, Manifest)> {
         .collect();
     all.sort_by_key(|(folder, manifest)| {
         (
-            manifest.cuda.is_some() == (provider == Provider::Cpu),
+            match provider {
+                Provider::Cpu => manifest.cuda.is_some(),
+                _ => !has_cuda(&folder.join(&manifest.library)),
+            },
             *folder == pinned,
             std::cmp::Reverse(numbers(&manifest.version)),
             folder.clone(),

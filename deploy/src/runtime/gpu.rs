@@ -95,6 +95,7 @@ pub fn install_gpu(options: &GpuOptions, progress: &dyn Fn(&str)) -> Result<Foun
         match find::intact(&target, &manifest) {
             Ok(()) => {
                 progress("installed already, every library as it was installed");
+                remove_others(&root, &target, progress)?;
                 return Ok(found(&target, &manifest));
             }
             Err(error) => progress(&format!("installing it again: {error}")),
@@ -113,7 +114,21 @@ pub fn install_gpu(options: &GpuOptions, progress: &dyn Fn(&str)) -> Result<Foun
         fs::remove_dir_all(&downloads).map_err(failed("remove the wheels"))?;
     }
     progress(&format!("installed in `{}`", target.display()));
+    remove_others(&root, &target, progress)?;
     Ok(found(&target, &manifest))
+}
+
+/// Removes the GPU runtimes for another CUDA: the one that was asked for last is the one that is used.
+fn remove_others(root: &Path, target: &Path, progress: &dyn Fn(&str)) -> Result<()> {
+    let entries = fs::read_dir(root).map_err(failed("read the cache folder"))?;
+    for folder in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(GPU_PREFIX) && folder != target {
+            fs::remove_dir_all(&folder).map_err(failed("remove an older GPU runtime"))?;
+            progress(&format!("removed `{}`", folder.display()));
+        }
+    }
+    Ok(())
 }
 
 fn set(cuda: u32) -> Result<&'static Set> {

@@ -1,6 +1,8 @@
 //! The report of the doctor for people.
 
-use deploy::probe::{Device, Machine};
+use std::path::Path;
+
+use deploy::probe::{Device, Library, Machine};
 
 use super::super::cache::human;
 use super::{Cache, Candidate, Report, Trial};
@@ -117,7 +119,7 @@ fn provider(trial: &Trial, lines: &mut Vec<String>) {
         Some(inference) if trial.ready => lines.push(fact(
             name,
             &format!(
-                "ready: right answer in {:.2} ms (opened in {:.0} ms, first run {:.1} ms)",
+                "ready: right answer in {:.3} ms (opened in {:.0} ms, first run {:.1} ms)",
                 inference.run_ms, inference.open_ms, inference.first_ms
             ),
         )),
@@ -127,19 +129,16 @@ fn provider(trial: &Trial, lines: &mut Vec<String>) {
         let from = format!("ONNX Runtime {} from {}", runtime.version, runtime.source);
         lines.push(detail(&from));
     }
-    for library in &trial.readiness.libraries {
-        let version = library.version.as_deref().unwrap_or("");
-        lines.push(detail(&format!(
-            "{} {version} (`{}`)",
-            library.name,
-            library.path.display()
-        )));
-    }
-    for lack in &trial.readiness.lacks {
+    libraries(&trial.readiness.libraries, lines);
+    let lacks = &trial.readiness.lacks;
+    for (at, lack) in lacks.iter().enumerate() {
         lines.push(detail(&format!("lacks: {}", lack.what)));
         lines.push(detail(&format!("  expected: {}", lack.expected)));
         lines.push(detail(&format!("  found:    {}", lack.found)));
-        lines.push(detail(&format!("  fix: {}", lack.fix)));
+        // One command often mends several.
+        if lacks.get(at + 1).is_none_or(|next| next.fix != lack.fix) {
+            lines.push(detail(&format!("  fix: {}", lack.fix)));
+        }
     }
     if let Some(error) = &trial.error {
         lines.push(detail(&format!(
@@ -149,6 +148,27 @@ fn provider(trial: &Trial, lines: &mut Vec<String>) {
         if let Some(fix) = &error.fix {
             lines.push(detail(&format!("  fix: {fix}")));
         }
+    }
+}
+
+/// A line for every folder that libraries come from.
+fn libraries(libraries: &[Library], lines: &mut Vec<String>) {
+    let mut folders: Vec<&Path> = Vec::new();
+    for library in libraries {
+        let folder = library.path.parent().unwrap_or(Path::new(""));
+        if folders.contains(&folder) {
+            continue;
+        }
+        folders.push(folder);
+        let here = libraries.iter().filter(|l| l.path.parent() == Some(folder));
+        let names: Vec<String> = here
+            .map(|l| match &l.version {
+                Some(version) => format!("{} ({version})", l.name),
+                None => l.name.clone(),
+            })
+            .collect();
+        lines.push(detail(&format!("has: {}", names.join(", "))));
+        lines.push(detail(&format!("  in `{}`", folder.display())));
     }
 }
 

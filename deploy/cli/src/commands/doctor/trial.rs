@@ -110,7 +110,7 @@ fn ms(begun: Instant) -> f64 {
 /// Numbers in `[-0.5, 0.5]` that look random.
 fn numbers(seed: usize, count: usize) -> Vec<f32> {
     (0..count)
-        .map(|i| ((i * 37 + seed * 101) % 64) as f32 / 63.0 - 0.5)
+        .map(|i| ((7 * i * i + 37 * i + 101 * seed) % 97) as f32 / 96.0 - 0.5)
         .collect()
 }
 
