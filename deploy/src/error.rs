@@ -1,10 +1,11 @@
 //! Everything that can be wrong between a file and a prediction.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::precision::Precision;
-use crate::runtime::VERSION;
+use crate::probe::Lack;
+use crate::runtime::{GPU_PREFIX, VERSION};
 
 /// What went wrong, with the data to say so.
 #[non_exhaustive]
@@ -64,6 +65,24 @@ pub enum Error {
         what: String,
         /// Why it failed.
         reason: String,
+    },
+    /// Nothing can be written into the cache folder.
+    #[error("cannot {what}: {reason}")]
+    CacheReadOnly {
+        /// The step.
+        what: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// ONNX Runtime with CUDA, or TensorRT, cannot be installed.
+    #[error("cannot {what}: {reason}")]
+    GpuInstall {
+        /// The step.
+        what: String,
+        /// Why it failed.
+        reason: String,
+        /// What to do about it.
+        fix: String,
     },
     /// A download or an installed file is not the pinned one.
     #[error(
@@ -148,6 +167,14 @@ pub enum Error {
         expected: Precision,
         /// The file's.
         found: &'static str,
+    },
+    /// What the provider needs of the machine is not there.
+    #[error("provider `{provider}` cannot start: {lack}")]
+    ProviderNotReady {
+        /// The provider asked for.
+        provider: String,
+        /// The first thing that is missing.
+        lack: Box<Lack>,
     },
     /// The file cannot be read as ONNX.
     #[error(transparent)]
@@ -335,6 +362,9 @@ impl Error {
             | Self::RuntimeLoad { .. }
             | Self::RuntimeDiffers { .. }
             | Self::Install { .. }
+            | Self::CacheReadOnly { .. }
+            | Self::GpuInstall { .. }
+            | Self::ProviderNotReady { .. }
             | Self::HashDiffers { .. }
             | Self::ProviderMissing { .. }
             | Self::ProviderFailed { .. }
@@ -372,6 +402,7 @@ impl Error {
             Self::RuntimeMissing { .. } => {
                 "check the path given by `--runtime` or `ORT_DYLIB_PATH`"
             }
+            Self::RuntimeUnfit { path, .. } if is_gpu(path) => "run `deploy runtime install cuda`",
             Self::RuntimeUnfit { .. } | Self::RuntimeLoad { .. } => {
                 "run `deploy runtime install` and leave out `--runtime` and `ORT_DYLIB_PATH`"
             }
@@ -381,12 +412,14 @@ impl Error {
                      onnxruntime=={VERSION}`), then run `deploy runtime install --from FILE`"
                 ));
             }
+            Self::CacheReadOnly { .. } => {
+                "choose a folder that can be written to with `--cache DIR`"
+            }
+            Self::GpuInstall { fix, .. } => fix,
+            Self::ProviderNotReady { lack, .. } => &lack.fix,
             Self::HashDiffers { .. } => "download the file again, from its official address",
             Self::ProviderMissing { .. } => {
-                "give a library that has it with `--runtime FILE`, or use `--provider cpu`"
-            }
-            Self::ProviderFailed { .. } => {
-                "check the driver and the CUDA libraries, or use `--provider cpu`"
+                "run `deploy runtime install cuda`, or use `--provider cpu`"
             }
             Self::NodesElsewhere { .. } => {
                 "to accept that, add `--allow-fallback`; `--verbose` shows why ONNX Runtime did so"
@@ -407,6 +440,7 @@ impl Error {
             Self::ModelNewer { .. } => {
                 "export it with an older opset, or give a newer library with `--runtime FILE`"
             }
+            Self::ProviderFailed { .. } => "run `deploy doctor`, or use `--provider cpu`",
             Self::Onnx(error) => return error.hint(),
             Self::Data(error) => return error.hint(),
             Self::NotAClassifier { .. } => {
@@ -429,6 +463,14 @@ impl Error {
         };
         Some(hint.to_owned())
     }
+}
+
+/// Whether a library lies in the folder of a GPU runtime that was installed.
+fn is_gpu(library: &Path) -> bool {
+    library
+        .parent()
+        .and_then(Path::file_name)
+        .is_some_and(|name| name.to_string_lossy().starts_with(GPU_PREFIX))
 }
 
 fn unknown(expected: &[String], found: &[String]) -> String {

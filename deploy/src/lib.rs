@@ -21,6 +21,7 @@
 
 pub mod classifier;
 mod digest;
+mod dylib;
 pub mod engine;
 pub mod engines;
 pub mod error;
@@ -31,6 +32,7 @@ pub mod placement;
 pub mod pool;
 pub mod precision;
 pub mod prediction;
+pub mod probe;
 pub mod provider;
 pub mod runtime;
 pub mod session;

@@ -4,21 +4,35 @@
 //! binaries to call. It must not know models.
 
 mod find;
+mod gpu;
+mod gpu_wheels;
 mod install;
 mod library;
 mod loaded;
+mod pip;
+mod tensorrt;
+mod unpack;
 mod wheels;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub use find::{find, list};
+pub use find::{candidates, find, list, verify};
+pub use gpu::{GpuOptions, GpuPlan, free_space, install_gpu, plan_gpu};
 pub use install::{InstallOptions, install, remove};
 pub use loaded::{disable_telemetry, load, loaded};
 pub(crate) use loaded::{environment, load_default};
+pub use tensorrt::{TensorRt, install_tensorrt, tensorrt};
 pub use wheels::{MIN_API, VERSION};
 
 use crate::error::{Error, Result};
+use crate::probe::{self, Places};
+use crate::provider::Provider;
+
+/// How the folders of GPU runtimes in the cache folder are called.
+pub(crate) const GPU_PREFIX: &str = "onnxruntime-gpu-";
+/// How the folders of TensorRT in the cache folder are called.
+pub(crate) const TENSORRT_PREFIX: &str = "tensorrt-";
 
 /// Where a library came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,14 +70,37 @@ pub struct Found {
     pub version: String,
     /// Where it came from.
     pub source: Source,
+    /// Whether its library for CUDA lies beside it.
+    pub gpu: bool,
+}
+
+impl Found {
+    pub(crate) fn new(path: PathBuf, version: String, source: Source) -> Self {
+        Self {
+            gpu: has_cuda(&path),
+            path,
+            version,
+            source,
+        }
+    }
+}
+
+/// Whether the library of the CUDA provider lies beside a library.
+fn has_cuda(library: &Path) -> bool {
+    let name = match std::env::consts::OS {
+        "windows" => "onnxruntime_providers_cuda.dll",
+        _ => "libonnxruntime_providers_cuda.so",
+    };
+    library.with_file_name(name).is_file()
 }
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "ONNX Runtime {} from {} (`{}`)",
+            "ONNX Runtime {}{} from {} (`{}`)",
             self.version,
+            if self.gpu { " with CUDA" } else { "" },
             self.source,
             self.path.display()
         )
@@ -83,6 +120,8 @@ pub struct Search {
     pub cache: Option<PathBuf>,
     /// The system's library folders.
     pub system: Vec<PathBuf>,
+    /// What is to compute: of several installed runtimes, those made for it come first.
+    pub provider: Provider,
 }
 
 impl Search {
@@ -99,6 +138,7 @@ impl Search {
             beside_executable: true,
             cache: Some(cache.to_owned()),
             system: find::system_folders(),
+            provider: Provider::Cpu,
         }
     }
 
@@ -126,7 +166,8 @@ impl Search {
 /// Finds the library, or installs the pinned one into the cache folder when `allow_install` and none is
 /// there. Both binaries go this way; `progress` gets lines for people.
 ///
-/// A damaged library in the cache folder is installed again; one named by hand is an error.
+/// A damaged library in the cache folder is installed again; one named by hand is an error. Nothing is
+/// installed for a GPU: what is missing for it is an error that names the command.
 pub fn ensure(search: &Search, progress: &dyn Fn(&str), allow_install: bool) -> Result<Found> {
     let error = match find(search) {
         Ok(found) => return Ok(found),
@@ -135,6 +176,12 @@ pub fn ensure(search: &Search, progress: &dyn Fn(&str), allow_install: bool) -> 
     let Some(cache) = &search.cache else {
         return Err(error);
     };
+    if search.provider != Provider::Cpu {
+        if matches!(error, Error::NoRuntime { .. }) {
+            probe::look(search.provider, &Places::of_machine(None)).into_result(search.provider)?;
+        }
+        return Err(error);
+    }
     let replaceable = match &error {
         Error::NoRuntime { .. } => true,
         Error::RuntimeUnfit { path, .. } => path.starts_with(cache) && search.explicit.is_none(),

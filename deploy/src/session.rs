@@ -139,7 +139,8 @@ impl Session {
     /// an image classifier.
     pub fn open(path: &Path, options: &SessionOptions) -> Result<Self> {
         let start = Instant::now();
-        let opened = open::open(path, options, None)?;
+        let gpu = open::machine(options.provider);
+        let opened = open::open(path, options, gpu.as_deref())?;
         let session = opened.session;
         let not = |expected: &str, found: String| Error::NotAClassifier {
             path: path.to_owned(),

@@ -1,6 +1,7 @@
 //! The command line as typed: clap's structs and nothing else.
 
 mod bench;
+mod doctor;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,8 @@ use data::{Preprocess, Split};
 use deploy::{Precision, Provider};
 
 pub(crate) use bench::{BenchArgs, FeedArg, HowArgs, ScenarioArg, WhatArgs};
+
+pub(crate) use self::doctor::DoctorArgs;
 
 /// Runs ONNX image classifiers through ONNX Runtime: scores, predictions, checks.
 #[derive(Debug, Parser)]
@@ -47,6 +50,8 @@ pub(crate) enum Command {
     /// The ONNX Runtime library
     #[command(subcommand)]
     Runtime(RuntimeCommand),
+    /// Say what runs on this machine, what does not, and what to do about it
+    Doctor(DoctorArgs),
     /// Print shell completions
     Completions {
         /// The shell
@@ -283,7 +288,7 @@ pub(crate) struct PruneArgs {
 /// What to do with ONNX Runtime.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RuntimeCommand {
-    /// Install the pinned version into the cache folder, or what `--from` gives
+    /// Install ONNX Runtime, also with CUDA, or TensorRT into the cache folder
     Install(InstallArgs),
     /// List the installed ones and say which one is used
     List(PlaceArgs),
@@ -294,9 +299,27 @@ pub(crate) enum RuntimeCommand {
 /// The flags of `deploy runtime install`.
 #[derive(Debug, Args)]
 pub(crate) struct InstallArgs {
-    /// A wheel, a library, a folder that holds one, or a wheel's address
+    /// What to install
+    #[arg(value_enum, default_value_t = Installed::Cpu)]
+    pub(crate) what: Installed,
+    /// Take it from here. `cpu`: a wheel, a library, a folder that holds one, or a wheel's address;
+    /// `cuda`: the folder of all wheels; `tensorrt`: the folder of NVIDIA's tar file
     #[arg(long, value_name = "FILE|DIR|URL")]
     pub(crate) from: Option<String>,
+    /// Major version of CUDA, for `cuda` [default: 13, or 12 where the driver or a GPU is too old]
+    #[arg(long, value_name = "12|13", value_parser = clap::value_parser!(u32).range(12..=13))]
+    pub(crate) cuda: Option<u32>,
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
+}
+
+/// What can be installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Installed {
+    /// ONNX Runtime for the CPU, 20 MB
+    Cpu,
+    /// ONNX Runtime with CUDA, cuDNN and what else it needs, 1.6 GB
+    Cuda,
+    /// TensorRT 10, from NVIDIA's tar file
+    Tensorrt,
 }

@@ -4,6 +4,7 @@ mod bench;
 mod cache;
 mod card;
 mod check;
+mod doctor;
 mod eval;
 mod info;
 mod predict;
@@ -32,6 +33,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Card(command) => card::run(&command, &printer),
         Command::Cache(command) => cache::run(&command, &printer),
         Command::Runtime(command) => runtime::run(&command, &printer),
+        Command::Doctor(args) => doctor::run(&args, &printer),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "deploy", &mut text);

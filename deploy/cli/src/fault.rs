@@ -65,6 +65,14 @@ pub(crate) enum Fault {
         /// Of how many.
         total: usize,
     },
+    /// A flag that belongs to something else.
+    #[error("`{flag}` goes with `{with}` alone")]
+    FlagElsewhere {
+        /// The flag.
+        flag: &'static str,
+        /// What it goes with.
+        with: &'static str,
+    },
     /// The file carries no card.
     #[error("`{}` carries no card", path.display())]
     NoCard {
@@ -156,6 +164,7 @@ impl Fault {
             }
             Self::NoBase { .. } => "give the base with `--compare FILE`",
             Self::NoValue { .. } => "measure longer with `--duration`, or leave out the condition",
+            Self::FlagElsewhere { .. } => "leave it out",
             Self::BadRun { .. } | Self::SomeFailed { .. } | Self::Interrupted => return None,
         };
         Some(hint.to_owned())

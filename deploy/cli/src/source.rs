@@ -6,7 +6,7 @@ use anyhow::Context;
 use data::card::OutputKind;
 use data::{Dataset, Split};
 use deploy::runtime::{self, Found, Search};
-use deploy::{Classifier, ClassifierBuilder, Model};
+use deploy::{Classifier, ClassifierBuilder, Model, Provider};
 use fs_err as fs;
 
 use crate::cli::{EvalArgs, Kind, MachineArgs, ModelArgs, PlaceArgs};
@@ -96,7 +96,7 @@ fn open(
     if let Some(model) = model {
         builder = describe(builder, model)?;
     }
-    let found = runtime(&machine.place, printer)?;
+    let found = runtime_for(machine.provider, &machine.place, printer)?;
     let classifier = builder.runtime(found).open()?;
     for note in classifier.notes() {
         printer.log(note);
@@ -132,10 +132,22 @@ pub(crate) fn output_kind(kind: Kind) -> OutputKind {
     }
 }
 
-/// ONNX Runtime: found, or installed unless offline; says which one is used.
+/// ONNX Runtime for the CPU: found, or installed unless offline; says which one is used.
 pub(crate) fn runtime(place: &PlaceArgs, printer: &Printer) -> anyhow::Result<Found> {
+    runtime_for(Provider::Cpu, place, printer)
+}
+
+/// The same for a provider: one that was installed for it comes first.
+pub(crate) fn runtime_for(
+    provider: Provider,
+    place: &PlaceArgs,
+    printer: &Printer,
+) -> anyhow::Result<Found> {
     let cache = cache(place.cache.as_deref())?;
-    let search = Search::from_env(place.runtime.clone(), &cache);
+    let search = Search {
+        provider,
+        ..Search::from_env(place.runtime.clone(), &cache)
+    };
     let found = runtime::ensure(&search, &|line| printer.log(line), !place.offline)?;
     printer.log(found.to_string());
     Ok(found)

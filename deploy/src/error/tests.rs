@@ -9,6 +9,7 @@ use super::*;
 fn catalogue() -> Vec<Error> {
     let mut all = of_the_runtime();
     all.extend(of_the_precision());
+    all.extend(of_the_gpu());
     all.extend(of_the_model());
     all.extend(of_the_data());
     all
@@ -89,6 +90,29 @@ fn of_the_precision() -> Vec<Error> {
             path: model(),
             expected: Precision::Fp16,
             found: "fp32",
+        },
+    ]
+}
+
+fn of_the_gpu() -> Vec<Error> {
+    vec![
+        Error::CacheReadOnly {
+            what: text("create the cache folder"),
+            reason: text("read-only file system"),
+        },
+        Error::GpuInstall {
+            what: text("install from `wheels`"),
+            reason: text("the folder lacks `nvidia_cublas-13.whl`"),
+            fix: text("add it"),
+        },
+        Error::ProviderNotReady {
+            provider: text("cuda:0"),
+            lack: Box::new(Lack {
+                what: text("`libcudnn.so.9` was not found"),
+                expected: text("cuDNN 9"),
+                found: text("none"),
+                fix: text("run `deploy runtime install cuda`"),
+            }),
         },
     ]
 }
@@ -186,22 +210,25 @@ fn place(error: &Error) -> usize {
         Error::PrecisionName { .. } => 12,
         Error::PrecisionUnsupported { .. } => 13,
         Error::PrecisionDiffers { .. } => 14,
-        Error::Onnx(_) => 15,
-        Error::Data(_) => 16,
-        Error::ModelLoad { .. } => 17,
-        Error::ModelNewer { .. } => 18,
-        Error::NotAClassifier { .. } => 19,
-        Error::NoCard { .. } => 20,
-        Error::ClassCount { .. } => 21,
-        Error::ShapeDiffers { .. } => 22,
-        Error::ClassesDiffer { .. } => 23,
-        Error::InputLength { .. } => 24,
-        Error::BatchSize { .. } => 25,
-        Error::Run { .. } => 26,
-        Error::NoImages => 27,
-        Error::Unreadable { .. } => 28,
-        Error::TooManyUnreadable { .. } => 29,
-        Error::NoGolden { .. } => 30,
+        Error::CacheReadOnly { .. } => 15,
+        Error::GpuInstall { .. } => 16,
+        Error::ProviderNotReady { .. } => 17,
+        Error::Onnx(_) => 18,
+        Error::Data(_) => 19,
+        Error::ModelLoad { .. } => 20,
+        Error::ModelNewer { .. } => 21,
+        Error::NotAClassifier { .. } => 22,
+        Error::NoCard { .. } => 23,
+        Error::ClassCount { .. } => 24,
+        Error::ShapeDiffers { .. } => 25,
+        Error::ClassesDiffer { .. } => 26,
+        Error::InputLength { .. } => 27,
+        Error::BatchSize { .. } => 28,
+        Error::Run { .. } => 29,
+        Error::NoImages => 30,
+        Error::Unreadable { .. } => 31,
+        Error::TooManyUnreadable { .. } => 32,
+        Error::NoGolden { .. } => 33,
     }
 }
 

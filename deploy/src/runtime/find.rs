@@ -1,13 +1,15 @@
 //! Looking for the library: named places first, then the cache folder, then the system.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
-use super::{Found, Search, Source, VERSION, library, wheels};
+use super::{Found, Search, Source, VERSION, has_cuda, library, wheels};
 use crate::digest;
 use crate::error::{Error, Result};
+use crate::provider::Provider;
 
 /// Written beside an installed library.
 pub(super) const MANIFEST: &str = "installed.json";
@@ -19,6 +21,12 @@ pub(super) struct Manifest {
     pub(super) library: String,
     pub(super) sha256: String,
     pub(super) from: String,
+    /// Major version of CUDA, where NVIDIA's libraries lie beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) cuda: Option<u32>,
+    /// SHA-256 of every other library in the folder.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) files: BTreeMap<String, String>,
 }
 
 /// The folder of the installed runtimes.
@@ -68,7 +76,7 @@ pub fn find(search: &Search) -> Result<Found> {
         searched.push(folder.to_owned());
     }
     if let Some(cache) = &search.cache {
-        if let Some((folder, manifest)) = newest(cache) {
+        if let Some((folder, manifest)) = newest(cache, search.provider) {
             return cached(&folder, &manifest);
         }
         searched.push(folder(cache));
@@ -83,22 +91,114 @@ pub fn find(search: &Search) -> Result<Found> {
     Err(Error::NoRuntime { searched })
 }
 
-/// Every runtime in the cache folder, the one that [`find`] takes first. Nothing is checked.
+/// Every library in the places of `search`, usable or not, in the order in which [`find`] looks.
+pub fn candidates(search: &Search) -> Vec<(PathBuf, Source, Result<Found>)> {
+    let named = [
+        (&search.explicit, Source::Explicit),
+        (&search.env, Source::Env),
+    ];
+    let mut places: Vec<(PathBuf, Source)> = named
+        .into_iter()
+        .filter_map(|(path, source)| {
+            let path = path.as_ref()?;
+            Some((in_folder(path).unwrap_or_else(|| path.clone()), source))
+        })
+        .collect();
+    if search.beside_executable
+        && let Some(path) = std::env::current_exe()
+            .ok()
+            .as_deref()
+            .and_then(Path::parent)
+            .and_then(in_folder)
+    {
+        places.push((path, Source::BesideExecutable));
+    }
+    let mut all: Vec<_> = places
+        .into_iter()
+        .map(|(path, source)| (path.clone(), source, found(&path, source)))
+        .collect();
+    if let Some(cache) = &search.cache {
+        all.extend(
+            installed(cache, search.provider)
+                .iter()
+                .map(|(folder, manifest)| {
+                    let path = folder.join(&manifest.library);
+                    (path, Source::Cache, cached(folder, manifest))
+                }),
+        );
+    }
+    let system = search.system.iter().filter_map(|folder| in_folder(folder));
+    all.extend(system.map(|path| (path.clone(), Source::System, found(&path, Source::System))));
+    all
+}
+
+/// Every runtime in the cache folder, the one that [`find`] takes first for the CPU. Nothing is checked.
 pub fn list(cache: &Path) -> Vec<Found> {
-    let entry = |(folder, manifest): (PathBuf, Manifest)| Found {
-        path: folder.join(manifest.library),
-        version: manifest.version,
-        source: Source::Cache,
+    let entry = |(folder, manifest): (PathBuf, Manifest)| {
+        Found::new(
+            folder.join(manifest.library),
+            manifest.version,
+            Source::Cache,
+        )
     };
-    installed(cache).into_iter().map(entry).collect()
+    installed(cache, Provider::Cpu)
+        .into_iter()
+        .map(entry)
+        .collect()
 }
 
-fn newest(cache: &Path) -> Option<(PathBuf, Manifest)> {
-    installed(cache).into_iter().next()
+/// The version of CUDA that the installed GPU runtime is built for.
+pub(super) fn cuda(cache: &Path) -> Option<u32> {
+    let gpu = Provider::Cuda { device: 0 };
+    newest(cache, gpu).and_then(|(_, manifest)| manifest.cuda)
 }
 
-/// Installed runtimes: one given by hand (`--from`) before the pinned one, newer before older.
-fn installed(cache: &Path) -> Vec<(PathBuf, Manifest)> {
+/// Compares every library of a runtime that was installed with what was installed.
+///
+/// # Errors
+/// [`Error::RuntimeMissing`] or [`Error::RuntimeUnfit`] for the first that is missing or differs. A
+/// library that was not installed into the cache folder is not looked at.
+pub fn verify(found: &Found) -> Result<()> {
+    let folder = found.path.parent().unwrap_or(Path::new(""));
+    match manifest(folder) {
+        Some(manifest) if found.source == Source::Cache => intact(folder, &manifest),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a folder holds what its manifest says.
+pub(super) fn intact(folder: &Path, manifest: &Manifest) -> Result<()> {
+    same(&folder.join(&manifest.library), &manifest.sha256)?;
+    for (name, sha256) in &manifest.files {
+        same(&folder.join(name), sha256)?;
+    }
+    Ok(())
+}
+
+/// Compares the SHA-256 of a library.
+fn same(path: &Path, expected: &str) -> Result<()> {
+    let actual = digest::file(path).map_err(|source| Error::RuntimeMissing {
+        path: path.to_owned(),
+        source,
+    })?;
+    if actual == expected {
+        return Ok(());
+    }
+    let bytes = fs::metadata(path).map_or(0, |meta| meta.len());
+    Err(Error::RuntimeUnfit {
+        path: path.to_owned(),
+        expected: format!("SHA-256 {expected}"),
+        found: format!("SHA-256 {actual} ({bytes} bytes)"),
+    })
+}
+
+fn newest(cache: &Path, provider: Provider) -> Option<(PathBuf, Manifest)> {
+    installed(cache, provider).into_iter().next()
+}
+
+/// Installed runtimes: those made for the provider first; one given by hand (`--from`) before the pinned
+/// one, newer before older.
+fn installed(cache: &Path, provider: Provider) -> Vec<(PathBuf, Manifest)> {
     let Ok(entries) = fs::read_dir(folder(cache)) else {
         return Vec::new();
     };
@@ -107,20 +207,28 @@ fn installed(cache: &Path) -> Vec<(PathBuf, Manifest)> {
         .filter_map(|entry| {
             let folder = entry.ok()?.path();
             let hidden = folder.file_name()?.to_string_lossy().starts_with('.');
-            let text = fs::read_to_string(folder.join(MANIFEST)).ok()?;
-            let manifest: Manifest = serde_json::from_str(&text).ok()?;
+            let manifest = manifest(&folder)?;
             (!hidden && Path::new(&manifest.library).components().count() == 1)
                 .then_some((folder, manifest))
         })
         .collect();
     all.sort_by_key(|(folder, manifest)| {
         (
+            match provider {
+                Provider::Cpu => manifest.cuda.is_some(),
+                _ => !has_cuda(&folder.join(&manifest.library)),
+            },
             *folder == pinned,
             std::cmp::Reverse(numbers(&manifest.version)),
             folder.clone(),
         )
     });
     all
+}
+
+/// The manifest in a folder.
+pub(super) fn manifest(folder: &Path) -> Option<Manifest> {
+    serde_json::from_str(&fs::read_to_string(folder.join(MANIFEST)).ok()?).ok()
 }
 
 fn numbers(version: &str) -> Vec<u32> {
@@ -136,23 +244,8 @@ fn cached(folder: &Path, manifest: &Manifest) -> Result<Found> {
     let pinned = wheels::pinned()
         .filter(|wheel| manifest.version == VERSION && folder.ends_with(pinned_name(wheel)));
     let expected = pinned.map_or(manifest.sha256.as_str(), |wheel| wheel.library_sha256);
-    let actual = digest::file(&path).map_err(|source| Error::RuntimeMissing {
-        path: path.clone(),
-        source,
-    })?;
-    if actual != expected {
-        let bytes = fs::metadata(&path).map_or(0, |meta| meta.len());
-        return Err(Error::RuntimeUnfit {
-            path,
-            expected: format!("SHA-256 {expected}"),
-            found: format!("SHA-256 {actual} ({bytes} bytes)"),
-        });
-    }
-    Ok(Found {
-        path,
-        version: manifest.version.clone(),
-        source: Source::Cache,
-    })
+    same(&path, expected)?;
+    Ok(Found::new(path, manifest.version.clone(), Source::Cache))
 }
 
 fn pinned_name(wheel: &wheels::Wheel) -> String {
@@ -162,11 +255,7 @@ fn pinned_name(wheel: &wheels::Wheel) -> String {
 fn found(path: &Path, source: Source) -> Result<Found> {
     let version = library::inspect(path)?;
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    Ok(Found {
-        path,
-        version,
-        source,
-    })
+    Ok(Found::new(path, version, source))
 }
 
 /// The library in a folder: the shortest name first (`libonnxruntime.so` before `…so.1.28.0`).

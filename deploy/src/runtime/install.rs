@@ -1,22 +1,23 @@
 //! Installing the library into the cache folder: from the official Python wheel, or from what is given.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use fs_err as fs;
 
 use super::find::{self, MANIFEST, Manifest};
-use super::wheels::{self, PYTHON_VERSION, VERSION, Wheel};
-use super::{Found, Source, library};
+use super::wheels::{self, VERSION, Wheel};
+use super::{Found, Source, library, pip, unpack};
 use crate::digest;
 use crate::error::{Error, Result};
 
-/// No file of a runtime wheel is larger: a guard against archive bombs.
-const MAX_UNPACKED: u64 = 1 << 30;
+/// No download from a URL is larger.
+#[cfg(feature = "fetch")]
+const MAX_DOWNLOAD: u64 = 1 << 30;
 
 /// Files of the wheel that are kept: the library, its helpers, the licences.
-const KEPT: [&str; 3] = ["LICENSE", "ThirdPartyNotices.txt", "Privacy.md"];
+pub(super) const KEPT: [&str; 3] = ["LICENSE", "ThirdPartyNotices.txt", "Privacy.md"];
 
 /// What to install, and where to.
 #[derive(Debug, Clone, Default)]
@@ -75,6 +76,8 @@ pub fn install(options: &InstallOptions, progress: &dyn Fn(&str)) -> Result<Foun
             .into_owned(),
         version,
         library,
+        cuda: None,
+        files: BTreeMap::new(),
     };
     if let Some(wheel) = wheel
         && manifest.sha256 != wheel.library_sha256
@@ -94,39 +97,43 @@ pub fn install(options: &InstallOptions, progress: &dyn Fn(&str)) -> Result<Foun
         )),
     };
     put(&out, &target, &manifest)?;
-    let path = target.join(&manifest.library);
     progress(&format!(
         "installed ONNX Runtime {} in `{}`",
         manifest.version,
         target.display()
     ));
-    Ok(Found {
-        path,
-        version: manifest.version,
-        source: Source::Cache,
-    })
+    Ok(Found::new(
+        target.join(&manifest.library),
+        manifest.version,
+        Source::Cache,
+    ))
 }
 
-/// Removes every installed runtime but the one that would be used; returns the folders removed.
+/// Removes every installed runtime but those that would be used: one for the CPU and one with CUDA;
+/// returns the folders removed.
 pub fn remove(cache: &Path, keep_newest: bool) -> Result<Vec<PathBuf>> {
     let mut removed = Vec::new();
-    for found in find::list(cache).iter().skip(usize::from(keep_newest)) {
-        if let Some(folder) = found.path.parent() {
-            fs::remove_dir_all(folder).map_err(failed("remove an old runtime"))?;
-            removed.push(folder.to_owned());
+    let all = find::list(cache);
+    for gpu in [false, true] {
+        let of_kind = all.iter().filter(|found| found.gpu == gpu);
+        for found in of_kind.skip(usize::from(keep_newest)) {
+            if let Some(folder) = found.path.parent() {
+                fs::remove_dir_all(folder).map_err(failed("remove an old runtime"))?;
+                removed.push(folder.to_owned());
+            }
         }
     }
     Ok(removed)
 }
 
 /// Writes the manifest and moves the finished folder to its name.
-fn put(out: &Path, target: &Path, manifest: &Manifest) -> Result<()> {
+pub(super) fn put(out: &Path, target: &Path, manifest: &Manifest) -> Result<()> {
     let text = serde_json::to_string_pretty(manifest).map_err(|e| Error::Install {
         what: "write the manifest".to_owned(),
         reason: e.to_string(),
     })?;
     fs::write(out.join(MANIFEST), text + "\n").map_err(failed("write the manifest"))?;
-    if digest::file(&target.join(&manifest.library)).is_ok_and(|hash| hash == manifest.sha256) {
+    if find::intact(target, manifest).is_ok() {
         // Another process finished first, or it was there already.
         return Ok(());
     }
@@ -152,49 +159,14 @@ fn by_pip(folder: &Path, progress: &dyn Fn(&str)) -> Result<PathBuf> {
     progress(&format!(
         "installing ONNX Runtime {VERSION}: the official wheel, by pip (once)"
     ));
-    let mut reason = "neither `python3` nor `python` was found".to_owned();
-    for python in ["python3", "python"] {
-        let run = Command::new(python)
-            .args([
-                "-m",
-                "pip",
-                "download",
-                "--quiet",
-                "--disable-pip-version-check",
-            ])
-            .args([
-                "--no-deps",
-                "--only-binary=:all:",
-                "--retries",
-                "2",
-                "--timeout",
-                "15",
-            ])
-            .args([
-                "--platform",
-                wheel.platform,
-                "--python-version",
-                PYTHON_VERSION,
-            ])
-            .args(["--implementation", "cp", "--dest"])
-            .arg(folder)
-            .arg(format!("onnxruntime=={VERSION}"))
-            .output();
-        match run {
-            Ok(output) if output.status.success() => return Ok(folder.join(wheel.file)),
-            Ok(output) => {
-                let text = String::from_utf8_lossy(&output.stderr);
-                let last = text.lines().rev().find(|line| !line.trim().is_empty());
-                reason = format!("pip: {}", last.unwrap_or("failed without a word").trim());
-                break;
-            }
-            Err(_) => {}
+    let requirement = format!("onnxruntime=={VERSION}");
+    pip::download(&requirement, &[wheel.platform], folder, &|_| {}).map_err(|reason| {
+        Error::Install {
+            what: "download the wheel".to_owned(),
+            reason,
         }
-    }
-    Err(Error::Install {
-        what: "download the wheel".to_owned(),
-        reason,
-    })
+    })?;
+    Ok(folder.join(wheel.file))
 }
 
 /// The wheel or library that a local path means.
@@ -247,40 +219,17 @@ fn check_hash(file: &Path, from: Option<&str>) -> Result<Option<&'static Wheel>>
 
 /// Unpacks library, helper libraries and licences of a wheel; returns the library's file name.
 fn unpack(wheel: &Path, out: &Path) -> Result<String> {
-    let broken = |e: zip::result::ZipError| Error::Install {
-        what: format!("unpack `{}`", wheel.display()),
-        reason: e.to_string(),
-    };
-    let file = fs::File::open(wheel).map_err(failed("open the wheel"))?;
-    let mut archive = zip::ZipArchive::new(file).map_err(broken)?;
-    let mut library = None;
-    for index in 0..archive.len() {
-        let entry = archive.by_index(index).map_err(broken)?;
-        // The last part only: no path of the archive is ever followed.
-        let path = entry.name().map_err(broken)?;
-        let name = path
-            .rsplit(['/', '\\'])
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        drop(path);
-        let is_library = wheels::is_library_name(&name);
+    let keep = |name: &str| {
         let helper = name.contains("onnxruntime_providers_");
-        if entry.is_dir() || !(is_library || helper || KEPT.contains(&name.as_str())) {
-            continue;
-        }
-        let mut target = fs::File::create(out.join(&name)).map_err(failed("unpack the wheel"))?;
-        std::io::copy(&mut entry.take(MAX_UNPACKED), &mut target)
-            .map_err(failed("unpack the wheel"))?;
-        target.sync_all().map_err(failed("unpack the wheel"))?;
-        if is_library {
-            library = Some(name);
-        }
-    }
-    library.ok_or_else(|| Error::Install {
-        what: format!("unpack `{}`", wheel.display()),
-        reason: "there is no ONNX Runtime library inside for this system".to_owned(),
-    })
+        (wheels::is_library_name(name) || helper || KEPT.contains(&name)).then(|| name.to_owned())
+    };
+    unpack::unpack(wheel, out, &keep)?
+        .into_iter()
+        .find(|name| wheels::is_library_name(name))
+        .ok_or_else(|| Error::Install {
+            what: format!("unpack `{}`", wheel.display()),
+            reason: "there is no ONNX Runtime library inside for this system".to_owned(),
+        })
 }
 
 /// Copies a library given by hand, with its helpers and licences when they lie beside it.
@@ -334,7 +283,7 @@ fn download(url: &str, folder: &Path, progress: &dyn Fn(&str)) -> Result<PathBuf
     let mut response = agent.get(url).call().map_err(refused)?;
     let path = folder.join("download");
     let mut file = fs::File::create(&path).map_err(failed("write the download"))?;
-    let mut body = response.body_mut().as_reader().take(MAX_UNPACKED);
+    let mut body = response.body_mut().as_reader().take(MAX_DOWNLOAD);
     std::io::copy(&mut body, &mut file).map_err(failed("download"))?;
     Ok(path)
 }
@@ -347,9 +296,16 @@ fn download(url: &str, _folder: &Path, _progress: &dyn Fn(&str)) -> Result<PathB
     })
 }
 
-fn failed(what: &'static str) -> impl Fn(std::io::Error) -> Error {
-    move |e| Error::Install {
-        what: what.to_owned(),
-        reason: e.to_string(),
+/// A file of the installation that cannot be read or written.
+pub(super) fn failed(what: &'static str) -> impl Fn(std::io::Error) -> Error {
+    use std::io::ErrorKind;
+    move |e| {
+        let (what, reason) = (what.to_owned(), e.to_string());
+        match e.kind() {
+            ErrorKind::PermissionDenied
+            | ErrorKind::ReadOnlyFilesystem
+            | ErrorKind::NotADirectory => Error::CacheReadOnly { what, reason },
+            _ => Error::Install { what, reason },
+        }
     }
 }

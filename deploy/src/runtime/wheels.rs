@@ -6,9 +6,6 @@ pub const VERSION: &str = "1.28.0";
 /// The least runtime version this build of `ort` works with: ONNX Runtime 1.24.
 pub const MIN_API: u32 = ort::MINOR_VERSION;
 
-/// Python version whose wheels are pinned; the library inside is the same for every one.
-pub(super) const PYTHON_VERSION: &str = "3.12";
-
 /// One pinned wheel and the library inside it.
 #[derive(Debug)]
 pub(super) struct Wheel {

@@ -10,6 +10,7 @@ use ort::session::Session as OrtSession;
 use crate::engines::{Engines, Place};
 use crate::error::{Error, Result, chain};
 use crate::placement::{Placement, Sizes};
+use crate::probe::{self, Places};
 use crate::precision::Precision;
 use crate::provider::{Provider, Request, cpu, tensorrt};
 use crate::runtime;
@@ -34,6 +35,7 @@ pub(super) struct Opened {
 /// `gpu` is what a kept engine depends on beside the model: the GPU, its compute capability, driver and
 /// TensorRT version, in words. `None`: no engine is kept.
 pub(super) fn open(path: &Path, options: &SessionOptions, gpu: Option<&str>) -> Result<Opened> {
+    probe::require(options.provider)?;
     options.precision.converts(options.provider)?;
     let request = Request {
         precision: options.precision,
@@ -57,6 +59,24 @@ pub(super) fn open(path: &Path, options: &SessionOptions, gpu: Option<&str>) -> 
         opened.placement.prove(options.provider, sizes)?;
     }
     Ok(opened)
+}
+
+/// The GPU and the libraries that an engine depends on, in words; `None` where they are not known.
+pub(super) fn machine(provider: Provider) -> Option<String> {
+    let device = usize::try_from(provider.device()?).ok()?;
+    let loaded = runtime::loaded().map(|found| found.path.as_path());
+    let found = probe::look(provider, &Places::of_machine(loaded));
+    let driver = found.driver?;
+    let gpu = driver.devices.get(device)?;
+    let is_tensorrt = |name: &str| name.starts_with("libnvinfer.so");
+    let tensorrt = found.libraries.iter().find(|l| is_tensorrt(&l.name))?;
+    Some(format!(
+        "{} sm_{} driver {} TensorRT {}",
+        gpu.name,
+        gpu.capability,
+        driver.version.as_deref()?,
+        tensorrt.version.as_deref()?
+    ))
 }
 
 /// A session of TensorRT: from an engine that is kept, or one that is built.

@@ -236,7 +236,8 @@ fn a_provider_that_the_library_lacks_is_an_error_and_no_fallback() {
             text.starts_with(&format!("provider `{provider}` cannot start")),
             "{text}"
         );
-        assert!(text.contains("found:    CPUExecutionProvider"), "{text}");
-        assert!(error.hint().unwrap().contains("--provider cpu"));
+        // Without a GPU the driver is missing, with one the library for it.
+        assert!(text.contains("\n  expected: "), "{text}");
+        assert!(error.hint().is_some(), "{text}");
     }
 }

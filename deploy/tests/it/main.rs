@@ -11,6 +11,7 @@ mod classifier;
 mod eval;
 mod foreign;
 mod golden;
+mod gpu;
 mod refuse;
 mod runtime;
 mod session;

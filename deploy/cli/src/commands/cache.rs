@@ -49,12 +49,14 @@ fn prune(args: &PruneArgs, printer: &Printer) -> anyhow::Result<()> {
         }
     }
     let installed = deploy::runtime::list(&cache);
-    let version = installed.first().map_or(VERSION, |found| &found.version);
+    let with_gpu = installed.iter().find(|found| found.gpu);
+    let version = with_gpu.map_or(VERSION, |found| &found.version);
     for engine in Engines::new(cache.join("engines")).unusable(version)? {
         freed += remove(&engine, printer)?;
     }
-    for found in installed.iter().skip(1) {
-        if let Some(folder) = found.path.parent() {
+    for gpu in [false, true] {
+        let unused = installed.iter().filter(|found| found.gpu == gpu).skip(1);
+        for folder in unused.filter_map(|found| found.path.parent()) {
             freed += remove(folder, printer)?;
         }
     }
@@ -98,7 +100,7 @@ fn children(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(all)
 }
 
-fn size(path: &Path) -> anyhow::Result<u64> {
+pub(super) fn size(path: &Path) -> anyhow::Result<u64> {
     let meta = fs::symlink_metadata(path)?;
     if !meta.is_dir() {
         return Ok(meta.len());

@@ -1,9 +1,11 @@
 //! `deploy runtime`: the ONNX Runtime library.
 
-use deploy::runtime::{self, InstallOptions, Search, Source};
+use std::path::{Path, PathBuf};
 
-use crate::cli::{InstallArgs, PlaceArgs, RuntimeCommand};
-use crate::fault::ExitStatus;
+use deploy::runtime::{self, Found, GpuOptions, InstallOptions, Search, Source};
+
+use crate::cli::{InstallArgs, Installed, PlaceArgs, RuntimeCommand};
+use crate::fault::{ExitStatus, Fault};
 use crate::printer::{self, Printer};
 use crate::source;
 
@@ -25,25 +27,57 @@ fn search(args: &PlaceArgs) -> anyhow::Result<Search> {
 
 fn install(args: &InstallArgs, printer: &Printer) -> anyhow::Result<()> {
     let cache = source::cache(args.cache.cache.as_deref())?;
+    let progress = |line: &str| printer.log(line);
+    let from = args.from.as_deref().map(Path::new);
+    if args.cuda.is_some() && args.what != Installed::Cuda {
+        let (flag, with) = ("--cuda", "deploy runtime install cuda");
+        return Err(Fault::FlagElsewhere { flag, with }.into());
+    }
+    match args.what {
+        Installed::Cpu => {
+            let found = install_cpu(args, cache, &progress)?;
+            printer::line(&found.to_string())?;
+        }
+        Installed::Cuda => {
+            let options = GpuOptions {
+                cache,
+                from: from.map(Path::to_owned),
+                cuda: args.cuda,
+            };
+            let found = runtime::install_gpu(&options, &progress)?;
+            printer::line(&found.to_string())?;
+        }
+        Installed::Tensorrt => {
+            let found = runtime::install_tensorrt(&cache, from, &progress)?;
+            printer::line(&found.to_string())?;
+        }
+    }
+    Ok(())
+}
+
+fn install_cpu(
+    args: &InstallArgs,
+    cache: PathBuf,
+    progress: &dyn Fn(&str),
+) -> anyhow::Result<Found> {
     let there = Search {
         cache: Some(cache.clone()),
         ..Search::default()
     };
-    let found = match runtime::find(&there) {
-        Ok(found) if args.from.is_none() => {
-            printer.log("installed already");
-            found
+    match runtime::find(&there) {
+        // A build with CUDA runs on the CPU too, but is not what was asked for.
+        Ok(found) if args.from.is_none() && !found.gpu => {
+            progress("installed already");
+            Ok(found)
         }
         _ => {
             let options = InstallOptions {
                 cache,
                 from: args.from.clone(),
             };
-            runtime::install(&options, &|line| printer.log(line))?
+            Ok(runtime::install(&options, progress)?)
         }
-    };
-    printer::line(&found.to_string())?;
-    Ok(())
+    }
 }
 
 fn list(args: &PlaceArgs) -> anyhow::Result<()> {
@@ -58,6 +92,9 @@ fn list(args: &PlaceArgs) -> anyhow::Result<()> {
             " "
         };
         printer::line(&format!("{mark} {found}"))?;
+    }
+    if let Some(found) = search.cache.as_deref().and_then(runtime::tensorrt) {
+        printer::line(&format!("  {found}"))?;
     }
     match used {
         Ok(found) if found.source != Source::Cache => printer::line(&format!("* {found}"))?,

@@ -19,6 +19,7 @@ fn help_of_every_command() {
         &["runtime"],
         &["runtime", "install"],
         &["runtime", "list"],
+        &["doctor"],
         &["completions"],
     ];
     let mut text = String::new();

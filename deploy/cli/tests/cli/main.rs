@@ -8,6 +8,7 @@
 )]
 
 mod bench;
+mod doctor;
 mod help;
 mod refuse;
 mod run;

@@ -108,7 +108,7 @@ fn providers_run_or_are_errors() {
     let folder = workshop();
     for provider in ["cuda", "tensorrt:1"] {
         let run = eval(folder.path(), &["--provider", provider]);
-        run.refused("was built without it");
+        run.refused(&format!("provider `{provider}"));
         assert!(!run.out.contains("accuracy"), "{}", run.out);
     }
     let allowed = ["--provider", "cuda", "--allow-fallback"];

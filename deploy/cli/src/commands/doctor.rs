@@ -1,0 +1,239 @@
+//! `deploy doctor`: what runs on this machine, what does not, and what to do about it.
+//!
+//! Each provider is tried in a process of its own: one process holds one ONNX Runtime, and a library that
+//! crashes takes only its trial along.
+
+mod text;
+mod trial;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use deploy::Provider;
+use deploy::probe::{Machine, Readiness};
+use deploy::runtime::{self, Search};
+use serde::{Deserialize, Serialize};
+
+use super::cache;
+use crate::cli::DoctorArgs;
+use crate::fault::ExitStatus;
+use crate::printer::{self, Printer};
+use crate::source;
+
+/// A trial that takes longer hangs: building a TensorRT engine for the tiny model takes a tenth of it.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Everything that is said.
+#[derive(Debug, Serialize)]
+struct Report {
+    machine: Machine,
+    /// Every ONNX Runtime, in the order in which they are looked for on the CPU.
+    runtimes: Vec<Candidate>,
+    providers: Vec<Trial>,
+    cache: Cache,
+    /// Providers that were required and do not run.
+    unmet: Vec<String>,
+}
+
+/// An ONNX Runtime library.
+#[derive(Debug, Serialize)]
+struct Candidate {
+    path: PathBuf,
+    source: String,
+    version: Option<String>,
+    cuda: bool,
+    /// Why it cannot be used.
+    error: Option<String>,
+}
+
+/// How a provider did.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Trial {
+    provider: String,
+    /// Whether it gave the right answer.
+    ready: bool,
+    runtime: Option<RuntimeUsed>,
+    #[serde(flatten)]
+    readiness: Readiness,
+    inference: Option<Inference>,
+    error: Option<Problem>,
+}
+
+/// The ONNX Runtime that a provider gets.
+#[derive(Debug, Serialize, Deserialize)]
+struct RuntimeUsed {
+    path: PathBuf,
+    version: String,
+    source: String,
+}
+
+/// A tiny model that was run.
+#[derive(Debug, Serialize, Deserialize)]
+struct Inference {
+    open_ms: f64,
+    first_ms: f64,
+    /// Median of the runs after the first.
+    run_ms: f64,
+    max_difference: f32,
+}
+
+/// What went wrong, beside what the probe found.
+#[derive(Debug, Serialize, Deserialize)]
+struct Problem {
+    what: String,
+    fix: Option<String>,
+}
+
+/// The cache folder.
+#[derive(Debug, Serialize)]
+struct Cache {
+    path: PathBuf,
+    bytes: u64,
+    free: Option<u64>,
+    /// Why nothing can be written into it.
+    error: Option<String>,
+}
+
+pub(crate) fn run(args: &DoctorArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    let cache = source::cache(args.cache.cache.as_deref())?;
+    if let Some(provider) = args.trial {
+        let trial = trial::run(provider, &search(args, &cache, provider));
+        printer::line(&serde_json::to_string(&trial)?)?;
+        return Ok(ExitStatus::True);
+    }
+    let mut providers = args.provider.clone();
+    for provider in &args.require {
+        if !providers.contains(provider) {
+            providers.push(*provider);
+        }
+    }
+    let mut trials = Vec::new();
+    for provider in &providers {
+        printer.log(format!("trying {provider}"));
+        trials.push(elsewhere(*provider, args, &cache));
+    }
+    let fails = |provider: &&Provider| {
+        let name = provider.to_string();
+        !trials
+            .iter()
+            .any(|trial| trial.provider == name && trial.ready)
+    };
+    let unmet = args.require.iter().filter(fails).map(ToString::to_string);
+    let report = Report {
+        machine: Machine::read(),
+        runtimes: candidates(&search(args, &cache, Provider::Cpu)),
+        unmet: unmet.collect(),
+        providers: trials,
+        cache: look_at(&cache),
+    };
+    if args.json {
+        printer.json("-".as_ref(), &report)?;
+    } else {
+        printer::line(&text::of(&report))?;
+    }
+    Ok(if report.unmet.is_empty() {
+        ExitStatus::True
+    } else {
+        ExitStatus::False
+    })
+}
+
+fn search(args: &DoctorArgs, cache: &Path, provider: Provider) -> Search {
+    Search {
+        provider,
+        ..Search::from_env(args.runtime.clone(), cache)
+    }
+}
+
+fn candidates(search: &Search) -> Vec<Candidate> {
+    runtime::candidates(search)
+        .into_iter()
+        .map(|(path, source, found)| Candidate {
+            path,
+            source: source.to_string(),
+            version: found.as_ref().ok().map(|found| found.version.clone()),
+            cuda: found.as_ref().is_ok_and(|found| found.gpu),
+            error: found.err().map(|error| error.to_string()),
+        })
+        .collect()
+}
+
+/// Tries a provider in a process of its own.
+fn elsewhere(provider: Provider, args: &DoctorArgs, cache: &Path) -> Trial {
+    let failed = |what: String| Trial {
+        provider: provider.to_string(),
+        error: Some(Problem {
+            what,
+            fix: Some(format!("see `deploy doctor --trial {provider} --verbose`")),
+        }),
+        ..Trial::default()
+    };
+    match child(provider, args, cache) {
+        Ok(text) => serde_json::from_str(&text).unwrap_or_else(|error| {
+            failed(format!("its trial said nothing that is known: {error}"))
+        }),
+        Err(what) => failed(what),
+    }
+}
+
+/// The standard output of the trial, or how it ended.
+fn child(provider: Provider, args: &DoctorArgs, cache: &Path) -> Result<String, String> {
+    let program = std::env::current_exe().map_err(|e| e.to_string())?;
+    let mut command = Command::new(program);
+    command
+        .args(["doctor", "--quiet", "--trial", &provider.to_string()])
+        .arg("--cache")
+        .arg(cache);
+    if let Some(runtime) = &args.runtime {
+        command.arg("--runtime").arg(runtime);
+    }
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|e| format!("its trial does not start: {e}"))?;
+    let mut out = child.stdout.take().ok_or("its trial has no output")?;
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        out.read_to_string(&mut text).map(|_| text)
+    });
+    let begun = Instant::now();
+    let status = loop {
+        match child.try_wait().map_err(|e| e.to_string())? {
+            Some(status) => break status,
+            None if begun.elapsed() > PATIENCE => {
+                // It may have ended by itself just now.
+                child.kill().unwrap_or_default();
+                child.wait().map_err(|e| e.to_string())?;
+                return Err(format!("it did not answer within {} s", PATIENCE.as_secs()));
+            }
+            None => std::thread::sleep(Duration::from_millis(10)),
+        }
+    };
+    if !status.success() {
+        return Err(format!("its libraries crash the process: {status}"));
+    }
+    match reader.join() {
+        Ok(text) => text.map_err(|e| e.to_string()),
+        Err(_) => Err("its trial cannot be read".to_owned()),
+    }
+}
+
+fn look_at(folder: &Path) -> Cache {
+    // A folder that is not there yet is made where its parents are.
+    let there = folder.ancestors().find(|path| path.exists());
+    let there = there.unwrap_or(Path::new("."));
+    Cache {
+        path: folder.to_owned(),
+        bytes: if folder.is_dir() {
+            cache::size(folder).unwrap_or(0)
+        } else {
+            0
+        },
+        free: runtime::free_space(there),
+        error: tempfile::tempfile_in(there).err().map(|e| e.to_string()),
+    }
+}

@@ -1,0 +1,429 @@
+//! The libraries that a provider is linked to: which, where, of which version. Knows no GPU.
+
+use std::ffi::{c_int, c_uint};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::lack::{INSTALL, Lack, is_tensorrt};
+use super::places::Places;
+use crate::dylib::{self, Flaw};
+
+/// A library that was loaded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Library {
+    /// Its name, such as `libcudnn.so.9`.
+    pub name: String,
+    /// The file.
+    pub path: PathBuf,
+    /// The version that it says itself.
+    pub version: Option<String>,
+}
+
+/// What the provider libraries ask for.
+#[derive(Debug, Default)]
+pub(super) struct Needs {
+    /// Names without which the provider does not start.
+    names: Vec<String>,
+    /// Names that are loaded where they are found.
+    helpers: Vec<String>,
+    /// The major version of CUDA.
+    pub(super) cuda: Option<u32>,
+    /// Provider libraries that are missing or damaged.
+    pub(super) lacks: Vec<Lack>,
+}
+
+/// Reads what the provider libraries beside ONNX Runtime are linked to.
+pub(super) fn needs(places: &Places, tensorrt: bool) -> Needs {
+    let mut needs = Needs::default();
+    let runtime = places.runtime.as_deref();
+    let folder = runtime.and_then(Path::parent).unwrap_or(Path::new(""));
+    for provider in ["cuda", "tensorrt"].iter().take(1 + usize::from(tensorrt)) {
+        let file = folder.join(format!("libonnxruntime_providers_{provider}.so"));
+        match provider_needs(&file) {
+            Ok(names) => needs.names.extend(names),
+            Err(Flaw::Unreadable(_)) => needs.lacks.push(no_provider(runtime, &file, provider)),
+            Err(flaw) => needs.lacks.push(damaged(&file, flaw, INSTALL)),
+        }
+    }
+    let cuda = needs
+        .names
+        .iter()
+        .find_map(|name| name.strip_prefix("libcudart.so."));
+    needs.cuda = cuda.and_then(|major| major.parse().ok());
+    if let Some(cuda) = needs.cuda {
+        // What the CUDA provider opens only when it first needs it: cuDNN, without which there is no
+        // convolution, and helpers.
+        needs.names.push("libcudnn.so.9".to_owned());
+        needs.helpers = vec![
+            format!("libcufft.so.{}", cuda.saturating_sub(1)),
+            format!("libnvrtc.so.{cuda}"),
+            format!("libnvJitLink.so.{cuda}"),
+        ];
+    }
+    needs.names.sort();
+    needs.names.dedup();
+    needs
+}
+
+/// NVIDIA's libraries that a provider library is linked to; the driver's is none of these.
+fn provider_needs(file: &Path) -> dylib::Result<Vec<String>> {
+    dylib::whole(file)?;
+    let mut names = dylib::needed(file)?;
+    names.retain(|name| is_nvidia(name));
+    Ok(names)
+}
+
+/// The driver's own libraries (`libcuda`, `libnvidia-ml`) are none of these.
+fn is_nvidia(name: &str) -> bool {
+    const STEMS: [&str; 12] = [
+        "libcudart",
+        "libcublas",
+        "libcudnn",
+        "libcufft",
+        "libcurand",
+        "libcusolver",
+        "libcusparse",
+        "libcupti",
+        "libnvrtc",
+        "libnvJitLink",
+        "libnvinfer",
+        "libnvonnxparser",
+    ];
+    STEMS.iter().any(|stem| name.starts_with(stem)) && name.contains(".so.")
+}
+
+fn no_provider(runtime: Option<&Path>, file: &Path, provider: &str) -> Lack {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let (what, found) = match runtime {
+        Some(runtime) => (
+            format!("`{name}` is not beside `{}`", runtime.display()),
+            "one without it",
+        ),
+        None => (format!("`{name}` was not found"), "none"),
+    };
+    let provider = if provider == "cuda" {
+        "CUDA"
+    } else {
+        "TensorRT"
+    };
+    let expected = format!("an ONNX Runtime with {provider}");
+    Lack::new(what, &expected, found, INSTALL)
+}
+
+/// Finds, checks and loads every library; what is missing or wrong.
+pub(super) fn look(places: &Places, needs: &Needs) -> (Vec<Library>, Vec<Lack>) {
+    let (mut found, mut lacks) = (Vec::new(), Vec::new());
+    for name in &needs.names {
+        match one(places, name, needs.cuda) {
+            Ok(library) => found.push(library),
+            Err(lack) => lacks.push(*lack),
+        }
+    }
+    for name in &needs.helpers {
+        if !needs.names.contains(name) && places.find(name).is_some() {
+            match one(places, name, needs.cuda) {
+                Ok(library) => found.push(library),
+                Err(lack) => lacks.push(*lack),
+            }
+        }
+    }
+    // CUDA before what builds on it.
+    lacks.sort_by_key(|lack| is_tensorrt(lack.what.trim_start_matches('`')));
+    (found, lacks)
+}
+
+fn one(places: &Places, name: &str, cuda: Option<u32>) -> Result<Library, Box<Lack>> {
+    let fix = Lack::library_fix(name, cuda);
+    let Some(path) = places.find(name) else {
+        return Err(Box::new(missing(name, &fix, places)));
+    };
+    let library = load(places, &path, &fix)?;
+    let version = version(library, name);
+    let wrong = |expected: &str, found: &str| {
+        let what = format!("`{}` is the wrong library", path.display());
+        Box::new(Lack::new(what, expected, found, &fix))
+    };
+    let major = name.rsplit('.').next().unwrap_or_default();
+    match &version {
+        Version::Unasked => {}
+        Version::Silent(symbol) => {
+            let found = format!("a library without `{symbol}`");
+            return Err(wrong(&format!("{} {major}", product(name)), &found));
+        }
+        Version::Said(version) if version.split('.').next() != Some(major) => {
+            let found = format!("{} {version}", product(name));
+            return Err(wrong(&format!("{} {major}", product(name)), &found));
+        }
+        Version::Said(version) => {
+            if let (Some(cuda), Some(built)) = (cuda, built_for(library, name))
+                && built != cuda
+            {
+                let found = format!("cuDNN {version} for CUDA {built}");
+                return Err(wrong(&format!("cuDNN {major} for CUDA {cuda}"), &found));
+            }
+        }
+    }
+    Ok(Library {
+        name: name.to_owned(),
+        path,
+        version: match version {
+            Version::Said(version) => Some(version),
+            Version::Unasked | Version::Silent(_) => None,
+        },
+    })
+}
+
+/// The version of a `libnvinfer.so.10`, from itself.
+pub(crate) fn tensorrt_version(path: &Path) -> Result<String, Box<Lack>> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let folder = path.parent().map(Path::to_owned);
+    let places = Places {
+        folders: folder.into_iter().collect(),
+        ..Places::default()
+    };
+    let library = one(&places, &name, None)?;
+    Ok(library.version.unwrap_or_default())
+}
+
+/// Loads a library after those of NVIDIA's that it is linked to, so that they come from these places too.
+fn load(
+    places: &Places,
+    path: &Path,
+    fix: &str,
+) -> Result<&'static libloading::Library, Box<Lack>> {
+    let flawed = |flaw| Box::new(damaged(path, flaw, fix));
+    dylib::whole(path).map_err(flawed)?;
+    for name in dylib::needed(path).map_err(flawed)? {
+        if is_nvidia(&name)
+            && let Some(below) = places.find(&name).filter(|below| below != path)
+        {
+            load(places, &below, fix)?;
+        }
+    }
+    dylib::load(path).map_err(|reason| {
+        let what = format!("`{}` does not load", path.display());
+        Box::new(Lack::new(what, "a library that loads", &reason, fix))
+    })
+}
+
+fn missing(name: &str, fix: &str, places: &Places) -> Lack {
+    let (product, major) = (product(name), name.rsplit('.').next().unwrap_or_default());
+    // Another major version is the usual reason.
+    let stem = name.strip_suffix(major).unwrap_or(name);
+    let others = places.folders.iter().find_map(|folder| {
+        let mut names: Vec<String> = fs_err::read_dir(folder)
+            .ok()?
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|other| {
+                other
+                    .strip_prefix(stem)
+                    .is_some_and(|rest| rest.parse::<u32>().is_ok())
+            })
+            .collect();
+        names.sort();
+        Some(folder.join(names.pop()?))
+    });
+    Lack::new(
+        format!("`{name}` was not found"),
+        &format!("{product} {major}"),
+        &others.map_or("none".to_owned(), |path| format!("`{}`", path.display())),
+        fix,
+    )
+}
+
+/// A library that is not whole.
+pub(super) fn damaged(path: &Path, flaw: Flaw, fix: &str) -> Lack {
+    let what = format!("`{}` cannot be used", path.display());
+    match flaw {
+        Flaw::Unreadable(error) => {
+            Lack::new(what, "a file that can be read", &error.to_string(), fix)
+        }
+        Flaw::Unfit { expected, found } => Lack::new(what, &expected, &found, fix),
+    }
+}
+
+/// What a library is part of, as people call it.
+fn product(name: &str) -> &'static str {
+    let stem = name.split('.').next().unwrap_or_default();
+    match stem {
+        "libcudart" => "CUDA",
+        "libcublas" | "libcublasLt" => "cuBLAS",
+        "libcudnn" => "cuDNN",
+        "libcufft" => "cuFFT",
+        "libcurand" => "cuRAND",
+        "libnvrtc" => "NVRTC",
+        "libnvinfer" | "libnvinfer_plugin" | "libnvonnxparser" => "TensorRT",
+        _ => "version",
+    }
+}
+
+/// What a library says of itself.
+enum Version {
+    Said(String),
+    /// It lacks the function that says it: it is something else.
+    Silent(&'static str),
+    /// There is no such function in this library.
+    Unasked,
+}
+
+fn version(library: &libloading::Library, name: &str) -> Version {
+    let stem = name.split('.').next().unwrap_or_default();
+    let (symbol, said) = match stem {
+        // 1000 times major plus 10 times minor.
+        "libcudart" => (
+            "cudaRuntimeGetVersion",
+            written(library, b"cudaRuntimeGetVersion\0")
+                .map(|v| format!("{}.{}", v / 1000, v % 1000 / 10)),
+        ),
+        "libcudnn" => (
+            "cudnnGetVersion",
+            returned(library, b"cudnnGetVersion\0").map(decimal),
+        ),
+        "libnvinfer" => (
+            "getInferLibVersion",
+            returned_int(library, b"getInferLibVersion\0").map(decimal),
+        ),
+        "libnvonnxparser" => (
+            "getNvOnnxParserVersion",
+            returned_int(library, b"getNvOnnxParserVersion\0").map(decimal),
+        ),
+        "libnvrtc" => ("nvrtcVersion", pair(library, b"nvrtcVersion\0")),
+        "libcublas" => (
+            "cublasGetProperty",
+            properties(library, b"cublasGetProperty\0"),
+        ),
+        "libcublasLt" => (
+            "cublasLtGetProperty",
+            properties(library, b"cublasLtGetProperty\0"),
+        ),
+        "libcufft" => (
+            "cufftGetProperty",
+            properties(library, b"cufftGetProperty\0"),
+        ),
+        "libcurand" => (
+            "curandGetProperty",
+            properties(library, b"curandGetProperty\0"),
+        ),
+        _ => return Version::Unasked,
+    };
+    said.map_or(Version::Silent(symbol), Version::Said)
+}
+
+/// 10000 times major plus 100 times minor plus patch; before cuDNN 9 and TensorRT 10 the major counted
+/// 1000.
+fn decimal(version: u64) -> String {
+    let unit = if version >= 90_000 { 10_000 } else { 1000 };
+    format!(
+        "{}.{}.{}",
+        version / unit,
+        version % unit / 100,
+        version % 100
+    )
+}
+
+/// The major version of CUDA that a cuDNN is made for.
+fn built_for(library: &libloading::Library, name: &str) -> Option<u32> {
+    name.starts_with("libcudnn.")
+        .then(|| returned(library, b"cudnnGetCudartVersion\0"))
+        .flatten()
+        .and_then(|version| u32::try_from(version / 1000).ok())
+        .filter(|major| *major > 0)
+}
+
+/// `size_t f(void)`, as in cudnn_version.h.
+#[expect(unsafe_code, reason = "calls into a C interface")]
+fn returned(library: &libloading::Library, symbol: &[u8]) -> Option<u64> {
+    // SAFETY: the signature is that of the vendor's header; the function has no conditions.
+    unsafe {
+        let get: libloading::Symbol<'_, unsafe extern "C" fn() -> usize> =
+            library.get(symbol).ok()?;
+        Some(get() as u64)
+    }
+}
+
+/// `int32_t f(void)`, as in NvInferRuntime.h and NvOnnxParser.h.
+#[expect(unsafe_code, reason = "calls into a C interface")]
+fn returned_int(library: &libloading::Library, symbol: &[u8]) -> Option<u64> {
+    // SAFETY: the signature is that of the vendor's header; the function has no conditions.
+    unsafe {
+        let get: libloading::Symbol<'_, unsafe extern "C" fn() -> c_int> =
+            library.get(symbol).ok()?;
+        u64::try_from(get()).ok()
+    }
+}
+
+/// `status f(int *)`, as in cuda_runtime_api.h.
+#[expect(unsafe_code, reason = "calls into a C interface")]
+fn written(library: &libloading::Library, symbol: &[u8]) -> Option<c_int> {
+    let mut value: c_int = 0;
+    // SAFETY: the signature is that of the vendor's header; the function has no conditions.
+    let status = unsafe {
+        let get: libloading::Symbol<'_, unsafe extern "C" fn(*mut c_int) -> c_int> =
+            library.get(symbol).ok()?;
+        get(&raw mut value)
+    };
+    (status == 0).then_some(value)
+}
+
+/// `status f(int *major, int *minor)`, as in nvrtc.h.
+#[expect(unsafe_code, reason = "calls into a C interface")]
+fn pair(library: &libloading::Library, symbol: &[u8]) -> Option<String> {
+    type Get = unsafe extern "C" fn(*mut c_int, *mut c_int) -> c_int;
+    let (mut major, mut minor): (c_int, c_int) = (0, 0);
+    // SAFETY: the signature is that of the vendor's header; the function has no conditions.
+    let status = unsafe {
+        let get: libloading::Symbol<'_, Get> = library.get(symbol).ok()?;
+        get(&raw mut major, &raw mut minor)
+    };
+    (status == 0).then(|| format!("{major}.{minor}"))
+}
+
+/// `status f(libraryPropertyType, int *)`, as in library_types.h: 0 major, 1 minor, 2 patch.
+#[expect(unsafe_code, reason = "calls into a C interface")]
+fn properties(library: &libloading::Library, symbol: &[u8]) -> Option<String> {
+    type Get = unsafe extern "C" fn(c_uint, *mut c_int) -> c_int;
+    let mut parts = Vec::new();
+    for property in 0..3 {
+        let mut value: c_int = 0;
+        // SAFETY: the signature is that of the vendor's header; the function needs no handle.
+        let status = unsafe {
+            let get: libloading::Symbol<'_, Get> = library.get(symbol).ok()?;
+            get(property, &raw mut value)
+        };
+        if status != 0 {
+            return None;
+        }
+        parts.push(value.to_string());
+    }
+    Some(parts.join("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn version_numbers_of_both_ages() {
+        assert_eq!(
+            [92_801, 8907, 101_303, 8601].map(decimal),
+            ["9.28.1", "8.9.7", "10.13.3", "8.6.1"]
+        );
+    }
+
+    #[test]
+    fn only_nvidias_own_libraries_are_looked_for() {
+        let all = [
+            "libcublas.so.13",
+            "libcuda.so.1",
+            "libnvinfer.so.10",
+            "libnvidia-ml.so.1",
+            "libcurl.so.4",
+            "libc.so.6",
+            "libstdc++.so.6",
+            "libcurl.so.4",
+        ];
+        let nvidia: Vec<_> = all.into_iter().filter(|name| is_nvidia(name)).collect();
+        assert_eq!(nvidia, ["libcublas.so.13", "libnvinfer.so.10"]);
+    }
+}
