@@ -161,7 +161,7 @@ impl Classifier {
         self.placement.as_ref()
     }
 
-    /// What is worth knowing of how the model was opened, for people; see [`Session::notes`].
+    /// What is worth knowing of how the model was opened, for people; see [`crate::Session::notes`].
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
