@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::precision::Precision;
 use crate::runtime::VERSION;
 
 /// What went wrong, with the data to say so.
@@ -83,6 +84,29 @@ pub enum Error {
         /// The text given.
         text: String,
     },
+    /// The text names no precision.
+    #[error("`{text}` is no precision\n  expected: fp32, tf32, fp16 or int8")]
+    PrecisionName {
+        /// The text given.
+        text: String,
+    },
+    /// The provider has no such precision.
+    #[error("provider `{provider}` does not compute in `{precision}`")]
+    PrecisionUnsupported {
+        /// The precision asked for.
+        precision: Precision,
+        /// The provider asked for.
+        provider: String,
+    },
+    /// Nothing is converted for this precision.
+    #[error("no file is converted to `{precision}`\n  expected: fp16 or int8")]
+    NotConverted {
+        /// The precision asked for.
+        precision: Precision,
+    },
+    /// 8-bit integers need images to calibrate on.
+    #[error("`int8` needs training images to measure the ranges of values on")]
+    NoCalibration,
     /// The library was built without this provider.
     #[error(
         "provider `{provider}` cannot start: `{}` was built without it\n  \
@@ -276,6 +300,10 @@ impl Error {
             | Self::Unreadable { .. }
             | Self::TooManyUnreadable { .. } => Kind::Data,
             Self::ProviderName { .. }
+            | Self::PrecisionName { .. }
+            | Self::PrecisionUnsupported { .. }
+            | Self::NotConverted { .. }
+            | Self::NoCalibration
             | Self::ClassCount { .. }
             | Self::ShapeDiffers { .. }
             | Self::ClassesDiffer { .. }
@@ -308,6 +336,8 @@ impl Error {
             Self::ProviderFailed { .. } => {
                 "check the driver and the CUDA libraries, or use `--provider cpu`"
             }
+            Self::PrecisionUnsupported { .. } => "use `--precision fp32`, or another `--provider`",
+            Self::NoCalibration => "give the folder of the images with `--data DIR`",
             Self::Onnx(error) => return error.hint(),
             Self::Data(error) => return error.hint(),
             Self::NotAClassifier { .. } => {

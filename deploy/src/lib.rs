@@ -12,13 +12,16 @@
 //!
 //! The rooms: [`runtime`] finds, installs and loads the ONNX Runtime library; [`session`] is the
 //! [`engine`] that runs a model on a [`provider`], several of them in a [`pool`]; [`classifier`] joins
-//! them with a card; [`eval`] scores it on images and [`golden`] checks it against itself.
+//! them with a card; [`eval`] scores it on images and [`golden`] checks it against itself; [`convert`]
+//! writes it in another precision and [`diff`] says what that, or anything else, changed.
 //!
 //! This crate never prints, never downloads of its own accord and keeps nothing global but the one ONNX
 //! Runtime of the process.
 #![deny(missing_docs)]
 
 pub mod classifier;
+pub mod convert;
+pub mod diff;
 mod digest;
 pub mod engine;
 pub mod error;
@@ -26,6 +29,7 @@ pub mod eval;
 pub mod golden;
 pub mod model;
 pub mod pool;
+pub mod precision;
 pub mod prediction;
 pub mod provider;
 pub mod runtime;
@@ -34,6 +38,7 @@ pub mod session;
 pub use classifier::{Classifier, ClassifierBuilder};
 pub use error::{Error, Kind, Result};
 pub use model::Model;
+pub use precision::Precision;
 pub use prediction::Prediction;
 pub use provider::Provider;
 pub use session::{Batch, Session, SessionOptions};

@@ -1,10 +1,16 @@
 //! The command line as typed: clap's structs and nothing else.
 
+mod convert;
+mod diff;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use data::{Preprocess, Split};
 use deploy::Provider;
+
+pub(crate) use convert::ConvertArgs;
+pub(crate) use diff::DiffArgs;
 
 /// Runs ONNX image classifiers through ONNX Runtime: scores, predictions, checks.
 #[derive(Debug, Parser)]
@@ -32,6 +38,10 @@ pub(crate) enum Command {
     Info(InfoArgs),
     /// Compare a model's golden samples with what this machine computes
     Check(CheckArgs),
+    /// Write a model in half precision or 8-bit integers, and compare it with the original
+    Convert(Box<ConvertArgs>),
+    /// Show what differs between two models on the same images
+    Diff(Box<DiffArgs>),
     /// Show or write the card that makes a model file self-describing
     #[command(subcommand)]
     Card(CardCommand),

@@ -71,6 +71,20 @@ pub(crate) enum Fault {
         /// The model.
         path: PathBuf,
     },
+    /// The converted model would take the place of the original.
+    #[error("`{}` is the model itself", path.display())]
+    OverOriginal {
+        /// The model.
+        path: PathBuf,
+    },
+    /// The converted model gives infinite numbers or none.
+    #[error("the model in {precision} gives numbers that are not finite, such as for `{image}`")]
+    NotFinite {
+        /// The precision asked for.
+        precision: deploy::Precision,
+        /// An image that shows it.
+        image: String,
+    },
     /// The class file cannot be used.
     #[error("`{}` is no list of class names: {reason}", path.display())]
     BadClasses {
@@ -92,6 +106,10 @@ impl Fault {
                 "give image files, folders, patterns in quotes, or `-` for standard input"
             }
             Self::NoCard { .. } => "write one with `deploy card attach`",
+            Self::OverOriginal { .. } => "give another file with `--out`",
+            Self::NotFinite { .. } => {
+                "its values leave the range of that precision: keep it in single precision"
+            }
             Self::BadClasses { .. } => "one name per line, in the order of the model's outputs",
             Self::BadRun { .. } | Self::SomeFailed { .. } => return None,
         };
