@@ -3,7 +3,6 @@
 //! known, and the card is kept.
 
 mod calibration;
-mod histogram;
 mod ranges;
 
 use std::path::{Path, PathBuf};
@@ -169,3 +168,6 @@ fn note(document: &mut Document, precision: Precision, images: Option<usize>) ->
     document.set_metadata(PREFIX, &card.to_pairs());
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

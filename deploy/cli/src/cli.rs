@@ -256,7 +256,7 @@ pub(crate) enum CacheCommand {
     Dir(CacheArgs),
     /// List what is in it
     List(CacheArgs),
-    /// Remove unfinished downloads and runtimes that are not used
+    /// Remove unfinished downloads, converted models, and runtimes that are not used
     Prune(PruneArgs),
 }
 

@@ -71,6 +71,12 @@ pub(crate) enum Fault {
         /// The model.
         path: PathBuf,
     },
+    /// A flag that says nothing to another precision.
+    #[error("`{flag}` is for `--precision int8`")]
+    OnlyForInt8 {
+        /// The flag.
+        flag: &'static str,
+    },
     /// The converted model would take the place of the original.
     #[error("`{}` is the model itself", path.display())]
     OverOriginal {
@@ -106,6 +112,7 @@ impl Fault {
                 "give image files, folders, patterns in quotes, or `-` for standard input"
             }
             Self::NoCard { .. } => "write one with `deploy card attach`",
+            Self::OnlyForInt8 { .. } => "leave it out",
             Self::OverOriginal { .. } => "give another file with `--out`",
             Self::NotFinite { .. } => {
                 "its values leave the range of that precision: keep it in single precision"

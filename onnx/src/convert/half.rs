@@ -222,9 +222,6 @@ impl<'g> Converter<'g> {
             None => return Ok(true),
             Some(why) => why,
         };
-        if matches!(node.op_type(), "Shape" | "Size") {
-            return Ok(false);
-        }
         let Error::Unconvertible { op, node, why } = refused(node, &why) else {
             return Ok(false);
         };

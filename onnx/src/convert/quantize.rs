@@ -9,7 +9,7 @@ use super::quantize_plan::{Plan, float, plan};
 use super::refused;
 use crate::builder::{Attr, node};
 use crate::document::Document;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::proto::{GraphProto, NodeProto, TensorProto};
 use crate::surgery;
 use crate::tensor::{Tensor, TensorData};
@@ -48,18 +48,15 @@ pub struct Quantized {
 /// [`observed`](super::observed) names.
 ///
 /// # Errors
-/// [`Error::NothingToConvert`] where no weight is constant; [`Error::Unconvertible`] names the node of a
-/// value whose range is missing or not finite.
+/// [`Error::NothingToConvert`](crate::Error::NothingToConvert) where no weight is constant;
+/// [`Error::Unconvertible`](crate::Error::Unconvertible) names the node of a value whose range is missing
+/// or not finite.
 pub fn quantize(
     document: &mut Document,
     ranges: &HashMap<String, Range>,
     scheme: Scheme,
 ) -> Result<Quantized> {
     let plan = plan(document)?;
-    if plan.linear.is_empty() {
-        let what = "convolution or matrix product with constant weights";
-        return Err(Error::NothingToConvert { what });
-    }
     let graph = std::mem::take(document.graph_mut());
     let mut writer = Writer {
         graph: &graph,

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::types::{self, Types};
 use super::{check_unquantized, fold, is_standard, opset};
 use crate::document::Document;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::proto::{DataType, GraphProto, NodeProto, TensorProto};
 use crate::surgery;
 use crate::walk;
@@ -39,7 +39,7 @@ pub fn prepare(document: &mut Document) -> Result<()> {
 /// [prepared](prepare).
 ///
 /// # Errors
-/// As [`prepare`].
+/// As [`prepare`]; [`Error::NothingToConvert`] where no weight is constant.
 pub fn observed(document: &Document) -> Result<Vec<String>> {
     let plan = plan(document)?;
     let mut seen = HashSet::new();
@@ -86,6 +86,10 @@ pub(super) fn plan(document: &Document) -> Result<Plan> {
             }
             Kind::Pass | Kind::Other => {}
         }
+    }
+    if plan.linear.is_empty() {
+        let what = "product with constant weights in single precision";
+        return Err(Error::NothingToConvert { what });
     }
     let mut roots: HashMap<String, String> = HashMap::new();
     let inputs = graph.input.iter().map(|input| input.name());

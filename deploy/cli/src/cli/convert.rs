@@ -26,9 +26,9 @@ pub(crate) struct ConvertArgs {
     /// Exactly the images of this list, such as a run's `split.csv`
     #[arg(long, value_name = "FILE")]
     pub(crate) list: Option<PathBuf>,
-    /// For int8: how many training images the ranges of values are measured on
-    #[arg(long, default_value_t = deploy::convert::DEFAULT_IMAGES as u16, value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) images: u16,
+    /// For int8: how many training images the ranges of values are measured on [default: 128]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) images: Option<u16>,
     /// On which images the converted model is compared with the original
     #[arg(long, default_value_t = Split::Test)]
     pub(crate) split: Split,

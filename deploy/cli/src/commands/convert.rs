@@ -36,6 +36,14 @@ struct Report<'a> {
 }
 
 pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    for (flag, given) in [
+        ("--symmetric", args.symmetric),
+        ("--images", args.images.is_some()),
+    ] {
+        if given && args.precision != Precision::Int8 {
+            return Err(Fault::OnlyForInt8 { flag }.into());
+        }
+    }
     let path = source::model(args.model.model.as_deref(), &args.model.runs, printer)?;
     let model = Model::open(&path)?;
     let out = match &args.out {
@@ -96,7 +104,7 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
     if kept.len() > SHOWN {
         lines.push(format!("  and {} more nodes", kept.len() - SHOWN));
     }
-    lines.push(text(&found, args.split));
+    lines.push(text(&found, args.split, ["before", "after"]));
     Printer::result(lines.join("\n"), args.json.as_deref())?;
     printer.log(format!("next: `deploy eval --model {}`", out.display()));
     Ok(ExitStatus::True)
@@ -132,7 +140,7 @@ fn convert(
         Provider::Cpu if !args.symmetric => Scheme::Asymmetric,
         _ => Scheme::Symmetric,
     };
-    let count = usize::from(args.images);
+    let count = args.images.map_or(convert::DEFAULT_IMAGES, usize::from);
     let preprocess = original.preprocess().clone();
     let calibration = Calibration::choose(dataset, count, seed, preprocess, scheme);
     printer.log(format!(

@@ -125,7 +125,7 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
         args.first.display(),
         args.second.display()
     );
-    let text = head + &text(&found, args.split);
+    let text = head + &text(&found, args.split, ["of A", "of B"]);
     Printer::result(text, args.json.as_deref())?;
     Ok(ExitStatus::True)
 }
@@ -215,7 +215,7 @@ fn write_csv(path: &Path, found: &Diff) -> anyhow::Result<()> {
 }
 
 /// The changed answers, the logits, how right both are.
-pub(super) fn text(found: &Diff, split: Split) -> String {
+pub(super) fn text(found: &Diff, split: Split, names: [&str; 2]) -> String {
     let flips: Vec<&Pair> = found.flips().collect();
     let images = found.pairs.len();
     let mut lines = vec![format!(
@@ -251,12 +251,12 @@ pub(super) fn text(found: &Diff, split: Split) -> String {
         found.max_drift, found.mean_drift, found.largest_logit
     ));
     if let Some(accuracy) = &found.accuracy {
-        lines.extend(accuracy_lines(accuracy));
+        lines.extend(accuracy_lines(accuracy, names));
     }
     lines.join("\n")
 }
 
-fn accuracy_lines(accuracy: &Accuracy) -> [String; 3] {
+fn accuracy_lines(accuracy: &Accuracy, names: [&str; 2]) -> [String; 3] {
     let line = |name: &str, scores: &data::Scores| {
         let [low, high] = scores.interval.map(|bound| 100.0 * bound);
         format!(
@@ -273,10 +273,10 @@ fn accuracy_lines(accuracy: &Accuracy) -> [String; 3] {
         "no difference shown"
     };
     [
-        line("before", &accuracy.first),
-        line("after", &accuracy.second),
+        line(names[0], &accuracy.first),
+        line(names[1], &accuracy.second),
         format!(
-            "McNemar    {} right before only, {} after only: p = {:.3}, {verdict}",
+            "McNemar    only the first right {} times, only the second {}: p = {:.3}, {verdict}",
             test.only_first, test.only_second, test.p_value
         ),
     ]

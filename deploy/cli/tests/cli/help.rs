@@ -4,12 +4,14 @@ use crate::support::deploy;
 
 #[test]
 fn help_of_every_command() {
-    let commands: [&[&str]; 14] = [
+    let commands: [&[&str]; 16] = [
         &[],
         &["eval"],
         &["predict"],
         &["info"],
         &["check"],
+        &["convert"],
+        &["diff"],
         &["card"],
         &["card", "show"],
         &["card", "attach"],

@@ -7,6 +7,7 @@
     reason = "tests and helpers"
 )]
 
+mod convert;
 mod help;
 mod refuse;
 mod run;
