@@ -65,18 +65,20 @@ fn every_product_and_all_between_runs_on_integers() {
     .unwrap();
     let calibration = Calibration {
         images: vec![image],
-        preprocess: "decode(rgb, exif)|scale(1/255)|layout(nchw, f32)"
-            .parse()
-            .unwrap(),
+        preprocess:
+            "decode(rgb, exif)|resize(12, 16, bilinear, antialias)|scale(1/255)|layout(nchw, f32)"
+                .parse()
+                .unwrap(),
         scheme: Scheme::Asymmetric,
         limits: data::Limits::default(),
     };
     int8(&model, &out, &calibration).unwrap();
+    // How values are laid out in memory is the processor's own business.
+    let moves = ["Flatten", "MaxPool", "NhwcMaxPool", "Transpose"];
     let mut found = kernels(&out, folder.path());
+    found.retain(|op| !moves.contains(&op.as_str()));
     found.sort();
     let expected = [
-        "Flatten",
-        "MaxPool",
         "QGemm",
         "QLinearAdd",
         "QLinearConv",

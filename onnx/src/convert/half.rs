@@ -93,8 +93,10 @@ pub fn to_half(document: &mut Document) -> Result<Half> {
         }
     }
     graph.initializer.extend(constants);
+    let outputs: HashSet<&str> = graph.output.iter().map(|output| output.name()).collect();
     for info in &mut graph.value_info {
         if native.contains(info.name())
+            && !outputs.contains(info.name())
             && let Some(type_proto::Value::TensorType(tensor)) =
                 info.r#type.as_mut().and_then(|t| t.value.as_mut())
         {

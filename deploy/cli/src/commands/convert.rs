@@ -55,28 +55,26 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
         return Err(Fault::OverOriginal { path: out }.into());
     }
     let cache = source::cache(args.machine.place.cache.as_deref())?;
-    let seed = model.card.as_ref().map_or(0, |card| card.provenance.seed);
     let data = DataArgs {
         data: args.data.as_deref(),
         list: args.list.as_deref(),
         split: args.split,
         cache: &cache,
-        seed,
+        seed: model.card.as_ref().map_or(0, |card| card.provenance.seed),
     };
     let dataset = source::dataset(&path, &data, printer)?;
     let original = source::many(&path, model, &args.model, &args.machine, printer)?;
     // Until it was compared, it has another name.
     let draft = Draft(out.with_extension("onnx.part"));
-    let kept = convert(args, &path, &draft.0, (&dataset, seed, &original), printer)?;
+    let kept = convert(args, &original, &draft.0, &dataset, printer)?;
     let found = compare(args, &original, &draft.0, &dataset, printer)?;
     if let Some(pair) = found.pairs.iter().find(|pair| !pair.drift.is_finite()) {
         let (precision, image) = (args.precision, pair.path.clone());
         return Err(Fault::NotFinite { precision, image }.into());
     }
     finish(args, &draft.0, &out, &found)?;
-    let sizes = [&path, &out].map(|path| fs::metadata(path).map(|m| m.len()));
-    let [before, after] = sizes;
-    let (before, after) = (before?, after?);
+    let size = |path: &Path| fs::metadata(path).map(|metadata| metadata.len());
+    let (before, after) = (size(&path)?, size(&out)?);
     if let Some(json) = &args.json {
         let report = Report {
             model: path.display().to_string(),
@@ -123,13 +121,13 @@ impl Drop for Draft {
 /// Writes the converted file; hands back what keeps its precision.
 fn convert(
     args: &ConvertArgs,
-    path: &Path,
+    original: &Classifier,
     out: &Path,
-    (dataset, seed, original): (&Dataset, u64, &Classifier),
+    dataset: &Dataset,
     printer: &Printer,
 ) -> anyhow::Result<Vec<String>> {
     if args.precision == Precision::Fp16 {
-        let half = convert::fp16(path, out)?;
+        let half = convert::fp16(original.path(), out)?;
         printer.log(format!("{} constants in half precision", half.halved));
         let kept = half.kept.into_iter();
         return Ok(kept
@@ -141,13 +139,14 @@ fn convert(
         _ => Scheme::Symmetric,
     };
     let count = args.images.map_or(convert::DEFAULT_IMAGES, usize::from);
+    let seed = original.card().map_or(0, |card| card.provenance.seed);
     let preprocess = original.preprocess().clone();
     let calibration = Calibration::choose(dataset, count, seed, preprocess, scheme);
     printer.log(format!(
         "calibrating on {} training images",
         calibration.images.len()
     ));
-    let int8 = convert::int8(path, out, &calibration)?;
+    let int8 = convert::int8(original.path(), out, &calibration)?;
     for file in &int8.unreadable {
         printer.warn(format!(
             "left out `{}`: {}",

@@ -242,7 +242,7 @@ pub(super) fn text(found: &Diff, split: Split, names: [&str; 2]) -> String {
     }
     if flips.len() > SHOWN {
         lines.push(format!(
-            "  and {} more: `--csv FILE` writes them all",
+            "  and {} more: `deploy diff --csv FILE` writes them all",
             flips.len() - SHOWN
         ));
     }
