@@ -103,6 +103,15 @@ pub enum Error {
         /// The text given.
         text: String,
     },
+    /// Nothing is converted for this precision.
+    #[error("no file is converted to `{precision}`\n  expected: fp16 or int8")]
+    NotConverted {
+        /// The precision asked for.
+        precision: Precision,
+    },
+    /// 8-bit integers need images to calibrate on.
+    #[error("`int8` needs training images to measure the ranges of values on")]
+    NoCalibration,
     /// The library was built without this provider.
     #[error(
         "provider `{provider}` cannot start: `{}` was built without it\n  \
@@ -386,6 +395,8 @@ impl Error {
             | Self::PrecisionUnsupported { .. }
             | Self::PrecisionDiffers { .. }
             | Self::BatchSize { .. }
+            | Self::NotConverted { .. }
+            | Self::NoCalibration
             | Self::ClassCount { .. }
             | Self::ShapeDiffers { .. }
             | Self::ClassesDiffer { .. }
@@ -441,6 +452,7 @@ impl Error {
                 "export it with an older opset, or give a newer library with `--runtime FILE`"
             }
             Self::ProviderFailed { .. } => "run `deploy doctor`, or use `--provider cpu`",
+            Self::NoCalibration => "give the folder of the images with `--data DIR`",
             Self::Onnx(error) => return error.hint(),
             Self::Data(error) => return error.hint(),
             Self::NotAClassifier { .. } => {

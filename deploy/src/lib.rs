@@ -12,14 +12,17 @@
 //!
 //! The rooms: [`runtime`] finds, installs and loads the ONNX Runtime library; [`session`] is the
 //! [`engine`] that runs a model on a [`provider`], several of them in a [`pool`]; [`classifier`] joins
-//! them with a card; [`eval`] scores it on images, [`golden`] checks it against itself and [`taps`] reads
-//! the values inside it.
+//! them with a card; [`eval`] scores it on images, [`golden`] checks it against itself, [`taps`] reads
+//! the values inside it; [`convert`] writes it in another precision and [`diff`] says what that, or
+//! anything else, changed.
 //!
 //! This crate never prints, never downloads of its own accord and keeps nothing global but the one ONNX
 //! Runtime of the process.
 #![deny(missing_docs)]
 
 pub mod classifier;
+pub mod convert;
+pub mod diff;
 mod digest;
 mod dylib;
 pub mod engine;

@@ -143,6 +143,22 @@ pub enum Error {
         /// Which rule, and where.
         detail: String,
     },
+    /// An operator has no counterpart in the precision asked for.
+    #[error("operator `{op}` of node `{node}` cannot be converted: {why}")]
+    Unconvertible {
+        /// The operator, with its domain where that is not ONNX's own.
+        op: String,
+        /// The node, or the value that it gives where it has no name.
+        node: String,
+        /// What is in the way.
+        why: String,
+    },
+    /// There is nothing whose precision could change.
+    #[error("the model has no {what} to convert")]
+    NothingToConvert {
+        /// What was looked for.
+        what: &'static str,
+    },
 }
 
 /// A result of this crate.
@@ -174,6 +190,9 @@ impl Error {
             }
             Error::ExternalDataBounds { .. } => {
                 "the two files belong to different models, or one is cut off: fetch both again"
+            }
+            Error::Unconvertible { .. } | Error::NothingToConvert { .. } => {
+                "convert the single-precision model as its framework exported it"
             }
             Error::Write { .. } => "check the free space and the permissions of the folder",
             _ => return None,

@@ -9,6 +9,7 @@
 //! | get values out and put them in | [`Tensor`], [`TensorData`] |
 //! | write a graph | [`GraphBuilder`], [`Window`], [`ModelInfo`] |
 //! | cut and join a graph that is there | [`surgery`], [`node`], [`attribute`] |
+//! | bring a model to half precision or 8-bit integers | [`convert`] |
 //! | reach everything else of the format | [`proto`] |
 //!
 //! ```
@@ -34,6 +35,7 @@
 #![deny(missing_docs)]
 
 mod builder;
+pub mod convert;
 mod document;
 mod error;
 mod external;

@@ -205,7 +205,7 @@ fn reachable(graph: &GraphProto) -> (Vec<bool>, HashSet<String>) {
 
 /// Every name that a node takes: its inputs, and all that its subgraphs name (some of it their own,
 /// which does no harm).
-fn taken(node: &NodeProto) -> HashSet<&str> {
+pub(crate) fn taken(node: &NodeProto) -> HashSet<&str> {
     let mut names: HashSet<&str> = node.input.iter().map(String::as_str).collect();
     for body in node.attribute.iter().flat_map(walk::subgraphs) {
         names.extend(body.output.iter().map(ValueInfoProto::name));

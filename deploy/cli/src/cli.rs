@@ -1,6 +1,8 @@
 //! The command line as typed: clap's structs and nothing else.
 
 mod bench;
+mod convert;
+mod diff;
 mod doctor;
 
 use std::path::PathBuf;
@@ -10,8 +12,9 @@ use data::{Preprocess, Split};
 use deploy::{Precision, Provider};
 
 pub(crate) use bench::{BenchArgs, FeedArg, HowArgs, ScenarioArg, WhatArgs};
-
-pub(crate) use self::doctor::DoctorArgs;
+pub(crate) use convert::ConvertArgs;
+pub(crate) use diff::DiffArgs;
+pub(crate) use doctor::DoctorArgs;
 
 /// Runs ONNX image classifiers through ONNX Runtime: scores, predictions, checks.
 #[derive(Debug, Parser)]
@@ -41,6 +44,10 @@ pub(crate) enum Command {
     Info(InfoArgs),
     /// Compare a model's golden samples with what this machine computes
     Check(CheckArgs),
+    /// Write a model in half precision or 8-bit integers, and compare it with the original
+    Convert(Box<ConvertArgs>),
+    /// Show what differs between two models on the same images
+    Diff(Box<DiffArgs>),
     /// Show or write the card that makes a model file self-describing
     #[command(subcommand)]
     Card(CardCommand),
@@ -263,7 +270,8 @@ pub(crate) enum CacheCommand {
     Dir(CacheArgs),
     /// List what is in it
     List(CacheArgs),
-    /// Remove unfinished downloads, runtimes that are not used, and engines that they cannot use
+    /// Remove unfinished downloads, converted models, runtimes that are not used, and engines that
+    /// they cannot use
     Prune(PruneArgs),
 }
 

@@ -5,6 +5,8 @@ mod cache;
 mod card;
 mod check;
 mod doctor;
+mod convert;
+mod diff;
 mod eval;
 mod info;
 mod predict;
@@ -30,6 +32,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Bench(args) => bench::run(&args, &printer),
         Command::Info(args) => info::run(&args, &printer),
         Command::Check(args) => check::run(&args, &printer),
+        Command::Convert(args) => convert::run(&args, &printer),
+        Command::Diff(args) => diff::run(&args, &printer),
         Command::Card(command) => card::run(&command, &printer),
         Command::Cache(command) => cache::run(&command, &printer),
         Command::Runtime(command) => runtime::run(&command, &printer),

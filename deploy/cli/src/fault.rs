@@ -134,6 +134,26 @@ pub(crate) enum Fault {
     /// Ctrl-C in the middle.
     #[error("interrupted: the results are of what was measured until then")]
     Interrupted,
+    /// A flag that says nothing to another precision.
+    #[error("`{flag}` is for `--precision int8`")]
+    OnlyForInt8 {
+        /// The flag.
+        flag: &'static str,
+    },
+    /// The converted model would take the place of the original.
+    #[error("`{}` is the model itself", path.display())]
+    OverOriginal {
+        /// The model.
+        path: PathBuf,
+    },
+    /// The converted model gives infinite numbers or none.
+    #[error("the model in {precision} gives numbers that are not finite, such as for `{image}`")]
+    NotFinite {
+        /// The precision asked for.
+        precision: deploy::Precision,
+        /// An image that shows it.
+        image: String,
+    },
     /// The class file cannot be used.
     #[error("`{}` is no list of class names: {reason}", path.display())]
     BadClasses {
@@ -155,6 +175,11 @@ impl Fault {
                 "give image files, folders, patterns in quotes, or `-` for standard input"
             }
             Self::NoCard { .. } => "write one with `deploy card attach`",
+            Self::OnlyForInt8 { .. } => "leave it out",
+            Self::OverOriginal { .. } => "give another file with `--out`",
+            Self::NotFinite { .. } => {
+                "its values leave the range of that precision: keep it in single precision"
+            }
             Self::BadClasses { .. } => "one name per line, in the order of the model's outputs",
             Self::FixedBatch { .. } => "leave out `--batch`",
             Self::NothingRuns { .. } => "run `deploy doctor`",

@@ -188,15 +188,20 @@ pub(crate) struct DataArgs<'a> {
     pub(crate) seed: u64,
 }
 
+/// The run folder in which a model lies.
+pub(crate) fn run_of(model: &Path) -> Option<&Path> {
+    model
+        .parent()
+        .filter(|run| run.join("config.toml").is_file())
+}
+
 /// The labelled images: those named, or the run's own.
 pub(crate) fn dataset(
     model: &Path,
     args: &DataArgs<'_>,
     printer: &Printer,
 ) -> anyhow::Result<Dataset> {
-    let run = model
-        .parent()
-        .filter(|run| run.join("config.toml").is_file());
+    let run = run_of(model);
     let (data, list) = match (args.data, args.list, run) {
         (None, list, Some(run)) => {
             let data = data_of_run(run)?;

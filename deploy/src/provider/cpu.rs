@@ -2,7 +2,6 @@
 
 use ort::session::builder::SessionBuilder;
 
-use crate::precision::Precision;
 use crate::provider::Provider;
 use crate::session::SessionOptions;
 
@@ -18,8 +17,7 @@ pub(crate) fn configure(
         None => builder,
     };
     let builder = builder.with_intra_op_spinning(options.spinning)?;
-    let precise =
-        options.provider == Provider::Cpu && options.precision == Precision::Int8 && saturates();
+    let precise = options.provider == Provider::Cpu && saturates();
     Ok(if precise {
         builder.with_precise_qmm()?
     } else {

@@ -8,6 +8,7 @@
 )]
 
 mod classifier;
+mod convert;
 mod eval;
 mod foreign;
 mod golden;

@@ -22,7 +22,9 @@ fn is_listed(error: &Error) -> bool {
         | Error::TensorMissing { .. }
         | Error::TensorDamaged { .. }
         | Error::ElementType { .. }
-        | Error::InvalidGraph { .. } => true,
+        | Error::InvalidGraph { .. }
+        | Error::Unconvertible { .. }
+        | Error::NothingToConvert { .. } => true,
     }
 }
 
@@ -85,6 +87,14 @@ fn all() -> Vec<Error> {
         },
         Error::InvalidGraph {
             detail: detail("nothing gives its output `logits`"),
+        },
+        Error::Unconvertible {
+            op: detail("ConvInteger"),
+            node: detail("features.0"),
+            why: detail("the model is quantised already"),
+        },
+        Error::NothingToConvert {
+            what: "weights in single precision",
         },
     ]
 }

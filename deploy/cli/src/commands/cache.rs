@@ -44,7 +44,11 @@ fn prune(args: &PruneArgs, printer: &Printer) -> anyhow::Result<()> {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        if args.all || name.starts_with('.') || name.ends_with(".part") {
+        // A converted model is made again when it is asked for.
+        let spare = name.starts_with('.')
+            || name.ends_with(".part")
+            || entry.starts_with(cache.join("converted"));
+        if args.all || spare {
             freed += remove(&entry, printer)?;
         }
     }

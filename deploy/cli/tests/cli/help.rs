@@ -4,13 +4,15 @@ use crate::support::deploy;
 
 #[test]
 fn help_of_every_command() {
-    let commands: [&[&str]; 15] = [
+    let commands: [&[&str]; 18] = [
         &[],
         &["eval"],
         &["bench"],
         &["predict"],
         &["info"],
         &["check"],
+        &["convert"],
+        &["diff"],
         &["card"],
         &["card", "show"],
         &["card", "attach"],

@@ -9,6 +9,7 @@
 
 mod bench;
 mod doctor;
+mod convert;
 mod help;
 mod refuse;
 mod run;

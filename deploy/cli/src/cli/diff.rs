@@ -1,0 +1,48 @@
+//! The flags of `deploy diff`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use data::{Preprocess, Split};
+
+use super::{Kind, MachineArgs};
+
+/// The flags of `deploy diff`.
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The first model file
+    #[arg(value_name = "A")]
+    pub(crate) first: PathBuf,
+    /// The second one
+    #[arg(value_name = "B")]
+    pub(crate) second: PathBuf,
+    /// A folder or a CSV file of labelled images, or `builtin:insects` [default: the data of A's run, or of B's]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<String>,
+    /// Which images
+    #[arg(long, default_value_t = Split::Test)]
+    pub(crate) split: Split,
+    /// Exactly the images of this list, such as a run's `split.csv`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) list: Option<PathBuf>,
+    /// An unreadable image is an error
+    #[arg(long)]
+    pub(crate) strict_images: bool,
+    /// Write what was found as JSON; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write both answers to every image as CSV
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csv: Option<PathBuf>,
+    /// Class names of a file without a card, one per line in the order of the outputs
+    #[arg(long, value_name = "FILE", help_heading = "Model")]
+    pub(crate) classes: Option<PathBuf>,
+    /// Steps from a picture to the input of a file without a card
+    #[arg(long, value_name = "TEXT", help_heading = "Model")]
+    pub(crate) preprocess: Option<Preprocess>,
+    /// What the output of a file without a card means [default: as the graph says]
+    #[arg(long, value_enum, value_name = "KIND", help_heading = "Model")]
+    pub(crate) output_kind: Option<Kind>,
+    #[command(flatten)]
+    pub(crate) machine: MachineArgs,
+}

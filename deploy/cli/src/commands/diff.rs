@@ -1,0 +1,283 @@
+//! `deploy diff`: what differs between two models on the same images.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use data::Split;
+use data::metrics::McNemar;
+use deploy::diff::{Accuracy, Diff, Pair, diff};
+use deploy::eval::EvalOptions;
+use deploy::{Classifier, Model};
+use serde::Serialize;
+
+use crate::cli::{DiffArgs, ModelArgs};
+use crate::fault::ExitStatus;
+use crate::printer::Printer;
+use crate::source::{self, DataArgs};
+
+/// Changed answers shown; the CSV file has them all.
+const SHOWN: usize = 40;
+
+/// What `--json` writes.
+#[derive(Serialize)]
+struct Report<'a> {
+    first: String,
+    second: String,
+    split: Split,
+    provider: String,
+    #[serde(flatten)]
+    found: Found<'a>,
+}
+
+/// What is the same for `deploy convert`.
+#[derive(Serialize)]
+pub(super) struct Found<'a> {
+    images: usize,
+    accuracy: Option<BothScores>,
+    flips: Vec<FlipRow<'a>>,
+    max_logit_difference: f32,
+    mean_logit_difference: f32,
+    largest_logit: f32,
+    unreadable: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct BothScores {
+    first: f64,
+    first_interval: [f64; 2],
+    second: f64,
+    second_interval: [f64; 2],
+    mcnemar: McNemar,
+}
+
+#[derive(Serialize)]
+struct FlipRow<'a> {
+    path: &'a str,
+    label: Option<&'a str>,
+    first: &'a str,
+    first_probability: f64,
+    second: &'a str,
+    second_probability: f64,
+}
+
+impl<'a> FlipRow<'a> {
+    fn new(pair: &'a Pair) -> Self {
+        Self {
+            path: &pair.path,
+            label: pair.label.as_deref(),
+            first: &pair.first.class,
+            first_probability: pair.first.probability,
+            second: &pair.second.class,
+            second_probability: pair.second.probability,
+        }
+    }
+}
+
+pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    let paths = [&args.first, &args.second];
+    let models = [Model::open(paths[0])?, Model::open(paths[1])?];
+    let cache = source::cache(args.machine.place.cache.as_deref())?;
+    let data = DataArgs {
+        data: args.data.as_deref(),
+        list: args.list.as_deref(),
+        split: args.split,
+        cache: &cache,
+        seed: models[0]
+            .card
+            .as_ref()
+            .map_or(0, |card| card.provenance.seed),
+    };
+    // The images are those of a run: that of A, else that of B.
+    let of_run = paths
+        .into_iter()
+        .find(|path| source::run_of(path).is_some());
+    let dataset = source::dataset(of_run.unwrap_or(paths[0]), &data, printer)?;
+    let samples = dataset.samples(args.split);
+    let [first, second] = models;
+    let first = open(paths[0], first, args, printer)?;
+    let second = open(paths[1], second, args, &Printer::new(true))?;
+    let progress = printer.images("comparing", 2 * samples.len());
+    let options = EvalOptions {
+        batch: first.good_batch().min(second.good_batch()),
+        threads: args.machine.threads.map(usize::from),
+        strict: args.strict_images,
+        progress: &|done| progress.at(done),
+    };
+    let found = diff(&first, &second, samples, Some(&dataset.classes), &options);
+    progress.clear();
+    let found = found?;
+    warn_unreadable(&found, printer);
+    if let Some(csv) = &args.csv {
+        write_csv(csv, &found)?;
+    }
+    if let Some(json) = &args.json {
+        let report = Report {
+            first: args.first.display().to_string(),
+            second: args.second.display().to_string(),
+            split: args.split,
+            provider: args.machine.provider.to_string(),
+            found: report(&found),
+        };
+        printer.json(json, &report)?;
+    }
+    let head = format!(
+        "A `{}`\nB `{}`\n",
+        args.first.display(),
+        args.second.display()
+    );
+    let text = head + &text(&found, args.split, ["of A", "of B"]);
+    Printer::result(text, args.json.as_deref())?;
+    Ok(ExitStatus::True)
+}
+
+/// A classifier as its card says; what the flags say is for files without one.
+fn open(
+    path: &Path,
+    model: Model,
+    args: &DiffArgs,
+    printer: &Printer,
+) -> anyhow::Result<Classifier> {
+    let bare = model.card.is_none();
+    let told = ModelArgs {
+        model: None,
+        runs: PathBuf::new(),
+        classes: args.classes.clone().filter(|_| bare),
+        preprocess: args.preprocess.clone().filter(|_| bare),
+        output_kind: args.output_kind.filter(|_| bare),
+    };
+    source::many(path, model, &told, &args.machine, printer)
+}
+
+pub(super) fn warn_unreadable(found: &Diff, printer: &Printer) {
+    for file in &found.unreadable {
+        printer.warn(format!(
+            "left out `{}`: {}",
+            file.path.display(),
+            file.reason
+        ));
+    }
+}
+
+pub(super) fn report(found: &Diff) -> Found<'_> {
+    Found {
+        images: found.pairs.len(),
+        accuracy: found.accuracy.as_ref().map(|accuracy| BothScores {
+            first: accuracy.first.accuracy,
+            first_interval: accuracy.first.interval,
+            second: accuracy.second.accuracy,
+            second_interval: accuracy.second.interval,
+            mcnemar: accuracy.mcnemar,
+        }),
+        flips: found.flips().map(FlipRow::new).collect(),
+        max_logit_difference: found.max_drift,
+        mean_logit_difference: found.mean_drift,
+        largest_logit: found.largest_logit,
+        unreadable: found
+            .unreadable
+            .iter()
+            .map(|file| file.path.display().to_string())
+            .collect(),
+    }
+}
+
+/// One row for each image.
+fn write_csv(path: &Path, found: &Diff) -> anyhow::Result<()> {
+    #[derive(Serialize)]
+    struct Row<'a> {
+        path: &'a str,
+        label: Option<&'a str>,
+        first: &'a str,
+        first_probability: f64,
+        second: &'a str,
+        second_probability: f64,
+        flip: bool,
+        logit_difference: f32,
+    }
+    data::write::atomically_with(path, |file| {
+        let mut writer = csv::Writer::from_writer(file);
+        for pair in &found.pairs {
+            let row = FlipRow::new(pair);
+            let row = Row {
+                path: row.path,
+                label: row.label,
+                first: row.first,
+                first_probability: row.first_probability,
+                second: row.second,
+                second_probability: row.second_probability,
+                flip: pair.is_flip(),
+                logit_difference: pair.drift,
+            };
+            writer.serialize(row).map_err(io::Error::other)?;
+        }
+        writer.flush()
+    })?;
+    Ok(())
+}
+
+/// The changed answers, the logits, how right both are.
+pub(super) fn text(found: &Diff, split: Split, names: [&str; 2]) -> String {
+    let flips: Vec<&Pair> = found.flips().collect();
+    let images = found.pairs.len();
+    let mut lines = vec![format!(
+        "{} of {images} images of {split} get another answer",
+        match flips.len() {
+            0 => "none".to_owned(),
+            count => count.to_string(),
+        }
+    )];
+    for flip in flips.iter().take(SHOWN) {
+        let label = flip
+            .label
+            .as_ref()
+            .map(|label| format!(" ({label})"))
+            .unwrap_or_default();
+        lines.push(format!(
+            "  {}{label}: {} {:.1} % -> {} {:.1} %",
+            flip.path,
+            flip.first.class,
+            100.0 * flip.first.probability,
+            flip.second.class,
+            100.0 * flip.second.probability
+        ));
+    }
+    if flips.len() > SHOWN {
+        lines.push(format!(
+            "  and {} more: `deploy diff --csv FILE` writes them all",
+            flips.len() - SHOWN
+        ));
+    }
+    lines.push(format!(
+        "logits     at most {:.2e} apart, {:.2e} on average; the largest is {:.3}",
+        found.max_drift, found.mean_drift, found.largest_logit
+    ));
+    if let Some(accuracy) = &found.accuracy {
+        lines.extend(accuracy_lines(accuracy, names));
+    }
+    lines.join("\n")
+}
+
+fn accuracy_lines(accuracy: &Accuracy, names: [&str; 2]) -> [String; 3] {
+    let line = |name: &str, scores: &data::Scores| {
+        let [low, high] = scores.interval.map(|bound| 100.0 * bound);
+        format!(
+            "accuracy   {:.1} % {name} ({:.0} of {}; 95 % interval {low:.1} to {high:.1} %)",
+            100.0 * scores.accuracy,
+            scores.accuracy * scores.count as f64,
+            scores.count
+        )
+    };
+    let test = accuracy.mcnemar;
+    let verdict = if test.p_value < 0.05 {
+        "a difference beyond chance"
+    } else {
+        "no difference shown"
+    };
+    [
+        line(names[0], &accuracy.first),
+        line(names[1], &accuracy.second),
+        format!(
+            "McNemar    only the first right {} times, only the second {}: p = {:.3}, {verdict}",
+            test.only_first, test.only_second, test.p_value
+        ),
+    ]
+}

@@ -1,0 +1,173 @@
+//! A model file in another precision: half precision, or 8-bit integers calibrated on images. What
+//! becomes of the graph is decided in [`onnx::convert`]; here the model is run where its ranges must be
+//! known, and the card is kept.
+
+mod calibration;
+mod ranges;
+
+use std::path::{Path, PathBuf};
+
+use data::Card;
+use data::card::PREFIX;
+use fs_err as fs;
+use onnx::Document;
+use onnx::convert::{Half, Quantized};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+pub use calibration::{Calibration, DEFAULT_IMAGES};
+pub use onnx::convert::Scheme;
+
+use crate::digest;
+use crate::error::{Error, Result};
+use crate::eval::Unreadable;
+use crate::precision::Precision;
+
+/// Counted up when a conversion gives other files than before, so that kept ones are made anew.
+const VERSION: u32 = 1;
+
+/// A converted file in the cache folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Converted {
+    /// The file.
+    pub path: PathBuf,
+    /// Whether it was there already.
+    pub reused: bool,
+}
+
+/// What calibrated quantisation did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Int8 {
+    /// What became of the graph.
+    pub graph: Quantized,
+    /// Images that the ranges come from.
+    pub images: usize,
+    /// Images that could not be read.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// Writes `model` to `out` with weights and values in half precision; input and output stay in single
+/// precision, and the card stays but for its scores, which were another file's.
+///
+/// ```no_run
+/// let half = deploy::convert::fp16("model.onnx".as_ref(), "model.fp16.onnx".as_ref())?;
+/// println!("{} constants in half precision", half.halved);
+/// # Ok::<(), deploy::Error>(())
+/// ```
+///
+/// # Errors
+/// The file cannot be read, an operator cannot be converted, or `out` cannot be written.
+pub fn fp16(model: &Path, out: &Path) -> Result<Half> {
+    let mut document = Document::open(model)?;
+    let half = onnx::convert::to_half(&mut document)?;
+    note(&mut document, Precision::Fp16, None)?;
+    document.save(out)?;
+    Ok(half)
+}
+
+/// Writes `model` to `out` with 8-bit integers (QDQ), their ranges from `calibration`; input and output
+/// stay in single precision. ONNX Runtime must have been loaded ([`crate::runtime::load`]).
+///
+/// # Errors
+/// As [`fp16`]; ONNX Runtime does not run the model, or no image can be read.
+pub fn int8(model: &Path, out: &Path, calibration: &Calibration) -> Result<Int8> {
+    let mut document = Document::open(model)?;
+    onnx::convert::prepare(&mut document)?;
+    let observed = onnx::convert::observed(&document)?;
+    let measured = ranges::measure(model, &document, &observed, calibration)?;
+    let graph = onnx::convert::quantize(&mut document, &measured.ranges, calibration.scheme)?;
+    note(&mut document, Precision::Int8, Some(measured.images))?;
+    document.save(out)?;
+    Ok(Int8 {
+        graph,
+        images: measured.images,
+        unreadable: measured.unreadable,
+    })
+}
+
+/// The converted file in the cache folder's `converted`, made where it is not there. Its name is a hash
+/// of everything that it depends on: model (with data in other files), precision, calibration (scheme,
+/// preprocessing, the images' content) and the version of the conversion. It is never another model's.
+///
+/// # Errors
+/// As [`fp16`] and [`int8`]; [`Error::NoCalibration`] where int8 is asked for without images.
+pub fn cached(
+    model: &Path,
+    precision: Precision,
+    calibration: Option<&Calibration>,
+    cache: &Path,
+) -> Result<Converted> {
+    let folder = cache.join("converted");
+    let key = key(model, precision, calibration)?;
+    let stem = model.file_stem().unwrap_or_default().to_string_lossy();
+    let path = folder.join(format!("{stem}.{precision}.{key}.onnx"));
+    // What a crash of the whole machine left is made anew.
+    if onnx::Header::open(&path).is_ok() {
+        return Ok(Converted { path, reused: true });
+    }
+    fs::create_dir_all(&folder).map_err(|e| Error::Onnx(write_error(&folder, e)))?;
+    match (precision, calibration) {
+        (Precision::Fp16, _) => {
+            fp16(model, &path)?;
+        }
+        (Precision::Int8, Some(calibration)) => {
+            int8(model, &path, calibration)?;
+        }
+        (Precision::Int8, None) => return Err(Error::NoCalibration),
+        (Precision::Fp32 | Precision::Tf32, _) => {
+            return Err(Error::NotConverted { precision });
+        }
+    }
+    let reused = false;
+    Ok(Converted { path, reused })
+}
+
+fn write_error(path: &Path, source: std::io::Error) -> onnx::Error {
+    onnx::Error::Write {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// SHA-256 of what a converted file depends on, its first 32 hexadecimal digits.
+fn key(model: &Path, precision: Precision, calibration: Option<&Calibration>) -> Result<String> {
+    let mut document = Document::open(model)?;
+    document.inline_external_data()?;
+    let mut hasher = Sha256::new();
+    hasher.update(Sha256::digest(document.to_bytes()));
+    hasher.update(format!("\n{VERSION}\n{precision}\n"));
+    if let Some(calibration) = calibration.filter(|_| precision == Precision::Int8) {
+        hasher.update(format!(
+            "{:?}\n{}\n",
+            calibration.scheme, calibration.preprocess
+        ));
+        for path in &calibration.images {
+            hasher.update(data::folder::sha256(path)?);
+        }
+    }
+    let mut key = digest::hex(&hasher.finalize());
+    key.truncate(32);
+    Ok(key)
+}
+
+/// Notes on the card, where there is one, what was done; scores go, since another file had them.
+fn note(document: &mut Document, precision: Precision, images: Option<usize>) -> Result<()> {
+    let metadata = document.metadata();
+    let pairs = metadata
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()));
+    let Some(mut card) = Card::from_pairs(pairs)? else {
+        return Ok(());
+    };
+    let options = &mut card.provenance.options;
+    options.insert("precision".to_owned(), Value::from(precision.name()));
+    if let Some(images) = images {
+        options.insert("calibration_images".to_owned(), Value::from(images));
+    }
+    card.provenance.scores.clear();
+    document.set_metadata(PREFIX, &card.to_pairs());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

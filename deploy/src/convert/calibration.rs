@@ -1,0 +1,71 @@
+//! On which images the ranges of values are measured.
+
+use std::path::PathBuf;
+
+use data::{Dataset, Limits, Preprocess, Sample};
+use onnx::convert::Scheme;
+
+/// Images to calibrate on: see `docs/precision.md` for what more of them bring.
+pub const DEFAULT_IMAGES: usize = 128;
+
+/// Images, and how they are prepared.
+#[derive(Debug, Clone)]
+pub struct Calibration {
+    /// The image files.
+    pub images: Vec<PathBuf>,
+    /// From a picture to the model's input.
+    pub preprocess: Preprocess,
+    /// How numbers become integers.
+    pub scheme: Scheme,
+    /// Limits on files that are decoded.
+    pub limits: Limits,
+}
+
+impl Calibration {
+    /// About `count` of the training images, of each class as many as its share; the same for the same
+    /// seed. All of them where there are fewer.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # for (class, count) in [("ants", 20), ("bees", 60)] {
+    /// #     std::fs::create_dir(folder.path().join(class))?;
+    /// #     for i in 0..count {
+    /// #         std::fs::write(folder.path().join(class).join(format!("{i}.jpg")), "")?;
+    /// #     }
+    /// # }
+    /// # let root = folder.path();
+    /// use deploy::convert::{Calibration, Scheme};
+    ///
+    /// let dataset = data::Dataset::open(root, 0)?; // 14 ants and 42 bees to train with
+    /// let preprocess = data::Preprocess::imagenet();
+    /// let calibration = Calibration::choose(&dataset, 8, 0, preprocess, Scheme::Asymmetric);
+    /// let ants = calibration.images.iter().filter(|path| path.starts_with(root.join("ants")));
+    /// assert_eq!((ants.count(), calibration.images.len()), (2, 8));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn choose(
+        dataset: &Dataset,
+        count: usize,
+        seed: u64,
+        preprocess: Preprocess,
+        scheme: Scheme,
+    ) -> Self {
+        let all = dataset.train.len().max(1);
+        let share = |of_class: usize| {
+            let chosen = ((of_class * count + all / 2) / all).clamp(1, of_class.max(1));
+            let chosen = chosen.min(of_class);
+            [of_class - chosen, chosen]
+        };
+        let samples: Vec<&Sample> = dataset.train.iter().collect();
+        let [_, chosen] = data::split::stratified(samples, |sample| sample.label, seed, share);
+        Self {
+            images: chosen
+                .into_iter()
+                .map(|sample| sample.path.clone())
+                .collect(),
+            preprocess,
+            scheme,
+            limits: Limits::default(),
+        }
+    }
+}

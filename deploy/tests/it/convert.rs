@@ -1,0 +1,260 @@
+//! Converted files in ONNX Runtime: what they answer, and with which kernels.
+
+use std::path::{Path, PathBuf};
+
+use data::{Card, Dataset, Split};
+use deploy::convert::{self, Calibration, Scheme};
+use deploy::diff::diff;
+use deploy::eval::EvalOptions;
+use deploy::{Classifier, Error, Precision};
+use fs_err as fs;
+use image::Rgb;
+use onnx::proto::DataType;
+use onnx::{Dim, GraphBuilder, ModelInfo, Tensor, Window};
+
+use crate::support::{installed, shared};
+
+const PREPROCESS: &str =
+    "decode(rgb, exif)|resize(12, 16, bilinear, antialias)|scale(1/255)|layout(nchw, f32)";
+
+fn weights(dims: &[usize], size: f32) -> Tensor {
+    let len: usize = dims.iter().product();
+    let value = |i: usize| ((i * 7919 % 1009) as f32 / 504.0 - 1.0) * size;
+    Tensor::f32(dims, (0..len).map(value).collect()).unwrap()
+}
+
+/// A small residual network with a card; `seed` tells several of them apart.
+fn network(folder: &Path, batch: Dim, seed: f32) -> PathBuf {
+    let mut graph = GraphBuilder::new("residual");
+    let dims = [batch.clone(), 3.into(), 12.into(), 16.into()];
+    let x = graph.input("input", DataType::Float, &dims);
+    let w = graph.initializer("conv1.weight", &weights(&[8, 3, 3, 3], 0.5 + seed));
+    let x = graph.conv("conv1", &x, &w, None, Window::square(3, 1, 1));
+    let names = ["bn.weight", "bn.bias", "bn.mean", "bn.var"];
+    for (name, value) in names.into_iter().zip([1.5, 0.1, 0.2, 0.8]) {
+        graph.initializer(name, &Tensor::f32(&[8], vec![value; 8]).unwrap());
+    }
+    let x = graph.batch_norm("bn", &x, names, 1e-5);
+    let x = graph.relu("relu", &x);
+    let x = graph.max_pool("maxpool", &x, Window::square(2, 2, 0));
+    let w = graph.initializer("conv2.weight", &weights(&[8, 8, 3, 3], 0.3));
+    let b = graph.initializer("conv2.bias", &weights(&[8], 0.2));
+    let y = graph.conv("conv2", &x, &w, Some(&b), Window::square(3, 1, 1));
+    let y = graph.add("add", &y, &x);
+    let y = graph.relu("relu2", &y);
+    let y = graph.global_average_pool("pool", &y);
+    let y = graph.flatten("flatten", &y);
+    let w = graph.initializer("fc.weight", &weights(&[2, 8], 2.0));
+    let b = graph.initializer("fc.bias", &weights(&[2], 0.1));
+    let y = graph.gemm("fc", &y, &w, &b);
+    graph.output(&y, "logits", DataType::Float, &[batch, 2.into()]);
+    let mut document = graph.finish(&ModelInfo::default()).unwrap();
+    let card = Card {
+        preprocess: PREPROCESS.parse().unwrap(),
+        ..crate::support::Tiny::default().card()
+    };
+    document.set_metadata(data::card::PREFIX, &card.to_pairs());
+    let path = folder.join("model.onnx");
+    document.save(&path).unwrap();
+    path
+}
+
+/// Pictures of changing stripes, `red` and `blue`.
+fn pictures(folder: &Path) -> Dataset {
+    for (class, at) in [("blue", 2), ("red", 0)] {
+        for i in 0..20_u32 {
+            let path = folder.join(format!("photos/{class}/{i}.png"));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let picture = data::RgbImage::from_fn(19, 14, |x, y| {
+                let mut pixel = [((x * (i + 3) + 5 * y) % 256) as u8; 3];
+                pixel[at] = 255 - (i * 7 % 100) as u8;
+                Rgb(pixel)
+            });
+            picture.save(&path).unwrap();
+        }
+    }
+    Dataset::open(&folder.join("photos"), 0).unwrap()
+}
+
+fn open(path: &Path) -> Classifier {
+    Classifier::builder(path)
+        .runtime(installed().clone())
+        .threads(1)
+        .open()
+        .unwrap()
+}
+
+fn calibration(dataset: &Dataset, scheme: Scheme) -> Calibration {
+    Calibration::choose(dataset, 16, 0, PREPROCESS.parse().unwrap(), scheme)
+}
+
+/// The largest difference of a logit, relative to the largest |logit|.
+fn off(first: &Path, second: &Path, dataset: &Dataset) -> f32 {
+    let options = EvalOptions::default();
+    let (first, second) = (open(first), open(second));
+    let samples = dataset.samples(Split::Test);
+    let found = diff(&first, &second, samples, Some(&dataset.classes), &options).unwrap();
+    assert_eq!(found.pairs.len(), samples.len());
+    found.max_drift / found.largest_logit
+}
+
+#[test]
+fn half_precision_answers_as_the_original_and_keeps_the_card() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = pictures(folder.path());
+    let model = network(folder.path(), "batch".into(), 0.0);
+    let out = folder.path().join("half.onnx");
+    assert_eq!(convert::fp16(&model, &out).unwrap().kept, []);
+    let off = off(&model, &out, &dataset);
+    // Half precision rounds at 2^-11; some layers of it.
+    assert!(off > 0.0 && off < 5e-3, "{off}");
+    let converted = open(&out);
+    let card = converted.card().unwrap();
+    assert_eq!(card.classes, ["red", "blue"]);
+    assert_eq!(card.provenance.options["precision"], "fp16");
+    assert_eq!(converted.model().unwrap().precision, "fp16");
+}
+
+#[test]
+fn integers_answer_nearly_as_the_original_in_both_schemes() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = pictures(folder.path());
+    for batch in ["batch".into(), Dim::Fixed(3)] {
+        let model = network(folder.path(), batch, 0.0);
+        for scheme in [Scheme::Asymmetric, Scheme::Symmetric] {
+            let out = folder.path().join("int8.onnx");
+            let original = open(&model);
+            let report = convert::int8(&model, &out, &calibration(&dataset, scheme)).unwrap();
+            assert_eq!((report.graph.nodes, report.images), (3, 16));
+            drop(original);
+            let off = off(&model, &out, &dataset);
+            assert!(off > 0.0 && off < 0.1, "{scheme:?} {off}");
+            assert_eq!(open(&out).model().unwrap().precision, "int8");
+        }
+    }
+}
+
+#[test]
+fn a_kept_file_is_never_another_models() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = pictures(folder.path());
+    let cache = folder.path().join("cache");
+    let model = network(folder.path(), "batch".into(), 0.0);
+    drop(open(&model));
+    let fp16 = || convert::cached(&model, Precision::Fp16, None, &cache).unwrap();
+    let first = fp16();
+    assert!(!first.reused && fp16().reused);
+    // Trained anew under the same name.
+    network(folder.path(), "batch".into(), 0.25);
+    let second = fp16();
+    assert!(!second.reused && second.path != first.path);
+    assert!(off(&model, &second.path, &dataset) < 5e-3);
+    assert!(off(&model, &first.path, &dataset) > 5e-3);
+    // Cut off by a crash.
+    fs::write(&second.path, &fs::read(&second.path).unwrap()[..1000]).unwrap();
+    assert!(!fp16().reused);
+    assert_eq!(
+        off(&model, &fp16().path, &dataset),
+        off(&model, &second.path, &dataset)
+    );
+
+    let mut calibration = calibration(&dataset, Scheme::Asymmetric);
+    let int8 = |calibration: &Calibration| {
+        convert::cached(&model, Precision::Int8, Some(calibration), &cache).unwrap()
+    };
+    let first = int8(&calibration);
+    assert!(!first.reused && int8(&calibration).reused);
+    calibration.images.pop();
+    let second = int8(&calibration);
+    assert!(!second.reused && second.path != first.path);
+    // The same name, another picture.
+    fs::copy(&dataset.test[0].path, &calibration.images[0]).unwrap();
+    let third = int8(&calibration);
+    assert!(!third.reused && third.path != second.path);
+}
+
+#[test]
+fn what_cannot_be_converted_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = pictures(folder.path());
+    let model = network(folder.path(), "batch".into(), 0.0);
+    let cache = folder.path().join("cache");
+    let cached = |precision, calibration| convert::cached(&model, precision, calibration, &cache);
+    assert!(matches!(
+        cached(Precision::Int8, None),
+        Err(Error::NoCalibration)
+    ));
+    let error = cached(Precision::Fp32, None).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("no file is converted to `fp32`"),
+        "{error}"
+    );
+    drop(open(&model));
+    let mut broken = calibration(&dataset, Scheme::Asymmetric);
+    for path in &broken.images {
+        fs::write(path, "no picture").unwrap();
+    }
+    let out = folder.path().join("out.onnx");
+    assert!(matches!(
+        convert::int8(&model, &out, &broken),
+        Err(Error::NoImages)
+    ));
+    // One of them readable: the others are listed.
+    broken.images.push(dataset.test[0].path.clone());
+    let report = convert::int8(&model, &out, &broken).unwrap();
+    assert_eq!((report.images, report.unreadable.len()), (1, 16));
+    let error = convert::fp16(&out, &model).unwrap_err();
+    assert!(error.to_string().contains("quantised already"), "{error}");
+}
+
+#[test]
+fn other_peoples_files_answer_as_before() {
+    let Some(models) = shared("onnx") else { return };
+    let Some(photos) = shared("data/hymenoptera") else {
+        return;
+    };
+    let dataset = Dataset::open(&photos, 0).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let text = include_str!("../../../tests/reference/foreign.json");
+    let reference: serde_json::Value = serde_json::from_str(text).unwrap();
+    let mut converted = 0;
+    for foreign in reference["models"].as_array().unwrap() {
+        let model = models.join(foreign["file"].as_str().unwrap());
+        let outputs = foreign["outputs"].as_u64().unwrap().max(2);
+        let preprocess = foreign["preprocess"].as_str().unwrap();
+        let open = |path: &Path| {
+            let classes = (0..outputs).map(|class| class.to_string()).collect();
+            let builder = Classifier::builder(path)
+                .runtime(installed().clone())
+                .classes(classes);
+            builder
+                .preprocess(preprocess.parse().unwrap())
+                .open()
+                .unwrap()
+        };
+        let original = open(&model);
+        let compare = |out: &Path| {
+            let options = EvalOptions::default();
+            let found = diff(&original, &open(out), &dataset.test[..40], None, &options).unwrap();
+            assert!(found.accuracy.is_none());
+            (found.flips().count(), found.max_drift / found.largest_logit)
+        };
+        let out = folder.path().join("half.onnx");
+        if convert::fp16(&model, &out).is_err() {
+            continue;
+        }
+        let (flips, off) = compare(&out);
+        // One of them gives a probability: next to 1, its last bit moves the logit by ln 2 of 17.
+        assert!(flips <= 1 && off < 0.05, "fp16 {model:?}: {flips} {off}");
+        let mut calibration = calibration(&dataset, Scheme::Asymmetric);
+        calibration.preprocess = preprocess.parse().unwrap();
+        convert::int8(&model, &out, &calibration).unwrap();
+        let (flips, off) = compare(&out);
+        println!("int8 {}: {flips} of 40, {off}", foreign["file"]);
+        assert!(off.is_finite());
+        converted += 1;
+    }
+    assert_eq!(converted, 4);
+}
