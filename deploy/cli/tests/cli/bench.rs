@@ -277,6 +277,7 @@ fn what_cannot_be_measured_is_refused() {
     let run = |args: &[&str]| bench(folder.path()).args(args).run();
     run(&["--provider", "cuda"]).refused("provider `cuda:0`");
     run(&["--precision", "tf32"]).refused("does not compute in");
+    run(&["--precision", "fp16"]).refused("cannot be run in fp16 as it is");
     run(&["--batch", "0"]).refused("--batch");
     run(&["--engine", "fast"]).refused("fake:");
     run(&["--data", "photos", "--no-data"]).refused("--no-data");
