@@ -165,13 +165,20 @@ eval_() {
 }
 
 overhead() {
-  echo -e "\n### \`Classifier::classify\` beside preparing and the bare session, batch 1\n"
-  for model in custom resnet18; do
-    echo -e "$model\n"
-    ORT_DYLIB_PATH=$runtime cargo bench --quiet -p deploy --bench overhead -- \
-      "$(realpath "$models/$model.onnx")" "${pairs:-20}" ${threads:+"$threads"} | sed 's/^/    /'
-    echo
+  need "$data" "give labelled images with --data"
+  local image
+  image=$(find -L "$data" -name '*.jpg' | sort | head -1)
+  for ((i = 0; i < ${pairs:-5}; i++)); do
+    for model in custom resnet18; do
+      ORT_DYLIB_PATH=$runtime cargo bench --quiet -p deploy --bench classify -- "$(realpath "$models/$model.onnx")" \
+        "$(realpath "$image")" 200 >"$tmp/out"
+      # whole, and the sum of the parts
+      awk -v name="$model" '{ if ($1 == "classify") whole = $2; else if ($3 == "ms") parts += $2; else if ($4 == "ms") parts += $3 }
+        END { print name, whole, parts }' "$tmp/out" | tee -a "$tmp/overhead" >&2
+    done
   done
+  echo -e "\n### \`Classifier::classify\` (left) beside preparing and the bare session (right), batch 1\n"
+  table overhead "ms"
 }
 
 case $work in

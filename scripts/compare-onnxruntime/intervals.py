@@ -33,7 +33,7 @@ def main():
             name, ours, theirs = line.split()
             found.setdefault(name, []).append((float(ours), float(theirs)))
     unit = sys.argv[2]
-    print(f"| | ours, {unit} | Python, {unit} | ours / Python, median | 95 % interval | pairs |")
+    print(f"| | ours, {unit} | theirs, {unit} | ours / theirs, median | 95 % interval | pairs |")
     print("|---|---|---|---|---|---|")
     for name, pairs in found.items():
         ours, theirs = (statistics.median(side) for side in zip(*pairs))

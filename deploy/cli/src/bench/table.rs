@@ -61,7 +61,7 @@ fn row<S: ToString>(cells: impl IntoIterator<Item = S>) -> Vec<String> {
 }
 
 /// About three digits that count: 0.00012, 0.123, 1.23, 12.3, 123.
-fn digits(value: f64) -> String {
+pub(crate) fn digits(value: f64) -> String {
     match value.abs() {
         big if big >= 99.95 => format!("{value:.0}"),
         middle if middle >= 9.995 => format!("{value:.1}"),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::svg::{Axis, Picture, Series, escape};
+use crate::bench::table::digits;
 use crate::bench::{BenchResult, Findings};
 
 const STYLE: &str = include_str!("bench.css");
@@ -208,14 +209,14 @@ fn table(findings: &Findings) -> String {
 }
 
 fn cells(result: &BenchResult) -> Vec<String> {
-    let number = |value: Option<f64>| value.map(|value| format!("{value:.3}")).unwrap_or_default();
+    let number = |value: Option<f64>| value.map(digits).unwrap_or_default();
     let interval = result.interval_95.get("images_per_second");
     let latency = &result.latency_ms;
     let mut cells = vec![
         result.key.to_string(),
-        format!("{:.1}", result.images_per_second),
+        digits(result.images_per_second),
         interval
-            .map(|[low, high]| format!("{low:.1} to {high:.1}"))
+            .map(|[low, high]| format!("{} to {}", digits(*low), digits(*high)))
             .unwrap_or_default(),
     ];
     cells.extend(
@@ -231,7 +232,7 @@ fn cells(result: &BenchResult) -> Vec<String> {
         .map(number),
     );
     cells.push(result.runs.to_string());
-    cells.extend([result.cold_ms.session, result.cold_ms.first_run].map(|ms| format!("{ms:.1}")));
+    cells.extend([result.cold_ms.session, result.cold_ms.first_run].map(digits));
     cells.push(
         result
             .top1

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-const WIDTH: f64 = 720.0;
-const HEIGHT: f64 = 340.0;
+const WIDTH: f64 = 480.0;
+const HEIGHT: f64 = 290.0;
 /// Room for the numbers on the left and below.
-const LEFT: f64 = 56.0;
+const LEFT: f64 = 50.0;
 const BOTTOM: f64 = 46.0;
 const TOP: f64 = 12.0;
 const RIGHT: f64 = 16.0;
@@ -173,7 +173,7 @@ impl Picture {
         let (x_title, y_title) = (self.x.title, self.y.title);
         self.add(format_args!(
             "<text class=\"mid title\" x=\"{:.1}\" y=\"{:.1}\">{x_title}</text><text class=\"mid title\" \
-             transform=\"translate(13 {:.1}) rotate(-90)\">{y_title}</text>",
+             transform=\"translate(12 {:.1}) rotate(-90)\">{y_title}</text>",
             (LEFT + right) / 2.0,
             HEIGHT - 8.0,
             (TOP + bottom) / 2.0

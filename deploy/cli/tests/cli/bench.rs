@@ -26,15 +26,17 @@ fn json(run: &Run) -> Value {
     serde_json::from_str(&run.out).unwrap()
 }
 
-/// Numbers as `#`, without the spaces that align them.
+/// Numbers in a row as one `#`, without the spaces that align them.
 fn plain(text: &str) -> String {
     let mut plain = String::new();
     for line in text.lines() {
-        let words = line.split_whitespace().map(|word| {
-            let number = |part: &str| part.parse::<f64>().is_ok();
-            if number(word) { "#" } else { word }
-        });
-        plain += &(words.collect::<Vec<_>>().join(" ") + "\n");
+        let number = |word: &&str| word.parse::<f64>().is_ok();
+        let mut words: Vec<&str> = line.split_whitespace().collect();
+        for word in &mut words {
+            *word = if number(word) { "#" } else { word };
+        }
+        words.dedup_by(|a, b| *a == "#" && *b == "#");
+        plain += &(words.join(" ") + "\n");
     }
     plain
 }
@@ -42,7 +44,6 @@ fn plain(text: &str) -> String {
 #[test]
 fn the_report_of_an_engine_that_only_waits() {
     let folder = workshop();
-    // Long enough for percentiles up to the 90th, far too short for the 99th.
     let args = [
         "--engine",
         "fake:0.1ms",
@@ -54,29 +55,7 @@ fn the_report_of_an_engine_that_only_waits() {
     ];
     let run = bench(folder.path()).args(args).run();
     assert_eq!(run.code, 0, "{}", run.err);
-    let rows: Vec<&str> = run
-        .out
-        .lines()
-        .filter(|line| line.contains("batch 1"))
-        .collect();
-    assert_eq!(
-        rows.len(),
-        4,
-        "speed, cold costs, rooms, accuracy: {}",
-        run.out
-    );
-    let head = |name: &str| {
-        let line = run
-            .out
-            .lines()
-            .find(|line| line.trim_start().starts_with(name));
-        plain(line.unwrap_or_default())
-    };
-    insta::assert_snapshot!(head("images/s"), @"images/s # % mean ms p50 p90 p95 p99 p99.9 max runs");
-    insta::assert_snapshot!(head("cold, ms"), @"cold, ms library session engine first run new shape host MB GPU MB nodes");
-    insta::assert_snapshot!(head("ms per image"), @"ms per image decode preprocess to device compute to host post");
-    insta::assert_snapshot!(head("accuracy"), @"accuracy top-# % # % images flips McNemar p logits off by");
-    insta::assert_snapshot!(plain(rows[3]), @"model.onnx cpu fp32 batch # # # to # # # # #e0");
+    insta::assert_snapshot!(plain(&run.out));
 }
 
 #[test]
@@ -298,6 +277,7 @@ fn what_cannot_be_measured_is_refused() {
     let run = |args: &[&str]| bench(folder.path()).args(args).run();
     run(&["--provider", "cuda"]).refused("provider `cuda:0`");
     run(&["--precision", "tf32"]).refused("does not compute in");
+    run(&["--precision", "fp16"]).refused("cannot be run in fp16 as it is");
     run(&["--batch", "0"]).refused("--batch");
     run(&["--engine", "fast"]).refused("fake:");
     run(&["--data", "photos", "--no-data"]).refused("--no-data");

@@ -1,7 +1,7 @@
 //! Every configuration opened, one after the other: the runtime, the files converted where a precision
 //! needs it, the sessions, what all that cost.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use deploy::session::Feed;
 use deploy::{Precision, Provider};
@@ -107,7 +107,7 @@ fn one(
     input: &Input,
     shapes: &mut Vec<(Config, Vec<(usize, f64)>)>,
 ) -> anyhow::Result<Opened> {
-    let file = opener.plan.subject(config).path.clone();
+    let file = file(opener, config)?;
     let mut opened = opener.open(config, &file, input)?;
     let batches = opener.plan.batches_beside(config);
     if batches.len() > 1 {
@@ -129,6 +129,22 @@ fn one(
         opened.cold.new_shape = time.map(|(_, ms)| *ms);
     }
     Ok(opened)
+}
+
+/// The model's file, which must be of the precision where no provider makes it so.
+fn file(opener: &Opener<'_>, config: &Config) -> anyhow::Result<PathBuf> {
+    let subject = opener.plan.subject(config);
+    let converts = config.precision.converts(config.provider)?;
+    let found = subject.model.precision;
+    if converts && found != config.precision.name() && opener.what.engine.is_none() {
+        return Err(deploy::Error::PrecisionDiffers {
+            path: subject.path.clone(),
+            expected: config.precision,
+            found,
+        }
+        .into());
+    }
+    Ok(subject.path.clone())
 }
 
 /// The model at full precision on the CPU, for answers to compare with.
