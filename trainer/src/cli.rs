@@ -8,6 +8,12 @@ use data::Split;
 
 use crate::recipe::Settings;
 
+mod plot;
+mod report;
+
+pub use plot::PlotArgs;
+pub use report::ReportArgs;
+
 /// Trains image classifiers and exports them as verified, self-describing ONNX files.
 #[derive(Debug, Parser)]
 #[command(name = "trainer", version, arg_required_else_help = true)]
@@ -29,6 +35,10 @@ pub enum Command {
     Eval(EvalArgs),
     /// Write a run's best checkpoint as a verified ONNX file again
     Export(ExportArgs),
+    /// Show a run, or several beside each other, as one HTML page
+    Report(ReportArgs),
+    /// Draw the charts of a run, or of several over each other, as PNG and SVG files
+    Plot(PlotArgs),
     /// Draw a contact sheet of augmented pictures
     Augment(AugmentArgs),
     /// Fetch a public data set or weights into the cache folder

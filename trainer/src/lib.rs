@@ -9,10 +9,13 @@
 //! ```
 //!
 //! [`recipe`] knows what is asked, [`run_dir`] where it lands, [`fit`] trains, [`evaluate`]
-//! scores, [`export`] writes the file and [`verify`] holds it against ONNX Runtime. Only
-//! [`printer`] prints.
+//! scores, [`export`] writes the file and [`verify`] holds it against ONNX Runtime. [`report`] shows
+//! what a run folder holds, in the charts of [`chart`]. Only [`printer`] prints.
 
+pub mod answers;
+pub mod chart;
 pub mod cli;
+pub mod command_line;
 pub mod commands;
 pub mod error;
 pub mod evaluate;
@@ -22,8 +25,10 @@ pub mod features;
 pub mod fit;
 pub mod printer;
 pub mod recipe;
+pub mod report;
 pub mod run_dir;
 pub mod runtime;
+pub mod sheet;
 pub mod source;
 pub mod stage;
 pub mod summary;

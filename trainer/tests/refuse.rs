@@ -84,6 +84,16 @@ const CASES: &[Case] = &[
         hints: "trainer fit",
     },
     Case {
+        arguments: &["report", "nowhere"],
+        says: "nowhere`",
+        hints: "trainer fit",
+    },
+    Case {
+        arguments: &["plot", "nowhere", "--kind", "roc"],
+        says: "nowhere`",
+        hints: "trainer fit",
+    },
+    Case {
         arguments: &["augment", "--data", "nowhere"],
         says: "nowhere`",
         hints: "",

@@ -80,16 +80,19 @@ fn check_run(shop: &Workshop, run: &str, epochs: usize) {
         run_folder::check_whole(&folder),
         [
             "best.safetensors",
+            "command.txt",
             "config.toml",
             "last.safetensors",
             "metrics.csv",
             "model.onnx",
+            "predictions.csv",
+            "report.html",
             "split.csv",
             "summary.json",
             "verify.json"
         ]
     );
-    let hidden = fs::read_dir(&folder).unwrap().count() - 8;
+    let hidden = fs::read_dir(&folder).unwrap().count() - 11;
     assert_eq!(hidden, 0, "temporary files stay");
     let verify = shop.json(&format!("runs/{run}/verify.json"));
     assert_eq!(verify["verified"], true);

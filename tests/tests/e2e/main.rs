@@ -16,4 +16,5 @@ mod photos;
 mod refuse_data;
 mod refuse_machine;
 mod refuse_model;
+mod report;
 mod resume;

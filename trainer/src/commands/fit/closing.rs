@@ -7,6 +7,7 @@ use data::{Dataset, Scores, Split};
 use models::Network;
 
 use super::stock::Stock;
+use crate::answers::{Answer, Answers};
 use crate::error::{Error, Result};
 use crate::export::Exported;
 use crate::recipe::{DeviceKind, Recipe};
@@ -20,6 +21,12 @@ pub(super) struct Closing<'a> {
     pub(super) network: &'a Network,
 }
 
+/// Scores, and the answers that they count.
+pub(super) struct Scored {
+    pub(super) scores: Scores,
+    pub(super) answers: Answers,
+}
+
 /// Scores by the features that the run trained on.
 pub(super) enum Kept {
     /// It trained on pictures.
@@ -27,7 +34,7 @@ pub(super) enum Kept {
     /// Ctrl-C came first.
     Stopped,
     /// They count once the file is verified.
-    Scores(Scores),
+    Scores(Scored),
     /// To be said when the file is written.
     Failed(Error),
 }
@@ -63,7 +70,7 @@ impl Closing<'_> {
         stock: &Stock,
         kept: Kept,
         exported: &mut Exported,
-    ) -> Result<(&'static str, Scores)> {
+    ) -> Result<(&'static str, Scored)> {
         let kept = match kept {
             Kept::Scores(scores) => Some(scores),
             Kept::Failed(error) => return Err(error),
@@ -80,13 +87,13 @@ impl Closing<'_> {
                  the cache folder (`deploy cache dir`) and train again",
             );
         }
-        let scores = self.by_file(exported)?;
-        exported.add_score(self.split(), &scores)?;
-        Ok(("ONNX Runtime", scores))
+        let scored = self.by_file(exported)?;
+        exported.add_score(self.split(), &scored.scores)?;
+        Ok(("ONNX Runtime", scored))
     }
 
     /// The exported file through ONNX Runtime.
-    fn by_file(&self, exported: &Exported) -> Result<Scores> {
+    fn by_file(&self, exported: &Exported) -> Result<Scored> {
         let Machine {
             printer, threads, ..
         } = self.machine;
@@ -109,7 +116,20 @@ impl Closing<'_> {
             let path = file.path.display();
             printer.warn(format!("left out `{path}`: {}", file.reason));
         }
-        Ok(evaluation.scores)
+        let classes = classifier.classes().to_vec();
+        let rows = evaluation.logits.chunks_exact(classes.len().max(1));
+        let answer = |(prediction, logits): (&data::Prediction, &[f32])| {
+            let label = classes.iter().position(|class| *class == prediction.label);
+            Answer::new(&prediction.path, label.unwrap_or_default(), logits)
+        };
+        let rows = evaluation.predictions.iter().zip(rows).map(answer).collect();
+        let (split, scores) = (self.split(), evaluation.scores);
+        let answers = Answers {
+            split,
+            classes,
+            rows,
+        };
+        Ok(Scored { scores, answers })
     }
 }
 

@@ -1,0 +1,236 @@
+//! From values to places along a side of a chart, and the round values that are written there.
+
+/// How values are laid along an axis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scaling {
+    /// Evenly.
+    #[default]
+    Linear,
+    /// Evenly, with whole numbers alone at the ticks.
+    Whole,
+    /// By the logarithm; values are above zero.
+    Log,
+}
+
+/// A side of a chart.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Axis {
+    /// What is measured, with its unit.
+    pub label: String,
+    /// First and last value; that of the data when `None`.
+    pub domain: Option<[f64; 2]>,
+    /// How values are laid along it.
+    pub scaling: Scaling,
+}
+
+impl Axis {
+    /// A linear axis over the data.
+    pub fn new(label: impl Into<String>) -> Axis {
+        Axis {
+            label: label.into(),
+            ..Axis::default()
+        }
+    }
+
+    /// The same over fixed values.
+    #[must_use]
+    pub fn over(self, first: f64, last: f64) -> Axis {
+        Axis {
+            domain: Some([first, last]),
+            ..self
+        }
+    }
+
+    /// The same with another scaling.
+    #[must_use]
+    pub fn scaled(self, scaling: Scaling) -> Axis {
+        Axis { scaling, ..self }
+    }
+
+    /// Lays the axis along `range` of the chart: its own domain, or that of `values` rounded to
+    /// ticks, about `count` of them.
+    pub(super) fn scale(&self, values: impl Iterator<Item = f64>, range: [f64; 2], count: usize) -> Scale {
+        let [first, last] = self.domain.unwrap_or_else(|| extent(values, self.scaling));
+        let ticks = match self.scaling {
+            Scaling::Linear => linear(first, last, count, 0.0),
+            Scaling::Whole => linear(first, last, count, 1.0),
+            Scaling::Log => decades(first, last),
+        };
+        let mut domain = [first, last];
+        if self.domain.is_none() && self.scaling != Scaling::Whole {
+            // Up to the ticks outside.
+            let step = ticks.step;
+            if self.scaling == Scaling::Linear {
+                domain = [(first / step).floor() * step, (last / step).ceil() * step];
+            }
+        }
+        let ticks = match self.scaling {
+            Scaling::Linear => linear(domain[0], domain[1], count, 0.0),
+            _ => ticks,
+        };
+        Scale {
+            domain,
+            range,
+            is_log: self.scaling == Scaling::Log,
+            ticks,
+        }
+    }
+}
+
+/// Values, and where they lie.
+#[derive(Clone, Debug)]
+pub(super) struct Scale {
+    domain: [f64; 2],
+    range: [f64; 2],
+    is_log: bool,
+    ticks: Ticks,
+}
+
+impl Scale {
+    /// Where a value lies; values outside lie at the end.
+    pub(super) fn at(&self, value: f64) -> f64 {
+        let map = |value: f64| if self.is_log { value.max(f64::MIN_POSITIVE).ln() } else { value };
+        let [first, last] = self.domain.map(map);
+        let share = ((map(value) - first) / (last - first)).clamp(0.0, 1.0);
+        self.range[0] + share * (self.range[1] - self.range[0])
+    }
+
+    /// Where the ticks lie, and what they say.
+    pub(super) fn ticks(&self) -> Vec<(f64, String)> {
+        let label = |&value: &f64| (self.at(value), number(value, self.ticks.step));
+        self.ticks.values.iter().map(label).collect()
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Ticks {
+    values: Vec<f64>,
+    /// Between two of them; of a logarithmic axis, the least value.
+    step: f64,
+}
+
+/// The least and the largest value, never the same.
+fn extent(values: impl Iterator<Item = f64>, scaling: Scaling) -> [f64; 2] {
+    let usable = |value: &f64| value.is_finite() && (scaling != Scaling::Log || *value > 0.0);
+    let [least, most] = values
+        .filter(usable)
+        .fold([f64::INFINITY, f64::NEG_INFINITY], |[least, most], value| {
+            [least.min(value), most.max(value)]
+        });
+    if least > most {
+        return if scaling == Scaling::Log { [0.1, 1.0] } else { [0.0, 1.0] };
+    }
+    match scaling {
+        _ if least < most => [least, most],
+        Scaling::Log => [least / 10.0, most * 10.0],
+        Scaling::Whole => [least - 1.0, most + 1.0],
+        Scaling::Linear if least == 0.0 => [0.0, 1.0],
+        Scaling::Linear => [least.min(0.0), (2.0 * most).max(0.0)],
+    }
+}
+
+/// About `count` multiples of 1, 2 or 5 times a power of ten, none closer than `least_step`.
+fn linear(first: f64, last: f64, count: usize, least_step: f64) -> Ticks {
+    let rough = (last - first).abs().max(f64::MIN_POSITIVE) / count.max(1) as f64;
+    let power = 10f64.powf(rough.log10().floor());
+    let factor = [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .find(|factor| factor * power >= rough * 0.999)
+        .unwrap_or(10.0);
+    let step = (factor * power).max(least_step);
+    let (low, high) = ((first / step - 1e-9).ceil(), (last / step + 1e-9).floor());
+    let values = (0..=(high - low).clamp(0.0, 1000.0) as u32)
+        .map(|i| (low + f64::from(i)) * step)
+        .collect();
+    Ticks { values, step }
+}
+
+/// Powers of ten inside; where there are fewer than two, 2 and 5 times those as well.
+fn decades(first: f64, last: f64) -> Ticks {
+    let powers = first.log10().floor() as i32..=last.log10().ceil() as i32;
+    let inside = |value: &f64| *value >= first * 0.999 && *value <= last * 1.001;
+    let times = |factors: &[f64]| -> Vec<f64> {
+        let all = powers.clone().flat_map(|power| {
+            let power = 10f64.powi(power);
+            factors.iter().map(move |factor| factor * power)
+        });
+        all.filter(inside).collect()
+    };
+    let mut values = times(&[1.0]);
+    if values.len() < 2 {
+        values = times(&[1.0, 2.0, 5.0]);
+    }
+    Ticks {
+        step: first,
+        values,
+    }
+}
+
+/// A value with as many digits as the step between two of them needs.
+pub(super) fn number(value: f64, step: f64) -> String {
+    if value != 0.0 && (value.abs() < 1e-3 || value.abs() >= 1e6) {
+        return format!("{value:.0e}").replace('-', "−");
+    }
+    let digits = (-step.abs().max(1e-9).log10().floor()).clamp(0.0, 6.0) as usize;
+    let text = format!("{value:.digits$}");
+    let text = if text.contains('.') && value != 0.0 && step < value.abs() * 1e-6 {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    };
+    text.replace('-', "−")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(axis: &Axis, values: &[f64]) -> Vec<String> {
+        let scale = axis.scale(values.iter().copied(), [0.0, 100.0], 5);
+        scale.ticks().into_iter().map(|tick| tick.1).collect()
+    }
+
+    #[test]
+    fn ticks_are_round_and_hold_the_data() {
+        let axis = Axis::new("loss");
+        assert_eq!(labels(&axis, &[0.13, 0.62]), ["0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7"]);
+        let over = Axis::new("share (%)").over(0.0, 100.0);
+        assert_eq!(labels(&over, &[]), ["0", "20", "40", "60", "80", "100"]);
+        let below = labels(&axis, &[-3.0, 4.0]);
+        assert_eq!(below.first().map(String::as_str), Some("−4"));
+        assert_eq!(labels(&axis, &[1e-4, 5e-4]).last().map(String::as_str), Some("5e−4"));
+    }
+
+    #[test]
+    fn epochs_are_whole() {
+        let axis = Axis::new("epoch").scaled(Scaling::Whole);
+        assert_eq!(labels(&axis, &[1.0, 2.0, 3.0]), ["1", "2", "3"]);
+        assert_eq!(labels(&axis, &[1.0]), ["0", "1", "2"]);
+        assert_eq!(labels(&axis, &[1.0, 10.0]), ["2", "4", "6", "8", "10"]);
+    }
+
+    #[test]
+    fn a_logarithmic_axis_has_powers_of_ten() {
+        let axis = Axis::new("learning rate").scaled(Scaling::Log);
+        assert_eq!(labels(&axis, &[1e-3, 1.0]), ["0.001", "0.010", "0.100", "1.000"].map(|t| {
+            if t == "1.000" { "1.000" } else { t }
+        }));
+        let scale = axis.scale([0.01, 1.0].into_iter(), [0.0, 100.0], 5);
+        assert!((scale.at(0.1) - 50.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn nothing_and_one_value_are_drawn_too() {
+        for values in [&[][..], &[0.0], &[5.0], &[-2.0], &[f64::NAN, f64::INFINITY]] {
+            for scaling in [Scaling::Linear, Scaling::Whole, Scaling::Log] {
+                let axis = Axis::new("x").scaled(scaling);
+                let scale = axis.scale(values.iter().copied(), [10.0, 90.0], 5);
+                let ticks = scale.ticks();
+                assert!((1..20).contains(&ticks.len()), "{values:?} {scaling:?}: {ticks:?}");
+                assert!(ticks.iter().all(|tick| (10.0..=90.0).contains(&tick.0)));
+            }
+        }
+        let top_down = Axis::new("y").scale([0.0, 1.0].into_iter(), [90.0, 10.0], 4);
+        assert_eq!((top_down.at(0.0), top_down.at(1.0), top_down.at(7.0)), (90.0, 10.0, 10.0));
+    }
+}
