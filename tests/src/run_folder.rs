@@ -137,7 +137,10 @@ pub fn check_whole(run: &Path) -> Vec<String> {
             }
             "txt" => {
                 let text = text();
-                assert!(text.starts_with("trainer fit") && text.ends_with('\n'), "{text}");
+                assert!(
+                    text.starts_with("trainer fit") && text.ends_with('\n'),
+                    "{text}"
+                );
             }
             "csv" => {
                 let text = text();

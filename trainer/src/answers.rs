@@ -61,7 +61,10 @@ impl Answer {
 
     /// Probability of the predicted class, `[0, 1]`.
     pub fn probability(&self) -> f64 {
-        self.probs().get(self.predicted).copied().unwrap_or(f64::NAN)
+        self.probs()
+            .get(self.predicted)
+            .copied()
+            .unwrap_or(f64::NAN)
     }
 }
 
@@ -158,7 +161,10 @@ mod tests {
             text.lines().next(),
             Some("split,path,label,predicted,probability,\"logit:ants, red\",logit:bees")
         );
-        assert!(text.contains("\"val/ants, red/a.jpg\",\"ants, red\",bees,0.558"), "{text}");
+        assert!(
+            text.contains("\"val/ants, red/a.jpg\",\"ants, red\",bees,0.558"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -170,7 +176,10 @@ mod tests {
             ("path,label\n", "it starts with split,path"),
             (&*format!("{head}test,x.jpg,c,a,0.5,0,0\n"), "line 2"),
             (&format!("{head}test,x.jpg,a,a,0.5,zero,0\n"), "line 2"),
-            (&format!("{head}test,x.jpg,a,a,0.5,0,0\nnone,x,a,a,1,0,0\n"), "line 3"),
+            (
+                &format!("{head}test,x.jpg,a,a,0.5,0,0\nnone,x,a,a,1,0,0\n"),
+                "line 3",
+            ),
             (&format!("{head}test,x.jpg\n"), "2 fields"),
         ] {
             fs::write(&path, text).unwrap();

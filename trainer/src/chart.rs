@@ -49,7 +49,12 @@ const PAPER: [&str; NUM_COLOURS] = [
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
 ];
 const PAGE: [&str; NUM_COLOURS] = [
-    "var(--s1)", "var(--s2)", "var(--s3)", "var(--s4)", "var(--s5)", "var(--s6)",
+    "var(--s1)",
+    "var(--s2)",
+    "var(--s3)",
+    "var(--s4)",
+    "var(--s5)",
+    "var(--s6)",
 ];
 
 impl Theme {

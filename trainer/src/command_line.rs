@@ -9,10 +9,16 @@ use crate::error::Result;
 
 /// Appends this program's command line to a file, which holds one a line.
 pub fn record(path: &Path) -> Result<()> {
-    let mut text = if path.is_file() { fs::read_to_string(path)? } else { String::new() };
+    let mut text = if path.is_file() {
+        fs::read_to_string(path)?
+    } else {
+        String::new()
+    };
     let words = env::args_os().skip(1);
     let words = words.map(|word| word.to_string_lossy().into_owned());
-    text.push_str(&line([env!("CARGO_PKG_NAME").to_owned()].into_iter().chain(words)));
+    text.push_str(&line(
+        [env!("CARGO_PKG_NAME").to_owned()].into_iter().chain(words),
+    ));
     text.push('\n');
     Ok(data::write::atomically(path, text.as_bytes())?)
 }
@@ -51,13 +57,21 @@ mod tests {
     #[test]
     fn a_line_can_be_typed_again_and_keeps_no_password() {
         for (words, expected) in [
-            (&["trainer", "fit", "--lr", "1e-3"][..], "trainer fit --lr 1e-3"),
+            (
+                &["trainer", "fit", "--lr", "1e-3"][..],
+                "trainer fit --lr 1e-3",
+            ),
             (&["--data", "my photos"], "--data 'my photos'"),
             (&["--name", "it's"], r"--name 'it'\''s'"),
-            (&["--augment", "crop(0.08..1)|hflip(0.5)"], "--augment 'crop(0.08..1)|hflip(0.5)'"),
+            (
+                &["--augment", "crop(0.08..1)|hflip(0.5)"],
+                "--augment 'crop(0.08..1)|hflip(0.5)'",
+            ),
             (&["", "a\nb"], "'' 'a b'"),
-            (&["--backbone=https://me:secret@host/x@1.onnx"],
-             "'--backbone=https://***@host/x@1.onnx'"),
+            (
+                &["--backbone=https://me:secret@host/x@1.onnx"],
+                "'--backbone=https://***@host/x@1.onnx'",
+            ),
             (&["https://host/a@b"], "https://host/a@b"),
         ] {
             assert_eq!(line(words.iter().map(|word| (*word).to_owned())), expected);

@@ -46,7 +46,9 @@ pub fn single(record: &Record, pictures: &Pictures) -> String {
         Some(headline::hero(record, figures.as_ref())),
         mistakes::section(record, pictures),
         curves::section(record),
-        figures.as_ref().and_then(|figures| trust::section(record, figures)),
+        figures
+            .as_ref()
+            .and_then(|figures| trust::section(record, figures)),
         resampled::section(record, pictures),
         inspected::section(record),
         Some(audit::section(record, pictures)),

@@ -81,7 +81,10 @@ mod tests {
         // 150 of 200: 0.75 ± 1.96 sqrt(0.75 · 0.25 / 200) = 0.690 to 0.810.
         let values: Vec<f64> = (0..200).map(|i| f64::from(u8::from(i % 4 != 0))).collect();
         let [low, high] = bootstrap_mean(&values, 4000, 1).unwrap();
-        assert!((low - 0.690).abs() < 0.01 && (high - 0.810).abs() < 0.01, "{low} {high}");
+        assert!(
+            (low - 0.690).abs() < 0.01 && (high - 0.810).abs() < 0.01,
+            "{low} {high}"
+        );
         assert_eq!(bootstrap_mean(&values, 4000, 1), Some([low, high]));
     }
 

@@ -127,7 +127,10 @@ mod tests {
 
     #[test]
     fn a_confidence_of_one_falls_into_the_last_bin() {
-        let bins = reliability(&[(1.0, true), (0.96, false), (0.5, true)], Binning::Width(10));
+        let bins = reliability(
+            &[(1.0, true), (0.96, false), (0.5, true)],
+            Binning::Width(10),
+        );
         assert_eq!(bins.len(), 2);
         assert_eq!((bins[1].count, bins[1].correct), (2, 1));
         assert!(reliability(&[], Binning::Count(5)).is_empty());

@@ -7,12 +7,16 @@ use tests::{Workshop, run_folder, tiny_models};
 fn references(page: &str) -> Vec<String> {
     let lower = page.to_lowercase();
     let mut found = vec![];
-    for tag in ["<script", "<link", "<iframe", "<object", "<embed", "<base", "<form", "@import"] {
+    for tag in [
+        "<script", "<link", "<iframe", "<object", "<embed", "<base", "<form", "@import",
+    ] {
         if lower.contains(tag) {
             found.push(tag.to_owned());
         }
     }
-    for mark in ["src=", "href=", "srcset=", "data=", "action=", "poster=", "url("] {
+    for mark in [
+        "src=", "href=", "srcset=", "data=", "action=", "poster=", "url(",
+    ] {
         for (at, _) in lower.match_indices(mark) {
             let value = lower[at + mark.len()..].trim_start_matches(['"', '\'']);
             if !value.starts_with("data:image/") {
@@ -24,9 +28,12 @@ fn references(page: &str) -> Vec<String> {
     for (at, _) in lower.match_indices("=\"http") {
         found.push(lower[at..].chars().take(40).collect());
     }
-    found.extend([" onload=", " onerror=", " onclick="].iter().filter(|h| lower.contains(*h)).map(
-        |handler| (*handler).to_owned(),
-    ));
+    found.extend(
+        [" onload=", " onerror=", " onclick="]
+            .iter()
+            .filter(|h| lower.contains(*h))
+            .map(|handler| (*handler).to_owned()),
+    );
     found
 }
 
@@ -51,7 +58,11 @@ fn what_a_browser_would_fetch_is_found() {
 fn a_run_leaves_a_page_that_needs_nothing_but_itself() {
     let shop = Workshop::new();
     let fit = shop.fit("--epochs 3 --name own").run().ok();
-    assert!(fit.err.contains("report: runs/own/report.html"), "{}", fit.err);
+    assert!(
+        fit.err.contains("report: runs/own/report.html"),
+        "{}",
+        fit.err
+    );
     let page = fs::read_to_string(shop.path("runs/own/report.html")).unwrap();
     assert_eq!(references(&page), Vec::<String>::new());
     let summary = shop.json("runs/own/summary.json");
@@ -59,7 +70,7 @@ fn a_run_leaves_a_page_that_needs_nothing_but_itself() {
     for text in [
         format!("{accuracy:.1} %"),
         "of 12 test images".into(),
-        "always answering “squares” would be right on 50.0 %".into(),
+        "than always answering “squares”, which is right on 50.0 %".into(),
         "trainer fit --data pictures --width 2 --epochs 3 --name own".into(),
         "epochs = 3".into(),
         "ONNX Runtime and the trained network agree".into(),
@@ -83,13 +94,20 @@ fn predictions_are_what_the_file_answers() {
         let fit = shop.fit(&format!("--epochs 2 --name {run} {flags}"));
         shop.own_cache(fit).run().ok();
         let rows = run_folder::predictions(&shop.path(format!("runs/{run}/predictions.csv")));
-        shop.deploy(&format!("eval --model runs/{run}/model.onnx --csv ort.csv -q")).run().ok();
+        shop.deploy(&format!(
+            "eval --model runs/{run}/model.onnx --csv ort.csv -q"
+        ))
+        .run()
+        .ok();
         let ort = fs::read_to_string(shop.path("ort.csv")).unwrap();
         assert_eq!(rows.len(), 12);
         for (row, ort) in rows.iter().zip(ort.lines().skip(1)) {
             let fields: Vec<&str> = ort.split(',').collect();
             assert_eq!(row["split"], "test");
-            assert_eq!([&row["path"], &row["label"], &row["predicted"]], fields[..3]);
+            assert_eq!(
+                [&row["path"], &row["label"], &row["predicted"]],
+                fields[..3]
+            );
             let [own, ort] = [&*row["probability"], fields[3]].map(|p| p.parse::<f64>().unwrap());
             assert!((own - ort).abs() < 1e-4, "{run}: {row:?} {ort}");
         }
@@ -109,22 +127,38 @@ fn a_run_is_shown_again_and_without_what_is_gone() {
     assert!(gone.err.contains("--data DIR"), "{}", gone.err);
     let page = fs::read_to_string(shop.path("gone.html")).unwrap();
     assert!(page.contains("not found") && !page.contains("data:image"));
-    shop.trainer("report own --out moved.html --data moved").run().ok();
+    shop.trainer("report own --out moved.html --data moved")
+        .run()
+        .ok();
     assert!(fs::read(shop.path("moved.html")).unwrap() == first);
 
-    for file in ["predictions.csv", "verify.json", "command.txt", "summary.json"] {
+    for file in [
+        "predictions.csv",
+        "verify.json",
+        "command.txt",
+        "summary.json",
+    ] {
         fs::remove_file(shop.path("runs/own").join(file)).unwrap();
-        let bare = shop.trainer("report own --out bare.html --data moved").run().ok();
+        let bare = shop
+            .trainer("report own --out bare.html --data moved")
+            .run()
+            .ok();
         assert_eq!(bare.err, "");
     }
     shop.write("runs/own/verify.json", "{");
     shop.write("runs/own/audit.json", "[]");
-    let broken = shop.trainer("report own --out bare.html --data moved").run().ok();
+    let broken = shop
+        .trainer("report own --out bare.html --data moved")
+        .run()
+        .ok();
     for file in ["verify.json", "audit.json"] {
         assert!(broken.err.contains(file), "{}", broken.err);
     }
     let page = fs::read_to_string(shop.path("bare.html")).unwrap();
-    assert!(page.contains("was not scored") && page.contains("audit.json"), "{page}");
+    assert!(
+        page.contains("was not scored") && page.contains("audit.json"),
+        "{page}"
+    );
 }
 
 #[test]
@@ -203,19 +237,31 @@ fn what_other_commands_left_is_shown() {
 fn runs_are_compared_on_their_common_images() {
     let shop = Workshop::new();
     for (name, epochs) in [("short", 1), ("long", 8), ("third", 2)] {
-        shop.fit(&format!("--epochs {epochs} --name {name} --seed {epochs} -q")).run().ok();
+        shop.fit(&format!(
+            "--epochs {epochs} --name {name} --seed {epochs} -q"
+        ))
+        .run()
+        .ok();
     }
     let done = shop.trainer("report short long third").run().ok();
     assert!(done.out.contains("wrote `comparison.html`"), "{}", done.out);
     let page = fs::read_to_string(shop.path("comparison.html")).unwrap();
     assert_eq!(references(&page), Vec::<String>::new());
-    for text in ["12 common images", "p, Holm", "short – third", "long, validation", "long: AUC "] {
+    for text in [
+        "12 common images",
+        "p, Holm",
+        "short – third",
+        "long, validation",
+        "long: AUC ",
+    ] {
         assert!(page.contains(text), "{text}");
     }
     // The numbers of the test, counted here.
     let right = |run: &str| -> Vec<bool> {
         let rows = run_folder::predictions(&shop.path(format!("runs/{run}/predictions.csv")));
-        rows.iter().map(|row| row["label"] == row["predicted"]).collect()
+        rows.iter()
+            .map(|row| row["label"] == row["predicted"])
+            .collect()
     };
     let (short, long) = (right("short"), right("long"));
     let only = |a: &[bool], b: &[bool]| a.iter().zip(b).filter(|(a, b)| **a && !**b).count();
@@ -234,7 +280,16 @@ fn charts_are_files_for_papers() {
         shop.fit(&format!("--epochs 2 --name {name} -q")).run().ok();
     }
     shop.trainer("plot one --width 700").run().ok();
-    let kinds = ["accuracy", "confusion", "loss", "lr", "pr", "rate", "reliability", "roc"];
+    let kinds = [
+        "accuracy",
+        "confusion",
+        "loss",
+        "lr",
+        "pr",
+        "rate",
+        "reliability",
+        "roc",
+    ];
     for kind in kinds {
         let path = |ending: &str| shop.path(format!("runs/one/plots/{kind}.{ending}"));
         let picture = image::open(path("png")).unwrap().into_rgb8();
@@ -244,15 +299,25 @@ fn charts_are_files_for_papers() {
         let svg = fs::read_to_string(path("svg")).unwrap();
         assert!(svg.contains("xmlns=\"http://www.w3.org/2000/svg\"") && !svg.contains("var("));
     }
-    shop.trainer("plot one two --kind loss,confusion --out both").run().ok();
+    shop.trainer("plot one two --kind loss,confusion --out both")
+        .run()
+        .ok();
     for file in ["loss.svg", "confusion-one.png", "confusion-two.svg"] {
         assert!(shop.path("both").join(file).is_file(), "{file}");
     }
     fs::remove_file(shop.path("runs/two/predictions.csv")).unwrap();
     let refused = shop.trainer("plot one two --kind roc").run();
-    assert!(refused.refusal().contains("`runs/two` holds nothing to plot as `roc`"));
+    assert!(
+        refused
+            .refusal()
+            .contains("`runs/two` holds nothing to plot as `roc`")
+    );
     let rest = shop.trainer("plot two --out rest").run().ok();
-    assert!(rest.err.contains("`roc`") && shop.path("rest/loss.png").is_file(), "{}", rest.err);
+    assert!(
+        rest.err.contains("`roc`") && shop.path("rest/loss.png").is_file(),
+        "{}",
+        rest.err
+    );
     assert!(!shop.path("rest/roc.png").exists());
 }
 
@@ -264,9 +329,16 @@ fn a_report_that_cannot_be_written_is_a_warning() {
     fs::remove_file(shop.path("runs/own/report.html")).unwrap();
     fs::create_dir_all(shop.path("runs/own/report.html/full")).unwrap();
     let done = shop.trainer("fit --resume own --epochs 2").run().ok();
-    assert!(done.err.contains("warning: there is no report"), "{}", done.err);
+    assert!(
+        done.err.contains("warning: there is no report"),
+        "{}",
+        done.err
+    );
     let commands = fs::read_to_string(shop.path("runs/own/command.txt")).unwrap();
     let lines: Vec<&str> = commands.lines().collect();
     assert_eq!(lines.len(), 2);
-    assert!(lines[1].ends_with("trainer fit --resume own --epochs 2"), "{commands}");
+    assert!(
+        lines[1].ends_with("trainer fit --resume own --epochs 2"),
+        "{commands}"
+    );
 }

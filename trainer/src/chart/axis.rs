@@ -49,7 +49,12 @@ impl Axis {
 
     /// Lays the axis along `range` of the chart: its own domain, or that of `values` rounded to
     /// ticks, about `count` of them.
-    pub(super) fn scale(&self, values: impl Iterator<Item = f64>, range: [f64; 2], count: usize) -> Scale {
+    pub(super) fn scale(
+        &self,
+        values: impl Iterator<Item = f64>,
+        range: [f64; 2],
+        count: usize,
+    ) -> Scale {
         let [first, last] = self.domain.unwrap_or_else(|| extent(values, self.scaling));
         let ticks = match self.scaling {
             Scaling::Linear => linear(first, last, count, 0.0),
@@ -89,7 +94,13 @@ pub(super) struct Scale {
 impl Scale {
     /// Where a value lies; values outside lie at the end.
     pub(super) fn at(&self, value: f64) -> f64 {
-        let map = |value: f64| if self.is_log { value.max(f64::MIN_POSITIVE).ln() } else { value };
+        let map = |value: f64| {
+            if self.is_log {
+                value.max(f64::MIN_POSITIVE).ln()
+            } else {
+                value
+            }
+        };
         let [first, last] = self.domain.map(map);
         let share = ((map(value) - first) / (last - first)).clamp(0.0, 1.0);
         self.range[0] + share * (self.range[1] - self.range[0])
@@ -97,7 +108,11 @@ impl Scale {
 
     /// Where the ticks lie, and what they say.
     pub(super) fn ticks(&self) -> Vec<(f64, String)> {
-        let label = |&value: &f64| (self.at(value), number(value, self.ticks.step));
+        let label = |&value: &f64| {
+            // Powers of ten are as far apart as they are large.
+            let step = if self.is_log { value } else { self.ticks.step };
+            (self.at(value), number(value, step))
+        };
         self.ticks.values.iter().map(label).collect()
     }
 }
@@ -105,20 +120,23 @@ impl Scale {
 #[derive(Clone, Debug)]
 struct Ticks {
     values: Vec<f64>,
-    /// Between two of them; of a logarithmic axis, the least value.
+    /// Between two of them; of no use on a logarithmic axis.
     step: f64,
 }
 
 /// The least and the largest value, never the same.
 fn extent(values: impl Iterator<Item = f64>, scaling: Scaling) -> [f64; 2] {
     let usable = |value: &f64| value.is_finite() && (scaling != Scaling::Log || *value > 0.0);
-    let [least, most] = values
-        .filter(usable)
-        .fold([f64::INFINITY, f64::NEG_INFINITY], |[least, most], value| {
-            [least.min(value), most.max(value)]
-        });
+    let [least, most] = values.filter(usable).fold(
+        [f64::INFINITY, f64::NEG_INFINITY],
+        |[least, most], value| [least.min(value), most.max(value)],
+    );
     if least > most {
-        return if scaling == Scaling::Log { [0.1, 1.0] } else { [0.0, 1.0] };
+        return if scaling == Scaling::Log {
+            [0.1, 1.0]
+        } else {
+            [0.0, 1.0]
+        };
     }
     match scaling {
         _ if least < most => [least, most],
@@ -167,16 +185,17 @@ fn decades(first: f64, last: f64) -> Ticks {
 }
 
 /// A value with as many digits as the step between two of them needs.
-pub(super) fn number(value: f64, step: f64) -> String {
-    if value != 0.0 && (value.abs() < 1e-3 || value.abs() >= 1e6) {
-        return format!("{value:.0e}").replace('-', "−");
-    }
-    let digits = (-step.abs().max(1e-9).log10().floor()).clamp(0.0, 6.0) as usize;
-    let text = format!("{value:.digits$}");
-    let text = if text.contains('.') && value != 0.0 && step < value.abs() * 1e-6 {
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    } else {
-        text
+fn number(value: f64, step: f64) -> String {
+    let size = value.abs();
+    let text = match size {
+        _ if size == 0.0 => "0".into(),
+        _ if size < 1e-4 => format!("{value:.0e}"),
+        _ if size >= 1e6 => format!("{} M", value / 1e6),
+        _ if size >= 1e4 => format!("{} k", value / 1e3),
+        _ => {
+            let digits = (-step.log10() - 1e-9).ceil().clamp(0.0, 6.0) as usize;
+            format!("{value:.digits$}")
+        }
     };
     text.replace('-', "−")
 }
@@ -193,12 +212,22 @@ mod tests {
     #[test]
     fn ticks_are_round_and_hold_the_data() {
         let axis = Axis::new("loss");
-        assert_eq!(labels(&axis, &[0.13, 0.62]), ["0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7"]);
+        assert_eq!(
+            labels(&axis, &[0.13, 0.62]),
+            ["0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7"]
+        );
         let over = Axis::new("share (%)").over(0.0, 100.0);
         assert_eq!(labels(&over, &[]), ["0", "20", "40", "60", "80", "100"]);
         let below = labels(&axis, &[-3.0, 4.0]);
         assert_eq!(below.first().map(String::as_str), Some("−4"));
-        assert_eq!(labels(&axis, &[1e-4, 5e-4]).last().map(String::as_str), Some("5e−4"));
+        assert_eq!(
+            labels(&axis, &[0.0, 1e-3]),
+            ["0", "0.0002", "0.0004", "0.0006", "0.0008", "0.0010"]
+        );
+        assert_eq!(
+            labels(&axis, &[0.0, 4e5]).last().map(String::as_str),
+            Some("400 k")
+        );
     }
 
     #[test]
@@ -212,9 +241,14 @@ mod tests {
     #[test]
     fn a_logarithmic_axis_has_powers_of_ten() {
         let axis = Axis::new("learning rate").scaled(Scaling::Log);
-        assert_eq!(labels(&axis, &[1e-3, 1.0]), ["0.001", "0.010", "0.100", "1.000"].map(|t| {
-            if t == "1.000" { "1.000" } else { t }
-        }));
+        assert_eq!(
+            labels(&axis, &[1e-5, 1e-3, 1.0]),
+            ["1e−5", "1e−4", "0.001", "0.01", "0.1", "1"]
+        );
+        assert_eq!(
+            labels(&axis, &[150.0, 2e6]),
+            ["1000", "10 k", "100 k", "1 M"]
+        );
         let scale = axis.scale([0.01, 1.0].into_iter(), [0.0, 100.0], 5);
         assert!((scale.at(0.1) - 50.0).abs() < 1e-9);
     }
@@ -226,11 +260,17 @@ mod tests {
                 let axis = Axis::new("x").scaled(scaling);
                 let scale = axis.scale(values.iter().copied(), [10.0, 90.0], 5);
                 let ticks = scale.ticks();
-                assert!((1..20).contains(&ticks.len()), "{values:?} {scaling:?}: {ticks:?}");
+                assert!(
+                    (1..20).contains(&ticks.len()),
+                    "{values:?} {scaling:?}: {ticks:?}"
+                );
                 assert!(ticks.iter().all(|tick| (10.0..=90.0).contains(&tick.0)));
             }
         }
         let top_down = Axis::new("y").scale([0.0, 1.0].into_iter(), [90.0, 10.0], 4);
-        assert_eq!((top_down.at(0.0), top_down.at(1.0), top_down.at(7.0)), (90.0, 10.0, 10.0));
+        assert_eq!(
+            (top_down.at(0.0), top_down.at(1.0), top_down.at(7.0)),
+            (90.0, 10.0, 10.0)
+        );
     }
 }

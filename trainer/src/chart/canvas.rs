@@ -8,15 +8,20 @@ use super::{Ink, Theme};
 pub(super) const TEXT: f64 = 12.0;
 /// From one line of text to the next.
 pub(super) const LINE: f64 = 17.0;
+/// How far a page may enlarge a chart.
+const LARGEST: f64 = 1.15;
 
 /// The `svg` element around a chart of `size`.
 pub(super) fn svg(theme: Theme, size: [f64; 2], title: &str, body: &Markup) -> Markup {
     let [width, height] = size.map(round);
     let paper = theme == Theme::Paper;
+    // Text of a chart is about as large as that of the page, however wide its column.
+    let widest = (!paper).then(|| format!("max-width:{:.0}px", LARGEST * width));
     html! {
         svg xmlns=[paper.then_some("http://www.w3.org/2000/svg")] class="chart"
             viewBox={ "0 0 " (width) " " (height) }
             width=[paper.then_some(width)] height=[paper.then_some(height)]
+            style=[widest]
             font-family=[paper.then_some("Helvetica, Arial, sans-serif")] font-size=(TEXT)
             role="img" aria-label=(title) {
             @if paper {
@@ -49,6 +54,7 @@ pub(super) fn width(text: &str) -> f64 {
         c if c.is_uppercase() => 0.72,
         // Wide as they are high: Chinese, Japanese, Korean.
         c if c as u32 >= 0x2e80 => 1.0,
+        c if c.is_ascii_digit() => 0.64,
         _ => 0.57,
     };
     TEXT * text.chars().map(letter).sum::<f64>()
@@ -89,6 +95,9 @@ mod tests {
     fn names_cannot_break_out_of_the_drawing() {
         let body = text(Theme::Page, [0.0, 0.0], "start", Ink::Text, "<script>&");
         let svg = svg(Theme::Paper, [10.0, 10.0], "\"><script>", &body).into_string();
-        assert!(!svg.contains("<script") && svg.contains("&lt;script&gt;&amp;"), "{svg}");
+        assert!(
+            !svg.contains("<script") && svg.contains("&lt;script&gt;&amp;"),
+            "{svg}"
+        );
     }
 }

@@ -14,6 +14,8 @@ const MOST_NAMES: usize = 40;
 /// A name beside a row is at most this wide.
 const NAME_WIDTH: f64 = 96.0;
 const SIZE: f64 = 380.0;
+/// The shade of a whole row in one cell: on it, words are still read in either colour scheme.
+const DARKEST: f64 = 0.55;
 
 /// Class against class.
 #[derive(Clone, Debug)]
@@ -27,6 +29,9 @@ pub struct Matrix {
 }
 
 impl Matrix {
+    /// With more classes than this, nobody could see a cell.
+    pub const MOST_CLASSES: usize = 100;
+
     /// As an `svg` element.
     pub fn svg(&self, theme: Theme) -> Markup {
         let num_classes = self.classes.len();
@@ -42,9 +47,16 @@ impl Matrix {
         // Names of columns are turned where they do not fit.
         let is_turned = widest > cell - 4.0;
         let top = 2.0 * LINE + if is_turned { widest } else { LINE } + 2.0;
-        let (right, bottom) = (left + cell * num_classes as f64, top + cell * num_classes as f64);
+        let (right, bottom) = (
+            left + cell * num_classes as f64,
+            top + cell * num_classes as f64,
+        );
         let at = |index: usize| (index as f64 + 0.5) * cell;
+        let drawn = |count: u64| count > 0 || num_classes <= MOST_COUNTS;
+        let side = round(cell * num_classes as f64);
         let body = html! {
+            rect x=(round(left)) y=(round(top)) width=(side) height=(side) fill="none"
+                stroke=(theme.colour(Ink::Grid)) {}
             (canvas::text(theme, [0.0, TEXT], "start", Ink::Muted,
                 "rows: true class, columns: predicted class"))
             @for (index, name) in names.iter().enumerate() {
@@ -53,18 +65,29 @@ impl Matrix {
             }
             @for (row, counts) in self.counts.iter().enumerate() {
                 @let total: u64 = counts.iter().sum();
-                @for (column, count) in counts.iter().enumerate() {
+                // Of many classes, most pairs are never confused: cells without a count stay empty.
+                @for (column, count) in counts.iter().enumerate().filter(|cell| drawn(*cell.1)) {
                     @let corner = [left + cell * column as f64, top + cell * row as f64];
                     (self.cell(theme, corner, cell, (*count, total)))
                 }
             }
         };
-        canvas::svg(theme, [right.max(SIZE - 90.0), bottom + 2.0], &self.title, &body)
+        canvas::svg(
+            theme,
+            [right.max(SIZE - 90.0), bottom + 2.0],
+            &self.title,
+            &body,
+        )
     }
 
-    fn cell(&self, theme: Theme, [x, y]: [f64; 2], size: f64, (count, total): (u64, u64)) -> Markup {
+    fn cell(
+        &self,
+        theme: Theme,
+        [x, y]: [f64; 2],
+        size: f64,
+        (count, total): (u64, u64),
+    ) -> Markup {
         let share = count as f64 / total.max(1) as f64;
-        let ink = if share > 0.55 { Ink::Surface } else { Ink::Text };
         let num_classes = self.classes.len();
         let (has_count, has_share) = (num_classes <= MOST_COUNTS, num_classes <= MOST_SHARES);
         let middle = [x + size / 2.0, y + size / 2.0];
@@ -73,13 +96,13 @@ impl Matrix {
         html! {
             rect x=(round(x + 1.0)) y=(round(y + 1.0)) width=(side) height=(side)
                 rx=(round((size / 20.0).min(3.0))) stroke=(theme.colour(Ink::Grid))
-                fill=(theme.colour(Ink::Series(0))) fill-opacity=(round(0.02 + 0.9 * share)) {}
+                fill=(theme.colour(Ink::Series(0))) fill-opacity=(round(DARKEST * share)) {}
             @if has_count && (count > 0 || num_classes <= MOST_SHARES) {
-                (canvas::text(theme, [middle[0], middle[1] + shift], "middle", ink,
+                (canvas::text(theme, [middle[0], middle[1] + shift], "middle", Ink::Text,
                     &count.to_string()))
             }
             @if has_share {
-                (canvas::text(theme, [middle[0], middle[1] + 13.0], "middle", ink,
+                (canvas::text(theme, [middle[0], middle[1] + 13.0], "middle", Ink::Text,
                     &format!("{:.0} %", 100.0 * share)))
             }
         }
@@ -102,7 +125,11 @@ mod tests {
     use super::*;
 
     fn matrix(num_classes: usize) -> String {
-        let row = |row| (0..num_classes).map(|column| u64::from(row == column) * 7).collect();
+        let row = |row| {
+            (0..num_classes)
+                .map(|column| u64::from(row == column) * 7)
+                .collect()
+        };
         let matrix = Matrix {
             title: "confusion".into(),
             classes: (0..num_classes).map(|i| format!("class {i}")).collect(),
@@ -119,6 +146,8 @@ mod tests {
         assert!(ten.contains(">7<") && !ten.contains('%') && ten.contains("rotate"));
         let many = matrix(100);
         assert!(!many.contains(">7<") && !many.contains("class 3"));
-        assert_eq!(many.matches("<rect").count(), 100 * 100 + 1);
+        // The paper, the frame, and the cells that are not empty.
+        assert_eq!(many.matches("<rect").count(), 2 + 100);
+        assert_eq!(ten.matches("<rect").count(), 2 + 100);
     }
 }

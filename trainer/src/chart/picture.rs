@@ -27,8 +27,14 @@ pub fn png(svg: &str, width: u32) -> Result<Vec<u8>> {
     let height = (tree.size().height() * scale).ceil() as u32;
     let mut pixels = Pixmap::new(width, height)
         .ok_or_else(|| refused(format!("{width} by {height} pixels are no size")))?;
-    resvg::render(&tree, Transform::from_scale(scale, scale), &mut pixels.as_mut());
-    pixels.encode_png().map_err(|error| refused(error.to_string()))
+    resvg::render(
+        &tree,
+        Transform::from_scale(scale, scale),
+        &mut pixels.as_mut(),
+    );
+    pixels
+        .encode_png()
+        .map_err(|error| refused(error.to_string()))
 }
 
 #[cfg(test)]
@@ -39,7 +45,10 @@ mod tests {
     #[test]
     fn text_is_drawn_without_any_font_of_the_system() {
         let plot = |label: &str| {
-            let (x, y) = (Axis::new(label).over(0.0, 1.0), Axis::new("").over(0.0, 1.0));
+            let (x, y) = (
+                Axis::new(label).over(0.0, 1.0),
+                Axis::new("").over(0.0, 1.0),
+            );
             let plot = Plot {
                 x,
                 y,

@@ -100,7 +100,9 @@ impl Mark {
     /// Values along `x` (0) or `y` (1).
     fn values(&self, side: usize) -> Vec<f64> {
         match self {
-            Self::Line { points, .. } | Self::Curve { points, .. } => points.iter().map(|point| point[side]).collect(),
+            Self::Line { points, .. } | Self::Curve { points, .. } => {
+                points.iter().map(|point| point[side]).collect()
+            }
             Self::Points { points, .. } if side == 0 => points.iter().map(|p| p.0[0]).collect(),
             Self::Points { points, .. } => points.iter().flat_map(|p| p.1).collect(),
             Self::Bars { bars, .. } if side == 0 => {
@@ -132,7 +134,7 @@ impl Plot {
         let (legend, legend_height) = self.legend(theme, width);
         let layout = self.layout(width, LINE + legend_height);
         let body = html! {
-            (canvas::text(theme, [0.0, TEXT], "start", Ink::Muted, &self.y.label))
+            (canvas::text(theme, [0.0, TEXT], "start", Ink::Muted, &canvas::fit(&self.y.label, width)))
             (legend)
             (layout.axes(theme, &self.x.label))
             @for mark in &self.marks { (layout.mark(theme, mark)) }
@@ -204,9 +206,12 @@ fn swatch(theme: Theme, mark: &Mark, [x, y]: [f64; 2], width: f64) -> Markup {
         },
         Mark::Points { series, .. } => dot(theme, [x + width / 2.0, y], *series, 4.0),
         Mark::Guide { .. } => guide(theme, from, to, "2 3"),
-        Mark::Vertical { .. } => {
-            guide(theme, [x + width / 2.0, y - 6.0], [x + width / 2.0, y + 6.0], "none")
-        }
+        Mark::Vertical { .. } => guide(
+            theme,
+            [x + width / 2.0, y - 6.0],
+            [x + width / 2.0, y + 6.0],
+            "none",
+        ),
     }
 }
 
@@ -217,7 +222,9 @@ impl Layout {
 
     /// Where points lie; those that are not numbers lie nowhere.
     fn places(&self, points: &[[f64; 2]]) -> Vec<[f64; 2]> {
-        let usable = points.iter().filter(|point| point.iter().all(|v| v.is_finite()));
+        let usable = points
+            .iter()
+            .filter(|point| point.iter().all(|v| v.is_finite()));
         usable.map(|point| self.at(*point)).collect()
     }
 
@@ -326,8 +333,13 @@ mod tests {
 
     #[test]
     fn a_line_goes_from_the_lower_left_to_the_upper_right() {
-        let svg = plot(vec![[1.0, 0.0], [3.0, 1.0]]).svg(Theme::Paper).into_string();
-        let points = svg.split("points=\"").nth(2).and_then(|rest| rest.split('"').next());
+        let svg = plot(vec![[1.0, 0.0], [3.0, 1.0]])
+            .svg(Theme::Paper)
+            .into_string();
+        let points = svg
+            .split("points=\"")
+            .nth(2)
+            .and_then(|rest| rest.split('"').next());
         let numbers: Vec<f64> = points
             .into_iter()
             .flat_map(|points| points.split([' ', ',']))

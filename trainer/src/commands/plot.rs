@@ -38,7 +38,11 @@ pub fn run(args: &PlotArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         (None, _) => PathBuf::from(FOLDER),
     };
     let all = args.kind.is_empty();
-    let kinds = if all { Kind::value_variants() } else { &args.kind };
+    let kinds = if all {
+        Kind::value_variants()
+    } else {
+        &args.kind
+    };
     let mut charts = vec![];
     for &kind in kinds {
         match named(kind, &drawn) {
@@ -75,8 +79,14 @@ fn named(kind: Kind, runs: &[Drawn<'_>]) -> Result<Vec<(String, Chart)>> {
     let each = runs.iter().enumerate().map(|(place, run)| {
         // A name that is a path makes no file.
         let name = run.record.run.name();
-        let twin = runs[..place].iter().any(|other| other.record.run.name() == name);
-        let number = if twin { format!("-{}", place + 1) } else { String::new() };
+        let twin = runs[..place]
+            .iter()
+            .any(|other| other.record.run.name() == name);
+        let number = if twin {
+            format!("-{}", place + 1)
+        } else {
+            String::new()
+        };
         Ok((format!("{kind}-{name}{number}"), draw(&[*run])?))
     });
     each.collect()
@@ -86,5 +96,8 @@ fn save(folder: &Path, name: &str, chart: &Chart, width: u32) -> Result<()> {
     let svg = chart.file();
     let png = chart::png(&svg, width)?;
     data::write::atomically(&folder.join(format!("{name}.svg")), svg.as_bytes())?;
-    Ok(data::write::atomically(&folder.join(format!("{name}.png")), &png)?)
+    Ok(data::write::atomically(
+        &folder.join(format!("{name}.png")),
+        &png,
+    )?)
 }

@@ -24,12 +24,16 @@ pub fn run(args: &ReportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         None => root(&records, args.cache.as_deref(), printer),
     };
     if root.is_none() {
-        printer.warn("the pictures are no longer where they were: `--data DIR` says where they are");
+        printer
+            .warn("the pictures are no longer where they were: `--data DIR` says where they are");
     }
     let pictures = Pictures::new(root);
     let (page, default) = match records.as_slice() {
         [record] => (report::single(record, &pictures), record.run.report()),
-        records => (report::several(records, &pictures), PathBuf::from(COMPARISON)),
+        records => (
+            report::several(records, &pictures),
+            PathBuf::from(COMPARISON),
+        ),
     };
     let out = args.out.clone().unwrap_or(default);
     data::write::atomically(&out, page.as_bytes())?;
@@ -58,7 +62,11 @@ fn root(records: &[Record], cache: Option<&Path>, printer: &Printer) -> Option<P
     let cache = data::cache::dir(cache).ok()?;
     records.iter().find_map(|record| {
         let path = source::data_path(&record.recipe.data, &cache, printer).ok()?;
-        let folder = if path.is_file() { path.parent()? } else { &path };
+        let folder = if path.is_file() {
+            path.parent()?
+        } else {
+            &path
+        };
         Some(folder.to_path_buf()).filter(|folder| folder.is_dir())
     })
 }

@@ -10,7 +10,6 @@ use super::parts;
 use super::pictures::{self, Pictures};
 use super::record::Record;
 use crate::chart::{Axis, Chart, Mark, Plot};
-use crate::recipe::Views;
 use crate::sheet;
 
 /// Pictures of the sheet of augmented samples: rows and columns.
@@ -42,12 +41,16 @@ fn counts(record: &Record) -> Markup {
     let mut rows: Vec<Vec<String>> = classes
         .iter()
         .map(|class| {
-            let counts = splits.iter().map(|split| parts::thousands(of(split, class)));
+            let counts = splits
+                .iter()
+                .map(|split| parts::thousands(of(split, class)));
             [(*class).to_owned()].into_iter().chain(counts).collect()
         })
         .collect();
     let total = |split| parts::thousands(counts[split].values().sum());
-    let totals = ["together".to_owned()].into_iter().chain(splits.iter().map(total));
+    let totals = ["together".to_owned()]
+        .into_iter()
+        .chain(splits.iter().map(total));
     rows.push(totals.collect());
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
     parts::table(&header, &rows)
@@ -55,7 +58,9 @@ fn counts(record: &Record) -> Markup {
 
 fn findings(audit: &Audit) -> Markup {
     let size = |spread: &Option<super::files::Spread>| {
-        spread.as_ref().map(|s| format!("{:.0} to {:.0}, median {:.0}", s.min, s.max, s.median))
+        spread
+            .as_ref()
+            .map(|s| format!("{:.0} to {:.0}, median {:.0}", s.min, s.max, s.median))
     };
     let sizes: Vec<(&str, String)> = [("width (px)", &audit.width), ("height (px)", &audit.height)]
         .into_iter()
@@ -92,7 +97,10 @@ fn found(finding: &Finding) -> Markup {
 }
 
 fn histogram(label: &str, bars: &[Bar]) -> Chart {
-    let bars = bars.iter().map(|bar| [bar.from, bar.to, bar.count as f64]).collect();
+    let bars = bars
+        .iter()
+        .map(|bar| [bar.from, bar.to, bar.count as f64])
+        .collect();
     Chart::from(Plot {
         title: format!("images by {label}"),
         x: Axis::new(label),
@@ -108,14 +116,14 @@ fn histogram(label: &str, bars: &[Bar]) -> Chart {
 
 fn augmentation(record: &Record, pictures: &Pictures) -> Markup {
     let recipe = &record.recipe;
-    let is_frozen = recipe.backbone.is_some() && !recipe.fine_tune;
-    let one_view = is_frozen && recipe.views == Some(Views::Kept(1));
     html! {
         h3 { "What training sees" }
-        @if recipe.augment.ops.is_empty() || one_view {
+        @if !record.is_augmented() {
             p {
                 "Every training image as it is, without augmentation"
-                @if one_view { ": the frozen part looks at each once (" code { "--views 1" } ")" }
+                @if !recipe.augment.ops.is_empty() {
+                    ": the frozen part looks at each once (" code { "--views 1" } ")"
+                }
                 "."
             }
         } @else {
@@ -134,7 +142,10 @@ fn augmentation(record: &Record, pictures: &Pictures) -> Markup {
 }
 
 fn drawn(record: &Record, pictures: &Pictures) -> Option<String> {
-    let train = record.images.iter().filter(|row| row.split == Some(Split::Train));
+    let train = record
+        .images
+        .iter()
+        .filter(|row| row.split == Some(Split::Train));
     let samples: Vec<Sample> = train
         .filter_map(|row| {
             let path = pictures.locate(&row.path)?;
@@ -153,6 +164,12 @@ fn drawn(record: &Record, pictures: &Pictures) -> Option<String> {
     let card = record.card.as_ref();
     let preprocess = card.map_or_else(Preprocess::imagenet, |card| card.preprocess.clone());
     let seed = record.recipe.seed;
-    let sheet = sheet::sheet(&chosen, &record.recipe.augment, &preprocess, (columns, seed)).ok()?;
+    let sheet = sheet::sheet(
+        &chosen,
+        &record.recipe.augment,
+        &preprocess,
+        (columns, seed),
+    )
+    .ok()?;
     pictures::jpeg(&pictures::within(&sheet, TILE * columns as u32))
 }

@@ -12,7 +12,7 @@ use crate::fit::EpochRow;
 
 /// More runs than this are shown by their validation alone.
 const MOST_WITH_TRAINING: usize = 3;
-/// A learning rate that falls further than this is shown by its logarithm.
+/// Rates further apart than this are shown by their logarithms.
 const LINEAR_RANGE: f64 = 20.0;
 
 /// What a chart is about.
@@ -60,8 +60,17 @@ pub fn chart<'a>(kind: Kind, runs: &[Drawn<'a>]) -> Result<Chart, (&'a Record, &
     let epochs = matches!(kind, Kind::Loss | Kind::Accuracy | Kind::Lr | Kind::Rate);
     for Drawn { record, figures } in runs {
         let lacks = match kind {
-            _ if epochs => record.epochs.is_empty().then_some("it has no `metrics.csv`"),
-            Kind::Confusion => record.summary.is_none().then_some("it has no `summary.json`"),
+            _ if epochs => record
+                .epochs
+                .is_empty()
+                .then_some("it has no `metrics.csv`"),
+            Kind::Confusion => match &record.summary {
+                None => Some("it has no `summary.json`"),
+                Some(summary) if summary.scores.classes.len() > Matrix::MOST_CLASSES => {
+                    Some("it has more than 100 classes")
+                }
+                Some(_) => None,
+            },
             _ if figures.is_none() => Some("it has no `predictions.csv`"),
             Kind::Roc | Kind::Pr => figures
                 .and_then(|figures| figures.ranking.as_ref())
@@ -114,24 +123,35 @@ fn rate(runs: &[Drawn<'_>]) -> Plot {
         Mark::Line { points, .. } => Some(points.iter().map(|point| point[1])),
         _ => None,
     });
-    let most = values.flatten().fold(0.0, f64::max);
-    plot.y = plot.y.over(0.0, if most > 0.0 { 1.1 * most } else { 1.0 });
+    let [least, most] = range(values.flatten());
+    plot.y = from_zero(plot.y, [least, most]);
     plot
+}
+
+/// An axis from zero on, or a logarithmic one where values are far apart.
+fn from_zero(axis: Axis, [least, most]: [f64; 2]) -> Axis {
+    if least > 0.0 && most > LINEAR_RANGE * least {
+        return axis.scaled(Scaling::Log);
+    }
+    axis.over(0.0, if most > 0.0 { 1.15 * most } else { 1.0 })
+}
+
+/// The least above zero and the largest.
+fn range(values: impl Iterator<Item = f64>) -> [f64; 2] {
+    values
+        .filter(|value| *value > 0.0)
+        .fold([f64::INFINITY, 0.0], |[least, most]: [f64; 2], value| {
+            [least.min(value), most.max(value)]
+        })
 }
 
 fn rate_of_learning(runs: &[Drawn<'_>]) -> Plot {
     let mut plot = by_epoch(runs, "learning rate", None, &|row| row.lr);
-    let rates = runs.iter().flat_map(|run| &run.record.epochs).map(|row| row.lr);
-    let (least, most) = rates
-        .filter(|rate| *rate > 0.0)
-        .fold((f64::INFINITY, 0.0), |(least, most): (f64, f64), rate| {
-            (least.min(rate), most.max(rate))
-        });
-    plot.y = if most > LINEAR_RANGE * least {
-        plot.y.scaled(Scaling::Log)
-    } else {
-        plot.y.over(0.0, if most > 0.0 { 1.2 * most } else { 1.0 })
-    };
+    let rates = runs
+        .iter()
+        .flat_map(|run| &run.record.epochs)
+        .map(|row| row.lr);
+    plot.y = from_zero(plot.y, range(rates));
     plot
 }
 
@@ -188,8 +208,12 @@ pub(super) fn confusion(record: &Record) -> Matrix {
     let scores = record.summary.as_ref().map(|summary| &summary.scores);
     Matrix {
         title: "confusion matrix".into(),
-        classes: scores.map(|scores| scores.classes.clone()).unwrap_or_default(),
-        counts: scores.map(|scores| scores.confusion.clone()).unwrap_or_default(),
+        classes: scores
+            .map(|scores| scores.classes.clone())
+            .unwrap_or_default(),
+        counts: scores
+            .map(|scores| scores.confusion.clone())
+            .unwrap_or_default(),
     }
 }
 
@@ -209,7 +233,9 @@ fn reliability(runs: &[Drawn<'_>]) -> Plot {
                 (point, [low, high].map(percent))
             })
             .collect();
-        least = points.iter().fold(least, |least, (point, _)| least.min(point[0]));
+        least = points
+            .iter()
+            .fold(least, |least, (point, _)| least.min(point[0]));
         let name = if runs.len() == 1 {
             "answers, with 95 % interval".into()
         } else {
@@ -247,8 +273,8 @@ fn roc(runs: &[Drawn<'_>]) -> Plot {
         runs,
         chance,
         [
-            format!("false positive rate (%, of images that are not {positive})"),
-            format!("true positive rate (%, of {positive})"),
+            "false positive rate (%)".into(),
+            format!("true positive rate (%); positive: {positive}"),
         ],
         &|ranking| (format!("AUC {:.3}", ranking.auc.value), line(ranking)),
     )
@@ -267,19 +293,24 @@ fn precision_recall(runs: &[Drawn<'_>]) -> Plot {
         runs,
         chance,
         [
-            format!("recall (%, of {positive})"),
-            format!("precision (%, of answers {positive})"),
+            "recall (%)".into(),
+            format!("precision (%); positive: {positive}"),
         ],
         &|ranking| {
             let curve = &ranking.precision_recall;
-            (format!("average precision {:.3}", curve.area), steps(&curve.points))
+            (
+                format!("average precision {:.3}", curve.area),
+                steps(&curve.points),
+            )
         },
     )
 }
 
 fn positive(runs: &[Drawn<'_>]) -> String {
     let first = runs.first().and_then(|run| run.figures?.ranking.as_ref());
-    first.map(|ranking| ranking.positive.clone()).unwrap_or_default()
+    first
+        .map(|ranking| ranking.positive.clone())
+        .unwrap_or_default()
 }
 
 /// Between two thresholds, precision does not rise: steps, not slopes.
@@ -303,7 +334,11 @@ fn ranked(runs: &[Drawn<'_>], chance: Mark, [x, y]: [String; 2], line: Line<'_>)
             continue;
         };
         let (area, points) = line(ranking);
-        let name = if runs.len() == 1 { area } else { format!("{}: {area}", record.name) };
+        let name = if runs.len() == 1 {
+            area
+        } else {
+            format!("{}: {area}", record.name)
+        };
         marks.push(Mark::Curve {
             name,
             series,

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::charts::{self, Drawn, Kind};
 use super::figures::Figures;
 use super::headline::majority;
-use super::parts::{self, estimate, p_value, percent, percents, thousands};
+use super::parts::{self, p_value, percent, percents, thousands};
 use super::pictures::{Card, Pictures};
 use super::record::Record;
 use crate::answers::Answer;
@@ -85,7 +85,8 @@ fn pairs(records: &[Record]) -> Vec<Pair<'_>> {
 fn pair<'a>(first: &'a Record, second: &'a Record) -> Option<Pair<'a>> {
     let (a, b) = (first.answers.as_ref()?, second.answers.as_ref()?);
     let name = |classes: &'a [String], class: usize| classes.get(class).map_or("", String::as_str);
-    let by_path: BTreeMap<&str, &Answer> = b.rows.iter().map(|row| (row.path.as_str(), row)).collect();
+    let by_path: BTreeMap<&str, &Answer> =
+        b.rows.iter().map(|row| (row.path.as_str(), row)).collect();
     let common: Vec<[&Answer; 2]> = a
         .rows
         .iter()
@@ -129,18 +130,17 @@ fn verdict(pair: &Pair<'_>) -> Markup {
         }
         (parts::count(pair.count, "common image", "common images")) ", "
         (only_first.max(only_second)) " are right only with " (better.name) " and "
-        (only_first.min(only_second)) " only with " (worse.name) " (McNemar's exact test, p = "
-        (p_value(pair.p_value)) ")."
+        (only_first.min(only_second)) " only with " (worse.name) " (McNemar's exact test, p "
+        @if pair.p_value >= 0.0001 { "= " } (p_value(pair.p_value)) ")."
     }
 }
 
 fn scores(runs: &[Drawn<'_>]) -> Markup {
     let header = [
         "run",
-        "network",
         "accuracy",
         "95 % interval",
-        "images",
+        "of images",
         "log loss",
         "ECE",
         "ROC AUC",
@@ -148,24 +148,23 @@ fn scores(runs: &[Drawn<'_>]) -> Markup {
         "whole run",
     ];
     let row = |Drawn { record, figures }: &Drawn<'_>| {
+        let name = format!("{}: {}", record.name, record.network());
         let Some(summary) = &record.summary else {
-            let mut row = vec![record.name.clone(), record.network()];
+            let mut row = vec![name];
             row.resize(header.len(), "–".into());
             return row;
         };
         let scores = &summary.scores;
         let ranking = figures.and_then(|figures| figures.ranking.as_ref());
         vec![
-            record.name.clone(),
-            record.network(),
+            name,
             percent(scores.accuracy, 1),
             percents(scores.interval),
             format!("{} {}", scores.count, summary.split),
-            figures.map_or_else(
-                || format!("{:.3}", scores.loss),
-                |figures| estimate(&figures.loss, 3),
-            ),
-            figures.map_or("–".into(), |figures| percent(figures.calibration_error, 1)),
+            format!("{:.3}", scores.loss),
+            figures.map_or("–".into(), |figures| {
+                percent(figures.calibration_error, 1)
+            }),
             ranking.map_or("–".into(), |ranking| format!("{:.3}", ranking.auc.value)),
             thousands(summary.trainable_parameters),
             parts::seconds(summary.seconds),
@@ -205,7 +204,13 @@ fn tests(pairs: &[Pair<'_>]) -> Markup {
             row
         })
         .collect();
-    let mut header = vec!["pair", "common images", "only first right", "only second right", "p"];
+    let mut header = vec![
+        "pair",
+        "common images",
+        "only first right",
+        "only second right",
+        "p",
+    ];
     if many {
         header.push("p, Holm");
     }
@@ -234,7 +239,11 @@ fn curves(runs: &[Drawn<'_>]) -> Markup {
     .into_iter()
     .filter_map(|(kind, title)| figure(kind, title))
     .collect();
-    let lead = if runs.len() > NUM_COLOURS { "Colours repeat after six runs." } else { "" };
+    let lead = if runs.len() > NUM_COLOURS {
+        "Colours repeat after six runs."
+    } else {
+        ""
+    };
     let body = html! { div.grid { @for figure in figures { (figure) } } };
     parts::section("curves", "Over each other", lead, &body)
 }
@@ -264,8 +273,15 @@ fn flips(pair: &Pair<'_>, pictures: &Pictures) -> Markup {
 
 fn card(pair: &Pair<'_>, [x, y]: &[&Answer; 2]) -> Card {
     let say = |record: &Record, answer: &Answer| {
-        let class = record.classes().get(answer.predicted).map_or("", String::as_str);
-        format!("{}: {class}, {}", record.name, parts::probability(answer.probability()))
+        let class = record
+            .classes()
+            .get(answer.predicted)
+            .map_or("", String::as_str);
+        format!(
+            "{}: {class}, {}",
+            record.name,
+            parts::probability(answer.probability())
+        )
     };
     Card {
         path: x.path.clone(),
@@ -274,13 +290,13 @@ fn card(pair: &Pair<'_>, [x, y]: &[&Answer; 2]) -> Card {
 }
 
 fn matrices(records: &[Record]) -> Markup {
-    let scored = records.iter().filter(|record| record.summary.is_some());
+    let figure = |record: &Record| {
+        let (record, figures) = (record, None);
+        let chart = charts::chart(Kind::Confusion, &[Drawn { record, figures }]).ok()?;
+        Some(parts::figure(&chart, &record.name, ""))
+    };
     let body = html! {
-        div.grid {
-            @for record in scored {
-                (parts::figure(&charts::confusion(record).into(), &record.name, ""))
-            }
-        }
+        div.grid { @for figure in records.iter().filter_map(figure) { (figure) } }
     };
     parts::section("confusion", "What is taken for what", "", &body)
 }

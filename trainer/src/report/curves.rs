@@ -22,7 +22,7 @@ pub(super) fn section(record: &Record) -> Option<Markup> {
     };
     let body = html! {
         div.grid {
-            (figure(Kind::Loss, "Loss", TRAINING)?)
+            (figure(Kind::Loss, "Loss", reading(record))?)
             (figure(Kind::Accuracy, "Accuracy", "")?)
             (figure(Kind::Lr, "Learning rate", "")?)
             (figure(Kind::Rate, "Speed", speed(record))?)
@@ -36,8 +36,16 @@ pub(super) fn section(record: &Record) -> Option<Markup> {
     Some(parts::section("training", "Training", "", &body))
 }
 
-const TRAINING: &str = "Training figures are means over the epoch, while the weights moved, on \
-                        augmented images; validation figures are of its end.";
+/// How training and validation figures differ.
+fn reading(record: &Record) -> &'static str {
+    if record.is_augmented() {
+        "Training figures are means over the epoch, while the weights moved, on augmented images; \
+         validation figures are of its end."
+    } else {
+        "Training figures are means over the epoch, while the weights moved; validation figures are \
+         of its end."
+    }
+}
 
 /// What the images of "images per second" are.
 fn speed(record: &Record) -> &'static str {

@@ -5,7 +5,7 @@ use data::metrics::{self, Bin, Binning, Curve};
 use crate::answers::{Answer, Answers};
 
 /// Draws of the bootstrap.
-const RESAMPLES: usize = 2000;
+pub(super) const RESAMPLES: usize = 1000;
 /// A draw sorts all images for its curve: with more of them, an interval would take too long, and be
 /// too narrow to matter.
 const MOST_SORTED: usize = 5000;
@@ -21,6 +21,16 @@ pub struct Estimate {
     pub value: f64,
     /// Its interval.
     pub interval: Option<[f64; 2]>,
+}
+
+impl Estimate {
+    /// A figure without an interval.
+    pub fn alone(value: f64) -> Estimate {
+        Estimate {
+            value,
+            interval: None,
+        }
+    }
 }
 
 /// What follows from predictions.
@@ -161,7 +171,10 @@ mod tests {
         assert!(low < loss && loss < high);
         assert_eq!(figures.binning, Binning::Count(1));
         let ranking = figures.ranking.unwrap();
-        assert_eq!((ranking.positive.as_str(), ranking.auc.value), ("bees", 1.0));
+        assert_eq!(
+            (ranking.positive.as_str(), ranking.auc.value),
+            ("bees", 1.0)
+        );
         assert!((ranking.share - 1.0 / 3.0).abs() < 1e-12);
     }
 

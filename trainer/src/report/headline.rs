@@ -7,10 +7,12 @@ use super::charts;
 use super::figures::Figures;
 use super::parts::{self, percent, percents, share, thousands};
 use super::record::{Record, Summary};
-use crate::chart::{Chart, Theme};
+use crate::chart::Matrix;
 
 /// A table of more classes is folded.
 const MOST_OPEN: usize = 12;
+/// Pairs that are listed where a matrix would be too large.
+const MOST_PAIRS: usize = 12;
 
 /// The head of a run's page.
 pub(super) fn hero(record: &Record, figures: Option<&Figures>) -> Markup {
@@ -28,7 +30,10 @@ pub(super) fn hero(record: &Record, figures: Option<&Figures>) -> Markup {
 }
 
 fn head(record: &Record) -> Markup {
-    let date = record.card.as_ref().map(|card| card.provenance.date.as_str());
+    let date = record
+        .card
+        .as_ref()
+        .map(|card| parts::date(&card.provenance.date));
     html! {
         header.top {
             h1 { (record.name) ": " (record.network()) " on " (record.data_name()) }
@@ -53,7 +58,6 @@ fn counts(record: &Record) -> String {
 fn scored(record: &Record, summary: &Summary, figures: Option<&Figures>) -> Markup {
     let scores = &summary.scores;
     let (correct, wrong) = correct(scores);
-    let matrix = Chart::from(charts::confusion(record));
     html! {
         section.hero {
             div.grid {
@@ -67,10 +71,7 @@ fn scored(record: &Record, summary: &Summary, figures: Option<&Figures>) -> Mark
                     (parts::facts(&facts(summary, figures, (correct, wrong))))
                     (verified(record))
                 }
-                figure.plot {
-                    h3 { (failures(scores)) }
-                    (matrix.svg(Theme::Page))
-                }
+                (confused(record, scores))
             }
             (per_class(scores))
         }
@@ -79,13 +80,19 @@ fn scored(record: &Record, summary: &Summary, figures: Option<&Figures>) -> Mark
 
 fn correct(scores: &Scores) -> (u64, u64) {
     let diagonal = scores.confusion.iter().enumerate();
-    let correct = diagonal.map(|(at, row)| row.get(at).copied().unwrap_or(0)).sum();
+    let correct = diagonal
+        .map(|(at, row)| row.get(at).copied().unwrap_or(0))
+        .sum();
     (correct, scores.count - correct)
 }
 
 /// The most frequent class.
 pub(super) fn majority(scores: &Scores) -> &str {
-    let most = scores.per_class.iter().rev().max_by_key(|class| class.support);
+    let most = scores
+        .per_class
+        .iter()
+        .rev()
+        .max_by_key(|class| class.support);
     most.map_or("", |class| &class.class)
 }
 
@@ -96,13 +103,13 @@ fn verdict(scores: &Scores) -> Markup {
         "The true accuracy lies between " strong { (percents(scores.interval)) }
         " (95 % Wilson interval). "
         @if low > scores.baseline {
-            span.good { "Better than chance:" } " always answering "
+            span.good { "Better" }
         } @else if high < scores.baseline {
-            span.bad { "Worse than doing nothing:" } " always answering "
+            span.bad { "Worse" }
         } @else {
-            span.bad { "Not shown to be better than doing nothing:" } " always answering "
+            span.bad { "Not shown to be better" }
         }
-        "“" (majority(scores)) "” would be right on " (baseline) "."
+        " than always answering “" (majority(scores)) "”, which is right on " (baseline) "."
     }
 }
 
@@ -112,14 +119,15 @@ fn strip(scores: &Scores) -> Markup {
     let (here, base) = (100.0 * scores.accuracy, 100.0 * scores.baseline);
     let at = |place: f64| format!("left:{place:.2}%");
     // Words end at their mark where they would leave the page on the right.
-    let word = |place: f64| if place > 60.0 {
-        format!("right:{:.2}%", 100.0 - place)
-    } else {
-        at(place)
+    let word = |place: f64| {
+        if place > 60.0 {
+            format!("right:{:.2}%", 100.0 - place)
+        } else {
+            at(place)
+        }
     };
-    let label = format!(
-        "accuracy {here:.1} %, interval {low:.1} to {high:.1} %, baseline {base:.1} %"
-    );
+    let label =
+        format!("accuracy {here:.1} %, interval {low:.1} to {high:.1} %, baseline {base:.1} %");
     html! {
         div.strip role="img" aria-label=(label) {
             div.axis {}
@@ -149,8 +157,8 @@ fn facts(
         }
         facts.push(("calibration error", percent(figures.calibration_error, 1)));
     }
-    facts.push(("parameters", thousands(summary.parameters)));
-    facts.push(("trained", thousands(summary.trainable_parameters)));
+    let [all, trained] = [summary.parameters, summary.trainable_parameters].map(thousands);
+    facts.push(("trained parameters", format!("{trained} of {all}")));
     facts.push(("whole run", parts::seconds(summary.seconds)));
     facts
 }
@@ -171,26 +179,46 @@ fn verified(record: &Record) -> Markup {
     }
 }
 
-/// Where it fails, in words.
-fn failures(scores: &Scores) -> String {
-    let mut pairs: Vec<(u64, &str, &str)> = vec![];
+/// The matrix under its largest entries, or the largest entries alone where there are too many
+/// classes to draw.
+fn confused(record: &Record, scores: &Scores) -> Markup {
+    let pairs = mistaken(scores);
+    let title = match pairs.as_slice() {
+        [] => "No mistakes".to_owned(),
+        [(count, what)] => format!("Mistakes: {count} {what}"),
+        [(first, a), (second, b), rest @ ..] => {
+            let more = if rest.is_empty() { "" } else { ", …" };
+            format!("Mistakes: {first} {a}, {second} {b}{more}")
+        }
+    };
+    if scores.classes.len() <= Matrix::MOST_CLASSES {
+        return parts::figure(&charts::confusion(record).into(), &title, "");
+    }
+    let rows = pairs.into_iter().take(MOST_PAIRS);
+    let rows: Vec<Vec<String>> = rows
+        .map(|(count, what)| vec![what, thousands(count)])
+        .collect();
+    html! {
+        div {
+            h3 { "Most confused" }
+            (parts::table(&["", "images"], &rows))
+        }
+    }
+}
+
+/// Which class was taken for which, and how often; the most frequent first.
+fn mistaken(scores: &Scores) -> Vec<(u64, String)> {
+    let mut pairs = vec![];
     for (label, row) in scores.confusion.iter().enumerate() {
         for (predicted, count) in row.iter().enumerate() {
             if label != predicted && *count > 0 {
-                pairs.push((*count, &scores.classes[label], &scores.classes[predicted]));
+                let (label, predicted) = (&scores.classes[label], &scores.classes[predicted]);
+                pairs.push((*count, format!("{label} taken for {predicted}")));
             }
         }
     }
-    pairs.sort_by(|a, b| b.0.cmp(&a.0));
-    if pairs.is_empty() {
-        return "No mistakes".into();
-    }
-    let say = |(count, label, predicted): &(u64, &str, &str)| {
-        format!("{count} {label} taken for {predicted}")
-    };
-    let said: Vec<String> = pairs.iter().take(2).map(say).collect();
-    let more = if pairs.len() > 2 { ", …" } else { "" };
-    format!("Mistakes: {}{more}", said.join(", "))
+    pairs.sort_by_key(|pair| std::cmp::Reverse(pair.0));
+    pairs
 }
 
 fn per_class(scores: &Scores) -> Markup {
@@ -200,7 +228,9 @@ fn per_class(scores: &Scores) -> Markup {
         .map(|class| {
             let figures = [class.precision, class.recall, class.f1].map(share);
             let name = std::iter::once(class.class.clone());
-            name.chain(figures).chain([thousands(class.support)]).collect()
+            name.chain(figures)
+                .chain([thousands(class.support)])
+                .collect()
         })
         .collect();
     let table = parts::table(&["class", "precision", "recall", "F1", "images"], &rows);

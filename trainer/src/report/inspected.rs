@@ -55,7 +55,9 @@ pub(super) fn section(record: &Record) -> Option<Markup> {
 
 /// A file of the folder, as the text of an address; never one outside.
 fn picture(folder: &Path, file: &str) -> Option<String> {
-    let inside = Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
+    let inside = Path::new(file)
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)));
     let bytes = fs::read(inside.then(|| folder.join(file))?).ok()?;
     if bytes.len() <= MOST_BYTES && bytes.starts_with(b"\x89PNG") {
         return Some(pictures::address("image/png", &bytes));
@@ -76,7 +78,9 @@ mod tests {
         let inspect = folder.path().join("inspect");
         fs::create_dir(&inspect).unwrap();
         RgbImage::new(9, 9).save(inspect.join("small.png")).unwrap();
-        RgbImage::new(9, 9).save(folder.path().join("outside.png")).unwrap();
+        RgbImage::new(9, 9)
+            .save(folder.path().join("outside.png"))
+            .unwrap();
         let noise = RgbImage::from_fn(1500, 400, |x, y| {
             image::Rgb([x, y, x * y].map(|v| (v.wrapping_mul(2_654_435_761) >> 13) as u8))
         });

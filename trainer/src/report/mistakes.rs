@@ -19,25 +19,25 @@ pub(super) fn section(record: &Record, pictures: &Pictures) -> Option<Markup> {
     let mistakes: Vec<Card> = wrong
         .iter()
         .take(MOST)
-        .map(|answer| Card {
+        .map(|(probability, answer)| Card {
             path: answer.path.clone(),
             caption: format!(
                 "{} taken for {}, {}",
                 name(answer.label),
                 name(answer.predicted),
-                parts::probability(answer.probability())
+                parts::probability(*probability)
             ),
         })
         .collect();
     let hits: Vec<Card> = unsure
         .iter()
         .take(MOST)
-        .map(|answer| Card {
+        .map(|(probability, answer)| Card {
             path: answer.path.clone(),
             caption: format!(
                 "{}, {}",
                 name(answer.label),
-                parts::probability(answer.probability())
+                parts::probability(*probability)
             ),
         })
         .collect();
@@ -62,10 +62,16 @@ fn heading(what: &str, shown: usize, all: usize) -> String {
     format!("{what}: {shown} of {all}")
 }
 
-fn sorted(answers: &Answers, which: impl Fn(&Answer) -> bool, is_falling: bool) -> Vec<&Answer> {
-    let mut chosen: Vec<&Answer> = answers.rows.iter().filter(|row| which(row)).collect();
+/// The answers of a kind with their probabilities, in the order of these.
+fn sorted(
+    answers: &Answers,
+    which: impl Fn(&Answer) -> bool,
+    is_falling: bool,
+) -> Vec<(f64, &Answer)> {
+    let chosen = answers.rows.iter().filter(|row| which(row));
+    let mut chosen: Vec<(f64, &Answer)> = chosen.map(|row| (row.probability(), row)).collect();
     chosen.sort_by(|a, b| {
-        let order = a.probability().total_cmp(&b.probability());
+        let order = a.0.total_cmp(&b.0);
         if is_falling { order.reverse() } else { order }
     });
     chosen

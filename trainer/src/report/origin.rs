@@ -46,7 +46,7 @@ fn provenance(card: &data::Card) -> Markup {
     let program = format!("{} {}", provenance.tool, provenance.version);
     let mut facts = vec![
         ("program", program),
-        ("date", provenance.date.clone()),
+        ("date", parts::date(&provenance.date)),
         ("seed", provenance.seed.to_string()),
         ("data (SHA-256)", short(&provenance.dataset_fingerprint)),
     ];

@@ -2,7 +2,6 @@
 
 use maud::{Markup, html};
 
-use super::figures::Estimate;
 use crate::chart::{Chart, Theme};
 
 /// A titled part of the page, with a sentence on how it is read.
@@ -73,15 +72,6 @@ pub(super) fn share(share: Option<f64>) -> String {
     share.map_or("–".into(), |share| percent(share, 1))
 }
 
-/// A figure with its interval.
-pub(super) fn estimate(estimate: &Estimate, digits: usize) -> String {
-    let value = estimate.value;
-    match estimate.interval {
-        Some([low, high]) => format!("{value:.digits$} ({low:.digits$} to {high:.digits$})"),
-        None => format!("{value:.digits$}"),
-    }
-}
-
 /// A probability as people write it: none is certain.
 pub(super) fn probability(probability: f64) -> String {
     if probability > 0.9995 && probability <= 1.0 {
@@ -92,7 +82,19 @@ pub(super) fn probability(probability: f64) -> String {
 
 /// A p-value as people write it.
 pub(super) fn p_value(p: f64) -> String {
-    if p < 0.0001 { "< 0.0001".into() } else { format!("{p:.4}") }
+    if p < 0.0001 {
+        "< 0.0001".into()
+    } else {
+        format!("{p:.4}")
+    }
+}
+
+/// `2026-11-26T04:40:09Z` for people.
+pub(super) fn date(stamp: &str) -> String {
+    match stamp.split_once('T') {
+        Some((day, time)) => format!("{day}, {} UTC", time.get(..5).unwrap_or(time)),
+        None => stamp.to_owned(),
+    }
 }
 
 /// A whole number with its thousands apart.
@@ -136,7 +138,11 @@ mod tests {
         assert_eq!(probability(0.99951), "> 99.9 %");
         assert_eq!(probability(0.9994), "99.9 %");
         assert_eq!(p_value(1e-9), "< 0.0001");
+        assert_eq!(date("2026-11-26T04:40:09Z"), "2026-11-26, 04:40 UTC");
         assert_eq!(share(None), "–");
-        assert_eq!((seconds(0.0123), seconds(150.0)), ("12.3 ms".into(), "2.5 min".into()));
+        assert_eq!(
+            (seconds(0.0123), seconds(150.0)),
+            ("12.3 ms".into(), "2.5 min".into())
+        );
     }
 }

@@ -77,7 +77,11 @@ pub(super) fn within(picture: &RgbImage, side: u32) -> RgbImage {
     }
     let part = |length: u32| ((f64::from(length) * scale).round() as u32).max(1);
     // First by whole averages, which is fast, then with a filter, which is sharp.
-    let rough = imageops::thumbnail(picture, (2 * part(width)).min(width), (2 * part(height)).min(height));
+    let rough = imageops::thumbnail(
+        picture,
+        (2 * part(width)).min(width),
+        (2 * part(height)).min(height),
+    );
     imageops::resize(&rough, part(width), part(height), FilterType::CatmullRom)
 }
 
@@ -116,12 +120,18 @@ mod tests {
             caption: "bees taken for ants, 99.0 %".into(),
         };
         let folder = tempfile::tempdir().unwrap();
-        RgbImage::new(30, 20).save(folder.path().join("there.png")).unwrap();
+        RgbImage::new(30, 20)
+            .save(folder.path().join("there.png"))
+            .unwrap();
         let pictures = Pictures::new(Some(folder.path().to_path_buf()));
-        let html = pictures.cards(&[card("there.png"), card("gone.png")]).into_string();
+        let html = pictures
+            .cards(&[card("there.png"), card("gone.png")])
+            .into_string();
         assert_eq!(html.matches("data:image/jpeg;base64,").count(), 1);
         assert_eq!(html.matches("not found").count(), 1);
-        let html = Pictures::new(None).cards(&[card("there.png")]).into_string();
+        let html = Pictures::new(None)
+            .cards(&[card("there.png")])
+            .into_string();
         assert!(html.contains("not found"), "{html}");
     }
 }

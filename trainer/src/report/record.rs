@@ -14,7 +14,7 @@ use super::files::{Audit, Calibration, Folds, Inspection, Seeds, Suspect};
 use crate::answers::Answers;
 use crate::error::{Error, Result};
 use crate::fit::EpochRow;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Views};
 use crate::run_dir::RunDir;
 use crate::verify::Agreement;
 
@@ -121,7 +121,11 @@ impl Record {
         let mut counts: BTreeMap<Split, BTreeMap<&str, u64>> = BTreeMap::new();
         for row in &self.images {
             if let Some(split) = row.split {
-                *counts.entry(split).or_default().entry(&row.label).or_default() += 1;
+                *counts
+                    .entry(split)
+                    .or_default()
+                    .entry(&row.label)
+                    .or_default() += 1;
             }
         }
         counts
@@ -134,14 +138,27 @@ impl Record {
         };
         let stem = Path::new(backbone).file_stem();
         let name = stem.map_or(backbone.clone(), |stem| stem.to_string_lossy().into_owned());
-        let how = if self.recipe.fine_tune { "fine-tuned" } else { "frozen, new head" };
+        let how = if self.recipe.fine_tune {
+            "fine-tuned"
+        } else {
+            "frozen, new head"
+        };
         format!("{name} ({how})")
+    }
+
+    /// Whether training saw varied pictures: a frozen part that looks at each once does not.
+    pub fn is_augmented(&self) -> bool {
+        let is_frozen = self.recipe.backbone.is_some() && !self.recipe.fine_tune;
+        let one_view = is_frozen && self.recipe.views == Some(Views::Kept(1));
+        !self.recipe.augment.ops.is_empty() && !one_view
     }
 
     /// The last part of where the data was.
     pub fn data_name(&self) -> String {
         let path = Path::new(&self.recipe.data);
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
         name.unwrap_or_else(|| self.recipe.data.clone())
     }
 }
@@ -155,7 +172,11 @@ fn note<T>(notes: &mut Vec<String>, found: Result<Option<T>>) -> Option<T> {
 }
 
 fn text(path: &Path) -> Result<Option<String>> {
-    Ok(if path.is_file() { Some(fs::read_to_string(path)?) } else { None })
+    Ok(if path.is_file() {
+        Some(fs::read_to_string(path)?)
+    } else {
+        None
+    })
 }
 
 fn refused(path: &Path, reason: impl ToString) -> Error {
@@ -169,7 +190,9 @@ fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     let Some(text) = text(path)? else {
         return Ok(None);
     };
-    serde_json::from_str(&text).map(Some).map_err(|error| refused(path, error))
+    serde_json::from_str(&text)
+        .map(Some)
+        .map_err(|error| refused(path, error))
 }
 
 fn rows<T: DeserializeOwned>(path: &Path) -> Result<Option<Vec<T>>> {
@@ -183,7 +206,11 @@ fn rows<T: DeserializeOwned>(path: &Path) -> Result<Option<Vec<T>>> {
 }
 
 fn answers(path: &Path) -> Result<Option<Answers>> {
-    Ok(if path.is_file() { Some(Answers::open(path)?) } else { None })
+    Ok(if path.is_file() {
+        Some(Answers::open(path)?)
+    } else {
+        None
+    })
 }
 
 fn card(path: &Path) -> Result<Option<Card>> {
@@ -192,9 +219,15 @@ fn card(path: &Path) -> Result<Option<Card>> {
     }
     let header = onnx::Header::open(path)?;
     let pairs = header.metadata.iter();
-    Ok(Card::from_pairs(pairs.map(|(key, value)| (key.as_str(), value.as_str())))?)
+    Ok(Card::from_pairs(
+        pairs.map(|(key, value)| (key.as_str(), value.as_str())),
+    )?)
 }
 
 fn images(path: &Path) -> Result<Option<Vec<Row>>> {
-    Ok(if path.is_file() { Some(data::table::read(path)?) } else { None })
+    Ok(if path.is_file() {
+        Some(data::table::read(path)?)
+    } else {
+        None
+    })
 }

@@ -48,7 +48,12 @@ pub(super) fn section(record: &Record, pictures: &Pictures) -> Option<Markup> {
         }
     };
     let lead = "What stays when the split or the seed is another one.";
-    Some(parts::section("stability", "How much is luck?", lead, &body))
+    Some(parts::section(
+        "stability",
+        "How much is luck?",
+        lead,
+        &body,
+    ))
 }
 
 fn cross_validation(folds: &Folds) -> Markup {

@@ -4,9 +4,9 @@ use data::metrics::Binning;
 use maud::{Markup, html};
 
 use super::charts::{self, Drawn, Kind};
-use super::figures::Figures;
+use super::figures::{Estimate, Figures, RESAMPLES};
 use super::files::Calibration;
-use super::parts::{self, estimate, percent};
+use super::parts;
 use super::record::Record;
 
 /// Ranking and calibration.
@@ -20,14 +20,14 @@ pub(super) fn section(record: &Record, figures: &Figures) -> Option<Markup> {
         Some(parts::figure(&chart, title, caption))
     };
     let mut rows = vec![
-        row("log loss (nats)", &estimate(&figures.loss, 3), "0"),
-        row("Brier score", &estimate(&figures.brier, 3), "0"),
-        row("calibration error (ECE)", &percent(figures.calibration_error, 1), "0 %"),
+        row("log loss (nats)", &figures.loss),
+        row("Brier score", &figures.brier),
+        row("ECE", &Estimate::alone(figures.calibration_error)),
     ];
     if let Some(ranking) = &figures.ranking {
-        rows.push(row("ROC AUC", &estimate(&ranking.auc, 3), "1"));
-        let precision = format!("{:.3}", ranking.precision_recall.area);
-        rows.push(row("average precision", &precision, "1"));
+        rows.push(row("ROC AUC", &ranking.auc));
+        let precision = ranking.precision_recall.area;
+        rows.push(row("average precision", &Estimate::alone(precision)));
     }
     let body = html! {
         div.grid {
@@ -38,21 +38,30 @@ pub(super) fn section(record: &Record, figures: &Figures) -> Option<Markup> {
             }
             div {
                 h3 { "In numbers" }
-                (parts::table(&["", "value (95 % interval)", "perfect"], &rows))
+                (parts::table(&["", "value", "95 % interval"], &rows))
                 p.small {
-                    "Intervals: percentile bootstrap over the " (figures.count) " images, 2000 draws. \
-                    Brier score: squared errors of the probabilities, added up over the classes."
+                    "Intervals: percentile bootstrap over the " (figures.count) " images, " (RESAMPLES) " draws. \
+                    Brier score: squared errors of the probabilities, added up over the classes. ECE: \
+                    expected calibration error. Perfect are 0 for these three, 1 for areas under \
+                    curves."
                 }
                 @if let Some(calibration) = &record.calibration { (temperature(calibration)) }
             }
         }
     };
     let lead = "Of the answers given at 80 %, 80 % should be right.";
-    Some(parts::section("probabilities", "Can its probabilities be believed?", lead, &body))
+    Some(parts::section(
+        "probabilities",
+        "Can its probabilities be believed?",
+        lead,
+        &body,
+    ))
 }
 
-fn row(name: &str, value: &str, perfect: &str) -> Vec<String> {
-    [name, value, perfect].map(str::to_owned).to_vec()
+fn row(name: &str, estimate: &Estimate) -> Vec<String> {
+    let interval = estimate.interval;
+    let interval = interval.map_or("–".into(), |[low, high]| format!("{low:.3} to {high:.3}"));
+    vec![name.into(), format!("{:.3}", estimate.value), interval]
 }
 
 fn bins(figures: &Figures) -> String {
@@ -72,7 +81,9 @@ fn bins(figures: &Figures) -> String {
 /// What a temperature was fitted to, and whether it is in the file.
 fn temperature(calibration: &Calibration) -> Markup {
     let error = calibration.standard_error;
-    let error = error.map_or(String::new(), |error| format!(" (standard error of the gain {error:.4})"));
+    let error = error.map_or(String::new(), |error| {
+        format!(" (standard error of the gain {error:.4})")
+    });
     html! {
         h3 { "Temperature" }
         p {

@@ -122,7 +122,12 @@ impl Closing<'_> {
             let label = classes.iter().position(|class| *class == prediction.label);
             Answer::new(&prediction.path, label.unwrap_or_default(), logits)
         };
-        let rows = evaluation.predictions.iter().zip(rows).map(answer).collect();
+        let rows = evaluation
+            .predictions
+            .iter()
+            .zip(rows)
+            .map(answer)
+            .collect();
         let (split, scores) = (self.split(), evaluation.scores);
         let answers = Answers {
             split,
