@@ -55,29 +55,29 @@ impl Axis {
         range: [f64; 2],
         count: usize,
     ) -> Scale {
-        let [first, last] = self.domain.unwrap_or_else(|| extent(values, self.scaling));
-        let ticks = match self.scaling {
-            Scaling::Linear => linear(first, last, count, 0.0),
-            Scaling::Whole => linear(first, last, count, 1.0),
-            Scaling::Log => decades(first, last),
-        };
-        let mut domain = [first, last];
-        if self.domain.is_none() && self.scaling != Scaling::Whole {
-            // Up to the ticks outside.
-            let step = ticks.step;
-            if self.scaling == Scaling::Linear {
-                domain = [(first / step).floor() * step, (last / step).ceil() * step];
-            }
+        let domain = self.domain;
+        let mut domain = domain.unwrap_or_else(|| extent(values, self.scaling));
+        let mut step = step(domain, count);
+        if self.scaling == Scaling::Whole {
+            step = step.max(1.0);
         }
-        let ticks = match self.scaling {
-            Scaling::Linear => linear(domain[0], domain[1], count, 0.0),
-            _ => ticks,
+        if self.domain.is_none() && self.scaling == Scaling::Linear {
+            // Out to the next ticks.
+            let [first, last] = domain.map(|value| value / step);
+            domain = [(first + 1e-9).floor(), (last - 1e-9).ceil()].map(|value| value * step);
+        }
+        let is_log = self.scaling == Scaling::Log;
+        let ticks = if is_log {
+            decades(domain)
+        } else {
+            multiples(domain, step)
         };
         Scale {
             domain,
             range,
-            is_log: self.scaling == Scaling::Log,
+            is_log,
             ticks,
+            step,
         }
     }
 }
@@ -88,7 +88,9 @@ pub(super) struct Scale {
     domain: [f64; 2],
     range: [f64; 2],
     is_log: bool,
-    ticks: Ticks,
+    ticks: Vec<f64>,
+    /// Between two ticks; of no use on a logarithmic axis.
+    step: f64,
 }
 
 impl Scale {
@@ -110,18 +112,11 @@ impl Scale {
     pub(super) fn ticks(&self) -> Vec<(f64, String)> {
         let label = |&value: &f64| {
             // Powers of ten are as far apart as they are large.
-            let step = if self.is_log { value } else { self.ticks.step };
+            let step = if self.is_log { value } else { self.step };
             (self.at(value), number(value, step))
         };
-        self.ticks.values.iter().map(label).collect()
+        self.ticks.iter().map(label).collect()
     }
-}
-
-#[derive(Clone, Debug)]
-struct Ticks {
-    values: Vec<f64>,
-    /// Between two of them; of no use on a logarithmic axis.
-    step: f64,
 }
 
 /// The least and the largest value, never the same.
@@ -147,41 +142,40 @@ fn extent(values: impl Iterator<Item = f64>, scaling: Scaling) -> [f64; 2] {
     }
 }
 
-/// About `count` multiples of 1, 2 or 5 times a power of ten, none closer than `least_step`.
-fn linear(first: f64, last: f64, count: usize, least_step: f64) -> Ticks {
+/// 1, 2 or 5 times a power of ten, about `count` of which lie in the domain.
+fn step([first, last]: [f64; 2], count: usize) -> f64 {
     let rough = (last - first).abs().max(f64::MIN_POSITIVE) / count.max(1) as f64;
     let power = 10f64.powf(rough.log10().floor());
-    let factor = [1.0, 2.0, 5.0, 10.0]
+    let factor = [1.0, 2.0, 5.0]
         .into_iter()
-        .find(|factor| factor * power >= rough * 0.999)
-        .unwrap_or(10.0);
-    let step = (factor * power).max(least_step);
-    let (low, high) = ((first / step - 1e-9).ceil(), (last / step + 1e-9).floor());
-    let values = (0..=(high - low).clamp(0.0, 1000.0) as u32)
-        .map(|i| (low + f64::from(i)) * step)
-        .collect();
-    Ticks { values, step }
+        .find(|factor| factor * power >= rough * 0.999);
+    factor.unwrap_or(10.0) * power
 }
 
-/// Powers of ten inside; where there are fewer than two, 2 and 5 times those as well.
-fn decades(first: f64, last: f64) -> Ticks {
+/// Multiples of a step that lie in the domain.
+fn multiples([first, last]: [f64; 2], step: f64) -> Vec<f64> {
+    let (low, high) = ((first / step - 1e-9).ceil(), (last / step + 1e-9).floor());
+    (0..=(high - low).clamp(0.0, 1000.0) as u32)
+        .map(|i| (low + f64::from(i)) * step)
+        .collect()
+}
+
+/// Powers of ten in the domain; where there are fewer than two, 2 and 5 times those as well.
+fn decades([first, last]: [f64; 2]) -> Vec<f64> {
     let powers = first.log10().floor() as i32..=last.log10().ceil() as i32;
-    let inside = |value: &f64| *value >= first * 0.999 && *value <= last * 1.001;
     let times = |factors: &[f64]| -> Vec<f64> {
         let all = powers.clone().flat_map(|power| {
             let power = 10f64.powi(power);
             factors.iter().map(move |factor| factor * power)
         });
-        all.filter(inside).collect()
+        all.filter(|value| (first * 0.999..=last * 1.001).contains(value))
+            .collect()
     };
-    let mut values = times(&[1.0]);
-    if values.len() < 2 {
-        values = times(&[1.0, 2.0, 5.0]);
+    let ticks = times(&[1.0]);
+    if ticks.len() < 2 {
+        return times(&[1.0, 2.0, 5.0]);
     }
-    Ticks {
-        step: first,
-        values,
-    }
+    ticks
 }
 
 /// A value with as many digits as the step between two of them needs.
@@ -189,7 +183,7 @@ fn number(value: f64, step: f64) -> String {
     let size = value.abs();
     let text = match size {
         _ if size == 0.0 => "0".into(),
-        _ if size < 1e-4 => format!("{value:.0e}"),
+        _ if size < 0.99e-4 => format!("{value:.0e}"),
         _ if size >= 1e6 => format!("{} M", value / 1e6),
         _ if size >= 1e4 => format!("{} k", value / 1e3),
         _ => {
@@ -243,7 +237,7 @@ mod tests {
         let axis = Axis::new("learning rate").scaled(Scaling::Log);
         assert_eq!(
             labels(&axis, &[1e-5, 1e-3, 1.0]),
-            ["1e−5", "1e−4", "0.001", "0.01", "0.1", "1"]
+            ["1e−5", "0.0001", "0.001", "0.01", "0.1", "1"]
         );
         assert_eq!(
             labels(&axis, &[150.0, 2e6]),

@@ -8,24 +8,29 @@ use super::{Ink, Theme};
 pub(super) const TEXT: f64 = 12.0;
 /// From one line of text to the next.
 pub(super) const LINE: f64 = 17.0;
+/// White around a chart that stands alone.
+const MARGIN: f64 = 8.0;
 /// How far a page may enlarge a chart.
 const LARGEST: f64 = 1.15;
 
 /// The `svg` element around a chart of `size`.
 pub(super) fn svg(theme: Theme, size: [f64; 2], title: &str, body: &Markup) -> Markup {
-    let [width, height] = size.map(round);
     let paper = theme == Theme::Paper;
+    let margin = if paper { MARGIN } else { 0.0 };
+    let corner = 0.0 - margin;
+    let [width, height] = size.map(|side| round(side + 2.0 * margin));
     // Text of a chart is about as large as that of the page, however wide its column.
     let widest = (!paper).then(|| format!("max-width:{:.0}px", LARGEST * width));
     html! {
-        svg xmlns=[paper.then_some("http://www.w3.org/2000/svg")] class="chart"
-            viewBox={ "0 0 " (width) " " (height) }
+        svg xmlns=[paper.then_some("http://www.w3.org/2000/svg")]
+            viewBox={ (corner) " " (corner) " " (width) " " (height) }
             width=[paper.then_some(width)] height=[paper.then_some(height)]
             style=[widest]
             font-family=[paper.then_some("Helvetica, Arial, sans-serif")] font-size=(TEXT)
             role="img" aria-label=(title) {
             @if paper {
-                rect width=(width) height=(height) fill=(theme.colour(Ink::Surface)) {}
+                rect x=(corner) y=(corner) width=(width) height=(height)
+                    fill=(theme.colour(Ink::Surface)) {}
             }
             (body)
         }

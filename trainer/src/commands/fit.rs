@@ -106,8 +106,7 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let mut exported = export::export(&outcome.network, label, &images, &run.model())?;
     summary::save(&run.verify(), &exported.agreement)?;
     printer.log(summary::agreement(&exported.agreement));
-    let (by, Scored { scores, answers }) = closing.scores(&stock, kept, &mut exported)?;
-    answers.write(&run.predictions())?;
+    let (by, scores) = closing.scores(&run, &stock, kept, &mut exported)?;
     let split = closing.split();
     let text = summary::report(split, by, &scores);
     let summary = summarise(&run, &outcome, &exported, (split, scores), started);
@@ -377,7 +376,12 @@ fn file_name(path: &Path) -> String {
 fn show(run: &RunDir, dataset: &Dataset, printer: &Printer) {
     let pictures = report::Pictures::new(Some(dataset.root.clone()));
     match report::write(run, &pictures, &run.report()) {
-        Ok(_) => printer.log(format!("report: {}", run.report().display())),
+        Ok(notes) => {
+            for note in notes {
+                printer.warn(format!("left out of the report: {note}"));
+            }
+            printer.log(format!("report: {}", run.report().display()));
+        }
         Err(error) => printer.warn(format!("there is no report: {error}")),
     }
 }

@@ -17,7 +17,7 @@ const COMPARISON: &str = "comparison.html";
 pub fn run(args: &ReportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let records = open(&args.runs, &args.run)?;
     for note in records.iter().flat_map(|record| &record.notes) {
-        printer.warn(format!("left out: {note}"));
+        printer.warn(format!("left out of the report: {note}"));
     }
     let root = match &args.data {
         Some(data) => Some(data.clone()),

@@ -52,7 +52,7 @@ pub struct Drawn<'a> {
     pub figures: Option<&'a Figures>,
 }
 
-/// The chart of a kind.
+/// The chart of a kind, of at least one run.
 ///
 /// # Errors
 /// The run that lacks what the chart shows, and what it lacks.

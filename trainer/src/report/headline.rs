@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::charts;
 use super::figures::Figures;
-use super::parts::{self, percent, percents, share, thousands};
+use super::parts::{self, percent, share, thousands};
 use super::record::{Record, Summary};
 use crate::chart::Matrix;
 
@@ -83,7 +83,7 @@ fn correct(scores: &Scores) -> (u64, u64) {
     let correct = diagonal
         .map(|(at, row)| row.get(at).copied().unwrap_or(0))
         .sum();
-    (correct, scores.count - correct)
+    (correct, scores.count.saturating_sub(correct))
 }
 
 /// The most frequent class.
@@ -100,7 +100,8 @@ fn verdict(scores: &Scores) -> Markup {
     let [low, high] = scores.interval;
     let baseline = percent(scores.baseline, 1);
     html! {
-        "The true accuracy lies between " strong { (percents(scores.interval)) }
+        "The true accuracy lies between "
+        strong { (format!("{:.1} and {:.1} %", 100.0 * low, 100.0 * high)) }
         " (95 % Wilson interval). "
         @if low > scores.baseline {
             span.good { "Better" }
@@ -208,11 +209,12 @@ fn confused(record: &Record, scores: &Scores) -> Markup {
 
 /// Which class was taken for which, and how often; the most frequent first.
 fn mistaken(scores: &Scores) -> Vec<(u64, String)> {
+    let name = |class: usize| scores.classes.get(class).map_or("", String::as_str);
     let mut pairs = vec![];
     for (label, row) in scores.confusion.iter().enumerate() {
         for (predicted, count) in row.iter().enumerate() {
             if label != predicted && *count > 0 {
-                let (label, predicted) = (&scores.classes[label], &scores.classes[predicted]);
+                let (label, predicted) = (name(label), name(predicted));
                 pairs.push((*count, format!("{label} taken for {predicted}")));
             }
         }

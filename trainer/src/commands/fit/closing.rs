@@ -11,6 +11,7 @@ use crate::answers::{Answer, Answers};
 use crate::error::{Error, Result};
 use crate::export::Exported;
 use crate::recipe::{DeviceKind, Recipe};
+use crate::run_dir::RunDir;
 use crate::stage::Machine;
 
 /// What is evaluated, and on what.
@@ -62,10 +63,22 @@ impl Closing<'_> {
         }
     }
 
-    /// The scores that count, and who computed them: `kept` ones, which are on the file's card
-    /// already, when the file is verified and agrees with the features; otherwise ONNX Runtime
-    /// runs the file.
+    /// The scores that count, and who computed them; the answers behind them are written to the run.
     pub(super) fn scores(
+        &self,
+        run: &RunDir,
+        stock: &Stock,
+        kept: Kept,
+        exported: &mut Exported,
+    ) -> Result<(&'static str, Scores)> {
+        let (by, Scored { scores, answers }) = self.scored(stock, kept, exported)?;
+        answers.write(&run.predictions())?;
+        Ok((by, scores))
+    }
+
+    /// `kept` ones, which are on the file's card already, when the file is verified and agrees with
+    /// the features; otherwise ONNX Runtime runs the file.
+    fn scored(
         &self,
         stock: &Stock,
         kept: Kept,
