@@ -70,7 +70,7 @@ fn a_run_leaves_a_page_that_needs_nothing_but_itself() {
     for text in [
         format!("{accuracy:.1} %"),
         "of 12 test images".into(),
-        "than always answering “squares”, which is right on 50.0 %".into(),
+        "than always answering “discs”, which is right on 50.0 %".into(),
         "trainer fit --data pictures --width 2 --epochs 3 --name own".into(),
         "epochs = 3".into(),
         "ONNX Runtime and the trained network agree".into(),

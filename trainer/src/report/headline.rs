@@ -71,9 +71,11 @@ fn scored(record: &Record, summary: &Summary, figures: Option<&Figures>) -> Mark
                     (parts::facts(&facts(summary, figures, (correct, wrong))))
                     (verified(record))
                 }
-                (confused(record, scores))
+                div {
+                    (confused(record, scores))
+                    (per_class(scores))
+                }
             }
-            (per_class(scores))
         }
     }
 }
