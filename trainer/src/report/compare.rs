@@ -143,9 +143,9 @@ fn scores(runs: &[Drawn<'_>]) -> Markup {
         "of images",
         "log loss",
         "ECE",
-        "ROC AUC",
-        "trained parameters",
-        "whole run",
+        "AUC",
+        "trained",
+        "time",
     ];
     let row = |Drawn { record, figures }: &Drawn<'_>| {
         let name = format!("{}: {}", record.name, record.network());
@@ -180,7 +180,8 @@ fn baseline(records: &[Record]) -> Markup {
         @if let Some(summary) = summary {
             p.small {
                 "Always answering “" (majority(&summary.scores)) "” would be right on "
-                (percent(summary.scores.baseline, 1)) "."
+                (percent(summary.scores.baseline, 1)) ". ECE: expected calibration error; AUC: area \
+                under the ROC curve; trained: parameters; time: of the whole run."
             }
         }
     }
