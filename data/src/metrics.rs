@@ -2,7 +2,11 @@
 //!
 //! This room counts; it knows nothing of pictures and networks.
 
+mod bootstrap;
+mod calibration;
 mod confusion;
+mod curve;
+mod holm;
 mod interval;
 mod mcnemar;
 mod report;
@@ -12,7 +16,13 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::Path;
 
+pub use bootstrap::{bootstrap, bootstrap_mean};
+pub use calibration::{
+    Bin, Binning, brier, calibration_error, negative_log_likelihood, reliability,
+};
 pub use confusion::{ClassScore, Confusion};
+pub use curve::{Curve, precision_recall, roc};
+pub use holm::holm;
 pub use interval::wilson;
 pub use mcnemar::{McNemar, mcnemar};
 pub use report::table;
@@ -69,10 +79,7 @@ impl Tally {
     pub fn add(&mut self, logits: &[f32], label: u32) -> u32 {
         let predicted = argmax(logits);
         self.confusion.add(label, predicted);
-        let own = logits
-            .get(label as usize)
-            .map_or(f64::NEG_INFINITY, |&logit| logit.into());
-        self.loss += log_sum_exp(logits) - own;
+        self.loss += negative_log_likelihood(logits, label);
         predicted
     }
 

@@ -68,6 +68,27 @@ fn unpadded(block: &[u8]) -> Vec<u8> {
 
 /// The rows of `metrics.csv` by column.
 pub fn metrics(path: &Path) -> Vec<BTreeMap<String, String>> {
+    table(path)
+}
+
+/// The rows of `predictions.csv` by column; no name of the test pictures has a comma.
+///
+/// # Panics
+/// When it has no logits, or a row names another class than its highest logit's.
+pub fn predictions(path: &Path) -> Vec<BTreeMap<String, String>> {
+    let rows = table(path);
+    for row in &rows {
+        let logits = row
+            .iter()
+            .filter_map(|(name, value)| Some((name.strip_prefix("logit:")?, value)));
+        let logits = logits.map(|(class, value)| (class, value.parse::<f32>().unwrap()));
+        let best = logits.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+        assert_eq!(best.0, row["predicted"], "{row:?}");
+    }
+    rows
+}
+
+fn table(path: &Path) -> Vec<BTreeMap<String, String>> {
     let text = fs::read_to_string(path).unwrap();
     assert!(text.ends_with('\n'), "{text}");
     let mut lines = text.lines().map(|line| line.split(','));
@@ -109,6 +130,18 @@ pub fn check_whole(run: &Path) -> Vec<String> {
             "json" => assert!(serde_json::from_str::<Value>(&text()).unwrap().is_object()),
             "toml" => assert!(text().parse::<toml::Table>().unwrap().contains_key("data")),
             "csv" if name == "metrics.csv" => drop(metrics(&path)),
+            "csv" if name == "predictions.csv" => drop(predictions(&path)),
+            "html" => {
+                let text = text();
+                assert!(text.starts_with("<!DOCTYPE html>") && text.ends_with("</html>"));
+            }
+            "txt" => {
+                let text = text();
+                assert!(
+                    text.starts_with("trainer fit") && text.ends_with('\n'),
+                    "{text}"
+                );
+            }
             "csv" => {
                 let text = text();
                 assert!(text.starts_with("path,label,split\n") && text.ends_with('\n'));

@@ -10,9 +10,13 @@ use crate::recipe::Settings;
 
 mod audit;
 mod inspect;
+mod plot;
+mod report;
 
 pub use audit::AuditArgs;
 pub use inspect::InspectArgs;
+pub use plot::PlotArgs;
+pub use report::ReportArgs;
 
 /// Trains image classifiers and exports them as verified, self-describing ONNX files.
 #[derive(Debug, Parser)]
@@ -35,6 +39,10 @@ pub enum Command {
     Eval(EvalArgs),
     /// Write a run's best checkpoint as a verified ONNX file again
     Export(ExportArgs),
+    /// Show a run, or several beside each other, as one HTML page
+    Report(ReportArgs),
+    /// Draw the charts of a run, or of several over each other, as PNG and SVG files
+    Plot(PlotArgs),
     /// Show what a network sees: its kernels, its feature maps, and where it looks
     Inspect(Box<InspectArgs>),
     /// Look for leaks, duplicates, odd files and imbalance in a data set

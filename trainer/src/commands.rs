@@ -13,6 +13,8 @@ pub mod export;
 pub mod fetch;
 pub mod fit;
 pub mod inspect;
+pub mod plot;
+pub mod report;
 
 /// Carries out what was typed.
 pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
@@ -30,6 +32,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Audit(args) => audit::run(&args, &printer(args.json.as_ref())),
         Command::Augment(args) => augment::run(&args, &printer(None)),
         Command::Fetch(args) => fetch::run(&args, &printer(None)),
+        Command::Report(args) => report::run(&args, &printer(None)),
+        Command::Plot(args) => plot::run(&args, &printer(None)),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "trainer", &mut text);

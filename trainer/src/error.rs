@@ -65,6 +65,30 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// A table of a run folder that cannot be understood.
+    #[error("`{path}` cannot be read as a table: {reason}")]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A chart for which the run holds no figures.
+    #[error("`{run}` holds nothing to plot as `{kind}`: {reason}")]
+    NothingToPlot {
+        /// The run folder.
+        run: PathBuf,
+        /// The kind of chart.
+        kind: String,
+        /// What is missing.
+        reason: String,
+    },
+    /// A chart that could not be drawn as a picture.
+    #[error("the chart cannot be drawn: {reason}")]
+    Chart {
+        /// What the renderer says.
+        reason: String,
+    },
     /// A device this build does not know.
     #[error("this build of `trainer` cannot train on `{device}`")]
     DeviceMissing {
@@ -190,6 +214,11 @@ impl Error {
                 "letters, digits, `-`, `_` and `.` make a name; `--runs` chooses the folder".into()
             }
             Self::NotFetched { name } => format!("run `trainer fetch {name}`"),
+            Self::NothingToPlot { .. } => {
+                "a run that `trainer fit` finished holds everything; `trainer plot RUN` without \
+                 `--kind` draws what there is"
+                    .into()
+            }
             Self::DeviceMissing { device } => {
                 format!("build it with `cargo build --release -p trainer --features {device}`")
             }

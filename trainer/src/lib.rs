@@ -10,9 +10,13 @@
 //!
 //! [`recipe`] knows what is asked, [`run_dir`] where it lands, [`fit`] trains, [`evaluate`]
 //! scores, [`live`] shows it going on, [`export`] writes the file and [`verify`] holds it against
-//! ONNX Runtime; [`inspect`] draws what the exported network sees. Only [`printer`] prints.
+//! ONNX Runtime. [`report`] shows what a run folder holds, in the charts of [`chart`]; [`inspect`]
+//! draws what the exported network sees. Only [`printer`] prints.
 
+pub mod answers;
+pub mod chart;
 pub mod cli;
+pub mod command_line;
 pub mod commands;
 pub mod error;
 pub mod evaluate;
@@ -24,8 +28,10 @@ pub mod inspect;
 pub mod live;
 pub mod printer;
 pub mod recipe;
+pub mod report;
 pub mod run_dir;
 pub mod runtime;
+pub mod sheet;
 pub mod source;
 pub mod stage;
 pub mod summary;

@@ -156,6 +156,21 @@ impl RunDir {
         self.path.join("summary.json")
     }
 
+    /// What the export answered on the images of the closing evaluation.
+    pub fn predictions(&self) -> PathBuf {
+        self.path.join("predictions.csv")
+    }
+
+    /// The commands that made the run, one a line.
+    pub fn command(&self) -> PathBuf {
+        self.path.join("command.txt")
+    }
+
+    /// The page that shows all of it.
+    pub fn report(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
+
     /// Makes `latest` beside this folder point to it, in one step.
     pub fn mark_latest(&self) -> Result<()> {
         let Some(runs) = self.path.parent() else {

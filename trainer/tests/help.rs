@@ -27,6 +27,8 @@ fn help_of_every_command() {
         "eval",
         "export",
         "inspect",
+        "report",
+        "plot",
         "augment",
         "fetch",
         "completions",

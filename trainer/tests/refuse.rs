@@ -89,6 +89,11 @@ const CASES: &[Case] = &[
         hints: "trainer fit",
     },
     Case {
+        arguments: &["report", "nowhere"],
+        says: "nowhere`",
+        hints: "trainer fit",
+    },
+    Case {
         arguments: &["inspect", "none.onnx", "--image", "a.png"],
         says: "none.onnx`",
         hints: "",
@@ -97,6 +102,11 @@ const CASES: &[Case] = &[
         arguments: &["audit", "--data", "nowhere"],
         says: "nowhere`",
         hints: "--data",
+    },
+    Case {
+        arguments: &["plot", "nowhere", "--kind", "roc"],
+        says: "nowhere`",
+        hints: "trainer fit",
     },
     Case {
         arguments: &["augment", "--data", "nowhere"],

@@ -81,16 +81,19 @@ fn check_run(shop: &Workshop, run: &str, epochs: usize) {
         [
             "audit.json",
             "best.safetensors",
+            "command.txt",
             "config.toml",
             "last.safetensors",
             "metrics.csv",
             "model.onnx",
+            "predictions.csv",
+            "report.html",
             "split.csv",
             "summary.json",
             "verify.json"
         ]
     );
-    let hidden = fs::read_dir(&folder).unwrap().count() - 9;
+    let hidden = fs::read_dir(&folder).unwrap().count() - 12;
     assert_eq!(hidden, 0, "temporary files stay");
     let verify = shop.json(&format!("runs/{run}/verify.json"));
     assert_eq!(verify["verified"], true);

@@ -19,4 +19,5 @@ mod photos;
 mod refuse_data;
 mod refuse_machine;
 mod refuse_model;
+mod report;
 mod resume;

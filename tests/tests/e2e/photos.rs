@@ -28,6 +28,14 @@ fn both_networks_have_the_same_numbers_on_both_sides() {
     assert_eq!(summary["count"], 153);
     assert_eq!(summary["trainable_parameters"], 512 * 2 + 2);
     assert_eq!(shop.json("runs/custom/summary.json")["parameters"], 77_154);
+    for name in ["custom", "frozen"] {
+        let page = fs_err::metadata(shop.path(format!("runs/{name}/report.html"))).unwrap();
+        assert!(
+            (50_000..3_000_000).contains(&page.len()),
+            "{} bytes",
+            page.len()
+        );
+    }
     let predict = shop.deploy("predict -q").path(&photos.join("val/ants"));
     assert_eq!(predict.run().ok().out.lines().count(), 70);
 }

@@ -4,15 +4,12 @@
 use std::io::Cursor;
 
 use anyhow::Context;
-use data::augment::contact_sheet;
-use data::{Dataset, Limits, Preprocess, Sample};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use data::{Dataset, Preprocess};
 
 use crate::cli::AugmentArgs;
 use crate::fault::ExitStatus;
 use crate::printer::Printer;
-use crate::source;
+use crate::{sheet, source};
 
 const COLUMNS: usize = 8;
 
@@ -26,21 +23,9 @@ pub fn run(args: &AugmentArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
         .find(|samples| !samples.is_empty())
         .with_context(|| format!("`{name}` has no images"))?;
     let augment = args.augment.clone().unwrap_or_default();
-    let chosen = spread(samples, args.count as usize);
-    let mut tiles = Vec::with_capacity(COLUMNS * chosen.len());
-    for (row, sample) in (0u64..).zip(&chosen) {
-        let picture = data::decode::open(&sample.path, &Limits::default())?;
-        let plain = Preprocess::imagenet().geometry(&picture)?;
-        // As the loader does it: what has no crop of its own varies the prepared picture.
-        let from = if augment.has_crop() { &picture } else { &plain };
-        let mut rng = ChaCha8Rng::seed_from_u64(args.seed.wrapping_add(row));
-        let varied: Vec<_> = (1..COLUMNS)
-            .map(|_| augment.apply(from, plain.dimensions(), &mut rng))
-            .collect();
-        tiles.push(plain);
-        tiles.extend(varied);
-    }
-    let sheet = contact_sheet(&tiles, COLUMNS);
+    let chosen = sheet::spread(samples, args.count as usize);
+    let preprocess = Preprocess::imagenet();
+    let sheet = sheet::sheet(&chosen, &augment, &preprocess, (COLUMNS, args.seed))?;
     let mut bytes = Cursor::new(Vec::new());
     sheet.write_to(&mut bytes, image::ImageFormat::Png)?;
     data::write::atomically(&args.out, bytes.get_ref())?;
@@ -51,12 +36,4 @@ pub fn run(args: &AugmentArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
         chosen.len()
     ));
     Ok(ExitStatus::True)
-}
-
-/// `count` samples, evenly spread, so that every class has its share.
-fn spread(samples: &[Sample], count: usize) -> Vec<&Sample> {
-    let count = count.min(samples.len());
-    (0..count)
-        .filter_map(|index| samples.get(index * samples.len() / count))
-        .collect()
 }

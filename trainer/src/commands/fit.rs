@@ -20,13 +20,13 @@ use crate::recipe::{DeviceKind, Recipe, Settings};
 use crate::run_dir::RunDir;
 use crate::stage::Machine;
 use crate::summary::{self, Summary};
-use crate::{runtime, source};
+use crate::{command_line, report, runtime, source};
 
 mod closing;
 mod interrupt;
 mod stock;
 
-use closing::{Closing, Kept};
+use closing::{Closing, Kept, Scored};
 use stock::Stock;
 
 /// What is to be done: a recipe, the run to go on with, and who watches.
@@ -104,7 +104,7 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         return Err(interrupted().into());
     }
     let mut label = label(&outcome, recipe, (&dataset, &audit), &stock, preprocess)?;
-    if let Kept::Scores(scores) = &kept {
+    if let Kept::Scores(Scored { scores, .. }) = &kept {
         let count = scores.count;
         export::note(
             &mut label.provenance,
@@ -117,7 +117,7 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let mut exported = export::export(&outcome.network, label, &images, &run.model())?;
     summary::save(&run.verify(), &exported.agreement)?;
     printer.log(summary::agreement(&exported.agreement));
-    let (by, scores) = closing.scores(&stock, kept, &mut exported)?;
+    let (by, scores) = closing.scores(&run, &stock, kept, &mut exported)?;
     let split = closing.split();
     let text = summary::report(split, by, &scores);
     let summary = summarise(&run, &outcome, &exported, (split, scores), started);
@@ -128,6 +128,7 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     if let Some(target) = &args.json {
         printer.json(target, &summary)?;
     }
+    show(&run, &dataset, printer);
     // Last: a reader such as `head` may have had enough, and the files are written by then.
     printer.result(text);
     Ok(conclude(&run, &exported, printer))
@@ -243,6 +244,7 @@ fn open_run(plan: &Plan, dataset: &Dataset) -> Result<RunDir> {
         }
     };
     data::write::atomically(&run.config(), plan.recipe.to_toml()?.as_bytes())?;
+    command_line::record(&run.command())?;
     Ok(run)
 }
 
@@ -417,6 +419,20 @@ fn file_name(path: &Path) -> String {
     path.file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default()
+}
+
+/// Writes the run's page; a run without it is still a run.
+fn show(run: &RunDir, dataset: &Dataset, printer: &Printer) {
+    let pictures = report::Pictures::new(Some(dataset.root.clone()));
+    match report::write(run, &pictures, &run.report()) {
+        Ok(notes) => {
+            for note in notes {
+                printer.warn(format!("left out of the report: {note}"));
+            }
+            printer.log(format!("report: {}", run.report().display()));
+        }
+        Err(error) => printer.warn(format!("there is no report: {error}")),
+    }
 }
 
 /// The last lines: where the file is and what to type next.

@@ -7,9 +7,11 @@ use data::{Dataset, Scores, Split};
 use models::Network;
 
 use super::stock::Stock;
+use crate::answers::{Answer, Answers};
 use crate::error::{Error, Result};
 use crate::export::Exported;
 use crate::recipe::{DeviceKind, Recipe};
+use crate::run_dir::RunDir;
 use crate::stage::Machine;
 
 /// What is evaluated, and on what.
@@ -20,6 +22,12 @@ pub(super) struct Closing<'a> {
     pub(super) network: &'a Network,
 }
 
+/// Scores, and the answers that they count.
+pub(super) struct Scored {
+    pub(super) scores: Scores,
+    pub(super) answers: Answers,
+}
+
 /// Scores by the features that the run trained on.
 pub(super) enum Kept {
     /// It trained on pictures.
@@ -27,7 +35,7 @@ pub(super) enum Kept {
     /// Ctrl-C came first.
     Stopped,
     /// They count once the file is verified.
-    Scores(Scores),
+    Scores(Scored),
     /// To be said when the file is written.
     Failed(Error),
 }
@@ -55,15 +63,27 @@ impl Closing<'_> {
         }
     }
 
-    /// The scores that count, and who computed them: `kept` ones, which are on the file's card
-    /// already, when the file is verified and agrees with the features; otherwise ONNX Runtime
-    /// runs the file.
+    /// The scores that count, and who computed them; the answers behind them are written to the run.
     pub(super) fn scores(
         &self,
+        run: &RunDir,
         stock: &Stock,
         kept: Kept,
         exported: &mut Exported,
     ) -> Result<(&'static str, Scores)> {
+        let (by, Scored { scores, answers }) = self.scored(stock, kept, exported)?;
+        answers.write(&run.predictions())?;
+        Ok((by, scores))
+    }
+
+    /// `kept` ones, which are on the file's card already, when the file is verified and agrees with
+    /// the features; otherwise ONNX Runtime runs the file.
+    fn scored(
+        &self,
+        stock: &Stock,
+        kept: Kept,
+        exported: &mut Exported,
+    ) -> Result<(&'static str, Scored)> {
         let kept = match kept {
             Kept::Scores(scores) => Some(scores),
             Kept::Failed(error) => return Err(error),
@@ -80,13 +100,13 @@ impl Closing<'_> {
                  the cache folder (`deploy cache dir`) and train again",
             );
         }
-        let scores = self.by_file(exported)?;
-        exported.add_score(self.split(), &scores)?;
-        Ok(("ONNX Runtime", scores))
+        let scored = self.by_file(exported)?;
+        exported.add_score(self.split(), &scored.scores)?;
+        Ok(("ONNX Runtime", scored))
     }
 
     /// The exported file through ONNX Runtime.
-    fn by_file(&self, exported: &Exported) -> Result<Scores> {
+    fn by_file(&self, exported: &Exported) -> Result<Scored> {
         let Machine {
             printer, threads, ..
         } = self.machine;
@@ -109,7 +129,25 @@ impl Closing<'_> {
             let path = file.path.display();
             printer.warn(format!("left out `{path}`: {}", file.reason));
         }
-        Ok(evaluation.scores)
+        let classes = classifier.classes().to_vec();
+        let rows = evaluation.logits.chunks_exact(classes.len().max(1));
+        let answer = |(prediction, logits): (&data::Prediction, &[f32])| {
+            let label = classes.iter().position(|class| *class == prediction.label);
+            Answer::new(&prediction.path, label.unwrap_or_default(), logits)
+        };
+        let rows = evaluation
+            .predictions
+            .iter()
+            .zip(rows)
+            .map(answer)
+            .collect();
+        let (split, scores) = (self.split(), evaluation.scores);
+        let answers = Answers {
+            split,
+            classes,
+            rows,
+        };
+        Ok(Scored { scores, answers })
     }
 }
 

@@ -6,9 +6,11 @@ use std::sync::atomic::AtomicBool;
 use data::audit::Audit;
 use data::images::Images;
 use data::loader::Loader;
-use data::{Dataset, Limits, Preprocess, Sample, Scores, Split, Tally};
+use data::{Dataset, Limits, Preprocess, Sample, Split, Tally};
 use models::Network;
 
+use super::closing::Scored;
+use crate::answers::{Answer, Answers};
 use crate::error::{Error, Result};
 use crate::features::{Cupboard, Extractor, Found, Options, RowBatch, RowLoader, Rows, View};
 use crate::fit::{Feed, step};
@@ -178,7 +180,7 @@ impl Features {
         split: Split,
         stop: &AtomicBool,
         printer: &Printer,
-    ) -> Result<Option<Scores>> {
+    ) -> Result<Option<Scored>> {
         let of_test;
         let rows = if split == Split::Val {
             self.val.rows()
@@ -193,10 +195,18 @@ impl Features {
         };
         let mut tally = Tally::new(dataset.classes.clone());
         let batch = rows.plain(0..rows.samples().len());
-        for (logits, label) in classify(network, &batch)?.iter().zip(&batch.labels) {
-            tally.add(logits, *label);
+        let mut answers = vec![];
+        for (logits, sample) in classify(network, &batch)?.iter().zip(rows.samples()) {
+            tally.add(logits, sample.label);
+            answers.push(Answer::new(&sample.relative, sample.label as usize, logits));
         }
-        Ok(Some(tally.scores()))
+        let answers = Answers {
+            split,
+            classes: dataset.classes.clone(),
+            rows: answers,
+        };
+        let scores = tally.scores();
+        Ok(Some(Scored { scores, answers }))
     }
 }
 

@@ -1,0 +1,80 @@
+//! What was typed, for the record: quoted so that it can be typed again, without passwords.
+
+use std::env;
+use std::path::Path;
+
+use fs_err as fs;
+
+use crate::error::Result;
+
+/// Appends this program's command line to a file, which holds one a line.
+pub fn record(path: &Path) -> Result<()> {
+    let mut text = if path.is_file() {
+        fs::read_to_string(path)?
+    } else {
+        String::new()
+    };
+    let words = env::args_os().skip(1);
+    let words = words.map(|word| word.to_string_lossy().into_owned());
+    text.push_str(&line(
+        [env!("CARGO_PKG_NAME").to_owned()].into_iter().chain(words),
+    ));
+    text.push('\n');
+    Ok(data::write::atomically(path, text.as_bytes())?)
+}
+
+/// Words as a shell takes them.
+fn line(words: impl Iterator<Item = String>) -> String {
+    let words: Vec<String> = words.map(|word| quoted(&unlocked(&word))).collect();
+    words.join(" ")
+}
+
+/// An address without the name and password before its host.
+fn unlocked(word: &str) -> String {
+    let Some((scheme, rest)) = word.split_once("://") else {
+        return word.to_owned();
+    };
+    let end = rest.find('/').unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}://***{}", &rest[at..]),
+        None => word.to_owned(),
+    }
+}
+
+/// POSIX quoting: plain words as they are, others between single quotes.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./=:,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\n', " ").replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::line;
+
+    #[test]
+    fn a_line_can_be_typed_again_and_keeps_no_password() {
+        for (words, expected) in [
+            (
+                &["trainer", "fit", "--lr", "1e-3"][..],
+                "trainer fit --lr 1e-3",
+            ),
+            (&["--data", "my photos"], "--data 'my photos'"),
+            (&["--name", "it's"], r"--name 'it'\''s'"),
+            (
+                &["--augment", "crop(0.08..1)|hflip(0.5)"],
+                "--augment 'crop(0.08..1)|hflip(0.5)'",
+            ),
+            (&["", "a\nb"], "'' 'a b'"),
+            (
+                &["--backbone=https://me:secret@host/x@1.onnx"],
+                "'--backbone=https://***@host/x@1.onnx'",
+            ),
+            (&["https://host/a@b"], "https://host/a@b"),
+        ] {
+            assert_eq!(line(words.iter().map(|word| (*word).to_owned())), expected);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! `trainer report`: a run, or several, as one HTML page.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::ReportArgs;
+use crate::error::Result;
+use crate::fault::ExitStatus;
+use crate::printer::Printer;
+use crate::report::{self, Pictures, Record};
+use crate::run_dir::RunDir;
+use crate::source;
+
+/// What a comparison is called.
+const COMPARISON: &str = "comparison.html";
+
+/// Writes the page.
+pub fn run(args: &ReportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    let records = open(&args.runs, &args.run)?;
+    for note in records.iter().flat_map(|record| &record.notes) {
+        printer.warn(format!("left out of the report: {note}"));
+    }
+    let root = match &args.data {
+        Some(data) => Some(data.clone()),
+        None => root(&records, args.cache.as_deref(), printer),
+    };
+    if root.is_none() {
+        printer
+            .warn("the pictures are no longer where they were: `--data DIR` says where they are");
+    }
+    let pictures = Pictures::new(root);
+    let (page, default) = match records.as_slice() {
+        [record] => (report::single(record, &pictures), record.run.report()),
+        records => (
+            report::several(records, &pictures),
+            PathBuf::from(COMPARISON),
+        ),
+    };
+    let out = args.out.clone().unwrap_or(default);
+    data::write::atomically(&out, page.as_bytes())?;
+    printer.result(format!("wrote `{}`", out.display()));
+    Ok(ExitStatus::True)
+}
+
+/// The records of runs; those of one name are told apart by their folders.
+pub(super) fn open(runs: &Path, named: &[PathBuf]) -> Result<Vec<Record>> {
+    let records: Result<Vec<Record>> = named
+        .iter()
+        .map(|run| Record::open(&RunDir::open(runs, run)?))
+        .collect();
+    let mut records = records?;
+    let names: Vec<String> = records.iter().map(|record| record.name.clone()).collect();
+    for record in &mut records {
+        if names.iter().filter(|name| **name == record.name).count() > 1 {
+            record.name = record.run.path().display().to_string();
+        }
+    }
+    Ok(records)
+}
+
+/// The folder that the runs' paths start from, if it is there.
+fn root(records: &[Record], cache: Option<&Path>, printer: &Printer) -> Option<PathBuf> {
+    let cache = data::cache::dir(cache).ok()?;
+    records.iter().find_map(|record| {
+        let path = source::data_path(&record.recipe.data, &cache, printer).ok()?;
+        let folder = if path.is_file() {
+            path.parent()?
+        } else {
+            &path
+        };
+        Some(folder.to_path_buf()).filter(|folder| folder.is_dir())
+    })
+}

@@ -1,0 +1,317 @@
+//! Several runs beside each other: is one better, and on which pictures do they differ?
+
+use std::collections::BTreeMap;
+
+use data::metrics::{self, McNemar};
+use maud::{Markup, html};
+
+use super::charts::{self, Drawn, Kind};
+use super::figures::Figures;
+use super::headline::majority;
+use super::parts::{self, p_value, percent, percents, thousands};
+use super::pictures::{Card, Pictures};
+use super::record::Record;
+use crate::answers::Answer;
+use crate::chart::NUM_COLOURS;
+
+/// Pictures in each gallery.
+const MOST: usize = 6;
+/// Of more pairs than this, pictures would be too many.
+const MOST_PAIRS: usize = 3;
+/// What is called significant.
+const LEVEL: f64 = 0.05;
+
+/// Two runs on the images that both answered.
+struct Pair<'a> {
+    first: &'a Record,
+    second: &'a Record,
+    count: usize,
+    test: McNemar,
+    /// Holm's, over all pairs.
+    p_value: f64,
+    /// Images that only one gets right: the answers of both.
+    flips: Vec<[&'a Answer; 2]>,
+}
+
+/// The body of the page.
+pub(super) fn body(records: &[Record], pictures: &Pictures) -> Markup {
+    let figures: Vec<Option<Figures>> = records
+        .iter()
+        .map(|record| record.answers.as_ref().and_then(Figures::new))
+        .collect();
+    let drawn: Vec<Drawn<'_>> = records
+        .iter()
+        .zip(&figures)
+        .map(|(record, figures)| Drawn {
+            record,
+            figures: figures.as_ref(),
+        })
+        .collect();
+    let pairs = pairs(records);
+    let names: Vec<&str> = records.iter().map(|record| record.name.as_str()).collect();
+    html! {
+        header.top {
+            h1 { "Comparison of " (names.join(", ")) }
+            p { (records.len()) " runs" }
+        }
+        section.hero {
+            @for pair in &pairs { p.verdict { (verdict(pair)) } }
+            (scores(&drawn))
+            (baseline(records))
+            @if !pairs.is_empty() { (tests(&pairs)) }
+        }
+        (curves(&drawn))
+        @if pairs.len() <= MOST_PAIRS { @for pair in &pairs { (flips(pair, pictures)) } }
+        (matrices(records))
+        (origins(records))
+    }
+}
+
+fn pairs(records: &[Record]) -> Vec<Pair<'_>> {
+    let mut pairs = vec![];
+    for (place, first) in records.iter().enumerate() {
+        for second in &records[place + 1..] {
+            pairs.extend(pair(first, second));
+        }
+    }
+    let raw: Vec<f64> = pairs.iter().map(|pair| pair.test.p_value).collect();
+    for (pair, adjusted) in pairs.iter_mut().zip(metrics::holm(&raw)) {
+        pair.p_value = adjusted;
+    }
+    pairs
+}
+
+/// None where no image was answered by both.
+fn pair<'a>(first: &'a Record, second: &'a Record) -> Option<Pair<'a>> {
+    let (a, b) = (first.answers.as_ref()?, second.answers.as_ref()?);
+    let name = |classes: &'a [String], class: usize| classes.get(class).map_or("", String::as_str);
+    let by_path: BTreeMap<&str, &Answer> =
+        b.rows.iter().map(|row| (row.path.as_str(), row)).collect();
+    let common: Vec<[&Answer; 2]> = a
+        .rows
+        .iter()
+        .filter_map(|row| Some([row, by_path.get(row.path.as_str()).copied()?]))
+        .filter(|[x, y]| name(&a.classes, x.label) == name(&b.classes, y.label))
+        .collect();
+    if common.is_empty() {
+        return None;
+    }
+    let differ = |[x, y]: &[&Answer; 2]| x.is_right() != y.is_right();
+    let flips: Vec<[&Answer; 2]> = common.iter().filter(|both| differ(both)).copied().collect();
+    let only_first = flips.iter().filter(|[x, _]| x.is_right()).count() as u64;
+    let test = metrics::mcnemar(only_first, flips.len() as u64 - only_first);
+    Some(Pair {
+        first,
+        second,
+        count: common.len(),
+        test,
+        p_value: test.p_value,
+        flips,
+    })
+}
+
+fn verdict(pair: &Pair<'_>) -> Markup {
+    let McNemar {
+        only_first,
+        only_second,
+        ..
+    } = pair.test;
+    let (better, worse) = if only_first >= only_second {
+        (pair.first, pair.second)
+    } else {
+        (pair.second, pair.first)
+    };
+    html! {
+        @if pair.p_value < LEVEL {
+            strong { (better.name) } " is better than " strong { (worse.name) } ": of "
+        } @else {
+            "No difference shown between " strong { (pair.first.name) } " and "
+            strong { (pair.second.name) } ": of "
+        }
+        (parts::count(pair.count, "common image", "common images")) ", "
+        (only_first.max(only_second)) " are right only with " (better.name) " and "
+        (only_first.min(only_second)) " only with " (worse.name) " (McNemar's exact test, p "
+        @if pair.p_value >= 0.0001 { "= " } (p_value(pair.p_value)) ")."
+    }
+}
+
+fn scores(runs: &[Drawn<'_>]) -> Markup {
+    let header = [
+        "run",
+        "accuracy",
+        "95 % interval",
+        "of images",
+        "log loss",
+        "ECE",
+        "AUC",
+        "trained",
+        "time",
+    ];
+    let row = |Drawn { record, figures }: &Drawn<'_>| {
+        let name = format!("{}: {}", record.name, record.network());
+        let Some(summary) = &record.summary else {
+            let mut row = vec![name];
+            row.resize(header.len(), "–".into());
+            return row;
+        };
+        let scores = &summary.scores;
+        let ranking = figures.and_then(|figures| figures.ranking.as_ref());
+        vec![
+            name,
+            percent(scores.accuracy, 1),
+            percents(scores.interval),
+            format!("{} {}", scores.count, summary.split),
+            format!("{:.3}", scores.loss),
+            figures.map_or("–".into(), |figures| {
+                percent(figures.calibration_error, 1)
+            }),
+            ranking.map_or("–".into(), |ranking| format!("{:.3}", ranking.auc.value)),
+            thousands(summary.trainable_parameters),
+            parts::seconds(summary.seconds),
+        ]
+    };
+    let rows: Vec<Vec<String>> = runs.iter().map(row).collect();
+    parts::table(&header, &rows)
+}
+
+fn baseline(records: &[Record]) -> Markup {
+    let summary = records.iter().find_map(|record| record.summary.as_ref());
+    html! {
+        @if let Some(summary) = summary {
+            p.small {
+                "Always answering “" (majority(&summary.scores)) "” would be right on "
+                (percent(summary.scores.baseline, 1)) ". ECE: expected calibration error; AUC: area \
+                under the ROC curve; trained: parameters; time: of the whole run."
+            }
+        }
+    }
+}
+
+fn tests(pairs: &[Pair<'_>]) -> Markup {
+    let many = pairs.len() > 1;
+    let rows: Vec<Vec<String>> = pairs
+        .iter()
+        .map(|pair| {
+            let mut row = vec![
+                format!("{} – {}", pair.first.name, pair.second.name),
+                pair.count.to_string(),
+                pair.test.only_first.to_string(),
+                pair.test.only_second.to_string(),
+                p_value(pair.test.p_value),
+            ];
+            if many {
+                row.push(p_value(pair.p_value));
+            }
+            row
+        })
+        .collect();
+    let mut header = vec![
+        "pair",
+        "common images",
+        "only first right",
+        "only second right",
+        "p",
+    ];
+    if many {
+        header.push("p, Holm");
+    }
+    html! {
+        (parts::table(&header, &rows))
+        @if many {
+            p.small { "With several pairs, Holm's adjusted p-values count." }
+        }
+    }
+}
+
+fn curves(runs: &[Drawn<'_>]) -> Markup {
+    let figure = |kind, title| {
+        let chart = charts::chart(kind, runs).ok()?;
+        Some(parts::figure(&chart, title, ""))
+    };
+    let figures: Vec<Markup> = [
+        (Kind::Loss, "Loss"),
+        (Kind::Accuracy, "Accuracy"),
+        (Kind::Lr, "Learning rate"),
+        (Kind::Rate, "Speed"),
+        (Kind::Roc, "ROC"),
+        (Kind::Pr, "Precision and recall"),
+        (Kind::Reliability, "Confidence against accuracy"),
+    ]
+    .into_iter()
+    .filter_map(|(kind, title)| figure(kind, title))
+    .collect();
+    let lead = if runs.len() > NUM_COLOURS {
+        "Colours repeat after six runs."
+    } else {
+        ""
+    };
+    let body = html! { div.grid { @for figure in figures { (figure) } } };
+    parts::section("curves", "Over each other", lead, &body)
+}
+
+/// Pictures that only one of the two gets right.
+fn flips(pair: &Pair<'_>, pictures: &Pictures) -> Markup {
+    let cards = |first: bool| -> Vec<Card> {
+        let chosen = pair.flips.iter().filter(|[x, _]| x.is_right() == first);
+        chosen.take(MOST).map(|both| card(pair, both)).collect()
+    };
+    let gallery = |better: &Record, count: u64, first: bool| {
+        html! {
+            @if count > 0 {
+                h3 { "Right only with " (better.name) ": " (count) }
+                (pictures.cards(&cards(first)))
+            }
+        }
+    };
+    let body = html! {
+        (gallery(pair.first, pair.test.only_first, true))
+        (gallery(pair.second, pair.test.only_second, false))
+        @if pair.flips.is_empty() { p { "Both are right and wrong on the same images." } }
+    };
+    let title = format!("Where {} and {} differ", pair.first.name, pair.second.name);
+    parts::section("flips", &title, "", &body)
+}
+
+fn card(pair: &Pair<'_>, [x, y]: &[&Answer; 2]) -> Card {
+    let say = |record: &Record, answer: &Answer| {
+        let class = record
+            .classes()
+            .get(answer.predicted)
+            .map_or("", String::as_str);
+        format!(
+            "{}: {class}, {}",
+            record.name,
+            parts::probability(answer.probability())
+        )
+    };
+    Card {
+        path: x.path.clone(),
+        caption: format!("{}; {}", say(pair.first, x), say(pair.second, y)),
+    }
+}
+
+fn matrices(records: &[Record]) -> Markup {
+    let figure = |record: &Record| {
+        let (record, figures) = (record, None);
+        let chart = charts::chart(Kind::Confusion, &[Drawn { record, figures }]).ok()?;
+        Some(parts::figure(&chart, &record.name, ""))
+    };
+    let body = html! {
+        div.grid { @for figure in records.iter().filter_map(figure) { (figure) } }
+    };
+    parts::section("confusion", "What is taken for what", "", &body)
+}
+
+fn origins(records: &[Record]) -> Markup {
+    let body = html! {
+        @for record in records {
+            details {
+                summary { (record.name) }
+                @if let Some(command) = &record.command { pre { (command.trim_end()) } }
+                pre { (record.config.trim_end()) }
+            }
+            @for note in &record.notes { p.small { span.bad { "Left out: " } (note) } }
+        }
+    };
+    parts::section("origin", "Commands and configurations", "", &body)
+}

@@ -1,0 +1,195 @@
+//! What follows from a run's predictions: how good its probabilities are, and how sure that is.
+
+use data::metrics::{self, Bin, Binning, Curve};
+
+use crate::answers::{Answer, Answers};
+
+/// Draws of the bootstrap.
+pub(super) const RESAMPLES: usize = 1000;
+/// A draw sorts all images for its curve: with more of them, an interval would take too long, and be
+/// too narrow to matter.
+const MOST_SORTED: usize = 5000;
+/// From here on, the usual 15 bins of equal width (Guo et al. 2017) hold enough images each.
+const MANY: usize = 1000;
+/// Images that a bin of equal count should hold.
+const PER_BIN: usize = 15;
+
+/// A figure and its bootstrap interval at 95 %.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// The figure on all images.
+    pub value: f64,
+    /// Its interval.
+    pub interval: Option<[f64; 2]>,
+}
+
+impl Estimate {
+    /// A figure without an interval.
+    pub fn alone(value: f64) -> Estimate {
+        Estimate {
+            value,
+            interval: None,
+        }
+    }
+}
+
+/// What follows from predictions.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// Number of images.
+    pub count: usize,
+    /// Mean negative log-likelihood, in nats.
+    pub loss: Estimate,
+    /// Mean Brier score, `[0, 2]`.
+    pub brier: Estimate,
+    /// How answers were sorted into bins.
+    pub binning: Binning,
+    /// Confidence against accuracy.
+    pub bins: Vec<Bin>,
+    /// Expected calibration error over the bins, `[0, 1]`.
+    pub calibration_error: f64,
+    /// Of two classes: how well the second is told from the first.
+    pub ranking: Option<Ranking>,
+}
+
+/// How well one class is told from another, whatever the threshold.
+#[derive(Clone, Debug)]
+pub struct Ranking {
+    /// The class that counts as positive.
+    pub positive: String,
+    /// Its share of the images.
+    pub share: f64,
+    /// False positive rate against true positive rate.
+    pub roc: Curve,
+    /// The area under it.
+    pub auc: Estimate,
+    /// Recall against precision; its area is the average precision.
+    pub precision_recall: Curve,
+}
+
+impl Figures {
+    /// The figures of predictions; none of nothing.
+    pub fn new(answers: &Answers) -> Option<Figures> {
+        let rows = &answers.rows;
+        if rows.is_empty() {
+            return None;
+        }
+        let mean = |of: &dyn Fn(&Answer) -> f64| {
+            let values: Vec<f64> = rows.iter().map(of).collect();
+            Estimate {
+                value: values.iter().sum::<f64>() / values.len() as f64,
+                interval: metrics::bootstrap_mean(&values, RESAMPLES, 0),
+            }
+        };
+        let loss = |row: &Answer| metrics::negative_log_likelihood(&row.logits, row.label as u32);
+        let brier = |row: &Answer| metrics::brier(&row.probs(), row.label as u32);
+        let confidences: Vec<(f64, bool)> = rows
+            .iter()
+            .map(|row| (row.probability(), row.is_right()))
+            .collect();
+        let binning = binning(rows.len());
+        let bins = metrics::reliability(&confidences, binning);
+        Some(Figures {
+            count: rows.len(),
+            loss: mean(&loss),
+            brier: mean(&brier),
+            binning,
+            calibration_error: metrics::calibration_error(&bins),
+            bins,
+            ranking: ranking(answers),
+        })
+    }
+}
+
+fn binning(count: usize) -> Binning {
+    if count >= MANY {
+        return Binning::Width(15);
+    }
+    Binning::Count((count / PER_BIN).clamp(1, 10))
+}
+
+fn ranking(answers: &Answers) -> Option<Ranking> {
+    let [_, positive] = answers.classes.as_slice() else {
+        return None;
+    };
+    // The difference of two logits orders images as the probability does, and never rounds to 1.
+    let score = |row: &Answer| match row.logits[..] {
+        [first, second] => f64::from(second) - f64::from(first),
+        _ => f64::NAN,
+    };
+    let scores: Vec<f64> = answers.rows.iter().map(score).collect();
+    let labels: Vec<bool> = answers.rows.iter().map(|row| row.label == 1).collect();
+    let roc = metrics::roc(&scores, &labels)?;
+    let drawn = |draw: &[usize]| {
+        let scores: Vec<f64> = draw.iter().map(|&place| scores[place]).collect();
+        let labels: Vec<bool> = draw.iter().map(|&place| labels[place]).collect();
+        metrics::roc(&scores, &labels).map(|curve| curve.area)
+    };
+    let count = scores.len();
+    let interval = (count <= MOST_SORTED)
+        .then(|| metrics::bootstrap(count, RESAMPLES, 0, drawn))
+        .flatten();
+    Some(Ranking {
+        positive: positive.clone(),
+        share: labels.iter().filter(|label| **label).count() as f64 / count as f64,
+        auc: Estimate {
+            value: roc.area,
+            interval,
+        },
+        precision_recall: metrics::precision_recall(&scores, &labels)?,
+        roc,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use data::Split;
+
+    use super::*;
+
+    fn answers(rows: Vec<Answer>) -> Answers {
+        let classes = vec!["ants".into(), "bees".into()];
+        Answers {
+            split: Split::Test,
+            classes,
+            rows,
+        }
+    }
+
+    #[test]
+    fn figures_by_hand() {
+        let rows = vec![
+            Answer::new("a", 0, &[2.0, 0.0]),
+            Answer::new("b", 1, &[0.0, 1.0]),
+            Answer::new("c", 0, &[0.0, 0.5]),
+        ];
+        let figures = Figures::new(&answers(rows)).unwrap();
+        // ln(1 + e^-2), ln(1 + e^-1), ln(1 + e^0.5)
+        let loss = (0.126_928 + 0.313_262 + 0.974_077) / 3.0;
+        assert!((figures.loss.value - loss).abs() < 1e-5);
+        let [low, high] = figures.loss.interval.unwrap();
+        assert!(low < loss && loss < high);
+        assert_eq!(figures.binning, Binning::Count(1));
+        let ranking = figures.ranking.unwrap();
+        assert_eq!(
+            (ranking.positive.as_str(), ranking.auc.value),
+            ("bees", 1.0)
+        );
+        assert!((ranking.share - 1.0 / 3.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn nothing_has_no_figures_and_one_class_alone_no_curve() {
+        assert!(Figures::new(&answers(vec![])).is_none());
+        let one = Figures::new(&answers(vec![Answer::new("a", 0, &[900.0, 0.0])])).unwrap();
+        assert!(one.ranking.is_none());
+        assert_eq!((one.loss.value, one.calibration_error), (0.0, 0.0));
+    }
+
+    #[test]
+    fn few_images_have_bins_of_equal_count() {
+        assert_eq!(binning(153), Binning::Count(10));
+        assert_eq!(binning(40), Binning::Count(2));
+        assert_eq!(binning(5000), Binning::Width(15));
+    }
+}

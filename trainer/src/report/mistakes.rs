@@ -1,0 +1,78 @@
+//! The answers worth looking at: sure and wrong, right and unsure.
+
+use maud::{Markup, html};
+
+use super::parts;
+use super::pictures::{Card, Pictures};
+use super::record::Record;
+use crate::answers::{Answer, Answers};
+
+/// Pictures in each gallery: two rows on a wide page.
+const MOST: usize = 12;
+
+/// The galleries; none without predictions.
+pub(super) fn section(record: &Record, pictures: &Pictures) -> Option<Markup> {
+    let answers = record.answers.as_ref()?;
+    let wrong = sorted(answers, |answer| !answer.is_right(), true);
+    let unsure = sorted(answers, Answer::is_right, false);
+    let name = |class: usize| answers.classes.get(class).map_or("", String::as_str);
+    let mistakes: Vec<Card> = wrong
+        .iter()
+        .take(MOST)
+        .map(|(probability, answer)| Card {
+            path: answer.path.clone(),
+            caption: format!(
+                "{} taken for {}, {}",
+                name(answer.label),
+                name(answer.predicted),
+                parts::probability(*probability)
+            ),
+        })
+        .collect();
+    let hits: Vec<Card> = unsure
+        .iter()
+        .take(MOST)
+        .map(|(probability, answer)| Card {
+            path: answer.path.clone(),
+            caption: format!(
+                "{}, {}",
+                name(answer.label),
+                parts::probability(*probability)
+            ),
+        })
+        .collect();
+    let body = html! {
+        @if mistakes.is_empty() {
+            p { "Every answer on the " (answers.split) " images is right." }
+        } @else {
+            h3 { (heading("Most confident mistakes", mistakes.len(), wrong.len())) }
+            (pictures.cards(&mistakes))
+        }
+        @if !hits.is_empty() {
+            h3 { (heading("Least confident hits", hits.len(), unsure.len())) }
+            (pictures.cards(&hits))
+        }
+    };
+    let lead = "True class, answer and its probability. A mistake made with confidence is often a \
+                wrong label or a kind of picture that training lacked.";
+    Some(parts::section("mistakes", "Where it fails", lead, &body))
+}
+
+fn heading(what: &str, shown: usize, all: usize) -> String {
+    format!("{what}: {shown} of {all}")
+}
+
+/// The answers of a kind with their probabilities, in the order of these.
+fn sorted(
+    answers: &Answers,
+    which: impl Fn(&Answer) -> bool,
+    is_falling: bool,
+) -> Vec<(f64, &Answer)> {
+    let chosen = answers.rows.iter().filter(|row| which(row));
+    let mut chosen: Vec<(f64, &Answer)> = chosen.map(|row| (row.probability(), row)).collect();
+    chosen.sort_by(|a, b| {
+        let order = a.0.total_cmp(&b.0);
+        if is_falling { order.reverse() } else { order }
+    });
+    chosen
+}

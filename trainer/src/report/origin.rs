@@ -1,0 +1,65 @@
+//! Where the model comes from: what was typed, what it resolved to, and whether the file computes it.
+
+use maud::{Markup, html};
+
+use super::parts;
+use super::record::Record;
+use crate::verify::Agreement;
+
+/// Verification, command and configuration.
+pub(super) fn section(record: &Record) -> Markup {
+    let body = html! {
+        @if let Some(agreement) = &record.agreement { (verification(agreement)) }
+        @if let Some(command) = &record.command {
+            h3 { "Command" }
+            pre { (command.trim_end()) }
+        }
+        h3 { "Configuration" }
+        p.small { "The whole of it, " code { "config.toml" } " of the run." }
+        pre { (record.config.trim_end()) }
+        @if let Some(card) = &record.card { (provenance(card)) }
+        @for note in &record.notes { p.small { span.bad { "Left out: " } (note) } }
+    };
+    parts::section("origin", "Where it comes from", "", &body)
+}
+
+fn verification(agreement: &Agreement) -> Markup {
+    let batches: Vec<String> = agreement.batches.iter().map(usize::to_string).collect();
+    html! {
+        h3 { "Export" }
+        p {
+            @if agreement.verified {
+                span.good { "Verified. " } "ONNX Runtime and the trained network agree on "
+            } @else {
+                span.bad { "Not verified. " } "ONNX Runtime and the trained network disagree "
+                (agreement.disagreements.len()) " times on "
+            }
+            (agreement.images) " real images at batch " (batches.join(", "))
+            ": their logits differ by at most " (format!("{:.1e}", agreement.max_difference)) " of "
+            (format!("{:.1e}", agreement.tolerance)) " allowed."
+        }
+    }
+}
+
+fn provenance(card: &data::Card) -> Markup {
+    let provenance = &card.provenance;
+    let program = format!("{} {}", provenance.tool, provenance.version);
+    let mut facts = vec![
+        ("program", program),
+        ("date", parts::date(&provenance.date)),
+        ("seed", provenance.seed.to_string()),
+        ("data (SHA-256)", short(&provenance.dataset_fingerprint)),
+    ];
+    if let Some(sha256) = &provenance.backbone_sha256 {
+        facts.push(("backbone (SHA-256)", short(sha256)));
+    }
+    if let Some(git) = &provenance.git {
+        facts.push(("sources", git.clone()));
+    }
+    parts::facts(&facts)
+}
+
+/// Enough of a hash to compare by eye.
+fn short(hash: &str) -> String {
+    hash.chars().take(16).collect()
+}

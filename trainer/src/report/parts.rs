@@ -1,0 +1,148 @@
+//! The few shapes that sections are made of, and how numbers are written.
+
+use maud::{Markup, html};
+
+use crate::chart::{Chart, Theme};
+
+/// A titled part of the page, with a sentence on how it is read.
+pub(super) fn section(id: &str, title: &str, lead: &str, body: &Markup) -> Markup {
+    html! {
+        section id=(id) {
+            h2 { (title) }
+            @if !lead.is_empty() { p.lead { (lead) } }
+            (body)
+        }
+    }
+}
+
+/// A chart with what it shows.
+pub(super) fn figure(chart: &Chart, title: &str, caption: &str) -> Markup {
+    html! {
+        figure.plot {
+            h3 { (title) }
+            (chart.svg(Theme::Page))
+            @if !caption.is_empty() { figcaption { (caption) } }
+        }
+    }
+}
+
+/// A table; cells from the second column on are numbers.
+pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> Markup {
+    html! {
+        div.scroll tabindex="0" {
+            table {
+                thead { tr { @for cell in header { th scope="col" { (cell) } } } }
+                tbody {
+                    @for row in rows {
+                        tr {
+                            @for (place, cell) in row.iter().enumerate() {
+                                @if place == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Pairs of a name and a value.
+pub(super) fn facts(pairs: &[(&str, String)]) -> Markup {
+    html! {
+        dl.facts {
+            @for (name, value) in pairs {
+                div { dt { (name) } dd { (value) } }
+            }
+        }
+    }
+}
+
+/// A share as percent, with `digits` after the point.
+pub(super) fn percent(share: f64, digits: usize) -> String {
+    format!("{:.digits$} %", 100.0 * share)
+}
+
+/// An interval of shares, in percent.
+pub(super) fn percents([low, high]: [f64; 2]) -> String {
+    format!("{:.1} to {:.1} %", 100.0 * low, 100.0 * high)
+}
+
+/// A share that may be unknown, in percent.
+pub(super) fn share(share: Option<f64>) -> String {
+    share.map_or("–".into(), |share| percent(share, 1))
+}
+
+/// A probability as people write it: none is certain.
+pub(super) fn probability(probability: f64) -> String {
+    if probability > 0.9995 && probability <= 1.0 {
+        return "> 99.9 %".into();
+    }
+    percent(probability, 1)
+}
+
+/// A p-value as people write it.
+pub(super) fn p_value(p: f64) -> String {
+    if p < 0.0001 {
+        "< 0.0001".into()
+    } else {
+        format!("{p:.4}")
+    }
+}
+
+/// `2026-11-26T04:40:09Z` for people.
+pub(super) fn date(stamp: &str) -> String {
+    match stamp.split_once('T') {
+        Some((day, time)) => format!("{day}, {} UTC", time.get(..5).unwrap_or(time)),
+        None => stamp.to_owned(),
+    }
+}
+
+/// A whole number with its thousands apart.
+pub(super) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number of things, in its right form.
+pub(super) fn count(number: usize, one: &str, many: &str) -> String {
+    let word = if number == 1 { one } else { many };
+    format!("{} {word}", thousands(number as u64))
+}
+
+/// Seconds as people say them.
+pub(super) fn seconds(seconds: f64) -> String {
+    match seconds {
+        s if s < 0.1 => format!("{:.1} ms", 1000.0 * s),
+        s if s < 120.0 => format!("{s:.1} s"),
+        s if s < 7200.0 => format!("{:.1} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_for_people() {
+        assert_eq!(thousands(11_181_642), "11\u{202f}181\u{202f}642");
+        assert_eq!(thousands(512), "512");
+        assert_eq!(percents([0.9085, 0.9776]), "90.8 to 97.8 %");
+        assert_eq!(probability(0.99951), "> 99.9 %");
+        assert_eq!(probability(0.9994), "99.9 %");
+        assert_eq!(p_value(1e-9), "< 0.0001");
+        assert_eq!(date("2026-11-26T04:40:09Z"), "2026-11-26, 04:40 UTC");
+        assert_eq!(share(None), "–");
+        assert_eq!(
+            (seconds(0.0123), seconds(150.0)),
+            ("12.3 ms".into(), "2.5 min".into())
+        );
+    }
+}

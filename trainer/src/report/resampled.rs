@@ -1,0 +1,118 @@
+//! How much of the result is the luck of a split or of a seed, and which labels look wrong.
+
+use maud::{Markup, html};
+
+use super::files::{Folds, Seeds};
+use super::parts::{self, percent, percents};
+use super::pictures::{Card, Pictures};
+use super::record::Record;
+
+/// Pictures in each gallery.
+const MOST: usize = 12;
+
+/// Folds, seeds and suspects; none where the run has none of them.
+pub(super) fn section(record: &Record, pictures: &Pictures) -> Option<Markup> {
+    let (folds, seeds, suspects) = (&record.folds, &record.seeds, &record.suspects);
+    if folds.is_none() && seeds.is_none() && suspects.is_empty() {
+        return None;
+    }
+    let unsure: Vec<Card> = suspects
+        .iter()
+        .take(MOST)
+        .map(|suspect| Card {
+            path: suspect.path.clone(),
+            caption: format!(
+                "labelled {}, looks like {}, {}",
+                suspect.label,
+                suspect.predicted,
+                parts::probability(suspect.probability)
+            ),
+        })
+        .collect();
+    let body = html! {
+        div.grid {
+            @if let Some(folds) = folds { div { (cross_validation(folds)) } }
+            @if let Some(seeds) = seeds { div { (repeated(seeds)) } }
+        }
+        @if let Some(seeds) = seeds.as_ref().filter(|seeds| !seeds.unstable.is_empty()) {
+            h3 { "The answer depends on the seed: " (seeds.unstable.len()) " of " (seeds.count) }
+            (pictures.cards(&unstable(seeds)))
+        }
+        @if !unsure.is_empty() {
+            h3 { "Suspected labels: " (unsure.len()) " of " (suspects.len()) }
+            p.small {
+                "Networks that did not train on these pictures contradict their labels. The whole list \
+                is " code { "suspects.csv" } "."
+            }
+            (pictures.cards(&unsure))
+        }
+    };
+    let lead = "What stays when the split or the seed is another one.";
+    Some(parts::section(
+        "stability",
+        "How much is luck?",
+        lead,
+        &body,
+    ))
+}
+
+fn cross_validation(folds: &Folds) -> Markup {
+    let rows: Vec<Vec<String>> = folds
+        .per_fold
+        .iter()
+        .map(|fold| {
+            vec![
+                format!("fold {}", fold.fold),
+                percent(fold.accuracy, 1),
+                format!("{:.3}", fold.loss),
+                fold.count.to_string(),
+            ]
+        })
+        .collect();
+    let [low, high] = folds.loss.interval;
+    html! {
+        h3 { "Cross-validation, " (folds.folds) " folds of " (folds.count) " images" }
+        p {
+            "Accuracy " strong { (percent(folds.accuracy.mean, 1)) } " ("
+            (percents(folds.accuracy.interval)) "), log loss " (format!("{:.3}", folds.loss.mean))
+            " (" (format!("{low:.3} to {high:.3}")) ")."
+        }
+        (parts::table(&["", "accuracy", "log loss", "images"], &rows))
+    }
+}
+
+fn repeated(seeds: &Seeds) -> Markup {
+    let rows: Vec<Vec<String>> = seeds
+        .seeds
+        .iter()
+        .map(|seed| {
+            let (name, loss) = (format!("seed {}", seed.seed), format!("{:.3}", seed.loss));
+            vec![name, percent(seed.accuracy, 1), loss]
+        })
+        .collect();
+    let (accuracy, loss) = (&seeds.accuracy, &seeds.loss);
+    html! {
+        h3 { (seeds.seeds.len()) " seeds, " (seeds.count) " " (seeds.split) " images" }
+        p {
+            "Accuracy " strong { (percent(accuracy.mean, 1)) } " on average, "
+            (percents([accuracy.min, accuracy.max])) "; log loss " (format!("{:.3}", loss.mean)) ", "
+            (format!("{:.3} to {:.3}", loss.min, loss.max)) "."
+        }
+        (parts::table(&["", "accuracy", "log loss"], &rows))
+    }
+}
+
+fn unstable(seeds: &Seeds) -> Vec<Card> {
+    let card = |picture: &super::files::Unstable| {
+        let answers: Vec<String> = picture
+            .answers
+            .iter()
+            .map(|(class, count)| format!("{count} × {class}"))
+            .collect();
+        Card {
+            path: picture.path.clone(),
+            caption: format!("{}: {}", picture.label, answers.join(", ")),
+        }
+    };
+    seeds.unstable.iter().take(MOST).map(card).collect()
+}
