@@ -13,7 +13,7 @@ use std::io;
 use std::path::Path;
 
 pub use confusion::{ClassScore, Confusion};
-pub use interval::wilson;
+pub use interval::{wilson, wilson_of};
 pub use mcnemar::{McNemar, mcnemar};
 pub use report::table;
 

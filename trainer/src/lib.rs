@@ -9,9 +9,11 @@
 //! ```
 //!
 //! [`recipe`] knows what is asked, [`run_dir`] where it lands, [`fit`] trains, [`evaluate`]
-//! scores, [`export`] writes the file and [`verify`] holds it against ONNX Runtime. Only
+//! scores, [`calibrate`] fits a temperature, [`folds`] and [`seeds`] say how far the numbers hold,
+//! [`export`] writes the file and [`verify`] holds it against ONNX Runtime. Only
 //! [`printer`] prints.
 
+pub mod calibrate;
 pub mod cli;
 pub mod commands;
 pub mod error;
@@ -20,10 +22,12 @@ pub mod export;
 pub mod fault;
 pub mod features;
 pub mod fit;
+pub mod folds;
 pub mod printer;
 pub mod recipe;
 pub mod run_dir;
 pub mod runtime;
+pub mod seeds;
 pub mod source;
 pub mod stage;
 pub mod summary;

@@ -8,11 +8,13 @@ use std::time::Instant;
 use data::{Dataset, Preprocess, Scores, Split};
 use models::Network;
 
+use crate::calibrate::Calibration;
 use crate::cli::{FitArgs, MachineArgs};
 use crate::error::{Error, Result};
 use crate::export::{self, Exported, Label};
 use crate::fault::ExitStatus;
 use crate::fit::{self, Backbone, Checkpoint, Ended, FitOptions, OptimizerOptions, Outcome, Room};
+use crate::folds::Division;
 use crate::printer::Printer;
 use crate::recipe::{DeviceKind, Recipe, Settings};
 use crate::run_dir::RunDir;
@@ -20,13 +22,18 @@ use crate::stage::Machine;
 use crate::summary::{self, Summary};
 use crate::{runtime, source};
 
+mod calibration;
 mod closing;
+mod folds;
 mod interrupt;
 mod progress;
+mod seeds;
 mod stock;
+mod trials;
 
 use closing::{Closing, Kept};
 use stock::Stock;
+use trials::Trials;
 
 /// What is to be done: a recipe, and the run to go on with.
 struct Plan {
@@ -71,17 +78,20 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let mut stock = stock.ok_or_else(interrupted)?;
     announce(&run, &dataset, &stock, &network, printer);
 
-    let scene = Scene {
-        run: &run,
+    let backbone = backbone(&machine, recipe, (&network, &stock), &run)?;
+    let trials = Trials {
+        machine: &machine,
+        recipe,
         classes: &dataset.classes,
-        stock: &stock,
+        preprocess: &preprocess,
+        backbone: backbone.as_ref(),
+        run: &run,
         stop: &stop,
     };
-    let outcome = train(&machine, recipe, network, &scene, resume.as_ref())?;
-    if outcome.ended == Ended::Interrupted {
-        return Err(interrupted().into());
+    let (outcome, calibration) = train(&trials, network, &stock, resume.as_ref())?;
+    if recipe.seeds.is_none() {
+        stock.end_training();
     }
-    stock.end_training();
     let closing = Closing {
         machine: &machine,
         recipe,
@@ -92,15 +102,10 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     if matches!(kept, Kept::Stopped) {
         return Err(interrupted().into());
     }
-    let mut label = label(&outcome, recipe, &dataset, &stock, preprocess)?;
-    if let Kept::Scores(scores) = &kept {
-        let count = scores.count;
-        export::note(
-            &mut label.provenance,
-            closing.split(),
-            scores.accuracy,
-            count,
-        );
+    let mut label = label(&outcome, recipe, &dataset, &stock, &preprocess)?;
+    closing.note(&kept, &mut label.provenance);
+    if let Some(calibration) = &calibration {
+        calibration.note(&mut label.provenance);
     }
     let images = stock.verification_images(&label.preprocess)?;
     let mut exported = export::export(&outcome.network, label, &images, &run.model())?;
@@ -119,6 +124,7 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     }
     // Last: a reader such as `head` may have had enough, and the files are written by then.
     printer.result(text);
+    trials.repeat(&outcome.network, &dataset, &mut stock, split)?;
     Ok(conclude(&run, &exported, printer))
 }
 
@@ -145,6 +151,10 @@ fn open_data(machine: &Machine<'_>, plan: &Plan, place: &MachineArgs) -> Result<
     let open = || {
         let dataset = machine.dataset(&plan.recipe, plan.resume.as_ref())?;
         dataset.check_trainable()?;
+        if let Some(folds) = plan.recipe.folds {
+            let samples = [&dataset.train[..], &dataset.val].concat();
+            Division::new(&samples, &dataset.classes, folds, plan.recipe.seed)?;
+        }
         Ok(dataset)
     };
     let ensure = || runtime::ensure(place, &machine.cache, machine.printer);
@@ -232,52 +242,60 @@ fn abridged(classes: &[String]) -> String {
     }
 }
 
-/// Where training takes place.
-struct Scene<'a> {
-    run: &'a RunDir,
-    classes: &'a [String],
-    stock: &'a Stock,
-    stop: &'a AtomicBool,
-}
-
-fn train(
+/// ONNX Runtime for the frozen part of a network that sees pictures: on the CPU it is faster than
+/// Burn; a GPU is faster where it is.
+fn backbone(
     machine: &Machine<'_>,
     recipe: &Recipe,
-    network: Network,
-    scene: &Scene<'_>,
-    resume: Option<&Checkpoint>,
-) -> Result<Outcome> {
-    let Scene {
-        run,
-        classes,
-        stock,
-        stop,
-    } = *scene;
-    // A GPU is faster where it is; on the CPU, ONNX Runtime is faster than Burn.
-    let backbone = match (stock, recipe.device) {
+    (network, stock): (&Network, &Stock),
+    run: &RunDir,
+) -> Result<Option<Backbone>> {
+    match (stock, recipe.device) {
         (Stock::Pictures { .. }, DeviceKind::Cpu) => {
-            Backbone::open(&network, run.path(), machine.threads)?
+            Backbone::open(network, run.path(), machine.threads)
         }
-        _ => None,
-    };
+        _ => Ok(None),
+    }
+}
+
+/// Cross-validates if asked to, trains, calibrates. The network that comes out is calibrated; the
+/// checkpoints are as trained.
+fn train(
+    trials: &Trials<'_>,
+    network: Network,
+    stock: &Stock,
+    resume: Option<&Checkpoint>,
+) -> Result<(Outcome, Option<Calibration>)> {
+    let Trials {
+        machine, recipe, ..
+    } = *trials;
+    if let Some(count) = recipe.folds {
+        trials.cross_validate(count, &stock.pool(), &network)?;
+    }
     let [train, val] = stock.feeds();
     let room = Room {
-        backbone: backbone.as_ref(),
+        backbone: trials.backbone,
         train,
         val,
-        classes,
-        run,
-        stop,
+        classes: trials.classes,
+        run: Some(trials.run),
+        stop: trials.stop,
     };
     let mut watch = progress::Watcher::new(machine.printer, recipe.epochs, stock.num_images());
-    let options = fit_options(recipe);
-    let outcome = fit::fit(network, &room, &options, resume, &mut watch)?;
-    if outcome.ended == Ended::EarlyStopped {
-        machine
+    let (fresh, options) = (network.clone(), fit_options(recipe));
+    let mut outcome = fit::fit(network, &room, &options, resume, &mut watch)?;
+    match outcome.ended {
+        Ended::Interrupted => return Err(trials.interrupted()),
+        Ended::EarlyStopped => machine
             .printer
-            .log("stopped early: no better epoch for a while");
+            .log("stopped early: no better epoch for a while"),
+        Ended::Finished => {}
     }
-    Ok(outcome)
+    let calibration = trials.calibrate(&mut outcome, &fresh, stock, trials.run)?;
+    if let Some(calibration) = &calibration {
+        machine.printer.log(calibration.line());
+    }
+    Ok((outcome, calibration))
 }
 
 /// The checkpoint to go on from; one of another backbone is refused before any work.
@@ -316,7 +334,7 @@ fn label(
     recipe: &Recipe,
     dataset: &Dataset,
     stock: &Stock,
-    preprocess: Preprocess,
+    preprocess: &Preprocess,
 ) -> Result<Label> {
     let (fingerprint, sha256) = (
         stock.fingerprint(dataset)?,
@@ -330,7 +348,7 @@ fn label(
     }
     Ok(Label {
         classes: dataset.classes.clone(),
-        preprocess,
+        preprocess: preprocess.clone(),
         provenance,
     })
 }
