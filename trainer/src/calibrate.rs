@@ -94,6 +94,18 @@ impl Calibration {
         Ok(Some(parsed))
     }
 
+    /// Writes `calibration.json`; without a calibration, removes what an earlier end of the run left.
+    pub fn save(calibration: Option<&Self>, run: &RunDir) -> Result<()> {
+        let path = run.calibration();
+        match calibration {
+            Some(calibration) => crate::summary::save(&path, calibration),
+            None => match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+                _ => Ok(()),
+            },
+        }
+    }
+
     /// The network with calibrated logits.
     #[must_use]
     pub fn apply(&self, network: Network) -> Network {

@@ -80,6 +80,7 @@ fn check_run(shop: &Workshop, run: &str, epochs: usize) {
         run_folder::check_whole(&folder),
         [
             "best.safetensors",
+            "calibration.json",
             "config.toml",
             "last.safetensors",
             "metrics.csv",
@@ -89,7 +90,7 @@ fn check_run(shop: &Workshop, run: &str, epochs: usize) {
             "verify.json"
         ]
     );
-    let hidden = fs::read_dir(&folder).unwrap().count() - 8;
+    let hidden = fs::read_dir(&folder).unwrap().count() - 9;
     assert_eq!(hidden, 0, "temporary files stay");
     let verify = shop.json(&format!("runs/{run}/verify.json"));
     assert_eq!(verify["verified"], true);

@@ -6,9 +6,11 @@
     reason = "tests and helpers"
 )]
 
+mod calibrate;
 mod config;
 mod features;
 mod fit;
+mod folds;
 mod insects;
 mod kill;
 mod output;
@@ -17,3 +19,4 @@ mod refuse_data;
 mod refuse_machine;
 mod refuse_model;
 mod resume;
+mod seeds;

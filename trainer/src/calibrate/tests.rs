@@ -99,8 +99,12 @@ fn what_is_written_is_read_again_and_nonsense_is_refused() {
     let run = RunDir::create(folder.path(), Some("own")).unwrap();
     assert_eq!(Calibration::open(&run).unwrap(), None);
     let calibration = Calibration::fit(&answers(200, 5, 8.0), "validation images", 3);
-    crate::summary::save(&run.calibration(), &calibration).unwrap();
+    Calibration::save(Some(&calibration), &run).unwrap();
     assert_eq!(Calibration::open(&run).unwrap(), Some(calibration));
+    for _ in 0..2 {
+        Calibration::save(None, &run).unwrap();
+        assert_eq!(Calibration::open(&run).unwrap(), None);
+    }
     for text in ["{}", "torn", ""] {
         fs::write(run.calibration(), text).unwrap();
         let error = Calibration::open(&run).unwrap_err();

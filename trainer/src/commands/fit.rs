@@ -291,7 +291,9 @@ fn train(
             .log("stopped early: no better epoch for a while"),
         Ended::Finished => {}
     }
-    let calibration = trials.calibrate(&mut outcome, &fresh, stock, trials.run)?;
+    let images = [&stock.pool(), &stock.validation()];
+    let calibration = trials.calibrate(&mut outcome, &fresh, images)?;
+    Calibration::save(calibration.as_ref(), trials.run)?;
     if let Some(calibration) = &calibration {
         machine.printer.log(calibration.line());
     }

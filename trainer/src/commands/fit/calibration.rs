@@ -2,44 +2,33 @@
 
 use models::Network;
 
-use super::stock::Stock;
 use super::trials::{Pool, Trials};
 use crate::calibrate::{Calibration, HeldOut};
 use crate::error::Result;
 use crate::fit::Outcome;
 use crate::folds::Division;
-use crate::run_dir::RunDir;
-use crate::summary;
 
 /// Folds of the features that a frozen network's temperature is fitted on.
 const FOLDS: usize = 5;
 
 impl Trials<'_> {
-    /// Fits a temperature for a trained network, writes `calibration.json` to `folder` and puts the
-    /// calibrated network in its place; nothing where the recipe or a single image forbids it.
+    /// Fits a temperature for a trained network and puts the calibrated network in its place; nothing
+    /// where the recipe or a single image forbids it.
     ///
-    /// A network whose features are kept: every training and validation image is held out once from the
-    /// training of a last layer that begins as `fresh` does. Any other: the validation images.
+    /// A network whose features are kept: every image of `pool`, its training and validation images, is
+    /// held out once from the training of a last layer that begins as `fresh` does. Any other: the images
+    /// of `val`.
     pub(super) fn calibrate(
         &self,
         outcome: &mut Outcome,
         fresh: &Network,
-        stock: &Stock,
-        folder: &RunDir,
+        [pool, val]: [&Pool; 2],
     ) -> Result<Option<Calibration>> {
-        let held_out = match self.recipe.no_calibrate {
-            true => None,
-            false => Some(self.held_out(outcome, fresh, stock)?),
-        };
-        let Some((held_out, fitted_on)) =
-            held_out.filter(|(held_out, _)| held_out.labels.len() > 1)
-        else {
-            // A resumed run may have left one.
-            forget(folder)?;
+        if self.recipe.no_calibrate || val.samples().len() < 2 {
             return Ok(None);
-        };
+        }
+        let (held_out, fitted_on) = self.held_out(outcome, fresh, [pool, val])?;
         let calibration = Calibration::fit(&held_out, fitted_on, outcome.epoch);
-        summary::save(&folder.calibration(), &calibration)?;
         outcome.network = calibration.apply(outcome.network.clone());
         Ok(Some(calibration))
     }
@@ -48,30 +37,28 @@ impl Trials<'_> {
         &self,
         outcome: &Outcome,
         fresh: &Network,
-        stock: &Stock,
+        [pool, val]: [&Pool; 2],
     ) -> Result<(HeldOut, String)> {
-        if let Stock::Features(_) = stock {
-            let pool = stock.pool();
+        if let Pool::Rows(_) = pool {
+            let seed = self.recipe.seed;
             // There may be too few images for folds.
-            if let Ok(division) =
-                Division::new(pool.samples(), self.classes, FOLDS, self.recipe.seed)
-            {
+            if let Ok(division) = Division::new(pool.samples(), self.classes, FOLDS, seed) {
                 let what = format!("out-of-fold features, {FOLDS} folds");
                 return Ok((
-                    self.out_of_fold(&division, fresh, &pool, outcome.epoch)?,
+                    self.out_of_fold(&division, fresh, pool, outcome.epoch)?,
                     what,
                 ));
             }
         }
-        let held_out = self.validation(&outcome.network, &stock.validation())?;
+        let held_out = self.validation(&outcome.network, val)?;
         Ok((held_out, "validation images".into()))
     }
 
-    fn validation(&self, network: &Network, pool: &Pool) -> Result<HeldOut> {
-        let places: Vec<usize> = (0..pool.samples().len()).collect();
+    fn validation(&self, network: &Network, val: &Pool) -> Result<HeldOut> {
+        let places: Vec<usize> = (0..val.samples().len()).collect();
         Ok(HeldOut {
-            logits: self.logits(network, pool, &places)?,
-            labels: pool.samples().iter().map(|sample| sample.label).collect(),
+            logits: self.logits(network, val, &places)?,
+            labels: val.samples().iter().map(|sample| sample.label).collect(),
         })
     }
 
@@ -93,12 +80,5 @@ impl Trials<'_> {
             parts.push(self.logits(&network, pool, &fold.held_out)?);
         }
         Ok(division.gather(parts))
-    }
-}
-
-fn forget(folder: &RunDir) -> Result<()> {
-    match fs_err::remove_file(folder.calibration()) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
     }
 }

@@ -13,11 +13,11 @@ use crate::summary;
 const LISTED: usize = 5;
 
 impl Trials<'_> {
-    /// Trains and scores the folds; writes `folds.json` and `suspects.csv`, and says what is in them.
+    /// Trains, calibrates and scores the folds, as the run itself will be; writes `folds.json` and `suspects.csv`, and says what is in them.
     /// `fresh` is the network before training. Pictures are trained on in folders of their own, which an
     /// interrupted run goes on with.
     pub(super) fn cross_validate(&self, count: usize, pool: &Pool, fresh: &Network) -> Result<()> {
-        let samples = pool.samples();
+        let (samples, printer) = (pool.samples(), self.machine.printer);
         let division = Division::new(samples, self.classes, count, self.recipe.seed)?;
         let mut parts = vec![];
         for number in 0..count {
@@ -27,10 +27,8 @@ impl Trials<'_> {
             let (network, folder) = match pool {
                 Pool::Rows(_) => (fresh.clone(), None),
                 Pool::Pictures(_) => {
+                    printer.log(format!("fold {} of {count}", number + 1));
                     let name = format!("{}-of-{count}", number + 1);
-                    self.machine
-                        .printer
-                        .log(format!("fold {} of {count}", number + 1));
                     let folder = self.run.part("folds", &name)?;
                     (
                         self.machine.network(self.recipe, self.classes.len())?,
@@ -38,7 +36,12 @@ impl Trials<'_> {
                     )
                 }
             };
-            let outcome = self.fit(network, &loaders, folder.as_ref())?;
+            let mut outcome = self.fit(network, &loaders, folder.as_ref())?;
+            let images = [
+                &pool.select(&[&fold.train[..], &fold.val].concat()),
+                &pool.select(&fold.val),
+            ];
+            self.calibrate(&mut outcome, fresh, images)?;
             parts.push(self.logits(&outcome.network, pool, &fold.held_out)?);
         }
         let held_out = division.gather(parts);
@@ -51,8 +54,8 @@ impl Trials<'_> {
         let suspects = folds::suspects(samples, self.classes, &answers);
         summary::save(&self.run.folds(), &scores)?;
         data::metrics::write_predictions(&self.run.suspects(), &suspects)?;
-        self.machine.printer.result(scores.table());
-        self.machine.printer.result(list(self.run, &suspects));
+        printer.result(scores.table());
+        printer.result(list(self.run, &suspects));
         Ok(())
     }
 }

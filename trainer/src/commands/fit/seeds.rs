@@ -9,6 +9,7 @@ use models::Network;
 
 use super::stock::Stock;
 use super::trials::Trials;
+use crate::calibrate::Calibration;
 use crate::error::Result;
 use crate::recipe::Recipe;
 use crate::seeds::Seeds;
@@ -63,7 +64,9 @@ impl Trials<'_> {
         let network = self.machine.network(self.recipe, self.classes.len())?;
         let (fresh, loaders) = (network.clone(), stock.again(self));
         let mut outcome = self.fit(network, &loaders, Some(&folder))?;
-        self.calibrate(&mut outcome, &fresh, stock, &folder)?;
+        let images = [&stock.pool(), &stock.validation()];
+        let calibration = self.calibrate(&mut outcome, &fresh, images)?;
+        Calibration::save(calibration.as_ref(), &folder)?;
         Ok(outcome.network)
     }
 }

@@ -127,6 +127,17 @@ impl Stock {
 }
 
 impl Pool {
+    /// Some of these images.
+    pub(super) fn select(&self, places: &[usize]) -> Self {
+        match self {
+            Self::Pictures(images) => Self::Pictures(Arc::new(images.select(places))),
+            Self::Rows(rows) => {
+                let views: Vec<usize> = (0..rows.num_views()).collect();
+                Self::Rows(rows.select(places, &views))
+            }
+        }
+    }
+
     pub(super) fn samples(&self) -> &[Sample] {
         match self {
             Self::Pictures(images) => images.samples(),
