@@ -8,7 +8,7 @@ use crate::fit::same_on_both_sides;
 use crate::resume::same_runs;
 
 fn frozen(shop: &Workshop, flags: &str) -> Tool {
-    let fit = shop.fit("--backbone tiny.onnx --epochs 4 --lr 0.05");
+    let fit = shop.fit("--backbone tiny.onnx --lr 0.05");
     shop.own_cache(fit.args(flags))
 }
 
@@ -25,8 +25,10 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
 fn the_head_of_the_file_is_divided_and_nothing_else_changes() {
     let shop = Workshop::new();
     tiny_models::residual(&shop.path("tiny.onnx"));
-    let done = frozen(&shop, "--name own").run().ok();
-    frozen(&shop, "--name plain --no-calibrate -q").run().ok();
+    let done = frozen(&shop, "--name own --epochs 4").run().ok();
+    frozen(&shop, "--name plain --epochs 4 --no-calibrate -q")
+        .run()
+        .ok();
     assert!(!shop.path("runs/plain/calibration.json").exists());
     let calibration = shop.json("runs/own/calibration.json");
     assert_eq!(calibration["applied"], true, "{calibration}");
@@ -84,7 +86,9 @@ fn the_head_of_the_file_is_divided_and_nothing_else_changes() {
 fn eval_and_export_of_a_run_are_calibrated_as_its_file_is() {
     let shop = Workshop::new();
     tiny_models::residual(&shop.path("tiny.onnx"));
-    frozen(&shop, "--name own --save all -q").run().ok();
+    frozen(&shop, "--name own --epochs 4 --save all -q")
+        .run()
+        .ok();
     same_on_both_sides(&shop, "own");
     let export = shop.trainer("export own --out again.onnx");
     let done = shop.own_cache(export).run().ok();
@@ -110,14 +114,18 @@ fn eval_and_export_of_a_run_are_calibrated_as_its_file_is() {
     assert!(last.err.contains(&says), "{}", last.err);
     fs::write(shop.path("runs/own/calibration.json"), "torn").unwrap();
     let refused = shop.trainer("eval own -q").run();
-    insta::assert_snapshot!(refused.refusal(), @r"");
+    insta::assert_snapshot!(refused.refusal(), @r"
+    error: `runs/own/calibration.json` is not a usable calibration: expected ident at line 1 column 2
+
+    hint: remove the file to use the network as it was trained, or let `trainer fit --resume RUN` write it again
+    ");
 }
 
 #[test]
 fn longer_last_and_early_stopped_runs_are_calibrated_at_their_epoch() {
     let shop = Workshop::new();
     tiny_models::residual(&shop.path("tiny.onnx"));
-    frozen(&shop, "--name long -q").run().ok();
+    frozen(&shop, "--name long --epochs 4 -q").run().ok();
     frozen(&shop, "--name short --epochs 2 -q").run().ok();
     let resume = shop.trainer("fit --resume short --epochs 4 -q");
     shop.own_cache(resume).run().ok();
@@ -126,7 +134,7 @@ fn longer_last_and_early_stopped_runs_are_calibrated_at_their_epoch() {
         .map(|run| fs::read_to_string(shop.path(format!("runs/{run}/calibration.json"))).unwrap());
     assert_eq!(long, short);
     for (run, flags) in [("last", "--save last"), ("early", "--early-stop 1")] {
-        frozen(&shop, &format!("--name {run} {flags} -q"))
+        frozen(&shop, &format!("--name {run} --epochs 4 {flags} -q"))
             .run()
             .ok();
         let epoch = shop.json(&format!("runs/{run}/calibration.json"))["epoch"].clone();

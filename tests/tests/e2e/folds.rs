@@ -56,12 +56,12 @@ fn folds_of_features_say_what_they_say_and_leave_the_run_as_it_is() {
 fn folds_of_pictures_go_on_where_they_were_interrupted() {
     let shop = Workshop::new();
     let fit = |name: &str| {
-        shop.fit("--folds 2 --epochs 12 --batch 1 --name")
+        shop.fit("--folds 2 --epochs 60 --batch 1 --name")
             .word(name)
     };
     fit("once").args("-q").run().ok();
     let mut run = fit("twice").start();
-    assert!(run.says("fold 2 of 2") && run.says("epoch  2/12"));
+    assert!(run.says("fold 2 of 2") && run.says("epoch  2/60"));
     run.signal("INT");
     let done = run.wait();
     assert_eq!(done.code, 2, "{}", done.err);
@@ -71,7 +71,7 @@ fn folds_of_pictures_go_on_where_they_were_interrupted() {
     // The first fold was through, the second is not begun anew.
     let epochs = |text: &str| done.err.matches(text).count();
     assert_eq!(
-        (epochs("epoch 12/12"), epochs("epoch  1/12")),
+        (epochs("epoch 60/60"), epochs("epoch  1/60")),
         (2, 1),
         "{}",
         done.err

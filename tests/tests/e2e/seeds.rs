@@ -71,11 +71,11 @@ fn a_seed_is_the_run_that_has_it() {
 fn seeds_go_on_where_they_were_interrupted_and_more_may_come_later() {
     let shop = Workshop::new();
     let fit = |name: &str| {
-        shop.fit("--seeds 2 --epochs 12 --batch 1 --name")
+        shop.fit("--seeds 2 --epochs 60 --batch 1 --name")
             .word(name)
     };
     let mut run = fit("twice").start();
-    assert!(run.says("seed 1 (2 of 2)") && run.says("epoch  2/12"));
+    assert!(run.says("seed 1 (2 of 2)") && run.says("epoch  2/60"));
     run.signal("INT");
     let done = run.wait();
     assert_eq!(done.code, 2, "{}", done.err);
@@ -84,7 +84,7 @@ fn seeds_go_on_where_they_were_interrupted_and_more_may_come_later() {
     assert!(files.contains(&"model.onnx".into()), "{files:?}");
     assert!(!files.contains(&"seeds.json".into()), "{files:?}");
     shop.trainer("fit --resume twice -q").run().ok();
-    shop.fit("--epochs 12 --batch 1 --name once -q").run().ok();
+    shop.fit("--epochs 60 --batch 1 --name once -q").run().ok();
     shop.trainer("fit --resume once --seeds 2 -q").run().ok();
     same_runs(&shop, "once", "twice");
     let [one, two] = ["once", "twice"]
