@@ -137,6 +137,33 @@ impl Images {
         }
     }
 
+    /// Some of these pictures, in this order, without decoding or copying any; each brings its share
+    /// of what is left of the budget.
+    ///
+    /// # Panics
+    /// When a place is past the end.
+    #[must_use]
+    pub fn select(&self, places: &[usize]) -> Images {
+        let (part, all) = (places.len() as u128, self.samples.len().max(1) as u128);
+        Images {
+            samples: places.iter().map(|&i| self.samples[i].clone()).collect(),
+            kept: places.iter().map(|&i| self.kept[i].clone()).collect(),
+            limits: self.limits,
+            spare_bytes: (u128::from(self.spare_bytes) * part / all) as u64,
+        }
+    }
+
+    /// These pictures and then the others, without decoding or copying any.
+    #[must_use]
+    pub fn join(&self, others: &Images) -> Images {
+        Images {
+            samples: [&self.samples[..], &others.samples].concat(),
+            kept: [&self.kept[..], &others.kept].concat(),
+            limits: self.limits,
+            spare_bytes: self.spare_bytes.saturating_add(others.spare_bytes),
+        }
+    }
+
     /// What is left of the budget, in bytes.
     #[must_use]
     pub fn spare_bytes(&self) -> u64 {
@@ -285,6 +312,28 @@ mod tests {
 
         let error = Images::load(samples, &options(1 << 20, true, 3), &|_| {}).unwrap_err();
         assert!(error.to_string().contains("07.png"), "{error}");
+    }
+
+    #[test]
+    fn pictures_are_joined_and_selected_without_being_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let samples = samples(folder.path(), 5, &[]);
+        let load = |part: &[Sample], budget| {
+            let options = options(budget, true, 1);
+            Images::load(part.to_vec(), &options, &|_| {}).unwrap().0
+        };
+        // The second part is read again when asked for.
+        let all = load(&samples[..3], 208).join(&load(&samples[3..], 0));
+        assert_eq!((all.samples(), all.spare_bytes()), (&samples[..], 100));
+        let some = all.select(&[4, 1]);
+        assert_eq!(some.spare_bytes(), 40);
+        for sample in &samples[..3] {
+            fs_err::remove_file(&sample.path).unwrap();
+        }
+        for (place, value) in [4, 1].into_iter().enumerate() {
+            assert_eq!(some.samples()[place], samples[value]);
+            assert_eq!(some.get(place).unwrap().get_pixel(0, 0)[0], value as u8);
+        }
     }
 
     #[test]

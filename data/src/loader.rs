@@ -135,6 +135,12 @@ impl Loader {
         self.num_images().div_ceil(self.batch())
     }
 
+    /// The pictures.
+    #[must_use]
+    pub fn images(&self) -> &Arc<Images> {
+        &self.inner.images
+    }
+
     /// Pictures in an epoch.
     #[must_use]
     pub fn num_images(&self) -> usize {

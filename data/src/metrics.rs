@@ -23,7 +23,7 @@ pub use calibration::{
 pub use confusion::{ClassScore, Confusion};
 pub use curve::{Curve, precision_recall, roc};
 pub use holm::holm;
-pub use interval::wilson;
+pub use interval::{wilson, wilson_of};
 pub use mcnemar::{McNemar, mcnemar};
 pub use report::table;
 

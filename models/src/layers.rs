@@ -132,6 +132,16 @@ impl Linear {
         }
     }
 
+    /// The layer whose outputs are those of this one divided by `divisor`.
+    pub(crate) fn divided(self, divisor: f64) -> Self {
+        Self {
+            weight: self.weight.map(|weight| weight.div_scalar(divisor)),
+            bias: self
+                .bias
+                .map(|bias| bias.map(|bias| bias.div_scalar(divisor))),
+        }
+    }
+
     /// `[N, D]` to `[N, K]`.
     #[must_use]
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {

@@ -209,6 +209,24 @@ impl Network {
         }
     }
 
+    /// The network whose logits are these divided by `temperature`, above 0: its classification
+    /// layer's weight and bias are.
+    ///
+    /// For (W / T) x + b / T = (W x + b) / T, so nothing after the layer needs to know of T.
+    #[must_use]
+    pub fn with_temperature(self, temperature: f64) -> Self {
+        match self {
+            Self::Custom(mut network) => {
+                network.fc = network.fc.divided(temperature);
+                Self::Custom(network)
+            }
+            Self::Imported(mut network) => {
+                network.fc = network.fc.divided(temperature);
+                Self::Imported(network)
+            }
+        }
+    }
+
     /// Every parameter and running statistic by name, such as `cells.0.conv1.weight`.
     #[must_use]
     pub fn state(&self) -> Vec<(String, TensorData)> {

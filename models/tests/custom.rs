@@ -122,3 +122,19 @@ fn validation_leaves_the_running_statistics_alone_and_training_moves_them() {
     let _ = network.forward(Tensor::from_inner(images));
     assert_ne!(mean(&network), before);
 }
+
+#[test]
+fn a_temperature_divides_the_logits_and_nothing_else() {
+    let device = Device::default();
+    let images = Tensor::<4>::random([3, 3, 64, 48], Distribution::Default, &device);
+    let values = |logits: Tensor<2>| logits.into_data().try_into_vec::<f32>().unwrap();
+    let before = values(network(0, &device).forward(images.clone()));
+    let warmer = network(0, &device).with_temperature(0.25);
+    for (after, before) in values(warmer.forward(images)).iter().zip(&before) {
+        assert!((after - 4.0 * before).abs() <= 1e-5 * before.abs().max(1.0));
+    }
+    let state: BTreeMap<_, _> = network(0, &device).state().into_iter().collect();
+    for (name, data) in warmer.state() {
+        assert_eq!(data == state[&name], !name.starts_with("fc."), "{name}");
+    }
+}

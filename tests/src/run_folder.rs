@@ -124,6 +124,15 @@ pub fn check_whole(run: &Path) -> Vec<String> {
         if name.starts_with('.') {
             continue;
         }
+        if path.is_dir() {
+            // Trainings beside the run's own, one folder each.
+            for part in fs::read_dir(&path).unwrap() {
+                let part = part.unwrap().file_name().into_string().unwrap();
+                let files = check_whole(&path.join(&part)).into_iter();
+                names.extend(files.map(|file| format!("{name}/{part}/{file}")));
+            }
+            continue;
+        }
         let text = || fs::read_to_string(&path).unwrap();
         match name.rsplit_once('.').unwrap_or(("", "")).1 {
             "safetensors" => assert!(!tensors(&path).is_empty()),
@@ -141,6 +150,11 @@ pub fn check_whole(run: &Path) -> Vec<String> {
                     text.starts_with("trainer fit") && text.ends_with('\n'),
                     "{text}"
                 );
+            }
+            "csv" if name == "suspects.csv" => {
+                let text = text();
+                assert!(text.starts_with("path,label,predicted,probability\n"));
+                assert!(text.ends_with('\n'), "{text}");
             }
             "csv" => {
                 let text = text();

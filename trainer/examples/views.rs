@@ -159,7 +159,7 @@ impl Cross {
             val: Feed::Features(&val),
             backbone: None,
             classes: &self.classes,
-            run: &run,
+            run: Some(&run),
             stop: &AtomicBool::new(false),
         };
         let network = self.networks[seed as usize].clone();

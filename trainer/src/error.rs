@@ -115,6 +115,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A calibration that cannot be used.
+    #[error("`{path}` is not a usable calibration: {reason}")]
+    Calibration {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A checkpoint of a frozen network whose backbone is another file now.
     #[error(
         "`{path}` belongs to another backbone\n  expected: SHA-256 {expected}\n  found:    SHA-256 {found}"
@@ -230,6 +238,11 @@ impl Error {
             Self::BackboneDiffers { .. } => {
                 "put the backbone's file back to where the run found it, see `backbone` in its \
                  `config.toml`"
+                    .into()
+            }
+            Self::Calibration { .. } => {
+                "remove the file to use the network as it was trained, or let `trainer fit --resume \
+                 RUN` write it again"
                     .into()
             }
             Self::Interrupted { run } => {

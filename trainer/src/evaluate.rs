@@ -15,6 +15,8 @@ pub struct Evaluation {
     pub scores: Scores,
     /// One per image, in the loader's order.
     pub predictions: Vec<Prediction>,
+    /// Logits `[N, K]` of the predictions.
+    pub logits: Vec<Vec<f32>>,
 }
 
 /// Runs the network over one pass of `loader`, whose images are `samples`.
@@ -34,6 +36,7 @@ pub fn evaluate(
     let device = step::device(&network);
     let mut tally = Tally::new(classes.to_vec());
     let mut predictions = Vec::with_capacity(samples.len());
+    let mut all = Vec::with_capacity(samples.len());
     let name = |class: usize| classes.get(class).cloned().unwrap_or_default();
     for batch in loader.epoch(1, 0) {
         let mut batch = batch?;
@@ -43,6 +46,7 @@ pub fn evaluate(
         let rows = logits.chunks_exact(num_classes);
         for ((row, &label), &index) in rows.zip(&batch.labels).zip(&batch.indices) {
             let predicted = tally.add(row, label) as usize;
+            all.push(row.to_vec());
             let probability = Tally::probabilities(row).get(predicted).copied();
             predictions.push(Prediction {
                 path: samples
@@ -59,5 +63,6 @@ pub fn evaluate(
     Ok(Evaluation {
         scores: tally.scores(),
         predictions,
+        logits: all,
     })
 }

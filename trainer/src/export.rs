@@ -10,6 +10,7 @@ use models::Network;
 use onnx::Document;
 use serde_json::Value;
 
+use crate::calibrate;
 use crate::error::Result;
 use crate::recipe::Recipe;
 use crate::verify::{self, Agreement};
@@ -145,8 +146,8 @@ fn options(recipe: &Recipe) -> Result<BTreeMap<String, Value>> {
             *text = last.to_string_lossy().into_owned();
         }
     }
-    // These say something of the machine, nothing of the model.
-    for key in ["threads", "memory", "feature-cache"] {
+    // These say something of the machine or of other trainings, nothing of the model.
+    for key in ["threads", "memory", "feature-cache", "folds", "seeds"] {
         options.remove(key);
     }
     Ok(options)
@@ -214,8 +215,11 @@ impl Pictures {
 fn describe(document: &mut Document, card: &Card) {
     document.model.producer_name = Some("trainer".into());
     document.model.producer_version = Some(env!("CARGO_PKG_VERSION").into());
+    let calibrated = calibrate::on_card(&card.provenance).map_or_else(String::new, |temperature| {
+        format!(" Calibrated: the logits are divided by a temperature of {temperature:.4}.")
+    });
     document.model.doc_string = Some(format!(
-        "Image classifier: {}. Preprocessing: {}. See the metadata under `classifier.`.",
+        "Image classifier: {}. Preprocessing: {}.{calibrated} See the metadata under `classifier.`.",
         card.classes.join(", "),
         card.preprocess
     ));

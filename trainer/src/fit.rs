@@ -10,12 +10,13 @@ mod schedule;
 pub(crate) mod step;
 mod stopping;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
-use burn::tensor::Device;
+use burn::tensor::{Device, TensorData};
 use models::Network;
 
 pub use backbone::Backbone;
@@ -64,8 +65,9 @@ pub struct Room<'a> {
     pub backbone: Option<&'a Backbone>,
     /// Class names in output order.
     pub classes: &'a [String],
-    /// The run folder: checkpoints and `metrics.csv`.
-    pub run: &'a RunDir,
+    /// The run folder: checkpoints and `metrics.csv`. Without one nothing is written, and the best
+    /// weights stay in memory.
+    pub run: Option<&'a RunDir>,
     /// Set it to end the run after the step in progress.
     pub stop: &'a AtomicBool,
 }
@@ -167,7 +169,9 @@ fn train(
             (network, done) = run.epoch(network, watch)?;
         }
         if !done {
-            run.save(&network, &[room.run.last()])?;
+            if let Some(folder) = room.run {
+                run.save(&network, &[folder.last()])?;
+            }
             break Ended::Interrupted;
         }
     };
@@ -181,6 +185,8 @@ struct Run<'a> {
     device: Device,
     optimizer: ModuleOptimizer,
     state: State,
+    /// What training has moved by the best epoch, where no folder keeps it.
+    best: Option<BTreeMap<String, TensorData>>,
 }
 
 impl<'a> Run<'a> {
@@ -192,7 +198,7 @@ impl<'a> Run<'a> {
     ) -> Result<(Self, Network)> {
         for (split, feed) in [("train", room.train), ("val", room.val)] {
             if feed.num_batches() == 0 {
-                let data = room.run.name();
+                let data = room.run.map(RunDir::name).unwrap_or_default();
                 return Err(Error::EmptySplit {
                     split: split.into(),
                     data,
@@ -219,6 +225,7 @@ impl<'a> Run<'a> {
                 rows: vec![],
                 parameter_ids: vec![],
             },
+            best: None,
         };
         let Some(checkpoint) = resume else {
             return Ok((run, network.valid().train()));
@@ -231,7 +238,7 @@ impl<'a> Run<'a> {
             backbone: run.state.backbone,
             ..checkpoint.state().clone()
         };
-        rows::write(&room.run.metrics(), &run.state.rows)?;
+        run.write_rows()?;
         Ok((run, network))
     }
 
@@ -336,24 +343,35 @@ impl<'a> Run<'a> {
             },
         );
         state.epoch += 1;
-        let mut paths: Vec<PathBuf> = vec![];
-        if self.options.save == SaveKind::All {
-            paths.push(
-                self.room
-                    .run
-                    .path()
-                    .join(format!("epoch-{epoch}.safetensors")),
-            );
+        let keep_best = new_best && self.options.save != SaveKind::Last;
+        match self.room.run {
+            Some(run) => {
+                let mut paths: Vec<PathBuf> = vec![];
+                if self.options.save == SaveKind::All {
+                    paths.push(run.path().join(format!("epoch-{epoch}.safetensors")));
+                }
+                if keep_best {
+                    paths.push(run.best());
+                }
+                // `last` comes last: after a kill in between, the run repeats this epoch.
+                paths.push(run.last());
+                self.save(network, &paths)?;
+                self.write_rows()?;
+            }
+            None if keep_best => {
+                self.best = Some(network.valid().trained_state().into_iter().collect());
+            }
+            None => {}
         }
-        if new_best && self.options.save != SaveKind::Last {
-            paths.push(self.room.run.best());
-        }
-        // `last` comes last: after a kill in between, the run repeats this epoch.
-        paths.push(self.room.run.last());
-        self.save(network, &paths)?;
-        rows::write(&self.room.run.metrics(), &self.state.rows)?;
         watch.epoch_done(&row, new_best);
         Ok(())
+    }
+
+    fn write_rows(&self) -> Result<()> {
+        let Some(run) = self.room.run else {
+            return Ok(());
+        };
+        rows::write(&run.metrics(), &self.state.rows)
     }
 
     fn save(&self, network: &Network, paths: &[PathBuf]) -> Result<()> {
@@ -364,15 +382,18 @@ impl<'a> Run<'a> {
         let best = self.state.stopping.best();
         let mut network = network.valid();
         let mut epoch = self.state.epoch - 1;
-        let best_file = self.room.run.best();
+        let best_file = self.room.run.map(RunDir::best);
         let wanted = ended != Ended::Interrupted && self.options.save != SaveKind::Last;
         // A run that began with `--save last` has no best file.
-        if let (true, Some(best)) = (wanted && best_file.exists(), best)
-            && best.epoch != epoch
-        {
-            let checkpoint = Checkpoint::open(&best_file)?;
-            network = checkpoint.network(network)?;
-            epoch = checkpoint.epochs_done();
+        if let Some(best) = best.filter(|best| wanted && best.epoch != epoch) {
+            if let Some(file) = best_file.filter(|file| file.exists()) {
+                let checkpoint = Checkpoint::open(&file)?;
+                network = checkpoint.network(network)?;
+                epoch = checkpoint.epochs_done();
+            } else if let Some(state) = &self.best {
+                network = network.load_trained_state(state)?;
+                epoch = best.epoch;
+            }
         }
         Ok(Outcome {
             network,

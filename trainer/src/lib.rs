@@ -9,11 +9,13 @@
 //! ```
 //!
 //! [`recipe`] knows what is asked, [`run_dir`] where it lands, [`fit`] trains, [`evaluate`]
-//! scores, [`live`] shows it going on, [`export`] writes the file and [`verify`] holds it against
-//! ONNX Runtime. [`report`] shows what a run folder holds, in the charts of [`chart`]; [`inspect`]
-//! draws what the exported network sees. Only [`printer`] prints.
+//! scores, [`live`] shows it going on, [`calibrate`] fits a temperature, [`folds`] and [`seeds`] say how
+//! far the numbers hold, [`export`] writes the file and [`verify`] holds it against ONNX Runtime.
+//! [`report`] shows what a run folder holds, in the charts of [`chart`]; [`inspect`] draws what the
+//! exported network sees. Only [`printer`] prints.
 
 pub mod answers;
+pub mod calibrate;
 pub mod chart;
 pub mod cli;
 pub mod command_line;
@@ -24,6 +26,7 @@ pub mod export;
 pub mod fault;
 pub mod features;
 pub mod fit;
+pub mod folds;
 pub mod inspect;
 pub mod live;
 pub mod printer;
@@ -31,6 +34,7 @@ pub mod recipe;
 pub mod report;
 pub mod run_dir;
 pub mod runtime;
+pub mod seeds;
 pub mod sheet;
 pub mod source;
 pub mod stage;

@@ -16,8 +16,9 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::fit::{Ended, EpochRow, StepReport, Watch};
+use crate::fit::{Checkpoint, Ended, EpochRow, StepReport, Watch};
 use crate::printer::Printer;
+use crate::run_dir::RunDir;
 
 /// What a terminal shows of training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -56,6 +57,28 @@ pub struct Opening {
     pub best: Option<usize>,
     /// Whether an earlier run is gone on with.
     pub resumed: bool,
+}
+
+impl Opening {
+    /// What is known of a run that begins, or goes on from a checkpoint.
+    pub fn new(
+        run: &RunDir,
+        epochs: usize,
+        images: [usize; 2],
+        resume: Option<&Checkpoint>,
+    ) -> Self {
+        let state = resume.map(Checkpoint::state);
+        Opening {
+            run: run.path().to_path_buf(),
+            epochs,
+            images,
+            rows: state.map(|state| state.rows.clone()).unwrap_or_default(),
+            best: state
+                .and_then(|state| state.stopping.best())
+                .map(|best| best.epoch),
+            resumed: resume.is_some(),
+        }
+    }
 }
 
 /// All who watch a run.

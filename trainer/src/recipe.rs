@@ -100,6 +100,17 @@ pub struct Settings {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
           value_name = "BOOL", hide_possible_values = true)]
     pub no_test: Option<bool>,
+    /// Leave the probabilities as trained: fit no temperature on held-out logits
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_name = "BOOL", hide_possible_values = true)]
+    pub no_calibrate: Option<bool>,
+    /// Cross-validate first: train on all but one of so many parts of the training and validation
+    /// images, score on that one (folds.json, suspects.csv)
+    #[arg(long, value_name = "COUNT")]
+    pub folds: Option<usize>,
+    /// Train with so many seeds, `--seed` and those after it, on the same split (seeds.json)
+    #[arg(long, value_name = "COUNT")]
+    pub seeds: Option<usize>,
     /// Threads [default: all cores]
     #[arg(long, help_heading = "Machine")]
     pub threads: Option<usize>,
@@ -187,6 +198,15 @@ pub struct Recipe {
     pub strict_images: bool,
     /// Whether the evaluation on the test images is left out.
     pub no_test: bool,
+    /// Whether the probabilities stay as trained.
+    #[serde(default)]
+    pub no_calibrate: bool,
+    /// Parts of a cross-validation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folds: Option<usize>,
+    /// Seeds to train with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<usize>,
     /// Threads; all cores when `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
@@ -247,6 +267,9 @@ impl Settings {
             seed,
             strict_images,
             no_test,
+            no_calibrate,
+            folds,
+            seeds,
             threads,
             device,
             memory,
@@ -317,6 +340,9 @@ impl Settings {
             seed: self.seed.unwrap_or(0),
             strict_images: self.strict_images.unwrap_or(false),
             no_test: self.no_test.unwrap_or(false),
+            no_calibrate: self.no_calibrate.unwrap_or(false),
+            folds: self.folds,
+            seeds: self.seeds,
             threads: self.threads,
             device: self.device.unwrap_or_default(),
             memory: self.memory.unwrap_or_default(),
@@ -379,6 +405,16 @@ impl Recipe {
         }
         if i64::try_from(self.seed).is_err() {
             return Err(refuse("seed", self.seed, "must be below 2^63"));
+        }
+        for (flag, count) in [("folds", self.folds), ("seeds", self.seeds)] {
+            if let Some(count) = count.filter(|count| *count < 2) {
+                return Err(refuse(flag, count, "must be 2 or more"));
+            }
+        }
+        let last = self.seeds.map_or(0, |seeds| seeds as u64 - 1);
+        if i64::try_from(self.seed.saturating_add(last)).is_err() {
+            let reason = "the last seed must be below 2^63";
+            return Err(refuse("seeds", last + 1, reason));
         }
         if self.fine_tune && self.backbone.is_none() {
             return Err(refuse(
@@ -494,6 +530,8 @@ mod tests {
             (["--weight-decay", "inf"], "--weight-decay"),
             (["--threads", "0"], "--threads"),
             (["--early-stop", "0"], "--early-stop"),
+            (["--folds", "1"], "--folds"),
+            (["--seeds", "1"], "--seeds"),
         ] {
             let error = flags(&arguments).resolve().unwrap_err();
             assert!(error.to_string().contains(flag), "{arguments:?}: {error}");

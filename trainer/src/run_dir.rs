@@ -171,6 +171,33 @@ impl RunDir {
         self.path.join("report.html")
     }
 
+    /// The temperature of the exported network.
+    pub fn calibration(&self) -> PathBuf {
+        self.path.join("calibration.json")
+    }
+
+    /// What cross-validation found.
+    pub fn folds(&self) -> PathBuf {
+        self.path.join("folds.json")
+    }
+
+    /// Images whose held-out answer contradicts their label.
+    pub fn suspects(&self) -> PathBuf {
+        self.path.join("suspects.csv")
+    }
+
+    /// What other seeds gave.
+    pub fn seeds(&self) -> PathBuf {
+        self.path.join("seeds.json")
+    }
+
+    /// The folder of a training beside the run's own, such as `seeds/7`; made when it is not there.
+    pub fn part(&self, kind: &str, name: &str) -> Result<RunDir> {
+        let path = self.path.join(kind).join(name);
+        fs::create_dir_all(&path)?;
+        Ok(RunDir { path })
+    }
+
     /// Makes `latest` beside this folder point to it, in one step.
     pub fn mark_latest(&self) -> Result<()> {
         let Some(runs) = self.path.parent() else {

@@ -54,6 +54,16 @@ const CASES: &[Case] = &[
         hints: "",
     },
     Case {
+        arguments: &["fit", "--folds", "1"],
+        says: "`--folds 1`",
+        hints: "",
+    },
+    Case {
+        arguments: &["fit", "--seeds", "0"],
+        says: "`--seeds 0`",
+        hints: "",
+    },
+    Case {
         arguments: &["fit", "--fine-tune"],
         says: "--backbone",
         hints: "",

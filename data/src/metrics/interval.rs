@@ -12,10 +12,20 @@ pub fn wilson(successes: u64, n: u64) -> (f64, f64) {
     if n == 0 {
         return (0.0, 1.0);
     }
+    wilson_of(successes.min(n) as f64 / n as f64, n as f64)
+}
+
+/// [`wilson`] of a `share` of successes among `n`, above 0, which need not be whole: answers that are
+/// not independent count as fewer than they are.
+///
+/// ```
+/// let (low, high) = data::metrics::wilson_of(0.95, 108.4);
+/// assert!((low - 0.8915).abs() < 1e-4 && (high - 0.9779).abs() < 1e-4);
+/// ```
+#[must_use]
+pub fn wilson_of(share: f64, n: f64) -> (f64, f64) {
     /// The 97.5 % point of the normal distribution.
     const Z: f64 = 1.959_963_984_540_054;
-    let (k, n) = (successes.min(n) as f64, n as f64);
-    let share = k / n;
     let center = (share + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
     let half = Z / (1.0 + Z * Z / n) * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
     // Rounding may push an end past the share when that is 0 or 1.

@@ -81,6 +81,7 @@ fn check_run(shop: &Workshop, run: &str, epochs: usize) {
         [
             "audit.json",
             "best.safetensors",
+            "calibration.json",
             "command.txt",
             "config.toml",
             "last.safetensors",
@@ -93,7 +94,7 @@ fn check_run(shop: &Workshop, run: &str, epochs: usize) {
             "verify.json"
         ]
     );
-    let hidden = fs::read_dir(&folder).unwrap().count() - 12;
+    let hidden = fs::read_dir(&folder).unwrap().count() - 13;
     assert_eq!(hidden, 0, "temporary files stay");
     let verify = shop.json(&format!("runs/{run}/verify.json"));
     assert_eq!(verify["verified"], true);

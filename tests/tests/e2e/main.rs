@@ -7,9 +7,11 @@
 )]
 
 mod audit;
+mod calibrate;
 mod config;
 mod features;
 mod fit;
+mod folds;
 mod insects;
 mod inspect;
 mod kill;
@@ -21,3 +23,4 @@ mod refuse_machine;
 mod refuse_model;
 mod report;
 mod resume;
+mod seeds;

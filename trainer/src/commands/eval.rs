@@ -5,6 +5,7 @@ use std::path::Path;
 use data::{Dataset, Sample, Scores, Split};
 use serde::Serialize;
 
+use crate::calibrate;
 use crate::cli::EvalArgs;
 use crate::error::Error;
 use crate::evaluate::{self, Evaluation};
@@ -44,6 +45,7 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     };
     let checkpoint = run.checkpoint(args.checkpoint);
     let (network, state) = machine.restore(&recipe, &checkpoint)?;
+    let (network, _) = calibrate::restored(&run, network, &state, printer)?;
     let dataset = machine.dataset(&recipe, own_data.then_some(&run))?;
     let samples = relabelled(&dataset, args.split, &state.classes)?;
     let preprocess = source::preprocess(network.input_size())?;
@@ -65,6 +67,7 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let Evaluation {
         scores,
         predictions,
+        ..
     } = evaluation?;
     printer.log(format!(
         "{} of {}",

@@ -9,7 +9,7 @@ use crate::printer::Printer;
 use crate::recipe::Recipe;
 use crate::run_dir::RunDir;
 use crate::stage::{self, Machine};
-use crate::{runtime, source, summary};
+use crate::{calibrate, runtime, source, summary};
 
 /// Writes and verifies it.
 pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
@@ -25,6 +25,7 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         printer,
     };
     let (network, state) = machine.restore(&recipe, &run.checkpoint(args.checkpoint))?;
+    let (network, calibration) = calibrate::restored(&run, network, &state, printer)?;
     let preprocess = source::preprocess(network.input_size())?;
     let dataset = machine.dataset(&recipe, Some(&run))?;
     let samples = stage::samples(&dataset, Split::Val)?;
@@ -38,6 +39,9 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     // In the middle of an epoch the network is no longer the one that was validated.
     if let (0, Some(row)) = (state.train.step, state.rows.last()) {
         export::note(&mut provenance, Split::Val, row.val_accuracy / 100.0, count);
+    }
+    if let Some(calibration) = calibration {
+        calibration.note(&mut provenance);
     }
     let label = Label {
         classes: state.classes,

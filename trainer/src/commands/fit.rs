@@ -9,11 +9,13 @@ use data::audit::{Audit, Depth};
 use data::{Dataset, Preprocess, Scores, Split};
 use models::Network;
 
+use crate::calibrate::Calibration;
 use crate::cli::{FitArgs, MachineArgs};
 use crate::error::{Error, Result};
 use crate::export::{self, Exported, Label};
 use crate::fault::ExitStatus;
 use crate::fit::{self, Backbone, Checkpoint, Ended, FitOptions, OptimizerOptions, Outcome, Room};
+use crate::folds::Division;
 use crate::live::{Log, Opening, Ui, Watchers};
 use crate::printer::Printer;
 use crate::recipe::{DeviceKind, Recipe, Settings};
@@ -22,12 +24,17 @@ use crate::stage::Machine;
 use crate::summary::{self, Summary};
 use crate::{command_line, report, runtime, source};
 
+mod calibration;
 mod closing;
+mod folds;
 mod interrupt;
+mod seeds;
 mod stock;
+mod trials;
 
 use closing::{Closing, Kept, Scored};
 use stock::Stock;
+use trials::Trials;
 
 /// What is to be done: a recipe, the run to go on with, and who watches.
 struct Plan {
@@ -82,17 +89,20 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let mut stock = stock.ok_or_else(interrupted)?;
     announce(&run, &dataset, &stock, &network, printer);
 
-    let scene = Scene {
-        run: &run,
+    let backbone = backbone(&machine, recipe, (&network, &stock), &run)?;
+    let trials = Trials {
+        machine: &machine,
+        recipe,
         classes: &dataset.classes,
-        stock: &stock,
+        preprocess: &preprocess,
+        backbone: backbone.as_ref(),
+        run: &run,
         stop: &stop,
     };
-    let outcome = train(&machine, &plan, network, &scene, resume.as_ref())?;
-    if outcome.ended == Ended::Interrupted {
-        return Err(interrupted().into());
+    let (outcome, calibration) = train(&trials, &plan, network, &stock, resume.as_ref())?;
+    if recipe.seeds.is_none() {
+        stock.end_training();
     }
-    stock.end_training();
     let closing = Closing {
         machine: &machine,
         recipe,
@@ -103,15 +113,10 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     if matches!(kept, Kept::Stopped) {
         return Err(interrupted().into());
     }
-    let mut label = label(&outcome, recipe, (&dataset, &audit), &stock, preprocess)?;
-    if let Kept::Scores(Scored { scores, .. }) = &kept {
-        let count = scores.count;
-        export::note(
-            &mut label.provenance,
-            closing.split(),
-            scores.accuracy,
-            count,
-        );
+    let mut label = label(&outcome, recipe, (&dataset, &audit), &stock, &preprocess)?;
+    closing.note(&kept, &mut label.provenance);
+    if let Some(calibration) = &calibration {
+        calibration.note(&mut label.provenance);
     }
     let images = stock.verification_images(&label.preprocess)?;
     let mut exported = export::export(&outcome.network, label, &images, &run.model())?;
@@ -131,6 +136,10 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     show(&run, &dataset, printer);
     // Last: a reader such as `head` may have had enough, and the files are written by then.
     printer.result(text);
+    if recipe.seeds.is_some() {
+        trials.repeat(&outcome.network, &dataset, &mut stock, split)?;
+        show(&run, &dataset, printer);
+    }
     Ok(conclude(&run, &exported, printer))
 }
 
@@ -163,6 +172,10 @@ fn open_data(machine: &Machine<'_>, plan: &Plan, place: &MachineArgs) -> Result<
     let open = || {
         let dataset = machine.dataset(&plan.recipe, plan.resume.as_ref())?;
         dataset.check_trainable()?;
+        if let Some(folds) = plan.recipe.folds {
+            let samples = [&dataset.train[..], &dataset.val].concat();
+            Division::new(&samples, &dataset.classes, folds, plan.recipe.seed)?;
+        }
         Ok(dataset)
     };
     let ensure = || runtime::ensure(place, &machine.cache, machine.printer);
@@ -271,65 +284,73 @@ fn abridged(classes: &[String]) -> String {
     }
 }
 
-/// Where training takes place.
-struct Scene<'a> {
-    run: &'a RunDir,
-    classes: &'a [String],
-    stock: &'a Stock,
-    stop: &'a Arc<AtomicBool>,
+/// ONNX Runtime for the frozen part of a network that sees pictures: on the CPU it is faster than
+/// Burn; a GPU is faster where it is.
+fn backbone(
+    machine: &Machine<'_>,
+    recipe: &Recipe,
+    (network, stock): (&Network, &Stock),
+    run: &RunDir,
+) -> Result<Option<Backbone>> {
+    match (stock, recipe.device) {
+        (Stock::Pictures { .. }, DeviceKind::Cpu) => {
+            Backbone::open(network, run.path(), machine.threads)
+        }
+        _ => Ok(None),
+    }
 }
 
+/// Cross-validates if asked to, trains, calibrates. The network that comes out is calibrated; the
+/// checkpoints are as trained.
 fn train(
-    machine: &Machine<'_>,
+    trials: &Trials<'_>,
     plan: &Plan,
     network: Network,
-    scene: &Scene<'_>,
+    stock: &Stock,
     resume: Option<&Checkpoint>,
-) -> Result<Outcome> {
-    let Scene {
-        run,
-        classes,
-        stock,
-        stop,
-    } = *scene;
-    let recipe = &plan.recipe;
-    // A GPU is faster where it is; on the CPU, ONNX Runtime is faster than Burn.
-    let backbone = match (stock, recipe.device) {
-        (Stock::Pictures { .. }, DeviceKind::Cpu) => {
-            Backbone::open(&network, run.path(), machine.threads)?
-        }
-        _ => None,
-    };
+) -> Result<(Outcome, Option<Calibration>)> {
+    let Trials {
+        machine, recipe, ..
+    } = *trials;
+    if let Some(count) = recipe.folds {
+        trials.cross_validate(count, &stock.pool(), &network)?;
+    }
     let [train, val] = stock.feeds();
     let room = Room {
-        backbone: backbone.as_ref(),
+        backbone: trials.backbone,
         train,
         val,
-        classes,
-        run,
-        stop,
+        classes: trials.classes,
+        run: Some(trials.run),
+        stop: trials.stop,
     };
-    let state = resume.map(Checkpoint::state);
     let opening = Opening {
-        run: run.path().to_path_buf(),
-        epochs: recipe.epochs,
-        images: stock.num_images(),
-        rows: state.map(|state| state.rows.clone()).unwrap_or_default(),
-        best: state
-            .and_then(|state| state.stopping.best())
-            .map(|best| best.epoch),
         resumed: plan.resume.is_some(),
+        ..Opening::new(trials.run, recipe.epochs, stock.num_images(), resume)
     };
-    let mut watch = Watchers::open((plan.ui, &plan.logs), &opening, machine.printer, stop);
-    let options = fit_options(recipe);
-    let outcome = fit::fit(network, &room, &options, resume, &mut watch)?;
+    let mut watch = Watchers::open(
+        (plan.ui, &plan.logs),
+        &opening,
+        machine.printer,
+        trials.stop,
+    );
+    let (fresh, options) = (network.clone(), fit_options(recipe));
+    let mut outcome = fit::fit(network, &room, &options, resume, &mut watch)?;
     drop(watch);
-    if outcome.ended == Ended::EarlyStopped {
-        machine
+    match outcome.ended {
+        Ended::Interrupted => return Err(trials.interrupted()),
+        Ended::EarlyStopped => machine
             .printer
-            .log("stopped early: no better epoch for a while");
+            .log("stopped early: no better epoch for a while"),
+        Ended::Finished => {}
     }
-    Ok(outcome)
+    let images = [&stock.pool(), &stock.validation()];
+    let calibration = trials.calibrate(&mut outcome, &fresh, images)?;
+    Calibration::save(calibration.as_ref(), trials.run)?;
+    if let Some(calibration) = &calibration {
+        machine.printer.log(calibration.line());
+    }
+    Ok((outcome, calibration))
 }
 
 /// The checkpoint to go on from; one of another backbone is refused before any work.
@@ -368,7 +389,7 @@ fn label(
     recipe: &Recipe,
     (dataset, audit): (&Dataset, &Audit),
     stock: &Stock,
-    preprocess: Preprocess,
+    preprocess: &Preprocess,
 ) -> Result<Label> {
     // Files that were hashed already are not read again.
     let fingerprint = dataset.fingerprint_with(&|path| audit.hash(path))?;
@@ -381,7 +402,7 @@ fn label(
     }
     Ok(Label {
         classes: dataset.classes.clone(),
-        preprocess,
+        preprocess: preprocess.clone(),
         provenance,
     })
 }

@@ -75,6 +75,21 @@ impl Rows {
         }
     }
 
+    /// These rows and then the others, which must be as wide and in as many views.
+    ///
+    /// # Panics
+    /// When they are not.
+    #[must_use]
+    pub fn join(&self, others: &Rows) -> Rows {
+        let views = self.views.iter().zip(&others.views);
+        assert_eq!(self.views.len(), others.views.len());
+        Rows::new(
+            [&self.samples[..], &others.samples].concat(),
+            self.width,
+            views.map(|(a, b)| [&a[..], b].concat()).collect(),
+        )
+    }
+
     fn batch(&self, chosen: impl Iterator<Item = (usize, usize)>) -> RowBatch {
         let (mut features, mut labels) = (vec![], vec![]);
         for (view, place) in chosen {
@@ -201,5 +216,7 @@ mod tests {
         assert_eq!((some.samples().len(), some.num_views()), (2, 2));
         assert_eq!(some.row(0, 1), all.row(2, 1));
         assert_eq!(some.plain([0]).features, [4.0, 2.0]);
+        let joined = all.select(&[0, 1], &[0, 1, 2]);
+        assert_eq!(joined.join(&all.select(&[2, 3, 4], &[0, 1, 2])), all);
     }
 }

@@ -116,7 +116,7 @@ impl Workshop {
             val: Feed::Pictures(val),
             backbone: None,
             classes: &self.classes,
-            run,
+            run: Some(run),
             stop: &self.stop,
         }
     }

@@ -6,7 +6,8 @@ use crate::source;
 
 impl Recipe {
     /// This run's recipe with the settings that a resumed run may change: `epochs`, `threads`,
-    /// `device`, `memory`, `feature-cache`, `early-stop`, `no-test` and `strict-images`.
+    /// `device`, `memory`, `feature-cache`, `early-stop`, `no-test`, `no-calibrate`, `folds`, `seeds` and
+    /// `strict-images`.
     ///
     /// Anything else that differs from the run is an error that names the flag, because the
     /// resumed run could not equal an uninterrupted one.
@@ -19,6 +20,9 @@ impl Recipe {
             feature_cache: flags.feature_cache.unwrap_or(self.feature_cache),
             early_stop: flags.early_stop.or(self.early_stop),
             no_test: flags.no_test.unwrap_or(self.no_test),
+            no_calibrate: flags.no_calibrate.unwrap_or(self.no_calibrate),
+            folds: flags.folds.or(self.folds),
+            seeds: flags.seeds.or(self.seeds),
             strict_images: flags.strict_images.unwrap_or(self.strict_images),
             ..self.clone()
         };

@@ -8,8 +8,8 @@
 )]
 
 mod bench;
-mod doctor;
 mod convert;
+mod doctor;
 mod help;
 mod refuse;
 mod run;

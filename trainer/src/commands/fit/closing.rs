@@ -3,13 +3,14 @@
 
 use std::sync::atomic::AtomicBool;
 
+use data::card::Provenance;
 use data::{Dataset, Scores, Split};
 use models::Network;
 
 use super::stock::Stock;
 use crate::answers::{Answer, Answers};
 use crate::error::{Error, Result};
-use crate::export::Exported;
+use crate::export::{self, Exported};
 use crate::recipe::{DeviceKind, Recipe};
 use crate::run_dir::RunDir;
 use crate::stage::Machine;
@@ -60,6 +61,13 @@ impl Closing<'_> {
             Ok(Some(scores)) => Kept::Scores(scores),
             Ok(None) => Kept::Stopped,
             Err(error) => Kept::Failed(error),
+        }
+    }
+
+    /// Puts kept scores on the card; others follow when the file has been scored.
+    pub(super) fn note(&self, kept: &Kept, provenance: &mut Provenance) {
+        if let Kept::Scores(Scored { scores, .. }) = kept {
+            export::note(provenance, self.split(), scores.accuracy, scores.count);
         }
     }
 

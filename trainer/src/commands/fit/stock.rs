@@ -32,9 +32,9 @@ pub(super) enum Stock {
 
 /// Rows, and what makes more of them.
 pub(super) struct Features {
-    extractor: Extractor,
-    train: RowLoader,
-    val: RowLoader,
+    pub(super) extractor: Extractor,
+    pub(super) train: RowLoader,
+    pub(super) val: RowLoader,
 }
 
 impl Recipe {
@@ -211,7 +211,7 @@ impl Features {
 }
 
 /// Logits of rows: the classification layer alone.
-fn classify(network: &Network, batch: &RowBatch) -> Result<Vec<Vec<f32>>> {
+pub(super) fn classify(network: &Network, batch: &RowBatch) -> Result<Vec<Vec<f32>>> {
     let features = step::rows(batch, &step::device(network));
     let logits = step::read(network.classify(features))?;
     let num_classes = network.num_classes();
@@ -222,7 +222,7 @@ fn classify(network: &Network, batch: &RowBatch) -> Result<Vec<Vec<f32>>> {
 }
 
 /// Finds or computes rows, says how many of each, and lists what was left out.
-fn look(
+pub(super) fn look(
     extractor: &mut Extractor,
     samples: &[Sample],
     (what, views): (&str, &[View]),

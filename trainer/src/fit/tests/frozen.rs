@@ -90,7 +90,7 @@ fn a_run_on_features_resumes_with_the_same_bits() {
             val: Feed::Features(&val),
             backbone: None,
             classes: &shop.classes,
-            run,
+            run: Some(run),
             stop: &shop.stop,
         };
         fit(import(seed), &room, &options(4), resume, watch).unwrap()
