@@ -3,6 +3,7 @@
 //! The format is told by the content, never by the name. This room knows nothing of labels.
 
 mod exif;
+mod facts;
 mod jpeg;
 #[cfg(feature = "libjpeg")]
 #[path = "decode/jpeg_mozjpeg.rs"]
@@ -13,6 +14,8 @@ mod jpeg_pixels;
 mod pnm;
 mod sniff;
 mod to_rgb;
+
+pub use facts::{Facts, Format, facts};
 
 use crate::{Error, Result};
 use fs_err as fs;
@@ -103,19 +106,27 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn open(path: &Path, limits: &Limits) -> Result<RgbImage> {
-    let unreadable = |reason| Error::UnreadableImage {
-        path: path.to_path_buf(),
-        reason,
-    };
+    let bytes = read(path, limits)?;
+    pixels(&bytes, limits).map_err(|reason| unreadable(path, reason))
+}
+
+/// The bytes of a file within the limits.
+pub(crate) fn read(path: &Path, limits: &Limits) -> Result<Vec<u8>> {
     let failed = |source| Error::Read {
         path: path.to_path_buf(),
         source,
     };
     limits
         .check_bytes(fs::metadata(path).map_err(failed)?.len())
-        .map_err(unreadable)?;
-    let bytes = fs::read(path).map_err(failed)?;
-    pixels(&bytes, limits).map_err(unreadable)
+        .map_err(|reason| unreadable(path, reason))?;
+    fs::read(path).map_err(failed)
+}
+
+fn unreadable(path: &Path, reason: String) -> Error {
+    Error::UnreadableImage {
+        path: path.to_path_buf(),
+        reason,
+    }
 }
 
 fn pixels(bytes: &[u8], limits: &Limits) -> Result<RgbImage, String> {
@@ -133,26 +144,34 @@ fn pixels(bytes: &[u8], limits: &Limits) -> Result<RgbImage, String> {
 
 /// Everything but JPEG.
 fn other(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<RgbImage, String> {
-    let reader = ImageReader::with_format(Cursor::new(bytes), format);
-    let mut decoder = reader.into_decoder().map_err(said)?;
+    let mut decoder = decoder(bytes, format)?;
     let (width, height) = decoder.dimensions();
     limits.check_pixels(width, height)?;
     let mut allocation = image::Limits::no_limits();
     // Four channels of 16 bits, and the decoder's own buffers.
     allocation.max_alloc = Some(limits.max_pixels.saturating_mul(16));
     decoder.set_limits(allocation).map_err(said)?;
-    let orientation = match format {
-        ImageFormat::Tiff => decoder.orientation().unwrap_or(Orientation::NoTransforms),
-        _ => {
-            let exif = decoder.exif_metadata().unwrap_or_default();
-            let xmp = decoder.xmp_metadata().unwrap_or_default();
-            exif::orientation(exif.as_deref(), xmp.as_deref())
-        }
-    };
+    let orientation = orientation(&mut decoder, format);
     // The colour type in a PNG's header: gray without alpha.
     let keyed = format == ImageFormat::Png && bytes.get(25) == Some(&0);
     let picture = DynamicImage::from_decoder(decoder).map_err(said)?;
     Ok(turn(to_rgb::to_rgb(picture, keyed)?, orientation))
+}
+
+/// A decoder that has read the header.
+fn decoder(bytes: &[u8], format: ImageFormat) -> Result<impl ImageDecoder, String> {
+    ImageReader::with_format(Cursor::new(bytes), format)
+        .into_decoder()
+        .map_err(said)
+}
+
+fn orientation(decoder: &mut impl ImageDecoder, format: ImageFormat) -> Orientation {
+    if format == ImageFormat::Tiff {
+        return decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    }
+    let exif = decoder.exif_metadata().unwrap_or_default();
+    let xmp = decoder.xmp_metadata().unwrap_or_default();
+    exif::orientation(exif.as_deref(), xmp.as_deref())
 }
 
 /// The decoder's message, in this house's manner.

@@ -58,6 +58,15 @@ pub struct Dataset {
     pub notes: Vec<String>,
 }
 
+/// The class folders of one split.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SplitClasses {
+    /// The split's folder.
+    pub folder: PathBuf,
+    /// Its class folders, sorted.
+    pub classes: Vec<String>,
+}
+
 impl Dataset {
     /// Reads a folder with `train/`, `val/` (or `valid/`), `test/`; or one folder of classes; or a
     /// CSV file with the columns `path,label[,split]`.
@@ -81,6 +90,31 @@ impl Dataset {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn open(source: &Path, seed: u64) -> Result<Self> {
+        let (dataset, splits) = Self::open_unchecked(source, seed)?;
+        if let Some((first, others)) = splits.split_first()
+            && let Some(second) = others.iter().find(|s| s.classes != first.classes)
+        {
+            return Err(Error::ClassesDiffer {
+                first: first.folder.clone(),
+                second: second.folder.clone(),
+                expected: first.classes.clone(),
+                found: second.classes.clone(),
+            });
+        }
+        if dataset.all().next().is_none() {
+            return Err(Error::NoImages {
+                path: source.to_path_buf(),
+            });
+        }
+        Ok(dataset)
+    }
+
+    /// As [`open`](Self::open), but the class folders of the splits may differ: the classes are all
+    /// of them. Also gives the class folders of each split, where the splits are folders.
+    ///
+    /// # Errors
+    /// When there is nothing there or no class folder.
+    pub fn open_unchecked(source: &Path, seed: u64) -> Result<(Self, Vec<SplitClasses>)> {
         let kind = match fs::metadata(source) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -102,7 +136,7 @@ impl Dataset {
             .extension()
             .is_some_and(|e| e.eq_ignore_ascii_case("csv"))
         {
-            return open_table(source, seed);
+            return Ok((open_table(source, seed)?, Vec::new()));
         }
         Err(Error::NotData {
             path: source.to_path_buf(),
@@ -263,7 +297,7 @@ impl Dataset {
         }
     }
 
-    fn all(&self) -> impl Iterator<Item = &Sample> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Sample> {
         Split::ALL.into_iter().flat_map(|split| self.samples(split))
     }
 
@@ -277,12 +311,16 @@ impl Dataset {
 
     /// A row of a table as a sample of this set.
     fn sample(&self, row: table::Row) -> Sample {
-        let label = self.classes.binary_search(&row.label).unwrap_or_default() as u32;
         Sample {
             path: self.root.join(&row.path),
+            label: self.label(&row.label),
             relative: row.path,
-            label,
         }
+    }
+
+    /// The index of a class.
+    fn label(&self, class: &String) -> u32 {
+        self.classes.binary_search(class).unwrap_or_default() as u32
     }
 
     /// Divides images that have no split, 70/10/20.
@@ -374,7 +412,7 @@ fn split_folders(root: &Path, folders: &[String]) -> Result<BTreeMap<Split, Stri
     Ok(BTreeMap::new())
 }
 
-fn open_folder(root: &Path, seed: u64) -> Result<Dataset> {
+fn open_folder(root: &Path, seed: u64) -> Result<(Dataset, Vec<SplitClasses>)> {
     let entries = scan::entries(root)?;
     let splits = split_folders(root, &entries.folders)?;
     let mut dataset = Dataset::empty(root.to_path_buf(), Vec::new());
@@ -387,54 +425,47 @@ fn open_folder(root: &Path, seed: u64) -> Result<Dataset> {
         dataset.classes = classes;
         dataset.left_out = left_out;
         dataset.divide(samples, "one folder of classes", seed);
-    } else {
-        let unused = entries
-            .folders
-            .iter()
-            .filter(|name| !splits.values().any(|s| s == *name));
-        dataset.left_out = entries.left_out(root);
-        dataset.left_out.extend(unused.map(|name| LeftOut {
-            path: root.join(name),
-            reason: "not one of train, val, valid, test".into(),
-        }));
-        let mut first: Option<PathBuf> = None;
-        for (&split, name) in &splits {
-            let folder = root.join(name);
-            let Scan {
-                classes,
-                samples,
-                left_out,
-            } = scan::scan(&folder, name)?;
-            dataset.left_out.extend(left_out);
-            *dataset.samples_mut(split) = samples;
-            match &first {
-                None => {
-                    dataset.classes = classes;
-                    first = Some(folder);
-                }
-                Some(first) if dataset.classes != classes => {
-                    return Err(Error::ClassesDiffer {
-                        first: first.clone(),
-                        second: folder,
-                        expected: dataset.classes,
-                        found: classes,
-                    });
-                }
-                Some(_) => {}
-            }
+        return Ok((dataset, Vec::new()));
+    }
+    let unused = entries
+        .folders
+        .iter()
+        .filter(|name| !splits.values().any(|s| s == *name));
+    dataset.left_out = entries.left_out(root);
+    dataset.left_out.extend(unused.map(|name| LeftOut {
+        path: root.join(name),
+        reason: "not one of train, val, valid, test".into(),
+    }));
+    let mut scans = Vec::new();
+    for (&split, name) in &splits {
+        let folder = root.join(name);
+        let scan = scan::scan(&folder, name)?;
+        scans.push((split, folder, scan));
+    }
+    let mut classes: Vec<String> = scans
+        .iter()
+        .flat_map(|(_, _, scan)| scan.classes.iter().cloned())
+        .collect();
+    classes.sort_unstable();
+    classes.dedup();
+    dataset.classes = classes;
+    let mut of_splits = Vec::new();
+    for (split, folder, scan) in scans {
+        dataset.left_out.extend(scan.left_out);
+        let mut samples = scan.samples;
+        for sample in &mut samples {
+            sample.label = dataset.label(&scan.classes[sample.label as usize]);
         }
-        let names = splits
-            .iter()
-            .map(|(&split, name)| (split, format!("{name}/")))
-            .collect();
-        dataset.complete(&names, seed);
+        *dataset.samples_mut(split) = samples;
+        let classes = scan.classes;
+        of_splits.push(SplitClasses { folder, classes });
     }
-    if dataset.all().next().is_none() {
-        return Err(Error::NoImages {
-            path: root.to_path_buf(),
-        });
-    }
-    Ok(dataset)
+    let names = splits
+        .iter()
+        .map(|(&split, name)| (split, format!("{name}/")))
+        .collect();
+    dataset.complete(&names, seed);
+    Ok((dataset, of_splits))
 }
 
 fn open_table(path: &Path, seed: u64) -> Result<Dataset> {

@@ -6,12 +6,14 @@
 //! - [`decode`]: bytes to RGB pixels, equal to PIL's;
 //! - [`images`], [`loader`], [`augment`]: decoded once, varied, batched in worker threads;
 //! - [`preprocess`]: the one implementation of resize, crop and normalisation, and its text and JSON;
+//! - [`audit`]: what is wrong or odd with a set of labelled images;
 //! - [`metrics`]: predictions to [`Scores`];
 //! - [`card`]: the model card that a `.onnx` file carries;
 //! - [`insects`], `fetch`: data without any at hand; [`cache`], [`mod@write`]: where and how files are written.
 //!
 //! This crate knows no tensor framework and no model runtime.
 
+pub mod audit;
 pub mod augment;
 pub mod cache;
 pub mod card;
@@ -29,6 +31,7 @@ pub mod split;
 pub mod table;
 pub mod write;
 
+pub use audit::Audit;
 pub use card::Card;
 pub use decode::Limits;
 pub use error::{Error, Result};

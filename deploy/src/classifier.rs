@@ -1,5 +1,7 @@
 //! Joins a model's card with the engines that run it: `prepare → run → decide`.
 
+mod builder;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,11 +13,11 @@ use image::DynamicImage;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::model::Model;
+use crate::placement::Placement;
 use crate::pool::Pool;
 use crate::prediction::Prediction;
-use crate::provider::Provider;
-use crate::runtime::{self, Found};
-use crate::session::{Session, SessionOptions};
+
+pub use builder::ClassifierBuilder;
 
 /// An image classifier, ready to be used from many threads at once.
 ///
@@ -38,15 +40,13 @@ pub struct Classifier {
     limits: Limits,
     num_outputs: usize,
     good_batch: usize,
+    placement: Option<Placement>,
+    notes: Vec<String>,
     pool: Pool,
 }
 
 /// Images per run that a CPU likes: they stay in its caches.
 const BATCH_ON_CPU: usize = 8;
-/// Images per run that a GPU needs.
-const BATCH_ON_GPU: usize = 32;
-/// Sessions on a CPU at most: each keeps the weights.
-const MAX_SESSIONS: usize = 8;
 
 impl Classifier {
     /// Opens a model that carries a card, on the CPU, with the ONNX Runtime that is loaded or found in
@@ -60,10 +60,7 @@ impl Classifier {
 
     /// A classifier made by hand: provider, threads, class names, preprocessing.
     pub fn builder(path: impl AsRef<Path>) -> ClassifierBuilder {
-        ClassifierBuilder {
-            path: path.as_ref().to_owned(),
-            ..ClassifierBuilder::default()
-        }
+        ClassifierBuilder::new(path.as_ref())
     }
 
     /// A classifier over engines of any kind; they must all do the same.
@@ -107,6 +104,8 @@ impl Classifier {
             limits: Limits::default(),
             num_outputs,
             good_batch: BATCH_ON_CPU,
+            placement: None,
+            notes: Vec::new(),
             pool: Pool::new(engines),
         })
     }
@@ -157,6 +156,16 @@ impl Classifier {
         self.pool.size()
     }
 
+    /// Where the model's nodes run; `None` without a session of ONNX Runtime.
+    pub fn placement(&self) -> Option<&Placement> {
+        self.placement.as_ref()
+    }
+
+    /// What is worth knowing of how the model was opened, for people; see [`Session::notes`].
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
     /// First stage: an RGB image to the numbers that the model takes.
     pub fn prepare(&self, image: &RgbImage) -> Result<Vec<f32>> {
         Ok(self.preprocess.apply(image)?)
@@ -197,8 +206,14 @@ impl Classifier {
         }
         let (outputs, took) = self.timed(prepared, batch);
         let outputs = outputs?;
-        let rows = outputs.chunks_exact(self.num_outputs.max(1));
-        Ok((rows.flat_map(|row| self.row_logits(row)).collect(), took))
+        if self.output_kind == OutputKind::Logits && self.num_outputs == self.classes.len() {
+            return Ok((outputs, took));
+        }
+        let mut logits = Vec::with_capacity(batch * self.classes.len());
+        for row in outputs.chunks_exact(self.num_outputs.max(1)) {
+            self.row_logits(row, &mut logits);
+        }
+        Ok((logits, took))
     }
 
     /// Third stage: the logits of one image to a prediction.
@@ -253,173 +268,18 @@ impl Classifier {
         Ok(self.decide(&self.logits(&self.prepare(image)?, 1)?))
     }
 
-    /// One row of the output as logits. One number for two classes is the second one's.
-    fn row_logits(&self, row: &[f32]) -> Vec<f32> {
+    /// Adds one row of the output as logits. One number for two classes is the second one's.
+    fn row_logits(&self, row: &[f32], logits: &mut Vec<f32>) {
         let log = |p: f32| p.max(f32::MIN_POSITIVE).ln();
         match (self.output_kind, row) {
-            (OutputKind::Logits, [z]) if self.classes.len() == 2 => vec![0.0, *z],
-            (OutputKind::Logits, row) => row.to_vec(),
+            (OutputKind::Logits, [z]) if self.classes.len() == 2 => logits.extend([0.0, *z]),
+            (OutputKind::Logits, row) => logits.extend_from_slice(row),
             (OutputKind::Probabilities, [p]) if self.classes.len() == 2 => {
-                vec![log(1.0 - p), log(*p)]
+                logits.extend([log(1.0 - p), log(*p)]);
             }
-            (OutputKind::Probabilities, row) => row.iter().copied().map(log).collect(),
+            (OutputKind::Probabilities, row) => logits.extend(row.iter().copied().map(log)),
         }
     }
-}
-
-/// Settings of a [`Classifier`]; see [`Classifier::builder`].
-#[derive(Debug, Clone, Default)]
-pub struct ClassifierBuilder {
-    path: PathBuf,
-    model: Option<Model>,
-    provider: Provider,
-    threads: Option<usize>,
-    sessions: Option<usize>,
-    classes: Option<Vec<String>>,
-    preprocess: Option<Preprocess>,
-    output_kind: Option<OutputKind>,
-    runtime: Option<Found>,
-    cache: Option<PathBuf>,
-    limits: Limits,
-}
-
-impl ClassifierBuilder {
-    /// What computes. It runs on that, or is an error.
-    pub fn provider(mut self, provider: Provider) -> Self {
-        self.provider = provider;
-        self
-    }
-
-    /// Threads inside one run of the model; by default one per core.
-    pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = Some(threads);
-        self
-    }
-
-    /// How many runs go on at the same time; by default one.
-    pub fn sessions(mut self, sessions: usize) -> Self {
-        self.sessions = Some(sessions);
-        self
-    }
-
-    /// For many images at once, on so many threads: on the CPU a session of one thread for each (never
-    /// more than 8 sessions, which then have more threads), on a GPU one session. Two threads in a
-    /// session of each do more than two together in one.
-    pub fn parallel(mut self, threads: usize) -> Self {
-        let sessions = threads.clamp(1, MAX_SESSIONS);
-        self.sessions = Some(sessions);
-        self.threads = Some((threads / sessions).max(1));
-        self
-    }
-
-    /// What [`Model::open`] read from the file, so that it is not read again.
-    pub fn model(mut self, model: Model) -> Self {
-        self.model = Some(model);
-        self
-    }
-
-    /// The class names in the order of the output, in place of the card's.
-    pub fn classes(mut self, classes: Vec<String>) -> Self {
-        self.classes = Some(classes);
-        self
-    }
-
-    /// The preprocessing, in place of the card's.
-    pub fn preprocess(mut self, preprocess: Preprocess) -> Self {
-        self.preprocess = Some(preprocess);
-        self
-    }
-
-    /// What the output means, in place of what the card says or the graph suggests.
-    pub fn output_kind(mut self, output_kind: OutputKind) -> Self {
-        self.output_kind = Some(output_kind);
-        self
-    }
-
-    /// The ONNX Runtime library to load, from [`runtime::find`] or [`runtime::ensure`].
-    pub fn runtime(mut self, found: Found) -> Self {
-        self.runtime = Some(found);
-        self
-    }
-
-    /// The cache folder in which to look for ONNX Runtime.
-    pub fn cache(mut self, cache: impl AsRef<Path>) -> Self {
-        self.cache = Some(cache.as_ref().to_owned());
-        self
-    }
-
-    /// Limits on files that are decoded.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// Opens the model: the file first, ONNX Runtime after.
-    ///
-    /// # Errors
-    /// Whatever is wrong with the file, the settings or the runtime.
-    pub fn open(self) -> Result<Classifier> {
-        let model = match self.model {
-            Some(model) => model,
-            None => Model::open(&self.path)?,
-        };
-        model.check_classifier(&self.path)?;
-        let classes = model.classes(&self.path, self.classes)?;
-        let preprocess = model.preprocess(&self.path, self.preprocess)?;
-        let of_card = model.card.as_ref().map(|card| card.output_kind);
-        let output_kind = self.output_kind.or(of_card).unwrap_or(model.guessed_kind);
-        match &self.runtime {
-            Some(found) => runtime::load(found)?,
-            None => runtime::load_default(self.cache)?,
-        }
-        let on_cpu = self.provider == Provider::Cpu;
-        let sessions = match self.sessions {
-            Some(sessions) if on_cpu => sessions.max(1),
-            _ => 1,
-        };
-        let options = SessionOptions {
-            provider: self.provider,
-            threads: self.threads,
-            image_shape: Some(preprocess.output_shape()),
-            output: model
-                .card
-                .as_ref()
-                .and_then(|card| card.outputs.first().cloned()),
-        };
-        let engines = engines(&self.path, &options, sessions)?;
-        let usual = if on_cpu { BATCH_ON_CPU } else { BATCH_ON_GPU };
-        let good_batch = model.fixed_batch().unwrap_or(usual);
-        let num_outputs = engines.first().map_or(0, |engine| engine.num_outputs());
-        check_class_count(&self.path, num_outputs, classes.len())?;
-        Ok(Classifier {
-            path: self.path,
-            model: Some(model),
-            classes: classes.into(),
-            preprocess,
-            output_kind,
-            limits: self.limits,
-            num_outputs,
-            good_batch,
-            pool: Pool::new(engines),
-        })
-    }
-}
-
-/// Opens the sessions, all at the same time.
-fn engines(path: &Path, options: &SessionOptions, count: usize) -> Result<Vec<Box<dyn Engine>>> {
-    let open = || Session::open(path, options).map(|session| Box::new(session) as Box<dyn Engine>);
-    std::thread::scope(|scope| {
-        let others: Vec<_> = (1..count).map(|_| scope.spawn(open)).collect();
-        let first = open();
-        let others = others.into_iter().map(|other| match other.join() {
-            Ok(engine) => engine,
-            Err(panic) => std::panic::resume_unwind(panic),
-        });
-        let others: Result<Vec<_>> = others.collect();
-        let mut all = vec![first?];
-        all.extend(others?);
-        Ok(all)
-    })
 }
 
 /// One output may stand for two classes (a sigmoid).

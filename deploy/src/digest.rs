@@ -1,10 +1,15 @@
-//! SHA-256 of a file as hexadecimal text.
+//! SHA-256 as hexadecimal text.
 
 use std::io::Read;
 use std::path::Path;
 
 use fs_err as fs;
 use sha2::{Digest, Sha256};
+
+/// Bytes as hexadecimal text.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// SHA-256 of the file's content.
 pub(crate) fn file(path: &Path) -> std::io::Result<String> {
@@ -14,11 +19,7 @@ pub(crate) fn file(path: &Path) -> std::io::Result<String> {
     loop {
         let read = file.read(&mut buffer)?;
         if read == 0 {
-            return Ok(hasher
-                .finalize()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect());
+            return Ok(hex(&hasher.finalize()));
         }
         hasher.update(&buffer[..read]);
     }

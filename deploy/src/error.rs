@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::precision::Precision;
 use crate::probe::Lack;
 use crate::runtime::{GPU_PREFIX, VERSION};
 
@@ -134,6 +135,47 @@ pub enum Error {
         /// The first thing that is missing.
         lack: Box<Lack>,
     },
+    /// Nodes that compute run elsewhere than where they were asked to.
+    #[error("not all of the model runs on `{provider}`\n  elsewhere: {}", nodes.join("\n             "))]
+    NodesElsewhere {
+        /// The provider asked for.
+        provider: String,
+        /// A line for each other provider, with its nodes.
+        nodes: Vec<String>,
+    },
+    /// The runtime does not say where nodes run.
+    #[error("this ONNX Runtime does not say whether the model runs on `{provider}`")]
+    PlacementUnknown {
+        /// The provider asked for.
+        provider: String,
+    },
+    /// The text names no precision.
+    #[error("`{text}` is no precision\n  expected: fp32, tf32, fp16 or int8")]
+    PrecisionName {
+        /// The text given.
+        text: String,
+    },
+    /// The provider cannot compute so.
+    #[error("provider `{provider}` does not compute in {precision}")]
+    PrecisionUnsupported {
+        /// The precision asked for.
+        precision: Precision,
+        /// The provider asked for.
+        provider: String,
+    },
+    /// The file is of another precision than was asked for, and no provider changes that.
+    #[error(
+        "`{}` cannot be run in {expected} as it is\n  expected: a file of {expected}\n  found:    {found}",
+        path.display()
+    )]
+    PrecisionDiffers {
+        /// The model.
+        path: PathBuf,
+        /// The precision asked for.
+        expected: Precision,
+        /// The file's.
+        found: &'static str,
+    },
     /// The file cannot be read as ONNX.
     #[error(transparent)]
     Onnx(#[from] onnx::Error),
@@ -147,6 +189,21 @@ pub enum Error {
         path: PathBuf,
         /// What ONNX Runtime says.
         reason: String,
+    },
+    /// The model is newer than the runtime.
+    #[error(
+        "`{}` is newer than ONNX Runtime {version}\n  expected: {expected}\n  found:    {found}",
+        path.display()
+    )]
+    ModelNewer {
+        /// The model.
+        path: PathBuf,
+        /// The runtime in use.
+        version: String,
+        /// What the runtime knows.
+        expected: String,
+        /// What the file needs.
+        found: String,
     },
     /// The model does something else than classify images.
     #[error(
@@ -222,6 +279,22 @@ pub enum Error {
         /// Numbers given.
         found: usize,
     },
+    /// The model, or the engine built from it, does not take so many images at a time.
+    #[error(
+        "`{}` does not take {found} images at a time\n  expected: {}",
+        path.display(),
+        sizes(*smallest, *largest)
+    )]
+    BatchSize {
+        /// The model.
+        path: PathBuf,
+        /// The smallest number that it takes.
+        smallest: usize,
+        /// The largest.
+        largest: usize,
+        /// The number asked for.
+        found: usize,
+    },
     /// ONNX Runtime stopped while running the model.
     #[error("the model stopped: {reason}")]
     Run {
@@ -294,9 +367,12 @@ impl Error {
             | Self::ProviderNotReady { .. }
             | Self::HashDiffers { .. }
             | Self::ProviderMissing { .. }
-            | Self::ProviderFailed { .. } => Kind::Runtime,
+            | Self::ProviderFailed { .. }
+            | Self::NodesElsewhere { .. }
+            | Self::PlacementUnknown { .. } => Kind::Runtime,
             Self::Onnx(_)
             | Self::ModelLoad { .. }
+            | Self::ModelNewer { .. }
             | Self::NotAClassifier { .. }
             | Self::NoCard { .. }
             | Self::Run { .. }
@@ -306,6 +382,10 @@ impl Error {
             | Self::Unreadable { .. }
             | Self::TooManyUnreadable { .. } => Kind::Data,
             Self::ProviderName { .. }
+            | Self::PrecisionName { .. }
+            | Self::PrecisionUnsupported { .. }
+            | Self::PrecisionDiffers { .. }
+            | Self::BatchSize { .. }
             | Self::ClassCount { .. }
             | Self::ShapeDiffers { .. }
             | Self::ClassesDiffer { .. }
@@ -342,6 +422,25 @@ impl Error {
                 "run `deploy runtime install cuda`, or use `--provider cpu`"
             }
             Self::ProviderFailed { .. } => "run `deploy doctor`, or use `--provider cpu`",
+            Self::NodesElsewhere { .. } => {
+                "to accept that, add `--allow-fallback`; `--verbose` shows why ONNX Runtime did so"
+            }
+            Self::PlacementUnknown { .. } => {
+                return Some(format!(
+                    "use ONNX Runtime {VERSION}, or accept any placement with `--allow-fallback`"
+                ));
+            }
+            Self::PrecisionUnsupported { .. } => {
+                "use `--precision fp32`, or a GPU with `--provider cuda`"
+            }
+            Self::PrecisionDiffers { expected, .. } => {
+                return Some(format!(
+                    "convert it with `deploy convert --precision {expected}`"
+                ));
+            }
+            Self::ModelNewer { .. } => {
+                "export it with an older opset, or give a newer library with `--runtime FILE`"
+            }
             Self::Onnx(error) => return error.hint(),
             Self::Data(error) => return error.hint(),
             Self::NotAClassifier { .. } => {
@@ -385,6 +484,15 @@ fn unknown(expected: &[String], found: &[String]) -> String {
         names(&unknown),
         if unknown.len() == 1 { "it" } else { "them" }
     )
+}
+
+/// Numbers of images as text.
+fn sizes(smallest: usize, largest: usize) -> String {
+    match (smallest, largest) {
+        (n, m) if n == m => n.to_string(),
+        (n, usize::MAX) => format!("{n} or more"),
+        (n, m) => format!("{n} to {m}"),
+    }
 }
 
 fn looked_at(searched: &[PathBuf]) -> String {

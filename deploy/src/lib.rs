@@ -12,7 +12,8 @@
 //!
 //! The rooms: [`runtime`] finds, installs and loads the ONNX Runtime library; [`session`] is the
 //! [`engine`] that runs a model on a [`provider`], several of them in a [`pool`]; [`classifier`] joins
-//! them with a card; [`eval`] scores it on images and [`golden`] checks it against itself.
+//! them with a card; [`eval`] scores it on images, [`golden`] checks it against itself and [`taps`] reads
+//! the values inside it.
 //!
 //! This crate never prints, never downloads of its own accord and keeps nothing global but the one ONNX
 //! Runtime of the process.
@@ -22,20 +23,27 @@ pub mod classifier;
 mod digest;
 mod dylib;
 pub mod engine;
+pub mod engines;
 pub mod error;
 pub mod eval;
 pub mod golden;
 pub mod model;
+pub mod placement;
 pub mod pool;
+pub mod precision;
 pub mod prediction;
 pub mod probe;
 pub mod provider;
 pub mod runtime;
 pub mod session;
+pub mod taps;
 
 pub use classifier::{Classifier, ClassifierBuilder};
 pub use error::{Error, Kind, Result};
 pub use model::Model;
+pub use placement::{PlacedNode, Placement};
+pub use precision::Precision;
 pub use prediction::Prediction;
 pub use provider::Provider;
-pub use session::{Batch, Session, SessionOptions};
+pub use session::{Batch, Bound, Cold, Feed, Phases, Session, SessionOptions};
+pub use taps::{Tap, Taps};

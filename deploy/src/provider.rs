@@ -1,4 +1,9 @@
-//! What computes: the CPU, CUDA or TensorRT. A provider that was asked for runs or is an error.
+//! What computes: the CPU, CUDA or TensorRT. A provider that was asked for runs or is an error. How each
+//! is set up, is in a file of its own.
+
+pub(crate) mod cpu;
+mod cuda;
+pub(crate) mod tensorrt;
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,6 +11,7 @@ use std::str::FromStr;
 use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
 
 use crate::error::{Error, Result, chain};
+use crate::precision::Precision;
 use crate::probe;
 use crate::runtime;
 
@@ -27,7 +33,7 @@ pub enum Provider {
         /// Number of the GPU.
         device: u32,
     },
-    /// NVIDIA GPUs through TensorRT; what it cannot take runs on CUDA.
+    /// NVIDIA GPUs through TensorRT; what it cannot take runs on CUDA, where a fallback is allowed.
     TensorRt {
         /// Number of the GPU.
         device: u32,
@@ -68,21 +74,56 @@ impl FromStr for Provider {
     }
 }
 
+/// What a session asks of its provider.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Request {
+    pub(crate) precision: Precision,
+    /// The CPU's memory arena.
+    pub(crate) arena: bool,
+    /// The launches of a run are recorded once and replayed.
+    pub(crate) graph: bool,
+    /// What TensorRT builds, and where that is kept.
+    pub(crate) tensorrt: tensorrt::Request,
+}
+
 impl Provider {
+    /// Its name without the number of the GPU, as in [`crate::placement::Placement::nodes`].
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda { .. } => "cuda",
+            Self::TensorRt { .. } => "tensorrt",
+        }
+    }
+
+    /// Number of the GPU; `None` is the CPU.
+    pub fn device(self) -> Option<u32> {
+        match self {
+            Self::Cpu => None,
+            Self::Cuda { device } | Self::TensorRt { device } => Some(device),
+        }
+    }
+
     /// What is registered with a session, in order of preference. Every one must start.
-    pub(crate) fn dispatches(self) -> Result<Vec<ExecutionProviderDispatch>> {
+    pub(crate) fn dispatches(self, request: &Request) -> Result<Vec<ExecutionProviderDispatch>> {
         probe::require(self)?;
-        let cpu = ep::CPU::default().with_arena_allocator(true).build();
+        let cpu = ep::CPU::default()
+            .with_arena_allocator(request.arena)
+            .build();
         let list = match self {
             Self::Cpu => vec![cpu],
             Self::Cuda { device } => {
                 self.check::<ep::CUDA>()?;
-                vec![cuda(device), cpu]
+                let cuda = cuda::preset(id(device), request.precision, request.graph);
+                vec![cuda.build(), cpu]
             }
             Self::TensorRt { device } => {
                 self.check::<ep::TensorRT>()?;
                 self.check::<ep::CUDA>()?;
-                vec![tensorrt(device), cuda(device), cpu]
+                let tensorrt = tensorrt::preset(id(device), request);
+                // What is left for CUDA is not replayed: TensorRT's recording would not hold it.
+                let cuda = cuda::preset(id(device), request.precision, false);
+                vec![tensorrt.build(), cuda.build(), cpu]
             }
         };
         Ok(list
@@ -120,19 +161,8 @@ impl Provider {
     }
 }
 
-/// TF32 is off: answers stay those of the CPU to single precision.
-fn cuda(device: u32) -> ExecutionProviderDispatch {
-    ep::CUDA::default()
-        .with_device_id(id(device))
-        .with_tf32(false)
-        .build()
-}
-
-fn tensorrt(device: u32) -> ExecutionProviderDispatch {
-    ep::TensorRT::default().with_device_id(id(device)).build()
-}
-
-fn id(device: u32) -> i32 {
+/// The number as ONNX Runtime takes it.
+pub(crate) fn id(device: u32) -> i32 {
     i32::try_from(device).unwrap_or(i32::MAX)
 }
 

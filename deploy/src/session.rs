@@ -1,28 +1,70 @@
 //! The engine that runs a model through ONNX Runtime. Knows no labels and no files of images.
 
-use std::path::{Path, PathBuf};
+mod bind;
+mod open;
+mod outlets;
+mod record;
+pub(crate) mod values;
 
-use half::f16;
-use ort::session::Session as OrtSession;
-use ort::session::SessionInputValue;
-use ort::value::{DynValue, Outlet, Tensor, TensorElementType, TensorRef};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ort::session::{RunOptions, Session as OrtSession, SessionInputValue};
+use ort::value::TensorElementType;
+
+pub use bind::{Bound, Feed, Phases};
+use bind::{Lane, Layout, Memory, failed};
 
 use crate::engine::Engine;
-use crate::error::{Error, Result, chain};
-use crate::provider::Provider;
-use crate::runtime;
+use crate::error::{Error, Result};
+use crate::placement::Placement;
+use crate::precision::Precision;
+use crate::provider::{self, Provider};
 
 /// How a session is made.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct SessionOptions {
     /// What computes.
     pub provider: Provider,
+    /// At which precision. A file that must be converted for it ([`Precision::converts`]) is given
+    /// converted.
+    pub precision: Precision,
     /// Threads inside an operation; `None` is one per core.
     pub threads: Option<usize>,
+    /// Whether these threads spin while they wait for work: quicker, and busy.
+    pub spinning: bool,
+    /// Whether the CPU's memory is kept between runs.
+    pub arena: bool,
+    /// Whether nodes that compute may run elsewhere than on `provider`.
+    pub allow_fallback: bool,
+    /// Numbers of images that will be run at a time: what TensorRT builds for, and a single one lets a GPU
+    /// replay its launches. Empty: not known.
+    pub batches: Vec<usize>,
+    /// Folder of kept TensorRT engines; `None` is `engines` in the cache folder.
+    pub engines: Option<PathBuf>,
     /// Shape of one image as prepared (`[C, H, W]` or `[H, W, C]`): needed where the model leaves it open.
     pub image_shape: Option<[usize; 3]>,
     /// The output to read, where the model has several.
     pub output: Option<String>,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self {
+            provider: Provider::default(),
+            precision: Precision::default(),
+            threads: None,
+            spinning: true,
+            arena: true,
+            allow_fallback: false,
+            batches: Vec::new(),
+            engines: None,
+            image_shape: None,
+            output: None,
+        }
+    }
 }
 
 /// How many images a model takes at a time.
@@ -34,76 +76,122 @@ pub enum Batch {
     Fixed(usize),
 }
 
+/// What opening cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cold {
+    /// Reading the model, dividing it among providers, loading its weights.
+    pub session: Duration,
+    /// Building the engine of TensorRT; `None` where one was kept, and elsewhere.
+    pub build: Option<Duration>,
+}
+
 /// A model opened in ONNX Runtime.
-#[derive(Debug)]
+///
+/// A session belongs to one thread at a time and may move between threads; several on one GPU have a
+/// stream each, so that one copies while another computes.
 pub struct Session {
     path: PathBuf,
     session: OrtSession,
     input: String,
     input_type: TensorElementType,
     output: String,
+    output_type: TensorElementType,
+    /// Dimensions of the output without that of the batch; as found where the file leaves them open.
+    output_dims: Vec<usize>,
     batch: Batch,
+    /// The smallest and the largest number of images of one call.
+    batches: (usize, usize),
     image_shape: [usize; 3],
     num_outputs: usize,
+    placement: Placement,
+    cold: Cold,
+    notes: Vec<String>,
+    memory: Memory,
+    /// For calls without fixed buffers: nothing is recorded.
+    plain: RunOptions,
+    /// The batch whose launches are recorded, and the number of the next recording.
+    graph: Option<(usize, u32)>,
+    /// Buffers kept for [`Session::run`] on a GPU, the last used at the end. Never locked: the mutex lets
+    /// threads share a session's descriptions.
+    lanes: Mutex<Vec<Lane>>,
 }
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("path", &self.path)
+            .field("batch", &self.batch)
+            .field("image_shape", &self.image_shape)
+            .field("num_outputs", &self.num_outputs)
+            .field("placement", &self.placement)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Sizes of batches for which buffers are kept: the usual one, and a last one that is smaller.
+const LANES: usize = 2;
 
 impl Session {
     /// Opens a model. The runtime must have been loaded ([`crate::runtime::load`]).
     ///
     /// # Errors
-    /// The runtime refuses the model or the provider, or the model is not an image classifier.
+    /// The runtime refuses the model or the provider, nodes that compute run elsewhere, or the model is not
+    /// an image classifier.
     pub fn open(path: &Path, options: &SessionOptions) -> Result<Self> {
-        let session = commit(path, options)?;
+        let start = Instant::now();
+        let opened = open::open(path, options, None)?;
+        let session = opened.session;
         let not = |expected: &str, found: String| Error::NotAClassifier {
             path: path.to_owned(),
             expected: expected.to_owned(),
             found,
         };
-        let [input] = session.inputs() else {
-            return Err(not(
-                "one input",
-                format!("{} inputs", session.inputs().len()),
-            ));
+        let (input, input_type, dims) =
+            outlets::image_input(&session).map_err(|(expected, found)| not(expected, found))?;
+        let [first, image_dims @ ..] = dims;
+        let image_shape = outlets::image_shape(path, &image_dims, options.image_shape)?;
+        let batch = usize::try_from(first).ok().filter(|n| *n > 0);
+        let output = outlets::pick_output(&session, options.output.as_deref())
+            .map_err(|found| not("one output", found))?;
+        let output_dims = outlets::scores(output).map_err(|f| not("an output [N, K]", f))?;
+        let memory = match options.provider.device() {
+            None => Memory::Cpu,
+            Some(device) => Memory::gpu(provider::id(device)).map_err(failed)?,
         };
-        let (input_type, dims) = tensor(input);
-        if !matches!(
-            input_type,
-            TensorElementType::Float32 | TensorElementType::Float16 | TensorElementType::Uint8
-        ) {
-            let found = format!("input `{}` of {input_type}", input.name());
-            return Err(not("an input of f32, f16 or u8", found));
-        }
-        let [first, image_dims @ ..] = dims.as_slice() else {
-            return Err(not(
-                "an input [N, C, H, W]",
-                format!("a scalar `{}`", input.name()),
-            ));
-        };
-        let image_dims: &[i64; 3] = image_dims.try_into().map_err(|_| {
-            not(
-                "an input [N, C, H, W]",
-                format!("an input {}", shape(&dims)),
-            )
-        })?;
-        let image_shape = image_shape(path, image_dims, options.image_shape)?;
-        let batch = usize::try_from(*first).ok().filter(|n| *n > 0);
-        let output =
-            pick_output(&session, options.output.as_deref()).map_err(|f| not("one output", f))?;
-        let num_outputs = scores(output).map_err(|found| not("an output [N, K]", found))?;
-        let mut opened = Self {
+        let mut plain = RunOptions::new().map_err(failed)?;
+        plain
+            .set(bind::GRAPH, bind::graph_id(None))
+            .map_err(failed)?;
+        let recorded = options.batches.first().filter(|_| opened.graph);
+        let mut session = Self {
             path: path.to_owned(),
-            input: input.name().to_owned(),
+            input,
             input_type,
             output: output.name().to_owned(),
+            output_type: outlets::tensor(output).0,
+            num_outputs: output_dims.iter().flatten().product(),
+            output_dims: output_dims.unwrap_or_default(),
             batch: batch.map_or(Batch::Dynamic, Batch::Fixed),
+            batches: batch.map_or(opened.batches, |batch| (batch, batch)),
             image_shape,
-            num_outputs: num_outputs.unwrap_or(0),
+            placement: opened.placement,
+            cold: Cold {
+                session: Duration::ZERO,
+                build: opened.build,
+            },
+            notes: opened.notes,
+            memory,
+            plain,
+            graph: recorded.map(|batch| (*batch, 1)),
+            lanes: Mutex::default(),
             session,
         };
-        if num_outputs.is_none() {
-            opened.measure()?;
+        if session.output_dims.is_empty() {
+            session.measure()?;
         }
-        Ok(opened)
+        let build = session.cold.build.unwrap_or_default();
+        session.cold.session = start.elapsed().saturating_sub(build);
+        Ok(session)
     }
 
     /// Name of the input.
@@ -126,9 +214,78 @@ impl Session {
         self.image_shape
     }
 
+    /// Where the nodes run, from the session's own record.
+    pub fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    /// What opening cost.
+    pub fn cold(&self) -> Cold {
+        self.cold
+    }
+
+    /// What is worth knowing of how it was opened, for people: an engine that was built anew, say.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Buffers for `batch` images, for runs without allocation and timed in phases.
+    ///
+    /// ```no_run
+    /// use deploy::session::Feed;
+    /// # use deploy::{Session, SessionOptions};
+    ///
+    /// let mut session = Session::open("model.onnx".as_ref(), &SessionOptions::default())?;
+    /// let images = vec![0.0; 8 * session.image_shape().iter().product::<usize>()];
+    /// let mut bound = session.bind(8, Feed::Host)?;
+    /// bound.fill(&images)?;
+    /// println!("{:?}", bound.run()?.compute);
+    /// let scores = bound.outputs()?; // [8, K]
+    /// # Ok::<(), deploy::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The model or the engine does not take `batch` images at a time; there is no memory.
+    pub fn bind(&mut self, batch: usize, feed: Feed) -> Result<Bound<'_>> {
+        Bound::new(self, batch, feed)
+    }
+
+    /// Buffers bound to this session.
+    fn lane(&mut self, batch: usize, feed: Feed) -> Result<Lane> {
+        let (smallest, largest) = self.batches;
+        if !(smallest..=largest).contains(&batch) {
+            return Err(Error::BatchSize {
+                path: self.path.clone(),
+                smallest,
+                largest,
+                found: batch,
+            });
+        }
+        // Each recording is of its own buffers: it has a number of its own.
+        let graph = match &mut self.graph {
+            Some((recorded, next)) if *recorded == batch => {
+                *next += 1;
+                Some(*next - 1)
+            }
+            _ => None,
+        };
+        let layout = Layout {
+            batch,
+            feed,
+            input: &self.input,
+            element: self.input_type,
+            input_dims: [&[batch][..], &self.image_shape].concat(),
+            output: &self.output,
+            output_element: self.output_type,
+            output_dims: [&[batch][..], &self.output_dims].concat(),
+            graph,
+        };
+        Lane::new(&self.session, &self.memory, &layout).map_err(failed)
+    }
+
     /// Runs `batch` prepared images, one after the other in `images`: `[batch, num_outputs]`.
     ///
-    /// A model of a fixed batch size gets padded or cut batches.
+    /// A model of a fixed batch size, and an engine made for some sizes, get padded or cut batches.
     ///
     /// # Errors
     /// `images` has another length, or ONNX Runtime stops.
@@ -141,20 +298,23 @@ impl Session {
                 found: images.len(),
             });
         }
-        let size = match self.batch {
-            Batch::Fixed(size) if size != batch => size,
-            _ if batch == 0 => return Ok(Vec::new()),
-            _ => return self.run_exactly(images, batch),
-        };
+        let (smallest, largest) = self.batches;
+        if batch == 0 {
+            return Ok(Vec::new());
+        }
+        if (smallest..=largest).contains(&batch) {
+            return self.run_exactly(images, batch);
+        }
         let mut scores = Vec::with_capacity(batch * self.num_outputs);
-        for part in images.chunks(size * len) {
+        for part in images.chunks(largest.saturating_mul(len)) {
             let count = part.len() / len;
-            if count == size {
-                scores.extend(self.run_exactly(part, size)?);
+            if count >= smallest {
+                scores.extend(self.run_exactly(part, count)?);
             } else {
                 let mut padded = part.to_vec();
-                padded.resize(size * len, 0.0);
-                scores.extend(&self.run_exactly(&padded, size)?[..count * self.num_outputs]);
+                padded.resize(smallest * len, 0.0);
+                let padded = self.run_exactly(&padded, smallest)?;
+                scores.extend(&padded[..count * self.num_outputs]);
             }
         }
         Ok(scores)
@@ -165,15 +325,19 @@ impl Session {
         self.num_outputs
     }
 
-    /// Learns the number of outputs by running zeros.
+    /// Learns the shape of the output by running zeros.
     fn measure(&mut self) -> Result<()> {
-        let batch = match self.batch {
-            Batch::Dynamic => 1,
-            Batch::Fixed(n) => n,
-        };
+        let batch = self.batches.0;
         let zeros = vec![0.0; batch * self.image_len()];
-        let scores = self.run_exactly(&zeros, batch)?;
+        let (scores, dims) = self.call(&zeros, batch)?;
         self.num_outputs = scores.len() / batch;
+        // `[N, K, ...]`; for one image some models leave out `N`.
+        let whole = [&[batch][..], dims.get(1..).unwrap_or_default()].concat();
+        self.output_dims = if whole == dims {
+            dims[1..].to_vec()
+        } else {
+            vec![self.num_outputs]
+        };
         Ok(())
     }
 
@@ -181,19 +345,46 @@ impl Session {
         self.image_shape.iter().product()
     }
 
-    /// One call of ONNX Runtime.
+    /// One call of ONNX Runtime: on a GPU over kept buffers, on the CPU over the images where they are.
     fn run_exactly(&mut self, images: &[f32], batch: usize) -> Result<Vec<f32>> {
-        let failed = |e: ort::Error| Error::Run { reason: chain(&e) };
+        if matches!(self.memory, Memory::Cpu) {
+            return Ok(self.call(images, batch)?.0);
+        }
+        let lanes = self.lanes();
+        let mut lane = match lanes.iter().position(|lane| lane.batch == batch) {
+            Some(at) => lanes.remove(at),
+            None => self.lane(batch, Feed::Host)?,
+        };
+        let scores = lane
+            .fill(images)
+            .and_then(|()| lane.run(&mut self.session, &self.input))
+            .and_then(|_| lane.outputs())
+            .map_err(failed)?;
+        let lanes = self.lanes();
+        if lanes.len() == LANES {
+            lanes.remove(0);
+        }
+        lanes.push(lane);
+        Ok(scores)
+    }
+
+    fn lanes(&mut self) -> &mut Vec<Lane> {
+        self.lanes.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One call without buffers of its own: the scores and the output's dimensions.
+    fn call(&mut self, images: &[f32], batch: usize) -> Result<(Vec<f32>, Vec<usize>)> {
         let [a, b, c] = self.image_shape;
-        let value = input_value(self.input_type, images, [batch, a, b, c]).map_err(failed)?;
+        let value = values::input(self.input_type, images, [batch, a, b, c]).map_err(failed)?;
         let inputs: [SessionInputValue<'_>; 1] = [value];
-        let outputs = self.session.run(inputs).map_err(failed)?;
+        let outputs = self.session.run_with_options(inputs, &self.plain);
+        let outputs = outputs.map_err(failed)?;
         let output = outputs
             .get(self.output.as_str())
             .ok_or_else(|| Error::Run {
                 reason: format!("there is no output `{}`", self.output),
             })?;
-        let scores = floats(output).map_err(failed)?;
+        let scores = values::floats(output).map_err(failed)?;
         let per_image = scores.len() / batch.max(1);
         let fits = scores.len() == per_image * batch
             && (self.num_outputs == 0 || per_image == self.num_outputs);
@@ -204,7 +395,8 @@ impl Session {
                 found: format!("{} numbers", scores.len()),
             });
         }
-        Ok(scores)
+        let dims = output.shape().iter().map(|dim| *dim as usize).collect();
+        Ok((scores, dims))
     }
 }
 
@@ -218,150 +410,5 @@ impl Engine for Session {
     }
 }
 
-/// Opens the model with the provider; every provider asked for must start.
-fn commit(path: &Path, options: &SessionOptions) -> Result<OrtSession> {
-    let refused = |e: &dyn std::error::Error| match options.provider {
-        Provider::Cpu => Error::ModelLoad {
-            path: path.to_owned(),
-            reason: chain(e),
-        },
-        provider => Error::ProviderFailed {
-            provider: provider.to_string(),
-            reason: chain(e),
-        },
-    };
-    let environment = runtime::environment()?;
-    let builder = OrtSession::builder(environment).map_err(|e| refused(&e))?;
-    let builder = match options.threads {
-        Some(threads) => builder
-            .with_intra_threads(threads)
-            .map_err(|e| refused(&e))?,
-        None => builder,
-    };
-    let mut builder = builder
-        .with_execution_providers(options.provider.dispatches()?)
-        .map_err(|e| refused(&e))?;
-    let load = |e: ort::Error| Error::ModelLoad {
-        path: path.to_owned(),
-        reason: chain(&e),
-    };
-    builder.commit_from_file(path).map_err(load)
-}
-
-/// The value that is fed, in the model's own element type.
-fn input_value(
-    element: TensorElementType,
-    images: &[f32],
-    shape: [usize; 4],
-) -> ort::Result<SessionInputValue<'_>> {
-    Ok(match element {
-        TensorElementType::Float16 => {
-            let halves: Vec<f16> = images.iter().copied().map(f16::from_f32).collect();
-            Tensor::from_array((shape, halves))?.into()
-        }
-        TensorElementType::Uint8 => {
-            let bytes: Vec<u8> = images
-                .iter()
-                .map(|v| v.round().clamp(0.0, 255.0) as u8)
-                .collect();
-            Tensor::from_array((shape, bytes))?.into()
-        }
-        _ => TensorRef::from_array_view((shape, images))?.into(),
-    })
-}
-
-/// The numbers of an output, whatever their precision.
-fn floats(output: &DynValue) -> ort::Result<Vec<f32>> {
-    let element = output.dtype().tensor_type();
-    Ok(match element {
-        Some(TensorElementType::Float16) => output
-            .try_extract_tensor::<f16>()?
-            .1
-            .iter()
-            .map(|v| v.to_f32())
-            .collect(),
-        Some(TensorElementType::Float64) => output
-            .try_extract_tensor::<f64>()?
-            .1
-            .iter()
-            .map(|v| *v as f32)
-            .collect(),
-        _ => output.try_extract_tensor::<f32>()?.1.to_vec(),
-    })
-}
-
-/// Element type and dimensions; open dimensions are -1. Not a tensor: a scalar of undefined type.
-fn tensor(outlet: &Outlet) -> (TensorElementType, Vec<i64>) {
-    let dtype = outlet.dtype();
-    match (dtype.tensor_type(), dtype.tensor_shape()) {
-        (Some(element), Some(shape)) => (element, shape.to_vec()),
-        _ => (TensorElementType::Undefined, Vec::new()),
-    }
-}
-
-fn pick_output<'s>(
-    session: &'s OrtSession,
-    name: Option<&str>,
-) -> std::result::Result<&'s Outlet, String> {
-    let outputs = session.outputs();
-    match (name, outputs) {
-        (Some(name), _) => outputs
-            .iter()
-            .find(|output| output.name() == name)
-            .ok_or_else(|| format!("no output `{name}`")),
-        (None, [output]) => Ok(output),
-        (None, _) => Err(format!("{} outputs", outputs.len())),
-    }
-}
-
-/// `K` of an output `[N, K]` or `[N, K, 1, 1]`; `None` where the file leaves it open.
-fn scores(output: &Outlet) -> std::result::Result<Option<usize>, String> {
-    let (element, dims) = tensor(output);
-    let float = matches!(
-        element,
-        TensorElementType::Float32 | TensorElementType::Float16 | TensorElementType::Float64
-    );
-    if !float {
-        return Err(format!("output `{}` of {element}", output.name()));
-    }
-    match dims.as_slice() {
-        // Some exporters leave out the shape of the output.
-        [] => Ok(None),
-        [_, classes, rest @ ..] if rest.iter().all(|dim| *dim == 1) => {
-            Ok(usize::try_from(*classes).ok().filter(|k| *k > 0))
-        }
-        _ => Err(format!("an output {}", shape(&dims))),
-    }
-}
-
-/// The model's image shape, completed by what the preprocessing makes.
-fn image_shape(path: &Path, dims: &[i64; 3], given: Option<[usize; 3]>) -> Result<[usize; 3]> {
-    let fixed = dims.map(|dim| usize::try_from(dim).ok().filter(|dim| *dim > 0));
-    let fits = |given: [usize; 3]| (0..3).all(|i| fixed[i].is_none_or(|dim| dim == given[i]));
-    match given {
-        Some(given) if fits(given) => Ok(given),
-        None if fixed.iter().all(Option::is_some) => Ok(fixed.map(Option::unwrap_or_default)),
-        _ => Err(Error::ShapeDiffers {
-            path: path.to_owned(),
-            expected: shape(dims),
-            found: given.map_or("nothing".to_owned(), |given| {
-                shape(&given.map(|d| d as i64))
-            }),
-        }),
-    }
-}
-
-/// Dimensions as text; open ones are `?`.
-fn shape(dims: &[i64]) -> String {
-    let dims: Vec<String> = dims
-        .iter()
-        .map(|d| {
-            if *d < 0 {
-                "?".to_owned()
-            } else {
-                d.to_string()
-            }
-        })
-        .collect();
-    format!("[{}]", dims.join(", "))
-}
+#[cfg(test)]
+mod tests;

@@ -117,6 +117,23 @@ pub fn set_outputs(graph: &mut GraphProto, outputs: &[ValueInfo]) {
     graph.output = outputs.iter().map(ValueInfo::to_proto).collect();
 }
 
+/// As [`set_outputs`], by name: type and shape are left for the reader to infer, as ONNX Runtime
+/// does.
+///
+/// ```
+/// let mut graph = onnx::proto::GraphProto::default();
+/// onnx::surgery::expose(&mut graph, &["/conv1/Conv_output_0".into()]);
+/// assert!(onnx::surgery::is_output(&graph, "/conv1/Conv_output_0"));
+/// assert_eq!(graph.output[0].r#type, None);
+/// ```
+pub fn expose(graph: &mut GraphProto, values: &[String]) {
+    let bare = |name: &String| ValueInfoProto {
+        name: Some(name.clone()),
+        ..Default::default()
+    };
+    graph.output = values.iter().map(bare).collect();
+}
+
 /// Removes the nodes that no output needs, the initializers that no node needs, and what describes
 /// their values; hands back how many nodes and initializers went.
 pub fn prune(graph: &mut GraphProto) -> (usize, usize) {

@@ -10,21 +10,28 @@ pub const CLASSES: [&str; 2] = ["discs", "squares"];
 /// The splits and how many pictures each class has in them.
 pub const SPLITS: [(&str, u32); 3] = [("train", 10), ("val", 4), ("test", 6)];
 
-/// `folder/{train,val,test}/{discs,squares}/*`, JPEG and PNG.
+/// `folder/{train,val,test}/{discs,squares}/*`, JPEG and PNG, no picture twice.
 pub fn draw_splits(folder: &Path) {
+    let mut first = 0;
     for (split, count) in SPLITS {
-        draw_classes(&folder.join(split), count);
+        draw_some(&folder.join(split), first, count);
+        first += count;
     }
 }
 
 /// `folder/{discs,squares}/*`, `count` of each.
 pub fn draw_classes(folder: &Path, count: u32) {
+    draw_some(folder, 0, count);
+}
+
+/// The pictures from `first` on; their names count from 0.
+fn draw_some(folder: &Path, first: u32, count: u32) {
     for class in CLASSES {
         fs::create_dir_all(folder.join(class)).unwrap();
         for i in 0..count {
             let kind = if i % 2 == 0 { "jpg" } else { "png" };
             let path = folder.join(class).join(format!("{i:02}.{kind}"));
-            draw(class, i).save(&path).unwrap();
+            draw(class, first + i).save(&path).unwrap();
         }
     }
 }

@@ -8,6 +8,12 @@ use data::Split;
 
 use crate::recipe::Settings;
 
+mod audit;
+mod inspect;
+
+pub use audit::AuditArgs;
+pub use inspect::InspectArgs;
+
 /// Trains image classifiers and exports them as verified, self-describing ONNX files.
 #[derive(Debug, Parser)]
 #[command(name = "trainer", version, arg_required_else_help = true)]
@@ -29,6 +35,10 @@ pub enum Command {
     Eval(EvalArgs),
     /// Write a run's best checkpoint as a verified ONNX file again
     Export(ExportArgs),
+    /// Show what a network sees: its kernels, its feature maps, and where it looks
+    Inspect(Box<InspectArgs>),
+    /// Look for leaks, duplicates, odd files and imbalance in a data set
+    Audit(AuditArgs),
     /// Draw a contact sheet of augmented pictures
     Augment(AugmentArgs),
     /// Fetch a public data set or weights into the cache folder

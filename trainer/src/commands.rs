@@ -6,11 +6,13 @@ use crate::cli::{Cli, Command};
 use crate::fault::ExitStatus;
 use crate::printer::Printer;
 
+pub mod audit;
 pub mod augment;
 pub mod eval;
 pub mod export;
 pub mod fetch;
 pub mod fit;
+pub mod inspect;
 
 /// Carries out what was typed.
 pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
@@ -24,6 +26,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         }
         Command::Eval(args) => eval::run(&args, &printer(args.json.as_ref())),
         Command::Export(args) => export::run(&args, &printer(None)),
+        Command::Inspect(args) => inspect::run(&args, &printer(None)),
+        Command::Audit(args) => audit::run(&args, &printer(args.json.as_ref())),
         Command::Augment(args) => augment::run(&args, &printer(None)),
         Command::Fetch(args) => fetch::run(&args, &printer(None)),
         Command::Completions { shell } => {

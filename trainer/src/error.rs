@@ -126,6 +126,20 @@ pub enum Error {
         /// The data's.
         found: Vec<String>,
     },
+    /// A model that cannot be looked into.
+    #[error("`{path}` cannot be inspected: {reason}")]
+    Inspect {
+        /// The model.
+        path: PathBuf,
+        /// What it has or lacks.
+        reason: String,
+    },
+    /// A file that another program wrote, where one is to be written.
+    #[error("`{path}` is there and is not of `trainer inspect`")]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+    },
     /// Burn's side of things failed.
     #[error("{what}: {reason}")]
     Burn {
@@ -195,6 +209,7 @@ impl Error {
             Self::ClassesDiffer { .. } => {
                 "the network can be scored on folders of its own classes only".into()
             }
+            Self::NotOurs { .. } => "choose another folder with `--out`, or remove the file".into(),
             Self::Io(source) => return io_hint(source),
             Self::Data(source) => return source.hint(),
             Self::Models(source) => return source.hint(),

@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use burn::module::Module;
 use data::images::Unreadable;
-use data::{Preprocess, Sample};
+use data::{Dataset, Preprocess, Sample, Split};
 use models::Network;
 use rayon::prelude::*;
 
@@ -96,9 +96,13 @@ impl Extractor {
         }
     }
 
-    /// The SHA-256 of a picture that rows were asked of.
-    pub fn hash(&self, path: &Path) -> Option<Hash> {
-        self.hashes.get(path).copied()
+    /// Takes over hashes of pictures that were read already.
+    pub fn know(&mut self, dataset: &Dataset, hash: &dyn Fn(&Path) -> Option<Hash>) {
+        let samples = Split::ALL
+            .into_iter()
+            .flat_map(|split| dataset.samples(split));
+        let known = samples.filter_map(|sample| Some((sample.path.clone(), hash(&sample.path)?)));
+        self.hashes.extend(known);
     }
 
     /// Rows of `samples` in these views, kept or computed; `None` when `stop` was set before all

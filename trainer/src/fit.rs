@@ -91,6 +91,8 @@ pub trait Watch {
     fn step(&mut self, _report: &StepReport) {}
     /// An epoch is done and saved.
     fn epoch_done(&mut self, _row: &EpochRow, _new_best: bool) {}
+    /// Training is over: how it ended, or the error that ended it.
+    fn ended(&mut self, _how: Result<Ended, &Error>) {}
 }
 
 /// Nobody watches.
@@ -133,6 +135,18 @@ pub struct Outcome {
 /// of the last good epoch), when an image or a file fails, and when the checkpoint is of another
 /// network or data set.
 pub fn fit(
+    network: Network,
+    room: &Room<'_>,
+    options: &FitOptions,
+    resume: Option<&Checkpoint>,
+    watch: &mut dyn Watch,
+) -> Result<Outcome> {
+    let outcome = train(network, room, options, resume, watch);
+    watch.ended(outcome.as_ref().map(|outcome| outcome.ended));
+    outcome
+}
+
+fn train(
     network: Network,
     room: &Room<'_>,
     options: &FitOptions,

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! [`recipe`] knows what is asked, [`run_dir`] where it lands, [`fit`] trains, [`evaluate`]
-//! scores, [`export`] writes the file and [`verify`] holds it against ONNX Runtime. Only
-//! [`printer`] prints.
+//! scores, [`live`] shows it going on, [`export`] writes the file and [`verify`] holds it against
+//! ONNX Runtime; [`inspect`] draws what the exported network sees. Only [`printer`] prints.
 
 pub mod cli;
 pub mod commands;
@@ -20,6 +20,8 @@ pub mod export;
 pub mod fault;
 pub mod features;
 pub mod fit;
+pub mod inspect;
+pub mod live;
 pub mod printer;
 pub mod recipe;
 pub mod run_dir;

@@ -3,12 +3,16 @@
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::error::Result;
+use pane::{Line, Pane};
+
+mod pane;
 
 /// Where and how much is printed.
 #[derive(Clone, Debug)]
@@ -16,7 +20,9 @@ pub struct Printer {
     quiet: bool,
     json_on_stdout: bool,
     terminal: bool,
+    bars: bool,
     color: bool,
+    pane: Arc<Pane>,
 }
 
 impl Printer {
@@ -28,30 +34,81 @@ impl Printer {
             quiet,
             json_on_stdout: json.is_some_and(is_stdout),
             terminal,
+            bars: true,
             color: terminal && !no_color,
+            pane: Arc::default(),
         }
     }
 
     /// Whether progress bars can be seen.
     pub fn has_bars(&self) -> bool {
-        self.terminal && !self.quiet
+        self.terminal && self.bars && !self.quiet
+    }
+
+    /// The same without progress bars.
+    #[must_use]
+    pub fn without_bars(&self) -> Printer {
+        Printer {
+            bars: false,
+            ..self.clone()
+        }
+    }
+
+    /// Whether there are colours.
+    pub fn has_colors(&self) -> bool {
+        self.color
     }
 
     /// A line of the log.
     pub fn log(&self, text: impl AsRef<str>) {
         if !self.quiet {
-            to_stderr(text.as_ref());
+            self.line(Line::Log(text.as_ref().into()));
         }
+    }
+
+    /// A line that answers the user, even when quiet.
+    pub fn answer(&self, text: impl AsRef<str>) {
+        self.line(Line::Log(text.as_ref().into()));
     }
 
     /// Something to be wary of; printed even when quiet.
     pub fn warn(&self, text: impl AsRef<str>) {
-        let mark = if self.color {
-            "\u{1b}[33mwarning:\u{1b}[0m"
-        } else {
-            "warning:"
-        };
-        to_stderr(&format!("{mark} {}", text.as_ref()));
+        self.line(Line::Warning(text.as_ref().into()));
+    }
+
+    /// To standard error, or onto the pane that covers it.
+    fn line(&self, line: Line) {
+        if let Some(line) = self.pane.take(line) {
+            self.print(&line);
+        }
+    }
+
+    fn print(&self, line: &Line) {
+        match line {
+            Line::Log(text) => to_stderr(text),
+            Line::Warning(text) if self.color => {
+                to_stderr(&format!("\u{1b}[33mwarning:\u{1b}[0m {text}"));
+            }
+            Line::Warning(_) => to_stderr(&line.text()),
+        }
+    }
+
+    /// From now on the log goes onto a pane of a screen that covers the terminal; `uncover` is
+    /// called once, when the pane ends.
+    pub fn begin_pane(&self, uncover: Box<dyn FnOnce() + Send>) {
+        self.pane.begin(uncover);
+    }
+
+    /// The log so far on the pane, as plain text.
+    pub fn pane_lines(&self) -> Vec<String> {
+        self.pane.lines()
+    }
+
+    /// Uncovers the terminal and prints what was on the pane; without one it does nothing.
+    pub fn end_pane(&self) {
+        for line in self.pane.end() {
+            self.print(&line);
+        }
     }
 
     /// A result, for people.

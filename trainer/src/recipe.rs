@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::MachineArgs;
 use crate::error::{Error, Result};
+use crate::live::{Log, Ui};
 use crate::source;
 
 mod budget;
@@ -127,6 +128,12 @@ pub struct Settings {
     /// Name of the run folder [default: the next free number]
     #[arg(long, help_heading = "Run")]
     pub name: Option<String>,
+    /// What a terminal shows of training [default: bar]
+    #[arg(long, value_enum, help_heading = "Run")]
+    pub ui: Option<Ui>,
+    /// Files to watch training by, in the run folder
+    #[arg(long, value_enum, value_delimiter = ',', help_heading = "Run")]
+    pub log: Option<Vec<Log>>,
 }
 
 /// A training run with every value decided; `config.toml` of a run is its text.
@@ -249,6 +256,8 @@ impl Settings {
             offline,
             runs,
             name,
+            ui,
+            log,
         )
     }
 
@@ -449,6 +458,9 @@ mod tests {
     #[test]
     fn a_key_that_does_not_exist_is_named() {
         let settings = file("runs = \"here\"\nname = \"bees\"\noffline = true\n").unwrap();
+        let watched = file("ui = \"dashboard\"\nlog = [\"jsonl\", \"tensorboard\"]\n").unwrap();
+        let typed = flags(&["--ui", "dashboard", "--log", "jsonl,tensorboard"]);
+        assert_eq!(watched, typed);
         assert_eq!(
             (settings.name.as_deref(), settings.offline),
             (Some("bees"), Some(true))

@@ -146,6 +146,11 @@ impl RunDir {
         self.path.join("verify.json")
     }
 
+    /// What is wrong or odd with the data.
+    pub fn audit(&self) -> PathBuf {
+        self.path.join("audit.json")
+    }
+
     /// The result.
     pub fn summary(&self) -> PathBuf {
         self.path.join("summary.json")

@@ -21,7 +21,16 @@ fn help_of_trainer() {
 
 #[test]
 fn help_of_every_command() {
-    for command in ["fit", "eval", "export", "augment", "fetch", "completions"] {
+    for command in [
+        "fit",
+        "audit",
+        "eval",
+        "export",
+        "inspect",
+        "augment",
+        "fetch",
+        "completions",
+    ] {
         insta::assert_snapshot!(command, help(&[command]));
     }
 }

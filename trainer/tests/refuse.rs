@@ -84,6 +84,21 @@ const CASES: &[Case] = &[
         hints: "trainer fit",
     },
     Case {
+        arguments: &["inspect", "nowhere", "--image", "a.png"],
+        says: "nowhere`",
+        hints: "trainer fit",
+    },
+    Case {
+        arguments: &["inspect", "none.onnx", "--image", "a.png"],
+        says: "none.onnx`",
+        hints: "",
+    },
+    Case {
+        arguments: &["audit", "--data", "nowhere"],
+        says: "nowhere`",
+        hints: "--data",
+    },
+    Case {
         arguments: &["augment", "--data", "nowhere"],
         says: "nowhere`",
         hints: "",

@@ -6,6 +6,8 @@ use image::metadata::Orientation;
 pub(super) struct Header {
     pub(super) width: u32,
     pub(super) height: u32,
+    /// 1 is gray, 4 is CMYK.
+    pub(super) components: u8,
     pub(super) orientation: Orientation,
 }
 
@@ -39,19 +41,21 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
             0xe1 if segment.starts_with(b"http://ns.adobe.com/xap/1.0/\0") => xmp = Some(segment),
             // Frame headers; 0xc4, 0xc8 and 0xcc are tables.
             0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) => {
-                if let [_, h1, h0, w1, w0, ..] = *segment {
-                    size = Some((u16::from_be_bytes([w1, w0]), u16::from_be_bytes([h1, h0])));
+                if let [_, h1, h0, w1, w0, count, ..] = *segment {
+                    let [w, h] = [[w1, w0], [h1, h0]].map(u16::from_be_bytes);
+                    size = Some((w, h, count));
                 }
             }
             _ => {}
         }
     }
-    let Some((width, height)) = size else {
+    let Some((width, height, components)) = size else {
         return Err("the JPEG file has no frame header (truncated?)".into());
     };
     Ok(Header {
         width: width.into(),
         height: height.into(),
+        components,
         orientation: exif::orientation(app_exif.as_deref(), xmp),
     })
 }

@@ -3,6 +3,15 @@
 use super::{Limits, to_rgb};
 use image::RgbImage;
 
+/// Width, height, and whether it has colours.
+pub(super) fn header(bytes: &[u8]) -> Result<(u32, u32, bool), String> {
+    let mut reader = Reader {
+        rest: bytes.get(2..).unwrap_or_default(),
+    };
+    let colours = matches!(bytes.get(1), Some(b'3' | b'6'));
+    Ok((reader.number()?, reader.number()?, colours))
+}
+
 /// Decodes to RGB.
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, String> {
     let mut reader = Reader {

@@ -1,12 +1,15 @@
 //! The command line as typed: clap's structs and nothing else.
 
+mod bench;
 mod doctor;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use data::{Preprocess, Split};
-use deploy::Provider;
+use deploy::{Precision, Provider};
+
+pub(crate) use bench::{BenchArgs, FeedArg, HowArgs, ScenarioArg, WhatArgs};
 
 pub(crate) use self::doctor::DoctorArgs;
 
@@ -32,6 +35,8 @@ pub(crate) enum Command {
     Eval(Box<EvalArgs>),
     /// Classify images
     Predict(Box<PredictArgs>),
+    /// Measure latency, throughput, memory and accuracy of models on providers
+    Bench(Box<BenchArgs>),
     /// Show what a model file says of itself; needs no ONNX Runtime
     Info(InfoArgs),
     /// Compare a model's golden samples with what this machine computes
@@ -39,7 +44,7 @@ pub(crate) enum Command {
     /// Show or write the card that makes a model file self-describing
     #[command(subcommand)]
     Card(CardCommand),
-    /// The folder of downloads: data sets, weights, ONNX Runtime
+    /// The folder of downloads and what is made of them: data sets, weights, ONNX Runtime, engines
     #[command(subcommand)]
     Cache(CacheCommand),
     /// The ONNX Runtime library
@@ -91,6 +96,12 @@ pub(crate) struct MachineArgs {
     /// What computes: `cpu`, `cuda`, `cuda:N`, `tensorrt` or `tensorrt:N`; it runs there or is an error
     #[arg(long, default_value = "cpu")]
     pub(crate) provider: Provider,
+    /// Numbers to compute in: `fp32`, `tf32` (GPU), `fp16` or `int8`
+    #[arg(long, value_name = "PRECISION", default_value_t = Precision::Fp32)]
+    pub(crate) precision: Precision,
+    /// Nodes that the provider cannot compute may run elsewhere
+    #[arg(long)]
+    pub(crate) allow_fallback: bool,
     /// Threads [default: all cores]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
@@ -252,7 +263,7 @@ pub(crate) enum CacheCommand {
     Dir(CacheArgs),
     /// List what is in it
     List(CacheArgs),
-    /// Remove unfinished downloads and runtimes that are not used
+    /// Remove unfinished downloads, runtimes that are not used, and engines that they cannot use
     Prune(PruneArgs),
 }
 

@@ -1,5 +1,6 @@
 //! One function per command: typed arguments in, an exit status out.
 
+mod bench;
 mod cache;
 mod card;
 mod check;
@@ -26,6 +27,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
     match cli.command {
         Command::Eval(args) => eval::run(&args, &printer),
         Command::Predict(args) => predict::run(&args, &printer),
+        Command::Bench(args) => bench::run(&args, &printer),
         Command::Info(args) => info::run(&args, &printer),
         Command::Check(args) => check::run(&args, &printer),
         Command::Card(command) => card::run(&command, &printer),

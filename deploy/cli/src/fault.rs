@@ -79,6 +79,61 @@ pub(crate) enum Fault {
         /// The model.
         path: PathBuf,
     },
+    /// The model is made for another number of images.
+    #[error("`{}` takes exactly {fixed} images at a time\n  expected: --batch {fixed}\n  found:    --batch {asked}", path.display())]
+    FixedBatch {
+        /// The model.
+        path: PathBuf,
+        /// The only batch that it takes.
+        fixed: usize,
+        /// The batch asked for.
+        asked: usize,
+    },
+    /// Nothing of what was to be measured runs here.
+    #[error("nothing that was to be measured runs here; the first to be left out is {first}")]
+    NothingRuns {
+        /// Configuration and reason.
+        first: String,
+    },
+    /// The file to compare with is no benchmark's.
+    #[error("`{}` is no benchmark to compare with: {reason}", path.display())]
+    BadBase {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// This run and the base measured different configurations.
+    #[error(
+        "the configurations are not those of the base{}{}",
+        listed("only here", new),
+        listed("only in the base", gone)
+    )]
+    Unmatched {
+        /// Configurations of this run alone.
+        new: Vec<String>,
+        /// Configurations of the base alone.
+        gone: Vec<String>,
+    },
+    /// A condition is about a change, and there is nothing to change from.
+    #[error("`{condition}` is a change against a base, and none was given")]
+    NoBase {
+        /// The condition.
+        condition: String,
+    },
+    /// A condition is about something that has no value.
+    #[error("`{metric}` of {configuration} has no value: {reason}")]
+    NoValue {
+        /// The metric.
+        metric: String,
+        /// The configuration.
+        configuration: String,
+        /// Why.
+        reason: String,
+    },
+    /// Ctrl-C in the middle.
+    #[error("interrupted: the results are of what was measured until then")]
+    Interrupted,
     /// The class file cannot be used.
     #[error("`{}` is no list of class names: {reason}", path.display())]
     BadClasses {
@@ -102,10 +157,26 @@ impl Fault {
             Self::NoCard { .. } => "write one with `deploy card attach`",
             Self::BadClasses { .. } => "one name per line, in the order of the model's outputs",
             Self::FlagElsewhere { .. } => "leave it out",
-            Self::BadRun { .. } | Self::SomeFailed { .. } => return None,
+            Self::FixedBatch { .. } => "leave out `--batch`",
+            Self::NothingRuns { .. } => "run `deploy doctor`",
+            Self::BadBase { .. } => "write one with `deploy bench --json FILE`",
+            Self::Unmatched { .. } => {
+                "measure with the options of the base, or write a new one with `--json`"
+            }
+            Self::NoBase { .. } => "give the base with `--compare FILE`",
+            Self::NoValue { .. } => "measure longer with `--duration`, or leave out the condition",
+            Self::BadRun { .. } | Self::SomeFailed { .. } | Self::Interrupted => return None,
         };
         Some(hint.to_owned())
     }
+}
+
+/// A line for each, under a heading.
+fn listed(heading: &str, configurations: &[String]) -> String {
+    let lines = configurations
+        .iter()
+        .map(|name| format!("\n  {heading}: {name}"));
+    lines.collect()
 }
 
 /// 0 done and true, 1 done and false, 2 could not do it.

@@ -1,7 +1,9 @@
 //! The command line of the `deploy` library: parse, carry out, say how it went.
 
+mod bench;
 mod cli;
 mod commands;
+mod export;
 mod fault;
 mod printer;
 mod source;

@@ -95,6 +95,42 @@ impl Printer {
             tenths: std::cell::Cell::new(0),
         }
     }
+
+    /// A bar over turns of a benchmark, with a line of text beside it; only on a terminal.
+    pub(crate) fn turns(&self, what: &str, length: usize) -> Turns {
+        let bar = if self.terminal && !self.quiet {
+            let style = ProgressStyle::with_template("{prefix} {bar:16} {pos}/{len} {wide_msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar())
+                .progress_chars("=> ");
+            let bar =
+                ProgressBar::with_draw_target(Some(length as u64), ProgressDrawTarget::stderr());
+            bar.set_style(style);
+            bar.set_prefix(what.to_owned());
+            bar
+        } else {
+            ProgressBar::hidden()
+        };
+        Turns { bar }
+    }
+}
+
+/// How far a benchmark is.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    bar: ProgressBar,
+}
+
+impl Turns {
+    /// A turn begins or is over.
+    pub(crate) fn at(&self, done: usize, text: String) {
+        self.bar.set_position(done as u64);
+        self.bar.set_message(text);
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
 }
 
 /// How far something is.

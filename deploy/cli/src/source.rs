@@ -9,7 +9,7 @@ use deploy::runtime::{self, Found, Search};
 use deploy::{Classifier, ClassifierBuilder, Model, Provider};
 use fs_err as fs;
 
-use crate::cli::{Kind, MachineArgs, ModelArgs, PlaceArgs};
+use crate::cli::{EvalArgs, Kind, MachineArgs, ModelArgs, PlaceArgs};
 use crate::fault::Fault;
 use crate::printer::Printer;
 
@@ -48,11 +48,13 @@ fn latest(runs: &Path) -> Option<PathBuf> {
     Some(runs.join(name))
 }
 
-/// The classifier of a command line, its runtime found, installed if need be, and loaded.
+/// The classifier of a command line for `batch` images at a time, its runtime found, installed if need be,
+/// and loaded.
 pub(crate) fn classifier(
     path: &Path,
     model: Option<&ModelArgs>,
     machine: &MachineArgs,
+    batch: usize,
     printer: &Printer,
 ) -> anyhow::Result<Classifier> {
     // What is wrong with the file is said before anything is installed for it.
@@ -60,21 +62,24 @@ pub(crate) fn classifier(
     if let Some(threads) = machine.threads {
         builder = builder.threads(usize::from(threads));
     }
-    open(builder, model, machine, printer)
+    open(builder.batches(vec![batch]), model, machine, printer)
 }
 
 /// The same for many images at once, of a model that was read.
 pub(crate) fn many(
     path: &Path,
     opened: Model,
-    model: &ModelArgs,
-    machine: &MachineArgs,
+    args: &EvalArgs,
     printer: &Printer,
 ) -> anyhow::Result<Classifier> {
+    let machine = &args.machine;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = machine.threads.map_or(cores, usize::from);
-    let builder = Classifier::builder(path).model(opened).parallel(threads);
-    open(builder, Some(model), machine, printer)
+    let mut builder = Classifier::builder(path).model(opened).parallel(threads);
+    if let Some(batch) = args.batch {
+        builder = builder.batches(vec![usize::from(batch)]);
+    }
+    open(builder, Some(&args.model), machine, printer)
 }
 
 fn open(
@@ -83,12 +88,27 @@ fn open(
     machine: &MachineArgs,
     printer: &Printer,
 ) -> anyhow::Result<Classifier> {
-    let mut builder = builder.provider(machine.provider);
+    let mut builder = builder
+        .provider(machine.provider)
+        .precision(machine.precision)
+        .allow_fallback(machine.allow_fallback)
+        .cache(cache(machine.place.cache.as_deref())?);
     if let Some(model) = model {
         builder = describe(builder, model)?;
     }
     let found = runtime_for(machine.provider, &machine.place, printer)?;
-    Ok(builder.runtime(found).open()?)
+    let classifier = builder.runtime(found).open()?;
+    for note in classifier.notes() {
+        printer.log(note);
+    }
+    if let Some(placement) = classifier.placement() {
+        let (provider, precision) = (machine.provider, machine.precision);
+        printer.log(format!("nodes on {placement}; `{provider}` in {precision}"));
+        for line in placement.others(provider) {
+            printer.log(format!("  on {line}"));
+        }
+    }
+    Ok(classifier)
 }
 
 fn describe(builder: ClassifierBuilder, model: &ModelArgs) -> anyhow::Result<ClassifierBuilder> {

@@ -8,6 +8,7 @@ use super::*;
 /// One of each; the match below says when one is missing.
 fn catalogue() -> Vec<Error> {
     let mut all = of_the_runtime();
+    all.extend(of_the_precision());
     all.extend(of_the_model());
     all.extend(of_the_data());
     all
@@ -82,6 +83,31 @@ fn of_the_runtime() -> Vec<Error> {
                 fix: text("run `deploy runtime install cuda`"),
             }),
         },
+        Error::NodesElsewhere {
+            provider: text("tensorrt:0"),
+            nodes: vec![
+                text("cpu: TopK `best`"),
+                text("cuda: Softmax `last`, LRN `norm1`"),
+            ],
+        },
+        Error::PlacementUnknown {
+            provider: text("cuda:0"),
+        },
+    ]
+}
+
+fn of_the_precision() -> Vec<Error> {
+    vec![
+        Error::PrecisionName { text: text("half") },
+        Error::PrecisionUnsupported {
+            precision: Precision::Tf32,
+            provider: text("cpu"),
+        },
+        Error::PrecisionDiffers {
+            path: model(),
+            expected: Precision::Fp16,
+            found: "fp32",
+        },
     ]
 }
 
@@ -95,6 +121,12 @@ fn of_the_model() -> Vec<Error> {
         Error::ModelLoad {
             path: model(),
             reason: text("unknown operator Foo"),
+        },
+        Error::ModelNewer {
+            path: model(),
+            version: text("1.28.0"),
+            expected: text("opset 26 or older"),
+            found: text("opset 99"),
         },
         Error::NotAClassifier {
             path: model(),
@@ -130,6 +162,12 @@ fn of_the_data() -> Vec<Error> {
             expected: 96,
             found: 95,
         },
+        Error::BatchSize {
+            path: model(),
+            smallest: 1,
+            largest: 32,
+            found: 64,
+        },
         Error::Run {
             reason: text("out of memory"),
         },
@@ -164,20 +202,27 @@ fn place(error: &Error) -> usize {
         Error::CacheReadOnly { .. } => 10,
         Error::GpuInstall { .. } => 11,
         Error::ProviderNotReady { .. } => 12,
-        Error::Onnx(_) => 13,
-        Error::Data(_) => 14,
-        Error::ModelLoad { .. } => 15,
-        Error::NotAClassifier { .. } => 16,
-        Error::NoCard { .. } => 17,
-        Error::ClassCount { .. } => 18,
-        Error::ShapeDiffers { .. } => 19,
-        Error::ClassesDiffer { .. } => 20,
-        Error::InputLength { .. } => 21,
-        Error::Run { .. } => 22,
-        Error::NoImages => 23,
-        Error::Unreadable { .. } => 24,
-        Error::TooManyUnreadable { .. } => 25,
-        Error::NoGolden { .. } => 26,
+        Error::NodesElsewhere { .. } => 13,
+        Error::PlacementUnknown { .. } => 14,
+        Error::PrecisionName { .. } => 15,
+        Error::PrecisionUnsupported { .. } => 16,
+        Error::PrecisionDiffers { .. } => 17,
+        Error::Onnx(_) => 18,
+        Error::Data(_) => 19,
+        Error::ModelLoad { .. } => 20,
+        Error::ModelNewer { .. } => 21,
+        Error::NotAClassifier { .. } => 22,
+        Error::NoCard { .. } => 23,
+        Error::ClassCount { .. } => 24,
+        Error::ShapeDiffers { .. } => 25,
+        Error::ClassesDiffer { .. } => 26,
+        Error::InputLength { .. } => 27,
+        Error::BatchSize { .. } => 28,
+        Error::Run { .. } => 29,
+        Error::NoImages => 30,
+        Error::Unreadable { .. } => 31,
+        Error::TooManyUnreadable { .. } => 32,
+        Error::NoGolden { .. } => 33,
     }
 }
 

@@ -14,4 +14,6 @@ mod golden;
 mod gpu;
 mod refuse;
 mod runtime;
+mod session;
 mod support;
+mod taps;

@@ -79,6 +79,7 @@ fn check_run(shop: &Workshop, run: &str, epochs: usize) {
     assert_eq!(
         run_folder::check_whole(&folder),
         [
+            "audit.json",
             "best.safetensors",
             "config.toml",
             "last.safetensors",
@@ -89,7 +90,7 @@ fn check_run(shop: &Workshop, run: &str, epochs: usize) {
             "verify.json"
         ]
     );
-    let hidden = fs::read_dir(&folder).unwrap().count() - 8;
+    let hidden = fs::read_dir(&folder).unwrap().count() - 9;
     assert_eq!(hidden, 0, "temporary files stay");
     let verify = shop.json(&format!("runs/{run}/verify.json"));
     assert_eq!(verify["verified"], true);

@@ -6,11 +6,14 @@
     reason = "tests and helpers"
 )]
 
+mod audit;
 mod config;
 mod features;
 mod fit;
 mod insects;
+mod inspect;
 mod kill;
+mod live;
 mod output;
 mod photos;
 mod refuse_data;

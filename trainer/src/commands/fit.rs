@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use data::audit::{Audit, Depth};
 use data::{Dataset, Preprocess, Scores, Split};
 use models::Network;
 
@@ -13,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::export::{self, Exported, Label};
 use crate::fault::ExitStatus;
 use crate::fit::{self, Backbone, Checkpoint, Ended, FitOptions, OptimizerOptions, Outcome, Room};
+use crate::live::{Log, Opening, Ui, Watchers};
 use crate::printer::Printer;
 use crate::recipe::{DeviceKind, Recipe, Settings};
 use crate::run_dir::RunDir;
@@ -22,18 +24,19 @@ use crate::{runtime, source};
 
 mod closing;
 mod interrupt;
-mod progress;
 mod stock;
 
 use closing::{Closing, Kept};
 use stock::Stock;
 
-/// What is to be done: a recipe, and the run to go on with.
+/// What is to be done: a recipe, the run to go on with, and who watches.
 struct Plan {
     recipe: Recipe,
     resume: Option<RunDir>,
     runs: PathBuf,
     name: Option<String>,
+    ui: Option<Ui>,
+    logs: Vec<Log>,
 }
 
 /// Trains, exports, verifies, evaluates.
@@ -46,6 +49,7 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         .transpose()?
         .unwrap_or_default();
     let settings = args.settings.clone().or(file);
+    let printer = &Ui::printer(settings.ui, printer);
     let place = settings.machine();
     let cache = data::cache::dir(place.cache.as_deref())?;
     let plan = plan(args, settings, &cache)?;
@@ -60,11 +64,18 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     };
 
     let dataset = open_data(&machine, &plan, &place)?;
+    let audit = look_over(&dataset, printer);
     let network = machine.network(recipe, dataset.classes.len())?;
     let preprocess = source::preprocess(network.input_size())?;
     let resume = checkpoint(&plan, &network, printer)?;
-    let (stop, stock) = open_stock(&machine, recipe, &dataset, (&network, &preprocess))?;
+    let (stop, stock) = open_stock(
+        &machine,
+        recipe,
+        (&dataset, &audit),
+        (&network, &preprocess),
+    )?;
     let run = open_run(&plan, &dataset)?;
+    summary::save(&run.audit(), &audit)?;
     let interrupted = || Error::Interrupted {
         run: run.path().to_path_buf(),
     };
@@ -77,7 +88,7 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         stock: &stock,
         stop: &stop,
     };
-    let outcome = train(&machine, recipe, network, &scene, resume.as_ref())?;
+    let outcome = train(&machine, &plan, network, &scene, resume.as_ref())?;
     if outcome.ended == Ended::Interrupted {
         return Err(interrupted().into());
     }
@@ -92,7 +103,7 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     if matches!(kept, Kept::Stopped) {
         return Err(interrupted().into());
     }
-    let mut label = label(&outcome, recipe, &dataset, &stock, preprocess)?;
+    let mut label = label(&outcome, recipe, (&dataset, &audit), &stock, preprocess)?;
     if let Kept::Scores(scores) = &kept {
         let count = scores.count;
         export::note(
@@ -127,16 +138,22 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
 fn open_stock(
     machine: &Machine<'_>,
     recipe: &Recipe,
-    dataset: &Dataset,
+    (dataset, audit): (&Dataset, &Audit),
     (network, preprocess): (&Network, &Preprocess),
 ) -> anyhow::Result<(Arc<AtomicBool>, Option<Stock>)> {
     if Stock::is_features(recipe, network) {
-        let stop = interrupt::on_ctrl_c()?;
-        let stock = Stock::features(machine, recipe, dataset, (network, preprocess), &stop)?;
+        let stop = interrupt::on_ctrl_c(machine.printer)?;
+        let stock = Stock::features(
+            machine,
+            recipe,
+            (dataset, audit),
+            (network, preprocess),
+            &stop,
+        )?;
         return Ok((stop, stock));
     }
     let stock = Stock::pictures(machine, recipe, dataset, preprocess)?;
-    Ok((interrupt::on_ctrl_c()?, Some(stock)))
+    Ok((interrupt::on_ctrl_c(machine.printer)?, Some(stock)))
 }
 
 /// Opens the data and finds ONNX Runtime: before hours of training, not after them, and what may
@@ -157,9 +174,27 @@ fn open_data(machine: &Machine<'_>, plan: &Plan, place: &MachineArgs) -> Result<
     Ok(dataset)
 }
 
+/// The audit without pixels: `fit` reads the bytes of every file for the data set's fingerprint
+/// anyway. Of test images no pixel is decoded before the end, so near duplicates are left to
+/// `trainer audit`.
+fn look_over(dataset: &Dataset, printer: &Printer) -> Audit {
+    let [train, val, test] = [&dataset.train, &dataset.val, &dataset.test].map(Vec::len);
+    let bar = printer.image_bar("reading", (train + val + test) as u64);
+    let audit = Audit::of(dataset, &[], Depth::Files, &|done| {
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    let (line, leaks) = super::audit::brief(&audit);
+    printer.log(line);
+    if let Some(leaks) = leaks {
+        printer.warn(leaks);
+    }
+    audit
+}
+
 /// Flags over file over defaults; or the resumed run's own recipe.
 fn plan(args: &FitArgs, settings: Settings, cache: &Path) -> Result<Plan> {
-    let Settings { name, .. } = settings.clone();
+    let Settings { name, ui, log, .. } = settings.clone();
     let runs = settings.runs().to_path_buf();
     let data = settings
         .data
@@ -192,6 +227,8 @@ fn plan(args: &FitArgs, settings: Settings, cache: &Path) -> Result<Plan> {
         resume,
         runs,
         name,
+        ui,
+        logs: log.unwrap_or_default(),
     })
 }
 
@@ -237,12 +274,12 @@ struct Scene<'a> {
     run: &'a RunDir,
     classes: &'a [String],
     stock: &'a Stock,
-    stop: &'a AtomicBool,
+    stop: &'a Arc<AtomicBool>,
 }
 
 fn train(
     machine: &Machine<'_>,
-    recipe: &Recipe,
+    plan: &Plan,
     network: Network,
     scene: &Scene<'_>,
     resume: Option<&Checkpoint>,
@@ -253,6 +290,7 @@ fn train(
         stock,
         stop,
     } = *scene;
+    let recipe = &plan.recipe;
     // A GPU is faster where it is; on the CPU, ONNX Runtime is faster than Burn.
     let backbone = match (stock, recipe.device) {
         (Stock::Pictures { .. }, DeviceKind::Cpu) => {
@@ -269,9 +307,21 @@ fn train(
         run,
         stop,
     };
-    let mut watch = progress::Watcher::new(machine.printer, recipe.epochs, stock.num_images());
+    let state = resume.map(Checkpoint::state);
+    let opening = Opening {
+        run: run.path().to_path_buf(),
+        epochs: recipe.epochs,
+        images: stock.num_images(),
+        rows: state.map(|state| state.rows.clone()).unwrap_or_default(),
+        best: state
+            .and_then(|state| state.stopping.best())
+            .map(|best| best.epoch),
+        resumed: plan.resume.is_some(),
+    };
+    let mut watch = Watchers::open((plan.ui, &plan.logs), &opening, machine.printer, stop);
     let options = fit_options(recipe);
     let outcome = fit::fit(network, &room, &options, resume, &mut watch)?;
+    drop(watch);
     if outcome.ended == Ended::EarlyStopped {
         machine
             .printer
@@ -314,14 +364,13 @@ fn fit_options(recipe: &Recipe) -> FitOptions {
 fn label(
     outcome: &Outcome,
     recipe: &Recipe,
-    dataset: &Dataset,
+    (dataset, audit): (&Dataset, &Audit),
     stock: &Stock,
     preprocess: Preprocess,
 ) -> Result<Label> {
-    let (fingerprint, sha256) = (
-        stock.fingerprint(dataset)?,
-        outcome.network.backbone_sha256(),
-    );
+    // Files that were hashed already are not read again.
+    let fingerprint = dataset.fingerprint_with(&|path| audit.hash(path))?;
+    let sha256 = outcome.network.backbone_sha256();
     let mut provenance = export::provenance(recipe, dataset, fingerprint, sha256)?;
     if let Some(row) = outcome.rows.iter().find(|row| row.epoch == outcome.epoch) {
         let [_, count] = stock.num_images();

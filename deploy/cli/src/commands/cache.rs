@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use deploy::engines::Engines;
+use deploy::runtime::VERSION;
 use fs_err as fs;
 
 use crate::cli::{CacheCommand, PruneArgs};
@@ -47,6 +49,10 @@ fn prune(args: &PruneArgs, printer: &Printer) -> anyhow::Result<()> {
         }
     }
     let installed = deploy::runtime::list(&cache);
+    let version = installed.first().map_or(VERSION, |found| &found.version);
+    for engine in Engines::new(cache.join("engines")).unusable(version)? {
+        freed += remove(&engine, printer)?;
+    }
     for gpu in [false, true] {
         let unused = installed.iter().filter(|found| found.gpu == gpu).skip(1);
         for folder in unused.filter_map(|found| found.path.parent()) {

@@ -8,7 +8,7 @@ use crate::source;
 
 pub(crate) fn run(args: &CheckArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let path = which(&args.which, printer)?;
-    let classifier = source::classifier(&path, None, &args.machine, printer)?;
+    let classifier = source::classifier(&path, None, &args.machine, 1, printer)?;
     let results = deploy::golden::check(&classifier)?;
     for result in &results {
         printer::line(&format!(

@@ -1,10 +1,10 @@
 //! `deploy eval`: scores a model on labelled images.
 
-use std::path::Path;
+use std::collections::BTreeMap;
 
 use data::{Scores, Split};
-use deploy::Model;
 use deploy::eval::{EvalOptions, Evaluation, evaluate};
+use deploy::{Classifier, Model, Placement};
 use serde::Serialize;
 
 use crate::cli::EvalArgs;
@@ -24,6 +24,8 @@ struct Report<'a> {
     split: Split,
     runtime: String,
     provider: String,
+    precision: String,
+    nodes_by_provider: BTreeMap<String, usize>,
     batch: usize,
     unreadable: Vec<String>,
     misclassified: Vec<&'a str>,
@@ -48,7 +50,7 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
     };
     let dataset = source::dataset(&path, &data, printer)?;
     let samples = dataset.samples(args.split);
-    let classifier = source::many(&path, model, &args.model, &args.machine, printer)?;
+    let classifier = source::many(&path, model, args, printer)?;
     let progress = printer.images("evaluating", samples.len());
     let options = EvalOptions {
         batch: args
@@ -72,7 +74,7 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
         data::metrics::write_predictions(csv, &evaluation.predictions)?;
     }
     if let Some(json) = &args.json {
-        printer.json(json, &report(&evaluation, args, &path, options.batch))?;
+        printer.json(json, &report(&evaluation, args, &classifier, options.batch))?;
     }
     // Last: a reader such as `head` may have had enough, and the files are written by then.
     Printer::result(text(&evaluation, args.split), args.json.as_deref())?;
@@ -82,17 +84,22 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
 fn report<'a>(
     evaluation: &'a Evaluation,
     args: &EvalArgs,
-    model: &Path,
+    classifier: &Classifier,
     batch: usize,
 ) -> Report<'a> {
     Report {
         scores: &evaluation.scores,
-        model: model.display().to_string(),
+        model: classifier.path().display().to_string(),
         split: args.split,
         runtime: deploy::runtime::loaded()
             .map(|f| f.version.clone())
             .unwrap_or_default(),
         provider: args.machine.provider.to_string(),
+        precision: args.machine.precision.to_string(),
+        nodes_by_provider: classifier
+            .placement()
+            .map(Placement::counts)
+            .unwrap_or_default(),
         batch,
         unreadable: evaluation
             .unreadable

@@ -52,7 +52,8 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> anyhow::Result<ExitS
     for given in &args.inputs {
         inputs.extend(expand(given)?);
     }
-    let classifier = source::classifier(&path, Some(&args.model), &args.machine, printer)?;
+    let batch = usize::from(args.batch).min(inputs.len());
+    let classifier = source::classifier(&path, Some(&args.model), &args.machine, batch, printer)?;
     if args.format == Format::Csv {
         printer::line("path,rank,label,probability")?;
     }

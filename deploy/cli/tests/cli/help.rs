@@ -4,9 +4,10 @@ use crate::support::deploy;
 
 #[test]
 fn help_of_every_command() {
-    let commands: [&[&str]; 15] = [
+    let commands: [&[&str]; 16] = [
         &[],
         &["eval"],
+        &["bench"],
         &["predict"],
         &["info"],
         &["check"],

@@ -7,6 +7,7 @@
     reason = "tests and helpers"
 )]
 
+mod bench;
 mod doctor;
 mod help;
 mod refuse;

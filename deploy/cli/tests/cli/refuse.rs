@@ -111,7 +111,19 @@ fn providers_run_or_are_errors() {
         run.refused(&format!("provider `{provider}"));
         assert!(!run.out.contains("accuracy"), "{}", run.out);
     }
+    let allowed = ["--provider", "cuda", "--allow-fallback"];
+    eval(folder.path(), &allowed).refused("provider `cuda:0` cannot start: ");
     eval(folder.path(), &["--provider", "gpu"]).refused("`gpu` is no provider");
+}
+
+#[test]
+fn precisions_are_computed_or_are_errors() {
+    let folder = workshop();
+    let tf32 = eval(folder.path(), &["--precision", "tf32"]);
+    tf32.refused("provider `cpu` does not compute in tf32");
+    let half = eval(folder.path(), &["--precision", "fp16"]);
+    half.refused("`model.onnx` cannot be run in fp16 as it is");
+    eval(folder.path(), &["--precision", "half"]).refused("`half` is no precision");
 }
 
 #[test]

@@ -37,6 +37,16 @@ fn eval_scores_a_model_that_is_told_by_flags() {
     );
     let wrong = serde_json::json!(["test/blue/3.png", "test/red/3.png"]);
     assert_eq!(json["misclassified"], wrong);
+    assert_eq!(json["nodes_by_provider"], serde_json::json!({ "cpu": 3 }));
+    assert_eq!(
+        (&json["provider"], &json["precision"]),
+        (&"cpu".into(), &"fp32".into())
+    );
+    assert!(
+        run.err.contains("nodes on cpu 3; `cpu` in fp32\n"),
+        "{}",
+        run.err
+    );
     for key in [
         "loss",
         "interval",
@@ -293,6 +303,10 @@ fn the_cache_is_shown_and_pruned() {
     fs::create_dir_all(cache.join("weights")).unwrap();
     fs::write(cache.join("runtime/.installing-x/half"), [0; 2000]).unwrap();
     fs::write(cache.join("weights/a.onnx"), [0; 500]).unwrap();
+    fs::create_dir_all(cache.join("engines/12ab")).unwrap();
+    fs::write(cache.join("engines/12ab/of_no_manifest.engine"), [0; 1000]).unwrap();
+    fs::create_dir_all(cache.join("converted/34cd")).unwrap();
+    fs::write(cache.join("converted/34cd/a.onnx"), [0; 700]).unwrap();
     let run = |args: &[&str]| {
         deploy(".")
             .args(args)
@@ -302,10 +316,14 @@ fn the_cache_is_shown_and_pruned() {
     };
     assert_eq!(run(&["cache", "dir"]), format!("{}\n", cache.display()));
     assert!(run(&["cache", "list"]).contains("500 B  weights/a.onnx"));
-    assert_eq!(run(&["cache", "prune"]), "2.0 kB freed\n");
+    assert!(run(&["cache", "list"]).contains("1.0 kB  engines/12ab"));
+    assert!(run(&["cache", "list"]).contains("700 B  converted/34cd"));
+    assert_eq!(run(&["cache", "prune"]), "3.0 kB freed\n");
     assert!(!cache.join("runtime/.installing-x").exists());
+    assert!(!cache.join("engines/12ab").exists(), "nothing can use it");
+    assert!(cache.join("converted/34cd/a.onnx").exists());
     assert!(cache.join("weights/a.onnx").exists());
-    assert_eq!(run(&["cache", "prune", "--all"]), "500 B freed\n");
+    assert_eq!(run(&["cache", "prune", "--all"]), "1.2 kB freed\n");
     assert_eq!(run(&["cache", "list"]).lines().count(), 1);
 }
 

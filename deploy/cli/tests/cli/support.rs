@@ -63,6 +63,12 @@ impl Deploy {
         self
     }
 
+    /// Begins, with standard error to be read.
+    pub fn spawn(mut self) -> std::process::Child {
+        self.0.stdout(Stdio::null()).stderr(Stdio::piped());
+        self.0.spawn().unwrap()
+    }
+
     pub fn run(mut self) -> Run {
         let output = self.0.output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
@@ -107,8 +113,13 @@ pub fn shared(path: &str) -> Option<PathBuf> {
 
 /// A model whose scores are `gain` times the mean red and the mean blue.
 pub fn model(gain: f32) -> Document {
+    model_for("batch".into(), gain)
+}
+
+/// The same for so many images at a time.
+pub fn model_for(batch: Dim, gain: f32) -> Document {
     let mut graph = GraphBuilder::new("tiny");
-    let dims = ["batch".into(), Dim::Fixed(3), Dim::Fixed(4), Dim::Fixed(4)];
+    let dims = [batch.clone(), Dim::Fixed(3), Dim::Fixed(4), Dim::Fixed(4)];
     let x = graph.input("input", DataType::Float, &dims);
     let x = graph.global_average_pool("pool", &x);
     let x = graph.flatten("flatten", &x);
@@ -116,12 +127,7 @@ pub fn model(gain: f32) -> Document {
     let weight = graph.initializer("weight", &weight);
     let bias = graph.initializer("bias", &Tensor::f32(&[2], vec![0.0; 2]).unwrap());
     let y = graph.gemm("fc", &x, &weight, &bias);
-    graph.output(
-        &y,
-        "logits",
-        DataType::Float,
-        &["batch".into(), Dim::Fixed(2)],
-    );
+    graph.output(&y, "logits", DataType::Float, &[batch, Dim::Fixed(2)]);
     graph.finish(&ModelInfo::default()).unwrap()
 }
 

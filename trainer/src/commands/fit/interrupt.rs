@@ -5,20 +5,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 
-use crate::printer;
+use crate::printer::Printer;
 
 /// The exit code of a process that SIGINT ended, as shells report it.
 const KILLED_BY_SIGINT: i32 = 130;
 
 /// A flag that the first Ctrl-C sets.
-pub(super) fn on_ctrl_c() -> anyhow::Result<Arc<AtomicBool>> {
+pub(super) fn on_ctrl_c(printer: &Printer) -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
+    let (flag, printer) = (Arc::clone(&stop), printer.clone());
     ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::SeqCst) {
+            printer.end_pane();
             leave();
         }
-        printer::error("interrupted: saving after this step (again: stop at once)");
+        printer.answer("interrupted: saving after this step (again: stop at once)");
     })
     .context("Ctrl-C cannot be watched for")?;
     Ok(stop)

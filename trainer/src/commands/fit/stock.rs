@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use data::audit::Audit;
 use data::images::Images;
 use data::loader::Loader;
 use data::{Dataset, Limits, Preprocess, Sample, Scores, Split, Tally};
@@ -75,7 +76,7 @@ impl Stock {
     pub(super) fn features(
         machine: &Machine<'_>,
         recipe: &Recipe,
-        dataset: &Dataset,
+        (dataset, audit): (&Dataset, &Audit),
         (network, preprocess): (&Network, &Preprocess),
         stop: &AtomicBool,
     ) -> Result<Option<Self>> {
@@ -87,6 +88,7 @@ impl Stock {
             strict: recipe.strict_images,
         };
         let mut extractor = Extractor::new(network, preprocess, options);
+        extractor.know(dataset, &|path| audit.hash(path));
         let views = recipe.kept_views().unwrap_or_default();
         let num_val_views = if recipe.augment_val { views.len() } else { 1 };
         let parts = [
@@ -155,16 +157,6 @@ impl Stock {
                 })
             }
         }
-    }
-
-    /// The data set's fingerprint; files that were hashed already are not read again.
-    pub(super) fn fingerprint(&self, dataset: &Dataset) -> Result<String> {
-        Ok(match self {
-            Self::Pictures { .. } => dataset.fingerprint()?,
-            Self::Features(features) => {
-                dataset.fingerprint_with(&|path| features.extractor.hash(path))?
-            }
-        })
     }
 }
 

@@ -1,25 +1,25 @@
-//! The progress of training: a bar per phase on a terminal, a line per epoch everywhere.
+//! A bar per phase on a terminal, a line per epoch everywhere.
 
 use indicatif::ProgressBar;
 
+use super::Opening;
 use crate::fit::{EpochRow, Phase, StepReport, Watch};
 use crate::printer::Printer;
 
 /// Shows what [`fit`](crate::fit::fit) reports.
-pub(super) struct Watcher<'a> {
-    printer: &'a Printer,
+pub(super) struct Progress {
+    printer: Printer,
     epochs: usize,
     images: [usize; 2],
     bar: Option<(Phase, ProgressBar)>,
 }
 
-impl<'a> Watcher<'a> {
-    /// A watcher of a run of `epochs` epochs over so many training and validation images.
-    pub(super) fn new(printer: &'a Printer, epochs: usize, images: [usize; 2]) -> Self {
-        Watcher {
+impl Progress {
+    pub(super) fn new(printer: Printer, opening: &Opening) -> Self {
+        Progress {
             printer,
-            epochs,
-            images,
+            epochs: opening.epochs,
+            images: opening.images,
             bar: None,
         }
     }
@@ -31,7 +31,7 @@ impl<'a> Watcher<'a> {
     }
 }
 
-impl Watch for Watcher<'_> {
+impl Watch for Progress {
     fn step(&mut self, report: &StepReport) {
         if !self.printer.has_bars() {
             return;
@@ -77,5 +77,9 @@ impl Watch for Watcher<'_> {
             row.train_images_per_second,
             if new_best { "  best" } else { "" },
         ));
+    }
+
+    fn ended(&mut self, _how: Result<crate::fit::Ended, &crate::Error>) {
+        self.clear();
     }
 }

@@ -1,0 +1,110 @@
+//! Hashes of 64 bits that differ from a given one in few bits, without comparing all of them.
+
+/// Parts of a hash, 16 bits each.
+const PARTS: usize = 4;
+/// Bits in which at least one of four parts differs at most when eleven differ in all.
+const BITS_OF_A_PART: u32 = 2;
+
+/// Multi-index hashing (M. Norouzi, A. Punjani and D. J. Fleet, "Fast Search in Hamming Space with
+/// Multi-Index Hashing", CVPR 2012): hashes that differ in at most 11 bits agree in at least one
+/// quarter but for 2 bits, and each quarter has a table.
+pub(super) struct Index<'a> {
+    hashes: &'a [u64],
+    tables: [Table; PARTS],
+    /// All parts with at most [`BITS_OF_A_PART`] bits set.
+    masks: Vec<u16>,
+}
+
+/// Places by the value of one part: those of value `v` are `places[starts[v]..starts[v + 1]]`.
+struct Table {
+    starts: Vec<u32>,
+    places: Vec<u32>,
+}
+
+fn part(hash: u64, number: usize) -> u16 {
+    (hash >> (16 * number)) as u16
+}
+
+impl Table {
+    fn new(hashes: &[u64], number: usize) -> Self {
+        let mut starts = vec![0_u32; (1 << 16) + 1];
+        for &hash in hashes {
+            starts[usize::from(part(hash, number)) + 1] += 1;
+        }
+        for value in 0..1 << 16 {
+            starts[value + 1] += starts[value];
+        }
+        let mut next = starts.clone();
+        let mut places = vec![0; hashes.len()];
+        for (place, &hash) in (0..).zip(hashes) {
+            let slot = &mut next[usize::from(part(hash, number))];
+            places[*slot as usize] = place;
+            *slot += 1;
+        }
+        Self { starts, places }
+    }
+
+    fn of(&self, value: u16) -> &[u32] {
+        let value = usize::from(value);
+        &self.places[self.starts[value] as usize..self.starts[value + 1] as usize]
+    }
+}
+
+impl<'a> Index<'a> {
+    pub(super) fn new(hashes: &'a [u64]) -> Self {
+        Self {
+            hashes,
+            tables: std::array::from_fn(|number| Table::new(hashes, number)),
+            masks: (0..=u16::MAX)
+                .filter(|mask| mask.count_ones() <= BITS_OF_A_PART)
+                .collect(),
+        }
+    }
+
+    /// Gives the places of all hashes that differ in at most `bits` (at most 11) from `hash`, each
+    /// once.
+    pub(super) fn near(&self, hash: u64, bits: u32, found: &mut dyn FnMut(usize)) {
+        debug_assert!(bits < PARTS as u32 * (BITS_OF_A_PART + 1));
+        for (number, table) in self.tables.iter().enumerate() {
+            for mask in &self.masks {
+                for &place in table.of(part(hash, number) ^ mask) {
+                    let difference = self.hashes[place as usize] ^ hash;
+                    let seen_before = |n| part(difference, n).count_ones() <= BITS_OF_A_PART;
+                    if difference.count_ones() <= bits && !(0..number).any(seen_before) {
+                        found(place as usize);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{RngExt, SeedableRng};
+
+    #[test]
+    fn it_finds_what_comparing_all_finds() {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        let mut hashes: Vec<u64> = (0..300).map(|_| rng.random()).collect();
+        for place in 0..300 {
+            // Relatives that differ in up to 16 bits.
+            let flips =
+                (0..place % 17).fold(0_u64, |flips, _| flips | 1 << rng.random_range(0..64));
+            hashes.push(hashes[place] ^ flips);
+        }
+        let index = Index::new(&hashes);
+        let mut relatives = 0;
+        for &hash in &hashes {
+            let mut found = Vec::new();
+            index.near(hash, 11, &mut |place| found.push(place));
+            found.sort_unstable();
+            let near = |place: &usize| (hashes[*place] ^ hash).count_ones() <= 11;
+            let expected: Vec<usize> = (0..hashes.len()).filter(near).collect();
+            assert_eq!(found, expected);
+            relatives += found.len() - 1;
+        }
+        assert!(relatives > 300, "{relatives}");
+    }
+}

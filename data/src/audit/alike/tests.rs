@@ -1,0 +1,169 @@
+use super::*;
+use crate::decode::{self, Limits};
+use crate::{Dataset, RgbImage};
+use image::imageops::{self, FilterType};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::path::Path;
+
+/// Marks of `pictures`, and whether the last of them is in a group with the first.
+fn joined(first: &RgbImage, last: &RgbImage) -> bool {
+    let marks = [first, last].map(|picture| Mark::of(picture).unwrap());
+    !groups(&marks.each_ref()).is_empty()
+}
+
+/// Shapes at random places: a picture like no other.
+fn drawn(seed: u64) -> RgbImage {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut picture = RgbImage::from_pixel(150, 110, image::Rgb([120, 110, 100]));
+    for _ in 0..14 {
+        let (x, y) = (rng.random_range(0..130), rng.random_range(0..90));
+        let (width, height) = (rng.random_range(10..60), rng.random_range(10..60));
+        let colour: [u8; 3] = rng.random();
+        for y in y..(y + height).min(110) {
+            for x in x..(x + width).min(150) {
+                picture.put_pixel(x, y, image::Rgb(colour));
+            }
+        }
+    }
+    picture
+}
+
+fn cropped(picture: &RgbImage, share: f32, rng: &mut ChaCha8Rng) -> RgbImage {
+    let side = |side: u32| (side as f32 * (1.0 - share)) as u32;
+    let (width, height) = (side(picture.width()), side(picture.height()));
+    let x = rng.random_range(0..=picture.width() - width);
+    let y = rng.random_range(0..=picture.height() - height);
+    imageops::crop_imm(picture, x, y, width, height).to_image()
+}
+
+fn jpeg(picture: &RgbImage, quality: u8) -> RgbImage {
+    let mut bytes = Vec::new();
+    let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, quality);
+    picture.write_with_encoder(encoder).unwrap();
+    decode::decode(&bytes, &Limits::default()).unwrap()
+}
+
+#[test]
+fn copies_are_found_and_other_pictures_are_not() {
+    let pictures: Vec<RgbImage> = (0..60).map(drawn).collect();
+    let marks: Vec<Mark> = pictures.iter().map(|p| Mark::of(p).unwrap()).collect();
+    assert!(groups(&marks.iter().collect::<Vec<_>>()).is_empty());
+    for picture in &pictures[..10] {
+        let half = imageops::resize(picture, 75, 55, FilterType::Triangle);
+        assert!(joined(picture, &half));
+        assert!(joined(picture, &jpeg(picture, 30)));
+        assert!(joined(picture, &imageops::flip_horizontal(picture)));
+        assert!(joined(
+            &imageops::resize(picture, 60, 90, FilterType::Triangle),
+            picture
+        ));
+    }
+}
+
+#[test]
+fn a_group_is_joined_by_its_pairs() {
+    let (a, b) = (drawn(1), drawn(2));
+    let half = imageops::resize(&a, 75, 55, FilterType::Triangle);
+    let mirrored = imageops::flip_horizontal(&half);
+    let marks = [&b, &a, &half, &mirrored].map(|picture| Mark::of(picture).unwrap());
+    assert_eq!(groups(&marks.each_ref()), [[1, 2, 3]]);
+}
+
+#[test]
+fn many_copies_of_one_picture_are_one_group() {
+    let mark = Mark::of(&drawn(3)).unwrap();
+    let marks = vec![&mark; 40];
+    assert_eq!(groups(&marks), [(0..40).collect::<Vec<_>>()]);
+}
+
+#[test]
+fn pictures_of_few_pixels_have_marks_and_blank_ones_none() {
+    assert!(Mark::of(&RgbImage::from_pixel(300, 200, image::Rgb([9, 200, 40]))).is_none());
+    for (width, height) in [(1, 2), (33, 1), (2, 300)] {
+        let picture = RgbImage::from_fn(width, height, |x, y| {
+            image::Rgb([(200 * (x + y) % 256) as u8; 3])
+        });
+        assert!(Mark::of(&picture).is_some(), "{width} x {height}");
+    }
+}
+
+/// What the head of this room says of the photos of ants and bees.
+#[expect(clippy::print_stderr, reason = "says why it is skipped")]
+#[test]
+fn of_the_photos_no_two_are_alike_and_their_copies_are_found() {
+    let photos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/hymenoptera");
+    if !photos.is_dir() {
+        assert!(std::env::var_os("CI").is_none(), "CI needs {photos:?}");
+        eprintln!("skipped: needs ../shared/data/hymenoptera");
+        return;
+    }
+    let dataset = Dataset::open(&photos, 0).unwrap();
+    let samples: Vec<_> = dataset.all().collect();
+    let pictures: Vec<RgbImage> = samples
+        .par_iter()
+        .map(|sample| decode::open(&sample.path, &Limits::default()).unwrap())
+        .collect();
+    let marks: Vec<Mark> = pictures.par_iter().map(|p| Mark::of(p).unwrap()).collect();
+    let found = groups(&marks.iter().collect::<Vec<_>>());
+    let names = |group: &Vec<usize>| {
+        group
+            .iter()
+            .map(|&at| &samples[at].relative)
+            .collect::<Vec<_>>()
+    };
+    assert!(
+        found.is_empty(),
+        "{:?}",
+        found.iter().map(names).collect::<Vec<_>>()
+    );
+
+    type Copy = fn(&RgbImage, &mut ChaCha8Rng) -> RgbImage;
+    let copies: [(&str, Copy, f64); 10] = [
+        (
+            "a quarter of the size",
+            |p, _| imageops::resize(p, p.width() / 4, p.height() / 4, FilterType::Triangle),
+            1.0,
+        ),
+        ("quality 30", |p, _| jpeg(p, 30), 1.0),
+        (
+            "gray",
+            |p, _| image::DynamicImage::ImageLuma8(imageops::grayscale(p)).into_rgb8(),
+            1.0,
+        ),
+        (
+            "brighter",
+            |p, _| {
+                RgbImage::from_fn(p.width(), p.height(), |x, y| {
+                    image::Rgb(p.get_pixel(x, y).0.map(|v| (f32::from(v) * 1.2) as u8))
+                })
+            },
+            0.99,
+        ),
+        ("mirrored", |p, _| imageops::flip_horizontal(p), 1.0),
+        ("crop 5 %", |p, rng| cropped(p, 0.05, rng), 0.85),
+        ("crop 10 %", |p, rng| cropped(p, 0.1, rng), 0.9),
+        ("crop 15 %", |p, rng| cropped(p, 0.15, rng), 0.6),
+        ("crop 20 %", |p, rng| cropped(p, 0.2, rng), 0.3),
+        (
+            "mirrored, crop 5 %",
+            |p, rng| cropped(&imageops::flip_horizontal(p), 0.05, rng),
+            0.8,
+        ),
+    ];
+    // Every fourth photo: those of one folder follow each other.
+    let pictures: Vec<RgbImage> = pictures.into_iter().step_by(4).collect();
+    for (what, copy, share) in copies {
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let seeds: Vec<u64> = pictures.iter().map(|_| rng.random()).collect();
+        let hits = pictures.par_iter().zip(&seeds).filter(|(picture, seed)| {
+            joined(
+                picture,
+                &copy(picture, &mut ChaCha8Rng::seed_from_u64(**seed)),
+            )
+        });
+        let found = hits.count() as f64 / pictures.len() as f64;
+        eprintln!("{what}: {found:.3}");
+        assert!(found >= share, "{what}: {found}");
+    }
+}

@@ -1,0 +1,100 @@
+//! How many images each class has, and whether that is enough to train and to score.
+
+use super::{Finding, Kind, Severity, counted, listed};
+use crate::{Dataset, Split};
+use std::collections::BTreeMap;
+
+/// A class with fewer training images is tiny.
+const FEW: usize = 10;
+/// How many times as many training images the largest class may have as the smallest.
+const IMBALANCED: usize = 4;
+
+/// Images per split and class, the classes without any included.
+pub(super) fn counts(dataset: &Dataset) -> BTreeMap<Split, BTreeMap<String, usize>> {
+    let mut counts = BTreeMap::new();
+    for split in Split::ALL {
+        let samples = dataset.samples(split);
+        if samples.is_empty() {
+            continue;
+        }
+        let mut of_split: BTreeMap<String, usize> = dataset
+            .classes
+            .iter()
+            .map(|class| (class.clone(), 0))
+            .collect();
+        for sample in samples {
+            if let Some(class) = dataset.classes.get(sample.label as usize) {
+                *of_split.entry(class.clone()).or_default() += 1;
+            }
+        }
+        counts.insert(split, of_split);
+    }
+    counts
+}
+
+pub(super) fn findings(dataset: &Dataset) -> Vec<Finding> {
+    let counts = counts(dataset);
+    let mut findings = Vec::new();
+    let mut find = |kind, severity, message: String| {
+        findings.push(Finding {
+            kind,
+            severity,
+            message,
+            paths: Vec::new(),
+        });
+    };
+    for (&split, classes) in &counts {
+        let of_size = |sizes: std::ops::Range<usize>| {
+            let classes = classes.iter().filter(|(_, count)| sizes.contains(count));
+            classes
+                .map(|(class, count)| (format!("`{class}`"), *count))
+                .collect::<Vec<_>>()
+        };
+        let (empty, tiny) = (of_size(0..1), of_size(1..FEW));
+        if !empty.is_empty() {
+            let (kind, severity) = match split {
+                Split::Train => (Kind::EmptyClass, Severity::Error),
+                Split::Val | Split::Test => (Kind::TinyClass, Severity::Warning),
+            };
+            let names: Vec<String> = empty.into_iter().map(|(class, _)| class).collect();
+            let message = format!("no {split} images of {}", listed(&names));
+            find(kind, severity, message);
+        }
+        if split == Split::Train && !tiny.is_empty() {
+            let each = |(class, count): (String, usize)| format!("{class} ({count})");
+            let names: Vec<String> = tiny.into_iter().map(each).collect();
+            let message = format!("fewer than {FEW} train images of {}", listed(&names));
+            find(Kind::TinyClass, Severity::Warning, message);
+        }
+    }
+    let Some(train) = counts.get(&Split::Train) else {
+        return findings;
+    };
+    if let [class] = dataset.classes.as_slice() {
+        find(
+            Kind::OneClass,
+            Severity::Error,
+            format!("one class only: `{class}`"),
+        );
+    }
+    if dataset.val.is_empty() {
+        let message = "no validation images, and too few train images to cut some off".into();
+        find(Kind::EmptySplit, Severity::Error, message);
+    }
+    let least = train
+        .iter()
+        .filter(|(_, count)| **count > 0)
+        .min_by_key(|(_, count)| **count);
+    let most = train.iter().max_by_key(|(_, count)| **count);
+    if let (Some((small, &few)), Some((large, &many))) = (least, most)
+        && many >= IMBALANCED * few
+    {
+        let message = format!(
+            "`{large}` has {} times as many train images as `{small}`: {} and {few}",
+            many / few,
+            counted(many, "image"),
+        );
+        find(Kind::Imbalance, Severity::Warning, message);
+    }
+    findings
+}

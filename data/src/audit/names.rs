@@ -1,0 +1,111 @@
+//! Names of classes: other ones in other splits, and names that may mean one class.
+
+use super::{Finding, Kind, Severity, listed};
+use crate::Dataset;
+use crate::folder::SplitClasses;
+
+pub(super) fn findings(dataset: &Dataset, splits: &[SplitClasses]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for class in &dataset.classes {
+        let (with, without): (Vec<_>, Vec<_>) = splits
+            .iter()
+            .partition(|split| split.classes.contains(class));
+        if without.is_empty() || with.is_empty() {
+            continue;
+        }
+        let folders = |splits: &[&SplitClasses]| {
+            let name = |split: &&SplitClasses| {
+                let name = split.folder.file_name().unwrap_or_default();
+                format!("`{}/`", name.to_string_lossy())
+            };
+            listed(&splits.iter().map(name).collect::<Vec<_>>())
+        };
+        let mut message = format!(
+            "class `{class}` is in {} but not in {}",
+            folders(&with),
+            folders(&without)
+        );
+        let other = without.iter().flat_map(|split| &split.classes);
+        if let Some(other) = other.into_iter().find(|other| alike(class, other)) {
+            message += &format!(": is it `{other}`?");
+        }
+        findings.push(finding(Severity::Error, message));
+    }
+    // Where splits differ, that is said already.
+    if findings.is_empty() {
+        for (place, class) in dataset.classes.iter().enumerate() {
+            let others = &dataset.classes[place + 1..];
+            for other in others.iter().filter(|other| alike(class, other)) {
+                let message = format!("classes `{class}` and `{other}` may be one");
+                findings.push(finding(Severity::Warning, message));
+            }
+        }
+    }
+    findings
+}
+
+fn finding(severity: Severity, message: String) -> Finding {
+    Finding {
+        kind: Kind::ClassNames,
+        severity,
+        message,
+        paths: Vec::new(),
+    }
+}
+
+/// Whether two names differ in case, white space, punctuation or a plural ending alone.
+fn alike(a: &str, b: &str) -> bool {
+    a != b && stem(a) == stem(b)
+}
+
+fn stem(name: &str) -> String {
+    let name: String = name
+        .chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect();
+    let without = |ending: &str| name.strip_suffix(ending).filter(|rest| rest.len() > 1);
+    if let Some(rest) = without("ies") {
+        return format!("{rest}y");
+    }
+    if ["ses", "xes", "zes", "ches", "shes"]
+        .iter()
+        .any(|hiss| name.ends_with(hiss))
+    {
+        return without("es").unwrap_or(&name).into();
+    }
+    // `bus` and `grass` are no plurals.
+    let plural = name.len() > 3 && !name.ends_with("ss");
+    without("s").filter(|_| plural).unwrap_or(&name).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_may_mean_one_class() {
+        for (a, b) in [
+            ("ants", "Ants"),
+            ("ant", "ants"),
+            ("bee", "bees "),
+            ("honey bee", "honey_bees"),
+            ("fly", "flies"),
+            ("box", "boxes"),
+            ("wasp", "WASPS"),
+            ("cat-1", "cat 1"),
+        ] {
+            assert!(alike(a, b), "{a} {b}");
+        }
+        for (a, b) in [
+            ("ants", "bees"),
+            ("ants", "ants"),
+            ("bu", "buses"),
+            ("cat1", "cat2"),
+            ("fly", "flea"),
+            ("1", "11"),
+        ] {
+            assert!(!alike(a, b), "{a} {b}");
+        }
+    }
+}

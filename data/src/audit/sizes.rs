@@ -1,0 +1,111 @@
+//! Sizes of pictures: ranges and histograms.
+
+use serde::{Deserialize, Serialize};
+
+/// Least, middle and greatest of some sizes, pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Range {
+    /// The least.
+    pub min: u32,
+    /// Half of them are no greater.
+    pub median: u32,
+    /// The greatest.
+    pub max: u32,
+}
+
+/// A bar of a histogram: how many are in `[from, to)`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bin {
+    /// Lower edge, included.
+    pub from: f64,
+    /// Upper edge, excluded (in the last bin of aspects, included).
+    pub to: f64,
+    /// How many.
+    pub count: usize,
+}
+
+pub(super) fn range(sizes: impl Iterator<Item = u32>) -> Option<Range> {
+    let mut sizes: Vec<u32> = sizes.collect();
+    sizes.sort_unstable();
+    Some(Range {
+        min: *sizes.first()?,
+        median: sizes[(sizes.len() - 1) / 2],
+        max: *sizes.last()?,
+    })
+}
+
+/// Aspects beyond this are one bin.
+const WIDEST: f64 = 4.0;
+const ASPECT_STEP: f64 = 0.25;
+
+/// Width over height in steps of a quarter; all beyond 4 in one bin.
+pub(super) fn aspects(sizes: &[(u32, u32)]) -> Vec<Bin> {
+    let aspect = |&(width, height): &(u32, u32)| f64::from(width) / f64::from(height);
+    let widest = sizes.iter().map(aspect).fold(WIDEST, f64::max);
+    let edge = |step: i32| f64::from(step) * ASPECT_STEP;
+    let steps = sizes
+        .iter()
+        .map(|size| (aspect(size).min(WIDEST) / ASPECT_STEP) as i32);
+    let mut bins = histogram(steps, edge);
+    if let Some(last) = bins.last_mut().filter(|bin| bin.from >= WIDEST) {
+        last.to = widest;
+    }
+    bins
+}
+
+/// Millions of pixels, each bin twice as wide as the one before.
+pub(super) fn megapixels(sizes: &[(u32, u32)]) -> Vec<Bin> {
+    let millions = |&(width, height): &(u32, u32)| f64::from(width) * f64::from(height) / 1e6;
+    let doublings = sizes
+        .iter()
+        .map(|size| millions(size).log2().floor() as i32);
+    histogram(doublings, |doubling| 2f64.powi(doubling))
+}
+
+/// Bins from the first that holds something to the last that does.
+fn histogram(places: impl Iterator<Item = i32>, edge: impl Fn(i32) -> f64) -> Vec<Bin> {
+    let places: Vec<i32> = places.collect();
+    let (Some(&first), Some(&last)) = (places.iter().min(), places.iter().max()) else {
+        return Vec::new();
+    };
+    let bin = |place| Bin {
+        from: edge(place),
+        to: edge(place + 1),
+        count: places.iter().filter(|&&p| p == place).count(),
+    };
+    (first..=last).map(bin).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_picture_is_in_one_bin() {
+        let sizes = [
+            (100, 100),
+            (100, 199),
+            (300, 200),
+            (4000, 1000),
+            (3000, 10),
+            (193, 130),
+        ];
+        for bins in [aspects(&sizes), megapixels(&sizes)] {
+            assert_eq!(bins.iter().map(|bin| bin.count).sum::<usize>(), sizes.len());
+            assert!(bins.windows(2).all(|pair| pair[0].to == pair[1].from));
+            assert!(bins[0].count > 0 && bins[bins.len() - 1].count > 0);
+        }
+        let aspects = aspects(&sizes);
+        assert_eq!((aspects[0].from, aspects[0].to), (0.5, 0.75));
+        let last = aspects[aspects.len() - 1];
+        assert_eq!((last.from, last.to, last.count), (4.0, 300.0, 2));
+        assert_eq!(megapixels(&[(1000, 1000)])[0].to, 2.0);
+    }
+
+    #[test]
+    fn nothing_has_no_sizes() {
+        assert!(aspects(&[]).is_empty() && range([].into_iter()).is_none());
+        let range = range([9, 1, 4, 2].into_iter()).unwrap();
+        assert_eq!((range.min, range.median, range.max), (1, 2, 9));
+    }
+}

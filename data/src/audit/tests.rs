@@ -1,0 +1,233 @@
+use super::*;
+use crate::Dataset;
+use fs_err as fs;
+use image::{Rgb, RgbImage};
+use std::path::Path;
+
+/// A picture like no other: stripes and a gradient that depend on `number`.
+fn picture(number: u32) -> RgbImage {
+    let (width, height) = (90 + number % 7, 60 + number % 5);
+    RgbImage::from_fn(width, height, |x, y| {
+        let wave = (f64::from(x) * (0.05 + 0.013 * f64::from(number))).sin()
+            * (f64::from(y) * (0.11 + 0.007 * f64::from(number * number % 29))).cos();
+        let level = (127.0 + 120.0 * wave) as u8;
+        Rgb([level, (x + number) as u8, (2 * y) as u8])
+    })
+}
+
+/// `train`, `val` and `test` with `ants` and `bees`, 12, 2 and 2 pictures of each.
+fn sound(root: &Path) {
+    let mut number = 0;
+    for (split, count) in [("train", 12), ("val", 2), ("test", 2)] {
+        for class in ["ants", "bees"] {
+            let folder = root.join(split).join(class);
+            fs::create_dir_all(&folder).unwrap();
+            for i in 0..count {
+                picture(number)
+                    .save(folder.join(format!("{i}.png")))
+                    .unwrap();
+                number += 1;
+            }
+        }
+    }
+}
+
+fn audit(root: &Path, depth: Depth) -> Audit {
+    let (dataset, splits) = Dataset::open_unchecked(root, 0).unwrap();
+    Audit::of(&dataset, &splits, depth, &|_| {})
+}
+
+/// Kind, severity and files of every finding.
+fn found(audit: &Audit) -> Vec<(Kind, Severity, Vec<&str>)> {
+    let findings = audit.findings.iter();
+    findings
+        .map(|f| {
+            (
+                f.kind,
+                f.severity,
+                f.paths.iter().map(String::as_str).collect(),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_sound_set_has_no_findings() {
+    let folder = tempfile::tempdir().unwrap();
+    sound(folder.path());
+    let audit = audit(folder.path(), Depth::Pixels);
+    assert_eq!(audit.findings, []);
+    assert_eq!(audit.counts[&Split::Train]["ants"], 12);
+    assert_eq!(audit.counts[&Split::Test]["bees"], 2);
+    let width = audit.width.unwrap();
+    assert_eq!((width.min, width.max), (90, 96));
+    let total: usize = audit.aspect.iter().map(|bin| bin.count).sum();
+    assert_eq!(total, 32);
+}
+
+/// A JPEG with an EXIF block that says `orientation`.
+fn turned(orientation: u8) -> Vec<u8> {
+    let mut jpeg = Vec::new();
+    let encoder = image::codecs::jpeg::JpegEncoder::new(&mut jpeg);
+    picture(50).write_with_encoder(encoder).unwrap();
+    let tiff = [
+        &b"Exif\0\0II\x2a\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0"[..],
+        &[orientation, 0, 0, 0],
+        &[0; 4],
+    ]
+    .concat();
+    let length = (tiff.len() as u16 + 2).to_be_bytes();
+    [&jpeg[..2], &[0xff, 0xe1], &length, &tiff, &jpeg[2..]].concat()
+}
+
+#[test]
+fn what_is_planted_is_found_and_nothing_else() {
+    use Kind::*;
+    use Severity::{Error, Note, Warning};
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    sound(root);
+    let at = |path: &str| root.join(path);
+    let copy = |from: &str, to: &str| fs::copy(at(from), at(to)).unwrap();
+    copy("train/ants/0.png", "test/ants/leak.png");
+    // The same pixels in another file format, and another label.
+    let open = |path: &str| image::open(at(path)).unwrap();
+    open("train/bees/1.png")
+        .save(at("train/ants/1b.bmp"))
+        .unwrap();
+    copy("train/bees/2.png", "train/bees/2b.png");
+    let half = open("train/bees/3.png").resize_exact(45, 30, image::imageops::FilterType::Triangle);
+    half.save(at("val/bees/half.png")).unwrap();
+    fs::write(at("train/ants/empty.jpg"), "").unwrap();
+    let png = fs::read(at("train/ants/5.png")).unwrap();
+    fs::write(at("test/bees/cut.png"), &png[..png.len() / 2]).unwrap();
+    fs::write(at("train/ants/turned.jpg"), turned(6)).unwrap();
+    picture(51)
+        .save_with_format(at("train/bees/bmp.jpg"), image::ImageFormat::Bmp)
+        .unwrap();
+    RgbImage::from_pixel(70, 40, Rgb([7, 8, 9]))
+        .save(at("train/bees/blank.png"))
+        .unwrap();
+    image::imageops::thumbnail(&picture(52), 30, 20)
+        .save(at("train/bees/small.png"))
+        .unwrap();
+    image::DynamicImage::ImageRgb8(picture(53))
+        .into_luma8()
+        .save(at("val/ants/gray.png"))
+        .unwrap();
+    image::DynamicImage::ImageRgb8(picture(54))
+        .into_rgba8()
+        .save(at("val/ants/alpha.png"))
+        .unwrap();
+    fs::write(at("train/ants/notes.txt"), "").unwrap();
+
+    let pixels = audit(root, Depth::Pixels);
+    let expected = [
+        (Leak, Error, vec!["test/ants/leak.png", "train/ants/0.png"]),
+        (Unreadable, Error, vec!["test/bees/cut.png"]),
+        (Unreadable, Warning, vec!["train/ants/empty.jpg"]),
+        (
+            TwoLabels,
+            Warning,
+            vec!["train/ants/1b.bmp", "train/bees/1.png"],
+        ),
+        (
+            Duplicate,
+            Warning,
+            vec!["train/bees/2.png", "train/bees/2b.png"],
+        ),
+        (
+            NearDuplicate,
+            Warning,
+            vec!["train/bees/3.png", "val/bees/half.png"],
+        ),
+        (Blank, Warning, vec!["train/bees/blank.png"]),
+        (ExtremeSize, Warning, vec!["train/bees/small.png"]),
+        (WrongExtension, Note, vec!["train/bees/bmp.jpg"]),
+        (Rotated, Note, vec!["train/ants/turned.jpg"]),
+        (Gray, Note, vec!["val/ants/gray.png"]),
+        (Alpha, Note, vec!["val/ants/alpha.png"]),
+        (LeftOut, Note, vec!["train/ants/notes.txt"]),
+    ];
+    assert_eq!(found(&pixels), expected);
+
+    // Without pixels: no copy in another format, no cut file, nothing near, nothing blank.
+    let files = audit(root, Depth::Files);
+    let seen: Vec<Kind> = files.findings.iter().map(|f| f.kind).collect();
+    let expected = [
+        Leak,
+        Unreadable,
+        Duplicate,
+        ExtremeSize,
+        WrongExtension,
+        Rotated,
+        Gray,
+        Alpha,
+        LeftOut,
+    ];
+    assert_eq!(seen, expected);
+    let hash = crate::folder::sha256(&at("train/ants/0.png")).unwrap();
+    assert_eq!(files.hash(&at("train/ants/0.png")), Some(hash));
+
+    let text = serde_json::to_string(&pixels).unwrap();
+    assert!(
+        text.contains(r#""kind":"leak","severity":"error""#),
+        "{text}"
+    );
+    assert!(text.contains(r#""train":{"ants":16,"bees":16}"#), "{text}");
+    for finding in &pixels.findings {
+        let name = serde_json::to_value(finding.kind).unwrap();
+        assert_eq!(name, finding.kind.name());
+    }
+}
+
+#[test]
+fn class_folders_that_differ_are_named_with_what_they_may_be() {
+    let folder = tempfile::tempdir().unwrap();
+    sound(folder.path());
+    fs::rename(
+        folder.path().join("test/bees"),
+        folder.path().join("test/Bee"),
+    )
+    .unwrap();
+    let audit = audit(folder.path(), Depth::Files);
+    let messages: Vec<&str> = audit.findings.iter().map(|f| f.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        [
+            "class `Bee` is in `test/` but not in `train/` and `val/`: is it `bees`?",
+            "class `bees` is in `train/` and `val/` but not in `test/`: is it `Bee`?",
+            "no train images of `Bee`",
+            "no val images of `Bee`",
+            "no test images of `bees`",
+        ]
+    );
+    assert_eq!(audit.count(Severity::Error), 3);
+    // Labels follow the names, wherever a class stands in its split.
+    assert_eq!(audit.counts[&Split::Test]["Bee"], 2);
+    assert_eq!(audit.counts[&Split::Train]["bees"], 12);
+}
+
+#[test]
+fn few_images_and_few_of_one_class_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    for (class, count) in [("ant", 3_u32), ("ants", 40), ("bees", 12)] {
+        let class = folder.path().join(class);
+        fs::create_dir_all(&class).unwrap();
+        for i in 0..count {
+            // Headers alone count here.
+            let grays = [&b"P5 40 40 255 "[..], &[count as u8, i as u8], &[0; 1598]].concat();
+            fs::write(class.join(format!("{i}.pgm")), grays).unwrap();
+        }
+    }
+    let audit = audit(folder.path(), Depth::Files);
+    let messages: Vec<&str> = audit.findings.iter().map(|f| f.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        [
+            "classes `ant` and `ants` may be one",
+            "fewer than 10 train images of `ant` (1) and `bees` (9)",
+            "`ants` has 28 times as many train images as `ant`: 28 images and 1",
+        ]
+    );
+}

@@ -1,0 +1,430 @@
+//! Findings as text for people. Prints nothing, rounds everything.
+
+use super::stats::needed;
+use super::{BenchResult, Findings, Skipped};
+
+/// Flipped files shown; the JSON file has them all.
+const SHOWN: usize = 10;
+
+/// The whole report.
+pub(crate) fn text(findings: &Findings) -> String {
+    let results = &findings.results;
+    let mut parts = Vec::new();
+    if !results.is_empty() {
+        parts.push(speed(results));
+        parts.push(cold(results));
+        parts.push(rooms(results));
+        parts.extend(accuracy(results));
+    }
+    parts.extend(skipped(&findings.skipped));
+    if !findings.pareto.is_empty() {
+        let mut lines = vec!["no other is faster, quicker and more accurate than".to_owned()];
+        lines.extend(
+            findings
+                .pareto
+                .iter()
+                .map(|at| format!("  {}", results[*at].key)),
+        );
+        parts.push(lines.join("\n"));
+    }
+    parts.extend(findings.recommendation.clone());
+    if !findings.comparison.is_empty() {
+        parts.push(findings.comparison.join("\n"));
+    }
+    parts.join("\n\n")
+}
+
+/// Rows under a head, columns aligned: the first one to the left, all others to the right.
+fn columns(rows: &[Vec<String>]) -> String {
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..count).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .enumerate()
+            .map(|(at, (cell, width))| match at {
+                0 => format!("{cell:<width$}"),
+                _ => format!("{cell:>width$}"),
+            });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn row<S: ToString>(cells: impl IntoIterator<Item = S>) -> Vec<String> {
+    cells.into_iter().map(|cell| cell.to_string()).collect()
+}
+
+/// About three digits that count: 0.00012, 0.123, 1.23, 12.3, 123.
+fn digits(value: f64) -> String {
+    match value.abs() {
+        big if big >= 99.95 => format!("{value:.0}"),
+        middle if middle >= 9.995 => format!("{value:.1}"),
+        small if small >= 0.9995 => format!("{value:.2}"),
+        smaller if smaller >= 0.001 => format!("{value:.3}"),
+        0.0 => "0".to_owned(),
+        _ => format!("{value:.5}"),
+    }
+}
+
+/// Nothing where there is no value.
+fn maybe(value: Option<f64>) -> String {
+    value.map(digits).unwrap_or_default()
+}
+
+fn speed(results: &[BenchResult]) -> String {
+    let head = [
+        "", "images/s", "95 %", "mean ms", "p50", "p90", "p95", "p99", "p99.9", "max", "runs",
+    ];
+    let mut rows = vec![row(head)];
+    let mut empty = false;
+    for result in results {
+        let latency = &result.latency_ms;
+        let interval = result.interval_95.get("images_per_second");
+        let interval = interval.map(|[low, high]| format!("{} to {}", digits(*low), digits(*high)));
+        let mut cells = vec![
+            result.key.to_string(),
+            digits(result.images_per_second),
+            interval.unwrap_or_default(),
+        ];
+        cells.extend(
+            [
+                latency.mean,
+                latency.p50,
+                latency.p90,
+                latency.p95,
+                latency.p99,
+                latency.p999,
+                latency.max,
+            ]
+            .map(maybe),
+        );
+        cells.push(result.runs.to_string());
+        empty |= latency.mean.is_some() && latency.p999.is_none();
+        rows.push(cells);
+    }
+    let mut text = columns(&rows);
+    if empty {
+        text += &format!(
+            "\n(a percentile is empty where the largest of so few runs need not lie above it: p90 needs \
+             {} runs, p99 {}, p99.9 {})",
+            needed(0.9),
+            needed(0.99),
+            needed(0.999)
+        );
+    }
+    text
+}
+
+fn cold(results: &[BenchResult]) -> String {
+    let head = [
+        "cold, ms",
+        "library",
+        "session",
+        "engine",
+        "first run",
+        "new shape",
+        "host MB",
+        "GPU MB",
+        "nodes",
+    ];
+    let mut rows = vec![row(head)];
+    let megabytes = |bytes: Option<u64>| maybe(bytes.map(|bytes| bytes as f64 / 1e6));
+    for result in results {
+        let (cold, memory) = (&result.cold_ms, &result.memory);
+        let nodes: Vec<String> = result
+            .nodes_by_provider
+            .iter()
+            .map(|(name, count)| format!("{count} {name}"))
+            .collect();
+        let times = [
+            cold.load,
+            Some(cold.session),
+            cold.build,
+            Some(cold.first_run),
+            cold.new_shape,
+        ];
+        let mut cells = vec![result.key.to_string()];
+        cells.extend(times.map(maybe));
+        cells.extend([
+            megabytes(memory.host_bytes),
+            megabytes(memory.device_bytes),
+            nodes.join(", "),
+        ]);
+        rows.push(cells);
+    }
+    columns(&rows)
+}
+
+fn rooms(results: &[BenchResult]) -> String {
+    let head = [
+        "ms per image",
+        "decode",
+        "preprocess",
+        "to device",
+        "compute",
+        "to host",
+        "post",
+    ];
+    let mut rows = vec![row(head)];
+    for result in results {
+        let rooms = &result.split_ms;
+        let times = [
+            rooms.decode,
+            rooms.preprocess,
+            rooms.host_to_device,
+            rooms.compute,
+            rooms.device_to_host,
+            rooms.post,
+        ];
+        let mut cells = vec![result.key.to_string()];
+        cells.extend(times.map(maybe));
+        rows.push(cells);
+    }
+    columns(&rows)
+}
+
+fn accuracy(results: &[BenchResult]) -> Option<String> {
+    let head = [
+        "accuracy",
+        "top-1 %",
+        "95 %",
+        "images",
+        "flips",
+        "McNemar p",
+        "logits off by",
+    ];
+    let mut rows = vec![row(head)];
+    let mut flips = Vec::new();
+    for result in results {
+        let Some(accuracy) = &result.accuracy else {
+            continue;
+        };
+        let [low, high] = accuracy.interval.map(|share| 100.0 * share);
+        rows.push(row([
+            result.key.to_string(),
+            format!("{:.2}", 100.0 * result.top1.unwrap_or_default()),
+            format!("{low:.1} to {high:.1}"),
+            accuracy.count.to_string(),
+            accuracy.flips.len().to_string(),
+            format!("{:.3}", accuracy.mcnemar.p_value),
+            accuracy
+                .max_logit_difference
+                .map_or("no number".to_owned(), |most| format!("{most:.2e}")),
+        ]));
+        if !accuracy.flips.is_empty() {
+            flips.push(flipped(result));
+        }
+    }
+    let text = columns(&rows);
+    (rows.len() > 1).then(|| [vec![text], flips].concat().join("\n"))
+}
+
+/// The files that are answered otherwise.
+fn flipped(result: &BenchResult) -> String {
+    let flips = result.accuracy.iter().flat_map(|accuracy| &accuracy.flips);
+    let mut lines = vec![format!(
+        "{}: other answers than in fp32 on the CPU",
+        result.key
+    )];
+    for flip in flips.clone().take(SHOWN) {
+        let (path, label) = (&flip.path, &flip.label);
+        lines.push(format!(
+            "  {path} ({label}): {}, was {}",
+            flip.found, flip.reference
+        ));
+    }
+    let more = flips.count().saturating_sub(SHOWN);
+    if more > 0 {
+        lines.push(format!("  and {more} more: `--json FILE` has them all"));
+    }
+    lines.join("\n")
+}
+
+/// Left out, by reason: many configurations lack the same.
+fn skipped(skipped: &[Skipped]) -> Option<String> {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for skipped in skipped {
+        match reasons
+            .iter_mut()
+            .find(|(reason, _)| *reason == skipped.reason)
+        {
+            Some((_, configurations)) => configurations.push(&skipped.configuration),
+            None => reasons.push((&skipped.reason, vec![&skipped.configuration])),
+        }
+    }
+    let line = |(reason, configurations): &(&str, Vec<&str>)| match configurations.as_slice() {
+        [one] => format!("left out {one}: {reason}"),
+        [first, .., last] => {
+            format!(
+                "left out {} configurations, {first} to {last}: {reason}",
+                configurations.len()
+            )
+        }
+        [] => String::new(),
+    };
+    (!reasons.is_empty()).then(|| reasons.iter().map(line).collect::<Vec<_>>().join("\n"))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::bench::accuracy::{Accuracy, Flip};
+    use crate::bench::machine::Machine;
+    use crate::bench::rooms::Rooms;
+    use crate::bench::stats::{Block, Latency};
+    use crate::bench::{ColdCosts, Key, Memory};
+
+    /// A result with every figure there is.
+    pub(crate) fn result(provider: &str, rate: f64, p50: f64) -> BenchResult {
+        let block = Block {
+            runs: 20,
+            images_per_second: rate,
+            mean_ms: Some(p50),
+            p50_ms: Some(p50),
+        };
+        BenchResult {
+            key: Key {
+                model: "runs/1/model.onnx".to_owned(),
+                provider: provider.to_owned(),
+                precision: "fp32".to_owned(),
+                batch: 1,
+                feed: "host".to_owned(),
+                streams: 1,
+                threads: 2,
+                scenario: "single-stream".to_owned(),
+                rate: None,
+            },
+            runs: 200,
+            images_per_second: rate,
+            latency_ms: Latency {
+                mean: Some(p50),
+                p50: Some(p50),
+                p90: Some(1.2 * p50),
+                p95: Some(1.3 * p50),
+                p99: None,
+                p999: None,
+                max: Some(2.0 * p50),
+            },
+            interval_95: BTreeMap::from([
+                ("images_per_second".to_owned(), [0.98 * rate, 1.02 * rate]),
+                ("p50".to_owned(), [0.99 * p50, 1.01 * p50]),
+            ]),
+            log_error: BTreeMap::from([
+                ("images_per_second".to_owned(), 0.01),
+                ("p50".to_owned(), 0.005),
+            ]),
+            cold_ms: ColdCosts {
+                load: Some(11.0),
+                session: 42.5,
+                build: None,
+                first_run: 7.25,
+                new_shape: Some(9.0),
+            },
+            split_ms: Rooms {
+                decode: Some(2.1),
+                preprocess: Some(1.1),
+                host_to_device: None,
+                compute: Some(p50),
+                device_to_host: None,
+                post: Some(0.0004),
+            },
+            memory: Memory {
+                host_bytes: Some(120_000_000),
+                device_bytes: None,
+            },
+            nodes_by_provider: BTreeMap::from([("cpu".to_owned(), 49)]),
+            top1: Some(0.95),
+            accuracy: Some(Accuracy {
+                count: 20,
+                correct: 19,
+                interval: [0.764, 0.991],
+                flips: Vec::new(),
+                mcnemar: data::metrics::mcnemar(0, 0),
+                max_logit_difference: Some(0.0),
+            }),
+            blocks: vec![block; 10],
+            quantiles_ms: (0..=100)
+                .map(|percent| p50 * (0.9 + 0.002 * f64::from(percent)))
+                .collect(),
+        }
+    }
+
+    /// Findings of these results.
+    pub(crate) fn findings(results: Vec<BenchResult>) -> Findings {
+        Findings {
+            tool: "deploy 0.1.0".to_owned(),
+            date: "2026-11-26T00:00:00Z".to_owned(),
+            runtime: "1.28.0".to_owned(),
+            machine: Machine {
+                system: "linux x86_64".to_owned(),
+                processor: Some("A Processor".to_owned()),
+                cores: 2,
+                governor: None,
+            },
+            seed: 0,
+            partial: false,
+            results,
+            skipped: Vec::new(),
+            pareto: Vec::new(),
+            recommendation: None,
+            warnings: Vec::new(),
+            comparison: Vec::new(),
+            peak_process_bytes: Some(300_000_000),
+        }
+    }
+
+    #[test]
+    fn the_report_in_full() {
+        let mut gpu = result("cuda:0", 1234.5, 0.81);
+        gpu.key.feed = "resident".to_owned();
+        gpu.latency_ms.p99 = Some(0.9);
+        let accuracy = gpu.accuracy.as_mut().unwrap();
+        accuracy.max_logit_difference = None;
+        accuracy.flips = (0..12)
+            .map(|at| Flip {
+                path: format!("test/bees/{at}.jpg"),
+                label: "bees".to_owned(),
+                reference: "bees".to_owned(),
+                found: "ants".to_owned(),
+            })
+            .collect();
+        let mut findings = findings(vec![result("cpu", 38.2, 26.2), gpu]);
+        let skip = |configuration: &str, reason: &str| Skipped {
+            configuration: configuration.to_owned(),
+            reason: reason.to_owned(),
+        };
+        findings.skipped = vec![
+            skip("m tensorrt fp32 batch 1", "no library"),
+            skip("m cpu tf32", "no such thing"),
+            skip("m tensorrt fp32 batch 8", "no library"),
+        ];
+        findings.pareto = vec![1];
+        findings.recommendation = Some("recommended: the second".to_owned());
+        findings.comparison = vec!["ok     p50>+5%".to_owned()];
+        insta::assert_snapshot!(text(&findings));
+    }
+
+    #[test]
+    fn numbers_keep_three_digits() {
+        let cases = [
+            (0.0, "0"),
+            (0.000123, "0.00012"),
+            (0.1234, "0.123"),
+            (1.2345, "1.23"),
+            (9.999, "10.0"),
+            (99.96, "100"),
+            (1234.5, "1234"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(digits(value), expected);
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! `deploy bench`: measures configurations, scores them, compares them with an earlier run.
+
+mod interrupt;
+mod open;
+mod subject;
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use data::write::atomically;
+use deploy::eval::Evaluation;
+use deploy::{Precision, Provider};
+use fs_err as fs;
+
+use crate::bench::accuracy::{self, Accuracy};
+use crate::bench::cold::Opened;
+use crate::bench::compare::{self, Conditions};
+use crate::bench::machine::{Machine, Ticks};
+use crate::bench::plan::Plan;
+use crate::bench::run::{self, Contender, Schedule};
+use crate::bench::sparkline::sparkline;
+use crate::bench::stats::{self, Stats, Taken};
+use crate::bench::warnings::{self, Warning};
+use crate::bench::{BenchResult, Findings, matrix, table};
+use crate::cli::{BenchArgs, HowArgs};
+use crate::export;
+use crate::fault::{ExitStatus, Fault};
+use crate::printer::Printer;
+use crate::source;
+use open::Open;
+
+/// Blocks that the sparkline shows.
+const SPARKS: usize = 10;
+
+pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    let base = args.out.compare.as_deref().map(base).transpose()?;
+    if let (None, Some(Conditions(conditions))) = (&base, &args.out.fail_if)
+        && let Some(condition) = conditions.iter().find(|condition| condition.needs_base())
+    {
+        return Err(Fault::NoBase {
+            condition: condition.to_string(),
+        }
+        .into());
+    }
+    let date = data::card::utc_date();
+    let cache = source::cache(args.place.cache.as_deref())?;
+    let subjects = subject::subjects(args, &cache, printer)?;
+    let plan = Plan::new(subjects, &args.what, &args.how)?;
+    let stop = interrupt::on_ctrl_c()?;
+    let mut open = open::open(&plan, args, &cache, printer)?;
+    let keys: Vec<_> = open
+        .configs
+        .iter()
+        .map(|opened| plan.key(&opened.config))
+        .collect();
+    if let Some(base) = &base {
+        compare::check(&keys, base)?;
+    }
+    let before = Ticks::now();
+    let samples = measure(&plan, &mut open, args, &stop, printer)?;
+    let others = Ticks::now()
+        .zip(before)
+        .and_then(|(now, before)| now.others_since(&before));
+    let accuracies = accuracies(&plan, &mut open, &stop, printer)?;
+    let mut findings = findings(args, &plan, &mut open, date);
+    findings.partial = stop.load(Ordering::SeqCst);
+    let mut warnings = warnings::of_machine(&findings.machine, others);
+    for (at, (opened, accuracy)) in open.configs.iter().zip(accuracies).enumerate() {
+        if let Some(stats) = stats::stats(&samples[at], args.how.seed) {
+            warnings.extend(warnings::of_result(&keys[at], &stats));
+            findings
+                .results
+                .push(result(&open, opened, (&keys[at], stats), accuracy));
+        }
+    }
+    findings.warnings = warnings.iter().map(Warning::to_string).collect();
+    if args.what.matrix {
+        findings.pareto = matrix::pareto(&findings.results);
+        findings.recommendation = matrix::recommend(&findings.results);
+    }
+    let failed = !findings.partial && judge(&mut findings, base.as_ref(), args)?;
+    write(&findings, args, printer)?;
+    match (findings.partial, failed) {
+        (true, _) => Err(Fault::Interrupted.into()),
+        (false, true) => Ok(ExitStatus::False),
+        (false, false) => Ok(ExitStatus::True),
+    }
+}
+
+/// An earlier run's file.
+fn base(path: &Path) -> anyhow::Result<Findings> {
+    let bad = |reason: String| Fault::BadBase {
+        path: path.to_owned(),
+        reason,
+    };
+    let text = fs::read_to_string(path)?;
+    let findings: Findings = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+    if findings.partial {
+        return Err(bad("it was interrupted".to_owned()).into());
+    }
+    if findings.results.is_empty() {
+        return Err(bad("it has no results".to_owned()).into());
+    }
+    Ok(findings)
+}
+
+fn schedule(how: &HowArgs) -> Schedule {
+    Schedule {
+        scenario: how.scenario,
+        rate: how.rate.unwrap_or(1.0),
+        warmup: how.warmup,
+        duration: how.duration,
+        blocks: u32::from(how.blocks),
+        seed: how.seed,
+    }
+}
+
+/// Takes the samples of every configuration, with a bar and a sparkline of block medians.
+fn measure(
+    plan: &Plan,
+    open: &mut Open<'_>,
+    args: &BenchArgs,
+    stop: &Arc<AtomicBool>,
+    printer: &Printer,
+) -> anyhow::Result<Vec<Vec<Taken>>> {
+    let schedule = schedule(&args.how);
+    let count = open.configs.len();
+    printer.log(format!(
+        "measuring {count} configuration{}, {} blocks of {} each, in turn",
+        if count == 1 { "" } else { "s" },
+        args.how.blocks,
+        humantime::format_duration(args.how.duration / u32::from(args.how.blocks)),
+    ));
+    let contenders: Vec<&Contender> = open
+        .configs
+        .iter()
+        .map(|opened| &opened.contender)
+        .collect();
+    let turns = printer.turns("measuring", count * usize::from(args.how.blocks));
+    let (done, medians) = (RefCell::new(0), RefCell::new(vec![Vec::new(); count]));
+    let progress = |at: usize, taken: Option<&Taken>| {
+        let key = plan.key(&open.configs[at].config);
+        let Some(taken) = taken else {
+            turns.at(0, format!("{key}: warming up"));
+            return;
+        };
+        *done.borrow_mut() += 1;
+        let mut medians = medians.borrow_mut();
+        let per_run = taken.elapsed / taken.runs.max(1) as f64;
+        let median = stats::median(&taken.latencies).unwrap_or(per_run);
+        medians[at].push(median);
+        let line = sparkline(&medians[at], SPARKS);
+        turns.at(
+            *done.borrow(),
+            format!("{key}  {line}  {:.2} ms", 1e3 * median),
+        );
+    };
+    let samples = run::run(&contenders, &schedule, stop, &progress);
+    turns.clear();
+    open.opener.note_peak();
+    Ok(samples?)
+}
+
+/// Scores every configuration, beside the fp32 answers of the CPU; nothing once it was interrupted.
+fn accuracies(
+    plan: &Plan,
+    open: &mut Open<'_>,
+    stop: &Arc<AtomicBool>,
+    printer: &Printer,
+) -> anyhow::Result<Vec<Option<Accuracy>>> {
+    let mut found: Vec<Option<Evaluation>> = Vec::new();
+    let score = |opened: &Opened| -> anyhow::Result<Option<Evaluation>> {
+        let subject = plan.subject(&opened.config);
+        let Some(data) = subject
+            .data
+            .as_ref()
+            .filter(|_| !stop.load(Ordering::SeqCst))
+        else {
+            return Ok(None);
+        };
+        let worker = &opened.contender.workers[0];
+        match accuracy::answers(worker, data, subject.output_kind, stop) {
+            Ok(evaluation) => Ok(Some(evaluation)),
+            Err(_) if stop.load(Ordering::SeqCst) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    };
+    for opened in &open.configs {
+        if plan.subject(&opened.config).data.is_some() {
+            printer.log(format!("scoring {}", plan.key(&opened.config)));
+        }
+        found.push(score(opened)?);
+    }
+    let mut accuracies = vec![None; open.configs.len()];
+    for subject in 0..plan.subjects.len() {
+        let of_subject = |at: &usize| open.configs[*at].config.subject == subject;
+        let places: Vec<usize> = (0..open.configs.len()).filter(of_subject).collect();
+        let full = |at: &usize| {
+            let config = &open.configs[*at].config;
+            (config.provider, config.precision) == (Provider::Cpu, Precision::Fp32)
+        };
+        let other;
+        let reference = match places.iter().find(|at| full(at)) {
+            Some(at) => &found[*at],
+            None => {
+                let Some(first) = places.first().map(|at| open.configs[*at].config.clone()) else {
+                    continue;
+                };
+                other = score(&open::reference(&mut open.opener, &first)?)?;
+                &other
+            }
+        };
+        for at in places {
+            accuracies[at] = found[at]
+                .as_ref()
+                .zip(reference.as_ref())
+                .map(|(found, reference)| accuracy::compare(found, reference));
+        }
+    }
+    for file in found
+        .iter()
+        .flatten()
+        .take(1)
+        .flat_map(|evaluation| &evaluation.unreadable)
+    {
+        printer.warn(format!(
+            "left out `{}`: {}",
+            file.path.display(),
+            file.reason
+        ));
+    }
+    Ok(accuracies)
+}
+
+fn findings(args: &BenchArgs, plan: &Plan, open: &mut Open<'_>, date: String) -> Findings {
+    open.opener.note_peak();
+    let runtime = deploy::runtime::loaded().map(|found| found.version.clone());
+    Findings {
+        tool: format!("deploy {}", env!("CARGO_PKG_VERSION")),
+        date,
+        runtime: runtime.unwrap_or_else(|| "none".to_owned()),
+        machine: Machine::here(),
+        seed: args.how.seed,
+        partial: false,
+        results: Vec::new(),
+        skipped: [&plan.skipped[..], &open.skipped].concat(),
+        pareto: Vec::new(),
+        recommendation: None,
+        warnings: Vec::new(),
+        comparison: Vec::new(),
+        peak_process_bytes: open.opener.peak,
+    }
+}
+
+fn result(
+    open: &Open<'_>,
+    opened: &Opened,
+    (key, stats): (&crate::bench::Key, Stats),
+    accuracy: Option<Accuracy>,
+) -> BenchResult {
+    BenchResult {
+        key: key.clone(),
+        split_ms: open.rooms[opened.config.subject].with(&stats),
+        runs: stats.runs,
+        images_per_second: stats.images_per_second,
+        latency_ms: stats.latency_ms,
+        interval_95: stats.interval_95,
+        log_error: stats.log_error,
+        cold_ms: opened.cold,
+        memory: opened.memory,
+        nodes_by_provider: opened.contender.workers[0].opened.nodes.clone(),
+        top1: accuracy
+            .as_ref()
+            .map(|a| a.correct as f64 / a.count.max(1) as f64),
+        accuracy,
+        blocks: stats.blocks,
+        quantiles_ms: stats.quantiles_ms,
+    }
+}
+
+/// Compares with the base and judges the conditions; whether one of them holds.
+fn judge(
+    findings: &mut Findings,
+    base: Option<&Findings>,
+    args: &BenchArgs,
+) -> anyhow::Result<bool> {
+    let pairs = base.map(|base| compare::pairs(findings, base));
+    let mut lines = pairs.as_deref().map(compare::summary).unwrap_or_default();
+    let mut failed = false;
+    if let Some(conditions) = &args.out.fail_if {
+        for verdict in compare::judge(findings, pairs.as_deref(), conditions)? {
+            failed |= verdict.holds;
+            lines.push(verdict.text);
+        }
+    }
+    findings.comparison = lines;
+    Ok(failed)
+}
+
+fn write(findings: &Findings, args: &BenchArgs, printer: &Printer) -> anyhow::Result<()> {
+    for warning in &findings.warnings {
+        printer.warn(warning);
+    }
+    if let Some(csv) = &args.out.csv {
+        atomically(csv, &export::csv::render(findings)?)?;
+    }
+    if let Some(html) = &args.out.html {
+        atomically(html, export::html::render(findings).as_bytes())?;
+    }
+    if let Some(json) = &args.out.json {
+        printer.json(json, findings)?;
+    }
+    // Last: a reader such as `head` may have had enough, and the files are written by then.
+    Printer::result(table::text(findings), args.out.json.as_deref())?;
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! Every configuration opened, one after the other: the runtime, the files converted where a precision
+//! needs it, the sessions, what all that cost.
+
+use std::path::Path;
+
+use deploy::runtime::Found;
+use deploy::session::Feed;
+use deploy::{Precision, Provider};
+
+use crate::bench::Skipped;
+use crate::bench::cold::{Opened, Opener};
+use crate::bench::plan::{Config, Plan};
+use crate::bench::rooms::{self, Rooms};
+use crate::bench::run::timed;
+use crate::bench::worker::Input;
+use crate::cli::{BenchArgs, PlaceArgs};
+use crate::fault::Fault;
+use crate::printer::Printer;
+use crate::source;
+
+/// What is open.
+pub(super) struct Open<'a> {
+    pub(super) opener: Opener<'a>,
+    pub(super) configs: Vec<Opened>,
+    /// What cannot run here; only with `--matrix`.
+    pub(super) skipped: Vec<Skipped>,
+    /// The rooms around the session, for each model.
+    pub(super) rooms: Vec<Rooms>,
+}
+
+/// The runtime of this process: one with CUDA where a GPU is asked for, for it runs on the CPU too.
+fn runtime(plan: &Plan, place: &PlaceArgs, printer: &Printer) -> anyhow::Result<Found> {
+    let mut providers = plan.configs.iter().map(|config| config.provider);
+    let gpu = providers
+        .clone()
+        .find(|provider| *provider != Provider::Cpu);
+    match source::runtime_for(gpu.unwrap_or_default(), place, printer) {
+        // Nothing is installed: what runs on the CPU still does.
+        Err(_) if gpu.is_some() && providers.any(|provider| provider == Provider::Cpu) => {
+            source::runtime(place, printer)
+        }
+        found => found,
+    }
+}
+
+/// Loads the runtime and opens every configuration.
+///
+/// # Errors
+/// A configuration does not open (`--matrix`: none does).
+pub(super) fn open<'a>(
+    plan: &'a Plan,
+    args: &'a BenchArgs,
+    cache: &'a Path,
+    printer: &Printer,
+) -> anyhow::Result<Open<'a>> {
+    let load = match args.what.engine {
+        Some(_) => None,
+        None => {
+            let found = runtime(plan, &args.place, printer)?;
+            let (loaded, seconds) = timed(|| deploy::runtime::load(&found));
+            loaded?;
+            Some(1e3 * seconds)
+        }
+    };
+    let mut open = Open {
+        opener: Opener {
+            plan,
+            what: &args.what,
+            cache,
+            peak: None,
+        },
+        configs: Vec::new(),
+        skipped: Vec::new(),
+        rooms: Vec::new(),
+    };
+    let mut inputs = Vec::new();
+    for subject in &plan.subjects {
+        let photos = rooms::photos(subject)?;
+        open.rooms.push(
+            photos
+                .as_ref()
+                .map(|photos| photos.rooms)
+                .unwrap_or_default(),
+        );
+        inputs.push(match photos {
+            Some(photos) => Input::Prepared(photos.prepared),
+            None => Input::Drawn(args.how.seed),
+        });
+    }
+    let mut shapes: Vec<(Config, Vec<(usize, f64)>)> = Vec::new();
+    for config in &plan.configs {
+        let input = &inputs[config.subject];
+        match one(&mut open.opener, config, input, &mut shapes) {
+            Ok(mut opened) => {
+                opened.cold.load = load;
+                for note in &opened.contender.workers[0].opened.notes {
+                    printer.log(note);
+                }
+                open.configs.push(opened);
+            }
+            Err(error) if args.what.matrix => open.skipped.push(Skipped {
+                configuration: plan.key(config).to_string(),
+                reason: format!("{error:#}"),
+            }),
+            Err(error) => return Err(error),
+        }
+    }
+    match (
+        open.configs.is_empty(),
+        plan.skipped.iter().chain(&open.skipped).next(),
+    ) {
+        (true, Some(first)) => Err(Fault::NothingRuns {
+            first: format!("{}: {}", first.configuration, first.reason),
+        }
+        .into()),
+        _ => Ok(open),
+    }
+}
+
+fn one(
+    opener: &mut Opener<'_>,
+    config: &Config,
+    input: &Input,
+    shapes: &mut Vec<(Config, Vec<(usize, f64)>)>,
+) -> anyhow::Result<Opened> {
+    let file = opener.plan.subject(config).path.clone();
+    let mut opened = opener.open(config, &file, input)?;
+    let batches = opener.plan.batches_beside(config);
+    if batches.len() > 1 {
+        let same = |known: &Config| {
+            Config {
+                batch: known.batch,
+                feed: known.feed,
+                ..config.clone()
+            } == *known
+        };
+        if !shapes.iter().any(|(known, _)| same(known)) {
+            shapes.push((config.clone(), opener.new_shapes(config, &file, &batches)?));
+        }
+        let times = shapes
+            .iter()
+            .find(|(known, _)| same(known))
+            .map(|(_, times)| times);
+        let time = times.and_then(|times| times.iter().find(|(batch, _)| *batch == config.batch));
+        opened.cold.new_shape = time.map(|(_, ms)| *ms);
+    }
+    Ok(opened)
+}
+
+/// The model at full precision on the CPU, for answers to compare with.
+pub(super) fn reference(opener: &mut Opener<'_>, like: &Config) -> anyhow::Result<Opened> {
+    let config = Config {
+        provider: Provider::Cpu,
+        precision: Precision::Fp32,
+        feed: Feed::Host,
+        ..like.clone()
+    };
+    let path = opener.plan.subject(&config).path.clone();
+    Ok(opener.open(&config, &path, &Input::Drawn(0))?)
+}

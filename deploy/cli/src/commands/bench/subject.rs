@@ -1,0 +1,89 @@
+//! Which models a command line means, and the images to score each on. Opens no session.
+
+use std::path::{Path, PathBuf};
+
+use data::Dataset;
+use deploy::Model;
+
+use crate::bench::plan::{Subject, TestSet};
+use crate::cli::BenchArgs;
+use crate::printer::Printer;
+use crate::source::{self, DataArgs};
+
+/// The models that were named, or the latest run's.
+pub(super) fn subjects(
+    args: &BenchArgs,
+    cache: &Path,
+    printer: &Printer,
+) -> anyhow::Result<Vec<Subject>> {
+    let given = &args.model.models;
+    let paths: Vec<PathBuf> = if given.is_empty() {
+        vec![source::model(None, &args.model.runs, printer)?]
+    } else {
+        let named = |path: &PathBuf| source::model(Some(path), &args.model.runs, printer);
+        given.iter().map(named).collect::<anyhow::Result<_>>()?
+    };
+    paths
+        .into_iter()
+        .map(|path| subject(path, args, cache, printer))
+        .collect()
+}
+
+fn subject(
+    path: PathBuf,
+    args: &BenchArgs,
+    cache: &Path,
+    printer: &Printer,
+) -> anyhow::Result<Subject> {
+    let model = Model::open(&path)?;
+    let card = model.card.as_ref();
+    let classes = match &args.model.classes {
+        Some(file) => Some(source::classes(file)?),
+        None => card.map(|card| card.classes.clone()),
+    };
+    let preprocess = args.model.preprocess.clone();
+    let preprocess = preprocess.or_else(|| card.map(|card| card.preprocess.clone()));
+    let output_kind = args.model.output_kind.map(source::output_kind);
+    let output_kind = output_kind
+        .or(card.map(|card| card.output_kind))
+        .unwrap_or(model.guessed_kind);
+    let data = match dataset(&path, &model, args, cache, printer)? {
+        Some(dataset) => {
+            let said = (classes.as_ref(), preprocess.as_ref());
+            Some(TestSet::new(&path, dataset, args.split, said)?)
+        }
+        None => None,
+    };
+    Ok(Subject {
+        path,
+        model,
+        classes,
+        preprocess,
+        output_kind,
+        data,
+    })
+}
+
+/// The images named, or those of the model's own run; none where it lies in no run.
+fn dataset(
+    path: &Path,
+    model: &Model,
+    args: &BenchArgs,
+    cache: &Path,
+    printer: &Printer,
+) -> anyhow::Result<Option<Dataset>> {
+    let in_run = path
+        .parent()
+        .is_some_and(|run| run.join("config.toml").is_file());
+    if args.no_data || (args.data.is_none() && !in_run) {
+        return Ok(None);
+    }
+    let data = DataArgs {
+        data: args.data.as_deref(),
+        list: None,
+        split: args.split,
+        cache,
+        seed: model.card.as_ref().map_or(0, |card| card.provenance.seed),
+    };
+    Ok(Some(source::dataset(path, &data, printer)?))
+}

@@ -1,0 +1,273 @@
+//! The settings of a classifier, and opening it: the file first, ONNX Runtime after.
+
+use std::path::{Path, PathBuf};
+
+use data::card::OutputKind;
+use data::{Limits, Preprocess};
+
+use super::{BATCH_ON_CPU, Classifier, check_class_count};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::pool::Pool;
+use crate::precision::Precision;
+use crate::provider::Provider;
+use crate::runtime::{self, Found};
+use crate::session::{Session, SessionOptions};
+
+/// Images per run that a GPU needs.
+const BATCH_ON_GPU: usize = 32;
+/// Sessions on a CPU at most: each keeps the weights.
+const MAX_SESSIONS: usize = 8;
+/// Sessions on a GPU for many images, each with a stream: one copies while the other computes.
+const STREAMS: usize = 2;
+
+/// Settings of a [`Classifier`]; see [`Classifier::builder`].
+#[derive(Debug, Clone, Default)]
+pub struct ClassifierBuilder {
+    path: PathBuf,
+    model: Option<Model>,
+    provider: Provider,
+    precision: Precision,
+    allow_fallback: bool,
+    batches: Vec<usize>,
+    threads: Option<usize>,
+    sessions: Option<usize>,
+    parallel: Option<usize>,
+    classes: Option<Vec<String>>,
+    preprocess: Option<Preprocess>,
+    output_kind: Option<OutputKind>,
+    runtime: Option<Found>,
+    cache: Option<PathBuf>,
+    limits: Limits,
+}
+
+impl ClassifierBuilder {
+    pub(super) fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// What computes. It runs on that, or is an error.
+    pub fn provider(mut self, provider: Provider) -> Self {
+        self.provider = provider;
+        self
+    }
+
+    /// Threads inside one run of the model; by default one per core.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// How many runs go on at the same time; by default one.
+    pub fn sessions(mut self, sessions: usize) -> Self {
+        self.sessions = Some(sessions);
+        self
+    }
+
+    /// For many images at once, on so many threads: on the CPU a session of one thread for each (never
+    /// more than 8 sessions, which then have more threads), on a GPU two sessions, of which one copies
+    /// while the other computes. Two threads in a session of each do more than two together in one.
+    pub fn parallel(mut self, threads: usize) -> Self {
+        self.parallel = Some(threads);
+        self
+    }
+
+    /// At which precision the model computes. A file that must be converted for it is given converted.
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
+    }
+
+    /// Whether nodes that compute may run elsewhere than on the provider; by default that is an error.
+    pub fn allow_fallback(mut self, allow: bool) -> Self {
+        self.allow_fallback = allow;
+        self
+    }
+
+    /// The numbers of images that will be run at a time. A GPU is set up for them while the model opens,
+    /// and warmed up, which takes a while; other numbers are padded or cut.
+    pub fn batches(mut self, batches: Vec<usize>) -> Self {
+        self.batches = batches;
+        self
+    }
+
+    /// What [`Model::open`] read from the file, so that it is not read again.
+    pub fn model(mut self, model: Model) -> Self {
+        self.model = Some(model);
+        self
+    }
+
+    /// The class names in the order of the output, in place of the card's.
+    pub fn classes(mut self, classes: Vec<String>) -> Self {
+        self.classes = Some(classes);
+        self
+    }
+
+    /// The preprocessing, in place of the card's.
+    pub fn preprocess(mut self, preprocess: Preprocess) -> Self {
+        self.preprocess = Some(preprocess);
+        self
+    }
+
+    /// What the output means, in place of what the card says or the graph suggests.
+    pub fn output_kind(mut self, output_kind: OutputKind) -> Self {
+        self.output_kind = Some(output_kind);
+        self
+    }
+
+    /// The ONNX Runtime library to load, from [`runtime::find`] or [`runtime::ensure`].
+    pub fn runtime(mut self, found: Found) -> Self {
+        self.runtime = Some(found);
+        self
+    }
+
+    /// The cache folder, in which ONNX Runtime is looked for and TensorRT's engines are kept.
+    pub fn cache(mut self, cache: impl AsRef<Path>) -> Self {
+        self.cache = Some(cache.as_ref().to_owned());
+        self
+    }
+
+    /// Limits on files that are decoded.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Opens the model: the file first, ONNX Runtime after.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the file, the settings or the runtime.
+    pub fn open(mut self) -> Result<Classifier> {
+        let model = match self.model.take() {
+            Some(model) => model,
+            None => Model::open(&self.path)?,
+        };
+        model.check_classifier(&self.path)?;
+        let classes = model.classes(&self.path, self.classes.take())?;
+        let preprocess = model.preprocess(&self.path, self.preprocess.take())?;
+        let of_card = model.card.as_ref().map(|card| card.output_kind);
+        let output_kind = self.output_kind.or(of_card).unwrap_or(model.guessed_kind);
+        self.check_precision(&model)?;
+        match &self.runtime {
+            Some(found) => runtime::load(found)?,
+            None => runtime::load_default(self.cache.clone())?,
+        }
+        let usual = if self.provider == Provider::Cpu {
+            BATCH_ON_CPU
+        } else {
+            BATCH_ON_GPU
+        };
+        let good_batch = model.fixed_batch().unwrap_or(usual);
+        let (options, count) = self.session_options(&model, &preprocess, good_batch);
+        let sessions = sessions_of(&self.path, &options, count)?;
+        let first = sessions.first();
+        let num_outputs = first.map_or(0, Session::num_outputs);
+        check_class_count(&self.path, num_outputs, classes.len())?;
+        Ok(Classifier {
+            path: self.path,
+            model: Some(model),
+            classes: classes.into(),
+            preprocess,
+            output_kind,
+            limits: self.limits,
+            num_outputs,
+            good_batch,
+            placement: first.map(|session| session.placement().clone()),
+            notes: first.map_or_else(Vec::new, |session| session.notes().to_vec()),
+            pool: Pool::new(sessions.into_iter().map(boxed).collect()),
+        })
+    }
+
+    /// No provider changes the precision of a file that must be converted for it.
+    fn check_precision(&self, model: &Model) -> Result<()> {
+        if !self.precision.converts(self.provider)? || model.precision == self.precision.name() {
+            return Ok(());
+        }
+        Err(Error::PrecisionDiffers {
+            path: self.path.clone(),
+            expected: self.precision,
+            found: model.precision,
+        })
+    }
+
+    /// How the sessions are made, and how many.
+    fn session_options(
+        &mut self,
+        model: &Model,
+        preprocess: &Preprocess,
+        good_batch: usize,
+    ) -> (SessionOptions, usize) {
+        // Many images come in batches of the same size, which a GPU is set up for.
+        if self.parallel.is_some() && self.batches.is_empty() {
+            self.batches.push(good_batch);
+        }
+        let (sessions, threads) = match self.parallel {
+            Some(threads) if self.provider == Provider::Cpu => {
+                let sessions = threads.clamp(1, MAX_SESSIONS);
+                (sessions, Some((threads / sessions).max(1)))
+            }
+            Some(_) => (STREAMS, self.threads),
+            None => (self.sessions.unwrap_or(1).max(1), self.threads),
+        };
+        let of_card = model.card.as_ref();
+        let options = SessionOptions {
+            provider: self.provider,
+            precision: self.precision,
+            threads,
+            allow_fallback: self.allow_fallback,
+            batches: std::mem::take(&mut self.batches),
+            engines: self.cache.as_ref().map(|cache| cache.join("engines")),
+            image_shape: Some(preprocess.output_shape()),
+            output: of_card.and_then(|card| card.outputs.first().cloned()),
+            ..SessionOptions::default()
+        };
+        (options, sessions)
+    }
+}
+
+fn boxed(session: Session) -> Box<dyn Engine> {
+    Box::new(session)
+}
+
+/// Opens the sessions: on the CPU all at the same time; on a GPU the first one alone, so that the others
+/// find the engine that it built.
+fn sessions_of(path: &Path, options: &SessionOptions, count: usize) -> Result<Vec<Session>> {
+    let open = || -> Result<Session> {
+        let mut session = Session::open(path, options)?;
+        if options.provider != Provider::Cpu {
+            warm_up(&mut session, &options.batches)?;
+        }
+        Ok(session)
+    };
+    let mut all = Vec::with_capacity(count);
+    if options.provider != Provider::Cpu {
+        all.push(open()?);
+    }
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (all.len() + 1..count).map(|_| scope.spawn(open)).collect();
+        if all.len() < count {
+            all.push(open()?);
+        }
+        for other in others {
+            match other.join() {
+                Ok(session) => all.push(session?),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        Ok(all)
+    })
+}
+
+/// Runs zeros once for every number of images: a GPU chooses its algorithms, and records its launches, in
+/// the first run of a shape.
+fn warm_up(session: &mut Session, batches: &[usize]) -> Result<()> {
+    let len: usize = session.image_shape().iter().product();
+    for batch in batches {
+        session.run(&vec![0.0; batch * len], *batch)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,331 @@
+//! Which nodes of a model run on which provider, and whether that is what was asked for. Reads no session:
+//! the record comes from [`crate::session`].
+
+use std::collections::{BTreeMap, HashSet};
+
+use onnx::proto::GraphProto;
+
+use crate::error::{Error, Result};
+use crate::provider::Provider;
+
+/// The providers that ONNX Runtime gave the nodes of a model to, from the session's own record.
+///
+/// Nodes that were computed once and for all, or fused into others, before the model was divided are in
+/// no record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Placement {
+    /// The nodes of each provider: `cpu`, `cuda`, `tensorrt`.
+    pub nodes: BTreeMap<String, Vec<PlacedNode>>,
+}
+
+/// A node and what it computes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlacedNode {
+    /// Its name in the file; ONNX Runtime names those that it makes itself.
+    pub name: String,
+    /// Its operator.
+    pub op: String,
+}
+
+impl std::fmt::Display for PlacedNode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} `{}`", self.op, self.name)
+    }
+}
+
+/// As `cpu 5, cuda 64`.
+impl std::fmt::Display for Placement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (at, (provider, nodes)) in self.nodes.iter().enumerate() {
+            let comma = if at == 0 { "" } else { ", " };
+            write!(f, "{comma}{provider} {}", nodes.len())?;
+        }
+        Ok(())
+    }
+}
+
+impl Placement {
+    /// Number of nodes of each provider.
+    pub fn counts(&self) -> BTreeMap<String, usize> {
+        let count =
+            |(provider, nodes): (&String, &Vec<PlacedNode>)| (provider.clone(), nodes.len());
+        self.nodes.iter().map(count).collect()
+    }
+
+    /// Adds a node under ONNX Runtime's name of its provider.
+    pub(crate) fn add(&mut self, provider: &str, node: PlacedNode) {
+        let provider = match provider {
+            "CPUExecutionProvider" => "cpu",
+            "CUDAExecutionProvider" => "cuda",
+            "TensorrtExecutionProvider" => "tensorrt",
+            other => other,
+        };
+        let nodes = self.nodes.entry(provider.to_owned()).or_default();
+        nodes.push(node);
+    }
+
+    /// Refuses compute nodes on another provider than `asked`. Nodes that only compute sizes may be on the
+    /// CPU; `sizes` tells which they are, and is called when there is a choice.
+    ///
+    /// # Errors
+    /// [`Error::NodesElsewhere`], [`Error::PlacementUnknown`].
+    pub(crate) fn prove(
+        &self,
+        asked: Provider,
+        sizes: impl FnOnce() -> Result<Sizes>,
+    ) -> Result<()> {
+        if self.nodes.is_empty() && asked != Provider::Cpu {
+            return Err(Error::PlacementUnknown {
+                provider: asked.to_string(),
+            });
+        }
+        if self.elsewhere(asked).next().is_none() {
+            return Ok(());
+        }
+        let (sizes, cpu) = (sizes()?, Provider::Cpu.name());
+        let line = |(provider, nodes): (&str, &[PlacedNode])| {
+            let computes = |node: &&PlacedNode| provider != cpu || !sizes.only(node);
+            let nodes: Vec<&PlacedNode> = nodes.iter().filter(computes).collect();
+            (!nodes.is_empty()).then(|| format!("{provider}: {}", some(&nodes)))
+        };
+        let nodes: Vec<String> = self.elsewhere(asked).filter_map(line).collect();
+        if nodes.is_empty() {
+            return Ok(());
+        }
+        Err(Error::NodesElsewhere {
+            provider: asked.to_string(),
+            nodes,
+        })
+    }
+
+    /// A line for each other provider than `asked`, with its nodes.
+    pub fn others(&self, asked: Provider) -> Vec<String> {
+        let line = |(provider, nodes): (&str, &[PlacedNode])| {
+            let nodes: Vec<&PlacedNode> = nodes.iter().collect();
+            format!("{provider}: {}", some(&nodes))
+        };
+        self.elsewhere(asked).map(line).collect()
+    }
+
+    fn elsewhere(&self, asked: Provider) -> impl Iterator<Item = (&str, &[PlacedNode])> {
+        let others = self
+            .nodes
+            .iter()
+            .map(|(provider, nodes)| (provider.as_str(), nodes.as_slice()));
+        others.filter(move |(provider, _)| *provider != asked.name())
+    }
+}
+
+/// At most eight nodes as text.
+fn some(nodes: &[&PlacedNode]) -> String {
+    const SHOWN: usize = 8;
+    let mut texts: Vec<String> = nodes.iter().take(SHOWN).map(ToString::to_string).collect();
+    if nodes.len() > SHOWN {
+        texts.push(format!("and {} more", nodes.len() - SHOWN));
+    }
+    texts.join(", ")
+}
+
+/// Operators that make sizes from values.
+const MEASURES: [&str; 2] = ["Shape", "Size"];
+
+/// Operators that turn sizes into other sizes. A provider leaves them to the CPU where their values lie.
+const ARITHMETIC: [&str; 20] = [
+    "Add",
+    "Cast",
+    "Ceil",
+    "Concat",
+    "Div",
+    "Equal",
+    "Floor",
+    "Gather",
+    "Identity",
+    "Max",
+    "Min",
+    "Mod",
+    "Mul",
+    "Range",
+    "ReduceProd",
+    "Slice",
+    "Squeeze",
+    "Sub",
+    "Unsqueeze",
+    "Where",
+];
+
+/// Which nodes of a graph compute nothing but sizes.
+#[derive(Debug, Default)]
+pub(crate) struct Sizes {
+    names: HashSet<String>,
+    /// Operators of which every node computes sizes: for nodes without a name.
+    operators: HashSet<String>,
+}
+
+impl Sizes {
+    /// Follows the sizes from where they are measured.
+    pub(crate) fn of(graph: &GraphProto) -> Self {
+        let mut constants: HashSet<&str> = graph.initializer.iter().map(|t| t.name()).collect();
+        let (mut values, mut others) = (HashSet::new(), HashSet::new());
+        let mut sizes = Self::default();
+        for node in &graph.node {
+            let op = node.op_type();
+            let known = |input: &String| input.is_empty() || constants.contains(&**input);
+            let constant = op == "Constant";
+            let measures = MEASURES.contains(&op);
+            let derived = ARITHMETIC.contains(&op)
+                && node.input.iter().any(|input| values.contains(&**input))
+                && node.input.iter().all(|i| values.contains(&**i) || known(i));
+            if constant {
+                constants.extend(node.output.iter().map(String::as_str));
+            } else if measures || derived {
+                values.extend(node.output.iter().map(String::as_str));
+            } else {
+                others.insert(op);
+                continue;
+            }
+            sizes.names.insert(node.name().to_owned());
+            sizes.operators.insert(op.to_owned());
+        }
+        sizes.names.remove("");
+        sizes.operators.retain(|op| !others.contains(&**op));
+        sizes
+    }
+
+    fn only(&self, node: &PlacedNode) -> bool {
+        self.names.contains(&node.name) || self.operators.contains(&node.op)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use onnx::proto::DataType;
+    use onnx::{Attr, Dim, GraphBuilder, ModelInfo, Tensor, TensorData};
+
+    use super::*;
+
+    const CUDA: Provider = Provider::Cuda { device: 0 };
+    const TENSORRT: Provider = Provider::TensorRt { device: 0 };
+
+    fn placement(nodes: &[(&str, &str, &str)]) -> Placement {
+        let mut placement = Placement::default();
+        for (provider, op, name) in nodes {
+            let node = PlacedNode {
+                name: (*name).to_owned(),
+                op: (*op).to_owned(),
+            };
+            placement.add(provider, node);
+        }
+        placement
+    }
+
+    /// A graph that flattens by measuring its input, as exporters write it.
+    fn flattening() -> GraphProto {
+        let ints = |dims: &[usize], values: Vec<i64>| Tensor {
+            dims: dims.to_vec(),
+            data: TensorData::I64(values),
+        };
+        let mut graph = GraphBuilder::new("flattening");
+        let dims = ["batch".into(), Dim::Fixed(3), Dim::Fixed(1), Dim::Fixed(1)];
+        let x = graph.input("input", DataType::Float, &dims);
+        let shape = graph.node("Shape", "measure", &[&x], vec![]);
+        let zero = graph.initializer("zero", &ints(&[], vec![0]));
+        let batch = graph.node("Gather", "first", &[&shape, &zero], vec![]);
+        let axes = graph.initializer("axes", &ints(&[1], vec![0]));
+        let batch = graph.node("Unsqueeze", "vector", &[&batch, &axes], vec![]);
+        let rest = graph.initializer("rest", &ints(&[1], vec![-1]));
+        let axis = vec![("axis", Attr::Int(0))];
+        let shape = graph.node("Concat", "shape", &[&batch, &rest], axis);
+        let y = graph.node("Reshape", "flatten", &[&x, &shape], vec![]);
+        let y = graph.node("Add", "sum", &[&y, &y], vec![]);
+        graph.output(
+            &y,
+            "logits",
+            DataType::Float,
+            &["batch".into(), Dim::Fixed(3)],
+        );
+        let document = graph.finish(&ModelInfo::default()).unwrap();
+        document.graph().clone()
+    }
+
+    #[test]
+    fn sizes_are_followed_and_values_are_not() {
+        let sizes = Sizes::of(&flattening());
+        let node = |op: &str, name: &str| PlacedNode {
+            name: name.to_owned(),
+            op: op.to_owned(),
+        };
+        for (op, name) in [
+            ("Shape", "measure"),
+            ("Gather", "first"),
+            ("Unsqueeze", "vector"),
+            ("Concat", "shape"),
+            ("Concat", ""),
+        ] {
+            assert!(sizes.only(&node(op, name)), "{op} {name}");
+        }
+        for (op, name) in [
+            ("Reshape", "flatten"),
+            ("Add", "sum"),
+            ("Conv", ""),
+            ("Add", ""),
+        ] {
+            assert!(!sizes.only(&node(op, name)), "{op} {name}");
+        }
+    }
+
+    #[test]
+    fn sizes_may_be_on_the_cpu_and_values_may_not() {
+        let sizes = || Ok(Sizes::of(&flattening()));
+        let proven = placement(&[
+            ("CUDAExecutionProvider", "Reshape", "flatten"),
+            ("CPUExecutionProvider", "Shape", "measure"),
+            ("CPUExecutionProvider", "Gather", "first"),
+        ]);
+        proven.prove(CUDA, sizes).unwrap();
+        assert_eq!(proven.to_string(), "cpu 2, cuda 1");
+        assert_eq!(proven.counts()["cpu"], 2);
+        assert_eq!(
+            proven.others(CUDA),
+            ["cpu: Shape `measure`, Gather `first`"]
+        );
+
+        let fallen = placement(&[
+            ("CUDAExecutionProvider", "Reshape", "flatten"),
+            ("CPUExecutionProvider", "Shape", "measure"),
+            ("CPUExecutionProvider", "Add", "sum"),
+        ]);
+        let error = fallen.prove(CUDA, sizes).unwrap_err().to_string();
+        assert!(error.contains("cpu: Add `sum`"), "{error}");
+        assert!(!error.contains("measure"), "{error}");
+    }
+
+    #[test]
+    fn cuda_is_a_fallback_of_tensorrt() {
+        let nodes = placement(&[
+            ("TensorrtExecutionProvider", "Conv", "conv1"),
+            ("CUDAExecutionProvider", "Softmax", "last"),
+        ]);
+        let error = nodes.prove(TENSORRT, || Ok(Sizes::default())).unwrap_err();
+        assert!(
+            error.to_string().contains("cuda: Softmax `last`"),
+            "{error}"
+        );
+        assert!(error.hint().unwrap().contains("--allow-fallback"));
+    }
+
+    #[test]
+    fn a_record_of_the_provider_alone_is_proof_and_none_is_not() {
+        let never = || -> Result<Sizes> { panic!("there is nothing to decide") };
+        let cpu = placement(&[("CPUExecutionProvider", "Conv", "conv1")]);
+        cpu.prove(Provider::Cpu, never).unwrap();
+        Placement::default().prove(Provider::Cpu, never).unwrap();
+        let error = Placement::default().prove(CUDA, never).unwrap_err();
+        assert!(matches!(error, Error::PlacementUnknown { .. }), "{error}");
+        let many = vec![("CPUExecutionProvider", "Conv", "conv"); 10];
+        let error = placement(&many)
+            .prove(CUDA, || Ok(Sizes::default()))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("and 2 more"), "{error}");
+    }
+}

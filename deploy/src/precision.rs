@@ -1,0 +1,120 @@
+//! At which precision a model computes, and whether its file must be converted for it. Converts nothing.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+use crate::provider::Provider;
+
+/// The numbers in which a model computes. Its input and output stay `f32`, whatever is chosen here.
+///
+/// ```
+/// use deploy::{Precision, Provider};
+///
+/// let precision: Precision = "fp16".parse()?;
+/// assert!(precision.converts(Provider::Cpu)?);
+/// assert!(!precision.converts(Provider::TensorRt { device: 0 })?);
+/// # Ok::<(), deploy::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    Fp32,
+    /// Single precision with factors rounded to 10 bits of mantissa, on NVIDIA's tensor cores.
+    Tf32,
+    /// Half precision.
+    Fp16,
+    /// Bytes between quantise and dequantise nodes (QDQ), calibrated on images.
+    Int8,
+}
+
+impl Precision {
+    /// Every precision.
+    pub const ALL: [Self; 4] = [Self::Fp32, Self::Tf32, Self::Fp16, Self::Int8];
+
+    /// Its name, as typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fp32 => "fp32",
+            Self::Tf32 => "tf32",
+            Self::Fp16 => "fp16",
+            Self::Int8 => "int8",
+        }
+    }
+
+    /// Whether the file must be converted for it; where not, the provider computes so of its own.
+    ///
+    /// TensorRT takes half precision from an `fp32` file, the CPU and CUDA run what the file says. Bytes
+    /// are always written into the file: no provider knows the ranges of values.
+    ///
+    /// # Errors
+    /// [`Error::PrecisionUnsupported`] for TF32 on the CPU.
+    pub fn converts(self, provider: Provider) -> Result<bool> {
+        match (self, provider) {
+            (Self::Tf32, Provider::Cpu) => Err(Error::PrecisionUnsupported {
+                precision: self,
+                provider: provider.to_string(),
+            }),
+            (Self::Fp32 | Self::Tf32, _) | (Self::Fp16, Provider::TensorRt { .. }) => Ok(false),
+            (Self::Fp16 | Self::Int8, _) => Ok(true),
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Precision {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|precision| precision.name() == text)
+            .ok_or_else(|| Error::PrecisionName {
+                text: text.to_owned(),
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn precisions_are_read_and_written() {
+        for precision in Precision::ALL {
+            let text = precision.to_string();
+            assert_eq!(text.parse::<Precision>().unwrap(), precision);
+        }
+        for text in ["", "FP32", "bf16", "16"] {
+            let error = text.parse::<Precision>().unwrap_err();
+            assert!(
+                error.to_string().starts_with(&format!("`{text}`")),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_is_converted_where_the_provider_cannot_do_it_alone() {
+        let gpu = [
+            Provider::Cuda { device: 0 },
+            Provider::TensorRt { device: 1 },
+        ];
+        let converts = |precision: Precision, provider| precision.converts(provider).unwrap();
+        assert!(Precision::Tf32.converts(Provider::Cpu).is_err());
+        for provider in [Provider::Cpu, gpu[0], gpu[1]] {
+            assert!(!converts(Precision::Fp32, provider));
+            assert!(converts(Precision::Int8, provider));
+        }
+        assert!(gpu.iter().all(|gpu| !converts(Precision::Tf32, *gpu)));
+        assert!(converts(Precision::Fp16, Provider::Cpu));
+        assert!(converts(Precision::Fp16, gpu[0]));
+        assert!(!converts(Precision::Fp16, gpu[1]));
+    }
+}

@@ -1,0 +1,267 @@
+//! Runs of one batch size over buffers that stay where they are: nothing is allocated, and on a GPU the
+//! copies go through pinned memory and are timed apart from the computation.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
+use ort::session::{IoBinding, RunOptions, Session as OrtSession};
+use ort::value::{DynTensor, Shape, TensorElementType};
+
+use crate::error::{Error, Result, chain};
+use crate::session::{Session, values};
+
+/// Where the input of a bound run comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feed {
+    /// It is copied to the device in every run, and the scores back.
+    Host,
+    /// It was left on the device by [`Bound::fill`], and the scores stay there until they are asked for.
+    Resident,
+}
+
+/// Where the time of a run went. On the CPU nothing is copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Phases {
+    /// From pinned memory to the device, until it is there.
+    pub to_device: Option<Duration>,
+    /// The model, until the device has finished.
+    pub compute: Duration,
+    /// The scores, back into pinned memory.
+    pub from_device: Option<Duration>,
+}
+
+impl Phases {
+    /// All of it.
+    pub fn total(&self) -> Duration {
+        self.to_device.unwrap_or_default() + self.compute + self.from_device.unwrap_or_default()
+    }
+}
+
+/// A session with buffers for one batch size; see [`Session::bind`].
+#[derive(Debug)]
+pub struct Bound<'s> {
+    session: &'s mut Session,
+    lane: Lane,
+}
+
+impl<'s> Bound<'s> {
+    pub(super) fn new(session: &'s mut Session, batch: usize, feed: Feed) -> Result<Self> {
+        let lane = session.lane(batch, feed)?;
+        Ok(Self { session, lane })
+    }
+
+    /// Writes prepared images `[batch, C, H, W]` into the input buffer; where the input stays on a device,
+    /// also copies them there.
+    ///
+    /// # Errors
+    /// `images` has another length; the copy fails.
+    pub fn fill(&mut self, images: &[f32]) -> Result<()> {
+        let expected = self.lane.batch * self.session.image_shape.iter().product::<usize>();
+        if images.len() != expected {
+            return Err(Error::InputLength {
+                batch: self.lane.batch,
+                expected,
+                found: images.len(),
+            });
+        }
+        self.lane.fill(images).map_err(failed)
+    }
+
+    /// Runs the model once on what the input buffer holds, and waits until it is done.
+    ///
+    /// # Errors
+    /// ONNX Runtime stops.
+    pub fn run(&mut self) -> Result<Phases> {
+        let input = &self.session.input;
+        self.lane
+            .run(&mut self.session.session, input)
+            .map_err(failed)
+    }
+
+    /// The scores of the last run, `[batch, K]`.
+    ///
+    /// # Errors
+    /// They cannot be copied from the device.
+    pub fn outputs(&self) -> Result<Vec<f32>> {
+        self.lane.outputs().map_err(failed)
+    }
+}
+
+pub(super) fn failed(e: ort::Error) -> Error {
+    Error::Run { reason: chain(&e) }
+}
+
+/// The kinds of memory of a session's buffers.
+#[derive(Debug, Clone)]
+pub(super) enum Memory {
+    /// One kind, the CPU's.
+    Cpu,
+    /// What the host writes and reads, and what the device computes on.
+    Gpu {
+        host: MemoryInfo<'static>,
+        device: MemoryInfo<'static>,
+    },
+}
+
+impl Memory {
+    /// The memory of an NVIDIA GPU and the pinned one of its host.
+    pub(super) fn gpu(device: i32) -> ort::Result<Self> {
+        let info = |place, kind| MemoryInfo::new(place, device, AllocatorType::Device, kind);
+        Ok(Self::Gpu {
+            host: info(AllocationDevice::CUDA_PINNED, MemoryType::CPUOutput)?,
+            device: info(AllocationDevice::CUDA, MemoryType::Default)?,
+        })
+    }
+}
+
+/// What a lane is made for.
+#[derive(Debug)]
+pub(super) struct Layout<'a> {
+    pub(super) batch: usize,
+    pub(super) feed: Feed,
+    pub(super) input: &'a str,
+    pub(super) element: TensorElementType,
+    pub(super) input_dims: Vec<usize>,
+    pub(super) output: &'a str,
+    pub(super) output_element: TensorElementType,
+    pub(super) output_dims: Vec<usize>,
+    /// Number of the recording of launches; `None` records nothing.
+    pub(super) graph: Option<u32>,
+}
+
+/// The buffers of one batch size and what binds them to a session.
+pub(super) struct Lane {
+    pub(super) batch: usize,
+    feed: Feed,
+    element: TensorElementType,
+    binding: IoBinding,
+    /// Input and output in the host's memory.
+    host: [DynTensor; 2],
+    /// The same on a GPU.
+    device: Option<[DynTensor; 2]>,
+    /// A recording replays fixed addresses: the input must be copied to where it was recorded.
+    recorded: bool,
+    options: RunOptions,
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane")
+            .field("batch", &self.batch)
+            .field("feed", &self.feed)
+            .field("recorded", &self.recorded)
+            .finish_non_exhaustive()
+    }
+}
+
+// SAFETY: a lane is only used through `&mut`, or read through `&` while no run goes on; ONNX Runtime's
+// values belong to no thread, as `ort` says of sessions and bindings, which are `Send`.
+#[expect(unsafe_code, reason = "`ort`'s values are not `Send`")]
+unsafe impl Send for Lane {}
+
+impl Lane {
+    pub(super) fn new(
+        session: &OrtSession,
+        memory: &Memory,
+        layout: &Layout<'_>,
+    ) -> ort::Result<Self> {
+        let pair = |allocator: &Allocator| -> ort::Result<[DynTensor; 2]> {
+            Ok([
+                DynTensor::new(allocator, layout.element, shape(&layout.input_dims))?,
+                DynTensor::new(allocator, layout.output_element, shape(&layout.output_dims))?,
+            ])
+        };
+        let (mut host, mut device) = match memory {
+            Memory::Cpu => (pair(&Allocator::default())?, None),
+            Memory::Gpu { host, device } => (
+                pair(&Allocator::new(session, host.clone())?)?,
+                Some(pair(&Allocator::new(session, device.clone())?)?),
+            ),
+        };
+        let mut binding = session.create_binding()?;
+        let [input, output] = device.as_mut().unwrap_or(&mut host);
+        binding.bind_input(layout.input, input)?;
+        binding.bind_output(layout.output, output)?;
+        let mut options = RunOptions::new()?;
+        options.set(GRAPH, graph_id(layout.graph))?;
+        Ok(Self {
+            batch: layout.batch,
+            feed: layout.feed,
+            element: layout.element,
+            binding,
+            host,
+            device,
+            recorded: layout.graph.is_some(),
+            options,
+        })
+    }
+
+    pub(super) fn fill(&mut self, images: &[f32]) -> ort::Result<()> {
+        let [host, _] = &mut self.host;
+        values::write(self.element, images, host)?;
+        match (&mut self.device, self.feed) {
+            (Some([device, _]), Feed::Resident) => host.copy_into(device),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn run(&mut self, session: &mut OrtSession, input: &str) -> ort::Result<Phases> {
+        let fed = self.feed == Feed::Host && self.device.is_some();
+        let mut to_device = None;
+        if fed {
+            let start = Instant::now();
+            self.feed(input)?;
+            to_device = Some(start.elapsed());
+        }
+        let start = Instant::now();
+        session.run_binding_with_options(&self.binding, &self.options)?;
+        self.binding.synchronize_outputs()?;
+        let compute = start.elapsed();
+        let mut from_device = None;
+        if fed && let Some([_, device]) = &self.device {
+            let start = Instant::now();
+            device.copy_into(&mut self.host[1])?;
+            from_device = Some(start.elapsed());
+        }
+        Ok(Phases {
+            to_device,
+            compute,
+            from_device,
+        })
+    }
+
+    /// Copies the input to the device and waits for it.
+    fn feed(&mut self, input: &str) -> ort::Result<()> {
+        let [host, _] = &self.host;
+        match &mut self.device {
+            Some([device, _]) if self.recorded => host.copy_into(device),
+            _ => {
+                // ONNX Runtime copies while it binds, into memory that it keeps at hand.
+                self.binding.bind_input(input, host)?;
+                self.binding.synchronize_inputs()
+            }
+        }
+    }
+
+    pub(super) fn outputs(&self) -> ort::Result<Vec<f32>> {
+        match (&self.device, self.feed) {
+            (Some([_, device]), Feed::Resident) => {
+                values::floats(&device.to(AllocationDevice::CPU, 0)?)
+            }
+            _ => values::floats(&self.host[1]),
+        }
+    }
+}
+
+/// The run option that numbers recordings of launches (CUDA graphs).
+pub(super) const GRAPH: &str = "gpu_graph_id";
+
+/// `-1` neither records nor replays; 0 is ONNX Runtime's own.
+pub(super) fn graph_id(graph: Option<u32>) -> String {
+    graph.map_or("-1".to_owned(), |number| number.to_string())
+}
+
+fn shape(dims: &[usize]) -> Shape {
+    Shape::new(dims.iter().map(|dim| *dim as i64))
+}

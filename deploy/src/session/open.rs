@@ -1,0 +1,226 @@
+//! Makes ONNX Runtime's session: provider, presets, kept engines, and the proof of what runs where.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use fs_err as fs;
+use onnx::{Document, Header};
+use ort::session::Session as OrtSession;
+
+use crate::engines::{Engines, Place};
+use crate::error::{Error, Result, chain};
+use crate::placement::{Placement, Sizes};
+use crate::precision::Precision;
+use crate::provider::{Provider, Request, cpu, tensorrt};
+use crate::runtime;
+use crate::session::{SessionOptions, record};
+
+/// A session of ONNX Runtime and what is known of how it came about.
+pub(super) struct Opened {
+    pub(super) session: OrtSession,
+    pub(super) placement: Placement,
+    /// The smallest and the largest batch that it takes.
+    pub(super) batches: (usize, usize),
+    /// Whether it records the launches of a run.
+    pub(super) graph: bool,
+    /// Time in which an engine was built.
+    pub(super) build: Option<Duration>,
+    pub(super) notes: Vec<String>,
+}
+
+/// Opens the model with the provider that was asked for, which must start and get every node that
+/// computes.
+///
+/// `gpu` is what a kept engine depends on beside the model: the GPU, its compute capability, driver and
+/// TensorRT version, in words. `None`: no engine is kept.
+pub(super) fn open(path: &Path, options: &SessionOptions, gpu: Option<&str>) -> Result<Opened> {
+    options.precision.converts(options.provider)?;
+    let request = Request {
+        precision: options.precision,
+        arena: options.arena,
+        // One size in fixed buffers: the launches of a run can be recorded and replayed.
+        graph: options.provider != Provider::Cpu && options.batches.len() == 1,
+        tensorrt: tensorrt::Request::default(),
+    };
+    let mut opened = match options.provider {
+        Provider::TensorRt { .. } => with_engines(path, options, request, gpu)?,
+        _ => committed(path, options, &request)?,
+    };
+    if options.precision == Precision::Tf32 && tensorrt::tf32_is_off() {
+        let note = "`NVIDIA_TF32_OVERRIDE=0` keeps TF32 off, whatever the precision";
+        opened.notes.push(note.to_owned());
+    }
+    let unread = |e: ort::Error| Error::Run { reason: chain(&e) };
+    opened.placement = record::placement(&opened.session).map_err(unread)?;
+    if !options.allow_fallback {
+        let sizes = || Ok(Sizes::of(Document::open(path)?.graph()));
+        opened.placement.prove(options.provider, sizes)?;
+    }
+    Ok(opened)
+}
+
+/// A session of TensorRT: from an engine that is kept, or one that is built.
+fn with_engines(
+    path: &Path,
+    options: &SessionOptions,
+    mut request: Request,
+    gpu: Option<&str>,
+) -> Result<Opened> {
+    let mut document = Document::open(path)?;
+    let profile = tensorrt::Profile::of(&document, options);
+    let batches = profile.as_ref().map(|profile| profile.batches);
+    let mut notes = Vec::new();
+    if options.precision == Precision::Fp32 && !tensorrt::tf32_is_off() {
+        notes.push(
+            "TensorRT multiplies fp32 in TF32 where the GPU can; `NVIDIA_TF32_OVERRIDE=0` forbids it"
+                .to_owned(),
+        );
+    }
+    request.tensorrt.profile = profile;
+    let start = Instant::now();
+    let Some(gpu) = gpu else {
+        notes.push("the GPU is not known: its engine is not kept for the next time".to_owned());
+        let mut opened = committed(path, options, &request)?;
+        opened.build = Some(start.elapsed());
+        opened.notes.splice(0..0, notes);
+        opened.batches = batches.unwrap_or(opened.batches);
+        return Ok(opened);
+    };
+    let engines = Engines::new(match &options.engines {
+        Some(folder) => folder.clone(),
+        None => data::cache::dir(None)?.join("engines"),
+    });
+    let key = tensorrt::key(
+        &mut document,
+        options,
+        request.tensorrt.profile.as_ref(),
+        gpu,
+    )?;
+    drop(document);
+    let mut took = Duration::ZERO;
+    let built = engines.build(&key, &mut notes, |place| {
+        request.tensorrt.folder = match place {
+            Place::Kept(folder) | Place::New(folder) => Some(folder.to_owned()),
+            Place::Nowhere => None,
+        };
+        let start = Instant::now();
+        let opened = match place {
+            Place::New(folder) => {
+                with_timings(&engines, gpu, folder, || committed(path, options, &request))
+            }
+            _ => committed(path, options, &request),
+        };
+        took = start.elapsed();
+        opened
+    })?;
+    let mut opened = built.value;
+    opened.build = built.anew.then_some(took);
+    opened.batches = batches.unwrap_or(opened.batches);
+    opened.notes.splice(0..0, notes);
+    Ok(opened)
+}
+
+/// Builds in `folder` with what TensorRT measured of its kernels before, and keeps what it measured now.
+pub(super) fn with_timings<T>(
+    engines: &Engines,
+    gpu: &str,
+    folder: &Path,
+    build: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    let key = tensorrt::timing_key(gpu);
+    // Without them the build takes longer; it is none the worse.
+    let _ = engines.copy(&key, folder);
+    let built = build()?;
+    if let Some(file) = tensorrt::timing_file(folder) {
+        let _ = engines.replace(&key, &file);
+        let _ = fs::remove_file(file);
+    }
+    Ok(built)
+}
+
+/// A session as requested; where ONNX Runtime refuses to record launches, one that does not.
+fn committed(path: &Path, options: &SessionOptions, request: &Request) -> Result<Opened> {
+    let mut notes = Vec::new();
+    let (session, graph) = match commit(path, options, request) {
+        Ok(session) => (session, request.graph),
+        Err(error) if request.graph => {
+            let plain = Request {
+                graph: false,
+                ..request.clone()
+            };
+            let session = commit(path, options, &plain)?;
+            notes.push(format!("launches are not recorded (CUDA graph): {error}"));
+            (session, false)
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(Opened {
+        session,
+        placement: Placement::default(),
+        batches: (1, usize::MAX),
+        graph,
+        build: None,
+        notes,
+    })
+}
+
+/// Opens the model with the provider; every provider asked for must start.
+fn commit(path: &Path, options: &SessionOptions, request: &Request) -> Result<OrtSession> {
+    let refused = |e: &dyn std::error::Error| match options.provider {
+        Provider::Cpu => Error::ModelLoad {
+            path: path.to_owned(),
+            reason: chain(e),
+        },
+        provider => Error::ProviderFailed {
+            provider: provider.to_string(),
+            reason: chain(e),
+        },
+    };
+    let environment = runtime::environment()?;
+    let builder = OrtSession::builder(environment).map_err(|e| refused(&e))?;
+    let builder = cpu::configure(builder, options).map_err(|e| refused(&e))?;
+    let (key, on) = record::KEPT;
+    let builder = builder
+        .with_config_entry(key, on)
+        .map_err(|e| refused(&e))?;
+    let mut builder = builder
+        .with_execution_providers(options.provider.dispatches(request)?)
+        .map_err(|e| refused(&e))?;
+    let unopened = |e: ort::Error| not_opened(path.to_owned(), chain(&e));
+    builder.commit_from_file(path).map_err(unopened)
+}
+
+/// Why a model is not opened: too new for the runtime, or as ONNX Runtime says.
+fn not_opened(path: PathBuf, reason: String) -> Error {
+    match newer(&path, &reason) {
+        Some((expected, found)) => Error::ModelNewer {
+            version: runtime::loaded().map_or_else(String::new, |found| found.version.clone()),
+            path,
+            expected,
+            found,
+        },
+        None => Error::ModelLoad { path, reason },
+    }
+}
+
+/// What the runtime knows and what the file needs, where ONNX Runtime complains of that: the words of
+/// `graph/model.cc` and `graph/schema_registry.cc`.
+fn newer(path: &Path, reason: &str) -> Option<(String, String)> {
+    let header = Header::open(path).ok()?;
+    if let Some(known) = number_after(reason, "max supported IR version: ") {
+        let (known, found) = (format!("{known} or older"), header.ir_version);
+        return Some((format!("IR version {known}"), format!("IR version {found}")));
+    }
+    let known = number_after(reason, "is till opset ")?;
+    let found = header.opset()?;
+    Some((format!("opset {known} or older"), format!("opset {found}")))
+}
+
+/// The number that follows a mark.
+fn number_after(text: &str, mark: &str) -> Option<u64> {
+    let rest = &text[text.find(mark)? + mark.len()..];
+    let end = rest
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(rest.len());
+    rest[..end].parse().ok()
+}

@@ -1,0 +1,155 @@
+//! What a model holds between its input and its scores: values inside a graph, read while it runs
+//! on one image. Knows no classes and no pictures.
+
+use std::path::PathBuf;
+
+use half::f16;
+use onnx::{Dim, Document, surgery};
+use ort::session::Session as OrtSession;
+use ort::session::SessionInputValue;
+use ort::value::{DynValue, TensorElementType};
+
+use crate::error::{Error, Result, chain};
+use crate::runtime;
+use crate::session::values;
+
+/// A model on the CPU whose outputs are values inside its graph.
+#[derive(Debug)]
+pub struct Taps {
+    session: OrtSession,
+    input_type: TensorElementType,
+    shape: [usize; 4],
+    names: Vec<String>,
+}
+
+/// A value of a graph.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tap {
+    /// Its name in the graph.
+    pub name: String,
+    /// Its shape.
+    pub dims: Vec<usize>,
+    /// Its numbers in row-major order, whatever type they have in the graph.
+    pub numbers: Vec<f32>,
+}
+
+impl Taps {
+    /// Opens a copy of `document` that puts out `values` and computes nothing else, on the CPU.
+    /// `image_shape` is that of a prepared image, `[C, H, W]` or `[H, W, C]`. The runtime must have
+    /// been loaded ([`crate::runtime::load`]).
+    ///
+    /// A convolution that is read comes out as the file has it: the runtime then cannot join it with
+    /// the batch norm behind it.
+    ///
+    /// # Errors
+    /// The graph has no such value or not one image input, or the runtime refuses it.
+    pub fn open(
+        document: &Document,
+        values: &[String],
+        image_shape: [usize; 3],
+        threads: Option<usize>,
+    ) -> Result<Self> {
+        let path = document
+            .path()
+            .map_or_else(|| PathBuf::from("(no file)"), PathBuf::from);
+        let mut document = document.clone();
+        surgery::expose(document.graph_mut(), values);
+        document.check()?;
+        surgery::prune(document.graph_mut());
+        document.inline_external_data()?;
+        let batch = match document.inputs().as_slice() {
+            [input] if !input.ranked || input.dims.len() == 4 => match input.dims.first() {
+                Some(Dim::Fixed(batch)) => usize::try_from(*batch).unwrap_or(1).max(1),
+                _ => 1,
+            },
+            inputs => {
+                let inputs: Vec<String> = inputs.iter().map(ToString::to_string).collect();
+                return Err(Error::NotAClassifier {
+                    path,
+                    expected: "one input [N, C, H, W]".to_owned(),
+                    found: format!("{}: {}", inputs.len(), inputs.join("; ")),
+                });
+            }
+        };
+        let load = |e: &dyn std::error::Error| Error::ModelLoad {
+            path: path.clone(),
+            reason: chain(e),
+        };
+        let mut builder = OrtSession::builder(runtime::environment()?).map_err(|e| load(&e))?;
+        if let Some(threads) = threads {
+            builder = builder.with_intra_threads(threads).map_err(|e| load(&e))?;
+        }
+        let session = builder
+            .commit_from_memory(&document.to_bytes())
+            .map_err(|e| load(&e))?;
+        let input_type = session
+            .inputs()
+            .first()
+            .and_then(|input| input.dtype().tensor_type())
+            .unwrap_or(TensorElementType::Float32);
+        let [a, b, c] = image_shape;
+        Ok(Self {
+            session,
+            input_type,
+            shape: [batch, a, b, c],
+            names: values.to_vec(),
+        })
+    }
+
+    /// Runs one prepared image: the values, in the order in which they were asked for. A model of
+    /// a fixed batch size gets as many copies of the image, and values have that many first.
+    ///
+    /// # Errors
+    /// `image` has another length, ONNX Runtime stops, or a value is no tensor of numbers.
+    pub fn run(&mut self, image: &[f32]) -> Result<Vec<Tap>> {
+        let [batch, ..] = self.shape;
+        let expected: usize = self.shape[1..].iter().product();
+        if image.len() != expected {
+            return Err(Error::InputLength {
+                batch: 1,
+                expected,
+                found: image.len(),
+            });
+        }
+        let failed = |e: ort::Error| Error::Run { reason: chain(&e) };
+        let images = image.repeat(batch);
+        let value = values::input(self.input_type, &images, self.shape).map_err(failed)?;
+        let inputs: [SessionInputValue<'_>; 1] = [value];
+        let outputs = self.session.run(inputs).map_err(failed)?;
+        let read = |name: &String| {
+            let value = outputs.get(name.as_str()).ok_or_else(|| Error::Run {
+                reason: format!("there is no value `{name}`"),
+            })?;
+            let (dims, numbers) = numbers(value).map_err(failed)?;
+            Ok(Tap {
+                name: name.clone(),
+                dims,
+                numbers,
+            })
+        };
+        self.names.iter().map(read).collect()
+    }
+}
+
+/// Shape and numbers of a value: integers, as quantised models have them, become floating-point.
+fn numbers(value: &DynValue) -> ort::Result<(Vec<usize>, Vec<f32>)> {
+    macro_rules! read {
+        ($element:ty, $convert:expr) => {{
+            let (shape, values) = value.try_extract_tensor::<$element>()?;
+            let dims = shape.iter().map(|dim| usize::try_from(*dim).unwrap_or(0));
+            (
+                dims.collect(),
+                values.iter().copied().map($convert).collect(),
+            )
+        }};
+    }
+    Ok(match value.dtype().tensor_type() {
+        Some(TensorElementType::Float16) => read!(f16, f16::to_f32),
+        Some(TensorElementType::Float64) => read!(f64, |v| v as f32),
+        Some(TensorElementType::Int8) => read!(i8, f32::from),
+        Some(TensorElementType::Uint8) => read!(u8, f32::from),
+        Some(TensorElementType::Int32) => read!(i32, |v| v as f32),
+        Some(TensorElementType::Int64) => read!(i64, |v| v as f32),
+        _ => read!(f32, |v| v),
+    })
+}

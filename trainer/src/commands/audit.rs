@@ -1,0 +1,51 @@
+//! `trainer audit`: what is wrong or odd with a data set, before anyone trains on it.
+
+use data::audit::{Audit, Depth, Kind, Severity};
+use data::{Dataset, Split};
+
+use crate::cli::AuditArgs;
+use crate::fault::ExitStatus;
+use crate::printer::Printer;
+use crate::source;
+
+mod text;
+
+pub(super) use text::brief;
+
+/// Looks at every file and says what was found; an error among it is exit code 1.
+pub fn run(args: &AuditArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    source::threads(args.threads);
+    let cache = data::cache::dir(args.cache.as_deref())?;
+    let name = source::data_name(&args.data, &cache)?;
+    let path = source::data_path(&name, &cache, printer)?;
+    let (dataset, splits) = Dataset::open_unchecked(&path, args.seed)?;
+    for note in &dataset.notes {
+        printer.log(note);
+    }
+    let count: usize = Split::ALL
+        .into_iter()
+        .map(|split| dataset.samples(split).len())
+        .sum();
+    if count == 0 {
+        return Err(data::Error::NoImages { path }.into());
+    }
+    let bar = printer.image_bar("looking at", count as u64);
+    let audit = Audit::of(&dataset, &splits, Depth::Pixels, &|done| {
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    if let Some(target) = &args.json {
+        printer.json(target, &audit)?;
+    }
+    printer.result(text::report(&audit));
+    let fails = |kind| !(args.allow_leak && kind == Kind::Leak);
+    let mut errors = audit
+        .findings
+        .iter()
+        .filter(|f| f.severity == Severity::Error);
+    Ok(if errors.any(|finding| fails(finding.kind)) {
+        ExitStatus::False
+    } else {
+        ExitStatus::True
+    })
+}

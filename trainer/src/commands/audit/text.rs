@@ -1,0 +1,158 @@
+//! An audit as text.
+
+use std::fmt::Write;
+
+use data::audit::{Audit, Bin, Depth, Finding, Kind, Range, Severity};
+
+/// Files listed per finding; JSON has all.
+const LISTED: usize = 5;
+/// Findings listed per kind.
+const LISTED_PER_KIND: usize = 10;
+/// Characters of the longest bar of a histogram.
+const BAR: usize = 40;
+
+/// Counts, sizes, then the findings kind by kind, the worst first.
+pub(in super::super) fn report(audit: &Audit) -> String {
+    // Writing to a string cannot fail.
+    let mut text = counts(audit);
+    if let (Some(width), Some(height)) = (audit.width, audit.height) {
+        let range = |Range { min, median, max }| format!("{min} to {max} px, median {median}");
+        writeln!(text, "\nwidth {}; height {}", range(width), range(height)).unwrap_or_default();
+    }
+    histogram("width / height", 2, &audit.aspect, &mut text);
+    histogram("megapixels", 3, &audit.megapixels, &mut text);
+    for of_kind in audit
+        .findings
+        .chunk_by(|a, b| (a.kind, a.severity) == (b.kind, b.severity))
+    {
+        let (kind, severity) = (of_kind[0].kind.name(), of_kind[0].severity.name());
+        writeln!(text, "\n{severity}: {kind}").unwrap_or_default();
+        for finding in of_kind.iter().take(LISTED_PER_KIND) {
+            list(finding, &mut text);
+        }
+        more(of_kind.len(), LISTED_PER_KIND, "  ", &mut text);
+    }
+    writeln!(text, "\n{}", totals(audit)).unwrap_or_default();
+    text.trim_end().to_owned()
+}
+
+/// A line for the log of `fit`, and a warning where the same picture is in two splits. What
+/// training refuses it says itself.
+pub(in super::super) fn brief(audit: &Audit) -> (String, Option<String>) {
+    let kinds = audit
+        .findings
+        .chunk_by(|a, b| (a.kind, a.severity) == (b.kind, b.severity));
+    let notable = kinds.filter(|of_kind| of_kind[0].severity > Severity::Note);
+    let named: Vec<String> = notable
+        .map(|of_kind| of_kind[0].kind.name().to_owned())
+        .collect();
+    let mut line = format!("audit: {}", totals(audit));
+    if !named.is_empty() {
+        write!(line, " ({})", named.join(", ")).unwrap_or_default();
+    }
+    if audit.depth == Depth::Files {
+        line += "; `trainer audit` looks at pixels too";
+    }
+    let leaks: Vec<&Finding> = audit
+        .findings
+        .iter()
+        .filter(|f| f.kind == Kind::Leak)
+        .collect();
+    let warning = leaks.first().map(|first| {
+        let paths: Vec<String> = first.paths.iter().map(|path| format!("`{path}`")).collect();
+        let more = match leaks.len() - 1 {
+            0 => String::new(),
+            1 => ", and one more picture".into(),
+            count => format!(", and {count} more pictures"),
+        };
+        format!(
+            "{}: {}{more}; scores will be too good",
+            first.message,
+            paths.join(", ")
+        )
+    });
+    (line, warning)
+}
+
+fn totals(audit: &Audit) -> String {
+    let count = |severity: Severity| {
+        let count = audit.count(severity);
+        let end = if count == 1 { "" } else { "s" };
+        format!("{count} {}{end}", severity.name())
+    };
+    [Severity::Error, Severity::Warning, Severity::Note]
+        .map(count)
+        .join(", ")
+}
+
+/// A row per class, a column per split.
+fn counts(audit: &Audit) -> String {
+    let mut rows = vec![vec!["class".to_owned()]];
+    rows[0].extend(audit.counts.keys().map(ToString::to_string));
+    let classes = audit
+        .counts
+        .values()
+        .next()
+        .into_iter()
+        .flat_map(|classes| classes.keys());
+    for class in classes {
+        let of_class = audit
+            .counts
+            .values()
+            .map(|of_split| of_split.get(class).unwrap_or(&0));
+        rows.push(
+            [class.clone()]
+                .into_iter()
+                .chain(of_class.map(ToString::to_string))
+                .collect(),
+        );
+    }
+    let mut sums = vec!["all".to_owned()];
+    sums.extend(
+        audit
+            .counts
+            .values()
+            .map(|of_split| of_split.values().sum::<usize>().to_string()),
+    );
+    rows.push(sums);
+    let wide = rows
+        .iter()
+        .map(|row| row[0].chars().count())
+        .max()
+        .unwrap_or(0);
+    let mut text = String::new();
+    for row in rows {
+        write!(text, "{:<wide$}", row[0]).unwrap_or_default();
+        for cell in &row[1..] {
+            write!(text, "  {cell:>6}").unwrap_or_default();
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn histogram(what: &str, decimals: usize, bins: &[Bin], text: &mut String) {
+    let Some(most) = bins.iter().map(|bin| bin.count).max() else {
+        return;
+    };
+    writeln!(text, "\n{what}").unwrap_or_default();
+    for Bin { from, to, count } in bins {
+        let bar = "#".repeat((count * BAR).div_ceil(most));
+        let line = format!("  {from:>7.decimals$} to {to:>7.decimals$} {count:>7}  {bar}");
+        writeln!(text, "{}", line.trim_end()).unwrap_or_default();
+    }
+}
+
+fn list(finding: &Finding, text: &mut String) {
+    writeln!(text, "  {}", finding.message).unwrap_or_default();
+    for path in finding.paths.iter().take(LISTED) {
+        writeln!(text, "    {path}").unwrap_or_default();
+    }
+    more(finding.paths.len(), LISTED, "    ", text);
+}
+
+fn more(count: usize, listed: usize, indent: &str, text: &mut String) {
+    if count > listed {
+        writeln!(text, "{indent}and {} more", count - listed).unwrap_or_default();
+    }
+}

@@ -1,0 +1,234 @@
+//! The folder of pictures and its list, `inspect.json`. It replaces what it wrote itself, and
+//! nothing else. Knows no network.
+
+use std::collections::{BTreeSet, HashSet};
+use std::io::Cursor;
+use std::path::{Component, Path, PathBuf};
+
+use data::RgbImage;
+use fs_err as fs;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+const LIST: &str = "inspect.json";
+
+/// What a picture shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The picture as the network sees it.
+    Input,
+    /// Weights of the first convolution.
+    Kernels,
+    /// What a convolution gives.
+    FeatureMap,
+    /// Where the network looks, by its last feature maps.
+    ActivationMap,
+    /// Where hiding the picture matters.
+    Occlusion,
+}
+
+/// A picture of the album.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// What is to be seen, for people.
+    pub title: String,
+    /// The file, relative to the folder, with `/`.
+    pub file: String,
+    /// What it shows.
+    pub kind: Kind,
+    /// The node or value of the graph that it is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+}
+
+/// What `inspect.json` holds.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct List {
+    images: Vec<Entry>,
+}
+
+/// Pictures that are collected and then written into a folder.
+#[derive(Debug)]
+pub struct Album {
+    folder: PathBuf,
+    pages: Vec<(Entry, Vec<u8>)>,
+}
+
+impl Album {
+    /// An album for a folder, which need not be there yet.
+    pub fn new(folder: &Path) -> Album {
+        Album {
+            folder: folder.into(),
+            pages: vec![],
+        }
+    }
+
+    /// Adds a picture.
+    ///
+    /// # Errors
+    /// It cannot be encoded.
+    pub fn add(&mut self, entry: Entry, picture: &RgbImage) -> Result<()> {
+        self.pages.push((entry, png(picture)?));
+        Ok(())
+    }
+
+    /// Writes the pictures and their list, and removes what an earlier list names besides them;
+    /// hands back the entries.
+    ///
+    /// # Errors
+    /// A file of that name is there and no earlier list names it, or the folder cannot be written.
+    pub fn finish(self) -> Result<Vec<Entry>> {
+        let earlier = self.earlier()?;
+        let new: HashSet<&str> = self.pages.iter().map(|(entry, _)| &*entry.file).collect();
+        let list = self.folder.join(LIST);
+        for file in &new {
+            let path = self.folder.join(file);
+            if !earlier.contains(*file) && path.symlink_metadata().is_ok() {
+                return Err(Error::NotOurs { path });
+            }
+        }
+        for (entry, bytes) in &self.pages {
+            let path = self.folder.join(&entry.file);
+            fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
+            data::write::atomically(&path, bytes)?;
+        }
+        for file in earlier.iter().filter(|file| !new.contains(file.as_str())) {
+            match fs::remove_file(self.folder.join(file)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error.into());
+                }
+                _ => {}
+            }
+        }
+        let images: Vec<Entry> = self.pages.into_iter().map(|(entry, _)| entry).collect();
+        let mut text = serde_json::to_vec_pretty(&List {
+            images: images.clone(),
+        })?;
+        text.push(b'\n');
+        data::write::atomically(&list, &text)?;
+        Ok(images)
+    }
+
+    /// The pictures that an earlier list names: none outside the folder.
+    fn earlier(&self) -> Result<BTreeSet<String>> {
+        let path = self.folder.join(LIST);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(BTreeSet::new());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let Ok(list) = serde_json::from_slice::<List>(&text) else {
+            return Err(Error::NotOurs { path });
+        };
+        let inside = |file: &String| {
+            let mut parts = Path::new(file).components();
+            file.ends_with(".png") && parts.all(|part| matches!(part, Component::Normal(_)))
+        };
+        let files = list.images.into_iter().map(|entry| entry.file);
+        Ok(files.filter(inside).collect())
+    }
+}
+
+/// A PNG file; of at most 256 colours, one byte per pixel.
+fn png(picture: &RgbImage) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let failed = |error: png::EncodingError| Error::Io(std::io::Error::other(error));
+    let (width, height) = picture.dimensions();
+    let mut encoder = png::Encoder::new(Cursor::new(&mut bytes), width, height);
+    encoder.set_depth(png::BitDepth::Eight);
+    let colours: BTreeSet<[u8; 3]> = picture.pixels().map(|pixel| pixel.0).collect();
+    if colours.len() > 256 {
+        encoder.set_color(png::ColorType::Rgb);
+        let mut writer = encoder.write_header().map_err(failed)?;
+        writer.write_image_data(picture.as_raw()).map_err(failed)?;
+        writer.finish().map_err(failed)?;
+        return Ok(bytes);
+    }
+    let colours: Vec<[u8; 3]> = colours.into_iter().collect();
+    let index = |pixel: &image::Rgb<u8>| colours.binary_search(&pixel.0).unwrap_or(0) as u8;
+    let indices: Vec<u8> = picture.pixels().map(index).collect();
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_palette(colours.concat());
+    let mut writer = encoder.write_header().map_err(failed)?;
+    writer.write_image_data(&indices).map_err(failed)?;
+    writer.finish().map_err(failed)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use data::RgbImage;
+    use fs_err as fs;
+    use image::Rgb;
+
+    use super::{Album, Entry, Kind, png};
+    use crate::Error;
+
+    fn entry(file: &str) -> Entry {
+        Entry {
+            title: "a picture".into(),
+            file: file.into(),
+            kind: Kind::FeatureMap,
+            node: None,
+        }
+    }
+
+    fn write(folder: &std::path::Path, files: &[&str]) -> Result<Vec<Entry>, Error> {
+        let mut album = Album::new(folder);
+        for file in files {
+            album.add(entry(file), &RgbImage::new(3, 2)).unwrap();
+        }
+        album.finish()
+    }
+
+    #[test]
+    fn pictures_keep_their_pixels_whatever_their_number_of_colours() {
+        let few = RgbImage::from_fn(9, 4, |x, y| Rgb([x as u8, 7, y as u8]));
+        let many = RgbImage::from_fn(40, 30, |x, y| Rgb([x as u8, y as u8, 9]));
+        for picture in [few, many] {
+            let back = image::load_from_memory(&png(&picture).unwrap()).unwrap();
+            assert_eq!(back.to_rgb8(), picture);
+        }
+    }
+
+    #[test]
+    fn a_second_album_replaces_the_first_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |file| folder.path().join("inspect").join(file);
+        write(&path(""), &["input.png", "maps/1.png", "maps/2.png"]).unwrap();
+        fs::write(path("mine.png"), "mine").unwrap();
+        let written = write(&path(""), &["input.png", "maps/1.png"]).unwrap();
+        assert_eq!(written, [entry("input.png"), entry("maps/1.png")]);
+        assert!(path("maps/1.png").is_file() && !path("maps/2.png").exists());
+        let error = write(&path(""), &["new.png", "mine.png"]).unwrap_err();
+        assert!(matches!(&error, Error::NotOurs { path } if path.ends_with("mine.png")));
+        assert!(error.hint().unwrap().contains("--out"), "{error}");
+        assert_eq!(fs::read(path("mine.png")).unwrap(), b"mine");
+        assert!(!path("new.png").exists() && path("maps/1.png").is_file());
+    }
+
+    #[test]
+    fn a_list_removes_nothing_outside_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("inspect");
+        fs::create_dir(&out).unwrap();
+        let outside = folder.path().join("photo.png");
+        fs::write(&outside, "photo").unwrap();
+        let files = [r#""../photo.png""#.to_owned(), format!("{outside:?}")];
+        for file in files {
+            let image = format!(r#"{{"title": "", "file": {file}, "kind": "input"}}"#);
+            let list = format!(r#"{{"images": [{image}]}}"#);
+            fs::write(out.join("inspect.json"), list).unwrap();
+            write(&out, &["input.png"]).unwrap();
+            assert!(outside.is_file(), "{file}");
+            fs::remove_file(out.join("input.png")).unwrap();
+        }
+        fs::write(out.join("inspect.json"), "not a list").unwrap();
+        let error = write(&out, &["input.png"]).unwrap_err();
+        assert!(matches!(error, Error::NotOurs { .. }), "{error}");
+    }
+}

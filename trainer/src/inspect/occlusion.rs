@@ -1,0 +1,175 @@
+//! Occlusion sensitivity: what becomes of a class's probability where a grey square hides a part of
+//! the picture.
+
+use data::{Preprocess, RgbImage, Tally};
+use deploy::Classifier;
+use image::Rgb;
+
+use super::attention::Heat;
+use crate::error::Result;
+
+/// The square's side is a seventh of the picture's shorter side, and the steps half of that: 32 and
+/// 16 pixels of 224.
+const PARTS: u32 = 7;
+/// Middle grey.
+const GREY: Rgb<u8> = Rgb([128; 3]);
+
+/// How the picture is hidden.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patch {
+    /// The square's side.
+    pub size_px: u32,
+    /// From one square to the next.
+    pub stride_px: u32,
+}
+
+impl Patch {
+    /// The one for pictures of this size.
+    pub fn of(width: u32, height: u32) -> Patch {
+        let size_px = (width.min(height) / PARTS).max(1);
+        let stride_px = (size_px / 2).max(1);
+        Patch { size_px, stride_px }
+    }
+
+    /// The left or upper edges of the squares along a side; the last one ends with the picture.
+    fn starts(self, side: u32) -> Vec<u32> {
+        let last = side.saturating_sub(self.size_px);
+        let mut starts: Vec<u32> = (0..last).step_by(self.stride_px as usize).collect();
+        starts.push(last);
+        starts
+    }
+}
+
+/// How far the probability of `class` falls under the squares over a pixel, on average (Zeiler and
+/// Fergus 2014, section 4.2): `[H, W]`, in `[-1, 1]`. `picture` has the size that the network takes.
+/// `progress` gets the number of squares done, and of all.
+///
+/// # Errors
+/// The model stops.
+pub fn occlusion(
+    classifier: &Classifier,
+    picture: &RgbImage,
+    class: usize,
+    patch: Patch,
+    progress: &dyn Fn(usize, usize),
+) -> Result<Heat> {
+    let preprocess = classifier.preprocess();
+    let (width, height) = picture.dimensions();
+    let whole = probabilities(classifier, &prepared(preprocess, picture)?, 1, class)?;
+    let whole = whole.first().copied().unwrap_or_default();
+    let (columns, rows) = (patch.starts(width), patch.starts(height));
+    let squares: Vec<(u32, u32)> = rows
+        .iter()
+        .flat_map(|&top| columns.iter().map(move |&left| (left, top)))
+        .collect();
+    let mut fallen = vec![(0.0f64, 0u32); (width * height) as usize];
+    for (done, batch) in squares.chunks(classifier.good_batch()).enumerate() {
+        let mut images = Vec::with_capacity(batch.len() * preprocess.output_len());
+        for &square in batch {
+            let mut hidden = picture.clone();
+            pixels(square, patch, (width, height)).for_each(|(x, y)| hidden.put_pixel(x, y, GREY));
+            images.extend(prepared(preprocess, &hidden)?);
+        }
+        let found = probabilities(classifier, &images, batch.len(), class)?;
+        for (&square, probability) in batch.iter().zip(found) {
+            for (x, y) in pixels(square, patch, (width, height)) {
+                let (sum, count) = &mut fallen[(y * width + x) as usize];
+                *sum += whole - probability;
+                *count += 1;
+            }
+        }
+        progress(done * classifier.good_batch() + batch.len(), squares.len());
+    }
+    Ok(Heat {
+        width: width as usize,
+        height: height as usize,
+        values: fallen
+            .into_iter()
+            .map(|(sum, count)| (sum / f64::from(count.max(1))) as f32)
+            .collect(),
+    })
+}
+
+fn pixels(
+    (left, top): (u32, u32),
+    patch: Patch,
+    (width, height): (u32, u32),
+) -> impl Iterator<Item = (u32, u32)> {
+    let (right, bottom) = (
+        (left + patch.size_px).min(width),
+        (top + patch.size_px).min(height),
+    );
+    (top..bottom).flat_map(move |y| (left..right).map(move |x| (x, y)))
+}
+
+fn prepared(preprocess: &Preprocess, picture: &RgbImage) -> Result<Vec<f32>> {
+    let mut out = vec![0.0; preprocess.output_len()];
+    preprocess.tensor_into(picture, &mut out)?;
+    Ok(out)
+}
+
+fn probabilities(
+    classifier: &Classifier,
+    images: &[f32],
+    count: usize,
+    class: usize,
+) -> Result<Vec<f64>> {
+    let logits = classifier.logits(images, count)?;
+    let rows = logits.chunks_exact(classifier.classes().len());
+    let of_class = |row: &[f32]| Tally::probabilities(row).get(class).copied();
+    Ok(rows.map(|row| of_class(row).unwrap_or_default()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use data::RgbImage;
+    use data::card::OutputKind;
+    use deploy::Classifier;
+    use deploy::engine::FakeEngine;
+
+    use super::{Patch, occlusion};
+
+    #[test]
+    fn squares_cover_the_picture_to_its_last_pixel() {
+        let patch = Patch::of(224, 300);
+        assert_eq!((patch.size_px, patch.stride_px), (32, 16));
+        assert_eq!(patch.starts(224).len(), 13);
+        assert_eq!(patch.starts(230).last(), Some(&198));
+        let tiny = Patch::of(3, 9);
+        assert_eq!((tiny.size_px, tiny.stride_px), (1, 1));
+        assert_eq!(tiny.starts(3), [0, 1, 2]);
+    }
+
+    #[test]
+    fn what_is_hidden_counts_by_how_far_the_probability_falls() {
+        // The engine's scores are 1 and 2 times the mean of the image: the brighter, the more of
+        // the second class. White in a corner is all there is to see.
+        let preprocess = "decode(gray, exif)|resize(14, 28, bilinear, antialias)|layout(nchw, f32)";
+        let classifier = Classifier::from_engines(
+            vec![Box::new(FakeEngine::new(2, Duration::ZERO))],
+            vec!["dark".into(), "light".into()],
+            preprocess.parse().unwrap(),
+            OutputKind::Logits,
+        )
+        .unwrap();
+        let picture = RgbImage::from_fn(28, 14, |x, y| {
+            let bright = x >= 24 && y < 4;
+            image::Rgb([if bright { 255 } else { 0 }; 3])
+        });
+        let patch = Patch::of(28, 14);
+        assert_eq!(patch.size_px, 2);
+        let last = std::cell::Cell::new((0, 0));
+        let heat = occlusion(&classifier, &picture, 1, patch, &|done, all| {
+            last.set((done, all));
+        })
+        .unwrap();
+        assert_eq!((heat.width, heat.height), (28, 14));
+        assert_eq!(last.get(), (27 * 13, 27 * 13));
+        let at = |x: usize, y: usize| heat.values[y * 28 + x];
+        assert!(at(26, 1) > 0.01, "hiding the light: {}", at(26, 1));
+        // Grey over black is brighter than what was there.
+        assert!(at(3, 9) < 0.0, "hiding the dark: {}", at(3, 9));
+    }
+}

@@ -1,0 +1,153 @@
+//! A heat over the photo that it is about, with its scale beside it.
+
+use ab_glyph::{Font, FontRef, ScaleFont, point};
+use data::RgbImage;
+use image::{Rgb, imageops};
+
+use super::attention::Heat;
+use super::tiles::{enlarged, viridis};
+
+/// Photo and overlay are enlarged by whole numbers to about this side.
+const PANEL_PX: u32 = 448;
+const GAP_PX: u32 = 16;
+const BAR_PX: u32 = 20;
+const TEXT_PX: u32 = 18;
+/// Room for numbers such as `0.0123`.
+const NUMBERS_PX: u32 = 72;
+const PAPER: Rgb<u8> = Rgb([255; 3]);
+const INK: Rgb<u8> = Rgb([64; 3]);
+/// How much of a pixel is heat; the rest is the photo in gray.
+const HEAT: f32 = 0.6;
+
+/// The photo as the network saw it, the heat over it in gray, and the colours' scale from 0 to the
+/// heat's peak. What is below zero has the colour of zero.
+pub fn overlay(photo: &RgbImage, heat: &Heat) -> RgbImage {
+    let (width, height) = photo.dimensions();
+    let peak = heat.peak().max(0.0);
+    let fine = heat.resized(width as usize, height as usize);
+    let part = |value: f32| if peak > 0.0 { value / peak } else { 0.0 };
+    let mut covered = imageops::grayscale_with_type::<Rgb<u8>, _>(photo);
+    for (pixel, value) in covered.pixels_mut().zip(&fine.values) {
+        let colour = viridis(part(*value));
+        for (photo, heat) in pixel.0.iter_mut().zip(colour.0) {
+            *photo = (HEAT * f32::from(heat) + (1.0 - HEAT) * f32::from(*photo)).round() as u8;
+        }
+    }
+    let (photo, covered) = (enlarged(photo, PANEL_PX), enlarged(&covered, PANEL_PX));
+    let (width, height) = photo.dimensions();
+    let bar_left = 3 * GAP_PX + 2 * width;
+    let mut canvas =
+        RgbImage::from_pixel(bar_left + BAR_PX + NUMBERS_PX, 2 * GAP_PX + height, PAPER);
+    for (panel, left) in [(&photo, GAP_PX), (&covered, 2 * GAP_PX + width)] {
+        imageops::replace(&mut canvas, panel, left.into(), GAP_PX.into());
+    }
+    for y in 0..height {
+        // The colours as they are over middle gray.
+        let colour = viridis(1.0 - y as f32 / (height - 1).max(1) as f32);
+        (0..BAR_PX).for_each(|x| canvas.put_pixel(bar_left + x, GAP_PX + y, colour));
+    }
+    let left = bar_left + BAR_PX + 6;
+    let marks = [(0.0, height), (0.5, height / 2), (1.0, 0)];
+    for (part, down) in marks
+        .into_iter()
+        .filter(|(part, _)| peak > 0.0 || *part == 0.0)
+    {
+        let middle = (GAP_PX + down).clamp(GAP_PX + TEXT_PX / 2, GAP_PX + height - TEXT_PX / 2);
+        write(&mut canvas, &short(part * peak), left, middle - TEXT_PX / 2);
+    }
+    canvas
+}
+
+/// A number in at most three figures.
+pub fn short(value: f32) -> String {
+    match value.abs() {
+        0.0 => "0".into(),
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size >= 0.1 => format!("{value:.2}"),
+        size if size >= 0.001 => format!("{value:.4}"),
+        _ => format!("{value:.0e}"),
+    }
+}
+
+/// Writes a line whose upper left corner is given.
+fn write(canvas: &mut RgbImage, text: &str, left: u32, top: u32) {
+    let Ok(font) = FontRef::try_from_slice(epaint_default_fonts::UBUNTU_LIGHT) else {
+        return;
+    };
+    let font = font.as_scaled(TEXT_PX as f32);
+    let mut pen = point(left as f32, top as f32 + font.ascent());
+    for letter in text.chars() {
+        let glyph = font.scaled_glyph(letter);
+        let advance = font.h_advance(glyph.id);
+        let placed = ab_glyph::Glyph {
+            position: pen,
+            ..glyph
+        };
+        pen.x += advance;
+        let Some(outline) = font.outline_glyph(placed) else {
+            continue;
+        };
+        let corner = outline.px_bounds().min;
+        outline.draw(|x, y, cover| {
+            let (x, y) = (corner.x as u32 + x, corner.y as u32 + y);
+            if let Some(pixel) = canvas.get_pixel_mut_checked(x, y) {
+                for (paper, ink) in pixel.0.iter_mut().zip(INK.0) {
+                    let mixed = cover * f32::from(ink) + (1.0 - cover) * f32::from(*paper);
+                    *paper = mixed.round() as u8;
+                }
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use data::RgbImage;
+    use image::Rgb;
+
+    use super::{PAPER, overlay, short};
+    use crate::inspect::attention::Heat;
+
+    #[test]
+    fn numbers_are_short() {
+        let cases = [
+            (0.0, "0"),
+            (123.4, "123"),
+            (12.34, "12.3"),
+            (-1.234, "-1.23"),
+            (0.0123, "0.0123"),
+            (0.00001, "1e-5"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(short(value), text);
+        }
+    }
+
+    #[test]
+    fn the_photo_stays_whole_and_the_peak_is_the_brightest() {
+        let photo = RgbImage::from_pixel(40, 30, Rgb([10, 200, 90]));
+        let heat = Heat {
+            width: 2,
+            height: 1,
+            values: vec![-1.0, 3.0],
+        };
+        let picture = overlay(&photo, &heat);
+        // 448 / 40 = 11 times.
+        let (width, height) = (11 * 40, 11 * 30);
+        assert_eq!(picture.height(), height + 32);
+        assert_eq!(picture.get_pixel(16, 16), photo.get_pixel(0, 0));
+        assert_eq!(picture.get_pixel(0, 0), &PAPER);
+        let sum = |x: u32| -> u32 {
+            let pixel = picture.get_pixel(32 + width + x, 100);
+            pixel.0.iter().map(|v| u32::from(*v)).sum()
+        };
+        assert!(sum(width - 1) > sum(width / 2) && sum(width / 2) > sum(0));
+        let nothing = Heat {
+            width: 1,
+            height: 1,
+            values: vec![0.0],
+        };
+        assert_eq!(overlay(&photo, &nothing).dimensions(), picture.dimensions());
+    }
+}

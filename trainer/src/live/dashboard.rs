@@ -1,0 +1,156 @@
+//! `--ui dashboard`: a screen that a thread of its own draws, and its key.
+//!
+//! `ratatui` lays out and draws the widgets; Burn's dashboard belongs to its `burn-train`, whose
+//! training loop is not ours. While the screen is there, the printer keeps its lines for the pane
+//! on it, and prints them when the terminal is given back: at the end, by a panic of any thread,
+//! and by the second Ctrl-C.
+
+mod board;
+mod screen;
+mod view;
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use ratatui::buffer::Buffer;
+
+use super::Opening;
+use crate::error::Error;
+use crate::fit::{Ended, EpochRow, StepReport, Watch};
+use crate::printer::Printer;
+use board::Board;
+use screen::{Keys, Screen};
+
+type Hook = dyn Fn(&std::panic::PanicHookInfo<'_>) + Send + Sync;
+
+/// The dashboard; the terminal is given back when it is dropped.
+pub(super) struct Dashboard {
+    board: Arc<Mutex<Board>>,
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    printer: Printer,
+    hook: Arc<Hook>,
+}
+
+impl Dashboard {
+    /// Takes the terminal.
+    ///
+    /// # Errors
+    /// When there is none that can be taken.
+    pub(super) fn open(
+        opening: &Opening,
+        printer: &Printer,
+        stop: &Arc<AtomicBool>,
+    ) -> io::Result<Self> {
+        let (screen, keys) = Screen::open(printer.has_colors())?;
+        let screen = Arc::new(Mutex::new(Some(screen)));
+        let taken = Arc::clone(&screen);
+        printer.begin_pane(Box::new(move || drop(lock(&taken).take())));
+        let board = Arc::new(Mutex::new(Board::new(opening)));
+        let over = Arc::new(AtomicBool::new(false));
+        let shown = Shown {
+            board: Arc::clone(&board),
+            screen,
+            printer: printer.clone(),
+            over: Arc::clone(&over),
+            stop: Arc::clone(stop),
+        };
+        let hook: Arc<Hook> = Arc::from(std::panic::take_hook());
+        let (inner, of_panic) = (Arc::clone(&hook), printer.clone());
+        std::panic::set_hook(Box::new(move |info| {
+            of_panic.end_pane();
+            inner(info);
+        }));
+        let mut dashboard = Dashboard {
+            board,
+            over,
+            thread: None,
+            printer: printer.clone(),
+            hook,
+        };
+        let builder = thread::Builder::new().name("dashboard".into());
+        dashboard.thread = Some(builder.spawn(move || shown.until_over(keys))?);
+        Ok(dashboard)
+    }
+}
+
+impl Watch for Dashboard {
+    fn epoch_started(&mut self, epoch: usize, _epochs: usize) {
+        lock(&self.board).epoch_started(epoch);
+    }
+
+    fn step(&mut self, report: &StepReport) {
+        lock(&self.board).step(report);
+    }
+
+    fn epoch_done(&mut self, row: &EpochRow, new_best: bool) {
+        lock(&self.board).epoch_done(row, new_best);
+    }
+
+    fn ended(&mut self, _how: Result<Ended, &Error>) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Dashboard {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // One that panicked has given the terminal back already.
+            thread.join().unwrap_or_default();
+        }
+        self.printer.end_pane();
+        // A hook cannot be set while panicking.
+        if !thread::panicking() {
+            let hook = Arc::clone(&self.hook);
+            std::panic::set_hook(Box::new(move |info| hook(info)));
+        }
+    }
+}
+
+/// What the drawing thread has.
+struct Shown {
+    board: Arc<Mutex<Board>>,
+    screen: Arc<Mutex<Option<Screen>>>,
+    printer: Printer,
+    over: Arc<AtomicBool>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Shown {
+    /// Draws until training is over or the screen is gone; waits for keys in between.
+    fn until_over(self, mut keys: Keys) {
+        while !self.over.load(Ordering::Relaxed) {
+            // A terminal that went away shows nothing, and is nobody's business.
+            if !self.draw().unwrap_or(true) {
+                return;
+            }
+            if keys.wait().contains(&b'q') && !self.stop.swap(true, Ordering::SeqCst) {
+                self.printer.answer("stopping: saving after this step");
+            }
+        }
+    }
+
+    /// Draws once; false where there is no screen any more. It is locked for no longer than it takes
+    /// to write, so that a panic while the picture is made can take it.
+    fn draw(&self) -> io::Result<bool> {
+        let Some(area) = lock(&self.screen).as_ref().map(Screen::area) else {
+            return Ok(false);
+        };
+        let mut buffer = Buffer::empty(area?);
+        let board = lock(&self.board).clone();
+        let lines = self.printer.pane_lines();
+        let stopping = self.stop.load(Ordering::Relaxed);
+        view::draw(&board, &lines, stopping, &mut buffer);
+        match lock(&self.screen).as_mut() {
+            Some(screen) => screen.show(buffer).map(|()| true),
+            None => Ok(false),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,188 @@
+//! A board as a picture of characters. Knows no terminal.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::symbols::Marker;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{
+    Axis, Block, Chart, Dataset, Gauge, GraphType, LegendPosition, Paragraph, Widget,
+};
+
+use super::board::Board;
+use crate::fit::EpochRow;
+
+/// Blue and yellow are told apart by all eyes; where there are no colours, lines and dots are.
+const TRAIN: Color = Color::Blue;
+const VAL: Color = Color::Yellow;
+
+/// Below these, a chart is left out for the rest.
+const LEAST_CHART_HEIGHT: u16 = 8;
+const LEAST_CHART_WIDTH: u16 = 34;
+
+/// Fills the picture.
+pub(super) fn draw(board: &Board, lines: &[String], stopping: bool, buffer: &mut Buffer) {
+    let area = buffer.area;
+    let pane = (area.height / 4).clamp(3, 10);
+    let [head, bar, charts, facts, log, foot] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(1),
+        Constraint::Min(0),
+        Constraint::Length(2),
+        Constraint::Length(pane),
+        Constraint::Length(1),
+    ])
+    .areas(area);
+    Paragraph::new(heading(board)).render(head, buffer);
+    progress(board, bar, buffer);
+    if charts.height >= LEAST_CHART_HEIGHT {
+        draw_charts(board, charts, buffer);
+    }
+    Paragraph::new(facts_of(board)).render(facts, buffer);
+    let block = Block::bordered().title(" log ");
+    let inner = block.inner(log);
+    block.render(log, buffer);
+    let first = lines.len().saturating_sub(inner.height.into());
+    let newest = lines[first..].iter().map(|line| Line::raw(line.as_str()));
+    Paragraph::new(newest.collect::<Vec<_>>()).render(inner, buffer);
+    let keys = if stopping {
+        "stopping: saving after this step"
+    } else {
+        "q or Ctrl-C: save and stop"
+    };
+    Paragraph::new(Line::styled(keys, Modifier::DIM)).render(foot, buffer);
+}
+
+fn heading(board: &Board) -> Line<'static> {
+    let bold = |text: String| Span::styled(text, Modifier::BOLD);
+    let epoch = board.epoch.min(board.epochs);
+    Line::from(vec![
+        bold(board.run.display().to_string()),
+        Span::raw(format!("  epoch {epoch}/{}  ", board.epochs)),
+        Span::raw(current(board)),
+    ])
+}
+
+/// Loss and accuracy of the phase in progress.
+fn current(board: &Board) -> String {
+    let (phase, report) = match (board.val, board.train) {
+        (Some(report), _) => ("val", report),
+        (None, Some(report)) => ("train", report),
+        (None, None) => return String::new(),
+    };
+    let progress = report.progress;
+    format!(
+        "{phase} loss {:.4} accuracy {:.1} %",
+        progress.loss(),
+        progress.accuracy()
+    )
+}
+
+fn progress(board: &Board, area: Rect, buffer: &mut Buffer) {
+    let (done, all) = board.done();
+    Gauge::default()
+        .ratio((done as f64 / all.max(1) as f64).clamp(0.0, 1.0))
+        .label(format!("{done}/{all} images"))
+        .gauge_style(Style::new().fg(TRAIN))
+        .render(area, buffer);
+}
+
+fn facts_of(board: &Board) -> Vec<Line<'static>> {
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
+    let rate = or_dash(board.rate().map(|rate| format!("{rate:.0} images/s")));
+    let waits = or_dash(board.waits().map(|percent| format!("{percent:.0} %")));
+    let left = or_dash(board.seconds_left().map(duration));
+    let lr = or_dash(board.rows.last().map(|row| format!("{:.1e}", row.lr)));
+    let best = or_dash(board.best_row().map(|row| {
+        let EpochRow {
+            epoch,
+            val_loss,
+            val_accuracy,
+            ..
+        } = row;
+        format!("epoch {epoch}: val loss {val_loss:.4} accuracy {val_accuracy:.1} %")
+    }));
+    vec![
+        Line::raw(format!(
+            "training {rate}, waits {waits}   left {left}   lr {lr}"
+        )),
+        Line::raw(format!("best {best}")),
+    ]
+}
+
+/// `1:02:03` or `2:03`.
+fn duration(seconds: f64) -> String {
+    let seconds = seconds.round() as u64;
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match hours {
+        0 => format!("{minutes}:{seconds:02}"),
+        _ => format!("{hours}:{minutes:02}:{seconds:02}"),
+    }
+}
+
+fn draw_charts(board: &Board, area: Rect, buffer: &mut Buffer) {
+    let row = |pick: fn(&EpochRow) -> f64| -> Vec<(f64, f64)> {
+        board
+            .rows
+            .iter()
+            .map(|row| (row.epoch as f64, pick(row)))
+            .collect()
+    };
+    let loss = [row(|r| r.train_loss), row(|r| r.val_loss)];
+    let accuracy = [row(|r| r.train_accuracy), row(|r| r.val_accuracy)];
+    let losses = loss.iter().flatten().map(|point| point.1);
+    let (low, high) = losses.fold((f64::INFINITY, 0.0), |(low, high), loss| {
+        (loss.min(low), loss.max(high))
+    });
+    // A margin, so that a curve does not lie on the frame.
+    let of_loss = if high > 0.0 {
+        [0.95 * low, 1.05 * high]
+    } else {
+        [0.0, 1.0]
+    };
+    if area.width >= 2 * LEAST_CHART_WIDTH {
+        let [left, right] = Layout::horizontal([Constraint::Ratio(1, 2); 2]).areas(area);
+        chart(board, ("loss", 2), &loss, of_loss, (left, buffer));
+        let of_accuracy = [0.0, 100.0];
+        let title = ("accuracy, %", 0);
+        chart(board, title, &accuracy, of_accuracy, (right, buffer));
+    } else {
+        chart(board, ("loss", 2), &loss, of_loss, (area, buffer));
+    }
+}
+
+fn chart(
+    board: &Board,
+    (title, decimals): (&str, usize),
+    [train, val]: &[Vec<(f64, f64)>; 2],
+    [low, high]: [f64; 2],
+    (area, buffer): (Rect, &mut Buffer),
+) {
+    let line = |name, data, marker, color| {
+        Dataset::default()
+            .name(name)
+            .data(data)
+            .marker(marker)
+            .graph_type(GraphType::Line)
+            .style(Style::new().fg(color))
+    };
+    let last = board.rows.len().max(2);
+    let y = [low, (low + high) / 2.0, high].map(|value| format!("{value:.decimals$}"));
+    Chart::new(vec![
+        line("train", train.as_slice(), Marker::Braille, TRAIN),
+        line("val", val.as_slice(), Marker::Dot, VAL),
+    ])
+    .block(Block::bordered().title(format!(" {title} ")))
+    .x_axis(
+        Axis::default()
+            .bounds([1.0, last as f64])
+            .labels(["1".to_string(), format!("epoch {last}")]),
+    )
+    .y_axis(Axis::default().bounds([low, high]).labels(y))
+    .legend_position(Some(LegendPosition::TopRight))
+    .hidden_legend_constraints((Constraint::Ratio(1, 2), Constraint::Ratio(1, 2)))
+    .render(area, buffer);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! `events.jsonl`: a run as JSON objects, one a line, each written whole. `docs/live.md` has the keys.
+
+use std::path::PathBuf;
+
+use fs_err as fs;
+use serde::Serialize;
+
+use super::{Opening, Sink, is_logged, now};
+use crate::error::Error;
+use crate::fit::{Ended, EpochRow, Phase, StepReport, Watch};
+use crate::printer::Printer;
+
+/// Writes the lines.
+pub(super) struct Events<'a> {
+    sink: Sink<'a>,
+}
+
+/// A line; `time` is in seconds since 1970.
+#[derive(Serialize)]
+struct Line<T: Serialize> {
+    event: &'static str,
+    time: f64,
+    #[serde(flatten)]
+    rest: T,
+}
+
+#[derive(Serialize)]
+struct Start {
+    run: String,
+    epochs: usize,
+    train_images: usize,
+    val_images: usize,
+    resumed: bool,
+    epochs_done: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    best_epoch: Option<usize>,
+}
+
+/// Loss, accuracy (percent) and times of a phase so far.
+#[derive(Serialize)]
+struct Step {
+    phase: &'static str,
+    epoch: usize,
+    step: usize,
+    steps: usize,
+    images: u64,
+    loss: f64,
+    accuracy: f64,
+    seconds: f64,
+    wait_seconds: f64,
+}
+
+#[derive(Serialize)]
+struct Epoch<'a> {
+    #[serde(flatten)]
+    row: &'a EpochRow,
+    best: bool,
+}
+
+#[derive(Serialize)]
+struct End {
+    ended: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl<'a> Events<'a> {
+    /// A new run begins the file, a resumed one adds to it.
+    pub(super) fn open(opening: &Opening, printer: &'a Printer) -> Self {
+        let path: PathBuf = opening.run.join("events.jsonl");
+        let mut options = fs::OpenOptions::new();
+        options.create(true).append(true);
+        let mut events = Events {
+            sink: Sink::new(&path, options.open(&path), printer),
+        };
+        let name = opening.run.file_name().unwrap_or_default();
+        events.line(
+            "start",
+            Start {
+                run: name.to_string_lossy().into_owned(),
+                epochs: opening.epochs,
+                train_images: opening.images[0],
+                val_images: opening.images[1],
+                resumed: opening.resumed,
+                epochs_done: opening.rows.len(),
+                best_epoch: opening.best,
+            },
+        );
+        events
+    }
+
+    fn line<T: Serialize>(&mut self, event: &'static str, rest: T) {
+        let time = now();
+        // These structs are always JSON.
+        if let Ok(mut line) = serde_json::to_vec(&Line { event, time, rest }) {
+            line.push(b'\n');
+            self.sink.write(&line);
+        }
+    }
+}
+
+impl Watch for Events<'_> {
+    fn step(&mut self, report: &StepReport) {
+        let progress = &report.progress;
+        if is_logged(progress.step, report.num_steps) {
+            let phase = match report.phase {
+                Phase::Train => "train",
+                Phase::Val => "val",
+            };
+            self.line(
+                "step",
+                Step {
+                    phase,
+                    epoch: report.epoch,
+                    step: progress.step,
+                    steps: report.num_steps,
+                    images: progress.images,
+                    loss: progress.loss(),
+                    accuracy: progress.accuracy(),
+                    seconds: progress.seconds,
+                    wait_seconds: progress.wait_seconds,
+                },
+            );
+        }
+    }
+
+    fn epoch_done(&mut self, row: &EpochRow, best: bool) {
+        self.line("epoch", Epoch { row, best });
+    }
+
+    fn ended(&mut self, how: Result<Ended, &Error>) {
+        let (ended, error) = match how {
+            Ok(Ended::Finished) => ("finished", None),
+            Ok(Ended::EarlyStopped) => ("early-stopped", None),
+            Ok(Ended::Interrupted) => ("interrupted", None),
+            Err(error) => ("failed", Some(error.to_string())),
+        };
+        self.line("end", End { ended, error });
+    }
+}

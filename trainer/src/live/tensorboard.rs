@@ -1,0 +1,106 @@
+//! TensorBoard's event files: scalars over training steps, in `RUN/tensorboard`.
+//!
+//! Everything stands at the number of training steps done, epochs too, so that a resumed run can
+//! tell TensorBoard from which step on an earlier file no longer counts.
+
+mod record;
+
+use fs_err as fs;
+
+use super::{Opening, Sink, is_logged, now};
+use crate::fit::{EpochRow, Phase, Progress, StepReport, Watch};
+use crate::printer::Printer;
+use record::{Event, What, framed};
+
+/// Writes an event file.
+pub(super) struct Events<'a> {
+    sink: Sink<'a>,
+    /// Whether earlier files may hold steps that this one repeats.
+    resumed: bool,
+    steps_per_epoch: usize,
+    /// What the last report of this training pass said.
+    reported: Progress,
+}
+
+impl<'a> Events<'a> {
+    /// Begins a file of its own; TensorBoard reads all of a folder as one run.
+    pub(super) fn open(opening: &Opening, printer: &'a Printer) -> Self {
+        let folder = opening.run.join("tensorboard");
+        let file = fs::create_dir_all(&folder).and_then(|()| {
+            // A second run in the same second takes the next name.
+            let name = |seconds: u64| format!("events.out.tfevents.{seconds:010}.trainer");
+            let mut seconds = now() as u64;
+            loop {
+                match fs::File::create_new(folder.join(name(seconds))) {
+                    Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => seconds += 1,
+                    other => return other,
+                }
+            }
+        });
+        let mut events = Events {
+            sink: Sink::new(&folder, file, printer),
+            resumed: opening.resumed,
+            steps_per_epoch: 0,
+            reported: Progress::default(),
+        };
+        events.write(0, What::FileVersion("brain.Event:2".into()));
+        events
+    }
+
+    fn write(&mut self, step: usize, what: What) {
+        self.sink.write(&framed(&Event::new(now(), step, what)));
+    }
+
+    fn scalars(&mut self, step: usize, scalars: &[(&str, f64)]) {
+        self.write(step, What::scalars(scalars));
+    }
+}
+
+impl Watch for Events<'_> {
+    fn step(&mut self, report: &StepReport) {
+        if report.phase != Phase::Train {
+            return;
+        }
+        let progress = report.progress;
+        self.steps_per_epoch = report.num_steps;
+        let step = (report.epoch - 1) * report.num_steps + progress.step;
+        if std::mem::take(&mut self.resumed) {
+            self.write(step, What::restart());
+            // The steps before are in an earlier file.
+            self.reported = progress;
+            return;
+        }
+        if progress.step <= self.reported.step {
+            self.reported = Progress::default();
+        }
+        if is_logged(progress.step, report.num_steps) {
+            let last = std::mem::replace(&mut self.reported, progress);
+            let images = (progress.images - last.images) as f64;
+            let hits = (progress.correct - last.correct) as f64;
+            self.scalars(
+                step,
+                &[
+                    ("step/loss", (progress.loss_sum - last.loss_sum) / images),
+                    ("step/accuracy", 100.0 * hits / images),
+                ],
+            );
+        }
+    }
+
+    fn epoch_done(&mut self, row: &EpochRow, _new_best: bool) {
+        let waits = row.train_wait_seconds / row.train_seconds.max(f64::MIN_POSITIVE);
+        self.scalars(
+            row.epoch * self.steps_per_epoch,
+            &[
+                ("loss/train", row.train_loss),
+                ("loss/val", row.val_loss),
+                ("accuracy/train", row.train_accuracy),
+                ("accuracy/val", row.val_accuracy),
+                ("lr", row.lr),
+                ("images_per_second/train", row.train_images_per_second),
+                ("images_per_second/val", row.val_images_per_second),
+                ("wait_percent/train", 100.0 * waits),
+            ],
+        );
+    }
+}
