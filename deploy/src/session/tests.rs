@@ -213,6 +213,6 @@ fn what_the_runtime_refuses_leaves_no_engine() {
     let Err(error) = refused else {
         panic!("this ONNX Runtime has no TensorRT");
     };
-    assert!(matches!(error, Error::ProviderMissing { .. }), "{error}");
+    assert!(matches!(error, Error::ProviderNotReady { .. }), "{error}");
     assert_eq!(std::fs::read_dir(&engines).unwrap().count(), 0);
 }

@@ -227,7 +227,7 @@ fn a_provider_without_its_library_fails_before_it_falls_back() {
                 ..SessionOptions::default()
             };
             let error = Session::open(&path, &options).unwrap_err();
-            assert!(matches!(error, Error::ProviderMissing { .. }), "{error}");
+            assert!(matches!(error, Error::ProviderNotReady { .. }), "{error}");
         }
     }
 }

@@ -6,6 +6,7 @@
 mod text;
 mod trial;
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -77,6 +78,8 @@ struct Inference {
     /// Median of the runs after the first.
     run_ms: f64,
     max_difference: f32,
+    /// Where its nodes ran, from the session's own record.
+    nodes_by_provider: BTreeMap<String, usize>,
 }
 
 /// What went wrong, beside what the probe found.

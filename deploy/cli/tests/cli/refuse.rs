@@ -112,7 +112,7 @@ fn providers_run_or_are_errors() {
         assert!(!run.out.contains("accuracy"), "{}", run.out);
     }
     let allowed = ["--provider", "cuda", "--allow-fallback"];
-    eval(folder.path(), &allowed).refused("was built without it");
+    eval(folder.path(), &allowed).refused("provider `cuda:0` cannot start: ");
     eval(folder.path(), &["--provider", "gpu"]).refused("`gpu` is no provider");
 }
 

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use deploy::runtime::Found;
 use deploy::session::Feed;
 use deploy::{Precision, Provider};
 
@@ -12,7 +13,7 @@ use crate::bench::plan::{Config, Plan};
 use crate::bench::rooms::{self, Rooms};
 use crate::bench::run::timed;
 use crate::bench::worker::Input;
-use crate::cli::BenchArgs;
+use crate::cli::{BenchArgs, PlaceArgs};
 use crate::fault::Fault;
 use crate::printer::Printer;
 use crate::source;
@@ -25,6 +26,21 @@ pub(super) struct Open<'a> {
     pub(super) skipped: Vec<Skipped>,
     /// The rooms around the session, for each model.
     pub(super) rooms: Vec<Rooms>,
+}
+
+/// The runtime of this process: one with CUDA where a GPU is asked for, for it runs on the CPU too.
+fn runtime(plan: &Plan, place: &PlaceArgs, printer: &Printer) -> anyhow::Result<Found> {
+    let mut providers = plan.configs.iter().map(|config| config.provider);
+    let gpu = providers
+        .clone()
+        .find(|provider| *provider != Provider::Cpu);
+    match source::runtime_for(gpu.unwrap_or_default(), place, printer) {
+        // Nothing is installed: what runs on the CPU still does.
+        Err(_) if gpu.is_some() && providers.any(|provider| provider == Provider::Cpu) => {
+            source::runtime(place, printer)
+        }
+        found => found,
+    }
 }
 
 /// Loads the runtime and opens every configuration.
@@ -40,7 +56,7 @@ pub(super) fn open<'a>(
     let load = match args.what.engine {
         Some(_) => None,
         None => {
-            let found = source::runtime(&args.place, printer)?;
+            let found = runtime(plan, &args.place, printer)?;
             let (loaded, seconds) = timed(|| deploy::runtime::load(&found));
             loaded?;
             Some(1e3 * seconds)

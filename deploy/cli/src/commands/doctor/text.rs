@@ -125,6 +125,13 @@ fn provider(trial: &Trial, lines: &mut Vec<String>) {
         )),
         _ => lines.push(fact(name, "not ready")),
     }
+    if let Some(inference) = &trial.inference {
+        let nodes = inference.nodes_by_provider.iter();
+        let nodes: Vec<String> = nodes
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect();
+        lines.push(detail(&format!("nodes on {}", nodes.join(", "))));
+    }
     if let Some(runtime) = &trial.runtime {
         let from = format!("ONNX Runtime {} from {}", runtime.version, runtime.source);
         lines.push(detail(&from));

@@ -99,6 +99,7 @@ fn infer(provider: Provider, found: &Found) -> anyhow::Result<Inference> {
         open_ms,
         first_ms,
         run_ms: times[RUNS / 2],
+        nodes_by_provider: session.placement().counts(),
         max_difference: differences.fold(0.0, |max, (a, b)| max.max((a - b).abs())),
     })
 }
