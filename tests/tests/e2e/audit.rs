@@ -29,7 +29,7 @@ fn a_leak_is_exit_code_1_unless_it_is_allowed() {
     assert_eq!(audit("-q --json -").json(), json);
 
     let fit = shop.fit("--epochs 1 -q").run().ok();
-    insta::assert_snapshot!(fit.err, @"");
+    insta::assert_snapshot!(fit.err, @"warning: the same file in train and test: `test/squares/leak.jpg`, `train/discs/00.jpg`; scores will be too good");
     let of_run = shop.json("runs/1/audit.json");
     assert_eq!(of_run["findings"][0], json["findings"][0]);
     assert_eq!(
