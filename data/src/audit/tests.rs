@@ -87,13 +87,8 @@ fn turned(orientation: u8) -> Vec<u8> {
     [&jpeg[..2], &[0xff, 0xe1], &length, &tiff, &jpeg[2..]].concat()
 }
 
-#[test]
-fn what_is_planted_is_found_and_nothing_else() {
-    use Kind::*;
-    use Severity::{Error, Note, Warning};
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path();
-    sound(root);
+/// Adds one of each to a sound set.
+fn plant(root: &Path) {
     let at = |path: &str| root.join(path);
     let copy = |from: &str, to: &str| fs::copy(at(from), at(to)).unwrap();
     copy("train/ants/0.png", "test/ants/leak.png");
@@ -127,7 +122,16 @@ fn what_is_planted_is_found_and_nothing_else() {
         .save(at("val/ants/alpha.png"))
         .unwrap();
     fs::write(at("train/ants/notes.txt"), "").unwrap();
+}
 
+#[test]
+fn what_is_planted_is_found_and_nothing_else() {
+    use Kind::*;
+    use Severity::{Error, Note, Warning};
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    sound(root);
+    plant(root);
     let pixels = audit(root, Depth::Pixels);
     let expected = [
         (Leak, Error, vec!["test/ants/leak.png", "train/ants/0.png"]),
@@ -173,8 +177,8 @@ fn what_is_planted_is_found_and_nothing_else() {
         LeftOut,
     ];
     assert_eq!(seen, expected);
-    let hash = crate::folder::sha256(&at("train/ants/0.png")).unwrap();
-    assert_eq!(files.hash(&at("train/ants/0.png")), Some(hash));
+    let hash = crate::folder::sha256(&root.join("train/ants/0.png")).unwrap();
+    assert_eq!(files.hash(&root.join("train/ants/0.png")), Some(hash));
 
     let text = serde_json::to_string(&pixels).unwrap();
     assert!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fs_err as fs;
 use tests::run_folder::{check_whole, tensors};
-use tests::{Done, Tool, Workshop, shared, tiny_models};
+use tests::{Done, Tool, Workshop, pictures, shared, tiny_models};
 
 use crate::fit::same_on_both_sides;
 use crate::resume::same_runs;

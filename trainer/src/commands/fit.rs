@@ -42,13 +42,7 @@ struct Plan {
 /// Trains, exports, verifies, evaluates.
 pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let started = Instant::now();
-    let file = args
-        .config
-        .as_deref()
-        .map(Settings::open)
-        .transpose()?
-        .unwrap_or_default();
-    let settings = args.settings.clone().or(file);
+    let settings = settings(args)?;
     let printer = &Ui::printer(settings.ui, printer);
     let place = settings.machine();
     let cache = data::cache::dir(place.cache.as_deref())?;
@@ -68,12 +62,8 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let network = machine.network(recipe, dataset.classes.len())?;
     let preprocess = source::preprocess(network.input_size())?;
     let resume = checkpoint(&plan, &network, printer)?;
-    let (stop, stock) = open_stock(
-        &machine,
-        recipe,
-        (&dataset, &audit),
-        (&network, &preprocess),
-    )?;
+    let looked_over = (&dataset, &audit);
+    let (stop, stock) = open_stock(&machine, recipe, looked_over, (&network, &preprocess))?;
     let run = open_run(&plan, &dataset)?;
     summary::save(&run.audit(), &audit)?;
     let interrupted = || Error::Interrupted {
@@ -103,7 +93,7 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     if matches!(kept, Kept::Stopped) {
         return Err(interrupted().into());
     }
-    let mut label = label(&outcome, recipe, (&dataset, &audit), &stock, preprocess)?;
+    let mut label = label(&outcome, recipe, looked_over, &stock, preprocess)?;
     if let Kept::Scores(scores) = &kept {
         let count = scores.count;
         export::note(
@@ -131,6 +121,12 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     // Last: a reader such as `head` may have had enough, and the files are written by then.
     printer.result(text);
     Ok(conclude(&run, &exported, printer))
+}
+
+/// Flags over file.
+fn settings(args: &FitArgs) -> Result<Settings> {
+    let file = args.config.as_deref().map(Settings::open).transpose()?;
+    Ok(args.settings.clone().or(file.unwrap_or_default()))
 }
 
 /// What is trained on, and the flag that Ctrl-C sets from then on; no stock when it was set
