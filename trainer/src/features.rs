@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use burn::module::Module;
 use data::images::Unreadable;
-use data::{Dataset, Preprocess, Sample, Split};
+use data::{Preprocess, Sample};
 use models::Network;
 use rayon::prelude::*;
 
@@ -96,12 +96,12 @@ impl Extractor {
         }
     }
 
-    /// Takes over hashes of pictures that were read already.
-    pub fn know(&mut self, dataset: &Dataset, hash: &dyn Fn(&Path) -> Option<Hash>) {
-        let samples = Split::ALL
-            .into_iter()
-            .flat_map(|split| dataset.samples(split));
-        let known = samples.filter_map(|sample| Some((sample.path.clone(), hash(&sample.path)?)));
+    /// Takes over hashes of pictures that were read a moment ago: a row is kept under the hash of
+    /// what is decoded next.
+    pub fn know(&mut self, samples: &[Sample], hash: &dyn Fn(&Path) -> Option<Hash>) {
+        let known = samples
+            .iter()
+            .filter_map(|sample| Some((sample.path.clone(), hash(&sample.path)?)));
         self.hashes.extend(known);
     }
 

@@ -7,10 +7,10 @@
 //! alike when 16 x 16 values of the same two correlate. The hash finds, the correlation decides.
 //!
 //! Both limits were chosen on the 397 photos of ants and bees: no two of them are candidates that
-//! correlate by more than 0.82, while copies at a quarter of the size or at JPEG quality 30, in
-//! gray, 20 % brighter or mirrored are found, all of them; of crops at a random place by 5, 10, 15
-//! and 20 % of both sides 9 in 10, 19 in 20, 2 in 3 and 2 in 5; turned by 3 degrees 4 in 5. Not found:
-//! quarter turns, smaller crops, other photos of the same scene.
+//! correlate by more than 0.82, while copies at a quarter of the size, at JPEG quality 30, in gray or
+//! mirrored are all found, and 99 % of those 20 % brighter (some clip). Of crops by 5, 10, 15 and 20 %
+//! of both sides at a random place 89, 94, 75 and 54 % are found. Not found: quarter turns, smaller
+//! crops, other photos of the same scene.
 
 mod search;
 mod window;

@@ -14,94 +14,96 @@ const LARGE_PX: u64 = 50_000_000;
 /// More than 1 in this many unreadable files are an error in training.
 const MOST_UNREADABLE: usize = 20;
 
+/// Something that a picture may be.
+struct Oddity {
+    kind: Kind,
+    severity: Severity,
+    is: fn(&Seen<'_>) -> bool,
+    /// After `1 picture`.
+    what: &'static str,
+    note: &'static str,
+}
+
+const ODDITIES: [Oddity; 8] = [
+    Oddity {
+        kind: Kind::Blank,
+        severity: Severity::Warning,
+        is: |seen| seen.look.is_blank(),
+        what: "of one colour",
+        note: "nothing to see",
+    },
+    Oddity {
+        kind: Kind::ExtremeSize,
+        severity: Severity::Warning,
+        is: |seen| fact(seen, is_extreme),
+        what: "of an extreme size",
+        note: "a side below 32 px, more than 4:1, or above 50 million pixels",
+    },
+    Oddity {
+        kind: Kind::SeveralPictures,
+        severity: Severity::Warning,
+        is: |seen| fact(seen, |facts| facts.several),
+        what: "with animation or pages",
+        note: "the first is taken",
+    },
+    Oddity {
+        kind: Kind::WrongExtension,
+        severity: Severity::Note,
+        is: has_other_extension,
+        what: "of another format than the extension says",
+        note: "the content counts",
+    },
+    Oddity {
+        kind: Kind::Rotated,
+        severity: Severity::Note,
+        is: |seen| fact(seen, |facts| facts.turned),
+        what: "turned by EXIF",
+        note: "decoding turns it upright",
+    },
+    Oddity {
+        kind: Kind::Gray,
+        severity: Severity::Note,
+        is: |seen| fact(seen, |facts| facts.gray),
+        what: "without colours",
+        note: "three equal channels",
+    },
+    Oddity {
+        kind: Kind::Cmyk,
+        severity: Severity::Note,
+        is: |seen| fact(seen, |facts| facts.cmyk),
+        what: "in CMYK",
+        note: "converted without a colour profile, as PIL does",
+    },
+    Oddity {
+        kind: Kind::Alpha,
+        severity: Severity::Note,
+        is: |seen| fact(seen, |facts| facts.alpha),
+        what: "with transparency",
+        note: "dropped, not blended, as PIL does",
+    },
+];
+
 pub(super) fn findings(dataset: &Dataset, seen: &[Seen<'_>]) -> Vec<Finding> {
     let mut findings = unreadable(seen);
-    let mut find = |kind, severity, odd: &dyn Fn(&Seen<'_>) -> bool, what: &str, note: &str| {
-        let paths: Vec<String> = seen.iter().filter(|s| odd(s)).map(Seen::path).collect();
+    for odd in ODDITIES {
+        let are = seen.iter().filter(|seen| (odd.is)(seen));
+        let paths: Vec<String> = are.map(Seen::path).collect();
         if !paths.is_empty() {
-            let message = format!("{}{what}: {note}", counted(paths.len(), "picture"));
+            let pictures = counted(paths.len(), "picture");
             findings.push(Finding {
-                kind,
-                severity,
-                message,
+                kind: odd.kind,
+                severity: odd.severity,
+                message: format!("{pictures} {}: {}", odd.what, odd.note),
                 paths,
             });
         }
-    };
-    let fact = |seen: &Seen<'_>, odd: fn(&Facts) -> bool| seen.look.facts.as_ref().is_ok_and(odd);
-    let blank = |seen: &Seen<'_>| seen.look.is_blank();
-    find(
-        Kind::Blank,
-        Severity::Warning,
-        &blank,
-        " of one colour",
-        "nothing to see",
-    );
-    let size = |seen: &Seen<'_>| fact(seen, is_extreme);
-    let note = format!(
-        "a side below {SMALL_PX} px, more than {NARROW}:1, or above {} million pixels",
-        LARGE_PX / 1_000_000
-    );
-    find(
-        Kind::ExtremeSize,
-        Severity::Warning,
-        &size,
-        " of an extreme size",
-        &note,
-    );
-    let several = |seen: &Seen<'_>| fact(seen, |facts| facts.several);
-    let what = " with animation or pages";
-    find(
-        Kind::SeveralPictures,
-        Severity::Warning,
-        &several,
-        what,
-        "the first is taken",
-    );
-    let note = Severity::Note;
-    let other = |seen: &Seen<'_>| has_other_extension(seen);
-    let what = " of another format than the extension says";
-    find(
-        Kind::WrongExtension,
-        note,
-        &other,
-        what,
-        "the content counts",
-    );
-    let turned = |seen: &Seen<'_>| fact(seen, |facts| facts.turned);
-    find(
-        Kind::Rotated,
-        note,
-        &turned,
-        " turned by EXIF",
-        "decoding turns them upright",
-    );
-    let gray = |seen: &Seen<'_>| fact(seen, |facts| facts.gray);
-    find(
-        Kind::Gray,
-        note,
-        &gray,
-        " without colours",
-        "three equal channels",
-    );
-    let cmyk = |seen: &Seen<'_>| fact(seen, |facts| facts.cmyk);
-    find(
-        Kind::Cmyk,
-        note,
-        &cmyk,
-        " in CMYK",
-        "converted without a colour profile, as PIL does",
-    );
-    let alpha = |seen: &Seen<'_>| fact(seen, |facts| facts.alpha);
-    find(
-        Kind::Alpha,
-        note,
-        &alpha,
-        " with transparency",
-        "dropped, not blended, as PIL does",
-    );
+    }
     findings.extend(left_out(dataset));
     findings
+}
+
+fn fact(seen: &Seen<'_>, is: fn(&Facts) -> bool) -> bool {
+    seen.look.facts.as_ref().is_ok_and(is)
 }
 
 fn is_extreme(facts: &Facts) -> bool {

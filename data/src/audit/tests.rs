@@ -2,17 +2,26 @@ use super::*;
 use crate::Dataset;
 use fs_err as fs;
 use image::{Rgb, RgbImage};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use std::path::Path;
 
-/// A picture like no other: stripes and a gradient that depend on `number`.
-fn picture(number: u32) -> RgbImage {
-    let (width, height) = (90 + number % 7, 60 + number % 5);
-    RgbImage::from_fn(width, height, |x, y| {
-        let wave = (f64::from(x) * (0.05 + 0.013 * f64::from(number))).sin()
-            * (f64::from(y) * (0.11 + 0.007 * f64::from(number * number % 29))).cos();
-        let level = (127.0 + 120.0 * wave) as u8;
-        Rgb([level, (x + number) as u8, (2 * y) as u8])
-    })
+/// Shapes at random places: a picture like no other.
+pub(super) fn drawn(number: u32) -> RgbImage {
+    let mut rng = ChaCha8Rng::seed_from_u64(number.into());
+    let (width, height) = (150 + number % 7, 110 + number % 5);
+    let mut picture = RgbImage::from_pixel(width, height, Rgb([120, 110, 100]));
+    for _ in 0..14 {
+        let (x, y) = (rng.random_range(0..130), rng.random_range(0..90));
+        let (right, below) = (x + rng.random_range(10..60), y + rng.random_range(10..60));
+        let colour: [u8; 3] = rng.random();
+        for y in y..below.min(height) {
+            for x in x..right.min(width) {
+                picture.put_pixel(x, y, Rgb(colour));
+            }
+        }
+    }
+    picture
 }
 
 /// `train`, `val` and `test` with `ants` and `bees`, 12, 2 and 2 pictures of each.
@@ -23,9 +32,7 @@ fn sound(root: &Path) {
             let folder = root.join(split).join(class);
             fs::create_dir_all(&folder).unwrap();
             for i in 0..count {
-                picture(number)
-                    .save(folder.join(format!("{i}.png")))
-                    .unwrap();
+                drawn(number).save(folder.join(format!("{i}.png"))).unwrap();
                 number += 1;
             }
         }
@@ -60,7 +67,7 @@ fn a_sound_set_has_no_findings() {
     assert_eq!(audit.counts[&Split::Train]["ants"], 12);
     assert_eq!(audit.counts[&Split::Test]["bees"], 2);
     let width = audit.width.unwrap();
-    assert_eq!((width.min, width.max), (90, 96));
+    assert_eq!((width.min, width.max), (150, 156));
     let total: usize = audit.aspect.iter().map(|bin| bin.count).sum();
     assert_eq!(total, 32);
 }
@@ -69,7 +76,7 @@ fn a_sound_set_has_no_findings() {
 fn turned(orientation: u8) -> Vec<u8> {
     let mut jpeg = Vec::new();
     let encoder = image::codecs::jpeg::JpegEncoder::new(&mut jpeg);
-    picture(50).write_with_encoder(encoder).unwrap();
+    drawn(50).write_with_encoder(encoder).unwrap();
     let tiff = [
         &b"Exif\0\0II\x2a\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0"[..],
         &[orientation, 0, 0, 0],
@@ -80,13 +87,8 @@ fn turned(orientation: u8) -> Vec<u8> {
     [&jpeg[..2], &[0xff, 0xe1], &length, &tiff, &jpeg[2..]].concat()
 }
 
-#[test]
-fn what_is_planted_is_found_and_nothing_else() {
-    use Kind::*;
-    use Severity::{Error, Note, Warning};
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path();
-    sound(root);
+/// Adds one of each to a sound set.
+fn plant(root: &Path) {
     let at = |path: &str| root.join(path);
     let copy = |from: &str, to: &str| fs::copy(at(from), at(to)).unwrap();
     copy("train/ants/0.png", "test/ants/leak.png");
@@ -96,31 +98,40 @@ fn what_is_planted_is_found_and_nothing_else() {
         .save(at("train/ants/1b.bmp"))
         .unwrap();
     copy("train/bees/2.png", "train/bees/2b.png");
-    let half = open("train/bees/3.png").resize_exact(45, 30, image::imageops::FilterType::Triangle);
+    let half = open("train/bees/3.png").resize_exact(75, 55, image::imageops::FilterType::Triangle);
     half.save(at("val/bees/half.png")).unwrap();
     fs::write(at("train/ants/empty.jpg"), "").unwrap();
     let png = fs::read(at("train/ants/5.png")).unwrap();
     fs::write(at("test/bees/cut.png"), &png[..png.len() / 2]).unwrap();
     fs::write(at("train/ants/turned.jpg"), turned(6)).unwrap();
-    picture(51)
+    drawn(51)
         .save_with_format(at("train/bees/bmp.jpg"), image::ImageFormat::Bmp)
         .unwrap();
     RgbImage::from_pixel(70, 40, Rgb([7, 8, 9]))
         .save(at("train/bees/blank.png"))
         .unwrap();
-    image::imageops::thumbnail(&picture(52), 30, 20)
+    image::imageops::thumbnail(&drawn(52), 30, 20)
         .save(at("train/bees/small.png"))
         .unwrap();
-    image::DynamicImage::ImageRgb8(picture(53))
+    image::DynamicImage::ImageRgb8(drawn(53))
         .into_luma8()
         .save(at("val/ants/gray.png"))
         .unwrap();
-    image::DynamicImage::ImageRgb8(picture(54))
+    image::DynamicImage::ImageRgb8(drawn(54))
         .into_rgba8()
         .save(at("val/ants/alpha.png"))
         .unwrap();
     fs::write(at("train/ants/notes.txt"), "").unwrap();
+}
 
+#[test]
+fn what_is_planted_is_found_and_nothing_else() {
+    use Kind::*;
+    use Severity::{Error, Note, Warning};
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    sound(root);
+    plant(root);
     let pixels = audit(root, Depth::Pixels);
     let expected = [
         (Leak, Error, vec!["test/ants/leak.png", "train/ants/0.png"]),
@@ -166,15 +177,15 @@ fn what_is_planted_is_found_and_nothing_else() {
         LeftOut,
     ];
     assert_eq!(seen, expected);
-    let hash = crate::folder::sha256(&at("train/ants/0.png")).unwrap();
-    assert_eq!(files.hash(&at("train/ants/0.png")), Some(hash));
+    let hash = crate::folder::sha256(&root.join("train/ants/0.png")).unwrap();
+    assert_eq!(files.hash(&root.join("train/ants/0.png")), Some(hash));
 
     let text = serde_json::to_string(&pixels).unwrap();
     assert!(
         text.contains(r#""kind":"leak","severity":"error""#),
         "{text}"
     );
-    assert!(text.contains(r#""train":{"ants":16,"bees":16}"#), "{text}");
+    assert!(text.contains(r#""train":{"ants":15,"bees":16}"#), "{text}");
     for finding in &pixels.findings {
         let name = serde_json::to_value(finding.kind).unwrap();
         assert_eq!(name, finding.kind.name());
@@ -228,6 +239,7 @@ fn few_images_and_few_of_one_class_are_told() {
             "classes `ant` and `ants` may be one",
             "fewer than 10 train images of `ant` (1) and `bees` (9)",
             "`ants` has 28 times as many train images as `ant`: 28 images and 1",
+            "55 pictures without colours: three equal channels",
         ]
     );
 }

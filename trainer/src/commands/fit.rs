@@ -49,13 +49,7 @@ struct Plan {
 /// Trains, exports, verifies, evaluates.
 pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let started = Instant::now();
-    let file = args
-        .config
-        .as_deref()
-        .map(Settings::open)
-        .transpose()?
-        .unwrap_or_default();
-    let settings = args.settings.clone().or(file);
+    let settings = settings(args)?;
     let printer = &Ui::printer(settings.ui, printer);
     let place = settings.machine();
     let cache = data::cache::dir(place.cache.as_deref())?;
@@ -75,12 +69,8 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let network = machine.network(recipe, dataset.classes.len())?;
     let preprocess = source::preprocess(network.input_size())?;
     let resume = checkpoint(&plan, &network, printer)?;
-    let (stop, stock) = open_stock(
-        &machine,
-        recipe,
-        (&dataset, &audit),
-        (&network, &preprocess),
-    )?;
+    let looked_over = (&dataset, &audit);
+    let (stop, stock) = open_stock(&machine, recipe, looked_over, (&network, &preprocess))?;
     let run = open_run(&plan, &dataset)?;
     summary::save(&run.audit(), &audit)?;
     let interrupted = || Error::Interrupted {
@@ -113,7 +103,7 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     if matches!(kept, Kept::Stopped) {
         return Err(interrupted().into());
     }
-    let mut label = label(&outcome, recipe, (&dataset, &audit), &stock, &preprocess)?;
+    let mut label = label(&outcome, recipe, looked_over, &stock, &preprocess)?;
     closing.note(&kept, &mut label.provenance);
     if let Some(calibration) = &calibration {
         calibration.note(&mut label.provenance);
@@ -141,6 +131,12 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         show(&run, &dataset, printer);
     }
     Ok(conclude(&run, &exported, printer))
+}
+
+/// Flags over file.
+fn settings(args: &FitArgs) -> Result<Settings> {
+    let file = args.config.as_deref().map(Settings::open).transpose()?;
+    Ok(args.settings.clone().or(file.unwrap_or_default()))
 }
 
 /// What is trained on, and the flag that Ctrl-C sets from then on; no stock when it was set

@@ -70,6 +70,7 @@ impl Dashboard {
             printer: printer.clone(),
             hook,
         };
+        shown.draw()?;
         let builder = thread::Builder::new().name("dashboard".into());
         dashboard.thread = Some(builder.spawn(move || shown.until_over(keys))?);
         Ok(dashboard)

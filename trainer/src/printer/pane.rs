@@ -87,7 +87,7 @@ mod tests {
         let uncovered = Arc::new(AtomicU32::new(0));
         let count = Arc::clone(&uncovered);
         pane.begin(Box::new(move || {
-            drop(count.fetch_add(1, Ordering::Relaxed))
+            count.fetch_add(1, Ordering::Relaxed);
         }));
         assert_eq!(pane.take(line("a")), None);
         assert_eq!(pane.take(Line::Warning("b".into())), None);

@@ -1,3 +1,4 @@
+use super::super::tests::drawn;
 use super::*;
 use crate::decode::{self, Limits};
 use crate::{Dataset, RgbImage};
@@ -10,23 +11,6 @@ use std::path::Path;
 fn joined(first: &RgbImage, last: &RgbImage) -> bool {
     let marks = [first, last].map(|picture| Mark::of(picture).unwrap());
     !groups(&marks.each_ref()).is_empty()
-}
-
-/// Shapes at random places: a picture like no other.
-fn drawn(seed: u64) -> RgbImage {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut picture = RgbImage::from_pixel(150, 110, image::Rgb([120, 110, 100]));
-    for _ in 0..14 {
-        let (x, y) = (rng.random_range(0..130), rng.random_range(0..90));
-        let (width, height) = (rng.random_range(10..60), rng.random_range(10..60));
-        let colour: [u8; 3] = rng.random();
-        for y in y..(y + height).min(110) {
-            for x in x..(x + width).min(150) {
-                picture.put_pixel(x, y, image::Rgb(colour));
-            }
-        }
-    }
-    picture
 }
 
 fn cropped(picture: &RgbImage, share: f32, rng: &mut ChaCha8Rng) -> RgbImage {

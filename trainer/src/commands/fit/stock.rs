@@ -90,7 +90,6 @@ impl Stock {
             strict: recipe.strict_images,
         };
         let mut extractor = Extractor::new(network, preprocess, options);
-        extractor.know(dataset, &|path| audit.hash(path));
         let views = recipe.kept_views().unwrap_or_default();
         let num_val_views = if recipe.augment_val { views.len() } else { 1 };
         let parts = [
@@ -99,6 +98,7 @@ impl Stock {
         ];
         let mut rows = vec![];
         for (samples, what, views) in parts {
+            extractor.know(samples, &|path| audit.hash(path));
             match look(
                 &mut extractor,
                 samples,

@@ -69,7 +69,9 @@ impl Screen {
     /// All of it, now.
     pub(in super::super) fn area(&self) -> io::Result<Rect> {
         let size = tcgetwinsize(&self.tty)?;
-        Ok(Rect::new(0, 0, size.ws_col, size.ws_row))
+        // Serial lines and some programs that play a terminal do not say.
+        let or = |found, usual| if found == 0 { usual } else { found };
+        Ok(Rect::new(0, 0, or(size.ws_col, 80), or(size.ws_row, 24)))
     }
 
     /// Draws what is not there yet; everything in a window of another size.
