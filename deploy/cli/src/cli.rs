@@ -103,9 +103,6 @@ pub(crate) struct MachineArgs {
     /// What computes: `cpu`, `cuda`, `cuda:N`, `tensorrt` or `tensorrt:N`; it runs there or is an error
     #[arg(long, default_value = "cpu")]
     pub(crate) provider: Provider,
-    /// Numbers to compute in: `fp32`, `tf32` (GPU), `fp16` or `int8`
-    #[arg(long, value_name = "PRECISION", default_value_t = Precision::Fp32)]
-    pub(crate) precision: Precision,
     /// Nodes that the provider cannot compute may run elsewhere
     #[arg(long)]
     pub(crate) allow_fallback: bool,
@@ -157,6 +154,9 @@ pub(crate) struct EvalArgs {
     pub(crate) csv: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+    /// Numbers to compute in: `fp32`, `tf32` (GPU), `fp16` or `int8`
+    #[arg(long, value_name = "PRECISION", default_value_t = Precision::Fp32)]
+    pub(crate) precision: Precision,
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
 }
@@ -181,6 +181,9 @@ pub(crate) struct PredictArgs {
     pub(crate) strict_images: bool,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+    /// Numbers to compute in: `fp32`, `tf32` (GPU), `fp16` or `int8`
+    #[arg(long, value_name = "PRECISION", default_value_t = Precision::Fp32)]
+    pub(crate) precision: Precision,
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
 }
@@ -225,6 +228,9 @@ pub(crate) struct InfoArgs {
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) which: WhichArgs,
+    /// Numbers to compute in: `fp32`, `tf32` (GPU), `fp16` or `int8`
+    #[arg(long, value_name = "PRECISION", default_value_t = Precision::Fp32)]
+    pub(crate) precision: Precision,
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
 }

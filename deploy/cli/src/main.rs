@@ -3,6 +3,7 @@
 mod bench;
 mod cli;
 mod commands;
+mod converted;
 mod export;
 mod fault;
 mod printer;

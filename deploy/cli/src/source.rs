@@ -6,10 +6,11 @@ use anyhow::Context;
 use data::card::OutputKind;
 use data::{Dataset, Split};
 use deploy::runtime::{self, Found, Search};
-use deploy::{Classifier, ClassifierBuilder, Model, Provider};
+use deploy::{Classifier, ClassifierBuilder, Model, Precision, Provider};
 use fs_err as fs;
 
-use crate::cli::{EvalArgs, Kind, MachineArgs, ModelArgs, PlaceArgs};
+use crate::cli::{Kind, MachineArgs, ModelArgs, PlaceArgs};
+use crate::converted::Original;
 use crate::fault::Fault;
 use crate::printer::Printer;
 
@@ -48,49 +49,74 @@ fn latest(runs: &Path) -> Option<PathBuf> {
     Some(runs.join(name))
 }
 
-/// The classifier of a command line for `batch` images at a time, its runtime found, installed if need be,
-/// and loaded.
+/// How a model is run.
+#[derive(Clone, Copy)]
+pub(crate) struct How<'a> {
+    pub(crate) machine: &'a MachineArgs,
+    pub(crate) precision: Precision,
+    /// Images per run, where that is known.
+    pub(crate) batch: Option<usize>,
+}
+
+/// The classifier of a command line, its runtime found, installed if need be, and loaded.
 pub(crate) fn classifier(
     path: &Path,
     model: Option<&ModelArgs>,
-    machine: &MachineArgs,
-    batch: usize,
+    how: How<'_>,
     printer: &Printer,
 ) -> anyhow::Result<Classifier> {
     // What is wrong with the file is said before anything is installed for it.
-    let mut builder = Classifier::builder(path).model(Model::open(path)?);
-    if let Some(threads) = machine.threads {
+    let mut opened = Model::open(path)?;
+    let mut file = path.to_owned();
+    // For int8 there are no images here: a file that is none is refused with what to type.
+    if how.precision == Precision::Fp16 {
+        let original = Original {
+            path,
+            model: &opened,
+            images: None,
+        };
+        let cache = cache(how.machine.place.cache.as_deref())?;
+        file = original.file(how.machine.provider, how.precision, &cache, printer)?;
+        if file != path {
+            opened = Model::open(&file)?;
+        }
+    }
+    let mut builder = Classifier::builder(file).model(opened);
+    if let Some(threads) = how.machine.threads {
         builder = builder.threads(usize::from(threads));
     }
-    open(builder.batches(vec![batch]), model, machine, printer)
+    open(builder, model, how, printer)
 }
 
 /// The same for many images at once, of a model that was read.
 pub(crate) fn many(
     path: &Path,
     opened: Model,
-    args: &EvalArgs,
+    model: &ModelArgs,
+    how: How<'_>,
     printer: &Printer,
 ) -> anyhow::Result<Classifier> {
-    let machine = &args.machine;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = machine.threads.map_or(cores, usize::from);
-    let mut builder = Classifier::builder(path).model(opened).parallel(threads);
-    if let Some(batch) = args.batch {
-        builder = builder.batches(vec![usize::from(batch)]);
-    }
-    open(builder, Some(&args.model), machine, printer)
+    let threads = how.machine.threads.map_or(cores, usize::from);
+    let builder = Classifier::builder(path).model(opened).parallel(threads);
+    open(builder, Some(model), how, printer)
 }
 
 fn open(
     builder: ClassifierBuilder,
     model: Option<&ModelArgs>,
-    machine: &MachineArgs,
+    how: How<'_>,
     printer: &Printer,
 ) -> anyhow::Result<Classifier> {
+    let How {
+        machine,
+        precision,
+        batch,
+    } = how;
     let mut builder = builder
         .provider(machine.provider)
-        .precision(machine.precision)
+        .precision(precision)
+        .batches(batch.into_iter().collect())
         .allow_fallback(machine.allow_fallback)
         .cache(cache(machine.place.cache.as_deref())?);
     if let Some(model) = model {
@@ -102,7 +128,7 @@ fn open(
         printer.log(note);
     }
     if let Some(placement) = classifier.placement() {
-        let (provider, precision) = (machine.provider, machine.precision);
+        let provider = machine.provider;
         printer.log(format!("nodes on {placement}; `{provider}` in {precision}"));
         for line in placement.others(provider) {
             printer.log(format!("  on {line}"));
@@ -149,7 +175,9 @@ pub(crate) fn runtime_for(
         ..Search::from_env(place.runtime.clone(), &cache)
     };
     let found = runtime::ensure(&search, &|line| printer.log(line), !place.offline)?;
-    printer.log(found.to_string());
+    if runtime::loaded() != Some(&found) {
+        printer.log(found.to_string());
+    }
     Ok(found)
 }
 

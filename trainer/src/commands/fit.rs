@@ -32,7 +32,7 @@ mod seeds;
 mod stock;
 mod trials;
 
-use closing::{Closing, Kept, Scored};
+use closing::{Closing, Kept};
 use stock::Stock;
 use trials::Trials;
 

@@ -4,11 +4,16 @@ use crate::cli::CheckArgs;
 use crate::commands::info::which;
 use crate::fault::ExitStatus;
 use crate::printer::{self, Printer};
-use crate::source;
+use crate::source::{self, How};
 
 pub(crate) fn run(args: &CheckArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let path = which(&args.which, printer)?;
-    let classifier = source::classifier(&path, None, &args.machine, 1, printer)?;
+    let how = How {
+        machine: &args.machine,
+        precision: args.precision,
+        batch: Some(1),
+    };
+    let classifier = source::classifier(&path, None, how, printer)?;
     let results = deploy::golden::check(&classifier)?;
     for result in &results {
         printer::line(&format!(

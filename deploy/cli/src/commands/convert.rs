@@ -7,7 +7,7 @@ use data::{Dataset, Sample};
 use deploy::convert::{self, Calibration, Scheme};
 use deploy::diff::{Diff, diff};
 use deploy::eval::EvalOptions;
-use deploy::{Classifier, Model, Precision, Provider};
+use deploy::{Classifier, Model, Precision};
 use fs_err as fs;
 use onnx::Document;
 use serde::Serialize;
@@ -15,9 +15,10 @@ use serde::Serialize;
 use super::cache::human;
 use super::diff::{Found, report, text, warn_unreadable};
 use crate::cli::ConvertArgs;
+use crate::converted;
 use crate::fault::{ExitStatus, Fault};
 use crate::printer::Printer;
-use crate::source::{self, DataArgs};
+use crate::source::{self, DataArgs, How};
 
 /// Nodes that keep their precision shown.
 const SHOWN: usize = 10;
@@ -63,7 +64,12 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
         seed: model.card.as_ref().map_or(0, |card| card.provenance.seed),
     };
     let dataset = source::dataset(&path, &data, printer)?;
-    let original = source::many(&path, model, &args.model, &args.machine, printer)?;
+    let how = How {
+        machine: &args.machine,
+        precision: Precision::Fp32,
+        batch: None,
+    };
+    let original = source::many(&path, model, &args.model, how, printer)?;
     // Until it was compared, it has another name.
     let draft = Draft(out.with_extension("onnx.part"));
     let kept = convert(args, &original, &draft.0, &dataset, printer)?;
@@ -134,9 +140,9 @@ fn convert(
             .map(|kept| format!("{} ({}): {}", kept.node, kept.op, kept.why))
             .collect());
     }
-    let scheme = match args.machine.provider {
-        Provider::Cpu if !args.symmetric => Scheme::Asymmetric,
-        _ => Scheme::Symmetric,
+    let scheme = match args.symmetric {
+        true => Scheme::Symmetric,
+        false => converted::scheme(args.machine.provider),
     };
     let count = args.images.map_or(convert::DEFAULT_IMAGES, usize::from);
     let seed = original.card().map_or(0, |card| card.provenance.seed);
@@ -170,13 +176,12 @@ fn compare(
     printer: &Printer,
 ) -> anyhow::Result<Diff> {
     let quiet = Printer::new(true);
-    let converted = source::many(
-        draft,
-        Model::open(draft)?,
-        &args.model,
-        &args.machine,
-        &quiet,
-    )?;
+    let how = How {
+        machine: &args.machine,
+        precision: args.precision,
+        batch: None,
+    };
+    let converted = source::many(draft, Model::open(draft)?, &args.model, how, &quiet)?;
     let samples: &[Sample] = dataset.samples(args.split);
     let known = dataset
         .classes

@@ -1,16 +1,18 @@
 //! `deploy eval`: scores a model on labelled images.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use data::{Scores, Split};
+use data::{Dataset, Scores, Split};
 use deploy::eval::{EvalOptions, Evaluation, evaluate};
 use deploy::{Classifier, Model, Placement};
 use serde::Serialize;
 
 use crate::cli::EvalArgs;
+use crate::converted::Original;
 use crate::fault::ExitStatus;
 use crate::printer::Printer;
-use crate::source::{self, DataArgs};
+use crate::source::{self, DataArgs, How};
 
 /// Misclassified files shown; the CSV file has them all.
 const SHOWN: usize = 40;
@@ -50,7 +52,7 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
     };
     let dataset = source::dataset(&path, &data, printer)?;
     let samples = dataset.samples(args.split);
-    let classifier = source::many(&path, model, args, printer)?;
+    let classifier = classifier(args, (&path, model), &dataset, &cache, printer)?;
     let progress = printer.images("evaluating", samples.len());
     let options = EvalOptions {
         batch: args
@@ -74,28 +76,66 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
         data::metrics::write_predictions(csv, &evaluation.predictions)?;
     }
     if let Some(json) = &args.json {
-        printer.json(json, &report(&evaluation, args, &classifier, options.batch))?;
+        printer.json(
+            json,
+            &report(&evaluation, args, (&path, &classifier), options.batch),
+        )?;
     }
     // Last: a reader such as `head` may have had enough, and the files are written by then.
     Printer::result(text(&evaluation, args.split), args.json.as_deref())?;
     Ok(ExitStatus::True)
 }
 
+/// The classifier of the model, or of what it is converted to for the precision.
+fn classifier(
+    args: &EvalArgs,
+    (path, model): (&Path, Model),
+    dataset: &Dataset,
+    cache: &Path,
+    printer: &Printer,
+) -> anyhow::Result<Classifier> {
+    let (machine, precision) = (&args.machine, args.precision);
+    let of_card = model.card.as_ref().map(|card| &card.preprocess);
+    let preprocess = args.model.preprocess.as_ref().or(of_card);
+    let original = Original {
+        path,
+        model: &model,
+        images: preprocess.map(|preprocess| (dataset, preprocess)),
+    };
+    let mut file = path.to_owned();
+    if original.is_converted_for(machine.provider, precision)? {
+        let found = source::runtime_for(machine.provider, &machine.place, printer)?;
+        deploy::runtime::load(&found)?;
+        file = original.file(machine.provider, precision, cache, printer)?;
+    }
+    let model = if file == path {
+        model
+    } else {
+        Model::open(&file)?
+    };
+    let how = How {
+        machine,
+        precision,
+        batch: args.batch.map(usize::from),
+    };
+    source::many(&file, model, &args.model, how, printer)
+}
+
 fn report<'a>(
     evaluation: &'a Evaluation,
     args: &EvalArgs,
-    classifier: &Classifier,
+    (path, classifier): (&Path, &Classifier),
     batch: usize,
 ) -> Report<'a> {
     Report {
         scores: &evaluation.scores,
-        model: classifier.path().display().to_string(),
+        model: path.display().to_string(),
         split: args.split,
         runtime: deploy::runtime::loaded()
             .map(|f| f.version.clone())
             .unwrap_or_default(),
         provider: args.machine.provider.to_string(),
-        precision: args.machine.precision.to_string(),
+        precision: args.precision.to_string(),
         nodes_by_provider: classifier
             .placement()
             .map(Placement::counts)

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::cli::{Format, PredictArgs};
 use crate::fault::{ExitStatus, Fault};
 use crate::printer::{self, Printer};
-use crate::source;
+use crate::source::{self, How};
 
 /// One image to classify.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,12 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> anyhow::Result<ExitS
         inputs.extend(expand(given)?);
     }
     let batch = usize::from(args.batch).min(inputs.len());
-    let classifier = source::classifier(&path, Some(&args.model), &args.machine, batch, printer)?;
+    let how = How {
+        machine: &args.machine,
+        precision: args.precision,
+        batch: Some(batch),
+    };
+    let classifier = source::classifier(&path, Some(&args.model), how, printer)?;
     if args.format == Format::Csv {
         printer::line("path,rank,label,probability")?;
     }

@@ -14,6 +14,7 @@ use crate::bench::rooms::{self, Rooms};
 use crate::bench::run::timed;
 use crate::bench::worker::Input;
 use crate::cli::{BenchArgs, PlaceArgs};
+use crate::converted::Original;
 use crate::fault::Fault;
 use crate::printer::Printer;
 use crate::source;
@@ -90,7 +91,7 @@ pub(super) fn open<'a>(
     let mut shapes: Vec<(Config, Vec<(usize, f64)>)> = Vec::new();
     for config in &plan.configs {
         let input = &inputs[config.subject];
-        match one(&mut open.opener, config, input, &mut shapes) {
+        match one(&mut open.opener, config, input, &mut shapes, printer) {
             Ok(mut opened) => {
                 opened.cold.load = load;
                 for note in &opened.contender.workers[0].opened.notes {
@@ -122,8 +123,9 @@ fn one(
     config: &Config,
     input: &Input,
     shapes: &mut Vec<(Config, Vec<(usize, f64)>)>,
+    printer: &Printer,
 ) -> anyhow::Result<Opened> {
-    let file = file(opener, config)?;
+    let file = file(opener, config, printer)?;
     let mut opened = opener.open(config, &file, input)?;
     let batches = opener.plan.batches_beside(config);
     if batches.len() > 1 {
@@ -147,20 +149,19 @@ fn one(
     Ok(opened)
 }
 
-/// The model's file, which must be of the precision where no provider makes it so.
-fn file(opener: &Opener<'_>, config: &Config) -> anyhow::Result<PathBuf> {
+/// The model's own file, or the one converted to the precision.
+fn file(opener: &Opener<'_>, config: &Config, printer: &Printer) -> anyhow::Result<PathBuf> {
     let subject = opener.plan.subject(config);
-    let converts = config.precision.converts(config.provider)?;
-    let found = subject.model.precision;
-    if converts && found != config.precision.name() && opener.what.engine.is_none() {
-        return Err(deploy::Error::PrecisionDiffers {
-            path: subject.path.clone(),
-            expected: config.precision,
-            found,
-        }
-        .into());
+    if opener.what.engine.is_some() {
+        return Ok(subject.path.clone());
     }
-    Ok(subject.path.clone())
+    let images = subject.data.as_ref();
+    let original = Original {
+        path: &subject.path,
+        model: &subject.model,
+        images: images.map(|data| (&data.dataset, &data.preprocess)),
+    };
+    original.file(config.provider, config.precision, opener.cache, printer)
 }
 
 /// The model at full precision on the CPU, for answers to compare with.
