@@ -146,12 +146,12 @@ fn no_library_and_no_download() {
 fn a_full_disk() {
     let shop = Workshop::new();
     let disk = shop.path("disk");
-    // Full at the list of images, at the first checkpoint, at the second, at the export.
-    for kib in [12, 40, 120, 200, 4000] {
+    // Full at the configuration, at the first checkpoint, at the second, at the export.
+    for kib in [4, 40, 120, 220, 4000] {
         let Some(_mount) = Mount::small(&disk, kib) else {
             return;
         };
-        let fit = shop.fit("-q --epochs 2 --runs disk").run();
+        let fit = shop.fit("-q --epochs 2 --save all --runs disk").run();
         if kib == 4000 {
             fit.ok();
             continue;
@@ -254,7 +254,7 @@ fn a_configuration_with_an_unknown_key() {
       |
     2 | epoch = 4
       | ^^^^^
-    unknown field `epoch`, expected one of `data`, `backbone`, `fine-tune`, `width`, `cells`, `growth`, `epochs`, `batch`, `lr`, `optimizer`, `weight-decay`, `momentum`, `scheduler`, `augment`, `views`, `augment-val`, `early-stop`, `save`, `best-by`, `seed`, `strict-images`, `no-test`, `no-calibrate`, `folds`, `seeds`, `threads`, `device`, `memory`, `feature-cache`, `cache`, `runtime`, `offline`, `runs`, `name`
+    unknown field `epoch`, expected one of `data`, `backbone`, `fine-tune`, `width`, `cells`, `growth`, `epochs`, `batch`, `lr`, `optimizer`, `weight-decay`, `momentum`, `scheduler`, `augment`, `views`, `augment-val`, `early-stop`, `save`, `best-by`, `seed`, `strict-images`, `no-test`, `no-calibrate`, `folds`, `seeds`, `threads`, `device`, `memory`, `feature-cache`, `cache`, `runtime`, `offline`, `runs`, `name`, `ui`, `log`
 
     hint: the keys are the flags of `trainer fit` without their dashes
     "#);
