@@ -27,7 +27,7 @@ pub struct Phases {
     pub to_device: Option<Duration>,
     /// The model, until the device has finished.
     pub compute: Duration,
-    /// The scores, back into pinned memory.
+    /// The scores, back into the host's memory.
     pub from_device: Option<Duration>,
 }
 
@@ -97,9 +97,10 @@ pub(super) fn failed(e: ort::Error) -> Error {
 pub(super) enum Memory {
     /// One kind, the CPU's.
     Cpu,
-    /// What the host writes and reads, and what the device computes on.
+    /// What images are written to, and what the device computes on. Scores are read from the host's
+    /// usual memory: ONNX Runtime does not copy from a device into pinned memory.
     Gpu {
-        host: MemoryInfo<'static>,
+        pinned: MemoryInfo<'static>,
         device: MemoryInfo<'static>,
     },
 }
@@ -109,7 +110,7 @@ impl Memory {
     pub(super) fn gpu(device: i32) -> ort::Result<Self> {
         let info = |place, kind| MemoryInfo::new(place, device, AllocatorType::Device, kind);
         Ok(Self::Gpu {
-            host: info(AllocationDevice::CUDA_PINNED, MemoryType::CPUOutput)?,
+            pinned: info(AllocationDevice::CUDA_PINNED, MemoryType::CPUOutput)?,
             device: info(AllocationDevice::CUDA, MemoryType::Default)?,
         })
     }
@@ -166,18 +167,20 @@ impl Lane {
         memory: &Memory,
         layout: &Layout<'_>,
     ) -> ort::Result<Self> {
-        let pair = |allocator: &Allocator| -> ort::Result<[DynTensor; 2]> {
+        let pair = |input: &Allocator, output: &Allocator| -> ort::Result<[DynTensor; 2]> {
             Ok([
-                DynTensor::new(allocator, layout.element, shape(&layout.input_dims))?,
-                DynTensor::new(allocator, layout.output_element, shape(&layout.output_dims))?,
+                DynTensor::new(input, layout.element, shape(&layout.input_dims))?,
+                DynTensor::new(output, layout.output_element, shape(&layout.output_dims))?,
             ])
         };
+        let host = Allocator::default();
         let (mut host, mut device) = match memory {
-            Memory::Cpu => (pair(&Allocator::default())?, None),
-            Memory::Gpu { host, device } => (
-                pair(&Allocator::new(session, host.clone())?)?,
-                Some(pair(&Allocator::new(session, device.clone())?)?),
-            ),
+            Memory::Cpu => (pair(&host, &host)?, None),
+            Memory::Gpu { pinned, device } => {
+                let pinned = Allocator::new(session, pinned.clone())?;
+                let device = Allocator::new(session, device.clone())?;
+                (pair(&pinned, &host)?, Some(pair(&device, &device)?))
+            }
         };
         let mut binding = session.create_binding()?;
         let [input, output] = device.as_mut().unwrap_or(&mut host);

@@ -46,7 +46,7 @@ fn pretending(folder: &Path) -> Session {
     loaded();
     let mut session = Session::open(&trained(folder, 1.0), &SessionOptions::default()).unwrap();
     session.memory = Memory::Gpu {
-        host: MemoryInfo::default(),
+        pinned: MemoryInfo::default(),
         device: MemoryInfo::default(),
     };
     session
