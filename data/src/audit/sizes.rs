@@ -53,12 +53,14 @@ pub(super) fn aspects(sizes: &[(u32, u32)]) -> Vec<Bin> {
     bins
 }
 
-/// Millions of pixels, each bin twice as wide as the one before.
+/// Millions of pixels, each bin twice as wide as the one before; pictures without pixels are in none.
 pub(super) fn megapixels(sizes: &[(u32, u32)]) -> Vec<Bin> {
     let millions = |&(width, height): &(u32, u32)| f64::from(width) * f64::from(height) / 1e6;
     let doublings = sizes
         .iter()
-        .map(|size| millions(size).log2().floor() as i32);
+        .map(millions)
+        .filter(|&millions| millions > 0.0)
+        .map(|millions| millions.log2().floor() as i32);
     histogram(doublings, |doubling| 2f64.powi(doubling))
 }
 
@@ -104,6 +106,7 @@ mod tests {
 
     #[test]
     fn nothing_has_no_sizes() {
+        assert!(megapixels(&[(0, 0), (0, 255)]).is_empty());
         assert!(aspects(&[]).is_empty() && range([].into_iter()).is_none());
         let range = range([9, 1, 4, 2].into_iter()).unwrap();
         assert_eq!((range.min, range.median, range.max), (1, 2, 9));

@@ -193,6 +193,29 @@ fn what_is_planted_is_found_and_nothing_else() {
 }
 
 #[test]
+fn pictures_without_pixels_are_unreadable_and_have_no_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    sound(root);
+    fs::write(root.join("train/ants/zero.ppm"), "P6 0 0 255 ").unwrap();
+    // A frame header (ITU T.81, B.2.2) of 0 lines of 0 samples, then a scan.
+    let frame = b"\xff\xd8\xff\xc0\0\x0b\x08\0\0\0\0\x01\x01\x11\0\xff\xda\0\x08\x01\x01\0\0\x3f\0";
+    fs::write(root.join("train/bees/zero.jpg"), frame).unwrap();
+    let audit = audit(root, Depth::Files);
+    let [finding] = &audit.findings[..] else {
+        panic!("{:?}", audit.findings)
+    };
+    assert_eq!(finding.kind, Kind::Unreadable);
+    assert_eq!(
+        finding.paths,
+        ["train/ants/zero.ppm", "train/bees/zero.jpg"]
+    );
+    assert!(finding.message.ends_with("it has no pixels"), "{finding:?}");
+    let total: usize = audit.megapixels.iter().map(|bin| bin.count).sum();
+    assert_eq!((total, audit.height.unwrap().min), (32, 110));
+}
+
+#[test]
 fn class_folders_that_differ_are_named_with_what_they_may_be() {
     let folder = tempfile::tempdir().unwrap();
     sound(folder.path());

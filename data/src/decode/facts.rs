@@ -89,7 +89,12 @@ pub fn facts(bytes: &[u8]) -> Result<Facts> {
         }
         Content::Other(format) => of_other(bytes, format),
     };
-    read().map_err(|reason| Error::Undecodable { reason })
+    let facts = read().and_then(|facts| match (facts.width, facts.height) {
+        // Nothing that divides by a side, or takes its logarithm, need ask again.
+        (0, _) | (_, 0) => Err("it has no pixels".into()),
+        _ => Ok(facts),
+    });
+    facts.map_err(|reason| Error::Undecodable { reason })
 }
 
 fn of_jpeg(bytes: &[u8]) -> Result<Facts, String> {
