@@ -138,11 +138,13 @@ elif [[ -z $rehearsal ]]; then
 fi
 
 step "deploy eval, cold and warm"
+# A cache folder of its own for engines, so that cold is cold and the user's are left alone.
+cache=$tmp/cache
 : >"$tmp/eval"
 for one in ${provider//,/ }; do
   for name in custom resnet18; do
     for temper in cold warm; do
-      [[ $temper == warm ]] || { [[ $one != tensorrt ]] || rm -rf "$("$bin/deploy" cache dir)/engines"; }
+      [[ $temper == warm ]] || { [[ $one != tensorrt ]] || rm -rf "${cache:?}/engines"; }
       start=${EPOCHREALTIME/./}
       if "$bin/deploy" eval --quiet --model "$models/$name.onnx" --data "$data" --provider "$one" --json "$tmp/eval.json" \
         >/dev/null 2>"$tmp/err"; then

@@ -74,7 +74,7 @@ pub fn int8(model: &Path, out: &Path, calibration: &Calibration) -> Result<Int8>
     let mut document = Document::open(model)?;
     onnx::convert::prepare(&mut document)?;
     let observed = onnx::convert::observed(&document)?;
-    let measured = ranges::measure(model, &document, &observed, calibration)?;
+    let measured = ranges::measure(&document, &observed, calibration)?;
     let graph = onnx::convert::quantize(&mut document, &measured.ranges, calibration.scheme)?;
     note(&mut document, Precision::Int8, Some(measured.images))?;
     document.save(out)?;

@@ -22,7 +22,7 @@ use crate::runtime;
 /// assert_eq!(provider.to_string(), "cuda:1");
 /// # Ok::<(), deploy::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Provider {
     /// The CPU.
     #[default]

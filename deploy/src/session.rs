@@ -39,9 +39,12 @@ pub struct SessionOptions {
     pub arena: bool,
     /// Whether nodes that compute may run elsewhere than on `provider`.
     pub allow_fallback: bool,
-    /// Numbers of images that will be run at a time: what TensorRT builds for, and a single one lets a GPU
-    /// replay its launches. Empty: not known.
+    /// Numbers of images that will be run at a time: what TensorRT builds for. Empty: not known.
     pub batches: Vec<usize>,
+    /// Whether a GPU records the launches of a run and replays them (CUDA graphs), where `batches` is one
+    /// number: quicker, but ONNX Runtime records for the thread that runs, and while one thread records no
+    /// other may use the GPU. For sessions that stay with one thread each and are warmed up one by one.
+    pub record: bool,
     /// Folder of kept TensorRT engines; `None` is `engines` in the cache folder.
     pub engines: Option<PathBuf>,
     /// Shape of one image as prepared (`[C, H, W]` or `[H, W, C]`): needed where the model leaves it open.
@@ -60,6 +63,7 @@ impl Default for SessionOptions {
             arena: true,
             allow_fallback: false,
             batches: Vec::new(),
+            record: false,
             engines: None,
             image_shape: None,
             output: None,
@@ -111,6 +115,8 @@ pub struct Session {
     plain: RunOptions,
     /// The batch whose launches are recorded, and the number of the next recording.
     graph: Option<(usize, u32)>,
+    /// Whether a recording is replayed whatever its number.
+    is_bound_once: bool,
     /// Buffers kept for [`Session::run`] on a GPU, the last used at the end. Never locked: the mutex lets
     /// threads share a session's descriptions.
     lanes: Mutex<Vec<Lane>>,
@@ -184,6 +190,7 @@ impl Session {
             memory,
             plain,
             graph: recorded.map(|batch| (*batch, 1)),
+            is_bound_once: matches!(options.provider, Provider::TensorRt { .. }),
             lanes: Mutex::default(),
             session,
         };
@@ -262,7 +269,12 @@ impl Session {
                 found: batch,
             });
         }
-        // Each recording is of its own buffers: it has a number of its own.
+        // Each recording is of its own buffers: it has a number of its own. TensorRT knows no numbers.
+        if self.is_bound_once && self.graph.is_some_and(|(_, next)| next > 1) {
+            return Err(Error::Run {
+                reason: "a TensorRT session that records is bound once".to_owned(),
+            });
+        }
         let graph = match &mut self.graph {
             Some((recorded, next)) if *recorded == batch => {
                 *next += 1;
@@ -358,7 +370,7 @@ impl Session {
         };
         let scores = lane
             .fill(images)
-            .and_then(|()| lane.run(&mut self.session, &self.input))
+            .and_then(|()| lane.run(&mut self.session))
             .and_then(|_| lane.outputs())
             .map_err(failed)?;
         let lanes = self.lanes();

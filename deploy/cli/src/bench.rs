@@ -68,7 +68,7 @@ impl std::fmt::Display for Key {
 pub(crate) struct ColdCosts {
     /// Loading the ONNX Runtime library, once per process.
     pub(crate) load: Option<f64>,
-    /// Making the session, the engine's build in it.
+    /// Making the session, without the engine's build.
     pub(crate) session: f64,
     /// Building TensorRT's engine; null where there is none.
     pub(crate) build: Option<f64>,

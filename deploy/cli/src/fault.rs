@@ -73,6 +73,14 @@ pub(crate) enum Fault {
         /// What it goes with.
         with: &'static str,
     },
+    /// A rate with too few or too many arrivals.
+    #[error(
+        "a block has {arrivals:.3e} arrivals\n  expected: 1 to 1e7, which is `--rate` times `--duration` over `--blocks`"
+    )]
+    Arrivals {
+        /// Mean number of arrivals in a block.
+        arrivals: f64,
+    },
     /// The file carries no card.
     #[error("`{}` carries no card", path.display())]
     NoCard {
@@ -190,6 +198,7 @@ impl Fault {
             Self::NoBase { .. } => "give the base with `--compare FILE`",
             Self::NoValue { .. } => "measure longer with `--duration`, or leave out the condition",
             Self::FlagElsewhere { .. } => "leave it out",
+            Self::Arrivals { .. } => "change `--duration`, `--blocks` or `--rate`",
             Self::BadRun { .. } | Self::SomeFailed { .. } | Self::Interrupted => return None,
         };
         Some(hint.to_owned())

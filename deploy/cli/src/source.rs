@@ -76,6 +76,12 @@ pub(crate) fn classifier(
             images: None,
         };
         let cache = cache(how.machine.place.cache.as_deref())?;
+        runtime::load(&runtime_for(
+            how.machine.provider,
+            &how.machine.place,
+            printer,
+        )?)?;
+        deploy::probe::require(how.machine.provider)?;
         file = original.file(how.machine.provider, how.precision, &cache, printer)?;
         if file != path {
             opened = Model::open(&file)?;

@@ -33,6 +33,15 @@ pub(super) fn unpack(
         let Some(name) = kept.filter(|_| !entry.is_dir()) else {
             continue;
         };
+        if entry.size() > MAX_UNPACKED {
+            return Err(Error::Install {
+                what: format!("unpack `{}`", wheel.display()),
+                reason: format!(
+                    "`{name}` is larger than any library: {} bytes",
+                    entry.size()
+                ),
+            });
+        }
         let mut target = fs::File::create(out.join(&name)).map_err(failed("unpack the wheel"))?;
         std::io::copy(&mut entry.take(MAX_UNPACKED), &mut target)
             .map_err(failed("unpack the wheel"))?;

@@ -73,10 +73,7 @@ impl<'s> Bound<'s> {
     /// # Errors
     /// ONNX Runtime stops.
     pub fn run(&mut self) -> Result<Phases> {
-        let input = &self.session.input;
-        self.lane
-            .run(&mut self.session.session, input)
-            .map_err(failed)
+        self.lane.run(&mut self.session.session).map_err(failed)
     }
 
     /// The scores of the last run, `[batch, K]`.
@@ -141,8 +138,6 @@ pub(super) struct Lane {
     host: [DynTensor; 2],
     /// The same on a GPU.
     device: Option<[DynTensor; 2]>,
-    /// A recording replays fixed addresses: the input must be copied to where it was recorded.
-    recorded: bool,
     options: RunOptions,
 }
 
@@ -151,7 +146,6 @@ impl fmt::Debug for Lane {
         f.debug_struct("Lane")
             .field("batch", &self.batch)
             .field("feed", &self.feed)
-            .field("recorded", &self.recorded)
             .finish_non_exhaustive()
     }
 }
@@ -195,7 +189,6 @@ impl Lane {
             binding,
             host,
             device,
-            recorded: layout.graph.is_some(),
             options,
         })
     }
@@ -209,17 +202,17 @@ impl Lane {
         }
     }
 
-    pub(super) fn run(&mut self, session: &mut OrtSession, input: &str) -> ort::Result<Phases> {
+    /// Copies and runs wait for their own work alone, so that several sessions overlap.
+    pub(super) fn run(&mut self, session: &mut OrtSession) -> ort::Result<Phases> {
         let fed = self.feed == Feed::Host && self.device.is_some();
         let mut to_device = None;
-        if fed {
+        if fed && let Some([device, _]) = &mut self.device {
             let start = Instant::now();
-            self.feed(input)?;
+            self.host[0].copy_into(device)?;
             to_device = Some(start.elapsed());
         }
         let start = Instant::now();
         session.run_binding_with_options(&self.binding, &self.options)?;
-        self.binding.synchronize_outputs()?;
         let compute = start.elapsed();
         let mut from_device = None;
         if fed && let Some([_, device]) = &self.device {
@@ -232,19 +225,6 @@ impl Lane {
             compute,
             from_device,
         })
-    }
-
-    /// Copies the input to the device and waits for it.
-    fn feed(&mut self, input: &str) -> ort::Result<()> {
-        let [host, _] = &self.host;
-        match &mut self.device {
-            Some([device, _]) if self.recorded => host.copy_into(device),
-            _ => {
-                // ONNX Runtime copies while it binds, into memory that it keeps at hand.
-                self.binding.bind_input(input, host)?;
-                self.binding.synchronize_inputs()
-            }
-        }
     }
 
     pub(super) fn outputs(&self) -> ort::Result<Vec<f32>> {

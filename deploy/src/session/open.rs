@@ -40,8 +40,7 @@ pub(super) fn open(path: &Path, options: &SessionOptions, gpu: Option<&str>) -> 
     let request = Request {
         precision: options.precision,
         arena: options.arena,
-        // One size in fixed buffers: the launches of a run can be recorded and replayed.
-        graph: options.provider != Provider::Cpu && options.batches.len() == 1,
+        graph: options.record && options.provider != Provider::Cpu && options.batches.len() == 1,
         tensorrt: tensorrt::Request::default(),
     };
     let mut opened = match options.provider {

@@ -57,6 +57,10 @@ fn fold_one(document: &mut Document, at: usize) -> Result<bool> {
     if surgery::is_output(graph, output) || channels == 0 {
         return Ok(false);
     }
+    // `[C, 1, 1]` is channel by channel behind convolutions of images alone.
+    if weight.dims.len() != 4 && !is(&graph.node[next], "BatchNormalization") {
+        return Ok(false);
+    }
     let Some(affine) = affine(document, &graph.node[next], output, channels)? else {
         return Ok(false);
     };

@@ -112,6 +112,8 @@ impl Opener<'_> {
             arena: !self.what.no_arena,
             allow_fallback: self.what.allow_fallback,
             batches,
+            // A thread owns each session and warms it up before the next is opened.
+            record: true,
             engines: Some(self.cache.join("engines")),
             image_shape: subject
                 .preprocess

@@ -15,6 +15,12 @@ pub(crate) struct Machine {
     pub(crate) cores: usize,
     /// How the processor's frequency is chosen.
     pub(crate) governor: Option<String>,
+    /// Names of the GPUs, by CUDA's numbers.
+    #[serde(default)]
+    pub(crate) gpus: Vec<String>,
+    /// Version of NVIDIA's driver.
+    #[serde(default)]
+    pub(crate) driver: Option<String>,
 }
 
 impl Machine {
@@ -25,6 +31,7 @@ impl Machine {
             .find_map(|line| line.strip_prefix("model name"));
         let name = name.map(|rest| rest.trim_start_matches([' ', '\t', ':']).to_owned());
         let governor = Path::new("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
+        let driver = deploy::probe::driver();
         Self {
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             processor: name,
@@ -32,6 +39,12 @@ impl Machine {
             governor: fs::read_to_string(governor)
                 .ok()
                 .map(|name| name.trim().to_owned()),
+            gpus: driver
+                .iter()
+                .flat_map(|driver| &driver.devices)
+                .map(|gpu| gpu.name.clone())
+                .collect(),
+            driver: driver.and_then(|driver| driver.version),
         }
     }
 }

@@ -120,6 +120,7 @@ pub(crate) struct Plan {
     pub(crate) configs: Vec<Config>,
     pub(crate) skipped: Vec<Skipped>,
     pub(crate) streams: usize,
+    allow_fallback: bool,
     /// Threads inside a session; `None` leaves it to ONNX Runtime, which takes one per core.
     pub(crate) threads: Option<usize>,
     scenario: &'static str,
@@ -144,6 +145,7 @@ impl Plan {
             configs: Vec::new(),
             skipped: Vec::new(),
             streams,
+            allow_fallback: what.allow_fallback,
             threads: what.threads.map(usize::from).or(shared),
             scenario: scenario(how.scenario),
             rate: how.rate.filter(|_| how.scenario == ScenarioArg::Server),
@@ -204,7 +206,13 @@ impl Plan {
                 Feed::Resident => "resident".to_owned(),
             },
             streams: self.streams,
-            threads: self.threads.unwrap_or_else(machine::cores),
+            threads: match (self.threads, config.provider) {
+                (Some(threads), _) => threads,
+                (None, Provider::Cpu) => machine::cores(),
+                // Beside a GPU the CPU computes sizes at most.
+                (None, _) if !self.allow_fallback => 1,
+                (None, _) => machine::cores(),
+            },
             scenario: self.scenario.to_owned(),
             rate: self.rate,
         }

@@ -368,6 +368,7 @@ pub(crate) mod tests {
                 processor: Some("A Processor".to_owned()),
                 cores: 2,
                 governor: None,
+                ..Machine::default()
             },
             seed: 0,
             partial: false,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use deploy::engine::{Engine, FakeEngine};
 use deploy::session::{Bound, Feed, Phases};
-use deploy::{Error, Result, Session, SessionOptions};
+use deploy::{Error, Provider, Result, Session, SessionOptions};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -217,7 +217,7 @@ fn live(
                 build: cold.build,
                 first_run: Duration::ZERO,
                 nodes: session.placement().counts(),
-                notes: session.notes().to_vec(),
+                notes: notes(&session, options.provider),
                 num_outputs: session.num_outputs(),
                 image_len: session.image_shape().iter().product(),
             };
@@ -252,6 +252,13 @@ fn live(
             serve(&mut fake, opened, (input, batch), report, orders)
         }
     }
+}
+
+/// What opening has to say, and which nodes run elsewhere.
+fn notes(session: &Session, provider: Provider) -> Vec<String> {
+    let others = session.placement().others(provider).into_iter();
+    let others = others.map(|line| format!("  on {line}"));
+    session.notes().iter().cloned().chain(others).collect()
 }
 
 fn serve(

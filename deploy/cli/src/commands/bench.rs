@@ -24,7 +24,7 @@ use crate::bench::sparkline::sparkline;
 use crate::bench::stats::{self, Stats, Taken};
 use crate::bench::warnings::{self, Warning};
 use crate::bench::{BenchResult, Findings, matrix, table};
-use crate::cli::{BenchArgs, HowArgs};
+use crate::cli::{BenchArgs, HowArgs, ScenarioArg};
 use crate::export;
 use crate::fault::{ExitStatus, Fault};
 use crate::printer::Printer;
@@ -46,10 +46,11 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
     }
     let date = data::card::utc_date();
     let cache = source::cache(args.place.cache.as_deref())?;
+    check_rate(&args.how)?;
     let subjects = subject::subjects(args, &cache, printer)?;
     let plan = Plan::new(subjects, &args.what, &args.how)?;
     let stop = interrupt::on_ctrl_c()?;
-    let mut open = open::open(&plan, args, &cache, printer)?;
+    let mut open = open::open(&plan, args, &cache, &stop, printer)?;
     let keys: Vec<_> = open
         .configs
         .iter()
@@ -63,7 +64,10 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
     let others = Ticks::now()
         .zip(before)
         .and_then(|(now, before)| now.others_since(&before));
-    let accuracies = accuracies(&plan, &mut open, &stop, printer)?;
+    let (accuracies, unscored) = match accuracies(&plan, &mut open, &stop, printer) {
+        Ok(accuracies) => (accuracies, None),
+        Err(error) => (open.configs.iter().map(|_| None).collect(), Some(error)),
+    };
     let mut findings = findings(args, &plan, &mut open, date);
     findings.partial = stop.load(Ordering::SeqCst);
     let mut warnings = warnings::of_machine(&findings.machine, others);
@@ -80,12 +84,36 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
         findings.pareto = matrix::pareto(&findings.results);
         findings.recommendation = matrix::recommend(&findings.results);
     }
-    let failed = !findings.partial && judge(&mut findings, base.as_ref(), args)?;
+    let verdict = match findings.partial {
+        true => Ok(false),
+        false => judge(&mut findings, base.as_ref(), args),
+    };
+    // What was measured is written, whatever comes of it.
     write(&findings, args, printer)?;
+    if let Some(error) = unscored {
+        return Err(error);
+    }
+    let failed = verdict?;
     match (findings.partial, failed) {
         (true, _) => Err(Fault::Interrupted.into()),
         (false, true) => Ok(ExitStatus::False),
         (false, false) => Ok(ExitStatus::True),
+    }
+}
+
+/// A rate belongs to the server scenario, and gives each block some arrivals, but no flood of them.
+fn check_rate(how: &HowArgs) -> Result<(), Fault> {
+    let Some(rate) = how.rate else { return Ok(()) };
+    if how.scenario != ScenarioArg::Server {
+        return Err(Fault::FlagElsewhere {
+            flag: "--rate",
+            with: "--scenario server",
+        });
+    }
+    let arrivals = rate * how.duration.as_secs_f64() / f64::from(how.blocks);
+    match (1.0..=1e7).contains(&arrivals) {
+        true => Ok(()),
+        false => Err(Fault::Arrivals { arrivals }),
     }
 }
 

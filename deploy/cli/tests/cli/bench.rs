@@ -277,7 +277,8 @@ fn what_cannot_be_measured_is_refused() {
     let run = |args: &[&str]| bench(folder.path()).args(args).run();
     run(&["--provider", "cuda"]).refused("provider `cuda:0`");
     run(&["--precision", "tf32"]).refused("does not compute in");
-    run(&["--precision", "fp16"]).refused("cannot be run in fp16 as it is");
+    run(&["--rate", "5"]).refused("`--rate` goes with `--scenario server` alone");
+    run(&["--scenario", "server", "--rate", "1e-3"]).refused("a block has");
     run(&["--batch", "0"]).refused("--batch");
     run(&["--engine", "fast"]).refused("fake:");
     run(&["--data", "photos", "--no-data"]).refused("--no-data");

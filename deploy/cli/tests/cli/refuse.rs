@@ -121,8 +121,14 @@ fn precisions_are_computed_or_are_errors() {
     let folder = workshop();
     let tf32 = eval(folder.path(), &["--precision", "tf32"]);
     tf32.refused("provider `cpu` does not compute in tf32");
-    let half = eval(folder.path(), &["--precision", "fp16"]);
-    half.refused("`model.onnx` cannot be run in fp16 as it is");
+    for precision in ["fp16", "int8"] {
+        let run = eval(folder.path(), &["--precision", precision]);
+        assert_eq!(run.code, 0, "{}", run.err);
+        let computed = format!("`cpu` in {precision}");
+        assert!(run.err.contains(&computed), "{}", run.err);
+    }
+    fs::remove_dir_all(folder.path().join("photos/train")).unwrap();
+    eval(folder.path(), &["--precision", "int8"]).refused("`int8` needs training images");
     eval(folder.path(), &["--precision", "half"]).refused("`half` is no precision");
 }
 

@@ -1,7 +1,9 @@
 //! Every configuration opened, one after the other: the runtime, the files converted where a precision
 //! needs it, the sessions, what all that cost.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use deploy::runtime::Found;
 use deploy::session::Feed;
@@ -37,7 +39,8 @@ fn runtime(plan: &Plan, place: &PlaceArgs, printer: &Printer) -> anyhow::Result<
         .find(|provider| *provider != Provider::Cpu);
     match source::runtime_for(gpu.unwrap_or_default(), place, printer) {
         // Nothing is installed: what runs on the CPU still does.
-        Err(_) if gpu.is_some() && providers.any(|provider| provider == Provider::Cpu) => {
+        Err(error) if gpu.is_some() && providers.any(|provider| provider == Provider::Cpu) => {
+            printer.warn(format!("only the CPU's ONNX Runtime is used: {error:#}"));
             source::runtime(place, printer)
         }
         found => found,
@@ -52,6 +55,7 @@ pub(super) fn open<'a>(
     plan: &'a Plan,
     args: &'a BenchArgs,
     cache: &'a Path,
+    stop: &AtomicBool,
     printer: &Printer,
 ) -> anyhow::Result<Open<'a>> {
     let load = match args.what.engine {
@@ -60,6 +64,13 @@ pub(super) fn open<'a>(
             let found = runtime(plan, &args.place, printer)?;
             let (loaded, seconds) = timed(|| deploy::runtime::load(&found));
             loaded?;
+            // Before minutes of other work.
+            if !args.what.matrix {
+                let gpus = plan.configs.iter().map(|config| config.provider);
+                gpus.collect::<BTreeSet<_>>()
+                    .into_iter()
+                    .try_for_each(deploy::probe::require)?;
+            }
             Some(1e3 * seconds)
         }
     };
@@ -90,6 +101,9 @@ pub(super) fn open<'a>(
     }
     let mut shapes: Vec<(Config, Vec<(usize, f64)>)> = Vec::new();
     for config in &plan.configs {
+        if stop.load(Ordering::SeqCst) {
+            break;
+        }
         let input = &inputs[config.subject];
         match one(&mut open.opener, config, input, &mut shapes, printer) {
             Ok(mut opened) => {
@@ -105,6 +119,9 @@ pub(super) fn open<'a>(
             }),
             Err(error) => return Err(error),
         }
+    }
+    if stop.load(Ordering::SeqCst) && open.configs.is_empty() {
+        return Err(Fault::Interrupted.into());
     }
     match (
         open.configs.is_empty(),

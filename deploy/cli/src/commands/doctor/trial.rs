@@ -78,6 +78,8 @@ fn infer(provider: Provider, found: &Found) -> anyhow::Result<Inference> {
     let options = SessionOptions {
         provider,
         threads: Some(1),
+        // What it builds goes with the folder.
+        engines: Some(folder.path().join("engines")),
         ..SessionOptions::default()
     };
     let begun = Instant::now();
