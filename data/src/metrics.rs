@@ -121,8 +121,13 @@ impl Tally {
     }
 }
 
-/// Index of the largest, the first of equals.
-fn argmax(logits: &[f32]) -> u32 {
+/// Index of the largest of `logits` `[K]`, the first of equals.
+///
+/// ```
+/// assert_eq!(data::metrics::argmax(&[0.0, 2.0, 2.0]), 1);
+/// ```
+#[must_use]
+pub fn argmax(logits: &[f32]) -> u32 {
     let mut best = 0;
     for (index, logit) in logits.iter().enumerate() {
         if *logit > logits[best] {
@@ -130,20 +135,6 @@ fn argmax(logits: &[f32]) -> u32 {
         }
     }
     best as u32
-}
-
-/// `ln(sum(exp(logits)))` without overflow.
-fn log_sum_exp(logits: &[f32]) -> f64 {
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    if max == f32::NEG_INFINITY {
-        return f64::NEG_INFINITY;
-    }
-    let max = f64::from(max);
-    max + logits
-        .iter()
-        .map(|&logit| (f64::from(logit) - max).exp())
-        .sum::<f64>()
-        .ln()
 }
 
 /// What was predicted for one image.

@@ -3,11 +3,10 @@
 
 use std::path::Path;
 
-use data::{Split, Tally};
+use data::{Split, Tally, metrics};
 use fs_err as fs;
 
 use crate::error::{Error, Result};
-use crate::fit::top;
 
 /// Columns before those of the logits.
 const COLUMNS: [&str; 5] = ["split", "path", "label", "predicted", "probability"];
@@ -44,7 +43,7 @@ impl Answer {
         Answer {
             path: path.into(),
             label,
-            predicted: top(logits),
+            predicted: metrics::argmax(logits) as usize,
             logits: logits.to_vec(),
         }
     }

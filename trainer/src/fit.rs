@@ -29,7 +29,6 @@ pub use schedule::Scheduler;
 pub use stopping::{Best, Stopping};
 
 pub(crate) use backbone::cut_graph;
-pub(crate) use epoch::top;
 
 use crate::error::{Error, Result};
 use crate::recipe::{Criterion, SaveKind, SchedulerKind};

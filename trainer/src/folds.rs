@@ -3,6 +3,7 @@
 
 mod logistic;
 
+use data::metrics::{argmax, negative_log_likelihood};
 use data::split::{counts_of_two, stratified};
 use data::{Prediction, Sample, Tally};
 use serde::{Deserialize, Serialize};
@@ -170,9 +171,9 @@ impl Folds {
             .iter()
             .zip(&held_out.labels)
             .map(|(row, label)| {
-                let mut tally = Tally::new(vec![String::new(); row.len()]);
-                let right = tally.add(row, *label) == *label;
-                (f64::from(u8::from(right)), tally.scores().loss)
+                let right = argmax(row) == *label;
+                let loss = negative_log_likelihood(row, *label);
+                (f64::from(u8::from(right)), loss)
             })
             .collect();
         let (right, losses): (Vec<f64>, Vec<f64>) = answers.iter().copied().unzip();
@@ -235,10 +236,9 @@ impl Folds {
 /// Images whose held-out answer contradicts their label, the most confident first.
 pub fn suspects(samples: &[Sample], classes: &[String], held_out: &HeldOut) -> Vec<Prediction> {
     let name = |label: u32| classes.get(label as usize).cloned().unwrap_or_default();
-    let mut tally = Tally::new(classes.to_vec());
     let mut suspects = vec![];
     for ((sample, row), &label) in samples.iter().zip(&held_out.logits).zip(&held_out.labels) {
-        let predicted = tally.add(row, label);
+        let predicted = argmax(row);
         if predicted != label {
             let probability = Tally::probabilities(row)[predicted as usize];
             suspects.push(Prediction {

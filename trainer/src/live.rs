@@ -51,6 +51,8 @@ pub struct Opening {
     pub epochs: usize,
     /// Training and validation images.
     pub images: [usize; 2],
+    /// Training steps of an epoch.
+    pub steps_per_epoch: usize,
     /// Epochs done before a resume.
     pub rows: Vec<EpochRow>,
     /// The best of them.
@@ -60,11 +62,12 @@ pub struct Opening {
 }
 
 impl Opening {
-    /// What is known of a run that begins, or goes on from a checkpoint.
+    /// What is known of a run that begins, or goes on from a checkpoint, with so many images in its
+    /// training and validation, and so many training steps an epoch.
     pub fn new(
         run: &RunDir,
         epochs: usize,
-        images: [usize; 2],
+        (images, steps_per_epoch): ([usize; 2], usize),
         resume: Option<&Checkpoint>,
     ) -> Self {
         let state = resume.map(Checkpoint::state);
@@ -72,6 +75,7 @@ impl Opening {
             run: run.path().to_path_buf(),
             epochs,
             images,
+            steps_per_epoch,
             rows: state.map(|state| state.rows.clone()).unwrap_or_default(),
             best: state
                 .and_then(|state| state.stopping.best())

@@ -9,7 +9,6 @@ pub mod charts;
 mod compare;
 mod curves;
 mod figures;
-mod files;
 mod headline;
 mod inspected;
 mod mistakes;
@@ -25,17 +24,14 @@ pub use figures::{Estimate, Figures};
 pub use pictures::Pictures;
 pub use record::{Record, Summary};
 
-use std::path::Path;
-
 use maud::{Markup, html};
 
 use crate::error::Result;
-use crate::run_dir::RunDir;
 
-/// Writes the page of one run to `out`; gives the files that could not be understood, and why.
-pub fn write(run: &RunDir, pictures: &Pictures, out: &Path) -> Result<Vec<String>> {
-    let record = Record::open(run)?;
-    data::write::atomically(out, single(&record, pictures).as_bytes())?;
+/// Writes a run's own page; gives the files that could not be understood, and why.
+pub fn write(record: Record, pictures: &Pictures) -> Result<Vec<String>> {
+    let page = single(&record, pictures);
+    data::write::atomically(&record.run.report(), page.as_bytes())?;
     Ok(record.notes)
 }
 

@@ -5,12 +5,13 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
+use data::metrics::argmax;
 use deploy::{Session, SessionOptions};
 use models::Network;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::fit::{step, top};
+use crate::fit::step;
 
 /// The batch sizes that ONNX Runtime is asked with, and on how many images: one image, an even and
 /// an odd number. All images go through the batch of 7, of which 16 leave a rest of 2; the first few
@@ -182,7 +183,7 @@ fn compare(expected: &[Vec<f32>], found: &[Asked]) -> Agreement {
             if difference.is_finite() {
                 agreement.max_difference = agreement.max_difference.max(difference);
             }
-            let (burn, onnx_runtime) = (top(expected), top(row));
+            let [burn, onnx_runtime] = [expected, row].map(|row| argmax(row) as usize);
             let gap = |row: &[f32]| {
                 let logit = |class: usize| row.get(class).copied().map_or(f64::NAN, f64::from);
                 (logit(burn) - logit(onnx_runtime)).abs()

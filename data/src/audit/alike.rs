@@ -19,6 +19,7 @@ use crate::RgbImage;
 use rayon::prelude::*;
 use search::Index;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use window::Windows;
 
 /// Bits in which the hashes of candidates may differ.
@@ -114,18 +115,25 @@ fn partners(
     index: &Index<'_>,
 ) -> Vec<(usize, usize)> {
     let mut found: Vec<usize> = Vec::new();
-    for mark in [marks[place].clone(), marks[place].mirrored()] {
+    'both: for mark in [marks[place].clone(), marks[place].mirrored()] {
         for window in windows.all() {
             let mut values = None;
-            index.near(window.hash(&mark), NEAR_BITS, &mut |other| {
-                if other == place || found.len() == PARTNERS || found.contains(&other) {
-                    return;
+            let searched = index.near(window.hash(&mark), NEAR_BITS, &mut |other| {
+                if other == place || found.contains(&other) {
+                    return ControlFlow::Continue(());
                 }
                 let values = values.get_or_insert_with(|| window.values(&mark));
                 if correlation(values, &windows.whole().values(marks[other])) >= ALIKE {
                     found.push(other);
                 }
+                match found.len() {
+                    PARTNERS => ControlFlow::Break(()),
+                    _ => ControlFlow::Continue(()),
+                }
             });
+            if searched.is_break() {
+                break 'both;
+            }
         }
     }
     found.into_iter().map(|other| (place, other)).collect()

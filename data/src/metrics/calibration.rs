@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::log_sum_exp;
-
 /// Negative log-likelihood of the true class, in nats.
 ///
 /// ```
@@ -12,10 +10,12 @@ use super::log_sum_exp;
 /// ```
 #[must_use]
 pub fn negative_log_likelihood(logits: &[f32], label: u32) -> f64 {
-    let own = logits
-        .get(label as usize)
-        .map_or(f64::NEG_INFINITY, |&logit| logit.into());
-    log_sum_exp(logits) - own
+    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    // Small losses keep their digits where `ln(sum(exp(logits)))` would round them away.
+    let below = |logit: f32| f64::from(logit) - f64::from(highest);
+    let sum: f64 = logits.iter().map(|&logit| below(logit).exp()).sum();
+    let own = logits.get(label as usize).copied();
+    sum.ln() - below(own.unwrap_or(f32::NEG_INFINITY))
 }
 
 /// Brier score of one image (Brier 1950, equation 2): squared differences between the

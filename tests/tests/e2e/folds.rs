@@ -41,6 +41,10 @@ fn folds_of_features_say_what_they_say_and_leave_the_run_as_it_is() {
     let count = suspects.lines().count() - 1;
     let says = format!("{count} images whose label the others contradict");
     assert!(done.out.contains(&says), "{}", done.out);
+    let page = fs::read_to_string(shop.path("runs/own/report.html")).unwrap();
+    assert!(page.contains("Cross-validation, 4 folds of 28 images"));
+    assert!(count == 0 || page.contains("Suspected labels: "), "{count}");
+    assert!(!page.contains("Left out"));
     // The run is the same without folds, and may have other ones later.
     fit("--name plain -q").run().ok();
     let names = |run: &str| check_whole(&shop.path(format!("runs/{run}")));

@@ -80,6 +80,12 @@ fn a_run_is_inspected_and_a_second_look_replaces_the_first() {
     assert_eq!(image::image_dimensions(&seen).unwrap(), (224, 224));
     assert_eq!(of_kind(&all, "feature-map")[0]["node"], "conv1");
     assert!(done.out.contains("wrote `runs/a/inspect`"), "{}", done.out);
+    assert!(
+        done.err.contains("report: runs/a/report.html"),
+        "{}",
+        done.err
+    );
+    assert!(page(&shop).contains("Kernels and feature maps: 14"));
 
     let (done, all) = inspect("--simplified --class squares");
     assert_eq!(of_kind(&all, "feature-map").len(), 7);
@@ -89,6 +95,51 @@ fn a_run_is_inspected_and_a_second_look_replaces_the_first() {
         .as_str()
         .unwrap();
     assert!(title.contains("(squares, "), "{title}");
+}
+
+fn page(shop: &Workshop) -> String {
+    fs::read_to_string(shop.path("runs/a/report.html")).unwrap()
+}
+
+#[test]
+fn the_report_shows_what_was_inspected_and_stays_small() {
+    let shop = Workshop::new();
+    shop.trainer("fit --data pictures --width 16 --epochs 1 --name a -q")
+        .run()
+        .ok();
+    let before = page(&shop);
+    assert!(!before.contains("What it looks at"));
+    let inspect = |flags: &str| {
+        let images = "--image pictures/test/discs/01.png --image pictures/test/squares/00.jpg";
+        shop.trainer(&format!("inspect {images} {flags}"))
+            .run()
+            .ok()
+    };
+    inspect("a --out elsewhere");
+    assert_eq!(page(&shop), before);
+    inspect("runs/a/model.onnx --occlusion");
+    let after = page(&shop);
+    assert!(after.len() < 3_000_000, "{}", after.len());
+    for title in [
+        "Eigen-CAM of 01.png",
+        "occlusion of 00.jpg",
+        "convolution 10 of 10 of 01.png",
+    ] {
+        assert!(after.contains(title), "{title}");
+    }
+    // The feature maps of the second picture stay in the folder.
+    assert!(!after.contains("convolution 10 of 10 of 00.jpg"));
+    assert!(after.contains("10 more pictures are in <code>inspect/</code>"));
+
+    // A page with pictures is not replaced by one without.
+    fs::rename(shop.path("pictures"), shop.path("moved")).unwrap();
+    let done = shop
+        .trainer("inspect a --image moved/test/discs/01.png")
+        .run()
+        .ok();
+    let hint = "not in the report yet: trainer report runs/a --data DIR";
+    assert!(done.err.contains(hint), "{}", done.err);
+    assert_eq!(page(&shop), after);
 }
 
 #[test]

@@ -170,7 +170,7 @@ fn what_other_commands_left_is_shown() {
         (
             "calibration.json",
             r#"{"temperature": 1.734, "applied": true, "fitted_on": "validation images", "count": 8,
-                "loss_before": 0.61, "loss_after": 0.52, "standard_error": 0.01}"#,
+                "loss_before": 0.61, "loss_after": 0.52, "standard_error": 0.01, "epoch": 1}"#,
         ),
         (
             "folds.json",
@@ -192,10 +192,10 @@ fn what_other_commands_left_is_shown() {
         ),
         (
             "audit.json",
-            r#"{"counts": {}, "findings": [{"kind": "near-duplicate", "severity": "warning",
+            r#"{"depth": "pixels", "counts": {}, "findings": [{"kind": "near-duplicate", "severity": "warning",
                 "message": "two pictures look alike", "paths": ["a.jpg", "b.jpg"]}],
                 "width": {"min": 72, "median": 90, "max": 102}, "height": null,
-                "aspect": [{"from": 1.0, "to": 1.5, "count": 3}]}"#,
+                "aspect": [{"from": 1.0, "to": 1.5, "count": 3}], "megapixels": []}"#,
         ),
         (
             "inspect/inspect.json",
@@ -256,6 +256,7 @@ fn runs_are_compared_on_their_common_images() {
     ] {
         assert!(page.contains(text), "{text}");
     }
+    assert!(!page.contains("The data sets differ"));
     // The numbers of the test, counted here.
     let right = |run: &str| -> Vec<bool> {
         let rows = run_folder::predictions(&shop.path(format!("runs/{run}/predictions.csv")));
@@ -271,6 +272,16 @@ fn runs_are_compared_on_their_common_images() {
         only(&long, &short)
     );
     assert!(page.contains(&row), "{row}");
+
+    // The same names, and one picture more to train on.
+    let picture = shop.path("pictures/train/discs");
+    fs::copy(picture.join("00.jpg"), picture.join("more.jpg"))
+        .or_else(|_| fs::copy(picture.join("00.png"), picture.join("more.png")))
+        .unwrap();
+    shop.fit("--epochs 1 --name other -q").run().ok();
+    shop.trainer("report short other").run().ok();
+    let page = fs::read_to_string(shop.path("comparison.html")).unwrap();
+    assert!(page.contains("The data sets differ: images are matched by name."));
 }
 
 #[test]

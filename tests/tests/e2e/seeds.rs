@@ -26,6 +26,11 @@ fn a_seed_is_the_run_that_has_it() {
             (&seeds["split"], &seeds["count"]),
             (&"test".into(), &12.into())
         );
+        assert_eq!(done.err.matches("report: ").count(), 1, "{}", done.err);
+        let page = format!("runs/{kind}/report.html");
+        let page = fs::read_to_string(shop.path(page)).unwrap();
+        assert!(page.contains("3 seeds, 12 test images"));
+        assert!(!page.contains("Left out"));
         let runs = seeds["seeds"].as_array().unwrap();
         assert_eq!(runs.len(), 3);
         for (place, seed) in [5, 6, 7].into_iter().enumerate() {

@@ -21,6 +21,8 @@ pub struct Axis {
     pub domain: Option<[f64; 2]>,
     /// How values are laid along it.
     pub scaling: Scaling,
+    /// What 0, 1, 2 and so on are called at the ticks; numbers where there are none.
+    pub names: Vec<String>,
 }
 
 impl Axis {
@@ -45,6 +47,16 @@ impl Axis {
     #[must_use]
     pub fn scaled(self, scaling: Scaling) -> Axis {
         Axis { scaling, ..self }
+    }
+
+    /// An axis over 0, 1, 2 and so on, which are called something.
+    #[must_use]
+    pub fn named(self, names: Vec<String>) -> Axis {
+        let last = names.len().saturating_sub(1) as f64;
+        Axis {
+            names,
+            ..self.over(0.0, last.max(1.0)).scaled(Scaling::Whole)
+        }
     }
 
     /// Lays the axis along `range` of the chart: its own domain, or that of `values` rounded to
@@ -78,6 +90,7 @@ impl Axis {
             is_log,
             ticks,
             step,
+            names: self.names.clone(),
         }
     }
 }
@@ -91,6 +104,7 @@ pub(super) struct Scale {
     ticks: Vec<f64>,
     /// Between two ticks; of no use on a logarithmic axis.
     step: f64,
+    names: Vec<String>,
 }
 
 impl Scale {
@@ -111,6 +125,9 @@ impl Scale {
     /// Where the ticks lie, and what they say.
     pub(super) fn ticks(&self) -> Vec<(f64, String)> {
         let label = |&value: &f64| {
+            if let Some(name) = self.names.get(value.round() as usize) {
+                return (self.at(value), name.clone());
+            }
             // Powers of ten are as far apart as they are large.
             let step = if self.is_log { value } else { self.step };
             (self.at(value), number(value, step))

@@ -9,6 +9,7 @@ use data::audit::{Audit, Depth};
 use data::{Dataset, Preprocess, Scores, Split};
 use models::Network;
 
+use super::report;
 use crate::calibrate::Calibration;
 use crate::cli::{FitArgs, MachineArgs};
 use crate::error::{Error, Result};
@@ -19,10 +20,11 @@ use crate::folds::Division;
 use crate::live::{Log, Opening, Ui, Watchers};
 use crate::printer::Printer;
 use crate::recipe::{DeviceKind, Recipe, Settings};
+use crate::report::{Pictures, Record};
 use crate::run_dir::RunDir;
 use crate::stage::Machine;
 use crate::summary::{self, Summary};
-use crate::{command_line, report, runtime, source};
+use crate::{command_line, runtime, source};
 
 mod calibration;
 mod closing;
@@ -123,12 +125,15 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     if let Some(target) = &args.json {
         printer.json(target, &summary)?;
     }
-    show(&run, &dataset, printer);
+    let written = page(&run, &dataset);
+    if recipe.seeds.is_none() {
+        report::tell(&run, written, printer);
+    }
     // Last: a reader such as `head` may have had enough, and the files are written by then.
     printer.result(text);
     if recipe.seeds.is_some() {
         trials.repeat(&outcome.network, &dataset, &mut stock, split)?;
-        show(&run, &dataset, printer);
+        report::tell(&run, page(&run, &dataset), printer);
     }
     Ok(conclude(&run, &exported, printer))
 }
@@ -320,9 +325,10 @@ fn train(
         run: Some(trials.run),
         stop: trials.stop,
     };
+    let size = (stock.num_images(), train.num_batches());
     let opening = Opening {
         resumed: plan.resume.is_some(),
-        ..Opening::new(trials.run, recipe.epochs, stock.num_images(), resume)
+        ..Opening::new(trials.run, recipe.epochs, size, resume)
     };
     let mut watch = Watchers::open(
         (plan.ui, &plan.logs),
@@ -438,18 +444,10 @@ fn file_name(path: &Path) -> String {
         .unwrap_or_default()
 }
 
-/// Writes the run's page; a run without it is still a run.
-fn show(run: &RunDir, dataset: &Dataset, printer: &Printer) {
-    let pictures = report::Pictures::new(Some(dataset.root.clone()));
-    match report::write(run, &pictures, &run.report()) {
-        Ok(notes) => {
-            for note in notes {
-                printer.warn(format!("left out of the report: {note}"));
-            }
-            printer.log(format!("report: {}", run.report().display()));
-        }
-        Err(error) => printer.warn(format!("there is no report: {error}")),
-    }
+/// Writes the run's page, for [`report::tell`].
+fn page(run: &RunDir, dataset: &Dataset) -> Result<Vec<String>> {
+    let pictures = Pictures::new(Some(dataset.root.clone()));
+    crate::report::write(Record::open(run)?, &pictures)
 }
 
 /// The last lines: where the file is and what to type next.

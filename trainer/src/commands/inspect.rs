@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use deploy::Model;
 use fs_err as fs;
 
+use super::report;
 use crate::cli::InspectArgs;
 use crate::error::Error;
 use crate::fault::ExitStatus;
@@ -23,7 +24,7 @@ const LISTED: usize = 8;
 
 /// Draws it all.
 pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let (path, out) = place(args)?;
+    let (path, run, out) = place(args)?;
     // What is wrong with the file is said before anything is installed for it.
     let model = Model::open(&path).map_err(Error::from)?;
     let cache = data::cache::dir(args.machine.cache.as_deref())?;
@@ -69,16 +70,23 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
     for Entry { file, title, .. } in &entries {
         lines.push(format!("{file:<0$}  {title}", width.unwrap_or(0)));
     }
+    if let (Some(run), None) = (&run, &args.out) {
+        report::renew(run, &cache, printer);
+    }
     printer.result(lines.join("\n"));
     Ok(ExitStatus::True)
 }
 
-/// The model, and the folder for its pictures.
-fn place(args: &InspectArgs) -> Result<(PathBuf, PathBuf), Error> {
+/// The model, its run if it is in one, and the folder for the pictures.
+fn place(args: &InspectArgs) -> Result<(PathBuf, Option<RunDir>, PathBuf), Error> {
     let given = &args.model;
     let (model, run) = if given.is_file() || given.extension().is_some_and(|e| e == "onnx") {
-        let folder = given.parent().map(Path::to_path_buf);
-        let run = folder.filter(|folder| folder.join("config.toml").is_file());
+        let folder = given
+            .parent()
+            .filter(|folder| folder.join("config.toml").is_file());
+        let run = folder
+            .map(|folder| RunDir::open(&args.runs, folder))
+            .transpose()?;
         (given.clone(), run)
     } else {
         let run = RunDir::open(&args.runs, given)?;
@@ -89,11 +97,11 @@ fn place(args: &InspectArgs) -> Result<(PathBuf, PathBuf), Error> {
                 reason: format!("it has no `model.onnx`; `trainer export {folder}` writes it"),
             });
         }
-        (run.model(), Some(run.path().into()))
+        (run.model(), Some(run))
     };
-    let out = args.out.clone();
-    let out = out.unwrap_or_else(|| run.unwrap_or_default().join("inspect"));
-    Ok((model, out))
+    let folder = run.as_ref().map_or(Path::new(""), RunDir::path);
+    let out = args.out.clone().unwrap_or_else(|| folder.join("inspect"));
+    Ok((model, run, out))
 }
 
 /// Names of classes, one per line.

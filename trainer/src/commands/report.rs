@@ -16,9 +16,7 @@ const COMPARISON: &str = "comparison.html";
 /// Writes the page.
 pub fn run(args: &ReportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let records = open(&args.runs, &args.run)?;
-    for note in records.iter().flat_map(|record| &record.notes) {
-        printer.warn(format!("left out of the report: {note}"));
-    }
+    warn_of(records.iter().flat_map(|record| &record.notes), printer);
     let root = match &args.data {
         Some(data) => Some(data.clone()),
         None => root(&records, args.cache.as_deref(), printer),
@@ -39,6 +37,42 @@ pub fn run(args: &ReportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     data::write::atomically(&out, page.as_bytes())?;
     printer.result(format!("wrote `{}`", out.display()));
     Ok(ExitStatus::True)
+}
+
+/// Says where a run's own page is, or why there is none; a run without it is still a run.
+pub(super) fn tell(run: &RunDir, written: Result<Vec<String>>, printer: &Printer) {
+    match written {
+        Ok(notes) => {
+            warn_of(&notes, printer);
+            printer.log(format!("report: {}", run.report().display()));
+        }
+        Err(error) => printer.warn(format!("there is no report: {error}")),
+    }
+}
+
+/// Writes a run's own page once more. Where its pictures are gone the page, which may hold them, is
+/// left as it is.
+pub(super) fn renew(run: &RunDir, cache: &Path, printer: &Printer) {
+    let written = Record::open(run).and_then(|record| {
+        let records = std::slice::from_ref(&record);
+        let Some(root) = root(records, Some(cache), printer) else {
+            return Ok(None);
+        };
+        report::write(record, &Pictures::new(Some(root))).map(Some)
+    });
+    match written.transpose() {
+        Some(written) => tell(run, written, printer),
+        None => printer.log(format!(
+            "not in the report yet: trainer report {} --data DIR",
+            run.path().display()
+        )),
+    }
+}
+
+fn warn_of<'a>(notes: impl IntoIterator<Item = &'a String>, printer: &Printer) {
+    for note in notes {
+        printer.warn(format!("left out of the report: {note}"));
+    }
 }
 
 /// The records of runs; those of one name are told apart by their folders.

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor};
+use data::metrics::{argmax, negative_log_likelihood};
 use models::Network;
 use serde::{Deserialize, Serialize};
 
@@ -71,9 +72,8 @@ impl Progress {
         let num_classes = logits.len() / labels.len().max(1);
         let mut sum = 0.0;
         for (row, &label) in logits.chunks_exact(num_classes.max(1)).zip(labels) {
-            let label = label as usize;
             sum += negative_log_likelihood(row, label);
-            self.correct += u64::from(top(row) == label);
+            self.correct += u64::from(argmax(row) == label);
         }
         self.step += 1;
         self.images += labels.len() as u64;
@@ -89,19 +89,6 @@ impl Progress {
             step,
         })
     }
-}
-
-/// The index of the highest value; the first among equals, as `argmax` has it.
-pub(crate) fn top(row: &[f32]) -> usize {
-    let better = |best: usize, (i, value): (usize, &f32)| if *value > row[best] { i } else { best };
-    row.iter().enumerate().fold(0, better)
-}
-
-fn negative_log_likelihood(row: &[f32], label: usize) -> f64 {
-    let highest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let below = |logit: f32| f64::from(logit) - f64::from(highest);
-    let sum: f64 = row.iter().map(|logit| below(*logit).exp()).sum();
-    sum.ln() - below(row.get(label).copied().unwrap_or(f32::NAN))
 }
 
 /// What a pass does with a batch.
@@ -261,11 +248,5 @@ mod tests {
         let mut huge = Progress::default();
         huge.add(&[-3e38, 3e38], &[0], Phase::Train, 1).unwrap();
         assert!(huge.loss() > 5e38, "{}", huge.loss());
-    }
-
-    #[test]
-    fn the_first_of_equal_logits_is_the_top() {
-        assert_eq!(top(&[0.0, 2.0, 2.0]), 1);
-        assert_eq!(top(&[0.0]), 0);
     }
 }

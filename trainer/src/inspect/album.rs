@@ -45,8 +45,9 @@ pub struct Entry {
 
 /// What `inspect.json` holds.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct List {
-    images: Vec<Entry>,
+pub struct List {
+    /// The pictures, in the order in which they were made.
+    pub images: Vec<Entry>,
 }
 
 /// Pictures that are collected and then written into a folder.

@@ -129,7 +129,8 @@ impl Shown {
                 return;
             }
             if keys.wait().contains(&b'q') && !self.stop.swap(true, Ordering::SeqCst) {
-                self.printer.answer("stopping: saving after this step");
+                let text = "stopping: saving after this step (Ctrl-C: at once)";
+                self.printer.answer(text);
             }
         }
     }

@@ -40,7 +40,7 @@ impl<'a> Events<'a> {
         let mut events = Events {
             sink: Sink::new(&folder, file, printer),
             resumed: opening.resumed,
-            steps_per_epoch: 0,
+            steps_per_epoch: opening.steps_per_epoch,
             reported: Progress::default(),
         };
         events.write(0, What::FileVersion("brain.Event:2".into()));
@@ -62,7 +62,6 @@ impl Watch for Events<'_> {
             return;
         }
         let progress = report.progress;
-        self.steps_per_epoch = report.num_steps;
         let step = (report.epoch - 1) * report.num_steps + progress.step;
         if std::mem::take(&mut self.resumed) {
             self.write(step, What::restart());
@@ -102,5 +101,71 @@ impl Watch for Events<'_> {
                 ("wait_percent/train", 100.0 * waits),
             ],
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::Opening;
+
+    /// The step of every event in a file of frames.
+    fn steps(bytes: &[u8]) -> Vec<i64> {
+        let mut steps = vec![];
+        let mut rest = bytes;
+        while let Some((length, after)) = rest.split_first_chunk() {
+            let length = u64::from_le_bytes(*length) as usize;
+            // A checksum before and one after.
+            let event = <Event as prost::Message>::decode(&after[4..4 + length]).unwrap();
+            steps.push(event.step);
+            rest = &after[length + 8..];
+        }
+        steps
+    }
+
+    #[test]
+    fn an_epoch_whose_validation_alone_is_repeated_stands_at_its_last_step() {
+        let folder = tempfile::tempdir().unwrap();
+        let opening = Opening {
+            run: folder.path().to_path_buf(),
+            epochs: 3,
+            images: [28, 7],
+            steps_per_epoch: 7,
+            rows: vec![],
+            best: None,
+            resumed: true,
+        };
+        let printer = Printer::new(true, None);
+        let mut events = Events::open(&opening, &printer);
+        let progress = Progress {
+            step: 1,
+            images: 4,
+            ..Progress::default()
+        };
+        let report = |epoch, phase| StepReport {
+            epoch,
+            phase,
+            num_steps: if phase == Phase::Train { 7 } else { 2 },
+            progress,
+        };
+        events.step(&report(2, Phase::Val));
+        let row = EpochRow {
+            epoch: 2,
+            lr: 0.001,
+            train_loss: 0.5,
+            train_accuracy: 75.0,
+            val_loss: 0.6,
+            val_accuracy: 70.0,
+            train_seconds: 1.0,
+            val_seconds: 0.1,
+            train_images_per_second: 28.0,
+            val_images_per_second: 70.0,
+            train_wait_seconds: 0.0,
+        };
+        events.epoch_done(&row, false);
+        events.step(&report(3, Phase::Train));
+        let file = fs::read_dir(folder.path().join("tensorboard")).unwrap();
+        let path = file.map(|entry| entry.unwrap().path()).next().unwrap();
+        assert_eq!(steps(&fs::read(path).unwrap()), [0, 14, 15]);
     }
 }

@@ -56,6 +56,9 @@ pub(super) fn body(records: &[Record], pictures: &Pictures) -> Markup {
         }
         section.hero {
             @for pair in &pairs { p.verdict { (verdict(pair)) } }
+            @if !same_data(records) {
+                p.small { "The data sets differ: images are matched by name." }
+            }
             (scores(&drawn))
             (baseline(records))
             @if !pairs.is_empty() { (tests(&pairs)) }
@@ -79,6 +82,21 @@ fn pairs(records: &[Record]) -> Vec<Pair<'_>> {
         pair.p_value = adjusted;
     }
     pairs
+}
+
+/// Whether the runs' images are the same, as far as is known: where they were and what was in them.
+fn same_data(records: &[Record]) -> bool {
+    let fingerprint = |record: &Record| {
+        let card = record.card.as_ref()?;
+        Some(card.provenance.dataset_fingerprint.clone())
+    };
+    records.windows(2).all(|pair| {
+        let [first, second] = [&pair[0], &pair[1]];
+        match (fingerprint(first), fingerprint(second)) {
+            (Some(first), Some(second)) => first == second,
+            _ => first.recipe.data == second.recipe.data,
+        }
+    })
 }
 
 /// None where no image was answered by both.

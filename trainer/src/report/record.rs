@@ -5,17 +5,20 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use data::table::Row;
-use data::{Card, Scores, Split};
+use data::{Audit, Card, Prediction, Scores, Split};
 use fs_err as fs;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::files::{Audit, Calibration, Folds, Inspection, Seeds, Suspect};
 use crate::answers::Answers;
+use crate::calibrate::Calibration;
 use crate::error::{Error, Result};
 use crate::fit::EpochRow;
+use crate::folds::Folds;
+use crate::inspect::album;
 use crate::recipe::{Recipe, Views};
 use crate::run_dir::RunDir;
+use crate::seeds::Seeds;
 use crate::verify::Agreement;
 
 /// What a run folder holds.
@@ -45,10 +48,10 @@ pub struct Record {
     pub images: Vec<Row>,
     pub(super) calibration: Option<Calibration>,
     pub(super) folds: Option<Folds>,
-    pub(super) suspects: Vec<Suspect>,
+    pub(super) suspects: Vec<Prediction>,
     pub(super) seeds: Option<Seeds>,
     pub(super) audit: Option<Audit>,
-    pub(super) inspection: Option<Inspection>,
+    pub(super) inspection: Option<album::List>,
     /// Files that could not be understood, and why.
     pub notes: Vec<String>,
 }
@@ -84,7 +87,6 @@ impl Record {
     /// When `config.toml` cannot be read; all other files may be missing.
     pub fn open(run: &RunDir) -> Result<Record> {
         let mut notes = vec![];
-        let folder = run.path();
         Ok(Record {
             name: run.name(),
             recipe: Recipe::open(&run.config())?,
@@ -96,12 +98,12 @@ impl Record {
             agreement: note(&mut notes, json(&run.verify())),
             card: note(&mut notes, card(&run.model())),
             images: note(&mut notes, images(&run.split())).unwrap_or_default(),
-            calibration: note(&mut notes, json(&folder.join("calibration.json"))),
-            folds: note(&mut notes, json(&folder.join("folds.json"))),
-            suspects: note(&mut notes, rows(&folder.join("suspects.csv"))).unwrap_or_default(),
-            seeds: note(&mut notes, json(&folder.join("seeds.json"))),
-            audit: note(&mut notes, json(&folder.join("audit.json"))),
-            inspection: note(&mut notes, json(&folder.join("inspect/inspect.json"))),
+            calibration: note(&mut notes, json(&run.calibration())),
+            folds: note(&mut notes, json(&run.folds())),
+            suspects: note(&mut notes, rows(&run.suspects())).unwrap_or_default(),
+            seeds: note(&mut notes, json(&run.seeds())),
+            audit: note(&mut notes, json(&run.audit())),
+            inspection: note(&mut notes, json(&run.path().join("inspect/inspect.json"))),
             run: run.clone(),
             notes,
         })

@@ -2,10 +2,11 @@
 
 use maud::{Markup, html};
 
-use super::files::{Folds, Seeds};
 use super::parts::{self, percent, percents};
 use super::pictures::{Card, Pictures};
 use super::record::Record;
+use crate::folds::Folds;
+use crate::seeds::{Seeds, Unstable};
 
 /// Pictures in each gallery.
 const MOST: usize = 12;
@@ -103,7 +104,7 @@ fn repeated(seeds: &Seeds) -> Markup {
 }
 
 fn unstable(seeds: &Seeds) -> Vec<Card> {
-    let card = |picture: &super::files::Unstable| {
+    let card = |picture: &Unstable| {
         let answers: Vec<String> = picture
             .answers
             .iter()

@@ -5,9 +5,9 @@ use maud::{Markup, html};
 
 use super::charts::{self, Drawn, Kind};
 use super::figures::{Estimate, Figures, RESAMPLES};
-use super::files::Calibration;
 use super::parts;
 use super::record::Record;
+use crate::calibrate::Calibration;
 
 /// Ranking and calibration.
 pub(super) fn section(record: &Record, figures: &Figures) -> Option<Markup> {
@@ -80,10 +80,6 @@ fn bins(figures: &Figures) -> String {
 
 /// What a temperature was fitted to, and whether it is in the file.
 fn temperature(calibration: &Calibration) -> Markup {
-    let error = calibration.standard_error;
-    let error = error.map_or(String::new(), |error| {
-        format!(" (standard error of the gain {error:.4})")
-    });
     html! {
         h3 { "Temperature" }
         p {
@@ -96,7 +92,8 @@ fn temperature(calibration: &Calibration) -> Markup {
             }
             "Fitted on " (calibration.fitted_on) " (" (calibration.count) " images): log loss "
             (format!("{:.4}", calibration.loss_before)) " before, "
-            (format!("{:.4}", calibration.loss_after)) " after" (error) "."
+            (format!("{:.4}", calibration.loss_after)) " after (standard error of the gain "
+            (format!("{:.4}", calibration.standard_error)) ")."
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Hashes of 64 bits that differ from a given one in few bits, without comparing all of them.
 
+use std::ops::ControlFlow;
+
 /// Parts of a hash, 16 bits each.
 const PARTS: usize = 4;
 /// Bits in which at least one of four parts differs at most when eleven differ in all.
@@ -62,8 +64,13 @@ impl<'a> Index<'a> {
     }
 
     /// Gives the places of all hashes that differ in at most `bits` (at most 11) from `hash`, each
-    /// once.
-    pub(super) fn near(&self, hash: u64, bits: u32, found: &mut dyn FnMut(usize)) {
+    /// once, until `found` has enough.
+    pub(super) fn near(
+        &self,
+        hash: u64,
+        bits: u32,
+        found: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         debug_assert!(bits < PARTS as u32 * (BITS_OF_A_PART + 1));
         for (number, table) in self.tables.iter().enumerate() {
             for mask in &self.masks {
@@ -71,11 +78,12 @@ impl<'a> Index<'a> {
                     let difference = self.hashes[place as usize] ^ hash;
                     let seen_before = |n| part(difference, n).count_ones() <= BITS_OF_A_PART;
                     if difference.count_ones() <= bits && !(0..number).any(seen_before) {
-                        found(place as usize);
+                        found(place as usize)?;
                     }
                 }
             }
         }
+        ControlFlow::Continue(())
     }
 }
 
@@ -98,12 +106,22 @@ mod tests {
         let mut relatives = 0;
         for &hash in &hashes {
             let mut found = Vec::new();
-            index.near(hash, 11, &mut |place| found.push(place));
+            let all = index.near(hash, 11, &mut |place| {
+                found.push(place);
+                ControlFlow::Continue(())
+            });
+            assert!(all.is_continue());
             found.sort_unstable();
             let near = |place: &usize| (hashes[*place] ^ hash).count_ones() <= 11;
             let expected: Vec<usize> = (0..hashes.len()).filter(near).collect();
             assert_eq!(found, expected);
             relatives += found.len() - 1;
+            let mut calls = 0;
+            let first = index.near(hash, 11, &mut |_| {
+                calls += 1;
+                ControlFlow::Break(())
+            });
+            assert_eq!((first, calls), (ControlFlow::Break(()), 1));
         }
         assert!(relatives > 300, "{relatives}");
     }

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::evaluate;
 use crate::features::{RowLoader, Rows, View};
 use crate::fit::{
-    self, Backbone, Checkpoint, Ended, EpochRow, Feed, FitOptions, Outcome, Room, Watch,
+    self, Backbone, Checkpoint, Ended, EpochRow, Feed, FitOptions, Outcome, Room, StepReport, Watch,
 };
 use crate::folds::Fold;
 use crate::live::{Opening, Watchers};
@@ -227,7 +227,8 @@ impl<'a> Trials<'a> {
         };
         let (options, resume) = (fit_options(self.recipe), resume.as_ref());
         let outcome = if let Some(run) = folder {
-            let opening = Opening::new(run, self.recipe.epochs, loaders.num_images(), resume);
+            let size = (loaders.num_images(), train.num_batches());
+            let opening = Opening::new(run, self.recipe.epochs, size, resume);
             let mut watch = Watchers::open((None, &[]), &opening, self.machine.printer, self.stop);
             fit::fit(network, &room, &options, resume, &mut watch)?
         } else {
@@ -261,8 +262,14 @@ impl<'a> Trials<'a> {
             early_stop: None,
             ..fit_options(self.recipe)
         };
-        let mut until = Until { epoch, stop: &stop };
-        Ok(fit::fit(network, &room, &options, None, &mut until)?.network)
+        let mut until = Until {
+            epoch,
+            stop: &stop,
+            asked: self.stop,
+        };
+        let outcome = fit::fit(network, &room, &options, None, &mut until)?;
+        self.go_on()?;
+        Ok(outcome.network)
     }
 
     /// Logits `[N, K]` of images at these places, as they are.
@@ -291,13 +298,21 @@ impl<'a> Trials<'a> {
     }
 }
 
-/// Ends a training after an epoch.
+/// Ends a training after an epoch, or when the user asks for it.
 struct Until<'a> {
     epoch: usize,
     stop: &'a AtomicBool,
+    /// Set by Ctrl-C.
+    asked: &'a AtomicBool,
 }
 
 impl Watch for Until<'_> {
+    fn step(&mut self, _report: &StepReport) {
+        if self.asked.load(Ordering::Relaxed) {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+    }
+
     fn epoch_done(&mut self, row: &EpochRow, _new_best: bool) {
         if row.epoch == self.epoch {
             self.stop.store(true, Ordering::Relaxed);

@@ -46,7 +46,7 @@ pub(super) fn draw(board: &Board, lines: &[String], stopping: bool, buffer: &mut
     let newest = lines[first..].iter().map(|line| Line::raw(line.as_str()));
     Paragraph::new(newest.collect::<Vec<_>>()).render(inner, buffer);
     let keys = if stopping {
-        "stopping: saving after this step"
+        "stopping: saving after this step (Ctrl-C: at once)"
     } else {
         "q or Ctrl-C: save and stop"
     };

@@ -10,7 +10,7 @@ pub(super) struct Event {
     #[prost(double, tag = "1")]
     wall_time: f64,
     #[prost(int64, tag = "2")]
-    step: i64,
+    pub(super) step: i64,
     #[prost(oneof = "What", tags = "3, 5, 7")]
     what: Option<What>,
 }

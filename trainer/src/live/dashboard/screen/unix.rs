@@ -54,8 +54,9 @@ impl Screen {
         // `_POSIX_VDISABLE` of Linux and the BSDs.
         raw.special_codes[SpecialCodeIndex::VSUSP] =
             if cfg!(target_os = "linux") { 0 } else { 0xff };
-        tcsetattr(&tty, OptionalActions::Now, &raw)?;
+        // Before the terminal is another: nothing gives it back when this fails.
         let keys = Keys(File::open("/dev/tty")?);
+        tcsetattr(&tty, OptionalActions::Now, &raw)?;
         let screen = Screen {
             tty,
             before,
