@@ -19,8 +19,9 @@ pub fn wilson(successes: u64, n: u64) -> (f64, f64) {
 /// not independent count as fewer than they are.
 ///
 /// ```
+/// // The roots of (0.95 - p)^2 = 1.96^2 p (1 - p) / 108.4.
 /// let (low, high) = data::metrics::wilson_of(0.95, 108.4);
-/// assert!((low - 0.8915).abs() < 1e-4 && (high - 0.9779).abs() < 1e-4);
+/// assert!((low - 0.891_438).abs() < 1e-6 && (high - 0.977_760).abs() < 1e-6);
 /// ```
 #[must_use]
 pub fn wilson_of(share: f64, n: f64) -> (f64, f64) {
