@@ -10,12 +10,12 @@ use super::pictures;
 use super::record::Record;
 use crate::inspect::album::{Entry, Kind};
 
-/// Files up to this size go into the page as they are; larger ones as JPEG.
+/// Files up to this size go into the page as they are; larger ones as JPEG where that is smaller.
 const MOST_BYTES: usize = 50_000;
 /// The longer side of a JPEG.
 const SIDE: u32 = 1100;
-/// The same of feature maps, of which there are as many as layers.
-const SIDE_OF_MAPS: u32 = 560;
+/// The same of feature maps, of which there are as many as layers: all of ResNet18's have a place.
+const SIDE_OF_MAPS: u32 = 384;
 /// Bytes of all pictures in the page.
 const BUDGET: usize = 1_500_000;
 
@@ -92,15 +92,20 @@ fn picture(folder: &Path, entry: &Entry) -> Option<String> {
         .components()
         .all(|part| matches!(part, Component::Normal(_)));
     let bytes = fs::read(inside.then(|| folder.join(&entry.file))?).ok()?;
-    if bytes.len() <= MOST_BYTES && bytes.starts_with(b"\x89PNG") {
-        return Some(pictures::address("image/png", &bytes));
+    let png = bytes
+        .starts_with(b"\x89PNG")
+        .then(|| pictures::address("image/png", &bytes));
+    if bytes.len() <= MOST_BYTES && png.is_some() {
+        return png;
     }
     let side = match entry.kind {
         Kind::FeatureMap => SIDE_OF_MAPS,
         _ => SIDE,
     };
     let picture = data::decode::decode(&bytes, &data::Limits::default()).ok()?;
-    pictures::jpeg(&pictures::within(&picture, side))
+    let jpeg = pictures::jpeg(&pictures::within(&picture, side));
+    // Maps of few places, drawn large, are smaller as they are.
+    png.into_iter().chain(jpeg).min_by_key(String::len)
 }
 
 #[cfg(test)]
