@@ -105,11 +105,9 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     if matches!(kept, Kept::Stopped) {
         return Err(interrupted().into());
     }
-    let mut label = label(&outcome, recipe, looked_over, &stock, &preprocess)?;
+    let trained = (&outcome, calibration.as_ref());
+    let mut label = label(trained, recipe, looked_over, &stock, &preprocess)?;
     closing.note(&kept, &mut label.provenance);
-    if let Some(calibration) = &calibration {
-        calibration.note(&mut label.provenance);
-    }
     let images = stock.verification_images(&label.preprocess)?;
     let mut exported = export::export(&outcome.network, label, &images, &run.model())?;
     summary::save(&run.verify(), &exported.agreement)?;
@@ -125,16 +123,14 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     if let Some(target) = &args.json {
         printer.json(target, &summary)?;
     }
-    let written = page(&run, &dataset);
-    if recipe.seeds.is_none() {
-        report::tell(&run, written, printer);
-    }
+    let mut written = page(&run, &dataset);
     // Last: a reader such as `head` may have had enough, and the files are written by then.
     printer.result(text);
     if recipe.seeds.is_some() {
         trials.repeat(&outcome.network, &dataset, &mut stock, split)?;
-        report::tell(&run, page(&run, &dataset), printer);
+        written = page(&run, &dataset);
     }
+    report::tell(&run, written, printer);
     Ok(conclude(&run, &exported, printer))
 }
 
@@ -387,7 +383,7 @@ fn fit_options(recipe: &Recipe) -> FitOptions {
 
 /// What the card will say.
 fn label(
-    outcome: &Outcome,
+    (outcome, calibration): (&Outcome, Option<&Calibration>),
     recipe: &Recipe,
     (dataset, audit): (&Dataset, &Audit),
     stock: &Stock,
@@ -401,6 +397,9 @@ fn label(
         let [_, count] = stock.num_images();
         let accuracy = row.val_accuracy / 100.0;
         export::note(&mut provenance, Split::Val, accuracy, count as u64);
+    }
+    if let Some(calibration) = calibration {
+        calibration.note(&mut provenance);
     }
     Ok(Label {
         classes: dataset.classes.clone(),
