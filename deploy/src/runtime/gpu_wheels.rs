@@ -212,10 +212,7 @@ mod tests {
             assert_eq!(part.sha256.len(), 64, "{part:?}");
             assert!(part.sha256.bytes().all(|b| b.is_ascii_hexdigit()));
             let tagged = |platform: &&str| part.file.contains(*platform);
-            assert!(
-                PLATFORMS.iter().any(|platform| tagged(platform)),
-                "{part:?}"
-            );
+            assert!(PLATFORMS.iter().any(tagged), "{part:?}");
         }
     }
 
