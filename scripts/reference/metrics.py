@@ -1,6 +1,8 @@
 """Writes tests/reference/metrics.json: curves and scores as scikit-learn has them.
 
 python3 scripts/reference/metrics.py
+
+Needs scikit-learn and numpy.
 """
 
 import json

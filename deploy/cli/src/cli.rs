@@ -123,7 +123,7 @@ pub(crate) struct PlaceArgs {
     /// Download nothing
     #[arg(long)]
     pub(crate) offline: bool,
-    /// Cache folder for data sets, weights and ONNX Runtime [env: CLASSIFIER_CACHE]
+    /// Cache folder: data sets, weights, ONNX Runtime, converted models, engines [env: CLASSIFIER_CACHE]
     #[arg(long, value_name = "DIR")]
     pub(crate) cache: Option<PathBuf>,
 }
