@@ -16,7 +16,13 @@ pub(crate) fn text(findings: &Findings) -> String {
         parts.push(rooms(results));
         parts.extend(accuracy(results));
     }
-    parts.extend(skipped(&findings.skipped));
+    let left_out: Vec<String> = skipped(&findings.skipped)
+        .iter()
+        .map(|line| format!("left out {line}"))
+        .collect();
+    if !left_out.is_empty() {
+        parts.push(left_out.join("\n"));
+    }
     if !findings.pareto.is_empty() {
         let mut lines = vec!["no other is faster, quicker and more accurate than".to_owned()];
         lines.extend(
@@ -246,8 +252,8 @@ fn flipped(result: &BenchResult) -> String {
     lines.join("\n")
 }
 
-/// Left out, by reason: many configurations lack the same.
-fn skipped(skipped: &[Skipped]) -> Option<String> {
+/// What was left out, a line for each reason: many configurations lack the same.
+pub(crate) fn skipped(skipped: &[Skipped]) -> Vec<String> {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
     for skipped in skipped {
         match reasons
@@ -259,16 +265,16 @@ fn skipped(skipped: &[Skipped]) -> Option<String> {
         }
     }
     let line = |(reason, configurations): &(&str, Vec<&str>)| match configurations.as_slice() {
-        [one] => format!("left out {one}: {reason}"),
+        [one] => format!("{one}: {reason}"),
         [first, .., last] => {
             format!(
-                "left out {} configurations, {first} to {last}: {reason}",
+                "{} configurations, {first} to {last}: {reason}",
                 configurations.len()
             )
         }
         [] => String::new(),
     };
-    (!reasons.is_empty()).then(|| reasons.iter().map(line).collect::<Vec<_>>().join("\n"))
+    reasons.iter().map(line).collect()
 }
 
 #[cfg(test)]

@@ -46,10 +46,8 @@ pub(crate) fn render(findings: &Findings) -> String {
     }
     if !findings.skipped.is_empty() {
         body += "<h2>Left out</h2>";
-        let line = |skipped: &crate::bench::Skipped| {
-            paragraph(&format!("{}: {}", skipped.configuration, skipped.reason))
-        };
-        body.extend(findings.skipped.iter().map(line));
+        let lines = crate::bench::table::skipped(&findings.skipped);
+        body.extend(lines.iter().map(|line| paragraph(line)));
     }
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
