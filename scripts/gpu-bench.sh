@@ -138,13 +138,22 @@ elif [[ -z $rehearsal ]]; then
 fi
 
 step "deploy eval, cold and warm"
-# A cache folder of its own for engines, so that cold is cold and the user's are left alone.
-cache=$tmp/cache
+# Cold is without kept engines: the user's are put aside, and back whatever happens.
+cache=$("$bin/deploy" cache dir)
+[[ -n $cache ]] || fail "\`deploy cache dir\` names no folder"
+put_back() {
+  [[ ! -d $cache/engines.aside ]] || { rm -rf "${cache:?}/engines" && mv "$cache/engines.aside" "$cache/engines"; }
+}
+trap 'put_back; rm -rf "$tmp"' EXIT
+forget_engines() {
+  if [[ -d $cache/engines && ! -e $cache/engines.aside ]]; then mv "$cache/engines" "$cache/engines.aside"; fi
+  rm -rf "${cache:?}/engines"
+}
 : >"$tmp/eval"
 for one in ${provider//,/ }; do
   for name in custom resnet18; do
     for temper in cold warm; do
-      [[ $temper == warm ]] || { [[ $one != tensorrt ]] || rm -rf "${cache:?}/engines"; }
+      [[ $temper == warm || $one != tensorrt ]] || forget_engines
       start=${EPOCHREALTIME/./}
       if "$bin/deploy" eval --quiet --model "$models/$name.onnx" --data "$data" --provider "$one" --json "$tmp/eval.json" \
         >/dev/null 2>"$tmp/err"; then
@@ -185,11 +194,20 @@ step "writing $out"
     nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | sed 's/^/gpu /'
   fi
   rustc --version
+  "$bin/deploy" doctor --json 2>/dev/null | "$python" -c 'import json, sys
+found = {l["name"]: l["version"] for p in json.load(sys.stdin)["providers"] for l in p["libraries"] if l["version"]}
+print("; ".join(f"{name} {version}" for name, version in sorted(found.items())) or "no NVIDIA libraries")' || true
   if [[ -n $has_peers ]]; then
     "$python" -c 'import torch; print("PyTorch", torch.__version__)' 2>/dev/null || true
     "$python" -c 'import onnxruntime; print("Python onnxruntime", onnxruntime.__version__)' 2>/dev/null || true
   fi
 } >"$tmp/versions"
+cat >"$tmp/commands" <<END
+deploy bench --matrix --model custom.onnx resnet18.onnx --batch $batches --provider $provider --precision fp32,tf32,fp16,int8 --feed both --data DIR --duration $duration --seed ROUND
+scripts/compare-pytorch/gpu.py NETWORK --onnx MODEL.onnx --peers pytorch_reference.py --batch $batches --device $device --seconds 3
+deploy eval --model MODEL.onnx --data DIR --provider PROVIDER
+trainer fit --device cuda --data DIR [--backbone FILE.onnx]
+END
 ((${#notes[@]} == 0)) || printf '%s\n' "${notes[@]}" >"$tmp/notes"
 "$python" scripts/gpu-bench/write.py "$tmp" "$out"
 echo "$out"

@@ -105,6 +105,10 @@ def report(folder):
         for model, ms in fitted:
             yield f"- {model}: {int(ms) / 1e3:.1f} s"
         yield ""
+    yield "## Commands"
+    yield ""
+    yield from (f"    {line}" for line in lines(folder / "commands"))
+    yield ""
     notes = lines(folder / "notes") + sorted(set(lines(folder / "left-out")))
     notes += [f"{count} configurations left out: {' '.join(reason.split())}" for reason, count in skipped.items()]
     if notes:

@@ -1,5 +1,5 @@
 //! Runs of one batch size over buffers that stay where they are: nothing is allocated, and on a GPU the
-//! copies go through pinned memory and are timed apart from the computation.
+//! images go through pinned memory, and copies are timed apart from the computation.
 
 use std::fmt;
 use std::time::{Duration, Instant};
