@@ -138,6 +138,17 @@ fn each_recording_has_a_number_of_its_own() {
 }
 
 #[test]
+fn a_recording_without_a_number_is_bound_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = pretending(folder.path());
+    session.graph = Some((2, 1));
+    session.is_bound_once = true;
+    session.bind(2, Feed::Host).unwrap();
+    let again = session.bind(2, Feed::Resident).unwrap_err();
+    assert!(again.to_string().contains("is bound once"), "{again}");
+}
+
+#[test]
 fn sessions_and_bound_runs_move_between_threads() {
     fn moves<T: Send>() {}
     fn is_shared<T: Sync>() {}

@@ -11,7 +11,6 @@ use crate::cli::PlotArgs;
 use crate::error::{Error, Result};
 use crate::fault::ExitStatus;
 use crate::printer::Printer;
-use crate::report::Figures;
 use crate::report::charts::{self, Drawn, Kind};
 
 /// Where files go.
@@ -20,18 +19,8 @@ const FOLDER: &str = "plots";
 /// Draws them.
 pub fn run(args: &PlotArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let records = open(&args.runs, &args.run)?;
-    let figures: Vec<Option<Figures>> = records
-        .iter()
-        .map(|record| record.answers.as_ref().and_then(Figures::new))
-        .collect();
-    let drawn: Vec<Drawn<'_>> = records
-        .iter()
-        .zip(&figures)
-        .map(|(record, figures)| Drawn {
-            record,
-            figures: figures.as_ref(),
-        })
-        .collect();
+    let figures = Drawn::figures(&records);
+    let drawn = Drawn::all(&records, &figures);
     let out = match (&args.out, records.as_slice()) {
         (Some(out), _) => out.clone(),
         (None, [record]) => record.run.path().join(FOLDER),

@@ -52,6 +52,25 @@ pub struct Drawn<'a> {
     pub figures: Option<&'a Figures>,
 }
 
+impl<'a> Drawn<'a> {
+    /// What follows from the predictions of each run.
+    pub fn figures(records: &[Record]) -> Vec<Option<Figures>> {
+        let answers = records.iter().map(|record| record.answers.as_ref());
+        answers.map(|answers| Figures::new(answers?)).collect()
+    }
+
+    /// The runs, each with its figures.
+    pub fn all(records: &'a [Record], figures: &'a [Option<Figures>]) -> Vec<Self> {
+        let pairs = records.iter().zip(figures);
+        pairs
+            .map(|(record, figures)| Drawn {
+                record,
+                figures: figures.as_ref(),
+            })
+            .collect()
+    }
+}
+
 /// The chart of a kind, of at least one run.
 ///
 /// # Errors

@@ -6,7 +6,6 @@ use data::metrics::{self, McNemar};
 use maud::{Markup, html};
 
 use super::charts::{self, Drawn, Kind};
-use super::figures::Figures;
 use super::headline::majority;
 use super::parts::{self, p_value, percent, percents, thousands};
 use super::pictures::{Card, Pictures};
@@ -35,18 +34,8 @@ struct Pair<'a> {
 
 /// The body of the page.
 pub(super) fn body(records: &[Record], pictures: &Pictures) -> Markup {
-    let figures: Vec<Option<Figures>> = records
-        .iter()
-        .map(|record| record.answers.as_ref().and_then(Figures::new))
-        .collect();
-    let drawn: Vec<Drawn<'_>> = records
-        .iter()
-        .zip(&figures)
-        .map(|(record, figures)| Drawn {
-            record,
-            figures: figures.as_ref(),
-        })
-        .collect();
+    let figures = Drawn::figures(records);
+    let drawn = Drawn::all(records, &figures);
     let pairs = pairs(records);
     let names: Vec<&str> = records.iter().map(|record| record.name.as_str()).collect();
     html! {
