@@ -8,6 +8,7 @@
 
 use std::path::Path;
 
+use console::Printer;
 use data::card::Provenance;
 use fs_err as fs;
 use models::Network;
@@ -15,7 +16,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::fit::State;
-use crate::printer::Printer;
 use crate::run_dir::RunDir;
 
 /// The bounds of ln T that are searched: T from 1/100 to 100.

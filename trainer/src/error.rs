@@ -83,12 +83,6 @@ pub enum Error {
         /// What is missing.
         reason: String,
     },
-    /// A chart that could not be drawn as a picture.
-    #[error("the chart cannot be drawn: {reason}")]
-    Chart {
-        /// What the renderer says.
-        reason: String,
-    },
     /// A device this build does not know.
     #[error("this build of `trainer` cannot train on `{device}`")]
     DeviceMissing {

@@ -11,25 +11,23 @@
 //! [`recipe`] knows what is asked, [`run_dir`] where it lands, [`fit`] trains, [`evaluate`]
 //! scores, [`live`] shows it going on, [`calibrate`] fits a temperature, [`folds`] and [`seeds`] say how
 //! far the numbers hold, [`export`] writes the file and [`verify`] holds it against ONNX Runtime.
-//! [`report`] shows what a run folder holds, in the charts of [`chart`]; [`inspect`] draws what the
-//! exported network sees. Only [`printer`] prints.
+//! [`report`] shows what a run folder holds; [`inspect`] draws what the exported network sees. Only
+//! [`console`] prints, and draws charts and pages.
 
 pub mod answers;
 pub mod calibrate;
-pub mod chart;
 pub mod cli;
+pub mod cli_error;
 pub mod command_line;
 pub mod commands;
 pub mod error;
 pub mod evaluate;
 pub mod export;
-pub mod fault;
 pub mod features;
 pub mod fit;
 pub mod folds;
 pub mod inspect;
 pub mod live;
-pub mod printer;
 pub mod recipe;
 pub mod report;
 pub mod run_dir;

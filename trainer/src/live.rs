@@ -13,11 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::ValueEnum;
+use console::Printer;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::fit::{Checkpoint, Ended, EpochRow, StepReport, Watch};
-use crate::printer::Printer;
 use crate::run_dir::RunDir;
 
 /// What a terminal shows of training.

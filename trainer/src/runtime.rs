@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use console::Printer;
 use deploy::runtime::{self, Search};
 
 use crate::cli::MachineArgs;
 use crate::error::Result;
-use crate::printer::Printer;
 
 /// Finds ONNX Runtime, installs it when it is nowhere and `--offline` does not forbid it, and
 /// loads it.

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::Device;
+use console::Printer;
 use data::images::{Images, ImagesOptions};
 use data::{Dataset, Limits, Preprocess, Sample, fetch};
 
 use crate::error::{Error, Result};
-use crate::printer::Printer;
 use crate::recipe::{DeviceKind, Recipe};
 use crate::run_dir::RunDir;
 

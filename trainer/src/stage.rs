@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use console::Printer;
 use data::images::Images;
 use data::loader::{Loader, LoaderOptions};
 use data::{Dataset, Preprocess, RgbImage, Sample, Split};
@@ -12,7 +13,6 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::fit::{Checkpoint, State};
-use crate::printer::Printer;
 use crate::recipe::Recipe;
 use crate::run_dir::RunDir;
 use crate::source;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use console::{ExitStatus, Printer};
 use data::{Dataset, Sample, Scores, Split};
 use serde::Serialize;
 
@@ -9,8 +10,6 @@ use crate::calibrate;
 use crate::cli::EvalArgs;
 use crate::error::Error;
 use crate::evaluate::{self, Evaluation};
-use crate::fault::ExitStatus;
-use crate::printer::Printer;
 use crate::recipe::Recipe;
 use crate::run_dir::RunDir;
 use crate::source;
@@ -89,8 +88,8 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         printer.json(target, &report)?;
     }
     // Last: a reader such as `head` may have had enough, and the files are written by then.
-    printer.result(text);
-    Ok(ExitStatus::True)
+    printer.result(text)?;
+    Ok(ExitStatus::Success)
 }
 
 /// The samples of a split with the network's labels, matched by the names of the classes.

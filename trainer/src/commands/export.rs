@@ -1,11 +1,10 @@
 //! `trainer export`: a run's checkpoint as a verified file, again.
 
+use console::{ExitStatus, Printer};
 use data::Split;
 
 use crate::cli::{ExportArgs, Which};
 use crate::export::{self, Label};
-use crate::fault::ExitStatus;
-use crate::printer::Printer;
 use crate::recipe::Recipe;
 use crate::run_dir::RunDir;
 use crate::stage::{self, Machine};
@@ -63,11 +62,11 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         "{} {}",
         printer.bold(word),
         exported.path.display()
-    ));
+    ))?;
     Ok(if exported.agreement.verified {
-        ExitStatus::True
+        ExitStatus::Success
     } else {
-        ExitStatus::False
+        ExitStatus::CheckFailed
     })
 }
 

@@ -1,10 +1,12 @@
 //! `trainer fit`: the line of rooms from a recipe to a verified file and its test accuracy.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use console::{ExitStatus, Interrupt, Printer};
 use data::audit::{Audit, Depth};
 use data::{Dataset, Preprocess, Scores, Split};
 use models::Network;
@@ -14,11 +16,9 @@ use crate::calibrate::Calibration;
 use crate::cli::{FitArgs, MachineArgs};
 use crate::error::{Error, Result};
 use crate::export::{self, Exported, Label};
-use crate::fault::ExitStatus;
 use crate::fit::{self, Backbone, Checkpoint, Ended, FitOptions, OptimizerOptions, Outcome, Room};
 use crate::folds::Division;
 use crate::live::{Log, Opening, Ui, Watchers};
-use crate::printer::Printer;
 use crate::recipe::{DeviceKind, Recipe, Settings};
 use crate::report::{Pictures, Record};
 use crate::run_dir::RunDir;
@@ -29,7 +29,6 @@ use crate::{command_line, runtime, source};
 mod calibration;
 mod closing;
 mod folds;
-mod interrupt;
 mod seeds;
 mod stock;
 mod trials;
@@ -125,13 +124,13 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     }
     let mut written = page(&run, &dataset);
     // Last: a reader such as `head` may have had enough, and the files are written by then.
-    printer.result(text);
+    printer.result(text)?;
     if recipe.seeds.is_some() {
         trials.repeat(&outcome.network, &dataset, &mut stock, split)?;
         written = page(&run, &dataset);
     }
     report::tell(&run, written, printer);
-    Ok(conclude(&run, &exported, printer))
+    Ok(conclude(&run, &exported, printer)?)
 }
 
 /// Flags over file.
@@ -149,7 +148,7 @@ fn open_stock(
     (network, preprocess): (&Network, &Preprocess),
 ) -> anyhow::Result<(Arc<AtomicBool>, Option<Stock>)> {
     if Stock::is_features(recipe, network) {
-        let stop = interrupt::on_ctrl_c(machine.printer)?;
+        let stop = watch_for_ctrl_c(machine.printer)?;
         let stock = Stock::features(
             machine,
             recipe,
@@ -160,7 +159,14 @@ fn open_stock(
         return Ok((stop, stock));
     }
     let stock = Stock::pictures(machine, recipe, dataset, preprocess)?;
-    Ok((interrupt::on_ctrl_c(machine.printer)?, Some(stock)))
+    Ok((watch_for_ctrl_c(machine.printer)?, Some(stock)))
+}
+
+/// A flag that the first Ctrl-C sets.
+fn watch_for_ctrl_c(printer: &Printer) -> anyhow::Result<Arc<AtomicBool>> {
+    let answer = "interrupted: saving after this step (again: stop at once)";
+    let interrupt = Interrupt::on_ctrl_c(printer, answer)?;
+    Ok(Arc::clone(interrupt.flag()))
 }
 
 /// Opens the data and finds ONNX Runtime: before hours of training, not after them, and what may
@@ -450,7 +456,7 @@ fn page(run: &RunDir, dataset: &Dataset) -> Result<Vec<String>> {
 }
 
 /// The last lines: where the file is and what to type next.
-fn conclude(run: &RunDir, exported: &Exported, printer: &Printer) -> ExitStatus {
+fn conclude(run: &RunDir, exported: &Exported, printer: &Printer) -> io::Result<ExitStatus> {
     let model: PathBuf = exported.path.clone();
     if !exported.agreement.verified {
         printer.warn(format!(
@@ -458,15 +464,15 @@ fn conclude(run: &RunDir, exported: &Exported, printer: &Printer) -> ExitStatus 
             model.display(),
             run.verify().display()
         ));
-        return ExitStatus::False;
+        return Ok(ExitStatus::CheckFailed);
     }
     let model = model.display();
-    printer.result(format!("{} {model}", printer.bold("verified")));
+    printer.result(format!("{} {model}", printer.bold("verified")))?;
     printer.log(format!(
         "next: deploy predict --model {model} IMAGE\n      \
          deploy eval --model {model} --data DIR\n      \
          trainer eval {}",
         run.path().display()
     ));
-    ExitStatus::True
+    Ok(ExitStatus::Success)
 }

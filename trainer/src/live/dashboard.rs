@@ -14,12 +14,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use console::Printer;
 use ratatui::buffer::Buffer;
 
 use super::Opening;
 use crate::error::Error;
 use crate::fit::{Ended, EpochRow, StepReport, Watch};
-use crate::printer::Printer;
 use board::Board;
 use screen::{Keys, Screen};
 

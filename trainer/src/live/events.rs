@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
+use console::Printer;
 use fs_err as fs;
 use serde::Serialize;
 
 use super::{Opening, Sink, is_logged, now};
 use crate::error::Error;
 use crate::fit::{Ended, EpochRow, Phase, StepReport, Watch};
-use crate::printer::Printer;
 
 /// Writes the lines.
 pub(super) struct Events<'a> {

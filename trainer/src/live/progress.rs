@@ -1,10 +1,9 @@
 //! A bar per phase on a terminal, a line per epoch everywhere.
 
-use indicatif::ProgressBar;
+use console::{Printer, ProgressBar};
 
 use super::Opening;
 use crate::fit::{EpochRow, Phase, StepReport, Watch};
-use crate::printer::Printer;
 
 /// Shows what [`fit`](crate::fit::fit) reports.
 pub(super) struct Progress {

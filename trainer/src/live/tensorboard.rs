@@ -5,11 +5,11 @@
 
 mod record;
 
+use console::Printer;
 use fs_err as fs;
 
 use super::{Opening, Sink, is_logged, now};
 use crate::fit::{EpochRow, Phase, Progress, StepReport, Watch};
-use crate::printer::Printer;
 use record::{Event, What, framed};
 
 /// Writes an event file.
@@ -135,7 +135,7 @@ mod tests {
             best: None,
             resumed: true,
         };
-        let printer = Printer::new(true, None);
+        let printer = Printer::new(console::Verbosity::Warnings);
         let mut events = Events::open(&opening, &printer);
         let progress = Progress {
             step: 1,

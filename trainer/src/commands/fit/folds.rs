@@ -54,8 +54,8 @@ impl Trials<'_> {
         let suspects = folds::suspects(samples, self.classes, &answers);
         summary::save(&self.run.folds(), &scores)?;
         data::metrics::write_predictions(&self.run.suspects(), &suspects)?;
-        printer.result(scores.table());
-        printer.result(list(self.run, &suspects));
+        printer.result(scores.table())?;
+        printer.result(list(self.run, &suspects))?;
         Ok(())
     }
 }

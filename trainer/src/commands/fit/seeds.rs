@@ -52,7 +52,7 @@ impl Trials<'_> {
         }
         let seeds = Seeds::new(split, scored.samples(), self.classes, &runs);
         summary::save(&self.run.seeds(), &seeds)?;
-        self.machine.printer.result(seeds.table());
+        self.machine.printer.result(seeds.table())?;
         Ok(())
     }
 

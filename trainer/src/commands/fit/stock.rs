@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use console::Printer;
 use data::audit::Audit;
 use data::images::Images;
 use data::loader::Loader;
@@ -14,7 +15,6 @@ use crate::answers::{Answer, Answers};
 use crate::error::{Error, Result};
 use crate::features::{Cupboard, Extractor, Found, Options, RowBatch, RowLoader, Rows, View};
 use crate::fit::{Feed, step};
-use crate::printer::Printer;
 use crate::recipe::{Recipe, Views};
 use crate::stage::{self, Machine};
 
