@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use console::Printer;
 use data::card::OutputKind;
 use data::{Dataset, Split};
 use deploy::runtime::{self, Found, Search};
@@ -10,9 +11,8 @@ use deploy::{Classifier, ClassifierBuilder, Model, Precision, Provider};
 use fs_err as fs;
 
 use crate::cli::{Kind, MachineArgs, ModelArgs, PlaceArgs};
+use crate::cli_error::CliError;
 use crate::converted::Original;
-use crate::fault::Fault;
-use crate::printer::Printer;
 
 /// The data set that is drawn on first use.
 const INSECTS: &str = "builtin:insects";
@@ -32,7 +32,7 @@ pub(crate) fn model(
     let path = latest(runs)
         .map(|run| run.join("model.onnx"))
         .filter(|path| path.is_file())
-        .ok_or_else(|| Fault::NoRun {
+        .ok_or_else(|| CliError::NoRun {
             runs: runs.to_owned(),
         })?;
     printer.log(format!("model `{}`, the latest run's", path.display()));
@@ -199,7 +199,7 @@ pub(crate) fn classes(file: &Path) -> anyhow::Result<Vec<String>> {
         .lines()
         .map(|line| line.trim().to_owned())
         .collect();
-    let bad = |reason: String| Fault::BadClasses {
+    let bad = |reason: String| CliError::BadClasses {
         path: file.to_owned(),
         reason,
     };
@@ -247,7 +247,7 @@ pub(crate) fn dataset(
             (Some(data), list)
         }
         (None, None, None) => {
-            return Err(Fault::NoData {
+            return Err(CliError::NoData {
                 model: model.to_owned(),
             }
             .into());
@@ -264,7 +264,7 @@ pub(crate) fn dataset(
         (Some(list), source) => Dataset::from_list(list, source.as_deref())?,
         (None, Some(source)) => Dataset::open(source, args.seed)?,
         (None, None) => {
-            return Err(Fault::NoData {
+            return Err(CliError::NoData {
                 model: model.to_owned(),
             }
             .into());
@@ -277,7 +277,7 @@ pub(crate) fn dataset(
     if dataset.samples(args.split).is_empty() {
         let sizes = Split::ALL.map(|split| format!("{split} {}", dataset.samples(split).len()));
         let (split, found) = (args.split.to_string(), sizes.join(", "));
-        return Err(Fault::EmptySplit { split, found }.into());
+        return Err(CliError::EmptySplit { split, found }.into());
     }
     Ok(dataset)
 }
@@ -304,7 +304,7 @@ fn data_of_run(run: &Path) -> anyhow::Result<String> {
     }
     let path = run.join("config.toml");
     let config: Config =
-        toml::from_str(&fs::read_to_string(&path)?).with_context(|| Fault::BadRun {
+        toml::from_str(&fs::read_to_string(&path)?).with_context(|| CliError::BadRun {
             path,
             reason: "does not name its data".to_owned(),
         })?;
@@ -328,7 +328,7 @@ fn data_path(name: &str, cache: &Path, printer: &Printer) -> anyhow::Result<Path
     if name == HYMENOPTERA {
         let folder = cache.join("datasets").join(HYMENOPTERA);
         if !folder.is_dir() {
-            return Err(Fault::NotFetched {
+            return Err(CliError::NotFetched {
                 name: name.to_owned(),
             }
             .into());
