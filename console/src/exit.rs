@@ -1,7 +1,7 @@
 //! How a command ends: the text of an error (`error:`, `caused by:`, `hint:`) and the exit code.
 
 use std::error::Error;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
 use crate::printer;
@@ -43,6 +43,19 @@ pub fn exit_code(
     }
 }
 
+/// The exit code where the command line was answered at once: with help or the version, or with what
+/// is wrong in it (`is_error`). `printed` is whether the answer could be.
+pub fn usage_exit_code(printed: io::Result<()>, is_error: bool) -> ExitCode {
+    match printed {
+        _ if is_error => ExitCode::from(2),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            printer::error(&format!("error: {error}"));
+            ExitCode::from(2)
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
 /// Whether it is only that the reader of standard output has gone away.
 fn is_reader_gone(error: &anyhow::Error) -> bool {
     let mut causes = error.chain().filter_map(|e| e.downcast_ref::<io::Error>());
@@ -72,8 +85,6 @@ pub fn error_text(
 
 #[cfg(test)]
 mod tests {
-    use std::io::ErrorKind;
-
     use anyhow::Context;
 
     use super::*;
@@ -115,5 +126,19 @@ mod tests {
         assert_eq!(code(Err(broken().into())), expected(2));
         let gone = Err(printer::reader_gone()).context("writing the rows");
         assert_eq!(code(gone), expected(0));
+    }
+
+    #[test]
+    fn help_that_cannot_be_printed_is_no_success() {
+        let code = |printed, is_error| format!("{:?}", usage_exit_code(printed, is_error));
+        let expected = |code: u8| format!("{:?}", ExitCode::from(code));
+        assert_eq!(code(Ok(()), false), expected(0));
+        assert_eq!(code(Ok(()), true), expected(2));
+        assert_eq!(code(Err(ErrorKind::StorageFull.into()), false), expected(2));
+        let gone = || Err(ErrorKind::BrokenPipe.into());
+        assert_eq!(
+            (code(gone(), false), code(gone(), true)),
+            (expected(0), expected(2))
+        );
     }
 }

@@ -13,6 +13,6 @@ pub mod page;
 pub mod printer;
 pub mod table;
 
-pub use exit::{ExitStatus, error_text, exit_code};
+pub use exit::{ExitStatus, error_text, exit_code, usage_exit_code};
 pub use interrupt::{Interrupt, Interrupted};
 pub use printer::{Printer, ProgressBar, Verbosity};

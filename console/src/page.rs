@@ -90,7 +90,7 @@ pub fn marked_table(header: &[&str], rows: &[Vec<String>], marked: &[usize]) -> 
                 thead { tr { @for cell in header { th scope="col" { (cell) } } } }
                 tbody {
                     @for (index, row) in rows.iter().enumerate() {
-                        tr.marked[marked.contains(&index)] {
+                        tr class=[marked.contains(&index).then_some("marked")] {
                             @for (column, cell) in row.iter().enumerate() {
                                 @if column == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
                             }

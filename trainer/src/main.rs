@@ -12,6 +12,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     // First of all: the environment may only change while there are no threads.
     deploy::runtime::disable_telemetry();
-    let result = commands::run(Cli::parse());
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return console::usage_exit_code(error.print(), error.use_stderr()),
+    };
+    let result = commands::run(cli);
     console::exit_code(&result, cli_error::hint)
 }

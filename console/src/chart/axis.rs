@@ -1,7 +1,7 @@
 //! Scales: from values to positions along a side of a chart, and the round values written there.
 
 /// How far an axis goes beyond its values, as a share of their range.
-const MARGIN: f64 = 0.05;
+const MARGIN: f64 = 0.08;
 
 /// How values are laid along an axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

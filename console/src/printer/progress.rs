@@ -2,17 +2,18 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::Printer;
 
-/// Work on fewer images than this is over before anybody reads a log.
-const LEAST_LOGGED: u64 = 500;
-/// Lines of the log about one piece of work.
+/// Lines of the log about one piece of work, at the most.
 const LOGGED_PARTS: u64 = 5;
+/// From the beginning to the first of them, and from one to the next, at the least: short work is
+/// over before anybody reads of it.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// How far something is. It can be told from any thread.
 #[derive(Debug)]
@@ -26,8 +27,17 @@ pub struct ProgressBar {
 struct Log {
     printer: Printer,
     what: String,
-    /// Parts of the work that are logged already.
-    parts: AtomicU64,
+    started: Instant,
+    last: Mutex<Logged>,
+}
+
+/// The last line of the log.
+#[derive(Debug, Default)]
+struct Logged {
+    /// Parts of the work that were done.
+    parts: u64,
+    /// Time since the beginning.
+    at: Duration,
 }
 
 impl Printer {
@@ -40,7 +50,8 @@ impl Printer {
             log: is_logged.then(|| Log {
                 printer: self.clone(),
                 what: what.into(),
-                parts: AtomicU64::new(0),
+                started: Instant::now(),
+                last: Mutex::default(),
             }),
             ..self.ticking_bar(what, Some(length), template)
         }
@@ -95,7 +106,7 @@ impl ProgressBar {
     pub fn set_position(&self, done: u64) {
         self.bar.set_position(done);
         if let (Some(log), Some(length)) = (&self.log, self.bar.length())
-            && let Some(line) = log.line(done, length)
+            && let Some(line) = log.line(done, length, log.started.elapsed())
         {
             log.printer.log(line);
         }
@@ -119,10 +130,15 @@ impl ProgressBar {
 
 impl Log {
     /// A line when another part of long work is done.
-    fn line(&self, done: u64, length: u64) -> Option<String> {
-        let parts = done * LOGGED_PARTS / length.max(1);
-        let is_new = parts > self.parts.fetch_max(parts, Ordering::Relaxed);
-        (length >= LEAST_LOGGED && is_new).then(|| format!("{} {done}/{length}", self.what))
+    fn line(&self, done: u64, length: u64, now: Duration) -> Option<String> {
+        let parts = (done * LOGGED_PARTS).checked_div(length)?;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        // Threads report out of order.
+        if parts <= last.parts || now < last.at + PAUSE {
+            return None;
+        }
+        *last = Logged { parts, at: now };
+        Some(format!("{} {done}/{length}", self.what))
     }
 }
 
@@ -135,28 +151,37 @@ mod tests {
         Log {
             printer: Printer::new(Verbosity::Warnings),
             what: "decoding".into(),
-            parts: AtomicU64::new(0),
+            started: Instant::now(),
+            last: Mutex::default(),
         }
+    }
+
+    /// Lines about 1000 images, each of which takes so long.
+    fn lines(log: &Log, each: Duration) -> Vec<String> {
+        (0..=1000)
+            .filter_map(|done| log.line(done, 1000, each * done as u32))
+            .collect()
     }
 
     #[test]
     fn long_work_is_logged_once_for_each_fifth() {
         let long = log();
-        let lines: Vec<String> = (0..=1000)
-            .filter_map(|done| long.line(done, 1000))
-            .collect();
+        let fifths = ["200", "400", "600", "800", "1000"];
         assert_eq!(
-            lines,
-            ["200", "400", "600", "800", "1000"].map(|done| format!("decoding {done}/1000"))
+            lines(&long, Duration::from_millis(100)),
+            fifths.map(|done| format!("decoding {done}/1000"))
         );
-        assert_eq!(long.line(400, 1000), None, "threads report out of order");
+        let late = Duration::from_secs(200);
+        assert_eq!(long.line(400, 1000, late), None, "out of order");
     }
 
     #[test]
-    fn short_work_is_not_logged() {
-        let short = log();
-        assert!((0..=499).all(|done| short.line(done, 499).is_none()));
-        assert_eq!(log().line(3, 0), None, "a length that is not known yet");
+    fn short_work_is_hardly_logged() {
+        assert!(lines(&log(), Duration::from_micros(100)).is_empty());
+        let some = lines(&log(), Duration::from_millis(5));
+        assert_eq!(some, ["decoding 400/1000", "decoding 800/1000"]);
+        let unknown = log().line(3, 0, Duration::from_secs(9));
+        assert_eq!(unknown, None, "a length that is not known yet");
     }
 
     #[test]

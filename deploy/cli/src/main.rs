@@ -18,6 +18,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     deploy::runtime::disable_telemetry();
-    let result = commands::run(cli::Cli::parse());
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return console::usage_exit_code(error.print(), error.use_stderr()),
+    };
+    let result = commands::run(cli);
     console::exit_code(&result, cli_error::hint)
 }

@@ -249,7 +249,7 @@ fn curves(runs: &[Drawn<'_>]) -> Markup {
     .filter_map(|(kind, title)| figure(kind, title))
     .collect();
     let lead = if runs.len() > NUM_COLOURS {
-        "Colours repeat after six runs."
+        "Colours repeat after six runs, with other dashes."
     } else {
         ""
     };
