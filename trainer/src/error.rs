@@ -138,8 +138,14 @@ pub enum Error {
     /// Stopped by Ctrl-C.
     #[error("interrupted")]
     Interrupted {
-        /// The run folder, to go on from.
-        run: PathBuf,
+        /// The run folder to resume, if there is one.
+        run: Option<PathBuf>,
+    },
+    /// Ctrl-C cannot be handled.
+    #[error("Ctrl-C cannot be watched for: {reason}")]
+    Signals {
+        /// What the system says.
+        reason: String,
     },
     /// A split without images.
     #[error("the {split} split of `{data}` has no images")]
@@ -245,7 +251,7 @@ impl Error {
                  RUN` write it again"
                     .into()
             }
-            Self::Interrupted { run } => {
+            Self::Interrupted { run: Some(run) } => {
                 format!("go on with `trainer fit --resume {}`", run.display())
             }
             Self::ClassesDiffer { .. } => {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::cli::MachineArgs;
 use crate::error::{Error, Result};
 use crate::live::{Log, Ui};
-use crate::source;
+use crate::resolve;
 
 mod budget;
 mod kinds;
@@ -318,8 +318,12 @@ impl Settings {
             Views::default()
         };
         let recipe = Recipe {
-            data: source::absolute(self.data.as_deref().unwrap_or(source::INSECTS))?,
-            backbone: self.backbone.as_deref().map(source::absolute).transpose()?,
+            data: resolve::absolute(self.data.as_deref().unwrap_or(resolve::INSECTS))?,
+            backbone: self
+                .backbone
+                .as_deref()
+                .map(resolve::absolute)
+                .transpose()?,
             fine_tune: self.fine_tune.unwrap_or(false),
             width: self.width.unwrap_or(8),
             cells: self.cells.unwrap_or(3),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
+use crate::cli::Which;
 use crate::error::{Error, Result};
 
 const CONFIG: &str = "config.toml";
@@ -134,6 +135,14 @@ impl RunDir {
     /// The newest checkpoint.
     pub fn last(&self) -> PathBuf {
         self.path.join("last.safetensors")
+    }
+
+    /// The file of a checkpoint; a run that keeps the last alone has no best.
+    pub fn checkpoint(&self, which: Which) -> PathBuf {
+        match which {
+            Which::Best if self.best().is_file() => self.best(),
+            Which::Best | Which::Last => self.last(),
+        }
     }
 
     /// The verified export.

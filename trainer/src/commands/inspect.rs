@@ -17,7 +17,7 @@ use crate::inspect::subject::{Described, Look, Subject, View};
 use crate::inspect::tiles::{self, COLUMNS};
 use crate::printer::Printer;
 use crate::run_dir::RunDir;
-use crate::{runtime, source};
+use crate::{context, runtime};
 
 /// Classes that an error lists.
 const LISTED: usize = 8;
@@ -28,12 +28,17 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
     // What is wrong with the file is said before anything is installed for it.
     let model = Model::open(&path).map_err(Error::from)?;
     let cache = data::cache::dir(args.machine.cache.as_deref())?;
-    runtime::ensure(&args.machine, &cache, printer)?;
+    runtime::ensure(
+        args.machine.runtime.clone(),
+        &cache,
+        args.machine.offline,
+        printer,
+    )?;
     let described = Described {
         classes: args.classes.as_deref().map(classes).transpose()?,
         preprocess: args.preprocess.clone(),
     };
-    let threads = source::threads(args.threads);
+    let threads = context::bound_threads(args.threads);
     let mut subject = Subject::open(&path, &model, described, args.simplified, threads)?;
     printer.log(format!("model `{}`", path.display()));
     if !subject.left_out().is_empty() {

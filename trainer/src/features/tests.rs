@@ -1,11 +1,11 @@
-//! What of this room needs no engine; `tests/features.rs` has the rest.
+//! What of this module needs no engine; `tests/features.rs` has the rest.
 
 use std::collections::HashMap;
 
 use data::{Preprocess, RgbImage, Sample};
 use image::Rgb;
 
-use super::compute::prepare;
+use super::workers::prepare;
 use super::{View, readable};
 use crate::Error;
 

@@ -2,7 +2,7 @@
 
 use super::{Recipe, Settings};
 use crate::error::{Error, Result};
-use crate::source;
+use crate::resolve;
 
 impl Recipe {
     /// This run's recipe with the settings that a resumed run may change: `epochs`, `threads`,
@@ -27,11 +27,11 @@ impl Recipe {
             ..self.clone()
         };
         allowed.check()?;
-        let data = flags.data.as_deref().map(source::absolute).transpose()?;
+        let data = flags.data.as_deref().map(resolve::absolute).transpose()?;
         let backbone = flags
             .backbone
             .as_deref()
-            .map(source::absolute)
+            .map(resolve::absolute)
             .transpose()?;
         same("data", data.as_ref(), &self.data)?;
         let own = self.backbone.as_deref().unwrap_or("the custom ResNet");

@@ -10,8 +10,8 @@ use super::headline::majority;
 use super::parts::{self, p_value, percent, percents, thousands};
 use super::pictures::{Card, Pictures};
 use super::record::Record;
-use crate::answers::Answer;
 use crate::chart::NUM_COLOURS;
+use crate::predictions::Answer;
 
 /// Pictures in each gallery.
 const MOST: usize = 6;
