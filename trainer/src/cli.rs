@@ -1,12 +1,14 @@
-//! The command line as typed: clap's structs and nothing else. It knows no defaults; those are
-//! in [`crate::recipe`].
+//! Command line arguments: clap's structs and nothing else. The settings of `trainer fit` are in
+//! [`crate::recipe`].
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use data::Split;
 
-use crate::recipe::Settings;
+use crate::recipe::{Flags, INSECTS};
+
+pub use crate::recipe::MachineArgs;
 
 mod audit;
 mod inspect;
@@ -58,27 +60,12 @@ pub enum Command {
     },
 }
 
-/// Where downloads live and where ONNX Runtime is.
-#[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Machine")]
-pub struct MachineArgs {
-    /// Cache folder for data sets, weights and ONNX Runtime [env: CLASSIFIER_CACHE]
-    #[arg(long, value_name = "DIR")]
-    pub cache: Option<PathBuf>,
-    /// The ONNX Runtime library to use [env: ORT_DYLIB_PATH]
-    #[arg(long, value_name = "FILE")]
-    pub runtime: Option<PathBuf>,
-    /// Download nothing
-    #[arg(long)]
-    pub offline: bool,
-}
-
 /// The flags of `trainer fit`.
 #[derive(Debug, Args)]
 pub struct FitArgs {
     /// What is trained, and how; the same names work in `--config`.
     #[command(flatten)]
-    pub settings: Settings,
+    pub settings: Flags,
     /// Settings from a TOML file, with the names of the flags; flags win
     #[arg(
         long,
@@ -158,7 +145,7 @@ pub struct ExportArgs {
 #[derive(Debug, Args)]
 pub struct AugmentArgs {
     /// A folder or a CSV file of labelled images, or `builtin:insects`
-    #[arg(long, default_value = crate::source::INSECTS)]
+    #[arg(long, default_value = INSECTS)]
     pub data: String,
     /// The picture to write
     #[arg(long, value_name = "FILE", default_value = "sheet.png")]

@@ -12,35 +12,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
-
 use crate::error::Error;
 use crate::fit::{Checkpoint, Ended, EpochRow, StepReport, Watch};
 use crate::printer::Printer;
+use crate::recipe::{Log, Ui};
 use crate::run_dir::RunDir;
-
-/// What a terminal shows of training.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Ui {
-    /// Lines, one per epoch
-    Plain,
-    /// Lines, and a bar that moves
-    Bar,
-    /// A screen of curves, rates and times; `q` saves and stops
-    Dashboard,
-}
-
-/// Files for those who watch elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Log {
-    /// Event files in `RUN/tensorboard`
-    Tensorboard,
-    /// `RUN/events.jsonl`, one JSON object per line
-    Jsonl,
-}
 
 /// What watchers know before training begins.
 #[derive(Clone, Debug)]
@@ -90,17 +66,15 @@ pub struct Watchers<'a> {
     watchers: Vec<Box<dyn Watch + 'a>>,
 }
 
-impl Ui {
-    /// The printer for it: bars where they are wanted and can be seen.
-    pub fn printer(ui: Option<Self>, printer: &Printer) -> Printer {
-        match ui {
-            Some(Self::Plain) => printer.without_bars(),
-            Some(Self::Dashboard) if !printer.has_bars() => {
-                printer.log("no terminal to draw a dashboard on: lines instead");
-                printer.clone()
-            }
-            _ => printer.clone(),
+/// The printer for `ui`: bars where they are wanted and can be seen.
+pub fn printer(ui: Ui, printer: &Printer) -> Printer {
+    match ui {
+        Ui::Plain => printer.without_bars(),
+        Ui::Dashboard if !printer.has_bars() => {
+            printer.log("no terminal to draw a dashboard on: lines instead");
+            printer.clone()
         }
+        Ui::Bar | Ui::Dashboard => printer.clone(),
     }
 }
 
@@ -108,7 +82,7 @@ impl<'a> Watchers<'a> {
     /// Opens the dashboard and the files that are asked for; what cannot be opened is warned of and
     /// does without. `stop` is set by the dashboard's key.
     pub fn open(
-        (ui, logs): (Option<Ui>, &[Log]),
+        (ui, logs): (Ui, &[Log]),
         opening: &Opening,
         printer: &'a Printer,
         stop: &Arc<AtomicBool>,
@@ -121,7 +95,7 @@ impl<'a> Watchers<'a> {
         if asked(Log::Tensorboard) {
             watchers.push(Box::new(tensorboard::Events::open(opening, printer)));
         }
-        let dashboard = (ui == Some(Ui::Dashboard) && printer.has_bars())
+        let dashboard = (ui == Ui::Dashboard && printer.has_bars())
             .then(|| dashboard::Dashboard::open(opening, printer, stop));
         let lines = match dashboard {
             Some(Ok(dashboard)) => {

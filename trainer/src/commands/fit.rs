@@ -17,9 +17,9 @@ use crate::export::{self, Exported, Label};
 use crate::fault::ExitStatus;
 use crate::fit::{self, Backbone, Checkpoint, Ended, FitOptions, OptimizerOptions, Outcome, Room};
 use crate::folds::Division;
-use crate::live::{Log, Opening, Ui, Watchers};
+use crate::live::{self, Opening, Watchers};
 use crate::printer::Printer;
-use crate::recipe::{DeviceKind, Recipe, Settings};
+use crate::recipe::{DeviceKind, Log, Recipe, RunArgs, Settings, Ui};
 use crate::report::{Pictures, Record};
 use crate::run_dir::RunDir;
 use crate::stage::Machine;
@@ -38,13 +38,13 @@ use closing::{Closing, Kept};
 use stock::Stock;
 use trials::Trials;
 
-/// What is to be done: a recipe, the run to go on with, and who watches.
+/// What is to be done: a recipe, the run to continue, and how it is watched.
 struct Plan {
     recipe: Recipe,
     resume: Option<RunDir>,
     runs: PathBuf,
     name: Option<String>,
-    ui: Option<Ui>,
+    ui: Ui,
     logs: Vec<Log>,
 }
 
@@ -52,8 +52,8 @@ struct Plan {
 pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let started = Instant::now();
     let settings = settings(args)?;
-    let printer = &Ui::printer(settings.ui, printer);
-    let place = settings.machine();
+    let printer = &live::printer(settings.run.ui, printer);
+    let place = settings.machine.clone();
     let cache = data::cache::dir(place.cache.as_deref())?;
     let plan = plan(args, settings, &cache)?;
     let recipe = &plan.recipe;
@@ -134,10 +134,9 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     Ok(conclude(&run, &exported, printer))
 }
 
-/// Flags over file.
+/// Flags over the file of `--config` over the defaults.
 fn settings(args: &FitArgs) -> Result<Settings> {
-    let file = args.config.as_deref().map(Settings::open).transpose()?;
-    Ok(args.settings.clone().or(file.unwrap_or_default()))
+    Settings::merge(&args.settings, args.config.as_deref())
 }
 
 /// What is trained on, and the flag that Ctrl-C sets from then on; no stock when it was set
@@ -203,34 +202,32 @@ fn look_over(dataset: &Dataset, printer: &Printer) -> Audit {
     audit
 }
 
-/// Flags over file over defaults; or the resumed run's own recipe.
+/// The recipe of a new run, or that of the resumed one with what was typed.
 fn plan(args: &FitArgs, settings: Settings, cache: &Path) -> Result<Plan> {
-    let Settings { name, ui, log, .. } = settings.clone();
-    let runs = settings.runs().to_path_buf();
-    let data = settings
-        .data
-        .as_deref()
-        .map(|name| source::data_name(name, cache))
-        .transpose()?;
-    let settings = Settings { data, ..settings };
+    let RunArgs {
+        runs,
+        name,
+        ui,
+        log,
+    } = settings.run;
     let (recipe, resume) = match &args.resume {
         Some(run) => {
             let run = RunDir::open(&runs, run)?;
             if let Some(name) = name.as_ref().filter(|name| **name != run.name()) {
-                let (expected, found) = (run.name(), name.clone());
                 return Err(Error::ResumeChanges {
                     flag: "name".into(),
-                    expected,
-                    found,
+                    expected: run.name(),
+                    found: name.clone(),
                 });
             }
-            (Recipe::open(&run.config())?.resumed(settings)?, Some(run))
+            let recipe = Recipe::open(&run.config())?;
+            (recipe.resumed(&args.settings, cache)?, Some(run))
         }
         None => {
             if let Some(name) = &name {
                 RunDir::check_new(&runs, name)?;
             }
-            (settings.resolve()?, None)
+            (settings.recipe.resolve(cache)?, None)
         }
     };
     Ok(Plan {
@@ -239,7 +236,7 @@ fn plan(args: &FitArgs, settings: Settings, cache: &Path) -> Result<Plan> {
         runs,
         name,
         ui,
-        logs: log.unwrap_or_default(),
+        logs: log,
     })
 }
 

@@ -21,12 +21,6 @@ const UNITS: [(&str, u64); 7] = [
     ("B", 1),
 ];
 
-impl Default for Memory {
-    fn default() -> Self {
-        Memory(2_000_000_000)
-    }
-}
-
 impl FromStr for Memory {
     type Err = String;
 

@@ -18,7 +18,7 @@ use crate::fit::{
 };
 use crate::folds::Fold;
 use crate::live::{Opening, Watchers};
-use crate::recipe::{Recipe, SaveKind};
+use crate::recipe::{Recipe, SaveKind, Ui};
 use crate::run_dir::RunDir;
 use crate::stage::Machine;
 
@@ -229,7 +229,8 @@ impl<'a> Trials<'a> {
         let outcome = if let Some(run) = folder {
             let size = (loaders.num_images(), train.num_batches());
             let opening = Opening::new(run, self.recipe.epochs, size, resume);
-            let mut watch = Watchers::open((None, &[]), &opening, self.machine.printer, self.stop);
+            let mut watch =
+                Watchers::open((Ui::Bar, &[]), &opening, self.machine.printer, self.stop);
             fit::fit(network, &room, &options, resume, &mut watch)?
         } else {
             fit::fit(network, &room, &options, resume, &mut ())?
