@@ -4,9 +4,9 @@ use std::path::Path;
 
 use deploy::runtime::{self, Search};
 
-use crate::cli::MachineArgs;
 use crate::error::Result;
 use crate::printer::Printer;
+use crate::recipe::MachineArgs;
 
 /// Finds ONNX Runtime, installs it when it is nowhere and `--offline` does not forbid it, and
 /// loads it.

@@ -13,7 +13,7 @@ pub struct AuditArgs {
     /// (`path,label` and perhaps `split`), `builtin:insects` or `hymenoptera`
     #[arg(long, value_name = "DIR", default_value = INSECTS)]
     pub data: String,
-    /// The same picture in two splits is no failure
+    /// The same image in two splits is no failure
     #[arg(long)]
     pub allow_leak: bool,
     /// Seed of the split, where the data is not divided

@@ -11,7 +11,7 @@ use models::Network;
 
 use super::report;
 use crate::calibrate::Calibration;
-use crate::cli::{FitArgs, MachineArgs};
+use crate::cli::FitArgs;
 use crate::error::{Error, Result};
 use crate::export::{self, Exported, Label};
 use crate::fault::ExitStatus;
@@ -19,7 +19,7 @@ use crate::fit::{self, Backbone, Checkpoint, Ended, FitOptions, OptimizerOptions
 use crate::folds::Division;
 use crate::live::{self, Opening, Watchers};
 use crate::printer::Printer;
-use crate::recipe::{DeviceKind, Log, Recipe, RunArgs, Settings, Ui};
+use crate::recipe::{DeviceKind, Log, MachineArgs, Recipe, RunArgs, Settings, Ui};
 use crate::report::{Pictures, Record};
 use crate::run_dir::RunDir;
 use crate::stage::Machine;

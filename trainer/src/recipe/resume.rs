@@ -1,4 +1,4 @@
-//! What a resumed run may change, and what not.
+//! Configuration of a resumed run: its own, with the few settings that may change.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use super::{Flags, Recipe, absolute, data_name, flags, not_written};
 use crate::error::{Error, Result};
 
-/// What a resumed run may change. With anything else it could not end as an uninterrupted run does.
+/// Settings that a resumed run may change. With any other changed it would equal no uninterrupted run.
 pub(super) const MAY_CHANGE: [&str; 11] = [
     "epochs",
     "early-stop",

@@ -1,4 +1,4 @@
-//! All that `trainer fit` is told: the recipe, and what concerns one machine or one run alone.
+//! Settings of `trainer fit`: the recipe, and what concerns one machine or one run alone.
 
 use std::path::{Path, PathBuf};
 
@@ -13,18 +13,18 @@ use crate::error::Result;
 /// The flags of `trainer fit` that a `--config` file may hold as well.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub struct Settings {
-    /// What is trained, and how; kept in the run's `config.toml`.
+    /// Training configuration; kept in the run's `config.toml`.
     #[command(flatten)]
     pub recipe: Recipe,
-    /// Where things are on this machine.
+    /// Cache folder and ONNX Runtime.
     #[command(flatten)]
     pub machine: MachineArgs,
-    /// Where the run lands and how it is watched.
+    /// Run folder and how training is watched.
     #[command(flatten)]
     pub run: RunArgs,
 }
 
-/// Where downloads live and where ONNX Runtime is.
+/// Where downloads are kept and where ONNX Runtime is.
 #[derive(Clone, Debug, Default, PartialEq, Args, Deserialize)]
 #[command(next_help_heading = "Machine")]
 #[serde(default, rename_all = "kebab-case")]
@@ -40,7 +40,7 @@ pub struct MachineArgs {
     pub offline: bool,
 }
 
-/// Where a run lands and how it is watched.
+/// Run folder and how training is watched.
 #[derive(Clone, Debug, PartialEq, Args, Deserialize)]
 #[command(next_help_heading = "Run")]
 #[serde(default, rename_all = "kebab-case")]
