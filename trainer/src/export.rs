@@ -257,16 +257,16 @@ mod tests {
     use std::path::Path;
 
     use super::{options, unverified};
-    use crate::recipe::Settings;
+    use crate::recipe::Recipe;
 
     #[test]
     fn options_hold_no_path_of_this_machine() {
-        let settings = Settings {
-            data: Some("/home/grace/photos".into()),
+        let recipe = Recipe {
+            data: "/home/grace/photos".into(),
             backbone: Some("/home/grace/nets/resnet.onnx".into()),
-            ..Settings::default()
+            ..Recipe::default()
         };
-        let options = options(&settings.resolve().unwrap()).unwrap();
+        let options = options(&recipe).unwrap();
         assert_eq!(options["data"], "photos");
         assert_eq!(options["backbone"], "resnet.onnx");
         assert_eq!(options["lr"], 1e-3);

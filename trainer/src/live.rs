@@ -10,42 +10,17 @@ mod tensorboard;
 
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
-
 use crate::context::TrainingContext;
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::model::Model;
 use crate::printer::Printer;
-use crate::recipe::Recipe;
+use crate::recipe::{Log, Recipe, Ui};
 use crate::run_dir::RunDir;
 use crate::train::{
     Checkpoint, Checkpoints, Ended, EpochRow, Observer, StepReport, TrainOptions, Trained, train,
 };
 use crate::training_set::TrainingSet;
-
-/// What a terminal shows of training.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Ui {
-    /// Lines, one per epoch
-    Plain,
-    /// Lines, and a bar that moves
-    Bar,
-    /// A screen of curves, rates and times; `q` saves and stops
-    Dashboard,
-}
-
-/// Files to follow a training by from elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Log {
-    /// Event files in `RUN/tensorboard`
-    Tensorboard,
-    /// `RUN/events.jsonl`, one JSON object per line
-    Jsonl,
-}
 
 /// What observers know before training begins.
 #[derive(Clone, Debug)]
@@ -94,17 +69,15 @@ pub struct Observers<'a> {
     observers: Vec<Box<dyn Observer + 'a>>,
 }
 
-impl Ui {
-    /// The printer for it: bars where they are wanted and can be seen.
-    pub fn printer(ui: Option<Self>, printer: &Printer) -> Printer {
-        match ui {
-            Some(Self::Plain) => printer.without_bars(),
-            Some(Self::Dashboard) if !printer.has_bars() => {
-                printer.log("no terminal to draw a dashboard on: lines instead");
-                printer.clone()
-            }
-            _ => printer.clone(),
+/// The printer for `ui`: bars where they are wanted and can be seen.
+pub fn printer(ui: Ui, printer: &Printer) -> Printer {
+    match ui {
+        Ui::Plain => printer.without_bars(),
+        Ui::Dashboard if !printer.has_bars() => {
+            printer.log("no terminal to draw a dashboard on: lines instead");
+            printer.clone()
         }
+        Ui::Bar | Ui::Dashboard => printer.clone(),
     }
 }
 
@@ -112,7 +85,7 @@ impl<'a> Observers<'a> {
     /// Opens the dashboard and the files that are asked for. A warning says what could not be opened, and
     /// training does without.
     pub fn open(
-        ui: Option<Ui>,
+        ui: Ui,
         logs: &[Log],
         info: &RunInfo,
         printer: &'a Printer,
@@ -126,7 +99,7 @@ impl<'a> Observers<'a> {
         if asked(Log::Tensorboard) {
             observers.push(Box::new(tensorboard::Events::open(info, printer)));
         }
-        let dashboard = (ui == Some(Ui::Dashboard) && printer.has_bars())
+        let dashboard = (ui == Ui::Dashboard && printer.has_bars())
             .then(|| dashboard::Dashboard::open(info, printer, interrupt));
         let lines = match dashboard {
             Some(Ok(dashboard)) => {
@@ -185,7 +158,7 @@ pub fn train_in_folder(
     let resumed = Checkpoint::open_if_any(&run.last())?;
     let info = RunInfo::new(run, recipe.epochs, data, resumed.as_ref());
     let interrupt = &context.interrupt;
-    let mut observers = Observers::open(None, &[], &info, context.printer, interrupt);
+    let mut observers = Observers::open(Ui::Bar, &[], &info, context.printer, interrupt);
     let checkpoints = Checkpoints::in_folder(run, resumed);
     let options = TrainOptions::from(recipe);
     train(

@@ -18,10 +18,10 @@ use crate::export::{Exported, Label, export};
 use crate::fault::ExitStatus;
 use crate::final_evaluation::{ScoredAnswers, evaluate_exported};
 use crate::interrupt::Interrupt;
-use crate::live::{Log, Observers, RunInfo, Ui};
+use crate::live::{self, Observers, RunInfo};
 use crate::model::Model;
 use crate::printer::Printer;
-use crate::recipe::{Recipe, Settings};
+use crate::recipe::{Log, Recipe, RunArgs, Settings, Ui};
 use crate::report::{Pictures, Record};
 use crate::run_dir::RunDir;
 use crate::seeds::repeat_with_seeds;
@@ -36,15 +36,15 @@ struct Plan {
     resume: Option<RunDir>,
     runs: PathBuf,
     name: Option<String>,
-    ui: Option<Ui>,
+    ui: Ui,
     logs: Vec<Log>,
 }
 
 /// Trains, exports, verifies, evaluates.
 pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let settings = settings(args)?;
-    let printer = &Ui::printer(settings.ui, printer);
-    let machine = settings.machine();
+    let settings = Settings::merge(&args.settings, args.config.as_deref())?;
+    let printer = &live::printer(settings.run.ui, printer);
+    let machine = settings.machine.clone();
     let cache = data::cache::dir(machine.cache.as_deref())?;
     let plan = plan(args, settings, &cache)?;
     // A device that this build lacks is refused before any work.
@@ -113,40 +113,32 @@ fn fit(plan: &Plan, json: Option<&Path>, context: &TrainingContext<'_>) -> Resul
     Ok(conclude(&run, &exported, printer))
 }
 
-/// Flags over file.
-fn settings(args: &FitArgs) -> Result<Settings> {
-    let file = args.config.as_deref().map(Settings::open).transpose()?;
-    Ok(args.settings.clone().or(file.unwrap_or_default()))
-}
-
-/// Flags over file over defaults; or the resumed run's own recipe.
+/// The recipe of a new run, or that of the resumed one with what was typed.
 fn plan(args: &FitArgs, settings: Settings, cache: &Path) -> Result<Plan> {
-    let Settings { name, ui, log, .. } = settings.clone();
-    let runs = settings.runs().to_path_buf();
-    let data = settings
-        .data
-        .as_deref()
-        .map(|name| resolve::data_name(name, cache))
-        .transpose()?;
-    let settings = Settings { data, ..settings };
+    let RunArgs {
+        runs,
+        name,
+        ui,
+        log,
+    } = settings.run;
     let (recipe, resume) = match &args.resume {
         Some(run) => {
             let run = RunDir::open(&runs, run)?;
             if let Some(name) = name.as_ref().filter(|name| **name != run.name()) {
-                let (expected, found) = (run.name(), name.clone());
                 return Err(Error::ResumeChanges {
                     flag: "name".into(),
-                    expected,
-                    found,
+                    expected: run.name(),
+                    found: name.clone(),
                 });
             }
-            (Recipe::open(&run.config())?.resumed(settings)?, Some(run))
+            let recipe = Recipe::open(&run.config())?;
+            (recipe.resumed(&args.settings, cache)?, Some(run))
         }
         None => {
             if let Some(name) = &name {
                 RunDir::check_new(&runs, name)?;
             }
-            (settings.resolve()?, None)
+            (settings.recipe.resolve(cache)?, None)
         }
     };
     Ok(Plan {
@@ -155,7 +147,7 @@ fn plan(args: &FitArgs, settings: Settings, cache: &Path) -> Result<Plan> {
         runs,
         name,
         ui,
-        logs: log.unwrap_or_default(),
+        logs: log,
     })
 }
 
