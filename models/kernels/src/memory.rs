@@ -1,37 +1,37 @@
-//! Results that threads fill piece by piece.
+//! Output buffers that threads fill in parallel, chunk by chunk. Knows nothing of what they hold.
 
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
-/// A vector of pieces of `piece` values, each made by `fill(index, piece)` from zeros.
-///
-/// A thread writes the zeros of its own piece, right before the values, while they are in its cache.
-pub(super) fn pieces(
+/// A vector of `len` values in chunks of `chunk_len`, each filled by `fill(index, chunk)` from zeros.
+pub(super) fn fill_chunks(
     len: usize,
-    piece: usize,
+    chunk_len: usize,
     fill: impl Fn(usize, &mut [f32]) + Sync,
 ) -> Vec<f32> {
-    pieces_with(len, piece, || (), |(), index, piece| fill(index, piece))
+    fill_chunks_with(len, chunk_len, || (), |(), index, chunk| fill(index, chunk))
 }
 
-/// As [`pieces`], with something that each thread makes for itself.
+/// As [`fill_chunks`], with a scratch buffer from `scratch` that a thread reuses for its chunks.
 #[expect(unsafe_code, reason = "the values are written in parallel")]
-pub(super) fn pieces_with<T>(
+pub(super) fn fill_chunks_with<T>(
     len: usize,
-    piece: usize,
-    own: impl Fn() -> T + Sync + Send,
+    chunk_len: usize,
+    scratch: impl Fn() -> T + Sync + Send,
     fill: impl Fn(&mut T, usize, &mut [f32]) + Sync,
 ) -> Vec<f32> {
+    // Not `vec![0.0; len]`: one thread would write all zeros, and they would have left the caches
+    // before the values come. Each thread writes the zeros of its own chunk right before its values.
     let mut values = Vec::with_capacity(len);
     let spare: &mut [MaybeUninit<f32>] = &mut values.spare_capacity_mut()[..len];
-    let pieces = spare.par_chunks_mut(piece.max(1)).enumerate();
-    pieces.for_each_init(own, |own, (index, piece)| {
-        piece.fill(MaybeUninit::new(0.0));
+    let chunks = spare.par_chunks_mut(chunk_len.max(1)).enumerate();
+    chunks.for_each_init(scratch, |scratch, (index, chunk)| {
+        chunk.fill(MaybeUninit::new(0.0));
         // SAFETY: every value was just written.
-        let piece = unsafe { piece.assume_init_mut() };
-        fill(own, index, piece);
+        let chunk = unsafe { chunk.assume_init_mut() };
+        fill(scratch, index, chunk);
     });
-    // SAFETY: the pieces cover `len` values, and each was written.
+    // SAFETY: the chunks cover `len` values, and each was written.
     unsafe {
         values.set_len(len);
     }
@@ -40,15 +40,15 @@ pub(super) fn pieces_with<T>(
 
 #[cfg(test)]
 mod tests {
-    use super::pieces;
+    use super::fill_chunks;
 
     #[test]
-    fn pieces_come_in_order_and_begin_as_zeros() {
-        let values = pieces(7, 3, |index, piece| {
-            assert!(piece.iter().all(|v| *v == 0.0));
-            piece[0] = index as f32 + 1.0;
+    fn chunks_come_in_order_and_begin_as_zeros() {
+        let values = fill_chunks(7, 3, |index, chunk| {
+            assert!(chunk.iter().all(|v| *v == 0.0));
+            chunk[0] = index as f32 + 1.0;
         });
         assert_eq!(values, [1.0, 0.0, 0.0, 2.0, 0.0, 0.0, 3.0]);
-        assert!(pieces(0, 3, |_, _| {}).is_empty());
+        assert!(fill_chunks(0, 3, |_, _| {}).is_empty());
     }
 }
