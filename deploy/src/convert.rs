@@ -73,7 +73,7 @@ pub fn fp16(model: &Path, out: &Path) -> Result<Half> {
 pub fn int8(model: &Path, out: &Path, calibration: &Calibration) -> Result<Int8> {
     let mut document = Document::open(model)?;
     onnx::convert::prepare(&mut document)?;
-    let observed = onnx::convert::observed(&document)?;
+    let observed = onnx::convert::calibrated_values(&document)?;
     let measured = ranges::measure(&document, &observed, calibration)?;
     let graph = onnx::convert::quantize(&mut document, &measured.ranges, calibration.scheme)?;
     note(&mut document, Precision::Int8, Some(measured.images))?;

@@ -124,7 +124,11 @@ fn of_the_gpu() -> Vec<Error> {
 fn of_the_model() -> Vec<Error> {
     let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
     vec![
-        Error::Onnx(onnx::Error::Empty { path: model() }),
+        Error::Onnx(onnx::Error::File {
+            path: model(),
+            problem: text("is empty"),
+            hint: Some("download or export the file again"),
+        }),
         Error::Data(data::Error::NoSuchData {
             path: "photos".into(),
         }),

@@ -1,50 +1,49 @@
-//! Convolutions as matrix products: a tile of output rows at a time is spread out (`im2col`) so
-//! that the columns stay in cache, and multiplied by `gemm`.
+//! im2col: convolution as a matrix product of the weight with a matrix of image patches.
+//!
+//! A tile of output rows is copied to columns at a time, so that the columns stay in the L2 cache.
+//! Knows no SIMD: `gemm` computes.
 
-use super::geometry::Geometry;
-use super::matrix::{Matrix, Target, multiply};
-use super::memory;
+use crate::geometry::Geometry;
+use crate::matrix::{Matrix, Target, multiply};
+use crate::{memory, norm};
 use rayon::prelude::*;
 
 /// Values of a tile of columns: a quarter of a megabyte, which an L2 cache holds.
 const TILE: usize = 64 * 1024;
-/// Values of all partial sums of a weight gradient together.
+/// Values of all partial sums of a weight gradient together: 64 MB.
 const PARTIALS: usize = 16 * 1024 * 1024;
 
 /// `[N, C_in, H, W]` to `[N, C_out, H', W']`.
 pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
-    let own = || vec![0.0; tile_len(g)];
+    let scratch = || vec![0.0; tile_len(g)];
     let len = g.batch * g.map_len();
-    memory::pieces_with(len, g.map_len(), own, |columns, i, out| {
+    memory::fill_chunks_with(len, g.map_len(), scratch, |columns, i, out| {
         let image = &x[i * g.image_len()..][..g.image_len()];
+        // The product is added to the bias: no second pass over the output.
         for (channel, bias) in out.chunks_exact_mut(g.output_pixels()).zip(bias) {
             channel.fill(*bias);
         }
         for (first, rows) in tiles(g) {
             let count = rows * g.output[1];
             let columns = &mut columns[..g.taps() * count];
-            spread(g, image, columns, first, rows);
+            image_to_columns(g, image, columns, first, rows);
             let target = Target {
                 data: &mut out[first * g.output[1]..],
                 pitch: g.output_pixels(),
                 add: true,
             };
-            let weight = Matrix::plain(weight, g.taps());
-            multiply(
-                target,
-                weight,
-                Matrix::plain(columns, count),
-                g.out_channels,
-            );
+            let weight = Matrix::contiguous(weight, g.taps());
+            let columns = Matrix::contiguous(columns, count);
+            multiply(target, weight, columns, g.out_channels);
         }
     })
 }
 
 /// Gradient of the input, `[N, C_in, H, W]`.
 pub(super) fn input_gradient(g: &Geometry, weight: &[f32], gy: &[f32]) -> Vec<f32> {
-    let own = || vec![0.0; tile_len(g)];
+    let scratch = || vec![0.0; tile_len(g)];
     let len = g.batch * g.image_len();
-    memory::pieces_with(len, g.image_len(), own, |columns, i, gx| {
+    memory::fill_chunks_with(len, g.image_len(), scratch, |columns, i, gx| {
         let gy = &gy[i * g.map_len()..][..g.map_len()];
         for (first, rows) in tiles(g) {
             let count = rows * g.output[1];
@@ -57,28 +56,29 @@ pub(super) fn input_gradient(g: &Geometry, weight: &[f32], gy: &[f32]) -> Vec<f3
                 add: false,
             };
             multiply(target, weight, gy, g.taps());
-            gather(g, columns, gx, first, rows);
+            columns_to_image(g, columns, gx, first, rows);
         }
     })
 }
 
 /// Gradient of the weight, `[C_out, C_in, KH, KW]`.
 pub(super) fn weight_gradient(g: &Geometry, x: &[f32], gy: &[f32]) -> Vec<f32> {
-    // Partial sums over runs of images whose length depends on the shape alone.
+    // A partial sum for each run of images. The length of a run depends on the shape alone, so that
+    // the order of the additions, and with it every bit, is the same on any number of threads.
     let parts = (PARTIALS / g.weight_len()).clamp(2, 16).min(g.batch.max(1));
     let run = g.batch.div_ceil(parts).max(1);
     let runs = x
         .par_chunks(run * g.image_len())
         .zip(gy.par_chunks(run * g.map_len()));
-    let own = || vec![0.0; tile_len(g)];
-    let parts = runs.map_init(own, |columns, (x, gy)| {
+    let scratch = || vec![0.0; tile_len(g)];
+    let parts = runs.map_init(scratch, |columns, (x, gy)| {
         let mut sum = vec![0.0; g.weight_len()];
         let images = x.chunks_exact(g.image_len());
         for (image, gy) in images.zip(gy.chunks_exact(g.map_len())) {
             for (first, rows) in tiles(g) {
                 let count = rows * g.output[1];
                 let columns = &mut columns[..g.taps() * count];
-                spread(g, image, columns, first, rows);
+                image_to_columns(g, image, columns, first, rows);
                 let gy = Matrix::rows(&gy[first * g.output[1]..], count, g.output_pixels());
                 let columns = Matrix::transposed(columns, g.taps(), count);
                 let target = Target {
@@ -107,7 +107,7 @@ pub(super) fn bias_gradient(g: &Geometry, gy: &[f32]) -> Vec<f32> {
             .chunks_exact(pixels)
             .skip(channel)
             .step_by(g.out_channels);
-        maps.map(|map| f64::from(super::norm::sum(map))).sum()
+        maps.map(|map| f64::from(norm::sum(map))).sum()
     };
     (0..g.out_channels)
         .into_par_iter()
@@ -132,16 +132,16 @@ fn tiles(g: &Geometry) -> impl Iterator<Item = (usize, usize)> + use<> {
         .map(move |first| (first, rows.min(height - first)))
 }
 
-/// What one kernel element sees in one output row: the outputs that are not padding, and the
-/// input of the first of them.
-struct Seen {
+/// One tap in one output row: the outputs `from..to` whose input is not padding, and the index in
+/// the image of the first such input.
+struct TapRow {
     from: usize,
     to: usize,
     input: usize,
 }
 
 /// `None` where the whole row is padding.
-fn seen(g: &Geometry, channel: usize, dy: usize, dx: usize, y: usize) -> Option<Seen> {
+fn tap_row(g: &Geometry, channel: usize, dy: usize, dx: usize, y: usize) -> Option<TapRow> {
     let [height, width] = g.input;
     let iy = (y * g.stride[0] + dy)
         .checked_sub(g.padding[0])
@@ -156,35 +156,35 @@ fn seen(g: &Geometry, channel: usize, dy: usize, dx: usize, y: usize) -> Option<
     if from == to {
         return None;
     }
-    Some(Seen {
+    Some(TapRow {
         from,
         to,
         input: (channel * height + iy) * width + from * stride + dx - left,
     })
 }
 
-/// Calls back for every row of columns: its index, the output row within the tile, what it sees.
-fn each_row(
+/// Calls `visit(tap, row, inputs)` for every tap and every output row of a tile.
+fn for_each_tap_row(
     g: &Geometry,
     first: usize,
     rows: usize,
-    mut f: impl FnMut(usize, usize, Option<Seen>),
+    mut visit: impl FnMut(usize, usize, Option<TapRow>),
 ) {
     let [kh, kw] = g.kernel;
     for tap in 0..g.taps() {
         let (channel, dy, dx) = (tap / (kh * kw), tap / kw % kh, tap % kw);
         for row in 0..rows {
-            f(tap, row, seen(g, channel, dy, dx, first + row));
+            visit(tap, row, tap_row(g, channel, dy, dx, first + row));
         }
     }
 }
 
-/// Image to columns `[taps, rows · W']`.
-fn spread(g: &Geometry, image: &[f32], columns: &mut [f32], first: usize, rows: usize) {
+/// im2col: image to columns `[taps, rows · W']`.
+fn image_to_columns(g: &Geometry, image: &[f32], columns: &mut [f32], first: usize, rows: usize) {
     let (width, stride) = (g.output[1], g.stride[1]);
-    each_row(g, first, rows, |tap, row, seen| {
+    for_each_tap_row(g, first, rows, |tap, row, inputs| {
         let target = &mut columns[(tap * rows + row) * width..][..width];
-        let Some(Seen { from, to, input }) = seen else {
+        let Some(TapRow { from, to, input }) = inputs else {
             return target.fill(0.0);
         };
         target[..from].fill(0.0);
@@ -203,11 +203,11 @@ fn spread(g: &Geometry, image: &[f32], columns: &mut [f32], first: usize, rows: 
     });
 }
 
-/// Columns back to the image, adding.
-fn gather(g: &Geometry, columns: &[f32], image: &mut [f32], first: usize, rows: usize) {
+/// col2im: adds columns to the image that they come from.
+fn columns_to_image(g: &Geometry, columns: &[f32], image: &mut [f32], first: usize, rows: usize) {
     let (width, stride) = (g.output[1], g.stride[1]);
-    each_row(g, first, rows, |tap, row, seen| {
-        let Some(Seen { from, to, input }) = seen else {
+    for_each_tap_row(g, first, rows, |tap, row, inputs| {
+        let Some(TapRow { from, to, input }) = inputs else {
             return;
         };
         let source = &columns[(tap * rows + row) * width..][from..to];

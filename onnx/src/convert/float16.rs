@@ -1,48 +1,48 @@
-//! Weights and values in half precision (IEEE 754 binary16) between inputs and outputs in single
-//! precision.
+//! Conversion to half precision (IEEE 754 binary16); inputs and outputs stay in single precision.
 //!
-//! A node computes in half precision where its operator follows the type that it is fed, it works on
-//! what depends on an input, and its constants survive. All others keep single precision, with `Cast`
-//! around them: arithmetic on shapes, scales of `Resize`, bodies of `If`, `Loop` and `Scan`, operators
-//! that are not known.
+//! A node computes in half precision if its operator computes in the type of its input, if it depends
+//! on an input of the graph, and if half precision can hold its constants. All others keep single
+//! precision, with `Cast` around them: arithmetic on shapes, scales of `Resize`, bodies of `If`, `Loop`
+//! and `Scan`, unknown operators.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use half::f16;
 
 use super::types::{self, Types};
-use super::{check_unquantized, fold, is_standard, refused};
+use super::{UsedNames, check_unquantized, fold, is_standard, label, operator};
 use crate::builder::{Attr, node};
 use crate::document::Document;
 use crate::error::{Error, Result};
-use crate::float::{f16_to_f32, f32_to_f16};
 use crate::proto::{DataType, GraphProto, NodeProto, TensorProto, type_proto};
 use crate::surgery;
 use crate::tensor::{Tensor, TensorData};
 use crate::walk;
 
-/// What [`to_half`] did.
+/// Result of [`to_half`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Half {
-    /// Constants that are in half precision now.
+    /// Number of constants converted.
     pub halved: usize,
-    /// Nodes on the way from input to output that stayed in single precision.
+    /// Nodes between input and output that stayed in single precision.
     pub kept: Vec<Kept>,
 }
 
 /// A node that stayed in single precision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
-    /// The node, or what it gives where it has no name.
+    /// The node's name, or its output's where it has none.
     pub node: String,
-    /// Its operator.
+    /// The operator, with its domain where that is not ONNX's own.
     pub op: String,
-    /// Why.
+    /// The obstacle.
     pub why: String,
 }
 
-/// Brings a model to half precision; inputs and outputs stay what they are.
+/// Converts a model to half precision; the types of inputs and outputs stay.
 ///
-/// A constant stays in single precision, and with it the nodes that take it, where a value lies beyond
-/// half precision's 65504 or most of it is lost below 2^-14.
+/// A constant stays in single precision, and with it the nodes that read it, if a value is beyond half
+/// precision's 65504, or if too much of it is lost below 2^-14.
 ///
 /// ```
 /// use onnx::{Dim, GraphBuilder, ModelInfo, Tensor, convert, proto::DataType};
@@ -64,31 +64,37 @@ pub struct Kept {
 /// ```
 ///
 /// # Errors
-/// [`Error::Unconvertible`] where an operator is not known and the file does not say the types of its
-/// outputs, or the model is quantised; [`Error::NothingToConvert`]; missing external data.
+/// [`Error::Unconvertible`] if the model is quantised, or if an operator is unknown and the file does
+/// not have the types of its outputs; [`Error::NothingToConvert`]; missing external data.
 pub fn to_half(document: &mut Document) -> Result<Half> {
     check_unquantized(document.graph())?;
     document.inline_external_data()?;
-    super::own_constants(document);
+    super::remove_initializer_inputs(document);
     fold::fold(document)?;
     let types = types::infer(document)?;
     let opset = document.opset();
     let graph = std::mem::take(document.graph_mut());
     let mut converter = Converter::new(&graph, &types, opset);
-    let made = graph.node.iter().try_for_each(|node| converter.add(node));
-    let (nodes, constants) = (converter.nodes, converter.constants);
-    let (native, renamed, report) = (converter.native, converter.renamed, converter.report);
-    let full_outputs = converter.full;
+    let result = graph.node.iter().try_for_each(|node| converter.add(node));
+    let Converter {
+        nodes,
+        constants,
+        native,
+        renamed,
+        full,
+        report,
+        ..
+    } = converter;
     *document.graph_mut() = graph;
-    made?;
+    result?;
     if report.halved == 0 {
         let what = "weights in single precision";
         return Err(Error::NothingToConvert { what });
     }
     let graph = document.graph_mut();
     graph.node = nodes;
-    for (output, inner) in sorted(renamed) {
-        if !full_outputs.contains_key(&output) {
+    for (output, inner) in renamed {
+        if !full.contains_key(&output) {
             graph.node.push(cast(&inner, &output, DataType::Float));
         }
     }
@@ -108,23 +114,26 @@ pub fn to_half(document: &mut Document) -> Result<Half> {
     Ok(report)
 }
 
-/// Writes the nodes anew, one after the other.
+/// Converts the nodes one after the other.
 struct Converter<'g> {
     graph: &'g GraphProto,
     types: &'g Types,
     opset: i64,
-    /// Values that depend on an input by more than its shape.
-    moving: HashSet<String>,
-    used: HashSet<String>,
+    /// Values that depend on the values of an input.
+    dependent: HashSet<String>,
+    used_names: UsedNames,
+    /// The new nodes.
     nodes: Vec<NodeProto>,
-    /// Constants in half precision.
+    /// New constants, in half precision.
     constants: Vec<TensorProto>,
-    /// Values that are made in half precision.
+    /// Values that their nodes compute in half precision.
     native: HashSet<String>,
-    /// Outputs of the graph that are made in half precision, and what they are called then.
-    renamed: HashMap<String, String>,
-    /// Names of values once in half and once in single precision, where a `Cast` or a copy makes them.
+    /// New names of the graph's outputs that are computed in half precision: the old names are those
+    /// of the copies in single precision. In order, so that the same model gives the same bytes.
+    renamed: BTreeMap<String, String>,
+    /// Names of the half-precision copies of values in single precision.
     half: HashMap<String, String>,
+    /// Names of the single-precision copies of values in half precision.
     full: HashMap<String, String>,
     report: Half,
 }
@@ -135,12 +144,12 @@ impl<'g> Converter<'g> {
             graph,
             types,
             opset,
-            moving: super::moving(graph),
-            used: super::names(graph),
+            dependent: super::input_dependent(graph),
+            used_names: UsedNames::new(graph),
             nodes: Vec::with_capacity(graph.node.len()),
             constants: Vec::new(),
             native: HashSet::new(),
-            renamed: HashMap::new(),
+            renamed: BTreeMap::new(),
             half: HashMap::new(),
             full: HashMap::new(),
             report: Half::default(),
@@ -158,11 +167,11 @@ impl<'g> Converter<'g> {
             return Ok(());
         }
         let half = self.is_half(node)?;
-        for (at, name) in new.input.iter_mut().enumerate() {
+        for (index, name) in new.input.iter_mut().enumerate() {
             if !self.is_float(name) {
                 continue;
             }
-            *name = if half && takes_half(node, at) {
+            *name = if half && has_computed_type(node, index) {
                 self.in_half(name)?
             } else {
                 self.in_full(name)
@@ -180,13 +189,16 @@ impl<'g> Converter<'g> {
         Ok(())
     }
 
-    /// A conversion to single precision becomes one to half precision where nothing is lost by it.
+    /// Changes a cast to single precision into one to half precision, if that holds every value.
     fn add_cast(&mut self, mut new: NodeProto) {
-        let input = new.input.first().cloned().unwrap_or_default();
-        let output = new.output.first().cloned().unwrap_or_default();
-        let from = self.types.get(&input).copied();
+        let ([input], [output]) = (&new.input[..], &new.output[..]) else {
+            self.nodes.push(new);
+            return;
+        };
+        let (input, output) = (input.clone(), output.clone());
+        // Of integers, half precision holds all up to 2048: 8 bits, but not 16.
         let narrow = matches!(
-            from,
+            self.types.get(&input),
             Some(
                 DataType::Float
                     | DataType::Float16
@@ -198,7 +210,7 @@ impl<'g> Converter<'g> {
         if let Some(inner) = self.renamed.get(&input) {
             new.input[0].clone_from(inner);
         }
-        if self.is_float(&output) && narrow && self.moving.contains(&output) {
+        if self.is_float(&output) && narrow && self.dependent.contains(&output) {
             let to = new.attribute.iter_mut().find(|a| a.name() == "to");
             if let Some(to) = to {
                 to.i = Some(DataType::Float16 as i64);
@@ -208,51 +220,51 @@ impl<'g> Converter<'g> {
         self.nodes.push(new);
     }
 
-    /// Whether a node is to compute in half precision; notes why not.
+    /// Whether a node will compute in half precision. If not, reports the obstacle.
     fn is_half(&mut self, node: &NodeProto) -> Result<bool> {
         let floats = |names: &[String]| names.iter().any(|name| self.is_float(name));
         if !floats(&node.input) && !floats(&node.output) {
             return Ok(false);
         }
-        if !surgery::taken(node)
-            .iter()
-            .any(|name| self.moving.contains(*name))
-        {
+        let read = surgery::names_read(node);
+        if !read.iter().any(|name| self.dependent.contains(*name)) {
             return Ok(false);
         }
-        let why = match self.obstacle(node)? {
-            None => return Ok(true),
-            Some(why) => why,
+        let Some(why) = self.obstacle(node)? else {
+            return Ok(true);
         };
-        let Error::Unconvertible { op, node, why } = refused(node, &why) else {
-            return Ok(false);
-        };
-        self.report.kept.push(Kept { node, op, why });
+        self.report.kept.push(Kept {
+            node: label(node),
+            op: operator(node),
+            why,
+        });
         Ok(false)
     }
 
-    /// What keeps a node in single precision.
+    /// The reason why a node stays in single precision.
     fn obstacle(&self, node: &NodeProto) -> Result<Option<String>> {
-        // Without half precision in their operator's definition.
-        let lacking = match node.op_type() {
+        // The first two lack half precision in their specification, the third did before opset 14.
+        let unknown = match node.op_type() {
             "Range" | "Celu" => true,
             "CumSum" => self.opset < 14,
-            _ => !types::follows_its_input(node),
+            _ => !types::computes_in_input_type(node),
         };
-        if lacking {
-            return Ok(Some(
-                "half precision is not known of this operator".to_owned(),
-            ));
+        if unknown {
+            let why = "half precision is not known of this operator";
+            return Ok(Some(why.to_owned()));
         }
-        for (at, name) in node.input.iter().enumerate() {
-            if !self.is_float(name) || !takes_half(node, at) || self.half.contains_key(name) {
+        for (index, name) in node.input.iter().enumerate() {
+            // A constant with a copy in half precision was checked before.
+            let checked = self.half.contains_key(name);
+            if checked || !self.is_float(name) || !has_computed_type(node, index) {
                 continue;
             }
             if let Some(proto) = walk::constant(self.graph, name) {
                 let tensor = Tensor::from_proto(&proto)?;
-                // Beyond every half-precision number, a bound is none.
+                // A bound beyond 65504 becomes infinite and bounds nothing, as before: all values are
+                // within half precision.
                 let bound = node.op_type() == "Clip";
-                if let Some(why) = misfit(&tensor.as_f32()?, bound) {
+                if let Some(why) = precision_loss(&tensor.as_f32()?, bound) {
                     return Ok(Some(format!("`{name}` {why}")));
                 }
             }
@@ -260,19 +272,20 @@ impl<'g> Converter<'g> {
         Ok(None)
     }
 
-    /// A value's name in half precision, made where it is not there yet.
+    /// The name of a value in half precision. Adds a copy if there is none.
     fn in_half(&mut self, name: &str) -> Result<String> {
         if self.native.contains(name) {
-            return Ok(self.inner(name));
+            return Ok(self.native_name(name));
         }
         if let Some(half) = self.half.get(name) {
             return Ok(half.clone());
         }
-        let half = self.fresh(&format!("{name}_fp16"));
+        let half = self.used_names.unique(&format!("{name}_fp16"));
         match walk::constant(self.graph, name) {
             Some(proto) => {
                 let tensor = Tensor::from_proto(&proto)?;
-                let bits = tensor.as_f32()?.iter().map(|v| f32_to_f16(*v)).collect();
+                let values = tensor.as_f32()?;
+                let bits = values.iter().map(|v| f16::from_f32(*v).to_bits()).collect();
                 let tensor = Tensor::new(&tensor.dims, TensorData::F16(bits))?;
                 self.constants.push(tensor.to_proto(&half));
                 self.report.halved += 1;
@@ -283,7 +296,7 @@ impl<'g> Converter<'g> {
         Ok(half)
     }
 
-    /// A value's name in single precision, made where it is not there yet.
+    /// The name of a value in single precision. Adds a copy if there is none.
     fn in_full(&mut self, name: &str) -> String {
         if !self.native.contains(name) {
             return name.to_owned();
@@ -293,20 +306,21 @@ impl<'g> Converter<'g> {
         }
         let full = match self.renamed.contains_key(name) {
             true => name.to_owned(),
-            false => self.fresh(&format!("{name}_fp32")),
+            false => self.used_names.unique(&format!("{name}_fp32")),
         };
-        let from = self.inner(name);
+        let from = self.native_name(name);
         self.nodes.push(cast(&from, &full, DataType::Float));
         self.full.insert(name.to_owned(), full.clone());
         full
     }
 
-    /// What a node's subgraphs take from outside stays in single precision.
+    /// Feeds a node's subgraphs, which stay in single precision, with copies of the values they capture.
     fn rename_captured(&mut self, node: &mut NodeProto) {
         let bodies = node.attribute.iter().flat_map(walk::subgraphs);
         let captured: BTreeSet<String> = bodies
-            .flat_map(super::names)
-            .filter(|name| self.native.contains(name))
+            .flat_map(surgery::used_names)
+            .filter(|name| self.native.contains(*name))
+            .map(str::to_owned)
             .collect();
         for name in captured {
             let full = self.in_full(&name);
@@ -319,41 +333,36 @@ impl<'g> Converter<'g> {
         }
     }
 
-    /// Notes that a value is made in half precision; gives the name under which.
+    /// Records that a value is computed in half precision and returns its name.
     fn native_output(&mut self, name: &str) -> String {
         self.native.insert(name.to_owned());
         if surgery::is_output(self.graph, name) {
-            let inner = self.fresh(&format!("{name}_fp16"));
+            let inner = self.used_names.unique(&format!("{name}_fp16"));
             self.renamed.insert(name.to_owned(), inner);
         }
-        self.inner(name)
+        self.native_name(name)
     }
 
-    fn inner(&self, name: &str) -> String {
-        self.renamed
-            .get(name)
-            .map_or(name, String::as_str)
-            .to_owned()
-    }
-
-    fn fresh(&mut self, base: &str) -> String {
-        super::fresh(&mut self.used, base)
+    fn native_name(&self, name: &str) -> String {
+        let name = self.renamed.get(name).map_or(name, String::as_str);
+        name.to_owned()
     }
 }
 
-/// Whether the floating-point input `at` has the type in which a node computes.
-fn takes_half(node: &NodeProto, at: usize) -> bool {
-    // Region and scales; the ratio of what is dropped in training.
-    at == 0 || !matches!(node.op_type(), "Resize" | "Upsample" | "Dropout")
+/// Whether a floating-point input has the type in which a node computes.
+fn has_computed_type(node: &NodeProto, index: usize) -> bool {
+    // The others are always in single precision: region and scales, and the ratio of `Dropout`.
+    index == 0 || !matches!(node.op_type(), "Resize" | "Upsample" | "Dropout")
 }
 
-/// Why numbers cannot be in half precision.
-fn misfit(values: &[f32], bound: bool) -> Option<&'static str> {
-    /// Rounding alone costs at most 2^-11 of each number.
+/// The reason why half precision cannot hold values. `bound`: values beyond its range do no harm.
+fn precision_loss(values: &[f32], bound: bool) -> Option<&'static str> {
+    /// Relative error in the 2-norm. Rounding alone costs at most 2^-11 of each number; numbers below
+    /// 2^-14 are subnormal and lose more.
     const MAX_LOSS: f64 = 1.0 / 1024.0;
     let (mut lost, mut all) = (0.0, 0.0);
     for value in values.iter().filter(|value| value.is_finite()) {
-        let half = f16_to_f32(f32_to_f16(*value));
+        let half = f16::from_f32(*value).to_f32();
         if half.is_infinite() {
             if bound {
                 continue;
@@ -371,25 +380,19 @@ fn cast(from: &str, to: &str, elem_type: DataType) -> NodeProto {
     node("Cast", to, &[from], &[to], attributes)
 }
 
-fn sorted(map: HashMap<String, String>) -> Vec<(String, String)> {
-    let mut pairs: Vec<_> = map.into_iter().collect();
-    pairs.sort_unstable();
-    pairs
-}
-
 #[cfg(test)]
 mod tests {
-    use super::misfit;
+    use super::precision_loss;
 
     #[test]
     fn numbers_that_half_precision_loses_are_told() {
-        assert_eq!(misfit(&[0.1, -3.0, 65504.0, 0.0], false), None);
-        assert_eq!(misfit(&[f32::NEG_INFINITY, 1.0], false), None);
-        assert!(misfit(&[70000.0], false).is_some_and(|why| why.contains("65504")));
-        assert_eq!(misfit(&[f32::MAX], true), None);
+        assert_eq!(precision_loss(&[0.1, -3.0, 65504.0, 0.0], false), None);
+        assert_eq!(precision_loss(&[f32::NEG_INFINITY, 1.0], false), None);
+        assert!(precision_loss(&[70000.0], false).is_some_and(|why| why.contains("65504")));
+        assert_eq!(precision_loss(&[f32::MAX], true), None);
         // A small number among large ones costs nothing; alone it does.
-        assert_eq!(misfit(&[1e-9, 1.0], false), None);
-        assert!(misfit(&[1e-9], false).is_some_and(|why| why.contains("too small")));
-        assert!(misfit(&[1e-5], false).is_some());
+        assert_eq!(precision_loss(&[1e-9, 1.0], false), None);
+        assert!(precision_loss(&[1e-9], false).is_some_and(|why| why.contains("too small")));
+        assert!(precision_loss(&[1e-5], false).is_some());
     }
 }

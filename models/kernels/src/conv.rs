@@ -1,7 +1,10 @@
-//! Which way of computing a convolution is the fastest, by shape alone.
+//! Choice of the convolution algorithm: direct, Winograd or im2col.
+//!
+//! Knows no tensors of Burn. The choice depends on the shape alone, never on the number of threads or
+//! a measurement at run time, so that the same training gives the same bits on every run.
 
-use super::geometry::Geometry;
-use super::{direct, im2col, winograd};
+use crate::geometry::Geometry;
+use crate::{direct, im2col, winograd};
 
 /// `[N, C_in, H, W]` to `[N, C_out, H', W']`.
 pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
@@ -16,6 +19,7 @@ pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> 
 
 /// Gradient of the input, `[N, C_in, H, W]`.
 pub(super) fn input_gradient(g: &Geometry, weight: &[f32], gy: &[f32]) -> Vec<f32> {
+    // Not by `direct`: it is made for first layers, which need no gradient of their input.
     if winograd::suits(g) {
         winograd::input_gradient(g, weight, gy)
     } else {

@@ -1,4 +1,4 @@
-//! Sizes of a convolution.
+//! Sizes of a convolution: input, kernel, stride, padding and output. Knows no values.
 
 /// Sizes of a convolution without groups or dilation.
 #[derive(Clone, Copy, Debug)]
@@ -16,27 +16,31 @@ pub(super) struct Geometry {
 }
 
 impl Geometry {
-    /// From the shapes of input and weight.
+    /// Sizes for an input `[N, C_in, H, W]` and a weight `[C_out, C_in, KH, KW]`.
     pub(super) fn new(
-        x: [usize; 4],
-        w: [usize; 4],
+        input: [usize; 4],
+        weight: [usize; 4],
         stride: [usize; 2],
         padding: [usize; 2],
     ) -> Self {
-        let out = |i: usize| (x[2 + i] + 2 * padding[i] - w[2 + i]) / stride[i] + 1;
+        let [batch, in_channels, height, width] = input;
+        let [out_channels, _, kernel_height, kernel_width] = weight;
+        let size = [height, width];
+        let kernel = [kernel_height, kernel_width];
+        let out = |i: usize| (size[i] + 2 * padding[i] - kernel[i]) / stride[i] + 1;
         Self {
-            batch: x[0],
-            in_channels: x[1],
-            out_channels: w[0],
-            input: [x[2], x[3]],
-            kernel: [w[2], w[3]],
+            batch,
+            in_channels,
+            out_channels,
+            input: size,
+            kernel,
             stride,
             padding,
             output: [out(0), out(1)],
         }
     }
 
-    /// Inputs that one output sees: C_in · KH · KW.
+    /// Inputs of one output: C_in · KH · KW.
     pub(super) fn taps(&self) -> usize {
         self.in_channels * self.kernel[0] * self.kernel[1]
     }

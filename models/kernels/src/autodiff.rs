@@ -1,6 +1,10 @@
-//! Gradients of the operations for Burn's autodiff.
+//! Autodiff: the operations on Burn's tape, and the nodes that compute their gradients.
+//!
+//! Inputs are checkpointed, so that Burn decides whether to keep or to recompute them.
 
-use super::extension::{ConvArgs, Gradients, Kernels, NormArgs, PoolArgs, Wanted};
+use crate::extension::{
+    ConvArgs, ConvGradients, Gradients, Kernels, NormArgs, NormInputs, PoolArgs,
+};
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -12,9 +16,15 @@ use burn::backend::{Autodiff, AutodiffBackend};
 #[derive(Debug)]
 struct ConvBackward;
 
+#[derive(Clone, Debug)]
+struct ConvState {
+    x: NodeId,
+    weight: NodeId,
+    args: ConvArgs,
+}
+
 impl<B: Gradients> Backward<B, 3> for ConvBackward {
-    /// Input, weight, settings.
-    type State = (NodeId, NodeId, ConvArgs);
+    type State = ConvState;
 
     fn backward(
         self,
@@ -23,16 +33,16 @@ impl<B: Gradients> Backward<B, 3> for ConvBackward {
         checkpointer: &mut Checkpointer,
     ) {
         let gy = grads.consume::<B>(&ops.node);
-        let (x, weight, args) = ops.state;
+        let ConvState { x, weight, args } = ops.state;
         let x = checkpointer.retrieve_node_output::<B::FloatTensorPrimitive>(x);
         let weight = checkpointer.retrieve_node_output::<B::FloatTensorPrimitive>(weight);
-        let [px, pw, pb] = &ops.parents;
-        let wanted = Wanted {
-            x: px.is_some(),
-            weight: pw.is_some(),
-            bias: pb.is_some(),
+        let [x_node, weight_node, bias_node] = &ops.parents;
+        let needed = ConvGradients {
+            x: x_node.is_some(),
+            weight: weight_node.is_some(),
+            bias: bias_node.is_some(),
         };
-        let gradients = B::conv_backward(x, weight, gy, args, wanted);
+        let gradients = B::conv_backward(x, weight, gy, args, needed);
         for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
             if let (Some(parent), Some(gradient)) = (parent, gradient) {
                 grads.register::<B>(parent.id, gradient);
@@ -44,9 +54,18 @@ impl<B: Gradients> Backward<B, 3> for ConvBackward {
 #[derive(Debug)]
 struct NormBackward;
 
+#[derive(Clone, Debug)]
+struct NormState<T> {
+    x: NodeId,
+    weight: NodeId,
+    bias: NodeId,
+    mean: T,
+    variance: T,
+    args: NormArgs,
+}
+
 impl<B: Gradients> Backward<B, 3> for NormBackward {
-    /// Input, weight, bias; mean, variance; settings.
-    type State = ([NodeId; 3], [B::FloatTensorPrimitive; 2], NormArgs);
+    type State = NormState<B::FloatTensorPrimitive>;
 
     fn backward(
         self,
@@ -55,10 +74,17 @@ impl<B: Gradients> Backward<B, 3> for NormBackward {
         checkpointer: &mut Checkpointer,
     ) {
         let gy = grads.consume::<B>(&ops.node);
-        let (nodes, [mean, var], args) = ops.state;
-        let [x, weight, bias] =
-            nodes.map(|node| checkpointer.retrieve_node_output::<B::FloatTensorPrimitive>(node));
-        let gradients = B::norm_backward(x, [weight, bias, mean, var], gy, args);
+        let state = ops.state;
+        let [x, weight, bias] = [state.x, state.weight, state.bias]
+            .map(|node| checkpointer.retrieve_node_output::<B::FloatTensorPrimitive>(node));
+        let inputs = NormInputs {
+            x,
+            weight,
+            bias,
+            mean: state.mean,
+            variance: state.variance,
+        };
+        let gradients = B::norm_backward(inputs, gy, state.args);
         for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
             if let Some(parent) = parent {
                 grads.register::<B>(parent.id, gradient);
@@ -70,8 +96,14 @@ impl<B: Gradients> Backward<B, 3> for NormBackward {
 #[derive(Debug)]
 struct PoolBackward;
 
+#[derive(Clone, Debug)]
+struct PoolState {
+    x: NodeId,
+    args: PoolArgs,
+}
+
 impl<B: Gradients> Backward<B, 1> for PoolBackward {
-    type State = (NodeId, PoolArgs);
+    type State = PoolState;
 
     fn backward(
         self,
@@ -80,7 +112,7 @@ impl<B: Gradients> Backward<B, 1> for PoolBackward {
         checkpointer: &mut Checkpointer,
     ) {
         let gy = grads.consume::<B>(&ops.node);
-        let (x, args) = ops.state;
+        let PoolState { x, args } = ops.state;
         let x = checkpointer.retrieve_node_output::<B::FloatTensorPrimitive>(x);
         let [parent] = ops.parents;
         if let Some(parent) = parent {
@@ -99,21 +131,18 @@ impl<B: Gradients, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         let nodes = [x.node(), weight.node(), bias.node()];
         match ConvBackward.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
-                let state = (prep.checkpoint(&x), prep.checkpoint(&weight), args);
-                let y = B::conv(
-                    x.into_primitive(),
-                    weight.into_primitive(),
-                    bias.into_primitive(),
+                let state = ConvState {
+                    x: prep.checkpoint(&x),
+                    weight: prep.checkpoint(&weight),
                     args,
-                );
-                prep.finish(state, y)
+                };
+                let [x, weight, bias] = [x, weight, bias].map(|t| t.into_primitive());
+                prep.finish(state, B::conv(x, weight, bias, args))
             }
-            OpsKind::UnTracked(prep) => prep.finish(B::conv(
-                x.into_primitive(),
-                weight.into_primitive(),
-                bias.into_primitive(),
-                args,
-            )),
+            OpsKind::UnTracked(prep) => {
+                let [x, weight, bias] = [x, weight, bias].map(|t| t.into_primitive());
+                prep.finish(B::conv(x, weight, bias, args))
+            }
         }
     }
 
@@ -124,31 +153,20 @@ impl<B: Gradients, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         args: NormArgs,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let nodes = [x.node(), weight.node(), bias.node()];
-        let inner = <Self as AutodiffBackend>::from_inner;
+        // The statistics are outputs without a node on the tape: detached.
+        let detached = <Self as AutodiffBackend>::from_inner;
         match NormBackward.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
-                let nodes = [
-                    prep.checkpoint(&x),
-                    prep.checkpoint(&weight),
-                    prep.checkpoint(&bias),
-                ];
-                let (y, mean, var) = B::norm(
-                    x.into_primitive(),
-                    weight.into_primitive(),
-                    bias.into_primitive(),
-                    args,
-                );
-                let state = (nodes, [mean.clone(), var.clone()], args);
-                (prep.finish(state, y), inner(mean), inner(var))
+                let nodes = [&x, &weight, &bias].map(|t| prep.checkpoint(t));
+                let [x, weight, bias] = [x, weight, bias].map(|t| t.into_primitive());
+                let (y, mean, variance) = B::norm(x, weight, bias, args);
+                let state = norm_state(nodes, &mean, &variance, args);
+                (prep.finish(state, y), detached(mean), detached(variance))
             }
             OpsKind::UnTracked(prep) => {
-                let (y, mean, var) = B::norm(
-                    x.into_primitive(),
-                    weight.into_primitive(),
-                    bias.into_primitive(),
-                    args,
-                );
-                (prep.finish(y), inner(mean), inner(var))
+                let [x, weight, bias] = [x, weight, bias].map(|t| t.into_primitive());
+                let (y, mean, variance) = B::norm(x, weight, bias, args);
+                (prep.finish(y), detached(mean), detached(variance))
             }
         }
     }
@@ -162,21 +180,18 @@ impl<B: Gradients, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         args: NormArgs,
     ) -> FloatTensor<Self> {
         let nodes = [x.node(), weight.node(), bias.node()];
-        let (mean, var) = (mean.into_primitive(), var.into_primitive());
+        let (mean, variance) = (mean.into_primitive(), var.into_primitive());
         match NormBackward.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(mut prep) => {
-                let nodes = [
-                    prep.checkpoint(&x),
-                    prep.checkpoint(&weight),
-                    prep.checkpoint(&bias),
-                ];
-                let state = (nodes, [mean.clone(), var.clone()], args);
+                let nodes = [&x, &weight, &bias].map(|t| prep.checkpoint(t));
+                let state = norm_state(nodes, &mean, &variance, args);
                 let [x, weight, bias] = [x, weight, bias].map(|t| t.into_primitive());
-                prep.finish(state, B::norm_fixed(x, weight, bias, mean, var, args))
+                let y = B::norm_fixed(x, weight, bias, mean, variance, args);
+                prep.finish(state, y)
             }
             OpsKind::UnTracked(prep) => {
                 let [x, weight, bias] = [x, weight, bias].map(|t| t.into_primitive());
-                prep.finish(B::norm_fixed(x, weight, bias, mean, var, args))
+                prep.finish(B::norm_fixed(x, weight, bias, mean, variance, args))
             }
         }
     }
@@ -188,10 +203,29 @@ impl<B: Gradients, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             .stateful()
         {
             OpsKind::Tracked(mut prep) => {
-                let state = (prep.checkpoint(&x), args);
+                let state = PoolState {
+                    x: prep.checkpoint(&x),
+                    args,
+                };
                 prep.finish(state, B::pool(x.into_primitive(), args))
             }
             OpsKind::UnTracked(prep) => prep.finish(B::pool(x.into_primitive(), args)),
         }
+    }
+}
+
+fn norm_state<T: Clone>(
+    [x, weight, bias]: [NodeId; 3],
+    mean: &T,
+    variance: &T,
+    args: NormArgs,
+) -> NormState<T> {
+    NormState {
+        x,
+        weight,
+        bias,
+        mean: mean.clone(),
+        variance: variance.clone(),
+        args,
     }
 }

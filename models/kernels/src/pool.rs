@@ -1,6 +1,9 @@
-//! Max-pool with a square window, forward and backward.
+//! Max-pool with a square window, forward and backward. Knows no channels: a batch is a list of planes.
+//!
+//! The largest value of a window is found by rows first, then by columns in polyphase layout, so that
+//! both loops run over neighbouring values and the compiler makes vectors of them.
 
-use super::{memory, split};
+use crate::{memory, polyphase};
 use pulp::{Arch, NullaryFnOnce};
 
 /// Sizes of a max-pool over `[planes, H, W]`.
@@ -20,26 +23,25 @@ impl Pool {
         [out(self.height), out(self.width)]
     }
 
-    /// The input rows that output row `oy` sees.
+    /// The input rows in the windows of output row `oy`, without padding.
     #[inline(always)]
     fn rows(&self, oy: usize) -> std::ops::Range<usize> {
         let from = (oy * self.stride).saturating_sub(self.padding);
         from..(oy * self.stride + self.size - self.padding).min(self.height)
     }
 
-    /// Columns of each phase of a padded row: those with the same remainder modulo the stride.
+    /// Columns of each phase of a padded row.
     fn pitch(&self) -> usize {
         (self.width + 2 * self.padding).div_ceil(self.stride)
     }
 
-    /// Puts a row's columns apart by stride, so that those which neighbouring outputs see through
-    /// one tap are neighbours.
+    /// Copies a row to polyphase layout.
     #[inline(always)]
-    fn put_apart<T: Copy>(&self, row: &[T], phases: &mut [T]) {
+    fn split_phases<T: Copy>(&self, row: &[T], phases: &mut [T]) {
         let pitch = self.pitch();
         if self.stride == 2 {
             let (even, odd) = phases.split_at_mut(pitch);
-            return split::put_apart(row, self.padding, even, odd);
+            return polyphase::split_even_odd(row, self.padding, even, odd);
         }
         for (i, value) in row.iter().enumerate() {
             let column = i + self.padding;
@@ -47,7 +49,7 @@ impl Pool {
         }
     }
 
-    /// What the outputs of a row see through tap `tap`.
+    /// The inputs of a row of outputs at column `tap` of their windows.
     #[inline(always)]
     fn tap<'a, T>(&self, phases: &'a [T], tap: usize, width: usize) -> &'a [T] {
         &phases[tap % self.stride * self.pitch() + tap / self.stride..][..width]
@@ -60,8 +62,8 @@ impl Pool {
         let len = x.len() / plane * height * width;
         // Padding is never the largest.
         let phases = || vec![f32::NEG_INFINITY; self.pitch() * self.stride];
-        let own = || (vec![0.0; self.width], phases());
-        memory::pieces_with(len, height * width, own, |(best, phases), i, y| {
+        let scratch = || (vec![0.0; self.width], phases());
+        memory::fill_chunks_with(len, height * width, scratch, |(best, phases), i, y| {
             let (pool, x) = (self, &x[i * plane..][..plane]);
             Arch::new().dispatch(Forward {
                 pool,
@@ -73,12 +75,12 @@ impl Pool {
         })
     }
 
-    /// Each output's gradient goes to the first of its window's largest inputs, as in PyTorch.
+    /// The gradient of an output goes to the first of its window's largest inputs, as in PyTorch.
     pub(super) fn backward(&self, x: &[f32], gy: &[f32]) -> Vec<f32> {
         let [height, width] = self.output();
         let plane = self.height * self.width;
-        let own = || Scratch::new(self);
-        memory::pieces_with(x.len(), plane, own, |scratch, i, gx| {
+        let scratch = || Scratch::new(self);
+        memory::fill_chunks_with(x.len(), plane, scratch, |scratch, i, gx| {
             let (pool, x) = (self, &x[i * plane..][..plane]);
             let gy = &gy[i * height * width..][..height * width];
             Arch::new().dispatch(Backward {
@@ -96,8 +98,9 @@ impl Pool {
 struct Forward<'a> {
     pool: &'a Pool,
     x: &'a [f32],
-    /// A row to work on, and one put apart.
+    /// The largest value of each input column over the window's rows.
     best: &'a mut [f32],
+    /// `best` in polyphase layout.
     phases: &'a mut [f32],
     y: &'a mut [f32],
 }
@@ -121,7 +124,7 @@ impl NullaryFnOnce for Forward<'_> {
             for row in rows.skip(1) {
                 keep_larger(best, &x[row * pool.width..][..pool.width]);
             }
-            pool.put_apart(best, phases);
+            pool.split_phases(best, phases);
             y.copy_from_slice(pool.tap(phases, 0, width));
             for tap in 1..pool.size {
                 keep_larger(y, pool.tap(phases, tap, width));
@@ -133,18 +136,25 @@ impl NullaryFnOnce for Forward<'_> {
 #[inline(always)]
 fn keep_larger(best: &mut [f32], values: &[f32]) {
     for (best, value) in best.iter_mut().zip(values) {
-        *best = if beats(*value, *best) { *value } else { *best };
+        *best = if is_larger(*value, *best) {
+            *value
+        } else {
+            *best
+        };
     }
 }
 
-/// Rows to work on: values, and the places in the plane that they are from.
+/// Rows of the argmax: largest values with their indices in the plane.
 struct Scratch {
+    /// By input column, over the window's rows.
     best: Vec<f32>,
-    from: Vec<u32>,
-    best_phases: Vec<f32>,
-    from_phases: Vec<u32>,
-    winner: Vec<f32>,
-    place: Vec<u32>,
+    best_index: Vec<u32>,
+    /// The same in polyphase layout.
+    phases: Vec<f32>,
+    index_phases: Vec<u32>,
+    /// By output column, over the whole window.
+    max: Vec<f32>,
+    argmax: Vec<u32>,
 }
 
 impl Scratch {
@@ -153,12 +163,12 @@ impl Scratch {
         let [_, width] = pool.output();
         Self {
             best: vec![0.0; pool.width],
-            from: vec![0; pool.width],
-            // Padding never wins, not even among equals.
-            best_phases: vec![f32::NEG_INFINITY; phases],
-            from_phases: vec![u32::MAX; phases],
-            winner: vec![0.0; width],
-            place: vec![0; width],
+            best_index: vec![0; pool.width],
+            // Padding is never the argmax: among values of -∞ its index is the last.
+            phases: vec![f32::NEG_INFINITY; phases],
+            index_phases: vec![u32::MAX; phases],
+            max: vec![0.0; width],
+            argmax: vec![0; width],
         }
     }
 }
@@ -186,53 +196,57 @@ impl NullaryFnOnce for Backward<'_> {
         } = self;
         let Scratch {
             best,
-            from,
-            best_phases,
-            from_phases,
-            winner,
-            place,
+            best_index,
+            phases,
+            index_phases,
+            max,
+            argmax,
         } = scratch;
         let [_, width] = pool.output();
         for (oy, gy) in gy.chunks_exact(width).enumerate() {
             let rows = pool.rows(oy);
             let start = rows.start * pool.width;
             best.copy_from_slice(&x[start..start + pool.width]);
-            from.iter_mut()
+            best_index
+                .iter_mut()
                 .zip(start as u32..)
-                .for_each(|(f, p)| *f = p);
+                .for_each(|(i, index)| *i = index);
             for row in rows.skip(1) {
                 let start = row * pool.width;
                 let values = x[start..start + pool.width].iter().zip(start as u32..);
-                for ((best, from), (value, place)) in best.iter_mut().zip(&mut *from).zip(values) {
-                    let wins = beats(*value, *best);
-                    *best = if wins { *value } else { *best };
-                    *from = if wins { place } else { *from };
+                let slots = best.iter_mut().zip(&mut *best_index);
+                for ((best, best_index), (value, index)) in slots.zip(values) {
+                    let larger = is_larger(*value, *best);
+                    *best = if larger { *value } else { *best };
+                    *best_index = if larger { index } else { *best_index };
                 }
             }
-            pool.put_apart(best, best_phases);
-            pool.put_apart(from, from_phases);
-            winner.copy_from_slice(pool.tap(best_phases, 0, width));
-            place.copy_from_slice(pool.tap(from_phases, 0, width));
+            pool.split_phases(best, phases);
+            pool.split_phases(best_index, index_phases);
+            max.copy_from_slice(pool.tap(phases, 0, width));
+            argmax.copy_from_slice(pool.tap(index_phases, 0, width));
             for tap in 1..pool.size {
-                let values = pool.tap(best_phases, tap, width);
-                let places = pool.tap(from_phases, tap, width).iter();
-                let so_far = winner.iter_mut().zip(&mut *place);
-                for ((winner, place), (v, p)) in so_far.zip(values.iter().zip(places)) {
-                    // Among equals the earlier row's, which lies before the other.
-                    let wins = beats(*v, *winner) | ((*v == *winner) & (*p < *place));
-                    *winner = if wins { *v } else { *winner };
-                    *place = if wins { *p } else { *place };
+                let values = pool.tap(phases, tap, width).iter();
+                let indices = pool.tap(index_phases, tap, width);
+                let slots = max.iter_mut().zip(&mut *argmax);
+                for ((max, argmax), (value, index)) in slots.zip(values.zip(indices)) {
+                    // Each column was searched over its rows already: an equal value further to the
+                    // right may be in an earlier row.
+                    let larger = is_larger(*value, *max) | ((*value == *max) & (*index < *argmax));
+                    *max = if larger { *value } else { *max };
+                    *argmax = if larger { *index } else { *argmax };
                 }
             }
-            for (place, gy) in place.iter().zip(gy) {
-                gx[*place as usize] += gy;
+            for (index, gy) in argmax.iter().zip(gy) {
+                gx[*index as usize] += gy;
             }
         }
     }
 }
 
-/// NaN wins, so that it shows.
+/// Whether `value` replaces `best`. NaN counts as the largest, so that it shows in the output.
 #[inline(always)]
-fn beats(value: f32, best: f32) -> bool {
+fn is_larger(value: f32, best: f32) -> bool {
+    // `|`, not `||`: without a branch the loop becomes vectors.
     (value > best) | value.is_nan()
 }

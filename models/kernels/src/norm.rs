@@ -1,13 +1,15 @@
-//! Batch norm with the batch's statistics or given ones, with or without ReLU, forward and backward.
+//! Batch norm with the batch's or fixed statistics, with or without ReLU, forward and backward.
 //!
-//! ReLU's mask is not stored: backward computes the sign of the normalised value again.
+//! Ioffe and Szegedy, "Batch Normalization", 2015. Knows no running statistics. ReLU's mask is not
+//! stored: the gradient computes the sign of the normalised value again, which costs less than a pass
+//! over memory.
 
-use super::memory;
+use crate::memory;
 use pulp::{Arch, NullaryFnOnce, Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Vectors of running sums.
-const RUNNING: usize = 4;
+/// Vectors of running sums: additions that do not wait for each other.
+const ACCUMULATORS: usize = 4;
 
 /// Sizes and settings.
 #[derive(Clone, Copy, Debug)]
@@ -17,11 +19,11 @@ pub(super) struct Norm {
     pub(super) pixels: usize,
     pub(super) epsilon: f32,
     pub(super) relu: bool,
-    /// Whether mean and variance are given, not the batch's: then they do not move with the input.
-    pub(super) fixed: bool,
+    /// Whether mean and variance are constants, not the batch's: then no gradient flows through them.
+    pub(super) fixed_statistics: bool,
 }
 
-/// Per channel: what is normalised with, and how.
+/// Parameters and statistics, one value per channel.
 #[derive(Clone, Copy)]
 pub(super) struct Params<'a> {
     pub(super) weight: &'a [f32],
@@ -31,7 +33,7 @@ pub(super) struct Params<'a> {
 }
 
 impl Params<'_> {
-    /// The channel's normalisation as y = scale · x + shift.
+    /// Scale and shift of the channel: y = scale · x + shift.
     fn affine(&self, channel: usize, epsilon: f32) -> (f32, f32) {
         let scale = self.weight[channel] / (self.var[channel] + epsilon).sqrt();
         (scale, self.bias[channel] - self.mean[channel] * scale)
@@ -44,7 +46,8 @@ impl Norm {
         let batch = x.len() / (self.channels * self.pixels);
         let count = (batch * self.pixels) as f64;
         let channel = |c: usize| {
-            // Around a first guess, so that a large mean does not eat the variance's digits.
+            // Moments around the first value: E[x²] - E[x]² of values with a large mean would lose the
+            // variance's digits.
             let guess = x[c * self.pixels];
             let (mut total, mut squares) = (0.0, 0.0);
             for map in self.maps(x, c) {
@@ -55,15 +58,15 @@ impl Norm {
             let mean = total / count;
             (
                 mean as f32 + guess,
-                positive(squares / count - mean * mean) as f32,
+                at_least_zero(squares / count - mean * mean) as f32,
             )
         };
         (0..self.channels).into_par_iter().map(channel).unzip()
     }
 
-    /// Normalises, scales, shifts, and cuts below zero if asked for.
+    /// `[N, C, H, W]` to the same shape.
     pub(super) fn forward(&self, x: &[f32], params: Params) -> Vec<f32> {
-        memory::pieces(x.len(), self.pixels, |i, y| {
+        memory::fill_chunks(x.len(), self.pixels, |i, y| {
             let (scale, shift) = params.affine(i % self.channels, self.epsilon);
             let x = &x[i * self.pixels..][..self.pixels];
             let arch = Arch::new();
@@ -80,13 +83,16 @@ impl Norm {
         let channel = |c: usize| {
             let (scale, shift) = params.affine(c, self.epsilon);
             let (mut total, mut products) = (0.0, 0.0);
+            let normal = Normal {
+                mean: params.mean[c],
+                scale,
+                shift,
+            };
             for (x, gy) in self.maps(x, c).zip(self.maps(gy, c)) {
-                let mean = params.mean[c];
-                let factors = [mean, scale, shift];
                 let arch = Arch::new();
                 let (s, q) = match self.relu {
-                    true => arch.dispatch(Sums::<true> { x, gy, factors }),
-                    false => arch.dispatch(Sums::<false> { x, gy, factors }),
+                    true => arch.dispatch(Sums::<true> { x, gy, normal }),
+                    false => arch.dispatch(Sums::<false> { x, gy, normal }),
                 };
                 total += f64::from(s);
                 products += f64::from(q);
@@ -96,21 +102,31 @@ impl Norm {
         };
         let (gw, gb): (Vec<f32>, Vec<f32>) =
             (0..self.channels).into_par_iter().map(channel).unzip();
-        let gx = memory::pieces(x.len(), self.pixels, |i, gx| {
+        let gx = memory::fill_chunks(x.len(), self.pixels, |i, gx| {
             let c = i % self.channels;
             let (scale, shift) = params.affine(c, self.epsilon);
             let inverse = 1.0 / (params.var[c] + self.epsilon).sqrt();
-            // gx = scale · (gy - gb / n - normalised x · gw / n), where the statistics move with x
-            let moving = if self.fixed { 0.0 } else { -scale / count };
-            let slope = moving * gw[c] * inverse;
-            let offset = moving * gb[c] - slope * params.mean[c];
+            // gx = scale · (gy - gb / n - normalised x · gw / n) with the batch's statistics
+            // (section 3 of the paper), scale · gy with fixed ones: slope and offset are 0 then.
+            let through_statistics = if self.fixed_statistics {
+                0.0
+            } else {
+                -scale / count
+            };
+            let slope = through_statistics * gw[c] * inverse;
+            let offset = through_statistics * gb[c] - slope * params.mean[c];
             let map = i * self.pixels..(i + 1) * self.pixels;
             let (x, gy) = (&x[map.clone()], &gy[map]);
-            let factors = [scale, shift, slope, offset];
+            let factors = GradientFactors {
+                scale,
+                shift,
+                slope,
+                offset,
+            };
             let arch = Arch::new();
             match self.relu {
-                true => arch.dispatch(Input::<true> { x, gy, factors, gx }),
-                false => arch.dispatch(Input::<false> { x, gy, factors, gx }),
+                true => arch.dispatch(InputGradient::<true> { x, gy, factors, gx }),
+                false => arch.dispatch(InputGradient::<false> { x, gy, factors, gx }),
             }
         });
         [gx, gw, gb]
@@ -124,7 +140,7 @@ impl Norm {
     }
 }
 
-/// y = scale · x + shift, cut below zero with ReLU.
+/// y = scale · x + shift, then ReLU.
 struct Affine<'a, const RELU: bool> {
     x: &'a [f32],
     scale: f32,
@@ -139,7 +155,7 @@ impl<const RELU: bool> NullaryFnOnce for Affine<'_, RELU> {
     fn call(self) {
         for (y, x) in self.y.iter_mut().zip(self.x) {
             let value = x * self.scale + self.shift;
-            *y = if RELU { cut(value) } else { value };
+            *y = if RELU { relu(value) } else { value };
         }
     }
 }
@@ -154,33 +170,53 @@ fn masked<const RELU: bool>(x: f32, gy: f32, scale: f32, shift: f32) -> f32 {
     }
 }
 
-/// Gradient of the input.
-struct Input<'a, const RELU: bool> {
+/// Factors of one channel's input gradient.
+#[derive(Clone, Copy)]
+struct GradientFactors {
+    scale: f32,
+    shift: f32,
+    slope: f32,
+    offset: f32,
+}
+
+/// gx = scale · gy + slope · x + offset, with gy = 0 where ReLU was 0.
+struct InputGradient<'a, const RELU: bool> {
     x: &'a [f32],
     gy: &'a [f32],
-    /// Scale, shift, slope, offset.
-    factors: [f32; 4],
+    factors: GradientFactors,
     gx: &'a mut [f32],
 }
 
-impl<const RELU: bool> NullaryFnOnce for Input<'_, RELU> {
+impl<const RELU: bool> NullaryFnOnce for InputGradient<'_, RELU> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
-        let [scale, shift, slope, offset] = self.factors;
+        let GradientFactors {
+            scale,
+            shift,
+            slope,
+            offset,
+        } = self.factors;
         for ((gx, x), gy) in self.gx.iter_mut().zip(self.x).zip(self.gy) {
             *gx = scale * masked::<RELU>(*x, *gy, scale, shift) + slope * x + offset;
         }
     }
 }
 
+/// Mean, scale and shift of a channel, as numbers or as vectors.
+#[derive(Clone, Copy)]
+struct Normal<T> {
+    mean: T,
+    scale: T,
+    shift: T,
+}
+
 /// Σ gy and Σ gy · (x - mean), where ReLU lets the gradient through.
 struct Sums<'a, const RELU: bool> {
     x: &'a [f32],
     gy: &'a [f32],
-    /// Mean, scale, shift.
-    factors: [f32; 3],
+    normal: Normal<f32>,
 }
 
 impl<const RELU: bool> WithSimd for Sums<'_, RELU> {
@@ -189,15 +225,20 @@ impl<const RELU: bool> WithSimd for Sums<'_, RELU> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> (f32, f32) {
         let zero = simd.splat_f32s(0.0);
-        let factors = self.factors.map(|factor| simd.splat_f32s(factor));
-        let (mut total, mut products) = ([zero; RUNNING], [zero; RUNNING]);
+        let normal = Normal {
+            mean: simd.splat_f32s(self.normal.mean),
+            scale: simd.splat_f32s(self.normal.scale),
+            shift: simd.splat_f32s(self.normal.shift),
+        };
+        let (mut total, mut products) = ([zero; ACCUMULATORS], [zero; ACCUMULATORS]);
         let (xs, x_rest) = S::as_simd_f32s(self.x);
         let (gs, g_rest) = S::as_simd_f32s(self.gy);
-        let (mut xs, mut gs) = (xs.chunks_exact(RUNNING), gs.chunks_exact(RUNNING));
+        let (mut xs, mut gs) = (xs.chunks_exact(ACCUMULATORS), gs.chunks_exact(ACCUMULATORS));
         for (x, g) in xs.by_ref().zip(gs.by_ref()) {
-            for i in 0..RUNNING {
-                let sums = (&mut total[i], &mut products[i]);
-                add::<S, RELU>(simd, x[i], g[i], factors, sums);
+            for i in 0..ACCUMULATORS {
+                let gy = masked_vector::<S, RELU>(simd, x[i], g[i], normal);
+                total[i] = simd.add_f32s(total[i], gy);
+                products[i] = simd.mul_add_f32s(gy, simd.sub_f32s(x[i], normal.mean), products[i]);
             }
         }
         let rest = xs.remainder().iter().zip(gs.remainder());
@@ -207,40 +248,38 @@ impl<const RELU: bool> WithSimd for Sums<'_, RELU> {
             simd.partial_load_f32s(g_rest),
         );
         for (x, g) in rest.chain([(&last.0, &last.1)]) {
-            let sums = (&mut total[0], &mut products[0]);
-            add::<S, RELU>(simd, *x, *g, factors, sums);
+            let gy = masked_vector::<S, RELU>(simd, *x, *g, normal);
+            total[0] = simd.add_f32s(total[0], gy);
+            products[0] = simd.mul_add_f32s(gy, simd.sub_f32s(*x, normal.mean), products[0]);
         }
         (reduced(simd, total), reduced(simd, products))
     }
 }
 
-/// Adds a vector to both sums.
+/// [`masked`] of a vector.
 #[inline(always)]
-fn add<S: Simd, const RELU: bool>(
+fn masked_vector<S: Simd, const RELU: bool>(
     simd: S,
     x: S::f32s,
     gy: S::f32s,
-    [mean, scale, shift]: [S::f32s; 3],
-    (total, product): (&mut S::f32s, &mut S::f32s),
-) {
-    let mut gy = gy;
-    if RELU {
-        let zero = simd.splat_f32s(0.0);
-        let cut = simd.less_than_or_equal_f32s(simd.mul_add_f32s(x, scale, shift), zero);
-        gy = simd.select_f32s(cut, zero, gy);
+    normal: Normal<S::f32s>,
+) -> S::f32s {
+    if !RELU {
+        return gy;
     }
-    *total = simd.add_f32s(*total, gy);
-    *product = simd.mul_add_f32s(gy, simd.sub_f32s(x, mean), *product);
+    let zero = simd.splat_f32s(0.0);
+    let y = simd.mul_add_f32s(x, normal.scale, normal.shift);
+    simd.select_f32s(simd.less_than_or_equal_f32s(y, zero), zero, gy)
 }
 
-/// ReLU; unlike `f32::max` it lets NaN through, so that it shows.
+/// ReLU. Not `f32::max`, which would turn NaN into 0 and hide a training that diverges.
 #[inline(always)]
-fn cut(value: f32) -> f32 {
+fn relu(value: f32) -> f32 {
     if value < 0.0 { 0.0 } else { value }
 }
 
-/// Rounding may leave a variance below zero; NaN stays.
-fn positive(value: f64) -> f64 {
+/// Rounding may leave a variance below zero. Not `f64::max`: NaN must stay.
+fn at_least_zero(value: f64) -> f64 {
     if value < 0.0 { 0.0 } else { value }
 }
 
@@ -262,11 +301,11 @@ impl WithSimd for Moments<'_> {
     fn with_simd<S: Simd>(self, simd: S) -> (f32, f32) {
         let zero = simd.splat_f32s(0.0);
         let guess = simd.splat_f32s(self.guess);
-        let (mut sums, mut squares) = ([zero; RUNNING], [zero; RUNNING]);
+        let (mut sums, mut squares) = ([zero; ACCUMULATORS], [zero; ACCUMULATORS]);
         let (vectors, rest) = S::as_simd_f32s(self.x);
-        let mut vectors = vectors.chunks_exact(RUNNING);
+        let mut vectors = vectors.chunks_exact(ACCUMULATORS);
         for chunk in vectors.by_ref() {
-            for i in 0..RUNNING {
+            for i in 0..ACCUMULATORS {
                 let v = simd.sub_f32s(chunk[i], guess);
                 sums[i] = simd.add_f32s(sums[i], v);
                 squares[i] = simd.mul_add_f32s(v, v, squares[i]);
@@ -286,9 +325,9 @@ impl WithSimd for Moments<'_> {
     }
 }
 
-/// The sum of running sums.
+/// Sum of all lanes of all accumulators.
 #[inline(always)]
-fn reduced<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; RUNNING]) -> f32 {
+fn reduced<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; ACCUMULATORS]) -> f32 {
     simd.reduce_sum_f32s(simd.add_f32s(simd.add_f32s(a, b), simd.add_f32s(c, d)))
 }
 
@@ -314,8 +353,12 @@ mod tests {
                 Arch::new().dispatch(moments()),
                 moments().with_simd(pulp::Scalar),
             );
-            let factors = [0.2, 1.5, -0.4];
-            let sums = || Sums::<true> { x, gy, factors };
+            let normal = Normal {
+                mean: 0.2,
+                scale: 1.5,
+                shift: -0.4,
+            };
+            let sums = || Sums::<true> { x, gy, normal };
             close(Arch::new().dispatch(sums()), sums().with_simd(pulp::Scalar));
         }
     }

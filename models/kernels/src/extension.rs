@@ -1,9 +1,12 @@
-//! The operations as Burn sees them, on the `flex` backend.
+//! Backend extension: the operations as Burn sees them, implemented for the `flex` backend.
+//!
+//! Knows no arithmetic: it unwraps Burn's tensors and hands slices on. `gy` is the gradient of the
+//! loss with respect to an operation's output.
 
-use super::geometry::Geometry;
-use super::norm::{Norm, Params};
-use super::pool::Pool;
-use super::{conv, im2col};
+use crate::geometry::Geometry;
+use crate::norm::{Norm, Params};
+use crate::pool::Pool;
+use crate::{conv, im2col};
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, DType, Flex, Shape, backend_extension};
@@ -16,14 +19,14 @@ pub(crate) struct ConvArgs {
     pub(crate) padding: [usize; 2],
 }
 
-/// How batch norm goes.
+/// Settings of batch norm.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NormArgs {
     pub(crate) epsilon: f32,
     /// Whether ReLU follows.
     pub(crate) relu: bool,
-    /// Whether mean and variance are given, not the batch's.
-    pub(crate) fixed: bool,
+    /// Whether mean and variance are constants, not the batch's.
+    pub(crate) fixed_statistics: bool,
 }
 
 /// A square window.
@@ -53,7 +56,7 @@ pub(crate) trait Kernels: Backend {
         args: NormArgs,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
-    /// Batch norm with a given mean and variance, which take no gradient.
+    /// Batch norm with fixed mean and variance, which take no gradient.
     fn norm_fixed(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -67,34 +70,43 @@ pub(crate) trait Kernels: Backend {
     fn pool(x: FloatTensor<Self>, args: PoolArgs) -> FloatTensor<Self>;
 }
 
-/// Which gradients of a convolution are wanted.
+/// Which gradients of a convolution are needed. A first layer needs none of its input.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted {
-    pub(super) x: bool,
-    pub(super) weight: bool,
-    pub(super) bias: bool,
+pub(crate) struct ConvGradients {
+    pub(crate) x: bool,
+    pub(crate) weight: bool,
+    pub(crate) bias: bool,
+}
+
+/// The inputs of a batch norm, which its gradients need again.
+#[derive(Clone, Debug)]
+pub(crate) struct NormInputs<B: Backend> {
+    pub(crate) x: FloatTensor<B>,
+    pub(crate) weight: FloatTensor<B>,
+    pub(crate) bias: FloatTensor<B>,
+    pub(crate) mean: FloatTensor<B>,
+    pub(crate) variance: FloatTensor<B>,
 }
 
 /// The gradients of [`Kernels`].
-pub(super) trait Gradients: Kernels {
-    /// Of input, weight and bias, where wanted.
+pub(crate) trait Gradients: Kernels {
+    /// Gradients of input, weight and bias, where `needed`.
     fn conv_backward(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         gy: FloatTensor<Self>,
         args: ConvArgs,
-        wanted: Wanted,
+        needed: ConvGradients,
     ) -> [Option<FloatTensor<Self>>; 3];
 
-    /// Of input, weight and bias, from `[weight, bias, mean, variance]`.
+    /// Gradients of input, weight and bias.
     fn norm_backward(
-        x: FloatTensor<Self>,
-        params: [FloatTensor<Self>; 4],
+        inputs: NormInputs<Self>,
         gy: FloatTensor<Self>,
         args: NormArgs,
     ) -> [FloatTensor<Self>; 3];
 
-    /// Of the input.
+    /// Gradient of the input.
     fn pool_backward(
         x: FloatTensor<Self>,
         gy: FloatTensor<Self>,
@@ -165,7 +177,8 @@ impl Kernels for Flex {
 
     fn pool(x: FlexTensor, args: PoolArgs) -> FlexTensor {
         let x = x.to_contiguous();
-        let ([n, c, ..], pool) = (dims(&x), pool(&x, args));
+        let [n, c, ..] = dims(&x);
+        let pool = pool(&x, args);
         let [height, width] = pool.output();
         tensor(pool.forward(x.storage()), &[n, c, height, width])
     }
@@ -177,30 +190,32 @@ impl Gradients for Flex {
         weight: FlexTensor,
         gy: FlexTensor,
         args: ConvArgs,
-        wanted: Wanted,
+        needed: ConvGradients,
     ) -> [Option<FlexTensor>; 3] {
         let [x, weight, gy] = [x, weight, gy].map(|t| t.to_contiguous());
-        let g = Geometry::new(dims(&x), dims(&weight), args.stride, args.padding);
-        let (x_dims, w_dims) = (dims(&x), dims(&weight));
+        let (x_dims, weight_dims) = (dims(&x), dims(&weight));
+        let g = Geometry::new(x_dims, weight_dims, args.stride, args.padding);
         let (x, weight, gy) = (x.storage(), weight.storage(), gy.storage());
-        let of_x = || tensor(conv::input_gradient(&g, weight, gy), &x_dims);
-        let of_weight = || tensor(conv::weight_gradient(&g, x, gy), &w_dims);
-        let of_bias = || tensor(im2col::bias_gradient(&g, gy), &[g.out_channels]);
+        let gx = || tensor(conv::input_gradient(&g, weight, gy), &x_dims);
+        let gw = || tensor(conv::weight_gradient(&g, x, gy), &weight_dims);
+        let gb = || tensor(im2col::bias_gradient(&g, gy), &[g.out_channels]);
         [
-            wanted.x.then(of_x),
-            wanted.weight.then(of_weight),
-            wanted.bias.then(of_bias),
+            needed.x.then(gx),
+            needed.weight.then(gw),
+            needed.bias.then(gb),
         ]
     }
 
-    fn norm_backward(
-        x: FlexTensor,
-        params: [FlexTensor; 4],
-        gy: FlexTensor,
-        args: NormArgs,
-    ) -> [FlexTensor; 3] {
+    fn norm_backward(inputs: NormInputs<Flex>, gy: FlexTensor, args: NormArgs) -> [FlexTensor; 3] {
+        let NormInputs {
+            x,
+            weight,
+            bias,
+            mean,
+            variance,
+        } = inputs;
         let [x, gy] = [x, gy].map(|t| t.to_contiguous());
-        let [weight, bias, mean, var] = params.map(|t| t.to_contiguous());
+        let [weight, bias, mean, var] = [weight, bias, mean, variance].map(|t| t.to_contiguous());
         let norm = norm(&x, args);
         let params = Params {
             weight: weight.storage(),
@@ -233,7 +248,7 @@ fn norm(x: &FlexTensor, args: NormArgs) -> Norm {
         pixels: height * width,
         epsilon: args.epsilon,
         relu: args.relu,
-        fixed: args.fixed,
+        fixed_statistics: args.fixed_statistics,
     }
 }
 

@@ -1,21 +1,24 @@
-//! A padded image whose columns lie apart by their remainder modulo the stride.
+//! Polyphase layout: the columns of a padded image, sorted by their remainder modulo the stride.
 //!
-//! With stride 2, a row `0 1 2 3 4 5` is stored as `0 2 4 | 1 3 5`: the inputs that neighbouring
-//! outputs see through one kernel element are then neighbours, and load as one vector.
+//! With stride 2, a row `0 1 2 3 4 5` is stored as `0 2 4 | 1 3 5`: the inputs of neighbouring outputs
+//! at one kernel element are then neighbours, and load as one vector. Computes no products.
 
-use super::geometry::Geometry;
+use crate::geometry::Geometry;
 
-/// Layout `[C, H + 2p, stride, pitch]`.
-pub(super) struct Split {
+/// The layout `[C, H + 2 · padding, stride, pitch]` of one image.
+pub(super) struct Polyphase {
     geometry: Geometry,
+    /// Rows of a channel, with padding.
     rows: usize,
+    /// Columns of one phase (one remainder modulo the stride).
     pitch: usize,
 }
 
-/// Readers may load a vector that begins at the last value.
+/// Values after the last row. A reader may load a whole vector that begins at the last value: twice
+/// the 16 lanes of AVX-512.
 const SLACK: usize = 32;
 
-impl Split {
+impl Polyphase {
     pub(super) fn new(geometry: &Geometry) -> Self {
         let padded = |i: usize| geometry.input[i] + 2 * geometry.padding[i];
         Self {
@@ -25,7 +28,7 @@ impl Split {
         }
     }
 
-    /// Values of the buffer.
+    /// Length of the buffer.
     pub(super) fn len(&self) -> usize {
         self.geometry.in_channels * self.rows * self.row_len() + SLACK
     }
@@ -34,12 +37,12 @@ impl Split {
         self.geometry.stride[1] * self.pitch
     }
 
-    /// Distance between the inputs of two outputs, one below the other.
-    pub(super) fn output_row(&self) -> usize {
+    /// Distance between the inputs of an output and those of the output below it.
+    pub(super) fn output_row_stride(&self) -> usize {
         self.geometry.stride[0] * self.row_len()
     }
 
-    /// Where each tap `(channel, kernel row, kernel column)` of the first output lies.
+    /// Offset of each tap `(channel, kernel row, kernel column)` of the first output.
     pub(super) fn tap_offsets(&self) -> Vec<usize> {
         let Geometry {
             in_channels,
@@ -58,6 +61,8 @@ impl Split {
     }
 
     /// Writes one image `[C, H, W]` into a buffer that held zeros or an image of the same layout.
+    ///
+    /// Padding is not written: it is still zero from the buffer's creation.
     pub(super) fn fill(&self, image: &[f32], buffer: &mut [f32]) {
         let Geometry {
             input: [height, width],
@@ -73,7 +78,7 @@ impl Split {
                 1 => row[left..left + width].copy_from_slice(source),
                 2 => {
                     let (even, odd) = row.split_at_mut(self.pitch);
-                    put_apart(source, left, even, odd);
+                    split_even_odd(source, left, even, odd);
                 }
                 _ => {
                     for phase in 0..sw {
@@ -90,9 +95,9 @@ impl Split {
     }
 }
 
-/// Values whose first is in column `left`, to their places among the even and the odd columns.
+/// Copies a row, whose first value belongs in column `left`, to the even and the odd columns.
 #[inline(always)]
-pub(super) fn put_apart<T: Copy>(source: &[T], left: usize, even: &mut [T], odd: &mut [T]) {
+pub(super) fn split_even_odd<T: Copy>(source: &[T], left: usize, even: &mut [T], odd: &mut [T]) {
     let (first, second) = if left.is_multiple_of(2) {
         (&mut even[left / 2..], &mut odd[left / 2..])
     } else {
@@ -121,10 +126,10 @@ mod tests {
         ] {
             let g = Geometry::new([1, 2, h, w], [1, 2, k, k], [s; 2], [p; 2]);
             let image: Vec<f32> = (1..=g.image_len()).map(|v| v as f32).collect();
-            let split = Split::new(&g);
-            let mut buffer = vec![0.0; split.len()];
-            split.fill(&image, &mut buffer);
-            for (tap, offset) in split.tap_offsets().into_iter().enumerate() {
+            let layout = Polyphase::new(&g);
+            let mut buffer = vec![0.0; layout.len()];
+            layout.fill(&image, &mut buffer);
+            for (tap, offset) in layout.tap_offsets().into_iter().enumerate() {
                 let (c, dy, dx) = (tap / (k * k), tap / k % k, tap % k);
                 for (y, x) in (0..g.output[0]).flat_map(|y| (0..g.output[1]).map(move |x| (y, x))) {
                     let (iy, ix) = ((y * s + dy).wrapping_sub(p), (x * s + dx).wrapping_sub(p));
@@ -134,7 +139,10 @@ mod tests {
                     } else {
                         0.0
                     };
-                    assert_eq!(buffer[offset + y * split.output_row() + x], expected);
+                    assert_eq!(
+                        buffer[offset + y * layout.output_row_stride() + x],
+                        expected
+                    );
                 }
             }
         }

@@ -1,11 +1,11 @@
-//! The operators of residual networks as calls of [`GraphBuilder`].
+//! The operators of residual networks as methods of [`GraphBuilder`].
 
-use crate::builder::{Attr, GraphBuilder};
+use super::{Attr, GraphBuilder};
 
-/// Window of a convolution or pooling: height and width, the same padding on both sides.
+/// Sliding window of a convolution or a pooling: `[height, width]`, with the same padding on both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Height and width.
+    /// Height and width of the kernel.
     pub kernel_size: [usize; 2],
     /// Steps down and right.
     pub stride: [usize; 2],
@@ -38,16 +38,25 @@ impl Window {
 }
 
 fn ints(values: &[usize]) -> Attr {
-    Attr::Ints(
-        values
-            .iter()
-            .map(|value| i64::try_from(*value).unwrap_or(i64::MAX))
-            .collect(),
-    )
+    let int = |value: &usize| i64::try_from(*value).expect("no window is larger than memory");
+    Attr::Ints(values.iter().map(int).collect())
 }
 
-/// Each call adds a node, whose name its output shares, and hands that name back. The pages of the
-/// operators are at <https://onnx.ai/onnx/operators/>.
+/// Names of the constants `[C]` of a batch normalisation.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchNormInputs<'a> {
+    /// Scale γ.
+    pub scale: &'a str,
+    /// Offset β.
+    pub bias: &'a str,
+    /// Running mean.
+    pub mean: &'a str,
+    /// Running variance.
+    pub var: &'a str,
+}
+
+/// Each method adds a node and returns the name of its output, which is the node's name, too. The
+/// operators are specified at <https://onnx.ai/onnx/operators/>.
 impl GraphBuilder {
     /// `Conv` (opset 11) without groups or dilation: `[N, C, H, W]` → `[N, C', H', W']`.
     pub fn conv(
@@ -65,16 +74,17 @@ impl GraphBuilder {
         self.node("Conv", name, &inputs, attributes)
     }
 
-    /// `BatchNormalization` (opset 15) in inference mode; `scale, bias, mean, var` are `[C]`.
-    pub fn batch_norm(&mut self, name: &str, x: &str, params: [&str; 4], epsilon: f32) -> String {
-        let [scale, bias, mean, var] = params;
+    /// `BatchNormalization` (opset 15) in inference mode.
+    pub fn batch_norm(
+        &mut self,
+        name: &str,
+        x: &str,
+        inputs: BatchNormInputs,
+        epsilon: f32,
+    ) -> String {
+        let inputs = [x, inputs.scale, inputs.bias, inputs.mean, inputs.var];
         let attributes = vec![("epsilon", Attr::Float(epsilon))];
-        self.node(
-            "BatchNormalization",
-            name,
-            &[x, scale, bias, mean, var],
-            attributes,
-        )
+        self.node("BatchNormalization", name, &inputs, attributes)
     }
 
     /// `Relu` (opset 14).
@@ -104,11 +114,7 @@ impl GraphBuilder {
 
     /// `Gemm` (opset 13) as a linear layer: `x [N, D]`, `weight [K, D]`, `bias [K]` → `[N, K]`.
     pub fn gemm(&mut self, name: &str, x: &str, weight: &str, bias: &str) -> String {
-        self.node(
-            "Gemm",
-            name,
-            &[x, weight, bias],
-            vec![("transB", Attr::Int(1))],
-        )
+        let attributes = vec![("transB", Attr::Int(1))];
+        self.node("Gemm", name, &[x, weight, bias], attributes)
     }
 }

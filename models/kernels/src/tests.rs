@@ -1,12 +1,14 @@
-//! Our kernels beside Burn's own operations and beside finite differences.
+//! The kernels against Burn's own operations, PyTorch's answers and finite differences.
 
 use super::*;
 use burn::tensor::Distribution;
+use direct::scalar;
+use geometry::Geometry;
 
 /// Batch, input channels, height, width; output channels, kernel, stride, padding.
 type Case = ([usize; 4], usize, [usize; 2], [usize; 2], [usize; 2]);
 
-/// Odd sizes, batch 1, rows longer and shorter than a vector, all ways of computing.
+/// Odd sizes, batch 1, rows longer and shorter than a vector, all algorithms.
 const CONVOLUTIONS: [Case; 14] = [
     ([2, 3, 37, 53], 8, [7, 7], [2, 2], [3, 3]),
     ([1, 3, 64, 64], 5, [7, 7], [2, 2], [3, 3]),
@@ -85,11 +87,11 @@ fn convolution_and_its_gradients_are_burns() {
 }
 
 #[test]
-fn all_ways_of_computing_are_exercised_and_agree() {
+fn all_algorithms_are_exercised_and_agree() {
     let (mut by_direct, mut by_winograd) = (0, 0);
     for (shape, out, kernel, stride, padding) in CONVOLUTIONS {
         let weight = [out, shape[1], kernel[0], kernel[1]];
-        let g = geometry::Geometry::new(shape, weight, stride, padding);
+        let g = Geometry::new(shape, weight, stride, padding);
         by_direct += usize::from(direct::suits(&g));
         by_winograd += usize::from(winograd::suits(&g));
         let (x, w) = (values(random(shape)), values(random(weight)));
@@ -100,7 +102,7 @@ fn all_ways_of_computing_are_exercised_and_agree() {
         let gw = im2col::weight_gradient(&g, &x, &gy);
         assert_close(&direct::forward(&g, &x, &w, &b), &y, &what);
         assert_close(&direct::weight_gradient(&g, &x, &gy), &gw, &what);
-        if winograd::possible(&g) {
+        if winograd::is_possible(&g) {
             assert_close(&winograd::forward(&g, &x, &w, &b), &y, &what);
             assert_close(&winograd::weight_gradient(&g, &x, &gy), &gw, &what);
             let gx = im2col::input_gradient(&g, &w, &gy);
@@ -140,7 +142,11 @@ fn batch_norm_and_its_gradients_are_burns() {
     ] {
         let x = random(shape).add_scalar(3.0).detach().require_grad();
         let (w, b) = (random([shape[1]]), random([shape[1]]));
-        let (ours, mean, var) = batch_norm_train(x.clone(), w.clone(), b.clone(), 1e-5, relu);
+        let BatchNormTrainOutput {
+            output: ours,
+            mean,
+            variance,
+        } = batch_norm_train(x.clone(), w.clone(), b.clone(), 1e-5, relu);
         let batch = module::batch_norm_train(x.clone(), w.clone(), b.clone(), 1e-5);
         let theirs = if relu {
             activation::relu(batch.output)
@@ -150,7 +156,7 @@ fn batch_norm_and_its_gradients_are_burns() {
         let what = format!("{shape:?}, relu {relu}");
         assert_close(&values(ours.clone()), &values(theirs.clone()), &what);
         assert_close(&values(mean), &values(batch.mean), &what);
-        assert_close(&values(var), &values(batch.variance), &what);
+        assert_close(&values(variance), &values(batch.variance), &what);
         let weight = random(shape).detach();
         let ours = (ours * weight.clone()).sum().backward();
         let theirs = (theirs * weight).sum().backward();
@@ -173,14 +179,19 @@ fn batch_norm_and_its_gradients_are_burns() {
 }
 
 #[test]
-fn batch_norm_with_given_statistics_and_its_gradients_are_burns() {
+fn batch_norm_with_fixed_statistics_and_its_gradients_are_burns() {
     for (shape, relu) in [([3, 5, 7, 9], true), ([2, 4, 16, 16], false)] {
         let (x, w, b) = (random(shape), random([shape[1]]), random([shape[1]]));
         let mean = random([shape[1]]).detach();
-        let var = random([shape[1]]).detach().add_scalar(1.5);
-        let given = [w.clone(), b.clone(), mean.clone(), var.clone()];
-        let ours = batch_norm(x.clone(), given, 1e-5, relu);
-        let theirs = module::batch_norm(x.clone(), w.clone(), b.clone(), mean, var, 1e-5);
+        let variance = random([shape[1]]).detach().add_scalar(1.5);
+        let tensors = NormTensors {
+            weight: w.clone(),
+            bias: b.clone(),
+            mean: mean.clone(),
+            variance: variance.clone(),
+        };
+        let ours = batch_norm(x.clone(), tensors, 1e-5, relu);
+        let theirs = module::batch_norm(x.clone(), w.clone(), b.clone(), mean, variance, 1e-5);
         let theirs = if relu {
             activation::relu(theirs)
         } else {
@@ -204,16 +215,19 @@ fn batch_norm_with_given_statistics_and_its_gradients_are_burns() {
 }
 
 #[test]
-fn what_is_not_a_number_goes_through_batch_norm_and_relu() {
+fn nan_and_infinity_pass_through_batch_norm_and_relu() {
     for bad in [f32::NAN, f32::INFINITY] {
         let x = Tensor::from_floats(
             [[[[1.0, 2.0, bad, 3.0]], [[1.0, 2.0, 3.0, 4.0]]]],
             &device(),
         );
         let (w, b) = (random([2]), random([2]));
-        let (y, _, var) = batch_norm_train(x, w, b, 1e-5, true);
-        assert!(values(y)[..4].iter().any(|v| v.is_nan()), "{bad}");
-        let var = values(var);
+        let batch = batch_norm_train(x, w, b, 1e-5, true);
+        assert!(
+            values(batch.output)[..4].iter().any(|v| v.is_nan()),
+            "{bad}"
+        );
+        let var = values(batch.variance);
         assert!(var[0].is_nan() && var[1].is_finite(), "{bad}");
     }
 }
@@ -270,7 +284,7 @@ fn the_number_of_threads_changes_no_bit() {
         ([5, 3, 40, 44], [8, 3, 7, 7], 3),
         ([9, 36, 14, 13], [40, 36, 3, 3], 1),
     ] {
-        let g = geometry::Geometry::new(shape, weight, [1, 1], [padding; 2]);
+        let g = Geometry::new(shape, weight, [1, 1], [padding; 2]);
         let (x, w) = (values(random(shape)), values(random(weight)));
         let gy = values(random([shape[0], weight[0], g.output[0], g.output[1]]));
         let b = vec![0.5; weight[0]];
@@ -309,7 +323,7 @@ fn the_gradient_of_a_convolution_is_its_slope() {
         ([1, 32, 6, 5], [33, 32, 3, 3]),
         ([2, 5, 6, 7], [3, 5, 3, 3]),
     ] {
-        let g = geometry::Geometry::new(shape, weight, [1, 1], [1, 1]);
+        let g = Geometry::new(shape, weight, [1, 1], [1, 1]);
         let (x, w) = (values(random(shape)), values(random(weight)));
         let b = vec![0.0; weight[0]];
         let gy = values(random([shape[0], weight[0], shape[2], shape[3]]));
@@ -320,24 +334,29 @@ fn the_gradient_of_a_convolution_is_its_slope() {
                 .map(|(y, g)| f64::from(*y) * f64::from(*g))
                 .sum()
         };
-        let slope = |at: usize, of_x: bool| {
-            let (mut up, mut down) = ([x.clone(), w.clone()], [x.clone(), w.clone()]);
-            let which = usize::from(!of_x);
-            up[which][at] += 0.5;
-            down[which][at] -= 0.5;
-            loss(&up[0], &up[1]) - loss(&down[0], &down[1])
+        // The loss is linear in each value: a difference of 1 is exact.
+        let slope_of_x = |index: usize| {
+            let (mut up, mut down) = (x.clone(), x.clone());
+            up[index] += 0.5;
+            down[index] -= 0.5;
+            loss(&up, &w) - loss(&down, &w)
+        };
+        let slope_of_w = |index: usize| {
+            let (mut up, mut down) = (w.clone(), w.clone());
+            up[index] += 0.5;
+            down[index] -= 0.5;
+            loss(&x, &up) - loss(&x, &down)
         };
         let gw = conv::weight_gradient(&g, &x, &gy);
         let gx = conv::input_gradient(&g, &w, &gy);
-        for at in [0, 17, 60, 107] {
-            let (of_w, of_x) = (f64::from(gw[at]), f64::from(gx[at]));
+        for i in [0, 17, 60, 107] {
+            let errors = [
+                slope_of_w(i) - f64::from(gw[i]),
+                slope_of_x(i) - f64::from(gx[i]),
+            ];
             assert!(
-                (slope(at, false) - of_w).abs() < 1e-3,
-                "{shape:?}: weight {at}"
-            );
-            assert!(
-                (slope(at, true) - of_x).abs() < 1e-3,
-                "{shape:?}: input {at}"
+                errors.iter().all(|e| e.abs() < 1e-3),
+                "{shape:?}: {i}: {errors:?}"
             );
         }
     }
@@ -348,7 +367,7 @@ fn the_gradient_of_a_convolution_is_its_slope() {
 fn results_are_pytorchs() {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/../tests/reference/kernels.safetensors"
+        "/../../tests/reference/kernels.safetensors"
     );
     let bytes = fs_err::read(path).unwrap();
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
@@ -364,9 +383,9 @@ fn results_are_pytorchs() {
     for (name, stride, padding) in [("direct", 2, 3), ("winograd", 1, 1), ("im2col", 2, 1)] {
         let get = |key: &str| get(&format!("{name}.{key}"));
         let (x, w) = (dims(&format!("{name}.x")), dims(&format!("{name}.w")));
-        let g = geometry::Geometry::new(x, w, [stride; 2], [padding; 2]);
-        let ways = (direct::suits(&g), winograd::suits(&g));
-        assert_eq!(ways, (name == "direct", name == "winograd"), "{name}");
+        let g = Geometry::new(x, w, [stride; 2], [padding; 2]);
+        let chosen = (direct::suits(&g), winograd::suits(&g));
+        assert_eq!(chosen, (name == "direct", name == "winograd"), "{name}");
         let (x, w, b, gy) = (get("x"), get("w"), get("b"), get("gy"));
         assert_close(&conv::forward(&g, &x, &w, &b), &get("y"), name);
         assert_close(&conv::input_gradient(&g, &w, &gy), &get("gx"), name);
@@ -374,18 +393,18 @@ fn results_are_pytorchs() {
         assert_close(&im2col::bias_gradient(&g, &gy), &get("gb"), name);
     }
     for name in ["norm", "fixed"] {
-        let of = |key: &str| get(&format!("{name}.{key}"));
+        let get = |key: &str| get(&format!("{name}.{key}"));
         let [_, channels, height, width] = dims(&format!("{name}.x"));
         let norm = norm::Norm {
             channels,
             pixels: height * width,
             epsilon: 1e-5,
             relu: true,
-            fixed: name == "fixed",
+            fixed_statistics: name == "fixed",
         };
-        let (x, weight, bias) = (of("x"), of("w"), of("b"));
+        let (x, weight, bias) = (get("x"), get("w"), get("b"));
         let (mean, var) = match name {
-            "fixed" => (of("mean"), of("var")),
+            "fixed" => (get("mean"), get("var")),
             _ => norm.statistics(&x),
         };
         let params = norm::Params {
@@ -394,10 +413,10 @@ fn results_are_pytorchs() {
             mean: &mean,
             var: &var,
         };
-        assert_close(&norm.forward(&x, params), &of("y"), name);
-        let gradients = norm.backward(&x, params, &of("gy"));
+        assert_close(&norm.forward(&x, params), &get("y"), name);
+        let gradients = norm.backward(&x, params, &get("gy"));
         for (ours, key) in gradients.iter().zip(["gx", "gw", "gb"]) {
-            assert_close(ours, &of(key), &format!("{name}.{key}"));
+            assert_close(ours, &get(key), &format!("{name}.{key}"));
         }
     }
     let [_, _, height, width] = dims("pool.x");
@@ -416,14 +435,14 @@ fn results_are_pytorchs() {
 /// The scalar path of `pulp` on the same code.
 #[test]
 fn simd_and_scalar_agree() {
-    let g = geometry::Geometry::new([1, 3, 21, 50], [6, 3, 5, 5], [2, 2], [2, 2]);
+    let g = Geometry::new([1, 3, 21, 50], [6, 3, 5, 5], [2, 2], [2, 2]);
     let (x, w) = (values(random([1, 3, 21, 50])), values(random([6, 3, 5, 5])));
     let gy = values(random([1, 6, g.output[0], g.output[1]]));
     let simd = (
         direct::forward(&g, &x, &w, &[0.0; 6]),
         direct::weight_gradient(&g, &x, &gy),
     );
-    let scalar = direct::scalar(&g, &x, &w, &gy);
+    let scalar = scalar(&g, &x, &w, &gy);
     assert_close(&simd.0, &scalar.0, "forward");
     assert_close(&simd.1, &scalar.1, "backward");
 }

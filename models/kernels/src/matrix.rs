@@ -1,17 +1,19 @@
-//! Matrix products on one thread, by the crate `gemm`.
+//! Matrix product on one thread, by the crate `gemm`. Knows nothing of convolutions.
+//!
+//! One thread, because the callers already split the work by image or by tile.
 
-/// A matrix to read: element (i, j) is `data[i * row + j * col]`.
+/// A matrix to read: element (i, j) is `data[i * row_stride + j * col_stride]`.
 #[derive(Clone, Copy)]
 pub(super) struct Matrix<'a> {
     pub(super) data: &'a [f32],
     pub(super) cols: usize,
-    pub(super) row: usize,
-    pub(super) col: usize,
+    pub(super) row_stride: usize,
+    pub(super) col_stride: usize,
 }
 
 impl<'a> Matrix<'a> {
     /// `[_, cols]`, row after row.
-    pub(super) fn plain(data: &'a [f32], cols: usize) -> Self {
+    pub(super) fn contiguous(data: &'a [f32], cols: usize) -> Self {
         Self::rows(data, cols, cols)
     }
 
@@ -20,18 +22,18 @@ impl<'a> Matrix<'a> {
         Self {
             data,
             cols,
-            row: pitch,
-            col: 1,
+            row_stride: pitch,
+            col_stride: 1,
         }
     }
 
-    /// The transposed of what is stored as rows `pitch` apart; it has `cols` columns.
+    /// The transpose `[_, cols]` of a matrix that is stored as `cols` rows, `pitch` apart.
     pub(super) fn transposed(data: &'a [f32], cols: usize, pitch: usize) -> Self {
         Self {
             data,
             cols,
-            row: 1,
-            col: pitch,
+            row_stride: 1,
+            col_stride: pitch,
         }
     }
 }
@@ -53,8 +55,8 @@ pub(super) fn multiply(target: Target, a: Matrix, b: Matrix, rows: usize) {
     }
     assert!(target.data.len() > (rows - 1) * target.pitch + cols - 1);
     assert!(target.pitch >= cols || rows == 1);
-    assert!(a.data.len() > (rows - 1) * a.row + (inner - 1) * a.col);
-    assert!(b.data.len() > (inner - 1) * b.row + (cols - 1) * b.col);
+    assert!(a.data.len() > (rows - 1) * a.row_stride + (inner - 1) * a.col_stride);
+    assert!(b.data.len() > (inner - 1) * b.row_stride + (cols - 1) * b.col_stride);
     // SAFETY: the asserts bound the last element of each matrix; the rows of `target` do not
     // overlap; `target` is borrowed alone.
     unsafe {
@@ -67,11 +69,11 @@ pub(super) fn multiply(target: Target, a: Matrix, b: Matrix, rows: usize) {
             target.pitch as isize,
             target.add,
             a.data.as_ptr(),
-            a.col as isize,
-            a.row as isize,
+            a.col_stride as isize,
+            a.row_stride as isize,
             b.data.as_ptr(),
-            b.col as isize,
-            b.row as isize,
+            b.col_stride as isize,
+            b.row_stride as isize,
             1.0f32,
             1.0f32,
             false,

@@ -1,43 +1,44 @@
-//! Few-channel convolutions straight from the split image: no im2col, any stride.
+//! Direct convolution of few channels by SIMD, any stride, without im2col.
 //!
-//! A vector is a run of neighbouring output pixels. Forward, a block of 4 output channels by 2
-//! vectors stays in registers while the taps go by (3 vectors are too many for 16 registers).
-//! Backward to the weights the block is 4 channels by 3 taps, and the pixels go by. Vectors are of
-//! the width that `pulp` finds at run time.
+//! A vector is a run of neighbouring output pixels, read from the image in polyphase layout. Forward,
+//! a block of 4 output channels by 2 vectors stays in registers during the loop over the taps. For the
+//! weight gradient the block is 4 channels by 3 taps, and the loop is over the pixels. Vectors have
+//! the width that `pulp` finds at run time. Computes no gradient of the input.
 
-use super::geometry::Geometry;
-use super::memory;
-use super::split::Split;
+use crate::geometry::Geometry;
+use crate::memory;
+use crate::polyphase::Polyphase;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Output channels in a register block.
 const CHANNELS: usize = 4;
-/// Vectors in a register block, forward.
+/// Vectors in a register block, forward. 3 would need 12 sums, 3 inputs and a weight: all of AVX2's
+/// 16 registers.
 const VECTORS: usize = 2;
-/// Taps in a register block, backward.
+/// Taps in a register block of the weight gradient.
 const TAPS: usize = 3;
-/// Output rows between two reductions of the weight gradient: keeps a block's rows in L1.
+/// Output rows of the weight gradient that are copied at a time, so that a block's rows stay in L1.
 const ROWS: usize = 4;
 
-/// Whether this way is the faster one: rows long enough to fill vectors, weights few enough to stay
-/// in L1.
+/// Whether this algorithm is the fastest one: rows fill vectors, and the weights (16 KB) stay in L1.
 pub(super) fn suits(g: &Geometry) -> bool {
     g.output[1] >= 16 && g.weight_len() <= 4096
 }
 
 /// `[N, C_in, H, W]` to `[N, C_out, H', W']`.
 pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
-    let split = Split::new(g);
-    let offsets = split.tap_offsets();
+    let layout = Polyphase::new(g);
+    let offsets = layout.tap_offsets();
     let packed = pack(g, weight);
     let arch = Arch::new();
-    let own = || vec![0.0; split.len()];
-    memory::pieces_with(g.batch * g.map_len(), g.map_len(), own, |buffer, i, out| {
-        split.fill(&x[i * g.image_len()..][..g.image_len()], buffer);
+    let scratch = || vec![0.0; layout.len()];
+    let len = g.batch * g.map_len();
+    memory::fill_chunks_with(len, g.map_len(), scratch, |buffer, i, out| {
+        layout.fill(&x[i * g.image_len()..][..g.image_len()], buffer);
         arch.dispatch(Forward {
             g,
-            row: split.output_row(),
+            row_stride: layout.output_row_stride(),
             offsets: &offsets,
             packed: &packed,
             bias,
@@ -47,7 +48,7 @@ pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> 
     })
 }
 
-/// Weights as `[C_out / 4, taps, 4]`, filled up with zeros.
+/// Weights as `[C_out / 4, taps, 4]`, filled up with zeros: a block reads them in order.
 fn pack(g: &Geometry, weight: &[f32]) -> Vec<f32> {
     let taps = g.taps();
     let mut packed = vec![0.0; g.out_channels.div_ceil(CHANNELS) * taps * CHANNELS];
@@ -60,15 +61,15 @@ fn pack(g: &Geometry, weight: &[f32]) -> Vec<f32> {
     packed
 }
 
-/// One image forward.
+/// Convolution of one image.
 struct Forward<'a> {
     g: &'a Geometry,
-    /// Distance in `x` between two output rows.
-    row: usize,
+    /// Distance in `x` between the inputs of two output rows.
+    row_stride: usize,
     offsets: &'a [usize],
     packed: &'a [f32],
     bias: &'a [f32],
-    /// The split image.
+    /// The image in polyphase layout.
     x: &'a [f32],
     out: &'a mut [f32],
 }
@@ -84,10 +85,11 @@ impl WithSimd for Forward<'_> {
             for block in 0..self.g.out_channels.div_ceil(CHANNELS) {
                 let mut column = 0;
                 while column < width {
-                    let at = (y, block, column);
                     match width - column {
-                        rest if rest > S::F32_LANES => self.block::<S, VECTORS>(simd, at),
-                        _ => self.block::<S, 1>(simd, at),
+                        rest if rest > S::F32_LANES => {
+                            self.block::<S, VECTORS>(simd, y, block, column);
+                        }
+                        _ => self.block::<S, 1>(simd, y, block, column),
                     }
                     column += wide;
                 }
@@ -99,11 +101,7 @@ impl WithSimd for Forward<'_> {
 impl Forward<'_> {
     /// `V` vectors of output row `y` from `column` on, four channels.
     #[inline(always)]
-    fn block<S: Simd, const V: usize>(
-        &mut self,
-        simd: S,
-        (y, block, column): (usize, usize, usize),
-    ) {
+    fn block<S: Simd, const V: usize>(&mut self, simd: S, y: usize, block: usize, column: usize) {
         let (taps, lanes) = (self.offsets.len(), S::F32_LANES);
         let first = block * CHANNELS;
         let mut sums = [[simd.splat_f32s(0.0); V]; CHANNELS];
@@ -112,7 +110,7 @@ impl Forward<'_> {
         }
         let weights = &self.packed[block * taps * CHANNELS..][..taps * CHANNELS];
         let (weights, _) = pulp::as_arrays::<CHANNELS, f32>(weights);
-        let x = &self.x[y * self.row + column..];
+        let x = &self.x[y * self.row_stride + column..];
         for (weights, offset) in weights.iter().zip(self.offsets) {
             let (x, _) = S::as_simd_f32s(&x[*offset..*offset + V * lanes]);
             for (sums, weight) in sums.iter_mut().zip(weights) {
@@ -136,21 +134,21 @@ impl Forward<'_> {
 
 /// Gradient of the weight, `[C_out, C_in, KH, KW]`.
 pub(super) fn weight_gradient(g: &Geometry, x: &[f32], gy: &[f32]) -> Vec<f32> {
-    let split = Split::new(g);
-    let offsets = split.tap_offsets();
+    let layout = Polyphase::new(g);
+    let offsets = layout.tap_offsets();
     let arch = Arch::new();
     let images = x
         .par_chunks_exact(g.image_len())
         .zip(gy.par_chunks_exact(g.map_len()));
-    // One partial sum an image, added in order: the same for any number of threads.
+    // One partial sum for each image, added in order: the same bits on any number of threads.
     let parts: Vec<Vec<f32>> = images
         .map_init(
-            || vec![0.0; split.len()],
+            || vec![0.0; layout.len()],
             |buffer, (image, gy)| {
-                split.fill(image, buffer);
-                arch.dispatch(Backward {
+                layout.fill(image, buffer);
+                arch.dispatch(WeightGradient {
                     g,
-                    row: split.output_row(),
+                    row_stride: layout.output_row_stride(),
                     offsets: &offsets,
                     x: buffer,
                     gy,
@@ -165,16 +163,16 @@ pub(super) fn weight_gradient(g: &Geometry, x: &[f32], gy: &[f32]) -> Vec<f32> {
     total
 }
 
-/// One image back to the weights.
-struct Backward<'a> {
+/// Weight gradient of one image.
+struct WeightGradient<'a> {
     g: &'a Geometry,
-    row: usize,
+    row_stride: usize,
     offsets: &'a [usize],
     x: &'a [f32],
     gy: &'a [f32],
 }
 
-impl WithSimd for Backward<'_> {
+impl WithSimd for WeightGradient<'_> {
     type Output = Vec<f32>;
 
     #[inline(always)]
@@ -184,7 +182,7 @@ impl WithSimd for Backward<'_> {
         let (blocks, tap_blocks) = (self.g.out_channels.div_ceil(CHANNELS), taps.div_ceil(TAPS));
         let pitch = width.next_multiple_of(S::F32_LANES);
         let mut sums = vec![[[simd.splat_f32s(0.0); TAPS]; CHANNELS]; blocks * tap_blocks];
-        // Rows of the gradient, filled up with zeros to whole vectors.
+        // Rows of the output gradient, filled up with zeros to whole vectors.
         let mut rows = vec![0.0; blocks * CHANNELS * ROWS * pitch];
         for y in (0..height).step_by(ROWS) {
             let count = ROWS.min(height - y);
@@ -201,7 +199,8 @@ impl WithSimd for Backward<'_> {
                 for (i, offsets) in self.offsets.chunks(TAPS).enumerate() {
                     // A last block with fewer taps repeats one; its sum is not read.
                     let last = offsets.len() - 1;
-                    let offsets = [0, 1, 2].map(|t: usize| offsets[t.min(last)] + y * self.row);
+                    let offsets =
+                        [0, 1, 2].map(|t: usize| offsets[t.min(last)] + y * self.row_stride);
                     self.block(simd, gy, offsets, count, &mut sums[block * tap_blocks + i]);
                 }
             }
@@ -217,7 +216,7 @@ impl WithSimd for Backward<'_> {
     }
 }
 
-impl Backward<'_> {
+impl WeightGradient<'_> {
     /// Adds the products of four gradient rows with three taps, over `count` rows.
     #[inline(always)]
     fn block<S: Simd>(
@@ -229,14 +228,15 @@ impl Backward<'_> {
         sums: &mut [[S::f32s; TAPS]; CHANNELS],
     ) {
         let pitch = gy.len() / (CHANNELS * ROWS);
-        let mut own = *sums;
+        // A local array stays in registers during the loops.
+        let mut local = *sums;
         for dy in 0..count {
             let row = |channel: usize| {
                 let start = (channel * ROWS + dy) * pitch;
                 S::as_simd_f32s(&gy[start..start + pitch]).0
             };
             let tap = |t: usize| {
-                let start = offsets[t] + dy * self.row;
+                let start = offsets[t] + dy * self.row_stride;
                 S::as_simd_f32s(&self.x[start..start + pitch]).0
             };
             let (g, x) = ([row(0), row(1), row(2), row(3)], [tap(0), tap(1), tap(2)]);
@@ -247,27 +247,28 @@ impl Backward<'_> {
                 for channel in 0..CHANNELS {
                     let g = g[channel][v];
                     for t in 0..TAPS {
-                        own[channel][t] = simd.mul_add_f32s(g, x[t], own[channel][t]);
+                        local[channel][t] = simd.mul_add_f32s(g, x[t], local[channel][t]);
                     }
                 }
             }
         }
-        *sums = own;
+        *sums = local;
     }
 }
 
 /// Forward and weight gradient of one image on `pulp`'s scalar path.
 #[cfg(test)]
 pub(super) fn scalar(g: &Geometry, x: &[f32], weight: &[f32], gy: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let split = Split::new(g);
-    let (offsets, packed) = (split.tap_offsets(), pack(g, weight));
-    let (mut buffer, mut out) = (vec![0.0; split.len()], vec![0.0; g.map_len()]);
-    split.fill(x, &mut buffer);
-    let (row, bias) = (split.output_row(), vec![0.0; g.out_channels]);
+    let layout = Polyphase::new(g);
+    let (offsets, packed) = (layout.tap_offsets(), pack(g, weight));
+    let (mut buffer, mut out) = (vec![0.0; layout.len()], vec![0.0; g.map_len()]);
+    layout.fill(x, &mut buffer);
+    let row_stride = layout.output_row_stride();
+    let bias = vec![0.0; g.out_channels];
     let (x, offsets) = (&buffer[..], &offsets[..]);
     let forward = Forward {
         g,
-        row,
+        row_stride,
         offsets,
         packed: &packed,
         bias: &bias,
@@ -275,9 +276,9 @@ pub(super) fn scalar(g: &Geometry, x: &[f32], weight: &[f32], gy: &[f32]) -> (Ve
         out: &mut out,
     };
     forward.with_simd(pulp::Scalar);
-    let gradient = Backward {
+    let gradient = WeightGradient {
         g,
-        row,
+        row_stride,
         offsets,
         x,
         gy,
