@@ -199,13 +199,13 @@ pub enum Error {
         /// In the model.
         outputs: usize,
     },
-    /// An augmentation that is not understood.
-    #[error("augmentation `{op}`: {reason}")]
-    BadAugment {
-        /// The operation as written.
-        op: String,
-        /// What is wrong with it.
-        reason: String,
+    /// Something else that cannot be used as it is.
+    #[error("{message}")]
+    Invalid {
+        /// What is wrong with what.
+        message: String,
+        /// What [`Error::hint`] gives.
+        hint: Option<String>,
     },
     /// A place beyond the last image.
     #[error("there is no image {index}: there are {count}")]
@@ -308,7 +308,7 @@ impl Error {
             Self::BadCard { .. } => {
                 "show it with `deploy card show`, or write a good one with `deploy card attach`"
             }
-            Self::BadAugment { .. } => return Some(crate::augment::USAGE.into()),
+            Self::Invalid { hint, .. } => return hint.clone(),
             Self::WorkerEnded => "this is a fault of the program: please report it",
             Self::Download { .. } => {
                 "run the command again to go on where it stopped; `--from` takes a mirror's URL, a \

@@ -193,7 +193,14 @@ impl Dataset {
     /// # Errors
     /// When the file cannot be written.
     pub fn write_list(&self, path: &Path) -> Result<()> {
-        table::write(path, self)
+        let rows = Split::ALL.into_iter().flat_map(|split| {
+            let samples = self.samples(split).iter();
+            samples.map(move |sample| {
+                let class = &self.classes[sample.label as usize];
+                [sample.relative.as_str(), class, split.name()]
+            })
+        });
+        table::write(path, rows)
     }
 
     /// The images of a split.

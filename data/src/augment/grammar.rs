@@ -1,6 +1,6 @@
 //! Augmentations as text and back: `crop(0.08..1, 3/4..4/3)|hflip(0.5)`.
 
-use super::{Augment, Op, crop};
+use super::{Augment, Op, USAGE, crop};
 use crate::Error;
 use std::fmt;
 use std::str::FromStr;
@@ -16,9 +16,9 @@ impl FromStr for Augment {
             return Ok(Augment { ops: Vec::new() });
         }
         let ops = text.split('|').map(|op| {
-            parse(op.trim()).map_err(|reason| Error::BadAugment {
-                op: op.trim().into(),
-                reason,
+            parse(op.trim()).map_err(|reason| Error::Invalid {
+                message: format!("augmentation `{}`: {reason}", op.trim()),
+                hint: Some(USAGE.into()),
             })
         });
         Ok(Augment {

@@ -15,6 +15,9 @@ use passes::{Passes, Strip};
 use serde::{Deserialize, Serialize};
 use weights::{Range, Weights};
 
+/// Rows that are resized horizontally at a time.
+const ROWS: usize = 4;
+
 /// No side of a resized picture is longer.
 pub(super) const MAX_SIDE: u32 = 65_536;
 
