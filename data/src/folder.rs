@@ -5,7 +5,7 @@
 mod scan;
 
 use crate::split::{counts_of_three, counts_of_two, stratified};
-use crate::{Error, Result, Split, table};
+use crate::{Error, Result, Split, hash, table};
 use fs_err as fs;
 use rayon::prelude::*;
 use scan::Scan;
@@ -28,6 +28,19 @@ pub struct Sample {
     pub relative: String,
     /// Index of the class.
     pub label: u32,
+}
+
+impl Sample {
+    /// SHA-256 of the file's bytes.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn sha256(&self) -> Result<[u8; 32]> {
+        hash::sha256(&self.path).map_err(|source| Error::Read {
+            path: self.path.clone(),
+            source,
+        })
+    }
 }
 
 /// A file or folder that is not used, and why.
@@ -230,14 +243,14 @@ impl Dataset {
         &self,
         known: &(dyn Fn(&Path) -> Option<[u8; 32]> + Sync),
     ) -> Result<String> {
-        let hash = |sample: &Sample| match known(&sample.path) {
-            Some(hash) => Ok(hash),
-            None => sha256(&sample.path),
+        let digest = |sample: &Sample| match known(&sample.path) {
+            Some(digest) => Ok(digest),
+            None => sample.sha256(),
         };
         let samples: Vec<&Sample> = self.all().collect();
         let hashed: Result<Vec<(&str, String)>> = samples
             .into_par_iter()
-            .map(|sample| Ok((sample.relative.as_str(), hex(&hash(sample)?))))
+            .map(|sample| Ok((sample.relative.as_str(), hash::hex(&digest(sample)?))))
             .collect();
         let mut hashed = hashed?;
         hashed.sort_unstable();
@@ -245,7 +258,7 @@ impl Dataset {
         for (relative, hash) in hashed {
             whole.update(format!("{relative}\0{hash}\n"));
         }
-        Ok(hex(&whole.finalize()))
+        Ok(hash::hex(&whole.finalize()))
     }
 
     /// Whether a classifier can be trained with it.
@@ -370,31 +383,6 @@ impl Dataset {
         let train = std::mem::take(&mut self.train);
         [self.train, self.val] = stratified(train, |sample| sample.label, seed, counts_of_two);
     }
-}
-
-/// SHA-256 of a file's bytes.
-///
-/// # Errors
-/// When the file cannot be read.
-///
-/// ```
-/// let file = tempfile::NamedTempFile::new()?;
-/// assert_eq!(data::folder::sha256(file.path())?[..4], [0xe3, 0xb0, 0xc4, 0x42]);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub fn sha256(path: &Path) -> Result<[u8; 32]> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Sha256::digest(bytes).into()),
-        Err(source) => Err(Error::Read {
-            path: path.to_path_buf(),
-            source,
-        }),
-    }
-}
-
-/// Lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The folders that are splits, if the folder is divided at all: a split folder has folders in it

@@ -9,7 +9,7 @@
 //! - [`audit`]: what is wrong or odd with a set of labelled images;
 //! - [`metrics`]: predictions to [`Scores`];
 //! - [`card`]: the model card that a `.onnx` file carries;
-//! - [`insects`], `fetch`: data without any at hand; [`cache`], [`mod@write`]: where and how files are written.
+//! - [`insects`], `fetch`: data without any at hand; [`cache`], [`mod@write`], [`hash`]: where and how files are written, and their SHA-256.
 //!
 //! This crate knows no tensor framework and no model runtime.
 
@@ -22,6 +22,7 @@ pub mod error;
 #[cfg(feature = "fetch")]
 pub mod fetch;
 pub mod folder;
+pub mod hash;
 pub mod images;
 pub mod insects;
 pub mod loader;

@@ -22,10 +22,7 @@ struct File {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    data::hash::hex(&Sha256::digest(bytes))
 }
 
 #[test]

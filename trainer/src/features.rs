@@ -186,7 +186,7 @@ impl Extractor {
             .par_iter()
             .filter(|sample| !self.hashes.contains_key(&sample.path));
         let hashed: Vec<_> = new
-            .map(|sample| (sample.path.clone(), data::folder::sha256(&sample.path)))
+            .map(|sample| (sample.path.clone(), sample.sha256()))
             .collect();
         let mut unreadable = HashMap::new();
         for (path, hash) in hashed {

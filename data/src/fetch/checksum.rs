@@ -1,10 +1,8 @@
 //! What a fetched file must be: its SHA-256, given, known or recorded on first use.
 
 use super::{FetchOptions, Source};
-use crate::{Error, Result, write};
+use crate::{Error, Result, hash, write};
 use fs_err as fs;
-use sha2::{Digest, Sha256};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Longer files are no git-LFS pointers.
@@ -43,7 +41,10 @@ impl Expected {
     /// Checks a whole file; records its hash where none was known.
     pub(super) fn check(&self, file: &Path) -> Result<()> {
         refuse_pointer(file)?;
-        let found = sha256(file)?;
+        let found = hash::sha256_hex(file).map_err(|source| Error::Read {
+            path: file.into(),
+            source,
+        })?;
         match self {
             Expected::Known(expected) if *expected == found => Ok(()),
             Expected::Known(expected) => Err(Error::Checksum {
@@ -73,28 +74,6 @@ pub(super) fn recorded(target: &Path) -> Result<Option<String>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(Error::Read { path, source }),
     }
-}
-
-/// SHA-256 of a file in hexadecimal digits.
-pub(super) fn sha256(path: &Path) -> Result<String> {
-    let failed = |source| Error::Read {
-        path: path.into(),
-        source,
-    };
-    let mut file = fs::File::open(path).map_err(failed)?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer).map_err(failed)? {
-            0 => break,
-            n => hash.update(&buffer[..n]),
-        }
-    }
-    Ok(hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
 }
 
 /// A git-LFS pointer is what a mirror without LFS gives in place of the file.
