@@ -264,6 +264,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// What is wrong with a file, without its name, where others say which file it is.
+    #[must_use]
+    pub fn reason(self) -> String {
+        match self {
+            Self::Undecodable { reason } | Self::UnreadableImage { reason, .. } => reason,
+            Self::Read { source, .. } => source.to_string(),
+            other => other.to_string(),
+        }
+    }
+
     /// The next thing to do, if there is one to name.
     ///
     /// ```

@@ -3,15 +3,12 @@
 //! This room knows files and pixels, not batches.
 
 use crate::decode::{self, Limits};
+use crate::unreadable::{self, Unreadable};
 use crate::{Error, Result, Sample};
 use image::RgbImage;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
-
-/// A larger share of unreadable files than 1 in this many is an error.
-const MOST_UNREADABLE: usize = 20;
 
 /// How pictures are read.
 #[derive(Clone, Debug)]
@@ -36,15 +33,6 @@ impl Default for ImagesOptions {
             limits: Limits::default(),
         }
     }
-}
-
-/// A file that was left out because it could not be decoded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unreadable {
-    /// The file.
-    pub path: PathBuf,
-    /// What was wrong with it.
-    pub reason: String,
 }
 
 /// The decoded pictures of one split. Shared between threads.
@@ -93,7 +81,7 @@ impl Images {
                 Some(Outcome::Failed(error)) => {
                     unreadable.push(Unreadable {
                         path: sample.path,
-                        reason: reason(error),
+                        reason: error.reason(),
                     });
                     continue;
                 }
@@ -103,17 +91,8 @@ impl Images {
             images.samples.push(sample);
             images.kept.push(kept);
         }
-        match unreadable.first() {
-            Some(Unreadable { path, reason }) if unreadable.len() * MOST_UNREADABLE > total => {
-                Err(Error::TooManyUnreadable {
-                    unreadable: unreadable.len(),
-                    total,
-                    path: path.clone(),
-                    reason: reason.clone(),
-                })
-            }
-            _ => Ok((images, unreadable)),
-        }
+        unreadable::check(&unreadable, total)?;
+        Ok((images, unreadable))
     }
 
     /// The readable samples; indices of [`get`](Self::get) are places in this list.
@@ -226,15 +205,6 @@ fn decode_one(sample: &Sample, options: &ImagesOptions, held: &AtomicU64) -> Out
             held.fetch_sub(bytes, Ordering::Relaxed);
             Outcome::TooMuch
         }
-    }
-}
-
-/// What is wrong with a file, without its name.
-fn reason(error: Error) -> String {
-    match error {
-        Error::UnreadableImage { reason, .. } => reason,
-        Error::Read { source, .. } => source.to_string(),
-        other => other.to_string(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! - [`folder`], [`split`], [`table`]: which files are images, which class and which split each belongs to;
 //! - [`decode`]: bytes to RGB pixels, equal to PIL's;
 //! - [`images`], [`loader`], [`augment`]: decoded once, varied, batched in worker threads;
+//! - [`unreadable`]: how many images may be left out because they cannot be read;
 //! - [`preprocess`]: the one implementation of resize, crop and normalisation, and its text and JSON;
 //! - [`audit`]: what is wrong or odd with a set of labelled images;
 //! - [`metrics`]: predictions to [`Scores`];
@@ -30,6 +31,7 @@ pub mod metrics;
 pub mod preprocess;
 pub mod split;
 pub mod table;
+pub mod unreadable;
 pub mod write;
 
 pub use audit::Audit;
@@ -40,6 +42,7 @@ pub use folder::{Dataset, LeftOut, Sample};
 pub use metrics::{Prediction, Scores, Tally};
 pub use preprocess::Preprocess;
 pub use split::Split;
+pub use unreadable::Unreadable;
 
 /// The decoded picture type that this crate hands around (RGB, 8 bits).
 pub use image::RgbImage;

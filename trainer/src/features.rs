@@ -18,8 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use burn::module::Module;
-use data::images::Unreadable;
-use data::{Preprocess, Sample};
+use data::{Preprocess, Sample, Unreadable};
 use models::Network;
 use rayon::prelude::*;
 
@@ -35,9 +34,6 @@ use engine::Engine;
 
 /// SHA-256 of a picture's file.
 pub type Hash = [u8; 32];
-
-/// A larger share of unreadable files than 1 in this many is an error, as in [`data::images`].
-const MOST_UNREADABLE: usize = 20;
 
 /// Rows that are computed before shelves are put away in between: a kill loses no more, or a
 /// quarter of what is there.
@@ -252,30 +248,12 @@ fn readable(
             Some(error) if strict => return Err(error.into()),
             Some(error) => left_out.push(Unreadable {
                 path: sample.path.clone(),
-                reason: reason(error),
+                reason: error.reason(),
             }),
         }
     }
-    match left_out.first() {
-        Some(Unreadable { path, reason }) if left_out.len() * MOST_UNREADABLE > samples.len() => {
-            Err(Error::Data(data::Error::TooManyUnreadable {
-                unreadable: left_out.len(),
-                total: samples.len(),
-                path: path.clone(),
-                reason: reason.clone(),
-            }))
-        }
-        _ => Ok((kept, left_out)),
-    }
-}
-
-/// What is wrong with a file, without its name.
-fn reason(error: data::Error) -> String {
-    match error {
-        data::Error::UnreadableImage { reason, .. } => reason,
-        data::Error::Read { source, .. } => source.to_string(),
-        other => other.to_string(),
-    }
+    data::unreadable::check(&left_out, samples.len())?;
+    Ok((kept, left_out))
 }
 
 /// The shelves in use, one per view.

@@ -186,12 +186,6 @@ fn of_the_data() -> Vec<Error> {
             path: "a.jpg".into(),
             reason: text("truncated"),
         },
-        Error::TooManyUnreadable {
-            unreadable: 3,
-            total: 40,
-            first: "a.jpg".into(),
-            reason: text("truncated"),
-        },
         Error::NoGolden { path: model() },
     ]
 }
@@ -233,8 +227,7 @@ fn place(error: &Error) -> usize {
         Error::Run { .. } => 31,
         Error::NoImages => 32,
         Error::Unreadable { .. } => 33,
-        Error::TooManyUnreadable { .. } => 34,
-        Error::NoGolden { .. } => 35,
+        Error::NoGolden { .. } => 34,
     }
 }
 
