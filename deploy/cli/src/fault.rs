@@ -162,14 +162,6 @@ pub(crate) enum Fault {
         /// An image that shows it.
         image: String,
     },
-    /// The class file cannot be used.
-    #[error("`{}` is no list of class names: {reason}", path.display())]
-    BadClasses {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
 }
 
 impl Fault {
@@ -188,7 +180,6 @@ impl Fault {
             Self::NotFinite { .. } => {
                 "its values leave the range of that precision: keep it in single precision"
             }
-            Self::BadClasses { .. } => "one name per line, in the order of the model's outputs",
             Self::FixedBatch { .. } => "leave out `--batch`",
             Self::NothingRuns { .. } => "run `deploy doctor`",
             Self::BadBase { .. } => "write one with `deploy bench --json FILE`",

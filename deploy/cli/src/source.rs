@@ -146,7 +146,7 @@ fn open(
 fn describe(builder: ClassifierBuilder, model: &ModelArgs) -> anyhow::Result<ClassifierBuilder> {
     let mut builder = builder;
     if let Some(file) = &model.classes {
-        builder = builder.classes(classes(file)?);
+        builder = builder.classes(data::class_names::read(file)?);
     }
     if let Some(preprocess) = &model.preprocess {
         builder = builder.preprocess(preprocess.clone());
@@ -189,27 +189,6 @@ pub(crate) fn runtime_for(
 
 pub(crate) fn cache(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     Ok(data::cache::dir(given)?)
-}
-
-/// Class names, one per line.
-pub(crate) fn classes(file: &Path) -> anyhow::Result<Vec<String>> {
-    let text = fs::read_to_string(file)?;
-    let classes: Vec<String> = text
-        .trim_end()
-        .lines()
-        .map(|line| line.trim().to_owned())
-        .collect();
-    let bad = |reason: String| Fault::BadClasses {
-        path: file.to_owned(),
-        reason,
-    };
-    if let Some(at) = classes.iter().position(String::is_empty) {
-        return Err(bad(format!("line {} is empty", at + 1)).into());
-    }
-    if classes.is_empty() {
-        return Err(bad("it is empty".to_owned()).into());
-    }
-    Ok(classes)
 }
 
 /// What `--data` and `--list` mean.
@@ -354,21 +333,5 @@ mod tests {
             fs::os::unix::fs::symlink("7", runs.path().join("latest")).unwrap();
             assert_eq!(latest(runs.path()), Some(runs.path().join("7")));
         }
-    }
-
-    #[test]
-    fn class_names_are_lines_without_gaps() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), "ants\r\n bees \n\n").unwrap();
-        assert_eq!(classes(file.path()).unwrap(), ["ants", "bees"]);
-        fs::write(file.path(), "ants\n\nbees\n").unwrap();
-        assert!(
-            classes(file.path())
-                .unwrap_err()
-                .to_string()
-                .contains("line 2 is empty")
-        );
-        fs::write(file.path(), "\n").unwrap();
-        assert!(classes(file.path()).is_err());
     }
 }

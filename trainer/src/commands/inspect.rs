@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use deploy::Model;
-use fs_err as fs;
 
 use super::report;
 use crate::cli::InspectArgs;
@@ -30,7 +29,9 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
     let cache = data::cache::dir(args.machine.cache.as_deref())?;
     runtime::ensure(&args.machine, &cache, printer)?;
     let described = Described {
-        classes: args.classes.as_deref().map(classes).transpose()?,
+        classes: (args.classes.as_deref())
+            .map(data::class_names::read)
+            .transpose()?,
         preprocess: args.preprocess.clone(),
     };
     let threads = source::threads(args.threads);
@@ -102,16 +103,6 @@ fn place(args: &InspectArgs) -> Result<(PathBuf, Option<RunDir>, PathBuf), Error
     let folder = run.as_ref().map_or(Path::new(""), RunDir::path);
     let out = args.out.clone().unwrap_or_else(|| folder.join("inspect"));
     Ok((model, run, out))
-}
-
-/// Names of classes, one per line.
-fn classes(file: &Path) -> Result<Vec<String>, Error> {
-    let text = fs::read_to_string(file)?;
-    Ok(text
-        .trim_end()
-        .lines()
-        .map(|line| line.trim().to_owned())
-        .collect())
 }
 
 fn class(subject: &Subject, name: &str) -> Result<usize, Error> {

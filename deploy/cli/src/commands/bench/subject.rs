@@ -38,7 +38,7 @@ fn subject(
     let model = Model::open(&path)?;
     let card = model.card.as_ref();
     let classes = match &args.model.classes {
-        Some(file) => Some(source::classes(file)?),
+        Some(file) => Some(data::class_names::read(file)?),
         None => card.map(|card| card.classes.clone()),
     };
     let preprocess = args.model.preprocess.clone();
