@@ -7,7 +7,7 @@ mod archive;
 mod checksum;
 mod download;
 
-use crate::{Error, Result};
+use crate::{Error, Result, catalog};
 use checksum::Expected;
 use fs_err as fs;
 use std::path::{Path, PathBuf};
@@ -66,11 +66,11 @@ pub struct FetchOptions<'a> {
 /// # Ok::<(), data::Error>(())
 /// ```
 pub fn hymenoptera(options: &FetchOptions<'_>) -> Result<PathBuf> {
-    let parent = options.cache.join("datasets");
-    let folder = parent.join("hymenoptera");
+    let folder = catalog::hymenoptera(&options.cache);
     if folder.join("train").is_dir() {
         return Ok(folder);
     }
+    let parent = catalog::datasets(&options.cache);
     make_folder(&parent)?;
     if let Some(unpacked) = options.from.as_deref().and_then(unpacked_folder) {
         if options.sha256.is_some() {
@@ -96,9 +96,8 @@ pub fn hymenoptera(options: &FetchOptions<'_>) -> Result<PathBuf> {
 /// # Errors
 /// When the file cannot be had or its SHA-256 is another.
 pub fn resnet18(options: &FetchOptions<'_>) -> Result<PathBuf> {
-    let parent = options.cache.join("weights");
-    let file = parent.join(RESNET18.name);
-    make_folder(&parent)?;
+    let file = catalog::resnet18(&options.cache);
+    make_folder(&catalog::weights(&options.cache))?;
     if file.is_file() && options.from.is_none() {
         Expected::of(options, &RESNET18, &file)?.check(&file)?;
         return Ok(file);

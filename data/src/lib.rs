@@ -10,7 +10,7 @@
 //! - [`audit`]: what is wrong or odd with a set of labelled images;
 //! - [`metrics`]: predictions to [`Scores`];
 //! - [`card`]: the model card that a `.onnx` file carries; [`class_names`]: for one that carries none;
-//! - [`insects`], `fetch`: data without any at hand; [`cache`], [`mod@write`], [`hash`]: where and how files are written, and their SHA-256.
+//! - [`insects`], `fetch`, [`catalog`]: data without any at hand; [`cache`], [`mod@write`], [`hash`]: where and how files are written, and their SHA-256.
 //!
 //! This crate knows no tensor framework and no model runtime.
 
@@ -18,6 +18,7 @@ pub mod audit;
 pub mod augment;
 pub mod cache;
 pub mod card;
+pub mod catalog;
 pub mod class_names;
 pub mod decode;
 pub mod error;

@@ -158,7 +158,7 @@ pub struct ExportArgs {
 #[derive(Debug, Args)]
 pub struct AugmentArgs {
     /// A folder or a CSV file of labelled images, or `builtin:insects`
-    #[arg(long, default_value = crate::source::INSECTS)]
+    #[arg(long, default_value = data::catalog::INSECTS)]
     pub data: String,
     /// The picture to write
     #[arg(long, value_name = "FILE", default_value = "sheet.png")]

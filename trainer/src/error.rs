@@ -59,12 +59,6 @@ pub enum Error {
         /// What was given.
         name: String,
     },
-    /// A data set or weights that are to be fetched first.
-    #[error("`{name}` is not in the cache folder")]
-    NotFetched {
-        /// Its name.
-        name: String,
-    },
     /// A table of a run folder that cannot be understood.
     #[error("`{path}` cannot be read as a table: {reason}")]
     Table {
@@ -221,7 +215,6 @@ impl Error {
             Self::RunName { .. } => {
                 "letters, digits, `-`, `_` and `.` make a name; `--runs` chooses the folder".into()
             }
-            Self::NotFetched { name } => format!("run `trainer fetch {name}`"),
             Self::NothingToPlot { .. } => {
                 "a run that `trainer fit` finished holds everything; `trainer plot RUN` without \
                  `--kind` draws what there is"

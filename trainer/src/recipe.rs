@@ -318,7 +318,7 @@ impl Settings {
             Views::default()
         };
         let recipe = Recipe {
-            data: source::absolute(self.data.as_deref().unwrap_or(source::INSECTS))?,
+            data: source::absolute(self.data.as_deref().unwrap_or(data::catalog::INSECTS))?,
             backbone: self.backbone.as_deref().map(source::absolute).transpose()?,
             fine_tune: self.fine_tune.unwrap_or(false),
             width: self.width.unwrap_or(8),

@@ -5,24 +5,16 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use data::images::{Images, ImagesOptions};
-use data::{Dataset, Limits, Preprocess, Sample, fetch};
+use data::{Dataset, Limits, Preprocess, Sample, catalog, fetch};
 
 use crate::error::{Error, Result};
 use crate::printer::Printer;
 use crate::recipe::{DeviceKind, Recipe};
 use crate::run_dir::RunDir;
 
-/// The data set that is drawn on first use.
-pub const INSECTS: &str = "builtin:insects";
-/// The public photos of ants and bees, once fetched.
-pub const HYMENOPTERA: &str = "hymenoptera";
-/// The backbone that is fetched by name.
-pub const RESNET18: &str = "resnet18";
-
-/// A path made absolute; the names of this room stay as they are unless such a path exists.
+/// A path made absolute; names of the catalog stay as they are unless such a path exists.
 pub fn absolute(given: &str) -> Result<String> {
-    let named = [INSECTS, HYMENOPTERA, RESNET18].contains(&given);
-    if named && !Path::new(given).exists() {
+    if catalog::is_name(given) && !Path::new(given).exists() {
         return Ok(given.into());
     }
     let path: PathBuf = std::path::absolute(given)?;
@@ -32,23 +24,17 @@ pub fn absolute(given: &str) -> Result<String> {
 /// What `--data` stands for in a run's configuration: `builtin:insects` or an absolute path.
 pub fn data_name(given: &str, cache: &Path) -> Result<String> {
     let name = absolute(given)?;
-    if name != HYMENOPTERA {
+    if name != catalog::HYMENOPTERA {
         return Ok(name);
     }
-    let folder = cache.join("datasets").join(HYMENOPTERA);
-    if !folder.is_dir() {
-        return Err(Error::NotFetched { name });
-    }
+    let folder = catalog::data_path(&name, cache, &|_, _| {})?;
     absolute(&folder.to_string_lossy())
 }
 
 /// The folder or CSV file behind the name; the built-in set is drawn when it is not there yet.
 pub fn data_path(name: &str, cache: &Path, printer: &Printer) -> Result<PathBuf> {
-    if name != INSECTS {
-        return Ok(PathBuf::from(name));
-    }
     let bar = printer.image_bar("drawing the built-in pictures", 0);
-    let path = data::insects::ensure(cache, &|done, total| {
+    let path = catalog::data_path(name, cache, &|done, total| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     });
@@ -73,15 +59,15 @@ pub fn backbone_path(
     offline: bool,
     printer: &Printer,
 ) -> Result<PathBuf> {
-    if name != RESNET18 {
+    if name != catalog::RESNET18 {
         return Ok(PathBuf::from(name));
     }
-    let path = cache.join("weights").join("resnet18-v1-7.onnx");
+    let path = catalog::resnet18(cache);
     if path.is_file() {
         return Ok(path);
     }
     if offline {
-        return Err(Error::NotFetched { name: name.into() });
+        return Err(catalog::not_fetched(name).into());
     }
     printer.log("fetching ResNet18 (ONNX model zoo, Apache-2.0)");
     let bar = printer.byte_bar("resnet18");

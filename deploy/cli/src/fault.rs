@@ -29,12 +29,6 @@ pub(crate) enum Fault {
         /// The model.
         model: PathBuf,
     },
-    /// A name of public data that is not there yet.
-    #[error("`{name}` has not been fetched")]
-    NotFetched {
-        /// The name.
-        name: String,
-    },
     /// A file of the run does not say what it should.
     #[error("`{}` {reason}", path.display())]
     BadRun {
@@ -169,7 +163,6 @@ impl Fault {
         let hint = match self {
             Self::NoRun { .. } => "train one with `trainer fit`, or give `--model FILE`",
             Self::NoData { .. } => "give `--data DIR`",
-            Self::NotFetched { name } => return Some(format!("run `trainer fetch {name}`")),
             Self::EmptySplit { .. } => "choose another one with `--split`",
             Self::NoInput { .. } => {
                 "give image files, folders, patterns in quotes, or `-` for standard input"

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use data::card::OutputKind;
-use data::{Dataset, Split};
+use data::{Dataset, Split, catalog};
 use deploy::runtime::{self, Found, Search};
 use deploy::{Classifier, ClassifierBuilder, Model, Precision, Provider};
 use fs_err as fs;
@@ -13,11 +13,6 @@ use crate::cli::{Kind, MachineArgs, ModelArgs, PlaceArgs};
 use crate::converted::Original;
 use crate::fault::Fault;
 use crate::printer::Printer;
-
-/// The data set that is drawn on first use.
-const INSECTS: &str = "builtin:insects";
-/// The public photos of ants and bees, once fetched.
-const HYMENOPTERA: &str = "hymenoptera";
 
 /// The model that was named, or the latest run's; says which.
 pub(crate) fn model(
@@ -292,29 +287,10 @@ fn data_of_run(run: &Path) -> anyhow::Result<String> {
 
 /// The folder or CSV file behind a name.
 fn data_path(name: &str, cache: &Path, printer: &Printer) -> anyhow::Result<PathBuf> {
-    let path = PathBuf::from(name);
-    if path.exists() {
-        return Ok(path);
+    if name == catalog::INSECTS && !catalog::insects(cache).is_dir() {
+        printer.log("drawing the built-in pictures (once)");
     }
-    if name == INSECTS {
-        let folder = cache.join("datasets");
-        let first = !folder.is_dir();
-        if first {
-            printer.log("drawing the built-in pictures (once)");
-        }
-        return Ok(data::insects::ensure(cache, &|_, _| {})?);
-    }
-    if name == HYMENOPTERA {
-        let folder = cache.join("datasets").join(HYMENOPTERA);
-        if !folder.is_dir() {
-            return Err(Fault::NotFetched {
-                name: name.to_owned(),
-            }
-            .into());
-        }
-        return Ok(folder);
-    }
-    Ok(path)
+    Ok(catalog::data_path(name, cache, &|_, _| {})?)
 }
 
 #[cfg(test)]

@@ -176,7 +176,7 @@ fn open_data(machine: &Machine<'_>, plan: &Plan, place: &MachineArgs) -> Result<
         Ok(dataset)
     };
     let ensure = || runtime::ensure(place, &machine.cache, machine.printer);
-    if plan.recipe.data == source::INSECTS {
+    if plan.recipe.data == data::catalog::INSECTS {
         ensure()?;
         return open();
     }
