@@ -10,6 +10,7 @@
 //! - [`audit`]: what is wrong or odd with a set of labelled images;
 //! - [`metrics`]: predictions to [`Scores`];
 //! - [`card`]: the model card that a `.onnx` file carries; [`class_names`]: for one that carries none;
+//! - [`run_files`]: names in a run folder;
 //! - [`insects`], `fetch`, [`catalog`]: data without any at hand; [`cache`], [`mod@write`], [`hash`]: where and how files are written, and their SHA-256.
 //!
 //! This crate knows no tensor framework and no model runtime.
@@ -31,6 +32,7 @@ pub mod insects;
 pub mod loader;
 pub mod metrics;
 pub mod preprocess;
+pub mod run_files;
 pub mod split;
 pub mod table;
 pub mod unreadable;

@@ -101,7 +101,7 @@ pub struct EvalArgs {
     /// The run: its folder or its name
     pub run: PathBuf,
     /// Folder of the runs
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
     pub runs: PathBuf,
     /// Other data than the run's own: a folder or a CSV file
     #[arg(long, value_name = "DIR")]
@@ -138,7 +138,7 @@ pub struct ExportArgs {
     /// The run: its folder or its name
     pub run: PathBuf,
     /// Folder of the runs
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
     pub runs: PathBuf,
     /// Where to write it [default: RUN/model.onnx]
     #[arg(long, value_name = "FILE")]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use data::card::OutputKind;
-use data::{Dataset, Split, catalog};
+use data::{Dataset, Split, catalog, run_files};
 use deploy::runtime::{self, Found, Search};
 use deploy::{Classifier, ClassifierBuilder, Model, Precision, Provider};
 use fs_err as fs;
@@ -24,24 +24,14 @@ pub(crate) fn model(
         printer.log(format!("model `{}`", path.display()));
         return Ok(path.to_owned());
     }
-    let path = latest(runs)
-        .map(|run| run.join("model.onnx"))
+    let path = run_files::latest(runs)?
+        .map(|run| run.join(run_files::MODEL))
         .filter(|path| path.is_file())
         .ok_or_else(|| Fault::NoRun {
             runs: runs.to_owned(),
         })?;
     printer.log(format!("model `{}`, the latest run's", path.display()));
     Ok(path)
-}
-
-/// The newest finished run: where `latest` points to, or what it names where there are no links.
-fn latest(runs: &Path) -> Option<PathBuf> {
-    let latest = runs.join("latest");
-    let name = match fs::read_link(&latest) {
-        Ok(target) => target,
-        Err(_) => PathBuf::from(fs::read_to_string(&latest).ok()?.trim()),
-    };
-    Some(runs.join(name))
 }
 
 /// How a model is run.
@@ -196,25 +186,18 @@ pub(crate) struct DataArgs<'a> {
     pub(crate) seed: u64,
 }
 
-/// The run folder in which a model lies.
-pub(crate) fn run_of(model: &Path) -> Option<&Path> {
-    model
-        .parent()
-        .filter(|run| run.join("config.toml").is_file())
-}
-
 /// The labelled images: those named, or the run's own.
 pub(crate) fn dataset(
     model: &Path,
     args: &DataArgs<'_>,
     printer: &Printer,
 ) -> anyhow::Result<Dataset> {
-    let run = run_of(model);
+    let run = run_files::run_of(model);
     let (data, list) = match (args.data, args.list, run) {
         (None, list, Some(run)) => {
             let data = data_of_run(run)?;
             printer.log(format!("data `{data}`, the run's own"));
-            let own = run.join("split.csv");
+            let own = run.join(run_files::SPLIT);
             let list = list
                 .map(Path::to_owned)
                 .or_else(|| own.is_file().then_some(own));
@@ -276,7 +259,7 @@ fn data_of_run(run: &Path) -> anyhow::Result<String> {
     struct Config {
         data: String,
     }
-    let path = run.join("config.toml");
+    let path = run.join(run_files::CONFIG);
     let config: Config =
         toml::from_str(&fs::read_to_string(&path)?).with_context(|| Fault::BadRun {
             path,
@@ -291,23 +274,4 @@ fn data_path(name: &str, cache: &Path, printer: &Printer) -> anyhow::Result<Path
         printer.log("drawing the built-in pictures (once)");
     }
     Ok(catalog::data_path(name, cache, &|_, _| {})?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn latest_is_a_link_or_a_file_with_a_name() {
-        let runs = tempfile::tempdir().unwrap();
-        assert_eq!(latest(runs.path()), None);
-        fs::write(runs.path().join("latest"), "bees\n").unwrap();
-        assert_eq!(latest(runs.path()), Some(runs.path().join("bees")));
-        #[cfg(unix)]
-        {
-            fs::remove_file(runs.path().join("latest")).unwrap();
-            fs::os::unix::fs::symlink("7", runs.path().join("latest")).unwrap();
-            assert_eq!(latest(runs.path()), Some(runs.path().join("7")));
-        }
-    }
 }

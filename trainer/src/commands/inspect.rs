@@ -82,10 +82,7 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
 fn place(args: &InspectArgs) -> Result<(PathBuf, Option<RunDir>, PathBuf), Error> {
     let given = &args.model;
     let (model, run) = if given.is_file() || given.extension().is_some_and(|e| e == "onnx") {
-        let folder = given
-            .parent()
-            .filter(|folder| folder.join("config.toml").is_file());
-        let run = folder
+        let run = data::run_files::run_of(given)
             .map(|folder| RunDir::open(&args.runs, folder))
             .transpose()?;
         (given.clone(), run)
@@ -101,7 +98,7 @@ fn place(args: &InspectArgs) -> Result<(PathBuf, Option<RunDir>, PathBuf), Error
         (run.model(), Some(run))
     };
     let folder = run.as_ref().map_or(Path::new(""), RunDir::path);
-    let out = args.out.clone().unwrap_or_else(|| folder.join("inspect"));
+    let out = args.out.clone().unwrap_or_else(|| folder.join(data::run_files::INSPECT));
     Ok((model, run, out))
 }
 

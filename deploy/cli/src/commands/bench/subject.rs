@@ -72,9 +72,7 @@ fn dataset(
     cache: &Path,
     printer: &Printer,
 ) -> anyhow::Result<Option<Dataset>> {
-    let in_run = path
-        .parent()
-        .is_some_and(|run| run.join("config.toml").is_file());
+    let in_run = data::run_files::run_of(path).is_some();
     if args.no_data || (args.data.is_none() && !in_run) {
         return Ok(None);
     }
