@@ -9,6 +9,7 @@ mod curve;
 mod holm;
 mod interval;
 mod mcnemar;
+mod quantile;
 mod report;
 
 use crate::{Result, write};
@@ -25,6 +26,7 @@ pub use curve::{Curve, precision_recall, roc};
 pub use holm::holm;
 pub use interval::{wilson, wilson_of};
 pub use mcnemar::{McNemar, mcnemar};
+pub use quantile::quantile;
 pub use report::table;
 
 /// How well a classifier did on labelled images.
