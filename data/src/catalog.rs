@@ -85,10 +85,10 @@ pub fn data_path(
 /// The error of a public data set or weights that are to be fetched first.
 #[must_use]
 pub fn not_fetched(name: &str) -> Error {
-    Error::Invalid {
-        message: format!("`{name}` is not in the cache folder"),
-        hint: Some(format!("run `trainer fetch {name}`")),
-    }
+    Error::with_hint(
+        format!("`{name}` is not in the cache folder"),
+        format!("run `trainer fetch {name}`"),
+    )
 }
 
 #[cfg(test)]
@@ -100,7 +100,10 @@ mod tests {
         let cache = tempfile::tempdir().unwrap();
         let path = |source: &str| data_path(source, cache.path(), &|_, _| {});
         let error = path(HYMENOPTERA).unwrap_err();
-        assert_eq!(error.to_string(), "`hymenoptera` is not in the cache folder");
+        assert_eq!(
+            error.to_string(),
+            "`hymenoptera` is not in the cache folder"
+        );
         assert_eq!(error.hint().unwrap(), "run `trainer fetch hymenoptera`");
         fs_err::create_dir_all(hymenoptera(cache.path())).unwrap();
         assert_eq!(path(HYMENOPTERA).unwrap(), hymenoptera(cache.path()));

@@ -2,6 +2,7 @@
 //!
 //! For models without a card. Knows no model, so it cannot tell whether there are enough of them.
 
+use crate::error::reading;
 use crate::{Error, Result};
 use fs_err as fs;
 use std::path::Path;
@@ -19,22 +20,21 @@ use std::path::Path;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn read(path: &Path) -> Result<Vec<String>> {
-    let text = fs::read_to_string(path).map_err(|source| Error::Read {
-        path: path.into(),
-        source,
-    })?;
+    let text = fs::read_to_string(path).map_err(reading(path))?;
     // Editors on Windows put a byte order mark in front.
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text).trim_end();
     let names: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
-    let bad = |reason: String| Error::Invalid {
-        message: format!("`{}` is no list of class names: {reason}", path.display()),
-        hint: Some("one name per line, in the order of the model's outputs".into()),
+    let bad = |reason: &str| {
+        Error::with_hint(
+            format!("`{}` is no list of class names: {reason}", path.display()),
+            "one name per line, in the order of the model's outputs",
+        )
     };
     if names.is_empty() {
-        return Err(bad("it is empty".into()));
+        return Err(bad("it is empty"));
     }
     match names.iter().position(String::is_empty) {
-        Some(index) => Err(bad(format!("line {} is empty", index + 1))),
+        Some(index) => Err(bad(&format!("line {} is empty", index + 1))),
         None => Ok(names),
     }
 }

@@ -3,8 +3,7 @@
 //! This room knows files and pixels, not batches.
 
 use crate::decode::{self, Limits};
-use crate::unreadable::{self, Unreadable};
-use crate::{Error, Result, Sample};
+use crate::{Error, Result, Sample, Unreadable, unreadable};
 use image::RgbImage;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -48,7 +47,7 @@ pub struct Images {
 enum Outcome {
     Kept(Arc<RgbImage>),
     TooMuch,
-    Failed(Error),
+    Failed(pixels::Error),
 }
 
 impl Images {
@@ -77,7 +76,7 @@ impl Images {
             let kept = match outcome {
                 Some(Outcome::Kept(image)) => Some(image),
                 Some(Outcome::TooMuch) => None,
-                Some(Outcome::Failed(error)) if options.strict => return Err(error),
+                Some(Outcome::Failed(error)) if options.strict => return Err(error.into()),
                 Some(Outcome::Failed(error)) => {
                     unreadable.push(Unreadable {
                         path: sample.path,
@@ -109,10 +108,10 @@ impl Images {
         match (self.kept.get(index), self.samples.get(index)) {
             (Some(Some(image)), _) => Ok(image.clone()),
             (_, Some(sample)) => Ok(Arc::new(decode::open(&sample.path, &self.limits)?)),
-            _ => Err(Error::NoSuchImage {
-                index,
-                count: self.samples.len(),
-            }),
+            _ => Err(Error::invalid(format!(
+                "there is no image {index}: there are {}",
+                self.samples.len()
+            ))),
         }
     }
 
@@ -262,10 +261,8 @@ mod tests {
                 assert_eq!(images.get(i).unwrap().get_pixel(0, 0)[0], i as u8);
             }
             assert_eq!(seen.lock().unwrap().len(), 9);
-            assert!(matches!(
-                images.get(9),
-                Err(Error::NoSuchImage { index: 9, count: 9 })
-            ));
+            let error = images.get(9).unwrap_err().to_string();
+            assert_eq!(error, "there is no image 9: there are 9");
         }
     }
 

@@ -8,6 +8,7 @@ mod canvas;
 mod dice;
 mod scene;
 
+use crate::error::writing;
 use crate::{Error, Result, Split};
 use dice::Dice;
 use fs_err as fs;
@@ -74,16 +75,12 @@ pub fn ensure(folder: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result
     if is_complete(folder) {
         return Ok(());
     }
-    let failed = |source| Error::Write {
-        path: folder.into(),
-        source,
-    };
     let parent = folder.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).map_err(failed)?;
+    fs::create_dir_all(parent).map_err(writing(folder))?;
     let draft = tempfile::Builder::new()
         .prefix(".insects-")
         .tempdir_in(parent)
-        .map_err(failed)?;
+        .map_err(writing(folder))?;
     draw_all(draft.path(), progress)?;
     let renamed = fs::rename(draft.path(), folder).or_else(|error| {
         // NB: never takes away what another process drew meanwhile and may be reading.
@@ -101,7 +98,7 @@ pub fn ensure(folder: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result
         }
         // Another process was faster.
         Err(_) if is_complete(folder) => Ok(()),
-        Err(source) => Err(failed(source)),
+        Err(error) => Err(writing(folder)(error)),
     }
 }
 
@@ -129,17 +126,14 @@ fn draw_all(folder: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<(
     let tasks = tasks();
     for task in &tasks {
         if let Some(class) = folder.join(task.relative()).parent() {
-            fs::create_dir_all(class).map_err(|source| Error::Write {
-                path: class.into(),
-                source,
-            })?;
+            fs::create_dir_all(class).map_err(writing(class))?;
         }
     }
     let done = AtomicUsize::new(0);
     tasks.par_iter().enumerate().try_for_each(|(stream, task)| {
         let path = folder.join(task.relative());
         let bytes = draw_jpeg(task.kind, stream as u64)?;
-        fs::write(&path, bytes).map_err(|source| Error::Write { path, source })?;
+        fs::write(&path, bytes).map_err(writing(path))?;
         progress(done.fetch_add(1, Ordering::Relaxed) + 1, tasks.len());
         Ok(())
     })
@@ -153,9 +147,7 @@ fn draw_jpeg(kind: Kind, stream: u64) -> Result<Vec<u8>> {
     let quality = 82 + dice.pick(14) as u8;
     image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, quality)
         .encode_image(&image)
-        .map_err(|e| Error::Encode {
-            reason: e.to_string(),
-        })?;
+        .map_err(|error| Error::invalid(format!("cannot encode the image: {error}")))?;
     Ok(bytes)
 }
 

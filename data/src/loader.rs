@@ -224,10 +224,17 @@ impl Inner {
     fn picture(&self, buffers: &mut Buffers, index: usize, epoch: u64) -> Result<RgbImage> {
         let mut rng = rng(Purpose::Variation, self.options.seed, epoch, index as u64);
         let mut vary = |augment: &Augment, image: &RgbImage| {
-            augment.apply_with(image, self.preprocess.size(), &mut rng, &mut buffers.augment)
+            augment.apply_with(
+                image,
+                self.preprocess.size(),
+                &mut rng,
+                &mut buffers.augment,
+            )
         };
         match &self.augment {
-            None if self.fixed.is_empty() => buffers.preprocess.geometry(&*self.images.get(index)?),
+            None if self.fixed.is_empty() => {
+                Ok(buffers.preprocess.geometry(&*self.images.get(index)?)?)
+            }
             None => Ok(self.fixed(index)?.into_owned()),
             Some(augment) if augment.has_crop() => Ok(vary(augment, &*self.images.get(index)?)),
             Some(augment) => Ok(vary(augment, &*self.fixed(index)?)),

@@ -111,7 +111,10 @@ pub fn mark_latest(run: &Path) -> crate::Result<()> {
     if symlink(name.as_ref(), &latest).is_ok() {
         return Ok(());
     }
-    crate::write::atomically(&latest, name.to_string_lossy().as_bytes())
+    Ok(files::write::atomically(
+        &latest,
+        name.to_string_lossy().as_bytes(),
+    )?)
 }
 
 #[cfg(unix)]

@@ -1,5 +1,6 @@
 //! The tables of images: a data set's `path,label[,split]` and a run's `split.csv`.
 
+use crate::error::reading;
 use crate::{Error, Result, Split, write};
 use std::collections::HashSet;
 use std::iter;
@@ -48,10 +49,7 @@ pub(crate) fn classes(rows: &[Row]) -> Vec<String> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn read(path: &Path) -> Result<Vec<Row>> {
-    let bytes = fs_err::read(path).map_err(|source| Error::Read {
-        path: path.to_path_buf(),
-        source,
-    })?;
+    let bytes = fs_err::read(path).map_err(reading(path))?;
     // Spreadsheets put a byte order mark in front.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let wrong = |line, reason: String| Error::Table {
@@ -124,7 +122,8 @@ pub(crate) fn write<'a>(path: &Path, rows: impl Iterator<Item = [&'a str; 3]>) -
             table.write_record(row)?;
         }
         table.flush()
-    })
+    })?;
+    Ok(())
 }
 
 #[cfg(test)]

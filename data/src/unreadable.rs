@@ -2,21 +2,11 @@
 //!
 //! One rule for decoding, cached features, evaluation and the audit. Knows no decoder.
 
-use crate::{Error, Result};
-use std::path::PathBuf;
+use crate::{Error, Result, Unreadable};
 
 /// A larger share of unreadable images than 1 in this many is an error: 5 %. A few bad files are
 /// usual in a large set; more of them mean that the set is not what it should be.
 const ONE_IN: usize = 20;
-
-/// An image that was left out because it could not be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unreadable {
-    /// The file.
-    pub path: PathBuf,
-    /// What was wrong with it.
-    pub reason: String,
-}
 
 /// Whether more than 5 % are unreadable.
 ///

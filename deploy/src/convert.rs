@@ -141,11 +141,8 @@ fn key(model: &Path, precision: Precision, calibration: Option<&Calibration>) ->
             calibration.scheme, calibration.preprocess
         ));
         for path in &calibration.images {
-            let read = |source| data::Error::Read {
-                path: path.clone(),
-                source,
-            };
-            hasher.update(data::hash::sha256(path).map_err(read)?);
+            let failed = data::files::Error::reading(path);
+            hasher.update(data::hash::sha256(path).map_err(failed)?);
         }
     }
     let mut key = data::hash::hex(&hasher.finalize());

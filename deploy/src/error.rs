@@ -346,6 +346,18 @@ pub enum Kind {
     Usage,
 }
 
+impl From<data::files::Error> for Error {
+    fn from(error: data::files::Error) -> Self {
+        Self::Data(error.into())
+    }
+}
+
+impl From<data::pixels::Error> for Error {
+    fn from(error: data::pixels::Error) -> Self {
+        Self::Data(error.into())
+    }
+}
+
 impl Error {
     /// What kind of error it is.
     pub fn kind(&self) -> Kind {
@@ -371,9 +383,7 @@ impl Error {
             | Self::NoCard { .. }
             | Self::Run { .. }
             | Self::NoGolden { .. } => Kind::Model,
-            Self::Data(_)
-            | Self::NoImages
-            | Self::Unreadable { .. } => Kind::Data,
+            Self::Data(_) | Self::NoImages | Self::Unreadable { .. } => Kind::Data,
             Self::ProviderName { .. }
             | Self::PrecisionName { .. }
             | Self::PrecisionUnsupported { .. }

@@ -194,6 +194,18 @@ pub enum Error {
     Json(#[from] serde_json::Error),
 }
 
+impl From<data::files::Error> for Error {
+    fn from(error: data::files::Error) -> Self {
+        Self::Data(error.into())
+    }
+}
+
+impl From<data::pixels::Error> for Error {
+    fn from(error: data::pixels::Error) -> Self {
+        Self::Data(error.into())
+    }
+}
+
 impl Error {
     /// What to do about it: the next thing to type.
     pub fn hint(&self) -> Option<String> {

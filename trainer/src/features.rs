@@ -140,7 +140,7 @@ impl Extractor {
                 match row {
                     Ok(row) => store.add(view, jobs[job].image, &row),
                     Err(error) => {
-                        unreadable.insert(jobs[job].sample.path.clone(), error);
+                        unreadable.insert(jobs[job].sample.path.clone(), error.into());
                     }
                 }
                 progress(store.added, missing);

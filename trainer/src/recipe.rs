@@ -295,7 +295,9 @@ impl Settings {
 
     /// The folder of the runs.
     pub fn runs(&self) -> &Path {
-        self.runs.as_deref().unwrap_or(Path::new(data::run_files::RUNS))
+        self.runs
+            .as_deref()
+            .unwrap_or(Path::new(data::run_files::RUNS))
     }
 
     /// The recipe: these settings over the defaults, checked. What concerns one machine or one run

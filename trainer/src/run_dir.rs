@@ -30,7 +30,9 @@ impl RunDir {
     /// Refuses a name that is taken or is none, before any work is done.
     pub fn check_new(runs: &Path, name: &str) -> Result<()> {
         let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
-        if !name.chars().all(plain) || name.starts_with(['.', '-']) || ["", run_files::LATEST].contains(&name)
+        if !name.chars().all(plain)
+            || name.starts_with(['.', '-'])
+            || ["", run_files::LATEST].contains(&name)
         {
             return Err(Error::RunName { name: name.into() });
         }

@@ -2,8 +2,8 @@
 
 use super::alike::Mark;
 use super::{Depth, Hash};
+use crate::RgbImage;
 use crate::decode::{self, Facts, Limits};
-use crate::{Error, RgbImage};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
@@ -33,7 +33,7 @@ impl Look {
             Err(error) => return nothing(error.reason()),
         };
         let hash = Some(Sha256::digest(&bytes).into());
-        let facts = decode::facts(&bytes).map_err(Error::reason);
+        let facts = decode::facts(&bytes).map_err(pixels::Error::reason);
         let picture = match (&facts, depth) {
             (Ok(_), Depth::Pixels) => decode::decode(&bytes, limits),
             _ => {

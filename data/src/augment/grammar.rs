@@ -16,10 +16,9 @@ impl FromStr for Augment {
             return Ok(Augment { ops: Vec::new() });
         }
         let ops = text.split('|').map(|op| {
-            parse(op.trim()).map_err(|reason| Error::Invalid {
-                message: format!("augmentation `{}`: {reason}", op.trim()),
-                hint: Some(USAGE.into()),
-            })
+            let op = op.trim();
+            let bad = |reason| Error::with_hint(format!("augmentation `{op}`: {reason}"), USAGE);
+            parse(op).map_err(bad)
         });
         Ok(Augment {
             ops: ops.collect::<Result<_, _>>()?,

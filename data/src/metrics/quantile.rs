@@ -24,7 +24,14 @@ mod tests {
     fn quantiles_are_those_of_numpy() {
         // numpy.quantile([1, 2, 4, 8], [0, 0.025, 0.5, 0.9, 0.975, 1])
         let sorted = [1.0, 2.0, 4.0, 8.0];
-        let expected = [(0.0, 1.0), (0.025, 1.075), (0.5, 3.0), (0.9, 6.8), (0.975, 7.7), (1.0, 8.0)];
+        let expected = [
+            (0.0, 1.0),
+            (0.025, 1.075),
+            (0.5, 3.0),
+            (0.9, 6.8),
+            (0.975, 7.7),
+            (1.0, 8.0),
+        ];
         for (share, expected) in expected {
             assert!((quantile(&sorted, share).unwrap() - expected).abs() < 1e-12);
         }

@@ -254,6 +254,16 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         })
         .or_else(|| {
             error
+                .downcast_ref::<data::pixels::Error>()
+                .and_then(data::pixels::Error::hint)
+        })
+        .or_else(|| {
+            error
+                .downcast_ref::<data::files::Error>()
+                .and_then(data::files::Error::hint)
+        })
+        .or_else(|| {
+            error
                 .downcast_ref::<onnx::Error>()
                 .and_then(onnx::Error::hint)
         })

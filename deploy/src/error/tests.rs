@@ -125,9 +125,7 @@ fn of_the_model() -> Vec<Error> {
     let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
     vec![
         Error::Onnx(onnx::Error::Empty { path: model() }),
-        Error::Data(data::Error::NoSuchData {
-            path: "photos".into(),
-        }),
+        Error::Data(data::Dataset::open("photos".as_ref(), 0).unwrap_err()),
         Error::ModelLoad {
             path: model(),
             reason: text("unknown operator Foo"),

@@ -98,7 +98,10 @@ fn place(args: &InspectArgs) -> Result<(PathBuf, Option<RunDir>, PathBuf), Error
         (run.model(), Some(run))
     };
     let folder = run.as_ref().map_or(Path::new(""), RunDir::path);
-    let out = args.out.clone().unwrap_or_else(|| folder.join(data::run_files::INSPECT));
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| folder.join(data::run_files::INSPECT));
     Ok((model, run, out))
 }
 

@@ -32,7 +32,7 @@ pub(super) struct Made {
     pub(super) job: usize,
     /// The place of the view.
     pub(super) view: usize,
-    pub(super) row: Result<Vec<f32>, data::Error>,
+    pub(super) row: Result<Vec<f32>, data::pixels::Error>,
 }
 
 /// What the workers share.
@@ -164,7 +164,7 @@ pub(super) fn prepare(
     image: &Hash,
     view: &View,
     preprocess: &Preprocess,
-) -> data::Result<Vec<f32>> {
+) -> data::pixels::Result<Vec<f32>> {
     match view {
         View::Plain => preprocess.apply(picture),
         View::Varied { augment, number } => {
@@ -182,7 +182,7 @@ fn vary(
     augment: &Augment,
     seed: Hash,
     preprocess: &Preprocess,
-) -> data::Result<RgbImage> {
+) -> data::pixels::Result<RgbImage> {
     let mut rng = ChaCha8Rng::from_seed(seed);
     let size = preprocess.size();
     Ok(if augment.has_crop() {

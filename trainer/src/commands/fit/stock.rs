@@ -155,7 +155,10 @@ impl Stock {
             Self::Features(features) => {
                 let samples = features.val.rows().samples();
                 stage::verification_images(available, preprocess, |place| {
-                    data::decode::open(&samples[place].path, &Limits::default())
+                    Ok(data::decode::open(
+                        &samples[place].path,
+                        &Limits::default(),
+                    )?)
                 })
             }
         }

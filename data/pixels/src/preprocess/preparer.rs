@@ -9,15 +9,15 @@ use image::RgbImage;
 /// Prepares one picture after the other, as [`Preprocess::apply`] does.
 ///
 /// ```
-/// use data::preprocess::{Preparer, Preprocess};
+/// use pixels::preprocess::{Preparer, Preprocess};
 /// let preprocess = Preprocess::imagenet();
 /// let (mut preparer, mut out) = (Preparer::new(&preprocess), vec![0.0; preprocess.output_len()]);
 /// for side in [300, 200] {
-///     let picture = data::RgbImage::new(side, 250);
+///     let picture = pixels::RgbImage::new(side, 250);
 ///     preparer.apply_into(&picture, &mut out)?;
 ///     assert_eq!(out, preprocess.apply(&picture)?);
 /// }
-/// # Ok::<(), data::Error>(())
+/// # Ok::<(), pixels::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Preparer {

@@ -2,8 +2,8 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::avx2;
-use super::{ROWS, plain};
 use super::weights::Weights;
+use super::{ROWS, plain};
 
 /// A picture and what becomes of it.
 pub(super) struct Passes<'a> {
