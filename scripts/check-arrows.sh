@@ -22,7 +22,7 @@ packages() {
 
 # Crates of this workspace, and those whose place is fixed, that $1 may name itself: $2.
 may_use() {
-    fixed='data|onnx|models|deploy|deploy-cli|trainer|tests|burn|burn-.*|onnx-ir|ort|clap'
+    fixed='files|pixels|data|onnx|models|deploy|deploy-cli|trainer|tests|burn|burn-.*|onnx-ir|ort|clap'
     for found in $(packages "$1" direct | grep -Ex "$fixed" | grep -vx "$1" || true); do
         case " $2 " in
             *" $found "*) ;;
@@ -38,7 +38,9 @@ must_lack() {
     done
 }
 
-may_use data ''
+may_use files ''
+may_use pixels ''
+may_use data 'files pixels'
 may_use onnx ''
 may_use models 'onnx burn onnx-ir'
 may_use deploy 'data onnx ort'
@@ -47,7 +49,7 @@ may_use trainer 'data onnx models deploy burn clap'
 may_use tests 'onnx'
 
 burn='burn|burn-.*|cubecl|cubecl-.*'
-for crate in data onnx tests; do
+for crate in files pixels data onnx tests; do
     must_lack "$crate" "$burn|ort|ort-sys|clap|clap_.*"
 done
 must_lack models 'ort|ort-sys|clap|clap_.*'

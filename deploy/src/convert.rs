@@ -18,7 +18,6 @@ use sha2::{Digest, Sha256};
 pub use calibration::{Calibration, DEFAULT_IMAGES};
 pub use onnx::convert::Scheme;
 
-use crate::digest;
 use crate::error::{Error, Result};
 use crate::eval::Unreadable;
 use crate::precision::Precision;
@@ -142,10 +141,11 @@ fn key(model: &Path, precision: Precision, calibration: Option<&Calibration>) ->
             calibration.scheme, calibration.preprocess
         ));
         for path in &calibration.images {
-            hasher.update(data::folder::sha256(path)?);
+            let failed = data::files::Error::reading(path);
+            hasher.update(data::hash::sha256(path).map_err(failed)?);
         }
     }
-    let mut key = digest::hex(&hasher.finalize());
+    let mut key = data::hash::hex(&hasher.finalize());
     key.truncate(32);
     Ok(key)
 }

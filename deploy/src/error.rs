@@ -321,21 +321,6 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// More than 5 % of the images cannot be read.
-    #[error(
-        "{unreadable} of {total} images cannot be read, the first is `{}`: {reason}",
-        first.display()
-    )]
-    TooManyUnreadable {
-        /// Images that cannot be read.
-        unreadable: usize,
-        /// Images in all.
-        total: usize,
-        /// The first of them.
-        first: PathBuf,
-        /// Why the first cannot be read.
-        reason: String,
-    },
     /// The file carries no golden samples.
     #[error("`{}` carries no golden samples to check", path.display())]
     NoGolden {
@@ -359,6 +344,18 @@ pub enum Kind {
     Data,
     /// What the caller asked for.
     Usage,
+}
+
+impl From<data::files::Error> for Error {
+    fn from(error: data::files::Error) -> Self {
+        Self::Data(error.into())
+    }
+}
+
+impl From<data::pixels::Error> for Error {
+    fn from(error: data::pixels::Error) -> Self {
+        Self::Data(error.into())
+    }
 }
 
 impl Error {
@@ -386,10 +383,7 @@ impl Error {
             | Self::NoCard { .. }
             | Self::Run { .. }
             | Self::NoGolden { .. } => Kind::Model,
-            Self::Data(_)
-            | Self::NoImages
-            | Self::Unreadable { .. }
-            | Self::TooManyUnreadable { .. } => Kind::Data,
+            Self::Data(_) | Self::NoImages | Self::Unreadable { .. } => Kind::Data,
             Self::ProviderName { .. }
             | Self::PrecisionName { .. }
             | Self::PrecisionUnsupported { .. }
@@ -467,7 +461,7 @@ impl Error {
             Self::ClassesDiffer {
                 expected, found, ..
             } => return Some(unknown(expected, found)),
-            Self::TooManyUnreadable { .. } | Self::Unreadable { .. } => {
+            Self::Unreadable { .. } => {
                 "repair or remove the files; HEIC and AVIF must be converted to JPEG first"
             }
             Self::NoGolden { .. } => "write them into the file with `deploy card attach`",

@@ -23,7 +23,6 @@
 pub mod classifier;
 pub mod convert;
 pub mod diff;
-mod digest;
 mod dylib;
 pub mod engine;
 pub mod engines;

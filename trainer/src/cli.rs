@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use data::Split;
 
-use crate::recipe::{Flags, INSECTS, MachineArgs};
+use crate::recipe::{Flags, MachineArgs};
 
 mod audit;
 mod inspect;
@@ -86,7 +86,7 @@ pub struct EvalArgs {
     /// The run: its folder or its name
     pub run: PathBuf,
     /// Folder of the runs
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
     pub runs: PathBuf,
     /// Other data than the run's own: a folder or a CSV file
     #[arg(long, value_name = "DIR")]
@@ -123,7 +123,7 @@ pub struct ExportArgs {
     /// The run: its folder or its name
     pub run: PathBuf,
     /// Folder of the runs
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
     pub runs: PathBuf,
     /// Where to write it [default: RUN/model.onnx]
     #[arg(long, value_name = "FILE")]
@@ -143,7 +143,7 @@ pub struct ExportArgs {
 #[derive(Debug, Args)]
 pub struct AugmentArgs {
     /// A folder or a CSV file of labelled images, or `builtin:insects`
-    #[arg(long, default_value = INSECTS)]
+    #[arg(long, default_value = data::catalog::INSECTS)]
     pub data: String,
     /// The image file to write
     #[arg(long, value_name = "FILE", default_value = "sheet.png")]

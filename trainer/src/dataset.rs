@@ -29,7 +29,7 @@ pub fn open(
     resumed: Option<&RunDir>,
     context: &TrainingContext<'_>,
 ) -> Result<Dataset> {
-    if recipe.data == resolve::INSECTS {
+    if recipe.data == data::catalog::INSECTS {
         context.ensure_runtime()?;
     }
     let dataset = listed(recipe, resumed, context)?;
@@ -38,7 +38,7 @@ pub fn open(
         let samples = [&dataset.train[..], &dataset.val].concat();
         KFold::new(&samples, &dataset.classes, folds, recipe.seed)?;
     }
-    if recipe.data != resolve::INSECTS {
+    if recipe.data != data::catalog::INSECTS {
         context.ensure_runtime()?;
     }
     Ok(dataset)

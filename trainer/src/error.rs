@@ -59,12 +59,6 @@ pub enum Error {
         /// What was given.
         name: String,
     },
-    /// A data set or weights that are to be fetched first.
-    #[error("`{name}` is not in the cache folder")]
-    NotFetched {
-        /// Its name.
-        name: String,
-    },
     /// A table of a run folder that cannot be understood.
     #[error("`{path}` cannot be read as a table: {reason}")]
     Table {
@@ -206,6 +200,18 @@ pub enum Error {
     Json(#[from] serde_json::Error),
 }
 
+impl From<data::files::Error> for Error {
+    fn from(error: data::files::Error) -> Self {
+        Self::Data(error.into())
+    }
+}
+
+impl From<data::pixels::Error> for Error {
+    fn from(error: data::pixels::Error) -> Self {
+        Self::Data(error.into())
+    }
+}
+
 impl Error {
     /// What to do about it: the next thing to type.
     pub fn hint(&self) -> Option<String> {
@@ -227,7 +233,6 @@ impl Error {
             Self::RunName { .. } => {
                 "letters, digits, `-`, `_` and `.` make a name; `--runs` chooses the folder".into()
             }
-            Self::NotFetched { name } => format!("run `trainer fetch {name}`"),
             Self::NothingToPlot { .. } => {
                 "a run that `trainer fit` finished holds everything; `trainer plot RUN` without \
                  `--kind` draws what there is"

@@ -49,6 +49,16 @@ fn hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
         })
         .or_else(|| {
             error
+                .downcast_ref::<data::pixels::Error>()
+                .and_then(data::pixels::Error::hint)
+        })
+        .or_else(|| {
+            error
+                .downcast_ref::<data::files::Error>()
+                .and_then(data::files::Error::hint)
+        })
+        .or_else(|| {
+            error
                 .downcast_ref::<models::Error>()
                 .and_then(models::Error::hint)
         })

@@ -17,8 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::module::Module;
-use data::images::Unreadable;
-use data::{Preprocess, Sample};
+use data::{Preprocess, Sample, Unreadable};
 use models::Network;
 use rayon::prelude::*;
 
@@ -35,9 +34,6 @@ use workers::{Computed, Job, Workers};
 
 /// SHA-256 of an image file.
 pub type Hash = [u8; 32];
-
-/// A larger share of unreadable files than 1 in this many is an error, as in [`data::images`].
-const MOST_UNREADABLE: usize = 20;
 
 /// Features that are computed before the tables are saved in between: a kill loses no more, or a quarter
 /// of what is there.
@@ -146,7 +142,7 @@ impl Extractor {
                 match row {
                     Ok(row) => store.add(view, jobs[job].hash, &row),
                     Err(error) => {
-                        unreadable.insert(jobs[job].sample.path.clone(), error);
+                        unreadable.insert(jobs[job].sample.path.clone(), error.into());
                     }
                 }
                 progress(store.num_added, missing);
@@ -185,7 +181,7 @@ impl Extractor {
             .par_iter()
             .filter(|sample| !self.hashes.contains_key(&sample.path));
         let hashed: Vec<_> = new
-            .map(|sample| (sample.path.clone(), data::folder::sha256(&sample.path)))
+            .map(|sample| (sample.path.clone(), sample.sha256()))
             .collect();
         let mut unreadable = HashMap::new();
         for (path, hash) in hashed {
@@ -251,30 +247,12 @@ fn readable(
             Some(error) if strict => return Err(error.into()),
             Some(error) => left_out.push(Unreadable {
                 path: sample.path.clone(),
-                reason: reason(error),
+                reason: error.reason(),
             }),
         }
     }
-    match left_out.first() {
-        Some(Unreadable { path, reason }) if left_out.len() * MOST_UNREADABLE > samples.len() => {
-            Err(Error::Data(data::Error::TooManyUnreadable {
-                unreadable: left_out.len(),
-                total: samples.len(),
-                path: path.clone(),
-                reason: reason.clone(),
-            }))
-        }
-        _ => Ok((kept, left_out)),
-    }
-}
-
-/// What is wrong with a file, without its name.
-fn reason(error: data::Error) -> String {
-    match error {
-        data::Error::UnreadableImage { reason, .. } => reason,
-        data::Error::Read { source, .. } => source.to_string(),
-        other => other.to_string(),
-    }
+    data::unreadable::check(&left_out, samples.len())?;
+    Ok((kept, left_out))
 }
 
 /// The tables in use, one per view.

@@ -27,7 +27,7 @@ mod views;
 pub use budget::Memory;
 pub use flags::Flags;
 pub use kinds::{Criterion, DeviceKind, Log, OptimizerKind, SaveKind, SchedulerKind, Ui};
-pub use names::{HYMENOPTERA, INSECTS, RESNET18, absolute, data_name};
+pub use names::{absolute, data_name};
 pub use settings::{MachineArgs, RunArgs, Settings};
 pub use views::Views;
 
@@ -39,7 +39,7 @@ use config_file::ConfigFile;
 pub struct Recipe {
     /// Labelled images: a folder (train/val/test or one folder of classes), a CSV file
     /// (`path,label` and perhaps `split`), `builtin:insects` or `hymenoptera`
-    #[arg(long, value_name = "DIR", default_value = INSECTS)]
+    #[arg(long, value_name = "DIR", default_value = data::catalog::INSECTS)]
     pub data: String,
     /// Start from a trained network: `resnet18` or an ONNX file [default: the custom ResNet]
     #[arg(long, value_name = "NAME|FILE.onnx", help_heading = "Network")]

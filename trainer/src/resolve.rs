@@ -4,22 +4,17 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use data::{Dataset, Preprocess, fetch};
+use data::{Dataset, Preprocess, catalog, fetch};
 
 use crate::error::{Error, Result};
 use crate::printer::Printer;
 use crate::recipe::{DeviceKind, Recipe};
 use crate::run_dir::RunDir;
 
-pub use crate::recipe::{HYMENOPTERA, INSECTS, RESNET18, data_name};
-
 /// The folder or CSV file behind the name; the built-in set is drawn when it is not there yet.
 pub fn data_path(name: &str, cache: &Path, printer: &Printer) -> Result<PathBuf> {
-    if name != INSECTS {
-        return Ok(PathBuf::from(name));
-    }
     let bar = printer.image_bar("drawing the built-in images", 0);
-    let path = data::insects::ensure(cache, &|done, total| {
+    let path = catalog::data_path(name, cache, &|done, total| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     });
@@ -44,15 +39,15 @@ pub fn backbone_path(
     offline: bool,
     printer: &Printer,
 ) -> Result<PathBuf> {
-    if name != RESNET18 {
+    if name != catalog::RESNET18 {
         return Ok(PathBuf::from(name));
     }
-    let path = cache.join("weights").join("resnet18-v1-7.onnx");
+    let path = catalog::resnet18(cache);
     if path.is_file() {
         return Ok(path);
     }
     if offline {
-        return Err(Error::NotFetched { name: name.into() });
+        return Err(catalog::not_fetched(name).into());
     }
     printer.log("fetching ResNet18 (ONNX model zoo, Apache-2.0)");
     let bar = printer.byte_bar("resnet18");

@@ -7,7 +7,6 @@ use onnx::{Dim, Document};
 use ort::ep::TensorRT;
 use sha2::{Digest, Sha256};
 
-use crate::digest;
 use crate::engines::Key;
 use crate::error::Result;
 use crate::precision::Precision;
@@ -113,7 +112,7 @@ pub(crate) fn key(
     gpu: &str,
 ) -> Result<Key> {
     document.inline_external_data()?;
-    let model = digest::hex(&Sha256::digest(document.to_bytes()));
+    let model = data::hash::hex(&Sha256::digest(document.to_bytes()));
     let profile = profile.map_or("as the file says".to_owned(), Profile::text);
     let version = runtime::loaded().map_or("", |found| found.version.as_str());
     let precision = options.precision.name();

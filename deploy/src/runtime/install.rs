@@ -9,7 +9,6 @@ use fs_err as fs;
 use super::find::{self, MANIFEST, Manifest};
 use super::wheels::{self, VERSION, Wheel};
 use super::{Found, Source, library, pip, unpack};
-use crate::digest;
 use crate::error::{Error, Result};
 
 /// No download from a URL is larger.
@@ -68,7 +67,7 @@ pub fn install(options: &InstallOptions, progress: &dyn Fn(&str)) -> Result<Foun
     };
     let version = library::inspect(&out.join(&library))?;
     let manifest = Manifest {
-        sha256: digest::file(&out.join(&library)).map_err(failed("read the library"))?,
+        sha256: data::hash::sha256_hex(&out.join(&library)).map_err(failed("read the library"))?,
         from: file
             .file_name()
             .unwrap_or_default()
@@ -199,7 +198,7 @@ fn given(path: &Path) -> Result<PathBuf> {
 
 /// Compares the SHA-256 with the pinned one where one is due; the pinned wheel, if it is one.
 fn check_hash(file: &Path, from: Option<&str>) -> Result<Option<&'static Wheel>> {
-    let found = digest::file(file).map_err(failed("read the wheel"))?;
+    let found = data::hash::sha256_hex(file).map_err(failed("read the wheel"))?;
     let same = |wheel: &&Wheel| wheel.sha256 == found || wheel.library_sha256 == found;
     if let Some(wheel) = wheels::pinned().filter(same) {
         return Ok(Some(wheel));

@@ -4,14 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::recipe::INSECTS;
-
 /// The flags of `trainer audit`.
 #[derive(Debug, Args)]
 pub struct AuditArgs {
     /// Labelled images: a folder (train/val/test or one folder of classes), a CSV file
     /// (`path,label` and perhaps `split`), `builtin:insects` or `hymenoptera`
-    #[arg(long, value_name = "DIR", default_value = INSECTS)]
+    #[arg(long, value_name = "DIR", default_value = data::catalog::INSECTS)]
     pub data: String,
     /// The same image in two splits is no failure
     #[arg(long)]

@@ -31,7 +31,7 @@ pub struct InspectArgs {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Folder of the runs
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
     pub runs: PathBuf,
     /// Class names of a model without a card, one per line in the order of its outputs
     #[arg(long, value_name = "FILE")]

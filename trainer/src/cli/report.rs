@@ -11,7 +11,7 @@ pub struct ReportArgs {
     #[arg(required = true, value_name = "RUN")]
     pub run: Vec<PathBuf>,
     /// Folder of the runs
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
     pub runs: PathBuf,
     /// The page to write [default: RUN/report.html; of several runs: comparison.html]
     #[arg(long, value_name = "FILE")]

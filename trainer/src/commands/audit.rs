@@ -16,7 +16,7 @@ pub(super) use text::brief;
 pub fn run(args: &AuditArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     context::bound_threads(args.threads);
     let cache = data::cache::dir(args.cache.as_deref())?;
-    let name = resolve::data_name(&args.data, &cache)?;
+    let name = crate::recipe::data_name(&args.data, &cache)?;
     let path = resolve::data_path(&name, &cache, printer)?;
     let (dataset, splits) = Dataset::open_unchecked(&path, args.seed)?;
     for note in &dataset.notes {

@@ -16,7 +16,7 @@ const COLUMNS: usize = 8;
 /// Draws the sheet.
 pub fn run(args: &AugmentArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let cache = data::cache::dir(args.cache.as_deref())?;
-    let name = resolve::data_name(&args.data, &cache)?;
+    let name = crate::recipe::data_name(&args.data, &cache)?;
     let dataset = Dataset::open(&resolve::data_path(&name, &cache, printer)?, args.seed)?;
     let samples = [&dataset.train, &dataset.val, &dataset.test]
         .into_iter()

@@ -36,7 +36,7 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let mut recipe = Recipe::open(&run.config())?;
     let own_data = args.data.is_none();
     if let Some(data) = &args.data {
-        recipe.data = resolve::data_name(data, &context.cache)?;
+        recipe.data = crate::recipe::data_name(data, &context.cache)?;
     }
     let restored = restore(&run, args.checkpoint, &recipe, &context)?;
     let classes = &restored.state.classes;

@@ -1,5 +1,6 @@
 //! `trainer fetch`: a public data set or weights into the cache folder.
 
+use data::catalog;
 use data::fetch::{self, FetchOptions};
 
 use crate::cli::{FetchArgs, Fetchable};
@@ -10,8 +11,8 @@ use crate::printer::Printer;
 pub fn run(args: &FetchArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let cache = data::cache::dir(args.cache.as_deref())?;
     let name = match args.what {
-        Fetchable::Hymenoptera => "hymenoptera",
-        Fetchable::Resnet18 => "resnet18",
+        Fetchable::Hymenoptera => catalog::HYMENOPTERA,
+        Fetchable::Resnet18 => catalog::RESNET18,
     };
     let bar = printer.byte_bar(name);
     let options = FetchOptions {

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use deploy::Model;
-use fs_err as fs;
 
 use super::report;
 use crate::cli::InspectArgs;
@@ -35,7 +34,9 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
         printer,
     )?;
     let described = Described {
-        classes: args.classes.as_deref().map(classes).transpose()?,
+        classes: (args.classes.as_deref())
+            .map(data::class_names::read)
+            .transpose()?,
         preprocess: args.preprocess.clone(),
     };
     let threads = context::bound_threads(args.threads);
@@ -86,10 +87,7 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
 fn place(args: &InspectArgs) -> Result<(PathBuf, Option<RunDir>, PathBuf), Error> {
     let given = &args.model;
     let (model, run) = if given.is_file() || given.extension().is_some_and(|e| e == "onnx") {
-        let folder = given
-            .parent()
-            .filter(|folder| folder.join("config.toml").is_file());
-        let run = folder
+        let run = data::run_files::run_of(given)
             .map(|folder| RunDir::open(&args.runs, folder))
             .transpose()?;
         (given.clone(), run)
@@ -105,18 +103,11 @@ fn place(args: &InspectArgs) -> Result<(PathBuf, Option<RunDir>, PathBuf), Error
         (run.model(), Some(run))
     };
     let folder = run.as_ref().map_or(Path::new(""), RunDir::path);
-    let out = args.out.clone().unwrap_or_else(|| folder.join("inspect"));
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| folder.join(data::run_files::INSPECT));
     Ok((model, run, out))
-}
-
-/// Names of classes, one per line.
-fn classes(file: &Path) -> Result<Vec<String>, Error> {
-    let text = fs::read_to_string(file)?;
-    Ok(text
-        .trim_end()
-        .lines()
-        .map(|line| line.trim().to_owned())
-        .collect())
 }
 
 fn class(subject: &Subject, name: &str) -> Result<usize, Error> {

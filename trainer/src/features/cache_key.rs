@@ -76,11 +76,7 @@ impl CacheKey {
     /// The name of the table's file.
     pub fn file_name(&self) -> String {
         let hash = Sha256::digest(self.to_string());
-        let name: String = hash[..16]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        format!("{name}.safetensors")
+        format!("{}.safetensors", data::hash::hex(&hash[..16]))
     }
 }
 

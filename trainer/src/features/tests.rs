@@ -46,9 +46,9 @@ fn unreadable_pictures_are_left_out_up_to_one_in_twenty() {
     let samples: Vec<Sample> = (0..20).map(sample).collect();
     let broken = |places: &[usize]| -> HashMap<_, _> {
         let path = |&place: &usize| samples[place].path.clone();
-        let error = |path: std::path::PathBuf| data::Error::UnreadableImage {
-            path,
-            reason: "torn".into(),
+        let error = |path: std::path::PathBuf| {
+            let reason = "torn".into();
+            data::Error::from(data::pixels::Error::UnreadableImage { path, reason })
         };
         places
             .iter()

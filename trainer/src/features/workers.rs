@@ -32,7 +32,7 @@ pub(super) struct Computed {
     pub(super) job: usize,
     /// The index of the view.
     pub(super) view: usize,
-    pub(super) row: Result<Vec<f32>, data::Error>,
+    pub(super) row: Result<Vec<f32>, data::pixels::Error>,
 }
 
 /// What the workers share.
@@ -164,7 +164,7 @@ pub(super) fn prepare(
     hash: &Hash,
     view: &View,
     preprocess: &Preprocess,
-) -> data::Result<Vec<f32>> {
+) -> data::pixels::Result<Vec<f32>> {
     match view {
         View::Original => preprocess.apply(image),
         View::Augmented { augment, number } => {
@@ -182,7 +182,7 @@ fn apply(
     image: &RgbImage,
     seed: Hash,
     preprocess: &Preprocess,
-) -> data::Result<RgbImage> {
+) -> data::pixels::Result<RgbImage> {
     let mut rng = ChaCha8Rng::from_seed(seed);
     let size = preprocess.size();
     Ok(if augment.has_crop() {

@@ -67,7 +67,7 @@ struct End {
 impl<'a> Events<'a> {
     /// A new run begins the file, a resumed one adds to it.
     pub(super) fn open(info: &RunInfo, printer: &'a Printer) -> Self {
-        let path: PathBuf = info.run.join("events.jsonl");
+        let path: PathBuf = info.run.join(data::run_files::EVENTS);
         let mut options = fs::OpenOptions::new();
         options.create(true).append(true);
         let mut events = Events {

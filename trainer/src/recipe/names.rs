@@ -2,19 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use data::catalog;
 
-/// The data set that is drawn on first use.
-pub const INSECTS: &str = "builtin:insects";
-/// The public photographs of ants and bees, once fetched.
-pub const HYMENOPTERA: &str = "hymenoptera";
-/// The backbone that is fetched by name.
-pub const RESNET18: &str = "resnet18";
+use crate::error::Result;
 
-/// A path made absolute; the names of this module stay as they are unless such a path exists.
+/// A path made absolute; names of the catalog stay as they are unless such a path exists.
 pub fn absolute(name: &str) -> Result<String> {
-    let is_known = [INSECTS, HYMENOPTERA, RESNET18].contains(&name);
-    if is_known && !Path::new(name).exists() {
+    if catalog::is_name(name) && !Path::new(name).exists() {
         return Ok(name.into());
     }
     let path: PathBuf = std::path::absolute(name)?;
@@ -24,13 +18,10 @@ pub fn absolute(name: &str) -> Result<String> {
 /// What `--data` stands for in a run's configuration: `builtin:insects` or an absolute path.
 pub fn data_name(name: &str, cache: &Path) -> Result<String> {
     let name = absolute(name)?;
-    if name != HYMENOPTERA {
+    if name != catalog::HYMENOPTERA {
         return Ok(name);
     }
-    let folder = cache.join("datasets").join(HYMENOPTERA);
-    if !folder.is_dir() {
-        return Err(Error::NotFetched { name });
-    }
+    let folder = catalog::data_path(&name, cache, &|_, _| {})?;
     absolute(&folder.to_string_lossy())
 }
 

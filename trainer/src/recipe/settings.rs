@@ -46,7 +46,7 @@ pub struct MachineArgs {
 #[serde(default, rename_all = "kebab-case")]
 pub struct RunArgs {
     /// Folder of the runs
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
     pub runs: PathBuf,
     /// Name of the run folder [default: the next free number]
     #[arg(long)]

@@ -2,7 +2,7 @@
 #![cfg(feature = "libjpeg")]
 #![expect(clippy::print_stderr, reason = "says why it is skipped")]
 
-use data::{Limits, Preprocess};
+use pixels::{Limits, Preprocess};
 use rayon::prelude::*;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -22,15 +22,12 @@ struct File {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    files::hash::hex(&Sha256::digest(bytes))
 }
 
 #[test]
 fn every_photo_equals_pil() {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let photos = workspace.join("../shared/data/hymenoptera");
     if !photos.is_dir() {
         assert!(
@@ -48,7 +45,7 @@ fn every_photo_equals_pil() {
         .files
         .par_iter()
         .filter_map(|(name, file)| {
-            let picture = data::decode::open(&photos.join(name), &Limits::default()).unwrap();
+            let picture = pixels::decode::open(&photos.join(name), &Limits::default()).unwrap();
             if picture.dimensions() != file.size || sha256(&picture) != file.decoded {
                 return Some(format!("{name}: decoded"));
             }

@@ -4,22 +4,20 @@ use super::resize::Resizer;
 use super::tail::Tail;
 use super::{Preprocess, check_sizes, geometry};
 use crate::Result;
-use crate::augment::Augment;
 use image::RgbImage;
-use rand_chacha::ChaCha8Rng;
 
 /// Prepares one picture after the other, as [`Preprocess::apply`] does.
 ///
 /// ```
-/// use data::preprocess::{Preparer, Preprocess};
+/// use pixels::preprocess::{Preparer, Preprocess};
 /// let preprocess = Preprocess::imagenet();
 /// let (mut preparer, mut out) = (Preparer::new(&preprocess), vec![0.0; preprocess.output_len()]);
 /// for side in [300, 200] {
-///     let picture = data::RgbImage::new(side, 250);
+///     let picture = pixels::RgbImage::new(side, 250);
 ///     preparer.apply_into(&picture, &mut out)?;
 ///     assert_eq!(out, preprocess.apply(&picture)?);
 /// }
-/// # Ok::<(), data::Error>(())
+/// # Ok::<(), pixels::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Preparer {
@@ -62,34 +60,17 @@ impl Preparer {
         Ok(())
     }
 
-    /// A picture as [`Preprocess::geometry`] makes it.
-    pub(crate) fn geometry(&mut self, image: &RgbImage) -> Result<RgbImage> {
-        let made = geometry(
-            &self.preprocess,
-            image,
-            &mut self.resizer,
-            &mut self.picture,
-        )?;
-        Ok(self.result(made, image))
-    }
-
-    /// A picture, varied, of the network's size.
-    pub(crate) fn vary(
-        &mut self,
-        image: &RgbImage,
-        augment: &Augment,
-        rng: &mut ChaCha8Rng,
-    ) -> RgbImage {
-        let size = self.preprocess.size();
-        let made = augment.vary(image, size, rng, (&mut self.resizer, &mut self.picture));
-        self.result(made, image)
-    }
-
-    fn result(&mut self, made: bool, image: &RgbImage) -> RgbImage {
-        if made {
+    /// As [`Preprocess::geometry`].
+    ///
+    /// # Errors
+    /// As [`Preprocess::geometry`].
+    pub fn geometry(&mut self, image: &RgbImage) -> Result<RgbImage> {
+        let steps = &self.preprocess;
+        let changed = geometry(steps, image, &mut self.resizer, &mut self.picture)?;
+        Ok(if changed {
             std::mem::take(&mut self.picture)
         } else {
             image.clone()
-        }
+        })
     }
 }

@@ -4,11 +4,11 @@
 /// Name and file of each picture.
 ///
 /// ```
-/// for (name, bytes) in data::card::golden_pictures::pictures() {
-///     let picture = data::decode::decode(&bytes, &Default::default())?;
+/// for (name, bytes) in pixels::card::golden_pictures::pictures() {
+///     let picture = pixels::decode::decode(&bytes, &Default::default())?;
 ///     assert_ne!(picture.width(), picture.height(), "{name}");
 /// }
-/// # Ok::<(), data::Error>(())
+/// # Ok::<(), pixels::Error>(())
 /// ```
 #[must_use]
 pub fn pictures() -> Vec<(&'static str, Vec<u8>)> {

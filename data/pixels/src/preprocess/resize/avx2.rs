@@ -3,7 +3,7 @@
 //! `madd` multiplies numbers of 16 bits and adds neighbours up in 32. A weight has 23 bits, so it goes
 //! in as `upper * 2^11 + lower`, and the two sums are joined at the end: not a bit is lost.
 
-use super::passes::ROWS;
+use super::ROWS;
 use super::weights::{BITS, HALF, LOW_BITS, Weights};
 use std::arch::x86_64::*;
 

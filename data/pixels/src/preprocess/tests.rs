@@ -99,11 +99,12 @@ fn refusals_name_the_step() {
         ("center_crop(8)||scale(2)", "", "nothing is written here"),
     ] {
         let error = text.parse::<Preprocess>().unwrap_err();
+        let error = error.to_string();
+        let start = format!("preprocessing step `{step}");
         assert!(
-            matches!(&error, Error::BadStep { step: found, .. } if found.starts_with(step)),
+            error.starts_with(&start) && error.contains(expected),
             "{error}"
         );
-        assert!(error.to_string().contains(expected), "{error}");
     }
     for (text, expected) in [
         ("scale(1/255)", "no step fixes the size"),
@@ -223,10 +224,11 @@ fn wrong_sizes_are_errors() {
 fn a_thread_of_a_picture_is_refused_not_allocated() {
     let thin = RgbImage::new(1, 60_000);
     let spec = parse("resize_short(65536)|center_crop(8)");
-    assert!(matches!(
-        spec.apply(&thin),
-        Err(Error::BadPreprocess { .. })
-    ));
+    let error = spec.apply(&thin).unwrap_err().to_string();
+    assert!(
+        error.ends_with("cannot become 65536 x 3932160000"),
+        "{error}"
+    );
     assert!(
         parse("resize_short(256)|center_crop(224)")
             .apply(&RgbImage::new(1, 2000))

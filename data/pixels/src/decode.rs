@@ -23,7 +23,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use sniff::Content;
 use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What decodes JPEG files in this build: another one may give slightly other pixels.
 pub const JPEG_DECODER: &str = if cfg!(feature = "libjpeg") {
@@ -49,6 +49,15 @@ impl Default for Limits {
             max_bytes: 256 << 20,
         }
     }
+}
+
+/// An image that was left out because it could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The file.
+    pub path: PathBuf,
+    /// What was wrong with it.
+    pub reason: String,
 }
 
 impl Limits {
@@ -84,10 +93,10 @@ impl Limits {
 /// [`Error::Undecodable`] when the bytes are no such picture, truncated, or over a limit.
 ///
 /// ```
-/// let picture = data::decode::decode(b"P6 2 1 255 \x01\x02\x03\x04\x05\x06", &Default::default())?;
+/// let picture = pixels::decode::decode(b"P6 2 1 255 \x01\x02\x03\x04\x05\x06", &Default::default())?;
 /// assert_eq!(picture.dimensions(), (2, 1));
 /// assert_eq!(picture.into_raw(), [1, 2, 3, 4, 5, 6]);
-/// # Ok::<(), data::Error>(())
+/// # Ok::<(), pixels::Error>(())
 /// ```
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage> {
     pixels(bytes, limits).map_err(|reason| Error::Undecodable { reason })
@@ -102,7 +111,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage> {
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("a.pgm");
 /// std::fs::write(&path, b"P5 1 1 255 \x07")?;
-/// assert_eq!(data::decode::open(&path, &Default::default())?.into_raw(), [7, 7, 7]);
+/// assert_eq!(pixels::decode::open(&path, &Default::default())?.into_raw(), [7, 7, 7]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn open(path: &Path, limits: &Limits) -> Result<RgbImage> {
@@ -111,7 +120,10 @@ pub fn open(path: &Path, limits: &Limits) -> Result<RgbImage> {
 }
 
 /// The bytes of a file within the limits.
-pub(crate) fn read(path: &Path, limits: &Limits) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// [`Error::Read`] when it cannot be read, [`Error::UnreadableImage`] when it is too large.
+pub fn read(path: &Path, limits: &Limits) -> Result<Vec<u8>> {
     let failed = |source| Error::Read {
         path: path.to_path_buf(),
         source,

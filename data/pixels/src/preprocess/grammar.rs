@@ -8,6 +8,25 @@ use std::str::FromStr;
 pub(super) const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 pub(super) const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 
+const EXAMPLE: &str = "for example `decode(rgb, exif)|resize_short(256, bilinear, antialias)|\
+     center_crop(224)|scale(1/255)|normalize(imagenet)|layout(nchw, f32)`";
+
+/// A step that is not understood or cannot be honoured.
+fn bad_step(step: impl fmt::Display, reason: &str) -> Error {
+    Error::Invalid {
+        message: format!("preprocessing step `{step}`: {reason}"),
+        hint: Some(EXAMPLE),
+    }
+}
+
+/// Steps that cannot be joined into one preprocessing.
+pub(super) fn bad_steps(reason: &str) -> Error {
+    Error::Invalid {
+        message: format!("preprocessing: {reason}"),
+        hint: Some(EXAMPLE),
+    }
+}
+
 impl FromStr for Preprocess {
     type Err = Error;
 
@@ -146,10 +165,7 @@ struct Call<'a> {
 
 impl<'a> Call<'a> {
     fn parse(text: &'a str) -> Result<Self> {
-        let wrong = |reason: &str| Error::BadStep {
-            step: text.into(),
-            reason: reason.into(),
-        };
+        let wrong = |reason: &str| bad_step(text, reason);
         if text.is_empty() {
             return Err(wrong("nothing is written here"));
         }
@@ -185,11 +201,8 @@ impl<'a> Call<'a> {
         })
     }
 
-    fn wrong(&self, reason: impl Into<String>) -> Error {
-        Error::BadStep {
-            step: self.text.into(),
-            reason: reason.into(),
-        }
+    fn wrong(&self, reason: impl AsRef<str>) -> Error {
+        bad_step(self.text, reason.as_ref())
     }
 
     fn step(&self, color: Color) -> Result<Step> {
@@ -340,12 +353,7 @@ pub(super) fn check(steps: &[Step]) -> Result<()> {
     let mut place = 0;
     let mut color = Color::Rgb;
     for (index, step) in steps.iter().enumerate() {
-        let bad = |reason: &str| {
-            Err(Error::BadStep {
-                step: step.to_string(),
-                reason: reason.into(),
-            })
-        };
+        let bad = |reason: &str| Err(bad_step(step, reason));
         let own = match step {
             Step::Decode { .. } => 0,
             Step::ResizeShort { .. } | Step::Resize { .. } | Step::CenterCrop { .. } => 1,
@@ -393,11 +401,7 @@ pub(super) fn check(steps: &[Step]) -> Result<()> {
             _ => {}
         }
     }
-    let missing = |reason: &str| {
-        Err(Error::BadPreprocess {
-            reason: reason.into(),
-        })
-    };
+    let missing = |reason: &str| Err(bad_steps(reason));
     if place != 3 {
         return missing("the last step must be `layout`");
     }

@@ -12,9 +12,9 @@ pub const VARIABLE: &str = "CLASSIFIER_CACHE";
 /// When the system has no such place.
 ///
 /// ```
-/// let folder = data::cache::dir(Some("my-cache".as_ref()))?;
+/// let folder = files::cache::dir(Some("my-cache".as_ref()))?;
 /// assert_eq!(folder, std::path::Path::new("my-cache"));
-/// # Ok::<(), data::Error>(())
+/// # Ok::<(), files::Error>(())
 /// ```
 pub fn dir(explicit: Option<&Path>) -> Result<PathBuf> {
     let named = || {

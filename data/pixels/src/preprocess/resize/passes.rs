@@ -2,11 +2,8 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::avx2;
-use super::plain;
 use super::weights::Weights;
-
-/// Rows that are resized horizontally at a time.
-pub(super) const ROWS: usize = 4;
+use super::{ROWS, plain};
 
 /// A picture and what becomes of it.
 pub(super) struct Passes<'a> {

@@ -6,8 +6,13 @@ mod avx2;
 use super::{Color, Order, Preprocess, Step};
 use image::RgbImage;
 
-/// PIL's `L` of an RGB pixel (ITU-R 601-2, 16-bit fixed point).
-pub(super) fn luma([r, g, b]: [u8; 3]) -> u8 {
+/// PIL's `L` of an RGB pixel: ITU-R 601-2 luma in 16-bit fixed point.
+///
+/// ```
+/// assert_eq!(pixels::preprocess::luma([10, 20, 40]), 19);
+/// ```
+#[must_use]
+pub fn luma([r, g, b]: [u8; 3]) -> u8 {
     let sum = u32::from(r) * 19_595 + u32::from(g) * 38_470 + u32::from(b) * 7_471;
     ((sum + 0x8000) >> 16) as u8
 }

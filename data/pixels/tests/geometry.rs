@@ -1,7 +1,7 @@
 //! Resize and crop equal torchvision's, for every filter, up and down, with and without padding.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use data::{Preprocess, RgbImage};
+use pixels::{Preprocess, RgbImage};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -30,7 +30,7 @@ fn noise((width, height): (u32, u32)) -> RgbImage {
 
 #[test]
 fn every_pixel_equals_torchvision() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/reference/geometry.json");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference/geometry.json");
     let text = fs_err::read_to_string(path).unwrap();
     let reference: Reference = serde_json::from_str(&text).unwrap();
     assert_eq!(reference.cases.len(), 140);
@@ -43,11 +43,7 @@ fn every_pixel_equals_torchvision() {
     {
         let preprocess: Preprocess = steps.parse().unwrap();
         let made = preprocess.geometry(&noise(size)).unwrap();
-        let found: String = Sha256::digest(made.as_raw())
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect();
-        if found != sha256 {
+        if files::hash::hex(&Sha256::digest(made.as_raw())) != sha256 {
             wrong.push(format!("{size:?} {steps}"));
         }
     }

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -73,7 +74,7 @@ pub struct Provenance {
     /// SHA-256 of the file that the backbone was read from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backbone_sha256: Option<String>,
-    /// [`Dataset::fingerprint`](crate::Dataset::fingerprint).
+    /// SHA-256 over the data set's file names and contents, in hexadecimal.
     pub dataset_fingerprint: String,
     /// Images per split.
     pub counts: BTreeMap<String, u64>,
@@ -142,14 +143,14 @@ impl Card {
     /// The card as `(key, value)`, keys in a fixed order.
     ///
     /// ```
-    /// use data::card::{Card, OutputKind, Provenance};
+    /// use pixels::card::{Card, OutputKind, Provenance};
     /// let card = Card {
     ///     version: 1,
     ///     task: "classify".into(),
     ///     inputs: vec!["input".into()],
     ///     outputs: vec!["logits".into()],
     ///     classes: vec!["ants".into(), "bees".into()],
-    ///     preprocess: data::Preprocess::imagenet(),
+    ///     preprocess: pixels::Preprocess::imagenet(),
     ///     output_kind: OutputKind::Logits,
     ///     provenance: Provenance::default(),
     ///     golden: vec![],
@@ -157,7 +158,7 @@ impl Card {
     /// let pairs = card.to_pairs();
     /// let again = Card::from_pairs(pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())))?;
     /// assert_eq!(again, Some(card));
-    /// # Ok::<(), data::Error>(())
+    /// # Ok::<(), pixels::Error>(())
     /// ```
     #[must_use]
     pub fn to_pairs(&self) -> Vec<(String, String)> {
@@ -245,7 +246,12 @@ impl Card {
         if classes == outputs {
             Ok(())
         } else {
-            Err(Error::ClassCount { classes, outputs })
+            Err(Error::Invalid {
+                message: format!(
+                    "the model card names {classes} classes, the model has {outputs} outputs"
+                ),
+                hint: None,
+            })
         }
     }
 }
@@ -269,10 +275,12 @@ const fn kind_name(kind: OutputKind) -> &'static str {
     }
 }
 
-fn bad(key: &str, reason: impl Into<String>) -> Error {
-    Error::BadCard {
-        key: format!("{PREFIX}{key}"),
-        reason: reason.into(),
+fn bad(key: &str, reason: impl Display) -> Error {
+    Error::Invalid {
+        message: format!("the model card's `{PREFIX}{key}`: {reason}"),
+        hint: Some(
+            "show it with `deploy card show`, or write a good one with `deploy card attach`",
+        ),
     }
 }
 
@@ -282,13 +290,13 @@ fn json(value: &impl Serialize) -> String {
 }
 
 fn parse<T: DeserializeOwned>(key: &str, text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| bad(key, error.to_string()))
+    serde_json::from_str(text).map_err(|error| bad(key, error))
 }
 
 /// Now, in UTC as RFC 3339; `SOURCE_DATE_EPOCH` (seconds) takes its place when set.
 ///
 /// ```
-/// assert!(data::card::utc_date().ends_with('Z'));
+/// assert!(pixels::card::utc_date().ends_with('Z'));
 /// ```
 #[must_use]
 pub fn utc_date() -> String {

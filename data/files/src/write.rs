@@ -12,7 +12,7 @@ use std::path::Path;
 /// ```
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("a.txt");
-/// data::write::atomically(&path, b"ants")?;
+/// files::write::atomically(&path, b"ants")?;
 /// assert_eq!(std::fs::read(&path)?, b"ants");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -28,10 +28,6 @@ pub fn atomically_with(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<()> {
-    let failed = |source| Error::Write {
-        path: path.to_path_buf(),
-        source,
-    };
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -44,15 +40,16 @@ pub fn atomically_with(
         // `tempfile` makes private files; these are as public as the umask allows.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
-    let mut file = builder.tempfile_in(folder).map_err(failed)?;
+    let mut file = builder.tempfile_in(folder).map_err(Error::writing(path))?;
     {
         let mut buffered = BufWriter::new(file.as_file_mut());
         write(&mut buffered)
             .and_then(|()| buffered.flush())
-            .map_err(failed)?;
+            .map_err(Error::writing(path))?;
     }
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
+    file.as_file().sync_all().map_err(Error::writing(path))?;
+    file.persist(path)
+        .map_err(|error| Error::writing(path)(error.error))?;
     Ok(())
 }
 

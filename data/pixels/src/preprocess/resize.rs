@@ -15,6 +15,9 @@ use passes::{Passes, Strip};
 use serde::{Deserialize, Serialize};
 use weights::{Range, Weights};
 
+/// Rows that are resized horizontally at a time.
+const ROWS: usize = 4;
+
 /// No side of a resized picture is longer.
 pub(super) const MAX_SIDE: u32 = 65_536;
 
@@ -119,18 +122,20 @@ pub(super) fn centered(
     }
 }
 
-/// The part of a picture that is resized.
+/// The part of a picture that is resized, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Part {
-    pub(crate) left: u32,
-    pub(crate) top: u32,
-    pub(crate) width: u32,
-    pub(crate) height: u32,
+#[expect(missing_docs, reason = "their names say it")]
+pub struct Part {
+    pub left: u32,
+    pub top: u32,
+    pub width: u32,
+    pub height: u32,
 }
 
 impl Part {
     /// All of it.
-    pub(crate) fn whole(image: &RgbImage) -> Self {
+    #[must_use]
+    pub fn whole(image: &RgbImage) -> Self {
         Self {
             left: 0,
             top: 0,
@@ -142,21 +147,21 @@ impl Part {
 
 /// How the result is turned over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Mirror {
+pub struct Mirror {
     /// Left to right.
-    pub(crate) sides: bool,
+    pub sides: bool,
     /// Top to bottom.
-    pub(crate) ends: bool,
+    pub ends: bool,
 }
 
 /// Resizes `image` and cuts the window out.
 ///
 /// ```
-/// use data::preprocess::{Filter, Resize, Window, resize};
+/// use pixels::preprocess::{Filter, Resize, Window, resize};
 /// let window = Window { x: 1, y: 0, width: 2, height: 4 };
 /// let to = Resize { size: (4, 4), window, filter: Filter::Bilinear, antialias: true };
-/// let gray = data::RgbImage::from_pixel(9, 9, [7, 7, 7].into());
-/// assert_eq!(resize(&gray, &to), data::RgbImage::from_pixel(2, 4, [7, 7, 7].into()));
+/// let gray = pixels::RgbImage::from_pixel(9, 9, [7, 7, 7].into());
+/// assert_eq!(resize(&gray, &to), pixels::RgbImage::from_pixel(2, 4, [7, 7, 7].into()));
 /// ```
 #[must_use]
 pub fn resize(image: &RgbImage, to: &Resize) -> RgbImage {
@@ -167,7 +172,7 @@ pub fn resize(image: &RgbImage, to: &Resize) -> RgbImage {
 
 /// Resizes pictures one after the other in the same memory.
 #[derive(Debug)]
-pub(crate) struct Resizer {
+pub struct Resizer {
     horizontal: Weights,
     vertical: Weights,
     strip: Strip,
@@ -188,12 +193,12 @@ impl Default for Resizer {
 
 impl Resizer {
     /// As [`resize`]; `out` gets its size.
-    pub(crate) fn resize(&mut self, image: &RgbImage, to: &Resize, out: &mut RgbImage) {
+    pub fn resize(&mut self, image: &RgbImage, to: &Resize, out: &mut RgbImage) {
         self.resize_part(image, Part::whole(image), to, Mirror::default(), out);
     }
 
     /// Resizes a part of a picture as if it were the whole, and turns it over.
-    pub(crate) fn resize_part(
+    pub fn resize_part(
         &mut self,
         image: &RgbImage,
         part: Part,

@@ -11,10 +11,11 @@ mod tail;
 use crate::{Error, Result};
 use image::{Rgb, RgbImage};
 use serde::{Deserialize, Serialize};
+use std::fmt::Display;
 
 pub use preparer::Preparer;
-pub use resize::{Filter, Resize, Window, resize};
-pub(crate) use resize::{Mirror, Part, Resizer};
+pub use resize::{Filter, Mirror, Part, Resize, Resizer, Window, resize};
+pub use tail::luma;
 
 /// One step of preprocessing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -125,11 +126,11 @@ pub enum Dtype {
 /// ```
 /// let text = "decode(rgb, exif)|resize_short(256, bilinear, antialias)|center_crop(224)|\
 ///             scale(1/255)|normalize(imagenet)|layout(nchw, f32)";
-/// let preprocess: data::Preprocess = text.parse()?;
-/// assert_eq!(preprocess, data::Preprocess::imagenet());
+/// let preprocess: pixels::Preprocess = text.parse()?;
+/// assert_eq!(preprocess, pixels::Preprocess::imagenet());
 /// assert_eq!(preprocess.output_shape(), [3, 224, 224]);
 /// assert!(preprocess.to_string().contains("mean=[0.485, 0.456, 0.406]"));
-/// # Ok::<(), data::Error>(())
+/// # Ok::<(), pixels::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Step>", into = "Vec<Step>")]
@@ -246,9 +247,9 @@ impl Preprocess {
     /// When the picture is so narrow that a side of it would vanish or grow beyond all use.
     ///
     /// ```
-    /// let picture = data::RgbImage::new(640, 480);
-    /// assert_eq!(data::Preprocess::imagenet().geometry(&picture)?.dimensions(), (224, 224));
-    /// # Ok::<(), data::Error>(())
+    /// let picture = pixels::RgbImage::new(640, 480);
+    /// assert_eq!(pixels::Preprocess::imagenet().geometry(&picture)?.dimensions(), (224, 224));
+    /// # Ok::<(), pixels::Error>(())
     /// ```
     pub fn geometry(&self, image: &RgbImage) -> Result<RgbImage> {
         let mut out = RgbImage::default();
@@ -262,11 +263,11 @@ impl Preprocess {
     /// When the picture or `out` has another size than [`Preprocess::output_shape`].
     ///
     /// ```
-    /// let preprocess: data::Preprocess = "decode(bgr, exif)|center_crop(1)|layout(nhwc, f32)".parse()?;
+    /// let preprocess: pixels::Preprocess = "decode(bgr, exif)|center_crop(1)|layout(nhwc, f32)".parse()?;
     /// let mut out = [0.0; 3];
-    /// preprocess.tensor_into(&data::RgbImage::from_pixel(1, 1, [1, 2, 3].into()), &mut out)?;
+    /// preprocess.tensor_into(&pixels::RgbImage::from_pixel(1, 1, [1, 2, 3].into()), &mut out)?;
     /// assert_eq!(out, [3.0, 2.0, 1.0]);
-    /// # Ok::<(), data::Error>(())
+    /// # Ok::<(), pixels::Error>(())
     /// ```
     pub fn tensor_into(&self, image: &RgbImage, out: &mut [f32]) -> Result<()> {
         Preparer::new(self).tensor_into(image, out)
@@ -287,10 +288,10 @@ impl Preprocess {
     /// As [`Preprocess::geometry`].
     ///
     /// ```
-    /// let black = data::Preprocess::imagenet().apply(&data::RgbImage::new(300, 400))?;
+    /// let black = pixels::Preprocess::imagenet().apply(&pixels::RgbImage::new(300, 400))?;
     /// assert_eq!(black.len(), 3 * 224 * 224);
     /// assert_eq!(black[0], -0.485_f32 / 0.229);
-    /// # Ok::<(), data::Error>(())
+    /// # Ok::<(), pixels::Error>(())
     /// ```
     pub fn apply(&self, image: &RgbImage) -> Result<Vec<f32>> {
         let mut out = vec![0.0; self.output_len()];
@@ -341,20 +342,20 @@ fn geometry(
 fn check_sizes(preprocess: &Preprocess, image: &RgbImage, out: &[f32]) -> Result<()> {
     if image.dimensions() != preprocess.size() {
         let text = |(width, height): (u32, u32)| format!("{width} x {height}");
-        return Err(Error::WrongSize {
-            what: "the picture",
-            expected: text(preprocess.size()),
-            found: text(image.dimensions()),
-        });
+        let (found, expected) = (text(image.dimensions()), text(preprocess.size()));
+        return Err(wrong_size("the picture", found, expected));
     }
     if out.len() != preprocess.output_len() {
-        return Err(Error::WrongSize {
-            what: "the buffer",
-            expected: preprocess.output_len().to_string(),
-            found: out.len().to_string(),
-        });
+        return Err(wrong_size("the buffer", out.len(), preprocess.output_len()));
     }
     Ok(())
+}
+
+fn wrong_size(what: &str, found: impl Display, expected: impl Display) -> Error {
+    Error::Invalid {
+        message: format!("preprocessing: {what} is {found}, expected {expected}"),
+        hint: None,
+    }
 }
 
 /// The size and window that a geometric step means for a picture of size `(width, height)`.
@@ -388,12 +389,10 @@ fn resize_of(step: &Step, (width, height): (u32, u32)) -> Result<Option<Resize>>
     };
     let pixels = u64::from(size.0) * u64::from(size.1);
     if pixels == 0 || pixels > u64::from(resize::MAX_SIDE) * 4096 || width == 0 || height == 0 {
-        return Err(Error::BadPreprocess {
-            reason: format!(
-                "a picture of {width} x {height} pixels cannot become {} x {}",
-                size.0, size.1
-            ),
-        });
+        return Err(grammar::bad_steps(&format!(
+            "a picture of {width} x {height} pixels cannot become {} x {}",
+            size.0, size.1
+        )));
     }
     let window = resize::centered(size, size);
     Ok(Some(Resize {

@@ -74,9 +74,9 @@ pub struct Facts {
 /// [`Error::Undecodable`] when the bytes do not start a picture that is taken.
 ///
 /// ```
-/// let facts = data::decode::facts(b"P5 3 2 255 \x01\x02\x03\x04\x05\x06")?;
+/// let facts = pixels::decode::facts(b"P5 3 2 255 \x01\x02\x03\x04\x05\x06")?;
 /// assert_eq!((facts.width, facts.height, facts.gray), (3, 2, true));
-/// # Ok::<(), data::Error>(())
+/// # Ok::<(), pixels::Error>(())
 /// ```
 pub fn facts(bytes: &[u8]) -> Result<Facts> {
     let read = || match sniff::content(bytes)? {
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn headers_agree_with_what_decoding_gives() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/reference/formats");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference/formats");
         let mut count = 0;
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
