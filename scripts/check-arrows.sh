@@ -55,6 +55,8 @@ done
 must_lack models 'ort|ort-sys|clap|clap_.*'
 must_lack deploy "$burn|clap|clap_.*"
 must_lack deploy-cli "$burn"
+# By version: a crate of the registry has the same name.
+must_lack console@0.1.0 "$burn|ort|ort-sys|clap|clap_.*|resvg"
 
 # The same by cargo's own answer: it fails where the crate is nowhere in the tree.
 if cargo tree --locked --quiet -p deploy -e normal -i burn-core >/dev/null 2>&1; then

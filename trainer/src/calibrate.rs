@@ -9,6 +9,7 @@ mod held_out;
 
 use std::path::Path;
 
+use console::Printer;
 use data::card::Provenance;
 use fs_err as fs;
 use models::Network;
@@ -18,7 +19,6 @@ pub use held_out::calibrate;
 
 use crate::error::{Error, Result};
 use crate::kfold::HeldOut;
-use crate::printer::Printer;
 use crate::run_dir::RunDir;
 use crate::train::State;
 

@@ -1,11 +1,11 @@
 //! What every step of a command may use of this machine: folders, threads, the log, Ctrl-C. It knows no
 //! recipe and no step.
 
+use console::Printer;
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
-use crate::printer::Printer;
 use crate::runtime;
 
 /// The machine as a command uses it.

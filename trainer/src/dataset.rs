@@ -1,6 +1,7 @@
 //! The labelled images of a run: which file is in which split, what is odd about them, and their pixels
 //! in memory. It knows no network and no training.
 
+use console::Printer;
 use std::sync::Arc;
 
 use data::audit::{Audit, Depth};
@@ -10,7 +11,6 @@ use data::{Dataset, Limits, Sample, Split};
 use crate::context::TrainingContext;
 use crate::error::{Error, Result};
 use crate::kfold::KFold;
-use crate::printer::Printer;
 use crate::recipe::Recipe;
 use crate::resolve;
 use crate::run_dir::RunDir;

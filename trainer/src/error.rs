@@ -77,12 +77,6 @@ pub enum Error {
         /// What is missing.
         reason: String,
     },
-    /// A chart that could not be drawn as a picture.
-    #[error("the chart cannot be drawn: {reason}")]
-    Chart {
-        /// What the renderer says.
-        reason: String,
-    },
     /// A device this build does not know.
     #[error("this build of `trainer` cannot train on `{device}`")]
     DeviceMissing {
@@ -136,7 +130,7 @@ pub enum Error {
         run: Option<PathBuf>,
     },
     /// Ctrl-C cannot be handled.
-    #[error("Ctrl-C cannot be watched for: {reason}")]
+    #[error("{reason}")]
     Signals {
         /// What the system says.
         reason: String,

@@ -1,20 +1,17 @@
-//! Ctrl-C: the first one asks the run to save and stop, the second one ends the process at once. It knows
-//! no training.
+//! Whether a run is to save and stop, and which run that is. It knows no training.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
-use crate::error::{Error, Result};
-use crate::printer::Printer;
+use console::Printer;
 
-/// The exit code of a process that SIGINT ended, as shells report it.
-const KILLED_BY_SIGINT: i32 = 130;
+use crate::error::{Error, Result};
 
 /// Whether the user has asked the run to stop. Clones share one answer.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
-    requested: Arc<AtomicBool>,
+    requested: console::Interrupt,
     run: Arc<OnceLock<PathBuf>>,
 }
 
@@ -25,32 +22,27 @@ impl Interrupt {
     /// When the system does not let signals be handled.
     pub fn watch(&self, run: &Path, printer: &Printer) -> Result<()> {
         self.run.get_or_init(|| run.to_path_buf());
-        let (interrupt, printer) = (self.clone(), printer.clone());
-        ctrlc::set_handler(move || {
-            if interrupt.request() {
-                printer.end_pane();
-                leave();
-            }
-            printer.answer("interrupted: saving after this step (again: stop at once)");
-        })
-        .map_err(|error| Error::Signals {
-            reason: error.to_string(),
-        })
+        let answer = "interrupted: saving after this step (again: stop at once)";
+        self.requested
+            .watch(printer, answer)
+            .map_err(|error| Error::Signals {
+                reason: format!("{error:#}"),
+            })
     }
 
     /// Asks the run to stop, as Ctrl-C does; returns whether it was asked before.
     pub fn request(&self) -> bool {
-        self.requested.swap(true, Ordering::SeqCst)
+        !self.requested.request()
     }
 
     /// Whether the run is to stop.
     pub fn is_requested(&self) -> bool {
-        self.requested.load(Ordering::Relaxed)
+        self.requested.is_requested()
     }
 
     /// The flag itself, for work of other crates that ends when it is set.
     pub fn flag(&self) -> &AtomicBool {
-        &self.requested
+        self.requested.flag()
     }
 
     /// An error when the run is to stop.
@@ -70,12 +62,4 @@ impl Interrupt {
             run: self.run.get().cloned(),
         }
     }
-}
-
-#[expect(
-    clippy::exit,
-    reason = "the user asked twice; files are never half-written"
-)]
-fn leave() -> ! {
-    std::process::exit(KILLED_BY_SIGINT)
 }

@@ -10,13 +10,13 @@
 //!
 //! [`recipe`] knows what is asked, [`run_dir`] where it lands, [`train`](mod@train) is the loop, [`live`] shows it,
 //! [`calibrate`] fits a temperature, [`cross_validation`] and [`seeds`] say how far the numbers hold, [`export`]
-//! writes the file and [`verify`] compares it with ONNX Runtime. [`report`] shows what a run folder holds, in the
-//! charts of [`chart`]; [`inspect`] draws what the exported network sees. Only [`printer`] prints.
+//! writes the file and [`verify`] compares it with ONNX Runtime. [`report`] shows what a run folder holds,;
+//! [`inspect`] draws what the exported network sees. Only [`console`] prints, and draws charts and pages.
 
 pub mod backbone;
 pub mod calibrate;
-pub mod chart;
 pub mod cli;
+pub mod cli_error;
 pub mod command_line;
 pub mod commands;
 pub mod contact_sheet;
@@ -27,7 +27,6 @@ pub mod error;
 pub mod evaluate;
 pub mod examples;
 pub mod export;
-pub mod fault;
 pub mod features;
 pub mod final_evaluation;
 pub mod inspect;
@@ -36,7 +35,6 @@ pub mod kfold;
 pub mod live;
 pub mod model;
 pub mod predictions;
-pub mod printer;
 pub mod recipe;
 pub mod report;
 pub mod resolve;

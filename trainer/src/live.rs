@@ -8,13 +8,13 @@ mod events;
 mod progress;
 mod tensorboard;
 
+use console::Printer;
 use std::path::{Path, PathBuf};
 
 use crate::context::TrainingContext;
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::model::Model;
-use crate::printer::Printer;
 use crate::recipe::{Log, Recipe, Ui};
 use crate::run_dir::RunDir;
 use crate::train::{

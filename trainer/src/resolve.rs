@@ -1,13 +1,13 @@
 //! What the names of a recipe stand for: which data, backbone and device. It opens no network and decodes
 //! no image.
 
+use console::Printer;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use data::{Dataset, Preprocess, catalog, fetch};
 
 use crate::error::{Error, Result};
-use crate::printer::Printer;
 use crate::recipe::{DeviceKind, Recipe};
 use crate::run_dir::RunDir;
 

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use console::Printer;
 use deploy::runtime::{self, Search};
 
 use crate::error::Result;
-use crate::printer::Printer;
 
 /// Finds ONNX Runtime (`library` first), installs it when it is nowhere and `offline` does not forbid
 /// it, and loads it.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use console::Printer;
 use data::card::OutputKind;
 use data::{Dataset, Split, catalog, run_files};
 use deploy::runtime::{self, Found, Search};
@@ -10,9 +11,8 @@ use deploy::{Classifier, ClassifierBuilder, Model, Precision, Provider};
 use fs_err as fs;
 
 use crate::cli::{Kind, MachineArgs, ModelArgs, PlaceArgs};
+use crate::cli_error::CliError;
 use crate::converted::Original;
-use crate::fault::Fault;
-use crate::printer::Printer;
 
 /// The model that was named, or the latest run's; says which.
 pub(crate) fn model(
@@ -27,7 +27,7 @@ pub(crate) fn model(
     let path = run_files::latest(runs)?
         .map(|run| run.join(run_files::MODEL))
         .filter(|path| path.is_file())
-        .ok_or_else(|| Fault::NoRun {
+        .ok_or_else(|| CliError::NoRun {
             runs: runs.to_owned(),
         })?;
     printer.log(format!("model `{}`, the latest run's", path.display()));
@@ -204,7 +204,7 @@ pub(crate) fn dataset(
             (Some(data), list)
         }
         (None, None, None) => {
-            return Err(Fault::NoData {
+            return Err(CliError::NoData {
                 model: model.to_owned(),
             }
             .into());
@@ -221,7 +221,7 @@ pub(crate) fn dataset(
         (Some(list), source) => Dataset::from_list(list, source.as_deref())?,
         (None, Some(source)) => Dataset::open(source, args.seed)?,
         (None, None) => {
-            return Err(Fault::NoData {
+            return Err(CliError::NoData {
                 model: model.to_owned(),
             }
             .into());
@@ -234,7 +234,7 @@ pub(crate) fn dataset(
     if dataset.samples(args.split).is_empty() {
         let sizes = Split::ALL.map(|split| format!("{split} {}", dataset.samples(split).len()));
         let (split, found) = (args.split.to_string(), sizes.join(", "));
-        return Err(Fault::EmptySplit { split, found }.into());
+        return Err(CliError::EmptySplit { split, found }.into());
     }
     Ok(dataset)
 }
@@ -261,7 +261,7 @@ fn data_of_run(run: &Path) -> anyhow::Result<String> {
     }
     let path = run.join(run_files::CONFIG);
     let config: Config =
-        toml::from_str(&fs::read_to_string(&path)?).with_context(|| Fault::BadRun {
+        toml::from_str(&fs::read_to_string(&path)?).with_context(|| CliError::BadRun {
             path,
             reason: "does not name its data".to_owned(),
         })?;

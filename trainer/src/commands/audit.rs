@@ -1,11 +1,10 @@
 //! `trainer audit`: what is wrong or odd with a data set, before anyone trains on it.
 
+use console::{ExitStatus, Printer};
 use data::audit::{Audit, Depth, Kind, Severity};
 use data::{Dataset, Split};
 
 use crate::cli::AuditArgs;
-use crate::fault::ExitStatus;
-use crate::printer::Printer;
 use crate::{context, resolve};
 
 mod text;
@@ -37,15 +36,15 @@ pub fn run(args: &AuditArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     if let Some(target) = &args.json {
         printer.json(target, &audit)?;
     }
-    printer.result(text::report(&audit));
+    printer.result(text::report(&audit))?;
     let fails = |kind| !(args.allow_leak && kind == Kind::Leak);
     let mut errors = audit
         .findings
         .iter()
         .filter(|f| f.severity == Severity::Error);
     Ok(if errors.any(|finding| fails(finding.kind)) {
-        ExitStatus::False
+        ExitStatus::CheckFailed
     } else {
-        ExitStatus::True
+        ExitStatus::Success
     })
 }

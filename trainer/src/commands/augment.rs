@@ -4,11 +4,10 @@
 use std::io::Cursor;
 
 use anyhow::Context;
+use console::{ExitStatus, Printer};
 use data::{Dataset, Preprocess};
 
 use crate::cli::AugmentArgs;
-use crate::fault::ExitStatus;
-use crate::printer::Printer;
 use crate::{contact_sheet, resolve};
 
 const COLUMNS: usize = 8;
@@ -34,6 +33,6 @@ pub fn run(args: &AugmentArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
         "wrote `{}`: {} pictures",
         args.out.display(),
         chosen.len()
-    ));
-    Ok(ExitStatus::True)
+    ))?;
+    Ok(ExitStatus::Success)
 }

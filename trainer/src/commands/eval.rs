@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use console::{ExitStatus, Printer};
 use data::{Dataset, Sample, Scores, Split};
 use serde::Serialize;
 
@@ -11,8 +12,6 @@ use crate::dataset::{self, DecodeOptions};
 use crate::error::Error;
 use crate::evaluate;
 use crate::examples::{Batching, Purpose};
-use crate::fault::ExitStatus;
-use crate::printer::Printer;
 use crate::recipe::Recipe;
 use crate::resolve;
 use crate::restore::restore;
@@ -72,8 +71,8 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         printer.json(target, &report)?;
     }
     // Last: a reader such as `head` may have had enough, and the files are written by then.
-    printer.result(text);
-    Ok(ExitStatus::True)
+    printer.result(text)?;
+    Ok(ExitStatus::Success)
 }
 
 /// The samples of a split with the network's labels, matched by the names of the classes.

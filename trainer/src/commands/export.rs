@@ -1,5 +1,6 @@
 //! `trainer export`: a run's checkpoint as a verified file, again.
 
+use console::{ExitStatus, Printer};
 use data::Split;
 
 use crate::cli::ExportArgs;
@@ -7,8 +8,6 @@ use crate::context::TrainingContext;
 use crate::dataset::{self, DecodeOptions};
 use crate::examples::{Batching, Purpose};
 use crate::export::{self, Label};
-use crate::fault::ExitStatus;
-use crate::printer::Printer;
 use crate::recipe::Recipe;
 use crate::restore::restore;
 use crate::run_dir::RunDir;
@@ -56,10 +55,10 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     }
     printer.log(summary::agreement(&exported.agreement));
     let (word, status) = match exported.agreement.verified {
-        true => ("verified", ExitStatus::True),
-        false => ("not verified", ExitStatus::False),
+        true => ("verified", ExitStatus::Success),
+        false => ("not verified", ExitStatus::CheckFailed),
     };
     let path = exported.path.display();
-    printer.result(format!("{} {path}", printer.bold(word)));
+    printer.result(format!("{} {path}", printer.bold(word)))?;
     Ok(status)
 }

@@ -1,11 +1,10 @@
 //! `trainer fetch`: a public data set or weights into the cache folder.
 
+use console::{ExitStatus, Printer};
 use data::catalog;
 use data::fetch::{self, FetchOptions};
 
 use crate::cli::{FetchArgs, Fetchable};
-use crate::fault::ExitStatus;
-use crate::printer::Printer;
 
 /// Fetches it and says where it is and how to use it.
 pub fn run(args: &FetchArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
@@ -30,10 +29,10 @@ pub fn run(args: &FetchArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     };
     bar.finish_and_clear();
     let path = fetched?;
-    printer.result(format!("{}", path.display()));
+    printer.result(format!("{}", path.display()))?;
     printer.log(match args.what {
         Fetchable::Hymenoptera => "next: trainer fit --data hymenoptera",
         Fetchable::Resnet18 => "next: trainer fit --backbone resnet18",
     });
-    Ok(ExitStatus::True)
+    Ok(ExitStatus::Success)
 }

@@ -1,5 +1,7 @@
 //! `trainer fit`: the pipeline from a recipe to a verified file and its scores.
 
+use console::{ExitStatus, Printer};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -15,12 +17,10 @@ use crate::context::{TrainingContext, bound_threads};
 use crate::cross_validation::cross_validate;
 use crate::error::{Error, Result};
 use crate::export::{Exported, Label, export};
-use crate::fault::ExitStatus;
 use crate::final_evaluation::{ScoredAnswers, evaluate_exported};
 use crate::interrupt::Interrupt;
 use crate::live::{self, Observers, RunInfo};
 use crate::model::Model;
-use crate::printer::Printer;
 use crate::recipe::{Log, Recipe, RunArgs, Settings, Ui};
 use crate::report::{Pictures, Record};
 use crate::run_dir::RunDir;
@@ -57,11 +57,15 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         printer,
         interrupt: Interrupt::default(),
     };
-    Ok(fit(&plan, args.json.as_deref(), &context)?)
+    fit(&plan, args.json.as_deref(), &context)
 }
 
 /// The pipeline, from values to values.
-fn fit(plan: &Plan, json: Option<&Path>, context: &TrainingContext<'_>) -> Result<ExitStatus> {
+fn fit(
+    plan: &Plan,
+    json: Option<&Path>,
+    context: &TrainingContext<'_>,
+) -> anyhow::Result<ExitStatus> {
     let (started, recipe, printer) = (Instant::now(), &plan.recipe, context.printer);
     let dataset = dataset::open(recipe, plan.resume.as_ref(), context)?;
     let audit = audit(&dataset, printer);
@@ -104,13 +108,13 @@ fn fit(plan: &Plan, json: Option<&Path>, context: &TrainingContext<'_>) -> Resul
         summary.split,
         scored.computed_by,
         &summary.scores,
-    ));
+    ))?;
     if recipe.seeds.is_some() {
         repeat_with_seeds(network, &dataset, &mut data, recipe, &run, context)?;
         page = write_page(&run, &dataset);
     }
     report::tell(&run, page, printer);
-    Ok(conclude(&run, &exported, printer))
+    Ok(conclude(&run, &exported, printer)?)
 }
 
 /// The recipe of a new run, or that of the resumed one with what was typed.
@@ -311,7 +315,7 @@ fn save_summary(
     run: &RunDir,
     json: Option<&Path>,
     printer: &Printer,
-) -> Result<()> {
+) -> anyhow::Result<()> {
     summary::save(&run.summary(), summary)?;
     if summary.verified {
         run.mark_latest()?;
@@ -335,7 +339,7 @@ fn write_page(run: &RunDir, dataset: &Dataset) -> Result<Vec<String>> {
 }
 
 /// The last lines: where the file is and what to type next.
-fn conclude(run: &RunDir, exported: &Exported, printer: &Printer) -> ExitStatus {
+fn conclude(run: &RunDir, exported: &Exported, printer: &Printer) -> io::Result<ExitStatus> {
     let model: PathBuf = exported.path.clone();
     if !exported.agreement.verified {
         printer.warn(format!(
@@ -343,15 +347,15 @@ fn conclude(run: &RunDir, exported: &Exported, printer: &Printer) -> ExitStatus 
             model.display(),
             run.verify().display()
         ));
-        return ExitStatus::False;
+        return Ok(ExitStatus::CheckFailed);
     }
     let model = model.display();
-    printer.result(format!("{} {model}", printer.bold("verified")));
+    printer.result(format!("{} {model}", printer.bold("verified")))?;
     printer.log(format!(
         "next: deploy predict --model {model} IMAGE\n      \
          deploy eval --model {model} --data DIR\n      \
          trainer eval {}",
         run.path().display()
     ));
-    ExitStatus::True
+    Ok(ExitStatus::Success)
 }

@@ -2,19 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
+use console::table::{Column, Table};
+use console::{ExitStatus, Printer};
 use deploy::Model;
 
 use super::report;
 use crate::cli::InspectArgs;
 use crate::error::Error;
-use crate::fault::ExitStatus;
 use crate::inspect::album::{Album, Entry, Kind};
 use crate::inspect::attention::Maps;
 use crate::inspect::occlusion::{Patch, occlusion};
 use crate::inspect::overlay::{overlay, short};
 use crate::inspect::subject::{Described, Look, Subject, View};
 use crate::inspect::tiles::{self, COLUMNS};
-use crate::printer::Printer;
 use crate::run_dir::RunDir;
 use crate::{context, runtime};
 
@@ -71,16 +71,15 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
         drawing.picture(&subject, &view, &shown)?;
     }
     let entries = drawing.album.finish()?;
-    let width = entries.iter().map(|entry| entry.file.len()).max();
-    let mut lines = vec![format!("wrote `{}`:", out.display())];
+    let mut table = Table::new([Column::LEFT]);
     for Entry { file, title, .. } in &entries {
-        lines.push(format!("{file:<0$}  {title}", width.unwrap_or(0)));
+        table.row([file, title]);
     }
     if let (Some(run), None) = (&run, &args.out) {
         report::renew(run, &cache, printer);
     }
-    printer.result(lines.join("\n"));
-    Ok(ExitStatus::True)
+    printer.result(format!("wrote `{}`:\n{table}", out.display()))?;
+    Ok(ExitStatus::Success)
 }
 
 /// The model, its run if it is in one, and the folder for the pictures.

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use console::{ExitStatus, Printer};
+
 use crate::cli::ReportArgs;
 use crate::error::Result;
-use crate::fault::ExitStatus;
-use crate::printer::Printer;
 use crate::report::{self, Pictures, Record};
 use crate::resolve;
 use crate::run_dir::RunDir;
@@ -35,8 +35,8 @@ pub fn run(args: &ReportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     };
     let out = args.out.clone().unwrap_or(default);
     data::write::atomically(&out, page.as_bytes())?;
-    printer.result(format!("wrote `{}`", out.display()));
-    Ok(ExitStatus::True)
+    printer.result(format!("wrote `{}`", out.display()))?;
+    Ok(ExitStatus::Success)
 }
 
 /// Says where a run's own page is, or why there is none; a run without it is still a run.

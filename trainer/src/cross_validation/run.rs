@@ -84,8 +84,8 @@ pub fn cross_validate(
     let suspects = suspects(pool.samples(), &data.classes, &answers);
     summary::save(&run.folds(), &scores)?;
     data::metrics::write_predictions(&run.suspects(), &suspects)?;
-    printer.result(scores.table());
-    printer.result(list(run, &suspects));
+    printer.result(scores.table())?;
+    printer.result(list(run, &suspects))?;
     Ok(())
 }
 

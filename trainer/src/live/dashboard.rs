@@ -14,12 +14,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use console::Printer;
 use ratatui::buffer::Buffer;
 
 use super::RunInfo;
 use crate::error::Error;
 use crate::interrupt::Interrupt;
-use crate::printer::Printer;
 use crate::train::{Ended, EpochRow, Observer, StepReport};
 use screen::{Keys, Screen};
 use state::DashboardState;

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
+use console::Printer;
 use fs_err as fs;
 use serde::Serialize;
 
 use super::{RunInfo, Sink, is_logged, now};
 use crate::error::Error;
-use crate::printer::Printer;
 use crate::train::{Ended, EpochRow, Observer, Phase, StepReport};
 
 /// Writes the lines.

@@ -1,9 +1,8 @@
 //! A bar per phase on a terminal, a line per epoch everywhere.
 
-use indicatif::ProgressBar;
+use console::{Printer, ProgressBar};
 
 use super::RunInfo;
-use crate::printer::Printer;
 use crate::train::{EpochRow, Observer, Phase, StepReport};
 
 /// Shows what [`fit`](crate::train::train) reports.

@@ -5,10 +5,10 @@
 
 mod record;
 
+use console::Printer;
 use fs_err as fs;
 
 use super::{RunInfo, Sink, is_logged, now};
-use crate::printer::Printer;
 use crate::train::{EpochRow, Observer, Phase, Progress, StepReport};
 use record::{Event, What, framed};
 
@@ -135,7 +135,7 @@ mod tests {
             best: None,
             resumed: true,
         };
-        let printer = Printer::new(true, None);
+        let printer = Printer::new(console::Verbosity::Warnings);
         let mut events = Events::open(&info, &printer);
         let progress = Progress {
             step: 1,

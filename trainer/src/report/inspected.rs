@@ -2,10 +2,10 @@
 
 use std::path::{Component, Path};
 
+use console::{numbers, page};
 use fs_err as fs;
 use maud::{Markup, html};
 
-use super::parts;
 use super::pictures;
 use super::record::Record;
 use crate::inspect::album::{Entry, Kind};
@@ -60,11 +60,11 @@ pub(super) fn section(record: &Record) -> Option<Markup> {
             }
         }
         @if more > 0 {
-            p.small { (parts::count(more, "more picture is", "more pictures are")) " in " code { "inspect/" } "." }
+            p.small { (numbers::count(more, "more picture is", "more pictures are")) " in " code { "inspect/" } "." }
         }
     };
     let lead = "From the exported file, with its intermediate values.";
-    Some(parts::section("inspect", "What it looks at", lead, &body))
+    Some(page::section("inspect", "What it looks at", lead, &body))
 }
 
 /// What says most comes first; of the feature maps, those of the first picture alone.

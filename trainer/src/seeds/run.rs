@@ -58,7 +58,7 @@ pub fn repeat_with_seeds(
     }
     let seeds = Seeds::new(split, scored.samples(), &data.classes, &runs);
     summary::save(&run.seeds(), &seeds)?;
-    context.printer.result(seeds.table());
+    context.printer.result(seeds.table())?;
     Ok(())
 }
 

@@ -10,7 +10,7 @@ pub(crate) use condition::{Condition, Conditions, Limit, Metric};
 
 use super::stats::{PERCENTILES, needed, t_975};
 use super::{BenchResult, Findings, Key};
-use crate::fault::Fault;
+use crate::cli_error::CliError;
 
 /// A result and the base's of the same configuration.
 #[derive(Clone, Copy, Debug)]
@@ -74,8 +74,8 @@ impl Matching {
 /// Whether this run and the base have the same configurations.
 ///
 /// # Errors
-/// [`Fault::Unmatched`] names those that only one of them has.
-pub(crate) fn check(now: &[Key], base: &Findings) -> Result<(), Fault> {
+/// [`CliError::Unmatched`] names those that only one of them has.
+pub(crate) fn check(now: &[Key], base: &Findings) -> Result<(), CliError> {
     let matching = Matching::new(now.iter(), base);
     let known = |key: &&Key| {
         base.results
@@ -89,7 +89,7 @@ pub(crate) fn check(now: &[Key], base: &Findings) -> Result<(), Fault> {
     if new.is_empty() && gone.is_empty() {
         return Ok(());
     }
-    Err(Fault::Unmatched { new, gone })
+    Err(CliError::Unmatched { new, gone })
 }
 
 /// Results of the same configuration.
@@ -164,7 +164,7 @@ pub(crate) fn judge(
     now: &Findings,
     pairs: Option<&[Pair<'_>]>,
     conditions: &Conditions,
-) -> Result<Vec<Verdict>, Fault> {
+) -> Result<Vec<Verdict>, CliError> {
     let mut verdicts = Vec::new();
     for condition in &conditions.0 {
         match pairs {
@@ -174,7 +174,7 @@ pub(crate) fn judge(
                 }
             }
             None if condition.needs_base() => {
-                return Err(Fault::NoBase {
+                return Err(CliError::NoBase {
                     condition: condition.to_string(),
                 });
             }
@@ -192,7 +192,7 @@ fn verdict(
     condition: &Condition,
     now: &BenchResult,
     pair: Option<Pair<'_>>,
-) -> Result<Verdict, Fault> {
+) -> Result<Verdict, CliError> {
     let metric = condition.metric;
     let value = |result: &BenchResult| metric.of(result).ok_or_else(|| no_value(metric, result));
     let base = || pair.map(|pair| value(pair.base)).transpose();
@@ -251,17 +251,20 @@ fn verdict(
     })
 }
 
-fn interval<'r>(result: &'r BenchResult, name: &str) -> Result<&'r [f64; 2], Fault> {
-    result.interval_95.get(name).ok_or_else(|| Fault::NoValue {
-        metric: name.to_owned(),
-        configuration: result.key.to_string(),
-        reason: "it was measured in too few blocks".to_owned(),
-    })
+fn interval<'r>(result: &'r BenchResult, name: &str) -> Result<&'r [f64; 2], CliError> {
+    result
+        .interval_95
+        .get(name)
+        .ok_or_else(|| CliError::NoValue {
+            metric: name.to_owned(),
+            configuration: result.key.to_string(),
+            reason: "it was measured in too few blocks".to_owned(),
+        })
 }
 
-fn no_value(metric: Metric, result: &BenchResult) -> Fault {
+fn no_value(metric: Metric, result: &BenchResult) -> CliError {
     let share = PERCENTILES.iter().find(|(name, _)| *name == metric.name());
-    Fault::NoValue {
+    CliError::NoValue {
         metric: metric.name().to_owned(),
         configuration: result.key.to_string(),
         reason: match share {

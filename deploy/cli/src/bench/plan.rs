@@ -12,7 +12,7 @@ use onnx::Dim;
 
 use super::{Key, Skipped, machine};
 use crate::cli::{FeedArg, HowArgs, ScenarioArg, WhatArgs};
-use crate::fault::Fault;
+use crate::cli_error::CliError;
 
 /// Images per run where nothing is said.
 const BATCHES: [usize; 3] = [1, 8, 32];
@@ -84,12 +84,12 @@ impl Subject {
         }
     }
 
-    fn batches(&self, asked: &[u16]) -> Result<Vec<usize>, Fault> {
+    fn batches(&self, asked: &[u16]) -> Result<Vec<usize>, CliError> {
         let asked: Vec<usize> = asked.iter().copied().map(usize::from).collect();
         let other = |fixed: usize| asked.iter().copied().find(|batch| *batch != fixed);
         match self.fixed_batch() {
             Some(fixed) => match other(fixed) {
-                Some(asked) => Err(Fault::FixedBatch {
+                Some(asked) => Err(CliError::FixedBatch {
                     path: self.path.clone(),
                     fixed,
                     asked,

@@ -1,6 +1,5 @@
 //! `deploy bench`: measures configurations, scores them, compares them with an earlier run.
 
-mod interrupt;
 mod open;
 mod subject;
 
@@ -9,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use console::{ExitStatus, Interrupt, Printer};
 use data::write::atomically;
 use deploy::eval::Evaluation;
 use deploy::{Precision, Provider};
@@ -25,9 +25,8 @@ use crate::bench::stats::{self, Stats, Taken};
 use crate::bench::warnings::{self, Warning};
 use crate::bench::{BenchResult, Findings, matrix, table};
 use crate::cli::{BenchArgs, HowArgs, ScenarioArg};
+use crate::cli_error::CliError;
 use crate::export;
-use crate::fault::{ExitStatus, Fault};
-use crate::printer::Printer;
 use crate::source;
 use open::Open;
 
@@ -39,7 +38,7 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
     if let (None, Some(Conditions(conditions))) = (&base, &args.out.fail_if)
         && let Some(condition) = conditions.iter().find(|condition| condition.needs_base())
     {
-        return Err(Fault::NoBase {
+        return Err(CliError::NoBase {
             condition: condition.to_string(),
         }
         .into());
@@ -49,7 +48,8 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
     check_rate(&args.how)?;
     let subjects = subject::subjects(args, &cache, printer)?;
     let plan = Plan::new(subjects, &args.what, &args.how)?;
-    let stop = interrupt::on_ctrl_c()?;
+    let answer = "interrupted: the results so far follow (again: stop at once)";
+    let stop = Arc::clone(Interrupt::on_ctrl_c(printer, answer)?.flag());
     let mut open = open::open(&plan, args, &cache, &stop, printer)?;
     let keys: Vec<_> = open
         .configs
@@ -95,17 +95,17 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
     }
     let failed = verdict?;
     match (findings.partial, failed) {
-        (true, _) => Err(Fault::Interrupted.into()),
-        (false, true) => Ok(ExitStatus::False),
-        (false, false) => Ok(ExitStatus::True),
+        (true, _) => Err(CliError::Interrupted.into()),
+        (false, true) => Ok(ExitStatus::CheckFailed),
+        (false, false) => Ok(ExitStatus::Success),
     }
 }
 
 /// A rate belongs to the server scenario, and gives each block some arrivals, but no flood of them.
-fn check_rate(how: &HowArgs) -> Result<(), Fault> {
+fn check_rate(how: &HowArgs) -> Result<(), CliError> {
     let Some(rate) = how.rate else { return Ok(()) };
     if how.scenario != ScenarioArg::Server {
-        return Err(Fault::FlagElsewhere {
+        return Err(CliError::FlagElsewhere {
             flag: "--rate",
             with: "--scenario server",
         });
@@ -113,13 +113,13 @@ fn check_rate(how: &HowArgs) -> Result<(), Fault> {
     let arrivals = rate * how.duration.as_secs_f64() / f64::from(how.blocks);
     match (1.0..=1e7).contains(&arrivals) {
         true => Ok(()),
-        false => Err(Fault::Arrivals { arrivals }),
+        false => Err(CliError::Arrivals { arrivals }),
     }
 }
 
 /// An earlier run's file.
 fn base(path: &Path) -> anyhow::Result<Findings> {
-    let bad = |reason: String| Fault::BadBase {
+    let bad = |reason: String| CliError::BadBase {
         path: path.to_owned(),
         reason,
     };
@@ -166,12 +166,12 @@ fn measure(
         .iter()
         .map(|opened| &opened.contender)
         .collect();
-    let turns = printer.turns("measuring", count * usize::from(args.how.blocks));
+    let turns = printer.turn_bar("measuring", (count * usize::from(args.how.blocks)) as u64);
     let (done, medians) = (RefCell::new(0), RefCell::new(vec![Vec::new(); count]));
     let progress = |at: usize, taken: Option<&Taken>| {
         let key = plan.key(&open.configs[at].config);
         let Some(taken) = taken else {
-            turns.at(0, format!("{key}: warming up"));
+            turns.set_message(format!("{key}: warming up"));
             return;
         };
         *done.borrow_mut() += 1;
@@ -180,13 +180,11 @@ fn measure(
         let median = stats::median(&taken.latencies).unwrap_or(per_run);
         medians[at].push(median);
         let line = sparkline(&medians[at], SPARKS);
-        turns.at(
-            *done.borrow(),
-            format!("{key}  {line}  {:.2} ms", 1e3 * median),
-        );
+        turns.set_message(format!("{key}  {line}  {:.2} ms", 1e3 * median));
+        turns.set_position(*done.borrow());
     };
     let samples = run::run(&contenders, &schedule, stop, &progress);
-    turns.clear();
+    turns.finish_and_clear();
     open.opener.note_peak();
     Ok(samples?)
 }
@@ -341,6 +339,8 @@ fn write(findings: &Findings, args: &BenchArgs, printer: &Printer) -> anyhow::Re
         printer.json(json, findings)?;
     }
     // Last: a reader such as `head` may have had enough, and the files are written by then.
-    Printer::result(table::text(findings), args.out.json.as_deref())?;
+    printer
+        .with_json(args.out.json.as_deref())
+        .result(table::text(findings))?;
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use console::Printer;
 use deploy::runtime::Found;
 use deploy::session::Feed;
 use deploy::{Precision, Provider};
@@ -16,9 +17,8 @@ use crate::bench::rooms::{self, Rooms};
 use crate::bench::run::timed;
 use crate::bench::worker::Input;
 use crate::cli::{BenchArgs, PlaceArgs};
+use crate::cli_error::CliError;
 use crate::converted::Original;
-use crate::fault::Fault;
-use crate::printer::Printer;
 use crate::source;
 
 /// What is open.
@@ -121,13 +121,13 @@ pub(super) fn open<'a>(
         }
     }
     if stop.load(Ordering::SeqCst) && open.configs.is_empty() {
-        return Err(Fault::Interrupted.into());
+        return Err(CliError::Interrupted.into());
     }
     match (
         open.configs.is_empty(),
         plan.skipped.iter().chain(&open.skipped).next(),
     ) {
-        (true, Some(first)) => Err(Fault::NothingRuns {
+        (true, Some(first)) => Err(CliError::NothingRuns {
             first: format!("{}: {}", first.configuration, first.reason),
         }
         .into()),

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use console::Printer;
 use data::Dataset;
 use deploy::Model;
 
 use crate::bench::plan::{Subject, TestSet};
 use crate::cli::BenchArgs;
-use crate::printer::Printer;
 use crate::source::{self, DataArgs};
 
 /// The models that were named, or the latest run's.

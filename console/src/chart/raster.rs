@@ -1,19 +1,28 @@
-//! Charts as PNG files, with the one font that the program brings along: text looks the same on
-//! every computer.
+//! Rasterising: charts as PNG files, with the one font that comes along, so that text looks the same
+//! on every computer.
 
 use std::sync::Arc;
 
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{self, Options, Tree};
 
-use crate::error::{Error, Result};
-
 /// The name of the font inside its file.
 const FAMILY: &str = "Ubuntu";
 
+/// A chart that could not be drawn as a picture.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the chart cannot be drawn: {reason}")]
+pub struct RasterError {
+    /// What the renderer says.
+    reason: String,
+}
+
 /// Draws the text of an SVG file `width` pixels wide, as PNG.
-pub fn png(svg: &str, width: u32) -> Result<Vec<u8>> {
-    let refused = |reason: String| Error::Chart { reason };
+///
+/// # Errors
+/// When the text is no SVG, or the size is none that can be drawn.
+pub fn png(svg: &str, width: u32) -> Result<Vec<u8>, RasterError> {
+    let refused = |reason: String| RasterError { reason };
     let mut fonts = usvg::fontdb::Database::new();
     fonts.load_font_data(epaint_default_fonts::UBUNTU_LIGHT.to_vec());
     fonts.set_sans_serif_family(FAMILY);

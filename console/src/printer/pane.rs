@@ -1,4 +1,4 @@
-//! Lines of the log that wait while a screen covers the terminal.
+//! Lines of the log that wait while a screen, such as a dashboard, covers the terminal.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -36,7 +36,7 @@ impl Pane {
     }
 
     /// Keeps a line; gives it back where there is no screen.
-    pub(super) fn take(&self, line: Line) -> Option<Line> {
+    pub(super) fn keep(&self, line: Line) -> Option<Line> {
         match self.lock().as_mut() {
             Some(cover) => {
                 cover.lines.push(line);
@@ -83,18 +83,18 @@ mod tests {
     fn lines_wait_for_the_end_of_the_pane_and_come_once() {
         let pane = Pane::default();
         let line = |text: &str| Line::Log(text.into());
-        assert_eq!(pane.take(line("before")), Some(line("before")));
+        assert_eq!(pane.keep(line("before")), Some(line("before")));
         let uncovered = Arc::new(AtomicU32::new(0));
         let count = Arc::clone(&uncovered);
         pane.begin(Box::new(move || {
             count.fetch_add(1, Ordering::Relaxed);
         }));
-        assert_eq!(pane.take(line("a")), None);
-        assert_eq!(pane.take(Line::Warning("b".into())), None);
+        assert_eq!(pane.keep(line("a")), None);
+        assert_eq!(pane.keep(Line::Warning("b".into())), None);
         assert_eq!(pane.lines(), ["a", "warning: b"]);
         assert_eq!(pane.end(), [line("a"), Line::Warning("b".into())]);
         assert!(pane.end().is_empty());
         assert_eq!(uncovered.load(Ordering::Relaxed), 1);
-        assert_eq!(pane.take(line("after")), Some(line("after")));
+        assert_eq!(pane.keep(line("after")), Some(line("after")));
     }
 }

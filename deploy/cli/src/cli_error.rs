@@ -1,22 +1,12 @@
-//! Errors as text (`error:`, `caused by:`, `hint:`) and results as exit codes.
+//! What can be wrong in the command line itself, and hints: what to do about an error.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
-use std::process::ExitCode;
-
-/// What a command that could be carried out found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ExitStatus {
-    /// Done, and all is well: 0.
-    True,
-    /// Done, and the answer is no: 1.
-    False,
-}
 
 /// What can be wrong in the command line itself.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Fault {
+pub(crate) enum CliError {
     /// No model was named and there is no run.
     #[error("no model was given and `{}` holds no finished run", runs.display())]
     NoRun {
@@ -158,7 +148,7 @@ pub(crate) enum Fault {
     },
 }
 
-impl Fault {
+impl CliError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NoRun { .. } => "train one with `trainer fit`, or give `--model FILE`",
@@ -197,76 +187,12 @@ fn listed(heading: &str, configurations: &[String]) -> String {
     lines.collect()
 }
 
-/// 0 done and true, 1 done and false, 2 could not do it.
-pub(crate) fn exit_code(result: &anyhow::Result<ExitStatus>) -> ExitCode {
-    match result {
-        Ok(ExitStatus::True) => ExitCode::SUCCESS,
-        Ok(ExitStatus::False) => ExitCode::from(1),
-        Err(_) => ExitCode::from(2),
-    }
-}
-
-/// Help and version are answers; anything else is an error in the command line.
-pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    match error.print() {
-        Ok(()) if !error.use_stderr() => ExitCode::SUCCESS,
-        Err(broken) if broken.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        _ => ExitCode::from(2),
-    }
-}
-
-/// Whether the reader of our output has gone away.
-pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|cause| cause.kind() == ErrorKind::BrokenPipe)
-}
-
-/// The text of an error: what is wrong, what caused it, what to do.
-pub(crate) fn text(error: &anyhow::Error) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for cause in error.chain() {
-        let cause = cause.to_string();
-        if lines.iter().all(|line| !line.contains(cause.trim())) {
-            lines.push(cause);
-        }
-    }
-    let mut text = format!("error: {}", lines.join("\ncaused by: "));
-    if let Some(hint) = error.chain().find_map(hint) {
-        text.push_str("\n\nhint: ");
-        text.push_str(&hint);
-    }
-    text
-}
-
-fn hint(error: &(dyn Error + 'static)) -> Option<String> {
-    None.or_else(|| error.downcast_ref::<Fault>().and_then(Fault::hint))
-        .or_else(|| {
-            error
-                .downcast_ref::<deploy::Error>()
-                .and_then(deploy::Error::hint)
-        })
-        .or_else(|| {
-            error
-                .downcast_ref::<data::Error>()
-                .and_then(data::Error::hint)
-        })
-        .or_else(|| {
-            error
-                .downcast_ref::<data::pixels::Error>()
-                .and_then(data::pixels::Error::hint)
-        })
-        .or_else(|| {
-            error
-                .downcast_ref::<data::files::Error>()
-                .and_then(data::files::Error::hint)
-        })
-        .or_else(|| {
-            error
-                .downcast_ref::<onnx::Error>()
-                .and_then(onnx::Error::hint)
-        })
+/// The hint of an error, whichever crate it comes from, if it has one.
+pub(crate) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
+    None.or_else(|| error.downcast_ref::<CliError>()?.hint())
+        .or_else(|| error.downcast_ref::<deploy::Error>()?.hint())
+        .or_else(|| error.downcast_ref::<data::Error>()?.hint())
+        .or_else(|| error.downcast_ref::<onnx::Error>()?.hint())
         .or_else(|| match error.downcast_ref::<io::Error>()?.kind() {
             ErrorKind::StorageFull => Some("make room on the disk".to_owned()),
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
@@ -278,6 +204,8 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use console::error_text;
+
     use super::*;
 
     #[test]
@@ -288,7 +216,7 @@ mod tests {
             found: vec!["ants".into(), "bees".into(), "wasps".into()],
         });
         assert_eq!(
-            text(&error),
+            error_text(&error, hint),
             "error: `model.onnx` knows 2 classes but the data has 3\n  expected: ants, bees\n  \
              found:    ants, bees, wasps\n\nhint: remove wasps from the data or use a model that was \
              trained with it"
@@ -298,20 +226,12 @@ mod tests {
     #[test]
     fn a_cause_is_shown_once() {
         let io = io::Error::from(ErrorKind::StorageFull);
-        let text = text(&anyhow::Error::from(io).context("cannot write `a.json`"));
+        let error = anyhow::Error::from(io).context("cannot write `a.json`");
+        let text = error_text(&error, hint);
         assert!(
             text.starts_with("error: cannot write `a.json`\ncaused by: "),
             "{text}"
         );
         assert!(text.ends_with("\n\nhint: make room on the disk"), "{text}");
-    }
-
-    #[test]
-    fn only_a_broken_pipe_is_one() {
-        let broken = anyhow::Error::from(io::Error::from(ErrorKind::BrokenPipe));
-        assert!(is_broken_pipe(&broken.context("writing")));
-        assert!(!is_broken_pipe(&anyhow::Error::from(io::Error::from(
-            ErrorKind::NotFound
-        ))));
     }
 }

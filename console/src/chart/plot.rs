@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use super::axis::{Axis, Scale};
 use super::canvas::{self, LINE, TEXT, round};
+use super::series::{self, dot, line};
 use super::{Ink, Theme};
 
 /// Lines with more points than this have no dots on them.
@@ -24,6 +25,18 @@ pub struct Plot {
     pub marks: Vec<Mark>,
     /// Whether both sides are equally long.
     pub is_square: bool,
+    /// Where the names of the marks are.
+    pub legend: Legend,
+}
+
+/// Where the names of what is drawn are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Legend {
+    /// Above the chart.
+    #[default]
+    Above,
+    /// On the page, once for several charts: [`legend`](super::legend).
+    Elsewhere,
 }
 
 /// Something drawn between the axes, in their values.
@@ -48,6 +61,17 @@ pub enum Mark {
         series: usize,
         /// The points `[x, y]`.
         points: Vec<[f64; 2]>,
+    },
+    /// Dots that a line would join to no purpose.
+    Dots {
+        /// What they are.
+        name: String,
+        /// Their colour.
+        series: usize,
+        /// The points `[x, y]`.
+        points: Vec<[f64; 2]>,
+        /// Whether a ring around them marks them out.
+        is_ringed: bool,
     },
     /// Bars from zero, each over an interval of `x`.
     Bars {
@@ -90,6 +114,7 @@ impl Mark {
         match self {
             Self::Line { name, .. }
             | Self::Curve { name, .. }
+            | Self::Dots { name, .. }
             | Self::Bars { name, .. }
             | Self::Points { name, .. }
             | Self::Guide { name, .. }
@@ -100,7 +125,7 @@ impl Mark {
     /// Values along `x` (0) or `y` (1).
     fn values(&self, side: usize) -> Vec<f64> {
         match self {
-            Self::Line { points, .. } | Self::Curve { points, .. } => {
+            Self::Line { points, .. } | Self::Curve { points, .. } | Self::Dots { points, .. } => {
                 points.iter().map(|point| point[side]).collect()
             }
             Self::Points { points, .. } if side == 0 => points.iter().map(|p| p.0[0]).collect(),
@@ -167,7 +192,12 @@ impl Plot {
     /// Names of what is drawn, in lines below the label of `y`, and how high they are together.
     fn legend(&self, theme: Theme, width: f64) -> (Markup, f64) {
         const SWATCH: f64 = 22.0;
-        let named: Vec<&Mark> = self.marks.iter().filter(|m| !m.name().is_empty()).collect();
+        let is_here = self.legend == Legend::Above;
+        let named: Vec<&Mark> = self
+            .marks
+            .iter()
+            .filter(|mark| is_here && !mark.name().is_empty())
+            .collect();
         let (mut x, mut line) = (0.0, 1.0);
         let mut entries = vec![];
         for mark in named {
@@ -204,7 +234,9 @@ fn swatch(theme: Theme, mark: &Mark, [x, y]: [f64; 2], width: f64) -> Markup {
             rect x=(round(x + 6.0)) y=(round(y - 5.0)) width="10" height="10"
                 fill=(theme.colour(Ink::Series(*series))) {}
         },
-        Mark::Points { series, .. } => dot(theme, [x + width / 2.0, y], *series, 4.0),
+        Mark::Points { series, .. } | Mark::Dots { series, .. } => {
+            dot(theme, [x + width / 2.0, y], *series, 4.0)
+        }
         Mark::Guide { .. } => guide(theme, from, to, "2 3"),
         Mark::Vertical { .. } => guide(
             theme,
@@ -221,7 +253,7 @@ impl Layout {
     }
 
     /// Where points lie; those that are not numbers lie nowhere.
-    fn places(&self, points: &[[f64; 2]]) -> Vec<[f64; 2]> {
+    fn positions(&self, points: &[[f64; 2]]) -> Vec<[f64; 2]> {
         let usable = points
             .iter()
             .filter(|point| point.iter().all(|v| v.is_finite()));
@@ -253,15 +285,33 @@ impl Layout {
                 points,
                 ..
             } => {
-                let places = self.places(points);
+                let positions = self.positions(points);
                 html! {
-                    (line(theme, &places, *series, *is_dashed))
-                    @if places.len() <= MOST_DOTS {
-                        @for place in &places { (dot(theme, *place, *series, 2.5)) }
+                    (line(theme, &positions, *series, *is_dashed))
+                    @if positions.len() <= MOST_DOTS {
+                        @for position in &positions { (dot(theme, *position, *series, 2.5)) }
                     }
                 }
             }
-            Mark::Curve { series, points, .. } => line(theme, &self.places(points), *series, false),
+            Mark::Curve {
+                name,
+                series,
+                points,
+            } => series::named(name, &line(theme, &self.positions(points), *series, false)),
+            Mark::Dots {
+                name,
+                series,
+                points,
+                is_ringed,
+            } => {
+                let dots = html! {
+                    @for position in self.positions(points) {
+                        @if *is_ringed { (series::ring(theme, position)) }
+                        (dot(theme, position, *series, 5.0))
+                    }
+                };
+                series::named(name, &dots)
+            }
             Mark::Bars { series, bars, .. } => html! {
                 @for [from, to, height] in bars {
                     @let ([left, top], right) = (self.at([*from, *height]), self.x.at(*to));
@@ -283,24 +333,6 @@ impl Layout {
                 guide(theme, [x, self.top], [x, self.bottom], "none")
             }
         }
-    }
-}
-
-fn line(theme: Theme, places: &[[f64; 2]], series: usize, is_dashed: bool) -> Markup {
-    let points: Vec<String> = places
-        .iter()
-        .map(|[x, y]| format!("{},{}", round(*x), round(*y)))
-        .collect();
-    html! {
-        polyline points=(points.join(" ")) fill="none" stroke=(theme.colour(Ink::Series(series)))
-            stroke-width="2" stroke-linejoin="round"
-            stroke-dasharray=[is_dashed.then_some("5 3")] {}
-    }
-}
-
-fn dot(theme: Theme, [x, y]: [f64; 2], series: usize, radius: f64) -> Markup {
-    html! {
-        circle cx=(round(x)) cy=(round(y)) r=(radius) fill=(theme.colour(Ink::Series(series))) {}
     }
 }
 
@@ -327,7 +359,7 @@ mod tests {
                 is_dashed: false,
                 points,
             }],
-            is_square: false,
+            ..Plot::default()
         }
     }
 
@@ -360,5 +392,41 @@ mod tests {
         // One dot, and the page's own colours.
         assert_eq!(svg.matches("<circle").count(), 1);
         assert!(svg.contains("var(--s1)") && !svg.contains('#'), "{svg}");
+    }
+
+    fn dots(series: usize, is_ringed: bool) -> Plot {
+        let mark = Mark::Dots {
+            name: "cpu <fp32>".into(),
+            series,
+            points: vec![[1.0, 0.5], [2.0, 0.25], [3.0, f64::NAN]],
+            is_ringed,
+        };
+        Plot {
+            marks: vec![mark],
+            ..plot(vec![])
+        }
+    }
+
+    #[test]
+    fn dots_are_named_once_and_marked_out_by_rings() {
+        let svg = dots(0, true).svg(Theme::Page).into_string();
+        assert_eq!(svg.matches("r=\"9\"").count(), 2, "{svg}");
+        assert_eq!(svg.matches("<title>cpu &lt;fp32&gt;</title>").count(), 1);
+        assert_eq!(
+            svg.matches("cpu &lt;fp32&gt;").count(),
+            2,
+            "with the legend"
+        );
+        let plain = Plot {
+            legend: Legend::Elsewhere,
+            ..dots(0, false)
+        };
+        let svg = plain.svg(Theme::Page).into_string();
+        assert!(!svg.contains("r=\"9\""), "{svg}");
+        assert_eq!(
+            svg.matches("cpu &lt;fp32&gt;").count(),
+            1,
+            "its title alone"
+        );
     }
 }

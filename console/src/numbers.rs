@@ -1,79 +1,22 @@
-//! The few shapes that sections are made of, and how numbers are written.
-
-use maud::{Markup, html};
-
-use crate::chart::{Chart, Theme};
-
-/// A titled part of the page, with a sentence on how it is read.
-pub(super) fn section(id: &str, title: &str, lead: &str, body: &Markup) -> Markup {
-    html! {
-        section id=(id) {
-            h2 { (title) }
-            @if !lead.is_empty() { p.lead { (lead) } }
-            (body)
-        }
-    }
-}
-
-/// A chart with what it shows.
-pub(super) fn figure(chart: &Chart, title: &str, caption: &str) -> Markup {
-    html! {
-        figure.plot {
-            h3 { (title) }
-            (chart.svg(Theme::Page))
-            @if !caption.is_empty() { figcaption { (caption) } }
-        }
-    }
-}
-
-/// A table; cells from the second column on are numbers.
-pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> Markup {
-    html! {
-        div.scroll tabindex="0" {
-            table {
-                thead { tr { @for cell in header { th scope="col" { (cell) } } } }
-                tbody {
-                    @for row in rows {
-                        tr {
-                            @for (place, cell) in row.iter().enumerate() {
-                                @if place == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Pairs of a name and a value.
-pub(super) fn facts(pairs: &[(&str, String)]) -> Markup {
-    html! {
-        dl.facts {
-            @for (name, value) in pairs {
-                div { dt { (name) } dd { (value) } }
-            }
-        }
-    }
-}
+//! Numbers as people write them: shares, counts, times, dates.
 
 /// A share as percent, with `digits` after the point.
-pub(super) fn percent(share: f64, digits: usize) -> String {
+pub fn percent(share: f64, digits: usize) -> String {
     format!("{:.digits$} %", 100.0 * share)
 }
 
 /// An interval of shares, in percent.
-pub(super) fn percents([low, high]: [f64; 2]) -> String {
+pub fn percents([low, high]: [f64; 2]) -> String {
     format!("{:.1} to {:.1} %", 100.0 * low, 100.0 * high)
 }
 
 /// A share that may be unknown, in percent.
-pub(super) fn share(share: Option<f64>) -> String {
+pub fn share(share: Option<f64>) -> String {
     share.map_or("–".into(), |share| percent(share, 1))
 }
 
 /// A probability as people write it: none is certain.
-pub(super) fn probability(probability: f64) -> String {
+pub fn probability(probability: f64) -> String {
     if probability > 0.9995 && probability <= 1.0 {
         return "> 99.9 %".into();
     }
@@ -81,7 +24,7 @@ pub(super) fn probability(probability: f64) -> String {
 }
 
 /// A p-value as people write it.
-pub(super) fn p_value(p: f64) -> String {
+pub fn p_value(p: f64) -> String {
     if p < 0.0001 {
         "< 0.0001".into()
     } else {
@@ -90,7 +33,7 @@ pub(super) fn p_value(p: f64) -> String {
 }
 
 /// `2026-11-26T04:40:09Z` for people.
-pub(super) fn date(stamp: &str) -> String {
+pub fn date(stamp: &str) -> String {
     match stamp.split_once('T') {
         Some((day, time)) => format!("{day}, {} UTC", time.get(..5).unwrap_or(time)),
         None => stamp.to_owned(),
@@ -98,7 +41,7 @@ pub(super) fn date(stamp: &str) -> String {
 }
 
 /// A whole number with its thousands apart.
-pub(super) fn thousands(number: u64) -> String {
+pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -111,13 +54,13 @@ pub(super) fn thousands(number: u64) -> String {
 }
 
 /// A number of things, in its right form.
-pub(super) fn count(number: usize, one: &str, many: &str) -> String {
+pub fn count(number: usize, one: &str, many: &str) -> String {
     let word = if number == 1 { one } else { many };
     format!("{} {word}", thousands(number as u64))
 }
 
 /// Seconds as people say them.
-pub(super) fn seconds(seconds: f64) -> String {
+pub fn seconds(seconds: f64) -> String {
     match seconds {
         s if s < 0.1 => format!("{:.1} ms", 1000.0 * s),
         s if s < 120.0 => format!("{s:.1} s"),

@@ -1,4 +1,7 @@
-//! From values to places along a side of a chart, and the round values that are written there.
+//! Scales: from values to positions along a side of a chart, and the round values written there.
+
+/// How far an axis goes beyond its values, as a share of their range.
+const MARGIN: f64 = 0.05;
 
 /// How values are laid along an axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +62,25 @@ impl Axis {
         }
     }
 
+    /// The same from a little below the least of the values to a little above the largest: nothing
+    /// lies on the edge.
+    #[must_use]
+    pub fn around(self, values: impl Iterator<Item = f64>) -> Axis {
+        let [least, most] = bounds(values, self.scaling).unwrap_or(nothing(self.scaling));
+        if self.scaling == Scaling::Log {
+            let margin = (most / least).powf(MARGIN).max(1.0 + MARGIN);
+            return self.over(least / margin, most * margin);
+        }
+        // A single value lies in the middle of one hundredth of it to both sides.
+        let around_one = if most == 0.0 { 1.0 } else { 0.01 * most.abs() };
+        let margin = if least < most {
+            MARGIN * (most - least)
+        } else {
+            around_one
+        };
+        self.over(least - margin, most + margin)
+    }
+
     /// Lays the axis along `range` of the chart: its own domain, or that of `values` rounded to
     /// ticks, about `count` of them.
     pub(super) fn scale(
@@ -79,20 +101,26 @@ impl Axis {
             domain = [(first + 1e-9).floor(), (last - 1e-9).ceil()].map(|value| value * step);
         }
         let is_log = self.scaling == Scaling::Log;
-        let ticks = if is_log {
-            decades(domain)
-        } else {
-            multiples(domain, step)
+        let ticks = match is_log.then(|| log_ticks(domain, count)) {
+            // Over less than a part of a decade, both kinds of axis look the same.
+            Some(ticks) if ticks.len() >= 2 => ticks,
+            _ => multiples(domain, step),
         };
         Scale {
             domain,
             range,
             is_log,
             ticks,
-            step,
             names: self.names.clone(),
         }
     }
+}
+
+/// A round value of an axis, and how far it is from the next of its kind.
+#[derive(Clone, Copy, Debug)]
+struct Tick {
+    value: f64,
+    step: f64,
 }
 
 /// Values, and where they lie.
@@ -101,9 +129,7 @@ pub(super) struct Scale {
     domain: [f64; 2],
     range: [f64; 2],
     is_log: bool,
-    ticks: Vec<f64>,
-    /// Between two ticks; of no use on a logarithmic axis.
-    step: f64,
+    ticks: Vec<Tick>,
     names: Vec<String>,
 }
 
@@ -124,38 +150,42 @@ impl Scale {
 
     /// Where the ticks lie, and what they say.
     pub(super) fn ticks(&self) -> Vec<(f64, String)> {
-        let label = |&value: &f64| {
-            if let Some(name) = self.names.get(value.round() as usize) {
-                return (self.at(value), name.clone());
-            }
-            // Powers of ten are as far apart as they are large.
-            let step = if self.is_log { value } else { self.step };
-            (self.at(value), number(value, step))
+        let label = |&Tick { value, step }: &Tick| {
+            let name = self.names.get(value.round() as usize).cloned();
+            (self.at(value), name.unwrap_or_else(|| number(value, step)))
         };
         self.ticks.iter().map(label).collect()
     }
 }
 
-/// The least and the largest value, never the same.
-fn extent(values: impl Iterator<Item = f64>, scaling: Scaling) -> [f64; 2] {
+/// The least and the largest of the values that can be drawn.
+fn bounds(values: impl Iterator<Item = f64>, scaling: Scaling) -> Option<[f64; 2]> {
     let usable = |value: &f64| value.is_finite() && (scaling != Scaling::Log || *value > 0.0);
     let [least, most] = values.filter(usable).fold(
         [f64::INFINITY, f64::NEG_INFINITY],
         |[least, most], value| [least.min(value), most.max(value)],
     );
-    if least > most {
-        return if scaling == Scaling::Log {
-            [0.1, 1.0]
-        } else {
-            [0.0, 1.0]
-        };
+    (least <= most).then_some([least, most])
+}
+
+/// What an axis without values goes over.
+fn nothing(scaling: Scaling) -> [f64; 2] {
+    if scaling == Scaling::Log {
+        [0.1, 1.0]
+    } else {
+        [0.0, 1.0]
     }
-    match scaling {
-        _ if least < most => [least, most],
-        Scaling::Log => [least / 10.0, most * 10.0],
-        Scaling::Whole => [least - 1.0, most + 1.0],
-        Scaling::Linear if least == 0.0 => [0.0, 1.0],
-        Scaling::Linear => [least.min(0.0), (2.0 * most).max(0.0)],
+}
+
+/// The least and the largest value, never the same.
+fn extent(values: impl Iterator<Item = f64>, scaling: Scaling) -> [f64; 2] {
+    match (bounds(values, scaling), scaling) {
+        (None, _) => nothing(scaling),
+        (Some([least, most]), _) if least < most => [least, most],
+        (Some([least, most]), Scaling::Log) => [least / 10.0, most * 10.0],
+        (Some([least, most]), Scaling::Whole) => [least - 1.0, most + 1.0],
+        (Some([0.0, _]), Scaling::Linear) => [0.0, 1.0],
+        (Some([least, most]), Scaling::Linear) => [least.min(0.0), (2.0 * most).max(0.0)],
     }
 }
 
@@ -170,29 +200,41 @@ fn step([first, last]: [f64; 2], count: usize) -> f64 {
 }
 
 /// Multiples of a step that lie in the domain.
-fn multiples([first, last]: [f64; 2], step: f64) -> Vec<f64> {
+fn multiples([first, last]: [f64; 2], step: f64) -> Vec<Tick> {
     let (low, high) = ((first / step - 1e-9).ceil(), (last / step + 1e-9).floor());
     (0..=(high - low).clamp(0.0, 1000.0) as u32)
-        .map(|i| (low + f64::from(i)) * step)
+        .map(|i| Tick {
+            value: (low + f64::from(i)) * step,
+            step,
+        })
         .collect()
 }
 
-/// Powers of ten in the domain; where there are fewer than two, 2 and 5 times those as well.
-fn decades([first, last]: [f64; 2]) -> Vec<f64> {
+/// Round values of a logarithmic axis: as many of each decade as make about `count` in all.
+fn log_ticks([first, last]: [f64; 2], count: usize) -> Vec<Tick> {
+    const OF_A_DECADE: [&[f64]; 5] = [
+        &[1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0],
+        &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0],
+        &[1.0, 2.0, 5.0],
+        &[1.0, 3.0],
+        &[1.0],
+    ];
     let powers = first.log10().floor() as i32..=last.log10().ceil() as i32;
-    let times = |factors: &[f64]| -> Vec<f64> {
+    let ticks = |factors: &[f64]| -> Vec<Tick> {
         let all = powers.clone().flat_map(|power| {
             let power = 10f64.powi(power);
-            factors.iter().map(move |factor| factor * power)
+            factors.iter().map(move |factor| Tick {
+                value: factor * power,
+                // 1.5 and 2.5 have another digit.
+                step: power * if factor.fract() == 0.0 { 1.0 } else { 0.1 },
+            })
         });
-        all.filter(|value| (first * 0.999..=last * 1.001).contains(value))
+        all.filter(|tick| (first * 0.999..=last * 1.001).contains(&tick.value))
             .collect()
     };
-    let ticks = times(&[1.0]);
-    if ticks.len() < 2 {
-        return times(&[1.0, 2.0, 5.0]);
-    }
-    ticks
+    let fitting = OF_A_DECADE.map(ticks).into_iter();
+    let mut fitting = fitting.filter(|ticks| ticks.len() <= count + 1);
+    fitting.next().unwrap_or_else(|| ticks(&[1.0]))
 }
 
 /// A value with as many digits as the step between two of them needs.
@@ -200,7 +242,7 @@ fn number(value: f64, step: f64) -> String {
     let size = value.abs();
     let text = match size {
         _ if size == 0.0 => "0".into(),
-        _ if size < 0.99e-4 => format!("{value:.0e}"),
+        _ if size < 0.99e-4 => format!("{value:.1e}").replace(".0e", "e"),
         _ if size >= 1e6 => format!("{} M", value / 1e6),
         _ if size >= 1e4 => format!("{} k", value / 1e3),
         _ => {
@@ -262,6 +304,44 @@ mod tests {
         );
         let scale = axis.scale([0.01, 1.0].into_iter(), [0.0, 100.0], 5);
         assert!((scale.at(0.1) - 50.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn less_than_a_decade_has_round_values_too() {
+        let axis = Axis::new("latency (ms)").scaled(Scaling::Log);
+        assert_eq!(labels(&axis, &[26.2, 52.4]), ["30", "40", "50"]);
+        assert_eq!(labels(&axis, &[1.2, 2.6]), ["1.5", "2", "2.5"]);
+        assert_eq!(
+            labels(&axis, &[26.1, 26.4]),
+            ["26.1", "26.2", "26.3", "26.4"]
+        );
+        assert_eq!(labels(&axis, &[1.2e-5, 2.1e-5]), ["1.5e−5", "2e−5"]);
+    }
+
+    #[test]
+    fn nothing_lies_on_the_edge_of_an_axis_around_its_values() {
+        for values in [
+            vec![91.0, 97.0],
+            vec![],
+            vec![0.0],
+            vec![f64::NAN],
+            vec![5.0, 5.0],
+        ] {
+            for scaling in [Scaling::Linear, Scaling::Log] {
+                let axis = Axis::new("x")
+                    .scaled(scaling)
+                    .around(values.iter().copied());
+                let scale = axis.scale([].into_iter(), [0.0, 100.0], 5);
+                let is_inside = |value: &&f64| (1.0..=99.0).contains(&scale.at(**value));
+                let usable = |value: &&f64| value.is_finite() && **value > 0.0;
+                let usable: Vec<&f64> = values.iter().filter(usable).collect();
+                assert!(usable.iter().all(is_inside), "{values:?} {scaling:?}");
+                assert!(
+                    (2..=7).contains(&scale.ticks().len()),
+                    "{values:?} {scaling:?}"
+                );
+            }
+        }
     }
 
     #[test]

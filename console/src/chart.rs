@@ -6,13 +6,17 @@
 mod axis;
 mod canvas;
 mod matrix;
-mod picture;
 mod plot;
+#[cfg(feature = "png")]
+mod raster;
+mod series;
 
 pub use axis::{Axis, Scaling};
 pub use matrix::Matrix;
-pub use picture::png;
-pub use plot::{Mark, Plot};
+pub use plot::{Legend, Mark, Plot};
+#[cfg(feature = "png")]
+pub use raster::{RasterError, png};
+pub use series::legend;
 
 use maud::Markup;
 
@@ -36,7 +40,8 @@ pub enum Ink {
     Grid,
     /// What the chart lies on.
     Surface,
-    /// The data of one series, counted from 0; the colours repeat after six.
+    /// The data of one series, counted from 0; the colours repeat after six, with other dashes and
+    /// shapes of dots.
     Series(usize),
 }
 
