@@ -19,12 +19,12 @@ use crate::bench::cold::Opened;
 use crate::bench::compare::{self, Conditions};
 use crate::bench::machine::{Machine, Ticks};
 use crate::bench::plan::Plan;
-use crate::bench::run::{self, Contender, Schedule};
+use crate::bench::run::{self, Contender, Scenario, Schedule};
 use crate::bench::sparkline::sparkline;
 use crate::bench::stats::{self, Stats, Taken};
 use crate::bench::warnings::{self, Warning};
 use crate::bench::{BenchResult, Findings, matrix, table};
-use crate::cli::{BenchArgs, HowArgs, ScenarioArg};
+use crate::cli::{BenchArgs, HowArgs};
 use crate::export;
 use crate::fault::{ExitStatus, Fault};
 use crate::printer::Printer;
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
     let cache = source::cache(args.place.cache.as_deref())?;
     check_rate(&args.how)?;
     let subjects = subject::subjects(args, &cache, printer)?;
-    let plan = Plan::new(subjects, &args.what, &args.how)?;
+    let plan = Plan::new(subjects, &args.plan_options())?;
     let stop = interrupt::on_ctrl_c()?;
     let mut open = open::open(&plan, args, &cache, &stop, printer)?;
     let keys: Vec<_> = open
@@ -104,7 +104,7 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
 /// A rate belongs to the server scenario, and gives each block some arrivals, but no flood of them.
 fn check_rate(how: &HowArgs) -> Result<(), Fault> {
     let Some(rate) = how.rate else { return Ok(()) };
-    if how.scenario != ScenarioArg::Server {
+    if how.scenario() != Scenario::Server {
         return Err(Fault::FlagElsewhere {
             flag: "--rate",
             with: "--scenario server",
@@ -136,7 +136,7 @@ fn base(path: &Path) -> anyhow::Result<Findings> {
 
 fn schedule(how: &HowArgs) -> Schedule {
     Schedule {
-        scenario: how.scenario,
+        scenario: how.scenario(),
         rate: how.rate.unwrap_or(1.0),
         warmup: how.warmup,
         duration: how.duration,
