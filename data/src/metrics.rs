@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::Path;
 
-pub use bootstrap::{bootstrap, bootstrap_mean};
+pub use bootstrap::{bootstrap, bootstrap_mean, quantile};
 pub use calibration::{
     Bin, Binning, brier, calibration_error, negative_log_likelihood, reliability,
 };

@@ -39,7 +39,7 @@ pub fn bootstrap(
         return None;
     }
     found.sort_by(f64::total_cmp);
-    Some([0.025, 0.975].map(|share| quantile(&found, share)))
+    Some([quantile(&found, 0.025)?, quantile(&found, 0.975)?])
 }
 
 /// Interval of the mean of `values`.
@@ -55,12 +55,19 @@ pub fn bootstrap_mean(values: &[f64], resamples: usize, seed: u64) -> Option<[f6
     })
 }
 
-/// Linear between order statistics (Hyndman and Fan 1996, type 7); `sorted` is not empty.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let at = share * (sorted.len() - 1) as f64;
-    let (low, part) = (at.floor() as usize, at.fract());
-    let high = (low + 1).min(sorted.len() - 1);
-    sorted[low] + part * (sorted[high] - sorted[low])
+/// Quantile of sorted values, linear between order statistics (Hyndman and Fan 1996, type 7: NumPy's
+/// default); `None` without values.
+///
+/// ```
+/// assert_eq!(data::metrics::quantile(&[1.0, 2.0, 4.0, 8.0], 0.5), Some(3.0));
+/// ```
+#[must_use]
+pub fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+    let last = sorted.len().checked_sub(1)?;
+    let position = share * last as f64;
+    let (low, part) = (position.floor() as usize, position.fract());
+    let high = (low + 1).min(last);
+    Some(sorted[low] + part * (sorted[high] - sorted[low]))
 }
 
 #[cfg(test)]
@@ -69,11 +76,15 @@ mod tests {
 
     #[test]
     fn quantiles_are_those_of_numpy() {
-        // numpy.quantile([1, 2, 4, 8], [0.025, 0.5, 0.975])
-        let sorted = [1.0, 2.0, 4.0, 8.0];
-        for (share, expected) in [(0.025, 1.075), (0.5, 3.0), (0.975, 7.7)] {
-            assert!((quantile(&sorted, share) - expected).abs() < 1e-12);
+        // numpy.quantile([1, 2, 4, 8], [0, 0.025, 0.5, 0.9, 0.975, 1])
+        let expected = [1.0, 1.075, 3.0, 6.8, 7.7, 8.0];
+        let shares = [0.0, 0.025, 0.5, 0.9, 0.975, 1.0];
+        for (share, expected) in shares.into_iter().zip(expected) {
+            let found = quantile(&[1.0, 2.0, 4.0, 8.0], share).unwrap();
+            assert!((found - expected).abs() < 1e-12, "{share}");
         }
+        assert_eq!(quantile(&[], 0.5), None);
+        assert_eq!(quantile(&[7.0], 0.99), Some(7.0));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use fs_err as fs;
 use crate::bench::accuracy::{self, Accuracy};
 use crate::bench::cold::Opened;
 use crate::bench::compare::{self, Conditions};
-use crate::bench::machine::{Machine, Ticks};
+use crate::bench::machine::{SystemInfo, Ticks};
 use crate::bench::plan::Plan;
 use crate::bench::run::{self, Contender, Scenario, Schedule};
 use crate::bench::sparkline::sparkline;
@@ -269,7 +269,7 @@ fn findings(args: &BenchArgs, plan: &Plan, open: &mut Open<'_>, date: String) ->
         tool: format!("deploy {}", env!("CARGO_PKG_VERSION")),
         date,
         runtime: runtime.unwrap_or_else(|| "none".to_owned()),
-        machine: Machine::here(),
+        machine: SystemInfo::here(),
         seed: args.how.seed,
         partial: false,
         results: Vec::new(),
