@@ -114,7 +114,9 @@ pub fn cached(
         }
         (Precision::Int8, None) => return Err(Error::NoCalibration),
         (Precision::Fp32 | Precision::Tf32, _) => {
-            return Err(Error::NotConverted { precision });
+            return Err(Error::NotConverted {
+                precision: precision.name(),
+            });
         }
     }
     let reused = false;

@@ -3,9 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::precision::Precision;
-use crate::probe::Lack;
-use crate::runtime::{GPU_PREFIX, VERSION};
+use crate::missing::Lack;
+use crate::wheels::{GPU_PREFIX, VERSION};
 
 /// What went wrong, with the data to say so.
 #[non_exhaustive]
@@ -107,7 +106,7 @@ pub enum Error {
     #[error("no file is converted to `{precision}`\n  expected: fp16 or int8")]
     NotConverted {
         /// The precision asked for.
-        precision: Precision,
+        precision: &'static str,
     },
     /// 8-bit integers need images to calibrate on.
     #[error("`int8` needs training images to measure the ranges of values on")]
@@ -160,7 +159,7 @@ pub enum Error {
     #[error("provider `{provider}` does not compute in {precision}")]
     PrecisionUnsupported {
         /// The precision asked for.
-        precision: Precision,
+        precision: &'static str,
         /// The provider asked for.
         provider: String,
     },
@@ -173,7 +172,7 @@ pub enum Error {
         /// The model.
         path: PathBuf,
         /// The precision asked for.
-        expected: Precision,
+        expected: &'static str,
         /// The file's.
         found: &'static str,
     },

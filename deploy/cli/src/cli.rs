@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use data::{Preprocess, Split};
 use deploy::{Precision, Provider};
 
-pub(crate) use bench::{BenchArgs, FeedArg, HowArgs, ScenarioArg, WhatArgs};
+pub(crate) use bench::{BenchArgs, HowArgs};
 pub(crate) use convert::ConvertArgs;
 pub(crate) use diff::DiffArgs;
 pub(crate) use doctor::DoctorArgs;

@@ -66,7 +66,7 @@ pub(crate) fn classifier(
             &how.machine.place,
             printer,
         )?)?;
-        deploy::probe::require(how.machine.provider)?;
+        deploy::runtime::require(how.machine.provider)?;
         file = original.file(how.machine.provider, how.precision, &cache, printer)?;
         if file != path {
             opened = Model::open(&file)?;

@@ -56,9 +56,7 @@ fn of_the_runtime() -> Vec<Error> {
             found: text("34cd"),
         },
         Error::ProviderName { text: text("gpu") },
-        Error::NotConverted {
-            precision: Precision::Fp32,
-        },
+        Error::NotConverted { precision: "fp32" },
         Error::NoCalibration,
         Error::ProviderMissing {
             provider: text("cuda:0"),
@@ -87,12 +85,12 @@ fn of_the_precision() -> Vec<Error> {
     vec![
         Error::PrecisionName { text: text("half") },
         Error::PrecisionUnsupported {
-            precision: Precision::Tf32,
+            precision: "tf32",
             provider: text("cpu"),
         },
         Error::PrecisionDiffers {
             path: model(),
-            expected: Precision::Fp16,
+            expected: "fp16",
             found: "fp32",
         },
     ]

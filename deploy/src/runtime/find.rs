@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
-use super::{Found, Search, Source, VERSION, has_cuda, library, wheels};
+use super::{Found, Search, Source, has_cuda, library};
 use crate::error::{Error, Result};
 use crate::provider::Provider;
+use crate::wheels::{self, VERSION};
 
 /// Written beside an installed library.
 pub(super) const MANIFEST: &str = "installed.json";

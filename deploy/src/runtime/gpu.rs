@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 
 use super::find::{self, Manifest};
-use super::gpu_wheels::{self, PLATFORMS, Part, Set};
 use super::install::{failed, put};
-use super::{Found, GPU_PREFIX, Source, library, pip, unpack, wheels};
+use super::{Found, Source, library, pip, unpack};
 use crate::error::{Error, Result};
 use crate::probe::Driver;
+use crate::wheels::gpu::{self as gpu_wheels, PLATFORMS, Part, Set};
+use crate::wheels::{self, GPU_PREFIX};
 
 /// What to install, and where to.
 #[derive(Debug, Clone, Default)]

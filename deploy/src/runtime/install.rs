@@ -7,16 +7,13 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 
 use super::find::{self, MANIFEST, Manifest};
-use super::wheels::{self, VERSION, Wheel};
 use super::{Found, Source, library, pip, unpack};
 use crate::error::{Error, Result};
+use crate::wheels::{self, KEPT, VERSION, Wheel};
 
 /// No download from a URL is larger.
 #[cfg(feature = "fetch")]
 const MAX_DOWNLOAD: u64 = 1 << 30;
-
-/// Files of the wheel that are kept: the library, its helpers, the licences.
-pub(super) const KEPT: [&str; 3] = ["LICENSE", "ThirdPartyNotices.txt", "Privacy.md"];
 
 /// What to install, and where to.
 #[derive(Debug, Clone, Default)]

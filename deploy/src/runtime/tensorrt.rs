@@ -8,10 +8,11 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use super::install::failed;
-use super::{TENSORRT_PREFIX, find, unpack};
+use super::{find, unpack};
 use crate::dylib;
 use crate::error::{Error, Result};
-use crate::probe::tensorrt_fix;
+use crate::missing::tensorrt_fix;
+use crate::wheels::TENSORRT_PREFIX;
 
 /// Written beside the libraries.
 const MANIFEST: &str = "tensorrt.json";

@@ -55,17 +55,16 @@ fn options_say_precision_profile_and_folder() {
         &model("batch".into(), 1.0),
         &options(Precision::Fp16, &[1, 8]),
     );
-    let mut request = provider::Request {
+    let mut request = presets::Request {
         precision: Precision::Fp16,
         graph: true,
         tensorrt: Request {
             profile,
             folder: Some("engines/12ab".into()),
         },
-        ..provider::Request::default()
+        ..presets::Request::default()
     };
-    let text =
-        |request: &provider::Request| format!("{:?}", preset(1, request)).replace(": ", ", ");
+    let text = |request: &presets::Request| format!("{:?}", preset(1, request)).replace(": ", ", ");
     let whole = text(&request);
     for (name, value) in [
         ("device_id", "1"),

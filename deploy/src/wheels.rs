@@ -1,4 +1,7 @@
-//! The pinned builds of ONNX Runtime: one official wheel per platform. Knows no files and no network.
+//! The pinned builds of ONNX Runtime, one official wheel per platform, and what installed ones are called.
+//! Knows no files and no network.
+
+pub(crate) mod gpu;
 
 /// The pinned version: the newest whose Linux wheel has no telemetry uploader.
 pub const VERSION: &str = "1.28.0";
@@ -6,27 +9,35 @@ pub const VERSION: &str = "1.28.0";
 /// The least runtime version this build of `ort` works with: ONNX Runtime 1.24.
 pub const MIN_API: u32 = ort::MINOR_VERSION;
 
+/// How the folders of GPU runtimes in the cache folder are called.
+pub(crate) const GPU_PREFIX: &str = "onnxruntime-gpu-";
+/// How the folders of TensorRT in the cache folder are called.
+pub(crate) const TENSORRT_PREFIX: &str = "tensorrt-";
+
+/// Licences and notes that are kept of a wheel, beside its libraries.
+pub(crate) const KEPT: [&str; 3] = ["LICENSE", "ThirdPartyNotices.txt", "Privacy.md"];
+
 /// One pinned wheel and the library inside it.
 #[derive(Debug)]
-pub(super) struct Wheel {
+pub(crate) struct Wheel {
     /// `std::env::consts::OS`.
-    pub(super) os: &'static str,
+    pub(crate) os: &'static str,
     /// `std::env::consts::ARCH`.
-    pub(super) arch: &'static str,
+    pub(crate) arch: &'static str,
     /// pip's `--platform`.
-    pub(super) platform: &'static str,
+    pub(crate) platform: &'static str,
     /// Name of the wheel file.
-    pub(super) file: &'static str,
+    pub(crate) file: &'static str,
     /// SHA-256 of the wheel.
-    pub(super) sha256: &'static str,
+    pub(crate) sha256: &'static str,
     /// File name of the library inside.
-    pub(super) library: &'static str,
+    pub(crate) library: &'static str,
     /// SHA-256 of the library.
-    pub(super) library_sha256: &'static str,
+    pub(crate) library_sha256: &'static str,
 }
 
 /// Every pinned wheel.
-pub(super) const WHEELS: [Wheel; 4] = [
+pub(crate) const WHEELS: [Wheel; 4] = [
     Wheel {
         os: "linux",
         arch: "x86_64",
@@ -66,14 +77,14 @@ pub(super) const WHEELS: [Wheel; 4] = [
 ];
 
 /// The pinned wheel of this platform, if there is one.
-pub(super) fn pinned() -> Option<&'static Wheel> {
+pub(crate) fn pinned() -> Option<&'static Wheel> {
     WHEELS
         .iter()
         .find(|wheel| wheel.os == std::env::consts::OS && wheel.arch == std::env::consts::ARCH)
 }
 
 /// Whether `name` is what an ONNX Runtime library is called on this platform.
-pub(super) fn is_library_name(name: &str) -> bool {
+pub(crate) fn is_library_name(name: &str) -> bool {
     match std::env::consts::OS {
         "windows" => name.eq_ignore_ascii_case("onnxruntime.dll"),
         "macos" => name.starts_with("libonnxruntime.") && name.ends_with(".dylib"),

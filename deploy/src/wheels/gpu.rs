@@ -3,32 +3,32 @@
 
 /// One pinned wheel.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(crate) struct Part {
     /// Project on the Python package index.
-    pub(super) project: &'static str,
+    pub(crate) project: &'static str,
     /// Its version.
-    pub(super) version: &'static str,
+    pub(crate) version: &'static str,
     /// Name of the wheel file.
-    pub(super) file: &'static str,
+    pub(crate) file: &'static str,
     /// SHA-256 of the wheel.
-    pub(super) sha256: &'static str,
+    pub(crate) sha256: &'static str,
     /// Size of the wheel.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// What is installed for one major version of CUDA. The first part is ONNX Runtime.
 #[derive(Debug)]
-pub(super) struct Set {
+pub(crate) struct Set {
     /// Major version of CUDA.
-    pub(super) cuda: u32,
+    pub(crate) cuda: u32,
     /// The wheels.
-    pub(super) parts: [Part; 8],
+    pub(crate) parts: [Part; 8],
     /// Bytes of the libraries, once unpacked.
-    pub(super) unpacked: u64,
+    pub(crate) unpacked: u64,
 }
 
 /// pip's `--platform`, all that the wheels are tagged with.
-pub(super) const PLATFORMS: [&str; 6] = [
+pub(crate) const PLATFORMS: [&str; 6] = [
     "manylinux_2_28_x86_64",
     "manylinux_2_27_x86_64",
     "manylinux_2_17_x86_64",
@@ -39,7 +39,7 @@ pub(super) const PLATFORMS: [&str; 6] = [
 
 /// CUDA 13: the last ONNX Runtime without the telemetry uploader, as on the CPU. CUDA 12: the last ONNX
 /// Runtime that is built for it; its cuDNN is the last that runs on GPUs before Turing.
-pub(super) static SETS: [Set; 2] = [
+pub(crate) static SETS: [Set; 2] = [
     Set {
         cuda: 13,
         parts: [
@@ -167,32 +167,32 @@ pub(super) static SETS: [Set; 2] = [
 ];
 
 /// The set for a major version of CUDA, where there is one for this system.
-pub(super) fn set(cuda: u32) -> Option<&'static Set> {
+pub(crate) fn set(cuda: u32) -> Option<&'static Set> {
     let here = std::env::consts::OS == "linux" && std::env::consts::ARCH == "x86_64";
     SETS.iter().find(|set| here && set.cuda == cuda)
 }
 
 impl Set {
     /// ONNX Runtime's version.
-    pub(super) fn version(&self) -> &'static str {
+    pub(crate) fn version(&self) -> &'static str {
         self.parts[0].version
     }
 
     /// Bytes of all wheels.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.parts.iter().map(|part| part.bytes).sum()
     }
 }
 
 /// Whether a file of a wheel is kept, and under which name: libraries that ONNX Runtime uses, licences
 /// under the name of their project.
-pub(super) fn kept(project: &str, name: &str) -> Option<String> {
+pub(crate) fn kept(project: &str, name: &str) -> Option<String> {
     const UNUSED: [&str; 3] = ["libnvblas", "libcufftw", ".alt."];
     let library = name.starts_with("lib") && name.contains(".so");
     if library && !UNUSED.iter().any(|part| name.contains(part)) {
         return Some(name.to_owned());
     }
-    let licence = super::install::KEPT.contains(&name) || name == "License.txt";
+    let licence = super::KEPT.contains(&name) || name == "License.txt";
     (licence && !library).then(|| match project {
         "onnxruntime-gpu" => name.to_owned(),
         _ => format!("LICENSE-{project}.txt"),

@@ -28,10 +28,10 @@ impl fmt::Display for Lack {
 }
 
 /// The command that brings ONNX Runtime, CUDA and cuDNN.
-pub(super) const INSTALL: &str = "run `deploy runtime install cuda`";
+pub(crate) const INSTALL: &str = "run `deploy runtime install cuda`";
 
 impl Lack {
-    pub(super) fn new(what: String, expected: &str, found: &str, fix: &str) -> Self {
+    pub(crate) fn new(what: String, expected: &str, found: &str, fix: &str) -> Self {
         Self {
             what,
             expected: expected.to_owned(),
@@ -41,7 +41,7 @@ impl Lack {
     }
 
     /// What to do about a library of NVIDIA's or a provider library that is missing or wrong.
-    pub(super) fn library_fix(name: &str, cuda: Option<u32>) -> String {
+    pub(crate) fn library_fix(name: &str, cuda: Option<u32>) -> String {
         if is_tensorrt(name) {
             return tensorrt_fix(cuda);
         }
@@ -50,7 +50,7 @@ impl Lack {
 }
 
 /// Whether a library comes with TensorRT.
-pub(super) fn is_tensorrt(name: &str) -> bool {
+pub(crate) fn is_tensorrt(name: &str) -> bool {
     name.starts_with("libnvinfer") || name.starts_with("libnvonnxparser")
 }
 

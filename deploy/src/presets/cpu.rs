@@ -2,8 +2,8 @@
 
 use ort::session::builder::SessionBuilder;
 
+use crate::options::SessionOptions;
 use crate::provider::Provider;
-use crate::session::SessionOptions;
 
 /// Sets what concerns the CPU, which is part of every session.
 pub(crate) fn configure(

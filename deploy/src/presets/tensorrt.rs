@@ -9,10 +9,10 @@ use sha2::{Digest, Sha256};
 
 use crate::engines::Key;
 use crate::error::Result;
+use crate::options::SessionOptions;
 use crate::precision::Precision;
-use crate::provider;
+use crate::presets;
 use crate::runtime;
-use crate::session::SessionOptions;
 
 /// Images of the largest batch where nobody said which will be run.
 const USUAL_BATCH: usize = 32;
@@ -76,7 +76,7 @@ impl Profile {
 }
 
 /// The provider on one GPU.
-pub(super) fn preset(device: i32, request: &provider::Request) -> TensorRT {
+pub(super) fn preset(device: i32, request: &presets::Request) -> TensorRT {
     let asked = &request.tensorrt;
     let mut tensorrt = TensorRT::default()
         .with_device_id(device)
