@@ -1,7 +1,7 @@
 //! The one implementation of preprocessing: what a network sees of a picture.
 //!
 //! Every resized pixel equals Pillow's and torchvision's. The same steps have a text for people
-//! ([`Display`](std::fmt::Display), [`FromStr`](std::str::FromStr)) and a JSON for the model card.
+//! ([`Display`], [`FromStr`](std::str::FromStr)) and a JSON for the model card.
 
 mod grammar;
 mod preparer;
