@@ -91,7 +91,7 @@ fn unreadable_images() {
     hint: repair or remove them; up to 5 % unreadable images are left out and listed
     "#);
     insta::assert_snapshot!(eval("--strict-images"), @r#"
-    error: `flat/discs/00.jpg` cannot be read: cannot decode `flat/discs/00.jpg`: the file is truncated
+    error: `flat/discs/00.jpg` cannot be read: the file is truncated
 
     hint: repair or remove the files; HEIC and AVIF must be converted to JPEG first
     "#);
