@@ -1,6 +1,6 @@
 #!/bin/sh
-# Checks the arrows between the crates (ARCHITECTURE.md) with cargo alone. Prints every arrow that is
-# wrong and exits with 1 if there is one.
+# Checks the arrows between the crates (ARCHITECTURE.md) with cargo, and that the modules of a crate have no
+# cycle with scripts/module-cycles.py. Prints every arrow that is wrong and exits with 1 if there is one.
 set -eu
 cd "$(dirname "$0")/.."
 wrong=0
@@ -22,8 +22,8 @@ packages() {
 
 # Crates of this workspace, and those whose place is fixed, that $1 may name itself: $2.
 may_use() {
-    fixed='data|onnx|models|deploy|deploy-cli|trainer|tests|burn|burn-.*|onnx-ir|ort|clap'
-    for found in $(packages "$1" direct | grep -Ex "$fixed" | grep -vx "$1" || true); do
+    fixed='files|pixels|kernels|console|data|onnx|models|deploy|deploy-cli|trainer|tests|burn|burn-.*|onnx-ir|ort|clap'
+    for found in $(packages "$1" direct | grep -Ex "$fixed" | grep -vx "${1%@*}" || true); do
         case " $2 " in
             *" $found "*) ;;
             *) complain "$1 must not depend on $found" ;;
@@ -38,16 +38,20 @@ must_lack() {
     done
 }
 
-may_use data ''
+may_use files ''
+may_use pixels ''
+may_use data 'files pixels'
 may_use onnx ''
-may_use models 'onnx burn onnx-ir'
+may_use kernels 'burn'
+may_use console@0.1.0 'data'
+may_use models 'onnx kernels burn onnx-ir'
 may_use deploy 'data onnx ort'
-may_use deploy-cli 'data onnx deploy clap'
-may_use trainer 'data onnx models deploy burn clap'
+may_use deploy-cli 'data onnx deploy console clap'
+may_use trainer 'data onnx models deploy console burn clap'
 may_use tests 'onnx'
 
 burn='burn|burn-.*|cubecl|cubecl-.*'
-for crate in data onnx tests; do
+for crate in files pixels data onnx tests; do
     must_lack "$crate" "$burn|ort|ort-sys|clap|clap_.*"
 done
 must_lack models 'ort|ort-sys|clap|clap_.*'
@@ -63,6 +67,11 @@ fi
 # ... and only there, so that a change of that name does not go unnoticed.
 cargo tree --locked --quiet -p trainer -e normal -i burn-core >/dev/null ||
     complain "burn-core was not found under trainer: has it another name?"
+
+# Modules: no cycle but of a parent with its own child.
+for crate in data data/files data/pixels onnx models models/kernels console trainer deploy deploy/cli; do
+    scripts/module-cycles.py "$crate/src" || complain "the modules of $crate have a cycle"
+done
 
 [ "$wrong" -eq 0 ] && echo "check-arrows: all arrows are as drawn"
 exit "$wrong"

@@ -20,14 +20,23 @@ pub struct Interrupt(Arc<AtomicBool>);
 pub struct Interrupted;
 
 impl Interrupt {
+    /// An interrupt that Ctrl-C requests, as [`watch`](Self::watch) has it.
+    ///
+    /// # Errors
+    /// When the system does not let signals be handled.
+    pub fn on_ctrl_c(printer: &Printer, answer: &'static str) -> anyhow::Result<Self> {
+        let interrupt = Self::default();
+        interrupt.watch(printer, answer)?;
+        Ok(interrupt)
+    }
+
     /// Watches for Ctrl-C from now on; `answer` says what the first one does. A process may do this
     /// once.
     ///
     /// # Errors
-    /// When the system does not let it.
-    pub fn on_ctrl_c(printer: &Printer, answer: &'static str) -> anyhow::Result<Self> {
-        let interrupt = Self::default();
-        let (asked, printer) = (interrupt.clone(), printer.clone());
+    /// When the system does not let signals be handled.
+    pub fn watch(&self, printer: &Printer, answer: &'static str) -> anyhow::Result<()> {
+        let (asked, printer) = (self.clone(), printer.clone());
         ctrlc::set_handler(move || {
             if asked.request() {
                 printer.answer(answer);
@@ -37,8 +46,7 @@ impl Interrupt {
                 leave();
             }
         })
-        .context("Ctrl-C cannot be watched for")?;
-        Ok(interrupt)
+        .context("Ctrl-C cannot be watched for")
     }
 
     /// Asks for a stop; whether this is the first time.

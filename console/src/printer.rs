@@ -3,7 +3,7 @@
 //!
 //! A reader of standard output that has gone away, such as `head`, is no failure. [`Printer::result`]
 //! and [`Printer::json`] then print nothing more, and the command ends with its own exit code.
-//! [`line`] and [`bytes`], which are for output that goes on for as long as somebody reads, give an
+//! [`line()`] and [`bytes`], which are for output that goes on for as long as somebody reads, give an
 //! error that ends the command; [`exit_code`](crate::exit_code) calls that a success.
 
 mod pane;

@@ -12,7 +12,6 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::digest;
 use crate::error::{Result, chain};
 
 /// Name of the file beside the engines that says what they are.
@@ -66,7 +65,7 @@ impl Key {
                 hasher.update(text);
             }
         }
-        digest::hex(&hasher.finalize())
+        data::hash::hex(&hasher.finalize())
     }
 }
 
@@ -235,7 +234,7 @@ fn hashes(folder: &Path) -> std::io::Result<BTreeMap<String, String>> {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name != MANIFEST {
-            files.insert(name.into_owned(), digest::file(&path)?);
+            files.insert(name.into_owned(), data::hash::sha256_hex(&path)?);
         }
     }
     Ok(files)

@@ -3,9 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::precision::Precision;
-use crate::probe::Lack;
-use crate::runtime::{GPU_PREFIX, VERSION};
+use crate::missing::Lack;
+use crate::wheels::{GPU_PREFIX, VERSION};
 
 /// What went wrong, with the data to say so.
 #[non_exhaustive]
@@ -107,7 +106,7 @@ pub enum Error {
     #[error("no file is converted to `{precision}`\n  expected: fp16 or int8")]
     NotConverted {
         /// The precision asked for.
-        precision: Precision,
+        precision: &'static str,
     },
     /// 8-bit integers need images to calibrate on.
     #[error("`int8` needs training images to measure the ranges of values on")]
@@ -160,7 +159,7 @@ pub enum Error {
     #[error("provider `{provider}` does not compute in {precision}")]
     PrecisionUnsupported {
         /// The precision asked for.
-        precision: Precision,
+        precision: &'static str,
         /// The provider asked for.
         provider: String,
     },
@@ -173,7 +172,7 @@ pub enum Error {
         /// The model.
         path: PathBuf,
         /// The precision asked for.
-        expected: Precision,
+        expected: &'static str,
         /// The file's.
         found: &'static str,
     },
@@ -321,21 +320,6 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// More than 5 % of the images cannot be read.
-    #[error(
-        "{unreadable} of {total} images cannot be read, the first is `{}`: {reason}",
-        first.display()
-    )]
-    TooManyUnreadable {
-        /// Images that cannot be read.
-        unreadable: usize,
-        /// Images in all.
-        total: usize,
-        /// The first of them.
-        first: PathBuf,
-        /// Why the first cannot be read.
-        reason: String,
-    },
     /// The file carries no golden samples.
     #[error("`{}` carries no golden samples to check", path.display())]
     NoGolden {
@@ -359,6 +343,18 @@ pub enum Kind {
     Data,
     /// What the caller asked for.
     Usage,
+}
+
+impl From<data::files::Error> for Error {
+    fn from(error: data::files::Error) -> Self {
+        Self::Data(error.into())
+    }
+}
+
+impl From<data::pixels::Error> for Error {
+    fn from(error: data::pixels::Error) -> Self {
+        Self::Data(error.into())
+    }
 }
 
 impl Error {
@@ -386,10 +382,7 @@ impl Error {
             | Self::NoCard { .. }
             | Self::Run { .. }
             | Self::NoGolden { .. } => Kind::Model,
-            Self::Data(_)
-            | Self::NoImages
-            | Self::Unreadable { .. }
-            | Self::TooManyUnreadable { .. } => Kind::Data,
+            Self::Data(_) | Self::NoImages | Self::Unreadable { .. } => Kind::Data,
             Self::ProviderName { .. }
             | Self::PrecisionName { .. }
             | Self::PrecisionUnsupported { .. }
@@ -467,7 +460,7 @@ impl Error {
             Self::ClassesDiffer {
                 expected, found, ..
             } => return Some(unknown(expected, found)),
-            Self::TooManyUnreadable { .. } | Self::Unreadable { .. } => {
+            Self::Unreadable { .. } => {
                 "repair or remove the files; HEIC and AVIF must be converted to JPEG first"
             }
             Self::NoGolden { .. } => "write them into the file with `deploy card attach`",

@@ -23,23 +23,26 @@
 pub mod classifier;
 pub mod convert;
 pub mod diff;
-mod digest;
 mod dylib;
 pub mod engine;
 pub mod engines;
 pub mod error;
 pub mod eval;
 pub mod golden;
+mod missing;
 pub mod model;
+mod options;
 pub mod placement;
 pub mod pool;
 pub mod precision;
 pub mod prediction;
+mod presets;
 pub mod probe;
 pub mod provider;
 pub mod runtime;
 pub mod session;
 pub mod taps;
+mod wheels;
 
 pub use classifier::{Classifier, ClassifierBuilder};
 pub use error::{Error, Kind, Result};

@@ -53,7 +53,7 @@ impl Precision {
     pub fn converts(self, provider: Provider) -> Result<bool> {
         match (self, provider) {
             (Self::Tf32, Provider::Cpu) => Err(Error::PrecisionUnsupported {
-                precision: self,
+                precision: self.name(),
                 provider: provider.to_string(),
             }),
             (Self::Fp32 | Self::Tf32, _) | (Self::Fp16, Provider::TensorRt { .. }) => Ok(false),

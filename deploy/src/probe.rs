@@ -6,7 +6,6 @@
 //! stays loaded: ONNX Runtime then gets these very files, wherever they lie.
 
 mod driver;
-mod lack;
 mod libraries;
 mod machine;
 mod places;
@@ -14,16 +13,15 @@ mod places;
 use serde::{Deserialize, Serialize};
 
 pub use driver::{Device, Driver};
-pub use lack::Lack;
-pub(crate) use lack::tensorrt_fix;
 pub use libraries::Library;
 pub(crate) use libraries::tensorrt_version;
 pub use machine::Machine;
 pub use places::Places;
 
+pub use crate::missing::Lack;
+
 use crate::error::{Error, Result};
 use crate::provider::Provider;
-use crate::runtime;
 
 /// What was found for a provider.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,20 +70,6 @@ pub fn look(provider: Provider, places: &Places) -> Readiness {
 /// The driver of this machine and its GPUs; `None` where there is none that starts.
 pub fn driver() -> Option<Driver> {
     driver::look(&Places::of_machine(None), None).ok()
-}
-
-/// Refuses a provider whose libraries or GPU are not there, before ONNX Runtime is asked.
-///
-/// The needs are those of the ONNX Runtime that this process loaded, if it loaded one.
-///
-/// # Errors
-/// [`Error::ProviderNotReady`] with the first thing that is missing and the command that mends it.
-pub fn require(provider: Provider) -> Result<()> {
-    if provider == Provider::Cpu {
-        return Ok(());
-    }
-    let loaded = runtime::loaded().map(|found| found.path.as_path());
-    look(provider, &Places::of_machine(loaded)).into_result(provider)
 }
 
 impl Readiness {

@@ -1,18 +1,10 @@
-//! What computes: the CPU, CUDA or TensorRT. A provider that was asked for runs or is an error. How each
-//! is set up, is in a file of its own.
-
-pub(crate) mod cpu;
-mod cuda;
-pub(crate) mod tensorrt;
+//! What computes: the CPU, CUDA or TensorRT. Knows no session: how one is configured for a provider is in
+//! the presets.
 
 use std::fmt;
 use std::str::FromStr;
 
-use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
-
-use crate::error::{Error, Result, chain};
-use crate::precision::Precision;
-use crate::runtime;
+use crate::error::{Error, Result};
 
 /// An execution provider of ONNX Runtime.
 ///
@@ -39,12 +31,30 @@ pub enum Provider {
     },
 }
 
+impl Provider {
+    /// Its name without the number of the GPU: `cpu`, `cuda`, `tensorrt`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda { .. } => "cuda",
+            Self::TensorRt { .. } => "tensorrt",
+        }
+    }
+
+    /// Number of the GPU; `None` is the CPU.
+    pub fn device(self) -> Option<u32> {
+        match self {
+            Self::Cpu => None,
+            Self::Cuda { device } | Self::TensorRt { device } => Some(device),
+        }
+    }
+}
+
 impl fmt::Display for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cpu => f.write_str("cpu"),
-            Self::Cuda { device } => write!(f, "cuda:{device}"),
-            Self::TensorRt { device } => write!(f, "tensorrt:{device}"),
+        match self.device() {
+            None => f.write_str(self.name()),
+            Some(device) => write!(f, "{}:{device}", self.name()),
         }
     }
 }
@@ -71,97 +81,6 @@ impl FromStr for Provider {
             _ => Err(wrong()),
         }
     }
-}
-
-/// What a session asks of its provider.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Request {
-    pub(crate) precision: Precision,
-    /// The CPU's memory arena.
-    pub(crate) arena: bool,
-    /// The launches of a run are recorded once and replayed.
-    pub(crate) graph: bool,
-    /// What TensorRT builds, and where that is kept.
-    pub(crate) tensorrt: tensorrt::Request,
-}
-
-impl Provider {
-    /// Its name without the number of the GPU, as in [`crate::placement::Placement::nodes`].
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::Cuda { .. } => "cuda",
-            Self::TensorRt { .. } => "tensorrt",
-        }
-    }
-
-    /// Number of the GPU; `None` is the CPU.
-    pub fn device(self) -> Option<u32> {
-        match self {
-            Self::Cpu => None,
-            Self::Cuda { device } | Self::TensorRt { device } => Some(device),
-        }
-    }
-
-    /// What is registered with a session, in order of preference. Every one must start.
-    pub(crate) fn dispatches(self, request: &Request) -> Result<Vec<ExecutionProviderDispatch>> {
-        let cpu = ep::CPU::default()
-            .with_arena_allocator(request.arena)
-            .build();
-        let list = match self {
-            Self::Cpu => vec![cpu],
-            Self::Cuda { device } => {
-                self.check::<ep::CUDA>()?;
-                let cuda = cuda::preset(id(device), request.precision, request.graph);
-                vec![cuda.build(), cpu]
-            }
-            Self::TensorRt { device } => {
-                self.check::<ep::TensorRT>()?;
-                self.check::<ep::CUDA>()?;
-                let tensorrt = tensorrt::preset(id(device), request);
-                // What is left for CUDA is not replayed: TensorRT's recording would not hold it.
-                let cuda = cuda::preset(id(device), request.precision, false);
-                vec![tensorrt.build(), cuda.build(), cpu]
-            }
-        };
-        Ok(list
-            .into_iter()
-            .map(ExecutionProviderDispatch::error_on_failure)
-            .collect())
-    }
-
-    /// Whether the library was built with the provider.
-    fn check<P: ExecutionProvider>(self) -> Result<()> {
-        let failed = |e: ort::Error| Error::ProviderFailed {
-            provider: self.to_string(),
-            reason: chain(&e),
-        };
-        if P::is_available().map_err(failed)? {
-            return Ok(());
-        }
-        let mut found = vec!["CPUExecutionProvider"];
-        for (name, there) in [
-            (ep::CUDA::NAME, ep::CUDA::is_available()),
-            (ep::TensorRT::NAME, ep::TensorRT::is_available()),
-        ] {
-            if there.unwrap_or(false) {
-                found.push(name);
-            }
-        }
-        Err(Error::ProviderMissing {
-            provider: self.to_string(),
-            library: runtime::loaded()
-                .map(|found| found.path.clone())
-                .unwrap_or_default(),
-            expected: P::NAME,
-            found: found.join(", "),
-        })
-    }
-}
-
-/// The number as ONNX Runtime takes it.
-pub(crate) fn id(device: u32) -> i32 {
-    i32::try_from(device).unwrap_or(i32::MAX)
 }
 
 #[cfg(test)]

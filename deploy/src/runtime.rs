@@ -5,14 +5,12 @@
 
 mod find;
 mod gpu;
-mod gpu_wheels;
 mod install;
 mod library;
 mod loaded;
 mod pip;
 mod tensorrt;
 mod unpack;
-mod wheels;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -20,19 +18,14 @@ use std::path::{Path, PathBuf};
 pub use find::{candidates, find, list, verify};
 pub use gpu::{GpuOptions, GpuPlan, free_space, install_gpu, plan_gpu};
 pub use install::{InstallOptions, install, remove};
-pub use loaded::{disable_telemetry, load, loaded};
+pub use loaded::{disable_telemetry, load, loaded, require};
 pub(crate) use loaded::{environment, load_default};
 pub use tensorrt::{TensorRt, install_tensorrt, tensorrt};
-pub use wheels::{MIN_API, VERSION};
 
 use crate::error::{Error, Result};
 use crate::probe::{self, Places};
 use crate::provider::Provider;
-
-/// How the folders of GPU runtimes in the cache folder are called.
-pub(crate) const GPU_PREFIX: &str = "onnxruntime-gpu-";
-/// How the folders of TensorRT in the cache folder are called.
-pub(crate) const TENSORRT_PREFIX: &str = "tensorrt-";
+pub use crate::wheels::{MIN_API, VERSION};
 
 /// Where a library came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

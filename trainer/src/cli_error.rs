@@ -9,6 +9,8 @@ use crate::error;
 pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     None.or_else(|| error.downcast_ref::<crate::Error>()?.hint())
         .or_else(|| error.downcast_ref::<data::Error>()?.hint())
+        .or_else(|| error.downcast_ref::<data::pixels::Error>()?.hint())
+        .or_else(|| error.downcast_ref::<data::files::Error>()?.hint())
         .or_else(|| error.downcast_ref::<models::Error>()?.hint())
         .or_else(|| error.downcast_ref::<onnx::Error>()?.hint())
         .or_else(|| error.downcast_ref::<deploy::Error>()?.hint())

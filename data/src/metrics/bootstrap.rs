@@ -1,5 +1,6 @@
 //! How sure a figure is that has no formula for it: the same figure of images drawn anew.
 
+use super::quantile;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -39,7 +40,7 @@ pub fn bootstrap(
         return None;
     }
     found.sort_by(f64::total_cmp);
-    Some([0.025, 0.975].map(|share| quantile(&found, share)))
+    Some([quantile(&found, 0.025)?, quantile(&found, 0.975)?])
 }
 
 /// Interval of the mean of `values`.
@@ -55,26 +56,9 @@ pub fn bootstrap_mean(values: &[f64], resamples: usize, seed: u64) -> Option<[f6
     })
 }
 
-/// Linear between order statistics (Hyndman and Fan 1996, type 7); `sorted` is not empty.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let at = share * (sorted.len() - 1) as f64;
-    let (low, part) = (at.floor() as usize, at.fract());
-    let high = (low + 1).min(sorted.len() - 1);
-    sorted[low] + part * (sorted[high] - sorted[low])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quantiles_are_those_of_numpy() {
-        // numpy.quantile([1, 2, 4, 8], [0.025, 0.5, 0.975])
-        let sorted = [1.0, 2.0, 4.0, 8.0];
-        for (share, expected) in [(0.025, 1.075), (0.5, 3.0), (0.975, 7.7)] {
-            assert!((quantile(&sorted, share) - expected).abs() < 1e-12);
-        }
-    }
 
     #[test]
     fn the_interval_of_a_share_is_about_the_normal_one() {

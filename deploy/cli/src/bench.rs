@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use accuracy::Accuracy;
-use machine::Machine;
+use machine::SystemInfo;
 use rooms::Rooms;
 use stats::{Block, Latency};
 
@@ -134,7 +134,7 @@ pub(crate) struct Findings {
     pub(crate) date: String,
     /// Version of ONNX Runtime.
     pub(crate) runtime: String,
-    pub(crate) machine: Machine,
+    pub(crate) machine: SystemInfo,
     pub(crate) seed: u64,
     /// Whether it was interrupted.
     pub(crate) partial: bool,

@@ -19,12 +19,6 @@ pub(crate) enum CliError {
         /// The model.
         model: PathBuf,
     },
-    /// A name of public data that is not there yet.
-    #[error("`{name}` has not been fetched")]
-    NotFetched {
-        /// The name.
-        name: String,
-    },
     /// A file of the run does not say what it should.
     #[error("`{}` {reason}", path.display())]
     BadRun {
@@ -152,14 +146,6 @@ pub(crate) enum CliError {
         /// An image that shows it.
         image: String,
     },
-    /// The class file cannot be used.
-    #[error("`{}` is no list of class names: {reason}", path.display())]
-    BadClasses {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
 }
 
 impl CliError {
@@ -167,7 +153,6 @@ impl CliError {
         let hint = match self {
             Self::NoRun { .. } => "train one with `trainer fit`, or give `--model FILE`",
             Self::NoData { .. } => "give `--data DIR`",
-            Self::NotFetched { name } => return Some(format!("run `trainer fetch {name}`")),
             Self::EmptySplit { .. } => "choose another one with `--split`",
             Self::NoInput { .. } => {
                 "give image files, folders, patterns in quotes, or `-` for standard input"
@@ -178,7 +163,6 @@ impl CliError {
             Self::NotFinite { .. } => {
                 "its values leave the range of that precision: keep it in single precision"
             }
-            Self::BadClasses { .. } => "one name per line, in the order of the model's outputs",
             Self::FixedBatch { .. } => "leave out `--batch`",
             Self::NothingRuns { .. } => "run `deploy doctor`",
             Self::BadBase { .. } => "write one with `deploy bench --json FILE`",

@@ -189,7 +189,7 @@ impl ClassifierBuilder {
         }
         Err(Error::PrecisionDiffers {
             path: self.path.clone(),
-            expected: self.precision,
+            expected: self.precision.name(),
             found: model.precision,
         })
     }

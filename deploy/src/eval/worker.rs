@@ -83,6 +83,8 @@ impl<'a> Work<'a> {
             let place = &mut numbers[members.len() * len..][..len];
             match self.prepare(at, preparer, place) {
                 Ok(()) => members.push(at),
+                // The path is told beside the reason.
+                Err(Error::Data(error)) => unreadable.push((at, error.reason())),
                 Err(error) => unreadable.push((at, chain(&error))),
             }
         }

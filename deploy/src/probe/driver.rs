@@ -7,9 +7,9 @@ use fs_err as fs;
 use libloading::Library;
 use serde::{Deserialize, Serialize};
 
-use super::lack::Lack;
 use super::places::Places;
 use crate::dylib;
+use crate::missing::Lack;
 
 /// Name of the driver's library.
 const NAME: &str = "libcuda.so.1";

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::lack::{INSTALL, Lack, is_tensorrt};
 use super::places::Places;
 use crate::dylib::{self, Flaw};
+use crate::missing::{INSTALL, Lack, is_tensorrt};
 
 /// A library that was loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use crate::runtime;
+use crate::wheels::{GPU_PREFIX, TENSORRT_PREFIX};
 
 /// Folders, in the order in which they are looked through.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl Places {
 /// GPU runtimes and TensorRT, as installed.
 fn in_cache(folder: Option<&Path>) -> Vec<PathBuf> {
     let mut all = children(folder, |name| {
-        name.starts_with(runtime::GPU_PREFIX) || name.starts_with(runtime::TENSORRT_PREFIX)
+        name.starts_with(GPU_PREFIX) || name.starts_with(TENSORRT_PREFIX)
     });
     all.sort_by_key(|folder| std::cmp::Reverse(numbers(folder)));
     all

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
-use super::{Found, Search, Source, VERSION, has_cuda, library, wheels};
-use crate::digest;
+use super::{Found, Search, Source, has_cuda, library};
 use crate::error::{Error, Result};
 use crate::provider::Provider;
+use crate::wheels::{self, VERSION};
 
 /// Written beside an installed library.
 pub(super) const MANIFEST: &str = "installed.json";
@@ -177,7 +177,7 @@ pub(super) fn intact(folder: &Path, manifest: &Manifest) -> Result<()> {
 
 /// Compares the SHA-256 of a library.
 fn same(path: &Path, expected: &str) -> Result<()> {
-    let actual = digest::file(path).map_err(|source| Error::RuntimeMissing {
+    let actual = data::hash::sha256_hex(path).map_err(|source| Error::RuntimeMissing {
         path: path.to_owned(),
         source,
     })?;

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 
 use super::find::{self, Manifest};
-use super::gpu_wheels::{self, PLATFORMS, Part, Set};
 use super::install::{failed, put};
-use super::{Found, GPU_PREFIX, Source, library, pip, unpack, wheels};
-use crate::digest;
+use super::{Found, Source, library, pip, unpack};
 use crate::error::{Error, Result};
 use crate::probe::Driver;
+use crate::wheels::gpu::{self as gpu_wheels, PLATFORMS, Part, Set};
+use crate::wheels::{self, GPU_PREFIX};
 
 /// What to install, and where to.
 #[derive(Debug, Clone, Default)]
@@ -166,7 +166,7 @@ fn wheels(
     }
     fs::create_dir_all(downloads).map_err(failed("create the folder of downloads"))?;
     let there = |part: &&Part| {
-        digest::file(&downloads.join(part.file)).is_ok_and(|hash| hash == part.sha256)
+        data::hash::sha256_hex(&downloads.join(part.file)).is_ok_and(|hash| hash == part.sha256)
     };
     let (have, missing): (Vec<&Part>, Vec<&Part>) = set.parts.iter().partition(there);
     let mut done: u64 = have.iter().map(|part| part.bytes).sum();
@@ -231,7 +231,7 @@ fn fetch(
 }
 
 fn check(part: &Part, file: &Path) -> Result<()> {
-    let found = digest::file(file).map_err(failed("read the wheel"))?;
+    let found = data::hash::sha256_hex(file).map_err(failed("read the wheel"))?;
     if found == part.sha256 {
         return Ok(());
     }
@@ -293,7 +293,7 @@ fn unpack_all(
     let version = library::inspect(&out.join(&library))?;
     let mut files = BTreeMap::new();
     for name in names.into_iter().filter(|name| name.contains(".so")) {
-        let hash = digest::file(&out.join(&name)).map_err(failed("read a library"))?;
+        let hash = data::hash::sha256_hex(&out.join(&name)).map_err(failed("read a library"))?;
         files.insert(name, hash);
     }
     Ok(Manifest {

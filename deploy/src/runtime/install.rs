@@ -7,17 +7,13 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 
 use super::find::{self, MANIFEST, Manifest};
-use super::wheels::{self, VERSION, Wheel};
 use super::{Found, Source, library, pip, unpack};
-use crate::digest;
 use crate::error::{Error, Result};
+use crate::wheels::{self, KEPT, VERSION, Wheel};
 
 /// No download from a URL is larger.
 #[cfg(feature = "fetch")]
 const MAX_DOWNLOAD: u64 = 1 << 30;
-
-/// Files of the wheel that are kept: the library, its helpers, the licences.
-pub(super) const KEPT: [&str; 3] = ["LICENSE", "ThirdPartyNotices.txt", "Privacy.md"];
 
 /// What to install, and where to.
 #[derive(Debug, Clone, Default)]
@@ -68,7 +64,7 @@ pub fn install(options: &InstallOptions, progress: &dyn Fn(&str)) -> Result<Foun
     };
     let version = library::inspect(&out.join(&library))?;
     let manifest = Manifest {
-        sha256: digest::file(&out.join(&library)).map_err(failed("read the library"))?,
+        sha256: data::hash::sha256_hex(&out.join(&library)).map_err(failed("read the library"))?,
         from: file
             .file_name()
             .unwrap_or_default()
@@ -199,7 +195,7 @@ fn given(path: &Path) -> Result<PathBuf> {
 
 /// Compares the SHA-256 with the pinned one where one is due; the pinned wheel, if it is one.
 fn check_hash(file: &Path, from: Option<&str>) -> Result<Option<&'static Wheel>> {
-    let found = digest::file(file).map_err(failed("read the wheel"))?;
+    let found = data::hash::sha256_hex(file).map_err(failed("read the wheel"))?;
     let same = |wheel: &&Wheel| wheel.sha256 == found || wheel.library_sha256 == found;
     if let Some(wheel) = wheels::pinned().filter(same) {
         return Ok(Some(wheel));

@@ -5,9 +5,9 @@ use std::path::Path;
 use fs_err as fs;
 use object::{Object, ObjectSymbol};
 
-use super::wheels::MIN_API;
 use crate::dylib::{self, Flaw};
 use crate::error::{Error, Result};
+use crate::wheels::MIN_API;
 
 /// Checks type, bounds, machine, exports and version of a library; returns its version.
 pub(crate) fn inspect(path: &Path) -> Result<String> {

@@ -5,6 +5,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::{Found, Search};
 use crate::error::{Error, Result, chain};
+use crate::probe::{self, Places};
+use crate::provider::Provider;
 
 /// ONNX Runtime allows one environment per process.
 static LOADED: OnceLock<(Found, ort::environment::Environment)> = OnceLock::new();
@@ -54,6 +56,20 @@ pub(crate) fn environment() -> Result<&'static ort::environment::Environment> {
         .ok_or_else(|| Error::NoRuntime {
             searched: Vec::new(),
         })
+}
+
+/// Refuses a provider whose libraries or GPU are not there, before ONNX Runtime is asked.
+///
+/// The needs are those of the ONNX Runtime that this process loaded, if it loaded one.
+///
+/// # Errors
+/// [`Error::ProviderNotReady`] with the first thing that is missing and the command that mends it.
+pub fn require(provider: Provider) -> Result<()> {
+    if provider == Provider::Cpu {
+        return Ok(());
+    }
+    let library = loaded().map(|found| found.path.as_path());
+    probe::look(provider, &Places::of_machine(library)).into_result(provider)
 }
 
 /// Loads what is found in the usual places when nothing is loaded yet.

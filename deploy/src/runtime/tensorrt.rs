@@ -8,11 +8,11 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use super::install::failed;
-use super::{TENSORRT_PREFIX, find, unpack};
-use crate::digest;
+use super::{find, unpack};
 use crate::dylib;
 use crate::error::{Error, Result};
-use crate::probe::tensorrt_fix;
+use crate::missing::tensorrt_fix;
+use crate::wheels::TENSORRT_PREFIX;
 
 /// Written beside the libraries.
 const MANIFEST: &str = "tensorrt.json";
@@ -147,7 +147,7 @@ fn write_manifest(work: &Path, target: &Path, version: &str) -> Result<()> {
     let text = serde_json::json!({
         "version": version,
         "folder": target,
-        "sha256": digest::file(&library).map_err(failed("read a library"))?,
+        "sha256": data::hash::sha256_hex(&library).map_err(failed("read a library"))?,
     });
     fs::write(work.join(MANIFEST), format!("{text:#}\n")).map_err(failed("write the manifest"))
 }

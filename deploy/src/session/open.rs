@@ -11,8 +11,9 @@ use crate::engines::{Engines, Place};
 use crate::error::{Error, Result, chain};
 use crate::placement::{Placement, Sizes};
 use crate::precision::Precision;
+use crate::presets::{self, Request, cpu, tensorrt};
 use crate::probe::{self, Places};
-use crate::provider::{Provider, Request, cpu, tensorrt};
+use crate::provider::Provider;
 use crate::runtime;
 use crate::session::{SessionOptions, record};
 
@@ -35,7 +36,7 @@ pub(super) struct Opened {
 /// `gpu` is what a kept engine depends on beside the model: the GPU, its compute capability, driver and
 /// TensorRT version, in words. `None`: no engine is kept.
 pub(super) fn open(path: &Path, options: &SessionOptions, gpu: Option<&str>) -> Result<Opened> {
-    probe::require(options.provider)?;
+    runtime::require(options.provider)?;
     options.precision.converts(options.provider)?;
     let request = Request {
         precision: options.precision,
@@ -203,7 +204,7 @@ fn commit(path: &Path, options: &SessionOptions, request: &Request) -> Result<Or
         .with_config_entry(key, on)
         .map_err(|e| refused(&e))?;
     let mut builder = builder
-        .with_execution_providers(options.provider.dispatches(request)?)
+        .with_execution_providers(presets::dispatches(options.provider, request)?)
         .map_err(|e| refused(&e))?;
     let unopened = |e: ort::Error| not_opened(path.to_owned(), chain(&e));
     builder.commit_from_file(path).map_err(unopened)

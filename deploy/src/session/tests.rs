@@ -6,7 +6,7 @@ use ort::memory::MemoryInfo;
 
 use super::*;
 use crate::engines::{Engines, Place};
-use crate::provider::tensorrt;
+use crate::presets::tensorrt;
 use crate::runtime::{self, Search};
 
 /// The mean of each of 3 channels of `[batch, 3, 2, 2]`, times 1, 10 and 100, and `gain`.

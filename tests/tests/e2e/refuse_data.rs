@@ -86,12 +86,12 @@ fn unreadable_images() {
         eval.args(flags).run().refusal()
     };
     insta::assert_snapshot!(eval(""), @r#"
-    error: 5 of 42 images cannot be read, the first is `flat/discs/00.jpg`: cannot decode `flat/discs/00.jpg`: the file is truncated
+    error: 5 of 42 images cannot be read, first `flat/discs/00.jpg`: the file is truncated
 
-    hint: repair or remove the files; HEIC and AVIF must be converted to JPEG first
+    hint: repair or remove them; up to 5 % unreadable images are left out and listed
     "#);
     insta::assert_snapshot!(eval("--strict-images"), @r#"
-    error: `flat/discs/00.jpg` cannot be read: cannot decode `flat/discs/00.jpg`: the file is truncated
+    error: `flat/discs/00.jpg` cannot be read: the file is truncated
 
     hint: repair or remove the files; HEIC and AVIF must be converted to JPEG first
     "#);

@@ -5,7 +5,7 @@ use data::audit::{Audit, Depth, Kind, Severity};
 use data::{Dataset, Split};
 
 use crate::cli::AuditArgs;
-use crate::source;
+use crate::{context, resolve};
 
 mod text;
 
@@ -13,10 +13,10 @@ pub(super) use text::brief;
 
 /// Looks at every file and says what was found; an error among it is exit code 1.
 pub fn run(args: &AuditArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    source::threads(args.threads);
+    context::bound_threads(args.threads);
     let cache = data::cache::dir(args.cache.as_deref())?;
-    let name = source::data_name(&args.data, &cache)?;
-    let path = source::data_path(&name, &cache, printer)?;
+    let name = crate::recipe::data_name(&args.data, &cache)?;
+    let path = resolve::data_path(&name, &cache, printer)?;
     let (dataset, splits) = Dataset::open_unchecked(&path, args.seed)?;
     for note in &dataset.notes {
         printer.log(note);

@@ -1,6 +1,7 @@
 //! `trainer fetch`: a public data set or weights into the cache folder.
 
 use console::{ExitStatus, Printer};
+use data::catalog;
 use data::fetch::{self, FetchOptions};
 
 use crate::cli::{FetchArgs, Fetchable};
@@ -9,8 +10,8 @@ use crate::cli::{FetchArgs, Fetchable};
 pub fn run(args: &FetchArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let cache = data::cache::dir(args.cache.as_deref())?;
     let name = match args.what {
-        Fetchable::Hymenoptera => "hymenoptera",
-        Fetchable::Resnet18 => "resnet18",
+        Fetchable::Hymenoptera => catalog::HYMENOPTERA,
+        Fetchable::Resnet18 => catalog::RESNET18,
     };
     let bar = printer.byte_bar(name);
     let options = FetchOptions {

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use console::table::{Column, Table};
 use console::{ExitStatus, Printer};
 use deploy::Model;
-use fs_err as fs;
 
 use super::report;
 use crate::cli::InspectArgs;
@@ -17,7 +16,7 @@ use crate::inspect::overlay::{overlay, short};
 use crate::inspect::subject::{Described, Look, Subject, View};
 use crate::inspect::tiles::{self, COLUMNS};
 use crate::run_dir::RunDir;
-use crate::{runtime, source};
+use crate::{context, runtime};
 
 /// Classes that an error lists.
 const LISTED: usize = 8;
@@ -28,12 +27,19 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
     // What is wrong with the file is said before anything is installed for it.
     let model = Model::open(&path).map_err(Error::from)?;
     let cache = data::cache::dir(args.machine.cache.as_deref())?;
-    runtime::ensure(&args.machine, &cache, printer)?;
+    runtime::ensure(
+        args.machine.runtime.clone(),
+        &cache,
+        args.machine.offline,
+        printer,
+    )?;
     let described = Described {
-        classes: args.classes.as_deref().map(classes).transpose()?,
+        classes: (args.classes.as_deref())
+            .map(data::class_names::read)
+            .transpose()?,
         preprocess: args.preprocess.clone(),
     };
-    let threads = source::threads(args.threads);
+    let threads = context::bound_threads(args.threads);
     let mut subject = Subject::open(&path, &model, described, args.simplified, threads)?;
     printer.log(format!("model `{}`", path.display()));
     if !subject.left_out().is_empty() {
@@ -80,10 +86,7 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
 fn place(args: &InspectArgs) -> Result<(PathBuf, Option<RunDir>, PathBuf), Error> {
     let given = &args.model;
     let (model, run) = if given.is_file() || given.extension().is_some_and(|e| e == "onnx") {
-        let folder = given
-            .parent()
-            .filter(|folder| folder.join("config.toml").is_file());
-        let run = folder
+        let run = data::run_files::run_of(given)
             .map(|folder| RunDir::open(&args.runs, folder))
             .transpose()?;
         (given.clone(), run)
@@ -99,18 +102,11 @@ fn place(args: &InspectArgs) -> Result<(PathBuf, Option<RunDir>, PathBuf), Error
         (run.model(), Some(run))
     };
     let folder = run.as_ref().map_or(Path::new(""), RunDir::path);
-    let out = args.out.clone().unwrap_or_else(|| folder.join("inspect"));
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| folder.join(data::run_files::INSPECT));
     Ok((model, run, out))
-}
-
-/// Names of classes, one per line.
-fn classes(file: &Path) -> Result<Vec<String>, Error> {
-    let text = fs::read_to_string(file)?;
-    Ok(text
-        .trim_end()
-        .lines()
-        .map(|line| line.trim().to_owned())
-        .collect())
 }
 
 fn class(subject: &Subject, name: &str) -> Result<usize, Error> {

@@ -7,8 +7,8 @@ use console::{ExitStatus, Printer};
 use crate::cli::ReportArgs;
 use crate::error::Result;
 use crate::report::{self, Pictures, Record};
+use crate::resolve;
 use crate::run_dir::RunDir;
-use crate::source;
 
 /// What a comparison is called.
 const COMPARISON: &str = "comparison.html";
@@ -95,7 +95,7 @@ pub(super) fn open(runs: &Path, named: &[PathBuf]) -> Result<Vec<Record>> {
 fn root(records: &[Record], cache: Option<&Path>, printer: &Printer) -> Option<PathBuf> {
     let cache = data::cache::dir(cache).ok()?;
     records.iter().find_map(|record| {
-        let path = source::data_path(&record.recipe.data, &cache, printer).ok()?;
+        let path = resolve::data_path(&record.recipe.data, &cache, printer).ok()?;
         let folder = if path.is_file() {
             path.parent()?
         } else {

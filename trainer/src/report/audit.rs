@@ -10,8 +10,8 @@ use maud::{Markup, html};
 
 use super::pictures::{self, Pictures};
 use super::record::Record;
+use crate::contact_sheet;
 use crate::inspect::overlay::short;
-use crate::sheet;
 
 /// Pictures of the sheet of augmented samples: rows and columns.
 const SHEET: (usize, usize) = (5, 7);
@@ -180,14 +180,14 @@ fn drawn(record: &Record, pictures: &Pictures) -> Option<String> {
         })
         .collect();
     let (rows, columns) = SHEET;
-    let chosen = sheet::spread(&samples, rows);
+    let chosen = contact_sheet::spread(&samples, rows);
     if chosen.is_empty() {
         return None;
     }
     let card = record.card.as_ref();
     let preprocess = card.map_or_else(Preprocess::imagenet, |card| card.preprocess.clone());
     let seed = record.recipe.seed;
-    let sheet = sheet::sheet(
+    let sheet = contact_sheet::contact_sheet(
         &chosen,
         &record.recipe.augment,
         &preprocess,

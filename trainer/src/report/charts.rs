@@ -8,7 +8,7 @@ use data::metrics;
 
 use super::figures::{Figures, Ranking};
 use super::record::Record;
-use crate::fit::EpochRow;
+use crate::train::EpochRow;
 
 /// More runs than this are shown by their validation alone.
 const MOST_WITH_TRAINING: usize = 3;

@@ -12,7 +12,7 @@ use super::charts::{self, Drawn, Kind};
 use super::headline::majority;
 use super::pictures::{Card, Pictures};
 use super::record::Record;
-use crate::answers::Answer;
+use crate::predictions::Answer;
 
 /// Pictures in each gallery.
 const MOST: usize = 6;

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::charts::{self, Drawn, Kind};
 use super::record::Record;
-use crate::fit::EpochRow;
+use crate::train::EpochRow;
 
 /// The curves of a run; none before its first epoch.
 pub(super) fn section(record: &Record) -> Option<Markup> {

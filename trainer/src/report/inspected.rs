@@ -22,7 +22,7 @@ const BUDGET: usize = 1_500_000;
 /// The pictures; none where nothing was inspected.
 pub(super) fn section(record: &Record) -> Option<Markup> {
     let entries = ordered(&record.inspection.as_ref()?.images);
-    let folder = record.run.path().join("inspect");
+    let folder = record.run.path().join(data::run_files::INSPECT);
     let mut left = BUDGET;
     let mut shown: Vec<(&Entry, String)> = vec![];
     let mut more = record.inspection.as_ref()?.images.len() - entries.len();

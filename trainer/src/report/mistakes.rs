@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::pictures::{Card, Pictures};
 use super::record::Record;
-use crate::answers::{Answer, Answers};
+use crate::predictions::{Answer, Answers};
 
 /// Pictures in each gallery: two rows on a wide page.
 const MOST: usize = 12;

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::pictures::{Card, Pictures};
 use super::record::Record;
-use crate::folds::Folds;
+use crate::cross_validation::Folds;
 use crate::seeds::{Seeds, Unstable};
 
 /// Pictures in each gallery.

@@ -4,13 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use deploy::session::Session;
-use deploy::{Provider, Result, SessionOptions};
+use deploy::{Result, SessionOptions};
 
 use super::plan::{Config, Plan};
 use super::run::{Contender, timed};
 use super::worker::{Engines, Input, Worker};
 use super::{ColdCosts, Memory, machine};
-use crate::cli::WhatArgs;
 
 /// A configuration that is open.
 #[derive(Debug)]
@@ -21,10 +20,23 @@ pub(crate) struct Opened {
     pub(crate) memory: Memory,
 }
 
+/// How sessions are made, whatever the configuration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EngineOptions {
+    /// What a run of the fake engine takes; `None` is ONNX Runtime.
+    pub(crate) fake: Option<Duration>,
+    /// Whether CPU threads spin while they wait for work.
+    pub(crate) spinning: bool,
+    /// Whether the CPU's memory comes from ONNX Runtime's arena.
+    pub(crate) arena: bool,
+    /// Whether nodes that the provider lacks may run on another one.
+    pub(crate) allow_fallback: bool,
+}
+
 /// What all configurations are opened with.
 pub(crate) struct Opener<'a> {
     pub(crate) plan: &'a Plan,
-    pub(crate) what: &'a WhatArgs,
+    pub(crate) engine: EngineOptions,
     /// The cache folder: engines of TensorRT are kept in it.
     pub(crate) cache: &'a Path,
     /// The most resident memory seen, bytes; the system's own mark is reset for each configuration.
@@ -39,8 +51,9 @@ impl Opener<'_> {
     pub(crate) fn open(&mut self, config: &Config, path: &Path, input: &Input) -> Result<Opened> {
         self.note_peak();
         let (before, forgotten) = (machine::resident(), machine::forget_peak());
-        let device = self
-            .device(config)
+        let device = config
+            .provider
+            .device()
             .map(|device| (device, machine::device_memory(device)));
         let engines = self.engines(config, path);
         let open = |_| Worker::open(engines.clone(), input.clone(), config.batch);
@@ -75,18 +88,11 @@ impl Opener<'_> {
         self.peak = self.peak.max(machine::peak());
     }
 
-    fn device(&self, config: &Config) -> Option<u32> {
-        match config.provider {
-            Provider::Cpu => None,
-            Provider::Cuda { device } | Provider::TensorRt { device } => Some(device),
-        }
-    }
-
     fn engines(&self, config: &Config, path: &Path) -> Engines {
         let subject = self.plan.subject(config);
-        match self.what.engine {
-            Some(fake) => Engines::Fake {
-                delay: fake.0,
+        match self.engine.fake {
+            Some(delay) => Engines::Fake {
+                delay,
                 num_outputs: subject.classes.as_ref().map_or(2, Vec::len),
                 image_len: subject
                     .preprocess
@@ -108,9 +114,9 @@ impl Opener<'_> {
             provider: config.provider,
             precision: config.precision,
             threads: self.plan.threads,
-            spinning: !self.what.no_spinning,
-            arena: !self.what.no_arena,
-            allow_fallback: self.what.allow_fallback,
+            spinning: self.engine.spinning,
+            arena: self.engine.arena,
+            allow_fallback: self.engine.allow_fallback,
             batches,
             // A thread owns each session and warms it up before the next is opened.
             record: true,
@@ -135,7 +141,7 @@ impl Opener<'_> {
         path: &Path,
         batches: &[usize],
     ) -> Result<Vec<(usize, f64)>> {
-        if self.what.engine.is_some() {
+        if self.engine.fake.is_some() {
             return Ok(Vec::new());
         }
         let mut session = Session::open(path, &self.options(config, batches.to_vec()))?;

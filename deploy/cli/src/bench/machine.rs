@@ -3,12 +3,13 @@
 
 use std::path::Path;
 
+use deploy::probe::Machine;
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
-/// On what it was measured.
+/// The system that a benchmark ran on, as its files name it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Machine {
+pub(crate) struct SystemInfo {
     pub(crate) system: String,
     /// Name of the processor.
     pub(crate) processor: Option<String>,
@@ -23,19 +24,15 @@ pub(crate) struct Machine {
     pub(crate) driver: Option<String>,
 }
 
-impl Machine {
+impl SystemInfo {
     pub(crate) fn here() -> Self {
-        let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let name = info
-            .lines()
-            .find_map(|line| line.strip_prefix("model name"));
-        let name = name.map(|rest| rest.trim_start_matches([' ', '\t', ':']).to_owned());
+        let machine = Machine::read();
         let governor = Path::new("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
         let driver = deploy::probe::driver();
         Self {
-            system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-            processor: name,
-            cores: cores(),
+            system: machine.system,
+            processor: machine.cpu,
+            cores: machine.usable_cores,
             governor: fs::read_to_string(governor)
                 .ok()
                 .map(|name| name.trim().to_owned()),
@@ -174,6 +171,6 @@ mod tests {
     fn this_process_has_memory_and_a_processor() {
         assert!(peak().unwrap() >= resident().unwrap() / 2);
         assert!(forget_peak() && Ticks::now().is_some());
-        assert!(Machine::here().cores > 0);
+        assert!(SystemInfo::here().cores > 0);
     }
 }

@@ -1,6 +1,6 @@
 //! Runs that are unlike the others. Knows no configuration.
 
-use super::stats::quantile;
+use data::metrics::quantile;
 
 /// Runs far above the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

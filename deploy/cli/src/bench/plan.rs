@@ -10,12 +10,46 @@ use deploy::session::Feed;
 use deploy::{Error, Model, Provider};
 use onnx::Dim;
 
+use super::run::Scenario;
 use super::{Key, Skipped, machine};
-use crate::cli::{FeedArg, HowArgs, ScenarioArg, WhatArgs};
 use crate::cli_error::CliError;
 
 /// Images per run where nothing is said.
 const BATCHES: [usize; 3] = [1, 8, 32];
+
+/// Where the input comes from, as asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Feeds {
+    /// Copied from the host's pinned memory for every run.
+    Host,
+    /// Left on the GPU.
+    Resident,
+    /// One configuration of each on a GPU; on the CPU there is only the host.
+    #[default]
+    Both,
+}
+
+/// Which configurations are measured: every combination of these is one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PlanOptions {
+    /// Images per run; empty: 1, 8 and 32, or the number that the model is made for.
+    pub(crate) batches: Vec<usize>,
+    /// Empty: the CPU, or every one with `matrix`.
+    pub(crate) providers: Vec<Provider>,
+    /// Empty: fp32, or every one with `matrix`.
+    pub(crate) precisions: Vec<Precision>,
+    pub(crate) feeds: Feeds,
+    /// Sessions at work at the same time.
+    pub(crate) streams: usize,
+    /// Threads inside each session; `None`: the cores, divided by the streams.
+    pub(crate) threads: Option<usize>,
+    pub(crate) allow_fallback: bool,
+    /// Every provider and precision that is not named otherwise; what cannot run is skipped.
+    pub(crate) matrix: bool,
+    pub(crate) scenario: Scenario,
+    /// Arrivals per second of the server scenario.
+    pub(crate) rate: Option<f64>,
+}
 
 /// Labelled images to score a model on, and how it reads them.
 #[derive(Clone, Debug)]
@@ -84,8 +118,7 @@ impl Subject {
         }
     }
 
-    fn batches(&self, asked: &[u16]) -> Result<Vec<usize>, CliError> {
-        let asked: Vec<usize> = asked.iter().copied().map(usize::from).collect();
+    fn batches(&self, asked: &[usize]) -> Result<Vec<usize>, CliError> {
         let other = |fixed: usize| asked.iter().copied().find(|batch| *batch != fixed);
         match self.fixed_batch() {
             Some(fixed) => match other(fixed) {
@@ -97,7 +130,7 @@ impl Subject {
                 None => Ok(vec![fixed]),
             },
             None if asked.is_empty() => Ok(BATCHES.to_vec()),
-            None => Ok(asked),
+            None => Ok(asked.to_vec()),
         }
     }
 }
@@ -123,7 +156,7 @@ pub(crate) struct Plan {
     allow_fallback: bool,
     /// Threads inside a session; `None` leaves it to ONNX Runtime, which takes one per core.
     pub(crate) threads: Option<usize>,
-    scenario: &'static str,
+    scenario: Scenario,
     rate: Option<f64>,
 }
 
@@ -133,35 +166,33 @@ impl Plan {
     /// # Errors
     /// A model of a fixed batch is asked for another; a provider has no such precision (`--matrix`: it
     /// is skipped).
-    pub(crate) fn new(
-        subjects: Vec<Subject>,
-        what: &WhatArgs,
-        how: &HowArgs,
-    ) -> anyhow::Result<Self> {
-        let streams = usize::from(what.streams);
+    pub(crate) fn new(subjects: Vec<Subject>, options: &PlanOptions) -> anyhow::Result<Self> {
+        let streams = options.streams.max(1);
         let shared = (streams > 1).then(|| (machine::cores() / streams).max(1));
         let mut plan = Self {
             subjects,
             configs: Vec::new(),
             skipped: Vec::new(),
             streams,
-            allow_fallback: what.allow_fallback,
-            threads: what.threads.map(usize::from).or(shared),
-            scenario: scenario(how.scenario),
-            rate: how.rate.filter(|_| how.scenario == ScenarioArg::Server),
+            allow_fallback: options.allow_fallback,
+            threads: options.threads.or(shared),
+            scenario: options.scenario,
+            rate: options
+                .rate
+                .filter(|_| options.scenario == Scenario::Server),
         };
         for at in 0..plan.subjects.len() {
-            plan.add(at, what)?;
+            plan.add(at, options)?;
         }
         Ok(plan)
     }
 
-    fn add(&mut self, subject: usize, what: &WhatArgs) -> anyhow::Result<()> {
-        let batches = self.subjects[subject].batches(&what.batch)?;
-        for provider in providers(what) {
-            for precision in precisions(what) {
+    fn add(&mut self, subject: usize, options: &PlanOptions) -> anyhow::Result<()> {
+        let batches = self.subjects[subject].batches(&options.batches)?;
+        for provider in providers(options) {
+            for precision in precisions(options) {
                 if let Err(error) = precision.converts(provider) {
-                    if !what.matrix {
+                    if !options.matrix {
                         return Err(error.into());
                     }
                     let path = self.subjects[subject].path.display();
@@ -172,7 +203,7 @@ impl Plan {
                     continue;
                 }
                 for batch in &batches {
-                    for feed in feeds(provider, what.feed) {
+                    for feed in feeds(provider, options.feeds) {
                         let config = Config {
                             subject,
                             provider,
@@ -213,7 +244,7 @@ impl Plan {
                 (None, _) if !self.allow_fallback => 1,
                 (None, _) => machine::cores(),
             },
-            scenario: self.scenario.to_owned(),
+            scenario: self.scenario.name().to_owned(),
             rate: self.rate,
         }
     }
@@ -235,9 +266,9 @@ impl Plan {
     }
 }
 
-fn providers(what: &WhatArgs) -> Vec<Provider> {
-    match what.provider.as_slice() {
-        [] if what.matrix => vec![
+fn providers(options: &PlanOptions) -> Vec<Provider> {
+    match options.providers.as_slice() {
+        [] if options.matrix => vec![
             Provider::Cpu,
             Provider::Cuda { device: 0 },
             Provider::TensorRt { device: 0 },
@@ -247,35 +278,19 @@ fn providers(what: &WhatArgs) -> Vec<Provider> {
     }
 }
 
-fn precisions(what: &WhatArgs) -> Vec<Precision> {
-    match what.precision.as_slice() {
-        [] if what.matrix => {
-            vec![
-                Precision::Fp32,
-                Precision::Tf32,
-                Precision::Fp16,
-                Precision::Int8,
-            ]
-        }
+fn precisions(options: &PlanOptions) -> Vec<Precision> {
+    match options.precisions.as_slice() {
+        [] if options.matrix => Precision::ALL.to_vec(),
         [] => vec![Precision::Fp32],
         given => given.to_vec(),
     }
 }
 
 /// The CPU's memory is the host's: there is one way to feed it.
-fn feeds(provider: Provider, feed: FeedArg) -> Vec<Feed> {
-    match (provider, feed) {
-        (Provider::Cpu, _) | (_, FeedArg::Host) => vec![Feed::Host],
-        (_, FeedArg::Resident) => vec![Feed::Resident],
-        (_, FeedArg::Both) => vec![Feed::Host, Feed::Resident],
-    }
-}
-
-fn scenario(scenario: ScenarioArg) -> &'static str {
-    match scenario {
-        ScenarioArg::SingleStream => "single-stream",
-        ScenarioArg::MultiStream => "multi-stream",
-        ScenarioArg::Server => "server",
-        ScenarioArg::Offline => "offline",
+fn feeds(provider: Provider, feeds: Feeds) -> Vec<Feed> {
+    match (provider, feeds) {
+        (Provider::Cpu, _) | (_, Feeds::Host) => vec![Feed::Host],
+        (_, Feeds::Resident) => vec![Feed::Resident],
+        (_, Feeds::Both) => vec![Feed::Host, Feed::Resident],
     }
 }

@@ -13,12 +13,37 @@ use rand_chacha::ChaCha8Rng;
 use super::scenario::{self, Pace};
 use super::stats::Taken;
 use super::worker::{Orders, Worker};
-use crate::cli::ScenarioArg;
+
+/// How runs follow each other: the scenarios of MLPerf Inference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Scenario {
+    /// Each stream starts a run when its last one is done.
+    #[default]
+    SingleStream,
+    /// All streams start together and wait for the last of them.
+    MultiStream,
+    /// Arrivals at random times (Poisson); latency from the arrival, so waiting counts.
+    Server,
+    /// Everything is there from the beginning; images per second count.
+    Offline,
+}
+
+impl Scenario {
+    /// Its name in results and on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::SingleStream => "single-stream",
+            Self::MultiStream => "multi-stream",
+            Self::Server => "server",
+            Self::Offline => "offline",
+        }
+    }
+}
 
 /// How everything is measured.
 #[derive(Clone, Debug)]
 pub(crate) struct Schedule {
-    pub(crate) scenario: ScenarioArg,
+    pub(crate) scenario: Scenario,
     /// Arrivals per second of the server scenario.
     pub(crate) rate: f64,
     pub(crate) warmup: Duration,
@@ -36,14 +61,14 @@ impl Schedule {
     /// How a turn of a configuration goes that does so many runs a second.
     fn pace(&self, runs_per_second: f64, turn: u64) -> Pace {
         match self.scenario {
-            ScenarioArg::SingleStream => Pace::Closed(self.turn()),
-            ScenarioArg::MultiStream => Pace::Together(self.turn()),
-            ScenarioArg::Server => {
+            Scenario::SingleStream => Pace::Closed(self.turn()),
+            Scenario::MultiStream => Pace::Together(self.turn()),
+            Scenario::Server => {
                 // Turns differ in their arrivals; configurations do not.
                 let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(turn);
                 Pace::Arrivals(scenario::arrivals(self.rate, self.turn(), seed))
             }
-            ScenarioArg::Offline => {
+            Scenario::Offline => {
                 let runs = runs_per_second * self.turn().as_secs_f64();
                 Pace::All((runs.round() as usize).max(1))
             }
@@ -126,7 +151,7 @@ mod tests {
     use super::*;
     use crate::bench::worker::fake;
 
-    fn schedule(scenario: ScenarioArg) -> Schedule {
+    fn schedule(scenario: Scenario) -> Schedule {
         Schedule {
             scenario,
             rate: 200.0,
@@ -146,7 +171,7 @@ mod tests {
 
     #[test]
     fn every_configuration_has_its_turn_in_every_block() {
-        use ScenarioArg::{MultiStream, Offline, Server, SingleStream};
+        use Scenario::{MultiStream, Offline, Server, SingleStream};
         let stop = Arc::new(AtomicBool::new(false));
         for scenario in [SingleStream, MultiStream, Server, Offline] {
             let turns = std::cell::RefCell::new(Vec::new());
@@ -180,7 +205,7 @@ mod tests {
                 stop.store(true, Ordering::Relaxed);
             }
         };
-        let schedule = schedule(ScenarioArg::SingleStream);
+        let schedule = schedule(Scenario::SingleStream);
         let samples = run(&contenders().each_ref(), &schedule, &stop, &interrupt).unwrap();
         assert_eq!(samples.iter().map(Vec::len).sum::<usize>(), 1);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use data::metrics::quantile;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
@@ -92,16 +93,6 @@ pub(crate) fn supports(runs: usize, share: f64) -> bool {
 /// Runs that a percentile needs.
 pub(crate) fn needed(share: f64) -> usize {
     (0.05_f64.ln() / share.ln()).ceil() as usize
-}
-
-/// The quantile `share` of sorted values, between neighbours in proportion (type 7 of Hyndman and Fan
-/// 1996, as NumPy's default).
-pub(crate) fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
-    let last = sorted.len().checked_sub(1)?;
-    let at = share * last as f64;
-    let (below, part) = (at.floor() as usize, at.fract());
-    let above = sorted[(below + 1).min(last)];
-    Some(sorted[below] + part * (above - sorted[below]))
 }
 
 pub(crate) fn median(values: &[f64]) -> Option<f64> {
@@ -266,17 +257,6 @@ mod tests {
             assert_eq!(needed(share), runs);
             assert!(supports(runs, share) && !supports(runs - 1, share));
         }
-    }
-
-    #[test]
-    fn quantiles_are_numpys() {
-        // numpy.quantile([1, 2, 4, 8], [0, 0.5, 0.9, 1])
-        let sorted = [1.0, 2.0, 4.0, 8.0];
-        for (share, expected) in [(0.0, 1.0), (0.5, 3.0), (0.9, 6.8), (1.0, 8.0)] {
-            assert!((quantile(&sorted, share).unwrap() - expected).abs() < 1e-12);
-        }
-        assert_eq!(quantile(&[], 0.5), None);
-        assert_eq!(quantile(&[7.0], 0.99), Some(7.0));
     }
 
     #[test]

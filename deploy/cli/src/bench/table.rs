@@ -270,7 +270,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::bench::accuracy::{Accuracy, Flip};
-    use crate::bench::machine::Machine;
+    use crate::bench::machine::SystemInfo;
     use crate::bench::rooms::Rooms;
     use crate::bench::stats::{Block, Latency};
     use crate::bench::{ColdCosts, Key, Memory};
@@ -356,12 +356,12 @@ pub(crate) mod tests {
             tool: "deploy 0.1.0".to_owned(),
             date: "2026-11-26T00:00:00Z".to_owned(),
             runtime: "1.28.0".to_owned(),
-            machine: Machine {
+            machine: SystemInfo {
                 system: "linux x86_64".to_owned(),
                 processor: Some("A Processor".to_owned()),
                 cores: 2,
                 governor: None,
-                ..Machine::default()
+                ..SystemInfo::default()
             },
             seed: 0,
             partial: false,

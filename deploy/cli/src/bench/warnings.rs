@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::machine::Machine;
+use super::machine::SystemInfo;
 use super::stats::{Stats, needed};
 use super::{Key, machine};
 
@@ -98,7 +98,7 @@ impl fmt::Display for Warning {
 }
 
 /// What is to be said of the machine.
-pub(crate) fn of_machine(here: &Machine, others: Option<f64>) -> Vec<Warning> {
+pub(crate) fn of_machine(here: &SystemInfo, others: Option<f64>) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let all = machine::cores().max(here.cores);
     if let Some(share) = others.filter(|share| *share > OTHERS) {

@@ -9,7 +9,10 @@ use deploy::Provider;
 use deploy::precision::Precision;
 
 use super::{Kind, PlaceArgs};
+use crate::bench::cold::EngineOptions;
 use crate::bench::compare::Conditions;
+use crate::bench::plan::{Feeds, PlanOptions};
+use crate::bench::run::Scenario;
 
 /// The flags of `deploy bench`.
 #[derive(Debug, Args)]
@@ -36,6 +39,29 @@ pub(crate) struct BenchArgs {
     pub(crate) place: PlaceArgs,
 }
 
+impl BenchArgs {
+    /// Which configurations that is.
+    pub(crate) fn plan_options(&self) -> PlanOptions {
+        let (what, how) = (&self.what, &self.how);
+        PlanOptions {
+            batches: what.batch.iter().copied().map(usize::from).collect(),
+            providers: what.provider.clone(),
+            precisions: what.precision.clone(),
+            feeds: match what.feed {
+                FeedArg::Host => Feeds::Host,
+                FeedArg::Resident => Feeds::Resident,
+                FeedArg::Both => Feeds::Both,
+            },
+            streams: usize::from(what.streams),
+            threads: what.threads.map(usize::from),
+            allow_fallback: what.allow_fallback,
+            matrix: what.matrix,
+            scenario: how.scenario(),
+            rate: how.rate,
+        }
+    }
+}
+
 /// Which models, and what they do not say themselves.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
@@ -44,7 +70,7 @@ pub(crate) struct ModelsArgs {
     #[arg(long = "model", value_name = "FILE", num_args = 1..)]
     pub(crate) models: Vec<PathBuf>,
     /// Folder of the runs
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
     pub(crate) runs: PathBuf,
     /// Class names, one per line in the order of the outputs, in place of the card's
     #[arg(long, value_name = "FILE")]
@@ -97,6 +123,18 @@ pub(crate) struct WhatArgs {
     pub(crate) engine: Option<FakeDelay>,
 }
 
+impl WhatArgs {
+    /// How every session is made.
+    pub(crate) fn engine_options(&self) -> EngineOptions {
+        EngineOptions {
+            fake: self.engine.map(|FakeDelay(delay)| delay),
+            spinning: !self.no_spinning,
+            arena: !self.no_arena,
+            allow_fallback: self.allow_fallback,
+        }
+    }
+}
+
 /// Where the input comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FeedArg {
@@ -130,6 +168,18 @@ pub(crate) struct HowArgs {
     /// Of the drawn numbers, the order of turns and the arrivals
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
+}
+
+impl HowArgs {
+    /// How runs follow each other.
+    pub(crate) fn scenario(&self) -> Scenario {
+        match self.scenario {
+            ScenarioArg::SingleStream => Scenario::SingleStream,
+            ScenarioArg::MultiStream => Scenario::MultiStream,
+            ScenarioArg::Server => Scenario::Server,
+            ScenarioArg::Offline => Scenario::Offline,
+        }
+    }
 }
 
 /// How runs follow each other.

@@ -17,14 +17,14 @@ use fs_err as fs;
 use crate::bench::accuracy::{self, Accuracy};
 use crate::bench::cold::Opened;
 use crate::bench::compare::{self, Conditions};
-use crate::bench::machine::{Machine, Ticks};
+use crate::bench::machine::{SystemInfo, Ticks};
 use crate::bench::plan::Plan;
-use crate::bench::run::{self, Contender, Schedule};
+use crate::bench::run::{self, Contender, Scenario, Schedule};
 use crate::bench::sparkline::sparkline;
 use crate::bench::stats::{self, Stats, Taken};
 use crate::bench::warnings::{self, Warning};
 use crate::bench::{BenchResult, Findings, matrix, table};
-use crate::cli::{BenchArgs, HowArgs, ScenarioArg};
+use crate::cli::{BenchArgs, HowArgs};
 use crate::cli_error::CliError;
 use crate::export;
 use crate::source;
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
     let cache = source::cache(args.place.cache.as_deref())?;
     check_rate(&args.how)?;
     let subjects = subject::subjects(args, &cache, printer)?;
-    let plan = Plan::new(subjects, &args.what, &args.how)?;
+    let plan = Plan::new(subjects, &args.plan_options())?;
     let answer = "interrupted: the results so far follow (again: stop at once)";
     let stop = Arc::clone(Interrupt::on_ctrl_c(printer, answer)?.flag());
     let mut open = open::open(&plan, args, &cache, &stop, printer)?;
@@ -104,7 +104,7 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
 /// A rate belongs to the server scenario, and gives each block some arrivals, but no flood of them.
 fn check_rate(how: &HowArgs) -> Result<(), CliError> {
     let Some(rate) = how.rate else { return Ok(()) };
-    if how.scenario != ScenarioArg::Server {
+    if how.scenario() != Scenario::Server {
         return Err(CliError::FlagElsewhere {
             flag: "--rate",
             with: "--scenario server",
@@ -136,7 +136,7 @@ fn base(path: &Path) -> anyhow::Result<Findings> {
 
 fn schedule(how: &HowArgs) -> Schedule {
     Schedule {
-        scenario: how.scenario,
+        scenario: how.scenario(),
         rate: how.rate.unwrap_or(1.0),
         warmup: how.warmup,
         duration: how.duration,
@@ -267,7 +267,7 @@ fn findings(args: &BenchArgs, plan: &Plan, open: &mut Open<'_>, date: String) ->
         tool: format!("deploy {}", env!("CARGO_PKG_VERSION")),
         date,
         runtime: runtime.unwrap_or_else(|| "none".to_owned()),
-        machine: Machine::here(),
+        machine: SystemInfo::here(),
         seed: args.how.seed,
         partial: false,
         results: Vec::new(),

@@ -55,7 +55,7 @@ fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
             .output_kind(card.output_kind);
     }
     if let Some(file) = &args.classes {
-        builder = builder.classes(source::classes(file)?);
+        builder = builder.classes(data::class_names::read(file)?);
     }
     if let Some(preprocess) = &args.preprocess {
         builder = builder.preprocess(preprocess.clone());

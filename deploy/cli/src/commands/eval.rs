@@ -107,7 +107,7 @@ fn classifier(
     if original.is_converted_for(machine.provider, precision)? {
         let found = source::runtime_for(machine.provider, &machine.place, printer)?;
         deploy::runtime::load(&found)?;
-        deploy::probe::require(machine.provider)?;
+        deploy::runtime::require(machine.provider)?;
         file = original.file(machine.provider, precision, cache, printer)?;
     }
     let model = if file == path {

@@ -69,7 +69,7 @@ pub(super) fn open<'a>(
                 let gpus = plan.configs.iter().map(|config| config.provider);
                 gpus.collect::<BTreeSet<_>>()
                     .into_iter()
-                    .try_for_each(deploy::probe::require)?;
+                    .try_for_each(deploy::runtime::require)?;
             }
             Some(1e3 * seconds)
         }
@@ -77,7 +77,7 @@ pub(super) fn open<'a>(
     let mut open = Open {
         opener: Opener {
             plan,
-            what: &args.what,
+            engine: args.what.engine_options(),
             cache,
             peak: None,
         },
@@ -169,7 +169,7 @@ fn one(
 /// The model's own file, or the one converted to the precision.
 fn file(opener: &Opener<'_>, config: &Config, printer: &Printer) -> anyhow::Result<PathBuf> {
     let subject = opener.plan.subject(config);
-    if opener.what.engine.is_some() {
+    if opener.engine.fake.is_some() {
         return Ok(subject.path.clone());
     }
     let images = subject.data.as_ref();

@@ -1,0 +1,151 @@
+//! How TensorRT is set up, and what its engines depend on. Names and meanings of the options:
+//! <https://onnxruntime.ai/docs/execution-providers/TensorRT-ExecutionProvider.html>.
+
+use std::path::{Path, PathBuf};
+
+use onnx::{Dim, Document};
+use ort::ep::TensorRT;
+use sha2::{Digest, Sha256};
+
+use crate::engines::Key;
+use crate::error::Result;
+use crate::options::SessionOptions;
+use crate::precision::Precision;
+use crate::presets;
+use crate::runtime;
+
+/// Images of the largest batch where nobody said which will be run.
+const USUAL_BATCH: usize = 32;
+
+/// What TensorRT builds for, and where.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Request {
+    /// `None` where the file fixes every dimension.
+    pub(crate) profile: Option<Profile>,
+    /// Where engines are read and written; `None` keeps none.
+    pub(crate) folder: Option<PathBuf>,
+}
+
+/// The batch sizes an engine is built for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Profile {
+    input: String,
+    image_shape: [usize; 3],
+    /// The smallest and the largest batch. Kernels are chosen for the largest: there is most to win.
+    pub(crate) batches: (usize, usize),
+}
+
+impl Profile {
+    /// The profile of a model for the batches of `options`; `None` where the file fixes the batch.
+    pub(crate) fn of(document: &Document, options: &SessionOptions) -> Option<Self> {
+        let inputs = document.inputs();
+        let [input] = inputs.as_slice() else {
+            return None;
+        };
+        let [first, image @ ..] = input.dims.as_slice() else {
+            return None;
+        };
+        if matches!(first, Dim::Fixed(batch) if *batch > 0) {
+            return None;
+        }
+        let fixed = |dim: &Dim| match dim {
+            Dim::Fixed(size) => usize::try_from(*size).ok(),
+            _ => None,
+        };
+        let of_file: Option<Vec<usize>> = image.iter().map(fixed).collect();
+        let image_shape = options.image_shape.or_else(|| of_file?.try_into().ok())?;
+        let smallest = options.batches.iter().min().copied().unwrap_or(1).max(1);
+        let largest = options.batches.iter().max().copied().unwrap_or(USUAL_BATCH);
+        Some(Self {
+            input: input.name.clone(),
+            image_shape,
+            batches: (smallest, largest.max(smallest)),
+        })
+    }
+
+    /// As ONNX Runtime reads it: `input:8x3x224x224`.
+    fn shape(&self, batch: usize) -> String {
+        let [a, b, c] = self.image_shape;
+        format!("{}:{batch}x{a}x{b}x{c}", self.input)
+    }
+
+    fn text(&self) -> String {
+        let (smallest, largest) = self.batches;
+        format!("{} to {}", self.shape(smallest), self.shape(largest))
+    }
+}
+
+/// The provider on one GPU.
+pub(super) fn preset(device: i32, request: &presets::Request) -> TensorRT {
+    let asked = &request.tensorrt;
+    let mut tensorrt = TensorRT::default()
+        .with_device_id(device)
+        .with_fp16(request.precision == Precision::Fp16)
+        // The ranges are in the file's quantise nodes; no table is needed.
+        .with_int8(request.precision == Precision::Int8)
+        .with_context_memory_sharing(true)
+        .with_cuda_graph(request.graph);
+    if let Some(profile) = &asked.profile {
+        let (smallest, largest) = profile.batches;
+        tensorrt = tensorrt
+            .with_profile_min_shapes(profile.shape(smallest))
+            .with_profile_opt_shapes(profile.shape(largest))
+            .with_profile_max_shapes(profile.shape(largest));
+    }
+    if let Some(folder) = &asked.folder {
+        let folder = folder.display();
+        tensorrt = tensorrt
+            .with_engine_cache(true)
+            .with_engine_cache_path(&folder)
+            .with_timing_cache(true)
+            .with_timing_cache_path(&folder);
+    }
+    tensorrt
+}
+
+/// What an engine depends on: the model's content, its external data included, and all that TensorRT is
+/// told or that it finds.
+pub(crate) fn key(
+    document: &mut Document,
+    options: &SessionOptions,
+    profile: Option<&Profile>,
+    gpu: &str,
+) -> Result<Key> {
+    document.inline_external_data()?;
+    let model = data::hash::hex(&Sha256::digest(document.to_bytes()));
+    let profile = profile.map_or("as the file says".to_owned(), Profile::text);
+    let version = runtime::loaded().map_or("", |found| found.version.as_str());
+    let precision = options.precision.name();
+    let tf32 = if tf32_is_off() { "off" } else { "on" };
+    Ok(Key::new([
+        ("model", model.as_str()),
+        ("precision", precision),
+        ("profile", &profile),
+        ("gpu", gpu),
+        ("runtime", version),
+        ("tf32", tf32),
+    ]))
+}
+
+/// Key of what TensorRT measured of its kernels: it holds for every model.
+pub(crate) fn timing_key(gpu: &str) -> Key {
+    let version = runtime::loaded().map_or("", |found| found.version.as_str());
+    Key::new([("kind", "timing"), ("gpu", gpu), ("runtime", version)])
+}
+
+/// The file of measurements in a folder of engines.
+pub(crate) fn timing_file(folder: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder).ok()?;
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|e| e == "timing"))
+}
+
+/// TensorRT multiplies single precision in TF32 unless NVIDIA's own variable forbids it; ONNX Runtime has
+/// no option for it.
+pub(crate) fn tf32_is_off() -> bool {
+    std::env::var_os("NVIDIA_TF32_OVERRIDE").is_some_and(|value| value == "0")
+}
+
+#[cfg(test)]
+mod tests;
