@@ -167,7 +167,7 @@ impl Printer {
         if is_stdout(target) {
             return Ok(forgive_absence(bytes(&text))?);
         }
-        Ok(data::write::atomically(target, &text)?)
+        Ok(files::write::atomically(target, &text)?)
     }
 
     /// The text in bold where there are colours.

@@ -192,6 +192,7 @@ pub(crate) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     None.or_else(|| error.downcast_ref::<CliError>()?.hint())
         .or_else(|| error.downcast_ref::<deploy::Error>()?.hint())
         .or_else(|| error.downcast_ref::<data::Error>()?.hint())
+        .or_else(|| error.downcast_ref::<data::files::Error>()?.hint())
         .or_else(|| error.downcast_ref::<onnx::Error>()?.hint())
         .or_else(|| match error.downcast_ref::<io::Error>()?.kind() {
             ErrorKind::StorageFull => Some("make room on the disk".to_owned()),
@@ -221,6 +222,13 @@ mod tests {
              found:    ants, bees, wasps\n\nhint: remove wasps from the data or use a model that was \
              trained with it"
         );
+    }
+
+    #[test]
+    fn no_cache_folder_has_a_hint() {
+        let error = anyhow::Error::from(data::files::Error::NoCacheFolder);
+        let text = error_text(&error, hint);
+        assert!(text.contains("hint: name one with `--cache DIR`"), "{text}");
     }
 
     #[test]
