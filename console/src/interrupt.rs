@@ -14,11 +14,6 @@ const KILLED_BY_SIGINT: i32 = 130;
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
 
-/// The user asked for a stop, and there was one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("interrupted")]
-pub struct Interrupted;
-
 impl Interrupt {
     /// An interrupt that Ctrl-C requests, as [`watch`](Self::watch) has it.
     ///
@@ -59,18 +54,6 @@ impl Interrupt {
         self.0.load(Ordering::SeqCst)
     }
 
-    /// Goes on only where no stop was asked for.
-    ///
-    /// # Errors
-    /// [`Interrupted`].
-    pub fn check(&self) -> Result<(), Interrupted> {
-        if self.is_requested() {
-            Err(Interrupted)
-        } else {
-            Ok(())
-        }
-    }
-
     /// The flag itself, for code that knows nothing of a console.
     pub fn flag(&self) -> &Arc<AtomicBool> {
         &self.0
@@ -93,10 +76,9 @@ mod tests {
     fn clones_hear_of_the_first_request() {
         let interrupt = Interrupt::default();
         let clone = interrupt.clone();
-        assert_eq!(clone.check(), Ok(()));
+        assert!(!clone.is_requested());
         assert!(interrupt.request(), "the first");
         assert!(!clone.request(), "the second");
-        assert_eq!(clone.check(), Err(Interrupted));
         assert!(clone.is_requested() && clone.flag().load(Ordering::SeqCst));
     }
 }

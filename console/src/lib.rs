@@ -14,5 +14,5 @@ pub mod printer;
 pub mod table;
 
 pub use exit::{ExitStatus, error_text, exit_code, usage_exit_code};
-pub use interrupt::{Interrupt, Interrupted};
+pub use interrupt::Interrupt;
 pub use printer::{Printer, ProgressBar, Verbosity};

@@ -1,6 +1,6 @@
 //! Pictures varied at random, so that a network sees a new one every epoch.
 //!
-//! Every operation is a pure function of a picture and a random number generator. This room knows
+//! Every operation is a pure function of a picture and a random number generator. This module knows
 //! nothing of files, batches or tensors.
 
 mod colour;

@@ -1,6 +1,6 @@
 //! Public data sets and weights, fetched once into the cache folder.
 //!
-//! Every file is checked by its SHA-256 and gets its name only when it is whole. This room knows
+//! Every file is checked by its SHA-256 and gets its name only when it is whole. This module knows
 //! nothing of what the files mean.
 
 mod archive;

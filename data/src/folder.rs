@@ -1,6 +1,6 @@
 //! Which files are images, which class and which split each belongs to.
 //!
-//! Reads names only; this room knows nothing of pixels.
+//! Reads names only; this module knows nothing of pixels.
 
 mod scan;
 

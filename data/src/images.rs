@@ -1,6 +1,6 @@
 //! Pictures decoded once and kept in memory, as far as a budget goes.
 //!
-//! This room knows files and pixels, not batches.
+//! This module knows files and pixels, not batches.
 
 use crate::decode::{self, Limits};
 use crate::{Error, Result, Sample, Unreadable, unreadable};
@@ -20,6 +20,8 @@ pub struct ImagesOptions {
     pub threads: usize,
     /// The largest pictures taken.
     pub limits: Limits,
+    /// Ends the loading when it is set: what is not decoded by then is decoded when asked for.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Default for ImagesOptions {
@@ -30,6 +32,7 @@ impl Default for ImagesOptions {
             strict: false,
             threads,
             limits: Limits::default(),
+            stop: Arc::default(),
         }
     }
 }
@@ -84,7 +87,7 @@ impl Images {
                     });
                     continue;
                 }
-                // Only after a failure in strict mode, which is found first or later.
+                // Not decoded: loading was stopped, or a failure in strict mode is found first or later.
                 None => None,
             };
             images.samples.push(sample);
@@ -160,7 +163,7 @@ fn decode_all(
     let stop = AtomicBool::new(false);
     let work = || {
         let mut found = Vec::new();
-        while !stop.load(Ordering::Relaxed) {
+        while !(stop.load(Ordering::Relaxed) || options.stop.load(Ordering::Relaxed)) {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(sample) = samples.get(index) else {
                 break;
@@ -214,6 +217,7 @@ mod tests {
     use image::{Rgb, RgbImage};
     use std::path::Path;
     use std::sync::Mutex;
+    use std::sync::atomic::Ordering;
 
     /// `count` pictures of 4 x 3, the places in `broken` not pictures at all.
     fn samples(folder: &Path, count: usize, broken: &[usize]) -> Vec<Sample> {
@@ -243,6 +247,18 @@ mod tests {
             threads,
             ..ImagesOptions::default()
         }
+    }
+
+    #[test]
+    fn loading_that_is_stopped_decodes_nothing_more_and_loses_no_image() {
+        let folder = tempfile::tempdir().unwrap();
+        let samples = samples(folder.path(), 9, &[]);
+        let options = options(1 << 20, false, 1);
+        let stop_at_third = |done| options.stop.store(done == 3, Ordering::Relaxed);
+        let (images, _) = Images::load(samples.clone(), &options, &stop_at_third).unwrap();
+        assert_eq!(images.kept.iter().flatten().count(), 3);
+        assert_eq!(images.samples(), samples);
+        assert_eq!(images.get(8).unwrap().get_pixel(0, 0)[0], 8);
     }
 
     #[test]

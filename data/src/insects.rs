@@ -1,7 +1,7 @@
 //! The built-in picture set: drawn ants and bees, made on first use, the same for everyone.
 //!
 //! Shape tells the classes apart, colour does not: bodies, grounds and light are drawn from the
-//! same distributions for both. This room knows nothing of training.
+//! same distributions for both. This module knows nothing of training.
 
 mod body;
 mod canvas;

@@ -1,7 +1,7 @@
 //! Pictures to batches: ordered, varied, preprocessed in worker threads, ahead of their use.
 //!
 //! The order and every picture's variation depend on the seed, the epoch and the picture's index
-//! alone, never on threads. This room knows no tensor framework.
+//! alone, never on threads. This module knows no tensor framework.
 
 mod queue;
 

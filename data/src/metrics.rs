@@ -1,6 +1,6 @@
 //! Predictions in, scores out: accuracy, loss, per-class figures, confusion matrix.
 //!
-//! This room counts; it knows nothing of pictures and networks.
+//! This module counts; it knows nothing of pictures and networks.
 
 mod bootstrap;
 mod calibration;

@@ -9,7 +9,6 @@ mod held_out;
 
 use std::path::Path;
 
-use console::Printer;
 use data::card::Provenance;
 use fs_err as fs;
 use models::Network;
@@ -20,7 +19,6 @@ pub use held_out::calibrate;
 use crate::error::{Error, Result};
 use crate::kfold::HeldOut;
 use crate::run_dir::RunDir;
-use crate::train::State;
 
 /// The bounds of ln T that are searched: T from 1/100 to 100.
 const LN_BOUND: f64 = 4.605_170_185_988_092;
@@ -150,34 +148,6 @@ impl Calibration {
 /// The temperature that a card says its logits were divided by.
 pub fn on_card(provenance: &Provenance) -> Option<f64> {
     provenance.options.get(OPTION)?.as_f64()
-}
-
-/// The network of a checkpoint as `fit` exported it, and its calibration; as it is when the
-/// checkpoint is of another epoch than the one that was calibrated.
-pub fn restored(
-    run: &RunDir,
-    network: Network,
-    state: &State,
-    printer: &Printer,
-) -> Result<(Network, Option<Calibration>)> {
-    let Some(calibration) = Calibration::open(run)? else {
-        return Ok((network, None));
-    };
-    // In the middle of an epoch the weights are no epoch's.
-    let epoch = (state.train.step == 0).then_some(state.epoch - 1);
-    if epoch != Some(calibration.epoch) {
-        if calibration.applied {
-            printer.log(format!(
-                "not calibrated: the temperature is that of epoch {}",
-                calibration.epoch
-            ));
-        }
-        return Ok((network, None));
-    }
-    if calibration.applied {
-        printer.log(format!("temperature {:.3}", calibration.temperature));
-    }
-    Ok((calibration.apply(network), Some(calibration)))
 }
 
 fn broken(path: &Path, reason: &dyn std::fmt::Display) -> Error {

@@ -1,8 +1,9 @@
 //! What every step of a command may use of this machine: folders, threads, the log, Ctrl-C. It knows no
 //! recipe and no step.
 
-use console::Printer;
 use std::path::{Path, PathBuf};
+
+use console::Printer;
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;

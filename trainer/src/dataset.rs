@@ -1,9 +1,9 @@
 //! The labelled images of a run: which file is in which split, what is odd about them, and their pixels
 //! in memory. It knows no network and no training.
 
-use console::Printer;
 use std::sync::Arc;
 
+use console::Printer;
 use data::audit::{Audit, Depth};
 use data::images::{Images, ImagesOptions};
 use data::{Dataset, Limits, Sample, Split};
@@ -24,7 +24,7 @@ const LISTED: usize = 20;
 ///
 /// # Errors
 /// When the data cannot be trained on, or ONNX Runtime cannot be used.
-pub fn open(
+pub fn open_for_training(
     recipe: &Recipe,
     resumed: Option<&RunDir>,
     context: &TrainingContext<'_>,
@@ -32,7 +32,7 @@ pub fn open(
     if recipe.data == data::catalog::INSECTS {
         context.ensure_runtime()?;
     }
-    let dataset = listed(recipe, resumed, context)?;
+    let dataset = open(recipe, resumed, context)?;
     dataset.check_trainable()?;
     if let Some(folds) = recipe.folds {
         let samples = [&dataset.train[..], &dataset.val].concat();
@@ -48,7 +48,7 @@ pub fn open(
 ///
 /// # Errors
 /// When the data is not there or is no data set.
-pub fn listed(
+pub fn open(
     recipe: &Recipe,
     run: Option<&RunDir>,
     context: &TrainingContext<'_>,
@@ -132,6 +132,7 @@ pub fn decode(
         strict: options.strict,
         threads: context.threads,
         limits: Limits::default(),
+        stop: context.interrupt.shared_flag(),
     };
     let loaded = Images::load(samples.to_vec(), &options, &|done| {
         bar.set_position(done as u64)

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// The result of a room of this crate.
+/// The result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What can go wrong while training.

@@ -45,6 +45,11 @@ impl Interrupt {
         self.requested.flag()
     }
 
+    /// The flag itself, for options of other crates that own theirs.
+    pub fn shared_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(self.requested.flag())
+    }
+
     /// An error when the run is to stop.
     ///
     /// # Errors

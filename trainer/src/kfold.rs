@@ -121,10 +121,10 @@ fn check(labels: &[u32], classes: &[String], folds: usize) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn samples(counts: [usize; 3]) -> Vec<Sample> {
+    pub(crate) fn samples(counts: [usize; 3]) -> Vec<Sample> {
         let of = |(class, count): (usize, usize)| {
             (0..count).map(move |i| Sample {
                 path: "".into(),
@@ -135,7 +135,7 @@ mod tests {
         counts.into_iter().enumerate().flat_map(of).collect()
     }
 
-    fn classes() -> Vec<String> {
+    pub(crate) fn classes() -> Vec<String> {
         (0..3).map(|class| format!("c{class}")).collect()
     }
 

@@ -8,8 +8,9 @@ mod events;
 mod progress;
 mod tensorboard;
 
-use console::Printer;
 use std::path::{Path, PathBuf};
+
+use console::Printer;
 
 use crate::context::TrainingContext;
 use crate::error::Error;

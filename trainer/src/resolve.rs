@@ -1,10 +1,10 @@
 //! What the names of a recipe stand for: which data, backbone and device. It opens no network and decodes
 //! no image.
 
-use console::Printer;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
+use console::Printer;
 use data::{Dataset, Preprocess, catalog, fetch};
 
 use crate::error::{Error, Result};

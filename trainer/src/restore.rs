@@ -2,7 +2,7 @@
 
 use models::Network;
 
-use crate::calibrate::{self, Calibration};
+use crate::calibrate::Calibration;
 use crate::context::TrainingContext;
 use crate::error::Result;
 use crate::model;
@@ -34,10 +34,33 @@ pub fn restore(
     let state = checkpoint.state().clone();
     let network = model::build_network(recipe, state.classes.len(), context)?;
     let network = checkpoint.network(network)?;
-    let (network, calibration) = calibrate::restored(run, network, &state, context.printer)?;
+    let calibration = calibration_of(&state, run, context)?;
     Ok(Restored {
-        network,
+        network: Calibration::apply_if_any(calibration.as_ref(), network),
         state,
         calibration,
     })
+}
+
+/// The calibration of a run, where it is that of the checkpoint's epoch.
+fn calibration_of(
+    state: &State,
+    run: &RunDir,
+    context: &TrainingContext<'_>,
+) -> Result<Option<Calibration>> {
+    let Some(calibration) = Calibration::open(run)? else {
+        return Ok(None);
+    };
+    // In the middle of an epoch the weights are no epoch's.
+    let is_own = state.train.step == 0 && state.epoch - 1 == calibration.epoch;
+    if calibration.applied {
+        context.printer.log(match is_own {
+            true => format!("temperature {:.3}", calibration.temperature),
+            false => format!(
+                "not calibrated: the temperature is that of epoch {}",
+                calibration.epoch
+            ),
+        });
+    }
+    Ok(Some(calibration).filter(|_| is_own))
 }

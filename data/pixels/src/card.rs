@@ -1,6 +1,6 @@
 //! The model card: what a `.onnx` file says of itself, as pairs of strings.
 //!
-//! The pairs are metadata properties of the file under the prefix `classifier.`; this room does
+//! The pairs are metadata properties of the file under the prefix `classifier.`; this module does
 //! not know the file's format.
 
 pub mod golden_pictures;

@@ -1,6 +1,6 @@
 //! Bytes to RGB pixels, equal to PIL's `exif_transpose` and `convert("RGB")`.
 //!
-//! The format is told by the content, never by the name. This room knows nothing of labels.
+//! The format is told by the content, never by the name. This module knows nothing of labels.
 
 mod exif;
 mod facts;

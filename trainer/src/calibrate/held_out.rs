@@ -44,7 +44,7 @@ pub fn calibrate(
                 last_epoch: Some(trained.epoch),
                 ..TrainOptions::from(recipe)
             };
-            let held_out = out_of_fold(&folds, untrained, data, &options, recipe, context)?;
+            let held_out = out_of_fold(&pool, &folds, untrained, data, &options, context)?;
             let fitted_on = format!("out-of-fold features, {FOLDS} folds");
             return Ok(Some(Calibration::fit(&held_out, fitted_on, trained.epoch)));
         }
@@ -61,21 +61,22 @@ pub fn calibrate(
     )))
 }
 
+/// The held-out logits of all folds of `pool`, features of a frozen backbone.
 fn out_of_fold(
+    pool: &Examples,
     folds: &KFold,
     untrained: &Model,
     data: &TrainingSet,
     options: &TrainOptions,
-    recipe: &Recipe,
     context: &TrainingContext<'_>,
 ) -> Result<HeldOut> {
-    let pool = data.pool();
     let mut parts = vec![];
     for number in 0..FOLDS {
         let fold = folds.fold(number);
         let trained = train(
-            untrained.rebuild(recipe, context)?,
-            &data.of_fold(&pool, &fold),
+            // Training moves the last layer alone, and a clone has its own.
+            untrained.clone(),
+            &data.of_fold(pool, &fold),
             options,
             Checkpoints::in_memory(),
             &mut (),

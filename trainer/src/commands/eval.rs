@@ -39,7 +39,7 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     }
     let restored = restore(&run, args.checkpoint, &recipe, &context)?;
     let classes = &restored.state.classes;
-    let dataset = dataset::listed(&recipe, own_data.then_some(&run), &context)?;
+    let dataset = dataset::open(&recipe, own_data.then_some(&run), &context)?;
     let samples = relabelled(&dataset, args.split, classes)?;
     let options = DecodeOptions {
         budget_bytes: recipe.memory.0,

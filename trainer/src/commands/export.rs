@@ -26,7 +26,7 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     };
     context.ensure_runtime()?;
     let restored = restore(&run, args.checkpoint, &recipe, &context)?;
-    let dataset = dataset::listed(&recipe, Some(&run), &context)?;
+    let dataset = dataset::open(&recipe, Some(&run), &context)?;
     let samples = dataset::samples(&dataset, Split::Val)?;
     let options = DecodeOptions {
         budget_bytes: recipe.memory.0,

@@ -1,10 +1,10 @@
 //! `trainer fit`: the pipeline from a recipe to a verified file and its scores.
 
-use console::{ExitStatus, Printer};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use console::{ExitStatus, Printer};
 use data::Dataset;
 use data::audit::Audit;
 use fs_err as fs;
@@ -67,7 +67,7 @@ fn fit(
     context: &TrainingContext<'_>,
 ) -> anyhow::Result<ExitStatus> {
     let (started, recipe, printer) = (Instant::now(), &plan.recipe, context.printer);
-    let dataset = dataset::open(recipe, plan.resume.as_ref(), context)?;
+    let dataset = dataset::open_for_training(recipe, plan.resume.as_ref(), context)?;
     let audit = audit(&dataset, printer);
     let untrained = Model::build(recipe, dataset.classes.len(), context)?;
     let resumed = resumed_checkpoint(plan, &untrained.network, printer)?;

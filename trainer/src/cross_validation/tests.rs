@@ -2,21 +2,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::*;
 use crate::features::Features;
-
-fn samples(counts: [usize; 3]) -> Vec<Sample> {
-    let of = |(class, count): (usize, usize)| {
-        (0..count).map(move |i| Sample {
-            path: "".into(),
-            relative: format!("train/c{class}/{i}.jpg"),
-            label: class as u32,
-        })
-    };
-    counts.into_iter().enumerate().flat_map(of).collect()
-}
-
-fn classes() -> Vec<String> {
-    (0..3).map(|class| format!("c{class}")).collect()
-}
+use crate::kfold::tests::{classes, samples};
 
 #[test]
 fn scores_of_all_images_and_of_every_fold() {

@@ -20,7 +20,6 @@ impl Flags {
     }
 
     /// Puts what was typed over `settings`, which may be all of them or a part.
-    #[expect(clippy::expect_used, reason = "clap has parsed the values by then")]
     pub(super) fn apply(&self, settings: &mut impl FromArgMatches) {
         settings
             .update_from_arg_matches(&self.matches)
@@ -29,10 +28,6 @@ impl Flags {
 }
 
 impl FromArgMatches for Flags {
-    #[expect(
-        clippy::expect_used,
-        reason = "the ids are those of the command that was parsed"
-    )]
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut flags = Flags {
             matches: matches.clone(),
@@ -91,13 +86,12 @@ pub(super) fn keys<T: Args>() -> Vec<String> {
 }
 
 /// `T` with nothing typed.
-#[expect(clippy::expect_used, reason = "a setting has a default or is optional")]
 pub(super) fn defaults<T: Args>() -> T {
     let nothing: [&str; 0] = [];
     command::<T>()
         .try_get_matches_from(nothing)
         .and_then(|matches| T::from_arg_matches(&matches))
-        .expect("a setting that is neither optional nor has a default")
+        .expect("every setting has a default or is optional")
 }
 
 fn arguments<T: Args>() -> Vec<Arg> {

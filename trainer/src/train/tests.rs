@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, TensorData};
 use data::images::{Images, ImagesOptions};
-use data::{Limits, Preprocess, Sample};
+use data::{Preprocess, Sample};
 use fs_err as fs;
 use models::{CustomConfig, Spec};
 
@@ -72,7 +72,7 @@ impl Workshop {
                 budget_bytes: 1 << 30,
                 strict: true,
                 threads: 2,
-                limits: Limits::default(),
+                ..ImagesOptions::default()
             };
             Arc::new(Images::load(samples, &options, &|_| {}).unwrap().0)
         };

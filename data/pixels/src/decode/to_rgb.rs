@@ -36,6 +36,7 @@ fn upper(value: u16) -> u8 {
 }
 
 /// PIL's integer CMYK to RGB.
+#[cfg(any(feature = "libjpeg", test))]
 pub(super) fn cmyk([c, m, y, k]: [u8; 4]) -> [u8; 3] {
     let white = 255 - i32::from(k);
     [c, m, y].map(|ink| {

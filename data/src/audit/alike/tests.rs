@@ -72,7 +72,7 @@ fn pictures_of_few_pixels_have_marks_and_blank_ones_none() {
     }
 }
 
-/// What the head of this room says of the photos of ants and bees.
+/// What the head of this module says of the photos of ants and bees.
 #[expect(clippy::print_stderr, reason = "says why it is skipped")]
 #[test]
 fn of_the_photos_no_two_are_alike_and_their_copies_are_found() {
