@@ -58,6 +58,13 @@ impl Label {
         })
     }
 
+    /// Adds the scores of a split.
+    #[must_use]
+    pub fn with_score(mut self, split: Split, scores: &Scores) -> Self {
+        add_score(&mut self.provenance, split, scores.accuracy, scores.count);
+        self
+    }
+
     /// Adds the accuracy of the validation images, `[0, 1]`, and the temperature.
     #[must_use]
     pub fn with_validation(

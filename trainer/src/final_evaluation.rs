@@ -24,49 +24,41 @@ pub struct ScoredAnswers {
     pub computed_by: &'static str,
 }
 
-/// Scores an exported file and puts the accuracy on its card.
+/// Scores a network by the cached features that it was trained on; none where it was trained on images.
 ///
-/// ONNX Runtime runs the file; where the run was trained on cached features, and the file is verified and
-/// agrees with these, the features are enough.
+/// These scores go onto the card of the file that is written next, so that it need not be written twice.
 ///
 /// # Errors
-/// When images cannot be read, the file cannot be run or written, or Ctrl-C came.
-pub fn evaluate_exported(
-    exported: &mut Exported,
+/// When images cannot be read, the backbone cannot be run, or Ctrl-C came.
+pub fn evaluate_features(
     network: &Network,
     data: &mut TrainingSet,
     dataset: &Dataset,
     recipe: &Recipe,
     context: &TrainingContext<'_>,
-) -> Result<ScoredAnswers> {
+) -> Result<Option<ScoredAnswers>> {
+    if !data.is_features() {
+        return Ok(None);
+    }
     let split = scored_split(dataset, recipe);
-    let by_features = data.is_features()
-        && exported.agreement.verified
-        && features_agree(data, network, exported, context)?;
-    let scored = if by_features {
-        let examples = data.evaluation(dataset, split, recipe, context)?;
-        let evaluation = evaluate(network, &examples, &dataset.classes, &mut |_| {})?;
-        let rows = examples.samples().iter().zip(&evaluation.logits);
-        let answer = |(sample, logits): (&data::Sample, &Vec<f32>)| {
-            Answer::new(&sample.relative, sample.label as usize, logits)
-        };
-        ScoredAnswers {
-            scores: evaluation.scores,
-            answers: Answers {
-                split,
-                classes: dataset.classes.clone(),
-                rows: rows.map(answer).collect(),
-            },
-            computed_by: match recipe.device {
-                DeviceKind::Cpu => "features by ONNX Runtime",
-                DeviceKind::Cuda | DeviceKind::Wgpu => "features by Burn",
-            },
-        }
-    } else {
-        run_file(exported, dataset, split, recipe.strict_images, context)?
+    let examples = data.evaluation(dataset, split, recipe, context)?;
+    let evaluation = evaluate(network, &examples, &dataset.classes, &mut |_| {})?;
+    let rows = examples.samples().iter().zip(&evaluation.logits);
+    let answer = |(sample, logits): (&data::Sample, &Vec<f32>)| {
+        Answer::new(&sample.relative, sample.label as usize, logits)
     };
-    exported.add_score(split, &scored.scores)?;
-    Ok(scored)
+    Ok(Some(ScoredAnswers {
+        scores: evaluation.scores,
+        answers: Answers {
+            split,
+            classes: dataset.classes.clone(),
+            rows: rows.map(answer).collect(),
+        },
+        computed_by: match recipe.device {
+            DeviceKind::Cpu => "features by ONNX Runtime",
+            DeviceKind::Cuda | DeviceKind::Wgpu => "features by Burn",
+        },
+    }))
 }
 
 /// The split that a run is scored on.
@@ -78,20 +70,26 @@ pub fn scored_split(dataset: &Dataset, recipe: &Recipe) -> Split {
     }
 }
 
-/// Whether the cached features of the verification images give the logits that Burn computed from their
-/// pixels: the last guard against features that are not this backbone's. Warns where they do not.
-fn features_agree(
-    data: &TrainingSet,
-    network: &Network,
+/// Whether scores by features are those of an exported file: it is verified, and the cached features of the
+/// verification images give the logits that Burn computed from their pixels. This is the last guard against
+/// features that are not this backbone's, of which it warns.
+///
+/// # Errors
+/// When the network cannot be run.
+pub fn features_agree(
     exported: &Exported,
+    network: &Network,
+    data: &TrainingSet,
     context: &TrainingContext<'_>,
 ) -> Result<bool> {
+    if !exported.agreement.verified {
+        return Ok(false);
+    }
     let indices = verified_indices(data.val.samples().len());
     let examples = data
         .val
         .select(&indices, Purpose::Evaluation, &data.batching);
-    let found = logits(network, &examples, context)?;
-    let agree = verify::is_same(&exported.logits, found);
+    let agree = verify::is_same(&exported.logits, logits(network, &examples, context)?);
     if !agree {
         context.printer.warn(
             "the features that were trained on are not this backbone's: remove `features` in \
@@ -101,14 +99,17 @@ fn features_agree(
     Ok(agree)
 }
 
-/// The exported file through ONNX Runtime.
-fn run_file(
-    exported: &Exported,
+/// Scores an exported file through ONNX Runtime, and puts the accuracy on its card.
+///
+/// # Errors
+/// When images cannot be read, or the file cannot be run or written.
+pub fn evaluate_file(
+    exported: &mut Exported,
     dataset: &Dataset,
-    split: Split,
-    strict: bool,
+    recipe: &Recipe,
     context: &TrainingContext<'_>,
 ) -> Result<ScoredAnswers> {
+    let (split, strict) = (scored_split(dataset, recipe), recipe.strict_images);
     let (printer, threads) = (context.printer, context.threads);
     let samples = dataset.samples(split);
     let bar = printer.image_bar("evaluating", samples.len() as u64);
@@ -141,6 +142,7 @@ fn run_file(
         .zip(rows)
         .map(answer)
         .collect();
+    exported.add_score(split, &evaluation.scores)?;
     Ok(ScoredAnswers {
         scores: evaluation.scores,
         answers: Answers {

@@ -17,7 +17,7 @@ use crate::context::{TrainingContext, bound_threads};
 use crate::cross_validation::cross_validate;
 use crate::error::{Error, Result};
 use crate::export::{Exported, Label, export};
-use crate::final_evaluation::{ScoredAnswers, evaluate_exported};
+use crate::final_evaluation::{ScoredAnswers, evaluate_features, evaluate_file, features_agree};
 use crate::interrupt::Interrupt;
 use crate::live::{self, Observers, RunInfo};
 use crate::model::Model;
@@ -86,18 +86,25 @@ fn fit(
         data.release_training_images();
     }
 
+    let by_features = evaluate_features(&trained.network, &mut data, &dataset, recipe, context)?;
     let fingerprint = dataset.fingerprint_with(&|path| audit.hash(path))?;
-    let label = Label::new(&trained.network, recipe, &dataset, fingerprint)?.with_validation(
+    let mut label = Label::new(&trained.network, recipe, &dataset, fingerprint)?.with_validation(
         trained.val_accuracy(),
         data.num_images()[1],
         calibration.as_ref(),
     );
+    if let Some(scored) = &by_features {
+        label = label.with_score(scored.answers.split, &scored.scores);
+    }
     let images = verification_images(&data.val, &label.preprocess)?;
     let mut exported = export(&trained.network, label, &images, &run.model())?;
     summary::save(&run.verify(), &exported.agreement)?;
     printer.log(summary::agreement(&exported.agreement));
     let network = &trained.network;
-    let scored = evaluate_exported(&mut exported, network, &mut data, &dataset, recipe, context)?;
+    let scored = match by_features {
+        Some(scored) if features_agree(&exported, network, &data, context)? => scored,
+        _ => evaluate_file(&mut exported, &dataset, recipe, context)?,
+    };
     scored.answers.write(&run.predictions())?;
 
     let summary = summarise(&run, &trained, &exported, &scored, started);
