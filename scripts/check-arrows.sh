@@ -41,7 +41,7 @@ must_lack() {
 may_use files ''
 may_use pixels ''
 may_use data 'files pixels'
-may_use onnx ''
+may_use onnx 'files'
 may_use kernels 'burn'
 may_use console@0.1.0 'files'
 may_use models 'onnx kernels burn onnx-ir'

@@ -23,7 +23,7 @@ use crate::eval::Unreadable;
 use crate::precision::Precision;
 
 /// Counted up when a conversion gives other files than before, so that kept ones are made anew.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A converted file in the cache folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +104,8 @@ pub fn cached(
     if onnx::Header::open(&path).is_ok() {
         return Ok(Converted { path, reused: true });
     }
-    fs::create_dir_all(&folder).map_err(|e| Error::Onnx(write_error(&folder, e)))?;
+    fs::create_dir_all(&folder)
+        .map_err(|e| onnx::Error::from(data::files::Error::writing(&folder)(e)))?;
     match (precision, calibration) {
         (Precision::Fp16, _) => {
             fp16(model, &path)?;
@@ -121,13 +122,6 @@ pub fn cached(
     }
     let reused = false;
     Ok(Converted { path, reused })
-}
-
-fn write_error(path: &Path, source: std::io::Error) -> onnx::Error {
-    onnx::Error::Write {
-        path: path.to_owned(),
-        source,
-    }
 }
 
 /// SHA-256 of what a converted file depends on, its first 32 hexadecimal digits.

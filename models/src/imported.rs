@@ -83,6 +83,7 @@ impl Imported {
     ) -> Result<Self> {
         let document = onnx::Document::open(path)?;
         document.check_external_data()?;
+        // Before `onnx-ir` reads the file, so that an error names operator, node and opset.
         pair::check_operators(path, &document)?;
         let input_size = pair::input_size(path, &document)?;
         let graph = parse::Graph::read(path, &init.device)?;

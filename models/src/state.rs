@@ -124,6 +124,7 @@ impl ModuleVisitor for Counter {
     track_path!();
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        // The visitor sees running statistics, too.
         if !self.path.name().contains("running_") {
             self.count += param.val().shape().num_elements();
         }
@@ -160,6 +161,7 @@ struct Numberer {
 
 impl ModuleMapper for Numberer {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        // `consume` and not `map`: that would keep the id.
         let (_, tensor, mapper) = param.consume();
         self.next += 1;
         Param::from_mapped_value(ParamId::from(self.next), tensor, mapper)

@@ -66,6 +66,7 @@ pub fn attribute(name: &str, value: Attr) -> AttributeProto {
             AttributeType::Floats
         }
         Attr::Tensor(tensor) => {
+            // The attribute has the name; its tensor needs none.
             proto.t = Some(Box::new(tensor.to_proto("")));
             AttributeType::Tensor
         }
@@ -218,6 +219,7 @@ impl GraphBuilder {
     /// A name is used twice, a node reads a value that no earlier node computes, or there is no output.
     pub fn finish(self, info: &ModelInfo) -> Result<Document> {
         walk::check(&self.graph)?;
+        // Valid ONNX, where the initializer is the input's default. Here it is a mistake.
         let constants = self.graph.initializer.iter().map(|tensor| tensor.name());
         let inputs = self.graph.input.iter().map(|input| input.name());
         let mut names = std::collections::HashSet::new();

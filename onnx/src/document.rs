@@ -2,12 +2,12 @@
 //!
 //! Runs nothing and knows no element type: [`Tensor`] does.
 
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 use prost::Message;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, reading};
 use crate::header;
 use crate::proto::{GraphProto, MAX_BYTES, ModelProto, StringStringEntryProto, TensorProto};
 use crate::tensor::Tensor;
@@ -32,14 +32,13 @@ impl Document {
     /// assert!(onnx::Document::open("no/such/file.onnx".as_ref()).is_err());
     /// ```
     pub fn open(path: &Path) -> Result<Document> {
-        let read = Error::read(path);
         let mut open = file::open(path)?;
         if open.len > MAX_BYTES {
             return Err(Error::too_large(path, open.len));
         }
-        open.file.rewind().map_err(&read)?;
+        open.file.rewind().map_err(reading(path))?;
         let mut bytes = Vec::with_capacity(open.len as usize);
-        open.file.read_to_end(&mut bytes).map_err(&read)?;
+        open.file.read_to_end(&mut bytes).map_err(reading(path))?;
         let model = ModelProto::decode(bytes.as_slice())
             .map_err(|e| Error::damaged(path, &e.to_string()))?;
         Ok(Document {
@@ -127,6 +126,7 @@ impl Document {
             .iter_mut()
             .find(|proto| proto.name() == name);
         let slot = slot.ok_or_else(|| Error::tensor_missing(name))?;
+        // Notes of the file about the tensor stay.
         let new = tensor.to_proto(name);
         *slot = TensorProto {
             doc_string: slot.doc_string.take(),
@@ -218,19 +218,18 @@ impl Document {
         walk::tensors(&self.model, &mut |proto| {
             external |= external::is_external(proto)
         });
+        // On a copy: `self` keeps its values in their files.
         if external {
             let mut whole = self.clone();
             whole.inline_external_data()?;
             return whole.save(path);
         }
+        // Before encoding, which would copy the model.
         let bytes = self.model.encoded_len() as u64;
         if bytes > MAX_BYTES {
             return Err(Error::too_large(path, bytes));
         }
-        write(path, &self.to_bytes()).map_err(|source| Error::Write {
-            path: path.to_owned(),
-            source,
-        })
+        Ok(files::write::atomically(path, &self.to_bytes())?)
     }
 
     /// The folder of the file, in which its data files lie.
@@ -245,28 +244,4 @@ fn parent(path: &Path) -> &Path {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     }
-}
-
-/// Writes a file atomically: a temporary file in the same folder, synced, then renamed.
-fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = parent(path);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".onnx-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // `tempfile` makes files that others cannot read; a model is an ordinary file. The umask still
-        // applies.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|e| e.error)?;
-    // The new name is on the disk once its folder is. Not every system can sync a folder, and the file
-    // is whole without it: an error here is no error of the write.
-    if let Ok(folder) = fs_err::File::open(folder) {
-        folder.sync_all().ok();
-    }
-    Ok(())
 }

@@ -2,7 +2,6 @@
 //!
 //! A variant stands where callers act differently; texts that differ alone share one.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::proto::DataType;
@@ -11,22 +10,9 @@ use crate::proto::DataType;
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The system cannot read the file.
-    #[error("cannot read `{}`", path.display())]
-    Read {
-        /// The file to read.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// The system cannot write the file.
-    #[error("cannot write `{}`", path.display())]
-    Write {
-        /// The file to write.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
+    /// The system cannot read or write a file.
+    #[error(transparent)]
+    Files(#[from] files::Error),
     /// There is no file, or it is not a whole ONNX model.
     #[error("`{}` {problem}", path.display())]
     File {
@@ -77,6 +63,11 @@ pub enum Error {
     },
 }
 
+/// For `map_err`: an I/O error of reading `path`.
+pub(crate) fn reading(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+    move |source| files::Error::reading(path)(source).into()
+}
+
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -84,7 +75,7 @@ impl Error {
     /// The next step to take, where there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Error::Write { .. } => {
+            Error::Files(files::Error::Write { .. }) => {
                 Some("check the free space and the permissions of the folder".to_owned())
             }
             Error::File { hint, .. } => hint.map(str::to_owned),
@@ -92,15 +83,8 @@ impl Error {
             Error::Unconvertible { .. } | Error::NothingToConvert { .. } => {
                 Some("convert the single-precision model as its framework exported it".to_owned())
             }
-            Error::Read { .. } | Error::Tensor { .. } | Error::InvalidGraph { .. } => None,
-        }
-    }
-
-    /// For `map_err`: an error of reading `path`.
-    pub(crate) fn read(path: &Path) -> impl Fn(io::Error) -> Error {
-        move |source| Error::Read {
-            path: path.to_owned(),
-            source,
+            Error::Files(error) => error.hint(),
+            Error::Tensor { .. } | Error::InvalidGraph { .. } => None,
         }
     }
 

@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 use fs_err::File;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, reading};
 use crate::proto::{DataLocation, TensorProto};
 use crate::tensor;
 
@@ -33,13 +33,13 @@ pub(crate) fn check(proto: &TensorProto, folder: Option<&Path>) -> Result<()> {
 /// Reads the values.
 pub(crate) fn read(proto: &TensorProto, folder: Option<&Path>) -> Result<Vec<u8>> {
     let range = locate(proto, folder)?;
-    let read = Error::read(&range.path);
-    let mut file = File::open(&range.path).map_err(&read)?;
-    file.seek(SeekFrom::Start(range.offset)).map_err(&read)?;
+    let mut file = File::open(&range.path).map_err(reading(&range.path))?;
+    file.seek(SeekFrom::Start(range.offset))
+        .map_err(reading(&range.path))?;
     let mut bytes = Vec::new();
     file.take(range.length)
         .read_to_end(&mut bytes)
-        .map_err(&read)?;
+        .map_err(reading(&range.path))?;
     if bytes.len() as u64 != range.length {
         let detail = "the file became shorter";
         return Err(Error::external_bounds(
@@ -81,14 +81,16 @@ fn locate(proto: &TensorProto, folder: Option<&Path>) -> Result<ByteRange> {
     let path = resolve(proto, &location, folder)?;
     let size = File::open(&path)
         .and_then(|file| file.metadata())
-        .map_err(Error::read(&path))?
+        .map_err(reading(&path))?
         .len();
     let expected = expected_bytes(proto)?;
+    // Both entries are optional: the default is the whole file from its beginning.
     let length = length.unwrap_or(expected);
     if length != expected {
         let detail = format!("its shape takes {expected} bytes, its length is {length}");
         return Err(bounds(detail));
     }
+    // Checked: numbers of the file may overflow.
     if offset.checked_add(length).is_none_or(|end| end > size) {
         let detail = format!("{length} bytes at {offset} run past the end at {size}");
         return Err(bounds(detail));
@@ -116,15 +118,16 @@ fn resolve(proto: &TensorProto, location: &str, folder: Option<&Path>) -> Result
     if location.is_empty() || location.contains('\0') || foreign || absolute || !plain {
         return Err(outside());
     }
+    // A plain path may still be a symbolic link to anywhere: the real path decides.
     let path = folder.join(location);
     let real = match fs_err::canonicalize(&path) {
         Ok(real) => real,
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Err(Error::external_missing(proto.name(), &path));
         }
-        Err(source) => return Err(Error::Read { path, source }),
+        Err(source) => return Err(reading(&path)(source)),
     };
-    let real_folder = fs_err::canonicalize(folder).map_err(Error::read(folder))?;
+    let real_folder = fs_err::canonicalize(folder).map_err(reading(folder))?;
     if !real.starts_with(real_folder) {
         return Err(outside());
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use fs_err::File;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, reading};
 use crate::wire::{self, Field, ScanError};
 
 /// The beginning of a git-LFS pointer file, a text of some 130 bytes
@@ -35,29 +35,28 @@ pub(crate) struct OpenFile {
 
 /// Opens a file and checks its outermost fields.
 pub(crate) fn open(path: &Path) -> Result<OpenFile> {
-    let read = Error::read(path);
     let metadata = match fs_err::metadata(path) {
         Ok(metadata) => metadata,
         Err(e) if e.kind() == ErrorKind::NotFound => return Err(Error::missing(path)),
-        Err(e) => return Err(read(e)),
+        Err(e) => return Err(reading(path)(e)),
     };
     if !metadata.is_file() {
         return Err(Error::not_a_file(path));
     }
     let len = metadata.len();
-    let mut file = File::open(path).map_err(&read)?;
+    let mut file = File::open(path).map_err(reading(path))?;
     let mut head = Vec::new();
     file.by_ref()
         .take(LFS_MAGIC.len() as u64)
         .read_to_end(&mut head)
-        .map_err(&read)?;
+        .map_err(reading(path))?;
     if len == 0 || head.is_empty() {
         return Err(Error::empty(path));
     }
     if head == LFS_MAGIC {
         return Err(Error::lfs_pointer(path));
     }
-    file.rewind().map_err(&read)?;
+    file.rewind().map_err(reading(path))?;
     let mut file = BufReader::new(file);
     let header = scan_header(&mut file, len, path)?;
     Ok(OpenFile { file, len, header })
@@ -86,7 +85,7 @@ fn scan_header(file: &mut BufReader<File>, len: u64, path: &Path) -> Result<Vec<
     .map_err(|error| match error {
         ScanError::NotAModel(detail) => Error::not_onnx(path, &detail),
         ScanError::Truncated { expected } => Error::truncated(path, expected, len),
-        ScanError::Io(source) => Error::read(path)(source),
+        ScanError::Io(source) => reading(path)(source),
     })?;
     let problem = match (ir_version, graph) {
         (false, _) => Some("it has no IR version"),

@@ -5,9 +5,8 @@
 use std::path::Path;
 
 use prost::Message;
-use sha2::{Digest, Sha256};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, reading};
 use crate::proto::{HeaderProto, StringStringEntryProto};
 use crate::{file, wire};
 
@@ -46,7 +45,7 @@ impl Header {
     /// ```
     pub fn open(path: &Path) -> Result<Header> {
         let mut open = file::open(path)?;
-        let bytes = wire::read_fields(&mut open.file, &open.header).map_err(Error::read(path))?;
+        let bytes = wire::read_fields(&mut open.file, &open.header).map_err(reading(path))?;
         let proto = HeaderProto::decode(bytes.as_slice())
             .map_err(|e| Error::damaged(path, &e.to_string()))?;
         Ok(Header::from_proto(&proto, open.len))
@@ -62,21 +61,7 @@ impl Header {
     /// assert!(onnx::Header::sha256(file.path()).unwrap().starts_with("e3b0c44298fc1c14"));
     /// ```
     pub fn sha256(path: &Path) -> Result<String> {
-        let read = Error::read(path);
-        let mut file = fs_err::File::open(path).map_err(&read)?;
-        let mut hasher = Sha256::new();
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            match std::io::Read::read(&mut file, &mut buffer).map_err(&read)? {
-                0 => break,
-                n => hasher.update(&buffer[..n]),
-            }
-        }
-        Ok(hasher
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect())
+        files::hash::sha256_hex(path).map_err(reading(path))
     }
 
     /// The version of ONNX's own operator set, if the file names one.

@@ -51,6 +51,7 @@ mod wire;
 pub use builder::{Attr, BatchNormInputs, GraphBuilder, ModelInfo, Window, attribute, node};
 pub use document::Document;
 pub use error::{Error, Result};
+pub use files;
 pub use header::Header;
 pub use tensor::{Tensor, TensorData};
 pub use value::{Dim, ValueInfo};

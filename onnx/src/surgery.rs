@@ -194,6 +194,7 @@ fn reachable(graph: &GraphProto) -> Reachable {
     let mut nodes = vec![false; graph.node.len()];
     let mut names: HashSet<&str> = HashSet::new();
     let mut todo: Vec<&str> = graph.output.iter().map(ValueInfoProto::name).collect();
+    // Scales and zero points of annotations are referred to by name, not by an edge of the graph.
     let annotations = graph.quantization_annotation.iter();
     todo.extend(
         annotations

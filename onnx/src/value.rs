@@ -130,6 +130,7 @@ pub(crate) fn shape_mut(proto: &mut ValueInfoProto) -> Option<&mut Vec<Dimension
 
 fn read_dim(dim: &Dimension) -> Dim {
     match &dim.value {
+        // Some exporters write -1 for a dynamic axis.
         Some(Value::DimValue(size)) if *size >= 0 => Dim::Fixed(*size),
         Some(Value::DimParam(name)) if !name.is_empty() => Dim::Named(name.clone()),
         _ => Dim::Unknown,

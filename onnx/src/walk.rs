@@ -21,6 +21,7 @@ pub(crate) fn initializer<'a>(graph: &'a GraphProto, name: &str) -> Option<&'a T
 
 /// An initializer, or the value of a `Constant` node.
 pub(crate) fn constant<'a>(graph: &'a GraphProto, name: &str) -> Option<Cow<'a, TensorProto>> {
+    // An optional input that is absent has an empty name.
     if name.is_empty() {
         return None;
     }
@@ -251,6 +252,7 @@ fn check_tensor(proto: &TensorProto) -> Result<()> {
             ))
         }
         Some(_) => Ok(()),
+        // Typed fields: decoding checks them. Raw data was only measured above, without a copy.
         None => Tensor::from_proto(proto).map(|_| ()),
     }
 }

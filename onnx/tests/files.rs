@@ -225,7 +225,10 @@ fn a_save_that_fails_leaves_the_old_file() {
     assert_eq!(fs::read(&path).unwrap(), b"the old file");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     let nowhere = folder.path().join("no/such/folder/model.onnx");
-    assert!(matches!(head().save(&nowhere), Err(Error::Write { .. })));
+    assert!(matches!(
+        head().save(&nowhere),
+        Err(Error::Files(onnx::files::Error::Write { .. }))
+    ));
 }
 
 #[cfg(unix)]

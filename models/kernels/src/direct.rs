@@ -85,6 +85,7 @@ impl WithSimd for Forward<'_> {
             for block in 0..self.g.out_channels.div_ceil(CHANNELS) {
                 let mut column = 0;
                 while column < width {
+                    // One vector where the rest of the row needs no second.
                     match width - column {
                         rest if rest > S::F32_LANES => {
                             self.block::<S, VECTORS>(simd, y, block, column);

@@ -126,6 +126,7 @@ fn dims(x: &FlexTensor) -> [usize; 4] {
 
 impl Kernels for Flex {
     fn conv(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, args: ConvArgs) -> FlexTensor {
+        // Copies views alone, such as a transposed weight.
         let [x, weight, bias] = [x, weight, bias].map(|t| t.to_contiguous());
         let g = Geometry::new(dims(&x), dims(&weight), args.stride, args.padding);
         let y = conv::forward(&g, x.storage(), weight.storage(), bias.storage());

@@ -115,7 +115,7 @@ pub(super) fn bias_gradient(g: &Geometry, gy: &[f32]) -> Vec<f32> {
         .collect()
 }
 
-/// Output rows of a tile.
+/// Output rows of a tile; one at least, however wide.
 fn tile_rows(g: &Geometry) -> usize {
     (TILE / (g.taps() * g.output[1]).max(1)).clamp(1, g.output[0])
 }

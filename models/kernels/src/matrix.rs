@@ -74,6 +74,7 @@ pub(super) fn multiply(target: Target, a: Matrix, b: Matrix, rows: usize) {
             b.data.as_ptr(),
             b.col_stride as isize,
             b.row_stride as isize,
+            // Factors of the target and of the product; no conjugation.
             1.0f32,
             1.0f32,
             false,

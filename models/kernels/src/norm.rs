@@ -50,6 +50,7 @@ impl Norm {
             // variance's digits.
             let guess = x[c * self.pixels];
             let (mut total, mut squares) = (0.0, 0.0);
+            // f32 by SIMD within a map, f64 over the maps of the batch.
             for map in self.maps(x, c) {
                 let (s, q) = Arch::new().dispatch(Moments { x: map, guess });
                 total += f64::from(s);

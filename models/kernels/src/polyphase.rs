@@ -82,7 +82,7 @@ impl Polyphase {
                 }
                 _ => {
                     for phase in 0..sw {
-                        // The first column of this phase that is not padding.
+                        // The first image column whose padded column, `left` further, is of this phase.
                         let skip = (phase + sw - left % sw) % sw;
                         let first = (left + skip) / sw;
                         let target = &mut row[phase * self.pitch + first..];

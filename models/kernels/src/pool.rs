@@ -237,6 +237,7 @@ impl NullaryFnOnce for Backward<'_> {
                     *argmax = if larger { *index } else { *argmax };
                 }
             }
+            // Windows overlap: an input may be the largest of several.
             for (index, gy) in argmax.iter().zip(gy) {
                 gx[*index as usize] += gy;
             }

@@ -119,6 +119,7 @@ pub(super) fn weight_gradient(g: &Geometry, x: &[f32], gy: &[f32]) -> Vec<f32> {
     let mut inputs = vec![0.0; g.in_channels * pitch];
     let mut outputs = vec![0.0; g.out_channels * pitch];
     let size = g.out_channels * g.in_channels;
+    // `[16, C_out, C_in]`, each element a sum over all tiles.
     let mut sums = vec![0.0; ELEMENTS * size];
     let arch = Arch::new();
     let groups = x
@@ -295,6 +296,7 @@ impl WithSimd for InputTransform<'_> {
             size: g.input,
             padding: g.padding,
         };
+        // A tile reads one even and one odd column beyond its own; the last vector reads beyond that.
         let half = columns + 1 + S::F32_LANES;
         let mut lines = vec![0.0; 4 * 2 * half];
         let mut next = usize::MAX;
@@ -470,6 +472,7 @@ impl WithSimd for OutputTransform<'_> {
             }
             let map = &mut out[(image * g.out_channels + channel) * height * width..];
             for (k, line) in lines.chunks_exact(2 * half).enumerate() {
+                // A map of odd height has a last row of tiles with one line.
                 let y = 2 * row + k;
                 if y < height {
                     interleave(line, &mut map[y * width..][..width]);

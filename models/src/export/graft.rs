@@ -51,9 +51,10 @@ fn open(network: &Imported) -> Result<Document> {
 fn write_back(network: &Imported, document: &mut Document) -> Result<()> {
     let state: BTreeMap<_, _> = crate::state::read(network).into_iter().collect();
     for Source { name, weight } in &network.sources {
-        let Some(data) = state.get(name).cloned() else {
-            continue;
-        };
+        let data = state
+            .get(name)
+            .expect("`pair` names sources as the state does");
+        let data = data.clone();
         let data = if weight.transposed {
             transpose(data)
         } else {

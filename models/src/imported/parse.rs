@@ -90,6 +90,7 @@ impl Graph {
             ids: HashMap::new(),
             ranks: vec![],
         };
+        // `pair::input_size` has checked that the input is `[N, 3, H, W]`.
         graph.plan.input = graph.define(&input.name, 4);
         for node in &ir.nodes {
             graph.push(node)?;
@@ -111,6 +112,7 @@ impl Graph {
     }
 
     fn push(&mut self, node: &Node) -> Result<()> {
+        // Its value is an argument of the nodes that read it.
         if matches!(node, Node::Constant(_)) {
             return Ok(());
         }
@@ -162,6 +164,7 @@ impl Graph {
             },
             Node::Flatten(n) if n.config.axis == 1 => return Ok(Parsed::unary(Op::Flatten, 2)),
             Node::Reshape(n) => match &n.config.shape {
+                // 0: the size as in the input; -1: the size that remains.
                 ReshapeInput::Static(shape) if matches!(shape[..], [0 | -1, _]) => {
                     return Ok(Parsed::unary(Op::Flatten, 2));
                 }
@@ -198,6 +201,7 @@ impl Graph {
         let bias = self.optional(node, 2)?;
         let mut options =
             ConvOptions::new(n.config.stride, [0, 0], n.config.dilation, n.config.groups);
+        // Assigned, since the constructor takes the same padding on both sides only.
         options.padding = self.padding(node, &n.config.padding, &n.config.auto_pad)?;
         self.layers.convs.push(Conv2d {
             weight,
@@ -215,6 +219,7 @@ impl Graph {
         let BatchNormConfig::Static(config) = &n.config else {
             return Err(self.refuse(node, "its weights are computed at run time"));
         };
+        // One channel as a placeholder: all four tensors are replaced.
         let mut layer = BatchNorm::new(1, &self.device);
         layer.weight = self.parameter(node, 1)?;
         layer.bias = self.parameter(node, 2)?;
@@ -228,6 +233,7 @@ impl Graph {
     }
 
     fn linear(&mut self, node: &Node) -> Result<Op> {
+        // Whether the file stores `[D, K]`.
         let transposed = match node {
             Node::Linear(n) => !n.config.transpose_weight,
             Node::Gemm(n)

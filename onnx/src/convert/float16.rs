@@ -73,9 +73,10 @@ pub fn to_half(document: &mut Document) -> Result<Half> {
     fold::fold(document)?;
     let types = types::infer(document)?;
     let opset = document.opset();
-    let graph = std::mem::take(document.graph_mut());
-    let mut converter = Converter::new(&graph, &types, opset);
-    let result = graph.node.iter().try_for_each(|node| converter.add(node));
+    let mut converter = Converter::new(document.graph(), &types, opset);
+    for node in &document.graph().node {
+        converter.add(node)?;
+    }
     let Converter {
         nodes,
         constants,
@@ -85,8 +86,6 @@ pub fn to_half(document: &mut Document) -> Result<Half> {
         report,
         ..
     } = converter;
-    *document.graph_mut() = graph;
-    result?;
     if report.halved == 0 {
         let what = "weights in single precision";
         return Err(Error::NothingToConvert { what });
@@ -100,6 +99,7 @@ pub fn to_half(document: &mut Document) -> Result<Half> {
     }
     graph.initializer.extend(constants);
     let outputs: HashSet<&str> = graph.output.iter().map(|output| output.name()).collect();
+    // The file's notes on types must agree with the values, or readers refuse it.
     for info in &mut graph.value_info {
         if native.contains(info.name())
             && !outputs.contains(info.name())

@@ -49,6 +49,7 @@ fn fold_next(document: &mut Document, index: usize) -> Result<bool> {
     };
     let weight_name = conv.input.get(1).map_or("", String::as_str).to_owned();
     let bias_name = conv.input.get(2).map_or("", String::as_str).to_owned();
+    // A missing bias is an empty tensor.
     let (Some(weight), Some(bias)) = (
         constant(document, &weight_name)?,
         match bias_name.is_empty() {
@@ -71,6 +72,7 @@ fn fold_next(document: &mut Document, index: usize) -> Result<bool> {
     };
     let Fused { weight, bias } = fused(&weight, &bias, &affine)?;
     let graph = document.graph_mut();
+    // New names: another convolution may share the old constants.
     graph.node.remove(next);
     let weight_name = surgery::unique_name(graph, &format!("{weight_name}_folded"));
     graph.initializer.push(weight.to_proto(&weight_name));

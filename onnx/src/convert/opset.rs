@@ -84,7 +84,9 @@ impl Raiser {
             return Err(self.refused(old));
         }
         match old.op_type() {
+            // Deprecated in favour of `Resize` and `ScatterElements`.
             "Upsample" | "Scatter" => return Err(self.refused(old)),
+            // Opset 11 changed its inputs and which pixels it reads.
             "Resize" if self.from < 11 => return Err(self.refused(old)),
             // Opset 9 removed the attribute `spatial`, whose default is 1.
             "BatchNormalization" if take(&mut new, "spatial").is_some_and(|a| a.i() == 0) => {
@@ -94,12 +96,14 @@ impl Raiser {
             "Dropout" if self.from < 12 => {
                 take(&mut new, "ratio");
             }
+            // Opset 11 made the bounds inputs.
             "Clip" if self.from < 11 => {
                 for bound in ["min", "max"] {
                     let value = take(&mut new, bound).map(|a| Tensor::f32(&[], vec![a.f()]));
                     self.push_input(&mut new, bound, value.transpose()?);
                 }
             }
+            // Opset 11 made `pads` and `value` inputs.
             "Pad" if self.from < 11 => {
                 let pads = take(&mut new, "pads")
                     .ok_or_else(|| self.refused(old))?
@@ -108,6 +112,7 @@ impl Raiser {
                 let value = take(&mut new, "value").map_or(0.0, |a| a.f());
                 self.push_input(&mut new, "value", Some(Tensor::f32(&[], vec![value])?));
             }
+            // Opset 10 made all its attributes inputs, in this order.
             "Slice" if self.from < 10 => {
                 for name in ["starts", "ends", "axes"] {
                     let numbers =
@@ -115,10 +120,12 @@ impl Raiser {
                     self.push_input(&mut new, name, numbers.transpose()?);
                 }
             }
+            // Opset 10 made `k` an input.
             "TopK" if self.from < 10 => {
                 let count = take(&mut new, "k").map_or(1, |a| a.i());
                 self.push_input(&mut new, "k", Some(Tensor::i64(&[1], vec![count])?));
             }
+            // Opset 13 made these attributes inputs.
             "Squeeze" | "Unsqueeze" | "ReduceSum" => self.numbers_to_input(&mut new, "axes")?,
             "Split" => self.numbers_to_input(&mut new, "split")?,
             "Softmax" | "LogSoftmax" | "Hardmax" => return self.add_softmax(new),

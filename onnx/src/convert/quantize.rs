@@ -65,19 +65,19 @@ pub fn quantize(
     scheme: Scheme,
 ) -> Result<Quantized> {
     let plan = plan(document)?;
-    let graph = std::mem::take(document.graph_mut());
+    let graph = document.graph();
     let mut writer = Writer {
-        graph: &graph,
+        graph,
         scheme,
         ranges,
-        used_names: UsedNames::new(&graph),
+        used_names: UsedNames::new(graph),
         nodes: Vec::new(),
         constants: Vec::new(),
         parameters: HashMap::new(),
         scales: HashMap::new(),
         dequantized: HashMap::new(),
     };
-    let result = writer.add_all(&plan);
+    writer.add_all(&plan)?;
     let Writer {
         nodes, constants, ..
     } = writer;
@@ -87,8 +87,6 @@ pub fn quantize(
         .filter(|(index, node)| linear(node) && !plan.linear.contains(index))
         .map(|(_, node)| node.name().to_owned())
         .collect();
-    *document.graph_mut() = graph;
-    result?;
     let graph = document.graph_mut();
     graph.node = nodes;
     graph.initializer.extend(constants);

@@ -100,6 +100,8 @@ pub(super) fn plan(document: &Document) -> Result<Plan> {
         let what = "product with constant weights in single precision";
         return Err(Error::NothingToConvert { what });
     }
+    // Moved values share the scale of their root even where no integer node asks for them: a chain
+    // without a gap stays in integers.
     let mut roots: HashMap<String, String> = HashMap::new();
     let inputs = graph.input.iter().map(|input| input.name());
     for input in inputs.filter(|input| wanted.contains(*input)) {
@@ -156,6 +158,7 @@ impl Planner<'_> {
                 Role::Integer
             }
             "GlobalAveragePool" | "AveragePool" => Role::Integer,
+            // Not with the second output: indices are no values of the input.
             "MaxPool" if node.output.iter().skip(1).all(String::is_empty) => Role::Move,
             "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" | "Transpose" | "Dropout" => Role::Move,
             _ => Role::Float,

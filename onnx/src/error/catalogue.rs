@@ -1,6 +1,7 @@
 //! Text and hint of every error, as in `tests/errors.txt`, which reads like prose.
 
 use super::*;
+use std::io;
 
 fn all() -> Vec<Error> {
     let path = Path::new("models/bees.onnx");
@@ -8,11 +9,8 @@ fn all() -> Vec<Error> {
     vec![
         Error::missing(path),
         Error::not_a_file(path),
-        Error::read(path)(io::Error::other("permission denied")),
-        Error::Write {
-            path: path.to_owned(),
-            source: io::Error::other("no space left on device"),
-        },
+        files::Error::reading(path)(io::Error::other("permission denied")).into(),
+        files::Error::writing(path)(io::Error::other("no space left on device")).into(),
         Error::empty(path),
         Error::lfs_pointer(path),
         Error::truncated(path, 46_748_561, 1_048_576),
