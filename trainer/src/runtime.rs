@@ -12,7 +12,8 @@ use crate::printer::Printer;
 /// loads it.
 pub fn ensure(machine: &MachineArgs, cache: &Path, printer: &Printer) -> Result<()> {
     let search = Search::from_env(machine.runtime.clone(), cache);
-    let found = runtime::ensure(&search, &|line| printer.log(line), !machine.offline)?;
+    let found = runtime::ensure(&search, &|line| printer.log(line), !machine.offline)
+        .map_err(deploy::Error::from)?;
     printer.log(found.to_string());
     Ok(runtime::load(&found)?)
 }
