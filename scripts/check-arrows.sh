@@ -25,7 +25,7 @@ packages() {
 
 # Crates of this workspace, and those whose place is fixed, that $1 may name itself: $2.
 may_use() {
-    fixed='data|onnx|models|deploy|deploy-cli|trainer|tests|burn|burn-.*|onnx-ir|ort|clap'
+    fixed='data|onnx|models|machine|deploy|bench|deploy-cli|trainer|tests|burn|burn-.*|onnx-ir|ort|clap'
     for found in $(packages "$1" direct | grep -Ex "$fixed" | grep -vx "$1" || true); do
         case " $2 " in
             *" $found "*) ;;
@@ -44,17 +44,21 @@ must_lack() {
 may_use data ''
 may_use onnx ''
 may_use models 'onnx burn onnx-ir'
-may_use deploy 'data onnx ort'
-may_use deploy-cli 'data onnx deploy clap'
+may_use machine 'data'
+may_use deploy 'data onnx machine ort'
+may_use bench 'data deploy'
+may_use deploy-cli 'data onnx deploy bench clap'
 may_use trainer 'data onnx models deploy burn clap'
 may_use tests 'onnx'
 
 burn='burn|burn-.*|cubecl|cubecl-.*'
-for crate in data onnx tests; do
+for crate in data onnx machine tests; do
     must_lack "$crate" "$burn|ort|ort-sys|clap|clap_.*"
 done
 must_lack models 'ort|ort-sys|clap|clap_.*'
-must_lack deploy "$burn|clap|clap_.*"
+for crate in deploy bench; do
+    must_lack "$crate" "$burn|clap|clap_.*"
+done
 must_lack deploy-cli "$burn"
 
 # The same by cargo's own answer: it fails where the crate is nowhere in the tree.
@@ -66,7 +70,7 @@ cargo tree --locked --quiet -p trainer -e normal -i burn-core >/dev/null ||
     complain "burn-core was not found under trainer: has it another name?"
 
 # Modules: no cycle but of a parent with its own child. A crate moves from the second line to the first.
-free_of_cycles='onnx deploy deploy/cli'
+free_of_cycles='onnx deploy deploy/machine deploy/cli deploy/cli/bench'
 not_yet='data models trainer'
 [ "${1:-}" = all ] && free_of_cycles="$free_of_cycles $not_yet"
 for crate in $free_of_cycles; do

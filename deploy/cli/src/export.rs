@@ -3,3 +3,4 @@
 pub(crate) mod csv;
 pub(crate) mod html;
 mod svg;
+pub(crate) mod table;

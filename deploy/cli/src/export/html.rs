@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::svg::{Axis, Picture, Series, escape};
-use crate::bench::table::digits;
-use crate::bench::{BenchResult, Findings};
+use super::table::digits;
+use bench::{BenchResult, Findings};
 
 const STYLE: &str = include_str!("bench.css");
 /// Colours before they come again with another dash.
@@ -46,7 +46,7 @@ pub(crate) fn render(findings: &Findings) -> String {
     }
     if !findings.skipped.is_empty() {
         body += "<h2>Left out</h2>";
-        let lines = crate::bench::table::skipped(&findings.skipped);
+        let lines = super::table::skipped(&findings.skipped);
         body.extend(lines.iter().map(|line| paragraph(line)));
     }
     format!(
@@ -248,7 +248,7 @@ fn cells(result: &BenchResult) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::table::tests::{findings, result};
+    use bench::example::{findings, result};
 
     #[test]
     fn the_page_needs_no_network_and_holds_every_configuration() {

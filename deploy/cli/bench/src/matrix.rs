@@ -1,7 +1,6 @@
-//! The best of many configurations: the Pareto front and one recommendation with its reason. Measures
-//! nothing.
+//! Pareto front of many configurations, and one recommendation with its reason. Measures nothing.
 
-use super::BenchResult;
+use crate::findings::BenchResult;
 
 /// Figures of which more is better: throughput, the negative latency, accuracy where it is known.
 fn goods(result: &BenchResult) -> [f64; 3] {
@@ -13,15 +12,15 @@ fn goods(result: &BenchResult) -> [f64; 3] {
     ]
 }
 
-/// Places of the results that no other is better than: as good in throughput, latency and accuracy and
+/// Indices of the results that no other is better than: as good in throughput, latency and accuracy and
 /// better in one of them.
-pub(crate) fn pareto(results: &[BenchResult]) -> Vec<usize> {
+pub fn pareto(results: &[BenchResult]) -> Vec<usize> {
     let goods: Vec<_> = results.iter().map(goods).collect();
     let beats = |a: &[f64; 3], b: &[f64; 3]| {
         a.iter().zip(b).all(|(a, b)| a >= b) && a.iter().zip(b).any(|(a, b)| a > b)
     };
     (0..goods.len())
-        .filter(|at| !goods.iter().any(|other| beats(other, &goods[*at])))
+        .filter(|index| !goods.iter().any(|other| beats(other, &goods[*index])))
         .collect()
 }
 
@@ -30,7 +29,7 @@ const DIFFERS: f64 = 0.05;
 
 /// One sentence: the fastest of those whose accuracy is not shown to be worse than their reference's,
 /// and whose accuracy lies within the best one's interval. `None` without results.
-pub(crate) fn recommend(results: &[BenchResult]) -> Option<String> {
+pub fn recommend(results: &[BenchResult]) -> Option<String> {
     let accuracies = || results.iter().filter_map(|result| result.accuracy.as_ref());
     let share = |result: &BenchResult| result.top1;
     let best = accuracies().map(|a| (a.correct as f64 / a.count.max(1) as f64, a.interval[0]));
@@ -72,7 +71,7 @@ pub(crate) fn recommend(results: &[BenchResult]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::table::tests::result;
+    use crate::example::result;
 
     /// Of 100 images, `correct` right; `broken` of those that the reference had right.
     fn scored(rate: f64, p50: f64, correct: u64, broken: u64) -> BenchResult {

@@ -1,7 +1,7 @@
-//! A thread that owns a session with its buffers, and does what it is asked. Knows no scenario.
+//! Worker: a thread that owns a session with its buffers, and does what it is told. Knows no scenario.
 //!
 //! Why a thread? A session's bound buffers borrow it, and configurations take turns many times: each
-//! stays opened and bound in a thread of its own, as it would be in a program that serves.
+//! stays info and bound in a thread of its own, as it would be in a program that serves.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// Buffers filled once and run many times.
-pub(crate) trait Runner {
+pub trait Runner {
     /// Takes `[batch, C, H, W]` in.
     fn fill(&mut self, images: &[f32]) -> Result<()>;
     /// Runs the model on what is in.
@@ -70,7 +70,7 @@ impl Runner for Fake {
 
 /// What computes.
 #[derive(Clone, Debug)]
-pub(crate) enum Engines {
+pub enum EngineSpec {
     OnnxRuntime {
         path: PathBuf,
         options: Box<SessionOptions>,
@@ -85,7 +85,7 @@ pub(crate) enum Engines {
 
 /// What is fed.
 #[derive(Clone, Debug)]
-pub(crate) enum Input {
+pub enum Input {
     /// Prepared images, over and over.
     Prepared(Arc<[f32]>),
     /// Numbers of mean 0 and variance 1, drawn from a seed.
@@ -108,39 +108,37 @@ impl Input {
     }
 }
 
-/// What opening found.
+/// What opening a session found.
 #[derive(Clone, Debug)]
-pub(crate) struct Opened {
-    pub(crate) session: Duration,
-    pub(crate) build: Option<Duration>,
-    pub(crate) first_run: Duration,
-    pub(crate) nodes: BTreeMap<String, usize>,
-    /// What opening has to say.
-    pub(crate) notes: Vec<String>,
-    pub(crate) num_outputs: usize,
+pub struct SessionInfo {
+    pub session: Duration,
+    pub build: Option<Duration>,
+    pub first_run: Duration,
+    pub nodes: BTreeMap<String, usize>,
+    /// For people: what opening had to work around.
+    pub notes: Vec<String>,
+    pub num_outputs: usize,
     /// Numbers of one image.
-    pub(crate) image_len: usize,
+    pub image_len: usize,
 }
 
 type Order = Box<dyn FnOnce(&mut dyn Runner) + Send>;
 
 /// Where the thread takes its orders from.
 #[derive(Clone, Debug)]
-pub(crate) struct Orders(Sender<Order>);
+pub struct Orders(Sender<Order>);
 
 /// The thread ends when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Worker {
-    pub(crate) orders: Orders,
-    pub(crate) input: Input,
-    pub(crate) batch: usize,
-    pub(crate) opened: Opened,
+pub struct Worker {
+    pub orders: Orders,
+    pub input: Input,
+    pub batch: usize,
+    pub info: SessionInfo,
 }
 
 fn gone() -> Error {
-    Error::Run {
-        reason: "the thread of the session has ended".to_owned(),
-    }
+    Error::run("the thread of the session has ended")
 }
 
 impl Worker {
@@ -148,18 +146,18 @@ impl Worker {
     ///
     /// # Errors
     /// Whatever stops the engine.
-    pub(crate) fn open(engines: Engines, input: Input, batch: usize) -> Result<Self> {
+    pub fn open(engines: EngineSpec, input: Input, batch: usize) -> Result<Self> {
         let (send, orders) = channel::<Order>();
-        let (report, opened) = channel();
+        let (report, info) = channel();
         let fed = input.clone();
         std::thread::spawn(move || {
             if let Err(error) = live(engines, &fed, batch, &report, orders) {
-                // Nobody waits any more where the engine had opened.
+                // Nobody waits any more where the engine had info.
                 report.send(Err(error)).unwrap_or_default();
             }
         });
         Ok(Self {
-            opened: opened.recv().unwrap_or_else(|_| Err(gone()))?,
+            info: info.recv().unwrap_or_else(|_| Err(gone()))?,
             orders: Orders(send),
             input,
             batch,
@@ -167,25 +165,25 @@ impl Worker {
     }
 
     /// Puts the input back that a test set has replaced.
-    pub(crate) fn refill(&self) -> Result<()> {
-        let images = self.input.batch(self.batch, self.opened.image_len);
+    pub fn refill(&self) -> Result<()> {
+        let images = self.input.batch(self.batch, self.info.image_len);
         self.orders.ask(move |runner| runner.fill(&images)).wait()?
     }
 }
 
 /// An answer that is to come.
 #[derive(Debug)]
-pub(crate) struct Pending<T>(Receiver<T>);
+pub struct Pending<T>(Receiver<T>);
 
 impl<T> Pending<T> {
-    pub(crate) fn wait(self) -> Result<T> {
+    pub fn wait(self) -> Result<T> {
         self.0.recv().map_err(|_| gone())
     }
 }
 
 impl Orders {
     /// Lets the thread do something; what comes of it can be waited for.
-    pub(crate) fn ask<T: Send + 'static>(
+    pub fn ask<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut dyn Runner) -> T + Send + 'static,
     ) -> Pending<T> {
@@ -198,21 +196,21 @@ impl Orders {
 }
 
 fn live(
-    engines: Engines,
+    engines: EngineSpec,
     input: &Input,
     batch: usize,
-    report: &Sender<Result<Opened>>,
+    report: &Sender<Result<SessionInfo>>,
     orders: Receiver<Order>,
 ) -> Result<()> {
     match engines {
-        Engines::OnnxRuntime {
+        EngineSpec::OnnxRuntime {
             path,
             options,
             feed,
         } => {
             let mut session = Session::open(&path, &options)?;
-            let cold = session.cold();
-            let opened = Opened {
+            let cold = session.cold_start();
+            let info = SessionInfo {
                 session: cold.session,
                 build: cold.build,
                 first_run: Duration::ZERO,
@@ -223,13 +221,13 @@ fn live(
             };
             serve(
                 &mut session.bind(batch, feed)?,
-                opened,
+                info,
                 (input, batch),
                 report,
                 orders,
             )
         }
-        Engines::Fake {
+        EngineSpec::Fake {
             delay,
             num_outputs,
             image_len,
@@ -240,7 +238,7 @@ fn live(
                 images: Vec::new(),
                 outputs: Vec::new(),
             };
-            let opened = Opened {
+            let info = SessionInfo {
                 session: Duration::ZERO,
                 build: None,
                 first_run: Duration::ZERO,
@@ -249,7 +247,7 @@ fn live(
                 num_outputs,
                 image_len,
             };
-            serve(&mut fake, opened, (input, batch), report, orders)
+            serve(&mut fake, info, (input, batch), report, orders)
         }
     }
 }
@@ -263,20 +261,17 @@ fn notes(session: &Session, provider: Provider) -> Vec<String> {
 
 fn serve(
     runner: &mut dyn Runner,
-    opened: Opened,
+    info: SessionInfo,
     (input, batch): (&Input, usize),
-    report: &Sender<Result<Opened>>,
+    report: &Sender<Result<SessionInfo>>,
     orders: Receiver<Order>,
 ) -> Result<()> {
-    runner.fill(&input.batch(batch, opened.image_len))?;
+    runner.fill(&input.batch(batch, info.image_len))?;
     let start = Instant::now();
     runner.run()?;
     let first_run = start.elapsed();
     report
-        .send(Ok(Opened {
-            first_run,
-            ..opened
-        }))
+        .send(Ok(SessionInfo { first_run, ..info }))
         .unwrap_or_default();
     for order in orders {
         order(runner);
@@ -285,8 +280,8 @@ fn serve(
 }
 
 #[cfg(test)]
-pub(crate) fn fake(delay_ms: u64, batch: usize) -> Worker {
-    let engines = Engines::Fake {
+pub fn fake(delay_ms: u64, batch: usize) -> Worker {
+    let engines = EngineSpec::Fake {
         delay: Duration::from_millis(delay_ms),
         num_outputs: 2,
         image_len: 3,
@@ -302,14 +297,14 @@ mod tests {
     fn a_worker_does_what_it_is_asked_and_gets_its_input_back() {
         let worker = fake(0, 2);
         let run = |images: Option<Vec<f32>>| {
-            let asked = worker.orders.ask(move |runner| {
+            let pending = worker.orders.ask(move |runner| {
                 if let Some(images) = images {
                     runner.fill(&images)?;
                 }
                 runner.run()?;
                 runner.outputs()
             });
-            asked.wait().unwrap().unwrap()
+            pending.wait().unwrap().unwrap()
         };
         let before = run(None);
         assert_eq!(
@@ -322,7 +317,7 @@ mod tests {
 
     #[test]
     fn an_engine_that_stops_is_an_error_and_so_is_a_thread_that_is_gone() {
-        let engines = Engines::Fake {
+        let engines = EngineSpec::Fake {
             delay: Duration::ZERO,
             num_outputs: 2,
             image_len: 3,

@@ -1,4 +1,4 @@
-//! Samples to statistics. Never sees a clock, and knows no configuration.
+//! Statistics of measurements: percentiles, intervals, trend. Never sees a clock, and knows no configuration.
 
 use std::collections::BTreeMap;
 
@@ -6,96 +6,56 @@ use data::metrics::quantile;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use super::bootstrap;
-use super::outliers::{self, Outliers};
+use crate::bootstrap;
+use crate::measurements::Measurements;
+use crate::outliers::{self, Outliers};
+use crate::percentiles::supports;
 
-/// The percentiles of the table and the files, as shares.
-pub(crate) const PERCENTILES: [(&str, f64); 5] = [
-    ("p50", 0.5),
-    ("p90", 0.9),
-    ("p95", 0.95),
-    ("p99", 0.99),
-    ("p999", 0.999),
-];
-
-/// The runs of one turn of a configuration, as taken.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Taken {
-    /// Seconds of each run, in order; none in the offline scenario.
-    pub(crate) latencies: Vec<f64>,
-    pub(crate) runs: usize,
-    pub(crate) images: usize,
-    /// Seconds in which these images were done.
-    pub(crate) elapsed: f64,
-    /// Seconds on the way to the device, in the model, on the way back: sums over the runs.
-    pub(crate) to_device: Option<f64>,
-    pub(crate) compute: f64,
-    pub(crate) from_device: Option<f64>,
-}
-
-impl Taken {
-    pub(super) fn rate(&self) -> f64 {
-        self.images as f64 / self.elapsed.max(f64::MIN_POSITIVE)
-    }
-}
-
-/// Latencies, milliseconds. A percentile is null where the runs cannot support it: see [`supports`].
+/// Latencies, milliseconds. A percentile is null where the runs cannot support it: see
+/// [`supports`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Latency {
-    pub(crate) mean: Option<f64>,
-    pub(crate) p50: Option<f64>,
-    pub(crate) p90: Option<f64>,
-    pub(crate) p95: Option<f64>,
-    pub(crate) p99: Option<f64>,
-    pub(crate) p999: Option<f64>,
-    pub(crate) max: Option<f64>,
+pub struct Latency {
+    pub mean: Option<f64>,
+    pub p50: Option<f64>,
+    pub p90: Option<f64>,
+    pub p95: Option<f64>,
+    pub p99: Option<f64>,
+    pub p999: Option<f64>,
+    pub max: Option<f64>,
 }
 
 /// Figures of one block.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct Block {
-    pub(crate) runs: usize,
-    pub(crate) images_per_second: f64,
+pub struct Block {
+    pub runs: usize,
+    pub images_per_second: f64,
     /// Of the latencies, milliseconds.
-    pub(crate) mean_ms: Option<f64>,
-    pub(crate) p50_ms: Option<f64>,
+    pub mean_ms: Option<f64>,
+    pub p50_ms: Option<f64>,
 }
 
 /// What the samples of a configuration say.
 #[derive(Clone, Debug)]
-pub(crate) struct Stats {
-    pub(crate) runs: usize,
-    pub(crate) images_per_second: f64,
-    pub(crate) latency_ms: Latency,
-    pub(crate) interval_95: BTreeMap<String, [f64; 2]>,
-    pub(crate) log_error: BTreeMap<String, f64>,
-    pub(crate) blocks: Vec<Block>,
-    pub(crate) quantiles_ms: Vec<f64>,
+pub struct Stats {
+    pub runs: usize,
+    pub images_per_second: f64,
+    pub latency_ms: Latency,
+    pub interval_95: BTreeMap<String, [f64; 2]>,
+    pub log_error: BTreeMap<String, f64>,
+    pub blocks: Vec<Block>,
+    pub quantiles_ms: Vec<f64>,
     /// Milliseconds per image.
-    pub(crate) to_device: Option<f64>,
-    pub(crate) compute: f64,
-    pub(crate) from_device: Option<f64>,
-    pub(crate) outliers: Outliers,
+    pub to_device: Option<f64>,
+    pub compute: f64,
+    pub from_device: Option<f64>,
+    pub outliers: Outliers,
     /// Median of the first block over that of the others.
-    pub(crate) first_block: Option<f64>,
+    pub first_block: Option<f64>,
     /// Relative change from the first block to the last, where a trend is shown.
-    pub(crate) drift: Option<f64>,
+    pub drift: Option<f64>,
 }
 
-/// Whether `runs` say something about the quantile `share`: whether the largest of them lies above it
-/// with 95 % confidence, 1 - share^runs >= 0.95 (Wilks 1941, tolerance limits without a distribution).
-/// Below that the "percentile" is but the largest value seen. p50 needs 5 runs, p90 29, p95 59, p99
-/// 299, p99.9 2995.
-pub(crate) fn supports(runs: usize, share: f64) -> bool {
-    runs >= needed(share)
-}
-
-/// Runs that a percentile needs.
-pub(crate) fn needed(share: f64) -> usize {
-    (0.05_f64.ln() / share.ln()).ceil() as usize
-}
-
-pub(crate) fn median(values: &[f64]) -> Option<f64> {
+pub fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     quantile(&sorted, 0.5)
@@ -105,20 +65,20 @@ fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// Quantile 0.975 of Student's t; infinite where there is no degree of freedom.
-pub(crate) fn t_975(freedom: f64) -> f64 {
+/// Quantile 0.975 of Student's t (`statrs`); infinite where there is no degree of freedom.
+pub fn t_975(freedom: f64) -> f64 {
     StudentsT::new(0.0, 1.0, freedom).map_or(f64::INFINITY, |t| t.inverse_cdf(0.975))
 }
 
 /// Statistics of a configuration; `None` where no run was recorded.
-pub(crate) fn stats(taken: &[Taken], seed: u64) -> Option<Stats> {
-    let runs = taken.iter().map(|block| block.runs).sum();
-    let images: usize = taken.iter().map(|block| block.images).sum();
+pub fn stats(blocks: &[Measurements], seed: u64) -> Option<Stats> {
+    let runs = blocks.iter().map(|block| block.runs).sum();
+    let images: usize = blocks.iter().map(|block| block.images).sum();
     if images == 0 {
         return None;
     }
-    let elapsed: f64 = taken.iter().map(|block| block.elapsed).sum();
-    let mut sorted: Vec<f64> = taken
+    let elapsed: f64 = blocks.iter().map(|block| block.elapsed).sum();
+    let mut sorted: Vec<f64> = blocks
         .iter()
         .flat_map(|block| &block.latencies)
         .copied()
@@ -126,8 +86,8 @@ pub(crate) fn stats(taken: &[Taken], seed: u64) -> Option<Stats> {
     sorted.sort_by(f64::total_cmp);
     let images_per_second = images as f64 / elapsed.max(f64::MIN_POSITIVE);
     let latency_ms = latency(&sorted);
-    let log_error = bootstrap::log_errors(taken, seed);
-    let freedom = taken.len() as f64 - 1.0;
+    let log_error = bootstrap::log_errors(blocks, seed);
+    let freedom = blocks.len() as f64 - 1.0;
     let interval = |(metric, error): (&String, &f64)| {
         let value = match metric.as_str() {
             "images_per_second" => Some(images_per_second),
@@ -137,8 +97,9 @@ pub(crate) fn stats(taken: &[Taken], seed: u64) -> Option<Stats> {
         value.map(|value| (metric.clone(), [value / reach, value * reach]))
     };
     let per_image = |sum: f64| 1e3 * sum / images as f64;
-    let total = |part: fn(&Taken) -> Option<f64>| taken.iter().map(part).sum::<Option<f64>>();
-    let medians: Vec<f64> = taken
+    let total =
+        |part: fn(&Measurements) -> Option<f64>| blocks.iter().map(part).sum::<Option<f64>>();
+    let medians: Vec<f64> = blocks
         .iter()
         .filter_map(|block| median(&block.latencies))
         .collect();
@@ -148,13 +109,13 @@ pub(crate) fn stats(taken: &[Taken], seed: u64) -> Option<Stats> {
         latency_ms,
         interval_95: log_error.iter().filter_map(interval).collect(),
         log_error,
-        blocks: taken.iter().map(block).collect(),
+        blocks: blocks.iter().map(block).collect(),
         quantiles_ms: (0..=100)
             .filter_map(|percent| quantile(&sorted, f64::from(percent) / 100.0))
             .map(|seconds| 1e3 * seconds)
             .collect(),
         to_device: total(|block| block.to_device).map(per_image),
-        compute: per_image(taken.iter().map(|block| block.compute).sum()),
+        compute: per_image(blocks.iter().map(|block| block.compute).sum()),
         from_device: total(|block| block.from_device).map(per_image),
         outliers: outliers::find(&sorted),
         first_block: first_block(&medians),
@@ -162,12 +123,12 @@ pub(crate) fn stats(taken: &[Taken], seed: u64) -> Option<Stats> {
     })
 }
 
-fn block(taken: &Taken) -> Block {
+fn block(measured: &Measurements) -> Block {
     Block {
-        runs: taken.runs,
-        images_per_second: taken.rate(),
-        mean_ms: mean(&taken.latencies).map(|seconds| 1e3 * seconds),
-        p50_ms: median(&taken.latencies).map(|seconds| 1e3 * seconds),
+        runs: measured.runs,
+        images_per_second: measured.rate(),
+        mean_ms: mean(&measured.latencies).map(|seconds| 1e3 * seconds),
+        p50_ms: median(&measured.latencies).map(|seconds| 1e3 * seconds),
     }
 }
 
@@ -190,7 +151,7 @@ fn latency(sorted: &[f64]) -> Latency {
 
 impl Latency {
     /// The figure of that name.
-    pub(crate) fn get(&self, name: &str) -> Option<f64> {
+    pub fn get(&self, name: &str) -> Option<f64> {
         match name {
             "mean" => self.mean,
             "p50" => self.p50,
@@ -239,29 +200,20 @@ fn drift(medians: &[f64]) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn taken(latencies: &[f64]) -> Taken {
-        Taken {
+    fn measured(latencies: &[f64]) -> Measurements {
+        Measurements {
             latencies: latencies.to_vec(),
             runs: latencies.len(),
             images: 2 * latencies.len(),
             elapsed: latencies.iter().sum(),
             compute: latencies.iter().sum(),
-            ..Taken::default()
-        }
-    }
-
-    #[test]
-    fn a_percentile_needs_as_many_runs_as_its_rule_says() {
-        let cases = [(0.5, 5), (0.9, 29), (0.95, 59), (0.99, 299), (0.999, 2995)];
-        for (share, runs) in cases {
-            assert_eq!(needed(share), runs);
-            assert!(supports(runs, share) && !supports(runs - 1, share));
+            ..Measurements::default()
         }
     }
 
     #[test]
     fn few_runs_leave_percentiles_empty_and_none_is_no_statistic() {
-        let stats = stats(&[taken(&[0.01; 20]), taken(&[0.03; 20])], 0).unwrap();
+        let stats = stats(&[measured(&[0.01; 20]), measured(&[0.03; 20])], 0).unwrap();
         assert_eq!(stats.runs, 40);
         let latency = stats.latency_ms;
         assert_eq!(
@@ -279,12 +231,12 @@ mod tests {
     #[test]
     fn the_interval_holds_the_value_and_reaches_further_with_noise() {
         let calm: Vec<_> = (0..10)
-            .map(|i| taken(&[0.01 + 1e-6 * f64::from(i); 30]))
+            .map(|i| measured(&[0.01 + 1e-6 * f64::from(i); 30]))
             .collect();
         let wild: Vec<_> = (0..10)
-            .map(|i| taken(&[0.01 + 1e-3 * f64::from(i % 3); 30]))
+            .map(|i| measured(&[0.01 + 1e-3 * f64::from(i % 3); 30]))
             .collect();
-        let width = |blocks: &[Taken]| {
+        let width = |blocks: &[Measurements]| {
             let stats = stats(blocks, 0).unwrap();
             let [low, high] = stats.interval_95["images_per_second"];
             assert!(low <= stats.images_per_second && stats.images_per_second <= high);

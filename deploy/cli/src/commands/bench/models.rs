@@ -1,40 +1,40 @@
-//! Which models a command line means, and the images to score each on. Opens no session.
+//! Models that a command line names, and the images to score each on. Opens no session.
 
 use std::path::{Path, PathBuf};
 
 use data::Dataset;
 use deploy::Model;
 
-use crate::bench::plan::{Subject, TestSet};
 use crate::cli::BenchArgs;
 use crate::printer::Printer;
 use crate::source::{self, DataArgs};
+use bench::plan::{BenchModel, TestSet};
 
 /// The models that were named, or the latest run's.
-pub(super) fn subjects(
+pub(super) fn models(
     args: &BenchArgs,
     cache: &Path,
     printer: &Printer,
-) -> anyhow::Result<Vec<Subject>> {
-    let given = &args.model.models;
-    let paths: Vec<PathBuf> = if given.is_empty() {
+) -> anyhow::Result<Vec<BenchModel>> {
+    let named = &args.model.models;
+    let paths: Vec<PathBuf> = if named.is_empty() {
         vec![source::model(None, &args.model.runs, printer)?]
     } else {
-        let named = |path: &PathBuf| source::model(Some(path), &args.model.runs, printer);
-        given.iter().map(named).collect::<anyhow::Result<_>>()?
+        let resolve = |path: &PathBuf| source::model(Some(path), &args.model.runs, printer);
+        named.iter().map(resolve).collect::<anyhow::Result<_>>()?
     };
     paths
         .into_iter()
-        .map(|path| subject(path, args, cache, printer))
+        .map(|path| model(path, args, cache, printer))
         .collect()
 }
 
-fn subject(
+fn model(
     path: PathBuf,
     args: &BenchArgs,
     cache: &Path,
     printer: &Printer,
-) -> anyhow::Result<Subject> {
+) -> anyhow::Result<BenchModel> {
     let model = Model::open(&path)?;
     let card = model.card.as_ref();
     let classes = match &args.model.classes {
@@ -49,14 +49,14 @@ fn subject(
         .unwrap_or(model.guessed_kind);
     let data = match dataset(&path, &model, args, cache, printer)? {
         Some(dataset) => {
-            let said = (classes.as_ref(), preprocess.as_ref());
-            Some(TestSet::new(&path, dataset, args.split, said)?)
+            let described = (classes.as_ref(), preprocess.as_ref());
+            Some(TestSet::new(&path, dataset, args.split, described)?)
         }
         None => None,
     };
-    Ok(Subject {
+    Ok(BenchModel {
         path,
-        model,
+        contents: model,
         classes,
         preprocess,
         output_kind,

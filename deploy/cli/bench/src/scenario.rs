@@ -1,4 +1,4 @@
-//! How runs follow each other: the four scenarios of MLPerf Inference (Reddi et al. 2020, table II).
+//! Load scenarios: how runs follow each other, as in MLPerf Inference (Reddi et al. 2020, table II).
 //! Reads the clock; knows no configuration.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,12 +9,38 @@ use deploy::Result;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::stats::Taken;
-use super::worker::{Orders, Runner};
+use crate::measurements::Measurements;
+use crate::worker::{Orders, Runner};
+
+/// How runs follow each other: the scenarios of MLPerf Inference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scenario {
+    /// Each stream starts a run when its last one is done.
+    #[default]
+    SingleStream,
+    /// All streams start together and wait for the last of them.
+    MultiStream,
+    /// Arrivals at random times (Poisson); latency from the arrival, so waiting counts.
+    Server,
+    /// Everything is there from the beginning; images per second count.
+    Offline,
+}
+
+impl Scenario {
+    /// Its name in results and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SingleStream => "single-stream",
+            Self::MultiStream => "multi-stream",
+            Self::Server => "server",
+            Self::Offline => "offline",
+        }
+    }
+}
 
 /// How the runs of one turn follow each other.
 #[derive(Clone, Debug)]
-pub(crate) enum Pace {
+pub enum Pace {
     /// Each stream starts a run when its last one is done, for so long.
     Closed(Duration),
     /// All streams start together and wait for the last of them, for so long.
@@ -26,7 +52,7 @@ pub(crate) enum Pace {
 }
 
 /// Arrival times of a Poisson process within `duration`, at least one: distances are exponential.
-pub(crate) fn arrivals(rate: f64, duration: Duration, seed: u64) -> Arc<[Duration]> {
+pub fn arrivals(rate: f64, duration: Duration, seed: u64) -> Arc<[Duration]> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let (mut at, mut times) = (0.0, Vec::new());
     loop {
@@ -91,24 +117,24 @@ impl Ran {
 }
 
 /// Lets every stream run once, without a record: other configurations have had the caches meanwhile.
-pub(super) fn rouse(streams: &[Orders]) -> Result<()> {
-    let asked: Vec<_> = streams
+pub(crate) fn rouse(streams: &[Orders]) -> Result<()> {
+    let pending: Vec<_> = streams
         .iter()
         .map(|orders| orders.ask(|runner| runner.run()))
         .collect();
-    for run in asked {
+    for run in pending {
         run.wait()??;
     }
     Ok(())
 }
 
 /// One turn of a configuration: `batch` images per run, in every stream.
-pub(super) fn turn(
+pub(crate) fn turn(
     streams: &[Orders],
     pace: &Pace,
     batch: usize,
     stop: &Arc<AtomicBool>,
-) -> Result<Taken> {
+) -> Result<Measurements> {
     let begun = Instant::now();
     let next = Arc::new(AtomicUsize::new(0));
     let barrier = Arc::new(Barrier::new(streams.len()));
@@ -125,9 +151,9 @@ pub(super) fn turn(
             Pace::All(count) => drain(runner, count, (&next, &stop)),
         })
     };
-    let asked: Vec<_> = streams.iter().map(start).collect();
-    let ran: Result<Vec<Ran>> = asked.into_iter().map(|stream| stream.wait()?).collect();
-    Ok(taken(&ran?, pace, batch, begun))
+    let pending: Vec<_> = streams.iter().map(start).collect();
+    let ran: Result<Vec<Ran>> = pending.into_iter().map(|stream| stream.wait()?).collect();
+    Ok(measurements(&ran?, pace, batch, begun))
 }
 
 fn closed(runner: &mut dyn Runner, until: Instant, stop: &AtomicBool) -> Result<Ran> {
@@ -219,7 +245,7 @@ fn drain(
     Ok(ran)
 }
 
-fn taken(ran: &[Ran], pace: &Pace, batch: usize, begun: Instant) -> Taken {
+fn measurements(ran: &[Ran], pace: &Pace, batch: usize, begun: Instant) -> Measurements {
     let runs: usize = ran.iter().map(|stream| stream.laps.len()).sum();
     let images = runs * batch;
     let end = ran.iter().map(|stream| stream.end).max().unwrap_or(begun);
@@ -241,7 +267,7 @@ fn taken(ran: &[Ran], pace: &Pace, batch: usize, begun: Instant) -> Taken {
         let parts = ran.iter().filter_map(part);
         parts.reduce(|a, b| a + b).map(|sum| sum.as_secs_f64())
     };
-    Taken {
+    Measurements {
         runs: if matches!(pace, Pace::Together(_)) {
             latencies.len()
         } else {
@@ -277,9 +303,9 @@ fn rounds(ran: &[Ran]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::worker::{Worker, fake};
+    use crate::worker::{Worker, fake};
 
-    fn run(workers: &[Worker], pace: &Pace) -> Taken {
+    fn run(workers: &[Worker], pace: &Pace) -> Measurements {
         let streams: Vec<_> = workers.iter().map(|worker| worker.orders.clone()).collect();
         let stop = Arc::new(AtomicBool::new(false));
         rouse(&streams).unwrap();
@@ -288,58 +314,63 @@ mod tests {
 
     #[test]
     fn a_stream_runs_at_least_once_and_its_images_are_counted() {
-        let taken = run(&[fake(2, 3)], &Pace::Closed(Duration::ZERO));
-        assert_eq!((taken.runs, taken.images, taken.latencies.len()), (1, 3, 1));
-        assert!(taken.latencies[0] >= 0.002 && taken.compute >= 0.002);
-        assert_eq!(taken.to_device, None);
+        let measured = run(&[fake(2, 3)], &Pace::Closed(Duration::ZERO));
+        assert_eq!(
+            (measured.runs, measured.images, measured.latencies.len()),
+            (1, 3, 1)
+        );
+        assert!(measured.latencies[0] >= 0.002 && measured.compute >= 0.002);
+        assert_eq!(measured.to_device, None);
     }
 
     #[test]
     fn streams_of_their_own_add_up() {
-        let taken = run(
+        let measured = run(
             &[fake(4, 1), fake(4, 1)],
             &Pace::Closed(Duration::from_millis(40)),
         );
-        assert!(taken.runs >= 4);
+        assert!(measured.runs >= 4);
         // Two streams that each take at least 4 ms a run.
-        let rate = taken.rate();
+        let rate = measured.rate();
         assert!(rate <= 500.0, "{rate}");
-        assert!((taken.latencies.iter().sum::<f64>() / 2.0 / taken.elapsed - 1.0).abs() < 0.5);
+        assert!(
+            (measured.latencies.iter().sum::<f64>() / 2.0 / measured.elapsed - 1.0).abs() < 0.5
+        );
     }
 
     #[test]
     fn streams_together_are_as_slow_as_the_slowest() {
-        let taken = run(
+        let measured = run(
             &[fake(0, 2), fake(10, 2)],
             &Pace::Together(Duration::from_millis(25)),
         );
-        assert!(taken.latencies.iter().all(|latency| *latency >= 0.010));
-        assert_eq!(taken.images, 2 * 2 * taken.runs);
+        assert!(measured.latencies.iter().all(|latency| *latency >= 0.010));
+        assert_eq!(measured.images, 2 * 2 * measured.runs);
     }
 
     #[test]
     fn a_server_that_is_behind_is_not_fast() {
         // Every 1 ms a run of 10 ms is due: the n-th waits for those before it.
         let times: Arc<[Duration]> = (1..=6).map(Duration::from_millis).collect();
-        let taken = run(&[fake(10, 1)], &Pace::Arrivals(times));
-        assert_eq!(taken.runs, 6);
-        for (n, latency) in taken.latencies.iter().enumerate() {
+        let measured = run(&[fake(10, 1)], &Pace::Arrivals(times));
+        assert_eq!(measured.runs, 6);
+        for (n, latency) in measured.latencies.iter().enumerate() {
             assert!(
                 *latency >= 0.010 + 0.009 * n as f64,
                 "{:?}",
-                taken.latencies
+                measured.latencies
             );
         }
     }
 
     #[test]
     fn everything_at_once_is_done_once() {
-        let taken = run(&[fake(1, 4), fake(1, 4)], &Pace::All(7));
+        let measured = run(&[fake(1, 4), fake(1, 4)], &Pace::All(7));
         assert_eq!(
-            (taken.runs, taken.images, taken.latencies.len()),
+            (measured.runs, measured.images, measured.latencies.len()),
             (7, 28, 0)
         );
-        assert!(taken.elapsed >= 0.004);
+        assert!(measured.elapsed >= 0.004);
     }
 
     #[test]

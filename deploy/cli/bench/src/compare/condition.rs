@@ -1,4 +1,4 @@
-//! What makes a benchmark fail, as text: `p99>+5%,flips>0`. Compares nothing.
+//! Conditions that make a benchmark fail, as text: `p99>+5%,flips>0`. Compares nothing.
 //!
 //! A condition is a metric, `>` or `<`, and a limit. A limit with a sign is a change against the base:
 //! `+5%` relative, `-0.01` absolute. One without is the value itself, in the metric's unit.
@@ -6,11 +6,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::bench::BenchResult;
+use crate::findings::BenchResult;
 
 /// What a condition is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Metric {
+pub enum Metric {
     /// `images_per_second`, or a latency: `mean`, `p50`, `p90`, `p95`, `p99`, `p999`, milliseconds.
     /// Known to within its interval.
     Measured(&'static str),
@@ -39,14 +39,14 @@ const PLAIN: [&str; 8] = [
 ];
 
 impl Metric {
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Measured(name) | Self::Plain(name) => name,
         }
     }
 
     /// Its value in a result; `None` where it has none.
-    pub(crate) fn of(self, result: &BenchResult) -> Option<f64> {
+    pub fn value(self, result: &BenchResult) -> Option<f64> {
         let accuracy = result.accuracy.as_ref();
         match self.name() {
             "images_per_second" => Some(result.images_per_second),
@@ -65,7 +65,7 @@ impl Metric {
 
 /// Where a condition's limit lies.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Limit {
+pub enum Limit {
     /// The value itself.
     Value(f64),
     /// A change against the base, in the metric's unit.
@@ -76,16 +76,16 @@ pub(crate) enum Limit {
 
 /// A metric beyond a limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Condition {
-    pub(crate) metric: Metric,
+pub struct Condition {
+    pub metric: Metric,
     /// Whether it holds above the limit, or below.
-    pub(crate) above: bool,
-    pub(crate) limit: Limit,
+    pub above: bool,
+    pub limit: Limit,
 }
 
 impl Condition {
     /// Whether it can only be judged beside a base.
-    pub(crate) fn needs_base(&self) -> bool {
+    pub fn needs_base(&self) -> bool {
         !matches!(self.limit, Limit::Value(_))
     }
 }
@@ -152,7 +152,7 @@ impl FromStr for Condition {
 
 /// Conditions, parted by commas.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Conditions(pub(crate) Vec<Condition>);
+pub struct Conditions(pub Vec<Condition>);
 
 impl FromStr for Conditions {
     type Err = String;

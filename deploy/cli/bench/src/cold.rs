@@ -1,4 +1,5 @@
-//! Configurations opened, and what that costs before anything runs at its pace.
+//! Cold start: configurations opened, and what that costs before anything runs at its pace. Computes no
+//! statistic.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,41 +7,69 @@ use std::time::Duration;
 use deploy::session::Session;
 use deploy::{Result, SessionOptions};
 
-use super::plan::{Config, Plan};
-use super::run::{Contender, timed};
-use super::worker::{Engines, Input, Worker};
-use super::{ColdCosts, Memory, machine};
+use serde::{Deserialize, Serialize};
+
+use crate::clock::timed;
+use crate::plan::{Config, Plan};
+use crate::run::BenchConfig;
+use crate::system;
+use crate::worker::{EngineSpec, Input, Worker};
+
+/// What it takes before a configuration runs at its pace, milliseconds.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct ColdCosts {
+    /// Loading the ONNX Runtime library, once per process.
+    pub load: Option<f64>,
+    /// Making the session, without the engine's build.
+    pub session: f64,
+    /// Building TensorRT's engine; null where there is none.
+    pub build: Option<f64>,
+    /// The first run.
+    pub first_run: f64,
+    /// The first run of a session that has run another batch size; null where only one was asked for.
+    pub new_shape: Option<f64>,
+}
+
+/// Peaks of memory, bytes.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Memory {
+    /// What opening the configuration and its first run added to the process's resident memory, at the
+    /// most; null where the system does not say.
+    pub host_bytes: Option<u64>,
+    /// What they added on the GPU; null on the CPU.
+    pub device_bytes: Option<u64>,
+}
 
 /// A configuration that is open.
 #[derive(Debug)]
-pub(crate) struct Opened {
-    pub(crate) config: Config,
-    pub(crate) contender: Contender,
-    pub(crate) cold: ColdCosts,
-    pub(crate) memory: Memory,
+pub struct OpenedConfig {
+    pub config: Config,
+    pub sessions: BenchConfig,
+    pub cold: ColdCosts,
+    pub memory: Memory,
 }
 
 /// How sessions are made, whatever the configuration.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct EngineOptions {
+pub struct EngineOptions {
     /// What a run of the fake engine takes; `None` is ONNX Runtime.
-    pub(crate) fake: Option<Duration>,
+    pub fake: Option<Duration>,
     /// Whether CPU threads spin while they wait for work.
-    pub(crate) spinning: bool,
+    pub spinning: bool,
     /// Whether the CPU's memory comes from ONNX Runtime's arena.
-    pub(crate) arena: bool,
+    pub arena: bool,
     /// Whether nodes that the provider lacks may run on another one.
-    pub(crate) allow_fallback: bool,
+    pub allow_fallback: bool,
 }
 
 /// What all configurations are opened with.
-pub(crate) struct Opener<'a> {
-    pub(crate) plan: &'a Plan,
-    pub(crate) engine: EngineOptions,
+pub struct Opener<'a> {
+    pub plan: &'a Plan,
+    pub engine: EngineOptions,
     /// The cache folder: engines of TensorRT are kept in it.
-    pub(crate) cache: &'a Path,
+    pub cache: &'a Path,
     /// The most resident memory seen, bytes; the system's own mark is reset for each configuration.
-    pub(crate) peak: Option<u64>,
+    pub peak: Option<u64>,
 }
 
 impl Opener<'_> {
@@ -48,22 +77,22 @@ impl Opener<'_> {
     ///
     /// # Errors
     /// Whatever the runtime or the provider refuses.
-    pub(crate) fn open(&mut self, config: &Config, path: &Path, input: &Input) -> Result<Opened> {
+    pub fn open(&mut self, config: &Config, path: &Path, input: &Input) -> Result<OpenedConfig> {
         self.note_peak();
-        let (before, forgotten) = (machine::resident(), machine::forget_peak());
+        let (before, forgotten) = (system::resident(), system::forget_peak());
         let device = config
             .provider
             .device()
-            .map(|device| (device, machine::device_memory(device)));
+            .map(|device| (device, system::device_memory(device)));
         let engines = self.engines(config, path);
         let open = |_| Worker::open(engines.clone(), input.clone(), config.batch);
         let workers: Vec<Worker> = (0..self.plan.streams).map(open).collect::<Result<_>>()?;
-        let host = machine::peak().zip(before).filter(|_| forgotten);
-        let device = device
-            .and_then(|(device, before)| machine::device_memory(device)?.checked_sub(before?));
-        let first = &workers[0].opened;
+        let host = system::peak().zip(before).filter(|_| forgotten);
+        let device =
+            device.and_then(|(device, before)| system::device_memory(device)?.checked_sub(before?));
+        let first = &workers[0].info;
         let ms = |time: Duration| 1e3 * time.as_secs_f64();
-        Ok(Opened {
+        Ok(OpenedConfig {
             config: config.clone(),
             cold: ColdCosts {
                 load: None,
@@ -76,7 +105,7 @@ impl Opener<'_> {
                 host_bytes: host.map(|(peak, before)| peak.saturating_sub(before)),
                 device_bytes: device,
             },
-            contender: Contender {
+            sessions: BenchConfig {
                 batch: config.batch,
                 workers,
             },
@@ -84,22 +113,22 @@ impl Opener<'_> {
     }
 
     /// Keeps the most resident memory so far.
-    pub(crate) fn note_peak(&mut self) {
-        self.peak = self.peak.max(machine::peak());
+    pub fn note_peak(&mut self) {
+        self.peak = self.peak.max(system::peak());
     }
 
-    fn engines(&self, config: &Config, path: &Path) -> Engines {
-        let subject = self.plan.subject(config);
+    fn engines(&self, config: &Config, path: &Path) -> EngineSpec {
+        let model = self.plan.model(config);
         match self.engine.fake {
-            Some(delay) => Engines::Fake {
+            Some(delay) => EngineSpec::Fake {
                 delay,
-                num_outputs: subject.classes.as_ref().map_or(2, Vec::len),
-                image_len: subject
+                num_outputs: model.classes.as_ref().map_or(2, Vec::len),
+                image_len: model
                     .preprocess
                     .as_ref()
                     .map_or(1, |steps| steps.output_len()),
             },
-            None => Engines::OnnxRuntime {
+            None => EngineSpec::OnnxRuntime {
                 path: path.to_owned(),
                 options: Box::new(self.options(config, vec![config.batch])),
                 feed: config.feed,
@@ -108,8 +137,8 @@ impl Opener<'_> {
     }
 
     fn options(&self, config: &Config, batches: Vec<usize>) -> SessionOptions {
-        let subject = self.plan.subject(config);
-        let card = subject.model.card.as_ref();
+        let model = self.plan.model(config);
+        let card = model.contents.card.as_ref();
         SessionOptions {
             provider: config.provider,
             precision: config.precision,
@@ -121,10 +150,7 @@ impl Opener<'_> {
             // A thread owns each session and warms it up before the next is opened.
             record: true,
             engines: Some(self.cache.join("engines")),
-            image_shape: subject
-                .preprocess
-                .as_ref()
-                .map(|steps| steps.output_shape()),
+            image_shape: model.preprocess.as_ref().map(|steps| steps.output_shape()),
             output: card.and_then(|card| card.outputs.first().cloned()),
         }
     }
@@ -135,7 +161,7 @@ impl Opener<'_> {
     ///
     /// # Errors
     /// The model stops.
-    pub(crate) fn new_shapes(
+    pub fn new_shapes(
         &self,
         config: &Config,
         path: &Path,

@@ -1,7 +1,7 @@
-//! Findings as text for people. Prints nothing, rounds everything.
+//! Text report of a benchmark. Prints nothing, rounds everything.
 
-use super::stats::needed;
-use super::{BenchResult, Findings, Skipped};
+use bench::percentiles::needed;
+use bench::{BenchResult, Findings, Skipped};
 
 /// Flipped files shown; the JSON file has them all.
 const SHOWN: usize = 10;
@@ -13,7 +13,7 @@ pub(crate) fn text(findings: &Findings) -> String {
     if !results.is_empty() {
         parts.push(speed(results));
         parts.push(cold(results));
-        parts.push(rooms(results));
+        parts.push(stages(results));
         parts.extend(accuracy(results));
     }
     let left_out: Vec<String> = skipped(&findings.skipped)
@@ -167,7 +167,7 @@ fn cold(results: &[BenchResult]) -> String {
     columns(&rows)
 }
 
-fn rooms(results: &[BenchResult]) -> String {
+fn stages(results: &[BenchResult]) -> String {
     let head = [
         "ms per image",
         "decode",
@@ -179,14 +179,14 @@ fn rooms(results: &[BenchResult]) -> String {
     ];
     let mut rows = vec![row(head)];
     for result in results {
-        let rooms = &result.split_ms;
+        let stages = &result.split_ms;
         let times = [
-            rooms.decode,
-            rooms.preprocess,
-            rooms.host_to_device,
-            rooms.compute,
-            rooms.device_to_host,
-            rooms.post,
+            stages.decode,
+            stages.preprocess,
+            stages.host_to_device,
+            stages.compute,
+            stages.device_to_host,
+            stages.post,
         ];
         let mut cells = vec![result.key.to_string()];
         cells.extend(times.map(maybe));
@@ -278,115 +278,11 @@ pub(crate) fn skipped(skipped: &[Skipped]) -> Vec<String> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::collections::BTreeMap;
+mod tests {
+    use bench::accuracy::Flip;
+    use bench::example::{findings, result};
 
     use super::*;
-    use crate::bench::accuracy::{Accuracy, Flip};
-    use crate::bench::machine::SystemInfo;
-    use crate::bench::rooms::Rooms;
-    use crate::bench::stats::{Block, Latency};
-    use crate::bench::{ColdCosts, Key, Memory};
-
-    /// A result with every figure there is.
-    pub(crate) fn result(provider: &str, rate: f64, p50: f64) -> BenchResult {
-        let block = Block {
-            runs: 20,
-            images_per_second: rate,
-            mean_ms: Some(p50),
-            p50_ms: Some(p50),
-        };
-        BenchResult {
-            key: Key {
-                model: "runs/1/model.onnx".to_owned(),
-                provider: provider.to_owned(),
-                precision: "fp32".to_owned(),
-                batch: 1,
-                feed: "host".to_owned(),
-                streams: 1,
-                threads: 2,
-                scenario: "single-stream".to_owned(),
-                rate: None,
-            },
-            runs: 200,
-            images_per_second: rate,
-            latency_ms: Latency {
-                mean: Some(p50),
-                p50: Some(p50),
-                p90: Some(1.2 * p50),
-                p95: Some(1.3 * p50),
-                p99: None,
-                p999: None,
-                max: Some(2.0 * p50),
-            },
-            interval_95: BTreeMap::from([
-                ("images_per_second".to_owned(), [0.98 * rate, 1.02 * rate]),
-                ("p50".to_owned(), [0.99 * p50, 1.01 * p50]),
-            ]),
-            log_error: BTreeMap::from([
-                ("images_per_second".to_owned(), 0.01),
-                ("p50".to_owned(), 0.005),
-            ]),
-            cold_ms: ColdCosts {
-                load: Some(11.0),
-                session: 42.5,
-                build: None,
-                first_run: 7.25,
-                new_shape: Some(9.0),
-            },
-            split_ms: Rooms {
-                decode: Some(2.1),
-                preprocess: Some(1.1),
-                host_to_device: None,
-                compute: Some(p50),
-                device_to_host: None,
-                post: Some(0.0004),
-            },
-            memory: Memory {
-                host_bytes: Some(120_000_000),
-                device_bytes: None,
-            },
-            nodes_by_provider: BTreeMap::from([("cpu".to_owned(), 49)]),
-            top1: Some(0.95),
-            accuracy: Some(Accuracy {
-                count: 20,
-                correct: 19,
-                interval: [0.764, 0.991],
-                flips: Vec::new(),
-                mcnemar: data::metrics::mcnemar(0, 0),
-                max_logit_difference: Some(0.0),
-            }),
-            blocks: vec![block; 10],
-            quantiles_ms: (0..=100)
-                .map(|percent| p50 * (0.9 + 0.002 * f64::from(percent)))
-                .collect(),
-        }
-    }
-
-    /// Findings of these results.
-    pub(crate) fn findings(results: Vec<BenchResult>) -> Findings {
-        Findings {
-            tool: "deploy 0.1.0".to_owned(),
-            date: "2026-11-26T00:00:00Z".to_owned(),
-            runtime: "1.28.0".to_owned(),
-            machine: SystemInfo {
-                system: "linux x86_64".to_owned(),
-                processor: Some("A Processor".to_owned()),
-                cores: 2,
-                governor: None,
-                ..SystemInfo::default()
-            },
-            seed: 0,
-            partial: false,
-            results,
-            skipped: Vec::new(),
-            pareto: Vec::new(),
-            recommendation: None,
-            warnings: Vec::new(),
-            comparison: Vec::new(),
-            peak_process_bytes: Some(300_000_000),
-        }
-    }
 
     #[test]
     fn the_report_in_full() {

@@ -1,4 +1,5 @@
-//! Results beside an earlier file's, and whether they are worse beyond doubt. Measures nothing.
+//! Regression gate: results beside an earlier file's, and whether they are worse beyond doubt. Measures
+//! nothing.
 //!
 //! Of two figures with standard errors of their logarithms a and b, the ratio's logarithm has the error
 //! sqrt(a^2 + b^2), and its 95 % interval is Welch's (1947): Student's t with the degrees of freedom that
@@ -6,34 +7,36 @@
 
 mod condition;
 
-pub(crate) use condition::{Condition, Conditions, Limit, Metric};
+pub use condition::{Condition, Conditions, Limit, Metric};
 
-use super::stats::{PERCENTILES, needed, t_975};
-use super::{BenchResult, Findings, Key};
-use crate::fault::Fault;
+use crate::error::{Error, Result};
+use crate::findings::{BenchResult, Findings};
+use crate::key::Key;
+use crate::percentiles::{PERCENTILES, needed};
+use crate::stats::t_975;
 
 /// A result and the base's of the same configuration.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pair<'a> {
-    pub(crate) now: &'a BenchResult,
-    pub(crate) base: &'a BenchResult,
+pub struct Pair<'a> {
+    pub now: &'a BenchResult,
+    pub base: &'a BenchResult,
 }
 
 /// A ratio, this run's over the base's, with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Ratio {
-    pub(crate) value: f64,
-    pub(crate) low: f64,
-    pub(crate) high: f64,
+pub struct Ratio {
+    pub value: f64,
+    pub low: f64,
+    pub high: f64,
 }
 
 /// What a condition says of a configuration.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Verdict {
+pub struct Verdict {
     /// Which configuration and condition, with the figures.
-    pub(crate) text: String,
+    pub text: String,
     /// Whether the condition holds beyond doubt.
-    pub(crate) holds: bool,
+    pub holds: bool,
 }
 
 /// How configurations of this run are found in a base. Models are matched by name, or whatever they
@@ -74,8 +77,8 @@ impl Matching {
 /// Whether this run and the base have the same configurations.
 ///
 /// # Errors
-/// [`Fault::Unmatched`] names those that only one of them has.
-pub(crate) fn check(now: &[Key], base: &Findings) -> Result<(), Fault> {
+/// [`Error::Unmatched`] names those that only one of them has.
+pub fn check(now: &[Key], base: &Findings) -> Result<()> {
     let matching = Matching::new(now.iter(), base);
     let known = |key: &&Key| {
         base.results
@@ -89,11 +92,11 @@ pub(crate) fn check(now: &[Key], base: &Findings) -> Result<(), Fault> {
     if new.is_empty() && gone.is_empty() {
         return Ok(());
     }
-    Err(Fault::Unmatched { new, gone })
+    Err(Error::Unmatched { new, gone })
 }
 
 /// Results of the same configuration.
-pub(crate) fn pairs<'a>(now: &'a Findings, base: &'a Findings) -> Vec<Pair<'a>> {
+pub fn pairs<'a>(now: &'a Findings, base: &'a Findings) -> Vec<Pair<'a>> {
     let matching = Matching::new(now.results.iter().map(|result| &result.key), base);
     let pair = |now: &'a BenchResult| {
         let base = base
@@ -106,7 +109,7 @@ pub(crate) fn pairs<'a>(now: &'a Findings, base: &'a Findings) -> Vec<Pair<'a>> 
 }
 
 /// How throughput and the median latency compare, one line for each configuration.
-pub(crate) fn summary(pairs: &[Pair<'_>]) -> Vec<String> {
+pub fn summary(pairs: &[Pair<'_>]) -> Vec<String> {
     let part = |pair: &Pair<'_>, name: &'static str| {
         ratio(*pair, Metric::Measured(name)).map(|ratio| format!("{name} {}", changed(ratio)))
     };
@@ -134,8 +137,8 @@ fn describe(key: &Key) -> String {
 }
 
 /// The ratio of a measured metric; `None` where a side does not know it, or how sure it is.
-pub(crate) fn ratio(pair: Pair<'_>, metric: Metric) -> Option<Ratio> {
-    let (now, base) = (metric.of(pair.now)?, metric.of(pair.base)?);
+pub fn ratio(pair: Pair<'_>, metric: Metric) -> Option<Ratio> {
+    let (now, base) = (metric.value(pair.now)?, metric.value(pair.base)?);
     let error = |result: &BenchResult| result.log_error.get(metric.name()).copied();
     let (a, b) = (error(pair.now)?, error(pair.base)?);
     let freedom = |result: &BenchResult| result.blocks.len() as f64 - 1.0;
@@ -160,11 +163,11 @@ pub(crate) fn ratio(pair: Pair<'_>, metric: Metric) -> Option<Ratio> {
 ///
 /// # Errors
 /// A metric has no value, or a condition needs a base and there is none.
-pub(crate) fn judge(
+pub fn judge(
     now: &Findings,
     pairs: Option<&[Pair<'_>]>,
     conditions: &Conditions,
-) -> Result<Vec<Verdict>, Fault> {
+) -> Result<Vec<Verdict>> {
     let mut verdicts = Vec::new();
     for condition in &conditions.0 {
         match pairs {
@@ -174,7 +177,7 @@ pub(crate) fn judge(
                 }
             }
             None if condition.needs_base() => {
-                return Err(Fault::NoBase {
+                return Err(Error::NoBase {
                     condition: condition.to_string(),
                 });
             }
@@ -188,15 +191,11 @@ pub(crate) fn judge(
     Ok(verdicts)
 }
 
-fn verdict(
-    condition: &Condition,
-    now: &BenchResult,
-    pair: Option<Pair<'_>>,
-) -> Result<Verdict, Fault> {
+fn verdict(condition: &Condition, now: &BenchResult, pair: Option<Pair<'_>>) -> Result<Verdict> {
     let metric = condition.metric;
-    let value = |result: &BenchResult| metric.of(result).ok_or_else(|| no_value(metric, result));
+    let value = |result: &BenchResult| metric.value(result).ok_or_else(|| no_value(metric, result));
     let base = || pair.map(|pair| value(pair.base)).transpose();
-    // The interval in which the figure lies, and what is said of it.
+    // The interval in which the figure lies, and its text.
     let (low, high, limit, found) = match (condition.limit, metric) {
         (Limit::Value(limit), metric) => {
             let value = value(now)?;
@@ -251,17 +250,17 @@ fn verdict(
     })
 }
 
-fn interval<'r>(result: &'r BenchResult, name: &str) -> Result<&'r [f64; 2], Fault> {
-    result.interval_95.get(name).ok_or_else(|| Fault::NoValue {
+fn interval<'r>(result: &'r BenchResult, name: &str) -> Result<&'r [f64; 2]> {
+    result.interval_95.get(name).ok_or_else(|| Error::NoValue {
         metric: name.to_owned(),
         configuration: result.key.to_string(),
         reason: "it was measured in too few blocks".to_owned(),
     })
 }
 
-fn no_value(metric: Metric, result: &BenchResult) -> Fault {
+fn no_value(metric: Metric, result: &BenchResult) -> Error {
     let share = PERCENTILES.iter().find(|(name, _)| *name == metric.name());
-    Fault::NoValue {
+    Error::NoValue {
         metric: metric.name().to_owned(),
         configuration: result.key.to_string(),
         reason: match share {
@@ -279,7 +278,7 @@ fn figure(metric: Metric, value: f64, low: f64, high: f64) -> String {
 }
 
 /// A change in words; "no difference shown" where the interval holds 1.
-pub(crate) fn changed(ratio: Ratio) -> String {
+pub fn changed(ratio: Ratio) -> String {
     let percent = |ratio: f64| format!("{:+.1} %", 100.0 * (ratio - 1.0));
     let (low, high) = (percent(ratio.low), percent(ratio.high));
     if ratio.low <= 1.0 && 1.0 <= ratio.high {

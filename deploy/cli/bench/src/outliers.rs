@@ -1,13 +1,13 @@
-//! Runs that are unlike the others. Knows no configuration.
+//! Outliers among latencies, by the modified z-score. Knows no configuration.
 
 use data::metrics::quantile;
 
 /// Runs far above the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Outliers {
-    pub(crate) count: usize,
+pub struct Outliers {
+    pub count: usize,
     /// The slowest run over the median run.
-    pub(crate) worst: f64,
+    pub worst: f64,
 }
 
 /// Runs whose modified z-score, 0.6745 (x - median) / MAD (Iglewicz and Hoaglin 1993, 3.3), is above 10.

@@ -1,5 +1,5 @@
-//! Whether a configuration still answers right: the test set through its own session, beside the fp32
-//! answers of the CPU. Measures no time.
+//! Accuracy of a configuration: the test set through its own session, beside the fp32 answers of the CPU.
+//! Measures no time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,32 +11,32 @@ use deploy::eval::{EvalOptions, Evaluation, evaluate};
 use deploy::{Classifier, Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::plan::TestSet;
-use super::worker::{Orders, Worker};
+use crate::plan::TestSet;
+use crate::worker::{Orders, Worker};
 
 /// How well a configuration answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Accuracy {
+pub struct Accuracy {
     /// Test images that could be read.
-    pub(crate) count: u64,
-    pub(crate) correct: u64,
+    pub count: u64,
+    pub correct: u64,
     /// Wilson's 95 % interval of the share.
-    pub(crate) interval: [f64; 2],
+    pub interval: [f64; 2],
     /// Images whose answer is another than the fp32 reference's on the CPU.
-    pub(crate) flips: Vec<Flip>,
+    pub flips: Vec<Flip>,
     /// First the reference, second this configuration.
-    pub(crate) mcnemar: McNemar,
+    pub mcnemar: McNemar,
     /// The largest difference of a logit to the reference's; null where one is no number.
-    pub(crate) max_logit_difference: Option<f64>,
+    pub max_logit_difference: Option<f64>,
 }
 
 /// An image that is answered otherwise.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Flip {
-    pub(crate) path: String,
-    pub(crate) label: String,
-    pub(crate) reference: String,
-    pub(crate) found: String,
+pub struct Flip {
+    pub path: String,
+    pub label: String,
+    pub reference: String,
+    pub found: String,
 }
 
 /// A worker's session as an engine: batches of other sizes are padded to the one it is bound to.
@@ -50,18 +50,16 @@ struct Remote {
 impl Engine for Remote {
     fn run(&mut self, images: &[f32], batch: usize) -> Result<Vec<f32>> {
         if self.stop.load(Ordering::Relaxed) {
-            return Err(Error::Run {
-                reason: "interrupted".to_owned(),
-            });
+            return Err(Error::run("interrupted"));
         }
         let mut padded = images.to_vec();
         padded.resize(images.len() / batch.max(1) * self.batch, 0.0);
-        let asked = self.orders.ask(move |runner| {
+        let pending = self.orders.ask(move |runner| {
             runner.fill(&padded)?;
             runner.run()?;
             runner.outputs()
         });
-        let mut logits = asked.wait()??;
+        let mut logits = pending.wait()??;
         logits.truncate(batch * self.num_outputs);
         Ok(logits)
     }
@@ -75,7 +73,7 @@ impl Engine for Remote {
 ///
 /// # Errors
 /// Names and outputs do not fit; too many files are unreadable; the model stops; `stop` is set.
-pub(crate) fn answers(
+pub fn answers(
     worker: &Worker,
     data: &TestSet,
     kind: OutputKind,
@@ -84,7 +82,7 @@ pub(crate) fn answers(
     let remote = Remote {
         orders: worker.orders.clone(),
         batch: worker.batch,
-        num_outputs: worker.opened.num_outputs,
+        num_outputs: worker.info.num_outputs,
         stop: Arc::clone(stop),
     };
     let (classes, preprocess) = (data.classes.clone(), data.preprocess.clone());
@@ -100,7 +98,7 @@ pub(crate) fn answers(
 }
 
 /// A configuration's answers beside the reference's. Both are of the same files in the same order.
-pub(crate) fn compare(found: &Evaluation, reference: &Evaluation) -> Accuracy {
+pub fn compare(found: &Evaluation, reference: &Evaluation) -> Accuracy {
     let (mut correct, mut only_reference, mut only_found) = (0, 0, 0);
     let mut flips = Vec::new();
     for (a, b) in reference.predictions.iter().zip(&found.predictions) {
@@ -140,11 +138,11 @@ mod tests {
     use data::{Prediction, Tally};
 
     use super::*;
-    use crate::bench::worker::fake;
+    use crate::worker::fake;
 
     fn evaluation(answers: [&str; 4], logits: [f32; 4]) -> Evaluation {
-        let prediction = |(at, predicted): (usize, &&str)| Prediction {
-            path: format!("{at}.jpg"),
+        let prediction = |(index, predicted): (usize, &&str)| Prediction {
+            path: format!("{index}.jpg"),
             label: "ant".to_owned(),
             predicted: (*predicted).to_owned(),
             probability: 0.9,

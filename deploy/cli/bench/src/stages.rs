@@ -1,4 +1,4 @@
-//! Where the time from a file to an answer goes: the rooms before and after the session, measured in one
+//! Latency breakdown from a file to an answer: the stages before and after the session, measured in one
 //! thread on real files. Runs no model.
 
 use std::sync::Arc;
@@ -10,28 +10,28 @@ use deploy::Classifier;
 use deploy::engine::FakeEngine;
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Subject, TestSet};
-use super::run::timed;
-use super::stats::Stats;
+use crate::clock::timed;
+use crate::plan::{BenchModel, TestSet};
+use crate::stats::Stats;
 
-/// Milliseconds per image; null where a room is not there or was not measured.
+/// Milliseconds per image; null where a stage is not there or was not measured.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Rooms {
+pub struct StageTimes {
     /// File to RGB, one thread.
-    pub(crate) decode: Option<f64>,
+    pub decode: Option<f64>,
     /// RGB to `[C, H, W]`, one thread.
-    pub(crate) preprocess: Option<f64>,
-    pub(crate) host_to_device: Option<f64>,
+    pub preprocess: Option<f64>,
+    pub host_to_device: Option<f64>,
     /// In the model, all its threads.
-    pub(crate) compute: Option<f64>,
-    pub(crate) device_to_host: Option<f64>,
+    pub compute: Option<f64>,
+    pub device_to_host: Option<f64>,
     /// Logits to the prediction.
-    pub(crate) post: Option<f64>,
+    pub post: Option<f64>,
 }
 
-impl Rooms {
+impl StageTimes {
     /// With what the session's runs took.
-    pub(crate) fn with(self, stats: &Stats) -> Self {
+    pub fn with(self, stats: &Stats) -> Self {
         Self {
             host_to_device: stats.to_device,
             compute: Some(stats.compute),
@@ -50,19 +50,19 @@ const DECISIONS: usize = 200;
 
 /// Real images, prepared, and what that took.
 #[derive(Clone, Debug)]
-pub(crate) struct Photos {
+pub struct PreparedImages {
     /// `[n, C, H, W]`.
-    pub(crate) prepared: Arc<[f32]>,
-    pub(crate) rooms: Rooms,
+    pub numbers: Arc<[f32]>,
+    pub stages: StageTimes,
 }
 
-/// Reads files of the subject's test set twice: the first time warms caches. `None` where there is no
+/// Reads files of the model's test set twice: the first time warms caches. `None` where there is no
 /// readable one.
 ///
 /// # Errors
 /// Classes do not fit the preprocessing's or the model's outputs.
-pub(crate) fn photos(subject: &Subject) -> deploy::Result<Option<Photos>> {
-    let Some(data) = &subject.data else {
+pub fn prepare(model: &BenchModel) -> deploy::Result<Option<PreparedImages>> {
+    let Some(data) = &model.data else {
         return Ok(None);
     };
     let preprocess = &data.preprocess;
@@ -92,13 +92,13 @@ pub(crate) fn photos(subject: &Subject) -> deploy::Result<Option<Photos>> {
         return Ok(None);
     }
     let ms = |seconds: f64| Some(1e3 * seconds / f64::from(count));
-    Ok(Some(Photos {
-        prepared: prepared.into(),
-        rooms: Rooms {
+    Ok(Some(PreparedImages {
+        numbers: prepared.into(),
+        stages: StageTimes {
             decode: ms(decoding),
             preprocess: ms(preparing),
-            post: Some(post(data, subject.output_kind)?),
-            ..Rooms::default()
+            post: Some(post(data, model.output_kind)?),
+            ..StageTimes::default()
         },
     }))
 }

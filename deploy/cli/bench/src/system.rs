@@ -1,4 +1,4 @@
-//! What the system says of itself and of this process; `None` where it does not (other systems than
+//! System information: the machine's name and this process's memory and processor time; `None` where it does not (other systems than
 //! Linux). Measures nothing.
 
 use std::path::Path;
@@ -9,23 +9,23 @@ use serde::{Deserialize, Serialize};
 
 /// The system that a benchmark ran on, as its files name it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct SystemInfo {
-    pub(crate) system: String,
+pub struct SystemInfo {
+    pub system: String,
     /// Name of the processor.
-    pub(crate) processor: Option<String>,
-    pub(crate) cores: usize,
+    pub processor: Option<String>,
+    pub cores: usize,
     /// How the processor's frequency is chosen.
-    pub(crate) governor: Option<String>,
+    pub governor: Option<String>,
     /// Names of the GPUs, by CUDA's numbers.
     #[serde(default)]
-    pub(crate) gpus: Vec<String>,
+    pub gpus: Vec<String>,
     /// Version of NVIDIA's driver.
     #[serde(default)]
-    pub(crate) driver: Option<String>,
+    pub driver: Option<String>,
 }
 
 impl SystemInfo {
-    pub(crate) fn here() -> Self {
+    pub fn here() -> Self {
         let machine = Machine::read();
         let governor = Path::new("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
         let driver = deploy::probe::driver();
@@ -47,7 +47,7 @@ impl SystemInfo {
 }
 
 /// Cores that this process may use.
-pub(crate) fn cores() -> usize {
+pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
@@ -70,23 +70,23 @@ fn kilobytes(text: &str, name: &str) -> Option<u64> {
 }
 
 /// Resident memory of this process now, bytes.
-pub(crate) fn resident() -> Option<u64> {
+pub fn resident() -> Option<u64> {
     status("VmRSS")
 }
 
 /// The most that it was since [`forget_peak`], or since the beginning.
-pub(crate) fn peak() -> Option<u64> {
+pub fn peak() -> Option<u64> {
     status("VmHWM")
 }
 
 /// Lets the peak start anew from what is resident now (proc(5), `clear_refs`); whether it could.
-pub(crate) fn forget_peak() -> bool {
+pub fn forget_peak() -> bool {
     std::fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
 /// Memory in use on a GPU, by all programs together, bytes; `None` where it is not certain which GPU
 /// NVML and CUDA mean by the number: they count in the same order only with one GPU.
-pub(crate) fn device_memory(device: u32) -> Option<u64> {
+pub fn device_memory(device: u32) -> Option<u64> {
     let nvml = nvml_wrapper::Nvml::init().ok()?;
     if nvml.device_count().ok()? != 1 || device != 0 {
         return None;
@@ -96,15 +96,17 @@ pub(crate) fn device_memory(device: u32) -> Option<u64> {
 
 /// Processor time so far, in clock ticks: of all cores together, idle included; of all work; of this
 /// process.
+///
+/// Why `/proc/stat` and not the load average? That one still holds the minute before the run.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Ticks {
+pub struct Ticks {
     all: u64,
     busy: u64,
     own: u64,
 }
 
 impl Ticks {
-    pub(crate) fn now() -> Option<Self> {
+    pub fn now() -> Option<Self> {
         let system = fs::read_to_string("/proc/stat").ok()?;
         let own = fs::read_to_string("/proc/self/stat").ok()?;
         Self::parse(&system, &own)
@@ -132,7 +134,7 @@ impl Ticks {
     }
 
     /// Share of all processor time since `earlier` that went to others, `[0, 1]`.
-    pub(crate) fn others_since(&self, earlier: &Self) -> Option<f64> {
+    pub fn others_since(&self, earlier: &Self) -> Option<f64> {
         let all = self.all.checked_sub(earlier.all).filter(|all| *all > 0)?;
         let busy = self.busy.saturating_sub(earlier.busy);
         let own = self.own.saturating_sub(earlier.own);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::bench::table::tests::{findings, result};
+use crate::example::{findings, result};
 
 /// Findings of one result whose p50 is known to within `error`.
 fn known(p50: f64, error: f64) -> Findings {
@@ -85,7 +85,7 @@ fn counts_have_no_interval() {
         [true, false, false]
     );
     let error = judge(&now, None, &"p50>+5%".parse().unwrap()).unwrap_err();
-    assert!(matches!(error, Fault::NoBase { .. }));
+    assert!(matches!(error, Error::NoBase { .. }));
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn configurations_must_match_and_are_named() {
     let summary = summary(&pairs(&now, &base)).join("\n");
     assert!(summary.contains("p50 no difference shown"), "{summary}");
     now.results[0].key.batch = 8;
-    let Err(Fault::Unmatched { new, gone }) = check(&now, &base) else {
+    let Err(Error::Unmatched { new, gone }) = check(&now, &base) else {
         panic!("they match");
     };
     assert!(

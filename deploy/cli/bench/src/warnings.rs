@@ -1,12 +1,13 @@
-//! What to be wary of, as data, with advice. Never sees a sample.
+//! Warnings about a measurement, as data, with advice. Never sees a measurement itself.
 
 use std::fmt;
 
-use super::machine::SystemInfo;
-use super::stats::{Stats, needed};
-use super::{Key, machine};
+use crate::key::Key;
+use crate::percentiles::needed;
+use crate::stats::Stats;
+use crate::system::{self, SystemInfo};
 
-/// Share of the processor time that others may have before it is said.
+/// Share of the processor time that others may have without a warning.
 const OTHERS: f64 = 0.03;
 /// The first block may be so much slower than the others.
 const FIRST: f64 = 1.1;
@@ -19,7 +20,7 @@ const BEHIND: f64 = 0.95;
 
 /// Something that makes figures less than they seem.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Warning {
+pub enum Warning {
     /// The first block was slower than the others: a ratio.
     FirstRunsSlower { key: String, ratio: f64 },
     /// Runs far above the others.
@@ -32,7 +33,7 @@ pub(crate) enum Warning {
     /// Runs became slower or faster throughout: a relative change.
     Drifting { key: String, change: f64 },
     /// Other programs, or the machine's other guests, computed meanwhile: so many cores.
-    OtherLoad { cores: f64, of: usize },
+    OtherLoad { cores: f64, total: usize },
     /// Not enough runs for a tail.
     TooFewRuns {
         key: String,
@@ -44,7 +45,7 @@ pub(crate) enum Warning {
     /// Arrivals came faster than they could be served: both per second.
     Overloaded {
         key: String,
-        asked: f64,
+        requested: f64,
         served: f64,
     },
 }
@@ -74,9 +75,9 @@ impl fmt::Display for Warning {
                 if *change > 0.0 { "slower" } else { "faster" },
                 100.0 * change.abs()
             ),
-            Self::OtherLoad { cores, of } => write!(
+            Self::OtherLoad { cores, total } => write!(
                 f,
-                "other work took {cores:.1} of {of} cores meanwhile; measure on a quiet machine"
+                "other work took {cores:.1} of {total} cores meanwhile; measure on a quiet machine"
             ),
             Self::TooFewRuns { key, runs, needed } => write!(
                 f,
@@ -88,33 +89,37 @@ impl fmt::Display for Warning {
                 "the processor's frequency governor is `{name}`; set it to `performance` (`cpupower \
                  frequency-set -g performance`)"
             ),
-            Self::Overloaded { key, asked, served } => write!(
+            Self::Overloaded {
+                key,
+                requested,
+                served,
+            } => write!(
                 f,
-                "{key}: {asked:.1} arrivals a second were asked for and {served:.1} served, so the \
+                "{key}: {requested:.1} arrivals a second were asked for and {served:.1} served, so the \
                  queue grew all the time; lower `--rate` or add `--streams`"
             ),
         }
     }
 }
 
-/// What is to be said of the machine.
-pub(crate) fn of_machine(here: &SystemInfo, others: Option<f64>) -> Vec<Warning> {
+/// Warnings about the machine.
+pub fn about_system(info: &SystemInfo, others: Option<f64>) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    let all = machine::cores().max(here.cores);
+    let all = system::cores().max(info.cores);
     if let Some(share) = others.filter(|share| *share > OTHERS) {
         warnings.push(Warning::OtherLoad {
             cores: share * all as f64,
-            of: all,
+            total: all,
         });
     }
-    if let Some(name) = here.governor.as_ref().filter(|name| *name != "performance") {
+    if let Some(name) = info.governor.as_ref().filter(|name| *name != "performance") {
         warnings.push(Warning::Governor { name: name.clone() });
     }
     warnings
 }
 
-/// What is to be said of a configuration.
-pub(crate) fn of_result(key: &Key, stats: &Stats) -> Vec<Warning> {
+/// Warnings about a configuration.
+pub fn about_result(key: &Key, stats: &Stats) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let name = || key.to_string();
     if let Some(ratio) = stats.first_block.filter(|ratio| *ratio > FIRST) {
@@ -144,12 +149,12 @@ pub(crate) fn of_result(key: &Key, stats: &Stats) -> Vec<Warning> {
             needed,
         });
     }
-    if let Some(asked) = key.rate {
+    if let Some(requested) = key.rate {
         let served = stats.images_per_second / key.batch as f64;
-        if served < BEHIND * asked {
+        if served < BEHIND * requested {
             warnings.push(Warning::Overloaded {
                 key: name(),
-                asked,
+                requested,
                 served,
             });
         }
