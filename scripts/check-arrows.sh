@@ -19,13 +19,16 @@ packages() {
         direct) depth=1 ;;
         all) depth=999 ;;
     esac
-    tree=$(cargo tree --locked --quiet -p "$1" -e normal,build --depth "$depth" --prefix none)
+    spec=$1
+    # `indicatif` is built on another crate of that name.
+    [ "$1" = console ] && spec=console@0.1.0
+    tree=$(cargo tree --locked --quiet -p "$spec" -e normal,build --depth "$depth" --prefix none)
     echo "$tree" | cut -d ' ' -f 1 | sort -u
 }
 
 # Crates of this workspace, and those whose place is fixed, that $1 may name itself: $2.
 may_use() {
-    fixed='data|onnx|models|machine|deploy|bench|deploy-cli|trainer|tests|burn|burn-.*|onnx-ir|ort|clap'
+    fixed='files|pixels|data|onnx|kernels|models|console|machine|deploy|bench|deploy-cli|trainer|tests|burn|burn-.*|onnx-ir|ort|clap'
     for found in $(packages "$1" direct | grep -Ex "$fixed" | grep -vx "$1" || true); do
         case " $2 " in
             *" $found "*) ;;
@@ -41,18 +44,22 @@ must_lack() {
     done
 }
 
-may_use data ''
+may_use files ''
+may_use pixels ''
+may_use data 'files pixels'
 may_use onnx ''
-may_use models 'onnx burn onnx-ir'
-may_use machine 'data'
+may_use kernels 'burn'
+may_use models 'onnx kernels burn onnx-ir'
+may_use console ''
+may_use machine 'files'
 may_use deploy 'data onnx machine ort'
 may_use bench 'data deploy'
-may_use deploy-cli 'data onnx deploy bench clap'
-may_use trainer 'data onnx models deploy burn clap'
+may_use deploy-cli 'data onnx deploy bench console clap'
+may_use trainer 'data onnx models deploy console burn clap'
 may_use tests 'onnx'
 
 burn='burn|burn-.*|cubecl|cubecl-.*'
-for crate in data onnx machine tests; do
+for crate in files pixels data onnx machine tests; do
     must_lack "$crate" "$burn|ort|ort-sys|clap|clap_.*"
 done
 must_lack models 'ort|ort-sys|clap|clap_.*'
@@ -60,6 +67,8 @@ for crate in deploy bench; do
     must_lack "$crate" "$burn|clap|clap_.*"
 done
 must_lack deploy-cli "$burn"
+# By version: a crate of the registry has the same name.
+must_lack console@0.1.0 "$burn|ort|ort-sys|clap|clap_.*|resvg"
 
 # The same by cargo's own answer: it fails where the crate is nowhere in the tree.
 if cargo tree --locked --quiet -p deploy -e normal -i burn-core >/dev/null 2>&1; then
@@ -70,8 +79,9 @@ cargo tree --locked --quiet -p trainer -e normal -i burn-core >/dev/null ||
     complain "burn-core was not found under trainer: has it another name?"
 
 # Modules: no cycle but of a parent with its own child. A crate moves from the second line to the first.
-free_of_cycles='onnx deploy deploy/machine deploy/cli deploy/cli/bench'
-not_yet='data models trainer'
+free_of_cycles='data data/files data/pixels onnx models models/kernels console
+    deploy deploy/machine deploy/cli deploy/cli/bench'
+not_yet='trainer'
 [ "${1:-}" = all ] && free_of_cycles="$free_of_cycles $not_yet"
 for crate in $free_of_cycles; do
     scripts/module-cycles.py "$crate/src" || complain "the modules of $crate have a cycle"

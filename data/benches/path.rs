@@ -34,7 +34,9 @@ static SAMPLES: LazyLock<Vec<Sample>> = LazyLock::new(|| {
 });
 
 fn drawn() -> PathBuf {
-    data::insects::ensure(&std::env::temp_dir().join("data-bench"), &|_, _| {}).unwrap()
+    let folder = std::env::temp_dir().join("data-bench/insects");
+    data::insects::ensure(&folder, &|_, _| {}).unwrap();
+    folder
 }
 
 static BYTES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {

@@ -98,6 +98,14 @@ pub struct Augment {
     pub ops: Vec<Op>,
 }
 
+/// Memory that one thread's augmentation reuses.
+#[derive(Debug, Default)]
+pub(crate) struct AugmentBuffers {
+    resizer: Resizer,
+    /// The image in the making.
+    image: RgbImage,
+}
+
 /// Random resized crop and horizontal flip.
 impl Default for Augment {
     fn default() -> Self {
@@ -120,20 +128,36 @@ impl Augment {
     /// 8/7 of `size`, and its centre is taken.
     #[must_use]
     pub fn apply(&self, image: &RgbImage, size: (u32, u32), rng: &mut ChaCha8Rng) -> RgbImage {
-        let mut picture = RgbImage::default();
-        let made = self.vary(image, size, rng, (&mut Resizer::default(), &mut picture));
-        if made { picture } else { image.clone() }
+        self.apply_with(image, size, rng, &mut AugmentBuffers::default())
     }
 
-    /// As [`apply`](Self::apply), into a picture that is there; `false`, and it means nothing,
-    /// where nothing was changed.
-    pub(crate) fn vary(
+    /// As [`apply`](Self::apply), in memory that is reused from image to image.
+    pub(crate) fn apply_with(
         &self,
         image: &RgbImage,
         size: (u32, u32),
         rng: &mut ChaCha8Rng,
-        (resizer, out): (&mut Resizer, &mut RgbImage),
+        buffers: &mut AugmentBuffers,
+    ) -> RgbImage {
+        if self.write(image, size, rng, buffers) {
+            std::mem::take(&mut buffers.image)
+        } else {
+            image.clone()
+        }
+    }
+
+    /// Leaves the result in the buffers; `false`, and it means nothing, where nothing was changed.
+    fn write(
+        &self,
+        image: &RgbImage,
+        size: (u32, u32),
+        rng: &mut ChaCha8Rng,
+        buffers: &mut AugmentBuffers,
     ) -> bool {
+        let AugmentBuffers {
+            resizer,
+            image: out,
+        } = buffers;
         let mut made = !self.has_crop() && image.dimensions() != size;
         if made {
             crop::resized(

@@ -7,7 +7,8 @@ mod archive;
 mod checksum;
 mod download;
 
-use crate::{Error, Result};
+use crate::error::writing;
+use crate::{Error, Result, catalog};
 use checksum::Expected;
 use fs_err as fs;
 use std::path::{Path, PathBuf};
@@ -66,19 +67,16 @@ pub struct FetchOptions<'a> {
 /// # Ok::<(), data::Error>(())
 /// ```
 pub fn hymenoptera(options: &FetchOptions<'_>) -> Result<PathBuf> {
-    let parent = options.cache.join("datasets");
-    let folder = parent.join("hymenoptera");
+    let folder = catalog::hymenoptera(&options.cache);
     if folder.join("train").is_dir() {
         return Ok(folder);
     }
+    let parent = catalog::datasets(&options.cache);
     make_folder(&parent)?;
     if let Some(unpacked) = options.from.as_deref().and_then(unpacked_folder) {
         if options.sha256.is_some() {
-            let reason = "a folder has no SHA-256: give the archive".to_owned();
-            return Err(Error::FetchSource {
-                from: unpacked.display().to_string(),
-                reason,
-            });
+            let reason = "a folder has no SHA-256: give the archive";
+            return Err(bad_source(&unpacked.to_string_lossy(), reason));
         }
         archive::copy_tree(&unpacked, &folder)?;
         return Ok(folder);
@@ -87,7 +85,7 @@ pub fn hymenoptera(options: &FetchOptions<'_>) -> Result<PathBuf> {
     fetch(&HYMENOPTERA, &zip, options)?;
     archive::unpack(&zip, &folder, &archive::Bounds::default())?;
     // The photos are unpacked; the archive only takes room.
-    fs::remove_file(&zip).map_err(|source| Error::Write { path: zip, source })?;
+    fs::remove_file(&zip).map_err(writing(zip))?;
     Ok(folder)
 }
 
@@ -96,9 +94,8 @@ pub fn hymenoptera(options: &FetchOptions<'_>) -> Result<PathBuf> {
 /// # Errors
 /// When the file cannot be had or its SHA-256 is another.
 pub fn resnet18(options: &FetchOptions<'_>) -> Result<PathBuf> {
-    let parent = options.cache.join("weights");
-    let file = parent.join(RESNET18.name);
-    make_folder(&parent)?;
+    let file = catalog::resnet18(&options.cache);
+    make_folder(&catalog::weights(&options.cache))?;
     if file.is_file() && options.from.is_none() {
         Expected::of(options, &RESNET18, &file)?.check(&file)?;
         return Ok(file);
@@ -135,12 +132,17 @@ fn fetch(source: &Source, target: &Path, options: &FetchOptions<'_>) -> Result<(
     };
     if !file.is_file() {
         let reason = format!("there is no file `{}`", file.display());
-        return Err(Error::FetchSource {
-            from: from.into(),
-            reason,
-        });
+        return Err(bad_source(from, &reason));
     }
     download::copy(&file, target, &expected, options.progress)
+}
+
+/// The error of an address, or a hash, that cannot be used.
+fn bad_source(from: &str, reason: &str) -> Error {
+    Error::with_hint(
+        format!("cannot fetch from `{from}`: {reason}"),
+        "`--from` takes a URL, a file, or a folder that holds the file",
+    )
 }
 
 /// The folder below `from` that holds `train/`, if there is one.
@@ -152,10 +154,7 @@ fn unpacked_folder(from: &str) -> Option<PathBuf> {
 }
 
 fn make_folder(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).map_err(|source| Error::Write {
-        path: path.into(),
-        source,
-    })
+    fs::create_dir_all(path).map_err(writing(path))
 }
 
 #[cfg(test)]

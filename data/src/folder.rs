@@ -4,8 +4,9 @@
 
 mod scan;
 
+use crate::error::reading;
 use crate::split::{counts_of_three, counts_of_two, stratified};
-use crate::{Error, Result, Split, table};
+use crate::{Error, Result, Split, hash, table};
 use fs_err as fs;
 use rayon::prelude::*;
 use scan::Scan;
@@ -28,6 +29,16 @@ pub struct Sample {
     pub relative: String,
     /// Index of the class.
     pub label: u32,
+}
+
+impl Sample {
+    /// SHA-256 of the file's bytes.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn sha256(&self) -> Result<[u8; 32]> {
+        hash::sha256(&self.path).map_err(reading(&self.path))
+    }
 }
 
 /// A file or folder that is not used, and why.
@@ -94,12 +105,7 @@ impl Dataset {
         if let Some((first, others)) = splits.split_first()
             && let Some(second) = others.iter().find(|s| s.classes != first.classes)
         {
-            return Err(Error::ClassesDiffer {
-                first: first.folder.clone(),
-                second: second.folder.clone(),
-                expected: first.classes.clone(),
-                found: second.classes.clone(),
-            });
+            return Err(classes_differ(first, second));
         }
         if dataset.all().next().is_none() {
             return Err(Error::NoImages {
@@ -118,16 +124,12 @@ impl Dataset {
         let kind = match fs::metadata(source) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::NoSuchData {
-                    path: source.to_path_buf(),
-                });
+                return Err(Error::with_hint(
+                    format!("there is no folder or CSV file `{}`", source.display()),
+                    "check the path after `--data`",
+                ));
             }
-            Err(error) => {
-                return Err(Error::Read {
-                    path: source.to_path_buf(),
-                    source: error,
-                });
-            }
+            Err(error) => return Err(reading(source)(error)),
         };
         if kind.is_dir() {
             return open_folder(source, seed);
@@ -138,9 +140,10 @@ impl Dataset {
         {
             return Ok((open_table(source, seed)?, Vec::new()));
         }
-        Err(Error::NotData {
-            path: source.to_path_buf(),
-        })
+        Err(Error::with_hint(
+            format!("`{}` is neither a folder nor a CSV file", source.display()),
+            "give a folder with one folder per class, or a `.csv` with the columns `path,label`",
+        ))
     }
 
     /// Reads a list that [`Dataset::write_list`] wrote: exactly those files, below `data` or,
@@ -180,11 +183,15 @@ impl Dataset {
             .collect();
         match missing.first() {
             None => Ok(dataset),
-            Some(first) => Err(Error::ListedFilesMissing {
-                path: first.path.clone(),
-                missing: missing.len(),
-                total: dataset.all().count(),
-            }),
+            Some(first) => Err(Error::with_hint(
+                format!(
+                    "{} of {} listed files are missing, first `{}`",
+                    missing.len(),
+                    dataset.all().count(),
+                    first.path.display()
+                ),
+                "name the folder that the list's paths start from with `--data DIR`",
+            )),
         }
     }
 
@@ -193,7 +200,14 @@ impl Dataset {
     /// # Errors
     /// When the file cannot be written.
     pub fn write_list(&self, path: &Path) -> Result<()> {
-        table::write(path, self)
+        let rows = Split::ALL.into_iter().flat_map(|split| {
+            let samples = self.samples(split).iter();
+            samples.map(move |sample| {
+                let class = &self.classes[sample.label as usize];
+                [sample.relative.as_str(), class, split.name()]
+            })
+        });
+        table::write(path, rows)
     }
 
     /// The images of a split.
@@ -223,14 +237,14 @@ impl Dataset {
         &self,
         known: &(dyn Fn(&Path) -> Option<[u8; 32]> + Sync),
     ) -> Result<String> {
-        let hash = |sample: &Sample| match known(&sample.path) {
-            Some(hash) => Ok(hash),
-            None => sha256(&sample.path),
+        let digest = |sample: &Sample| match known(&sample.path) {
+            Some(digest) => Ok(digest),
+            None => sample.sha256(),
         };
         let samples: Vec<&Sample> = self.all().collect();
         let hashed: Result<Vec<(&str, String)>> = samples
             .into_par_iter()
-            .map(|sample| Ok((sample.relative.as_str(), hex(&hash(sample)?))))
+            .map(|sample| Ok((sample.relative.as_str(), hash::hex(&digest(sample)?))))
             .collect();
         let mut hashed = hashed?;
         hashed.sort_unstable();
@@ -238,7 +252,7 @@ impl Dataset {
         for (relative, hash) in hashed {
             whole.update(format!("{relative}\0{hash}\n"));
         }
-        Ok(hex(&whole.finalize()))
+        Ok(hash::hex(&whole.finalize()))
     }
 
     /// Whether a classifier can be trained with it.
@@ -247,33 +261,37 @@ impl Dataset {
     /// When there are fewer than two classes, a class without training images, or no validation
     /// image.
     pub fn check_trainable(&self) -> Result<()> {
-        let path = self.root.clone();
+        let root = self.root.display();
+        let empty = |split| {
+            Error::with_hint(
+                format!("`{root}` has no {split} images"),
+                "add images: validation takes a tenth of each class that has two or more",
+            )
+        };
         if self.train.is_empty() {
-            return Err(Error::EmptySplit {
-                path,
-                split: Split::Train,
-            });
+            return Err(empty(Split::Train));
         }
         if let [class] = self.classes.as_slice() {
-            return Err(Error::OneClass {
-                path,
-                class: class.clone(),
-            });
+            return Err(Error::with_hint(
+                format!("`{root}` has one class only: {class}"),
+                "add a folder with the images of at least one other class",
+            ));
         }
         let mut counts = vec![0_u64; self.classes.len()];
         for sample in &self.train {
             counts[sample.label as usize] += 1;
         }
-        if let Some(empty) = counts.iter().position(|&count| count == 0) {
-            let class = self.classes[empty].clone();
-            let path = self.class_folder(&class).unwrap_or(path);
-            return Err(Error::EmptyClass { class, path });
+        if let Some(index) = counts.iter().position(|&count| count == 0) {
+            let class = &self.classes[index];
+            let folder = self.class_folder(class);
+            let path = folder.as_ref().unwrap_or(&self.root).display();
+            return Err(Error::with_hint(
+                format!("class `{class}` has no training images in `{path}`"),
+                "add images to it, or remove the class from every split",
+            ));
         }
         if self.val.is_empty() {
-            return Err(Error::EmptySplit {
-                path,
-                split: Split::Val,
-            });
+            return Err(empty(Split::Val));
         }
         Ok(())
     }
@@ -320,7 +338,8 @@ impl Dataset {
 
     /// The index of a class.
     fn label(&self, class: &String) -> u32 {
-        self.classes.binary_search(class).unwrap_or_default() as u32
+        let index = self.classes.binary_search(class);
+        index.expect("the classes were collected from these same labels, sorted") as u32
     }
 
     /// Divides images that have no split, 70/10/20.
@@ -365,29 +384,35 @@ impl Dataset {
     }
 }
 
-/// SHA-256 of a file's bytes.
-///
-/// # Errors
-/// When the file cannot be read.
-///
-/// ```
-/// let file = tempfile::NamedTempFile::new()?;
-/// assert_eq!(data::folder::sha256(file.path())?[..4], [0xe3, 0xb0, 0xc4, 0x42]);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub fn sha256(path: &Path) -> Result<[u8; 32]> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Sha256::digest(bytes).into()),
-        Err(source) => Err(Error::Read {
-            path: path.to_path_buf(),
-            source,
-        }),
+/// The error of two splits with other class folders: which ones to add or to remove.
+fn classes_differ(first: &SplitClasses, second: &SplitClasses) -> Error {
+    let without = |a: &[String], b: &[String]| {
+        a.iter()
+            .filter(|name| !b.contains(name))
+            .map(|name| format!("`{name}`"))
+            .collect::<Vec<_>>()
+    };
+    let (expected, found) = (&first.classes, &second.classes);
+    let (missing, extra) = (without(expected, found), without(found, expected));
+    let mut parts = Vec::new();
+    if !missing.is_empty() {
+        parts.push(format!("missing in the second: {}", missing.join(", ")));
     }
-}
-
-/// Lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    if !extra.is_empty() {
+        parts.push(format!("only in the second: {}", extra.join(", ")));
+    }
+    let message = format!(
+        "class folders differ between `{}` and `{}`\n  expected: {}\n  found:    {}",
+        first.folder.display(),
+        second.folder.display(),
+        expected.join(", "),
+        found.join(", ")
+    );
+    let parts = parts.join("; ");
+    Error::with_hint(
+        message,
+        format!("{parts}; every split needs the same class folders"),
+    )
 }
 
 /// The folders that are splits, if the folder is divided at all: a split folder has folders in it
@@ -399,9 +424,10 @@ fn split_folders(root: &Path, folders: &[String]) -> Result<BTreeMap<Split, Stri
             continue;
         };
         if splits.insert(split, name.clone()).is_some() {
-            return Err(Error::TwoValidationFolders {
-                path: root.to_path_buf(),
-            });
+            return Err(Error::with_hint(
+                format!("`{}` has both `val/` and `valid/`", root.display()),
+                "keep one of them",
+            ));
         }
     }
     for name in splits.values() {

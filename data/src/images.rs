@@ -3,15 +3,11 @@
 //! This room knows files and pixels, not batches.
 
 use crate::decode::{self, Limits};
-use crate::{Error, Result, Sample};
+use crate::{Error, Result, Sample, Unreadable, unreadable};
 use image::RgbImage;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
-
-/// A larger share of unreadable files than 1 in this many is an error.
-const MOST_UNREADABLE: usize = 20;
 
 /// How pictures are read.
 #[derive(Clone, Debug)]
@@ -38,15 +34,6 @@ impl Default for ImagesOptions {
     }
 }
 
-/// A file that was left out because it could not be decoded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unreadable {
-    /// The file.
-    pub path: PathBuf,
-    /// What was wrong with it.
-    pub reason: String,
-}
-
 /// The decoded pictures of one split. Shared between threads.
 #[derive(Debug)]
 pub struct Images {
@@ -60,7 +47,7 @@ pub struct Images {
 enum Outcome {
     Kept(Arc<RgbImage>),
     TooMuch,
-    Failed(Error),
+    Failed(pixels::Error),
 }
 
 impl Images {
@@ -89,11 +76,11 @@ impl Images {
             let kept = match outcome {
                 Some(Outcome::Kept(image)) => Some(image),
                 Some(Outcome::TooMuch) => None,
-                Some(Outcome::Failed(error)) if options.strict => return Err(error),
+                Some(Outcome::Failed(error)) if options.strict => return Err(error.into()),
                 Some(Outcome::Failed(error)) => {
                     unreadable.push(Unreadable {
                         path: sample.path,
-                        reason: reason(error),
+                        reason: error.reason(),
                     });
                     continue;
                 }
@@ -103,17 +90,8 @@ impl Images {
             images.samples.push(sample);
             images.kept.push(kept);
         }
-        match unreadable.first() {
-            Some(Unreadable { path, reason }) if unreadable.len() * MOST_UNREADABLE > total => {
-                Err(Error::TooManyUnreadable {
-                    unreadable: unreadable.len(),
-                    total,
-                    path: path.clone(),
-                    reason: reason.clone(),
-                })
-            }
-            _ => Ok((images, unreadable)),
-        }
+        unreadable::check(&unreadable, total)?;
+        Ok((images, unreadable))
     }
 
     /// The readable samples; indices of [`get`](Self::get) are places in this list.
@@ -130,10 +108,10 @@ impl Images {
         match (self.kept.get(index), self.samples.get(index)) {
             (Some(Some(image)), _) => Ok(image.clone()),
             (_, Some(sample)) => Ok(Arc::new(decode::open(&sample.path, &self.limits)?)),
-            _ => Err(Error::NoSuchImage {
-                index,
-                count: self.samples.len(),
-            }),
+            _ => Err(Error::invalid(format!(
+                "there is no image {index}: there are {}",
+                self.samples.len()
+            ))),
         }
     }
 
@@ -229,15 +207,6 @@ fn decode_one(sample: &Sample, options: &ImagesOptions, held: &AtomicU64) -> Out
     }
 }
 
-/// What is wrong with a file, without its name.
-fn reason(error: Error) -> String {
-    match error {
-        Error::UnreadableImage { reason, .. } => reason,
-        Error::Read { source, .. } => source.to_string(),
-        other => other.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Images, ImagesOptions};
@@ -292,10 +261,8 @@ mod tests {
                 assert_eq!(images.get(i).unwrap().get_pixel(0, 0)[0], i as u8);
             }
             assert_eq!(seen.lock().unwrap().len(), 9);
-            assert!(matches!(
-                images.get(9),
-                Err(Error::NoSuchImage { index: 9, count: 9 })
-            ));
+            let error = images.get(9).unwrap_err().to_string();
+            assert_eq!(error, "there is no image 9: there are 9");
         }
     }
 

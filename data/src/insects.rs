@@ -8,6 +8,7 @@ mod canvas;
 mod dice;
 mod scene;
 
+use crate::error::writing;
 use crate::{Error, Result, Split};
 use dice::Dice;
 use fs_err as fs;
@@ -15,8 +16,8 @@ use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Version of the drawing: another drawing needs another folder.
-const FOLDER: &str = "insects-v1";
+/// Name of the set's folder, with the version of the drawing: another drawing needs another folder.
+pub const FOLDER: &str = "insects-v1";
 const SEED: u64 = 20_261;
 
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +57,7 @@ pub const fn per_class(split: Split) -> usize {
     }
 }
 
-/// The folder of the built-in set below `cache`, drawn now if it is not there yet.
+/// Draws the set into `folder` if it is not there yet: all of it or nothing.
 ///
 /// `progress` gets the number of pictures done and their total, from several threads.
 ///
@@ -64,44 +65,40 @@ pub const fn per_class(split: Split) -> usize {
 /// When the folder cannot be written.
 ///
 /// ```no_run
-/// let folder = data::insects::ensure(std::path::Path::new("cache"), &|_, _| {})?;
-/// let set = data::Dataset::open(&folder, 0)?;
+/// let folder = std::path::Path::new("insects");
+/// data::insects::ensure(folder, &|_, _| {})?;
+/// let set = data::Dataset::open(folder, 0)?;
 /// assert_eq!(set.classes, ["ants", "bees"]);
 /// # Ok::<(), data::Error>(())
 /// ```
-pub fn ensure(cache: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<PathBuf> {
-    let parent = cache.join("datasets");
-    let folder = parent.join(FOLDER);
-    if is_complete(&folder) {
-        return Ok(folder);
+pub fn ensure(folder: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<()> {
+    if is_complete(folder) {
+        return Ok(());
     }
-    let failed = |source| Error::Write {
-        path: folder.clone(),
-        source,
-    };
-    fs::create_dir_all(&parent).map_err(failed)?;
+    let parent = folder.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).map_err(writing(folder))?;
     let draft = tempfile::Builder::new()
         .prefix(".insects-")
-        .tempdir_in(&parent)
-        .map_err(failed)?;
+        .tempdir_in(parent)
+        .map_err(writing(folder))?;
     draw_all(draft.path(), progress)?;
-    let renamed = fs::rename(draft.path(), &folder).or_else(|error| {
+    let renamed = fs::rename(draft.path(), folder).or_else(|error| {
         // NB: never takes away what another process drew meanwhile and may be reading.
-        if is_complete(&folder) || !folder.exists() {
+        if is_complete(folder) || !folder.exists() {
             return Err(error);
         }
-        fs::remove_dir_all(&folder)?;
-        fs::rename(draft.path(), &folder)
+        fs::remove_dir_all(folder)?;
+        fs::rename(draft.path(), folder)
     });
     match renamed {
         Ok(()) => {
             // Renamed away: there is nothing left to clean up.
             let _ = draft.keep();
-            Ok(folder)
+            Ok(())
         }
         // Another process was faster.
-        Err(_) if is_complete(&folder) => Ok(folder),
-        Err(source) => Err(failed(source)),
+        Err(_) if is_complete(folder) => Ok(()),
+        Err(error) => Err(writing(folder)(error)),
     }
 }
 
@@ -129,17 +126,14 @@ fn draw_all(folder: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<(
     let tasks = tasks();
     for task in &tasks {
         if let Some(class) = folder.join(task.relative()).parent() {
-            fs::create_dir_all(class).map_err(|source| Error::Write {
-                path: class.into(),
-                source,
-            })?;
+            fs::create_dir_all(class).map_err(writing(class))?;
         }
     }
     let done = AtomicUsize::new(0);
     tasks.par_iter().enumerate().try_for_each(|(stream, task)| {
         let path = folder.join(task.relative());
         let bytes = draw_jpeg(task.kind, stream as u64)?;
-        fs::write(&path, bytes).map_err(|source| Error::Write { path, source })?;
+        fs::write(&path, bytes).map_err(writing(path))?;
         progress(done.fetch_add(1, Ordering::Relaxed) + 1, tasks.len());
         Ok(())
     })
@@ -153,9 +147,7 @@ fn draw_jpeg(kind: Kind, stream: u64) -> Result<Vec<u8>> {
     let quality = 82 + dice.pick(14) as u8;
     image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, quality)
         .encode_image(&image)
-        .map_err(|e| Error::Encode {
-            reason: e.to_string(),
-        })?;
+        .map_err(|error| Error::invalid(format!("cannot encode the image: {error}")))?;
     Ok(bytes)
 }
 

@@ -5,7 +5,7 @@
 
 mod queue;
 
-use crate::augment::Augment;
+use crate::augment::{Augment, AugmentBuffers};
 use crate::images::Images;
 use crate::preprocess::Preparer;
 use crate::{Preprocess, Result};
@@ -72,6 +72,12 @@ struct Inner {
     options: LoaderOptions,
     /// Resized and cropped pictures, where these are the same in every epoch and memory allows.
     fixed: Vec<OnceLock<RgbImage>>,
+}
+
+/// Memory that a worker thread reuses.
+struct Buffers {
+    preprocess: Preparer,
+    augment: AugmentBuffers,
 }
 
 /// What a random number generator is for.
@@ -168,8 +174,11 @@ impl Loader {
             let (inner, order, queue) = (self.inner.clone(), order.clone(), queue.clone());
             queue.enter();
             std::thread::spawn(move || {
-                let mut preparer = Preparer::new(&inner.preprocess);
-                queue.work(|place| inner.picture(&mut preparer, order[place], epoch));
+                let mut buffers = Buffers {
+                    preprocess: Preparer::new(&inner.preprocess),
+                    augment: AugmentBuffers::default(),
+                };
+                queue.work(|place| inner.picture(&mut buffers, order[place], epoch));
             })
         });
         let workers = workers.collect();
@@ -212,16 +221,23 @@ pub fn order(count: usize, seed: u64, epoch: u64) -> Vec<usize> {
 
 impl Inner {
     /// A picture, varied, of the size that the network takes.
-    fn picture(&self, preparer: &mut Preparer, index: usize, epoch: u64) -> Result<RgbImage> {
+    fn picture(&self, buffers: &mut Buffers, index: usize, epoch: u64) -> Result<RgbImage> {
         let mut rng = rng(Purpose::Variation, self.options.seed, epoch, index as u64);
+        let mut vary = |augment: &Augment, image: &RgbImage| {
+            augment.apply_with(
+                image,
+                self.preprocess.size(),
+                &mut rng,
+                &mut buffers.augment,
+            )
+        };
         match &self.augment {
-            None if self.fixed.is_empty() => preparer.geometry(self.images.get(index)?.as_ref()),
-            None => Ok(self.fixed(index)?.into_owned()),
-            Some(augment) if augment.has_crop() => {
-                let image = self.images.get(index)?;
-                Ok(preparer.vary(&image, augment, &mut rng))
+            None if self.fixed.is_empty() => {
+                Ok(buffers.preprocess.geometry(&*self.images.get(index)?)?)
             }
-            Some(augment) => Ok(preparer.vary(&*self.fixed(index)?, augment, &mut rng)),
+            None => Ok(self.fixed(index)?.into_owned()),
+            Some(augment) if augment.has_crop() => Ok(vary(augment, &*self.images.get(index)?)),
+            Some(augment) => Ok(vary(augment, &*self.fixed(index)?)),
         }
     }
 

@@ -9,14 +9,14 @@ mod curve;
 mod holm;
 mod interval;
 mod mcnemar;
+mod quantile;
 mod report;
 
 use crate::{Result, write};
 use serde::{Deserialize, Serialize};
-use std::io;
 use std::path::Path;
 
-pub use bootstrap::{bootstrap, bootstrap_mean, quantile};
+pub use bootstrap::{bootstrap, bootstrap_mean};
 pub use calibration::{
     Bin, Binning, brier, calibration_error, negative_log_likelihood, reliability,
 };
@@ -25,6 +25,7 @@ pub use curve::{Curve, precision_recall, roc};
 pub use holm::holm;
 pub use interval::{wilson, wilson_of};
 pub use mcnemar::{McNemar, mcnemar};
+pub use quantile::quantile;
 pub use report::table;
 
 /// How well a classifier did on labelled images.
@@ -166,15 +167,14 @@ pub fn write_predictions(path: &Path, predictions: &[Prediction]) -> Result<()> 
     write::atomically_with(path, |file| {
         let mut table = csv::Writer::from_writer(file);
         let header = ["path", "label", "predicted", "probability"];
-        table.write_record(header).map_err(io::Error::from)?;
+        table.write_record(header)?;
         for p in predictions {
             let probability = format!("{:.6}", p.probability);
-            table
-                .write_record([&p.path, &p.label, &p.predicted, &probability])
-                .map_err(io::Error::from)?;
+            table.write_record([&p.path, &p.label, &p.predicted, &probability])?;
         }
         table.flush()
-    })
+    })?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The tables of images: a data set's `path,label[,split]` and a run's `split.csv`.
 
-use crate::{Dataset, Error, Result, Split, write};
+use crate::error::reading;
+use crate::{Error, Result, Split, write};
 use std::collections::HashSet;
-use std::io;
+use std::iter;
 use std::path::Path;
 
 /// One image in a table.
@@ -48,10 +49,7 @@ pub(crate) fn classes(rows: &[Row]) -> Vec<String> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn read(path: &Path) -> Result<Vec<Row>> {
-    let bytes = fs_err::read(path).map_err(|source| Error::Read {
-        path: path.to_path_buf(),
-        source,
-    })?;
+    let bytes = fs_err::read(path).map_err(reading(path))?;
     // Spreadsheets put a byte order mark in front.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let wrong = |line, reason: String| Error::Table {
@@ -116,22 +114,16 @@ pub fn read(path: &Path) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Writes `path,label,split` of every image.
-pub(crate) fn write(path: &Path, dataset: &Dataset) -> Result<()> {
+/// Writes rows of path, label and split below a header.
+pub(crate) fn write<'a>(path: &Path, rows: impl Iterator<Item = [&'a str; 3]>) -> Result<()> {
     write::atomically_with(path, |file| {
         let mut table = csv::Writer::from_writer(file);
-        table
-            .write_record(["path", "label", "split"])
-            .map_err(io::Error::from)?;
-        for split in Split::ALL {
-            for sample in dataset.samples(split) {
-                let class = &dataset.classes[sample.label as usize];
-                let row = [sample.relative.as_str(), class, split.name()];
-                table.write_record(row).map_err(io::Error::from)?;
-            }
+        for row in iter::once(["path", "label", "split"]).chain(rows) {
+            table.write_record(row)?;
         }
         table.flush()
-    })
+    })?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -21,7 +21,6 @@ pub use onnx::convert::Scheme;
 use crate::error::{Error, Result};
 use crate::eval::Unreadable;
 use crate::precision::Precision;
-use machine::digest;
 
 /// Counted up when a conversion gives other files than before, so that kept ones are made anew.
 const VERSION: u32 = 1;
@@ -73,7 +72,7 @@ pub fn fp16(model: &Path, out: &Path) -> Result<Half> {
 pub fn int8(model: &Path, out: &Path, calibration: &Calibration) -> Result<Int8> {
     let mut document = Document::open(model)?;
     onnx::convert::prepare(&mut document)?;
-    let observed = onnx::convert::observed(&document)?;
+    let observed = onnx::convert::calibrated_values(&document)?;
     let measured = ranges::measure(&document, &observed, calibration)?;
     let graph = onnx::convert::quantize(&mut document, &measured.ranges, calibration.scheme)?;
     note(&mut document, Precision::Int8, Some(measured.images))?;
@@ -142,10 +141,11 @@ fn key(model: &Path, precision: Precision, calibration: Option<&Calibration>) ->
             calibration.scheme, calibration.preprocess
         ));
         for path in &calibration.images {
-            hasher.update(data::folder::sha256(path)?);
+            let failed = data::files::Error::reading(path);
+            hasher.update(data::hash::sha256(path).map_err(failed)?);
         }
     }
-    let mut key = digest::hex(&hasher.finalize());
+    let mut key = data::hash::hex(&hasher.finalize());
     key.truncate(32);
     Ok(key)
 }

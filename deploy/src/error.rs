@@ -49,6 +49,18 @@ pub enum Kind {
     Usage,
 }
 
+impl From<data::files::Error> for Error {
+    fn from(error: data::files::Error) -> Self {
+        Self::Data(error.into())
+    }
+}
+
+impl From<data::pixels::Error> for Error {
+    fn from(error: data::pixels::Error) -> Self {
+        Self::Data(error.into())
+    }
+}
+
 impl Error {
     /// What the error is about.
     pub fn kind(&self) -> Kind {
@@ -212,21 +224,8 @@ impl Error {
 
     pub(crate) fn unreadable(path: &Path, reason: &str) -> Self {
         let message = format!("`{}` cannot be read: {reason}", path.display());
-        Self::other(Kind::Data, message).with_hint(REPAIR)
-    }
-
-    /// More images than are tolerated cannot be read; the first of them, and why.
-    pub(crate) fn too_many_unreadable(
-        unreadable: usize,
-        total: usize,
-        first: &Path,
-        reason: &str,
-    ) -> Self {
-        let first = first.display();
-        let message = format!(
-            "{unreadable} of {total} images cannot be read, the first is `{first}`: {reason}"
-        );
-        Self::other(Kind::Data, message).with_hint(REPAIR)
+        Self::other(Kind::Data, message)
+            .with_hint("repair or remove the files; HEIC and AVIF must be converted to JPEG first")
     }
 }
 
@@ -321,8 +320,6 @@ impl Error {
         Self::other(Kind::Usage, message)
     }
 }
-
-const REPAIR: &str = "repair or remove the files; HEIC and AVIF must be converted to JPEG first";
 
 fn unknown(expected: &[String], found: &[String]) -> String {
     let unknown: Vec<String> = found

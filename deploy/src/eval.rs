@@ -8,18 +8,15 @@
 mod worker;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
+pub use data::Unreadable;
 use data::{Sample, Scores, Tally};
 use worker::{BatchQueue, BatchResult};
 
 use crate::classifier::Classifier;
 use crate::error::{Error, Result};
-
-/// More unreadable images than this share are an error.
-const MAX_UNREADABLE: f64 = 0.05;
 
 /// How an evaluation runs.
 #[derive(Clone, Copy)]
@@ -53,15 +50,6 @@ impl std::fmt::Debug for EvalOptions<'_> {
             .field("strict", &self.strict)
             .finish_non_exhaustive()
     }
-}
-
-/// An image that was left out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreadable {
-    /// The image file.
-    pub path: PathBuf,
-    /// Why it cannot be read.
-    pub reason: String,
 }
 
 /// What an evaluation found.
@@ -229,17 +217,7 @@ impl<'a> Collector<'a> {
     }
 
     fn finish(self, elapsed: Duration, threads: usize) -> Result<Evaluation> {
-        let share = self.unreadable.len() as f64 / self.samples.len() as f64;
-        if let Some(first) = self.unreadable.first()
-            && (share > MAX_UNREADABLE || self.predictions.is_empty())
-        {
-            return Err(Error::too_many_unreadable(
-                self.unreadable.len(),
-                self.samples.len(),
-                &first.path,
-                &first.reason,
-            ));
-        }
+        data::unreadable::check(&self.unreadable, self.samples.len())?;
         let count = self.predictions.len() as f64;
         let concurrent = threads.min(self.classifier.num_sessions()).max(1);
         let seconds = elapsed.as_secs_f64();

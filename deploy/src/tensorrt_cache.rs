@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Result, chain};
-use machine::digest;
 
 /// Beside the engines: what their key was made of, and their checksums.
 const MANIFEST: &str = "manifest.json";
@@ -65,7 +64,7 @@ impl EngineKey {
                 hasher.update(text);
             }
         }
-        digest::hex(&hasher.finalize())
+        data::hash::hex(&hasher.finalize())
     }
 }
 
@@ -245,7 +244,7 @@ fn hashes(folder: &Path) -> std::io::Result<BTreeMap<String, String>> {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name != MANIFEST {
-            files.insert(name.into_owned(), digest::file(&path)?);
+            files.insert(name.into_owned(), data::hash::sha256_hex(&path)?);
         }
     }
     Ok(files)

@@ -1,6 +1,6 @@
-//! The course's own residual network, formulation (A): y' = P y + F(y), full pre-activation.
+//! Custom residual network of the course, formulation (A): y' = P y + F(y), full pre-activation.
 //!
-//! He et al., "Identity Mappings in Deep Residual Networks", 2016, figure 4e, with a 1 x 1
+//! Knows no ONNX. He et al., "Identity Mappings in Deep Residual Networks", 2016, figure 4e, with a 1 x 1
 //! projection P on the skip since every cell halves the resolution twice and widens the channels.
 //! Reference: assignment 03 of the Deep Learning Workshop 2023
 //! (<https://github.com/Flo-Wo/DeepLearningWorkshop2023>).
@@ -9,13 +9,13 @@ mod cell;
 pub use cell::Cell;
 
 use crate::error::{Error, Result};
-use crate::kernels;
-use crate::layers::{BatchNorm, Conv2d, Draw, Linear};
+use crate::init::Init;
+use crate::layers::{BatchNorm, Conv2d, Linear};
 use burn::module::Module;
 use burn::tensor::{Tensor, module, ops::MaxPoolOptions};
 use serde::{Deserialize, Serialize};
 
-/// How wide and deep the network is (the course's bonus c).
+/// Width and depth of the network (the course's bonus c).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CustomConfig {
     /// Channels after the stem.
@@ -75,29 +75,29 @@ impl CustomConfig {
     }
 }
 
-/// The course's residual network; 77,154 parameters at the defaults with two classes.
+/// The course's residual network. 77,154 parameters with the defaults and two classes.
 #[derive(Module, Debug)]
 pub struct CustomResNet {
-    /// 7 x 7, stride 2, padding 3, 3 channels to `width`.
+    /// Stem: 7 x 7, stride 2, padding 3, 3 channels to `width`.
     pub conv1: Conv2d,
-    /// After the max-pool, before the ReLU.
+    /// Normalisation between the max-pool and the ReLU.
     pub bn1: BatchNorm,
-    /// Residual cells, each a quarter of the resolution before.
+    /// Residual cells; each divides height and width by 4.
     pub cells: Vec<Cell>,
-    /// Classification layer.
+    /// Classification layer, D to K.
     pub fc: Linear,
 }
 
 impl CustomResNet {
-    pub(crate) fn new(config: &CustomConfig, num_classes: usize, rng: &mut Draw) -> Result<Self> {
+    pub(crate) fn new(config: &CustomConfig, num_classes: usize, init: &mut Init) -> Result<Self> {
         let channels = config.channels()?;
-        let conv1 = Conv2d::new([channels[0], 3, 7, 7], 2, true, rng);
-        let bn1 = BatchNorm::new(channels[0], &rng.device);
+        let conv1 = Conv2d::new([channels[0], 3, 7, 7], 2, true, init);
+        let bn1 = BatchNorm::new(channels[0], &init.device);
         let cells = channels
             .windows(2)
-            .map(|c| Cell::new(c[0], c[1], rng))
+            .map(|c| Cell::new(c[0], c[1], init))
             .collect();
-        let fc = Linear::new(channels[config.cells], num_classes, rng);
+        let fc = Linear::new(channels[config.cells], num_classes, init);
         Ok(Self {
             conv1,
             bn1,
@@ -115,6 +115,7 @@ impl CustomResNet {
     /// Images `[N, 3, H, W]` to pooled features `[N, D]`.
     #[must_use]
     pub fn features(&self, images: Tensor<4>) -> Tensor<2> {
+        // Pooled before it is normalised, as in the course's reference.
         let x = kernels::max_pool2d(self.conv1.forward(images), &stem_pool()); // [N, width, H/4, W/4]
         let x = self.bn1.forward_relu(x);
         let x = self.cells.iter().fold(x, |x, cell| cell.forward(x));
@@ -122,7 +123,7 @@ impl CustomResNet {
     }
 }
 
-/// 3 x 3, stride 2, padding 1.
+/// The stem's max-pool: 3 x 3, stride 2, padding 1.
 pub(crate) fn stem_pool() -> MaxPoolOptions<2> {
     MaxPoolOptions::new([3, 3])
         .with_stride([2, 2])

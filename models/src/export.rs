@@ -1,26 +1,34 @@
-//! Network to ONNX document; writes no file.
+//! Export of a network to an ONNX document. Writes no file.
 
 mod custom;
 mod graft;
 
 pub(crate) use custom::custom;
-pub(crate) use graft::{backbone, features, graft};
+pub(crate) use graft::{backbone, graft};
 
 use crate::error::Result;
+use crate::layers::Linear;
 use burn::tensor::TensorData;
 use onnx::Tensor;
 
-/// The one output of every exported network, `[batch, K]`.
+/// Name of the output of every exported network, `[batch, K]`.
 const LOGITS: &str = "logits";
-/// The output of a backbone without its classification layer, `[batch, D]`.
+/// Name of the output of a backbone without its classification layer, `[batch, D]`.
 const FEATURES: &str = "features";
 
-/// A tensor of the network as a tensor of the file.
+/// Converts Burn's tensor data to a tensor of the file, in single precision.
 fn tensor(data: TensorData) -> Result<Tensor> {
     let shape = data.shape().to_vec();
-    let values = data
-        .convert::<f32>()
-        .try_into_vec::<f32>()
-        .unwrap_or_default();
+    let values = data.convert::<f32>().try_into_vec::<f32>();
+    let values = values.expect("`convert` gives the type that is asked for");
     Ok(Tensor::f32(&shape, values)?)
+}
+
+/// The bias of a classification layer, `[K]`; zeros where it has none.
+fn bias_or_zeros(fc: &Linear) -> Result<Tensor> {
+    let classes = fc.weight.val().dims()[0];
+    match &fc.bias {
+        Some(bias) => tensor(bias.val().into_data()),
+        None => Ok(Tensor::f32(&[classes], vec![0.0; classes])?),
+    }
 }

@@ -1,19 +1,25 @@
-//! An ONNX image classifier as a Burn module, run node by node, with a new classification layer.
+//! Imported backbone: an ONNX image classifier as a Burn module with a new classification layer.
 //!
-//! `onnx-ir` gives typed nodes; each becomes a layer or a tensor operation of the plan. Weights
-//! are the file's. Knows how to run and train the graph, not how to write it back (`export`).
+//! `onnx-ir` gives typed nodes; each becomes a layer or a tensor operation of the plan. Knows how to run
+//! and train the graph, not how to write it back (`export`).
+//!
+//! At run time, not by the Rust code that `burn-onnx` generates from a file: a user's file would need a
+//! compiler, and tuned weights would have no names to go back to.
 
 mod cut;
 mod pair;
 mod parse;
 mod plan;
+mod refuse;
 
+pub(crate) use cut::classification_input;
 pub(crate) use pair::Source;
 pub(crate) use plan::{Op, Plan, Value};
+pub(crate) use refuse::{NO_CLASSIFICATION_LAYER, changed, not_a_classifier};
 
 use crate::error::Result;
-use crate::export;
-use crate::layers::{BatchNorm, Conv2d, Draw, Linear};
+use crate::init::Init;
+use crate::layers::{BatchNorm, Conv2d, Linear};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use std::path::{Path, PathBuf};
@@ -36,13 +42,13 @@ pub const OPERATORS: [&str; 14] = [
     "Constant",
 ];
 
-/// Where an imported network comes from and which parts of it are trained.
+/// The file of an imported network, and which parts of the network are trained.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
     pub(crate) path: PathBuf,
     pub(crate) sha256: String,
     pub(crate) fine_tune: bool,
-    /// Height and width of the images that the file was made for.
+    /// Height and width of the file's input.
     pub(crate) input_size: (usize, usize),
     /// The file's name for the value that its classification layer reads.
     pub(crate) features: String,
@@ -68,27 +74,29 @@ pub struct Imported {
 }
 
 impl Imported {
-    /// Reads the file, cuts its classification layer off and draws a new one.
+    /// Reads the file and replaces its classification layer by a new, random one.
     pub(crate) fn open(
         path: &Path,
         num_classes: usize,
         fine_tune: bool,
-        draw: &mut Draw,
+        init: &mut Init,
     ) -> Result<Self> {
         let document = onnx::Document::open(path)?;
         document.check_external_data()?;
         pair::check_operators(path, &document)?;
         let input_size = pair::input_size(path, &document)?;
-        let graph = parse::Graph::read(path, &draw.device)?;
-        let graph = cut::classification_layer(path, graph)?;
+        let graph = parse::Graph::read(path, &init.device)?;
+        let graph = cut::remove_classification_layer(path, graph)?;
         let sources = pair::sources(path, &document, &graph)?;
-        let fc = Linear::new(graph.num_features, num_classes, draw);
+        let features = classification_input(document.graph())
+            .ok_or_else(|| not_a_classifier(path, NO_CLASSIFICATION_LAYER))?;
+        let fc = Linear::new(graph.num_features, num_classes, init);
         let origin = Origin {
             path: path.to_path_buf(),
             sha256: onnx::Header::sha256(path)?,
             fine_tune,
             input_size,
-            features: export::features(document.graph()).unwrap_or_default(),
+            features,
         };
         let parse::Layers {
             convs,
@@ -134,34 +142,34 @@ impl Imported {
         values[self.plan.input] = Some(Value::Map(images));
         for (i, step) in self.plan.steps.iter().enumerate() {
             let mut inputs = step.inputs.iter().filter_map(|&id| {
-                // The last reader takes the value, so that its memory is free early.
+                // The last reader takes the value: its memory is free early, and the layer may overwrite it.
                 if self.plan.last_use[id] == i {
                     values[id].take()
                 } else {
                     values[id].clone()
                 }
             });
-            let (first, second) = (inputs.next(), inputs.next());
+            let first = inputs.next().expect("`parse` gives every step an input");
+            let second = inputs.next();
             drop(inputs);
-            values[step.output] = first.and_then(|first| self.apply(&step.op, first, second));
+            values[step.output] = Some(self.apply(&step.op, first, second));
         }
         match values[self.plan.output].take() {
             Some(Value::Row(features)) => features,
-            // `parse` has checked the ranks of every step.
-            _ => unreachable!("the plan ends in a row of features"),
+            _ => unreachable!("`cut` ends the plan at the input of a fully connected layer"),
         }
     }
 
-    fn apply(&self, op: &Op, x: Value, second: Option<Value>) -> Option<Value> {
-        Some(match (op, x, second) {
+    fn apply(&self, op: &Op, x: Value, second: Option<Value>) -> Value {
+        match (op, x, second) {
             (Op::Conv(i), Value::Map(x), _) => Value::Map(self.convs[*i].forward(x)),
             (Op::Norm(i), Value::Map(x), _) => Value::Map(self.norms[*i].forward(x)),
             (Op::Linear(i), Value::Row(x), _) => Value::Row(self.linears[*i].forward(x)),
             (Op::Add, Value::Map(a), Some(Value::Map(b))) => Value::Map(a + b),
             (Op::Add, Value::Row(a), Some(Value::Row(b))) => Value::Row(a + b),
-            (op, x, None) => plan::apply(op, x)?,
-            _ => return None,
-        })
+            (op, x, None) => plan::apply(op, x),
+            (op, ..) => unreachable!("`parse` has checked the inputs of {op:?}"),
+        }
     }
 
     /// The device that the parameters are on.

@@ -1,20 +1,21 @@
-//! The layers that every network here is made of, with PyTorch's names, layouts and semantics.
+//! Layers: convolution, batch norm and linear with PyTorch's names, layouts and semantics.
 //!
-//! Why not Burn's own: its `BatchNorm` keeps the biased batch variance as running variance where
-//! PyTorch keeps the unbiased one, and its `Linear` stores the weight transposed. These keep the
-//! arithmetic in Burn (every device) and the state interchangeable with PyTorch's.
+//! Knows no network. Not Burn's own layers, since state must move between PyTorch, ONNX and this crate
+//! without translation: Burn's `BatchNorm` keeps the biased batch variance as running variance where
+//! PyTorch keeps the unbiased one, and its `Linear` stores the weight transposed. The arithmetic is
+//! Burn's on every device but the CPU (`kernels`).
 
-use crate::{init, kernels};
+use crate::init::{self, Init};
 use burn::module::{Flag, Module, Param, RunningState};
 use burn::tensor::{Device, Tensor, module, ops::ConvOptions};
-use rand_chacha::ChaCha8Rng;
+use kernels::NormTensors;
 
-/// 2-D convolution. Weight `[C_out, C_in / groups, KH, KW]`, bias `[C_out]`.
+/// 2-D convolution, as `torch.nn.Conv2d`.
 #[derive(Module, Debug)]
 pub struct Conv2d {
-    /// Kernels.
+    /// Kernels, `[C_out, C_in / groups, KH, KW]`.
     pub weight: Param<Tensor<4>>,
-    /// One offset per output channel.
+    /// Offset of each output channel, `[C_out]`.
     pub bias: Option<Param<Tensor<1>>>,
     /// Stride, padding, dilation and groups.
     #[module(skip)]
@@ -22,13 +23,14 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
-    /// A square convolution drawn from PyTorch's distribution.
-    pub(crate) fn new(shape: [usize; 4], stride: usize, bias: bool, rng: &mut Draw) -> Self {
-        let fan_in = shape[1] * shape[2] * shape[3];
-        let padding = shape[2] / 2;
+    /// A square convolution of odd kernel size, padded by half of it.
+    pub(crate) fn new(shape: [usize; 4], stride: usize, bias: bool, init: &mut Init) -> Self {
+        let [out_channels, in_channels, height, width] = shape;
+        let fan_in = in_channels * height * width;
+        let padding = height / 2;
         Self {
-            weight: init::uniform(shape, fan_in, &mut rng.rng, &rng.device),
-            bias: bias.then(|| init::uniform([shape[0]], fan_in, &mut rng.rng, &rng.device)),
+            weight: init.uniform(shape, fan_in),
+            bias: bias.then(|| init.uniform([out_channels], fan_in)),
             options: ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1),
         }
     }
@@ -41,7 +43,7 @@ impl Conv2d {
     }
 }
 
-/// Batch normalisation over the channels. Ioffe and Szegedy, 2015; `torch.nn.BatchNorm2d`.
+/// Batch normalisation over the channels, as `torch.nn.BatchNorm2d` (Ioffe and Szegedy, 2015).
 #[derive(Module, Debug)]
 pub struct BatchNorm {
     /// Scale γ, `[C]`.
@@ -52,7 +54,7 @@ pub struct BatchNorm {
     pub running_mean: RunningState<Tensor<1>>,
     /// Unbiased variance over past batches, `[C]`.
     pub running_var: RunningState<Tensor<1>>,
-    /// Whether this layer takes part in training; off when frozen.
+    /// Whether the layer is trained; off when frozen.
     pub training: Param<Flag>,
     /// Added to the variance.
     pub epsilon: f64,
@@ -92,53 +94,57 @@ impl BatchNorm {
 
     fn normalise(&self, x: Tensor<4>, relu: bool) -> Tensor<4> {
         if !(x.device().is_autodiff() && self.training.is_enabled()) {
-            let (mean, var) = (self.running_mean.value(), self.running_var.value());
-            let (weight, bias) = (self.weight.val(), self.bias.val());
-            return kernels::batch_norm(x, [weight, bias, mean, var], self.epsilon, relu);
+            let tensors = NormTensors {
+                weight: self.weight.val(),
+                bias: self.bias.val(),
+                mean: self.running_mean.value(),
+                variance: self.running_var.value(),
+            };
+            return kernels::batch_norm(x, tensors, self.epsilon, relu);
         }
         let [n, _, h, w] = x.dims();
         let count = n * h * w;
-        let (y, mean, var) =
-            kernels::batch_norm_train(x, self.weight.val(), self.bias.val(), self.epsilon, relu);
-        // PyTorch normalises with the biased variance and remembers the unbiased one.
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        let batch = kernels::batch_norm_train(x, weight, bias, self.epsilon, relu);
+        // PyTorch normalises with the biased variance, but its running variance is the unbiased one.
+        // A single value has no unbiased variance: count 1 is treated as 2.
         let unbiased = count as f64 / (count.max(2) - 1) as f64;
-        self.remember(&self.running_mean, mean, 1.0);
-        self.remember(&self.running_var, var, unbiased);
-        y
+        self.update(&self.running_mean, batch.mean, 1.0);
+        self.update(&self.running_var, batch.variance, unbiased);
+        batch.output
     }
 
-    fn remember(&self, state: &RunningState<Tensor<1>>, newest: Tensor<1>, factor: f64) {
-        let past = state.value_sync().mul_scalar(1.0 - self.momentum);
+    fn update(&self, running: &RunningState<Tensor<1>>, newest: Tensor<1>, factor: f64) {
+        // `value_sync`: the update builds on the newest value, also on that of another thread.
+        let past = running.value_sync().mul_scalar(1.0 - self.momentum);
         let newest = newest.detach().mul_scalar(self.momentum * factor);
-        state.update((past + newest).detach());
+        running.update((past + newest).detach());
     }
 }
 
-/// Fully connected layer. Weight `[K, D]` as in PyTorch and ONNX's Gemm with `transB`, bias `[K]`.
+/// Fully connected layer, as `torch.nn.Linear` and ONNX's `Gemm` with `transB`.
 #[derive(Module, Debug)]
 pub struct Linear {
-    /// One row per output.
+    /// Rows of the outputs, `[K, D]`.
     pub weight: Param<Tensor<2>>,
-    /// One offset per output.
+    /// Offset of each output, `[K]`.
     pub bias: Option<Param<Tensor<1>>>,
 }
 
 impl Linear {
-    /// Drawn from PyTorch's distribution.
-    pub(crate) fn new(inputs: usize, outputs: usize, rng: &mut Draw) -> Self {
+    pub(crate) fn new(inputs: usize, outputs: usize, init: &mut Init) -> Self {
         Self {
-            weight: init::uniform([outputs, inputs], inputs, &mut rng.rng, &rng.device),
-            bias: Some(init::uniform([outputs], inputs, &mut rng.rng, &rng.device)),
+            weight: init.uniform([outputs, inputs], inputs),
+            bias: Some(init.uniform([outputs], inputs)),
         }
     }
 
     /// The layer whose outputs are those of this one divided by `divisor`.
-    pub(crate) fn divided(self, divisor: f64) -> Self {
+    pub(crate) fn divide(self, divisor: f64) -> Self {
+        let bias = self.bias;
         Self {
             weight: self.weight.map(|weight| weight.div_scalar(divisor)),
-            bias: self
-                .bias
-                .map(|bias| bias.map(|bias| bias.div_scalar(divisor))),
+            bias: bias.map(|bias| bias.map(|bias| bias.div_scalar(divisor))),
         }
     }
 
@@ -148,10 +154,4 @@ impl Linear {
         let bias = self.bias.as_ref().map(Param::val);
         module::linear(x, self.weight.val().transpose(), bias)
     }
-}
-
-/// Where initial weights come from and go to.
-pub(crate) struct Draw {
-    pub(crate) rng: ChaCha8Rng,
-    pub(crate) device: Device,
 }

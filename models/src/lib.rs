@@ -1,22 +1,32 @@
 //! Image classifiers as Burn modules, native or imported from ONNX, and their way back to ONNX.
 //!
-//! | room | what lives there |
+//! Knows no image files, no training loop and no runtime.
+//!
+//! | module | content |
 //! |---|---|
 //! | `custom` | the course's residual network, formulation (A) |
 //! | `imported` | an ONNX graph as a module, its classification layer replaced |
 //! | `layers`, `init` | convolution, batch norm, linear with PyTorch's semantics and initial weights |
 //! | `state` | parameters by name |
-//! | `kernels` | convolution, batch norm and pooling on the CPU, in place of Burn's |
 //! | `export` | network to ONNX document |
 //!
-//! Knows no images, no files of pixels, no training loop, no runtime.
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use models::{CustomConfig, Network, Spec};
+//!
+//! let device = Device::default();
+//! let spec = Spec::Custom(CustomConfig::default());
+//! let network = Network::build(&spec, 2, 0, &device)?;
+//! let images = Tensor::zeros([1, 3, 64, 96], &device); // [N, 3, H, W]
+//! assert_eq!(network.forward(images).dims(), [1, 2]); // [N, K]
+//! # Ok::<(), models::Error>(())
+//! ```
 
 mod custom;
 mod error;
 mod export;
 mod imported;
 mod init;
-mod kernels;
 mod layers;
 mod state;
 
@@ -27,29 +37,28 @@ pub use layers::{BatchNorm, Conv2d, Linear};
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
+use init::Init;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// What the names of the classification layer's tensors begin with.
+/// Prefix of the names of the classification layer's tensors.
 const FC: &str = "fc.";
 
-/// What to build.
+/// Specification of a network.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Spec {
-    /// The course's residual network from scratch.
+    /// The course's residual network with random weights.
     Custom(CustomConfig),
     /// A pretrained backbone from an ONNX file with a new classification layer.
     Imported {
-        /// The ONNX file.
+        /// The ONNX file of the backbone.
         path: PathBuf,
-        /// Train everything instead of the new classification layer alone.
+        /// Whether all of the network is trained, or the new classification layer alone.
         fine_tune: bool,
     },
 }
 
-/// A network that trainer, export and report treat alike, whatever it was made from.
+/// Image classifier with one interface for training, checkpoints and export.
 #[derive(Module, Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -63,13 +72,13 @@ pub enum Network {
 }
 
 impl Network {
-    /// The one factory: a fresh network whose random weights are given by `seed` alone.
+    /// Builds a network. Its random weights depend on `seed` alone.
     ///
     /// On an autodiff device (`device.autodiff()`) it is ready for training. Parameters are
-    /// numbered in module order, so that an optimiser's state can be loaded by another process.
+    /// numbered in module order, so that another process can load an optimiser's state.
     ///
     /// # Errors
-    /// When the configuration makes no network, or the ONNX file cannot be imported.
+    /// No network has the configuration, or the ONNX file cannot be imported.
     pub fn build(spec: &Spec, num_classes: usize, seed: u64, device: &Device) -> Result<Self> {
         if num_classes < 2 {
             return Err(Error::Configuration {
@@ -78,20 +87,16 @@ impl Network {
                 expected: "at least 2",
             });
         }
-        let rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut draw = layers::Draw {
-            rng,
-            device: device.clone(),
-        };
+        let mut init = Init::new(seed, device);
         let network = match spec {
             Spec::Custom(config) => {
-                Self::Custom(CustomResNet::new(config, num_classes, &mut draw)?)
+                Self::Custom(CustomResNet::new(config, num_classes, &mut init)?)
             }
             Spec::Imported { path, fine_tune } => {
-                Self::Imported(Imported::open(path, num_classes, *fine_tune, &mut draw)?)
+                Self::Imported(Imported::open(path, num_classes, *fine_tune, &mut init)?)
             }
         };
-        Ok(state::number(network))
+        Ok(state::number_parameters(network))
     }
 
     /// Images `[N, 3, H, W]`, normalised, to logits `[N, K]`.
@@ -106,7 +111,7 @@ impl Network {
         }
     }
 
-    /// Images `[N, 3, H, W]` to what the classification layer sees, `[N, D]`.
+    /// Images `[N, 3, H, W]` to features `[N, D]`, the input of the classification layer.
     #[must_use]
     pub fn features(&self, images: Tensor<4>) -> Tensor<2> {
         match self {
@@ -121,7 +126,7 @@ impl Network {
         self.fc().forward(features)
     }
 
-    /// A few words for logs and model cards, such as `custom resnet (8, 16, 32, 64)`.
+    /// Description for logs and model cards, such as `custom resnet (8, 16, 32, 64)`.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
@@ -135,39 +140,36 @@ impl Network {
                 format!("custom resnet ({})", all.join(", "))
             }
             Self::Imported(network) => {
-                let stem = network
-                    .origin
-                    .path
-                    .file_stem()
-                    .unwrap_or_default()
+                let stem = network.origin.path.file_stem();
+                let stem = stem
+                    .expect("a file was read from the path")
                     .to_string_lossy();
-                let how = if network.origin.fine_tune {
-                    "fine-tuned"
-                } else {
-                    "frozen"
+                let training = match network.origin.fine_tune {
+                    true => "fine-tuned",
+                    false => "frozen",
                 };
-                format!("{stem} ({how}, new classification layer)")
+                format!("{stem} ({training}, new classification layer)")
             }
         }
     }
 
-    /// Number of parameters: all of them, and those that training moves.
+    /// Numbers of all parameters and of those that training changes.
     #[must_use]
     pub fn num_parameters(&self) -> (usize, usize) {
-        let all = state::count(self);
+        let all = state::count_parameters(self);
         match self.is_frozen() {
-            true => (all, state::count(self.fc())),
+            true => (all, state::count_parameters(self.fc())),
             false => (all, all),
         }
     }
 
-    /// Whether training moves the classification layer alone.
+    /// Whether training changes the classification layer alone.
     #[must_use]
     pub fn is_frozen(&self) -> bool {
         matches!(self, Self::Imported(network) if !network.origin.fine_tune)
     }
 
-    /// The imported file's name for what its classification layer reads: where it is cut.
+    /// The input of the classification layer, by its name in the imported file.
     #[must_use]
     pub fn cut(&self) -> Option<&str> {
         match self {
@@ -182,7 +184,7 @@ impl Network {
         self.fc().weight.val().dims()[0]
     }
 
-    /// Height and width of the images that the network is made for.
+    /// Height and width of the network's images.
     #[must_use]
     pub fn input_size(&self) -> (usize, usize) {
         match self {
@@ -191,7 +193,7 @@ impl Network {
         }
     }
 
-    /// SHA-256 of the backbone's file, in hexadecimal.
+    /// SHA-256 of the backbone's file in hexadecimal.
     #[must_use]
     pub fn backbone_sha256(&self) -> Option<&str> {
         match self {
@@ -209,19 +211,19 @@ impl Network {
         }
     }
 
-    /// The network whose logits are these divided by `temperature`, above 0: its classification
-    /// layer's weight and bias are.
+    /// The network with its logits divided by `temperature`, which must be above 0.
     ///
-    /// For (W / T) x + b / T = (W x + b) / T, so nothing after the layer needs to know of T.
+    /// Weight and bias of the classification layer are divided, since (W / T) x + b / T = (W x + b) / T:
+    /// nothing after the layer needs to know of T.
     #[must_use]
     pub fn with_temperature(self, temperature: f64) -> Self {
         match self {
             Self::Custom(mut network) => {
-                network.fc = network.fc.divided(temperature);
+                network.fc = network.fc.divide(temperature);
                 Self::Custom(network)
             }
             Self::Imported(mut network) => {
-                network.fc = network.fc.divided(temperature);
+                network.fc = network.fc.divide(temperature);
                 Self::Imported(network)
             }
         }
@@ -230,11 +232,11 @@ impl Network {
     /// Every parameter and running statistic by name, such as `cells.0.conv1.weight`.
     #[must_use]
     pub fn state(&self) -> Vec<(String, TensorData)> {
-        // A training step leaves its statistics with the thread that took it; `valid` collects them.
+        // Running statistics are with the thread of the last training step; `valid` collects them.
         state::read(&self.valid())
     }
 
-    /// The network with the given tensors, which must be exactly its own in name and shape.
+    /// The network with the tensors of `state`, which must have exactly its names and shapes.
     ///
     /// # Errors
     /// [`Error::StateDiffers`] names the first tensor that is missing, superfluous or misshapen.
@@ -242,7 +244,7 @@ impl Network {
         state::write(self, state)
     }
 
-    /// The part of [`state`](Self::state) that training moves: of a frozen network its
+    /// The part of [`state`](Self::state) that training changes: of a frozen network its
     /// classification layer, otherwise everything.
     #[must_use]
     pub fn trained_state(&self) -> Vec<(String, TensorData)> {
@@ -255,7 +257,7 @@ impl Network {
             .collect()
     }
 
-    /// The network with the given tensors in place of those of [`trained_state`](Self::trained_state).
+    /// The network with the tensors of `state` in place of its [`trained_state`](Self::trained_state).
     ///
     /// # Errors
     /// [`Error::StateDiffers`] names the first tensor that is missing, superfluous or misshapen.
@@ -276,11 +278,13 @@ impl Network {
         }
     }
 
-    /// The part that training does not move as an ONNX document with one output `features`, for an
-    /// engine that computes it faster than Burn; `None` where all of the network is trained.
+    /// The frozen part as an ONNX document with one output `features`; `None` if all of the network is
+    /// trained.
+    ///
+    /// A runtime computes it faster than Burn.
     ///
     /// # Errors
-    /// When the imported file has changed or gone since it was read.
+    /// The imported file has changed or is missing.
     pub fn frozen_to_onnx(&self) -> Result<Option<onnx::Document>> {
         match self {
             Self::Imported(network) if self.is_frozen() => export::backbone(network).map(Some),
@@ -292,7 +296,7 @@ impl Network {
     /// `logits`.
     ///
     /// # Errors
-    /// When the imported file has changed or gone since it was read.
+    /// The imported file has changed or is missing.
     pub fn to_onnx(&self) -> Result<onnx::Document> {
         match self.valid() {
             Self::Custom(network) => export::custom(&network),

@@ -1,4 +1,7 @@
-//! Parameters and running statistics by name, in and out of a module; knows no file.
+//! State: parameters and running statistics of a module, by name. Knows no file.
+//!
+//! Not Burn's `store`, which saves a module alone: a checkpoint also holds optimiser and loop, in one
+//! file.
 
 use crate::error::{Error, Result};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
@@ -15,7 +18,7 @@ pub(crate) fn read<M: Module>(module: &M) -> Vec<(String, TensorData)> {
     reader.tensors
 }
 
-/// The module with the given tensors, which must be exactly its own in name and shape.
+/// The module with the tensors of `state`, which must have exactly its names and shapes.
 pub(crate) fn write<M: Module>(module: M, state: &BTreeMap<String, TensorData>) -> Result<M> {
     let own: BTreeMap<_, _> = read(&module).into_iter().collect();
     for (name, tensor) in &own {
@@ -43,8 +46,8 @@ pub(crate) fn write<M: Module>(module: M, state: &BTreeMap<String, TensorData>) 
     }))
 }
 
-/// Number of parameters; running statistics do not count. Copies no tensor.
-pub(crate) fn count<M: Module>(module: &M) -> usize {
+/// Number of parameters, without running statistics. Copies no tensor.
+pub(crate) fn count_parameters<M: Module>(module: &M) -> usize {
     let mut counter = Counter {
         path: Path::default(),
         count: 0,
@@ -53,16 +56,16 @@ pub(crate) fn count<M: Module>(module: &M) -> usize {
     counter.count
 }
 
-/// The module with its parameters numbered in module order.
+/// The module with parameter ids in module order.
 ///
-/// Burn draws a random id per parameter and keys the optimiser's state by it; numbered ids let a
-/// later process load that state.
-pub(crate) fn number<M: Module>(module: M) -> M {
+/// Burn gives a parameter a random id, by which the optimiser finds its state. Numbers let a later
+/// process load that state.
+pub(crate) fn number_parameters<M: Module>(module: M) -> M {
     module.map(&mut Numberer { next: 1 })
 }
 
-/// Where the traversal stands. The enum variant's name at the root (`Custom`, `Imported`) is not
-/// part of a tensor's name.
+/// Path of the module under traversal. The enum variant's name at the root (`Custom`, `Imported`) is not
+/// part of it.
 #[derive(Default)]
 struct Path(Vec<String>);
 
@@ -80,12 +83,8 @@ impl Path {
     }
 
     fn name(&self) -> String {
-        let parts: Vec<_> = self
-            .0
-            .iter()
-            .filter(|p| !p.is_empty())
-            .map(String::as_str)
-            .collect();
+        let parts = self.0.iter().map(String::as_str);
+        let parts: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
         parts.join(".")
     }
 }
@@ -143,10 +142,11 @@ impl ModuleMapper for Writer<'_> {
         let Some(data) = self.state.get(&self.path.name()) else {
             return param;
         };
-        // `map` keeps the configured training state; an autodiff device needs the effective one too.
-        let tracked = param.is_require_grad();
+        // `map` keeps whether the parameter is configured to be trained, but the new tensor is not on the
+        // tape of an autodiff device.
+        let requires_grad = param.is_require_grad();
         let param = param.map(|old| Tensor::from_data(data.clone(), &old.device()));
-        if tracked {
+        if requires_grad {
             param.set_require_grad(true)
         } else {
             param

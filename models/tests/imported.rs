@@ -9,7 +9,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor};
 use models::{Network, Spec};
 use onnx::proto::DataType;
-use onnx::{Dim, Document, GraphBuilder, ModelInfo, Window};
+use onnx::{BatchNormInputs, Dim, Document, GraphBuilder, ModelInfo, Window};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -39,8 +39,14 @@ fn tiny(folder: &Path) -> PathBuf {
         };
         g.initializer(name, &values);
     }
-    let [s, b, m, v] = names.each_ref().map(String::as_str);
-    let x = g.batch_norm("norm", &x, [s, b, m, v], 1e-5);
+    let [scale, bias, mean, var] = names.each_ref().map(String::as_str);
+    let norm = BatchNormInputs {
+        scale,
+        bias,
+        mean,
+        var,
+    };
+    let x = g.batch_norm("norm", &x, norm, 1e-5);
     let x = g.relu("relu", &x);
     let (w, b) = (
         g.initializer("conv.w", &draw(&[4, 4, 3, 3])),

@@ -1,4 +1,8 @@
-//! Writing a graph node by node; operators have helpers in `ops`.
+//! Graph builder: a new graph, node by node. Knows no network; `ops` has a method for each operator.
+
+mod ops;
+
+pub use ops::{BatchNormInputs, Window};
 
 use crate::document::Document;
 use crate::error::{Error, Result};
@@ -10,7 +14,7 @@ use crate::tensor::Tensor;
 use crate::value::{Dim, ValueInfo};
 use crate::walk;
 
-/// The value of an attribute.
+/// Value of a node's attribute.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Attr {
     /// An integer.
@@ -29,7 +33,7 @@ pub enum Attr {
     Graph(Box<GraphProto>),
 }
 
-/// An attribute as a message.
+/// Creates the message of an attribute.
 ///
 /// ```
 /// use onnx::{Attr, attribute};
@@ -74,7 +78,7 @@ pub fn attribute(name: &str, value: Attr) -> AttributeProto {
     proto
 }
 
-/// A node as a message, in ONNX's own domain.
+/// Creates the message of a node of ONNX's own domain.
 ///
 /// ```
 /// let relu = onnx::node("Relu", "relu1", &["x"], &["y"], vec![]);
@@ -100,16 +104,16 @@ pub fn node(
     }
 }
 
-/// What a file says of itself and of the operators it uses.
+/// Versions and producer of a new model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelInfo {
     /// Version of ONNX's own operator set.
     pub opset: i64,
     /// Version of the file format.
     pub ir_version: i64,
-    /// The tool that writes it.
+    /// The tool that writes the file.
     pub producer_name: String,
-    /// Its version.
+    /// The tool's version.
     pub producer_version: String,
     /// The model's domain, a reversed host name.
     pub domain: String,
@@ -134,7 +138,7 @@ impl Default for ModelInfo {
     }
 }
 
-/// A graph in the making. Values are called by name; what takes a value comes after what gives it.
+/// Builder of a graph. Values are referred to by name; a node comes after the nodes it reads from.
 ///
 /// ```
 /// use onnx::{Dim, GraphBuilder, ModelInfo, proto::DataType};
@@ -161,7 +165,7 @@ impl GraphBuilder {
         }
     }
 
-    /// Adds an input; hands back its name.
+    /// Adds an input and returns its name.
     pub fn input(&mut self, name: &str, elem_type: DataType, dims: &[Dim]) -> String {
         self.graph
             .input
@@ -169,13 +173,13 @@ impl GraphBuilder {
         name.to_owned()
     }
 
-    /// Adds a constant; hands back its name.
+    /// Adds a constant and returns its name.
     pub fn initializer(&mut self, name: &str, tensor: &Tensor) -> String {
         self.graph.initializer.push(tensor.to_proto(name));
         name.to_owned()
     }
 
-    /// Adds a node with one output, which it hands back: it is called like the node.
+    /// Adds a node with one output, which has the node's name, and returns that name.
     pub fn node(
         &mut self,
         op_type: &str,
@@ -194,13 +198,13 @@ impl GraphBuilder {
         self.graph.node.push(node);
     }
 
-    /// Makes `value` an output called `name`; an input, a constant or what is an output already
-    /// comes out through an `Identity`.
+    /// Makes `value` an output with the name `name`.
     pub fn output(&mut self, value: &str, name: &str, elem_type: DataType, dims: &[Dim]) {
         let graph = &mut self.graph;
         if surgery::producer(graph, value).is_some() && !surgery::is_output(graph, value) {
             surgery::rename_value(graph, value, name);
         } else {
+            // An input, a constant and an output keep their names: a copy has the new one.
             self.node("Identity", name, &[value], vec![]);
         }
         self.graph
@@ -211,7 +215,7 @@ impl GraphBuilder {
     /// The finished model.
     ///
     /// # Errors
-    /// A name is used twice, a node takes what nothing before it gives, or there is no output.
+    /// A name is used twice, a node reads a value that no earlier node computes, or there is no output.
     pub fn finish(self, info: &ModelInfo) -> Result<Document> {
         walk::check(&self.graph)?;
         let constants = self.graph.initializer.iter().map(|tensor| tensor.name());
@@ -224,14 +228,14 @@ impl GraphBuilder {
             let detail = format!("`{name}` is an input and an initializer");
             return Err(Error::InvalidGraph { detail });
         }
-        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let non_empty = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         Ok(Document::from_model(ModelProto {
             ir_version: Some(info.ir_version),
-            producer_name: text(&info.producer_name),
-            producer_version: text(&info.producer_version),
-            domain: text(&info.domain),
+            producer_name: non_empty(&info.producer_name),
+            producer_version: non_empty(&info.producer_version),
+            domain: non_empty(&info.domain),
             model_version: Some(info.model_version),
-            doc_string: text(&info.doc_string),
+            doc_string: non_empty(&info.doc_string),
             opset_import: vec![OperatorSetIdProto {
                 domain: Some(String::new()),
                 version: Some(info.opset),

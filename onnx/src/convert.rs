@@ -1,17 +1,18 @@
-//! A model in another precision: half-precision numbers, or 8-bit integers between `QuantizeLinear`
-//! and `DequantizeLinear`. Graph surgery alone: which ranges the values of a model have is told from
-//! outside, since this crate runs nothing.
+//! Conversion to another precision: half precision, or 8-bit integers between `QuantizeLinear` and
+//! `DequantizeLinear` (QDQ).
+//!
+//! Runs no model: the ranges of its values come from the caller.
 
+mod float16;
 mod fold;
-mod half;
 mod opset;
 mod quantize;
 mod quantize_plan;
 mod types;
 
-pub use half::{Half, Kept, to_half};
+pub use float16::{Half, Kept, to_half};
 pub use quantize::{Quantized, Range, Scheme, quantize};
-pub use quantize_plan::{observed, prepare};
+pub use quantize_plan::{calibrated_values, prepare};
 
 use std::collections::HashSet;
 
@@ -21,7 +22,7 @@ use crate::proto::{GraphProto, NodeProto};
 use crate::surgery;
 use crate::walk;
 
-/// Operators of quantised graphs: such a file has its precision already.
+/// Operators of quantised graphs. Such a file is refused: its precision is chosen already.
 const QUANTIZED: [&str; 7] = [
     "QuantizeLinear",
     "DequantizeLinear",
@@ -36,25 +37,32 @@ const QUANTIZED: [&str; 7] = [
 fn check_unquantized(graph: &GraphProto) -> Result<()> {
     let quantized = |node: &&NodeProto| QUANTIZED.contains(&node.op_type());
     match graph.node.iter().find(quantized) {
-        Some(node) => Err(refused(node, "the model is quantised already")),
+        Some(node) => Err(unconvertible(node, "the model is quantised already")),
         None => Ok(()),
     }
 }
 
-/// A node that cannot be converted, and why.
-fn refused(node: &NodeProto, why: &str) -> Error {
-    let output = node.output.first().map_or("", String::as_str);
-    let domain = match node.domain() {
-        "" | "ai.onnx" => String::new(),
-        domain => format!("{domain}."),
-    };
+fn unconvertible(node: &NodeProto, reason: &str) -> Error {
     Error::Unconvertible {
-        op: format!("{domain}{}", node.op_type()),
-        node: match node.name() {
-            "" => output.to_owned(),
-            name => name.to_owned(),
-        },
-        why: why.to_owned(),
+        op: operator(node),
+        node: label(node),
+        reason: reason.to_owned(),
+    }
+}
+
+/// The operator's name, with its domain where that is not ONNX's own.
+fn operator(node: &NodeProto) -> String {
+    match node.domain() {
+        "" | "ai.onnx" => node.op_type().to_owned(),
+        domain => format!("{domain}.{}", node.op_type()),
+    }
+}
+
+/// The node's name, or its first output's where it has none.
+fn label(node: &NodeProto) -> String {
+    match node.name() {
+        "" => node.output.first().cloned().unwrap_or_default(),
+        name => name.to_owned(),
     }
 }
 
@@ -63,8 +71,9 @@ fn is_standard(node: &NodeProto) -> bool {
     matches!(node.domain(), "" | "ai.onnx")
 }
 
-/// Up to IR version 3 every initializer is an input, too, and one that is can be fed: no longer.
-fn own_constants(document: &mut Document) {
+/// Removes initializers from the inputs. As an input, a weight could be fed in single precision, which
+/// a converted graph does not take.
+fn remove_initializer_inputs(document: &mut Document) {
     /// The first version in which an initializer need not be an input.
     const IR_VERSION: i64 = 4;
     let version = document.model.ir_version();
@@ -76,49 +85,35 @@ fn own_constants(document: &mut Document) {
         .retain(|input| !constants.contains(input.name()));
 }
 
-/// The values that depend on an input by more than its shape.
-fn moving(graph: &GraphProto) -> HashSet<String> {
+/// The values that depend on the values of an input, not only on its shape.
+fn input_dependent(graph: &GraphProto) -> HashSet<String> {
     let inputs = graph.input.iter().map(|input| input.name().to_owned());
-    let mut moving: HashSet<String> = inputs
+    let mut dependent: HashSet<String> = inputs
         .filter(|name| walk::initializer(graph, name).is_none())
         .collect();
     for node in &graph.node {
         let shape_only = matches!(node.op_type(), "Shape" | "Size") && is_standard(node);
-        if !shape_only
-            && surgery::taken(node)
-                .iter()
-                .any(|name| moving.contains(*name))
-        {
-            moving.extend(node.output.iter().filter(|name| !name.is_empty()).cloned());
+        let read = surgery::names_read(node);
+        if !shape_only && read.iter().any(|name| dependent.contains(*name)) {
+            dependent.extend(node.output.iter().filter(|name| !name.is_empty()).cloned());
         }
     }
-    moving
+    dependent
 }
 
-/// Every name that a graph uses.
-fn names(graph: &GraphProto) -> HashSet<String> {
-    let mut names: HashSet<String> = HashSet::new();
-    for node in &graph.node {
-        names.insert(node.name().to_owned());
-        names.extend(node.output.iter().cloned());
-        names.extend(surgery::taken(node).into_iter().map(str::to_owned));
+/// The names of a graph, and the new ones of its conversion.
+struct UsedNames(HashSet<String>);
+
+impl UsedNames {
+    fn new(graph: &GraphProto) -> UsedNames {
+        let names = surgery::used_names(graph).into_iter();
+        UsedNames(names.map(str::to_owned).collect())
     }
-    let infos = graph.input.iter().chain(&graph.output);
-    names.extend(infos.map(|info| info.name().to_owned()));
-    names.extend(
-        graph
-            .initializer
-            .iter()
-            .map(|tensor| tensor.name().to_owned()),
-    );
-    names
-}
 
-/// A name that is not used, `base` or `base` with a number; from now on it is.
-fn fresh(used: &mut HashSet<String>, base: &str) -> String {
-    let numbered = (1..).map(|number| format!("{base}_{number}"));
-    let mut names = std::iter::once(base.to_owned()).chain(numbered);
-    let name = names.find(|name| !used.contains(name)).unwrap_or_default();
-    used.insert(name.clone());
-    name
+    /// An unused name, `base` or `base` with a number, which is used from now on.
+    fn unique(&mut self, base: &str) -> String {
+        let name = surgery::first_free(base, |name| self.0.contains(name));
+        self.0.insert(name.clone());
+        name
+    }
 }

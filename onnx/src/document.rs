@@ -1,4 +1,6 @@
-//! A whole model: read, asked, changed, saved.
+//! Document: a whole model in memory, with the file that it was read from.
+//!
+//! Runs nothing and knows no element type: [`Tensor`] does.
 
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -21,7 +23,7 @@ pub struct Document {
 }
 
 impl Document {
-    /// Reads a model. Values that lie in files next to it are read when asked for.
+    /// Reads a model. Values in files beside it are read by [`Document::tensor`], not here.
     ///
     /// # Errors
     /// The file is missing, empty, cut off, damaged, a git-LFS pointer or no model.
@@ -30,24 +32,16 @@ impl Document {
     /// assert!(onnx::Document::open("no/such/file.onnx".as_ref()).is_err());
     /// ```
     pub fn open(path: &Path) -> Result<Document> {
-        let read = |source| Error::Read {
-            path: path.to_owned(),
-            source,
-        };
-        let mut opened = file::open(path)?;
-        if opened.len > MAX_BYTES {
-            return Err(Error::TooLarge {
-                path: path.to_owned(),
-                bytes: opened.len,
-            });
+        let read = Error::read(path);
+        let mut open = file::open(path)?;
+        if open.len > MAX_BYTES {
+            return Err(Error::too_large(path, open.len));
         }
-        opened.file.rewind().map_err(read)?;
-        let mut bytes = Vec::with_capacity(opened.len as usize);
-        opened.file.read_to_end(&mut bytes).map_err(read)?;
-        let model = ModelProto::decode(bytes.as_slice()).map_err(|e| Error::Damaged {
-            path: path.to_owned(),
-            detail: e.to_string(),
-        })?;
+        open.file.rewind().map_err(&read)?;
+        let mut bytes = Vec::with_capacity(open.len as usize);
+        open.file.read_to_end(&mut bytes).map_err(&read)?;
+        let model = ModelProto::decode(bytes.as_slice())
+            .map_err(|e| Error::damaged(path, &e.to_string()))?;
         Ok(Document {
             model,
             path: Some(path.to_owned()),
@@ -64,19 +58,19 @@ impl Document {
         self.path.as_deref()
     }
 
-    /// Its graph; an empty one if the model has none.
+    /// The graph; an empty one if the model has none.
     pub fn graph(&self) -> &GraphProto {
         static NONE: std::sync::LazyLock<GraphProto> =
             std::sync::LazyLock::new(GraphProto::default);
         self.model.graph.as_ref().unwrap_or(&NONE)
     }
 
-    /// Its graph, to be changed.
+    /// The graph, mutable.
     pub fn graph_mut(&mut self) -> &mut GraphProto {
         self.model.graph.get_or_insert_default()
     }
 
-    /// What must be fed: the graph's inputs without those that initializers fill.
+    /// The inputs that a caller must feed: those of the graph that are no initializers.
     pub fn inputs(&self) -> Vec<ValueInfo> {
         let graph = self.graph();
         graph
@@ -87,7 +81,7 @@ impl Document {
             .collect()
     }
 
-    /// What comes out.
+    /// The graph's outputs.
     pub fn outputs(&self) -> Vec<ValueInfo> {
         self.graph()
             .output
@@ -96,7 +90,7 @@ impl Document {
             .collect()
     }
 
-    /// The version of ONNX's own operator set; 1 for the first files, which name none.
+    /// The version of ONNX's own operator set; 1 for files of IR version 2 and older, which name none.
     pub fn opset(&self) -> i64 {
         let own = |domain: &str| domain.is_empty() || domain == "ai.onnx";
         self.model
@@ -106,15 +100,13 @@ impl Document {
             .map_or(1, |id| id.version())
     }
 
-    /// The values of an initializer or of a `Constant` node's output, also from a file next to the
-    /// model.
+    /// The values of an initializer or of a `Constant` node's output, also from a file beside the model.
     ///
     /// # Errors
     /// There is no such tensor, it is damaged, or its file is missing or outside the folder.
     pub fn tensor(&self, name: &str) -> Result<Tensor> {
-        let proto = walk::constant(self.graph(), name).ok_or_else(|| Error::TensorMissing {
-            name: name.to_owned(),
-        })?;
+        let proto =
+            walk::constant(self.graph(), name).ok_or_else(|| Error::tensor_missing(name))?;
         if !external::is_external(&proto) {
             return Tensor::from_proto(&proto);
         }
@@ -134,9 +126,7 @@ impl Document {
             .initializer
             .iter_mut()
             .find(|proto| proto.name() == name);
-        let slot = slot.ok_or_else(|| Error::TensorMissing {
-            name: name.to_owned(),
-        })?;
+        let slot = slot.ok_or_else(|| Error::tensor_missing(name))?;
         let new = tensor.to_proto(name);
         *slot = TensorProto {
             doc_string: slot.doc_string.take(),
@@ -151,7 +141,7 @@ impl Document {
         header::pairs(&self.model.metadata_props)
     }
 
-    /// Puts `pairs` in place of every pair whose key begins with `prefix` or is among theirs.
+    /// Replaces by `pairs` every pair whose key begins with `prefix` or is a key of `pairs`.
     ///
     /// ```
     /// let mut document = onnx::Document::from_model(Default::default());
@@ -162,8 +152,8 @@ impl Document {
     pub fn set_metadata(&mut self, prefix: &str, pairs: &[(String, String)]) {
         let props = &mut self.model.metadata_props;
         props.retain(|prop| {
-            let own = !prefix.is_empty() && prop.key().starts_with(prefix);
-            !own && !pairs.iter().any(|(key, _)| key == prop.key())
+            let prefixed = !prefix.is_empty() && prop.key().starts_with(prefix);
+            !prefixed && !pairs.iter().any(|(key, _)| key == prop.key())
         });
         props.extend(pairs.iter().map(|(key, value)| StringStringEntryProto {
             key: Some(key.clone()),
@@ -187,11 +177,11 @@ impl Document {
         result
     }
 
-    /// Checks what a reader relies on: inputs, outputs, names, order of nodes, shapes of tensors,
-    /// and data in other files.
+    /// Checks the rules that readers rely on: inputs, outputs, names, order of nodes, shapes of
+    /// tensors, and data in other files.
     ///
     /// # Errors
-    /// Says which rule is broken, and where.
+    /// The first rule that is broken, with the node or tensor that breaks it.
     pub fn check(&self) -> Result<()> {
         walk::check(self.graph())?;
         self.check_external_data()
@@ -235,10 +225,7 @@ impl Document {
         }
         let bytes = self.model.encoded_len() as u64;
         if bytes > MAX_BYTES {
-            return Err(Error::TooLarge {
-                path: path.to_owned(),
-                bytes,
-            });
+            return Err(Error::too_large(path, bytes));
         }
         write(path, &self.to_bytes()).map_err(|source| Error::Write {
             path: path.to_owned(),
@@ -248,33 +235,36 @@ impl Document {
 
     /// The folder of the file, in which its data files lie.
     fn folder(&self) -> Option<PathBuf> {
-        let parent = self.path.as_ref()?.parent()?;
-        Some(if parent.as_os_str().is_empty() {
-            ".".into()
-        } else {
-            parent.to_owned()
-        })
+        self.path.as_deref().map(|path| parent(path).to_owned())
     }
 }
 
-fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = match path.parent() {
+/// The folder of a file; `.` for a bare name, whose parent is the empty path.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
-    };
+    }
+}
+
+/// Writes a file atomically: a temporary file in the same folder, synced, then renamed.
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = parent(path);
     let mut builder = tempfile::Builder::new();
     builder.prefix(".onnx-");
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // Temporary files are private; a model is not. The umask still applies.
+        // `tempfile` makes files that others cannot read; a model is an ordinary file. The umask still
+        // applies.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     let mut file = builder.tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|e| e.error)?;
-    // The new name itself is on the disk once its folder is; not every system can sync a folder.
+    // The new name is on the disk once its folder is. Not every system can sync a folder, and the file
+    // is whole without it: an error here is no error of the write.
     if let Ok(folder) = fs_err::File::open(folder) {
         folder.sync_all().ok();
     }

@@ -1,162 +1,78 @@
-//! Everything that can be wrong with an ONNX file, a tensor or a graph.
+//! Errors of an ONNX file, a tensor or a graph.
+//!
+//! A variant stands where callers act differently; texts that differ alone share one.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::proto::DataType;
 
-/// What went wrong, with the data to say so.
+/// What is wrong with a file, a tensor or a graph. [`Error::hint`] says what to do about it.
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no such file.
-    #[error("`{}` does not exist", path.display())]
-    FileMissing {
-        /// The file asked for.
-        path: PathBuf,
-    },
-    /// The path is a folder or a device.
-    #[error("`{}` is not a file", path.display())]
-    NotAFile {
-        /// The path asked for.
-        path: PathBuf,
-    },
-    /// The file is there but cannot be read.
+    /// The system cannot read the file.
     #[error("cannot read `{}`", path.display())]
     Read {
-        /// The file asked for.
+        /// The file to read.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The file cannot be written.
+    /// The system cannot write the file.
     #[error("cannot write `{}`", path.display())]
     Write {
-        /// The file to be.
+        /// The file to write.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The file has no bytes.
-    #[error("`{}` is empty", path.display())]
-    Empty {
-        /// The file.
+    /// There is no file, or it is not a whole ONNX model.
+    #[error("`{}` {problem}", path.display())]
+    File {
+        /// The model's file.
         path: PathBuf,
+        /// The predicate of a sentence about the file, such as `is empty`.
+        problem: String,
+        /// The next step, if there is one.
+        hint: Option<&'static str>,
     },
-    /// A git-LFS pointer stands in for the file.
-    #[error("`{}` is a git-LFS pointer, not the model itself", path.display())]
-    LfsPointer {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A field runs past the end of the file.
-    #[error("`{}` is cut off: {expected} bytes expected, {found} found", path.display())]
-    Truncated {
-        /// The file.
-        path: PathBuf,
-        /// Bytes that the file should have at least.
-        expected: u64,
-        /// Bytes that it has.
-        found: u64,
-    },
-    /// The bytes are something else, or a field that no model lacks is not there.
-    #[error("`{}` is not an ONNX model: {detail}", path.display())]
-    NotAnOnnxFile {
-        /// The file.
-        path: PathBuf,
-        /// What gives it away.
-        detail: String,
-    },
-    /// It begins as a model, but its messages do not decode.
-    #[error("`{}` is damaged: {detail}", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What the decoder says.
-        detail: String,
-    },
-    /// Protobuf messages end at 2 GiB.
-    #[error("`{}` would take {bytes} bytes; an ONNX file holds at most 2 GiB", path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// Its size.
-        bytes: u64,
-    },
-    /// The file that holds a tensor's values is not there.
-    #[error("the values of tensor `{tensor}` are missing: `{}` does not exist", path.display())]
-    ExternalDataMissing {
-        /// The tensor.
+    /// The values of a tensor, stored in a file beside the model, cannot be used.
+    #[error("{message}")]
+    ExternalData {
+        /// The tensor's name.
         tensor: String,
-        /// The file that should hold it.
-        path: PathBuf,
+        /// The text to print.
+        message: String,
+        /// The next step, if there is one.
+        hint: Option<String>,
     },
-    /// The location of a tensor's values leads out of the model's folder.
-    #[error("tensor `{tensor}` keeps its values at `{location}`, outside the model's folder")]
-    ExternalDataOutside {
-        /// The tensor.
-        tensor: String,
-        /// Where it says its values are.
-        location: String,
-    },
-    /// Offset and length do not fit the file, or are no numbers.
-    #[error("the values of tensor `{tensor}` do not fit `{location}`: {detail}")]
-    ExternalDataBounds {
-        /// The tensor.
-        tensor: String,
-        /// The file that should hold it.
-        location: String,
-        /// What does not fit.
-        detail: String,
-    },
-    /// The document was not read from a file, so nothing can lie next to it.
-    #[error("tensor `{tensor}` keeps its values in another file, but the model has no folder")]
-    NoFolder {
-        /// The tensor.
-        tensor: String,
-    },
-    /// No initializer and no constant has this name.
-    #[error("the graph has no tensor `{name}`")]
-    TensorMissing {
-        /// The name asked for.
-        name: String,
-    },
-    /// Values and shape of a tensor do not go together.
-    #[error("tensor `{name}` is damaged: {detail}")]
-    TensorDamaged {
-        /// The tensor.
-        name: String,
-        /// What does not fit.
-        detail: String,
-    },
-    /// The tensor has another element type.
-    #[error("tensor holds {found:?}, not {expected}")]
-    ElementType {
-        /// What was asked for.
-        expected: &'static str,
-        /// What it holds.
-        found: DataType,
+    /// A tensor is not there, of another type, or its values do not fit its shape.
+    #[error("{message}")]
+    Tensor {
+        /// The text to print.
+        message: String,
     },
     /// The graph breaks a rule of ONNX.
     #[error("the graph is not valid: {detail}")]
     InvalidGraph {
-        /// Which rule, and where.
+        /// The rule, and the node or value that breaks it.
         detail: String,
     },
-    /// An operator has no counterpart in the precision asked for.
-    #[error("operator `{op}` of node `{node}` cannot be converted: {why}")]
+    /// An operator has no counterpart in the target precision.
+    #[error("operator `{op}` of node `{node}` cannot be converted: {reason}")]
     Unconvertible {
         /// The operator, with its domain where that is not ONNX's own.
         op: String,
-        /// The node, or the value that it gives where it has no name.
+        /// The node's name, or its output's where it has none.
         node: String,
-        /// What is in the way.
-        why: String,
+        /// The obstacle.
+        reason: String,
     },
     /// There is nothing whose precision could change.
     #[error("the model has no {what} to convert")]
     NothingToConvert {
-        /// What was looked for.
+        /// What a conversion needs.
         what: &'static str,
     },
 }
@@ -165,41 +81,150 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// What to do about it, where that can be said.
+    /// The next step to take, where there is one.
     pub fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Error::FileMissing { .. } => "check the path",
-            Error::NotAFile { .. } => "give the path of the `.onnx` file itself",
-            Error::LfsPointer { .. } => {
-                "run `git lfs pull` in the repository, or download the file itself"
+        match self {
+            Error::Write { .. } => {
+                Some("check the free space and the permissions of the folder".to_owned())
             }
-            Error::Empty { .. } | Error::Truncated { .. } | Error::Damaged { .. } => {
-                "download or export the file again"
-            }
-            Error::NotAnOnnxFile { .. } => "export the model to ONNX first",
-            Error::ExternalDataMissing { path, .. } => {
-                return Some(format!(
-                    "the model keeps its weights in a second file: put `{}` beside it",
-                    path.file_name()
-                        .unwrap_or(path.as_os_str())
-                        .to_string_lossy()
-                ));
-            }
-            Error::ExternalDataOutside { .. } => {
-                "only files in the model's own folder are read: store the model as one file"
-            }
-            Error::ExternalDataBounds { .. } => {
-                "the two files belong to different models, or one is cut off: fetch both again"
-            }
+            Error::File { hint, .. } => hint.map(str::to_owned),
+            Error::ExternalData { hint, .. } => hint.clone(),
             Error::Unconvertible { .. } | Error::NothingToConvert { .. } => {
-                "convert the single-precision model as its framework exported it"
+                Some("convert the single-precision model as its framework exported it".to_owned())
             }
-            Error::Write { .. } => "check the free space and the permissions of the folder",
-            _ => return None,
-        };
-        Some(hint.to_owned())
+            Error::Read { .. } | Error::Tensor { .. } | Error::InvalidGraph { .. } => None,
+        }
+    }
+
+    /// For `map_err`: an error of reading `path`.
+    pub(crate) fn read(path: &Path) -> impl Fn(io::Error) -> Error {
+        move |source| Error::Read {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    fn file(path: &Path, problem: impl Into<String>, hint: Option<&'static str>) -> Error {
+        Error::File {
+            path: path.to_owned(),
+            problem: problem.into(),
+            hint,
+        }
+    }
+
+    pub(crate) fn missing(path: &Path) -> Error {
+        Error::file(path, "does not exist", Some("check the path"))
+    }
+
+    pub(crate) fn not_a_file(path: &Path) -> Error {
+        let hint = "give the path of the `.onnx` file itself";
+        Error::file(path, "is not a file", Some(hint))
+    }
+
+    pub(crate) fn empty(path: &Path) -> Error {
+        Error::file(path, "is empty", Some(FETCH_AGAIN))
+    }
+
+    pub(crate) fn lfs_pointer(path: &Path) -> Error {
+        let hint = "run `git lfs pull` in the repository, or download the file itself";
+        Error::file(
+            path,
+            "is a git-LFS pointer, not the model itself",
+            Some(hint),
+        )
+    }
+
+    /// A field ends at byte `expected` of a file of `found` bytes.
+    pub(crate) fn truncated(path: &Path, expected: u64, found: u64) -> Error {
+        let problem = format!("is cut off: {expected} bytes expected, {found} found");
+        Error::file(path, problem, Some(FETCH_AGAIN))
+    }
+
+    /// The bytes are something else, or lack a field that every model has.
+    pub(crate) fn not_onnx(path: &Path, detail: &str) -> Error {
+        let problem = format!("is not an ONNX model: {detail}");
+        Error::file(path, problem, Some("export the model to ONNX first"))
+    }
+
+    /// It begins as a model, but its messages do not decode.
+    pub(crate) fn damaged(path: &Path, detail: &str) -> Error {
+        Error::file(path, format!("is damaged: {detail}"), Some(FETCH_AGAIN))
+    }
+
+    pub(crate) fn too_large(path: &Path, bytes: u64) -> Error {
+        let problem = format!("would take {bytes} bytes; an ONNX file holds at most 2 GiB");
+        Error::file(path, problem, None)
+    }
+
+    /// The file that holds a tensor's values is not there.
+    pub(crate) fn external_missing(tensor: &str, path: &Path) -> Error {
+        let name = path.file_name().unwrap_or(path.as_os_str()).display();
+        Error::ExternalData {
+            tensor: tensor.to_owned(),
+            message: format!(
+                "the values of tensor `{tensor}` are missing: `{}` does not exist",
+                path.display()
+            ),
+            hint: Some(format!(
+                "the model keeps its weights in a second file: put `{name}` beside it"
+            )),
+        }
+    }
+
+    /// The location of a tensor's values leads out of the model's folder.
+    pub(crate) fn external_outside(tensor: &str, location: &str) -> Error {
+        let hint = "only files in the model's own folder are read: store the model as one file";
+        Error::ExternalData {
+            tensor: tensor.to_owned(),
+            message: format!(
+                "tensor `{tensor}` keeps its values at `{location}`, outside the model's folder"
+            ),
+            hint: Some(hint.to_owned()),
+        }
+    }
+
+    /// Offset and length do not fit the file, or are no numbers.
+    pub(crate) fn external_bounds(tensor: &str, location: &str, detail: &str) -> Error {
+        let hint = "the two files belong to different models, or one is cut off: fetch both again";
+        Error::ExternalData {
+            tensor: tensor.to_owned(),
+            message: format!("the values of tensor `{tensor}` do not fit `{location}`: {detail}"),
+            hint: Some(hint.to_owned()),
+        }
+    }
+
+    /// The document was not read from a file, so that no file can lie beside it.
+    pub(crate) fn no_folder(tensor: &str) -> Error {
+        Error::ExternalData {
+            tensor: tensor.to_owned(),
+            message: format!(
+                "tensor `{tensor}` keeps its values in another file, but the model has no folder"
+            ),
+            hint: None,
+        }
+    }
+
+    pub(crate) fn tensor_missing(name: &str) -> Error {
+        Error::Tensor {
+            message: format!("the graph has no tensor `{name}`"),
+        }
+    }
+
+    /// Values and shape do not fit each other.
+    pub(crate) fn tensor_damaged(name: &str, detail: &str) -> Error {
+        Error::Tensor {
+            message: format!("tensor `{name}` is damaged: {detail}"),
+        }
+    }
+
+    pub(crate) fn element_type(expected: &str, found: DataType) -> Error {
+        Error::Tensor {
+            message: format!("tensor holds {found:?}, not {expected}"),
+        }
     }
 }
+
+const FETCH_AGAIN: &str = "download or export the file again";
 
 #[cfg(test)]
 mod catalogue;

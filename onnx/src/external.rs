@@ -1,4 +1,7 @@
-//! Tensors whose values lie in a file next to the model.
+//! External data: tensors whose values lie in a file beside the model.
+//!
+//! Knows no values, only bytes. A model file is not trusted: it can name no file outside its folder.
+//! Source: <https://onnx.ai/onnx/repo-docs/ExternalData.html>.
 
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
@@ -7,10 +10,10 @@ use fs_err::File;
 
 use crate::error::{Error, Result};
 use crate::proto::{DataLocation, TensorProto};
-use crate::tensor::{self};
+use crate::tensor;
 
-/// Which bytes of which file hold a tensor.
-struct Place {
+/// The bytes of a file that hold a tensor's values.
+struct ByteRange {
     path: PathBuf,
     location: String,
     offset: u64,
@@ -29,28 +32,26 @@ pub(crate) fn check(proto: &TensorProto, folder: Option<&Path>) -> Result<()> {
 
 /// Reads the values.
 pub(crate) fn read(proto: &TensorProto, folder: Option<&Path>) -> Result<Vec<u8>> {
-    let place = locate(proto, folder)?;
-    let read = |source| Error::Read {
-        path: place.path.clone(),
-        source,
-    };
-    let mut file = File::open(&place.path).map_err(read)?;
-    file.seek(SeekFrom::Start(place.offset)).map_err(read)?;
+    let range = locate(proto, folder)?;
+    let read = Error::read(&range.path);
+    let mut file = File::open(&range.path).map_err(&read)?;
+    file.seek(SeekFrom::Start(range.offset)).map_err(&read)?;
     let mut bytes = Vec::new();
-    file.take(place.length)
+    file.take(range.length)
         .read_to_end(&mut bytes)
-        .map_err(read)?;
-    if bytes.len() as u64 != place.length {
-        return Err(bounds(
-            proto,
-            &place.location,
-            "the file became shorter".to_owned(),
+        .map_err(&read)?;
+    if bytes.len() as u64 != range.length {
+        let detail = "the file became shorter";
+        return Err(Error::external_bounds(
+            proto.name(),
+            &range.location,
+            detail,
         ));
     }
     Ok(bytes)
 }
 
-/// The message with its values in `raw_data`.
+/// Moves the values into the message's `raw_data`.
 pub(crate) fn inline(proto: &mut TensorProto, folder: Option<&Path>) -> Result<()> {
     proto.raw_data = Some(read(proto, folder)?);
     proto.external_data.clear();
@@ -58,7 +59,7 @@ pub(crate) fn inline(proto: &mut TensorProto, folder: Option<&Path>) -> Result<(
     Ok(())
 }
 
-fn locate(proto: &TensorProto, folder: Option<&Path>) -> Result<Place> {
+fn locate(proto: &TensorProto, folder: Option<&Path>) -> Result<ByteRange> {
     let entry = |key: &str| {
         proto
             .external_data
@@ -66,34 +67,33 @@ fn locate(proto: &TensorProto, folder: Option<&Path>) -> Result<Place> {
             .find(|e| e.key() == key)
             .map(|e| e.value())
     };
+    // An empty location is refused by `resolve`, as any other outside the folder.
     let location = entry("location").unwrap_or_default().to_owned();
+    let bounds = |detail: String| Error::external_bounds(proto.name(), &location, &detail);
     let number = |key: &str| match entry(key) {
         None => Ok(None),
         Some(text) => text
             .parse::<u64>()
             .map(Some)
-            .map_err(|_| bounds(proto, &location, format!("{key} `{text}` is no number"))),
+            .map_err(|_| bounds(format!("{key} `{text}` is no number"))),
     };
     let (offset, length) = (number("offset")?.unwrap_or(0), number("length")?);
     let path = resolve(proto, &location, folder)?;
     let size = File::open(&path)
         .and_then(|file| file.metadata())
-        .map_err(|source| Error::Read {
-            path: path.clone(),
-            source,
-        })?
+        .map_err(Error::read(&path))?
         .len();
     let expected = expected_bytes(proto)?;
     let length = length.unwrap_or(expected);
     if length != expected {
         let detail = format!("its shape takes {expected} bytes, its length is {length}");
-        return Err(bounds(proto, &location, detail));
+        return Err(bounds(detail));
     }
     if offset.checked_add(length).is_none_or(|end| end > size) {
         let detail = format!("{length} bytes at {offset} run past the end at {size}");
-        return Err(bounds(proto, &location, detail));
+        return Err(bounds(detail));
     }
-    Ok(Place {
+    Ok(ByteRange {
         path,
         location,
         offset,
@@ -103,14 +103,8 @@ fn locate(proto: &TensorProto, folder: Option<&Path>) -> Result<Place> {
 
 /// The file of a location: a plain relative path that stays in `folder`, symbolic links followed.
 fn resolve(proto: &TensorProto, location: &str, folder: Option<&Path>) -> Result<PathBuf> {
-    let tensor = proto.name().to_owned();
-    let folder = folder.ok_or_else(|| Error::NoFolder {
-        tensor: tensor.clone(),
-    })?;
-    let outside = || Error::ExternalDataOutside {
-        tensor: tensor.clone(),
-        location: location.to_owned(),
-    };
+    let folder = folder.ok_or_else(|| Error::no_folder(proto.name()))?;
+    let outside = || Error::external_outside(proto.name(), location);
     // `..` after a backslash or a drive letter leads out on Windows; refused everywhere.
     let foreign = location
         .split(['/', '\\'])
@@ -126,19 +120,16 @@ fn resolve(proto: &TensorProto, location: &str, folder: Option<&Path>) -> Result
     let real = match fs_err::canonicalize(&path) {
         Ok(real) => real,
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return Err(Error::ExternalDataMissing { tensor, path });
+            return Err(Error::external_missing(proto.name(), &path));
         }
         Err(source) => return Err(Error::Read { path, source }),
     };
-    let home = fs_err::canonicalize(folder).map_err(|source| Error::Read {
-        path: folder.to_owned(),
-        source,
-    })?;
-    if !real.starts_with(home) {
+    let real_folder = fs_err::canonicalize(folder).map_err(Error::read(folder))?;
+    if !real.starts_with(real_folder) {
         return Err(outside());
     }
     if !real.is_file() {
-        return Err(Error::NotAFile { path });
+        return Err(Error::not_a_file(&path));
     }
     Ok(real)
 }
@@ -147,17 +138,9 @@ fn expected_bytes(proto: &TensorProto) -> Result<u64> {
     let len = tensor::dims(proto)?.iter().product();
     match tensor::raw_bytes(tensor::elem_type(proto)?, len) {
         Some(bytes) => Ok(bytes as u64),
-        None => Err(Error::TensorDamaged {
-            name: proto.name().to_owned(),
-            detail: "this element type cannot lie in another file".to_owned(),
-        }),
-    }
-}
-
-fn bounds(proto: &TensorProto, location: &str, detail: String) -> Error {
-    Error::ExternalDataBounds {
-        tensor: proto.name().to_owned(),
-        location: location.to_owned(),
-        detail,
+        None => {
+            let detail = "this element type cannot lie in another file";
+            Err(Error::tensor_damaged(proto.name(), detail))
+        }
     }
 }

@@ -1,4 +1,6 @@
-//! What a model says of itself, read without its graph.
+//! Header of a model file: versions, producer and metadata, read without the graph.
+//!
+//! Knows no tensors. A file of any size takes milliseconds.
 
 use std::path::Path;
 
@@ -9,14 +11,14 @@ use crate::error::{Error, Result};
 use crate::proto::{HeaderProto, StringStringEntryProto};
 use crate::{file, wire};
 
-/// Versions, producer and metadata of a model file.
+/// Versions, producer and metadata of a model file (`ModelProto` of `onnx.proto`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Header {
     /// Version of the file format.
     pub ir_version: i64,
     /// The tool that wrote the file.
     pub producer_name: String,
-    /// Its version.
+    /// The tool's version.
     pub producer_version: String,
     /// The model's domain, a reversed host name.
     pub domain: String,
@@ -33,7 +35,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads the header of a file, skipping the graph; a file of any size takes milliseconds.
+    /// Reads the header of a file and skips its graph.
     ///
     /// # Errors
     /// The file is missing, empty, cut off, a git-LFS pointer or no model.
@@ -43,17 +45,11 @@ impl Header {
     /// assert_eq!(error.to_string(), "`no/such/file.onnx` does not exist");
     /// ```
     pub fn open(path: &Path) -> Result<Header> {
-        let mut opened = file::open(path)?;
-        let bytes =
-            wire::collect(&mut opened.file, &opened.header).map_err(|source| Error::Read {
-                path: path.to_owned(),
-                source,
-            })?;
-        let proto = HeaderProto::decode(bytes.as_slice()).map_err(|e| Error::Damaged {
-            path: path.to_owned(),
-            detail: e.to_string(),
-        })?;
-        Ok(Header::from_proto(&proto, opened.len))
+        let mut open = file::open(path)?;
+        let bytes = wire::read_fields(&mut open.file, &open.header).map_err(Error::read(path))?;
+        let proto = HeaderProto::decode(bytes.as_slice())
+            .map_err(|e| Error::damaged(path, &e.to_string()))?;
+        Ok(Header::from_proto(&proto, open.len))
     }
 
     /// The SHA-256 of a file's bytes in hexadecimal.
@@ -66,15 +62,12 @@ impl Header {
     /// assert!(onnx::Header::sha256(file.path()).unwrap().starts_with("e3b0c44298fc1c14"));
     /// ```
     pub fn sha256(path: &Path) -> Result<String> {
-        let read = |source| Error::Read {
-            path: path.to_owned(),
-            source,
-        };
-        let mut file = fs_err::File::open(path).map_err(read)?;
+        let read = Error::read(path);
+        let mut file = fs_err::File::open(path).map_err(&read)?;
         let mut hasher = Sha256::new();
         let mut buffer = vec![0; 1 << 16];
         loop {
-            match std::io::Read::read(&mut file, &mut buffer).map_err(read)? {
+            match std::io::Read::read(&mut file, &mut buffer).map_err(&read)? {
                 0 => break,
                 n => hasher.update(&buffer[..n]),
             }
@@ -114,7 +107,7 @@ impl Header {
     }
 }
 
-/// Entries as pairs.
+/// Metadata entries as pairs of key and value.
 pub(crate) fn pairs(entries: &[StringStringEntryProto]) -> Vec<(String, String)> {
     entries
         .iter()

@@ -1,15 +1,15 @@
-//! The ONNX file format: it reads, changes and writes models, and never runs one.
+//! The ONNX file format: reads, changes, converts and writes models.
 //!
-//! It knows nothing of images, classes, or a framework's tensors.
+//! Never runs a model. Knows no images, no classes and no framework's tensors.
 //!
-//! | to | take |
+//! | to | use |
 //! |---|---|
 //! | see what a file is, in milliseconds | [`Header`] |
-//! | read, ask, change and save a model | [`Document`] |
-//! | get values out and put them in | [`Tensor`], [`TensorData`] |
+//! | read, query, change and save a model | [`Document`] |
+//! | read and write the values of a tensor | [`Tensor`], [`TensorData`] |
 //! | write a graph | [`GraphBuilder`], [`Window`], [`ModelInfo`] |
-//! | cut and join a graph that is there | [`surgery`], [`node`], [`attribute`] |
-//! | bring a model to half precision or 8-bit integers | [`convert`] |
+//! | change an existing graph | [`surgery`], [`node`], [`attribute`] |
+//! | convert a model to half precision or 8-bit integers | [`convert`] |
 //! | reach everything else of the format | [`proto`] |
 //!
 //! ```
@@ -40,9 +40,7 @@ mod document;
 mod error;
 mod external;
 mod file;
-pub mod float;
 mod header;
-mod ops;
 pub mod proto;
 pub mod surgery;
 mod tensor;
@@ -50,10 +48,9 @@ mod value;
 mod walk;
 mod wire;
 
-pub use builder::{Attr, GraphBuilder, ModelInfo, attribute, node};
+pub use builder::{Attr, BatchNormInputs, GraphBuilder, ModelInfo, Window, attribute, node};
 pub use document::Document;
 pub use error::{Error, Result};
 pub use header::Header;
-pub use ops::Window;
 pub use tensor::{Tensor, TensorData};
 pub use value::{Dim, ValueInfo};

@@ -1,4 +1,6 @@
-//! Changing a graph: finding, renaming, replacing, pruning. What stays keeps its bytes.
+//! Graph surgery: find, rename, replace and prune. What stays keeps its bytes.
+//!
+//! Knows no operator's meaning.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,7 +12,7 @@ mod batch;
 
 pub use batch::set_batch_dynamic;
 
-/// The index of the node that gives a value; `None` for inputs and initializers.
+/// The index of the node that computes a value; `None` for inputs and initializers.
 pub fn producer(graph: &GraphProto, value: &str) -> Option<usize> {
     if value.is_empty() {
         return None;
@@ -21,18 +23,15 @@ pub fn producer(graph: &GraphProto, value: &str) -> Option<usize> {
         .position(|node| node.output.iter().any(|output| output == value))
 }
 
-/// The indices of the nodes that take a value, in order; also through a subgraph of theirs.
+/// The indices of the nodes that read a value, in order; also those whose subgraphs read it.
 pub fn consumers(graph: &GraphProto, value: &str) -> Vec<usize> {
     if value.is_empty() {
         return Vec::new();
     }
-    let takes = |node: &NodeProto| taken(node).contains(value);
-    graph
-        .node
-        .iter()
-        .enumerate()
-        .filter(|(_, node)| takes(node))
-        .map(|(i, _)| i)
+    let nodes = graph.node.iter().enumerate();
+    nodes
+        .filter(|(_, node)| names_read(node).contains(value))
+        .map(|(index, _)| index)
         .collect()
 }
 
@@ -43,29 +42,35 @@ pub fn is_output(graph: &GraphProto, value: &str) -> bool {
 
 /// A name that the graph does not use: `base`, or `base` with a number.
 pub fn unique_name(graph: &GraphProto, base: &str) -> String {
+    let used = used_names(graph);
+    first_free(base, |name| used.contains(name))
+}
+
+/// Every name of a graph's nodes and values, and every name in its subgraphs.
+pub(crate) fn used_names(graph: &GraphProto) -> HashSet<&str> {
     let mut used: HashSet<&str> = HashSet::new();
     for node in &graph.node {
         used.insert(node.name());
         used.extend(node.output.iter().map(String::as_str));
-        used.extend(taken(node));
+        used.extend(names_read(node));
     }
     used.extend(graph.initializer.iter().map(TensorProto::name));
-    used.extend(
-        graph
-            .input
-            .iter()
-            .chain(&graph.output)
-            .map(ValueInfoProto::name),
-    );
-    let numbered = (1..).map(|number| format!("{base}_{number}"));
-    let mut names = std::iter::once(base.to_owned()).chain(numbered);
-    names
-        .find(|name| !used.contains(name.as_str()))
-        .unwrap_or_default()
+    let infos = graph.input.iter().chain(&graph.output);
+    used.extend(infos.map(ValueInfoProto::name));
+    used
 }
 
-/// Calls a value by another name wherever it is given, taken or described, in subgraphs too. The
-/// name must be free: [`unique_name`].
+/// `base`, or `base` with the first number that makes it unused.
+pub(crate) fn first_free(base: &str, is_used: impl Fn(&str) -> bool) -> String {
+    let numbered = (1..).map(|number: u64| format!("{base}_{number}"));
+    let mut names = std::iter::once(base.to_owned()).chain(numbered);
+    names
+        .find(|name| !is_used(name))
+        .expect("a graph has fewer names than there are numbers")
+}
+
+/// Renames a value wherever it is computed, read or described, in subgraphs too. The new name must be
+/// free: [`unique_name`].
 pub fn rename_value(graph: &mut GraphProto, from: &str, to: &str) {
     if from.is_empty() || from == to {
         return;
@@ -111,14 +116,12 @@ pub fn rename_value(graph: &mut GraphProto, from: &str, to: &str) {
     }
 }
 
-/// Makes these values the outputs, in place of those there were. What only the old ones needed
-/// stays until [`prune`].
+/// Replaces the outputs. Nodes that only the old outputs needed stay until [`prune`].
 pub fn set_outputs(graph: &mut GraphProto, outputs: &[ValueInfo]) {
     graph.output = outputs.iter().map(ValueInfo::to_proto).collect();
 }
 
-/// As [`set_outputs`], by name: type and shape are left for the reader to infer, as ONNX Runtime
-/// does.
+/// As [`set_outputs`], by name alone: readers infer type and shape, as ONNX Runtime does.
 ///
 /// ```
 /// let mut graph = onnx::proto::GraphProto::default();
@@ -127,62 +130,69 @@ pub fn set_outputs(graph: &mut GraphProto, outputs: &[ValueInfo]) {
 /// assert_eq!(graph.output[0].r#type, None);
 /// ```
 pub fn expose(graph: &mut GraphProto, values: &[String]) {
-    let bare = |name: &String| ValueInfoProto {
+    let output = |name: &String| ValueInfoProto {
         name: Some(name.clone()),
         ..Default::default()
     };
-    graph.output = values.iter().map(bare).collect();
+    graph.output = values.iter().map(output).collect();
 }
 
-/// Removes the nodes that no output needs, the initializers that no node needs, and what describes
-/// their values; hands back how many nodes and initializers went.
+/// Removes the nodes that no output needs, the initializers that no node needs, and the descriptions
+/// of their values.
+///
+/// Returns the numbers of nodes and of initializers that it removed.
 pub fn prune(graph: &mut GraphProto) -> (usize, usize) {
-    let (keep, needed) = reachable(graph);
+    let Reachable { nodes, names } = reachable(graph);
     let before = (graph.node.len(), graph.initializer.len());
-    let mut keep = keep.into_iter();
-    graph.node.retain(|_| keep.next().unwrap_or(true));
-    // Up to IR version 3 an initializer is an input, too; a true input stays, needed or not.
-    let gone: HashSet<String> = graph
+    let mut nodes = nodes.into_iter();
+    graph
+        .node
+        .retain(|_| nodes.next().expect("`reachable` has a flag for every node"));
+    // Up to IR version 3 an initializer is an input, too, and goes. A true input stays even if unused:
+    // callers feed it.
+    let unused: HashSet<String> = graph
         .initializer
         .iter()
         .map(|tensor| tensor.name().to_owned())
-        .filter(|name| !needed.contains(name))
+        .filter(|name| !names.contains(name))
         .collect();
     graph
         .initializer
-        .retain(|tensor| !gone.contains(tensor.name()));
-    graph.input.retain(|input| !gone.contains(input.name()));
+        .retain(|tensor| !unused.contains(tensor.name()));
+    graph.input.retain(|input| !unused.contains(input.name()));
     graph.sparse_initializer.retain(|sparse| {
-        sparse
-            .values
-            .as_ref()
-            .is_none_or(|values| needed.contains(values.name()))
+        let values = sparse.values.as_ref();
+        values.is_none_or(|values| names.contains(values.name()))
     });
-    let given: HashSet<&str> = graph
-        .node
-        .iter()
-        .flat_map(|node| &node.output)
-        .map(String::as_str)
-        .collect();
-    let lives = |name: &str| given.contains(name) || needed.contains(name);
-    graph.value_info.retain(|info| lives(info.name()));
+    let outputs = graph.node.iter().flat_map(|node| &node.output);
+    let computed: HashSet<&str> = outputs.map(String::as_str).collect();
+    let exists = |name: &str| computed.contains(name) || names.contains(name);
+    graph.value_info.retain(|info| exists(info.name()));
     graph
         .quantization_annotation
-        .retain(|annotation| lives(annotation.tensor_name()));
+        .retain(|annotation| exists(annotation.tensor_name()));
     (
         before.0 - graph.node.len(),
         before.1 - graph.initializer.len(),
     )
 }
 
-/// Which nodes the outputs need, and every name that those nodes and outputs take.
-fn reachable(graph: &GraphProto) -> (Vec<bool>, HashSet<String>) {
+/// The part of a graph that its outputs depend on.
+struct Reachable {
+    /// For each node, whether an output depends on it.
+    nodes: Vec<bool>,
+    /// Every name that those nodes and the outputs read.
+    names: HashSet<String>,
+}
+
+/// Depth-first search from the outputs back to the inputs.
+fn reachable(graph: &GraphProto) -> Reachable {
     let mut producers: HashMap<&str, usize> = HashMap::new();
     for (index, node) in graph.node.iter().enumerate() {
         producers.extend(node.output.iter().map(|output| (output.as_str(), index)));
     }
-    let mut keep = vec![false; graph.node.len()];
-    let mut needed: HashSet<&str> = HashSet::new();
+    let mut nodes = vec![false; graph.node.len()];
+    let mut names: HashSet<&str> = HashSet::new();
     let mut todo: Vec<&str> = graph.output.iter().map(ValueInfoProto::name).collect();
     let annotations = graph.quantization_annotation.iter();
     todo.extend(
@@ -191,25 +201,30 @@ fn reachable(graph: &GraphProto) -> (Vec<bool>, HashSet<String>) {
             .map(|e| e.value()),
     );
     while let Some(name) = todo.pop() {
-        if name.is_empty() || !needed.insert(name) {
+        if name.is_empty() || !names.insert(name) {
             continue;
         }
         if let Some(&index) = producers.get(name)
-            && !std::mem::replace(&mut keep[index], true)
+            && !std::mem::replace(&mut nodes[index], true)
         {
-            todo.extend(taken(&graph.node[index]));
+            todo.extend(names_read(&graph.node[index]));
         }
     }
-    (keep, needed.into_iter().map(str::to_owned).collect())
+    Reachable {
+        nodes,
+        names: names.into_iter().map(str::to_owned).collect(),
+    }
 }
 
-/// Every name that a node takes: its inputs, and all that its subgraphs name (some of it their own,
-/// which does no harm).
-pub(crate) fn taken(node: &NodeProto) -> HashSet<&str> {
+/// Every name that a node reads: its inputs, and every name in its subgraphs.
+///
+/// Some of the latter are the subgraphs' own. That keeps a node too many at worst, since names are
+/// unique in a model.
+pub(crate) fn names_read(node: &NodeProto) -> HashSet<&str> {
     let mut names: HashSet<&str> = node.input.iter().map(String::as_str).collect();
     for body in node.attribute.iter().flat_map(walk::subgraphs) {
         names.extend(body.output.iter().map(ValueInfoProto::name));
-        names.extend(body.node.iter().flat_map(taken));
+        names.extend(body.node.iter().flat_map(names_read));
     }
     names
 }

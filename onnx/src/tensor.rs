@@ -1,9 +1,10 @@
-//! A tensor's values in memory; where and how they are stored is the business of `codec`.
+//! Tensor: a shape and its values in memory. `codec` knows how they are stored.
 
 use std::borrow::Cow;
 
+use half::{bf16, f16};
+
 use crate::error::{Error, Result};
-use crate::float::{bf16_to_f32, f16_to_f32};
 use crate::proto::{DataType, TensorProto};
 
 mod codec;
@@ -15,7 +16,7 @@ pub(crate) use codec::{dims, elem_type, raw_bytes};
 pub struct Tensor {
     /// The shape; empty for a scalar.
     pub dims: Vec<usize>,
-    /// The values.
+    /// The values in row-major order.
     pub data: TensorData,
 }
 
@@ -100,8 +101,9 @@ impl Tensor {
         Ok(tensor)
     }
 
-    /// The number of elements that the shape asks for.
+    /// The number of elements: the product of `dims`.
     pub fn len(&self) -> usize {
+        // Saturating: `dims` is public, and a count that overflowed could match the values by chance.
         self.dims
             .iter()
             .fold(1, |product: usize, dim| product.saturating_mul(*dim))
@@ -148,9 +150,9 @@ impl Tensor {
         Ok(match &self.data {
             TensorData::F32(values) => Cow::Borrowed(values),
             TensorData::F64(values) => values.iter().map(|v| *v as f32).collect(),
-            TensorData::F16(bits) => bits.iter().map(|b| f16_to_f32(*b)).collect(),
-            TensorData::BF16(bits) => bits.iter().map(|b| bf16_to_f32(*b)).collect(),
-            _ => return Err(self.not("floating-point numbers")),
+            TensorData::F16(bits) => bits.iter().map(|b| f16::from_bits(*b).to_f32()).collect(),
+            TensorData::BF16(bits) => bits.iter().map(|b| bf16::from_bits(*b).to_f32()).collect(),
+            _ => return Err(self.is_not("floating-point numbers")),
         })
     }
 
@@ -173,32 +175,31 @@ impl Tensor {
             TensorData::U32(values) => values.iter().map(|v| i64::from(*v)).collect(),
             TensorData::U16(values) => values.iter().map(|v| i64::from(*v)).collect(),
             TensorData::U8(values) => values.iter().map(|v| i64::from(*v)).collect(),
-            _ => return Err(self.not("integers")),
+            _ => return Err(self.is_not("integers")),
         })
     }
 
-    /// Reads the values of a message that holds them itself.
+    /// Decodes a message that holds its values itself.
     ///
     /// # Errors
-    /// Shape and values do not go together, or the values are in another file
-    /// (`Document::tensor` reads those).
+    /// The values do not fit the shape, or they are in another file ([`Document::tensor`] reads
+    /// those).
+    ///
+    /// [`Document::tensor`]: crate::Document::tensor
     pub fn from_proto(proto: &TensorProto) -> Result<Tensor> {
         codec::decode(proto)
     }
 
-    /// Writes it to a message, into `raw_data` (strings into `string_data`).
+    /// Encodes a message with the values in `raw_data`, or in `string_data`.
     pub fn to_proto(&self, name: &str) -> TensorProto {
         codec::encode(self, name)
     }
 
-    fn not(&self, expected: &'static str) -> Error {
-        Error::ElementType {
-            expected,
-            found: self.elem_type(),
-        }
+    fn is_not(&self, expected: &str) -> Error {
+        Error::element_type(expected, self.elem_type())
     }
 
-    /// Checks that shape and values go together.
+    /// Checks that the number of values fits the shape.
     pub(crate) fn check(&self, name: &str) -> Result<()> {
         let (expected, found) = match &self.data {
             TensorData::Raw(elem_type, bytes) => (
@@ -210,14 +211,9 @@ impl Tensor {
         if expected == found {
             return Ok(());
         }
-        let detail = format!(
-            "shape {:?} asks for {expected} values, found {found}",
-            self.dims
-        );
-        Err(Error::TensorDamaged {
-            name: name.to_owned(),
-            detail,
-        })
+        let dims = &self.dims;
+        let detail = format!("shape {dims:?} asks for {expected} values, found {found}");
+        Err(Error::tensor_damaged(name, &detail))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Names, element types and shapes of a graph's inputs and outputs.
+//! Value info: name, element type and shape of a graph's inputs and outputs. Holds no values.
 
 use crate::proto::tensor_shape_proto::{Dimension, Value};
 use crate::proto::{DataType, TensorShapeProto, TypeProto, ValueInfoProto, type_proto};
@@ -8,9 +8,9 @@ use crate::proto::{DataType, TensorShapeProto, TypeProto, ValueInfoProto, type_p
 pub enum Dim {
     /// A size.
     Fixed(i64),
-    /// A name, such as `batch`.
+    /// A symbolic size, such as `batch`.
     Named(String),
-    /// Neither.
+    /// No size.
     Unknown,
 }
 
@@ -26,7 +26,7 @@ impl std::fmt::Display for Dim {
 
 impl From<usize> for Dim {
     fn from(size: usize) -> Self {
-        Dim::Fixed(i64::try_from(size).unwrap_or(i64::MAX))
+        Dim::Fixed(i64::try_from(size).expect("no axis is longer than memory"))
     }
 }
 
@@ -36,21 +36,21 @@ impl From<&str> for Dim {
     }
 }
 
-/// An input or output of a graph.
+/// Name, element type and shape of an input or output (`ValueInfoProto` of `onnx.proto`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValueInfo {
-    /// Its name.
+    /// Name of the value.
     pub name: String,
-    /// Its element type; `Undefined` if it is no tensor.
+    /// Element type; `Undefined` if the value is no tensor.
     pub elem_type: DataType,
-    /// Its shape; empty for a scalar and where the file gives none.
+    /// Shape; empty for a scalar and where the file has none.
     pub dims: Vec<Dim>,
-    /// Whether the file gives a shape.
+    /// Whether the file has a shape.
     pub ranked: bool,
 }
 
 impl ValueInfo {
-    /// A tensor of a shape.
+    /// A tensor with a shape.
     ///
     /// ```
     /// use onnx::{Dim, ValueInfo, proto::DataType};
@@ -66,7 +66,7 @@ impl ValueInfo {
         }
     }
 
-    /// Reads it from a message.
+    /// Decodes a message.
     pub fn from_proto(proto: &ValueInfoProto) -> ValueInfo {
         let (elem_type, shape) = match tensor_type(proto) {
             Some(tensor) => (tensor.elem_type(), tensor.shape.as_ref()),
@@ -82,7 +82,7 @@ impl ValueInfo {
         }
     }
 
-    /// Writes it to a message.
+    /// Encodes a message.
     pub fn to_proto(&self) -> ValueInfoProto {
         let shape = self.ranked.then(|| TensorShapeProto {
             dim: self.dims.iter().map(write_dim).collect(),
@@ -120,7 +120,7 @@ fn tensor_type(proto: &ValueInfoProto) -> Option<&type_proto::Tensor> {
     }
 }
 
-/// The dimensions of a tensor's shape, to be changed.
+/// The dimensions of a tensor's shape, mutable.
 pub(crate) fn shape_mut(proto: &mut ValueInfoProto) -> Option<&mut Vec<Dimension>> {
     match proto.r#type.as_mut()?.value.as_mut()? {
         type_proto::Value::TensorType(tensor) => tensor.shape.as_mut().map(|shape| &mut shape.dim),

@@ -1,4 +1,6 @@
-//! Going through a model: every tensor, every constant, and the rules that readers rely on.
+//! Traversal and validation of a model: every tensor, every constant, the rules of a graph.
+//!
+//! Changes no graph: `surgery` does.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -17,7 +19,7 @@ pub(crate) fn initializer<'a>(graph: &'a GraphProto, name: &str) -> Option<&'a T
         .find(|tensor| tensor.name() == name)
 }
 
-/// An initializer, or what a `Constant` node gives.
+/// An initializer, or the value of a `Constant` node.
 pub(crate) fn constant<'a>(graph: &'a GraphProto, name: &str) -> Option<Cow<'a, TensorProto>> {
     if name.is_empty() {
         return None;
@@ -25,52 +27,41 @@ pub(crate) fn constant<'a>(graph: &'a GraphProto, name: &str) -> Option<Cow<'a, 
     if let Some(tensor) = initializer(graph, name) {
         return Some(Cow::Borrowed(tensor));
     }
-    let is_it = |node: &&NodeProto| {
+    let computes_it = |node: &&NodeProto| {
         node.op_type() == "Constant" && node.output.first().is_some_and(|out| out == name)
     };
-    constant_value(graph.node.iter().find(is_it)?)
+    constant_value(graph.node.iter().find(computes_it)?)
 }
 
 /// The value of a `Constant` node (<https://onnx.ai/onnx/operators/onnx__Constant.html>, opset 13).
 fn constant_value(node: &NodeProto) -> Option<Cow<'_, TensorProto>> {
     let attribute = node.attribute.first()?;
     let name = node.output.first()?;
-    let vector = |data, len| Tensor {
-        dims: vec![len],
-        data,
-    };
-    let tensor = match attribute.name() {
+    let vector = |len: usize| vec![len];
+    let (dims, data) = match attribute.name() {
         "value" => return attribute.t.as_deref().map(Cow::Borrowed),
-        "value_float" => Tensor {
-            dims: vec![],
-            data: TensorData::F32(vec![attribute.f()]),
-        },
-        "value_int" => Tensor {
-            dims: vec![],
-            data: TensorData::I64(vec![attribute.i()]),
-        },
-        "value_string" => Tensor {
-            dims: vec![],
-            data: TensorData::String(vec![attribute.s().to_vec()]),
-        },
-        "value_floats" => vector(
-            TensorData::F32(attribute.floats.clone()),
-            attribute.floats.len(),
-        ),
-        "value_ints" => vector(
-            TensorData::I64(attribute.ints.clone()),
-            attribute.ints.len(),
-        ),
-        "value_strings" => vector(
-            TensorData::String(attribute.strings.clone()),
-            attribute.strings.len(),
-        ),
+        "value_float" => (vec![], TensorData::F32(vec![attribute.f()])),
+        "value_int" => (vec![], TensorData::I64(vec![attribute.i()])),
+        "value_string" => (vec![], TensorData::String(vec![attribute.s().to_vec()])),
+        "value_floats" => {
+            let floats = attribute.floats.clone();
+            (vector(floats.len()), TensorData::F32(floats))
+        }
+        "value_ints" => {
+            let ints = attribute.ints.clone();
+            (vector(ints.len()), TensorData::I64(ints))
+        }
+        "value_strings" => {
+            let strings = attribute.strings.clone();
+            (vector(strings.len()), TensorData::String(strings))
+        }
+        // A sparse value, which no reader of this crate needs.
         _ => return None,
     };
-    Some(Cow::Owned(tensor.to_proto(name)))
+    Some(Cow::Owned(Tensor { dims, data }.to_proto(name)))
 }
 
-/// Calls `visit` with every tensor of a model.
+/// Calls `visit` with every tensor of a model: also those of training graphs and functions.
 pub(crate) fn tensors(model: &ModelProto, visit: &mut dyn FnMut(&TensorProto)) {
     let training = model
         .training_info
@@ -125,12 +116,12 @@ fn attribute_tensors(attribute: &AttributeProto, visit: &mut dyn FnMut(&TensorPr
     subgraphs(attribute).for_each(|graph| graph_tensors(graph, visit));
 }
 
-/// The graphs that an attribute holds: bodies of `If`, `Loop` and `Scan`.
+/// The subgraphs of an attribute: bodies of `If`, `Loop` and `Scan`.
 pub(crate) fn subgraphs(attribute: &AttributeProto) -> impl Iterator<Item = &GraphProto> {
     attribute.g.as_deref().into_iter().chain(&attribute.graphs)
 }
 
-/// As [`tensors`], to change them.
+/// As [`tensors`], mutable.
 pub(crate) fn tensors_mut(model: &mut ModelProto, visit: &mut dyn FnMut(&mut TensorProto)) {
     let training = model
         .training_info
@@ -192,6 +183,7 @@ pub(crate) fn check(graph: &GraphProto) -> Result<()> {
     if graph.output.is_empty() {
         return invalid("it has no output".to_owned());
     }
+    // Nodes are in topological order: a node may only read names that are known by then.
     let mut known: HashSet<&str> = HashSet::new();
     for tensor in &graph.initializer {
         if tensor.name().is_empty() || !known.insert(tensor.name()) {
@@ -209,29 +201,29 @@ pub(crate) fn check(graph: &GraphProto) -> Result<()> {
             .filter_map(|s| s.values.as_ref())
             .map(|v| v.name()),
     );
+    // A set of their own: up to IR version 3 every initializer is an input, too.
     let mut inputs = HashSet::new();
     for input in &graph.input {
-        // Up to IR version 3 every initializer is an input, too.
         if input.name().is_empty() || !inputs.insert(input.name()) {
             return invalid(format!("two inputs or none are named `{}`", input.name()));
         }
     }
     known.extend(inputs);
     for (index, node) in graph.node.iter().enumerate() {
-        let place = || format!("node {index} (`{}`, {})", node.name(), node.op_type());
+        let label = || format!("node {index} (`{}`, {})", node.name(), node.op_type());
         if let Some(input) = node
             .input
             .iter()
             .find(|i| !i.is_empty() && !known.contains(&***i))
         {
+            let label = label();
             return invalid(format!(
-                "{} takes `{input}`, which nothing before it gives",
-                place()
+                "{label} takes `{input}`, which nothing before it gives"
             ));
         }
         for output in node.output.iter().filter(|output| !output.is_empty()) {
             if !known.insert(output) {
-                return invalid(format!("{} gives `{output}` a second time", place()));
+                return invalid(format!("{} gives `{output}` a second time", label()));
             }
         }
     }
@@ -248,20 +240,16 @@ pub(crate) fn check(graph: &GraphProto) -> Result<()> {
 fn check_tensor(proto: &TensorProto) -> Result<()> {
     let len = tensor::dims(proto)?.iter().product();
     let elem_type = tensor::elem_type(proto)?;
-    let damaged = |detail| {
-        Err(Error::TensorDamaged {
-            name: proto.name().to_owned(),
-            detail,
-        })
-    };
+    let damaged = |detail: &str| Err(Error::tensor_damaged(proto.name(), detail));
     match &proto.raw_data {
         _ if external::is_external(proto) => Ok(()),
-        Some(_) if elem_type == DataType::String => damaged("strings cannot be raw data".into()),
-        Some(raw) if tensor::raw_bytes(elem_type, len) != Some(raw.len()) => damaged(format!(
-            "shape {:?} does not go with {} bytes of {elem_type:?}",
-            proto.dims,
-            raw.len()
-        )),
+        Some(_) if elem_type == DataType::String => damaged("strings cannot be raw data"),
+        Some(raw) if tensor::raw_bytes(elem_type, len) != Some(raw.len()) => {
+            let (dims, bytes) = (&proto.dims, raw.len());
+            damaged(&format!(
+                "shape {dims:?} does not go with {bytes} bytes of {elem_type:?}"
+            ))
+        }
         Some(_) => Ok(()),
         None => Tensor::from_proto(proto).map(|_| ()),
     }

@@ -1,10 +1,13 @@
-//! The outermost level of a model file, read field by field; it decodes no message.
+//! Protobuf wire format: the outermost fields of a model file, one by one. Decodes no message.
+//!
+//! Own code, since `prost` decodes from bytes in memory: with it, a header would take the time and the
+//! memory of the whole file. Source: <https://protobuf.dev/programming-guides/encoding/>.
 
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 
 /// Why the outermost fields cannot be read.
 #[derive(Debug)]
-pub(crate) enum Fault {
+pub(crate) enum ScanError {
     /// These bytes are no `ModelProto`.
     NotAModel(String),
     /// A field ends at byte `expected`, after the end of the file.
@@ -14,9 +17,9 @@ pub(crate) enum Fault {
     Io(io::Error),
 }
 
-impl From<io::Error> for Fault {
+impl From<io::Error> for ScanError {
     fn from(source: io::Error) -> Self {
-        Fault::Io(source)
+        ScanError::Io(source)
     }
 }
 
@@ -35,7 +38,7 @@ const FIXED64: u64 = 1;
 const LEN: u64 = 2;
 const FIXED32: u64 = 5;
 
-/// The wire type of a field of `ModelProto`; `None` for numbers that it does not use.
+/// The wire type of a field of `ModelProto`; `None` for field numbers that it does not use.
 fn wire_type(number: u32) -> Option<u64> {
     match number {
         1 | 5 => Some(VARINT),
@@ -44,50 +47,50 @@ fn wire_type(number: u32) -> Option<u64> {
     }
 }
 
-/// Calls `visit` with each field in turn, whose value the reader then skips. The sizes of fields are
-/// checked against `len`, the number of bytes in all.
+/// Calls `visit` with each field and skips its value. No field may end after `len`, the file's size.
 pub(crate) fn scan<R: BufRead + Seek>(
     reader: &mut R,
     len: u64,
     mut visit: impl FnMut(&Field),
-) -> Result<(), Fault> {
-    let mut at = 0;
+) -> Result<(), ScanError> {
+    let mut position = 0;
     let mut known = 0;
-    while at < len {
-        let start = at;
-        let key = varint(reader, &mut at, len)?;
+    while position < len {
+        let start = position;
+        let key = varint(reader, &mut position, len)?;
         let (number, wire) = (u32::try_from(key >> 3).unwrap_or(0), key & 7);
         match wire_type(number) {
             Some(expected) if expected == wire => known += 1,
-            // Later versions of the format may bring fields, but none begins with them.
+            // Later versions of the format may add fields. Other data is refused here: a model begins
+            // with a field that is known.
             None if known > 0 && number != 0 => {}
             _ => {
-                return Err(Fault::NotAModel(format!(
+                return Err(ScanError::NotAModel(format!(
                     "byte {start} begins field {number} of wire type {wire}"
                 )));
             }
         }
         let size = match wire {
             VARINT => {
-                varint(reader, &mut at, len)?;
+                varint(reader, &mut position, len)?;
                 0
             }
             FIXED64 => 8,
             FIXED32 => 4,
-            LEN => varint(reader, &mut at, len)?,
+            LEN => varint(reader, &mut position, len)?,
             _ => {
-                return Err(Fault::NotAModel(format!(
+                return Err(ScanError::NotAModel(format!(
                     "wire type {wire} at byte {start}"
                 )));
             }
         };
-        let end = at.saturating_add(size);
+        let end = position.saturating_add(size);
         if end > len {
-            return Err(Fault::Truncated { expected: end });
+            return Err(ScanError::Truncated { expected: end });
         }
         visit(&Field { number, start, end });
         skip(reader, size)?;
-        at = end;
+        position = end;
     }
     Ok(())
 }
@@ -97,25 +100,27 @@ fn skip<R: Seek>(reader: &mut R, size: u64) -> io::Result<()> {
     reader.seek_relative(size)
 }
 
-fn varint<R: Read>(reader: &mut R, at: &mut u64, len: u64) -> Result<u64, Fault> {
+fn varint<R: Read>(reader: &mut R, position: &mut u64, len: u64) -> Result<u64, ScanError> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
-        if *at == len {
-            return Err(Fault::Truncated { expected: len + 1 });
+        if *position == len {
+            return Err(ScanError::Truncated { expected: len + 1 });
         }
         let mut byte = [0];
         reader.read_exact(&mut byte)?;
-        *at += 1;
+        *position += 1;
         value |= u64::from(byte[0] & 0x7f) << shift;
         if byte[0] & 0x80 == 0 {
             return Ok(value);
         }
     }
-    Err(Fault::NotAModel(format!("no number ends before byte {at}")))
+    Err(ScanError::NotAModel(format!(
+        "no number ends before byte {position}"
+    )))
 }
 
 /// The bytes of `fields`, one after another.
-pub(crate) fn collect<R: Read + Seek>(reader: &mut R, fields: &[Field]) -> io::Result<Vec<u8>> {
+pub(crate) fn read_fields<R: Read + Seek>(reader: &mut R, fields: &[Field]) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     for field in fields {
         reader.seek(SeekFrom::Start(field.start))?;

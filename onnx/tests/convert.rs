@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use onnx::convert::{Range, Scheme, observed, prepare, quantize, to_half};
+use onnx::convert::{Range, Scheme, calibrated_values, prepare, quantize, to_half};
 use onnx::proto::{DataType, GraphProto, NodeProto};
 use onnx::{
-    Attr, Dim, Document, Error, GraphBuilder, ModelInfo, Tensor, TensorData, ValueInfo, Window,
-    node,
+    Attr, BatchNormInputs, Dim, Document, Error, GraphBuilder, ModelInfo, Tensor, TensorData,
+    ValueInfo, Window, node,
 };
 
 const IMAGE: [Dim; 4] = [Dim::Unknown, Dim::Fixed(3), Dim::Fixed(8), Dim::Fixed(12)];
@@ -27,10 +27,17 @@ fn residual() -> Document {
     let w = graph.initializer("conv1.weight", &weights(&[4, 3, 3, 3]));
     let x = graph.conv("conv1", &x, &w, None, Window::square(3, 1, 1));
     let names = ["bn.weight", "bn.bias", "bn.mean", "bn.var"];
-    for (at, name) in names.into_iter().enumerate() {
-        graph.initializer(name, &Tensor::f32(&[4], vec![at as f32 + 0.5; 4]).unwrap());
+    for (i, name) in names.into_iter().enumerate() {
+        graph.initializer(name, &Tensor::f32(&[4], vec![i as f32 + 0.5; 4]).unwrap());
     }
-    let x = graph.batch_norm("bn", &x, names, 1e-5);
+    let [scale, bias, mean, var] = names;
+    let norm = BatchNormInputs {
+        scale,
+        bias,
+        mean,
+        var,
+    };
+    let x = graph.batch_norm("bn", &x, norm, 1e-5);
     let x = graph.relu("relu", &x);
     let x = graph.max_pool("maxpool", &x, Window::square(2, 2, 0));
     let w = graph.initializer("conv2.weight", &weights(&[4, 4, 3, 3]));
@@ -262,7 +269,7 @@ fn ranges(document: &Document) -> HashMap<String, Range> {
         low: -1.0,
         high: 3.0,
     };
-    observed(document)
+    calibrated_values(document)
         .unwrap()
         .into_iter()
         .map(|name| (name, range))
@@ -274,7 +281,7 @@ fn integers_stand_where_they_can_be_fused() {
     let mut document = residual();
     prepare(&mut document).unwrap();
     // Not before a ReLU, which the integers' range replaces; moved values have the range of their source.
-    let mut names = observed(&document).unwrap();
+    let mut names = calibrated_values(&document).unwrap();
     names.sort();
     assert_eq!(names, ["conv2", "input", "pool", "relu", "relu2"]);
     let ranges = ranges(&document);
@@ -385,7 +392,10 @@ fn an_old_operator_set_becomes_13() {
     assert_eq!(*axes.as_i64().unwrap(), [2, 3]);
     // The file says that it has two axes: the second is the last.
     assert_eq!(named(graph, "softmax").attribute[0].i(), 1);
-    assert_eq!(observed(&document).unwrap(), ["input", "clip", "pool"]);
+    assert_eq!(
+        calibrated_values(&document).unwrap(),
+        ["input", "clip", "pool"]
+    );
 }
 
 fn shared(path: &str) -> Option<PathBuf> {
@@ -426,4 +436,36 @@ fn other_peoples_files_convert_or_say_why_not() {
             (other, _) => panic!("{name}: {other:?}"),
         }
     }
+}
+
+#[test]
+fn the_bias_behind_an_output_of_the_graph_stays_in_single_precision() {
+    let mut graph = GraphBuilder::new("two outputs");
+    let x = graph.input("input", DataType::Float, &[Dim::Unknown, Dim::Fixed(4)]);
+    let features = graph.relu("relu", &x);
+    graph.output(
+        &features,
+        "features",
+        DataType::Float,
+        &[Dim::Unknown, Dim::Fixed(4)],
+    );
+    let w = graph.initializer("fc.weight", &weights(&[2, 4]));
+    let b = graph.initializer("fc.bias", &weights(&[2]));
+    let y = graph.gemm("fc", "features", &w, &b);
+    graph.output(
+        &y,
+        "logits",
+        DataType::Float,
+        &[Dim::Unknown, Dim::Fixed(2)],
+    );
+    let mut document = graph.finish(&ModelInfo::default()).unwrap();
+    prepare(&mut document).unwrap();
+    // An output is not quantised, so that an integer bias would have no scale.
+    let report = quantize(&mut document, &HashMap::new(), Scheme::Asymmetric).unwrap();
+    assert_eq!((report.nodes, report.values), (1, 0));
+    let fc = named(document.graph(), "fc");
+    assert_eq!(
+        fc.input[..],
+        ["features", "fc.weight_dequantized", "fc.bias"]
+    );
 }

@@ -7,6 +7,12 @@ use fs_err as fs;
 use onnx::proto::{DataLocation, DataType, StringStringEntryProto};
 use onnx::{Dim, Document, Error, GraphBuilder, Header, ModelInfo, Tensor};
 
+/// Checks that an operation is refused, and with which words.
+fn assert_refused<T: std::fmt::Debug>(result: onnx::Result<T>, words: &str) {
+    let error = result.unwrap_err().to_string();
+    assert!(error.contains(words), "{error}");
+}
+
 /// `logits = fc(features)`, 3 features, 2 classes.
 fn head() -> Document {
     let mut graph = GraphBuilder::new("head");
@@ -129,10 +135,7 @@ fn a_file_that_is_no_model_is_refused_by_what_it_is() {
         Header::open(&damaged).is_ok(),
         "the header does not look into the graph"
     );
-    assert!(matches!(
-        Document::open(&damaged),
-        Err(Error::Damaged { .. })
-    ));
+    assert_refused(Document::open(&damaged), "is damaged");
 }
 
 #[test]
@@ -158,7 +161,7 @@ fn the_header_of_a_huge_file_is_read_without_its_graph() {
     let header = Header::open(&path).unwrap();
     assert_eq!(header.opset(), Some(model.opset()));
     assert!(header.file_bytes > graph_bytes);
-    assert!(matches!(Document::open(&path), Err(Error::TooLarge { .. })));
+    assert_refused(Document::open(&path), "at most 2 GiB");
 }
 
 #[test]
@@ -217,10 +220,8 @@ fn a_save_that_fails_leaves_the_old_file() {
     let path = folder.path().join("model.onnx");
     let broken = reopened(&external_head("gone.data", &[]), folder.path());
     fs::write(&path, "the old file").unwrap();
-    assert!(matches!(
-        broken.save(&path),
-        Err(Error::ExternalDataMissing { .. })
-    ));
+    let error = broken.save(&path).unwrap_err();
+    assert!(error.to_string().contains("does not exist"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), b"the old file");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     let nowhere = folder.path().join("no/such/folder/model.onnx");
@@ -291,9 +292,10 @@ fn data_outside_the_folder_is_not_read() {
             document.tensor("fc.weight").unwrap_err(),
             document.check_external_data().unwrap_err(),
         ] {
+            let text = error.to_string();
             assert!(
-                matches!(error, Error::ExternalDataOutside { .. }),
-                "{location}: {error}"
+                text.ends_with("outside the model's folder"),
+                "{location}: {text}"
             );
         }
     }
@@ -330,16 +332,17 @@ fn data_must_fit_its_file_and_its_shape() {
     for (entries, expected) in cases {
         let document = reopened(&external_head("w.bin", entries), folder.path());
         let error = document.check_external_data().unwrap_err();
-        assert!(matches!(error, Error::ExternalDataBounds { .. }), "{error}");
+        assert!(matches!(error, Error::ExternalData { .. }), "{error}");
+        assert!(error.to_string().contains("do not fit"), "{error}");
         assert!(error.to_string().contains(expected), "{error}");
         assert!(document.tensor("fc.weight").is_err());
     }
     let whole = reopened(&external_head("./w.bin", &[]), folder.path());
     whole.check_external_data().unwrap();
-    assert!(matches!(
+    assert_refused(
         external_head("w.bin", &[]).check_external_data(),
-        Err(Error::NoFolder { .. })
-    ));
+        "the model has no folder",
+    );
 }
 
 #[test]
@@ -360,10 +363,8 @@ fn missing_data_is_found_in_attributes_and_subgraphs() {
         let error = reopened(&document, folder.path())
             .check_external_data()
             .unwrap_err();
-        assert!(
-            matches!(error, Error::ExternalDataMissing { .. }),
-            "{error}"
-        );
+        assert!(matches!(error, Error::ExternalData { .. }), "{error}");
+        assert!(error.to_string().ends_with("does not exist"), "{error}");
     }
 }
 
@@ -378,22 +379,13 @@ fn set_tensor_replaces_values_in_raw_data() {
     assert_eq!(document.tensor("fc.weight").unwrap(), new);
     assert_eq!(document.graph().initializer[0].raw_data().len(), 48);
     let mut document = head();
-    assert!(matches!(
-        document.set_tensor("nope", &new),
-        Err(Error::TensorMissing { .. })
-    ));
+    assert_refused(document.set_tensor("nope", &new), "has no tensor `nope`");
     let torn = Tensor {
         dims: vec![5],
         ..new
     };
-    assert!(matches!(
-        document.set_tensor("fc.bias", &torn),
-        Err(Error::TensorDamaged { .. })
-    ));
-    assert!(matches!(
-        document.tensor("nope"),
-        Err(Error::TensorMissing { .. })
-    ));
+    assert_refused(document.set_tensor("fc.bias", &torn), "is damaged");
+    assert_refused(document.tensor("nope"), "has no tensor `nope`");
 }
 
 #[test]
@@ -403,6 +395,6 @@ fn a_model_of_more_than_2_gib_is_not_written() {
     let mut document = head();
     // Zeros that nobody touches take no memory.
     document.graph_mut().initializer[0].raw_data = Some(vec![0; 1 << 31]);
-    assert!(matches!(document.save(&path), Err(Error::TooLarge { .. })));
+    assert_refused(document.save(&path), "at most 2 GiB");
     assert!(!path.exists());
 }

@@ -3,7 +3,8 @@
 
 use onnx::proto::{DataType, GraphProto, TensorAnnotation, type_proto};
 use onnx::{
-    Attr, Dim, Document, Error, GraphBuilder, ModelInfo, Tensor, ValueInfo, Window, node, surgery,
+    Attr, BatchNormInputs, Dim, Document, GraphBuilder, ModelInfo, Tensor, ValueInfo, Window, node,
+    surgery,
 };
 
 fn filled(dims: &[usize]) -> Tensor {
@@ -37,13 +38,13 @@ fn small_resnet() -> Document {
     let stem = Window::square(7, 2, 3);
     let x = graph.conv("conv1", &x, "conv1.weight", Some("conv1.bias"), stem);
     let x = graph.max_pool("maxpool", &x, Window::square(3, 2, 1));
-    let params = [
-        "bn1.weight",
-        "bn1.bias",
-        "bn1.running_mean",
-        "bn1.running_var",
-    ];
-    let x = graph.batch_norm("bn1", &x, params, 1e-5);
+    let norm = BatchNormInputs {
+        scale: "bn1.weight",
+        bias: "bn1.bias",
+        mean: "bn1.running_mean",
+        var: "bn1.running_var",
+    };
+    let x = graph.batch_norm("bn1", &x, norm, 1e-5);
     let x = graph.relu("relu", &x);
     let y = graph.conv(
         "cell1.conv1",
@@ -153,7 +154,8 @@ fn graphs_that_break_a_rule_are_not_finished() {
         },
     );
     graph.output("x", "y", DataType::Float, &shape);
-    assert!(matches!(finish(graph), Err(Error::TensorDamaged { .. })));
+    let error = finish(graph).unwrap_err().to_string();
+    assert!(error.contains("is damaged"), "{error}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Other people's files, as they are. Skipped where `../shared` is not.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests may")]
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use onnx::proto::{DataType, ModelProto};
@@ -73,17 +74,29 @@ fn the_header_says_what_the_document_says() {
 
 #[test]
 fn every_tensor_of_every_file_is_read() {
-    let mut count = 0;
+    let mut counts = HashMap::new();
     for path in models() {
         let document = Document::open(&path).unwrap();
         for proto in &document.graph().initializer {
             let tensor = document.tensor(proto.name()).unwrap();
             assert_eq!(tensor.elem_type() as i32, proto.data_type());
-            count += 1;
         }
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        counts.insert(name, document.graph().initializer.len());
     }
-    // Counted with Python's onnx: 29 + 8 + 264 + 0 + 108 + 52 + 42.
-    assert!(count == 503 || models().is_empty(), "{count}");
+    // Counted with Python's onnx. Files that came later are read, but not counted.
+    let expected = [
+        ("mesonet_tf2onnx_op15_nhwc", 29),
+        ("mnist_pytorch_dynamo_op18", 8),
+        ("mobilenetv2_int8dyn_pytorch_op15", 264),
+        ("paddle_textdir_cls_op10", 0),
+        ("resnet20_cifar10_pytorch_op9", 108),
+        ("squeezenet_fp16_caffe2_op7", 52),
+        ("resnet18", 42),
+    ];
+    for (name, count) in expected {
+        assert!(counts.is_empty() || counts[name] == count, "{counts:?}");
+    }
 }
 
 #[test]
@@ -127,10 +140,11 @@ fn a_missing_data_file_is_named_with_its_tensor() {
     assert_eq!(Header::open(&path).unwrap().opset(), Some(18));
     let document = Document::open(&path).unwrap();
     let error = document.check_external_data().unwrap_err();
-    let Error::ExternalDataMissing { tensor, path } = &error else {
+    let Error::ExternalData { tensor, hint, .. } = &error else {
         panic!("{error}")
     };
-    assert!(path.ends_with("mobilenet.onnx.data"));
+    let hint = hint.as_deref().unwrap();
+    assert!(hint.contains("`mobilenet.onnx.data`"), "{hint}");
     assert!(document.tensor(tensor).is_err());
     assert!(
         document
@@ -148,7 +162,7 @@ fn a_git_lfs_pointer_says_so() {
         Header::open(&path).unwrap_err(),
         Document::open(&path).unwrap_err(),
     ] {
-        assert!(matches!(error, Error::LfsPointer { .. }), "{error}");
+        assert!(error.to_string().contains("git-LFS pointer"), "{error}");
         assert!(error.hint().unwrap().contains("git lfs pull"));
     }
 }
@@ -172,9 +186,11 @@ fn a_file_cut_anywhere_is_refused() {
         if ends_early {
             continue; // cut between two of the last fields: a smaller model
         }
+        let text = document.unwrap_err().to_string();
+        let expected = ["is cut off", "is empty"];
         assert!(
-            matches!(document, Err(Error::Truncated { .. } | Error::Empty { .. })),
-            "{len}"
+            expected.iter().any(|words| text.contains(words)),
+            "{len}: {text}"
         );
         assert!(header.is_err(), "{len}");
     }

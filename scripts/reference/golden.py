@@ -1,4 +1,4 @@
-"""Draws the golden pictures of the model card: data/src/card/golden/.
+"""Draws the golden pictures of the model card: data/pixels/src/card/golden/.
 
 python3 scripts/reference/golden.py
 """
@@ -8,7 +8,7 @@ import pathlib
 import numpy
 from PIL import Image, ImageDraw
 
-FOLDER = pathlib.Path(__file__).parents[2] / "data/src/card/golden"
+FOLDER = pathlib.Path(__file__).parents[2] / "data/pixels/src/card/golden"
 ORIENTATION = 0x0112
 
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use onnx::proto::{DataLocation, DataType, StringStringEntryProto};
-use onnx::{Dim, Document, GraphBuilder, ModelInfo, Tensor, Window};
+use onnx::{BatchNormInputs, Dim, Document, GraphBuilder, ModelInfo, Tensor, Window};
 
 /// The side of the pictures that the residual classifier takes.
 pub const SIZE: i64 = 32;
@@ -40,7 +40,7 @@ pub fn residual(path: &Path) -> PathBuf {
     let x = g.input("image", DataType::Float, &image());
     let w = g.initializer("stem.w", &draw.tensor(&[6, 3, 3, 3]));
     let x = g.conv("stem", &x, &w, None, Window::square(3, 2, 1));
-    let norm = ["s", "b", "m", "v"].map(|part| {
+    let [scale, bias, mean, var] = ["s", "b", "m", "v"].map(|part| {
         let variance = Tensor::f32(&[6], vec![1.5; 6]).unwrap();
         let values = if part == "v" {
             variance
@@ -49,7 +49,13 @@ pub fn residual(path: &Path) -> PathBuf {
         };
         g.initializer(&format!("norm.{part}"), &values)
     });
-    let x = g.batch_norm("norm", &x, norm.each_ref().map(String::as_str), 1e-5);
+    let norm = BatchNormInputs {
+        scale: &scale,
+        bias: &bias,
+        mean: &mean,
+        var: &var,
+    };
+    let x = g.batch_norm("norm", &x, norm, 1e-5);
     let x = g.relu("relu", &x);
     let w = g.initializer("conv.w", &draw.tensor(&[6, 6, 3, 3]));
     let b = g.initializer("conv.b", &draw.tensor(&[6]));

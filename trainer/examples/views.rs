@@ -9,16 +9,20 @@
 #![expect(clippy::print_stdout, reason = "an example prints its table")]
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 use data::{Preprocess, Sample, Tally};
 use models::{Network, Spec};
-use trainer::features::{Cupboard, Extractor, Options, RowLoader, Rows, View};
-use trainer::fit::{Checkpoint, Feed, FitOptions, OptimizerOptions, Room, fit};
+use trainer::evaluate::evaluate;
+use trainer::examples::{Batching, Purpose};
+use trainer::features::{Extractor, FeatureCache, Features, Options, View};
+use trainer::interrupt::Interrupt;
 use trainer::recipe::{Criterion, DeviceKind, OptimizerKind, SaveKind, SchedulerKind};
 use trainer::run_dir::RunDir;
+use trainer::train::{Checkpoint, Checkpoints, Objective, OptimizerOptions, TrainOptions, train};
+use trainer::training_set::TrainingSet;
 
 const FOLDS: usize = 5;
 /// One tenth of what is trained on chooses the best epoch.
@@ -77,7 +81,7 @@ fn main() -> Result<()> {
         epochs,
     };
     let options = Options {
-        cupboard: Cupboard::new(&cache, 2_000_000_000),
+        cache: FeatureCache::new(&cache, 2_000_000_000),
         device: DeviceKind::Cpu,
         threads,
         memory_bytes: 2_000_000_000,
@@ -85,9 +89,9 @@ fn main() -> Result<()> {
     };
     let mut extractor = Extractor::new(&cross.networks[0], &Preprocess::imagenet(), options);
     let views = View::first(1 + VARIED, &data::augment::Augment::default());
-    let stop = AtomicBool::new(false);
-    let found = extractor.rows(&pictures, &views, &stop, &mut |_, _| {})?;
-    let rows = found.context("nobody stops it")?.rows;
+    let interrupt = Interrupt::default();
+    let extracted = extractor.extract(&pictures, &views, &interrupt, &mut |_, _| {})?;
+    let rows = extracted.features;
     println!(
         "{} training pictures, {} classes, {seeds} seeds x {FOLDS} folds, {epochs} epochs\n",
         pictures.len(),
@@ -120,7 +124,7 @@ struct Cross {
 
 impl Cross {
     /// One per seed.
-    fn seeds(&self, rows: &Rows, way: &Way) -> Result<Vec<Held>> {
+    fn seeds(&self, rows: &Features, way: &Way) -> Result<Vec<Held>> {
         let one = |seed| {
             let mut tallies = [(); 2].map(|()| Tally::new(self.classes.clone()));
             let folds = folds(rows.samples(), seed);
@@ -139,7 +143,7 @@ impl Cross {
     /// Fits to all folds but one and counts how it does on that one.
     fn fold(
         &self,
-        rows: &Rows,
+        rows: &Features,
         way: &Way,
         (seed, folds, held_out): (u64, &[usize], usize),
         tallies: &mut [Tally; 2],
@@ -149,34 +153,47 @@ impl Cross {
         };
         let own = |part: usize| part / TENTHS == held_out;
         let is_val = |part: usize| !own(part) && part.is_multiple_of(TENTHS);
-        let train = rows.select(&places(&|part| !own(part) && !is_val(part)), &way.views);
-        let val = rows.select(&places(&is_val), &[0]);
-        let train = RowLoader::new(train, 32, Some(seed));
-        let val = RowLoader::new(val, 32, None);
-        let run = RunDir::create(self.runs.path(), None)?;
-        let room = Room {
-            train: Feed::Features(&train),
-            val: Feed::Features(&val),
-            backbone: None,
-            classes: &self.classes,
-            run: Some(&run),
-            stop: &AtomicBool::new(false),
+        let batching = Batching {
+            seed,
+            ..Batching::plain(32, Preprocess::imagenet(), 1)
         };
+        let select = |indices: &[usize], views: &[usize]| {
+            let views = views.iter().map(|&view| {
+                let rows = indices.iter().flat_map(|&index| rows.row(view, index));
+                rows.copied().collect()
+            });
+            let samples = indices.iter().map(|&index| rows.samples()[index].clone());
+            Arc::new(Features::new(
+                samples.collect(),
+                rows.width(),
+                views.collect(),
+            ))
+        };
+        let train_rows = select(&places(&|part| !own(part) && !is_val(part)), &way.views);
+        let data = TrainingSet::new(
+            self.classes.clone(),
+            batching.features(train_rows, Purpose::Training),
+            batching.features(select(&places(&is_val), &[0]), Purpose::Validation),
+            batching.clone(),
+        );
+        let run = RunDir::create(self.runs.path(), None)?;
         let network = self.networks[seed as usize].clone();
-        let outcome = fit(network, &room, &recipe(self.epochs), None, &mut ())?;
-        let last = Checkpoint::open(&run.last())?.network(outcome.network.clone())?;
-        let batch = rows.plain(places(&own));
-        let count = batch.labels.len();
-        let shape = [count, batch.features.len() / count];
-        let features = TensorData::new(batch.features, shape);
-        for (network, tally) in [outcome.network, last].iter().zip(tallies) {
-            let features = Tensor::from_data(features.clone(), &Device::flex());
-            let logits = network.classify(features).into_data();
-            let logits = logits.try_into_vec::<f32>();
-            let logits = logits.map_err(|error| anyhow::anyhow!("{error:?}"))?;
-            let rows = logits.chunks_exact(self.classes.len());
-            for (row, label) in rows.zip(&batch.labels) {
-                tally.add(row, *label);
+        let (options, interrupt) = (recipe(self.epochs), Interrupt::default());
+        let checkpoints = Checkpoints::in_folder(&run, None);
+        let trained = train(
+            network.into(),
+            &data,
+            &options,
+            checkpoints,
+            &mut (),
+            &interrupt,
+        )?;
+        let last = Checkpoint::open(&run.last())?.network(trained.network.clone())?;
+        let held_out = batching.features(select(&places(&own), &[0]), Purpose::Evaluation);
+        for (network, tally) in [trained.network, last].iter().zip(tallies) {
+            let evaluation = evaluate(network, &held_out, &self.classes, &mut |_| {})?;
+            for (row, label) in evaluation.logits.iter().zip(held_out.labels()) {
+                tally.add(row, label);
             }
         }
         Ok(())
@@ -205,10 +222,12 @@ fn folds(samples: &[Sample], seed: u64) -> Vec<usize> {
     parts
 }
 
-fn recipe(epochs: usize) -> FitOptions {
-    FitOptions {
+fn recipe(epochs: usize) -> TrainOptions {
+    TrainOptions {
         epochs,
+        last_epoch: None,
         lr: 1e-3,
+        objective: Objective::CrossEntropy,
         optimizer: OptimizerOptions {
             kind: OptimizerKind::Adam,
             weight_decay: 0.0,

@@ -1,22 +1,26 @@
-//! One temperature for a network's logits, so that its probabilities mean what they say. It knows
-//! logits and labels, not where they come from.
+//! Temperature scaling: one number that makes a network's probabilities calibrated.
 //!
 //! Temperature scaling (Guo et al. 2017, On Calibration of Modern Neural Networks, section 4.2)
 //! divides all logits by one number T > 0: no answer changes, only how sure it is. The division goes
 //! into the classification layer, for (W / T) x + b / T = (W x + b) / T: whatever computes the layer
 //! computes calibrated logits and knows nothing of T.
 
+mod held_out;
+
 use std::path::Path;
 
+use console::Printer;
 use data::card::Provenance;
 use fs_err as fs;
 use models::Network;
 use serde::{Deserialize, Serialize};
 
+pub use held_out::calibrate;
+
 use crate::error::{Error, Result};
-use crate::fit::State;
-use crate::printer::Printer;
+use crate::kfold::HeldOut;
 use crate::run_dir::RunDir;
+use crate::train::State;
 
 /// The bounds of ln T that are searched: T from 1/100 to 100.
 const LN_BOUND: f64 = 4.605_170_185_988_092;
@@ -24,15 +28,6 @@ const LN_BOUND: f64 = 4.605_170_185_988_092;
 const HALVINGS: u32 = 40;
 /// The card's option with the temperature.
 const OPTION: &str = "temperature";
-
-/// Logits of images that the network has not been trained on, and what the images show.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct HeldOut {
-    /// `[N, K]`, row by row.
-    pub logits: Vec<Vec<f32>>,
-    /// Class indices, `[N]`.
-    pub labels: Vec<u32>,
-}
 
 /// A temperature and what it gains; the content of `calibration.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,6 +98,15 @@ impl Calibration {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
                 _ => Ok(()),
             },
+        }
+    }
+
+    /// The network with calibrated logits, if there is a calibration.
+    #[must_use]
+    pub fn apply_if_any(calibration: Option<&Self>, network: Network) -> Network {
+        match calibration {
+            Some(calibration) => calibration.apply(network),
+            None => network,
         }
     }
 

@@ -1,12 +1,12 @@
-//! The command line as typed: clap's structs and nothing else. It knows no defaults; those are
-//! in [`crate::recipe`].
+//! Command line arguments: clap's structs and nothing else. The settings of `trainer fit` are in
+//! [`crate::recipe`].
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use data::Split;
 
-use crate::recipe::Settings;
+use crate::recipe::{Flags, MachineArgs};
 
 mod audit;
 mod inspect;
@@ -22,7 +22,7 @@ pub use report::ReportArgs;
 #[derive(Debug, Parser)]
 #[command(name = "trainer", version, arg_required_else_help = true)]
 pub struct Cli {
-    /// What to do.
+    /// The command and its arguments.
     #[command(subcommand)]
     pub command: Command,
     /// Only warnings and errors
@@ -30,7 +30,7 @@ pub struct Cli {
     pub quiet: bool,
 }
 
-/// What to do.
+/// Commands of `trainer`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Train a classifier and export it as a verified ONNX file
@@ -47,7 +47,7 @@ pub enum Command {
     Inspect(Box<InspectArgs>),
     /// Look for leaks, duplicates, odd files and imbalance in a data set
     Audit(AuditArgs),
-    /// Draw a contact sheet of augmented pictures
+    /// Draw a contact sheet of augmented images
     Augment(AugmentArgs),
     /// Fetch a public data set or weights into the cache folder
     Fetch(FetchArgs),
@@ -58,27 +58,12 @@ pub enum Command {
     },
 }
 
-/// Where downloads live and where ONNX Runtime is.
-#[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Machine")]
-pub struct MachineArgs {
-    /// Cache folder for data sets, weights and ONNX Runtime [env: CLASSIFIER_CACHE]
-    #[arg(long, value_name = "DIR")]
-    pub cache: Option<PathBuf>,
-    /// The ONNX Runtime library to use [env: ORT_DYLIB_PATH]
-    #[arg(long, value_name = "FILE")]
-    pub runtime: Option<PathBuf>,
-    /// Download nothing
-    #[arg(long)]
-    pub offline: bool,
-}
-
 /// The flags of `trainer fit`.
 #[derive(Debug, Args)]
 pub struct FitArgs {
-    /// What is trained, and how; the same names work in `--config`.
+    /// Settings that were typed; the same names work in `--config`.
     #[command(flatten)]
-    pub settings: Settings,
+    pub settings: Flags,
     /// Settings from a TOML file, with the names of the flags; flags win
     #[arg(
         long,
@@ -87,7 +72,7 @@ pub struct FitArgs {
         help_heading = "Run"
     )]
     pub config: Option<PathBuf>,
-    /// Go on with a run: its folder or its name; with `--epochs` past its end
+    /// Continue a run: its folder or its name; with `--epochs` past its end
     #[arg(long, value_name = "RUN", help_heading = "Run")]
     pub resume: Option<PathBuf>,
     /// Write the result as JSON; `-` is standard output
@@ -101,7 +86,7 @@ pub struct EvalArgs {
     /// The run: its folder or its name
     pub run: PathBuf,
     /// Folder of the runs
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
     pub runs: PathBuf,
     /// Other data than the run's own: a folder or a CSV file
     #[arg(long, value_name = "DIR")]
@@ -138,7 +123,7 @@ pub struct ExportArgs {
     /// The run: its folder or its name
     pub run: PathBuf,
     /// Folder of the runs
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
     pub runs: PathBuf,
     /// Where to write it [default: RUN/model.onnx]
     #[arg(long, value_name = "FILE")]
@@ -149,7 +134,7 @@ pub struct ExportArgs {
     /// Threads [default: all cores]
     #[arg(long)]
     pub threads: Option<usize>,
-    /// Where things are on this machine.
+    /// Cache folder and ONNX Runtime.
     #[command(flatten)]
     pub machine: MachineArgs,
 }
@@ -158,9 +143,9 @@ pub struct ExportArgs {
 #[derive(Debug, Args)]
 pub struct AugmentArgs {
     /// A folder or a CSV file of labelled images, or `builtin:insects`
-    #[arg(long, default_value = crate::source::INSECTS)]
+    #[arg(long, default_value = data::catalog::INSECTS)]
     pub data: String,
-    /// The picture to write
+    /// The image file to write
     #[arg(long, value_name = "FILE", default_value = "sheet.png")]
     pub out: PathBuf,
     /// The augmentation [default: that of `trainer fit`]
@@ -169,7 +154,7 @@ pub struct AugmentArgs {
     /// Seed of the augmentation
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Number of pictures, one row each
+    /// Number of images, one row each
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub count: u32,
     /// Cache folder [env: CLASSIFIER_CACHE]
@@ -194,16 +179,16 @@ pub struct FetchArgs {
     pub cache: Option<PathBuf>,
 }
 
-/// What `trainer fetch` knows.
+/// Data sets and weights that can be fetched by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Fetchable {
-    /// Photos of ants and bees, the set of the PyTorch tutorial
+    /// Photographs of ants and bees, the data set of the PyTorch tutorial
     Hymenoptera,
     /// ResNet18 trained on ImageNet, from the ONNX model zoo (Apache-2.0)
     Resnet18,
 }
 
-/// Which checkpoint of a run.
+/// Checkpoint of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Which {
     /// The best on the validation images

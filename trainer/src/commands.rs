@@ -1,10 +1,9 @@
 //! The commands: typed arguments in, an exit status out.
 
 use clap::CommandFactory;
+use console::{ExitStatus, Printer, Verbosity, printer};
 
 use crate::cli::{Cli, Command};
-use crate::fault::ExitStatus;
-use crate::printer::Printer;
 
 pub mod audit;
 pub mod augment;
@@ -18,27 +17,26 @@ pub mod report;
 
 /// Carries out what was typed.
 pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
-    let printer = |json: Option<&std::path::PathBuf>| {
-        Printer::new(cli.quiet, json.map(std::path::PathBuf::as_path))
-    };
+    let printer = Printer::new(if cli.quiet {
+        Verbosity::Warnings
+    } else {
+        Verbosity::Everything
+    });
     match cli.command {
-        Command::Fit(args) => {
-            let printer = printer(args.json.as_ref());
-            fit::run(&args, &printer)
-        }
-        Command::Eval(args) => eval::run(&args, &printer(args.json.as_ref())),
-        Command::Export(args) => export::run(&args, &printer(None)),
-        Command::Inspect(args) => inspect::run(&args, &printer(None)),
-        Command::Audit(args) => audit::run(&args, &printer(args.json.as_ref())),
-        Command::Augment(args) => augment::run(&args, &printer(None)),
-        Command::Fetch(args) => fetch::run(&args, &printer(None)),
-        Command::Report(args) => report::run(&args, &printer(None)),
-        Command::Plot(args) => plot::run(&args, &printer(None)),
+        Command::Fit(args) => fit::run(&args, &printer.with_json(args.json.as_deref())),
+        Command::Eval(args) => eval::run(&args, &printer.with_json(args.json.as_deref())),
+        Command::Export(args) => export::run(&args, &printer),
+        Command::Inspect(args) => inspect::run(&args, &printer),
+        Command::Audit(args) => audit::run(&args, &printer.with_json(args.json.as_deref())),
+        Command::Augment(args) => augment::run(&args, &printer),
+        Command::Fetch(args) => fetch::run(&args, &printer),
+        Command::Report(args) => report::run(&args, &printer),
+        Command::Plot(args) => plot::run(&args, &printer),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "trainer", &mut text);
-            printer(None).bytes(&text)?;
-            Ok(ExitStatus::True)
+            printer::bytes(&text)?;
+            Ok(ExitStatus::Success)
         }
     }
 }

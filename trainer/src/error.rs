@@ -59,12 +59,6 @@ pub enum Error {
         /// What was given.
         name: String,
     },
-    /// A data set or weights that are to be fetched first.
-    #[error("`{name}` is not in the cache folder")]
-    NotFetched {
-        /// Its name.
-        name: String,
-    },
     /// A table of a run folder that cannot be understood.
     #[error("`{path}` cannot be read as a table: {reason}")]
     Table {
@@ -81,12 +75,6 @@ pub enum Error {
         /// The kind of chart.
         kind: String,
         /// What is missing.
-        reason: String,
-    },
-    /// A chart that could not be drawn as a picture.
-    #[error("the chart cannot be drawn: {reason}")]
-    Chart {
-        /// What the renderer says.
         reason: String,
     },
     /// A device this build does not know.
@@ -138,8 +126,14 @@ pub enum Error {
     /// Stopped by Ctrl-C.
     #[error("interrupted")]
     Interrupted {
-        /// The run folder, to go on from.
-        run: PathBuf,
+        /// The run folder to resume, if there is one.
+        run: Option<PathBuf>,
+    },
+    /// Ctrl-C cannot be handled.
+    #[error("{reason}")]
+    Signals {
+        /// What the system says.
+        reason: String,
     },
     /// A split without images.
     #[error("the {split} split of `{data}` has no images")]
@@ -200,6 +194,18 @@ pub enum Error {
     Json(#[from] serde_json::Error),
 }
 
+impl From<data::files::Error> for Error {
+    fn from(error: data::files::Error) -> Self {
+        Self::Data(error.into())
+    }
+}
+
+impl From<data::pixels::Error> for Error {
+    fn from(error: data::pixels::Error) -> Self {
+        Self::Data(error.into())
+    }
+}
+
 impl Error {
     /// What to do about it: the next thing to type.
     pub fn hint(&self) -> Option<String> {
@@ -221,7 +227,6 @@ impl Error {
             Self::RunName { .. } => {
                 "letters, digits, `-`, `_` and `.` make a name; `--runs` chooses the folder".into()
             }
-            Self::NotFetched { name } => format!("run `trainer fetch {name}`"),
             Self::NothingToPlot { .. } => {
                 "a run that `trainer fit` finished holds everything; `trainer plot RUN` without \
                  `--kind` draws what there is"
@@ -245,7 +250,7 @@ impl Error {
                  RUN` write it again"
                     .into()
             }
-            Self::Interrupted { run } => {
+            Self::Interrupted { run: Some(run) } => {
                 format!("go on with `trainer fit --resume {}`", run.display())
             }
             Self::ClassesDiffer { .. } => {

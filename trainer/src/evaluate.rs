@@ -1,68 +1,96 @@
-//! A network over a data set, without gradients, to [`Scores`].
+//! A network over examples, without gradients: logits and scores. It knows no file.
 
 use burn::module::Module;
-use data::loader::Loader;
 use data::{Prediction, Sample, Scores, Tally};
 use models::Network;
 
+use crate::context::TrainingContext;
 use crate::error::Result;
-use crate::fit::step;
+use crate::examples::{Batch, Examples};
+use crate::model::Model;
+use crate::tensors;
 
-/// How a network does on a data set.
+/// How a network does on examples.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
     /// Accuracy, loss, confusion and the rest.
     pub scores: Scores,
-    /// One per image, in the loader's order.
+    /// One per example, in order.
     pub predictions: Vec<Prediction>,
-    /// Logits `[N, K]` of the predictions.
+    /// Logits `[N, K]`.
     pub logits: Vec<Vec<f32>>,
 }
 
-/// Runs the network over one pass of `loader`, whose images are `samples`.
+/// Scores a network, as Burn computes it, on examples that are batched for evaluation.
 ///
-/// `progress` is told the number of images done, after each batch.
+/// `progress` is told the number of examples done, after each batch.
 ///
 /// # Errors
 /// When an image cannot be read.
 pub fn evaluate(
     network: &Network,
-    loader: &Loader,
-    samples: &[Sample],
+    examples: &Examples,
     classes: &[String],
     progress: &mut dyn FnMut(usize),
 ) -> Result<Evaluation> {
-    let network = network.valid();
-    let device = step::device(&network);
+    let logits = compute_logits(network, examples, progress)?;
     let mut tally = Tally::new(classes.to_vec());
-    let mut predictions = Vec::with_capacity(samples.len());
-    let mut all = Vec::with_capacity(samples.len());
-    let name = |class: usize| classes.get(class).cloned().unwrap_or_default();
-    for batch in loader.epoch(1, 0) {
-        let mut batch = batch?;
-        let logits = network.forward(step::images(&mut batch, &device)); // [N, K]
-        let num_classes = logits.dims()[1].max(1);
-        let logits = step::read(logits)?;
-        let rows = logits.chunks_exact(num_classes);
-        for ((row, &label), &index) in rows.zip(&batch.labels).zip(&batch.indices) {
-            let predicted = tally.add(row, label) as usize;
-            all.push(row.to_vec());
-            let probability = Tally::probabilities(row).get(predicted).copied();
-            predictions.push(Prediction {
-                path: samples
-                    .get(index)
-                    .map(|sample| sample.relative.clone())
-                    .unwrap_or_default(),
-                label: name(label as usize),
-                predicted: name(predicted),
-                probability: probability.unwrap_or(f64::NAN),
-            });
+    let name = |class: u32| classes[class as usize].clone();
+    let mut predict = |(sample, row): (&Sample, &Vec<f32>)| {
+        let predicted = tally.add(row, sample.label);
+        Prediction {
+            path: sample.relative.clone(),
+            label: name(sample.label),
+            predicted: name(predicted),
+            probability: Tally::probabilities(row)[predicted as usize],
         }
-        progress(predictions.len());
-    }
+    };
+    let predictions = examples
+        .samples()
+        .iter()
+        .zip(&logits)
+        .map(&mut predict)
+        .collect();
     Ok(Evaluation {
         scores: tally.scores(),
         predictions,
-        logits: all,
+        logits,
     })
+}
+
+/// Logits `[N, K]` of examples that are batched for evaluation, with a progress bar where images are to be
+/// prepared.
+///
+/// # Errors
+/// When an image cannot be read.
+pub fn logits(
+    network: &Network,
+    examples: &Examples,
+    context: &TrainingContext<'_>,
+) -> Result<Vec<Vec<f32>>> {
+    if let Examples::Features(_) = examples {
+        return compute_logits(network, examples, &mut |_| {});
+    }
+    let bar = context
+        .printer
+        .image_bar("evaluating", examples.samples().len() as u64);
+    let logits = compute_logits(network, examples, &mut |done| bar.set_position(done as u64));
+    bar.finish_and_clear();
+    logits
+}
+
+fn compute_logits(
+    network: &Network,
+    examples: &Examples,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Vec<Vec<f32>>> {
+    let model = Model::from(network.valid());
+    let device = model.device();
+    let mut rows = Vec::with_capacity(examples.samples().len());
+    for batch in examples.batches(1, 0) {
+        let Batch { inputs, .. } = batch?;
+        rows.extend(tensors::read_rows(model.forward(inputs, &device)?)?); // [N, K]
+        progress(rows.len());
+    }
+    Ok(rows)
 }

@@ -1,4 +1,4 @@
-//! From a trained network to a file that has been held against ONNX Runtime.
+//! A trained network as an ONNX file with its card, verified through ONNX Runtime.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,10 @@ use models::Network;
 use onnx::Document;
 use serde_json::Value;
 
-use crate::calibrate;
+use crate::calibrate::{self, Calibration};
 use crate::error::Result;
 use crate::recipe::Recipe;
+use crate::resolve;
 use crate::verify::{self, Agreement};
 
 /// What the card says besides what the network knows of itself.
@@ -20,13 +21,62 @@ use crate::verify::{self, Agreement};
 pub struct Label {
     /// Class names in output order.
     pub classes: Vec<String>,
-    /// From a picture to the network's input.
+    /// From an image to the network's input.
     pub preprocess: Preprocess,
     /// Where the model comes from.
     pub provenance: Provenance,
 }
 
-/// A written and verified file.
+impl Label {
+    /// The label of a network that was trained by `recipe` on `dataset`, whose fingerprint is `fingerprint`:
+    /// options without the paths of this machine, and the numbers of images.
+    ///
+    /// # Errors
+    /// When the network takes images that no preprocessing makes.
+    pub fn new(
+        network: &Network,
+        recipe: &Recipe,
+        dataset: &Dataset,
+        fingerprint: String,
+    ) -> Result<Self> {
+        let counts = [Split::Train, Split::Val, Split::Test]
+            .map(|split| (split.to_string(), dataset.samples(split).len() as u64));
+        Ok(Self {
+            classes: dataset.classes.clone(),
+            preprocess: resolve::preprocess(network.input_size())?,
+            provenance: Provenance {
+                tool: "trainer".into(),
+                version: env!("CARGO_PKG_VERSION").into(),
+                seed: recipe.seed,
+                options: options(recipe)?,
+                backbone_sha256: network.backbone_sha256().map(str::to_string),
+                dataset_fingerprint: fingerprint,
+                counts: counts.into_iter().collect(),
+                date: card::utc_date(),
+                ..Provenance::default()
+            },
+        })
+    }
+
+    /// Adds the accuracy of the validation images, `[0, 1]`, and the temperature.
+    #[must_use]
+    pub fn with_validation(
+        mut self,
+        accuracy: Option<f64>,
+        count: usize,
+        calibration: Option<&Calibration>,
+    ) -> Self {
+        if let Some(accuracy) = accuracy {
+            add_score(&mut self.provenance, Split::Val, accuracy, count as u64);
+        }
+        if let Some(calibration) = calibration {
+            calibration.note(&mut self.provenance);
+        }
+        self
+    }
+}
+
+/// A written file, and what its verification found.
 #[derive(Clone, Debug)]
 pub struct Exported {
     /// The file: as asked, or `*.unverified.onnx`.
@@ -43,7 +93,7 @@ impl Exported {
     /// Puts a score on the card of the file, whose graph stays as it was verified.
     pub fn add_score(&mut self, split: Split, scores: &Scores) -> Result<()> {
         let provenance = &mut self.card.provenance;
-        note(provenance, split, scores.accuracy, scores.count);
+        add_score(provenance, split, scores.accuracy, scores.count);
         self.document
             .set_metadata(card::PREFIX, &self.card.to_pairs());
         Ok(self.document.save(&self.path)?)
@@ -53,7 +103,7 @@ impl Exported {
 /// How far golden logits may be off, relative to the largest |logit|.
 const TOLERANCES: [(&str, f64); 3] = [("fp32", 1e-3), ("fp16", 2e-2), ("int8", 0.25)];
 
-/// Writes the network with its card under a temporary name, compares Burn's logits of `images`
+/// Exports the network with its card under a temporary name, compares Burn's logits of `images`
 /// (each `[3, H, W]`) with ONNX Runtime's on that file, and gives the file its final name:
 /// `out` when they agree, `*.unverified.onnx` when they do not.
 pub fn export(
@@ -63,7 +113,7 @@ pub fn export(
     out: &Path,
 ) -> Result<Exported> {
     let mut document = network.to_onnx()?;
-    let golden = Pictures::prepared(&label.preprocess)?;
+    let golden = GoldenImages::prepared(&label.preprocess)?;
     // Burn once for all of them.
     let mut logits = verify::logits(network, &[images, &golden.inputs[..]].concat())?;
     let golden = golden.with(logits.split_off(images.len()));
@@ -88,7 +138,7 @@ pub fn export(
     };
     draft.persist(&path).map_err(|error| error.error)?;
     if agreement.verified {
-        forget(&unverified(out))?;
+        remove_if_any(&unverified(out))?;
     }
     Ok(Exported {
         path,
@@ -99,31 +149,8 @@ pub fn export(
     })
 }
 
-/// Where a model comes from: options without the paths of this machine, the data's fingerprint and
-/// counts. Scores are the caller's to add.
-pub fn provenance(
-    recipe: &Recipe,
-    dataset: &Dataset,
-    fingerprint: String,
-    backbone_sha256: Option<&str>,
-) -> Result<Provenance> {
-    let counts = [Split::Train, Split::Val, Split::Test]
-        .map(|split| (split.to_string(), dataset.samples(split).len() as u64));
-    Ok(Provenance {
-        tool: "trainer".into(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        seed: recipe.seed,
-        options: options(recipe)?,
-        backbone_sha256: backbone_sha256.map(str::to_string),
-        dataset_fingerprint: fingerprint,
-        counts: counts.into_iter().collect(),
-        date: card::utc_date(),
-        ..Provenance::default()
-    })
-}
-
 /// Puts a score on the card.
-pub fn note(provenance: &mut Provenance, split: Split, accuracy: f64, count: u64) {
+fn add_score(provenance: &mut Provenance, split: Split, accuracy: f64, count: u64) {
     let (low, high) = data::metrics::wilson((accuracy * count as f64).round() as u64, count);
     let note = ScoreNote {
         accuracy,
@@ -158,7 +185,7 @@ pub fn unverified(path: &Path) -> PathBuf {
     path.with_extension("unverified.onnx")
 }
 
-fn forget(path: &Path) -> Result<()> {
+fn remove_if_any(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),
@@ -180,22 +207,22 @@ fn card(document: &Document, label: Label, golden: Vec<Golden>) -> Card {
     }
 }
 
-/// Drawn pictures whose logits go on the card.
-struct Pictures {
-    pictures: Vec<(&'static str, Vec<u8>)>,
+/// Drawn images whose logits go on the card.
+struct GoldenImages {
+    images: Vec<(&'static str, Vec<u8>)>,
     inputs: Vec<Vec<f32>>,
 }
 
-impl Pictures {
+impl GoldenImages {
     /// Ready for the network.
     fn prepared(preprocess: &Preprocess) -> Result<Self> {
-        let pictures = card::golden_pictures::pictures();
+        let images = card::golden_pictures::pictures();
         let prepare = |(_, bytes): &(_, Vec<u8>)| {
-            let picture = data::decode::decode(bytes, &Limits::default())?;
-            Ok(preprocess.apply(&picture)?)
+            let image = data::decode::decode(bytes, &Limits::default())?;
+            Ok(preprocess.apply(&image)?)
         };
-        let inputs = pictures.iter().map(prepare).collect::<Result<_>>()?;
-        Ok(Self { pictures, inputs })
+        let inputs = images.iter().map(prepare).collect::<Result<_>>()?;
+        Ok(Self { images, inputs })
     }
 
     /// With the logits that the network gives for them.
@@ -204,7 +231,7 @@ impl Pictures {
             .iter()
             .map(|(name, value)| ((*name).to_string(), *value))
             .collect();
-        let pairs = self.pictures.iter().zip(logits);
+        let pairs = self.images.iter().zip(logits);
         pairs
             .map(|((name, bytes), logits)| Golden::new(*name, bytes, logits, tolerance.clone()))
             .collect()
@@ -230,16 +257,16 @@ mod tests {
     use std::path::Path;
 
     use super::{options, unverified};
-    use crate::recipe::Settings;
+    use crate::recipe::Recipe;
 
     #[test]
     fn options_hold_no_path_of_this_machine() {
-        let settings = Settings {
-            data: Some("/home/grace/photos".into()),
+        let recipe = Recipe {
+            data: "/home/grace/photos".into(),
             backbone: Some("/home/grace/nets/resnet.onnx".into()),
-            ..Settings::default()
+            ..Recipe::default()
         };
-        let options = options(&settings.resolve().unwrap()).unwrap();
+        let options = options(&recipe).unwrap();
         assert_eq!(options["data"], "photos");
         assert_eq!(options["backbone"], "resnet.onnx");
         assert_eq!(options["lr"], 1e-3);

@@ -1,81 +1,80 @@
-//! From pictures to what a frozen backbone makes of them: rows `[D]`, each computed once and kept
-//! on disk for later runs. It knows no head, no loss and no printer.
+//! Features of a frozen backbone: `[D]` for each image, computed once and kept on disk for later runs. It
+//! knows no head, no loss, no loop and no printer.
 //!
-//! A row depends on its picture's bytes and on the parts of its [`Key`]; rows of one key share a
-//! [`Shelf`], and shelves stand in a [`Cupboard`]. The plain view of a picture serves training,
-//! validation and test alike, so another split of the same pictures computes little anew.
+//! The features of an image depend on its bytes and on the parts of a [`CacheKey`]; those of one key share a
+//! [`FeatureTable`], and the tables lie in a [`FeatureCache`]. The original view of an image serves training,
+//! validation and test alike, so another split of the same images computes little anew.
 
-mod compute;
-mod cupboard;
+mod cache;
+mod cache_key;
 mod engine;
-mod key;
-mod rows;
-mod shelf;
+mod loader;
+mod table;
+mod workers;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use burn::module::Module;
-use data::images::Unreadable;
-use data::{Preprocess, Sample};
+use data::{Preprocess, Sample, Unreadable};
 use models::Network;
 use rayon::prelude::*;
 
-pub use cupboard::Cupboard;
-pub use key::{Key, View};
-pub use rows::{RowBatch, RowLoader, Rows};
-pub use shelf::Shelf;
+pub use cache::FeatureCache;
+pub use cache_key::{CacheKey, View};
+pub use loader::{FeatureBatch, FeatureLoader, FeatureOrder, Features};
+pub use table::FeatureTable;
 
 use crate::error::{Error, Result};
+use crate::interrupt::Interrupt;
 use crate::recipe::DeviceKind;
-use compute::{Job, Made, Work};
 use engine::Engine;
+use workers::{Computed, Job, Workers};
 
-/// SHA-256 of a picture's file.
+/// SHA-256 of an image file.
 pub type Hash = [u8; 32];
 
-/// A larger share of unreadable files than 1 in this many is an error, as in [`data::images`].
-const MOST_UNREADABLE: usize = 20;
+/// Features that are computed before the tables are saved in between: a kill loses no more, or a quarter
+/// of what is there.
+const MOST_UNSAVED: usize = 1000;
 
-/// Rows that are computed before shelves are put away in between: a kill loses no more, or a
-/// quarter of what is there.
-const UNSAVED: usize = 1000;
+/// Why an extractor's network always has the parts of a key.
+const IMPORTED: &str = "only an imported network is frozen";
 
-/// How rows are made.
+/// How features are computed.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where rows are kept.
-    pub cupboard: Cupboard,
+    /// Where they are kept.
+    pub cache: FeatureCache,
     /// What the network is trained on: on the CPU, ONNX Runtime computes.
     pub device: DeviceKind,
     /// Threads that decode and compute.
     pub threads: usize,
     /// Memory for the engine.
     pub memory_bytes: u64,
-    /// Whether an unreadable picture is an error.
+    /// Whether an unreadable image is an error.
     pub strict: bool,
 }
 
-/// Rows, and what they took.
+/// Features, and what they cost.
 #[derive(Debug)]
-pub struct Found {
-    /// The rows of the readable pictures.
-    pub rows: Rows,
-    /// Rows that were kept from before.
-    pub cached: usize,
-    /// Rows that were computed now.
-    pub computed: usize,
-    /// Seconds that it took.
+pub struct Extracted {
+    /// Those of the readable images.
+    pub features: Features,
+    /// How many were in the cache.
+    pub num_cached: usize,
+    /// How many were computed now.
+    pub num_computed: usize,
+    /// Seconds in all.
     pub seconds: f64,
-    /// Pictures that were left out.
+    /// Images that were left out.
     pub unreadable: Vec<Unreadable>,
-    /// Why rows could not be kept for later.
-    pub unkept: Option<Error>,
+    /// Why the computed ones could not be kept for later.
+    pub cache_error: Option<Error>,
 }
 
-/// Makes rows for one backbone.
+/// Computes features of one backbone.
 pub struct Extractor {
     network: Network,
     preprocess: Preprocess,
@@ -85,7 +84,7 @@ pub struct Extractor {
 }
 
 impl Extractor {
-    /// For the frozen part of `network`. Opens nothing yet.
+    /// An extractor of the frozen part of `network`, an imported one. It opens nothing yet.
     pub fn new(network: &Network, preprocess: &Preprocess, options: Options) -> Self {
         Self {
             network: network.valid(),
@@ -96,36 +95,35 @@ impl Extractor {
         }
     }
 
-    /// Takes over hashes of pictures that were read a moment ago: a row is kept under the hash of
-    /// what is decoded next.
-    pub fn know(&mut self, samples: &[Sample], hash: &dyn Fn(&Path) -> Option<Hash>) {
+    /// Adds hashes of images that were read a moment ago, so that they are not read again for it.
+    pub fn add_hashes(&mut self, samples: &[Sample], hash: &dyn Fn(&Path) -> Option<Hash>) {
         let known = samples
             .iter()
             .filter_map(|sample| Some((sample.path.clone(), hash(&sample.path)?)));
         self.hashes.extend(known);
     }
 
-    /// Rows of `samples` in these views, kept or computed; `None` when `stop` was set before all
-    /// were there, which keeps those that were. `progress` gets rows computed and to compute.
+    /// The features of `samples` in these views, from the cache or computed. `progress` is told how many are
+    /// computed and how many are to be.
     ///
     /// # Errors
-    /// When an unreadable picture is one too many (the rules of [`data::images::Images::load`]), or
-    /// the engine fails.
-    pub fn rows(
+    /// When an unreadable image is one too many (the rules of [`data::images::Images::load`]), the engine
+    /// fails, or the run is interrupted; what was computed by then is kept.
+    pub fn extract(
         &mut self,
         samples: &[Sample],
         views: &[View],
-        stop: &AtomicBool,
+        interrupt: &Interrupt,
         progress: &mut dyn FnMut(usize, usize),
-    ) -> Result<Option<Found>> {
+    ) -> Result<Extracted> {
         let started = Instant::now();
         let width = self.network.fc().weight.val().dims()[1];
         let mut unreadable = self.hash_all(samples);
-        let keys: Vec<Key> = views.iter().map(|view| self.key(view)).collect();
-        let take = |key| self.options.cupboard.take(key, width);
-        let shelves = keys.iter().map(take).collect();
-        let mut store = Store::new(&self.options.cupboard, keys, shelves, width);
-        let jobs = jobs(samples, &self.hashes, &store.shelves);
+        let keys: Vec<CacheKey> = views.iter().map(|view| self.key(view)).collect();
+        let open_table = |key| self.options.cache.open(key, width);
+        let tables = keys.iter().map(open_table).collect();
+        let mut store = Store::new(&self.options.cache, keys, tables, width);
+        let jobs = jobs(samples, &self.hashes, &store.tables);
         let missing: usize = jobs.iter().map(|job| job.views.len()).sum();
         if missing > 0 {
             progress(0, missing);
@@ -133,46 +131,43 @@ impl Extractor {
                 Some(engine) => engine,
                 none => none.insert(open(&self.network, &self.options)?),
             };
-            let work = Work {
+            let workers = Workers {
                 jobs: &jobs,
                 views,
                 preprocess: &self.preprocess,
                 threads: self.options.threads,
-                stop,
+                stop: interrupt.flag(),
             };
-            let done = work.run(engine, &mut |Made { job, view, row }| {
+            let done = workers.run(engine, &mut |Computed { job, view, row }| {
                 match row {
-                    Ok(row) => store.add(view, jobs[job].image, &row),
+                    Ok(row) => store.add(view, jobs[job].hash, &row),
                     Err(error) => {
-                        unreadable.insert(jobs[job].sample.path.clone(), error);
+                        unreadable.insert(jobs[job].sample.path.clone(), error.into());
                     }
                 }
-                progress(store.added, missing);
+                progress(store.num_added, missing);
                 Ok(())
             });
             store.save();
             done?;
         }
-        if stop.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
+        interrupt.check()?;
         let wanted = samples.len() - unreadable.len();
         let (samples, unreadable) = readable(samples, unreadable, self.options.strict)?;
-        let rows = store.gather(samples, &self.hashes);
-        Ok(Some(Found {
-            rows,
-            cached: (wanted * views.len()).saturating_sub(store.added),
-            computed: store.added,
+        Ok(Extracted {
+            features: store.gather(samples, &self.hashes),
+            num_cached: (wanted * views.len()).saturating_sub(store.num_added),
+            num_computed: store.num_added,
             seconds: started.elapsed().as_secs_f64(),
             unreadable,
-            unkept: store.trouble,
-        }))
+            cache_error: store.save_error,
+        })
     }
 
-    fn key(&self, view: &View) -> Key {
-        Key {
-            backbone: self.network.backbone_sha256().unwrap_or_default().into(),
-            cut: self.network.cut().unwrap_or_default().into(),
+    fn key(&self, view: &View) -> CacheKey {
+        CacheKey {
+            backbone: self.network.backbone_sha256().expect(IMPORTED).into(),
+            cut: self.network.cut().expect(IMPORTED).into(),
             preprocess: self.preprocess.to_string(),
             decoder: data::decode::JPEG_DECODER.into(),
             view: view.clone(),
@@ -180,13 +175,13 @@ impl Extractor {
         }
     }
 
-    /// Learns the hashes of pictures; gives those that cannot be read.
+    /// Hashes the files that are not hashed yet; returns those that cannot be read.
     fn hash_all(&mut self, samples: &[Sample]) -> HashMap<PathBuf, data::Error> {
         let new = samples
             .par_iter()
             .filter(|sample| !self.hashes.contains_key(&sample.path));
         let hashed: Vec<_> = new
-            .map(|sample| (sample.path.clone(), data::folder::sha256(&sample.path)))
+            .map(|sample| (sample.path.clone(), sample.sha256()))
             .collect();
         let mut unreadable = HashMap::new();
         for (path, hash) in hashed {
@@ -202,8 +197,8 @@ impl Extractor {
 /// The engine; the cut graph goes through the cache folder, where `deploy cache prune` would find
 /// what a kill leaves of it.
 fn open(network: &Network, options: &Options) -> Result<Engine> {
-    let folder = options.cupboard.folder();
-    let writable = options.cupboard.keeps() && fs_err::create_dir_all(folder).is_ok();
+    let folder = options.cache.folder();
+    let writable = options.cache.is_enabled() && fs_err::create_dir_all(folder).is_ok();
     let open = |folder: &Path| {
         let Options {
             device,
@@ -224,15 +219,15 @@ fn open(network: &Network, options: &Options) -> Result<Engine> {
 fn jobs<'a>(
     samples: &'a [Sample],
     hashes: &HashMap<PathBuf, Hash>,
-    shelves: &[Shelf],
+    tables: &[FeatureTable],
 ) -> Vec<Job<'a>> {
     let job = |sample: &'a Sample| {
-        let image = *hashes.get(&sample.path)?;
-        let missing = |view: &usize| shelves[*view].row(&image).is_none();
-        let views: Vec<usize> = (0..shelves.len()).filter(missing).collect();
+        let hash = *hashes.get(&sample.path)?;
+        let missing = |view: &usize| tables[*view].row(&hash).is_none();
+        let views: Vec<usize> = (0..tables.len()).filter(missing).collect();
         (!views.is_empty()).then_some(Job {
             sample,
-            image,
+            hash,
             views,
         })
     };
@@ -252,94 +247,81 @@ fn readable(
             Some(error) if strict => return Err(error.into()),
             Some(error) => left_out.push(Unreadable {
                 path: sample.path.clone(),
-                reason: reason(error),
+                reason: error.reason(),
             }),
         }
     }
-    match left_out.first() {
-        Some(Unreadable { path, reason }) if left_out.len() * MOST_UNREADABLE > samples.len() => {
-            Err(Error::Data(data::Error::TooManyUnreadable {
-                unreadable: left_out.len(),
-                total: samples.len(),
-                path: path.clone(),
-                reason: reason.clone(),
-            }))
-        }
-        _ => Ok((kept, left_out)),
-    }
+    data::unreadable::check(&left_out, samples.len())?;
+    Ok((kept, left_out))
 }
 
-/// What is wrong with a file, without its name.
-fn reason(error: data::Error) -> String {
-    match error {
-        data::Error::UnreadableImage { reason, .. } => reason,
-        data::Error::Read { source, .. } => source.to_string(),
-        other => other.to_string(),
-    }
-}
-
-/// The shelves in use, one per view.
+/// The tables in use, one per view.
 struct Store<'a> {
-    cupboard: &'a Cupboard,
-    keys: Vec<Key>,
-    shelves: Vec<Shelf>,
+    cache: &'a FeatureCache,
+    keys: Vec<CacheKey>,
+    tables: Vec<FeatureTable>,
     width: usize,
-    /// Whether a shelf has rows that its file has not.
+    /// Whether a table has rows that its file lacks.
     changed: Vec<bool>,
-    /// Rows added.
-    added: usize,
-    unsaved: usize,
-    trouble: Option<Error>,
+    num_added: usize,
+    num_unsaved: usize,
+    /// The first failure to save; it is not tried again.
+    save_error: Option<Error>,
 }
 
 impl<'a> Store<'a> {
-    fn new(cupboard: &'a Cupboard, keys: Vec<Key>, shelves: Vec<Shelf>, width: usize) -> Self {
+    fn new(
+        cache: &'a FeatureCache,
+        keys: Vec<CacheKey>,
+        tables: Vec<FeatureTable>,
+        width: usize,
+    ) -> Self {
         Self {
-            cupboard,
+            cache,
             changed: vec![false; keys.len()],
             keys,
-            shelves,
+            tables,
             width,
-            added: 0,
-            unsaved: 0,
-            trouble: None,
+            num_added: 0,
+            num_unsaved: 0,
+            save_error: None,
         }
     }
 
-    fn add(&mut self, view: usize, image: Hash, row: &[f32]) {
-        self.shelves[view].insert(image, row);
+    fn add(&mut self, view: usize, hash: Hash, row: &[f32]) {
+        self.tables[view].insert(hash, row);
         self.changed[view] = true;
-        self.added += 1;
-        self.unsaved += 1;
-        let all: usize = self.shelves.iter().map(Shelf::len).sum();
-        if self.unsaved >= UNSAVED.max(all / 4) {
+        self.num_added += 1;
+        self.num_unsaved += 1;
+        let all: usize = self.tables.iter().map(FeatureTable::len).sum();
+        if self.num_unsaved >= MOST_UNSAVED.max(all / 4) {
             self.save();
         }
     }
 
-    /// Puts away what changed; trouble is remembered, and not looked for twice.
+    /// Saves the tables that changed.
     fn save(&mut self) {
-        self.unsaved = 0;
-        let shelves = self.keys.iter().zip(&self.shelves).zip(&mut self.changed);
-        for ((key, shelf), changed) in shelves {
-            if std::mem::take(changed) && self.trouble.is_none() {
-                self.trouble = self.cupboard.put(key, self.width, shelf).err();
+        self.num_unsaved = 0;
+        let tables = self.keys.iter().zip(&self.tables).zip(&mut self.changed);
+        for ((key, table), changed) in tables {
+            if std::mem::take(changed) && self.save_error.is_none() {
+                self.save_error = self.cache.save(key, self.width, table).err();
             }
         }
     }
 
-    /// The rows of pictures that all shelves have.
-    fn gather(&self, samples: Vec<Sample>, hashes: &HashMap<PathBuf, Hash>) -> Rows {
-        let rows = |shelf: &Shelf| {
+    /// The rows of images, which all tables have.
+    fn gather(&self, samples: Vec<Sample>, hashes: &HashMap<PathBuf, Hash>) -> Features {
+        let rows = |table: &FeatureTable| {
             let images = samples.iter().filter_map(|sample| hashes.get(&sample.path));
             images
-                .filter_map(|image| shelf.row(image))
+                .filter_map(|image| table.row(image))
                 .flatten()
                 .copied()
                 .collect()
         };
-        let views = self.shelves.iter().map(rows).collect();
-        Rows::new(samples, self.width, views)
+        let views = self.tables.iter().map(rows).collect();
+        Features::new(samples, self.width, views)
     }
 }
 

@@ -1,44 +1,51 @@
 //! Trains image classifiers and exports them as verified, self-describing ONNX files.
 //!
-//! `fit` is a line of rooms, each of which takes one value and hands on one value:
+//! `trainer fit` is a pipeline from values to values, written out in `commands/fit.rs`:
 //!
 //! ```text
-//! flags > Recipe > Dataset > Images > Network
-//!   per epoch: Batch [N, 3, H, W] > logits [N, K] > loss > gradients > Network'
-//! > Document + Card > Agreement with ONNX Runtime > model.onnx > Scores on the test set
+//! flags > Recipe > Dataset > Model > TrainingSet
+//!   per epoch: Batch [N, 3, H, W] or [N, D] > logits [N, K] > loss > gradients > Model'
+//! > Calibration > Document + Card > Agreement with ONNX Runtime > model.onnx > Scores on the test set
 //! ```
 //!
-//! [`recipe`] knows what is asked, [`run_dir`] where it lands, [`fit`] trains, [`evaluate`]
-//! scores, [`live`] shows it going on, [`calibrate`] fits a temperature, [`folds`] and [`seeds`] say how
-//! far the numbers hold, [`export`] writes the file and [`verify`] holds it against ONNX Runtime.
-//! [`report`] shows what a run folder holds, in the charts of [`chart`]; [`inspect`] draws what the
-//! exported network sees. Only [`printer`] prints.
+//! [`recipe`] knows what is asked, [`run_dir`] where it lands, [`train`](mod@train) is the loop, [`live`] shows it,
+//! [`calibrate`] fits a temperature, [`cross_validation`] and [`seeds`] say how far the numbers hold, [`export`]
+//! writes the file and [`verify`] compares it with ONNX Runtime. [`report`] shows what a run folder holds,;
+//! [`inspect`] draws what the exported network sees. Only [`console`] prints, and draws charts and pages.
 
-pub mod answers;
+pub mod backbone;
 pub mod calibrate;
-pub mod chart;
 pub mod cli;
+pub mod cli_error;
 pub mod command_line;
 pub mod commands;
+pub mod contact_sheet;
+pub mod context;
+pub mod cross_validation;
+pub mod dataset;
 pub mod error;
 pub mod evaluate;
+pub mod examples;
 pub mod export;
-pub mod fault;
 pub mod features;
-pub mod fit;
-pub mod folds;
+pub mod final_evaluation;
 pub mod inspect;
+pub mod interrupt;
+pub mod kfold;
 pub mod live;
-pub mod printer;
+pub mod model;
+pub mod predictions;
 pub mod recipe;
 pub mod report;
+pub mod resolve;
+pub mod restore;
 pub mod run_dir;
 pub mod runtime;
 pub mod seeds;
-pub mod sheet;
-pub mod source;
-pub mod stage;
 pub mod summary;
+mod tensors;
+pub mod train;
+pub mod training_set;
 pub mod verify;
 
 pub use error::{Error, Result};

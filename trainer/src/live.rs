@@ -1,50 +1,30 @@
-//! Who watches training: lines and bars, the dashboard, files for those who watch elsewhere.
+//! Observers of a training: lines and bars, the dashboard, event files.
 //!
-//! Watchers see what [`Watch`] gives them and change nothing; the dashboard alone may ask for a
-//! stop, as Ctrl-C does.
+//! They see what [`Observer`] tells them and change nothing; the dashboard alone may ask for a stop, as Ctrl-C
+//! does.
 
 mod dashboard;
 mod events;
 mod progress;
 mod tensorboard;
 
+use console::Printer;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
-
+use crate::context::TrainingContext;
 use crate::error::Error;
-use crate::fit::{Checkpoint, Ended, EpochRow, StepReport, Watch};
-use crate::printer::Printer;
+use crate::interrupt::Interrupt;
+use crate::model::Model;
+use crate::recipe::{Log, Recipe, Ui};
 use crate::run_dir::RunDir;
+use crate::train::{
+    Checkpoint, Checkpoints, Ended, EpochRow, Observer, StepReport, TrainOptions, Trained, train,
+};
+use crate::training_set::TrainingSet;
 
-/// What a terminal shows of training.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Ui {
-    /// Lines, one per epoch
-    Plain,
-    /// Lines, and a bar that moves
-    Bar,
-    /// A screen of curves, rates and times; `q` saves and stops
-    Dashboard,
-}
-
-/// Files for those who watch elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Log {
-    /// Event files in `RUN/tensorboard`
-    Tensorboard,
-    /// `RUN/events.jsonl`, one JSON object per line
-    Jsonl,
-}
-
-/// What watchers know before training begins.
+/// What observers know before training begins.
 #[derive(Clone, Debug)]
-pub struct Opening {
+pub struct RunInfo {
     /// The run folder.
     pub run: PathBuf,
     /// Epochs in all.
@@ -57,75 +37,73 @@ pub struct Opening {
     pub rows: Vec<EpochRow>,
     /// The best of them.
     pub best: Option<usize>,
-    /// Whether an earlier run is gone on with.
+    /// Whether an earlier run is continued.
     pub resumed: bool,
 }
 
-impl Opening {
-    /// What is known of a run that begins, or goes on from a checkpoint, with so many images in its
-    /// training and validation, and so many training steps an epoch.
+impl RunInfo {
+    /// What is known of a training that begins, or continues from a checkpoint.
     pub fn new(
         run: &RunDir,
         epochs: usize,
-        (images, steps_per_epoch): ([usize; 2], usize),
-        resume: Option<&Checkpoint>,
+        data: &TrainingSet,
+        resumed: Option<&Checkpoint>,
     ) -> Self {
-        let state = resume.map(Checkpoint::state);
-        Opening {
+        let state = resumed.map(Checkpoint::state);
+        RunInfo {
             run: run.path().to_path_buf(),
             epochs,
-            images,
-            steps_per_epoch,
+            images: data.num_images(),
+            steps_per_epoch: data.train.num_batches(),
             rows: state.map(|state| state.rows.clone()).unwrap_or_default(),
             best: state
                 .and_then(|state| state.stopping.best())
                 .map(|best| best.epoch),
-            resumed: resume.is_some(),
+            resumed: resumed.is_some(),
         }
     }
 }
 
-/// All who watch a run.
-pub struct Watchers<'a> {
-    watchers: Vec<Box<dyn Watch + 'a>>,
+/// All observers of a run.
+pub struct Observers<'a> {
+    observers: Vec<Box<dyn Observer + 'a>>,
 }
 
-impl Ui {
-    /// The printer for it: bars where they are wanted and can be seen.
-    pub fn printer(ui: Option<Self>, printer: &Printer) -> Printer {
-        match ui {
-            Some(Self::Plain) => printer.without_bars(),
-            Some(Self::Dashboard) if !printer.has_bars() => {
-                printer.log("no terminal to draw a dashboard on: lines instead");
-                printer.clone()
-            }
-            _ => printer.clone(),
+/// The printer for `ui`: bars where they are wanted and can be seen.
+pub fn printer(ui: Ui, printer: &Printer) -> Printer {
+    match ui {
+        Ui::Plain => printer.without_bars(),
+        Ui::Dashboard if !printer.has_bars() => {
+            printer.log("no terminal to draw a dashboard on: lines instead");
+            printer.clone()
         }
+        Ui::Bar | Ui::Dashboard => printer.clone(),
     }
 }
 
-impl<'a> Watchers<'a> {
-    /// Opens the dashboard and the files that are asked for; what cannot be opened is warned of and
-    /// does without. `stop` is set by the dashboard's key.
+impl<'a> Observers<'a> {
+    /// Opens the dashboard and the files that are asked for. A warning says what could not be opened, and
+    /// training does without.
     pub fn open(
-        (ui, logs): (Option<Ui>, &[Log]),
-        opening: &Opening,
+        ui: Ui,
+        logs: &[Log],
+        info: &RunInfo,
         printer: &'a Printer,
-        stop: &Arc<AtomicBool>,
+        interrupt: &Interrupt,
     ) -> Self {
-        let mut watchers: Vec<Box<dyn Watch + 'a>> = vec![];
+        let mut observers: Vec<Box<dyn Observer + 'a>> = vec![];
         let asked = |log| logs.contains(&log);
         if asked(Log::Jsonl) {
-            watchers.push(Box::new(events::Events::open(opening, printer)));
+            observers.push(Box::new(events::Events::open(info, printer)));
         }
         if asked(Log::Tensorboard) {
-            watchers.push(Box::new(tensorboard::Events::open(opening, printer)));
+            observers.push(Box::new(tensorboard::Events::open(info, printer)));
         }
-        let dashboard = (ui == Some(Ui::Dashboard) && printer.has_bars())
-            .then(|| dashboard::Dashboard::open(opening, printer, stop));
+        let dashboard = (ui == Ui::Dashboard && printer.has_bars())
+            .then(|| dashboard::Dashboard::open(info, printer, interrupt));
         let lines = match dashboard {
             Some(Ok(dashboard)) => {
-                watchers.push(Box::new(dashboard));
+                observers.push(Box::new(dashboard));
                 printer.without_bars()
             }
             Some(Err(error)) => {
@@ -135,38 +113,65 @@ impl<'a> Watchers<'a> {
             None => printer.clone(),
         };
         // Last in, so that the dashboard has the epoch before its line.
-        watchers.push(Box::new(progress::Progress::new(lines, opening)));
-        Watchers { watchers }
+        observers.push(Box::new(progress::Progress::new(lines, info)));
+        Observers { observers }
     }
 }
 
-impl Watch for Watchers<'_> {
+impl Observer for Observers<'_> {
     fn epoch_started(&mut self, epoch: usize, epochs: usize) {
-        for watch in &mut self.watchers {
-            watch.epoch_started(epoch, epochs);
+        for observer in &mut self.observers {
+            observer.epoch_started(epoch, epochs);
         }
     }
 
     fn step(&mut self, report: &StepReport) {
-        for watch in &mut self.watchers {
-            watch.step(report);
+        for observer in &mut self.observers {
+            observer.step(report);
         }
     }
 
     fn epoch_done(&mut self, row: &EpochRow, new_best: bool) {
-        for watch in &mut self.watchers {
-            watch.epoch_done(row, new_best);
+        for observer in &mut self.observers {
+            observer.epoch_done(row, new_best);
         }
     }
 
     fn ended(&mut self, how: Result<Ended, &Error>) {
-        for watch in &mut self.watchers {
-            watch.ended(how);
+        for observer in &mut self.observers {
+            observer.ended(how);
         }
     }
 }
 
-/// A file that a watcher adds to. Training goes on without it when it fails, after one warning.
+/// Trains in a run folder with lines and bars, from where an interrupted training stopped.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_in_folder(
+    run: &RunDir,
+    model: Model,
+    data: &TrainingSet,
+    recipe: &Recipe,
+    context: &TrainingContext<'_>,
+) -> crate::Result<Trained> {
+    let resumed = Checkpoint::open_if_any(&run.last())?;
+    let info = RunInfo::new(run, recipe.epochs, data, resumed.as_ref());
+    let interrupt = &context.interrupt;
+    let mut observers = Observers::open(Ui::Bar, &[], &info, context.printer, interrupt);
+    let checkpoints = Checkpoints::in_folder(run, resumed);
+    let options = TrainOptions::from(recipe);
+    train(
+        model,
+        data,
+        &options,
+        checkpoints,
+        &mut observers,
+        interrupt,
+    )
+}
+
+/// A file that an observer adds to. Training goes on without it when it fails, after one warning.
 struct Sink<'a> {
     path: PathBuf,
     file: Option<fs_err::File>,

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use trainer::{cli::Cli, commands, fault, printer};
+use trainer::{cli::Cli, cli_error, commands};
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
@@ -13,8 +13,5 @@ fn main() -> ExitCode {
     // First of all: the environment may only change while there are no threads.
     deploy::runtime::disable_telemetry();
     let result = commands::run(Cli::parse());
-    if let Err(error) = &result {
-        printer::error(&fault::text(error));
-    }
-    fault::exit_code(&result)
+    console::exit_code(&result, cli_error::hint)
 }

@@ -13,8 +13,6 @@ mod headline;
 mod inspected;
 mod mistakes;
 mod origin;
-mod page;
-mod parts;
 mod pictures;
 mod record;
 mod resampled;
@@ -24,6 +22,7 @@ pub use figures::{Estimate, Figures};
 pub use pictures::Pictures;
 pub use record::{Record, Summary};
 
+use console::page::Page;
 use maud::{Markup, html};
 
 use crate::error::Result;
@@ -53,12 +52,22 @@ pub fn single(record: &Record, pictures: &Pictures) -> String {
     let body = html! {
         @for section in sections.into_iter().flatten() { (section) }
     };
-    page::page(&format!("{}: report", record.name), &body)
+    page(&format!("{}: report", record.name), body)
 }
 
 /// The page of several runs beside each other.
 pub fn several(records: &[Record], pictures: &Pictures) -> String {
     let names: Vec<&str> = records.iter().map(|record| record.name.as_str()).collect();
     let title = format!("{}: comparison", names.join(", "));
-    page::page(&title, &compare::body(records, pictures))
+    page(&title, compare::body(records, pictures))
+}
+
+fn page(title: &str, body: Markup) -> String {
+    let page = Page {
+        title,
+        tool: concat!("trainer ", env!("CARGO_PKG_VERSION")),
+        style: include_str!("report/report.css"),
+        body,
+    };
+    page.html()
 }

@@ -3,12 +3,11 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use data::run_files;
 use fs_err as fs;
 
+use crate::cli::Which;
 use crate::error::{Error, Result};
-
-const CONFIG: &str = "config.toml";
-const LATEST: &str = "latest";
 
 /// The folder of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +31,9 @@ impl RunDir {
     /// Refuses a name that is taken or is none, before any work is done.
     pub fn check_new(runs: &Path, name: &str) -> Result<()> {
         let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
-        if !name.chars().all(plain) || name.starts_with(['.', '-']) || ["", LATEST].contains(&name)
+        if !name.chars().all(plain)
+            || name.starts_with(['.', '-'])
+            || ["", run_files::LATEST].contains(&name)
         {
             return Err(Error::RunName { name: name.into() });
         }
@@ -71,29 +72,18 @@ impl RunDir {
 
     /// A run that is there: by its folder, or by its name in `runs`.
     pub fn open(runs: &Path, run: &Path) -> Result<RunDir> {
-        let named = runs.join(run);
-        let mut path = if run.join(CONFIG).is_file() {
+        let path = if run_files::is_run(run) {
             run.to_path_buf()
         } else {
-            named
+            runs.join(run)
         };
-        // Where there are no symlinks, `latest` is a file that holds the name.
-        if path.is_file()
-            && let Some(folder) = path.parent()
-        {
-            path = folder.join(fs::read_to_string(&path)?.trim());
-        }
-        if !path.join(CONFIG).is_file() {
+        // So that messages and `latest` name the run itself.
+        let path = run_files::follow(&path)?;
+        if !run_files::is_run(&path) {
             return Err(Error::NotARun {
                 path,
-                missing: CONFIG,
+                missing: run_files::CONFIG,
             });
-        }
-        // So that messages and `latest` name the run itself.
-        if let Ok(target) = path.read_link()
-            && let Some(folder) = path.parent()
-        {
-            path = folder.join(target);
         }
         Ok(RunDir { path })
     }
@@ -113,82 +103,90 @@ impl RunDir {
 
     /// The resolved configuration.
     pub fn config(&self) -> PathBuf {
-        self.path.join(CONFIG)
+        self.path.join(run_files::CONFIG)
     }
 
     /// Which image is in which split.
     pub fn split(&self) -> PathBuf {
-        self.path.join("split.csv")
+        self.path.join(run_files::SPLIT)
     }
 
     /// One row per epoch.
     pub fn metrics(&self) -> PathBuf {
-        self.path.join("metrics.csv")
+        self.path.join(run_files::METRICS)
     }
 
     /// The checkpoint with the best validation.
     pub fn best(&self) -> PathBuf {
-        self.path.join("best.safetensors")
+        self.path.join(run_files::BEST)
     }
 
     /// The newest checkpoint.
     pub fn last(&self) -> PathBuf {
-        self.path.join("last.safetensors")
+        self.path.join(run_files::LAST)
+    }
+
+    /// The file of a checkpoint; a run that keeps the last alone has no best.
+    pub fn checkpoint(&self, which: Which) -> PathBuf {
+        match which {
+            Which::Best if self.best().is_file() => self.best(),
+            Which::Best | Which::Last => self.last(),
+        }
     }
 
     /// The verified export.
     pub fn model(&self) -> PathBuf {
-        self.path.join("model.onnx")
+        self.path.join(run_files::MODEL)
     }
 
     /// What the verification found.
     pub fn verify(&self) -> PathBuf {
-        self.path.join("verify.json")
+        self.path.join(run_files::VERIFY)
     }
 
     /// What is wrong or odd with the data.
     pub fn audit(&self) -> PathBuf {
-        self.path.join("audit.json")
+        self.path.join(run_files::AUDIT)
     }
 
     /// The result.
     pub fn summary(&self) -> PathBuf {
-        self.path.join("summary.json")
+        self.path.join(run_files::SUMMARY)
     }
 
     /// What the export answered on the images of the closing evaluation.
     pub fn predictions(&self) -> PathBuf {
-        self.path.join("predictions.csv")
+        self.path.join(run_files::PREDICTIONS)
     }
 
     /// The commands that made the run, one a line.
     pub fn command(&self) -> PathBuf {
-        self.path.join("command.txt")
+        self.path.join(run_files::COMMAND)
     }
 
     /// The page that shows all of it.
     pub fn report(&self) -> PathBuf {
-        self.path.join("report.html")
+        self.path.join(run_files::REPORT)
     }
 
     /// The temperature of the exported network.
     pub fn calibration(&self) -> PathBuf {
-        self.path.join("calibration.json")
+        self.path.join(run_files::CALIBRATION)
     }
 
     /// What cross-validation found.
     pub fn folds(&self) -> PathBuf {
-        self.path.join("folds.json")
+        self.path.join(run_files::FOLDS)
     }
 
     /// Images whose held-out answer contradicts their label.
     pub fn suspects(&self) -> PathBuf {
-        self.path.join("suspects.csv")
+        self.path.join(run_files::SUSPECTS)
     }
 
     /// What other seeds gave.
     pub fn seeds(&self) -> PathBuf {
-        self.path.join("seeds.json")
+        self.path.join(run_files::SEEDS)
     }
 
     /// The folder of a training beside the run's own, such as `seeds/7`; made when it is not there.
@@ -200,29 +198,8 @@ impl RunDir {
 
     /// Makes `latest` beside this folder point to it, in one step.
     pub fn mark_latest(&self) -> Result<()> {
-        let Some(runs) = self.path.parent() else {
-            return Ok(());
-        };
-        let latest = runs.join(LATEST);
-        if symlink(&self.name(), &latest).is_ok() {
-            return Ok(());
-        }
-        Ok(data::write::atomically(&latest, self.name().as_bytes())?)
+        Ok(run_files::mark_latest(&self.path)?)
     }
-}
-
-#[cfg(unix)]
-fn symlink(target: &str, link: &Path) -> std::io::Result<()> {
-    let temporary = link.with_file_name(format!(".latest-{}", std::process::id()));
-    fs_err::os::unix::fs::symlink(target, &temporary)?;
-    fs::rename(&temporary, link).inspect_err(|_| {
-        fs::remove_file(&temporary).unwrap_or_default();
-    })
-}
-
-#[cfg(not(unix))]
-fn symlink(_: &str, _: &Path) -> std::io::Result<()> {
-    Err(ErrorKind::Unsupported.into())
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
-//! The same training with several seeds: how far its numbers vary, and which answers with them. It
-//! knows answers and losses, no network and no file.
+//! The same training with several seeds: how far its numbers vary, and which answers with them.
+
+mod run;
 
 use std::collections::BTreeMap;
 
 use data::{Sample, Split, Tally};
 use serde::{Deserialize, Serialize};
+
+pub use run::repeat_with_seeds;
 
 /// What several seeds gave on the same images; the content of `seeds.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,7 +67,7 @@ impl Seeds {
         classes: &[String],
         runs: &[(u64, Vec<Vec<f32>>)],
     ) -> Self {
-        let name = |label: u32| classes.get(label as usize).cloned().unwrap_or_default();
+        let name = |label: u32| classes[label as usize].clone();
         let mut answers = vec![BTreeMap::<String, usize>::new(); samples.len()];
         let score = |(seed, logits): &(u64, Vec<Vec<f32>>)| {
             let mut tally = Tally::new(classes.to_vec());

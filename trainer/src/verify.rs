@@ -11,7 +11,7 @@ use models::Network;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::fit::step;
+use crate::tensors;
 
 /// The batch sizes that ONNX Runtime is asked with, and on how many images: one image, an even and
 /// an odd number. All images go through the batch of 7, of which 16 leave a rest of 2; the first few
@@ -131,7 +131,7 @@ pub fn verify(
 }
 
 /// Whether logits that were come by another way, `[N, K]` row by row, are the network's.
-pub fn same(expected: &[Vec<f32>], found: Vec<Vec<f32>>) -> bool {
+pub fn is_same(expected: &[Vec<f32>], found: Vec<Vec<f32>>) -> bool {
     let asked = Asked {
         batch: found.len(),
         images: expected.len(),
@@ -149,12 +149,7 @@ pub fn logits(network: &Network, images: &[Vec<f32>]) -> Result<Vec<Vec<f32>>> {
     let (height, width) = network.input_size();
     let shape = [images.len(), 3, height, width];
     let input = TensorData::new(images.concat(), shape);
-    let output = network.forward(Tensor::from_data(input, &step::device(&network)));
-    let num_classes = output.dims()[1];
-    Ok(step::read(output)?
-        .chunks_exact(num_classes)
-        .map(<[f32]>::to_vec)
-        .collect())
+    tensors::read_rows(network.forward(Tensor::from_data(input, &tensors::device(&network))))
 }
 
 fn compare(expected: &[Vec<f32>], found: &[Asked]) -> Agreement {
@@ -291,7 +286,7 @@ mod tests {
         let short = vec![vec![10.0, -3.0], rows[1].clone()];
         assert!(!compare(&rows, &[asked(1, short.clone())]).verified);
         assert!(!compare(&[], &[asked(1, vec![])]).verified);
-        assert!(same(&rows, rows.clone()) && !same(&rows, short));
+        assert!(is_same(&rows, rows.clone()) && !is_same(&rows, short));
         // Only as many as were asked for count.
         let few = Asked {
             images: 1,

@@ -7,7 +7,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use data::augment::Augment;
@@ -17,7 +16,8 @@ use fs_err as fs;
 use models::{CustomConfig, Network, Spec};
 use safetensors::SafeTensors;
 use trainer::Error;
-use trainer::features::{Cupboard, Extractor, Found, Options, Shelf, View};
+use trainer::features::{Extracted, Extractor, FeatureCache, FeatureTable, Options, View};
+use trainer::interrupt::Interrupt;
 use trainer::recipe::DeviceKind;
 
 /// A folder with a backbone and pictures.
@@ -53,7 +53,7 @@ impl Shop {
 
     fn extractor(&self, cache: &str, threads: usize, strict: bool) -> Extractor {
         let options = Options {
-            cupboard: Cupboard::new(&self.folder.path().join(cache), 1 << 20),
+            cache: FeatureCache::new(&self.folder.path().join(cache), 1 << 20),
             device: DeviceKind::Cpu,
             threads,
             memory_bytes: 1 << 30,
@@ -63,11 +63,12 @@ impl Shop {
     }
 
     /// Looks with an extractor of its own, as another process would.
-    fn look(&self, cache: &str, threads: usize, samples: &[Sample]) -> Found {
-        let stop = AtomicBool::new(false);
+    fn look(&self, cache: &str, threads: usize, samples: &[Sample]) -> Extracted {
+        let interrupt = Interrupt::default();
         let mut extractor = self.extractor(cache, threads, false);
-        let found = extractor.rows(samples, &views(), &stop, &mut |_, _| {});
-        found.unwrap().unwrap()
+        extractor
+            .extract(samples, &views(), &interrupt, &mut |_, _| {})
+            .unwrap()
     }
 }
 
@@ -99,10 +100,10 @@ fn spoil(folder: &Path) {
         let file = SafeTensors::deserialize(&bytes).unwrap();
         let images = file.tensor("images").unwrap();
         let width = file.tensor("features").unwrap().shape()[1];
-        let shelf = Shelf::parse(&bytes, &key, width).unwrap();
-        let mut spoilt = Shelf::new(width);
+        let table = FeatureTable::parse(&bytes, &key, width).unwrap();
+        let mut spoilt = FeatureTable::new(width);
         for image in images.data().as_chunks::<32>().0 {
-            let row = shelf.row(image).unwrap().iter();
+            let row = table.row(image).unwrap().iter();
             let row: Vec<f32> = row.map(|value| 1.5 * value + 0.1).collect();
             spoilt.insert(*image, &row);
         }
@@ -158,17 +159,17 @@ fn views() -> Vec<View> {
 fn what_is_kept_is_what_was_computed() {
     let shop = Shop::new();
     let cold = shop.look("cache", 2, &shop.samples);
-    assert_eq!((cold.cached, cold.computed), (0, 21));
+    assert_eq!((cold.num_cached, cold.num_computed), (0, 21));
     let warm = shop.look("cache", 2, &shop.samples);
-    assert_eq!((warm.cached, warm.computed), (21, 0));
-    assert_eq!(cold.rows, warm.rows);
+    assert_eq!((warm.num_cached, warm.num_computed), (21, 0));
+    assert_eq!(cold.features, warm.features);
     // Other pictures among known ones, in another order.
     let mut mixed = vec![sample(shop.folder.path(), 90)];
     mixed.extend(shop.samples.iter().rev().cloned());
     let more = shop.look("cache", 2, &mixed);
-    assert_eq!((more.cached, more.computed), (21, 3));
+    assert_eq!((more.num_cached, more.num_computed), (21, 3));
     for view in 0..3 {
-        assert_eq!(more.rows.row(view, 1), cold.rows.row(view, 6));
+        assert_eq!(more.features.row(view, 1), cold.features.row(view, 6));
     }
 }
 
@@ -177,7 +178,7 @@ fn threads_and_the_cache_change_no_bit() {
     let shop = Shop::new();
     let one = shop.look("one", 1, &shop.samples);
     let two = shop.look("two", 2, &shop.samples);
-    assert_eq!(one.rows, two.rows);
+    assert_eq!(one.features, two.features);
     let files = ["one", "two"].map(|cache| {
         let folder = shop.folder.path().join(cache).join("features");
         let files = fs::read_dir(folder)
@@ -191,7 +192,7 @@ fn threads_and_the_cache_change_no_bit() {
     assert!(files[0] == files[1]);
     // One alone has the row that it has among others.
     let alone = shop.look("three", 1, &shop.samples[4..5]);
-    assert_eq!(alone.rows.row(2, 0), one.rows.row(2, 4));
+    assert_eq!(alone.features.row(2, 0), one.features.row(2, 4));
 }
 
 #[test]
@@ -205,7 +206,7 @@ fn a_row_is_what_burn_computes() {
         let row = network.features(Tensor::from_data(input, &Device::flex()));
         let row = row.into_data().try_into_vec::<f32>().unwrap();
         let largest = row.iter().fold(0.0f32, |most, value| most.max(value.abs()));
-        for (ours, theirs) in found.rows.row(0, place).iter().zip(&row) {
+        for (ours, theirs) in found.features.row(0, place).iter().zip(&row) {
             assert!((ours - theirs).abs() <= 1e-5 * largest, "{ours} {theirs}");
         }
     }
@@ -223,9 +224,9 @@ fn a_damaged_shelf_is_computed_again() {
         fs::write(path, bytes).unwrap();
     }
     let again = shop.look("cache", 2, &shop.samples);
-    assert_eq!((again.cached, again.computed), (0, 21));
-    assert_eq!(again.rows, cold.rows);
-    assert_eq!(shop.look("cache", 2, &shop.samples).computed, 0);
+    assert_eq!((again.num_cached, again.num_computed), (0, 21));
+    assert_eq!(again.features, cold.features);
+    assert_eq!(shop.look("cache", 2, &shop.samples).num_computed, 0);
 }
 
 #[test]
@@ -233,23 +234,30 @@ fn a_cache_that_cannot_be_written_is_said_and_no_error() {
     let shop = Shop::new();
     fs::write(shop.folder.path().join("file"), "no folder").unwrap();
     let found = shop.look("file", 2, &shop.samples);
-    assert_eq!(found.computed, 21);
-    assert!(found.unkept.is_some());
+    assert_eq!(found.num_computed, 21);
+    assert!(found.cache_error.is_some());
 }
 
 #[test]
 fn an_interrupted_look_keeps_what_it_has() {
     let shop = Shop::new();
-    let stop = AtomicBool::new(false);
+    let interrupt = Interrupt::default();
     let mut extractor = shop.extractor("cache", 1, false);
-    let found = extractor.rows(&shop.samples, &views(), &stop, &mut |done, missing| {
+    let mut progress = |done, missing| {
         assert_eq!(missing, 21);
-        stop.store(done >= 4, Ordering::Relaxed);
-    });
-    assert!(found.unwrap().is_none());
+        if done >= 4 {
+            interrupt.request();
+        }
+    };
+    let extracted = extractor.extract(&shop.samples, &views(), &interrupt, &mut progress);
+    assert!(matches!(extracted, Err(Error::Interrupted { .. })));
     let rest = shop.look("cache", 2, &shop.samples);
-    assert!(rest.cached >= 4 && rest.computed > 0, "{}", rest.cached);
-    assert_eq!(rest.cached + rest.computed, 21);
+    assert!(
+        rest.num_cached >= 4 && rest.num_computed > 0,
+        "{}",
+        rest.num_cached
+    );
+    assert_eq!(rest.num_cached + rest.num_computed, 21);
 }
 
 #[test]
@@ -259,15 +267,18 @@ fn an_unreadable_picture_is_left_out_or_an_error_when_strict() {
     fs::write(&samples[3].path, "no picture").unwrap();
     for computed in [57, 0] {
         let found = shop.look("cache", 2, &samples);
-        assert_eq!((found.computed, found.cached), (computed, 57 - computed));
-        assert_eq!(found.rows.samples().len(), 19);
+        assert_eq!(
+            (found.num_computed, found.num_cached),
+            (computed, 57 - computed)
+        );
+        assert_eq!(found.features.samples().len(), 19);
         assert_eq!(found.unreadable[0].path, samples[3].path);
-        assert_eq!(found.rows.samples()[3], samples[4]);
+        assert_eq!(found.features.samples()[3], samples[4]);
     }
-    let stop = AtomicBool::new(false);
+    let interrupt = Interrupt::default();
     let mut strict = shop.extractor("cache", 2, true);
     let error = strict
-        .rows(&samples, &views(), &stop, &mut |_, _| {})
+        .extract(&samples, &views(), &interrupt, &mut |_, _| {})
         .unwrap_err();
     assert!(error.to_string().contains("13.png"), "{error}");
     // A second one, which has the same content, and then a missing one.
@@ -276,7 +287,7 @@ fn an_unreadable_picture_is_left_out_or_an_error_when_strict() {
     samples.truncate(8);
     let mut lax = shop.extractor("cache", 2, false);
     let error = lax
-        .rows(&samples, &views(), &stop, &mut |_, _| {})
+        .extract(&samples, &views(), &interrupt, &mut |_, _| {})
         .unwrap_err();
     assert!(
         matches!(

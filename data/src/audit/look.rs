@@ -2,8 +2,8 @@
 
 use super::alike::Mark;
 use super::{Depth, Hash};
+use crate::RgbImage;
 use crate::decode::{self, Facts, Limits};
-use crate::{Error, RgbImage};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
@@ -30,10 +30,10 @@ impl Look {
         };
         let bytes = match decode::read(path, limits) {
             Ok(bytes) => bytes,
-            Err(error) => return nothing(reason(error)),
+            Err(error) => return nothing(error.reason()),
         };
         let hash = Some(Sha256::digest(&bytes).into());
-        let facts = decode::facts(&bytes).map_err(reason);
+        let facts = decode::facts(&bytes).map_err(pixels::Error::reason);
         let picture = match (&facts, depth) {
             (Ok(_), Depth::Pixels) => decode::decode(&bytes, limits),
             _ => {
@@ -47,7 +47,7 @@ impl Look {
         match picture {
             Err(error) => Self {
                 hash,
-                ..nothing(reason(error))
+                ..nothing(error.reason())
             },
             Ok(picture) => Self {
                 hash,
@@ -81,12 +81,4 @@ fn pixels(picture: &RgbImage) -> Hash {
     hash.update(picture.height().to_le_bytes());
     hash.update(picture.as_raw());
     hash.finalize().into()
-}
-
-fn reason(error: Error) -> String {
-    match error {
-        Error::Undecodable { reason } | Error::UnreadableImage { reason, .. } => reason,
-        Error::Read { source, .. } => source.to_string(),
-        other => other.to_string(),
-    }
 }

@@ -2,6 +2,7 @@
 
 use super::{Finding, Kind, Seen, Severity, counted};
 use crate::decode::Facts;
+use crate::unreadable::is_too_many;
 use crate::{Dataset, Split};
 use std::collections::BTreeMap;
 
@@ -11,8 +12,6 @@ const SMALL_PX: u32 = 32;
 const NARROW: u32 = 4;
 /// Above this many pixels decoding takes most of a second.
 const LARGE_PX: u64 = 50_000_000;
-/// More than 1 in this many unreadable files are an error in training.
-const MOST_UNREADABLE: usize = 20;
 
 /// Something that a picture may be.
 struct Oddity {
@@ -132,7 +131,7 @@ fn unreadable(seen: &[Seen<'_>]) -> Vec<Finding> {
             }
         }
         let count: usize = reasons.values().map(Vec::len).sum();
-        let severity = if count * MOST_UNREADABLE > of_split.len() {
+        let severity = if is_too_many(count, of_split.len()) {
             Severity::Error
         } else {
             Severity::Warning

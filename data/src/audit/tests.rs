@@ -177,7 +177,7 @@ fn what_is_planted_is_found_and_nothing_else() {
         LeftOut,
     ];
     assert_eq!(seen, expected);
-    let hash = crate::folder::sha256(&root.join("train/ants/0.png")).unwrap();
+    let hash = crate::hash::sha256(&root.join("train/ants/0.png")).unwrap();
     assert_eq!(files.hash(&root.join("train/ants/0.png")), Some(hash));
 
     let text = serde_json::to_string(&pixels).unwrap();

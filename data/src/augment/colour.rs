@@ -1,6 +1,7 @@
 //! Operations on pixel values: colour jitter, noise, cutout.
 
 use super::between;
+use crate::preprocess::luma;
 use image::{Rgb, RgbImage};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -34,12 +35,6 @@ fn blend(from: f32, to: u8, factor: f32) -> u8 {
     (from + factor * (f32::from(to) - from)).clamp(0.0, 255.0) as u8
 }
 
-/// PIL's `L`: ITU-R 601-2 luma in 16-bit fixed point.
-fn luma(pixel: &Rgb<u8>) -> u8 {
-    let [r, g, b] = pixel.0.map(u32::from);
-    ((r * 19_595 + g * 38_470 + b * 7_471 + 0x8000) >> 16) as u8
-}
-
 fn brightness(image: &mut RgbImage, factor: f64) {
     let table: Vec<u8> = (0..=255).map(|v| blend(0.0, v, factor as f32)).collect();
     for value in image.as_mut() {
@@ -49,7 +44,7 @@ fn brightness(image: &mut RgbImage, factor: f64) {
 
 fn contrast(image: &mut RgbImage, factor: f64) {
     let count = u64::from(image.width()) * u64::from(image.height());
-    let sum: u64 = image.pixels().map(|p| u64::from(luma(p))).sum();
+    let sum: u64 = image.pixels().map(|p| u64::from(luma(p.0))).sum();
     let mean = (sum as f64 / count.max(1) as f64 + 0.5).floor() as f32;
     let table: Vec<u8> = (0..=255).map(|v| blend(mean, v, factor as f32)).collect();
     for value in image.as_mut() {
@@ -59,7 +54,7 @@ fn contrast(image: &mut RgbImage, factor: f64) {
 
 fn saturation(image: &mut RgbImage, factor: f64) {
     for pixel in image.pixels_mut() {
-        let grey = f32::from(luma(pixel));
+        let grey = f32::from(luma(pixel.0));
         pixel.0 = pixel.0.map(|v| blend(grey, v, factor as f32));
     }
 }

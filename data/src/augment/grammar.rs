@@ -1,6 +1,6 @@
 //! Augmentations as text and back: `crop(0.08..1, 3/4..4/3)|hflip(0.5)`.
 
-use super::{Augment, Op, crop};
+use super::{Augment, Op, USAGE, crop};
 use crate::Error;
 use std::fmt;
 use std::str::FromStr;
@@ -16,10 +16,9 @@ impl FromStr for Augment {
             return Ok(Augment { ops: Vec::new() });
         }
         let ops = text.split('|').map(|op| {
-            parse(op.trim()).map_err(|reason| Error::BadAugment {
-                op: op.trim().into(),
-                reason,
-            })
+            let op = op.trim();
+            let bad = |reason| Error::with_hint(format!("augmentation `{op}`: {reason}"), USAGE);
+            parse(op).map_err(bad)
         });
         Ok(Augment {
             ops: ops.collect::<Result<_, _>>()?,

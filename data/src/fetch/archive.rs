@@ -1,5 +1,6 @@
 //! Archives unpacked without trust: no path leads out, and what comes out is bounded.
 
+use crate::error::{reading, writing};
 use crate::{Error, Result};
 use fs_err as fs;
 use std::io::{Read, Seek};
@@ -28,21 +29,9 @@ impl Default for Bounds {
 /// Unpacks the archive's folder that holds `train/` as `folder`, all of it or nothing.
 pub(super) fn unpack(zip: &Path, folder: &Path, bounds: &Bounds) -> Result<()> {
     let draft = draft_beside(folder)?;
-    let file = fs::File::open(zip).map_err(|source| Error::Read {
-        path: zip.into(),
-        source,
-    })?;
-    let size = file
-        .metadata()
-        .map_err(|source| Error::Read {
-            path: zip.into(),
-            source,
-        })?
-        .len();
-    let refused = |reason: String| Error::Archive {
-        path: zip.into(),
-        reason,
-    };
+    let file = fs::File::open(zip).map_err(reading(zip))?;
+    let size = file.metadata().map_err(reading(zip))?.len();
+    let refused = |reason: String| refusal(zip, &reason);
     let mut archive = ZipArchive::new(file).map_err(|e| refused(format!("not a zip file: {e}")))?;
     if archive.len() > bounds.max_entries {
         return Err(refused(format!(
@@ -58,10 +47,7 @@ pub(super) fn unpack(zip: &Path, folder: &Path, bounds: &Bounds) -> Result<()> {
     }
     let root = find_root(draft.path())
         .ok_or_else(|| refused("there is no `train/` folder in it".to_owned()))?;
-    fs::rename(root, folder).map_err(|source| Error::Write {
-        path: folder.into(),
-        source,
-    })
+    fs::rename(root, folder).map_err(writing(folder))
 }
 
 /// Copies a folder to `folder`, all of it or nothing.
@@ -69,10 +55,7 @@ pub(super) fn copy_tree(from: &Path, folder: &Path) -> Result<()> {
     let draft = draft_beside(folder)?;
     let copy = draft.path().join("copy");
     copy_into(from, &copy)?;
-    fs::rename(&copy, folder).map_err(|source| Error::Write {
-        path: folder.into(),
-        source,
-    })
+    fs::rename(&copy, folder).map_err(writing(folder))
 }
 
 /// A temporary folder on the same disk.
@@ -81,35 +64,27 @@ fn draft_beside(folder: &Path) -> Result<tempfile::TempDir> {
     let draft = tempfile::Builder::new()
         .prefix(".unpacking-")
         .tempdir_in(parent);
-    draft.map_err(|source| Error::Write {
-        path: parent.into(),
-        source,
-    })
+    draft.map_err(writing(parent))
 }
 
 fn copy_into(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to).map_err(|source| Error::Write {
-        path: to.into(),
-        source,
-    })?;
-    let failed = |source| Error::Read {
-        path: from.into(),
-        source,
-    };
-    for entry in fs::read_dir(from).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
+    fs::create_dir_all(to).map_err(writing(to))?;
+    for entry in fs::read_dir(from).map_err(reading(from))? {
+        let entry = entry.map_err(reading(from))?;
         let target = to.join(entry.file_name());
-        let kind = entry.file_type().map_err(failed)?;
+        let kind = entry.file_type().map_err(reading(from))?;
         if kind.is_dir() {
             copy_into(&entry.path(), &target)?;
         } else if kind.is_file() {
-            fs::copy(entry.path(), &target).map_err(|source| Error::Write {
-                path: target,
-                source,
-            })?;
+            fs::copy(entry.path(), &target).map_err(writing(target))?;
         }
     }
     Ok(())
+}
+
+/// The error of an archive that is damaged, or not safe to unpack.
+fn refusal(zip: &Path, reason: &str) -> Error {
+    Error::invalid(format!("cannot unpack `{}`: {reason}", zip.display()))
 }
 
 /// Why an entry was not unpacked.
@@ -121,10 +96,7 @@ enum Fault {
 impl Fault {
     fn named(self, zip: &Path) -> Error {
         match self {
-            Fault::Refused(reason) => Error::Archive {
-                path: zip.into(),
-                reason,
-            },
+            Fault::Refused(reason) => refusal(zip, &reason),
             Fault::Disk(error) => error,
         }
     }
@@ -159,27 +131,16 @@ fn unpack_entry<R: Read + Seek>(
         path.parent()
     };
     if let Some(made) = made {
-        fs::create_dir_all(made).map_err(|source| {
-            Fault::Disk(Error::Write {
-                path: made.into(),
-                source,
-            })
-        })?;
+        fs::create_dir_all(made).map_err(|e| Fault::Disk(writing(made)(e)))?;
     }
     if entry.is_dir() {
         return Ok(());
     }
-    let failed = |source| {
-        Fault::Disk(Error::Write {
-            path: path.clone(),
-            source,
-        })
-    };
     let mut file = fs::OpenOptions::new()
         .write(true)
         .create_new(true)
         .open(&path)
-        .map_err(failed)?;
+        .map_err(|e| Fault::Disk(writing(&path)(e)))?;
     let allowed = left.saturating_add(1);
     let written = std::io::copy(&mut entry.by_ref().take(allowed), &mut file)
         .map_err(|e| Fault::Refused(format!("its entry `{name}` cannot be unpacked: {e}")))?;

@@ -1,10 +1,9 @@
 //! What a fetched file must be: its SHA-256, given, known or recorded on first use.
 
-use super::{FetchOptions, Source};
-use crate::{Error, Result, write};
+use super::{FetchOptions, Source, bad_source};
+use crate::error::reading;
+use crate::{Error, Result, hash, write};
 use fs_err as fs;
-use sha2::{Digest, Sha256};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Longer files are no git-LFS pointers.
@@ -26,10 +25,7 @@ impl Expected {
             let given = given.trim().to_ascii_lowercase();
             if given.len() != 64 || !given.bytes().all(|b| b.is_ascii_hexdigit()) {
                 let reason = format!("`{given}` is no SHA-256: 64 hexadecimal digits");
-                return Err(Error::FetchSource {
-                    from: source.name.into(),
-                    reason,
-                });
+                return Err(bad_source(source.name, &reason));
             }
             return Ok(Expected::Known(given));
         }
@@ -43,7 +39,7 @@ impl Expected {
     /// Checks a whole file; records its hash where none was known.
     pub(super) fn check(&self, file: &Path) -> Result<()> {
         refuse_pointer(file)?;
-        let found = sha256(file)?;
+        let found = hash::sha256_hex(file).map_err(reading(file))?;
         match self {
             Expected::Known(expected) if *expected == found => Ok(()),
             Expected::Known(expected) => Err(Error::Checksum {
@@ -53,7 +49,10 @@ impl Expected {
             }),
             Expected::Record(path) => {
                 let name = path.file_stem().unwrap_or_default().to_string_lossy();
-                write::atomically(path, format!("{found}  {name}\n").as_bytes())
+                Ok(write::atomically(
+                    path,
+                    format!("{found}  {name}\n").as_bytes(),
+                )?)
             }
         }
     }
@@ -71,44 +70,24 @@ pub(super) fn recorded(target: &Path) -> Result<Option<String>> {
     match fs::read_to_string(&path) {
         Ok(text) => Ok(text.split_whitespace().next().map(str::to_owned)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::Read { path, source }),
+        Err(error) => Err(reading(path)(error)),
     }
-}
-
-/// SHA-256 of a file in hexadecimal digits.
-pub(super) fn sha256(path: &Path) -> Result<String> {
-    let failed = |source| Error::Read {
-        path: path.into(),
-        source,
-    };
-    let mut file = fs::File::open(path).map_err(failed)?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer).map_err(failed)? {
-            0 => break,
-            n => hash.update(&buffer[..n]),
-        }
-    }
-    Ok(hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
 }
 
 /// A git-LFS pointer is what a mirror without LFS gives in place of the file.
 fn refuse_pointer(path: &Path) -> Result<()> {
-    let failed = |source| Error::Read {
-        path: path.into(),
-        source,
-    };
-    if fs::metadata(path).map_err(failed)?.len() > LONGEST_POINTER {
+    if fs::metadata(path).map_err(reading(path))?.len() > LONGEST_POINTER {
         return Ok(());
     }
-    let bytes = fs::read(path).map_err(failed)?;
+    let bytes = fs::read(path).map_err(reading(path))?;
     if bytes.starts_with(b"version https://git-lfs") {
-        return Err(Error::LfsPointer { path: path.into() });
+        return Err(Error::with_hint(
+            format!(
+                "`{}` is a git-LFS pointer, not the file itself",
+                path.display()
+            ),
+            "fetch the file itself, with `git lfs pull` or from the host's media address",
+        ));
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! One file over HTTP or from disk: resumed, retried, checked, then renamed.
 
 use super::checksum::Expected;
+use crate::error::{reading, writing};
 use crate::{Error, Result};
 use fs_err as fs;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -25,6 +26,14 @@ enum Fault {
     Passing(String),
     /// Not worth one: no such file, a full disk.
     Final(Error),
+}
+
+fn failure(url: &str, reason: &str) -> Error {
+    Error::with_hint(
+        format!("cannot download `{url}`: {reason}"),
+        "run the command again to go on where it stopped; `--from` takes a mirror's URL, a file or a \
+         folder",
+    )
 }
 
 /// Brings what is at `url` to `target`. What an earlier call left in `target.part` is resumed.
@@ -64,10 +73,7 @@ pub(super) fn download(
                     failures + 1
                 };
                 if failures >= ATTEMPTS {
-                    return Err(Error::Download {
-                        url: url.into(),
-                        reason,
-                    });
+                    return Err(failure(url, &reason));
                 }
                 thread::sleep(pause);
                 pause = (pause * 2).min(Duration::from_secs(5));
@@ -84,19 +90,12 @@ pub(super) fn copy(
     progress: Progress<'_>,
 ) -> Result<()> {
     let part = part_path(target, "part");
-    let mut from = fs::File::open(file).map_err(|source| Error::Read {
-        path: file.into(),
-        source,
-    })?;
+    let mut from = fs::File::open(file).map_err(reading(file))?;
     let total = from.metadata().ok().map(|meta| meta.len());
-    let failed = |source| Error::Write {
-        path: part.clone(),
-        source,
-    };
-    let mut to = fs::File::create(&part).map_err(failed)?;
+    let mut to = fs::File::create(&part).map_err(writing(&part))?;
     pour(&mut from, &mut to, 0, total, progress)
         .and_then(|_| to.sync_all())
-        .map_err(failed)?;
+        .map_err(writing(&part))?;
     let finished = finish(&part, target, expected);
     if finished.is_err() {
         // The check's error matters, not that of tidying up.
@@ -108,10 +107,7 @@ pub(super) fn copy(
 /// Checks a whole file and gives it its name.
 fn finish(part: &Path, target: &Path, expected: &Expected) -> Result<()> {
     expected.check(part)?;
-    fs::rename(part, target).map_err(|source| Error::Write {
-        path: target.into(),
-        source,
-    })
+    fs::rename(part, target).map_err(writing(target))
 }
 
 fn part_path(target: &Path, extension: &str) -> PathBuf {
@@ -149,18 +145,14 @@ impl Part {
 
     /// The open file and its length.
     fn open(&self) -> Result<(fs::File, u64)> {
-        let failed = |source| Error::Write {
-            path: self.path.clone(),
-            source,
-        };
         let mut options = fs::OpenOptions::new();
         let file = options
             .create(true)
             .write(true)
             .truncate(false)
             .open(&self.path);
-        let file = file.map_err(failed)?;
-        let length = file.metadata().map_err(failed)?.len();
+        let file = file.map_err(writing(&self.path))?;
+        let length = file.metadata().map_err(writing(&self.path))?.len();
         Ok((file, length))
     }
 
@@ -201,18 +193,10 @@ impl Part {
             }
             _ => {
                 let reason = format!("the server answered {status}");
-                return Err(Fault::Final(Error::Download {
-                    url: url.into(),
-                    reason,
-                }));
+                return Err(Fault::Final(failure(url, &reason)));
             }
         };
-        let failed = |source| {
-            Fault::Final(Error::Write {
-                path: self.path.clone(),
-                source,
-            })
-        };
+        let failed = |error| Fault::Final(writing(&self.path)(error));
         file.set_len(start)
             .and_then(|()| file.seek(SeekFrom::Start(start)))
             .map_err(failed)?;

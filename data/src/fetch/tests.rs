@@ -132,10 +132,7 @@ fn content(length: usize) -> Vec<u8> {
 }
 
 fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect()
+    crate::hash::hex(&Sha256::digest(bytes))
 }
 
 /// Fetches "ResNet18" of this content from somewhere.

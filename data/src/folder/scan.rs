@@ -1,6 +1,7 @@
 //! Walks one folder of class folders, in torchvision's order.
 
 use super::{EXTENSIONS, LeftOut, Sample};
+use crate::error::reading;
 use crate::{Error, Result};
 use fs_err as fs;
 use std::path::{Path, PathBuf};
@@ -34,13 +35,9 @@ impl Entries {
 
 /// Lists a folder; links are followed.
 pub(super) fn entries(folder: &Path) -> Result<Entries> {
-    let failed = |source| Error::Read {
-        path: folder.to_path_buf(),
-        source,
-    };
     let mut entries = Entries::default();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
+    for entry in fs::read_dir(folder).map_err(reading(folder))? {
+        let path = entry.map_err(reading(folder))?.path();
         let mut leave = |reason: &str| {
             entries.unused.push(LeftOut {
                 path: path.clone(),
@@ -65,9 +62,11 @@ pub(super) fn entries(folder: &Path) -> Result<Entries> {
 pub(super) fn scan(root: &Path, prefix: &str) -> Result<Scan> {
     let entries = entries(root)?;
     if entries.folders.is_empty() {
-        return Err(Error::NoClasses {
-            path: root.to_path_buf(),
-        });
+        return Err(Error::with_hint(
+            format!("`{}` has no class folders", root.display()),
+            "put the images into one folder per class, e.g. `ants/` and `bees/`, or below `train/`, \
+             `val/` and `test/`",
+        ));
     }
     let mut scan = Scan {
         left_out: entries.left_out(root),
@@ -115,10 +114,7 @@ struct Walk {
 
 impl Walk {
     fn folder(&mut self, path: &Path, relative: &str, above: &mut Vec<PathBuf>) -> Result<()> {
-        let real = fs::canonicalize(path).map_err(|source| Error::Read {
-            path: path.to_path_buf(),
-            source,
-        })?;
+        let real = fs::canonicalize(path).map_err(reading(path))?;
         if above.contains(&real) {
             let reason = "a link to a folder above it".into();
             self.left_out.push(LeftOut {

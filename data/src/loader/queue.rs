@@ -109,7 +109,7 @@ impl<T> Queue<T> {
                 }
                 None if state.workers == 0 => {
                     state.stopped = true;
-                    return Some((first, Err(Error::WorkerEnded)));
+                    return Some((first, Err(worker_ended())));
                 }
                 None => state = self.wait(state),
             }
@@ -124,6 +124,14 @@ impl<T> Queue<T> {
     }
 }
 
+/// A panic, which the worker's thread has printed.
+fn worker_ended() -> Error {
+    Error::with_hint(
+        "a thread that prepares images ended early",
+        "this is a fault of the program: please report it",
+    )
+}
+
 /// Counts a worker out, however it ends.
 struct Leave<'a, T>(&'a Queue<T>);
 
@@ -136,8 +144,7 @@ impl<T> Drop for Leave<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use super::Queue;
-    use crate::Error;
+    use super::{Queue, worker_ended};
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
 
@@ -176,7 +183,7 @@ mod tests {
         let queue = Queue::new(0..9, 9);
         queue.enter();
         queue.work(|place| match place {
-            5 => Err(Error::WorkerEnded),
+            5 => Err(worker_ended()),
             _ => Ok(place),
         });
         assert_eq!(queue.take(3).unwrap().1.unwrap(), [0, 1, 2]);
@@ -187,7 +194,9 @@ mod tests {
         queue.enter();
         thread::scope(|scope| {
             let worker = scope.spawn(|| queue.work(|_| panic!("a worker's panic, expected")));
-            assert!(matches!(queue.take(2), Some((0, Err(Error::WorkerEnded)))));
+            let (first, result) = queue.take(2).unwrap();
+            assert_eq!(first, 0);
+            assert!(result.unwrap_err().to_string().ends_with("ended early"));
             assert!(worker.join().is_err());
         });
     }

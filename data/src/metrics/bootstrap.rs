@@ -1,5 +1,6 @@
 //! How sure a figure is that has no formula for it: the same figure of images drawn anew.
 
+use super::quantile;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -55,37 +56,9 @@ pub fn bootstrap_mean(values: &[f64], resamples: usize, seed: u64) -> Option<[f6
     })
 }
 
-/// Quantile of sorted values, linear between order statistics (Hyndman and Fan 1996, type 7: NumPy's
-/// default); `None` without values.
-///
-/// ```
-/// assert_eq!(data::metrics::quantile(&[1.0, 2.0, 4.0, 8.0], 0.5), Some(3.0));
-/// ```
-#[must_use]
-pub fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
-    let last = sorted.len().checked_sub(1)?;
-    let position = share * last as f64;
-    let (low, part) = (position.floor() as usize, position.fract());
-    let high = (low + 1).min(last);
-    Some(sorted[low] + part * (sorted[high] - sorted[low]))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quantiles_are_those_of_numpy() {
-        // numpy.quantile([1, 2, 4, 8], [0, 0.025, 0.5, 0.9, 0.975, 1])
-        let expected = [1.0, 1.075, 3.0, 6.8, 7.7, 8.0];
-        let shares = [0.0, 0.025, 0.5, 0.9, 0.975, 1.0];
-        for (share, expected) in shares.into_iter().zip(expected) {
-            let found = quantile(&[1.0, 2.0, 4.0, 8.0], share).unwrap();
-            assert!((found - expected).abs() < 1e-12, "{share}");
-        }
-        assert_eq!(quantile(&[], 0.5), None);
-        assert_eq!(quantile(&[7.0], 0.99), Some(7.0));
-    }
 
     #[test]
     fn the_interval_of_a_share_is_about_the_normal_one() {

@@ -74,7 +74,7 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
     /// Folder of the runs
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
     pub(crate) runs: PathBuf,
     /// Class names, one per line in the order of the outputs, in place of the card's
     #[arg(long, value_name = "FILE")]
@@ -209,7 +209,7 @@ pub(crate) struct WhichArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
     /// Folder of the runs
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
     pub(crate) runs: PathBuf,
 }
 

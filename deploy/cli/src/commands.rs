@@ -13,15 +13,18 @@ mod predict;
 mod runtime;
 
 use clap::CommandFactory;
+use console::{ExitStatus, Printer, Verbosity, printer};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{Cli, Command};
-use crate::fault::ExitStatus;
-use crate::printer::{self, Printer};
 
 /// Carries out a command line.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
-    let printer = Printer::new(cli.quiet);
+    let printer = Printer::new(if cli.quiet {
+        Verbosity::Results
+    } else {
+        Verbosity::Everything
+    });
     if cli.verbose {
         let subscriber = tracing_subscriber::fmt().with_writer(std::io::stderr);
         subscriber.with_max_level(LevelFilter::INFO).init();
@@ -42,7 +45,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "deploy", &mut text);
             printer::bytes(&text)?;
-            Ok(ExitStatus::True)
+            Ok(ExitStatus::Success)
         }
     }
 }

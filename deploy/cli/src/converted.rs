@@ -3,11 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
+use console::Printer;
 use data::{Dataset, Preprocess};
 use deploy::convert::{self, Calibration, DEFAULT_IMAGES, Scheme};
 use deploy::{Model, Precision, Provider};
-
-use crate::printer::Printer;
 
 /// A model, and what it is calibrated with.
 pub(crate) struct OriginalModel<'a> {

@@ -2,5 +2,4 @@
 
 pub(crate) mod csv;
 pub(crate) mod html;
-mod svg;
 pub(crate) mod table;

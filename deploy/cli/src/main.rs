@@ -1,11 +1,10 @@
 //! The command line of the `deploy` library: parse, carry out, say how it went.
 
 mod cli;
+mod cli_error;
 mod commands;
 mod converted;
 mod export;
-mod fault;
-mod printer;
 mod source;
 
 use std::process::ExitCode;
@@ -20,16 +19,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     deploy::runtime::disable_telemetry();
-    let cli = match cli::Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return fault::usage(&error),
-    };
-    let result = commands::run(cli);
-    if let Err(error) = &result {
-        if fault::is_broken_pipe(error) {
-            return ExitCode::SUCCESS;
-        }
-        printer::error(&fault::text(error));
-    }
-    fault::exit_code(&result)
+    let result = commands::run(cli::Cli::parse());
+    console::exit_code(&result, cli_error::hint)
 }

@@ -3,21 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use console::Printer;
 use data::card::OutputKind;
-use data::{Dataset, Split};
+use data::{Dataset, Split, catalog, run_files};
 use deploy::runtime::{self, RuntimeLibrary, Search};
 use deploy::{Classifier, ClassifierBuilder, Model, Precision, Provider};
 use fs_err as fs;
 
 use crate::cli::{Kind, MachineArgs, ModelArgs, PlaceArgs};
+use crate::cli_error::CliError;
 use crate::converted::OriginalModel;
-use crate::fault::Fault;
-use crate::printer::Printer;
-
-/// The data set that is drawn on first use.
-const INSECTS: &str = "builtin:insects";
-/// The public photos of ants and bees, once fetched.
-const HYMENOPTERA: &str = "hymenoptera";
 
 /// The model that was named, or the latest run's; says which.
 pub(crate) fn model(
@@ -29,24 +24,14 @@ pub(crate) fn model(
         printer.log(format!("model `{}`", path.display()));
         return Ok(path.to_owned());
     }
-    let path = latest(runs)
-        .map(|run| run.join("model.onnx"))
+    let path = run_files::latest(runs)?
+        .map(|run| run.join(run_files::MODEL))
         .filter(|path| path.is_file())
-        .ok_or_else(|| Fault::NoRun {
+        .ok_or_else(|| CliError::NoRun {
             runs: runs.to_owned(),
         })?;
     printer.log(format!("model `{}`, the latest run's", path.display()));
     Ok(path)
-}
-
-/// The newest finished run: where `latest` points to, or what it names where there are no links.
-fn latest(runs: &Path) -> Option<PathBuf> {
-    let latest = runs.join("latest");
-    let name = match fs::read_link(&latest) {
-        Ok(target) => target,
-        Err(_) => PathBuf::from(fs::read_to_string(&latest).ok()?.trim()),
-    };
-    Some(runs.join(name))
 }
 
 /// How a model is run.
@@ -146,7 +131,7 @@ fn open(
 fn describe(builder: ClassifierBuilder, model: &ModelArgs) -> anyhow::Result<ClassifierBuilder> {
     let mut builder = builder;
     if let Some(file) = &model.classes {
-        builder = builder.classes(classes(file)?);
+        builder = builder.classes(data::class_names::read(file)?);
     }
     if let Some(preprocess) = &model.preprocess {
         builder = builder.preprocess(preprocess.clone());
@@ -191,27 +176,6 @@ pub(crate) fn cache(named: Option<&Path>) -> anyhow::Result<PathBuf> {
     Ok(data::cache::dir(named)?)
 }
 
-/// Class names, one per line.
-pub(crate) fn classes(file: &Path) -> anyhow::Result<Vec<String>> {
-    let text = fs::read_to_string(file)?;
-    let classes: Vec<String> = text
-        .trim_end()
-        .lines()
-        .map(|line| line.trim().to_owned())
-        .collect();
-    let bad = |reason: String| Fault::BadClasses {
-        path: file.to_owned(),
-        reason,
-    };
-    if let Some(at) = classes.iter().position(String::is_empty) {
-        return Err(bad(format!("line {} is empty", at + 1)).into());
-    }
-    if classes.is_empty() {
-        return Err(bad("it is empty".to_owned()).into());
-    }
-    Ok(classes)
-}
-
 /// What `--data` and `--list` mean.
 pub(crate) struct DataArgs<'a> {
     pub(crate) data: Option<&'a str>,
@@ -222,32 +186,25 @@ pub(crate) struct DataArgs<'a> {
     pub(crate) seed: u64,
 }
 
-/// The run folder in which a model lies.
-pub(crate) fn run_of(model: &Path) -> Option<&Path> {
-    model
-        .parent()
-        .filter(|run| run.join("config.toml").is_file())
-}
-
 /// The labelled images: those named, or the run's own.
 pub(crate) fn dataset(
     model: &Path,
     args: &DataArgs<'_>,
     printer: &Printer,
 ) -> anyhow::Result<Dataset> {
-    let run = run_of(model);
+    let run = run_files::run_of(model);
     let (data, list) = match (args.data, args.list, run) {
         (None, list, Some(run)) => {
             let data = data_of_run(run)?;
             printer.log(format!("data `{data}`, the run's own"));
-            let own = run.join("split.csv");
+            let own = run.join(run_files::SPLIT);
             let list = list
                 .map(Path::to_owned)
                 .or_else(|| own.is_file().then_some(own));
             (Some(data), list)
         }
         (None, None, None) => {
-            return Err(Fault::NoData {
+            return Err(CliError::NoData {
                 model: model.to_owned(),
             }
             .into());
@@ -264,7 +221,7 @@ pub(crate) fn dataset(
         (Some(list), source) => Dataset::from_list(list, source.as_deref())?,
         (None, Some(source)) => Dataset::open(source, args.seed)?,
         (None, None) => {
-            return Err(Fault::NoData {
+            return Err(CliError::NoData {
                 model: model.to_owned(),
             }
             .into());
@@ -277,7 +234,7 @@ pub(crate) fn dataset(
     if dataset.samples(args.split).is_empty() {
         let sizes = Split::ALL.map(|split| format!("{split} {}", dataset.samples(split).len()));
         let (split, found) = (args.split.to_string(), sizes.join(", "));
-        return Err(Fault::EmptySplit { split, found }.into());
+        return Err(CliError::EmptySplit { split, found }.into());
     }
     Ok(dataset)
 }
@@ -302,9 +259,9 @@ fn data_of_run(run: &Path) -> anyhow::Result<String> {
     struct Config {
         data: String,
     }
-    let path = run.join("config.toml");
+    let path = run.join(run_files::CONFIG);
     let config: Config =
-        toml::from_str(&fs::read_to_string(&path)?).with_context(|| Fault::BadRun {
+        toml::from_str(&fs::read_to_string(&path)?).with_context(|| CliError::BadRun {
             path,
             reason: "does not name its data".to_owned(),
         })?;
@@ -313,62 +270,8 @@ fn data_of_run(run: &Path) -> anyhow::Result<String> {
 
 /// The folder or CSV file behind a name.
 fn data_path(name: &str, cache: &Path, printer: &Printer) -> anyhow::Result<PathBuf> {
-    let path = PathBuf::from(name);
-    if path.exists() {
-        return Ok(path);
+    if name == catalog::INSECTS && !catalog::insects(cache).is_dir() {
+        printer.log("drawing the built-in pictures (once)");
     }
-    if name == INSECTS {
-        let folder = cache.join("datasets");
-        let first = !folder.is_dir();
-        if first {
-            printer.log("drawing the built-in pictures (once)");
-        }
-        return Ok(data::insects::ensure(cache, &|_, _| {})?);
-    }
-    if name == HYMENOPTERA {
-        let folder = cache.join("datasets").join(HYMENOPTERA);
-        if !folder.is_dir() {
-            return Err(Fault::NotFetched {
-                name: name.to_owned(),
-            }
-            .into());
-        }
-        return Ok(folder);
-    }
-    Ok(path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn latest_is_a_link_or_a_file_with_a_name() {
-        let runs = tempfile::tempdir().unwrap();
-        assert_eq!(latest(runs.path()), None);
-        fs::write(runs.path().join("latest"), "bees\n").unwrap();
-        assert_eq!(latest(runs.path()), Some(runs.path().join("bees")));
-        #[cfg(unix)]
-        {
-            fs::remove_file(runs.path().join("latest")).unwrap();
-            fs::os::unix::fs::symlink("7", runs.path().join("latest")).unwrap();
-            assert_eq!(latest(runs.path()), Some(runs.path().join("7")));
-        }
-    }
-
-    #[test]
-    fn class_names_are_lines_without_gaps() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), "ants\r\n bees \n\n").unwrap();
-        assert_eq!(classes(file.path()).unwrap(), ["ants", "bees"]);
-        fs::write(file.path(), "ants\n\nbees\n").unwrap();
-        assert!(
-            classes(file.path())
-                .unwrap_err()
-                .to_string()
-                .contains("line 2 is empty")
-        );
-        fs::write(file.path(), "\n").unwrap();
-        assert!(classes(file.path()).is_err());
-    }
+    Ok(catalog::data_path(name, cache, &|_, _| {})?)
 }

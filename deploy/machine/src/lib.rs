@@ -5,7 +5,6 @@
 //! installed of its own accord.
 #![deny(missing_docs)]
 
-pub mod digest;
 mod dylib;
 pub mod error;
 mod missing;

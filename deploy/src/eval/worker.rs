@@ -84,6 +84,8 @@ impl<'a> BatchQueue<'a> {
             let out = &mut numbers[members.len() * len..][..len];
             match self.prepare(index, preparer, out) {
                 Ok(()) => members.push(index),
+                // The path is told beside the reason.
+                Err(Error::Data(error)) => unreadable.push((index, error.reason())),
                 Err(error) => unreadable.push((index, chain(&error))),
             }
         }

@@ -14,7 +14,6 @@ use crate::precision::Precision;
 use crate::presets;
 use crate::runtime;
 use crate::tensorrt_cache::EngineKey;
-use machine::digest;
 
 /// Images of the largest batch where nobody said which will be run.
 const USUAL_BATCH: usize = 32;
@@ -117,7 +116,7 @@ pub(crate) fn key(
 ) -> Result<EngineKey> {
     document.inline_external_data()?;
     // The content, not the file's name: a model trained again under the same name needs its own engine.
-    let model = digest::hex(&Sha256::digest(document.to_bytes()));
+    let model = data::hash::hex(&Sha256::digest(document.to_bytes()));
     let profile = profile.map_or("as the file says".to_owned(), Profile::text);
     let version = runtime::loaded().map_or("", |found| found.version.as_str());
     let precision = options.precision.name();

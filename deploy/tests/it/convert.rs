@@ -10,7 +10,7 @@ use deploy::{Classifier, Precision};
 use fs_err as fs;
 use image::Rgb;
 use onnx::proto::DataType;
-use onnx::{Dim, GraphBuilder, ModelInfo, Tensor, Window};
+use onnx::{BatchNormInputs, Dim, GraphBuilder, ModelInfo, Tensor, Window};
 
 use crate::support::{installed, shared};
 
@@ -34,7 +34,14 @@ fn network(folder: &Path, batch: Dim, seed: f32) -> PathBuf {
     for (name, value) in names.into_iter().zip([1.5, 0.1, 0.2, 0.8]) {
         graph.initializer(name, &Tensor::f32(&[8], vec![value; 8]).unwrap());
     }
-    let x = graph.batch_norm("bn", &x, names, 1e-5);
+    let [scale, bias, mean, var] = names;
+    let norm = BatchNormInputs {
+        scale,
+        bias,
+        mean,
+        var,
+    };
+    let x = graph.batch_norm("bn", &x, norm, 1e-5);
     let x = graph.relu("relu", &x);
     let x = graph.max_pool("maxpool", &x, Window::square(2, 2, 0));
     let w = graph.initializer("conv2.weight", &weights(&[8, 8, 3, 3], 0.3));

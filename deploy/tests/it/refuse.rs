@@ -136,7 +136,10 @@ fn a_card_of_another_version_is_refused() {
     document.save(&path).unwrap();
     let error = Model::open(&path).unwrap_err();
     assert!(
-        matches!(error, Error::Data(data::Error::CardVersion { .. })),
+        matches!(
+            error,
+            Error::Data(data::Error::Pixels(data::pixels::Error::CardVersion { .. }))
+        ),
         "{error}"
     );
 }

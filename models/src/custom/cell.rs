@@ -1,33 +1,34 @@
-//! One residual cell of the custom network.
+//! Residual cell of the custom network.
 
-use crate::layers::{BatchNorm, Conv2d, Draw};
+use crate::init::Init;
+use crate::layers::{BatchNorm, Conv2d};
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-/// [BN, ReLU, conv 3 x 3 stride 2] twice beside a 1 x 1 stride 4 projection; no activation after
-/// the sum.
+/// Full pre-activation residual cell: [BN, ReLU, conv 3 x 3 stride 2] twice, plus a projection 1 x 1 of
+/// stride 4. No activation follows the sum.
 #[derive(Module, Debug)]
 pub struct Cell {
-    /// First normalisation.
+    /// Normalisation of the input, `[C_in]`.
     pub bn1: BatchNorm,
-    /// First convolution: widens the channels.
+    /// Convolution from C_in to C_out channels.
     pub conv1: Conv2d,
-    /// Second normalisation.
+    /// Normalisation between the convolutions, `[C_out]`.
     pub bn2: BatchNorm,
-    /// Second convolution.
+    /// Convolution from C_out to C_out channels.
     pub conv2: Conv2d,
-    /// P of the formulation: the skip, without bias.
+    /// Projection P of the skip connection, without bias.
     pub project: Conv2d,
 }
 
 impl Cell {
-    pub(crate) fn new(in_channels: usize, out_channels: usize, rng: &mut Draw) -> Self {
+    pub(crate) fn new(in_channels: usize, out_channels: usize, init: &mut Init) -> Self {
         Self {
-            bn1: BatchNorm::new(in_channels, &rng.device),
-            conv1: Conv2d::new([out_channels, in_channels, 3, 3], 2, true, rng),
-            bn2: BatchNorm::new(out_channels, &rng.device),
-            conv2: Conv2d::new([out_channels, out_channels, 3, 3], 2, true, rng),
-            project: Conv2d::new([out_channels, in_channels, 1, 1], 4, false, rng),
+            bn1: BatchNorm::new(in_channels, &init.device),
+            conv1: Conv2d::new([out_channels, in_channels, 3, 3], 2, true, init),
+            bn2: BatchNorm::new(out_channels, &init.device),
+            conv2: Conv2d::new([out_channels, out_channels, 3, 3], 2, true, init),
+            project: Conv2d::new([out_channels, in_channels, 1, 1], 4, false, init),
         }
     }
 

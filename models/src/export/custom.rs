@@ -1,14 +1,15 @@
-//! The custom network's graph, written operator by operator.
+//! ONNX graph of the custom network, written operator by operator in opset 17.
 //!
-//! Opset 17; initializers are called as the network's parameters, so that a reader finds them.
+//! Initializers have the names of the network's parameters, so that a reader finds them.
 
-use super::{LOGITS, tensor};
+use super::{LOGITS, bias_or_zeros, tensor};
 use crate::custom::{Cell, CustomResNet};
 use crate::error::Result;
 use crate::layers::{BatchNorm, Conv2d};
 use burn::module::Param;
+use burn::tensor::TensorData;
 use onnx::proto::DataType;
-use onnx::{Dim, Document, GraphBuilder, ModelInfo, Window};
+use onnx::{BatchNormInputs, Dim, Document, GraphBuilder, ModelInfo, Window};
 
 /// Conv, MaxPool, BatchNormalization, Relu, Add, GlobalAveragePool, Flatten, Gemm.
 pub(crate) fn custom(network: &CustomResNet) -> Result<Document> {
@@ -37,10 +38,7 @@ pub(crate) fn custom(network: &CustomResNet) -> Result<Document> {
     let weight = writer
         .graph
         .initializer("fc.weight", &tensor(weight.into_data())?);
-    let bias = network.fc.bias.as_ref().map_or_else(
-        || onnx::Tensor::f32(&[classes], vec![0.0; classes]).map_err(Into::into),
-        |bias| tensor(bias.val().into_data()),
-    )?;
+    let bias = bias_or_zeros(&network.fc)?;
     let bias = writer.graph.initializer("fc.bias", &bias);
     let x = writer.graph.gemm("fc", &x, &weight, &bias);
     writer.graph.output(
@@ -58,46 +56,51 @@ struct Writer {
 
 impl Writer {
     fn cell(&mut self, name: &str, cell: &Cell, y: &str) -> Result<String> {
-        let at = |part: &str| format!("{name}.{part}");
-        let f = self.norm_relu(&at("bn1"), &at("relu1"), &cell.bn1, y)?;
-        let f = self.conv(&at("conv1"), &cell.conv1, &f)?;
-        let f = self.norm_relu(&at("bn2"), &at("relu2"), &cell.bn2, &f)?;
-        let f = self.conv(&at("conv2"), &cell.conv2, &f)?;
-        let p = self.conv(&at("project"), &cell.project, y)?;
-        Ok(self.graph.add(&at("add"), &p, &f))
+        let child = |part: &str| format!("{name}.{part}");
+        let f = self.norm_relu(&child("bn1"), &child("relu1"), &cell.bn1, y)?;
+        let f = self.conv(&child("conv1"), &cell.conv1, &f)?;
+        let f = self.norm_relu(&child("bn2"), &child("relu2"), &cell.bn2, &f)?;
+        let f = self.conv(&child("conv2"), &cell.conv2, &f)?;
+        let p = self.conv(&child("project"), &cell.project, y)?;
+        Ok(self.graph.add(&child("add"), &p, &f))
     }
 
     fn conv(&mut self, name: &str, conv: &Conv2d, x: &str) -> Result<String> {
         let weight = conv.weight.val();
         let [_, _, height, width] = weight.dims();
-        // The custom network pads alike on both sides and knows no groups or dilation.
+        // The custom network's padding is the same on both sides; it has no groups and no dilation.
         let window = Window {
             kernel_size: [height, width],
             stride: conv.options.stride,
             padding: conv.options.padding_begin(),
         };
-        let weight = self.put(&format!("{name}.weight"), weight.into_data())?;
+        let weight = self.initializer(&format!("{name}.weight"), weight.into_data())?;
         let bias = match conv.bias.as_ref().map(Param::val) {
-            Some(bias) => Some(self.put(&format!("{name}.bias"), bias.into_data())?),
+            Some(bias) => Some(self.initializer(&format!("{name}.bias"), bias.into_data())?),
             None => None,
         };
         Ok(self.graph.conv(name, x, &weight, bias.as_deref(), window))
     }
 
     fn norm_relu(&mut self, name: &str, relu: &str, norm: &BatchNorm, x: &str) -> Result<String> {
-        let weight = self.put(&format!("{name}.weight"), norm.weight.val().into_data())?;
-        let bias = self.put(&format!("{name}.bias"), norm.bias.val().into_data())?;
+        let weight = self.initializer(&format!("{name}.weight"), norm.weight.val().into_data())?;
+        let bias = self.initializer(&format!("{name}.bias"), norm.bias.val().into_data())?;
         let mean = norm.running_mean.value().into_data();
-        let mean = self.put(&format!("{name}.running_mean"), mean)?;
+        let mean = self.initializer(&format!("{name}.running_mean"), mean)?;
         let var = norm.running_var.value().into_data();
-        let var = self.put(&format!("{name}.running_var"), var)?;
-        let x = self
-            .graph
-            .batch_norm(name, x, [&weight, &bias, &mean, &var], norm.epsilon as f32);
+        let var = self.initializer(&format!("{name}.running_var"), var)?;
+        let inputs = BatchNormInputs {
+            scale: &weight,
+            bias: &bias,
+            mean: &mean,
+            var: &var,
+        };
+        let epsilon = norm.epsilon as f32;
+        let x = self.graph.batch_norm(name, x, inputs, epsilon);
         Ok(self.graph.relu(relu, &x))
     }
 
-    fn put(&mut self, name: &str, data: burn::tensor::TensorData) -> Result<String> {
+    fn initializer(&mut self, name: &str, data: TensorData) -> Result<String> {
         Ok(self.graph.initializer(name, &tensor(data)?))
     }
 }

@@ -1,13 +1,14 @@
-//! Surgery on the imported file: tuned weights go back, the classification layer is replaced.
+//! Graph surgery on the imported file: writes tuned weights back and replaces the classification layer.
 //!
-//! The file's own nodes stay, and so do its opset and IR version. What was frozen is
-//! byte-identical to the source.
+//! The file's own nodes, opset and IR version stay. Frozen weights are byte-identical to the file's.
 
-use super::{FEATURES, LOGITS, tensor};
-use crate::error::{Error, Result};
-use crate::imported::{Imported, Source};
-use burn::tensor::{Tensor, TensorData};
-use onnx::proto::{DataType, GraphProto, NodeProto};
+use super::{FEATURES, LOGITS, bias_or_zeros, tensor};
+use crate::error::Result;
+use crate::imported::{
+    Imported, NO_CLASSIFICATION_LAYER, Source, changed, classification_input, not_a_classifier,
+};
+use burn::tensor::{Device, Tensor, TensorData};
+use onnx::proto::{DataType, GraphProto};
 use onnx::{Attr, Document, Header, ValueInfo, attribute, node, surgery};
 use std::collections::BTreeMap;
 
@@ -22,7 +23,7 @@ pub(crate) fn graft(network: &Imported) -> Result<Document> {
     Ok(document)
 }
 
-/// The imported document up to what the classification layer reads: `features`, `[batch, D]`.
+/// The imported document without its classification layer; its output is `features`, `[batch, D]`.
 pub(crate) fn backbone(network: &Imported) -> Result<Document> {
     let mut document = open(network)?;
     if network.origin.fine_tune {
@@ -35,11 +36,11 @@ pub(crate) fn backbone(network: &Imported) -> Result<Document> {
     Ok(document)
 }
 
-/// The file that was imported, with a dynamic batch axis.
+/// Opens the file that was imported and frees its batch axis.
 fn open(network: &Imported) -> Result<Document> {
     let path = &network.origin.path;
     if Header::sha256(path)? != network.origin.sha256 {
-        return Err(Error::Changed { path: path.clone() });
+        return Err(changed(path));
     }
     let mut document = Document::open(path)?;
     document.inline_external_data()?;
@@ -59,7 +60,7 @@ fn write_back(network: &Imported, document: &mut Document) -> Result<()> {
             data
         };
         let mut new = tensor(data)?;
-        // Biases are stored as [K] or [1, K]: the file's shape stays.
+        // The file may store a bias as [1, K]; its shape stays.
         new.dims = document.tensor(&weight.name)?.dims;
         let constant =
             document.graph_mut().node.iter_mut().find(|node| {
@@ -74,7 +75,7 @@ fn write_back(network: &Imported, document: &mut Document) -> Result<()> {
 }
 
 fn transpose(data: TensorData) -> TensorData {
-    Tensor::<2>::from_data(data, &burn::tensor::Device::default())
+    Tensor::<2>::from_data(data, &Device::default())
         .transpose()
         .into_data()
 }
@@ -82,10 +83,7 @@ fn transpose(data: TensorData) -> TensorData {
 fn replace_head(network: &Imported, document: &mut Document) -> Result<()> {
     let weight = tensor(network.fc.weight.val().into_data())?;
     let classes = weight.dims[0];
-    let bias = match &network.fc.bias {
-        Some(bias) => tensor(bias.val().into_data())?,
-        None => onnx::Tensor::f32(&[classes], vec![0.0; classes])?,
-    };
+    let bias = bias_or_zeros(&network.fc)?;
     let (opset, ir_version) = (document.opset(), document.model.ir_version());
     let graph = document.graph_mut();
     let features = cut_head(network, graph)?;
@@ -113,40 +111,19 @@ fn replace_head(network: &Imported, document: &mut Document) -> Result<()> {
     Ok(())
 }
 
-/// Takes the old classification layer off, so that its names are free; what it read is the output
-/// now, and its name is handed back.
+/// Removes the old classification layer, whose names are free then. Its input is the graph's output;
+/// returns the name of that value.
 fn cut_head(network: &Imported, graph: &mut GraphProto) -> Result<String> {
-    let features = features(graph).ok_or_else(|| Error::NotAClassifier {
-        path: network.origin.path.clone(),
-        reason: "its classification layer could not be found again".into(),
-    })?;
+    let features = classification_input(graph)
+        .ok_or_else(|| not_a_classifier(&network.origin.path, NO_CLASSIFICATION_LAYER))?;
     let [_, num_features] = network.fc.weight.val().dims();
     surgery::set_outputs(graph, &[row(&features, num_features)]);
     surgery::prune(graph);
     Ok(features)
 }
 
-/// A value `[batch, size]`.
+/// An output `[batch, size]`.
 fn row(name: &str, size: usize) -> ValueInfo {
     let dims = vec!["batch".into(), size.into()];
     ValueInfo::new(name, DataType::Float, dims)
-}
-
-/// The value that the classification layer reads: back from the output to the last Gemm or
-/// MatMul.
-pub(crate) fn features(graph: &GraphProto) -> Option<String> {
-    let mut value = graph.output.first()?.name().to_owned();
-    loop {
-        let node: &NodeProto = &graph.node[surgery::producer(graph, &value)?];
-        let computed = |name: &&String| {
-            surgery::producer(graph, name).is_some_and(|i| graph.node[i].op_type() != "Constant")
-        };
-        match node.op_type() {
-            "Gemm" | "MatMul" => return node.input.first().cloned(),
-            "Identity" => value = node.input.first()?.clone(),
-            // The bias of a MatMul: one input is computed, the other stored.
-            "Add" => value = node.input.iter().find(computed)?.clone(),
-            _ => return None,
-        }
-    }
 }

@@ -1,20 +1,21 @@
-//! Which weight of the file each layer's tensor is, checked value by value.
+//! Pairing of the network's tensors with the weights of the file, proven by their values.
 //!
-//! `onnx-ir` renames what it reads. Its nodes keep the file's order, so the k-th convolution here
-//! is the k-th `Conv` there; that every value agrees proves it.
+//! `onnx-ir` renames weights, and tuned ones must go back into the file under the file's names. Its nodes
+//! keep the file's order, so that the k-th convolution here is the k-th `Conv` there. That all values are
+//! bit-equal proves each pair.
 
-use super::OPERATORS;
 use super::parse::Graph;
-use crate::error::{Error, Result};
+use super::{OPERATORS, not_a_classifier, refuse};
+use crate::error::Result;
 use burn::tensor::Tensor;
 use onnx::proto::NodeProto;
 use onnx::{Dim, Document, surgery};
 use std::path::Path;
 
-/// A tensor of the network and the weight of the file that it was read from.
+/// A tensor of the network with the weight of the file that it was read from.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
-    /// Name in the network's state, such as `convs.0.weight`.
+    /// The tensor's name in the network's state, such as `convs.0.weight`.
     pub(crate) name: String,
     pub(crate) weight: Weight,
 }
@@ -38,40 +39,31 @@ pub(super) fn check_operators(path: &Path, document: &Document) -> Result<()> {
                 true => node.op_type().to_owned(),
                 false => format!("{}::{}", node.domain(), node.op_type()),
             };
-            return Err(Error::UnsupportedOperator {
-                path: path.to_path_buf(),
-                operator,
-                node: node.name().to_owned(),
-                opset,
-            });
+            let error = refuse::unsupported_operator(path, &operator, node.name(), opset);
+            return Err(error);
         }
     }
     Ok(())
 }
 
-/// Height and width of the input; 224 where the file leaves them open.
+/// Height and width of the input; 224 where the file has no fixed size.
 pub(super) fn input_size(path: &Path, document: &Document) -> Result<(usize, usize)> {
-    let refuse = |reason: String| Error::NotAClassifier {
-        path: path.to_path_buf(),
-        reason,
-    };
     let inputs = document.inputs();
     let [input] = inputs.as_slice() else {
-        return Err(refuse(format!(
-            "it has {} inputs instead of one",
-            inputs.len()
-        )));
+        let reason = format!("it has {} inputs instead of one", inputs.len());
+        return Err(not_a_classifier(path, &reason));
     };
     let size = |dim: &Dim| match dim {
-        Dim::Fixed(n) => usize::try_from(*n).unwrap_or(0),
+        Dim::Fixed(n) => usize::try_from(*n).expect("`onnx` reads negative sizes as unknown"),
         _ => 224,
     };
     match input.dims.as_slice() {
         [_, Dim::Fixed(3), h, w] => Ok((size(h), size(w))),
-        dims => Err(refuse(format!(
-            "its input `{}` is {dims:?}, not [batch, 3, height, width]",
-            input.name
-        ))),
+        dims => {
+            let name = &input.name;
+            let reason = format!("its input `{name}` is {dims:?}, not [batch, 3, height, width]");
+            Err(not_a_classifier(path, &reason))
+        }
     }
 }
 
@@ -83,12 +75,8 @@ pub(super) fn sources(path: &Path, document: &Document, graph: &Graph) -> Result
         sources: vec![],
     };
     let layers = &graph.layers;
-    for (i, (layer, node)) in layers
-        .convs
-        .iter()
-        .zip(nodes(document, &["Conv"]))
-        .enumerate()
-    {
+    let convs = layers.convs.iter().zip(nodes(document, &["Conv"]));
+    for (i, (layer, node)) in convs.enumerate() {
         pairs.push(format!("convs.{i}.weight"), &layer.weight.val(), node, 1)?;
         if let Some(bias) = &layer.bias {
             pairs.push(format!("convs.{i}.bias"), &bias.val(), node, 2)?;
@@ -124,7 +112,7 @@ pub(super) fn sources(path: &Path, document: &Document, graph: &Graph) -> Result
             // The bias of a `MatMul` is the other input of the `Add` that follows.
             match node.op_type() {
                 "Gemm" => pairs.push(format!("linears.{i}.bias"), &bias.val(), node, 2)?,
-                _ => pairs.push_following(format!("linears.{i}.bias"), &bias.val(), node)?,
+                _ => pairs.push_bias_of_add(format!("linears.{i}.bias"), &bias.val(), node)?,
             }
         }
     }
@@ -140,6 +128,7 @@ fn nodes<'a>(document: &'a Document, operators: &[&str]) -> Vec<&'a NodeProto> {
         .collect()
 }
 
+/// The pairs of the layers so far.
 struct Pairs<'a> {
     path: &'a Path,
     document: &'a Document,
@@ -147,6 +136,7 @@ struct Pairs<'a> {
 }
 
 impl Pairs<'_> {
+    /// Pairs a tensor with an input of `node`.
     fn push<const D: usize>(
         &mut self,
         name: String,
@@ -158,21 +148,18 @@ impl Pairs<'_> {
         self.pair(name, tensor, weight, node)
     }
 
-    fn push_following<const D: usize>(
+    /// Pairs a bias with the other input of the `Add` that reads the output of `node`.
+    fn push_bias_of_add<const D: usize>(
         &mut self,
         name: String,
         tensor: &Tensor<D>,
         node: &NodeProto,
     ) -> Result<()> {
-        let add = self
-            .document
-            .graph()
-            .node
-            .iter()
-            .find(|n| n.input.contains(&node.output[0]));
-        let bias = add.and_then(|n| n.input.iter().find(|i| **i != node.output[0]));
-        let bias = bias.cloned().unwrap_or_default();
-        self.pair(name, tensor, &bias, node)
+        let output = &node.output[0];
+        let mut nodes = self.document.graph().node.iter();
+        let add = nodes.find(|n| n.input.contains(output));
+        let bias = add.and_then(|n| n.input.iter().find(|input| *input != output));
+        self.pair(name, tensor, bias.map_or("", String::as_str), node)
     }
 
     fn pair<const D: usize>(
@@ -185,25 +172,19 @@ impl Pairs<'_> {
         let weight = self.resolve(weight);
         let stored = self.document.tensor(&weight)?;
         let stored = stored.as_f32()?;
-        let values = |t: Tensor<D>| t.into_data().try_into_vec::<f32>().unwrap_or_default();
-        let same = |own: &[f32]| {
-            own.iter()
-                .map(|v| v.to_bits())
-                .eq(stored.iter().map(|v| v.to_bits()))
+        // Bits, not values: NaN equals itself, and -0 is not 0.
+        let equals_stored = |tensor: Tensor<D>| {
+            let values = tensor.into_data().try_into_vec::<f32>();
+            let values = values.expect("`parse` makes tensors in single precision");
+            let bits = values.iter().map(|v| v.to_bits());
+            bits.eq(stored.iter().map(|v| v.to_bits()))
         };
-        let transposed = match D {
-            2 if !same(&values(tensor.clone())) => {
-                same(&values(tensor.clone().swap_dims(0, D - 1)))
-            }
-            _ => false,
-        };
-        if !transposed && !same(&values(tensor.clone())) {
-            return Err(Error::UnsupportedNode {
-                path: self.path.to_path_buf(),
-                operator: node.op_type().to_owned(),
-                node: node.name().to_owned(),
-                reason: format!("its weight `{weight}` could not be found again in the file"),
-            });
+        let equal = equals_stored(tensor.clone());
+        let transposed = !equal && D == 2 && equals_stored(tensor.clone().swap_dims(0, D - 1));
+        if !equal && !transposed {
+            let reason = format!("its weight `{weight}` could not be found again in the file");
+            let (operator, name) = (node.op_type(), node.name());
+            return Err(refuse::unsupported_node(self.path, operator, name, &reason));
         }
         self.sources.push(Source {
             name,
@@ -219,11 +200,9 @@ impl Pairs<'_> {
     fn resolve(&self, name: &str) -> String {
         let mut name = name.to_owned();
         let graph = self.document.graph();
-        while let Some(producer) = surgery::producer(graph, &name) {
-            match (
-                graph.node[producer].op_type(),
-                graph.node[producer].input.first(),
-            ) {
+        while let Some(index) = surgery::producer(graph, &name) {
+            let producer = &graph.node[index];
+            match (producer.op_type(), producer.input.first()) {
                 ("Identity", Some(input)) => name.clone_from(input),
                 _ => break,
             }

@@ -1,6 +1,7 @@
-//! `onnx-ir` nodes to layers and steps: one arm per operator.
+//! Parser: nodes of `onnx-ir` to layers and steps, one arm per operator. Knows no names of weights.
 
 use super::plan::{Op, Plan, Step};
+use super::refuse;
 use crate::error::{Error, Result};
 use crate::init;
 use crate::layers::{BatchNorm, Conv2d, Linear};
@@ -15,7 +16,7 @@ use onnx_ir::{Argument, Node, OnnxGraphBuilder};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-/// The layers of a graph, each kind in graph order.
+/// Layers of a graph, each kind in graph order.
 #[derive(Default)]
 pub(super) struct Layers {
     pub(super) convs: Vec<Conv2d>,
@@ -23,31 +24,47 @@ pub(super) struct Layers {
     pub(super) linears: Vec<Linear>,
 }
 
-/// A graph as layers and a plan.
+/// Graph as layers and a plan.
 pub(super) struct Graph {
     pub(super) layers: Layers,
     pub(super) plan: Plan,
-    /// Inputs of the classification layer, once it has been cut off.
+    /// D, the inputs of the classification layer; 0 until that is removed.
     pub(super) num_features: usize,
     path: PathBuf,
     device: Device,
+    /// Indices of the values, by the names of `onnx-ir`.
     ids: HashMap<String, usize>,
-    /// Rank of every value.
+    /// Rank of every value: 4 for `[N, C, H, W]`, 2 for `[N, D]`.
     ranks: Vec<usize>,
 }
 
-/// What a node asks for: the operation, its data inputs and the rank of its result.
-type Parsed = (Op, usize, usize);
+/// A node as an operation.
+struct Parsed {
+    op: Op,
+    /// Number of inputs that are activations.
+    num_inputs: usize,
+    /// Rank of the output.
+    rank: usize,
+}
+
+impl Parsed {
+    /// An operation with one activation.
+    fn unary(op: Op, rank: usize) -> Self {
+        let num_inputs = 1;
+        Self {
+            op,
+            num_inputs,
+            rank,
+        }
+    }
+}
 
 impl Graph {
-    /// Reads a file whose operators are all known.
+    /// Reads a file whose operators are all supported.
     pub(super) fn read(path: &Path, device: &Device) -> Result<Self> {
-        let unreadable = |reason| Error::Unreadable {
-            path: path.to_path_buf(),
-            reason,
-        };
-        // Why no simplification: layers must stay in the order of the file's own nodes, to which
-        // tuned weights go back.
+        let unreadable = |reason: String| refuse::unreadable(path, &reason);
+        // Without simplification, layers keep the order of the file's nodes, by which `pair` finds the
+        // weights that tuned ones replace.
         let ir = OnnxGraphBuilder::new()
             .simplify(false)
             .parse_file(path)
@@ -86,6 +103,7 @@ impl Graph {
         Ok(graph)
     }
 
+    /// Adds a value and returns its index.
     fn define(&mut self, name: &str, rank: usize) -> usize {
         self.ranks.push(rank);
         self.ids.insert(name.into(), self.ranks.len() - 1);
@@ -96,21 +114,22 @@ impl Graph {
         if matches!(node, Node::Constant(_)) {
             return Ok(());
         }
-        let (op, count, rank) = self.parse(node)?;
+        let Parsed {
+            op,
+            num_inputs,
+            rank,
+        } = self.parse(node)?;
         let mut inputs = vec![];
-        for argument in &node.inputs()[..count] {
-            inputs.push(self.ids.get(&argument.name).copied().ok_or_else(|| {
-                self.refuse(
-                    node,
-                    "an input is a constant where an activation is expected".into(),
-                )
-            })?);
+        for argument in &node.inputs()[..num_inputs] {
+            let Some(id) = self.ids.get(&argument.name) else {
+                let reason = "an input is a constant where an activation is expected";
+                return Err(self.refuse(node, reason));
+            };
+            inputs.push(*id);
         }
-        if inputs
-            .iter()
-            .any(|&id| self.ranks[id] != self.ranks[inputs[0]])
-        {
-            return Err(self.refuse(node, "its inputs have different ranks".into()));
+        let mut ranks = inputs.iter().map(|&id| self.ranks[id]);
+        if ranks.any(|rank| rank != self.ranks[inputs[0]]) {
+            return Err(self.refuse(node, "its inputs have different ranks"));
         }
         let output = self.define(&node.outputs()[0].name, rank);
         self.plan.steps.push(Step { op, inputs, output });
@@ -118,60 +137,60 @@ impl Graph {
     }
 
     fn parse(&mut self, node: &Node) -> Result<Parsed> {
-        let rank = node
-            .inputs()
-            .first()
-            .and_then(|a| self.ids.get(&a.name))
-            .map(|&i| self.ranks[i]);
-        let Some(rank) = rank else {
-            return Err(self.refuse(node, "its first input is not an activation".into()));
+        let first = node.inputs().first();
+        let Some(&id) = first.and_then(|argument| self.ids.get(&argument.name)) else {
+            return Err(self.refuse(node, "its first input is not an activation"));
         };
-        let needs_map = |op: Op| (op, 4);
-        let (op, needed) = match node {
-            Node::Conv2d(n) => needs_map(self.conv(node, n)?),
-            Node::BatchNormalization(n) => needs_map(self.norm(node, n)?),
+        let rank = self.ranks[id];
+        let (op, required) = match node {
+            Node::Conv2d(n) => (self.conv(node, n)?, 4),
+            Node::BatchNormalization(n) => (self.norm(node, n)?, 4),
             Node::Linear(_) | Node::Gemm(_) | Node::MatMul(_) => (self.linear(node)?, 2),
             Node::Relu(_) => (Op::Relu, rank),
-            Node::MaxPool2d(n) => needs_map(self.max_pool(node, &n.config)?),
-            Node::AveragePool2d(n) => needs_map(self.average_pool(node, &n.config)?),
-            Node::GlobalAveragePool(_) => needs_map(Op::PoolMap),
+            Node::MaxPool2d(n) => (self.max_pool(node, &n.config)?, 4),
+            Node::AveragePool2d(n) => (self.average_pool(node, &n.config)?, 4),
+            Node::GlobalAveragePool(_) => (Op::GlobalAveragePool, 4),
             Node::ReduceMean(n) => match (&n.config.axes, n.config.keepdims) {
-                (ReduceAxes::Static(axes), true) if axes == &[2, 3] => needs_map(Op::PoolMap),
+                (ReduceAxes::Static(axes), true) if axes == &[2, 3] => (Op::GlobalAveragePool, 4),
                 (ReduceAxes::Static(axes), false) if axes == &[2, 3] => {
-                    return Ok((Op::PoolRow, 1, 2));
+                    return Ok(Parsed::unary(Op::SpatialMean, 2));
                 }
                 _ => {
-                    return Err(self.refuse(
-                        node,
-                        "only a mean over height and width is supported".into(),
-                    ));
+                    let reason = "only a mean over height and width is supported";
+                    return Err(self.refuse(node, reason));
                 }
             },
-            Node::Flatten(n) if n.config.axis == 1 => return Ok((Op::Flatten, 1, 2)),
+            Node::Flatten(n) if n.config.axis == 1 => return Ok(Parsed::unary(Op::Flatten, 2)),
             Node::Reshape(n) => match &n.config.shape {
                 ReshapeInput::Static(shape) if matches!(shape[..], [0 | -1, _]) => {
-                    return Ok((Op::Flatten, 1, 2));
+                    return Ok(Parsed::unary(Op::Flatten, 2));
                 }
                 ReshapeInput::Static(shape) if matches!(shape[..], [n, _] if n > 0) => {
                     let reason =
                         "it fixes the batch size; export the model with a dynamic batch axis";
-                    return Err(self.refuse(node, reason.into()));
+                    return Err(self.refuse(node, reason));
                 }
                 _ => {
-                    return Err(self.refuse(
-                        node,
-                        "only a reshape to [batch, features] is supported".into(),
-                    ));
+                    let reason = "only a reshape to [batch, features] is supported";
+                    return Err(self.refuse(node, reason));
                 }
             },
-            Node::Add(_) => return Ok((Op::Add, 2, rank)),
-            Node::Identity(_) => (Op::Same, rank),
-            _ => return Err(self.refuse(node, "this form of the operator is not supported".into())),
+            Node::Add(_) => {
+                let (op, num_inputs) = (Op::Add, 2);
+                return Ok(Parsed {
+                    op,
+                    num_inputs,
+                    rank,
+                });
+            }
+            Node::Identity(_) => (Op::Identity, rank),
+            _ => return Err(self.refuse(node, "this form of the operator is not supported")),
         };
-        if needed != rank {
-            return Err(self.refuse(node, format!("its input has rank {rank}, not {needed}")));
+        if required != rank {
+            let reason = format!("its input has rank {rank}, not {required}");
+            return Err(self.refuse(node, &reason));
         }
-        Ok((op, 1, rank))
+        Ok(Parsed::unary(op, rank))
     }
 
     fn conv(&mut self, node: &Node, n: &onnx_ir::node::conv2d::Conv2dNode) -> Result<Op> {
@@ -194,7 +213,7 @@ impl Graph {
         n: &onnx_ir::node::batch_norm::BatchNormalizationNode,
     ) -> Result<Op> {
         let BatchNormConfig::Static(config) = &n.config else {
-            return Err(self.refuse(node, "its weights are computed at run time".into()));
+            return Err(self.refuse(node, "its weights are computed at run time"));
         };
         let mut layer = BatchNorm::new(1, &self.device);
         layer.weight = self.parameter(node, 1)?;
@@ -202,7 +221,7 @@ impl Graph {
         layer.running_mean = RunningState::new(self.constant(node, 3)?);
         layer.running_var = RunningState::new(self.constant(node, 4)?);
         layer.epsilon = config.epsilon;
-        // ONNX weighs the past, PyTorch the newest batch.
+        // In ONNX, the momentum is the weight of the past; in PyTorch, that of the newest batch.
         layer.momentum = 1.0 - config.momentum;
         self.layers.norms.push(layer);
         Ok(Op::Norm(self.layers.norms.len() - 1))
@@ -218,10 +237,8 @@ impl Graph {
             }
             Node::MatMul(_) => true,
             _ => {
-                return Err(self.refuse(
-                    node,
-                    "only alpha = beta = 1 and transA = 0 are supported".into(),
-                ));
+                let reason = "only alpha = beta = 1 and transA = 0 are supported";
+                return Err(self.refuse(node, reason));
             }
         };
         let weight: Tensor<2> = self.constant(node, 1)?;
@@ -254,7 +271,7 @@ impl Graph {
         config: &onnx_ir::node::avg_pool2d::AvgPool2dConfig,
     ) -> Result<Op> {
         if config.dilation != [1, 1] {
-            return Err(self.refuse(node, "a dilated average pool is not supported".into()));
+            return Err(self.refuse(node, "a dilated average pool is not supported"));
         }
         let mut options = AvgPoolOptions::new(config.kernel_size).with_stride(config.strides);
         options.padding = self.padding(node, &config.padding, &config.auto_pad)?;
@@ -271,10 +288,9 @@ impl Graph {
         auto_pad: &AutoPad,
     ) -> Result<[(usize, usize); 2]> {
         match (auto_pad, padding) {
-            (AutoPad::SameUpper | AutoPad::SameLower, _) => Err(self.refuse(
-                node,
-                "`auto_pad` is not supported, explicit pads are".into(),
-            )),
+            (AutoPad::SameUpper | AutoPad::SameLower, _) => {
+                Err(self.refuse(node, "`auto_pad` is not supported, explicit pads are"))
+            }
             (AutoPad::Valid, _) | (_, PaddingConfig2d::Valid) => Ok([(0, 0); 2]),
             (_, PaddingConfig2d::Explicit(top, left, bottom, right)) => {
                 Ok([(*top, *bottom), (*left, *right)])
@@ -282,25 +298,23 @@ impl Graph {
         }
     }
 
-    /// Input `i` as a weight stored in the file, of rank `D`.
+    /// Input `i`, a weight stored in the file, as a tensor of rank `D`.
     fn constant<const D: usize>(&self, node: &Node, i: usize) -> Result<Tensor<D>> {
         let data = node.inputs().get(i).and_then(Argument::value);
         let Some(data) = data else {
-            return Err(self.refuse(node, format!("its input {i} is not stored in the file")));
+            return Err(self.refuse(node, &format!("its input {i} is not stored in the file")));
         };
         let shape = data.shape().to_vec();
         // Exporters write biases as [K], [1, K] and, for a single class, as a scalar.
         let squeezed = D == 1 && shape.iter().filter(|&&n| n != 1).count() <= 1;
         if shape.len() != D && !squeezed {
-            return Err(self.refuse(node, format!("its input {i} has shape {shape:?}")));
+            return Err(self.refuse(node, &format!("its input {i} has shape {shape:?}")));
         }
         let values = data.convert::<f32>().try_into_vec::<f32>();
-        let values = values.map_err(|e| self.refuse(node, format!("its input {i}: {e:?}")))?;
+        let values = values.map_err(|e| self.refuse(node, &format!("its input {i}: {e:?}")))?;
         let dims = if squeezed { vec![values.len()] } else { shape };
-        Ok(Tensor::from_data(
-            TensorData::new(values, dims),
-            &self.device,
-        ))
+        let data = TensorData::new(values, dims);
+        Ok(Tensor::from_data(data, &self.device))
     }
 
     fn parameter<const D: usize>(&self, node: &Node, i: usize) -> Result<Param<Tensor<D>>> {
@@ -315,12 +329,8 @@ impl Graph {
         }
     }
 
-    fn refuse(&self, node: &Node, reason: String) -> Error {
-        Error::UnsupportedNode {
-            path: self.path.clone(),
-            operator: format!("{:?}", node.node_type()),
-            node: node.name().into(),
-            reason,
-        }
+    fn refuse(&self, node: &Node, reason: &str) -> Error {
+        let operator = format!("{:?}", node.node_type());
+        refuse::unsupported_node(&self.path, &operator, node.name(), reason)
     }
 }

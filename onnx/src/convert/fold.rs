@@ -1,6 +1,8 @@
-//! Batch normalisation, and constants that are multiplied or added channel by channel, go into the
-//! convolution before them: one rounding in place of several, and no node between a convolution and
-//! its activation.
+//! Folding of batch normalisation, and of constants multiplied or added channel by channel, into the
+//! convolution before them. Knows no precision but single.
+//!
+//! One rounding replaces several, and no node stands between a convolution and its activation, so that
+//! the runtime can fuse the two.
 
 use super::is_standard;
 use crate::document::Document;
@@ -9,37 +11,40 @@ use crate::proto::{GraphProto, NodeProto};
 use crate::surgery;
 use crate::tensor::Tensor;
 
-/// `y = scale x + shift` for each channel, in double precision.
+/// y = scale · x + shift for each channel, in double precision.
 struct Affine {
     scale: Vec<f64>,
     shift: Vec<f64>,
 }
 
-/// Folds wherever the convolution's output goes nowhere else; hands back how many nodes went.
-pub(super) fn fold(document: &mut Document) -> Result<usize> {
-    let (mut folded, mut at) = (0, 0);
-    while at < document.graph().node.len() {
-        if is(&document.graph().node[at], "Conv") {
-            while fold_one(document, at)? {
-                folded += 1;
+/// Folds into every convolution whose output has no other reader.
+pub(super) fn fold(document: &mut Document) -> Result<()> {
+    let (mut folded, mut index) = (false, 0);
+    while index < document.graph().node.len() {
+        if is(&document.graph().node[index], "Conv") {
+            while fold_next(document, index)? {
+                folded = true;
             }
         }
-        at += 1;
+        index += 1;
     }
-    if folded > 0 {
+    if folded {
         surgery::prune(document.graph_mut());
     }
-    Ok(folded)
+    Ok(())
 }
 
-/// Folds the node after the convolution `at`, if that can be done.
-fn fold_one(document: &mut Document, at: usize) -> Result<bool> {
+/// Folds the node after a convolution, if possible.
+fn fold_next(document: &mut Document, index: usize) -> Result<bool> {
     let graph = document.graph();
-    let conv = &graph.node[at];
+    let conv = &graph.node[index];
     let Some(output) = conv.output.first() else {
         return Ok(false);
     };
     let [next] = surgery::consumers(graph, output)[..] else {
+        return Ok(false);
+    };
+    let Some(new_output) = graph.node[next].output.first().cloned() else {
         return Ok(false);
     };
     let weight_name = conv.input.get(1).map_or("", String::as_str).to_owned();
@@ -57,16 +62,16 @@ fn fold_one(document: &mut Document, at: usize) -> Result<bool> {
     if surgery::is_output(graph, output) || channels == 0 {
         return Ok(false);
     }
-    // `[C, 1, 1]` is channel by channel behind convolutions of images alone.
+    // A constant `[C, 1, 1]` is one value per channel only behind a convolution of images, rank 4.
     if weight.dims.len() != 4 && !is(&graph.node[next], "BatchNormalization") {
         return Ok(false);
     }
     let Some(affine) = affine(document, &graph.node[next], output, channels)? else {
         return Ok(false);
     };
-    let (weight, bias) = fused(&weight, &bias, &affine)?;
+    let Fused { weight, bias } = fused(&weight, &bias, &affine)?;
     let graph = document.graph_mut();
-    let last = graph.node.remove(next);
+    graph.node.remove(next);
     let weight_name = surgery::unique_name(graph, &format!("{weight_name}_folded"));
     graph.initializer.push(weight.to_proto(&weight_name));
     let base = if bias_name.is_empty() {
@@ -76,15 +81,21 @@ fn fold_one(document: &mut Document, at: usize) -> Result<bool> {
     };
     let bias_name = surgery::unique_name(graph, &base);
     graph.initializer.push(bias.to_proto(&bias_name));
-    let conv = &mut graph.node[at];
+    let conv = &mut graph.node[index];
     conv.input.truncate(1);
     conv.input.extend([weight_name, bias_name]);
-    conv.output[0] = last.output.into_iter().next().unwrap_or_default();
+    conv.output[0] = new_output;
     Ok(true)
 }
 
-/// Weights `[M, C, ...]` and bias `[M]` (or none) of the convolution and what follows it.
-fn fused(weight: &Tensor, bias: &Tensor, affine: &Affine) -> Result<(Tensor, Tensor)> {
+/// Weight `[C_out, C_in, ...]` and bias `[C_out]` of a convolution with the node after it.
+struct Fused {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+/// `bias` is empty where the convolution has none.
+fn fused(weight: &Tensor, bias: &Tensor, affine: &Affine) -> Result<Fused> {
     let per_channel = (weight.len() / affine.scale.len()).max(1);
     let values = weight.as_f32()?;
     let rows = values.chunks(per_channel).zip(&affine.scale);
@@ -93,13 +104,13 @@ fn fused(weight: &Tensor, bias: &Tensor, affine: &Affine) -> Result<(Tensor, Ten
     let old = |channel: usize| old.get(channel).copied().map_or(0.0, f64::from);
     let pairs = affine.scale.iter().zip(&affine.shift).enumerate();
     let shifted = pairs.map(|(channel, (scale, shift))| (old(channel) * scale + shift) as f32);
-    Ok((
-        Tensor::f32(&weight.dims, new.collect())?,
-        Tensor::f32(&[affine.scale.len()], shifted.collect())?,
-    ))
+    Ok(Fused {
+        weight: Tensor::f32(&weight.dims, new.collect())?,
+        bias: Tensor::f32(&[affine.scale.len()], shifted.collect())?,
+    })
 }
 
-/// What a node does to `value`, channel by channel; `None` where it does something else.
+/// The affine function of each channel by which a node changes `value`; `None` for any other node.
 fn affine(
     document: &Document,
     node: &NodeProto,
@@ -107,7 +118,7 @@ fn affine(
     channels: usize,
 ) -> Result<Option<Affine>> {
     if is(node, "BatchNormalization") {
-        return normalisation(document, node, value, channels);
+        return batch_norm(document, node, value, channels);
     }
     let [first, second] = node.input.as_slice() else {
         return Ok(None);
@@ -125,7 +136,7 @@ fn affine(
     };
     let all = |number: f64| vec![number; channels];
     let (scale, shift) = match (node.op_type(), value_first) {
-        // Up to opset 6, attributes say how to broadcast.
+        // Up to opset 6, attributes choose the axes of a broadcast; they are not followed here.
         _ if !is_standard(node) || !node.attribute.is_empty() => return Ok(None),
         ("Mul", _) => (operand, all(0.0)),
         ("Add", _) => (all(1.0), operand),
@@ -136,19 +147,20 @@ fn affine(
     Ok(Some(Affine { scale, shift }))
 }
 
-/// `BatchNormalization` in inference mode.
-fn normalisation(
+/// `BatchNormalization` in inference mode
+/// (<https://onnx.ai/onnx/operators/onnx__BatchNormalization.html>).
+fn batch_norm(
     document: &Document,
     node: &NodeProto,
     value: &str,
     channels: usize,
 ) -> Result<Option<Affine>> {
     let attribute = |name: &str| node.attribute.iter().find(|a| a.name() == name);
-    // Training gives more outputs; before opset 9, `spatial` = 0 normalises every place by itself.
+    // In training it has more outputs. Before opset 9, `spatial` = 0 normalised every pixel by itself.
     let trains = node.output.iter().skip(1).any(|output| !output.is_empty())
         || attribute("training_mode").is_some_and(|a| a.i() != 0);
-    let by_place = attribute("spatial").is_some_and(|a| a.i() == 0);
-    if trains || by_place || node.input.len() != 5 || node.input[0] != value {
+    let per_pixel = attribute("spatial").is_some_and(|a| a.i() == 0);
+    if trains || per_pixel || node.input.len() != 5 || node.input[0] != value {
         return Ok(None);
     }
     let mut vectors = Vec::with_capacity(4);
@@ -171,10 +183,10 @@ fn normalisation(
     Ok(Some(Affine { scale, shift }))
 }
 
-/// A constant that broadcasts along batch and places: one number, or `[C, 1, 1]` and `[1, C, 1, 1]`.
+/// The value per channel of a constant: one number, `[C, 1, 1]` or `[1, C, 1, 1]`.
 fn per_channel(operand: &Tensor, channels: usize) -> Result<Option<Vec<f64>>> {
     let numbers = doubles(operand)?;
-    // More axes than an image batch has would add one to the output.
+    // Broadcasting with more axes than `[N, C, H, W]` has would add an axis to the output.
     if operand.dims.len() > 4 {
         return Ok(None);
     }

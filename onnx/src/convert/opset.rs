@@ -1,9 +1,10 @@
-//! Raises a graph of opset 7 to 12 to 13, as far as image classifiers go. What changed between two
-//! versions of an operator is on its page at <https://onnx.ai/onnx/operators/>.
+//! Opset conversion: raises a graph of opset 7 to 12 to 13, for the operators of image classifiers.
+//!
+//! Knows no precision. Source: the changes of each operator at <https://onnx.ai/onnx/operators/>.
 
 use std::collections::HashSet;
 
-use super::{is_standard, refused};
+use super::{UsedNames, is_standard, unconvertible};
 use crate::builder::{Attr, attribute, node};
 use crate::document::Document;
 use crate::error::{Error, Result};
@@ -12,28 +13,29 @@ use crate::tensor::Tensor;
 use crate::value::ValueInfo;
 use crate::walk;
 
+/// The first opset whose `DequantizeLinear` has a scale for each channel.
 const OPSET: i64 = 13;
-/// The file format that came with it.
+/// The IR version that came with opset 13.
 const IR_VERSION: i64 = 7;
-/// From here on, elementwise operators broadcast as they do today.
-const OLDEST: i64 = 7;
+/// The first opset whose elementwise operators broadcast as they do today.
+const MIN_OPSET: i64 = 7;
 
-/// Brings the operator set to 13 at least.
+/// Raises the operator set to 13 if it is lower.
 pub(super) fn raise(document: &mut Document) -> Result<()> {
     let from = document.opset();
     if from >= OPSET {
         return Ok(());
     }
-    if from < OLDEST {
+    if from < MIN_OPSET {
         let what = "operator set of 7 or newer";
         return Err(Error::NothingToConvert { what });
     }
-    let flat = flat_values(document);
+    let rank_two = rank_two_values(document);
     let graph = document.graph_mut();
     let mut raiser = Raiser {
         from,
-        flat,
-        used: super::names(graph),
+        rank_two,
+        used_names: UsedNames::new(graph),
         constants: Vec::new(),
         nodes: Vec::with_capacity(graph.node.len()),
     };
@@ -52,8 +54,8 @@ pub(super) fn raise(document: &mut Document) -> Result<()> {
     Ok(())
 }
 
-/// Values that the file says have two axes.
-fn flat_values(document: &Document) -> HashSet<String> {
+/// Values with two axes, by the file's own word.
+fn rank_two_values(document: &Document) -> HashSet<String> {
     let graph = document.graph();
     let described = graph.value_info.iter().chain(&graph.output);
     described
@@ -65,8 +67,8 @@ fn flat_values(document: &Document) -> HashSet<String> {
 
 struct Raiser {
     from: i64,
-    flat: HashSet<String>,
-    used: HashSet<String>,
+    rank_two: HashSet<String>,
+    used_names: UsedNames,
     constants: Vec<TensorProto>,
     nodes: Vec<NodeProto>,
 }
@@ -78,22 +80,17 @@ impl Raiser {
             self.nodes.push(new);
             return Ok(());
         }
-        if old
-            .attribute
-            .iter()
-            .flat_map(walk::subgraphs)
-            .next()
-            .is_some()
-        {
-            return Err(self.refuse(old));
+        if old.attribute.iter().flat_map(walk::subgraphs).count() > 0 {
+            return Err(self.refused(old));
         }
         match old.op_type() {
-            "Upsample" | "Scatter" => return Err(self.refuse(old)),
-            "Resize" if self.from < 11 => return Err(self.refuse(old)),
-            // Opset 9 took out the attribute `spatial`, which is 1 unless said otherwise.
+            "Upsample" | "Scatter" => return Err(self.refused(old)),
+            "Resize" if self.from < 11 => return Err(self.refused(old)),
+            // Opset 9 removed the attribute `spatial`, whose default is 1.
             "BatchNormalization" if take(&mut new, "spatial").is_some_and(|a| a.i() == 0) => {
-                return Err(self.refuse(old));
+                return Err(self.refused(old));
             }
+            // `ratio` matters in training alone.
             "Dropout" if self.from < 12 => {
                 take(&mut new, "ratio");
             }
@@ -104,7 +101,9 @@ impl Raiser {
                 }
             }
             "Pad" if self.from < 11 => {
-                let pads = take(&mut new, "pads").unwrap_or_default().ints;
+                let pads = take(&mut new, "pads")
+                    .ok_or_else(|| self.refused(old))?
+                    .ints;
                 self.push_input(&mut new, "pads", Some(Tensor::i64(&[pads.len()], pads)?));
                 let value = take(&mut new, "value").map_or(0.0, |a| a.f());
                 self.push_input(&mut new, "value", Some(Tensor::f32(&[], vec![value])?));
@@ -129,12 +128,12 @@ impl Raiser {
         Ok(())
     }
 
-    fn refuse(&self, node: &NodeProto) -> Error {
-        let why = format!("its form in opset {} has none in opset {OPSET}", self.from);
-        refused(node, &why)
+    fn refused(&self, node: &NodeProto) -> Error {
+        let reason = format!("its form in opset {} has none in opset {OPSET}", self.from);
+        unconvertible(node, &reason)
     }
 
-    /// Numbers that were an attribute are an input.
+    /// Turns an attribute of integers into an input.
     fn numbers_to_input(&mut self, node: &mut NodeProto, name: &str) -> Result<()> {
         if let Some(attribute) = take(node, name) {
             let numbers = Tensor::i64(&[attribute.ints.len()], attribute.ints)?;
@@ -143,31 +142,32 @@ impl Raiser {
         Ok(())
     }
 
-    /// Adds a constant input, or an empty one.
+    /// Adds a constant input, or an empty name for an absent one.
     fn push_input(&mut self, node: &mut NodeProto, name: &str, value: Option<Tensor>) {
         let Some(value) = value else {
             node.input.push(String::new());
             return;
         };
         let base = node.output.first().map_or("", String::as_str);
-        let name = super::fresh(&mut self.used, &format!("{base}_{name}"));
+        let name = self.used_names.unique(&format!("{base}_{name}"));
         self.constants.push(value.to_proto(&name));
         node.input.push(name);
     }
 
-    /// Up to opset 12, a softmax goes over all axes from `axis` (1) on at once; since then, over `axis`
-    /// (-1) alone.
+    /// Up to opset 12, a softmax is over all axes from `axis` (default 1) on at once; since opset 13, over
+    /// `axis` (default -1) alone. The old one is a softmax of the flattened value, reshaped back.
     fn add_softmax(&mut self, mut new: NodeProto) -> Result<()> {
         let axis = take(&mut new, "axis").map_or(1, |a| a.i());
         let (input, output) = (new.input[0].clone(), new.output[0].clone());
-        if axis == -1 || axis == 1 && self.flat.contains(&output) {
+        // Over the last axis, both are the same.
+        if axis == -1 || axis == 1 && self.rank_two.contains(&output) {
             new.attribute.push(attribute("axis", Attr::Int(axis)));
             self.nodes.push(new);
             return Ok(());
         }
         let names = ["shape", "flat", "scores"];
         let [shape, flat, scores] =
-            names.map(|name| super::fresh(&mut self.used, &format!("{output}_{name}")));
+            names.map(|name| self.used_names.unique(&format!("{output}_{name}")));
         self.nodes
             .push(node("Shape", &shape, &[&input], &[&shape], vec![]));
         let axis = vec![("axis", Attr::Int(axis))];
@@ -177,7 +177,7 @@ impl Raiser {
         new.output[0].clone_from(&scores);
         new.attribute.push(attribute("axis", Attr::Int(-1)));
         self.nodes.push(new);
-        let back = super::fresh(&mut self.used, &format!("{output}_reshape"));
+        let back = self.used_names.unique(&format!("{output}_reshape"));
         self.nodes.push(node(
             "Reshape",
             &back,
@@ -189,8 +189,8 @@ impl Raiser {
     }
 }
 
-/// Takes an attribute out of a node.
+/// Removes an attribute from a node.
 fn take(node: &mut NodeProto, name: &str) -> Option<AttributeProto> {
-    let at = node.attribute.iter().position(|a| a.name() == name)?;
-    Some(node.attribute.remove(at))
+    let index = node.attribute.iter().position(|a| a.name() == name)?;
+    Some(node.attribute.remove(index))
 }

@@ -1,12 +1,14 @@
-//! 8-bit integers: `QuantizeLinear` and `DequantizeLinear` around what computes with them ("QDQ"), as
-//! ONNX Runtime and TensorRT take it. Weights have a symmetric scale for each output channel, values one
-//! scale each (Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient
-//! Integer-Arithmetic-Only Inference", section 2).
+//! Quantisation to 8-bit integers: `QuantizeLinear` and `DequantizeLinear` around the nodes that compute
+//! with them (QDQ), as ONNX Runtime and TensorRT expect.
+//!
+//! Weights have a symmetric scale for each output channel, values one scale each (Jacob et al.,
+//! "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", 2018,
+//! section 2). Measures no range: the caller passes the ranges of the values.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use super::quantize_plan::{Plan, float, plan};
-use super::refused;
+use super::quantize_plan::{Plan, QuantizedValue, float_constant, plan};
+use super::{UsedNames, unconvertible};
 use crate::builder::{Attr, node};
 use crate::document::Document;
 use crate::error::Result;
@@ -14,41 +16,47 @@ use crate::proto::{GraphProto, NodeProto, TensorProto};
 use crate::surgery;
 use crate::tensor::{Tensor, TensorData};
 
-/// The smallest and the largest number that a value holds.
+/// Smallest and largest number of a value.
+///
+/// Of all images: percentiles and least-squares ranges were measured and are no better.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Range {
-    /// The smallest.
+    /// Smallest number.
     pub low: f32,
-    /// The largest.
+    /// Largest number.
     pub high: f32,
 }
 
-/// How the numbers of a value become integers.
+/// Mapping of a value's numbers to integers. Each serves one kind of runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scheme {
-    /// 0 to 255, from the lowest number to the highest: what CPUs do fastest, and one bit more where
-    /// no number is negative. Biases are 32-bit integers.
+    /// 0 to 255, from the smallest number to the largest; biases are 32-bit integers. For CPUs.
+    ///
+    /// ONNX Runtime replaces a ReLU by the range of the integers only where 0 is the lowest of them. A
+    /// value without negative numbers has one bit more than in the symmetric scheme.
     Asymmetric,
-    /// -127 to 127 with 0 in the middle, biases as they are: what TensorRT takes.
+    /// -127 to 127 with zero point 0; biases stay in single precision. TensorRT accepts no other.
+    ///
+    /// On a CPU, half of the convolutions of such a file run in single precision.
     Symmetric,
 }
 
-/// What [`quantize`] did.
+/// Result of [`quantize`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Quantized {
-    /// Convolutions and matrix products whose weights are 8-bit integers now.
+    /// Number of convolutions and matrix products with weights of 8-bit integers.
     pub nodes: usize,
-    /// Values that are.
+    /// Number of values of 8-bit integers.
     pub values: usize,
-    /// Convolutions and matrix products that stayed as they are.
+    /// Names of the convolutions and matrix products that stayed in single precision.
     pub kept: Vec<String>,
 }
 
-/// Quantises a graph that was [prepared](super::prepare), given the range of every value that
-/// [`observed`](super::observed) names.
+/// Quantises a [prepared](super::prepare) graph with the ranges of its
+/// [`calibrated_values`](super::calibrated_values).
 ///
 /// # Errors
-/// [`Error::NothingToConvert`](crate::Error::NothingToConvert) where no weight is constant;
+/// [`Error::NothingToConvert`](crate::Error::NothingToConvert) if no weight is constant;
 /// [`Error::Unconvertible`](crate::Error::Unconvertible) names the node of a value whose range is missing
 /// or not finite.
 pub fn quantize(
@@ -61,28 +69,26 @@ pub fn quantize(
     let mut writer = Writer {
         graph: &graph,
         scheme,
-        used: super::names(&graph),
+        ranges,
+        used_names: UsedNames::new(&graph),
         nodes: Vec::new(),
         constants: Vec::new(),
-        scales: HashMap::new(),
         parameters: HashMap::new(),
-        read_as: HashMap::new(),
+        scales: HashMap::new(),
+        dequantized: HashMap::new(),
     };
-    let made = writer.all(&plan, ranges);
-    let (nodes, constants) = (writer.nodes, writer.constants);
-    let linear = |node: &&NodeProto| matches!(node.op_type(), "Conv" | "Gemm" | "MatMul");
-    let kept = graph
-        .node
-        .iter()
-        .enumerate()
-        .filter(|(at, _)| !plan.linear.contains(at));
-    let kept: Vec<String> = kept
-        .map(|(_, node)| node)
-        .filter(linear)
-        .map(|node| node.name().to_owned())
+    let result = writer.add_all(&plan);
+    let Writer {
+        nodes, constants, ..
+    } = writer;
+    let linear = |node: &NodeProto| matches!(node.op_type(), "Conv" | "Gemm" | "MatMul");
+    let old_nodes = graph.node.iter().enumerate();
+    let kept: Vec<String> = old_nodes
+        .filter(|(index, node)| linear(node) && !plan.linear.contains(index))
+        .map(|(_, node)| node.name().to_owned())
         .collect();
     *document.graph_mut() = graph;
-    made?;
+    result?;
     let graph = document.graph_mut();
     graph.node = nodes;
     graph.initializer.extend(constants);
@@ -95,98 +101,102 @@ pub fn quantize(
     })
 }
 
-/// Writes the nodes anew, one after the other.
+/// Names of a value's scale and zero point.
+#[derive(Clone)]
+struct Parameters {
+    scale: f32,
+    scale_name: String,
+    zero_point_name: String,
+}
+
+/// Writes the nodes of the quantised graph, one after the other.
 struct Writer<'g> {
     graph: &'g GraphProto,
     scheme: Scheme,
-    used: HashSet<String>,
+    ranges: &'g HashMap<String, Range>,
+    used_names: UsedNames,
+    /// The new nodes.
     nodes: Vec<NodeProto>,
+    /// The new constants.
     constants: Vec<TensorProto>,
-    /// The scale of a value.
+    /// By the value whose range they come from.
+    parameters: HashMap<String, Parameters>,
+    /// The scales of the quantised values.
     scales: HashMap<String, f32>,
-    /// Names of scale and zero point, by the value whose range they come from.
-    parameters: HashMap<String, [String; 2]>,
-    /// The name under which a value is taken.
-    read_as: HashMap<String, String>,
+    /// The name under which later nodes read a quantised value.
+    dequantized: HashMap<String, String>,
 }
 
 impl Writer<'_> {
-    fn all(&mut self, plan: &Plan, ranges: &HashMap<String, Range>) -> Result<()> {
-        let roots: HashMap<&str, &str> = plan
-            .values
-            .iter()
-            .map(|(value, root)| (value.as_str(), root.as_str()))
-            .collect();
+    fn add_all(&mut self, plan: &Plan) -> Result<()> {
+        let values = plan.values.iter();
+        let values: HashMap<&str, &QuantizedValue> =
+            values.map(|value| (value.name.as_str(), value)).collect();
         for input in &self.graph.input {
-            if let Some(root) = roots.get(input.name()) {
-                let nobody = NodeProto::default();
-                self.value(input.name(), root, ranges, &nobody)?;
+            if let Some(value) = values.get(input.name()) {
+                self.quantize_value(value, &NodeProto::default())?;
             }
         }
-        for (at, old) in self.graph.node.iter().enumerate() {
+        for (index, old) in self.graph.node.iter().enumerate() {
             let mut new = old.clone();
             for name in &mut new.input {
-                if let Some(read_as) = self.read_as.get(name) {
-                    name.clone_from(read_as);
+                if let Some(dequantized) = self.dequantized.get(name) {
+                    name.clone_from(dequantized);
                 }
             }
-            if plan.linear.contains(&at) {
-                self.weight_and_bias(old, &mut new)?;
+            if plan.linear.contains(&index) {
+                self.quantize_constants(old, &mut new)?;
             }
             self.nodes.push(new);
             for output in &old.output {
-                if let Some(root) = roots.get(output.as_str()) {
-                    self.value(output, root, ranges, old)?;
+                if let Some(value) = values.get(output.as_str()) {
+                    self.quantize_value(value, old)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Quantises a value and takes it back: what takes it from here on takes what comes back.
-    fn value(
-        &mut self,
-        name: &str,
-        root: &str,
-        ranges: &HashMap<String, Range>,
-        giver: &NodeProto,
-    ) -> Result<()> {
-        if !self.parameters.contains_key(root) {
-            let finite = |range: &&Range| range.low.is_finite() && range.high.is_finite();
-            let Some(range) = ranges.get(root).filter(finite) else {
-                return Err(refused(giver, &format!("`{root}` has no finite range")));
-            };
-            let (scale, zero_point) = scale(*range, self.scheme);
-            let scale_name = self.constant(&format!("{root}_scale"), &scalar(scale)?);
-            let zero_name = self.constant(&format!("{root}_zero_point"), &zero_point);
-            self.scales.insert(root.to_owned(), scale);
-            self.parameters
-                .insert(root.to_owned(), [scale_name, zero_name]);
-        }
-        let scale = self.scales.get(root).copied().unwrap_or(1.0);
-        self.scales.insert(name.to_owned(), scale);
-        let [scale, zero_point] = self.parameters.get(root).cloned().unwrap_or_default();
-        let quantized = super::fresh(&mut self.used, &format!("{name}_quantized"));
-        let inputs = [name, scale.as_str(), zero_point.as_str()];
-        self.nodes.push(node(
-            "QuantizeLinear",
-            &quantized,
-            &inputs,
-            &[&quantized],
-            vec![],
-        ));
-        let back = super::fresh(&mut self.used, &format!("{name}_dequantized"));
-        let inputs = [quantized.as_str(), scale.as_str(), zero_point.as_str()];
-        self.nodes
-            .push(node("DequantizeLinear", &back, &inputs, &[&back], vec![]));
-        self.read_as.insert(name.to_owned(), back);
+    /// Adds the two nodes that quantise and dequantise a value; later nodes read it from the second.
+    fn quantize_value(&mut self, value: &QuantizedValue, producer: &NodeProto) -> Result<()> {
+        let QuantizedValue { name, root } = value;
+        let parameters = match self.parameters.get(root) {
+            Some(parameters) => parameters.clone(),
+            None => self.add_parameters(root, producer)?,
+        };
+        self.scales.insert(name.clone(), parameters.scale);
+        let (scale, zero_point) = (&parameters.scale_name, &parameters.zero_point_name);
+        let quantized = self.used_names.unique(&format!("{name}_quantized"));
+        let inputs = [name, scale.as_str(), zero_point];
+        self.push("QuantizeLinear", &quantized, &inputs, vec![]);
+        let dequantized = self.used_names.unique(&format!("{name}_dequantized"));
+        let inputs = [quantized.as_str(), scale, zero_point];
+        self.push("DequantizeLinear", &dequantized, &inputs, vec![]);
+        self.dequantized.insert(name.clone(), dequantized);
         Ok(())
     }
 
-    /// Quantises the constants of a product.
-    fn weight_and_bias(&mut self, old: &NodeProto, new: &mut NodeProto) -> Result<()> {
+    fn add_parameters(&mut self, root: &str, producer: &NodeProto) -> Result<Parameters> {
+        let finite = |range: &&Range| range.low.is_finite() && range.high.is_finite();
+        let Some(range) = self.ranges.get(root).filter(finite) else {
+            let reason = format!("`{root}` has no finite range");
+            return Err(unconvertible(producer, &reason));
+        };
+        let (scale, zero_point) = scale_and_zero_point(*range, self.scheme);
+        let scale_tensor = Tensor::f32(&[], vec![scale])?;
+        let parameters = Parameters {
+            scale,
+            scale_name: self.constant(&format!("{root}_scale"), &scale_tensor),
+            zero_point_name: self.constant(&format!("{root}_zero_point"), &zero_point),
+        };
+        self.parameters.insert(root.to_owned(), parameters.clone());
+        Ok(parameters)
+    }
+
+    /// Quantises weight and bias of a convolution or a matrix product.
+    fn quantize_constants(&mut self, old: &NodeProto, new: &mut NodeProto) -> Result<()> {
         let constant = |name: Option<&String>| {
-            name.and_then(|name| float(self.graph, name))
+            name.and_then(|name| float_constant(self.graph, name))
                 .map(|proto| Tensor::from_proto(&proto))
         };
         let Some(weight) = constant(old.input.get(1)).transpose()? else {
@@ -195,26 +205,31 @@ impl Writer<'_> {
         let bias = constant(old.input.get(2)).transpose()?;
         let axis = channel_axis(old);
         let channels = weight.dims[axis];
-        // A bias of another shape is broadcast, and stays as it is.
-        let bias = bias.filter(|bias| self.scheme == Scheme::Asymmetric && bias.dims == [channels]);
-        let of_input = self.scales.get(&old.input[0]).copied().unwrap_or(1.0);
-        let biases = bias.as_ref().map(Tensor::as_f32).transpose()?;
-        let scales = channel_scales(&weight, axis, biases.as_deref(), of_input)?;
+        // An integer bias has the scale of the products, weight times input: it needs a quantised input,
+        // which an output of the graph is not. A bias of another shape is broadcast, and stays.
+        let input_scale = self.scales.get(&old.input[0]).copied();
+        let input_scale = input_scale.filter(|_| self.scheme == Scheme::Asymmetric);
+        let bias = bias.filter(|bias| bias.dims == [channels]).zip(input_scale);
+        let Some((bias, input_scale)) = bias else {
+            let scales = channel_scales(&weight, axis, &vec![0.0; channels])?;
+            let integers = integers(&weight, axis, &scales)?;
+            new.input[1] = self.dequantized_constant(&old.input[1], &integers, scales, axis)?;
+            return Ok(());
+        };
+        let bias = bias.as_f32()?;
+        let scales = channel_scales(&weight, axis, &min_scales(&bias, input_scale))?;
         let integers = integers(&weight, axis, &scales)?;
-        new.input[1] = self.dequantized(&old.input[1], &integers, scales.clone(), axis)?;
-        if let Some(biases) = biases {
-            let scales: Vec<f32> = scales.iter().map(|scale| scale * of_input).collect();
-            let pairs = biases.iter().zip(&scales);
-            let integers =
-                pairs.map(|(b, s)| (f64::from(*b) / f64::from(*s)).round_ties_even() as i32);
-            let integers = Tensor::new(&[channels], TensorData::I32(integers.collect()))?;
-            new.input[2] = self.dequantized(&old.input[2], &integers, scales, 0)?;
-        }
+        let bias_scales: Vec<f32> = scales.iter().map(|scale| scale * input_scale).collect();
+        new.input[1] = self.dequantized_constant(&old.input[1], &integers, scales, axis)?;
+        let pairs = bias.iter().zip(&bias_scales);
+        let integers = pairs.map(|(b, s)| (f64::from(*b) / f64::from(*s)).round_ties_even() as i32);
+        let integers = Tensor::new(&[channels], TensorData::I32(integers.collect()))?;
+        new.input[2] = self.dequantized_constant(&old.input[2], &integers, bias_scales, 0)?;
         Ok(())
     }
 
-    /// Constant integers, and the node that gives back the numbers they stand for.
-    fn dequantized(
+    /// Adds constant integers and the node that dequantises them; returns that node's output.
+    fn dequantized_constant(
         &mut self,
         name: &str,
         integers: &Tensor,
@@ -230,43 +245,56 @@ impl Writer<'_> {
         let scale = self.constant(&format!("{name}_scale"), &Tensor::f32(&[channels], scales)?);
         let zero = Tensor::new(&[channels], zero)?;
         let zero = self.constant(&format!("{name}_zero_point"), &zero);
-        let back = super::fresh(&mut self.used, &format!("{name}_dequantized"));
+        let dequantized = self.used_names.unique(&format!("{name}_dequantized"));
         let axis = vec![("axis", Attr::Int(axis as i64))];
-        let inputs = [quantized.as_str(), scale.as_str(), zero.as_str()];
-        self.nodes
-            .push(node("DequantizeLinear", &back, &inputs, &[&back], axis));
-        Ok(back)
+        let inputs = [quantized.as_str(), &scale, &zero];
+        self.push("DequantizeLinear", &dequantized, &inputs, axis);
+        Ok(dequantized)
+    }
+
+    /// Adds a node whose output has its name.
+    fn push(&mut self, op: &str, name: &str, inputs: &[&str], attributes: Vec<(&str, Attr)>) {
+        self.nodes.push(node(op, name, inputs, &[name], attributes));
     }
 
     fn constant(&mut self, base: &str, tensor: &Tensor) -> String {
-        let name = super::fresh(&mut self.used, base);
+        let name = self.used_names.unique(base);
         self.constants.push(tensor.to_proto(&name));
         name
     }
 }
 
-/// Scale and zero point of a value. Zero is always an integer: padding is exact.
-fn scale(range: Range, scheme: Scheme) -> (f32, Tensor) {
+/// Scale and zero point of a value. The range is widened to hold 0, so that padding is exact.
+fn scale_and_zero_point(range: Range, scheme: Scheme) -> (f32, Tensor) {
     let (low, high) = (range.low.min(0.0), range.high.max(0.0));
-    let zero = |data| Tensor { dims: vec![], data };
-    let sure = |scale: f32| {
-        if scale >= f32::MIN_POSITIVE {
-            scale
-        } else {
-            1.0
-        }
-    };
-    match scheme {
+    let (scale, zero_point) = match scheme {
         Scheme::Asymmetric => {
-            let scale = sure((high - low) / 255.0);
-            let at = (-low / scale).round_ties_even().clamp(0.0, 255.0) as u8;
-            (scale, zero(TensorData::U8(vec![at])))
+            let scale = or_one((high - low) / 255.0);
+            let zero_point = (-low / scale).round_ties_even().clamp(0.0, 255.0) as u8;
+            (scale, TensorData::U8(vec![zero_point]))
         }
-        Scheme::Symmetric => (sure(high.max(-low) / 127.0), zero(TensorData::I8(vec![0]))),
+        Scheme::Symmetric => (or_one(high.max(-low) / 127.0), TensorData::I8(vec![0])),
+    };
+    let dims = vec![];
+    (
+        scale,
+        Tensor {
+            dims,
+            data: zero_point,
+        },
+    )
+}
+
+/// A scale, or 1 for values that are all 0: division by it must be possible.
+fn or_one(scale: f32) -> f32 {
+    if scale >= f32::MIN_POSITIVE {
+        scale
+    } else {
+        1.0
     }
 }
 
-/// The axis of a weight along which the output channels are.
+/// The axis of a weight's output channels.
 fn channel_axis(node: &NodeProto) -> usize {
     let transposed = node
         .attribute
@@ -279,45 +307,37 @@ fn channel_axis(node: &NodeProto) -> usize {
     }
 }
 
-/// The output channel of each number of a weight.
-fn channel_of(weight: &Tensor, axis: usize) -> impl Fn(usize) -> usize + use<> {
+/// The output channel of the number at an index of a weight.
+fn channel_at(weight: &Tensor, axis: usize) -> impl Fn(usize) -> usize + use<> {
     let inner: usize = weight.dims[axis + 1..].iter().product::<usize>().max(1);
     let channels = weight.dims[axis].max(1);
     move |index| index / inner % channels
 }
 
-/// A scale for each channel, -127 to 127. A bias that is large beside its weights must fit 32 bits, too.
-fn channel_scales(
-    weight: &Tensor,
-    axis: usize,
-    biases: Option<&[f32]>,
-    of_input: f32,
-) -> Result<Vec<f32>> {
+/// The smallest scales of the weights with which each bias fits 32 bits.
+fn min_scales(bias: &[f32], input_scale: f32) -> Vec<f32> {
+    // Half of the range of 32 bits: sums of products are added to the bias.
+    let limit = f64::from(1_u32 << 30);
+    let scale = |b: &f32| (f64::from(b.abs()) / f64::from(input_scale) / limit) as f32;
+    bias.iter().map(scale).collect()
+}
+
+/// A scale for each channel, by which its largest weight becomes 127 at most.
+fn channel_scales(weight: &Tensor, axis: usize, min_scales: &[f32]) -> Result<Vec<f32>> {
     let mut largest = vec![0.0_f32; weight.dims[axis]];
-    let channel = channel_of(weight, axis);
+    let channel = channel_at(weight, axis);
     for (index, value) in weight.as_f32()?.iter().enumerate() {
         let slot = &mut largest[channel(index)];
         *slot = slot.max(value.abs());
     }
-    let least = |channel: usize| {
-        let bias = biases.map_or(0.0, |biases| biases[channel].abs());
-        // Half of what 32 bits hold: sums of products come on top.
-        (f64::from(bias) / f64::from(of_input) / f64::from(1_u32 << 30)) as f32
-    };
-    let scales = largest.iter().enumerate().map(|(channel, largest)| {
-        let scale = (largest / 127.0).max(least(channel));
-        // A channel of nothing but zeros.
-        if scale >= f32::MIN_POSITIVE {
-            scale
-        } else {
-            1.0
-        }
-    });
-    Ok(scales.collect())
+    let pairs = largest.iter().zip(min_scales);
+    Ok(pairs
+        .map(|(largest, min)| or_one((largest / 127.0).max(*min)))
+        .collect())
 }
 
 fn integers(weight: &Tensor, axis: usize, scales: &[f32]) -> Result<Tensor> {
-    let channel = channel_of(weight, axis);
+    let channel = channel_at(weight, axis);
     let values = weight.as_f32()?;
     let rounded = values.iter().enumerate().map(|(index, value)| {
         (value / scales[channel(index)])
@@ -325,10 +345,6 @@ fn integers(weight: &Tensor, axis: usize, scales: &[f32]) -> Result<Tensor> {
             .clamp(-127.0, 127.0) as i8
     });
     Tensor::new(&weight.dims, TensorData::I8(rounded.collect()))
-}
-
-fn scalar(value: f32) -> Result<Tensor> {
-    Tensor::f32(&[], vec![value])
 }
 
 #[cfg(test)]
@@ -341,51 +357,44 @@ mod tests {
             low: -1.0,
             high: 4.1,
         };
-        let (s, zero) = scale(range, Scheme::Asymmetric);
+        let (s, zero) = scale_and_zero_point(range, Scheme::Asymmetric);
         assert!((s - 0.02).abs() < 1e-7);
         assert_eq!(zero.data, TensorData::U8(vec![50]));
-        let (s, zero) = scale(range, Scheme::Symmetric);
+        let (s, zero) = scale_and_zero_point(range, Scheme::Symmetric);
         assert!((s - 4.1 / 127.0).abs() < 1e-7);
         assert_eq!(zero.data, TensorData::I8(vec![0]));
         // What is never negative uses all of 0 to 255.
-        let (_, zero) = scale(
-            Range {
-                low: 0.5,
-                high: 2.0,
-            },
-            Scheme::Asymmetric,
-        );
+        let range = Range {
+            low: 0.5,
+            high: 2.0,
+        };
+        let (_, zero) = scale_and_zero_point(range, Scheme::Asymmetric);
         assert_eq!(zero.data, TensorData::U8(vec![0]));
-        assert_eq!(
-            scale(
-                Range {
-                    low: 0.0,
-                    high: 0.0
-                },
-                Scheme::Symmetric
-            )
-            .0,
-            1.0
-        );
+        let range = Range {
+            low: 0.0,
+            high: 0.0,
+        };
+        let (s, _) = scale_and_zero_point(range, Scheme::Symmetric);
+        assert_eq!(s, 1.0);
     }
 
     #[test]
     fn each_channel_uses_its_whole_range() {
         let weight = Tensor::f32(&[2, 1, 1, 2], vec![0.5, -1.0, 254.0, 3.0]).unwrap();
-        let scales = channel_scales(&weight, 0, None, 1.0).unwrap();
+        let scales = channel_scales(&weight, 0, &[0.0; 2]).unwrap();
         assert_eq!(scales, [1.0 / 127.0, 2.0]);
         let found = integers(&weight, 0, &scales).unwrap();
         assert_eq!(found.data, TensorData::I8(vec![64, -127, 127, 2]));
         // Along the second axis, as in a matrix product.
         let weight = Tensor::f32(&[2, 2], vec![1.0, 0.0, -127.0, 0.0]).unwrap();
-        let scales = channel_scales(&weight, 1, None, 1.0).unwrap();
+        let scales = channel_scales(&weight, 1, &[0.0; 2]).unwrap();
         assert_eq!(scales, [1.0, 1.0]);
     }
 
     #[test]
     fn a_large_bias_fits_32_bits() {
         let weight = Tensor::f32(&[1, 1], vec![1e-6]).unwrap();
-        let scales = channel_scales(&weight, 0, Some(&[1000.0]), 1e-3).unwrap();
+        let scales = channel_scales(&weight, 0, &min_scales(&[1000.0], 1e-3)).unwrap();
         assert!(1000.0 / (f64::from(scales[0]) * 1e-3) <= f64::from(i32::MAX));
     }
 }

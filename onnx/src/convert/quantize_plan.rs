@@ -1,5 +1,8 @@
-//! Which values of a graph become 8-bit integers, and which nodes compute with them.
+//! Quantisation plan: the values that become 8-bit integers, and the nodes that compute with them.
+//!
+//! Knows no ranges and changes no node.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::types::{self, Types};
@@ -8,56 +11,62 @@ use crate::document::Document;
 use crate::error::{Error, Result};
 use crate::proto::{DataType, GraphProto, NodeProto, TensorProto};
 use crate::surgery;
+use crate::tensor::Tensor;
 use crate::walk;
 
-/// What is quantised.
+/// The values and nodes to quantise.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    /// Values, in the order of the graph, and the value whose range theirs is: their own, or that of
-    /// what they were only moved from.
-    pub(super) values: Vec<(String, String)>,
-    /// Nodes with a constant weight.
+    /// Values in the order of the graph.
+    pub(super) values: Vec<QuantizedValue>,
+    /// Indices of the nodes with a constant weight.
     pub(super) linear: HashSet<usize>,
 }
 
-/// Makes a graph ready to be quantised: data in other files comes in, the operator set becomes 13 at
-/// least (the first in which weights may have a scale for each channel), and what follows a convolution
-/// channel by channel is folded into it.
+/// A value to quantise.
+#[derive(Debug)]
+pub(super) struct QuantizedValue {
+    pub(super) name: String,
+    /// The value whose range it has: itself, or the one that its nodes only moved.
+    pub(super) root: String,
+}
+
+/// Prepares a graph for [`quantize`](super::quantize): reads external data, raises the operator set to
+/// 13 (the first in which weights may have a scale for each channel) and folds batch normalisation.
 ///
 /// # Errors
 /// [`Error::Unconvertible`](crate::Error::Unconvertible) names the node that is in the way.
 pub fn prepare(document: &mut Document) -> Result<()> {
     check_unquantized(document.graph())?;
     document.inline_external_data()?;
-    super::own_constants(document);
+    super::remove_initializer_inputs(document);
     opset::raise(document)?;
     fold::fold(document)?;
     document.check()
 }
 
-/// The values whose ranges [`quantize`](super::quantize) must be told, of a graph that was
-/// [prepared](prepare).
+/// The values of a [prepared](prepare) graph whose ranges [`quantize`](super::quantize) needs.
 ///
 /// # Errors
-/// As [`prepare`]; [`Error::NothingToConvert`] where no weight is constant.
-pub fn observed(document: &Document) -> Result<Vec<String>> {
+/// As [`prepare`]; [`Error::NothingToConvert`] if no weight is constant.
+pub fn calibrated_values(document: &Document) -> Result<Vec<String>> {
     let plan = plan(document)?;
     let mut seen = HashSet::new();
-    let mut roots: Vec<String> = plan.values.into_iter().map(|(_, root)| root).collect();
+    let mut roots: Vec<String> = plan.values.into_iter().map(|value| value.root).collect();
     roots.retain(|root| seen.insert(root.clone()));
     Ok(roots)
 }
 
-/// What the node does, as far as quantising goes.
-enum Kind {
+/// Role of a node in a quantised graph.
+enum Role {
     /// A product with a constant weight: `Conv`, `Gemm`, `MatMul`.
     Linear,
-    /// Computes with integers what comes in and what goes out: `Add`, `Concat`, averages.
-    Joint,
-    /// Moves values or picks some: what comes out has the scale of what goes in.
-    Pass,
+    /// Computes integers from integers: `Add`, `Concat`, averages.
+    Integer,
+    /// Moves or selects values: its output has the scale of its input.
+    Move,
     /// Computes in single precision.
-    Other,
+    Float,
 }
 
 pub(super) fn plan(document: &Document) -> Result<Plan> {
@@ -65,26 +74,26 @@ pub(super) fn plan(document: &Document) -> Result<Plan> {
     let planner = Planner {
         graph,
         types: types::infer(document)?,
-        moving: super::moving(graph),
+        dependent: super::input_dependent(graph),
     };
     let mut wanted: HashSet<String> = HashSet::new();
     let mut plan = Plan::default();
-    for (at, node) in graph.node.iter().enumerate() {
-        match planner.kind(node) {
-            Kind::Linear => {
+    for (index, node) in graph.node.iter().enumerate() {
+        match planner.role(node) {
+            Role::Linear => {
                 wanted.insert(node.input[0].clone());
-                // ONNX Runtime has integer convolutions with integer outputs only; a product may give
-                // floating-point numbers, which a last layer should.
+                // ONNX Runtime's integer convolutions have integer outputs only. A matrix product may have
+                // outputs in single precision, and that of the last layer should.
                 if node.op_type() == "Conv" {
-                    wanted.extend(planner.after(&node.output[0]));
+                    wanted.extend(planner.activation(&node.output[0]));
                 }
-                plan.linear.insert(at);
+                plan.linear.insert(index);
             }
-            Kind::Joint => {
+            Role::Integer => {
                 wanted.extend(node.input.iter().cloned());
-                wanted.extend(planner.after(&node.output[0]));
+                wanted.extend(planner.activation(&node.output[0]));
             }
-            Kind::Pass | Kind::Other => {}
+            Role::Move | Role::Float => {}
         }
     }
     if plan.linear.is_empty() {
@@ -95,11 +104,14 @@ pub(super) fn plan(document: &Document) -> Result<Plan> {
     let inputs = graph.input.iter().map(|input| input.name());
     for input in inputs.filter(|input| wanted.contains(*input)) {
         roots.insert(input.to_owned(), input.to_owned());
-        plan.values.push((input.to_owned(), input.to_owned()));
+        plan.values.push(QuantizedValue {
+            name: input.to_owned(),
+            root: input.to_owned(),
+        });
     }
     for node in &graph.node {
-        let moved_from = match planner.kind(node) {
-            Kind::Pass => roots.get(&node.input[0]).cloned(),
+        let moved_from = match planner.role(node) {
+            Role::Move => roots.get(&node.input[0]).cloned(),
             _ => None,
         };
         for output in node
@@ -110,7 +122,10 @@ pub(super) fn plan(document: &Document) -> Result<Plan> {
             if wanted.contains(output) || moved_from.is_some() {
                 let root = moved_from.as_ref().unwrap_or(output).clone();
                 roots.insert(output.clone(), root.clone());
-                plan.values.push((output.clone(), root));
+                plan.values.push(QuantizedValue {
+                    name: output.clone(),
+                    root,
+                });
             }
         }
     }
@@ -120,33 +135,36 @@ pub(super) fn plan(document: &Document) -> Result<Plan> {
 struct Planner<'g> {
     graph: &'g GraphProto,
     types: Types,
-    moving: HashSet<String>,
+    /// Values that depend on the values of an input.
+    dependent: HashSet<String>,
 }
 
 impl Planner<'_> {
     /// Whether a value is computed, in single precision, from an input.
     fn computed(&self, value: &str) -> bool {
-        self.types.get(value) == Some(&DataType::Float) && self.moving.contains(value)
+        self.types.get(value) == Some(&DataType::Float) && self.dependent.contains(value)
     }
 
-    fn kind(&self, node: &NodeProto) -> Kind {
-        let of_first = node.input.first().is_some_and(|input| self.computed(input));
-        if !is_standard(node) || !of_first || node.output.is_empty() {
-            return Kind::Other;
+    fn role(&self, node: &NodeProto) -> Role {
+        let computed = node.input.first().is_some_and(|input| self.computed(input));
+        if !is_standard(node) || !computed || node.output.is_empty() {
+            return Role::Float;
         }
         match node.op_type() {
-            "Conv" | "Gemm" | "MatMul" if self.has_constant_weight(node) => Kind::Linear,
-            "Add" | "Concat" if node.input.iter().all(|input| self.computed(input)) => Kind::Joint,
-            "GlobalAveragePool" | "AveragePool" => Kind::Joint,
-            "MaxPool" if node.output.iter().skip(1).all(String::is_empty) => Kind::Pass,
-            "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" | "Transpose" | "Dropout" => Kind::Pass,
-            _ => Kind::Other,
+            "Conv" | "Gemm" | "MatMul" if self.has_constant_weight(node) => Role::Linear,
+            "Add" | "Concat" if node.input.iter().all(|input| self.computed(input)) => {
+                Role::Integer
+            }
+            "GlobalAveragePool" | "AveragePool" => Role::Integer,
+            "MaxPool" if node.output.iter().skip(1).all(String::is_empty) => Role::Move,
+            "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" | "Transpose" | "Dropout" => Role::Move,
+            _ => Role::Float,
         }
     }
 
     fn has_constant_weight(&self, node: &NodeProto) -> bool {
-        let constant = |at: usize| node.input.get(at).and_then(|name| float(self.graph, name));
-        let Some(weight) = constant(1) else {
+        let weight = node.input.get(1);
+        let Some(weight) = weight.and_then(|name| float_constant(self.graph, name)) else {
             return false;
         };
         let attribute = |name: &str| node.attribute.iter().find(|a| a.name() == name);
@@ -162,16 +180,19 @@ impl Planner<'_> {
         }
     }
 
-    /// What carries a node's result on: its output, or that of the activation which alone takes it and
-    /// which cutting the range to the integers' replaces. Nothing for outputs of the graph.
-    fn after(&self, output: &str) -> Option<String> {
+    /// The value to quantise after a node: its output, or that of the ReLU that is its only reader.
+    ///
+    /// Integers from 0 up cut values as the ReLU does, so the runtime drops that node. `None` for an
+    /// output of the graph.
+    fn activation(&self, output: &str) -> Option<String> {
         if surgery::is_output(self.graph, output) {
             return None;
         }
         if let [only] = surgery::consumers(self.graph, output)[..] {
             let node = &self.graph.node[only];
-            let cut = is_standard(node) && (node.op_type() == "Relu" || self.cuts_at_zero(node));
-            if cut && node.input[0] == output {
+            let relu =
+                is_standard(node) && (node.op_type() == "Relu" || self.is_clip_from_zero(node));
+            if relu && node.input[0] == output {
                 let next = &node.output[0];
                 return (!surgery::is_output(self.graph, next)).then(|| next.clone());
             }
@@ -179,19 +200,20 @@ impl Planner<'_> {
         Some(output.to_owned())
     }
 
-    /// `Clip` from 0 on.
-    fn cuts_at_zero(&self, node: &NodeProto) -> bool {
-        let least = node.input.get(1).and_then(|name| float(self.graph, name));
-        let least = least.and_then(|proto| crate::tensor::Tensor::from_proto(&proto).ok());
+    /// `Clip` with the lower bound 0, such as ReLU6.
+    fn is_clip_from_zero(&self, node: &NodeProto) -> bool {
+        let min = node.input.get(1);
+        let min = min.and_then(|name| float_constant(self.graph, name));
+        let min = min.and_then(|proto| Tensor::from_proto(&proto).ok());
         node.op_type() == "Clip"
-            && least.is_some_and(|least| least.as_f32().is_ok_and(|values| values[..] == [0.0]))
+            && min.is_some_and(|min| min.as_f32().is_ok_and(|values| values[..] == [0.0]))
     }
 }
 
 /// A constant in single precision.
-pub(super) fn float<'g>(
+pub(super) fn float_constant<'g>(
     graph: &'g GraphProto,
     name: &str,
-) -> Option<std::borrow::Cow<'g, TensorProto>> {
+) -> Option<Cow<'g, TensorProto>> {
     walk::constant(graph, name).filter(|proto| proto.data_type() == DataType::Float as i32)
 }

@@ -1,22 +1,21 @@
-//! The element type of every value of a graph, as far as a conversion must know it. Shapes are not
-//! its business.
+//! Type inference: the element type of every value of a graph. Knows no shapes.
 
 use std::collections::HashMap;
 
-use super::{is_standard, refused};
+use super::{is_standard, unconvertible};
 use crate::document::Document;
 use crate::error::Result;
 use crate::proto::{AttributeProto, DataType, GraphProto, NodeProto, ValueInfoProto};
 use crate::value::ValueInfo;
 use crate::walk;
 
-/// Element types by value; `Undefined` is no tensor.
+/// Element types by value; `Undefined` for what is no tensor.
 pub(super) type Types = HashMap<String, DataType>;
 
-/// Operators whose first output has the type of their first input, at whatever opset they exist, and
-/// whose floating-point inputs may all be of half precision. Pages of the operators:
+/// Operators whose first output has the type of their first input in every opset, and whose
+/// floating-point inputs may all be in half precision. Sorted. Source:
 /// <https://onnx.ai/onnx/operators/>.
-const LIKE_THE_FIRST: [&str; 99] = [
+const OUTPUT_LIKE_FIRST_INPUT: [&str; 99] = [
     "Abs",
     "Add",
     "AveragePool",
@@ -118,11 +117,11 @@ const LIKE_THE_FIRST: [&str; 99] = [
     "Upsample",
 ];
 
-/// Whether an operator computes in the type that it is fed, so that half precision may be fed.
-pub(super) fn follows_its_input(node: &NodeProto) -> bool {
+/// Whether an operator computes in the type of its input, so that half precision may be fed.
+pub(super) fn computes_in_input_type(node: &NodeProto) -> bool {
     let op = node.op_type();
     is_standard(node)
-        && (LIKE_THE_FIRST.binary_search(&op).is_ok()
+        && (OUTPUT_LIKE_FIRST_INPUT.binary_search(&op).is_ok()
             || matches!(
                 op,
                 "Where"
@@ -142,7 +141,7 @@ pub(super) fn follows_its_input(node: &NodeProto) -> bool {
 /// The element types of every value of the outermost graph.
 ///
 /// # Errors
-/// A node of an unknown operator gives a value whose type the file does not say.
+/// An unknown operator computes a value whose type the file does not have.
 pub(super) fn infer(document: &Document) -> Result<Types> {
     let graph = document.graph();
     let mut types = Types::new();
@@ -164,32 +163,37 @@ pub(super) fn infer(document: &Document) -> Result<Types> {
         types.insert(sparse.name().to_owned(), data_type(sparse.data_type()));
     }
     for node in &graph.node {
-        for (at, output) in node.output.iter().enumerate() {
+        for (index, output) in node.output.iter().enumerate() {
             if output.is_empty() {
                 continue;
             }
-            let said = types.get(output).copied();
-            let said = said.filter(|elem_type| *elem_type != DataType::Undefined);
-            match given(graph, node, at, &types).or(said) {
-                Some(elem_type) => types.insert(output.clone(), elem_type),
-                None => {
-                    let why = format!("the file does not say what type `{output}` has");
-                    return Err(refused(node, &why));
-                }
-            };
+            let declared = types.get(output).copied();
+            let declared = declared.filter(|elem_type| *elem_type != DataType::Undefined);
+            // The operator's rule decides. The file's own word is for operators without a rule.
+            let elem_type = output_type(graph, node, index, &types).or(declared);
+            let elem_type = elem_type.ok_or_else(|| {
+                let reason = format!("the file does not say what type `{output}` has");
+                unconvertible(node, &reason)
+            })?;
+            types.insert(output.clone(), elem_type);
         }
     }
     Ok(types)
 }
 
-/// The type of a node's output `at`, by its operator.
-fn given(graph: &GraphProto, node: &NodeProto, at: usize, types: &Types) -> Option<DataType> {
-    let of_input = |index: usize| types.get(node.input.get(index)?).copied();
+/// The type of a node's output by the rule of its operator.
+fn output_type(
+    graph: &GraphProto,
+    node: &NodeProto,
+    output: usize,
+    types: &Types,
+) -> Option<DataType> {
+    let input_type = |index: usize| types.get(node.input.get(index)?).copied();
     let attribute = |name: &str| node.attribute.iter().find(|a| a.name() == name);
     if !is_standard(node) {
         return None;
     }
-    match (node.op_type(), at) {
+    match (node.op_type(), output) {
         ("MaxPool" | "TopK", 1) | ("Shape" | "Size" | "ArgMax" | "ArgMin" | "NonZero", _) => {
             Some(DataType::Int64)
         }
@@ -198,8 +202,8 @@ fn given(graph: &GraphProto, node: &NodeProto, at: usize, types: &Types) -> Opti
             Some(DataType::Bool)
         }
         ("And" | "Or" | "Xor" | "Not" | "IsNaN" | "IsInf", _) => Some(DataType::Bool),
-        ("Where" | "CastLike", _) => of_input(1),
-        ("OneHot", _) => of_input(2),
+        ("Where" | "CastLike", _) => input_type(1),
+        ("OneHot", _) => input_type(2),
         ("Cast", _) => Some(data_type(i32::try_from(attribute("to")?.i()).ok()?)),
         ("Constant", _) => {
             let constant = walk::constant(graph, node.output.first()?)?;
@@ -209,18 +213,19 @@ fn given(graph: &GraphProto, node: &NodeProto, at: usize, types: &Types) -> Opti
             Some(value) => data_type(value.t.as_deref()?.data_type()),
             None => DataType::Float,
         }),
-        ("If", _) => body_output(attribute("then_branch")?, at),
-        // The body's first output says whether to go on.
-        ("Loop", _) => body_output(attribute("body")?, at + 1),
-        ("Scan", _) => body_output(attribute("body")?, at),
-        (op, _) if LIKE_THE_FIRST.binary_search(&op).is_ok() => of_input(0),
+        ("If", _) => body_output(attribute("then_branch")?, output),
+        // The body's first output is the condition of the loop.
+        ("Loop", _) => body_output(attribute("body")?, output + 1),
+        ("Scan", _) => body_output(attribute("body")?, output),
+        (op, _) if OUTPUT_LIKE_FIRST_INPUT.binary_search(&op).is_ok() => input_type(0),
         _ => None,
     }
 }
 
-fn body_output(attribute: &AttributeProto, at: usize) -> Option<DataType> {
-    let described: &ValueInfoProto = attribute.g.as_deref()?.output.get(at)?;
-    let elem_type = ValueInfo::from_proto(described).elem_type;
+/// The declared type of a subgraph's output.
+fn body_output(attribute: &AttributeProto, index: usize) -> Option<DataType> {
+    let declared: &ValueInfoProto = attribute.g.as_deref()?.output.get(index)?;
+    let elem_type = ValueInfo::from_proto(declared).elem_type;
     (elem_type != DataType::Undefined).then_some(elem_type)
 }
 
@@ -230,10 +235,10 @@ fn data_type(number: i32) -> DataType {
 
 #[cfg(test)]
 mod tests {
-    use super::LIKE_THE_FIRST;
+    use super::OUTPUT_LIKE_FIRST_INPUT;
 
     #[test]
     fn the_operators_are_in_order() {
-        assert!(LIKE_THE_FIRST.is_sorted());
+        assert!(OUTPUT_LIKE_FIRST_INPUT.is_sorted());
     }
 }

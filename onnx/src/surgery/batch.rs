@@ -1,20 +1,20 @@
-//! Freeing a graph from the batch size it was exported with.
+//! Dynamic batch axis: frees a graph from the batch size that it was exported with.
 
 use std::collections::HashSet;
 
-use super::{consumers, taken};
+use super::{consumers, names_read};
 use crate::proto::tensor_shape_proto::Value;
 use crate::proto::{GraphProto, NodeProto, TensorProto};
 use crate::tensor::{Tensor, TensorData};
 use crate::value::{Dim, ValueInfo, shape_mut};
 use crate::walk;
 
-/// Makes the first dimension of every input (of rank 2 and more) and output `batch`. The shapes of
-/// values in between are dropped: they hold the old batch size.
+/// Renames the first dimension of every input (of rank 2 and more) and output to `batch`, and drops
+/// the shapes of the values between them, which hold the old batch size.
 ///
-/// If that size was fixed, it may also begin the constant shape of a `Reshape`, where a 0 ("as in the
-/// input") takes its place; hands back the names of those constants. NB: a batch size that other
-/// operators hold is not found; running the graph at another size shows it.
+/// A fixed batch size may also be the first number in the constant shape of a `Reshape`. It becomes 0
+/// there ("as in the input"); the names of those constants are returned. A batch size in constants of
+/// other operators is not found: running the graph at another size shows it.
 pub fn set_batch_dynamic(graph: &mut GraphProto) -> Vec<String> {
     let batch = Value::DimParam("batch".to_owned());
     let constants: HashSet<String> = graph
@@ -34,11 +34,12 @@ pub fn set_batch_dynamic(graph: &mut GraphProto) -> Vec<String> {
         .input
         .iter_mut()
         .filter(|input| is_input(input.name()));
-    let fits = inputs
+    // An input of rank 1 may be anything; an output of rank 1 is a value per image.
+    let infos = inputs
         .map(|info| (info, 2))
         .chain(graph.output.iter_mut().map(|info| (info, 1)));
-    for (info, least_rank) in fits {
-        let Some(dims) = shape_mut(info).filter(|dims| dims.len() >= least_rank) else {
+    for (info, min_rank) in infos {
+        let Some(dims) = shape_mut(info).filter(|dims| dims.len() >= min_rank) else {
             continue;
         };
         changed |= dims[0].value.replace(batch.clone()) != Some(batch.clone());
@@ -52,7 +53,7 @@ pub fn set_batch_dynamic(graph: &mut GraphProto) -> Vec<String> {
     }
 }
 
-/// Puts 0 for the batch size in the constant shapes that reshape what depends on an input.
+/// Replaces the batch size by 0 in the constant shapes that reshape values which depend on an input.
 fn free_reshapes(
     graph: &mut GraphProto,
     size: i64,
@@ -63,32 +64,30 @@ fn free_reshapes(
         .iter()
         .map(|input| input.name())
         .filter(|name| is_input(name));
-    let mut moving: HashSet<&str> = inputs.collect();
+    let mut dependent: HashSet<&str> = inputs.collect();
     let mut names: Vec<String> = Vec::new();
     for node in &graph.node {
-        if taken(node).iter().any(|name| moving.contains(name)) {
-            moving.extend(node.output.iter().map(String::as_str));
+        if names_read(node).iter().any(|name| dependent.contains(name)) {
+            dependent.extend(node.output.iter().map(String::as_str));
         }
         if let [data, shape] = node.input.as_slice()
-            && reshapes(node)
-            && moving.contains(data.as_str())
+            && zero_copies_size(node)
+            && dependent.contains(data.as_str())
             && !names.contains(shape)
         {
             names.push(shape.clone());
         }
     }
+    // A constant that another node shares must keep its value.
     names.retain(|name| {
         consumers(graph, name).iter().all(|index| {
             let node = &graph.node[*index];
-            reshapes(node)
-                && node
-                    .input
-                    .first()
-                    .is_some_and(|data| moving.contains(data.as_str()))
+            let data = node.input.first();
+            zero_copies_size(node) && data.is_some_and(|data| dependent.contains(data.as_str()))
         })
     });
     names.retain(|name| {
-        let new = freed(graph, name, size);
+        let new = shape_without_batch(graph, name, size);
         let slot = constant_mut(graph, name);
         let Some((slot, new)) = slot.zip(new) else {
             return false;
@@ -102,18 +101,18 @@ fn free_reshapes(
     names
 }
 
-/// A `Reshape` in which 0 means "as in the input"
+/// Whether a node is a `Reshape` in which 0 means "as in the input"
 /// (<https://onnx.ai/onnx/operators/onnx__Reshape.html>).
-fn reshapes(node: &NodeProto) -> bool {
-    let literal = node
+fn zero_copies_size(node: &NodeProto) -> bool {
+    let allow_zero = node
         .attribute
         .iter()
         .any(|a| a.name() == "allowzero" && a.i() != 0);
-    node.op_type() == "Reshape" && !literal
+    node.op_type() == "Reshape" && !allow_zero
 }
 
-/// The shape with 0 for the batch size, if it begins with that.
-fn freed(graph: &GraphProto, name: &str, size: i64) -> Option<Tensor> {
+/// The shape with 0 in place of the batch size, if it begins with that.
+fn shape_without_batch(graph: &GraphProto, name: &str, size: i64) -> Option<Tensor> {
     let tensor = Tensor::from_proto(&*walk::constant(graph, name)?).ok()?;
     match tensor.data {
         TensorData::I64(mut shape) if shape.len() >= 2 && shape[0] == size => {
@@ -129,12 +128,10 @@ fn freed(graph: &GraphProto, name: &str, size: i64) -> Option<Tensor> {
 
 /// The message of an initializer or of a `Constant` node's `value`.
 fn constant_mut<'a>(graph: &'a mut GraphProto, name: &str) -> Option<&'a mut TensorProto> {
-    if let Some(slot) = graph
-        .initializer
-        .iter_mut()
-        .position(|tensor| tensor.name() == name)
-    {
-        return graph.initializer.get_mut(slot);
+    // By index: borrows of a returned `iter_mut().find()` would last to the end of the function.
+    let index = graph.initializer.iter().position(|t| t.name() == name);
+    if let Some(index) = index {
+        return graph.initializer.get_mut(index);
     }
     let node = graph
         .node

@@ -1,4 +1,6 @@
-//! Values ↔ the fields of `TensorProto`: `raw_data` (little-endian) or the typed fields.
+//! Codec of tensor values: `raw_data` (little-endian) or the typed fields of `TensorProto`.
+//!
+//! Knows no files: external data comes in as bytes. Source: the comments of `onnx.proto`.
 
 use super::{Tensor, TensorData};
 use crate::error::{Error, Result};
@@ -35,56 +37,50 @@ pub(crate) fn raw_bytes(elem_type: DataType, len: usize) -> Option<usize> {
 /// The element type of a message.
 pub(crate) fn elem_type(proto: &TensorProto) -> Result<DataType> {
     match DataType::try_from(proto.data_type()) {
-        Ok(DataType::Undefined) | Err(_) => Err(damaged(
-            proto,
-            format!("unknown element type {}", proto.data_type()),
-        )),
+        Ok(DataType::Undefined) | Err(_) => {
+            let detail = format!("unknown element type {}", proto.data_type());
+            Err(Error::tensor_damaged(proto.name(), &detail))
+        }
         Ok(elem_type) => Ok(elem_type),
     }
 }
 
 /// The shape of a message.
 pub(crate) fn dims(proto: &TensorProto) -> Result<Vec<usize>> {
-    let dims: Result<Vec<usize>, _> = proto.dims.iter().map(|dim| usize::try_from(*dim)).collect();
-    let dims =
-        dims.map_err(|_| damaged(proto, format!("negative size in shape {:?}", proto.dims)))?;
-    match dims
+    let damaged = |detail: String| Error::tensor_damaged(proto.name(), &detail);
+    let shape = &proto.dims;
+    let dims: Result<Vec<usize>, _> = shape.iter().map(|dim| usize::try_from(*dim)).collect();
+    let dims = dims.map_err(|_| damaged(format!("negative size in shape {shape:?}")))?;
+    // Checked once here: users of `dims` may multiply them.
+    let product = dims
         .iter()
-        .try_fold(1_usize, |product, dim| product.checked_mul(*dim))
-    {
+        .try_fold(1_usize, |len, dim| len.checked_mul(*dim));
+    match product {
         Some(_) => Ok(dims),
-        None => Err(damaged(
-            proto,
-            format!("shape {:?} is too large", proto.dims),
-        )),
+        None => Err(damaged(format!("shape {shape:?} is too large"))),
     }
 }
 
 pub(super) fn decode(proto: &TensorProto) -> Result<Tensor> {
     if proto.data_location() == DataLocation::External {
-        return Err(Error::NoFolder {
-            tensor: proto.name().to_owned(),
-        });
+        return Err(Error::no_folder(proto.name()));
     }
     let (elem_type, dims) = (elem_type(proto)?, dims(proto)?);
     let data = match &proto.raw_data {
         Some(bytes) => from_raw(elem_type, bytes),
         None => from_typed(elem_type, proto),
     };
-    let data = data.map_err(|detail| damaged(proto, detail))?;
+    let data = data.map_err(|detail| Error::tensor_damaged(proto.name(), &detail))?;
     let tensor = Tensor { dims, data };
     tensor.check(proto.name())?;
     Ok(tensor)
 }
 
 pub(super) fn encode(tensor: &Tensor, name: &str) -> TensorProto {
+    let size = |dim: &usize| i64::try_from(*dim).expect("no axis is longer than memory");
     let mut proto = TensorProto {
         name: Some(name.to_owned()),
-        dims: tensor
-            .dims
-            .iter()
-            .map(|dim| i64::try_from(*dim).unwrap_or(i64::MAX))
-            .collect(),
+        dims: tensor.dims.iter().map(size).collect(),
         data_type: Some(tensor.elem_type() as i32),
         ..Default::default()
     };
@@ -113,15 +109,15 @@ pub(super) fn count(data: &TensorData) -> usize {
     }
 }
 
-/// Little-endian bytes as numbers.
+/// Little-endian bytes to numbers.
 fn read<const N: usize, T>(bytes: &[u8], from: fn([u8; N]) -> T) -> Result<Vec<T>, String> {
     let (chunks, rest) = bytes.as_chunks::<N>();
     if rest.is_empty() {
         return Ok(chunks.iter().map(|chunk| from(*chunk)).collect());
     }
+    let len = bytes.len();
     Err(format!(
-        "{} bytes are no whole number of {N}-byte values",
-        bytes.len()
+        "{len} bytes are no whole number of {N}-byte values"
     ))
 }
 
@@ -145,7 +141,7 @@ fn from_raw(elem_type: DataType, bytes: &[u8]) -> Result<TensorData, String> {
     })
 }
 
-/// `onnx.proto` says which typed field holds which element type.
+/// The typed field that `onnx.proto` assigns to each element type.
 fn from_typed(elem_type: DataType, proto: &TensorProto) -> Result<TensorData, String> {
     let ints = &proto.int32_data;
     Ok(match elem_type {
@@ -163,23 +159,16 @@ fn from_typed(elem_type: DataType, proto: &TensorProto) -> Result<TensorData, St
         DataType::Uint64 => TensorData::U64(proto.uint64_data.clone()),
         DataType::Bool => TensorData::Bool(ints.iter().map(|value| *value != 0).collect()),
         DataType::String => TensorData::String(proto.string_data.clone()),
-        DataType::Complex64 => TensorData::Raw(
-            elem_type,
-            proto
-                .float_data
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect(),
-        ),
-        DataType::Complex128 => TensorData::Raw(
-            elem_type,
-            proto
-                .double_data
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect(),
-        ),
-        // 8-bit floats one to a value; narrower numbers packed as in raw data, a byte to a value.
+        DataType::Complex64 => {
+            let bytes = proto.float_data.iter().flat_map(|x| x.to_le_bytes());
+            TensorData::Raw(elem_type, bytes.collect())
+        }
+        DataType::Complex128 => {
+            let bytes = proto.double_data.iter().flat_map(|x| x.to_le_bytes());
+            TensorData::Raw(elem_type, bytes.collect())
+        }
+        // 8-bit floats: one to an `int32`. Narrower numbers: packed bytes as in raw data, one to an
+        // `int32`.
         other => TensorData::Raw(other, narrow(ints)?),
     })
 }
@@ -206,14 +195,7 @@ fn to_raw(data: &TensorData) -> Vec<u8> {
         TensorData::U32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
         TensorData::U64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
         TensorData::Bool(v) => v.iter().map(|x| u8::from(*x)).collect(),
-        // Strings have a field of their own.
+        // `encode` writes strings to `string_data`.
         TensorData::String(_) => Vec::new(),
-    }
-}
-
-fn damaged(proto: &TensorProto, detail: String) -> Error {
-    Error::TensorDamaged {
-        name: proto.name().to_owned(),
-        detail,
     }
 }

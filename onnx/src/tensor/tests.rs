@@ -161,10 +161,8 @@ fn what_does_not_go_together_is_refused() {
 fn values_elsewhere_are_not_taken_for_none() {
     let mut proto = Tensor::f32(&[0], vec![]).unwrap().to_proto("w");
     proto.data_location = Some(DataLocation::External as i32);
-    assert!(matches!(
-        Tensor::from_proto(&proto),
-        Err(Error::NoFolder { .. })
-    ));
+    let error = Tensor::from_proto(&proto).unwrap_err();
+    assert!(matches!(error, Error::ExternalData { .. }), "{error}");
 }
 
 #[test]

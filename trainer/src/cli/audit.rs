@@ -9,9 +9,9 @@ use clap::Args;
 pub struct AuditArgs {
     /// Labelled images: a folder (train/val/test or one folder of classes), a CSV file
     /// (`path,label` and perhaps `split`), `builtin:insects` or `hymenoptera`
-    #[arg(long, value_name = "DIR", default_value = crate::source::INSECTS)]
+    #[arg(long, value_name = "DIR", default_value = data::catalog::INSECTS)]
     pub data: String,
-    /// The same picture in two splits is no failure
+    /// The same image in two splits is no failure
     #[arg(long)]
     pub allow_leak: bool,
     /// Seed of the split, where the data is not divided

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use data::Preprocess;
 
-use super::MachineArgs;
+use crate::recipe::MachineArgs;
 
 /// The flags of `trainer inspect`.
 #[derive(Debug, Args)]
@@ -13,7 +13,7 @@ pub struct InspectArgs {
     /// A model file, or a run: its folder or its name
     #[arg(value_name = "MODEL|RUN")]
     pub model: PathBuf,
-    /// A picture to show to the network; give it again for more
+    /// An image to show to the network; repeat the flag for more
     #[arg(long, value_name = "FILE", required = true)]
     pub image: Vec<PathBuf>,
     /// The class whose evidence is shown [default: the predicted one]
@@ -23,26 +23,26 @@ pub struct InspectArgs {
     /// batch norm, activation, pooling and shortcuts
     #[arg(long)]
     pub simplified: bool,
-    /// Also hide the picture part by part, and show where that matters
+    /// Also hide the image part by part, and show where that matters
     #[arg(long)]
     pub occlusion: bool,
-    /// Where the pictures go; earlier ones of `trainer inspect` are replaced [default: `inspect` in
-    /// the run's folder, or here]
+    /// Folder of the drawn images; earlier ones of `trainer inspect` are replaced [default: `inspect`
+    /// in the run's folder, or here]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Folder of the runs
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
     pub runs: PathBuf,
     /// Class names of a model without a card, one per line in the order of its outputs
     #[arg(long, value_name = "FILE")]
     pub classes: Option<PathBuf>,
-    /// Steps from a picture to the input of a model without a card
+    /// Steps from an image to the input of a model without a card
     #[arg(long, value_name = "TEXT")]
     pub preprocess: Option<Preprocess>,
     /// Threads [default: all cores]
     #[arg(long)]
     pub threads: Option<usize>,
-    /// Where things are on this machine.
+    /// Cache folder and ONNX Runtime.
     #[command(flatten)]
     pub machine: MachineArgs,
 }

@@ -13,7 +13,7 @@ pub struct PlotArgs {
     #[arg(required = true, value_name = "RUN")]
     pub run: Vec<PathBuf>,
     /// Folder of the runs
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
     pub runs: PathBuf,
     /// What to draw, such as loss,roc [default: all that the runs hold]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND")]

@@ -11,12 +11,12 @@ pub struct ReportArgs {
     #[arg(required = true, value_name = "RUN")]
     pub run: Vec<PathBuf>,
     /// Folder of the runs
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
     pub runs: PathBuf,
     /// The page to write [default: RUN/report.html; of several runs: comparison.html]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Where the pictures are, if they were moved
+    /// Where the images are, if they were moved
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Cache folder [env: CLASSIFIER_CACHE]

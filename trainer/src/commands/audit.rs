@@ -1,12 +1,11 @@
 //! `trainer audit`: what is wrong or odd with a data set, before anyone trains on it.
 
+use console::{ExitStatus, Printer};
 use data::audit::{Audit, Depth, Kind, Severity};
 use data::{Dataset, Split};
 
 use crate::cli::AuditArgs;
-use crate::fault::ExitStatus;
-use crate::printer::Printer;
-use crate::source;
+use crate::{context, resolve};
 
 mod text;
 
@@ -14,10 +13,10 @@ pub(super) use text::brief;
 
 /// Looks at every file and says what was found; an error among it is exit code 1.
 pub fn run(args: &AuditArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    source::threads(args.threads);
+    context::bound_threads(args.threads);
     let cache = data::cache::dir(args.cache.as_deref())?;
-    let name = source::data_name(&args.data, &cache)?;
-    let path = source::data_path(&name, &cache, printer)?;
+    let name = crate::recipe::data_name(&args.data, &cache)?;
+    let path = resolve::data_path(&name, &cache, printer)?;
     let (dataset, splits) = Dataset::open_unchecked(&path, args.seed)?;
     for note in &dataset.notes {
         printer.log(note);
@@ -37,15 +36,15 @@ pub fn run(args: &AuditArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     if let Some(target) = &args.json {
         printer.json(target, &audit)?;
     }
-    printer.result(text::report(&audit));
+    printer.result(text::report(&audit))?;
     let fails = |kind| !(args.allow_leak && kind == Kind::Leak);
     let mut errors = audit
         .findings
         .iter()
         .filter(|f| f.severity == Severity::Error);
     Ok(if errors.any(|finding| fails(finding.kind)) {
-        ExitStatus::False
+        ExitStatus::CheckFailed
     } else {
-        ExitStatus::True
+        ExitStatus::Success
     })
 }

@@ -4,28 +4,27 @@
 use std::io::Cursor;
 
 use anyhow::Context;
+use console::{ExitStatus, Printer};
 use data::{Dataset, Preprocess};
 
 use crate::cli::AugmentArgs;
-use crate::fault::ExitStatus;
-use crate::printer::Printer;
-use crate::{sheet, source};
+use crate::{contact_sheet, resolve};
 
 const COLUMNS: usize = 8;
 
 /// Draws the sheet.
 pub fn run(args: &AugmentArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let cache = data::cache::dir(args.cache.as_deref())?;
-    let name = source::data_name(&args.data, &cache)?;
-    let dataset = Dataset::open(&source::data_path(&name, &cache, printer)?, args.seed)?;
+    let name = crate::recipe::data_name(&args.data, &cache)?;
+    let dataset = Dataset::open(&resolve::data_path(&name, &cache, printer)?, args.seed)?;
     let samples = [&dataset.train, &dataset.val, &dataset.test]
         .into_iter()
         .find(|samples| !samples.is_empty())
         .with_context(|| format!("`{name}` has no images"))?;
     let augment = args.augment.clone().unwrap_or_default();
-    let chosen = sheet::spread(samples, args.count as usize);
+    let chosen = contact_sheet::spread(samples, args.count as usize);
     let preprocess = Preprocess::imagenet();
-    let sheet = sheet::sheet(&chosen, &augment, &preprocess, (COLUMNS, args.seed))?;
+    let sheet = contact_sheet::contact_sheet(&chosen, &augment, &preprocess, (COLUMNS, args.seed))?;
     let mut bytes = Cursor::new(Vec::new());
     sheet.write_to(&mut bytes, image::ImageFormat::Png)?;
     data::write::atomically(&args.out, bytes.get_ref())?;
@@ -34,6 +33,6 @@ pub fn run(args: &AugmentArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
         "wrote `{}`: {} pictures",
         args.out.display(),
         chosen.len()
-    ));
-    Ok(ExitStatus::True)
+    ))?;
+    Ok(ExitStatus::Success)
 }

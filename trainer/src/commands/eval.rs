@@ -2,19 +2,20 @@
 
 use std::path::Path;
 
+use console::{ExitStatus, Printer};
 use data::{Dataset, Sample, Scores, Split};
 use serde::Serialize;
 
-use crate::calibrate;
 use crate::cli::EvalArgs;
+use crate::context::TrainingContext;
+use crate::dataset::{self, DecodeOptions};
 use crate::error::Error;
-use crate::evaluate::{self, Evaluation};
-use crate::fault::ExitStatus;
-use crate::printer::Printer;
+use crate::evaluate;
+use crate::examples::{Batching, Purpose};
 use crate::recipe::Recipe;
+use crate::resolve;
+use crate::restore::restore;
 use crate::run_dir::RunDir;
-use crate::source;
-use crate::stage::{self, Machine};
 use crate::summary;
 
 /// What `--json` writes.
@@ -29,68 +30,49 @@ struct Report {
 
 /// Scores it.
 pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let cache = data::cache::dir(args.cache.as_deref())?;
+    let context = TrainingContext::new(args.cache.as_deref(), args.threads, printer)?;
     let run = RunDir::open(&args.runs, &args.run)?;
     let mut recipe = Recipe::open(&run.config())?;
-    let threads = source::threads(args.threads);
     let own_data = args.data.is_none();
     if let Some(data) = &args.data {
-        recipe.data = source::data_name(data, &cache)?;
+        recipe.data = crate::recipe::data_name(data, &context.cache)?;
     }
-    let machine = Machine {
-        cache,
-        offline: true,
-        threads,
-        printer,
+    let restored = restore(&run, args.checkpoint, &recipe, &context)?;
+    let classes = &restored.state.classes;
+    let dataset = dataset::listed(&recipe, own_data.then_some(&run), &context)?;
+    let samples = relabelled(&dataset, args.split, classes)?;
+    let options = DecodeOptions {
+        budget_bytes: recipe.memory.0,
+        strict: args.strict_images || recipe.strict_images,
     };
-    let checkpoint = run.checkpoint(args.checkpoint);
-    let (network, state) = machine.restore(&recipe, &checkpoint)?;
-    let (network, _) = calibrate::restored(&run, network, &state, printer)?;
-    let dataset = machine.dataset(&recipe, own_data.then_some(&run))?;
-    let samples = relabelled(&dataset, args.split, &state.classes)?;
-    let preprocess = source::preprocess(network.input_size())?;
-    let what = args.split.to_string();
-    let strict = args.strict_images || recipe.strict_images;
-    let images = machine.images(&samples, &what, strict, recipe.memory.0)?;
-    let loader = machine.plain_loader(args.batch, &images, &preprocess);
-    let bar = printer.image_bar("evaluating", images.samples().len() as u64);
-    let evaluation = evaluate::evaluate(
-        &network,
-        &loader,
-        images.samples(),
-        &state.classes,
-        &mut |done| {
-            bar.set_position(done as u64);
-        },
-    );
+    let images = dataset::decode(&samples, &args.split.to_string(), options, &context)?;
+    let preprocess = resolve::preprocess(restored.network.input_size())?;
+    let examples = Batching::plain(args.batch, preprocess, context.threads)
+        .images(images, Purpose::Evaluation);
+    let bar = printer.image_bar("evaluating", examples.samples().len() as u64);
+    let evaluation = evaluate::evaluate(&restored.network, &examples, classes, &mut |done| {
+        bar.set_position(done as u64);
+    });
     bar.finish_and_clear();
-    let Evaluation {
-        scores,
-        predictions,
-        ..
-    } = evaluation?;
-    printer.log(format!(
-        "{} of {}",
-        file_name(&checkpoint),
-        run.path().display()
-    ));
-    let text = summary::report(args.split, "Burn", &scores);
+    let evaluation = evaluation?;
+    let checkpoint = file_name(&run.checkpoint(args.checkpoint));
+    printer.log(format!("{checkpoint} of {}", run.path().display()));
+    let text = summary::report(args.split, "Burn", &evaluation.scores);
     if let Some(path) = &args.csv {
-        data::metrics::write_predictions(path, &predictions)?;
+        data::metrics::write_predictions(path, &evaluation.predictions)?;
     }
     if let Some(target) = &args.json {
-        let checkpoint = file_name(&checkpoint);
         let report = Report {
             run: run.name(),
             checkpoint,
             split: args.split,
-            scores,
+            scores: evaluation.scores,
         };
         printer.json(target, &report)?;
     }
     // Last: a reader such as `head` may have had enough, and the files are written by then.
-    printer.result(text);
-    Ok(ExitStatus::True)
+    printer.result(text)?;
+    Ok(ExitStatus::Success)
 }
 
 /// The samples of a split with the network's labels, matched by the names of the classes.
@@ -106,7 +88,7 @@ fn relabelled(dataset: &Dataset, split: Split, classes: &[String]) -> Result<Vec
         let class = dataset.classes.get(sample.label as usize)?;
         classes.iter().position(|name| name == class)
     };
-    let samples = stage::samples(dataset, split)?.iter();
+    let samples = dataset::samples(dataset, split)?.iter();
     Ok(samples
         .map(|sample| Sample {
             label: label(sample).map_or(sample.label, |label| label as u32),

@@ -1,17 +1,17 @@
 //! `trainer fetch`: a public data set or weights into the cache folder.
 
+use console::{ExitStatus, Printer};
+use data::catalog;
 use data::fetch::{self, FetchOptions};
 
 use crate::cli::{FetchArgs, Fetchable};
-use crate::fault::ExitStatus;
-use crate::printer::Printer;
 
 /// Fetches it and says where it is and how to use it.
 pub fn run(args: &FetchArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let cache = data::cache::dir(args.cache.as_deref())?;
     let name = match args.what {
-        Fetchable::Hymenoptera => "hymenoptera",
-        Fetchable::Resnet18 => "resnet18",
+        Fetchable::Hymenoptera => catalog::HYMENOPTERA,
+        Fetchable::Resnet18 => catalog::RESNET18,
     };
     let bar = printer.byte_bar(name);
     let options = FetchOptions {
@@ -29,10 +29,10 @@ pub fn run(args: &FetchArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     };
     bar.finish_and_clear();
     let path = fetched?;
-    printer.result(format!("{}", path.display()));
+    printer.result(format!("{}", path.display()))?;
     printer.log(match args.what {
         Fetchable::Hymenoptera => "next: trainer fit --data hymenoptera",
         Fetchable::Resnet18 => "next: trainer fit --backbone resnet18",
     });
-    Ok(ExitStatus::True)
+    Ok(ExitStatus::Success)
 }

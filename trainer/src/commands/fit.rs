@@ -1,236 +1,148 @@
-//! `trainer fit`: the line of rooms from a recipe to a verified file and its test accuracy.
+//! `trainer fit`: the pipeline from a recipe to a verified file and its scores.
 
+use console::{ExitStatus, Printer};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use data::audit::{Audit, Depth};
-use data::{Dataset, Preprocess, Scores, Split};
+use data::Dataset;
+use data::audit::Audit;
+use fs_err as fs;
 use models::Network;
 
 use super::report;
-use crate::calibrate::Calibration;
-use crate::cli::{FitArgs, MachineArgs};
+use crate::calibrate::{Calibration, calibrate};
+use crate::cli::FitArgs;
+use crate::context::{TrainingContext, bound_threads};
+use crate::cross_validation::cross_validate;
 use crate::error::{Error, Result};
-use crate::export::{self, Exported, Label};
-use crate::fault::ExitStatus;
-use crate::fit::{self, Backbone, Checkpoint, Ended, FitOptions, OptimizerOptions, Outcome, Room};
-use crate::folds::Division;
-use crate::live::{Log, Opening, Ui, Watchers};
-use crate::printer::Printer;
-use crate::recipe::{DeviceKind, Recipe, Settings};
+use crate::export::{Exported, Label, export};
+use crate::final_evaluation::{ScoredAnswers, evaluate_exported};
+use crate::interrupt::Interrupt;
+use crate::live::{self, Observers, RunInfo};
+use crate::model::Model;
+use crate::recipe::{Log, Recipe, RunArgs, Settings, Ui};
 use crate::report::{Pictures, Record};
 use crate::run_dir::RunDir;
-use crate::stage::Machine;
+use crate::seeds::repeat_with_seeds;
 use crate::summary::{self, Summary};
-use crate::{command_line, runtime, source};
+use crate::train::{Checkpoint, Checkpoints, Ended, TrainOptions, Trained, train};
+use crate::training_set::{TrainingSet, verification_images};
+use crate::{command_line, dataset, resolve};
 
-mod calibration;
-mod closing;
-mod folds;
-mod interrupt;
-mod seeds;
-mod stock;
-mod trials;
-
-use closing::{Closing, Kept};
-use stock::Stock;
-use trials::Trials;
-
-/// What is to be done: a recipe, the run to go on with, and who watches.
+/// What is to be done: a recipe, the run to resume, and who observes it.
 struct Plan {
     recipe: Recipe,
     resume: Option<RunDir>,
     runs: PathBuf,
     name: Option<String>,
-    ui: Option<Ui>,
+    ui: Ui,
     logs: Vec<Log>,
 }
 
 /// Trains, exports, verifies, evaluates.
 pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let started = Instant::now();
-    let settings = settings(args)?;
-    let printer = &Ui::printer(settings.ui, printer);
-    let place = settings.machine();
-    let cache = data::cache::dir(place.cache.as_deref())?;
+    let settings = Settings::merge(&args.settings, args.config.as_deref())?;
+    let printer = &live::printer(settings.run.ui, printer);
+    let machine = settings.machine.clone();
+    let cache = data::cache::dir(machine.cache.as_deref())?;
     let plan = plan(args, settings, &cache)?;
-    let recipe = &plan.recipe;
-    let threads = source::threads(recipe.threads);
-    source::device(recipe.device)?;
-    let machine = Machine {
+    // A device that this build lacks is refused before any work.
+    resolve::device(plan.recipe.device)?;
+    let context = TrainingContext {
         cache,
-        offline: place.offline,
-        threads,
+        runtime: machine.runtime,
+        offline: machine.offline,
+        threads: bound_threads(plan.recipe.threads),
         printer,
+        interrupt: Interrupt::default(),
     };
+    fit(&plan, args.json.as_deref(), &context)
+}
 
-    let dataset = open_data(&machine, &plan, &place)?;
-    let audit = look_over(&dataset, printer);
-    let network = machine.network(recipe, dataset.classes.len())?;
-    let preprocess = source::preprocess(network.input_size())?;
-    let resume = checkpoint(&plan, &network, printer)?;
-    let looked_over = (&dataset, &audit);
-    let (stop, stock) = open_stock(&machine, recipe, looked_over, (&network, &preprocess))?;
-    let run = open_run(&plan, &dataset)?;
-    summary::save(&run.audit(), &audit)?;
-    let interrupted = || Error::Interrupted {
-        run: run.path().to_path_buf(),
-    };
-    let mut stock = stock.ok_or_else(interrupted)?;
-    announce(&run, &dataset, &stock, &network, printer);
+/// The pipeline, from values to values.
+fn fit(
+    plan: &Plan,
+    json: Option<&Path>,
+    context: &TrainingContext<'_>,
+) -> anyhow::Result<ExitStatus> {
+    let (started, recipe, printer) = (Instant::now(), &plan.recipe, context.printer);
+    let dataset = dataset::open(recipe, plan.resume.as_ref(), context)?;
+    let audit = audit(&dataset, printer);
+    let untrained = Model::build(recipe, dataset.classes.len(), context)?;
+    let resumed = resumed_checkpoint(plan, &untrained.network, printer)?;
+    let run = open_run(plan, &dataset, &audit)?;
+    context.interrupt.watch(run.path(), printer)?;
+    let mut data = TrainingSet::open(&dataset, &audit, &untrained.network, recipe, context)
+        .map_err(|error| discard_run(plan, &run, error))?;
+    announce(&run, &dataset, &data, &untrained.network, printer);
 
-    let backbone = backbone(&machine, recipe, (&network, &stock), &run)?;
-    let trials = Trials {
-        machine: &machine,
-        recipe,
-        classes: &dataset.classes,
-        preprocess: &preprocess,
-        backbone: backbone.as_ref(),
-        run: &run,
-        stop: &stop,
-    };
-    let (outcome, calibration) = train(&trials, &plan, network, &stock, resume.as_ref())?;
+    cross_validate(&untrained, &data, recipe, &run, context)?;
+    let mut trained = train_run(plan, &run, untrained.clone(), &data, resumed, context)?;
+    let calibration = calibrate(&trained, &untrained, &data, recipe, context)?;
+    trained.network = Calibration::apply_if_any(calibration.as_ref(), trained.network);
+    save_calibration(calibration.as_ref(), &run, printer)?;
     if recipe.seeds.is_none() {
-        stock.end_training();
+        data.release_training_images();
     }
-    let closing = Closing {
-        machine: &machine,
-        recipe,
-        dataset: &dataset,
-        network: &outcome.network,
-    };
-    let kept = closing.by_features(&mut stock, &stop);
-    if matches!(kept, Kept::Stopped) {
-        return Err(interrupted().into());
-    }
-    let trained = (&outcome, calibration.as_ref());
-    let mut label = label(trained, recipe, looked_over, &stock, &preprocess)?;
-    closing.note(&kept, &mut label.provenance);
-    let images = stock.verification_images(&label.preprocess)?;
-    let mut exported = export::export(&outcome.network, label, &images, &run.model())?;
+
+    let fingerprint = dataset.fingerprint_with(&|path| audit.hash(path))?;
+    let label = Label::new(&trained.network, recipe, &dataset, fingerprint)?.with_validation(
+        trained.val_accuracy(),
+        data.num_images()[1],
+        calibration.as_ref(),
+    );
+    let images = verification_images(&data.val, &label.preprocess)?;
+    let mut exported = export(&trained.network, label, &images, &run.model())?;
     summary::save(&run.verify(), &exported.agreement)?;
     printer.log(summary::agreement(&exported.agreement));
-    let (by, scores) = closing.scores(&run, &stock, kept, &mut exported)?;
-    let split = closing.split();
-    let text = summary::report(split, by, &scores);
-    let summary = summarise(&run, &outcome, &exported, (split, scores), started);
-    summary::save(&run.summary(), &summary)?;
-    if exported.agreement.verified {
-        run.mark_latest()?;
-    }
-    if let Some(target) = &args.json {
-        printer.json(target, &summary)?;
-    }
-    let mut written = page(&run, &dataset);
+    let network = &trained.network;
+    let scored = evaluate_exported(&mut exported, network, &mut data, &dataset, recipe, context)?;
+    scored.answers.write(&run.predictions())?;
+
+    let summary = summarise(&run, &trained, &exported, &scored, started);
+    save_summary(&summary, &run, json, printer)?;
+    let mut page = write_page(&run, &dataset);
     // Last: a reader such as `head` may have had enough, and the files are written by then.
-    printer.result(text);
+    printer.result(summary::report(
+        summary.split,
+        scored.computed_by,
+        &summary.scores,
+    ))?;
     if recipe.seeds.is_some() {
-        trials.repeat(&outcome.network, &dataset, &mut stock, split)?;
-        written = page(&run, &dataset);
+        repeat_with_seeds(network, &dataset, &mut data, recipe, &run, context)?;
+        page = write_page(&run, &dataset);
     }
-    report::tell(&run, written, printer);
-    Ok(conclude(&run, &exported, printer))
+    report::tell(&run, page, printer);
+    Ok(conclude(&run, &exported, printer)?)
 }
 
-/// Flags over file.
-fn settings(args: &FitArgs) -> Result<Settings> {
-    let file = args.config.as_deref().map(Settings::open).transpose()?;
-    Ok(args.settings.clone().or(file.unwrap_or_default()))
-}
-
-/// What is trained on, and the flag that Ctrl-C sets from then on; no stock when it was set
-/// already. Decoding pictures ends at Ctrl-C at once, since it leaves nothing to save.
-fn open_stock(
-    machine: &Machine<'_>,
-    recipe: &Recipe,
-    (dataset, audit): (&Dataset, &Audit),
-    (network, preprocess): (&Network, &Preprocess),
-) -> anyhow::Result<(Arc<AtomicBool>, Option<Stock>)> {
-    if Stock::is_features(recipe, network) {
-        let stop = interrupt::on_ctrl_c(machine.printer)?;
-        let stock = Stock::features(
-            machine,
-            recipe,
-            (dataset, audit),
-            (network, preprocess),
-            &stop,
-        )?;
-        return Ok((stop, stock));
-    }
-    let stock = Stock::pictures(machine, recipe, dataset, preprocess)?;
-    Ok((interrupt::on_ctrl_c(machine.printer)?, Some(stock)))
-}
-
-/// Opens the data and finds ONNX Runtime: before hours of training, not after them, and what may
-/// be refused at once before what takes time (installing the one, drawing the other).
-fn open_data(machine: &Machine<'_>, plan: &Plan, place: &MachineArgs) -> Result<Dataset> {
-    let open = || {
-        let dataset = machine.dataset(&plan.recipe, plan.resume.as_ref())?;
-        dataset.check_trainable()?;
-        if let Some(folds) = plan.recipe.folds {
-            let samples = [&dataset.train[..], &dataset.val].concat();
-            Division::new(&samples, &dataset.classes, folds, plan.recipe.seed)?;
-        }
-        Ok(dataset)
-    };
-    let ensure = || runtime::ensure(place, &machine.cache, machine.printer);
-    if plan.recipe.data == source::INSECTS {
-        ensure()?;
-        return open();
-    }
-    let dataset = open()?;
-    ensure()?;
-    Ok(dataset)
-}
-
-/// The audit without pixels: `fit` reads the bytes of every file for the data set's fingerprint
-/// anyway. Of test images no pixel is decoded before the end, so near duplicates are left to
-/// `trainer audit`.
-fn look_over(dataset: &Dataset, printer: &Printer) -> Audit {
-    let [train, val, test] = [&dataset.train, &dataset.val, &dataset.test].map(Vec::len);
-    let bar = printer.image_bar("reading", (train + val + test) as u64);
-    let audit = Audit::of(dataset, &[], Depth::Files, &|done| {
-        bar.set_position(done as u64);
-    });
-    bar.finish_and_clear();
-    let (line, leaks) = super::audit::brief(&audit);
-    printer.log(line);
-    if let Some(leaks) = leaks {
-        printer.warn(leaks);
-    }
-    audit
-}
-
-/// Flags over file over defaults; or the resumed run's own recipe.
+/// The recipe of a new run, or that of the resumed one with what was typed.
 fn plan(args: &FitArgs, settings: Settings, cache: &Path) -> Result<Plan> {
-    let Settings { name, ui, log, .. } = settings.clone();
-    let runs = settings.runs().to_path_buf();
-    let data = settings
-        .data
-        .as_deref()
-        .map(|name| source::data_name(name, cache))
-        .transpose()?;
-    let settings = Settings { data, ..settings };
+    let RunArgs {
+        runs,
+        name,
+        ui,
+        log,
+    } = settings.run;
     let (recipe, resume) = match &args.resume {
         Some(run) => {
             let run = RunDir::open(&runs, run)?;
             if let Some(name) = name.as_ref().filter(|name| **name != run.name()) {
-                let (expected, found) = (run.name(), name.clone());
                 return Err(Error::ResumeChanges {
                     flag: "name".into(),
-                    expected,
-                    found,
+                    expected: run.name(),
+                    found: name.clone(),
                 });
             }
-            (Recipe::open(&run.config())?.resumed(settings)?, Some(run))
+            let recipe = Recipe::open(&run.config())?;
+            (recipe.resumed(&args.settings, cache)?, Some(run))
         }
         None => {
             if let Some(name) = &name {
                 RunDir::check_new(&runs, name)?;
             }
-            (settings.resolve()?, None)
+            (settings.recipe.resolve(cache)?, None)
         }
     };
     Ok(Plan {
@@ -239,12 +151,40 @@ fn plan(args: &FitArgs, settings: Settings, cache: &Path) -> Result<Plan> {
         runs,
         name,
         ui,
-        logs: log.unwrap_or_default(),
+        logs: log,
     })
 }
 
-/// Makes the run folder, or takes the resumed one, and writes what is known already.
-fn open_run(plan: &Plan, dataset: &Dataset) -> Result<RunDir> {
+/// Audits the files and logs what was found in one line.
+fn audit(dataset: &Dataset, printer: &Printer) -> Audit {
+    let audit = dataset::audit(dataset, printer);
+    let (line, leaks) = super::audit::brief(&audit);
+    printer.log(line);
+    if let Some(leaks) = leaks {
+        printer.warn(leaks);
+    }
+    audit
+}
+
+/// The checkpoint to resume; one of another backbone is refused before any work.
+fn resumed_checkpoint(
+    plan: &Plan,
+    network: &Network,
+    printer: &Printer,
+) -> Result<Option<Checkpoint>> {
+    let Some(run) = &plan.resume else {
+        return Ok(None);
+    };
+    let checkpoint = Checkpoint::open_if_any(&run.last())?;
+    match &checkpoint {
+        Some(checkpoint) => checkpoint.check_backbone(network)?,
+        None => printer.log("no checkpoint yet: the run starts from its beginning"),
+    }
+    Ok(checkpoint)
+}
+
+/// Creates the run folder, or opens the resumed one, and writes what is known already.
+fn open_run(plan: &Plan, dataset: &Dataset, audit: &Audit) -> Result<RunDir> {
     let run = match &plan.resume {
         Some(run) => run.clone(),
         None => {
@@ -255,11 +195,27 @@ fn open_run(plan: &Plan, dataset: &Dataset) -> Result<RunDir> {
     };
     data::write::atomically(&run.config(), plan.recipe.to_toml()?.as_bytes())?;
     command_line::record(&run.command())?;
+    summary::save(&run.audit(), audit)?;
     Ok(run)
 }
 
-fn announce(run: &RunDir, dataset: &Dataset, stock: &Stock, network: &Network, printer: &Printer) {
-    let [num_train, num_val] = stock.num_images();
+/// Removes the folder of a new run that cannot begin: there is nothing to resume.
+fn discard_run(plan: &Plan, run: &RunDir, error: Error) -> Error {
+    if plan.resume.is_none() && !matches!(error, Error::Interrupted { .. }) {
+        // The error that ended the run is worth more than one of its removal.
+        fs::remove_dir_all(run.path()).unwrap_or_default();
+    }
+    error
+}
+
+fn announce(
+    run: &RunDir,
+    dataset: &Dataset,
+    data: &TrainingSet,
+    network: &Network,
+    printer: &Printer,
+) {
+    let [num_train, num_val] = data.num_images();
     let (all, trainable) = network.num_parameters();
     printer.log(format!(
         "{}: {} classes ({}), {num_train} train, {num_val} val, {} test",
@@ -281,159 +237,92 @@ fn abridged(classes: &[String]) -> String {
     }
 }
 
-/// ONNX Runtime for the frozen part of a network that sees pictures: on the CPU it is faster than
-/// Burn; a GPU is faster where it is.
-fn backbone(
-    machine: &Machine<'_>,
-    recipe: &Recipe,
-    (network, stock): (&Network, &Stock),
-    run: &RunDir,
-) -> Result<Option<Backbone>> {
-    match (stock, recipe.device) {
-        (Stock::Pictures { .. }, DeviceKind::Cpu) => {
-            Backbone::open(network, run.path(), machine.threads)
-        }
-        _ => Ok(None),
-    }
-}
-
-/// Cross-validates if asked to, trains, calibrates. The network that comes out is calibrated; the
-/// checkpoints are as trained.
-fn train(
-    trials: &Trials<'_>,
+/// Trains the run's own network, with everyone who was asked to observe it.
+fn train_run(
     plan: &Plan,
-    network: Network,
-    stock: &Stock,
-    resume: Option<&Checkpoint>,
-) -> Result<(Outcome, Option<Calibration>)> {
-    let Trials {
-        machine, recipe, ..
-    } = *trials;
-    if let Some(count) = recipe.folds {
-        trials.cross_validate(count, &stock.pool(), &network)?;
-    }
-    let [train, val] = stock.feeds();
-    let room = Room {
-        backbone: trials.backbone,
-        train,
-        val,
-        classes: trials.classes,
-        run: Some(trials.run),
-        stop: trials.stop,
-    };
-    let size = (stock.num_images(), train.num_batches());
-    let opening = Opening {
+    run: &RunDir,
+    untrained: Model,
+    data: &TrainingSet,
+    resumed: Option<Checkpoint>,
+    context: &TrainingContext<'_>,
+) -> Result<Trained> {
+    let (printer, interrupt) = (context.printer, &context.interrupt);
+    let info = RunInfo {
         resumed: plan.resume.is_some(),
-        ..Opening::new(trials.run, recipe.epochs, size, resume)
+        ..RunInfo::new(run, plan.recipe.epochs, data, resumed.as_ref())
     };
-    let mut watch = Watchers::open(
-        (plan.ui, &plan.logs),
-        &opening,
-        machine.printer,
-        trials.stop,
-    );
-    let (fresh, options) = (network.clone(), fit_options(recipe));
-    let mut outcome = fit::fit(network, &room, &options, resume, &mut watch)?;
-    drop(watch);
-    match outcome.ended {
-        Ended::Interrupted => return Err(trials.interrupted()),
-        Ended::EarlyStopped => machine
-            .printer
-            .log("stopped early: no better epoch for a while"),
-        Ended::Finished => {}
+    let mut observers = Observers::open(plan.ui, &plan.logs, &info, printer, interrupt);
+    let checkpoints = Checkpoints::in_folder(run, resumed);
+    let options = TrainOptions::from(&plan.recipe);
+    let trained = train(
+        untrained,
+        data,
+        &options,
+        checkpoints,
+        &mut observers,
+        interrupt,
+    )?;
+    drop(observers);
+    if trained.ended == Ended::EarlyStopped {
+        printer.log("stopped early: no better epoch for a while");
     }
-    let images = [&stock.pool(), &stock.validation()];
-    let calibration = trials.calibrate(&mut outcome, &fresh, images)?;
-    Calibration::save(calibration.as_ref(), trials.run)?;
-    if let Some(calibration) = &calibration {
-        machine.printer.log(calibration.line());
-    }
-    Ok((outcome, calibration))
+    Ok(trained)
 }
 
-/// The checkpoint to go on from; one of another backbone is refused before any work.
-fn checkpoint(plan: &Plan, network: &Network, printer: &Printer) -> Result<Option<Checkpoint>> {
-    let Some(run) = &plan.resume else {
-        return Ok(None);
-    };
-    if !run.last().is_file() {
-        printer.log("no checkpoint yet: the run starts from its beginning");
-        return Ok(None);
-    }
-    let checkpoint = Checkpoint::open(&run.last())?;
-    checkpoint.check_backbone(network)?;
-    Ok(Some(checkpoint))
-}
-
-fn fit_options(recipe: &Recipe) -> FitOptions {
-    FitOptions {
-        epochs: recipe.epochs,
-        lr: recipe.lr,
-        optimizer: OptimizerOptions {
-            kind: recipe.optimizer,
-            weight_decay: recipe.weight_decay,
-            momentum: recipe.momentum,
-        },
-        scheduler: recipe.scheduler,
-        early_stop: recipe.early_stop,
-        save: recipe.save,
-        best_by: recipe.best_by,
-    }
-}
-
-/// What the card will say.
-fn label(
-    (outcome, calibration): (&Outcome, Option<&Calibration>),
-    recipe: &Recipe,
-    (dataset, audit): (&Dataset, &Audit),
-    stock: &Stock,
-    preprocess: &Preprocess,
-) -> Result<Label> {
-    // Files that were hashed already are not read again.
-    let fingerprint = dataset.fingerprint_with(&|path| audit.hash(path))?;
-    let sha256 = outcome.network.backbone_sha256();
-    let mut provenance = export::provenance(recipe, dataset, fingerprint, sha256)?;
-    if let Some(row) = outcome.rows.iter().find(|row| row.epoch == outcome.epoch) {
-        let [_, count] = stock.num_images();
-        let accuracy = row.val_accuracy / 100.0;
-        export::note(&mut provenance, Split::Val, accuracy, count as u64);
-    }
+fn save_calibration(
+    calibration: Option<&Calibration>,
+    run: &RunDir,
+    printer: &Printer,
+) -> Result<()> {
+    Calibration::save(calibration, run)?;
     if let Some(calibration) = calibration {
-        calibration.note(&mut provenance);
+        printer.log(calibration.line());
     }
-    Ok(Label {
-        classes: dataset.classes.clone(),
-        preprocess: preprocess.clone(),
-        provenance,
-    })
+    Ok(())
 }
 
 fn summarise(
     run: &RunDir,
-    outcome: &Outcome,
+    trained: &Trained,
     exported: &Exported,
-    (split, scores): (Split, Scores),
+    scored: &ScoredAnswers,
     started: Instant,
 ) -> Summary {
-    let (parameters, trainable_parameters) = outcome.network.num_parameters();
-    let best = outcome.rows.iter().find(|row| row.epoch == outcome.epoch);
+    let (parameters, trainable_parameters) = trained.network.num_parameters();
     Summary {
         run: run.name(),
         model: file_name(&exported.path),
         verified: exported.agreement.verified,
-        network: outcome.network.name(),
+        network: trained.network.name(),
         parameters,
         trainable_parameters,
-        epochs: outcome.rows.len(),
-        epoch: outcome.epoch,
-        ended: match outcome.ended {
+        epochs: trained.rows.len(),
+        epoch: trained.epoch,
+        ended: match trained.ended {
             Ended::EarlyStopped => "early-stopped",
             Ended::Finished | Ended::Interrupted => "finished",
         },
-        val_accuracy: best.map_or(f64::NAN, |row| row.val_accuracy / 100.0),
+        val_accuracy: trained.val_accuracy().unwrap_or(f64::NAN),
         seconds: started.elapsed().as_secs_f64(),
-        split,
-        scores,
+        split: scored.answers.split,
+        scores: scored.scores.clone(),
+    }
+}
+
+/// Writes `summary.json`, makes a verified run the latest, and writes what `--json` asks for.
+fn save_summary(
+    summary: &Summary,
+    run: &RunDir,
+    json: Option<&Path>,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    summary::save(&run.summary(), summary)?;
+    if summary.verified {
+        run.mark_latest()?;
+    }
+    match json {
+        Some(target) => printer.json(target, summary),
+        None => Ok(()),
     }
 }
 
@@ -444,13 +333,13 @@ fn file_name(path: &Path) -> String {
 }
 
 /// Writes the run's page, for [`report::tell`].
-fn page(run: &RunDir, dataset: &Dataset) -> Result<Vec<String>> {
+fn write_page(run: &RunDir, dataset: &Dataset) -> Result<Vec<String>> {
     let pictures = Pictures::new(Some(dataset.root.clone()));
     crate::report::write(Record::open(run)?, &pictures)
 }
 
 /// The last lines: where the file is and what to type next.
-fn conclude(run: &RunDir, exported: &Exported, printer: &Printer) -> ExitStatus {
+fn conclude(run: &RunDir, exported: &Exported, printer: &Printer) -> io::Result<ExitStatus> {
     let model: PathBuf = exported.path.clone();
     if !exported.agreement.verified {
         printer.warn(format!(
@@ -458,15 +347,15 @@ fn conclude(run: &RunDir, exported: &Exported, printer: &Printer) -> ExitStatus 
             model.display(),
             run.verify().display()
         ));
-        return ExitStatus::False;
+        return Ok(ExitStatus::CheckFailed);
     }
     let model = model.display();
-    printer.result(format!("{} {model}", printer.bold("verified")));
+    printer.result(format!("{} {model}", printer.bold("verified")))?;
     printer.log(format!(
         "next: deploy predict --model {model} IMAGE\n      \
          deploy eval --model {model} --data DIR\n      \
          trainer eval {}",
         run.path().display()
     ));
-    ExitStatus::True
+    Ok(ExitStatus::Success)
 }

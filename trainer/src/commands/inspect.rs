@@ -2,22 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
+use console::table::{Column, Table};
+use console::{ExitStatus, Printer};
 use deploy::Model;
-use fs_err as fs;
 
 use super::report;
 use crate::cli::InspectArgs;
 use crate::error::Error;
-use crate::fault::ExitStatus;
 use crate::inspect::album::{Album, Entry, Kind};
 use crate::inspect::attention::Maps;
 use crate::inspect::occlusion::{Patch, occlusion};
 use crate::inspect::overlay::{overlay, short};
 use crate::inspect::subject::{Described, Look, Subject, View};
 use crate::inspect::tiles::{self, COLUMNS};
-use crate::printer::Printer;
 use crate::run_dir::RunDir;
-use crate::{runtime, source};
+use crate::{context, runtime};
 
 /// Classes that an error lists.
 const LISTED: usize = 8;
@@ -28,12 +27,19 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
     // What is wrong with the file is said before anything is installed for it.
     let model = Model::open(&path).map_err(Error::from)?;
     let cache = data::cache::dir(args.machine.cache.as_deref())?;
-    runtime::ensure(&args.machine, &cache, printer)?;
+    runtime::ensure(
+        args.machine.runtime.clone(),
+        &cache,
+        args.machine.offline,
+        printer,
+    )?;
     let described = Described {
-        classes: args.classes.as_deref().map(classes).transpose()?,
+        classes: (args.classes.as_deref())
+            .map(data::class_names::read)
+            .transpose()?,
         preprocess: args.preprocess.clone(),
     };
-    let threads = source::threads(args.threads);
+    let threads = context::bound_threads(args.threads);
     let mut subject = Subject::open(&path, &model, described, args.simplified, threads)?;
     printer.log(format!("model `{}`", path.display()));
     if !subject.left_out().is_empty() {
@@ -65,26 +71,22 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
         drawing.picture(&subject, &view, &shown)?;
     }
     let entries = drawing.album.finish()?;
-    let width = entries.iter().map(|entry| entry.file.len()).max();
-    let mut lines = vec![format!("wrote `{}`:", out.display())];
+    let mut table = Table::new([Column::LEFT]);
     for Entry { file, title, .. } in &entries {
-        lines.push(format!("{file:<0$}  {title}", width.unwrap_or(0)));
+        table.row([file, title]);
     }
     if let (Some(run), None) = (&run, &args.out) {
         report::renew(run, &cache, printer);
     }
-    printer.result(lines.join("\n"));
-    Ok(ExitStatus::True)
+    printer.result(format!("wrote `{}`:\n{table}", out.display()))?;
+    Ok(ExitStatus::Success)
 }
 
 /// The model, its run if it is in one, and the folder for the pictures.
 fn place(args: &InspectArgs) -> Result<(PathBuf, Option<RunDir>, PathBuf), Error> {
     let given = &args.model;
     let (model, run) = if given.is_file() || given.extension().is_some_and(|e| e == "onnx") {
-        let folder = given
-            .parent()
-            .filter(|folder| folder.join("config.toml").is_file());
-        let run = folder
+        let run = data::run_files::run_of(given)
             .map(|folder| RunDir::open(&args.runs, folder))
             .transpose()?;
         (given.clone(), run)
@@ -100,18 +102,11 @@ fn place(args: &InspectArgs) -> Result<(PathBuf, Option<RunDir>, PathBuf), Error
         (run.model(), Some(run))
     };
     let folder = run.as_ref().map_or(Path::new(""), RunDir::path);
-    let out = args.out.clone().unwrap_or_else(|| folder.join("inspect"));
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| folder.join(data::run_files::INSPECT));
     Ok((model, run, out))
-}
-
-/// Names of classes, one per line.
-fn classes(file: &Path) -> Result<Vec<String>, Error> {
-    let text = fs::read_to_string(file)?;
-    Ok(text
-        .trim_end()
-        .lines()
-        .map(|line| line.trim().to_owned())
-        .collect())
 }
 
 fn class(subject: &Subject, name: &str) -> Result<usize, Error> {

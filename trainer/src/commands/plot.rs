@@ -3,14 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use console::chart::{self, Chart};
+use console::{ExitStatus, Printer};
 use fs_err as fs;
 
 use super::report::open;
-use crate::chart::{self, Chart};
 use crate::cli::PlotArgs;
 use crate::error::{Error, Result};
-use crate::fault::ExitStatus;
-use crate::printer::Printer;
 use crate::report::charts::{self, Drawn, Kind};
 
 /// Where files go.
@@ -49,8 +48,8 @@ pub fn run(args: &PlotArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         "wrote to `{}`, as PNG and SVG: {}",
         out.display(),
         names.join(", ")
-    ));
-    Ok(ExitStatus::True)
+    ))?;
+    Ok(ExitStatus::Success)
 }
 
 /// The charts of a kind with the names of their files: one of all runs, or one of each.
@@ -81,7 +80,7 @@ fn named(kind: Kind, runs: &[Drawn<'_>]) -> Result<Vec<(String, Chart)>> {
     each.collect()
 }
 
-fn save(folder: &Path, name: &str, chart: &Chart, width: u32) -> Result<()> {
+fn save(folder: &Path, name: &str, chart: &Chart, width: u32) -> anyhow::Result<()> {
     let svg = chart.file();
     let png = chart::png(&svg, width)?;
     data::write::atomically(&folder.join(format!("{name}.svg")), svg.as_bytes())?;

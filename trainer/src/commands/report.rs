@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use console::{ExitStatus, Printer};
+
 use crate::cli::ReportArgs;
 use crate::error::Result;
-use crate::fault::ExitStatus;
-use crate::printer::Printer;
 use crate::report::{self, Pictures, Record};
+use crate::resolve;
 use crate::run_dir::RunDir;
-use crate::source;
 
 /// What a comparison is called.
 const COMPARISON: &str = "comparison.html";
@@ -35,8 +35,8 @@ pub fn run(args: &ReportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     };
     let out = args.out.clone().unwrap_or(default);
     data::write::atomically(&out, page.as_bytes())?;
-    printer.result(format!("wrote `{}`", out.display()));
-    Ok(ExitStatus::True)
+    printer.result(format!("wrote `{}`", out.display()))?;
+    Ok(ExitStatus::Success)
 }
 
 /// Says where a run's own page is, or why there is none; a run without it is still a run.
@@ -95,7 +95,7 @@ pub(super) fn open(runs: &Path, named: &[PathBuf]) -> Result<Vec<Record>> {
 fn root(records: &[Record], cache: Option<&Path>, printer: &Printer) -> Option<PathBuf> {
     let cache = data::cache::dir(cache).ok()?;
     records.iter().find_map(|record| {
-        let path = source::data_path(&record.recipe.data, &cache, printer).ok()?;
+        let path = resolve::data_path(&record.recipe.data, &cache, printer).ok()?;
         let folder = if path.is_file() {
             path.parent()?
         } else {

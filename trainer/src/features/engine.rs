@@ -1,18 +1,18 @@
-//! What computes features: ONNX Runtime on the cut graph, or Burn on a GPU. Knows no picture.
+//! What computes features: ONNX Runtime on the frozen part, or Burn on a GPU. It knows no image file.
 
 use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
-use deploy::{Session, SessionOptions};
+use deploy::Session;
 use models::Network;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::fit::{self, step};
 use crate::recipe::DeviceKind;
+use crate::{backbone, tensors};
 
-/// Burn's release, which is part of what its rows depend on.
+/// Burn's release, which is part of what its features depend on.
 const BURN: &str = "0.22.1";
 
 /// Memory of a session, in sizes of its file: the weights, packed once more, and room to work.
@@ -21,7 +21,7 @@ const SESSION_SIZES: u64 = 3;
 /// What computes.
 pub(super) enum Engine {
     /// Sessions of the cut graph in ONNX Runtime, one per worker. Each computes on one thread, an
-    /// image at a time: no row depends on the number of threads or on its neighbours, and that is
+    /// image at a time: no result depends on the number of threads or on its neighbours, and that is
     /// as fast on two cores as batches on all of them.
     Sessions(Vec<Session>),
     /// The network in Burn, batch by batch.
@@ -29,7 +29,7 @@ pub(super) enum Engine {
 }
 
 impl Engine {
-    /// The engine of a device, as part of a [`Key`](super::Key).
+    /// The engine of a device, as part of a [`CacheKey`](super::CacheKey).
     pub(super) fn name(device: DeviceKind) -> String {
         let burn = |device| format!("burn {BURN} {device}");
         match device {
@@ -52,7 +52,7 @@ impl Engine {
         folder: &Path,
     ) -> Result<Self> {
         let file = match device {
-            DeviceKind::Cpu => fit::cut_graph(network, folder)?,
+            DeviceKind::Cpu => backbone::cut_graph(network, folder)?,
             DeviceKind::Cuda | DeviceKind::Wgpu => None,
         };
         let Some(file) = file else {
@@ -61,24 +61,19 @@ impl Engine {
         let bytes = fs_err::metadata(&file)?.len().max(1);
         let affordable = usize::try_from(memory_bytes / (SESSION_SIZES * bytes)).unwrap_or(threads);
         let sessions = threads.min(affordable).max(1);
-        let (height, width) = network.input_size();
-        let options = SessionOptions {
-            threads: Some(threads / sessions),
-            image_shape: Some([3, height, width]),
-            ..SessionOptions::default()
-        };
+        let options = backbone::session_options(network, threads / sessions);
         let open = |_| Ok(Session::open(&file, &options)?);
         let sessions: Result<Vec<Session>> = (0..sessions).into_par_iter().map(open).collect();
         Ok(Self::Sessions(sessions?))
     }
 }
 
-/// Rows `[N, D]` of prepared images `[N, 3, H, W]`, computed by Burn.
-pub(super) fn burn_rows(network: &Network, images: Vec<f32>, count: usize) -> Result<Vec<f32>> {
+/// Features `[N, D]` of prepared images `[N, 3, H, W]`, computed by Burn.
+pub(super) fn burn_features(network: &Network, images: Vec<f32>, count: usize) -> Result<Vec<f32>> {
     let (height, width) = network.input_size();
     let images = TensorData::new(images, [count, 3, height, width]);
-    let features = network.features(Tensor::from_data(images, &step::device(network))); // [N, D]
-    step::read(features)
+    let features = network.features(Tensor::from_data(images, &tensors::device(network))); // [N, D]
+    tensors::read(features)
 }
 
 #[cfg(test)]

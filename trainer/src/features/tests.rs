@@ -1,11 +1,11 @@
-//! What of this room needs no engine; `tests/features.rs` has the rest.
+//! What of this module needs no engine; `tests/features.rs` has the rest.
 
 use std::collections::HashMap;
 
 use data::{Preprocess, RgbImage, Sample};
 use image::Rgb;
 
-use super::compute::prepare;
+use super::workers::prepare;
 use super::{View, readable};
 use crate::Error;
 
@@ -46,9 +46,9 @@ fn unreadable_pictures_are_left_out_up_to_one_in_twenty() {
     let samples: Vec<Sample> = (0..20).map(sample).collect();
     let broken = |places: &[usize]| -> HashMap<_, _> {
         let path = |&place: &usize| samples[place].path.clone();
-        let error = |path: std::path::PathBuf| data::Error::UnreadableImage {
-            path,
-            reason: "torn".into(),
+        let error = |path: std::path::PathBuf| {
+            let reason = "torn".into();
+            data::Error::from(data::pixels::Error::UnreadableImage { path, reason })
         };
         places
             .iter()

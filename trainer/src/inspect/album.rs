@@ -6,12 +6,11 @@ use std::io::Cursor;
 use std::path::{Component, Path, PathBuf};
 
 use data::RgbImage;
+use data::run_files::INSPECT_LIST;
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-
-const LIST: &str = "inspect.json";
 
 /// What a picture shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +82,7 @@ impl Album {
     pub fn finish(self) -> Result<Vec<Entry>> {
         let earlier = self.earlier()?;
         let new: HashSet<&str> = self.pages.iter().map(|(entry, _)| &*entry.file).collect();
-        let list = self.folder.join(LIST);
+        let list = self.folder.join(INSPECT_LIST);
         for file in &new {
             let path = self.folder.join(file);
             if !earlier.contains(*file) && path.symlink_metadata().is_ok() {
@@ -114,7 +113,7 @@ impl Album {
 
     /// The pictures that an earlier list names: none outside the folder.
     fn earlier(&self) -> Result<BTreeSet<String>> {
-        let path = self.folder.join(LIST);
+        let path = self.folder.join(INSPECT_LIST);
         let text = match fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

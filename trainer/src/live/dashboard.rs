@@ -5,8 +5,8 @@
 //! on it, and prints them when the terminal is given back: at the end, by a panic of any thread,
 //! and by the second Ctrl-C.
 
-mod board;
 mod screen;
+mod state;
 mod view;
 
 use std::io;
@@ -14,20 +14,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use console::Printer;
 use ratatui::buffer::Buffer;
 
-use super::Opening;
+use super::RunInfo;
 use crate::error::Error;
-use crate::fit::{Ended, EpochRow, StepReport, Watch};
-use crate::printer::Printer;
-use board::Board;
+use crate::interrupt::Interrupt;
+use crate::train::{Ended, EpochRow, Observer, StepReport};
 use screen::{Keys, Screen};
+use state::DashboardState;
 
 type Hook = dyn Fn(&std::panic::PanicHookInfo<'_>) + Send + Sync;
 
 /// The dashboard; the terminal is given back when it is dropped.
 pub(super) struct Dashboard {
-    board: Arc<Mutex<Board>>,
+    state: Arc<Mutex<DashboardState>>,
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     printer: Printer,
@@ -40,22 +41,22 @@ impl Dashboard {
     /// # Errors
     /// When there is none that can be taken.
     pub(super) fn open(
-        opening: &Opening,
+        info: &RunInfo,
         printer: &Printer,
-        stop: &Arc<AtomicBool>,
+        interrupt: &Interrupt,
     ) -> io::Result<Self> {
         let (screen, keys) = Screen::open(printer.has_colors())?;
         let screen = Arc::new(Mutex::new(Some(screen)));
         let taken = Arc::clone(&screen);
         printer.begin_pane(Box::new(move || drop(lock(&taken).take())));
-        let board = Arc::new(Mutex::new(Board::new(opening)));
+        let state = Arc::new(Mutex::new(DashboardState::new(info)));
         let over = Arc::new(AtomicBool::new(false));
         let shown = Shown {
-            board: Arc::clone(&board),
+            state: Arc::clone(&state),
             screen,
             printer: printer.clone(),
             over: Arc::clone(&over),
-            stop: Arc::clone(stop),
+            interrupt: interrupt.clone(),
         };
         let hook: Arc<Hook> = Arc::from(std::panic::take_hook());
         let (inner, of_panic) = (Arc::clone(&hook), printer.clone());
@@ -64,7 +65,7 @@ impl Dashboard {
             inner(info);
         }));
         let mut dashboard = Dashboard {
-            board,
+            state,
             over,
             thread: None,
             printer: printer.clone(),
@@ -77,17 +78,17 @@ impl Dashboard {
     }
 }
 
-impl Watch for Dashboard {
+impl Observer for Dashboard {
     fn epoch_started(&mut self, epoch: usize, _epochs: usize) {
-        lock(&self.board).epoch_started(epoch);
+        lock(&self.state).epoch_started(epoch);
     }
 
     fn step(&mut self, report: &StepReport) {
-        lock(&self.board).step(report);
+        lock(&self.state).step(report);
     }
 
     fn epoch_done(&mut self, row: &EpochRow, new_best: bool) {
-        lock(&self.board).epoch_done(row, new_best);
+        lock(&self.state).epoch_done(row, new_best);
     }
 
     fn ended(&mut self, _how: Result<Ended, &Error>) {
@@ -113,11 +114,11 @@ impl Drop for Dashboard {
 
 /// What the drawing thread has.
 struct Shown {
-    board: Arc<Mutex<Board>>,
+    state: Arc<Mutex<DashboardState>>,
     screen: Arc<Mutex<Option<Screen>>>,
     printer: Printer,
     over: Arc<AtomicBool>,
-    stop: Arc<AtomicBool>,
+    interrupt: Interrupt,
 }
 
 impl Shown {
@@ -128,7 +129,7 @@ impl Shown {
             if !self.draw().unwrap_or(true) {
                 return;
             }
-            if keys.wait().contains(&b'q') && !self.stop.swap(true, Ordering::SeqCst) {
+            if keys.wait().contains(&b'q') && !self.interrupt.request() {
                 let text = "stopping: saving after this step (Ctrl-C: at once)";
                 self.printer.answer(text);
             }
@@ -136,16 +137,16 @@ impl Shown {
     }
 
     /// Draws once; false where there is no screen any more. It is locked for no longer than it takes
-    /// to write, so that a panic while the picture is made can take it.
+    /// to write, so that a panic while the state is drawn can take it.
     fn draw(&self) -> io::Result<bool> {
         let Some(area) = lock(&self.screen).as_ref().map(Screen::area) else {
             return Ok(false);
         };
         let mut buffer = Buffer::empty(area?);
-        let board = lock(&self.board).clone();
+        let state = lock(&self.state).clone();
         let lines = self.printer.pane_lines();
-        let stopping = self.stop.load(Ordering::Relaxed);
-        view::draw(&board, &lines, stopping, &mut buffer);
+        let stopping = self.interrupt.is_requested();
+        view::draw(&state, &lines, stopping, &mut buffer);
         match lock(&self.screen).as_mut() {
             Some(screen) => screen.show(buffer).map(|()| true),
             None => Ok(false),

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
+use console::Printer;
 use fs_err as fs;
 use serde::Serialize;
 
-use super::{Opening, Sink, is_logged, now};
+use super::{RunInfo, Sink, is_logged, now};
 use crate::error::Error;
-use crate::fit::{Ended, EpochRow, Phase, StepReport, Watch};
-use crate::printer::Printer;
+use crate::train::{Ended, EpochRow, Observer, Phase, StepReport};
 
 /// Writes the lines.
 pub(super) struct Events<'a> {
@@ -66,24 +66,24 @@ struct End {
 
 impl<'a> Events<'a> {
     /// A new run begins the file, a resumed one adds to it.
-    pub(super) fn open(opening: &Opening, printer: &'a Printer) -> Self {
-        let path: PathBuf = opening.run.join("events.jsonl");
+    pub(super) fn open(info: &RunInfo, printer: &'a Printer) -> Self {
+        let path: PathBuf = info.run.join(data::run_files::EVENTS);
         let mut options = fs::OpenOptions::new();
         options.create(true).append(true);
         let mut events = Events {
             sink: Sink::new(&path, options.open(&path), printer),
         };
-        let name = opening.run.file_name().unwrap_or_default();
+        let name = info.run.file_name().unwrap_or_default();
         events.line(
             "start",
             Start {
                 run: name.to_string_lossy().into_owned(),
-                epochs: opening.epochs,
-                train_images: opening.images[0],
-                val_images: opening.images[1],
-                resumed: opening.resumed,
-                epochs_done: opening.rows.len(),
-                best_epoch: opening.best,
+                epochs: info.epochs,
+                train_images: info.images[0],
+                val_images: info.images[1],
+                resumed: info.resumed,
+                epochs_done: info.rows.len(),
+                best_epoch: info.best,
             },
         );
         events
@@ -99,7 +99,7 @@ impl<'a> Events<'a> {
     }
 }
 
-impl Watch for Events<'_> {
+impl Observer for Events<'_> {
     fn step(&mut self, report: &StepReport) {
         let progress = &report.progress;
         if is_logged(progress.step, report.num_steps) {

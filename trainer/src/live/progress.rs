@@ -1,12 +1,11 @@
 //! A bar per phase on a terminal, a line per epoch everywhere.
 
-use indicatif::ProgressBar;
+use console::{Printer, ProgressBar};
 
-use super::Opening;
-use crate::fit::{EpochRow, Phase, StepReport, Watch};
-use crate::printer::Printer;
+use super::RunInfo;
+use crate::train::{EpochRow, Observer, Phase, StepReport};
 
-/// Shows what [`fit`](crate::fit::fit) reports.
+/// Shows what [`fit`](crate::train::train) reports.
 pub(super) struct Progress {
     printer: Printer,
     epochs: usize,
@@ -15,11 +14,11 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(printer: Printer, opening: &Opening) -> Self {
+    pub(super) fn new(printer: Printer, info: &RunInfo) -> Self {
         Progress {
             printer,
-            epochs: opening.epochs,
-            images: opening.images,
+            epochs: info.epochs,
+            images: info.images,
             bar: None,
         }
     }
@@ -31,7 +30,7 @@ impl Progress {
     }
 }
 
-impl Watch for Progress {
+impl Observer for Progress {
     fn step(&mut self, report: &StepReport) {
         if !self.printer.has_bars() {
             return;
@@ -79,7 +78,7 @@ impl Watch for Progress {
         ));
     }
 
-    fn ended(&mut self, _how: Result<crate::fit::Ended, &crate::Error>) {
+    fn ended(&mut self, _how: Result<crate::train::Ended, &crate::Error>) {
         self.clear();
     }
 }

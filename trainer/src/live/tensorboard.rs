@@ -5,11 +5,11 @@
 
 mod record;
 
+use console::Printer;
 use fs_err as fs;
 
-use super::{Opening, Sink, is_logged, now};
-use crate::fit::{EpochRow, Phase, Progress, StepReport, Watch};
-use crate::printer::Printer;
+use super::{RunInfo, Sink, is_logged, now};
+use crate::train::{EpochRow, Observer, Phase, Progress, StepReport};
 use record::{Event, What, framed};
 
 /// Writes an event file.
@@ -24,8 +24,8 @@ pub(super) struct Events<'a> {
 
 impl<'a> Events<'a> {
     /// Begins a file of its own; TensorBoard reads all of a folder as one run.
-    pub(super) fn open(opening: &Opening, printer: &'a Printer) -> Self {
-        let folder = opening.run.join("tensorboard");
+    pub(super) fn open(info: &RunInfo, printer: &'a Printer) -> Self {
+        let folder = info.run.join("tensorboard");
         let file = fs::create_dir_all(&folder).and_then(|()| {
             // A second run in the same second takes the next name.
             let name = |seconds: u64| format!("events.out.tfevents.{seconds:010}.trainer");
@@ -39,8 +39,8 @@ impl<'a> Events<'a> {
         });
         let mut events = Events {
             sink: Sink::new(&folder, file, printer),
-            resumed: opening.resumed,
-            steps_per_epoch: opening.steps_per_epoch,
+            resumed: info.resumed,
+            steps_per_epoch: info.steps_per_epoch,
             reported: Progress::default(),
         };
         events.write(0, What::FileVersion("brain.Event:2".into()));
@@ -56,7 +56,7 @@ impl<'a> Events<'a> {
     }
 }
 
-impl Watch for Events<'_> {
+impl Observer for Events<'_> {
     fn step(&mut self, report: &StepReport) {
         if report.phase != Phase::Train {
             return;
@@ -107,7 +107,7 @@ impl Watch for Events<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::live::Opening;
+    use crate::live::RunInfo;
 
     /// The step of every event in a file of frames.
     fn steps(bytes: &[u8]) -> Vec<i64> {
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn an_epoch_whose_validation_alone_is_repeated_stands_at_its_last_step() {
         let folder = tempfile::tempdir().unwrap();
-        let opening = Opening {
+        let info = RunInfo {
             run: folder.path().to_path_buf(),
             epochs: 3,
             images: [28, 7],
@@ -135,8 +135,8 @@ mod tests {
             best: None,
             resumed: true,
         };
-        let printer = Printer::new(true, None);
-        let mut events = Events::open(&opening, &printer);
+        let printer = Printer::new(console::Verbosity::Warnings);
+        let mut events = Events::open(&info, &printer);
         let progress = Progress {
             step: 1,
             images: 4,

@@ -1,16 +1,20 @@
 //! An amount of memory as people write it.
+//!
+//! Own code, because `config.toml` must read back as the same number: `bytesize` and `humansize` write
+//! rounded amounts (`1.4 GiB`), `parse-size` writes none.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// An amount of memory in bytes; its text is a number with `KB`, `MB`, `GB` or nothing.
+/// An amount of memory in bytes. Its text is a number with a unit of `UNITS` or none; it is written
+/// with the largest unit of which it is a whole multiple.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Memory(pub u64);
 
-/// From the largest to the smallest.
+/// From the largest to the smallest. `B` is last, since every name ends in it.
 const UNITS: [(&str, u64); 7] = [
     ("GiB", 1 << 30),
     ("GB", 1_000_000_000),
@@ -20,12 +24,6 @@ const UNITS: [(&str, u64); 7] = [
     ("KB", 1_000),
     ("B", 1),
 ];
-
-impl Default for Memory {
-    fn default() -> Self {
-        Memory(2_000_000_000)
-    }
-}
 
 impl FromStr for Memory {
     type Err = String;

@@ -1,85 +1,72 @@
-//! What a resumed run may change, and what not.
+//! Configuration of a resumed run: its own, with the few settings that may change.
 
-use super::{Recipe, Settings};
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::{Flags, Recipe, absolute, data_name, flags, not_written};
 use crate::error::{Error, Result};
-use crate::source;
+
+/// Settings that a resumed run may change. With any other changed it would equal no uninterrupted run.
+pub(super) const MAY_CHANGE: [&str; 11] = [
+    "epochs",
+    "early-stop",
+    "strict-images",
+    "no-test",
+    "no-calibrate",
+    "folds",
+    "seeds",
+    "threads",
+    "device",
+    "memory",
+    "feature-cache",
+];
 
 impl Recipe {
-    /// This run's recipe with the settings that a resumed run may change: `epochs`, `threads`,
-    /// `device`, `memory`, `feature-cache`, `early-stop`, `no-test`, `no-calibrate`, `folds`, `seeds` and
-    /// `strict-images`.
+    /// This run's recipe with what was typed to resume it.
     ///
-    /// Anything else that differs from the run is an error that names the flag, because the
-    /// resumed run could not equal an uninterrupted one.
-    pub fn resumed(&self, flags: Settings) -> Result<Recipe> {
-        let allowed = Recipe {
-            epochs: flags.epochs.unwrap_or(self.epochs),
-            threads: flags.threads.or(self.threads),
-            device: flags.device.unwrap_or(self.device),
-            memory: flags.memory.unwrap_or(self.memory),
-            feature_cache: flags.feature_cache.unwrap_or(self.feature_cache),
-            early_stop: flags.early_stop.or(self.early_stop),
-            no_test: flags.no_test.unwrap_or(self.no_test),
-            no_calibrate: flags.no_calibrate.unwrap_or(self.no_calibrate),
-            folds: flags.folds.or(self.folds),
-            seeds: flags.seeds.or(self.seeds),
-            strict_images: flags.strict_images.unwrap_or(self.strict_images),
-            ..self.clone()
-        };
-        allowed.check()?;
-        let data = flags.data.as_deref().map(source::absolute).transpose()?;
-        let backbone = flags
-            .backbone
-            .as_deref()
-            .map(source::absolute)
-            .transpose()?;
-        same("data", data.as_ref(), &self.data)?;
-        let own = self.backbone.as_deref().unwrap_or("the custom ResNet");
-        same("backbone", backbone.as_deref().as_ref(), &own)?;
-        same("fine-tune", flags.fine_tune.as_ref(), &self.fine_tune)?;
-        same("width", flags.width.as_ref(), &self.width)?;
-        same("cells", flags.cells.as_ref(), &self.cells)?;
-        same("growth", flags.growth.as_ref(), &self.growth)?;
-        same("batch", flags.batch.as_ref(), &self.batch)?;
-        same("lr", flags.lr.as_ref(), &self.lr)?;
-        same_kind("optimizer", flags.optimizer, self.optimizer)?;
-        same(
-            "weight-decay",
-            flags.weight_decay.as_ref(),
-            &self.weight_decay,
-        )?;
-        same("momentum", flags.momentum.as_ref(), &self.momentum)?;
-        same_kind("scheduler", flags.scheduler, self.scheduler)?;
-        same("augment", flags.augment.as_ref(), &self.augment)?;
-        let own = self.views.map_or("none".into(), |views| views.to_string());
-        same(
-            "views",
-            flags.views.map(|views| views.to_string()).as_ref(),
-            &own,
-        )?;
-        same("augment-val", flags.augment_val.as_ref(), &self.augment_val)?;
-        same_kind("save", flags.save, self.save)?;
-        same_kind("best-by", flags.best_by, self.best_by)?;
-        same("seed", flags.seed.as_ref(), &self.seed)?;
-        Ok(allowed)
+    /// # Errors
+    /// [`Error::ResumeChanges`] when a setting differs that may not change.
+    pub fn resumed(&self, flags: &Flags, cache: &Path) -> Result<Recipe> {
+        let mut resumed = self.clone();
+        flags.apply(&mut resumed);
+        if flags.has("data") {
+            resumed.data = data_name(&resumed.data, cache)?;
+        }
+        if flags.has("backbone") {
+            resumed.backbone = resumed.backbone.as_deref().map(absolute).transpose()?;
+        }
+        // A table could not hold them.
+        resumed.check_seeds()?;
+        let [own, wanted] = [self.table()?, resumed.table()?];
+        for key in flags::keys::<Recipe>() {
+            if MAY_CHANGE.contains(&key.as_str()) || own.get(&key) == wanted.get(&key) {
+                continue;
+            }
+            let text = |table: &Table| text(&key, table.get(&key));
+            return Err(Error::ResumeChanges {
+                expected: text(&own),
+                found: text(&wanted),
+                flag: key,
+            });
+        }
+        resumed.check()?;
+        Ok(resumed)
+    }
+
+    fn table(&self) -> Result<Table> {
+        Table::try_from(self).map_err(not_written)
     }
 }
 
-fn same<T: PartialEq + ToString>(flag: &str, asked: Option<&T>, own: &T) -> Result<()> {
-    match asked {
-        Some(asked) if asked != own => Err(Error::ResumeChanges {
-            flag: flag.into(),
-            expected: own.to_string(),
-            found: asked.to_string(),
-        }),
-        _ => Ok(()),
+/// A value as it is typed.
+fn text(key: &str, value: Option<&Value>) -> String {
+    match value {
+        Some(Value::String(text)) => text.clone(),
+        // 2, where TOML would write 2.0.
+        Some(Value::Float(number)) => number.to_string(),
+        Some(value) => value.to_string(),
+        None if key == "backbone" => "the custom ResNet".into(),
+        None => "none".into(),
     }
-}
-
-fn same_kind<T: PartialEq + clap::ValueEnum>(flag: &str, asked: Option<T>, own: T) -> Result<()> {
-    let name = |kind: T| {
-        kind.to_possible_value()
-            .map_or_else(String::new, |v| v.get_name().into())
-    };
-    same(flag, asked.map(name).as_ref(), &name(own))
 }

@@ -1,29 +1,25 @@
-//! How many views of a training picture a frozen network sees.
+//! Number of views of a training image that a frozen backbone sees.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Views of each training picture; its text is a number or `fresh`.
+/// Views of each training image; as text a number or `fresh`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub enum Views {
-    /// So many, each computed once: the plain one, then augmented ones.
+    /// So many, each computed once: the image as it is, then augmented ones.
     Kept(usize),
     /// A new augmented one every epoch.
     Fresh,
 }
 
-/// Chosen by cross-validation on training pictures: see `docs/benchmarks/views.md`.
-impl Default for Views {
-    fn default() -> Self {
-        Self::Kept(1)
-    }
-}
-
 impl Views {
-    /// Where augmentation is asked for by name.
+    /// The image as it is. The default by cross-validation on training images: see
+    /// `docs/benchmarks/views.md`.
+    pub const ORIGINAL: Self = Self::Kept(1);
+    /// The default where augmentation is asked for by name.
     pub const AUGMENTED: Self = Self::Kept(4);
 }
 

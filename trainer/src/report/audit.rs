@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use console::chart::{Axis, Chart, Mark, Plot};
+use console::{numbers, page};
 use data::audit::{Audit, Bin, Depth, Finding, Kind, Range, Severity};
 use data::{Preprocess, Sample, Split};
 use maud::{Markup, html};
 
-use super::parts;
 use super::pictures::{self, Pictures};
 use super::record::Record;
-use crate::chart::{Axis, Chart, Mark, Plot};
+use crate::contact_sheet;
 use crate::inspect::overlay::short;
-use crate::sheet;
 
 /// Pictures of the sheet of augmented samples: rows and columns.
 const SHEET: (usize, usize) = (5, 7);
@@ -29,7 +29,7 @@ pub(super) fn section(record: &Record, pictures: &Pictures) -> Markup {
         @if let Some(audit) = &record.audit { (findings(audit)) }
         (augmentation(record, pictures))
     };
-    parts::section("data", "The data", "", &body)
+    page::section("data", "The data", "", &body)
 }
 
 fn counts(record: &Record) -> Markup {
@@ -46,17 +46,17 @@ fn counts(record: &Record) -> Markup {
         .map(|class| {
             let counts = splits
                 .iter()
-                .map(|split| parts::thousands(of(split, class)));
+                .map(|split| numbers::thousands(of(split, class)));
             [(*class).to_owned()].into_iter().chain(counts).collect()
         })
         .collect();
-    let total = |split| parts::thousands(counts[split].values().sum());
+    let total = |split| numbers::thousands(counts[split].values().sum());
     let totals = ["together".to_owned()]
         .into_iter()
         .chain(splits.iter().map(total));
     rows.push(totals.collect());
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
-    parts::table(&header, &rows)
+    page::table(&header, &rows)
 }
 
 fn findings(audit: &Audit) -> Markup {
@@ -77,17 +77,17 @@ fn findings(audit: &Audit) -> Markup {
             @for group in grouped(&audit.findings).values() {
                 @for finding in group.iter().take(MOST_FINDINGS) { (found(finding)) }
                 @if let Some(more) = group.len().checked_sub(MOST_FINDINGS).filter(|more| *more > 0) {
-                    li { span.small { "and " (parts::thousands(more as u64)) " more of " code { (group[0].kind.name()) } } }
+                    li { span.small { "and " (numbers::thousands(more as u64)) " more of " code { (group[0].kind.name()) } } }
                 }
             }
         }
-        (parts::facts(&sizes))
+        (page::facts(&sizes))
         div.grid {
             @if !audit.aspect.is_empty() {
-                (parts::figure(&histogram("width : height", &audit.aspect), "Shapes", ""))
+                (page::figure(&histogram("width : height", &audit.aspect), "Shapes", ""))
             }
             @if !audit.megapixels.is_empty() {
-                (parts::figure(&histogram("size (megapixels)", &audit.megapixels), "Sizes", ""))
+                (page::figure(&histogram("size (megapixels)", &audit.megapixels), "Sizes", ""))
             }
         }
     }
@@ -133,7 +133,7 @@ fn histogram(label: &str, bins: &[Bin]) -> Chart {
             series: 0,
             bars: bars.collect(),
         }],
-        is_square: false,
+        ..Plot::default()
     })
 }
 
@@ -180,14 +180,14 @@ fn drawn(record: &Record, pictures: &Pictures) -> Option<String> {
         })
         .collect();
     let (rows, columns) = SHEET;
-    let chosen = sheet::spread(&samples, rows);
+    let chosen = contact_sheet::spread(&samples, rows);
     if chosen.is_empty() {
         return None;
     }
     let card = record.card.as_ref();
     let preprocess = card.map_or_else(Preprocess::imagenet, |card| card.preprocess.clone());
     let seed = record.recipe.seed;
-    let sheet = sheet::sheet(
+    let sheet = contact_sheet::contact_sheet(
         &chosen,
         &record.recipe.augment,
         &preprocess,
@@ -263,7 +263,7 @@ mod tests {
             bars[..],
             [[0.0, 1.0, 5.0], [1.0, 2.0, 3.0], [2.0, 3.0, 1.0]]
         );
-        let page = plot.svg(crate::chart::Theme::Page).into_string();
+        let page = plot.svg(console::chart::Theme::Page).into_string();
         for edge in ["1.00", "1.25", "4.00", "300"] {
             assert!(page.contains(&format!(">{edge}</text>")), "{edge}: {page}");
         }

@@ -3,12 +3,12 @@
 use std::fmt;
 
 use clap::ValueEnum;
+use console::chart::{Axis, Chart, Mark, Matrix, Plot, Scaling};
 use data::metrics;
 
 use super::figures::{Figures, Ranking};
 use super::record::Record;
-use crate::chart::{Axis, Chart, Mark, Matrix, Plot, Scaling};
-use crate::fit::EpochRow;
+use crate::train::EpochRow;
 
 /// More runs than this are shown by their validation alone.
 const MOST_WITH_TRAINING: usize = 3;
@@ -218,7 +218,7 @@ fn by_epoch(runs: &[Drawn<'_>], label: &str, train: Option<Column<'_>>, val: Col
         x: Axis::new("epoch").scaled(Scaling::Whole),
         y: Axis::new(label),
         marks,
-        is_square: false,
+        ..Plot::default()
     }
 }
 
@@ -277,6 +277,7 @@ fn reliability(runs: &[Drawn<'_>]) -> Plot {
         y: Axis::new("right answers (%)").over(0.0, 100.0),
         marks,
         is_square: true,
+        ..Plot::default()
     }
 }
 
@@ -370,6 +371,7 @@ fn ranked(runs: &[Drawn<'_>], chance: Mark, [x, y]: [String; 2], line: Line<'_>)
         y: Axis::new(y).over(0.0, 100.0),
         marks,
         is_square: true,
+        ..Plot::default()
     }
 }
 

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use console::chart::NUM_COLOURS;
+use console::numbers::{self, p_value, percent, percents, thousands};
+use console::page;
 use data::metrics::{self, McNemar};
 use maud::{Markup, html};
 
 use super::charts::{self, Drawn, Kind};
 use super::headline::majority;
-use super::parts::{self, p_value, percent, percents, thousands};
 use super::pictures::{Card, Pictures};
 use super::record::Record;
-use crate::answers::Answer;
-use crate::chart::NUM_COLOURS;
+use crate::predictions::Answer;
 
 /// Pictures in each gallery.
 const MOST: usize = 6;
@@ -135,7 +136,7 @@ fn verdict(pair: &Pair<'_>) -> Markup {
             "No difference shown between " strong { (pair.first.name) } " and "
             strong { (pair.second.name) } ": of "
         }
-        (parts::count(pair.count, "common image", "common images")) ", "
+        (numbers::count(pair.count, "common image", "common images")) ", "
         (only_first.max(only_second)) " are right only with " (better.name) " and "
         (only_first.min(only_second)) " only with " (worse.name) " (McNemar's exact test, p "
         @if pair.p_value >= 0.0001 { "= " } (p_value(pair.p_value)) ")."
@@ -174,11 +175,11 @@ fn scores(runs: &[Drawn<'_>]) -> Markup {
             }),
             ranking.map_or("–".into(), |ranking| format!("{:.3}", ranking.auc.value)),
             thousands(summary.trainable_parameters),
-            parts::seconds(summary.seconds),
+            numbers::seconds(summary.seconds),
         ]
     };
     let rows: Vec<Vec<String>> = runs.iter().map(row).collect();
-    parts::table(&header, &rows)
+    page::table(&header, &rows)
 }
 
 fn baseline(records: &[Record]) -> Markup {
@@ -223,7 +224,7 @@ fn tests(pairs: &[Pair<'_>]) -> Markup {
         header.push("p, Holm");
     }
     html! {
-        (parts::table(&header, &rows))
+        (page::table(&header, &rows))
         @if many {
             p.small { "With several pairs, Holm's adjusted p-values count." }
         }
@@ -233,7 +234,7 @@ fn tests(pairs: &[Pair<'_>]) -> Markup {
 fn curves(runs: &[Drawn<'_>]) -> Markup {
     let figure = |kind, title| {
         let chart = charts::chart(kind, runs).ok()?;
-        Some(parts::figure(&chart, title, ""))
+        Some(page::figure(&chart, title, ""))
     };
     let figures: Vec<Markup> = [
         (Kind::Loss, "Loss"),
@@ -253,7 +254,7 @@ fn curves(runs: &[Drawn<'_>]) -> Markup {
         ""
     };
     let body = html! { div.grid { @for figure in figures { (figure) } } };
-    parts::section("curves", "Over each other", lead, &body)
+    page::section("curves", "Over each other", lead, &body)
 }
 
 /// Pictures that only one of the two gets right.
@@ -276,7 +277,7 @@ fn flips(pair: &Pair<'_>, pictures: &Pictures) -> Markup {
         @if pair.flips.is_empty() { p { "Both are right and wrong on the same images." } }
     };
     let title = format!("Where {} and {} differ", pair.first.name, pair.second.name);
-    parts::section("flips", &title, "", &body)
+    page::section("flips", &title, "", &body)
 }
 
 fn card(pair: &Pair<'_>, [x, y]: &[&Answer; 2]) -> Card {
@@ -288,7 +289,7 @@ fn card(pair: &Pair<'_>, [x, y]: &[&Answer; 2]) -> Card {
         format!(
             "{}: {class}, {}",
             record.name,
-            parts::probability(answer.probability())
+            numbers::probability(answer.probability())
         )
     };
     Card {
@@ -301,12 +302,12 @@ fn matrices(records: &[Record]) -> Markup {
     let figure = |record: &Record| {
         let (record, figures) = (record, None);
         let chart = charts::chart(Kind::Confusion, &[Drawn { record, figures }]).ok()?;
-        Some(parts::figure(&chart, &record.name, ""))
+        Some(page::figure(&chart, &record.name, ""))
     };
     let body = html! {
         div.grid { @for figure in records.iter().filter_map(figure) { (figure) } }
     };
-    parts::section("confusion", "What is taken for what", "", &body)
+    page::section("confusion", "What is taken for what", "", &body)
 }
 
 fn origins(records: &[Record]) -> Markup {
@@ -320,5 +321,5 @@ fn origins(records: &[Record]) -> Markup {
             @for note in &record.notes { p.small { span.bad { "Left out: " } (note) } }
         }
     };
-    parts::section("origin", "Commands and configurations", "", &body)
+    page::section("origin", "Commands and configurations", "", &body)
 }

@@ -1,11 +1,11 @@
 //! How training went, epoch by epoch.
 
+use console::{numbers, page};
 use maud::{Markup, html};
 
 use super::charts::{self, Drawn, Kind};
-use super::parts;
 use super::record::Record;
-use crate::fit::EpochRow;
+use crate::train::EpochRow;
 
 /// The curves of a run; none before its first epoch.
 pub(super) fn section(record: &Record) -> Option<Markup> {
@@ -18,7 +18,7 @@ pub(super) fn section(record: &Record) -> Option<Markup> {
     }];
     let figure = |kind, title, caption| {
         let chart = charts::chart(kind, &drawn).ok()?;
-        Some(parts::figure(&chart, title, caption))
+        Some(page::figure(&chart, title, caption))
     };
     let body = html! {
         div.grid {
@@ -29,11 +29,11 @@ pub(super) fn section(record: &Record) -> Option<Markup> {
         }
         (time(record))
         details {
-            summary { "All figures of " (parts::count(record.epochs.len(), "epoch", "epochs")) }
+            summary { "All figures of " (numbers::count(record.epochs.len(), "epoch", "epochs")) }
             (epochs(&record.epochs))
         }
     };
-    Some(parts::section("training", "Training", "", &body))
+    Some(page::section("training", "Training", "", &body))
 }
 
 /// How training and validation figures differ.
@@ -63,15 +63,15 @@ fn time(record: &Record) -> Markup {
     let wait = total(|row| row.train_wait_seconds);
     let mut facts = vec![
         ("epochs", record.epochs.len().to_string()),
-        ("training", parts::seconds(train)),
-        ("of it waiting for images", parts::seconds(wait)),
-        ("validation", parts::seconds(val)),
+        ("training", numbers::seconds(train)),
+        ("of it waiting for images", numbers::seconds(wait)),
+        ("validation", numbers::seconds(val)),
     ];
     if let Some(summary) = &record.summary {
-        facts.push(("whole run", parts::seconds(summary.seconds)));
+        facts.push(("whole run", numbers::seconds(summary.seconds)));
         facts.push(("ended", summary.ended.clone()));
     }
-    parts::facts(&facts)
+    page::facts(&facts)
 }
 
 fn epochs(epochs: &[EpochRow]) -> Markup {
@@ -97,12 +97,12 @@ fn epochs(epochs: &[EpochRow]) -> Markup {
                 format!("{:.4}", row.val_loss),
                 format!("{:.1} %", row.train_accuracy),
                 format!("{:.1} %", row.val_accuracy),
-                parts::seconds(row.train_seconds),
-                parts::seconds(row.val_seconds),
+                numbers::seconds(row.train_seconds),
+                numbers::seconds(row.val_seconds),
                 format!("{:.0}", row.train_images_per_second),
                 format!("{:.0}", row.val_images_per_second),
             ]
         })
         .collect();
-    parts::table(&header, &rows)
+    page::table(&header, &rows)
 }

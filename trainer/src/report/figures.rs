@@ -2,7 +2,7 @@
 
 use data::metrics::{self, Bin, Binning, Curve};
 
-use crate::answers::{Answer, Answers};
+use crate::predictions::{Answer, Answers};
 
 /// Draws of the bootstrap.
 pub(super) const RESAMPLES: usize = 1000;

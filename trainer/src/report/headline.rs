@@ -1,13 +1,14 @@
 //! The first screen: how good, how sure, against what, and where it fails.
 
+use console::chart::Matrix;
+use console::numbers::{self, percent, share, thousands};
+use console::page;
 use data::Scores;
 use maud::{Markup, html};
 
 use super::charts;
 use super::figures::Figures;
-use super::parts::{self, percent, share, thousands};
 use super::record::{Record, Summary};
-use crate::chart::Matrix;
 
 /// A table of more classes is folded.
 const MOST_OPEN: usize = 12;
@@ -33,7 +34,7 @@ fn head(record: &Record) -> Markup {
     let date = record
         .card
         .as_ref()
-        .map(|card| parts::date(&card.provenance.date));
+        .map(|card| numbers::date(&card.provenance.date));
     html! {
         header.top {
             h1 { (record.name) ": " (record.network()) " on " (record.data_name()) }
@@ -68,7 +69,7 @@ fn scored(record: &Record, summary: &Summary, figures: Option<&Figures>) -> Mark
                     }
                     p.verdict { (verdict(scores)) }
                     (strip(scores))
-                    (parts::facts(&facts(summary, figures, (correct, wrong))))
+                    (page::facts(&facts(summary, figures, (correct, wrong))))
                     (verified(record))
                 }
                 div {
@@ -162,7 +163,7 @@ fn facts(
     }
     let [all, trained] = [summary.parameters, summary.trainable_parameters].map(thousands);
     facts.push(("trained parameters", format!("{trained} of {all}")));
-    facts.push(("whole run", parts::seconds(summary.seconds)));
+    facts.push(("whole run", numbers::seconds(summary.seconds)));
     facts
 }
 
@@ -195,7 +196,7 @@ fn confused(record: &Record, scores: &Scores) -> Markup {
         }
     };
     if scores.classes.len() <= Matrix::MOST_CLASSES {
-        return parts::figure(&charts::confusion(record).into(), &title, "");
+        return page::figure(&charts::confusion(record).into(), &title, "");
     }
     let rows = pairs.into_iter().take(MOST_PAIRS);
     let rows: Vec<Vec<String>> = rows
@@ -204,7 +205,7 @@ fn confused(record: &Record, scores: &Scores) -> Markup {
     html! {
         div {
             h3 { "Most confused" }
-            (parts::table(&["", "images"], &rows))
+            (page::table(&["", "images"], &rows))
         }
     }
 }
@@ -237,7 +238,7 @@ fn per_class(scores: &Scores) -> Markup {
                 .collect()
         })
         .collect();
-    let table = parts::table(&["class", "precision", "recall", "F1", "images"], &rows);
+    let table = page::table(&["class", "precision", "recall", "F1", "images"], &rows);
     html! {
         @if rows.len() > MOST_OPEN {
             details { summary { "Precision, recall and F1 of " (rows.len()) " classes" } (table) }

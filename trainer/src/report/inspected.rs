@@ -2,10 +2,10 @@
 
 use std::path::{Component, Path};
 
+use console::{numbers, page};
 use fs_err as fs;
 use maud::{Markup, html};
 
-use super::parts;
 use super::pictures;
 use super::record::Record;
 use crate::inspect::album::{Entry, Kind};
@@ -22,7 +22,7 @@ const BUDGET: usize = 1_500_000;
 /// The pictures; none where nothing was inspected.
 pub(super) fn section(record: &Record) -> Option<Markup> {
     let entries = ordered(&record.inspection.as_ref()?.images);
-    let folder = record.run.path().join("inspect");
+    let folder = record.run.path().join(data::run_files::INSPECT);
     let mut left = BUDGET;
     let mut shown: Vec<(&Entry, String)> = vec![];
     let mut more = record.inspection.as_ref()?.images.len() - entries.len();
@@ -60,11 +60,11 @@ pub(super) fn section(record: &Record) -> Option<Markup> {
             }
         }
         @if more > 0 {
-            p.small { (parts::count(more, "more picture is", "more pictures are")) " in " code { "inspect/" } "." }
+            p.small { (numbers::count(more, "more picture is", "more pictures are")) " in " code { "inspect/" } "." }
         }
     };
     let lead = "From the exported file, with its intermediate values.";
-    Some(parts::section("inspect", "What it looks at", lead, &body))
+    Some(page::section("inspect", "What it looks at", lead, &body))
 }
 
 /// What says most comes first; of the feature maps, those of the first picture alone.

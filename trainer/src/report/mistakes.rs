@@ -1,11 +1,11 @@
 //! The answers worth looking at: sure and wrong, right and unsure.
 
+use console::{numbers, page};
 use maud::{Markup, html};
 
-use super::parts;
 use super::pictures::{Card, Pictures};
 use super::record::Record;
-use crate::answers::{Answer, Answers};
+use crate::predictions::{Answer, Answers};
 
 /// Pictures in each gallery: two rows on a wide page.
 const MOST: usize = 12;
@@ -25,7 +25,7 @@ pub(super) fn section(record: &Record, pictures: &Pictures) -> Option<Markup> {
                 "{} taken for {}, {}",
                 name(answer.label),
                 name(answer.predicted),
-                parts::probability(*probability)
+                numbers::probability(*probability)
             ),
         })
         .collect();
@@ -37,7 +37,7 @@ pub(super) fn section(record: &Record, pictures: &Pictures) -> Option<Markup> {
             caption: format!(
                 "{}, {}",
                 name(answer.label),
-                parts::probability(*probability)
+                numbers::probability(*probability)
             ),
         })
         .collect();
@@ -55,7 +55,7 @@ pub(super) fn section(record: &Record, pictures: &Pictures) -> Option<Markup> {
     };
     let lead = "True class, answer and its probability. A mistake made with confidence is often a \
                 wrong label or a kind of picture that training lacked.";
-    Some(parts::section("mistakes", "Where it fails", lead, &body))
+    Some(page::section("mistakes", "Where it fails", lead, &body))
 }
 
 fn heading(what: &str, shown: usize, all: usize) -> String {

@@ -1,8 +1,8 @@
 //! Where the model comes from: what was typed, what it resolved to, and whether the file computes it.
 
+use console::{numbers, page};
 use maud::{Markup, html};
 
-use super::parts;
 use super::record::Record;
 use crate::verify::Agreement;
 
@@ -20,7 +20,7 @@ pub(super) fn section(record: &Record) -> Markup {
         @if let Some(card) = &record.card { (provenance(card)) }
         @for note in &record.notes { p.small { span.bad { "Left out: " } (note) } }
     };
-    parts::section("origin", "Where it comes from", "", &body)
+    page::section("origin", "Where it comes from", "", &body)
 }
 
 fn verification(agreement: &Agreement) -> Markup {
@@ -46,7 +46,7 @@ fn provenance(card: &data::Card) -> Markup {
     let program = format!("{} {}", provenance.tool, provenance.version);
     let mut facts = vec![
         ("program", program),
-        ("date", parts::date(&provenance.date)),
+        ("date", numbers::date(&provenance.date)),
         ("seed", provenance.seed.to_string()),
         ("data (SHA-256)", short(&provenance.dataset_fingerprint)),
     ];
@@ -56,7 +56,7 @@ fn provenance(card: &data::Card) -> Markup {
     if let Some(git) = &provenance.git {
         facts.push(("sources", git.clone()));
     }
-    parts::facts(&facts)
+    page::facts(&facts)
 }
 
 /// Enough of a hash to compare by eye.

@@ -10,15 +10,15 @@ use fs_err as fs;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::answers::Answers;
 use crate::calibrate::Calibration;
+use crate::cross_validation::Folds;
 use crate::error::{Error, Result};
-use crate::fit::EpochRow;
-use crate::folds::Folds;
 use crate::inspect::album;
+use crate::predictions::Answers;
 use crate::recipe::{Recipe, Views};
 use crate::run_dir::RunDir;
 use crate::seeds::Seeds;
+use crate::train::EpochRow;
 use crate::verify::Agreement;
 
 /// What a run folder holds.

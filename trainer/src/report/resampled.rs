@@ -1,11 +1,12 @@
 //! How much of the result is the luck of a split or of a seed, and which labels look wrong.
 
+use console::numbers::{self, percent, percents};
+use console::page;
 use maud::{Markup, html};
 
-use super::parts::{self, percent, percents};
 use super::pictures::{Card, Pictures};
 use super::record::Record;
-use crate::folds::Folds;
+use crate::cross_validation::Folds;
 use crate::seeds::{Seeds, Unstable};
 
 /// Pictures in each gallery.
@@ -26,7 +27,7 @@ pub(super) fn section(record: &Record, pictures: &Pictures) -> Option<Markup> {
                 "labelled {}, looks like {}, {}",
                 suspect.label,
                 suspect.predicted,
-                parts::probability(suspect.probability)
+                numbers::probability(suspect.probability)
             ),
         })
         .collect();
@@ -49,12 +50,7 @@ pub(super) fn section(record: &Record, pictures: &Pictures) -> Option<Markup> {
         }
     };
     let lead = "What stays when the split or the seed is another one.";
-    Some(parts::section(
-        "stability",
-        "How much is luck?",
-        lead,
-        &body,
-    ))
+    Some(page::section("stability", "How much is luck?", lead, &body))
 }
 
 fn cross_validation(folds: &Folds) -> Markup {
@@ -78,7 +74,7 @@ fn cross_validation(folds: &Folds) -> Markup {
             (percents(folds.accuracy.interval)) "), log loss " (format!("{:.3}", folds.loss.mean))
             " (" (format!("{low:.3} to {high:.3}")) ")."
         }
-        (parts::table(&["", "accuracy", "log loss", "images"], &rows))
+        (page::table(&["", "accuracy", "log loss", "images"], &rows))
     }
 }
 
@@ -99,7 +95,7 @@ fn repeated(seeds: &Seeds) -> Markup {
             (percents([accuracy.min, accuracy.max])) "; log loss " (format!("{:.3}", loss.mean)) ", "
             (format!("{:.3} to {:.3}", loss.min, loss.max)) "."
         }
-        (parts::table(&["", "accuracy", "log loss"], &rows))
+        (page::table(&["", "accuracy", "log loss"], &rows))
     }
 }
 

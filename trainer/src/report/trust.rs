@@ -1,11 +1,11 @@
 //! Whether the probabilities can be believed.
 
+use console::{numbers, page};
 use data::metrics::Binning;
 use maud::{Markup, html};
 
 use super::charts::{self, Drawn, Kind};
 use super::figures::{Estimate, Figures, RESAMPLES};
-use super::parts;
 use super::record::Record;
 use crate::calibrate::Calibration;
 
@@ -17,7 +17,7 @@ pub(super) fn section(record: &Record, figures: &Figures) -> Option<Markup> {
     }];
     let figure = |kind, title, caption: &str| {
         let chart = charts::chart(kind, &drawn).ok()?;
-        Some(parts::figure(&chart, title, caption))
+        Some(page::figure(&chart, title, caption))
     };
     let mut rows = vec![
         row("log loss (nats)", &figures.loss),
@@ -38,7 +38,7 @@ pub(super) fn section(record: &Record, figures: &Figures) -> Option<Markup> {
             }
             div {
                 h3 { "In numbers" }
-                (parts::table(&["", "value", "95 % interval"], &rows))
+                (page::table(&["", "value", "95 % interval"], &rows))
                 p.small {
                     "Intervals: percentile bootstrap over the " (figures.count) " images, " (RESAMPLES) " draws. \
                     Brier score: squared errors of the probabilities, added up over the classes. ECE: \
@@ -50,7 +50,7 @@ pub(super) fn section(record: &Record, figures: &Figures) -> Option<Markup> {
         }
     };
     let lead = "Of the answers given at 80 %, 80 % should be right.";
-    Some(parts::section(
+    Some(page::section(
         "probabilities",
         "Can its probabilities be believed?",
         lead,
@@ -68,7 +68,7 @@ fn bins(figures: &Figures) -> String {
     match figures.binning {
         Binning::Width(bins) => format!("ECE over {bins} bins of equal width."),
         Binning::Count(bins) => {
-            let bins = parts::count(bins, "bin", "bins");
+            let bins = numbers::count(bins, "bin", "bins");
             format!(
                 "ECE over {bins} of equal count, since the images are few; of {} images even perfect \
                  probabilities would show some.",

@@ -70,7 +70,7 @@ pub(crate) struct ModelsArgs {
     #[arg(long = "model", value_name = "FILE", num_args = 1..)]
     pub(crate) models: Vec<PathBuf>,
     /// Folder of the runs
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
     pub(crate) runs: PathBuf,
     /// Class names, one per line in the order of the outputs, in place of the card's
     #[arg(long, value_name = "FILE")]

@@ -1,6 +1,5 @@
 //! `deploy bench`: measures configurations, scores them, compares them with an earlier run.
 
-mod interrupt;
 mod models;
 mod open;
 
@@ -9,15 +8,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use console::{ExitStatus, Interrupt, Printer};
 use data::write::atomically;
 use deploy::eval::Evaluation;
 use deploy::{Precision, Provider};
 use fs_err as fs;
 
 use crate::cli::{BenchArgs, HowArgs};
+use crate::cli_error::CliError;
 use crate::export;
-use crate::fault::{ExitStatus, Fault};
-use crate::printer::Printer;
 use crate::source;
 use bench::accuracy::{self, Accuracy};
 use bench::cold::OpenedConfig;
@@ -51,7 +50,8 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
     check_rate(&args.how)?;
     let models = models::models(args, &cache, printer)?;
     let plan = Plan::new(models, &args.plan_options())?;
-    let stop = interrupt::on_ctrl_c()?;
+    let answer = "interrupted: the results so far follow (again: stop at once)";
+    let stop = Arc::clone(Interrupt::on_ctrl_c(printer, answer)?.flag());
     let mut open = open::open(&plan, args, &cache, &stop, printer)?;
     let keys: Vec<_> = open
         .configs
@@ -97,17 +97,17 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
     }
     let failed = verdict?;
     match (findings.partial, failed) {
-        (true, _) => Err(Fault::Interrupted.into()),
-        (false, true) => Ok(ExitStatus::False),
-        (false, false) => Ok(ExitStatus::True),
+        (true, _) => Err(CliError::Interrupted.into()),
+        (false, true) => Ok(ExitStatus::CheckFailed),
+        (false, false) => Ok(ExitStatus::Success),
     }
 }
 
 /// A rate belongs to the server scenario, and gives each block some arrivals, but no flood of them.
-fn check_rate(how: &HowArgs) -> Result<(), Fault> {
+fn check_rate(how: &HowArgs) -> Result<(), CliError> {
     let Some(rate) = how.rate else { return Ok(()) };
     if how.scenario() != Scenario::Server {
-        return Err(Fault::FlagElsewhere {
+        return Err(CliError::FlagElsewhere {
             flag: "--rate",
             with: "--scenario server",
         });
@@ -115,13 +115,13 @@ fn check_rate(how: &HowArgs) -> Result<(), Fault> {
     let arrivals = rate * how.duration.as_secs_f64() / f64::from(how.blocks);
     match (1.0..=1e7).contains(&arrivals) {
         true => Ok(()),
-        false => Err(Fault::Arrivals { arrivals }),
+        false => Err(CliError::Arrivals { arrivals }),
     }
 }
 
 /// An earlier run's file.
 fn base(path: &Path) -> anyhow::Result<Findings> {
-    let bad = |reason: String| Fault::BadBase {
+    let bad = |reason: String| CliError::BadBase {
         path: path.to_owned(),
         reason,
     };
@@ -164,12 +164,12 @@ fn measure(
         humantime::format_duration(args.how.duration / u32::from(args.how.blocks)),
     ));
     let configs: Vec<&BenchConfig> = open.configs.iter().map(|opened| &opened.sessions).collect();
-    let turns = printer.turns("measuring", count * usize::from(args.how.blocks));
+    let turns = printer.turn_bar("measuring", (count * usize::from(args.how.blocks)) as u64);
     let (done, medians) = (RefCell::new(0), RefCell::new(vec![Vec::new(); count]));
     let progress = |index: usize, measurements: Option<&Measurements>| {
         let key = plan.key(&open.configs[index].config);
         let Some(measured) = measurements else {
-            turns.at(0, format!("{key}: warming up"));
+            turns.set_message(format!("{key}: warming up"));
             return;
         };
         *done.borrow_mut() += 1;
@@ -178,13 +178,11 @@ fn measure(
         let median = stats::median(&measured.latencies).unwrap_or(per_run);
         medians[index].push(median);
         let line = sparkline(&medians[index], SPARKS);
-        turns.at(
-            *done.borrow(),
-            format!("{key}  {line}  {:.2} ms", 1e3 * median),
-        );
+        turns.set_message(format!("{key}  {line}  {:.2} ms", 1e3 * median));
+        turns.set_position(*done.borrow());
     };
     let samples = run::run(&configs, &schedule, stop, &progress);
-    turns.clear();
+    turns.finish_and_clear();
     open.opener.note_peak();
     Ok(samples?)
 }
@@ -338,6 +336,8 @@ fn write(findings: &Findings, args: &BenchArgs, printer: &Printer) -> anyhow::Re
         printer.json(json, findings)?;
     }
     // Last: a reader such as `head` may have had enough, and the files are written by then.
-    Printer::result(export::table::text(findings), args.out.json.as_deref())?;
+    printer
+        .with_json(args.out.json.as_deref())
+        .result(export::table::text(findings))?;
     Ok(())
 }

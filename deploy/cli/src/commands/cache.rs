@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use console::table::{Column, Table};
+use console::{ExitStatus, Printer, printer};
 use deploy::runtime::VERSION;
 use deploy::tensorrt_cache::EngineCache;
 use fs_err as fs;
 
 use crate::cli::{CacheCommand, PruneArgs};
-use crate::fault::ExitStatus;
-use crate::printer::{self, Printer};
 use crate::source;
 
 pub(crate) fn run(command: &CacheCommand, printer: &Printer) -> anyhow::Result<ExitStatus> {
@@ -19,20 +19,21 @@ pub(crate) fn run(command: &CacheCommand, printer: &Printer) -> anyhow::Result<E
         CacheCommand::List(args) => list(&source::cache(args.cache.as_deref())?)?,
         CacheCommand::Prune(args) => prune(args, printer)?,
     }
-    Ok(ExitStatus::True)
+    Ok(ExitStatus::Success)
 }
 
 /// What is in the folder, two levels deep, with sizes.
 fn list(cache: &Path) -> anyhow::Result<()> {
+    let mut table = Table::new([Column::RIGHT.at_least(10), Column::LEFT]);
     let mut total = 0;
     for entry in entries(cache)? {
         let size = size(&entry)?;
         total += size;
         let name = entry.strip_prefix(cache).unwrap_or(&entry);
-        printer::line(&format!("{:>10}  {}", human(size), name.display()))?;
+        table.row([human(size), name.display().to_string()]);
     }
-    printer::line(&format!("{:>10}  in `{}`", human(total), cache.display()))?;
-    Ok(())
+    table.row([human(total), format!("in `{}`", cache.display())]);
+    Ok(printer::line(&table.to_string())?)
 }
 
 fn prune(args: &PruneArgs, printer: &Printer) -> anyhow::Result<()> {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use console::{ExitStatus, Printer};
 use data::Card;
 use data::card::{PREFIX, Provenance, VERSION, utc_date};
 use deploy::{Classifier, Model};
@@ -10,8 +11,7 @@ use serde_json::Value;
 
 use super::info::which;
 use crate::cli::{AttachArgs, CardCommand};
-use crate::fault::{ExitStatus, Fault};
-use crate::printer::Printer;
+use crate::cli_error::CliError;
 use crate::source;
 
 pub(crate) fn run(command: &CardCommand, printer: &Printer) -> anyhow::Result<ExitStatus> {
@@ -23,7 +23,7 @@ pub(crate) fn run(command: &CardCommand, printer: &Printer) -> anyhow::Result<Ex
         }
         CardCommand::Attach(args) => attach(args, printer)?,
     }
-    Ok(ExitStatus::True)
+    Ok(ExitStatus::Success)
 }
 
 /// The card as one JSON object, its keys without their prefix.
@@ -37,7 +37,7 @@ pub(super) fn json(card: &Card) -> Value {
 
 fn card_of(path: &Path) -> anyhow::Result<Card> {
     let card = Model::open(path)?.card;
-    Ok(card.ok_or_else(|| Fault::NoCard {
+    Ok(card.ok_or_else(|| CliError::NoCard {
         path: path.to_owned(),
     })?)
 }
@@ -55,7 +55,7 @@ fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
             .output_kind(card.output_kind);
     }
     if let Some(file) = &args.classes {
-        builder = builder.classes(source::classes(file)?);
+        builder = builder.classes(data::class_names::read(file)?);
     }
     if let Some(preprocess) = &args.preprocess {
         builder = builder.preprocess(preprocess.clone());

@@ -1,9 +1,9 @@
 //! `deploy check`: whether this machine computes what the card's golden samples expect.
 
+use console::{ExitStatus, Printer, printer};
+
 use crate::cli::CheckArgs;
 use crate::commands::info::which;
-use crate::fault::ExitStatus;
-use crate::printer::{self, Printer};
 use crate::source::{self, RunOptions};
 
 pub(crate) fn run(args: &CheckArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
@@ -31,8 +31,8 @@ pub(crate) fn run(args: &CheckArgs, printer: &Printer) -> anyhow::Result<ExitSta
         "this machine does not compute what the model expects"
     })?;
     Ok(if ok {
-        ExitStatus::True
+        ExitStatus::Success
     } else {
-        ExitStatus::False
+        ExitStatus::CheckFailed
     })
 }

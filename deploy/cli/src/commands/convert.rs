@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use console::{ExitStatus, Printer, Verbosity};
 use data::card::{PREFIX, ScoreNote};
 use data::{Dataset, Sample};
 use deploy::convert::{self, Calibration, Scheme};
@@ -15,9 +16,8 @@ use serde::Serialize;
 use super::cache::human;
 use super::diff::{Found, report, text, warn_unreadable};
 use crate::cli::ConvertArgs;
+use crate::cli_error::CliError;
 use crate::converted;
-use crate::fault::{ExitStatus, Fault};
-use crate::printer::Printer;
 use crate::source::{self, DataArgs, RunOptions};
 
 /// Nodes that keep their precision shown.
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
         ("--images", args.images.is_some()),
     ] {
         if given && args.precision != Precision::Int8 {
-            return Err(Fault::OnlyForInt8 { flag }.into());
+            return Err(CliError::OnlyForInt8 { flag }.into());
         }
     }
     let path = source::model(args.model.model.as_deref(), &args.model.runs, printer)?;
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
     };
     if fs::canonicalize(&out).is_ok_and(|out| fs::canonicalize(&path).is_ok_and(|path| path == out))
     {
-        return Err(Fault::OverOriginal { path: out }.into());
+        return Err(CliError::OverOriginal { path: out }.into());
     }
     let cache = source::cache(args.machine.place.cache.as_deref())?;
     let data = DataArgs {
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
     let found = compare(args, &original, &draft.0, &dataset, printer)?;
     if let Some(pair) = found.pairs.iter().find(|pair| !pair.drift.is_finite()) {
         let (precision, image) = (args.precision, pair.path.clone());
-        return Err(Fault::NotFinite { precision, image }.into());
+        return Err(CliError::NotFinite { precision, image }.into());
     }
     finish(args, &draft.0, &out, &found)?;
     let size = |path: &Path| fs::metadata(path).map(|metadata| metadata.len());
@@ -109,9 +109,11 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
         lines.push(format!("  and {} more nodes", kept.len() - SHOWN));
     }
     lines.push(text(&found, args.split, ["before", "after"]));
-    Printer::result(lines.join("\n"), args.json.as_deref())?;
+    printer
+        .with_json(args.json.as_deref())
+        .result(lines.join("\n"))?;
     printer.log(format!("next: `deploy eval --model {}`", out.display()));
-    Ok(ExitStatus::True)
+    Ok(ExitStatus::Success)
 }
 
 /// A file that goes when nobody gave it its final name.
@@ -175,7 +177,7 @@ fn compare(
     dataset: &Dataset,
     printer: &Printer,
 ) -> anyhow::Result<Diff> {
-    let quiet = Printer::new(true);
+    let quiet = Printer::new(Verbosity::Results);
     let how = RunOptions {
         machine: &args.machine,
         precision: args.precision,
@@ -191,16 +193,16 @@ fn compare(
         printer
             .log("the classes of the data are not the model's: answers are compared, not scored");
     }
-    let progress = printer.images("comparing", 2 * samples.len());
+    let progress = printer.image_bar("comparing", (2 * samples.len()) as u64);
     let options = EvalOptions {
         batch: original.good_batch(),
         threads: args.machine.threads.map(usize::from),
         strict: false,
-        progress: &|done| progress.at(done),
+        progress: &|done| progress.set_position(done as u64),
     };
     let classes = known.then_some(dataset.classes.as_slice());
     let found = diff(original, &converted, samples, classes, &options);
-    progress.clear();
+    progress.finish_and_clear();
     let found = found?;
     warn_unreadable(&found, printer);
     Ok(found)

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use console::{ExitStatus, Printer, Verbosity};
 use data::Split;
 use data::metrics::McNemar;
 use deploy::diff::{Accuracy, Diff, Pair, diff};
@@ -11,8 +12,6 @@ use deploy::{Classifier, Model};
 use serde::Serialize;
 
 use crate::cli::{DiffArgs, ModelArgs};
-use crate::fault::ExitStatus;
-use crate::printer::Printer;
 use crate::source::{self, DataArgs, RunOptions};
 
 /// Changed answers shown; the CSV file has them all.
@@ -90,21 +89,21 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
     // The images are those of a run: that of A, else that of B.
     let of_run = paths
         .into_iter()
-        .find(|path| source::run_of(path).is_some());
+        .find(|path| data::run_files::run_of(path).is_some());
     let dataset = source::dataset(of_run.unwrap_or(paths[0]), &data, printer)?;
     let samples = dataset.samples(args.split);
     let [first, second] = models;
     let first = open(paths[0], first, args, printer)?;
-    let second = open(paths[1], second, args, &Printer::new(true))?;
-    let progress = printer.images("comparing", 2 * samples.len());
+    let second = open(paths[1], second, args, &Printer::new(Verbosity::Results))?;
+    let progress = printer.image_bar("comparing", (2 * samples.len()) as u64);
     let options = EvalOptions {
         batch: first.good_batch().min(second.good_batch()),
         threads: args.machine.threads.map(usize::from),
         strict: args.strict_images,
-        progress: &|done| progress.at(done),
+        progress: &|done| progress.set_position(done as u64),
     };
     let found = diff(&first, &second, samples, Some(&dataset.classes), &options);
-    progress.clear();
+    progress.finish_and_clear();
     let found = found?;
     warn_unreadable(&found, printer);
     if let Some(csv) = &args.csv {
@@ -126,8 +125,8 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
         args.second.display()
     );
     let text = head + &text(&found, args.split, ["of A", "of B"]);
-    Printer::result(text, args.json.as_deref())?;
-    Ok(ExitStatus::True)
+    printer.with_json(args.json.as_deref()).result(text)?;
+    Ok(ExitStatus::Success)
 }
 
 /// A classifier as its card says; what the flags say is for files without one.

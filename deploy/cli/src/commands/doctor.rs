@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use console::{ExitStatus, Printer, printer};
 use deploy::Provider;
 use deploy::probe::{Machine, Readiness};
 use deploy::runtime::{self, Search};
@@ -19,8 +20,6 @@ use serde::{Deserialize, Serialize};
 
 use super::cache;
 use crate::cli::DoctorArgs;
-use crate::fault::ExitStatus;
-use crate::printer::{self, Printer};
 use crate::source;
 
 /// A trial that takes longer hangs: building a TensorRT engine for the tiny model takes a tenth of it.
@@ -104,7 +103,7 @@ pub(crate) fn run(args: &DoctorArgs, printer: &Printer) -> anyhow::Result<ExitSt
     if let Some(provider) = args.trial {
         let trial = trial::run(provider, &search(args, &cache, provider));
         printer::line(&serde_json::to_string(&trial)?)?;
-        return Ok(ExitStatus::True);
+        return Ok(ExitStatus::Success);
     }
     let mut providers = args.provider.clone();
     for provider in &args.require {
@@ -137,9 +136,9 @@ pub(crate) fn run(args: &DoctorArgs, printer: &Printer) -> anyhow::Result<ExitSt
         printer::line(&text::of(&report))?;
     }
     Ok(if report.unmet.is_empty() {
-        ExitStatus::True
+        ExitStatus::Success
     } else {
-        ExitStatus::False
+        ExitStatus::CheckFailed
     })
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use console::{ExitStatus, Printer};
 use data::{Dataset, Scores, Split};
 use deploy::eval::{EvalOptions, Evaluation, evaluate};
 use deploy::{Classifier, Model, Placement};
@@ -10,8 +11,6 @@ use serde::Serialize;
 
 use crate::cli::EvalArgs;
 use crate::converted::OriginalModel;
-use crate::fault::ExitStatus;
-use crate::printer::Printer;
 use crate::source::{self, DataArgs, RunOptions};
 
 /// Misclassified files shown; the CSV file has them all.
@@ -53,17 +52,17 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
     let dataset = source::dataset(&path, &data, printer)?;
     let samples = dataset.samples(args.split);
     let classifier = classifier(args, (&path, model), &dataset, &cache, printer)?;
-    let progress = printer.images("evaluating", samples.len());
+    let progress = printer.image_bar("evaluating", samples.len() as u64);
     let options = EvalOptions {
         batch: args
             .batch
             .map_or_else(|| classifier.good_batch(), usize::from),
         threads: args.machine.threads.map(usize::from),
         strict: args.strict_images,
-        progress: &|done| progress.at(done),
+        progress: &|done| progress.set_position(done as u64),
     };
     let evaluation = evaluate(&classifier, samples, &dataset.classes, &options);
-    progress.clear();
+    progress.finish_and_clear();
     let evaluation = evaluation?;
     for file in &evaluation.unreadable {
         printer.warn(format!(
@@ -82,8 +81,10 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
         )?;
     }
     // Last: a reader such as `head` may have had enough, and the files are written by then.
-    Printer::result(text(&evaluation, args.split), args.json.as_deref())?;
-    Ok(ExitStatus::True)
+    printer
+        .with_json(args.json.as_deref())
+        .result(text(&evaluation, args.split))?;
+    Ok(ExitStatus::Success)
 }
 
 /// The classifier of the model, or of what it is converted to for the precision.

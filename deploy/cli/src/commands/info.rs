@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use console::table::{Column, Table};
+use console::{ExitStatus, Printer, printer};
 use data::Card;
 use deploy::Model;
 use serde::Serialize;
 
 use super::cache::human;
 use crate::cli::{InfoArgs, WhichArgs};
-use crate::fault::ExitStatus;
-use crate::printer::{self, Printer};
 use crate::source;
 
 /// What `--json` prints.
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &InfoArgs, printer: &Printer) -> anyhow::Result<ExitStat
     } else {
         printer::line(&text(&model, &sha256))?;
     }
-    Ok(ExitStatus::True)
+    Ok(ExitStatus::Success)
 }
 
 /// The model that was named, in either way.
@@ -115,10 +115,12 @@ fn text(model: &Model, sha256: &str) -> String {
             "none: it runs with `--classes FILE` and `--preprocess TEXT`, or after `deploy card attach`",
         )),
     }
-    lines.join("\n")
+    let mut table = Table::new([Column::LEFT.at_least(10), Column::LEFT]);
+    lines.into_iter().for_each(|line| table.row(line));
+    table.to_string()
 }
 
-fn card_lines(card: &Card) -> Vec<String> {
+fn card_lines(card: &Card) -> Vec<[String; 2]> {
     const SHOWN: usize = 10;
     let mut names = card
         .classes
@@ -159,6 +161,6 @@ fn card_lines(card: &Card) -> Vec<String> {
     lines
 }
 
-fn fact(name: &str, value: &str) -> String {
-    format!("{name:<11} {value}")
+fn fact(name: &str, value: &str) -> [String; 2] {
+    [name, value].map(str::to_owned)
 }

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use console::{ExitStatus, Printer, printer};
 use data::folder::EXTENSIONS;
 use deploy::{Classifier, Prediction};
 use fs_err as fs;
@@ -10,8 +11,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::cli::{Format, PredictArgs};
-use crate::fault::{ExitStatus, Fault};
-use crate::printer::{self, Printer};
+use crate::cli_error::CliError;
 use crate::source::{self, RunOptions};
 
 /// One image to classify.
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> anyhow::Result<ExitS
     if args.format == Format::Csv {
         printer::line("path,rank,label,probability")?;
     }
-    let progress = printer.images("classifying", inputs.len());
+    let progress = printer.image_bar("classifying", inputs.len() as u64);
     let (mut done, mut failed) = (0, 0);
     for inputs in inputs.chunks(usize::from(args.batch)) {
         let predictions = classify(&classifier, inputs)?;
@@ -77,17 +77,17 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> anyhow::Result<ExitS
             }
         }
         done += inputs.len();
-        progress.at(done);
+        progress.set_position(done as u64);
     }
-    progress.clear();
+    progress.finish_and_clear();
     if failed > 0 {
-        return Err(Fault::SomeFailed {
+        return Err(CliError::SomeFailed {
             failed,
             total: done,
         }
         .into());
     }
-    Ok(ExitStatus::True)
+    Ok(ExitStatus::Success)
 }
 
 /// Prepares the images in parallel, then runs those that can be read as one batch.
@@ -142,7 +142,7 @@ fn expand(argument: &str) -> anyhow::Result<Vec<Input>> {
     };
     files.sort();
     if files.is_empty() {
-        return Err(Fault::NoInput {
+        return Err(CliError::NoInput {
             input: argument.to_owned(),
         }
         .into());

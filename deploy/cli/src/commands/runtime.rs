@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use console::{ExitStatus, Printer, printer};
 use deploy::runtime::{self, GpuOptions, InstallOptions, RuntimeLibrary, Search, Source};
 
 use crate::cli::{InstallArgs, Installed, PlaceArgs, RuntimeCommand};
-use crate::fault::{ExitStatus, Fault};
-use crate::printer::{self, Printer};
+use crate::cli_error::CliError;
 use crate::source;
 
 pub(crate) fn run(command: &RuntimeCommand, printer: &Printer) -> anyhow::Result<ExitStatus> {
@@ -17,7 +17,7 @@ pub(crate) fn run(command: &RuntimeCommand, printer: &Printer) -> anyhow::Result
             printer::line(&runtime::find(&search(args)?)?.path.display().to_string())?;
         }
     }
-    Ok(ExitStatus::True)
+    Ok(ExitStatus::Success)
 }
 
 fn search(args: &PlaceArgs) -> anyhow::Result<Search> {
@@ -31,7 +31,7 @@ fn install(args: &InstallArgs, printer: &Printer) -> anyhow::Result<()> {
     let from = args.from.as_deref().map(Path::new);
     if args.cuda.is_some() && args.what != Installed::Cuda {
         let (flag, with) = ("--cuda", "deploy runtime install cuda");
-        return Err(Fault::FlagElsewhere { flag, with }.into());
+        return Err(CliError::FlagElsewhere { flag, with }.into());
     }
     match args.what {
         Installed::Cpu => {

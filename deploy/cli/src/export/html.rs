@@ -2,151 +2,149 @@
 
 use std::path::Path;
 
-use super::svg::{Axis, Picture, Series, escape};
-use super::table::digits;
 use bench::{BenchResult, Findings};
+use console::chart::{self, Axis, Legend, Mark, Plot, Scaling};
+use console::page::{self, Page};
+use maud::{Markup, html};
 
-const STYLE: &str = include_str!("bench.css");
-/// Colours before they come again with another dash.
-const COLORS: usize = 6;
-const DASHES: usize = 3;
+use super::table::{digits, skipped};
 
 /// The page.
 pub(crate) fn render(findings: &Findings) -> String {
+    let body = html! {
+        (head(findings))
+        (charts(findings))
+        (page::section("figures", "Figures", "", &figures(findings)))
+        (paragraphs("comparison", "Compared with the base", &findings.comparison))
+        (paragraphs("warnings", "To be wary of", &findings.warnings))
+        (paragraphs("skipped", "Left out", &skipped(&findings.skipped)))
+    };
+    let page = Page {
+        title: "Benchmark",
+        tool: &findings.tool,
+        style: "",
+        body,
+    };
+    page.html()
+}
+
+/// What was measured on what, and what follows from it.
+fn head(findings: &Findings) -> Markup {
     let machine = &findings.machine;
     let processor = machine
         .processor
         .as_deref()
         .unwrap_or("an unnamed processor");
-    let mut body = format!(
-        "<h1>Benchmark</h1><p class=\"soft\">{} on {} cores of {} ({}), ONNX Runtime {}, {}</p>",
-        escape(&findings.tool),
-        machine.cores,
-        escape(processor),
-        escape(&machine.system),
-        escape(&findings.runtime),
-        escape(&findings.date)
-    );
-    if findings.partial {
-        body += "<p><strong>Interrupted: these figures are of fewer runs than were asked for.</strong></p>";
+    html! {
+        header.top {
+            h1 { "Benchmark" }
+            p {
+                (findings.tool) " on " (machine.cores) " cores of " (processor) " ("
+                (machine.system) "), ONNX Runtime " (findings.runtime) ", " (findings.date)
+            }
+        }
+        @if findings.partial {
+            p.verdict {
+                strong {
+                    "Interrupted: these figures are of fewer runs than were asked for."
+                }
+            }
+        }
+        @if let Some(recommendation) = &findings.recommendation {
+            p.verdict { (recommendation) }
+        }
     }
-    if let Some(recommendation) = &findings.recommendation {
-        body += &paragraph(recommendation);
+}
+
+fn paragraphs(id: &str, title: &str, lines: &[String]) -> Markup {
+    if lines.is_empty() {
+        return html! {};
     }
-    body += &pictures(findings);
-    body += "<h2>Figures</h2>";
-    body += &table(findings);
-    if !findings.comparison.is_empty() {
-        body += "<h2>Compared with the base</h2>";
-        body.extend(findings.comparison.iter().map(|line| paragraph(line)));
-    }
-    if !findings.warnings.is_empty() {
-        body += "<h2>To be wary of</h2>";
-        body.extend(findings.warnings.iter().map(|line| paragraph(line)));
-    }
-    if !findings.skipped.is_empty() {
-        body += "<h2>Left out</h2>";
-        let lines = super::table::skipped(&findings.skipped);
-        body.extend(lines.iter().map(|line| paragraph(line)));
-    }
-    format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
-         content=\"width=device-width, initial-scale=1\"><title>Benchmark</title><style>{STYLE}</style>\
-         </head><body>{body}</body></html>\n"
+    page::section(
+        id,
+        title,
+        "",
+        &html! { @for line in lines { p { (line) } } },
     )
 }
 
-fn paragraph(text: &str) -> String {
-    format!("<p>{}</p>", escape(text))
-}
-
-/// Class of the n-th configuration.
-fn class(at: usize) -> String {
-    format!("c{} d{}", at % COLORS, at / COLORS % DASHES)
-}
-
-fn pictures(findings: &Findings) -> String {
-    let mut text = "<div class=\"pictures\">".to_owned();
-    let timed = findings
-        .results
+fn charts(findings: &Findings) -> Markup {
+    let results = &findings.results;
+    let is_timed = results.iter().any(|result| !result.quantiles_ms.is_empty());
+    let is_scored = results.iter().any(|result| result.top1.is_some());
+    if !is_timed && !is_scored {
+        return html! {};
+    }
+    let names: Vec<String> = results
         .iter()
-        .any(|result| !result.quantiles_ms.is_empty());
-    if timed {
-        text += &format!(
-            "<section><h2>Latency</h2>{}</section>",
-            latencies(&findings.results)
-        );
+        .map(|result| result.key.to_string())
+        .collect();
+    html! {
+        section.hero {
+            div.grid {
+                @if is_timed {
+                    (page::figure(&latencies(results).into(), "Latency", ""))
+                }
+                @if is_scored {
+                    (page::figure(&scatter(findings).into(), "Accuracy against throughput", ""))
+                }
+            }
+            (chart::legend(&names))
+        }
     }
-    if findings.results.iter().any(|result| result.top1.is_some()) {
-        text += &format!(
-            "<section><h2>Accuracy against throughput</h2>{}</section>",
-            scatter(findings)
-        );
-    }
-    text + "</div>" + &legend(&findings.results)
 }
 
 /// The share of runs that took at most so long, one line for each configuration.
-fn latencies(results: &[BenchResult]) -> String {
+fn latencies(results: &[BenchResult]) -> Plot {
     let all = results
         .iter()
         .flat_map(|result| result.quantiles_ms.iter().copied());
-    let mut y = Axis::over("% of runs", false, [0.0, 100.0].into_iter());
-    (y.low, y.high) = (0.0, 100.0);
-    let mut picture = Picture::new(Axis::over("latency, ms", true, all), y);
-    for (at, result) in results.iter().enumerate() {
+    let curve = |(series, result): (usize, &BenchResult)| {
         let points = result.quantiles_ms.iter().enumerate();
-        picture.line(&Series {
+        Mark::Curve {
             name: result.key.to_string(),
-            class: class(at),
-            points: points.map(|(percent, ms)| (*ms, percent as f64)).collect(),
-        });
-    }
-    picture.finish("Share of runs by latency, one line for each configuration")
-}
-
-fn scatter(findings: &Findings) -> String {
-    let results = &findings.results;
-    let rates = results.iter().map(|result| result.images_per_second);
-    let shares = results
-        .iter()
-        .filter_map(|result| result.top1)
-        .map(|share| 100.0 * share);
-    let mut picture = Picture::new(
-        Axis::over("images/s", true, rates),
-        Axis::over("top-1, %", false, shares),
-    );
-    for (at, result) in results.iter().enumerate() {
-        let Some(top1) = result.top1 else { continue };
-        let series = Series {
-            name: format!(
-                "{}: {:.1} %, {:.1} images/s",
-                result.key,
-                100.0 * top1,
-                result.images_per_second
-            ),
-            class: class(at),
-            points: vec![(result.images_per_second, 100.0 * top1)],
-        };
-        picture.dots(&series, findings.pareto.contains(&at));
-    }
-    picture.finish("Accuracy against throughput, one dot for each configuration")
-}
-
-fn legend(results: &[BenchResult]) -> String {
-    let item = |(at, result): (usize, &BenchResult)| {
-        let name = escape(&result.key.to_string());
-        format!(
-            "<li><svg viewBox=\"0 0 22 10\"><path class=\"line {}\" d=\"M0 5H22\"/></svg>{name}</li>",
-            class(at)
-        )
+            series,
+            points: points.map(|(percent, ms)| [*ms, percent as f64]).collect(),
+        }
     };
-    let items: String = results.iter().enumerate().map(item).collect();
-    format!("<ul class=\"legend\">{items}</ul>")
+    Plot {
+        title: "Share of runs by latency, one line for each configuration".to_owned(),
+        x: Axis::new("latency (ms)").scaled(Scaling::Log).around(all),
+        y: Axis::new("runs (%)").over(0.0, 100.0),
+        marks: results.iter().enumerate().map(curve).collect(),
+        legend: Legend::Elsewhere,
+        ..Plot::default()
+    }
 }
 
-fn table(findings: &Findings) -> String {
-    let head = [
+/// One dot for each configuration that was scored.
+fn scatter(findings: &Findings) -> Plot {
+    let scored = || {
+        let results = findings.results.iter().enumerate();
+        results.filter_map(|(index, result)| Some((index, result, 100.0 * result.top1?)))
+    };
+    let rates = scored().map(|(_, result, _)| result.images_per_second);
+    let dot = |(series, result, top1): (usize, &BenchResult, f64)| Mark::Dots {
+        name: format!(
+            "{}: {top1:.1} %, {:.1} images/s",
+            result.key, result.images_per_second
+        ),
+        series,
+        points: vec![[result.images_per_second, top1]],
+        is_ringed: findings.pareto.contains(&series),
+    };
+    Plot {
+        title: "Accuracy against throughput, one dot for each configuration".to_owned(),
+        x: Axis::new("images/s").scaled(Scaling::Log).around(rates),
+        y: Axis::new("top-1 (%)").around(scored().map(|(_, _, top1)| top1)),
+        marks: scored().map(dot).collect(),
+        legend: Legend::Elsewhere,
+        ..Plot::default()
+    }
+}
+
+fn figures(findings: &Findings) -> Markup {
+    let header = [
         "configuration",
         "images/s",
         "95 %",
@@ -163,49 +161,30 @@ fn table(findings: &Findings) -> String {
         "top-1 %",
         "flips",
     ];
-    let head: String = head.iter().map(|name| format!("<th>{name}</th>")).collect();
-    let row = |(at, result): (usize, &BenchResult)| {
-        let best = if findings.pareto.contains(&at) {
-            " class=\"best\""
-        } else {
-            ""
-        };
-        let cells: String = cells(result)
-            .iter()
-            .map(|cell| format!("<td>{}</td>", escape(cell)))
-            .collect();
-        format!("<tr{best}>{cells}</tr>")
-    };
-    let rows: String = findings.results.iter().enumerate().map(row).collect();
-    let note = if findings.pareto.is_empty() {
-        ""
-    } else {
-        "<p class=\"soft\">Shaded and ringed: no other is faster, quicker and more accurate.</p>"
-    };
-    let models: Vec<_> = findings
-        .results
-        .iter()
-        .map(|result| result.key.model.as_str())
-        .collect();
-    let mut names: Vec<&str> = models.clone();
-    names.dedup();
-    let folders = names.iter().filter(|name| {
-        Path::new(name)
-            .file_name()
-            .is_some_and(|file| file != **name)
-    });
-    let folders: Vec<_> = folders.copied().collect();
-    let files = if folders.is_empty() {
-        String::new()
-    } else {
-        format!(
-            "<p class=\"soft\">Files: {}</p>",
-            escape(&folders.join(", "))
-        )
-    };
-    format!("<div class=\"scroll\"><table><tr>{head}</tr>{rows}</table></div>{note}{files}")
+    let rows: Vec<Vec<String>> = findings.results.iter().map(cells).collect();
+    let folders = folders(&findings.results);
+    html! {
+        (page::marked_table(&header, &rows, &findings.pareto))
+        @if !findings.pareto.is_empty() {
+            p.small { "Shaded and ringed: no other is faster, quicker and more accurate." }
+        }
+        @if !folders.is_empty() {
+            p.small { "Files: " (folders.join(", ")) }
+        }
+    }
 }
 
+/// Models whose names in the table leave out where they are.
+fn folders(results: &[BenchResult]) -> Vec<&str> {
+    let mut names: Vec<&str> = results.iter().map(|r| r.key.model.as_str()).collect();
+    names.dedup();
+    names.retain(|name| {
+        Path::new(name)
+            .file_name()
+            .is_some_and(|file| file != *name)
+    });
+    names
+}
 fn cells(result: &BenchResult) -> Vec<String> {
     let number = |value: Option<f64>| value.map(digits).unwrap_or_default();
     let interval = result.interval_95.get("images_per_second");
@@ -257,24 +236,55 @@ mod tests {
         let mut findings = findings(vec![named, result("cuda:0", 900.0, 1.1)]);
         findings.pareto = vec![1];
         let page = render(&findings);
-        for foreign in ["http", "<script", "<link", "@import", "url(", "a<b>"] {
+        for foreign in ["://", "<script", "<link", "@import", "url(", "a<b>"] {
             assert!(!page.contains(foreign), "{foreign}");
         }
         assert!(page.contains("prefers-color-scheme: dark"));
+        let curves = |series: &str| page.matches(&format!("stroke=\"var({series})\"")).count();
         assert_eq!(
-            page.matches("class=\"line c0 d0\"").count(),
-            2,
+            (curves("--s1"), curves("--s2")),
+            (2, 2),
             "a curve and its legend"
         );
-        assert_eq!(page.matches("class=\"dot").count(), 2);
+        let dots = |series: &str| page.matches(&format!("fill=\"var({series})\"")).count();
+        assert_eq!((dots("--s1"), dots("--s2")), (2, 2), "a dot and its legend");
         assert_eq!(
             (
-                page.matches("<circle class=\"ring\"").count(),
-                page.matches("<tr class=\"best\"").count()
+                page.matches("r=\"9\"").count(),
+                page.matches("<tr class=\"marked\"").count()
             ),
             (1, 1)
         );
+        // Both charts tell what is pointed at.
+        assert!(page.contains("<title>a&lt;b&gt;.onnx cpu fp32 batch 1</title>"));
+        assert!(page.contains("batch 1: 95.0 %, 900.0 images/s</title>"));
         findings.results.clear();
         assert!(!render(&findings).contains("<circle"));
+    }
+
+    #[test]
+    fn what_was_said_stands_on_the_page() {
+        let mut findings = findings(vec![result("cpu", 10.0, 100.0)]);
+        assert!(!render(&findings).contains("To be wary of"));
+        findings.partial = true;
+        findings.recommendation = Some("recommended: cpu & more".to_owned());
+        findings.comparison = vec!["ok     p50>+5%".to_owned()];
+        findings.warnings = vec!["the machine was busy".to_owned()];
+        findings.skipped = vec![bench::Skipped {
+            configuration: "m cpu tf32".to_owned(),
+            reason: "no such thing".to_owned(),
+        }];
+        let page = render(&findings);
+        for text in [
+            "deploy 0.1.0 on 2 cores of A Processor (linux x86_64), ONNX Runtime 1.28.0, 2026-",
+            "Interrupted: these figures are of fewer runs",
+            "recommended: cpu &amp; more",
+            "Compared with the base</h2><p>ok     p50&gt;+5%",
+            "To be wary of</h2><p>the machine was busy",
+            "Left out</h2><p>m cpu tf32: no such thing",
+            "Files: runs/1/model.onnx",
+        ] {
+            assert!(page.contains(text), "{text}\n{page}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use bench::percentiles::needed;
 use bench::{BenchResult, Findings, Skipped};
+use console::table::{Column, Table};
 
 /// Flipped files shown; the JSON file has them all.
 const SHOWN: usize = 10;
@@ -42,24 +43,9 @@ pub(crate) fn text(findings: &Findings) -> String {
 
 /// Rows under a head, columns aligned: the first one to the left, all others to the right.
 fn columns(rows: &[Vec<String>]) -> String {
-    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..count).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .enumerate()
-            .map(|(at, (cell, width))| match at {
-                0 => format!("{cell:<width$}"),
-                _ => format!("{cell:>width$}"),
-            });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+    let mut table = Table::new([Column::LEFT, Column::RIGHT]);
+    rows.iter().for_each(|row| table.row(row));
+    table.to_string()
 }
 
 fn row<S: ToString>(cells: impl IntoIterator<Item = S>) -> Vec<String> {

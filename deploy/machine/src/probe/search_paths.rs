@@ -52,7 +52,7 @@ impl SearchPaths {
             folders.extend(wheels(folder));
         }
         folders.extend(in_cache(
-            data::cache::dir(None)
+            files::cache::dir(None)
                 .ok()
                 .map(|cache| cache.join("runtime"))
                 .as_deref(),

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use files::hash;
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use super::{RuntimeLibrary, Search, Source, has_cuda, library};
-use crate::digest;
 use crate::error::{Error, Result};
 use crate::provider::Provider;
 use crate::wheels::{self, VERSION};
@@ -184,7 +184,7 @@ pub(super) fn check_intact(folder: &Path, manifest: &Manifest) -> Result<()> {
 
 /// Compares the SHA-256 of a library.
 fn check_hash(path: &Path, expected: &str) -> Result<()> {
-    let actual = digest::file(path).map_err(|source| Error::RuntimeMissing {
+    let actual = hash::sha256_hex(path).map_err(|source| Error::RuntimeMissing {
         path: path.to_owned(),
         source,
     })?;

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use files::hash;
 use fs_err as fs;
 
 use super::find::{self, Manifest};
 use super::install::{failed, publish};
 use super::{RuntimeLibrary, Source, library, pip, unpack};
-use crate::digest;
 use crate::error::{Error, Result};
 use crate::probe::Driver;
 use crate::wheels::gpu::{self as gpu_wheels, PLATFORMS, Part, Set};
@@ -169,7 +169,7 @@ fn wheels(
     }
     fs::create_dir_all(downloads).map_err(failed("create the folder of downloads"))?;
     let is_downloaded = |part: &&Part| {
-        digest::file(&downloads.join(part.file)).is_ok_and(|hash| hash == part.sha256)
+        hash::sha256_hex(&downloads.join(part.file)).is_ok_and(|hash| hash == part.sha256)
     };
     let (present, missing): (Vec<&Part>, Vec<&Part>) = set.parts.iter().partition(is_downloaded);
     let mut done: u64 = present.iter().map(|part| part.bytes).sum();
@@ -232,7 +232,7 @@ fn fetch(
 }
 
 fn check(part: &Part, file: &Path) -> Result<()> {
-    let found = digest::file(file).map_err(failed("read the wheel"))?;
+    let found = hash::sha256_hex(file).map_err(failed("read the wheel"))?;
     if found == part.sha256 {
         return Ok(());
     }
@@ -290,7 +290,7 @@ fn unpack_all(
     let version = library::inspect(&out.join(&library))?;
     let mut files = BTreeMap::new();
     for name in names.into_iter().filter(|name| name.contains(".so")) {
-        let hash = digest::file(&out.join(&name)).map_err(failed("read a library"))?;
+        let hash = hash::sha256_hex(&out.join(&name)).map_err(failed("read a library"))?;
         files.insert(name, hash);
     }
     Ok(Manifest {

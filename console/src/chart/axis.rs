@@ -1,0 +1,367 @@
+//! Scales: from values to positions along a side of a chart, and the round values written there.
+
+/// How far an axis goes beyond its values, as a share of their range.
+const MARGIN: f64 = 0.05;
+
+/// How values are laid along an axis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scaling {
+    /// Evenly.
+    #[default]
+    Linear,
+    /// Evenly, with whole numbers alone at the ticks.
+    Whole,
+    /// By the logarithm; values are above zero.
+    Log,
+}
+
+/// A side of a chart.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Axis {
+    /// What is measured, with its unit.
+    pub label: String,
+    /// First and last value; that of the data when `None`.
+    pub domain: Option<[f64; 2]>,
+    /// How values are laid along it.
+    pub scaling: Scaling,
+    /// What 0, 1, 2 and so on are called at the ticks; numbers where there are none.
+    pub names: Vec<String>,
+}
+
+impl Axis {
+    /// A linear axis over the data.
+    pub fn new(label: impl Into<String>) -> Axis {
+        Axis {
+            label: label.into(),
+            ..Axis::default()
+        }
+    }
+
+    /// The same over fixed values.
+    #[must_use]
+    pub fn over(self, first: f64, last: f64) -> Axis {
+        Axis {
+            domain: Some([first, last]),
+            ..self
+        }
+    }
+
+    /// The same with another scaling.
+    #[must_use]
+    pub fn scaled(self, scaling: Scaling) -> Axis {
+        Axis { scaling, ..self }
+    }
+
+    /// An axis over 0, 1, 2 and so on, which are called something.
+    #[must_use]
+    pub fn named(self, names: Vec<String>) -> Axis {
+        let last = names.len().saturating_sub(1) as f64;
+        Axis {
+            names,
+            ..self.over(0.0, last.max(1.0)).scaled(Scaling::Whole)
+        }
+    }
+
+    /// The same from a little below the least of the values to a little above the largest: nothing
+    /// lies on the edge.
+    #[must_use]
+    pub fn around(self, values: impl Iterator<Item = f64>) -> Axis {
+        let [least, most] = bounds(values, self.scaling).unwrap_or(nothing(self.scaling));
+        if self.scaling == Scaling::Log {
+            let margin = (most / least).powf(MARGIN).max(1.0 + MARGIN);
+            return self.over(least / margin, most * margin);
+        }
+        // A single value lies in the middle of one hundredth of it to both sides.
+        let around_one = if most == 0.0 { 1.0 } else { 0.01 * most.abs() };
+        let margin = if least < most {
+            MARGIN * (most - least)
+        } else {
+            around_one
+        };
+        self.over(least - margin, most + margin)
+    }
+
+    /// Lays the axis along `range` of the chart: its own domain, or that of `values` rounded to
+    /// ticks, about `count` of them.
+    pub(super) fn scale(
+        &self,
+        values: impl Iterator<Item = f64>,
+        range: [f64; 2],
+        count: usize,
+    ) -> Scale {
+        let domain = self.domain;
+        let mut domain = domain.unwrap_or_else(|| extent(values, self.scaling));
+        let mut step = step(domain, count);
+        if self.scaling == Scaling::Whole {
+            step = step.max(1.0);
+        }
+        if self.domain.is_none() && self.scaling == Scaling::Linear {
+            // Out to the next ticks.
+            let [first, last] = domain.map(|value| value / step);
+            domain = [(first + 1e-9).floor(), (last - 1e-9).ceil()].map(|value| value * step);
+        }
+        let is_log = self.scaling == Scaling::Log;
+        let ticks = match is_log.then(|| log_ticks(domain, count)) {
+            // Over less than a part of a decade, both kinds of axis look the same.
+            Some(ticks) if ticks.len() >= 2 => ticks,
+            _ => multiples(domain, step),
+        };
+        Scale {
+            domain,
+            range,
+            is_log,
+            ticks,
+            names: self.names.clone(),
+        }
+    }
+}
+
+/// A round value of an axis, and how far it is from the next of its kind.
+#[derive(Clone, Copy, Debug)]
+struct Tick {
+    value: f64,
+    step: f64,
+}
+
+/// Values, and where they lie.
+#[derive(Clone, Debug)]
+pub(super) struct Scale {
+    domain: [f64; 2],
+    range: [f64; 2],
+    is_log: bool,
+    ticks: Vec<Tick>,
+    names: Vec<String>,
+}
+
+impl Scale {
+    /// Where a value lies; values outside lie at the end.
+    pub(super) fn at(&self, value: f64) -> f64 {
+        let map = |value: f64| {
+            if self.is_log {
+                value.max(f64::MIN_POSITIVE).ln()
+            } else {
+                value
+            }
+        };
+        let [first, last] = self.domain.map(map);
+        let share = ((map(value) - first) / (last - first)).clamp(0.0, 1.0);
+        self.range[0] + share * (self.range[1] - self.range[0])
+    }
+
+    /// Where the ticks lie, and what they say.
+    pub(super) fn ticks(&self) -> Vec<(f64, String)> {
+        let label = |&Tick { value, step }: &Tick| {
+            let name = self.names.get(value.round() as usize).cloned();
+            (self.at(value), name.unwrap_or_else(|| number(value, step)))
+        };
+        self.ticks.iter().map(label).collect()
+    }
+}
+
+/// The least and the largest of the values that can be drawn.
+fn bounds(values: impl Iterator<Item = f64>, scaling: Scaling) -> Option<[f64; 2]> {
+    let usable = |value: &f64| value.is_finite() && (scaling != Scaling::Log || *value > 0.0);
+    let [least, most] = values.filter(usable).fold(
+        [f64::INFINITY, f64::NEG_INFINITY],
+        |[least, most], value| [least.min(value), most.max(value)],
+    );
+    (least <= most).then_some([least, most])
+}
+
+/// What an axis without values goes over.
+fn nothing(scaling: Scaling) -> [f64; 2] {
+    if scaling == Scaling::Log {
+        [0.1, 1.0]
+    } else {
+        [0.0, 1.0]
+    }
+}
+
+/// The least and the largest value, never the same.
+fn extent(values: impl Iterator<Item = f64>, scaling: Scaling) -> [f64; 2] {
+    match (bounds(values, scaling), scaling) {
+        (None, _) => nothing(scaling),
+        (Some([least, most]), _) if least < most => [least, most],
+        (Some([least, most]), Scaling::Log) => [least / 10.0, most * 10.0],
+        (Some([least, most]), Scaling::Whole) => [least - 1.0, most + 1.0],
+        (Some([0.0, _]), Scaling::Linear) => [0.0, 1.0],
+        (Some([least, most]), Scaling::Linear) => [least.min(0.0), (2.0 * most).max(0.0)],
+    }
+}
+
+/// 1, 2 or 5 times a power of ten, about `count` of which lie in the domain.
+fn step([first, last]: [f64; 2], count: usize) -> f64 {
+    let rough = (last - first).abs().max(f64::MIN_POSITIVE) / count.max(1) as f64;
+    let power = 10f64.powf(rough.log10().floor());
+    let factor = [1.0, 2.0, 5.0]
+        .into_iter()
+        .find(|factor| factor * power >= rough * 0.999);
+    factor.unwrap_or(10.0) * power
+}
+
+/// Multiples of a step that lie in the domain.
+fn multiples([first, last]: [f64; 2], step: f64) -> Vec<Tick> {
+    let (low, high) = ((first / step - 1e-9).ceil(), (last / step + 1e-9).floor());
+    (0..=(high - low).clamp(0.0, 1000.0) as u32)
+        .map(|i| Tick {
+            value: (low + f64::from(i)) * step,
+            step,
+        })
+        .collect()
+}
+
+/// Round values of a logarithmic axis: as many of each decade as make about `count` in all.
+fn log_ticks([first, last]: [f64; 2], count: usize) -> Vec<Tick> {
+    const OF_A_DECADE: [&[f64]; 5] = [
+        &[1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0],
+        &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0],
+        &[1.0, 2.0, 5.0],
+        &[1.0, 3.0],
+        &[1.0],
+    ];
+    let powers = first.log10().floor() as i32..=last.log10().ceil() as i32;
+    let ticks = |factors: &[f64]| -> Vec<Tick> {
+        let all = powers.clone().flat_map(|power| {
+            let power = 10f64.powi(power);
+            factors.iter().map(move |factor| Tick {
+                value: factor * power,
+                // 1.5 and 2.5 have another digit.
+                step: power * if factor.fract() == 0.0 { 1.0 } else { 0.1 },
+            })
+        });
+        all.filter(|tick| (first * 0.999..=last * 1.001).contains(&tick.value))
+            .collect()
+    };
+    let fitting = OF_A_DECADE.map(ticks).into_iter();
+    let mut fitting = fitting.filter(|ticks| ticks.len() <= count + 1);
+    fitting.next().unwrap_or_else(|| ticks(&[1.0]))
+}
+
+/// A value with as many digits as the step between two of them needs.
+fn number(value: f64, step: f64) -> String {
+    let size = value.abs();
+    let text = match size {
+        _ if size == 0.0 => "0".into(),
+        _ if size < 0.99e-4 => format!("{value:.1e}").replace(".0e", "e"),
+        _ if size >= 1e6 => format!("{} M", value / 1e6),
+        _ if size >= 1e4 => format!("{} k", value / 1e3),
+        _ => {
+            let digits = (-step.log10() - 1e-9).ceil().clamp(0.0, 6.0) as usize;
+            format!("{value:.digits$}")
+        }
+    };
+    text.replace('-', "−")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(axis: &Axis, values: &[f64]) -> Vec<String> {
+        let scale = axis.scale(values.iter().copied(), [0.0, 100.0], 5);
+        scale.ticks().into_iter().map(|tick| tick.1).collect()
+    }
+
+    #[test]
+    fn ticks_are_round_and_hold_the_data() {
+        let axis = Axis::new("loss");
+        assert_eq!(
+            labels(&axis, &[0.13, 0.62]),
+            ["0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7"]
+        );
+        let over = Axis::new("share (%)").over(0.0, 100.0);
+        assert_eq!(labels(&over, &[]), ["0", "20", "40", "60", "80", "100"]);
+        let below = labels(&axis, &[-3.0, 4.0]);
+        assert_eq!(below.first().map(String::as_str), Some("−4"));
+        assert_eq!(
+            labels(&axis, &[0.0, 1e-3]),
+            ["0", "0.0002", "0.0004", "0.0006", "0.0008", "0.0010"]
+        );
+        assert_eq!(
+            labels(&axis, &[0.0, 4e5]).last().map(String::as_str),
+            Some("400 k")
+        );
+    }
+
+    #[test]
+    fn epochs_are_whole() {
+        let axis = Axis::new("epoch").scaled(Scaling::Whole);
+        assert_eq!(labels(&axis, &[1.0, 2.0, 3.0]), ["1", "2", "3"]);
+        assert_eq!(labels(&axis, &[1.0]), ["0", "1", "2"]);
+        assert_eq!(labels(&axis, &[1.0, 10.0]), ["2", "4", "6", "8", "10"]);
+    }
+
+    #[test]
+    fn a_logarithmic_axis_has_powers_of_ten() {
+        let axis = Axis::new("learning rate").scaled(Scaling::Log);
+        assert_eq!(
+            labels(&axis, &[1e-5, 1e-3, 1.0]),
+            ["1e−5", "0.0001", "0.001", "0.01", "0.1", "1"]
+        );
+        assert_eq!(
+            labels(&axis, &[150.0, 2e6]),
+            ["1000", "10 k", "100 k", "1 M"]
+        );
+        let scale = axis.scale([0.01, 1.0].into_iter(), [0.0, 100.0], 5);
+        assert!((scale.at(0.1) - 50.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn less_than_a_decade_has_round_values_too() {
+        let axis = Axis::new("latency (ms)").scaled(Scaling::Log);
+        assert_eq!(labels(&axis, &[26.2, 52.4]), ["30", "40", "50"]);
+        assert_eq!(labels(&axis, &[1.2, 2.6]), ["1.5", "2", "2.5"]);
+        assert_eq!(
+            labels(&axis, &[26.1, 26.4]),
+            ["26.1", "26.2", "26.3", "26.4"]
+        );
+        assert_eq!(labels(&axis, &[1.2e-5, 2.1e-5]), ["1.5e−5", "2e−5"]);
+    }
+
+    #[test]
+    fn nothing_lies_on_the_edge_of_an_axis_around_its_values() {
+        for values in [
+            vec![91.0, 97.0],
+            vec![],
+            vec![0.0],
+            vec![f64::NAN],
+            vec![5.0, 5.0],
+        ] {
+            for scaling in [Scaling::Linear, Scaling::Log] {
+                let axis = Axis::new("x")
+                    .scaled(scaling)
+                    .around(values.iter().copied());
+                let scale = axis.scale([].into_iter(), [0.0, 100.0], 5);
+                let is_inside = |value: &&f64| (1.0..=99.0).contains(&scale.at(**value));
+                let usable = |value: &&f64| value.is_finite() && **value > 0.0;
+                let usable: Vec<&f64> = values.iter().filter(usable).collect();
+                assert!(usable.iter().all(is_inside), "{values:?} {scaling:?}");
+                assert!(
+                    (2..=7).contains(&scale.ticks().len()),
+                    "{values:?} {scaling:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_and_one_value_are_drawn_too() {
+        for values in [&[][..], &[0.0], &[5.0], &[-2.0], &[f64::NAN, f64::INFINITY]] {
+            for scaling in [Scaling::Linear, Scaling::Whole, Scaling::Log] {
+                let axis = Axis::new("x").scaled(scaling);
+                let scale = axis.scale(values.iter().copied(), [10.0, 90.0], 5);
+                let ticks = scale.ticks();
+                assert!(
+                    (1..20).contains(&ticks.len()),
+                    "{values:?} {scaling:?}: {ticks:?}"
+                );
+                assert!(ticks.iter().all(|tick| (10.0..=90.0).contains(&tick.0)));
+            }
+        }
+        let top_down = Axis::new("y").scale([0.0, 1.0].into_iter(), [90.0, 10.0], 4);
+        assert_eq!(
+            (top_down.at(0.0), top_down.at(1.0), top_down.at(7.0)),
+            (90.0, 10.0, 10.0)
+        );
+    }
+}

@@ -1,0 +1,102 @@
+//! Ctrl-C: the first asks the command to stop where it can, the second ends the process at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+
+use crate::Printer;
+
+/// The exit code of a process that SIGINT ended, as shells report it.
+const KILLED_BY_SIGINT: i32 = 130;
+
+/// Whether the user has asked for a stop. Its clones share the answer.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+/// The user asked for a stop, and there was one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("interrupted")]
+pub struct Interrupted;
+
+impl Interrupt {
+    /// An interrupt that Ctrl-C requests, as [`watch`](Self::watch) has it.
+    ///
+    /// # Errors
+    /// When the system does not let signals be handled.
+    pub fn on_ctrl_c(printer: &Printer, answer: &'static str) -> anyhow::Result<Self> {
+        let interrupt = Self::default();
+        interrupt.watch(printer, answer)?;
+        Ok(interrupt)
+    }
+
+    /// Watches for Ctrl-C from now on; `answer` says what the first one does. A process may do this
+    /// once.
+    ///
+    /// # Errors
+    /// When the system does not let signals be handled.
+    pub fn watch(&self, printer: &Printer, answer: &'static str) -> anyhow::Result<()> {
+        let (asked, printer) = (self.clone(), printer.clone());
+        ctrlc::set_handler(move || {
+            if asked.request() {
+                printer.answer(answer);
+            } else {
+                // What it covers the terminal with would stay there.
+                printer.end_pane();
+                leave();
+            }
+        })
+        .context("Ctrl-C cannot be watched for")
+    }
+
+    /// Asks for a stop; whether this is the first time.
+    pub fn request(&self) -> bool {
+        !self.0.swap(true, Ordering::SeqCst)
+    }
+
+    /// Whether a stop was asked for.
+    pub fn is_requested(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// Goes on only where no stop was asked for.
+    ///
+    /// # Errors
+    /// [`Interrupted`].
+    pub fn check(&self) -> Result<(), Interrupted> {
+        if self.is_requested() {
+            Err(Interrupted)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The flag itself, for code that knows nothing of a console.
+    pub fn flag(&self) -> &Arc<AtomicBool> {
+        &self.0
+    }
+}
+
+#[expect(
+    clippy::exit,
+    reason = "the user asked twice; files are never half-written"
+)]
+fn leave() -> ! {
+    std::process::exit(KILLED_BY_SIGINT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clones_hear_of_the_first_request() {
+        let interrupt = Interrupt::default();
+        let clone = interrupt.clone();
+        assert_eq!(clone.check(), Ok(()));
+        assert!(interrupt.request(), "the first");
+        assert!(!clone.request(), "the second");
+        assert_eq!(clone.check(), Err(Interrupted));
+        assert!(clone.is_requested() && clone.flag().load(Ordering::SeqCst));
+    }
+}

@@ -1,0 +1,18 @@
+//! What the programs `trainer` and `deploy` share in front of people: what is printed, drawn and
+//! reported. It knows no model, no command line and no error of either program.
+//!
+//! Only [`Printer`] and [`ProgressBar`] print. [`exit_code`] says how a command ended, [`Interrupt`]
+//! asks it to stop. [`table`] and [`numbers`] make text; [`chart`] and [`page`] make SVG and HTML
+//! files that need nothing but themselves.
+
+pub mod chart;
+mod exit;
+mod interrupt;
+pub mod numbers;
+pub mod page;
+pub mod printer;
+pub mod table;
+
+pub use exit::{ExitStatus, error_text, exit_code};
+pub use interrupt::{Interrupt, Interrupted};
+pub use printer::{Printer, ProgressBar, Verbosity};

@@ -1,0 +1,319 @@
+//! The model card: what a `.onnx` file says of itself, as pairs of strings.
+//!
+//! The pairs are metadata properties of the file under the prefix `classifier.`; this room does
+//! not know the file's format.
+
+pub mod golden_pictures;
+
+use crate::{Error, Preprocess, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// The version of the card that this program writes and reads.
+pub const VERSION: u32 = 1;
+
+/// What every key of the card starts with.
+pub const PREFIX: &str = "classifier.";
+
+/// Everything needed to use a classifier and to know where it comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Card {
+    /// [`VERSION`].
+    pub version: u32,
+    /// `classify`.
+    pub task: String,
+    /// Names of the model's inputs.
+    pub inputs: Vec<String>,
+    /// Names of the model's outputs.
+    pub outputs: Vec<String>,
+    /// Names of the classes, in the order of the outputs.
+    pub classes: Vec<String>,
+    /// From a picture to the input.
+    pub preprocess: Preprocess,
+    /// What the output holds.
+    pub output_kind: OutputKind,
+    /// Where the model comes from.
+    pub provenance: Provenance,
+    /// Pictures with the logits to expect.
+    pub golden: Vec<Golden>,
+}
+
+/// What a model's output holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputKind {
+    /// Before softmax.
+    #[default]
+    Logits,
+    /// After softmax.
+    Probabilities,
+}
+
+/// Where a model comes from; whatever a file leaves out is empty.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Provenance {
+    /// The program that made it.
+    pub tool: String,
+    /// That program's version.
+    pub version: String,
+    /// Revision of its sources, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub git: Option<String>,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Options of the run, without paths of the user's machine.
+    pub options: BTreeMap<String, Value>,
+    /// SHA-256 of the file that the backbone was read from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backbone_sha256: Option<String>,
+    /// SHA-256 over the data set's file names and contents, in hexadecimal.
+    pub dataset_fingerprint: String,
+    /// Images per split.
+    pub counts: BTreeMap<String, u64>,
+    /// Scores per split.
+    pub scores: BTreeMap<String, ScoreNote>,
+    /// [`utc_date`].
+    pub date: String,
+}
+
+/// A score on the card.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ScoreNote {
+    /// `[0, 1]`.
+    pub accuracy: f64,
+    /// Wilson 95 % interval.
+    pub interval: [f64; 2],
+    /// Number of images.
+    pub count: u64,
+}
+
+/// A picture that proves that pixels and numbers are the same elsewhere.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Golden {
+    /// File name of the picture.
+    pub name: String,
+    /// The file, in base64.
+    pub image: String,
+    /// What the model gives for it.
+    pub logits: Vec<f32>,
+    /// Largest difference to accept, as a part of the largest |logit|, per precision of the model
+    /// (`fp32`, `fp16`, `int8`).
+    #[serde(default)]
+    pub tolerance: BTreeMap<String, f64>,
+}
+
+impl Golden {
+    /// A picture with the logits to expect.
+    #[must_use]
+    pub fn new(
+        name: impl Into<String>,
+        bytes: &[u8],
+        logits: Vec<f32>,
+        tolerance: BTreeMap<String, f64>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            image: STANDARD.encode(bytes),
+            logits,
+            tolerance,
+        }
+    }
+
+    /// The picture's file.
+    ///
+    /// # Errors
+    /// When the card's text is not base64.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
+        STANDARD
+            .decode(&self.image)
+            .map_err(|error| bad("golden", format!("{}: {error}", self.name)))
+    }
+}
+
+impl Card {
+    /// The card as `(key, value)`, keys in a fixed order.
+    ///
+    /// ```
+    /// use pixels::card::{Card, OutputKind, Provenance};
+    /// let card = Card {
+    ///     version: 1,
+    ///     task: "classify".into(),
+    ///     inputs: vec!["input".into()],
+    ///     outputs: vec!["logits".into()],
+    ///     classes: vec!["ants".into(), "bees".into()],
+    ///     preprocess: pixels::Preprocess::imagenet(),
+    ///     output_kind: OutputKind::Logits,
+    ///     provenance: Provenance::default(),
+    ///     golden: vec![],
+    /// };
+    /// let pairs = card.to_pairs();
+    /// let again = Card::from_pairs(pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())))?;
+    /// assert_eq!(again, Some(card));
+    /// # Ok::<(), pixels::Error>(())
+    /// ```
+    #[must_use]
+    pub fn to_pairs(&self) -> Vec<(String, String)> {
+        let pairs = [
+            ("version", self.version.to_string()),
+            ("task", self.task.clone()),
+            ("inputs", json(&self.inputs)),
+            ("outputs", json(&self.outputs)),
+            ("classes", json(&self.classes)),
+            ("preprocess", json(&self.preprocess)),
+            ("output_kind", kind_name(self.output_kind).to_string()),
+            ("provenance", json(&self.provenance)),
+            ("golden", json(&self.golden)),
+        ];
+        pairs
+            .into_iter()
+            .map(|(key, value)| (format!("{PREFIX}{key}"), value))
+            .collect()
+    }
+
+    /// Reads a card from a file's metadata; none when no key starts with `classifier.`.
+    ///
+    /// Unknown keys are ignored, and of the known ones only version, classes and preprocessing
+    /// must be there.
+    ///
+    /// # Errors
+    /// When the version is not known, or a value cannot be read or honoured.
+    pub fn from_pairs<'a>(
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Option<Self>> {
+        let values: BTreeMap<&str, &str> = pairs
+            .into_iter()
+            .filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?, value)))
+            .collect();
+        if values.is_empty() {
+            return Ok(None);
+        }
+        let text = |key: &str| values.get(key).copied();
+        let needed = |key: &str| text(key).ok_or_else(|| bad(key, "is missing"));
+        let version = needed("version")?;
+        if version.trim().parse() != Ok(VERSION) {
+            return Err(Error::CardVersion {
+                found: version.into(),
+                known: VERSION,
+            });
+        }
+        let task = text("task").unwrap_or("classify");
+        if task != "classify" {
+            return Err(bad(
+                "task",
+                format!("`{task}` is not known here, only `classify` is"),
+            ));
+        }
+        let classes: Vec<String> = parse("classes", needed("classes")?)?;
+        check_classes(&classes).map_err(|reason| bad("classes", reason))?;
+        let output_kind = match text("output_kind") {
+            None | Some("logits") => OutputKind::Logits,
+            Some("probabilities") => OutputKind::Probabilities,
+            Some(other) => {
+                return Err(bad(
+                    "output_kind",
+                    format!("`{other}` is not logits or probabilities"),
+                ));
+            }
+        };
+        Ok(Some(Self {
+            version: VERSION,
+            task: task.into(),
+            inputs: parse("inputs", text("inputs").unwrap_or("[]"))?,
+            outputs: parse("outputs", text("outputs").unwrap_or("[]"))?,
+            classes,
+            preprocess: parse("preprocess", needed("preprocess")?)?,
+            output_kind,
+            provenance: parse("provenance", text("provenance").unwrap_or("{}"))?,
+            golden: parse("golden", text("golden").unwrap_or("[]"))?,
+        }))
+    }
+
+    /// Whether the model has one output for each class.
+    ///
+    /// # Errors
+    /// When their numbers differ.
+    pub fn check_outputs(&self, outputs: usize) -> Result<()> {
+        let classes = self.classes.len();
+        if classes == outputs {
+            Ok(())
+        } else {
+            Err(Error::Invalid {
+                message: format!(
+                    "the model card names {classes} classes, the model has {outputs} outputs"
+                ),
+                hint: None,
+            })
+        }
+    }
+}
+
+fn check_classes(classes: &[String]) -> Result<(), String> {
+    if classes.is_empty() {
+        return Err("there are none".into());
+    }
+    let mut sorted: Vec<&String> = classes.iter().collect();
+    sorted.sort_unstable();
+    match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(format!("`{}` is there twice", pair[0])),
+        None => Ok(()),
+    }
+}
+
+const fn kind_name(kind: OutputKind) -> &'static str {
+    match kind {
+        OutputKind::Logits => "logits",
+        OutputKind::Probabilities => "probabilities",
+    }
+}
+
+fn bad(key: &str, reason: impl Display) -> Error {
+    Error::Invalid {
+        message: format!("the model card's `{PREFIX}{key}`: {reason}"),
+        hint: Some(
+            "show it with `deploy card show`, or write a good one with `deploy card attach`",
+        ),
+    }
+}
+
+/// These types hold nothing that JSON cannot (map keys are strings).
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn parse<T: DeserializeOwned>(key: &str, text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| bad(key, error))
+}
+
+/// Now, in UTC as RFC 3339; `SOURCE_DATE_EPOCH` (seconds) takes its place when set.
+///
+/// ```
+/// assert!(pixels::card::utc_date().ends_with('Z'));
+/// ```
+#[must_use]
+pub fn utc_date() -> String {
+    let fixed = std::env::var("SOURCE_DATE_EPOCH").ok();
+    date(fixed.as_deref()).unwrap_or_default()
+}
+
+fn date(fixed: Option<&str>) -> Option<String> {
+    let fixed = fixed
+        .and_then(|text| text.trim().parse().ok())
+        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    let date = fixed
+        .unwrap_or_else(OffsetDateTime::now_utc)
+        .replace_nanosecond(0)
+        .ok()?;
+    date.format(&Rfc3339).ok()
+}
+
+#[cfg(test)]
+mod tests;

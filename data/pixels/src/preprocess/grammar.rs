@@ -1,0 +1,434 @@
+//! Steps as one line of text, and the rules that steps obey.
+
+use super::{Color, Dtype, Filter, Order, Preprocess, Step, resize};
+use crate::{Error, Result};
+use std::fmt;
+use std::str::FromStr;
+
+pub(super) const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+pub(super) const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
+
+const EXAMPLE: &str = "for example `decode(rgb, exif)|resize_short(256, bilinear, antialias)|\
+     center_crop(224)|scale(1/255)|normalize(imagenet)|layout(nchw, f32)`";
+
+/// A step that is not understood or cannot be honoured.
+fn bad_step(step: impl fmt::Display, reason: &str) -> Error {
+    Error::Invalid {
+        message: format!("preprocessing step `{step}`: {reason}"),
+        hint: Some(EXAMPLE),
+    }
+}
+
+/// Steps that cannot be joined into one preprocessing.
+pub(super) fn bad_steps(reason: &str) -> Error {
+    Error::Invalid {
+        message: format!("preprocessing: {reason}"),
+        hint: Some(EXAMPLE),
+    }
+}
+
+impl FromStr for Preprocess {
+    type Err = Error;
+
+    /// Reads the text form; `decode(rgb, exif)` and `layout(nchw, f32)` may be left out, and
+    /// `normalize(imagenet)` stands for its numbers.
+    fn from_str(text: &str) -> Result<Self> {
+        let mut calls = Vec::new();
+        for part in text.split('|') {
+            calls.push(Call::parse(part.trim())?);
+        }
+        let mut color = Color::Rgb;
+        let mut steps = Vec::new();
+        for call in &calls {
+            let step = call.step(color)?;
+            if let Step::Decode { color: chosen, .. } = step {
+                color = chosen;
+            }
+            steps.push(step);
+        }
+        if !matches!(steps.first(), Some(Step::Decode { .. })) {
+            steps.insert(
+                0,
+                Step::Decode {
+                    color: Color::Rgb,
+                    exif: true,
+                },
+            );
+        }
+        if !matches!(steps.last(), Some(Step::Layout { .. })) {
+            steps.push(Step::Layout {
+                order: Order::Nchw,
+                dtype: Dtype::F32,
+            });
+        }
+        Self::new(steps)
+    }
+}
+
+impl fmt::Display for Preprocess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, step) in self.steps.iter().enumerate() {
+            if index > 0 {
+                f.write_str("|")?;
+            }
+            step.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let antialiased = |antialias: bool| if antialias { ", antialias" } else { "" };
+        match self {
+            Self::Decode { color, exif } => {
+                write!(
+                    f,
+                    "decode({}{})",
+                    name(&COLORS, color),
+                    if *exif { ", exif" } else { "" }
+                )
+            }
+            Self::ResizeShort {
+                size,
+                filter,
+                antialias,
+            } => {
+                let filter = name(&FILTERS, filter);
+                write!(
+                    f,
+                    "resize_short({size}, {filter}{})",
+                    antialiased(*antialias)
+                )
+            }
+            Self::Resize {
+                height,
+                width,
+                filter,
+                antialias,
+            } => {
+                let filter = name(&FILTERS, filter);
+                write!(
+                    f,
+                    "resize({height}, {width}, {filter}{})",
+                    antialiased(*antialias)
+                )
+            }
+            Self::CenterCrop { height, width } if height == width => {
+                write!(f, "center_crop({height})")
+            }
+            Self::CenterCrop { height, width } => write!(f, "center_crop({height}, {width})"),
+            Self::Scale { factor } => match (1..=65_535).find(|&n| 1.0 / f64::from(n) == *factor) {
+                Some(n) if n > 1 => write!(f, "scale(1/{n})"),
+                _ => write!(f, "scale({factor:?})"),
+            },
+            Self::Normalize { mean, std } => write!(f, "normalize(mean={mean:?}, std={std:?})"),
+            Self::Layout { order, dtype } => {
+                write!(
+                    f,
+                    "layout({}, {})",
+                    name(&ORDERS, order),
+                    name(&DTYPES, dtype)
+                )
+            }
+        }
+    }
+}
+
+const COLORS: [(&str, Color); 3] = [
+    ("rgb", Color::Rgb),
+    ("bgr", Color::Bgr),
+    ("gray", Color::Gray),
+];
+const FILTERS: [(&str, Filter); 4] = [
+    ("nearest", Filter::Nearest),
+    ("bilinear", Filter::Bilinear),
+    ("bicubic", Filter::Bicubic),
+    ("lanczos", Filter::Lanczos),
+];
+const ORDERS: [(&str, Order); 2] = [("nchw", Order::Nchw), ("nhwc", Order::Nhwc)];
+const DTYPES: [(&str, Dtype); 3] = [("f32", Dtype::F32), ("f16", Dtype::F16), ("u8", Dtype::U8)];
+
+fn name<T: PartialEq>(names: &[(&'static str, T)], value: &T) -> &'static str {
+    names
+        .iter()
+        .find(|(_, known)| known == value)
+        .map_or("", |(name, _)| name)
+}
+
+/// `name(argument, argument, ...)`
+struct Call<'a> {
+    text: &'a str,
+    name: &'a str,
+    arguments: Vec<&'a str>,
+}
+
+impl<'a> Call<'a> {
+    fn parse(text: &'a str) -> Result<Self> {
+        let wrong = |reason: &str| bad_step(text, reason);
+        if text.is_empty() {
+            return Err(wrong("nothing is written here"));
+        }
+        let (name, rest) = text.split_once('(').unwrap_or((text, ")"));
+        let inside = rest
+            .trim_end()
+            .strip_suffix(')')
+            .ok_or_else(|| wrong("`)` is missing"))?;
+        let mut arguments = Vec::new();
+        let (mut depth, mut start) = (0_i32, 0);
+        for (at, sign) in inside.char_indices() {
+            match sign {
+                '[' => depth += 1,
+                ']' => depth -= 1,
+                '(' | ')' => return Err(wrong("a bracket too many")),
+                ',' if depth == 0 => {
+                    arguments.push(inside[start..at].trim());
+                    start = at + 1;
+                }
+                _ => {}
+            }
+        }
+        if depth != 0 {
+            return Err(wrong("`[` and `]` do not match"));
+        }
+        if !inside.trim().is_empty() {
+            arguments.push(inside[start..].trim());
+        }
+        Ok(Self {
+            text,
+            name: name.trim(),
+            arguments,
+        })
+    }
+
+    fn wrong(&self, reason: impl AsRef<str>) -> Error {
+        bad_step(self.text, reason.as_ref())
+    }
+
+    fn step(&self, color: Color) -> Result<Step> {
+        let arguments = self.arguments.as_slice();
+        match (self.name, arguments) {
+            ("decode", [color]) => Ok(Step::Decode {
+                color: self.one(&COLORS, color)?,
+                exif: false,
+            }),
+            ("decode", [color, "exif"]) => Ok(Step::Decode {
+                color: self.one(&COLORS, color)?,
+                exif: true,
+            }),
+            ("resize_short", [size, how @ ..]) => {
+                let (filter, antialias) = self.how(how)?;
+                Ok(Step::ResizeShort {
+                    size: self.side(size)?,
+                    filter,
+                    antialias,
+                })
+            }
+            ("resize", [height, width, how @ ..]) => {
+                let (filter, antialias) = self.how(how)?;
+                let (height, width) = (self.side(height)?, self.side(width)?);
+                Ok(Step::Resize {
+                    height,
+                    width,
+                    filter,
+                    antialias,
+                })
+            }
+            ("center_crop", [size]) => {
+                let size = self.side(size)?;
+                Ok(Step::CenterCrop {
+                    height: size,
+                    width: size,
+                })
+            }
+            ("center_crop", [height, width]) => Ok(Step::CenterCrop {
+                height: self.side(height)?,
+                width: self.side(width)?,
+            }),
+            ("scale", [factor]) => Ok(Step::Scale {
+                factor: self.number(factor)?,
+            }),
+            ("normalize", ["imagenet"]) => Ok(Step::Normalize {
+                mean: IMAGENET_MEAN.into(),
+                std: IMAGENET_STD.into(),
+            }),
+            ("normalize", [mean, std]) => {
+                let mean = self.numbers("mean", mean, color.channels())?;
+                Ok(Step::Normalize {
+                    mean,
+                    std: self.numbers("std", std, color.channels())?,
+                })
+            }
+            ("layout", [order, dtype]) => {
+                let (order, dtype) = (self.one(&ORDERS, order)?, self.one(&DTYPES, dtype)?);
+                Ok(Step::Layout { order, dtype })
+            }
+            (name, _) => Err(self.wrong(match FORMS.iter().find(|form| form.0 == name) {
+                Some((_, form)) => format!("expected `{form}`"),
+                None => {
+                    let known = FORMS.map(|(name, _)| name).join(", ");
+                    format!("no such step (known: {known})")
+                }
+            })),
+        }
+    }
+
+    /// One of some names.
+    fn one<T: Copy>(&self, names: &[(&'static str, T)], text: &str) -> Result<T> {
+        names
+            .iter()
+            .find(|(name, _)| *name == text)
+            .map(|(_, value)| *value)
+            .ok_or_else(|| {
+                let known: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
+                self.wrong(format!("`{text}` is not one of {}", known.join(", ")))
+            })
+    }
+
+    /// Filter and antialias; without a word, bilinear with antialias.
+    fn how(&self, words: &[&str]) -> Result<(Filter, bool)> {
+        match words {
+            [] => Ok((Filter::Bilinear, true)),
+            [filter] => Ok((self.one(&FILTERS, filter)?, false)),
+            [filter, "antialias"] => Ok((self.one(&FILTERS, filter)?, true)),
+            _ => Err(self.wrong("expected a filter, then `antialias` or nothing")),
+        }
+    }
+
+    fn side(&self, text: &str) -> Result<u32> {
+        text.parse()
+            .map_err(|_| self.wrong(format!("`{text}` is not a number of pixels")))
+    }
+
+    /// A decimal number or a fraction such as `1/255`.
+    fn number(&self, text: &str) -> Result<f64> {
+        let wrong = || self.wrong(format!("`{text}` is not a number"));
+        let parse = |text: &str| text.trim().parse::<f64>().map_err(|_| wrong());
+        match text.split_once('/') {
+            Some((over, under)) => Ok(parse(over)? / parse(under)?),
+            None => parse(text),
+        }
+    }
+
+    /// `key=[a, b, c]`, or `key=a` for every channel.
+    fn numbers(&self, key: &str, text: &str, channels: usize) -> Result<Vec<f32>> {
+        let value = text
+            .strip_prefix(key)
+            .and_then(|rest| rest.trim_start().strip_prefix('='))
+            .ok_or_else(|| self.wrong(format!("expected `{key}=[...]`, found `{text}`")))?
+            .trim();
+        let single = |text: &str| {
+            let text = text.trim();
+            text.parse::<f32>()
+                .map_err(|_| self.wrong(format!("`{text}` is not a number")))
+        };
+        match value
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+        {
+            Some(list) => list.split(',').map(single).collect(),
+            None => Ok(vec![single(value)?; channels]),
+        }
+    }
+}
+
+const FORMS: [(&str, &str); 7] = [
+    ("decode", "decode(rgb|bgr|gray, exif)"),
+    ("resize_short", "resize_short(SIZE, bilinear, antialias)"),
+    ("resize", "resize(HEIGHT, WIDTH, bilinear, antialias)"),
+    (
+        "center_crop",
+        "center_crop(SIZE)` or `center_crop(HEIGHT, WIDTH)",
+    ),
+    ("scale", "scale(1/255)"),
+    (
+        "normalize",
+        "normalize(mean=[...], std=[...])` or `normalize(imagenet)",
+    ),
+    ("layout", "layout(nchw|nhwc, f32|f16|u8)"),
+];
+
+/// What steps obey, wherever they come from.
+pub(super) fn check(steps: &[Step]) -> Result<()> {
+    let mut place = 0;
+    let mut color = Color::Rgb;
+    for (index, step) in steps.iter().enumerate() {
+        let bad = |reason: &str| Err(bad_step(step, reason));
+        let own = match step {
+            Step::Decode { .. } => 0,
+            Step::ResizeShort { .. } | Step::Resize { .. } | Step::CenterCrop { .. } => 1,
+            Step::Scale { .. } | Step::Normalize { .. } => 2,
+            Step::Layout { .. } => 3,
+        };
+        if own < place || (own != 0) != (index != 0) || (place == 3) {
+            return bad(
+                "out of order: one decode, then resizes and crops, then scale and normalize, then one layout",
+            );
+        }
+        place = own;
+        let sides = match *step {
+            Step::ResizeShort { size, .. } => [size, size],
+            Step::Resize { height, width, .. } | Step::CenterCrop { height, width } => {
+                [height, width]
+            }
+            _ => [1, 1],
+        };
+        if sides
+            .iter()
+            .any(|side| !(1..=resize::MAX_SIDE).contains(side))
+        {
+            return bad("a side is between 1 and 65536 pixels");
+        }
+        match step {
+            Step::Decode { exif: false, .. } => {
+                return bad("EXIF orientation is always applied here: write `exif`");
+            }
+            Step::Decode { color: chosen, .. } => color = *chosen,
+            Step::Scale { factor } if !factor.is_finite() || *factor == 0.0 => {
+                return bad("the factor must be finite and not zero");
+            }
+            Step::Normalize { mean, std } => {
+                let channels = color.channels();
+                if mean.len() != channels || std.len() != channels {
+                    return bad(&format!(
+                        "mean and std need one number for each of {channels} channels"
+                    ));
+                }
+                if mean.iter().chain(std).any(|v| !v.is_finite()) || std.contains(&0.0) {
+                    return bad("mean and std must be finite, and std not zero");
+                }
+            }
+            _ => {}
+        }
+    }
+    let missing = |reason: &str| Err(bad_steps(reason));
+    if place != 3 {
+        return missing("the last step must be `layout`");
+    }
+    match steps.iter().rfind(|step| {
+        matches!(
+            step,
+            Step::ResizeShort { .. } | Step::Resize { .. } | Step::CenterCrop { .. }
+        )
+    }) {
+        None => missing("no step fixes the size: add `resize` or `center_crop`"),
+        Some(Step::ResizeShort { .. }) => {
+            missing("the size depends on the picture: `center_crop` must follow `resize_short`")
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+impl TryFrom<Vec<Step>> for Preprocess {
+    type Error = Error;
+
+    fn try_from(steps: Vec<Step>) -> Result<Self> {
+        Self::new(steps)
+    }
+}
+
+impl From<Preprocess> for Vec<Step> {
+    fn from(preprocess: Preprocess) -> Self {
+        preprocess.steps
+    }
+}

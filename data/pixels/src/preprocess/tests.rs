@@ -1,0 +1,294 @@
+use super::*;
+use proptest::prelude::*;
+
+const IMAGENET: &str = "decode(rgb, exif)|resize_short(256, bilinear, antialias)|center_crop(224)|\
+     scale(1/255)|normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])|\
+     layout(nchw, f32)";
+
+fn parse(text: &str) -> Preprocess {
+    text.parse().unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn imagenet_in_three_forms() {
+    let spec = Preprocess::imagenet();
+    assert_eq!(spec.to_string(), IMAGENET);
+    assert_eq!(
+        parse(&IMAGENET.replace(", ", ",").replace('|', " | ")),
+        spec
+    );
+    let json = serde_json::to_string(&spec).unwrap();
+    assert!(json.starts_with(
+        r#"[{"step":"decode","color":"rgb","exif":true},{"step":"resize_short","size":256,"filter":"bilinear","antialias":true},{"step":"center_crop","height":224,"width":224},{"step":"scale","factor":0.00392156862745098},{"step":"normalize","mean":[0.485,0.456,0.406],"std":[0.229,0.224,0.225]}"#
+    ), "{json}");
+    assert_eq!(serde_json::from_str::<Preprocess>(&json).unwrap(), spec);
+}
+
+#[test]
+fn shorthands_are_spelled_out() {
+    let spec = parse("resize(32, 32)|scale(1/255)|normalize(mean=0.5, std=[0.25,0.5,1])");
+    assert_eq!(
+        spec.to_string(),
+        "decode(rgb, exif)|resize(32, 32, bilinear, antialias)|scale(1/255)|\
+         normalize(mean=[0.5, 0.5, 0.5], std=[0.25, 0.5, 1.0])|layout(nchw, f32)"
+    );
+}
+
+#[test]
+fn refusals_name_the_step() {
+    for (text, step, expected) in [
+        ("sharpen(3)", "sharpen(3)", "no such step"),
+        ("center_crop(224", "center_crop(224", "`)` is missing"),
+        (
+            "center_crop(x)",
+            "center_crop(x)",
+            "`x` is not a number of pixels",
+        ),
+        ("center_crop(0)", "center_crop(0)", "between 1 and 65536"),
+        (
+            "center_crop()",
+            "center_crop()",
+            "expected `center_crop(SIZE)`",
+        ),
+        (
+            "resize(8, 8, cubist)",
+            "resize(8, 8, cubist)",
+            "`cubist` is not one of nearest",
+        ),
+        ("center_crop(8)|scale(1/0)", "scale(inf)", "finite"),
+        (
+            "center_crop(8)|scale(1/x)",
+            "scale(1/x)",
+            "`1/x` is not a number",
+        ),
+        (
+            "decode(rgb)|center_crop(8)",
+            "decode(rgb)",
+            "always applied",
+        ),
+        (
+            "center_crop(8)|normalize(mean=[1,2], std=[1,2])",
+            "normalize(",
+            "each of 3 channels",
+        ),
+        (
+            "center_crop(8)|normalize(mean=[1,2,3], std=[1,0,3])",
+            "normalize(",
+            "std not zero",
+        ),
+        (
+            "center_crop(8)|normalize(std=[1], mean=[1])",
+            "normalize(",
+            "expected `mean=[...]`",
+        ),
+        (
+            "center_crop(8)|normalize(mean=[1,2,3], std=[1,2,3)",
+            "normalize(",
+            "do not match",
+        ),
+        (
+            "scale(1/255)|center_crop(8)",
+            "center_crop(8)",
+            "out of order",
+        ),
+        (
+            "center_crop(8)|layout(nchw, f32)|scale(2.0)",
+            "scale(2.0)",
+            "out of order",
+        ),
+        ("center_crop(8)||scale(2)", "", "nothing is written here"),
+    ] {
+        let error = text.parse::<Preprocess>().unwrap_err();
+        let error = error.to_string();
+        let start = format!("preprocessing step `{step}");
+        assert!(
+            error.starts_with(&start) && error.contains(expected),
+            "{error}"
+        );
+    }
+    for (text, expected) in [
+        ("scale(1/255)", "no step fixes the size"),
+        (
+            "center_crop(9)|resize_short(9)",
+            "`center_crop` must follow",
+        ),
+    ] {
+        let error = text.parse::<Preprocess>().unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn json_that_cannot_be_honoured_is_refused() {
+    let good = serde_json::to_string(&parse("center_crop(8)")).unwrap();
+    for (from, to, expected) in [
+        ("center_crop", "sharpen", "unknown variant `sharpen`"),
+        ("\"exif\":true", "\"exif\":false", "always applied"),
+        (
+            "\"height\":8",
+            "\"height\":8,\"turn\":9",
+            "unknown field `turn`",
+        ),
+        ("\"nchw\"", "\"chwn\"", "unknown variant `chwn`"),
+    ] {
+        let error = serde_json::from_str::<Preprocess>(&good.replace(from, to)).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
+/// Red 10, green 20, blue 40 left; all 200 right.
+fn two_pixels() -> RgbImage {
+    RgbImage::from_raw(2, 1, vec![10, 20, 40, 200, 200, 200]).unwrap()
+}
+
+#[test]
+fn channels_and_layouts() {
+    for (text, shape, expected) in [
+        (
+            "resize(1, 2)",
+            [3, 1, 2],
+            vec![10., 200., 20., 200., 40., 200.],
+        ),
+        (
+            "decode(bgr, exif)|resize(1, 2)",
+            [3, 1, 2],
+            vec![40., 200., 20., 200., 10., 200.],
+        ),
+        (
+            "resize(1, 2)|layout(nhwc, f16)",
+            [1, 2, 3],
+            vec![10., 20., 40., 200., 200., 200.],
+        ),
+        (
+            "decode(bgr, exif)|resize(1, 2)|normalize(mean=[104, 117, 123], std=[1, 1, 2])|\
+             layout(nhwc, f32)",
+            [1, 2, 3],
+            vec![-64., -97., -56.5, 96., 83., 38.5],
+        ),
+        // PIL: Image.new("RGB", (1, 1), (10, 20, 40)).convert("L") is 19.
+        (
+            "decode(gray, exif)|resize(1, 2)|normalize(mean=1, std=2)",
+            [1, 1, 2],
+            vec![9., 99.5],
+        ),
+        (
+            "decode(gray, exif)|resize(1, 2)|layout(nhwc, u8)",
+            [1, 2, 1],
+            vec![19., 200.],
+        ),
+    ] {
+        let spec = parse(text);
+        assert_eq!(spec.output_shape(), shape, "{text}");
+        assert_eq!(spec.apply(&two_pixels()).unwrap(), expected, "{text}");
+    }
+}
+
+/// `ToTensor` divides by 255, then `Normalize` subtracts and divides, all in single precision.
+#[test]
+fn numbers_equal_torchvision_bit_by_bit() {
+    let spec = parse("resize(1, 256, nearest)|scale(1/255)|normalize(imagenet)");
+    let ramp = RgbImage::from_fn(256, 1, |x, _| [x as u8; 3].into());
+    let out = spec.apply(&ramp).unwrap();
+    for (channel, (mean, std)) in grammar::IMAGENET_MEAN
+        .into_iter()
+        .zip(grammar::IMAGENET_STD)
+        .enumerate()
+    {
+        for byte in 0..256 {
+            let expected = (byte as f32 / 255.0 - mean) / std;
+            assert_eq!(out[channel * 256 + byte].to_bits(), expected.to_bits());
+        }
+    }
+}
+
+#[test]
+fn wrong_sizes_are_errors() {
+    let spec = parse("center_crop(2)");
+    let error = spec
+        .tensor_into(&RgbImage::new(3, 2), &mut [0.0; 12])
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "preprocessing: the picture is 3 x 2, expected 2 x 2"
+    );
+    let error = spec
+        .tensor_into(&RgbImage::new(2, 2), &mut [0.0; 11])
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "preprocessing: the buffer is 11, expected 12"
+    );
+}
+
+#[test]
+fn a_thread_of_a_picture_is_refused_not_allocated() {
+    let thin = RgbImage::new(1, 60_000);
+    let spec = parse("resize_short(65536)|center_crop(8)");
+    let error = spec.apply(&thin).unwrap_err().to_string();
+    assert!(
+        error.ends_with("cannot become 65536 x 3932160000"),
+        "{error}"
+    );
+    assert!(
+        parse("resize_short(256)|center_crop(224)")
+            .apply(&RgbImage::new(1, 2000))
+            .is_ok()
+    );
+}
+
+fn filter() -> impl Strategy<Value = Filter> {
+    use Filter::{Bicubic, Bilinear, Lanczos, Nearest};
+    prop::sample::select(vec![Nearest, Bilinear, Bicubic, Lanczos])
+}
+
+prop_compose! {
+    fn any_steps()(
+        color in prop::sample::select(vec![Color::Rgb, Color::Bgr, Color::Gray]),
+        order in prop::sample::select(vec![Order::Nchw, Order::Nhwc]),
+        dtype in prop::sample::select(vec![Dtype::F32, Dtype::F16, Dtype::U8]),
+        (filter, antialias) in (filter(), any::<bool>()),
+        (size, height, width) in (1u32..600, 1u32..600, 1u32..600),
+        factor in prop_oneof![Just(1.0 / 255.0), 1e-6f64..1e6],
+        (mean, std) in (-300f32..300.0, 0.001f32..300.0),
+        crop: bool,
+    ) -> Vec<Step> {
+        let channels = color.channels();
+        let geometry = if crop {
+            vec![Step::ResizeShort { size, filter, antialias }, Step::CenterCrop { height, width }]
+        } else {
+            vec![Step::Resize { height, width, filter, antialias }]
+        };
+        let mut steps = vec![Step::Decode { color, exif: true }];
+        steps.extend(geometry);
+        steps.push(Step::Scale { factor });
+        steps.push(Step::Normalize { mean: vec![mean; channels], std: vec![std; channels] });
+        steps.push(Step::Layout { order, dtype });
+        steps
+    }
+}
+
+proptest! {
+    #[test]
+    fn text_and_json_give_the_steps_back(steps in any_steps()) {
+        let spec = Preprocess::new(steps).unwrap();
+        prop_assert_eq!(&spec.to_string().parse::<Preprocess>().unwrap(), &spec);
+        let json = serde_json::to_string(&spec).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Preprocess>(&json).unwrap(), spec);
+    }
+
+    #[test]
+    fn any_text_is_answered(text in "[a-z_(),|=/\\[\\] 0-9.-]{0,60}") {
+        let _ = text.parse::<Preprocess>();
+    }
+
+    #[test]
+    fn every_picture_gets_its_size(
+        steps in any_steps(), width in 1u32..80, height in 1u32..80,
+    ) {
+        let spec = Preprocess::new(steps).unwrap();
+        if let Ok(values) = spec.apply(&RgbImage::from_pixel(width, height, [9, 8, 7].into())) {
+            prop_assert_eq!(values.len(), spec.output_len());
+            prop_assert!(values.iter().all(|value| value.is_finite()));
+        }
+    }
+}

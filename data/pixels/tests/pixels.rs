@@ -1,0 +1,62 @@
+//! Every pixel of every ants and bees photo equals PIL's, decoded and prepared.
+#![cfg(feature = "libjpeg")]
+#![expect(clippy::print_stderr, reason = "says why it is skipped")]
+
+use pixels::{Limits, Preprocess};
+use rayon::prelude::*;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+#[derive(Deserialize)]
+struct Reference {
+    files: BTreeMap<String, File>,
+}
+
+#[derive(Deserialize)]
+struct File {
+    size: (u32, u32),
+    decoded: String,
+    prepared: String,
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    files::hash::hex(&Sha256::digest(bytes))
+}
+
+#[test]
+fn every_photo_equals_pil() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let photos = workspace.join("../shared/data/hymenoptera");
+    if !photos.is_dir() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "CI needs ../shared/data/hymenoptera"
+        );
+        eprintln!("skipped: needs ../shared/data/hymenoptera");
+        return;
+    }
+    let text = fs_err::read_to_string(workspace.join("tests/reference/pixels.json")).unwrap();
+    let reference: Reference = serde_json::from_str(&text).unwrap();
+    assert_eq!(reference.files.len(), 397);
+    let preprocess = Preprocess::imagenet();
+    let wrong: Vec<String> = reference
+        .files
+        .par_iter()
+        .filter_map(|(name, file)| {
+            let picture = pixels::decode::open(&photos.join(name), &Limits::default()).unwrap();
+            if picture.dimensions() != file.size || sha256(&picture) != file.decoded {
+                return Some(format!("{name}: decoded"));
+            }
+            let prepared = preprocess.geometry(&picture).unwrap();
+            (sha256(&prepared) != file.prepared).then(|| format!("{name}: prepared"))
+        })
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "{} differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}

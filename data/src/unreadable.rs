@@ -1,0 +1,35 @@
+//! Images that are left out because they cannot be read, and how many of them are too many.
+//!
+//! One rule for decoding, cached features, evaluation and the audit. Knows no decoder.
+
+use crate::{Error, Result, Unreadable};
+
+/// A larger share of unreadable images than 1 in this many is an error: 5 %. A few bad files are
+/// usual in a large set; more of them mean that the set is not what it should be.
+const ONE_IN: usize = 20;
+
+/// Whether more than 5 % are unreadable.
+///
+/// ```
+/// assert!(!data::unreadable::is_too_many(1, 20) && data::unreadable::is_too_many(2, 20));
+/// ```
+#[must_use]
+pub const fn is_too_many(unreadable: usize, total: usize) -> bool {
+    unreadable * ONE_IN > total
+}
+
+/// Accepts up to 5 % of unreadable images among `total`.
+///
+/// # Errors
+/// [`Error::TooManyUnreadable`], which names the first of them.
+pub fn check(unreadable: &[Unreadable], total: usize) -> Result<()> {
+    match unreadable.first() {
+        Some(first) if is_too_many(unreadable.len(), total) => Err(Error::TooManyUnreadable {
+            unreadable: unreadable.len(),
+            total,
+            path: first.path.clone(),
+            reason: first.reason.clone(),
+        }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,231 @@
+//! Autodiff: the operations on Burn's tape, and the nodes that compute their gradients.
+//!
+//! Inputs are checkpointed, so that Burn decides whether to keep or to recompute them.
+
+use crate::extension::{
+    ConvArgs, ConvGradients, Gradients, Kernels, NormArgs, NormInputs, PoolArgs,
+};
+use burn::backend::autodiff::NodeId;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients as Grads;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, AutodiffBackend};
+
+#[derive(Debug)]
+struct ConvBackward;
+
+#[derive(Clone, Debug)]
+struct ConvState {
+    x: NodeId,
+    weight: NodeId,
+    args: ConvArgs,
+}
+
+impl<B: Gradients> Backward<B, 3> for ConvBackward {
+    type State = ConvState;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        grads: &mut Grads,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let gy = grads.consume::<B>(&ops.node);
+        let ConvState { x, weight, args } = ops.state;
+        let x = checkpointer.retrieve_node_output::<B::FloatTensorPrimitive>(x);
+        let weight = checkpointer.retrieve_node_output::<B::FloatTensorPrimitive>(weight);
+        let [x_node, weight_node, bias_node] = &ops.parents;
+        let needed = ConvGradients {
+            x: x_node.is_some(),
+            weight: weight_node.is_some(),
+            bias: bias_node.is_some(),
+        };
+        let gradients = B::conv_backward(x, weight, gy, args, needed);
+        for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
+            if let (Some(parent), Some(gradient)) = (parent, gradient) {
+                grads.register::<B>(parent.id, gradient);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct NormBackward;
+
+#[derive(Clone, Debug)]
+struct NormState<T> {
+    x: NodeId,
+    weight: NodeId,
+    bias: NodeId,
+    mean: T,
+    variance: T,
+    args: NormArgs,
+}
+
+impl<B: Gradients> Backward<B, 3> for NormBackward {
+    type State = NormState<B::FloatTensorPrimitive>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        grads: &mut Grads,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let gy = grads.consume::<B>(&ops.node);
+        let state = ops.state;
+        let [x, weight, bias] = [state.x, state.weight, state.bias]
+            .map(|node| checkpointer.retrieve_node_output::<B::FloatTensorPrimitive>(node));
+        let inputs = NormInputs {
+            x,
+            weight,
+            bias,
+            mean: state.mean,
+            variance: state.variance,
+        };
+        let gradients = B::norm_backward(inputs, gy, state.args);
+        for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
+            if let Some(parent) = parent {
+                grads.register::<B>(parent.id, gradient);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct PoolBackward;
+
+#[derive(Clone, Debug)]
+struct PoolState {
+    x: NodeId,
+    args: PoolArgs,
+}
+
+impl<B: Gradients> Backward<B, 1> for PoolBackward {
+    type State = PoolState;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Grads,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let gy = grads.consume::<B>(&ops.node);
+        let PoolState { x, args } = ops.state;
+        let x = checkpointer.retrieve_node_output::<B::FloatTensorPrimitive>(x);
+        let [parent] = ops.parents;
+        if let Some(parent) = parent {
+            grads.register::<B>(parent.id, B::pool_backward(x, gy, args));
+        }
+    }
+}
+
+impl<B: Gradients, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
+    fn conv(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        args: ConvArgs,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), weight.node(), bias.node()];
+        match ConvBackward.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let state = ConvState {
+                    x: prep.checkpoint(&x),
+                    weight: prep.checkpoint(&weight),
+                    args,
+                };
+                let [x, weight, bias] = [x, weight, bias].map(|t| t.into_primitive());
+                prep.finish(state, B::conv(x, weight, bias, args))
+            }
+            OpsKind::UnTracked(prep) => {
+                let [x, weight, bias] = [x, weight, bias].map(|t| t.into_primitive());
+                prep.finish(B::conv(x, weight, bias, args))
+            }
+        }
+    }
+
+    fn norm(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        args: NormArgs,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let nodes = [x.node(), weight.node(), bias.node()];
+        // The statistics are outputs without a node on the tape: detached.
+        let detached = <Self as AutodiffBackend>::from_inner;
+        match NormBackward.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let nodes = [&x, &weight, &bias].map(|t| prep.checkpoint(t));
+                let [x, weight, bias] = [x, weight, bias].map(|t| t.into_primitive());
+                let (y, mean, variance) = B::norm(x, weight, bias, args);
+                let state = norm_state(nodes, &mean, &variance, args);
+                (prep.finish(state, y), detached(mean), detached(variance))
+            }
+            OpsKind::UnTracked(prep) => {
+                let [x, weight, bias] = [x, weight, bias].map(|t| t.into_primitive());
+                let (y, mean, variance) = B::norm(x, weight, bias, args);
+                (prep.finish(y), detached(mean), detached(variance))
+            }
+        }
+    }
+
+    fn norm_fixed(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        var: FloatTensor<Self>,
+        args: NormArgs,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), weight.node(), bias.node()];
+        let (mean, variance) = (mean.into_primitive(), var.into_primitive());
+        match NormBackward.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let nodes = [&x, &weight, &bias].map(|t| prep.checkpoint(t));
+                let state = norm_state(nodes, &mean, &variance, args);
+                let [x, weight, bias] = [x, weight, bias].map(|t| t.into_primitive());
+                let y = B::norm_fixed(x, weight, bias, mean, variance, args);
+                prep.finish(state, y)
+            }
+            OpsKind::UnTracked(prep) => {
+                let [x, weight, bias] = [x, weight, bias].map(|t| t.into_primitive());
+                prep.finish(B::norm_fixed(x, weight, bias, mean, variance, args))
+            }
+        }
+    }
+
+    fn pool(x: FloatTensor<Self>, args: PoolArgs) -> FloatTensor<Self> {
+        match PoolBackward
+            .prepare::<C>([x.node()])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(mut prep) => {
+                let state = PoolState {
+                    x: prep.checkpoint(&x),
+                    args,
+                };
+                prep.finish(state, B::pool(x.into_primitive(), args))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::pool(x.into_primitive(), args)),
+        }
+    }
+}
+
+fn norm_state<T: Clone>(
+    [x, weight, bias]: [NodeId; 3],
+    mean: &T,
+    variance: &T,
+    args: NormArgs,
+) -> NormState<T> {
+    NormState {
+        x,
+        weight,
+        bias,
+        mean: mean.clone(),
+        variance: variance.clone(),
+        args,
+    }
+}

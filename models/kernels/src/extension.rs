@@ -1,0 +1,269 @@
+//! Backend extension: the operations as Burn sees them, implemented for the `flex` backend.
+//!
+//! Knows no arithmetic: it unwraps Burn's tensors and hands slices on. `gy` is the gradient of the
+//! loss with respect to an operation's output.
+
+use crate::geometry::Geometry;
+use crate::norm::{Norm, Params};
+use crate::pool::Pool;
+use crate::{conv, im2col};
+use burn::backend::flex::{FlexTensor, Layout};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, DType, Flex, Shape, backend_extension};
+use burn::tensor::Bytes;
+
+/// Stride and padding, vertical and horizontal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConvArgs {
+    pub(crate) stride: [usize; 2],
+    pub(crate) padding: [usize; 2],
+}
+
+/// Settings of batch norm.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NormArgs {
+    pub(crate) epsilon: f32,
+    /// Whether ReLU follows.
+    pub(crate) relu: bool,
+    /// Whether mean and variance are constants, not the batch's.
+    pub(crate) fixed_statistics: bool,
+}
+
+/// A square window.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PoolArgs {
+    pub(crate) size: usize,
+    pub(crate) stride: usize,
+    pub(crate) padding: usize,
+}
+
+/// Operations on `[N, C, H, W]`.
+#[backend_extension(Autodiff, Flex)]
+pub(crate) trait Kernels: Backend {
+    /// Convolution with bias.
+    fn conv(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        args: ConvArgs,
+    ) -> FloatTensor<Self>;
+
+    /// Batch norm with the batch's statistics: output, mean, biased variance.
+    fn norm(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        args: NormArgs,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    /// Batch norm with fixed mean and variance, which take no gradient.
+    fn norm_fixed(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        var: FloatTensor<Self>,
+        args: NormArgs,
+    ) -> FloatTensor<Self>;
+
+    /// Max-pool.
+    fn pool(x: FloatTensor<Self>, args: PoolArgs) -> FloatTensor<Self>;
+}
+
+/// Which gradients of a convolution are needed. A first layer needs none of its input.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConvGradients {
+    pub(crate) x: bool,
+    pub(crate) weight: bool,
+    pub(crate) bias: bool,
+}
+
+/// The inputs of a batch norm, which its gradients need again.
+#[derive(Clone, Debug)]
+pub(crate) struct NormInputs<B: Backend> {
+    pub(crate) x: FloatTensor<B>,
+    pub(crate) weight: FloatTensor<B>,
+    pub(crate) bias: FloatTensor<B>,
+    pub(crate) mean: FloatTensor<B>,
+    pub(crate) variance: FloatTensor<B>,
+}
+
+/// The gradients of [`Kernels`].
+pub(crate) trait Gradients: Kernels {
+    /// Gradients of input, weight and bias, where `needed`.
+    fn conv_backward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        gy: FloatTensor<Self>,
+        args: ConvArgs,
+        needed: ConvGradients,
+    ) -> [Option<FloatTensor<Self>>; 3];
+
+    /// Gradients of input, weight and bias.
+    fn norm_backward(
+        inputs: NormInputs<Self>,
+        gy: FloatTensor<Self>,
+        args: NormArgs,
+    ) -> [FloatTensor<Self>; 3];
+
+    /// Gradient of the input.
+    fn pool_backward(
+        x: FloatTensor<Self>,
+        gy: FloatTensor<Self>,
+        args: PoolArgs,
+    ) -> FloatTensor<Self>;
+}
+
+fn tensor(values: Vec<f32>, shape: &[usize]) -> FlexTensor {
+    let layout = Layout::contiguous(Shape::from(shape.to_vec()));
+    FlexTensor::new(Bytes::from_elems(values), layout, DType::F32)
+}
+
+fn dims(x: &FlexTensor) -> [usize; 4] {
+    let shape = x.layout().shape();
+    [shape[0], shape[1], shape[2], shape[3]]
+}
+
+impl Kernels for Flex {
+    fn conv(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, args: ConvArgs) -> FlexTensor {
+        let [x, weight, bias] = [x, weight, bias].map(|t| t.to_contiguous());
+        let g = Geometry::new(dims(&x), dims(&weight), args.stride, args.padding);
+        let y = conv::forward(&g, x.storage(), weight.storage(), bias.storage());
+        tensor(y, &[g.batch, g.out_channels, g.output[0], g.output[1]])
+    }
+
+    fn norm(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        args: NormArgs,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let [x, weight, bias] = [x, weight, bias].map(|t| t.to_contiguous());
+        let norm = norm(&x, args);
+        let (mean, var) = norm.statistics(x.storage());
+        let params = Params {
+            weight: weight.storage(),
+            bias: bias.storage(),
+            mean: &mean,
+            var: &var,
+        };
+        let y = norm.forward(x.storage(), params);
+        let channels = [norm.channels];
+        (
+            tensor(y, &dims(&x)),
+            tensor(mean, &channels),
+            tensor(var, &channels),
+        )
+    }
+
+    fn norm_fixed(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        mean: FlexTensor,
+        var: FlexTensor,
+        args: NormArgs,
+    ) -> FlexTensor {
+        let x = x.to_contiguous();
+        let [weight, bias, mean, var] = [weight, bias, mean, var].map(|t| t.to_contiguous());
+        let params = Params {
+            weight: weight.storage(),
+            bias: bias.storage(),
+            mean: mean.storage(),
+            var: var.storage(),
+        };
+        tensor(norm(&x, args).forward(x.storage(), params), &dims(&x))
+    }
+
+    fn pool(x: FlexTensor, args: PoolArgs) -> FlexTensor {
+        let x = x.to_contiguous();
+        let [n, c, ..] = dims(&x);
+        let pool = pool(&x, args);
+        let [height, width] = pool.output();
+        tensor(pool.forward(x.storage()), &[n, c, height, width])
+    }
+}
+
+impl Gradients for Flex {
+    fn conv_backward(
+        x: FlexTensor,
+        weight: FlexTensor,
+        gy: FlexTensor,
+        args: ConvArgs,
+        needed: ConvGradients,
+    ) -> [Option<FlexTensor>; 3] {
+        let [x, weight, gy] = [x, weight, gy].map(|t| t.to_contiguous());
+        let (x_dims, weight_dims) = (dims(&x), dims(&weight));
+        let g = Geometry::new(x_dims, weight_dims, args.stride, args.padding);
+        let (x, weight, gy) = (x.storage(), weight.storage(), gy.storage());
+        let gx = || tensor(conv::input_gradient(&g, weight, gy), &x_dims);
+        let gw = || tensor(conv::weight_gradient(&g, x, gy), &weight_dims);
+        let gb = || tensor(im2col::bias_gradient(&g, gy), &[g.out_channels]);
+        [
+            needed.x.then(gx),
+            needed.weight.then(gw),
+            needed.bias.then(gb),
+        ]
+    }
+
+    fn norm_backward(inputs: NormInputs<Flex>, gy: FlexTensor, args: NormArgs) -> [FlexTensor; 3] {
+        let NormInputs {
+            x,
+            weight,
+            bias,
+            mean,
+            variance,
+        } = inputs;
+        let [x, gy] = [x, gy].map(|t| t.to_contiguous());
+        let [weight, bias, mean, var] = [weight, bias, mean, variance].map(|t| t.to_contiguous());
+        let norm = norm(&x, args);
+        let params = Params {
+            weight: weight.storage(),
+            bias: bias.storage(),
+            mean: mean.storage(),
+            var: var.storage(),
+        };
+        let [gx, gw, gb] = norm.backward(x.storage(), params, gy.storage());
+        let channels = [norm.channels];
+        [
+            tensor(gx, &dims(&x)),
+            tensor(gw, &channels),
+            tensor(gb, &channels),
+        ]
+    }
+
+    fn pool_backward(x: FlexTensor, gy: FlexTensor, args: PoolArgs) -> FlexTensor {
+        let [x, gy] = [x, gy].map(|t| t.to_contiguous());
+        tensor(
+            pool(&x, args).backward(x.storage(), gy.storage()),
+            &dims(&x),
+        )
+    }
+}
+
+fn norm(x: &FlexTensor, args: NormArgs) -> Norm {
+    let [_, channels, height, width] = dims(x);
+    Norm {
+        channels,
+        pixels: height * width,
+        epsilon: args.epsilon,
+        relu: args.relu,
+        fixed_statistics: args.fixed_statistics,
+    }
+}
+
+fn pool(x: &FlexTensor, args: PoolArgs) -> Pool {
+    let [_, _, height, width] = dims(x);
+    let PoolArgs {
+        size,
+        stride,
+        padding,
+    } = args;
+    Pool {
+        height,
+        width,
+        size,
+        stride,
+        padding,
+    }
+}

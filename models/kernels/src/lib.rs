@@ -1,0 +1,184 @@
+//! CPU kernels for training: convolution, batch norm with ReLU, max-pool, forward and backward.
+//!
+//! Knows no layer, no network and no file. Tensors are `[N, C, H, W]`, f32, contiguous.
+//!
+//! The kernels are a Burn backend extension of the `flex` device, with or without autodiff. Every
+//! other device, and every shape they are not made for (groups, dilation, other padding at the end
+//! than at the beginning), keeps Burn's own operation. No bit depends on the number of threads: work
+//! is split by shape alone, and sums are taken in the order of the images.
+//!
+//! | file | what it computes |
+//! |---|---|
+//! | `geometry`, `conv` | sizes of a convolution; which of the three algorithms is the fastest for them |
+//! | `direct` | convolutions of few channels by SIMD |
+//! | `winograd` | wide 3 x 3 convolutions of stride 1 by F(2 x 2, 3 x 3) |
+//! | `im2col` | all other convolutions, as matrix products |
+//! | `norm`, `pool` | batch norm (with ReLU), max-pool |
+//! | `polyphase` | columns sorted by their remainder modulo the stride |
+//! | `matrix`, `memory` | matrix products; results that threads fill chunk by chunk |
+//! | `extension`, `autodiff` | the operations as Burn sees them, and their gradients |
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor, ops::ConvOptions};
+//!
+//! let device = Device::flex();
+//! let images = Tensor::ones([2, 3, 8, 6], &device); // [N, C_in, H, W]
+//! let weight = Tensor::ones([4, 3, 3, 3], &device); // [C_out, C_in, KH, KW]
+//! let options = ConvOptions::new([2, 2], [1, 1], [1, 1], 1);
+//! assert_eq!(kernels::conv2d(images, weight, None, &options).dims(), [2, 4, 4, 3]);
+//! ```
+
+mod autodiff;
+mod conv;
+mod direct;
+mod extension;
+mod geometry;
+mod im2col;
+mod matrix;
+mod memory;
+mod norm;
+mod polyphase;
+mod pool;
+#[cfg(test)]
+mod tests;
+mod winograd;
+
+use burn::backend::{Dispatch, DispatchDevice};
+use burn::tensor::module::{self, BatchNormTrainOutput};
+use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
+use burn::tensor::{Device, Tensor, activation};
+use extension::{ConvArgs, Kernels, NormArgs, PoolArgs};
+
+/// Convolution of `[N, C_in, H, W]` with `[C_out, C_in / groups, KH, KW]`, as
+/// [`burn::tensor::module::conv2d`].
+#[must_use]
+pub fn conv2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: &ConvOptions<2>,
+) -> Tensor<4> {
+    let supported = options.groups == 1 && options.dilation == [1, 1] && !options.is_asymmetric();
+    if !(supported && on_flex(&x.device())) {
+        return module::conv2d(x, weight, bias, options.clone());
+    }
+    let args = ConvArgs {
+        stride: options.stride,
+        padding: options.padding_begin(),
+    };
+    // `backend_extension` passes no optional tensors. A missing bias is a zero without a gradient.
+    let bias = bias.unwrap_or_else(|| Tensor::zeros([weight.dims()[0]], &x.device()));
+    Tensor::from_dispatch(<Dispatch as Kernels>::conv(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        args,
+    ))
+}
+
+/// Batch norm of `[N, C, H, W]` with the batch's statistics, followed by ReLU if `relu`.
+///
+/// Mean and biased variance `[C]` of the batch are detached, as in
+/// [`burn::tensor::module::batch_norm_train`].
+#[must_use]
+pub fn batch_norm_train(
+    x: Tensor<4>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    epsilon: f64,
+    relu: bool,
+) -> BatchNormTrainOutput<4> {
+    if !on_flex(&x.device()) {
+        let batch = module::batch_norm_train(x, weight, bias, epsilon);
+        let output = if relu {
+            activation::relu(batch.output)
+        } else {
+            batch.output
+        };
+        return BatchNormTrainOutput { output, ..batch };
+    }
+    let args = NormArgs {
+        epsilon: epsilon as f32,
+        relu,
+        fixed_statistics: false,
+    };
+    let (output, mean, variance) = <Dispatch as Kernels>::norm(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        args,
+    );
+    BatchNormTrainOutput {
+        output: Tensor::from_dispatch(output),
+        mean: Tensor::from_dispatch(mean),
+        variance: Tensor::from_dispatch(variance),
+    }
+}
+
+/// Parameters and fixed statistics of a batch norm, each `[C]`.
+#[derive(Clone, Debug)]
+pub struct NormTensors {
+    /// Scale γ.
+    pub weight: Tensor<1>,
+    /// Offset β.
+    pub bias: Tensor<1>,
+    /// Mean over past batches; takes no gradient.
+    pub mean: Tensor<1>,
+    /// Variance over past batches; takes no gradient.
+    pub variance: Tensor<1>,
+}
+
+/// Batch norm of `[N, C, H, W]` with fixed statistics, followed by ReLU if `relu`.
+#[must_use]
+pub fn batch_norm(x: Tensor<4>, tensors: NormTensors, epsilon: f64, relu: bool) -> Tensor<4> {
+    let NormTensors {
+        weight,
+        bias,
+        mean,
+        variance,
+    } = tensors;
+    if !on_flex(&x.device()) {
+        let y = module::batch_norm(x, weight, bias, mean, variance, epsilon);
+        return if relu { activation::relu(y) } else { y };
+    }
+    let args = NormArgs {
+        epsilon: epsilon as f32,
+        relu,
+        fixed_statistics: true,
+    };
+    Tensor::from_dispatch(<Dispatch as Kernels>::norm_fixed(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        mean.into_dispatch(),
+        variance.into_dispatch(),
+        args,
+    ))
+}
+
+/// Max-pool of `[N, C, H, W]`, as [`burn::tensor::module::max_pool2d`].
+#[must_use]
+pub fn max_pool2d(x: Tensor<4>, options: &MaxPoolOptions<2>) -> Tensor<4> {
+    let [(top, bottom), (left, right)] = options.padding;
+    let square = options.kernel_size[0] == options.kernel_size[1]
+        && options.stride[0] == options.stride[1]
+        && [bottom, left, right] == [top; 3];
+    let supported = square && options.dilation == [1, 1] && !options.ceil_mode;
+    if !(supported && on_flex(&x.device())) {
+        return module::max_pool2d(x, options.clone());
+    }
+    let args = PoolArgs {
+        size: options.kernel_size[0],
+        stride: options.stride[0],
+        padding: top,
+    };
+    let x = x.into_dispatch();
+    Tensor::from_dispatch(<Dispatch as Kernels>::pool(x, args))
+}
+
+fn on_flex(device: &Device) -> bool {
+    matches!(
+        device.clone().inner().as_dispatch(),
+        DispatchDevice::Flex(_)
+    )
+}

@@ -1,0 +1,88 @@
+//! Logits of images that a network was not trained on: what its temperature is fitted to.
+
+use super::Calibration;
+use crate::context::TrainingContext;
+use crate::error::Result;
+use crate::evaluate::logits;
+use crate::examples::{Examples, Purpose};
+use crate::kfold::{HeldOut, KFold};
+use crate::model::Model;
+use crate::recipe::{Recipe, SaveKind};
+use crate::train::{Checkpoints, TrainOptions, Trained, train};
+use crate::training_set::TrainingSet;
+
+/// Folds of the features that the temperature of a frozen network is fitted to.
+const FOLDS: usize = 5;
+
+/// Fits a temperature for a trained network; none where the recipe or a single image forbids it.
+///
+/// A network that is trained on features: every training and validation image is held out once from the
+/// training of another last layer, from the weights of `untrained` on. Any other network: the validation
+/// images.
+///
+/// # Errors
+/// When an image cannot be read, or Ctrl-C came.
+pub fn calibrate(
+    trained: &Trained,
+    untrained: &Model,
+    data: &TrainingSet,
+    recipe: &Recipe,
+    context: &TrainingContext<'_>,
+) -> Result<Option<Calibration>> {
+    if recipe.no_calibrate || data.val.samples().len() < 2 {
+        return Ok(None);
+    }
+    if let Examples::Features(_) = data.train {
+        let pool = data.pool();
+        // There may be too few images for folds.
+        if let Ok(folds) = KFold::new(pool.samples(), &data.classes, FOLDS, recipe.seed) {
+            let options = TrainOptions {
+                save: SaveKind::Last,
+                early_stop: None,
+                // Why the last layers of the run's own epoch, and not of each fold's best? Logits grow with
+                // the epochs, and the temperature is that of one epoch.
+                last_epoch: Some(trained.epoch),
+                ..TrainOptions::from(recipe)
+            };
+            let held_out = out_of_fold(&folds, untrained, data, &options, recipe, context)?;
+            let fitted_on = format!("out-of-fold features, {FOLDS} folds");
+            return Ok(Some(Calibration::fit(&held_out, fitted_on, trained.epoch)));
+        }
+    }
+    let val = data.val.rebatched(Purpose::Evaluation, &data.batching);
+    let held_out = HeldOut {
+        logits: logits(&trained.network, &val, context)?,
+        labels: val.labels(),
+    };
+    Ok(Some(Calibration::fit(
+        &held_out,
+        "validation images",
+        trained.epoch,
+    )))
+}
+
+fn out_of_fold(
+    folds: &KFold,
+    untrained: &Model,
+    data: &TrainingSet,
+    options: &TrainOptions,
+    recipe: &Recipe,
+    context: &TrainingContext<'_>,
+) -> Result<HeldOut> {
+    let pool = data.pool();
+    let mut parts = vec![];
+    for number in 0..FOLDS {
+        let fold = folds.fold(number);
+        let trained = train(
+            untrained.rebuild(recipe, context)?,
+            &data.of_fold(&pool, &fold),
+            options,
+            Checkpoints::in_memory(),
+            &mut (),
+            &context.interrupt,
+        )?;
+        let held_out = pool.select(&fold.held_out, Purpose::Evaluation, &data.batching);
+        parts.push(logits(&trained.network, &held_out, context)?);
+    }
+    Ok(folds.gather(parts))
+}

@@ -1,0 +1,68 @@
+//! What every step of a command may use of this machine: folders, threads, the log, Ctrl-C. It knows no
+//! recipe and no step.
+
+use console::Printer;
+use std::path::{Path, PathBuf};
+
+use crate::error::Result;
+use crate::interrupt::Interrupt;
+use crate::runtime;
+
+/// The machine as a command uses it.
+#[derive(Debug)]
+pub struct TrainingContext<'a> {
+    /// The cache folder.
+    pub cache: PathBuf,
+    /// The ONNX Runtime library of `--runtime`.
+    pub runtime: Option<PathBuf>,
+    /// Whether downloads are forbidden.
+    pub offline: bool,
+    /// Threads that decode, prepare and compute.
+    pub threads: usize,
+    /// Where the log and the progress go.
+    pub printer: &'a Printer,
+    /// Whether the user has asked to stop.
+    pub interrupt: Interrupt,
+}
+
+impl<'a> TrainingContext<'a> {
+    /// A context that downloads nothing, with the cache folder as `--cache` or the environment say.
+    ///
+    /// # Errors
+    /// When there is no cache folder.
+    pub fn new(cache: Option<&Path>, threads: Option<usize>, printer: &'a Printer) -> Result<Self> {
+        Ok(Self {
+            cache: data::cache::dir(cache)?,
+            runtime: None,
+            offline: true,
+            threads: bound_threads(threads),
+            printer,
+            interrupt: Interrupt::default(),
+        })
+    }
+
+    /// Finds ONNX Runtime, installs it where it is missing and may be, and loads it.
+    ///
+    /// # Errors
+    /// When it is nowhere, or is not usable.
+    pub fn ensure_runtime(&self) -> Result<()> {
+        runtime::ensure(
+            self.runtime.clone(),
+            &self.cache,
+            self.offline,
+            self.printer,
+        )
+    }
+}
+
+/// Bounds the threads of this process to the cores, and to `wanted`; returns their number.
+pub fn bound_threads(wanted: Option<usize>) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = wanted.unwrap_or(cores).clamp(1, cores);
+    // A thread pool that exists already (in a test) stays as it is.
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .unwrap_or_default();
+    threads
+}

@@ -1,0 +1,147 @@
+//! The labelled images of a run: which file is in which split, what is odd about them, and their pixels
+//! in memory. It knows no network and no training.
+
+use console::Printer;
+use std::sync::Arc;
+
+use data::audit::{Audit, Depth};
+use data::images::{Images, ImagesOptions};
+use data::{Dataset, Limits, Sample, Split};
+
+use crate::context::TrainingContext;
+use crate::error::{Error, Result};
+use crate::kfold::KFold;
+use crate::recipe::Recipe;
+use crate::resolve;
+use crate::run_dir::RunDir;
+
+/// Files left out that the log lists by name.
+const LISTED: usize = 20;
+
+/// Opens the data set of a recipe, or of a resumed run, and finds ONNX Runtime, so that hours of training
+/// are not lost for the lack of it. What can be refused at once comes before what takes time: installing
+/// the one, drawing the other.
+///
+/// # Errors
+/// When the data cannot be trained on, or ONNX Runtime cannot be used.
+pub fn open(
+    recipe: &Recipe,
+    resumed: Option<&RunDir>,
+    context: &TrainingContext<'_>,
+) -> Result<Dataset> {
+    if recipe.data == data::catalog::INSECTS {
+        context.ensure_runtime()?;
+    }
+    let dataset = listed(recipe, resumed, context)?;
+    dataset.check_trainable()?;
+    if let Some(folds) = recipe.folds {
+        let samples = [&dataset.train[..], &dataset.val].concat();
+        KFold::new(&samples, &dataset.classes, folds, recipe.seed)?;
+    }
+    if recipe.data != data::catalog::INSECTS {
+        context.ensure_runtime()?;
+    }
+    Ok(dataset)
+}
+
+/// The data set of a recipe, or what a run's `split.csv` lists of it.
+///
+/// # Errors
+/// When the data is not there or is no data set.
+pub fn listed(
+    recipe: &Recipe,
+    run: Option<&RunDir>,
+    context: &TrainingContext<'_>,
+) -> Result<Dataset> {
+    let path = resolve::data_path(&recipe.data, &context.cache, context.printer)?;
+    let dataset = match run {
+        Some(run) => resolve::run_dataset(run, &path)?,
+        None => Dataset::open(&path, recipe.seed)?,
+    };
+    for note in &dataset.notes {
+        context.printer.log(note);
+    }
+    log_left_out(&dataset, context.printer);
+    Ok(dataset)
+}
+
+fn log_left_out(dataset: &Dataset, printer: &Printer) {
+    for file in dataset.left_out.iter().take(LISTED) {
+        let path = file.path.display();
+        printer.log(format!("left out `{path}`: {}", file.reason));
+    }
+    if let Some(more) = dataset.left_out.len().checked_sub(LISTED + 1) {
+        printer.log(format!("left out {} more files", more + 1));
+    }
+}
+
+/// Audits bytes and headers: `fit` reads the bytes of every file for the data set's fingerprint anyway.
+/// No pixel of a test image is decoded before the end, so near duplicates are left to `trainer audit`.
+pub fn audit(dataset: &Dataset, printer: &Printer) -> Audit {
+    let count: usize = Split::ALL
+        .into_iter()
+        .map(|split| dataset.samples(split).len())
+        .sum();
+    let bar = printer.image_bar("reading", count as u64);
+    let audit = Audit::of(dataset, &[], Depth::Files, &|done| {
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    audit
+}
+
+/// The samples of a split.
+///
+/// # Errors
+/// When there are none.
+pub fn samples(dataset: &Dataset, split: Split) -> Result<&[Sample]> {
+    let samples = dataset.samples(split);
+    if samples.is_empty() {
+        return Err(Error::EmptySplit {
+            split: split.to_string(),
+            data: dataset.root.display().to_string(),
+        });
+    }
+    Ok(samples)
+}
+
+/// How decoded images are held in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct DecodeOptions {
+    /// Bytes of decoded pixels that are kept.
+    pub budget_bytes: u64,
+    /// Whether an unreadable image is an error.
+    pub strict: bool,
+}
+
+/// Decodes images once, in parallel; unreadable ones are left out and listed. `what` names them in the
+/// progress bar.
+///
+/// # Errors
+/// When an unreadable image is one too many, or Ctrl-C came.
+pub fn decode(
+    samples: &[Sample],
+    what: &str,
+    options: DecodeOptions,
+    context: &TrainingContext<'_>,
+) -> Result<Arc<Images>> {
+    let printer = context.printer;
+    let bar = printer.image_bar(&format!("decoding {what}"), samples.len() as u64);
+    let options = ImagesOptions {
+        budget_bytes: options.budget_bytes,
+        strict: options.strict,
+        threads: context.threads,
+        limits: Limits::default(),
+    };
+    let loaded = Images::load(samples.to_vec(), &options, &|done| {
+        bar.set_position(done as u64)
+    });
+    bar.finish_and_clear();
+    context.interrupt.check()?;
+    let (images, unreadable) = loaded?;
+    for file in &unreadable {
+        let path = file.path.display();
+        printer.warn(format!("left out `{path}`: {}", file.reason));
+    }
+    Ok(Arc::new(images))
+}

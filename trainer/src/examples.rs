@@ -1,0 +1,249 @@
+//! What a training step eats: labelled images, or features of them, as batches of any epoch. It knows no
+//! network and no loop.
+//!
+//! Whoever adds a kind of data (pairs of images with one label, say) adds a variant of [`Examples`] and one
+//! of [`Inputs`]; the loop does not change.
+
+use std::sync::Arc;
+
+use data::augment::Augment;
+use data::images::Images;
+use data::loader::{Loader, LoaderOptions};
+use data::{Limits, Preprocess, RgbImage, Sample};
+
+use crate::error::Result;
+use crate::features::{FeatureLoader, FeatureOrder, Features};
+
+/// Batches that are ready before they are asked for.
+const PREFETCH: usize = 2;
+
+/// Labelled examples in memory, and how they are batched. Clones share their memory.
+#[derive(Clone, Debug)]
+pub enum Examples {
+    /// Decoded images, prepared (and augmented) anew in every epoch.
+    Images(Loader),
+    /// Features of a frozen backbone, computed once.
+    Features(FeatureLoader),
+}
+
+/// Some examples, as a network takes them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// What the network computes from.
+    pub inputs: Inputs,
+    /// Class indices, `[N]`.
+    pub labels: Vec<u32>,
+}
+
+/// Numbers that a network computes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Inputs {
+    /// Prepared images.
+    Images {
+        /// Values in the order of `shape`.
+        values: Vec<f32>,
+        /// `[N, 3, H, W]`.
+        shape: [usize; 4],
+    },
+    /// Features of a frozen backbone.
+    Features {
+        /// Values in the order of `shape`.
+        values: Vec<f32>,
+        /// `[N, D]`.
+        shape: [usize; 2],
+    },
+}
+
+/// What batches are for, which decides their order, augmentation and views.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Shuffled and augmented.
+    Training,
+    /// In order; augmented only with `--augment-val`.
+    Validation,
+    /// In order, as they are.
+    Evaluation,
+}
+
+/// How examples are made into batches.
+#[derive(Clone, Debug)]
+pub struct Batching {
+    /// Examples per batch; the last batch may have fewer.
+    pub batch: usize,
+    /// Seed of the order and of the augmentation.
+    pub seed: u64,
+    /// Augmentation of training images; none leaves them as they are.
+    pub augment: Option<Augment>,
+    /// Whether validation images are augmented, too.
+    pub augment_val: bool,
+    /// From an image to the network's input.
+    pub preprocess: Preprocess,
+    /// Threads that prepare images.
+    pub threads: usize,
+}
+
+impl Batching {
+    /// Batches of images in order, as they are.
+    pub fn plain(batch: usize, preprocess: Preprocess, threads: usize) -> Self {
+        Self {
+            batch,
+            seed: 0,
+            augment: None,
+            augment_val: false,
+            preprocess,
+            threads,
+        }
+    }
+
+    /// Batches of decoded images.
+    pub fn images(&self, images: Arc<Images>, purpose: Purpose) -> Examples {
+        let augment = match purpose {
+            Purpose::Training => self.augment.clone(),
+            Purpose::Validation => self.augment.clone().filter(|_| self.augment_val),
+            Purpose::Evaluation => None,
+        };
+        let options = LoaderOptions {
+            batch: self.batch,
+            shuffle: purpose == Purpose::Training,
+            seed: self.seed,
+            threads: self.threads,
+            prefetch: PREFETCH,
+        };
+        Examples::Images(Loader::new(
+            images,
+            self.preprocess.clone(),
+            augment,
+            options,
+        ))
+    }
+
+    /// Batches of features. For evaluation all of them are one batch: the classification layer is a single
+    /// matrix product.
+    pub fn features(&self, features: Arc<Features>, purpose: Purpose) -> Examples {
+        let all_views = match purpose {
+            Purpose::Training => true,
+            Purpose::Validation => self.augment_val,
+            Purpose::Evaluation => false,
+        };
+        let order = FeatureOrder {
+            batch: match purpose {
+                Purpose::Training | Purpose::Validation => self.batch,
+                Purpose::Evaluation => features.samples().len(),
+            },
+            shuffle_seed: (purpose == Purpose::Training).then_some(self.seed),
+            num_views: if all_views { features.num_views() } else { 1 },
+        };
+        Examples::Features(FeatureLoader::new(features, order))
+    }
+}
+
+impl Examples {
+    /// The readable images behind the examples; indices are into this list.
+    pub fn samples(&self) -> &[Sample] {
+        match self {
+            Self::Images(loader) => loader.images().samples(),
+            Self::Features(loader) => loader.features().samples(),
+        }
+    }
+
+    /// Class indices of the examples, `[N]`.
+    pub fn labels(&self) -> Vec<u32> {
+        self.samples().iter().map(|sample| sample.label).collect()
+    }
+
+    /// Batches of an epoch.
+    pub fn num_batches(&self) -> usize {
+        match self {
+            Self::Images(loader) => loader.num_batches(),
+            Self::Features(loader) => loader.num_batches(),
+        }
+    }
+
+    /// The batches of an epoch, counted from 1, from `first_batch` on: the same ones that the whole epoch has
+    /// there.
+    pub fn batches(
+        &self,
+        epoch: usize,
+        first_batch: usize,
+    ) -> Box<dyn Iterator<Item = Result<Batch>> + '_> {
+        match self {
+            Self::Images(loader) => {
+                let batches = loader.epoch(epoch as u64, first_batch);
+                Box::new(batches.map(|batch| {
+                    let batch = batch?;
+                    Ok(Batch {
+                        inputs: Inputs::Images {
+                            values: batch.images,
+                            shape: batch.shape,
+                        },
+                        labels: batch.labels,
+                    })
+                }))
+            }
+            Self::Features(loader) => {
+                let width = loader.features().width();
+                let batches = loader.epoch(epoch, first_batch);
+                Box::new(batches.map(move |batch| {
+                    Ok(Batch {
+                        inputs: Inputs::Features {
+                            values: batch.features,
+                            shape: [batch.labels.len(), width],
+                        },
+                        labels: batch.labels,
+                    })
+                }))
+            }
+        }
+    }
+
+    /// Some of these examples, in this order, batched for a purpose.
+    pub fn select(&self, indices: &[usize], purpose: Purpose, batching: &Batching) -> Examples {
+        match self {
+            Self::Images(loader) => {
+                batching.images(Arc::new(loader.images().select(indices)), purpose)
+            }
+            Self::Features(loader) => {
+                let features = loader.features();
+                let selected = features.select(indices, features.num_views());
+                batching.features(Arc::new(selected), purpose)
+            }
+        }
+    }
+
+    /// The same examples, batched for a purpose.
+    pub fn rebatched(&self, purpose: Purpose, batching: &Batching) -> Examples {
+        match self {
+            Self::Images(loader) => batching.images(Arc::clone(loader.images()), purpose),
+            Self::Features(loader) => batching.features(Arc::clone(loader.features()), purpose),
+        }
+    }
+
+    /// The image at `index`, from memory or decoded again.
+    ///
+    /// # Errors
+    /// When its file has become unreadable.
+    pub fn image(&self, index: usize) -> Result<Arc<RgbImage>> {
+        Ok(match self {
+            Self::Images(loader) => loader.images().get(index)?,
+            Self::Features(loader) => {
+                let path = &loader.features().samples()[index].path;
+                Arc::new(data::decode::open(path, &Limits::default())?)
+            }
+        })
+    }
+}
+
+impl Inputs {
+    /// The number of examples, N.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Images { shape, .. } => shape[0],
+            Self::Features { shape, .. } => shape[0],
+        }
+    }
+
+    /// Whether there is no example.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,193 @@
+//! Worker threads from image files to features: decode, augment, prepare, compute. They keep nothing.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use data::augment::Augment;
+use data::{Limits, Preprocess, RgbImage, Sample};
+use deploy::Session;
+use models::Network;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use super::engine::{Engine, burn_features};
+use super::{Hash, View};
+use crate::error::Result;
+
+/// Images that Burn computes at a time.
+const BURN_BATCH: usize = 32;
+
+/// An image and those of its views whose features are missing.
+pub(super) struct Job<'a> {
+    pub(super) sample: &'a Sample,
+    pub(super) hash: Hash,
+    /// Indices into the list of views.
+    pub(super) views: Vec<usize>,
+}
+
+/// The features of one view of an image, or why there are none.
+pub(super) struct Computed {
+    /// The index of the job.
+    pub(super) job: usize,
+    /// The index of the view.
+    pub(super) view: usize,
+    pub(super) row: Result<Vec<f32>, data::pixels::Error>,
+}
+
+/// What the workers share.
+pub(super) struct Workers<'a> {
+    pub(super) jobs: &'a [Job<'a>],
+    pub(super) views: &'a [View],
+    pub(super) preprocess: &'a Preprocess,
+    pub(super) threads: usize,
+    /// Set when the work is to end after the images in progress.
+    pub(super) stop: &'a AtomicBool,
+}
+
+impl Workers<'_> {
+    /// Does all jobs, in any order; `take` is given every result.
+    pub(super) fn run(
+        &self,
+        engine: &mut Engine,
+        take: &mut dyn FnMut(Computed) -> Result<()>,
+    ) -> Result<()> {
+        let (next, halt) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let (mut sessions, burn): (Vec<Option<&mut Session>>, Option<&Network>) = match engine {
+            Engine::Sessions(sessions) => (sessions.iter_mut().map(Some).collect(), None),
+            Engine::Burn(network) => ((0..self.threads).map(|_| None).collect(), Some(network)),
+        };
+        sessions.truncate(self.jobs.len().max(1));
+        thread::scope(|scope| {
+            let (send, receive) = sync_channel(BURN_BATCH);
+            for session in sessions {
+                let (send, next, halt) = (send.clone(), &next, &halt);
+                scope.spawn(move || self.run_worker(session, next, halt, &send));
+            }
+            drop(send);
+            let result = match burn {
+                None => receive.into_iter().try_for_each(|computed| take(computed?)),
+                Some(network) => compute_in_batches(network, receive, take),
+            };
+            halt.store(true, Ordering::Relaxed);
+            result
+        })
+    }
+
+    /// A worker: takes the next image until there is none, or nobody waits for it. Without a session it
+    /// sends prepared images in place of features.
+    fn run_worker(
+        &self,
+        mut session: Option<&mut Session>,
+        next: &AtomicUsize,
+        halt: &AtomicBool,
+        send: &SyncSender<Result<Computed>>,
+    ) {
+        loop {
+            let job = next.fetch_add(1, Ordering::Relaxed);
+            let Some(Job {
+                sample,
+                hash,
+                views,
+            }) = self.jobs.get(job)
+            else {
+                return;
+            };
+            let image = data::decode::open(&sample.path, &Limits::default());
+            for &view in views {
+                if halt.load(Ordering::Relaxed) || self.stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                let prepared = match &image {
+                    Ok(image) => prepare(image, hash, &self.views[view], self.preprocess),
+                    Err(_) => break,
+                };
+                let computed = match (prepared, session.as_deref_mut()) {
+                    (Ok(prepared), Some(session)) => session.run(&prepared, 1).map(Ok),
+                    (prepared, _) => Ok(prepared),
+                };
+                let computed = computed.map(|row| Computed { job, view, row });
+                if send.send(computed.map_err(Into::into)).is_err() {
+                    return;
+                }
+            }
+            if let Err(error) = image {
+                let (view, row) = (0, Err(error));
+                if send.send(Ok(Computed { job, view, row })).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Collects prepared images into batches for Burn.
+fn compute_in_batches(
+    network: &Network,
+    receive: Receiver<Result<Computed>>,
+    take: &mut dyn FnMut(Computed) -> Result<()>,
+) -> Result<()> {
+    let (mut images, mut indices) = (vec![], vec![]);
+    let mut flush = |images: &mut Vec<f32>, indices: &mut Vec<(usize, usize)>| -> Result<()> {
+        if indices.is_empty() {
+            return Ok(());
+        }
+        let rows = burn_features(network, std::mem::take(images), indices.len())?;
+        let width = rows.len() / indices.len();
+        for ((job, view), row) in indices.drain(..).zip(rows.chunks_exact(width.max(1))) {
+            let row = Ok(row.to_vec());
+            take(Computed { job, view, row })?;
+        }
+        Ok(())
+    };
+    let mut failed = vec![];
+    for computed in receive {
+        let Computed { job, view, row } = computed?;
+        match row {
+            Ok(image) => {
+                images.extend(image);
+                indices.push((job, view));
+            }
+            row => failed.push(Computed { job, view, row }),
+        }
+        if indices.len() == BURN_BATCH {
+            flush(&mut images, &mut indices)?;
+        }
+    }
+    flush(&mut images, &mut indices)?;
+    failed.into_iter().try_for_each(take)
+}
+
+/// A view of an image as the network takes it, `[3, H, W]`.
+pub(super) fn prepare(
+    image: &RgbImage,
+    hash: &Hash,
+    view: &View,
+    preprocess: &Preprocess,
+) -> data::pixels::Result<Vec<f32>> {
+    match view {
+        View::Original => preprocess.apply(image),
+        View::Augmented { augment, number } => {
+            let mut out = vec![0.0; preprocess.output_len()];
+            let augmented = apply(augment, image, View::seed(*number, hash), preprocess)?;
+            preprocess.tensor_into(&augmented, &mut out)?;
+            Ok(out)
+        }
+    }
+}
+
+/// Augments as the loader does: without a crop of its own, augmentation works on what preprocessing crops.
+fn apply(
+    augment: &Augment,
+    image: &RgbImage,
+    seed: Hash,
+    preprocess: &Preprocess,
+) -> data::pixels::Result<RgbImage> {
+    let mut rng = ChaCha8Rng::from_seed(seed);
+    let size = preprocess.size();
+    Ok(if augment.has_crop() {
+        augment.apply(image, size, &mut rng)
+    } else {
+        augment.apply(&preprocess.geometry(image)?, size, &mut rng)
+    })
+}

@@ -1,0 +1,92 @@
+//! Settings of `trainer fit`: the recipe, and what concerns one machine or one run alone.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Deserialize;
+
+use super::config_file::ConfigFile;
+use super::flags::{self, Flags};
+use super::{Log, Recipe, Ui};
+use crate::error::Result;
+
+/// The flags of `trainer fit` that a `--config` file may hold as well.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub struct Settings {
+    /// Training configuration; kept in the run's `config.toml`.
+    #[command(flatten)]
+    pub recipe: Recipe,
+    /// Cache folder and ONNX Runtime.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+    /// Run folder and how training is watched.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// Where downloads are kept and where ONNX Runtime is.
+#[derive(Clone, Debug, Default, PartialEq, Args, Deserialize)]
+#[command(next_help_heading = "Machine")]
+#[serde(default, rename_all = "kebab-case")]
+pub struct MachineArgs {
+    /// Cache folder for data sets, weights, features and ONNX Runtime [env: CLASSIFIER_CACHE]
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+    /// The ONNX Runtime library to use [env: ORT_DYLIB_PATH]
+    #[arg(long, value_name = "FILE")]
+    pub runtime: Option<PathBuf>,
+    /// Download nothing
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// Run folder and how training is watched.
+#[derive(Clone, Debug, PartialEq, Args, Deserialize)]
+#[command(next_help_heading = "Run")]
+#[serde(default, rename_all = "kebab-case")]
+pub struct RunArgs {
+    /// Folder of the runs
+    #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
+    pub runs: PathBuf,
+    /// Name of the run folder [default: the next free number]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// What a terminal shows of training
+    #[arg(long, value_enum, default_value_t = Ui::Bar)]
+    pub ui: Ui,
+    /// Files to watch training by, in the run folder
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub log: Vec<Log>,
+}
+
+impl Default for RunArgs {
+    fn default() -> Self {
+        flags::defaults()
+    }
+}
+
+impl Settings {
+    /// Flags over the `--config` file over the defaults. The recipe is not checked yet.
+    pub fn merge(flags: &Flags, config: Option<&Path>) -> Result<Settings> {
+        let mut settings = Settings::default();
+        let file = config.map(ConfigFile::open::<Settings>).transpose()?;
+        if let Some(file) = &file {
+            settings = Settings {
+                recipe: file.read()?,
+                machine: file.read()?,
+                run: file.read()?,
+            };
+        }
+        let file_views = settings.recipe.views.take();
+        flags.apply(&mut settings);
+        let recipe = &mut settings.recipe;
+        // A file's views are for a frozen backbone; a typed `--fine-tune` wins over both.
+        let is_tuned = flags.has("fine-tune") && recipe.fine_tune;
+        if !is_tuned {
+            recipe.views = recipe.views.or(file_views);
+        }
+        let in_file = |key: &str| file.as_ref().is_some_and(|file| file.has(key));
+        recipe.fill_in(|key| flags.has(key) || in_file(key));
+        Ok(settings)
+    }
+}

@@ -1,0 +1,386 @@
+use std::path::Path;
+
+use clap::Parser;
+use serde::de::{Deserializer, Error as _, Visitor};
+
+use super::{
+    Criterion, Flags, Log, MachineArgs, Memory, OptimizerKind, Recipe, RunArgs, SaveKind,
+    SchedulerKind, Settings, Ui, Views, flags as setting_flags,
+};
+use crate::error::{Error, Result};
+
+#[derive(Parser)]
+struct CommandLine {
+    #[command(flatten)]
+    settings: Flags,
+    #[arg(long)]
+    other: bool,
+}
+
+fn flags(arguments: &[&str]) -> Flags {
+    let words = [&["fit"], arguments].concat();
+    CommandLine::try_parse_from(words).unwrap().settings
+}
+
+fn written(text: &str) -> (tempfile::TempDir, std::path::PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    fs_err::write(&path, text).unwrap();
+    (folder, path)
+}
+
+/// Flags over a file.
+fn settings(arguments: &[&str], file: &str) -> Result<Settings> {
+    let (_folder, path) = written(file);
+    Settings::merge(&flags(arguments), Some(&path))
+}
+
+/// The recipe of a new run.
+fn recipe(arguments: &[&str]) -> Result<Recipe> {
+    let settings = Settings::merge(&flags(arguments), None)?;
+    settings.recipe.resolve(Path::new("cache"))
+}
+
+/// A run's own configuration.
+fn open(text: &str) -> Result<Recipe> {
+    let (_folder, path) = written(text);
+    Recipe::open(&path)
+}
+
+/// What version 0.1 wrote of a run with a custom network, and of one with a frozen backbone.
+const CUSTOM: &str = include_str!("tests/custom.toml");
+const FROZEN: &str = include_str!("tests/frozen.toml");
+
+#[test]
+fn without_anything_the_defaults_hold() {
+    let recipe = recipe(&[]).unwrap();
+    assert_eq!(recipe.data, "builtin:insects");
+    assert_eq!((recipe.epochs, recipe.batch, recipe.lr), (10, 32, 1e-3));
+    assert_eq!((recipe.width, recipe.cells, recipe.growth), (8, 3, 2.0));
+    assert_eq!((recipe.weight_decay, recipe.momentum), (0.0, 0.9));
+    assert_eq!(recipe.optimizer, OptimizerKind::Adam);
+    assert_eq!(recipe.scheduler, SchedulerKind::Plateau);
+    assert_eq!(recipe.augment, data::augment::Augment::default());
+    assert_eq!(recipe.save, SaveKind::Best);
+    assert_eq!(recipe.best_by, Criterion::ValAccuracy);
+    assert_eq!(recipe.memory, Memory(2_000_000_000));
+    assert_eq!(recipe.feature_cache, Memory(2_000_000_000));
+    assert_eq!((recipe.backbone, recipe.views), (None, None));
+    assert!(!recipe.augment_val);
+    let settings = Settings::default();
+    assert_eq!(settings.run.runs, Path::new("runs"));
+    assert_eq!((settings.run.ui, settings.run.log), (Ui::Bar, vec![]));
+    assert!(!settings.machine.offline);
+}
+
+#[test]
+fn flags_win_over_the_file_and_the_file_over_the_defaults() {
+    let file = "epochs = 3\nlr = 0.5\nsave = \"all\"\nfine-tune = true\nbatch = 8\n";
+    let typed = ["--epochs", "7", "--fine-tune=false", "--optimizer", "sgd"];
+    let recipe = settings(&typed, file).unwrap().recipe;
+    assert_eq!((recipe.epochs, recipe.lr, recipe.batch), (7, 0.5, 8));
+    let kinds = (recipe.save, recipe.optimizer, recipe.scheduler);
+    let expected = (SaveKind::All, OptimizerKind::Sgd, SchedulerKind::Plateau);
+    assert_eq!(kinds, expected);
+    assert!(!recipe.fine_tune);
+    // Also where the flag says what the default is.
+    let recipe = settings(&["--batch", "32"], file).unwrap().recipe;
+    assert_eq!((recipe.batch, recipe.fine_tune), (32, true));
+}
+
+#[test]
+fn a_file_holds_every_setting() {
+    let file = "runs = \"here\"\nname = \"bees\"\noffline = true\ncache = \"c\"\nruntime = \"r\"\n\
+                ui = \"dashboard\"\nlog = [\"jsonl\", \"tensorboard\"]\n";
+    let typed = [
+        &["--runs", "here", "--name", "bees", "--offline"][..],
+        &["--cache", "c", "--runtime", "r"],
+        &["--ui", "dashboard", "--log", "jsonl,tensorboard"],
+    ];
+    let typed = Settings::merge(&flags(&typed.concat()), None).unwrap();
+    assert_eq!(settings(&[], file).unwrap(), typed);
+    assert_eq!(typed.run.name.as_deref(), Some("bees"));
+    assert_eq!(typed.run.log, [Log::Jsonl, Log::Tensorboard]);
+    assert!(typed.machine.offline);
+}
+
+/// The keys that serde knows of a struct: it names them to the deserializer.
+struct FieldNames(Vec<&'static str>);
+
+impl<'de> Deserializer<'de> for &mut FieldNames {
+    type Error = serde::de::value::Error;
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, Self::Error> {
+        self.0 = fields.to_vec();
+        Err(Self::Error::custom("names alone"))
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+        Err(Self::Error::custom("not a struct"))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit map
+        unit_struct newtype_struct seq tuple tuple_struct enum identifier ignored_any
+    }
+}
+
+#[test]
+fn every_flag_is_a_key_of_a_file() {
+    fn check<T: clap::Args + serde::de::DeserializeOwned>() {
+        let mut names = FieldNames(vec![]);
+        T::deserialize(&mut names).err();
+        assert_eq!(names.0, setting_flags::keys::<T>());
+    }
+    check::<Recipe>();
+    check::<MachineArgs>();
+    check::<RunArgs>();
+}
+
+#[test]
+fn a_flag_that_is_no_setting_stays_as_it_is() {
+    let words = ["fit", "--other", "--no-test"];
+    let line = CommandLine::try_parse_from(words).unwrap();
+    assert!(line.other && line.settings.has("no-test"));
+    assert!(CommandLine::try_parse_from(["fit", "--other=false"]).is_err());
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_named_with_its_line() {
+    for (file, line, named) in [
+        ("epochs = 3\nepoch = 4\n", "line 2", "`epoch`, expected one"),
+        ("\noffline = 3\n", "line 2", "expected a boolean"),
+        ("epochs = \"three\"\n", "line 1", "expected usize"),
+        ("lr = 1\nsave = \"some\"\n", "line 2", "`some`"),
+        ("augment = \"swirl(3)\"\n", "line 1", "swirl"),
+        ("memory = \"2 TB\"\n", "line 1", "2 TB"),
+        ("epochs = \n", "line 1", ""),
+    ] {
+        let error = settings(&[], file).unwrap_err();
+        assert!(matches!(error, Error::Config { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(line) && text.contains(named), "{text}");
+    }
+}
+
+#[test]
+fn config_toml_reads_back_as_the_same_recipe() {
+    let recipe = recipe(&["--augment", "hflip(0.5)|rotate(15)", "--early-stop", "4"]).unwrap();
+    let text = recipe.to_toml().unwrap();
+    assert_eq!(settings(&[], &text).unwrap().recipe, recipe, "{text}");
+    assert_eq!(open(&text).unwrap(), recipe);
+}
+
+#[test]
+fn config_toml_of_earlier_versions_reads_and_is_written_back_the_same() {
+    let key = |line: &str| line.split(' ').next().unwrap().to_owned();
+    for text in [CUSTOM, FROZEN] {
+        let keys: Vec<String> = text.lines().map(key).collect();
+        let written = open(text).unwrap().to_toml().unwrap();
+        // Settings that came later are written too.
+        let known = written.lines().filter(|line| keys.contains(&key(line)));
+        assert_eq!(known.collect::<Vec<_>>(), text.lines().collect::<Vec<_>>());
+    }
+    // Keys that came later take their defaults.
+    let is_later = |line: &&str| {
+        ["no-calibrate", "views"]
+            .iter()
+            .any(|key| line.starts_with(key))
+    };
+    let earlier: Vec<&str> = FROZEN.lines().filter(|line| !is_later(line)).collect();
+    let recipe = open(&earlier.join("\n")).unwrap();
+    assert_eq!((recipe.no_calibrate, recipe.views), (false, None));
+    assert_eq!(recipe.epochs, open(FROZEN).unwrap().epochs);
+}
+
+#[test]
+fn config_toml_holds_its_data_and_no_key_of_something_else() {
+    let unknown = format!("{CUSTOM}name = \"bees\"\n");
+    for (text, named) in [
+        ("", "`data`"),
+        ("epochs = 3\n", "`data`"),
+        (&unknown, "`name`"),
+    ] {
+        let error = open(text).unwrap_err();
+        assert!(matches!(error, Error::Config { .. }), "{error}");
+        assert!(error.to_string().contains(named), "{error}");
+    }
+}
+
+#[test]
+fn values_without_a_meaning_are_refused_with_their_flag() {
+    for (arguments, flag) in [
+        (["--epochs", "0"], "--epochs"),
+        (["--batch", "0"], "--batch"),
+        (["--lr", "0"], "--lr"),
+        (["--lr", "nan"], "--lr"),
+        (["--momentum", "1"], "--momentum"),
+        (["--weight-decay", "inf"], "--weight-decay"),
+        (["--threads", "0"], "--threads"),
+        (["--early-stop", "0"], "--early-stop"),
+        (["--folds", "1"], "--folds"),
+        (["--seeds", "1"], "--seeds"),
+        (["--seed", "9223372036854775808"], "--seed"),
+    ] {
+        let error = recipe(&arguments).unwrap_err();
+        assert!(error.to_string().contains(flag), "{arguments:?}: {error}");
+    }
+    let last = ["--seed", "9223372036854775807", "--seeds", "2"];
+    let error = recipe(&last).unwrap_err();
+    assert!(error.to_string().contains("--seeds 2"), "{error}");
+    let error = recipe(&["--fine-tune"]).unwrap_err();
+    assert!(error.to_string().contains("--backbone"), "{error}");
+}
+
+#[test]
+fn weight_decay_follows_the_optimizer_unless_it_is_set() {
+    let decay = |arguments, file| settings(arguments, file).unwrap().recipe.weight_decay;
+    assert_eq!(decay(&["--optimizer", "adamw"], ""), 0.01);
+    assert_eq!(decay(&[], "optimizer = \"adamw\"\n"), 0.01);
+    assert_eq!(decay(&["--optimizer", "sgd"], ""), 0.0);
+    assert_eq!(decay(&["--optimizer", "adamw"], "weight-decay = 0\n"), 0.0);
+    let typed = ["--optimizer", "adamw", "--weight-decay", "0"];
+    assert_eq!(decay(&typed, ""), 0.0);
+}
+
+#[test]
+fn views_are_for_frozen_backbones() {
+    for arguments in [
+        &["--views", "3"][..],
+        &["--views", "fresh", "--backbone", "a.onnx", "--fine-tune"],
+    ] {
+        let error = recipe(arguments).unwrap_err();
+        assert!(error.to_string().contains("--views"), "{error}");
+    }
+    let frozen = recipe(&["--backbone", "a.onnx"]).unwrap();
+    assert_eq!(frozen.views, Some(Views::ORIGINAL));
+    assert_eq!(recipe(&[]).unwrap().views, None);
+    let standard = "crop(0.08..1)|hflip(0.5)";
+    for (augment, views) in [
+        ("hflip(0.5)", Views::AUGMENTED),
+        (standard, Views::AUGMENTED),
+        ("none", Views::ORIGINAL),
+    ] {
+        let typed = ["--backbone", "a.onnx", "--augment", augment];
+        assert_eq!(recipe(&typed).unwrap().views, Some(views));
+        let file = format!("augment = \"{augment}\"\n");
+        let settings = settings(&["--backbone", "a.onnx"], &file).unwrap();
+        assert_eq!(settings.recipe.views, Some(views));
+    }
+    // A file's views are not held against a typed `--fine-tune`.
+    let file = "backbone = \"a.onnx\"\nviews = 3\n";
+    let views = |arguments| settings(arguments, file).unwrap().recipe.views;
+    assert_eq!(views(&["--fine-tune"]), None);
+    assert_eq!(
+        views(&["--fine-tune", "--views", "2"]),
+        Some(Views::Kept(2))
+    );
+    assert_eq!(views(&["--views", "2"]), Some(Views::Kept(2)));
+    assert_eq!(views(&[]), Some(Views::Kept(3)));
+}
+
+#[test]
+fn a_resumed_run_may_be_longer_but_not_otherwise() {
+    let cache = Path::new("cache");
+    let run = recipe(&["--lr", "0.01"]).unwrap();
+    let longer = [
+        "--epochs",
+        "20",
+        "--lr",
+        "0.01",
+        "--data",
+        "builtin:insects",
+    ];
+    let longer = run.resumed(&flags(&longer), cache).unwrap();
+    let epochs = 20;
+    assert_eq!(
+        longer,
+        Recipe {
+            epochs,
+            ..run.clone()
+        }
+    );
+    assert_eq!(run.resumed(&flags(&[]), cache).unwrap(), run);
+    let elsewhere = std::path::absolute("elsewhere").unwrap();
+    for (arguments, expected, found) in [
+        (["--lr", "0.1"], "0.01", "0.1"),
+        // The default, but typed.
+        (["--lr", "1e-3"], "0.01", "0.001"),
+        (["--lr", "nan"], "0.01", "NaN"),
+        (["--growth", "3"], "2", "3"),
+        (["--optimizer", "sgd"], "adam", "sgd"),
+        (["--best-by", "val_loss"], "val_accuracy", "val_loss"),
+        (["--backbone", "resnet18"], "the custom ResNet", "resnet18"),
+        (
+            ["--data", "elsewhere"],
+            "builtin:insects",
+            elsewhere.to_str().unwrap(),
+        ),
+        (
+            ["--augment", "none"],
+            "crop(0.08..1, 3/4..4/3)|hflip(0.5)",
+            "none",
+        ),
+        (["--views", "3"], "none", "3"),
+        (["--views", "fresh"], "none", "fresh"),
+        (["--augment-val", "--no-test"], "false", "true"),
+        (["--fine-tune", "--no-test"], "false", "true"),
+        (["--seed", "1"], "0", "1"),
+    ] {
+        let error = run.resumed(&flags(&arguments), cache).unwrap_err();
+        let Error::ResumeChanges {
+            flag,
+            expected: own,
+            found: typed,
+        } = error
+        else {
+            panic!("{arguments:?}: {error}");
+        };
+        assert_eq!(arguments[0], format!("--{flag}"));
+        assert_eq!((own.as_str(), typed.as_str()), (expected, found), "{flag}");
+    }
+    for refused in [["--epochs", "0"], ["--seed", "9223372036854775808"]] {
+        let error = run.resumed(&flags(&refused), cache).unwrap_err();
+        assert!(error.to_string().contains(&refused.join(" ")), "{error}");
+    }
+}
+
+#[test]
+fn all_that_may_change_in_a_resumed_run_does() {
+    let run = recipe(&[]).unwrap();
+    let typed = [
+        &[
+            "--epochs",
+            "20",
+            "--early-stop",
+            "3",
+            "--folds",
+            "4",
+            "--seeds",
+            "5",
+        ][..],
+        &["--strict-images", "--no-test", "--no-calibrate"],
+        &[
+            "--threads",
+            "3",
+            "--device",
+            "cuda",
+            "--memory",
+            "1GB",
+            "--feature-cache",
+            "0",
+        ],
+    ];
+    let resumed = run
+        .resumed(&flags(&typed.concat()), Path::new("cache"))
+        .unwrap();
+    let [own, resumed] = [run, resumed].map(|recipe| toml::Table::try_from(recipe).unwrap());
+    for key in super::resume::MAY_CHANGE {
+        assert_ne!(own.get(key), resumed.get(key), "{key}");
+    }
+}

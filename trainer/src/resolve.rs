@@ -1,0 +1,138 @@
+//! What the names of a recipe stand for: which data, backbone and device. It opens no network and decodes
+//! no image.
+
+use console::Printer;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use data::{Dataset, Preprocess, catalog, fetch};
+
+use crate::error::{Error, Result};
+use crate::recipe::{DeviceKind, Recipe};
+use crate::run_dir::RunDir;
+
+/// The folder or CSV file behind the name; the built-in set is drawn when it is not there yet.
+pub fn data_path(name: &str, cache: &Path, printer: &Printer) -> Result<PathBuf> {
+    let bar = printer.image_bar("drawing the built-in images", 0);
+    let path = catalog::data_path(name, cache, &|done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    Ok(path?)
+}
+
+/// The images of a run: exactly those that its `split.csv` lists, at `path`.
+pub fn run_dataset(run: &RunDir, path: &Path) -> Result<Dataset> {
+    let folder = if path.is_file() {
+        path.parent().unwrap_or(path)
+    } else {
+        path
+    };
+    Ok(Dataset::from_list(&run.split(), Some(folder))?)
+}
+
+/// The file behind `--backbone`; ResNet18 is fetched when the cache lacks it.
+pub fn backbone_path(
+    name: &str,
+    cache: &Path,
+    offline: bool,
+    printer: &Printer,
+) -> Result<PathBuf> {
+    if name != catalog::RESNET18 {
+        return Ok(PathBuf::from(name));
+    }
+    let path = catalog::resnet18(cache);
+    if path.is_file() {
+        return Ok(path);
+    }
+    if offline {
+        return Err(catalog::not_fetched(name).into());
+    }
+    printer.log("fetching ResNet18 (ONNX model zoo, Apache-2.0)");
+    let bar = printer.byte_bar("resnet18");
+    let fetched = fetch::resnet18(&fetch::FetchOptions {
+        cache: cache.to_path_buf(),
+        from: None,
+        sha256: None,
+        progress: &|done, total| {
+            bar.set_length(total.unwrap_or(done));
+            bar.set_position(done);
+        },
+    });
+    bar.finish_and_clear();
+    Ok(fetched?)
+}
+
+/// The network that a recipe describes; `backbone` is the file behind its name.
+pub fn spec(recipe: &Recipe, backbone: Option<PathBuf>) -> models::Spec {
+    match backbone {
+        Some(path) => models::Spec::Imported {
+            path,
+            fine_tune: recipe.fine_tune,
+        },
+        None => models::Spec::Custom(models::CustomConfig {
+            width: recipe.width,
+            cells: recipe.cells,
+            growth: recipe.growth,
+        }),
+    }
+}
+
+/// Burn's device.
+///
+/// # Errors
+/// When the cargo feature of that device was off.
+pub fn device(kind: DeviceKind) -> Result<Device> {
+    match kind {
+        DeviceKind::Cpu => Ok(Device::flex()),
+        #[cfg(feature = "cuda")]
+        DeviceKind::Cuda => Ok(Device::cuda(0)),
+        #[cfg(not(feature = "cuda"))]
+        DeviceKind::Cuda => Err(Error::DeviceMissing {
+            device: "cuda".into(),
+        }),
+        #[cfg(feature = "wgpu")]
+        DeviceKind::Wgpu => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
+        #[cfg(not(feature = "wgpu"))]
+        DeviceKind::Wgpu => Err(Error::DeviceMissing {
+            device: "wgpu".into(),
+        }),
+    }
+}
+
+/// The preprocessing of a network that takes `[3, height, width]`: resize the shorter side to
+/// 256/224 of it, crop its centre, ImageNet's mean and standard deviation.
+pub fn preprocess((height, width): (usize, usize)) -> Result<Preprocess> {
+    if (height, width) == (224, 224) {
+        return Ok(Preprocess::imagenet());
+    }
+    let geometry = if height == width {
+        let short = (height * 256).div_ceil(224);
+        format!("resize_short({short}, bilinear, antialias)|center_crop({height})")
+    } else {
+        format!("resize({height}, {width}, bilinear, antialias)")
+    };
+    let text =
+        format!("decode(rgb, exif)|{geometry}|scale(1/255)|normalize(imagenet)|layout(nchw, f32)");
+    Ok(text.parse()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::preprocess;
+
+    #[test]
+    fn preprocessing_ends_in_the_size_that_the_network_takes() {
+        assert_eq!(
+            preprocess((224, 224)).unwrap(),
+            data::Preprocess::imagenet()
+        );
+        for (height, width) in [(32, 32), (299, 299), (96, 160)] {
+            assert_eq!(
+                preprocess((height, width)).unwrap().output_shape(),
+                [3, height, width]
+            );
+        }
+    }
+}

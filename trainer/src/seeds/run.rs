@@ -1,0 +1,81 @@
+//! `fit --seeds N`: the run's training again with other seeds.
+//!
+//! The split stays that of the first seed: all are trained, validated and scored on the same images, so
+//! what differs is the training's own chance (initial weights, order, augmentation). The others lie in
+//! `seeds/SEED` of the run folder, each a run folder that `trainer eval` and `trainer export` take.
+
+use data::Dataset;
+use models::Network;
+
+use super::Seeds;
+use crate::calibrate::{Calibration, calibrate};
+use crate::context::TrainingContext;
+use crate::error::Result;
+use crate::evaluate::logits;
+use crate::final_evaluation::scored_split;
+use crate::live::train_in_folder;
+use crate::model::Model;
+use crate::recipe::Recipe;
+use crate::run_dir::RunDir;
+use crate::summary;
+use crate::training_set::TrainingSet;
+
+/// Trains with the seeds after the run's own, if there are to be any, scores all on the images that the run is
+/// scored on, writes `seeds.json` and prints what is in it. `first` is the run's own network, as exported.
+///
+/// # Errors
+/// When a training fails, or Ctrl-C came.
+pub fn repeat_with_seeds(
+    first: &Network,
+    dataset: &Dataset,
+    data: &mut TrainingSet,
+    recipe: &Recipe,
+    run: &RunDir,
+    context: &TrainingContext<'_>,
+) -> Result<()> {
+    let Some(count) = recipe.seeds else {
+        return Ok(());
+    };
+    let split = scored_split(dataset, recipe);
+    let scored = data.evaluation(dataset, split, recipe, context)?;
+    let mut runs = vec![(recipe.seed, logits(first, &scored, context)?)];
+    for seed in recipe.seed + 1..recipe.seed + count as u64 {
+        context.interrupt.check()?;
+        let number = runs.len() + 1;
+        context
+            .printer
+            .log(format!("seed {seed} ({number} of {count})"));
+        let recipe = Recipe {
+            seed,
+            seeds: None,
+            folds: None,
+            ..recipe.clone()
+        };
+        let folder = run.part("seeds", &seed.to_string())?;
+        dataset.write_list(&folder.split())?;
+        let network = train_seed(&data.with_seed(seed), &recipe, &folder, context)?;
+        runs.push((seed, logits(&network, &scored, context)?));
+    }
+    let seeds = Seeds::new(split, scored.samples(), &data.classes, &runs);
+    summary::save(&run.seeds(), &seeds)?;
+    context.printer.result(seeds.table())?;
+    Ok(())
+}
+
+/// The network of one more seed, calibrated.
+fn train_seed(
+    data: &TrainingSet,
+    recipe: &Recipe,
+    folder: &RunDir,
+    context: &TrainingContext<'_>,
+) -> Result<Network> {
+    data::write::atomically(&folder.config(), recipe.to_toml()?.as_bytes())?;
+    let untrained = Model::build(recipe, data.classes.len(), context)?;
+    let trained = train_in_folder(folder, untrained.clone(), data, recipe, context)?;
+    let calibration = calibrate(&trained, &untrained, data, recipe, context)?;
+    Calibration::save(calibration.as_ref(), folder)?;
+    Ok(Calibration::apply_if_any(
+        calibration.as_ref(),
+        trained.network,
+    ))
+}

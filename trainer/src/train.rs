@@ -1,0 +1,248 @@
+//! The training loop, epoch by epoch: train, validate, save. It prints nothing and knows no command line.
+//!
+//! Four things vary without a change to [`train`]: what a step eats ([`Examples`](crate::examples::Examples)), the
+//! network ([`Model`]), what is minimised ([`Objective`]), and how the weights move ([`OptimizerOptions`] and
+//! [`Scheduler`]). `docs/adding-a-model.md` says where another one of each goes.
+
+mod best_epoch;
+mod checkpoint;
+mod checkpoints;
+mod history;
+mod objective;
+mod observer;
+mod optimizer;
+mod options;
+mod progress;
+mod schedule;
+mod state;
+
+use burn::module::Module;
+use burn::optim::{GradientsParams, ModuleOptimizer};
+use models::Network;
+
+pub use best_epoch::{BestEpoch, EpochScore};
+pub use checkpoint::Checkpoint;
+pub use checkpoints::Checkpoints;
+pub use history::EpochRow;
+pub use objective::Objective;
+pub use observer::{Ended, Observer, StepReport};
+pub use optimizer::OptimizerOptions;
+pub use options::TrainOptions;
+pub use progress::{Phase, Progress};
+pub use schedule::Scheduler;
+pub use state::State;
+
+use crate::error::{Error, Result};
+use crate::examples::{Batch, Examples};
+use crate::interrupt::Interrupt;
+use crate::model::Model;
+use crate::tensors;
+use crate::training_set::TrainingSet;
+use progress::Clock;
+
+/// A trained network.
+pub struct Trained {
+    /// The best epoch's network, or the last's with `--save last`; for inference, without autodiff.
+    pub network: Network,
+    /// The epoch that `network` is of, counted from 1.
+    pub epoch: usize,
+    /// How training ended.
+    pub ended: Ended,
+    /// One row per epoch done, those before a resume included.
+    pub rows: Vec<EpochRow>,
+}
+
+impl Trained {
+    /// Validation accuracy of the network's epoch, `[0, 1]`; unknown for one of an unfinished epoch.
+    pub fn val_accuracy(&self) -> Option<f64> {
+        let row = self.rows.iter().find(|row| row.epoch == self.epoch);
+        row.map(|row| row.val_accuracy / 100.0)
+    }
+}
+
+/// Trains a model, from the start or from the checkpoint that `checkpoints` has.
+///
+/// Each epoch is one pass over the training examples and one over the validation examples, then a
+/// checkpoint (`best.safetensors` when it is the new best, `last.safetensors` always,
+/// `epoch-N.safetensors` with `--save all`) and a row of `metrics.csv`. A run that is
+/// interrupted, even in the middle of an epoch, and resumed from `last.safetensors` ends with the
+/// same bits as one that was not, on a device that computes the same twice.
+///
+/// # Errors
+/// When a loss is not finite (the weights have not moved by then, and the checkpoints are those
+/// of the last good epoch), when an image or a file fails, when the checkpoint is of another network or
+/// data set, and [`Error::Interrupted`] when the run is interrupted, after `last` is saved.
+pub fn train(
+    model: Model,
+    data: &TrainingSet,
+    options: &TrainOptions,
+    checkpoints: Checkpoints<'_>,
+    observer: &mut dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Trained> {
+    let trained = run_epochs(model, data, options, checkpoints, observer, interrupt);
+    observer.ended(match &trained {
+        Ok(trained) => Ok(trained.ended),
+        Err(Error::Interrupted { .. }) => Ok(Ended::Interrupted),
+        Err(error) => Err(error),
+    });
+    trained
+}
+
+/// The loop.
+fn run_epochs(
+    mut model: Model,
+    data: &TrainingSet,
+    options: &TrainOptions,
+    mut checkpoints: Checkpoints<'_>,
+    observer: &mut dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Trained> {
+    let (mut optimizer, mut state) = start(&mut model, data, options, &mut checkpoints)?;
+    let device = model.device().autodiff();
+    let ended = loop {
+        if let Some(ended) = state.ended(options) {
+            break ended;
+        }
+        if !interrupt.is_requested() {
+            observer.epoch_started(state.epoch, options.epochs);
+            let clock = Clock::start(&state.train);
+            let mut batches = data.train.batches(state.epoch, state.train.step);
+            while let Some(batch) = clock.next(&mut batches, &mut state.train) {
+                let Batch { inputs, labels } = batch?;
+                let logits = model.forward(inputs, &device)?; // [N, K]
+                let loss = options.objective.loss(logits.clone(), &labels);
+                let gradients = GradientsParams::from_grads(loss.backward(), &model.network);
+                // The logits are read while the device computes the gradients, the one wait of a step. A loss
+                // that is not finite ends the run here, before a weight moves.
+                let logits = tensors::read(logits.inner())?;
+                let (epoch, objective) = (state.epoch, options.objective);
+                state
+                    .train
+                    .add(&logits, &labels, objective, Phase::Train, epoch)?;
+                let lr = state.scheduler.lr(options.epochs);
+                model.network = optimizer.step(lr, model.network, gradients);
+                clock.tick(&mut state.train);
+                observer.step(&report(Phase::Train, epoch, &data.train, &state.train));
+                if interrupt.is_requested() {
+                    break;
+                }
+            }
+        }
+        let validation = match interrupt.is_requested() {
+            true => None,
+            false => validate(
+                &model.valid(),
+                &data.val,
+                state.epoch,
+                options,
+                observer,
+                interrupt,
+            )?,
+        };
+        let Some(validation) = validation else {
+            checkpoints.save_interrupted(&model.network, &optimizer, &state)?;
+            return Err(interrupt.error());
+        };
+        let new_best = state.end_epoch(&validation, options);
+        checkpoints.save_epoch(&model.network, &optimizer, &state, options.save, new_best)?;
+        observer.epoch_done(state.last_row(), new_best);
+    };
+    let (network, epoch) = checkpoints.best_network(model.network.valid(), &state, options)?;
+    Ok(Trained {
+        network,
+        epoch,
+        ended,
+        rows: state.rows,
+    })
+}
+
+/// The loss and the correct answers of a model on the validation examples; `None` when the run was
+/// interrupted before the last of them.
+fn validate(
+    model: &Model,
+    val: &Examples,
+    epoch: usize,
+    options: &TrainOptions,
+    observer: &mut dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Option<Progress>> {
+    let mut progress = Progress::default();
+    let device = model.device();
+    let clock = Clock::start(&progress);
+    let mut batches = val.batches(epoch, 0);
+    while let Some(batch) = clock.next(&mut batches, &mut progress) {
+        let Batch { inputs, labels } = batch?;
+        let logits = tensors::read(model.forward(inputs, &device)?)?; // [N, K]
+        progress.add(&logits, &labels, options.objective, Phase::Val, epoch)?;
+        clock.tick(&mut progress);
+        observer.step(&report(Phase::Val, epoch, val, &progress));
+        if interrupt.is_requested() && progress.step < val.num_batches() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(progress))
+}
+
+fn report(phase: Phase, epoch: usize, examples: &Examples, progress: &Progress) -> StepReport {
+    StepReport {
+        phase,
+        epoch,
+        num_steps: examples.num_batches(),
+        progress: *progress,
+    }
+}
+
+/// Optimiser and state before the first step, or as the checkpoint has them; the network is then the
+/// checkpoint's, too.
+fn start(
+    model: &mut Model,
+    data: &TrainingSet,
+    options: &TrainOptions,
+    checkpoints: &mut Checkpoints<'_>,
+) -> Result<(ModuleOptimizer, State)> {
+    let network = model.network.valid();
+    let optimizer = options.optimizer.init();
+    let frozen = network.is_frozen();
+    let state = State {
+        format: state::FORMAT,
+        network: network.name(),
+        backbone: network
+            .backbone_sha256()
+            .filter(|_| frozen)
+            .map(str::to_owned),
+        classes: data.classes.clone(),
+        epoch: 1,
+        train: Progress::default(),
+        steps_per_epoch: data.train.num_batches(),
+        optimizer: options.optimizer.kind,
+        scheduler: Scheduler::new(options.scheduler, options.lr),
+        stopping: BestEpoch::default(),
+        rows: vec![],
+        parameter_ids: vec![],
+    };
+    let Some(checkpoint) = checkpoints.take_resumed() else {
+        model.network = network.train();
+        return Ok((optimizer, state));
+    };
+    if let Some((part, then, now)) = state.difference(checkpoint.state()) {
+        return Err(Error::Checkpoint {
+            path: checkpoint.path().to_path_buf(),
+            reason: format!("its {part} is {then}, this run's {now}"),
+        });
+    }
+    model.network = checkpoint.network(network)?.train();
+    let optimizer = checkpoint.optimizer(&model.network, optimizer)?;
+    let state = State {
+        format: state.format,
+        backbone: state.backbone,
+        ..checkpoint.state().clone()
+    };
+    checkpoints.save_history(&state)?;
+    Ok((optimizer, state))
+}
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod twin;

@@ -1,0 +1,128 @@
+//! Where the checkpoints of a training go, which of them stay, and which network comes out. It knows no loop.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use burn::module::Module;
+use burn::optim::ModuleOptimizer;
+use burn::tensor::TensorData;
+use models::Network;
+
+use super::TrainOptions;
+use super::checkpoint::Checkpoint;
+use super::history;
+use super::state::State;
+use crate::error::Result;
+use crate::recipe::SaveKind;
+use crate::run_dir::RunDir;
+
+/// The checkpoints of one training: in a run folder, or the best weights in memory alone.
+pub struct Checkpoints<'a> {
+    run: Option<&'a RunDir>,
+    /// What an interrupted training left.
+    resumed: Option<Checkpoint>,
+    /// The tensors that training has moved by the best epoch, where no folder keeps them.
+    best: Option<BTreeMap<String, TensorData>>,
+}
+
+impl<'a> Checkpoints<'a> {
+    /// Checkpoints and `metrics.csv` in a run folder; training continues from `resumed`.
+    pub fn in_folder(run: &'a RunDir, resumed: Option<Checkpoint>) -> Self {
+        Self {
+            run: Some(run),
+            resumed,
+            best: None,
+        }
+    }
+
+    /// No files: the best weights stay in memory.
+    pub fn in_memory() -> Self {
+        Self {
+            run: None,
+            resumed: None,
+            best: None,
+        }
+    }
+
+    /// The checkpoint that training continues from.
+    pub(super) fn take_resumed(&mut self) -> Option<Checkpoint> {
+        self.resumed.take()
+    }
+
+    /// Saves a training that is stopped, perhaps in the middle of an epoch.
+    pub(super) fn save_interrupted(
+        &self,
+        network: &Network,
+        optimizer: &ModuleOptimizer,
+        state: &State,
+    ) -> Result<()> {
+        match self.run {
+            Some(run) => Checkpoint::take(network, optimizer, state)?.save(&[run.last()]),
+            None => Ok(()),
+        }
+    }
+
+    /// Saves an epoch that is done: `epoch-N` with [`SaveKind::All`], `best` where it is the new best,
+    /// `last` always, and the history.
+    pub(super) fn save_epoch(
+        &mut self,
+        network: &Network,
+        optimizer: &ModuleOptimizer,
+        state: &State,
+        save: SaveKind,
+        new_best: bool,
+    ) -> Result<()> {
+        let keep_best = new_best && save != SaveKind::Last;
+        let Some(run) = self.run else {
+            if keep_best {
+                self.best = Some(network.valid().trained_state().into_iter().collect());
+            }
+            return Ok(());
+        };
+        let mut paths: Vec<PathBuf> = vec![];
+        if save == SaveKind::All {
+            let name = format!("epoch-{}.safetensors", state.epoch - 1);
+            paths.push(run.path().join(name));
+        }
+        if keep_best {
+            paths.push(run.best());
+        }
+        // `last` comes last: after a kill in between, the run repeats this epoch.
+        paths.push(run.last());
+        Checkpoint::take(network, optimizer, state)?.save(&paths)?;
+        self.save_history(state)
+    }
+
+    /// Writes `metrics.csv`.
+    pub(super) fn save_history(&self, state: &State) -> Result<()> {
+        match self.run {
+            Some(run) => history::write(&run.metrics(), &state.rows),
+            None => Ok(()),
+        }
+    }
+
+    /// The network that comes out, and its epoch: that of the best epoch, or the last with
+    /// [`SaveKind::Last`].
+    pub(super) fn best_network(
+        &self,
+        last: Network,
+        state: &State,
+        options: &TrainOptions,
+    ) -> Result<(Network, usize)> {
+        let epochs_done = state.epoch - 1;
+        let best = state.stopping.best();
+        let wanted = options.save != SaveKind::Last;
+        if let Some(best) = best.filter(|best| wanted && best.epoch != epochs_done) {
+            // A run that began with `--save last` has no such file.
+            let file = self.run.map(RunDir::best).filter(|file| file.exists());
+            if let Some(file) = file {
+                let checkpoint = Checkpoint::open(&file)?;
+                return Ok((checkpoint.network(last)?, checkpoint.epochs_done()));
+            }
+            if let Some(state) = &self.best {
+                return Ok((last.load_trained_state(state)?, best.epoch));
+            }
+        }
+        Ok((last, epochs_done))
+    }
+}

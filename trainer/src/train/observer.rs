@@ -1,0 +1,44 @@
+//! Who may follow a training: the seam between the loop and bars, dashboards and event files.
+
+use super::history::EpochRow;
+use super::progress::{Phase, Progress};
+use crate::error::Error;
+
+/// How far an epoch has come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepReport {
+    /// Training or validation.
+    pub phase: Phase,
+    /// The epoch, counted from 1.
+    pub epoch: usize,
+    /// Steps of this phase.
+    pub num_steps: usize,
+    /// Steps and images done, running loss and accuracy.
+    pub progress: Progress,
+}
+
+/// Someone who follows a training and changes nothing of it.
+pub trait Observer {
+    /// An epoch (counted from 1) begins, or continues after a resume.
+    fn epoch_started(&mut self, _epoch: usize, _epochs: usize) {}
+    /// A step is done.
+    fn step(&mut self, _report: &StepReport) {}
+    /// An epoch is done and saved.
+    fn epoch_done(&mut self, _row: &EpochRow, _new_best: bool) {}
+    /// Training is over: how it ended, or the error that ended it.
+    fn ended(&mut self, _how: Result<Ended, &Error>) {}
+}
+
+/// Nobody follows.
+impl Observer for () {}
+
+/// How a training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// All epochs are done.
+    Finished,
+    /// No new best for the chosen number of epochs.
+    EarlyStopped,
+    /// Asked to stop; `last` is saved.
+    Interrupted,
+}

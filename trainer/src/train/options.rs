@@ -1,0 +1,48 @@
+//! How to train, with every value decided. It knows no network and no data.
+
+use super::objective::Objective;
+use super::optimizer::OptimizerOptions;
+use crate::recipe::{Criterion, Recipe, SaveKind, SchedulerKind};
+
+/// How to train.
+#[derive(Clone, Debug)]
+pub struct TrainOptions {
+    /// Passes over the training examples.
+    pub epochs: usize,
+    /// The epoch after which training ends, where that is not the last one of the schedule.
+    pub last_epoch: Option<usize>,
+    /// Learning rate of the first epoch.
+    pub lr: f64,
+    /// What is minimised.
+    pub objective: Objective,
+    /// What moves the weights.
+    pub optimizer: OptimizerOptions,
+    /// How the learning rate changes.
+    pub scheduler: SchedulerKind,
+    /// Epochs without a new best before training stops.
+    pub early_stop: Option<usize>,
+    /// Which checkpoints stay, and which network comes out.
+    pub save: SaveKind,
+    /// What makes an epoch the best.
+    pub best_by: Criterion,
+}
+
+impl From<&Recipe> for TrainOptions {
+    fn from(recipe: &Recipe) -> Self {
+        Self {
+            epochs: recipe.epochs,
+            last_epoch: None,
+            lr: recipe.lr,
+            objective: Objective::CrossEntropy,
+            optimizer: OptimizerOptions {
+                kind: recipe.optimizer,
+                weight_decay: recipe.weight_decay,
+                momentum: recipe.momentum,
+            },
+            scheduler: recipe.scheduler,
+            early_stop: recipe.early_stop,
+            save: recipe.save,
+            best_by: recipe.best_by,
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Everything of a training but its tensors: how far it has come, and what its schedule and its best epoch
+//! depend on. It knows no network and no file.
+
+use serde::{Deserialize, Serialize};
+
+use super::TrainOptions;
+use super::best_epoch::{BestEpoch, EpochScore};
+use super::history::EpochRow;
+use super::observer::Ended;
+use super::progress::Progress;
+use super::schedule::Scheduler;
+use crate::recipe::OptimizerKind;
+
+/// Version of the layout of [`State`] and of the tensors beside it.
+pub(super) const FORMAT: u32 = 2;
+
+/// Everything of a training but its tensors; a checkpoint holds it as JSON.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Version of this layout: 2, or 1, which holds all tensors of frozen networks, too.
+    pub format: u32,
+    /// The network's name.
+    pub network: String,
+    /// SHA-256 of the frozen backbone's file, whose tensors are left out.
+    #[serde(default)]
+    pub backbone: Option<String>,
+    /// Class names in output order.
+    pub classes: Vec<String>,
+    /// The epoch in progress, counted from 1.
+    pub epoch: usize,
+    /// How far that epoch's training has come.
+    pub train: Progress,
+    /// Training steps of an epoch.
+    pub steps_per_epoch: usize,
+    /// The optimiser.
+    pub optimizer: OptimizerKind,
+    /// The learning rates.
+    pub scheduler: Scheduler,
+    /// The best epoch so far.
+    pub stopping: BestEpoch,
+    /// The epochs that are done.
+    pub rows: Vec<EpochRow>,
+    /// The ids by which the optimiser knows the trainable parameters, in module order.
+    pub parameter_ids: Vec<u64>,
+}
+
+impl State {
+    /// How training ends, if no epoch follows.
+    pub(super) fn ended(&self, options: &TrainOptions) -> Option<Ended> {
+        if self.epoch > options.last_epoch.unwrap_or(options.epochs) {
+            Some(Ended::Finished)
+        } else if self.stopping.is_exhausted(options.early_stop) {
+            Some(Ended::EarlyStopped)
+        } else {
+            None
+        }
+    }
+
+    /// Ends the epoch in progress with its validation: the history, the schedule and the best epoch follow.
+    /// Returns whether it is the new best.
+    pub(super) fn end_epoch(&mut self, val: &Progress, options: &TrainOptions) -> bool {
+        let train = std::mem::take(&mut self.train);
+        let epoch = self.epoch;
+        let (val_loss, val_accuracy) = (val.loss(), val.accuracy());
+        self.rows.push(EpochRow {
+            epoch,
+            lr: self.scheduler.lr(options.epochs),
+            train_loss: train.loss(),
+            train_accuracy: train.accuracy(),
+            val_loss,
+            val_accuracy,
+            train_seconds: train.seconds,
+            val_seconds: val.seconds,
+            train_images_per_second: train.images_per_second(),
+            val_images_per_second: val.images_per_second(),
+            train_wait_seconds: train.wait_seconds,
+        });
+        self.scheduler.epoch_done(val_loss);
+        self.epoch += 1;
+        let score = EpochScore {
+            epoch,
+            val_loss,
+            val_accuracy,
+        };
+        self.stopping.observe(options.best_by, score)
+    }
+
+    /// The newest row of the history, once an epoch is done.
+    pub(super) fn last_row(&self) -> &EpochRow {
+        self.rows.last().expect("an epoch has just ended")
+    }
+
+    /// The first part of another state that this training cannot go on from: its name, what it is there and
+    /// what it is here.
+    pub(super) fn difference(&self, then: &State) -> Option<(&'static str, String, String)> {
+        let kind = |kind: &dyn std::fmt::Debug| format!("{kind:?}").to_lowercase();
+        let parts = |state: &State| {
+            [
+                ("network", state.network.clone()),
+                ("list of classes", state.classes.join(", ")),
+                ("epoch", format!("{} steps", state.steps_per_epoch)),
+                ("optimiser", kind(&state.optimizer)),
+                ("scheduler", kind(&state.scheduler.kind())),
+            ]
+        };
+        let mut pairs = parts(then).into_iter().zip(parts(self));
+        let differs = pairs.find(|((_, then), (_, now))| then != now);
+        differs.map(|((part, then), (_, now))| (part, then, now))
+    }
+}

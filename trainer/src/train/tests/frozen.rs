@@ -1,0 +1,106 @@
+//! Runs of a frozen network, on pictures and on kept features.
+
+use super::*;
+use crate::features::Features;
+
+#[test]
+fn a_frozen_backbone_does_not_move_and_its_run_resumes_with_the_same_bits() {
+    let shop = Workshop::new();
+    let path = shop.folder.path().join("backbone.onnx");
+    network(5).to_onnx().unwrap().save(&path).unwrap();
+    let import = |seed| {
+        let spec = Spec::Imported {
+            path: path.clone(),
+            fine_tune: false,
+        };
+        Network::build(&spec, 2, seed, &Device::default().autodiff()).unwrap()
+    };
+    let data = shop.data();
+    let options = TrainOptions {
+        save: SaveKind::Last,
+        ..options(2)
+    };
+    let (whole, parts) = (shop.run("whole"), shop.run("parts"));
+    let before = bits(&import(1));
+    let after = fit(import(1), &data, &options, &whole, None, &mut ()).unwrap();
+    for ((name, before), (_, after)) in before.iter().zip(bits(&after.network)) {
+        assert_eq!(*before == after, !name.starts_with("fc."), "{name}");
+    }
+    stop_at(import(1), &data, &options, &parts, (2, Phase::Train, 1));
+    let checkpoint = Some(open(&parts));
+    let resumed = fit(import(9), &data, &options, &parts, checkpoint, &mut ()).unwrap();
+    assert_eq!(bits(&resumed.network), bits(&after.network));
+}
+
+/// Features of noise about two centres, in three views.
+fn features(count: usize) -> Arc<Features> {
+    let samples = (0..count).map(|index| Sample {
+        path: "".into(),
+        relative: String::new(),
+        label: (index % 2) as u32,
+    });
+    let width = 16;
+    let value = |view: usize, index: usize| {
+        let noise = (index * 7919 + view * 104_729) % 97;
+        noise as f32 / 97.0
+            + if (index / width).is_multiple_of(2) {
+                0.4
+            } else {
+                0.0
+            }
+    };
+    let view = |view| (0..count * width).map(|index| value(view, index)).collect();
+    let views = (0..3).map(view).collect();
+    Arc::new(Features::new(samples.collect(), width, views))
+}
+
+#[test]
+fn a_run_on_features_resumes_with_the_same_bits() {
+    let shop = Workshop::new();
+    let path = shop.folder.path().join("backbone.onnx");
+    network(5).to_onnx().unwrap().save(&path).unwrap();
+    let import = |seed| {
+        let spec = Spec::Imported {
+            path: path.clone(),
+            fine_tune: false,
+        };
+        Network::build(&spec, 2, seed, &Device::default()).unwrap()
+    };
+    let width = import(1).fc().weight.val().dims()[1];
+    assert_eq!(width, features(1).width());
+    let batching = Batching {
+        augment_val: true,
+        ..shop.batching("1/255", BATCH)
+    };
+    let data = TrainingSet::new(
+        ["left", "right"].map(String::from).to_vec(),
+        batching.features(features(14), Purpose::Training),
+        batching.features(features(6), Purpose::Validation),
+        batching,
+    );
+    let fit = |run: &RunDir, seed, resumed: Option<Checkpoint>| {
+        fit(import(seed), &data, &options(4), run, resumed, &mut ()).unwrap()
+    };
+    let whole = fit(&shop.run("whole"), 1, None);
+    assert!(whole.rows[3].train_loss < whole.rows[0].train_loss);
+    let stops = [
+        (1, Phase::Train, 1),
+        (3, Phase::Train, 2),
+        (2, Phase::Val, 1),
+    ];
+    for (number, at) in stops.into_iter().enumerate() {
+        let run = shop.run(&format!("parts-{number}"));
+        stop_at(import(1), &data, &options(4), &run, at);
+        let outcome = fit(&run, 9, Some(open(&run)));
+        assert_eq!(timeless(&outcome.rows), timeless(&whole.rows), "{at:?}");
+        assert_eq!(bits(&outcome.network), bits(&whole.network), "{at:?}");
+    }
+    // The checkpoint holds what moved, and its network is whole again.
+    let last = open(&shop.run_of("whole"));
+    let names: Vec<_> = last.tensors().keys().collect();
+    assert_eq!(names, ["fc.bias", "fc.weight"]);
+    assert_eq!(
+        last.state().backbone.as_deref(),
+        import(1).backbone_sha256()
+    );
+}

@@ -1,0 +1,325 @@
+//! The training and validation examples of a run: decoded images, or the cached features of a frozen
+//! backbone. It knows no loop.
+
+use std::sync::Arc;
+
+use data::audit::Audit;
+use data::{Dataset, Preprocess, Split};
+use models::Network;
+use rayon::prelude::*;
+
+use crate::context::TrainingContext;
+use crate::dataset::{self, DecodeOptions};
+use crate::error::{Error, Result};
+use crate::examples::{Batching, Examples, Purpose};
+use crate::features::{Extracted, Extractor, FeatureCache, Features, Options, View};
+use crate::kfold::Fold;
+use crate::recipe::{Recipe, Views};
+use crate::resolve;
+
+/// Real images that an exported file is verified with.
+const VERIFIED_IMAGES: usize = 16;
+
+/// What a network is trained on and validated with.
+pub struct TrainingSet {
+    /// Class names in output order.
+    pub classes: Vec<String>,
+    /// The training examples.
+    pub train: Examples,
+    /// The validation examples.
+    pub val: Examples,
+    /// How both are made into batches.
+    pub batching: Batching,
+    /// Computes the features of more images, where the network is trained on features.
+    extractor: Option<Extractor>,
+}
+
+impl TrainingSet {
+    /// A training set of examples that are batched already, `batching` as the training examples are.
+    pub fn new(classes: Vec<String>, train: Examples, val: Examples, batching: Batching) -> Self {
+        Self {
+            classes,
+            train,
+            val,
+            batching,
+            extractor: None,
+        }
+    }
+
+    /// Decodes the images of a data set, or finds or computes their features where the network's backbone is
+    /// frozen and sees an image in the same views in every epoch.
+    ///
+    /// # Errors
+    /// When too many images cannot be read, the backbone does not run, or Ctrl-C came.
+    pub fn open(
+        dataset: &Dataset,
+        audit: &Audit,
+        network: &Network,
+        recipe: &Recipe,
+        context: &TrainingContext<'_>,
+    ) -> Result<Self> {
+        let preprocess = resolve::preprocess(network.input_size())?;
+        let batching = Batching {
+            batch: recipe.batch,
+            seed: recipe.seed,
+            augment: Some(recipe.augment.clone()).filter(|augment| !augment.ops.is_empty()),
+            augment_val: recipe.augment_val,
+            preprocess,
+            threads: context.threads,
+        };
+        match cached_views(recipe).filter(|_| network.is_frozen()) {
+            Some(views) => {
+                let options = Options {
+                    cache: FeatureCache::new(&context.cache, recipe.feature_cache.0),
+                    device: recipe.device,
+                    threads: context.threads,
+                    memory_bytes: recipe.memory.0,
+                    strict: recipe.strict_images,
+                };
+                let mut extractor = Extractor::new(network, &batching.preprocess, options);
+                for samples in [&dataset.train, &dataset.val] {
+                    extractor.add_hashes(samples, &|path| audit.hash(path));
+                }
+                Self::of_features(dataset, &views, extractor, batching, context)
+            }
+            None => Self::of_images(dataset, batching, recipe, context),
+        }
+    }
+
+    fn of_images(
+        dataset: &Dataset,
+        batching: Batching,
+        recipe: &Recipe,
+        context: &TrainingContext<'_>,
+    ) -> Result<Self> {
+        let num_images = (dataset.train.len() + dataset.val.len()).max(1);
+        let decode = |split: Split| {
+            let samples = dataset.samples(split);
+            // The memory is shared in proportion to the numbers of images.
+            let budget = u128::from(recipe.memory.0) * samples.len() as u128 / num_images as u128;
+            let options = DecodeOptions {
+                budget_bytes: budget as u64,
+                strict: recipe.strict_images,
+            };
+            dataset::decode(samples, &split.to_string(), options, context)
+        };
+        let (train, val) = (decode(Split::Train)?, decode(Split::Val)?);
+        Ok(Self::new(
+            dataset.classes.clone(),
+            batching.images(train, Purpose::Training),
+            batching.images(val, Purpose::Validation),
+            batching,
+        ))
+    }
+
+    fn of_features(
+        dataset: &Dataset,
+        views: &[View],
+        mut extractor: Extractor,
+        batching: Batching,
+        context: &TrainingContext<'_>,
+    ) -> Result<Self> {
+        let val_views = if batching.augment_val {
+            views
+        } else {
+            &views[..1]
+        };
+        let train = extract(&mut extractor, dataset, Split::Train, views, context)?;
+        let val = extract(&mut extractor, dataset, Split::Val, val_views, context)?;
+        Ok(Self {
+            classes: dataset.classes.clone(),
+            train: batching.features(Arc::new(train), Purpose::Training),
+            val: batching.features(Arc::new(val), Purpose::Validation),
+            batching,
+            extractor: Some(extractor),
+        })
+    }
+
+    /// Whether the network is trained on features of its frozen backbone.
+    pub fn is_features(&self) -> bool {
+        self.extractor.is_some()
+    }
+
+    /// Numbers of training and of validation images.
+    pub fn num_images(&self) -> [usize; 2] {
+        [&self.train, &self.val].map(|examples| examples.samples().len())
+    }
+
+    /// Training and validation examples together, in this order, batched for evaluation: what folds are
+    /// drawn from.
+    pub fn pool(&self) -> Examples {
+        match (&self.train, &self.val) {
+            (Examples::Images(train), Examples::Images(val)) => {
+                let images = train.images().join(val.images());
+                self.batching.images(Arc::new(images), Purpose::Evaluation)
+            }
+            (Examples::Features(train), Examples::Features(val)) => {
+                let features = train.features().join(val.features());
+                self.batching
+                    .features(Arc::new(features), Purpose::Evaluation)
+            }
+            _ => unreachable!("both splits are opened in the same way"),
+        }
+    }
+
+    /// The training set of a fold of [`pool`](Self::pool).
+    pub fn of_fold(&self, pool: &Examples, fold: &Fold) -> TrainingSet {
+        let select = |indices: &[usize], purpose| pool.select(indices, purpose, &self.batching);
+        Self::new(
+            self.classes.clone(),
+            select(&fold.train, Purpose::Training),
+            select(&fold.val, Purpose::Validation),
+            self.batching.clone(),
+        )
+    }
+
+    /// The same examples in the order and the augmentation of another seed.
+    pub fn with_seed(&self, seed: u64) -> TrainingSet {
+        let batching = Batching {
+            seed,
+            ..self.batching.clone()
+        };
+        Self::new(
+            self.classes.clone(),
+            self.train.rebatched(Purpose::Training, &batching),
+            self.val.rebatched(Purpose::Validation, &batching),
+            batching,
+        )
+    }
+
+    /// The examples of any split, batched for evaluation: those at hand, or else decoded or computed now.
+    ///
+    /// # Errors
+    /// When too many images cannot be read, the backbone does not run, or Ctrl-C came.
+    pub fn evaluation(
+        &mut self,
+        dataset: &Dataset,
+        split: Split,
+        recipe: &Recipe,
+        context: &TrainingContext<'_>,
+    ) -> Result<Examples> {
+        if split == Split::Val {
+            return Ok(self.val.rebatched(Purpose::Evaluation, &self.batching));
+        }
+        match &mut self.extractor {
+            Some(extractor) => {
+                let features = extract(extractor, dataset, split, &[View::Original], context)?;
+                Ok(self
+                    .batching
+                    .features(Arc::new(features), Purpose::Evaluation))
+            }
+            None => {
+                let options = DecodeOptions {
+                    budget_bytes: recipe.memory.0,
+                    strict: recipe.strict_images,
+                };
+                let samples = dataset.samples(split);
+                let images = dataset::decode(samples, &split.to_string(), options, context)?;
+                Ok(self.batching.images(images, Purpose::Evaluation))
+            }
+        }
+    }
+
+    /// Releases the training images, which are most of the memory, once training is over.
+    pub fn release_training_images(&mut self) {
+        if let Examples::Images(_) = self.train {
+            self.train = self.val.clone();
+        }
+    }
+}
+
+/// The views whose features are computed once; none where every epoch has its own.
+fn cached_views(recipe: &Recipe) -> Option<Vec<View>> {
+    let Some(Views::Kept(count)) = recipe.views else {
+        return None;
+    };
+    // Without augmentation there is one view of an image.
+    let count = if recipe.augment.ops.is_empty() {
+        1
+    } else {
+        count
+    };
+    Some(View::first(count, &recipe.augment))
+}
+
+/// Finds or computes features, logs how many of each, and lists what was left out.
+fn extract(
+    extractor: &mut Extractor,
+    dataset: &Dataset,
+    split: Split,
+    views: &[View],
+    context: &TrainingContext<'_>,
+) -> Result<Features> {
+    let printer = context.printer;
+    let mut bar = None;
+    let samples = dataset.samples(split);
+    let extracted = extractor.extract(samples, views, &context.interrupt, &mut |done, missing| {
+        let new = || printer.image_bar(&format!("features of {split}"), missing as u64);
+        bar.get_or_insert_with(new).set_position(done as u64);
+    });
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    let extracted = extracted?;
+    for file in &extracted.unreadable {
+        let path = file.path.display();
+        printer.warn(format!("left out `{path}`: {}", file.reason));
+    }
+    if let Some(error) = &extracted.cache_error {
+        printer.warn(format!(
+            "features are not kept for later: {}",
+            with_causes(error)
+        ));
+    }
+    printer.log(extraction_line(split, &extracted));
+    Ok(extracted.features)
+}
+
+/// An error and what caused it, in one line.
+fn with_causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+fn extraction_line(split: Split, extracted: &Extracted) -> String {
+    let features = &extracted.features;
+    let views = match features.num_views() {
+        1 => "1 view".to_owned(),
+        count => format!("{count} views"),
+    };
+    let computed = match extracted.num_computed {
+        0 => "none computed".to_owned(),
+        count => {
+            let (seconds, rate) = (extracted.seconds, count as f64 / extracted.seconds);
+            format!("{count} computed in {seconds:.1} s, {rate:.0}/s")
+        }
+    };
+    format!(
+        "features of {split}: {views} of {} images, {} kept from before, {computed}",
+        features.samples().len(),
+        extracted.num_cached,
+    )
+}
+
+/// Which of `available` images a file is verified with: 16 of them, evenly spread.
+pub fn verified_indices(available: usize) -> Vec<usize> {
+    let count = available.min(VERIFIED_IMAGES);
+    (0..count).map(|index| index * available / count).collect()
+}
+
+/// Real images for the verification of an exported file, each `[3, H, W]`.
+///
+/// # Errors
+/// When an image has become unreadable.
+pub fn verification_images(examples: &Examples, preprocess: &Preprocess) -> Result<Vec<Vec<f32>>> {
+    let prepare = |index| Ok(preprocess.apply(&*examples.image(index)?)?);
+    verified_indices(examples.samples().len())
+        .into_par_iter()
+        .map(prepare)
+        .collect()
+}
