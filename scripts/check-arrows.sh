@@ -1,9 +1,6 @@
 #!/bin/sh
 # Checks the arrows between the crates (ARCHITECTURE.md) with cargo, and that the modules of a crate have no
 # cycle with scripts/module-cycles.py. Prints every arrow that is wrong and exits with 1 if there is one.
-#
-#   sh scripts/check-arrows.sh         the crates that are free of cycles must stay so
-#   sh scripts/check-arrows.sh all     the others are looked at as well
 set -eu
 cd "$(dirname "$0")/.."
 wrong=0
@@ -19,17 +16,14 @@ packages() {
         direct) depth=1 ;;
         all) depth=999 ;;
     esac
-    spec=$1
-    # `indicatif` is built on another crate of that name.
-    [ "$1" = console ] && spec=console@0.1.0
-    tree=$(cargo tree --locked --quiet -p "$spec" -e normal,build --depth "$depth" --prefix none)
+    tree=$(cargo tree --locked --quiet -p "$1" -e normal,build --depth "$depth" --prefix none)
     echo "$tree" | cut -d ' ' -f 1 | sort -u
 }
 
 # Crates of this workspace, and those whose place is fixed, that $1 may name itself: $2.
 may_use() {
-    fixed='files|pixels|data|onnx|kernels|models|console|machine|deploy|bench|deploy-cli|trainer|tests|burn|burn-.*|onnx-ir|ort|clap'
-    for found in $(packages "$1" direct | grep -Ex "$fixed" | grep -vx "$1" || true); do
+    fixed='files|pixels|kernels|console|data|onnx|models|machine|deploy|bench|deploy-cli|trainer|tests|burn|burn-.*|onnx-ir|ort|clap'
+    for found in $(packages "$1" direct | grep -Ex "$fixed" | grep -vx "${1%@*}" || true); do
         case " $2 " in
             *" $found "*) ;;
             *) complain "$1 must not depend on $found" ;;
@@ -49,8 +43,8 @@ may_use pixels ''
 may_use data 'files pixels'
 may_use onnx ''
 may_use kernels 'burn'
+may_use console@0.1.0 'data'
 may_use models 'onnx kernels burn onnx-ir'
-may_use console 'data'
 may_use machine 'files'
 may_use deploy 'data onnx machine ort'
 may_use bench 'data deploy'
@@ -63,9 +57,8 @@ for crate in files pixels data onnx machine tests; do
     must_lack "$crate" "$burn|ort|ort-sys|clap|clap_.*"
 done
 must_lack models 'ort|ort-sys|clap|clap_.*'
-for crate in deploy bench; do
-    must_lack "$crate" "$burn|clap|clap_.*"
-done
+must_lack deploy "$burn|clap|clap_.*"
+must_lack bench "$burn|clap|clap_.*"
 must_lack deploy-cli "$burn"
 # By version: a crate of the registry has the same name.
 must_lack console@0.1.0 "$burn|ort|ort-sys|clap|clap_.*|resvg"
@@ -78,12 +71,9 @@ fi
 cargo tree --locked --quiet -p trainer -e normal -i burn-core >/dev/null ||
     complain "burn-core was not found under trainer: has it another name?"
 
-# Modules: no cycle but of a parent with its own child. A crate moves from the second line to the first.
-free_of_cycles='data data/files data/pixels onnx models models/kernels console
-    deploy deploy/machine deploy/cli deploy/cli/bench'
-not_yet='trainer'
-[ "${1:-}" = all ] && free_of_cycles="$free_of_cycles $not_yet"
-for crate in $free_of_cycles; do
+# Modules: no cycle but of a parent with its own child.
+for crate in data data/files data/pixels onnx models models/kernels console trainer \
+    deploy deploy/machine deploy/cli deploy/cli/bench; do
     scripts/module-cycles.py "$crate/src" || complain "the modules of $crate have a cycle"
 done
 

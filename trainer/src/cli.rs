@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use data::Split;
 
 use crate::recipe::{Flags, MachineArgs};
+use crate::run_dir::Which;
 
 mod audit;
 mod inspect;
@@ -186,13 +187,4 @@ pub enum Fetchable {
     Hymenoptera,
     /// ResNet18 trained on ImageNet, from the ONNX model zoo (Apache-2.0)
     Resnet18,
-}
-
-/// Checkpoint of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Which {
-    /// The best on the validation images
-    Best,
-    /// The newest
-    Last,
 }

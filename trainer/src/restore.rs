@@ -3,12 +3,11 @@
 use models::Network;
 
 use crate::calibrate::{self, Calibration};
-use crate::cli::Which;
 use crate::context::TrainingContext;
 use crate::error::Result;
 use crate::model;
 use crate::recipe::Recipe;
-use crate::run_dir::RunDir;
+use crate::run_dir::{RunDir, Which};
 use crate::train::{Checkpoint, State};
 
 /// A restored network.

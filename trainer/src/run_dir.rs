@@ -3,11 +3,20 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use data::run_files;
 use fs_err as fs;
 
-use crate::cli::Which;
 use crate::error::{Error, Result};
+
+/// Checkpoint of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Which {
+    /// The best on the validation images
+    Best,
+    /// The newest
+    Last,
+}
 
 /// The folder of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
