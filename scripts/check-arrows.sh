@@ -22,7 +22,7 @@ packages() {
 
 # Crates of this workspace, and those whose place is fixed, that $1 may name itself: $2.
 may_use() {
-    fixed='files|pixels|kernels|console|data|onnx|models|deploy|deploy-cli|trainer|tests|burn|burn-.*|onnx-ir|ort|clap'
+    fixed='files|pixels|kernels|console|data|onnx|models|machine|deploy|bench|deploy-cli|trainer|tests|burn|burn-.*|onnx-ir|ort|clap'
     for found in $(packages "$1" direct | grep -Ex "$fixed" | grep -vx "${1%@*}" || true); do
         case " $2 " in
             *" $found "*) ;;
@@ -45,17 +45,20 @@ may_use onnx 'files'
 may_use kernels 'burn'
 may_use console@0.1.0 'files'
 may_use models 'onnx kernels burn onnx-ir'
-may_use deploy 'data onnx ort'
-may_use deploy-cli 'data onnx deploy console clap'
+may_use machine 'files'
+may_use deploy 'data onnx machine ort'
+may_use bench 'data deploy'
+may_use deploy-cli 'data onnx deploy bench console clap'
 may_use trainer 'data onnx models deploy console burn clap'
 may_use tests 'onnx'
 
 burn='burn|burn-.*|cubecl|cubecl-.*'
-for crate in files pixels data onnx tests; do
+for crate in files pixels data onnx machine tests; do
     must_lack "$crate" "$burn|ort|ort-sys|clap|clap_.*"
 done
 must_lack models 'ort|ort-sys|clap|clap_.*'
 must_lack deploy "$burn|clap|clap_.*"
+must_lack bench "$burn|clap|clap_.*"
 must_lack deploy-cli "$burn"
 # By version: a crate of the registry has the same name.
 must_lack console@0.1.0 "$burn|ort|ort-sys|clap|clap_.*|resvg"
@@ -69,7 +72,8 @@ cargo tree --locked --quiet -p trainer -e normal -i burn-core >/dev/null ||
     complain "burn-core was not found under trainer: has it another name?"
 
 # Modules: no cycle but of a parent with its own child.
-for crate in data data/files data/pixels onnx models models/kernels console trainer deploy deploy/cli; do
+for crate in data data/files data/pixels onnx models models/kernels console trainer \
+    deploy deploy/machine deploy/cli deploy/cli/bench; do
     scripts/module-cycles.py "$crate/src" || complain "the modules of $crate have a cycle"
 done
 

@@ -1,4 +1,5 @@
-//! Joins a model's card with the engines that run it: `prepare → run → decide`.
+//! Classifier: a model's card joined with the engines that run it, `prepare → run → decide`. Knows no
+//! provider.
 
 mod builder;
 
@@ -11,7 +12,7 @@ use data::{Card, Limits, Preprocess, RgbImage, Tally};
 use image::DynamicImage;
 
 use crate::engine::Engine;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, chain};
 use crate::model::Model;
 use crate::placement::Placement;
 use crate::pool::Pool;
@@ -53,7 +54,7 @@ impl Classifier {
     /// the usual places.
     ///
     /// # Errors
-    /// [`Error::NoRuntime`] where there is no library; whatever is wrong with the file.
+    /// There is no ONNX Runtime library; whatever is wrong with the file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::builder(path).open()
     }
@@ -85,7 +86,7 @@ impl Classifier {
     /// ```
     ///
     /// # Errors
-    /// [`Error::ClassCount`] when names and outputs do not fit.
+    /// Names and outputs do not fit.
     pub fn from_engines(
         engines: Vec<Box<dyn Engine>>,
         classes: Vec<String>,
@@ -110,7 +111,7 @@ impl Classifier {
         })
     }
 
-    /// The model file.
+    /// The model file, `(no file)` for engines without one.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -178,9 +179,7 @@ impl Classifier {
 
     /// A run, and the time that it took once an engine was free.
     fn timed(&self, prepared: &[f32], batch: usize) -> (Result<Vec<f32>>, Duration) {
-        let none = Err(Error::Run {
-            reason: "there is no engine".to_owned(),
-        });
+        let none = Err(Error::run("there is no engine"));
         let run = |engine: &mut dyn Engine| {
             let start = Instant::now();
             let outputs = engine.run(prepared, batch);
@@ -204,16 +203,16 @@ impl Classifier {
         if batch == 0 {
             return Ok((Vec::new(), Duration::ZERO));
         }
-        let (outputs, took) = self.timed(prepared, batch);
+        let (outputs, elapsed) = self.timed(prepared, batch);
         let outputs = outputs?;
         if self.output_kind == OutputKind::Logits && self.num_outputs == self.classes.len() {
-            return Ok((outputs, took));
+            return Ok((outputs, elapsed));
         }
         let mut logits = Vec::with_capacity(batch * self.classes.len());
         for row in outputs.chunks_exact(self.num_outputs.max(1)) {
             self.row_logits(row, &mut logits);
         }
-        Ok((logits, took))
+        Ok((logits, elapsed))
     }
 
     /// Third stage: the logits of one image to a prediction.
@@ -257,11 +256,8 @@ impl Classifier {
     }
 
     pub(crate) fn decode(&self, bytes: &[u8]) -> Result<RgbImage> {
-        let reason = |e: &dyn std::error::Error| crate::error::chain(e);
-        data::decode::decode(bytes, &self.limits).map_err(|e| Error::Unreadable {
-            path: PathBuf::from("(bytes)"),
-            reason: reason(&e),
-        })
+        data::decode::decode(bytes, &self.limits)
+            .map_err(|e| Error::unreadable(Path::new("(bytes)"), &chain(&e)))
     }
 
     fn classify_rgb(&self, image: &RgbImage) -> Result<Prediction> {
@@ -288,9 +284,5 @@ fn check_class_count(path: &Path, num_outputs: usize, classes: usize) -> Result<
         return Ok(());
     }
     let expected = if num_outputs == 1 { 2 } else { num_outputs };
-    Err(Error::ClassCount {
-        path: path.to_owned(),
-        expected,
-        found: classes,
-    })
+    Err(Error::class_count(path, expected, classes))
 }

@@ -1,6 +1,6 @@
-//! A model file in another precision: half precision, or 8-bit integers calibrated on images. What
-//! becomes of the graph is decided in [`onnx::convert`]; here the model is run where its ranges must be
-//! known, and the card is kept.
+//! Conversion of a model file to half precision, or to 8-bit integers calibrated on images. Knows no
+//! operators: what becomes of the graph is decided in [`onnx::convert`]; here the model is run where its
+//! ranges must be known, and the card is kept.
 
 mod calibration;
 mod ranges;
@@ -89,7 +89,7 @@ pub fn int8(model: &Path, out: &Path, calibration: &Calibration) -> Result<Int8>
 /// preprocessing, the images' content) and the version of the conversion. It is never another model's.
 ///
 /// # Errors
-/// As [`fp16`] and [`int8`]; [`Error::NoCalibration`] where int8 is asked for without images.
+/// As [`fp16`] and [`int8`]; int8 without images.
 pub fn cached(
     model: &Path,
     precision: Precision,
@@ -100,7 +100,7 @@ pub fn cached(
     let key = key(model, precision, calibration)?;
     let stem = model.file_stem().unwrap_or_default().to_string_lossy();
     let path = folder.join(format!("{stem}.{precision}.{key}.onnx"));
-    // What a crash of the whole machine left is made anew.
+    // A file that a crash of the machine left half written has no header, and is written again.
     if onnx::Header::open(&path).is_ok() {
         return Ok(Converted { path, reused: true });
     }
@@ -113,11 +113,9 @@ pub fn cached(
         (Precision::Int8, Some(calibration)) => {
             int8(model, &path, calibration)?;
         }
-        (Precision::Int8, None) => return Err(Error::NoCalibration),
+        (Precision::Int8, None) => return Err(Error::no_calibration()),
         (Precision::Fp32 | Precision::Tf32, _) => {
-            return Err(Error::NotConverted {
-                precision: precision.name(),
-            });
+            return Err(Error::not_converted(precision.name()));
         }
     }
     let reused = false;

@@ -1,4 +1,4 @@
-//! What differs between two classifiers on the same images: answers, logits, accuracy.
+//! Comparison of two classifiers on the same images: answers, logits, accuracy. Opens no model.
 
 use data::metrics::{McNemar, mcnemar};
 use data::{Sample, Scores};
@@ -94,7 +94,7 @@ impl Diff {
 /// ```
 ///
 /// # Errors
-/// As [`evaluate`]; [`Error::ClassesDiffer`] where the two have no class in common.
+/// As [`evaluate`]; the two have no class in common.
 pub fn diff(
     first: &Classifier,
     second: &Classifier,
@@ -126,19 +126,19 @@ pub fn diff(
     Ok(joined(a, b, &common, classes.is_some()))
 }
 
-/// Places of the same class in the first one's logits and in the second one's.
+/// Indices of the same class in the first one's logits and in the second one's.
 fn common(first: &Classifier, second: &Classifier) -> Result<Vec<(usize, usize)>> {
-    let place = |name: &String| second.classes().iter().position(|known| known == name);
+    let index_in_second = |name: &String| second.classes().iter().position(|known| known == name);
     let names = first.classes().iter().enumerate();
     let common: Vec<_> = names
-        .filter_map(|(at, name)| Some((at, place(name)?)))
+        .filter_map(|(index, name)| Some((index, index_in_second(name)?)))
         .collect();
     if common.is_empty() {
-        return Err(Error::ClassesDiffer {
-            path: second.path().to_owned(),
-            expected: second.classes().to_vec(),
-            found: first.classes().to_vec(),
-        });
+        return Err(Error::classes_differ(
+            second.path(),
+            second.classes(),
+            first.classes(),
+        ));
     }
     Ok(common)
 }
@@ -167,8 +167,8 @@ fn joined(a: Evaluation, b: Evaluation, common: &[(usize, usize)], labelled: boo
             continue;
         };
         let mut drift = 0.0_f32;
-        for (at, to) in common {
-            let off = (row_a[*at] - row_b[*to]).abs();
+        for (first, second) in common {
+            let off = (row_a[*first] - row_b[*second]).abs();
             // A NaN is the largest difference of all.
             drift = if off.is_nan() {
                 f32::INFINITY
@@ -176,7 +176,7 @@ fn joined(a: Evaluation, b: Evaluation, common: &[(usize, usize)], labelled: boo
                 drift.max(off)
             };
             sum += f64::from(off);
-            largest_logit = largest_logit.max(row_a[*at].abs());
+            largest_logit = largest_logit.max(row_a[*first].abs());
         }
         max_drift = max_drift.max(drift);
         let right = (one.predicted == one.label, other.predicted == other.label);

@@ -1,4 +1,4 @@
-//! The seam between what is computed and what computes it.
+//! Inference engine: the seam between what is computed and what computes it. Knows no ONNX Runtime.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub trait Engine: Send {
     fn num_outputs(&self) -> usize;
 }
 
-/// An engine without a model, for tests: each score is the mean of the image times its place.
+/// An engine without a model, for tests: each score is the mean of the image times its number, counted from 1.
 #[derive(Debug, Clone)]
 pub struct FakeEngine {
     num_outputs: usize,
@@ -33,11 +33,7 @@ impl FakeEngine {
 impl Engine for FakeEngine {
     fn run(&mut self, images: &[f32], batch: usize) -> Result<Vec<f32>> {
         if batch == 0 || !images.len().is_multiple_of(batch) {
-            return Err(Error::InputLength {
-                batch,
-                expected: batch,
-                found: images.len(),
-            });
+            return Err(Error::input_length(batch, batch, images.len()));
         }
         std::thread::sleep(self.delay);
         let len = images.len() / batch;

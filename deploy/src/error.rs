@@ -1,337 +1,41 @@
-//! Everything that can be wrong between a file and a prediction.
+//! Errors between a file and a prediction, with kind, message and hint. Knows no other module's types but
+//! plain ones.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::missing::Lack;
-use crate::wheels::{GPU_PREFIX, VERSION};
+pub(crate) use machine::error::chain;
+use machine::runtime::VERSION;
 
-/// What went wrong, with the data to say so.
+/// What went wrong. The errors of the crates below have variants of their own; nothing here decides by what
+/// is [`Error::Other`], and others can by its [`Kind`].
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No ONNX Runtime library was found.
-    #[error("no ONNX Runtime library was found{}", looked_at(searched))]
-    NoRuntime {
-        /// The folders that were looked at.
-        searched: Vec<PathBuf>,
-    },
-    /// The library that was named cannot be read.
-    #[error("the ONNX Runtime library `{}` cannot be read", path.display())]
-    RuntimeMissing {
-        /// The library.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The file is no ONNX Runtime that this build can use.
-    #[error(
-        "`{}` is not a usable ONNX Runtime library\n  expected: {expected}\n  found:    {found}",
-        path.display()
-    )]
-    RuntimeUnfit {
-        /// The library.
-        path: PathBuf,
-        /// What it should be.
-        expected: String,
-        /// What it is.
-        found: String,
-    },
-    /// The system's loader refuses the library.
-    #[error("the ONNX Runtime library `{}` does not load: {reason}", path.display())]
-    RuntimeLoad {
-        /// The library.
-        path: PathBuf,
-        /// What the loader says.
-        reason: String,
-    },
-    /// One process holds one ONNX Runtime.
-    #[error(
-        "this process uses `{}` already and cannot load `{}` as well",
-        loaded.display(),
-        asked.display()
-    )]
-    RuntimeDiffers {
-        /// The library in use.
-        loaded: PathBuf,
-        /// The other one.
-        asked: PathBuf,
-    },
-    /// The installation stopped.
-    #[error("cannot {what}: {reason}")]
-    Install {
-        /// The step.
-        what: String,
-        /// Why it failed.
-        reason: String,
-    },
-    /// Nothing can be written into the cache folder.
-    #[error("cannot {what}: {reason}")]
-    CacheReadOnly {
-        /// The step.
-        what: String,
-        /// What the system says.
-        reason: String,
-    },
-    /// ONNX Runtime with CUDA, or TensorRT, cannot be installed.
-    #[error("cannot {what}: {reason}")]
-    GpuInstall {
-        /// The step.
-        what: String,
-        /// Why it failed.
-        reason: String,
-        /// What to do about it.
-        fix: String,
-    },
-    /// A download or an installed file is not the pinned one.
-    #[error(
-        "`{}` is not the pinned file\n  expected: SHA-256 {expected}\n  found:    SHA-256 {found}",
-        path.display()
-    )]
-    HashDiffers {
-        /// The file, or the address it came from.
-        path: PathBuf,
-        /// The pinned hash.
-        expected: String,
-        /// The file's hash.
-        found: String,
-    },
-    /// The text names no provider.
-    #[error("`{text}` is no provider\n  expected: cpu, cuda, cuda:N, tensorrt or tensorrt:N")]
-    ProviderName {
-        /// The text given.
-        text: String,
-    },
-    /// Nothing is converted for this precision.
-    #[error("no file is converted to `{precision}`\n  expected: fp16 or int8")]
-    NotConverted {
-        /// The precision asked for.
-        precision: &'static str,
-    },
-    /// 8-bit integers need images to calibrate on.
-    #[error("`int8` needs training images to measure the ranges of values on")]
-    NoCalibration,
-    /// The library was built without this provider.
-    #[error(
-        "provider `{provider}` cannot start: `{}` was built without it\n  \
-         expected: {expected}\n  found:    {found}",
-        library.display()
-    )]
-    ProviderMissing {
-        /// The provider asked for.
-        provider: String,
-        /// The library in use.
-        library: PathBuf,
-        /// ONNX Runtime's name of it.
-        expected: &'static str,
-        /// The providers that the library has.
-        found: String,
-    },
-    /// The provider is there and does not start.
-    #[error("provider `{provider}` cannot start: {reason}")]
-    ProviderFailed {
-        /// The provider asked for.
-        provider: String,
-        /// What ONNX Runtime says.
-        reason: String,
-    },
-    /// Nodes that compute run elsewhere than where they were asked to.
-    #[error("not all of the model runs on `{provider}`\n  elsewhere: {}", nodes.join("\n             "))]
-    NodesElsewhere {
-        /// The provider asked for.
-        provider: String,
-        /// A line for each other provider, with its nodes.
-        nodes: Vec<String>,
-    },
-    /// The runtime does not say where nodes run.
-    #[error("this ONNX Runtime does not say whether the model runs on `{provider}`")]
-    PlacementUnknown {
-        /// The provider asked for.
-        provider: String,
-    },
-    /// The text names no precision.
-    #[error("`{text}` is no precision\n  expected: fp32, tf32, fp16 or int8")]
-    PrecisionName {
-        /// The text given.
-        text: String,
-    },
-    /// The provider cannot compute so.
-    #[error("provider `{provider}` does not compute in {precision}")]
-    PrecisionUnsupported {
-        /// The precision asked for.
-        precision: &'static str,
-        /// The provider asked for.
-        provider: String,
-    },
-    /// The file is of another precision than was asked for, and no provider changes that.
-    #[error(
-        "`{}` cannot be run in {expected} as it is\n  expected: a file of {expected}\n  found:    {found}",
-        path.display()
-    )]
-    PrecisionDiffers {
-        /// The model.
-        path: PathBuf,
-        /// The precision asked for.
-        expected: &'static str,
-        /// The file's.
-        found: &'static str,
-    },
-    /// What the provider needs of the machine is not there.
-    #[error("provider `{provider}` cannot start: {lack}")]
-    ProviderNotReady {
-        /// The provider asked for.
-        provider: String,
-        /// The first thing that is missing.
-        lack: Box<Lack>,
-    },
+    /// The ONNX Runtime library, or what a provider needs of the machine.
+    #[error(transparent)]
+    Machine(#[from] machine::Error),
     /// The file cannot be read as ONNX.
     #[error(transparent)]
     Onnx(#[from] onnx::Error),
     /// An image, a folder, a card or a preprocessing text is wrong.
     #[error(transparent)]
     Data(#[from] data::Error),
-    /// ONNX Runtime does not open the model.
-    #[error("ONNX Runtime does not open `{}`: {reason}", path.display())]
-    ModelLoad {
-        /// The model.
-        path: PathBuf,
-        /// What ONNX Runtime says.
-        reason: String,
-    },
-    /// The model is newer than the runtime.
-    #[error(
-        "`{}` is newer than ONNX Runtime {version}\n  expected: {expected}\n  found:    {found}",
-        path.display()
-    )]
-    ModelNewer {
-        /// The model.
-        path: PathBuf,
-        /// The runtime in use.
-        version: String,
-        /// What the runtime knows.
-        expected: String,
-        /// What the file needs.
-        found: String,
-    },
-    /// The model does something else than classify images.
-    #[error(
-        "`{}` is not an image classifier\n  expected: {expected}\n  found:    {found}",
-        path.display()
-    )]
-    NotAClassifier {
-        /// The model.
-        path: PathBuf,
-        /// What a classifier has.
-        expected: String,
-        /// What this file has.
-        found: String,
-    },
-    /// The file carries no card, and what it would say was not given.
-    #[error("`{}` does not say {what}: it carries no model card", path.display())]
-    NoCard {
-        /// The model.
-        path: PathBuf,
-        /// What is missing.
-        what: &'static str,
-    },
-    /// The class names do not fit the output.
-    #[error(
-        "the class names do not fit `{}`\n  expected: {expected} names\n  found:    {found}",
-        path.display()
-    )]
-    ClassCount {
-        /// The model.
-        path: PathBuf,
-        /// Outputs of the model.
-        expected: usize,
-        /// Names given.
-        found: usize,
-    },
-    /// The preprocessing makes another shape than the model takes.
-    #[error(
-        "the preprocessing does not fit `{}`\n  expected: {expected}\n  found:    {found}",
-        path.display()
-    )]
-    ShapeDiffers {
-        /// The model.
-        path: PathBuf,
-        /// The model's input.
-        expected: String,
-        /// What the preprocessing makes.
-        found: String,
-    },
-    /// The data has classes that the model does not know.
-    #[error(
-        "`{}` knows {} classes but the data has {}\n  expected: {}\n  found:    {}",
-        path.display(),
-        expected.len(),
-        found.len(),
-        names(expected),
-        names(found)
-    )]
-    ClassesDiffer {
-        /// The model.
-        path: PathBuf,
-        /// Its classes.
-        expected: Vec<String>,
-        /// The classes of the data.
-        found: Vec<String>,
-    },
-    /// Prepared numbers of the wrong length.
-    #[error("{batch} images of this model are {expected} numbers, {found} given")]
-    InputLength {
-        /// Images in the batch.
-        batch: usize,
-        /// Numbers that they are.
-        expected: usize,
-        /// Numbers given.
-        found: usize,
-    },
-    /// The model, or the engine built from it, does not take so many images at a time.
-    #[error(
-        "`{}` does not take {found} images at a time\n  expected: {}",
-        path.display(),
-        sizes(*smallest, *largest)
-    )]
-    BatchSize {
-        /// The model.
-        path: PathBuf,
-        /// The smallest number that it takes.
-        smallest: usize,
-        /// The largest.
-        largest: usize,
-        /// The number asked for.
-        found: usize,
-    },
-    /// ONNX Runtime stopped while running the model.
-    #[error("the model stopped: {reason}")]
-    Run {
-        /// What ONNX Runtime says.
-        reason: String,
-    },
-    /// There is nothing to evaluate.
-    #[error("there are no images to evaluate")]
-    NoImages,
-    /// An image cannot be read, and that was to be an error.
-    #[error("`{}` cannot be read: {reason}", path.display())]
-    Unreadable {
-        /// The image.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// The file carries no golden samples.
-    #[error("`{}` carries no golden samples to check", path.display())]
-    NoGolden {
-        /// The model.
-        path: PathBuf,
+    /// Anything else.
+    #[error("{message}")]
+    Other {
+        /// What it is about.
+        kind: Kind,
+        /// What is wrong, with what was expected and what was found.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
     },
 }
 
 /// A result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What kind of error it is, for programs.
+/// What an error is about, for programs.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -358,124 +62,263 @@ impl From<data::pixels::Error> for Error {
 }
 
 impl Error {
-    /// What kind of error it is.
+    /// What the error is about.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::NoRuntime { .. }
-            | Self::RuntimeMissing { .. }
-            | Self::RuntimeUnfit { .. }
-            | Self::RuntimeLoad { .. }
-            | Self::RuntimeDiffers { .. }
-            | Self::Install { .. }
-            | Self::CacheReadOnly { .. }
-            | Self::GpuInstall { .. }
-            | Self::ProviderNotReady { .. }
-            | Self::HashDiffers { .. }
-            | Self::ProviderMissing { .. }
-            | Self::ProviderFailed { .. }
-            | Self::NodesElsewhere { .. }
-            | Self::PlacementUnknown { .. } => Kind::Runtime,
-            Self::Onnx(_)
-            | Self::ModelLoad { .. }
-            | Self::ModelNewer { .. }
-            | Self::NotAClassifier { .. }
-            | Self::NoCard { .. }
-            | Self::Run { .. }
-            | Self::NoGolden { .. } => Kind::Model,
-            Self::Data(_) | Self::NoImages | Self::Unreadable { .. } => Kind::Data,
-            Self::ProviderName { .. }
-            | Self::PrecisionName { .. }
-            | Self::PrecisionUnsupported { .. }
-            | Self::PrecisionDiffers { .. }
-            | Self::BatchSize { .. }
-            | Self::NotConverted { .. }
-            | Self::NoCalibration
-            | Self::ClassCount { .. }
-            | Self::ShapeDiffers { .. }
-            | Self::ClassesDiffer { .. }
-            | Self::InputLength { .. } => Kind::Usage,
+            Self::Machine(machine::Error::ProviderName { .. }) => Kind::Usage,
+            Self::Machine(_) => Kind::Runtime,
+            Self::Onnx(_) => Kind::Model,
+            Self::Data(_) => Kind::Data,
+            Self::Other { kind, .. } => *kind,
         }
     }
 
     /// What to do about it, where that can be said.
     pub fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::NoRuntime { .. } => {
-                "run `deploy runtime install`, or give the library with `--runtime FILE`"
-            }
-            Self::RuntimeMissing { .. } => {
-                "check the path given by `--runtime` or `ORT_DYLIB_PATH`"
-            }
-            Self::RuntimeUnfit { path, .. } if is_gpu(path) => "run `deploy runtime install cuda`",
-            Self::RuntimeUnfit { .. } | Self::RuntimeLoad { .. } => {
-                "run `deploy runtime install` and leave out `--runtime` and `ORT_DYLIB_PATH`"
-            }
-            Self::Install { .. } => {
-                return Some(format!(
-                    "fetch the wheel on a machine with a network (`pip download --no-deps \
-                     onnxruntime=={VERSION}`), then run `deploy runtime install --from FILE`"
-                ));
-            }
-            Self::CacheReadOnly { .. } => {
-                "choose a folder that can be written to with `--cache DIR`"
-            }
-            Self::GpuInstall { fix, .. } => fix,
-            Self::ProviderNotReady { lack, .. } => &lack.fix,
-            Self::HashDiffers { .. } => "download the file again, from its official address",
-            Self::ProviderMissing { .. } => {
-                "run `deploy runtime install cuda`, or use `--provider cpu`"
-            }
-            Self::NodesElsewhere { .. } => {
-                "to accept that, add `--allow-fallback`; `--verbose` shows why ONNX Runtime did so"
-            }
-            Self::PlacementUnknown { .. } => {
-                return Some(format!(
-                    "use ONNX Runtime {VERSION}, or accept any placement with `--allow-fallback`"
-                ));
-            }
-            Self::PrecisionUnsupported { .. } => {
-                "use `--precision fp32`, or a GPU with `--provider cuda`"
-            }
-            Self::PrecisionDiffers { expected, .. } => {
-                return Some(format!(
-                    "convert it with `deploy convert --precision {expected}`"
-                ));
-            }
-            Self::ModelNewer { .. } => {
-                "export it with an older opset, or give a newer library with `--runtime FILE`"
-            }
-            Self::ProviderFailed { .. } => "run `deploy doctor`, or use `--provider cpu`",
-            Self::NoCalibration => "give the folder of the images with `--data DIR`",
-            Self::Onnx(error) => return error.hint(),
-            Self::Data(error) => return error.hint(),
-            Self::NotAClassifier { .. } => {
-                "only classifiers with one image input and one output of class scores are run"
-            }
-            Self::NoCard { .. } => {
-                "give `--classes FILE` and `--preprocess TEXT`, or write them into the file with \
-                 `deploy card attach`"
-            }
-            Self::ClassCount { .. } => "give one class name per line, in the order of the outputs",
-            Self::ShapeDiffers { .. } => "give the steps that this model needs with `--preprocess`",
-            Self::ClassesDiffer {
-                expected, found, ..
-            } => return Some(unknown(expected, found)),
-            Self::Unreadable { .. } => {
-                "repair or remove the files; HEIC and AVIF must be converted to JPEG first"
-            }
-            Self::NoGolden { .. } => "write them into the file with `deploy card attach`",
-            _ => return None,
-        };
-        Some(hint.to_owned())
+        match self {
+            Self::Machine(error) => error.hint(),
+            Self::Onnx(error) => error.hint(),
+            Self::Data(error) => error.hint(),
+            Self::Other { hint, .. } => hint.clone(),
+        }
+    }
+
+    fn other(kind: Kind, message: String) -> Self {
+        Self::Other {
+            kind,
+            message,
+            hint: None,
+        }
+    }
+
+    fn with_hint(self, hint: impl Into<String>) -> Self {
+        match self {
+            Self::Other { kind, message, .. } => Self::Other {
+                kind,
+                message,
+                hint: Some(hint.into()),
+            },
+            other => other,
+        }
     }
 }
 
-/// Whether a library lies in the folder of a GPU runtime that was installed.
-fn is_gpu(library: &Path) -> bool {
-    library
-        .parent()
-        .and_then(Path::file_name)
-        .is_some_and(|name| name.to_string_lossy().starts_with(GPU_PREFIX))
+/// The runtime and its providers.
+impl Error {
+    pub(crate) fn runtime_load(path: &Path, reason: String) -> Self {
+        let path = path.display();
+        let message = format!("the ONNX Runtime library `{path}` does not load: {reason}");
+        Self::other(Kind::Runtime, message).with_hint(
+            "run `deploy runtime install` and leave out `--runtime` and `ORT_DYLIB_PATH`",
+        )
+    }
+
+    pub(crate) fn runtime_differs(loaded: &Path, requested: &Path) -> Self {
+        let (loaded, requested) = (loaded.display(), requested.display());
+        Self::other(
+            Kind::Runtime,
+            format!("this process uses `{loaded}` already and cannot load `{requested}` as well"),
+        )
+    }
+
+    /// The library was built without this provider; `expected` is ONNX Runtime's name of it.
+    pub(crate) fn provider_missing(
+        provider: &str,
+        library: &Path,
+        expected: &str,
+        found: &str,
+    ) -> Self {
+        let library = library.display();
+        let message = format!(
+            "provider `{provider}` cannot start: `{library}` was built without it\n  \
+             expected: {expected}\n  found:    {found}"
+        );
+        Self::other(Kind::Runtime, message)
+            .with_hint("run `deploy runtime install cuda`, or use `--provider cpu`")
+    }
+
+    pub(crate) fn provider_failed(provider: &str, reason: &str) -> Self {
+        let message = format!("provider `{provider}` cannot start: {reason}");
+        Self::other(Kind::Runtime, message)
+            .with_hint("run `deploy doctor`, or use `--provider cpu`")
+    }
+
+    /// Nodes that compute run elsewhere; a line for each other provider, with its nodes.
+    pub(crate) fn nodes_elsewhere(provider: &str, nodes: &[String]) -> Self {
+        let nodes = nodes.join("\n             ");
+        Self::other(
+            Kind::Runtime,
+            format!("not all of the model runs on `{provider}`\n  elsewhere: {nodes}"),
+        )
+        .with_hint(
+            "to accept that, add `--allow-fallback`; `--verbose` shows why ONNX Runtime did so",
+        )
+    }
+
+    pub(crate) fn placement_unknown(provider: &str) -> Self {
+        let message =
+            format!("this ONNX Runtime does not say whether the model runs on `{provider}`");
+        Self::other(Kind::Runtime, message).with_hint(format!(
+            "use ONNX Runtime {VERSION}, or accept any placement with `--allow-fallback`"
+        ))
+    }
+}
+
+/// The model file.
+impl Error {
+    pub(crate) fn model_load(path: &Path, reason: &str) -> Self {
+        let path = path.display();
+        let message = format!("ONNX Runtime does not open `{path}`: {reason}");
+        Self::other(Kind::Model, message)
+    }
+
+    pub(crate) fn model_newer(path: &Path, version: &str, expected: &str, found: &str) -> Self {
+        let path = path.display();
+        let message = format!(
+            "`{path}` is newer than ONNX Runtime {version}\n  expected: {expected}\n  found:    {found}"
+        );
+        Self::other(Kind::Model, message).with_hint(
+            "export it with an older opset, or give a newer library with `--runtime FILE`",
+        )
+    }
+
+    /// The model does something else than classify images.
+    pub(crate) fn not_a_classifier(path: &Path, expected: &str, found: &str) -> Self {
+        let path = path.display();
+        let message = format!(
+            "`{path}` is not an image classifier\n  expected: {expected}\n  found:    {found}"
+        );
+        Self::other(Kind::Model, message).with_hint(
+            "only classifiers with one image input and one output of class scores are run",
+        )
+    }
+
+    /// The file carries no card, and `what` it would say is not known otherwise.
+    pub fn no_card(path: &Path, what: &str) -> Self {
+        let path = path.display();
+        let message = format!("`{path}` does not say {what}: it carries no model card");
+        Self::other(Kind::Model, message).with_hint(
+            "give `--classes FILE` and `--preprocess TEXT`, or write them into the file with \
+             `deploy card attach`",
+        )
+    }
+
+    /// The model stopped while it ran.
+    pub fn run(reason: impl std::fmt::Display) -> Self {
+        Self::other(Kind::Model, format!("the model stopped: {reason}"))
+    }
+
+    pub(crate) fn no_golden(path: &Path) -> Self {
+        let path = path.display();
+        let message = format!("`{path}` carries no golden samples to check");
+        Self::other(Kind::Model, message)
+            .with_hint("write them into the file with `deploy card attach`")
+    }
+}
+
+/// The images.
+impl Error {
+    pub(crate) fn no_images() -> Self {
+        Self::other(Kind::Data, "there are no images to evaluate".to_owned())
+    }
+
+    pub(crate) fn unreadable(path: &Path, reason: &str) -> Self {
+        let message = format!("`{}` cannot be read: {reason}", path.display());
+        Self::other(Kind::Data, message)
+            .with_hint("repair or remove the files; HEIC and AVIF must be converted to JPEG first")
+    }
+}
+
+/// What the caller asked for.
+impl Error {
+    pub(crate) fn precision_name(text: &str) -> Self {
+        let message = format!("`{text}` is no precision\n  expected: fp32, tf32, fp16 or int8");
+        Self::other(Kind::Usage, message)
+    }
+
+    pub(crate) fn precision_unsupported(precision: &str, provider: &str) -> Self {
+        let message = format!("provider `{provider}` does not compute in {precision}");
+        Self::other(Kind::Usage, message)
+            .with_hint("use `--precision fp32`, or a GPU with `--provider cuda`")
+    }
+
+    /// The file is of another precision, and no provider changes that.
+    pub(crate) fn precision_differs(path: &Path, expected: &str, found: &str) -> Self {
+        let path = path.display();
+        let message = format!(
+            "`{path}` cannot be run in {expected} as it is\n  expected: a file of {expected}\n  \
+             found:    {found}"
+        );
+        Self::other(Kind::Usage, message).with_hint(format!(
+            "convert it with `deploy convert --precision {expected}`"
+        ))
+    }
+
+    pub(crate) fn not_converted(precision: &str) -> Self {
+        let message = format!("no file is converted to `{precision}`\n  expected: fp16 or int8");
+        Self::other(Kind::Usage, message)
+    }
+
+    pub(crate) fn no_calibration() -> Self {
+        let message = "`int8` needs training images to measure the ranges of values on";
+        Self::other(Kind::Usage, message.to_owned())
+            .with_hint("give the folder of the images with `--data DIR`")
+    }
+
+    pub(crate) fn class_count(path: &Path, expected: usize, found: usize) -> Self {
+        let path = path.display();
+        let message = format!(
+            "the class names do not fit `{path}`\n  expected: {expected} names\n  found:    {found}"
+        );
+        Self::other(Kind::Usage, message)
+            .with_hint("give one class name per line, in the order of the outputs")
+    }
+
+    /// The preprocessing makes another shape than the model takes.
+    pub(crate) fn shape_differs(path: &Path, expected: &str, found: &str) -> Self {
+        let path = path.display();
+        let message = format!(
+            "the preprocessing does not fit `{path}`\n  expected: {expected}\n  found:    {found}"
+        );
+        Self::other(Kind::Usage, message)
+            .with_hint("give the steps that this model needs with `--preprocess`")
+    }
+
+    /// The data has classes that the model does not know.
+    pub fn classes_differ(path: &Path, expected: &[String], found: &[String]) -> Self {
+        let path = path.display();
+        let message = format!(
+            "`{path}` knows {} classes but the data has {}\n  expected: {}\n  found:    {}",
+            expected.len(),
+            found.len(),
+            names(expected),
+            names(found)
+        );
+        Self::other(Kind::Usage, message).with_hint(unknown(expected, found))
+    }
+
+    /// Prepared numbers of the wrong length.
+    pub(crate) fn input_length(batch: usize, expected: usize, found: usize) -> Self {
+        let message = format!("{batch} images of this model are {expected} numbers, {found} given");
+        Self::other(Kind::Usage, message)
+    }
+
+    /// The model, or the engine built from it, does not take so many images at a time.
+    pub(crate) fn batch_size(
+        path: &Path,
+        (smallest, largest): (usize, usize),
+        found: usize,
+    ) -> Self {
+        let path = path.display();
+        let expected = match (smallest, largest) {
+            (n, m) if n == m => n.to_string(),
+            (n, usize::MAX) => format!("{n} or more"),
+            (n, m) => format!("{n} to {m}"),
+        };
+        let message =
+            format!("`{path}` does not take {found} images at a time\n  expected: {expected}");
+        Self::other(Kind::Usage, message)
+    }
 }
 
 fn unknown(expected: &[String], found: &[String]) -> String {
@@ -491,26 +334,6 @@ fn unknown(expected: &[String], found: &[String]) -> String {
     )
 }
 
-/// Numbers of images as text.
-fn sizes(smallest: usize, largest: usize) -> String {
-    match (smallest, largest) {
-        (n, m) if n == m => n.to_string(),
-        (n, usize::MAX) => format!("{n} or more"),
-        (n, m) => format!("{n} to {m}"),
-    }
-}
-
-fn looked_at(searched: &[PathBuf]) -> String {
-    if searched.is_empty() {
-        return String::new();
-    }
-    let folders: Vec<String> = searched
-        .iter()
-        .map(|p| format!("`{}`", p.display()))
-        .collect();
-    format!("; looked at {}", folders.join(", "))
-}
-
 /// At most eight names.
 fn names(names: &[String]) -> String {
     let shown = names.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
@@ -519,20 +342,6 @@ fn names(names: &[String]) -> String {
     } else {
         shown
     }
-}
-
-/// An error and what caused it, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

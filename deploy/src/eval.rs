@@ -1,9 +1,9 @@
-//! Scores a classifier on labelled images. Every thread takes a batch of files all the way: decode,
-//! prepare, run the model; no thread waits for another while images remain.
+//! Evaluation: scores of a classifier on labelled images. Knows no provider and prints nothing.
 //!
-//! Why no thread of its own for the model? Where the model computes on the same cores, work that is
-//! handed on makes one thread wait for the other, and nothing is gained; where it computes elsewhere
-//! (a GPU), other threads decode while one waits for it.
+//! Every thread takes a batch of files all the way: decode, prepare, run the model. Why is there no queue
+//! between decoding and the session? On one set of cores every hand-over lets a thread wait; a thread that
+//! does all of it, with a session of its own, does not. Where the model computes elsewhere (a GPU), other
+//! threads decode while one waits for it.
 
 mod worker;
 
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 pub use data::Unreadable;
 use data::{Sample, Scores, Tally};
-use worker::{Done, Work};
+use worker::{BatchQueue, BatchResult};
 
 use crate::classifier::Classifier;
 use crate::error::{Error, Result};
@@ -86,7 +86,7 @@ impl Evaluation {
     }
 }
 
-/// Classifies `samples`, whose labels are places in `classes`, and scores the answers. Classes are
+/// Classifies `samples`, whose labels are indices in `classes`, and scores the answers. Classes are
 /// matched by name; the model may know more of them.
 ///
 /// ```no_run
@@ -101,8 +101,8 @@ impl Evaluation {
 /// ```
 ///
 /// # Errors
-/// [`Error::ClassesDiffer`]; [`Error::Unreadable`] when strict; [`data::Error::TooManyUnreadable`] above 5 %;
-/// [`Error::NoImages`]; the model stops.
+/// The data has classes that the model does not know; there are no images; one cannot be read (strict), or
+/// more than 5 %; the model stops.
 pub fn evaluate(
     classifier: &Classifier,
     samples: &[Sample],
@@ -111,31 +111,31 @@ pub fn evaluate(
 ) -> Result<Evaluation> {
     let labels = match_classes(classifier, classes)?;
     if samples.is_empty() {
-        return Err(Error::NoImages);
+        return Err(Error::no_images());
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let batch = options.batch.max(1);
     let batches = samples.len().div_ceil(batch);
     let threads = options.threads.unwrap_or(cores).clamp(1, batches);
-    let work = Work::new(classifier, samples, batch);
+    let queue = BatchQueue::new(classifier, samples, batch);
     let start = Instant::now();
-    let mut run = Run::new(classifier, samples, labels, options);
+    let mut collector = Collector::new(classifier, samples, labels, options);
     std::thread::scope(|scope| {
         let (send, receive) = sync_channel(2 * threads);
         for _ in 0..threads {
-            let (send, work) = (send.clone(), &work);
-            scope.spawn(move || work.all(&send));
+            let (send, queue) = (send.clone(), &queue);
+            scope.spawn(move || queue.work(&send));
         }
         drop(send);
-        let result = run.collect(receive);
-        work.stop();
+        let result = collector.collect(receive);
+        queue.stop();
         result
     })?;
-    run.finish(start.elapsed(), threads)
+    collector.finish(start.elapsed(), threads)
 }
 
 /// The collecting side of an evaluation.
-struct Run<'a> {
+struct Collector<'a> {
     classifier: &'a Classifier,
     samples: &'a [Sample],
     /// Label of the data → class of the model.
@@ -145,11 +145,11 @@ struct Run<'a> {
     predictions: Vec<data::Prediction>,
     logits: Vec<f32>,
     unreadable: Vec<Unreadable>,
-    in_prepare: Duration,
-    in_session: Duration,
+    prepare_time: Duration,
+    session_time: Duration,
 }
 
-impl<'a> Run<'a> {
+impl<'a> Collector<'a> {
     fn new(
         classifier: &'a Classifier,
         samples: &'a [Sample],
@@ -165,42 +165,43 @@ impl<'a> Run<'a> {
             predictions: Vec::with_capacity(samples.len()),
             logits: Vec::with_capacity(samples.len() * classifier.classes().len()),
             unreadable: Vec::new(),
-            in_prepare: Duration::ZERO,
-            in_session: Duration::ZERO,
+            prepare_time: Duration::ZERO,
+            session_time: Duration::ZERO,
         }
     }
 
-    /// Takes the batches in order.
-    fn collect(&mut self, receive: Receiver<(usize, Result<Done>)>) -> Result<()> {
-        let (mut waiting, mut due) = (BTreeMap::new(), 0);
-        for (index, done) in receive {
-            waiting.insert(index, done);
-            while let Some(done) = waiting.remove(&due) {
-                self.add(done?)?;
-                due += 1;
+    /// Takes the batches in order: scores are sums, and their bits must not depend on the threads.
+    fn collect(&mut self, receive: Receiver<(usize, Result<BatchResult>)>) -> Result<()> {
+        let (mut waiting, mut next) = (BTreeMap::new(), 0);
+        for (index, result) in receive {
+            waiting.insert(index, result);
+            while let Some(result) = waiting.remove(&next) {
+                self.add(result?)?;
+                next += 1;
             }
         }
         Ok(())
     }
 
-    fn leave_out(&mut self, at: usize, reason: String) -> Result<()> {
-        let path = self.samples[at].path.clone();
+    fn leave_out(&mut self, index: usize, reason: String) -> Result<()> {
+        let path = self.samples[index].path.clone();
         if self.options.strict {
-            return Err(Error::Unreadable { path, reason });
+            return Err(Error::unreadable(&path, &reason));
         }
         self.unreadable.push(Unreadable { path, reason });
         Ok(())
     }
 
-    fn add(&mut self, done: Done) -> Result<()> {
-        for (at, reason) in done.unreadable {
-            self.leave_out(at, reason)?;
+    fn add(&mut self, result: BatchResult) -> Result<()> {
+        for (index, reason) in result.unreadable {
+            self.leave_out(index, reason)?;
         }
-        self.in_prepare += done.in_prepare;
-        self.in_session += done.in_session;
+        self.prepare_time += result.prepare_time;
+        self.session_time += result.session_time;
         let classes = self.classifier.classes();
-        for (row, at) in done.logits.chunks_exact(classes.len()).zip(done.members) {
-            let sample = &self.samples[at];
+        let rows = result.logits.chunks_exact(classes.len());
+        for (row, index) in rows.zip(result.members) {
+            let sample = &self.samples[index];
             let label = self.labels[sample.label as usize];
             let predicted = self.tally.add(row, label) as usize;
             self.logits.extend_from_slice(row);
@@ -215,13 +216,13 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn finish(self, took: Duration, threads: usize) -> Result<Evaluation> {
+    fn finish(self, elapsed: Duration, threads: usize) -> Result<Evaluation> {
         data::unreadable::check(&self.unreadable, self.samples.len())?;
         let count = self.predictions.len() as f64;
-        let at_once = threads.min(self.classifier.num_sessions()).max(1);
-        let seconds = took.as_secs_f64();
-        let prepare_seconds = self.in_prepare.as_secs_f64() / threads as f64;
-        let session_seconds = self.in_session.as_secs_f64() / at_once as f64;
+        let concurrent = threads.min(self.classifier.num_sessions()).max(1);
+        let seconds = elapsed.as_secs_f64();
+        let prepare_seconds = self.prepare_time.as_secs_f64() / threads as f64;
+        let session_seconds = self.session_time.as_secs_f64() / concurrent as f64;
         let rate = |seconds: f64| count / seconds.max(f64::MIN_POSITIVE);
         Ok(Evaluation {
             scores: self.tally.scores(),
@@ -238,17 +239,13 @@ impl<'a> Run<'a> {
     }
 }
 
-/// For each class of the data, its place among the model's.
+/// For each class of the data, its index among the model's.
 fn match_classes(classifier: &Classifier, classes: &[String]) -> Result<Vec<u32>> {
     let known = classifier.classes();
-    let place = |name: &String| known.iter().position(|k| k == name).map(|at| at as u32);
+    let index_of = |name: &String| known.iter().position(|k| k == name).map(|at| at as u32);
     classes
         .iter()
-        .map(place)
+        .map(index_of)
         .collect::<Option<Vec<u32>>>()
-        .ok_or_else(|| Error::ClassesDiffer {
-            path: classifier.path().to_owned(),
-            expected: known.to_vec(),
-            found: classes.to_vec(),
-        })
+        .ok_or_else(|| Error::classes_differ(classifier.path(), known, classes))
 }

@@ -1,5 +1,5 @@
-//! The golden samples of a card: pictures whose outputs are known. A machine that decodes, resizes and
-//! computes the same gets the same outputs.
+//! Golden samples of a card: images whose outputs are known. A machine that decodes, resizes and computes
+//! the same gets the same outputs. Knows no provider.
 
 use data::card::Golden;
 
@@ -29,16 +29,14 @@ pub struct GoldenResult {
 /// Classifies the card's golden samples and compares the model's outputs with the card's.
 ///
 /// # Errors
-/// [`Error::NoGolden`] where there is nothing to compare; the model stops.
+/// There is nothing to compare; the model stops.
 pub fn check(classifier: &Classifier) -> Result<Vec<GoldenResult>> {
     let golden = classifier
         .card()
         .map(|card| card.golden.as_slice())
         .unwrap_or_default();
     if golden.is_empty() {
-        return Err(Error::NoGolden {
-            path: classifier.path().to_owned(),
-        });
+        return Err(Error::no_golden(classifier.path()));
     }
     golden
         .iter()
@@ -46,7 +44,7 @@ pub fn check(classifier: &Classifier) -> Result<Vec<GoldenResult>> {
         .collect()
 }
 
-/// Golden samples of the standard drawn pictures, as this machine computes them.
+/// Golden samples of the standard drawn images, as this machine computes them.
 ///
 /// # Errors
 /// The model stops.

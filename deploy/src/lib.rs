@@ -10,8 +10,8 @@
 //! # Ok::<(), deploy::Error>(())
 //! ```
 //!
-//! The rooms: [`runtime`] finds, installs and loads the ONNX Runtime library; [`session`] is the
-//! [`engine`] that runs a model on a [`provider`], several of them in a [`pool`]; [`classifier`] joins
+//! The modules: [`runtime`] finds, installs and loads the ONNX Runtime library; [`session`] is the
+//! [`engine`] that runs a model on a [`Provider`], several of them in a [`pool`]; [`classifier`] joins
 //! them with a card; [`eval`] scores it on images, [`golden`] checks it against itself, [`taps`] reads
 //! the values inside it; [`convert`] writes it in another precision and [`diff`] says what that, or
 //! anything else, changed.
@@ -23,13 +23,10 @@
 pub mod classifier;
 pub mod convert;
 pub mod diff;
-mod dylib;
 pub mod engine;
-pub mod engines;
 pub mod error;
 pub mod eval;
 pub mod golden;
-mod missing;
 pub mod model;
 mod options;
 pub mod placement;
@@ -37,12 +34,14 @@ pub mod pool;
 pub mod precision;
 pub mod prediction;
 mod presets;
-pub mod probe;
-pub mod provider;
 pub mod runtime;
 pub mod session;
 pub mod taps;
-mod wheels;
+pub mod tensorrt_cache;
+
+/// What providers need of the machine and where ONNX Runtime comes from: its errors are in signatures here.
+pub use machine;
+pub use machine::{Provider, probe};
 
 pub use classifier::{Classifier, ClassifierBuilder};
 pub use error::{Error, Kind, Result};
@@ -50,6 +49,5 @@ pub use model::Model;
 pub use placement::{PlacedNode, Placement};
 pub use precision::Precision;
 pub use prediction::Prediction;
-pub use provider::Provider;
-pub use session::{Batch, Bound, Cold, Feed, Phases, Session, SessionOptions};
+pub use session::{Batch, Bound, ColdStart, Feed, Phases, Session, SessionOptions};
 pub use taps::{Tap, Taps};

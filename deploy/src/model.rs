@@ -1,4 +1,4 @@
-//! What a model file says of itself before any runtime is touched.
+//! Model file: header, card, inputs and outputs. Needs no runtime and keeps no weights.
 
 use std::path::Path;
 
@@ -64,11 +64,7 @@ impl Model {
 
     /// Refuses what has not exactly one input, and one output to read.
     pub(crate) fn check_classifier(&self, path: &Path) -> Result<()> {
-        let not = |expected: &str, found: String| Error::NotAClassifier {
-            path: path.to_owned(),
-            expected: expected.to_owned(),
-            found,
-        };
+        let not = |expected: &str, found: String| Error::not_a_classifier(path, expected, &found);
         let names = |infos: &[ValueInfo]| {
             let texts: Vec<String> = infos.iter().map(ValueInfo::to_string).collect();
             format!("{}: {}", infos.len(), texts.join("; "))
@@ -90,31 +86,25 @@ impl Model {
     }
 
     /// The number of images that the input is made for, where it is only one.
-    pub(crate) fn fixed_batch(&self) -> Option<usize> {
+    pub fn fixed_batch(&self) -> Option<usize> {
         match self.inputs.first()?.dims.first()? {
             Dim::Fixed(batch) => usize::try_from(*batch).ok().filter(|batch| *batch > 0),
             _ => None,
         }
     }
 
-    /// The class names: those given, or the card's.
-    pub(crate) fn classes(&self, path: &Path, given: Option<Vec<String>>) -> Result<Vec<String>> {
-        given
+    /// The class names: those chosen, or the card's.
+    pub(crate) fn classes(&self, path: &Path, chosen: Option<Vec<String>>) -> Result<Vec<String>> {
+        chosen
             .or_else(|| self.card.as_ref().map(|card| card.classes.clone()))
-            .ok_or_else(|| Error::NoCard {
-                path: path.to_owned(),
-                what: "what its classes are called",
-            })
+            .ok_or_else(|| Error::no_card(path, "what its classes are called"))
     }
 
-    /// The preprocessing: the one given, or the card's.
-    pub(crate) fn preprocess(&self, path: &Path, given: Option<Preprocess>) -> Result<Preprocess> {
-        given
+    /// The preprocessing: the one chosen, or the card's.
+    pub(crate) fn preprocess(&self, path: &Path, chosen: Option<Preprocess>) -> Result<Preprocess> {
+        chosen
             .or_else(|| self.card.as_ref().map(|card| card.preprocess.clone()))
-            .ok_or_else(|| Error::NoCard {
-                path: path.to_owned(),
-                what: "how images are prepared for it",
-            })
+            .ok_or_else(|| Error::no_card(path, "how images are prepared for it"))
     }
 }
 
@@ -123,7 +113,8 @@ fn guess_kind(graph: &GraphProto, output: &str) -> OutputKind {
     let mut value = output.to_owned();
     // Operators that only move numbers are looked through; the bound guards against a cycle.
     for _ in 0..16 {
-        let Some(node) = onnx::surgery::producer(graph, &value).map(|at| &graph.node[at]) else {
+        let Some(node) = onnx::surgery::producer(graph, &value).map(|index| &graph.node[index])
+        else {
             break;
         };
         match node.op_type() {

@@ -1,9 +1,9 @@
-//! How a session is made. Knows no provider's own options.
+//! Session options. Knows no provider's own options.
 
 use std::path::PathBuf;
 
 use crate::precision::Precision;
-use crate::provider::Provider;
+use machine::Provider;
 
 /// How a session is made.
 #[derive(Debug, Clone)]

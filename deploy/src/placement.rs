@@ -1,12 +1,12 @@
-//! Which nodes of a model run on which provider, and whether that is what was asked for. Reads no session:
-//! the record comes from [`crate::session`].
+//! Placement: which nodes of a model run on which provider, and whether that is the provider of the options.
+//! Reads no session: the record comes from [`crate::session`].
 
 use std::collections::{BTreeMap, HashSet};
 
 use onnx::proto::GraphProto;
 
 use crate::error::{Error, Result};
-use crate::provider::Provider;
+use machine::Provider;
 
 /// The providers that ONNX Runtime gave the nodes of a model to, from the session's own record.
 ///
@@ -36,8 +36,8 @@ impl std::fmt::Display for PlacedNode {
 /// As `cpu 5, cuda 64`.
 impl std::fmt::Display for Placement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (at, (provider, nodes)) in self.nodes.iter().enumerate() {
-            let comma = if at == 0 { "" } else { ", " };
+        for (index, (provider, nodes)) in self.nodes.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
             write!(f, "{comma}{provider} {}", nodes.len())?;
         }
         Ok(())
@@ -64,55 +64,50 @@ impl Placement {
         nodes.push(node);
     }
 
-    /// Refuses compute nodes on another provider than `asked`. Nodes that only compute sizes may be on the
+    /// Refuses compute nodes on another provider than `requested`. Nodes that only compute sizes may be on the
     /// CPU; `sizes` tells which they are, and is called when there is a choice.
     ///
     /// # Errors
-    /// [`Error::NodesElsewhere`], [`Error::PlacementUnknown`].
+    /// Nodes that compute are elsewhere, or there is no record.
     pub(crate) fn prove(
         &self,
-        asked: Provider,
+        requested: Provider,
         sizes: impl FnOnce() -> Result<Sizes>,
     ) -> Result<()> {
-        if self.nodes.is_empty() && asked != Provider::Cpu {
-            return Err(Error::PlacementUnknown {
-                provider: asked.to_string(),
-            });
+        if self.nodes.is_empty() && requested != Provider::Cpu {
+            return Err(Error::placement_unknown(&requested.to_string()));
         }
-        if self.elsewhere(asked).next().is_none() {
+        if self.elsewhere(requested).next().is_none() {
             return Ok(());
         }
         let (sizes, cpu) = (sizes()?, Provider::Cpu.name());
         let line = |(provider, nodes): (&str, &[PlacedNode])| {
-            let computes = |node: &&PlacedNode| provider != cpu || !sizes.only(node);
+            let computes = |node: &&PlacedNode| provider != cpu || !sizes.is_size(node);
             let nodes: Vec<&PlacedNode> = nodes.iter().filter(computes).collect();
             (!nodes.is_empty()).then(|| format!("{provider}: {}", some(&nodes)))
         };
-        let nodes: Vec<String> = self.elsewhere(asked).filter_map(line).collect();
+        let nodes: Vec<String> = self.elsewhere(requested).filter_map(line).collect();
         if nodes.is_empty() {
             return Ok(());
         }
-        Err(Error::NodesElsewhere {
-            provider: asked.to_string(),
-            nodes,
-        })
+        Err(Error::nodes_elsewhere(&requested.to_string(), &nodes))
     }
 
-    /// A line for each other provider than `asked`, with its nodes.
-    pub fn others(&self, asked: Provider) -> Vec<String> {
+    /// A line for each other provider than `requested`, with its nodes.
+    pub fn others(&self, requested: Provider) -> Vec<String> {
         let line = |(provider, nodes): (&str, &[PlacedNode])| {
             let nodes: Vec<&PlacedNode> = nodes.iter().collect();
             format!("{provider}: {}", some(&nodes))
         };
-        self.elsewhere(asked).map(line).collect()
+        self.elsewhere(requested).map(line).collect()
     }
 
-    fn elsewhere(&self, asked: Provider) -> impl Iterator<Item = (&str, &[PlacedNode])> {
+    fn elsewhere(&self, requested: Provider) -> impl Iterator<Item = (&str, &[PlacedNode])> {
         let others = self
             .nodes
             .iter()
             .map(|(provider, nodes)| (provider.as_str(), nodes.as_slice()));
-        others.filter(move |(provider, _)| *provider != asked.name())
+        others.filter(move |(provider, _)| *provider != requested.name())
     }
 }
 
@@ -163,7 +158,7 @@ pub(crate) struct Sizes {
 
 impl Sizes {
     /// Follows the sizes from where they are measured.
-    pub(crate) fn of(graph: &GraphProto) -> Self {
+    pub(crate) fn trace(graph: &GraphProto) -> Self {
         let mut constants: HashSet<&str> = graph.initializer.iter().map(|t| t.name()).collect();
         let (mut values, mut others) = (HashSet::new(), HashSet::new());
         let mut sizes = Self::default();
@@ -191,7 +186,7 @@ impl Sizes {
         sizes
     }
 
-    fn only(&self, node: &PlacedNode) -> bool {
+    fn is_size(&self, node: &PlacedNode) -> bool {
         self.names.contains(&node.name) || self.operators.contains(&node.op)
     }
 }
@@ -249,7 +244,7 @@ mod tests {
 
     #[test]
     fn sizes_are_followed_and_values_are_not() {
-        let sizes = Sizes::of(&flattening());
+        let sizes = Sizes::trace(&flattening());
         let node = |op: &str, name: &str| PlacedNode {
             name: name.to_owned(),
             op: op.to_owned(),
@@ -261,7 +256,7 @@ mod tests {
             ("Concat", "shape"),
             ("Concat", ""),
         ] {
-            assert!(sizes.only(&node(op, name)), "{op} {name}");
+            assert!(sizes.is_size(&node(op, name)), "{op} {name}");
         }
         for (op, name) in [
             ("Reshape", "flatten"),
@@ -269,13 +264,13 @@ mod tests {
             ("Conv", ""),
             ("Add", ""),
         ] {
-            assert!(!sizes.only(&node(op, name)), "{op} {name}");
+            assert!(!sizes.is_size(&node(op, name)), "{op} {name}");
         }
     }
 
     #[test]
     fn sizes_may_be_on_the_cpu_and_values_may_not() {
-        let sizes = || Ok(Sizes::of(&flattening()));
+        let sizes = || Ok(Sizes::trace(&flattening()));
         let proven = placement(&[
             ("CUDAExecutionProvider", "Reshape", "flatten"),
             ("CPUExecutionProvider", "Shape", "measure"),
@@ -320,7 +315,8 @@ mod tests {
         cpu.prove(Provider::Cpu, never).unwrap();
         Placement::default().prove(Provider::Cpu, never).unwrap();
         let error = Placement::default().prove(CUDA, never).unwrap_err();
-        assert!(matches!(error, Error::PlacementUnknown { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("does not say whether"), "{text}");
         let many = vec![("CPUExecutionProvider", "Conv", "conv"); 10];
         let error = placement(&many)
             .prove(CUDA, || Ok(Sizes::default()))

@@ -1,4 +1,4 @@
-//! `&self` from many threads over a few engines.
+//! Pool of engines: `&self` from many threads over a few of them. Knows no model.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
@@ -48,7 +48,7 @@ impl Pool {
         }
     }
 
-    /// How many engines there are.
+    /// Number of engines, idle or in use.
     pub fn size(&self) -> usize {
         self.size
     }

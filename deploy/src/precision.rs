@@ -1,10 +1,11 @@
-//! At which precision a model computes, and whether its file must be converted for it. Converts nothing.
+//! Precision: the numbers in which a model computes, and whether its file must be converted for it. Converts
+//! nothing.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
-use crate::provider::Provider;
+use machine::Provider;
 
 /// The numbers in which a model computes. Its input and output stay `f32`, whatever is chosen here.
 ///
@@ -49,13 +50,12 @@ impl Precision {
     /// are always written into the file: no provider knows the ranges of values.
     ///
     /// # Errors
-    /// [`Error::PrecisionUnsupported`] for TF32 on the CPU.
+    /// TF32 on the CPU.
     pub fn converts(self, provider: Provider) -> Result<bool> {
         match (self, provider) {
-            (Self::Tf32, Provider::Cpu) => Err(Error::PrecisionUnsupported {
-                precision: self.name(),
-                provider: provider.to_string(),
-            }),
+            (Self::Tf32, Provider::Cpu) => {
+                Err(Error::precision_unsupported(self.name(), provider.name()))
+            }
             (Self::Fp32 | Self::Tf32, _) | (Self::Fp16, Provider::TensorRt { .. }) => Ok(false),
             (Self::Fp16 | Self::Int8, _) => Ok(true),
         }
@@ -75,9 +75,7 @@ impl FromStr for Precision {
         Self::ALL
             .into_iter()
             .find(|precision| precision.name() == text)
-            .ok_or_else(|| Error::PrecisionName {
-                text: text.to_owned(),
-            })
+            .ok_or_else(|| Error::precision_name(text))
     }
 }
 

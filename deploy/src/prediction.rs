@@ -1,4 +1,4 @@
-//! What the model says about one image.
+//! Prediction: the class probabilities of one image. Knows no model.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use std::sync::Arc;
 pub struct Prediction {
     /// Name of the most probable class.
     pub label: String,
-    /// Its place in the model's output.
+    /// Its index in the model's output.
     pub index: usize,
     /// Its probability, `[0, 1]`.
     pub probability: f32,
@@ -20,9 +20,9 @@ impl Prediction {
     /// Picks the most probable class; the first of equals.
     pub(crate) fn new(classes: &Arc<[String]>, probabilities: Vec<f32>) -> Self {
         let mut index = 0;
-        for (at, probability) in probabilities.iter().enumerate() {
+        for (other, probability) in probabilities.iter().enumerate() {
             if *probability > probabilities[index] {
-                index = at;
+                index = other;
             }
         }
         Self {
@@ -40,11 +40,11 @@ impl Prediction {
         let mut order: Vec<usize> = (0..self.probabilities.len()).collect();
         // Stable: the first of equals stays first.
         order.sort_by(|a, b| self.probabilities[*b].total_cmp(&self.probabilities[*a]));
-        let name = |at: usize| self.classes.get(at).map_or("", String::as_str);
+        let name = |index: usize| self.classes.get(index).map_or("", String::as_str);
         order
             .into_iter()
             .take(k)
-            .map(|at| (name(at), self.probabilities[at]))
+            .map(|index| (name(index), self.probabilities[index]))
             .collect()
     }
 }

@@ -1,5 +1,4 @@
-//! How a session is configured for its provider: ONNX Runtime's options of the CPU, CUDA and TensorRT, each
-//! in a file of its own. Opens nothing.
+//! Presets: ONNX Runtime's options of the CPU, CUDA and TensorRT, each in a file of its own. Opens nothing.
 
 pub(crate) mod cpu;
 mod cuda;
@@ -9,8 +8,8 @@ use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
 
 use crate::error::{Error, Result, chain};
 use crate::precision::Precision;
-use crate::provider::Provider;
 use crate::runtime;
+use machine::Provider;
 
 /// What a session asks of its provider.
 #[derive(Debug, Clone, Default)]
@@ -57,10 +56,7 @@ pub(crate) fn dispatches(
 
 /// Whether the library was built with the execution provider `P`.
 fn check<P: ExecutionProvider>(provider: Provider) -> Result<()> {
-    let failed = |e: ort::Error| Error::ProviderFailed {
-        provider: provider.to_string(),
-        reason: chain(&e),
-    };
+    let failed = |e: ort::Error| Error::provider_failed(&provider.to_string(), &chain(&e));
     if P::is_available().map_err(failed)? {
         return Ok(());
     }
@@ -73,14 +69,13 @@ fn check<P: ExecutionProvider>(provider: Provider) -> Result<()> {
             available.push(name);
         }
     }
-    Err(Error::ProviderMissing {
-        provider: provider.to_string(),
-        library: runtime::loaded()
-            .map(|found| found.path.clone())
-            .unwrap_or_default(),
-        expected: P::NAME,
-        found: available.join(", "),
-    })
+    let library = runtime::loaded().map(|library| library.path.clone());
+    Err(Error::provider_missing(
+        &provider.to_string(),
+        &library.unwrap_or_default(),
+        P::NAME,
+        &available.join(", "),
+    ))
 }
 
 /// The number as ONNX Runtime takes it.

@@ -1,199 +1,97 @@
-//! Where the ONNX Runtime library is, how it gets there, and loading it once.
+//! The ONNX Runtime library: found and installed by the crate `machine`, loaded once here. Knows no model.
 //!
-//! The library of this crate never installs of its own accord: [`ensure`] and [`install`] are there for
-//! binaries to call. It must not know models.
+//! This crate never installs of its own accord: [`ensure`] and [`install`] are there for programs to call.
 
-mod find;
-mod gpu;
-mod install;
-mod library;
-mod loaded;
-mod pip;
-mod tensorrt;
-mod unpack;
+use std::path::PathBuf;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use machine::probe::{self, SearchPaths};
+pub use machine::runtime::*;
+pub use machine::{Error as MachineError, Provider};
 
-pub use find::{candidates, find, list, verify};
-pub use gpu::{GpuOptions, GpuPlan, free_space, install_gpu, plan_gpu};
-pub use install::{InstallOptions, install, remove};
-pub use loaded::{disable_telemetry, load, loaded, require};
-pub(crate) use loaded::{environment, load_default};
-pub use tensorrt::{TensorRt, install_tensorrt, tensorrt};
+use crate::error::{Error, Result, chain};
 
-use crate::error::{Error, Result};
-use crate::probe::{self, Places};
-use crate::provider::Provider;
-pub use crate::wheels::{MIN_API, VERSION};
+// A library that is older than `ort` knows is refused before it is loaded.
+const _: () = assert!(MIN_API == ort::MINOR_VERSION);
 
-/// Where a library came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// Named by the caller (`--runtime`).
-    Explicit,
-    /// Named by the environment variable `ORT_DYLIB_PATH`.
-    Env,
-    /// Beside the running executable.
-    BesideExecutable,
-    /// Installed into the cache folder.
-    Cache,
-    /// One of the system's library folders.
-    System,
-}
+/// ONNX Runtime allows one environment per process.
+static LOADED: OnceLock<(RuntimeLibrary, ort::environment::Environment)> = OnceLock::new();
+static LOADING: Mutex<()> = Mutex::new(());
 
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Explicit => "the path given",
-            Self::Env => "`ORT_DYLIB_PATH`",
-            Self::BesideExecutable => "beside the executable",
-            Self::Cache => "the cache folder",
-            Self::System => "the system's library folders",
-        })
-    }
-}
-
-/// An ONNX Runtime library that was checked and can be loaded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// The library file.
-    pub path: PathBuf,
-    /// Its version, such as `1.28.0`.
-    pub version: String,
-    /// Where it came from.
-    pub source: Source,
-    /// Whether its library for CUDA lies beside it.
-    pub gpu: bool,
-}
-
-impl Found {
-    pub(crate) fn new(path: PathBuf, version: String, source: Source) -> Self {
-        Self {
-            gpu: has_cuda(&path),
-            path,
-            version,
-            source,
-        }
-    }
-}
-
-/// Whether the library of the CUDA provider lies beside a library.
-fn has_cuda(library: &Path) -> bool {
-    let name = match std::env::consts::OS {
-        "windows" => "onnxruntime_providers_cuda.dll",
-        _ => "libonnxruntime_providers_cuda.so",
-    };
-    library.with_file_name(name).is_file()
-}
-
-impl fmt::Display for Found {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "ONNX Runtime {}{} from {} (`{}`)",
-            self.version,
-            if self.gpu { " with CUDA" } else { "" },
-            self.source,
-            self.path.display()
-        )
-    }
-}
-
-/// Where to look for the library, in this order.
-#[derive(Debug, Clone, Default)]
-pub struct Search {
-    /// A file, or a folder that holds one, named by the caller.
-    pub explicit: Option<PathBuf>,
-    /// A file named by `ORT_DYLIB_PATH`.
-    pub env: Option<PathBuf>,
-    /// Whether to look beside the running executable.
-    pub beside_executable: bool,
-    /// The cache folder (its `runtime` subfolder is looked at).
-    pub cache: Option<PathBuf>,
-    /// The system's library folders.
-    pub system: Vec<PathBuf>,
-    /// What is to compute: of several installed runtimes, those made for it come first.
-    pub provider: Provider,
-}
-
-impl Search {
-    /// Beside the executable, in `cache`, in the system's folders. Reads no environment variable.
-    ///
-    /// ```
-    /// let search = deploy::runtime::Search::new(std::path::Path::new("cache"));
-    /// assert!(search.env.is_none() && search.beside_executable);
-    /// ```
-    pub fn new(cache: &Path) -> Self {
-        Self {
-            explicit: None,
-            env: None,
-            beside_executable: true,
-            cache: Some(cache.to_owned()),
-            system: find::system_folders(),
-            provider: Provider::Cpu,
-        }
-    }
-
-    /// What a binary uses: `explicit` first, `ORT_DYLIB_PATH` next, the linker's search path among the
-    /// system's folders.
-    pub fn from_env(explicit: Option<PathBuf>, cache: &Path) -> Self {
-        let mut search = Self::new(cache);
-        search.explicit = explicit;
-        search.env = std::env::var_os("ORT_DYLIB_PATH")
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from);
-        let variable = match std::env::consts::OS {
-            "windows" => "PATH",
-            "macos" => "DYLD_LIBRARY_PATH",
-            _ => "LD_LIBRARY_PATH",
-        };
-        if let Some(paths) = std::env::var_os(variable) {
-            let folders = std::env::split_paths(&paths).filter(|p| p.is_absolute());
-            search.system.splice(0..0, folders);
-        }
-        search
-    }
-}
-
-/// Finds the library, or installs the pinned one into the cache folder when `allow_install` and none is
-/// there. Both binaries go this way; `progress` gets lines for people.
+/// Loads the library. The first call of the process decides; the same library again is a no-op.
 ///
-/// A damaged library in the cache folder is installed again; one named by hand is an error. Nothing is
-/// installed for a GPU: what is missing for it is an error that names the command.
-pub fn ensure(search: &Search, progress: &dyn Fn(&str), allow_install: bool) -> Result<Found> {
-    let error = match find(search) {
-        Ok(found) => return Ok(found),
-        Err(error) => error,
-    };
-    let Some(cache) = &search.cache else {
-        return Err(error);
-    };
-    if search.provider != Provider::Cpu {
-        if matches!(error, Error::NoRuntime { .. }) {
-            probe::look(search.provider, &Places::of_machine(None)).into_result(search.provider)?;
+/// # Errors
+/// The system cannot load it, or another library is loaded already.
+pub fn load(library: &RuntimeLibrary) -> Result<()> {
+    let _guard = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((loaded, _)) = LOADED.get() {
+        if loaded.path == library.path {
+            return Ok(());
         }
-        return Err(error);
+        return Err(Error::runtime_differs(&loaded.path, &library.path));
     }
-    let replaceable = match &error {
-        Error::NoRuntime { .. } => true,
-        Error::RuntimeUnfit { path, .. } => path.starts_with(cache) && search.explicit.is_none(),
-        _ => false,
+    let failed = |e: &dyn std::error::Error| Error::runtime_load(&library.path, chain(e));
+    let environment = ort::init_from(&library.path)
+        .map_err(|e| failed(&e))?
+        .with_name("deploy")
+        .with_telemetry(false)
+        .build()
+        .map_err(|e| failed(&e))?;
+    // The lock is held: nobody else can have set it.
+    let _ = LOADED.set((library.clone(), environment));
+    Ok(())
+}
+
+/// The library that this process uses, once [`load`] succeeded.
+pub fn loaded() -> Option<&'static RuntimeLibrary> {
+    LOADED.get().map(|(found, _)| found)
+}
+
+/// The environment that sessions are made in.
+pub(crate) fn environment() -> Result<&'static ort::environment::Environment> {
+    LOADED
+        .get()
+        .map(|(_, environment)| environment)
+        .ok_or_else(|| {
+            let searched = Vec::new();
+            MachineError::NoRuntime { searched }.into()
+        })
+}
+
+/// Refuses a provider whose libraries or GPU are not there, before ONNX Runtime is asked.
+///
+/// The needs are those of the ONNX Runtime that this process loaded, if it loaded one.
+///
+/// # Errors
+/// The first thing that is missing, with the command that mends it.
+pub fn require(provider: Provider) -> Result<()> {
+    if provider == Provider::Cpu {
+        return Ok(());
+    }
+    let library = loaded().map(|found| found.path.as_path());
+    Ok(probe::readiness(provider, &SearchPaths::for_runtime(library)).into_result(provider)?)
+}
+
+/// Loads what is found in the usual places when nothing is loaded yet.
+pub(crate) fn load_default(cache: Option<PathBuf>) -> Result<()> {
+    if loaded().is_some() {
+        return Ok(());
+    }
+    let cache = match cache {
+        Some(cache) => cache,
+        None => data::cache::dir(None)?,
     };
-    if !(replaceable && allow_install) {
-        return Err(error);
-    }
-    if let Error::RuntimeUnfit { path, found, .. } = &error {
-        progress(&format!(
-            "`{}` is damaged ({found}): installing it again",
-            path.display()
-        ));
-    }
-    install(
-        &InstallOptions {
-            cache: cache.clone(),
-            from: None,
-        },
-        progress,
-    )
+    load(&find(&Search::new(&cache))?)
+}
+
+/// Turns off the uploader that newer official builds contain. First thing in `main`, before any thread.
+///
+/// Sets `ORT_DISABLE_TELEMETRY=1` in this process's environment.
+#[expect(
+    unsafe_code,
+    reason = "setting an environment variable is unsafe when threads run"
+)]
+pub fn disable_telemetry() {
+    // SAFETY: documented to be called first in `main`, when there is one thread only.
+    unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") };
 }

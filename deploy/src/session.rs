@@ -1,10 +1,10 @@
-//! The engine that runs a model through ONNX Runtime. Knows no labels and no files of images.
+//! Session: the engine that runs a model through ONNX Runtime. Knows no labels and no files of images.
 
 mod bind;
+mod io_spec;
+mod node_assignment;
 mod open;
-mod outlets;
-mod record;
-pub(crate) mod values;
+pub(crate) mod tensor_io;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use ort::session::{RunOptions, Session as OrtSession, SessionInputValue};
 use ort::value::TensorElementType;
 
 pub use bind::{Bound, Feed, Phases};
-use bind::{Lane, Layout, Memory, failed};
+use bind::{BoundBuffers, Layout, Memory, failed};
 
 pub use crate::options::SessionOptions;
 
@@ -23,7 +23,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::placement::Placement;
 use crate::presets;
-use crate::provider::Provider;
+use machine::Provider;
 
 /// How many images a model takes at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,9 +34,9 @@ pub enum Batch {
     Fixed(usize),
 }
 
-/// What opening cost.
+/// Cold start: what opening a session took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cold {
+pub struct ColdStart {
     /// Reading the model, dividing it among providers, loading its weights.
     pub session: Duration,
     /// Building the engine of TensorRT; `None` where one was kept, and elsewhere.
@@ -62,18 +62,18 @@ pub struct Session {
     image_shape: [usize; 3],
     num_outputs: usize,
     placement: Placement,
-    cold: Cold,
+    cold_start: ColdStart,
     notes: Vec<String>,
     memory: Memory,
-    /// For calls without fixed buffers: nothing is recorded.
-    plain: RunOptions,
-    /// The batch whose launches are recorded, and the number of the next recording.
-    graph: Option<(usize, u32)>,
+    /// Of calls without fixed buffers: nothing is recorded.
+    unrecorded: RunOptions,
+    /// Recording of launches (CUDA graph); `None` records nothing.
+    graph: Option<GraphRecording>,
     /// Whether a recording is replayed whatever its number.
     is_bound_once: bool,
     /// Buffers kept for [`Session::run`] on a GPU, the last used at the end. Never locked: the mutex lets
     /// threads share a session's descriptions.
-    lanes: Mutex<Vec<Lane>>,
+    kept_buffers: Mutex<Vec<BoundBuffers>>,
 }
 
 impl fmt::Debug for Session {
@@ -88,8 +88,17 @@ impl fmt::Debug for Session {
     }
 }
 
+/// The runs whose launches a GPU records and replays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct GraphRecording {
+    /// Images of a run that is recorded; others are not.
+    batch: usize,
+    /// Number of the next recording.
+    next_id: u32,
+}
+
 /// Sizes of batches for which buffers are kept: the usual one, and a last one that is smaller.
-const LANES: usize = 2;
+const KEPT_BUFFERS: usize = 2;
 
 impl Session {
     /// Opens a model. The runtime must have been loaded ([`crate::runtime::load`]).
@@ -99,28 +108,24 @@ impl Session {
     /// an image classifier.
     pub fn open(path: &Path, options: &SessionOptions) -> Result<Self> {
         let start = Instant::now();
-        let gpu = open::machine(options.provider);
+        let gpu = open::describe_gpu(options.provider);
         let opened = open::open(path, options, gpu.as_deref())?;
         let session = opened.session;
-        let not = |expected: &str, found: String| Error::NotAClassifier {
-            path: path.to_owned(),
-            expected: expected.to_owned(),
-            found,
-        };
+        let not = |expected: &str, found: String| Error::not_a_classifier(path, expected, &found);
         let (input, input_type, dims) =
-            outlets::image_input(&session).map_err(|(expected, found)| not(expected, found))?;
+            io_spec::image_input(&session).map_err(|(expected, found)| not(expected, found))?;
         let [first, image_dims @ ..] = dims;
-        let image_shape = outlets::image_shape(path, &image_dims, options.image_shape)?;
+        let image_shape = io_spec::image_shape(path, &image_dims, options.image_shape)?;
         let batch = usize::try_from(first).ok().filter(|n| *n > 0);
-        let output = outlets::pick_output(&session, options.output.as_deref())
+        let output = io_spec::pick_output(&session, options.output.as_deref())
             .map_err(|found| not("one output", found))?;
-        let output_dims = outlets::scores(output).map_err(|f| not("an output [N, K]", f))?;
+        let output_dims = io_spec::scores(output).map_err(|f| not("an output [N, K]", f))?;
         let memory = match options.provider.device() {
             None => Memory::Cpu,
             Some(device) => Memory::gpu(presets::id(device)).map_err(failed)?,
         };
-        let mut plain = RunOptions::new().map_err(failed)?;
-        plain
+        let mut unrecorded = RunOptions::new().map_err(failed)?;
+        unrecorded
             .set(bind::GRAPH, bind::graph_id(None))
             .map_err(failed)?;
         let recorded = options.batches.first().filter(|_| opened.graph);
@@ -129,34 +134,39 @@ impl Session {
             input,
             input_type,
             output: output.name().to_owned(),
-            output_type: outlets::tensor(output).0,
+            output_type: io_spec::tensor(output).0,
             num_outputs: output_dims.iter().flatten().product(),
             output_dims: output_dims.unwrap_or_default(),
             batch: batch.map_or(Batch::Dynamic, Batch::Fixed),
             batches: batch.map_or(opened.batches, |batch| (batch, batch)),
             image_shape,
             placement: opened.placement,
-            cold: Cold {
+            cold_start: ColdStart {
                 session: Duration::ZERO,
                 build: opened.build,
             },
             notes: opened.notes,
             memory,
-            plain,
-            graph: recorded.map(|batch| (*batch, 1)),
+            unrecorded,
+            // 0 is ONNX Runtime's own number.
+            graph: recorded.map(|batch| GraphRecording {
+                batch: *batch,
+                next_id: 1,
+            }),
+            // TensorRT's provider replays its one recording, whatever number a run asks for.
             is_bound_once: matches!(options.provider, Provider::TensorRt { .. }),
-            lanes: Mutex::default(),
+            kept_buffers: Mutex::default(),
             session,
         };
         if session.output_dims.is_empty() {
-            session.measure()?;
+            session.infer_output_shape()?;
         }
-        let build = session.cold.build.unwrap_or_default();
-        session.cold.session = start.elapsed().saturating_sub(build);
+        let build = session.cold_start.build.unwrap_or_default();
+        session.cold_start.session = start.elapsed().saturating_sub(build);
         Ok(session)
     }
 
-    /// Name of the input.
+    /// Its name in the file.
     pub fn input(&self) -> &str {
         &self.input
     }
@@ -181,9 +191,9 @@ impl Session {
         &self.placement
     }
 
-    /// What opening cost.
-    pub fn cold(&self) -> Cold {
-        self.cold
+    /// What opening took.
+    pub fn cold_start(&self) -> ColdStart {
+        self.cold_start
     }
 
     /// What is worth knowing of how it was opened, for people: an engine that was built anew, say.
@@ -212,27 +222,19 @@ impl Session {
         Bound::new(self, batch, feed)
     }
 
-    /// Buffers bound to this session.
-    fn lane(&mut self, batch: usize, feed: Feed) -> Result<Lane> {
+    fn new_buffers(&mut self, batch: usize, feed: Feed) -> Result<BoundBuffers> {
         let (smallest, largest) = self.batches;
         if !(smallest..=largest).contains(&batch) {
-            return Err(Error::BatchSize {
-                path: self.path.clone(),
-                smallest,
-                largest,
-                found: batch,
-            });
+            return Err(Error::batch_size(&self.path, self.batches, batch));
         }
         // Each recording is of its own buffers: it has a number of its own. TensorRT knows no numbers.
-        if self.is_bound_once && self.graph.is_some_and(|(_, next)| next > 1) {
-            return Err(Error::Run {
-                reason: "a TensorRT session that records is bound once".to_owned(),
-            });
+        if self.is_bound_once && self.graph.is_some_and(|graph| graph.next_id > 1) {
+            return Err(Error::run("a TensorRT session that records is bound once"));
         }
         let graph = match &mut self.graph {
-            Some((recorded, next)) if *recorded == batch => {
-                *next += 1;
-                Some(*next - 1)
+            Some(recording) if recording.batch == batch => {
+                recording.next_id += 1;
+                Some(recording.next_id - 1)
             }
             _ => None,
         };
@@ -247,7 +249,7 @@ impl Session {
             output_dims: [&[batch][..], &self.output_dims].concat(),
             graph,
         };
-        Lane::new(&self.session, &self.memory, &layout).map_err(failed)
+        BoundBuffers::new(&self.session, &self.memory, &layout).map_err(failed)
     }
 
     /// Runs `batch` prepared images, one after the other in `images`: `[batch, num_outputs]`.
@@ -259,11 +261,7 @@ impl Session {
     pub fn run(&mut self, images: &[f32], batch: usize) -> Result<Vec<f32>> {
         let len = self.image_len();
         if images.len() != batch * len {
-            return Err(Error::InputLength {
-                batch,
-                expected: batch * len,
-                found: images.len(),
-            });
+            return Err(Error::input_length(batch, batch * len, images.len()));
         }
         let (smallest, largest) = self.batches;
         if batch == 0 {
@@ -292,11 +290,11 @@ impl Session {
         self.num_outputs
     }
 
-    /// Learns the shape of the output by running zeros.
-    fn measure(&mut self) -> Result<()> {
+    /// Learns the shape of the output, which some exporters leave out, by running zeros.
+    fn infer_output_shape(&mut self) -> Result<()> {
         let batch = self.batches.0;
         let zeros = vec![0.0; batch * self.image_len()];
-        let (scores, dims) = self.call(&zeros, batch)?;
+        let (scores, dims) = self.run_unbound(&zeros, batch)?;
         self.num_outputs = scores.len() / batch;
         // `[N, K, ...]`; for one image some models leave out `N`.
         let whole = [&[batch][..], dims.get(1..).unwrap_or_default()].concat();
@@ -315,52 +313,51 @@ impl Session {
     /// One call of ONNX Runtime: on a GPU over kept buffers, on the CPU over the images where they are.
     fn run_exactly(&mut self, images: &[f32], batch: usize) -> Result<Vec<f32>> {
         if matches!(self.memory, Memory::Cpu) {
-            return Ok(self.call(images, batch)?.0);
+            return Ok(self.run_unbound(images, batch)?.0);
         }
-        let lanes = self.lanes();
-        let mut lane = match lanes.iter().position(|lane| lane.batch == batch) {
-            Some(at) => lanes.remove(at),
-            None => self.lane(batch, Feed::Host)?,
+        let kept = self.kept_buffers();
+        let mut buffers = match kept.iter().position(|buffers| buffers.batch == batch) {
+            Some(index) => kept.remove(index),
+            None => self.new_buffers(batch, Feed::Host)?,
         };
-        let scores = lane
+        let scores = buffers
             .fill(images)
-            .and_then(|()| lane.run(&mut self.session))
-            .and_then(|_| lane.outputs())
+            .and_then(|()| buffers.run(&mut self.session))
+            .and_then(|_| buffers.outputs())
             .map_err(failed)?;
-        let lanes = self.lanes();
-        if lanes.len() == LANES {
-            lanes.remove(0);
+        let kept = self.kept_buffers();
+        if kept.len() == KEPT_BUFFERS {
+            kept.remove(0);
         }
-        lanes.push(lane);
+        kept.push(buffers);
         Ok(scores)
     }
 
-    fn lanes(&mut self) -> &mut Vec<Lane> {
-        self.lanes.get_mut().unwrap_or_else(PoisonError::into_inner)
+    fn kept_buffers(&mut self) -> &mut Vec<BoundBuffers> {
+        self.kept_buffers
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One call without buffers of its own: the scores and the output's dimensions.
-    fn call(&mut self, images: &[f32], batch: usize) -> Result<(Vec<f32>, Vec<usize>)> {
+    fn run_unbound(&mut self, images: &[f32], batch: usize) -> Result<(Vec<f32>, Vec<usize>)> {
         let [a, b, c] = self.image_shape;
-        let value = values::input(self.input_type, images, [batch, a, b, c]).map_err(failed)?;
+        let value = tensor_io::input(self.input_type, images, [batch, a, b, c]).map_err(failed)?;
         let inputs: [SessionInputValue<'_>; 1] = [value];
-        let outputs = self.session.run_with_options(inputs, &self.plain);
+        let outputs = self.session.run_with_options(inputs, &self.unrecorded);
         let outputs = outputs.map_err(failed)?;
         let output = outputs
             .get(self.output.as_str())
-            .ok_or_else(|| Error::Run {
-                reason: format!("there is no output `{}`", self.output),
-            })?;
-        let scores = values::floats(output).map_err(failed)?;
+            .ok_or_else(|| Error::run(format!("there is no output `{}`", self.output)))?;
+        let scores = tensor_io::floats(output).map_err(failed)?;
         let per_image = scores.len() / batch.max(1);
         let fits = scores.len() == per_image * batch
             && (self.num_outputs == 0 || per_image == self.num_outputs);
+        // A model that ignores the batch, or that gives one score per pixel, is no classifier.
         if !fits || per_image == 0 {
-            return Err(Error::NotAClassifier {
-                path: self.path.clone(),
-                expected: format!("{} scores for each of {batch} images", self.num_outputs),
-                found: format!("{} numbers", scores.len()),
-            });
+            let expected = format!("{} scores for each of {batch} images", self.num_outputs);
+            let found = format!("{} numbers", scores.len());
+            return Err(Error::not_a_classifier(&self.path, &expected, &found));
         }
         let dims = output.shape().iter().map(|dim| *dim as usize).collect();
         Ok((scores, dims))

@@ -1,5 +1,5 @@
-//! What a model holds between its input and its scores: values inside a graph, read while it runs
-//! on one image. Knows no classes and no pictures.
+//! Intermediate activations: values inside a graph, read while it runs on one image. Knows no classes and no
+//! files of images.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use ort::value::{DynValue, TensorElementType};
 
 use crate::error::{Error, Result, chain};
 use crate::runtime;
-use crate::session::values;
+use crate::session::tensor_io;
 
 /// A model on the CPU whose outputs are values inside its graph.
 #[derive(Debug)]
@@ -64,17 +64,15 @@ impl Taps {
             },
             inputs => {
                 let inputs: Vec<String> = inputs.iter().map(ToString::to_string).collect();
-                return Err(Error::NotAClassifier {
-                    path,
-                    expected: "one input [N, C, H, W]".to_owned(),
-                    found: format!("{}: {}", inputs.len(), inputs.join("; ")),
-                });
+                let found = format!("{}: {}", inputs.len(), inputs.join("; "));
+                return Err(Error::not_a_classifier(
+                    &path,
+                    "one input [N, C, H, W]",
+                    &found,
+                ));
             }
         };
-        let load = |e: &dyn std::error::Error| Error::ModelLoad {
-            path: path.clone(),
-            reason: chain(e),
-        };
+        let load = |e: &dyn std::error::Error| Error::model_load(&path, &chain(e));
         let mut builder = OrtSession::builder(runtime::environment()?).map_err(|e| load(&e))?;
         if let Some(threads) = threads {
             builder = builder.with_intra_threads(threads).map_err(|e| load(&e))?;
@@ -105,21 +103,17 @@ impl Taps {
         let [batch, ..] = self.shape;
         let expected: usize = self.shape[1..].iter().product();
         if image.len() != expected {
-            return Err(Error::InputLength {
-                batch: 1,
-                expected,
-                found: image.len(),
-            });
+            return Err(Error::input_length(1, expected, image.len()));
         }
-        let failed = |e: ort::Error| Error::Run { reason: chain(&e) };
+        let failed = |e: ort::Error| Error::run(chain(&e));
         let images = image.repeat(batch);
-        let value = values::input(self.input_type, &images, self.shape).map_err(failed)?;
+        let value = tensor_io::input(self.input_type, &images, self.shape).map_err(failed)?;
         let inputs: [SessionInputValue<'_>; 1] = [value];
         let outputs = self.session.run(inputs).map_err(failed)?;
         let read = |name: &String| {
-            let value = outputs.get(name.as_str()).ok_or_else(|| Error::Run {
-                reason: format!("there is no value `{name}`"),
-            })?;
+            let value = outputs
+                .get(name.as_str())
+                .ok_or_else(|| Error::run(format!("there is no value `{name}`")))?;
             let (dims, numbers) = numbers(value).map_err(failed)?;
             Ok(Tap {
                 name: name.clone(),

@@ -19,7 +19,8 @@ pub fn ensure(
     printer: &Printer,
 ) -> Result<()> {
     let search = Search::from_env(library, cache);
-    let found = runtime::ensure(&search, &|line| printer.log(line), !offline)?;
+    let found = runtime::ensure(&search, &|line| printer.log(line), !offline)
+        .map_err(deploy::Error::from)?;
     printer.log(found.to_string());
     Ok(runtime::load(&found)?)
 }

@@ -79,7 +79,7 @@ pub(crate) struct ModelArgs {
     /// Class names, one per line in the order of the outputs, in place of the card's
     #[arg(long, value_name = "FILE")]
     pub(crate) classes: Option<PathBuf>,
-    /// Steps from a picture to the model's input, in place of the card's
+    /// Steps from an image to the model's input, in place of the card's
     #[arg(long, value_name = "TEXT")]
     pub(crate) preprocess: Option<Preprocess>,
     /// What the output means [default: as the card or the graph says]
@@ -199,7 +199,7 @@ pub(crate) enum Format {
     Csv,
 }
 
-/// A model by place or by flag.
+/// A model by position or by flag.
 #[derive(Debug, Args)]
 pub(crate) struct WhichArgs {
     /// The model file [default: that of the latest run]
@@ -256,7 +256,7 @@ pub(crate) struct AttachArgs {
     /// Class names, one per line in the order of the outputs
     #[arg(long, value_name = "FILE", required_unless_present = "from")]
     pub(crate) classes: Option<PathBuf>,
-    /// Steps from a picture to the model's input
+    /// Steps from an image to the model's input
     #[arg(long, value_name = "TEXT", required_unless_present = "from")]
     pub(crate) preprocess: Option<Preprocess>,
     /// What the output means [default: as the graph says]

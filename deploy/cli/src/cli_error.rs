@@ -71,16 +71,6 @@ pub(crate) enum CliError {
         /// The model.
         path: PathBuf,
     },
-    /// The model is made for another number of images.
-    #[error("`{}` takes exactly {fixed} images at a time\n  expected: --batch {fixed}\n  found:    --batch {asked}", path.display())]
-    FixedBatch {
-        /// The model.
-        path: PathBuf,
-        /// The only batch that it takes.
-        fixed: usize,
-        /// The batch asked for.
-        asked: usize,
-    },
     /// Nothing of what was to be measured runs here.
     #[error("nothing that was to be measured runs here; the first to be left out is {first}")]
     NothingRuns {
@@ -93,34 +83,6 @@ pub(crate) enum CliError {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        reason: String,
-    },
-    /// This run and the base measured different configurations.
-    #[error(
-        "the configurations are not those of the base{}{}",
-        listed("only here", new),
-        listed("only in the base", gone)
-    )]
-    Unmatched {
-        /// Configurations of this run alone.
-        new: Vec<String>,
-        /// Configurations of the base alone.
-        gone: Vec<String>,
-    },
-    /// A condition is about a change, and there is nothing to change from.
-    #[error("`{condition}` is a change against a base, and none was given")]
-    NoBase {
-        /// The condition.
-        condition: String,
-    },
-    /// A condition is about something that has no value.
-    #[error("`{metric}` of {configuration} has no value: {reason}")]
-    NoValue {
-        /// The metric.
-        metric: String,
-        /// The configuration.
-        configuration: String,
-        /// Why.
         reason: String,
     },
     /// Ctrl-C in the middle.
@@ -163,14 +125,8 @@ impl CliError {
             Self::NotFinite { .. } => {
                 "its values leave the range of that precision: keep it in single precision"
             }
-            Self::FixedBatch { .. } => "leave out `--batch`",
             Self::NothingRuns { .. } => "run `deploy doctor`",
             Self::BadBase { .. } => "write one with `deploy bench --json FILE`",
-            Self::Unmatched { .. } => {
-                "measure with the options of the base, or write a new one with `--json`"
-            }
-            Self::NoBase { .. } => "give the base with `--compare FILE`",
-            Self::NoValue { .. } => "measure longer with `--duration`, or leave out the condition",
             Self::FlagElsewhere { .. } => "leave it out",
             Self::Arrivals { .. } => "change `--duration`, `--blocks` or `--rate`",
             Self::BadRun { .. } | Self::SomeFailed { .. } | Self::Interrupted => return None,
@@ -179,18 +135,12 @@ impl CliError {
     }
 }
 
-/// A line for each, under a heading.
-fn listed(heading: &str, configurations: &[String]) -> String {
-    let lines = configurations
-        .iter()
-        .map(|name| format!("\n  {heading}: {name}"));
-    lines.collect()
-}
-
 /// The hint of an error, whichever crate it comes from, if it has one.
 pub(crate) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     None.or_else(|| error.downcast_ref::<CliError>()?.hint())
         .or_else(|| error.downcast_ref::<deploy::Error>()?.hint())
+        .or_else(|| error.downcast_ref::<deploy::machine::Error>()?.hint())
+        .or_else(|| error.downcast_ref::<bench::Error>()?.hint())
         .or_else(|| error.downcast_ref::<data::Error>()?.hint())
         .or_else(|| error.downcast_ref::<data::files::Error>()?.hint())
         .or_else(|| error.downcast_ref::<onnx::Error>()?.hint())
@@ -211,11 +161,11 @@ mod tests {
 
     #[test]
     fn an_error_shows_expected_found_and_hint() {
-        let error = anyhow::Error::from(deploy::Error::ClassesDiffer {
-            path: "model.onnx".into(),
-            expected: vec!["ants".into(), "bees".into()],
-            found: vec!["ants".into(), "bees".into(), "wasps".into()],
-        });
+        let error = anyhow::Error::from(deploy::Error::classes_differ(
+            "model.onnx".as_ref(),
+            &["ants", "bees"].map(str::to_owned),
+            &["ants", "bees", "wasps"].map(str::to_owned),
+        ));
         assert_eq!(
             error_text(&error, hint),
             "error: `model.onnx` knows 2 classes but the data has 3\n  expected: ants, bees\n  \

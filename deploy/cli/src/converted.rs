@@ -1,4 +1,5 @@
-//! The file that is run: the model's own, or one converted to the precision, kept in the cache folder.
+//! Converted models: the file that is run is the model's own, or one converted to the precision and kept in
+//! the cache folder. Opens no session.
 
 use std::path::{Path, PathBuf};
 
@@ -8,15 +9,18 @@ use deploy::convert::{self, Calibration, DEFAULT_IMAGES, Scheme};
 use deploy::{Model, Precision, Provider};
 
 /// A model, and what it is calibrated with.
-pub(crate) struct Original<'a> {
+pub(crate) struct OriginalModel<'a> {
     pub(crate) path: &'a Path,
     pub(crate) model: &'a Model,
     /// Training images and how they are prepared, for int8.
     pub(crate) images: Option<(&'a Dataset, &'a Preprocess)>,
 }
 
-/// How images are quantised where nothing else is said: ONNX Runtime's CPU is more accurate with all 256
-/// values, TensorRT takes only what is even around zero.
+/// The scheme of quantisation that suits a provider.
+///
+/// Why two kinds of int8 files? On the CPU ONNX Runtime replaces a ReLU by the range of the integers only
+/// where zero is the lowest of them. The symmetric file, which TensorRT needs, runs half of its convolutions
+/// in single precision there, and is less accurate.
 pub(crate) fn scheme(provider: Provider) -> Scheme {
     match provider {
         Provider::Cpu => Scheme::Asymmetric,
@@ -24,7 +28,7 @@ pub(crate) fn scheme(provider: Provider) -> Scheme {
     }
 }
 
-impl Original<'_> {
+impl OriginalModel<'_> {
     /// The file to run. For int8 ONNX Runtime must have been loaded.
     pub(crate) fn file(
         &self,

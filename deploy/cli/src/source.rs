@@ -1,4 +1,4 @@
-//! Which model and which images a command line means, and the runtime for them.
+//! Resolution of a command line: which model, which images and which runtime it means. Knows no command.
 
 use std::path::{Path, PathBuf};
 
@@ -6,21 +6,21 @@ use anyhow::Context;
 use console::Printer;
 use data::card::OutputKind;
 use data::{Dataset, Split, catalog, run_files};
-use deploy::runtime::{self, Found, Search};
+use deploy::runtime::{self, RuntimeLibrary, Search};
 use deploy::{Classifier, ClassifierBuilder, Model, Precision, Provider};
 use fs_err as fs;
 
 use crate::cli::{Kind, MachineArgs, ModelArgs, PlaceArgs};
 use crate::cli_error::CliError;
-use crate::converted::Original;
+use crate::converted::OriginalModel;
 
 /// The model that was named, or the latest run's; says which.
 pub(crate) fn model(
-    given: Option<&Path>,
+    named: Option<&Path>,
     runs: &Path,
     printer: &Printer,
 ) -> anyhow::Result<PathBuf> {
-    if let Some(path) = given {
+    if let Some(path) = named {
         printer.log(format!("model `{}`", path.display()));
         return Ok(path.to_owned());
     }
@@ -36,7 +36,7 @@ pub(crate) fn model(
 
 /// How a model is run.
 #[derive(Clone, Copy)]
-pub(crate) struct How<'a> {
+pub(crate) struct RunOptions<'a> {
     pub(crate) machine: &'a MachineArgs,
     pub(crate) precision: Precision,
     /// Images per run, where that is known.
@@ -47,7 +47,7 @@ pub(crate) struct How<'a> {
 pub(crate) fn classifier(
     path: &Path,
     model: Option<&ModelArgs>,
-    how: How<'_>,
+    how: RunOptions<'_>,
     printer: &Printer,
 ) -> anyhow::Result<Classifier> {
     // What is wrong with the file is said before anything is installed for it.
@@ -55,7 +55,7 @@ pub(crate) fn classifier(
     let mut file = path.to_owned();
     // For int8 there are no images here: a file that is none is refused with what to type.
     if how.precision == Precision::Fp16 {
-        let original = Original {
+        let original = OriginalModel {
             path,
             model: &opened,
             images: None,
@@ -84,7 +84,7 @@ pub(crate) fn many(
     path: &Path,
     opened: Model,
     model: &ModelArgs,
-    how: How<'_>,
+    how: RunOptions<'_>,
     printer: &Printer,
 ) -> anyhow::Result<Classifier> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -96,10 +96,10 @@ pub(crate) fn many(
 fn open(
     builder: ClassifierBuilder,
     model: Option<&ModelArgs>,
-    how: How<'_>,
+    how: RunOptions<'_>,
     printer: &Printer,
 ) -> anyhow::Result<Classifier> {
-    let How {
+    let RunOptions {
         machine,
         precision,
         batch,
@@ -150,7 +150,7 @@ pub(crate) fn output_kind(kind: Kind) -> OutputKind {
 }
 
 /// ONNX Runtime for the CPU: found, or installed unless offline; says which one is used.
-pub(crate) fn runtime(place: &PlaceArgs, printer: &Printer) -> anyhow::Result<Found> {
+pub(crate) fn runtime(place: &PlaceArgs, printer: &Printer) -> anyhow::Result<RuntimeLibrary> {
     runtime_for(Provider::Cpu, place, printer)
 }
 
@@ -159,7 +159,7 @@ pub(crate) fn runtime_for(
     provider: Provider,
     place: &PlaceArgs,
     printer: &Printer,
-) -> anyhow::Result<Found> {
+) -> anyhow::Result<RuntimeLibrary> {
     let cache = cache(place.cache.as_deref())?;
     let search = Search {
         provider,
@@ -172,8 +172,8 @@ pub(crate) fn runtime_for(
     Ok(found)
 }
 
-pub(crate) fn cache(given: Option<&Path>) -> anyhow::Result<PathBuf> {
-    Ok(data::cache::dir(given)?)
+pub(crate) fn cache(named: Option<&Path>) -> anyhow::Result<PathBuf> {
+    Ok(data::cache::dir(named)?)
 }
 
 /// What `--data` and `--list` mean.

@@ -1,4 +1,4 @@
-//! The settings of a classifier, and opening it: the file first, ONNX Runtime after.
+//! Builder of a classifier: its settings, and opening it. Decides how many sessions there are.
 
 use std::path::{Path, PathBuf};
 
@@ -6,13 +6,14 @@ use data::card::OutputKind;
 use data::{Limits, Preprocess};
 
 use super::{BATCH_ON_CPU, Classifier, check_class_count};
+use machine::Provider;
+
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::pool::Pool;
 use crate::precision::Precision;
-use crate::provider::Provider;
-use crate::runtime::{self, Found};
+use crate::runtime::{self, RuntimeLibrary};
 use crate::session::{Session, SessionOptions};
 
 /// Images per run that a GPU needs.
@@ -37,7 +38,7 @@ pub struct ClassifierBuilder {
     classes: Option<Vec<String>>,
     preprocess: Option<Preprocess>,
     output_kind: Option<OutputKind>,
-    runtime: Option<Found>,
+    runtime: Option<RuntimeLibrary>,
     cache: Option<PathBuf>,
     limits: Limits,
 }
@@ -120,8 +121,8 @@ impl ClassifierBuilder {
     }
 
     /// The ONNX Runtime library to load, from [`runtime::find`] or [`runtime::ensure`].
-    pub fn runtime(mut self, found: Found) -> Self {
-        self.runtime = Some(found);
+    pub fn runtime(mut self, library: RuntimeLibrary) -> Self {
+        self.runtime = Some(library);
         self
     }
 
@@ -149,11 +150,11 @@ impl ClassifierBuilder {
         model.check_classifier(&self.path)?;
         let classes = model.classes(&self.path, self.classes.take())?;
         let preprocess = model.preprocess(&self.path, self.preprocess.take())?;
-        let of_card = model.card.as_ref().map(|card| card.output_kind);
-        let output_kind = self.output_kind.or(of_card).unwrap_or(model.guessed_kind);
+        let card_kind = model.card.as_ref().map(|card| card.output_kind);
+        let output_kind = self.output_kind.or(card_kind).unwrap_or(model.guessed_kind);
         self.check_precision(&model)?;
         match &self.runtime {
-            Some(found) => runtime::load(found)?,
+            Some(library) => runtime::load(library)?,
             None => runtime::load_default(self.cache.clone())?,
         }
         let usual = if self.provider == Provider::Cpu {
@@ -163,7 +164,7 @@ impl ClassifierBuilder {
         };
         let good_batch = model.fixed_batch().unwrap_or(usual);
         let (options, count) = self.session_options(&model, &preprocess, good_batch);
-        let sessions = sessions_of(&self.path, &options, count)?;
+        let sessions = open_sessions(&self.path, &options, count)?;
         let first = sessions.first();
         let num_outputs = first.map_or(0, Session::num_outputs);
         check_class_count(&self.path, num_outputs, classes.len())?;
@@ -187,11 +188,8 @@ impl ClassifierBuilder {
         if !self.precision.converts(self.provider)? || model.precision == self.precision.name() {
             return Ok(());
         }
-        Err(Error::PrecisionDiffers {
-            path: self.path.clone(),
-            expected: self.precision.name(),
-            found: model.precision,
-        })
+        let (expected, found) = (self.precision.name(), model.precision);
+        Err(Error::precision_differs(&self.path, expected, found))
     }
 
     /// How the sessions are made, and how many.
@@ -213,7 +211,7 @@ impl ClassifierBuilder {
             Some(_) => (STREAMS, self.threads),
             None => (self.sessions.unwrap_or(1).max(1), self.threads),
         };
-        let of_card = model.card.as_ref();
+        let card = model.card.as_ref();
         let options = SessionOptions {
             provider: self.provider,
             precision: self.precision,
@@ -222,7 +220,7 @@ impl ClassifierBuilder {
             batches: std::mem::take(&mut self.batches),
             engines: self.cache.as_ref().map(|cache| cache.join("engines")),
             image_shape: Some(preprocess.output_shape()),
-            output: of_card.and_then(|card| card.outputs.first().cloned()),
+            output: card.and_then(|card| card.outputs.first().cloned()),
             ..SessionOptions::default()
         };
         (options, sessions)
@@ -235,7 +233,7 @@ fn boxed(session: Session) -> Box<dyn Engine> {
 
 /// Opens the sessions: on the CPU all at the same time; on a GPU the first one alone, so that the others
 /// find the engine that it built.
-fn sessions_of(path: &Path, options: &SessionOptions, count: usize) -> Result<Vec<Session>> {
+fn open_sessions(path: &Path, options: &SessionOptions, count: usize) -> Result<Vec<Session>> {
     let open = || -> Result<Session> {
         let mut session = Session::open(path, options)?;
         if options.provider != Provider::Cpu {

@@ -1,4 +1,4 @@
-//! On which images the ranges of values are measured.
+//! Calibration set: the images on which ranges of values are measured. Measures nothing.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ pub const DEFAULT_IMAGES: usize = 128;
 pub struct Calibration {
     /// The image files.
     pub images: Vec<PathBuf>,
-    /// From a picture to the model's input.
+    /// From an image to the model's input.
     pub preprocess: Preprocess,
     /// How numbers become integers.
     pub scheme: Scheme,
@@ -51,10 +51,10 @@ impl Calibration {
         scheme: Scheme,
     ) -> Self {
         let all = dataset.train.len().max(1);
-        let share = |of_class: usize| {
-            let chosen = ((of_class * count + all / 2) / all).clamp(1, of_class.max(1));
-            let chosen = chosen.min(of_class);
-            [of_class - chosen, chosen]
+        let share = |class_size: usize| {
+            let chosen = ((class_size * count + all / 2) / all).clamp(1, class_size.max(1));
+            let chosen = chosen.min(class_size);
+            [class_size - chosen, chosen]
         };
         let samples: Vec<&Sample> = dataset.train.iter().collect();
         let [_, chosen] = data::split::stratified(samples, |sample| sample.label, seed, share);

@@ -1,4 +1,4 @@
-//! Runs the model on the calibration images with the values in between as outputs.
+//! Ranges of the values inside a model, measured on the calibration images. Quantises nothing.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::error::{Error, Result, chain};
 use crate::eval::Unreadable;
 use crate::taps::Taps;
 
-/// Zero is in every range, so that it is an integer.
+/// Zero is in every range, so that it is an integer: padding and ReLU then cost no accuracy.
 const NOTHING: Range = Range {
     low: 0.0,
     high: 0.0,
@@ -32,13 +32,14 @@ pub(super) fn measure(
     calibration: &Calibration,
 ) -> Result<Measured> {
     if calibration.images.is_empty() {
-        return Err(Error::NoCalibration);
+        return Err(Error::no_calibration());
     }
     let inputs = document.inputs();
-    let of_input = |name: &String| inputs.iter().any(|input| input.name == *name);
-    let (given, made): (Vec<String>, Vec<String>) = observed.iter().cloned().partition(of_input);
+    let is_input = |name: &String| inputs.iter().any(|input| input.name == *name);
+    let (inputs, computed): (Vec<String>, Vec<String>) =
+        observed.iter().cloned().partition(is_input);
     let shape = calibration.preprocess.output_shape();
-    let mut taps = Taps::open(document, &made, shape, None)?;
+    let mut taps = Taps::open(document, &computed, shape, None)?;
     let mut ranges: HashMap<String, Range> = observed
         .iter()
         .map(|name| (name.clone(), NOTHING))
@@ -53,7 +54,7 @@ pub(super) fn measure(
     let mut image = vec![0.0; calibration.preprocess.output_len()];
     for path in &calibration.images {
         let read = data::decode::open(path, &calibration.limits);
-        let read = read.and_then(|picture| preparer.apply_into(&picture, &mut image));
+        let read = read.and_then(|decoded| preparer.apply_into(&decoded, &mut image));
         if let Err(error) = read {
             unreadable.push(Unreadable {
                 path: path.clone(),
@@ -62,7 +63,7 @@ pub(super) fn measure(
             continue;
         }
         images += 1;
-        for name in &given {
+        for name in &inputs {
             widen(name, &image);
         }
         for tap in taps.run(&image)? {
@@ -70,7 +71,7 @@ pub(super) fn measure(
         }
     }
     if images == 0 {
-        return Err(Error::NoImages);
+        return Err(Error::no_images());
     }
     Ok(Measured {
         ranges,
@@ -79,8 +80,8 @@ pub(super) fn measure(
     })
 }
 
-/// From the smallest to the largest number. Cutting off what is rare, by share or by least squares, came
-/// out worse (`docs/precision.md`).
+/// From the smallest to the largest number. Percentiles and least squares were measured and are no better
+/// (`docs/precision.md`).
 fn widen(range: &mut Range, values: &[f32]) {
     for value in values {
         range.low = range.low.min(*value);

@@ -1,4 +1,4 @@
-//! What a thread of an evaluation does: batches of files to logits. Knows no labels.
+//! Thread of an evaluation: batches of files to logits. Knows no labels.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,20 +11,20 @@ use data::preprocess::Preparer;
 use crate::classifier::Classifier;
 use crate::error::{Error, Result, chain};
 
-/// What became of a batch of files.
-pub(super) struct Done {
-    /// Places of the images that could be read.
+/// The logits of a batch of files.
+pub(super) struct BatchResult {
+    /// Indices of the images that could be read.
     pub(super) members: Vec<usize>,
     /// `[N, K]`, one row for each of them.
     pub(super) logits: Vec<f32>,
-    /// Places of the others, and why they cannot be read.
+    /// Indices of the others, and why they cannot be read.
     pub(super) unreadable: Vec<(usize, String)>,
-    pub(super) in_prepare: Duration,
-    pub(super) in_session: Duration,
+    pub(super) prepare_time: Duration,
+    pub(super) session_time: Duration,
 }
 
-/// The work that threads share. Which images are in a batch does not depend on them.
-pub(super) struct Work<'a> {
+/// The batches that threads share. Which images are in a batch does not depend on the threads.
+pub(super) struct BatchQueue<'a> {
     classifier: &'a Classifier,
     samples: &'a [Sample],
     batch: usize,
@@ -32,7 +32,7 @@ pub(super) struct Work<'a> {
     stopped: AtomicBool,
 }
 
-impl<'a> Work<'a> {
+impl<'a> BatchQueue<'a> {
     pub(super) fn new(classifier: &'a Classifier, samples: &'a [Sample], batch: usize) -> Self {
         Self {
             classifier,
@@ -49,59 +49,60 @@ impl<'a> Work<'a> {
     }
 
     /// Takes the next batch until there is none, or nobody waits for it.
-    pub(super) fn all(&self, send: &SyncSender<(usize, Result<Done>)>) {
+    pub(super) fn work(&self, send: &SyncSender<(usize, Result<BatchResult>)>) {
         let mut preparer = Preparer::new(self.classifier.preprocess());
         let mut numbers = Vec::new();
         while !self.stopped.load(Ordering::Relaxed) {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             let first = index * self.batch;
-            let places = first..(first + self.batch).min(self.samples.len());
-            if places.is_empty() {
+            let indices = first..(first + self.batch).min(self.samples.len());
+            if indices.is_empty() {
                 return;
             }
-            let done = self.one(places, &mut preparer, &mut numbers);
-            if send.send((index, done)).is_err() {
+            let result = self.run_batch(indices, &mut preparer, &mut numbers);
+            if send.send((index, result)).is_err() {
                 return;
             }
         }
     }
 
-    fn one(
+    fn run_batch(
         &self,
-        places: Range<usize>,
+        indices: Range<usize>,
         preparer: &mut Preparer,
         numbers: &mut Vec<f32>,
-    ) -> Result<Done> {
+    ) -> Result<BatchResult> {
         let start = Instant::now();
         let len = self.classifier.preprocess().output_len();
-        numbers.resize(places.len() * len, 0.0);
-        let (mut members, mut unreadable) = (Vec::with_capacity(places.len()), Vec::new());
-        for at in places {
+        numbers.resize(indices.len() * len, 0.0);
+        let (mut members, mut unreadable) = (Vec::with_capacity(indices.len()), Vec::new());
+        for index in indices {
             if self.stopped.load(Ordering::Relaxed) {
                 break;
             }
-            let place = &mut numbers[members.len() * len..][..len];
-            match self.prepare(at, preparer, place) {
-                Ok(()) => members.push(at),
+            // Behind the last readable image: one that fails is overwritten by the next.
+            let out = &mut numbers[members.len() * len..][..len];
+            match self.prepare(index, preparer, out) {
+                Ok(()) => members.push(index),
                 // The path is told beside the reason.
-                Err(Error::Data(error)) => unreadable.push((at, error.reason())),
-                Err(error) => unreadable.push((at, chain(&error))),
+                Err(Error::Data(error)) => unreadable.push((index, error.reason())),
+                Err(error) => unreadable.push((index, chain(&error))),
             }
         }
-        let in_prepare = start.elapsed();
-        let images = &numbers[..members.len() * len];
-        let (logits, in_session) = self.classifier.timed_logits(images, members.len())?;
-        Ok(Done {
+        let prepare_time = start.elapsed();
+        let images = &numbers[..members.len() * len]; // [N, C, H, W]
+        let (logits, session_time) = self.classifier.timed_logits(images, members.len())?;
+        Ok(BatchResult {
             members,
             logits,
             unreadable,
-            in_prepare,
-            in_session,
+            prepare_time,
+            session_time,
         })
     }
 
-    fn prepare(&self, at: usize, preparer: &mut Preparer, out: &mut [f32]) -> Result<()> {
-        let path = &self.samples[at].path;
+    fn prepare(&self, index: usize, preparer: &mut Preparer, out: &mut [f32]) -> Result<()> {
+        let path = &self.samples[index].path;
         let image = data::decode::open(path, self.classifier.limits()).map_err(Error::from)?;
         Ok(preparer.apply_into(&image, out)?)
     }

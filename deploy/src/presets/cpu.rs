@@ -1,9 +1,9 @@
-//! How the CPU is set up: threads, spinning, and sums of bytes that do not overflow.
+//! The CPU's options: threads, spinning, and sums of 8-bit products that do not overflow. Knows no graph.
 
 use ort::session::builder::SessionBuilder;
 
 use crate::options::SessionOptions;
-use crate::provider::Provider;
+use machine::Provider;
 
 /// Sets what concerns the CPU, which is part of every session.
 pub(crate) fn configure(

@@ -1,4 +1,4 @@
-//! How CUDA is set up. Names and meanings of the options:
+//! CUDA's options. Knows no model. Names and meanings of the options:
 //! <https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html>.
 //!
 //! Every session has a stream of its own, made by ONNX Runtime: sessions on several threads overlap.

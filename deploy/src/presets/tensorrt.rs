@@ -1,4 +1,5 @@
-//! How TensorRT is set up, and what its engines depend on. Names and meanings of the options:
+//! TensorRT's options, the batch sizes an engine is built for (optimisation profile), and the key of what
+//! an engine depends on. Names and meanings of the options:
 //! <https://onnxruntime.ai/docs/execution-providers/TensorRT-ExecutionProvider.html>.
 
 use std::path::{Path, PathBuf};
@@ -7,12 +8,12 @@ use onnx::{Dim, Document};
 use ort::ep::TensorRT;
 use sha2::{Digest, Sha256};
 
-use crate::engines::Key;
 use crate::error::Result;
 use crate::options::SessionOptions;
 use crate::precision::Precision;
 use crate::presets;
 use crate::runtime;
+use crate::tensorrt_cache::EngineKey;
 
 /// Images of the largest batch where nobody said which will be run.
 const USUAL_BATCH: usize = 32;
@@ -37,7 +38,7 @@ pub(crate) struct Profile {
 
 impl Profile {
     /// The profile of a model for the batches of `options`; `None` where the file fixes the batch.
-    pub(crate) fn of(document: &Document, options: &SessionOptions) -> Option<Self> {
+    pub(crate) fn for_model(document: &Document, options: &SessionOptions) -> Option<Self> {
         let inputs = document.inputs();
         let [input] = inputs.as_slice() else {
             return None;
@@ -52,8 +53,10 @@ impl Profile {
             Dim::Fixed(size) => usize::try_from(*size).ok(),
             _ => None,
         };
-        let of_file: Option<Vec<usize>> = image.iter().map(fixed).collect();
-        let image_shape = options.image_shape.or_else(|| of_file?.try_into().ok())?;
+        let fixed_shape: Option<Vec<usize>> = image.iter().map(fixed).collect();
+        let image_shape = options
+            .image_shape
+            .or_else(|| fixed_shape?.try_into().ok())?;
         let smallest = options.batches.iter().min().copied().unwrap_or(1).max(1);
         let largest = options.batches.iter().max().copied().unwrap_or(USUAL_BATCH);
         Some(Self {
@@ -77,7 +80,7 @@ impl Profile {
 
 /// The provider on one GPU.
 pub(super) fn preset(device: i32, request: &presets::Request) -> TensorRT {
-    let asked = &request.tensorrt;
+    let engine = &request.tensorrt;
     let mut tensorrt = TensorRT::default()
         .with_device_id(device)
         .with_fp16(request.precision == Precision::Fp16)
@@ -85,14 +88,14 @@ pub(super) fn preset(device: i32, request: &presets::Request) -> TensorRT {
         .with_int8(request.precision == Precision::Int8)
         .with_context_memory_sharing(true)
         .with_cuda_graph(request.graph);
-    if let Some(profile) = &asked.profile {
+    if let Some(profile) = &engine.profile {
         let (smallest, largest) = profile.batches;
         tensorrt = tensorrt
             .with_profile_min_shapes(profile.shape(smallest))
             .with_profile_opt_shapes(profile.shape(largest))
             .with_profile_max_shapes(profile.shape(largest));
     }
-    if let Some(folder) = &asked.folder {
+    if let Some(folder) = &engine.folder {
         let folder = folder.display();
         tensorrt = tensorrt
             .with_engine_cache(true)
@@ -110,14 +113,16 @@ pub(crate) fn key(
     options: &SessionOptions,
     profile: Option<&Profile>,
     gpu: &str,
-) -> Result<Key> {
+) -> Result<EngineKey> {
     document.inline_external_data()?;
+    // The content, not the file's name: a model trained again under the same name needs its own engine.
     let model = data::hash::hex(&Sha256::digest(document.to_bytes()));
     let profile = profile.map_or("as the file says".to_owned(), Profile::text);
     let version = runtime::loaded().map_or("", |found| found.version.as_str());
     let precision = options.precision.name();
+    // Part of the key, since TensorRT's choice of kernels follows the variable.
     let tf32 = if tf32_is_off() { "off" } else { "on" };
-    Ok(Key::new([
+    Ok(EngineKey::new([
         ("model", model.as_str()),
         ("precision", precision),
         ("profile", &profile),
@@ -128,9 +133,9 @@ pub(crate) fn key(
 }
 
 /// Key of what TensorRT measured of its kernels: it holds for every model.
-pub(crate) fn timing_key(gpu: &str) -> Key {
+pub(crate) fn timing_key(gpu: &str) -> EngineKey {
     let version = runtime::loaded().map_or("", |found| found.version.as_str());
-    Key::new([("kind", "timing"), ("gpu", gpu), ("runtime", version)])
+    EngineKey::new([("kind", "timing"), ("gpu", gpu), ("runtime", version)])
 }
 
 /// The file of measurements in a folder of engines.

@@ -1,5 +1,5 @@
-//! Runs of one batch size over buffers that stay where they are: nothing is allocated, and on a GPU the
-//! images go through pinned memory, and copies are timed apart from the computation.
+//! IO binding: runs of one batch size over buffers that stay where they are. Nothing is allocated; on a GPU
+//! images go through pinned memory, and copies are timed apart from the computation. Knows no files.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use ort::session::{IoBinding, RunOptions, Session as OrtSession};
 use ort::value::{DynTensor, Shape, TensorElementType};
 
 use crate::error::{Error, Result, chain};
-use crate::session::{Session, values};
+use crate::session::{Session, tensor_io};
 
 /// Where the input of a bound run comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,13 +42,13 @@ impl Phases {
 #[derive(Debug)]
 pub struct Bound<'s> {
     session: &'s mut Session,
-    lane: Lane,
+    buffers: BoundBuffers,
 }
 
 impl<'s> Bound<'s> {
     pub(super) fn new(session: &'s mut Session, batch: usize, feed: Feed) -> Result<Self> {
-        let lane = session.lane(batch, feed)?;
-        Ok(Self { session, lane })
+        let buffers = session.new_buffers(batch, feed)?;
+        Ok(Self { session, buffers })
     }
 
     /// Writes prepared images `[batch, C, H, W]` into the input buffer; where the input stays on a device,
@@ -57,15 +57,15 @@ impl<'s> Bound<'s> {
     /// # Errors
     /// `images` has another length; the copy fails.
     pub fn fill(&mut self, images: &[f32]) -> Result<()> {
-        let expected = self.lane.batch * self.session.image_shape.iter().product::<usize>();
+        let expected = self.buffers.batch * self.session.image_shape.iter().product::<usize>();
         if images.len() != expected {
-            return Err(Error::InputLength {
-                batch: self.lane.batch,
+            return Err(Error::input_length(
+                self.buffers.batch,
                 expected,
-                found: images.len(),
-            });
+                images.len(),
+            ));
         }
-        self.lane.fill(images).map_err(failed)
+        self.buffers.fill(images).map_err(failed)
     }
 
     /// Runs the model once on what the input buffer holds, and waits until it is done.
@@ -73,7 +73,7 @@ impl<'s> Bound<'s> {
     /// # Errors
     /// ONNX Runtime stops.
     pub fn run(&mut self) -> Result<Phases> {
-        self.lane.run(&mut self.session.session).map_err(failed)
+        self.buffers.run(&mut self.session.session).map_err(failed)
     }
 
     /// The scores of the last run, `[batch, K]`.
@@ -81,12 +81,12 @@ impl<'s> Bound<'s> {
     /// # Errors
     /// They cannot be copied from the device.
     pub fn outputs(&self) -> Result<Vec<f32>> {
-        self.lane.outputs().map_err(failed)
+        self.buffers.outputs().map_err(failed)
     }
 }
 
 pub(super) fn failed(e: ort::Error) -> Error {
-    Error::Run { reason: chain(&e) }
+    Error::run(chain(&e))
 }
 
 /// The kinds of memory of a session's buffers.
@@ -105,7 +105,7 @@ pub(super) enum Memory {
 impl Memory {
     /// The memory of an NVIDIA GPU and the pinned one of its host.
     pub(super) fn gpu(device: i32) -> ort::Result<Self> {
-        let info = |place, kind| MemoryInfo::new(place, device, AllocatorType::Device, kind);
+        let info = |location, kind| MemoryInfo::new(location, device, AllocatorType::Device, kind);
         Ok(Self::Gpu {
             pinned: info(AllocationDevice::CUDA_PINNED, MemoryType::CPUOutput)?,
             device: info(AllocationDevice::CUDA, MemoryType::Default)?,
@@ -113,7 +113,7 @@ impl Memory {
     }
 }
 
-/// What a lane is made for.
+/// What buffers are made for.
 #[derive(Debug)]
 pub(super) struct Layout<'a> {
     pub(super) batch: usize,
@@ -129,7 +129,7 @@ pub(super) struct Layout<'a> {
 }
 
 /// The buffers of one batch size and what binds them to a session.
-pub(super) struct Lane {
+pub(super) struct BoundBuffers {
     pub(super) batch: usize,
     feed: Feed,
     element: TensorElementType,
@@ -141,21 +141,21 @@ pub(super) struct Lane {
     options: RunOptions,
 }
 
-impl fmt::Debug for Lane {
+impl fmt::Debug for BoundBuffers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lane")
+        f.debug_struct("BoundBuffers")
             .field("batch", &self.batch)
             .field("feed", &self.feed)
             .finish_non_exhaustive()
     }
 }
 
-// SAFETY: a lane is only used through `&mut`, or read through `&` while no run goes on; ONNX Runtime's
+// SAFETY: buffers are only used through `&mut`, or read through `&` while no run is under way; ONNX Runtime's
 // values belong to no thread, as `ort` says of sessions and bindings, which are `Send`.
 #[expect(unsafe_code, reason = "`ort`'s values are not `Send`")]
-unsafe impl Send for Lane {}
+unsafe impl Send for BoundBuffers {}
 
-impl Lane {
+impl BoundBuffers {
     pub(super) fn new(
         session: &OrtSession,
         memory: &Memory,
@@ -195,7 +195,7 @@ impl Lane {
 
     pub(super) fn fill(&mut self, images: &[f32]) -> ort::Result<()> {
         let [host, _] = &mut self.host;
-        values::write(self.element, images, host)?;
+        tensor_io::write(self.element, images, host)?;
         match (&mut self.device, self.feed) {
             (Some([device, _]), Feed::Resident) => host.copy_into(device),
             _ => Ok(()),
@@ -204,9 +204,9 @@ impl Lane {
 
     /// Copies and runs wait for their own work alone, so that several sessions overlap.
     pub(super) fn run(&mut self, session: &mut OrtSession) -> ort::Result<Phases> {
-        let fed = self.feed == Feed::Host && self.device.is_some();
+        let copies = self.feed == Feed::Host && self.device.is_some();
         let mut to_device = None;
-        if fed && let Some([device, _]) = &mut self.device {
+        if copies && let Some([device, _]) = &mut self.device {
             let start = Instant::now();
             self.host[0].copy_into(device)?;
             to_device = Some(start.elapsed());
@@ -215,7 +215,7 @@ impl Lane {
         session.run_binding_with_options(&self.binding, &self.options)?;
         let compute = start.elapsed();
         let mut from_device = None;
-        if fed && let Some([_, device]) = &self.device {
+        if copies && let Some([_, device]) = &self.device {
             let start = Instant::now();
             device.copy_into(&mut self.host[1])?;
             from_device = Some(start.elapsed());
@@ -230,9 +230,9 @@ impl Lane {
     pub(super) fn outputs(&self) -> ort::Result<Vec<f32>> {
         match (&self.device, self.feed) {
             (Some([_, device]), Feed::Resident) => {
-                values::floats(&device.to(AllocationDevice::CPU, 0)?)
+                tensor_io::floats(&device.to(AllocationDevice::CPU, 0)?)
             }
-            _ => values::floats(&self.host[1]),
+            _ => tensor_io::floats(&self.host[1]),
         }
     }
 }

@@ -1,24 +1,24 @@
-//! Makes ONNX Runtime's session: provider, presets, kept engines, and the proof of what runs where.
+//! Opening a session: provider, presets, kept engines, and the proof of what runs where. Runs nothing.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
 use onnx::{Document, Header};
 use ort::session::Session as OrtSession;
 
-use crate::engines::{Engines, Place};
 use crate::error::{Error, Result, chain};
 use crate::placement::{Placement, Sizes};
 use crate::precision::Precision;
 use crate::presets::{self, Request, cpu, tensorrt};
-use crate::probe::{self, Places};
-use crate::provider::Provider;
 use crate::runtime;
-use crate::session::{SessionOptions, record};
+use crate::session::{SessionOptions, node_assignment};
+use crate::tensorrt_cache::{EngineCache, EngineFolder};
+use machine::Provider;
+use machine::probe::{self, SearchPaths};
 
 /// A session of ONNX Runtime and what is known of how it came about.
-pub(super) struct Opened {
+pub(super) struct OpenedSession {
     pub(super) session: OrtSession,
     pub(super) placement: Placement,
     /// The smallest and the largest batch that it takes.
@@ -30,12 +30,15 @@ pub(super) struct Opened {
     pub(super) notes: Vec<String>,
 }
 
-/// Opens the model with the provider that was asked for, which must start and get every node that
-/// computes.
+/// Opens the model with the provider of the options, which must start and get every node that computes.
 ///
 /// `gpu` is what a kept engine depends on beside the model: the GPU, its compute capability, driver and
 /// TensorRT version, in words. `None`: no engine is kept.
-pub(super) fn open(path: &Path, options: &SessionOptions, gpu: Option<&str>) -> Result<Opened> {
+pub(super) fn open(
+    path: &Path,
+    options: &SessionOptions,
+    gpu: Option<&str>,
+) -> Result<OpenedSession> {
     runtime::require(options.provider)?;
     options.precision.converts(options.provider)?;
     let request = Request {
@@ -52,20 +55,21 @@ pub(super) fn open(path: &Path, options: &SessionOptions, gpu: Option<&str>) -> 
         let note = "`NVIDIA_TF32_OVERRIDE=0` keeps TF32 off, whatever the precision";
         opened.notes.push(note.to_owned());
     }
-    let unread = |e: ort::Error| Error::Run { reason: chain(&e) };
-    opened.placement = record::placement(&opened.session).map_err(unread)?;
+    let unread = |e: ort::Error| Error::run(chain(&e));
+    opened.placement = node_assignment::placement(&opened.session).map_err(unread)?;
     if !options.allow_fallback {
-        let sizes = || Ok(Sizes::of(Document::open(path)?.graph()));
+        // The record has no types, so sizes are followed in the file's own graph.
+        let sizes = || Ok(Sizes::trace(Document::open(path)?.graph()));
         opened.placement.prove(options.provider, sizes)?;
     }
     Ok(opened)
 }
 
 /// The GPU and the libraries that an engine depends on, in words; `None` where they are not known.
-pub(super) fn machine(provider: Provider) -> Option<String> {
+pub(super) fn describe_gpu(provider: Provider) -> Option<String> {
     let device = usize::try_from(provider.device()?).ok()?;
     let loaded = runtime::loaded().map(|found| found.path.as_path());
-    let found = probe::look(provider, &Places::of_machine(loaded));
+    let found = probe::readiness(provider, &SearchPaths::for_runtime(loaded));
     let driver = found.driver?;
     let gpu = driver.devices.get(device)?;
     let is_tensorrt = |name: &str| name.starts_with("libnvinfer.so");
@@ -85,9 +89,9 @@ fn with_engines(
     options: &SessionOptions,
     mut request: Request,
     gpu: Option<&str>,
-) -> Result<Opened> {
+) -> Result<OpenedSession> {
     let mut document = Document::open(path)?;
-    let profile = tensorrt::Profile::of(&document, options);
+    let profile = tensorrt::Profile::for_model(&document, options);
     let batches = profile.as_ref().map(|profile| profile.batches);
     let mut notes = Vec::new();
     if options.precision == Precision::Fp32 && !tensorrt::tf32_is_off() {
@@ -106,7 +110,7 @@ fn with_engines(
         opened.batches = batches.unwrap_or(opened.batches);
         return Ok(opened);
     };
-    let engines = Engines::new(match &options.engines {
+    let engines = EngineCache::new(match &options.engines {
         Some(folder) => folder.clone(),
         None => data::cache::dir(None)?.join("engines"),
     });
@@ -117,24 +121,24 @@ fn with_engines(
         gpu,
     )?;
     drop(document);
-    let mut took = Duration::ZERO;
-    let built = engines.build(&key, &mut notes, |place| {
-        request.tensorrt.folder = match place {
-            Place::Kept(folder) | Place::New(folder) => Some(folder.to_owned()),
-            Place::Nowhere => None,
+    let mut elapsed = Duration::ZERO;
+    let built = engines.build(&key, &mut notes, |engine_folder| {
+        request.tensorrt.folder = match engine_folder {
+            EngineFolder::Kept(folder) | EngineFolder::New(folder) => Some(folder.to_owned()),
+            EngineFolder::Unavailable => None,
         };
         let start = Instant::now();
-        let opened = match place {
-            Place::New(folder) => {
+        let opened = match engine_folder {
+            EngineFolder::New(folder) => {
                 with_timings(&engines, gpu, folder, || committed(path, options, &request))
             }
             _ => committed(path, options, &request),
         };
-        took = start.elapsed();
+        elapsed = start.elapsed();
         opened
     })?;
     let mut opened = built.value;
-    opened.build = built.anew.then_some(took);
+    opened.build = built.is_new.then_some(elapsed);
     opened.batches = batches.unwrap_or(opened.batches);
     opened.notes.splice(0..0, notes);
     Ok(opened)
@@ -142,13 +146,13 @@ fn with_engines(
 
 /// Builds in `folder` with what TensorRT measured of its kernels before, and keeps what it measured now.
 pub(super) fn with_timings<T>(
-    engines: &Engines,
+    engines: &EngineCache,
     gpu: &str,
     folder: &Path,
     build: impl FnOnce() -> Result<T>,
 ) -> Result<T> {
     let key = tensorrt::timing_key(gpu);
-    // Without them the build takes longer; it is none the worse.
+    // Without earlier measurements the build takes longer; the engine is the same.
     let _ = engines.copy(&key, folder);
     let built = build()?;
     if let Some(file) = tensorrt::timing_file(folder) {
@@ -159,7 +163,7 @@ pub(super) fn with_timings<T>(
 }
 
 /// A session as requested; where ONNX Runtime refuses to record launches, one that does not.
-fn committed(path: &Path, options: &SessionOptions, request: &Request) -> Result<Opened> {
+fn committed(path: &Path, options: &SessionOptions, request: &Request) -> Result<OpenedSession> {
     let mut notes = Vec::new();
     let (session, graph) = match commit(path, options, request) {
         Ok(session) => (session, request.graph),
@@ -174,7 +178,7 @@ fn committed(path: &Path, options: &SessionOptions, request: &Request) -> Result
         }
         Err(error) => return Err(error),
     };
-    Ok(Opened {
+    Ok(OpenedSession {
         session,
         placement: Placement::default(),
         batches: (1, usize::MAX),
@@ -187,39 +191,31 @@ fn committed(path: &Path, options: &SessionOptions, request: &Request) -> Result
 /// Opens the model with the provider; every provider asked for must start.
 fn commit(path: &Path, options: &SessionOptions, request: &Request) -> Result<OrtSession> {
     let refused = |e: &dyn std::error::Error| match options.provider {
-        Provider::Cpu => Error::ModelLoad {
-            path: path.to_owned(),
-            reason: chain(e),
-        },
-        provider => Error::ProviderFailed {
-            provider: provider.to_string(),
-            reason: chain(e),
-        },
+        Provider::Cpu => Error::model_load(path, &chain(e)),
+        provider => Error::provider_failed(&provider.to_string(), &chain(e)),
     };
     let environment = runtime::environment()?;
     let builder = OrtSession::builder(environment).map_err(|e| refused(&e))?;
     let builder = cpu::configure(builder, options).map_err(|e| refused(&e))?;
-    let (key, on) = record::KEPT;
+    let (key, on) = node_assignment::RECORDED;
     let builder = builder
         .with_config_entry(key, on)
         .map_err(|e| refused(&e))?;
     let mut builder = builder
         .with_execution_providers(presets::dispatches(options.provider, request)?)
         .map_err(|e| refused(&e))?;
-    let unopened = |e: ort::Error| not_opened(path.to_owned(), chain(&e));
-    builder.commit_from_file(path).map_err(unopened)
+    let not_loaded = |e: ort::Error| not_opened(path, &chain(&e));
+    builder.commit_from_file(path).map_err(not_loaded)
 }
 
 /// Why a model is not opened: too new for the runtime, or as ONNX Runtime says.
-fn not_opened(path: PathBuf, reason: String) -> Error {
-    match newer(&path, &reason) {
-        Some((expected, found)) => Error::ModelNewer {
-            version: runtime::loaded().map_or_else(String::new, |found| found.version.clone()),
-            path,
-            expected,
-            found,
-        },
-        None => Error::ModelLoad { path, reason },
+fn not_opened(path: &Path, reason: &str) -> Error {
+    match newer(path, reason) {
+        Some((expected, found)) => {
+            let version = runtime::loaded().map_or("", |library| library.version.as_str());
+            Error::model_newer(path, version, &expected, &found)
+        }
+        None => Error::model_load(path, reason),
     }
 }
 

@@ -5,9 +5,9 @@ use onnx::{Dim, GraphBuilder, ModelInfo, Tensor};
 use ort::memory::MemoryInfo;
 
 use super::*;
-use crate::engines::{Engines, Place};
 use crate::presets::tensorrt;
 use crate::runtime::{self, Search};
+use crate::tensorrt_cache::{EngineCache, EngineFolder};
 
 /// The mean of each of 3 channels of `[batch, 3, 2, 2]`, times 1, 10 and 100, and `gain`.
 fn trained(folder: &Path, gain: f32) -> PathBuf {
@@ -41,7 +41,11 @@ fn loaded() {
     runtime::load(&found).unwrap();
 }
 
-/// A session that takes its buffers for a GPU's.
+fn recording(batch: usize, next_id: u32) -> GraphRecording {
+    GraphRecording { batch, next_id }
+}
+
+/// A session that treats its buffers as a GPU's.
 fn pretending(folder: &Path) -> Session {
     loaded();
     let mut session = Session::open(&trained(folder, 1.0), &SessionOptions::default()).unwrap();
@@ -66,7 +70,7 @@ fn images(batch: usize, first: f32) -> (Vec<f32>, Vec<f32>) {
 fn host_fed_runs_copy_in_and_out_each_time() {
     let folder = tempfile::tempdir().unwrap();
     let mut session = pretending(folder.path());
-    for graph in [None, Some((2, 1))] {
+    for graph in [None, Some(recording(2, 1))] {
         session.graph = graph;
         let mut bound = session.bind(2, Feed::Host).unwrap();
         for first in [0.0, 7.0] {
@@ -101,8 +105,12 @@ fn runs_keep_buffers_for_the_last_two_sizes() {
     for (batch, kept) in [(4, &[4][..]), (3, &[4, 3]), (4, &[3, 4]), (1, &[4, 1])] {
         let (images, scores) = images(batch, batch as f32);
         assert_eq!(session.run(&images, batch).unwrap(), scores);
-        let lanes: Vec<usize> = session.lanes().iter().map(|lane| lane.batch).collect();
-        assert_eq!(lanes, kept);
+        let found: Vec<usize> = session
+            .kept_buffers()
+            .iter()
+            .map(|buffers| buffers.batch)
+            .collect();
+        assert_eq!(found, kept);
     }
 }
 
@@ -125,23 +133,23 @@ fn an_engine_for_some_sizes_gets_padded_and_cut_batches() {
 fn each_recording_has_a_number_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let mut session = pretending(folder.path());
-    session.graph = Some((2, 1));
+    session.graph = Some(recording(2, 1));
     session.bind(2, Feed::Host).unwrap();
     session.bind(3, Feed::Host).unwrap();
     assert_eq!(
         session.graph,
-        Some((2, 2)),
+        Some(recording(2, 2)),
         "only the batch that is recorded"
     );
     session.bind(2, Feed::Resident).unwrap();
-    assert_eq!(session.graph, Some((2, 3)));
+    assert_eq!(session.graph, Some(recording(2, 3)));
 }
 
 #[test]
 fn a_recording_without_a_number_is_bound_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut session = pretending(folder.path());
-    session.graph = Some((2, 1));
+    session.graph = Some(recording(2, 1));
     session.is_bound_once = true;
     session.bind(2, Feed::Host).unwrap();
     let again = session.bind(2, Feed::Resident).unwrap_err();
@@ -166,7 +174,7 @@ fn sessions_and_bound_runs_move_between_threads() {
 #[test]
 fn measurements_of_kernels_outlive_the_engine_they_were_made_for() {
     let folder = tempfile::tempdir().unwrap();
-    let engines = Engines::new(folder.path().join("engines"));
+    let engines = EngineCache::new(folder.path().join("engines"));
     for seen in ["", "1", "11"] {
         let building = tempfile::tempdir().unwrap();
         let file = building.path().join("cache_sm90.timing");
@@ -186,26 +194,26 @@ fn measurements_of_kernels_outlive_the_engine_they_were_made_for() {
 fn a_model_trained_again_under_the_same_names_gives_its_own_answers() {
     loaded();
     let folder = tempfile::tempdir().unwrap();
-    let engines = Engines::new(folder.path().join("engines"));
+    let engines = EngineCache::new(folder.path().join("engines"));
     let options = SessionOptions::default();
     let (images, scores) = images(2, 1.0);
-    for (gain, anew) in [(1.0, true), (2.0, true), (1.0, false), (2.0, false)] {
+    for (gain, is_new) in [(1.0, true), (2.0, true), (1.0, false), (2.0, false)] {
         let path = trained(folder.path(), gain);
         let mut document = onnx::Document::open(&path).unwrap();
         let key = tensorrt::key(&mut document, &options, None, "stand-in").unwrap();
         let mut notes = Vec::new();
-        let built = engines.build(&key, &mut notes, |place| match place {
-            Place::Kept(folder) => Session::open(&folder.join("means.engine"), &options),
-            Place::New(folder) => {
+        let built = engines.build(&key, &mut notes, |source| match source {
+            EngineFolder::Kept(folder) => Session::open(&folder.join("means.engine"), &options),
+            EngineFolder::New(folder) => {
                 std::fs::copy(&path, folder.join("means.engine")).unwrap();
                 Session::open(&path, &options)
             }
-            Place::Nowhere => panic!("the folder can be written to"),
+            EngineFolder::Unavailable => panic!("the folder can be written to"),
         });
         let mut built = built.unwrap();
         let expected: Vec<f32> = scores.iter().map(|score| score * gain).collect();
         assert_eq!(built.value.run(&images, 2).unwrap(), expected, "{gain}");
-        assert_eq!((built.anew, notes.len()), (anew, 0));
+        assert_eq!((built.is_new, notes.len()), (is_new, 0));
     }
 }
 
@@ -224,6 +232,10 @@ fn what_the_runtime_refuses_leaves_no_engine() {
     let Err(error) = refused else {
         panic!("this ONNX Runtime has no TensorRT");
     };
-    assert!(matches!(error, Error::ProviderNotReady { .. }), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("provider `tensorrt:0` cannot start"),
+        "{text}"
+    );
     assert!(!engines.exists());
 }

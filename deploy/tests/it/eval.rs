@@ -8,7 +8,7 @@ use data::Sample;
 use data::card::OutputKind;
 use deploy::engine::{Engine, FakeEngine};
 use deploy::eval::{EvalOptions, evaluate};
-use deploy::{Classifier, Error};
+use deploy::{Classifier, Error, Kind};
 use fs_err as fs;
 
 use crate::support::{Tiny, flat};
@@ -94,7 +94,7 @@ fn classes_that_the_model_does_not_know_are_named() {
     let (classifier, samples) = (classifier(folder.path()), samples(folder.path(), 2));
     let classes = names(&["blue", "red", "green"]);
     let error = evaluate(&classifier, &samples, &classes, &EvalOptions::default()).unwrap_err();
-    assert!(matches!(error, Error::ClassesDiffer { .. }), "{error}");
+    assert_eq!(error.kind(), Kind::Usage);
     assert!(
         error
             .to_string()
@@ -153,7 +153,8 @@ fn unreadable_images_are_left_out_up_to_a_twentieth() {
             );
         }
         let error = evaluate(&classifier, &samples, &classes, &strict).unwrap_err();
-        assert!(matches!(&error, Error::Unreadable { path, .. } if *path == samples[7].path));
+        let start = format!("`{}` cannot be read", samples[7].path.display());
+        assert!(error.to_string().starts_with(&start), "{error}");
     }
 }
 
@@ -162,7 +163,7 @@ fn there_must_be_images() {
     let folder = tempfile::tempdir().unwrap();
     let classifier = classifier(folder.path());
     let error = evaluate(&classifier, &[], &names(&["red"]), &EvalOptions::default()).unwrap_err();
-    assert!(matches!(error, Error::NoImages), "{error}");
+    assert_eq!(error.to_string(), "there are no images to evaluate");
 }
 
 #[test]
@@ -170,9 +171,7 @@ fn an_engine_that_fails_ends_the_evaluation() {
     struct Broken;
     impl Engine for Broken {
         fn run(&mut self, _: &[f32], _: usize) -> deploy::Result<Vec<f32>> {
-            Err(Error::Run {
-                reason: "on purpose".into(),
-            })
+            Err(Error::run("on purpose"))
         }
         fn num_outputs(&self) -> usize {
             2

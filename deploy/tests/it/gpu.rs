@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
+use deploy::Provider;
+use deploy::machine::Error;
 use deploy::runtime::{self, GpuOptions, Search};
-use deploy::{Error, Provider};
 use fs_err as fs;
 
 use crate::support::installed;
@@ -94,7 +95,8 @@ fn what_changed_since_it_was_installed_is_told() {
 fn nothing_is_installed_unasked_for_a_gpu() {
     let cache = tempfile::tempdir().unwrap();
     let error = runtime::ensure(&search(cache.path(), CUDA), &|_| {}, true).unwrap_err();
-    assert!(matches!(error, Error::ProviderNotReady { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("provider `cuda:0` cannot start"), "{text}");
     assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 0);
 }
 
@@ -137,7 +139,10 @@ fn folders_that_lack_wheels_or_hold_others() {
         fs::write(wheels.join(name), "other bytes").unwrap();
     }
     let (error, _) = install(&wheels);
-    assert!(matches!(error, Error::HashDiffers { .. }), "{error}");
+    assert!(
+        error.to_string().contains("is not the pinned file"),
+        "{error}"
+    );
     assert!(runtime::list(&folder.path().join("cache")).is_empty());
 }
 
@@ -153,7 +158,12 @@ fn a_cache_folder_that_cannot_be_made() {
         ..GpuOptions::default()
     };
     let error = runtime::install_gpu(&options, &|_| {}).unwrap_err();
-    assert!(matches!(error, Error::CacheReadOnly { .. }), "{error}");
+    assert!(
+        error
+            .to_string()
+            .starts_with("cannot create the cache folder"),
+        "{error}"
+    );
     assert!(error.hint().unwrap().contains("--cache DIR"));
 }
 

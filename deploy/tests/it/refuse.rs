@@ -47,7 +47,10 @@ fn what_is_no_image_classifier_says_why() {
     ];
     for (inputs, expected) in cases {
         let error = open(&passing(folder.path(), inputs));
-        assert!(matches!(error, Error::NotAClassifier { .. }), "{error}");
+        assert!(
+            error.to_string().contains("is not an image classifier"),
+            "{error}"
+        );
         assert!(error.to_string().contains(expected), "{expected}: {error}");
     }
 }
@@ -85,7 +88,10 @@ fn a_file_without_a_card_asks_for_classes_and_preprocessing() {
         .runtime(installed().clone())
         .open()
         .unwrap_err();
-    assert!(matches!(error, Error::NoCard { .. }), "{error}");
+    assert!(
+        error.to_string().contains("it carries no model card"),
+        "{error}"
+    );
     assert!(error.hint().unwrap().contains("--classes"));
 }
 
@@ -99,17 +105,8 @@ fn classes_and_preprocessing_must_fit_the_model() {
         .classes(vec!["one".into()])
         .open()
         .unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::ClassCount {
-                expected: 2,
-                found: 1,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    let text = error.to_string();
+    assert!(text.ends_with("expected: 2 names\n  found:    1"), "{text}");
 
     let error = tiny
         .builder(&path)

@@ -1,6 +1,6 @@
 //! Sessions on the CPU: where nodes run, bound runs, precisions, models that are too new.
 
-use deploy::{Classifier, Error, Feed, Precision, Provider, Session, SessionOptions};
+use deploy::{Classifier, Feed, Kind, Precision, Provider, Session, SessionOptions};
 use half::f16;
 use onnx::proto::DataType;
 use onnx::{Attr, Dim, Document, GraphBuilder, ModelInfo, Tensor, TensorData};
@@ -31,8 +31,8 @@ fn every_node_is_proven_to_run_on_the_cpu() {
         nodes["cpu"].iter().any(|node| node.name == "fc"),
         "{nodes:?}"
     );
-    assert_eq!(session.cold().build, None);
-    assert!(!session.cold().session.is_zero());
+    assert_eq!(session.cold_start().build, None);
+    assert!(!session.cold_start().session.is_zero());
     assert!(session.notes().is_empty());
 }
 
@@ -146,7 +146,7 @@ fn a_model_newer_than_the_runtime_says_what_both_are() {
         graph.finish(&info).unwrap().save(&path).unwrap();
         let error = Session::open(&path, &SessionOptions::default()).unwrap_err();
         let text = error.to_string();
-        assert!(matches!(error, Error::ModelNewer { .. }), "{text}");
+        assert_eq!(error.kind(), Kind::Model, "{text}");
         assert!(text.contains("newer than ONNX Runtime 1.28.0"), "{text}");
         assert!(text.contains(&format!("found:    {found}")), "{text}");
         assert!(text.contains("or older\n"), "{text}");
@@ -163,10 +163,7 @@ fn tf32_is_no_precision_of_the_cpu() {
     };
     let path = Tiny::default().save(folder.path());
     let error = Session::open(&path, &options).unwrap_err();
-    assert!(
-        matches!(error, Error::PrecisionUnsupported { .. }),
-        "{error}"
-    );
+    assert_eq!(error.to_string(), "provider `cpu` does not compute in tf32");
 }
 
 /// The tiny model with its weight in half precision.
@@ -200,7 +197,7 @@ fn a_file_of_another_precision_than_asked_for_is_refused() {
     for precision in [Precision::Fp16, Precision::Int8] {
         let builder = tiny.builder(&tiny.save(folder.path()));
         let error = builder.precision(precision).open().unwrap_err();
-        assert!(matches!(error, Error::PrecisionDiffers { .. }), "{error}");
+        assert!(error.to_string().contains("cannot be run in"), "{error}");
         assert!(error.to_string().contains("found:    fp32"), "{error}");
     }
     let builder = tiny.builder(&half(folder.path()));
@@ -227,7 +224,8 @@ fn a_provider_without_its_library_fails_before_it_falls_back() {
                 ..SessionOptions::default()
             };
             let error = Session::open(&path, &options).unwrap_err();
-            assert!(matches!(error, Error::ProviderNotReady { .. }), "{error}");
+            let start = format!("provider `{provider}` cannot start");
+            assert!(error.to_string().starts_with(&start), "{error}");
         }
     }
 }

@@ -5,15 +5,15 @@ use std::sync::OnceLock;
 
 use data::card::{OutputKind, Provenance};
 use data::{Card, Preprocess, RgbImage};
-use deploy::runtime::{self, Found, Search};
+use deploy::runtime::{self, RuntimeLibrary, Search};
 use deploy::{Classifier, ClassifierBuilder};
 use image::Rgb;
 use onnx::proto::DataType;
 use onnx::{Attr, Dim, Document, GraphBuilder, ModelInfo, Tensor};
 
 /// The runtime of the shared cache folder, installed once by the code under test.
-pub fn installed() -> &'static Found {
-    static INSTALLED: OnceLock<Found> = OnceLock::new();
+pub fn installed() -> &'static RuntimeLibrary {
+    static INSTALLED: OnceLock<RuntimeLibrary> = OnceLock::new();
     INSTALLED.get_or_init(|| {
         let cache = Some(data::cache::dir(None).unwrap());
         runtime::ensure(

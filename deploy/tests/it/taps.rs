@@ -69,8 +69,5 @@ fn what_the_graph_lacks_and_images_of_another_size_are_refused() {
     assert!(matches!(error, Error::Onnx(_)), "{error}");
     assert!(error.to_string().contains("`nowhere`"), "{error}");
     let error = open("pool").unwrap().run(&[0.0; 5]).unwrap_err();
-    assert!(
-        matches!(error, Error::InputLength { found: 5, .. }),
-        "{error}"
-    );
+    assert!(error.to_string().ends_with("5 given"), "{error}");
 }

@@ -98,10 +98,7 @@ impl Subject {
         let preprocess = described
             .preprocess
             .or_else(|| card.map(|card| card.preprocess.clone()))
-            .ok_or_else(|| deploy::Error::NoCard {
-                path: path.into(),
-                what: "how images are prepared for it",
-            })?;
+            .ok_or_else(|| deploy::Error::no_card(path, "how images are prepared for it"))?;
         let shape = preprocess.output_shape();
         let session = Session::open(
             path,

@@ -9,10 +9,10 @@ use deploy::Provider;
 use deploy::precision::Precision;
 
 use super::{Kind, PlaceArgs};
-use crate::bench::cold::EngineOptions;
-use crate::bench::compare::Conditions;
-use crate::bench::plan::{Feeds, PlanOptions};
-use crate::bench::run::Scenario;
+use bench::cold::EngineOptions;
+use bench::compare::Conditions;
+use bench::plan::{Feeds, PlanOptions};
+use bench::scenario::Scenario;
 
 /// The flags of `deploy bench`.
 #[derive(Debug, Args)]
@@ -75,7 +75,7 @@ pub(crate) struct ModelsArgs {
     /// Class names, one per line in the order of the outputs, in place of the card's
     #[arg(long, value_name = "FILE")]
     pub(crate) classes: Option<PathBuf>,
-    /// Steps from a picture to the model's input, in place of the card's
+    /// Steps from an image to the model's input, in place of the card's
     #[arg(long, value_name = "TEXT")]
     pub(crate) preprocess: Option<Preprocess>,
     /// What the output means [default: as the card or the graph says]

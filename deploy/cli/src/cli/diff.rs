@@ -37,7 +37,7 @@ pub(crate) struct DiffArgs {
     /// Class names of a file without a card, one per line in the order of the outputs
     #[arg(long, value_name = "FILE", help_heading = "Model")]
     pub(crate) classes: Option<PathBuf>,
-    /// Steps from a picture to the input of a file without a card
+    /// Steps from an image to the input of a file without a card
     #[arg(long, value_name = "TEXT", help_heading = "Model")]
     pub(crate) preprocess: Option<Preprocess>,
     /// What the output of a file without a card means [default: as the graph says]

@@ -1,7 +1,7 @@
 //! `deploy bench`: measures configurations, scores them, compares them with an earlier run.
 
+mod models;
 mod open;
-mod subject;
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -14,20 +14,22 @@ use deploy::eval::Evaluation;
 use deploy::{Precision, Provider};
 use fs_err as fs;
 
-use crate::bench::accuracy::{self, Accuracy};
-use crate::bench::cold::Opened;
-use crate::bench::compare::{self, Conditions};
-use crate::bench::machine::{SystemInfo, Ticks};
-use crate::bench::plan::Plan;
-use crate::bench::run::{self, Contender, Scenario, Schedule};
-use crate::bench::sparkline::sparkline;
-use crate::bench::stats::{self, Stats, Taken};
-use crate::bench::warnings::{self, Warning};
-use crate::bench::{BenchResult, Findings, matrix, table};
 use crate::cli::{BenchArgs, HowArgs};
 use crate::cli_error::CliError;
 use crate::export;
 use crate::source;
+use bench::accuracy::{self, Accuracy};
+use bench::cold::OpenedConfig;
+use bench::compare::{self, Conditions};
+use bench::measurements::Measurements;
+use bench::plan::Plan;
+use bench::run::{self, BenchConfig, Schedule};
+use bench::scenario::Scenario;
+use bench::sparkline::sparkline;
+use bench::stats::{self, Stats};
+use bench::system::{SystemInfo, Ticks};
+use bench::warnings::{self, Warning};
+use bench::{BenchResult, Findings, matrix};
 use open::Open;
 
 /// Blocks that the sparkline shows.
@@ -38,7 +40,7 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
     if let (None, Some(Conditions(conditions))) = (&base, &args.out.fail_if)
         && let Some(condition) = conditions.iter().find(|condition| condition.needs_base())
     {
-        return Err(CliError::NoBase {
+        return Err(bench::Error::NoBase {
             condition: condition.to_string(),
         }
         .into());
@@ -46,8 +48,8 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
     let date = data::card::utc_date();
     let cache = source::cache(args.place.cache.as_deref())?;
     check_rate(&args.how)?;
-    let subjects = subject::subjects(args, &cache, printer)?;
-    let plan = Plan::new(subjects, &args.plan_options())?;
+    let models = models::models(args, &cache, printer)?;
+    let plan = Plan::new(models, &args.plan_options())?;
     let answer = "interrupted: the results so far follow (again: stop at once)";
     let stop = Arc::clone(Interrupt::on_ctrl_c(printer, answer)?.flag());
     let mut open = open::open(&plan, args, &cache, &stop, printer)?;
@@ -60,7 +62,7 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
         compare::check(&keys, base)?;
     }
     let before = Ticks::now();
-    let samples = measure(&plan, &mut open, args, &stop, printer)?;
+    let measurements = measure(&plan, &mut open, args, &stop, printer)?;
     let others = Ticks::now()
         .zip(before)
         .and_then(|(now, before)| now.others_since(&before));
@@ -70,13 +72,13 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
     };
     let mut findings = findings(args, &plan, &mut open, date);
     findings.partial = stop.load(Ordering::SeqCst);
-    let mut warnings = warnings::of_machine(&findings.machine, others);
-    for (at, (opened, accuracy)) in open.configs.iter().zip(accuracies).enumerate() {
-        if let Some(stats) = stats::stats(&samples[at], args.how.seed) {
-            warnings.extend(warnings::of_result(&keys[at], &stats));
+    let mut warnings = warnings::about_system(&findings.machine, others);
+    for (index, (opened, accuracy)) in open.configs.iter().zip(accuracies).enumerate() {
+        if let Some(stats) = stats::stats(&measurements[index], args.how.seed) {
+            warnings.extend(warnings::about_result(&keys[index], &stats));
             findings
                 .results
-                .push(result(&open, opened, (&keys[at], stats), accuracy));
+                .push(result(&open, opened, (&keys[index], stats), accuracy));
         }
     }
     findings.warnings = warnings.iter().map(Warning::to_string).collect();
@@ -152,7 +154,7 @@ fn measure(
     args: &BenchArgs,
     stop: &Arc<AtomicBool>,
     printer: &Printer,
-) -> anyhow::Result<Vec<Vec<Taken>>> {
+) -> anyhow::Result<Vec<Vec<Measurements>>> {
     let schedule = schedule(&args.how);
     let count = open.configs.len();
     printer.log(format!(
@@ -161,29 +163,25 @@ fn measure(
         args.how.blocks,
         humantime::format_duration(args.how.duration / u32::from(args.how.blocks)),
     ));
-    let contenders: Vec<&Contender> = open
-        .configs
-        .iter()
-        .map(|opened| &opened.contender)
-        .collect();
+    let configs: Vec<&BenchConfig> = open.configs.iter().map(|opened| &opened.sessions).collect();
     let turns = printer.turn_bar("measuring", (count * usize::from(args.how.blocks)) as u64);
     let (done, medians) = (RefCell::new(0), RefCell::new(vec![Vec::new(); count]));
-    let progress = |at: usize, taken: Option<&Taken>| {
-        let key = plan.key(&open.configs[at].config);
-        let Some(taken) = taken else {
+    let progress = |index: usize, measurements: Option<&Measurements>| {
+        let key = plan.key(&open.configs[index].config);
+        let Some(measured) = measurements else {
             turns.set_message(format!("{key}: warming up"));
             return;
         };
         *done.borrow_mut() += 1;
         let mut medians = medians.borrow_mut();
-        let per_run = taken.elapsed / taken.runs.max(1) as f64;
-        let median = stats::median(&taken.latencies).unwrap_or(per_run);
-        medians[at].push(median);
-        let line = sparkline(&medians[at], SPARKS);
+        let per_run = measured.elapsed / measured.runs.max(1) as f64;
+        let median = stats::median(&measured.latencies).unwrap_or(per_run);
+        medians[index].push(median);
+        let line = sparkline(&medians[index], SPARKS);
         turns.set_message(format!("{key}  {line}  {:.2} ms", 1e3 * median));
         turns.set_position(*done.borrow());
     };
-    let samples = run::run(&contenders, &schedule, stop, &progress);
+    let samples = run::run(&configs, &schedule, stop, &progress);
     turns.finish_and_clear();
     open.opener.note_peak();
     Ok(samples?)
@@ -197,49 +195,48 @@ fn accuracies(
     printer: &Printer,
 ) -> anyhow::Result<Vec<Option<Accuracy>>> {
     let mut found: Vec<Option<Evaluation>> = Vec::new();
-    let score = |opened: &Opened| -> anyhow::Result<Option<Evaluation>> {
-        let subject = plan.subject(&opened.config);
-        let Some(data) = subject
-            .data
-            .as_ref()
-            .filter(|_| !stop.load(Ordering::SeqCst))
-        else {
+    let score = |opened: &OpenedConfig| -> anyhow::Result<Option<Evaluation>> {
+        let model = plan.model(&opened.config);
+        let Some(data) = model.data.as_ref().filter(|_| !stop.load(Ordering::SeqCst)) else {
             return Ok(None);
         };
-        let worker = &opened.contender.workers[0];
-        match accuracy::answers(worker, data, subject.output_kind, stop) {
+        let worker = &opened.sessions.workers[0];
+        match accuracy::answers(worker, data, model.output_kind, stop) {
             Ok(evaluation) => Ok(Some(evaluation)),
             Err(_) if stop.load(Ordering::SeqCst) => Ok(None),
             Err(error) => Err(error.into()),
         }
     };
     for opened in &open.configs {
-        if plan.subject(&opened.config).data.is_some() {
+        if plan.model(&opened.config).data.is_some() {
             printer.log(format!("scoring {}", plan.key(&opened.config)));
         }
         found.push(score(opened)?);
     }
     let mut accuracies = vec![None; open.configs.len()];
-    for subject in 0..plan.subjects.len() {
-        let of_subject = |at: &usize| open.configs[*at].config.subject == subject;
-        let places: Vec<usize> = (0..open.configs.len()).filter(of_subject).collect();
-        let full = |at: &usize| {
-            let config = &open.configs[*at].config;
+    for model in 0..plan.models.len() {
+        let is_of_model = |index: &usize| open.configs[*index].config.model == model;
+        let indices: Vec<usize> = (0..open.configs.len()).filter(is_of_model).collect();
+        let is_reference = |index: &usize| {
+            let config = &open.configs[*index].config;
             (config.provider, config.precision) == (Provider::Cpu, Precision::Fp32)
         };
         let other;
-        let reference = match places.iter().find(|at| full(at)) {
-            Some(at) => &found[*at],
+        let reference = match indices.iter().copied().find(is_reference) {
+            Some(index) => &found[index],
             None => {
-                let Some(first) = places.first().map(|at| open.configs[*at].config.clone()) else {
+                let first = indices
+                    .first()
+                    .map(|index| open.configs[*index].config.clone());
+                let Some(first) = first else {
                     continue;
                 };
                 other = score(&open::reference(&mut open.opener, &first)?)?;
                 &other
             }
         };
-        for at in places {
-            accuracies[at] = found[at]
+        for index in indices {
+            accuracies[index] = found[index]
                 .as_ref()
                 .zip(reference.as_ref())
                 .map(|(found, reference)| accuracy::compare(found, reference));
@@ -282,13 +279,13 @@ fn findings(args: &BenchArgs, plan: &Plan, open: &mut Open<'_>, date: String) ->
 
 fn result(
     open: &Open<'_>,
-    opened: &Opened,
-    (key, stats): (&crate::bench::Key, Stats),
+    opened: &OpenedConfig,
+    (key, stats): (&bench::Key, Stats),
     accuracy: Option<Accuracy>,
 ) -> BenchResult {
     BenchResult {
         key: key.clone(),
-        split_ms: open.rooms[opened.config.subject].with(&stats),
+        split_ms: open.stages[opened.config.model].with(&stats),
         runs: stats.runs,
         images_per_second: stats.images_per_second,
         latency_ms: stats.latency_ms,
@@ -296,7 +293,7 @@ fn result(
         log_error: stats.log_error,
         cold_ms: opened.cold,
         memory: opened.memory,
-        nodes_by_provider: opened.contender.workers[0].opened.nodes.clone(),
+        nodes_by_provider: opened.sessions.workers[0].info.nodes.clone(),
         top1: accuracy
             .as_ref()
             .map(|a| a.correct as f64 / a.count.max(1) as f64),
@@ -341,6 +338,6 @@ fn write(findings: &Findings, args: &BenchArgs, printer: &Printer) -> anyhow::Re
     // Last: a reader such as `head` may have had enough, and the files are written by then.
     printer
         .with_json(args.out.json.as_deref())
-        .result(table::text(findings))?;
+        .result(export::table::text(findings))?;
     Ok(())
 }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use console::table::{Column, Table};
 use console::{ExitStatus, Printer, printer};
-use deploy::engines::Engines;
 use deploy::runtime::VERSION;
+use deploy::tensorrt_cache::EngineCache;
 use fs_err as fs;
 
 use crate::cli::{CacheCommand, PruneArgs};
@@ -56,7 +56,7 @@ fn prune(args: &PruneArgs, printer: &Printer) -> anyhow::Result<()> {
     let installed = deploy::runtime::list(&cache);
     let with_gpu = installed.iter().find(|found| found.gpu);
     let version = with_gpu.map_or(VERSION, |found| &found.version);
-    for engine in Engines::new(cache.join("engines")).unusable(version)? {
+    for engine in EngineCache::new(cache.join("engines")).unusable(version)? {
         freed += remove(&engine, printer)?;
     }
     for gpu in [false, true] {

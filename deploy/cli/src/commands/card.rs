@@ -47,8 +47,8 @@ fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
     let model = Model::open(&args.file)?;
     let runtime = source::runtime(&args.place, printer)?;
     let mut builder = Classifier::builder(&args.file).runtime(runtime);
-    let given = args.from.as_deref().map(card_of).transpose()?;
-    if let Some(card) = &given {
+    let copied = args.from.as_deref().map(card_of).transpose()?;
+    if let Some(card) = &copied {
         builder = builder
             .classes(card.classes.clone())
             .preprocess(card.preprocess.clone())
@@ -68,7 +68,7 @@ fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
     let card = Card {
         inputs: names(&model.inputs),
         outputs: names(&model.outputs),
-        ..match given {
+        ..match copied {
             Some(card) => card,
             None => made(&classifier)?,
         }

@@ -4,11 +4,11 @@ use console::{ExitStatus, Printer, printer};
 
 use crate::cli::CheckArgs;
 use crate::commands::info::which;
-use crate::source::{self, How};
+use crate::source::{self, RunOptions};
 
 pub(crate) fn run(args: &CheckArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let path = which(&args.which, printer)?;
-    let how = How {
+    let how = RunOptions {
         machine: &args.machine,
         precision: args.precision,
         batch: Some(1),

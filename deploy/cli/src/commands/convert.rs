@@ -18,7 +18,7 @@ use super::diff::{Found, report, text, warn_unreadable};
 use crate::cli::ConvertArgs;
 use crate::cli_error::CliError;
 use crate::converted;
-use crate::source::{self, DataArgs, How};
+use crate::source::{self, DataArgs, RunOptions};
 
 /// Nodes that keep their precision shown.
 const SHOWN: usize = 10;
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
         seed: model.card.as_ref().map_or(0, |card| card.provenance.seed),
     };
     let dataset = source::dataset(&path, &data, printer)?;
-    let how = How {
+    let how = RunOptions {
         machine: &args.machine,
         precision: Precision::Fp32,
         batch: None,
@@ -178,7 +178,7 @@ fn compare(
     printer: &Printer,
 ) -> anyhow::Result<Diff> {
     let quiet = Printer::new(Verbosity::Results);
-    let how = How {
+    let how = RunOptions {
         machine: &args.machine,
         precision: args.precision,
         batch: None,

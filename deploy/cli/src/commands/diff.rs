@@ -12,7 +12,7 @@ use deploy::{Classifier, Model};
 use serde::Serialize;
 
 use crate::cli::{DiffArgs, ModelArgs};
-use crate::source::{self, DataArgs, How};
+use crate::source::{self, DataArgs, RunOptions};
 
 /// Changed answers shown; the CSV file has them all.
 const SHOWN: usize = 40;
@@ -144,7 +144,7 @@ fn open(
         preprocess: args.preprocess.clone().filter(|_| bare),
         output_kind: args.output_kind.filter(|_| bare),
     };
-    let how = How {
+    let how = RunOptions {
         machine: &args.machine,
         // As the file says; what has no such name computes as it is.
         precision: model.precision.parse().unwrap_or_default(),

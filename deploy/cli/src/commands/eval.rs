@@ -10,8 +10,8 @@ use deploy::{Classifier, Model, Placement};
 use serde::Serialize;
 
 use crate::cli::EvalArgs;
-use crate::converted::Original;
-use crate::source::{self, DataArgs, How};
+use crate::converted::OriginalModel;
+use crate::source::{self, DataArgs, RunOptions};
 
 /// Misclassified files shown; the CSV file has them all.
 const SHOWN: usize = 40;
@@ -98,7 +98,7 @@ fn classifier(
     let (machine, precision) = (&args.machine, args.precision);
     let of_card = model.card.as_ref().map(|card| &card.preprocess);
     let preprocess = args.model.preprocess.as_ref().or(of_card);
-    let original = Original {
+    let original = OriginalModel {
         path,
         model: &model,
         images: preprocess.map(|preprocess| (dataset, preprocess)),
@@ -115,7 +115,7 @@ fn classifier(
     } else {
         Model::open(&file)?
     };
-    let how = How {
+    let how = RunOptions {
         machine,
         precision,
         batch: args.batch.map(usize::from),

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::cli::{Format, PredictArgs};
 use crate::cli_error::CliError;
-use crate::source::{self, How};
+use crate::source::{self, RunOptions};
 
 /// One image to classify.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,11 +49,11 @@ struct Line<'a> {
 pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let path = source::model(args.model.model.as_deref(), &args.model.runs, printer)?;
     let mut inputs = Vec::new();
-    for given in &args.inputs {
-        inputs.extend(expand(given)?);
+    for argument in &args.inputs {
+        inputs.extend(expand(argument)?);
     }
     let batch = usize::from(args.batch).min(inputs.len());
-    let how = How {
+    let how = RunOptions {
         machine: &args.machine,
         precision: args.precision,
         batch: Some(batch),
@@ -125,17 +125,17 @@ fn read(classifier: &Classifier, input: &Input) -> anyhow::Result<data::RgbImage
 }
 
 /// What one argument means: standard input, a file, the images below a folder, or a pattern.
-fn expand(given: &str) -> anyhow::Result<Vec<Input>> {
-    if given == "-" {
+fn expand(argument: &str) -> anyhow::Result<Vec<Input>> {
+    if argument == "-" {
         return Ok(vec![Input::Stdin]);
     }
-    let path = Path::new(given);
+    let path = Path::new(argument);
     let mut files = if path.is_dir() {
         below(path)?
-    } else if path.exists() || !given.contains(['*', '?', '[']) {
+    } else if path.exists() || !argument.contains(['*', '?', '[']) {
         vec![path.to_owned()]
     } else {
-        glob::glob(given)?
+        glob::glob(argument)?
             .filter_map(Result::ok)
             .filter(|path| path.is_file())
             .collect()
@@ -143,7 +143,7 @@ fn expand(given: &str) -> anyhow::Result<Vec<Input>> {
     files.sort();
     if files.is_empty() {
         return Err(CliError::NoInput {
-            input: given.to_owned(),
+            input: argument.to_owned(),
         }
         .into());
     }
@@ -217,8 +217,8 @@ mod tests {
         for name in ["b.jpg", "a.PNG", "deep/c.webp", "notes.txt", ".hidden.jpg"] {
             fs::write(folder.path().join(name), "").unwrap();
         }
-        let names = |given: &str| {
-            let names: Vec<String> = expand(given)
+        let names = |argument: &str| {
+            let names: Vec<String> = expand(argument)
                 .unwrap()
                 .iter()
                 .map(|input| input.to_string().rsplit('/').next().unwrap().to_owned())

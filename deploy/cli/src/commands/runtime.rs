@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use console::{ExitStatus, Printer, printer};
-use deploy::runtime::{self, Found, GpuOptions, InstallOptions, Search, Source};
+use deploy::runtime::{self, GpuOptions, InstallOptions, RuntimeLibrary, Search, Source};
 
 use crate::cli::{InstallArgs, Installed, PlaceArgs, RuntimeCommand};
 use crate::cli_error::CliError;
@@ -59,7 +59,7 @@ fn install_cpu(
     args: &InstallArgs,
     cache: PathBuf,
     progress: &dyn Fn(&str),
-) -> anyhow::Result<Found> {
+) -> anyhow::Result<RuntimeLibrary> {
     let there = Search {
         cache: Some(cache.clone()),
         ..Search::default()

@@ -1,6 +1,6 @@
-//! One row per configuration. What is not known is an empty cell, never a 0.
+//! CSV of a benchmark: one row per configuration. What is not known is an empty cell, never a 0.
 
-use crate::bench::{BenchResult, Findings};
+use bench::{BenchResult, Findings};
 
 const HEAD: [&str; 39] = [
     "model",
@@ -58,7 +58,7 @@ fn row(result: &BenchResult) -> Vec<String> {
     let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
     let bytes = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
     let (key, latency, cold) = (&result.key, &result.latency_ms, &result.cold_ms);
-    let (rooms, accuracy) = (&result.split_ms, result.accuracy.as_ref());
+    let (stages, accuracy) = (&result.split_ms, result.accuracy.as_ref());
     let interval = result.interval_95.get("images_per_second");
     let nodes = result
         .nodes_by_provider
@@ -103,12 +103,12 @@ fn row(result: &BenchResult) -> Vec<String> {
     );
     row.extend(
         [
-            rooms.decode,
-            rooms.preprocess,
-            rooms.host_to_device,
-            rooms.compute,
-            rooms.device_to_host,
-            rooms.post,
+            stages.decode,
+            stages.preprocess,
+            stages.host_to_device,
+            stages.compute,
+            stages.device_to_host,
+            stages.post,
         ]
         .map(number),
     );
@@ -127,7 +127,7 @@ fn row(result: &BenchResult) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::table::tests::{findings, result};
+    use bench::example::{findings, result};
 
     #[test]
     fn every_row_has_a_cell_for_each_name_and_what_is_unknown_is_empty() {
@@ -138,8 +138,8 @@ mod tests {
         let head = reader.headers().unwrap().clone();
         let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
         let cell = |row: usize, name: &str| {
-            let at = head.iter().position(|known| known == name).unwrap();
-            rows[row][at].to_owned()
+            let column = head.iter().position(|known| known == name).unwrap();
+            rows[row][column].to_owned()
         };
         assert_eq!(cell(0, "provider"), "cuda:0");
         assert_eq!(

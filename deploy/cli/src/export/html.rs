@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
+use bench::{BenchResult, Findings};
 use console::chart::{self, Axis, Legend, Mark, Plot, Scaling};
 use console::page::{self, Page};
 use maud::{Markup, html};
 
-use crate::bench::table::{digits, skipped};
-use crate::bench::{BenchResult, Findings};
+use super::table::{digits, skipped};
 
 /// The page.
 pub(crate) fn render(findings: &Findings) -> String {
@@ -227,7 +227,7 @@ fn cells(result: &BenchResult) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::table::tests::{findings, result};
+    use bench::example::{findings, result};
 
     #[test]
     fn the_page_needs_no_network_and_holds_every_configuration() {
@@ -270,7 +270,7 @@ mod tests {
         findings.recommendation = Some("recommended: cpu & more".to_owned());
         findings.comparison = vec!["ok     p50>+5%".to_owned()];
         findings.warnings = vec!["the machine was busy".to_owned()];
-        findings.skipped = vec![crate::bench::Skipped {
+        findings.skipped = vec![bench::Skipped {
             configuration: "m cpu tf32".to_owned(),
             reason: "no such thing".to_owned(),
         }];

@@ -4,7 +4,7 @@ use onnx::proto::DataType;
 use onnx::{GraphBuilder, ModelInfo, Tensor};
 
 use super::*;
-use crate::provider::Provider;
+use machine::Provider;
 
 /// A classifier of 2 classes over `[batch, 3, 4, 4]`, whose weights are `gain`.
 fn model(batch: Dim, gain: f32) -> Document {
@@ -35,9 +35,9 @@ fn options(precision: Precision, batches: &[usize]) -> SessionOptions {
     }
 }
 
-fn batches(batch: Dim, asked: &[usize]) -> Option<(usize, usize)> {
-    let options = options(Precision::Fp32, asked);
-    Profile::of(&model(batch, 1.0), &options).map(|profile| profile.batches)
+fn batches(batch: Dim, requested: &[usize]) -> Option<(usize, usize)> {
+    let options = options(Precision::Fp32, requested);
+    Profile::for_model(&model(batch, 1.0), &options).map(|profile| profile.batches)
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_profile_holds_the_batches_that_will_be_run() {
 
 #[test]
 fn options_say_precision_profile_and_folder() {
-    let profile = Profile::of(
+    let profile = Profile::for_model(
         &model("batch".into(), 1.0),
         &options(Precision::Fp16, &[1, 8]),
     );
@@ -101,7 +101,7 @@ fn the_key_follows_the_weights_and_not_the_name_of_the_file() {
     let key_of = |gain: f32, options: &SessionOptions, gpu: &str| {
         model("batch".into(), gain).save(&path).unwrap();
         let mut document = Document::open(&path).unwrap();
-        let profile = Profile::of(&document, options);
+        let profile = Profile::for_model(&document, options);
         key(&mut document, options, profile.as_ref(), gpu).unwrap()
     };
     let monday = key_of(1.0, &fp16, "H100 sm_90");

@@ -1,38 +1,38 @@
-//! Every configuration opened, one after the other: the runtime, the files converted where a precision
-//! needs it, the sessions, what all that cost.
+//! Opening of every configuration, one after the other: the runtime, the files converted where a precision
+//! needs it, the sessions, what all that cost. Measures no run.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use console::Printer;
-use deploy::runtime::Found;
+use deploy::runtime::RuntimeLibrary;
 use deploy::session::Feed;
 use deploy::{Precision, Provider};
 
-use crate::bench::Skipped;
-use crate::bench::cold::{Opened, Opener};
-use crate::bench::plan::{Config, Plan};
-use crate::bench::rooms::{self, Rooms};
-use crate::bench::run::timed;
-use crate::bench::worker::Input;
 use crate::cli::{BenchArgs, PlaceArgs};
 use crate::cli_error::CliError;
-use crate::converted::Original;
+use crate::converted::OriginalModel;
 use crate::source;
+use bench::Skipped;
+use bench::clock::timed;
+use bench::cold::{OpenedConfig, Opener};
+use bench::plan::{Config, Plan};
+use bench::stages::{self, StageTimes};
+use bench::worker::Input;
 
 /// What is open.
 pub(super) struct Open<'a> {
     pub(super) opener: Opener<'a>,
-    pub(super) configs: Vec<Opened>,
+    pub(super) configs: Vec<OpenedConfig>,
     /// What cannot run here; only with `--matrix`.
     pub(super) skipped: Vec<Skipped>,
-    /// The rooms around the session, for each model.
-    pub(super) rooms: Vec<Rooms>,
+    /// The stages around the session, for each model.
+    pub(super) stages: Vec<StageTimes>,
 }
 
 /// The runtime of this process: one with CUDA where a GPU is asked for, for it runs on the CPU too.
-fn runtime(plan: &Plan, place: &PlaceArgs, printer: &Printer) -> anyhow::Result<Found> {
+fn runtime(plan: &Plan, place: &PlaceArgs, printer: &Printer) -> anyhow::Result<RuntimeLibrary> {
     let mut providers = plan.configs.iter().map(|config| config.provider);
     let gpu = providers
         .clone()
@@ -64,7 +64,7 @@ pub(super) fn open<'a>(
             let found = runtime(plan, &args.place, printer)?;
             let (loaded, seconds) = timed(|| deploy::runtime::load(&found));
             loaded?;
-            // Before minutes of other work.
+            // A provider that cannot start is told before minutes of other work.
             if !args.what.matrix {
                 let gpus = plan.configs.iter().map(|config| config.provider);
                 gpus.collect::<BTreeSet<_>>()
@@ -83,19 +83,15 @@ pub(super) fn open<'a>(
         },
         configs: Vec::new(),
         skipped: Vec::new(),
-        rooms: Vec::new(),
+        stages: Vec::new(),
     };
     let mut inputs = Vec::new();
-    for subject in &plan.subjects {
-        let photos = rooms::photos(subject)?;
-        open.rooms.push(
-            photos
-                .as_ref()
-                .map(|photos| photos.rooms)
-                .unwrap_or_default(),
-        );
-        inputs.push(match photos {
-            Some(photos) => Input::Prepared(photos.prepared),
+    for model in &plan.models {
+        let images = stages::prepare(model)?;
+        let stages = images.as_ref().map(|images| images.stages);
+        open.stages.push(stages.unwrap_or_default());
+        inputs.push(match images {
+            Some(images) => Input::Prepared(images.numbers),
             None => Input::Drawn(args.how.seed),
         });
     }
@@ -104,11 +100,11 @@ pub(super) fn open<'a>(
         if stop.load(Ordering::SeqCst) {
             break;
         }
-        let input = &inputs[config.subject];
-        match one(&mut open.opener, config, input, &mut shapes, printer) {
+        let input = &inputs[config.model];
+        match open_one(&mut open.opener, config, input, &mut shapes, printer) {
             Ok(mut opened) => {
                 opened.cold.load = load;
-                for note in &opened.contender.workers[0].opened.notes {
+                for note in &opened.sessions.workers[0].info.notes {
                     printer.log(note);
                 }
                 open.configs.push(opened);
@@ -135,13 +131,13 @@ pub(super) fn open<'a>(
     }
 }
 
-fn one(
+fn open_one(
     opener: &mut Opener<'_>,
     config: &Config,
     input: &Input,
     shapes: &mut Vec<(Config, Vec<(usize, f64)>)>,
     printer: &Printer,
-) -> anyhow::Result<Opened> {
+) -> anyhow::Result<OpenedConfig> {
     let file = file(opener, config, printer)?;
     let mut opened = opener.open(config, &file, input)?;
     let batches = opener.plan.batches_beside(config);
@@ -168,27 +164,27 @@ fn one(
 
 /// The model's own file, or the one converted to the precision.
 fn file(opener: &Opener<'_>, config: &Config, printer: &Printer) -> anyhow::Result<PathBuf> {
-    let subject = opener.plan.subject(config);
+    let model = opener.plan.model(config);
     if opener.engine.fake.is_some() {
-        return Ok(subject.path.clone());
+        return Ok(model.path.clone());
     }
-    let images = subject.data.as_ref();
-    let original = Original {
-        path: &subject.path,
-        model: &subject.model,
+    let images = model.data.as_ref();
+    let original = OriginalModel {
+        path: &model.path,
+        model: &model.contents,
         images: images.map(|data| (&data.dataset, &data.preprocess)),
     };
     original.file(config.provider, config.precision, opener.cache, printer)
 }
 
 /// The model at full precision on the CPU, for answers to compare with.
-pub(super) fn reference(opener: &mut Opener<'_>, like: &Config) -> anyhow::Result<Opened> {
+pub(super) fn reference(opener: &mut Opener<'_>, like: &Config) -> anyhow::Result<OpenedConfig> {
     let config = Config {
         provider: Provider::Cpu,
         precision: Precision::Fp32,
         feed: Feed::Host,
         ..like.clone()
     };
-    let path = opener.plan.subject(&config).path.clone();
+    let path = opener.plan.model(&config).path.clone();
     Ok(opener.open(&config, &path, &Input::Drawn(0))?)
 }

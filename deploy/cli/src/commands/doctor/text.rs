@@ -1,4 +1,4 @@
-//! The report of the doctor for people.
+//! Text report of the doctor. Probes nothing.
 
 use std::path::Path;
 
@@ -137,14 +137,17 @@ fn provider(trial: &Trial, lines: &mut Vec<String>) {
         lines.push(detail(&from));
     }
     libraries(&trial.readiness.libraries, lines);
-    let lacks = &trial.readiness.lacks;
-    for (at, lack) in lacks.iter().enumerate() {
-        lines.push(detail(&format!("lacks: {}", lack.what)));
-        lines.push(detail(&format!("  expected: {}", lack.expected)));
-        lines.push(detail(&format!("  found:    {}", lack.found)));
+    let missing = &trial.readiness.missing;
+    for (index, requirement) in missing.iter().enumerate() {
+        lines.push(detail(&format!("lacks: {}", requirement.what)));
+        lines.push(detail(&format!("  expected: {}", requirement.expected)));
+        lines.push(detail(&format!("  found:    {}", requirement.found)));
         // One command often mends several.
-        if lacks.get(at + 1).is_none_or(|next| next.fix != lack.fix) {
-            lines.push(detail(&format!("  fix: {}", lack.fix)));
+        if missing
+            .get(index + 1)
+            .is_none_or(|next| next.fix != requirement.fix)
+        {
+            lines.push(detail(&format!("  fix: {}", requirement.fix)));
         }
     }
     if let Some(error) = &trial.error {

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use deploy::probe::{self, Places};
-use deploy::runtime::{self, Found, Search};
+use deploy::probe::{self, SearchPaths};
+use deploy::runtime::{self, RuntimeLibrary, Search};
 use deploy::{Provider, Session, SessionOptions};
 use onnx::proto::DataType;
 use onnx::{Attr, Dim, Document, GraphBuilder, ModelInfo, Tensor};
@@ -29,20 +29,20 @@ pub(super) fn run(provider: Provider, search: &Search) -> Trial {
     let found = match runtime::find(search) {
         Ok(found) => found,
         Err(error) => {
-            trial.readiness = probe::look(provider, &Places::of_machine(None));
-            trial.error = Some(problem(&error.into()));
+            trial.readiness = probe::readiness(provider, &SearchPaths::for_runtime(None));
+            trial.error = Some(problem(&deploy::Error::from(error).into()));
             return trial;
         }
     };
-    trial.readiness = probe::look(provider, &Places::of_machine(Some(&found.path)));
+    trial.readiness = probe::readiness(provider, &SearchPaths::for_runtime(Some(&found.path)));
     trial.runtime = Some(RuntimeUsed {
         path: found.path.clone(),
         version: found.version.clone(),
         source: found.source.to_string(),
     });
     if let Err(error) = runtime::verify(&found) {
-        trial.error = Some(problem(&error.into()));
-    } else if trial.readiness.lacks.is_empty() {
+        trial.error = Some(problem(&deploy::Error::from(error).into()));
+    } else if trial.readiness.missing.is_empty() {
         match infer(provider, &found) {
             Ok(inference) if inference.max_difference <= TOLERANCE => {
                 trial.ready = true;
@@ -70,7 +70,7 @@ fn problem(error: &anyhow::Error) -> Problem {
 }
 
 /// Runs the tiny model and compares its answer with one computed here.
-fn infer(provider: Provider, found: &Found) -> anyhow::Result<Inference> {
+fn infer(provider: Provider, found: &RuntimeLibrary) -> anyhow::Result<Inference> {
     runtime::load(found)?;
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("tiny.onnx");

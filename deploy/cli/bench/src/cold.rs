@@ -1,0 +1,185 @@
+//! Cold start: configurations opened, and what that costs before anything runs at its pace. Computes no
+//! statistic.
+
+use std::path::Path;
+use std::time::Duration;
+
+use deploy::session::Session;
+use deploy::{Result, SessionOptions};
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::timed;
+use crate::plan::{Config, Plan};
+use crate::run::BenchConfig;
+use crate::system;
+use crate::worker::{EngineSpec, Input, Worker};
+
+/// What it takes before a configuration runs at its pace, milliseconds.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct ColdCosts {
+    /// Loading the ONNX Runtime library, once per process.
+    pub load: Option<f64>,
+    /// Making the session, without the engine's build.
+    pub session: f64,
+    /// Building TensorRT's engine; null where there is none.
+    pub build: Option<f64>,
+    /// The first run.
+    pub first_run: f64,
+    /// The first run of a session that has run another batch size; null where only one was asked for.
+    pub new_shape: Option<f64>,
+}
+
+/// Peaks of memory, bytes.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Memory {
+    /// What opening the configuration and its first run added to the process's resident memory, at the
+    /// most; null where the system does not say.
+    pub host_bytes: Option<u64>,
+    /// What they added on the GPU; null on the CPU.
+    pub device_bytes: Option<u64>,
+}
+
+/// A configuration that is open.
+#[derive(Debug)]
+pub struct OpenedConfig {
+    pub config: Config,
+    pub sessions: BenchConfig,
+    pub cold: ColdCosts,
+    pub memory: Memory,
+}
+
+/// How sessions are made, whatever the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineOptions {
+    /// What a run of the fake engine takes; `None` is ONNX Runtime.
+    pub fake: Option<Duration>,
+    /// Whether CPU threads spin while they wait for work.
+    pub spinning: bool,
+    /// Whether the CPU's memory comes from ONNX Runtime's arena.
+    pub arena: bool,
+    /// Whether nodes that the provider lacks may run on another one.
+    pub allow_fallback: bool,
+}
+
+/// What all configurations are opened with.
+pub struct Opener<'a> {
+    pub plan: &'a Plan,
+    pub engine: EngineOptions,
+    /// The cache folder: engines of TensorRT are kept in it.
+    pub cache: &'a Path,
+    /// The most resident memory seen, bytes; the system's own mark is reset for each configuration.
+    pub peak: Option<u64>,
+}
+
+impl Opener<'_> {
+    /// Opens one session per stream on the model file `path`, which is the model's own or converted.
+    ///
+    /// # Errors
+    /// Whatever the runtime or the provider refuses.
+    pub fn open(&mut self, config: &Config, path: &Path, input: &Input) -> Result<OpenedConfig> {
+        self.note_peak();
+        let (before, forgotten) = (system::resident(), system::forget_peak());
+        let device = config
+            .provider
+            .device()
+            .map(|device| (device, system::device_memory(device)));
+        let engines = self.engines(config, path);
+        let open = |_| Worker::open(engines.clone(), input.clone(), config.batch);
+        let workers: Vec<Worker> = (0..self.plan.streams).map(open).collect::<Result<_>>()?;
+        let host = system::peak().zip(before).filter(|_| forgotten);
+        let device =
+            device.and_then(|(device, before)| system::device_memory(device)?.checked_sub(before?));
+        let first = &workers[0].info;
+        let ms = |time: Duration| 1e3 * time.as_secs_f64();
+        Ok(OpenedConfig {
+            config: config.clone(),
+            cold: ColdCosts {
+                load: None,
+                session: ms(first.session),
+                build: first.build.map(ms),
+                first_run: ms(first.first_run),
+                new_shape: None,
+            },
+            memory: Memory {
+                host_bytes: host.map(|(peak, before)| peak.saturating_sub(before)),
+                device_bytes: device,
+            },
+            sessions: BenchConfig {
+                batch: config.batch,
+                workers,
+            },
+        })
+    }
+
+    /// Keeps the most resident memory so far.
+    pub fn note_peak(&mut self) {
+        self.peak = self.peak.max(system::peak());
+    }
+
+    fn engines(&self, config: &Config, path: &Path) -> EngineSpec {
+        let model = self.plan.model(config);
+        match self.engine.fake {
+            Some(delay) => EngineSpec::Fake {
+                delay,
+                num_outputs: model.classes.as_ref().map_or(2, Vec::len),
+                image_len: model
+                    .preprocess
+                    .as_ref()
+                    .map_or(1, |steps| steps.output_len()),
+            },
+            None => EngineSpec::OnnxRuntime {
+                path: path.to_owned(),
+                options: Box::new(self.options(config, vec![config.batch])),
+                feed: config.feed,
+            },
+        }
+    }
+
+    fn options(&self, config: &Config, batches: Vec<usize>) -> SessionOptions {
+        let model = self.plan.model(config);
+        let card = model.contents.card.as_ref();
+        SessionOptions {
+            provider: config.provider,
+            precision: config.precision,
+            threads: self.plan.threads,
+            spinning: self.engine.spinning,
+            arena: self.engine.arena,
+            allow_fallback: self.engine.allow_fallback,
+            batches,
+            // A thread owns each session and warms it up before the next is opened.
+            record: true,
+            engines: Some(self.cache.join("engines")),
+            image_shape: model.preprocess.as_ref().map(|steps| steps.output_shape()),
+            output: card.and_then(|card| card.outputs.first().cloned()),
+        }
+    }
+
+    /// Milliseconds of the first run at each batch size that follows another in one session: what a
+    /// program pays that serves several. `batches` holds at least two sizes; the first is not among the
+    /// answers, since its first run is the session's.
+    ///
+    /// # Errors
+    /// The model stops.
+    pub fn new_shapes(
+        &self,
+        config: &Config,
+        path: &Path,
+        batches: &[usize],
+    ) -> Result<Vec<(usize, f64)>> {
+        if self.engine.fake.is_some() {
+            return Ok(Vec::new());
+        }
+        let mut session = Session::open(path, &self.options(config, batches.to_vec()))?;
+        let len: usize = session.image_shape().iter().product();
+        let mut times = Vec::new();
+        for batch in batches {
+            let images = vec![0.5; batch * len];
+            let (outputs, seconds) = timed(|| session.run(&images, *batch));
+            outputs?;
+            times.push((*batch, 1e3 * seconds));
+        }
+        times.remove(0);
+        Ok(times)
+    }
+}

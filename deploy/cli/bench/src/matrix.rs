@@ -1,0 +1,118 @@
+//! Pareto front of many configurations, and one recommendation with its reason. Measures nothing.
+
+use crate::findings::BenchResult;
+
+/// Figures of which more is better: throughput, the negative latency, accuracy where it is known.
+fn goods(result: &BenchResult) -> [f64; 3] {
+    let latency = result.latency_ms.p50.or(result.latency_ms.mean);
+    [
+        result.images_per_second,
+        latency.map_or(0.0, |latency| -latency),
+        result.top1.unwrap_or(0.0),
+    ]
+}
+
+/// Indices of the results that no other is better than: as good in throughput, latency and accuracy and
+/// better in one of them.
+pub fn pareto(results: &[BenchResult]) -> Vec<usize> {
+    let goods: Vec<_> = results.iter().map(goods).collect();
+    let beats = |a: &[f64; 3], b: &[f64; 3]| {
+        a.iter().zip(b).all(|(a, b)| a >= b) && a.iter().zip(b).any(|(a, b)| a > b)
+    };
+    (0..goods.len())
+        .filter(|index| !goods.iter().any(|other| beats(other, &goods[*index])))
+        .collect()
+}
+
+/// A probability of McNemar's test below this is a difference in accuracy.
+const DIFFERS: f64 = 0.05;
+
+/// One sentence: the fastest of those whose accuracy is not shown to be worse than their reference's,
+/// and whose accuracy lies within the best one's interval. `None` without results.
+pub fn recommend(results: &[BenchResult]) -> Option<String> {
+    let accuracies = || results.iter().filter_map(|result| result.accuracy.as_ref());
+    let share = |result: &BenchResult| result.top1;
+    let best = accuracies().map(|a| (a.correct as f64 / a.count.max(1) as f64, a.interval[0]));
+    let best = best.max_by(|a, b| a.0.total_cmp(&b.0));
+    let as_good = |result: &&BenchResult| match (&result.accuracy, best) {
+        (Some(accuracy), Some((_, low))) => {
+            let worse = accuracy.mcnemar.only_first > accuracy.mcnemar.only_second;
+            let shown = worse && accuracy.mcnemar.p_value < DIFFERS;
+            !shown && share(result) >= Some(low)
+        }
+        (None, Some(_)) => false,
+        (_, None) => true,
+    };
+    let faster =
+        |a: &&BenchResult, b: &&BenchResult| a.images_per_second.total_cmp(&b.images_per_second);
+    let chosen = results.iter().filter(as_good).max_by(faster)?;
+    let why = match (&chosen.accuracy, best) {
+        (Some(accuracy), Some((best, _))) => format!(
+            "at {:.1} % of {} images, {} answers other than in fp32 on the CPU (McNemar p = {:.2}) and \
+             the best being {:.1} %, nothing shows that it answers worse",
+            100.0 * share(chosen).unwrap_or_default(),
+            accuracy.count,
+            accuracy.flips.len(),
+            accuracy.mcnemar.p_value,
+            100.0 * best
+        ),
+        _ => "its accuracy is not known: give `--data`".to_owned(),
+    };
+    let latency = chosen.latency_ms.p50.or(chosen.latency_ms.mean);
+    let latency = latency
+        .map(|ms| format!(" at {ms:.2} ms a run"))
+        .unwrap_or_default();
+    Some(format!(
+        "recommended: {}, the fastest with {:.1} images/s{latency}; {why}",
+        chosen.key, chosen.images_per_second
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example::result;
+
+    /// Of 100 images, `correct` right; `broken` of those that the reference had right.
+    fn scored(rate: f64, p50: f64, correct: u64, broken: u64) -> BenchResult {
+        let mut result = result("cpu", rate, p50);
+        let accuracy = result.accuracy.as_mut().unwrap();
+        (accuracy.count, accuracy.correct) = (100, correct);
+        let (low, high) = data::metrics::wilson(correct, 100);
+        accuracy.interval = [low, high];
+        accuracy.mcnemar = data::metrics::mcnemar(broken, 0);
+        result.top1 = Some(correct as f64 / 100.0);
+        result
+    }
+
+    #[test]
+    fn the_front_holds_what_nothing_beats() {
+        let results = [
+            scored(100.0, 10.0, 95, 0), // the most accurate
+            scored(200.0, 10.0, 90, 5), // fast
+            scored(90.0, 11.0, 95, 0),  // beaten by the first
+            scored(50.0, 2.0, 95, 0),   // quick to answer
+            scored(200.0, 10.0, 90, 5), // as good as the second
+        ];
+        assert_eq!(pareto(&results), [0, 1, 3, 4]);
+        assert_eq!(pareto(&[]), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn the_fastest_is_recommended_unless_it_answers_worse() {
+        let mut results = vec![scored(100.0, 10.0, 95, 0), scored(300.0, 3.0, 80, 15)];
+        let sentence = recommend(&results).unwrap();
+        assert!(
+            sentence.contains("100.0 images/s") && sentence.contains("95.0 % of 100"),
+            "{sentence}"
+        );
+        results.push(scored(200.0, 5.0, 94, 1));
+        assert!(recommend(&results).unwrap().contains("200.0 images/s"));
+        for result in &mut results {
+            (result.accuracy, result.top1) = (None, None);
+        }
+        let sentence = recommend(&results).unwrap();
+        assert!(sentence.contains("300.0 images/s") && sentence.contains("give `--data`"));
+        assert_eq!(recommend(&[]), None);
+    }
+}

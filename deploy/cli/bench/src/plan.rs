@@ -1,0 +1,286 @@
+//! Plan of a benchmark: models, and every combination of provider, precision, batch and feed. Opens nothing
+//! and reads no clock.
+
+use std::path::{Path, PathBuf};
+
+use data::card::OutputKind;
+use data::{Dataset, Preprocess, Sample, Split};
+use deploy::precision::Precision;
+use deploy::session::Feed;
+use deploy::{Model, Provider};
+
+use crate::error::{Error, Result};
+use crate::key::{Key, Skipped};
+use crate::scenario::Scenario;
+use crate::system;
+
+/// Images per run where nothing is said.
+const BATCHES: [usize; 3] = [1, 8, 32];
+
+/// Where the input comes from, as asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Feeds {
+    /// Copied from the host's pinned memory for every run.
+    Host,
+    /// Left on the GPU.
+    Resident,
+    /// One configuration of each on a GPU; on the CPU there is only the host.
+    #[default]
+    Both,
+}
+
+/// Which configurations are measured: every combination of these is one.
+#[derive(Clone, Debug, Default)]
+pub struct PlanOptions {
+    /// Images per run; empty: 1, 8 and 32, or the number that the model is made for.
+    pub batches: Vec<usize>,
+    /// Empty: the CPU, or every one with `matrix`.
+    pub providers: Vec<Provider>,
+    /// Empty: fp32, or every one with `matrix`.
+    pub precisions: Vec<Precision>,
+    pub feeds: Feeds,
+    /// Sessions at work at the same time.
+    pub streams: usize,
+    /// Threads inside each session; `None`: the cores, divided by the streams.
+    pub threads: Option<usize>,
+    pub allow_fallback: bool,
+    /// Every provider and precision that is not named otherwise; what cannot run is skipped.
+    pub matrix: bool,
+    pub scenario: Scenario,
+    /// Arrivals per second of the server scenario.
+    pub rate: Option<f64>,
+}
+
+/// Labelled images to score a model on, and how it reads them.
+#[derive(Clone, Debug)]
+pub struct TestSet {
+    pub dataset: Dataset,
+    pub split: Split,
+    /// Names of the model's outputs.
+    pub classes: Vec<String>,
+    pub preprocess: Preprocess,
+}
+
+impl TestSet {
+    pub fn samples(&self) -> &[Sample] {
+        self.dataset.samples(self.split)
+    }
+
+    /// What the model is scored on.
+    ///
+    /// # Errors
+    /// The model does not say what its classes are or how it takes images, or the data has other ones.
+    pub fn new(
+        path: &Path,
+        dataset: Dataset,
+        split: Split,
+        (classes, preprocess): (Option<&Vec<String>>, Option<&Preprocess>),
+    ) -> deploy::Result<Self> {
+        let no_card = |what| deploy::Error::no_card(path, what);
+        let classes = classes.ok_or_else(|| no_card("what its classes are called"))?;
+        let preprocess = preprocess.ok_or_else(|| no_card("how images are prepared for it"))?;
+        if dataset.classes.iter().any(|name| !classes.contains(name)) {
+            return Err(deploy::Error::classes_differ(
+                path,
+                classes,
+                &dataset.classes,
+            ));
+        }
+        Ok(Self {
+            dataset,
+            split,
+            classes: classes.clone(),
+            preprocess: preprocess.clone(),
+        })
+    }
+}
+
+/// A model, with what it does not say itself.
+#[derive(Clone, Debug)]
+pub struct BenchModel {
+    pub path: PathBuf,
+    /// What the file says of itself.
+    pub contents: Model,
+    pub classes: Option<Vec<String>>,
+    pub preprocess: Option<Preprocess>,
+    pub output_kind: OutputKind,
+    pub data: Option<TestSet>,
+}
+
+impl BenchModel {
+    fn batches(&self, requested: &[usize]) -> Result<Vec<usize>> {
+        let other = |fixed: usize| requested.iter().copied().find(|batch| *batch != fixed);
+        match self.contents.fixed_batch() {
+            Some(fixed) => match other(fixed) {
+                Some(requested) => Err(Error::FixedBatch {
+                    path: self.path.clone(),
+                    fixed,
+                    requested,
+                }),
+                None => Ok(vec![fixed]),
+            },
+            None if requested.is_empty() => Ok(BATCHES.to_vec()),
+            None => Ok(requested.to_vec()),
+        }
+    }
+}
+
+/// One combination.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Index of the model in the plan.
+    pub model: usize,
+    pub provider: Provider,
+    pub precision: Precision,
+    pub batch: usize,
+    pub feed: Feed,
+}
+
+/// Everything that is to be measured.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub models: Vec<BenchModel>,
+    pub configs: Vec<Config>,
+    pub skipped: Vec<Skipped>,
+    pub streams: usize,
+    allow_fallback: bool,
+    /// Threads inside a session; `None` leaves it to ONNX Runtime, which takes one per core.
+    pub threads: Option<usize>,
+    scenario: Scenario,
+    rate: Option<f64>,
+}
+
+impl Plan {
+    /// Every combination that was asked for; with `--matrix` every one there is.
+    ///
+    /// # Errors
+    /// A model of a fixed batch is asked for another; a provider has no such precision (`--matrix`: it
+    /// is skipped).
+    pub fn new(models: Vec<BenchModel>, options: &PlanOptions) -> Result<Self> {
+        let streams = options.streams.max(1);
+        let shared = (streams > 1).then(|| (system::cores() / streams).max(1));
+        let mut plan = Self {
+            models,
+            configs: Vec::new(),
+            skipped: Vec::new(),
+            streams,
+            allow_fallback: options.allow_fallback,
+            threads: options.threads.or(shared),
+            scenario: options.scenario,
+            rate: options
+                .rate
+                .filter(|_| options.scenario == Scenario::Server),
+        };
+        for model in 0..plan.models.len() {
+            plan.add(model, options)?;
+        }
+        Ok(plan)
+    }
+
+    fn add(&mut self, model: usize, options: &PlanOptions) -> Result<()> {
+        let batches = self.models[model].batches(&options.batches)?;
+        for provider in providers(options) {
+            for precision in precisions(options) {
+                if let Err(error) = precision.converts(provider) {
+                    if !options.matrix {
+                        return Err(error.into());
+                    }
+                    let path = self.models[model].path.display();
+                    self.skipped.push(Skipped {
+                        configuration: format!("{path} {provider} {precision}"),
+                        reason: error.to_string(),
+                    });
+                    continue;
+                }
+                for batch in &batches {
+                    for feed in feeds(provider, options.feeds) {
+                        let config = Config {
+                            model,
+                            provider,
+                            precision,
+                            batch: *batch,
+                            feed,
+                        };
+                        if !self.configs.contains(&config) {
+                            self.configs.push(config);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub fn model(&self, config: &Config) -> &BenchModel {
+        &self.models[config.model]
+    }
+
+    /// What a result of this configuration is called.
+    pub fn key(&self, config: &Config) -> Key {
+        Key {
+            model: self.model(config).path.display().to_string(),
+            provider: config.provider.to_string(),
+            precision: config.precision.to_string(),
+            batch: config.batch,
+            feed: match config.feed {
+                Feed::Host => "host".to_owned(),
+                Feed::Resident => "resident".to_owned(),
+            },
+            streams: self.streams,
+            threads: match (self.threads, config.provider) {
+                (Some(threads), _) => threads,
+                (None, Provider::Cpu) => system::cores(),
+                // Beside a GPU the CPU computes sizes at most.
+                (None, _) if !self.allow_fallback => 1,
+                (None, _) => system::cores(),
+            },
+            scenario: self.scenario.name().to_owned(),
+            rate: self.rate,
+        }
+    }
+
+    /// The batches of the configurations that share model, provider and precision with this one.
+    pub fn batches_beside(&self, config: &Config) -> Vec<usize> {
+        let beside = |other: &&Config| {
+            (other.model, other.provider, other.precision)
+                == (config.model, config.provider, config.precision)
+        };
+        let mut batches: Vec<usize> = self
+            .configs
+            .iter()
+            .filter(beside)
+            .map(|other| other.batch)
+            .collect();
+        batches.dedup();
+        batches
+    }
+}
+
+fn providers(options: &PlanOptions) -> Vec<Provider> {
+    match options.providers.as_slice() {
+        [] if options.matrix => vec![
+            Provider::Cpu,
+            Provider::Cuda { device: 0 },
+            Provider::TensorRt { device: 0 },
+        ],
+        [] => vec![Provider::Cpu],
+        named => named.to_vec(),
+    }
+}
+
+fn precisions(options: &PlanOptions) -> Vec<Precision> {
+    match options.precisions.as_slice() {
+        [] if options.matrix => Precision::ALL.to_vec(),
+        [] => vec![Precision::Fp32],
+        named => named.to_vec(),
+    }
+}
+
+/// The CPU's memory is the host's: there is one way to feed it.
+fn feeds(provider: Provider, feeds: Feeds) -> Vec<Feed> {
+    match (provider, feeds) {
+        (Provider::Cpu, _) | (_, Feeds::Host) => vec![Feed::Host],
+        (_, Feeds::Resident) => vec![Feed::Resident],
+        (_, Feeds::Both) => vec![Feed::Host, Feed::Resident],
+    }
+}

@@ -1,0 +1,175 @@
+//! Schedule of the measurements: configurations take turns, so that whatever drifts hits all of them alike.
+//! Reads no file, computes no statistic.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use deploy::Result;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::measurements::Measurements;
+use crate::scenario::{self, Pace, Scenario};
+use crate::worker::{Orders, Worker};
+
+/// How everything is measured.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    pub scenario: Scenario,
+    /// Arrivals per second of the server scenario.
+    pub rate: f64,
+    pub warmup: Duration,
+    pub duration: Duration,
+    pub blocks: u32,
+    pub seed: u64,
+}
+
+impl Schedule {
+    /// How long a turn is.
+    fn turn(&self) -> Duration {
+        self.duration / self.blocks.max(1)
+    }
+
+    /// How a turn of a configuration goes that does so many runs a second.
+    fn pace(&self, runs_per_second: f64, turn: u64) -> Pace {
+        match self.scenario {
+            Scenario::SingleStream => Pace::Closed(self.turn()),
+            Scenario::MultiStream => Pace::Together(self.turn()),
+            Scenario::Server => {
+                // Turns differ in their arrivals; configurations do not.
+                let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(turn);
+                Pace::Arrivals(scenario::arrivals(self.rate, self.turn(), seed))
+            }
+            Scenario::Offline => {
+                let runs = runs_per_second * self.turn().as_secs_f64();
+                Pace::All((runs.round() as usize).max(1))
+            }
+        }
+    }
+}
+
+/// A configuration with its sessions open.
+#[derive(Debug)]
+pub struct BenchConfig {
+    /// One per stream.
+    pub workers: Vec<Worker>,
+    pub batch: usize,
+}
+
+impl BenchConfig {
+    fn streams(&self) -> Vec<Orders> {
+        self.workers
+            .iter()
+            .map(|worker| worker.orders.clone())
+            .collect()
+    }
+}
+
+/// Measures every configuration; the answer is in their order. An interruption leaves what was measured
+/// before it. `progress` is called for every turn with the index of the configuration and, where the turn is
+/// recorded, with what was measured.
+///
+/// # Errors
+/// A model stops.
+pub fn run(
+    configs: &[&BenchConfig],
+    schedule: &Schedule,
+    stop: &Arc<AtomicBool>,
+    progress: &dyn Fn(usize, Option<&Measurements>),
+) -> Result<Vec<Vec<Measurements>>> {
+    let mut measurements = vec![Vec::new(); configs.len()];
+    let mut rates = vec![0.0; configs.len()];
+    for (index, sessions) in configs.iter().enumerate() {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(measurements);
+        }
+        progress(index, None);
+        let pace = Pace::Closed(schedule.warmup);
+        let warm = scenario::turn(&sessions.streams(), &pace, sessions.batch, stop)?;
+        rates[index] = warm.runs as f64 / warm.elapsed.max(f64::MIN_POSITIVE);
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(schedule.seed);
+    let mut order: Vec<usize> = (0..configs.len()).collect();
+    for turn in 0..schedule.blocks {
+        order.shuffle(&mut rng);
+        for index in &order {
+            let (sessions, streams) = (configs[*index], configs[*index].streams());
+            if order.len() > 1 {
+                scenario::rouse(&streams)?;
+            }
+            if stop.load(Ordering::Relaxed) {
+                return Ok(measurements);
+            }
+            let pace = schedule.pace(rates[*index], u64::from(turn));
+            let measured = scenario::turn(&streams, &pace, sessions.batch, stop)?;
+            if measured.runs > 0 {
+                progress(*index, Some(&measured));
+                measurements[*index].push(measured);
+            }
+        }
+    }
+    Ok(measurements)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::fake;
+
+    fn schedule(scenario: Scenario) -> Schedule {
+        Schedule {
+            scenario,
+            rate: 200.0,
+            warmup: Duration::from_millis(5),
+            duration: Duration::from_millis(60),
+            blocks: 3,
+            seed: 1,
+        }
+    }
+
+    fn configs() -> [BenchConfig; 2] {
+        [(1, 1), (3, 2)].map(|(delay, batch)| BenchConfig {
+            workers: vec![fake(delay, batch)],
+            batch,
+        })
+    }
+
+    #[test]
+    fn every_configuration_has_its_turn_in_every_block() {
+        use Scenario::{MultiStream, Offline, Server, SingleStream};
+        let stop = Arc::new(AtomicBool::new(false));
+        for scenario in [SingleStream, MultiStream, Server, Offline] {
+            let turns = std::cell::RefCell::new(Vec::new());
+            let progress = |index, measured: Option<&Measurements>| {
+                turns.borrow_mut().push((index, measured.is_some()))
+            };
+            let measurements =
+                run(&configs().each_ref(), &schedule(scenario), &stop, &progress).unwrap();
+            assert!(
+                measurements.iter().all(|blocks| blocks.len() == 3),
+                "{scenario:?}"
+            );
+            assert_eq!(turns.borrow()[..2], [(0, false), (1, false)]);
+            for round in turns.borrow()[2..].chunks(2) {
+                let mut indices: Vec<_> = round.iter().map(|turn| turn.0).collect();
+                indices.sort_unstable();
+                assert_eq!(indices, [0, 1]);
+            }
+        }
+    }
+
+    #[test]
+    fn an_interruption_leaves_what_was_taken() {
+        let stop = Arc::new(AtomicBool::new(false));
+        let interrupt = |_, measured: Option<&Measurements>| {
+            if measured.is_some() {
+                stop.store(true, Ordering::Relaxed);
+            }
+        };
+        let schedule = schedule(Scenario::SingleStream);
+        let measurements = run(&configs().each_ref(), &schedule, &stop, &interrupt).unwrap();
+        assert_eq!(measurements.iter().map(Vec::len).sum::<usize>(), 1);
+    }
+}

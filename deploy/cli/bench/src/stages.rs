@@ -1,0 +1,118 @@
+//! Latency breakdown from a file to an answer: the stages before and after the session, measured in one
+//! thread on real files. Runs no model.
+
+use std::sync::Arc;
+
+use data::card::OutputKind;
+use data::preprocess::Preparer;
+use data::{Limits, Sample, decode};
+use deploy::Classifier;
+use deploy::engine::FakeEngine;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::timed;
+use crate::plan::{BenchModel, TestSet};
+use crate::stats::Stats;
+
+/// Milliseconds per image; null where a stage is not there or was not measured.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct StageTimes {
+    /// File to RGB, one thread.
+    pub decode: Option<f64>,
+    /// RGB to `[C, H, W]`, one thread.
+    pub preprocess: Option<f64>,
+    pub host_to_device: Option<f64>,
+    /// In the model, all its threads.
+    pub compute: Option<f64>,
+    pub device_to_host: Option<f64>,
+    /// Logits to the prediction.
+    pub post: Option<f64>,
+}
+
+impl StageTimes {
+    /// With what the session's runs took.
+    pub fn with(self, stats: &Stats) -> Self {
+        Self {
+            host_to_device: stats.to_device,
+            compute: Some(stats.compute),
+            device_to_host: stats.from_device,
+            ..self
+        }
+    }
+}
+
+/// Files looked at, evenly over the test set.
+const FILES: usize = 64;
+/// Prepared images that sessions are fed with.
+const FED: usize = 32;
+/// Predictions made; one takes less than a microsecond with few classes.
+const DECISIONS: usize = 200;
+
+/// Real images, prepared, and what that took.
+#[derive(Clone, Debug)]
+pub struct PreparedImages {
+    /// `[n, C, H, W]`.
+    pub numbers: Arc<[f32]>,
+    pub stages: StageTimes,
+}
+
+/// Reads files of the model's test set twice: the first time warms caches. `None` where there is no
+/// readable one.
+///
+/// # Errors
+/// Classes do not fit the preprocessing's or the model's outputs.
+pub fn prepare(model: &BenchModel) -> deploy::Result<Option<PreparedImages>> {
+    let Some(data) = &model.data else {
+        return Ok(None);
+    };
+    let preprocess = &data.preprocess;
+    let step = data.samples().len().div_ceil(FILES).max(1);
+    let chosen: Vec<&Sample> = data.samples().iter().step_by(step).collect();
+    let mut preparer = Preparer::new(preprocess);
+    let len = preprocess.output_len();
+    let (mut prepared, mut out) = (Vec::new(), vec![0.0; len]);
+    let (mut decoding, mut preparing, mut count) = (0.0, 0.0, 0_u32);
+    for recorded in [false, true] {
+        for sample in &chosen {
+            let (image, seconds) = timed(|| decode::open(&sample.path, &Limits::default()));
+            // Unreadable files are reported where the model is scored.
+            let Ok(image) = image else { continue };
+            let (applied, preparation) = timed(|| preparer.apply_into(&image, &mut out));
+            applied?;
+            if recorded {
+                decoding += seconds;
+                preparing += preparation;
+                count += 1;
+            } else if prepared.len() < FED * len {
+                prepared.extend_from_slice(&out);
+            }
+        }
+    }
+    if count == 0 {
+        return Ok(None);
+    }
+    let ms = |seconds: f64| Some(1e3 * seconds / f64::from(count));
+    Ok(Some(PreparedImages {
+        numbers: prepared.into(),
+        stages: StageTimes {
+            decode: ms(decoding),
+            preprocess: ms(preparing),
+            post: Some(post(data, model.output_kind)?),
+            ..StageTimes::default()
+        },
+    }))
+}
+
+/// Milliseconds from the logits of one image to its prediction.
+fn post(data: &TestSet, kind: OutputKind) -> deploy::Result<f64> {
+    let (classes, preprocess) = (data.classes.clone(), data.preprocess.clone());
+    let engine = Box::new(FakeEngine::new(classes.len(), std::time::Duration::ZERO));
+    let classifier = Classifier::from_engines(vec![engine], classes, preprocess, kind)?;
+    let logits: Vec<f32> = (0..data.classes.len()).map(|k| (k % 7) as f32).collect();
+    let ((), seconds) = timed(|| {
+        for _ in 0..DECISIONS {
+            std::hint::black_box(classifier.decide(std::hint::black_box(&logits)));
+        }
+    });
+    Ok(1e3 * seconds / DECISIONS as f64)
+}

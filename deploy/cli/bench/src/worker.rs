@@ -1,0 +1,339 @@
+//! Worker: a thread that owns a session with its buffers, and does what it is told. Knows no scenario.
+//!
+//! Why a thread? A session's bound buffers borrow it, and configurations take turns many times: each
+//! stays info and bound in a thread of its own, as it would be in a program that serves.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use deploy::engine::{Engine, FakeEngine};
+use deploy::session::{Bound, Feed, Phases};
+use deploy::{Error, Provider, Result, Session, SessionOptions};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Buffers filled once and run many times.
+pub trait Runner {
+    /// Takes `[batch, C, H, W]` in.
+    fn fill(&mut self, images: &[f32]) -> Result<()>;
+    /// Runs the model on what is in.
+    fn run(&mut self) -> Result<Phases>;
+    /// What the last run gave, `[batch, K]`.
+    fn outputs(&self) -> Result<Vec<f32>>;
+}
+
+impl Runner for Bound<'_> {
+    fn fill(&mut self, images: &[f32]) -> Result<()> {
+        Bound::fill(self, images)
+    }
+
+    fn run(&mut self) -> Result<Phases> {
+        Bound::run(self)
+    }
+
+    fn outputs(&self) -> Result<Vec<f32>> {
+        Bound::outputs(self)
+    }
+}
+
+/// The fake engine in a session's place.
+struct Fake {
+    engine: FakeEngine,
+    batch: usize,
+    images: Vec<f32>,
+    outputs: Vec<f32>,
+}
+
+impl Runner for Fake {
+    fn fill(&mut self, images: &[f32]) -> Result<()> {
+        self.images = images.to_vec();
+        Ok(())
+    }
+
+    fn run(&mut self) -> Result<Phases> {
+        let start = Instant::now();
+        self.outputs = self.engine.run(&self.images, self.batch)?;
+        Ok(Phases {
+            to_device: None,
+            compute: start.elapsed(),
+            from_device: None,
+        })
+    }
+
+    fn outputs(&self) -> Result<Vec<f32>> {
+        Ok(self.outputs.clone())
+    }
+}
+
+/// What computes.
+#[derive(Clone, Debug)]
+pub enum EngineSpec {
+    OnnxRuntime {
+        path: PathBuf,
+        options: Box<SessionOptions>,
+        feed: Feed,
+    },
+    Fake {
+        delay: Duration,
+        num_outputs: usize,
+        image_len: usize,
+    },
+}
+
+/// What is fed.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Prepared images, over and over.
+    Prepared(Arc<[f32]>),
+    /// Numbers of mean 0 and variance 1, drawn from a seed.
+    Drawn(u64),
+}
+
+impl Input {
+    /// `batch` images of `len` numbers each.
+    fn batch(&self, batch: usize, len: usize) -> Vec<f32> {
+        match self {
+            Self::Prepared(images) => images.iter().copied().cycle().take(batch * len).collect(),
+            Self::Drawn(seed) => {
+                let reach = 3_f32.sqrt();
+                let mut rng = ChaCha8Rng::seed_from_u64(*seed);
+                (0..batch * len)
+                    .map(|_| rng.random_range(-reach..reach))
+                    .collect()
+            }
+        }
+    }
+}
+
+/// What opening a session found.
+#[derive(Clone, Debug)]
+pub struct SessionInfo {
+    pub session: Duration,
+    pub build: Option<Duration>,
+    pub first_run: Duration,
+    pub nodes: BTreeMap<String, usize>,
+    /// For people: what opening had to work around.
+    pub notes: Vec<String>,
+    pub num_outputs: usize,
+    /// Numbers of one image.
+    pub image_len: usize,
+}
+
+type Order = Box<dyn FnOnce(&mut dyn Runner) + Send>;
+
+/// Where the thread takes its orders from.
+#[derive(Clone, Debug)]
+pub struct Orders(Sender<Order>);
+
+/// The thread ends when it is dropped.
+#[derive(Debug)]
+pub struct Worker {
+    pub orders: Orders,
+    pub input: Input,
+    pub batch: usize,
+    pub info: SessionInfo,
+}
+
+fn gone() -> Error {
+    Error::run("the thread of the session has ended")
+}
+
+impl Worker {
+    /// Opens and binds an engine in a new thread, fills it and runs it for the first time.
+    ///
+    /// # Errors
+    /// Whatever stops the engine.
+    pub fn open(engines: EngineSpec, input: Input, batch: usize) -> Result<Self> {
+        let (send, orders) = channel::<Order>();
+        let (report, info) = channel();
+        let fed = input.clone();
+        std::thread::spawn(move || {
+            if let Err(error) = live(engines, &fed, batch, &report, orders) {
+                // Nobody waits any more where the engine had info.
+                report.send(Err(error)).unwrap_or_default();
+            }
+        });
+        Ok(Self {
+            info: info.recv().unwrap_or_else(|_| Err(gone()))?,
+            orders: Orders(send),
+            input,
+            batch,
+        })
+    }
+
+    /// Puts the input back that a test set has replaced.
+    pub fn refill(&self) -> Result<()> {
+        let images = self.input.batch(self.batch, self.info.image_len);
+        self.orders.ask(move |runner| runner.fill(&images)).wait()?
+    }
+}
+
+/// An answer that is to come.
+#[derive(Debug)]
+pub struct Pending<T>(Receiver<T>);
+
+impl<T> Pending<T> {
+    pub fn wait(self) -> Result<T> {
+        self.0.recv().map_err(|_| gone())
+    }
+}
+
+impl Orders {
+    /// Lets the thread do something; what comes of it can be waited for.
+    pub fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut dyn Runner) -> T + Send + 'static,
+    ) -> Pending<T> {
+        let (send, receive) = channel();
+        let order: Order = Box::new(move |runner| send.send(work(runner)).unwrap_or_default());
+        // A thread that has ended drops the order, and with it the answer's sender.
+        self.0.send(order).unwrap_or_default();
+        Pending(receive)
+    }
+}
+
+fn live(
+    engines: EngineSpec,
+    input: &Input,
+    batch: usize,
+    report: &Sender<Result<SessionInfo>>,
+    orders: Receiver<Order>,
+) -> Result<()> {
+    match engines {
+        EngineSpec::OnnxRuntime {
+            path,
+            options,
+            feed,
+        } => {
+            let mut session = Session::open(&path, &options)?;
+            let cold = session.cold_start();
+            let info = SessionInfo {
+                session: cold.session,
+                build: cold.build,
+                first_run: Duration::ZERO,
+                nodes: session.placement().counts(),
+                notes: notes(&session, options.provider),
+                num_outputs: session.num_outputs(),
+                image_len: session.image_shape().iter().product(),
+            };
+            serve(
+                &mut session.bind(batch, feed)?,
+                info,
+                (input, batch),
+                report,
+                orders,
+            )
+        }
+        EngineSpec::Fake {
+            delay,
+            num_outputs,
+            image_len,
+        } => {
+            let mut fake = Fake {
+                engine: FakeEngine::new(num_outputs, delay),
+                batch,
+                images: Vec::new(),
+                outputs: Vec::new(),
+            };
+            let info = SessionInfo {
+                session: Duration::ZERO,
+                build: None,
+                first_run: Duration::ZERO,
+                nodes: BTreeMap::from([("fake".to_owned(), 1)]),
+                notes: Vec::new(),
+                num_outputs,
+                image_len,
+            };
+            serve(&mut fake, info, (input, batch), report, orders)
+        }
+    }
+}
+
+/// What opening has to say, and which nodes run elsewhere.
+fn notes(session: &Session, provider: Provider) -> Vec<String> {
+    let others = session.placement().others(provider).into_iter();
+    let others = others.map(|line| format!("  on {line}"));
+    session.notes().iter().cloned().chain(others).collect()
+}
+
+fn serve(
+    runner: &mut dyn Runner,
+    info: SessionInfo,
+    (input, batch): (&Input, usize),
+    report: &Sender<Result<SessionInfo>>,
+    orders: Receiver<Order>,
+) -> Result<()> {
+    runner.fill(&input.batch(batch, info.image_len))?;
+    let start = Instant::now();
+    runner.run()?;
+    let first_run = start.elapsed();
+    report
+        .send(Ok(SessionInfo { first_run, ..info }))
+        .unwrap_or_default();
+    for order in orders {
+        order(runner);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub fn fake(delay_ms: u64, batch: usize) -> Worker {
+    let engines = EngineSpec::Fake {
+        delay: Duration::from_millis(delay_ms),
+        num_outputs: 2,
+        image_len: 3,
+    };
+    Worker::open(engines, Input::Drawn(0), batch).unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_does_what_it_is_asked_and_gets_its_input_back() {
+        let worker = fake(0, 2);
+        let run = |images: Option<Vec<f32>>| {
+            let pending = worker.orders.ask(move |runner| {
+                if let Some(images) = images {
+                    runner.fill(&images)?;
+                }
+                runner.run()?;
+                runner.outputs()
+            });
+            pending.wait().unwrap().unwrap()
+        };
+        let before = run(None);
+        assert_eq!(
+            run(Some(vec![1.0, 1.0, 1.0, 3.0, 3.0, 3.0])),
+            [1.0, 2.0, 3.0, 6.0]
+        );
+        worker.refill().unwrap();
+        assert_eq!(run(None), before);
+    }
+
+    #[test]
+    fn an_engine_that_stops_is_an_error_and_so_is_a_thread_that_is_gone() {
+        let engines = EngineSpec::Fake {
+            delay: Duration::ZERO,
+            num_outputs: 2,
+            image_len: 3,
+        };
+        assert!(Worker::open(engines, Input::Drawn(0), 0).is_err());
+        let orders = Orders(channel().0);
+        assert!(orders.ask(|_| ()).wait().is_err());
+    }
+
+    #[test]
+    fn input_is_repeated_or_drawn_with_variance_1() {
+        let prepared = Input::Prepared(Arc::from([1.0, 2.0, 3.0, 4.0]));
+        assert_eq!(prepared.batch(3, 2), [1.0, 2.0, 3.0, 4.0, 1.0, 2.0]);
+        let drawn = Input::Drawn(7).batch(10, 1000);
+        let square: f32 = drawn.iter().map(|x| x * x).sum::<f32>() / 1e4;
+        assert!((square - 1.0).abs() < 0.05, "{square}");
+        assert_eq!(drawn, Input::Drawn(7).batch(10, 1000));
+    }
+}

@@ -1,0 +1,165 @@
+//! Errors of probing and installing, as data. Knows no other module's types but plain ones.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::missing::MissingRequirement;
+use crate::wheels::{GPU_PREFIX, VERSION};
+
+/// What went wrong, with the data to say so. What no program decides by is [`Error::Other`].
+#[non_exhaustive]
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No ONNX Runtime library was found.
+    #[error("no ONNX Runtime library was found{}", looked_at(searched))]
+    NoRuntime {
+        /// The folders that were looked at.
+        searched: Vec<PathBuf>,
+    },
+    /// A library that was named or installed cannot be read.
+    #[error("the ONNX Runtime library `{}` cannot be read", path.display())]
+    RuntimeMissing {
+        /// The library.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is no ONNX Runtime that this build can use.
+    #[error(
+        "`{}` is not a usable ONNX Runtime library\n  expected: {expected}\n  found:    {found}",
+        path.display()
+    )]
+    RuntimeUnfit {
+        /// The library.
+        path: PathBuf,
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// The text names no provider.
+    #[error("`{text}` is no provider\n  expected: cpu, cuda, cuda:N, tensorrt or tensorrt:N")]
+    ProviderName {
+        /// The text that was to name one.
+        text: String,
+    },
+    /// Anything else.
+    #[error("{message}")]
+    Other {
+        /// What is wrong, with what was expected and what was found.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+}
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    fn other(message: String, hint: impl Into<String>) -> Self {
+        Self::Other {
+            message,
+            hint: Some(hint.into()),
+        }
+    }
+
+    /// The installation stopped.
+    pub(crate) fn install(what: &str, reason: impl std::fmt::Display) -> Self {
+        Self::other(
+            format!("cannot {what}: {reason}"),
+            format!(
+                "fetch the wheel on a machine with a network (`pip download --no-deps \
+                 onnxruntime=={VERSION}`), then run `deploy runtime install --from FILE`"
+            ),
+        )
+    }
+
+    /// Nothing can be written into the cache folder.
+    pub(crate) fn cache_read_only(what: &str, reason: impl std::fmt::Display) -> Self {
+        Self::other(
+            format!("cannot {what}: {reason}"),
+            "choose a folder that can be written to with `--cache DIR`",
+        )
+    }
+
+    /// ONNX Runtime with CUDA, or TensorRT, cannot be installed.
+    pub(crate) fn gpu_install(what: &str, reason: impl std::fmt::Display, hint: String) -> Self {
+        Self::other(format!("cannot {what}: {reason}"), hint)
+    }
+
+    /// A download or an installed file is not the pinned one. `path` may be the address it came from.
+    pub(crate) fn hash_differs(path: &Path, expected: &str, found: &str) -> Self {
+        Self::other(
+            format!(
+                "`{}` is not the pinned file\n  expected: SHA-256 {expected}\n  found:    SHA-256 {found}",
+                path.display()
+            ),
+            "download the file again, from its official address",
+        )
+    }
+
+    /// What the provider needs of the machine is not there.
+    pub(crate) fn provider_not_ready(provider: &str, missing: &MissingRequirement) -> Self {
+        Self::other(
+            format!("provider `{provider}` cannot start: {missing}"),
+            missing.fix.clone(),
+        )
+    }
+
+    /// What to do about it, where that can be said.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoRuntime { .. } => {
+                "run `deploy runtime install`, or give the library with `--runtime FILE`"
+            }
+            Self::RuntimeMissing { .. } => {
+                "check the path given by `--runtime` or `ORT_DYLIB_PATH`"
+            }
+            Self::RuntimeUnfit { path, .. } if is_gpu(path) => "run `deploy runtime install cuda`",
+            Self::RuntimeUnfit { .. } => {
+                "run `deploy runtime install` and leave out `--runtime` and `ORT_DYLIB_PATH`"
+            }
+            Self::ProviderName { .. } => return None,
+            Self::Other { hint, .. } => return hint.clone(),
+        };
+        Some(hint.to_owned())
+    }
+}
+
+/// Whether a library lies in the folder of a GPU runtime that was installed.
+fn is_gpu(library: &Path) -> bool {
+    library
+        .parent()
+        .and_then(Path::file_name)
+        .is_some_and(|name| name.to_string_lossy().starts_with(GPU_PREFIX))
+}
+
+fn looked_at(searched: &[PathBuf]) -> String {
+    if searched.is_empty() {
+        return String::new();
+    }
+    let folders: Vec<String> = searched
+        .iter()
+        .map(|p| format!("`{}`", p.display()))
+        .collect();
+    format!("; looked at {}", folders.join(", "))
+}
+
+/// An error and what caused it, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Some errors repeat their source in their own text.
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! Probe: what a provider needs of this machine and whether it is there, found by loading the libraries
+//! themselves, before ONNX Runtime is asked. Knows no models and no sessions.
+//!
+//! What is needed is read from ONNX Runtime's own provider libraries (the names that they are linked to), not
+//! from a table of versions. It is looked for in [`SearchPaths`], and each library is asked for its version.
+//! What was found stays loaded, so that what was checked is what runs.
+
+mod driver;
+mod libraries;
+mod machine;
+mod search_paths;
+
+use serde::{Deserialize, Serialize};
+
+pub use driver::{Device, Driver};
+pub use libraries::Library;
+pub(crate) use libraries::tensorrt_version;
+pub use machine::Machine;
+pub use search_paths::SearchPaths;
+
+pub use crate::missing::MissingRequirement;
+
+use crate::error::{Error, Result};
+use crate::provider::Provider;
+
+/// What was found for a provider.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    /// The NVIDIA driver and its GPUs, where it starts.
+    pub driver: Option<Driver>,
+    /// The libraries that were found.
+    pub libraries: Vec<Library>,
+    /// What keeps the provider from starting, the most basic first; empty: nothing.
+    #[serde(rename = "lacks")]
+    pub missing: Vec<MissingRequirement>,
+}
+
+/// Looks for what a provider needs. The CPU needs nothing.
+///
+/// ```
+/// use machine::probe::{self, SearchPaths};
+///
+/// assert!(probe::readiness(machine::Provider::Cpu, &SearchPaths::default()).missing.is_empty());
+/// let nowhere = probe::readiness(machine::Provider::Cuda { device: 0 }, &SearchPaths::default());
+/// assert!(nowhere.missing[0].what.contains("driver"));
+/// ```
+pub fn readiness(provider: Provider, paths: &SearchPaths) -> Readiness {
+    let (device, tensorrt) = match provider {
+        Provider::Cpu => return Readiness::default(),
+        Provider::Cuda { device } => (device, false),
+        Provider::TensorRt { device } => (device, true),
+    };
+    let needs = libraries::needs(paths, tensorrt);
+    let (driver, mut missing) = match driver::start(paths, needs.cuda) {
+        Ok(driver) => {
+            let missing = driver::check(&driver, device, needs.cuda);
+            (Some(driver), missing)
+        }
+        Err(requirement) => (None, vec![*requirement]),
+    };
+    let (libraries, missing_libraries) = libraries::load_all(paths, &needs);
+    missing.extend(needs.missing);
+    missing.extend(missing_libraries);
+    Readiness {
+        driver,
+        libraries,
+        missing,
+    }
+}
+
+/// The driver of this machine and its GPUs; `None` where there is none that starts.
+pub fn driver() -> Option<Driver> {
+    driver::start(&SearchPaths::for_runtime(None), None).ok()
+}
+
+impl Readiness {
+    /// The first missing requirement as an error.
+    ///
+    /// # Errors
+    /// What is missing, with the command that mends it.
+    pub fn into_result(self, provider: Provider) -> Result<()> {
+        match self.missing.into_iter().next() {
+            None => Ok(()),
+            Some(missing) => Err(Error::provider_not_ready(&provider.to_string(), &missing)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! Installation of the ONNX Runtime library: finding it and installing it. Loads nothing for
+//! good and knows no models.
+//!
+//! This crate never installs of its own accord: [`ensure`] and [`install`] are there for programs to call.
+
+mod find;
+mod gpu;
+mod install;
+mod library;
+mod pip;
+mod tensorrt;
+mod unpack;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+pub use find::{candidates, find, list, verify};
+pub use gpu::{GpuOptions, GpuPlan, free_space, install_gpu, plan_gpu};
+pub use install::{InstallOptions, install, remove};
+pub use tensorrt::{TensorRt, install_tensorrt, tensorrt};
+
+use crate::error::{Error, Result};
+use crate::probe::{self, SearchPaths};
+use crate::provider::Provider;
+pub use crate::wheels::{MIN_API, VERSION};
+
+/// Where a library came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Named by the caller (`--runtime`).
+    Explicit,
+    /// Named by the environment variable `ORT_DYLIB_PATH`.
+    Env,
+    /// Beside the running executable.
+    BesideExecutable,
+    /// Installed into the cache folder.
+    Cache,
+    /// One of the system's library folders.
+    System,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Explicit => "the path given",
+            Self::Env => "`ORT_DYLIB_PATH`",
+            Self::BesideExecutable => "beside the executable",
+            Self::Cache => "the cache folder",
+            Self::System => "the system's library folders",
+        })
+    }
+}
+
+/// An ONNX Runtime library that was checked and can be loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuntimeLibrary {
+    /// The library file.
+    pub path: PathBuf,
+    /// Its version, such as `1.28.0`.
+    pub version: String,
+    /// Where it came from.
+    pub source: Source,
+    /// Whether its library for CUDA lies beside it.
+    pub gpu: bool,
+}
+
+impl RuntimeLibrary {
+    pub(crate) fn new(path: PathBuf, version: String, source: Source) -> Self {
+        Self {
+            gpu: has_cuda(&path),
+            path,
+            version,
+            source,
+        }
+    }
+}
+
+/// Whether the library of the CUDA provider lies beside a library.
+fn has_cuda(library: &Path) -> bool {
+    let name = match std::env::consts::OS {
+        "windows" => "onnxruntime_providers_cuda.dll",
+        _ => "libonnxruntime_providers_cuda.so",
+    };
+    library.with_file_name(name).is_file()
+}
+
+impl fmt::Display for RuntimeLibrary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "ONNX Runtime {}{} from {} (`{}`)",
+            self.version,
+            if self.gpu { " with CUDA" } else { "" },
+            self.source,
+            self.path.display()
+        )
+    }
+}
+
+/// Where to look for the library, in this order.
+#[derive(Debug, Clone, Default)]
+pub struct Search {
+    /// A file, or a folder that holds one, named by the caller.
+    pub explicit: Option<PathBuf>,
+    /// A file named by `ORT_DYLIB_PATH`.
+    pub env: Option<PathBuf>,
+    /// Whether to look beside the running executable.
+    pub beside_executable: bool,
+    /// The cache folder (its `runtime` subfolder is looked at).
+    pub cache: Option<PathBuf>,
+    /// The system's library folders.
+    pub system: Vec<PathBuf>,
+    /// What is to compute: of several installed runtimes, those made for it come first.
+    pub provider: Provider,
+}
+
+impl Search {
+    /// Beside the executable, in `cache`, in the system's folders. Reads no environment variable.
+    ///
+    /// ```
+    /// let search = machine::runtime::Search::new(std::path::Path::new("cache"));
+    /// assert!(search.env.is_none() && search.beside_executable);
+    /// ```
+    pub fn new(cache: &Path) -> Self {
+        Self {
+            explicit: None,
+            env: None,
+            beside_executable: true,
+            cache: Some(cache.to_owned()),
+            system: find::system_folders(),
+            provider: Provider::Cpu,
+        }
+    }
+
+    /// What a binary uses: `explicit` first, `ORT_DYLIB_PATH` next, the linker's search path among the
+    /// system's folders.
+    pub fn from_env(explicit: Option<PathBuf>, cache: &Path) -> Self {
+        let mut search = Self::new(cache);
+        search.explicit = explicit;
+        search.env = std::env::var_os("ORT_DYLIB_PATH")
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from);
+        let variable = match std::env::consts::OS {
+            "windows" => "PATH",
+            "macos" => "DYLD_LIBRARY_PATH",
+            _ => "LD_LIBRARY_PATH",
+        };
+        if let Some(paths) = std::env::var_os(variable) {
+            let folders = std::env::split_paths(&paths).filter(|p| p.is_absolute());
+            search.system.splice(0..0, folders);
+        }
+        search
+    }
+}
+
+/// Finds the library, or installs the pinned one into the cache folder when `allow_install` and none is
+/// there. Both binaries go this way; `progress` gets lines for people.
+///
+/// A damaged library in the cache folder is installed again; one named by hand is an error. Nothing is
+/// installed for a GPU: what is missing for it is an error that names the command.
+pub fn ensure(
+    search: &Search,
+    progress: &dyn Fn(&str),
+    allow_install: bool,
+) -> Result<RuntimeLibrary> {
+    let error = match find(search) {
+        Ok(found) => return Ok(found),
+        Err(error) => error,
+    };
+    let Some(cache) = &search.cache else {
+        return Err(error);
+    };
+    if search.provider != Provider::Cpu {
+        if matches!(error, Error::NoRuntime { .. }) {
+            probe::readiness(search.provider, &SearchPaths::for_runtime(None))
+                .into_result(search.provider)?;
+        }
+        return Err(error);
+    }
+    let replaceable = match &error {
+        Error::NoRuntime { .. } => true,
+        Error::RuntimeUnfit { path, .. } => path.starts_with(cache) && search.explicit.is_none(),
+        _ => false,
+    };
+    if !(replaceable && allow_install) {
+        return Err(error);
+    }
+    if let Error::RuntimeUnfit { path, found, .. } = &error {
+        progress(&format!(
+            "`{}` is damaged ({found}): installing it again",
+            path.display()
+        ));
+    }
+    install(
+        &InstallOptions {
+            cache: cache.clone(),
+            from: None,
+        },
+        progress,
+    )
+}

@@ -1,0 +1,238 @@
+//! Installation of NVIDIA's TensorRT 10 from a folder: its tar file, unpacked, or its own wheels. Downloads
+//! nothing: the wheels on the public package index are stubs.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use files::hash;
+use fs_err as fs;
+use serde::{Deserialize, Serialize};
+
+use super::install::failed;
+use super::{find, unpack};
+use crate::dylib;
+use crate::error::{Error, Result};
+use crate::missing::tensorrt_fix;
+use crate::wheels::TENSORRT_PREFIX;
+
+/// Written beside the libraries.
+const MANIFEST: &str = "tensorrt.json";
+
+/// The major version that ONNX Runtime's TensorRT provider is linked to.
+const MAJOR: &str = "10";
+
+/// Libraries without which the provider does not start.
+const NEEDED: [&str; 3] = [
+    "libnvinfer.so",
+    "libnvinfer_plugin.so",
+    "libnvonnxparser.so",
+];
+
+/// A TensorRT in the cache folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TensorRt {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its version, such as `10.13.3`.
+    pub version: String,
+}
+
+impl fmt::Display for TensorRt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let folder = self.folder.display();
+        write!(
+            f,
+            "TensorRT {} from the cache folder (`{folder}`)",
+            self.version
+        )
+    }
+}
+
+/// The installed TensorRT, the newest where there are several.
+pub fn tensorrt(cache: &Path) -> Option<TensorRt> {
+    let entries = fs::read_dir(find::folder(cache)).ok()?;
+    let mut all: Vec<TensorRt> = entries
+        .filter_map(|entry| {
+            let folder = entry.ok()?.path();
+            let name = folder.file_name()?.to_string_lossy().into_owned();
+            let version = name.strip_prefix(TENSORRT_PREFIX)?.to_owned();
+            folder
+                .join(MANIFEST)
+                .is_file()
+                .then_some(TensorRt { folder, version })
+        })
+        .collect();
+    all.sort_by_key(|found| numbers(&found.version));
+    all.pop()
+}
+
+fn numbers(version: &str) -> Vec<u32> {
+    let parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    parts.collect()
+}
+
+/// Installs TensorRT into the cache folder, where ONNX Runtime gets it from.
+///
+/// ```no_run
+/// let folder = "TensorRT-10.13.3.9".as_ref();
+/// let found = machine::runtime::install_tensorrt("cache".as_ref(), Some(folder), &|_| {})?;
+/// println!("{found}");
+/// # Ok::<(), machine::Error>(())
+/// ```
+///
+/// # Errors
+/// No folder was given, it holds no TensorRT, another major version or a damaged library.
+pub fn install_tensorrt(
+    cache: &Path,
+    from: Option<&Path>,
+    progress: &dyn Fn(&str),
+) -> Result<TensorRt> {
+    let refused = |reason: String| {
+        Error::gpu_install("install TensorRT", reason, tensorrt_fix(find::cuda(cache)))
+    };
+    let Some(from) = from else {
+        return Err(refused(
+            "NVIDIA gives it to those who accept its licence, and its wheels on the package index are \
+             stubs without libraries\n  expected: `--from FOLDER` with TensorRT 10\n  found:    no \
+             `--from`"
+                .to_owned(),
+        ));
+    };
+    let root = find::folder(cache);
+    fs::create_dir_all(&root).map_err(failed("create the cache folder"))?;
+    let work = tempfile::Builder::new()
+        .prefix(".installing-")
+        .tempdir_in(&root)
+        .map_err(failed("create a temporary folder"))?;
+    progress(&format!("taking TensorRT from `{}`", from.display()));
+    gather(from, work.path()).map_err(|error| match error {
+        Gather::Other(error) => error,
+        Gather::Refused(reason) => refused(reason),
+    })?;
+    for stem in NEEDED {
+        let file = work.path().join(format!("{stem}.{MAJOR}"));
+        if let Err(flaw) = dylib::whole(&file) {
+            return Err(refused(match flaw {
+                dylib::Flaw::Unreadable(_) => format!(
+                    "`{}` holds no `{stem}.{MAJOR}`\n  expected: TensorRT 10\n  found:    a part of it",
+                    from.display()
+                ),
+                dylib::Flaw::Unfit { expected, found } => format!(
+                    "`{stem}.{MAJOR}` cannot be used\n  expected: {expected}\n  found:    {found}"
+                ),
+            }));
+        }
+    }
+    let version =
+        crate::probe::tensorrt_version(&work.path().join(format!("{}.{MAJOR}", NEEDED[0])))
+            .map_err(|lack| refused(lack.to_string()))?;
+    let target = root.join(format!("{TENSORRT_PREFIX}{version}"));
+    write_manifest(work.path(), &target, &version)?;
+    if target.exists() {
+        fs::remove_dir_all(&target).map_err(failed("replace the old TensorRT"))?;
+    }
+    fs::rename(work.path(), &target).map_err(failed("move TensorRT to its place"))?;
+    let folder = target;
+    progress(&format!(
+        "installed TensorRT {version} in `{}`",
+        folder.display()
+    ));
+    Ok(TensorRt { folder, version })
+}
+
+fn write_manifest(work: &Path, target: &Path, version: &str) -> Result<()> {
+    let library = work.join(format!("{}.{MAJOR}", NEEDED[0]));
+    let text = serde_json::json!({
+        "version": version,
+        "folder": target,
+        "sha256": hash::sha256_hex(&library).map_err(failed("read a library"))?,
+    });
+    fs::write(work.join(MANIFEST), format!("{text:#}\n")).map_err(failed("write the manifest"))
+}
+
+/// Why nothing was gathered.
+enum Gather {
+    Refused(String),
+    Other(Error),
+}
+
+/// Copies TensorRT's libraries and licences out of an unpacked tar file, or out of NVIDIA's wheels.
+fn gather(from: &Path, out: &Path) -> std::result::Result<(), Gather> {
+    if !from.is_dir() {
+        return Err(Gather::Refused(format!(
+            "`{}` is no folder\n  expected: the folder that the tar file unpacks to\n  found:    {}",
+            from.display(),
+            if from.exists() { "a file" } else { "nothing" }
+        )));
+    }
+    if let Some(lib) = lib_folder(from) {
+        return copy(&lib, out).map_err(Gather::Other);
+    }
+    let wheels: Vec<PathBuf> = names(from)
+        .into_iter()
+        .filter(|name| name.starts_with("tensorrt") && name.contains("libs-10."))
+        .filter(|name| name.ends_with(".whl"))
+        .map(|name| from.join(name))
+        .collect();
+    for wheel in &wheels {
+        unpack::unpack(wheel, out, &kept).map_err(Gather::Other)?;
+    }
+    if wheels.is_empty() {
+        return Err(Gather::Refused(format!(
+            "`{}` holds none\n  expected: `lib/libnvinfer.so.{MAJOR}`, TensorRT 10\n  found:    {}",
+            from.display(),
+            other_version(from)
+        )));
+    }
+    Ok(())
+}
+
+/// The folder with `libnvinfer.so.10`: that of the tar file, of an installed wheel, or the one given.
+fn lib_folder(from: &Path) -> Option<PathBuf> {
+    let file = format!("{}.{MAJOR}", NEEDED[0]);
+    ["", "lib", "targets/x86_64-linux-gnu/lib", "tensorrt_libs"]
+        .iter()
+        .map(|folder| from.join(folder))
+        .find(|folder| folder.join(&file).is_file())
+}
+
+/// `libnvinfer.so.11`, say, which is not what is needed.
+fn other_version(from: &Path) -> String {
+    let mut others: Vec<String> = ["", "lib", "targets/x86_64-linux-gnu/lib", "tensorrt_libs"]
+        .iter()
+        .flat_map(|folder| names(&from.join(folder)))
+        .filter(|name| name.starts_with("libnvinfer.so.") || name.starts_with("tensorrt"))
+        .collect();
+    others.sort();
+    others.dedup();
+    match others.as_slice() {
+        [] => "no TensorRT".to_owned(),
+        all => all.join(", "),
+    }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect()
+}
+
+/// What of TensorRT is kept: the three libraries by the name that they are asked for, and the builder's
+/// resources, which it opens by their full name.
+fn kept(name: &str) -> Option<String> {
+    let needed = NEEDED.iter().any(|stem| name == format!("{stem}.{MAJOR}"));
+    let resource = name.starts_with("libnvinfer_builder_resource") && name.contains(".so.");
+    let licence = name.starts_with("LICENSE") || name == "Acknowledgements.txt";
+    (needed || resource || licence).then(|| name.to_owned())
+}
+
+fn copy(lib: &Path, out: &Path) -> Result<()> {
+    let doc = lib.parent().map(|folder| folder.join("doc"));
+    for folder in [Some(lib.to_owned()), doc].into_iter().flatten() {
+        for name in names(&folder).iter().filter_map(|name| kept(name)) {
+            fs::copy(folder.join(&name), out.join(&name)).map_err(failed("copy a library"))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! Input and output specification of a model: names, element types, shapes. Runs nothing.
+
+use std::path::Path;
+
+use ort::session::Session as OrtSession;
+use ort::value::{Outlet, TensorElementType};
+
+use crate::error::{Error, Result};
+
+/// The one image input: its name, element type and dimensions. The error says what it should be and what
+/// it is.
+pub(super) fn image_input(
+    session: &OrtSession,
+) -> std::result::Result<(String, TensorElementType, [i64; 4]), (&'static str, String)> {
+    const WANTED: &str = "an input [N, C, H, W]";
+    let [input] = session.inputs() else {
+        return Err(("one input", format!("{} inputs", session.inputs().len())));
+    };
+    let (element, dims) = tensor(input);
+    let supported = [
+        TensorElementType::Float32,
+        TensorElementType::Float16,
+        TensorElementType::Uint8,
+    ];
+    if !supported.contains(&element) {
+        let found = format!("input `{}` of {element}", input.name());
+        return Err(("an input of f32, f16 or u8", found));
+    }
+    if dims.is_empty() {
+        return Err((WANTED, format!("a scalar `{}`", input.name())));
+    }
+    let dims: [i64; 4] = dims
+        .as_slice()
+        .try_into()
+        .map_err(|_| (WANTED, format!("an input {}", shape(&dims))))?;
+    Ok((input.name().to_owned(), element, dims))
+}
+
+/// Element type and dimensions; open dimensions are -1. Not a tensor: a scalar of undefined type.
+pub(super) fn tensor(outlet: &Outlet) -> (TensorElementType, Vec<i64>) {
+    let dtype = outlet.dtype();
+    match (dtype.tensor_type(), dtype.tensor_shape()) {
+        (Some(element), Some(shape)) => (element, shape.to_vec()),
+        _ => (TensorElementType::Undefined, Vec::new()),
+    }
+}
+
+pub(super) fn pick_output<'s>(
+    session: &'s OrtSession,
+    name: Option<&str>,
+) -> std::result::Result<&'s Outlet, String> {
+    let outputs = session.outputs();
+    match (name, outputs) {
+        (Some(name), _) => outputs
+            .iter()
+            .find(|output| output.name() == name)
+            .ok_or_else(|| format!("no output `{name}`")),
+        (None, [output]) => Ok(output),
+        (None, _) => Err(format!("{} outputs", outputs.len())),
+    }
+}
+
+/// `[K]` of an output `[N, K]`, `[K, 1, 1]` of one `[N, K, 1, 1]`; `None` where the file leaves it open.
+pub(super) fn scores(output: &Outlet) -> std::result::Result<Option<Vec<usize>>, String> {
+    let (element, dims) = tensor(output);
+    let float = matches!(
+        element,
+        TensorElementType::Float32 | TensorElementType::Float16 | TensorElementType::Float64
+    );
+    if !float {
+        return Err(format!("output `{}` of {element}", output.name()));
+    }
+    match dims.as_slice() {
+        // Some exporters leave out the shape of the output.
+        [] => Ok(None),
+        [_, classes, rest @ ..] if rest.iter().all(|dim| *dim == 1) => {
+            let classes = usize::try_from(*classes).ok().filter(|k| *k > 0);
+            let dims = |k| [&[k][..], &vec![1; rest.len()]].concat();
+            Ok(classes.map(dims))
+        }
+        _ => Err(format!("an output {}", shape(&dims))),
+    }
+}
+
+/// The model's image shape, completed by what the preprocessing makes.
+pub(super) fn image_shape(
+    path: &Path,
+    dims: &[i64; 3],
+    prepared: Option<[usize; 3]>,
+) -> Result<[usize; 3]> {
+    let fixed = dims.map(|dim| usize::try_from(dim).ok().filter(|dim| *dim > 0));
+    let fits = |shape: [usize; 3]| (0..3).all(|i| fixed[i].is_none_or(|dim| dim == shape[i]));
+    match prepared {
+        Some(prepared) if fits(prepared) => Ok(prepared),
+        None if fixed.iter().all(Option::is_some) => Ok(fixed.map(Option::unwrap_or_default)),
+        _ => {
+            let found = prepared.map(|prepared| shape(&prepared.map(|dim| dim as i64)));
+            let found = found.as_deref().unwrap_or("nothing");
+            Err(Error::shape_differs(path, &shape(dims), found))
+        }
+    }
+}
+
+/// Dimensions as text; open ones are `?`.
+pub(super) fn shape(dims: &[i64]) -> String {
+    let dims: Vec<String> = dims
+        .iter()
+        .map(|d| {
+            if *d < 0 {
+                "?".to_owned()
+            } else {
+                d.to_string()
+            }
+        })
+        .collect();
+    format!("[{}]", dims.join(", "))
+}
