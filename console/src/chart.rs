@@ -5,6 +5,8 @@
 
 mod axis;
 mod canvas;
+#[cfg(feature = "png")]
+mod font;
 mod matrix;
 mod plot;
 #[cfg(feature = "png")]
@@ -12,6 +14,8 @@ mod raster;
 mod series;
 
 pub use axis::{Axis, Scaling};
+#[cfg(feature = "png")]
+pub use font::{TextMask, text_mask};
 pub use matrix::Matrix;
 pub use plot::{Legend, Mark, Plot};
 #[cfg(feature = "png")]

@@ -14,7 +14,7 @@ pub use sheet::contact_sheet;
 use crate::preprocess::{Mirror, Resizer};
 use image::{RgbImage, imageops};
 use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
+use rand::rngs::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 /// What `--augment` takes: every operation, its arguments and its defaults.
@@ -82,7 +82,7 @@ pub enum Op {
 ///
 /// ```
 /// use data::augment::Augment;
-/// use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+/// use rand::{SeedableRng, rngs::ChaCha8Rng};
 ///
 /// let augment: Augment = "crop(0.5..1)|hflip|rotate(10)".parse()?;
 /// assert_eq!(augment.to_string(), "crop(0.5..1, 3/4..4/3)|hflip(0.5)|rotate(10)");
@@ -239,8 +239,8 @@ fn between(low: f64, high: f64, rng: &mut ChaCha8Rng) -> f64 {
 mod tests {
     use super::{Augment, USAGE};
     use image::{Rgb, RgbImage};
-    use rand_chacha::ChaCha8Rng;
-    use rand_chacha::rand_core::SeedableRng;
+    use rand::SeedableRng;
+    use rand::rngs::ChaCha8Rng;
 
     /// Every pixel differs: red tells the column, green the row.
     fn ramp(width: u32, height: u32) -> RgbImage {

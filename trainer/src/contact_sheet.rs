@@ -3,8 +3,8 @@
 
 use data::augment::{self, Augment};
 use data::{Limits, Preprocess, RgbImage, Sample};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
 use rayon::prelude::*;
 
 use crate::error::Result;

@@ -5,6 +5,7 @@
 pub mod cache;
 pub mod error;
 pub mod hash;
+pub mod http;
 pub mod write;
 
 pub use error::{Error, Result};

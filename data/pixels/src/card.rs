@@ -13,8 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use std::time::{Duration, SystemTime};
 
 /// The version of the card that this program writes and reads.
 pub const VERSION: u32 = 1;
@@ -300,19 +299,16 @@ fn parse<T: DeserializeOwned>(key: &str, text: &str) -> Result<T> {
 /// ```
 #[must_use]
 pub fn utc_date() -> String {
-    let fixed = std::env::var("SOURCE_DATE_EPOCH").ok();
-    date(fixed.as_deref()).unwrap_or_default()
+    date(std::env::var("SOURCE_DATE_EPOCH").ok().as_deref())
 }
 
-fn date(fixed: Option<&str>) -> Option<String> {
+fn date(fixed: Option<&str>) -> String {
     let fixed = fixed
         .and_then(|text| text.trim().parse().ok())
-        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
-    let date = fixed
-        .unwrap_or_else(OffsetDateTime::now_utc)
-        .replace_nanosecond(0)
-        .ok()?;
-    date.format(&Rfc3339).ok()
+        // The last second of the year 9999: RFC 3339 has four digits for a year.
+        .filter(|seconds| *seconds <= 253_402_300_799)
+        .map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    humantime::format_rfc3339_seconds(fixed.unwrap_or_else(SystemTime::now)).to_string()
 }
 
 #[cfg(test)]

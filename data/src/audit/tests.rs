@@ -2,8 +2,8 @@ use super::*;
 use crate::Dataset;
 use fs_err as fs;
 use image::{Rgb, RgbImage};
+use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use std::path::Path;
 
 /// Shapes at random places: a picture like no other.

@@ -4,7 +4,7 @@ use super::between;
 use crate::preprocess::luma;
 use image::{Rgb, RgbImage};
 use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
+use rand::rngs::ChaCha8Rng;
 
 /// Brightness, contrast, saturation and hue changed in random order, as torchvision's
 /// `ColorJitter`; a strength of 0 leaves that one out.
@@ -130,8 +130,8 @@ pub(super) fn cutout(image: &RgbImage, holes: u32, size: f64, rng: &mut ChaCha8R
 mod tests {
     use super::{brightness, contrast, cutout, hue, jitter, noise, saturation};
     use image::{Rgb, RgbImage};
-    use rand_chacha::ChaCha8Rng;
-    use rand_chacha::rand_core::SeedableRng;
+    use rand::SeedableRng;
+    use rand::rngs::ChaCha8Rng;
 
     fn pair() -> RgbImage {
         RgbImage::from_vec(2, 1, vec![200, 100, 50, 10, 20, 240]).unwrap()

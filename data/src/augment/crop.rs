@@ -4,7 +4,7 @@ use super::{Op, between};
 use crate::preprocess::{Filter, Mirror, Part, Resize, Resizer, Window};
 use image::RgbImage;
 use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
+use rand::rngs::ChaCha8Rng;
 
 /// The crop of most training recipes, and what `crop` without arguments means.
 pub(super) const STANDARD: Op = Op::Crop {
@@ -101,8 +101,8 @@ mod tests {
     use super::window;
     use crate::augment::{Augment, Op};
     use image::{Rgb, RgbImage};
-    use rand_chacha::ChaCha8Rng;
-    use rand_chacha::rand_core::SeedableRng;
+    use rand::SeedableRng;
+    use rand::rngs::ChaCha8Rng;
 
     fn random(
         image: &RgbImage,

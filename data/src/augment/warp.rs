@@ -2,7 +2,7 @@
 
 use super::between;
 use image::{Rgb, RgbImage};
-use rand_chacha::ChaCha8Rng;
+use rand::rngs::ChaCha8Rng;
 
 /// Turned by `angle` (radians, counter-clockwise) and zoomed by `zoom` about the centre.
 pub(super) fn affine(image: &RgbImage, angle: f64, zoom: f64) -> RgbImage {
@@ -110,8 +110,8 @@ fn convolve_row(row: &[f32], kernel: &[f32]) -> Vec<f32> {
 mod tests {
     use super::{affine, elastic, smooth};
     use image::{Rgb, RgbImage};
-    use rand_chacha::ChaCha8Rng;
-    use rand_chacha::rand_core::SeedableRng;
+    use rand::SeedableRng;
+    use rand::rngs::ChaCha8Rng;
     use std::f64::consts::FRAC_PI_2;
 
     fn picture() -> RgbImage {

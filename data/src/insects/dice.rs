@@ -1,7 +1,7 @@
 //! Seeded chance with the few words that drawing needs.
 
+use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
 /// A stream of random numbers of its own for every picture.
 pub(super) struct Dice(ChaCha8Rng);

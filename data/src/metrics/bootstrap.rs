@@ -2,8 +2,8 @@
 
 use super::quantile;
 use rand::RngExt as _;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
 
 /// Percentile bootstrap interval at 95 % (Efron and Tibshirani 1993, chapter 13): `statistic` of
 /// `resamples` draws of `count` places in `0..count` with replacement. The same `seed` gives the

@@ -8,8 +8,8 @@ use data::augment::Augment;
 use data::{Limits, Preprocess, RgbImage, Sample};
 use deploy::Session;
 use models::Network;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
 
 use super::engine::{Engine, burn_features};
 use super::{Hash, View};

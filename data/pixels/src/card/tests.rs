@@ -133,9 +133,9 @@ fn outputs_are_counted() {
 
 #[test]
 fn dates() {
-    assert_eq!(date(Some("1700000000")).unwrap(), "2023-11-14T22:13:20Z");
-    assert!(date(Some("soon")).unwrap().as_str() > "2025");
-    assert_eq!(date(None).unwrap().len(), "2023-11-14T22:13:20Z".len());
+    assert_eq!(date(Some("1700000000")), "2023-11-14T22:13:20Z");
+    assert!(date(Some("soon")).as_str() > "2025");
+    assert_eq!(date(None).len(), "2023-11-14T22:13:20Z".len());
 }
 
 #[test]

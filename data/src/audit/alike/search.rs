@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn it_finds_what_comparing_all_finds() {
-        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        let mut rng = rand::rngs::ChaCha8Rng::seed_from_u64(1);
         let mut hashes: Vec<u64> = (0..300).map(|_| rng.random()).collect();
         for place in 0..300 {
             // Relatives that differ in up to 16 bits.

@@ -3,8 +3,8 @@ use super::*;
 use crate::decode::{self, Limits};
 use crate::{Dataset, RgbImage};
 use image::imageops::{self, FilterType};
+use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use std::path::Path;
 
 /// Marks of `pictures`, and whether the last of them is in a group with the first.
