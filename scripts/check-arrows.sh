@@ -10,14 +10,23 @@ complain() {
     wrong=1
 }
 
-# Names of the packages that $1 is built from: `direct` ones or `all`. Dev-dependencies do not count.
+# The package of the crate $1: its short name is that of the folder.
+package() {
+    case $1 in
+        deploy) echo classifold ;;
+        files | pixels | data | onnx | kernels | models | machine) echo "classifold-$1" ;;
+        *) echo "$1" ;;
+    esac
+}
+
+# Short names of the packages that $1 is built from: `direct` ones or `all`. Dev-dependencies do not count.
 packages() {
     case $2 in
         direct) depth=1 ;;
         all) depth=999 ;;
     esac
-    tree=$(cargo tree --locked --quiet -p "$1" -e normal,build --depth "$depth" --prefix none)
-    echo "$tree" | cut -d ' ' -f 1 | sort -u
+    tree=$(cargo tree --locked --quiet -p "$(package "$1")" -e normal,build --depth "$depth" --prefix none)
+    echo "$tree" | cut -d ' ' -f 1 | sed 's/^classifold-//; s/^classifold$/deploy/' | sort -u
 }
 
 # Crates of this workspace, and those whose place is fixed, that $1 may name itself: $2.
@@ -64,7 +73,7 @@ must_lack deploy-cli "$burn"
 must_lack console@0.1.0 "$burn|ort|ort-sys|clap|clap_.*|resvg"
 
 # The same by cargo's own answer: it fails where the crate is nowhere in the tree.
-if cargo tree --locked --quiet -p deploy -e normal -i burn-core >/dev/null 2>&1; then
+if cargo tree --locked --quiet -p classifold -e normal -i burn-core >/dev/null 2>&1; then
     complain "deploy is built from burn-core"
 fi
 # ... and only there, so that a change of that name does not go unnoticed.

@@ -181,3 +181,66 @@ impl Drop for Curl {
         let _ = self.0.wait();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    /// A server that gives these answers, one per connection; its address.
+    fn serve(answers: Vec<&'static str>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut request = BufReader::new(stream.try_clone().unwrap());
+                while read_line(&mut request)
+                    .unwrap()
+                    .is_some_and(|line| !line.is_empty())
+                {}
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        format!("http://{address}")
+    }
+
+    #[test]
+    fn a_redirect_is_followed_and_the_last_head_counts() {
+        let url = serve(vec![
+            "HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 3\r\nConnection: close\r\n\r\nold",
+            "HTTP/1.1 200 OK\r\nETag: \"1\"\r\nContent-Length: 3\r\nConnection: close\r\n\r\nnew",
+        ]);
+        let mut response = get(&url, &[]).unwrap();
+        assert_eq!(response.status_text(), "200 OK");
+        assert_eq!(response.header("etag"), Some("\"1\""));
+        let mut body = String::new();
+        response.read_to_string(&mut body).unwrap();
+        assert_eq!(body, "new");
+    }
+
+    #[test]
+    fn a_status_is_no_error_and_a_cut_body_is_one() {
+        let url = serve(vec![
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 30\r\nConnection: close\r\n\r\nhalf",
+        ]);
+        assert_eq!(get(&url, &[]).unwrap().status(), 404);
+        let mut response = get(&url, &[]).unwrap();
+        let error = response.read_to_end(&mut vec![]).unwrap_err();
+        assert!(error.to_string().starts_with("(18)"), "{error}");
+    }
+
+    #[test]
+    fn what_curl_says_is_the_error() {
+        // Nothing listens on the port of a listener that is gone.
+        let port = {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.local_addr().unwrap().port()
+        };
+        let error = get(&format!("http://127.0.0.1:{port}"), &[]).unwrap_err();
+        assert!(error.to_string().starts_with("(7)"), "{error}");
+        assert!(get("file:///etc/passwd", &[]).is_err());
+    }
+}
