@@ -6,10 +6,10 @@
 //! All images of the folder's splits are taken; the model must know their classes.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
 
-use data::preprocess::Preparer;
-use data::{Dataset, Limits, Sample, decode};
-use deploy::Classifier;
+use deploy::data::{Dataset, Sample};
 use deploy::eval::{EvalOptions, evaluate};
+use deploy::preprocess::Preparer;
+use deploy::{Classifier, Limits, decode};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;

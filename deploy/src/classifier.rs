@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use data::card::OutputKind;
-use data::{Card, Limits, Preprocess, RgbImage, Tally};
 use image::DynamicImage;
+use pixels::card::OutputKind;
+use pixels::{Card, Limits, Preprocess, RgbImage};
 
 use crate::engine::Engine;
 use crate::error::{Error, Result, chain};
 use crate::model::Model;
 use crate::placement::Placement;
 use crate::pool::Pool;
-use crate::prediction::Prediction;
+use crate::prediction::{Prediction, softmax};
 
 pub use builder::ClassifierBuilder;
 
@@ -75,10 +75,10 @@ impl Classifier {
     ///     vec![engine],
     ///     vec!["dark".into(), "light".into()],
     ///     preprocess.parse()?,
-    ///     data::card::OutputKind::Logits,
+    ///     deploy::card::OutputKind::Logits,
     /// )?;
     /// // The three stages of `classify`:
-    /// let prepared = classifier.prepare(&data::RgbImage::from_raw(1, 1, vec![9, 9, 9]).unwrap())?;
+    /// let prepared = classifier.prepare(&deploy::RgbImage::from_raw(1, 1, vec![9, 9, 9]).unwrap())?;
     /// let logits = classifier.logits(&prepared, 1)?;
     /// assert_eq!(logits, [9.0, 18.0]);
     /// assert_eq!(classifier.decide(&logits).label, "light");
@@ -217,10 +217,7 @@ impl Classifier {
 
     /// Third stage: the logits of one image to a prediction.
     pub fn decide(&self, logits: &[f32]) -> Prediction {
-        let probabilities = Tally::probabilities(logits)
-            .into_iter()
-            .map(|p| p as f32)
-            .collect();
+        let probabilities = softmax(logits).into_iter().map(|p| p as f32).collect();
         Prediction::new(&self.classes, probabilities)
     }
 
@@ -234,7 +231,7 @@ impl Classifier {
     /// # Errors
     /// The file cannot be read or decoded; the model stops.
     pub fn classify_path(&self, path: impl AsRef<Path>) -> Result<Prediction> {
-        self.classify_rgb(&data::decode::open(path.as_ref(), &self.limits)?)
+        self.classify_rgb(&pixels::decode::open(path.as_ref(), &self.limits)?)
     }
 
     /// Classifies the bytes of an image file.
@@ -256,7 +253,7 @@ impl Classifier {
     }
 
     pub(crate) fn decode(&self, bytes: &[u8]) -> Result<RgbImage> {
-        data::decode::decode(bytes, &self.limits)
+        pixels::decode::decode(bytes, &self.limits)
             .map_err(|e| Error::unreadable(Path::new("(bytes)"), &chain(&e)))
     }
 

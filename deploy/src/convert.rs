@@ -7,11 +7,11 @@ mod ranges;
 
 use std::path::{Path, PathBuf};
 
-use data::Card;
-use data::card::PREFIX;
 use fs_err as fs;
 use onnx::Document;
 use onnx::convert::{Half, Quantized};
+use pixels::card::PREFIX;
+use pixels::{Card, Unreadable};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -19,7 +19,6 @@ pub use calibration::{Calibration, DEFAULT_IMAGES};
 pub use onnx::convert::Scheme;
 
 use crate::error::{Error, Result};
-use crate::eval::Unreadable;
 use crate::precision::Precision;
 
 /// Counted up when a conversion gives other files than before, so that kept ones are made anew.
@@ -104,8 +103,7 @@ pub fn cached(
     if onnx::Header::open(&path).is_ok() {
         return Ok(Converted { path, reused: true });
     }
-    fs::create_dir_all(&folder)
-        .map_err(|e| onnx::Error::from(data::files::Error::writing(&folder)(e)))?;
+    fs::create_dir_all(&folder).map_err(files::Error::writing(&folder))?;
     match (precision, calibration) {
         (Precision::Fp16, _) => {
             fp16(model, &path)?;
@@ -135,11 +133,11 @@ fn key(model: &Path, precision: Precision, calibration: Option<&Calibration>) ->
             calibration.scheme, calibration.preprocess
         ));
         for path in &calibration.images {
-            let failed = data::files::Error::reading(path);
-            hasher.update(data::hash::sha256(path).map_err(failed)?);
+            let failed = files::Error::reading(path);
+            hasher.update(files::hash::sha256(path).map_err(failed)?);
         }
     }
-    let mut key = data::hash::hex(&hasher.finalize());
+    let mut key = files::hash::hex(&hasher.finalize());
     key.truncate(32);
     Ok(key)
 }

@@ -2,10 +2,11 @@
 
 use data::metrics::{McNemar, mcnemar};
 use data::{Sample, Scores};
+use pixels::Unreadable;
 
 use crate::classifier::Classifier;
 use crate::error::{Error, Result};
-use crate::eval::{EvalOptions, Evaluation, Unreadable, evaluate};
+use crate::eval::{EvalOptions, Evaluation, evaluate};
 
 /// What two classifiers say of one image.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,7 +84,7 @@ impl Diff {
 /// use deploy::eval::EvalOptions;
 ///
 /// let [first, second] = ["a.onnx", "b.onnx"].map(deploy::Classifier::open);
-/// let dataset = data::Dataset::open("photos".as_ref(), 0)?;
+/// let dataset = deploy::data::Dataset::open("photos".as_ref(), 0)?;
 /// let options = EvalOptions::default();
 /// let diff =
 ///     deploy::diff::diff(&first?, &second?, &dataset.test, Some(&dataset.classes), &options)?;

@@ -17,7 +17,14 @@ pub enum Error {
     /// The file cannot be read as ONNX.
     #[error(transparent)]
     Onnx(#[from] onnx::Error),
-    /// An image, a folder, a card or a preprocessing text is wrong.
+    /// An image, a card or a preprocessing text is wrong.
+    #[error(transparent)]
+    Pixels(#[from] pixels::Error),
+    /// A file or folder cannot be read or written.
+    #[error(transparent)]
+    Files(#[from] files::Error),
+    /// A set of labelled images is wrong.
+    #[cfg(feature = "eval")]
     #[error(transparent)]
     Data(#[from] data::Error),
     /// Anything else.
@@ -49,18 +56,6 @@ pub enum Kind {
     Usage,
 }
 
-impl From<data::files::Error> for Error {
-    fn from(error: data::files::Error) -> Self {
-        Self::Data(error.into())
-    }
-}
-
-impl From<data::pixels::Error> for Error {
-    fn from(error: data::pixels::Error) -> Self {
-        Self::Data(error.into())
-    }
-}
-
 impl Error {
     /// What the error is about.
     pub fn kind(&self) -> Kind {
@@ -68,6 +63,8 @@ impl Error {
             Self::Machine(machine::Error::ProviderName { .. }) => Kind::Usage,
             Self::Machine(_) => Kind::Runtime,
             Self::Onnx(_) => Kind::Model,
+            Self::Pixels(_) | Self::Files(_) => Kind::Data,
+            #[cfg(feature = "eval")]
             Self::Data(_) => Kind::Data,
             Self::Other { kind, .. } => *kind,
         }
@@ -78,6 +75,9 @@ impl Error {
         match self {
             Self::Machine(error) => error.hint(),
             Self::Onnx(error) => error.hint(),
+            Self::Pixels(error) => error.hint(),
+            Self::Files(error) => error.hint(),
+            #[cfg(feature = "eval")]
             Self::Data(error) => error.hint(),
             Self::Other { hint, .. } => hint.clone(),
         }

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
-pub use data::Unreadable;
 use data::{Sample, Scores, Tally};
+use pixels::Unreadable;
 use worker::{BatchQueue, BatchResult};
 
 use crate::classifier::Classifier;
@@ -93,7 +93,7 @@ impl Evaluation {
 /// use deploy::eval::{EvalOptions, evaluate};
 ///
 /// let classifier = deploy::Classifier::open("model.onnx")?;
-/// let dataset = data::Dataset::open("photos".as_ref(), 0)?;
+/// let dataset = deploy::data::Dataset::open("photos".as_ref(), 0)?;
 /// let options = EvalOptions::default();
 /// let evaluation = evaluate(&classifier, &dataset.test, &dataset.classes, &options)?;
 /// println!("{:.1} %", 100.0 * evaluation.scores.accuracy);

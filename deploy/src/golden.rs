@@ -1,7 +1,7 @@
 //! Golden samples of a card: images whose outputs are known. A machine that decodes, resizes and computes
 //! the same gets the same outputs. Knows no provider.
 
-use data::card::Golden;
+use pixels::card::Golden;
 
 use crate::classifier::Classifier;
 use crate::error::{Error, Result};
@@ -59,7 +59,7 @@ pub fn make(classifier: &Classifier) -> Result<Vec<Golden>> {
             tolerance.clone().into(),
         ))
     };
-    data::card::golden_pictures::pictures()
+    pixels::card::golden_pictures::pictures()
         .into_iter()
         .map(|(name, bytes)| make((name.to_string(), bytes)))
         .collect()

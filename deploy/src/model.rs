@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use data::card::OutputKind;
-use data::{Card, Preprocess};
 use onnx::proto::{DataType, GraphProto};
 use onnx::{Dim, Document, Header, ValueInfo};
+use pixels::card::OutputKind;
+use pixels::{Card, Preprocess};
 
 use crate::error::{Error, Result};
 

@@ -64,7 +64,7 @@ impl EngineKey {
                 hasher.update(text);
             }
         }
-        data::hash::hex(&hasher.finalize())
+        files::hash::hex(&hasher.finalize())
     }
 }
 
@@ -244,7 +244,7 @@ fn hashes(folder: &Path) -> std::io::Result<BTreeMap<String, String>> {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name != MANIFEST {
-            files.insert(name.into_owned(), data::hash::sha256_hex(&path)?);
+            files.insert(name.into_owned(), files::hash::sha256_hex(&path)?);
         }
     }
     Ok(files)
@@ -261,7 +261,7 @@ fn keep(key: &EngineKey, staging: tempfile::TempDir, folder: &Path) -> std::io::
         files,
     };
     let text = serde_json::to_vec_pretty(&manifest)?;
-    data::write::atomically(&staging.path().join(MANIFEST), &text)
+    files::write::atomically(&staging.path().join(MANIFEST), &text)
         .map_err(std::io::Error::other)?;
     match fs::rename(staging.path(), folder) {
         Ok(()) => {

@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use data::card::OutputKind;
-use data::{Limits, Preprocess};
+use machine::Provider;
+use pixels::card::OutputKind;
+use pixels::{Limits, Preprocess};
 
 use super::{BATCH_ON_CPU, Classifier, check_class_count};
-use machine::Provider;
-
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::model::Model;

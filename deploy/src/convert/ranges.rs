@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use data::preprocess::Preparer;
 use onnx::Document;
 use onnx::convert::Range;
+use pixels::Unreadable;
+use pixels::preprocess::Preparer;
 
 use super::calibration::Calibration;
 use crate::error::{Error, Result, chain};
-use crate::eval::Unreadable;
 use crate::taps::Taps;
 
 /// Zero is in every range, so that it is an integer: padding and ReLU then cost no accuracy.
@@ -53,7 +53,7 @@ pub(super) fn measure(
     let mut preparer = Preparer::new(&calibration.preprocess);
     let mut image = vec![0.0; calibration.preprocess.output_len()];
     for path in &calibration.images {
-        let read = data::decode::open(path, &calibration.limits);
+        let read = pixels::decode::open(path, &calibration.limits);
         let read = read.and_then(|decoded| preparer.apply_into(&decoded, &mut image));
         if let Err(error) = read {
             unreadable.push(Unreadable {

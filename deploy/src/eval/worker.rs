@@ -6,7 +6,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use data::Sample;
-use data::preprocess::Preparer;
+use pixels::preprocess::Preparer;
 
 use crate::classifier::Classifier;
 use crate::error::{Error, Result, chain};
@@ -85,7 +85,7 @@ impl<'a> BatchQueue<'a> {
             match self.prepare(index, preparer, out) {
                 Ok(()) => members.push(index),
                 // The path is told beside the reason.
-                Err(Error::Data(error)) => unreadable.push((index, error.reason())),
+                Err(Error::Pixels(error)) => unreadable.push((index, error.reason())),
                 Err(error) => unreadable.push((index, chain(&error))),
             }
         }
@@ -103,7 +103,7 @@ impl<'a> BatchQueue<'a> {
 
     fn prepare(&self, index: usize, preparer: &mut Preparer, out: &mut [f32]) -> Result<()> {
         let path = &self.samples[index].path;
-        let image = data::decode::open(path, self.classifier.limits()).map_err(Error::from)?;
+        let image = pixels::decode::open(path, self.classifier.limits()).map_err(Error::from)?;
         Ok(preparer.apply_into(&image, out)?)
     }
 }

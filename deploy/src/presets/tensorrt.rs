@@ -116,7 +116,7 @@ pub(crate) fn key(
 ) -> Result<EngineKey> {
     document.inline_external_data()?;
     // The content, not the file's name: a model trained again under the same name needs its own engine.
-    let model = data::hash::hex(&Sha256::digest(document.to_bytes()));
+    let model = files::hash::hex(&Sha256::digest(document.to_bytes()));
     let profile = profile.map_or("as the file says".to_owned(), Profile::text);
     let version = runtime::loaded().map_or("", |found| found.version.as_str());
     let precision = options.precision.name();

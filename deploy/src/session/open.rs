@@ -112,7 +112,7 @@ fn with_engines(
     };
     let engines = EngineCache::new(match &options.engines {
         Some(folder) => folder.clone(),
-        None => data::cache::dir(None)?.join("engines"),
+        None => files::cache::dir(None)?.join("engines"),
     });
     let key = tensorrt::key(
         &mut document,

@@ -36,7 +36,7 @@ fn trained(folder: &Path, gain: f32) -> PathBuf {
 }
 
 fn loaded() {
-    let cache = data::cache::dir(None).unwrap();
+    let cache = files::cache::dir(None).unwrap();
     let found = runtime::ensure(&Search::new(&cache), &|_| {}, true).unwrap();
     runtime::load(&found).unwrap();
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use data::Sample;
-use data::card::OutputKind;
+use deploy::card::OutputKind;
+use deploy::data::Sample;
 use deploy::engine::{Engine, FakeEngine};
 use deploy::eval::{EvalOptions, evaluate};
 use deploy::{Classifier, Error, Kind};
