@@ -7,7 +7,7 @@ use data::{Dataset, Sample};
 use onnx::convert::Scheme;
 use pixels::{Limits, Preprocess};
 
-/// Images to calibrate on: see `docs/precision.md` for what more of them bring.
+/// Number of calibration images: `docs/precision.md` says what more of them bring.
 pub const DEFAULT_IMAGES: usize = 128;
 
 /// Images, and how they are prepared.
@@ -15,9 +15,9 @@ pub const DEFAULT_IMAGES: usize = 128;
 pub struct Calibration {
     /// The image files.
     pub images: Vec<PathBuf>,
-    /// From an image to the model's input.
+    /// Steps from an image to the model's input.
     pub preprocess: Preprocess,
-    /// How numbers become integers.
+    /// Quantisation scheme.
     pub scheme: Scheme,
     /// Limits on files that are decoded.
     pub limits: Limits,
@@ -25,8 +25,8 @@ pub struct Calibration {
 
 #[cfg(feature = "eval")]
 impl Calibration {
-    /// About `count` of the training images, of each class as many as its share; the same for the same
-    /// seed. All of them where there are fewer.
+    /// Stratified sample of about `count` training images: of each class as many as its share, the same images
+    /// for the same seed, and all of them where there are fewer.
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;

@@ -12,13 +12,13 @@ use crate::error::{Error, Result, chain};
 use crate::taps::Taps;
 
 /// Zero is in every range, so that it is an integer: padding and ReLU then cost no accuracy.
-const NOTHING: Range = Range {
+const ONLY_ZERO: Range = Range {
     low: 0.0,
     high: 0.0,
 };
 
-/// What was measured.
-pub(super) struct Measured {
+/// Ranges by value, and the images that they come from.
+pub(super) struct MeasuredRanges {
     pub(super) ranges: HashMap<String, Range>,
     /// Images that were read.
     pub(super) images: usize,
@@ -30,7 +30,7 @@ pub(super) fn measure(
     document: &Document,
     observed: &[String],
     calibration: &Calibration,
-) -> Result<Measured> {
+) -> Result<MeasuredRanges> {
     if calibration.images.is_empty() {
         return Err(Error::no_calibration());
     }
@@ -42,7 +42,7 @@ pub(super) fn measure(
     let mut taps = Taps::open(document, &computed, shape, None)?;
     let mut ranges: HashMap<String, Range> = observed
         .iter()
-        .map(|name| (name.clone(), NOTHING))
+        .map(|name| (name.clone(), ONLY_ZERO))
         .collect();
     let mut widen = |name: &str, values: &[f32]| {
         if let Some(range) = ranges.get_mut(name) {
@@ -73,15 +73,15 @@ pub(super) fn measure(
     if images == 0 {
         return Err(Error::no_images());
     }
-    Ok(Measured {
+    Ok(MeasuredRanges {
         ranges,
         images,
         unreadable,
     })
 }
 
-/// From the smallest to the largest number. Percentiles and least squares were measured and are no better
-/// (`docs/precision.md`).
+/// Widens a range to the smallest and the largest number. Percentiles and least squares were measured and are
+/// no better (`docs/precision.md`).
 fn widen(range: &mut Range, values: &[f32]) {
     for value in values {
         range.low = range.low.min(*value);

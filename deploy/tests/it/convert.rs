@@ -102,7 +102,7 @@ fn off(first: &Path, second: &Path, dataset: &Dataset) -> f32 {
     let samples = dataset.samples(Split::Test);
     let found = diff(&first, &second, samples, Some(&dataset.classes), &options).unwrap();
     assert_eq!(found.pairs.len(), samples.len());
-    found.max_drift / found.largest_logit
+    found.max_logit_difference / found.largest_logit
 }
 
 #[test]
@@ -245,7 +245,10 @@ fn other_peoples_files_answer_as_before() {
             let options = EvalOptions::default();
             let found = diff(&original, &open(out), &dataset.test[..40], None, &options).unwrap();
             assert!(found.accuracy.is_none());
-            (found.flips().count(), found.max_drift / found.largest_logit)
+            (
+                found.flips().count(),
+                found.max_logit_difference / found.largest_logit,
+            )
         };
         let out = folder.path().join("half.onnx");
         if convert::fp16(&model, &out).is_err() {
