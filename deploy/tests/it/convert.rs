@@ -196,7 +196,7 @@ fn what_cannot_be_converted_is_said() {
     assert!(
         error
             .to_string()
-            .starts_with("no file is converted to `fp32`"),
+            .starts_with("a file cannot be converted to `fp32`"),
         "{error}"
     );
     drop(open(&model));
