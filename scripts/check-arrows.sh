@@ -55,7 +55,7 @@ may_use kernels 'burn'
 may_use console@0.1.0 'files'
 may_use models 'onnx kernels burn onnx-ir'
 may_use machine 'files'
-may_use deploy 'data onnx machine ort'
+may_use deploy 'files pixels onnx machine ort'
 may_use bench 'data deploy'
 may_use deploy-cli 'data onnx deploy bench console clap'
 may_use trainer 'data onnx models deploy console burn clap'
@@ -66,7 +66,8 @@ for crate in files pixels data onnx machine tests; do
     must_lack "$crate" "$burn|ort|ort-sys|clap|clap_.*"
 done
 must_lack models 'ort|ort-sys|clap|clap_.*'
-must_lack deploy "$burn|clap|clap_.*"
+# Without its feature `eval`: labels and metrics are for those who evaluate.
+must_lack deploy "$burn|clap|clap_.*|data"
 must_lack bench "$burn|clap|clap_.*"
 must_lack deploy-cli "$burn"
 # By version: a crate of the registry has the same name.

@@ -26,7 +26,7 @@ fn main() {
         ..SessionOptions::default()
     };
     let mut session = Session::open(model.as_ref(), &options).unwrap();
-    let image = image::open(image).unwrap();
+    let image = deploy::image::open(image).unwrap();
     let rgb = image.to_rgb8();
     let (mut whole, mut prepare, mut run) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..runs {

@@ -6,10 +6,10 @@
 //! All images of the folder's splits are taken; the model must know their classes.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
 
-use data::preprocess::Preparer;
-use data::{Dataset, Limits, Sample, decode};
-use deploy::Classifier;
+use deploy::data::{Dataset, Sample};
 use deploy::eval::{EvalOptions, evaluate};
+use deploy::preprocess::Preparer;
+use deploy::{Classifier, Limits, decode};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -32,7 +32,7 @@ fn main() {
     let data = Dataset::open(Path::new(folder), 0).unwrap();
     let samples = [&data.train[..], &data.val, &data.test].concat();
     let options = EvalOptions {
-        batch: classifier.good_batch(),
+        batch: classifier.preferred_batch(),
         ..EvalOptions::default()
     };
     let (mut prepare, mut session, mut whole) = (0.0_f64, 0.0_f64, 0.0_f64);
@@ -91,7 +91,7 @@ fn prepare_alone(classifier: &Classifier, samples: &[Sample], threads: usize) ->
 }
 
 fn session_alone(classifier: &Classifier, count: usize, threads: usize) -> f64 {
-    let batch = classifier.good_batch();
+    let batch = classifier.preferred_batch();
     let images = vec![0.5; batch * classifier.preprocess().output_len()];
     let runs = count.div_ceil(batch);
     let per_run = rate(

@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = args.next().ok_or("usage: classify MODEL IMAGE...")?;
 
     // The library never downloads: an app that may says so with `ensure(.., true)`.
-    let search = Search::from_env(None, &data::cache::dir(None)?);
+    let search = Search::from_env(None, &deploy::cache::dir(None)?);
     let found = runtime::ensure(&search, &|line| println!("{line}"), true)?;
 
     // One session per core; `&classifier` is shared by the threads.

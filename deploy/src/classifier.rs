@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use data::card::OutputKind;
-use data::{Card, Limits, Preprocess, RgbImage, Tally};
 use image::DynamicImage;
+use pixels::card::OutputKind;
+use pixels::{Card, Limits, Preprocess, RgbImage};
 
 use crate::engine::Engine;
 use crate::error::{Error, Result, chain};
 use crate::model::Model;
 use crate::placement::Placement;
 use crate::pool::Pool;
-use crate::prediction::Prediction;
+use crate::prediction::{Prediction, softmax};
 
 pub use builder::ClassifierBuilder;
 
@@ -40,13 +40,13 @@ pub struct Classifier {
     output_kind: OutputKind,
     limits: Limits,
     num_outputs: usize,
-    good_batch: usize,
+    preferred_batch: usize,
     placement: Option<Placement>,
     notes: Vec<String>,
     pool: Pool,
 }
 
-/// Images per run that a CPU likes: they stay in its caches.
+/// Images per run on a CPU: so few of them stay in its caches.
 const BATCH_ON_CPU: usize = 8;
 
 impl Classifier {
@@ -59,7 +59,7 @@ impl Classifier {
         Self::builder(path).open()
     }
 
-    /// A classifier made by hand: provider, threads, class names, preprocessing.
+    /// Builder of a classifier: provider, threads, class names, preprocessing.
     pub fn builder(path: impl AsRef<Path>) -> ClassifierBuilder {
         ClassifierBuilder::new(path.as_ref())
     }
@@ -75,10 +75,10 @@ impl Classifier {
     ///     vec![engine],
     ///     vec!["dark".into(), "light".into()],
     ///     preprocess.parse()?,
-    ///     data::card::OutputKind::Logits,
+    ///     deploy::card::OutputKind::Logits,
     /// )?;
     /// // The three stages of `classify`:
-    /// let prepared = classifier.prepare(&data::RgbImage::from_raw(1, 1, vec![9, 9, 9]).unwrap())?;
+    /// let prepared = classifier.prepare(&deploy::RgbImage::from_raw(1, 1, vec![9, 9, 9]).unwrap())?;
     /// let logits = classifier.logits(&prepared, 1)?;
     /// assert_eq!(logits, [9.0, 18.0]);
     /// assert_eq!(classifier.decide(&logits).label, "light");
@@ -104,7 +104,7 @@ impl Classifier {
             output_kind,
             limits: Limits::default(),
             num_outputs,
-            good_batch: BATCH_ON_CPU,
+            preferred_batch: BATCH_ON_CPU,
             placement: None,
             notes: Vec::new(),
             pool: Pool::new(engines),
@@ -146,13 +146,12 @@ impl Classifier {
         &self.limits
     }
 
-    /// A good number of images per run: the model's own where it is fixed, else what suits that on
-    /// which it runs.
-    pub fn good_batch(&self) -> usize {
-        self.good_batch
+    /// Images per run: the model's own number where it is fixed, else the one that suits its provider.
+    pub fn preferred_batch(&self) -> usize {
+        self.preferred_batch
     }
 
-    /// How many runs can go on at the same time.
+    /// Number of sessions, each of which serves one thread at a time.
     pub fn num_sessions(&self) -> usize {
         self.pool.size()
     }
@@ -162,7 +161,7 @@ impl Classifier {
         self.placement.as_ref()
     }
 
-    /// What is worth knowing of how the model was opened, for people; see [`crate::Session::notes`].
+    /// Notes for people on how the model was opened; see [`crate::Session::notes`].
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
@@ -177,7 +176,7 @@ impl Classifier {
         self.timed(prepared, batch).0
     }
 
-    /// A run, and the time that it took once an engine was free.
+    /// The output of a run, and the time that it took once an engine was free.
     fn timed(&self, prepared: &[f32], batch: usize) -> (Result<Vec<f32>>, Duration) {
         let none = Err(Error::run("there is no engine"));
         let run = |engine: &mut dyn Engine| {
@@ -188,8 +187,8 @@ impl Classifier {
         self.pool.with(run).unwrap_or((none, Duration::ZERO))
     }
 
-    /// The second stage with its output as logits, `[batch, K]`: their softmax is the probabilities,
-    /// whatever the model puts out.
+    /// The second stage with its output as logits, `[batch, K]`. Their softmax is the probabilities, also where
+    /// the model itself returns probabilities.
     pub fn logits(&self, prepared: &[f32], batch: usize) -> Result<Vec<f32>> {
         Ok(self.timed_logits(prepared, batch)?.0)
     }
@@ -217,10 +216,7 @@ impl Classifier {
 
     /// Third stage: the logits of one image to a prediction.
     pub fn decide(&self, logits: &[f32]) -> Prediction {
-        let probabilities = Tally::probabilities(logits)
-            .into_iter()
-            .map(|p| p as f32)
-            .collect();
+        let probabilities = softmax(logits).into_iter().map(|p| p as f32).collect();
         Prediction::new(&self.classes, probabilities)
     }
 
@@ -234,7 +230,7 @@ impl Classifier {
     /// # Errors
     /// The file cannot be read or decoded; the model stops.
     pub fn classify_path(&self, path: impl AsRef<Path>) -> Result<Prediction> {
-        self.classify_rgb(&data::decode::open(path.as_ref(), &self.limits)?)
+        self.classify_rgb(&pixels::decode::open(path.as_ref(), &self.limits)?)
     }
 
     /// Classifies the bytes of an image file.
@@ -256,7 +252,7 @@ impl Classifier {
     }
 
     pub(crate) fn decode(&self, bytes: &[u8]) -> Result<RgbImage> {
-        data::decode::decode(bytes, &self.limits)
+        pixels::decode::decode(bytes, &self.limits)
             .map_err(|e| Error::unreadable(Path::new("(bytes)"), &chain(&e)))
     }
 
@@ -264,8 +260,9 @@ impl Classifier {
         Ok(self.decide(&self.logits(&self.prepare(image)?, 1)?))
     }
 
-    /// Adds one row of the output as logits. One number for two classes is the second one's.
+    /// Appends one row of the output as logits. A single number for two classes is the second class's.
     fn row_logits(&self, row: &[f32], logits: &mut Vec<f32>) {
+        // A probability of 0 has no logarithm; softmax of the smallest one is 0 again.
         let log = |p: f32| p.max(f32::MIN_POSITIVE).ln();
         match (self.output_kind, row) {
             (OutputKind::Logits, [z]) if self.classes.len() == 2 => logits.extend([0.0, *z]),

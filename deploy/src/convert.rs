@@ -1,17 +1,17 @@
-//! Conversion of a model file to half precision, or to 8-bit integers calibrated on images. Knows no
-//! operators: what becomes of the graph is decided in [`onnx::convert`]; here the model is run where its
-//! ranges must be known, and the card is kept.
+//! Conversion of a model file to half precision, or post-training quantisation to 8-bit integers. Knows no
+//! operators: [`onnx::convert`] changes the graph; here the model is run on calibration images, and its card is
+//! kept.
 
 mod calibration;
 mod ranges;
 
 use std::path::{Path, PathBuf};
 
-use data::Card;
-use data::card::PREFIX;
 use fs_err as fs;
 use onnx::Document;
 use onnx::convert::{Half, Quantized};
+use pixels::card::PREFIX;
+use pixels::{Card, Unreadable};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -19,25 +19,24 @@ pub use calibration::{Calibration, DEFAULT_IMAGES};
 pub use onnx::convert::Scheme;
 
 use crate::error::{Error, Result};
-use crate::eval::Unreadable;
 use crate::precision::Precision;
 
-/// Counted up when a conversion gives other files than before, so that kept ones are made anew.
+/// Part of the cache key: counted up when a conversion gives other files than before.
 const VERSION: u32 = 2;
 
 /// A converted file in the cache folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Converted {
+pub struct ConvertedFile {
     /// The file.
     pub path: PathBuf,
-    /// Whether it was there already.
+    /// Whether it was in the cache already.
     pub reused: bool,
 }
 
-/// What calibrated quantisation did.
+/// Result of quantisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Int8 {
-    /// What became of the graph.
+    /// What was changed in the graph.
     pub graph: Quantized,
     /// Images that the ranges come from.
     pub images: usize,
@@ -45,8 +44,8 @@ pub struct Int8 {
     pub unreadable: Vec<Unreadable>,
 }
 
-/// Writes `model` to `out` with weights and values in half precision; input and output stay in single
-/// precision, and the card stays but for its scores, which were another file's.
+/// Writes `model` to `out` with weights and values in half precision. Input and output stay in single
+/// precision. The card stays, but for its scores: they are the original file's.
 ///
 /// ```no_run
 /// let half = deploy::convert::fp16("model.onnx".as_ref(), "model.fp16.onnx".as_ref())?;
@@ -59,13 +58,13 @@ pub struct Int8 {
 pub fn fp16(model: &Path, out: &Path) -> Result<Half> {
     let mut document = Document::open(model)?;
     let half = onnx::convert::to_half(&mut document)?;
-    note(&mut document, Precision::Fp16, None)?;
+    update_card(&mut document, Precision::Fp16, None)?;
     document.save(out)?;
     Ok(half)
 }
 
-/// Writes `model` to `out` with 8-bit integers (QDQ), their ranges from `calibration`; input and output
-/// stay in single precision. ONNX Runtime must have been loaded ([`crate::runtime::load`]).
+/// Writes `model` to `out` with 8-bit integers (QDQ), whose ranges are measured on `calibration`. Input and
+/// output stay in single precision. ONNX Runtime must have been loaded ([`crate::runtime::load`]).
 ///
 /// # Errors
 /// As [`fp16`]; ONNX Runtime does not run the model, or no image can be read.
@@ -75,7 +74,7 @@ pub fn int8(model: &Path, out: &Path, calibration: &Calibration) -> Result<Int8>
     let observed = onnx::convert::calibrated_values(&document)?;
     let measured = ranges::measure(&document, &observed, calibration)?;
     let graph = onnx::convert::quantize(&mut document, &measured.ranges, calibration.scheme)?;
-    note(&mut document, Precision::Int8, Some(measured.images))?;
+    update_card(&mut document, Precision::Int8, Some(measured.images))?;
     document.save(out)?;
     Ok(Int8 {
         graph,
@@ -84,9 +83,9 @@ pub fn int8(model: &Path, out: &Path, calibration: &Calibration) -> Result<Int8>
     })
 }
 
-/// The converted file in the cache folder's `converted`, made where it is not there. Its name is a hash
-/// of everything that it depends on: model (with data in other files), precision, calibration (scheme,
-/// preprocessing, the images' content) and the version of the conversion. It is never another model's.
+/// The converted file in the cache folder's `converted`, written where it is not there. Its name is a hash of
+/// everything that it depends on: model (with external data), precision, calibration (scheme, preprocessing,
+/// content of the images) and the version of the conversion. So it is never another model's.
 ///
 /// # Errors
 /// As [`fp16`] and [`int8`]; int8 without images.
@@ -95,17 +94,16 @@ pub fn cached(
     precision: Precision,
     calibration: Option<&Calibration>,
     cache: &Path,
-) -> Result<Converted> {
+) -> Result<ConvertedFile> {
     let folder = cache.join("converted");
     let key = key(model, precision, calibration)?;
     let stem = model.file_stem().unwrap_or_default().to_string_lossy();
     let path = folder.join(format!("{stem}.{precision}.{key}.onnx"));
     // A file that a crash of the machine left half written has no header, and is written again.
     if onnx::Header::open(&path).is_ok() {
-        return Ok(Converted { path, reused: true });
+        return Ok(ConvertedFile { path, reused: true });
     }
-    fs::create_dir_all(&folder)
-        .map_err(|e| onnx::Error::from(data::files::Error::writing(&folder)(e)))?;
+    fs::create_dir_all(&folder).map_err(files::Error::writing(&folder))?;
     match (precision, calibration) {
         (Precision::Fp16, _) => {
             fp16(model, &path)?;
@@ -118,8 +116,10 @@ pub fn cached(
             return Err(Error::not_converted(precision.name()));
         }
     }
-    let reused = false;
-    Ok(Converted { path, reused })
+    Ok(ConvertedFile {
+        path,
+        reused: false,
+    })
 }
 
 /// SHA-256 of what a converted file depends on, its first 32 hexadecimal digits.
@@ -135,17 +135,18 @@ fn key(model: &Path, precision: Precision, calibration: Option<&Calibration>) ->
             calibration.scheme, calibration.preprocess
         ));
         for path in &calibration.images {
-            let failed = data::files::Error::reading(path);
-            hasher.update(data::hash::sha256(path).map_err(failed)?);
+            let failed = files::Error::reading(path);
+            hasher.update(files::hash::sha256(path).map_err(failed)?);
         }
     }
-    let mut key = data::hash::hex(&hasher.finalize());
+    let mut key = files::hash::hex(&hasher.finalize());
     key.truncate(32);
     Ok(key)
 }
 
-/// Notes on the card, where there is one, what was done; scores go, since another file had them.
-fn note(document: &mut Document, precision: Precision, images: Option<usize>) -> Result<()> {
+/// Writes precision and calibration into the card, where there is one, and removes the scores: they are the
+/// original file's.
+fn update_card(document: &mut Document, precision: Precision, images: Option<usize>) -> Result<()> {
     let metadata = document.metadata();
     let pairs = metadata
         .iter()

@@ -2,27 +2,28 @@
 
 use data::metrics::{McNemar, mcnemar};
 use data::{Sample, Scores};
+use pixels::Unreadable;
 
 use crate::classifier::Classifier;
 use crate::error::{Error, Result};
-use crate::eval::{EvalOptions, Evaluation, Unreadable, evaluate};
+use crate::eval::{EvalOptions, Evaluation, evaluate};
 
-/// What two classifiers say of one image.
+/// Answers of two classifiers to one image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pair {
     /// The image, relative to the data's root.
     pub path: String,
-    /// Its class, where the data's classes are the models'.
+    /// Its label, where the labels are classes of the models.
     pub label: Option<String>,
-    /// The first one's answer.
+    /// Answer of the first classifier.
     pub first: Answer,
-    /// The second one's.
+    /// Answer of the second classifier.
     pub second: Answer,
-    /// The largest difference of a logit.
-    pub drift: f32,
+    /// The largest difference between two logits of the same class.
+    pub logit_difference: f32,
 }
 
-/// An answer.
+/// The predicted class.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// The most probable class.
@@ -38,28 +39,28 @@ impl Pair {
     }
 }
 
-/// How right each of the two is.
+/// Accuracy of both classifiers, and McNemar's test.
 #[derive(Debug, Clone)]
 pub struct Accuracy {
-    /// Of the first one.
+    /// Scores of the first classifier.
     pub first: Scores,
-    /// Of the second one.
+    /// Scores of the second classifier.
     pub second: Scores,
-    /// Whether one is right more often than the other, beyond chance.
+    /// McNemar's test of the two accuracies.
     pub mcnemar: McNemar,
 }
 
-/// What [`diff`] found.
+/// Result of [`diff`].
 #[derive(Debug, Clone)]
 pub struct Diff {
     /// One for each image that could be read.
     pub pairs: Vec<Pair>,
-    /// How right the two are, where the data's classes are theirs.
+    /// Accuracies, where the labels are classes of the models.
     pub accuracy: Option<Accuracy>,
     /// The largest difference between two logits of the same class and image.
-    pub max_drift: f32,
+    pub max_logit_difference: f32,
     /// The mean difference.
-    pub mean_drift: f32,
+    pub mean_logit_difference: f32,
     /// The largest |logit| of the first one.
     pub largest_logit: f32,
     /// Images that were left out.
@@ -73,17 +74,17 @@ impl Diff {
     }
 }
 
-/// Runs both on `samples`, each with its own preprocessing, and compares them. Logits are compared class
-/// by class, by name, over the classes that both know.
+/// Runs both classifiers on `samples`, each with its own preprocessing, and compares them. Logits are compared
+/// class by class, by name, over the classes that both have.
 ///
-/// `classes` are the names that the labels stand for; `None` where the labels say nothing to these
-/// models: then answers are compared, and not scored.
+/// `classes` are the names of the labels; `None` where they are not classes of these models: then answers are
+/// compared, and not scored.
 ///
 /// ```no_run
 /// use deploy::eval::EvalOptions;
 ///
 /// let [first, second] = ["a.onnx", "b.onnx"].map(deploy::Classifier::open);
-/// let dataset = data::Dataset::open("photos".as_ref(), 0)?;
+/// let dataset = deploy::data::Dataset::open("photos".as_ref(), 0)?;
 /// let options = EvalOptions::default();
 /// let diff =
 ///     deploy::diff::diff(&first?, &second?, &dataset.test, Some(&dataset.classes), &options)?;
@@ -102,7 +103,7 @@ pub fn diff(
     classes: Option<&[String]>,
     options: &EvalOptions<'_>,
 ) -> Result<Diff> {
-    let common = common(first, second)?;
+    let common = common_classes(first, second)?;
     let progress = |before: usize| move |done: usize| (options.progress)(before + done);
     let run = |classifier: &Classifier, before: usize| {
         let options = EvalOptions {
@@ -123,11 +124,11 @@ pub fn diff(
         }
     };
     let (a, b) = (run(first, 0)?, run(second, samples.len())?);
-    Ok(joined(a, b, &common, classes.is_some()))
+    Ok(compare(a, b, &common, classes.is_some()))
 }
 
 /// Indices of the same class in the first one's logits and in the second one's.
-fn common(first: &Classifier, second: &Classifier) -> Result<Vec<(usize, usize)>> {
+fn common_classes(first: &Classifier, second: &Classifier) -> Result<Vec<(usize, usize)>> {
     let index_in_second = |name: &String| second.classes().iter().position(|known| known == name);
     let names = first.classes().iter().enumerate();
     let common: Vec<_> = names
@@ -143,58 +144,54 @@ fn common(first: &Classifier, second: &Classifier) -> Result<Vec<(usize, usize)>
     Ok(common)
 }
 
-fn joined(a: Evaluation, b: Evaluation, common: &[(usize, usize)], labelled: bool) -> Diff {
-    let (mut pairs, mut unreadable) = (Vec::with_capacity(a.predictions.len()), a.unreadable);
-    let (mut max_drift, mut sum, mut largest_logit) = (0.0_f32, 0.0_f64, 0.0_f32);
-    let rows = |logits: &[f32], count: usize| logits.len() / count.max(1);
-    let (width_a, width_b) = (
-        rows(&a.logits, a.predictions.len()),
-        rows(&b.logits, b.predictions.len()),
-    );
+/// Predictions with their logits, `[K]` each.
+fn rows(evaluation: &Evaluation) -> impl Iterator<Item = (&data::Prediction, &[f32])> {
+    let width = evaluation.logits.len() / evaluation.predictions.len().max(1);
+    let logits = evaluation.logits.chunks_exact(width.max(1));
+    evaluation.predictions.iter().zip(logits)
+}
+
+fn compare(a: Evaluation, b: Evaluation, common: &[(usize, usize)], labelled: bool) -> Diff {
+    let mut pairs = Vec::with_capacity(a.predictions.len());
+    let (mut max_difference, mut sum, mut largest_logit) = (0.0_f32, 0.0_f64, 0.0_f32);
     let (mut only_first, mut only_second) = (0, 0);
     // Both are in the order of the samples; an image may be unreadable for one preprocessing alone.
-    let mut others = b
-        .predictions
-        .iter()
-        .zip(b.logits.chunks_exact(width_b.max(1)))
-        .peekable();
-    for (one, row_a) in a
-        .predictions
-        .iter()
-        .zip(a.logits.chunks_exact(width_a.max(1)))
-    {
-        let Some((other, row_b)) = others.next_if(|(other, _)| other.path == one.path) else {
+    let mut second_rows = rows(&b).peekable();
+    for (first, first_logits) in rows(&a) {
+        let matching = second_rows.next_if(|(second, _)| second.path == first.path);
+        let Some((second, second_logits)) = matching else {
             continue;
         };
-        let mut drift = 0.0_f32;
-        for (first, second) in common {
-            let off = (row_a[*first] - row_b[*second]).abs();
-            // A NaN is the largest difference of all.
-            drift = if off.is_nan() {
-                f32::INFINITY
-            } else {
-                drift.max(off)
+        let mut logit_difference = 0.0_f32;
+        for (i, j) in common {
+            let difference = (first_logits[*i] - second_logits[*j]).abs();
+            sum += f64::from(difference);
+            // A NaN must not look like agreement: `max` would skip it.
+            logit_difference = match difference.is_nan() {
+                true => f32::INFINITY,
+                false => logit_difference.max(difference),
             };
-            sum += f64::from(off);
-            largest_logit = largest_logit.max(row_a[*first].abs());
+            largest_logit = largest_logit.max(first_logits[*i].abs());
         }
-        max_drift = max_drift.max(drift);
-        let right = (one.predicted == one.label, other.predicted == other.label);
-        only_first += u64::from(right == (true, false));
-        only_second += u64::from(right == (false, true));
+        max_difference = max_difference.max(logit_difference);
+        let [first_right, second_right] = [first, second].map(|p| p.predicted == p.label);
+        only_first += u64::from(first_right && !second_right);
+        only_second += u64::from(second_right && !first_right);
         let answer = |prediction: &data::Prediction| Answer {
             class: prediction.predicted.clone(),
             probability: prediction.probability,
         };
         pairs.push(Pair {
-            path: one.path.clone(),
-            label: labelled.then(|| one.label.clone()),
-            first: answer(one),
-            second: answer(other),
-            drift,
+            path: first.path.clone(),
+            label: labelled.then(|| first.label.clone()),
+            first: answer(first),
+            second: answer(second),
+            logit_difference,
         });
     }
+    drop(second_rows);
     let compared = (pairs.len() * common.len()).max(1) as f64;
+    let mut unreadable = a.unreadable;
     for file in b.unreadable {
         if !unreadable.contains(&file) {
             unreadable.push(file);
@@ -207,8 +204,8 @@ fn joined(a: Evaluation, b: Evaluation, common: &[(usize, usize)], labelled: boo
             second: b.scores,
             mcnemar: mcnemar(only_first, only_second),
         }),
-        max_drift,
-        mean_drift: (sum / compared) as f32,
+        max_logit_difference: max_difference,
+        mean_logit_difference: (sum / compared) as f32,
         largest_logit,
         unreadable,
     }

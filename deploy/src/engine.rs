@@ -1,22 +1,22 @@
-//! Inference engine: the seam between what is computed and what computes it. Knows no ONNX Runtime.
+//! Inference engine: prepared images to class scores, as a trait. Knows no ONNX Runtime.
 
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// Something that turns prepared images into class scores.
+/// An inference engine: prepared images to class scores.
 pub trait Engine: Send {
     /// Runs `batch` prepared images, one after the other in `images`; returns `[batch, K]`.
     ///
-    /// # Why `&mut self`?
-    /// ONNX Runtime's sessions keep buffers of a run; [`crate::pool::Pool`] shares several of them.
+    /// `&mut self`, since sessions of ONNX Runtime keep buffers of a run; [`crate::pool::Pool`] shares several
+    /// engines between threads.
     fn run(&mut self, images: &[f32], batch: usize) -> Result<Vec<f32>>;
 
     /// Numbers per image that [`Engine::run`] returns: `K`.
     fn num_outputs(&self) -> usize;
 }
 
-/// An engine without a model, for tests: each score is the mean of the image times its number, counted from 1.
+/// An engine without a model, for tests: score `k`, counted from 1, is `k` times the mean of the image.
 #[derive(Debug, Clone)]
 pub struct FakeEngine {
     num_outputs: usize,

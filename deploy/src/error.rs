@@ -1,13 +1,12 @@
-//! Errors between a file and a prediction, with kind, message and hint. Knows no other module's types but
-//! plain ones.
+//! Errors of this crate: kind, message, hint. Knows no types of other modules.
 
 use std::path::Path;
 
 pub(crate) use machine::error::chain;
 use machine::runtime::VERSION;
 
-/// What went wrong. The errors of the crates below have variants of their own; nothing here decides by what
-/// is [`Error::Other`], and others can by its [`Kind`].
+/// What went wrong. Errors of the crates below have variants of their own; all others are [`Error::Other`], and
+/// programs that must tell them apart do so by [`Error::kind`].
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -17,7 +16,14 @@ pub enum Error {
     /// The file cannot be read as ONNX.
     #[error(transparent)]
     Onnx(#[from] onnx::Error),
-    /// An image, a folder, a card or a preprocessing text is wrong.
+    /// An image, a card or a preprocessing text is wrong.
+    #[error(transparent)]
+    Pixels(#[from] pixels::Error),
+    /// A file or folder cannot be read or written.
+    #[error(transparent)]
+    Files(#[from] files::Error),
+    /// A set of labelled images is wrong.
+    #[cfg(feature = "eval")]
     #[error(transparent)]
     Data(#[from] data::Error),
     /// Anything else.
@@ -49,18 +55,6 @@ pub enum Kind {
     Usage,
 }
 
-impl From<data::files::Error> for Error {
-    fn from(error: data::files::Error) -> Self {
-        Self::Data(error.into())
-    }
-}
-
-impl From<data::pixels::Error> for Error {
-    fn from(error: data::pixels::Error) -> Self {
-        Self::Data(error.into())
-    }
-}
-
 impl Error {
     /// What the error is about.
     pub fn kind(&self) -> Kind {
@@ -68,6 +62,8 @@ impl Error {
             Self::Machine(machine::Error::ProviderName { .. }) => Kind::Usage,
             Self::Machine(_) => Kind::Runtime,
             Self::Onnx(_) => Kind::Model,
+            Self::Pixels(_) | Self::Files(_) => Kind::Data,
+            #[cfg(feature = "eval")]
             Self::Data(_) => Kind::Data,
             Self::Other { kind, .. } => *kind,
         }
@@ -78,6 +74,9 @@ impl Error {
         match self {
             Self::Machine(error) => error.hint(),
             Self::Onnx(error) => error.hint(),
+            Self::Pixels(error) => error.hint(),
+            Self::Files(error) => error.hint(),
+            #[cfg(feature = "eval")]
             Self::Data(error) => error.hint(),
             Self::Other { hint, .. } => hint.clone(),
         }
@@ -232,7 +231,7 @@ impl Error {
 /// What the caller asked for.
 impl Error {
     pub(crate) fn precision_name(text: &str) -> Self {
-        let message = format!("`{text}` is no precision\n  expected: fp32, tf32, fp16 or int8");
+        let message = format!("`{text}` is not a precision\n  expected: fp32, tf32, fp16 or int8");
         Self::other(Kind::Usage, message)
     }
 
@@ -255,12 +254,13 @@ impl Error {
     }
 
     pub(crate) fn not_converted(precision: &str) -> Self {
-        let message = format!("no file is converted to `{precision}`\n  expected: fp16 or int8");
+        let message =
+            format!("a file cannot be converted to `{precision}`\n  expected: fp16 or int8");
         Self::other(Kind::Usage, message)
     }
 
     pub(crate) fn no_calibration() -> Self {
-        let message = "`int8` needs training images to measure the ranges of values on";
+        let message = "`int8` needs training images on which the ranges of values are measured";
         Self::other(Kind::Usage, message.to_owned())
             .with_hint("give the folder of the images with `--data DIR`")
     }
@@ -291,10 +291,10 @@ impl Error {
             "`{path}` knows {} classes but the data has {}\n  expected: {}\n  found:    {}",
             expected.len(),
             found.len(),
-            names(expected),
-            names(found)
+            list_names(expected),
+            list_names(found)
         );
-        Self::other(Kind::Usage, message).with_hint(unknown(expected, found))
+        Self::other(Kind::Usage, message).with_hint(unknown_classes_hint(expected, found))
     }
 
     /// Prepared numbers of the wrong length.
@@ -321,7 +321,7 @@ impl Error {
     }
 }
 
-fn unknown(expected: &[String], found: &[String]) -> String {
+fn unknown_classes_hint(expected: &[String], found: &[String]) -> String {
     let unknown: Vec<String> = found
         .iter()
         .filter(|name| !expected.contains(name))
@@ -329,13 +329,13 @@ fn unknown(expected: &[String], found: &[String]) -> String {
         .collect();
     format!(
         "remove {} from the data or use a model that was trained with {}",
-        names(&unknown),
+        list_names(&unknown),
         if unknown.len() == 1 { "it" } else { "them" }
     )
 }
 
 /// At most eight names.
-fn names(names: &[String]) -> String {
+fn list_names(names: &[String]) -> String {
     let shown = names.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
     if names.len() > 8 {
         format!("{shown}, ...")

@@ -1,9 +1,8 @@
 //! Evaluation: scores of a classifier on labelled images. Knows no provider and prints nothing.
 //!
-//! Every thread takes a batch of files all the way: decode, prepare, run the model. Why is there no queue
-//! between decoding and the session? On one set of cores every hand-over lets a thread wait; a thread that
-//! does all of it, with a session of its own, does not. Where the model computes elsewhere (a GPU), other
-//! threads decode while one waits for it.
+//! Each thread takes a batch of files all the way: decode, prepare, run the model. There is no queue between
+//! decoding and the session: on one set of cores every hand-over lets a thread wait, and a thread that does all
+//! of it with a session of its own never waits. Where a GPU computes, other threads decode meanwhile.
 
 mod worker;
 
@@ -11,17 +10,17 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
-pub use data::Unreadable;
 use data::{Sample, Scores, Tally};
+use pixels::Unreadable;
 use worker::{BatchQueue, BatchResult};
 
 use crate::classifier::Classifier;
 use crate::error::{Error, Result};
 
-/// How an evaluation runs.
+/// Options of an evaluation.
 #[derive(Clone, Copy)]
 pub struct EvalOptions<'a> {
-    /// Images per run of the model; [`Classifier::good_batch`] knows a good number.
+    /// Images per run of the model; see [`Classifier::preferred_batch`].
     pub batch: usize,
     /// Threads that decode, prepare and run the model; `None` is one per core.
     pub threads: Option<usize>,
@@ -52,7 +51,7 @@ impl std::fmt::Debug for EvalOptions<'_> {
     }
 }
 
-/// What an evaluation found.
+/// Result of an evaluation.
 #[derive(Debug, Clone)]
 pub struct Evaluation {
     /// Accuracy, loss, confusion matrix, per class.
@@ -65,9 +64,9 @@ pub struct Evaluation {
     pub unreadable: Vec<Unreadable>,
     /// From the first file read to the last prediction.
     pub seconds: f64,
-    /// Reading, decoding and preparing: the threads' time for it, divided by their number.
+    /// Time for reading, decoding and preparing: the sum over the threads, divided by their number.
     pub prepare_seconds: f64,
-    /// In the model: the time of its runs, divided by how many go on at once.
+    /// Time in the model: the sum over its runs, divided by the number of sessions.
     pub session_seconds: f64,
     /// Images per second, end to end.
     pub images_per_second: f64,
@@ -79,7 +78,7 @@ pub struct Evaluation {
 
 impl Evaluation {
     /// The misclassified images.
-    pub fn wrong(&self) -> impl Iterator<Item = &data::Prediction> {
+    pub fn misclassified(&self) -> impl Iterator<Item = &data::Prediction> {
         self.predictions
             .iter()
             .filter(|prediction| prediction.predicted != prediction.label)
@@ -93,7 +92,7 @@ impl Evaluation {
 /// use deploy::eval::{EvalOptions, evaluate};
 ///
 /// let classifier = deploy::Classifier::open("model.onnx")?;
-/// let dataset = data::Dataset::open("photos".as_ref(), 0)?;
+/// let dataset = deploy::data::Dataset::open("photos".as_ref(), 0)?;
 /// let options = EvalOptions::default();
 /// let evaluation = evaluate(&classifier, &dataset.test, &dataset.classes, &options)?;
 /// println!("{:.1} %", 100.0 * evaluation.scores.accuracy);
@@ -134,7 +133,7 @@ pub fn evaluate(
     collector.finish(start.elapsed(), threads)
 }
 
-/// The collecting side of an evaluation.
+/// Collects the results of the threads in the order of the batches.
 struct Collector<'a> {
     classifier: &'a Classifier,
     samples: &'a [Sample],
@@ -170,7 +169,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Takes the batches in order: scores are sums, and their bits must not depend on the threads.
+    /// Adds the batches in order: scores are sums, and their bits must not depend on the threads.
     fn collect(&mut self, receive: Receiver<(usize, Result<BatchResult>)>) -> Result<()> {
         let (mut waiting, mut next) = (BTreeMap::new(), 0);
         for (index, result) in receive {
@@ -200,7 +199,7 @@ impl<'a> Collector<'a> {
         self.session_time += result.session_time;
         let classes = self.classifier.classes();
         let rows = result.logits.chunks_exact(classes.len());
-        for (row, index) in rows.zip(result.members) {
+        for (row, index) in rows.zip(result.readable) {
             let sample = &self.samples[index];
             let label = self.labels[sample.label as usize];
             let predicted = self.tally.add(row, label) as usize;

@@ -1,12 +1,12 @@
-//! Golden samples of a card: images whose outputs are known. A machine that decodes, resizes and computes
-//! the same gets the same outputs. Knows no provider.
+//! Golden samples of a card: images with known outputs, which a machine reproduces if it decodes, resizes and
+//! computes in the same way. Knows no provider.
 
-use data::card::Golden;
+use pixels::card::Golden;
 
 use crate::classifier::Classifier;
 use crate::error::{Error, Result};
 
-/// How far outputs may be off where a card says nothing, relative to the largest |output|.
+/// Tolerances where a card says nothing, relative to the largest |output|.
 const TOLERANCES: [(&str, f64); 3] = [("fp32", 1e-3), ("fp16", 2e-2), ("int8", 0.25)];
 
 /// One golden sample, computed here and compared.
@@ -44,13 +44,13 @@ pub fn check(classifier: &Classifier) -> Result<Vec<GoldenResult>> {
         .collect()
 }
 
-/// Golden samples of the standard drawn images, as this machine computes them.
+/// Creates golden samples of the standard drawn images from what this machine computes.
 ///
 /// # Errors
 /// The model stops.
-pub fn make(classifier: &Classifier) -> Result<Vec<Golden>> {
+pub fn create_samples(classifier: &Classifier) -> Result<Vec<Golden>> {
     let tolerance = TOLERANCES.map(|(name, tolerance)| (name.to_owned(), tolerance));
-    let make = |(name, bytes): (String, Vec<u8>)| {
+    let create = |(name, bytes): (String, Vec<u8>)| {
         let outputs = outputs(classifier, &bytes)?;
         Ok(Golden::new(
             &name,
@@ -59,9 +59,9 @@ pub fn make(classifier: &Classifier) -> Result<Vec<Golden>> {
             tolerance.clone().into(),
         ))
     };
-    data::card::golden_pictures::pictures()
+    pixels::card::golden_pictures::pictures()
         .into_iter()
-        .map(|(name, bytes)| make((name.to_string(), bytes)))
+        .map(|(name, bytes)| create((name.to_string(), bytes)))
         .collect()
 }
 
@@ -89,7 +89,7 @@ fn compare(classifier: &Classifier, sample: &Golden) -> Result<GoldenResult> {
     })
 }
 
-/// The largest difference over the largest expected size; infinite where it cannot be told.
+/// The largest difference over the largest |expected|; infinite where lengths differ or a number is not finite.
 fn relative_difference(expected: &[f32], found: &[f32]) -> f64 {
     if expected.len() != found.len() || expected.is_empty() {
         return f64::INFINITY;

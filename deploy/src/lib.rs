@@ -11,20 +11,34 @@
 //! ```
 //!
 //! The modules: [`runtime`] finds, installs and loads the ONNX Runtime library; [`session`] is the
-//! [`engine`] that runs a model on a [`Provider`], several of them in a [`pool`]; [`classifier`] joins
-//! them with a card; [`eval`] scores it on images, [`golden`] checks it against itself, [`taps`] reads
-//! the values inside it; [`convert`] writes it in another precision and [`diff`] says what that, or
-//! anything else, changed.
+//! [`engine`] that runs a model on a [`Provider`], and a [`pool`] holds several of them; [`classifier`] joins
+//! them with a card; [`golden`] checks a classifier against itself, [`taps`] reads the values inside it, and
+//! [`convert`] writes it in another precision. With the feature `eval`, `eval` scores a classifier on
+//! labelled images and `diff` compares two of them.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `libjpeg` | yes | JPEG by mozjpeg, every pixel equal to PIL's; needs a C compiler. Without it by zune-jpeg |
+//! | `eval` | no | evaluation, comparison and the choice of calibration images; brings in the crate `data` |
+//! | `fetch` | no | `runtime::install` from a URL |
+//!
+//! What signatures mention of other crates is re-exported here, so that an application depends on `deploy`
+//! alone: [`pixels`] (card, preprocessing, decoded images), [`image`], [`onnx`], [`machine`], [`files`] and,
+//! with `eval`, `data`.
 //!
 //! This crate never prints, never downloads of its own accord and keeps nothing global but the one ONNX
-//! Runtime of the process.
+//! Runtime of the process and the GPU libraries that were loaded for it.
 #![deny(missing_docs)]
 
 pub mod classifier;
 pub mod convert;
+#[cfg(feature = "eval")]
 pub mod diff;
 pub mod engine;
 pub mod error;
+#[cfg(feature = "eval")]
 pub mod eval;
 pub mod golden;
 pub mod model;
@@ -39,9 +53,13 @@ pub mod session;
 pub mod taps;
 pub mod tensorrt_cache;
 
-/// What providers need of the machine and where ONNX Runtime comes from: its errors are in signatures here.
-pub use machine;
+#[cfg(feature = "eval")]
+pub use data;
+pub use {files, image, machine, onnx, pixels};
+
+pub use files::cache;
 pub use machine::{Provider, probe};
+pub use pixels::{Card, Limits, Preprocess, RgbImage, Unreadable, card, decode, preprocess};
 
 pub use classifier::{Classifier, ClassifierBuilder};
 pub use error::{Error, Kind, Result};

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use data::card::OutputKind;
-use data::{Card, Preprocess};
 use onnx::proto::{DataType, GraphProto};
 use onnx::{Dim, Document, Header, ValueInfo};
+use pixels::card::OutputKind;
+use pixels::{Card, Preprocess};
 
 use crate::error::{Error, Result};
 
@@ -16,11 +16,11 @@ pub struct Model {
     pub header: Header,
     /// The card, where the file carries one.
     pub card: Option<Card>,
-    /// What must be fed.
+    /// The inputs of the graph.
     pub inputs: Vec<ValueInfo>,
-    /// What comes out.
+    /// The outputs of the graph.
     pub outputs: Vec<ValueInfo>,
-    /// What the output of a classifier means, by the operator that makes it.
+    /// Logits or probabilities, guessed from the operator that computes the output.
     pub guessed_kind: OutputKind,
     /// Precision of the weights: `fp32`, `fp16` or `int8`.
     pub precision: &'static str,
@@ -50,7 +50,7 @@ impl Model {
             Some(output) => guess_kind(document.graph(), output),
             None => OutputKind::Logits,
         };
-        let (precision, num_parameters) = weights(document.graph());
+        let (precision, num_parameters) = precision_and_size(document.graph());
         Ok(Self {
             header,
             card,
@@ -62,7 +62,7 @@ impl Model {
         })
     }
 
-    /// Refuses what has not exactly one input, and one output to read.
+    /// Refuses a model without exactly one image input, and one output to read.
     pub(crate) fn check_classifier(&self, path: &Path) -> Result<()> {
         let not = |expected: &str, found: String| Error::not_a_classifier(path, expected, &found);
         let names = |infos: &[ValueInfo]| {
@@ -85,7 +85,7 @@ impl Model {
         Ok(())
     }
 
-    /// The number of images that the input is made for, where it is only one.
+    /// The batch size, where the file fixes it.
     pub fn fixed_batch(&self) -> Option<usize> {
         match self.inputs.first()?.dims.first()? {
             Dim::Fixed(batch) => usize::try_from(*batch).ok().filter(|batch| *batch > 0),
@@ -108,10 +108,10 @@ impl Model {
     }
 }
 
-/// Probabilities where a Softmax or Sigmoid makes the output, logits otherwise.
+/// Probabilities where a Softmax or Sigmoid computes the output, logits otherwise.
 fn guess_kind(graph: &GraphProto, output: &str) -> OutputKind {
     let mut value = output.to_owned();
-    // Operators that only move numbers are looked through; the bound guards against a cycle.
+    // Operators that only move numbers are skipped; the bound guards against a cycle.
     for _ in 0..16 {
         let Some(node) = onnx::surgery::producer(graph, &value).map(|index| &graph.node[index])
         else {
@@ -130,7 +130,7 @@ fn guess_kind(graph: &GraphProto, output: &str) -> OutputKind {
 }
 
 /// Precision of most weights, and how many numbers they are.
-fn weights(graph: &GraphProto) -> (&'static str, u64) {
+fn precision_and_size(graph: &GraphProto) -> (&'static str, u64) {
     let (mut full, mut half, mut byte) = (0u64, 0u64, 0u64);
     for tensor in &graph.initializer {
         let count = tensor

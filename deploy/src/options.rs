@@ -5,27 +5,27 @@ use std::path::PathBuf;
 use crate::precision::Precision;
 use machine::Provider;
 
-/// How a session is made.
+/// Options of a session.
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
-    /// What computes.
+    /// The execution provider.
     pub provider: Provider,
-    /// At which precision. A file that must be converted for it ([`Precision::converts`]) is given
-    /// converted.
+    /// Precision in which it computes. Where that needs another file ([`Precision::converts`]), the file that is
+    /// opened must be the converted one.
     pub precision: Precision,
     /// Threads inside an operation; `None` is one per core.
     pub threads: Option<usize>,
-    /// Whether these threads spin while they wait for work: quicker, and busy.
+    /// Whether these threads spin while they wait for work: less latency for more processor time.
     pub spinning: bool,
-    /// Whether the CPU's memory is kept between runs.
+    /// Whether ONNX Runtime's arena keeps the CPU's memory between runs.
     pub arena: bool,
-    /// Whether nodes that compute may run elsewhere than on `provider`.
+    /// Whether nodes that compute may run on another provider.
     pub allow_fallback: bool,
-    /// Numbers of images that will be run at a time: what TensorRT builds for. Empty: not known.
+    /// Batch sizes that will be run, for which TensorRT builds its engine. Empty: not known.
     pub batches: Vec<usize>,
-    /// Whether a GPU records the launches of a run and replays them (CUDA graphs), where `batches` is one
-    /// number: quicker, but ONNX Runtime records for the thread that runs, and while one thread records no
-    /// other may use the GPU. For sessions that stay with one thread each and are warmed up one by one.
+    /// Whether a GPU records the kernel launches of a run and replays them (CUDA graph), where `batches` is one
+    /// number. That is faster, but ONNX Runtime records for the thread that runs, and no other thread may use
+    /// the GPU meanwhile: only for sessions that stay with one thread each and are warmed up one by one.
     pub record: bool,
     /// Folder of kept TensorRT engines; `None` is `engines` in the cache folder.
     pub engines: Option<PathBuf>,

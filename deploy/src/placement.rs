@@ -1,4 +1,4 @@
-//! Placement: which nodes of a model run on which provider, and whether that is the provider of the options.
+//! Placement: which nodes of a model run on which execution provider, and whether that is the one asked for.
 //! Reads no session: the record comes from [`crate::session`].
 
 use std::collections::{BTreeMap, HashSet};
@@ -8,10 +8,9 @@ use onnx::proto::GraphProto;
 use crate::error::{Error, Result};
 use machine::Provider;
 
-/// The providers that ONNX Runtime gave the nodes of a model to, from the session's own record.
+/// The execution provider of every node, from the session's own record.
 ///
-/// Nodes that were computed once and for all, or fused into others, before the model was divided are in
-/// no record.
+/// The record leaves out nodes that ONNX Runtime folded into constants or fused before it assigned them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Placement {
     /// The nodes of each provider: `cpu`, `cuda`, `tensorrt`.
@@ -21,7 +20,7 @@ pub struct Placement {
 /// A node and what it computes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlacedNode {
-    /// Its name in the file; ONNX Runtime names those that it makes itself.
+    /// Its name in the file, or ONNX Runtime's own for a node that it added.
     pub name: String,
     /// Its operator.
     pub op: String,
@@ -64,15 +63,16 @@ impl Placement {
         nodes.push(node);
     }
 
-    /// Refuses compute nodes on another provider than `requested`. Nodes that only compute sizes may be on the
-    /// CPU; `sizes` tells which they are, and is called when there is a choice.
+    /// Refuses nodes that compute on another provider than `requested`. Nodes that only compute shapes may be on
+    /// the CPU: a GPU provider leaves them there, where their values lie. `shapes` finds them, and is only
+    /// called where a node is elsewhere.
     ///
     /// # Errors
     /// Nodes that compute are elsewhere, or there is no record.
     pub(crate) fn prove(
         &self,
         requested: Provider,
-        sizes: impl FnOnce() -> Result<Sizes>,
+        shapes: impl FnOnce() -> Result<ShapeNodes>,
     ) -> Result<()> {
         if self.nodes.is_empty() && requested != Provider::Cpu {
             return Err(Error::placement_unknown(&requested.to_string()));
@@ -80,11 +80,11 @@ impl Placement {
         if self.elsewhere(requested).next().is_none() {
             return Ok(());
         }
-        let (sizes, cpu) = (sizes()?, Provider::Cpu.name());
+        let (shapes, cpu) = (shapes()?, Provider::Cpu.name());
         let line = |(provider, nodes): (&str, &[PlacedNode])| {
-            let computes = |node: &&PlacedNode| provider != cpu || !sizes.is_size(node);
+            let computes = |node: &&PlacedNode| provider != cpu || !shapes.contains(node);
             let nodes: Vec<&PlacedNode> = nodes.iter().filter(computes).collect();
-            (!nodes.is_empty()).then(|| format!("{provider}: {}", some(&nodes)))
+            (!nodes.is_empty()).then(|| format!("{provider}: {}", list_nodes(&nodes)))
         };
         let nodes: Vec<String> = self.elsewhere(requested).filter_map(line).collect();
         if nodes.is_empty() {
@@ -93,11 +93,11 @@ impl Placement {
         Err(Error::nodes_elsewhere(&requested.to_string(), &nodes))
     }
 
-    /// A line for each other provider than `requested`, with its nodes.
-    pub fn others(&self, requested: Provider) -> Vec<String> {
+    /// One line for each provider but `requested`, with its nodes.
+    pub fn other_providers(&self, requested: Provider) -> Vec<String> {
         let line = |(provider, nodes): (&str, &[PlacedNode])| {
             let nodes: Vec<&PlacedNode> = nodes.iter().collect();
-            format!("{provider}: {}", some(&nodes))
+            format!("{provider}: {}", list_nodes(&nodes))
         };
         self.elsewhere(requested).map(line).collect()
     }
@@ -112,7 +112,7 @@ impl Placement {
 }
 
 /// At most eight nodes as text.
-fn some(nodes: &[&PlacedNode]) -> String {
+fn list_nodes(nodes: &[&PlacedNode]) -> String {
     const SHOWN: usize = 8;
     let mut texts: Vec<String> = nodes.iter().take(SHOWN).map(ToString::to_string).collect();
     if nodes.len() > SHOWN {
@@ -121,11 +121,11 @@ fn some(nodes: &[&PlacedNode]) -> String {
     texts.join(", ")
 }
 
-/// Operators that make sizes from values.
-const MEASURES: [&str; 2] = ["Shape", "Size"];
+/// Operators that read the shape of a value.
+const SHAPE_OPERATORS: [&str; 2] = ["Shape", "Size"];
 
-/// Operators that turn sizes into other sizes. A provider leaves them to the CPU where their values lie.
-const ARITHMETIC: [&str; 20] = [
+/// Operators that compute shapes from shapes.
+const SHAPE_ARITHMETIC: [&str; 20] = [
     "Add",
     "Cast",
     "Ceil",
@@ -148,45 +148,45 @@ const ARITHMETIC: [&str; 20] = [
     "Where",
 ];
 
-/// Which nodes of a graph compute nothing but sizes.
+/// Nodes of a graph that compute nothing but shapes.
 #[derive(Debug, Default)]
-pub(crate) struct Sizes {
+pub(crate) struct ShapeNodes {
     names: HashSet<String>,
-    /// Operators of which every node computes sizes: for nodes without a name.
+    /// Operators of which every node computes shapes: for nodes without a name.
     operators: HashSet<String>,
 }
 
-impl Sizes {
-    /// Follows the sizes from where they are measured.
+impl ShapeNodes {
+    /// Follows the shapes from the operators that read them, in the topological order of the nodes.
     pub(crate) fn trace(graph: &GraphProto) -> Self {
         let mut constants: HashSet<&str> = graph.initializer.iter().map(|t| t.name()).collect();
         let (mut values, mut others) = (HashSet::new(), HashSet::new());
-        let mut sizes = Self::default();
+        let mut shapes = Self::default();
         for node in &graph.node {
             let op = node.op_type();
             let known = |input: &String| input.is_empty() || constants.contains(&**input);
             let constant = op == "Constant";
-            let measures = MEASURES.contains(&op);
-            let derived = ARITHMETIC.contains(&op)
+            let is_measured = SHAPE_OPERATORS.contains(&op);
+            let is_derived = SHAPE_ARITHMETIC.contains(&op)
                 && node.input.iter().any(|input| values.contains(&**input))
                 && node.input.iter().all(|i| values.contains(&**i) || known(i));
             if constant {
                 constants.extend(node.output.iter().map(String::as_str));
-            } else if measures || derived {
+            } else if is_measured || is_derived {
                 values.extend(node.output.iter().map(String::as_str));
             } else {
                 others.insert(op);
                 continue;
             }
-            sizes.names.insert(node.name().to_owned());
-            sizes.operators.insert(op.to_owned());
+            shapes.names.insert(node.name().to_owned());
+            shapes.operators.insert(op.to_owned());
         }
-        sizes.names.remove("");
-        sizes.operators.retain(|op| !others.contains(&**op));
-        sizes
+        shapes.names.remove("");
+        shapes.operators.retain(|op| !others.contains(&**op));
+        shapes
     }
 
-    fn is_size(&self, node: &PlacedNode) -> bool {
+    fn contains(&self, node: &PlacedNode) -> bool {
         self.names.contains(&node.name) || self.operators.contains(&node.op)
     }
 }
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn sizes_are_followed_and_values_are_not() {
-        let sizes = Sizes::trace(&flattening());
+        let sizes = ShapeNodes::trace(&flattening());
         let node = |op: &str, name: &str| PlacedNode {
             name: name.to_owned(),
             op: op.to_owned(),
@@ -256,7 +256,7 @@ mod tests {
             ("Concat", "shape"),
             ("Concat", ""),
         ] {
-            assert!(sizes.is_size(&node(op, name)), "{op} {name}");
+            assert!(sizes.contains(&node(op, name)), "{op} {name}");
         }
         for (op, name) in [
             ("Reshape", "flatten"),
@@ -264,13 +264,13 @@ mod tests {
             ("Conv", ""),
             ("Add", ""),
         ] {
-            assert!(!sizes.is_size(&node(op, name)), "{op} {name}");
+            assert!(!sizes.contains(&node(op, name)), "{op} {name}");
         }
     }
 
     #[test]
     fn sizes_may_be_on_the_cpu_and_values_may_not() {
-        let sizes = || Ok(Sizes::trace(&flattening()));
+        let sizes = || Ok(ShapeNodes::trace(&flattening()));
         let proven = placement(&[
             ("CUDAExecutionProvider", "Reshape", "flatten"),
             ("CPUExecutionProvider", "Shape", "measure"),
@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(proven.to_string(), "cpu 2, cuda 1");
         assert_eq!(proven.counts()["cpu"], 2);
         assert_eq!(
-            proven.others(CUDA),
+            proven.other_providers(CUDA),
             ["cpu: Shape `measure`, Gather `first`"]
         );
 
@@ -300,7 +300,9 @@ mod tests {
             ("TensorrtExecutionProvider", "Conv", "conv1"),
             ("CUDAExecutionProvider", "Softmax", "last"),
         ]);
-        let error = nodes.prove(TENSORRT, || Ok(Sizes::default())).unwrap_err();
+        let error = nodes
+            .prove(TENSORRT, || Ok(ShapeNodes::default()))
+            .unwrap_err();
         assert!(
             error.to_string().contains("cuda: Softmax `last`"),
             "{error}"
@@ -310,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_record_of_the_provider_alone_is_proof_and_none_is_not() {
-        let never = || -> Result<Sizes> { panic!("there is nothing to decide") };
+        let never = || -> Result<ShapeNodes> { panic!("there is nothing to decide") };
         let cpu = placement(&[("CPUExecutionProvider", "Conv", "conv1")]);
         cpu.prove(Provider::Cpu, never).unwrap();
         Placement::default().prove(Provider::Cpu, never).unwrap();
@@ -319,7 +321,7 @@ mod tests {
         assert!(text.contains("does not say whether"), "{text}");
         let many = vec![("CPUExecutionProvider", "Conv", "conv"); 10];
         let error = placement(&many)
-            .prove(CUDA, || Ok(Sizes::default()))
+            .prove(CUDA, || Ok(ShapeNodes::default()))
             .unwrap_err()
             .to_string();
         assert!(error.contains("and 2 more"), "{error}");

@@ -1,10 +1,10 @@
-//! Pool of engines: `&self` from many threads over a few of them. Knows no model.
+//! Object pool of engines, shared by threads. Knows no model.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::engine::Engine;
 
-/// Engines that threads take turns with.
+/// A pool of engines: a thread waits for one, uses it and gives it back.
 pub struct Pool {
     idle: Mutex<Vec<Box<dyn Engine>>>,
     returned: Condvar,
@@ -53,7 +53,7 @@ impl Pool {
         self.size
     }
 
-    /// Takes an engine, waiting for one if need be; `None` only where there are none at all.
+    /// Calls `work` with an engine, once one is idle; `None` where the pool has none at all.
     pub fn with<T>(&self, work: impl FnOnce(&mut dyn Engine) -> T) -> Option<T> {
         if self.size == 0 {
             return None;

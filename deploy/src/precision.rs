@@ -1,5 +1,4 @@
-//! Precision: the numbers in which a model computes, and whether its file must be converted for it. Converts
-//! nothing.
+//! Numeric precision of inference, and whether a file must be converted for it. Converts nothing.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +6,7 @@ use std::str::FromStr;
 use crate::error::{Error, Result};
 use machine::Provider;
 
-/// The numbers in which a model computes. Its input and output stay `f32`, whatever is chosen here.
+/// Numeric precision in which a model computes. Its input and output stay `f32`.
 ///
 /// ```
 /// use deploy::{Precision, Provider};
@@ -44,10 +43,10 @@ impl Precision {
         }
     }
 
-    /// Whether the file must be converted for it; where not, the provider computes so of its own.
+    /// Whether the file must be converted for this precision on `provider`.
     ///
-    /// TensorRT takes half precision from an `fp32` file, the CPU and CUDA run what the file says. Bytes
-    /// are always written into the file: no provider knows the ranges of values.
+    /// TensorRT computes an `fp32` file in half precision by itself; the CPU and CUDA compute as the file says.
+    /// 8-bit integers always need a converted file: no provider knows the ranges of values.
     ///
     /// # Errors
     /// TF32 on the CPU.

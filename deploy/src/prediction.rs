@@ -49,6 +49,17 @@ impl Prediction {
     }
 }
 
+/// Softmax of the logits of one image, in double precision; the probabilities of `data`'s `Tally`, bit for bit.
+pub(crate) fn softmax(logits: &[f32]) -> Vec<f64> {
+    // The largest logit is taken off first: `exp` of 710 overflows.
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let weights = logits
+        .iter()
+        .map(|logit| (f64::from(*logit) - f64::from(max)).exp());
+    let sum: f64 = weights.clone().sum();
+    weights.map(|weight| weight / sum).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +71,21 @@ mod tests {
         assert_eq!((prediction.label.as_str(), prediction.index), ("bee", 1));
         assert_eq!(prediction.top(2), [("bee", 0.4), ("wasp", 0.4)]);
         assert_eq!(prediction.top(5).len(), 3);
+    }
+
+    #[test]
+    fn probabilities_of_large_logits_sum_to_one() {
+        assert_eq!(softmax(&[1000.0, 1000.0]), [0.5, 0.5]);
+        let probabilities = softmax(&[-3.0, 0.0, 2.5]);
+        assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-15);
+    }
+
+    #[test]
+    #[cfg(feature = "eval")]
+    fn a_prediction_and_an_evaluation_give_the_same_probabilities() {
+        let logits: [&[f32]; 3] = [&[-3.25, 0.1, 7.5], &[1e4, -1e4], &[0.3]];
+        for logits in logits {
+            assert_eq!(softmax(logits), data::Tally::probabilities(logits));
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! Presets: ONNX Runtime's options of the CPU, CUDA and TensorRT, each in a file of its own. Opens nothing.
+//! Options of ONNX Runtime's execution providers: CPU, CUDA and TensorRT, each in a file of its own. Opens
+//! nothing.
 
 pub(crate) mod cpu;
 mod cuda;
@@ -11,22 +12,22 @@ use crate::precision::Precision;
 use crate::runtime;
 use machine::Provider;
 
-/// What a session asks of its provider.
+/// Options that a session sets on its execution providers.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Request {
+pub(crate) struct ProviderRequest {
     pub(crate) precision: Precision,
     /// The CPU's memory arena.
     pub(crate) arena: bool,
-    /// The launches of a run are recorded once and replayed.
+    /// CUDA graph: the kernel launches of a run are recorded once and replayed.
     pub(crate) graph: bool,
-    /// What TensorRT builds, and where that is kept.
-    pub(crate) tensorrt: tensorrt::Request,
+    /// Engines of TensorRT.
+    pub(crate) tensorrt: tensorrt::EngineRequest,
 }
 
-/// What is registered with a session, in order of preference. Every one must start.
-pub(crate) fn dispatches(
+/// Execution providers of a session in order of preference. Every one must start.
+pub(crate) fn execution_providers(
     provider: Provider,
-    request: &Request,
+    request: &ProviderRequest,
 ) -> Result<Vec<ExecutionProviderDispatch>> {
     let cpu = ep::CPU::default()
         .with_arena_allocator(request.arena)
@@ -34,16 +35,16 @@ pub(crate) fn dispatches(
     let list = match provider {
         Provider::Cpu => vec![cpu],
         Provider::Cuda { device } => {
-            check::<ep::CUDA>(provider)?;
-            let cuda = cuda::preset(id(device), request.precision, request.graph);
+            check_available::<ep::CUDA>(provider)?;
+            let cuda = cuda::preset(device_id(device), request.precision, request.graph);
             vec![cuda.build(), cpu]
         }
         Provider::TensorRt { device } => {
-            check::<ep::TensorRT>(provider)?;
-            check::<ep::CUDA>(provider)?;
-            let tensorrt = tensorrt::preset(id(device), request);
+            check_available::<ep::TensorRT>(provider)?;
+            check_available::<ep::CUDA>(provider)?;
+            let tensorrt = tensorrt::preset(device_id(device), request);
             // What is left for CUDA is not replayed: TensorRT's recording would not hold it.
-            let cuda = cuda::preset(id(device), request.precision, false);
+            let cuda = cuda::preset(device_id(device), request.precision, false);
             vec![tensorrt.build(), cuda.build(), cpu]
         }
     };
@@ -55,7 +56,7 @@ pub(crate) fn dispatches(
 }
 
 /// Whether the library was built with the execution provider `P`.
-fn check<P: ExecutionProvider>(provider: Provider) -> Result<()> {
+fn check_available<P: ExecutionProvider>(provider: Provider) -> Result<()> {
     let failed = |e: ort::Error| Error::provider_failed(&provider.to_string(), &chain(&e));
     if P::is_available().map_err(failed)? {
         return Ok(());
@@ -78,7 +79,7 @@ fn check<P: ExecutionProvider>(provider: Provider) -> Result<()> {
     ))
 }
 
-/// The number as ONNX Runtime takes it.
-pub(crate) fn id(device: u32) -> i32 {
+/// The GPU's number in ONNX Runtime's type.
+pub(crate) fn device_id(device: u32) -> i32 {
     i32::try_from(device).unwrap_or(i32::MAX)
 }

@@ -79,7 +79,7 @@ pub(crate) fn load_default(cache: Option<PathBuf>) -> Result<()> {
     }
     let cache = match cache {
         Some(cache) => cache,
-        None => data::cache::dir(None)?,
+        None => files::cache::dir(None)?,
     };
     load(&find(&Search::new(&cache))?)
 }

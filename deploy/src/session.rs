@@ -15,7 +15,7 @@ use ort::session::{RunOptions, Session as OrtSession, SessionInputValue};
 use ort::value::TensorElementType;
 
 pub use bind::{Bound, Feed, Phases};
-use bind::{BoundBuffers, Layout, Memory, failed};
+use bind::{BoundBuffers, BufferLayout, Memory, run_error};
 
 pub use crate::options::SessionOptions;
 
@@ -65,8 +65,8 @@ pub struct Session {
     cold_start: ColdStart,
     notes: Vec<String>,
     memory: Memory,
-    /// Of calls without fixed buffers: nothing is recorded.
-    unrecorded: RunOptions,
+    /// Run options of calls without fixed buffers: no launches are recorded.
+    unbound_options: RunOptions,
     /// Recording of launches (CUDA graph); `None` records nothing.
     graph: Option<GraphRecording>,
     /// Whether a recording is replayed whatever its number.
@@ -119,22 +119,22 @@ impl Session {
         let batch = usize::try_from(first).ok().filter(|n| *n > 0);
         let output = io_spec::pick_output(&session, options.output.as_deref())
             .map_err(|found| not("one output", found))?;
-        let output_dims = io_spec::scores(output).map_err(|f| not("an output [N, K]", f))?;
+        let output_dims = io_spec::class_dims(output).map_err(|f| not("an output [N, K]", f))?;
         let memory = match options.provider.device() {
             None => Memory::Cpu,
-            Some(device) => Memory::gpu(presets::id(device)).map_err(failed)?,
+            Some(device) => Memory::gpu(presets::device_id(device)).map_err(run_error)?,
         };
-        let mut unrecorded = RunOptions::new().map_err(failed)?;
-        unrecorded
+        let mut unbound_options = RunOptions::new().map_err(run_error)?;
+        unbound_options
             .set(bind::GRAPH, bind::graph_id(None))
-            .map_err(failed)?;
+            .map_err(run_error)?;
         let recorded = options.batches.first().filter(|_| opened.graph);
         let mut session = Self {
             path: path.to_owned(),
             input,
             input_type,
             output: output.name().to_owned(),
-            output_type: io_spec::tensor(output).0,
+            output_type: io_spec::tensor_type(output).0,
             num_outputs: output_dims.iter().flatten().product(),
             output_dims: output_dims.unwrap_or_default(),
             batch: batch.map_or(Batch::Dynamic, Batch::Fixed),
@@ -147,7 +147,7 @@ impl Session {
             },
             notes: opened.notes,
             memory,
-            unrecorded,
+            unbound_options,
             // 0 is ONNX Runtime's own number.
             graph: recorded.map(|batch| GraphRecording {
                 batch: *batch,
@@ -166,7 +166,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Its name in the file.
+    /// Name of the input.
     pub fn input(&self) -> &str {
         &self.input
     }
@@ -191,12 +191,12 @@ impl Session {
         &self.placement
     }
 
-    /// What opening took.
+    /// Time that opening took.
     pub fn cold_start(&self) -> ColdStart {
         self.cold_start
     }
 
-    /// What is worth knowing of how it was opened, for people: an engine that was built anew, say.
+    /// Notes for people on how the session was opened, such as that an engine was built anew.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
@@ -238,7 +238,7 @@ impl Session {
             }
             _ => None,
         };
-        let layout = Layout {
+        let layout = BufferLayout {
             batch,
             feed,
             input: &self.input,
@@ -249,7 +249,7 @@ impl Session {
             output_dims: [&[batch][..], &self.output_dims].concat(),
             graph,
         };
-        BoundBuffers::new(&self.session, &self.memory, &layout).map_err(failed)
+        BoundBuffers::new(&self.session, &self.memory, &layout).map_err(run_error)
     }
 
     /// Runs `batch` prepared images, one after the other in `images`: `[batch, num_outputs]`.
@@ -285,12 +285,12 @@ impl Session {
         Ok(scores)
     }
 
-    /// Numbers that come out for each image: `K`.
+    /// Numbers per image that the model returns: `K`.
     pub fn num_outputs(&self) -> usize {
         self.num_outputs
     }
 
-    /// Learns the shape of the output, which some exporters leave out, by running zeros.
+    /// Runs zeros to learn the shape of the output, which some exporters leave out.
     fn infer_output_shape(&mut self) -> Result<()> {
         let batch = self.batches.0;
         let zeros = vec![0.0; batch * self.image_len()];
@@ -324,7 +324,7 @@ impl Session {
             .fill(images)
             .and_then(|()| buffers.run(&mut self.session))
             .and_then(|_| buffers.outputs())
-            .map_err(failed)?;
+            .map_err(run_error)?;
         let kept = self.kept_buffers();
         if kept.len() == KEPT_BUFFERS {
             kept.remove(0);
@@ -342,14 +342,15 @@ impl Session {
     /// One call without buffers of its own: the scores and the output's dimensions.
     fn run_unbound(&mut self, images: &[f32], batch: usize) -> Result<(Vec<f32>, Vec<usize>)> {
         let [a, b, c] = self.image_shape;
-        let value = tensor_io::input(self.input_type, images, [batch, a, b, c]).map_err(failed)?;
+        let value =
+            tensor_io::to_input(self.input_type, images, [batch, a, b, c]).map_err(run_error)?;
         let inputs: [SessionInputValue<'_>; 1] = [value];
-        let outputs = self.session.run_with_options(inputs, &self.unrecorded);
-        let outputs = outputs.map_err(failed)?;
+        let outputs = self.session.run_with_options(inputs, &self.unbound_options);
+        let outputs = outputs.map_err(run_error)?;
         let output = outputs
             .get(self.output.as_str())
             .ok_or_else(|| Error::run(format!("there is no output `{}`", self.output)))?;
-        let scores = tensor_io::floats(output).map_err(failed)?;
+        let scores = tensor_io::to_f32(output).map_err(run_error)?;
         let per_image = scores.len() / batch.max(1);
         let fits = scores.len() == per_image * batch
             && (self.num_outputs == 0 || per_image == self.num_outputs);

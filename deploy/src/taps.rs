@@ -22,7 +22,7 @@ pub struct Taps {
     names: Vec<String>,
 }
 
-/// A value of a graph.
+/// A value of a graph, read while it runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tap {
     /// Its name in the graph.
@@ -38,8 +38,8 @@ impl Taps {
     /// `image_shape` is that of a prepared image, `[C, H, W]` or `[H, W, C]`. The runtime must have
     /// been loaded ([`crate::runtime::load`]).
     ///
-    /// A convolution that is read comes out as the file has it: the runtime then cannot join it with
-    /// the batch norm behind it.
+    /// Reading the output of a convolution keeps ONNX Runtime from fusing it with the batch norm behind it: the
+    /// value is the file's own.
     ///
     /// # Errors
     /// The graph has no such value or not one image input, or the runtime refuses it.
@@ -107,7 +107,7 @@ impl Taps {
         }
         let failed = |e: ort::Error| Error::run(chain(&e));
         let images = image.repeat(batch);
-        let value = tensor_io::input(self.input_type, &images, self.shape).map_err(failed)?;
+        let value = tensor_io::to_input(self.input_type, &images, self.shape).map_err(failed)?;
         let inputs: [SessionInputValue<'_>; 1] = [value];
         let outputs = self.session.run(inputs).map_err(failed)?;
         let read = |name: &String| {

@@ -1,9 +1,8 @@
-//! Engine cache: what TensorRT built, kept in folders under a key that names all they depend on. Knows no
-//! provider: what is built is handed in as a closure that fills a folder.
+//! Cache of TensorRT engines: folders under a key of everything that an engine depends on. Knows no provider: the
+//! build is a closure that fills a folder.
 //!
-//! Why a key of its own? TensorRT's provider names its files after the model's file and nodes, not after
-//! its weights: a model that was trained again would be served by yesterday's engine
-//! (ONNX Runtime issues 6455 and 32254).
+//! TensorRT's provider has a cache, but names its files after the model's file and nodes, not after the weights:
+//! a model that was trained again would get yesterday's engine (ONNX Runtime issues 6455 and 32254).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,10 +13,10 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Result, chain};
 
-/// Beside the engines: what their key was made of, and their checksums.
+/// File beside the engines: the parts of their key, and their checksums.
 const MANIFEST: &str = "manifest.json";
 
-/// The kept engines: the folder `engines` of the cache folder.
+/// A cache of TensorRT engines in a folder.
 #[derive(Debug, Clone)]
 pub struct EngineCache {
     root: PathBuf,
@@ -31,14 +30,14 @@ struct Manifest {
     files: BTreeMap<String, String>,
 }
 
-/// Everything that an engine depends on.
+/// Cache key: everything that an engine depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineKey {
     parts: BTreeMap<String, String>,
 }
 
 impl EngineKey {
-    /// A key of names and values; any other value is another key.
+    /// A key of names and values.
     ///
     /// ```
     /// use deploy::tensorrt_cache::EngineKey;
@@ -64,7 +63,7 @@ impl EngineKey {
                 hasher.update(text);
             }
         }
-        data::hash::hex(&hasher.finalize())
+        files::hash::hex(&hasher.finalize())
     }
 }
 
@@ -79,7 +78,7 @@ pub enum EngineFolder<'a> {
     Unavailable,
 }
 
-/// What came of [`EngineCache::build`].
+/// Result of [`EngineCache::build`].
 #[derive(Debug)]
 pub struct Built<T> {
     /// What the closure returned.
@@ -89,15 +88,15 @@ pub struct Built<T> {
 }
 
 impl EngineCache {
-    /// The engines kept in `root`, which is made when the first one is.
+    /// The cache in `root`, a folder that is created with the first engine.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
-    /// Builds from what is kept under the key, or anew.
+    /// Calls `build` with the folder of the cached engine, or with an empty one that is cached afterwards.
     ///
-    /// What is damaged, or what `build` cannot use, is removed and built anew. Where nothing can be
-    /// written, what is built is not kept. Both leave a line in `notes`.
+    /// An engine that is damaged, or that `build` cannot use, is removed and built anew. Where nothing can be
+    /// written, the new engine is not cached. Both leave a line in `notes`.
     ///
     /// # Errors
     /// Those of `build` with a new folder or none.
@@ -108,7 +107,7 @@ impl EngineCache {
         mut build: impl FnMut(EngineFolder<'_>) -> Result<T>,
     ) -> Result<Built<T>> {
         let folder = self.root.join(key.hash());
-        match check(&folder) {
+        match is_intact(&folder) {
             Ok(false) => {}
             Ok(true) => match build(EngineFolder::Kept(&folder)) {
                 Ok(value) => {
@@ -117,9 +116,9 @@ impl EngineCache {
                         is_new: false,
                     });
                 }
-                Err(error) => self.discard(&folder, &chain(&error), notes),
+                Err(error) => self.remove_damaged(&folder, &chain(&error), notes),
             },
-            Err(damage) => self.discard(&folder, &damage, notes),
+            Err(damage) => self.remove_damaged(&folder, &damage, notes),
         }
         let staging = match self.staging(key) {
             Ok(staging) => staging,
@@ -133,7 +132,7 @@ impl EngineCache {
             }
         };
         let value = build(EngineFolder::New(staging.path()))?;
-        if let Err(error) = keep(key, staging, &folder) {
+        if let Err(error) = publish(key, staging, &folder) {
             notes.push(self.not_kept(&error));
         }
         Ok(Built {
@@ -142,22 +141,22 @@ impl EngineCache {
         })
     }
 
-    /// Copies what is kept under a key into another folder; nothing where there is nothing whole.
+    /// Copies the files under a key into another folder, if they are intact.
     ///
     /// # Errors
     /// It cannot be copied.
     pub fn copy(&self, key: &EngineKey, into: &Path) -> std::io::Result<()> {
         let folder = self.root.join(key.hash());
-        if check(&folder) != Ok(true) {
+        if is_intact(&folder) != Ok(true) {
             return Ok(());
         }
-        for name in hashes(&folder)?.keys() {
+        for name in file_hashes(&folder)?.keys() {
             fs::copy(folder.join(name), into.join(name))?;
         }
         Ok(())
     }
 
-    /// Keeps a file under a key, in place of what was kept.
+    /// Caches a file under a key, in place of the files there.
     ///
     /// # Errors
     /// It cannot be kept.
@@ -169,7 +168,7 @@ impl EngineCache {
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
-        keep(key, staging, &folder)
+        publish(key, staging, &folder)
     }
 
     /// Folders that hold no engine for ONNX Runtime `version`, as the part `runtime` of their key says, or
@@ -186,7 +185,7 @@ impl EngineCache {
             let folder = entry?.path();
             let of_version = manifest(&folder)
                 .is_ok_and(|manifest| manifest.parts.get("runtime").is_none_or(|v| v == version));
-            if folder.is_dir() && !(of_version && check(&folder) == Ok(true)) {
+            if folder.is_dir() && !(of_version && is_intact(&folder) == Ok(true)) {
                 unusable.push(folder);
             }
         }
@@ -194,7 +193,7 @@ impl EngineCache {
         Ok(unusable)
     }
 
-    /// An empty folder beside the kept ones, hidden.
+    /// An empty hidden folder beside the cached ones.
     fn staging(&self, key: &EngineKey) -> std::io::Result<tempfile::TempDir> {
         fs::create_dir_all(&self.root)?;
         let prefix = format!(".{}-", &key.hash()[..12]);
@@ -203,7 +202,7 @@ impl EngineCache {
             .tempdir_in(&self.root)
     }
 
-    fn discard(&self, folder: &Path, reason: &str, notes: &mut Vec<String>) {
+    fn remove_damaged(&self, folder: &Path, reason: &str, notes: &mut Vec<String>) {
         let why = reason.lines().next().unwrap_or_default();
         notes.push(format!(
             "the engine kept in `{}` cannot be used ({why}): building it anew",
@@ -224,12 +223,12 @@ fn manifest(folder: &Path) -> std::result::Result<Manifest, String> {
 }
 
 /// Whether there is an engine; the error says what is wrong with it.
-fn check(folder: &Path) -> std::result::Result<bool, String> {
+fn is_intact(folder: &Path) -> std::result::Result<bool, String> {
     if !folder.exists() {
         return Ok(false);
     }
     let expected = manifest(folder)?.files;
-    let found = hashes(folder).map_err(|e| e.to_string())?;
+    let found = file_hashes(folder).map_err(|e| e.to_string())?;
     let differs = |name: &&String| expected.get(*name) != found.get(*name);
     match expected.keys().chain(found.keys()).find(differs) {
         Some(name) => Err(format!("`{name}` is not the file that was kept")),
@@ -238,21 +237,21 @@ fn check(folder: &Path) -> std::result::Result<bool, String> {
 }
 
 /// SHA-256 of the files in a folder.
-fn hashes(folder: &Path) -> std::io::Result<BTreeMap<String, String>> {
+fn file_hashes(folder: &Path) -> std::io::Result<BTreeMap<String, String>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name != MANIFEST {
-            files.insert(name.into_owned(), data::hash::sha256_hex(&path)?);
+            files.insert(name.into_owned(), files::hash::sha256_hex(&path)?);
         }
     }
     Ok(files)
 }
 
-/// Gives a filled folder its name, with the checksums beside the files. A folder without files is not kept.
-fn keep(key: &EngineKey, staging: tempfile::TempDir, folder: &Path) -> std::io::Result<()> {
-    let files = hashes(staging.path())?;
+/// Writes the checksums into a filled folder and renames it to its final name; drops a folder without files.
+fn publish(key: &EngineKey, staging: tempfile::TempDir, folder: &Path) -> std::io::Result<()> {
+    let files = file_hashes(staging.path())?;
     if files.is_empty() {
         return Ok(());
     }
@@ -261,7 +260,7 @@ fn keep(key: &EngineKey, staging: tempfile::TempDir, folder: &Path) -> std::io::
         files,
     };
     let text = serde_json::to_vec_pretty(&manifest)?;
-    data::write::atomically(&staging.path().join(MANIFEST), &text)
+    files::write::atomically(&staging.path().join(MANIFEST), &text)
         .map_err(std::io::Error::other)?;
     match fs::rename(staging.path(), folder) {
         Ok(()) => {
@@ -270,7 +269,7 @@ fn keep(key: &EngineKey, staging: tempfile::TempDir, folder: &Path) -> std::io::
             Ok(())
         }
         // Another process kept the same engine meanwhile.
-        Err(_) if check(folder) == Ok(true) => Ok(()),
+        Err(_) if is_intact(folder) == Ok(true) => Ok(()),
         Err(error) => Err(error),
     }
 }

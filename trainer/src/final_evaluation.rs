@@ -117,7 +117,7 @@ pub fn evaluate_file(
         .parallel(threads)
         .open()?;
     let options = deploy::eval::EvalOptions {
-        batch: classifier.good_batch(),
+        batch: classifier.preferred_batch(),
         threads: Some(threads),
         strict,
         progress: &|done| bar.set_position(done as u64),

@@ -121,7 +121,7 @@ fn open(
     if let Some(placement) = classifier.placement() {
         let provider = machine.provider;
         printer.log(format!("nodes on {placement}; `{provider}` in {precision}"));
-        for line in placement.others(provider) {
+        for line in placement.other_providers(provider) {
             printer.log(format!("  on {line}"));
         }
     }

@@ -1,6 +1,6 @@
-//! Shared libraries: a file checked without loading it, and loaded for good. Knows no library by name.
+//! Shared libraries: checking a file without loading it, and loading it for good. Knows no library by name.
 //!
-//! Why is it checked before loading? A truncated shared library kills the process when it is mapped.
+//! A file is checked before it is loaded, since a truncated shared library kills the process when it is mapped.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -14,11 +14,11 @@ const HEAD: usize = 64;
 
 /// Why a file cannot be loaded.
 #[derive(Debug)]
-pub(crate) enum Flaw {
+pub(crate) enum Defect {
     /// It cannot be read.
     Unreadable(io::Error),
     /// It is something else, or not whole.
-    Unfit {
+    Unusable {
         /// What it should be.
         expected: String,
         /// What it is.
@@ -26,38 +26,38 @@ pub(crate) enum Flaw {
     },
 }
 
-impl Flaw {
-    pub(crate) fn unfit(expected: &str, found: &str) -> Self {
-        Self::Unfit {
+impl Defect {
+    pub(crate) fn unusable(expected: &str, found: &str) -> Self {
+        Self::Unusable {
             expected: expected.to_owned(),
             found: found.to_owned(),
         }
     }
 }
 
-impl From<io::Error> for Flaw {
+impl From<io::Error> for Defect {
     fn from(error: io::Error) -> Self {
         Self::Unreadable(error)
     }
 }
 
-/// What [`whole`] and [`needed`] answer.
-pub(crate) type Result<T> = std::result::Result<T, Flaw>;
+/// What [`check_library`] and [`needed_libraries`] answer.
+pub(crate) type Result<T> = std::result::Result<T, Defect>;
 
 /// Checks that the file is a shared library of this machine's kind, up to its last byte.
-pub(crate) fn whole(path: &Path) -> Result<()> {
+pub(crate) fn check_library(path: &Path) -> Result<()> {
     let meta = fs::metadata(path)?;
     if !meta.is_file() {
-        return Err(Flaw::unfit("a shared library", "not a regular file"));
+        return Err(Defect::unusable("a shared library", "not a regular file"));
     }
     let bytes = meta.len();
     let mut file = fs::File::open(path)?;
     let mut head = Vec::with_capacity(HEAD);
     file.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
-    if let Some(found) = other_kind(&head, bytes) {
-        return Err(Flaw::unfit("a shared library", &found));
+    if let Some(found) = describe_other_file(&head, bytes) {
+        return Err(Defect::unusable("a shared library", &found));
     }
-    check_end(elf_end(&mut file, &head, bytes)?, bytes)?;
+    check_size(elf_size(&mut file, &head, bytes)?, bytes)?;
     file.seek(SeekFrom::Start(0))?;
     let cache = object::ReadCache::new(file);
     let object = object::File::parse(&cache).map_err(|e| damaged(&e, bytes))?;
@@ -67,10 +67,10 @@ pub(crate) fn whole(path: &Path) -> Result<()> {
         .chain(sections)
         .map(|(at, len)| at.saturating_add(len))
         .max();
-    check_end(end.unwrap_or(0), bytes)?;
-    if object.architecture() != host() {
-        return Err(Flaw::unfit(
-            &format!("a library for {:?}", host()),
+    check_size(end.unwrap_or(0), bytes)?;
+    if object.architecture() != host_architecture() {
+        return Err(Defect::unusable(
+            &format!("a library for {:?}", host_architecture()),
             &format!("a library for {:?}", object.architecture()),
         ));
     }
@@ -78,7 +78,7 @@ pub(crate) fn whole(path: &Path) -> Result<()> {
 }
 
 /// The libraries that an ELF file asks the loader for (`DT_NEEDED`), by name; none for other formats.
-pub(crate) fn needed(path: &Path) -> Result<Vec<String>> {
+pub(crate) fn needed_libraries(path: &Path) -> Result<Vec<String>> {
     let file = fs::File::open(path)?;
     let bytes = file.metadata()?.len();
     let cache = object::ReadCache::new(file);
@@ -96,7 +96,7 @@ pub(crate) fn needed(path: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Loads a library for as long as the process lives. From now on, whoever asks for its name gets it.
+/// Loads a library for the life of the process. Whatever is linked to its name gets this file from now on.
 #[expect(
     unsafe_code,
     reason = "loading runs the library's initialisers; there is no safe way"
@@ -108,22 +108,23 @@ pub(crate) fn load(path: &Path) -> std::result::Result<&'static libloading::Libr
     Ok(Box::leak(Box::new(library)))
 }
 
-/// What is wrong when the tables of a library do not parse.
-pub(crate) fn damaged(error: &object::Error, bytes: u64) -> Flaw {
-    Flaw::unfit(
+/// The defect of a library whose tables do not parse.
+pub(crate) fn damaged(error: &object::Error, bytes: u64) -> Defect {
+    Defect::unusable(
         "a whole shared library",
         &format!("{bytes} bytes that do not parse ({error})"),
     )
 }
 
-/// The least size of a 64-bit ELF file: the end of its header tables. Zero for other formats.
-fn elf_end(file: &mut fs::File, head: &[u8], bytes: u64) -> io::Result<u64> {
+/// The least size of a 64-bit ELF file: the end of its tables and segments. Zero for other formats. Offsets are
+/// those of `Elf64_Ehdr` and `Elf64_Phdr` in elf.h.
+fn elf_size(file: &mut fs::File, head: &[u8], bytes: u64) -> io::Result<u64> {
     if head.len() < HEAD || !head.starts_with(b"\x7fELF\x02\x01") {
         return Ok(0);
     }
-    let (ph, sh) = (number(head, 0x20, 8), number(head, 0x28, 8));
-    let (ph_size, ph_count) = (number(head, 0x36, 2), number(head, 0x38, 2));
-    let (sh_size, sh_count) = (number(head, 0x3a, 2), number(head, 0x3c, 2));
+    let (ph, sh) = (little_endian(head, 0x20, 8), little_endian(head, 0x28, 8));
+    let (ph_size, ph_count) = (little_endian(head, 0x36, 2), little_endian(head, 0x38, 2));
+    let (sh_size, sh_count) = (little_endian(head, 0x3a, 2), little_endian(head, 0x3c, 2));
     let mut end = ph
         .saturating_add(ph_size * ph_count)
         .max(sh.saturating_add(sh_size * sh_count));
@@ -137,30 +138,31 @@ fn elf_end(file: &mut fs::File, head: &[u8], bytes: u64) -> io::Result<u64> {
         .read_to_end(&mut table)?;
     for entry in table.chunks_exact(usize::try_from(ph_size.max(1)).unwrap_or(1)) {
         if entry.len() >= 0x28 {
-            end = end.max(number(entry, 0x08, 8).saturating_add(number(entry, 0x20, 8)));
+            end = end
+                .max(little_endian(entry, 0x08, 8).saturating_add(little_endian(entry, 0x20, 8)));
         }
     }
     Ok(end)
 }
 
 /// A little-endian number of `len` bytes at `at`.
-fn number(bytes: &[u8], at: usize, len: usize) -> u64 {
+fn little_endian(bytes: &[u8], at: usize, len: usize) -> u64 {
     bytes[at..at + len]
         .iter()
         .rev()
         .fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
 }
 
-fn check_end(end: u64, bytes: u64) -> Result<()> {
+fn check_size(end: u64, bytes: u64) -> Result<()> {
     if end <= bytes {
         return Ok(());
     }
     let found = format!("{bytes} bytes: the file is truncated");
-    Err(Flaw::unfit(&format!("at least {end} bytes"), &found))
+    Err(Defect::unusable(&format!("at least {end} bytes"), &found))
 }
 
-/// What the file is when it is no shared library at all.
-fn other_kind(head: &[u8], bytes: u64) -> Option<String> {
+/// Describes a file that is not a shared library.
+fn describe_other_file(head: &[u8], bytes: u64) -> Option<String> {
     let library = [
         &b"\x7fELF"[..],
         b"MZ",
@@ -186,7 +188,7 @@ fn other_kind(head: &[u8], bytes: u64) -> Option<String> {
     })
 }
 
-fn host() -> Architecture {
+fn host_architecture() -> Architecture {
     match std::env::consts::ARCH {
         "aarch64" => Architecture::Aarch64,
         "x86" => Architecture::I386,

@@ -1,35 +1,26 @@
-//! Errors of probing and installing, as data. Knows no other module's types but plain ones.
+//! Errors of probing and installing: message and hint, and data where programs decide by it.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::missing::MissingRequirement;
 use crate::wheels::{GPU_PREFIX, VERSION};
 
-/// What went wrong, with the data to say so. What no program decides by is [`Error::Other`].
+/// What went wrong. Programs decide by the variants with data; all else is [`Error::Other`].
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No ONNX Runtime library was found.
-    #[error("no ONNX Runtime library was found{}", looked_at(searched))]
+    #[error("no ONNX Runtime library was found{}", describe_folders(searched))]
     NoRuntime {
-        /// The folders that were looked at.
+        /// The folders that were searched.
         searched: Vec<PathBuf>,
     },
-    /// A library that was named or installed cannot be read.
-    #[error("the ONNX Runtime library `{}` cannot be read", path.display())]
-    RuntimeMissing {
-        /// The library.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The file is no ONNX Runtime that this build can use.
+    /// The file is not an ONNX Runtime that this build can use.
     #[error(
         "`{}` is not a usable ONNX Runtime library\n  expected: {expected}\n  found:    {found}",
         path.display()
     )]
-    RuntimeUnfit {
+    UnusableRuntime {
         /// The library.
         path: PathBuf,
         /// What it should be.
@@ -38,7 +29,7 @@ pub enum Error {
         found: String,
     },
     /// The text names no provider.
-    #[error("`{text}` is no provider\n  expected: cpu, cuda, cuda:N, tensorrt or tensorrt:N")]
+    #[error("`{text}` is not a provider\n  expected: cpu, cuda, cuda:N, tensorrt or tensorrt:N")]
     ProviderName {
         /// The text that was to name one.
         text: String,
@@ -62,6 +53,17 @@ impl Error {
             message,
             hint: Some(hint.into()),
         }
+    }
+
+    /// A library that was named or installed cannot be read.
+    pub(crate) fn unreadable_library(path: &Path, reason: impl std::fmt::Display) -> Self {
+        Self::other(
+            format!(
+                "the ONNX Runtime library `{}` cannot be read: {reason}",
+                path.display()
+            ),
+            "check the path given by `--runtime` or `ORT_DYLIB_PATH`",
+        )
     }
 
     /// The installation stopped.
@@ -113,11 +115,10 @@ impl Error {
             Self::NoRuntime { .. } => {
                 "run `deploy runtime install`, or give the library with `--runtime FILE`"
             }
-            Self::RuntimeMissing { .. } => {
-                "check the path given by `--runtime` or `ORT_DYLIB_PATH`"
+            Self::UnusableRuntime { path, .. } if is_gpu(path) => {
+                "run `deploy runtime install cuda`"
             }
-            Self::RuntimeUnfit { path, .. } if is_gpu(path) => "run `deploy runtime install cuda`",
-            Self::RuntimeUnfit { .. } => {
+            Self::UnusableRuntime { .. } => {
                 "run `deploy runtime install` and leave out `--runtime` and `ORT_DYLIB_PATH`"
             }
             Self::ProviderName { .. } => return None,
@@ -135,7 +136,7 @@ fn is_gpu(library: &Path) -> bool {
         .is_some_and(|name| name.to_string_lossy().starts_with(GPU_PREFIX))
 }
 
-fn looked_at(searched: &[PathBuf]) -> String {
+fn describe_folders(searched: &[PathBuf]) -> String {
     if searched.is_empty() {
         return String::new();
     }
@@ -143,10 +144,10 @@ fn looked_at(searched: &[PathBuf]) -> String {
         .iter()
         .map(|p| format!("`{}`", p.display()))
         .collect();
-    format!("; looked at {}", folders.join(", "))
+    format!("; searched {}", folders.join(", "))
 }
 
-/// An error and what caused it, in one line.
+/// The texts of an error and its causes in one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

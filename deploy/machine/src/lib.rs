@@ -1,8 +1,8 @@
-//! What ONNX Runtime and its providers need of a machine.
+//! Requirements of ONNX Runtime and its providers on a machine.
 //!
-//! [`probe`] says what a provider needs and whether it is there; [`runtime`] finds and installs the ONNX
-//! Runtime library, NVIDIA's libraries beside it and TensorRT. Nothing here runs a model, and nothing is
-//! installed of its own accord.
+//! [`probe`] checks driver, GPU and libraries of a provider; [`runtime`] finds and installs the ONNX Runtime
+//! library, NVIDIA's libraries and TensorRT. Nothing here runs a model, and nothing is installed without being
+//! asked for.
 #![deny(missing_docs)]
 
 mod dylib;

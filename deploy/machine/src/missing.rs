@@ -1,4 +1,4 @@
-//! Missing requirement of a provider, as people read it. Knows nothing of how it was found out.
+//! Missing requirement of a provider, as people read it. Knows nothing of the probe.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub struct MissingRequirement {
     pub expected: String,
     /// What is there.
     pub found: String,
-    /// The one thing to do about it.
+    /// How to fix it.
     pub fix: String,
 }
 
@@ -27,8 +27,8 @@ impl fmt::Display for MissingRequirement {
     }
 }
 
-/// The command that brings ONNX Runtime, CUDA and cuDNN.
-pub(crate) const INSTALL: &str = "run `deploy runtime install cuda`";
+/// The fix that installs ONNX Runtime with CUDA and cuDNN.
+pub(crate) const INSTALL_CUDA: &str = "run `deploy runtime install cuda`";
 
 impl MissingRequirement {
     pub(crate) fn new(what: String, expected: &str, found: &str, fix: &str) -> Self {
@@ -40,12 +40,12 @@ impl MissingRequirement {
         }
     }
 
-    /// What to do about a library of NVIDIA's or a provider library that is missing or wrong.
+    /// The fix for a library of NVIDIA's or a provider library that is missing or wrong.
     pub(crate) fn library_fix(name: &str, cuda: Option<u32>) -> String {
         if is_tensorrt(name) {
             return tensorrt_fix(cuda);
         }
-        INSTALL.to_owned()
+        INSTALL_CUDA.to_owned()
     }
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn is_tensorrt(name: &str) -> bool {
     name.starts_with("libnvinfer") || name.starts_with("libnvonnxparser")
 }
 
-/// What to get where.
+/// How to install TensorRT.
 pub(crate) fn tensorrt_fix(cuda: Option<u32>) -> String {
     format!(
         "download the tar file of TensorRT 10 for Linux and CUDA {} from NVIDIA's page `TensorRT \

@@ -1,9 +1,9 @@
-//! Probe: what a provider needs of this machine and whether it is there, found by loading the libraries
-//! themselves, before ONNX Runtime is asked. Knows no models and no sessions.
+//! Probe of a provider's requirements: driver, GPU and libraries, found by loading them before ONNX Runtime does.
+//! Knows no models and no sessions.
 //!
-//! What is needed is read from ONNX Runtime's own provider libraries (the names that they are linked to), not
-//! from a table of versions. It is looked for in [`SearchPaths`], and each library is asked for its version.
-//! What was found stays loaded, so that what was checked is what runs.
+//! The requirements are read from ONNX Runtime's own provider libraries (the names that they are linked to), not
+//! from a table of versions. They are searched in [`SearchPaths`], and each library is asked for its version.
+//! Libraries that were found stay loaded, so that the ones that were checked are the ones that run.
 
 mod driver;
 mod libraries;
@@ -23,19 +23,19 @@ pub use crate::missing::MissingRequirement;
 use crate::error::{Error, Result};
 use crate::provider::Provider;
 
-/// What was found for a provider.
+/// Requirements of a provider: those found and those missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Readiness {
     /// The NVIDIA driver and its GPUs, where it starts.
     pub driver: Option<Driver>,
     /// The libraries that were found.
     pub libraries: Vec<Library>,
-    /// What keeps the provider from starting, the most basic first; empty: nothing.
+    /// Requirements without which the provider does not start, the most basic first.
     #[serde(rename = "lacks")]
     pub missing: Vec<MissingRequirement>,
 }
 
-/// Looks for what a provider needs. The CPU needs nothing.
+/// Probes the requirements of a provider. The CPU has none.
 ///
 /// ```
 /// use machine::probe::{self, SearchPaths};

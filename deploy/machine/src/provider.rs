@@ -1,5 +1,4 @@
-//! Execution provider: the CPU, CUDA or TensorRT. Knows no session: how one is configured for a provider is the
-//! business of whoever opens it.
+//! Execution provider: the CPU, CUDA or TensorRT. Knows no session and none of its options.
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,7 +23,7 @@ pub enum Provider {
         /// Number of the GPU.
         device: u32,
     },
-    /// NVIDIA GPUs through TensorRT; what it cannot take runs on CUDA, where a fallback is allowed.
+    /// NVIDIA GPUs through TensorRT; nodes that it does not support run on CUDA, where a fallback is allowed.
     TensorRt {
         /// Number of the GPU.
         device: u32,

@@ -1,5 +1,4 @@
-//! Installation of the ONNX Runtime library: finding it and installing it. Loads nothing for
-//! good and knows no models.
+//! The ONNX Runtime library: search and installation. Loads nothing for good and knows no models.
 //!
 //! This crate never installs of its own accord: [`ensure`] and [`install`] are there for programs to call.
 
@@ -110,7 +109,7 @@ pub struct Search {
     pub cache: Option<PathBuf>,
     /// The system's library folders.
     pub system: Vec<PathBuf>,
-    /// What is to compute: of several installed runtimes, those made for it come first.
+    /// The execution provider: of several installed runtimes, those made for it come first.
     pub provider: Provider,
 }
 
@@ -132,7 +131,7 @@ impl Search {
         }
     }
 
-    /// What a binary uses: `explicit` first, `ORT_DYLIB_PATH` next, the linker's search path among the
+    /// The search of a program: `explicit` first, then `ORT_DYLIB_PATH`, and the loader's search path before the
     /// system's folders.
     pub fn from_env(explicit: Option<PathBuf>, cache: &Path) -> Self {
         let mut search = Self::new(cache);
@@ -154,7 +153,7 @@ impl Search {
 }
 
 /// Finds the library, or installs the pinned one into the cache folder when `allow_install` and none is
-/// there. Both binaries go this way; `progress` gets lines for people.
+/// there. Both programs call this; `progress` gets lines for people.
 ///
 /// A damaged library in the cache folder is installed again; one named by hand is an error. Nothing is
 /// installed for a GPU: what is missing for it is an error that names the command.
@@ -179,13 +178,13 @@ pub fn ensure(
     }
     let replaceable = match &error {
         Error::NoRuntime { .. } => true,
-        Error::RuntimeUnfit { path, .. } => path.starts_with(cache) && search.explicit.is_none(),
+        Error::UnusableRuntime { path, .. } => path.starts_with(cache) && search.explicit.is_none(),
         _ => false,
     };
     if !(replaceable && allow_install) {
         return Err(error);
     }
-    if let Error::RuntimeUnfit { path, found, .. } = &error {
+    if let Error::UnusableRuntime { path, found, .. } = &error {
         progress(&format!(
             "`{}` is damaged ({found}): installing it again",
             path.display()

@@ -1,5 +1,5 @@
-//! Pinned builds of ONNX Runtime, one official wheel per platform, and what installed ones are called.
-//! Knows no files and no network.
+//! Pinned builds of ONNX Runtime, one official wheel per platform, and the names of installed ones. Knows no
+//! files and no network.
 
 pub(crate) mod gpu;
 
@@ -9,13 +9,13 @@ pub const VERSION: &str = "1.28.0";
 /// The least version that can be used: ONNX Runtime 1.24, the first that says which provider got which node.
 pub const MIN_API: u32 = 24;
 
-/// How the folders of GPU runtimes in the cache folder are called.
+/// Prefix of the folders of GPU runtimes in the cache folder.
 pub(crate) const GPU_PREFIX: &str = "onnxruntime-gpu-";
-/// How the folders of TensorRT in the cache folder are called.
+/// Prefix of the folders of TensorRT in the cache folder.
 pub(crate) const TENSORRT_PREFIX: &str = "tensorrt-";
 
-/// Licences and notes that are kept of a wheel, beside its libraries.
-pub(crate) const KEPT: [&str; 3] = ["LICENSE", "ThirdPartyNotices.txt", "Privacy.md"];
+/// Licences and notices that are installed with the libraries of a wheel.
+pub(crate) const LICENCES: [&str; 3] = ["LICENSE", "ThirdPartyNotices.txt", "Privacy.md"];
 
 /// One pinned wheel and the library inside it.
 #[derive(Debug)]
@@ -83,7 +83,13 @@ pub(crate) fn pinned() -> Option<&'static Wheel> {
         .find(|wheel| wheel.os == std::env::consts::OS && wheel.arch == std::env::consts::ARCH)
 }
 
-/// Whether `name` is what an ONNX Runtime library is called on this platform.
+/// The numbers of a version such as `1.28.0`, for comparison.
+pub(crate) fn version_numbers(version: &str) -> Vec<u32> {
+    let parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    parts.collect()
+}
+
+/// Whether `name` is the file name of an ONNX Runtime library on this platform.
 pub(crate) fn is_library_name(name: &str) -> bool {
     match std::env::consts::OS {
         "windows" => name.eq_ignore_ascii_case("onnxruntime.dll"),

@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use data::card::OutputKind;
-use data::{Limits, Preprocess};
+use machine::Provider;
+use pixels::card::OutputKind;
+use pixels::{Limits, Preprocess};
 
 use super::{BATCH_ON_CPU, Classifier, check_class_count};
-use machine::Provider;
-
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -16,11 +15,11 @@ use crate::precision::Precision;
 use crate::runtime::{self, RuntimeLibrary};
 use crate::session::{Session, SessionOptions};
 
-/// Images per run that a GPU needs.
+/// Images per run that occupy a GPU.
 const BATCH_ON_GPU: usize = 32;
-/// Sessions on a CPU at most: each keeps the weights.
+/// Most sessions on a CPU: each has its own copy of the weights.
 const MAX_SESSIONS: usize = 8;
-/// Sessions on a GPU for many images, each with a stream: one copies while the other computes.
+/// Sessions on a GPU for many images. Each has a stream: one copies while the other computes.
 const STREAMS: usize = 2;
 
 /// Settings of a [`Classifier`]; see [`Classifier::builder`].
@@ -51,7 +50,7 @@ impl ClassifierBuilder {
         }
     }
 
-    /// What computes. It runs on that, or is an error.
+    /// The execution provider. A model that cannot run there is an error.
     pub fn provider(mut self, provider: Provider) -> Self {
         self.provider = provider;
         self
@@ -63,34 +62,35 @@ impl ClassifierBuilder {
         self
     }
 
-    /// How many runs go on at the same time; by default one.
+    /// Number of sessions, and so of runs at the same time; by default one.
     pub fn sessions(mut self, sessions: usize) -> Self {
         self.sessions = Some(sessions);
         self
     }
 
-    /// For many images at once, on so many threads: on the CPU a session of one thread for each (never
-    /// more than 8 sessions, which then have more threads), on a GPU two sessions, of which one copies
-    /// while the other computes. Two threads in a session of each do more than two together in one.
+    /// Sessions for many images at once, on so many threads. The CPU gets one session of one thread for each
+    /// (at most 8 sessions, which then have more threads): two sessions of one thread do more than one session
+    /// of two. A GPU gets two sessions, of which one copies while the other computes.
     pub fn parallel(mut self, threads: usize) -> Self {
         self.parallel = Some(threads);
         self
     }
 
-    /// At which precision the model computes. A file that must be converted for it is given converted.
+    /// Precision in which the model computes. Where it needs another file ([`Precision::converts`]), the file
+    /// that is opened must be the converted one.
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
         self
     }
 
-    /// Whether nodes that compute may run elsewhere than on the provider; by default that is an error.
+    /// Whether nodes that compute may run on another provider; by default that is an error.
     pub fn allow_fallback(mut self, allow: bool) -> Self {
         self.allow_fallback = allow;
         self
     }
 
-    /// The numbers of images that will be run at a time. A GPU is set up for them while the model opens,
-    /// and warmed up, which takes a while; other numbers are padded or cut.
+    /// Batch sizes that will be run. A GPU is set up for them and warmed up while the model opens, which takes a
+    /// while; other sizes are padded or cut.
     pub fn batches(mut self, batches: Vec<usize>) -> Self {
         self.batches = batches;
         self
@@ -162,8 +162,8 @@ impl ClassifierBuilder {
         } else {
             BATCH_ON_GPU
         };
-        let good_batch = model.fixed_batch().unwrap_or(usual);
-        let (options, count) = self.session_options(&model, &preprocess, good_batch);
+        let preferred_batch = model.fixed_batch().unwrap_or(usual);
+        let (options, count) = self.session_options(&model, &preprocess, preferred_batch);
         let sessions = open_sessions(&self.path, &options, count)?;
         let first = sessions.first();
         let num_outputs = first.map_or(0, Session::num_outputs);
@@ -176,14 +176,14 @@ impl ClassifierBuilder {
             output_kind,
             limits: self.limits,
             num_outputs,
-            good_batch,
+            preferred_batch,
             placement: first.map(|session| session.placement().clone()),
             notes: first.map_or_else(Vec::new, |session| session.notes().to_vec()),
             pool: Pool::new(sessions.into_iter().map(boxed).collect()),
         })
     }
 
-    /// No provider changes the precision of a file that must be converted for it.
+    /// Refuses a file of another precision where the provider does not compute in the one asked for by itself.
     fn check_precision(&self, model: &Model) -> Result<()> {
         if !self.precision.converts(self.provider)? || model.precision == self.precision.name() {
             return Ok(());
@@ -192,16 +192,16 @@ impl ClassifierBuilder {
         Err(Error::precision_differs(&self.path, expected, found))
     }
 
-    /// How the sessions are made, and how many.
+    /// Options of the sessions, and their number.
     fn session_options(
         &mut self,
         model: &Model,
         preprocess: &Preprocess,
-        good_batch: usize,
+        preferred_batch: usize,
     ) -> (SessionOptions, usize) {
         // Many images come in batches of the same size, which a GPU is set up for.
         if self.parallel.is_some() && self.batches.is_empty() {
-            self.batches.push(good_batch);
+            self.batches.push(preferred_batch);
         }
         let (sessions, threads) = match self.parallel {
             Some(threads) if self.provider == Provider::Cpu => {
@@ -231,8 +231,8 @@ fn boxed(session: Session) -> Box<dyn Engine> {
     Box::new(session)
 }
 
-/// Opens the sessions: on the CPU all at the same time; on a GPU the first one alone, so that the others
-/// find the engine that it built.
+/// Opens the sessions. On the CPU all open at the same time; on a GPU the first one opens alone, so that the
+/// others find the engine that it built.
 fn open_sessions(path: &Path, options: &SessionOptions, count: usize) -> Result<Vec<Session>> {
     let open = || -> Result<Session> {
         let mut session = Session::open(path, options)?;

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use data::{Dataset, Limits, Preprocess, Sample};
+#[cfg(feature = "eval")]
+use data::{Dataset, Sample};
 use onnx::convert::Scheme;
+use pixels::{Limits, Preprocess};
 
-/// Images to calibrate on: see `docs/precision.md` for what more of them bring.
+/// Number of calibration images: `docs/precision.md` says what more of them bring.
 pub const DEFAULT_IMAGES: usize = 128;
 
 /// Images, and how they are prepared.
@@ -13,17 +15,18 @@ pub const DEFAULT_IMAGES: usize = 128;
 pub struct Calibration {
     /// The image files.
     pub images: Vec<PathBuf>,
-    /// From an image to the model's input.
+    /// Steps from an image to the model's input.
     pub preprocess: Preprocess,
-    /// How numbers become integers.
+    /// Quantisation scheme.
     pub scheme: Scheme,
     /// Limits on files that are decoded.
     pub limits: Limits,
 }
 
+#[cfg(feature = "eval")]
 impl Calibration {
-    /// About `count` of the training images, of each class as many as its share; the same for the same
-    /// seed. All of them where there are fewer.
+    /// Stratified sample of about `count` training images: of each class as many as its share, the same images
+    /// for the same seed, and all of them where there are fewer.
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;
@@ -36,8 +39,8 @@ impl Calibration {
     /// # let root = folder.path();
     /// use deploy::convert::{Calibration, Scheme};
     ///
-    /// let dataset = data::Dataset::open(root, 0)?; // 14 ants and 42 bees to train with
-    /// let preprocess = data::Preprocess::imagenet();
+    /// let dataset = deploy::data::Dataset::open(root, 0)?; // 14 ants and 42 bees to train with
+    /// let preprocess = deploy::Preprocess::imagenet();
     /// let calibration = Calibration::choose(&dataset, 8, 0, preprocess, Scheme::Asymmetric);
     /// let ants = calibration.images.iter().filter(|path| path.starts_with(root.join("ants")));
     /// assert_eq!((ants.count(), calibration.images.len()), (2, 8));

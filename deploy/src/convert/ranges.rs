@@ -2,23 +2,23 @@
 
 use std::collections::HashMap;
 
-use data::preprocess::Preparer;
 use onnx::Document;
 use onnx::convert::Range;
+use pixels::Unreadable;
+use pixels::preprocess::Preparer;
 
 use super::calibration::Calibration;
 use crate::error::{Error, Result, chain};
-use crate::eval::Unreadable;
 use crate::taps::Taps;
 
 /// Zero is in every range, so that it is an integer: padding and ReLU then cost no accuracy.
-const NOTHING: Range = Range {
+const ONLY_ZERO: Range = Range {
     low: 0.0,
     high: 0.0,
 };
 
-/// What was measured.
-pub(super) struct Measured {
+/// Ranges by value, and the images that they come from.
+pub(super) struct MeasuredRanges {
     pub(super) ranges: HashMap<String, Range>,
     /// Images that were read.
     pub(super) images: usize,
@@ -30,7 +30,7 @@ pub(super) fn measure(
     document: &Document,
     observed: &[String],
     calibration: &Calibration,
-) -> Result<Measured> {
+) -> Result<MeasuredRanges> {
     if calibration.images.is_empty() {
         return Err(Error::no_calibration());
     }
@@ -42,7 +42,7 @@ pub(super) fn measure(
     let mut taps = Taps::open(document, &computed, shape, None)?;
     let mut ranges: HashMap<String, Range> = observed
         .iter()
-        .map(|name| (name.clone(), NOTHING))
+        .map(|name| (name.clone(), ONLY_ZERO))
         .collect();
     let mut widen = |name: &str, values: &[f32]| {
         if let Some(range) = ranges.get_mut(name) {
@@ -53,7 +53,7 @@ pub(super) fn measure(
     let mut preparer = Preparer::new(&calibration.preprocess);
     let mut image = vec![0.0; calibration.preprocess.output_len()];
     for path in &calibration.images {
-        let read = data::decode::open(path, &calibration.limits);
+        let read = pixels::decode::open(path, &calibration.limits);
         let read = read.and_then(|decoded| preparer.apply_into(&decoded, &mut image));
         if let Err(error) = read {
             unreadable.push(Unreadable {
@@ -73,15 +73,15 @@ pub(super) fn measure(
     if images == 0 {
         return Err(Error::no_images());
     }
-    Ok(Measured {
+    Ok(MeasuredRanges {
         ranges,
         images,
         unreadable,
     })
 }
 
-/// From the smallest to the largest number. Percentiles and least squares were measured and are no better
-/// (`docs/precision.md`).
+/// Widens a range to the smallest and the largest number. Percentiles and least squares were measured and are
+/// no better (`docs/precision.md`).
 fn widen(range: &mut Range, values: &[f32]) {
     for value in values {
         range.low = range.low.min(*value);

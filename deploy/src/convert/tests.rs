@@ -1,8 +1,8 @@
 //! Which kernels ONNX Runtime makes of a quantised file. What it answers: `tests/it/convert.rs`.
 
-use data::RgbImage;
 use onnx::proto::{DataType, NodeProto};
 use onnx::{Dim, GraphBuilder, ModelInfo, Tensor, Window};
+use pixels::RgbImage;
 
 use super::*;
 use crate::runtime::{self, Search};
@@ -50,7 +50,7 @@ fn kernels(path: &Path, folder: &Path) -> Vec<String> {
 #[test]
 fn every_product_and_all_between_runs_on_integers() {
     let search = Search {
-        cache: Some(data::cache::dir(None).unwrap()),
+        cache: Some(files::cache::dir(None).unwrap()),
         ..Search::default()
     };
     runtime::load(&runtime::ensure(&search, &|_| {}, true).unwrap()).unwrap();
@@ -70,7 +70,7 @@ fn every_product_and_all_between_runs_on_integers() {
                 .parse()
                 .unwrap(),
         scheme: Scheme::Asymmetric,
-        limits: data::Limits::default(),
+        limits: pixels::Limits::default(),
     };
     int8(&model, &out, &calibration).unwrap();
     // How values are laid out in memory is the processor's own business.

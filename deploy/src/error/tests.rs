@@ -33,7 +33,10 @@ fn catalogue() -> Vec<Error> {
             problem: "is empty".to_owned(),
             hint: Some("download or export the file again"),
         }),
-        Error::Data(data::Dataset::open("photos".as_ref(), 0).unwrap_err()),
+        Error::Pixels("sharpen(3)".parse::<pixels::Preprocess>().unwrap_err()),
+        Error::Files(files::Error::writing("engines")(
+            std::io::ErrorKind::StorageFull.into(),
+        )),
         Error::model_load(model, "unknown operator Foo"),
         Error::model_newer(model, "1.28.0", "opset 26 or older", "opset 99"),
         Error::not_a_classifier(model, "an input [N, C, H, W]", "an input [1, 768]"),
@@ -67,5 +70,13 @@ fn every_error_reads_well() {
 fn an_error_says_what_it_is_about() {
     let count = |kind| catalogue().iter().filter(|e| e.kind() == kind).count();
     let kinds = [Kind::Runtime, Kind::Model, Kind::Data, Kind::Usage];
-    assert_eq!(kinds.map(count), [6, 7, 3, 11]);
+    assert_eq!(kinds.map(count), [6, 7, 4, 11]);
+}
+
+#[test]
+#[cfg(feature = "eval")]
+fn a_folder_that_is_not_there_keeps_its_hint() {
+    let error = Error::from(data::Dataset::open("photos".as_ref(), 0).unwrap_err());
+    assert_eq!(error.kind(), Kind::Data);
+    assert!(error.hint().unwrap().contains("--data"), "{error}");
 }

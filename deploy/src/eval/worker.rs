@@ -1,4 +1,4 @@
-//! Thread of an evaluation: batches of files to logits. Knows no labels.
+//! Worker thread of an evaluation: batches of files to logits. Knows no labels.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -6,7 +6,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use data::Sample;
-use data::preprocess::Preparer;
+use pixels::preprocess::Preparer;
 
 use crate::classifier::Classifier;
 use crate::error::{Error, Result, chain};
@@ -14,7 +14,7 @@ use crate::error::{Error, Result, chain};
 /// The logits of a batch of files.
 pub(super) struct BatchResult {
     /// Indices of the images that could be read.
-    pub(super) members: Vec<usize>,
+    pub(super) readable: Vec<usize>,
     /// `[N, K]`, one row for each of them.
     pub(super) logits: Vec<f32>,
     /// Indices of the others, and why they cannot be read.
@@ -43,12 +43,12 @@ impl<'a> BatchQueue<'a> {
         }
     }
 
-    /// Lets the threads end.
+    /// Lets the threads end after their batch.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
-    /// Takes the next batch until there is none, or nobody waits for it.
+    /// Runs batch after batch until there is none, or the receiver has gone.
     pub(super) fn work(&self, send: &SyncSender<(usize, Result<BatchResult>)>) {
         let mut preparer = Preparer::new(self.classifier.preprocess());
         let mut numbers = Vec::new();
@@ -75,25 +75,25 @@ impl<'a> BatchQueue<'a> {
         let start = Instant::now();
         let len = self.classifier.preprocess().output_len();
         numbers.resize(indices.len() * len, 0.0);
-        let (mut members, mut unreadable) = (Vec::with_capacity(indices.len()), Vec::new());
+        let (mut readable, mut unreadable) = (Vec::with_capacity(indices.len()), Vec::new());
         for index in indices {
             if self.stopped.load(Ordering::Relaxed) {
                 break;
             }
             // Behind the last readable image: one that fails is overwritten by the next.
-            let out = &mut numbers[members.len() * len..][..len];
+            let out = &mut numbers[readable.len() * len..][..len];
             match self.prepare(index, preparer, out) {
-                Ok(()) => members.push(index),
-                // The path is told beside the reason.
-                Err(Error::Data(error)) => unreadable.push((index, error.reason())),
+                Ok(()) => readable.push(index),
+                // Reports name the path beside the reason.
+                Err(Error::Pixels(error)) => unreadable.push((index, error.reason())),
                 Err(error) => unreadable.push((index, chain(&error))),
             }
         }
         let prepare_time = start.elapsed();
-        let images = &numbers[..members.len() * len]; // [N, C, H, W]
-        let (logits, session_time) = self.classifier.timed_logits(images, members.len())?;
+        let images = &numbers[..readable.len() * len]; // [N, C, H, W]
+        let (logits, session_time) = self.classifier.timed_logits(images, readable.len())?;
         Ok(BatchResult {
-            members,
+            readable,
             logits,
             unreadable,
             prepare_time,
@@ -103,7 +103,7 @@ impl<'a> BatchQueue<'a> {
 
     fn prepare(&self, index: usize, preparer: &mut Preparer, out: &mut [f32]) -> Result<()> {
         let path = &self.samples[index].path;
-        let image = data::decode::open(path, self.classifier.limits()).map_err(Error::from)?;
+        let image = pixels::decode::open(path, self.classifier.limits()).map_err(Error::from)?;
         Ok(preparer.apply_into(&image, out)?)
     }
 }

@@ -5,29 +5,29 @@ use ort::session::builder::SessionBuilder;
 use crate::options::SessionOptions;
 use machine::Provider;
 
-/// Sets what concerns the CPU, which is part of every session.
+/// Sets the options of the CPU, which is part of every session.
 pub(crate) fn configure(
     builder: SessionBuilder,
     options: &SessionOptions,
 ) -> ort::Result<SessionBuilder> {
-    // Beside a GPU the CPU computes sizes at most, unless more may fall back to it.
-    let beside = options.provider != Provider::Cpu && !options.allow_fallback;
-    let builder = match options.threads.or(beside.then_some(1)) {
+    // Beside a GPU the CPU computes nothing but shapes, unless more may fall back to it.
+    let cpu_beside_gpu = options.provider != Provider::Cpu && !options.allow_fallback;
+    let builder = match options.threads.or(cpu_beside_gpu.then_some(1)) {
         Some(threads) => builder.with_intra_threads(threads)?,
         None => builder,
     };
     let builder = builder.with_intra_op_spinning(options.spinning)?;
-    let precise = options.provider == Provider::Cpu && saturates();
-    Ok(if precise {
+    let needs_precise_sums = options.provider == Provider::Cpu && products_overflow();
+    Ok(if needs_precise_sums {
         builder.with_precise_qmm()?
     } else {
         builder
     })
 }
 
-/// Whether this processor's products of bytes are added in pairs as 16-bit numbers, which overflow: x86
-/// without VNNI (`vpmaddubsw`). ONNX Runtime then has a slower way that does not.
-fn saturates() -> bool {
+/// Whether this processor adds products of bytes in pairs as 16-bit numbers, which overflow: x86 without VNNI
+/// (`vpmaddubsw`). ONNX Runtime has a slower mode that does not overflow.
+fn products_overflow() -> bool {
     #[cfg(target_arch = "x86_64")]
     {
         !(is_x86_feature_detected!("avx512vnni") || is_x86_feature_detected!("avxvnni"))

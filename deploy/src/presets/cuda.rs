@@ -1,14 +1,14 @@
 //! CUDA's options. Knows no model. Names and meanings of the options:
 //! <https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html>.
 //!
-//! Every session has a stream of its own, made by ONNX Runtime: sessions on several threads overlap.
+//! ONNX Runtime gives every session a stream of its own: sessions on several threads overlap.
 
 use ort::ep::CUDA;
 use ort::ep::cuda::ConvAlgorithmSearch;
 
 use crate::precision::Precision;
 
-/// The provider on one GPU; `graph` records the launches of a run and replays them.
+/// CUDA on one GPU; `graph` records the kernel launches of a run and replays them.
 pub(super) fn preset(device: i32, precision: Precision, graph: bool) -> CUDA {
     CUDA::default()
         .with_device_id(device)

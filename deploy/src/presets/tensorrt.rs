@@ -15,24 +15,24 @@ use crate::presets;
 use crate::runtime;
 use crate::tensorrt_cache::EngineKey;
 
-/// Images of the largest batch where nobody said which will be run.
+/// Largest batch where the batch sizes are not known.
 const USUAL_BATCH: usize = 32;
 
-/// What TensorRT builds for, and where.
+/// Profile and folder of a TensorRT engine.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Request {
+pub(crate) struct EngineRequest {
     /// `None` where the file fixes every dimension.
     pub(crate) profile: Option<Profile>,
     /// Where engines are read and written; `None` keeps none.
     pub(crate) folder: Option<PathBuf>,
 }
 
-/// The batch sizes an engine is built for.
+/// Optimisation profile: the batch sizes that an engine is built for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Profile {
     input: String,
     image_shape: [usize; 3],
-    /// The smallest and the largest batch. Kernels are chosen for the largest: there is most to win.
+    /// The smallest and the largest batch. Kernels are chosen for the largest, where they matter most.
     pub(crate) batches: (usize, usize),
 }
 
@@ -72,14 +72,14 @@ impl Profile {
         format!("{}:{batch}x{a}x{b}x{c}", self.input)
     }
 
-    fn text(&self) -> String {
+    fn describe(&self) -> String {
         let (smallest, largest) = self.batches;
         format!("{} to {}", self.shape(smallest), self.shape(largest))
     }
 }
 
-/// The provider on one GPU.
-pub(super) fn preset(device: i32, request: &presets::Request) -> TensorRT {
+/// TensorRT on one GPU.
+pub(super) fn preset(device: i32, request: &presets::ProviderRequest) -> TensorRT {
     let engine = &request.tensorrt;
     let mut tensorrt = TensorRT::default()
         .with_device_id(device)
@@ -106,8 +106,8 @@ pub(super) fn preset(device: i32, request: &presets::Request) -> TensorRT {
     tensorrt
 }
 
-/// What an engine depends on: the model's content, its external data included, and all that TensorRT is
-/// told or that it finds.
+/// Cache key of an engine: the model's content with its external data, TensorRT's options, the GPU and the
+/// versions.
 pub(crate) fn key(
     document: &mut Document,
     options: &SessionOptions,
@@ -116,8 +116,8 @@ pub(crate) fn key(
 ) -> Result<EngineKey> {
     document.inline_external_data()?;
     // The content, not the file's name: a model trained again under the same name needs its own engine.
-    let model = data::hash::hex(&Sha256::digest(document.to_bytes()));
-    let profile = profile.map_or("as the file says".to_owned(), Profile::text);
+    let model = files::hash::hex(&Sha256::digest(document.to_bytes()));
+    let profile = profile.map_or("as the file says".to_owned(), Profile::describe);
     let version = runtime::loaded().map_or("", |found| found.version.as_str());
     let precision = options.precision.name();
     // Part of the key, since TensorRT's choice of kernels follows the variable.
@@ -132,13 +132,13 @@ pub(crate) fn key(
     ]))
 }
 
-/// Key of what TensorRT measured of its kernels: it holds for every model.
+/// Cache key of TensorRT's timing cache, the measured times of its kernels, which holds for every model.
 pub(crate) fn timing_key(gpu: &str) -> EngineKey {
     let version = runtime::loaded().map_or("", |found| found.version.as_str());
     EngineKey::new([("kind", "timing"), ("gpu", gpu), ("runtime", version)])
 }
 
-/// The file of measurements in a folder of engines.
+/// The timing cache in a folder of engines.
 pub(crate) fn timing_file(folder: &Path) -> Option<PathBuf> {
     let entries = std::fs::read_dir(folder).ok()?;
     entries

@@ -1,5 +1,5 @@
-//! IO binding: runs of one batch size over buffers that stay where they are. Nothing is allocated; on a GPU
-//! images go through pinned memory, and copies are timed apart from the computation. Knows no files.
+//! IO binding: runs of one batch size over fixed buffers, without allocation. On a GPU images go through pinned
+//! memory, and copies are timed apart from the computation. Knows no files.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -11,16 +11,16 @@ use ort::value::{DynTensor, Shape, TensorElementType};
 use crate::error::{Error, Result, chain};
 use crate::session::{Session, tensor_io};
 
-/// Where the input of a bound run comes from.
+/// Source of the input of a bound run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feed {
-    /// It is copied to the device in every run, and the scores back.
+    /// Copied from the host to the device in every run, and the scores back.
     Host,
-    /// It was left on the device by [`Bound::fill`], and the scores stay there until they are asked for.
+    /// Left on the device by [`Bound::fill`]; the scores stay there until [`Bound::outputs`] copies them.
     Resident,
 }
 
-/// Where the time of a run went. On the CPU nothing is copied.
+/// Time of a run by phase. On the CPU nothing is copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Phases {
     /// From pinned memory to the device, until it is there.
@@ -32,7 +32,7 @@ pub struct Phases {
 }
 
 impl Phases {
-    /// All of it.
+    /// Sum of the phases.
     pub fn total(&self) -> Duration {
         self.to_device.unwrap_or_default() + self.compute + self.from_device.unwrap_or_default()
     }
@@ -65,7 +65,7 @@ impl<'s> Bound<'s> {
                 images.len(),
             ));
         }
-        self.buffers.fill(images).map_err(failed)
+        self.buffers.fill(images).map_err(run_error)
     }
 
     /// Runs the model once on what the input buffer holds, and waits until it is done.
@@ -73,7 +73,9 @@ impl<'s> Bound<'s> {
     /// # Errors
     /// ONNX Runtime stops.
     pub fn run(&mut self) -> Result<Phases> {
-        self.buffers.run(&mut self.session.session).map_err(failed)
+        self.buffers
+            .run(&mut self.session.session)
+            .map_err(run_error)
     }
 
     /// The scores of the last run, `[batch, K]`.
@@ -81,20 +83,20 @@ impl<'s> Bound<'s> {
     /// # Errors
     /// They cannot be copied from the device.
     pub fn outputs(&self) -> Result<Vec<f32>> {
-        self.buffers.outputs().map_err(failed)
+        self.buffers.outputs().map_err(run_error)
     }
 }
 
-pub(super) fn failed(e: ort::Error) -> Error {
+pub(super) fn run_error(e: ort::Error) -> Error {
     Error::run(chain(&e))
 }
 
-/// The kinds of memory of a session's buffers.
+/// Memory of a session's buffers.
 #[derive(Debug, Clone)]
 pub(super) enum Memory {
-    /// One kind, the CPU's.
+    /// The CPU's memory.
     Cpu,
-    /// What images are written to, and what the device computes on. Scores are read from the host's
+    /// Images are written to pinned memory, and the device computes on its own. Scores are read from the host's
     /// usual memory: ONNX Runtime does not copy from a device into pinned memory.
     Gpu {
         pinned: MemoryInfo<'static>,
@@ -113,9 +115,9 @@ impl Memory {
     }
 }
 
-/// What buffers are made for.
+/// Names, element types and shapes of buffers.
 #[derive(Debug)]
-pub(super) struct Layout<'a> {
+pub(super) struct BufferLayout<'a> {
     pub(super) batch: usize,
     pub(super) feed: Feed,
     pub(super) input: &'a str,
@@ -124,11 +126,11 @@ pub(super) struct Layout<'a> {
     pub(super) output: &'a str,
     pub(super) output_element: TensorElementType,
     pub(super) output_dims: Vec<usize>,
-    /// Number of the recording of launches; `None` records nothing.
+    /// Number of the CUDA graph; `None` records none.
     pub(super) graph: Option<u32>,
 }
 
-/// The buffers of one batch size and what binds them to a session.
+/// The buffers of one batch size, bound to a session.
 pub(super) struct BoundBuffers {
     pub(super) batch: usize,
     feed: Feed,
@@ -159,7 +161,7 @@ impl BoundBuffers {
     pub(super) fn new(
         session: &OrtSession,
         memory: &Memory,
-        layout: &Layout<'_>,
+        layout: &BufferLayout<'_>,
     ) -> ort::Result<Self> {
         let pair = |input: &Allocator, output: &Allocator| -> ort::Result<[DynTensor; 2]> {
             Ok([
@@ -195,7 +197,7 @@ impl BoundBuffers {
 
     pub(super) fn fill(&mut self, images: &[f32]) -> ort::Result<()> {
         let [host, _] = &mut self.host;
-        tensor_io::write(self.element, images, host)?;
+        tensor_io::write_images(self.element, images, host)?;
         match (&mut self.device, self.feed) {
             (Some([device, _]), Feed::Resident) => host.copy_into(device),
             _ => Ok(()),
@@ -230,14 +232,14 @@ impl BoundBuffers {
     pub(super) fn outputs(&self) -> ort::Result<Vec<f32>> {
         match (&self.device, self.feed) {
             (Some([_, device]), Feed::Resident) => {
-                tensor_io::floats(&device.to(AllocationDevice::CPU, 0)?)
+                tensor_io::to_f32(&device.to(AllocationDevice::CPU, 0)?)
             }
-            _ => tensor_io::floats(&self.host[1]),
+            _ => tensor_io::to_f32(&self.host[1]),
         }
     }
 }
 
-/// The run option that numbers recordings of launches (CUDA graphs).
+/// The run option that numbers CUDA graphs.
 pub(super) const GRAPH: &str = "gpu_graph_id";
 
 /// `-1` neither records nor replays; 0 is ONNX Runtime's own.

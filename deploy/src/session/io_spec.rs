@@ -7,16 +7,15 @@ use ort::value::{Outlet, TensorElementType};
 
 use crate::error::{Error, Result};
 
-/// The one image input: its name, element type and dimensions. The error says what it should be and what
-/// it is.
+/// Name, element type and dimensions of the one image input. The error is what was expected and found.
 pub(super) fn image_input(
     session: &OrtSession,
 ) -> std::result::Result<(String, TensorElementType, [i64; 4]), (&'static str, String)> {
-    const WANTED: &str = "an input [N, C, H, W]";
+    const IMAGE_INPUT: &str = "an input [N, C, H, W]";
     let [input] = session.inputs() else {
         return Err(("one input", format!("{} inputs", session.inputs().len())));
     };
-    let (element, dims) = tensor(input);
+    let (element, dims) = tensor_type(input);
     let supported = [
         TensorElementType::Float32,
         TensorElementType::Float16,
@@ -27,17 +26,17 @@ pub(super) fn image_input(
         return Err(("an input of f32, f16 or u8", found));
     }
     if dims.is_empty() {
-        return Err((WANTED, format!("a scalar `{}`", input.name())));
+        return Err((IMAGE_INPUT, format!("a scalar `{}`", input.name())));
     }
     let dims: [i64; 4] = dims
         .as_slice()
         .try_into()
-        .map_err(|_| (WANTED, format!("an input {}", shape(&dims))))?;
+        .map_err(|_| (IMAGE_INPUT, format!("an input {}", format_dims(&dims))))?;
     Ok((input.name().to_owned(), element, dims))
 }
 
-/// Element type and dimensions; open dimensions are -1. Not a tensor: a scalar of undefined type.
-pub(super) fn tensor(outlet: &Outlet) -> (TensorElementType, Vec<i64>) {
+/// Element type and dimensions, open ones -1. An outlet that is not a tensor is a scalar of undefined type.
+pub(super) fn tensor_type(outlet: &Outlet) -> (TensorElementType, Vec<i64>) {
     let dtype = outlet.dtype();
     match (dtype.tensor_type(), dtype.tensor_shape()) {
         (Some(element), Some(shape)) => (element, shape.to_vec()),
@@ -61,8 +60,8 @@ pub(super) fn pick_output<'s>(
 }
 
 /// `[K]` of an output `[N, K]`, `[K, 1, 1]` of one `[N, K, 1, 1]`; `None` where the file leaves it open.
-pub(super) fn scores(output: &Outlet) -> std::result::Result<Option<Vec<usize>>, String> {
-    let (element, dims) = tensor(output);
+pub(super) fn class_dims(output: &Outlet) -> std::result::Result<Option<Vec<usize>>, String> {
+    let (element, dims) = tensor_type(output);
     let float = matches!(
         element,
         TensorElementType::Float32 | TensorElementType::Float16 | TensorElementType::Float64
@@ -78,11 +77,11 @@ pub(super) fn scores(output: &Outlet) -> std::result::Result<Option<Vec<usize>>,
             let dims = |k| [&[k][..], &vec![1; rest.len()]].concat();
             Ok(classes.map(dims))
         }
-        _ => Err(format!("an output {}", shape(&dims))),
+        _ => Err(format!("an output {}", format_dims(&dims))),
     }
 }
 
-/// The model's image shape, completed by what the preprocessing makes.
+/// The model's image shape, its open dimensions taken from the preprocessing.
 pub(super) fn image_shape(
     path: &Path,
     dims: &[i64; 3],
@@ -94,15 +93,15 @@ pub(super) fn image_shape(
         Some(prepared) if fits(prepared) => Ok(prepared),
         None if fixed.iter().all(Option::is_some) => Ok(fixed.map(Option::unwrap_or_default)),
         _ => {
-            let found = prepared.map(|prepared| shape(&prepared.map(|dim| dim as i64)));
+            let found = prepared.map(|prepared| format_dims(&prepared.map(|dim| dim as i64)));
             let found = found.as_deref().unwrap_or("nothing");
-            Err(Error::shape_differs(path, &shape(dims), found))
+            Err(Error::shape_differs(path, &format_dims(dims), found))
         }
     }
 }
 
 /// Dimensions as text; open ones are `?`.
-pub(super) fn shape(dims: &[i64]) -> String {
+pub(super) fn format_dims(dims: &[i64]) -> String {
     let dims: Vec<String> = dims
         .iter()
         .map(|d| {

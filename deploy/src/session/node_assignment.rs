@@ -1,7 +1,7 @@
-//! Node assignment: a session's record of which provider got which node. Knows no rules about it.
+//! Node assignment: a session's record of the execution provider of every node. Knows no rules about it.
 //!
-//! `ort` does not wrap this part of ONNX Runtime's C interface (there since 1.24, which is the least
-//! version that is loaded): `Session_GetEpGraphAssignmentInfo`.
+//! `ort` does not wrap this part of ONNX Runtime's C interface, `Session_GetEpGraphAssignmentInfo`. It exists
+//! since 1.24, and no older version is loaded.
 
 use std::ffi::{CStr, c_char};
 use std::ptr;
@@ -13,16 +13,16 @@ use ort::sys::{OrtEpAssignedNode, OrtEpAssignedSubgraph, OrtStatusPtr};
 use crate::placement::{PlacedNode, Placement};
 
 /// The session option that makes a session keep the record.
-pub(super) const RECORDED: (&str, &str) = ("session.record_ep_graph_assignment_info", "1");
+pub(super) const RECORD_ASSIGNMENT: (&str, &str) = ("session.record_ep_graph_assignment_info", "1");
 
-/// Reads the record of a session that was made with [`RECORDED`].
+/// Reads the record of a session that was opened with [`RECORD_ASSIGNMENT`].
 pub(super) fn placement(session: &Session) -> ort::Result<Placement> {
     let mut placement = Placement::default();
     for subgraph in subgraphs(session)? {
-        let provider = text(|out| name_of_provider(*subgraph, out))?;
+        let provider = copy_text(|out| name_of_provider(*subgraph, out))?;
         for node in nodes(*subgraph)? {
-            let name = text(|out| name_of_node(*node, out))?;
-            let op = text(|out| operator_of_node(*node, out))?;
+            let name = copy_text(|out| name_of_node(*node, out))?;
+            let op = copy_text(|out| operator_of_node(*node, out))?;
             placement.add(&provider, PlacedNode { name, op });
         }
     }
@@ -86,9 +86,9 @@ fn operator_of_node(node: *const OrtEpAssignedNode, out: &mut *const c_char) -> 
     unsafe { (ort::api().EpAssignedNode_GetOperatorType)(node, out) }
 }
 
-/// A text that ONNX Runtime owns, copied.
+/// Copies a text that ONNX Runtime owns.
 #[expect(unsafe_code, reason = "a string from C")]
-fn text(get: impl FnOnce(&mut *const c_char) -> OrtStatusPtr) -> ort::Result<String> {
+fn copy_text(get: impl FnOnce(&mut *const c_char) -> OrtStatusPtr) -> ort::Result<String> {
     let mut text = ptr::null();
     // SAFETY: the status comes from ONNX Runtime and is read once.
     unsafe { ort::Error::result_from_status(get(&mut text))? };

@@ -1,4 +1,4 @@
-//! Opening a session: provider, presets, kept engines, and the proof of what runs where. Runs nothing.
+//! Opening of a session: provider options, cached engines, check of the placement. Runs nothing.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -8,22 +8,22 @@ use onnx::{Document, Header};
 use ort::session::Session as OrtSession;
 
 use crate::error::{Error, Result, chain};
-use crate::placement::{Placement, Sizes};
+use crate::placement::{Placement, ShapeNodes};
 use crate::precision::Precision;
-use crate::presets::{self, Request, cpu, tensorrt};
+use crate::presets::{self, ProviderRequest, cpu, tensorrt};
 use crate::runtime;
 use crate::session::{SessionOptions, node_assignment};
 use crate::tensorrt_cache::{EngineCache, EngineFolder};
 use machine::Provider;
 use machine::probe::{self, SearchPaths};
 
-/// A session of ONNX Runtime and what is known of how it came about.
+/// A session of ONNX Runtime, and how it was opened.
 pub(super) struct OpenedSession {
     pub(super) session: OrtSession,
     pub(super) placement: Placement,
-    /// The smallest and the largest batch that it takes.
+    /// The smallest and the largest batch that the session takes.
     pub(super) batches: (usize, usize),
-    /// Whether it records the launches of a run.
+    /// Whether it records CUDA graphs.
     pub(super) graph: bool,
     /// Time in which an engine was built.
     pub(super) build: Option<Duration>,
@@ -32,8 +32,8 @@ pub(super) struct OpenedSession {
 
 /// Opens the model with the provider of the options, which must start and get every node that computes.
 ///
-/// `gpu` is what a kept engine depends on beside the model: the GPU, its compute capability, driver and
-/// TensorRT version, in words. `None`: no engine is kept.
+/// `gpu` names GPU, compute capability, driver and TensorRT version: a cached engine depends on them beside the
+/// model. `None`: no engine is cached.
 pub(super) fn open(
     path: &Path,
     options: &SessionOptions,
@@ -41,15 +41,15 @@ pub(super) fn open(
 ) -> Result<OpenedSession> {
     runtime::require(options.provider)?;
     options.precision.converts(options.provider)?;
-    let request = Request {
+    let request = ProviderRequest {
         precision: options.precision,
         arena: options.arena,
         graph: options.record && options.provider != Provider::Cpu && options.batches.len() == 1,
-        tensorrt: tensorrt::Request::default(),
+        tensorrt: tensorrt::EngineRequest::default(),
     };
     let mut opened = match options.provider {
-        Provider::TensorRt { .. } => with_engines(path, options, request, gpu)?,
-        _ => committed(path, options, &request)?,
+        Provider::TensorRt { .. } => open_tensorrt(path, options, request, gpu)?,
+        _ => open_graph_optional(path, options, &request)?,
     };
     if options.precision == Precision::Tf32 && tensorrt::tf32_is_off() {
         let note = "`NVIDIA_TF32_OVERRIDE=0` keeps TF32 off, whatever the precision";
@@ -58,14 +58,15 @@ pub(super) fn open(
     let unread = |e: ort::Error| Error::run(chain(&e));
     opened.placement = node_assignment::placement(&opened.session).map_err(unread)?;
     if !options.allow_fallback {
-        // The record has no types, so sizes are followed in the file's own graph.
-        let sizes = || Ok(Sizes::trace(Document::open(path)?.graph()));
-        opened.placement.prove(options.provider, sizes)?;
+        // The record has no types, so shapes are followed in the file's own graph.
+        let shapes = || Ok(ShapeNodes::trace(Document::open(path)?.graph()));
+        opened.placement.prove(options.provider, shapes)?;
     }
     Ok(opened)
 }
 
-/// The GPU and the libraries that an engine depends on, in words; `None` where they are not known.
+/// GPU, compute capability, driver and TensorRT version, on which an engine depends; `None` where they are not
+/// known.
 pub(super) fn describe_gpu(provider: Provider) -> Option<String> {
     let device = usize::try_from(provider.device()?).ok()?;
     let loaded = runtime::loaded().map(|found| found.path.as_path());
@@ -83,11 +84,11 @@ pub(super) fn describe_gpu(provider: Provider) -> Option<String> {
     ))
 }
 
-/// A session of TensorRT: from an engine that is kept, or one that is built.
-fn with_engines(
+/// Opens a session of TensorRT from a cached engine, or builds one.
+fn open_tensorrt(
     path: &Path,
     options: &SessionOptions,
-    mut request: Request,
+    mut request: ProviderRequest,
     gpu: Option<&str>,
 ) -> Result<OpenedSession> {
     let mut document = Document::open(path)?;
@@ -104,7 +105,7 @@ fn with_engines(
     let start = Instant::now();
     let Some(gpu) = gpu else {
         notes.push("the GPU is not known: its engine is not kept for the next time".to_owned());
-        let mut opened = committed(path, options, &request)?;
+        let mut opened = open_graph_optional(path, options, &request)?;
         opened.build = Some(start.elapsed());
         opened.notes.splice(0..0, notes);
         opened.batches = batches.unwrap_or(opened.batches);
@@ -112,7 +113,7 @@ fn with_engines(
     };
     let engines = EngineCache::new(match &options.engines {
         Some(folder) => folder.clone(),
-        None => data::cache::dir(None)?.join("engines"),
+        None => files::cache::dir(None)?.join("engines"),
     });
     let key = tensorrt::key(
         &mut document,
@@ -129,10 +130,10 @@ fn with_engines(
         };
         let start = Instant::now();
         let opened = match engine_folder {
-            EngineFolder::New(folder) => {
-                with_timings(&engines, gpu, folder, || committed(path, options, &request))
-            }
-            _ => committed(path, options, &request),
+            EngineFolder::New(folder) => build_with_timings(&engines, gpu, folder, || {
+                open_graph_optional(path, options, &request)
+            }),
+            _ => open_graph_optional(path, options, &request),
         };
         elapsed = start.elapsed();
         opened
@@ -144,8 +145,8 @@ fn with_engines(
     Ok(opened)
 }
 
-/// Builds in `folder` with what TensorRT measured of its kernels before, and keeps what it measured now.
-pub(super) fn with_timings<T>(
+/// Builds in `folder` with TensorRT's timing cache of earlier builds, and keeps the new one.
+pub(super) fn build_with_timings<T>(
     engines: &EngineCache,
     gpu: &str,
     folder: &Path,
@@ -162,17 +163,21 @@ pub(super) fn with_timings<T>(
     Ok(built)
 }
 
-/// A session as requested; where ONNX Runtime refuses to record launches, one that does not.
-fn committed(path: &Path, options: &SessionOptions, request: &Request) -> Result<OpenedSession> {
+/// Opens a session as requested, or without a CUDA graph where ONNX Runtime refuses to record one.
+fn open_graph_optional(
+    path: &Path,
+    options: &SessionOptions,
+    request: &ProviderRequest,
+) -> Result<OpenedSession> {
     let mut notes = Vec::new();
-    let (session, graph) = match commit(path, options, request) {
+    let (session, graph) = match create_session(path, options, request) {
         Ok(session) => (session, request.graph),
         Err(error) if request.graph => {
-            let plain = Request {
+            let plain = ProviderRequest {
                 graph: false,
                 ..request.clone()
             };
-            let session = commit(path, options, &plain)?;
+            let session = create_session(path, options, &plain)?;
             notes.push(format!("launches are not recorded (CUDA graph): {error}"));
             (session, false)
         }
@@ -188,8 +193,12 @@ fn committed(path: &Path, options: &SessionOptions, request: &Request) -> Result
     })
 }
 
-/// Opens the model with the provider; every provider asked for must start.
-fn commit(path: &Path, options: &SessionOptions, request: &Request) -> Result<OrtSession> {
+/// Creates the session of ONNX Runtime; every provider asked for must start.
+fn create_session(
+    path: &Path,
+    options: &SessionOptions,
+    request: &ProviderRequest,
+) -> Result<OrtSession> {
     let refused = |e: &dyn std::error::Error| match options.provider {
         Provider::Cpu => Error::model_load(path, &chain(e)),
         provider => Error::provider_failed(&provider.to_string(), &chain(e)),
@@ -197,20 +206,20 @@ fn commit(path: &Path, options: &SessionOptions, request: &Request) -> Result<Or
     let environment = runtime::environment()?;
     let builder = OrtSession::builder(environment).map_err(|e| refused(&e))?;
     let builder = cpu::configure(builder, options).map_err(|e| refused(&e))?;
-    let (key, on) = node_assignment::RECORDED;
+    let (key, on) = node_assignment::RECORD_ASSIGNMENT;
     let builder = builder
         .with_config_entry(key, on)
         .map_err(|e| refused(&e))?;
     let mut builder = builder
-        .with_execution_providers(presets::dispatches(options.provider, request)?)
+        .with_execution_providers(presets::execution_providers(options.provider, request)?)
         .map_err(|e| refused(&e))?;
-    let not_loaded = |e: ort::Error| not_opened(path, &chain(&e));
+    let not_loaded = |e: ort::Error| load_error(path, &chain(&e));
     builder.commit_from_file(path).map_err(not_loaded)
 }
 
-/// Why a model is not opened: too new for the runtime, or as ONNX Runtime says.
-fn not_opened(path: &Path, reason: &str) -> Error {
-    match newer(path, reason) {
+/// The error of a model that does not open: too new for the runtime, or as ONNX Runtime says.
+fn load_error(path: &Path, reason: &str) -> Error {
+    match version_mismatch(path, reason) {
         Some((expected, found)) => {
             let version = runtime::loaded().map_or("", |library| library.version.as_str());
             Error::model_newer(path, version, &expected, &found)
@@ -219,9 +228,9 @@ fn not_opened(path: &Path, reason: &str) -> Error {
     }
 }
 
-/// What the runtime knows and what the file needs, where ONNX Runtime complains of that: the words of
-/// `graph/model.cc` and `graph/schema_registry.cc`.
-fn newer(path: &Path, reason: &str) -> Option<(String, String)> {
+/// The version that the runtime supports and the one that the file needs, where ONNX Runtime's reason is that:
+/// the words are those of `graph/model.cc` and `graph/schema_registry.cc`.
+fn version_mismatch(path: &Path, reason: &str) -> Option<(String, String)> {
     let header = Header::open(path).ok()?;
     if let Some(known) = number_after(reason, "max supported IR version: ") {
         let (known, found) = (format!("{known} or older"), header.ir_version);

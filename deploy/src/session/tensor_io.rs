@@ -1,11 +1,11 @@
-//! Tensor values of a model's own element type, from and to `f32`. Knows no model.
+//! Conversion between `f32` and tensors of a model's own element type. Knows no model.
 
 use half::f16;
 use ort::session::SessionInputValue;
 use ort::value::{DynTensor, Tensor, TensorElementType, TensorRef, TensorValueTypeMarker, Value};
 
-/// The value that is fed, in the model's own element type; `f32` is not copied.
-pub(crate) fn input(
+/// Images as a tensor of the model's own element type; `f32` is not copied.
+pub(crate) fn to_input(
     element: TensorElementType,
     images: &[f32],
     shape: [usize; 4],
@@ -16,15 +16,15 @@ pub(crate) fn input(
             Tensor::from_array((shape, halves))?.into()
         }
         TensorElementType::Uint8 => {
-            let bytes: Vec<u8> = images.iter().copied().map(byte).collect();
+            let bytes: Vec<u8> = images.iter().copied().map(to_u8).collect();
             Tensor::from_array((shape, bytes))?.into()
         }
         _ => TensorRef::from_array_view((shape, images))?.into(),
     })
 }
 
-/// Writes images into a tensor that lies in the host's memory and is as long.
-pub(super) fn write(
+/// Writes images into a tensor of the same length in the host's memory.
+pub(super) fn write_images(
     element: TensorElementType,
     images: &[f32],
     tensor: &mut DynTensor,
@@ -37,7 +37,7 @@ pub(super) fn write(
         }
         TensorElementType::Uint8 => {
             let (_, out) = tensor.try_extract_tensor_mut::<u8>()?;
-            let bytes = images.iter().copied().map(byte);
+            let bytes = images.iter().copied().map(to_u8);
             out.iter_mut().zip(bytes).for_each(|(out, v)| *out = v);
         }
         _ => tensor
@@ -48,12 +48,12 @@ pub(super) fn write(
     Ok(())
 }
 
-fn byte(value: f32) -> u8 {
+fn to_u8(value: f32) -> u8 {
     value.round().clamp(0.0, 255.0) as u8
 }
 
-/// The numbers of an output, whatever their precision.
-pub(super) fn floats<T: TensorValueTypeMarker + ?Sized>(
+/// The numbers of an output of any floating-point type.
+pub(super) fn to_f32<T: TensorValueTypeMarker + ?Sized>(
     output: &Value<T>,
 ) -> ort::Result<Vec<f32>> {
     let element = output.dtype().tensor_type();

@@ -36,7 +36,7 @@ fn trained(folder: &Path, gain: f32) -> PathBuf {
 }
 
 fn loaded() {
-    let cache = data::cache::dir(None).unwrap();
+    let cache = files::cache::dir(None).unwrap();
     let found = runtime::ensure(&Search::new(&cache), &|_| {}, true).unwrap();
     runtime::load(&found).unwrap();
 }
@@ -178,7 +178,7 @@ fn measurements_of_kernels_outlive_the_engine_they_were_made_for() {
     for seen in ["", "1", "11"] {
         let building = tempfile::tempdir().unwrap();
         let file = building.path().join("cache_sm90.timing");
-        open::with_timings(&engines, "stand-in", building.path(), || {
+        open::build_with_timings(&engines, "stand-in", building.path(), || {
             let before = std::fs::read_to_string(&file).unwrap_or_default();
             assert_eq!(before, seen);
             std::fs::write(&file, before + "1").unwrap();

@@ -8,7 +8,7 @@ type Answer = Vec<u8>;
 
 /// The key of a model file as the TensorRT provider makes it: from content, not from names.
 fn key(model: &Path) -> EngineKey {
-    let content = data::hash::sha256_hex(model).unwrap();
+    let content = files::hash::sha256_hex(model).unwrap();
     EngineKey::new([
         ("model", content.as_str()),
         ("precision", "fp16"),

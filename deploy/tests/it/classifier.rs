@@ -1,8 +1,8 @@
 //! Models of every kind that is supported, and one classifier for many threads.
 
-use data::card::OutputKind;
+use deploy::card::OutputKind;
+use deploy::image::DynamicImage;
 use deploy::{Batch, Classifier, Provider, Session, SessionOptions};
-use image::DynamicImage;
 use onnx::Dim;
 use onnx::proto::DataType;
 
@@ -153,7 +153,7 @@ fn a_card_needs_no_flags() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.onnx");
     let mut document = tiny.document();
-    document.set_metadata(data::card::PREFIX, &tiny.card().to_pairs());
+    document.set_metadata(deploy::card::PREFIX, &tiny.card().to_pairs());
     document.save(&path).unwrap();
     let classifier = Classifier::builder(&path)
         .runtime(installed().clone())

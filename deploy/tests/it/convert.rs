@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use data::{Card, Dataset, Split};
 use deploy::convert::{self, Calibration, Scheme};
+use deploy::data::{Dataset, Split};
 use deploy::diff::diff;
 use deploy::eval::EvalOptions;
-use deploy::{Classifier, Precision};
+use deploy::image::Rgb;
+use deploy::{Card, Classifier, Precision};
 use fs_err as fs;
-use image::Rgb;
 use onnx::proto::DataType;
 use onnx::{BatchNormInputs, Dim, GraphBuilder, ModelInfo, Tensor, Window};
 
@@ -60,7 +60,7 @@ fn network(folder: &Path, batch: Dim, seed: f32) -> PathBuf {
         preprocess: PREPROCESS.parse().unwrap(),
         ..crate::support::Tiny::default().card()
     };
-    document.set_metadata(data::card::PREFIX, &card.to_pairs());
+    document.set_metadata(deploy::card::PREFIX, &card.to_pairs());
     let path = folder.join("model.onnx");
     document.save(&path).unwrap();
     path
@@ -72,7 +72,7 @@ fn pictures(folder: &Path) -> Dataset {
         for i in 0..20_u32 {
             let path = folder.join(format!("photos/{class}/{i}.png"));
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            let picture = data::RgbImage::from_fn(19, 14, |x, y| {
+            let picture = deploy::RgbImage::from_fn(19, 14, |x, y| {
                 let mut pixel = [((x * (i + 3) + 5 * y) % 256) as u8; 3];
                 pixel[at] = 255 - (i * 7 % 100) as u8;
                 Rgb(pixel)
@@ -102,7 +102,7 @@ fn off(first: &Path, second: &Path, dataset: &Dataset) -> f32 {
     let samples = dataset.samples(Split::Test);
     let found = diff(&first, &second, samples, Some(&dataset.classes), &options).unwrap();
     assert_eq!(found.pairs.len(), samples.len());
-    found.max_drift / found.largest_logit
+    found.max_logit_difference / found.largest_logit
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn what_cannot_be_converted_is_said() {
     assert!(
         error
             .to_string()
-            .starts_with("no file is converted to `fp32`"),
+            .starts_with("a file cannot be converted to `fp32`"),
         "{error}"
     );
     drop(open(&model));
@@ -245,7 +245,10 @@ fn other_peoples_files_answer_as_before() {
             let options = EvalOptions::default();
             let found = diff(&original, &open(out), &dataset.test[..40], None, &options).unwrap();
             assert!(found.accuracy.is_none());
-            (found.flips().count(), found.max_drift / found.largest_logit)
+            (
+                found.flips().count(),
+                found.max_logit_difference / found.largest_logit,
+            )
         };
         let out = folder.path().join("half.onnx");
         if convert::fp16(&model, &out).is_err() {

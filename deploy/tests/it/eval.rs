@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use data::Sample;
-use data::card::OutputKind;
+use deploy::card::OutputKind;
+use deploy::data::Sample;
 use deploy::engine::{Engine, FakeEngine};
 use deploy::eval::{EvalOptions, evaluate};
 use deploy::{Classifier, Error, Kind};
@@ -63,7 +63,7 @@ fn scores_do_not_depend_on_batch_or_threads() {
         let evaluation = evaluate(&classifier, &samples, &classes, &options).unwrap();
         assert_eq!(most.load(Ordering::Relaxed), 23);
         results.push((evaluation.scores.clone(), evaluation.predictions.clone()));
-        assert_eq!(evaluation.wrong().count(), 8);
+        assert_eq!(evaluation.misclassified().count(), 8);
         assert!(evaluation.seconds >= evaluation.session_seconds);
     }
     let (scores, predictions) = &results[0];

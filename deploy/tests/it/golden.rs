@@ -25,9 +25,9 @@ fn golden_samples_prove_the_model_and_find_out_another_one() {
     );
 
     let mut card = tiny.card();
-    card.golden = golden::make(&without).unwrap();
+    card.golden = golden::create_samples(&without).unwrap();
     let mut document = tiny.document();
-    document.set_metadata(data::card::PREFIX, &card.to_pairs());
+    document.set_metadata(deploy::card::PREFIX, &card.to_pairs());
     document.save(&path).unwrap();
     let results = golden::check(&open()).unwrap();
     assert!(results.len() >= 2);
@@ -53,10 +53,10 @@ fn damaged_golden_samples_are_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = tiny.save(folder.path());
     let mut card = tiny.card();
-    card.golden = golden::make(&tiny.builder(&path).open().unwrap()).unwrap();
+    card.golden = golden::create_samples(&tiny.builder(&path).open().unwrap()).unwrap();
     card.golden[0].image = "not base64!".into();
     let mut document = tiny.document();
-    document.set_metadata(data::card::PREFIX, &card.to_pairs());
+    document.set_metadata(deploy::card::PREFIX, &card.to_pairs());
     document.save(&path).unwrap();
     let classifier = Classifier::builder(&path)
         .runtime(installed().clone())

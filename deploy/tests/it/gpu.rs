@@ -4,7 +4,6 @@ use std::path::Path;
 use std::process::Command;
 
 use deploy::Provider;
-use deploy::machine::Error;
 use deploy::runtime::{self, GpuOptions, Search};
 use fs_err as fs;
 
@@ -88,7 +87,7 @@ fn what_changed_since_it_was_installed_is_told() {
     );
     fs::remove_file(&provider).unwrap();
     let error = runtime::verify(&found).unwrap_err();
-    assert!(matches!(error, Error::RuntimeMissing { .. }), "{error}");
+    assert!(error.to_string().contains("cannot be read"), "{error}");
 }
 
 #[test]

@@ -8,7 +8,9 @@
 )]
 
 mod classifier;
+#[cfg(feature = "eval")]
 mod convert;
+#[cfg(feature = "eval")]
 mod eval;
 mod foreign;
 mod golden;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use data::Preprocess;
+use deploy::Preprocess;
 use deploy::{Classifier, Error, Model};
 use fs_err as fs;
 use onnx::proto::DataType;
@@ -131,14 +131,14 @@ fn a_card_of_another_version_is_refused() {
         .find(|(key, _)| key == "classifier.version")
         .unwrap()
         .1 = "2".into();
-    document.set_metadata(data::card::PREFIX, &pairs);
+    document.set_metadata(deploy::card::PREFIX, &pairs);
     let path = folder.path().join("new.onnx");
     document.save(&path).unwrap();
     let error = Model::open(&path).unwrap_err();
     assert!(
         matches!(
             error,
-            Error::Data(data::Error::Pixels(data::pixels::Error::CardVersion { .. }))
+            Error::Pixels(deploy::pixels::Error::CardVersion { .. })
         ),
         "{error}"
     );

@@ -96,7 +96,7 @@ fn a_truncated_library_is_refused_wherever_it_is_cut() {
         fs::write(&path, &bytes[..len]).unwrap();
         let error = runtime::find(&named(&path)).unwrap_err();
         assert!(
-            matches!(error, Error::RuntimeUnfit { .. }),
+            matches!(error, Error::UnusableRuntime { .. }),
             "{len}: {error}"
         );
         assert!(error.to_string().contains("expected:"), "{error}");
@@ -136,10 +136,10 @@ fn what_is_no_onnx_runtime_is_told_by_what_it_is() {
         assert!(text.contains(&*path.to_string_lossy()), "{text}");
     }
     let text = runtime::find(&named(folder.path().join("none.so").as_path())).unwrap_err();
-    assert!(matches!(text, Error::RuntimeMissing { .. }), "{text}");
+    assert!(text.to_string().contains("cannot be read"), "{text}");
     assert!(matches!(
         runtime::find(&named(Path::new("/"))),
-        Err(Error::RuntimeUnfit { .. })
+        Err(Error::UnusableRuntime { .. })
     ));
 }
 

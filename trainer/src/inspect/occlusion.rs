@@ -63,7 +63,7 @@ pub fn occlusion(
         .flat_map(|&top| columns.iter().map(move |&left| (left, top)))
         .collect();
     let mut fallen = vec![(0.0f64, 0u32); (width * height) as usize];
-    for (done, batch) in squares.chunks(classifier.good_batch()).enumerate() {
+    for (done, batch) in squares.chunks(classifier.preferred_batch()).enumerate() {
         let mut images = Vec::with_capacity(batch.len() * preprocess.output_len());
         for &square in batch {
             let mut hidden = picture.clone();
@@ -78,7 +78,10 @@ pub fn occlusion(
                 *count += 1;
             }
         }
-        progress(done * classifier.good_batch() + batch.len(), squares.len());
+        progress(
+            done * classifier.preferred_batch() + batch.len(),
+            squares.len(),
+        );
     }
     Ok(Heat {
         width: width as usize,

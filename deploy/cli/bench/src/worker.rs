@@ -254,7 +254,7 @@ fn live(
 
 /// What opening has to say, and which nodes run elsewhere.
 fn notes(session: &Session, provider: Provider) -> Vec<String> {
-    let others = session.placement().others(provider).into_iter();
+    let others = session.placement().other_providers(provider).into_iter();
     let others = others.map(|line| format!("  on {line}"));
     session.notes().iter().cloned().chain(others).collect()
 }

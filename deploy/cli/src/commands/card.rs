@@ -98,6 +98,6 @@ fn made(classifier: &Classifier) -> anyhow::Result<Card> {
             date: utc_date(),
             ..Provenance::default()
         },
-        golden: deploy::golden::make(classifier)?,
+        golden: deploy::golden::create_samples(classifier)?,
     })
 }

@@ -74,7 +74,11 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
     let draft = Draft(out.with_extension("onnx.part"));
     let kept = convert(args, &original, &draft.0, &dataset, printer)?;
     let found = compare(args, &original, &draft.0, &dataset, printer)?;
-    if let Some(pair) = found.pairs.iter().find(|pair| !pair.drift.is_finite()) {
+    if let Some(pair) = found
+        .pairs
+        .iter()
+        .find(|pair| !pair.logit_difference.is_finite())
+    {
         let (precision, image) = (args.precision, pair.path.clone());
         return Err(CliError::NotFinite { precision, image }.into());
     }
@@ -195,7 +199,7 @@ fn compare(
     }
     let progress = printer.image_bar("comparing", (2 * samples.len()) as u64);
     let options = EvalOptions {
-        batch: original.good_batch(),
+        batch: original.preferred_batch(),
         threads: args.machine.threads.map(usize::from),
         strict: false,
         progress: &|done| progress.set_position(done as u64),

@@ -97,7 +97,7 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
     let second = open(paths[1], second, args, &Printer::new(Verbosity::Results))?;
     let progress = printer.image_bar("comparing", (2 * samples.len()) as u64);
     let options = EvalOptions {
-        batch: first.good_batch().min(second.good_batch()),
+        batch: first.preferred_batch().min(second.preferred_batch()),
         threads: args.machine.threads.map(usize::from),
         strict: args.strict_images,
         progress: &|done| progress.set_position(done as u64),
@@ -174,8 +174,8 @@ pub(super) fn report(found: &Diff) -> Found<'_> {
             mcnemar: accuracy.mcnemar,
         }),
         flips: found.flips().map(FlipRow::new).collect(),
-        max_logit_difference: found.max_drift,
-        mean_logit_difference: found.mean_drift,
+        max_logit_difference: found.max_logit_difference,
+        mean_logit_difference: found.mean_logit_difference,
         largest_logit: found.largest_logit,
         unreadable: found
             .unreadable
@@ -210,7 +210,7 @@ fn write_csv(path: &Path, found: &Diff) -> anyhow::Result<()> {
                 second: row.second,
                 second_probability: row.second_probability,
                 flip: pair.is_flip(),
-                logit_difference: pair.drift,
+                logit_difference: pair.logit_difference,
             };
             writer.serialize(row).map_err(io::Error::other)?;
         }
@@ -253,7 +253,7 @@ pub(super) fn text(found: &Diff, split: Split, names: [&str; 2]) -> String {
     }
     lines.push(format!(
         "logits     at most {:.2e} apart, {:.2e} on average; the largest is {:.3}",
-        found.max_drift, found.mean_drift, found.largest_logit
+        found.max_logit_difference, found.mean_logit_difference, found.largest_logit
     ));
     if let Some(accuracy) = &found.accuracy {
         lines.extend(accuracy_lines(accuracy, names));

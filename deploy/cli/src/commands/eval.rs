@@ -56,7 +56,7 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
     let options = EvalOptions {
         batch: args
             .batch
-            .map_or_else(|| classifier.good_batch(), usize::from),
+            .map_or_else(|| classifier.preferred_batch(), usize::from),
         threads: args.machine.threads.map(usize::from),
         strict: args.strict_images,
         progress: &|done| progress.set_position(done as u64),
@@ -149,7 +149,7 @@ fn report<'a>(
             .map(|u| u.path.display().to_string())
             .collect(),
         misclassified: evaluation
-            .wrong()
+            .misclassified()
             .map(|wrong| wrong.path.as_str())
             .collect(),
         seconds: evaluation.seconds,
@@ -167,7 +167,7 @@ fn text(evaluation: &Evaluation, split: Split) -> String {
         format!("split {split}"),
         data::metrics::table(&evaluation.scores),
     ];
-    let wrong: Vec<_> = evaluation.wrong().collect();
+    let wrong: Vec<_> = evaluation.misclassified().collect();
     if !wrong.is_empty() {
         lines.push(format!("misclassified: {}", wrong.len()));
     }

@@ -60,7 +60,7 @@ fn what_is_required_decides_the_exit_code() {
     assert!(json["machine"]["logical_cores"].as_u64().unwrap() >= 1);
     assert!(json["cache"]["error"].is_null());
     let run = doctor(&library, &["--provider", "gpu"]);
-    run.refused("`gpu` is no provider");
+    run.refused("`gpu` is not a provider");
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn providers_run_or_are_errors() {
     }
     let allowed = ["--provider", "cuda", "--allow-fallback"];
     eval(folder.path(), &allowed).refused("provider `cuda:0` cannot start: ");
-    eval(folder.path(), &["--provider", "gpu"]).refused("`gpu` is no provider");
+    eval(folder.path(), &["--provider", "gpu"]).refused("`gpu` is not a provider");
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn precisions_are_computed_or_are_errors() {
     }
     fs::remove_dir_all(folder.path().join("photos/train")).unwrap();
     eval(folder.path(), &["--precision", "int8"]).refused("`int8` needs training images");
-    eval(folder.path(), &["--precision", "half"]).refused("`half` is no precision");
+    eval(folder.path(), &["--precision", "half"]).refused("`half` is not a precision");
 }
 
 #[test]

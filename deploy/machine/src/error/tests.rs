@@ -14,11 +14,11 @@ fn catalogue() -> Vec<Error> {
         Error::NoRuntime {
             searched: vec!["cache/runtime".into(), "/usr/lib".into()],
         },
-        Error::RuntimeMissing {
-            path: library(),
-            source: io::ErrorKind::NotFound.into(),
-        },
-        Error::RuntimeUnfit {
+        Error::unreadable_library(
+            &library(),
+            std::io::Error::from(std::io::ErrorKind::NotFound),
+        ),
+        Error::UnusableRuntime {
             path: library(),
             expected: "at least 24272944 bytes".to_owned(),
             found: "12136472 bytes: the file is truncated".to_owned(),
@@ -49,7 +49,7 @@ fn every_error_reads_well() {
 
 #[test]
 fn a_gpu_runtime_that_is_unfit_is_installed_again_as_one() {
-    let error = Error::RuntimeUnfit {
+    let error = Error::UnusableRuntime {
         path: "cache/runtime/onnxruntime-gpu-1.28.0/libonnxruntime.so".into(),
         expected: String::new(),
         found: String::new(),

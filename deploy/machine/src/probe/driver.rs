@@ -45,8 +45,8 @@ impl Driver {
     }
 }
 
-/// The least driver for a major version of CUDA, from NVIDIA's release notes of CUDA 12 and 13.
-fn least(cuda: u32) -> &'static str {
+/// The oldest driver for a major version of CUDA, from NVIDIA's release notes of CUDA 12 and 13.
+fn minimum_driver(cuda: u32) -> &'static str {
     match cuda {
         ..=12 => "NVIDIA driver 525 or newer",
         13 => "NVIDIA driver 580 or newer",
@@ -54,26 +54,23 @@ fn least(cuda: u32) -> &'static str {
     }
 }
 
-/// The least compute capability of a major version of CUDA: 13 has dropped everything before Turing.
-const fn least_capability(cuda: u32) -> u32 {
+/// The lowest compute capability of a major version of CUDA: 13 has dropped everything before Turing.
+const fn minimum_capability(cuda: u32) -> u32 {
     if cuda >= 13 { 75 } else { 50 }
 }
 
-type Answer = c_int;
-type Read<'l, T> = libloading::Symbol<'l, T>;
+type Status = c_int;
+type Symbol<'l, T> = libloading::Symbol<'l, T>;
 
-/// Loads and starts the driver. `cuda` is the major version that it is needed for.
+/// Loads and starts the driver; `cuda` is the major version that it must support.
 pub(super) fn start(
     paths: &SearchPaths,
     cuda: Option<u32>,
 ) -> Result<Driver, Box<MissingRequirement>> {
-    let wanted = least(cuda.unwrap_or(12));
-    let (library, path) = open(paths, wanted)?;
+    let wanted = minimum_driver(cuda.unwrap_or(12));
+    let (library, path) = load(paths, wanted)?;
     init(library, &path, wanted)?;
-    let incomplete = || {
-        let what = format!("`{}` is no driver library", path.display());
-        MissingRequirement::new(what, wanted, "a library without `cuInit`", &install(wanted))
-    };
+    let incomplete = || not_a_driver(&path, wanted);
     Ok(Driver {
         version: version(paths),
         cuda: cuda_version(library).ok_or_else(incomplete)?,
@@ -82,21 +79,21 @@ pub(super) fn start(
     })
 }
 
-/// What keeps a driver that starts from running this GPU at this CUDA.
+/// Missing requirements of a GPU and a version of CUDA, with a driver that starts.
 pub(super) fn check(driver: &Driver, device: u32, cuda: Option<u32>) -> Vec<MissingRequirement> {
     let mut missing = Vec::new();
     let number = driver.version.clone().unwrap_or_else(|| "a driver".into());
     if let Some(cuda) = cuda.filter(|cuda| driver.cuda < 1000 * cuda) {
-        let older = if cuda > 12 && driver.cuda >= 12_000 {
+        let fix = if cuda > 12 && driver.cuda >= 12_000 {
             "run `deploy runtime install cuda --cuda 12`".to_owned()
         } else {
-            install(least(cuda))
+            install_driver(minimum_driver(cuda))
         };
         missing.push(MissingRequirement::new(
             format!("the NVIDIA driver is too old for CUDA {cuda}"),
-            least(cuda),
+            minimum_driver(cuda),
             &format!("{number}, for CUDA {}", driver.cuda_text()),
-            &older,
+            &fix,
         ));
     }
     let index = usize::try_from(device).unwrap_or(usize::MAX);
@@ -110,12 +107,12 @@ pub(super) fn check(driver: &Driver, device: u32, cuda: Option<u32>) -> Vec<Miss
         )),
         Some(gpu) => {
             let cuda = cuda.unwrap_or(12);
-            let least = least_capability(cuda);
-            if gpu.capability > 0 && gpu.capability < least {
+            let minimum = minimum_capability(cuda);
+            if gpu.capability > 0 && gpu.capability < minimum {
                 let text = |c: u32| format!("{}.{}", c / 10, c % 10);
                 missing.push(MissingRequirement::new(
                     format!("`{}` is too old for CUDA {cuda}", gpu.name),
-                    &format!("compute capability {} or newer", text(least)),
+                    &format!("compute capability {} or newer", text(minimum)),
                     &text(gpu.capability),
                     "run `deploy runtime install cuda --cuda 12`",
                 ));
@@ -125,8 +122,18 @@ pub(super) fn check(driver: &Driver, device: u32, cuda: Option<u32>) -> Vec<Miss
     missing
 }
 
-fn install(wanted: &str) -> String {
+fn install_driver(wanted: &str) -> String {
     format!("install {wanted}; in a container, start it with `--gpus all`")
+}
+
+fn not_a_driver(path: &Path, wanted: &str) -> MissingRequirement {
+    let what = format!("`{}` is not a driver library", path.display());
+    MissingRequirement::new(
+        what,
+        wanted,
+        "a library without `cuInit`",
+        &install_driver(wanted),
+    )
 }
 
 fn no_gpu(found: &str) -> MissingRequirement {
@@ -138,7 +145,7 @@ fn no_gpu(found: &str) -> MissingRequirement {
     )
 }
 
-fn open(
+fn load(
     paths: &SearchPaths,
     wanted: &str,
 ) -> Result<(&'static Library, PathBuf), Box<MissingRequirement>> {
@@ -153,7 +160,7 @@ fn open(
             what,
             wanted,
             "none",
-            &install(wanted),
+            &install_driver(wanted),
         ))
     };
     let path = match file {
@@ -162,9 +169,9 @@ fn open(
         None => return Err(absent()),
     };
     if path.is_absolute()
-        && let Err(flaw) = dylib::whole(&path)
+        && let Err(defect) = dylib::check_library(&path)
     {
-        let requirement = super::libraries::damaged(&path, flaw, &install(wanted));
+        let requirement = super::libraries::damaged(&path, defect, &install_driver(wanted));
         return Err(Box::new(requirement));
     }
     match dylib::load(&path) {
@@ -176,7 +183,7 @@ fn open(
                 what,
                 wanted,
                 &reason,
-                &install(wanted),
+                &install_driver(wanted),
             )))
         }
     }
@@ -185,18 +192,15 @@ fn open(
 #[expect(unsafe_code, reason = "calls into the driver's C interface")]
 fn init(library: &Library, path: &Path, wanted: &str) -> Result<(), Box<MissingRequirement>> {
     // SAFETY: the signature is that of cuda.h.
-    let init: Read<'_, unsafe extern "C" fn(c_uint) -> Answer> =
-        unsafe { library.get(b"cuInit\0") }.map_err(|_| {
-            let what = format!("`{}` is no driver library", path.display());
-            MissingRequirement::new(what, wanted, "a library without `cuInit`", &install(wanted))
-        })?;
+    let init: Symbol<'_, unsafe extern "C" fn(c_uint) -> Status> =
+        unsafe { library.get(b"cuInit\0") }.map_err(|_| not_a_driver(path, wanted))?;
     // SAFETY: flags must be 0.
-    let answer = unsafe { init(0) };
-    if answer == 0 {
+    let status = unsafe { init(0) };
+    if status == 0 {
         return Ok(());
     }
-    let text = error_text(library, answer);
-    Err(Box::new(match answer {
+    let text = error_text(library, status);
+    Err(Box::new(match status {
         // CUDA_ERROR_NO_DEVICE
         100 => no_gpu(&text),
         // CUDA_ERROR_SYSTEM_DRIVER_MISMATCH
@@ -216,17 +220,19 @@ fn init(library: &Library, path: &Path, wanted: &str) -> Result<(), Box<MissingR
 }
 
 #[expect(unsafe_code, reason = "calls into the driver's C interface")]
-fn error_text(library: &Library, answer: Answer) -> String {
+fn error_text(library: &Library, status: Status) -> String {
     let mut text: *const c_char = std::ptr::null();
     // SAFETY: the signature is that of cuda.h; the text is the driver's own and lives as long as it.
     let known = unsafe {
-        let name: Result<Read<'_, unsafe extern "C" fn(Answer, *mut *const c_char) -> Answer>, _> =
-            library.get(b"cuGetErrorString\0");
-        name.is_ok_and(|name| name(answer, &raw mut text) == 0 && !text.is_null())
+        let name: Result<
+            Symbol<'_, unsafe extern "C" fn(Status, *mut *const c_char) -> Status>,
+            _,
+        > = library.get(b"cuGetErrorString\0");
+        name.is_ok_and(|name| name(status, &raw mut text) == 0 && !text.is_null())
             .then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
     };
-    known.map_or(format!("error {answer}"), |text| {
-        format!("{text} (error {answer})")
+    known.map_or(format!("error {status}"), |text| {
+        format!("{text} (error {status})")
     })
 }
 
@@ -234,15 +240,15 @@ fn error_text(library: &Library, answer: Answer) -> String {
 fn cuda_version(library: &Library) -> Option<u32> {
     let mut version: c_int = 0;
     // SAFETY: the signature is that of cuda.h.
-    let answer = unsafe {
-        let get: Read<'_, unsafe extern "C" fn(*mut c_int) -> Answer> =
+    let status = unsafe {
+        let get: Symbol<'_, unsafe extern "C" fn(*mut c_int) -> Status> =
             library.get(b"cuDriverGetVersion\0").ok()?;
         get(&raw mut version)
     };
-    (answer == 0).then(|| u32::try_from(version).ok()).flatten()
+    (status == 0).then(|| u32::try_from(version).ok()).flatten()
 }
 
-/// Every GPU that can be asked.
+/// Every GPU that answers.
 fn devices(library: &Library) -> Vec<Device> {
     (0..device_count(library).unwrap_or(0))
         .filter_map(|index| device(library, index))
@@ -253,12 +259,12 @@ fn devices(library: &Library) -> Vec<Device> {
 fn device_count(library: &Library) -> Option<c_int> {
     let mut count: c_int = 0;
     // SAFETY: the signature is that of cuda.h; the driver has been started.
-    let answer = unsafe {
-        let get: Read<'_, unsafe extern "C" fn(*mut c_int) -> Answer> =
+    let status = unsafe {
+        let get: Symbol<'_, unsafe extern "C" fn(*mut c_int) -> Status> =
             library.get(b"cuDeviceGetCount\0").ok()?;
         get(&raw mut count)
     };
-    (answer == 0).then_some(count)
+    (status == 0).then_some(count)
 }
 
 #[expect(unsafe_code, reason = "calls into the driver's C interface")]
@@ -266,18 +272,18 @@ fn device(library: &Library, index: c_int) -> Option<Device> {
     // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR
     const MAJOR: c_int = 75;
     const MINOR: c_int = 76;
-    type Attribute = unsafe extern "C" fn(*mut c_int, c_int, c_int) -> Answer;
+    type Attribute = unsafe extern "C" fn(*mut c_int, c_int, c_int) -> Status;
     let (mut handle, mut major, mut minor): (c_int, c_int, c_int) = (0, 0, 0);
     let mut memory: usize = 0;
     let mut name = [0_u8; 256];
     // SAFETY: the signatures are those of cuda.h; buffers outlive the calls, and their lengths are given.
     let is_known = unsafe {
-        let get: Read<'_, unsafe extern "C" fn(*mut c_int, c_int) -> Answer> =
+        let get: Symbol<'_, unsafe extern "C" fn(*mut c_int, c_int) -> Status> =
             library.get(b"cuDeviceGet\0").ok()?;
-        let get_name: Read<'_, unsafe extern "C" fn(*mut c_char, c_int, c_int) -> Answer> =
+        let get_name: Symbol<'_, unsafe extern "C" fn(*mut c_char, c_int, c_int) -> Status> =
             library.get(b"cuDeviceGetName\0").ok()?;
-        let attribute: Read<'_, Attribute> = library.get(b"cuDeviceGetAttribute\0").ok()?;
-        let total: Read<'_, unsafe extern "C" fn(*mut usize, c_int) -> Answer> =
+        let attribute: Symbol<'_, Attribute> = library.get(b"cuDeviceGetAttribute\0").ok()?;
+        let total: Symbol<'_, unsafe extern "C" fn(*mut usize, c_int) -> Status> =
             library.get(b"cuDeviceTotalMem_v2\0").ok()?;
         get(&raw mut handle, index) == 0
             && get_name(name.as_mut_ptr().cast(), 255, handle) == 0
@@ -326,15 +332,15 @@ fn nvml_version(paths: &SearchPaths) -> Option<String> {
         .find(|path| path.exists())
         .or_else(|| paths.loader.then(|| PathBuf::from(NVML)))?;
     if path.is_absolute() {
-        dylib::whole(&path).ok()?;
+        dylib::check_library(&path).ok()?;
     }
     let library = dylib::load(&path).ok()?;
     let mut version = [0_u8; 96];
     // SAFETY: the signatures are those of nvml.h; the buffer's length is given.
-    let answer = unsafe {
-        let init: Read<'_, unsafe extern "C" fn() -> Answer> =
+    let status = unsafe {
+        let init: Symbol<'_, unsafe extern "C" fn() -> Status> =
             library.get(b"nvmlInit_v2\0").ok()?;
-        let get: Read<'_, unsafe extern "C" fn(*mut c_char, c_uint) -> Answer> =
+        let get: Symbol<'_, unsafe extern "C" fn(*mut c_char, c_uint) -> Status> =
             library.get(b"nvmlSystemGetDriverVersion\0").ok()?;
         if init() == 0 {
             get(version.as_mut_ptr().cast(), 95)
@@ -342,7 +348,7 @@ fn nvml_version(paths: &SearchPaths) -> Option<String> {
             -1
         }
     };
-    (answer == 0).then(|| text(&version))
+    (status == 0).then(|| text(&version))
 }
 
 /// A C text in a buffer.

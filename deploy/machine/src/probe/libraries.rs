@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::search_paths::SearchPaths;
-use crate::dylib::{self, Flaw};
-use crate::missing::{INSTALL, MissingRequirement, is_tensorrt};
+use crate::dylib::{self, Defect};
+use crate::missing::{INSTALL_CUDA, MissingRequirement, is_tensorrt};
 
 /// A library that was loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,12 +20,12 @@ pub struct Library {
     pub version: Option<String>,
 }
 
-/// What the provider libraries ask for.
+/// Libraries that the provider libraries are linked to.
 #[derive(Debug, Default)]
 pub(super) struct Needs {
-    /// Names without which the provider does not start.
+    /// Names of libraries without which the provider does not start.
     names: Vec<String>,
-    /// Names that are loaded where they are found.
+    /// Names of libraries that are loaded where they are found.
     helpers: Vec<String>,
     /// The major version of CUDA.
     pub(super) cuda: Option<u32>,
@@ -42,8 +42,8 @@ pub(super) fn needs(paths: &SearchPaths, tensorrt: bool) -> Needs {
         let file = folder.join(format!("libonnxruntime_providers_{provider}.so"));
         match provider_needs(&file) {
             Ok(names) => needs.names.extend(names),
-            Err(Flaw::Unreadable(_)) => needs.missing.push(no_provider(runtime, &file, provider)),
-            Err(flaw) => needs.missing.push(damaged(&file, flaw, INSTALL)),
+            Err(Defect::Unreadable(_)) => needs.missing.push(no_provider(runtime, &file, provider)),
+            Err(defect) => needs.missing.push(damaged(&file, defect, INSTALL_CUDA)),
         }
     }
     let cuda = needs
@@ -52,8 +52,8 @@ pub(super) fn needs(paths: &SearchPaths, tensorrt: bool) -> Needs {
         .find_map(|name| name.strip_prefix("libcudart.so."));
     needs.cuda = cuda.and_then(|major| major.parse().ok());
     if let Some(cuda) = needs.cuda {
-        // What the CUDA provider opens only when it first needs it: cuDNN, without which there is no
-        // convolution, and helpers.
+        // The CUDA provider opens these only when it first needs them: cuDNN, without which there is no
+        // convolution, and helpers. So they are in no table of the library.
         needs.names.push("libcudnn.so.9".to_owned());
         needs.helpers = vec![
             format!("libcufft.so.{}", cuda.saturating_sub(1)),
@@ -68,8 +68,8 @@ pub(super) fn needs(paths: &SearchPaths, tensorrt: bool) -> Needs {
 
 /// NVIDIA's libraries that a provider library is linked to; the driver's is none of these.
 fn provider_needs(file: &Path) -> dylib::Result<Vec<String>> {
-    dylib::whole(file)?;
-    let mut names = dylib::needed(file)?;
+    dylib::check_library(file)?;
+    let mut names = dylib::needed_libraries(file)?;
     names.retain(|name| is_nvidia(name));
     Ok(names)
 }
@@ -108,10 +108,10 @@ fn no_provider(runtime: Option<&Path>, file: &Path, provider: &str) -> MissingRe
         "TensorRT"
     };
     let expected = format!("an ONNX Runtime with {provider}");
-    MissingRequirement::new(what, &expected, found, INSTALL)
+    MissingRequirement::new(what, &expected, found, INSTALL_CUDA)
 }
 
-/// Finds, checks and loads every library; what is missing or wrong.
+/// Finds, checks and loads every library; returns those that loaded, and those that are missing or wrong.
 pub(super) fn load_all(
     paths: &SearchPaths,
     needs: &Needs,
@@ -163,7 +163,7 @@ fn load_one(
             return Err(wrong(&format!("{} {major}", product(name)), &found));
         }
         Version::Known(version) => {
-            if let (Some(cuda), Some(built)) = (cuda, built_for(library, name))
+            if let (Some(cuda), Some(built)) = (cuda, cuda_of_cudnn(library, name))
                 && built != cuda
             {
                 let found = format!("cuDNN {version} for CUDA {built}");
@@ -193,15 +193,15 @@ pub(crate) fn tensorrt_version(path: &Path) -> Result<String, Box<MissingRequire
     Ok(library.version.unwrap_or_default())
 }
 
-/// Loads a library after those of NVIDIA's that it is linked to, so that they come from these folders too.
+/// Loads a library after NVIDIA's libraries that it is linked to, so that those come from the same folders.
 fn load(
     paths: &SearchPaths,
     path: &Path,
     fix: &str,
 ) -> Result<&'static libloading::Library, Box<MissingRequirement>> {
-    let flawed = |flaw| Box::new(damaged(path, flaw, fix));
-    dylib::whole(path).map_err(flawed)?;
-    for name in dylib::needed(path).map_err(flawed)? {
+    let defective = |defect| Box::new(damaged(path, defect, fix));
+    dylib::check_library(path).map_err(defective)?;
+    for name in dylib::needed_libraries(path).map_err(defective)? {
         if is_nvidia(&name)
             && let Some(below) = paths.find(&name).filter(|below| below != path)
         {
@@ -245,17 +245,19 @@ fn not_found(name: &str, fix: &str, paths: &SearchPaths) -> MissingRequirement {
 }
 
 /// A library that is not whole.
-pub(super) fn damaged(path: &Path, flaw: Flaw, fix: &str) -> MissingRequirement {
+pub(super) fn damaged(path: &Path, defect: Defect, fix: &str) -> MissingRequirement {
     let what = format!("`{}` cannot be used", path.display());
-    match flaw {
-        Flaw::Unreadable(error) => {
+    match defect {
+        Defect::Unreadable(error) => {
             MissingRequirement::new(what, "a file that can be read", &error.to_string(), fix)
         }
-        Flaw::Unfit { expected, found } => MissingRequirement::new(what, &expected, &found, fix),
+        Defect::Unusable { expected, found } => {
+            MissingRequirement::new(what, &expected, &found, fix)
+        }
     }
 }
 
-/// What a library is part of, as people call it.
+/// The product that a library is part of.
 fn product(name: &str) -> &'static str {
     let stem = name.split('.').next().unwrap_or_default();
     match stem {
@@ -273,9 +275,9 @@ fn product(name: &str) -> &'static str {
 /// The version that a library returns of itself.
 enum Version {
     Known(String),
-    /// It missing the function that says it: it is something else.
+    /// The library lacks the function that returns it: it is something else.
     NoSymbol(&'static str),
-    /// Libraries of this name have no such function.
+    /// Libraries of this name have no function that returns it.
     NotAsked,
 }
 
@@ -285,37 +287,40 @@ fn version(library: &libloading::Library, name: &str) -> Version {
         // 1000 times major plus 10 times minor.
         "libcudart" => (
             "cudaRuntimeGetVersion",
-            written(library, b"cudaRuntimeGetVersion\0")
+            int_by_pointer(library, b"cudaRuntimeGetVersion\0")
                 .map(|v| format!("{}.{}", v / 1000, v % 1000 / 10)),
         ),
         "libcudnn" => (
             "cudnnGetVersion",
-            returned(library, b"cudnnGetVersion\0").map(decimal),
+            returned_size_t(library, b"cudnnGetVersion\0").map(format_version),
         ),
         "libnvinfer" => (
             "getInferLibVersion",
-            returned_int(library, b"getInferLibVersion\0").map(decimal),
+            returned_int(library, b"getInferLibVersion\0").map(format_version),
         ),
         "libnvonnxparser" => (
             "getNvOnnxParserVersion",
-            returned_int(library, b"getNvOnnxParserVersion\0").map(decimal),
+            returned_int(library, b"getNvOnnxParserVersion\0").map(format_version),
         ),
-        "libnvrtc" => ("nvrtcVersion", pair(library, b"nvrtcVersion\0")),
+        "libnvrtc" => (
+            "nvrtcVersion",
+            two_ints_by_pointer(library, b"nvrtcVersion\0"),
+        ),
         "libcublas" => (
             "cublasGetProperty",
-            properties(library, b"cublasGetProperty\0"),
+            version_properties(library, b"cublasGetProperty\0"),
         ),
         "libcublasLt" => (
             "cublasLtGetProperty",
-            properties(library, b"cublasLtGetProperty\0"),
+            version_properties(library, b"cublasLtGetProperty\0"),
         ),
         "libcufft" => (
             "cufftGetProperty",
-            properties(library, b"cufftGetProperty\0"),
+            version_properties(library, b"cufftGetProperty\0"),
         ),
         "libcurand" => (
             "curandGetProperty",
-            properties(library, b"curandGetProperty\0"),
+            version_properties(library, b"curandGetProperty\0"),
         ),
         _ => return Version::NotAsked,
     };
@@ -324,7 +329,7 @@ fn version(library: &libloading::Library, name: &str) -> Version {
 
 /// 10000 times major plus 100 times minor plus patch; before cuDNN 9 and TensorRT 10 the major counted
 /// 1000.
-fn decimal(version: u64) -> String {
+fn format_version(version: u64) -> String {
     let unit = if version >= 90_000 { 10_000 } else { 1000 };
     format!(
         "{}.{}.{}",
@@ -335,9 +340,9 @@ fn decimal(version: u64) -> String {
 }
 
 /// The major version of CUDA that a cuDNN is made for.
-fn built_for(library: &libloading::Library, name: &str) -> Option<u32> {
+fn cuda_of_cudnn(library: &libloading::Library, name: &str) -> Option<u32> {
     name.starts_with("libcudnn.")
-        .then(|| returned(library, b"cudnnGetCudartVersion\0"))
+        .then(|| returned_size_t(library, b"cudnnGetCudartVersion\0"))
         .flatten()
         .and_then(|version| u32::try_from(version / 1000).ok())
         .filter(|major| *major > 0)
@@ -345,7 +350,7 @@ fn built_for(library: &libloading::Library, name: &str) -> Option<u32> {
 
 /// `size_t f(void)`, as in cudnn_version.h.
 #[expect(unsafe_code, reason = "calls into a C interface")]
-fn returned(library: &libloading::Library, symbol: &[u8]) -> Option<u64> {
+fn returned_size_t(library: &libloading::Library, symbol: &[u8]) -> Option<u64> {
     // SAFETY: the signature is that of the vendor's header; the function has no conditions.
     unsafe {
         let get: libloading::Symbol<'_, unsafe extern "C" fn() -> usize> =
@@ -367,7 +372,7 @@ fn returned_int(library: &libloading::Library, symbol: &[u8]) -> Option<u64> {
 
 /// `status f(int *)`, as in cuda_runtime_api.h.
 #[expect(unsafe_code, reason = "calls into a C interface")]
-fn written(library: &libloading::Library, symbol: &[u8]) -> Option<c_int> {
+fn int_by_pointer(library: &libloading::Library, symbol: &[u8]) -> Option<c_int> {
     let mut value: c_int = 0;
     // SAFETY: the signature is that of the vendor's header; the function has no conditions.
     let status = unsafe {
@@ -380,7 +385,7 @@ fn written(library: &libloading::Library, symbol: &[u8]) -> Option<c_int> {
 
 /// `status f(int *major, int *minor)`, as in nvrtc.h.
 #[expect(unsafe_code, reason = "calls into a C interface")]
-fn pair(library: &libloading::Library, symbol: &[u8]) -> Option<String> {
+fn two_ints_by_pointer(library: &libloading::Library, symbol: &[u8]) -> Option<String> {
     type Get = unsafe extern "C" fn(*mut c_int, *mut c_int) -> c_int;
     let (mut major, mut minor): (c_int, c_int) = (0, 0);
     // SAFETY: the signature is that of the vendor's header; the function has no conditions.
@@ -393,7 +398,7 @@ fn pair(library: &libloading::Library, symbol: &[u8]) -> Option<String> {
 
 /// `status f(libraryPropertyType, int *)`, as in library_types.h: 0 major, 1 minor, 2 patch.
 #[expect(unsafe_code, reason = "calls into a C interface")]
-fn properties(library: &libloading::Library, symbol: &[u8]) -> Option<String> {
+fn version_properties(library: &libloading::Library, symbol: &[u8]) -> Option<String> {
     type Get = unsafe extern "C" fn(c_uint, *mut c_int) -> c_int;
     let mut parts = Vec::new();
     for property in 0..3 {
@@ -418,7 +423,7 @@ mod tests {
     #[test]
     fn version_numbers_of_both_ages() {
         assert_eq!(
-            [92_801, 8907, 101_303, 8601].map(decimal),
+            [92_801, 8907, 101_303, 8601].map(format_version),
             ["9.28.1", "8.9.7", "10.13.3", "8.6.1"]
         );
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
-/// What computes when no GPU does.
+/// Processor and memory of a machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     /// Operating system and architecture.
@@ -22,13 +22,13 @@ pub struct Machine {
     pub usable_cores: usize,
     /// Memory in bytes, where the system says it.
     pub memory: Option<u64>,
-    /// Memory in bytes that can be had now.
+    /// Free memory in bytes.
     pub memory_available: Option<u64>,
     /// Limit in bytes of the control group, where there is one below the memory.
     pub memory_limit: Option<u64>,
 }
 
-/// Flags of `/proc/cpuinfo` and what people call them.
+/// Flags of `/proc/cpuinfo` and their names.
 const FEATURES: [(&str, &str); 12] = [
     ("avx2", "AVX2"),
     ("fma", "FMA"),
@@ -47,11 +47,11 @@ const FEATURES: [(&str, &str); 12] = [
 impl Machine {
     /// This machine.
     pub fn read() -> Self {
-        Self::under(Path::new("/"))
+        Self::read_under(Path::new("/"))
     }
 
     /// The machine whose `/proc` and `/sys` are under `root`.
-    fn under(root: &Path) -> Self {
+    fn read_under(root: &Path) -> Self {
         let read = |file: &str| fs::read_to_string(root.join(file)).ok();
         let cpuinfo = read("proc/cpuinfo").unwrap_or_default();
         let memory = read("proc/meminfo").unwrap_or_default();
@@ -68,7 +68,7 @@ impl Machine {
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             cpu: value(&cpuinfo, "model name").or_else(|| value(&cpuinfo, "Model")),
             features: features(&cpuinfo),
-            physical_cores: physical(&cpuinfo),
+            physical_cores: physical_cores(&cpuinfo),
             logical_cores: values(&cpuinfo, "processor").count().max(usable_cores),
             usable_cores,
             memory: total,
@@ -95,8 +95,8 @@ fn kilobytes(text: &str, key: &str) -> Option<u64> {
     Some(number.parse::<u64>().ok()? * 1024)
 }
 
-/// Different pairs of socket and core; virtual machines may not say them.
-fn physical(cpuinfo: &str) -> Option<usize> {
+/// Number of different pairs of socket and core, which virtual machines may leave out.
+fn physical_cores(cpuinfo: &str) -> Option<usize> {
     let sockets = values(cpuinfo, "physical id");
     let mut cores: Vec<_> = sockets.zip(values(cpuinfo, "core id")).collect();
     cores.sort_unstable();
@@ -107,7 +107,7 @@ fn physical(cpuinfo: &str) -> Option<usize> {
 fn features(cpuinfo: &str) -> Vec<String> {
     let flags = value(cpuinfo, "flags").or_else(|| value(cpuinfo, "Features"));
     let Some(flags) = flags else {
-        return detected();
+        return detected_features();
     };
     let flags: Vec<&str> = flags.split_whitespace().collect();
     FEATURES
@@ -117,8 +117,8 @@ fn features(cpuinfo: &str) -> Vec<String> {
         .collect()
 }
 
-/// What the compiler's own detection says, where the system lists nothing.
-fn detected() -> Vec<String> {
+/// Features by the standard library's detection, where the system lists none.
+fn detected_features() -> Vec<String> {
     #[cfg(target_arch = "x86_64")]
     let all = [
         ("AVX2", std::arch::is_x86_feature_detected!("avx2")),
@@ -149,7 +149,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        Machine::under(root.path())
+        Machine::read_under(root.path())
     }
 
     #[test]

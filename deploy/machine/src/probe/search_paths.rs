@@ -48,10 +48,10 @@ impl SearchPaths {
         let mut folders: Vec<PathBuf> = Vec::new();
         if let Some(folder) = runtime.and_then(Path::parent) {
             folders.push(folder.to_owned());
-            folders.extend(in_cache(folder.parent()));
-            folders.extend(wheels(folder));
+            folders.extend(cached_folders(folder.parent()));
+            folders.extend(wheel_folders(folder));
         }
-        folders.extend(in_cache(
+        folders.extend(cached_folders(
             files::cache::dir(None)
                 .ok()
                 .map(|cache| cache.join("runtime"))
@@ -60,7 +60,7 @@ impl SearchPaths {
         let variable = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
         let named = std::env::split_paths(&variable).filter(|path| path.is_absolute());
         let named: Vec<PathBuf> = named.collect();
-        let mut system = listed(Path::new("/etc/ld.so.conf"), 4);
+        let mut system = loader_folders(Path::new("/etc/ld.so.conf"), 4);
         system.extend(SYSTEM.map(PathBuf::from));
         folders.extend(named.iter().cloned());
         folders.extend(cuda_folders(Path::new("/usr/local")));
@@ -70,8 +70,8 @@ impl SearchPaths {
         driver.extend(DRIVER.map(PathBuf::from));
         Self {
             runtime: runtime.map(Path::to_owned),
-            folders: once_each(folders),
-            driver: once_each(driver),
+            folders: without_duplicates(folders),
+            driver: without_duplicates(driver),
             loader: true,
             kernel: Some("/proc/driver/nvidia/version".into()),
         }
@@ -86,17 +86,17 @@ impl SearchPaths {
     }
 }
 
-/// GPU runtimes and TensorRT, as installed.
-fn in_cache(folder: Option<&Path>) -> Vec<PathBuf> {
-    let mut all = children(folder, |name| {
+/// Folders of installed GPU runtimes and TensorRT, the newest first.
+fn cached_folders(folder: Option<&Path>) -> Vec<PathBuf> {
+    let mut all = subfolders(folder, |name| {
         name.starts_with(GPU_PREFIX) || name.starts_with(TENSORRT_PREFIX)
     });
-    all.sort_by_key(|folder| std::cmp::Reverse(numbers(folder)));
+    all.sort_by_key(|folder| std::cmp::Reverse(numbers_in_name(folder)));
     all
 }
 
 /// The numbers in a folder's name, for newest first.
-fn numbers(folder: &Path) -> Vec<u32> {
+fn numbers_in_name(folder: &Path) -> Vec<u32> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     name.split(|c: char| !c.is_ascii_digit())
         .filter_map(|part| part.parse().ok())
@@ -104,7 +104,7 @@ fn numbers(folder: &Path) -> Vec<u32> {
 }
 
 /// `site-packages/nvidia/*/lib` and TensorRT's folder, seen from `site-packages/onnxruntime/capi`.
-fn wheels(capi: &Path) -> Vec<PathBuf> {
+fn wheel_folders(capi: &Path) -> Vec<PathBuf> {
     let Some(site) = capi
         .ends_with("onnxruntime/capi")
         .then(|| capi.ancestors().nth(2))
@@ -112,7 +112,7 @@ fn wheels(capi: &Path) -> Vec<PathBuf> {
     else {
         return Vec::new();
     };
-    let mut all: Vec<PathBuf> = children(Some(&site.join("nvidia")), |_| true)
+    let mut all: Vec<PathBuf> = subfolders(Some(&site.join("nvidia")), |_| true)
         .into_iter()
         .map(|folder| folder.join("lib"))
         .collect();
@@ -122,7 +122,7 @@ fn wheels(capi: &Path) -> Vec<PathBuf> {
 
 /// `cuda/lib64` and `cuda-*/lib64`.
 fn cuda_folders(root: &Path) -> Vec<PathBuf> {
-    children(Some(root), |name| {
+    subfolders(Some(root), |name| {
         name == "cuda" || name.starts_with("cuda-")
     })
     .into_iter()
@@ -130,7 +130,7 @@ fn cuda_folders(root: &Path) -> Vec<PathBuf> {
     .collect()
 }
 
-fn children(folder: Option<&Path>, fits: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+fn subfolders(folder: Option<&Path>, fits: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let mut all: Vec<PathBuf> = folder
         .map(fs::read_dir)
         .into_iter()
@@ -146,8 +146,8 @@ fn children(folder: Option<&Path>, fits: impl Fn(&str) -> bool) -> Vec<PathBuf> 
     all
 }
 
-/// The folders of the loader's configuration, its `include` lines followed so many levels down.
-fn listed(file: &Path, levels: u32) -> Vec<PathBuf> {
+/// The folders of the loader's configuration file; `include` lines are followed `depth` levels down.
+fn loader_folders(file: &Path, depth: u32) -> Vec<PathBuf> {
     let Ok(text) = fs::read_to_string(file) else {
         return Vec::new();
     };
@@ -160,7 +160,7 @@ fn listed(file: &Path, levels: u32) -> Vec<PathBuf> {
         };
         // Patterns of whole file names, `/etc/ld.so.conf.d/*.conf`, are what is in use.
         let pattern = file.parent().unwrap_or(Path::new("/")).join(pattern);
-        let Some(end) = pattern.extension().filter(|_| levels > 0) else {
+        let Some(end) = pattern.extension().filter(|_| depth > 0) else {
             continue;
         };
         let files = pattern.parent().map(fs::read_dir);
@@ -172,12 +172,16 @@ fn listed(file: &Path, levels: u32) -> Vec<PathBuf> {
             .filter(|path| path.extension() == Some(end))
             .collect();
         files.sort();
-        all.extend(files.iter().flat_map(|file| listed(file, levels - 1)));
+        all.extend(
+            files
+                .iter()
+                .flat_map(|file| loader_folders(file, depth - 1)),
+        );
     }
     all
 }
 
-fn once_each(folders: Vec<PathBuf>) -> Vec<PathBuf> {
+fn without_duplicates(folders: Vec<PathBuf>) -> Vec<PathBuf> {
     let mut all: Vec<PathBuf> = Vec::new();
     for folder in folders {
         if !all.contains(&folder) {
@@ -209,9 +213,9 @@ mod tests {
             fs::write(root.path().join("ld.so.conf.d").join(name), text).unwrap();
         }
         let expected = ["/opt/first", "/opt/a", "/opt/b", "/opt/last"].map(PathBuf::from);
-        assert_eq!(listed(&conf, 4), expected);
+        assert_eq!(loader_folders(&conf, 4), expected);
         fs::write(&conf, "include ld.so.conf\n/opt/self\n").unwrap();
-        assert!(listed(&conf, 4).contains(&PathBuf::from("/opt/self")));
+        assert!(loader_folders(&conf, 4).contains(&PathBuf::from("/opt/self")));
     }
 
     #[test]
@@ -220,7 +224,7 @@ mod tests {
         for version in ["10.9.0", "10.13.3", "10.2.1"] {
             fs::create_dir(cache.path().join(format!("tensorrt-{version}"))).unwrap();
         }
-        let names: Vec<String> = in_cache(Some(cache.path()))
+        let names: Vec<String> = cached_folders(Some(cache.path()))
             .iter()
             .map(|folder| folder.file_name().unwrap().to_string_lossy().into_owned())
             .collect();

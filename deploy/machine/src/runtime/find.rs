@@ -1,4 +1,5 @@
-//! Search for the library: named files first, then the cache folder, then the system. Loads nothing.
+//! Search for the ONNX Runtime library: named files, the executable's folder, the cache folder, the system. Loads
+//! nothing.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,10 +13,10 @@ use crate::error::{Error, Result};
 use crate::provider::Provider;
 use crate::wheels::{self, VERSION};
 
-/// Written beside an installed library.
+/// File beside an installed library.
 pub(super) const MANIFEST: &str = "installed.json";
 
-/// What was installed: the content of `installed.json`.
+/// Content of `installed.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Manifest {
     pub(super) version: String,
@@ -41,6 +42,71 @@ pub(super) fn pinned_folder(cache: &Path) -> PathBuf {
     folder(cache).join(format!("onnxruntime-{VERSION}-{os}-{arch}"))
 }
 
+/// A place where a library lies, not checked yet.
+struct Location {
+    path: PathBuf,
+    source: Source,
+    /// Folder and manifest, where it was installed into the cache folder.
+    installed: Option<(PathBuf, Manifest)>,
+}
+
+impl Location {
+    fn check(&self) -> Result<RuntimeLibrary> {
+        match &self.installed {
+            Some((folder, manifest)) => check_installed(folder, manifest),
+            None => inspect(&self.path, self.source),
+        }
+    }
+}
+
+/// Every place that `search` names or leads to, in the order of the search.
+fn locations(search: &Search) -> Vec<Location> {
+    let location = |path: PathBuf, source| Location {
+        path,
+        source,
+        installed: None,
+    };
+    let named = [
+        (&search.explicit, Source::Explicit),
+        (&search.env, Source::Env),
+    ];
+    let mut all: Vec<Location> = named
+        .into_iter()
+        .filter_map(|(path, source)| Some((path.as_ref()?, source)))
+        .map(|(path, source)| {
+            location(
+                library_in_folder(path).unwrap_or_else(|| path.clone()),
+                source,
+            )
+        })
+        .collect();
+    let beside = executable_folder(search).and_then(|folder| library_in_folder(&folder));
+    all.extend(beside.map(|path| location(path, Source::BesideExecutable)));
+    let installed = search
+        .cache
+        .iter()
+        .flat_map(|cache| installed(cache, search.provider));
+    all.extend(installed.map(|(folder, manifest)| Location {
+        path: folder.join(&manifest.library),
+        source: Source::Cache,
+        installed: Some((folder, manifest)),
+    }));
+    let system = search
+        .system
+        .iter()
+        .filter_map(|folder| library_in_folder(folder));
+    all.extend(system.map(|path| location(path, Source::System)));
+    all
+}
+
+/// The folder of the running executable, where it is to be searched.
+fn executable_folder(search: &Search) -> Option<PathBuf> {
+    let executable = std::env::current_exe()
+        .ok()
+        .filter(|_| search.beside_executable)?;
+    executable.parent().map(Path::to_owned)
+}
+
 /// Finds the library and checks it without loading it.
 ///
 /// ```
@@ -52,94 +118,32 @@ pub(super) fn pinned_folder(cache: &Path) -> PathBuf {
 /// ```
 ///
 /// # Errors
-/// [`Error::NoRuntime`] when there is none; [`Error::RuntimeMissing`] or [`Error::RuntimeUnfit`] for a
-/// library that was named, lies beside the executable or was installed, and cannot be used. An unfit
-/// library of the system is passed over.
+/// [`Error::NoRuntime`] where there is none. A library that was named, lies beside the executable or was
+/// installed, and cannot be read or used ([`Error::UnusableRuntime`]), is an error; one of the system is passed
+/// over.
 pub fn find(search: &Search) -> Result<RuntimeLibrary> {
-    for (named, source) in [
-        (&search.explicit, Source::Explicit),
-        (&search.env, Source::Env),
-    ] {
-        if let Some(path) = named {
-            return inspected(&in_folder(path).unwrap_or_else(|| path.clone()), source);
+    for location in locations(search) {
+        match location.check() {
+            Err(_) if location.source == Source::System => {}
+            result => return result,
         }
     }
-    let mut searched = Vec::new();
-    if search.beside_executable
-        && let Some(folder) = std::env::current_exe()
-            .ok()
-            .as_deref()
-            .and_then(Path::parent)
-    {
-        if let Some(path) = in_folder(folder) {
-            return inspected(&path, Source::BesideExecutable);
-        }
-        searched.push(folder.to_owned());
-    }
-    if let Some(cache) = &search.cache {
-        if let Some((folder, manifest)) = newest(cache, search.provider) {
-            return cached(&folder, &manifest);
-        }
-        searched.push(folder(cache));
-    }
-    for folder in &search.system {
-        let fit = in_folder(folder).and_then(|path| inspected(&path, Source::System).ok());
-        if let Some(fit) = fit {
-            return Ok(fit);
-        }
-    }
+    let mut searched: Vec<PathBuf> = executable_folder(search).into_iter().collect();
+    searched.extend(search.cache.iter().map(|cache| folder(cache)));
     searched.extend(search.system.iter().cloned());
     Err(Error::NoRuntime { searched })
 }
 
 /// Every library that `search` names or leads to, usable or not, in the order in which [`find`] looks.
 pub fn candidates(search: &Search) -> Vec<(PathBuf, Source, Result<RuntimeLibrary>)> {
-    let named = [
-        (&search.explicit, Source::Explicit),
-        (&search.env, Source::Env),
-    ];
-    let mut paths: Vec<(PathBuf, Source)> = named
-        .into_iter()
-        .filter_map(|(path, source)| {
-            let path = path.as_ref()?;
-            Some((in_folder(path).unwrap_or_else(|| path.clone()), source))
-        })
-        .collect();
-    if search.beside_executable
-        && let Some(path) = std::env::current_exe()
-            .ok()
-            .as_deref()
-            .and_then(Path::parent)
-            .and_then(in_folder)
-    {
-        paths.push((path, Source::BesideExecutable));
-    }
-    let mut all: Vec<_> = paths
-        .into_iter()
-        .map(|(path, source)| (path.clone(), source, inspected(&path, source)))
-        .collect();
-    if let Some(cache) = &search.cache {
-        all.extend(
-            installed(cache, search.provider)
-                .iter()
-                .map(|(folder, manifest)| {
-                    let path = folder.join(&manifest.library);
-                    (path, Source::Cache, cached(folder, manifest))
-                }),
-        );
-    }
-    let system = search.system.iter().filter_map(|folder| in_folder(folder));
-    all.extend(system.map(|path| {
-        (
-            path.clone(),
-            Source::System,
-            inspected(&path, Source::System),
-        )
-    }));
-    all
+    let check = |location: Location| {
+        let result = location.check();
+        (location.path, location.source, result)
+    };
+    locations(search).into_iter().map(check).collect()
 }
 
-/// Every runtime in the cache folder, the one that [`find`] takes first for the CPU. Nothing is checked.
+/// Every runtime in the cache folder, in the order in which [`find`] takes them for the CPU. Nothing is checked.
 pub fn list(cache: &Path) -> Vec<RuntimeLibrary> {
     let entry = |(folder, manifest): (PathBuf, Manifest)| {
         RuntimeLibrary::new(
@@ -155,15 +159,16 @@ pub fn list(cache: &Path) -> Vec<RuntimeLibrary> {
 }
 
 /// The version of CUDA that the installed GPU runtime is built for.
-pub(super) fn cuda(cache: &Path) -> Option<u32> {
+pub(super) fn installed_cuda(cache: &Path) -> Option<u32> {
     let gpu = Provider::Cuda { device: 0 };
-    newest(cache, gpu).and_then(|(_, manifest)| manifest.cuda)
+    let (_, manifest) = installed(cache, gpu).into_iter().next()?;
+    manifest.cuda
 }
 
-/// Compares every library of a runtime that was installed with what was installed.
+/// Compares the libraries of an installed runtime with the SHA-256 that its manifest says.
 ///
 /// # Errors
-/// [`Error::RuntimeMissing`] or [`Error::RuntimeUnfit`] for the first that is missing or differs. A
+/// The first library that is missing or differs ([`Error::UnusableRuntime`]). A
 /// library that was not installed into the cache folder is not looked at.
 pub fn verify(library: &RuntimeLibrary) -> Result<()> {
     let folder = library.path.parent().unwrap_or(Path::new(""));
@@ -173,7 +178,7 @@ pub fn verify(library: &RuntimeLibrary) -> Result<()> {
     }
 }
 
-/// Whether a folder holds what its manifest says.
+/// Compares every library in a folder with its manifest.
 pub(super) fn check_intact(folder: &Path, manifest: &Manifest) -> Result<()> {
     check_hash(&folder.join(&manifest.library), &manifest.sha256)?;
     for (name, sha256) in &manifest.files {
@@ -184,27 +189,21 @@ pub(super) fn check_intact(folder: &Path, manifest: &Manifest) -> Result<()> {
 
 /// Compares the SHA-256 of a library.
 fn check_hash(path: &Path, expected: &str) -> Result<()> {
-    let actual = hash::sha256_hex(path).map_err(|source| Error::RuntimeMissing {
-        path: path.to_owned(),
-        source,
-    })?;
+    let actual =
+        hash::sha256_hex(path).map_err(|reason| Error::unreadable_library(path, reason))?;
     if actual == expected {
         return Ok(());
     }
     let bytes = fs::metadata(path).map_or(0, |meta| meta.len());
-    Err(Error::RuntimeUnfit {
+    Err(Error::UnusableRuntime {
         path: path.to_owned(),
         expected: format!("SHA-256 {expected}"),
         found: format!("SHA-256 {actual} ({bytes} bytes)"),
     })
 }
 
-fn newest(cache: &Path, provider: Provider) -> Option<(PathBuf, Manifest)> {
-    installed(cache, provider).into_iter().next()
-}
-
-/// Installed runtimes: those made for the provider first; one given by hand (`--from`) before the pinned
-/// one, newer before older.
+/// Installed runtimes in order of preference: those made for the provider; one installed by hand (`--from`)
+/// before the pinned one; newer before older.
 fn installed(cache: &Path, provider: Provider) -> Vec<(PathBuf, Manifest)> {
     let Ok(entries) = fs::read_dir(folder(cache)) else {
         return Vec::new();
@@ -226,7 +225,7 @@ fn installed(cache: &Path, provider: Provider) -> Vec<(PathBuf, Manifest)> {
                 _ => !has_cuda(&folder.join(&manifest.library)),
             },
             *folder == pinned,
-            std::cmp::Reverse(numbers(&manifest.version)),
+            std::cmp::Reverse(wheels::version_numbers(&manifest.version)),
             folder.clone(),
         )
     });
@@ -238,15 +237,8 @@ pub(super) fn manifest(folder: &Path) -> Option<Manifest> {
     serde_json::from_str(&fs::read_to_string(folder.join(MANIFEST)).ok()?).ok()
 }
 
-fn numbers(version: &str) -> Vec<u32> {
-    version
-        .split('.')
-        .map(|part| part.parse().unwrap_or(0))
-        .collect()
-}
-
-/// A library of the cache folder: its SHA-256 is compared before anything else is done with it.
-fn cached(folder: &Path, manifest: &Manifest) -> Result<RuntimeLibrary> {
+/// Checks a library of the cache folder by its SHA-256, before anything else is done with it.
+fn check_installed(folder: &Path, manifest: &Manifest) -> Result<RuntimeLibrary> {
     let path = folder.join(&manifest.library);
     let pinned = wheels::pinned()
         .filter(|wheel| manifest.version == VERSION && folder.ends_with(pinned_name(wheel)));
@@ -263,14 +255,14 @@ fn pinned_name(wheel: &wheels::Wheel) -> String {
     format!("onnxruntime-{VERSION}-{}-{}", wheel.os, wheel.arch)
 }
 
-fn inspected(path: &Path, source: Source) -> Result<RuntimeLibrary> {
+fn inspect(path: &Path, source: Source) -> Result<RuntimeLibrary> {
     let version = library::inspect(path)?;
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     Ok(RuntimeLibrary::new(path, version, source))
 }
 
 /// The library in a folder: the shortest name first (`libonnxruntime.so` before `…so.1.28.0`).
-pub(super) fn in_folder(folder: &Path) -> Option<PathBuf> {
+pub(super) fn library_in_folder(folder: &Path) -> Option<PathBuf> {
     let mut names: Vec<String> = fs::read_dir(folder)
         .ok()?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())

@@ -10,11 +10,11 @@ use files::hash;
 use fs_err as fs;
 
 use super::find::{self, Manifest};
-use super::install::{failed, publish};
+use super::install::{failed, publish, work_folder};
 use super::{RuntimeLibrary, Source, library, pip, unpack};
 use crate::error::{Error, Result};
 use crate::probe::Driver;
-use crate::wheels::gpu::{self as gpu_wheels, PLATFORMS, Part, Set};
+use crate::wheels::gpu::{self as gpu_wheels, GpuWheel, PLATFORMS, WheelSet};
 use crate::wheels::{self, GPU_PREFIX};
 
 /// What to install, and where to.
@@ -28,28 +28,28 @@ pub struct GpuOptions {
     pub cuda: Option<u32>,
 }
 
-/// What [`install_gpu`] is going to install, and why.
+/// The version of CUDA that [`install_gpu`] installs, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GpuPlan {
     /// The major version of CUDA.
     pub cuda: u32,
-    /// Why this one.
+    /// The reason for this version.
     pub reason: String,
 }
 
-/// Chooses the version of CUDA for a driver, or for none to be seen.
+/// Chooses the version of CUDA for a driver, or where none is visible.
 ///
 /// ```
 /// let plan = machine::runtime::plan_gpu(None, None);
-/// assert_eq!((plan.cuda, plan.reason.as_str()), (13, "no driver is to be seen here"));
+/// assert_eq!((plan.cuda, plan.reason.as_str()), (13, "no driver is visible here"));
 /// ```
 pub fn plan_gpu(driver: Option<&Driver>, requested: Option<u32>) -> GpuPlan {
     if let Some(cuda) = requested {
-        let reason = "it was asked for".to_owned();
+        let reason = "as requested".to_owned();
         return GpuPlan { cuda, reason };
     }
     let Some(driver) = driver else {
-        let reason = "no driver is to be seen here".to_owned();
+        let reason = "no driver is visible here".to_owned();
         return GpuPlan { cuda: 13, reason };
     };
     // CUDA 13 runs on Turing (7.5) and newer.
@@ -107,11 +107,8 @@ pub fn install_gpu(options: &GpuOptions, progress: &dyn Fn(&str)) -> Result<Runt
     }
     fs::create_dir_all(&root).map_err(failed("create the cache folder"))?;
     let downloads = root.join(format!(".wheels-cuda{}", set.cuda));
-    let wheels = wheels(set, options.from.as_deref(), &downloads, progress)?;
-    let work = tempfile::Builder::new()
-        .prefix(".installing-")
-        .tempdir_in(&root)
-        .map_err(failed("create a temporary folder"))?;
+    let wheels = obtain_wheels(set, options.from.as_deref(), &downloads, progress)?;
+    let work = work_folder(&root)?;
     let manifest = unpack_all(set, &wheels, work.path(), progress)?;
     publish(work.path(), &target, &manifest)?;
     if downloads.exists() {
@@ -122,7 +119,7 @@ pub fn install_gpu(options: &GpuOptions, progress: &dyn Fn(&str)) -> Result<Runt
     Ok(library_in(&target, &manifest))
 }
 
-/// Removes the GPU runtimes for another CUDA: the one that was asked for last is the one that is used.
+/// Removes the GPU runtimes for other versions of CUDA: the one installed last is the one that is used.
 fn remove_others(root: &Path, target: &Path, progress: &dyn Fn(&str)) -> Result<()> {
     let entries = fs::read_dir(root).map_err(failed("read the cache folder"))?;
     for folder in entries.filter_map(|entry| Some(entry.ok()?.path())) {
@@ -135,7 +132,7 @@ fn remove_others(root: &Path, target: &Path, progress: &dyn Fn(&str)) -> Result<
     Ok(())
 }
 
-fn set(cuda: u32) -> Result<&'static Set> {
+fn set(cuda: u32) -> Result<&'static WheelSet> {
     gpu_wheels::set(cuda).ok_or_else(|| {
         let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
         Error::gpu_install(
@@ -146,7 +143,7 @@ fn set(cuda: u32) -> Result<&'static Set> {
     })
 }
 
-fn folder_name(set: &Set) -> String {
+fn folder_name(set: &WheelSet) -> String {
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
     format!("{GPU_PREFIX}{}-cuda{}-{os}-{arch}", set.version(), set.cuda)
 }
@@ -156,48 +153,45 @@ fn library_in(folder: &Path, manifest: &Manifest) -> RuntimeLibrary {
     RuntimeLibrary::new(path, manifest.version.clone(), Source::Cache)
 }
 
-/// Every wheel of the set, checked: those of a folder, or downloaded.
-fn wheels(
-    set: &Set,
+/// Every wheel of the set, from a folder or downloaded, with its SHA-256 checked.
+fn obtain_wheels(
+    set: &WheelSet,
     from: Option<&Path>,
     downloads: &Path,
     progress: &dyn Fn(&str),
 ) -> Result<Vec<PathBuf>> {
     if let Some(folder) = from {
-        check_free_space(folder_of_cache(downloads), set.unpacked)?;
+        check_free_space(downloads.parent().unwrap_or(downloads), set.unpacked)?;
         return local_wheels(set, folder, progress);
     }
     fs::create_dir_all(downloads).map_err(failed("create the folder of downloads"))?;
-    let is_downloaded = |part: &&Part| {
+    let is_downloaded = |part: &&GpuWheel| {
         hash::sha256_hex(&downloads.join(part.file)).is_ok_and(|hash| hash == part.sha256)
     };
-    let (present, missing): (Vec<&Part>, Vec<&Part>) = set.parts.iter().partition(is_downloaded);
+    let (present, missing): (Vec<&GpuWheel>, Vec<&GpuWheel>) =
+        set.wheels.iter().partition(is_downloaded);
     let mut done: u64 = present.iter().map(|part| part.bytes).sum();
     check_free_space(downloads, set.bytes() - done + set.unpacked)?;
     for part in &present {
         progress(&format!(
-            "{} {} is here already",
+            "{} {} is downloaded already",
             part.project, part.version
         ));
     }
     for part in missing {
-        fetch(part, downloads, (done, set.bytes()), progress)?;
+        download(part, downloads, (done, set.bytes()), progress)?;
         done += part.bytes;
     }
     Ok(set
-        .parts
+        .wheels
         .iter()
         .map(|part| downloads.join(part.file))
         .collect())
 }
 
-fn folder_of_cache(downloads: &Path) -> &Path {
-    downloads.parent().unwrap_or(downloads)
-}
-
-/// Downloads one wheel; a line at its beginning and for every further 100 MB.
-fn fetch(
-    part: &Part,
+/// Downloads one wheel; reports its start and every further 100 MB.
+fn download(
+    part: &GpuWheel,
     folder: &Path,
     (before, total): (u64, u64),
     progress: &dyn Fn(&str),
@@ -228,10 +222,10 @@ fn fetch(
                     docs/gpu.md says and give their folder with `--from FOLDER`";
         Error::gpu_install(&format!("download {requirement}"), reason, hint.to_owned())
     })?;
-    check(part, &folder.join(part.file))
+    check_hash(part, &folder.join(part.file))
 }
 
-fn check(part: &Part, file: &Path) -> Result<()> {
+fn check_hash(part: &GpuWheel, file: &Path) -> Result<()> {
     let found = hash::sha256_hex(file).map_err(failed("read the wheel"))?;
     if found == part.sha256 {
         return Ok(());
@@ -240,10 +234,10 @@ fn check(part: &Part, file: &Path) -> Result<()> {
 }
 
 /// The wheels in a folder; all must be there.
-fn local_wheels(set: &Set, folder: &Path, progress: &dyn Fn(&str)) -> Result<Vec<PathBuf>> {
-    let files = || set.parts.iter().map(|part| folder.join(part.file));
+fn local_wheels(set: &WheelSet, folder: &Path, progress: &dyn Fn(&str)) -> Result<Vec<PathBuf>> {
+    let files = || set.wheels.iter().map(|part| folder.join(part.file));
     let missing: Vec<String> = set
-        .parts
+        .wheels
         .iter()
         .filter(|part| !folder.join(part.file).is_file())
         .map(|part| format!("`{}`", part.file))
@@ -261,23 +255,23 @@ fn local_wheels(set: &Set, folder: &Path, progress: &dyn Fn(&str)) -> Result<Vec
                 .to_owned(),
         ));
     }
-    progress(&format!("checking {} wheels", set.parts.len()));
-    for (part, file) in set.parts.iter().zip(files()) {
-        check(part, &file)?;
+    progress(&format!("checking {} wheels", set.wheels.len()));
+    for (part, file) in set.wheels.iter().zip(files()) {
+        check_hash(part, &file)?;
     }
     Ok(files().collect())
 }
 
-/// Unpacks every wheel into one folder; what is in it.
+/// Unpacks every wheel into one folder; returns its manifest.
 fn unpack_all(
-    set: &Set,
+    set: &WheelSet,
     wheels: &[PathBuf],
     out: &Path,
     progress: &dyn Fn(&str),
 ) -> Result<Manifest> {
     progress(&format!("unpacking {}", megabytes(set.unpacked)));
     let mut names = Vec::new();
-    for (part, wheel) in set.parts.iter().zip(wheels) {
+    for (part, wheel) in set.wheels.iter().zip(wheels) {
         names.extend(unpack::unpack(wheel, out, &|name| {
             gpu_wheels::kept(part.project, name)
         })?);
@@ -296,14 +290,14 @@ fn unpack_all(
     Ok(Manifest {
         version,
         sha256: files.remove(&library).unwrap_or_default(),
-        from: set.parts[0].file.to_owned(),
+        from: set.wheels[0].file.to_owned(),
         library,
         cuda: Some(set.cuda),
         files,
     })
 }
 
-/// Bytes that may still be written to the disk of a folder that exists, where the system says it.
+/// Free bytes on the disk of an existing folder, where the system says it.
 pub fn free_space(folder: &Path) -> Option<u64> {
     #[cfg(unix)]
     let free = rustix::fs::statvfs(folder)
@@ -314,7 +308,7 @@ pub fn free_space(folder: &Path) -> Option<u64> {
     free
 }
 
-/// Refuses to start what would fill the disk.
+/// Refuses an installation that would fill the disk.
 fn check_free_space(folder: &Path, needed: u64) -> Result<()> {
     match free_space(folder) {
         Some(free) if free < needed => Err(Error::gpu_install(

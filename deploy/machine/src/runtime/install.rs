@@ -10,7 +10,7 @@ use fs_err as fs;
 use super::find::{self, MANIFEST, Manifest};
 use super::{RuntimeLibrary, Source, library, pip, unpack};
 use crate::error::{Error, Result};
-use crate::wheels::{self, KEPT, VERSION, Wheel};
+use crate::wheels::{self, LICENCES, VERSION, Wheel};
 
 /// No download from a URL is larger.
 const MAX_DOWNLOAD: u64 = 1 << 30;
@@ -41,14 +41,10 @@ pub struct InstallOptions {
 ///
 /// # Errors
 /// A download fails or is not the pinned file, the cache folder cannot be written to;
-/// [`Error::RuntimeUnfit`] for a library that cannot be used.
+/// [`Error::UnusableRuntime`] for a library that cannot be used.
 pub fn install(options: &InstallOptions, progress: &dyn Fn(&str)) -> Result<RuntimeLibrary> {
     let root = find::folder(&options.cache);
-    fs::create_dir_all(&root).map_err(failed("create the cache folder"))?;
-    let work = tempfile::Builder::new()
-        .prefix(".installing-")
-        .tempdir_in(&root)
-        .map_err(failed("create a temporary folder"))?;
+    let work = work_folder(&root)?;
     let file = match &options.from {
         None => download_with_pip(work.path(), progress)?,
         Some(from) if is_url(from) => download(from, work.path(), progress)?,
@@ -58,9 +54,9 @@ pub fn install(options: &InstallOptions, progress: &dyn Fn(&str)) -> Result<Runt
     let out = work.path().join("out");
     fs::create_dir(&out).map_err(failed("create a temporary folder"))?;
     let library = if is_zip(&file) {
-        unpack(&file, &out)?
+        unpack_library(&file, &out)?
     } else {
-        copy(&file, &out)?
+        copy_library(&file, &out)?
     };
     let version = library::inspect(&out.join(&library))?;
     let manifest = Manifest {
@@ -123,7 +119,16 @@ pub fn remove(cache: &Path, keep_newest: bool) -> Result<Vec<PathBuf>> {
     Ok(removed)
 }
 
-/// Writes the manifest and moves the finished folder to its name.
+/// A temporary folder beside the installed runtimes.
+pub(super) fn work_folder(root: &Path) -> Result<tempfile::TempDir> {
+    fs::create_dir_all(root).map_err(failed("create the cache folder"))?;
+    tempfile::Builder::new()
+        .prefix(".installing-")
+        .tempdir_in(root)
+        .map_err(failed("create a temporary folder"))
+}
+
+/// Writes the manifest and renames the finished folder to its final name.
 pub(super) fn publish(out: &Path, target: &Path, manifest: &Manifest) -> Result<()> {
     let text = serde_json::to_string_pretty(manifest)
         .map_err(|e| Error::install("write the manifest", e))?;
@@ -141,7 +146,7 @@ pub(super) fn publish(out: &Path, target: &Path, manifest: &Manifest) -> Result<
     }
 }
 
-/// Has pip download the pinned wheel.
+/// Downloads the pinned wheel with pip.
 fn download_with_pip(folder: &Path, progress: &dyn Fn(&str)) -> Result<PathBuf> {
     let wheel = wheels::pinned().ok_or_else(|| {
         let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
@@ -157,13 +162,13 @@ fn download_with_pip(folder: &Path, progress: &dyn Fn(&str)) -> Result<PathBuf> 
     Ok(folder.join(wheel.file))
 }
 
-/// The wheel or library that a local path means.
+/// The wheel or library at a local path.
 fn local_file(path: &Path) -> Result<PathBuf> {
     if !path.is_dir() {
         fs::metadata(path).map_err(failed("read what `--from` names"))?;
         return Ok(path.to_owned());
     }
-    if let Some(library) = find::in_folder(path) {
+    if let Some(library) = find::library_in_folder(path) {
         return Ok(library);
     }
     let mut wheels: Vec<PathBuf> = fs::read_dir(path)
@@ -186,7 +191,7 @@ fn local_file(path: &Path) -> Result<PathBuf> {
         })
 }
 
-/// Compares the SHA-256 with the pinned one where one is due; the pinned wheel, if it is one.
+/// Compares the SHA-256 with the pinned one, unless the file was given by hand; returns the wheel if it is pinned.
 fn check_hash(file: &Path, from: Option<&str>) -> Result<Option<&'static Wheel>> {
     let found = hash::sha256_hex(file).map_err(failed("read the wheel"))?;
     let is_pinned = |wheel: &&Wheel| wheel.sha256 == found || wheel.library_sha256 == found;
@@ -205,10 +210,11 @@ fn check_hash(file: &Path, from: Option<&str>) -> Result<Option<&'static Wheel>>
 }
 
 /// Unpacks library, helper libraries and licences of a wheel; returns the library's file name.
-fn unpack(wheel: &Path, out: &Path) -> Result<String> {
+fn unpack_library(wheel: &Path, out: &Path) -> Result<String> {
     let keep = |name: &str| {
         let helper = name.contains("onnxruntime_providers_");
-        (wheels::is_library_name(name) || helper || KEPT.contains(&name)).then(|| name.to_owned())
+        (wheels::is_library_name(name) || helper || LICENCES.contains(&name))
+            .then(|| name.to_owned())
     };
     unpack::unpack(wheel, out, &keep)?
         .into_iter()
@@ -221,7 +227,7 @@ fn unpack(wheel: &Path, out: &Path) -> Result<String> {
 }
 
 /// Copies a library given by hand, with its helpers and licences when they lie beside it.
-fn copy(library: &Path, out: &Path) -> Result<String> {
+fn copy_library(library: &Path, out: &Path) -> Result<String> {
     library::inspect(library)?;
     let name = match library.file_name().and_then(|name| name.to_str()) {
         Some(name) if wheels::is_library_name(name) => name.to_owned(),
@@ -239,7 +245,7 @@ fn copy(library: &Path, out: &Path) -> Result<String> {
         .flatten();
     for entry in beside {
         let file = entry.file_name().to_string_lossy().into_owned();
-        if KEPT.contains(&file.as_str()) || file.contains("onnxruntime_providers_") {
+        if LICENCES.contains(&file.as_str()) || file.contains("onnxruntime_providers_") {
             fs::copy(entry.path(), out.join(file)).map_err(failed("copy the licences"))?;
         }
     }
@@ -272,7 +278,7 @@ fn download(url: &str, folder: &Path, progress: &dyn Fn(&str)) -> Result<PathBuf
     Ok(path)
 }
 
-/// A file of the installation that cannot be read or written.
+/// Makes an I/O error one of the installation, for `map_err`.
 pub(super) fn failed(what: &'static str) -> impl Fn(std::io::Error) -> Error {
     use std::io::ErrorKind;
     move |e| match e.kind() {

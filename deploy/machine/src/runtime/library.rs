@@ -6,13 +6,13 @@ use std::path::Path;
 use fs_err as fs;
 use object::{Object, ObjectSymbol};
 
-use crate::dylib::{self, Flaw};
+use crate::dylib::{self, Defect};
 use crate::error::{Error, Result};
 use crate::wheels::MIN_API;
 
 /// Checks type, bounds, machine, exports and version of a library; returns its version.
 pub(crate) fn inspect(path: &Path) -> Result<String> {
-    dylib::whole(path).map_err(|flaw| error(path, flaw))?;
+    dylib::check_library(path).map_err(|defect| error(path, defect))?;
     let file = fs::File::open(path).map_err(|e| error(path, e.into()))?;
     let bytes = fs::metadata(path).map_or(0, |meta| meta.len());
     let cache = object::ReadCache::new(file);
@@ -38,7 +38,7 @@ pub(crate) fn inspect(path: &Path) -> Result<String> {
         .iter()
         .any(|name| name.trim_start_matches('_') == "OrtGetApiBase")
     {
-        return Err(unfit(
+        return Err(unusable(
             path,
             "ONNX Runtime",
             "a shared library without `OrtGetApiBase`",
@@ -56,7 +56,7 @@ fn version(path: &Path, symbols: &[String]) -> Result<String> {
         None => ask_version(path)
             .filter(|version| version.starts_with("1."))
             .ok_or_else(|| {
-                unfit(
+                unusable(
                     path,
                     "ONNX Runtime 1.x",
                     "a library that does not load or tell its version",
@@ -68,7 +68,7 @@ fn version(path: &Path, symbols: &[String]) -> Result<String> {
         .and_then(|rest| rest.split('.').next()?.parse::<u32>().ok())
     {
         Some(minor) if minor >= MIN_API => Ok(version),
-        _ => Err(unfit(
+        _ => Err(unusable(
             path,
             &format!("ONNX Runtime 1.{MIN_API} or newer"),
             &format!("ONNX Runtime {version}"),
@@ -98,18 +98,15 @@ fn ask_version(path: &Path) -> Option<String> {
     }
 }
 
-fn error(path: &Path, flaw: Flaw) -> Error {
-    match flaw {
-        Flaw::Unreadable(source) => Error::RuntimeMissing {
-            path: path.to_owned(),
-            source,
-        },
-        Flaw::Unfit { expected, found } => unfit(path, &expected, &found),
+fn error(path: &Path, defect: Defect) -> Error {
+    match defect {
+        Defect::Unreadable(reason) => Error::unreadable_library(path, reason),
+        Defect::Unusable { expected, found } => unusable(path, &expected, &found),
     }
 }
 
-fn unfit(path: &Path, expected: &str, found: &str) -> Error {
-    Error::RuntimeUnfit {
+fn unusable(path: &Path, expected: &str, found: &str) -> Error {
+    Error::UnusableRuntime {
         path: path.to_owned(),
         expected: expected.to_owned(),
         found: found.to_owned(),

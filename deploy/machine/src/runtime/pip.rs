@@ -9,13 +9,13 @@ use fs_err as fs;
 /// Python version whose wheels are taken; the libraries inside are the same for every one.
 const PYTHON_VERSION: &str = "3.12";
 
-/// How often the bytes on the disk are counted.
-const TICK: Duration = Duration::from_millis(250);
+/// How often the bytes on the disk are counted for the progress.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Downloads one wheel, `project==version`, into `folder`; `progress` gets the bytes that have arrived. An
 /// unfinished wheel lies in `folder` too, where there is room for it.
 ///
-/// Gives pip's last words when it fails.
+/// The error is pip's last line.
 pub(super) fn download(
     requirement: &str,
     platforms: &[&str],
@@ -38,7 +38,7 @@ pub(super) fn download(
                 "--only-binary=:all:",
             ])
             .args(["--retries", "2", "--timeout", "15"])
-            .args(resuming(python))
+            .args(resume_options(python))
             .args(["--python-version", PYTHON_VERSION, "--implementation", "cp"]);
         for platform in platforms {
             command.args(["--platform", platform]);
@@ -60,7 +60,7 @@ pub(super) fn download(
                 break status;
             }
             progress(size(unfinished.path()));
-            std::thread::sleep(TICK);
+            std::thread::sleep(POLL_INTERVAL);
         };
         if status.success() {
             return Ok(());
@@ -73,8 +73,8 @@ pub(super) fn download(
     Err(reason)
 }
 
-/// pip continues a broken download from version 25.1 on.
-fn resuming(python: &str) -> &'static [&'static str] {
+/// Options to continue a broken download, which pip can from version 25.1 on.
+fn resume_options(python: &str) -> &'static [&'static str] {
     let output = Command::new(python)
         .args(["-m", "pip", "--version"])
         .output();

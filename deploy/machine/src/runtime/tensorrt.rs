@@ -1,5 +1,5 @@
-//! Installation of NVIDIA's TensorRT 10 from a folder: its tar file, unpacked, or its own wheels. Downloads
-//! nothing: the wheels on the public package index are stubs.
+//! Installation of NVIDIA's TensorRT 10 from a folder: its unpacked tar file, or its own wheels. Downloads nothing:
+//! the wheels on the public package index are stubs.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use files::hash;
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
-use super::install::failed;
+use super::install::{failed, work_folder};
 use super::{find, unpack};
 use crate::dylib;
 use crate::error::{Error, Result};
 use crate::missing::tensorrt_fix;
-use crate::wheels::TENSORRT_PREFIX;
+use crate::wheels::{TENSORRT_PREFIX, version_numbers};
 
-/// Written beside the libraries.
+/// File beside the libraries.
 const MANIFEST: &str = "tensorrt.json";
 
 /// The major version that ONNX Runtime's TensorRT provider is linked to.
@@ -62,16 +62,11 @@ pub fn tensorrt(cache: &Path) -> Option<TensorRt> {
                 .then_some(TensorRt { folder, version })
         })
         .collect();
-    all.sort_by_key(|found| numbers(&found.version));
+    all.sort_by_key(|found| version_numbers(&found.version));
     all.pop()
 }
 
-fn numbers(version: &str) -> Vec<u32> {
-    let parts = version.split('.').map(|part| part.parse().unwrap_or(0));
-    parts.collect()
-}
-
-/// Installs TensorRT into the cache folder, where ONNX Runtime gets it from.
+/// Installs TensorRT into the cache folder, where ONNX Runtime finds it.
 ///
 /// ```no_run
 /// let folder = "TensorRT-10.13.3.9".as_ref();
@@ -88,7 +83,11 @@ pub fn install_tensorrt(
     progress: &dyn Fn(&str),
 ) -> Result<TensorRt> {
     let refused = |reason: String| {
-        Error::gpu_install("install TensorRT", reason, tensorrt_fix(find::cuda(cache)))
+        Error::gpu_install(
+            "install TensorRT",
+            reason,
+            tensorrt_fix(find::installed_cuda(cache)),
+        )
     };
     let Some(from) = from else {
         return Err(refused(
@@ -99,25 +98,18 @@ pub fn install_tensorrt(
         ));
     };
     let root = find::folder(cache);
-    fs::create_dir_all(&root).map_err(failed("create the cache folder"))?;
-    let work = tempfile::Builder::new()
-        .prefix(".installing-")
-        .tempdir_in(&root)
-        .map_err(failed("create a temporary folder"))?;
+    let work = work_folder(&root)?;
     progress(&format!("taking TensorRT from `{}`", from.display()));
-    gather(from, work.path()).map_err(|error| match error {
-        Gather::Other(error) => error,
-        Gather::Refused(reason) => refused(reason),
-    })?;
+    copy_libraries(from, work.path(), &refused)?;
     for stem in NEEDED {
         let file = work.path().join(format!("{stem}.{MAJOR}"));
-        if let Err(flaw) = dylib::whole(&file) {
-            return Err(refused(match flaw {
-                dylib::Flaw::Unreadable(_) => format!(
+        if let Err(defect) = dylib::check_library(&file) {
+            return Err(refused(match defect {
+                dylib::Defect::Unreadable(_) => format!(
                     "`{}` holds no `{stem}.{MAJOR}`\n  expected: TensorRT 10\n  found:    a part of it",
                     from.display()
                 ),
-                dylib::Flaw::Unfit { expected, found } => format!(
+                dylib::Defect::Unusable { expected, found } => format!(
                     "`{stem}.{MAJOR}` cannot be used\n  expected: {expected}\n  found:    {found}"
                 ),
             }));
@@ -125,7 +117,7 @@ pub fn install_tensorrt(
     }
     let version =
         crate::probe::tensorrt_version(&work.path().join(format!("{}.{MAJOR}", NEEDED[0])))
-            .map_err(|lack| refused(lack.to_string()))?;
+            .map_err(|missing| refused(missing.to_string()))?;
     let target = root.join(format!("{TENSORRT_PREFIX}{version}"));
     write_manifest(work.path(), &target, &version)?;
     if target.exists() {
@@ -150,35 +142,29 @@ fn write_manifest(work: &Path, target: &Path, version: &str) -> Result<()> {
     fs::write(work.join(MANIFEST), format!("{text:#}\n")).map_err(failed("write the manifest"))
 }
 
-/// Why nothing was gathered.
-enum Gather {
-    Refused(String),
-    Other(Error),
-}
-
 /// Copies TensorRT's libraries and licences out of an unpacked tar file, or out of NVIDIA's wheels.
-fn gather(from: &Path, out: &Path) -> std::result::Result<(), Gather> {
+fn copy_libraries(from: &Path, out: &Path, refused: &dyn Fn(String) -> Error) -> Result<()> {
     if !from.is_dir() {
-        return Err(Gather::Refused(format!(
-            "`{}` is no folder\n  expected: the folder that the tar file unpacks to\n  found:    {}",
+        return Err(refused(format!(
+            "`{}` is not a folder\n  expected: the folder that the tar file unpacks to\n  found:    {}",
             from.display(),
             if from.exists() { "a file" } else { "nothing" }
         )));
     }
     if let Some(lib) = lib_folder(from) {
-        return copy(&lib, out).map_err(Gather::Other);
+        return copy(&lib, out);
     }
-    let wheels: Vec<PathBuf> = names(from)
+    let wheels: Vec<PathBuf> = file_names(from)
         .into_iter()
         .filter(|name| name.starts_with("tensorrt") && name.contains("libs-10."))
         .filter(|name| name.ends_with(".whl"))
         .map(|name| from.join(name))
         .collect();
     for wheel in &wheels {
-        unpack::unpack(wheel, out, &kept).map_err(Gather::Other)?;
+        unpack::unpack(wheel, out, &kept_name)?;
     }
     if wheels.is_empty() {
-        return Err(Gather::Refused(format!(
+        return Err(refused(format!(
             "`{}` holds none\n  expected: `lib/libnvinfer.so.{MAJOR}`, TensorRT 10\n  found:    {}",
             from.display(),
             other_version(from)
@@ -196,11 +182,11 @@ fn lib_folder(from: &Path) -> Option<PathBuf> {
         .find(|folder| folder.join(&file).is_file())
 }
 
-/// `libnvinfer.so.11`, say, which is not what is needed.
+/// Names of other versions in the folder, such as `libnvinfer.so.11`.
 fn other_version(from: &Path) -> String {
     let mut others: Vec<String> = ["", "lib", "targets/x86_64-linux-gnu/lib", "tensorrt_libs"]
         .iter()
-        .flat_map(|folder| names(&from.join(folder)))
+        .flat_map(|folder| file_names(&from.join(folder)))
         .filter(|name| name.starts_with("libnvinfer.so.") || name.starts_with("tensorrt"))
         .collect();
     others.sort();
@@ -211,16 +197,16 @@ fn other_version(from: &Path) -> String {
     }
 }
 
-fn names(folder: &Path) -> Vec<String> {
+fn file_names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
         .filter_map(|entry| entry.file_name().into_string().ok())
         .collect()
 }
 
-/// What of TensorRT is kept: the three libraries by the name that they are asked for, and the builder's
-/// resources, which it opens by their full name.
-fn kept(name: &str) -> Option<String> {
+/// The name under which a file of TensorRT is installed: the needed libraries under the name that others link to,
+/// and the builder's resources, which it opens by their full name.
+fn kept_name(name: &str) -> Option<String> {
     let needed = NEEDED.iter().any(|stem| name == format!("{stem}.{MAJOR}"));
     let resource = name.starts_with("libnvinfer_builder_resource") && name.contains(".so.");
     let licence = name.starts_with("LICENSE") || name == "Acknowledgements.txt";
@@ -230,7 +216,10 @@ fn kept(name: &str) -> Option<String> {
 fn copy(lib: &Path, out: &Path) -> Result<()> {
     let doc = lib.parent().map(|folder| folder.join("doc"));
     for folder in [Some(lib.to_owned()), doc].into_iter().flatten() {
-        for name in names(&folder).iter().filter_map(|name| kept(name)) {
+        for name in file_names(&folder)
+            .iter()
+            .filter_map(|name| kept_name(name))
+        {
             fs::copy(folder.join(&name), out.join(&name)).map_err(failed("copy a library"))?;
         }
     }

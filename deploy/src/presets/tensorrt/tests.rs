@@ -55,16 +55,18 @@ fn options_say_precision_profile_and_folder() {
         &model("batch".into(), 1.0),
         &options(Precision::Fp16, &[1, 8]),
     );
-    let mut request = presets::Request {
+    let mut request = presets::ProviderRequest {
         precision: Precision::Fp16,
         graph: true,
-        tensorrt: Request {
+        tensorrt: EngineRequest {
             profile,
             folder: Some("engines/12ab".into()),
         },
-        ..presets::Request::default()
+        ..presets::ProviderRequest::default()
     };
-    let text = |request: &presets::Request| format!("{:?}", preset(1, request)).replace(": ", ", ");
+    let text = |request: &presets::ProviderRequest| {
+        format!("{:?}", preset(1, request)).replace(": ", ", ")
+    };
     let whole = text(&request);
     for (name, value) in [
         ("device_id", "1"),
@@ -83,7 +85,7 @@ fn options_say_precision_profile_and_folder() {
         let expected = format!("{name:?}, {value:?}");
         assert!(whole.contains(&expected), "{expected}: {whole}");
     }
-    request.tensorrt = Request::default();
+    request.tensorrt = EngineRequest::default();
     request.precision = Precision::Int8;
     let bare = text(&request);
     assert!(bare.contains(r#""trt_int8_enable", "true""#), "{bare}");

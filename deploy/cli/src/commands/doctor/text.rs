@@ -102,7 +102,7 @@ fn runtimes(candidates: &[Candidate], lines: &mut Vec<String>) {
         lines.push(fact("none", "fix: run `deploy runtime install`"));
     }
     for candidate in candidates {
-        let version = candidate.version.as_deref().unwrap_or("unfit");
+        let version = candidate.version.as_deref().unwrap_or("unusable");
         let cuda = if candidate.cuda { "with CUDA, " } else { "" };
         let place = format!("{cuda}{}", candidate.source);
         lines.push(fact(version, &place));
