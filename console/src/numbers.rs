@@ -32,6 +32,18 @@ pub fn p_value(p: f64) -> String {
     }
 }
 
+/// A number in at most three figures.
+pub fn short(value: f32) -> String {
+    match value.abs() {
+        0.0 => "0".into(),
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size >= 0.1 => format!("{value:.2}"),
+        size if size >= 0.001 => format!("{value:.4}"),
+        _ => format!("{value:.0e}"),
+    }
+}
+
 /// `2026-11-26T04:40:09Z` for people.
 pub fn date(stamp: &str) -> String {
     match stamp.split_once('T') {
@@ -72,6 +84,21 @@ pub fn seconds(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        let cases = [
+            (0.0, "0"),
+            (123.4, "123"),
+            (12.34, "12.3"),
+            (-1.234, "-1.23"),
+            (0.0123, "0.0123"),
+            (0.00001, "1e-5"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(short(value), text);
+        }
+    }
 
     #[test]
     fn numbers_are_written_for_people() {

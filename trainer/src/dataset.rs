@@ -78,16 +78,18 @@ fn log_left_out(dataset: &Dataset, printer: &Printer) {
 /// Audits bytes and headers: `fit` reads the bytes of every file for the data set's fingerprint anyway.
 /// No pixel of a test image is decoded before the end, so near duplicates are left to `trainer audit`.
 pub fn audit(dataset: &Dataset, printer: &Printer) -> Audit {
-    let count: usize = Split::ALL
-        .into_iter()
-        .map(|split| dataset.samples(split).len())
-        .sum();
-    let bar = printer.image_bar("reading", count as u64);
+    let bar = printer.image_bar("reading", num_images(dataset) as u64);
     let audit = Audit::of(dataset, &[], Depth::Files, &|done| {
         bar.set_position(done as u64);
     });
     bar.finish_and_clear();
     audit
+}
+
+/// The number of images in all splits.
+pub fn num_images(dataset: &Dataset) -> usize {
+    let counts = Split::ALL.map(|split| dataset.samples(split).len());
+    counts.iter().sum()
 }
 
 /// The samples of a split.

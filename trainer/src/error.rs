@@ -59,24 +59,6 @@ pub enum Error {
         /// What was given.
         name: String,
     },
-    /// A table of a run folder that cannot be understood.
-    #[error("`{path}` cannot be read as a table: {reason}")]
-    Table {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A chart for which the run holds no figures.
-    #[error("`{run}` holds nothing to plot as `{kind}`: {reason}")]
-    NothingToPlot {
-        /// The run folder.
-        run: PathBuf,
-        /// The kind of chart.
-        kind: String,
-        /// What is missing.
-        reason: String,
-    },
     /// A device this build does not know.
     #[error("this build of `trainer` cannot train on `{device}`")]
     DeviceMissing {
@@ -189,6 +171,9 @@ pub enum Error {
     /// ONNX Runtime says no.
     #[error(transparent)]
     Deploy(#[from] deploy::Error),
+    /// A run folder says no.
+    #[error(transparent)]
+    Report(#[from] report::Error),
     /// JSON that cannot be read or written.
     #[error("JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -227,11 +212,6 @@ impl Error {
             Self::RunName { .. } => {
                 "letters, digits, `-`, `_` and `.` make a name; `--runs` chooses the folder".into()
             }
-            Self::NothingToPlot { .. } => {
-                "a run that `trainer fit` finished holds everything; `trainer plot RUN` without \
-                 `--kind` draws what there is"
-                    .into()
-            }
             Self::DeviceMissing { device } => {
                 format!("build it with `cargo build --release -p trainer --features {device}`")
             }
@@ -258,6 +238,8 @@ impl Error {
             }
             Self::NotOurs { .. } => "choose another folder with `--out`, or remove the file".into(),
             Self::Io(source) => return io_hint(source),
+            Self::Report(report::Error::Io(source)) => return io_hint(source),
+            Self::Report(source) => return source.hint(),
             Self::Data(source) => return source.hint(),
             Self::Models(source) => return source.hint(),
             Self::Onnx(source) => return source.hint(),

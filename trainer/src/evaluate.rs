@@ -1,7 +1,7 @@
 //! A network over examples, without gradients: logits and scores. It knows no file.
 
 use burn::module::Module;
-use data::{Prediction, Sample, Scores, Tally};
+use data::{Prediction, Sample, Scores, Split, Tally};
 use models::Network;
 
 use crate::context::TrainingContext;
@@ -77,6 +77,12 @@ pub fn logits(
     let logits = compute_logits(network, examples, &mut |done| bar.set_position(done as u64));
     bar.finish_and_clear();
     logits
+}
+
+/// Scores for people: which images were scored and what computed them, then the table.
+pub fn scores_text(split: Split, computed_by: &str, scores: &Scores) -> String {
+    let table = data::metrics::table(scores);
+    format!("{split} images, {computed_by}\n{}", table.trim_end())
 }
 
 fn compute_logits(

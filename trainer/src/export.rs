@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 
 use data::card::{self, Card, Golden, OutputKind, Provenance, ScoreNote};
 use data::{Dataset, Limits, Preprocess, Scores, Split};
-use fs_err as fs;
 use models::Network;
 use onnx::Document;
+use report::run_files::{Agreement, Calibration};
 use serde_json::Value;
 
-use crate::calibrate::{self, Calibration};
+use crate::calibrate;
 use crate::error::Result;
+use crate::output_files::remove_if_any;
 use crate::recipe::Recipe;
 use crate::resolve;
-use crate::verify::{self, Agreement};
+use crate::verify;
 
 /// What the card says besides what the network knows of itself.
 #[derive(Clone, Debug)]
@@ -77,7 +78,7 @@ impl Label {
             add_score(&mut self.provenance, Split::Val, accuracy, count as u64);
         }
         if let Some(calibration) = calibration {
-            calibration.note(&mut self.provenance);
+            calibrate::add_to_card(calibration, &mut self.provenance);
         }
         self
     }
@@ -192,13 +193,6 @@ pub fn unverified(path: &Path) -> PathBuf {
     path.with_extension("unverified.onnx")
 }
 
-fn remove_if_any(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
-    }
-}
-
 fn card(document: &Document, label: Label, golden: Vec<Golden>) -> Card {
     let names = |values: Vec<onnx::ValueInfo>| values.into_iter().map(|v| v.name).collect();
     Card {
@@ -249,9 +243,10 @@ impl GoldenImages {
 fn describe(document: &mut Document, card: &Card) {
     document.model.producer_name = Some("trainer".into());
     document.model.producer_version = Some(env!("CARGO_PKG_VERSION").into());
-    let calibrated = calibrate::on_card(&card.provenance).map_or_else(String::new, |temperature| {
-        format!(" Calibrated: the logits are divided by a temperature of {temperature:.4}.")
-    });
+    let calibrated =
+        calibrate::card_temperature(&card.provenance).map_or_else(String::new, |temperature| {
+            format!(" Calibrated: the logits are divided by a temperature of {temperature:.4}.")
+        });
     document.model.doc_string = Some(format!(
         "Image classifier: {}. Preprocessing: {}.{calibrated} See the metadata under `classifier.`.",
         card.classes.join(", "),

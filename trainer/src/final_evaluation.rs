@@ -3,13 +3,13 @@
 
 use data::{Dataset, Scores, Split};
 use models::Network;
+use report::{Answer, Answers};
 
 use crate::context::TrainingContext;
 use crate::error::Result;
 use crate::evaluate::{evaluate, logits};
 use crate::examples::Purpose;
 use crate::export::Exported;
-use crate::predictions::{Answer, Answers};
 use crate::recipe::{DeviceKind, Recipe};
 use crate::training_set::{TrainingSet, verified_indices};
 use crate::verify;

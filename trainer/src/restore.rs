@@ -1,8 +1,9 @@
 //! The network of a run as one of its checkpoints left it, calibrated as the run was.
 
 use models::Network;
+use report::run_files::Calibration;
 
-use crate::calibrate::Calibration;
+use crate::calibrate;
 use crate::context::TrainingContext;
 use crate::error::Result;
 use crate::model;
@@ -36,7 +37,7 @@ pub fn restore(
     let network = checkpoint.network(network)?;
     let calibration = calibration_of(&state, run, context)?;
     Ok(Restored {
-        network: Calibration::apply_if_any(calibration.as_ref(), network),
+        network: calibrate::apply(calibration.as_ref(), network),
         state,
         calibration,
     })
@@ -48,7 +49,7 @@ fn calibration_of(
     run: &RunDir,
     context: &TrainingContext<'_>,
 ) -> Result<Option<Calibration>> {
-    let Some(calibration) = Calibration::open(run)? else {
+    let Some(calibration) = calibrate::open_calibration(run)? else {
         return Ok(None);
     };
     // In the middle of an epoch the weights are no epoch's.

@@ -23,12 +23,12 @@ use models::Network;
 pub use best_epoch::{BestEpoch, EpochScore};
 pub use checkpoint::Checkpoint;
 pub use checkpoints::Checkpoints;
-pub use history::EpochRow;
 pub use objective::Objective;
 pub use observer::{Ended, Observer, StepReport};
 pub use optimizer::OptimizerOptions;
 pub use options::TrainOptions;
 pub use progress::{Phase, Progress};
+pub use report::run_files::EpochRow;
 pub use schedule::Scheduler;
 pub use state::State;
 

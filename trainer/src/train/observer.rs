@@ -1,8 +1,8 @@
 //! Who may follow a training: the seam between the loop and bars, dashboards and event files.
 
-use super::history::EpochRow;
 use super::progress::{Phase, Progress};
 use crate::error::Error;
+use report::run_files::EpochRow;
 
 /// How far an epoch has come.
 #[derive(Clone, Copy, Debug, PartialEq)]

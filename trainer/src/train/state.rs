@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::TrainOptions;
 use super::best_epoch::{BestEpoch, EpochScore};
-use super::history::EpochRow;
 use super::observer::Ended;
 use super::progress::Progress;
 use super::schedule::Scheduler;
 use crate::recipe::OptimizerKind;
+use report::run_files::EpochRow;
 
 /// Version of the layout of [`State`] and of the tensors beside it.
 pub(super) const FORMAT: u32 = 2;

@@ -1,5 +1,5 @@
-//! What the exported file answered on the images of the closing evaluation: `predictions.csv`. It
-//! computes no scores.
+//! Predictions of the exported file on the images of the final evaluation: `predictions.csv`. It computes
+//! no scores.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 /// Columns before those of the logits.
 const COLUMNS: [&str; 5] = ["split", "path", "label", "predicted", "probability"];
-/// What a column of logits is called, before its class.
+/// Prefix of the columns of logits, before the class.
 const LOGIT: &str = "logit:";
 
 /// Answers on the images of a split.
