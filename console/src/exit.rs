@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use crate::printer;
 
-/// What a command that could be carried out found.
+/// Result of a command that could be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
     /// Done, and all is well: 0.
@@ -16,7 +16,6 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
-    /// Success where `is_ok`.
     pub fn of(is_ok: bool) -> Self {
         if is_ok {
             Self::Success
@@ -56,7 +55,7 @@ pub fn usage_exit_code(printed: io::Result<()>, is_error: bool) -> ExitCode {
     }
 }
 
-/// Whether it is only that the reader of standard output has gone away.
+/// Whether the error says only that the reader of standard output has gone away.
 fn is_reader_gone(error: &anyhow::Error) -> bool {
     let mut causes = error.chain().filter_map(|e| e.downcast_ref::<io::Error>());
     causes.any(printer::is_reader_gone)

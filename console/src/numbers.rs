@@ -23,7 +23,7 @@ pub fn probability(probability: f64) -> String {
     percent(probability, 1)
 }
 
-/// A p-value as people write it.
+/// A p-value with four digits, or `< 0.0001`.
 pub fn p_value(p: f64) -> String {
     if p < 0.0001 {
         "< 0.0001".into()
@@ -71,7 +71,7 @@ pub fn count(number: usize, one: &str, many: &str) -> String {
     format!("{} {word}", thousands(number as u64))
 }
 
-/// Seconds as people say them.
+/// A duration in its largest fitting unit.
 pub fn seconds(seconds: f64) -> String {
     match seconds {
         s if s < 0.1 => format!("{:.1} ms", 1000.0 * s),

@@ -25,12 +25,11 @@ pub enum Verbosity {
     Warnings,
     /// No log.
     Results,
-    /// Everything.
     #[default]
     Everything,
 }
 
-/// Where and how much is printed.
+/// Printer onto the standard streams.
 #[derive(Clone, Debug)]
 pub struct Printer {
     verbosity: Verbosity,
@@ -42,7 +41,6 @@ pub struct Printer {
 }
 
 impl Printer {
-    /// A printer onto the standard streams of the process.
     pub fn new(verbosity: Verbosity) -> Self {
         let is_terminal = io::stderr().is_terminal();
         // https://no-color.org: set, and not empty.
@@ -66,7 +64,6 @@ impl Printer {
         }
     }
 
-    /// The same without progress bars.
     #[must_use]
     pub fn without_bars(&self) -> Self {
         Self {
@@ -75,7 +72,6 @@ impl Printer {
         }
     }
 
-    /// Whether there is a log.
     fn has_log(&self) -> bool {
         self.verbosity >= Verbosity::Everything
     }
@@ -85,7 +81,6 @@ impl Printer {
         self.is_terminal && self.has_bars && self.has_log()
     }
 
-    /// Whether there are colours.
     pub fn has_colors(&self) -> bool {
         self.has_colors
     }
@@ -102,7 +97,7 @@ impl Printer {
         self.print_or_keep(Line::Log(text.as_ref().into()));
     }
 
-    /// Something to be wary of; printed even when quiet.
+    /// A warning; printed even when quiet.
     pub fn warn(&self, text: impl AsRef<str>) {
         self.print_or_keep(Line::Warning(text.as_ref().into()));
     }

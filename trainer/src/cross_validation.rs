@@ -13,7 +13,7 @@ pub use run::cross_validate;
 use crate::calibrate::mean_and_error;
 use crate::kfold::{HeldOut, KFold};
 
-/// The 97.5 % point of the normal distribution.
+/// 97.5 % quantile of the normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
 
 /// Scores the held-out logits.

@@ -45,9 +45,6 @@ pub fn open_for_training(
 }
 
 /// The data set of a recipe, or what a run's `split.csv` lists of it.
-///
-/// # Errors
-/// When the data is not there or is no data set.
 pub fn open(
     recipe: &Recipe,
     run: Option<&RunDir>,
@@ -93,9 +90,6 @@ pub fn num_images(dataset: &Dataset) -> usize {
 }
 
 /// The samples of a split.
-///
-/// # Errors
-/// When there are none.
 pub fn samples(dataset: &Dataset, split: Split) -> Result<&[Sample]> {
     let samples = dataset.samples(split);
     if samples.is_empty() {

@@ -10,10 +10,9 @@ use crate::examples::{Batch, Examples};
 use crate::model::Model;
 use crate::tensors;
 
-/// How a network does on examples.
+/// Scores and predictions of a network on examples.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
-    /// Accuracy, loss, confusion and the rest.
     pub scores: Scores,
     /// One per example, in order.
     pub predictions: Vec<Prediction>,
@@ -24,9 +23,6 @@ pub struct Evaluation {
 /// Scores a network, as Burn computes it, on examples that are batched for evaluation.
 ///
 /// `progress` is told the number of examples done, after each batch.
-///
-/// # Errors
-/// When an image cannot be read.
 pub fn evaluate(
     network: &Network,
     examples: &Examples,
@@ -60,9 +56,6 @@ pub fn evaluate(
 
 /// Logits `[N, K]` of examples that are batched for evaluation, with a progress bar where images are to be
 /// prepared.
-///
-/// # Errors
-/// When an image cannot be read.
 pub fn logits(
     network: &Network,
     examples: &Examples,

@@ -17,23 +17,19 @@ use crate::recipe::Recipe;
 use crate::resolve;
 use crate::verify;
 
-/// What the card says besides what the network knows of itself.
+/// Label of an exported file: what its card says besides what the network knows of itself.
 #[derive(Clone, Debug)]
 pub struct Label {
     /// Class names in output order.
     pub classes: Vec<String>,
     /// From an image to the network's input.
     pub preprocess: Preprocess,
-    /// Where the model comes from.
     pub provenance: Provenance,
 }
 
 impl Label {
     /// The label of a network that was trained by `recipe` on `dataset`, whose fingerprint is `fingerprint`:
     /// options without the paths of this machine, and the numbers of images.
-    ///
-    /// # Errors
-    /// When the network takes images that no preprocessing makes.
     pub fn new(
         network: &Network,
         recipe: &Recipe,
@@ -59,7 +55,6 @@ impl Label {
         })
     }
 
-    /// Adds the scores of a split.
     #[must_use]
     pub fn with_score(mut self, split: Split, scores: &Scores) -> Self {
         add_score(&mut self.provenance, split, scores.accuracy, scores.count);
@@ -84,7 +79,7 @@ impl Label {
     }
 }
 
-/// A written file, and what its verification found.
+/// An exported file, with its verification.
 #[derive(Clone, Debug)]
 pub struct Exported {
     /// The file: as asked, or `*.unverified.onnx`.
@@ -108,7 +103,7 @@ impl Exported {
     }
 }
 
-/// How far golden logits may be off, relative to the largest |logit|.
+/// Tolerance of golden logits, relative to the largest |logit|.
 const TOLERANCES: [(&str, f64); 3] = [("fp32", 1e-3), ("fp16", 2e-2), ("int8", 0.25)];
 
 /// Exports the network with its card under a temporary name, compares Burn's logits of `images`
@@ -208,14 +203,14 @@ fn card(document: &Document, label: Label, golden: Vec<Golden>) -> Card {
     }
 }
 
-/// Drawn images whose logits go on the card.
+/// Drawn images whose logits go on the card: golden samples.
 struct GoldenImages {
     images: Vec<(&'static str, Vec<u8>)>,
     inputs: Vec<Vec<f32>>,
 }
 
 impl GoldenImages {
-    /// Ready for the network.
+    /// The images, prepared for the network.
     fn prepared(preprocess: &Preprocess) -> Result<Self> {
         let images = card::golden_pictures::pictures();
         let prepare = |(_, bytes): &(_, Vec<u8>)| {
@@ -226,7 +221,7 @@ impl GoldenImages {
         Ok(Self { images, inputs })
     }
 
-    /// With the logits that the network gives for them.
+    /// Golden samples: the images with the logits that the network gives for them.
     fn with(&self, logits: Vec<Vec<f32>>) -> Vec<Golden> {
         let tolerance: BTreeMap<String, f64> = TOLERANCES
             .iter()

@@ -20,7 +20,6 @@ use crate::tensors;
 /// A network, and what computes the frozen part of it in Burn's place.
 #[derive(Clone)]
 pub struct Model {
-    /// The Burn module, whose weights training moves.
     pub network: Network,
     /// The frozen part in ONNX Runtime, where images are seen in a fresh view every epoch.
     pub backbone: Option<Backbone>,
@@ -39,9 +38,6 @@ impl From<Network> for Model {
 impl Model {
     /// The untrained network of a recipe. ONNX Runtime, which must be loaded, computes the frozen part of one
     /// that sees fresh views on the CPU: it is faster there than Burn, and a GPU is faster where it is.
-    ///
-    /// # Errors
-    /// When the recipe makes no network, or its backbone cannot be fetched, imported or opened.
     pub fn build(
         recipe: &Recipe,
         num_classes: usize,
@@ -60,9 +56,6 @@ impl Model {
     }
 
     /// The same network before training: with the same initial weights, since the seed alone decides them.
-    ///
-    /// # Errors
-    /// As [`build`](Self::build).
     pub fn rebuild(&self, recipe: &Recipe, context: &TrainingContext<'_>) -> Result<Self> {
         let network = if self.network.is_frozen() {
             // Training moves the classification layer alone, and a clone has its own.
@@ -87,9 +80,6 @@ impl Model {
     }
 
     /// Logits `[N, K]` of a batch's inputs.
-    ///
-    /// # Errors
-    /// When ONNX Runtime cannot run the frozen part.
     pub fn forward(&self, inputs: Inputs, device: &Device) -> Result<Tensor<2>> {
         Ok(match (inputs, &self.backbone) {
             (Inputs::Features { values, shape }, _) => {
@@ -114,9 +104,6 @@ impl Model {
 }
 
 /// The untrained network of a recipe, without a session of its frozen part.
-///
-/// # Errors
-/// As [`Model::build`].
 pub fn build_network(
     recipe: &Recipe,
     num_classes: usize,

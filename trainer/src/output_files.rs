@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use crate::error::Result;
 
-/// Writes a value as a JSON file.
 pub fn save_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_vec_pretty(value)?;
     text.push(b'\n');

@@ -11,20 +11,14 @@ use crate::recipe::Recipe;
 use crate::run_dir::{RunDir, Which};
 use crate::train::{Checkpoint, State};
 
-/// A restored network.
 pub struct Restored {
     /// The network, with calibrated logits where the run was calibrated.
     pub network: Network,
-    /// The state of its checkpoint.
     pub state: State,
-    /// The temperature in the network.
     pub calibration: Option<Calibration>,
 }
 
 /// Restores a checkpoint of a run.
-///
-/// # Errors
-/// When the checkpoint cannot be used, or its network cannot be built.
 pub fn restore(
     run: &RunDir,
     which: Which,

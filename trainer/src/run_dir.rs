@@ -37,7 +37,7 @@ impl RunDir {
         }
     }
 
-    /// Refuses a name that is taken or is none, before any work is done.
+    /// Refuses a name that is taken or is no name, before any work is done.
     pub fn check_new(runs: &Path, name: &str) -> Result<()> {
         let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
         if !name.chars().all(plain)
@@ -79,7 +79,7 @@ impl RunDir {
         }
     }
 
-    /// A run that is there: by its folder, or by its name in `runs`.
+    /// Opens a run by its folder, or by its name in `runs`.
     pub fn open(runs: &Path, run: &Path) -> Result<RunDir> {
         let path = if run_files::is_run(run) {
             run.to_path_buf()
@@ -97,12 +97,10 @@ impl RunDir {
         Ok(RunDir { path })
     }
 
-    /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The run's name.
     pub fn name(&self) -> String {
         self.path
             .file_name()
@@ -110,27 +108,22 @@ impl RunDir {
             .unwrap_or_default()
     }
 
-    /// The resolved configuration.
     pub fn config(&self) -> PathBuf {
         self.path.join(run_files::CONFIG)
     }
 
-    /// Which image is in which split.
     pub fn split(&self) -> PathBuf {
         self.path.join(run_files::SPLIT)
     }
 
-    /// One row per epoch.
     pub fn metrics(&self) -> PathBuf {
         self.path.join(run_files::METRICS)
     }
 
-    /// The checkpoint with the best validation.
     pub fn best(&self) -> PathBuf {
         self.path.join(run_files::BEST)
     }
 
-    /// The newest checkpoint.
     pub fn last(&self) -> PathBuf {
         self.path.join(run_files::LAST)
     }
@@ -143,57 +136,46 @@ impl RunDir {
         }
     }
 
-    /// The verified export.
     pub fn model(&self) -> PathBuf {
         self.path.join(run_files::MODEL)
     }
 
-    /// What the verification found.
     pub fn verify(&self) -> PathBuf {
         self.path.join(run_files::VERIFY)
     }
 
-    /// What is wrong or odd with the data.
     pub fn audit(&self) -> PathBuf {
         self.path.join(run_files::AUDIT)
     }
 
-    /// The result.
     pub fn summary(&self) -> PathBuf {
         self.path.join(run_files::SUMMARY)
     }
 
-    /// What the export answered on the images of the closing evaluation.
     pub fn predictions(&self) -> PathBuf {
         self.path.join(run_files::PREDICTIONS)
     }
 
-    /// The commands that made the run, one a line.
     pub fn command(&self) -> PathBuf {
         self.path.join(run_files::COMMAND)
     }
 
-    /// The page that shows all of it.
     pub fn report(&self) -> PathBuf {
         self.path.join(run_files::REPORT)
     }
 
-    /// The temperature of the exported network.
     pub fn calibration(&self) -> PathBuf {
         self.path.join(run_files::CALIBRATION)
     }
 
-    /// What cross-validation found.
     pub fn folds(&self) -> PathBuf {
         self.path.join(run_files::FOLDS)
     }
 
-    /// Images whose held-out answer contradicts their label.
     pub fn suspects(&self) -> PathBuf {
         self.path.join(run_files::SUSPECTS)
     }
 
-    /// What other seeds gave.
     pub fn seeds(&self) -> PathBuf {
         self.path.join(run_files::SEEDS)
     }

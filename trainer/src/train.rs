@@ -46,7 +46,6 @@ pub struct Trained {
     pub network: Network,
     /// The epoch that `network` is of, counted from 1.
     pub epoch: usize,
-    /// How training ended.
     pub ended: Ended,
     /// One row per epoch done, those before a resume included.
     pub rows: Vec<EpochRow>,
@@ -89,7 +88,7 @@ pub fn train(
     trained
 }
 
-/// The loop.
+/// The loop over epochs and steps.
 fn run_epochs(
     mut model: Model,
     data: &TrainingSet,

@@ -3,28 +3,26 @@
 /// How far an axis goes beyond its values, as a share of their range.
 const MARGIN: f64 = 0.08;
 
-/// How values are laid along an axis.
+/// Scaling of an axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scaling {
-    /// Evenly.
     #[default]
     Linear,
-    /// Evenly, with whole numbers alone at the ticks.
+    /// Linear, with ticks at whole numbers alone.
     Whole,
-    /// By the logarithm; values are above zero.
+    /// Logarithmic; values are above zero.
     Log,
 }
 
-/// A side of a chart.
+/// Axis of a chart.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Axis {
     /// What is measured, with its unit.
     pub label: String,
     /// First and last value; that of the data when `None`.
     pub domain: Option<[f64; 2]>,
-    /// How values are laid along it.
     pub scaling: Scaling,
-    /// What 0, 1, 2 and so on are called at the ticks; numbers where there are none.
+    /// Names of the values 0, 1, 2 and so on at the ticks; numbers where there are none.
     pub names: Vec<String>,
 }
 
@@ -52,7 +50,7 @@ impl Axis {
         Axis { scaling, ..self }
     }
 
-    /// An axis over 0, 1, 2 and so on, which are called something.
+    /// A categorical axis: names for 0, 1, 2 and so on.
     #[must_use]
     pub fn named(self, names: Vec<String>) -> Axis {
         let last = names.len().saturating_sub(1) as f64;
@@ -123,7 +121,7 @@ struct Tick {
     step: f64,
 }
 
-/// Values, and where they lie.
+/// Scale: from values to positions along a side of a chart.
 #[derive(Clone, Debug)]
 pub(super) struct Scale {
     domain: [f64; 2],
@@ -134,7 +132,7 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// Where a value lies; values outside lie at the end.
+    /// Position of a value; values outside lie at the end.
     pub(super) fn at(&self, value: f64) -> f64 {
         let map = |value: f64| {
             if self.is_log {
@@ -148,7 +146,7 @@ impl Scale {
         self.range[0] + share * (self.range[1] - self.range[0])
     }
 
-    /// Where the ticks lie, and what they say.
+    /// Positions and labels of the ticks.
     pub(super) fn ticks(&self) -> Vec<(f64, String)> {
         let label = |&Tick { value, step }: &Tick| {
             let name = self.names.get(value.round() as usize).cloned();
@@ -168,7 +166,7 @@ fn bounds(values: impl Iterator<Item = f64>, scaling: Scaling) -> Option<[f64; 2
     (least <= most).then_some([least, most])
 }
 
-/// What an axis without values goes over.
+/// Domain of an axis without values.
 fn nothing(scaling: Scaling) -> [f64; 2] {
     if scaling == Scaling::Log {
         [0.1, 1.0]

@@ -17,12 +17,11 @@ const SIZE: f64 = 380.0;
 /// The shade of a whole row in one cell: on it, words are still read in either colour scheme.
 const DARKEST: f64 = 0.55;
 
-/// Class against class.
+/// Confusion matrix.
 #[derive(Clone, Debug)]
 pub struct Matrix {
-    /// What it shows, for those who cannot see it.
+    /// What it shows, for screen readers.
     pub title: String,
-    /// Names of the classes.
     pub classes: Vec<String>,
     /// Rows true, columns predicted.
     pub counts: Vec<Vec<u64>>,
@@ -32,7 +31,6 @@ impl Matrix {
     /// With more classes than this, nobody could see a cell.
     pub const MOST_CLASSES: usize = 100;
 
-    /// As an `svg` element.
     pub fn svg(&self, theme: Theme) -> Markup {
         let num_classes = self.classes.len();
         let names: Vec<String> = if num_classes <= MOST_NAMES {

@@ -64,7 +64,7 @@ pub(super) fn ring(theme: Theme, [x, y]: [f64; 2]) -> Markup {
     }
 }
 
-/// What is drawn, with a name for those who point at it.
+/// The drawing in a group, with `name` as its tooltip.
 pub(super) fn named(name: &str, drawn: &Markup) -> Markup {
     html! {
         g {

@@ -18,21 +18,13 @@ const LINEAR_RANGE: f64 = 20.0;
 /// Kind of chart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ChartKind {
-    /// Cross-entropy by epoch.
     Loss,
-    /// Accuracy by epoch.
     Accuracy,
-    /// Learning rate by epoch.
     Lr,
-    /// Images per second by epoch.
     Rate,
-    /// Confusion matrix.
     Confusion,
-    /// Reliability diagram: confidence against accuracy.
     Reliability,
-    /// ROC curve of two classes.
     Roc,
-    /// Precision-recall curve of two classes.
     Pr,
 }
 
@@ -82,7 +74,6 @@ impl FromStr for ChartKind {
 /// A run with the metrics of its predictions.
 #[derive(Clone, Copy, Debug)]
 pub struct PlottedRun<'a> {
-    /// Contents of the run folder.
     pub run: &'a RunContents,
     /// None where the run has no predictions.
     pub metrics: Option<&'a ProbabilityMetrics>,
@@ -97,7 +88,6 @@ impl<'a> PlottedRun<'a> {
             .collect()
     }
 
-    /// Each run with its metrics.
     pub fn pair(runs: &'a [RunContents], metrics: &'a [Option<ProbabilityMetrics>]) -> Vec<Self> {
         let pairs = runs.iter().zip(metrics);
         pairs
@@ -110,9 +100,6 @@ impl<'a> PlottedRun<'a> {
 }
 
 /// The charts of a kind with names for their files: one of all runs, or one of each.
-///
-/// # Errors
-/// As [`chart`].
 pub fn named_charts(kind: ChartKind, runs: &[PlottedRun<'_>]) -> Result<Vec<(String, Chart)>> {
     if kind != ChartKind::Confusion || runs.len() == 1 {
         return Ok(vec![(kind.to_string(), chart(kind, runs)?)]);

@@ -21,7 +21,7 @@ const MOST_PAIRS: usize = 3;
 /// Level of significance.
 const LEVEL: f64 = 0.05;
 
-/// Two runs on the images that both answered.
+/// Two runs on their common images.
 struct Pair<'a> {
     first: &'a RunContents,
     second: &'a RunContents,
@@ -33,7 +33,6 @@ struct Pair<'a> {
     flips: Vec<[&'a Answer; 2]>,
 }
 
-/// The body of the page.
 pub(crate) fn body(runs: &[RunContents], thumbnails: &Thumbnails) -> Markup {
     let metrics = PlottedRun::metrics_of(runs);
     let plotted = PlottedRun::pair(runs, &metrics);

@@ -16,17 +16,12 @@ pub struct ContactSheet<'a> {
     pub augment: &'a Augment,
     /// Gives the size of the images.
     pub preprocess: &'a Preprocess,
-    /// Number of images in a row.
     pub columns: usize,
-    /// Seed of the augmentation.
     pub seed: u64,
 }
 
 impl ContactSheet<'_> {
     /// Draws one row per sample.
-    ///
-    /// # Errors
-    /// When an image cannot be read.
     pub fn draw(&self, samples: &[&Sample]) -> Result<RgbImage> {
         let rows = samples.par_iter().enumerate();
         let rows: Result<Vec<Vec<RgbImage>>> =

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-/// The result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Error of reading a run folder, or of drawing it.
@@ -11,29 +10,18 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// A file of a run folder has another form than it should.
     #[error("`{path}` cannot be read as a table: {reason}")]
-    Table {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    Table { path: PathBuf, reason: String },
     /// The run holds no numbers for a chart.
     #[error("`{run}` holds nothing to plot as `{kind}`: {reason}")]
     NothingToPlot {
-        /// The run folder.
         run: PathBuf,
-        /// The kind of chart.
         kind: String,
-        /// What is missing.
         reason: &'static str,
     },
-    /// A file cannot be read or written.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// An image or a list of images cannot be used.
     #[error(transparent)]
     Data(#[from] data::Error),
-    /// The exported file cannot be used.
     #[error(transparent)]
     Onnx(#[from] onnx::Error),
 }

@@ -42,9 +42,6 @@ use maud::{Markup, html};
 
 /// Writes the run's own page into its folder; returns the files that could not be understood, each with the
 /// reason.
-///
-/// # Errors
-/// When the page cannot be written.
 pub fn write_run_page(run: RunContents, thumbnails: &Thumbnails) -> Result<Vec<String>> {
     let page = run_page(&run, thumbnails);
     data::write::atomically(&run.page_path(), page.as_bytes())?;

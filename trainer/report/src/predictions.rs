@@ -13,32 +13,29 @@ const COLUMNS: [&str; 5] = ["split", "path", "label", "predicted", "probability"
 /// Prefix of the columns of logits, before the class.
 const LOGIT: &str = "logit:";
 
-/// Answers on the images of a split.
+/// Predictions for the images of a split.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answers {
-    /// The split.
     pub split: Split,
     /// Class names in output order.
     pub classes: Vec<String>,
-    /// One per image.
     pub rows: Vec<Answer>,
 }
 
-/// The answer on one image.
+/// Prediction for one image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     /// Relative to the data root, separated by `/`.
     pub path: String,
-    /// The true class.
+    /// Index of the true class.
     pub label: usize,
-    /// The class of the highest logit.
+    /// Index of the predicted class, which has the highest logit.
     pub predicted: usize,
     /// Logits `[K]`.
     pub logits: Vec<f32>,
 }
 
 impl Answer {
-    /// The answer that `logits` give.
     pub fn new(path: &str, label: usize, logits: &[f32]) -> Answer {
         Answer {
             path: path.into(),
@@ -48,7 +45,6 @@ impl Answer {
         }
     }
 
-    /// Whether it is right.
     pub fn is_right(&self) -> bool {
         self.label == self.predicted
     }
@@ -95,9 +91,6 @@ impl Answers {
     }
 
     /// Reads what [`write`](Self::write) wrote.
-    ///
-    /// # Errors
-    /// When the file cannot be read or is no such table.
     pub fn open(path: &Path) -> Result<Answers> {
         let refused = |reason: String| Error::Table {
             path: path.to_path_buf(),

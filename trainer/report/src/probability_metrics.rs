@@ -18,9 +18,7 @@ const PER_BIN: usize = 15;
 /// An estimate and its bootstrap interval at 95 %.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
-    /// The value on all images.
     pub value: f64,
-    /// Its interval.
     pub interval: Option<[f64; 2]>,
 }
 
@@ -37,32 +35,29 @@ impl Estimate {
 /// Metrics of predicted probabilities.
 #[derive(Clone, Debug)]
 pub struct ProbabilityMetrics {
-    /// Number of images.
     pub count: usize,
     /// Mean negative log-likelihood, in nats.
     pub loss: Estimate,
     /// Mean Brier score, `[0, 2]`.
     pub brier: Estimate,
-    /// How answers were sorted into bins.
     pub binning: Binning,
-    /// Confidence against accuracy.
+    /// Bins of the reliability diagram.
     pub bins: Vec<Bin>,
     /// Expected calibration error over the bins, `[0, 1]`.
     pub calibration_error: f64,
-    /// Of two classes: how well the second is told from the first.
+    /// None unless there are two classes and images of both.
     pub ranking: Option<Ranking>,
 }
 
 /// Ranking of images by score: how well one class is told from another at every threshold.
 #[derive(Clone, Debug)]
 pub struct Ranking {
-    /// The class that counts as positive.
+    /// Name of the positive class.
     pub positive: String,
-    /// Its share of the images.
+    /// Share of positive images.
     pub share: f64,
-    /// False positive rate against true positive rate.
     pub roc: Curve,
-    /// The area under it.
+    /// Area under the ROC curve.
     pub auc: Estimate,
     /// Recall against precision; its area is the average precision.
     pub precision_recall: Curve,

@@ -18,11 +18,9 @@ use crate::run_files::{Agreement, Calibration, EpochRow, Folds, InspectList, See
 /// Contents of a run folder.
 #[derive(Debug)]
 pub struct RunContents {
-    /// The run folder.
     pub folder: PathBuf,
     /// Name of the run on the page.
     pub name: String,
-    /// The settings that the page needs.
     pub settings: RunSettings,
     pub(crate) config: String,
     pub(crate) command: Option<String>,
@@ -53,11 +51,9 @@ pub struct RunSettings {
     pub backbone: Option<String>,
     /// Whether all of the backbone was trained.
     pub fine_tune: bool,
-    /// Augmentation of the training images.
     pub augment: Augment,
     /// Number of views of an image whose features were computed once; none where every epoch had its own.
     pub cached_views: Option<usize>,
-    /// Seed of the run.
     pub seed: u64,
 }
 
@@ -92,7 +88,6 @@ impl RunContents {
         })
     }
 
-    /// Path of the run's own page.
     pub fn page_path(&self) -> PathBuf {
         self.folder.join(files::REPORT)
     }

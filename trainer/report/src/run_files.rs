@@ -6,12 +6,11 @@ use std::collections::BTreeMap;
 use data::{Scores, Split};
 use serde::{Deserialize, Serialize};
 
-/// Training history of one epoch: a row of `metrics.csv`.
+/// Training history of one epoch: a row of `metrics.csv`. Accuracies are in percent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochRow {
     /// Counted from 1.
     pub epoch: usize,
-    /// Learning rate of the epoch.
     pub lr: f64,
     /// Mean cross-entropy over the training images, while the weights moved.
     pub train_loss: f64,
@@ -21,13 +20,9 @@ pub struct EpochRow {
     pub val_loss: f64,
     /// Percent.
     pub val_accuracy: f64,
-    /// Time of training.
     pub train_seconds: f64,
-    /// Time of validation.
     pub val_seconds: f64,
-    /// Training rate.
     pub train_images_per_second: f64,
-    /// Validation rate.
     pub val_images_per_second: f64,
     /// Time in which training steps waited for their batches. Earlier versions did not write it.
     #[serde(default)]
@@ -37,17 +32,13 @@ pub struct EpochRow {
 /// Result of a run: `summary.json`, and what `fit --json` writes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
-    /// Name of the run.
     pub run: String,
     /// The exported file, relative to the run folder.
     pub model: String,
     /// Whether ONNX Runtime agrees with Burn on it.
     pub verified: bool,
-    /// Name of the network.
     pub network: String,
-    /// Number of all parameters.
     pub parameters: usize,
-    /// Number of trained parameters.
     pub trainable_parameters: usize,
     /// Number of epochs done.
     pub epochs: usize,
@@ -57,7 +48,6 @@ pub struct Summary {
     pub ended: String,
     /// Validation accuracy of the exported epoch, in `[0, 1]`; `null` where it is not known.
     pub val_accuracy: Option<f64>,
-    /// Time from start to end.
     pub seconds: f64,
     /// The split of the scores: `test`, or `val` with `--no-test`.
     pub split: Split,
@@ -102,29 +92,23 @@ pub struct Agreement {
     pub largest_logit: f64,
     /// The largest allowed difference: 1e-4 of the largest |logit|.
     pub tolerance: f64,
-    /// Images on which the two disagree.
     pub disagreements: Vec<Disagreement>,
 }
 
 /// An image on which the file disagrees with the network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Disagreement {
-    /// Index of the image.
     pub image: usize,
-    /// Batch size.
     pub batch: usize,
     /// The largest |difference| of its logits; `null` where it is not a number.
     pub difference: Option<f64>,
-    /// Burn's top-1.
     pub burn: usize,
-    /// ONNX Runtime's top-1.
     pub onnx_runtime: usize,
 }
 
 /// Scores of k-fold cross-validation: `folds.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Folds {
-    /// Number of folds.
     pub folds: usize,
     /// Number of images, each held out once.
     pub count: usize,
@@ -132,29 +116,24 @@ pub struct Folds {
     pub accuracy: MeanInterval,
     /// Negative log-likelihood, in nats.
     pub loss: MeanInterval,
-    /// Scores of the single folds.
     pub per_fold: Vec<FoldScore>,
 }
 
 /// Mean over all held-out images with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MeanInterval {
-    /// The mean.
     pub mean: f64,
-    /// The 95 % interval.
     pub interval: [f64; 2],
 }
 
-/// Scores of one fold's network on the images held out from it.
+/// Scores of one fold's network on the images held out from it: accuracy as a share, loss in nats.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FoldScore {
     /// Counted from 1.
     pub fold: usize,
     /// Number of images held out.
     pub count: usize,
-    /// Share of right answers, `[0, 1]`.
     pub accuracy: f64,
-    /// Mean negative log-likelihood, in nats.
     pub loss: f64,
 }
 
@@ -167,33 +146,25 @@ pub struct Seeds {
     pub accuracy: MeanRange,
     /// Mean negative log-likelihood, in nats.
     pub loss: MeanRange,
-    /// The split that was scored.
     pub split: Split,
-    /// Number of its images.
     pub count: usize,
     /// Images whose answer depends on the seed; those with the least agreement first.
     pub unstable: Vec<UnstableImage>,
 }
 
-/// Scores of the network of one seed.
+/// Scores of the network of one seed: accuracy as a share, loss in nats.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SeedScore {
-    /// The seed.
     pub seed: u64,
-    /// Share of right answers, `[0, 1]`.
     pub accuracy: f64,
-    /// Mean negative log-likelihood, in nats.
     pub loss: f64,
 }
 
 /// Mean and extremes over the seeds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MeanRange {
-    /// The mean.
     pub mean: f64,
-    /// The lowest.
     pub min: f64,
-    /// The highest.
     pub max: f64,
 }
 
@@ -241,7 +212,6 @@ pub enum InspectKind {
     FeatureMap,
     /// Class activation map, or Eigen-CAM.
     ActivationMap,
-    /// Occlusion sensitivity.
     Occlusion,
 }
 

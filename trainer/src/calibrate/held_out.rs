@@ -21,9 +21,6 @@ const FOLDS: usize = 5;
 /// A network that is trained on features: every training and validation image is held out once from the
 /// training of another last layer, from the weights of `untrained` on. Any other network: the validation
 /// images.
-///
-/// # Errors
-/// When an image cannot be read, or Ctrl-C came.
 pub fn calibrate(
     trained: &Trained,
     untrained: &Model,

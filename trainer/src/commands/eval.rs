@@ -26,7 +26,6 @@ struct Report {
     scores: Scores,
 }
 
-/// Scores it.
 pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let context = TrainingContext::new(args.cache.as_deref(), args.threads, printer)?;
     let run = RunDir::open(&args.runs, &args.run)?;

@@ -15,7 +15,6 @@ use crate::restore::restore;
 use crate::run_dir::RunDir;
 use crate::training_set::verification_images;
 
-/// Writes and verifies it.
 pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let run = RunDir::open(&args.runs, &args.run)?;
     let recipe = Recipe::open(&run.config())?;

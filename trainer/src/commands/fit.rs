@@ -30,7 +30,7 @@ use crate::train::{Checkpoint, Checkpoints, Ended, TrainOptions, Trained, train}
 use crate::training_set::{TrainingSet, verification_images};
 use crate::{command_line, dataset, evaluate, resolve};
 
-/// What is to be done: a recipe, the run to resume, and who observes it.
+/// Arguments of `fit`, resolved: the recipe, the run to resume, and what observes it.
 struct Plan {
     recipe: Recipe,
     resume: Option<RunDir>,
@@ -40,7 +40,6 @@ struct Plan {
     logs: Vec<Log>,
 }
 
-/// Trains, exports, verifies, evaluates.
 pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let settings = Settings::merge(&args.settings, args.config.as_deref())?;
     let printer = &live::printer(settings.run.ui, printer);
@@ -245,7 +244,7 @@ fn abridged(classes: &[String]) -> String {
     }
 }
 
-/// Trains the run's own network, with everyone who was asked to observe it.
+/// Trains the run's own network with its observers.
 fn train_run(
     plan: &Plan,
     run: &RunDir,

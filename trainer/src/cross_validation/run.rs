@@ -24,9 +24,6 @@ const LISTED: usize = 5;
 /// `suspects.csv`, and prints what is in them.
 ///
 /// A training on images has a run folder of its own, from which it continues after an interruption.
-///
-/// # Errors
-/// When a class has too few images for that many folds, a training fails, or Ctrl-C came.
 pub fn cross_validate(
     untrained: &Model,
     data: &TrainingSet,

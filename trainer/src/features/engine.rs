@@ -18,7 +18,7 @@ const BURN: &str = "0.22.1";
 /// Memory of a session, in sizes of its file: the weights, packed once more, and room to work.
 const SESSION_SIZES: u64 = 3;
 
-/// What computes.
+/// Engine that computes features.
 pub(super) enum Engine {
     /// Sessions of the cut graph in ONNX Runtime, one per worker. Each computes on one thread, an
     /// image at a time: no result depends on the number of threads or on its neighbours, and that is

@@ -7,9 +7,7 @@ use data::Sample;
 /// Features of some images, in one or more views.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Features {
-    /// The images, `[N]`.
     samples: Vec<Sample>,
-    /// Features of an image, D.
     width: usize,
     /// One `[N, D]` per view; the first is that of the original images.
     views: Vec<Vec<f32>>,
@@ -30,17 +28,14 @@ impl Features {
         }
     }
 
-    /// The images, in the order of the rows.
     pub fn samples(&self) -> &[Sample] {
         &self.samples
     }
 
-    /// The number of views.
     pub fn num_views(&self) -> usize {
         self.views.len()
     }
 
-    /// Features of an image, D.
     pub fn width(&self) -> usize {
         self.width
     }
@@ -103,7 +98,7 @@ pub struct FeatureLoader {
     order: FeatureOrder,
 }
 
-/// Features of some images, and what the images show.
+/// Batch of features with labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeatureBatch {
     /// `[N, D]`, row by row.
@@ -113,7 +108,6 @@ pub struct FeatureBatch {
 }
 
 impl FeatureLoader {
-    /// A loader of `features`.
     pub fn new(features: Arc<Features>, order: FeatureOrder) -> Self {
         let order = FeatureOrder {
             batch: order.batch.max(1),
@@ -123,12 +117,10 @@ impl FeatureLoader {
         Self { features, order }
     }
 
-    /// The features.
     pub fn features(&self) -> &Arc<Features> {
         &self.features
     }
 
-    /// Batches in an epoch.
     pub fn num_batches(&self) -> usize {
         self.features.samples.len().div_ceil(self.order.batch)
     }

@@ -26,7 +26,6 @@ pub struct FeatureTable {
 }
 
 impl FeatureTable {
-    /// An empty table for rows of `width` numbers.
     pub fn new(width: usize) -> Self {
         Self {
             width,
@@ -35,12 +34,10 @@ impl FeatureTable {
         }
     }
 
-    /// The number of rows.
     pub fn len(&self) -> usize {
         self.indices.len()
     }
 
-    /// Whether there is no row.
     pub fn is_empty(&self) -> bool {
         self.indices.is_empty()
     }
@@ -61,7 +58,6 @@ impl FeatureTable {
         });
     }
 
-    /// Adds the rows of another table.
     pub fn merge(&mut self, other: &FeatureTable) {
         for image in other.indices.keys() {
             if let Some(row) = other.row(image) {

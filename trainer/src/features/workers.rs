@@ -28,9 +28,7 @@ pub(super) struct Job<'a> {
 
 /// The features of one view of an image, or why there are none.
 pub(super) struct Computed {
-    /// The index of the job.
     pub(super) job: usize,
-    /// The index of the view.
     pub(super) view: usize,
     pub(super) row: Result<Vec<f32>, data::pixels::Error>,
 }

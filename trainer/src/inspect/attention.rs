@@ -9,11 +9,8 @@ const CHANGE: f64 = 1e-9;
 /// The feature maps of one image, `[C, H, W]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Maps<'a> {
-    /// `C`.
     pub channels: usize,
-    /// `H`
     pub height: usize,
-    /// `W`
     pub width: usize,
     /// Row-major.
     pub numbers: &'a [f32],
@@ -59,16 +56,13 @@ impl<'a> Maps<'a> {
 /// Heat map: a number for every pixel of an image, or for every cell of a coarser grid, `[H, W]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Heat {
-    /// `W`
     pub width: usize,
-    /// `H`
     pub height: usize,
     /// Row-major.
     pub values: Vec<f32>,
 }
 
 impl Heat {
-    /// The greatest value.
     pub fn peak(&self) -> f32 {
         self.values
             .iter()
@@ -76,7 +70,6 @@ impl Heat {
             .fold(f32::NEG_INFINITY, f32::max)
     }
 
-    /// The mean.
     pub fn mean(&self) -> f64 {
         let sum: f64 = self.values.iter().map(|v| f64::from(*v)).sum();
         sum / self.values.len().max(1) as f64

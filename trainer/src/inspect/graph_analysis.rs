@@ -8,7 +8,6 @@ use onnx::{Document, surgery};
 /// A convolution of a graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conv {
-    /// Index of its node.
     pub node_index: usize,
     /// Name of its node, or of its output where the node has none.
     pub name: String,
@@ -16,7 +15,6 @@ pub struct Conv {
     pub output: String,
     /// Its weight `[out, in / group, h, w]`.
     pub weight: String,
-    /// Groups of channels.
     pub group: usize,
 }
 
@@ -34,7 +32,6 @@ pub struct Head {
 /// A fully connected layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Linear {
-    /// Its weight.
     pub weight: String,
     /// Whether the weight is `[K, D]`, not `[D, K]`.
     pub rows_are_classes: bool,

@@ -55,7 +55,7 @@ struct SimplifiedPass {
 pub struct Inspection {
     /// The image after resize and crop.
     pub image: RgbImage,
-    /// Of every class.
+    /// Probability of every class.
     pub probabilities: Vec<f64>,
     taps: Vec<Tap>,
     simplified: Vec<Tap>,
@@ -68,9 +68,7 @@ pub enum Attribution {
     ClassMap {
         /// In units of the score, on the grid of the feature maps.
         heat: Heat,
-        /// The maps' name.
         value: String,
-        /// Bias of the class.
         bias: f32,
         /// |mean plus bias - score|.
         error: f64,
@@ -186,9 +184,6 @@ impl InspectedModel {
     }
 
     /// Runs the model on an image file.
-    ///
-    /// # Errors
-    /// The image cannot be read, or the model stops.
     pub fn inspect(&mut self, path: &Path) -> Result<Inspection> {
         let image = data::decode::open(path, &Limits::default())?;
         let preprocess = self.classifier.preprocess();
@@ -334,7 +329,7 @@ impl InspectedModel {
 }
 
 impl Inspection {
-    /// The class of the greatest probability.
+    /// Index of the most probable class.
     pub fn predicted(&self) -> usize {
         let probabilities = self.probabilities.iter().enumerate();
         // The first of equal ones, as `argmax` has it.

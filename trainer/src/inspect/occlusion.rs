@@ -17,7 +17,6 @@ const GREY: Rgb<u8> = Rgb([128; 3]);
 /// Size and stride of the square.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patch {
-    /// The square's side.
     pub size_px: u32,
     /// From one square to the next.
     pub stride_px: u32,
@@ -42,9 +41,6 @@ impl Patch {
 /// How far the probability of `class` falls under the squares over a pixel, on average (Zeiler and
 /// Fergus 2014, section 4.2): `[H, W]`, in `[-1, 1]`. `image` has the size that the network takes.
 /// `progress` gets the number of squares done, and of all.
-///
-/// # Errors
-/// The model stops.
 pub fn occlusion(
     classifier: &Classifier,
     image: &RgbImage,

@@ -30,9 +30,6 @@ impl OutputFolder {
     }
 
     /// Adds an image.
-    ///
-    /// # Errors
-    /// It cannot be encoded.
     pub fn add(&mut self, entry: InspectImage, image: &RgbImage) -> Result<()> {
         self.images.push((entry, png(image)?));
         Ok(())

@@ -37,9 +37,6 @@ pub(super) struct Dashboard {
 
 impl Dashboard {
     /// Takes the terminal.
-    ///
-    /// # Errors
-    /// When there is none that can be taken.
     pub(super) fn open(
         info: &RunInfo,
         printer: &Printer,
@@ -112,7 +109,7 @@ impl Drop for Dashboard {
     }
 }
 
-/// What the drawing thread has.
+/// State of the drawing thread.
 struct Shown {
     state: Arc<Mutex<DashboardState>>,
     screen: Arc<Mutex<Option<Screen>>>,

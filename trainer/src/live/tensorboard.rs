@@ -12,7 +12,7 @@ use super::{RunInfo, Sink, is_logged, now};
 use crate::train::{EpochRow, Observer, Phase, Progress, StepReport};
 use record::{Event, What, framed};
 
-/// Writes an event file.
+/// Observer that writes an event file.
 pub(super) struct Events<'a> {
     sink: Sink<'a>,
     /// Whether earlier files may hold steps that this one repeats.

@@ -22,9 +22,6 @@ use crate::training_set::TrainingSet;
 
 /// Trains with the seeds after the run's own, if there are to be any, scores all on the images that the run is
 /// scored on, writes `seeds.json` and prints what is in it. `first` is the run's own network, as exported.
-///
-/// # Errors
-/// When a training fails, or Ctrl-C came.
 pub fn repeat_with_seeds(
     first: &Network,
     dataset: &Dataset,

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 const OPTIMIZER: &str = "optimizer.burnpack";
 const STATE: &str = "state";
 
-/// A training's state: network, optimiser, and all else.
+/// Checkpoint: network, optimiser and everything else of a training.
 #[derive(Clone)]
 pub struct Checkpoint {
     path: PathBuf,
@@ -55,9 +55,6 @@ impl Checkpoint {
     }
 
     /// Reads a checkpoint where there is one.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
     pub fn open_if_any(path: &Path) -> Result<Option<Self>> {
         path.is_file().then(|| Self::open(path)).transpose()
     }
@@ -153,17 +150,15 @@ impl Checkpoint {
         safetensors::serialize(views, Some(state)).map_err(|error| failed(error.to_string()))
     }
 
-    /// The file it was read from.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The network's tensors by name, as far as training moves them.
+    /// The network's tensors by name; of a frozen network, those of its classification layer.
     pub fn tensors(&self) -> &BTreeMap<String, TensorData> {
         &self.tensors
     }
 
-    /// Class names in output order.
     pub fn classes(&self) -> &[String] {
         &self.state.classes
     }

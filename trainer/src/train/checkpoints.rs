@@ -21,7 +21,7 @@ pub struct Checkpoints<'a> {
     run: Option<&'a RunDir>,
     /// What an interrupted training left.
     resumed: Option<Checkpoint>,
-    /// The tensors that training has moved by the best epoch, where no folder keeps them.
+    /// The best epoch's trained tensors, where no folder keeps them.
     best: Option<BTreeMap<String, TensorData>>,
 }
 
@@ -44,12 +44,11 @@ impl<'a> Checkpoints<'a> {
         }
     }
 
-    /// The checkpoint that training continues from.
     pub(super) fn take_resumed(&mut self) -> Option<Checkpoint> {
         self.resumed.take()
     }
 
-    /// Saves a training that is stopped, perhaps in the middle of an epoch.
+    /// Saves a training that is interrupted, perhaps in the middle of an epoch.
     pub(super) fn save_interrupted(
         &self,
         network: &Network,
@@ -93,7 +92,6 @@ impl<'a> Checkpoints<'a> {
         self.save_history(state)
     }
 
-    /// Writes `metrics.csv`.
     pub(super) fn save_history(&self, state: &State) -> Result<()> {
         match self.run {
             Some(run) => history::write(&run.metrics(), &state.rows),

@@ -46,7 +46,6 @@ impl Scheduler {
         }
     }
 
-    /// Which rule this is.
     pub fn kind(&self) -> SchedulerKind {
         self.kind
     }
@@ -69,7 +68,7 @@ impl Scheduler {
         }
     }
 
-    /// Takes note of an epoch's validation loss.
+    /// Records an epoch's validation loss.
     pub fn epoch_done(&mut self, val_loss: f64) {
         self.epochs_done += 1;
         if self

@@ -19,7 +19,6 @@ pub(super) const FORMAT: u32 = 2;
 pub struct State {
     /// Version of this layout: 2, or 1, which holds all tensors of frozen networks, too.
     pub format: u32,
-    /// The network's name.
     pub network: String,
     /// SHA-256 of the frozen backbone's file, whose tensors are left out.
     #[serde(default)]
@@ -32,13 +31,10 @@ pub struct State {
     pub train: Progress,
     /// Training steps of an epoch.
     pub steps_per_epoch: usize,
-    /// The optimiser.
     pub optimizer: OptimizerKind,
-    /// The learning rates.
     pub scheduler: Scheduler,
     /// The best epoch so far.
     pub stopping: BestEpoch,
-    /// The epochs that are done.
     pub rows: Vec<EpochRow>,
     /// The ids by which the optimiser knows the trainable parameters, in module order.
     pub parameter_ids: Vec<u64>,
