@@ -16,7 +16,7 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
-    pub fn of(is_ok: bool) -> Self {
+    pub fn from_check(is_ok: bool) -> Self {
         if is_ok {
             Self::Success
         } else {
@@ -119,8 +119,8 @@ mod tests {
     fn done_and_true_done_and_false_could_not_do_it() {
         let code = |result| format!("{:?}", exit_code(&result, hint));
         let expected = |code: u8| format!("{:?}", ExitCode::from(code));
-        assert_eq!(code(Ok(ExitStatus::of(true))), expected(0));
-        assert_eq!(code(Ok(ExitStatus::of(false))), expected(1));
+        assert_eq!(code(Ok(ExitStatus::from_check(true))), expected(0));
+        assert_eq!(code(Ok(ExitStatus::from_check(false))), expected(1));
         let broken = || io::Error::from(ErrorKind::BrokenPipe);
         assert_eq!(code(Err(broken().into())), expected(2));
         let gone = Err(printer::reader_gone()).context("writing the rows");

@@ -3,7 +3,7 @@
 //!
 //! A reader of standard output that has gone away, such as `head`, is no failure. [`Printer::result`]
 //! and [`Printer::json`] then print nothing more, and the command ends with its own exit code.
-//! [`line()`] and [`bytes`], which are for output that goes on for as long as somebody reads, give an
+//! [`line()`] and [`bytes`], which are for output without an end, return an
 //! error that ends the command; [`exit_code`](crate::exit_code) calls that a success.
 
 mod pane;
@@ -237,7 +237,7 @@ fn is_stdout(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// A closed or full standard error is nobody's business.
+/// A closed or full standard error is no reason to fail: there is no other place for the message.
 fn to_stderr(text: &str) {
     writeln!(io::stderr().lock(), "{text}").unwrap_or_default();
 }

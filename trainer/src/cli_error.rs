@@ -1,4 +1,4 @@
-//! Hints: what to do about an error, whichever crate it comes from.
+//! Hints for errors of any crate.
 
 use std::error::Error;
 use std::io;

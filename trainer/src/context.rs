@@ -1,5 +1,4 @@
-//! What every step of a command may use of this machine: folders, threads, the log, Ctrl-C. It knows no
-//! recipe and no step.
+//! Context of a command: cache folder, ONNX Runtime, threads, log and Ctrl-C. It knows no recipe and no step.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! The labelled images of a run: which file is in which split, what is odd about them, and their pixels
-//! in memory. It knows no network and no training.
+//! Data set of a run: labelled files by split, their audit, and their decoded pixels. It knows no network and no
+//! training.
 
 use std::sync::Arc;
 

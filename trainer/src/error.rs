@@ -1,4 +1,4 @@
-//! What can go wrong while training, with the facts in fields and a hint.
+//! Errors of this crate, with the data in fields and a hint.
 
 use std::path::PathBuf;
 

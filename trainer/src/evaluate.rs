@@ -1,4 +1,4 @@
-//! A network over examples, without gradients: logits and scores. It knows no file.
+//! Evaluation of a network in Burn: logits and scores of examples. It knows no file.
 
 use burn::module::Module;
 use data::{Prediction, Sample, Scores, Split, Tally};

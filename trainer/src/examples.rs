@@ -1,5 +1,5 @@
-//! What a training step eats: labelled images, or features of them, as batches of any epoch. It knows no
-//! network and no loop.
+//! Training examples: labelled images, or features of them, as batches of any epoch. They know no network and
+//! no loop.
 //!
 //! Whoever adds a kind of data (pairs of images with one label, say) adds a variant of [`Examples`] and one
 //! of [`Inputs`]; the loop does not change.

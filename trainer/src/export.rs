@@ -119,7 +119,7 @@ pub fn export(
     let golden = GoldenImages::prepared(&label.preprocess)?;
     // Burn once for all of them.
     let mut logits = verify::logits(network, &[images, &golden.inputs[..]].concat())?;
-    let golden = golden.with(logits.split_off(images.len()));
+    let golden = golden.samples(logits.split_off(images.len()));
     let card = card(&document, label, golden);
     document.set_metadata(card::PREFIX, &card.to_pairs());
     describe(&mut document, &card);
@@ -222,7 +222,7 @@ impl GoldenImages {
     }
 
     /// Golden samples: the images with the logits that the network gives for them.
-    fn with(&self, logits: Vec<Vec<f32>>) -> Vec<Golden> {
+    fn samples(&self, logits: Vec<Vec<f32>>) -> Vec<Golden> {
         let tolerance: BTreeMap<String, f64> = TOLERANCES
             .iter()
             .map(|(name, value)| ((*name).to_string(), *value))

@@ -206,7 +206,7 @@ fn open(network: &Network, options: &Options) -> Result<Engine> {
     };
     match writable.then(|| open(folder)) {
         Some(Ok(engine)) => Ok(engine),
-        // A cache folder that is full or read-only is no reason to give up.
+        // A cache folder may be full or read-only; features need not be kept to be used.
         _ => open(&std::env::temp_dir()),
     }
 }

@@ -1,5 +1,5 @@
-//! The one evaluation at the end of a run: the exported file on the test images, or on the validation images
-//! with `--no-test` and where there are none.
+//! Final evaluation of a run: the exported file on the test images. With `--no-test`, and where there are none, on
+//! the validation images.
 
 use data::{Dataset, Scores, Split};
 use models::Network;

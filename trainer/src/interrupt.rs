@@ -1,4 +1,4 @@
-//! Whether a run is to save and stop, and which run that is. It knows no training.
+//! Interruption of a run by Ctrl-C. It knows no training.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;

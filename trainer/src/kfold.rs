@@ -1,4 +1,4 @@
-//! K-fold division of images: which image is held out when. It knows labels, no network and no file.
+//! K-fold cross-validation: which image is in which fold. It knows labels, no network and no file.
 
 use data::Sample;
 use data::split::{counts_of_two, stratified};

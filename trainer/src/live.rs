@@ -79,7 +79,7 @@ pub fn printer(ui: Ui, printer: &Printer) -> Printer {
 }
 
 impl<'a> Observers<'a> {
-    /// Opens the dashboard and the files that are asked for. A warning says what could not be opened, and
+    /// Opens the dashboard and the files that are is_wanted for. A warning says what could not be opened, and
     /// training does without.
     pub fn open(
         ui: Ui,
@@ -89,11 +89,11 @@ impl<'a> Observers<'a> {
         interrupt: &Interrupt,
     ) -> Self {
         let mut observers: Vec<Box<dyn Observer + 'a>> = vec![];
-        let asked = |log| logs.contains(&log);
-        if asked(Log::Jsonl) {
+        let is_wanted = |log| logs.contains(&log);
+        if is_wanted(Log::Jsonl) {
             observers.push(Box::new(events::Events::open(info, printer)));
         }
-        if asked(Log::Tensorboard) {
+        if is_wanted(Log::Tensorboard) {
             observers.push(Box::new(tensorboard::Events::open(info, printer)));
         }
         let dashboard = (ui == Ui::Dashboard && printer.has_bars())

@@ -17,7 +17,7 @@ use crate::recipe::{DeviceKind, Recipe, Views};
 use crate::resolve;
 use crate::tensors;
 
-/// A network, and what computes the frozen part of it in Burn's place.
+/// A network, with the session that computes its frozen part instead of Burn.
 #[derive(Clone)]
 pub struct Model {
     pub network: Network,
@@ -47,7 +47,7 @@ impl Model {
         let backbone = match (recipe.views, recipe.device) {
             (Some(Views::Fresh), DeviceKind::Cpu) => {
                 let open = |folder: &Path| Backbone::open(&network, folder, context.threads);
-                // A cache folder that is full or read-only is no reason to give up.
+                // A cache folder may be full or read-only; the graph is only passed through it.
                 open(&context.cache).or_else(|_| open(&std::env::temp_dir()))?
             }
             _ => None,
@@ -115,6 +115,6 @@ pub fn build_network(
         .map(|name| resolve::backbone_path(name, &context.cache, context.offline, context.printer))
         .transpose()?;
     let device = resolve::device(recipe.device)?;
-    let spec = resolve::spec(recipe, backbone);
+    let spec = resolve::network_spec(recipe, backbone);
     Ok(Network::build(&spec, num_classes, recipe.seed, &device)?)
 }

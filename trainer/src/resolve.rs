@@ -67,7 +67,7 @@ pub fn backbone_path(
 }
 
 /// The network that a recipe describes; `backbone` is the file behind its name.
-pub fn spec(recipe: &Recipe, backbone: Option<PathBuf>) -> models::Spec {
+pub fn network_spec(recipe: &Recipe, backbone: Option<PathBuf>) -> models::Spec {
     match backbone {
         Some(path) => models::Spec::Imported {
             path,

@@ -1,4 +1,4 @@
-//! The network of a run as one of its checkpoints left it, calibrated as the run was.
+//! Restores the network of a run from one of its checkpoints, calibrated as the run was.
 
 use models::Network;
 use report::run_files::Calibration;
@@ -8,7 +8,7 @@ use crate::context::TrainingContext;
 use crate::error::Result;
 use crate::model;
 use crate::recipe::Recipe;
-use crate::run_dir::{RunDir, Which};
+use crate::run_dir::{CheckpointKind, RunDir};
 use crate::train::{Checkpoint, State};
 
 pub struct Restored {
@@ -21,11 +21,11 @@ pub struct Restored {
 /// Restores a checkpoint of a run.
 pub fn restore(
     run: &RunDir,
-    which: Which,
+    kind: CheckpointKind,
     recipe: &Recipe,
     context: &TrainingContext<'_>,
 ) -> Result<Restored> {
-    let checkpoint = Checkpoint::open(&run.checkpoint(which))?;
+    let checkpoint = Checkpoint::open(&run.checkpoint(kind))?;
     let state = checkpoint.state().clone();
     let network = model::build_network(recipe, state.classes.len(), context)?;
     let network = checkpoint.network(network)?;

@@ -9,7 +9,7 @@ use report::run_files::{MeanRange, SeedScore, Seeds, UnstableImage};
 
 pub use run::repeat_with_seeds;
 
-/// Scores the logits `[N, K]` that the networks of some seeds give for the images of a split.
+/// Scores the logits `[N, K]` of the networks of several seeds for the images of a split.
 pub fn score_seeds(
     split: Split,
     samples: &[Sample],

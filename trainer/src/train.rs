@@ -1,6 +1,6 @@
 //! The training loop, epoch by epoch: train, validate, save. It prints nothing and knows no command line.
 //!
-//! Four things vary without a change to [`train`]: what a step eats ([`Examples`]), the
+//! Four things vary without a change to [`train`]: the examples ([`Examples`]), the
 //! network ([`Model`]), what is minimised ([`Objective`]), and how the weights move ([`OptimizerOptions`] and
 //! [`Scheduler`]). `docs/adding-a-model.md` says where another one of each goes.
 

@@ -1,4 +1,4 @@
-//! Burn's logits against ONNX Runtime's on the written file; it never trains.
+//! Verification of an exported file: Burn's logits against ONNX Runtime's. It never trains.
 
 use std::path::Path;
 
@@ -62,7 +62,7 @@ pub fn verify(
     Ok(compare(expected, &found))
 }
 
-/// Whether logits that were come by another way, `[N, K]` row by row, are the network's.
+/// Whether logits `[N, K]` that were computed in another way are the network's.
 pub fn is_same(expected: &[Vec<f32>], found: Vec<Vec<f32>>) -> bool {
     let logits = BatchedLogits {
         batch: found.len(),
@@ -187,12 +187,12 @@ mod tests {
         found[1][0] += 0.2e-3;
         let agreement = compared(LOGITS, found);
         assert!(!agreement.verified);
-        let at: Vec<_> = agreement
+        let images: Vec<_> = agreement
             .disagreements
             .iter()
             .map(|d| (d.image, d.batch))
             .collect();
-        assert_eq!(at, [(1, 2)]);
+        assert_eq!(images, [(1, 2)]);
     }
 
     #[test]

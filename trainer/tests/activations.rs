@@ -131,7 +131,7 @@ fn kernels_and_every_feature_map_of_resnet18_are_pytorchs() {
         let sheet = tiles::kernels(&weight, Color::Rgb).unwrap().colour.unwrap();
         // Row 2, column 4 of every kernel: tiles of 7 x 16 pixels and gaps of 4.
         let pixels = (0..64u32).flat_map(|kernel| {
-            let corner = |place: u32| place * (7 * 16 + 4) + 4;
+            let corner = |index: u32| index * (7 * 16 + 4) + 4;
             let (x, y) = (corner(kernel % 8) + 4 * 16, corner(kernel / 8) + 2 * 16);
             sheet.get_pixel(x, y).0
         });
@@ -178,8 +178,8 @@ fn the_activation_map_is_pytorchs_grad_cam_times_the_number_of_places() {
         };
         let logit = expected.logits[expected.predicted];
         assert!((heat.mean() as f32 + bias - logit).abs() < 1e-4 && error < 1e-5);
-        let places = (heat.width * heat.height) as f32;
-        let cam: Vec<f32> = heat.values.iter().map(|v| v.max(0.0) / places).collect();
+        let cells = (heat.width * heat.height) as f32;
+        let cam: Vec<f32> = heat.values.iter().map(|v| v.max(0.0) / cells).collect();
         let grad_cam = difference(&expected.grad_cam, &cam);
         let peak = heat.peak();
         let mut fine = heat.positive().resized(224, 224);

@@ -64,7 +64,7 @@ impl Axis {
     /// lies on the edge.
     #[must_use]
     pub fn around(self, values: impl Iterator<Item = f64>) -> Axis {
-        let [least, most] = bounds(values, self.scaling).unwrap_or(nothing(self.scaling));
+        let [least, most] = bounds(values, self.scaling).unwrap_or(default_domain(self.scaling));
         if self.scaling == Scaling::Log {
             let margin = (most / least).powf(MARGIN).max(1.0 + MARGIN);
             return self.over(least / margin, most * margin);
@@ -133,7 +133,7 @@ pub(super) struct Scale {
 
 impl Scale {
     /// Position of a value; values outside lie at the end.
-    pub(super) fn at(&self, value: f64) -> f64 {
+    pub(super) fn position(&self, value: f64) -> f64 {
         let map = |value: f64| {
             if self.is_log {
                 value.max(f64::MIN_POSITIVE).ln()
@@ -150,7 +150,10 @@ impl Scale {
     pub(super) fn ticks(&self) -> Vec<(f64, String)> {
         let label = |&Tick { value, step }: &Tick| {
             let name = self.names.get(value.round() as usize).cloned();
-            (self.at(value), name.unwrap_or_else(|| number(value, step)))
+            (
+                self.position(value),
+                name.unwrap_or_else(|| tick_label(value, step)),
+            )
         };
         self.ticks.iter().map(label).collect()
     }
@@ -167,7 +170,7 @@ fn bounds(values: impl Iterator<Item = f64>, scaling: Scaling) -> Option<[f64; 2
 }
 
 /// Domain of an axis without values.
-fn nothing(scaling: Scaling) -> [f64; 2] {
+fn default_domain(scaling: Scaling) -> [f64; 2] {
     if scaling == Scaling::Log {
         [0.1, 1.0]
     } else {
@@ -178,7 +181,7 @@ fn nothing(scaling: Scaling) -> [f64; 2] {
 /// The least and the largest value, never the same.
 fn extent(values: impl Iterator<Item = f64>, scaling: Scaling) -> [f64; 2] {
     match (bounds(values, scaling), scaling) {
-        (None, _) => nothing(scaling),
+        (None, _) => default_domain(scaling),
         (Some([least, most]), _) if least < most => [least, most],
         (Some([least, most]), Scaling::Log) => [least / 10.0, most * 10.0],
         (Some([least, most]), Scaling::Whole) => [least - 1.0, most + 1.0],
@@ -236,7 +239,7 @@ fn log_ticks([first, last]: [f64; 2], count: usize) -> Vec<Tick> {
 }
 
 /// A value with as many digits as the step between two of them needs.
-fn number(value: f64, step: f64) -> String {
+fn tick_label(value: f64, step: f64) -> String {
     let size = value.abs();
     let text = match size {
         _ if size == 0.0 => "0".into(),
@@ -301,7 +304,7 @@ mod tests {
             ["1000", "10 k", "100 k", "1 M"]
         );
         let scale = axis.scale([0.01, 1.0].into_iter(), [0.0, 100.0], 5);
-        assert!((scale.at(0.1) - 50.0).abs() < 1e-9);
+        assert!((scale.position(0.1) - 50.0).abs() < 1e-9);
     }
 
     #[test]
@@ -330,7 +333,7 @@ mod tests {
                     .scaled(scaling)
                     .around(values.iter().copied());
                 let scale = axis.scale([].into_iter(), [0.0, 100.0], 5);
-                let is_inside = |value: &&f64| (1.0..=99.0).contains(&scale.at(**value));
+                let is_inside = |value: &&f64| (1.0..=99.0).contains(&scale.position(**value));
                 let usable = |value: &&f64| value.is_finite() && **value > 0.0;
                 let usable: Vec<&f64> = values.iter().filter(usable).collect();
                 assert!(usable.iter().all(is_inside), "{values:?} {scaling:?}");

@@ -223,8 +223,8 @@ fn swatch(theme: Theme, mark: &Mark, [x, y]: [f64; 2], width: f64) -> Markup {
 }
 
 impl Layout {
-    fn at(&self, [x, y]: [f64; 2]) -> [f64; 2] {
-        [self.x.at(x), self.y.at(y)]
+    fn position(&self, [x, y]: [f64; 2]) -> [f64; 2] {
+        [self.x.position(x), self.y.position(y)]
     }
 
     /// Positions of points; those that are not finite are left out.
@@ -232,7 +232,7 @@ impl Layout {
         let usable = points
             .iter()
             .filter(|point| point.iter().all(|v| v.is_finite()));
-        usable.map(|point| self.at(*point)).collect()
+        usable.map(|point| self.position(*point)).collect()
     }
 
     fn axes(&self, theme: Theme, label: &str) -> Markup {
@@ -272,7 +272,7 @@ impl Layout {
                 name,
                 series,
                 points,
-            } => series::named(name, &line(theme, &self.positions(points), *series, false)),
+            } => series::with_tooltip(name, &line(theme, &self.positions(points), *series, false)),
             Mark::Dots {
                 name,
                 series,
@@ -285,26 +285,28 @@ impl Layout {
                         (dot(theme, position, *series, 5.0))
                     }
                 };
-                series::named(name, &dots)
+                series::with_tooltip(name, &dots)
             }
             Mark::Bars { series, bars, .. } => html! {
                 @for [from, to, height] in bars {
-                    @let ([left, top], right) = (self.at([*from, *height]), self.x.at(*to));
+                    @let ([left, top], right) = (self.position([*from, *height]), self.x.position(*to));
                     rect x=(round(left + 0.5)) y=(round(top)) fill=(theme.colour(Ink::Series(*series)))
                         width=(round((right - left - 1.0).max(0.5))) height=(round(self.bottom - top)) {}
                 }
             },
             Mark::Points { series, points, .. } => html! {
                 @for (point, [low, high]) in points {
-                    @let ([x, y], low, high) = (self.at(*point), self.y.at(*low), self.y.at(*high));
+                    @let ([x, y], low, high) = (self.position(*point), self.y.position(*low), self.y.position(*high));
                     line x1=(round(x)) y1=(round(low)) x2=(round(x)) y2=(round(high))
                         stroke=(theme.colour(Ink::Series(*series))) stroke-width="1.5" {}
                     (dot(theme, [x, y], *series, 4.0))
                 }
             },
-            Mark::Guide { from, to, .. } => guide(theme, self.at(*from), self.at(*to), "2 3"),
+            Mark::Guide { from, to, .. } => {
+                guide(theme, self.position(*from), self.position(*to), "2 3")
+            }
             Mark::Vertical { x, .. } => {
-                let x = self.x.at(*x);
+                let x = self.x.position(*x);
                 guide(theme, [x, self.top], [x, self.bottom], "none")
             }
         }

@@ -65,7 +65,7 @@ pub(super) fn ring(theme: Theme, [x, y]: [f64; 2]) -> Markup {
 }
 
 /// The drawing in a group, with `name` as its tooltip.
-pub(super) fn named(name: &str, drawn: &Markup) -> Markup {
+pub(super) fn with_tooltip(name: &str, drawn: &Markup) -> Markup {
     html! {
         g {
             @if !name.is_empty() { title { (name) } }

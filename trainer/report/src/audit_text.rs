@@ -30,9 +30,9 @@ pub fn audit_text(audit: &Audit) -> String {
         let (kind, severity) = (group[0].kind.name(), group[0].severity.name());
         writeln!(text, "\n{severity}: {kind}").unwrap_or_default();
         for finding in group.iter().take(LISTED_PER_KIND) {
-            list(finding, &mut text);
+            add_finding(finding, &mut text);
         }
-        more(group.len(), LISTED_PER_KIND, "  ", &mut text);
+        add_rest(group.len(), LISTED_PER_KIND, "  ", &mut text);
     }
     writeln!(text, "\n{}", totals(audit)).unwrap_or_default();
     text.trim_end().to_owned()
@@ -116,15 +116,15 @@ fn histogram(what: &str, decimals: usize, bins: &[Bin], text: &mut String) {
     }
 }
 
-fn list(finding: &Finding, text: &mut String) {
+fn add_finding(finding: &Finding, text: &mut String) {
     writeln!(text, "  {}", finding.message).unwrap_or_default();
     for path in finding.paths.iter().take(LISTED) {
         writeln!(text, "    {path}").unwrap_or_default();
     }
-    more(finding.paths.len(), LISTED, "    ", text);
+    add_rest(finding.paths.len(), LISTED, "    ", text);
 }
 
-fn more(count: usize, listed: usize, indent: &str, text: &mut String) {
+fn add_rest(count: usize, listed: usize, indent: &str, text: &mut String) {
     if count > listed {
         writeln!(text, "{indent}and {} more", count - listed).unwrap_or_default();
     }

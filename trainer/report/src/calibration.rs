@@ -21,17 +21,17 @@ pub(crate) fn section(run: &RunContents, metrics: &ProbabilityMetrics) -> Option
         Some(page::figure(&chart, title, caption))
     };
     let mut rows = vec![
-        row("log loss (nats)", &metrics.loss),
-        row("Brier score", &metrics.brier),
-        row(
+        table_row("log loss (nats)", &metrics.loss),
+        table_row("Brier score", &metrics.brier),
+        table_row(
             "ECE",
             &Estimate::without_interval(metrics.calibration_error),
         ),
     ];
     if let Some(ranking) = &metrics.ranking {
-        rows.push(row("ROC AUC", &ranking.auc));
+        rows.push(table_row("ROC AUC", &ranking.auc));
         let precision = ranking.precision_recall.area;
-        rows.push(row(
+        rows.push(table_row(
             "average precision",
             &Estimate::without_interval(precision),
         ));
@@ -65,7 +65,7 @@ pub(crate) fn section(run: &RunContents, metrics: &ProbabilityMetrics) -> Option
     ))
 }
 
-fn row(name: &str, estimate: &Estimate) -> Vec<String> {
+fn table_row(name: &str, estimate: &Estimate) -> Vec<String> {
     let interval = estimate.interval;
     let interval = interval.map_or("–".into(), |[low, high]| format!("{low:.3} to {high:.3}"));
     vec![name.into(), format!("{:.3}", estimate.value), interval]

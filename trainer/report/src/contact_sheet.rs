@@ -14,7 +14,7 @@ use crate::error::Result;
 pub struct ContactSheet<'a> {
     /// Augmentation of all images but the first of each row.
     pub augment: &'a Augment,
-    /// Gives the size of the images.
+    /// Determines the size of the images.
     pub preprocess: &'a Preprocess,
     pub columns: usize,
     pub seed: u64,

@@ -112,7 +112,7 @@ impl Answers {
             let record = record.map_err(|error| refused(error.to_string()))?;
             let line = record.position().map_or(0, csv::Position::line);
             let (split, answer) = answers
-                .row(&record)
+                .parse_row(&record)
                 .ok_or_else(|| refused(format!("line {line} is not an answer")))?;
             answers.split = split;
             answers.rows.push(answer);
@@ -120,7 +120,7 @@ impl Answers {
         Ok(answers)
     }
 
-    fn row(&self, record: &csv::StringRecord) -> Option<(Split, Answer)> {
+    fn parse_row(&self, record: &csv::StringRecord) -> Option<(Split, Answer)> {
         let class = self.classes.iter().position(|class| *class == record[2])?;
         let logits = record.iter().skip(COLUMNS.len());
         let logits: Result<Vec<f32>, _> = logits.map(str::parse).collect();

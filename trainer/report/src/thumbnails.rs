@@ -116,7 +116,7 @@ mod tests {
     fn a_missing_image_is_named() {
         let card = |path: &str| CaptionedImage {
             path: path.into(),
-            caption: "bees taken for ants, 99.0 %".into(),
+            caption: "bees predicted as ants, 99.0 %".into(),
         };
         let folder = tempfile::tempdir().unwrap();
         RgbImage::new(30, 20)

@@ -34,7 +34,7 @@ fn a_temperature_makes_the_answers_as_sure_as_they_are_right() {
 }
 
 #[test]
-fn losses_and_their_error_are_those_of_hand() {
+fn losses_and_their_error_are_those_computed_by_hand() {
     // Right by 2, wrong by 2: ln(1 + e^-2) = 0.126928, 2.126928.
     let calibration = fit_temperature(&answers(4, 4, 2.0), "here", 1);
     let expected = (3.0 * 0.126_928 + 2.126_928) / 4.0;

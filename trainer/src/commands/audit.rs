@@ -35,5 +35,7 @@ pub fn run(args: &AuditArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         .findings
         .iter()
         .filter(|f| f.severity == Severity::Error);
-    Ok(ExitStatus::of(!errors.any(|finding| fails(finding.kind))))
+    Ok(ExitStatus::from_check(
+        !errors.any(|finding| fails(finding.kind)),
+    ))
 }

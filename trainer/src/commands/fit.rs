@@ -201,7 +201,7 @@ fn open_run(plan: &Plan, dataset: &Dataset, audit: &Audit) -> Result<RunDir> {
         }
     };
     data::write::atomically(&run.config(), plan.recipe.to_toml()?.as_bytes())?;
-    command_line::record(&run.command())?;
+    command_line::append_command(&run.command())?;
     save_json(&run.audit(), audit)?;
     Ok(run)
 }

@@ -155,7 +155,7 @@ mod tests {
         assert!(cache.open(&key("a"), 2).is_empty());
         cache.save(&key("a"), 2, &table(2)).unwrap();
         assert_eq!(cache.open(&key("a"), 2), table(2));
-        // A file under another key's name is not taken for its own.
+        // A file under another key's name is not used for it.
         fs::copy(&path, cache.folder().join(key("b").file_name())).unwrap();
         assert!(cache.open(&key("b"), 2).is_empty());
     }

@@ -1,4 +1,4 @@
-//! What features depend on besides the bytes of their image. It knows no file.
+//! Cache key of features: everything they depend on besides the bytes of their image. It knows no file.
 
 use std::fmt;
 
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variation_depends_on_the_view_and_on_the_picture() {
+    fn a_variation_depends_on_the_view_and_on_the_image() {
         let (one, two) = ([1; 32], [2; 32]);
         assert_eq!(View::seed(1, &one), View::seed(1, &one));
         assert_ne!(View::seed(1, &one), View::seed(2, &one));

@@ -1,4 +1,4 @@
-//! What computes features: ONNX Runtime on the frozen part, or Burn on a GPU. It knows no image file.
+//! Engine that computes features: ONNX Runtime on the frozen part, or Burn on a GPU. It knows no image file.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::{backbone, tensors};
 /// Burn's release, which is part of what its features depend on.
 const BURN: &str = "0.22.1";
 
-/// Memory of a session, in sizes of its file: the weights, packed once more, and room to work.
+/// Memory of a session, in sizes of its file: the weights, packed once more, and working memory.
 const SESSION_SIZES: u64 = 3;
 
 /// Engine that computes features.

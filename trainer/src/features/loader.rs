@@ -1,4 +1,5 @@
-//! Features of a frozen backbone in memory, and their batches in any epoch. It knows no image and no file.
+//! Feature loader: features of a frozen backbone in memory, and their batches in any epoch. It knows no image
+//! and no file.
 
 use std::sync::Arc;
 
@@ -62,7 +63,7 @@ impl Features {
     }
 
     /// These features and then the others, which must be as wide. Where the others have fewer views, their
-    /// first one stands for those that nobody has computed.
+    /// first one stands for the missing ones.
     ///
     /// # Panics
     /// When the widths differ.

@@ -72,7 +72,7 @@ impl Workers<'_> {
         })
     }
 
-    /// A worker: takes the next image until there is none, or nobody waits for it. Without a session it
+    /// A worker: takes the next image until there is none left, or the receiver is gone. Without a session it
     /// sends prepared images in place of features.
     fn run_worker(
         &self,

@@ -187,16 +187,16 @@ mod tests {
 
     #[test]
     fn eigen_cam_of_maps_of_rank_one_is_that_one_map() {
-        let place = [1.0f32, 3.0, 0.0, 2.0];
+        let pattern = [1.0f32, 3.0, 0.0, 2.0];
         let channel = [2.0f32, -1.0, 2.0];
         let numbers: Vec<f32> = channel
             .iter()
-            .flat_map(|c| place.iter().map(move |p| c * p))
+            .flat_map(|c| pattern.iter().map(move |p| c * p))
             .collect();
         let heat = eigen(&maps(&numbers, [3, 2, 2]));
         // The length of `channel` is 3.
-        for (found, place) in heat.values.iter().zip(place) {
-            assert!((found - 3.0 * place).abs() < 1e-5, "{:?}", heat.values);
+        for (value, expected) in heat.values.iter().zip(pattern) {
+            assert!((value - 3.0 * expected).abs() < 1e-5, "{:?}", heat.values);
         }
     }
 

@@ -18,7 +18,7 @@ pub(super) struct Events<'a> {
     /// Whether earlier files may hold steps that this one repeats.
     resumed: bool,
     steps_per_epoch: usize,
-    /// What the last report of this training pass said.
+    /// The last report of this training pass that is in the file.
     reported: Progress,
 }
 

@@ -1,4 +1,4 @@
-//! A checkpoint: a training's whole state in one safetensors file. It knows neither loader nor loop.
+//! Checkpoint: a training's whole state in one safetensors file. It knows neither loader nor loop.
 //!
 //! The tensors are the network's, by their own names, so that `safetensors.torch.load_file` returns a state
 //! dict. Of a frozen network they are those of its classification layer alone: the rest is in the
@@ -33,7 +33,7 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Takes the state of a network in training.
-    pub(crate) fn take(
+    pub(crate) fn capture(
         network: &Network,
         optimizer: &ModuleOptimizer,
         state: &State,

@@ -1,4 +1,5 @@
-//! Where the checkpoints of a training go, which of them stay, and which network comes out. It knows no loop.
+//! Checkpoints of a training: where they go, which of them stay, and which network is the result. They know no
+//! loop.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -56,7 +57,7 @@ impl<'a> Checkpoints<'a> {
         state: &State,
     ) -> Result<()> {
         match self.run {
-            Some(run) => Checkpoint::take(network, optimizer, state)?.save(&[run.last()]),
+            Some(run) => Checkpoint::capture(network, optimizer, state)?.save(&[run.last()]),
             None => Ok(()),
         }
     }
@@ -88,7 +89,7 @@ impl<'a> Checkpoints<'a> {
         }
         // `last` comes last: after a kill in between, the run repeats this epoch.
         paths.push(run.last());
-        Checkpoint::take(network, optimizer, state)?.save(&paths)?;
+        Checkpoint::capture(network, optimizer, state)?.save(&paths)?;
         self.save_history(state)
     }
 
@@ -99,7 +100,7 @@ impl<'a> Checkpoints<'a> {
         }
     }
 
-    /// The network that comes out, and its epoch: that of the best epoch, or the last with
+    /// The resulting network and its epoch: that of the best epoch, or the last with
     /// [`SaveKind::Last`].
     pub(super) fn best_network(
         &self,

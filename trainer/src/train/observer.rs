@@ -1,4 +1,4 @@
-//! Who may follow a training: the seam between the loop and bars, dashboards and event files.
+//! Observers of a training: the seam between the loop and bars, dashboards and event files.
 
 use super::progress::{Phase, Progress};
 use crate::error::Error;

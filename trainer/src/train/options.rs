@@ -1,4 +1,4 @@
-//! How to train, with every value decided. It knows no network and no data.
+//! Settings of the training loop, with every value decided. They know no network and no data.
 
 use super::objective::Objective;
 use super::optimizer::OptimizerOptions;

@@ -1,4 +1,4 @@
-//! Counts of a pass over the examples so far. It knows no network and no file.
+//! Progress of a pass over the examples: counts, sums and times. It knows no network and no file.
 
 use std::time::Instant;
 

@@ -1,5 +1,5 @@
-//! Everything of a training but its tensors: how far it has come, and what its schedule and its best epoch
-//! depend on. It knows no network and no file.
+//! State of a training without its tensors: progress, schedule, best epoch and history. It knows no network and
+//! no file.
 
 use serde::{Deserialize, Serialize};
 
@@ -86,8 +86,8 @@ impl State {
         self.rows.last().expect("an epoch has just ended")
     }
 
-    /// The first part of another state that this training cannot go on from: its name, what it is there and
-    /// what it is here.
+    /// The first part of another state that this training cannot continue from: its name, its value there and
+    /// its value here.
     pub(super) fn difference(&self, then: &State) -> Option<(&'static str, String, String)> {
         let kind = |kind: &dyn std::fmt::Debug| format!("{kind:?}").to_lowercase();
         let parts = |state: &State| {

@@ -1,4 +1,4 @@
-//! What a dashboard shows, as numbers. Reads no clock: all times come from what training reports.
+//! Dashboard state, as numbers. It reads no clock: all times come from what training reports.
 
 use std::path::PathBuf;
 
