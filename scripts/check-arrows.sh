@@ -31,7 +31,7 @@ packages() {
 
 # Crates of this workspace, and those whose place is fixed, that $1 may name itself: $2.
 may_use() {
-    fixed='files|pixels|kernels|console|data|onnx|models|machine|deploy|bench|deploy-cli|trainer|tests|burn|burn-.*|onnx-ir|ort|clap'
+    fixed='files|pixels|kernels|console|data|onnx|models|machine|deploy|bench|deploy-cli|report|trainer|tests|burn|burn-.*|onnx-ir|ort|clap'
     for found in $(packages "$1" direct | grep -Ex "$fixed" | grep -vx "${1%@*}" || true); do
         case " $2 " in
             *" $found "*) ;;
@@ -58,11 +58,13 @@ may_use machine 'files'
 may_use deploy 'files pixels onnx machine ort'
 may_use bench 'data deploy'
 may_use deploy-cli 'data onnx deploy bench console clap'
-may_use trainer 'data onnx models deploy console burn clap'
+# `onnx`: the card of a run is in the header of its model.onnx.
+may_use report 'data onnx console'
+may_use trainer 'data onnx models deploy report console burn clap'
 may_use tests 'onnx'
 
 burn='burn|burn-.*|cubecl|cubecl-.*'
-for crate in files pixels data onnx machine tests; do
+for crate in files pixels data onnx machine report tests; do
     must_lack "$crate" "$burn|ort|ort-sys|clap|clap_.*"
 done
 must_lack models 'ort|ort-sys|clap|clap_.*'
@@ -82,7 +84,7 @@ cargo tree --locked --quiet -p trainer -e normal -i burn-core >/dev/null ||
     complain "burn-core was not found under trainer: has it another name?"
 
 # Modules: no cycle but of a parent with its own child.
-for crate in data data/files data/pixels onnx models models/kernels console trainer \
+for crate in data data/files data/pixels onnx models models/kernels console trainer trainer/report \
     deploy deploy/machine deploy/cli deploy/cli/bench; do
     scripts/module-cycles.py "$crate/src" || complain "the modules of $crate have a cycle"
 done

@@ -24,7 +24,7 @@ pub use series::legend;
 
 use maud::Markup;
 
-/// Where a chart is looked at.
+/// Colour theme: of a page, or of paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Theme {
     /// In a page that defines `--text`, `--muted`, `--grid`, `--surface` and `--s1` to `--s6`.
@@ -33,16 +33,14 @@ pub enum Theme {
     Paper,
 }
 
-/// What a colour is for.
+/// Role of a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ink {
-    /// Words.
     Text,
-    /// Words that step back.
+    /// Secondary text.
     Muted,
-    /// Lines behind the data.
     Grid,
-    /// What the chart lies on.
+    /// Background.
     Surface,
     /// The data of one series, counted from 0; the colours repeat after six, with other dashes and
     /// shapes of dots.
@@ -84,17 +82,16 @@ impl Theme {
     }
 }
 
-/// Any chart.
+/// Chart of either form.
 #[derive(Clone, Debug)]
 pub enum Chart {
     /// Over two axes.
     Plot(Plot),
-    /// Class against class.
+    /// Confusion matrix.
     Matrix(Matrix),
 }
 
 impl Chart {
-    /// As an `svg` element.
     pub fn svg(&self, theme: Theme) -> Markup {
         match self {
             Self::Plot(plot) => plot.svg(theme),

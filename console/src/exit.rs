@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use crate::printer;
 
-/// What a command that could be carried out found.
+/// Result of a command that could be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
     /// Done, and all is well: 0.
@@ -16,8 +16,7 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
-    /// Success where `is_ok`.
-    pub fn of(is_ok: bool) -> Self {
+    pub fn from_check(is_ok: bool) -> Self {
         if is_ok {
             Self::Success
         } else {
@@ -56,7 +55,7 @@ pub fn usage_exit_code(printed: io::Result<()>, is_error: bool) -> ExitCode {
     }
 }
 
-/// Whether it is only that the reader of standard output has gone away.
+/// Whether the error says only that the reader of standard output has gone away.
 fn is_reader_gone(error: &anyhow::Error) -> bool {
     let mut causes = error.chain().filter_map(|e| e.downcast_ref::<io::Error>());
     causes.any(printer::is_reader_gone)
@@ -120,8 +119,8 @@ mod tests {
     fn done_and_true_done_and_false_could_not_do_it() {
         let code = |result| format!("{:?}", exit_code(&result, hint));
         let expected = |code: u8| format!("{:?}", ExitCode::from(code));
-        assert_eq!(code(Ok(ExitStatus::of(true))), expected(0));
-        assert_eq!(code(Ok(ExitStatus::of(false))), expected(1));
+        assert_eq!(code(Ok(ExitStatus::from_check(true))), expected(0));
+        assert_eq!(code(Ok(ExitStatus::from_check(false))), expected(1));
         let broken = || io::Error::from(ErrorKind::BrokenPipe);
         assert_eq!(code(Err(broken().into())), expected(2));
         let gone = Err(printer::reader_gone()).context("writing the rows");

@@ -5,6 +5,11 @@
 //! asks it to stop. [`table`] and [`numbers`] make text; [`chart`] and [`page`] make SVG and HTML
 //! files that need nothing but themselves.
 
+#![allow(
+    missing_docs,
+    reason = "only our programs use it: a doc comment says what a name does not"
+)]
+
 pub mod chart;
 mod exit;
 mod interrupt;

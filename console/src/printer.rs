@@ -3,7 +3,7 @@
 //!
 //! A reader of standard output that has gone away, such as `head`, is no failure. [`Printer::result`]
 //! and [`Printer::json`] then print nothing more, and the command ends with its own exit code.
-//! [`line()`] and [`bytes`], which are for output that goes on for as long as somebody reads, give an
+//! [`line()`] and [`bytes`], which are for output without an end, return an
 //! error that ends the command; [`exit_code`](crate::exit_code) calls that a success.
 
 mod pane;
@@ -25,12 +25,11 @@ pub enum Verbosity {
     Warnings,
     /// No log.
     Results,
-    /// Everything.
     #[default]
     Everything,
 }
 
-/// Where and how much is printed.
+/// Printer onto the standard streams.
 #[derive(Clone, Debug)]
 pub struct Printer {
     verbosity: Verbosity,
@@ -42,7 +41,6 @@ pub struct Printer {
 }
 
 impl Printer {
-    /// A printer onto the standard streams of the process.
     pub fn new(verbosity: Verbosity) -> Self {
         let is_terminal = io::stderr().is_terminal();
         // https://no-color.org: set, and not empty.
@@ -66,7 +64,6 @@ impl Printer {
         }
     }
 
-    /// The same without progress bars.
     #[must_use]
     pub fn without_bars(&self) -> Self {
         Self {
@@ -75,7 +72,6 @@ impl Printer {
         }
     }
 
-    /// Whether there is a log.
     fn has_log(&self) -> bool {
         self.verbosity >= Verbosity::Everything
     }
@@ -85,7 +81,6 @@ impl Printer {
         self.is_terminal && self.has_bars && self.has_log()
     }
 
-    /// Whether there are colours.
     pub fn has_colors(&self) -> bool {
         self.has_colors
     }
@@ -102,7 +97,7 @@ impl Printer {
         self.print_or_keep(Line::Log(text.as_ref().into()));
     }
 
-    /// Something to be wary of; printed even when quiet.
+    /// A warning; printed even when quiet.
     pub fn warn(&self, text: impl AsRef<str>) {
         self.print_or_keep(Line::Warning(text.as_ref().into()));
     }
@@ -242,7 +237,7 @@ fn is_stdout(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// A closed or full standard error is nobody's business.
+/// A closed or full standard error is no reason to fail: there is no other place for the message.
 fn to_stderr(text: &str) {
     writeln!(io::stderr().lock(), "{text}").unwrap_or_default();
 }

@@ -23,9 +23,6 @@ pub struct Backbone {
 impl Backbone {
     /// Opens the frozen part of `network`; `None` where all of it is trained. `folder` holds its file for
     /// the moment in which ONNX Runtime reads it.
-    ///
-    /// # Errors
-    /// When the file cannot be written or opened.
     pub fn open(network: &Network, folder: &Path, threads: usize) -> Result<Option<Self>> {
         let Some(file) = cut_graph(network, folder)? else {
             return Ok(None);

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use data::Split;
 
 use crate::recipe::{Flags, MachineArgs};
-use crate::run_dir::Which;
+use crate::run_dir::CheckpointKind;
 
 mod audit;
 mod inspect;
@@ -102,8 +102,8 @@ pub struct EvalArgs {
     #[arg(long)]
     pub threads: Option<usize>,
     /// Which checkpoint
-    #[arg(long, value_enum, default_value_t = Which::Best)]
-    pub checkpoint: Which,
+    #[arg(long, value_enum, default_value_t = CheckpointKind::Best)]
+    pub checkpoint: CheckpointKind,
     /// An unreadable image is an error
     #[arg(long)]
     pub strict_images: bool,
@@ -130,8 +130,8 @@ pub struct ExportArgs {
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Which checkpoint
-    #[arg(long, value_enum, default_value_t = Which::Best)]
-    pub checkpoint: Which,
+    #[arg(long, value_enum, default_value_t = CheckpointKind::Best)]
+    pub checkpoint: CheckpointKind,
     /// Threads [default: all cores]
     #[arg(long)]
     pub threads: Option<usize>,

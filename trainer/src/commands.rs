@@ -15,7 +15,6 @@ pub mod inspect;
 pub mod plot;
 pub mod report;
 
-/// Carries out what was typed.
 pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
     let printer = Printer::new(if cli.quiet {
         Verbosity::Warnings

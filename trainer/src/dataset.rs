@@ -1,5 +1,5 @@
-//! The labelled images of a run: which file is in which split, what is odd about them, and their pixels
-//! in memory. It knows no network and no training.
+//! Data set of a run: labelled files by split, their audit, and their decoded pixels. It knows no network and no
+//! training.
 
 use std::sync::Arc;
 
@@ -45,9 +45,6 @@ pub fn open_for_training(
 }
 
 /// The data set of a recipe, or what a run's `split.csv` lists of it.
-///
-/// # Errors
-/// When the data is not there or is no data set.
 pub fn open(
     recipe: &Recipe,
     run: Option<&RunDir>,
@@ -78,11 +75,7 @@ fn log_left_out(dataset: &Dataset, printer: &Printer) {
 /// Audits bytes and headers: `fit` reads the bytes of every file for the data set's fingerprint anyway.
 /// No pixel of a test image is decoded before the end, so near duplicates are left to `trainer audit`.
 pub fn audit(dataset: &Dataset, printer: &Printer) -> Audit {
-    let count: usize = Split::ALL
-        .into_iter()
-        .map(|split| dataset.samples(split).len())
-        .sum();
-    let bar = printer.image_bar("reading", count as u64);
+    let bar = printer.image_bar("reading", num_images(dataset) as u64);
     let audit = Audit::of(dataset, &[], Depth::Files, &|done| {
         bar.set_position(done as u64);
     });
@@ -90,10 +83,13 @@ pub fn audit(dataset: &Dataset, printer: &Printer) -> Audit {
     audit
 }
 
+/// The number of images in all splits.
+pub fn num_images(dataset: &Dataset) -> usize {
+    let counts = Split::ALL.map(|split| dataset.samples(split).len());
+    counts.iter().sum()
+}
+
 /// The samples of a split.
-///
-/// # Errors
-/// When there are none.
 pub fn samples(dataset: &Dataset, split: Split) -> Result<&[Sample]> {
     let samples = dataset.samples(split);
     if samples.is_empty() {

@@ -1,7 +1,7 @@
-//! A network over examples, without gradients: logits and scores. It knows no file.
+//! Evaluation of a network in Burn: logits and scores of examples. It knows no file.
 
 use burn::module::Module;
-use data::{Prediction, Sample, Scores, Tally};
+use data::{Prediction, Sample, Scores, Split, Tally};
 use models::Network;
 
 use crate::context::TrainingContext;
@@ -10,10 +10,9 @@ use crate::examples::{Batch, Examples};
 use crate::model::Model;
 use crate::tensors;
 
-/// How a network does on examples.
+/// Scores and predictions of a network on examples.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
-    /// Accuracy, loss, confusion and the rest.
     pub scores: Scores,
     /// One per example, in order.
     pub predictions: Vec<Prediction>,
@@ -24,9 +23,6 @@ pub struct Evaluation {
 /// Scores a network, as Burn computes it, on examples that are batched for evaluation.
 ///
 /// `progress` is told the number of examples done, after each batch.
-///
-/// # Errors
-/// When an image cannot be read.
 pub fn evaluate(
     network: &Network,
     examples: &Examples,
@@ -60,9 +56,6 @@ pub fn evaluate(
 
 /// Logits `[N, K]` of examples that are batched for evaluation, with a progress bar where images are to be
 /// prepared.
-///
-/// # Errors
-/// When an image cannot be read.
 pub fn logits(
     network: &Network,
     examples: &Examples,
@@ -77,6 +70,12 @@ pub fn logits(
     let logits = compute_logits(network, examples, &mut |done| bar.set_position(done as u64));
     bar.finish_and_clear();
     logits
+}
+
+/// Scores for people: which images were scored and what computed them, then the table.
+pub fn scores_text(split: Split, computed_by: &str, scores: &Scores) -> String {
+    let table = data::metrics::table(scores);
+    format!("{split} images, {computed_by}\n{}", table.trim_end())
 }
 
 fn compute_logits(

@@ -45,11 +45,9 @@ const IMPORTED: &str = "only an imported network is frozen";
 /// How features are computed.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where they are kept.
     pub cache: FeatureCache,
     /// What the network is trained on: on the CPU, ONNX Runtime computes.
     pub device: DeviceKind,
-    /// Threads that decode and compute.
     pub threads: usize,
     /// Memory for the engine.
     pub memory_bytes: u64,
@@ -57,7 +55,7 @@ pub struct Options {
     pub strict: bool,
 }
 
-/// Features, and what they cost.
+/// Extracted features, with counts and time.
 #[derive(Debug)]
 pub struct Extracted {
     /// Those of the readable images.
@@ -66,15 +64,13 @@ pub struct Extracted {
     pub num_cached: usize,
     /// How many were computed now.
     pub num_computed: usize,
-    /// Seconds in all.
     pub seconds: f64,
-    /// Images that were left out.
     pub unreadable: Vec<Unreadable>,
     /// Why the computed ones could not be kept for later.
     pub cache_error: Option<Error>,
 }
 
-/// Computes features of one backbone.
+/// Extracts features of one backbone; the cache keeps them.
 pub struct Extractor {
     network: Network,
     preprocess: Preprocess,
@@ -210,7 +206,7 @@ fn open(network: &Network, options: &Options) -> Result<Engine> {
     };
     match writable.then(|| open(folder)) {
         Some(Ok(engine)) => Ok(engine),
-        // A cache folder that is full or read-only is no reason to give up.
+        // A cache folder may be full or read-only; features need not be kept to be used.
         _ => open(&std::env::temp_dir()),
     }
 }

@@ -1,4 +1,4 @@
-//! K-fold division of images: which image is held out when. It knows labels, no network and no file.
+//! K-fold cross-validation: which image is in which fold. It knows labels, no network and no file.
 
 use data::Sample;
 use data::split::{counts_of_two, stratified};
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 /// image.
 const FEWEST: usize = 4;
 
-/// Images divided into folds.
+/// Division of images into k folds, stratified by class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KFold {
     labels: Vec<u32>,
@@ -65,7 +65,6 @@ impl KFold {
         })
     }
 
-    /// The number of folds.
     pub fn folds(&self) -> usize {
         self.folds
     }

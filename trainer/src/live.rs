@@ -26,13 +26,10 @@ use crate::training_set::TrainingSet;
 /// What observers know before training begins.
 #[derive(Clone, Debug)]
 pub struct RunInfo {
-    /// The run folder.
     pub run: PathBuf,
-    /// Epochs in all.
     pub epochs: usize,
     /// Training and validation images.
     pub images: [usize; 2],
-    /// Training steps of an epoch.
     pub steps_per_epoch: usize,
     /// Epochs done before a resume.
     pub rows: Vec<EpochRow>,
@@ -65,12 +62,11 @@ impl RunInfo {
     }
 }
 
-/// All observers of a run.
 pub struct Observers<'a> {
     observers: Vec<Box<dyn Observer + 'a>>,
 }
 
-/// The printer for `ui`: bars where they are wanted and can be seen.
+/// The printer for `ui`: with bars where they are wanted and can be seen.
 pub fn printer(ui: Ui, printer: &Printer) -> Printer {
     match ui {
         Ui::Plain => printer.without_bars(),
@@ -83,7 +79,7 @@ pub fn printer(ui: Ui, printer: &Printer) -> Printer {
 }
 
 impl<'a> Observers<'a> {
-    /// Opens the dashboard and the files that are asked for. A warning says what could not be opened, and
+    /// Opens the dashboard and the files that are is_wanted for. A warning says what could not be opened, and
     /// training does without.
     pub fn open(
         ui: Ui,
@@ -93,11 +89,11 @@ impl<'a> Observers<'a> {
         interrupt: &Interrupt,
     ) -> Self {
         let mut observers: Vec<Box<dyn Observer + 'a>> = vec![];
-        let asked = |log| logs.contains(&log);
-        if asked(Log::Jsonl) {
+        let is_wanted = |log| logs.contains(&log);
+        if is_wanted(Log::Jsonl) {
             observers.push(Box::new(events::Events::open(info, printer)));
         }
-        if asked(Log::Tensorboard) {
+        if is_wanted(Log::Tensorboard) {
             observers.push(Box::new(tensorboard::Events::open(info, printer)));
         }
         let dashboard = (ui == Ui::Dashboard && printer.has_bars())
@@ -146,9 +142,6 @@ impl Observer for Observers<'_> {
 }
 
 /// Trains in a run folder with lines and bars, from where an interrupted training stopped.
-///
-/// # Errors
-/// As [`train`].
 pub fn train_in_folder(
     run: &RunDir,
     model: Model,
@@ -172,7 +165,7 @@ pub fn train_in_folder(
     )
 }
 
-/// A file that an observer adds to. Training goes on without it when it fails, after one warning.
+/// A file that an observer appends to. When it fails, training continues without it, after one warning.
 struct Sink<'a> {
     path: PathBuf,
     file: Option<fs_err::File>,

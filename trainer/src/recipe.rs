@@ -174,7 +174,6 @@ impl Default for Recipe {
 }
 
 impl Recipe {
-    /// Reads a run's `config.toml`.
     pub fn open(path: &Path) -> Result<Recipe> {
         let file = ConfigFile::open::<Recipe>(path)?;
         // Later versions have more settings, so a missing key takes its default. Without this key
@@ -185,7 +184,6 @@ impl Recipe {
         file.read()
     }
 
-    /// The text of `config.toml`.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string(self).map_err(not_written)
     }
@@ -218,7 +216,7 @@ impl Recipe {
         }
     }
 
-    /// Refuses values that mean nothing, by the name of their flag.
+    /// Refuses values outside their range, by the name of their flag.
     fn check(&self) -> Result<()> {
         let positive = |flag, value: f64| {
             let is_positive = value.is_finite() && value > 0.0;

@@ -1,5 +1,4 @@
-//! What the names of a recipe stand for: which data, backbone and device. It opens no network and decodes
-//! no image.
+//! Names of a recipe resolved to data, backbone and device. It opens no network and decodes no image.
 
 use std::path::{Path, PathBuf};
 
@@ -24,12 +23,15 @@ pub fn data_path(name: &str, cache: &Path, printer: &Printer) -> Result<PathBuf>
 
 /// The images of a run: exactly those that its `split.csv` lists, at `path`.
 pub fn run_dataset(run: &RunDir, path: &Path) -> Result<Dataset> {
-    let folder = if path.is_file() {
-        path.parent().unwrap_or(path)
-    } else {
-        path
-    };
-    Ok(Dataset::from_list(&run.split(), Some(folder))?)
+    Ok(Dataset::from_list(&run.split(), Some(data_folder(path)))?)
+}
+
+/// The folder that the paths of a data set's images start from; `path` is that folder or a CSV file in it.
+pub fn data_folder(path: &Path) -> &Path {
+    match path.is_file() {
+        true => path.parent().unwrap_or(path),
+        false => path,
+    }
 }
 
 /// The file behind `--backbone`; ResNet18 is fetched when the cache lacks it.
@@ -65,7 +67,7 @@ pub fn backbone_path(
 }
 
 /// The network that a recipe describes; `backbone` is the file behind its name.
-pub fn spec(recipe: &Recipe, backbone: Option<PathBuf>) -> models::Spec {
+pub fn network_spec(recipe: &Recipe, backbone: Option<PathBuf>) -> models::Spec {
     match backbone {
         Some(path) => models::Spec::Imported {
             path,

@@ -9,9 +9,6 @@ use crate::error::Result;
 
 /// Finds ONNX Runtime (`library` first), installs it when it is nowhere and `offline` does not forbid
 /// it, and loads it.
-///
-/// # Errors
-/// When it is nowhere, cannot be installed, or is not usable.
 pub fn ensure(
     library: Option<PathBuf>,
     cache: &Path,

@@ -6,7 +6,7 @@ use models::Network;
 
 use crate::error::{Error, Result};
 
-/// The device that a network is on, without autodiff.
+/// The device of a network, without autodiff.
 pub(crate) fn device(network: &Network) -> Device {
     network
         .devices()

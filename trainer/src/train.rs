@@ -1,6 +1,6 @@
 //! The training loop, epoch by epoch: train, validate, save. It prints nothing and knows no command line.
 //!
-//! Four things vary without a change to [`train`]: what a step eats ([`Examples`]), the
+//! Four things vary without a change to [`train`]: the examples ([`Examples`]), the
 //! network ([`Model`]), what is minimised ([`Objective`]), and how the weights move ([`OptimizerOptions`] and
 //! [`Scheduler`]). `docs/adding-a-model.md` says where another one of each goes.
 
@@ -23,12 +23,12 @@ use models::Network;
 pub use best_epoch::{BestEpoch, EpochScore};
 pub use checkpoint::Checkpoint;
 pub use checkpoints::Checkpoints;
-pub use history::EpochRow;
 pub use objective::Objective;
 pub use observer::{Ended, Observer, StepReport};
 pub use optimizer::OptimizerOptions;
 pub use options::TrainOptions;
 pub use progress::{Phase, Progress};
+pub use report::run_files::EpochRow;
 pub use schedule::Scheduler;
 pub use state::State;
 
@@ -46,7 +46,6 @@ pub struct Trained {
     pub network: Network,
     /// The epoch that `network` is of, counted from 1.
     pub epoch: usize,
-    /// How training ended.
     pub ended: Ended,
     /// One row per epoch done, those before a resume included.
     pub rows: Vec<EpochRow>,
@@ -89,7 +88,7 @@ pub fn train(
     trained
 }
 
-/// The loop.
+/// The loop over epochs and steps.
 fn run_epochs(
     mut model: Model,
     data: &TrainingSet,

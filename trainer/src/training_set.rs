@@ -20,13 +20,11 @@ use crate::resolve;
 /// Real images that an exported file is verified with.
 const VERIFIED_IMAGES: usize = 16;
 
-/// What a network is trained on and validated with.
+/// Training and validation examples of a network.
 pub struct TrainingSet {
     /// Class names in output order.
     pub classes: Vec<String>,
-    /// The training examples.
     pub train: Examples,
-    /// The validation examples.
     pub val: Examples,
     /// How both are made into batches.
     pub batching: Batching,
@@ -48,9 +46,6 @@ impl TrainingSet {
 
     /// Decodes the images of a data set, or finds or computes their features where the network's backbone is
     /// frozen and sees an image in the same views in every epoch.
-    ///
-    /// # Errors
-    /// When too many images cannot be read, the backbone does not run, or Ctrl-C came.
     pub fn open(
         dataset: &Dataset,
         audit: &Audit,
@@ -140,7 +135,6 @@ impl TrainingSet {
         self.extractor.is_some()
     }
 
-    /// Numbers of training and of validation images.
     pub fn num_images(&self) -> [usize; 2] {
         [&self.train, &self.val].map(|examples| examples.samples().len())
     }
@@ -188,9 +182,6 @@ impl TrainingSet {
     }
 
     /// The examples of any split, batched for evaluation: those at hand, or else decoded or computed now.
-    ///
-    /// # Errors
-    /// When too many images cannot be read, the backbone does not run, or Ctrl-C came.
     pub fn evaluation(
         &mut self,
         dataset: &Dataset,
@@ -313,9 +304,6 @@ pub fn verified_indices(available: usize) -> Vec<usize> {
 }
 
 /// Real images for the verification of an exported file, each `[3, H, W]`.
-///
-/// # Errors
-/// When an image has become unreadable.
 pub fn verification_images(examples: &Examples, preprocess: &Preprocess) -> Result<Vec<Vec<f32>>> {
     let prepare = |index| Ok(preprocess.apply(&*examples.image(index)?)?);
     verified_indices(examples.samples().len())

@@ -64,8 +64,8 @@ pub(super) fn ring(theme: Theme, [x, y]: [f64; 2]) -> Markup {
     }
 }
 
-/// What is drawn, with a name for those who point at it.
-pub(super) fn named(name: &str, drawn: &Markup) -> Markup {
+/// The drawing in a group, with `name` as its tooltip.
+pub(super) fn with_tooltip(name: &str, drawn: &Markup) -> Markup {
     html! {
         g {
             @if !name.is_empty() { title { (name) } }

@@ -15,7 +15,7 @@ const LOGGED_PARTS: u64 = 5;
 /// over before anybody reads of it.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// How far something is. It can be told from any thread.
+/// Progress bar, or lines of the log where no bar is seen. Any thread may move it.
 #[derive(Debug)]
 pub struct ProgressBar {
     bar: indicatif::ProgressBar,
@@ -102,7 +102,6 @@ impl Printer {
 }
 
 impl ProgressBar {
-    /// So many are done.
     pub fn set_position(&self, done: u64) {
         self.bar.set_position(done);
         if let (Some(log), Some(length)) = (&self.log, self.bar.length())
@@ -112,17 +111,14 @@ impl ProgressBar {
         }
     }
 
-    /// So many are to be done.
     pub fn set_length(&self, length: u64) {
         self.bar.set_length(length);
     }
 
-    /// A text beside the bar.
     pub fn set_message(&self, text: impl Into<Cow<'static, str>>) {
         self.bar.set_message(text);
     }
 
-    /// Takes the bar away.
     pub fn finish_and_clear(&self) {
         self.bar.finish_and_clear();
     }

@@ -1,7 +1,5 @@
 //! `trainer eval`: a run's network in Burn, scored on a split.
 
-use std::path::Path;
-
 use console::{ExitStatus, Printer};
 use data::{Dataset, Sample, Scores, Split};
 use serde::Serialize;
@@ -12,11 +10,11 @@ use crate::dataset::{self, DecodeOptions};
 use crate::error::Error;
 use crate::evaluate;
 use crate::examples::{Batching, Purpose};
+use crate::output_files::file_name;
 use crate::recipe::Recipe;
 use crate::resolve;
 use crate::restore::restore;
 use crate::run_dir::RunDir;
-use crate::summary;
 
 /// What `--json` writes.
 #[derive(Debug, Serialize)]
@@ -28,7 +26,6 @@ struct Report {
     scores: Scores,
 }
 
-/// Scores it.
 pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let context = TrainingContext::new(args.cache.as_deref(), args.threads, printer)?;
     let run = RunDir::open(&args.runs, &args.run)?;
@@ -57,7 +54,7 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let evaluation = evaluation?;
     let checkpoint = file_name(&run.checkpoint(args.checkpoint));
     printer.log(format!("{checkpoint} of {}", run.path().display()));
-    let text = summary::report(args.split, "Burn", &evaluation.scores);
+    let text = evaluate::scores_text(args.split, "Burn", &evaluation.scores);
     if let Some(path) = &args.csv {
         data::metrics::write_predictions(path, &evaluation.predictions)?;
     }
@@ -95,10 +92,4 @@ fn relabelled(dataset: &Dataset, split: Split, classes: &[String]) -> Result<Vec
             ..sample.clone()
         })
         .collect())
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default()
 }

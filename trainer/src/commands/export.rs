@@ -8,13 +8,13 @@ use crate::context::TrainingContext;
 use crate::dataset::{self, DecodeOptions};
 use crate::examples::{Batching, Purpose};
 use crate::export::{self, Label};
+use crate::output_files::save_json;
 use crate::recipe::Recipe;
+use crate::resolve;
 use crate::restore::restore;
 use crate::run_dir::RunDir;
 use crate::training_set::verification_images;
-use crate::{resolve, summary};
 
-/// Writes and verifies it.
 pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let run = RunDir::open(&args.runs, &args.run)?;
     let recipe = Recipe::open(&run.config())?;
@@ -51,9 +51,9 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let out = args.out.clone().unwrap_or_else(|| run.model());
     let exported = export::export(&restored.network, label, &images, &out)?;
     if args.out.is_none() {
-        summary::save(&run.verify(), &exported.agreement)?;
+        save_json(&run.verify(), &exported.agreement)?;
     }
-    printer.log(summary::agreement(&exported.agreement));
+    printer.log(exported.agreement.line());
     let (word, status) = match exported.agreement.verified {
         true => ("verified", ExitStatus::Success),
         false => ("not verified", ExitStatus::CheckFailed),

@@ -9,9 +9,10 @@ use data::Dataset;
 use data::audit::Audit;
 use fs_err as fs;
 use models::Network;
+use report::run_files::{Calibration, Summary};
 
-use super::report;
-use crate::calibrate::{Calibration, calibrate};
+use super::report::{log_page, write_page};
+use crate::calibrate::{self, calibrate, save_calibration};
 use crate::cli::FitArgs;
 use crate::context::{TrainingContext, bound_threads};
 use crate::cross_validation::cross_validate;
@@ -21,16 +22,15 @@ use crate::final_evaluation::{ScoredAnswers, evaluate_features, evaluate_file, f
 use crate::interrupt::Interrupt;
 use crate::live::{self, Observers, RunInfo};
 use crate::model::Model;
+use crate::output_files::{file_name, save_json};
 use crate::recipe::{Log, Recipe, RunArgs, Settings, Ui};
-use crate::report::{Pictures, Record};
 use crate::run_dir::RunDir;
 use crate::seeds::repeat_with_seeds;
-use crate::summary::{self, Summary};
 use crate::train::{Checkpoint, Checkpoints, Ended, TrainOptions, Trained, train};
 use crate::training_set::{TrainingSet, verification_images};
-use crate::{command_line, dataset, resolve};
+use crate::{command_line, dataset, evaluate, resolve};
 
-/// What is to be done: a recipe, the run to resume, and who observes it.
+/// Arguments of `fit`, resolved: the recipe, the run to resume, and what observes it.
 struct Plan {
     recipe: Recipe,
     resume: Option<RunDir>,
@@ -40,7 +40,6 @@ struct Plan {
     logs: Vec<Log>,
 }
 
-/// Trains, exports, verifies, evaluates.
 pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let settings = Settings::merge(&args.settings, args.config.as_deref())?;
     let printer = &live::printer(settings.run.ui, printer);
@@ -80,8 +79,9 @@ fn fit(
     cross_validate(&untrained, &data, recipe, &run, context)?;
     let mut trained = train_run(plan, &run, untrained.clone(), &data, resumed, context)?;
     let calibration = calibrate(&trained, &untrained, &data, recipe, context)?;
-    trained.network = Calibration::apply_if_any(calibration.as_ref(), trained.network);
-    save_calibration(calibration.as_ref(), &run, printer)?;
+    trained.network = calibrate::apply(calibration.as_ref(), trained.network);
+    save_calibration(calibration.as_ref(), &run)?;
+    log_calibration(calibration.as_ref(), printer);
     if recipe.seeds.is_none() {
         data.release_training_images();
     }
@@ -98,8 +98,8 @@ fn fit(
     }
     let images = verification_images(&data.val, &label.preprocess)?;
     let mut exported = export(&trained.network, label, &images, &run.model())?;
-    summary::save(&run.verify(), &exported.agreement)?;
-    printer.log(summary::agreement(&exported.agreement));
+    save_json(&run.verify(), &exported.agreement)?;
+    printer.log(exported.agreement.line());
     let network = &trained.network;
     let scored = match by_features {
         Some(scored) if features_agree(&exported, network, &data, context)? => scored,
@@ -109,18 +109,18 @@ fn fit(
 
     let summary = summarise(&run, &trained, &exported, &scored, started);
     save_summary(&summary, &run, json, printer)?;
-    let mut page = write_page(&run, &dataset);
+    let mut page = write_page(&run, &dataset.root);
     // Last: a reader such as `head` may have had enough, and the files are written by then.
-    printer.result(summary::report(
+    printer.result(evaluate::scores_text(
         summary.split,
         scored.computed_by,
         &summary.scores,
     ))?;
     if recipe.seeds.is_some() {
         repeat_with_seeds(network, &dataset, &mut data, recipe, &run, context)?;
-        page = write_page(&run, &dataset);
+        page = write_page(&run, &dataset.root);
     }
-    report::tell(&run, page, printer);
+    log_page(&run, page, printer);
     Ok(conclude(&run, &exported, printer)?)
 }
 
@@ -165,7 +165,7 @@ fn plan(args: &FitArgs, settings: Settings, cache: &Path) -> Result<Plan> {
 /// Audits the files and logs what was found in one line.
 fn audit(dataset: &Dataset, printer: &Printer) -> Audit {
     let audit = dataset::audit(dataset, printer);
-    let (line, leaks) = super::audit::brief(&audit);
+    let (line, leaks) = report::audit_line(&audit);
     printer.log(line);
     if let Some(leaks) = leaks {
         printer.warn(leaks);
@@ -201,8 +201,8 @@ fn open_run(plan: &Plan, dataset: &Dataset, audit: &Audit) -> Result<RunDir> {
         }
     };
     data::write::atomically(&run.config(), plan.recipe.to_toml()?.as_bytes())?;
-    command_line::record(&run.command())?;
-    summary::save(&run.audit(), audit)?;
+    command_line::append_command(&run.command())?;
+    save_json(&run.audit(), audit)?;
     Ok(run)
 }
 
@@ -244,7 +244,7 @@ fn abridged(classes: &[String]) -> String {
     }
 }
 
-/// Trains the run's own network, with everyone who was asked to observe it.
+/// Trains the run's own network with its observers.
 fn train_run(
     plan: &Plan,
     run: &RunDir,
@@ -276,16 +276,10 @@ fn train_run(
     Ok(trained)
 }
 
-fn save_calibration(
-    calibration: Option<&Calibration>,
-    run: &RunDir,
-    printer: &Printer,
-) -> Result<()> {
-    Calibration::save(calibration, run)?;
+fn log_calibration(calibration: Option<&Calibration>, printer: &Printer) {
     if let Some(calibration) = calibration {
         printer.log(calibration.line());
     }
-    Ok(())
 }
 
 fn summarise(
@@ -308,8 +302,9 @@ fn summarise(
         ended: match trained.ended {
             Ended::EarlyStopped => "early-stopped",
             Ended::Finished | Ended::Interrupted => "finished",
-        },
-        val_accuracy: trained.val_accuracy().unwrap_or(f64::NAN),
+        }
+        .into(),
+        val_accuracy: trained.val_accuracy(),
         seconds: started.elapsed().as_secs_f64(),
         split: scored.answers.split,
         scores: scored.scores.clone(),
@@ -323,7 +318,7 @@ fn save_summary(
     json: Option<&Path>,
     printer: &Printer,
 ) -> anyhow::Result<()> {
-    summary::save(&run.summary(), summary)?;
+    save_json(&run.summary(), summary)?;
     if summary.verified {
         run.mark_latest()?;
     }
@@ -331,18 +326,6 @@ fn save_summary(
         Some(target) => printer.json(target, summary),
         None => Ok(()),
     }
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default()
-}
-
-/// Writes the run's page, for [`report::tell`].
-fn write_page(run: &RunDir, dataset: &Dataset) -> Result<Vec<String>> {
-    let pictures = Pictures::new(Some(dataset.root.clone()));
-    crate::report::write(Record::open(run)?, &pictures)
 }
 
 /// The last lines: where the file is and what to type next.

@@ -2,8 +2,8 @@
 
 use data::Prediction;
 
-use super::{Folds, answers, suspects};
-use crate::calibrate::{Calibration, calibrate};
+use super::{held_out_logits, score_folds, suspects};
+use crate::calibrate::{self, calibrate};
 use crate::context::TrainingContext;
 use crate::error::Result;
 use crate::evaluate::logits;
@@ -11,9 +11,9 @@ use crate::examples::{Examples, Purpose};
 use crate::kfold::KFold;
 use crate::live::train_in_folder;
 use crate::model::Model;
+use crate::output_files::save_json;
 use crate::recipe::Recipe;
 use crate::run_dir::RunDir;
-use crate::summary;
 use crate::train::{Checkpoints, TrainOptions, train};
 use crate::training_set::TrainingSet;
 
@@ -24,9 +24,6 @@ const LISTED: usize = 5;
 /// `suspects.csv`, and prints what is in them.
 ///
 /// A training on images has a run folder of its own, from which it continues after an interruption.
-///
-/// # Errors
-/// When a class has too few images for that many folds, a training fails, or Ctrl-C came.
 pub fn cross_validate(
     untrained: &Model,
     data: &TrainingSet,
@@ -62,16 +59,16 @@ pub fn cross_validate(
             train_in_folder(&folder, model, &data, recipe, context)?
         };
         let calibration = calibrate(&trained, untrained, &data, recipe, context)?;
-        trained.network = Calibration::apply_if_any(calibration.as_ref(), trained.network);
+        trained.network = calibrate::apply(calibration.as_ref(), trained.network);
         let held_out = pool.select(&fold.held_out, Purpose::Evaluation, &data.batching);
         parts.push(logits(&trained.network, &held_out, context)?);
     }
     let held_out = kfold.gather(parts);
-    let scores = Folds::new(&kfold, &held_out);
+    let scores = score_folds(&kfold, &held_out);
     let answers = match &pool {
         Examples::Features(loader) => {
             let num_classes = data.classes.len();
-            answers(
+            held_out_logits(
                 loader.features(),
                 num_classes,
                 &kfold,
@@ -82,14 +79,14 @@ pub fn cross_validate(
     };
     context.interrupt.check()?;
     let suspects = suspects(pool.samples(), &data.classes, &answers);
-    summary::save(&run.folds(), &scores)?;
+    save_json(&run.folds(), &scores)?;
     data::metrics::write_predictions(&run.suspects(), &suspects)?;
-    printer.result(scores.table())?;
-    printer.result(list(run, &suspects))?;
+    printer.result(scores.text())?;
+    printer.result(suspects_text(run, &suspects))?;
     Ok(())
 }
 
-fn list(run: &RunDir, suspects: &[Prediction]) -> String {
+fn suspects_text(run: &RunDir, suspects: &[Prediction]) -> String {
     let file = run.suspects();
     let mut text = format!(
         "{} images whose label the others contradict: `{}`",

@@ -9,7 +9,7 @@ use super::cache_key::CacheKey;
 use super::table::FeatureTable;
 use crate::error::Result;
 
-/// Where feature tables are kept, if anywhere.
+/// Folder of feature tables, kept within a size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeatureCache {
     folder: PathBuf,
@@ -25,12 +25,10 @@ impl FeatureCache {
         }
     }
 
-    /// Whether anything is kept.
     pub fn is_enabled(&self) -> bool {
         self.max_bytes > 0
     }
 
-    /// The folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -54,9 +52,6 @@ impl FeatureCache {
 
     /// Saves a table, together with the rows that another process saved meanwhile. Where the folder grows too
     /// large, the least recently used tables are removed.
-    ///
-    /// # Errors
-    /// When the folder cannot be written.
     pub fn save(&self, key: &CacheKey, width: usize, table: &FeatureTable) -> Result<()> {
         if !self.is_enabled() {
             return Ok(());
@@ -160,7 +155,7 @@ mod tests {
         assert!(cache.open(&key("a"), 2).is_empty());
         cache.save(&key("a"), 2, &table(2)).unwrap();
         assert_eq!(cache.open(&key("a"), 2), table(2));
-        // A file under another key's name is not taken for its own.
+        // A file under another key's name is not used for it.
         fs::copy(&path, cache.folder().join(key("b").file_name())).unwrap();
         assert!(cache.open(&key("b"), 2).is_empty());
     }

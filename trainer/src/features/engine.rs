@@ -1,4 +1,4 @@
-//! What computes features: ONNX Runtime on the frozen part, or Burn on a GPU. It knows no image file.
+//! Engine that computes features: ONNX Runtime on the frozen part, or Burn on a GPU. It knows no image file.
 
 use std::path::Path;
 
@@ -15,10 +15,10 @@ use crate::{backbone, tensors};
 /// Burn's release, which is part of what its features depend on.
 const BURN: &str = "0.22.1";
 
-/// Memory of a session, in sizes of its file: the weights, packed once more, and room to work.
+/// Memory of a session, in sizes of its file: the weights, packed once more, and working memory.
 const SESSION_SIZES: u64 = 3;
 
-/// What computes.
+/// Engine that computes features.
 pub(super) enum Engine {
     /// Sessions of the cut graph in ONNX Runtime, one per worker. Each computes on one thread, an
     /// image at a time: no result depends on the number of threads or on its neighbours, and that is

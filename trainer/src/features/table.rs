@@ -26,7 +26,6 @@ pub struct FeatureTable {
 }
 
 impl FeatureTable {
-    /// An empty table for rows of `width` numbers.
     pub fn new(width: usize) -> Self {
         Self {
             width,
@@ -35,12 +34,10 @@ impl FeatureTable {
         }
     }
 
-    /// The number of rows.
     pub fn len(&self) -> usize {
         self.indices.len()
     }
 
-    /// Whether there is no row.
     pub fn is_empty(&self) -> bool {
         self.indices.is_empty()
     }
@@ -61,7 +58,6 @@ impl FeatureTable {
         });
     }
 
-    /// Adds the rows of another table.
     pub fn merge(&mut self, other: &FeatureTable) {
         for image in other.indices.keys() {
             if let Some(row) = other.row(image) {
@@ -157,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_come_back_by_their_picture_whatever_the_order_of_writing() {
+    fn rows_come_back_by_their_image_whatever_the_order_of_writing() {
         let one = table(&[(7, [1.0, -2.0]), (3, [0.5, 0.25])]);
         let two = table(&[(3, [0.5, 0.25]), (7, [1.0, -2.0])]);
         let bytes = one.to_bytes("key").unwrap();
@@ -195,7 +191,7 @@ mod tests {
             let mut other = bytes.clone();
             other[position] ^= 1;
             let found = FeatureTable::parse(&other, "key", 2);
-            // A name that nobody reads may change, a value may not.
+            // An unused name may change, a value may not.
             let same = found.is_none_or(|found| found.to_bytes("key").unwrap() == bytes);
             assert!(same, "byte {position}");
         }

@@ -28,9 +28,7 @@ pub(super) struct Job<'a> {
 
 /// The features of one view of an image, or why there are none.
 pub(super) struct Computed {
-    /// The index of the job.
     pub(super) job: usize,
-    /// The index of the view.
     pub(super) view: usize,
     pub(super) row: Result<Vec<f32>, data::pixels::Error>,
 }
@@ -74,7 +72,7 @@ impl Workers<'_> {
         })
     }
 
-    /// A worker: takes the next image until there is none, or nobody waits for it. Without a session it
+    /// A worker: takes the next image until there is none left, or the receiver is gone. Without a session it
     /// sends prepared images in place of features.
     fn run_worker(
         &self,

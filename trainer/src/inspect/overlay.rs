@@ -1,6 +1,7 @@
 //! A heat over the photo that it is about, with its scale beside it.
 
 use console::chart::text_mask;
+use console::numbers::short;
 use data::RgbImage;
 use image::{Rgb, imageops};
 
@@ -57,18 +58,6 @@ pub fn overlay(photo: &RgbImage, heat: &Heat) -> RgbImage {
     canvas
 }
 
-/// A number in at most three figures.
-pub fn short(value: f32) -> String {
-    match value.abs() {
-        0.0 => "0".into(),
-        size if size >= 100.0 => format!("{value:.0}"),
-        size if size >= 10.0 => format!("{value:.1}"),
-        size if size >= 0.1 => format!("{value:.2}"),
-        size if size >= 0.001 => format!("{value:.4}"),
-        _ => format!("{value:.0e}"),
-    }
-}
-
 /// Writes a line whose upper left corner is given.
 fn write(canvas: &mut RgbImage, text: &str, left: u32, top: u32) {
     let Some(mask) = text_mask(text, TEXT_PX) else {
@@ -92,23 +81,8 @@ mod tests {
     use data::RgbImage;
     use image::Rgb;
 
-    use super::{PAPER, overlay, short};
+    use super::{PAPER, overlay};
     use crate::inspect::attention::Heat;
-
-    #[test]
-    fn numbers_are_short() {
-        let cases = [
-            (0.0, "0"),
-            (123.4, "123"),
-            (12.34, "12.3"),
-            (-1.234, "-1.23"),
-            (0.0123, "0.0123"),
-            (0.00001, "1e-5"),
-        ];
-        for (value, text) in cases {
-            assert_eq!(short(value), text);
-        }
-    }
 
     #[test]
     fn the_photo_stays_whole_and_the_peak_is_the_brightest() {

@@ -10,7 +10,7 @@ use super::{RunInfo, Sink, is_logged, now};
 use crate::error::Error;
 use crate::train::{Ended, EpochRow, Observer, Phase, StepReport};
 
-/// Writes the lines.
+/// Observer that writes `events.jsonl`.
 pub(super) struct Events<'a> {
     sink: Sink<'a>,
 }

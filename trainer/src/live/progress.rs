@@ -5,7 +5,7 @@ use console::{Printer, ProgressBar};
 use super::RunInfo;
 use crate::train::{EpochRow, Observer, Phase, StepReport};
 
-/// Shows what [`fit`](crate::train::train) reports.
+/// Observer that prints a line per epoch and moves a bar per phase.
 pub(super) struct Progress {
     printer: Printer,
     epochs: usize,

@@ -12,13 +12,13 @@ use super::{RunInfo, Sink, is_logged, now};
 use crate::train::{EpochRow, Observer, Phase, Progress, StepReport};
 use record::{Event, What, framed};
 
-/// Writes an event file.
+/// Observer that writes an event file.
 pub(super) struct Events<'a> {
     sink: Sink<'a>,
     /// Whether earlier files may hold steps that this one repeats.
     resumed: bool,
     steps_per_epoch: usize,
-    /// What the last report of this training pass said.
+    /// The last report of this training pass that is in the file.
     reported: Progress,
 }
 

@@ -33,7 +33,6 @@ impl ConfigFile {
         Ok(file)
     }
 
-    /// Whether the file holds this key.
     pub(super) fn has(&self, key: &str) -> bool {
         self.keys.iter().any(|own| own == key)
     }
@@ -45,7 +44,6 @@ impl ConfigFile {
         toml::from_str(&self.text).map_err(|error| self.refuse(&error.to_string()))
     }
 
-    /// The error of a file that cannot be used.
     pub(super) fn refuse(&self, reason: &str) -> Error {
         Error::Config {
             path: self.path.clone(),

@@ -4,12 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::recipe::Criterion;
 
-/// How an epoch did on the validation examples.
+/// Validation of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochScore {
     /// The epoch, counted from 1.
     pub epoch: usize,
-    /// Its validation loss.
     pub val_loss: f64,
     /// Its validation accuracy, percent.
     pub val_accuracy: f64,

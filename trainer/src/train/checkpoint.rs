@@ -1,4 +1,4 @@
-//! A checkpoint: a training's whole state in one safetensors file. It knows neither loader nor loop.
+//! Checkpoint: a training's whole state in one safetensors file. It knows neither loader nor loop.
 //!
 //! The tensors are the network's, by their own names, so that `safetensors.torch.load_file` returns a state
 //! dict. Of a frozen network they are those of its classification layer alone: the rest is in the
@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 const OPTIMIZER: &str = "optimizer.burnpack";
 const STATE: &str = "state";
 
-/// A training's state: network, optimiser, and all else.
+/// Checkpoint: network, optimiser and everything else of a training.
 #[derive(Clone)]
 pub struct Checkpoint {
     path: PathBuf,
@@ -33,7 +33,7 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Takes the state of a network in training.
-    pub(crate) fn take(
+    pub(crate) fn capture(
         network: &Network,
         optimizer: &ModuleOptimizer,
         state: &State,
@@ -55,9 +55,6 @@ impl Checkpoint {
     }
 
     /// Reads a checkpoint where there is one.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
     pub fn open_if_any(path: &Path) -> Result<Option<Self>> {
         path.is_file().then(|| Self::open(path)).transpose()
     }
@@ -153,17 +150,15 @@ impl Checkpoint {
         safetensors::serialize(views, Some(state)).map_err(|error| failed(error.to_string()))
     }
 
-    /// The file it was read from.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The network's tensors by name, as far as training moves them.
+    /// The network's tensors by name; of a frozen network, those of its classification layer.
     pub fn tensors(&self) -> &BTreeMap<String, TensorData> {
         &self.tensors
     }
 
-    /// Class names in output order.
     pub fn classes(&self) -> &[String] {
         &self.state.classes
     }

@@ -1,11 +1,10 @@
-//! What a dashboard shows, as numbers. Reads no clock: all times come from what training reports.
+//! Dashboard state, as numbers. It reads no clock: all times come from what training reports.
 
 use std::path::PathBuf;
 
 use super::super::RunInfo;
 use crate::train::{EpochRow, Phase, StepReport};
 
-/// A run so far.
 #[derive(Clone, Debug)]
 pub(super) struct DashboardState {
     pub(super) run: PathBuf,
@@ -54,7 +53,6 @@ impl DashboardState {
         self.rows.push(row.clone());
     }
 
-    /// The row of the best epoch.
     pub(super) fn best_row(&self) -> Option<&EpochRow> {
         self.rows.iter().find(|row| Some(row.epoch) == self.best)
     }

@@ -1,4 +1,4 @@
-//! A state as a picture of characters. Knows no terminal.
+//! Dashboard drawn into a buffer of characters. It knows no terminal.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -20,7 +20,6 @@ const VAL: Color = Color::Yellow;
 const LEAST_CHART_HEIGHT: u16 = 8;
 const LEAST_CHART_WIDTH: u16 = 34;
 
-/// Fills the picture.
 pub(super) fn draw(state: &DashboardState, lines: &[String], stopping: bool, buffer: &mut Buffer) {
     let area = buffer.area;
     let pane = (area.height / 4).clamp(3, 10);

@@ -1,5 +1,5 @@
-//! What the exported file answered on the images of the closing evaluation: `predictions.csv`. It
-//! computes no scores.
+//! Predictions of the exported file on the images of the final evaluation: `predictions.csv`. It computes
+//! no scores.
 
 use std::path::Path;
 
@@ -10,35 +10,32 @@ use crate::error::{Error, Result};
 
 /// Columns before those of the logits.
 const COLUMNS: [&str; 5] = ["split", "path", "label", "predicted", "probability"];
-/// What a column of logits is called, before its class.
+/// Prefix of the columns of logits, before the class.
 const LOGIT: &str = "logit:";
 
-/// Answers on the images of a split.
+/// Predictions for the images of a split.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answers {
-    /// The split.
     pub split: Split,
     /// Class names in output order.
     pub classes: Vec<String>,
-    /// One per image.
     pub rows: Vec<Answer>,
 }
 
-/// The answer on one image.
+/// Prediction for one image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     /// Relative to the data root, separated by `/`.
     pub path: String,
-    /// The true class.
+    /// Index of the true class.
     pub label: usize,
-    /// The class of the highest logit.
+    /// Index of the predicted class, which has the highest logit.
     pub predicted: usize,
     /// Logits `[K]`.
     pub logits: Vec<f32>,
 }
 
 impl Answer {
-    /// The answer that `logits` give.
     pub fn new(path: &str, label: usize, logits: &[f32]) -> Answer {
         Answer {
             path: path.into(),
@@ -48,7 +45,6 @@ impl Answer {
         }
     }
 
-    /// Whether it is right.
     pub fn is_right(&self) -> bool {
         self.label == self.predicted
     }
@@ -95,9 +91,6 @@ impl Answers {
     }
 
     /// Reads what [`write`](Self::write) wrote.
-    ///
-    /// # Errors
-    /// When the file cannot be read or is no such table.
     pub fn open(path: &Path) -> Result<Answers> {
         let refused = |reason: String| Error::Table {
             path: path.to_path_buf(),
@@ -119,7 +112,7 @@ impl Answers {
             let record = record.map_err(|error| refused(error.to_string()))?;
             let line = record.position().map_or(0, csv::Position::line);
             let (split, answer) = answers
-                .row(&record)
+                .parse_row(&record)
                 .ok_or_else(|| refused(format!("line {line} is not an answer")))?;
             answers.split = split;
             answers.rows.push(answer);
@@ -127,7 +120,7 @@ impl Answers {
         Ok(answers)
     }
 
-    fn row(&self, record: &csv::StringRecord) -> Option<(Split, Answer)> {
+    fn parse_row(&self, record: &csv::StringRecord) -> Option<(Split, Answer)> {
         let class = self.classes.iter().position(|class| *class == record[2])?;
         let logits = record.iter().skip(COLUMNS.len());
         let logits: Result<Vec<f32>, _> = logits.map(str::parse).collect();

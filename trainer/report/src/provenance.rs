@@ -1,24 +1,23 @@
-//! Where the model comes from: what was typed, what it resolved to, and whether the file computes it.
+//! Section "Where it comes from": verification, command, configuration and provenance of the card.
 
 use console::{numbers, page};
 use maud::{Markup, html};
 
-use super::record::Record;
-use crate::verify::Agreement;
+use crate::run_contents::RunContents;
+use crate::run_files::Agreement;
 
-/// Verification, command and configuration.
-pub(super) fn section(record: &Record) -> Markup {
+pub(crate) fn section(run: &RunContents) -> Markup {
     let body = html! {
-        @if let Some(agreement) = &record.agreement { (verification(agreement)) }
-        @if let Some(command) = &record.command {
+        @if let Some(agreement) = &run.agreement { (verification(agreement)) }
+        @if let Some(command) = &run.command {
             h3 { "Command" }
             pre { (command.trim_end()) }
         }
         h3 { "Configuration" }
         p.small { "The whole of it, " code { "config.toml" } " of the run." }
-        pre { (record.config.trim_end()) }
-        @if let Some(card) = &record.card { (provenance(card)) }
-        @for note in &record.notes { p.small { span.bad { "Left out: " } (note) } }
+        pre { (run.config.trim_end()) }
+        @if let Some(card) = &run.card { (provenance(card)) }
+        @for note in &run.unreadable { p.small { span.bad { "Left out: " } (note) } }
     };
     page::section("origin", "Where it comes from", "", &body)
 }
@@ -48,10 +47,13 @@ fn provenance(card: &data::Card) -> Markup {
         ("program", program),
         ("date", numbers::date(&provenance.date)),
         ("seed", provenance.seed.to_string()),
-        ("data (SHA-256)", short(&provenance.dataset_fingerprint)),
+        (
+            "data (SHA-256)",
+            abbreviated(&provenance.dataset_fingerprint),
+        ),
     ];
     if let Some(sha256) = &provenance.backbone_sha256 {
-        facts.push(("backbone (SHA-256)", short(sha256)));
+        facts.push(("backbone (SHA-256)", abbreviated(sha256)));
     }
     if let Some(git) = &provenance.git {
         facts.push(("sources", git.clone()));
@@ -60,6 +62,6 @@ fn provenance(card: &data::Card) -> Markup {
 }
 
 /// Enough of a hash to compare by eye.
-fn short(hash: &str) -> String {
+fn abbreviated(hash: &str) -> String {
     hash.chars().take(16).collect()
 }

@@ -1,4 +1,4 @@
-//! Several runs beside each other: is one better, and on which pictures do they differ?
+//! Comparison of several runs: McNemar's test of each pair, their charts, and the images on which they differ.
 
 use std::collections::BTreeMap;
 
@@ -8,23 +8,23 @@ use console::page;
 use data::metrics::{self, McNemar};
 use maud::{Markup, html};
 
-use super::charts::{self, Drawn, Kind};
-use super::headline::majority;
-use super::pictures::{Card, Pictures};
-use super::record::Record;
+use crate::charts::{self, ChartKind, PlottedRun};
+use crate::headline::majority;
 use crate::predictions::Answer;
+use crate::run_contents::RunContents;
+use crate::thumbnails::{CaptionedImage, Thumbnails};
 
-/// Pictures in each gallery.
+/// Images in each gallery.
 const MOST: usize = 6;
-/// Of more pairs than this, pictures would be too many.
+/// Galleries of more pairs than this would make the page too long.
 const MOST_PAIRS: usize = 3;
-/// What is called significant.
+/// Level of significance.
 const LEVEL: f64 = 0.05;
 
-/// Two runs on the images that both answered.
+/// Two runs on their common images.
 struct Pair<'a> {
-    first: &'a Record,
-    second: &'a Record,
+    first: &'a RunContents,
+    second: &'a RunContents,
     count: usize,
     test: McNemar,
     /// Holm's, over all pairs.
@@ -33,37 +33,36 @@ struct Pair<'a> {
     flips: Vec<[&'a Answer; 2]>,
 }
 
-/// The body of the page.
-pub(super) fn body(records: &[Record], pictures: &Pictures) -> Markup {
-    let figures = Drawn::figures(records);
-    let drawn = Drawn::all(records, &figures);
-    let pairs = pairs(records);
-    let names: Vec<&str> = records.iter().map(|record| record.name.as_str()).collect();
+pub(crate) fn body(runs: &[RunContents], thumbnails: &Thumbnails) -> Markup {
+    let metrics = PlottedRun::metrics_of(runs);
+    let plotted = PlottedRun::pair(runs, &metrics);
+    let pairs = pairs(runs);
+    let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
     html! {
         header.top {
             h1 { "Comparison of " (names.join(", ")) }
-            p { (records.len()) " runs" }
+            p { (runs.len()) " runs" }
         }
         section.hero {
             @for pair in &pairs { p.verdict { (verdict(pair)) } }
-            @if !same_data(records) {
+            @if !same_data(runs) {
                 p.small { "The data sets differ: images are matched by name." }
             }
-            (scores(&drawn))
-            (baseline(records))
+            (scores(&plotted))
+            (baseline(runs))
             @if !pairs.is_empty() { (tests(&pairs)) }
         }
-        (curves(&drawn))
-        @if pairs.len() <= MOST_PAIRS { @for pair in &pairs { (flips(pair, pictures)) } }
-        (matrices(records))
-        (origins(records))
+        (curves(&plotted))
+        @if pairs.len() <= MOST_PAIRS { @for pair in &pairs { (flips(pair, thumbnails)) } }
+        (matrices(runs))
+        (origins(runs))
     }
 }
 
-fn pairs(records: &[Record]) -> Vec<Pair<'_>> {
+fn pairs(runs: &[RunContents]) -> Vec<Pair<'_>> {
     let mut pairs = vec![];
-    for (place, first) in records.iter().enumerate() {
-        for second in &records[place + 1..] {
+    for (index, first) in runs.iter().enumerate() {
+        for second in &runs[index + 1..] {
             pairs.extend(pair(first, second));
         }
     }
@@ -75,22 +74,22 @@ fn pairs(records: &[Record]) -> Vec<Pair<'_>> {
 }
 
 /// Whether the runs' images are the same, as far as is known: where they were and what was in them.
-fn same_data(records: &[Record]) -> bool {
-    let fingerprint = |record: &Record| {
-        let card = record.card.as_ref()?;
+fn same_data(runs: &[RunContents]) -> bool {
+    let fingerprint = |run: &RunContents| {
+        let card = run.card.as_ref()?;
         Some(card.provenance.dataset_fingerprint.clone())
     };
-    records.windows(2).all(|pair| {
+    runs.windows(2).all(|pair| {
         let [first, second] = [&pair[0], &pair[1]];
         match (fingerprint(first), fingerprint(second)) {
             (Some(first), Some(second)) => first == second,
-            _ => first.recipe.data == second.recipe.data,
+            _ => first.settings.data == second.settings.data,
         }
     })
 }
 
-/// None where no image was answered by both.
-fn pair<'a>(first: &'a Record, second: &'a Record) -> Option<Pair<'a>> {
+/// None where the runs have no image in common.
+fn pair<'a>(first: &'a RunContents, second: &'a RunContents) -> Option<Pair<'a>> {
     let (a, b) = (first.answers.as_ref()?, second.answers.as_ref()?);
     let name = |classes: &'a [String], class: usize| classes.get(class).map_or("", String::as_str);
     let by_path: BTreeMap<&str, &Answer> =
@@ -143,7 +142,7 @@ fn verdict(pair: &Pair<'_>) -> Markup {
     }
 }
 
-fn scores(runs: &[Drawn<'_>]) -> Markup {
+fn scores(runs: &[PlottedRun<'_>]) -> Markup {
     let header = [
         "run",
         "accuracy",
@@ -155,26 +154,26 @@ fn scores(runs: &[Drawn<'_>]) -> Markup {
         "trained",
         "time",
     ];
-    let row = |Drawn { record, figures }: &Drawn<'_>| {
-        let name = format!("{}: {}", record.name, record.network());
-        let Some(summary) = &record.summary else {
+    let row = |PlottedRun { run, metrics }: &PlottedRun<'_>| {
+        let name = format!("{}: {}", run.name, run.network());
+        let Some(summary) = &run.summary else {
             let mut row = vec![name];
             row.resize(header.len(), "–".into());
             return row;
         };
         let scores = &summary.scores;
-        let ranking = figures.and_then(|figures| figures.ranking.as_ref());
+        let ranking = metrics.and_then(|metrics| metrics.ranking.as_ref());
         vec![
             name,
             percent(scores.accuracy, 1),
             percents(scores.interval),
             format!("{} {}", scores.count, summary.split),
             format!("{:.3}", scores.loss),
-            figures.map_or("–".into(), |figures| {
-                percent(figures.calibration_error, 1)
+            metrics.map_or("–".into(), |metrics| {
+                percent(metrics.calibration_error, 1)
             }),
             ranking.map_or("–".into(), |ranking| format!("{:.3}", ranking.auc.value)),
-            thousands(summary.trainable_parameters),
+            thousands(summary.trainable_parameters as u64),
             numbers::seconds(summary.seconds),
         ]
     };
@@ -182,8 +181,8 @@ fn scores(runs: &[Drawn<'_>]) -> Markup {
     page::table(&header, &rows)
 }
 
-fn baseline(records: &[Record]) -> Markup {
-    let summary = records.iter().find_map(|record| record.summary.as_ref());
+fn baseline(runs: &[RunContents]) -> Markup {
+    let summary = runs.iter().find_map(|run| run.summary.as_ref());
     html! {
         @if let Some(summary) = summary {
             p.small {
@@ -231,19 +230,19 @@ fn tests(pairs: &[Pair<'_>]) -> Markup {
     }
 }
 
-fn curves(runs: &[Drawn<'_>]) -> Markup {
+fn curves(runs: &[PlottedRun<'_>]) -> Markup {
     let figure = |kind, title| {
         let chart = charts::chart(kind, runs).ok()?;
         Some(page::figure(&chart, title, ""))
     };
     let figures: Vec<Markup> = [
-        (Kind::Loss, "Loss"),
-        (Kind::Accuracy, "Accuracy"),
-        (Kind::Lr, "Learning rate"),
-        (Kind::Rate, "Speed"),
-        (Kind::Roc, "ROC"),
-        (Kind::Pr, "Precision and recall"),
-        (Kind::Reliability, "Confidence against accuracy"),
+        (ChartKind::Loss, "Loss"),
+        (ChartKind::Accuracy, "Accuracy"),
+        (ChartKind::Lr, "Learning rate"),
+        (ChartKind::Rate, "Speed"),
+        (ChartKind::Roc, "ROC"),
+        (ChartKind::Pr, "Precision and recall"),
+        (ChartKind::Reliability, "Confidence against accuracy"),
     ]
     .into_iter()
     .filter_map(|(kind, title)| figure(kind, title))
@@ -257,17 +256,17 @@ fn curves(runs: &[Drawn<'_>]) -> Markup {
     page::section("curves", "Over each other", lead, &body)
 }
 
-/// Pictures that only one of the two gets right.
-fn flips(pair: &Pair<'_>, pictures: &Pictures) -> Markup {
-    let cards = |first: bool| -> Vec<Card> {
+/// Images that only one of the two gets right.
+fn flips(pair: &Pair<'_>, thumbnails: &Thumbnails) -> Markup {
+    let cards = |first: bool| -> Vec<CaptionedImage> {
         let chosen = pair.flips.iter().filter(|[x, _]| x.is_right() == first);
         chosen.take(MOST).map(|both| card(pair, both)).collect()
     };
-    let gallery = |better: &Record, count: u64, first: bool| {
+    let gallery = |better: &RunContents, count: u64, first: bool| {
         html! {
             @if count > 0 {
                 h3 { "Right only with " (better.name) ": " (count) }
-                (pictures.cards(&cards(first)))
+                (thumbnails.gallery(&cards(first)))
             }
         }
     };
@@ -280,45 +279,45 @@ fn flips(pair: &Pair<'_>, pictures: &Pictures) -> Markup {
     page::section("flips", &title, "", &body)
 }
 
-fn card(pair: &Pair<'_>, [x, y]: &[&Answer; 2]) -> Card {
-    let say = |record: &Record, answer: &Answer| {
-        let class = record
+fn card(pair: &Pair<'_>, [x, y]: &[&Answer; 2]) -> CaptionedImage {
+    let describe = |run: &RunContents, answer: &Answer| {
+        let class = run
             .classes()
             .get(answer.predicted)
             .map_or("", String::as_str);
         format!(
             "{}: {class}, {}",
-            record.name,
+            run.name,
             numbers::probability(answer.probability())
         )
     };
-    Card {
+    CaptionedImage {
         path: x.path.clone(),
-        caption: format!("{}; {}", say(pair.first, x), say(pair.second, y)),
+        caption: format!("{}; {}", describe(pair.first, x), describe(pair.second, y)),
     }
 }
 
-fn matrices(records: &[Record]) -> Markup {
-    let figure = |record: &Record| {
-        let (record, figures) = (record, None);
-        let chart = charts::chart(Kind::Confusion, &[Drawn { record, figures }]).ok()?;
-        Some(page::figure(&chart, &record.name, ""))
+fn matrices(runs: &[RunContents]) -> Markup {
+    let figure = |run: &RunContents| {
+        let plotted = PlottedRun { run, metrics: None };
+        let chart = charts::chart(ChartKind::Confusion, &[plotted]).ok()?;
+        Some(page::figure(&chart, &run.name, ""))
     };
     let body = html! {
-        div.grid { @for figure in records.iter().filter_map(figure) { (figure) } }
+        div.grid { @for figure in runs.iter().filter_map(figure) { (figure) } }
     };
-    page::section("confusion", "What is taken for what", "", &body)
+    page::section("confusion", "Confusion matrices", "", &body)
 }
 
-fn origins(records: &[Record]) -> Markup {
+fn origins(runs: &[RunContents]) -> Markup {
     let body = html! {
-        @for record in records {
+        @for run in runs {
             details {
-                summary { (record.name) }
-                @if let Some(command) = &record.command { pre { (command.trim_end()) } }
-                pre { (record.config.trim_end()) }
+                summary { (run.name) }
+                @if let Some(command) = &run.command { pre { (command.trim_end()) } }
+                pre { (run.config.trim_end()) }
             }
-            @for note in &record.notes { p.small { span.bad { "Left out: " } (note) } }
+            @for note in &run.unreadable { p.small { span.bad { "Left out: " } (note) } }
         }
     };
     page::section("origin", "Commands and configurations", "", &body)

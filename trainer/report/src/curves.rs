@@ -1,73 +1,70 @@
-//! How training went, epoch by epoch.
+//! Section "Training": learning curves and times.
 
 use console::{numbers, page};
 use maud::{Markup, html};
 
-use super::charts::{self, Drawn, Kind};
-use super::record::Record;
-use crate::train::EpochRow;
+use crate::charts::{self, ChartKind, PlottedRun};
+use crate::run_contents::RunContents;
+use crate::run_files::EpochRow;
 
-/// The curves of a run; none before its first epoch.
-pub(super) fn section(record: &Record) -> Option<Markup> {
-    if record.epochs.is_empty() {
+/// None before the first epoch.
+pub(crate) fn section(run: &RunContents) -> Option<Markup> {
+    if run.epochs.is_empty() {
         return None;
     }
-    let drawn = [Drawn {
-        record,
-        figures: None,
-    }];
+    let plotted = [PlottedRun { run, metrics: None }];
     let figure = |kind, title, caption| {
-        let chart = charts::chart(kind, &drawn).ok()?;
+        let chart = charts::chart(kind, &plotted).ok()?;
         Some(page::figure(&chart, title, caption))
     };
     let body = html! {
         div.grid {
-            (figure(Kind::Loss, "Loss", reading(record))?)
-            (figure(Kind::Accuracy, "Accuracy", "")?)
-            (figure(Kind::Lr, "Learning rate", "")?)
-            (figure(Kind::Rate, "Speed", speed(record))?)
+            (figure(ChartKind::Loss, "Loss", caption(run))?)
+            (figure(ChartKind::Accuracy, "Accuracy", "")?)
+            (figure(ChartKind::Lr, "Learning rate", "")?)
+            (figure(ChartKind::Rate, "Speed", speed(run))?)
         }
-        (time(record))
+        (time(run))
         details {
-            summary { "All figures of " (numbers::count(record.epochs.len(), "epoch", "epochs")) }
-            (epochs(&record.epochs))
+            summary { "All values of " (numbers::count(run.epochs.len(), "epoch", "epochs")) }
+            (epochs(&run.epochs))
         }
     };
     Some(page::section("training", "Training", "", &body))
 }
 
-/// How training and validation figures differ.
-fn reading(record: &Record) -> &'static str {
-    if record.is_augmented() {
-        "Training figures are means over the epoch, while the weights moved, on augmented images; \
-         validation figures are of its end."
+/// How training and validation values differ.
+fn caption(run: &RunContents) -> &'static str {
+    if run.is_augmented() {
+        "Training values are means over the epoch, while the weights moved, on augmented images; \
+         validation values are of its end."
     } else {
-        "Training figures are means over the epoch, while the weights moved; validation figures are \
+        "Training values are means over the epoch, while the weights moved; validation values are \
          of its end."
     }
 }
 
 /// What the images of "images per second" are.
-fn speed(record: &Record) -> &'static str {
-    match record.recipe.views {
-        Some(crate::recipe::Views::Kept(_)) if !record.recipe.fine_tune => {
-            "The frozen part ran once per image, before training; an epoch goes over its kept features."
+fn speed(run: &RunContents) -> &'static str {
+    match run.settings.cached_views {
+        Some(_) if !run.settings.fine_tune => {
+            "The frozen part ran once per image, before training; an epoch goes over its cached features."
         }
         _ => "",
     }
 }
 
-fn time(record: &Record) -> Markup {
-    let total = |of: fn(&EpochRow) -> f64| record.epochs.iter().map(of).sum::<f64>();
+fn time(run: &RunContents) -> Markup {
+    let total = |column: fn(&EpochRow) -> f64| run.epochs.iter().map(column).sum::<f64>();
     let (train, val) = (total(|row| row.train_seconds), total(|row| row.val_seconds));
     let wait = total(|row| row.train_wait_seconds);
     let mut facts = vec![
-        ("epochs", record.epochs.len().to_string()),
+        ("epochs", run.epochs.len().to_string()),
         ("training", numbers::seconds(train)),
         ("of it waiting for images", numbers::seconds(wait)),
         ("validation", numbers::seconds(val)),
     ];
-    if let Some(summary) = &record.summary {
+    if let Some(summary) = &run.summary {
         facts.push(("whole run", numbers::seconds(summary.seconds)));
         facts.push(("ended", summary.ended.clone()));
     }

@@ -1,4 +1,4 @@
-//! What the network looks at: the pictures that `trainer inspect` left.
+//! Section "What it looks at": the images that `trainer inspect` drew.
 
 use std::path::{Component, Path};
 
@@ -6,32 +6,32 @@ use console::{numbers, page};
 use fs_err as fs;
 use maud::{Markup, html};
 
-use super::pictures;
-use super::record::Record;
-use crate::inspect::album::{Entry, Kind};
+use crate::run_contents::RunContents;
+use crate::run_files::{InspectImage, InspectKind};
+use crate::thumbnails;
 
 /// Files up to this size go into the page as they are; larger ones as JPEG where that is smaller.
 const MOST_BYTES: usize = 50_000;
 /// The longer side of a JPEG.
 const SIDE: u32 = 1100;
-/// The same of feature maps, of which there are as many as layers: all of ResNet18's have a place.
+/// The same of feature maps, one per layer: all 20 of ResNet18 fit into the budget.
 const SIDE_OF_MAPS: u32 = 384;
-/// Bytes of all pictures in the page.
+/// Bytes of all images in the page.
 const BUDGET: usize = 1_500_000;
 
-/// The pictures; none where nothing was inspected.
-pub(super) fn section(record: &Record) -> Option<Markup> {
-    let entries = ordered(&record.inspection.as_ref()?.images);
-    let folder = record.run.path().join(data::run_files::INSPECT);
+/// None where nothing was inspected.
+pub(crate) fn section(run: &RunContents) -> Option<Markup> {
+    let entries = ordered(&run.inspection.as_ref()?.images);
+    let folder = run.folder.join(data::run_files::INSPECT);
     let mut left = BUDGET;
-    let mut shown: Vec<(&Entry, String)> = vec![];
-    let mut more = record.inspection.as_ref()?.images.len() - entries.len();
-    for (place, entry) in entries.iter().enumerate() {
-        let Some(address) = picture(&folder, entry) else {
+    let mut shown: Vec<(&InspectImage, String)> = vec![];
+    let mut more = run.inspection.as_ref()?.images.len() - entries.len();
+    for (index, entry) in entries.iter().enumerate() {
+        let Some(address) = embed(&folder, entry) else {
             continue;
         };
         let Some(rest) = left.checked_sub(address.len()) else {
-            more += entries.len() - place;
+            more += entries.len() - index;
             break;
         };
         left = rest;
@@ -40,10 +40,10 @@ pub(super) fn section(record: &Record) -> Option<Markup> {
     if shown.is_empty() {
         return None;
     }
-    let (wide, maps): (Vec<_>, Vec<_>) = shown
-        .iter()
-        .partition(|(entry, _)| matches!(entry.kind, Kind::Kernels | Kind::FeatureMap));
-    let figure = |(entry, address): &(&Entry, String)| {
+    let (wide, maps): (Vec<_>, Vec<_>) = shown.iter().partition(|(entry, _)| {
+        matches!(entry.kind, InspectKind::Kernels | InspectKind::FeatureMap)
+    });
+    let figure = |(entry, address): &(&InspectImage, String)| {
         html! {
             figure {
                 h3 { (entry.title) }
@@ -60,51 +60,51 @@ pub(super) fn section(record: &Record) -> Option<Markup> {
             }
         }
         @if more > 0 {
-            p.small { (numbers::count(more, "more picture is", "more pictures are")) " in " code { "inspect/" } "." }
+            p.small { (numbers::count(more, "more image is", "more images are")) " in " code { "inspect/" } "." }
         }
     };
     let lead = "From the exported file, with its intermediate values.";
     Some(page::section("inspect", "What it looks at", lead, &body))
 }
 
-/// What says most comes first; of the feature maps, those of the first picture alone.
-fn ordered(images: &[Entry]) -> Vec<&Entry> {
-    let folder = |entry: &Entry| Path::new(&entry.file).parent().map(Path::to_path_buf);
-    let is_map = |entry: &&Entry| entry.kind == Kind::FeatureMap;
+/// Activation maps come first; the feature maps are those of the first image alone.
+fn ordered(images: &[InspectImage]) -> Vec<&InspectImage> {
+    let folder = |entry: &InspectImage| Path::new(&entry.file).parent().map(Path::to_path_buf);
+    let is_map = |entry: &&InspectImage| entry.kind == InspectKind::FeatureMap;
     let first = images.iter().find(is_map).map(folder);
-    let mut chosen: Vec<&Entry> = images
+    let mut chosen: Vec<&InspectImage> = images
         .iter()
         .filter(|entry| !is_map(entry) || Some(folder(entry)) == first)
         .collect();
     chosen.sort_by_key(|entry| match entry.kind {
-        Kind::ActivationMap => 0,
-        Kind::Occlusion => 1,
-        Kind::Input => 2,
-        Kind::Kernels => 3,
-        Kind::FeatureMap => 4,
+        InspectKind::ActivationMap => 0,
+        InspectKind::Occlusion => 1,
+        InspectKind::Input => 2,
+        InspectKind::Kernels => 3,
+        InspectKind::FeatureMap => 4,
     });
     chosen
 }
 
-/// A file of the folder, as the text of an address; never one outside.
-fn picture(folder: &Path, entry: &Entry) -> Option<String> {
+/// A file of the folder as a `data:` URL; never one outside.
+fn embed(folder: &Path, entry: &InspectImage) -> Option<String> {
     let inside = Path::new(&entry.file)
         .components()
         .all(|part| matches!(part, Component::Normal(_)));
     let bytes = fs::read(inside.then(|| folder.join(&entry.file))?).ok()?;
     let png = bytes
         .starts_with(b"\x89PNG")
-        .then(|| pictures::address("image/png", &bytes));
+        .then(|| thumbnails::data_url("image/png", &bytes));
     if bytes.len() <= MOST_BYTES && png.is_some() {
         return png;
     }
     let side = match entry.kind {
-        Kind::FeatureMap => SIDE_OF_MAPS,
+        InspectKind::FeatureMap => SIDE_OF_MAPS,
         _ => SIDE,
     };
-    let picture = data::decode::decode(&bytes, &data::Limits::default()).ok()?;
-    let jpeg = pictures::jpeg(&pictures::within(&picture, side));
-    // Maps of few places, drawn large, are smaller as they are.
+    let image = data::decode::decode(&bytes, &data::Limits::default()).ok()?;
+    let jpeg = thumbnails::jpeg(&thumbnails::shrink(&image, side));
+    // An enlarged map of 7 x 7 values is a smaller file as PNG than as JPEG.
     png.into_iter().chain(jpeg).min_by_key(String::len)
 }
 
@@ -114,8 +114,8 @@ mod tests {
 
     use super::*;
 
-    fn entry(file: &str, kind: Kind) -> Entry {
-        Entry {
+    fn entry(file: &str, kind: InspectKind) -> InspectImage {
+        InspectImage {
             title: file.into(),
             file: file.into(),
             kind,
@@ -124,17 +124,17 @@ mod tests {
     }
 
     #[test]
-    fn what_says_most_is_first_and_feature_maps_are_of_one_picture() {
+    fn what_says_most_is_first_and_feature_maps_are_of_one_image() {
         let images = [
-            entry("kernels/colour.png", Kind::Kernels),
-            entry("input-a.png", Kind::Input),
-            entry("overlay-a.png", Kind::ActivationMap),
-            entry("feature_maps/a/layer_1.png", Kind::FeatureMap),
-            entry("feature_maps/a/layer_2.png", Kind::FeatureMap),
-            entry("input-b.png", Kind::Input),
-            entry("overlay-b.png", Kind::ActivationMap),
-            entry("occlusion-b.png", Kind::Occlusion),
-            entry("feature_maps/b/layer_1.png", Kind::FeatureMap),
+            entry("kernels/colour.png", InspectKind::Kernels),
+            entry("input-a.png", InspectKind::Input),
+            entry("overlay-a.png", InspectKind::ActivationMap),
+            entry("feature_maps/a/layer_1.png", InspectKind::FeatureMap),
+            entry("feature_maps/a/layer_2.png", InspectKind::FeatureMap),
+            entry("input-b.png", InspectKind::Input),
+            entry("overlay-b.png", InspectKind::ActivationMap),
+            entry("occlusion-b.png", InspectKind::Occlusion),
+            entry("feature_maps/b/layer_1.png", InspectKind::FeatureMap),
         ];
         let files: Vec<&str> = ordered(&images).iter().map(|e| e.file.as_str()).collect();
         assert_eq!(
@@ -166,7 +166,7 @@ mod tests {
         });
         noise.save(inspect.join("large.png")).unwrap();
         let kind = |file: &str| {
-            let text = picture(&inspect, &entry(file, Kind::Kernels));
+            let text = embed(&inspect, &entry(file, InspectKind::Kernels));
             text.map(|text| text[..15].to_owned())
         };
         assert_eq!(kind("small.png").as_deref(), Some("data:image/png;"));

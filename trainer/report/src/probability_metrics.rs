@@ -1,31 +1,30 @@
-//! What follows from a run's predictions: how good its probabilities are, and how sure that is.
+//! Metrics of predicted probabilities: log loss, Brier score, calibration error, ROC and precision-recall
+//! curves, with bootstrap intervals.
 
 use data::metrics::{self, Bin, Binning, Curve};
 
 use crate::predictions::{Answer, Answers};
 
-/// Draws of the bootstrap.
-pub(super) const RESAMPLES: usize = 1000;
-/// A draw sorts all images for its curve: with more of them, an interval would take too long, and be
+/// Resamples of the bootstrap.
+pub(crate) const RESAMPLES: usize = 1000;
+/// A resample sorts all images for its curve: with more images, an interval would take too long, and be
 /// too narrow to matter.
-const MOST_SORTED: usize = 5000;
+const MOST_RESAMPLED: usize = 5000;
 /// From here on, the usual 15 bins of equal width (Guo et al. 2017) hold enough images each.
 const MANY: usize = 1000;
 /// Images that a bin of equal count should hold.
 const PER_BIN: usize = 15;
 
-/// A figure and its bootstrap interval at 95 %.
+/// An estimate and its bootstrap interval at 95 %.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
-    /// The figure on all images.
     pub value: f64,
-    /// Its interval.
     pub interval: Option<[f64; 2]>,
 }
 
 impl Estimate {
-    /// A figure without an interval.
-    pub fn alone(value: f64) -> Estimate {
+    /// A value without an interval.
+    pub fn without_interval(value: f64) -> Estimate {
         Estimate {
             value,
             interval: None,
@@ -33,49 +32,46 @@ impl Estimate {
     }
 }
 
-/// What follows from predictions.
+/// Metrics of predicted probabilities.
 #[derive(Clone, Debug)]
-pub struct Figures {
-    /// Number of images.
+pub struct ProbabilityMetrics {
     pub count: usize,
     /// Mean negative log-likelihood, in nats.
     pub loss: Estimate,
     /// Mean Brier score, `[0, 2]`.
     pub brier: Estimate,
-    /// How answers were sorted into bins.
     pub binning: Binning,
-    /// Confidence against accuracy.
+    /// Bins of the reliability diagram.
     pub bins: Vec<Bin>,
     /// Expected calibration error over the bins, `[0, 1]`.
     pub calibration_error: f64,
-    /// Of two classes: how well the second is told from the first.
+    /// None unless there are two classes and images of both.
     pub ranking: Option<Ranking>,
 }
 
-/// How well one class is told from another, whatever the threshold.
+/// Ranking of images by score: how well one class is told from another at every threshold.
 #[derive(Clone, Debug)]
 pub struct Ranking {
-    /// The class that counts as positive.
+    /// Name of the positive class.
     pub positive: String,
-    /// Its share of the images.
+    /// Share of positive images.
     pub share: f64,
-    /// False positive rate against true positive rate.
     pub roc: Curve,
-    /// The area under it.
+    /// Area under the ROC curve.
     pub auc: Estimate,
     /// Recall against precision; its area is the average precision.
     pub precision_recall: Curve,
 }
 
-impl Figures {
-    /// The figures of predictions; none of nothing.
-    pub fn new(answers: &Answers) -> Option<Figures> {
+impl ProbabilityMetrics {
+    /// None without predictions.
+    pub fn new(answers: &Answers) -> Option<ProbabilityMetrics> {
         let rows = &answers.rows;
         if rows.is_empty() {
             return None;
         }
-        let mean = |of: &dyn Fn(&Answer) -> f64| {
-            let values: Vec<f64> = rows.iter().map(of).collect();
+        let mean = |value: &dyn Fn(&Answer) -> f64| {
+            let values: Vec<f64> = rows.iter().map(value).collect();
             Estimate {
                 value: values.iter().sum::<f64>() / values.len() as f64,
                 interval: metrics::bootstrap_mean(&values, RESAMPLES, 0),
@@ -89,7 +85,7 @@ impl Figures {
             .collect();
         let binning = binning(rows.len());
         let bins = metrics::reliability(&confidences, binning);
-        Some(Figures {
+        Some(ProbabilityMetrics {
             count: rows.len(),
             loss: mean(&loss),
             brier: mean(&brier),
@@ -120,14 +116,14 @@ fn ranking(answers: &Answers) -> Option<Ranking> {
     let scores: Vec<f64> = answers.rows.iter().map(score).collect();
     let labels: Vec<bool> = answers.rows.iter().map(|row| row.label == 1).collect();
     let roc = metrics::roc(&scores, &labels)?;
-    let drawn = |draw: &[usize]| {
-        let scores: Vec<f64> = draw.iter().map(|&place| scores[place]).collect();
-        let labels: Vec<bool> = draw.iter().map(|&place| labels[place]).collect();
+    let resampled_area = |draw: &[usize]| {
+        let scores: Vec<f64> = draw.iter().map(|&index| scores[index]).collect();
+        let labels: Vec<bool> = draw.iter().map(|&index| labels[index]).collect();
         metrics::roc(&scores, &labels).map(|curve| curve.area)
     };
     let count = scores.len();
-    let interval = (count <= MOST_SORTED)
-        .then(|| metrics::bootstrap(count, RESAMPLES, 0, drawn))
+    let interval = (count <= MOST_RESAMPLED)
+        .then(|| metrics::bootstrap(count, RESAMPLES, 0, resampled_area))
         .flatten();
     Some(Ranking {
         positive: positive.clone(),
@@ -157,20 +153,20 @@ mod tests {
     }
 
     #[test]
-    fn figures_by_hand() {
+    fn metrics_by_hand() {
         let rows = vec![
             Answer::new("a", 0, &[2.0, 0.0]),
             Answer::new("b", 1, &[0.0, 1.0]),
             Answer::new("c", 0, &[0.0, 0.5]),
         ];
-        let figures = Figures::new(&answers(rows)).unwrap();
+        let metrics = ProbabilityMetrics::new(&answers(rows)).unwrap();
         // ln(1 + e^-2), ln(1 + e^-1), ln(1 + e^0.5)
         let loss = (0.126_928 + 0.313_262 + 0.974_077) / 3.0;
-        assert!((figures.loss.value - loss).abs() < 1e-5);
-        let [low, high] = figures.loss.interval.unwrap();
+        assert!((metrics.loss.value - loss).abs() < 1e-5);
+        let [low, high] = metrics.loss.interval.unwrap();
         assert!(low < loss && loss < high);
-        assert_eq!(figures.binning, Binning::Count(1));
-        let ranking = figures.ranking.unwrap();
+        assert_eq!(metrics.binning, Binning::Count(1));
+        let ranking = metrics.ranking.unwrap();
         assert_eq!(
             (ranking.positive.as_str(), ranking.auc.value),
             ("bees", 1.0)
@@ -179,9 +175,10 @@ mod tests {
     }
 
     #[test]
-    fn nothing_has_no_figures_and_one_class_alone_no_curve() {
-        assert!(Figures::new(&answers(vec![])).is_none());
-        let one = Figures::new(&answers(vec![Answer::new("a", 0, &[900.0, 0.0])])).unwrap();
+    fn nothing_has_no_metrics_and_one_class_alone_no_curve() {
+        assert!(ProbabilityMetrics::new(&answers(vec![])).is_none());
+        let one =
+            ProbabilityMetrics::new(&answers(vec![Answer::new("a", 0, &[900.0, 0.0])])).unwrap();
         assert!(one.ranking.is_none());
         assert_eq!((one.loss.value, one.calibration_error), (0.0, 0.0));
     }

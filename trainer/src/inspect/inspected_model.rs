@@ -1,4 +1,4 @@
-//! An exported model opened to be looked into, and what it makes of one picture.
+//! An exported model opened for inspection, and its values for one image.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -8,65 +8,70 @@ use data::{Limits, Preprocess, RgbImage, Tally};
 use deploy::{Classifier, Model, Session, SessionOptions, Tap, Taps};
 use onnx::Document;
 
-use super::anatomy::{self, Conv, Head};
 use super::attention::{self, Heat, Maps};
+use super::graph_analysis::{self, Conv, Head};
 use super::simplified;
 use crate::error::{Error, Result};
 
-/// The least side of maps that Eigen-CAM takes.
+/// The least side of maps for Eigen-CAM: smaller ones show nothing over an image.
 const LEAST_SIDE: usize = 4;
-/// How far the scores may be from the mean of the class maps, of the largest score: quantised
-/// models round on the way.
+/// Allowed difference between a score and the mean of its class map, relative to the largest score:
+/// quantised models round in between.
 const TOLERANCE: f64 = 0.05;
 
-/// What a file that carries no card does not say.
+/// What the user says of a file, in place of its card.
 #[derive(Clone, Debug, Default)]
-pub struct Described {
+pub struct Overrides {
     /// Names of the classes; without any they are numbered.
     pub classes: Option<Vec<String>>,
-    /// From a picture to the model's input.
+    /// From an image to the model's input.
     pub preprocess: Option<Preprocess>,
 }
 
-/// A model to look into.
+/// An exported model, opened for inspection.
 #[derive(Debug)]
-pub struct Subject {
+pub struct InspectedModel {
     path: PathBuf,
     document: Document,
     classifier: Classifier,
     convs: Vec<Conv>,
     head: Option<Head>,
-    /// Values from the output back to the input.
-    way: Vec<String>,
+    /// Names of the values from the output back to the input.
+    values_back: Vec<String>,
     taps: Taps,
-    /// The convolutions chained, and what runs them.
-    simplified: Option<(Taps, Vec<Conv>, Vec<String>)>,
+    simplified: Option<SimplifiedPass>,
 }
 
-/// A picture as the model takes it, and what the model made of it.
+/// The chained convolutions, and what runs them.
+#[derive(Debug)]
+struct SimplifiedPass {
+    taps: Taps,
+    convs: Vec<Conv>,
+    left_out: Vec<String>,
+}
+
+/// An image as the model takes it, with the values of the model's forward pass.
 #[derive(Clone, Debug)]
-pub struct View {
-    /// After resize and crop: what the network saw.
-    pub picture: RgbImage,
-    /// Of every class.
+pub struct Inspection {
+    /// The image after resize and crop.
+    pub image: RgbImage,
+    /// Probability of every class.
     pub probabilities: Vec<f64>,
     taps: Vec<Tap>,
     simplified: Vec<Tap>,
 }
 
-/// Where the model looks, and how that was found.
+/// Attribution of a prediction to parts of the image, by one of two methods.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Look {
+pub enum Attribution {
     /// A class activation map; its mean plus `bias` is the score.
     ClassMap {
         /// In units of the score, on the grid of the feature maps.
         heat: Heat,
-        /// The maps' name.
         value: String,
-        /// What the layer adds for the class.
         bias: f32,
-        /// How far mean plus bias is from the score.
-        off: f64,
+        /// |mean plus bias - score|.
+        error: f64,
     },
     /// Eigen-CAM, of no class.
     Eigen {
@@ -75,27 +80,27 @@ pub enum Look {
         /// The maps' name.
         value: String,
         /// Why there is no class activation map.
-        why: &'static str,
+        reason: &'static str,
     },
 }
 
-impl Subject {
+impl InspectedModel {
     /// Opens an exported model, `model` being what its file at `path` says, in ONNX Runtime, which
     /// must have been loaded. With `simplified` its convolutions are also chained
     /// ([`simplified::chain`]).
     ///
     /// # Errors
     /// The file is no classifier of images, or says nothing of preprocessing and neither does
-    /// `described`; it has no convolutions.
+    /// `overrides`; it has no convolutions.
     pub fn open(
         path: &Path,
         model: &Model,
-        described: Described,
+        overrides: Overrides,
         simplified: bool,
         threads: usize,
-    ) -> Result<Subject> {
+    ) -> Result<InspectedModel> {
         let card = model.card.as_ref();
-        let preprocess = described
+        let preprocess = overrides
             .preprocess
             .or_else(|| card.map(|card| card.preprocess.clone()))
             .ok_or_else(|| deploy::Error::no_card(path, "how images are prepared for it"))?;
@@ -116,25 +121,25 @@ impl Subject {
             let count = if count == 1 { 2 } else { count };
             (0..count).map(|class| format!("class {class}")).collect()
         };
-        let classes = described
+        let classes = overrides
             .classes
             .or_else(|| card.map(|card| card.classes.clone()))
             .unwrap_or_else(numbered);
         let classifier =
             Classifier::from_engines(vec![Box::new(session)], classes, preprocess, kind)?;
         let document = Document::open(path)?;
-        let convs = anatomy::convolutions(document.graph());
+        let convs = graph_analysis::convolutions(document.graph());
         if convs.is_empty() {
             return Err(Error::Inspect {
                 path: path.into(),
                 reason: "it has no convolution".into(),
             });
         }
-        let head = anatomy::head(&document, &output);
-        let way = anatomy::way_back(&document, &output);
+        let head = graph_analysis::head(&document, &output);
+        let values_back = graph_analysis::values_back_from(&document, &output);
         let taps = Taps::open(
             &document,
-            &values(&document, &convs, head.as_ref(), &way),
+            &values(&document, &convs, head.as_ref(), &values_back),
             shape,
             Some(threads),
         )?;
@@ -143,57 +148,55 @@ impl Subject {
                 let chain = simplified::chain(&document)?;
                 let outputs: Vec<String> = chain.convs.iter().map(|c| c.output.clone()).collect();
                 let taps = Taps::open(&chain.document, &outputs, shape, Some(threads))?;
-                Ok::<_, Error>((taps, chain.convs, chain.left_out))
+                Ok::<_, Error>(SimplifiedPass {
+                    taps,
+                    convs: chain.convs,
+                    left_out: chain.left_out,
+                })
             })
             .transpose()?;
-        Ok(Subject {
+        Ok(InspectedModel {
             path: path.into(),
             document,
             classifier,
             convs,
             head,
-            way,
+            values_back,
             taps,
             simplified,
         })
     }
 
-    /// What classifies.
     pub fn classifier(&self) -> &Classifier {
         &self.classifier
     }
 
-    /// The convolutions whose maps a [`View`] has: all of them, or those of the chain.
+    /// The convolutions whose maps a [`Inspection`] has: all of them, or those of the chain.
     pub fn convs(&self) -> &[Conv] {
         self.simplified
             .as_ref()
-            .map_or(&self.convs, |(_, convs, _)| convs)
+            .map_or(&self.convs, |pass| &pass.convs)
     }
 
     /// The convolutions that the chain leaves out.
     pub fn left_out(&self) -> &[String] {
-        self.simplified
-            .as_ref()
-            .map_or(&[], |(_, _, left_out)| left_out)
+        self.simplified.as_ref().map_or(&[], |pass| &pass.left_out)
     }
 
-    /// Shows it a picture.
-    ///
-    /// # Errors
-    /// The picture cannot be read, or the model stops.
-    pub fn look(&mut self, picture: &Path) -> Result<View> {
-        let picture = data::decode::open(picture, &Limits::default())?;
+    /// Runs the model on an image file.
+    pub fn inspect(&mut self, path: &Path) -> Result<Inspection> {
+        let image = data::decode::open(path, &Limits::default())?;
         let preprocess = self.classifier.preprocess();
-        let picture = preprocess.geometry(&picture)?;
+        let image = preprocess.geometry(&image)?;
         let mut prepared = vec![0.0; preprocess.output_len()];
-        preprocess.tensor_into(&picture, &mut prepared)?;
+        preprocess.tensor_into(&image, &mut prepared)?;
         let logits = self.classifier.logits(&prepared, 1)?;
         let simplified = match &mut self.simplified {
-            Some((taps, ..)) => taps.run(&prepared)?,
+            Some(pass) => pass.taps.run(&prepared)?,
             None => vec![],
         };
-        Ok(View {
-            picture,
+        Ok(Inspection {
+            image,
             probabilities: Tally::probabilities(&logits),
             taps: self.taps.run(&prepared)?,
             simplified,
@@ -204,9 +207,9 @@ impl Subject {
     ///
     /// # Errors
     /// It is neither in the file nor a value of four axes.
-    pub fn kernels(&self, view: &View) -> Result<Tap> {
+    pub fn kernels(&self, inspection: &Inspection) -> Result<Tap> {
         let name = self.convs.first().map_or("", |conv| &conv.weight);
-        let weight = self.weight(view, name)?;
+        let weight = self.weight(inspection, name)?;
         if weight.dims.len() != 4 {
             return Err(Error::Inspect {
                 path: self.path.clone(),
@@ -219,55 +222,71 @@ impl Subject {
         Ok(weight.into_owned())
     }
 
-    /// The class activation map of `class`, or what Eigen-CAM makes of other heads, and of last maps
-    /// of a single place; none where no value is a feature map of a few places.
-    pub fn attention(&self, view: &View, class: usize) -> Result<Option<Look>> {
+    /// The class activation map of `class`. Eigen-CAM where the head is another, or the last maps are
+    /// `1 x 1`; none where no value is a feature map of `4 x 4` or more.
+    pub fn attribution(
+        &self,
+        inspection: &Inspection,
+        class: usize,
+    ) -> Result<Option<Attribution>> {
         if let Some(head) = &self.head
-            && let Some(look) = self.class_map(view, head, class)?
+            && let Some(attribution) = self.class_map(inspection, head, class)?
         {
-            return Ok(Some(look));
+            return Ok(Some(attribution));
         }
-        let found = self.way.iter().find_map(|value| {
-            let maps = Maps::of(view.value(value)?)?;
+        let eigen = self.values_back.iter().find_map(|value| {
+            let maps = Maps::from_tap(inspection.value(value)?)?;
             let wide = maps.channels > 1 && maps.width.min(maps.height) >= LEAST_SIDE;
             wide.then(|| (attention::eigen(&maps), value.clone()))
         });
-        let last = self.head.as_ref().and_then(|head| view.value(&head.maps));
-        let why = match last.map(|last| last.dims.as_slice()) {
-            Some([_, _, 1, 1]) => "the last feature maps are a single place",
+        let last = self
+            .head
+            .as_ref()
+            .and_then(|head| inspection.value(&head.maps));
+        let reason = match last.map(|last| last.dims.as_slice()) {
+            Some([_, _, 1, 1]) => "the last feature maps are 1 x 1",
             _ => "the scores are not one linear step from the mean of the last feature maps",
         };
-        Ok(found.map(|(heat, value)| Look::Eigen { heat, value, why }))
+        Ok(eigen.map(|(heat, value)| Attribution::Eigen {
+            heat,
+            value,
+            reason,
+        }))
     }
 
-    /// None where the maps are one place, or their weighted mean is not the score.
-    fn class_map(&self, view: &View, head: &Head, class: usize) -> Result<Option<Look>> {
+    /// None where the maps are `1 x 1`, or their weighted mean is not the score.
+    fn class_map(
+        &self,
+        inspection: &Inspection,
+        head: &Head,
+        class: usize,
+    ) -> Result<Option<Attribution>> {
         let (Some(maps), Some(scores)) = (
-            view.value(&head.maps).and_then(Maps::of),
-            view.value(&head.scores),
+            inspection.value(&head.maps).and_then(Maps::from_tap),
+            inspection.value(&head.scores),
         ) else {
             return Ok(None);
         };
-        // One score for two classes is the second one's, and speaks against the first.
+        // A single score of two classes is that of the second; its negative is that of the first.
         let single = scores.numbers.len() == 1 && self.classifier.classes().len() == 2;
-        let (place, sign) = match (single, class) {
+        let (index, sign) = match (single, class) {
             (true, 0) => (0, -1.0),
             (true, _) => (0, 1.0),
             (false, class) => (class, 1.0),
         };
         let (row, bias) = match &head.linear {
             None => {
-                let one = |channel| if channel == place { 1.0 } else { 0.0 };
+                let one = |channel| if channel == index { 1.0 } else { 0.0 };
                 ((0..maps.channels).map(one).collect(), 0.0)
             }
             Some(linear) => {
-                let weight = self.weight(view, &linear.weight)?;
+                let weight = self.weight(inspection, &linear.weight)?;
                 let bias = match &linear.bias {
-                    Some(bias) => self.weight(view, bias)?.numbers.get(place).copied(),
+                    Some(bias) => self.weight(inspection, bias)?.numbers.get(index).copied(),
                     None => Some(0.0),
                 };
                 (
-                    row(&weight, linear.rows_are_classes, place),
+                    row(&weight, linear.rows_are_classes, index),
                     bias.unwrap_or(0.0),
                 )
             }
@@ -276,24 +295,24 @@ impl Subject {
         let Some(heat) = attention::class_map(&maps, &row) else {
             return Ok(None);
         };
-        let score = f64::from(sign * scores.numbers.get(place).copied().unwrap_or(f32::NAN));
+        let score = f64::from(sign * scores.numbers.get(index).copied().unwrap_or(f32::NAN));
         let bias = sign * bias;
-        let off = (heat.mean() + f64::from(bias) - score).abs();
+        let error = (heat.mean() + f64::from(bias) - score).abs();
         let largest = scores.numbers.iter().fold(0.0f32, |m, v| m.max(v.abs()));
-        let holds = off <= TOLERANCE * f64::from(largest);
+        let holds = error <= TOLERANCE * f64::from(largest);
         let value = head.maps.clone();
-        let look = Look::ClassMap {
+        let attribution = Attribution::ClassMap {
             heat,
             value,
             bias,
-            off,
+            error,
         };
-        Ok((holds && maps.width * maps.height > 1).then_some(look))
+        Ok((holds && maps.width * maps.height > 1).then_some(attribution))
     }
 
-    /// A weight: in the file, or as the runtime made it of what is in the file.
-    fn weight<'v>(&self, view: &'v View, name: &str) -> Result<Cow<'v, Tap>> {
-        if let Some(tap) = view.value(name) {
+    /// A weight: from the file, or as the runtime computed it from the file (dequantised, say).
+    fn weight<'v>(&self, inspection: &'v Inspection, name: &str) -> Result<Cow<'v, Tap>> {
+        if let Some(tap) = inspection.value(name) {
             return Ok(Cow::Borrowed(tap));
         }
         let tensor = self.document.tensor(name)?;
@@ -309,12 +328,13 @@ impl Subject {
     }
 }
 
-impl View {
-    /// The class of the greatest probability.
+impl Inspection {
+    /// Index of the most probable class.
     pub fn predicted(&self) -> usize {
-        let by = |a: &(usize, &f64), b: &(usize, &f64)| a.1.total_cmp(b.1).then(b.0.cmp(&a.0));
-        let greatest = self.probabilities.iter().enumerate().max_by(by);
-        greatest.map_or(0, |(class, _)| class)
+        let probabilities = self.probabilities.iter().enumerate();
+        // The first of equal ones, as `argmax` has it.
+        let most = probabilities.max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)));
+        most.expect("a classifier has classes").0
     }
 
     /// A value of the network, or of the chain of its convolutions.
@@ -324,8 +344,13 @@ impl View {
     }
 }
 
-/// All values that are looked at, each once; what the file holds is not asked of the runtime.
-fn values(document: &Document, convs: &[Conv], head: Option<&Head>, way: &[String]) -> Vec<String> {
+/// Names of all values that an inspection needs, each once. Weights that the file holds are read from it.
+fn values(
+    document: &Document,
+    convs: &[Conv],
+    head: Option<&Head>,
+    values_back: &[String],
+) -> Vec<String> {
     let linear = head.and_then(|head| head.linear.as_ref());
     let weights = convs.first().map(|conv| &conv.weight);
     let weights = weights
@@ -339,7 +364,7 @@ fn values(document: &Document, convs: &[Conv], head: Option<&Head>, way: &[Strin
     outputs
         .chain(weights)
         .chain(head)
-        .chain(way)
+        .chain(values_back)
         .filter(|name| seen.insert(name.as_str()))
         .cloned()
         .collect()
@@ -354,6 +379,8 @@ fn row(weight: &Tap, rows_are_classes: bool, class: usize) -> Vec<f32> {
         let row = weight.numbers.chunks_exact(columns).nth(class);
         return row.unwrap_or_default().to_vec();
     }
-    let place = |row| weight.numbers.get(row * columns + class).copied();
-    (0..rows).filter_map(place).collect()
+    let column = (0..rows).map(|row| row * columns + class);
+    column
+        .filter_map(|index| weight.numbers.get(index).copied())
+        .collect()
 }

@@ -1,5 +1,5 @@
-//! The folder of pictures and its list, `inspect.json`. It replaces what it wrote itself, and
-//! nothing else. Knows no network.
+//! Output folder of `trainer inspect`: images and their list, `inspect.json`. It replaces what it wrote itself,
+//! and nothing else. It knows no network.
 
 use std::collections::{BTreeSet, HashSet};
 use std::io::Cursor;
@@ -8,110 +8,62 @@ use std::path::{Component, Path, PathBuf};
 use data::RgbImage;
 use data::run_files::INSPECT_LIST;
 use fs_err as fs;
-use serde::{Deserialize, Serialize};
+use report::run_files::{InspectImage, InspectList};
 
 use crate::error::{Error, Result};
+use crate::output_files::{remove_if_any, save_json};
 
-/// What a picture shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// The picture as the network sees it.
-    Input,
-    /// Weights of the first convolution.
-    Kernels,
-    /// What a convolution gives.
-    FeatureMap,
-    /// Where the network looks, by its last feature maps.
-    ActivationMap,
-    /// Where hiding the picture matters.
-    Occlusion,
-}
-
-/// A picture of the album.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// What is to be seen, for people.
-    pub title: String,
-    /// The file, relative to the folder, with `/`.
-    pub file: String,
-    /// What it shows.
-    pub kind: Kind,
-    /// The node or value of the graph that it is of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub node: Option<String>,
-}
-
-/// What `inspect.json` holds.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub struct List {
-    /// The pictures, in the order in which they were made.
-    pub images: Vec<Entry>,
-}
-
-/// Pictures that are collected and then written into a folder.
+/// Images that are collected, and then written into a folder.
 #[derive(Debug)]
-pub struct Album {
+pub struct OutputFolder {
     folder: PathBuf,
-    pages: Vec<(Entry, Vec<u8>)>,
+    images: Vec<(InspectImage, Vec<u8>)>,
 }
 
-impl Album {
-    /// An album for a folder, which need not be there yet.
-    pub fn new(folder: &Path) -> Album {
-        Album {
+impl OutputFolder {
+    /// An output folder, which need not be there yet.
+    pub fn new(folder: &Path) -> OutputFolder {
+        OutputFolder {
             folder: folder.into(),
-            pages: vec![],
+            images: vec![],
         }
     }
 
-    /// Adds a picture.
-    ///
-    /// # Errors
-    /// It cannot be encoded.
-    pub fn add(&mut self, entry: Entry, picture: &RgbImage) -> Result<()> {
-        self.pages.push((entry, png(picture)?));
+    /// Adds an image.
+    pub fn add(&mut self, entry: InspectImage, image: &RgbImage) -> Result<()> {
+        self.images.push((entry, png(image)?));
         Ok(())
     }
 
-    /// Writes the pictures and their list, and removes what an earlier list names besides them;
-    /// hands back the entries.
+    /// Writes the images and their list, and removes what an earlier list names besides them;
+    /// returns their entries.
     ///
     /// # Errors
     /// A file of that name is there and no earlier list names it, or the folder cannot be written.
-    pub fn finish(self) -> Result<Vec<Entry>> {
+    pub fn finish(self) -> Result<Vec<InspectImage>> {
         let earlier = self.earlier()?;
-        let new: HashSet<&str> = self.pages.iter().map(|(entry, _)| &*entry.file).collect();
-        let list = self.folder.join(INSPECT_LIST);
+        let new: HashSet<&str> = self.images.iter().map(|(entry, _)| &*entry.file).collect();
         for file in &new {
             let path = self.folder.join(file);
             if !earlier.contains(*file) && path.symlink_metadata().is_ok() {
                 return Err(Error::NotOurs { path });
             }
         }
-        for (entry, bytes) in &self.pages {
+        for (entry, bytes) in &self.images {
             let path = self.folder.join(&entry.file);
             fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
             data::write::atomically(&path, bytes)?;
         }
         for file in earlier.iter().filter(|file| !new.contains(file.as_str())) {
-            match fs::remove_file(self.folder.join(file)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error.into());
-                }
-                _ => {}
-            }
+            remove_if_any(&self.folder.join(file))?;
         }
-        let images: Vec<Entry> = self.pages.into_iter().map(|(entry, _)| entry).collect();
-        let mut text = serde_json::to_vec_pretty(&List {
-            images: images.clone(),
-        })?;
-        text.push(b'\n');
-        data::write::atomically(&list, &text)?;
-        Ok(images)
+        let images: Vec<InspectImage> = self.images.into_iter().map(|(entry, _)| entry).collect();
+        let list = InspectList { images };
+        save_json(&self.folder.join(INSPECT_LIST), &list)?;
+        Ok(list.images)
     }
 
-    /// The pictures that an earlier list names: none outside the folder.
+    /// The images that an earlier list names: none outside the folder.
     fn earlier(&self) -> Result<BTreeSet<String>> {
         let path = self.folder.join(INSPECT_LIST);
         let text = match fs::read(&path) {
@@ -121,7 +73,7 @@ impl Album {
             }
             Err(error) => return Err(error.into()),
         };
-        let Ok(list) = serde_json::from_slice::<List>(&text) else {
+        let Ok(list) = serde_json::from_slice::<InspectList>(&text) else {
             return Err(Error::NotOurs { path });
         };
         let inside = |file: &String| {
@@ -134,23 +86,23 @@ impl Album {
 }
 
 /// A PNG file; of at most 256 colours, one byte per pixel.
-fn png(picture: &RgbImage) -> Result<Vec<u8>> {
+fn png(image: &RgbImage) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let failed = |error: png::EncodingError| Error::Io(std::io::Error::other(error));
-    let (width, height) = picture.dimensions();
+    let (width, height) = image.dimensions();
     let mut encoder = png::Encoder::new(Cursor::new(&mut bytes), width, height);
     encoder.set_depth(png::BitDepth::Eight);
-    let colours: BTreeSet<[u8; 3]> = picture.pixels().map(|pixel| pixel.0).collect();
+    let colours: BTreeSet<[u8; 3]> = image.pixels().map(|pixel| pixel.0).collect();
     if colours.len() > 256 {
         encoder.set_color(png::ColorType::Rgb);
         let mut writer = encoder.write_header().map_err(failed)?;
-        writer.write_image_data(picture.as_raw()).map_err(failed)?;
+        writer.write_image_data(image.as_raw()).map_err(failed)?;
         writer.finish().map_err(failed)?;
         return Ok(bytes);
     }
     let colours: Vec<[u8; 3]> = colours.into_iter().collect();
     let index = |pixel: &image::Rgb<u8>| colours.binary_search(&pixel.0).unwrap_or(0) as u8;
-    let indices: Vec<u8> = picture.pixels().map(index).collect();
+    let indices: Vec<u8> = image.pixels().map(index).collect();
     encoder.set_color(png::ColorType::Indexed);
     encoder.set_palette(colours.concat());
     let mut writer = encoder.write_header().map_err(failed)?;
@@ -165,38 +117,40 @@ mod tests {
     use fs_err as fs;
     use image::Rgb;
 
-    use super::{Album, Entry, Kind, png};
+    use report::run_files::{InspectImage, InspectKind};
+
+    use super::{OutputFolder, png};
     use crate::Error;
 
-    fn entry(file: &str) -> Entry {
-        Entry {
-            title: "a picture".into(),
+    fn entry(file: &str) -> InspectImage {
+        InspectImage {
+            title: "an image".into(),
             file: file.into(),
-            kind: Kind::FeatureMap,
+            kind: InspectKind::FeatureMap,
             node: None,
         }
     }
 
-    fn write(folder: &std::path::Path, files: &[&str]) -> Result<Vec<Entry>, Error> {
-        let mut album = Album::new(folder);
+    fn write(folder: &std::path::Path, files: &[&str]) -> Result<Vec<InspectImage>, Error> {
+        let mut output = OutputFolder::new(folder);
         for file in files {
-            album.add(entry(file), &RgbImage::new(3, 2)).unwrap();
+            output.add(entry(file), &RgbImage::new(3, 2)).unwrap();
         }
-        album.finish()
+        output.finish()
     }
 
     #[test]
-    fn pictures_keep_their_pixels_whatever_their_number_of_colours() {
+    fn images_keep_their_pixels_whatever_their_number_of_colours() {
         let few = RgbImage::from_fn(9, 4, |x, y| Rgb([x as u8, 7, y as u8]));
         let many = RgbImage::from_fn(40, 30, |x, y| Rgb([x as u8, y as u8, 9]));
-        for picture in [few, many] {
-            let back = image::load_from_memory(&png(&picture).unwrap()).unwrap();
-            assert_eq!(back.to_rgb8(), picture);
+        for image in [few, many] {
+            let back = image::load_from_memory(&png(&image).unwrap()).unwrap();
+            assert_eq!(back.to_rgb8(), image);
         }
     }
 
     #[test]
-    fn a_second_album_replaces_the_first_and_nothing_else() {
+    fn a_second_output_replaces_the_first_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let path = |file| folder.path().join("inspect").join(file);
         write(&path(""), &["input.png", "maps/1.png", "maps/2.png"]).unwrap();

@@ -1,4 +1,4 @@
-//! What a graph is made of: its convolutions, its head, and the way between. Runs nothing.
+//! Graph analysis: the convolutions of a classifier, its head, and the values between. It runs nothing.
 
 use std::collections::HashSet;
 
@@ -8,24 +8,22 @@ use onnx::{Document, surgery};
 /// A convolution of a graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conv {
-    /// The place of its node.
-    pub at: usize,
-    /// The name of its node, or of what it gives where the node has none.
+    pub node_index: usize,
+    /// Name of its node, or of its output where the node has none.
     pub name: String,
-    /// What it gives.
+    /// Name of its output.
     pub output: String,
     /// Its weight `[out, in / group, h, w]`.
     pub weight: String,
-    /// Groups of channels.
     pub group: usize,
 }
 
-/// How the scores come from the last feature maps, where that is one linear step.
+/// Head of a classifier: from the last feature maps to the scores in one linear step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Head {
     /// The last feature maps, `[N, D, h, w]`.
     pub maps: String,
-    /// The layer behind their mean; without one the maps are the classes' own (`D = K`).
+    /// The layer after global average pooling; without one there is a map per class (`D = K`).
     pub linear: Option<Linear>,
     /// The scores as they leave the linear step, before any softmax: `[N, K]`.
     pub scores: String,
@@ -34,7 +32,6 @@ pub struct Head {
 /// A fully connected layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Linear {
-    /// Its weight.
     pub weight: String,
     /// Whether the weight is `[K, D]`, not `[D, K]`.
     pub rows_are_classes: bool,
@@ -42,7 +39,7 @@ pub struct Linear {
     pub bias: Option<String>,
 }
 
-/// Operators that turn scores into probabilities, or change their form or precision.
+/// Operators that turn scores into probabilities, or change their shape or precision.
 const AFTER_SCORES: [&str; 10] = [
     "Softmax",
     "LogSoftmax",
@@ -55,8 +52,8 @@ const AFTER_SCORES: [&str; 10] = [
     "QuantizeLinear",
     "DequantizeLinear",
 ];
-/// Operators that hand on the same numbers, to rounding, when a model is used.
-const SAME: [&str; 8] = [
+/// Operators that do not change values in inference, except by rounding.
+const PASS_THROUGH: [&str; 8] = [
     "Identity",
     "Cast",
     "Flatten",
@@ -66,12 +63,13 @@ const SAME: [&str; 8] = [
     "QuantizeLinear",
     "DequantizeLinear",
 ];
-/// Operators that may be the mean over a map's places. Whether one is shows when it has run.
+/// Operators that may be the mean over a feature map. Only their values tell whether one is: pooling may
+/// cover a part.
 const POOLS: [&str; 3] = ["GlobalAveragePool", "AveragePool", "ReduceMean"];
 
 /// The convolutions in the order in which they are computed, quantised ones too.
 pub fn convolutions(graph: &GraphProto) -> Vec<Conv> {
-    let conv = |(at, node): (usize, &NodeProto)| {
+    let conv = |(node_index, node): (usize, &NodeProto)| {
         let weight = match node.op_type() {
             "Conv" | "ConvInteger" => 1,
             "QLinearConv" => 3,
@@ -79,8 +77,8 @@ pub fn convolutions(graph: &GraphProto) -> Vec<Conv> {
         };
         let output = node.output.first()?.clone();
         Some(Conv {
-            at,
-            name: name(node),
+            node_index,
+            name: node_name(node),
             output,
             weight: node.input.get(weight)?.clone(),
             group: int(node, "group")
@@ -100,20 +98,20 @@ pub fn head(document: &Document, output: &str) -> Option<Head> {
     let (linear, features) = match node.op_type() {
         "Gemm" => gemm(node)?,
         "Add" => matmul(document, node)?,
-        _ => return pooled(graph, &scores, None, scores.clone()),
+        _ => return head_after_pooling(graph, &scores, None, scores.clone()),
     };
-    pooled(graph, &features, Some(linear), scores)
+    head_after_pooling(graph, &features, Some(linear), scores)
 }
 
-/// The values that lead to `output`, the nearest first: what each node takes first that is no
-/// constant. Those whose axes were exchanged are left out.
-pub fn way_back(document: &Document, output: &str) -> Vec<String> {
+/// The values that `output` is computed from, the nearest first: the first input of each node that is no
+/// constant. Outputs of `Transpose` are left out, for their axes are no longer `[N, C, H, W]`.
+pub fn values_back_from(document: &Document, output: &str) -> Vec<String> {
     let graph = document.graph();
-    let (mut way, mut seen) = (vec![], HashSet::new());
+    let (mut values, mut seen) = (vec![], HashSet::new());
     let mut value = output.to_owned();
     while let Some(node) = producer(graph, &value).filter(|_| seen.insert(value.clone())) {
         if node.op_type() != "Transpose" {
-            way.push(value);
+            values.push(value);
         }
         let mut inputs = node.input.iter();
         match inputs.find(|input| !input.is_empty() && document.tensor(input).is_err()) {
@@ -121,16 +119,16 @@ pub fn way_back(document: &Document, output: &str) -> Vec<String> {
             None => break,
         }
     }
-    way
+    values
 }
 
 /// The node that gives a value.
 pub(super) fn producer<'a>(graph: &'a GraphProto, value: &str) -> Option<&'a NodeProto> {
-    surgery::producer(graph, value).and_then(|at| graph.node.get(at))
+    surgery::producer(graph, value).and_then(|index| graph.node.get(index))
 }
 
-/// The name of a node, or of what it gives.
-pub(super) fn name(node: &NodeProto) -> String {
+/// The name of a node, or of its output.
+pub(super) fn node_name(node: &NodeProto) -> String {
     let output = node.output.first().map_or("", String::as_str);
     let name = if node.name().is_empty() {
         output
@@ -141,6 +139,7 @@ pub(super) fn name(node: &NodeProto) -> String {
 }
 
 fn back_through(graph: &GraphProto, value: &str, operators: &[&str]) -> String {
+    // A step per node at most, so that a broken graph with a cycle ends.
     let (mut value, mut steps) = (value.to_owned(), graph.node.len());
     while let Some(node) = producer(graph, &value)
         && let Some(input) = node.input.first()
@@ -153,13 +152,13 @@ fn back_through(graph: &GraphProto, value: &str, operators: &[&str]) -> String {
     value
 }
 
-fn pooled(
+fn head_after_pooling(
     graph: &GraphProto,
     features: &str,
     linear: Option<Linear>,
     scores: String,
 ) -> Option<Head> {
-    let pooled = back_through(graph, features, &SAME);
+    let pooled = back_through(graph, features, &PASS_THROUGH);
     let node = producer(graph, &pooled).filter(|node| POOLS.contains(&node.op_type()))?;
     let maps = node.input.first()?.clone();
     Some(Head {
@@ -215,7 +214,7 @@ mod tests {
     use onnx::proto::DataType;
     use onnx::{Attr, Document, GraphBuilder, ModelInfo, Tensor, Window};
 
-    use super::{Linear, convolutions, head, way_back};
+    use super::{Linear, convolutions, head, values_back_from};
 
     /// A graph from `image` to `scores`.
     fn graph(build: impl FnOnce(&mut GraphBuilder) -> String) -> Document {
@@ -297,19 +296,23 @@ mod tests {
     }
 
     #[test]
-    fn the_way_back_passes_constants_and_exchanged_axes() {
+    fn values_back_from_the_output_pass_constants_and_exchanged_axes() {
         let document = graph(|g| {
             let perm = vec![("perm", Attr::Ints(vec![0, 2, 3, 1]))];
             let x = g.node("Transpose", "nhwc", &["relu"], perm);
             let x = g.flatten("flat", &x);
             g.node("Add", "sum", &["b", &x], vec![])
         });
-        let way = way_back(&document, "scores");
-        assert_eq!(way, ["scores", "flat", "relu", "conv"]);
+        let values = values_back_from(&document, "scores");
+        assert_eq!(values, ["scores", "flat", "relu", "conv"]);
         let convs = convolutions(document.graph());
         assert_eq!(convs.len(), 1);
         assert_eq!(
-            (convs[0].at, convs[0].weight.as_str(), convs[0].group),
+            (
+                convs[0].node_index,
+                convs[0].weight.as_str(),
+                convs[0].group
+            ),
             (0, "w", 1)
         );
     }

@@ -1,27 +1,27 @@
-//! How much of the result is the luck of a split or of a seed, and which labels look wrong.
+//! Section "How much is luck?": cross-validation, other seeds, and suspected labels.
 
 use console::numbers::{self, percent, percents};
 use console::page;
 use maud::{Markup, html};
 
-use super::pictures::{Card, Pictures};
-use super::record::Record;
-use crate::cross_validation::Folds;
-use crate::seeds::{Seeds, Unstable};
+use crate::run_contents::RunContents;
+use crate::run_files::Folds;
+use crate::run_files::{Seeds, UnstableImage};
+use crate::thumbnails::{CaptionedImage, Thumbnails};
 
-/// Pictures in each gallery.
+/// Images in each gallery.
 const MOST: usize = 12;
 
-/// Folds, seeds and suspects; none where the run has none of them.
-pub(super) fn section(record: &Record, pictures: &Pictures) -> Option<Markup> {
-    let (folds, seeds, suspects) = (&record.folds, &record.seeds, &record.suspects);
+/// None where the run has no folds, seeds and suspects.
+pub(crate) fn section(run: &RunContents, thumbnails: &Thumbnails) -> Option<Markup> {
+    let (folds, seeds, suspects) = (&run.folds, &run.seeds, &run.suspects);
     if folds.is_none() && seeds.is_none() && suspects.is_empty() {
         return None;
     }
-    let unsure: Vec<Card> = suspects
+    let unsure: Vec<CaptionedImage> = suspects
         .iter()
         .take(MOST)
-        .map(|suspect| Card {
+        .map(|suspect| CaptionedImage {
             path: suspect.path.clone(),
             caption: format!(
                 "labelled {}, looks like {}, {}",
@@ -34,19 +34,19 @@ pub(super) fn section(record: &Record, pictures: &Pictures) -> Option<Markup> {
     let body = html! {
         div.grid {
             @if let Some(folds) = folds { div { (cross_validation(folds)) } }
-            @if let Some(seeds) = seeds { div { (repeated(seeds)) } }
+            @if let Some(seeds) = seeds { div { (seed_scores(seeds)) } }
         }
         @if let Some(seeds) = seeds.as_ref().filter(|seeds| !seeds.unstable.is_empty()) {
             h3 { "The answer depends on the seed: " (seeds.unstable.len()) " of " (seeds.count) }
-            (pictures.cards(&unstable(seeds)))
+            (thumbnails.gallery(&unstable(seeds)))
         }
         @if !unsure.is_empty() {
             h3 { "Suspected labels: " (unsure.len()) " of " (suspects.len()) }
             p.small {
-                "Networks that did not train on these pictures contradict their labels. The whole list \
+                "Networks that did not train on these images contradict their labels. The whole list \
                 is " code { "suspects.csv" } "."
             }
-            (pictures.cards(&unsure))
+            (thumbnails.gallery(&unsure))
         }
     };
     let lead = "What stays when the split or the seed is another one.";
@@ -78,7 +78,7 @@ fn cross_validation(folds: &Folds) -> Markup {
     }
 }
 
-fn repeated(seeds: &Seeds) -> Markup {
+fn seed_scores(seeds: &Seeds) -> Markup {
     let rows: Vec<Vec<String>> = seeds
         .seeds
         .iter()
@@ -99,16 +99,16 @@ fn repeated(seeds: &Seeds) -> Markup {
     }
 }
 
-fn unstable(seeds: &Seeds) -> Vec<Card> {
-    let card = |picture: &Unstable| {
-        let answers: Vec<String> = picture
+fn unstable(seeds: &Seeds) -> Vec<CaptionedImage> {
+    let card = |image: &UnstableImage| {
+        let answers: Vec<String> = image
             .answers
             .iter()
             .map(|(class, count)| format!("{count} × {class}"))
             .collect();
-        Card {
-            path: picture.path.clone(),
-            caption: format!("{}: {}", picture.label, answers.join(", ")),
+        CaptionedImage {
+            path: image.path.clone(),
+            caption: format!("{}: {}", image.label, answers.join(", ")),
         }
     };
     seeds.unstable.iter().take(MOST).map(card).collect()

@@ -1,4 +1,4 @@
-//! The first screen: how good, how sure, against what, and where it fails.
+//! Head of a run's page: accuracy with its interval, the baseline, and the confusion matrix.
 
 use console::chart::Matrix;
 use console::numbers::{self, percent, share, thousands};
@@ -6,21 +6,21 @@ use console::page;
 use data::Scores;
 use maud::{Markup, html};
 
-use super::charts;
-use super::figures::Figures;
-use super::record::{Record, Summary};
+use crate::charts;
+use crate::probability_metrics::ProbabilityMetrics;
+use crate::run_contents::RunContents;
+use crate::run_files::Summary;
 
 /// A table of more classes is folded.
 const MOST_OPEN: usize = 12;
 /// Pairs that are listed where a matrix would be too large.
 const MOST_PAIRS: usize = 12;
 
-/// The head of a run's page.
-pub(super) fn hero(record: &Record, figures: Option<&Figures>) -> Markup {
+pub(crate) fn section(run: &RunContents, metrics: Option<&ProbabilityMetrics>) -> Markup {
     html! {
-        (head(record))
-        @match &record.summary {
-            Some(summary) => (scored(record, summary, figures)),
+        (head(run))
+        @match &run.summary {
+            Some(summary) => (scored(run, summary, metrics)),
             None => {
                 section.hero {
                     p.verdict { "This run was not scored: it has no " code { "summary.json" } "." }
@@ -30,24 +30,24 @@ pub(super) fn hero(record: &Record, figures: Option<&Figures>) -> Markup {
     }
 }
 
-fn head(record: &Record) -> Markup {
-    let date = record
+fn head(run: &RunContents) -> Markup {
+    let date = run
         .card
         .as_ref()
         .map(|card| numbers::date(&card.provenance.date));
     html! {
         header.top {
-            h1 { (record.name) ": " (record.network()) " on " (record.data_name()) }
+            h1 { (run.name) ": " (run.network()) " on " (run.data_name()) }
             p {
-                (counts(record))
+                (counts(run))
                 @if let Some(date) = date { " · " (date) }
             }
         }
     }
 }
 
-fn counts(record: &Record) -> String {
-    let counts = record.counts();
+fn counts(run: &RunContents) -> String {
+    let counts = run.counts();
     let totals: Vec<String> = counts
         .iter()
         .map(|(split, classes)| format!("{} {split}", thousands(classes.values().sum())))
@@ -56,7 +56,7 @@ fn counts(record: &Record) -> String {
     format!("{classes} classes · {} images", totals.join(", "))
 }
 
-fn scored(record: &Record, summary: &Summary, figures: Option<&Figures>) -> Markup {
+fn scored(run: &RunContents, summary: &Summary, metrics: Option<&ProbabilityMetrics>) -> Markup {
     let scores = &summary.scores;
     let (correct, wrong) = correct(scores);
     html! {
@@ -69,11 +69,11 @@ fn scored(record: &Record, summary: &Summary, figures: Option<&Figures>) -> Mark
                     }
                     p.verdict { (verdict(scores)) }
                     (strip(scores))
-                    (page::facts(&facts(summary, figures, (correct, wrong))))
-                    (verified(record))
+                    (page::facts(&facts(summary, metrics, (correct, wrong))))
+                    (verified(run))
                 }
                 div {
-                    (confused(record, scores))
+                    (confused(run, scores))
                     (per_class(scores))
                 }
             }
@@ -84,13 +84,13 @@ fn scored(record: &Record, summary: &Summary, figures: Option<&Figures>) -> Mark
 fn correct(scores: &Scores) -> (u64, u64) {
     let diagonal = scores.confusion.iter().enumerate();
     let correct = diagonal
-        .map(|(at, row)| row.get(at).copied().unwrap_or(0))
+        .map(|(class, row)| row.get(class).copied().unwrap_or(0))
         .sum();
     (correct, scores.count.saturating_sub(correct))
 }
 
 /// The most frequent class.
-pub(super) fn majority(scores: &Scores) -> &str {
+pub(crate) fn majority(scores: &Scores) -> &str {
     let most = scores
         .per_class
         .iter()
@@ -121,14 +121,11 @@ fn verdict(scores: &Scores) -> Markup {
 fn strip(scores: &Scores) -> Markup {
     let [low, high] = scores.interval.map(|share| 100.0 * share);
     let (here, base) = (100.0 * scores.accuracy, 100.0 * scores.baseline);
-    let at = |place: f64| format!("left:{place:.2}%");
-    // Words end at their mark where they would leave the page on the right.
-    let word = |place: f64| {
-        if place > 60.0 {
-            format!("right:{:.2}%", 100.0 - place)
-        } else {
-            at(place)
-        }
+    let left = |percent: f64| format!("left:{percent:.2}%");
+    // A label ends at its mark where it would leave the page on the right.
+    let label_side = |percent: f64| match percent > 60.0 {
+        true => format!("right:{:.2}%", 100.0 - percent),
+        false => left(percent),
     };
     let label =
         format!("accuracy {here:.1} %, interval {low:.1} to {high:.1} %, baseline {base:.1} %");
@@ -136,9 +133,9 @@ fn strip(scores: &Scores) -> Markup {
         div.strip role="img" aria-label=(label) {
             div.axis {}
             div.range style=(format!("left:{low:.2}%;width:{:.2}%", high - low)) {}
-            div.here style=(at(here)) {}
-            div.base style=(at(base)) {}
-            span style=(format!("top:0;{}", word(base))) { "baseline " (format!("{base:.1} %")) }
+            div.here style=(left(here)) {}
+            div.base style=(left(base)) {}
+            span style=(format!("top:0;{}", label_side(base))) { "baseline " (format!("{base:.1} %")) }
             span.end style="left:0" { "0 %" }
             span.end style="right:0" { "100 %" }
         }
@@ -147,7 +144,7 @@ fn strip(scores: &Scores) -> Markup {
 
 fn facts(
     summary: &Summary,
-    figures: Option<&Figures>,
+    metrics: Option<&ProbabilityMetrics>,
     (correct, wrong): (u64, u64),
 ) -> Vec<(&'static str, String)> {
     let mut facts = vec![
@@ -155,21 +152,22 @@ fn facts(
         ("wrong", thousands(wrong)),
         ("log loss", format!("{:.3} nats", summary.scores.loss)),
     ];
-    if let Some(figures) = figures {
-        if let Some(ranking) = &figures.ranking {
+    if let Some(metrics) = metrics {
+        if let Some(ranking) = &metrics.ranking {
             facts.push(("ROC AUC", format!("{:.3}", ranking.auc.value)));
         }
-        facts.push(("calibration error", percent(figures.calibration_error, 1)));
+        facts.push(("calibration error", percent(metrics.calibration_error, 1)));
     }
-    let [all, trained] = [summary.parameters, summary.trainable_parameters].map(thousands);
+    let parameters = [summary.parameters, summary.trainable_parameters];
+    let [all, trained] = parameters.map(|count| thousands(count as u64));
     facts.push(("trained parameters", format!("{trained} of {all}")));
     facts.push(("whole run", numbers::seconds(summary.seconds)));
     facts
 }
 
-fn verified(record: &Record) -> Markup {
+fn verified(run: &RunContents) -> Markup {
     html! {
-        @match &record.agreement {
+        @match &run.agreement {
             Some(agreement) if agreement.verified => p.small {
                 span.good { "Verified:" } " ONNX Runtime computes the trained network's logits from "
                 code { "model.onnx" } "; these scores are that file's."
@@ -185,8 +183,8 @@ fn verified(record: &Record) -> Markup {
 
 /// The matrix under its largest entries, or the largest entries alone where there are too many
 /// classes to draw.
-fn confused(record: &Record, scores: &Scores) -> Markup {
-    let pairs = mistaken(scores);
+fn confused(run: &RunContents, scores: &Scores) -> Markup {
+    let pairs = confused_pairs(scores);
     let title = match pairs.as_slice() {
         [] => "No mistakes".to_owned(),
         [(count, what)] => format!("Mistakes: {count} {what}"),
@@ -196,7 +194,7 @@ fn confused(record: &Record, scores: &Scores) -> Markup {
         }
     };
     if scores.classes.len() <= Matrix::MOST_CLASSES {
-        return page::figure(&charts::confusion(record).into(), &title, "");
+        return page::figure(&charts::confusion(run).into(), &title, "");
     }
     let rows = pairs.into_iter().take(MOST_PAIRS);
     let rows: Vec<Vec<String>> = rows
@@ -210,15 +208,15 @@ fn confused(record: &Record, scores: &Scores) -> Markup {
     }
 }
 
-/// Which class was taken for which, and how often; the most frequent first.
-fn mistaken(scores: &Scores) -> Vec<(u64, String)> {
+/// Pairs of classes that are confused, with their counts; the most frequent first.
+fn confused_pairs(scores: &Scores) -> Vec<(u64, String)> {
     let name = |class: usize| scores.classes.get(class).map_or("", String::as_str);
     let mut pairs = vec![];
     for (label, row) in scores.confusion.iter().enumerate() {
         for (predicted, count) in row.iter().enumerate() {
             if label != predicted && *count > 0 {
                 let (label, predicted) = (name(label), name(predicted));
-                pairs.push((*count, format!("{label} taken for {predicted}")));
+                pairs.push((*count, format!("{label} predicted as {predicted}")));
             }
         }
     }

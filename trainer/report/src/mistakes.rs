@@ -1,38 +1,38 @@
-//! The answers worth looking at: sure and wrong, right and unsure.
+//! Section "Where it fails": the most confident mistakes and the least confident right answers.
 
 use console::{numbers, page};
 use maud::{Markup, html};
 
-use super::pictures::{Card, Pictures};
-use super::record::Record;
 use crate::predictions::{Answer, Answers};
+use crate::run_contents::RunContents;
+use crate::thumbnails::{CaptionedImage, Thumbnails};
 
-/// Pictures in each gallery: two rows on a wide page.
+/// Images in each gallery: two rows on a wide page.
 const MOST: usize = 12;
 
-/// The galleries; none without predictions.
-pub(super) fn section(record: &Record, pictures: &Pictures) -> Option<Markup> {
-    let answers = record.answers.as_ref()?;
+/// None without predictions.
+pub(crate) fn section(run: &RunContents, thumbnails: &Thumbnails) -> Option<Markup> {
+    let answers = run.answers.as_ref()?;
     let wrong = sorted(answers, |answer| !answer.is_right(), true);
     let unsure = sorted(answers, Answer::is_right, false);
     let name = |class: usize| answers.classes.get(class).map_or("", String::as_str);
-    let mistakes: Vec<Card> = wrong
+    let mistakes: Vec<CaptionedImage> = wrong
         .iter()
         .take(MOST)
-        .map(|(probability, answer)| Card {
+        .map(|(probability, answer)| CaptionedImage {
             path: answer.path.clone(),
             caption: format!(
-                "{} taken for {}, {}",
+                "{} predicted as {}, {}",
                 name(answer.label),
                 name(answer.predicted),
                 numbers::probability(*probability)
             ),
         })
         .collect();
-    let hits: Vec<Card> = unsure
+    let hits: Vec<CaptionedImage> = unsure
         .iter()
         .take(MOST)
-        .map(|(probability, answer)| Card {
+        .map(|(probability, answer)| CaptionedImage {
             path: answer.path.clone(),
             caption: format!(
                 "{}, {}",
@@ -46,15 +46,15 @@ pub(super) fn section(record: &Record, pictures: &Pictures) -> Option<Markup> {
             p { "Every answer on the " (answers.split) " images is right." }
         } @else {
             h3 { (heading("Most confident mistakes", mistakes.len(), wrong.len())) }
-            (pictures.cards(&mistakes))
+            (thumbnails.gallery(&mistakes))
         }
         @if !hits.is_empty() {
             h3 { (heading("Least confident hits", hits.len(), unsure.len())) }
-            (pictures.cards(&hits))
+            (thumbnails.gallery(&hits))
         }
     };
     let lead = "True class, answer and its probability. A mistake made with confidence is often a \
-                wrong label or a kind of picture that training lacked.";
+                wrong label or a kind of image that training lacked.";
     Some(page::section("mistakes", "Where it fails", lead, &body))
 }
 

@@ -1,51 +1,58 @@
-//! Whether the probabilities can be believed.
+//! Section "Can its probabilities be believed?": reliability diagram, log loss, Brier score, ECE, ROC and
+//! precision-recall curves, temperature.
 
 use console::{numbers, page};
 use data::metrics::Binning;
 use maud::{Markup, html};
 
-use super::charts::{self, Drawn, Kind};
-use super::figures::{Estimate, Figures, RESAMPLES};
-use super::record::Record;
-use crate::calibrate::Calibration;
+use crate::charts::{self, ChartKind, PlottedRun};
+use crate::probability_metrics::{Estimate, ProbabilityMetrics, RESAMPLES};
+use crate::run_contents::RunContents;
+use crate::run_files::Calibration;
 
-/// Ranking and calibration.
-pub(super) fn section(record: &Record, figures: &Figures) -> Option<Markup> {
-    let drawn = [Drawn {
-        record,
-        figures: Some(figures),
+/// None where a chart lacks its data.
+pub(crate) fn section(run: &RunContents, metrics: &ProbabilityMetrics) -> Option<Markup> {
+    let plotted = [PlottedRun {
+        run,
+        metrics: Some(metrics),
     }];
     let figure = |kind, title, caption: &str| {
-        let chart = charts::chart(kind, &drawn).ok()?;
+        let chart = charts::chart(kind, &plotted).ok()?;
         Some(page::figure(&chart, title, caption))
     };
     let mut rows = vec![
-        row("log loss (nats)", &figures.loss),
-        row("Brier score", &figures.brier),
-        row("ECE", &Estimate::alone(figures.calibration_error)),
+        table_row("log loss (nats)", &metrics.loss),
+        table_row("Brier score", &metrics.brier),
+        table_row(
+            "ECE",
+            &Estimate::without_interval(metrics.calibration_error),
+        ),
     ];
-    if let Some(ranking) = &figures.ranking {
-        rows.push(row("ROC AUC", &ranking.auc));
+    if let Some(ranking) = &metrics.ranking {
+        rows.push(table_row("ROC AUC", &ranking.auc));
         let precision = ranking.precision_recall.area;
-        rows.push(row("average precision", &Estimate::alone(precision)));
+        rows.push(table_row(
+            "average precision",
+            &Estimate::without_interval(precision),
+        ));
     }
     let body = html! {
         div.grid {
-            (figure(Kind::Reliability, "Confidence against accuracy", &bins(figures))?)
-            @if figures.ranking.is_some() {
-                (figure(Kind::Roc, "ROC", "")?)
-                (figure(Kind::Pr, "Precision and recall", "")?)
+            (figure(ChartKind::Reliability, "Confidence against accuracy", &bins(metrics))?)
+            @if metrics.ranking.is_some() {
+                (figure(ChartKind::Roc, "ROC", "")?)
+                (figure(ChartKind::Pr, "Precision and recall", "")?)
             }
             div {
                 h3 { "In numbers" }
                 (page::table(&["", "value", "95 % interval"], &rows))
                 p.small {
-                    "Intervals: percentile bootstrap over the " (figures.count) " images, " (RESAMPLES) " draws. \
+                    "Intervals: percentile bootstrap over the " (metrics.count) " images, " (RESAMPLES) " draws. \
                     Brier score: squared errors of the probabilities, added up over the classes. ECE: \
                     expected calibration error. Perfect are 0 for these three, 1 for areas under \
                     curves."
                 }
-                @if let Some(calibration) = &record.calibration { (temperature(calibration)) }
+                @if let Some(calibration) = &run.calibration { (temperature(calibration)) }
             }
         }
     };
@@ -58,21 +65,21 @@ pub(super) fn section(record: &Record, figures: &Figures) -> Option<Markup> {
     ))
 }
 
-fn row(name: &str, estimate: &Estimate) -> Vec<String> {
+fn table_row(name: &str, estimate: &Estimate) -> Vec<String> {
     let interval = estimate.interval;
     let interval = interval.map_or("–".into(), |[low, high]| format!("{low:.3} to {high:.3}"));
     vec![name.into(), format!("{:.3}", estimate.value), interval]
 }
 
-fn bins(figures: &Figures) -> String {
-    match figures.binning {
+fn bins(metrics: &ProbabilityMetrics) -> String {
+    match metrics.binning {
         Binning::Width(bins) => format!("ECE over {bins} bins of equal width."),
         Binning::Count(bins) => {
             let bins = numbers::count(bins, "bin", "bins");
             format!(
                 "ECE over {bins} of equal count, since the images are few; of {} images even perfect \
                  probabilities would show some.",
-                figures.count
+                metrics.count
             )
         }
     }

@@ -1,4 +1,4 @@
-//! The data: how many of what, what an audit found, and what training makes of a picture.
+//! Section "The data": numbers of images, findings of the audit, and augmented images.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,45 +8,44 @@ use data::audit::{Audit, Bin, Depth, Finding, Kind, Range, Severity};
 use data::{Preprocess, Sample, Split};
 use maud::{Markup, html};
 
-use super::pictures::{self, Pictures};
-use super::record::Record;
-use crate::contact_sheet;
-use crate::inspect::overlay::short;
+use crate::contact_sheet::{self, ContactSheet};
+use crate::run_contents::RunContents;
+use crate::thumbnails::{self, Thumbnails};
 
-/// Pictures of the sheet of augmented samples: rows and columns.
-const SHEET: (usize, usize) = (5, 7);
-/// Side of a picture of the sheet.
-const TILE: u32 = 128;
+/// Images of the contact sheet.
+const ROWS: usize = 5;
+const COLUMNS: usize = 7;
+/// Side of an image of the contact sheet.
+const TILE_PX: u32 = 128;
 /// Findings shown of a kind and severity.
 const MOST_FINDINGS: usize = 10;
 /// Paths named with a finding.
 const MOST_PATHS: usize = 3;
 
-/// Counts, audit and augmentation.
-pub(super) fn section(record: &Record, pictures: &Pictures) -> Markup {
+pub(crate) fn section(run: &RunContents, thumbnails: &Thumbnails) -> Markup {
     let body = html! {
-        (counts(record))
-        @if let Some(audit) = &record.audit { (findings(audit)) }
-        (augmentation(record, pictures))
+        (counts(run))
+        @if let Some(audit) = &run.audit { (findings(audit)) }
+        (augmentation(run, thumbnails))
     };
     page::section("data", "The data", "", &body)
 }
 
-fn counts(record: &Record) -> Markup {
-    let counts = record.counts();
+fn counts(run: &RunContents) -> Markup {
+    let counts = run.counts();
     let classes: BTreeSet<&str> = counts.values().flat_map(BTreeMap::keys).copied().collect();
     let splits: Vec<Split> = counts.keys().copied().collect();
     let header: Vec<String> = ["class".to_owned()]
         .into_iter()
         .chain(splits.iter().map(Split::to_string))
         .collect();
-    let of = |split: &Split, class: &str| counts[split].get(class).copied().unwrap_or(0);
+    let count = |split: &Split, class: &str| counts[split].get(class).copied().unwrap_or(0);
     let mut rows: Vec<Vec<String>> = classes
         .iter()
         .map(|class| {
             let counts = splits
                 .iter()
-                .map(|split| numbers::thousands(of(split, class)));
+                .map(|split| numbers::thousands(count(split, class)));
             [(*class).to_owned()].into_iter().chain(counts).collect()
         })
         .collect();
@@ -75,7 +74,7 @@ fn findings(audit: &Audit) -> Markup {
         }
         ul.plain {
             @for group in grouped(&audit.findings).values() {
-                @for finding in group.iter().take(MOST_FINDINGS) { (found(finding)) }
+                @for finding in group.iter().take(MOST_FINDINGS) { (list_item(finding)) }
                 @if let Some(more) = group.len().checked_sub(MOST_FINDINGS).filter(|more| *more > 0) {
                     li { span.small { "and " (numbers::thousands(more as u64)) " more of " code { (group[0].kind.name()) } } }
                 }
@@ -103,7 +102,7 @@ fn grouped(findings: &[Finding]) -> BTreeMap<(std::cmp::Reverse<Severity>, Kind)
     groups
 }
 
-fn found(finding: &Finding) -> Markup {
+fn list_item(finding: &Finding) -> Markup {
     let more = finding.paths.len().saturating_sub(MOST_PATHS);
     let severity = finding.severity.name();
     html! {
@@ -121,12 +120,12 @@ fn found(finding: &Finding) -> Markup {
 /// Bars of one width, whatever their bins: a panorama would make all the others thin.
 fn histogram(label: &str, bins: &[Bin]) -> Chart {
     let bars = (0..).zip(bins);
-    let bars = bars.map(|(place, bin)| [f64::from(place), f64::from(place + 1), bin.count as f64]);
+    let bars = bars.map(|(index, bin)| [f64::from(index), f64::from(index + 1), bin.count as f64]);
     let last = bins.last().map(|bin| bin.to);
     let edges = bins.iter().map(|bin| bin.from).chain(last);
     Chart::from(Plot {
         title: format!("images by {label}"),
-        x: Axis::new(label).named(edges.map(|edge| short(edge as f32)).collect()),
+        x: Axis::new(label).named(edges.map(|edge| numbers::short(edge as f32)).collect()),
         y: Axis::new("images"),
         marks: vec![Mark::Bars {
             name: String::new(),
@@ -137,26 +136,25 @@ fn histogram(label: &str, bins: &[Bin]) -> Chart {
     })
 }
 
-fn augmentation(record: &Record, pictures: &Pictures) -> Markup {
-    let recipe = &record.recipe;
+fn augmentation(run: &RunContents, thumbnails: &Thumbnails) -> Markup {
+    let augment = &run.settings.augment;
     html! {
         h3 { "What training sees" }
-        @if !record.is_augmented() {
+        @if !run.is_augmented() {
             p {
                 "Every training image as it is, without augmentation"
-                @if !recipe.augment.ops.is_empty() {
-                    ": the frozen part looks at each once (" code { "--views 1" } ")"
+                @if !augment.ops.is_empty() {
+                    ": the frozen part sees each image once (" code { "--views 1" } ")"
                 }
                 "."
             }
         } @else {
             p {
-                code { (recipe.augment) } ". On the left each picture as validation sees it, then as \
-                training does."
+                code { (augment) } ". On the left each image as validation sees it, then as training does."
             }
-            @match drawn(record, pictures) {
-                Some(address) => {
-                    img.wide src=(address) alt="training images, each as it is and varied";
+            @match augmented_images(run, thumbnails) {
+                Some(url) => {
+                    img.wide src=(url) alt="training images, each as it is and augmented";
                 }
                 None => p.small { "The training images are no longer where they were." },
             }
@@ -164,37 +162,33 @@ fn augmentation(record: &Record, pictures: &Pictures) -> Markup {
     }
 }
 
-fn drawn(record: &Record, pictures: &Pictures) -> Option<String> {
-    let train = record
+/// The contact sheet of some training images as a `data:` URL; none where the images are gone.
+fn augmented_images(run: &RunContents, thumbnails: &Thumbnails) -> Option<String> {
+    let train = run
         .images
         .iter()
         .filter(|row| row.split == Some(Split::Train));
-    let samples: Vec<Sample> = train
-        .filter_map(|row| {
-            let path = pictures.locate(&row.path)?;
-            Some(Sample {
-                path,
-                relative: row.path.clone(),
-                label: 0,
-            })
+    let samples = train.filter_map(|row| {
+        Some(Sample {
+            path: thumbnails.locate(&row.path)?,
+            relative: row.path.clone(),
+            label: 0,
         })
-        .collect();
-    let (rows, columns) = SHEET;
-    let chosen = contact_sheet::spread(&samples, rows);
-    if chosen.is_empty() {
+    });
+    let samples: Vec<Sample> = samples.collect();
+    let images = contact_sheet::spread(&samples, ROWS);
+    if images.is_empty() {
         return None;
     }
-    let card = record.card.as_ref();
-    let preprocess = card.map_or_else(Preprocess::imagenet, |card| card.preprocess.clone());
-    let seed = record.recipe.seed;
-    let sheet = contact_sheet::contact_sheet(
-        &chosen,
-        &record.recipe.augment,
-        &preprocess,
-        (columns, seed),
-    )
-    .ok()?;
-    pictures::jpeg(&pictures::within(&sheet, TILE * columns as u32))
+    let card = run.card.as_ref();
+    let sheet = ContactSheet {
+        augment: &run.settings.augment,
+        preprocess: &card.map_or_else(Preprocess::imagenet, |card| card.preprocess.clone()),
+        columns: COLUMNS,
+        seed: run.settings.seed,
+    };
+    let image = sheet.draw(&images).ok()?;
+    thumbnails::jpeg(&thumbnails::shrink(&image, TILE_PX * COLUMNS as u32))
 }
 
 #[cfg(test)]
@@ -240,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_looked_at_is_said() {
+    fn a_check_of_headers_alone_is_named() {
         let page = findings(&audit(vec![])).into_string();
         assert!(page.contains("Nothing found."), "{page}");
         assert!(page.contains("Bytes and headers only"), "{page}");

@@ -1,4 +1,4 @@
-//! An audit as text.
+//! Audit of a data set as text for a terminal.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -14,7 +14,7 @@ const LISTED_PER_KIND: usize = 10;
 const BAR: usize = 40;
 
 /// Counts, sizes, then the findings kind by kind, the worst first.
-pub(in super::super) fn report(audit: &Audit) -> String {
+pub fn audit_text(audit: &Audit) -> String {
     // Writing to a string cannot fail.
     let mut text = format!("{}\n", counts(audit));
     if let (Some(width), Some(height)) = (audit.width, audit.height) {
@@ -23,30 +23,30 @@ pub(in super::super) fn report(audit: &Audit) -> String {
     }
     histogram("width / height", 2, &audit.aspect, &mut text);
     histogram("megapixels", 3, &audit.megapixels, &mut text);
-    for of_kind in audit
+    for group in audit
         .findings
         .chunk_by(|a, b| (a.kind, a.severity) == (b.kind, b.severity))
     {
-        let (kind, severity) = (of_kind[0].kind.name(), of_kind[0].severity.name());
+        let (kind, severity) = (group[0].kind.name(), group[0].severity.name());
         writeln!(text, "\n{severity}: {kind}").unwrap_or_default();
-        for finding in of_kind.iter().take(LISTED_PER_KIND) {
-            list(finding, &mut text);
+        for finding in group.iter().take(LISTED_PER_KIND) {
+            add_finding(finding, &mut text);
         }
-        more(of_kind.len(), LISTED_PER_KIND, "  ", &mut text);
+        add_rest(group.len(), LISTED_PER_KIND, "  ", &mut text);
     }
     writeln!(text, "\n{}", totals(audit)).unwrap_or_default();
     text.trim_end().to_owned()
 }
 
-/// A line for the log of `fit`, and a warning where the same picture is in two splits. What
-/// training refuses it says itself.
-pub(in super::super) fn brief(audit: &Audit) -> (String, Option<String>) {
+/// One line for the log of `fit`, and a warning where the same image is in two splits. Training names
+/// what it refuses itself.
+pub fn audit_line(audit: &Audit) -> (String, Option<String>) {
     let kinds = audit
         .findings
         .chunk_by(|a, b| (a.kind, a.severity) == (b.kind, b.severity));
-    let notable = kinds.filter(|of_kind| of_kind[0].severity > Severity::Note);
+    let notable = kinds.filter(|group| group[0].severity > Severity::Note);
     let named: Vec<String> = notable
-        .map(|of_kind| of_kind[0].kind.name().to_owned())
+        .map(|group| group[0].kind.name().to_owned())
         .collect();
     let mut line = format!("audit: {}", totals(audit));
     if !named.is_empty() {
@@ -64,8 +64,8 @@ pub(in super::super) fn brief(audit: &Audit) -> (String, Option<String>) {
         let paths: Vec<String> = first.paths.iter().map(|path| format!("`{path}`")).collect();
         let more = match leaks.len() - 1 {
             0 => String::new(),
-            1 => ", and one more picture".into(),
-            count => format!(", and {count} more pictures"),
+            1 => ", and one more image".into(),
+            count => format!(", and {count} more images"),
         };
         format!(
             "{}: {}{more}; scores will be too good",
@@ -95,9 +95,9 @@ fn counts(audit: &Audit) -> Table {
     table.row(row("class", splits.collect()));
     let classes = audit.counts.values().next();
     for class in classes.into_iter().flat_map(|classes| classes.keys()) {
-        let of_split =
+        let in_split =
             |counts: &BTreeMap<String, usize>| counts.get(class).unwrap_or(&0).to_string();
-        table.row(row(class, audit.counts.values().map(of_split).collect()));
+        table.row(row(class, audit.counts.values().map(in_split).collect()));
     }
     let sum = |counts: &BTreeMap<String, usize>| counts.values().sum::<usize>().to_string();
     table.row(row("all", audit.counts.values().map(sum).collect()));
@@ -116,15 +116,15 @@ fn histogram(what: &str, decimals: usize, bins: &[Bin], text: &mut String) {
     }
 }
 
-fn list(finding: &Finding, text: &mut String) {
+fn add_finding(finding: &Finding, text: &mut String) {
     writeln!(text, "  {}", finding.message).unwrap_or_default();
     for path in finding.paths.iter().take(LISTED) {
         writeln!(text, "    {path}").unwrap_or_default();
     }
-    more(finding.paths.len(), LISTED, "    ", text);
+    add_rest(finding.paths.len(), LISTED, "    ", text);
 }
 
-fn more(count: usize, listed: usize, indent: &str, text: &mut String) {
+fn add_rest(count: usize, listed: usize, indent: &str, text: &mut String) {
     if count > listed {
         writeln!(text, "{indent}and {} more", count - listed).unwrap_or_default();
     }
