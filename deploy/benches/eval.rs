@@ -6,7 +6,7 @@
 //! All images of the folder's splits are taken; the model must know their classes.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
 
-use data::preprocess::Preparer;
+use data::preprocess::PreprocessBuffers;
 use data::{Dataset, Limits, Sample, decode};
 use deploy::Classifier;
 use deploy::eval::{EvalOptions, evaluate};
@@ -80,13 +80,13 @@ fn prepare_alone(classifier: &Classifier, samples: &[Sample], threads: usize) ->
     let preprocess = classifier.preprocess();
     let start = || {
         (
-            Preparer::new(preprocess),
+            PreprocessBuffers::new(preprocess),
             vec![0.0; preprocess.output_len()],
         )
     };
-    rate(samples.len(), threads, start, |(preparer, out), at| {
+    rate(samples.len(), threads, start, |(buffers, out), at| {
         let picture = decode::open(&samples[at].path, &Limits::default()).unwrap();
-        preparer.apply_into(&picture, out).unwrap();
+        buffers.apply_into(&picture, out).unwrap();
     })
 }
 

@@ -59,7 +59,7 @@ pub fn make(classifier: &Classifier) -> Result<Vec<Golden>> {
             tolerance.clone().into(),
         ))
     };
-    data::card::golden_pictures::pictures()
+    data::card::golden_images::images()
         .into_iter()
         .map(|(name, bytes)| make((name.to_string(), bytes)))
         .collect()

@@ -83,7 +83,7 @@ pub fn audit(dataset: &Dataset, printer: &Printer) -> Audit {
         .map(|split| dataset.samples(split).len())
         .sum();
     let bar = printer.image_bar("reading", count as u64);
-    let audit = Audit::of(dataset, &[], Depth::Files, &|done| {
+    let audit = Audit::run(dataset, &[], Depth::Files, &|done| {
         bar.set_position(done as u64);
     });
     bar.finish_and_clear();

@@ -223,7 +223,7 @@ struct GoldenImages {
 impl GoldenImages {
     /// Ready for the network.
     fn prepared(preprocess: &Preprocess) -> Result<Self> {
-        let images = card::golden_pictures::pictures();
+        let images = card::golden_images::images();
         let prepare = |(_, bytes): &(_, Vec<u8>)| {
             let image = data::decode::decode(bytes, &Limits::default())?;
             Ok(preprocess.apply(&image)?)

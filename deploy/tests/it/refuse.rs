@@ -136,10 +136,9 @@ fn a_card_of_another_version_is_refused() {
     document.save(&path).unwrap();
     let error = Model::open(&path).unwrap_err();
     assert!(
-        matches!(
-            error,
-            Error::Data(data::Error::Pixels(data::pixels::Error::CardVersion { .. }))
-        ),
+        matches!(error, Error::Data(data::Error::Pixels(_))),
         "{error}"
     );
+    let expected = "the model card has version 2; this program knows version 1";
+    assert_eq!(error.to_string(), expected);
 }

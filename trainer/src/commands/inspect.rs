@@ -86,7 +86,7 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
 fn place(args: &InspectArgs) -> Result<(PathBuf, Option<RunDir>, PathBuf), Error> {
     let given = &args.model;
     let (model, run) = if given.is_file() || given.extension().is_some_and(|e| e == "onnx") {
-        let run = data::run_files::run_of(given)
+        let run = data::run_files::run_containing(given)
             .map(|folder| RunDir::open(&args.runs, folder))
             .transpose()?;
         (given.clone(), run)
