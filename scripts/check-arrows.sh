@@ -48,7 +48,7 @@ must_lack() {
 }
 
 may_use files ''
-may_use pixels ''
+may_use pixels 'files'
 may_use data 'files pixels'
 may_use onnx 'files'
 may_use kernels 'burn'

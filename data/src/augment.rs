@@ -1,6 +1,6 @@
-//! Pictures varied at random, so that a network sees a new one every epoch.
+//! Images varied at random, so that a network sees a new one every epoch.
 //!
-//! Every operation is a pure function of a picture and a random number generator. This module knows
+//! Every operation is a pure function of an image and a random number generator. This module knows
 //! nothing of files, batches or tensors.
 
 mod colour;
@@ -11,7 +11,7 @@ mod warp;
 
 pub use sheet::contact_sheet;
 
-use crate::preprocess::{Mirror, Resizer};
+use crate::preprocess::{Flip, Resizer};
 use image::{RgbImage, imageops};
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
@@ -36,14 +36,14 @@ operations, joined by `|` and applied in that order; `none` for none
 pub enum Op {
     /// Random resized crop: share of the area and width / height of the part.
     Crop {
-        /// Share of the picture's area.
+        /// Share of the image's area.
         scale: (f64, f64),
         /// Width / height, drawn uniformly in its logarithm.
         ratio: (f64, f64),
     },
-    /// Mirror left to right with this probability.
+    /// Flip left to right with this probability.
     HFlip(f64),
-    /// Mirror top to bottom with this probability.
+    /// Flip top to bottom with this probability.
     VFlip(f64),
     /// Turn about the centre by an angle from `-degrees` to `degrees`.
     Rotate(f64),
@@ -69,7 +69,7 @@ pub enum Op {
         /// Standard deviation of the smoothing, in pixels.
         sigma: f64,
     },
-    /// Squares filled with the picture's mean colour.
+    /// Squares filled with the image's mean colour.
     Cutout {
         /// How many.
         holes: u32,
@@ -86,8 +86,8 @@ pub enum Op {
 ///
 /// let augment: Augment = "crop(0.5..1)|hflip|rotate(10)".parse()?;
 /// assert_eq!(augment.to_string(), "crop(0.5..1, 3/4..4/3)|hflip(0.5)|rotate(10)");
-/// let picture = data::RgbImage::from_pixel(40, 30, image::Rgb([90, 60, 30]));
-/// let varied = augment.apply(&picture, (24, 16), &mut ChaCha8Rng::seed_from_u64(7));
+/// let image = data::RgbImage::from_pixel(40, 30, image::Rgb([90, 60, 30]));
+/// let varied = augment.apply(&image, (24, 16), &mut ChaCha8Rng::seed_from_u64(7));
 /// assert_eq!(varied.dimensions(), (24, 16));
 /// # Ok::<(), data::Error>(())
 /// ```
@@ -116,15 +116,15 @@ impl Default for Augment {
 }
 
 impl Augment {
-    /// Whether a crop brings pictures to their final size; otherwise preprocessing's geometry does.
+    /// Whether a crop brings images to their final size; otherwise preprocessing's geometry does.
     #[must_use]
     pub fn has_crop(&self) -> bool {
         self.ops.iter().any(|op| matches!(op, Op::Crop { .. }))
     }
 
-    /// A varied picture of `size` (width, height).
+    /// A varied image of `size` (width, height).
     ///
-    /// Without a crop in the list, a picture of another size is first resized so that it covers
+    /// Without a crop in the list, an image of another size is first resized so that it covers
     /// 8/7 of `size`, and its centre is taken.
     #[must_use]
     pub fn apply(&self, image: &RgbImage, size: (u32, u32), rng: &mut ChaCha8Rng) -> RgbImage {
@@ -163,7 +163,7 @@ impl Augment {
             crop::resized(
                 image,
                 crop::centre(image.dimensions(), size),
-                Mirror::default(),
+                Flip::default(),
                 size,
                 (resizer, out),
             );
@@ -175,8 +175,8 @@ impl Augment {
                 let from = made.then(|| std::mem::take(out));
                 let from = from.as_ref().unwrap_or(image);
                 let part = crop::window(from.dimensions(), scale, ratio, rng);
-                let mirror = flips(&mut ops, rng);
-                crop::resized(from, part, mirror, size, (resizer, out));
+                let flip = flips(&mut ops, rng);
+                crop::resized(from, part, flip, size, (resizer, out));
                 made = true;
             } else if let Some(next) = op.apply(if made { out } else { image }, rng) {
                 *out = next;
@@ -188,21 +188,21 @@ impl Augment {
 }
 
 /// The flips that the list begins with, taken from it: what crops, mirrors as well.
-fn flips(ops: &mut &[Op], rng: &mut ChaCha8Rng) -> Mirror {
-    let mut mirror = Mirror::default();
+fn flips(ops: &mut &[Op], rng: &mut ChaCha8Rng) -> Flip {
+    let mut flip = Flip::default();
     while let Some((op, rest)) = ops.split_first() {
         match *op {
-            Op::HFlip(p) => mirror.sides ^= rng.random::<f64>() < p,
-            Op::VFlip(p) => mirror.ends ^= rng.random::<f64>() < p,
+            Op::HFlip(p) => flip.horizontal ^= rng.random::<f64>() < p,
+            Op::VFlip(p) => flip.vertical ^= rng.random::<f64>() < p,
             _ => break,
         }
         *ops = rest;
     }
-    mirror
+    flip
 }
 
 impl Op {
-    /// The result of everything but a crop; `None` leaves the picture as it is.
+    /// The result of everything but a crop; `None` leaves the image as it is.
     fn apply(&self, image: &RgbImage, rng: &mut ChaCha8Rng) -> Option<RgbImage> {
         match *self {
             Op::Crop { .. } => None,
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_picture_and_another_seed_another() {
+    fn the_same_seed_gives_the_same_image_and_another_seed_another() {
         let image = ramp(64, 48);
         for op in usage_ops() {
             let first = run(op, &image, (40, 32), 5);
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn flips_mirror_and_none_leaves_the_picture() {
+    fn flips_mirror_and_none_leaves_the_image() {
         let image = ramp(7, 5);
         assert_eq!(run("none", &image, (7, 5), 0), image);
         assert_eq!(run("hflip(0)|vflip(0)", &image, (7, 5), 0), image);

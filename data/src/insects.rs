@@ -1,17 +1,17 @@
-//! The built-in picture set: drawn ants and bees, made on first use, the same for everyone.
+//! The built-in image set: drawn ants and bees, made on first use, the same for everyone.
 //!
 //! Shape tells the classes apart, colour does not: bodies, grounds and light are drawn from the
 //! same distributions for both. This module knows nothing of training.
 
 mod body;
 mod canvas;
-mod dice;
+mod random;
 mod scene;
 
 use crate::error::writing;
 use crate::{Error, Result, Split};
-use dice::Dice;
 use fs_err as fs;
+use random::Random;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,7 +26,7 @@ enum Kind {
     Bee,
 }
 
-/// One picture to draw.
+/// One image to draw.
 struct Task {
     kind: Kind,
     split: Split,
@@ -47,7 +47,7 @@ impl Task {
     }
 }
 
-/// Pictures per class in a split.
+/// Images per class in a split.
 #[must_use]
 pub const fn per_class(split: Split) -> usize {
     match split {
@@ -59,7 +59,7 @@ pub const fn per_class(split: Split) -> usize {
 
 /// Draws the set into `folder` if it is not there yet: all of it or nothing.
 ///
-/// `progress` gets the number of pictures done and their total, from several threads.
+/// `progress` gets the number of images done and their total, from several threads.
 ///
 /// # Errors
 /// When the folder cannot be written.
@@ -139,12 +139,12 @@ fn draw_all(folder: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<(
     })
 }
 
-/// One picture as a JPEG file.
+/// One image as a JPEG file.
 fn draw_jpeg(kind: Kind, stream: u64) -> Result<Vec<u8>> {
-    let mut dice = Dice::new(SEED, stream);
-    let image = scene::draw(kind, &mut dice);
+    let mut random = Random::new(SEED, stream);
+    let image = scene::draw(kind, &mut random);
     let mut bytes = Vec::new();
-    let quality = 82 + dice.pick(14) as u8;
+    let quality = 82 + random.pick(14) as u8;
     image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, quality)
         .encode_image(&image)
         .map_err(|error| Error::invalid(format!("cannot encode the image: {error}")))?;

@@ -1,6 +1,6 @@
 //! Predictions in, scores out: accuracy, loss, per-class figures, confusion matrix.
 //!
-//! This module counts; it knows nothing of pictures and networks.
+//! This module counts; it knows nothing of images and networks.
 
 mod bootstrap;
 mod calibration;
@@ -23,7 +23,7 @@ pub use calibration::{
 pub use confusion::{ClassScore, Confusion};
 pub use curve::{Curve, precision_recall, roc};
 pub use holm::holm;
-pub use interval::{wilson, wilson_of};
+pub use interval::{wilson, wilson_from_share};
 pub use mcnemar::{McNemar, mcnemar};
 pub use quantile::quantile;
 pub use report::table;

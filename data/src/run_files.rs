@@ -58,7 +58,7 @@ pub fn is_run(folder: &Path) -> bool {
 
 /// The run folder in which a file lies.
 #[must_use]
-pub fn run_of(file: &Path) -> Option<&Path> {
+pub fn run_containing(file: &Path) -> Option<&Path> {
     file.parent().filter(|folder| is_run(folder))
 }
 
@@ -161,9 +161,9 @@ mod tests {
     fn a_run_is_a_folder_with_a_configuration() {
         let folder = tempfile::tempdir().unwrap();
         let model = folder.path().join(MODEL);
-        assert_eq!(run_of(&model), None);
+        assert_eq!(run_containing(&model), None);
         fs::write(folder.path().join(CONFIG), "").unwrap();
-        assert_eq!(run_of(&model), Some(folder.path()));
+        assert_eq!(run_containing(&model), Some(folder.path()));
         assert_eq!(follow(folder.path()).unwrap(), folder.path());
     }
 }

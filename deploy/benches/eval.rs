@@ -8,7 +8,7 @@
 
 use deploy::data::{Dataset, Sample};
 use deploy::eval::{EvalOptions, evaluate};
-use deploy::preprocess::Preparer;
+use deploy::preprocess::PreprocessBuffers;
 use deploy::{Classifier, Limits, decode};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -80,13 +80,13 @@ fn prepare_alone(classifier: &Classifier, samples: &[Sample], threads: usize) ->
     let preprocess = classifier.preprocess();
     let start = || {
         (
-            Preparer::new(preprocess),
+            PreprocessBuffers::new(preprocess),
             vec![0.0; preprocess.output_len()],
         )
     };
-    rate(samples.len(), threads, start, |(preparer, out), at| {
+    rate(samples.len(), threads, start, |(buffers, out), at| {
         let picture = decode::open(&samples[at].path, &Limits::default()).unwrap();
-        preparer.apply_into(&picture, out).unwrap();
+        buffers.apply_into(&picture, out).unwrap();
     })
 }
 

@@ -41,7 +41,7 @@ pub fn score_folds(kfold: &KFold, held_out: &HeldOut) -> Folds {
     let (right, losses): (Vec<f64>, Vec<f64>) = answers.iter().copied().unzip();
     let count = answers.len();
     let (accuracy, _) = mean_and_error(&right);
-    let (low, high) = data::metrics::wilson_of(accuracy, count as f64 / correction);
+    let (low, high) = data::metrics::wilson_from_share(accuracy, count as f64 / correction);
     let (loss, error) = mean_and_error(&losses);
     let half = Z * error * correction.sqrt();
     let per_fold = (0..kfold.folds()).map(|fold| {

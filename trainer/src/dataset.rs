@@ -76,7 +76,7 @@ fn log_left_out(dataset: &Dataset, printer: &Printer) {
 /// No pixel of a test image is decoded before the end, so near duplicates are left to `trainer audit`.
 pub fn audit(dataset: &Dataset, printer: &Printer) -> Audit {
     let bar = printer.image_bar("reading", num_images(dataset) as u64);
-    let audit = Audit::of(dataset, &[], Depth::Files, &|done| {
+    let audit = Audit::run(dataset, &[], Depth::Files, &|done| {
         bar.set_position(done as u64);
     });
     bar.finish_and_clear();

@@ -212,7 +212,7 @@ struct GoldenImages {
 impl GoldenImages {
     /// The images, prepared for the network.
     fn prepared(preprocess: &Preprocess) -> Result<Self> {
-        let images = card::golden_pictures::pictures();
+        let images = card::golden_images::images();
         let prepare = |(_, bytes): &(_, Vec<u8>)| {
             let image = data::decode::decode(bytes, &Limits::default())?;
             Ok(preprocess.apply(&image)?)

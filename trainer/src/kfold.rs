@@ -1,7 +1,7 @@
 //! K-fold cross-validation: which image is in which fold. It knows labels, no network and no file.
 
 use data::Sample;
-use data::split::{counts_of_two, stratified};
+use data::split::{stratified, train_val_counts};
 
 use crate::error::{Error, Result};
 
@@ -79,7 +79,7 @@ impl KFold {
         let (held_out, others): (Vec<usize>, Vec<usize>) =
             (0..self.labels.len()).partition(|&index| self.fold_of[index] == fold);
         let label = |index: &usize| self.labels[*index];
-        let [train, val] = stratified(others, label, self.seed, counts_of_two);
+        let [train, val] = stratified(others, label, self.seed, train_val_counts);
         Fold {
             train,
             val,
@@ -153,7 +153,7 @@ pub(crate) mod tests {
                 };
                 let held_out = of(&fold.held_out);
                 assert!([count / 5, count.div_ceil(5)].contains(&held_out));
-                let [train, val] = counts_of_two(count - held_out);
+                let [train, val] = train_val_counts(count - held_out);
                 assert_eq!((of(&fold.train), of(&fold.val)), (train, val));
             }
             let mut indices = [&fold.train[..], &fold.val, &fold.held_out].concat();

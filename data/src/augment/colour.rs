@@ -98,7 +98,7 @@ pub(super) fn noise(image: &RgbImage, sigma: f64, rng: &mut ChaCha8Rng) -> RgbIm
     out
 }
 
-/// `holes` squares, `size` of the shorter side, filled with the picture's mean colour. Their
+/// `holes` squares, `size` of the shorter side, filled with the image's mean colour. Their
 /// centres lie anywhere, so that some stick out (DeVries and Taylor 2017).
 pub(super) fn cutout(image: &RgbImage, holes: u32, size: f64, rng: &mut ChaCha8Rng) -> RgbImage {
     let (width, height) = image.dimensions();

@@ -1,7 +1,7 @@
 //! Random resized crop, as torchvision's `RandomResizedCrop`.
 
 use super::{Op, between};
-use crate::preprocess::{Filter, Mirror, Part, Resize, Resizer, Window};
+use crate::preprocess::{Filter, Flip, Region, Resize, Resizer, Window};
 use image::RgbImage;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
@@ -16,7 +16,7 @@ pub(super) const STANDARD: Op = Op::Crop {
 const TRIES: u32 = 10;
 
 /// The part that covers 8/7 of `size` when resized (256 for 224), then its centre.
-pub(super) fn centre((width, height): (u32, u32), size: (u32, u32)) -> Part {
+pub(super) fn centre((width, height): (u32, u32), size: (u32, u32)) -> Region {
     let factor = (f64::from(size.0) / f64::from(width)).max(f64::from(size.1) / f64::from(height));
     let shown = |target: u32, side: u32| {
         (f64::from(target) / factor * 7.0 / 8.0)
@@ -24,7 +24,7 @@ pub(super) fn centre((width, height): (u32, u32), size: (u32, u32)) -> Part {
             .clamp(1.0, f64::from(side)) as u32
     };
     let (w, h) = (shown(size.0, width), shown(size.1, height));
-    Part {
+    Region {
         left: (width - w) / 2,
         top: (height - h) / 2,
         width: w,
@@ -32,13 +32,13 @@ pub(super) fn centre((width, height): (u32, u32), size: (u32, u32)) -> Part {
     }
 }
 
-/// The part of a picture of `(width, height)` to take.
+/// The part of an image of `(width, height)` to take.
 pub(super) fn window(
     (width, height): (u32, u32),
     scale: (f64, f64),
     ratio: (f64, f64),
     rng: &mut ChaCha8Rng,
-) -> Part {
+) -> Region {
     let area = f64::from(width) * f64::from(height);
     for _ in 0..TRIES {
         let part = area * between(scale.0, scale.1, rng);
@@ -48,7 +48,7 @@ pub(super) fn window(
         if (1..=width).contains(&w) && (1..=height).contains(&h) {
             let top = rng.random_range(0..=height - h);
             let left = rng.random_range(0..=width - w);
-            return Part {
+            return Region {
                 left,
                 top,
                 width: w,
@@ -65,7 +65,7 @@ pub(super) fn window(
         (width, height)
     };
     let (w, h) = (w.clamp(1, width), h.clamp(1, height));
-    Part {
+    Region {
         left: (width - w) / 2,
         top: (height - h) / 2,
         width: w,
@@ -76,8 +76,8 @@ pub(super) fn window(
 /// The part alone is resized, from where it lies: the rest of a large photo costs nothing.
 pub(super) fn resized(
     image: &RgbImage,
-    part: Part,
-    mirror: Mirror,
+    part: Region,
+    flip: Flip,
     size: (u32, u32),
     (resizer, out): (&mut Resizer, &mut RgbImage),
 ) {
@@ -93,7 +93,7 @@ pub(super) fn resized(
         filter: Filter::Bilinear,
         antialias: true,
     };
-    resizer.resize_part(image, part, &to, mirror, out);
+    resizer.resize_region(image, part, &to, flip, out);
 }
 
 #[cfg(test)]
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_too_long_for_any_part_gives_its_centre() {
+    fn a_image_too_long_for_any_part_gives_its_centre() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let wide = window((400, 30), (1.0, 1.0), (0.75, 4.0 / 3.0), &mut rng);
         assert_eq!(
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn tiny_pictures_survive() {
+    fn tiny_images_survive() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         for (width, height) in [(1, 1), (1, 9), (2, 1)] {
             let image = RgbImage::from_pixel(width, height, Rgb([9, 8, 7]));

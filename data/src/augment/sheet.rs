@@ -1,10 +1,10 @@
-//! Pictures side by side, to look at.
+//! Images side by side, to look at.
 
 use image::{RgbImage, imageops};
 
 const GAP_PX: u32 = 4;
 
-/// Pictures in rows of `columns`, on white, each in a cell as large as the largest.
+/// Images in rows of `columns`, on white, each in a cell as large as the largest.
 ///
 /// ```
 /// let tile = data::RgbImage::new(10, 8);
@@ -36,7 +36,7 @@ mod tests {
     use image::{Rgb, RgbImage};
 
     #[test]
-    fn pictures_lie_in_rows_on_white() {
+    fn images_lie_in_rows_on_white() {
         let tile = |v: u8| RgbImage::from_pixel(6, 4, Rgb([v; 3]));
         let sheet = contact_sheet(&[tile(10), tile(20), tile(30)], 2);
         assert_eq!(sheet.get_pixel(4, 4)[0], 10);

@@ -114,16 +114,16 @@ mod tests {
     use rand::rngs::ChaCha8Rng;
     use std::f64::consts::FRAC_PI_2;
 
-    fn picture() -> RgbImage {
+    fn image() -> RgbImage {
         RgbImage::from_fn(31, 31, |x, y| Rgb([x as u8 * 8, y as u8 * 8, 50]))
     }
 
     #[test]
     fn a_quarter_turn_is_exact() {
-        let turned = affine(&picture(), FRAC_PI_2, 1.0);
+        let turned = affine(&image(), FRAC_PI_2, 1.0);
         for (x, y) in [(0, 0), (5, 20), (30, 7)] {
             // Counter-clockwise: the right edge comes to the top.
-            let expected = picture().get_pixel(30 - y, x).0;
+            let expected = image().get_pixel(30 - y, x).0;
             let found = turned.get_pixel(x, y).0;
             assert!(
                 found.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 1),
@@ -134,17 +134,17 @@ mod tests {
 
     #[test]
     fn an_eighth_of_a_turn_blackens_the_corners() {
-        let turned = affine(&picture(), FRAC_PI_2 / 2.0, 1.0);
+        let turned = affine(&image(), FRAC_PI_2 / 2.0, 1.0);
         assert_eq!(turned.get_pixel(0, 0).0, [0; 3]);
-        assert_eq!(turned.get_pixel(15, 15), picture().get_pixel(15, 15));
+        assert_eq!(turned.get_pixel(15, 15), image().get_pixel(15, 15));
     }
 
     #[test]
     fn zoom_moves_pixels_away_from_the_centre() {
-        let larger = affine(&picture(), 0.0, 2.0);
-        assert_eq!(larger.get_pixel(25, 15), picture().get_pixel(20, 15));
-        let smaller = affine(&picture(), 0.0, 0.5);
-        assert_eq!(smaller.get_pixel(20, 15), picture().get_pixel(25, 15));
+        let larger = affine(&image(), 0.0, 2.0);
+        assert_eq!(larger.get_pixel(25, 15), image().get_pixel(20, 15));
+        let smaller = affine(&image(), 0.0, 0.5);
+        assert_eq!(smaller.get_pixel(20, 15), image().get_pixel(25, 15));
         assert_eq!(smaller.get_pixel(1, 1).0, [0; 3]);
     }
 

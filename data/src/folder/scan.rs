@@ -1,4 +1,4 @@
-//! Walks one folder of class folders, in torchvision's order.
+//! Directory walk over one folder of class folders, in the order of torchvision's `ImageFolder`.
 
 use super::{EXTENSIONS, LeftOut, Sample};
 use crate::error::reading;
@@ -6,7 +6,7 @@ use crate::{Error, Result};
 use fs_err as fs;
 use std::path::{Path, PathBuf};
 
-/// What one folder of classes holds.
+/// Contents of one folder of classes.
 pub(super) struct Scan {
     pub(super) classes: Vec<String>,
     pub(super) samples: Vec<Sample>,
@@ -18,7 +18,7 @@ pub(super) struct Scan {
 pub(super) struct Entries {
     pub(super) folders: Vec<String>,
     files: Vec<String>,
-    /// Names that are hidden or not UTF-8.
+    /// Hidden files, names that are not UTF-8, broken links.
     unused: Vec<LeftOut>,
 }
 
@@ -38,18 +38,18 @@ pub(super) fn entries(folder: &Path) -> Result<Entries> {
     let mut entries = Entries::default();
     for entry in fs::read_dir(folder).map_err(reading(folder))? {
         let path = entry.map_err(reading(folder))?.path();
-        let mut leave = |reason: &str| {
+        let mut leave_out = |reason: &str| {
             entries.unused.push(LeftOut {
                 path: path.clone(),
                 reason: reason.into(),
             });
         };
         match path.file_name().and_then(|name| name.to_str()) {
-            None => leave("its name is not UTF-8"),
-            Some(name) if name.starts_with('.') => leave("hidden"),
+            None => leave_out("its name is not UTF-8"),
+            Some(name) if name.starts_with('.') => leave_out("hidden"),
             Some(name) if path.is_dir() => entries.folders.push(name.to_string()),
             Some(name) if path.is_file() => entries.files.push(name.to_string()),
-            Some(_) => leave("neither a file nor a folder (a broken link?)"),
+            Some(_) => leave_out("neither a file nor a folder (a broken link?)"),
         }
     }
     entries.folders.sort_unstable();
@@ -77,7 +77,7 @@ pub(super) fn scan(root: &Path, prefix: &str) -> Result<Scan> {
         let folder = root.join(class);
         let mut walk = Walk::default();
         walk.folder(&folder, &join(prefix, class), &mut Vec::new())?;
-        // As `sorted(os.walk(...))`: by folder, then by name.
+        // The order of Python's `sorted(os.walk(...))`: by folder, then by name.
         walk.files.sort_unstable();
         if walk.files.is_empty() {
             let reason = "a class folder without images".into();
@@ -113,9 +113,10 @@ struct Walk {
 }
 
 impl Walk {
-    fn folder(&mut self, path: &Path, relative: &str, above: &mut Vec<PathBuf>) -> Result<()> {
+    fn folder(&mut self, path: &Path, relative: &str, ancestors: &mut Vec<PathBuf>) -> Result<()> {
+        // Links are followed, so a cycle is possible; it shows as an ancestor's real path.
         let real = fs::canonicalize(path).map_err(reading(path))?;
-        if above.contains(&real) {
+        if ancestors.contains(&real) {
             let reason = "a link to a folder above it".into();
             self.left_out.push(LeftOut {
                 path: path.to_path_buf(),
@@ -127,7 +128,7 @@ impl Walk {
         self.left_out.extend(entries.unused);
         for name in entries.files {
             let file = path.join(&name);
-            match why_not(&file) {
+            match refusal(&file) {
                 None => self.files.push((relative.to_string(), name, file)),
                 Some(reason) => self.left_out.push(LeftOut {
                     path: file,
@@ -135,17 +136,17 @@ impl Walk {
                 }),
             }
         }
-        above.push(real);
+        ancestors.push(real);
         for name in entries.folders {
-            self.folder(&path.join(&name), &join(relative, &name), above)?;
+            self.folder(&path.join(&name), &join(relative, &name), ancestors)?;
         }
-        above.pop();
+        ancestors.pop();
         Ok(())
     }
 }
 
-/// Why a file is not taken as an image, judged by its name.
-fn why_not(path: &Path) -> Option<&'static str> {
+/// The reason why a file is not used as an image, by its extension.
+fn refusal(path: &Path) -> Option<&'static str> {
     let extension = path
         .extension()
         .and_then(|e| e.to_str())

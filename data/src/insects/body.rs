@@ -3,7 +3,7 @@
 //! Both take their two colours from the same [`Colours`], so that colour tells nothing.
 
 use super::canvas::{Coat, Colour, Part, Point, length};
-use super::dice::Dice;
+use super::random::Random;
 
 /// The colours of one insect.
 #[derive(Clone, Copy, Debug)]
@@ -69,8 +69,8 @@ impl Pose {
 }
 
 /// An ant: narrow waist, long thin jointed legs, elbowed antennae, no wings.
-pub(super) fn ant(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> {
-    let gloss = dice.between(0.1, 0.5);
+pub(super) fn ant(pose: &Pose, colours: &Colours, random: &mut Random) -> Vec<Part> {
+    let gloss = random.between(0.1, 0.5);
     let coat = |base| Coat {
         base,
         bands: None,
@@ -78,19 +78,19 @@ pub(super) fn ant(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> 
         fur: 0.0,
     };
     let body = coat(colours.body);
-    let second = if dice.chance(0.6) {
+    let second = if random.chance(0.6) {
         coat(colours.second)
     } else {
         body.clone()
     };
     let limb = coat(colours.body);
-    let gaster = if dice.chance(0.5) {
+    let gaster = if random.chance(0.5) {
         coat(colours.second)
     } else {
         body.clone()
     };
     let mut parts = Vec::new();
-    let long = dice.between(0.85, 1.1);
+    let long = random.between(0.85, 1.1);
     for side in [-1.0, 1.0] {
         for (root, knee, foot) in [
             ([0.12, 0.03], [0.30, 0.21], [0.48, 0.40]),
@@ -99,8 +99,8 @@ pub(super) fn ant(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> 
         ] {
             let mut joint = |p: Point, wobble: f32| -> Point {
                 [
-                    p[0] + dice.jitter(wobble),
-                    side * (p[1] * long + dice.jitter(wobble)),
+                    p[0] + random.jitter(wobble),
+                    side * (p[1] * long + random.jitter(wobble)),
                 ]
             };
             let (knee, foot) = (joint(knee, 0.04), joint(foot, 0.07));
@@ -117,11 +117,11 @@ pub(super) fn ant(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> 
             );
         }
         let (elbow, tip) = (
-            [0.46, 0.15 + dice.jitter(0.03)],
-            [0.66, 0.12 + dice.jitter(0.07)],
+            [0.46, 0.15 + random.jitter(0.03)],
+            [0.66, 0.12 + random.jitter(0.07)],
         );
         let feeler =
-            [[0.36, 0.03], elbow, tip].map(|[x, y]: Point| [x + dice.jitter(0.015), side * y]);
+            [[0.36, 0.03], elbow, tip].map(|[x, y]: Point| [x + random.jitter(0.015), side * y]);
         pose.chain(&feeler, 0.013, 0.009, &limb, &mut parts);
         let jaw = [[0.38, 0.04], [0.44, 0.035], [0.455, 0.005]].map(|[x, y]: Point| [x, side * y]);
         pose.chain(&jaw, 0.014, 0.006, &limb, &mut parts);
@@ -130,12 +130,12 @@ pub(super) fn ant(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> 
     parts.push(pose.bulb([-0.145, 0.0], [0.025, 0.028], second.clone()));
     parts.push(pose.bulb(
         [-0.31, 0.0],
-        [dice.between(0.15, 0.18), dice.between(0.09, 0.115)],
+        [random.between(0.15, 0.18), random.between(0.09, 0.115)],
         gaster,
     ));
     parts.push(pose.bulb([-0.01, 0.0], [0.075, 0.04], second.clone()));
     parts.push(pose.bulb([0.10, 0.0], [0.085, 0.052], second.clone()));
-    parts.push(pose.bulb([0.29, 0.0], [0.095, dice.between(0.075, 0.092)], second));
+    parts.push(pose.bulb([0.29, 0.0], [0.095, random.between(0.075, 0.092)], second));
     for side in [-1.0, 1.0] {
         parts.push(pose.bulb(
             [0.315, side * 0.068],
@@ -147,9 +147,9 @@ pub(super) fn ant(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> 
 }
 
 /// A bee: stout striped abdomen, furry thorax, short legs, two pairs of translucent wings.
-pub(super) fn bee(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> {
-    let fur = pose.length * dice.between(0.008, 0.02);
-    let gloss = dice.between(0.1, 0.5);
+pub(super) fn bee(pose: &Pose, colours: &Colours, random: &mut Random) -> Vec<Part> {
+    let fur = pose.length * random.between(0.008, 0.02);
+    let gloss = random.between(0.1, 0.5);
     let coat = |base, fur| Coat {
         base,
         bands: None,
@@ -157,13 +157,13 @@ pub(super) fn bee(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> 
         fur,
     };
     let mut parts = Vec::new();
-    bee_limbs(pose, &coat(colours.body, 0.0), dice, &mut parts);
+    bee_limbs(pose, &coat(colours.body, 0.0), random, &mut parts);
     let bands = Some((
         colours.second,
-        dice.between(4.5, 6.5),
-        dice.between(0.0, 1.0),
+        random.between(4.5, 6.5),
+        random.between(0.0, 1.0),
     ));
-    let stout = dice.between(0.155, 0.19);
+    let stout = random.between(0.155, 0.19);
     parts.push(pose.bulb(
         [-0.25, 0.0],
         [0.27, stout],
@@ -177,18 +177,18 @@ pub(super) fn bee(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> 
         let eye = coat(colours.body.map(|c| c * 0.35), 0.0);
         parts.push(pose.bulb([0.31, side * 0.085], [0.05, 0.035], eye));
     }
-    let thorax = if dice.chance(0.4) {
+    let thorax = if random.chance(0.4) {
         colours.second
     } else {
         colours.body
     };
     parts.push(pose.bulb([0.11, 0.0], [0.145, 0.145], coat(thorax, fur)));
-    wings(pose, colours.tint, dice, &mut parts);
+    wings(pose, colours.tint, random, &mut parts);
     parts
 }
 
 /// Six short legs and two feelers.
-fn bee_limbs(pose: &Pose, limb: &Coat, dice: &mut Dice, parts: &mut Vec<Part>) {
+fn bee_limbs(pose: &Pose, limb: &Coat, random: &mut Random, parts: &mut Vec<Part>) {
     for side in [-1.0, 1.0] {
         for (root, foot) in [
             ([0.20, 0.08], [0.31, 0.25]),
@@ -196,8 +196,8 @@ fn bee_limbs(pose: &Pose, limb: &Coat, dice: &mut Dice, parts: &mut Vec<Part>) {
             ([0.00, 0.10], [-0.14, 0.28]),
         ] {
             let foot = [
-                foot[0] + dice.jitter(0.03),
-                side * (foot[1] + dice.jitter(0.02)),
+                foot[0] + random.jitter(0.03),
+                side * (foot[1] + random.jitter(0.02)),
             ];
             let knee = [
                 root[0] + (foot[0] - root[0]) * 0.4,
@@ -211,7 +211,11 @@ fn bee_limbs(pose: &Pose, limb: &Coat, dice: &mut Dice, parts: &mut Vec<Part>) {
                 parts,
             );
         }
-        let feeler = [[0.36, 0.03], [0.42, 0.07], [0.46 + dice.jitter(0.02), 0.10]];
+        let feeler = [
+            [0.36, 0.03],
+            [0.42, 0.07],
+            [0.46 + random.jitter(0.02), 0.10],
+        ];
         pose.chain(
             &feeler.map(|[x, y]| [x, side * y]),
             0.013,
@@ -223,14 +227,14 @@ fn bee_limbs(pose: &Pose, limb: &Coat, dice: &mut Dice, parts: &mut Vec<Part>) {
 }
 
 /// Two pairs of wings, spread as chance has it.
-fn wings(pose: &Pose, tint: Colour, dice: &mut Dice, parts: &mut Vec<Part>) {
-    let (spread, opacity) = (dice.between(-0.15, 0.35), dice.between(0.3, 0.5));
+fn wings(pose: &Pose, tint: Colour, random: &mut Random, parts: &mut Vec<Part>) {
+    let (spread, opacity) = (random.between(-0.15, 0.35), random.between(0.3, 0.5));
     for side in [-1.0, 1.0] {
         for (root, angle, long, wide) in [
             ([0.07, 0.09], 2.45f32, 0.40, 0.12),
             ([0.14, 0.09], 2.0, 0.56, 0.13),
         ] {
-            let angle = angle - spread + dice.jitter(0.08);
+            let angle = angle - spread + random.jitter(0.08);
             let tip = [
                 root[0] + long * angle.cos(),
                 side * (root[1] + long * angle.sin()),

@@ -70,7 +70,7 @@ pub(super) struct Light {
 }
 
 impl Light {
-    /// From a direction in the picture (radians) and a height (sine of the elevation).
+    /// From a direction in the image (radians) and a height (sine of the elevation).
     pub(super) fn new(azimuth: f32, height: f32, ambient: f32) -> Self {
         let flat = (1.0 - height * height).sqrt();
         let direction = [azimuth.cos() * flat, azimuth.sin() * flat, height];
@@ -98,7 +98,7 @@ impl Light {
     }
 }
 
-/// A picture in floating point.
+/// An image in floating point.
 #[derive(Clone, Debug)]
 pub(super) struct Canvas {
     pub(super) width: usize,
@@ -204,7 +204,7 @@ impl Canvas {
         }
     }
 
-    /// The picture in 8 bits.
+    /// The image in 8 bits.
     pub(super) fn to_image(&self) -> RgbImage {
         RgbImage::from_fn(self.width as u32, self.height as u32, |x, y| {
             let pixel = self.pixels[y as usize * self.width + x as usize];

@@ -3,78 +3,78 @@
 use super::Kind;
 use super::body::{Colours, Pose, ant, bee};
 use super::canvas::{Canvas, Coat, Colour, Light, Part, Point, grain, luma, mix};
-use super::dice::Dice;
+use super::random::Random;
 use image::RgbImage;
 use std::f32::consts::{PI, TAU};
 
-/// Shortest and longest side of a picture in pixels.
+/// Shortest and longest side of an image in pixels.
 const SIDES: (f32, f32) = (260.0, 420.0);
 
 /// Steps of the tone curve.
 const CURVE: usize = 1023;
 
-/// Draws one picture.
-pub(super) fn draw(kind: Kind, dice: &mut Dice) -> RgbImage {
+/// Draws one image.
+pub(super) fn draw(kind: Kind, random: &mut Random) -> RgbImage {
     let (width, height) = (
-        dice.between(SIDES.0, SIDES.1),
-        dice.between(SIDES.0, SIDES.1),
+        random.between(SIDES.0, SIDES.1),
+        random.between(SIDES.0, SIDES.1),
     );
     let mut canvas = Canvas::new(width as usize, height as usize);
-    let (first, second) = (colour(dice), colour(dice));
-    let ground = toned(first, dice.between(0.3, 0.75));
+    let (first, second) = (colour(random), colour(random));
+    let ground = toned(first, random.between(0.3, 0.75));
     let second = toned(
-        mix(ground, second, dice.between(0.15, 0.5)),
-        luma(ground) + dice.jitter(0.15),
+        mix(ground, second, random.between(0.15, 0.5)),
+        luma(ground) + random.jitter(0.15),
     );
     let light = Light::new(
-        dice.between(0.0, TAU),
-        dice.between(0.5, 0.9),
-        dice.between(0.3, 0.6),
+        random.between(0.0, TAU),
+        random.between(0.5, 0.9),
+        random.between(0.3, 0.6),
     );
-    lay_ground(&mut canvas, ground, second, dice);
-    scatter(&mut canvas, ground, second, light, dice);
-    strew(&mut canvas, light, dice);
+    lay_ground(&mut canvas, ground, second, random);
+    scatter(&mut canvas, ground, second, light, random);
+    strew(&mut canvas, light, random);
 
     let short = width.min(height);
-    let others = 2 + dice.pick(4);
+    let others = 2 + random.pick(4);
     for i in 0..=others {
         let main = i == others;
         let middle = if main {
             [
-                width * dice.between(0.42, 0.58),
-                height * dice.between(0.42, 0.58),
+                width * random.between(0.42, 0.58),
+                height * random.between(0.42, 0.58),
             ]
         } else {
             [
-                width * dice.between(0.0, 1.0),
-                height * dice.between(0.0, 1.0),
+                width * random.between(0.0, 1.0),
+                height * random.between(0.0, 1.0),
             ]
         };
         let size = if main {
-            dice.between(0.65, 0.9)
+            random.between(0.65, 0.9)
         } else {
-            dice.between(0.35, 0.55)
+            random.between(0.35, 0.55)
         };
         let pose = Pose {
             middle,
             length: short * size,
-            heading: dice.between(0.0, TAU),
-            narrowing: dice.between(0.75, 1.0),
-            bend: dice.jitter(0.35),
+            heading: random.between(0.0, TAU),
+            narrowing: random.between(0.75, 1.0),
+            bend: random.jitter(0.35),
         };
-        let colours = coat_colours(dice);
+        let colours = coat_colours(random);
         let parts = match kind {
-            Kind::Ant => ant(&pose, &colours, dice),
-            Kind::Bee => bee(&pose, &colours, dice),
+            Kind::Ant => ant(&pose, &colours, random),
+            Kind::Bee => bee(&pose, &colours, random),
         };
-        let far = pose.length * dice.between(0.02, 0.07);
-        let (softness, strength) = (dice.between(2.0, 8.0), dice.between(0.15, 0.55));
+        let far = pose.length * random.between(0.02, 0.07);
+        let (softness, strength) = (random.between(2.0, 8.0), random.between(0.15, 0.55));
         canvas.shadow(&parts, light.away(far), softness, strength);
         for part in &parts {
             canvas.paint(part, light);
         }
     }
-    develop(&mut canvas, dice);
+    develop(&mut canvas, random);
     canvas.to_image()
 }
 
@@ -84,11 +84,11 @@ fn unit(angle: f32) -> Point {
 }
 
 /// A colour: any hue, from dull to vivid, from dark to light.
-fn colour(dice: &mut Dice) -> Colour {
+fn colour(random: &mut Random) -> Colour {
     let (hue, saturation, value) = (
-        dice.between(0.0, 6.0),
-        dice.between(0.0, 0.75),
-        dice.between(0.08, 0.95),
+        random.between(0.0, 6.0),
+        random.between(0.0, 0.75),
+        random.between(0.08, 0.95),
     );
     [0.0, 4.0, 2.0].map(|shift: f32| {
         let wave = ((hue + shift) % 6.0 - 3.0).abs() - 1.0;
@@ -102,12 +102,12 @@ fn toned(colour: Colour, target: f32) -> Colour {
 }
 
 /// Two body colours, one dark and one light.
-fn coat_colours(dice: &mut Dice) -> Colours {
-    let (first, second) = (colour(dice), colour(dice));
+fn coat_colours(random: &mut Random) -> Colours {
+    let (first, second) = (colour(random), colour(random));
     Colours {
-        body: toned(first, dice.between(0.02, 0.12)),
-        second: toned(second, dice.between(0.7, 0.9)),
-        tint: colour(dice),
+        body: toned(first, random.between(0.02, 0.12)),
+        second: toned(second, random.between(0.7, 0.9)),
+        tint: colour(random),
     }
 }
 
@@ -118,9 +118,9 @@ struct Noise {
 }
 
 impl Noise {
-    fn new(cells: [usize; 2], dice: &mut Dice) -> Self {
+    fn new(cells: [usize; 2], random: &mut Random) -> Self {
         let values = (0..(cells[0] + 1) * (cells[1] + 1))
-            .map(|_| dice.between(0.0, 1.0))
+            .map(|_| random.between(0.0, 1.0))
             .collect();
         Noise { cells, values }
     }
@@ -140,28 +140,28 @@ impl Noise {
 }
 
 /// The ground: smooth, sandy, streaky like wood, or out of focus, in two colours.
-fn lay_ground(canvas: &mut Canvas, ground: Colour, second: Colour, dice: &mut Dice) {
-    let style = dice.pick(4);
+fn lay_ground(canvas: &mut Canvas, ground: Colour, second: Colour, random: &mut Random) {
+    let style = random.pick(4);
     let cells = match style {
         0 => [2, 2],
         1 => [5, 5],
-        2 if dice.chance(0.5) => [24, 2],
+        2 if random.chance(0.5) => [24, 2],
         2 => [2, 24],
         _ => [8, 8],
     };
-    let broad = Noise::new(cells, dice);
-    let fine = Noise::new([cells[0] * 4 + 3, cells[1] * 4 + 3], dice);
+    let broad = Noise::new(cells, random);
+    let fine = Noise::new([cells[0] * 4 + 3, cells[1] * 4 + 3], random);
     let grainy = if style == 1 {
-        dice.between(0.02, 0.08)
+        random.between(0.02, 0.08)
     } else {
-        dice.between(0.0, 0.02)
+        random.between(0.0, 0.02)
     };
     let detail = if style == 3 {
         0.0
     } else {
-        dice.between(0.1, 0.4)
+        random.between(0.1, 0.4)
     };
-    let slope = [dice.jitter(0.25), dice.jitter(0.25)];
+    let slope = [random.jitter(0.25), random.jitter(0.25)];
     let (w, h) = (canvas.width, canvas.height);
     for (i, pixel) in canvas.pixels.iter_mut().enumerate() {
         let (column, row) = (i % w, i / w);
@@ -176,26 +176,27 @@ fn lay_ground(canvas: &mut Canvas, ground: Colour, second: Colour, dice: &mut Di
 }
 
 /// Pebbles, blades and leaves in the ground's colours.
-fn scatter(canvas: &mut Canvas, ground: Colour, second: Colour, light: Light, dice: &mut Dice) {
+fn scatter(canvas: &mut Canvas, ground: Colour, second: Colour, light: Light, random: &mut Random) {
     let (w, h) = (canvas.width as f32, canvas.height as f32);
-    let clutter = dice.pick(4);
+    let clutter = random.pick(4);
     let count = [0, 6, 3, 2][clutter as usize];
     for _ in 0..count {
-        let at: Point = [dice.between(0.0, w), dice.between(0.0, h)];
-        let base = mix(ground, second, dice.between(0.2, 1.0)).map(|v| v * dice.between(0.8, 1.2));
+        let at: Point = [random.between(0.0, w), random.between(0.0, h)];
+        let base =
+            mix(ground, second, random.between(0.2, 1.0)).map(|v| v * random.between(0.8, 1.2));
         let coat = Coat {
             base,
             bands: None,
             gloss: 0.02,
             fur: 0.0,
         };
-        let axis = unit(dice.between(0.0, PI));
+        let axis = unit(random.between(0.0, PI));
         let part = match clutter {
             1 => {
-                let size = dice.between(4.0, 16.0);
+                let size = random.between(4.0, 16.0);
                 Part::Bulb {
                     centre: at,
-                    radii: [size, size * dice.between(0.6, 1.0)],
+                    radii: [size, size * random.between(0.6, 1.0)],
                     axis,
                     coat,
                 }
@@ -206,7 +207,7 @@ fn scatter(canvas: &mut Canvas, ground: Colour, second: Colour, light: Light, di
                     [at[0] - reach[0], at[1] - reach[1]],
                     [at[0] + reach[0], at[1] + reach[1]],
                 );
-                let thick = dice.between(5.0, 14.0);
+                let thick = random.between(5.0, 14.0);
                 Part::Limb {
                     from,
                     to,
@@ -215,7 +216,7 @@ fn scatter(canvas: &mut Canvas, ground: Colour, second: Colour, light: Light, di
                 }
             }
             _ => {
-                let size = dice.between(0.15, 0.3) * w;
+                let size = random.between(0.15, 0.3) * w;
                 Part::Bulb {
                     centre: at,
                     radii: [size, size * 0.5],
@@ -229,27 +230,27 @@ fn scatter(canvas: &mut Canvas, ground: Colour, second: Colour, light: Light, di
     }
 }
 
-/// Dark and light stones in the colours of insects, as many as chance has it: how much of a picture
+/// Dark and light stones in the colours of insects, as many as chance has it: how much of an image
 /// is dark or light then says little about what sits on it.
-fn strew(canvas: &mut Canvas, light: Light, dice: &mut Dice) {
+fn strew(canvas: &mut Canvas, light: Light, random: &mut Random) {
     let (w, h) = (canvas.width as f32, canvas.height as f32);
-    let (dark, pale) = (dice.pick(6), dice.pick(6));
+    let (dark, pale) = (random.pick(6), random.pick(6));
     for i in 0..dark + pale {
-        let colours = coat_colours(dice);
+        let colours = coat_colours(random);
         let base = if i < dark {
             colours.body
         } else {
             colours.second
         };
-        let size = dice.between(0.03, 0.13) * w.min(h);
+        let size = random.between(0.03, 0.13) * w.min(h);
         let part = Part::Bulb {
-            centre: [dice.between(0.0, w), dice.between(0.0, h)],
-            radii: [size, size * dice.between(0.7, 1.0)],
-            axis: unit(dice.between(0.0, PI)),
+            centre: [random.between(0.0, w), random.between(0.0, h)],
+            radii: [size, size * random.between(0.7, 1.0)],
+            axis: unit(random.between(0.0, PI)),
             coat: Coat {
                 base,
                 bands: None,
-                gloss: dice.between(0.05, 0.4),
+                gloss: random.between(0.05, 0.4),
                 fur: 0.0,
             },
         };
@@ -259,17 +260,17 @@ fn strew(canvas: &mut Canvas, light: Light, dice: &mut Dice) {
 }
 
 /// Lens and sensor: focus, exposure, white balance, dark corners, noise.
-fn develop(canvas: &mut Canvas, dice: &mut Dice) {
-    if dice.chance(0.4) {
-        canvas.soften(dice.between(0.2, 0.66));
+fn develop(canvas: &mut Canvas, random: &mut Random) {
+    if random.chance(0.4) {
+        canvas.soften(random.between(0.2, 0.66));
     }
-    let (exposure, gamma) = (dice.between(0.8, 1.15), dice.between(0.85, 1.2));
+    let (exposure, gamma) = (random.between(0.8, 1.15), random.between(0.85, 1.2));
     let curve: Vec<f32> = (0..=CURVE)
         .map(|i| (i as f32 / CURVE as f32).powf(gamma))
         .collect();
-    let balance = [0; 3].map(|_| exposure * dice.between(0.93, 1.07));
-    let (dark, noise) = (dice.between(0.0, 0.35), dice.between(0.005, 0.03));
-    let salt = dice.pick(u32::MAX);
+    let balance = [0; 3].map(|_| exposure * random.between(0.93, 1.07));
+    let (dark, noise) = (random.between(0.0, 0.35), random.between(0.005, 0.03));
+    let salt = random.pick(u32::MAX);
     let (w, h) = (canvas.width, canvas.height);
     for (i, pixel) in canvas.pixels.iter_mut().enumerate() {
         let (column, row) = (i % w, i / w);

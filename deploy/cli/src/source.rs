@@ -192,7 +192,7 @@ pub(crate) fn dataset(
     args: &DataArgs<'_>,
     printer: &Printer,
 ) -> anyhow::Result<Dataset> {
-    let run = run_files::run_of(model);
+    let run = run_files::run_containing(model);
     let (data, list) = match (args.data, args.list, run) {
         (None, list, Some(run)) => {
             let data = data_of_run(run)?;

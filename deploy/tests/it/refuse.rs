@@ -142,4 +142,6 @@ fn a_card_of_another_version_is_refused() {
         ),
         "{error}"
     );
+    let expected = "the model card has version 2; this program knows version 1";
+    assert_eq!(error.to_string(), expected);
 }

@@ -19,10 +19,10 @@ pub fn run(args: &AuditArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     }
     let count = dataset::num_images(&dataset);
     if count == 0 {
-        return Err(data::Error::NoImages { path }.into());
+        return Err(data::Error::no_images(&path).into());
     }
     let bar = printer.image_bar("looking at", count as u64);
-    let audit = Audit::of(&dataset, &splits, Depth::Pixels, &|done| {
+    let audit = Audit::run(&dataset, &splits, Depth::Pixels, &|done| {
         bar.set_position(done as u64);
     });
     bar.finish_and_clear();

@@ -88,7 +88,7 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
 fn locate(args: &InspectArgs) -> Result<(PathBuf, Option<RunDir>, PathBuf), Error> {
     let named = &args.model;
     let (model, run) = if named.is_file() || named.extension().is_some_and(|e| e == "onnx") {
-        let run = data::run_files::run_of(named)
+        let run = data::run_files::run_containing(named)
             .map(|folder| RunDir::open(&args.runs, folder))
             .transpose()?;
         (named.clone(), run)

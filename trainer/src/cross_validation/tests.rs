@@ -23,7 +23,7 @@ fn scores_of_all_images_and_of_every_fold() {
     assert_eq!((folds.folds, folds.count), (4, 20));
     assert!((folds.accuracy.mean - 0.95).abs() < 1e-12);
     // 1 + 4/3: 20 images count as 8.57.
-    let (low, high) = data::metrics::wilson_of(0.95, 20.0 / (7.0 / 3.0));
+    let (low, high) = data::metrics::wilson_from_share(0.95, 20.0 / (7.0 / 3.0));
     let interval = folds.accuracy.interval;
     assert!((interval[0] - low).abs() < 1e-12 && (interval[1] - high).abs() < 1e-12);
     // ln(1 + e^-2) and 2 more once.

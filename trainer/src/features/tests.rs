@@ -52,7 +52,8 @@ fn unreadable_images_are_left_out_up_to_one_in_twenty() {
         let path = |&index: &usize| samples[index].path.clone();
         let error = |path: std::path::PathBuf| {
             let reason = "torn".into();
-            data::Error::from(data::pixels::Error::UnreadableImage { path, reason })
+            let path = Some(path);
+            data::Error::from(data::pixels::Error::Undecodable { path, reason })
         };
         indices
             .iter()

@@ -1,4 +1,4 @@
-//! Which format the bytes are, told by their first ones.
+//! File format from the first bytes, with a reason for what is not supported.
 
 use image::ImageFormat;
 
@@ -9,9 +9,10 @@ pub(super) enum Content {
     Other(ImageFormat),
 }
 
-/// The format, or why these bytes are not taken.
+/// The format, or the reason of a refusal.
 pub(super) fn content(bytes: &[u8]) -> Result<Content, String> {
     let refused = |reason: &str| Err(reason.to_string());
+    // ISO base media (HEIC, AVIF, MP4): a box length, `ftyp`, then the brand (ISO/IEC 14496-12, 4.3).
     match bytes {
         [] => refused("the file is empty"),
         [0xff, 0xd8, 0xff, ..] => Ok(Content::Jpeg),

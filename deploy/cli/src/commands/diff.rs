@@ -89,7 +89,7 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
     // The images are those of a run: that of A, else that of B.
     let of_run = paths
         .into_iter()
-        .find(|path| data::run_files::run_of(path).is_some());
+        .find(|path| data::run_files::run_containing(path).is_some());
     let dataset = source::dataset(of_run.unwrap_or(paths[0]), &data, printer)?;
     let samples = dataset.samples(args.split);
     let [first, second] = models;

@@ -1,35 +1,35 @@
-//! Eight pixels at a time, for processors with AVX2 and FMA.
+//! Pixels to tensor for processors with AVX2 and FMA, eight pixels at a time.
 
-use super::Line;
+use super::Affine;
 use std::arch::x86_64::*;
 
 /// Bytes that are read for eight pixels: two loads of 16, 12 apart.
 const READ: usize = 28;
 
-pub(super) fn is_there() -> bool {
+pub(super) fn is_supported() -> bool {
     std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
 }
 
-/// Writes the channels of `pixels` (`rgbrgb...`) into `out`, from these places on; returns how many
-/// pixels that were.
+/// Writes red, green and blue of `pixels` (`rgbrgb...`) into `out`, each from its index in `starts` on.
+/// Returns how many pixels it wrote; fewer than ten may be left.
 pub(super) fn write(
     pixels: &[u8],
-    lines: [&Line; 3],
+    affines: [&Affine; 3],
     out: &mut [f32],
     starts: [usize; 3],
 ) -> usize {
-    assert!(is_there());
+    assert!(is_supported());
     #[expect(unsafe_code, reason = "code for one kind of processor")]
     // SAFETY: the processor was just asked.
     unsafe {
-        write_avx2(pixels, lines, out, starts)
+        write_avx2(pixels, affines, out, starts)
     }
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn write_avx2(pixels: &[u8], lines: [&Line; 3], out: &mut [f32], starts: [usize; 3]) -> usize {
-    let factors = lines.map(|line| Factors::new(line));
-    // Four bytes, three apart, as numbers of 32 bits.
+fn write_avx2(pixels: &[u8], affines: [&Affine; 3], out: &mut [f32], starts: [usize; 3]) -> usize {
+    let factors = affines.map(|affine| Factors::new(affine));
+    // Byte shuffle per channel: four bytes, three apart, widened to 32 bits; -1 gives a zero byte.
     let pick = [0, 1, 2].map(|c: i8| {
         let z = -1;
         let (a, b, d) = (c + 3, c + 6, c + 9);
@@ -49,7 +49,7 @@ fn write_avx2(pixels: &[u8], lines: [&Line; 3], out: &mut [f32], starts: [usize;
     done
 }
 
-/// A [`Line`] in every place.
+/// An [`Affine`] in every lane.
 struct Factors {
     scale: [__m256; 2],
     mean: __m256,
@@ -58,15 +58,15 @@ struct Factors {
 
 impl Factors {
     #[target_feature(enable = "avx2,fma")]
-    fn new(line: &Line) -> Self {
+    fn new(affine: &Affine) -> Self {
         Self {
-            scale: line.scale.map(|part| _mm256_set1_ps(part)),
-            mean: _mm256_set1_ps(line.mean),
-            inverse: line.inverse.map(|part| _mm256_set1_ps(part)),
+            scale: affine.scale.map(|part| _mm256_set1_ps(part)),
+            mean: _mm256_set1_ps(affine.mean),
+            inverse: affine.inverse.map(|part| _mm256_set1_ps(part)),
         }
     }
 
-    /// What [`Line::value`] computes.
+    /// [`Affine::value`] of eight bytes.
     #[target_feature(enable = "avx2,fma")]
     fn apply(&self, bytes: __m256) -> __m256 {
         let scaled = times(bytes, self.scale);

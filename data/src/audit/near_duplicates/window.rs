@@ -1,26 +1,26 @@
-//! Windows of a thumbnail: the whole of it, and where a crop may have been taken.
+//! Windows of a thumbnail: the whole of it, and parts that another image may be a crop of.
 
-use super::{Mark, SIDE};
+use super::{SIDE, Thumbnail};
 
-/// Sides of the windows, as shares of the whole; each at nine places.
+/// Sides of the windows as shares of the whole; each at nine positions.
 const SHARES: [f32; 2] = [0.9, 0.8];
-const PLACES: [f32; 3] = [0.0, 0.5, 1.0];
+const POSITIONS: [f32; 3] = [0.0, 0.5, 1.0];
 
-/// Fields of the hash, and of the values that are correlated.
+/// Columns and rows of the fields of the hash, and of the values that are correlated.
 const HASH: (usize, usize) = (9, 8);
 const VALUES: (usize, usize) = (16, 16);
 
-/// All windows that are looked at.
+/// All windows of a thumbnail, the whole first.
 pub(super) struct Windows(Vec<Window>);
 
 impl Windows {
     pub(super) fn new() -> Self {
         let mut windows = vec![Window::new((0.0, 0.0), 1.0)];
         for share in SHARES {
-            for y in PLACES {
-                for x in PLACES {
-                    let place = |place: f32| place * (1.0 - share);
-                    windows.push(Window::new((place(x), place(y)), share));
+            for y in POSITIONS {
+                for x in POSITIONS {
+                    let start = (x * (1.0 - share), y * (1.0 - share));
+                    windows.push(Window::new(start, share));
                 }
             }
         }
@@ -50,9 +50,9 @@ impl Window {
         }
     }
 
-    /// Whether brightness rises to the right, 8 rows of 8 bits.
-    pub(super) fn hash(&self, mark: &Mark) -> u64 {
-        let values = self.hash.apply(mark);
+    /// Difference hash: whether brightness rises to the right, 8 rows of 8 bits.
+    pub(super) fn hash(&self, thumbnail: &Thumbnail) -> u64 {
+        let values = self.hash.apply(thumbnail);
         let rises = values
             .chunks_exact(HASH.0)
             .flat_map(|row| row.windows(2).map(|pair| pair[1] > pair[0]));
@@ -60,14 +60,15 @@ impl Window {
     }
 
     /// Gray values, `[16, 16]`.
-    pub(super) fn values(&self, mark: &Mark) -> Vec<f32> {
-        self.values.apply(mark)
+    pub(super) fn values(&self, thumbnail: &Thumbnail) -> Vec<f32> {
+        self.values.apply(thumbnail)
     }
 }
 
-/// The thumbnail's rows or columns that a field covers: the first, and how much of each.
+/// The thumbnail's rows or columns under a field: the first, and the share of the field in each.
 type Cover = (usize, Vec<f32>);
 
+/// Resampling by area.
 struct Resample {
     columns: Vec<Cover>,
     rows: Vec<Cover>,
@@ -81,13 +82,13 @@ impl Resample {
         }
     }
 
-    /// Row by row.
-    fn apply(&self, Mark(mark): &Mark) -> Vec<f32> {
+    /// Values `[H, W]`.
+    fn apply(&self, Thumbnail(thumbnail): &Thumbnail) -> Vec<f32> {
         let mut out = Vec::with_capacity(self.rows.len() * self.columns.len());
         for (top, weights) in &self.rows {
             let mut row = [0.0; SIDE];
-            for (line, weight) in mark.chunks_exact(SIDE).skip(*top).zip(weights) {
-                for (sum, &gray) in row.iter_mut().zip(line) {
+            for (values, weight) in thumbnail.chunks_exact(SIDE).skip(*top).zip(weights) {
+                for (sum, &gray) in row.iter_mut().zip(values) {
                     *sum += weight * f32::from(gray);
                 }
             }
@@ -100,6 +101,7 @@ impl Resample {
     }
 }
 
+/// The cover of each of `fields` equal parts of a window that starts at `start` and has the length `share`.
 fn covers(start: f32, share: f32, fields: usize) -> Vec<Cover> {
     let side = SIDE as f32;
     let edge = |field: usize| (start + share * field as f32 / fields as f32) * side;

@@ -1,4 +1,4 @@
-//! What a picture's header says, without its pixels.
+//! Image header: format, size and kind of colours, without decoding pixels.
 
 use super::sniff::Content;
 use super::{decoder, jpeg, orientation, pnm, sniff};
@@ -6,7 +6,7 @@ use crate::{Error, Result};
 use image::metadata::Orientation;
 use image::{ExtendedColorType, ImageDecoder, ImageFormat};
 
-/// What is in a file, told by its content.
+/// File format, determined by the content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "their names say it")]
 pub enum Format {
@@ -19,7 +19,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// As people write it.
+    /// Usual spelling, such as `JPEG`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -46,73 +46,75 @@ impl Format {
     }
 }
 
-/// What a header says.
+/// Contents of an image's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
-pub struct Facts {
-    /// What is in the file.
+#[expect(clippy::struct_excessive_bools, reason = "independent properties")]
+pub struct ImageHeader {
+    /// File format.
     pub format: Format,
-    /// Pixels, as the picture is shown.
+    /// Width in pixels after the EXIF orientation is applied.
     pub width: u32,
-    /// Pixels, as the picture is shown.
+    /// Height in pixels after the EXIF orientation is applied.
     pub height: u32,
-    /// Whether its EXIF (or XMP) orientation turns or mirrors it.
-    pub turned: bool,
-    /// Whether it has no colours.
+    /// Whether the EXIF (or XMP) orientation rotates or mirrors it.
+    pub rotated: bool,
+    /// Whether all three channels will be equal.
     pub gray: bool,
-    /// Whether it is in printing inks.
+    /// Whether it is in CMYK.
     pub cmyk: bool,
-    /// Whether it has transparency, which decoding drops.
+    /// Whether it has an alpha channel, which decoding drops.
     pub alpha: bool,
-    /// Whether it is an animation or has several pages, of which decoding takes the first.
-    pub several: bool,
+    /// Whether it has several frames or pages, of which decoding takes the first.
+    pub several_images: bool,
 }
 
-/// Reads the header of a picture.
+/// Reads the header of an image.
 ///
 /// # Errors
-/// [`Error::Undecodable`] when the bytes do not start a picture that is taken.
+/// [`Error::Undecodable`] when the bytes are of another format, or a side has no pixels.
 ///
 /// ```
-/// let facts = pixels::decode::facts(b"P5 3 2 255 \x01\x02\x03\x04\x05\x06")?;
-/// assert_eq!((facts.width, facts.height, facts.gray), (3, 2, true));
+/// let header = pixels::decode::read_header(b"P5 3 2 255 \x01\x02\x03\x04\x05\x06")?;
+/// assert_eq!((header.width, header.height, header.gray), (3, 2, true));
 /// # Ok::<(), pixels::Error>(())
 /// ```
-pub fn facts(bytes: &[u8]) -> Result<Facts> {
-    let read = || match sniff::content(bytes)? {
-        Content::Jpeg => of_jpeg(bytes),
+pub fn read_header(bytes: &[u8]) -> Result<ImageHeader> {
+    let parse = || match sniff::content(bytes)? {
+        Content::Jpeg => jpeg_header(bytes),
         Content::Pnm => {
             let (width, height, colours) = pnm::header(bytes)?;
-            let plain = plain(Format::Pnm, (width, height), Orientation::NoTransforms);
-            let gray = !colours;
-            Ok(Facts { gray, ..plain })
+            let header = header(Format::Pnm, (width, height), Orientation::NoTransforms);
+            Ok(ImageHeader {
+                gray: !colours,
+                ..header
+            })
         }
-        Content::Other(format) => of_other(bytes, format),
+        Content::Other(format) => other_header(bytes, format),
     };
-    let facts = read().and_then(|facts| match (facts.width, facts.height) {
-        // Nothing that divides by a side, or takes its logarithm, need ask again.
+    let header = parse().and_then(|header| match (header.width, header.height) {
+        // So that histograms can divide by a side and take its logarithm.
         (0, _) | (_, 0) => Err("it has no pixels".into()),
-        _ => Ok(facts),
+        _ => Ok(header),
     });
-    facts.map_err(|reason| Error::Undecodable { reason })
+    header.map_err(|reason| Error::Undecodable { path: None, reason })
 }
 
-fn of_jpeg(bytes: &[u8]) -> Result<Facts, String> {
-    let header = jpeg::header(bytes)?;
-    let size = (header.width, header.height);
-    Ok(Facts {
-        gray: header.components == 1,
-        cmyk: header.components == 4,
-        ..plain(Format::Jpeg, size, header.orientation)
+fn jpeg_header(bytes: &[u8]) -> Result<ImageHeader, String> {
+    let frame = jpeg::header(bytes)?;
+    Ok(ImageHeader {
+        gray: frame.components == 1,
+        cmyk: frame.components == 4,
+        ..header(Format::Jpeg, (frame.width, frame.height), frame.orientation)
     })
 }
 
-fn of_other(bytes: &[u8], image_format: ImageFormat) -> Result<Facts, String> {
+fn other_header(bytes: &[u8], image_format: ImageFormat) -> Result<ImageHeader, String> {
     let mut decoder = decoder(bytes, image_format)?;
-    let (format, several) = match image_format {
+    let (format, several_images) = match image_format {
         ImageFormat::Png => (Format::Png, is_apng(bytes)),
         ImageFormat::WebP => (Format::WebP, is_animated_webp(bytes)),
         ImageFormat::Bmp => (Format::Bmp, false),
+        // A cut-off directory is no reason to refuse: decoding will say so.
         _ => (Format::Tiff, has_pages(bytes).unwrap_or(false)),
     };
     let (size, colours) = (decoder.dimensions(), decoder.color_type());
@@ -120,17 +122,17 @@ fn of_other(bytes: &[u8], image_format: ImageFormat) -> Result<Facts, String> {
         decoder.original_color_type(),
         ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16
     );
-    Ok(Facts {
+    Ok(ImageHeader {
         gray: !colours.has_color(),
         cmyk,
         alpha: colours.has_alpha(),
-        several,
-        ..plain(format, size, orientation(&mut decoder, image_format))
+        several_images,
+        ..header(format, size, orientation(&mut decoder, image_format))
     })
 }
 
-/// A picture in colours.
-fn plain(format: Format, (width, height): (u32, u32), orientation: Orientation) -> Facts {
+/// The header of a colour image without alpha; `(width, height)` are those of the stored pixels.
+fn header(format: Format, (width, height): (u32, u32), orientation: Orientation) -> ImageHeader {
     let on_its_side = matches!(
         orientation,
         Orientation::Rotate90
@@ -143,15 +145,15 @@ fn plain(format: Format, (width, height): (u32, u32), orientation: Orientation) 
     } else {
         (width, height)
     };
-    Facts {
+    ImageHeader {
         format,
         width,
         height,
-        turned: orientation != Orientation::NoTransforms,
+        rotated: orientation != Orientation::NoTransforms,
         gray: false,
         cmyk: false,
         alpha: false,
-        several: false,
+        several_images: false,
     }
 }
 
@@ -179,8 +181,8 @@ fn is_animated_webp(bytes: &[u8]) -> bool {
 /// Whether the first directory names a next one (TIFF 6.0, section 2).
 fn has_pages(bytes: &[u8]) -> Option<bool> {
     let little = bytes.starts_with(b"II");
-    let number = |at: usize, length: usize| {
-        let mut number = bytes.get(at..at.checked_add(length)?)?.to_vec();
+    let number = |offset: usize, length: usize| {
+        let mut number = bytes.get(offset..offset.checked_add(length)?)?.to_vec();
         if little {
             number.reverse();
         }
@@ -191,6 +193,7 @@ fn has_pages(bytes: &[u8]) -> Option<bool> {
     };
     let directory = number(4, 4)?;
     let entries = number(directory, 2)?;
+    // Each entry has 12 bytes; the offset of the next directory follows them, 0 where there is none.
     Some(number(directory + 2 + 12 * entries, 4)? != 0)
 }
 
@@ -208,17 +211,17 @@ mod tests {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let bytes = fs::read(&path).unwrap();
-            let Ok(picture) = decode::decode(&bytes, &decode::Limits::default()) else {
+            let Ok(image) = decode::decode(&bytes, &decode::Limits::default()) else {
                 continue;
             };
-            let facts = facts(&bytes).unwrap();
+            let header = read_header(&bytes).unwrap();
             assert_eq!(
-                (facts.width, facts.height),
-                picture.dimensions(),
+                (header.width, header.height),
+                image.dimensions(),
                 "{path:?}"
             );
-            if facts.gray {
-                let gray = picture.pixels().all(|p| p[0] == p[1] && p[1] == p[2]);
+            if header.gray {
+                let gray = image.pixels().all(|p| p[0] == p[1] && p[1] == p[2]);
                 assert!(gray, "{path:?}");
             }
             count += 1;
@@ -227,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn several_pictures_in_one_file_are_seen() {
+    fn several_images_in_one_file_are_seen() {
         let chunk = |kind: &[u8; 4], data: &[u8]| {
             let length = (data.len() as u32).to_be_bytes();
             [&length[..], kind, data, &[0; 4]].concat()

@@ -1,26 +1,27 @@
-//! Hashes of 64 bits that differ from a given one in few bits, without comparing all of them.
+//! Multi-index hashing: search in Hamming space, without comparing a hash with all others.
+//!
+//! M. Norouzi, A. Punjani and D. J. Fleet, "Fast Search in Hamming Space with Multi-HashIndex Hashing", CVPR
+//! 2012. Knows no images.
 
 use std::ops::ControlFlow;
 
 /// Parts of a hash, 16 bits each.
 const PARTS: usize = 4;
-/// Bits in which at least one of four parts differs at most when eleven differ in all.
+/// When eleven bits differ in all, at least one of four parts differs in at most this many.
 const BITS_OF_A_PART: u32 = 2;
 
-/// Multi-index hashing (M. Norouzi, A. Punjani and D. J. Fleet, "Fast Search in Hamming Space with
-/// Multi-Index Hashing", CVPR 2012): hashes that differ in at most 11 bits agree in at least one
-/// quarter but for 2 bits, and each quarter has a table.
-pub(super) struct Index<'a> {
+/// Hashes of 64 bits with a table for each quarter of their bits.
+pub(super) struct HashIndex<'a> {
     hashes: &'a [u64],
     tables: [Table; PARTS],
     /// All parts with at most [`BITS_OF_A_PART`] bits set.
     masks: Vec<u16>,
 }
 
-/// Places by the value of one part: those of value `v` are `places[starts[v]..starts[v + 1]]`.
+/// Indices of hashes by the value of one part: those of value `v` are `indices[starts[v]..starts[v + 1]]`.
 struct Table {
     starts: Vec<u32>,
-    places: Vec<u32>,
+    indices: Vec<u32>,
 }
 
 fn part(hash: u64, number: usize) -> u16 {
@@ -36,23 +37,24 @@ impl Table {
         for value in 0..1 << 16 {
             starts[value + 1] += starts[value];
         }
+        // Counting sort: `starts` are now the first free slots of each value.
         let mut next = starts.clone();
-        let mut places = vec![0; hashes.len()];
-        for (place, &hash) in (0..).zip(hashes) {
+        let mut indices = vec![0; hashes.len()];
+        for (index, &hash) in (0..).zip(hashes) {
             let slot = &mut next[usize::from(part(hash, number))];
-            places[*slot as usize] = place;
+            indices[*slot as usize] = index;
             *slot += 1;
         }
-        Self { starts, places }
+        Self { starts, indices }
     }
 
-    fn of(&self, value: u16) -> &[u32] {
+    fn indices_of(&self, value: u16) -> &[u32] {
         let value = usize::from(value);
-        &self.places[self.starts[value] as usize..self.starts[value + 1] as usize]
+        &self.indices[self.starts[value] as usize..self.starts[value + 1] as usize]
     }
 }
 
-impl<'a> Index<'a> {
+impl<'a> HashIndex<'a> {
     pub(super) fn new(hashes: &'a [u64]) -> Self {
         Self {
             hashes,
@@ -63,8 +65,8 @@ impl<'a> Index<'a> {
         }
     }
 
-    /// Gives the places of all hashes that differ in at most `bits` (at most 11) from `hash`, each
-    /// once, until `found` has enough.
+    /// Calls `found` once with the index of each hash that differs from `hash` in at most `bits` bits (at
+    /// most 11), until it breaks.
     pub(super) fn near(
         &self,
         hash: u64,
@@ -74,11 +76,12 @@ impl<'a> Index<'a> {
         debug_assert!(bits < PARTS as u32 * (BITS_OF_A_PART + 1));
         for (number, table) in self.tables.iter().enumerate() {
             for mask in &self.masks {
-                for &place in table.of(part(hash, number) ^ mask) {
-                    let difference = self.hashes[place as usize] ^ hash;
+                for &index in table.indices_of(part(hash, number) ^ mask) {
+                    let difference = self.hashes[index as usize] ^ hash;
+                    // An earlier table has found it if that part, too, differs in few bits.
                     let seen_before = |n| part(difference, n).count_ones() <= BITS_OF_A_PART;
                     if difference.count_ones() <= bits && !(0..number).any(seen_before) {
-                        found(place as usize)?;
+                        found(index as usize)?;
                     }
                 }
             }
@@ -96,28 +99,28 @@ mod tests {
     fn it_finds_what_comparing_all_finds() {
         let mut rng = rand::rngs::ChaCha8Rng::seed_from_u64(1);
         let mut hashes: Vec<u64> = (0..300).map(|_| rng.random()).collect();
-        for place in 0..300 {
+        for index in 0..300 {
             // Relatives that differ in up to 16 bits.
             let flips =
-                (0..place % 17).fold(0_u64, |flips, _| flips | 1 << rng.random_range(0..64));
-            hashes.push(hashes[place] ^ flips);
+                (0..index % 17).fold(0_u64, |flips, _| flips | 1 << rng.random_range(0..64));
+            hashes.push(hashes[index] ^ flips);
         }
-        let index = Index::new(&hashes);
+        let hash_index = HashIndex::new(&hashes);
         let mut relatives = 0;
         for &hash in &hashes {
             let mut found = Vec::new();
-            let all = index.near(hash, 11, &mut |place| {
-                found.push(place);
+            let all = hash_index.near(hash, 11, &mut |index| {
+                found.push(index);
                 ControlFlow::Continue(())
             });
             assert!(all.is_continue());
             found.sort_unstable();
-            let near = |place: &usize| (hashes[*place] ^ hash).count_ones() <= 11;
+            let near = |index: &usize| (hashes[*index] ^ hash).count_ones() <= 11;
             let expected: Vec<usize> = (0..hashes.len()).filter(near).collect();
             assert_eq!(found, expected);
             relatives += found.len() - 1;
             let mut calls = 0;
-            let first = index.near(hash, 11, &mut |_| {
+            let first = hash_index.near(hash, 11, &mut |_| {
                 calls += 1;
                 ControlFlow::Break(())
             });

@@ -3,14 +3,14 @@
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-/// A stream of random numbers of its own for every picture.
-pub(super) struct Dice(ChaCha8Rng);
+/// A stream of random numbers of its own for every image.
+pub(super) struct Random(ChaCha8Rng);
 
-impl Dice {
+impl Random {
     pub(super) fn new(seed: u64, stream: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(stream);
-        Dice(rng)
+        Random(rng)
     }
 
     /// Uniform in `[low, high)`.

@@ -1,53 +1,53 @@
-//! A thread's own means to prepare pictures: tables computed once, memory used again and again.
+//! Reused memory and tables for preprocessing many images in one thread.
 
 use super::resize::Resizer;
-use super::tail::Tail;
+use super::to_tensor::ToTensor;
 use super::{Preprocess, check_sizes, geometry};
 use crate::Result;
 use image::RgbImage;
 
-/// Prepares one picture after the other, as [`Preprocess::apply`] does.
+/// Preprocesses one image after the other with the results of [`Preprocess::apply`].
 ///
 /// ```
-/// use pixels::preprocess::{Preparer, Preprocess};
+/// use pixels::preprocess::{PreprocessBuffers, Preprocess};
 /// let preprocess = Preprocess::imagenet();
-/// let (mut preparer, mut out) = (Preparer::new(&preprocess), vec![0.0; preprocess.output_len()]);
+/// let (mut buffers, mut out) = (PreprocessBuffers::new(&preprocess), vec![0.0; preprocess.output_len()]);
 /// for side in [300, 200] {
-///     let picture = pixels::RgbImage::new(side, 250);
-///     preparer.apply_into(&picture, &mut out)?;
-///     assert_eq!(out, preprocess.apply(&picture)?);
+///     let image = pixels::RgbImage::new(side, 250);
+///     buffers.apply_into(&image, &mut out)?;
+///     assert_eq!(out, preprocess.apply(&image)?);
 /// }
 /// # Ok::<(), pixels::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Preparer {
+pub struct PreprocessBuffers {
     preprocess: Preprocess,
-    tail: Tail,
+    to_tensor: ToTensor,
     resizer: Resizer,
-    /// The picture in the making.
-    picture: RgbImage,
+    /// The resized image.
+    resized: RgbImage,
 }
 
-impl Preparer {
-    /// For one thread's use.
+impl PreprocessBuffers {
+    /// Buffers for one thread.
     #[must_use]
     pub fn new(preprocess: &Preprocess) -> Self {
         Self {
             preprocess: preprocess.clone(),
-            tail: Tail::new(preprocess),
+            to_tensor: ToTensor::new(preprocess),
             resizer: Resizer::default(),
-            picture: RgbImage::default(),
+            resized: RgbImage::default(),
         }
     }
 
-    /// From a decoded picture to the network's input, written into `out`.
+    /// As [`Preprocess::apply_into`].
     ///
     /// # Errors
     /// As [`Preprocess::geometry`] and [`Preprocess::tensor_into`].
     pub fn apply_into(&mut self, image: &RgbImage, out: &mut [f32]) -> Result<()> {
         let steps = &self.preprocess;
-        let made = geometry(steps, image, &mut self.resizer, &mut self.picture)?;
-        self.tensor_into(if made { &self.picture } else { image }, out)
+        let changed = geometry(steps, image, &mut self.resizer, &mut self.resized)?;
+        self.tensor_into(if changed { &self.resized } else { image }, out)
     }
 
     /// As [`Preprocess::tensor_into`].
@@ -56,7 +56,7 @@ impl Preparer {
     /// As [`Preprocess::tensor_into`].
     pub fn tensor_into(&self, image: &RgbImage, out: &mut [f32]) -> Result<()> {
         check_sizes(&self.preprocess, image, out)?;
-        self.tail.write(image, out);
+        self.to_tensor.write(image, out);
         Ok(())
     }
 
@@ -66,9 +66,9 @@ impl Preparer {
     /// As [`Preprocess::geometry`].
     pub fn geometry(&mut self, image: &RgbImage) -> Result<RgbImage> {
         let steps = &self.preprocess;
-        let changed = geometry(steps, image, &mut self.resizer, &mut self.picture)?;
+        let changed = geometry(steps, image, &mut self.resizer, &mut self.resized)?;
         Ok(if changed {
-            std::mem::take(&mut self.picture)
+            std::mem::take(&mut self.resized)
         } else {
             image.clone()
         })

@@ -7,40 +7,40 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use std::path::Path;
 
-/// Marks of `pictures`, and whether the last of them is in a group with the first.
+/// Thumbnails of `images`, and whether the last of them is in a group with the first.
 fn joined(first: &RgbImage, last: &RgbImage) -> bool {
-    let marks = [first, last].map(|picture| Mark::of(picture).unwrap());
-    !groups(&marks.each_ref()).is_empty()
+    let thumbnails = [first, last].map(|image| Thumbnail::new(image).unwrap());
+    !groups(&thumbnails.each_ref()).is_empty()
 }
 
-fn cropped(picture: &RgbImage, share: f32, rng: &mut ChaCha8Rng) -> RgbImage {
+fn cropped(image: &RgbImage, share: f32, rng: &mut ChaCha8Rng) -> RgbImage {
     let side = |side: u32| (side as f32 * (1.0 - share)) as u32;
-    let (width, height) = (side(picture.width()), side(picture.height()));
-    let x = rng.random_range(0..=picture.width() - width);
-    let y = rng.random_range(0..=picture.height() - height);
-    imageops::crop_imm(picture, x, y, width, height).to_image()
+    let (width, height) = (side(image.width()), side(image.height()));
+    let x = rng.random_range(0..=image.width() - width);
+    let y = rng.random_range(0..=image.height() - height);
+    imageops::crop_imm(image, x, y, width, height).to_image()
 }
 
-fn jpeg(picture: &RgbImage, quality: u8) -> RgbImage {
+fn jpeg(image: &RgbImage, quality: u8) -> RgbImage {
     let mut bytes = Vec::new();
     let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, quality);
-    picture.write_with_encoder(encoder).unwrap();
+    image.write_with_encoder(encoder).unwrap();
     decode::decode(&bytes, &Limits::default()).unwrap()
 }
 
 #[test]
-fn copies_are_found_and_other_pictures_are_not() {
-    let pictures: Vec<RgbImage> = (0..60).map(drawn).collect();
-    let marks: Vec<Mark> = pictures.iter().map(|p| Mark::of(p).unwrap()).collect();
-    assert!(groups(&marks.iter().collect::<Vec<_>>()).is_empty());
-    for picture in &pictures[..10] {
-        let half = imageops::resize(picture, 75, 55, FilterType::Triangle);
-        assert!(joined(picture, &half));
-        assert!(joined(picture, &jpeg(picture, 30)));
-        assert!(joined(picture, &imageops::flip_horizontal(picture)));
+fn copies_are_found_and_other_images_are_not() {
+    let images: Vec<RgbImage> = (0..60).map(drawn).collect();
+    let thumbnails: Vec<Thumbnail> = images.iter().map(|p| Thumbnail::new(p).unwrap()).collect();
+    assert!(groups(&thumbnails.iter().collect::<Vec<_>>()).is_empty());
+    for image in &images[..10] {
+        let half = imageops::resize(image, 75, 55, FilterType::Triangle);
+        assert!(joined(image, &half));
+        assert!(joined(image, &jpeg(image, 30)));
+        assert!(joined(image, &imageops::flip_horizontal(image)));
         assert!(joined(
-            &imageops::resize(picture, 60, 90, FilterType::Triangle),
-            picture
+            &imageops::resize(image, 60, 90, FilterType::Triangle),
+            image
         ));
     }
 }
@@ -50,25 +50,25 @@ fn a_group_is_joined_by_its_pairs() {
     let (a, b) = (drawn(1), drawn(2));
     let half = imageops::resize(&a, 75, 55, FilterType::Triangle);
     let mirrored = imageops::flip_horizontal(&half);
-    let marks = [&b, &a, &half, &mirrored].map(|picture| Mark::of(picture).unwrap());
-    assert_eq!(groups(&marks.each_ref()), [[1, 2, 3]]);
+    let thumbnails = [&b, &a, &half, &mirrored].map(|image| Thumbnail::new(image).unwrap());
+    assert_eq!(groups(&thumbnails.each_ref()), [[1, 2, 3]]);
 }
 
 #[test]
-fn many_copies_of_one_picture_are_one_group() {
-    let mark = Mark::of(&drawn(3)).unwrap();
-    let marks = vec![&mark; 40];
-    assert_eq!(groups(&marks), [(0..40).collect::<Vec<_>>()]);
+fn many_copies_of_one_image_are_one_group() {
+    let mark = Thumbnail::new(&drawn(3)).unwrap();
+    let thumbnails = vec![&mark; 40];
+    assert_eq!(groups(&thumbnails), [(0..40).collect::<Vec<_>>()]);
 }
 
 #[test]
-fn pictures_of_few_pixels_have_marks_and_blank_ones_none() {
-    assert!(Mark::of(&RgbImage::from_pixel(300, 200, image::Rgb([9, 200, 40]))).is_none());
+fn images_of_few_pixels_have_thumbnails_and_blank_ones_none() {
+    assert!(Thumbnail::new(&RgbImage::from_pixel(300, 200, image::Rgb([9, 200, 40]))).is_none());
     for (width, height) in [(1, 2), (33, 1), (2, 300)] {
-        let picture = RgbImage::from_fn(width, height, |x, y| {
+        let image = RgbImage::from_fn(width, height, |x, y| {
             image::Rgb([(200 * (x + y) % 256) as u8; 3])
         });
-        assert!(Mark::of(&picture).is_some(), "{width} x {height}");
+        assert!(Thumbnail::new(&image).is_some(), "{width} x {height}");
     }
 }
 
@@ -84,12 +84,15 @@ fn of_the_photos_no_two_are_alike_and_their_copies_are_found() {
     }
     let dataset = Dataset::open(&photos, 0).unwrap();
     let samples: Vec<_> = dataset.all().collect();
-    let pictures: Vec<RgbImage> = samples
+    let images: Vec<RgbImage> = samples
         .par_iter()
         .map(|sample| decode::open(&sample.path, &Limits::default()).unwrap())
         .collect();
-    let marks: Vec<Mark> = pictures.par_iter().map(|p| Mark::of(p).unwrap()).collect();
-    let found = groups(&marks.iter().collect::<Vec<_>>());
+    let thumbnails: Vec<Thumbnail> = images
+        .par_iter()
+        .map(|p| Thumbnail::new(p).unwrap())
+        .collect();
+    let found = groups(&thumbnails.iter().collect::<Vec<_>>());
     let names = |group: &Vec<usize>| {
         group
             .iter()
@@ -136,17 +139,14 @@ fn of_the_photos_no_two_are_alike_and_their_copies_are_found() {
         ),
     ];
     // Every fourth photo: those of one folder follow each other.
-    let pictures: Vec<RgbImage> = pictures.into_iter().step_by(4).collect();
+    let images: Vec<RgbImage> = images.into_iter().step_by(4).collect();
     for (what, copy, share) in copies {
         let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let seeds: Vec<u64> = pictures.iter().map(|_| rng.random()).collect();
-        let hits = pictures.par_iter().zip(&seeds).filter(|(picture, seed)| {
-            joined(
-                picture,
-                &copy(picture, &mut ChaCha8Rng::seed_from_u64(**seed)),
-            )
+        let seeds: Vec<u64> = images.iter().map(|_| rng.random()).collect();
+        let hits = images.par_iter().zip(&seeds).filter(|(image, seed)| {
+            joined(image, &copy(image, &mut ChaCha8Rng::seed_from_u64(**seed)))
         });
-        let found = hits.count() as f64 / pictures.len() as f64;
+        let found = hits.count() as f64 / images.len() as f64;
         eprintln!("{what}: {found:.3}");
         assert!(found >= share, "{what}: {found}");
     }
