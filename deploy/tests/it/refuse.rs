@@ -135,13 +135,7 @@ fn a_card_of_another_version_is_refused() {
     let path = folder.path().join("new.onnx");
     document.save(&path).unwrap();
     let error = Model::open(&path).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::Pixels(deploy::pixels::Error::CardVersion { .. })
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, Error::Pixels(_)), "{error}");
     let expected = "the model card has version 2; this program knows version 1";
     assert_eq!(error.to_string(), expected);
 }
