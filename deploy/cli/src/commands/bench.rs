@@ -40,10 +40,7 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
     if let (None, Some(Conditions(conditions))) = (&base, &args.out.fail_if)
         && let Some(condition) = conditions.iter().find(|condition| condition.needs_base())
     {
-        return Err(bench::Error::NoBase {
-            condition: condition.to_string(),
-        }
-        .into());
+        return Err(condition.without_base().into());
     }
     let date = data::card::utc_date();
     let cache = source::cache(args.place.cache.as_deref())?;
@@ -59,7 +56,7 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
         .map(|opened| plan.key(&opened.config))
         .collect();
     if let Some(base) = &base {
-        compare::check(&keys, base)?;
+        compare::check_configurations(&keys, base)?;
     }
     let before = Ticks::now();
     let measurements = measure(&plan, &mut open, args, &stop, printer)?;
@@ -201,7 +198,7 @@ fn accuracies(
             return Ok(None);
         };
         let worker = &opened.sessions.workers[0];
-        match accuracy::answers(worker, data, model.output_kind, stop) {
+        match accuracy::evaluate_worker(worker, data, model.output_kind, stop) {
             Ok(evaluation) => Ok(Some(evaluation)),
             Err(_) if stop.load(Ordering::SeqCst) => Ok(None),
             Err(error) => Err(error.into()),
@@ -285,7 +282,7 @@ fn result(
 ) -> BenchResult {
     BenchResult {
         key: key.clone(),
-        split_ms: open.stages[opened.config.model].with(&stats),
+        split_ms: open.stages[opened.config.model].with_session(&stats),
         runs: stats.runs,
         images_per_second: stats.images_per_second,
         latency_ms: stats.latency_ms,
