@@ -195,7 +195,7 @@ pub(crate) enum ScenarioArg {
     SingleStream,
     /// All streams start together and wait for the last of them
     MultiStream,
-    /// Images arrive at random times (Poisson); latency counts from the arrival, with waiting
+    /// Images arrive at random times (Poisson); latency counts from the arrival, waiting included
     Server,
     /// All images are there from the start; only throughput counts
     Offline,

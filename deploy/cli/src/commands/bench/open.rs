@@ -129,7 +129,7 @@ pub(super) fn open<'a>(
     ) {
         (true, Some(first)) => Err(CliError::with_hint(
             format!(
-                "no configuration runs here; the first one was left out because of {}: {}",
+                "no configuration runs here; the first is {}: {}",
                 first.configuration, first.reason
             ),
             "run `deploy doctor`",
