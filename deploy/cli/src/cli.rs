@@ -11,22 +11,22 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use data::{Preprocess, Split};
 use deploy::{Precision, Provider};
 
-pub(crate) use bench::{BenchArgs, HowArgs};
+pub(crate) use bench::{BenchArgs, MeasuringArgs};
 pub(crate) use convert::ConvertArgs;
 pub(crate) use diff::DiffArgs;
 pub(crate) use doctor::DoctorArgs;
 
-/// Runs ONNX image classifiers through ONNX Runtime: scores, predictions, checks.
+/// Runs ONNX image classifiers through ONNX Runtime: scores, predictions, benchmarks, checks.
 #[derive(Debug, Parser)]
 #[command(name = "deploy", version, arg_required_else_help = true)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// Only results, warnings and errors
+    /// Print only results, warnings and errors
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
-    /// Show what ONNX Runtime logs
+    /// Show the log of ONNX Runtime
     #[arg(long, short, global = true)]
     pub(crate) verbose: bool,
 }
@@ -40,24 +40,24 @@ pub(crate) enum Command {
     Predict(Box<PredictArgs>),
     /// Measure latency, throughput, memory and accuracy of models on providers
     Bench(Box<BenchArgs>),
-    /// Show what a model file says of itself; needs no ONNX Runtime
+    /// Show inputs, outputs, size and card of a model file; needs no ONNX Runtime
     Info(InfoArgs),
-    /// Compare a model's golden samples with what this machine computes
+    /// Check that this machine computes the golden samples of a model's card
     Check(CheckArgs),
-    /// Write a model in half precision or 8-bit integers, and compare it with the original
+    /// Convert a model to half precision or 8-bit integers, and compare it with the original
     Convert(Box<ConvertArgs>),
-    /// Show what differs between two models on the same images
+    /// Compare two models on the same images
     Diff(Box<DiffArgs>),
     /// Show or write the card that makes a model file self-describing
     #[command(subcommand)]
     Card(CardCommand),
-    /// The folder of downloads and what is made of them: data sets, weights, ONNX Runtime, engines
+    /// Show or clear the cache folder: data sets, weights, ONNX Runtime, engines
     #[command(subcommand)]
     Cache(CacheCommand),
-    /// The ONNX Runtime library
+    /// Install or find the ONNX Runtime library
     #[command(subcommand)]
     Runtime(RuntimeCommand),
-    /// Say what runs on this machine, what does not, and what to do about it
+    /// Try every provider on this machine, and say how to fix those that do not run
     Doctor(DoctorArgs),
     /// Print shell completions
     Completions {
@@ -73,26 +73,26 @@ pub(crate) struct ModelArgs {
     /// The model file [default: that of the latest run]
     #[arg(long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
-    /// Folder of the runs
+    /// The folder of the runs
     #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
     pub(crate) runs: PathBuf,
-    /// Class names, one per line in the order of the outputs, in place of the card's
+    /// A file of class names, one per line in the order of the outputs; replaces the card's names
     #[arg(long, value_name = "FILE")]
     pub(crate) classes: Option<PathBuf>,
-    /// Steps from an image to the model's input, in place of the card's
+    /// Preprocessing steps from an image to the model's input; replaces the card's steps
     #[arg(long, value_name = "TEXT")]
     pub(crate) preprocess: Option<Preprocess>,
-    /// What the output means [default: as the card or the graph says]
+    /// Meaning of the model's output [default: as the card or the graph says]
     #[arg(long, value_enum, value_name = "KIND")]
-    pub(crate) output_kind: Option<Kind>,
+    pub(crate) output_kind: Option<OutputKindArg>,
 }
 
 /// What the output means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Kind {
-    /// Scores before the softmax
+pub(crate) enum OutputKindArg {
+    /// Class scores before the softmax
     Logits,
-    /// Probabilities; one number for two classes is the second one's
+    /// Probabilities; a single number for two classes is that of the second class
     Probabilities,
 }
 
@@ -100,30 +100,31 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Machine")]
 pub(crate) struct MachineArgs {
-    /// What computes: `cpu`, `cuda`, `cuda:N`, `tensorrt` or `tensorrt:N`; it runs there or is an error
+    /// Execution provider: `cpu`, `cuda`, `cuda:N`, `tensorrt` or `tensorrt:N`; a model that cannot run there is
+    /// an error
     #[arg(long, default_value = "cpu")]
     pub(crate) provider: Provider,
-    /// Nodes that the provider cannot compute may run elsewhere
+    /// Let nodes that the provider cannot compute run on another one
     #[arg(long)]
     pub(crate) allow_fallback: bool,
-    /// Threads [default: all cores]
+    /// Number of threads [default: all cores]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
     #[command(flatten)]
-    pub(crate) place: PlaceArgs,
+    pub(crate) location: LocationArgs,
 }
 
 /// Where downloads live and where ONNX Runtime is.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Machine")]
-pub(crate) struct PlaceArgs {
+pub(crate) struct LocationArgs {
     /// The ONNX Runtime library to use: a file or its folder [env: ORT_DYLIB_PATH]
     #[arg(long, value_name = "FILE")]
     pub(crate) runtime: Option<PathBuf>,
     /// Download nothing
     #[arg(long)]
     pub(crate) offline: bool,
-    /// Cache folder: data sets, weights, ONNX Runtime, converted models, engines [env: CLASSIFIER_CACHE]
+    /// The cache folder: data sets, weights, ONNX Runtime, converted models, engines [env: CLASSIFIER_CACHE]
     #[arg(long, value_name = "DIR")]
     pub(crate) cache: Option<PathBuf>,
 }
@@ -134,16 +135,16 @@ pub(crate) struct EvalArgs {
     /// A folder or a CSV file of labelled images, or `builtin:insects` [default: the run's own data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<String>,
-    /// Which images
+    /// The split to score: `train`, `val` or `test`
     #[arg(long, default_value_t = Split::Test)]
     pub(crate) split: Split,
-    /// Exactly the images of this list, such as a run's `split.csv`
+    /// Score exactly the images of this list, such as a run's `split.csv`
     #[arg(long, value_name = "FILE")]
     pub(crate) list: Option<PathBuf>,
     /// Images per run of the model [default: the model's own, or 8 on the CPU and 32 on a GPU]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) batch: Option<u16>,
-    /// An unreadable image is an error
+    /// Treat an unreadable image as an error
     #[arg(long)]
     pub(crate) strict_images: bool,
     /// Write the scores as JSON; `-` is standard output
@@ -154,7 +155,7 @@ pub(crate) struct EvalArgs {
     pub(crate) csv: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
-    /// Numbers to compute in: `fp32`, `tf32` (GPU), `fp16` or `int8`
+    /// Precision in which the model computes: `fp32`, `tf32` (GPU), `fp16` or `int8`
     #[arg(long, value_name = "PRECISION", default_value_t = Precision::Fp32)]
     pub(crate) precision: Precision,
     #[command(flatten)]
@@ -167,21 +168,21 @@ pub(crate) struct PredictArgs {
     /// Image files, folders, patterns such as `photos/*.jpg`, or `-` for an image on standard input
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<String>,
-    /// How many classes to show per image
+    /// Number of classes to show for each image
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) top_k: u16,
-    /// How to write them
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
     /// Images per run of the model
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) batch: u16,
-    /// An unreadable image ends the command
+    /// Stop at an unreadable image
     #[arg(long)]
     pub(crate) strict_images: bool,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
-    /// Numbers to compute in: `fp32`, `tf32` (GPU), `fp16` or `int8`
+    /// Precision in which the model computes: `fp32`, `tf32` (GPU), `fp16` or `int8`
     #[arg(long, value_name = "PRECISION", default_value_t = Precision::Fp32)]
     pub(crate) precision: Precision,
     #[command(flatten)]
@@ -191,7 +192,7 @@ pub(crate) struct PredictArgs {
 /// How predictions are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For people
+    /// Text for people
     Text,
     /// One JSON object per line
     Jsonl,
@@ -201,14 +202,14 @@ pub(crate) enum Format {
 
 /// A model by position or by flag.
 #[derive(Debug, Args)]
-pub(crate) struct WhichArgs {
+pub(crate) struct ModelFileArgs {
     /// The model file [default: that of the latest run]
     #[arg(value_name = "MODEL", conflicts_with = "model")]
     pub(crate) file: Option<PathBuf>,
-    /// The same as a flag
+    /// The model file, as a flag
     #[arg(long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
-    /// Folder of the runs
+    /// The folder of the runs
     #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
     pub(crate) runs: PathBuf,
 }
@@ -217,8 +218,8 @@ pub(crate) struct WhichArgs {
 #[derive(Debug, Args)]
 pub(crate) struct InfoArgs {
     #[command(flatten)]
-    pub(crate) which: WhichArgs,
-    /// Write it as JSON to standard output
+    pub(crate) model: ModelFileArgs,
+    /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -227,8 +228,8 @@ pub(crate) struct InfoArgs {
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
-    pub(crate) which: WhichArgs,
-    /// Numbers to compute in: `fp32`, `tf32` (GPU), `fp16` or `int8`
+    pub(crate) model: ModelFileArgs,
+    /// Precision in which the model computes: `fp32`, `tf32` (GPU), `fp16` or `int8`
     #[arg(long, value_name = "PRECISION", default_value_t = Precision::Fp32)]
     pub(crate) precision: Precision,
     #[command(flatten)]
@@ -239,8 +240,8 @@ pub(crate) struct CheckArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum CardCommand {
     /// Print the card as JSON
-    Show(WhichArgs),
-    /// Write a card into a model file: another file's, or one made from class names and preprocessing
+    Show(ModelFileArgs),
+    /// Write a card into a model file: a copy of another file's, or a new one from class names and preprocessing
     Attach(Box<AttachArgs>),
 }
 
@@ -250,41 +251,40 @@ pub(crate) struct AttachArgs {
     /// The model file that gets the card
     #[arg(value_name = "MODEL")]
     pub(crate) file: PathBuf,
-    /// Take the card of this model file
+    /// Copy the card of this model file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["classes", "preprocess", "output_kind"])]
     pub(crate) from: Option<PathBuf>,
-    /// Class names, one per line in the order of the outputs
+    /// A file of class names, one per line in the order of the outputs
     #[arg(long, value_name = "FILE", required_unless_present = "from")]
     pub(crate) classes: Option<PathBuf>,
-    /// Steps from an image to the model's input
+    /// Preprocessing steps from an image to the model's input
     #[arg(long, value_name = "TEXT", required_unless_present = "from")]
     pub(crate) preprocess: Option<Preprocess>,
-    /// What the output means [default: as the graph says]
+    /// Meaning of the model's output [default: as the graph says]
     #[arg(long, value_enum, value_name = "KIND")]
-    pub(crate) output_kind: Option<Kind>,
-    /// Where to write it [default: over the model file]
+    pub(crate) output_kind: Option<OutputKindArg>,
+    /// The file to write [default: the model file itself]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) place: PlaceArgs,
+    pub(crate) location: LocationArgs,
 }
 
 /// What to do with the cache folder.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CacheCommand {
-    /// Print the folder
+    /// Print the path of the folder
     Dir(CacheArgs),
-    /// List what is in it
+    /// List its contents with their sizes
     List(CacheArgs),
-    /// Remove unfinished downloads, converted models, runtimes that are not used, and engines that
-    /// they cannot use
+    /// Remove unfinished downloads, converted models, unused runtimes, and engines of other runtimes
     Prune(PruneArgs),
 }
 
 /// Where the cache folder is.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct CacheArgs {
-    /// Cache folder [env: CLASSIFIER_CACHE]
+    /// The cache folder [env: CLASSIFIER_CACHE]
     #[arg(long, value_name = "DIR")]
     pub(crate) cache: Option<PathBuf>,
 }
@@ -302,12 +302,12 @@ pub(crate) struct PruneArgs {
 /// What to do with ONNX Runtime.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RuntimeCommand {
-    /// Install ONNX Runtime, also with CUDA, or TensorRT into the cache folder
+    /// Install ONNX Runtime for the CPU or with CUDA, or TensorRT, into the cache folder
     Install(InstallArgs),
-    /// List the installed ones and say which one is used
-    List(PlaceArgs),
-    /// Print the path of the one that is used
-    Path(PlaceArgs),
+    /// List the installed libraries and mark the one that is used
+    List(LocationArgs),
+    /// Print the path of the library that is used
+    Path(LocationArgs),
 }
 
 /// The flags of `deploy runtime install`.
@@ -316,8 +316,8 @@ pub(crate) struct InstallArgs {
     /// What to install
     #[arg(value_enum, default_value_t = Installed::Cpu)]
     pub(crate) what: Installed,
-    /// Take it from here. `cpu`: a wheel, a library, a folder that holds one, or a wheel's address;
-    /// `cuda`: the folder of all wheels; `tensorrt`: the folder of NVIDIA's tar file
+    /// Install from here. `cpu`: a wheel, a library, a folder that holds one, or the URL of a wheel; `cuda`: the
+    /// folder of all wheels; `tensorrt`: the folder of NVIDIA's unpacked tar file
     #[arg(long, value_name = "FILE|DIR|URL")]
     pub(crate) from: Option<String>,
     /// Major version of CUDA, for `cuda` [default: 13, or 12 where the driver or a GPU is too old]
@@ -332,7 +332,7 @@ pub(crate) struct InstallArgs {
 pub(crate) enum Installed {
     /// ONNX Runtime for the CPU, 20 MB
     Cpu,
-    /// ONNX Runtime with CUDA, cuDNN and what else it needs, 1.6 GB
+    /// ONNX Runtime with CUDA, cuDNN and the other libraries that it needs, 1.6 GB
     Cuda,
     /// TensorRT 10, from NVIDIA's tar file
     Tensorrt,

@@ -1,5 +1,5 @@
-//! Converted models: the file that is run is the model's own, or one converted to the precision and kept in
-//! the cache folder. Opens no session.
+//! Converted models: the file to run for a precision is the model's own, or a converted one in the cache folder.
+//! Opens no session.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,9 @@ use data::{Dataset, Preprocess};
 use deploy::convert::{self, Calibration, DEFAULT_IMAGES, Scheme};
 use deploy::{Model, Precision, Provider};
 
-/// A model, and what it is calibrated with.
+use crate::source;
+
+/// A model, and its calibration images.
 pub(crate) struct OriginalModel<'a> {
     pub(crate) path: &'a Path,
     pub(crate) model: &'a Model,
@@ -16,11 +18,11 @@ pub(crate) struct OriginalModel<'a> {
     pub(crate) images: Option<(&'a Dataset, &'a Preprocess)>,
 }
 
-/// The scheme of quantisation that suits a provider.
+/// The quantisation scheme that suits a provider.
 ///
-/// Why two kinds of int8 files? On the CPU ONNX Runtime replaces a ReLU by the range of the integers only
-/// where zero is the lowest of them. The symmetric file, which TensorRT needs, runs half of its convolutions
-/// in single precision there, and is less accurate.
+/// TensorRT needs the symmetric scheme. On the CPU ONNX Runtime replaces a ReLU by the range of the integers only
+/// where zero is the lowest of them: it runs half of the convolutions of a symmetric file in single precision, and
+/// such a file is less accurate.
 pub(crate) fn scheme(provider: Provider) -> Scheme {
     match provider {
         Provider::Cpu => Scheme::Asymmetric,
@@ -40,8 +42,7 @@ impl OriginalModel<'_> {
         if !self.is_converted_for(provider, precision)? {
             return Ok(self.path.to_owned());
         }
-        let card = self.model.card.as_ref();
-        let seed = card.map_or(0, |card| card.provenance.seed);
+        let seed = source::split_seed(self.model);
         let images = self.images.filter(|_| precision == Precision::Int8);
         let calibration = images.map(|(dataset, preprocess)| {
             let scheme = scheme(provider);

@@ -1,20 +1,20 @@
-//! Resolution of a command line: which model, which images and which runtime it means. Knows no command.
+//! Resolution of a command line to its model, images and runtime. Knows no command.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use console::Printer;
-use data::card::OutputKind;
 use data::{Dataset, Split, catalog, run_files};
+use deploy::card::OutputKind;
 use deploy::runtime::{self, RuntimeLibrary, Search};
-use deploy::{Classifier, ClassifierBuilder, Model, Precision, Provider};
+use deploy::{Classifier, ClassifierBuilder, Model, Precision, Provider, Unreadable};
 use fs_err as fs;
 
-use crate::cli::{Kind, MachineArgs, ModelArgs, PlaceArgs};
+use crate::cli::{LocationArgs, MachineArgs, ModelArgs, OutputKindArg};
 use crate::cli_error::CliError;
 use crate::converted::OriginalModel;
 
-/// The model that was named, or the latest run's; says which.
+/// The path of the model that was named, or of the latest run's; logs it.
 pub(crate) fn model(
     named: Option<&Path>,
     runs: &Path,
@@ -27,14 +27,20 @@ pub(crate) fn model(
     let path = run_files::latest(runs)?
         .map(|run| run.join(run_files::MODEL))
         .filter(|path| path.is_file())
-        .ok_or_else(|| CliError::NoRun {
-            runs: runs.to_owned(),
+        .ok_or_else(|| {
+            CliError::with_hint(
+                format!(
+                    "no model was given and `{}` holds no finished run",
+                    runs.display()
+                ),
+                "train one with `trainer fit`, or give `--model FILE`",
+            )
         })?;
     printer.log(format!("model `{}`, the latest run's", path.display()));
     Ok(path)
 }
 
-/// How a model is run.
+/// Options of running a model.
 #[derive(Clone, Copy)]
 pub(crate) struct RunOptions<'a> {
     pub(crate) machine: &'a MachineArgs,
@@ -43,77 +49,77 @@ pub(crate) struct RunOptions<'a> {
     pub(crate) batch: Option<usize>,
 }
 
-/// The classifier of a command line, its runtime found, installed if need be, and loaded.
+/// Opens the classifier of a command line; finds, installs and loads its runtime.
 pub(crate) fn classifier(
     path: &Path,
     model: Option<&ModelArgs>,
-    how: RunOptions<'_>,
+    options: RunOptions<'_>,
     printer: &Printer,
 ) -> anyhow::Result<Classifier> {
-    // What is wrong with the file is said before anything is installed for it.
+    // An error of the file must come before anything is installed for it.
     let mut opened = Model::open(path)?;
     let mut file = path.to_owned();
-    // For int8 there are no images here: a file that is none is refused with what to type.
-    if how.precision == Precision::Fp16 {
+    // For int8 there are no calibration images here: a file that is not int8 is refused with the command to type.
+    if options.precision == Precision::Fp16 {
         let original = OriginalModel {
             path,
             model: &opened,
             images: None,
         };
-        let cache = cache(how.machine.place.cache.as_deref())?;
+        let cache = cache(options.machine.location.cache.as_deref())?;
         runtime::load(&runtime_for(
-            how.machine.provider,
-            &how.machine.place,
+            options.machine.provider,
+            &options.machine.location,
             printer,
         )?)?;
-        deploy::runtime::require(how.machine.provider)?;
-        file = original.file(how.machine.provider, how.precision, &cache, printer)?;
+        deploy::runtime::require(options.machine.provider)?;
+        file = original.file(options.machine.provider, options.precision, &cache, printer)?;
         if file != path {
             opened = Model::open(&file)?;
         }
     }
     let mut builder = Classifier::builder(file).model(opened);
-    if let Some(threads) = how.machine.threads {
+    if let Some(threads) = options.machine.threads {
         builder = builder.threads(usize::from(threads));
     }
-    open(builder, model, how, printer)
+    open(builder, model, options, printer)
 }
 
-/// The same for many images at once, of a model that was read.
-pub(crate) fn many(
+/// Opens a classifier with sessions for many images at once.
+pub(crate) fn batch_classifier(
     path: &Path,
     opened: Model,
     model: &ModelArgs,
-    how: RunOptions<'_>,
+    options: RunOptions<'_>,
     printer: &Printer,
 ) -> anyhow::Result<Classifier> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = how.machine.threads.map_or(cores, usize::from);
+    let threads = options.machine.threads.map_or(cores, usize::from);
     let builder = Classifier::builder(path).model(opened).parallel(threads);
-    open(builder, Some(model), how, printer)
+    open(builder, Some(model), options, printer)
 }
 
 fn open(
     builder: ClassifierBuilder,
     model: Option<&ModelArgs>,
-    how: RunOptions<'_>,
+    options: RunOptions<'_>,
     printer: &Printer,
 ) -> anyhow::Result<Classifier> {
     let RunOptions {
         machine,
         precision,
         batch,
-    } = how;
+    } = options;
     let mut builder = builder
         .provider(machine.provider)
         .precision(precision)
         .batches(batch.into_iter().collect())
         .allow_fallback(machine.allow_fallback)
-        .cache(cache(machine.place.cache.as_deref())?);
+        .cache(cache(machine.location.cache.as_deref())?);
     if let Some(model) = model {
         builder = describe(builder, model)?;
     }
-    let found = runtime_for(machine.provider, &machine.place, printer)?;
+    let found = runtime_for(machine.provider, &machine.location, printer)?;
     let classifier = builder.runtime(found).open()?;
     for note in classifier.notes() {
         printer.log(note);
@@ -142,30 +148,33 @@ fn describe(builder: ClassifierBuilder, model: &ModelArgs) -> anyhow::Result<Cla
     Ok(builder)
 }
 
-pub(crate) fn output_kind(kind: Kind) -> OutputKind {
+pub(crate) fn output_kind(kind: OutputKindArg) -> OutputKind {
     match kind {
-        Kind::Logits => OutputKind::Logits,
-        Kind::Probabilities => OutputKind::Probabilities,
+        OutputKindArg::Logits => OutputKind::Logits,
+        OutputKindArg::Probabilities => OutputKind::Probabilities,
     }
 }
 
-/// ONNX Runtime for the CPU: found, or installed unless offline; says which one is used.
-pub(crate) fn runtime(place: &PlaceArgs, printer: &Printer) -> anyhow::Result<RuntimeLibrary> {
-    runtime_for(Provider::Cpu, place, printer)
-}
-
-/// The same for a provider: one that was installed for it comes first.
-pub(crate) fn runtime_for(
-    provider: Provider,
-    place: &PlaceArgs,
+/// Finds ONNX Runtime for the CPU, or installs it unless offline; logs which one is used.
+pub(crate) fn runtime(
+    location: &LocationArgs,
     printer: &Printer,
 ) -> anyhow::Result<RuntimeLibrary> {
-    let cache = cache(place.cache.as_deref())?;
+    runtime_for(Provider::Cpu, location, printer)
+}
+
+/// Finds ONNX Runtime for a provider; one that was installed for it comes first.
+pub(crate) fn runtime_for(
+    provider: Provider,
+    location: &LocationArgs,
+    printer: &Printer,
+) -> anyhow::Result<RuntimeLibrary> {
+    let cache = cache(location.cache.as_deref())?;
     let search = Search {
         provider,
-        ..Search::from_env(place.runtime.clone(), &cache)
+        ..Search::from_env(location.runtime.clone(), &cache)
     };
-    let found = runtime::ensure(&search, &|line| printer.log(line), !place.offline)?;
+    let found = runtime::ensure(&search, &|line| printer.log(line), !location.offline)?;
     if runtime::loaded() != Some(&found) {
         printer.log(found.to_string());
     }
@@ -176,38 +185,32 @@ pub(crate) fn cache(named: Option<&Path>) -> anyhow::Result<PathBuf> {
     Ok(data::cache::dir(named)?)
 }
 
-/// What `--data` and `--list` mean.
-pub(crate) struct DataArgs<'a> {
+/// Source of the labelled images: `--data`, `--list`, `--split`.
+pub(crate) struct DataSource<'a> {
     pub(crate) data: Option<&'a str>,
     pub(crate) list: Option<&'a Path>,
     pub(crate) split: Split,
     pub(crate) cache: &'a Path,
-    /// Divides a folder without splits as the training did.
+    /// Seed of the split of a folder without splits: the training's.
     pub(crate) seed: u64,
 }
 
 /// The labelled images: those named, or the run's own.
 pub(crate) fn dataset(
     model: &Path,
-    args: &DataArgs<'_>,
+    args: &DataSource<'_>,
     printer: &Printer,
 ) -> anyhow::Result<Dataset> {
     let run = run_files::run_containing(model);
     let (data, list) = match (args.data, args.list, run) {
         (None, list, Some(run)) => {
-            let data = data_of_run(run)?;
+            let data = data_name_of_run(run)?;
             printer.log(format!("data `{data}`, the run's own"));
             let own = run.join(run_files::SPLIT);
             let list = list
                 .map(Path::to_owned)
                 .or_else(|| own.is_file().then_some(own));
             (Some(data), list)
-        }
-        (None, None, None) => {
-            return Err(CliError::NoData {
-                model: model.to_owned(),
-            }
-            .into());
         }
         (data, list, _) => (data.map(str::to_owned), list.map(Path::to_owned)),
     };
@@ -221,25 +224,46 @@ pub(crate) fn dataset(
         (Some(list), source) => Dataset::from_list(list, source.as_deref())?,
         (None, Some(source)) => Dataset::open(source, args.seed)?,
         (None, None) => {
-            return Err(CliError::NoData {
-                model: model.to_owned(),
-            }
-            .into());
+            let message = format!(
+                "no data was given and `{}` does not lie in a run folder",
+                model.display()
+            );
+            return Err(CliError::with_hint(message, "give `--data DIR`").into());
         }
     };
     for note in &dataset.notes {
         printer.log(note);
     }
-    say_left_out(&dataset, printer);
+    log_left_out(&dataset, printer);
     if dataset.samples(args.split).is_empty() {
         let sizes = Split::ALL.map(|split| format!("{split} {}", dataset.samples(split).len()));
-        let (split, found) = (args.split.to_string(), sizes.join(", "));
-        return Err(CliError::EmptySplit { split, found }.into());
+        let (split, found) = (args.split, sizes.join(", "));
+        return Err(CliError::with_hint(
+            format!("there are no images in split `{split}`\n  found:    {found}"),
+            "choose another one with `--split`",
+        )
+        .into());
     }
     Ok(dataset)
 }
 
-fn say_left_out(dataset: &Dataset, printer: &Printer) {
+/// The seed with which the model's training split its data.
+pub(crate) fn split_seed(model: &Model) -> u64 {
+    model.card.as_ref().map_or(0, |card| card.provenance.seed)
+}
+
+/// Warns of each image that was left out.
+pub(crate) fn warn_unreadable(files: &[Unreadable], printer: &Printer) {
+    for file in files {
+        printer.warn(format!(
+            "left out `{}`: {}",
+            file.path.display(),
+            file.reason
+        ));
+    }
+}
+
+fn log_left_out(dataset: &Dataset, printer: &Printer) {
     const SHOWN: usize = 5;
     for file in dataset.left_out.iter().take(SHOWN) {
         printer.log(format!(
@@ -254,24 +278,21 @@ fn say_left_out(dataset: &Dataset, printer: &Printer) {
 }
 
 /// The key `data` of a run's configuration.
-fn data_of_run(run: &Path) -> anyhow::Result<String> {
+fn data_name_of_run(run: &Path) -> anyhow::Result<String> {
     #[derive(serde::Deserialize)]
     struct Config {
         data: String,
     }
     let path = run.join(run_files::CONFIG);
-    let config: Config =
-        toml::from_str(&fs::read_to_string(&path)?).with_context(|| CliError::BadRun {
-            path,
-            reason: "does not name its data".to_owned(),
-        })?;
+    let config: Config = toml::from_str(&fs::read_to_string(&path)?)
+        .with_context(|| format!("`{}` does not name its data", path.display()))?;
     Ok(config.data)
 }
 
 /// The folder or CSV file behind a name.
 fn data_path(name: &str, cache: &Path, printer: &Printer) -> anyhow::Result<PathBuf> {
     if name == catalog::INSECTS && !catalog::insects(cache).is_dir() {
-        printer.log("drawing the built-in pictures (once)");
+        printer.log("drawing the built-in images (once)");
     }
     Ok(catalog::data_path(name, cache, &|_, _| {})?)
 }

@@ -250,7 +250,7 @@ fn what_is_no_tensorrt_10_is_told_with_what_to_get() {
         "{text}"
     );
     let text = refusal(Some(Path::new("nowhere")));
-    assert!(text.contains("`nowhere` is no folder"), "{text}");
+    assert!(text.contains("`nowhere` is not a folder"), "{text}");
     let empty = folder.path().join("empty");
     fs::create_dir(&empty).unwrap();
     let text = refusal(Some(&empty));

@@ -1,4 +1,4 @@
-//! Accuracy of a configuration: the test set through its own session, beside the fp32 answers of the CPU.
+//! Accuracy of a configuration: its predictions for the test set, compared with those of fp32 on the CPU.
 //! Measures no time.
 
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use deploy::{Classifier, Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::TestSet;
-use crate::worker::{Orders, Worker};
+use crate::worker::{Worker, WorkerHandle};
 
-/// How well a configuration answers.
+/// Accuracy of a configuration, and its differences from the reference.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Accuracy {
     /// Test images that could be read.
@@ -22,7 +22,7 @@ pub struct Accuracy {
     pub correct: u64,
     /// Wilson's 95 % interval of the share.
     pub interval: [f64; 2],
-    /// Images whose answer is another than the fp32 reference's on the CPU.
+    /// Images that get another class than from the reference, fp32 on the CPU.
     pub flips: Vec<Flip>,
     /// First the reference, second this configuration.
     pub mcnemar: McNemar,
@@ -30,7 +30,7 @@ pub struct Accuracy {
     pub max_logit_difference: Option<f64>,
 }
 
-/// An image that is answered otherwise.
+/// An image that gets another class than from the reference.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Flip {
     pub path: String,
@@ -39,22 +39,22 @@ pub struct Flip {
     pub found: String,
 }
 
-/// A worker's session as an engine: batches of other sizes are padded to the one it is bound to.
-struct Remote {
-    orders: Orders,
+/// A worker's session as an engine: batches are padded to the size that it is bound to.
+struct WorkerEngine {
+    handle: WorkerHandle,
     batch: usize,
     num_outputs: usize,
     stop: Arc<AtomicBool>,
 }
 
-impl Engine for Remote {
+impl Engine for WorkerEngine {
     fn run(&mut self, images: &[f32], batch: usize) -> Result<Vec<f32>> {
         if self.stop.load(Ordering::Relaxed) {
             return Err(Error::run("interrupted"));
         }
         let mut padded = images.to_vec();
         padded.resize(images.len() / batch.max(1) * self.batch, 0.0);
-        let pending = self.orders.ask(move |runner| {
+        let pending = self.handle.submit(move |runner| {
             runner.fill(&padded)?;
             runner.run()?;
             runner.outputs()
@@ -69,24 +69,24 @@ impl Engine for Remote {
     }
 }
 
-/// Answers of a configuration to the whole test set. The session's own input is put back afterwards.
+/// Evaluates a configuration on the test set, and restores the session's input afterwards.
 ///
 /// # Errors
 /// Names and outputs do not fit; too many files are unreadable; the model stops; `stop` is set.
-pub fn answers(
+pub fn evaluate_worker(
     worker: &Worker,
     data: &TestSet,
     kind: OutputKind,
     stop: &Arc<AtomicBool>,
 ) -> Result<Evaluation> {
-    let remote = Remote {
-        orders: worker.orders.clone(),
+    let engine = WorkerEngine {
+        handle: worker.handle.clone(),
         batch: worker.batch,
         num_outputs: worker.info.num_outputs,
         stop: Arc::clone(stop),
     };
     let (classes, preprocess) = (data.classes.clone(), data.preprocess.clone());
-    let engines: Vec<Box<dyn Engine>> = vec![Box::new(remote)];
+    let engines: Vec<Box<dyn Engine>> = vec![Box::new(engine)];
     let classifier = Classifier::from_engines(engines, classes, preprocess, kind)?;
     let options = EvalOptions {
         batch: worker.batch,
@@ -97,7 +97,7 @@ pub fn answers(
     Ok(evaluation)
 }
 
-/// A configuration's answers beside the reference's. Both are of the same files in the same order.
+/// Compares a configuration's predictions with the reference's. Both are of the same files in the same order.
 pub fn compare(found: &Evaluation, reference: &Evaluation) -> Accuracy {
     let (mut correct, mut only_reference, mut only_found) = (0, 0, 0);
     let mut flips = Vec::new();
@@ -125,7 +125,7 @@ pub fn compare(found: &Evaluation, reference: &Evaluation) -> Accuracy {
         interval: [low, high],
         flips,
         mcnemar: mcnemar(only_reference, only_found),
-        // NaN is larger than everything here: an answer that is none must not look like agreement.
+        // `total_cmp` puts NaN above every number: NaN must not look like agreement.
         max_logit_difference: pairs
             .map(difference)
             .max_by(f64::total_cmp)
@@ -138,7 +138,7 @@ mod tests {
     use data::{Prediction, Tally};
 
     use super::*;
-    use crate::worker::fake;
+    use crate::worker::fake_worker;
 
     fn evaluation(answers: [&str; 4], logits: [f32; 4]) -> Evaluation {
         let prediction = |(index, predicted): (usize, &&str)| Prediction {
@@ -183,19 +183,19 @@ mod tests {
     }
 
     #[test]
-    fn a_remote_engine_pads_and_cuts_and_stops_when_asked() {
-        let worker = fake(0, 3);
-        let mut remote = Remote {
-            orders: worker.orders.clone(),
+    fn a_worker_as_engine_pads_and_cuts_and_stops_when_asked() {
+        let worker = fake_worker(0, 3);
+        let mut engine = WorkerEngine {
+            handle: worker.handle.clone(),
             batch: 3,
             num_outputs: 2,
             stop: Arc::new(AtomicBool::new(false)),
         };
         assert_eq!(
-            remote.run(&[1.0, 1.0, 1.0, 2.0, 2.0, 2.0], 2).unwrap(),
+            engine.run(&[1.0, 1.0, 1.0, 2.0, 2.0, 2.0], 2).unwrap(),
             [1.0, 2.0, 2.0, 4.0]
         );
-        remote.stop.store(true, Ordering::Relaxed);
-        assert!(remote.run(&[1.0; 3], 1).is_err());
+        engine.stop.store(true, Ordering::Relaxed);
+        assert!(engine.run(&[1.0; 3], 1).is_err());
     }
 }

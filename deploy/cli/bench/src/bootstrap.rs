@@ -1,8 +1,8 @@
 //! Block bootstrap: standard errors of the figures. Knows no configuration and no clock.
 //!
-//! Runs that follow each other are alike (a clock that changed, a neighbour that works), so they are no
-//! independent samples; blocks that took turns with other configurations nearly are. What is drawn again
-//! is therefore whole blocks (Efron and Tibshirani 1993, 8.5).
+//! Runs that follow each other are not independent samples (the clock rate changes, another program works); blocks
+//! that took turns with other configurations nearly are. So whole blocks are resampled (Efron and Tibshirani 1993,
+//! 8.5).
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ use rand::{RngExt, SeedableRng};
 use crate::measurements::Measurements;
 use crate::percentiles::{PERCENTILES, supports};
 
-/// Draws: a standard error from so many is itself within 4 % (1 / sqrt(2 draws)).
-const DRAWS: usize = 400;
+/// Number of resamples: a standard error from so many is itself within 4 % (1 / sqrt(2 n)).
+const RESAMPLES: usize = 400;
 
 /// Standard errors of the logarithms of throughput, mean and percentiles; none with fewer than two
 /// blocks, and none for percentiles that the runs do not support.
@@ -32,16 +32,16 @@ pub(crate) fn log_errors(blocks: &[Measurements], seed: u64) -> BTreeMap<String,
         .collect();
     let mut logs: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    for _ in 0..DRAWS {
+    for _ in 0..RESAMPLES {
         let mut counts = vec![0_usize; blocks.len()];
         for _ in 0..blocks.len() {
             counts[rng.random_range(0..blocks.len())] += 1;
         }
-        for (name, value) in drawn(blocks, &runs, &counts, &shares) {
+        for (name, value) in resample(blocks, &runs, &counts, &shares) {
             logs.entry(name).or_default().push(value.ln());
         }
     }
-    // Drawn from n values, a sample varies by (n - 1) / n of what it should.
+    // A resample of n values has a variance of (n - 1) / n of the sample's.
     let n = blocks.len() as f64;
     let correction = (n / (n - 1.0)).sqrt();
     logs.into_iter()
@@ -49,8 +49,8 @@ pub(crate) fn log_errors(blocks: &[Measurements], seed: u64) -> BTreeMap<String,
         .collect()
 }
 
-/// The figures of blocks of which each counts so many times.
-fn drawn<'n>(
+/// Figures of a resample: each block counts as often as it was drawn.
+fn resample<'n>(
     blocks: &[Measurements],
     runs: &[(f64, usize)],
     counts: &[usize],

@@ -1,12 +1,10 @@
-//! Cold start: configurations opened, and what that costs before anything runs at its pace. Computes no
-//! statistic.
+//! Cold start: opening of configurations, and its costs in time and memory. Computes no statistic.
 
 use std::path::Path;
 use std::time::Duration;
 
 use deploy::session::Session;
 use deploy::{Result, SessionOptions};
-
 use serde::{Deserialize, Serialize};
 
 use crate::clock::timed;
@@ -15,19 +13,32 @@ use crate::run::BenchConfig;
 use crate::system;
 use crate::worker::{EngineSpec, Input, Worker};
 
-/// What it takes before a configuration runs at its pace, milliseconds.
+/// Cold-start costs, milliseconds.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct ColdCosts {
     /// Loading the ONNX Runtime library, once per process.
     pub load: Option<f64>,
-    /// Making the session, without the engine's build.
+    /// Creating the session, without building the engine.
     pub session: f64,
     /// Building TensorRT's engine; null where there is none.
     pub build: Option<f64>,
     /// The first run.
     pub first_run: f64,
-    /// The first run of a session that has run another batch size; null where only one was asked for.
+    /// The first run at this batch size in a session that has run another one; null where there is only one.
     pub new_shape: Option<f64>,
+}
+
+impl ColdCosts {
+    /// The costs in the order of reports.
+    pub fn values(&self) -> [Option<f64>; 5] {
+        [
+            self.load,
+            Some(self.session),
+            self.build,
+            Some(self.first_run),
+            self.new_shape,
+        ]
+    }
 }
 
 /// Peaks of memory, bytes.
@@ -49,7 +60,7 @@ pub struct OpenedConfig {
     pub memory: Memory,
 }
 
-/// How sessions are made, whatever the configuration.
+/// Options of every session.
 #[derive(Clone, Copy, Debug)]
 pub struct EngineOptions {
     /// What a run of the fake engine takes; `None` is ONNX Runtime.
@@ -62,7 +73,7 @@ pub struct EngineOptions {
     pub allow_fallback: bool,
 }
 
-/// What all configurations are opened with.
+/// Opens configurations.
 pub struct Opener<'a> {
     pub plan: &'a Plan,
     pub engine: EngineOptions,
@@ -79,15 +90,15 @@ impl Opener<'_> {
     /// Whatever the runtime or the provider refuses.
     pub fn open(&mut self, config: &Config, path: &Path, input: &Input) -> Result<OpenedConfig> {
         self.note_peak();
-        let (before, forgotten) = (system::resident(), system::forget_peak());
+        let (before, is_reset) = (system::resident(), system::reset_peak());
         let device = config
             .provider
             .device()
             .map(|device| (device, system::device_memory(device)));
-        let engines = self.engines(config, path);
-        let open = |_| Worker::open(engines.clone(), input.clone(), config.batch);
+        let spec = self.engine_spec(config, path);
+        let open = |_| Worker::open(spec.clone(), input.clone(), config.batch);
         let workers: Vec<Worker> = (0..self.plan.streams).map(open).collect::<Result<_>>()?;
-        let host = system::peak().zip(before).filter(|_| forgotten);
+        let host = system::peak().zip(before).filter(|_| is_reset);
         let device =
             device.and_then(|(device, before)| system::device_memory(device)?.checked_sub(before?));
         let first = &workers[0].info;
@@ -112,12 +123,12 @@ impl Opener<'_> {
         })
     }
 
-    /// Keeps the most resident memory so far.
+    /// Updates the peak of resident memory.
     pub fn note_peak(&mut self) {
         self.peak = self.peak.max(system::peak());
     }
 
-    fn engines(&self, config: &Config, path: &Path) -> EngineSpec {
+    fn engine_spec(&self, config: &Config, path: &Path) -> EngineSpec {
         let model = self.plan.model(config);
         match self.engine.fake {
             Some(delay) => EngineSpec::Fake {
@@ -155,9 +166,9 @@ impl Opener<'_> {
         }
     }
 
-    /// Milliseconds of the first run at each batch size that follows another in one session: what a
-    /// program pays that serves several. `batches` holds at least two sizes; the first is not among the
-    /// answers, since its first run is the session's.
+    /// Milliseconds of the first run at each batch size that follows another in one session, as in a program that
+    /// serves several sizes. `batches` holds at least two; the first has no result, since its first run is the
+    /// session's.
     ///
     /// # Errors
     /// The model stops.

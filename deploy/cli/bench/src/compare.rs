@@ -1,5 +1,4 @@
-//! Regression gate: results beside an earlier file's, and whether they are worse beyond doubt. Measures
-//! nothing.
+//! Regression gate: comparison with an earlier file, and whether results are worse beyond doubt. Measures nothing.
 //!
 //! Of two figures with standard errors of their logarithms a and b, the ratio's logarithm has the error
 //! sqrt(a^2 + b^2), and its 95 % interval is Welch's (1947): Student's t with the degrees of freedom that
@@ -30,7 +29,7 @@ pub struct Ratio {
     pub high: f64,
 }
 
-/// What a condition says of a configuration.
+/// Verdict of a condition about a configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
     /// Which configuration and condition, with the figures.
@@ -39,8 +38,8 @@ pub struct Verdict {
     pub holds: bool,
 }
 
-/// How configurations of this run are found in a base. Models are matched by name, or whatever they
-/// are called where there is but one on both sides.
+/// Rule by which configurations of this run and the base match: models match by name, or by being the only one on
+/// both sides.
 struct Matching {
     any_model: bool,
 }
@@ -60,7 +59,7 @@ impl Matching {
         }
     }
 
-    fn same(&self, now: &Key, base: &Key) -> bool {
+    fn is_same(&self, now: &Key, base: &Key) -> bool {
         let renamed = Key {
             model: if self.any_model {
                 &base.model
@@ -77,22 +76,33 @@ impl Matching {
 /// Whether this run and the base have the same configurations.
 ///
 /// # Errors
-/// [`Error::Unmatched`] names those that only one of them has.
-pub fn check(now: &[Key], base: &Findings) -> Result<()> {
+/// The error names those that only one of them has.
+pub fn check_configurations(now: &[Key], base: &Findings) -> Result<()> {
     let matching = Matching::new(now.iter(), base);
     let known = |key: &&Key| {
         base.results
             .iter()
-            .any(|result| matching.same(key, &result.key))
+            .any(|result| matching.is_same(key, &result.key))
     };
-    let measured = |result: &&BenchResult| now.iter().any(|key| matching.same(key, &result.key));
+    let measured = |result: &&BenchResult| now.iter().any(|key| matching.is_same(key, &result.key));
     let new: Vec<String> = now.iter().filter(|key| !known(key)).map(describe).collect();
     let gone = base.results.iter().filter(|result| !measured(result));
     let gone: Vec<String> = gone.map(|result| describe(&result.key)).collect();
     if new.is_empty() && gone.is_empty() {
         return Ok(());
     }
-    Err(Error::Unmatched { new, gone })
+    let list = |heading: &str, configurations: &[String]| -> String {
+        let lines = configurations.iter();
+        lines.map(|name| format!("\n  {heading}: {name}")).collect()
+    };
+    Err(Error::new(
+        format!(
+            "the configurations are not those of the base{}{}",
+            list("only here", &new),
+            list("only in the base", &gone)
+        ),
+        "measure with the options of the base, or write a new one with `--json`",
+    ))
 }
 
 /// Results of the same configuration.
@@ -102,7 +112,7 @@ pub fn pairs<'a>(now: &'a Findings, base: &'a Findings) -> Vec<Pair<'a>> {
         let base = base
             .results
             .iter()
-            .find(|other| matching.same(&now.key, &other.key))?;
+            .find(|other| matching.is_same(&now.key, &other.key))?;
         Some(Pair { now, base })
     };
     now.results.iter().filter_map(pair).collect()
@@ -110,13 +120,14 @@ pub fn pairs<'a>(now: &'a Findings, base: &'a Findings) -> Vec<Pair<'a>> {
 
 /// How throughput and the median latency compare, one line for each configuration.
 pub fn summary(pairs: &[Pair<'_>]) -> Vec<String> {
-    let part = |pair: &Pair<'_>, name: &'static str| {
-        ratio(*pair, Metric::Measured(name)).map(|ratio| format!("{name} {}", changed(ratio)))
+    let change = |pair: &Pair<'_>, name: &'static str| {
+        ratio(*pair, Metric::Measured(name))
+            .map(|ratio| format!("{name} {}", describe_change(ratio)))
     };
     let line = |pair: &Pair<'_>| {
         let parts = ["images_per_second", "p50"]
             .into_iter()
-            .filter_map(|name| part(pair, name));
+            .filter_map(|name| change(pair, name));
         format!("{}: {}", pair.now.key, parts.collect::<Vec<_>>().join(", "))
     };
     pairs.iter().map(line).collect()
@@ -136,7 +147,7 @@ fn describe(key: &Key) -> String {
     format!("{key} ({feed}, {streams} x {threads} threads, {scenario}{rate})")
 }
 
-/// The ratio of a measured metric; `None` where a side does not know it, or how sure it is.
+/// The ratio of a measured metric; `None` where a side has no value or no standard error.
 pub fn ratio(pair: Pair<'_>, metric: Metric) -> Option<Ratio> {
     let (now, base) = (metric.value(pair.now)?, metric.value(pair.base)?);
     let error = |result: &BenchResult| result.log_error.get(metric.name()).copied();
@@ -159,7 +170,7 @@ pub fn ratio(pair: Pair<'_>, metric: Metric) -> Option<Ratio> {
     })
 }
 
-/// What every condition says of every configuration.
+/// Verdicts of every condition about every configuration.
 ///
 /// # Errors
 /// A metric has no value, or a condition needs a base and there is none.
@@ -177,9 +188,7 @@ pub fn judge(
                 }
             }
             None if condition.needs_base() => {
-                return Err(Error::NoBase {
-                    condition: condition.to_string(),
-                });
+                return Err(condition.without_base());
             }
             None => {
                 for result in &now.results {
@@ -193,7 +202,11 @@ pub fn judge(
 
 fn verdict(condition: &Condition, now: &BenchResult, pair: Option<Pair<'_>>) -> Result<Verdict> {
     let metric = condition.metric;
-    let value = |result: &BenchResult| metric.value(result).ok_or_else(|| no_value(metric, result));
+    let value = |result: &BenchResult| {
+        metric
+            .value(result)
+            .ok_or_else(|| unmeasured(metric, result))
+    };
     let base = || pair.map(|pair| value(pair.base)).transpose();
     // The interval in which the figure lies, and its text.
     let (low, high, limit, found) = match (condition.limit, metric) {
@@ -203,21 +216,26 @@ fn verdict(condition: &Condition, now: &BenchResult, pair: Option<Pair<'_>>) -> 
                 Metric::Measured(name) => *interval(now, name)?,
                 Metric::Plain(_) => [value; 2],
             };
-            (low, high, limit, figure(metric, value, low, high))
+            (low, high, limit, format_figure(metric, value, low, high))
         }
         (Limit::Relative(change), Metric::Measured(_)) => {
             value(now)?;
             base()?;
             let ratio = pair.and_then(|pair| ratio(pair, metric));
-            let ratio = ratio.ok_or_else(|| no_value(metric, now))?;
-            (ratio.low, ratio.high, 1.0 + change, changed(ratio))
+            let ratio = ratio.ok_or_else(|| unmeasured(metric, now))?;
+            (ratio.low, ratio.high, 1.0 + change, describe_change(ratio))
         }
         (Limit::Change(limit), Metric::Measured(_)) => {
             let (value, base) = (value(now)?, base()?.unwrap_or_default());
             let ratio = pair.and_then(|pair| ratio(pair, metric));
-            let ratio = ratio.ok_or_else(|| no_value(metric, now))?;
+            let ratio = ratio.ok_or_else(|| unmeasured(metric, now))?;
             let (low, high) = (base * (ratio.low - 1.0), base * (ratio.high - 1.0));
-            (low, high, limit, figure(metric, value - base, low, high))
+            (
+                low,
+                high,
+                limit,
+                format_figure(metric, value - base, low, high),
+            )
         }
         (limit, Metric::Plain(_)) => {
             let (value, base) = (value(now)?, base()?.unwrap_or_default());
@@ -251,26 +269,28 @@ fn verdict(condition: &Condition, now: &BenchResult, pair: Option<Pair<'_>>) -> 
 }
 
 fn interval<'r>(result: &'r BenchResult, name: &str) -> Result<&'r [f64; 2]> {
-    result.interval_95.get(name).ok_or_else(|| Error::NoValue {
-        metric: name.to_owned(),
-        configuration: result.key.to_string(),
-        reason: "it was measured in too few blocks".to_owned(),
-    })
+    let reason = "it was measured in too few blocks";
+    let interval = result.interval_95.get(name);
+    interval.ok_or_else(|| no_value(name, result, reason))
 }
 
-fn no_value(metric: Metric, result: &BenchResult) -> Error {
+fn unmeasured(metric: Metric, result: &BenchResult) -> Error {
     let share = PERCENTILES.iter().find(|(name, _)| *name == metric.name());
-    Error::NoValue {
-        metric: metric.name().to_owned(),
-        configuration: result.key.to_string(),
-        reason: match share {
-            Some((_, share)) => format!("{} runs, {} are needed", result.runs, needed(*share)),
-            None => "it was not measured".to_owned(),
-        },
-    }
+    let reason = match share {
+        Some((_, share)) => format!("{} runs, {} are needed", result.runs, needed(*share)),
+        None => "it was not measured".to_owned(),
+    };
+    no_value(metric.name(), result, &reason)
 }
 
-fn figure(metric: Metric, value: f64, low: f64, high: f64) -> String {
+fn no_value(metric: &str, result: &BenchResult, reason: &str) -> Error {
+    Error::new(
+        format!("`{metric}` of {} has no value: {reason}", result.key),
+        "measure longer with `--duration`, or leave out the condition",
+    )
+}
+
+fn format_figure(metric: Metric, value: f64, low: f64, high: f64) -> String {
     match metric {
         Metric::Measured(_) => format!("{value:.3} ({low:.3} to {high:.3})"),
         Metric::Plain(_) => value.to_string(),
@@ -278,7 +298,7 @@ fn figure(metric: Metric, value: f64, low: f64, high: f64) -> String {
 }
 
 /// A change in words; "no difference shown" where the interval holds 1.
-pub fn changed(ratio: Ratio) -> String {
+pub fn describe_change(ratio: Ratio) -> String {
     let percent = |ratio: f64| format!("{:+.1} %", 100.0 * (ratio - 1.0));
     let (low, high) = (percent(ratio.low), percent(ratio.high));
     if ratio.low <= 1.0 && 1.0 <= ratio.high {

@@ -1,4 +1,4 @@
-//! Findings with every figure there is, for the tests of what compares or shows them. Measures nothing.
+//! Example findings with every figure, for tests of comparisons and reports. Measures nothing.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
-//! Key of a configuration: what it is called in files and reports. Measures nothing.
+//! Key of a configuration in files and reports. Measures nothing.
 
 use serde::{Deserialize, Serialize};
 
-/// Which configuration a result is of.
+/// The configuration of a result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Key {
     /// The model file.
@@ -24,7 +24,7 @@ pub struct Key {
 
 impl std::fmt::Display for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Runs tell their models by the folder alone.
+        // The models of runs differ in their folder alone.
         let parts: Vec<_> = std::path::Path::new(&self.model).iter().collect();
         let name: std::path::PathBuf = parts[parts.len().saturating_sub(2)..].iter().collect();
         let (provider, precision, batch) = (&self.provider, &self.precision, self.batch);

@@ -1,4 +1,4 @@
-//! The benchmark: `Plan ▸ cold costs ▸ warm-up ▸ Measurements ▸ Stats ▸ advice ▸ comparison`.
+//! Benchmark of classifiers: `Plan ▸ cold costs ▸ warm-up ▸ Measurements ▸ Stats ▸ warnings ▸ comparison`.
 //!
 //! [`run`] takes measurements, [`stats`] never sees a clock, [`warnings`] never sees a measurement. Knows no
 //! command line and prints nothing. Figures leave as [`BenchResult`]s, in the units of the files that hold

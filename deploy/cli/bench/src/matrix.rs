@@ -2,8 +2,8 @@
 
 use crate::findings::BenchResult;
 
-/// Figures of which more is better: throughput, the negative latency, accuracy where it is known.
-fn goods(result: &BenchResult) -> [f64; 3] {
+/// Objectives, of which more is better: throughput, negative latency, accuracy where it is known.
+fn objectives(result: &BenchResult) -> [f64; 3] {
     let latency = result.latency_ms.p50.or(result.latency_ms.mean);
     [
         result.images_per_second,
@@ -12,20 +12,24 @@ fn goods(result: &BenchResult) -> [f64; 3] {
     ]
 }
 
-/// Indices of the results that no other is better than: as good in throughput, latency and accuracy and
-/// better in one of them.
+/// Pareto front: indices of the results that no other dominates, which is as good in every objective and better in
+/// one.
 pub fn pareto(results: &[BenchResult]) -> Vec<usize> {
-    let goods: Vec<_> = results.iter().map(goods).collect();
-    let beats = |a: &[f64; 3], b: &[f64; 3]| {
+    let objectives: Vec<_> = results.iter().map(objectives).collect();
+    let dominates = |a: &[f64; 3], b: &[f64; 3]| {
         a.iter().zip(b).all(|(a, b)| a >= b) && a.iter().zip(b).any(|(a, b)| a > b)
     };
-    (0..goods.len())
-        .filter(|index| !goods.iter().any(|other| beats(other, &goods[*index])))
+    (0..objectives.len())
+        .filter(|index| {
+            !objectives
+                .iter()
+                .any(|other| dominates(other, &objectives[*index]))
+        })
         .collect()
 }
 
-/// A probability of McNemar's test below this is a difference in accuracy.
-const DIFFERS: f64 = 0.05;
+/// Significance level of McNemar's test.
+const SIGNIFICANCE: f64 = 0.05;
 
 /// One sentence: the fastest of those whose accuracy is not shown to be worse than their reference's,
 /// and whose accuracy lies within the best one's interval. `None` without results.
@@ -37,7 +41,7 @@ pub fn recommend(results: &[BenchResult]) -> Option<String> {
     let as_good = |result: &&BenchResult| match (&result.accuracy, best) {
         (Some(accuracy), Some((_, low))) => {
             let worse = accuracy.mcnemar.only_first > accuracy.mcnemar.only_second;
-            let shown = worse && accuracy.mcnemar.p_value < DIFFERS;
+            let shown = worse && accuracy.mcnemar.p_value < SIGNIFICANCE;
             !shown && share(result) >= Some(low)
         }
         (None, Some(_)) => false,
@@ -46,7 +50,7 @@ pub fn recommend(results: &[BenchResult]) -> Option<String> {
     let faster =
         |a: &&BenchResult, b: &&BenchResult| a.images_per_second.total_cmp(&b.images_per_second);
     let chosen = results.iter().filter(as_good).max_by(faster)?;
-    let why = match (&chosen.accuracy, best) {
+    let reason = match (&chosen.accuracy, best) {
         (Some(accuracy), Some((best, _))) => format!(
             "at {:.1} % of {} images, {} answers other than in fp32 on the CPU (McNemar p = {:.2}) and \
              the best being {:.1} %, nothing shows that it answers worse",
@@ -63,7 +67,7 @@ pub fn recommend(results: &[BenchResult]) -> Option<String> {
         .map(|ms| format!(" at {ms:.2} ms a run"))
         .unwrap_or_default();
     Some(format!(
-        "recommended: {}, the fastest with {:.1} images/s{latency}; {why}",
+        "recommended: {}, the fastest with {:.1} images/s{latency}; {reason}",
         chosen.key, chosen.images_per_second
     ))
 }

@@ -1,4 +1,4 @@
-//! Measurements of one turn: latencies, counts, sums. Computes no statistic but the rate.
+//! Measurements of one turn: latencies, counts, sums. Computes nothing but the rate.
 
 /// The runs of one turn of a configuration.
 #[derive(Clone, Debug, Default)]

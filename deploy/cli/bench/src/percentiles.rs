@@ -1,4 +1,4 @@
-//! Percentiles and the runs that they need. Sees no measurement.
+//! Percentiles, and the number of runs that each needs. Sees no measurement.
 
 /// The percentiles of the table and the files, as shares.
 pub const PERCENTILES: [(&str, f64); 5] = [
@@ -9,9 +9,9 @@ pub const PERCENTILES: [(&str, f64); 5] = [
     ("p999", 0.999),
 ];
 
-/// Whether `runs` say something about the quantile `share`: whether the largest of them lies above it
-/// with 95 % confidence, 1 - share^runs >= 0.95 (Wilks 1941, tolerance limits without a distribution).
-/// Below that the "percentile" is but the largest value seen. p50 needs 5 runs, p90 29, p95 59, p99
+/// Whether so many runs support the quantile `share`: whether the largest of them lies above it with 95 %
+/// confidence, 1 - share^runs >= 0.95 (Wilks 1941, distribution-free tolerance limits). With fewer runs the
+/// "percentile" is only the largest value seen. p50 needs 5 runs, p90 29, p95 59, p99
 /// 299, p99.9 2995.
 pub fn supports(runs: usize, share: f64) -> bool {
     runs >= needed(share)

@@ -14,10 +14,10 @@ use crate::key::{Key, Skipped};
 use crate::scenario::Scenario;
 use crate::system;
 
-/// Images per run where nothing is said.
+/// Default batch sizes.
 const BATCHES: [usize; 3] = [1, 8, 32];
 
-/// Where the input comes from, as asked for.
+/// Sources of the input, as requested.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Feeds {
     /// Copied from the host's pinned memory for every run.
@@ -29,7 +29,7 @@ pub enum Feeds {
     Both,
 }
 
-/// Which configurations are measured: every combination of these is one.
+/// Options of a plan: every combination of these is a configuration.
 #[derive(Clone, Debug, Default)]
 pub struct PlanOptions {
     /// Images per run; empty: 1, 8 and 32, or the number that the model is made for.
@@ -51,7 +51,7 @@ pub struct PlanOptions {
     pub rate: Option<f64>,
 }
 
-/// Labelled images to score a model on, and how it reads them.
+/// Labelled images to score a model on, with its classes and preprocessing.
 #[derive(Clone, Debug)]
 pub struct TestSet {
     pub dataset: Dataset,
@@ -66,7 +66,7 @@ impl TestSet {
         self.dataset.samples(self.split)
     }
 
-    /// What the model is scored on.
+    /// The test set of a model.
     ///
     /// # Errors
     /// The model does not say what its classes are or how it takes images, or the data has other ones.
@@ -95,7 +95,7 @@ impl TestSet {
     }
 }
 
-/// A model, with what it does not say itself.
+/// A model, its class names and preprocessing by card or flag, and its test set.
 #[derive(Clone, Debug)]
 pub struct BenchModel {
     pub path: PathBuf,
@@ -112,11 +112,14 @@ impl BenchModel {
         let other = |fixed: usize| requested.iter().copied().find(|batch| *batch != fixed);
         match self.contents.fixed_batch() {
             Some(fixed) => match other(fixed) {
-                Some(requested) => Err(Error::FixedBatch {
-                    path: self.path.clone(),
-                    fixed,
-                    requested,
-                }),
+                Some(requested) => Err(Error::new(
+                    format!(
+                        "`{}` takes exactly {fixed} images at a time\n  expected: --batch {fixed}\n  \
+                         found:    --batch {requested}",
+                        self.path.display()
+                    ),
+                    "leave out `--batch`",
+                )),
                 None => Ok(vec![fixed]),
             },
             None if requested.is_empty() => Ok(BATCHES.to_vec()),
@@ -125,7 +128,7 @@ impl BenchModel {
     }
 }
 
-/// One combination.
+/// A configuration: one combination of model, provider, precision, batch and feed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Index of the model in the plan.
@@ -136,7 +139,7 @@ pub struct Config {
     pub feed: Feed,
 }
 
-/// Everything that is to be measured.
+/// The configurations to measure.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub models: Vec<BenchModel>,
@@ -215,7 +218,7 @@ impl Plan {
         &self.models[config.model]
     }
 
-    /// What a result of this configuration is called.
+    /// The key of a configuration's results.
     pub fn key(&self, config: &Config) -> Key {
         Key {
             model: self.model(config).path.display().to_string(),
@@ -230,7 +233,7 @@ impl Plan {
             threads: match (self.threads, config.provider) {
                 (Some(threads), _) => threads,
                 (None, Provider::Cpu) => system::cores(),
-                // Beside a GPU the CPU computes sizes at most.
+                // Beside a GPU the CPU computes nothing but shapes.
                 (None, _) if !self.allow_fallback => 1,
                 (None, _) => system::cores(),
             },
@@ -276,7 +279,7 @@ fn precisions(options: &PlanOptions) -> Vec<Precision> {
     }
 }
 
-/// The CPU's memory is the host's: there is one way to feed it.
+/// On the CPU there is one feed: its memory is the host's.
 fn feeds(provider: Provider, feeds: Feeds) -> Vec<Feed> {
     match (provider, feeds) {
         (Provider::Cpu, _) | (_, Feeds::Host) => vec![Feed::Host],

@@ -11,10 +11,10 @@ use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 
 use crate::measurements::Measurements;
-use crate::scenario::{self, Pace, Scenario};
-use crate::worker::{Orders, Worker};
+use crate::scenario::{self, Load, Scenario};
+use crate::worker::{Worker, WorkerHandle};
 
-/// How everything is measured.
+/// Times, order and load of the measurements.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     pub scenario: Scenario,
@@ -27,24 +27,24 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// How long a turn is.
+    /// Duration of a turn.
     fn turn(&self) -> Duration {
         self.duration / self.blocks.max(1)
     }
 
-    /// How a turn of a configuration goes that does so many runs a second.
-    fn pace(&self, runs_per_second: f64, turn: u64) -> Pace {
+    /// Load of a turn, for a configuration that does so many runs per second.
+    fn load(&self, runs_per_second: f64, turn: u64) -> Load {
         match self.scenario {
-            Scenario::SingleStream => Pace::Closed(self.turn()),
-            Scenario::MultiStream => Pace::Together(self.turn()),
+            Scenario::SingleStream => Load::SingleStream(self.turn()),
+            Scenario::MultiStream => Load::MultiStream(self.turn()),
             Scenario::Server => {
                 // Turns differ in their arrivals; configurations do not.
                 let seed = self.seed.wrapping_mul(1_000_003).wrapping_add(turn);
-                Pace::Arrivals(scenario::arrivals(self.rate, self.turn(), seed))
+                Load::Server(scenario::arrivals(self.rate, self.turn(), seed))
             }
             Scenario::Offline => {
                 let runs = runs_per_second * self.turn().as_secs_f64();
-                Pace::All((runs.round() as usize).max(1))
+                Load::Offline((runs.round() as usize).max(1))
             }
         }
     }
@@ -59,10 +59,10 @@ pub struct BenchConfig {
 }
 
 impl BenchConfig {
-    fn streams(&self) -> Vec<Orders> {
+    fn streams(&self) -> Vec<WorkerHandle> {
         self.workers
             .iter()
-            .map(|worker| worker.orders.clone())
+            .map(|worker| worker.handle.clone())
             .collect()
     }
 }
@@ -86,8 +86,8 @@ pub fn run(
             return Ok(measurements);
         }
         progress(index, None);
-        let pace = Pace::Closed(schedule.warmup);
-        let warm = scenario::turn(&sessions.streams(), &pace, sessions.batch, stop)?;
+        let load = Load::SingleStream(schedule.warmup);
+        let warm = scenario::turn(&sessions.streams(), &load, sessions.batch, stop)?;
         rates[index] = warm.runs as f64 / warm.elapsed.max(f64::MIN_POSITIVE);
     }
     let mut rng = ChaCha8Rng::seed_from_u64(schedule.seed);
@@ -97,13 +97,13 @@ pub fn run(
         for index in &order {
             let (sessions, streams) = (configs[*index], configs[*index].streams());
             if order.len() > 1 {
-                scenario::rouse(&streams)?;
+                scenario::run_unrecorded(&streams)?;
             }
             if stop.load(Ordering::Relaxed) {
                 return Ok(measurements);
             }
-            let pace = schedule.pace(rates[*index], u64::from(turn));
-            let measured = scenario::turn(&streams, &pace, sessions.batch, stop)?;
+            let load = schedule.load(rates[*index], u64::from(turn));
+            let measured = scenario::turn(&streams, &load, sessions.batch, stop)?;
             if measured.runs > 0 {
                 progress(*index, Some(&measured));
                 measurements[*index].push(measured);
@@ -116,7 +116,7 @@ pub fn run(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::worker::fake;
+    use crate::worker::fake_worker;
 
     fn schedule(scenario: Scenario) -> Schedule {
         Schedule {
@@ -131,7 +131,7 @@ mod tests {
 
     fn configs() -> [BenchConfig; 2] {
         [(1, 1), (3, 2)].map(|(delay, batch)| BenchConfig {
-            workers: vec![fake(delay, batch)],
+            workers: vec![fake_worker(delay, batch)],
             batch,
         })
     }

@@ -10,7 +10,7 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
 use crate::measurements::Measurements;
-use crate::worker::{Orders, Runner};
+use crate::worker::{Runner, WorkerHandle};
 
 /// How runs follow each other: the scenarios of MLPerf Inference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,17 +38,17 @@ impl Scenario {
     }
 }
 
-/// How the runs of one turn follow each other.
+/// Load of one turn: how its runs follow each other.
 #[derive(Clone, Debug)]
-pub enum Pace {
+pub enum Load {
     /// Each stream starts a run when its last one is done, for so long.
-    Closed(Duration),
+    SingleStream(Duration),
     /// All streams start together and wait for the last of them, for so long.
-    Together(Duration),
+    MultiStream(Duration),
     /// A run is due at each of these times after the beginning; whoever is free does it.
-    Arrivals(Arc<[Duration]>),
+    Server(Arc<[Duration]>),
     /// So many runs are due at the beginning.
-    All(usize),
+    Offline(usize),
 }
 
 /// Arrival times of a Poisson process within `duration`, at least one: distances are exponential.
@@ -65,26 +65,26 @@ pub fn arrivals(rate: f64, duration: Duration, seed: u64) -> Arc<[Duration]> {
     }
 }
 
-/// One run.
-struct Lap {
-    /// When it was due, or was begun where nothing says when it was due.
+/// Start and end of a run.
+struct TimedRun {
+    /// The time at which it was due, or started where no time was due.
     from: Instant,
     to: Instant,
 }
 
 /// The runs of one stream.
-struct Ran {
-    laps: Vec<Lap>,
+struct StreamRuns {
+    runs: Vec<TimedRun>,
     end: Instant,
     to_device: Option<Duration>,
     compute: Duration,
     from_device: Option<Duration>,
 }
 
-impl Ran {
+impl StreamRuns {
     fn new() -> Self {
         Self {
-            laps: Vec::new(),
+            runs: Vec::new(),
             end: Instant::now(),
             to_device: None,
             compute: Duration::ZERO,
@@ -94,16 +94,16 @@ impl Ran {
 
     /// Seconds of each run.
     fn latencies(&self) -> impl Iterator<Item = f64> {
-        self.laps
+        self.runs
             .iter()
-            .map(|lap| lap.to.saturating_duration_since(lap.from).as_secs_f64())
+            .map(|run| run.to.saturating_duration_since(run.from).as_secs_f64())
     }
 
-    /// Runs the model; the time counts from `from`.
-    fn lap(&mut self, runner: &mut dyn Runner, from: Instant) -> Result<()> {
+    /// Runs the model; the latency counts from `from`.
+    fn run_timed(&mut self, runner: &mut dyn Runner, from: Instant) -> Result<()> {
         let phases = runner.run()?;
         self.end = Instant::now();
-        self.laps.push(Lap { from, to: self.end });
+        self.runs.push(TimedRun { from, to: self.end });
         self.compute += phases.compute;
         let add = |sum: &mut Option<Duration>, part: Option<Duration>| {
             if let Some(part) = part {
@@ -116,11 +116,11 @@ impl Ran {
     }
 }
 
-/// Lets every stream run once, without a record: other configurations have had the caches meanwhile.
-pub(crate) fn rouse(streams: &[Orders]) -> Result<()> {
+/// Runs every stream once without recording: other configurations have filled the caches meanwhile.
+pub(crate) fn run_unrecorded(streams: &[WorkerHandle]) -> Result<()> {
     let pending: Vec<_> = streams
         .iter()
-        .map(|orders| orders.ask(|runner| runner.run()))
+        .map(|handle| handle.submit(|runner| runner.run()))
         .collect();
     for run in pending {
         run.wait()??;
@@ -130,59 +130,64 @@ pub(crate) fn rouse(streams: &[Orders]) -> Result<()> {
 
 /// One turn of a configuration: `batch` images per run, in every stream.
 pub(crate) fn turn(
-    streams: &[Orders],
-    pace: &Pace,
+    streams: &[WorkerHandle],
+    load: &Load,
     batch: usize,
     stop: &Arc<AtomicBool>,
 ) -> Result<Measurements> {
-    let begun = Instant::now();
+    let start_time = Instant::now();
     let next = Arc::new(AtomicUsize::new(0));
     let barrier = Arc::new(Barrier::new(streams.len()));
     let over = Arc::new(AtomicBool::new(false));
-    let start = |orders: &Orders| {
-        let (pace, stop, next) = (pace.clone(), Arc::clone(stop), Arc::clone(&next));
+    let start = |handle: &WorkerHandle| {
+        let (load, stop, next) = (load.clone(), Arc::clone(stop), Arc::clone(&next));
         let (barrier, over) = (Arc::clone(&barrier), Arc::clone(&over));
-        orders.ask(move |runner| match pace {
-            Pace::Closed(duration) => closed(runner, begun + duration, &stop),
-            Pace::Together(duration) => {
-                together(runner, begun + duration, &stop, (&barrier, &over))
+        handle.submit(move |runner| match load {
+            Load::SingleStream(duration) => run_single_stream(runner, start_time + duration, &stop),
+            Load::MultiStream(duration) => {
+                run_multi_stream(runner, start_time + duration, &stop, (&barrier, &over))
             }
-            Pace::Arrivals(times) => served(runner, begun, &times, (&next, &stop)),
-            Pace::All(count) => drain(runner, count, (&next, &stop)),
+            Load::Server(times) => run_server(runner, start_time, &times, (&next, &stop)),
+            Load::Offline(count) => run_offline(runner, count, (&next, &stop)),
         })
     };
     let pending: Vec<_> = streams.iter().map(start).collect();
-    let ran: Result<Vec<Ran>> = pending.into_iter().map(|stream| stream.wait()?).collect();
-    Ok(measurements(&ran?, pace, batch, begun))
+    let stream_runs: Result<Vec<StreamRuns>> =
+        pending.into_iter().map(|stream| stream.wait()?).collect();
+    Ok(to_measurements(&stream_runs?, load, batch, start_time))
 }
 
-fn closed(runner: &mut dyn Runner, until: Instant, stop: &AtomicBool) -> Result<Ran> {
-    let mut ran = Ran::new();
+fn run_single_stream(
+    runner: &mut dyn Runner,
+    until: Instant,
+    stop: &AtomicBool,
+) -> Result<StreamRuns> {
+    let mut stream_runs = StreamRuns::new();
     loop {
-        let from = ran.end;
-        ran.lap(runner, from)?;
-        if ran.end >= until || stop.load(Ordering::Relaxed) {
-            return Ok(ran);
+        let from = stream_runs.end;
+        stream_runs.run_timed(runner, from)?;
+        if stream_runs.end >= until || stop.load(Ordering::Relaxed) {
+            return Ok(stream_runs);
         }
     }
 }
 
-fn together(
+fn run_multi_stream(
     runner: &mut dyn Runner,
     until: Instant,
     stop: &AtomicBool,
     (barrier, over): (&Barrier, &AtomicBool),
-) -> Result<Ran> {
-    let mut ran = Ran::new();
+) -> Result<StreamRuns> {
+    let mut stream_runs = StreamRuns::new();
     let mut result = Ok(());
     loop {
         barrier.wait();
         if over.load(Ordering::SeqCst) {
-            return result.map(|()| ran);
+            return result.map(|()| stream_runs);
         }
-        result = ran.lap(runner, Instant::now());
-        // A stream that failed goes on to the barrier, where the others wait for it.
-        let end = result.is_err() || ran.end >= until || stop.load(Ordering::Relaxed);
+        result = stream_runs.run_timed(runner, Instant::now());
+        // A stream that failed continues to the barrier, where the others wait for it.
+        let end = result.is_err() || stream_runs.end >= until || stop.load(Ordering::Relaxed);
         barrier.wait();
         if end {
             over.store(true, Ordering::SeqCst);
@@ -190,30 +195,30 @@ fn together(
     }
 }
 
-fn served(
+fn run_server(
     runner: &mut dyn Runner,
-    begun: Instant,
+    start_time: Instant,
     times: &[Duration],
     (next, stop): (&AtomicUsize, &AtomicBool),
-) -> Result<Ran> {
-    let mut ran = Ran::new();
+) -> Result<StreamRuns> {
+    let mut stream_runs = StreamRuns::new();
     while let Some(time) = times.get(next.fetch_add(1, Ordering::Relaxed)) {
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        // From the time at which it was due, not from when a stream was free for it: otherwise a server
-        // that is behind looks fast (coordinated omission).
-        let due = begun + *time;
-        if !wait(due, stop) {
+        // Latency counts from the time at which the run was due, not from when a stream was free for it:
+        // otherwise a server that is behind looks fast (coordinated omission).
+        let due = start_time + *time;
+        if !wait_until(due, stop) {
             break;
         }
-        ran.lap(runner, due)?;
+        stream_runs.run_timed(runner, due)?;
     }
-    Ok(ran)
+    Ok(stream_runs)
 }
 
 /// Sleeps, and spins at the end: a sleep alone ends some 60 microseconds late. `false`: stopped before.
-fn wait(until: Instant, stop: &AtomicBool) -> bool {
+fn wait_until(until: Instant, stop: &AtomicBool) -> bool {
     const SPIN: Duration = Duration::from_micros(100);
     const SLICE: Duration = Duration::from_millis(50);
     loop {
@@ -232,43 +237,57 @@ fn wait(until: Instant, stop: &AtomicBool) -> bool {
     true
 }
 
-fn drain(
+fn run_offline(
     runner: &mut dyn Runner,
     count: usize,
     (next, stop): (&AtomicUsize, &AtomicBool),
-) -> Result<Ran> {
-    let mut ran = Ran::new();
+) -> Result<StreamRuns> {
+    let mut stream_runs = StreamRuns::new();
     while next.fetch_add(1, Ordering::Relaxed) < count && !stop.load(Ordering::Relaxed) {
-        let from = ran.end;
-        ran.lap(runner, from)?;
+        let from = stream_runs.end;
+        stream_runs.run_timed(runner, from)?;
     }
-    Ok(ran)
+    Ok(stream_runs)
 }
 
-fn measurements(ran: &[Ran], pace: &Pace, batch: usize, begun: Instant) -> Measurements {
-    let runs: usize = ran.iter().map(|stream| stream.laps.len()).sum();
+fn to_measurements(
+    streams: &[StreamRuns],
+    load: &Load,
+    batch: usize,
+    start_time: Instant,
+) -> Measurements {
+    let runs: usize = streams.iter().map(|stream| stream.runs.len()).sum();
     let images = runs * batch;
-    let end = ran.iter().map(|stream| stream.end).max().unwrap_or(begun);
-    let latencies: Vec<f64> = match pace {
-        Pace::Closed(_) | Pace::Arrivals(_) => ran.iter().flat_map(Ran::latencies).collect(),
-        Pace::Together(_) => rounds(ran),
-        Pace::All(_) => Vec::new(),
-    };
-    let elapsed = match pace {
-        // Streams end at different times: each counts by its own rate while it ran.
-        Pace::Closed(_) => {
-            let rate = |stream: &Ran| stream.laps.len() as f64 / stream.latencies().sum::<f64>();
-            runs as f64 / ran.iter().map(rate).sum::<f64>()
+    let end = streams
+        .iter()
+        .map(|stream| stream.end)
+        .max()
+        .unwrap_or(start_time);
+    let latencies: Vec<f64> = match load {
+        Load::SingleStream(_) | Load::Server(_) => {
+            streams.iter().flat_map(StreamRuns::latencies).collect()
         }
-        Pace::Together(_) => latencies.iter().sum(),
-        Pace::Arrivals(_) | Pace::All(_) => end.saturating_duration_since(begun).as_secs_f64(),
+        Load::MultiStream(_) => round_latencies(streams),
+        Load::Offline(_) => Vec::new(),
     };
-    let sum = |part: fn(&Ran) -> Option<Duration>| {
-        let parts = ran.iter().filter_map(part);
+    let elapsed = match load {
+        // Streams end at different times: each counts by its own rate while it ran.
+        Load::SingleStream(_) => {
+            let rate =
+                |stream: &StreamRuns| stream.runs.len() as f64 / stream.latencies().sum::<f64>();
+            runs as f64 / streams.iter().map(rate).sum::<f64>()
+        }
+        Load::MultiStream(_) => latencies.iter().sum(),
+        Load::Server(_) | Load::Offline(_) => {
+            end.saturating_duration_since(start_time).as_secs_f64()
+        }
+    };
+    let sum = |part: fn(&StreamRuns) -> Option<Duration>| {
+        let parts = streams.iter().filter_map(part);
         parts.reduce(|a, b| a + b).map(|sum| sum.as_secs_f64())
     };
     Measurements {
-        runs: if matches!(pace, Pace::Together(_)) {
+        runs: if matches!(load, Load::MultiStream(_)) {
             latencies.len()
         } else {
             runs
@@ -282,18 +301,18 @@ fn measurements(ran: &[Ran], pace: &Pace, batch: usize, begun: Instant) -> Measu
     }
 }
 
-/// From the first start to the last end of each round.
-fn rounds(ran: &[Ran]) -> Vec<f64> {
-    let count = ran
+/// Seconds from the first start to the last end of each round.
+fn round_latencies(streams: &[StreamRuns]) -> Vec<f64> {
+    let count = streams
         .iter()
-        .map(|stream| stream.laps.len())
+        .map(|stream| stream.runs.len())
         .min()
         .unwrap_or(0);
-    let round = |at: usize| {
-        let laps = || ran.iter().map(move |stream| &stream.laps[at]);
+    let round = |index: usize| {
+        let runs = || streams.iter().map(move |stream| &stream.runs[index]);
         let (from, to) = (
-            laps().map(|lap| lap.from).min(),
-            laps().map(|lap| lap.to).max(),
+            runs().map(|run| run.from).min(),
+            runs().map(|run| run.to).max(),
         );
         from.zip(to).map(|(from, to)| (to - from).as_secs_f64())
     };
@@ -303,18 +322,18 @@ fn rounds(ran: &[Ran]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::worker::{Worker, fake};
+    use crate::worker::{Worker, fake_worker};
 
-    fn run(workers: &[Worker], pace: &Pace) -> Measurements {
-        let streams: Vec<_> = workers.iter().map(|worker| worker.orders.clone()).collect();
+    fn run(workers: &[Worker], load: &Load) -> Measurements {
+        let streams: Vec<_> = workers.iter().map(|worker| worker.handle.clone()).collect();
         let stop = Arc::new(AtomicBool::new(false));
-        rouse(&streams).unwrap();
-        turn(&streams, pace, workers[0].batch, &stop).unwrap()
+        run_unrecorded(&streams).unwrap();
+        turn(&streams, load, workers[0].batch, &stop).unwrap()
     }
 
     #[test]
     fn a_stream_runs_at_least_once_and_its_images_are_counted() {
-        let measured = run(&[fake(2, 3)], &Pace::Closed(Duration::ZERO));
+        let measured = run(&[fake_worker(2, 3)], &Load::SingleStream(Duration::ZERO));
         assert_eq!(
             (measured.runs, measured.images, measured.latencies.len()),
             (1, 3, 1)
@@ -326,8 +345,8 @@ mod tests {
     #[test]
     fn streams_of_their_own_add_up() {
         let measured = run(
-            &[fake(4, 1), fake(4, 1)],
-            &Pace::Closed(Duration::from_millis(40)),
+            &[fake_worker(4, 1), fake_worker(4, 1)],
+            &Load::SingleStream(Duration::from_millis(40)),
         );
         assert!(measured.runs >= 4);
         // Two streams that each take at least 4 ms a run.
@@ -341,8 +360,8 @@ mod tests {
     #[test]
     fn streams_together_are_as_slow_as_the_slowest() {
         let measured = run(
-            &[fake(0, 2), fake(10, 2)],
-            &Pace::Together(Duration::from_millis(25)),
+            &[fake_worker(0, 2), fake_worker(10, 2)],
+            &Load::MultiStream(Duration::from_millis(25)),
         );
         assert!(measured.latencies.iter().all(|latency| *latency >= 0.010));
         assert_eq!(measured.images, 2 * 2 * measured.runs);
@@ -352,7 +371,7 @@ mod tests {
     fn a_server_that_is_behind_is_not_fast() {
         // Every 1 ms a run of 10 ms is due: the n-th waits for those before it.
         let times: Arc<[Duration]> = (1..=6).map(Duration::from_millis).collect();
-        let measured = run(&[fake(10, 1)], &Pace::Arrivals(times));
+        let measured = run(&[fake_worker(10, 1)], &Load::Server(times));
         assert_eq!(measured.runs, 6);
         for (n, latency) in measured.latencies.iter().enumerate() {
             assert!(
@@ -365,7 +384,7 @@ mod tests {
 
     #[test]
     fn everything_at_once_is_done_once() {
-        let measured = run(&[fake(1, 4), fake(1, 4)], &Pace::All(7));
+        let measured = run(&[fake_worker(1, 4), fake_worker(1, 4)], &Load::Offline(7));
         assert_eq!(
             (measured.runs, measured.images, measured.latencies.len()),
             (7, 28, 0)

@@ -1,4 +1,4 @@
-//! Numbers as a line of small bars. Knows no benchmark.
+//! Sparkline: numbers as a line of small bars. Knows no benchmark.
 
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 

@@ -30,8 +30,20 @@ pub struct StageTimes {
 }
 
 impl StageTimes {
-    /// With what the session's runs took.
-    pub fn with(self, stats: &Stats) -> Self {
+    /// The stages in the order of reports.
+    pub fn values(&self) -> [Option<f64>; 6] {
+        [
+            self.decode,
+            self.preprocess,
+            self.host_to_device,
+            self.compute,
+            self.device_to_host,
+            self.post,
+        ]
+    }
+
+    /// These stages with those of the session.
+    pub fn with_session(self, stats: &Stats) -> Self {
         Self {
             host_to_device: stats.to_device,
             compute: Some(stats.compute),
@@ -41,14 +53,14 @@ impl StageTimes {
     }
 }
 
-/// Files looked at, evenly over the test set.
+/// Files that are read, evenly spread over the test set.
 const FILES: usize = 64;
-/// Prepared images that sessions are fed with.
-const FED: usize = 32;
-/// Predictions made; one takes less than a microsecond with few classes.
+/// Most prepared images that sessions get as input.
+const MAX_INPUTS: usize = 32;
+/// Predictions that are timed; one takes less than a microsecond with few classes.
 const DECISIONS: usize = 200;
 
-/// Real images, prepared, and what that took.
+/// Prepared images, and the time for each stage.
 #[derive(Clone, Debug)]
 pub struct PreparedImages {
     /// `[n, C, H, W]`.
@@ -83,7 +95,7 @@ pub fn prepare(model: &BenchModel) -> deploy::Result<Option<PreparedImages>> {
                 decoding += seconds;
                 preparing += preparation;
                 count += 1;
-            } else if prepared.len() < FED * len {
+            } else if prepared.len() < MAX_INPUTS * len {
                 prepared.extend_from_slice(&out);
             }
         }

@@ -11,8 +11,7 @@ use crate::measurements::Measurements;
 use crate::outliers::{self, Outliers};
 use crate::percentiles::supports;
 
-/// Latencies, milliseconds. A percentile is null where the runs cannot support it: see
-/// [`supports`].
+/// Latencies, milliseconds. A percentile is null where there are too few runs for it: see [`supports`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     pub mean: Option<f64>,
@@ -34,7 +33,7 @@ pub struct Block {
     pub p50_ms: Option<f64>,
 }
 
-/// What the samples of a configuration say.
+/// Statistics of a configuration.
 #[derive(Clone, Debug)]
 pub struct Stats {
     pub runs: usize,
@@ -134,22 +133,29 @@ fn block(measured: &Measurements) -> Block {
 
 fn latency(sorted: &[f64]) -> Latency {
     let ms = |seconds: f64| 1e3 * seconds;
-    let at = |share: f64| {
+    let percentile = |share: f64| {
         let value = quantile(sorted, share).filter(|_| supports(sorted.len(), share));
         value.map(ms)
     };
     Latency {
         mean: mean(sorted).map(ms),
-        p50: at(0.5),
-        p90: at(0.9),
-        p95: at(0.95),
-        p99: at(0.99),
-        p999: at(0.999),
+        p50: percentile(0.5),
+        p90: percentile(0.9),
+        p95: percentile(0.95),
+        p99: percentile(0.99),
+        p999: percentile(0.999),
         max: sorted.last().copied().map(ms),
     }
 }
 
 impl Latency {
+    /// Mean, percentiles and maximum in the order of reports.
+    pub fn values(&self) -> [Option<f64>; 7] {
+        [
+            self.mean, self.p50, self.p90, self.p95, self.p99, self.p999, self.max,
+        ]
+    }
+
     /// The figure of that name.
     pub fn get(&self, name: &str) -> Option<f64> {
         match name {
@@ -165,7 +171,7 @@ impl Latency {
     }
 }
 
-/// How much slower the first block is than the median of the others.
+/// Ratio of the first block's median to the median of the others.
 fn first_block(medians: &[f64]) -> Option<f64> {
     let (first, others) = medians.split_first()?;
     Some(first / median(others)?)
@@ -190,7 +196,7 @@ fn drift(medians: &[f64]) -> Option<f64> {
         }
     }
     let deviation = (n * (n - 1.0) * (2.0 * n + 5.0) / 18.0).sqrt();
-    // One less: the correction for a score that only takes whole numbers.
+    // Continuity correction, since the score only takes whole numbers.
     let z = (score.abs() - 1.0).max(0.0) / deviation;
     let change = median(&slopes)? * (n - 1.0) / medians.first()?;
     (z > Z_99).then_some(change)

@@ -1,5 +1,5 @@
-//! System information: the machine's name and this process's memory and processor time; `None` where it does not (other systems than
-//! Linux). Measures nothing.
+//! System information: the machine, and memory and processor time of this process; `None` on other systems than
+//! Linux. Measures nothing else.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ pub struct SystemInfo {
     /// Name of the processor.
     pub processor: Option<String>,
     pub cores: usize,
-    /// How the processor's frequency is chosen.
+    /// Frequency governor of the processor.
     pub governor: Option<String>,
     /// Names of the GPUs, by CUDA's numbers.
     #[serde(default)]
@@ -74,18 +74,18 @@ pub fn resident() -> Option<u64> {
     status("VmRSS")
 }
 
-/// The most that it was since [`forget_peak`], or since the beginning.
+/// Peak of the resident memory since [`reset_peak`], or since the start, bytes.
 pub fn peak() -> Option<u64> {
     status("VmHWM")
 }
 
-/// Lets the peak start anew from what is resident now (proc(5), `clear_refs`); whether it could.
-pub fn forget_peak() -> bool {
+/// Resets the peak to the memory that is resident now (proc(5), `clear_refs`); `false` where that is not possible.
+pub fn reset_peak() -> bool {
     std::fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
-/// Memory in use on a GPU, by all programs together, bytes; `None` where it is not certain which GPU
-/// NVML and CUDA mean by the number: they count in the same order only with one GPU.
+/// Memory in use on a GPU by all programs together, bytes. `None` beside several GPUs, which NVML and CUDA may
+/// number differently.
 pub fn device_memory(device: u32) -> Option<u64> {
     let nvml = nvml_wrapper::Nvml::init().ok()?;
     if nvml.device_count().ok()? != 1 || device != 0 {
@@ -97,7 +97,7 @@ pub fn device_memory(device: u32) -> Option<u64> {
 /// Processor time so far, in clock ticks: of all cores together, idle included; of all work; of this
 /// process.
 ///
-/// Why `/proc/stat` and not the load average? That one still holds the minute before the run.
+/// From `/proc/stat`, since the load average still holds the minute before the run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ticks {
     all: u64,
@@ -172,7 +172,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn this_process_has_memory_and_a_processor() {
         assert!(peak().unwrap() >= resident().unwrap() / 2);
-        assert!(forget_peak() && Ticks::now().is_some());
+        assert!(reset_peak() && Ticks::now().is_some());
         assert!(SystemInfo::here().cores > 0);
     }
 }

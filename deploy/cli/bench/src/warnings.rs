@@ -1,4 +1,4 @@
-//! Warnings about a measurement, as data, with advice. Never sees a measurement itself.
+//! Warnings about a measurement, with advice. Sees statistics, never a measurement.
 
 use std::fmt;
 
@@ -7,18 +7,18 @@ use crate::percentiles::needed;
 use crate::stats::Stats;
 use crate::system::{self, SystemInfo};
 
-/// Share of the processor time that others may have without a warning.
-const OTHERS: f64 = 0.03;
-/// The first block may be so much slower than the others.
-const FIRST: f64 = 1.1;
-/// A drift of less is no harm.
-const DRIFT: f64 = 0.02;
-/// Share of the runs that may be outliers.
-const OUTLYING: f64 = 0.01;
-/// Share of the rate that a server may miss.
-const BEHIND: f64 = 0.95;
+/// Share of the processor time of other programs above which a warning is due.
+const MAX_OTHER_LOAD: f64 = 0.03;
+/// Ratio of the first block to the others above which a warning is due.
+const MAX_FIRST_BLOCK: f64 = 1.1;
+/// Relative drift above which a warning is due.
+const MAX_DRIFT: f64 = 0.02;
+/// Share of outliers above which a warning is due.
+const MAX_OUTLIERS: f64 = 0.01;
+/// Share of the arrivals that are served below which a warning is due.
+const MIN_SERVED: f64 = 0.95;
 
-/// Something that makes figures less than they seem.
+/// A reason to distrust figures.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Warning {
     /// The first block was slower than the others: a ratio.
@@ -106,7 +106,7 @@ impl fmt::Display for Warning {
 pub fn about_system(info: &SystemInfo, others: Option<f64>) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let all = system::cores().max(info.cores);
-    if let Some(share) = others.filter(|share| *share > OTHERS) {
+    if let Some(share) = others.filter(|share| *share > MAX_OTHER_LOAD) {
         warnings.push(Warning::OtherLoad {
             cores: share * all as f64,
             total: all,
@@ -122,17 +122,17 @@ pub fn about_system(info: &SystemInfo, others: Option<f64>) -> Vec<Warning> {
 pub fn about_result(key: &Key, stats: &Stats) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let name = || key.to_string();
-    if let Some(ratio) = stats.first_block.filter(|ratio| *ratio > FIRST) {
+    if let Some(ratio) = stats.first_block.filter(|ratio| *ratio > MAX_FIRST_BLOCK) {
         warnings.push(Warning::FirstRunsSlower { key: name(), ratio });
     }
-    if let Some(change) = stats.drift.filter(|change| change.abs() > DRIFT) {
+    if let Some(change) = stats.drift.filter(|change| change.abs() > MAX_DRIFT) {
         warnings.push(Warning::Drifting {
             key: name(),
             change,
         });
     }
     let (count, runs) = (stats.outliers.count, stats.runs);
-    if count as f64 > OUTLYING * runs as f64 && key.scenario != "server" {
+    if count as f64 > MAX_OUTLIERS * runs as f64 && key.scenario != "server" {
         let worst = stats.outliers.worst;
         warnings.push(Warning::Outliers {
             key: name(),
@@ -151,7 +151,7 @@ pub fn about_result(key: &Key, stats: &Stats) -> Vec<Warning> {
     }
     if let Some(requested) = key.rate {
         let served = stats.images_per_second / key.batch as f64;
-        if served < BEHIND * requested {
+        if served < MIN_SERVED * requested {
             warnings.push(Warning::Overloaded {
                 key: name(),
                 requested,

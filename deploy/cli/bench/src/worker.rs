@@ -1,7 +1,7 @@
-//! Worker: a thread that owns a session with its buffers, and does what it is told. Knows no scenario.
+//! Worker thread that owns a session with its buffers and runs jobs on it. Knows no scenario.
 //!
-//! Why a thread? A session's bound buffers borrow it, and configurations take turns many times: each
-//! stays info and bound in a thread of its own, as it would be in a program that serves.
+//! Each session has a thread of its own since its bound buffers borrow it, and configurations take turns many
+//! times: so they stay open and bound, as in a program that serves.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,11 +17,11 @@ use rand::{RngExt, SeedableRng};
 
 /// Buffers filled once and run many times.
 pub trait Runner {
-    /// Takes `[batch, C, H, W]` in.
+    /// Copies images `[batch, C, H, W]` into the input buffer.
     fn fill(&mut self, images: &[f32]) -> Result<()>;
-    /// Runs the model on what is in.
+    /// Runs the model on the input buffer.
     fn run(&mut self) -> Result<Phases>;
-    /// What the last run gave, `[batch, K]`.
+    /// Output of the last run, `[batch, K]`.
     fn outputs(&self) -> Result<Vec<f32>>;
 }
 
@@ -68,7 +68,7 @@ impl Runner for Fake {
     }
 }
 
-/// What computes.
+/// The engine that a worker opens.
 #[derive(Clone, Debug)]
 pub enum EngineSpec {
     OnnxRuntime {
@@ -83,7 +83,7 @@ pub enum EngineSpec {
     },
 }
 
-/// What is fed.
+/// Input of the runs.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// Prepared images, over and over.
@@ -108,7 +108,7 @@ impl Input {
     }
 }
 
-/// What opening a session found.
+/// Facts of an opened session.
 #[derive(Clone, Debug)]
 pub struct SessionInfo {
     pub session: Duration,
@@ -122,22 +122,22 @@ pub struct SessionInfo {
     pub image_len: usize,
 }
 
-type Order = Box<dyn FnOnce(&mut dyn Runner) + Send>;
+type Job = Box<dyn FnOnce(&mut dyn Runner) + Send>;
 
-/// Where the thread takes its orders from.
+/// Sends jobs to a worker thread.
 #[derive(Clone, Debug)]
-pub struct Orders(Sender<Order>);
+pub struct WorkerHandle(Sender<Job>);
 
-/// The thread ends when it is dropped.
+/// A worker thread with its session. The thread ends when it is dropped.
 #[derive(Debug)]
 pub struct Worker {
-    pub orders: Orders,
+    pub handle: WorkerHandle,
     pub input: Input,
     pub batch: usize,
     pub info: SessionInfo,
 }
 
-fn gone() -> Error {
+fn thread_ended() -> Error {
     Error::run("the thread of the session has ended")
 }
 
@@ -146,63 +146,65 @@ impl Worker {
     ///
     /// # Errors
     /// Whatever stops the engine.
-    pub fn open(engines: EngineSpec, input: Input, batch: usize) -> Result<Self> {
-        let (send, orders) = channel::<Order>();
+    pub fn open(spec: EngineSpec, input: Input, batch: usize) -> Result<Self> {
+        let (send, jobs) = channel::<Job>();
         let (report, info) = channel();
-        let fed = input.clone();
+        let filled = input.clone();
         std::thread::spawn(move || {
-            if let Err(error) = live(engines, &fed, batch, &report, orders) {
-                // Nobody waits any more where the engine had info.
+            if let Err(error) = run_worker(spec, &filled, batch, &report, jobs) {
+                // Nobody waits for it where the engine is open already.
                 report.send(Err(error)).unwrap_or_default();
             }
         });
         Ok(Self {
-            info: info.recv().unwrap_or_else(|_| Err(gone()))?,
-            orders: Orders(send),
+            info: info.recv().unwrap_or_else(|_| Err(thread_ended()))?,
+            handle: WorkerHandle(send),
             input,
             batch,
         })
     }
 
-    /// Puts the input back that a test set has replaced.
+    /// Restores the input that a test set has replaced.
     pub fn refill(&self) -> Result<()> {
         let images = self.input.batch(self.batch, self.info.image_len);
-        self.orders.ask(move |runner| runner.fill(&images)).wait()?
+        self.handle
+            .submit(move |runner| runner.fill(&images))
+            .wait()?
     }
 }
 
-/// An answer that is to come.
+/// A result that can be waited for.
 #[derive(Debug)]
 pub struct Pending<T>(Receiver<T>);
 
 impl<T> Pending<T> {
     pub fn wait(self) -> Result<T> {
-        self.0.recv().map_err(|_| gone())
+        self.0.recv().map_err(|_| thread_ended())
     }
 }
 
-impl Orders {
-    /// Lets the thread do something; what comes of it can be waited for.
-    pub fn ask<T: Send + 'static>(
+impl WorkerHandle {
+    /// Runs `work` in the thread; its result can be waited for.
+    pub fn submit<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut dyn Runner) -> T + Send + 'static,
     ) -> Pending<T> {
         let (send, receive) = channel();
-        let order: Order = Box::new(move |runner| send.send(work(runner)).unwrap_or_default());
-        // A thread that has ended drops the order, and with it the answer's sender.
-        self.0.send(order).unwrap_or_default();
+        let job: Job = Box::new(move |runner| send.send(work(runner)).unwrap_or_default());
+        // A thread that has ended drops the job, and with it the sender of the result.
+        self.0.send(job).unwrap_or_default();
         Pending(receive)
     }
 }
 
-fn live(
-    engines: EngineSpec,
+fn run_worker(
+    spec: EngineSpec,
     input: &Input,
     batch: usize,
     report: &Sender<Result<SessionInfo>>,
-    orders: Receiver<Order>,
+    jobs: Receiver<Job>,
 ) -> Result<()> {
-    match engines {
+    match spec {
         EngineSpec::OnnxRuntime {
             path,
             options,
@@ -219,12 +221,12 @@ fn live(
                 num_outputs: session.num_outputs(),
                 image_len: session.image_shape().iter().product(),
             };
-            serve(
+            run_jobs(
                 &mut session.bind(batch, feed)?,
                 info,
                 (input, batch),
                 report,
-                orders,
+                jobs,
             )
         }
         EngineSpec::Fake {
@@ -247,24 +249,24 @@ fn live(
                 num_outputs,
                 image_len,
             };
-            serve(&mut fake, info, (input, batch), report, orders)
+            run_jobs(&mut fake, info, (input, batch), report, jobs)
         }
     }
 }
 
-/// What opening has to say, and which nodes run elsewhere.
+/// Notes of opening, and the nodes on other providers.
 fn notes(session: &Session, provider: Provider) -> Vec<String> {
     let others = session.placement().other_providers(provider).into_iter();
     let others = others.map(|line| format!("  on {line}"));
     session.notes().iter().cloned().chain(others).collect()
 }
 
-fn serve(
+fn run_jobs(
     runner: &mut dyn Runner,
     info: SessionInfo,
     (input, batch): (&Input, usize),
     report: &Sender<Result<SessionInfo>>,
-    orders: Receiver<Order>,
+    jobs: Receiver<Job>,
 ) -> Result<()> {
     runner.fill(&input.batch(batch, info.image_len))?;
     let start = Instant::now();
@@ -273,14 +275,14 @@ fn serve(
     report
         .send(Ok(SessionInfo { first_run, ..info }))
         .unwrap_or_default();
-    for order in orders {
-        order(runner);
+    for job in jobs {
+        job(runner);
     }
     Ok(())
 }
 
 #[cfg(test)]
-pub fn fake(delay_ms: u64, batch: usize) -> Worker {
+pub fn fake_worker(delay_ms: u64, batch: usize) -> Worker {
     let engines = EngineSpec::Fake {
         delay: Duration::from_millis(delay_ms),
         num_outputs: 2,
@@ -295,9 +297,9 @@ mod tests {
 
     #[test]
     fn a_worker_does_what_it_is_asked_and_gets_its_input_back() {
-        let worker = fake(0, 2);
+        let worker = fake_worker(0, 2);
         let run = |images: Option<Vec<f32>>| {
-            let pending = worker.orders.ask(move |runner| {
+            let pending = worker.handle.submit(move |runner| {
                 if let Some(images) = images {
                     runner.fill(&images)?;
                 }
@@ -323,8 +325,8 @@ mod tests {
             image_len: 3,
         };
         assert!(Worker::open(engines, Input::Drawn(0), 0).is_err());
-        let orders = Orders(channel().0);
-        assert!(orders.ask(|_| ()).wait().is_err());
+        let handle = WorkerHandle(channel().0);
+        assert!(handle.submit(|_| ()).wait().is_err());
     }
 
     #[test]

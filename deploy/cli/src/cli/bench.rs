@@ -1,4 +1,4 @@
-//! The flags of `deploy bench` and how their texts are read. Nothing else.
+//! The flags of `deploy bench`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use data::{Preprocess, Split};
 use deploy::Provider;
 use deploy::precision::Precision;
 
-use super::{Kind, PlaceArgs};
+use super::{LocationArgs, OutputKindArg};
 use bench::cold::EngineOptions;
 use bench::compare::Conditions;
 use bench::plan::{Feeds, PlanOptions};
@@ -17,47 +17,52 @@ use bench::scenario::Scenario;
 /// The flags of `deploy bench`.
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// A labelled folder, a CSV file or `builtin:insects` to score every configuration on [default: the
-    /// run's own data]
+    /// A folder or a CSV file of labelled images, or `builtin:insects`, on which every configuration is scored
+    /// [default: the run's own data]
     #[arg(long, value_name = "DIR", conflicts_with = "no_data")]
     pub(crate) data: Option<String>,
-    /// Time drawn numbers and score nothing
+    /// Measure on random numbers, and score nothing
     #[arg(long)]
     pub(crate) no_data: bool,
-    /// Which images
+    /// The split to score: `train`, `val` or `test`
     #[arg(long, default_value_t = Split::Test)]
     pub(crate) split: Split,
     #[command(flatten)]
-    pub(crate) model: ModelsArgs,
+    pub(crate) model: BenchModelArgs,
     #[command(flatten)]
-    pub(crate) what: WhatArgs,
+    pub(crate) configurations: ConfigurationArgs,
     #[command(flatten)]
-    pub(crate) how: HowArgs,
+    pub(crate) measuring: MeasuringArgs,
     #[command(flatten)]
-    pub(crate) out: OutArgs,
+    pub(crate) results: ResultArgs,
     #[command(flatten)]
-    pub(crate) place: PlaceArgs,
+    pub(crate) location: LocationArgs,
 }
 
 impl BenchArgs {
-    /// Which configurations that is.
+    /// Options of the plan.
     pub(crate) fn plan_options(&self) -> PlanOptions {
-        let (what, how) = (&self.what, &self.how);
+        let (configurations, measuring) = (&self.configurations, &self.measuring);
         PlanOptions {
-            batches: what.batch.iter().copied().map(usize::from).collect(),
-            providers: what.provider.clone(),
-            precisions: what.precision.clone(),
-            feeds: match what.feed {
+            batches: configurations
+                .batch
+                .iter()
+                .copied()
+                .map(usize::from)
+                .collect(),
+            providers: configurations.provider.clone(),
+            precisions: configurations.precision.clone(),
+            feeds: match configurations.feed {
                 FeedArg::Host => Feeds::Host,
                 FeedArg::Resident => Feeds::Resident,
                 FeedArg::Both => Feeds::Both,
             },
-            streams: usize::from(what.streams),
-            threads: what.threads.map(usize::from),
-            allow_fallback: what.allow_fallback,
-            matrix: what.matrix,
-            scenario: how.scenario(),
-            rate: how.rate,
+            streams: usize::from(configurations.streams),
+            threads: configurations.threads.map(usize::from),
+            allow_fallback: configurations.allow_fallback,
+            matrix: configurations.matrix,
+            scenario: measuring.scenario(),
+            rate: measuring.rate,
         }
     }
 }
@@ -65,57 +70,58 @@ impl BenchArgs {
 /// Which models, and what they do not say themselves.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
-pub(crate) struct ModelsArgs {
+pub(crate) struct BenchModelArgs {
     /// The model files [default: that of the latest run]
     #[arg(long = "model", value_name = "FILE", num_args = 1..)]
     pub(crate) models: Vec<PathBuf>,
-    /// Folder of the runs
+    /// The folder of the runs
     #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
     pub(crate) runs: PathBuf,
-    /// Class names, one per line in the order of the outputs, in place of the card's
+    /// A file of class names, one per line in the order of the outputs; replaces the card's names
     #[arg(long, value_name = "FILE")]
     pub(crate) classes: Option<PathBuf>,
-    /// Steps from an image to the model's input, in place of the card's
+    /// Preprocessing steps from an image to the model's input; replaces the card's steps
     #[arg(long, value_name = "TEXT")]
     pub(crate) preprocess: Option<Preprocess>,
-    /// What the output means [default: as the card or the graph says]
+    /// Meaning of the model's output [default: as the card or the graph says]
     #[arg(long, value_enum, value_name = "KIND")]
-    pub(crate) output_kind: Option<Kind>,
+    pub(crate) output_kind: Option<OutputKindArg>,
 }
 
 /// The configurations: every combination of these is one.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Configurations")]
-pub(crate) struct WhatArgs {
-    /// Images per run [default: 1,8,32, or the one that the model is made for]
+pub(crate) struct ConfigurationArgs {
+    /// Images per run [default: 1,8,32, or the number that the model fixes]
     #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) batch: Vec<u16>,
-    /// What computes: `cpu`, `cuda[:N]`, `tensorrt[:N]`; each runs there or is an error [default: cpu]
+    /// Execution providers: `cpu`, `cuda[:N]`, `tensorrt[:N]`; a model that cannot run there is an error [default:
+    /// cpu]
     #[arg(long, value_name = "P,...", value_delimiter = ',')]
     pub(crate) provider: Vec<Provider>,
-    /// In which precision: fp32, tf32, fp16, int8 [default: fp32]
+    /// Precisions: `fp32`, `tf32`, `fp16`, `int8` [default: fp32]
     #[arg(long, value_name = "P,...", value_delimiter = ',')]
     pub(crate) precision: Vec<Precision>,
-    /// Where the input of a GPU comes from
+    /// Source of a GPU's input
     #[arg(long, value_enum, default_value_t = FeedArg::Both)]
     pub(crate) feed: FeedArg,
-    /// Sessions at work at the same time, each in a thread of its own
+    /// Number of sessions that run at the same time, each in its own thread
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) streams: u16,
-    /// Threads inside each session [default: the cores, divided by the streams]
+    /// Number of threads in each session [default: the cores, divided by the streams]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
-    /// CPU threads sleep, not spin, while they wait for work
+    /// Let idle CPU threads sleep, not spin
     #[arg(long)]
     pub(crate) no_spinning: bool,
-    /// The CPU's memory comes from the system, not from ONNX Runtime's arena
+    /// Take the CPU's memory from the system, not from ONNX Runtime's arena
     #[arg(long)]
     pub(crate) no_arena: bool,
-    /// Operators that the provider lacks may run on another one
+    /// Let nodes that the provider cannot compute run on another one
     #[arg(long)]
     pub(crate) allow_fallback: bool,
-    /// Every provider and precision not named otherwise, what cannot run here left out with its reason;
-    /// then the best of all
+    /// Measure every provider and precision, unless some are named; list those that cannot run here with the
+    /// reason, and recommend the best
     #[arg(long)]
     pub(crate) matrix: bool,
     /// In place of ONNX Runtime: `fake:1.5ms`
@@ -123,8 +129,8 @@ pub(crate) struct WhatArgs {
     pub(crate) engine: Option<FakeDelay>,
 }
 
-impl WhatArgs {
-    /// How every session is made.
+impl ConfigurationArgs {
+    /// Options of every session.
     pub(crate) fn engine_options(&self) -> EngineOptions {
         EngineOptions {
             fake: self.engine.map(|FakeDelay(delay)| delay),
@@ -142,35 +148,35 @@ pub(crate) enum FeedArg {
     Host,
     /// Left on the GPU
     Resident,
-    /// One configuration of each on a GPU; on the CPU there is only `host`
+    /// A configuration with each on a GPU; on the CPU only `host`
     Both,
 }
 
 /// How configurations are measured.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Measuring")]
-pub(crate) struct HowArgs {
-    /// How runs follow each other (as in MLPerf Inference)
+pub(crate) struct MeasuringArgs {
+    /// How runs follow each other, as in MLPerf Inference
     #[arg(long, value_enum, default_value_t = ScenarioArg::SingleStream)]
     pub(crate) scenario: ScenarioArg,
-    /// Arrivals per second of the server scenario, of `--batch` images each
+    /// Arrivals per second in the server scenario, of `--batch` images each
     #[arg(long, value_name = "R", value_parser = positive, required_if_eq("scenario", "server"))]
     pub(crate) rate: Option<f64>,
-    /// Unrecorded running of each configuration, first
+    /// Time for which each configuration runs before it is measured
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration)]
     pub(crate) warmup: Duration,
-    /// Recorded running of each configuration
+    /// Time for which each configuration is measured
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
     pub(crate) duration: Duration,
-    /// Parts that the duration is divided into; the configurations take turns
+    /// Number of blocks into which the duration is divided; configurations take turns
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(2..))]
     pub(crate) blocks: u16,
-    /// Of the drawn numbers, the order of turns and the arrivals
+    /// Seed of the random numbers, of the order of turns and of the arrivals
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
 }
 
-impl HowArgs {
+impl MeasuringArgs {
     /// How runs follow each other.
     pub(crate) fn scenario(&self) -> Scenario {
         match self.scenario {
@@ -185,38 +191,38 @@ impl HowArgs {
 /// How runs follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ScenarioArg {
-    /// Each stream starts a run when its last one is done
+    /// Each stream starts a run when its last one has ended
     SingleStream,
     /// All streams start together and wait for the last of them
     MultiStream,
-    /// Arrivals at random times (Poisson); latency from the arrival, so waiting counts
+    /// Images arrive at random times (Poisson); latency counts from the arrival, waiting included
     Server,
-    /// Everything is there from the beginning; images per second count
+    /// All images are there from the start; only throughput counts
     Offline,
 }
 
 /// Where results go, and what makes them fail.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Results")]
-pub(crate) struct OutArgs {
-    /// Write everything as JSON; `-` is standard output
+pub(crate) struct ResultArgs {
+    /// Write all results as JSON; `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
     /// Write one row per configuration as CSV
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
-    /// Write a page: latencies, accuracy against throughput
+    /// Write an HTML page with latencies, and accuracy against throughput
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
-    /// An earlier `--json` to compare with
+    /// Compare with the file of an earlier `--json`
     #[arg(long, value_name = "FILE")]
     pub(crate) compare: Option<PathBuf>,
-    /// Exit code 1 where one of these holds beyond doubt, such as `p99>+5%,flips>0`
+    /// Exit with 1 if one of these conditions holds beyond doubt, such as `p99>+5%,flips>0`
     #[arg(long, value_name = "CONDITIONS")]
     pub(crate) fail_if: Option<Conditions>,
 }
 
-/// What a run of the fake engine takes.
+/// Time of a run of the fake engine.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FakeDelay(pub(crate) Duration);
 

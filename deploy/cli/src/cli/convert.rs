@@ -11,28 +11,28 @@ use super::{MachineArgs, ModelArgs};
 /// The flags of `deploy convert`.
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
-    /// Numbers in which the model is to compute; its input and output stay single precision
+    /// Precision to convert to; input and output stay in single precision
     #[arg(long, value_name = "fp16|int8", value_parser = precision)]
     pub(crate) precision: Precision,
-    /// Where to write it [default: beside the model, as `MODEL.fp16.onnx` or `MODEL.int8.onnx`]
+    /// The file to write [default: beside the model, `MODEL.fp16.onnx` or `MODEL.int8.onnx`]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// For int8: -127 to 127 around zero, as TensorRT needs it [default on a GPU]
+    /// For int8: use the symmetric range of -127 to 127, which TensorRT needs [default on a GPU]
     #[arg(long)]
     pub(crate) symmetric: bool,
     /// A folder or a CSV file of images, or `builtin:insects` [default: the run's own data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<String>,
-    /// Exactly the images of this list, such as a run's `split.csv`
+    /// Use exactly the images of this list, such as a run's `split.csv`
     #[arg(long, value_name = "FILE")]
     pub(crate) list: Option<PathBuf>,
-    /// For int8: how many training images the ranges of values are measured on [default: 128]
+    /// For int8: number of training images on which the ranges of values are measured [default: 128]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) images: Option<u16>,
-    /// On which images the converted model is compared with the original
+    /// The split on which the converted model is compared with the original
     #[arg(long, default_value_t = Split::Test)]
     pub(crate) split: Split,
-    /// Write what was found as JSON; `-` is standard output
+    /// Write the results as JSON; `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
     #[command(flatten)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use data::{Preprocess, Split};
 
-use super::{Kind, MachineArgs};
+use super::{MachineArgs, OutputKindArg};
 
 /// The flags of `deploy diff`.
 #[derive(Debug, Args)]
@@ -13,36 +13,36 @@ pub(crate) struct DiffArgs {
     /// The first model file
     #[arg(value_name = "A")]
     pub(crate) first: PathBuf,
-    /// The second one
+    /// The second model file
     #[arg(value_name = "B")]
     pub(crate) second: PathBuf,
     /// A folder or a CSV file of labelled images, or `builtin:insects` [default: the data of A's run, or of B's]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<String>,
-    /// Which images
+    /// The split to compare on: `train`, `val` or `test`
     #[arg(long, default_value_t = Split::Test)]
     pub(crate) split: Split,
-    /// Exactly the images of this list, such as a run's `split.csv`
+    /// Use exactly the images of this list, such as a run's `split.csv`
     #[arg(long, value_name = "FILE")]
     pub(crate) list: Option<PathBuf>,
-    /// An unreadable image is an error
+    /// Treat an unreadable image as an error
     #[arg(long)]
     pub(crate) strict_images: bool,
-    /// Write what was found as JSON; `-` is standard output
+    /// Write the results as JSON; `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// Write both answers to every image as CSV
+    /// Write both predictions for every image as CSV
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
-    /// Class names of a file without a card, one per line in the order of the outputs
+    /// A file of class names for a model without a card, one per line in the order of the outputs
     #[arg(long, value_name = "FILE", help_heading = "Model")]
     pub(crate) classes: Option<PathBuf>,
-    /// Steps from an image to the input of a file without a card
+    /// Preprocessing steps for a model without a card
     #[arg(long, value_name = "TEXT", help_heading = "Model")]
     pub(crate) preprocess: Option<Preprocess>,
-    /// What the output of a file without a card means [default: as the graph says]
+    /// Meaning of the output of a model without a card [default: as the graph says]
     #[arg(long, value_enum, value_name = "KIND", help_heading = "Model")]
-    pub(crate) output_kind: Option<Kind>,
+    pub(crate) output_kind: Option<OutputKindArg>,
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
 }

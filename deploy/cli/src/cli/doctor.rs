@@ -10,7 +10,7 @@ use super::CacheArgs;
 /// The flags of `deploy doctor`.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// Which providers to try
+    /// The providers to try
     #[arg(
         long,
         value_name = "PROVIDER,...",
@@ -18,10 +18,10 @@ pub(crate) struct DoctorArgs {
         default_value = "cpu,cuda,tensorrt"
     )]
     pub(crate) provider: Vec<Provider>,
-    /// Exit with 1 unless these providers run, such as `cuda,tensorrt`
+    /// Exit with 1 unless all of these providers run, such as `cuda,tensorrt`
     #[arg(long, value_name = "PROVIDER,...", value_delimiter = ',')]
     pub(crate) require: Vec<Provider>,
-    /// Write it as JSON to standard output
+    /// Print the report as JSON
     #[arg(long)]
     pub(crate) json: bool,
     /// The ONNX Runtime library to use: a file or its folder [env: ORT_DYLIB_PATH]

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use console::{ExitStatus, Interrupt, Printer};
-use data::write::atomically;
 use deploy::eval::Evaluation;
+use deploy::files::write::atomically;
 use deploy::{Precision, Provider};
 use fs_err as fs;
 
-use crate::cli::{BenchArgs, HowArgs};
+use crate::cli::{BenchArgs, MeasuringArgs};
 use crate::cli_error::CliError;
 use crate::export;
 use crate::source;
@@ -30,24 +30,21 @@ use bench::stats::{self, Stats};
 use bench::system::{SystemInfo, Ticks};
 use bench::warnings::{self, Warning};
 use bench::{BenchResult, Findings, matrix};
-use open::Open;
+use open::OpenedConfigs;
 
 /// Blocks that the sparkline shows.
 const SPARKS: usize = 10;
 
 pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let base = args.out.compare.as_deref().map(base).transpose()?;
-    if let (None, Some(Conditions(conditions))) = (&base, &args.out.fail_if)
+    let base = args.results.compare.as_deref().map(base).transpose()?;
+    if let (None, Some(Conditions(conditions))) = (&base, &args.results.fail_if)
         && let Some(condition) = conditions.iter().find(|condition| condition.needs_base())
     {
-        return Err(bench::Error::NoBase {
-            condition: condition.to_string(),
-        }
-        .into());
+        return Err(condition.without_base().into());
     }
     let date = data::card::utc_date();
-    let cache = source::cache(args.place.cache.as_deref())?;
-    check_rate(&args.how)?;
+    let cache = source::cache(args.location.cache.as_deref())?;
+    check_rate(&args.measuring)?;
     let models = models::models(args, &cache, printer)?;
     let plan = Plan::new(models, &args.plan_options())?;
     let answer = "interrupted: the results so far follow (again: stop at once)";
@@ -59,7 +56,7 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
         .map(|opened| plan.key(&opened.config))
         .collect();
     if let Some(base) = &base {
-        compare::check(&keys, base)?;
+        compare::check_configurations(&keys, base)?;
     }
     let before = Ticks::now();
     let measurements = measure(&plan, &mut open, args, &stop, printer)?;
@@ -74,7 +71,7 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
     findings.partial = stop.load(Ordering::SeqCst);
     let mut warnings = warnings::about_system(&findings.machine, others);
     for (index, (opened, accuracy)) in open.configs.iter().zip(accuracies).enumerate() {
-        if let Some(stats) = stats::stats(&measurements[index], args.how.seed) {
+        if let Some(stats) = stats::stats(&measurements[index], args.measuring.seed) {
             warnings.extend(warnings::about_result(&keys[index], &stats));
             findings
                 .results
@@ -82,7 +79,7 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
         }
     }
     findings.warnings = warnings.iter().map(Warning::to_string).collect();
-    if args.what.matrix {
+    if args.configurations.matrix {
         findings.pareto = matrix::pareto(&findings.results);
         findings.recommendation = matrix::recommend(&findings.results);
     }
@@ -90,40 +87,50 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
         true => Ok(false),
         false => judge(&mut findings, base.as_ref(), args),
     };
-    // What was measured is written, whatever comes of it.
+    // Results are written even where scoring or judging failed.
     write(&findings, args, printer)?;
     if let Some(error) = unscored {
         return Err(error);
     }
     let failed = verdict?;
     match (findings.partial, failed) {
-        (true, _) => Err(CliError::Interrupted.into()),
+        (true, _) => Err(CliError::interrupted().into()),
         (false, true) => Ok(ExitStatus::CheckFailed),
         (false, false) => Ok(ExitStatus::Success),
     }
 }
 
-/// A rate belongs to the server scenario, and gives each block some arrivals, but no flood of them.
-fn check_rate(how: &HowArgs) -> Result<(), CliError> {
-    let Some(rate) = how.rate else { return Ok(()) };
-    if how.scenario() != Scenario::Server {
-        return Err(CliError::FlagElsewhere {
-            flag: "--rate",
-            with: "--scenario server",
-        });
+/// Refuses a rate without the server scenario, and one with too few or too many arrivals in a block.
+fn check_rate(measuring: &MeasuringArgs) -> Result<(), CliError> {
+    let Some(rate) = measuring.rate else {
+        return Ok(());
+    };
+    if measuring.scenario() != Scenario::Server {
+        return Err(CliError::flag_elsewhere("--rate", "--scenario server"));
     }
-    let arrivals = rate * how.duration.as_secs_f64() / f64::from(how.blocks);
+    let arrivals = rate * measuring.duration.as_secs_f64() / f64::from(measuring.blocks);
     match (1.0..=1e7).contains(&arrivals) {
         true => Ok(()),
-        false => Err(CliError::Arrivals { arrivals }),
+        false => Err(CliError::with_hint(
+            format!(
+                "a block has {arrivals:.3e} arrivals\n  expected: 1 to 1e7, which is `--rate` times \
+                 `--duration` over `--blocks`"
+            ),
+            "change `--duration`, `--blocks` or `--rate`",
+        )),
     }
 }
 
 /// An earlier run's file.
 fn base(path: &Path) -> anyhow::Result<Findings> {
-    let bad = |reason: String| CliError::BadBase {
-        path: path.to_owned(),
-        reason,
+    let bad = |reason: String| {
+        CliError::with_hint(
+            format!(
+                "`{}` is not a benchmark to compare with: {reason}",
+                path.display()
+            ),
+            "write one with `deploy bench --json FILE`",
+        )
     };
     let text = fs::read_to_string(path)?;
     let findings: Findings = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
@@ -136,35 +143,38 @@ fn base(path: &Path) -> anyhow::Result<Findings> {
     Ok(findings)
 }
 
-fn schedule(how: &HowArgs) -> Schedule {
+fn schedule(measuring: &MeasuringArgs) -> Schedule {
     Schedule {
-        scenario: how.scenario(),
-        rate: how.rate.unwrap_or(1.0),
-        warmup: how.warmup,
-        duration: how.duration,
-        blocks: u32::from(how.blocks),
-        seed: how.seed,
+        scenario: measuring.scenario(),
+        rate: measuring.rate.unwrap_or(1.0),
+        warmup: measuring.warmup,
+        duration: measuring.duration,
+        blocks: u32::from(measuring.blocks),
+        seed: measuring.seed,
     }
 }
 
-/// Takes the samples of every configuration, with a bar and a sparkline of block medians.
+/// Measures every configuration, with a bar and a sparkline of block medians.
 fn measure(
     plan: &Plan,
-    open: &mut Open<'_>,
+    open: &mut OpenedConfigs<'_>,
     args: &BenchArgs,
     stop: &Arc<AtomicBool>,
     printer: &Printer,
 ) -> anyhow::Result<Vec<Vec<Measurements>>> {
-    let schedule = schedule(&args.how);
+    let schedule = schedule(&args.measuring);
     let count = open.configs.len();
     printer.log(format!(
         "measuring {count} configuration{}, {} blocks of {} each, in turn",
         if count == 1 { "" } else { "s" },
-        args.how.blocks,
-        humantime::format_duration(args.how.duration / u32::from(args.how.blocks)),
+        args.measuring.blocks,
+        humantime::format_duration(args.measuring.duration / u32::from(args.measuring.blocks)),
     ));
     let configs: Vec<&BenchConfig> = open.configs.iter().map(|opened| &opened.sessions).collect();
-    let turns = printer.turn_bar("measuring", (count * usize::from(args.how.blocks)) as u64);
+    let turns = printer.turn_bar(
+        "measuring",
+        (count * usize::from(args.measuring.blocks)) as u64,
+    );
     let (done, medians) = (RefCell::new(0), RefCell::new(vec![Vec::new(); count]));
     let progress = |index: usize, measurements: Option<&Measurements>| {
         let key = plan.key(&open.configs[index].config);
@@ -187,10 +197,10 @@ fn measure(
     Ok(samples?)
 }
 
-/// Scores every configuration, beside the fp32 answers of the CPU; nothing once it was interrupted.
+/// Scores every configuration and compares it with fp32 on the CPU; `None` after an interruption.
 fn accuracies(
     plan: &Plan,
-    open: &mut Open<'_>,
+    open: &mut OpenedConfigs<'_>,
     stop: &Arc<AtomicBool>,
     printer: &Printer,
 ) -> anyhow::Result<Vec<Option<Accuracy>>> {
@@ -201,7 +211,7 @@ fn accuracies(
             return Ok(None);
         };
         let worker = &opened.sessions.workers[0];
-        match accuracy::answers(worker, data, model.output_kind, stop) {
+        match accuracy::evaluate_worker(worker, data, model.output_kind, stop) {
             Ok(evaluation) => Ok(Some(evaluation)),
             Err(_) if stop.load(Ordering::SeqCst) => Ok(None),
             Err(error) => Err(error.into()),
@@ -242,22 +252,14 @@ fn accuracies(
                 .map(|(found, reference)| accuracy::compare(found, reference));
         }
     }
-    for file in found
-        .iter()
-        .flatten()
-        .take(1)
-        .flat_map(|evaluation| &evaluation.unreadable)
-    {
-        printer.warn(format!(
-            "left out `{}`: {}",
-            file.path.display(),
-            file.reason
-        ));
+    // Every configuration reads the same files.
+    if let Some(evaluation) = found.iter().flatten().next() {
+        source::warn_unreadable(&evaluation.unreadable, printer);
     }
     Ok(accuracies)
 }
 
-fn findings(args: &BenchArgs, plan: &Plan, open: &mut Open<'_>, date: String) -> Findings {
+fn findings(args: &BenchArgs, plan: &Plan, open: &mut OpenedConfigs<'_>, date: String) -> Findings {
     open.opener.note_peak();
     let runtime = deploy::runtime::loaded().map(|found| found.version.clone());
     Findings {
@@ -265,7 +267,7 @@ fn findings(args: &BenchArgs, plan: &Plan, open: &mut Open<'_>, date: String) ->
         date,
         runtime: runtime.unwrap_or_else(|| "none".to_owned()),
         machine: SystemInfo::here(),
-        seed: args.how.seed,
+        seed: args.measuring.seed,
         partial: false,
         results: Vec::new(),
         skipped: [&plan.skipped[..], &open.skipped].concat(),
@@ -278,14 +280,14 @@ fn findings(args: &BenchArgs, plan: &Plan, open: &mut Open<'_>, date: String) ->
 }
 
 fn result(
-    open: &Open<'_>,
+    open: &OpenedConfigs<'_>,
     opened: &OpenedConfig,
     (key, stats): (&bench::Key, Stats),
     accuracy: Option<Accuracy>,
 ) -> BenchResult {
     BenchResult {
         key: key.clone(),
-        split_ms: open.stages[opened.config.model].with(&stats),
+        split_ms: open.stages[opened.config.model].with_session(&stats),
         runs: stats.runs,
         images_per_second: stats.images_per_second,
         latency_ms: stats.latency_ms,
@@ -303,7 +305,7 @@ fn result(
     }
 }
 
-/// Compares with the base and judges the conditions; whether one of them holds.
+/// Compares with the base and judges the conditions; returns whether one of them holds.
 fn judge(
     findings: &mut Findings,
     base: Option<&Findings>,
@@ -312,7 +314,7 @@ fn judge(
     let pairs = base.map(|base| compare::pairs(findings, base));
     let mut lines = pairs.as_deref().map(compare::summary).unwrap_or_default();
     let mut failed = false;
-    if let Some(conditions) = &args.out.fail_if {
+    if let Some(conditions) = &args.results.fail_if {
         for verdict in compare::judge(findings, pairs.as_deref(), conditions)? {
             failed |= verdict.holds;
             lines.push(verdict.text);
@@ -326,18 +328,18 @@ fn write(findings: &Findings, args: &BenchArgs, printer: &Printer) -> anyhow::Re
     for warning in &findings.warnings {
         printer.warn(warning);
     }
-    if let Some(csv) = &args.out.csv {
+    if let Some(csv) = &args.results.csv {
         atomically(csv, &export::csv::render(findings)?)?;
     }
-    if let Some(html) = &args.out.html {
+    if let Some(html) = &args.results.html {
         atomically(html, export::html::render(findings).as_bytes())?;
     }
-    if let Some(json) = &args.out.json {
+    if let Some(json) = &args.results.json {
         printer.json(json, findings)?;
     }
     // Last: a reader such as `head` may have had enough, and the files are written by then.
     printer
-        .with_json(args.out.json.as_deref())
+        .with_json(args.results.json.as_deref())
         .result(export::table::text(findings))?;
     Ok(())
 }

@@ -9,7 +9,7 @@ use deploy::{Classifier, Model};
 use onnx::Document;
 use serde_json::Value;
 
-use super::info::which;
+use super::info::model_path;
 use crate::cli::{AttachArgs, CardCommand};
 use crate::cli_error::CliError;
 use crate::source;
@@ -17,8 +17,8 @@ use crate::source;
 pub(crate) fn run(command: &CardCommand, printer: &Printer) -> anyhow::Result<ExitStatus> {
     match command {
         CardCommand::Show(args) => {
-            let path = which(args, printer)?;
-            let card = card_of(&path)?;
+            let path = model_path(args, printer)?;
+            let card = read_card(&path)?;
             printer.json("-".as_ref(), &json(&card))?;
         }
         CardCommand::Attach(args) => attach(args, printer)?,
@@ -35,19 +35,22 @@ pub(super) fn json(card: &Card) -> Value {
     Value::Object(card.to_pairs().into_iter().map(pair).collect())
 }
 
-fn card_of(path: &Path) -> anyhow::Result<Card> {
+fn read_card(path: &Path) -> anyhow::Result<Card> {
     let card = Model::open(path)?.card;
-    Ok(card.ok_or_else(|| CliError::NoCard {
-        path: path.to_owned(),
+    Ok(card.ok_or_else(|| {
+        CliError::with_hint(
+            format!("`{}` carries no card", path.display()),
+            "write one with `deploy card attach`",
+        )
     })?)
 }
 
-/// Writes the card; what it says is proven by running the model with it.
+/// Writes the card, once the model has run with it.
 fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
     let model = Model::open(&args.file)?;
-    let runtime = source::runtime(&args.place, printer)?;
+    let runtime = source::runtime(&args.location, printer)?;
     let mut builder = Classifier::builder(&args.file).runtime(runtime);
-    let copied = args.from.as_deref().map(card_of).transpose()?;
+    let copied = args.from.as_deref().map(read_card).transpose()?;
     if let Some(card) = &copied {
         builder = builder
             .classes(card.classes.clone())
@@ -70,7 +73,7 @@ fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
         outputs: names(&model.outputs),
         ..match copied {
             Some(card) => card,
-            None => made(&classifier)?,
+            None => new_card(&classifier)?,
         }
     };
     let mut document = Document::open(&args.file)?;
@@ -82,8 +85,8 @@ fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A new card: what was given, and golden samples as this machine computes them.
-fn made(classifier: &Classifier) -> anyhow::Result<Card> {
+/// A new card, with golden samples that this machine computes.
+fn new_card(classifier: &Classifier) -> anyhow::Result<Card> {
     Ok(Card {
         version: VERSION,
         task: "classify".to_owned(),

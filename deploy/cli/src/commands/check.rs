@@ -3,17 +3,17 @@
 use console::{ExitStatus, Printer, printer};
 
 use crate::cli::CheckArgs;
-use crate::commands::info::which;
+use crate::commands::info::model_path;
 use crate::source::{self, RunOptions};
 
 pub(crate) fn run(args: &CheckArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let path = which(&args.which, printer)?;
-    let how = RunOptions {
+    let path = model_path(&args.model, printer)?;
+    let run_options = RunOptions {
         machine: &args.machine,
         precision: args.precision,
         batch: Some(1),
     };
-    let classifier = source::classifier(&path, None, how, printer)?;
+    let classifier = source::classifier(&path, None, run_options, printer)?;
     let results = deploy::golden::check(&classifier)?;
     for result in &results {
         printer::line(&format!(

@@ -14,11 +14,11 @@ use onnx::Document;
 use serde::Serialize;
 
 use super::cache::human;
-use super::diff::{Found, report, text, warn_unreadable};
+use super::diff::{Comparison, report, text};
 use crate::cli::ConvertArgs;
 use crate::cli_error::CliError;
 use crate::converted;
-use crate::source::{self, DataArgs, RunOptions};
+use crate::source::{self, DataSource, RunOptions};
 
 /// Nodes that keep their precision shown.
 const SHOWN: usize = 10;
@@ -33,56 +33,48 @@ struct Report<'a> {
     bytes_after: u64,
     kept: Vec<String>,
     #[serde(flatten)]
-    found: Found<'a>,
+    found: Comparison<'a>,
 }
 
 pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    for (flag, given) in [
-        ("--symmetric", args.symmetric),
-        ("--images", args.images.is_some()),
-    ] {
-        if given && args.precision != Precision::Int8 {
-            return Err(CliError::OnlyForInt8 { flag }.into());
-        }
-    }
+    check_flags(args)?;
     let path = source::model(args.model.model.as_deref(), &args.model.runs, printer)?;
     let model = Model::open(&path)?;
-    let out = match &args.out {
-        Some(out) => out.clone(),
-        None => path.with_extension(format!("{}.onnx", args.precision)),
-    };
-    if fs::canonicalize(&out).is_ok_and(|out| fs::canonicalize(&path).is_ok_and(|path| path == out))
-    {
-        return Err(CliError::OverOriginal { path: out }.into());
-    }
-    let cache = source::cache(args.machine.place.cache.as_deref())?;
-    let data = DataArgs {
+    let out = output_path(args, &path)?;
+    let cache = source::cache(args.machine.location.cache.as_deref())?;
+    let data = DataSource {
         data: args.data.as_deref(),
         list: args.list.as_deref(),
         split: args.split,
         cache: &cache,
-        seed: model.card.as_ref().map_or(0, |card| card.provenance.seed),
+        seed: source::split_seed(&model),
     };
     let dataset = source::dataset(&path, &data, printer)?;
-    let how = RunOptions {
+    let run_options = RunOptions {
         machine: &args.machine,
         precision: Precision::Fp32,
         batch: None,
     };
-    let original = source::many(&path, model, &args.model, how, printer)?;
-    // Until it was compared, it has another name.
-    let draft = Draft(out.with_extension("onnx.part"));
-    let kept = convert(args, &original, &draft.0, &dataset, printer)?;
-    let found = compare(args, &original, &draft.0, &dataset, printer)?;
+    let original = source::batch_classifier(&path, model, &args.model, run_options, printer)?;
+    // The file gets its name after it was compared with the original.
+    let temporary = TemporaryFile(out.with_extension("onnx.part"));
+    let kept = convert(args, &original, &temporary.0, &dataset, printer)?;
+    let found = compare(args, &original, &temporary.0, &dataset, printer)?;
     if let Some(pair) = found
         .pairs
         .iter()
         .find(|pair| !pair.logit_difference.is_finite())
     {
-        let (precision, image) = (args.precision, pair.path.clone());
-        return Err(CliError::NotFinite { precision, image }.into());
+        return Err(CliError::with_hint(
+            format!(
+                "the model in {} gives numbers that are not finite, such as for `{}`",
+                args.precision, pair.path
+            ),
+            "its values leave the range of that precision: keep it in single precision",
+        )
+        .into());
     }
-    finish(args, &draft.0, &out, &found)?;
+    finish(args, &temporary.0, &out, &found)?;
     let size = |path: &Path| fs::metadata(path).map(|metadata| metadata.len());
     let (before, after) = (size(&path)?, size(&out)?);
     if let Some(json) = &args.json {
@@ -120,17 +112,45 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
     Ok(ExitStatus::Success)
 }
 
-/// A file that goes when nobody gave it its final name.
-struct Draft(PathBuf);
+/// Refuses flags of int8 for another precision.
+fn check_flags(args: &ConvertArgs) -> Result<(), CliError> {
+    let int8_flags = [
+        ("--symmetric", args.symmetric),
+        ("--images", args.images.is_some()),
+    ];
+    match int8_flags.iter().find(|(_, is_set)| *is_set) {
+        Some((flag, _)) if args.precision != Precision::Int8 => {
+            Err(CliError::flag_elsewhere(flag, "--precision int8"))
+        }
+        _ => Ok(()),
+    }
+}
 
-impl Drop for Draft {
+/// The file to write, which is never the model itself.
+fn output_path(args: &ConvertArgs, model: &Path) -> Result<PathBuf, CliError> {
+    let default = || model.with_extension(format!("{}.onnx", args.precision));
+    let out = args.out.clone().unwrap_or_else(default);
+    let [same, other] = [&out, model].map(|path| fs::canonicalize(path).ok());
+    if same.is_some() && same == other {
+        return Err(CliError::with_hint(
+            format!("`{}` is the model itself", out.display()),
+            "give another file with `--out`",
+        ));
+    }
+    Ok(out)
+}
+
+/// A file that is removed unless it was renamed.
+struct TemporaryFile(PathBuf);
+
+impl Drop for TemporaryFile {
     fn drop(&mut self) {
         // Where it was never written there is nothing to remove.
         fs::remove_file(&self.0).unwrap_or_default();
     }
 }
 
-/// Writes the converted file; hands back what keeps its precision.
+/// Writes the converted file; returns the nodes that keep their precision.
 fn convert(
     args: &ConvertArgs,
     original: &Classifier,
@@ -159,13 +179,7 @@ fn convert(
         calibration.images.len()
     ));
     let int8 = convert::int8(original.path(), out, &calibration)?;
-    for file in &int8.unreadable {
-        printer.warn(format!(
-            "left out `{}`: {}",
-            file.path.display(),
-            file.reason
-        ));
-    }
+    source::warn_unreadable(&int8.unreadable, printer);
     printer.log(format!(
         "{} convolutions and matrix products and {} values in 8-bit integers",
         int8.graph.nodes, int8.graph.values
@@ -173,29 +187,36 @@ fn convert(
     Ok(int8.graph.kept)
 }
 
-/// Both on the same images; scored where the data's classes are the model's.
+/// Compares both models on the same images; scores them where the labels are classes of the model.
 fn compare(
     args: &ConvertArgs,
     original: &Classifier,
-    draft: &Path,
+    temporary: &Path,
     dataset: &Dataset,
     printer: &Printer,
 ) -> anyhow::Result<Diff> {
     let quiet = Printer::new(Verbosity::Results);
-    let how = RunOptions {
+    let run_options = RunOptions {
         machine: &args.machine,
         precision: args.precision,
         batch: None,
     };
-    let converted = source::many(draft, Model::open(draft)?, &args.model, how, &quiet)?;
+    let converted = source::batch_classifier(
+        temporary,
+        Model::open(temporary)?,
+        &args.model,
+        run_options,
+        &quiet,
+    )?;
     let samples: &[Sample] = dataset.samples(args.split);
     let known = dataset
         .classes
         .iter()
         .all(|class| original.classes().contains(class));
     if !known {
-        printer
-            .log("the classes of the data are not the model's: answers are compared, not scored");
+        printer.log(
+            "the classes of the data are not the model's: predictions are compared, not scored",
+        );
     }
     let progress = printer.image_bar("comparing", (2 * samples.len()) as u64);
     let options = EvalOptions {
@@ -208,22 +229,22 @@ fn compare(
     let found = diff(original, &converted, samples, classes, &options);
     progress.finish_and_clear();
     let found = found?;
-    warn_unreadable(&found, printer);
+    source::warn_unreadable(&found.unreadable, printer);
     Ok(found)
 }
 
-/// Gives the file its name, and its card the scores that it has now.
-fn finish(args: &ConvertArgs, draft: &Path, out: &Path, found: &Diff) -> anyhow::Result<()> {
-    if let (Some(mut card), Some(accuracy)) = (Model::open(draft)?.card, &found.accuracy) {
+/// Writes the new scores into the card and renames the file.
+fn finish(args: &ConvertArgs, temporary: &Path, out: &Path, found: &Diff) -> anyhow::Result<()> {
+    if let (Some(mut card), Some(accuracy)) = (Model::open(temporary)?.card, &found.accuracy) {
         let score = ScoreNote {
             accuracy: accuracy.second.accuracy,
             interval: accuracy.second.interval,
             count: accuracy.second.count,
         };
         card.provenance.scores.insert(args.split.to_string(), score);
-        let mut document = Document::open(draft)?;
+        let mut document = Document::open(temporary)?;
         document.set_metadata(PREFIX, &card.to_pairs());
-        document.save(draft)?;
+        document.save(temporary)?;
     }
-    Ok(fs::rename(draft, out)?)
+    Ok(fs::rename(temporary, out)?)
 }

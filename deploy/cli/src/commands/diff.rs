@@ -12,9 +12,9 @@ use deploy::{Classifier, Model};
 use serde::Serialize;
 
 use crate::cli::{DiffArgs, ModelArgs};
-use crate::source::{self, DataArgs, RunOptions};
+use crate::source::{self, DataSource, RunOptions};
 
-/// Changed answers shown; the CSV file has them all.
+/// Changed predictions shown; the CSV file has them all.
 const SHOWN: usize = 40;
 
 /// What `--json` writes.
@@ -25,12 +25,12 @@ struct Report<'a> {
     split: Split,
     provider: String,
     #[serde(flatten)]
-    found: Found<'a>,
+    found: Comparison<'a>,
 }
 
-/// What is the same for `deploy convert`.
+/// The part that `deploy convert` writes, too.
 #[derive(Serialize)]
-pub(super) struct Found<'a> {
+pub(super) struct Comparison<'a> {
     images: usize,
     accuracy: Option<BothScores>,
     flips: Vec<FlipRow<'a>>,
@@ -75,22 +75,19 @@ impl<'a> FlipRow<'a> {
 pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let paths = [&args.first, &args.second];
     let models = [Model::open(paths[0])?, Model::open(paths[1])?];
-    let cache = source::cache(args.machine.place.cache.as_deref())?;
-    let data = DataArgs {
+    let cache = source::cache(args.machine.location.cache.as_deref())?;
+    let data = DataSource {
         data: args.data.as_deref(),
         list: args.list.as_deref(),
         split: args.split,
         cache: &cache,
-        seed: models[0]
-            .card
-            .as_ref()
-            .map_or(0, |card| card.provenance.seed),
+        seed: source::split_seed(&models[0]),
     };
-    // The images are those of a run: that of A, else that of B.
-    let of_run = paths
+    // The images are those of a run: A's, else B's.
+    let in_run = paths
         .into_iter()
         .find(|path| data::run_files::run_containing(path).is_some());
-    let dataset = source::dataset(of_run.unwrap_or(paths[0]), &data, printer)?;
+    let dataset = source::dataset(in_run.unwrap_or(paths[0]), &data, printer)?;
     let samples = dataset.samples(args.split);
     let [first, second] = models;
     let first = open(paths[0], first, args, printer)?;
@@ -105,7 +102,7 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
     let found = diff(&first, &second, samples, Some(&dataset.classes), &options);
     progress.finish_and_clear();
     let found = found?;
-    warn_unreadable(&found, printer);
+    source::warn_unreadable(&found.unreadable, printer);
     if let Some(csv) = &args.csv {
         write_csv(csv, &found)?;
     }
@@ -129,7 +126,7 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
     Ok(ExitStatus::Success)
 }
 
-/// A classifier as its card says; what the flags say is for files without one.
+/// Opens a classifier by its card; the flags are for files without one.
 fn open(
     path: &Path,
     model: Model,
@@ -137,34 +134,24 @@ fn open(
     printer: &Printer,
 ) -> anyhow::Result<Classifier> {
     let bare = model.card.is_none();
-    let told = ModelArgs {
+    let flags = ModelArgs {
         model: None,
         runs: PathBuf::new(),
         classes: args.classes.clone().filter(|_| bare),
         preprocess: args.preprocess.clone().filter(|_| bare),
         output_kind: args.output_kind.filter(|_| bare),
     };
-    let how = RunOptions {
+    let run_options = RunOptions {
         machine: &args.machine,
         // As the file says; what has no such name computes as it is.
         precision: model.precision.parse().unwrap_or_default(),
         batch: None,
     };
-    source::many(path, model, &told, how, printer)
+    source::batch_classifier(path, model, &flags, run_options, printer)
 }
 
-pub(super) fn warn_unreadable(found: &Diff, printer: &Printer) {
-    for file in &found.unreadable {
-        printer.warn(format!(
-            "left out `{}`: {}",
-            file.path.display(),
-            file.reason
-        ));
-    }
-}
-
-pub(super) fn report(found: &Diff) -> Found<'_> {
-    Found {
+pub(super) fn report(found: &Diff) -> Comparison<'_> {
+    Comparison {
         images: found.pairs.len(),
         accuracy: found.accuracy.as_ref().map(|accuracy| BothScores {
             first: accuracy.first.accuracy,
@@ -219,12 +206,12 @@ fn write_csv(path: &Path, found: &Diff) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The changed answers, the logits, how right both are.
+/// Changed predictions, differences of the logits, accuracies.
 pub(super) fn text(found: &Diff, split: Split, names: [&str; 2]) -> String {
     let flips: Vec<&Pair> = found.flips().collect();
     let images = found.pairs.len();
     let mut lines = vec![format!(
-        "{} of {images} images of {split} get another answer",
+        "{} of {images} images of {split} are predicted as another class",
         match flips.len() {
             0 => "none".to_owned(),
             count => count.to_string(),
@@ -273,7 +260,7 @@ fn accuracy_lines(accuracy: &Accuracy, names: [&str; 2]) -> [String; 3] {
     };
     let test = accuracy.mcnemar;
     let verdict = if test.p_value < 0.05 {
-        "a difference beyond chance"
+        "a significant difference"
     } else {
         "no difference shown"
     };
@@ -281,7 +268,7 @@ fn accuracy_lines(accuracy: &Accuracy, names: [&str; 2]) -> [String; 3] {
         line(names[0], &accuracy.first),
         line(names[1], &accuracy.second),
         format!(
-            "McNemar    only the first right {} times, only the second {}: p = {:.3}, {verdict}",
+            "McNemar    only the first was right {} times, only the second {}: p = {:.3}, {verdict}",
             test.only_first, test.only_second, test.p_value
         ),
     ]

@@ -1,7 +1,7 @@
-//! `deploy doctor`: what runs on this machine, what does not, and what to do about it.
+//! `deploy doctor`: which providers run on this machine, and how to fix the others.
 //!
-//! Each provider is tried in a process of its own: one process holds one ONNX Runtime, and a library that
-//! crashes takes only its trial along.
+//! Each provider is tried in a process of its own: a process can load one ONNX Runtime, and a library that crashes
+//! ends only its own trial.
 
 mod text;
 mod trial;
@@ -22,10 +22,10 @@ use super::cache;
 use crate::cli::DoctorArgs;
 use crate::source;
 
-/// A trial that takes longer hangs: building a TensorRT engine for the tiny model takes a tenth of it.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// A trial that takes longer hangs: building a TensorRT engine for the tiny model takes a tenth of this.
+const TRIAL_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Everything that is said.
+/// The whole report.
 #[derive(Debug, Serialize)]
 struct Report {
     machine: Machine,
@@ -48,11 +48,11 @@ struct Candidate {
     error: Option<String>,
 }
 
-/// How a provider did.
+/// Trial of a provider.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Trial {
     provider: String,
-    /// Whether it gave the right answer.
+    /// Whether it computed the correct result.
     ready: bool,
     runtime: Option<RuntimeUsed>,
     #[serde(flatten)]
@@ -81,7 +81,7 @@ struct Inference {
     nodes_by_provider: BTreeMap<String, usize>,
 }
 
-/// What went wrong, beside what the probe found.
+/// An error beside the missing requirements.
 #[derive(Debug, Serialize, Deserialize)]
 struct Problem {
     what: String,
@@ -114,7 +114,7 @@ pub(crate) fn run(args: &DoctorArgs, printer: &Printer) -> anyhow::Result<ExitSt
     let mut trials = Vec::new();
     for provider in &providers {
         printer.log(format!("trying {provider}"));
-        trials.push(elsewhere(*provider, args, &cache));
+        trials.push(run_in_process(*provider, args, &cache));
     }
     let fails = |provider: &&Provider| {
         let name = provider.to_string();
@@ -128,12 +128,12 @@ pub(crate) fn run(args: &DoctorArgs, printer: &Printer) -> anyhow::Result<ExitSt
         runtimes: candidates(&search(args, &cache, Provider::Cpu)),
         unmet: unmet.collect(),
         providers: trials,
-        cache: look_at(&cache),
+        cache: inspect_cache(&cache),
     };
     if args.json {
         printer.json("-".as_ref(), &report)?;
     } else {
-        printer::line(&text::of(&report))?;
+        printer::line(&text::report(&report))?;
     }
     Ok(if report.unmet.is_empty() {
         ExitStatus::Success
@@ -162,8 +162,8 @@ fn candidates(search: &Search) -> Vec<Candidate> {
         .collect()
 }
 
-/// Tries a provider in a process of its own.
-fn elsewhere(provider: Provider, args: &DoctorArgs, cache: &Path) -> Trial {
+/// Tries a provider in another process.
+fn run_in_process(provider: Provider, args: &DoctorArgs, cache: &Path) -> Trial {
     let failed = |what: String| Trial {
         provider: provider.to_string(),
         error: Some(Problem {
@@ -172,16 +172,16 @@ fn elsewhere(provider: Provider, args: &DoctorArgs, cache: &Path) -> Trial {
         }),
         ..Trial::default()
     };
-    match child(provider, args, cache) {
+    match trial_output(provider, args, cache) {
         Ok(text) => serde_json::from_str(&text).unwrap_or_else(|error| {
-            failed(format!("its trial said nothing that is known: {error}"))
+            failed(format!("the output of its trial cannot be read: {error}"))
         }),
         Err(what) => failed(what),
     }
 }
 
-/// The standard output of the trial, or how it ended.
-fn child(provider: Provider, args: &DoctorArgs, cache: &Path) -> Result<String, String> {
+/// Runs the trial's process; returns its standard output, or the reason why there is none.
+fn trial_output(provider: Provider, args: &DoctorArgs, cache: &Path) -> Result<String, String> {
     let program = std::env::current_exe().map_err(|e| e.to_string())?;
     let mut command = Command::new(program);
     command
@@ -202,15 +202,18 @@ fn child(provider: Provider, args: &DoctorArgs, cache: &Path) -> Result<String, 
         let mut text = String::new();
         out.read_to_string(&mut text).map(|_| text)
     });
-    let begun = Instant::now();
+    let start = Instant::now();
     let status = loop {
         match child.try_wait().map_err(|e| e.to_string())? {
             Some(status) => break status,
-            None if begun.elapsed() > PATIENCE => {
+            None if start.elapsed() > TRIAL_TIMEOUT => {
                 // It may have ended by itself just now.
                 child.kill().unwrap_or_default();
                 child.wait().map_err(|e| e.to_string())?;
-                return Err(format!("it did not answer within {} s", PATIENCE.as_secs()));
+                return Err(format!(
+                    "it did not answer within {} s",
+                    TRIAL_TIMEOUT.as_secs()
+                ));
             }
             None => std::thread::sleep(Duration::from_millis(10)),
         }
@@ -224,10 +227,10 @@ fn child(provider: Provider, args: &DoctorArgs, cache: &Path) -> Result<String, 
     }
 }
 
-fn look_at(folder: &Path) -> Cache {
-    // A folder that is not there yet is made where its parents are.
-    let there = folder.ancestors().find(|path| path.exists());
-    let there = there.unwrap_or(Path::new("."));
+fn inspect_cache(folder: &Path) -> Cache {
+    // A folder that does not exist yet will be created below the nearest existing one.
+    let existing = folder.ancestors().find(|path| path.exists());
+    let existing = existing.unwrap_or(Path::new("."));
     Cache {
         path: folder.to_owned(),
         bytes: if folder.is_dir() {
@@ -235,7 +238,7 @@ fn look_at(folder: &Path) -> Cache {
         } else {
             0
         },
-        free: runtime::free_space(there),
-        error: tempfile::tempfile_in(there).err().map(|e| e.to_string()),
+        free: runtime::free_space(existing),
+        error: tempfile::tempfile_in(existing).err().map(|e| e.to_string()),
     }
 }

@@ -11,12 +11,12 @@ use serde::Serialize;
 
 use crate::cli::EvalArgs;
 use crate::converted::OriginalModel;
-use crate::source::{self, DataArgs, RunOptions};
+use crate::source::{self, DataSource, RunOptions};
 
 /// Misclassified files shown; the CSV file has them all.
 const SHOWN: usize = 40;
 
-/// What `--json` writes: the scores, and how they came about.
+/// What `--json` writes.
 #[derive(Serialize)]
 struct Report<'a> {
     #[serde(flatten)]
@@ -41,13 +41,13 @@ struct Report<'a> {
 pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let path = source::model(args.model.model.as_deref(), &args.model.runs, printer)?;
     let model = Model::open(&path)?;
-    let cache = source::cache(args.machine.place.cache.as_deref())?;
-    let data = DataArgs {
+    let cache = source::cache(args.machine.location.cache.as_deref())?;
+    let data = DataSource {
         data: args.data.as_deref(),
         list: args.list.as_deref(),
         split: args.split,
         cache: &cache,
-        seed: model.card.as_ref().map_or(0, |card| card.provenance.seed),
+        seed: source::split_seed(&model),
     };
     let dataset = source::dataset(&path, &data, printer)?;
     let samples = dataset.samples(args.split);
@@ -64,13 +64,7 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
     let evaluation = evaluate(&classifier, samples, &dataset.classes, &options);
     progress.finish_and_clear();
     let evaluation = evaluation?;
-    for file in &evaluation.unreadable {
-        printer.warn(format!(
-            "left out `{}`: {}",
-            file.path.display(),
-            file.reason
-        ));
-    }
+    source::warn_unreadable(&evaluation.unreadable, printer);
     if let Some(csv) = &args.csv {
         data::metrics::write_predictions(csv, &evaluation.predictions)?;
     }
@@ -87,7 +81,7 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
     Ok(ExitStatus::Success)
 }
 
-/// The classifier of the model, or of what it is converted to for the precision.
+/// Opens the model, or the one converted to the precision.
 fn classifier(
     args: &EvalArgs,
     (path, model): (&Path, Model),
@@ -96,8 +90,8 @@ fn classifier(
     printer: &Printer,
 ) -> anyhow::Result<Classifier> {
     let (machine, precision) = (&args.machine, args.precision);
-    let of_card = model.card.as_ref().map(|card| &card.preprocess);
-    let preprocess = args.model.preprocess.as_ref().or(of_card);
+    let card_preprocess = model.card.as_ref().map(|card| &card.preprocess);
+    let preprocess = args.model.preprocess.as_ref().or(card_preprocess);
     let original = OriginalModel {
         path,
         model: &model,
@@ -105,7 +99,7 @@ fn classifier(
     };
     let mut file = path.to_owned();
     if original.is_converted_for(machine.provider, precision)? {
-        let found = source::runtime_for(machine.provider, &machine.place, printer)?;
+        let found = source::runtime_for(machine.provider, &machine.location, printer)?;
         deploy::runtime::load(&found)?;
         deploy::runtime::require(machine.provider)?;
         file = original.file(machine.provider, precision, cache, printer)?;
@@ -115,12 +109,12 @@ fn classifier(
     } else {
         Model::open(&file)?
     };
-    let how = RunOptions {
+    let run_options = RunOptions {
         machine,
         precision,
         batch: args.batch.map(usize::from),
     };
-    source::many(&file, model, &args.model, how, printer)
+    source::batch_classifier(&file, model, &args.model, run_options, printer)
 }
 
 fn report<'a>(
@@ -174,7 +168,7 @@ fn text(evaluation: &Evaluation, split: Split) -> String {
     for wrong in wrong.iter().take(SHOWN) {
         let percent = 100.0 * wrong.probability;
         lines.push(format!(
-            "  {} taken for {} ({percent:.1} %)",
+            "  {} predicted as {} ({percent:.1} %)",
             wrong.path, wrong.predicted
         ));
     }

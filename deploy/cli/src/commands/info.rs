@@ -9,7 +9,7 @@ use deploy::Model;
 use serde::Serialize;
 
 use super::cache::human;
-use crate::cli::{InfoArgs, WhichArgs};
+use crate::cli::{InfoArgs, ModelFileArgs};
 use crate::source;
 
 /// What `--json` prints.
@@ -29,7 +29,7 @@ struct Report<'a> {
 }
 
 pub(crate) fn run(args: &InfoArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let path = which(&args.which, printer)?;
+    let path = model_path(&args.model, printer)?;
     let model = Model::open(&path)?;
     let sha256 = onnx::Header::sha256(&path)?;
     if args.json {
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &InfoArgs, printer: &Printer) -> anyhow::Result<ExitStat
 }
 
 /// The model that was named, in either way.
-pub(super) fn which(args: &WhichArgs, printer: &Printer) -> anyhow::Result<PathBuf> {
+pub(super) fn model_path(args: &ModelFileArgs, printer: &Printer) -> anyhow::Result<PathBuf> {
     source::model(
         args.file.as_deref().or(args.model.as_deref()),
         &args.runs,

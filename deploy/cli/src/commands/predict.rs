@@ -50,15 +50,15 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> anyhow::Result<ExitS
     let path = source::model(args.model.model.as_deref(), &args.model.runs, printer)?;
     let mut inputs = Vec::new();
     for argument in &args.inputs {
-        inputs.extend(expand(argument)?);
+        inputs.extend(resolve_argument(argument)?);
     }
     let batch = usize::from(args.batch).min(inputs.len());
-    let how = RunOptions {
+    let run_options = RunOptions {
         machine: &args.machine,
         precision: args.precision,
         batch: Some(batch),
     };
-    let classifier = source::classifier(&path, Some(&args.model), how, printer)?;
+    let classifier = source::classifier(&path, Some(&args.model), run_options, printer)?;
     if args.format == Format::Csv {
         printer::line("path,rank,label,probability")?;
     }
@@ -68,7 +68,7 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> anyhow::Result<ExitS
         let predictions = classify(&classifier, inputs)?;
         for (input, prediction) in inputs.iter().zip(predictions) {
             match prediction {
-                Ok(prediction) => show(input, &prediction, args)?,
+                Ok(prediction) => write_prediction(input, &prediction, args)?,
                 Err(error) if args.strict_images => return Err(error),
                 Err(error) => {
                     failed += 1;
@@ -81,11 +81,9 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> anyhow::Result<ExitS
     }
     progress.finish_and_clear();
     if failed > 0 {
-        return Err(CliError::SomeFailed {
-            failed,
-            total: done,
-        }
-        .into());
+        return Err(
+            CliError::new(format!("{failed} of {done} images could not be classified")).into(),
+        );
     }
     Ok(ExitStatus::Success)
 }
@@ -109,9 +107,9 @@ fn classify(
     Ok(prepared.into_iter().map(decide).collect())
 }
 
-fn read(classifier: &Classifier, input: &Input) -> anyhow::Result<data::RgbImage> {
+fn read(classifier: &Classifier, input: &Input) -> anyhow::Result<deploy::RgbImage> {
     match input {
-        Input::File(path) => Ok(data::decode::open(path, classifier.limits())?),
+        Input::File(path) => Ok(deploy::decode::open(path, classifier.limits())?),
         Input::Stdin => {
             let mut bytes = Vec::new();
             let limit = classifier.limits().max_bytes.saturating_add(1);
@@ -119,19 +117,19 @@ fn read(classifier: &Classifier, input: &Input) -> anyhow::Result<data::RgbImage
                 .lock()
                 .take(limit)
                 .read_to_end(&mut bytes)?;
-            Ok(data::decode::decode(&bytes, classifier.limits())?)
+            Ok(deploy::decode::decode(&bytes, classifier.limits())?)
         }
     }
 }
 
-/// What one argument means: standard input, a file, the images below a folder, or a pattern.
-fn expand(argument: &str) -> anyhow::Result<Vec<Input>> {
+/// The images of one argument: standard input, a file, the images below a folder, or a pattern.
+fn resolve_argument(argument: &str) -> anyhow::Result<Vec<Input>> {
     if argument == "-" {
         return Ok(vec![Input::Stdin]);
     }
     let path = Path::new(argument);
     let mut files = if path.is_dir() {
-        below(path)?
+        images_below(path)?
     } else if path.exists() || !argument.contains(['*', '?', '[']) {
         vec![path.to_owned()]
     } else {
@@ -142,16 +140,17 @@ fn expand(argument: &str) -> anyhow::Result<Vec<Input>> {
     };
     files.sort();
     if files.is_empty() {
-        return Err(CliError::NoInput {
-            input: argument.to_owned(),
-        }
+        return Err(CliError::with_hint(
+            format!("`{argument}` names no image"),
+            "give image files, folders, patterns in quotes, or `-` for standard input",
+        )
         .into());
     }
     Ok(files.into_iter().map(Input::File).collect())
 }
 
 /// The image files below a folder, by their extension.
-fn below(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+fn images_below(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -166,7 +165,7 @@ fn below(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         if hidden {
             continue;
         } else if path.is_dir() && !path.is_symlink() {
-            files.extend(below(&path)?);
+            files.extend(images_below(&path)?);
         } else if EXTENSIONS.contains(&extension.as_str()) {
             files.push(path);
         }
@@ -174,7 +173,11 @@ fn below(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn show(input: &Input, prediction: &Prediction, args: &PredictArgs) -> anyhow::Result<()> {
+fn write_prediction(
+    input: &Input,
+    prediction: &Prediction,
+    args: &PredictArgs,
+) -> anyhow::Result<()> {
     let top = prediction.top(usize::from(args.top_k));
     match args.format {
         Format::Text => {
@@ -218,7 +221,7 @@ mod tests {
             fs::write(folder.path().join(name), "").unwrap();
         }
         let names = |argument: &str| {
-            let names: Vec<String> = expand(argument)
+            let names: Vec<String> = resolve_argument(argument)
                 .unwrap()
                 .iter()
                 .map(|input| input.to_string().rsplit('/').next().unwrap().to_owned())
@@ -229,7 +232,7 @@ mod tests {
         assert_eq!(names(&root), "a.PNG b.jpg c.webp");
         assert_eq!(names(&format!("{root}/*.jpg")), ".hidden.jpg b.jpg");
         assert_eq!(names(&format!("{root}/notes.txt")), "notes.txt");
-        assert_eq!(expand("-").unwrap(), [Input::Stdin]);
-        assert!(expand(&format!("{root}/*.gif")).is_err());
+        assert_eq!(resolve_argument("-").unwrap(), [Input::Stdin]);
+        assert!(resolve_argument(&format!("{root}/*.gif")).is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use console::{ExitStatus, Printer, printer};
 use deploy::runtime::{self, GpuOptions, InstallOptions, RuntimeLibrary, Search, Source};
 
-use crate::cli::{InstallArgs, Installed, PlaceArgs, RuntimeCommand};
+use crate::cli::{InstallArgs, Installed, LocationArgs, RuntimeCommand};
 use crate::cli_error::CliError;
 use crate::source;
 
@@ -20,7 +20,7 @@ pub(crate) fn run(command: &RuntimeCommand, printer: &Printer) -> anyhow::Result
     Ok(ExitStatus::Success)
 }
 
-fn search(args: &PlaceArgs) -> anyhow::Result<Search> {
+fn search(args: &LocationArgs) -> anyhow::Result<Search> {
     let cache = source::cache(args.cache.as_deref())?;
     Ok(Search::from_env(args.runtime.clone(), &cache))
 }
@@ -30,8 +30,7 @@ fn install(args: &InstallArgs, printer: &Printer) -> anyhow::Result<()> {
     let progress = |line: &str| printer.log(line);
     let from = args.from.as_deref().map(Path::new);
     if args.cuda.is_some() && args.what != Installed::Cuda {
-        let (flag, with) = ("--cuda", "deploy runtime install cuda");
-        return Err(CliError::FlagElsewhere { flag, with }.into());
+        return Err(CliError::flag_elsewhere("--cuda", "deploy runtime install cuda").into());
     }
     match args.what {
         Installed::Cpu => {
@@ -60,11 +59,11 @@ fn install_cpu(
     cache: PathBuf,
     progress: &dyn Fn(&str),
 ) -> anyhow::Result<RuntimeLibrary> {
-    let there = Search {
+    let in_cache = Search {
         cache: Some(cache.clone()),
         ..Search::default()
     };
-    match runtime::find(&there) {
+    match runtime::find(&in_cache) {
         // A build with CUDA runs on the CPU too, but is not what was asked for.
         Ok(found) if args.from.is_none() && !found.gpu => {
             progress("installed already");
@@ -80,7 +79,7 @@ fn install_cpu(
     }
 }
 
-fn list(args: &PlaceArgs) -> anyhow::Result<()> {
+fn list(args: &LocationArgs) -> anyhow::Result<()> {
     let search = search(args)?;
     let used = runtime::find(&search);
     let installed = runtime::list(search.cache.as_deref().unwrap_or("".as_ref()));
@@ -99,7 +98,6 @@ fn list(args: &PlaceArgs) -> anyhow::Result<()> {
     match used {
         Ok(found) if found.source != Source::Cache => printer::line(&format!("* {found}"))?,
         Ok(_) => {}
-        Err(error) if installed.is_empty() => return Err(error.into()),
         Err(error) => return Err(error.into()),
     }
     Ok(())

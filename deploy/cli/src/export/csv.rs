@@ -79,39 +79,9 @@ fn row(result: &BenchResult) -> Vec<String> {
         number(interval.map(|[low, _]| *low)),
         number(interval.map(|[_, high]| *high)),
     ];
-    row.extend(
-        [
-            latency.mean,
-            latency.p50,
-            latency.p90,
-            latency.p95,
-            latency.p99,
-            latency.p999,
-            latency.max,
-        ]
-        .map(number),
-    );
-    row.extend(
-        [
-            cold.load,
-            Some(cold.session),
-            cold.build,
-            Some(cold.first_run),
-            cold.new_shape,
-        ]
-        .map(number),
-    );
-    row.extend(
-        [
-            stages.decode,
-            stages.preprocess,
-            stages.host_to_device,
-            stages.compute,
-            stages.device_to_host,
-            stages.post,
-        ]
-        .map(number),
-    );
+    row.extend(latency.values().map(number));
+    row.extend(cold.values().map(number));
+    row.extend(stages.values().map(number));
     row.extend([result.memory.host_bytes, result.memory.device_bytes].map(bytes));
     row.push(nodes.collect::<Vec<_>>().join(" "));
     row.push(number(result.top1));

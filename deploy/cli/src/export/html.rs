@@ -1,4 +1,4 @@
-//! One page that needs no network: latencies, accuracy against throughput, every figure of the table.
+//! HTML page of a benchmark: latencies, accuracy against throughput, every figure of the table. Needs no network.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use console::chart::{self, Axis, Legend, Mark, Plot, Scaling};
 use console::page::{self, Page};
 use maud::{Markup, html};
 
-use super::table::{digits, skipped};
+use super::table::{digits, optional_digits, skipped, throughput_interval};
 
 /// The page.
 pub(crate) fn render(findings: &Findings) -> String {
@@ -16,7 +16,7 @@ pub(crate) fn render(findings: &Findings) -> String {
         (charts(findings))
         (page::section("figures", "Figures", "", &figures(findings)))
         (paragraphs("comparison", "Compared with the base", &findings.comparison))
-        (paragraphs("warnings", "To be wary of", &findings.warnings))
+        (paragraphs("warnings", "Warnings", &findings.warnings))
         (paragraphs("skipped", "Left out", &skipped(&findings.skipped)))
     };
     let page = Page {
@@ -28,7 +28,7 @@ pub(crate) fn render(findings: &Findings) -> String {
     page.html()
 }
 
-/// What was measured on what, and what follows from it.
+/// Heading: machine, versions, recommendation.
 fn head(findings: &Findings) -> Markup {
     let machine = &findings.machine;
     let processor = machine
@@ -94,7 +94,7 @@ fn charts(findings: &Findings) -> Markup {
     }
 }
 
-/// The share of runs that took at most so long, one line for each configuration.
+/// Cumulative distribution of the latency, one curve for each configuration.
 fn latencies(results: &[BenchResult]) -> Plot {
     let all = results
         .iter()
@@ -166,7 +166,7 @@ fn figures(findings: &Findings) -> Markup {
     html! {
         (page::marked_table(&header, &rows, &findings.pareto))
         @if !findings.pareto.is_empty() {
-            p.small { "Shaded and ringed: no other is faster, quicker and more accurate." }
+            p.small { "Shaded and ringed: no other has more throughput, less latency and more accuracy." }
         }
         @if !folders.is_empty() {
             p.small { "Files: " (folders.join(", ")) }
@@ -174,7 +174,7 @@ fn figures(findings: &Findings) -> Markup {
     }
 }
 
-/// Models whose names in the table leave out where they are.
+/// Paths of the models, whose names in the table are shortened.
 fn folders(results: &[BenchResult]) -> Vec<&str> {
     let mut names: Vec<&str> = results.iter().map(|r| r.key.model.as_str()).collect();
     names.dedup();
@@ -185,29 +185,14 @@ fn folders(results: &[BenchResult]) -> Vec<&str> {
     });
     names
 }
+
 fn cells(result: &BenchResult) -> Vec<String> {
-    let number = |value: Option<f64>| value.map(digits).unwrap_or_default();
-    let interval = result.interval_95.get("images_per_second");
-    let latency = &result.latency_ms;
     let mut cells = vec![
         result.key.to_string(),
         digits(result.images_per_second),
-        interval
-            .map(|[low, high]| format!("{} to {}", digits(*low), digits(*high)))
-            .unwrap_or_default(),
+        throughput_interval(result),
     ];
-    cells.extend(
-        [
-            latency.mean,
-            latency.p50,
-            latency.p90,
-            latency.p95,
-            latency.p99,
-            latency.p999,
-            latency.max,
-        ]
-        .map(number),
-    );
+    cells.extend(result.latency_ms.values().map(optional_digits));
     cells.push(result.runs.to_string());
     cells.extend([result.cold_ms.session, result.cold_ms.first_run].map(digits));
     cells.push(
@@ -265,7 +250,7 @@ mod tests {
     #[test]
     fn what_was_said_stands_on_the_page() {
         let mut findings = findings(vec![result("cpu", 10.0, 100.0)]);
-        assert!(!render(&findings).contains("To be wary of"));
+        assert!(!render(&findings).contains("Warnings"));
         findings.partial = true;
         findings.recommendation = Some("recommended: cpu & more".to_owned());
         findings.comparison = vec!["ok     p50>+5%".to_owned()];
@@ -280,7 +265,7 @@ mod tests {
             "Interrupted: these figures are of fewer runs",
             "recommended: cpu &amp; more",
             "Compared with the base</h2><p>ok     p50&gt;+5%",
-            "To be wary of</h2><p>the machine was busy",
+            "Warnings</h2><p>the machine was busy",
             "Left out</h2><p>m cpu tf32: no such thing",
             "Files: runs/1/model.onnx",
         ] {

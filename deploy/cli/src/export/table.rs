@@ -25,12 +25,13 @@ pub(crate) fn text(findings: &Findings) -> String {
         parts.push(left_out.join("\n"));
     }
     if !findings.pareto.is_empty() {
-        let mut lines = vec!["no other is faster, quicker and more accurate than".to_owned()];
+        let mut lines =
+            vec!["no other has more throughput, less latency and more accuracy than".to_owned()];
         lines.extend(
             findings
                 .pareto
                 .iter()
-                .map(|at| format!("  {}", results[*at].key)),
+                .map(|index| format!("  {}", results[*index].key)),
         );
         parts.push(lines.join("\n"));
     }
@@ -41,7 +42,7 @@ pub(crate) fn text(findings: &Findings) -> String {
     parts.join("\n\n")
 }
 
-/// Rows under a head, columns aligned: the first one to the left, all others to the right.
+/// A table whose first column is aligned to the left and all others to the right.
 fn columns(rows: &[Vec<String>]) -> String {
     let mut table = Table::new([Column::LEFT, Column::RIGHT]);
     rows.iter().for_each(|row| table.row(row));
@@ -52,7 +53,7 @@ fn row<S: ToString>(cells: impl IntoIterator<Item = S>) -> Vec<String> {
     cells.into_iter().map(|cell| cell.to_string()).collect()
 }
 
-/// About three digits that count: 0.00012, 0.123, 1.23, 12.3, 123.
+/// About three significant digits: 0.00012, 0.123, 1.23, 12.3, 123.
 pub(crate) fn digits(value: f64) -> String {
     match value.abs() {
         big if big >= 99.95 => format!("{value:.0}"),
@@ -64,9 +65,17 @@ pub(crate) fn digits(value: f64) -> String {
     }
 }
 
-/// Nothing where there is no value.
-fn maybe(value: Option<f64>) -> String {
+/// The same, empty where there is no value.
+pub(crate) fn optional_digits(value: Option<f64>) -> String {
     value.map(digits).unwrap_or_default()
+}
+
+/// The 95 % interval of the images per second.
+pub(crate) fn throughput_interval(result: &BenchResult) -> String {
+    let interval = result.interval_95.get("images_per_second");
+    interval.map_or(String::new(), |[low, high]| {
+        format!("{} to {}", digits(*low), digits(*high))
+    })
 }
 
 fn speed(results: &[BenchResult]) -> String {
@@ -77,25 +86,12 @@ fn speed(results: &[BenchResult]) -> String {
     let mut empty = false;
     for result in results {
         let latency = &result.latency_ms;
-        let interval = result.interval_95.get("images_per_second");
-        let interval = interval.map(|[low, high]| format!("{} to {}", digits(*low), digits(*high)));
         let mut cells = vec![
             result.key.to_string(),
             digits(result.images_per_second),
-            interval.unwrap_or_default(),
+            throughput_interval(result),
         ];
-        cells.extend(
-            [
-                latency.mean,
-                latency.p50,
-                latency.p90,
-                latency.p95,
-                latency.p99,
-                latency.p999,
-                latency.max,
-            ]
-            .map(maybe),
-        );
+        cells.extend(latency.values().map(optional_digits));
         cells.push(result.runs.to_string());
         empty |= latency.mean.is_some() && latency.p999.is_none();
         rows.push(cells);
@@ -103,8 +99,7 @@ fn speed(results: &[BenchResult]) -> String {
     let mut text = columns(&rows);
     if empty {
         text += &format!(
-            "\n(a percentile is empty where the largest of so few runs need not lie above it: p90 needs \
-             {} runs, p99 {}, p99.9 {})",
+            "\n(a percentile is empty where there are too few runs for it: p90 needs {} runs, p99 {}, p99.9 {})",
             needed(0.9),
             needed(0.99),
             needed(0.999)
@@ -126,7 +121,7 @@ fn cold(results: &[BenchResult]) -> String {
         "nodes",
     ];
     let mut rows = vec![row(head)];
-    let megabytes = |bytes: Option<u64>| maybe(bytes.map(|bytes| bytes as f64 / 1e6));
+    let megabytes = |bytes: Option<u64>| optional_digits(bytes.map(|bytes| bytes as f64 / 1e6));
     for result in results {
         let (cold, memory) = (&result.cold_ms, &result.memory);
         let nodes: Vec<String> = result
@@ -134,15 +129,8 @@ fn cold(results: &[BenchResult]) -> String {
             .iter()
             .map(|(name, count)| format!("{count} {name}"))
             .collect();
-        let times = [
-            cold.load,
-            Some(cold.session),
-            cold.build,
-            Some(cold.first_run),
-            cold.new_shape,
-        ];
         let mut cells = vec![result.key.to_string()];
-        cells.extend(times.map(maybe));
+        cells.extend(cold.values().map(optional_digits));
         cells.extend([
             megabytes(memory.host_bytes),
             megabytes(memory.device_bytes),
@@ -165,17 +153,8 @@ fn stages(results: &[BenchResult]) -> String {
     ];
     let mut rows = vec![row(head)];
     for result in results {
-        let stages = &result.split_ms;
-        let times = [
-            stages.decode,
-            stages.preprocess,
-            stages.host_to_device,
-            stages.compute,
-            stages.device_to_host,
-            stages.post,
-        ];
         let mut cells = vec![result.key.to_string()];
-        cells.extend(times.map(maybe));
+        cells.extend(result.split_ms.values().map(optional_digits));
         rows.push(cells);
     }
     columns(&rows)
@@ -207,7 +186,7 @@ fn accuracy(results: &[BenchResult]) -> Option<String> {
             format!("{:.3}", accuracy.mcnemar.p_value),
             accuracy
                 .max_logit_difference
-                .map_or("no number".to_owned(), |most| format!("{most:.2e}")),
+                .map_or("not a number".to_owned(), |most| format!("{most:.2e}")),
         ]));
         if !accuracy.flips.is_empty() {
             flips.push(flipped(result));
@@ -217,11 +196,11 @@ fn accuracy(results: &[BenchResult]) -> Option<String> {
     (rows.len() > 1).then(|| [vec![text], flips].concat().join("\n"))
 }
 
-/// The files that are answered otherwise.
+/// The images that are predicted as another class.
 fn flipped(result: &BenchResult) -> String {
     let flips = result.accuracy.iter().flat_map(|accuracy| &accuracy.flips);
     let mut lines = vec![format!(
-        "{}: other answers than in fp32 on the CPU",
+        "{}: predicted as another class than in fp32 on the CPU",
         result.key
     )];
     for flip in flips.clone().take(SHOWN) {
@@ -238,7 +217,7 @@ fn flipped(result: &BenchResult) -> String {
     lines.join("\n")
 }
 
-/// What was left out, a line for each reason: many configurations lack the same.
+/// What was left out, one line for each reason: many configurations have the same.
 pub(crate) fn skipped(skipped: &[Skipped]) -> Vec<String> {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
     for skipped in skipped {

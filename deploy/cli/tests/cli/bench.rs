@@ -230,7 +230,7 @@ fn the_gate_fails_beyond_doubt_and_names_what_does_not_match() {
     run(&["--fail-if", "p99>5%"]).refused("needs a sign");
     run(&["--engine", "fake:1ms", "--fail-if", "p999>1"]).refused("2995 are needed");
     fs::write(folder.path().join("no.json"), "{}").unwrap();
-    run(&["--compare", "no.json"]).refused("`no.json` is no benchmark to compare with");
+    run(&["--compare", "no.json"]).refused("`no.json` is not a benchmark to compare with");
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn a_matrix_leaves_out_what_cannot_run_and_recommends_one() {
     bench(folder.path())
         .args(nothing)
         .run()
-        .refused("nothing that was to be measured runs here");
+        .refused("no configuration runs here");
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn convert_writes_half_precision_beside_the_model_and_compares() {
     );
     assert!(
         run.out
-            .contains("none of 8 images of test get another answer"),
+            .contains("none of 8 images of test are predicted as another class"),
         "{}",
         run.out
     );
@@ -134,7 +134,7 @@ fn data_of_other_classes_is_compared_and_not_scored() {
         .run();
     assert_eq!(run.code, 0, "{}", run.err);
     assert!(
-        run.err.contains("answers are compared, not scored"),
+        run.err.contains("predictions are compared, not scored"),
         "{}",
         run.err
     );
@@ -157,7 +157,7 @@ fn convert_refuses() {
     );
     let fp16 = ["--precision", "fp16", "--data", "photos"];
     let run = convert(&fp16).arg("--symmetric").args(flags()).run();
-    run.refused("`--symmetric` is for `--precision int8`");
+    run.refused("`--symmetric` goes with `--precision int8` alone");
     let run = convert(&fp16)
         .args(["--out", "./model.onnx"])
         .args(flags())
@@ -193,7 +193,8 @@ fn diff_lists_what_changed() {
         .run();
     assert_eq!(run.code, 0, "{}", run.err);
     assert!(
-        run.out.contains("8 of 8 images of test get another answer"),
+        run.out
+            .contains("8 of 8 images of test are predicted as another class"),
         "{}",
         run.out
     );
@@ -205,7 +206,7 @@ fn diff_lists_what_changed() {
     );
     assert!(
         run.out
-            .contains("only the first right 6 times, only the second 2"),
+            .contains("only the first was right 6 times, only the second 2"),
         "{}",
         run.out
     );
@@ -271,7 +272,8 @@ fn diff_matches_classes_by_name_and_refuses_models_without_common_ones() {
     };
     let run = diff(["a.onnx", "b.onnx"]);
     assert!(
-        run.out.contains("8 of 8 images of test get another answer"),
+        run.out
+            .contains("8 of 8 images of test are predicted as another class"),
         "{}",
         run.out
     );
@@ -287,7 +289,7 @@ fn diff_matches_classes_by_name_and_refuses_models_without_common_ones() {
     let run = diff(["a.onnx", "d.onnx"]);
     assert!(
         run.out
-            .contains("none of 8 images of test get another answer"),
+            .contains("none of 8 images of test are predicted as another class"),
         "{}",
         run.out
     );

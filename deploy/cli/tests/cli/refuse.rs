@@ -74,7 +74,7 @@ fn data_that_does_not_fit() {
     fs::create_dir(folder.path().join("empty")).unwrap();
     run("empty").refused("empty");
     let without = deploy(folder.path()).arg("eval").args(flags()).run();
-    without.refused("`model.onnx` lies in no run folder");
+    without.refused("`model.onnx` does not lie in a run folder");
     fs::write(folder.path().join("classes.txt"), "red\ngreen\n").unwrap();
     let run = eval(folder.path(), &[]);
     run.refused(

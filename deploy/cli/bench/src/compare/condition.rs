@@ -6,9 +6,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::error::Error;
 use crate::findings::BenchResult;
 
-/// What a condition is about.
+/// A figure that a condition limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
     /// `images_per_second`, or a latency: `mean`, `p50`, `p90`, `p95`, `p99`, `p999`, milliseconds.
@@ -45,7 +46,7 @@ impl Metric {
         }
     }
 
-    /// Its value in a result; `None` where it has none.
+    /// Its value in a result.
     pub fn value(self, result: &BenchResult) -> Option<f64> {
         let accuracy = result.accuracy.as_ref();
         match self.name() {
@@ -63,7 +64,7 @@ impl Metric {
     }
 }
 
-/// Where a condition's limit lies.
+/// Limit of a condition.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Limit {
     /// The value itself.
@@ -78,7 +79,7 @@ pub enum Limit {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Condition {
     pub metric: Metric,
-    /// Whether it holds above the limit, or below.
+    /// Whether the condition holds above the limit, or below.
     pub above: bool,
     pub limit: Limit,
 }
@@ -87,6 +88,14 @@ impl Condition {
     /// Whether it can only be judged beside a base.
     pub fn needs_base(&self) -> bool {
         !matches!(self.limit, Limit::Value(_))
+    }
+
+    /// The error of a condition that needs a base where there is none.
+    pub fn without_base(&self) -> Error {
+        Error::new(
+            format!("`{self}` is a change against a base, and none was given"),
+            "give the base with `--compare FILE`",
+        )
     }
 }
 
@@ -110,17 +119,17 @@ impl FromStr for Condition {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        let at = text.find(['<', '>']).ok_or_else(|| {
+        let split = text.find(['<', '>']).ok_or_else(|| {
             format!("`{text}` has no `>` or `<`; expected a condition such as `p99>+5%`")
         })?;
-        let (name, rest) = (text[..at].trim(), text[at + 1..].trim());
+        let (name, rest) = (text[..split].trim(), text[split + 1..].trim());
         let find = |names: &[&'static str]| names.iter().copied().find(|known| *known == name);
         let metric = match (find(&MEASURED), find(&PLAIN)) {
             (Some(name), _) => Metric::Measured(name),
             (None, Some(name)) => Metric::Plain(name),
             (None, None) => {
                 let known = [&MEASURED[..], &PLAIN].concat().join(", ");
-                return Err(format!("`{name}` is no metric; expected one of {known}"));
+                return Err(format!("`{name}` is not a metric; expected one of {known}"));
             }
         };
         let (number, percent) = match rest.strip_suffix('%') {
@@ -130,13 +139,13 @@ impl FromStr for Condition {
         let signed = number.starts_with(['+', '-']);
         let value = number.parse::<f64>().ok().filter(|value| value.is_finite());
         let value = value
-            .ok_or_else(|| format!("`{rest}` is no limit; expected `+5%`, `-0.01` or `20`"))?;
+            .ok_or_else(|| format!("`{rest}` is not a limit; expected `+5%`, `-0.01` or `20`"))?;
         let limit = match (percent, signed) {
             (true, true) => Limit::Relative(value / 100.0),
             (true, false) => {
                 return Err(format!(
                     "`{text}` needs a sign: `{name}{}+{rest}` or `-{rest}`",
-                    &text[at..=at]
+                    &text[split..=split]
                 ));
             }
             (false, true) => Limit::Change(value),
@@ -144,7 +153,7 @@ impl FromStr for Condition {
         };
         Ok(Self {
             metric,
-            above: text[at..].starts_with('>'),
+            above: text[split..].starts_with('>'),
             limit,
         })
     }
@@ -191,12 +200,12 @@ mod tests {
             ("p99", "has no `>` or `<`"),
             (
                 "p98>1",
-                "`p98` is no metric; expected one of images_per_second, mean, p50",
+                "`p98` is not a metric; expected one of images_per_second, mean, p50",
             ),
-            ("max>+5%", "`max` is no metric"),
+            ("max>+5%", "`max` is not a metric"),
             ("p99>5%", "`p99>5%` needs a sign: `p99>+5%` or `-5%`"),
-            ("p99>fast", "`fast` is no limit"),
-            ("p99>+inf", "is no limit"),
+            ("p99>fast", "`fast` is not a limit"),
+            ("p99>+inf", "is not a limit"),
             ("", "has no"),
         ];
         for (text, expected) in cases {

@@ -7,7 +7,7 @@ use data::Dataset;
 use deploy::Model;
 
 use crate::cli::BenchArgs;
-use crate::source::{self, DataArgs};
+use crate::source::{self, DataSource};
 use bench::plan::{BenchModel, TestSet};
 
 /// The models that were named, or the latest run's.
@@ -76,12 +76,12 @@ fn dataset(
     if args.no_data || (args.data.is_none() && !in_run) {
         return Ok(None);
     }
-    let data = DataArgs {
+    let data = DataSource {
         data: args.data.as_deref(),
         list: None,
         split: args.split,
         cache,
-        seed: model.card.as_ref().map_or(0, |card| card.provenance.seed),
+        seed: source::split_seed(model),
     };
     Ok(Some(source::dataset(path, &data, printer)?))
 }

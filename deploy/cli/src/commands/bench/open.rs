@@ -10,7 +10,7 @@ use deploy::runtime::RuntimeLibrary;
 use deploy::session::Feed;
 use deploy::{Precision, Provider};
 
-use crate::cli::{BenchArgs, PlaceArgs};
+use crate::cli::{BenchArgs, LocationArgs};
 use crate::cli_error::CliError;
 use crate::converted::OriginalModel;
 use crate::source;
@@ -21,8 +21,8 @@ use bench::plan::{Config, Plan};
 use bench::stages::{self, StageTimes};
 use bench::worker::Input;
 
-/// What is open.
-pub(super) struct Open<'a> {
+/// Opened configurations.
+pub(super) struct OpenedConfigs<'a> {
     pub(super) opener: Opener<'a>,
     pub(super) configs: Vec<OpenedConfig>,
     /// What cannot run here; only with `--matrix`.
@@ -31,17 +31,21 @@ pub(super) struct Open<'a> {
     pub(super) stages: Vec<StageTimes>,
 }
 
-/// The runtime of this process: one with CUDA where a GPU is asked for, for it runs on the CPU too.
-fn runtime(plan: &Plan, place: &PlaceArgs, printer: &Printer) -> anyhow::Result<RuntimeLibrary> {
+/// The runtime of this process. One with CUDA, where a GPU is asked for, runs on the CPU, too.
+fn runtime(
+    plan: &Plan,
+    location: &LocationArgs,
+    printer: &Printer,
+) -> anyhow::Result<RuntimeLibrary> {
     let mut providers = plan.configs.iter().map(|config| config.provider);
     let gpu = providers
         .clone()
         .find(|provider| *provider != Provider::Cpu);
-    match source::runtime_for(gpu.unwrap_or_default(), place, printer) {
+    match source::runtime_for(gpu.unwrap_or_default(), location, printer) {
         // Nothing is installed: what runs on the CPU still does.
         Err(error) if gpu.is_some() && providers.any(|provider| provider == Provider::Cpu) => {
             printer.warn(format!("only the CPU's ONNX Runtime is used: {error:#}"));
-            source::runtime(place, printer)
+            source::runtime(location, printer)
         }
         found => found,
     }
@@ -57,15 +61,15 @@ pub(super) fn open<'a>(
     cache: &'a Path,
     stop: &AtomicBool,
     printer: &Printer,
-) -> anyhow::Result<Open<'a>> {
-    let load = match args.what.engine {
+) -> anyhow::Result<OpenedConfigs<'a>> {
+    let load = match args.configurations.engine {
         Some(_) => None,
         None => {
-            let found = runtime(plan, &args.place, printer)?;
+            let found = runtime(plan, &args.location, printer)?;
             let (loaded, seconds) = timed(|| deploy::runtime::load(&found));
             loaded?;
-            // A provider that cannot start is told before minutes of other work.
-            if !args.what.matrix {
+            // A provider that cannot start is an error before minutes of other work.
+            if !args.configurations.matrix {
                 let gpus = plan.configs.iter().map(|config| config.provider);
                 gpus.collect::<BTreeSet<_>>()
                     .into_iter()
@@ -74,10 +78,10 @@ pub(super) fn open<'a>(
             Some(1e3 * seconds)
         }
     };
-    let mut open = Open {
+    let mut open = OpenedConfigs {
         opener: Opener {
             plan,
-            engine: args.what.engine_options(),
+            engine: args.configurations.engine_options(),
             cache,
             peak: None,
         },
@@ -92,7 +96,7 @@ pub(super) fn open<'a>(
         open.stages.push(stages.unwrap_or_default());
         inputs.push(match images {
             Some(images) => Input::Prepared(images.numbers),
-            None => Input::Drawn(args.how.seed),
+            None => Input::Drawn(args.measuring.seed),
         });
     }
     let mut shapes: Vec<(Config, Vec<(usize, f64)>)> = Vec::new();
@@ -109,7 +113,7 @@ pub(super) fn open<'a>(
                 }
                 open.configs.push(opened);
             }
-            Err(error) if args.what.matrix => open.skipped.push(Skipped {
+            Err(error) if args.configurations.matrix => open.skipped.push(Skipped {
                 configuration: plan.key(config).to_string(),
                 reason: format!("{error:#}"),
             }),
@@ -117,15 +121,19 @@ pub(super) fn open<'a>(
         }
     }
     if stop.load(Ordering::SeqCst) && open.configs.is_empty() {
-        return Err(CliError::Interrupted.into());
+        return Err(CliError::interrupted().into());
     }
     match (
         open.configs.is_empty(),
         plan.skipped.iter().chain(&open.skipped).next(),
     ) {
-        (true, Some(first)) => Err(CliError::NothingRuns {
-            first: format!("{}: {}", first.configuration, first.reason),
-        }
+        (true, Some(first)) => Err(CliError::with_hint(
+            format!(
+                "no configuration runs here; the first is {}: {}",
+                first.configuration, first.reason
+            ),
+            "run `deploy doctor`",
+        )
         .into()),
         _ => Ok(open),
     }
@@ -177,7 +185,7 @@ fn file(opener: &Opener<'_>, config: &Config, printer: &Printer) -> anyhow::Resu
     original.file(config.provider, config.precision, opener.cache, printer)
 }
 
-/// The model at full precision on the CPU, for answers to compare with.
+/// Opens the reference: the model in fp32 on the CPU.
 pub(super) fn reference(opener: &mut Opener<'_>, like: &Config) -> anyhow::Result<OpenedConfig> {
     let config = Config {
         provider: Provider::Cpu,

@@ -2,24 +2,51 @@
 
 use std::path::Path;
 
+use console::table::{Column, Table};
 use deploy::probe::{Device, Library, Machine};
 
 use super::super::cache::human;
 use super::{Cache, Candidate, Report, Trial};
 
-/// Every fact on a line of its own, under a heading.
-pub(super) fn of(report: &Report) -> String {
-    let mut lines = vec!["machine".to_owned()];
-    machine(&report.machine, &mut lines);
-    gpus(&report.providers, &mut lines);
-    lines.push("ONNX Runtime".to_owned());
-    runtimes(&report.runtimes, &mut lines);
-    lines.push("providers".to_owned());
-    for trial in &report.providers {
-        provider(trial, &mut lines);
+/// A section of the report: facts, and lines of detail below them.
+struct Section {
+    title: &'static str,
+    table: Table,
+}
+
+impl Section {
+    fn new(title: &'static str) -> Self {
+        let columns = [Column::LEFT, Column::LEFT.at_least(10), Column::LEFT];
+        Self {
+            title,
+            table: Table::new(columns),
+        }
     }
-    lines.push("cache folder".to_owned());
-    cache(&report.cache, &mut lines);
+
+    fn fact(&mut self, name: &str, value: &str) {
+        self.table.row(["", name, value]);
+    }
+
+    fn detail(&mut self, text: &str) {
+        text.lines().for_each(|line| self.fact("", line));
+    }
+}
+
+pub(super) fn report(report: &Report) -> String {
+    let mut hardware = Section::new("machine");
+    machine(&report.machine, &mut hardware);
+    gpus(&report.providers, &mut hardware);
+    let mut libraries = Section::new("ONNX Runtime");
+    runtimes(&report.runtimes, &mut libraries);
+    let mut providers = Section::new("providers");
+    for trial in &report.providers {
+        provider(trial, &mut providers);
+    }
+    let mut folder = Section::new("cache folder");
+    cache(&report.cache, &mut folder);
+    let sections = [hardware, libraries, providers, folder];
+    let text = |section: Section| format!("{}\n{}", section.title, section.table);
+    let mut lines: Vec<String> = sections.into_iter().map(text).collect();
     if !report.unmet.is_empty() {
         lines.push(format!(
             "required, but not ready: {}",
@@ -29,31 +56,22 @@ pub(super) fn of(report: &Report) -> String {
     lines.join("\n")
 }
 
-fn fact(name: &str, value: &str) -> String {
-    format!("  {name:<10} {value}")
-}
-
-/// A line below a fact.
-fn detail(text: &str) -> String {
-    format!("             {text}")
-}
-
-fn machine(machine: &Machine, lines: &mut Vec<String>) {
-    lines.push(fact("system", &machine.system));
+fn machine(machine: &Machine, section: &mut Section) {
+    section.fact("system", &machine.system);
     let name = machine.cpu.as_deref().unwrap_or("unknown");
-    lines.push(fact("cpu", name));
+    section.fact("cpu", name);
     if !machine.features.is_empty() {
-        lines.push(fact("", &machine.features.join(", ")));
+        section.fact("", &machine.features.join(", "));
     }
     let physical = machine.physical_cores;
     let physical = physical.map_or(String::new(), |n| format!("{n} physical, "));
-    lines.push(fact(
+    section.fact(
         "cores",
         &format!(
             "{physical}{} logical, {} usable here",
             machine.logical_cores, machine.usable_cores
         ),
-    ));
+    );
     let mut memory = machine.memory.map_or("unknown".to_owned(), human);
     if let Some(available) = machine.memory_available {
         memory += &format!(", {} available", human(available));
@@ -61,29 +79,29 @@ fn machine(machine: &Machine, lines: &mut Vec<String>) {
     if let Some(limit) = machine.memory_limit {
         memory += &format!(", limited to {}", human(limit));
     }
-    lines.push(fact("memory", &memory));
+    section.fact("memory", &memory);
 }
 
-/// The driver and its GPUs, as the first trial that saw them says.
-fn gpus(trials: &[Trial], lines: &mut Vec<String>) {
+/// The driver and its GPUs, from the first trial that found them.
+fn gpus(trials: &[Trial], section: &mut Section) {
     let Some(driver) = trials.iter().find_map(|t| t.readiness.driver.as_ref()) else {
         let tried = trials.iter().any(|t| t.provider != "cpu");
         if tried {
-            lines.push(fact("driver", "no NVIDIA driver that starts"));
+            section.fact("driver", "no NVIDIA driver that starts");
         }
         return;
     };
     let version = driver.version.as_deref().unwrap_or("of unknown version");
-    lines.push(fact(
+    section.fact(
         "driver",
         &format!(
             "{version}, for CUDA up to {} (`{}`)",
             driver.cuda_text(),
             driver.path.display()
         ),
-    ));
+    );
     for (number, gpu) in driver.devices.iter().enumerate() {
-        lines.push(fact(&format!("gpu {number}"), &device(gpu)));
+        section.fact(&format!("gpu {number}"), &device(gpu));
     }
 }
 
@@ -97,72 +115,69 @@ fn device(gpu: &Device) -> String {
     )
 }
 
-fn runtimes(candidates: &[Candidate], lines: &mut Vec<String>) {
+fn runtimes(candidates: &[Candidate], section: &mut Section) {
     if candidates.is_empty() {
-        lines.push(fact("none", "fix: run `deploy runtime install`"));
+        section.fact("none", "fix: run `deploy runtime install`");
     }
     for candidate in candidates {
         let version = candidate.version.as_deref().unwrap_or("unusable");
         let cuda = if candidate.cuda { "with CUDA, " } else { "" };
         let place = format!("{cuda}{}", candidate.source);
-        lines.push(fact(version, &place));
-        lines.push(detail(&format!("`{}`", candidate.path.display())));
+        section.fact(version, &place);
+        section.detail(&format!("`{}`", candidate.path.display()));
         if let Some(error) = &candidate.error {
-            lines.extend(error.lines().map(|line| detail(line.trim_end())));
+            section.detail(error);
         }
     }
 }
 
-fn provider(trial: &Trial, lines: &mut Vec<String>) {
+fn provider(trial: &Trial, section: &mut Section) {
     let name = &trial.provider;
     match &trial.inference {
-        Some(inference) if trial.ready => lines.push(fact(
+        Some(inference) if trial.ready => section.fact(
             name,
             &format!(
-                "ready: right answer in {:.3} ms (opened in {:.0} ms, first run {:.1} ms)",
+                "ready: correct result in {:.3} ms (opened in {:.0} ms, first run {:.1} ms)",
                 inference.run_ms, inference.open_ms, inference.first_ms
             ),
-        )),
-        _ => lines.push(fact(name, "not ready")),
+        ),
+        _ => section.fact(name, "not ready"),
     }
     if let Some(inference) = &trial.inference {
         let nodes = inference.nodes_by_provider.iter();
         let nodes: Vec<String> = nodes
             .map(|(name, count)| format!("{name} {count}"))
             .collect();
-        lines.push(detail(&format!("nodes on {}", nodes.join(", "))));
+        section.detail(&format!("nodes on {}", nodes.join(", ")));
     }
     if let Some(runtime) = &trial.runtime {
         let from = format!("ONNX Runtime {} from {}", runtime.version, runtime.source);
-        lines.push(detail(&from));
+        section.detail(&from);
     }
-    libraries(&trial.readiness.libraries, lines);
+    libraries(&trial.readiness.libraries, section);
     let missing = &trial.readiness.missing;
     for (index, requirement) in missing.iter().enumerate() {
-        lines.push(detail(&format!("lacks: {}", requirement.what)));
-        lines.push(detail(&format!("  expected: {}", requirement.expected)));
-        lines.push(detail(&format!("  found:    {}", requirement.found)));
-        // One command often mends several.
+        section.detail(&format!("missing: {}", requirement.what));
+        section.detail(&format!("  expected: {}", requirement.expected));
+        section.detail(&format!("  found:    {}", requirement.found));
+        // One command often fixes several.
         if missing
             .get(index + 1)
             .is_none_or(|next| next.fix != requirement.fix)
         {
-            lines.push(detail(&format!("  fix: {}", requirement.fix)));
+            section.detail(&format!("  fix: {}", requirement.fix));
         }
     }
     if let Some(error) = &trial.error {
-        lines.push(detail(&format!(
-            "error: {}",
-            error.what.replace('\n', "\n             ")
-        )));
+        section.detail(&format!("error: {}", error.what));
         if let Some(fix) = &error.fix {
-            lines.push(detail(&format!("  fix: {fix}")));
+            section.detail(&format!("  fix: {fix}"));
         }
     }
 }
 
-/// A line for every folder that libraries come from.
-fn libraries(libraries: &[Library], lines: &mut Vec<String>) {
+/// The libraries, by the folder that they come from.
+fn libraries(libraries: &[Library], section: &mut Section) {
     let mut folders: Vec<&Path> = Vec::new();
     for library in libraries {
         let folder = library.path.parent().unwrap_or(Path::new(""));
@@ -177,12 +192,12 @@ fn libraries(libraries: &[Library], lines: &mut Vec<String>) {
                 None => l.name.clone(),
             })
             .collect();
-        lines.push(detail(&format!("has: {}", names.join(", "))));
-        lines.push(detail(&format!("  in `{}`", folder.display())));
+        section.detail(&format!("found: {}", names.join(", ")));
+        section.detail(&format!("  in `{}`", folder.display()));
     }
 }
 
-fn cache(cache: &Cache, lines: &mut Vec<String>) {
+fn cache(cache: &Cache, section: &mut Section) {
     let free = cache
         .free
         .map_or(String::new(), |free| format!(", {} free", human(free)));
@@ -191,6 +206,6 @@ fn cache(cache: &Cache, lines: &mut Vec<String>) {
         None => "can be written to".to_owned(),
         Some(error) => format!("cannot be written to ({error}): choose another with `--cache DIR`"),
     };
-    lines.push(fact(&size, &format!("in `{}`{free}", cache.path.display())));
-    lines.push(detail(&state));
+    section.fact(&size, &format!("in `{}`{free}", cache.path.display()));
+    section.detail(&state);
 }

@@ -1,4 +1,4 @@
-//! One provider put to the test: its libraries, then a tiny model whose answer is known.
+//! Trial of a provider: its libraries, then a tiny model with a known result.
 
 use std::time::Instant;
 
@@ -18,7 +18,7 @@ const CHANNELS: usize = 4;
 const BATCH: usize = 2;
 /// Runs that are timed after the first.
 const RUNS: usize = 11;
-/// Answers further apart are wrong: single precision stays a hundred times below, TF32 does not.
+/// Largest difference of a correct result: single precision stays a hundred times below, TF32 does not.
 const TOLERANCE: f32 = 1e-4;
 
 pub(super) fn run(provider: Provider, search: &Search) -> Trial {
@@ -49,7 +49,7 @@ pub(super) fn run(provider: Provider, search: &Search) -> Trial {
                 trial.inference = Some(inference);
             }
             Ok(inference) => {
-                let what = format!("its answer is off by {}", inference.max_difference);
+                let what = format!("its result is off by {}", inference.max_difference);
                 trial.error = Some(Problem { what, fix: None });
                 trial.inference = Some(inference);
             }
@@ -69,7 +69,7 @@ fn problem(error: &anyhow::Error) -> Problem {
     }
 }
 
-/// Runs the tiny model and compares its answer with one computed here.
+/// Runs the tiny model and compares its result with plain loops.
 fn infer(provider: Provider, found: &RuntimeLibrary) -> anyhow::Result<Inference> {
     runtime::load(found)?;
     let folder = tempfile::tempdir()?;
@@ -78,22 +78,22 @@ fn infer(provider: Provider, found: &RuntimeLibrary) -> anyhow::Result<Inference
     let options = SessionOptions {
         provider,
         threads: Some(1),
-        // What it builds goes with the folder.
+        // Engines are removed with the folder.
         engines: Some(folder.path().join("engines")),
         ..SessionOptions::default()
     };
-    let begun = Instant::now();
+    let start = Instant::now();
     let mut session = Session::open(&path, &options)?;
-    let open_ms = ms(begun);
+    let open_ms = milliseconds(start);
     let images = images();
-    let begun = Instant::now();
+    let start = Instant::now();
     let answer = session.run(&images, BATCH)?;
-    let first_ms = ms(begun);
+    let first_ms = milliseconds(start);
     let mut times = Vec::with_capacity(RUNS);
     for _ in 0..RUNS {
-        let begun = Instant::now();
+        let start = Instant::now();
         session.run(&images, BATCH)?;
-        times.push(ms(begun));
+        times.push(milliseconds(start));
     }
     times.sort_by(f64::total_cmp);
     let differences = answer.iter().zip(expected(&images));
@@ -106,8 +106,8 @@ fn infer(provider: Provider, found: &RuntimeLibrary) -> anyhow::Result<Inference
     })
 }
 
-fn ms(begun: Instant) -> f64 {
-    begun.elapsed().as_secs_f64() * 1e3
+fn milliseconds(start: Instant) -> f64 {
+    start.elapsed().as_secs_f64() * 1e3
 }
 
 /// Numbers in `[-0.5, 0.5]` that look random.
