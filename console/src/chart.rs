@@ -1,4 +1,4 @@
-//! Charts as SVG: figures in, markup out. It knows no run and reads no file.
+//! Charts as SVG. It knows no run and reads no file.
 //!
 //! A chart is drawn in one of two themes: on a page it takes its colours from the page's CSS
 //! variables, so that it follows light and dark; on paper they are fixed.

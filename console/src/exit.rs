@@ -1,4 +1,4 @@
-//! How a command ends: the text of an error (`error:`, `caused by:`, `hint:`) and the exit code.
+//! Exit codes, and errors as text (`error:`, `caused by:`, `hint:`).
 
 use std::error::Error;
 use std::io::{self, ErrorKind};

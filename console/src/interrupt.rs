@@ -1,4 +1,4 @@
-//! Ctrl-C: the first asks the command to stop where it can, the second ends the process at once.
+//! Interruption by Ctrl-C: the first asks the command to stop where it can, the second ends the process at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

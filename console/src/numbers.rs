@@ -1,4 +1,4 @@
-//! Numbers as people write them: shares, counts, times, dates.
+//! Number formatting: shares, counts, times, dates.
 
 /// A share as percent, with `digits` after the point.
 pub fn percent(share: f64, digits: usize) -> String {

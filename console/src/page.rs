@@ -1,5 +1,5 @@
-//! HTML files that need nothing but themselves: they load nothing and run no script. The page around
-//! the sections, and the few shapes that sections are made of.
+//! HTML pages that load nothing and run no script: the page around the sections, and tables, figures and facts
+//! inside them.
 //!
 //! Every text is escaped (`maud`); the page's CSS defines the variables that charts take their
 //! colours from, for light, dark and print.

@@ -1,4 +1,4 @@
-//! The printer: the log and progress go to standard error, results to standard output (to standard
+//! Printer: the log and progress go to standard error, results to standard output (to standard
 //! error too where standard output carries JSON).
 //!
 //! A reader of standard output that has gone away, such as `head`, is no failure. [`Printer::result`]

@@ -1,4 +1,4 @@
-//! Tables of text: cells in columns of equal width, two spaces apart.
+//! Text tables: cells in columns of equal width, two spaces apart.
 
 use std::fmt;
 

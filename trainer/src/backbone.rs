@@ -1,4 +1,4 @@
-//! The frozen part of a network in ONNX Runtime, which computes it faster than Burn on a CPU. It knows
+//! Frozen backbone in ONNX Runtime, which computes it faster than Burn on a CPU. It knows
 //! no image file, no head and no loop.
 //!
 //! Its features agree with Burn's but for rounding. An exported file is verified against Burn's whole

@@ -7,6 +7,8 @@
 
 mod held_out;
 
+use std::fmt::Display;
+
 use data::card::Provenance;
 use fs_err as fs;
 use models::Network;
@@ -61,14 +63,16 @@ pub fn open_calibration(run: &RunDir) -> Result<Option<Calibration>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         text => text?,
     };
-    let refuse = |reason: String| Error::Calibration {
-        path: path.clone(),
-        reason,
+    let refuse = |reason: &dyn Display| {
+        Error::refused_with_hint(
+            format!("`{}` is not a usable calibration: {reason}", path.display()),
+            "remove the file to use the network as it was trained, or let `trainer fit --resume RUN` write \
+             it again",
+        )
     };
-    let calibration: Calibration =
-        serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))?;
+    let calibration: Calibration = serde_json::from_str(&text).map_err(|error| refuse(&error))?;
     if !(calibration.temperature.is_finite() && calibration.temperature > 0.0) {
-        return Err(refuse("the temperature is not above 0".into()));
+        return Err(refuse(&"the temperature is not above 0"));
     }
     Ok(Some(calibration))
 }
@@ -120,6 +124,7 @@ fn best_temperature(held_out: &HeldOut) -> f64 {
         slopes.sum::<f64>() < 0.0
     };
     let (mut low, mut high) = (-LN_BOUND, LN_BOUND);
+    // Bisection: the slope falls with T, so its sign tells on which side the minimum is.
     for _ in 0..HALVINGS {
         let middle = f64::midpoint(low, high);
         if is_too_soft(middle) {
@@ -136,6 +141,7 @@ fn slope(row: &[f32], label: u32, inverse: f64, smoothing: f64) -> f64 {
     let (highest, label) = (highest(row), label as usize);
     let (mut weights, mut weighted, mut all) = (0.0, 0.0, 0.0);
     for logit in row {
+        // Relative to the highest logit, so that `exp` cannot overflow.
         let below = f64::from(*logit) - highest;
         let weight = (inverse * below).exp();
         weights += weight;
@@ -145,6 +151,7 @@ fn slope(row: &[f32], label: u32, inverse: f64, smoothing: f64) -> f64 {
     let own = row
         .get(label)
         .map_or(f64::NAN, |logit| f64::from(*logit) - highest);
+    // The other classes share the smoothing evenly.
     let others = (all - own) / (row.len() as f64 - 1.0).max(1.0);
     weighted / weights - (1.0 - smoothing) * own - smoothing * others
 }
@@ -154,6 +161,7 @@ fn loss(row: &[f32], label: u32, temperature: f64) -> f64 {
     let highest = highest(row);
     let scaled = |logit: f32| (f64::from(logit) - highest) / temperature;
     let sum: f64 = row.iter().map(|logit| scaled(*logit).exp()).sum();
+    // Log-sum-exp, shifted by the highest logit so that `exp` cannot overflow.
     sum.ln() - row.get(label as usize).map_or(f64::NAN, |&own| scaled(own))
 }
 
@@ -169,6 +177,7 @@ pub(crate) fn mean_and_error(values: &[f64]) -> (f64, f64) {
     if values.len() < 2 {
         return (mean, f64::INFINITY);
     }
+    // n - 1, since the mean is of the same values.
     (mean, (squares / (count - 1.0) / count).sqrt())
 }
 

@@ -37,8 +37,8 @@ mod tests {
         .unwrap_err();
         assert_eq!(
             error_text(&error, hint),
-            "error: the run cannot start\ncaused by: `runs/bees` exists already\n\nhint: go on \
-             with it: `trainer fit --resume runs/bees`; or choose another `--name`"
+            "error: the run cannot start\ncaused by: `runs/bees` exists already\n\nhint: continue \
+             it: `trainer fit --resume runs/bees`; or choose another `--name`"
         );
     }
 

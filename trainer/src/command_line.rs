@@ -36,6 +36,7 @@ fn without_credentials(word: &str) -> String {
     let Some((scheme, rest)) = word.split_once("://") else {
         return word.to_owned();
     };
+    // An `@` after the first `/` belongs to the path.
     let end = rest.find('/').unwrap_or(rest.len());
     match rest[..end].rfind('@') {
         Some(at) => format!("{scheme}://***{}", &rest[at..]),

@@ -43,6 +43,7 @@ pub fn score_folds(kfold: &KFold, held_out: &HeldOut) -> Folds {
     let (accuracy, _) = mean_and_error(&right);
     let (low, high) = data::metrics::wilson_from_share(accuracy, count as f64 / correction);
     let (loss, error) = mean_and_error(&losses);
+    // The correction multiplies the variance, hence its root here.
     let half = Z * error * correction.sqrt();
     let per_fold = (0..kfold.folds()).map(|fold| {
         let own = |value: &[f64]| {
@@ -65,6 +66,7 @@ pub fn score_folds(kfold: &KFold, held_out: &HeldOut) -> Folds {
         },
         loss: MeanInterval {
             mean: loss,
+            // A log loss is never negative.
             interval: [(loss - half).max(0.0), loss + half],
         },
         per_fold: per_fold.collect(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use console::Printer;
 use data::audit::{Audit, Depth};
 use data::images::{Images, ImagesOptions};
-use data::{Dataset, Limits, Sample, Split};
+use data::{Dataset, Limits, Sample, Split, Unreadable};
 
 use crate::context::TrainingContext;
 use crate::error::{Error, Result};
@@ -62,6 +62,14 @@ pub fn open(
     Ok(dataset)
 }
 
+/// Warns of images that cannot be read.
+pub fn warn_left_out(files: &[Unreadable], printer: &Printer) {
+    for file in files {
+        let path = file.path.display();
+        printer.warn(format!("left out `{path}`: {}", file.reason));
+    }
+}
+
 fn log_left_out(dataset: &Dataset, printer: &Printer) {
     for file in dataset.left_out.iter().take(LISTED) {
         let path = file.path.display();
@@ -93,10 +101,10 @@ pub fn num_images(dataset: &Dataset) -> usize {
 pub fn samples(dataset: &Dataset, split: Split) -> Result<&[Sample]> {
     let samples = dataset.samples(split);
     if samples.is_empty() {
-        return Err(Error::EmptySplit {
-            split: split.to_string(),
-            data: dataset.root.display().to_string(),
-        });
+        let data = dataset.root.display();
+        return Err(Error::refused(format!(
+            "the {split} split of `{data}` has no images"
+        )));
     }
     Ok(samples)
 }
@@ -136,9 +144,6 @@ pub fn decode(
     bar.finish_and_clear();
     context.interrupt.check()?;
     let (images, unreadable) = loaded?;
-    for file in &unreadable {
-        let path = file.path.display();
-        printer.warn(format!("left out `{path}`: {}", file.reason));
-    }
+    warn_left_out(&unreadable, printer);
     Ok(Arc::new(images))
 }

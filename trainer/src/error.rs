@@ -26,15 +26,6 @@ pub enum Error {
     },
     #[error("`{path}` exists already")]
     RunExists { path: PathBuf },
-    #[error("`{path}` is not a run folder: it has no `{missing}`")]
-    NotARun {
-        path: PathBuf,
-        missing: &'static str,
-    },
-    #[error("`{name}` is not a name for a run")]
-    RunName { name: String },
-    #[error("this build of `trainer` cannot train on `{device}`")]
-    DeviceMissing { device: String },
     #[error("the {phase} loss is {loss} in epoch {epoch}, step {step}")]
     LossNotFinite {
         loss: f64,
@@ -44,34 +35,16 @@ pub enum Error {
     },
     #[error("`{path}` is not a usable checkpoint: {reason}")]
     Checkpoint { path: PathBuf, reason: String },
-    #[error("`{path}` is not a usable calibration: {reason}")]
-    Calibration { path: PathBuf, reason: String },
-    #[error(
-        "`{path}` belongs to another backbone\n  expected: SHA-256 {expected}\n  found:    SHA-256 {found}"
-    )]
-    BackboneDiffers {
-        path: PathBuf,
-        expected: String,
-        found: String,
-    },
     #[error("interrupted")]
     Interrupted { run: Option<PathBuf> },
-    #[error("{reason}")]
-    Signals { reason: String },
-    #[error("the {split} split of `{data}` has no images")]
-    EmptySplit { split: String, data: String },
-    #[error("the network and the data have different classes\n  expected: {}\n  found:    {}",
-        expected.join(", "), found.join(", "))]
-    ClassesDiffer {
-        expected: Vec<String>,
-        found: Vec<String>,
-    },
     #[error("`{path}` cannot be inspected: {reason}")]
     Inspect { path: PathBuf, reason: String },
-    #[error("`{path}` is there and is not of `trainer inspect`")]
-    NotOurs { path: PathBuf },
-    #[error("{what}: {reason}")]
-    Burn { what: &'static str, reason: String },
+    /// No code decides by it: what was asked for cannot be done.
+    #[error("{message}")]
+    Refused {
+        message: String,
+        hint: Option<String>,
+    },
     #[error(transparent)]
     Io(#[from] std::io::Error),
     #[error(transparent)]
@@ -101,6 +74,20 @@ impl From<data::pixels::Error> for Error {
 }
 
 impl Error {
+    pub(crate) fn refused(message: impl Into<String>) -> Self {
+        Self::Refused {
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    pub(crate) fn refused_with_hint(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Refused {
+            message: message.into(),
+            hint: Some(hint.into()),
+        }
+    }
+
     /// What to do about it: the next thing to type.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
@@ -112,40 +99,18 @@ impl Error {
                  --{flag} ...`"
             ),
             Self::RunExists { path } => format!(
-                "go on with it: `trainer fit --resume {}`; or choose another `--name`",
+                "continue it: `trainer fit --resume {}`; or choose another `--name`",
                 path.display()
             ),
-            Self::NotARun { .. } => {
-                "a run folder is what `trainer fit` leaves under `runs/`".into()
-            }
-            Self::RunName { .. } => {
-                "letters, digits, `-`, `_` and `.` make a name; `--runs` chooses the folder".into()
-            }
-            Self::DeviceMissing { device } => {
-                format!("build it with `cargo build --release -p trainer --features {device}`")
-            }
             Self::LossNotFinite { .. } => {
                 "try a tenth of the `--lr`; the checkpoint of the last good epoch, if any, is in the run \
                  folder"
                     .into()
             }
-            Self::BackboneDiffers { .. } => {
-                "put the backbone's file back to where the run found it, see `backbone` in its \
-                 `config.toml`"
-                    .into()
-            }
-            Self::Calibration { .. } => {
-                "remove the file to use the network as it was trained, or let `trainer fit --resume \
-                 RUN` write it again"
-                    .into()
-            }
             Self::Interrupted { run: Some(run) } => {
-                format!("go on with `trainer fit --resume {}`", run.display())
+                format!("continue with `trainer fit --resume {}`", run.display())
             }
-            Self::ClassesDiffer { .. } => {
-                "the network can be scored on folders of its own classes only".into()
-            }
-            Self::NotOurs { .. } => "choose another folder with `--out`, or remove the file".into(),
+            Self::Refused { hint, .. } => return hint.clone(),
             Self::Io(source) => return io_hint(source),
             Self::Report(report::Error::Io(source)) => return io_hint(source),
             Self::Report(source) => return source.hint(),
@@ -166,7 +131,7 @@ pub(crate) fn io_hint(error: &std::io::Error) -> Option<String> {
             "make room on the disk, or choose another folder with `--runs`".into()
         }
         ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
-            "choose a folder that can be written to with `--runs`".into()
+            "choose a writable folder with `--runs`".into()
         }
         _ => return None,
     })

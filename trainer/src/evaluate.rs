@@ -86,6 +86,7 @@ fn compute_logits(
     let model = Model::from(network.valid());
     let device = model.device();
     let mut rows = Vec::with_capacity(examples.samples().len());
+    // Any epoch: batches for evaluation are neither shuffled nor augmented.
     for batch in examples.batches(1, 0) {
         let Batch { inputs, .. } = batch?;
         rows.extend(tensors::read_rows(model.forward(inputs, &device)?)?); // [N, K]

@@ -1,4 +1,4 @@
-//! A trained network as an ONNX file with its card, verified through ONNX Runtime.
+//! Export of a trained network to an ONNX file with its card, verified through ONNX Runtime.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -127,6 +127,7 @@ pub fn export(
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
+    // In the folder of the final file, so that the rename is atomic.
     let draft = tempfile::Builder::new()
         .prefix(".model-")
         .suffix(".onnx")
@@ -141,6 +142,7 @@ pub fn export(
     };
     draft.persist(&path).map_err(|error| error.error)?;
     if agreement.verified {
+        // What an earlier export left there is no longer true.
         remove_if_any(&unverified(out))?;
     }
     Ok(Exported {

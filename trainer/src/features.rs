@@ -144,6 +144,7 @@ impl Extractor {
                 progress(store.num_added, missing);
                 Ok(())
             });
+            // First save, then fail: what was computed before an error or Ctrl-C is kept.
             store.save();
             done?;
         }

@@ -6,6 +6,7 @@ use models::Network;
 use report::{Answer, Answers};
 
 use crate::context::TrainingContext;
+use crate::dataset::warn_left_out;
 use crate::error::Result;
 use crate::evaluate::{evaluate, logits};
 use crate::examples::Purpose;
@@ -114,13 +115,11 @@ pub fn evaluate_file(
     let evaluation = deploy::eval::evaluate(&classifier, samples, &dataset.classes, &options);
     bar.finish_and_clear();
     let evaluation = evaluation?;
-    for file in &evaluation.unreadable {
-        let path = file.path.display();
-        printer.warn(format!("left out `{path}`: {}", file.reason));
-    }
+    warn_left_out(&evaluation.unreadable, printer);
     let classes = classifier.classes().to_vec();
     let rows = evaluation.logits.chunks_exact(classes.len().max(1));
     let answer = |(prediction, logits): (&data::Prediction, &[f32])| {
+        // The file's order of classes, which need not be the data set's.
         let label = classes.iter().position(|class| *class == prediction.label);
         let label = label.expect("`eval` has matched the classes by name");
         Answer::new(&prediction.path, label, logits)

@@ -22,9 +22,7 @@ impl Interrupt {
         let answer = "interrupted: saving after this step (again: stop at once)";
         self.requested
             .watch(printer, answer)
-            .map_err(|error| Error::Signals {
-                reason: format!("{error:#}"),
-            })
+            .map_err(|error| Error::refused(format!("{error:#}")))
     }
 
     /// Asks the run to stop, as Ctrl-C does; returns whether it was asked before.

@@ -53,6 +53,7 @@ impl KFold {
         for class in 0..classes.len() as u32 {
             let own: Vec<usize> = (0..labels.len()).filter(|&i| labels[i] == class).collect();
             for index in data::loader::order(own.len(), seed, u64::from(class)) {
+                // `next` continues across classes: otherwise the remainders would all be in the first folds.
                 fold_of[own[index]] = next % folds;
                 next += 1;
             }

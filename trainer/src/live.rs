@@ -1,4 +1,4 @@
-//! Observers of a training: lines and bars, the dashboard, event files.
+//! Observers of a training: log and bars, dashboard, event files.
 //!
 //! They see what [`Observer`] tells them and change nothing; the dashboard alone may ask for a stop, as Ctrl-C
 //! does.
@@ -71,7 +71,7 @@ pub fn printer(ui: Ui, printer: &Printer) -> Printer {
     match ui {
         Ui::Plain => printer.without_bars(),
         Ui::Dashboard if !printer.has_bars() => {
-            printer.log("no terminal to draw a dashboard on: lines instead");
+            printer.log("no terminal for a dashboard: progress is printed as lines");
             printer.clone()
         }
         Ui::Bar | Ui::Dashboard => printer.clone(),

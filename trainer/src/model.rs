@@ -1,4 +1,4 @@
-//! The network of a run: built from its recipe, and from a batch to logits. It knows no loop.
+//! Model of a run: built from its recipe, and its forward pass from a batch to logits. It knows no loop.
 //!
 //! Another way to compute features (a backbone that only ONNX Runtime can run, say) is another arm of
 //! [`Model::forward`]; the loop does not change.

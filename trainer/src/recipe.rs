@@ -38,14 +38,14 @@ use config_file::ConfigFile;
 #[serde(default, rename_all = "kebab-case")]
 pub struct Recipe {
     /// Labelled images: a folder (train/val/test or one folder of classes), a CSV file
-    /// (`path,label` and perhaps `split`), `builtin:insects` or `hymenoptera`
+    /// (columns `path,label`, optionally `split`), `builtin:insects` or `hymenoptera`
     #[arg(long, value_name = "DIR", default_value = data::catalog::INSECTS)]
     pub data: String,
     /// Start from a trained network: `resnet18` or an ONNX file [default: the custom ResNet]
     #[arg(long, value_name = "NAME|FILE.onnx", help_heading = "Network")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backbone: Option<String>,
-    /// Train all of the backbone, not only the new head
+    /// Train the whole backbone, not only the new head
     #[arg(long, help_heading = "Network")]
     pub fine_tune: bool,
     /// Channels of the custom ResNet's first layer
@@ -103,8 +103,8 @@ pub struct Recipe {
     /// or `none`
     #[arg(long, value_name = "TEXT", default_value_t = Augment::default(), help_heading = "Training")]
     pub augment: Augment,
-    /// Views of each training image that a frozen backbone computes once and keeps (the first as it
-    /// is, the others augmented), or `fresh` for a new one every epoch [default: 1; 4 with --augment]
+    /// Number of views of each training image whose features are computed once, for a frozen backbone:
+    /// the original and augmented ones. `fresh`: a new view in every epoch [default: 1; 4 with --augment]
     #[arg(long, value_name = "COUNT|fresh", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub views: Option<Views>,
@@ -115,38 +115,38 @@ pub struct Recipe {
     #[arg(long, value_name = "EPOCHS", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub early_stop: Option<usize>,
-    /// Which checkpoints stay: best (and last), last alone, or every epoch's
+    /// Checkpoints to keep
     #[arg(long, value_enum, default_value_t = SaveKind::Best, help_heading = "Training")]
     pub save: SaveKind,
-    /// What makes a checkpoint the best
+    /// Criterion for the best checkpoint
     #[arg(long, value_enum, default_value_t = Criterion::ValAccuracy, help_heading = "Training")]
     pub best_by: Criterion,
     /// Seed of the split, the weights, the order and the augmentation
     #[arg(long, default_value_t = 0, help_heading = "Training")]
     pub seed: u64,
-    /// An unreadable image is an error
+    /// Treat an unreadable image as an error
     #[arg(long)]
     pub strict_images: bool,
-    /// Leave out the evaluation on the test images at the end
+    /// Do not evaluate on the test images at the end
     #[arg(long)]
     pub no_test: bool,
-    /// Leave the probabilities as trained: fit no temperature on held-out logits
+    /// Do not calibrate the probabilities: fit no temperature on held-out logits
     #[arg(long)]
     pub no_calibrate: bool,
-    /// Cross-validate first: train on all but one of so many parts of the training and validation
-    /// images, score on that one (folds.json, suspects.csv)
+    /// Cross-validate first, with this many folds of the training and validation images; writes
+    /// folds.json and suspects.csv
     #[arg(long, value_name = "COUNT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folds: Option<usize>,
-    /// Train with so many seeds, `--seed` and those after it, on the same split (seeds.json)
+    /// Train with this many seeds on the same split, from `--seed` on; writes seeds.json
     #[arg(long, value_name = "COUNT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seeds: Option<usize>,
-    /// Threads [default: all cores]
+    /// Number of threads [default: all cores]
     #[arg(long, help_heading = "Machine")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
-    /// Where to train
+    /// Device to train on
     #[arg(long, value_enum, default_value_t = DeviceKind::Cpu, help_heading = "Machine")]
     pub device: DeviceKind,
     /// Memory for decoded images, such as 500MB or 2GB
@@ -157,7 +157,7 @@ pub struct Recipe {
         help_heading = "Machine"
     )]
     pub memory: Memory,
-    /// Disk for kept features of frozen backbones, in the cache folder; 0 keeps none
+    /// Disk space for cached features of frozen backbones, in the cache folder; 0 turns the cache off
     #[arg(
         long,
         value_name = "BYTES",
@@ -288,8 +288,5 @@ fn ensure(is_fine: bool, flag: &'static str, value: impl fmt::Display, reason: &
 }
 
 fn not_written(error: toml::ser::Error) -> Error {
-    Error::Burn {
-        what: "the configuration cannot be written",
-        reason: error.to_string(),
-    }
+    Error::refused(format!("the configuration cannot be written: {error}"))
 }

@@ -91,16 +91,20 @@ pub fn device(kind: DeviceKind) -> Result<Device> {
         #[cfg(feature = "cuda")]
         DeviceKind::Cuda => Ok(Device::cuda(0)),
         #[cfg(not(feature = "cuda"))]
-        DeviceKind::Cuda => Err(Error::DeviceMissing {
-            device: "cuda".into(),
-        }),
+        DeviceKind::Cuda => Err(device_missing("cuda")),
         #[cfg(feature = "wgpu")]
         DeviceKind::Wgpu => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
         #[cfg(not(feature = "wgpu"))]
-        DeviceKind::Wgpu => Err(Error::DeviceMissing {
-            device: "wgpu".into(),
-        }),
+        DeviceKind::Wgpu => Err(device_missing("wgpu")),
     }
+}
+
+#[cfg(not(all(feature = "cuda", feature = "wgpu")))]
+fn device_missing(device: &str) -> Error {
+    Error::refused_with_hint(
+        format!("this build of `trainer` cannot train on `{device}`"),
+        format!("build it with `cargo build --release -p trainer --features {device}`"),
+    )
 }
 
 /// The preprocessing of a network that takes `[3, height, width]`: resize the shorter side to
@@ -110,6 +114,7 @@ pub fn preprocess((height, width): (usize, usize)) -> Result<Preprocess> {
         return Ok(Preprocess::imagenet());
     }
     let geometry = if height == width {
+        // The ratio of resize to crop that torchvision's weights are evaluated with, 256 : 224.
         let short = (height * 256).div_ceil(224);
         format!("resize_short({short}, bilinear, antialias)|center_crop({height})")
     } else {

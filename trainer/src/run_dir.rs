@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 /// Checkpoint of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CheckpointKind {
-    /// The best on the validation images
+    /// The one with the best validation
     Best,
     /// The newest
     Last,
@@ -44,7 +44,10 @@ impl RunDir {
             || name.starts_with(['.', '-'])
             || ["", run_files::LATEST].contains(&name)
         {
-            return Err(Error::RunName { name: name.into() });
+            return Err(Error::refused_with_hint(
+                format!("`{name}` is not a name for a run"),
+                "a name consists of letters, digits, `-`, `_` and `.`; `--runs` chooses the folder",
+            ));
         }
         let path = runs.join(name);
         if path.symlink_metadata().is_ok() {
@@ -89,10 +92,11 @@ impl RunDir {
         // So that messages and `latest` name the run itself.
         let path = run_files::follow(&path)?;
         if !run_files::is_run(&path) {
-            return Err(Error::NotARun {
-                path,
-                missing: run_files::CONFIG,
-            });
+            let (folder, file) = (path.display(), run_files::CONFIG);
+            return Err(Error::refused_with_hint(
+                format!("`{folder}` is not a run folder: it has no `{file}`"),
+                "a run folder is what `trainer fit` leaves under `runs/`",
+            ));
         }
         Ok(RunDir { path })
     }
@@ -233,7 +237,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for name in ["", "../out", "a/b", ".hidden", "latest", "-x", "a b"] {
             let error = RunDir::create(folder.path(), Some(name)).unwrap_err();
-            assert!(matches!(error, Error::RunName { .. }), "{name}: {error}");
+            assert!(
+                error.to_string().contains("is not a name for a run"),
+                "{name}: {error}"
+            );
         }
     }
 
@@ -281,6 +288,6 @@ mod tests {
         assert_eq!(RunDir::open(Path::new("runs"), run.path()).unwrap(), run);
         assert_eq!(RunDir::open(folder.path(), Path::new("bees")).unwrap(), run);
         let error = RunDir::open(folder.path(), Path::new("wasps")).unwrap_err();
-        assert!(matches!(error, Error::NotARun { .. }), "{error}");
+        assert!(error.to_string().contains("is not a run folder"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! ONNX Runtime for this process: found, or installed on first need, and named in the log.
+//! ONNX Runtime for this process: found, or installed when first needed, and named in the log.
 
 use std::path::{Path, PathBuf};
 

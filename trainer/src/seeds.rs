@@ -41,6 +41,7 @@ pub fn score_seeds(
             answers,
         })
         .collect();
+    // By the number of seeds that give the most frequent answer: the fewer, the less stable.
     unstable.sort_by_key(|image| image.answers.values().max().copied());
     Seeds {
         accuracy: range(seeds.iter().map(|seed| seed.accuracy)),

@@ -176,6 +176,7 @@ fn validate(
         progress.add(&logits, &labels, options.objective, Phase::Val, epoch)?;
         clock.tick(&mut progress);
         observer.step(&report(Phase::Val, epoch, val, &progress));
+        // After the last batch the epoch is complete, and is saved as such.
         if interrupt.is_requested() && progress.step < val.num_batches() {
             return Ok(None);
         }
@@ -208,6 +209,7 @@ fn start(
         network: network.name(),
         backbone: network
             .backbone_sha256()
+            // Checkpoints leave out a frozen backbone alone.
             .filter(|_| frozen)
             .map(str::to_owned),
         classes: data.classes.clone(),
@@ -233,10 +235,12 @@ fn start(
     model.network = checkpoint.network(network)?.train();
     let optimizer = checkpoint.optimizer(&model.network, optimizer)?;
     let state = State {
+        // The next checkpoint is written in the newest format, whatever this one has.
         format: state.format,
         backbone: state.backbone,
         ..checkpoint.state().clone()
     };
+    // A kill between the two writes leaves `metrics.csv` without the last epoch of the checkpoint.
     checkpoints.save_history(&state)?;
     Ok((optimizer, state))
 }

@@ -1,4 +1,4 @@
-//! The training and validation examples of a run: decoded images, or the cached features of a frozen
+//! Training set of a run, with its validation examples: decoded images, or the cached features of a frozen
 //! backbone. It knows no loop.
 
 use std::sync::Arc;
@@ -114,6 +114,7 @@ impl TrainingSet {
         batching: Batching,
         context: &TrainingContext<'_>,
     ) -> Result<Self> {
+        // Validation images are augmented with `--augment-val` alone.
         let val_views = if batching.augment_val {
             views
         } else {
@@ -246,16 +247,14 @@ fn extract(
     let samples = dataset.samples(split);
     let extracted = extractor.extract(samples, views, &context.interrupt, &mut |done, missing| {
         let new = || printer.image_bar(&format!("features of {split}"), missing as u64);
+        // No bar where all features are in the cache.
         bar.get_or_insert_with(new).set_position(done as u64);
     });
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
     let extracted = extracted?;
-    for file in &extracted.unreadable {
-        let path = file.path.display();
-        printer.warn(format!("left out `{path}`: {}", file.reason));
-    }
+    dataset::warn_left_out(&extracted.unreadable, printer);
     if let Some(error) = &extracted.cache_error {
         printer.warn(format!(
             "features are not kept for later: {}",
@@ -291,7 +290,7 @@ fn extraction_line(split: Split, extracted: &Extracted) -> String {
         }
     };
     format!(
-        "features of {split}: {views} of {} images, {} kept from before, {computed}",
+        "features of {split}: {views} of {} images, {} from the cache, {computed}",
         features.samples().len(),
         extracted.num_cached,
     )

@@ -115,6 +115,7 @@ fn compare(expected: &[Vec<f32>], found: &[BatchedLogits]) -> Agreement {
                 let logit = |class: usize| row.get(class).copied().map_or(f64::NAN, f64::from);
                 (logit(burn) - logit(onnx_runtime)).abs()
             };
+            // A tie within the tolerance may be broken differently.
             let same_top = burn == onnx_runtime || gap(expected) <= tolerance;
             if !(difference <= tolerance && same_top) {
                 let difference = difference.is_finite().then_some(difference);
@@ -141,6 +142,7 @@ fn difference(expected: &[f32], found: &[f32]) -> f64 {
     let pairs = expected.iter().zip(found);
     pairs
         .map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs())
+        // Not `f64::max`, which ignores NaN.
         .fold(0.0, |most, next| {
             if next.is_nan() || most.is_nan() {
                 f64::NAN

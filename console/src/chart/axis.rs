@@ -1,4 +1,4 @@
-//! Scales: from values to positions along a side of a chart, and the round values written there.
+//! Axes and scales: from values to positions along a side of a chart, with round ticks.
 
 /// How far an axis goes beyond its values, as a share of their range.
 const MARGIN: f64 = 0.08;
@@ -196,12 +196,14 @@ fn step([first, last]: [f64; 2], count: usize) -> f64 {
     let power = 10f64.powf(rough.log10().floor());
     let factor = [1.0, 2.0, 5.0]
         .into_iter()
+        // 0.999: rounding must not push an exact fit to the next step.
         .find(|factor| factor * power >= rough * 0.999);
     factor.unwrap_or(10.0) * power
 }
 
 /// Multiples of a step that lie in the domain.
 fn multiples([first, last]: [f64; 2], step: f64) -> Vec<Tick> {
+    // 1e-9: a bound that is itself a multiple counts, whatever rounding makes of it.
     let (low, high) = ((first / step - 1e-9).ceil(), (last / step + 1e-9).floor());
     (0..=(high - low).clamp(0.0, 1000.0) as u32)
         .map(|i| Tick {
@@ -243,6 +245,7 @@ fn tick_label(value: f64, step: f64) -> String {
     let size = value.abs();
     let text = match size {
         _ if size == 0.0 => "0".into(),
+        // 0.99: rounding must not turn the tick 0.0001 into 1e-4.
         _ if size < 0.99e-4 => format!("{value:.1e}").replace(".0e", "e"),
         _ if size >= 1e6 => format!("{} M", value / 1e6),
         _ if size >= 1e4 => format!("{} k", value / 1e3),
@@ -361,7 +364,11 @@ mod tests {
         }
         let top_down = Axis::new("y").scale([0.0, 1.0].into_iter(), [90.0, 10.0], 4);
         assert_eq!(
-            (top_down.at(0.0), top_down.at(1.0), top_down.at(7.0)),
+            (
+                top_down.position(0.0),
+                top_down.position(1.0),
+                top_down.position(7.0)
+            ),
             (90.0, 10.0, 10.0)
         );
     }

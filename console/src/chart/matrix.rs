@@ -1,4 +1,4 @@
-//! A confusion matrix: counts, and shares of each row as shades.
+//! Confusion matrix: counts, and shares of each row as shades.
 
 use maud::{Markup, html};
 
@@ -66,7 +66,7 @@ impl Matrix {
                 // Of many classes, most pairs are never confused: cells without a count stay empty.
                 @for (column, count) in counts.iter().enumerate().filter(|cell| drawn(*cell.1)) {
                     @let corner = [left + cell * column as f64, top + cell * row as f64];
-                    (self.cell(theme, corner, cell, (*count, total)))
+                    (self.cell(theme, Cell { corner, size: cell, count: *count, total }))
                 }
             }
         };
@@ -78,13 +78,13 @@ impl Matrix {
         )
     }
 
-    fn cell(
-        &self,
-        theme: Theme,
-        [x, y]: [f64; 2],
-        size: f64,
-        (count, total): (u64, u64),
-    ) -> Markup {
+    fn cell(&self, theme: Theme, cell: Cell) -> Markup {
+        let Cell {
+            corner: [x, y],
+            size,
+            count,
+            total,
+        } = cell;
         let share = count as f64 / total.max(1) as f64;
         let num_classes = self.classes.len();
         let (has_count, has_share) = (num_classes <= MOST_COUNTS, num_classes <= MOST_SHARES);
@@ -105,6 +105,14 @@ impl Matrix {
             }
         }
     }
+}
+
+/// A cell of the matrix; `total` is the count of its row.
+struct Cell {
+    corner: [f64; 2],
+    size: f64,
+    count: u64,
+    total: u64,
 }
 
 fn column(theme: Theme, at: [f64; 2], name: &str, is_turned: bool) -> Markup {

@@ -1,5 +1,4 @@
-//! A chart over two axes: lines, steps, bars, points with their intervals, and what they are held
-//! against.
+//! Plot over two axes: lines, curves, bars, points with error bars, and reference lines.
 
 use maud::{Markup, html};
 
@@ -145,6 +144,7 @@ impl Plot {
     fn layout(&self, width: f64, head: f64) -> Layout {
         let values = |side: usize| self.marks.iter().flat_map(move |mark| mark.values(side));
         let scale = |range| self.y.scale(values(1), range, TICKS[1]);
+        // The labels do not depend on the range: any range tells how wide they are.
         let widest = scale([1.0, 0.0])
             .ticks()
             .iter()

@@ -1,4 +1,4 @@
-//! What tells series of data apart: colour, and from the seventh on also dashes and the shape of dots.
+//! Styles of data series: colours, and from the seventh series on also dashes and shapes of dots.
 
 use maud::{Markup, html};
 
@@ -40,7 +40,7 @@ pub(super) fn line(
 /// A dot: a circle, a square or a diamond.
 pub(super) fn dot(theme: Theme, [x, y]: [f64; 2], series: usize, radius: f64) -> Markup {
     let fill = theme.colour(Ink::Series(series));
-    // As large as the circle.
+    // sqrt(pi) / 2: the square has the area of the circle.
     let half = radius * 0.886;
     let (left, top, side) = (round(x - half), round(y - half), round(2.0 * half));
     let (x, y) = (round(x), round(y));

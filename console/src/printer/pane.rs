@@ -1,4 +1,4 @@
-//! Lines of the log that wait while a screen, such as a dashboard, covers the terminal.
+//! Log pane: lines of the log that wait while a screen, such as a dashboard, covers the terminal.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! Progress bars on a terminal; elsewhere, a line of the log now and then.
+//! Progress bars on a terminal; elsewhere, occasional lines of the log.
 
 use std::borrow::Cow;
 use std::fmt;

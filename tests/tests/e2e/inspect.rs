@@ -168,7 +168,10 @@ fn any_classifier_is_inspected_by_a_flag_and_nothing_foreign_is_overwritten() {
     let taken = of_kind(&all, "input")[0]["file"].as_str().unwrap();
     shop.write(&format!("mine/{taken}"), "mine");
     let refused = inspect("-q --out mine").refusal();
-    assert!(refused.contains("is not of `trainer inspect`"), "{refused}");
+    assert!(
+        refused.contains("was not written by `trainer inspect`"),
+        "{refused}"
+    );
     assert!(
         refused.contains("hint: choose another folder with `--out`"),
         "{refused}"

@@ -202,6 +202,7 @@ fn from_zero(axis: Axis, [least, most]: [f64; 2]) -> Axis {
     if least > 0.0 && most > LINEAR_RANGE * least {
         return axis.scaled(Scaling::Log);
     }
+    // 15 % of room above the highest line.
     axis.over(0.0, if most > 0.0 { 1.15 * most } else { 1.0 })
 }
 
@@ -337,6 +338,7 @@ fn reliability(runs: &[PlottedRun<'_>]) -> Plot {
 }
 
 fn roc(runs: &[PlottedRun<'_>]) -> Plot {
+    // A classifier without skill ranks at random: the diagonal.
     let chance = Mark::Guide {
         name: "chance".into(),
         from: [0.0, 0.0],
@@ -357,6 +359,7 @@ fn roc(runs: &[PlottedRun<'_>]) -> Plot {
 
 fn precision_recall(runs: &[PlottedRun<'_>]) -> Plot {
     let first = runs.first().and_then(|run| run.metrics?.ranking.as_ref());
+    // A classifier without skill has the share of positive images as its precision.
     let share = first.map_or(0.0, |ranking| percent(ranking.share));
     let chance = Mark::Guide {
         name: "chance".into(),

@@ -66,6 +66,7 @@ fn pairs(runs: &[RunContents]) -> Vec<Pair<'_>> {
             pairs.extend(pair(first, second));
         }
     }
+    // Holm's correction: with many pairs, some differ by chance.
     let raw: Vec<f64> = pairs.iter().map(|pair| pair.test.p_value).collect();
     for (pair, adjusted) in pairs.iter_mut().zip(metrics::holm(&raw)) {
         pair.p_value = adjusted;
@@ -98,6 +99,7 @@ fn pair<'a>(first: &'a RunContents, second: &'a RunContents) -> Option<Pair<'a>>
         .rows
         .iter()
         .filter_map(|row| Some([row, by_path.get(row.path.as_str()).copied()?]))
+        // Runs may have their classes in different orders, so labels are compared by name.
         .filter(|[x, y]| name(&a.classes, x.label) == name(&b.classes, y.label))
         .collect();
     if common.is_empty() {

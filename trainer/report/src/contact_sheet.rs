@@ -37,6 +37,7 @@ impl ContactSheet<'_> {
             true => &image,
             false => &original,
         };
+        // A generator per row: rows are drawn in parallel, in any order.
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed.wrapping_add(row as u64));
         let augmented = (1..self.columns)
             .map(|_| self.augment.apply(source, original.dimensions(), &mut rng))

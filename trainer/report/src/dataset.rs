@@ -183,6 +183,7 @@ fn augmented_images(run: &RunContents, thumbnails: &Thumbnails) -> Option<String
     let card = run.card.as_ref();
     let sheet = ContactSheet {
         augment: &run.settings.augment,
+        // A run that was not exported has no card. Only the size of the images depends on it.
         preprocess: &card.map_or_else(Preprocess::imagenet, |card| card.preprocess.clone()),
         columns: COLUMNS,
         seed: run.settings.seed,

@@ -58,7 +58,6 @@ fn counts(run: &RunContents) -> String {
 
 fn scored(run: &RunContents, summary: &Summary, metrics: Option<&ProbabilityMetrics>) -> Markup {
     let scores = &summary.scores;
-    let (correct, wrong) = correct(scores);
     html! {
         section.hero {
             div.grid {
@@ -69,7 +68,7 @@ fn scored(run: &RunContents, summary: &Summary, metrics: Option<&ProbabilityMetr
                     }
                     p.verdict { (verdict(scores)) }
                     (strip(scores))
-                    (page::facts(&facts(summary, metrics, (correct, wrong))))
+                    (page::facts(&facts(summary, metrics)))
                     (verified(run))
                 }
                 div {
@@ -81,7 +80,8 @@ fn scored(run: &RunContents, summary: &Summary, metrics: Option<&ProbabilityMetr
     }
 }
 
-fn correct(scores: &Scores) -> (u64, u64) {
+/// Numbers of right and of wrong answers.
+fn right_and_wrong(scores: &Scores) -> (u64, u64) {
     let diagonal = scores.confusion.iter().enumerate();
     let correct = diagonal
         .map(|(class, row)| row.get(class).copied().unwrap_or(0))
@@ -91,6 +91,7 @@ fn correct(scores: &Scores) -> (u64, u64) {
 
 /// The most frequent class.
 pub(crate) fn majority(scores: &Scores) -> &str {
+    // `max_by_key` returns the last of equal ones; reversed, that is the first class.
     let most = scores
         .per_class
         .iter()
@@ -142,13 +143,10 @@ fn strip(scores: &Scores) -> Markup {
     }
 }
 
-fn facts(
-    summary: &Summary,
-    metrics: Option<&ProbabilityMetrics>,
-    (correct, wrong): (u64, u64),
-) -> Vec<(&'static str, String)> {
+fn facts(summary: &Summary, metrics: Option<&ProbabilityMetrics>) -> Vec<(&'static str, String)> {
+    let (right, wrong) = right_and_wrong(&summary.scores);
     let mut facts = vec![
-        ("right", thousands(correct)),
+        ("right", thousands(right)),
         ("wrong", thousands(wrong)),
         ("log loss", format!("{:.3} nats", summary.scores.loss)),
     ];

@@ -30,6 +30,7 @@ pub(crate) fn section(run: &RunContents) -> Option<Markup> {
         let Some(address) = embed(&folder, entry) else {
             continue;
         };
+        // The most telling images come first: the first that does not fit ends the list.
         let Some(rest) = left.checked_sub(address.len()) else {
             more += entries.len() - index;
             break;

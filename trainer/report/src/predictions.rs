@@ -121,6 +121,7 @@ impl Answers {
     }
 
     fn parse_row(&self, record: &csv::StringRecord) -> Option<(Split, Answer)> {
+        // `predicted` and `probability` follow from the logits and are not read.
         let class = self.classes.iter().position(|class| *class == record[2])?;
         let logits = record.iter().skip(COLUMNS.len());
         let logits: Result<Vec<f32>, _> = logits.map(str::parse).collect();

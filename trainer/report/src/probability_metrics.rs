@@ -122,6 +122,7 @@ fn ranking(answers: &Answers) -> Option<Ranking> {
         metrics::roc(&scores, &labels).map(|curve| curve.area)
     };
     let count = scores.len();
+    // The seed is fixed: the same run gives the same page.
     let interval = (count <= MOST_RESAMPLED)
         .then(|| metrics::bootstrap(count, RESAMPLES, 0, resampled_area))
         .flatten();

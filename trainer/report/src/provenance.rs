@@ -63,5 +63,6 @@ fn provenance(card: &data::Card) -> Markup {
 
 /// Enough of a hash to compare by eye.
 fn abbreviated(hash: &str) -> String {
+    // 64 of 256 bits.
     hash.chars().take(16).collect()
 }

@@ -66,6 +66,7 @@ impl RunContents {
         let mut unreadable = vec![];
         let notes = &mut unreadable;
         let path = |name| folder.join(name);
+        // Only `config.toml` must be there: it makes a folder a run.
         Ok(Self {
             name: file_name(folder),
             settings,

@@ -15,7 +15,7 @@ pub struct PlotArgs {
     /// Folder of the runs
     #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
     pub runs: PathBuf,
-    /// What to draw, such as loss,roc [default: all that the runs hold]
+    /// Charts to draw, such as loss,roc [default: all that the runs have data for]
     #[arg(long, value_parser = chart_kinds(), value_delimiter = ',', value_name = "KIND")]
     pub kind: Vec<ChartKind>,
     /// Folder of the files [default: RUN/plots; of several runs: plots]

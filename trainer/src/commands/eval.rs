@@ -76,10 +76,13 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
 fn relabelled(dataset: &Dataset, split: Split, classes: &[String]) -> Result<Vec<Sample>, Error> {
     let unknown = dataset.classes.iter().any(|class| !classes.contains(class));
     if unknown {
-        return Err(Error::ClassesDiffer {
-            expected: classes.to_vec(),
-            found: dataset.classes.clone(),
-        });
+        let (expected, found) = (classes.join(", "), dataset.classes.join(", "));
+        return Err(Error::refused_with_hint(
+            format!(
+                "the network and the data have different classes\n  expected: {expected}\n  found:    {found}"
+            ),
+            "the network can be scored on folders of its own classes only",
+        ));
     }
     let label = |sample: &Sample| {
         let class = dataset.classes.get(sample.label as usize)?;

@@ -50,6 +50,7 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let images = verification_images(&val, &label.preprocess)?;
     let out = args.out.clone().unwrap_or_else(|| run.model());
     let exported = export::export(&restored.network, label, &images, &out)?;
+    // `verify.json` is about the run's own file.
     if args.out.is_none() {
         save_json(&run.verify(), &exported.agreement)?;
     }

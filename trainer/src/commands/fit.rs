@@ -68,9 +68,11 @@ fn fit(
     let (started, recipe, printer) = (Instant::now(), &plan.recipe, context.printer);
     let dataset = dataset::open_for_training(recipe, plan.resume.as_ref(), context)?;
     let audit = audit(&dataset, printer);
+    // Before the run folder is created: a backbone that cannot be imported leaves nothing behind.
     let untrained = Model::build(recipe, dataset.classes.len(), context)?;
     let resumed = resumed_checkpoint(plan, &untrained.network, printer)?;
     let run = open_run(plan, &dataset, &audit)?;
+    // From here on Ctrl-C saves. Before, there is nothing to save and it ends the process.
     context.interrupt.watch(run.path(), printer)?;
     let mut data = TrainingSet::open(&dataset, &audit, &untrained.network, recipe, context)
         .map_err(|error| discard_run(plan, &run, error))?;
@@ -82,10 +84,12 @@ fn fit(
     trained.network = calibrate::apply(calibration.as_ref(), trained.network);
     save_calibration(calibration.as_ref(), &run)?;
     log_calibration(calibration.as_ref(), printer);
+    // Decoded training images are most of the memory, and the export needs some of it.
     if recipe.seeds.is_none() {
         data.release_training_images();
     }
 
+    // Before the export, so that the file is written once, with these scores on its card.
     let by_features = evaluate_features(&trained.network, &mut data, &dataset, recipe, context)?;
     let fingerprint = dataset.fingerprint_with(&|path| audit.hash(path))?;
     let mut label = Label::new(&trained.network, recipe, &dataset, fingerprint)?.with_validation(
@@ -102,6 +106,7 @@ fn fit(
     printer.log(exported.agreement.line());
     let network = &trained.network;
     let scored = match by_features {
+        // Scores by features are the file's scores only where the file computes the same logits.
         Some(scored) if features_agree(&exported, network, &data, context)? => scored,
         _ => evaluate_file(&mut exported, &dataset, recipe, context)?,
     };
@@ -200,6 +205,7 @@ fn open_run(plan: &Plan, dataset: &Dataset, audit: &Audit) -> Result<RunDir> {
             run
         }
     };
+    // Also when resuming: a changed setting, such as more epochs, is part of the run from now on.
     data::write::atomically(&run.config(), plan.recipe.to_toml()?.as_bytes())?;
     command_line::append_command(&run.command())?;
     save_json(&run.audit(), audit)?;
@@ -319,6 +325,7 @@ fn save_summary(
     printer: &Printer,
 ) -> anyhow::Result<()> {
     save_json(&run.summary(), summary)?;
+    // `deploy` runs the latest by default: it must not be a file that failed its verification.
     if summary.verified {
         run.mark_latest()?;
     }

@@ -268,7 +268,7 @@ impl Drawing<'_> {
                 error,
             }) => {
                 self.printer.log(format!(
-                    "class activation map of {} x {}: its mean {} and the bias {} give the score, {error:.0e} off",
+                    "class activation map of {} x {}: its mean {} plus the bias {} is the score, {error:.0e} off",
                     heat.height,
                     heat.width,
                     short(heat.mean() as f32),
@@ -283,7 +283,7 @@ impl Drawing<'_> {
                 reason,
             }) => {
                 self.printer.log(format!(
-                    "no class activation map: {reason}; Eigen-CAM of `{value}`, {} x {}, knows no class",
+                    "no class activation map: {reason}; Eigen-CAM of `{value}`, {} x {}, is not specific to the class",
                     heat.height, heat.width
                 ));
                 let title = format!(

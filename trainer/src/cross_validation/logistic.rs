@@ -142,6 +142,7 @@ fn minimise(problem: &Problem, stop: &AtomicBool) -> Vec<f64> {
         }
         let direction = direction(&gradient, &memory);
         let promised = dot(&direction, &gradient);
+        // The first step knows no curvature: it has length 1. Later ones are scaled by the curvature.
         let mut length = if memory.is_empty() {
             1.0 / dot(&gradient, &gradient).sqrt()
         } else {
@@ -168,6 +169,7 @@ fn minimise(problem: &Problem, stop: &AtomicBool) -> Vec<f64> {
         let step = difference(&next, &weights);
         let change = difference(&next_gradient, &gradient);
         let curvature = dot(&step, &change);
+        // A step of negative curvature would make the approximated Hessian indefinite.
         if curvature > f64::MIN_POSITIVE {
             let inverse = 1.0 / curvature;
             memory.push_back(Step {
@@ -194,6 +196,7 @@ fn direction(gradient: &[f64], memory: &VecDeque<Step>) -> Vec<f64> {
         factors.push(factor);
     }
     if let Some(newest) = memory.back() {
+        // Initial Hessian: equation 7.20 of Nocedal and Wright.
         let scale = 1.0 / (newest.inverse * dot(&newest.change, &newest.change));
         direction.iter_mut().for_each(|value| *value *= scale);
     }

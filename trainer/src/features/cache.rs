@@ -1,4 +1,4 @@
-//! The folder of feature tables, kept within a size. It knows no engine and no image.
+//! Feature cache: a folder of feature tables, kept within a size. It knows no engine and no image.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -86,6 +86,7 @@ impl FeatureCache {
                 tables.push((used, entry.path(), found.len()));
             }
         }
+        // The least recently used first: the time comes first in the tuple.
         tables.sort();
         let mut total: u64 = tables.iter().map(|(_, _, bytes)| bytes).sum();
         for (_, path, bytes) in tables {

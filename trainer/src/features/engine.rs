@@ -61,6 +61,7 @@ impl Engine {
         let bytes = fs_err::metadata(&file)?.len().max(1);
         let affordable = usize::try_from(memory_bytes / (SESSION_SIZES * bytes)).unwrap_or(threads);
         let sessions = threads.min(affordable).max(1);
+        // Where memory allows fewer sessions than threads, each session gets several threads.
         let options = backbone::session_options(network, threads / sessions);
         let open = |_| Ok(Session::open(&file, &options)?);
         let sessions: Result<Vec<Session>> = (0..sessions).into_par_iter().map(open).collect();

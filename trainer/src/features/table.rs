@@ -1,4 +1,4 @@
-//! Features by the SHA-256 of their images, and the file that they are kept in. It knows no engine and no
+//! Feature table: features by the SHA-256 of their images, and its file. It knows no engine and no
 //! folder.
 //!
 //! The file is a safetensors file: `images` `[N, 32]` (SHA-256 of each image's bytes), `features`
@@ -73,13 +73,13 @@ impl FeatureTable {
                 .is_some_and(|row| row.iter().all(|value| value.is_finite()))
         };
         let mut images: Vec<Hash> = self.indices.keys().filter(finite).copied().collect();
+        // A `HashMap` has another order in every process; the file must not.
         images.sort_unstable();
         let hashes = images.as_flattened();
         let rows = images.iter().filter_map(|image| self.row(image)).flatten();
         let features: Vec<u8> = rows.flat_map(|value| value.to_le_bytes()).collect();
-        let failed = |error: safetensors::SafeTensorError| Error::Burn {
-            what: "features cannot be written",
-            reason: error.to_string(),
+        let failed = |error: safetensors::SafeTensorError| {
+            Error::refused(format!("features cannot be written: {error}"))
         };
         let count = images.len();
         let checksum = checksum(hashes, &features);
@@ -112,6 +112,7 @@ impl FeatureTable {
         let fits = (images.dtype(), features.dtype()) == (Dtype::U8, Dtype::F32)
             && images.shape() == [count, 32]
             && features.shape() == [count, width]
+            // safetensors has no checksum, and a flipped bit in a feature would go unnoticed.
             && file.tensor(CHECKSUM).ok()?.data() == checksum(images.data(), features.data());
         if !fits {
             return None;

@@ -1,4 +1,4 @@
-//! What of this module needs no engine; `tests/features.rs` has the rest.
+//! Tests that need no engine; `tests/features.rs` has the others.
 
 use std::collections::HashMap;
 

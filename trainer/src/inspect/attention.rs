@@ -152,6 +152,7 @@ pub fn eigen(maps: &Maps<'_>) -> Heat {
         }
     }
     let mut heat = maps.weighted(vector.into_iter());
+    // The sign of a singular vector is arbitrary.
     if heat.mean() < 0.0 {
         heat.values.iter_mut().for_each(|v| *v = -*v);
     }

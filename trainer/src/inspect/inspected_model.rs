@@ -118,6 +118,7 @@ impl InspectedModel {
         let kind = card.map_or(model.guessed_kind, |card| card.output_kind);
         let count = session.num_outputs();
         let numbered = || {
+            // A single output is the score of the second of two classes.
             let count = if count == 1 { 2 } else { count };
             (0..count).map(|class| format!("class {class}")).collect()
         };

@@ -43,10 +43,11 @@ impl OutputFolder {
     pub fn finish(self) -> Result<Vec<InspectImage>> {
         let earlier = self.earlier()?;
         let new: HashSet<&str> = self.images.iter().map(|(entry, _)| &*entry.file).collect();
+        // All names are checked before the first file is written.
         for file in &new {
             let path = self.folder.join(file);
             if !earlier.contains(*file) && path.symlink_metadata().is_ok() {
-                return Err(Error::NotOurs { path });
+                return Err(foreign(&path));
             }
         }
         for (entry, bytes) in &self.images {
@@ -74,7 +75,7 @@ impl OutputFolder {
             Err(error) => return Err(error.into()),
         };
         let Ok(list) = serde_json::from_slice::<InspectList>(&text) else {
-            return Err(Error::NotOurs { path });
+            return Err(foreign(&path));
         };
         let inside = |file: &String| {
             let mut parts = Path::new(file).components();
@@ -83,6 +84,17 @@ impl OutputFolder {
         let files = list.images.into_iter().map(|entry| entry.file);
         Ok(files.filter(inside).collect())
     }
+}
+
+/// The error for a file that another program wrote, where one is to be written.
+fn foreign(path: &Path) -> Error {
+    Error::refused_with_hint(
+        format!(
+            "`{}` exists and was not written by `trainer inspect`",
+            path.display()
+        ),
+        "choose another folder with `--out`, or remove the file",
+    )
 }
 
 /// A PNG file; of at most 256 colours, one byte per pixel.
@@ -100,6 +112,7 @@ fn png(image: &RgbImage) -> Result<Vec<u8>> {
         writer.finish().map_err(failed)?;
         return Ok(bytes);
     }
+    // Kernels and feature maps have at most 256 colours: a third of the bytes.
     let colours: Vec<[u8; 3]> = colours.into_iter().collect();
     let index = |pixel: &image::Rgb<u8>| colours.binary_search(&pixel.0).unwrap_or(0) as u8;
     let indices: Vec<u8> = image.pixels().map(index).collect();
@@ -159,7 +172,10 @@ mod tests {
         assert_eq!(written, [entry("input.png"), entry("maps/1.png")]);
         assert!(path("maps/1.png").is_file() && !path("maps/2.png").exists());
         let error = write(&path(""), &["new.png", "mine.png"]).unwrap_err();
-        assert!(matches!(&error, Error::NotOurs { path } if path.ends_with("mine.png")));
+        assert!(
+            error.to_string().contains("mine.png` exists and"),
+            "{error}"
+        );
         assert!(error.hint().unwrap().contains("--out"), "{error}");
         assert_eq!(fs::read(path("mine.png")).unwrap(), b"mine");
         assert!(!path("new.png").exists() && path("maps/1.png").is_file());
@@ -183,6 +199,6 @@ mod tests {
         }
         fs::write(out.join("inspect.json"), "not a list").unwrap();
         let error = write(&out, &["input.png"]).unwrap_err();
-        assert!(matches!(error, Error::NotOurs { .. }), "{error}");
+        assert!(error.to_string().contains("was not written by"), "{error}");
     }
 }

@@ -45,6 +45,7 @@ pub fn chain(document: &Document) -> Result<Chain> {
             convs.push(conv);
             continue;
         };
+        // A projection takes the input of its residual cell, not the output of the convolution before it.
         if in_channels != channels {
             left_out.push(conv.name);
             continue;

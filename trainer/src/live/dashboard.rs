@@ -1,4 +1,4 @@
-//! `--ui dashboard`: a screen that a thread of its own draws, and its key.
+//! Dashboard (`--ui dashboard`): a full screen that a thread of its own draws.
 //!
 //! `ratatui` lays out and draws the widgets; Burn's dashboard belongs to its `burn-train`, whose
 //! training loop is not ours. While the screen is there, the printer keeps its lines for the pane
@@ -68,6 +68,7 @@ impl Dashboard {
             printer: printer.clone(),
             hook,
         };
+        // Once in this thread, so that a terminal that cannot be drawn on is an error of `open`.
         drawing.draw()?;
         let builder = thread::Builder::new().name("dashboard".into());
         dashboard.thread = Some(builder.spawn(move || drawing.run_until_over(keys))?);

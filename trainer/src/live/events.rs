@@ -1,4 +1,4 @@
-//! `events.jsonl`: a run as JSON objects, one a line, each written whole. `docs/live.md` has the keys.
+//! Event log `events.jsonl`: one JSON object a line, each written whole. `docs/live.md` has the keys.
 
 use std::path::PathBuf;
 

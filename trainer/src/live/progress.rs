@@ -1,4 +1,4 @@
-//! A bar per phase on a terminal, a line per epoch everywhere.
+//! Progress bars of training on a terminal, and a line of the log per epoch.
 
 use console::{Printer, ProgressBar};
 

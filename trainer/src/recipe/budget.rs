@@ -1,4 +1,4 @@
-//! An amount of memory as people write it.
+//! Amount of memory, as text with a unit.
 //!
 //! Own code, because `config.toml` must read back as the same number: `bytesize` and `humansize` write
 //! rounded amounts (`1.4 GiB`), `parse-size` writes none.

@@ -1,4 +1,4 @@
-//! A TOML file of settings: every key is a flag, and what is wrong is named with its line.
+//! Configuration file in TOML: every key is a flag, and an error names its line.
 
 use std::path::{Path, PathBuf};
 

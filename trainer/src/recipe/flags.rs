@@ -38,6 +38,7 @@ impl FromArgMatches for Flags {
             if matches.value_source(id) == Some(ValueSource::CommandLine) {
                 flags.keys.push(key(&arg));
             } else {
+                // A default that stays here would replace the value of the file in `apply`.
                 let cleared = flags.matches.try_clear_id(id);
                 cleared.expect("`augment_args` put it there");
             }

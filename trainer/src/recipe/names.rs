@@ -1,4 +1,4 @@
-//! Names that `--data` and `--backbone` take beside paths, and their form in a configuration.
+//! Names that `--data` and `--backbone` take besides paths, and their form in a configuration.
 
 use std::path::{Path, PathBuf};
 

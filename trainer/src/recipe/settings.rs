@@ -51,10 +51,10 @@ pub struct RunArgs {
     /// Name of the run folder [default: the next free number]
     #[arg(long)]
     pub name: Option<String>,
-    /// What a terminal shows of training
+    /// How the terminal shows training
     #[arg(long, value_enum, default_value_t = Ui::Bar)]
     pub ui: Ui,
-    /// Files to watch training by, in the run folder
+    /// Files for following training, in the run folder
     #[arg(long, value_enum, value_delimiter = ',')]
     pub log: Vec<Log>,
 }

@@ -1,4 +1,4 @@
-//! The best epoch so far, and early stopping. It knows no network and no file.
+//! Best epoch and early stopping. It knows no network and no file.
 
 use serde::{Deserialize, Serialize};
 

@@ -38,9 +38,8 @@ impl Checkpoint {
         optimizer: &ModuleOptimizer,
         state: &State,
     ) -> Result<Self> {
-        let bytes = optimizer.into_bytes().map_err(|error| Error::Burn {
-            what: "the optimiser's state cannot be saved",
-            reason: error.to_string(),
+        let bytes = optimizer.into_bytes().map_err(|error| {
+            Error::refused(format!("the optimiser's state cannot be saved: {error}"))
         })?;
         Ok(Self {
             path: PathBuf::new(),
@@ -126,10 +125,8 @@ impl Checkpoint {
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>> {
-        let failed = |reason: String| Error::Burn {
-            what: "the checkpoint cannot be made",
-            reason,
-        };
+        let failed =
+            |reason: String| Error::refused(format!("the checkpoint cannot be written: {reason}"));
         let mut views = Vec::with_capacity(self.tensors.len() + 1);
         for (name, data) in &self.tensors {
             if data.dtype() != DType::F32 {
@@ -189,11 +186,13 @@ impl Checkpoint {
     pub fn check_backbone(&self, network: &Network) -> Result<()> {
         let found = network.backbone_sha256().unwrap_or("none");
         match &self.state.backbone {
-            Some(backbone) if backbone != found => Err(Error::BackboneDiffers {
-                path: self.path.clone(),
-                expected: backbone.clone(),
-                found: found.into(),
-            }),
+            Some(backbone) if backbone != found => Err(Error::refused_with_hint(
+                format!(
+                    "`{}` belongs to another backbone\n  expected: SHA-256 {backbone}\n  found:    SHA-256 {found}",
+                    self.path.display()
+                ),
+                "restore the backbone's file; `backbone` in the run's `config.toml` names it",
+            )),
             _ => Ok(()),
         }
     }

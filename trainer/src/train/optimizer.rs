@@ -1,4 +1,4 @@
-//! The optimisers, with PyTorch's meaning and defaults. Which parameters move is the network's business.
+//! Optimisers, with PyTorch's meaning and defaults. The network decides which parameters they move.
 //!
 //! Burn's [`ModuleOptimizer`] has parameter groups and gradient clipping; [`OptimizerOptions::init`] is where they
 //! would be set.

@@ -134,53 +134,77 @@ fn draw_charts(state: &DashboardState, area: Rect, buffer: &mut Buffer) {
         (loss.min(low), loss.max(high))
     });
     // A margin, so that a curve does not lie on the frame.
-    let of_loss = if high > 0.0 {
-        [0.95 * low, 1.05 * high]
-    } else {
-        [0.0, 1.0]
+    let loss_domain = match high > 0.0 {
+        true => [0.95 * low, 1.05 * high],
+        false => [0.0, 1.0],
+    };
+    let epochs = state.rows.len().max(2);
+    let loss = LearningCurves {
+        title: "loss",
+        decimals: 2,
+        domain: loss_domain,
+        curves: loss,
+        epochs,
+    };
+    let accuracy = LearningCurves {
+        title: "accuracy, %",
+        decimals: 0,
+        domain: [0.0, 100.0],
+        curves: accuracy,
+        epochs,
     };
     if area.width >= 2 * LEAST_CHART_WIDTH {
         let [left, right] = Layout::horizontal([Constraint::Ratio(1, 2); 2]).areas(area);
-        chart(state, ("loss", 2), &loss, of_loss, (left, buffer));
-        let of_accuracy = [0.0, 100.0];
-        let title = ("accuracy, %", 0);
-        chart(state, title, &accuracy, of_accuracy, (right, buffer));
+        loss.draw(left, buffer);
+        accuracy.draw(right, buffer);
     } else {
-        chart(state, ("loss", 2), &loss, of_loss, (area, buffer));
+        loss.draw(area, buffer);
     }
 }
 
-fn chart(
-    state: &DashboardState,
-    (title, decimals): (&str, usize),
-    [train, val]: &[Vec<(f64, f64)>; 2],
-    [low, high]: [f64; 2],
-    (area, buffer): (Rect, &mut Buffer),
-) {
-    let line = |name, data, marker, color| {
-        Dataset::default()
-            .name(name)
-            .data(data)
-            .marker(marker)
-            .graph_type(GraphType::Line)
-            .style(Style::new().fg(color))
-    };
-    let last = state.rows.len().max(2);
-    let y = [low, (low + high) / 2.0, high].map(|value| format!("{value:.decimals$}"));
-    Chart::new(vec![
-        line("train", train.as_slice(), Marker::Braille, TRAIN),
-        line("val", val.as_slice(), Marker::Dot, VAL),
-    ])
-    .block(Block::bordered().title(format!(" {title} ")))
-    .x_axis(
-        Axis::default()
-            .bounds([1.0, last as f64])
-            .labels(["1".to_string(), format!("epoch {last}")]),
-    )
-    .y_axis(Axis::default().bounds([low, high]).labels(y))
-    .legend_position(Some(LegendPosition::TopRight))
-    .hidden_legend_constraints((Constraint::Ratio(1, 2), Constraint::Ratio(1, 2)))
-    .render(area, buffer);
+/// A chart of training and validation values over the epochs.
+struct LearningCurves {
+    title: &'static str,
+    decimals: usize,
+    domain: [f64; 2],
+    /// Training and validation, `(epoch, value)`.
+    curves: [Vec<(f64, f64)>; 2],
+    epochs: usize,
+}
+
+impl LearningCurves {
+    fn draw(&self, area: Rect, buffer: &mut Buffer) {
+        let line = |name, data, marker, color| {
+            Dataset::default()
+                .name(name)
+                .data(data)
+                .marker(marker)
+                .graph_type(GraphType::Line)
+                .style(Style::new().fg(color))
+        };
+        let Self {
+            title,
+            decimals,
+            epochs,
+            curves: [train, val],
+            domain: [low, high],
+        } = self;
+        let y = [*low, (low + high) / 2.0, *high].map(|value| format!("{value:.decimals$}"));
+        Chart::new(vec![
+            line("train", train.as_slice(), Marker::Braille, TRAIN),
+            line("val", val.as_slice(), Marker::Dot, VAL),
+        ])
+        .block(Block::bordered().title(format!(" {title} ")))
+        .x_axis(
+            Axis::default()
+                .bounds([1.0, *epochs as f64])
+                .labels(["1".to_string(), format!("epoch {epochs}")]),
+        )
+        .y_axis(Axis::default().bounds([*low, *high]).labels(y))
+        .legend_position(Some(LegendPosition::TopRight))
+        .hidden_legend_constraints((Constraint::Ratio(1, 2), Constraint::Ratio(1, 2)))
+        .render(area, buffer);
+    }
 }
 
 #[cfg(test)]
