@@ -1,6 +1,6 @@
-//! Where the programs keep files, and how they write and check them.
+//! Cache folder, atomic writing and SHA-256.
 //!
-//! A leaf that all other crates may use: it knows no format and no image.
+//! Every crate of the workspace may use it. Knows no file format.
 
 pub mod cache;
 pub mod error;

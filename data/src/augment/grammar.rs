@@ -1,4 +1,4 @@
-//! Augmentations as text and back: `crop(0.08..1, 3/4..4/3)|hflip(0.5)`.
+//! Text form of augmentations: `crop(0.08..1, 3/4..4/3)|hflip(0.5)`.
 
 use super::{Augment, Op, USAGE, crop};
 use crate::Error;
@@ -97,7 +97,7 @@ fn number_text(value: f64) -> String {
     }
 }
 
-/// The arguments of one operation, taken from the left.
+/// The arguments of one operation, read from the left.
 struct Arguments<'a> {
     rest: std::vec::IntoIter<&'a str>,
 }

@@ -1,11 +1,12 @@
-//! Operations that move pixels: rotation, zoom, elastic bending. What was outside is black.
+//! Geometric augmentations: rotation, zoom, elastic deformation. Pixels from outside are black.
 
 use super::between;
 use image::{Rgb, RgbImage};
 use rand_chacha::ChaCha8Rng;
 
-/// Turned by `angle` (radians, counter-clockwise) and zoomed by `zoom` about the centre.
+/// Rotates by `angle` (radians, counter-clockwise) and zooms by `zoom` about the centre.
 pub(super) fn affine(image: &RgbImage, angle: f64, zoom: f64) -> RgbImage {
+    // The inverse transformation: from a pixel of the result to its position in the source.
     let (sin, cos) = angle.sin_cos();
     let (sin, cos) = ((sin / zoom) as f32, (cos / zoom) as f32);
     let middle = [
@@ -22,7 +23,7 @@ pub(super) fn affine(image: &RgbImage, angle: f64, zoom: f64) -> RgbImage {
     })
 }
 
-/// Every pixel displaced by smoothed random offsets: uniform in `[-alpha, alpha]` pixels before a
+/// Elastic deformation: displaces every pixel by smoothed random offsets, uniform in `[-alpha, alpha]` pixels before a
 /// Gaussian blur of `sigma` pixels (Simard, Steinkraus and Platt 2003).
 pub(super) fn elastic(image: &RgbImage, alpha: f64, sigma: f64, rng: &mut ChaCha8Rng) -> RgbImage {
     let (width, height) = (image.width() as usize, image.height() as usize);
@@ -34,8 +35,8 @@ pub(super) fn elastic(image: &RgbImage, alpha: f64, sigma: f64, rng: &mut ChaCha
     };
     let (dx, dy) = (field(), field());
     RgbImage::from_fn(image.width(), image.height(), |x, y| {
-        let at = y as usize * width + x as usize;
-        sample(image, x as f32 + dx[at], y as f32 + dy[at])
+        let index = y as usize * width + x as usize;
+        sample(image, x as f32 + dx[index], y as f32 + dy[index])
     })
 }
 
