@@ -219,6 +219,7 @@ impl Audit {
         findings.extend(balance::findings(dataset));
         findings.extend(duplicates::findings(dataset, &scanned));
         findings.extend(file_checks::findings(dataset, &scanned));
+        // The worst first; kind and paths make the order the same on every run.
         findings
             .sort_by(|a, b| (b.severity, a.kind, &a.paths).cmp(&(a.severity, b.kind, &b.paths)));
         let sizes: Vec<(u32, u32)> = scans.iter().filter_map(FileScan::size).collect();

@@ -109,8 +109,12 @@ pub(crate) struct AugmentBuffers {
 /// Random resized crop and horizontal flip.
 impl Default for Augment {
     fn default() -> Self {
+        let crop = Op::Crop {
+            scale: crop::SCALE,
+            ratio: crop::RATIO,
+        };
         Augment {
-            ops: vec![crop::STANDARD, Op::HFlip(0.5)],
+            ops: vec![crop, Op::HFlip(0.5)],
         }
     }
 }
@@ -172,6 +176,7 @@ impl Augment {
         let mut ops = self.ops.as_slice();
         while let Some((op, rest)) = ops.split_first() {
             ops = rest;
+            // A crop is a resize and needs the buffers; every other operation allocates its result.
             if let Op::Crop { scale, ratio } = *op {
                 let source = changed.then(|| std::mem::take(out));
                 let source = source.as_ref().unwrap_or(image);

@@ -77,6 +77,7 @@ pub fn ensure(folder: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result
     }
     let parent = folder.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(writing(folder))?;
+    // In the same folder, so that it can be renamed: another disk would need a copy.
     let draft = tempfile::Builder::new()
         .prefix(".insects-")
         .tempdir_in(parent)
@@ -130,6 +131,7 @@ fn draw_all(folder: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<(
         }
     }
     let done = AtomicUsize::new(0);
+    // A random stream per image: the order in which threads draw does not matter.
     tasks.par_iter().enumerate().try_for_each(|(stream, task)| {
         let path = folder.join(task.relative());
         let bytes = draw_jpeg(task.kind, stream as u64)?;
@@ -144,6 +146,7 @@ fn draw_jpeg(kind: Kind, stream: u64) -> Result<Vec<u8>> {
     let mut random = Random::new(SEED, stream);
     let image = scene::draw(kind, &mut random);
     let mut bytes = Vec::new();
+    // JPEG quality 82 to 95, as cameras and web pages have it.
     let quality = 82 + random.pick(14) as u8;
     image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, quality)
         .encode_image(&image)

@@ -120,10 +120,12 @@ pub fn mark_latest(run: &Path) -> crate::Result<()> {
 #[cfg(unix)]
 fn symlink(target: &Path, link: &Path) -> io::Result<()> {
     // A link cannot be changed: a new one replaces it by renaming, so that there is always one.
+    // By process: two runs may end at the same time.
     let temporary = link.with_file_name(format!(".latest-{}", std::process::id()));
     fs::os::unix::fs::symlink(target, &temporary)?;
     fs::rename(&temporary, link).inspect_err(|_| {
-        fs::remove_file(&temporary).unwrap_or_default();
+        // The first error is the one to report.
+        let _ = fs::remove_file(&temporary);
     })
 }
 

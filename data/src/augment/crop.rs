@@ -1,16 +1,15 @@
 //! Random resized crop, as torchvision's `RandomResizedCrop`.
 
-use super::{Op, between};
+use super::between;
 use crate::preprocess::{Filter, Flip, Region, Resize, Resizer, Window};
 use image::RgbImage;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-/// The usual ranges, and those of `crop` without arguments.
-pub(super) const STANDARD: Op = Op::Crop {
-    scale: (0.08, 1.0),
-    ratio: (3.0 / 4.0, 4.0 / 3.0),
-};
+/// Share of the area in most training recipes, and in `crop` without arguments.
+pub(super) const SCALE: (f64, f64) = (0.08, 1.0);
+/// Width / height in most training recipes, and in `crop` without arguments.
+pub(super) const RATIO: (f64, f64) = (3.0 / 4.0, 4.0 / 3.0);
 
 /// Attempts to draw a region that fits, before the centre is used.
 const TRIES: u32 = 10;
@@ -32,7 +31,7 @@ pub(super) fn centre((width, height): (u32, u32), size: (u32, u32)) -> Region {
     }
 }
 
-/// A random region of an image of `(width, height)`; `scale` and `ratio` are those of [`Op::Crop`].
+/// A random region of an image of `(width, height)`; `scale` and `ratio` are those of `Op::Crop`.
 pub(super) fn random_region(
     (width, height): (u32, u32),
     scale: (f64, f64),

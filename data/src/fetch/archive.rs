@@ -139,6 +139,7 @@ fn unpack_entry<R: Read + Seek>(
     }
     let mut file = fs::OpenOptions::new()
         .write(true)
+        // Two entries of one name, which an archive may contain, must not overwrite each other.
         .create_new(true)
         .open(&path)
         .map_err(|e| Fault::Disk(writing(&path)(e)))?;

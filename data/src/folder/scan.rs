@@ -47,6 +47,7 @@ pub(super) fn entries(folder: &Path) -> Result<Entries> {
         match path.file_name().and_then(|name| name.to_str()) {
             None => leave_out("its name is not UTF-8"),
             Some(name) if name.starts_with('.') => leave_out("hidden"),
+            // `is_dir` and `is_file` follow links.
             Some(name) if path.is_dir() => entries.folders.push(name.to_string()),
             Some(name) if path.is_file() => entries.files.push(name.to_string()),
             Some(_) => leave_out("neither a file nor a folder (a broken link?)"),

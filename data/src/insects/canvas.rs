@@ -188,6 +188,7 @@ impl Canvas {
         let blend = |a: Colour, m: Colour, b: Colour| mix(m, mix(a, b, 0.5), weight);
         let (w, h) = (self.width, self.height);
         for row in self.pixels.chunks_mut(w) {
+            // In place: the pixel to the left is already blurred, so its old value is kept.
             let mut before = row[0];
             for x in 0..w {
                 let here = row[x];
@@ -236,10 +237,10 @@ impl Shape {
             }
             Shape::Limb {
                 from, to, radii, ..
-            } => Area::of(*from, *to).grown(radii[0].max(radii[1])),
+            } => Area::between(*from, *to).grown(radii[0].max(radii[1])),
             Shape::Wing {
                 root, tip, width, ..
-            } => Area::of(*root, *tip).grown(*width),
+            } => Area::between(*root, *tip).grown(*width),
         }
     }
 
@@ -384,11 +385,11 @@ impl Material {
 fn vein(u: f32, v: f32) -> f32 {
     let long = [-0.45f32, 0.1, 0.55]
         .iter()
-        .map(|at| (v - at * (0.6 + 0.4 * u)).abs())
+        .map(|offset| (v - offset * (0.6 + 0.4 * u)).abs())
         .fold(1.0, f32::min);
     let cross = [-0.1f32, 0.35, 0.65]
         .iter()
-        .map(|at| (u - at - 0.25 * v).abs())
+        .map(|offset| (u - offset - 0.25 * v).abs())
         .fold(1.0, f32::min);
     let line = |d: f32, width: f32| (1.0 - d / width).clamp(0.0, 1.0);
     line(long, 0.09).max(line(cross, 0.045) * 0.8) * 0.8
@@ -419,7 +420,7 @@ struct Area {
 }
 
 impl Area {
-    fn of(a: Point, b: Point) -> Self {
+    fn between(a: Point, b: Point) -> Self {
         Area {
             low: [0, 1].map(|i| a[i].min(b[i])),
             high: [0, 1].map(|i| a[i].max(b[i])),

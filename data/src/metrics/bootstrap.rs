@@ -30,6 +30,7 @@ pub fn bootstrap(
         return None;
     }
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    // One buffer for all draws: `statistic` is called thousands of times.
     let mut draw = vec![0; count];
     let mut statistics = Vec::with_capacity(resamples);
     for _ in 0..resamples {

@@ -37,6 +37,7 @@ pub fn roc(scores: &[f64], positive: &[bool]) -> Option<Curve> {
             false_positives as f64 / negatives,
             true_positives as f64 / positives,
         ];
+        // A trapezoid; ties make its slanted side.
         curve.area += (next[0] - last[0]) * (next[1] + last[1]) / 2.0;
         curve.points.push(next);
         last = next;

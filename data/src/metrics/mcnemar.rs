@@ -24,6 +24,7 @@ pub fn mcnemar(only_first: u64, only_second: u64) -> McNemar {
     McNemar {
         only_first,
         only_second,
+        // Two-sided; where both halves are equal the middle term is counted twice.
         p_value: (2.0 * tail).min(1.0),
     }
 }
