@@ -160,7 +160,7 @@ impl Dataset {
     /// ```
     pub fn from_list(list: &Path, data: Option<&Path>) -> Result<Self> {
         let root = data
-            .unwrap_or_else(|| table::parent_folder(list))
+            .unwrap_or_else(|| files::parent_folder(list))
             .to_path_buf();
         let rows = table::read(list)?;
         let classes = table::classes(&rows);
@@ -499,7 +499,7 @@ fn open_table(path: &Path, seed: u64) -> Result<Dataset> {
         return Err(Error::no_images(path));
     }
     let mut dataset = Dataset::empty(
-        table::parent_folder(path).to_path_buf(),
+        files::parent_folder(path).to_path_buf(),
         table::classes(&rows),
     );
     let with_split = rows.iter().filter(|row| row.split.is_some()).count();

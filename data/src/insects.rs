@@ -75,7 +75,7 @@ pub fn ensure(folder: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result
     if is_complete(folder) {
         return Ok(());
     }
-    let parent = folder.parent().unwrap_or(Path::new("."));
+    let parent = files::parent_folder(folder);
     fs::create_dir_all(parent).map_err(writing(folder))?;
     // In the same folder, so that it can be renamed: another disk would need a copy.
     let draft = tempfile::Builder::new()

@@ -60,7 +60,7 @@ pub(super) fn copy_tree(from: &Path, folder: &Path) -> Result<()> {
 
 /// A temporary folder on the same disk.
 fn draft_beside(folder: &Path) -> Result<tempfile::TempDir> {
-    let parent = folder.parent().unwrap_or(Path::new("."));
+    let parent = files::parent_folder(folder);
     let draft = tempfile::Builder::new()
         .prefix(".unpacking-")
         .tempdir_in(parent);
