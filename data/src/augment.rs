@@ -17,7 +17,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// What `--augment` takes: every operation, its arguments and its defaults.
+/// Help of `--augment`: every operation with its arguments and defaults.
 pub const USAGE: &str = "\
 operations, joined by `|` and applied in that order; `none` for none
   crop(0.08..1, 3/4..4/3)       a random part (share of the area, width / height), resized
@@ -71,7 +71,7 @@ pub enum Op {
     },
     /// Squares filled with the image's mean colour.
     Cutout {
-        /// How many.
+        /// Number of squares.
         holes: u32,
         /// Side as a share of the shorter side.
         size: f64,

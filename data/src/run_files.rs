@@ -13,7 +13,7 @@ pub const LATEST: &str = "latest";
 
 /// The resolved configuration; a folder with this file is a run.
 pub const CONFIG: &str = "config.toml";
-/// Which image is in which split.
+/// The split of every image.
 pub const SPLIT: &str = "split.csv";
 /// One row per epoch.
 pub const METRICS: &str = "metrics.csv";

@@ -174,7 +174,7 @@ pub struct FunctionProto {
     pub metadata_props: Vec<StringStringEntryProto>,
 }
 
-/// How far an operator is agreed on.
+/// Maturity of an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]
 #[repr(i32)]
 pub enum OperatorStatus {

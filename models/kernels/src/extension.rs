@@ -70,7 +70,7 @@ pub(crate) trait Kernels: Backend {
     fn pool(x: FloatTensor<Self>, args: PoolArgs) -> FloatTensor<Self>;
 }
 
-/// Which gradients of a convolution are needed. A first layer needs none of its input.
+/// The gradients of a convolution that are needed. A first layer needs none of its input.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConvGradients {
     pub(crate) x: bool,
