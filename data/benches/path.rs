@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use zune_jpeg::zune_core::bytestream::ZCursor;
 
-/// Images per sample, evenly taken from the folder.
+/// Images per sample, evenly spread over the folder.
 const COUNT: usize = 32;
 
 fn main() {
@@ -91,7 +91,7 @@ fn crop_train(bencher: Bencher<'_, '_>) {
 }
 
 #[divan::bench]
-fn tail(bencher: Bencher<'_, '_>) {
+fn to_tensor(bencher: Bencher<'_, '_>) {
     let preprocess = Preprocess::imagenet();
     let ready: Vec<_> = IMAGES
         .iter()

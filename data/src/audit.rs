@@ -25,7 +25,7 @@ pub use sizes::{Bin, Range};
 /// SHA-256 digest.
 pub(crate) type Hash = [u8; 32];
 
-/// How much of each file is read.
+/// Depth of an audit: the part of each file that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Depth {
@@ -150,7 +150,7 @@ pub struct Finding {
 /// Result of an audit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Audit {
-    /// How much of each file was read.
+    /// Part of each file that was read.
     pub depth: Depth,
     /// Images per split and class.
     pub counts: BTreeMap<Split, BTreeMap<String, usize>>,
@@ -219,6 +219,7 @@ impl Audit {
         findings.extend(balance::findings(dataset));
         findings.extend(duplicates::findings(dataset, &scanned));
         findings.extend(file_checks::findings(dataset, &scanned));
+        // The worst first; kind and paths make the order the same on every run.
         findings
             .sort_by(|a, b| (b.severity, a.kind, &a.paths).cmp(&(a.severity, b.kind, &b.paths)));
         let sizes: Vec<(u32, u32)> = scans.iter().filter_map(FileScan::size).collect();

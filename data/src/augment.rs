@@ -1,7 +1,7 @@
-//! Images varied at random, so that a network sees a new one every epoch.
+//! Data augmentation: random crops, flips, colours, noise and distortions.
 //!
-//! Every operation is a pure function of an image and a random number generator. This module knows
-//! nothing of files, batches or tensors.
+//! Every operation is a pure function of an image and a random number generator. Knows nothing of files,
+//! batches or tensors.
 
 mod colour;
 mod crop;
@@ -17,7 +17,7 @@ use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// What `--augment` takes: every operation, its arguments and its defaults.
+/// Help of `--augment`: every operation with its arguments and defaults.
 pub const USAGE: &str = "\
 operations, joined by `|` and applied in that order; `none` for none
   crop(0.08..1, 3/4..4/3)       a random part (share of the area, width / height), resized
@@ -34,18 +34,18 @@ operations, joined by `|` and applied in that order; `none` for none
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Op {
-    /// Random resized crop: share of the area and width / height of the part.
+    /// Random resized crop.
     Crop {
-        /// Share of the image's area.
+        /// Area of the region as a share of the image's.
         scale: (f64, f64),
-        /// Width / height, drawn uniformly in its logarithm.
+        /// Width / height of the region, uniform in its logarithm.
         ratio: (f64, f64),
     },
     /// Flip left to right with this probability.
     HFlip(f64),
     /// Flip top to bottom with this probability.
     VFlip(f64),
-    /// Turn about the centre by an angle from `-degrees` to `degrees`.
+    /// Rotate about the centre by an angle from `-degrees` to `degrees`.
     Rotate(f64),
     /// Colour jitter, as torchvision's: factors from `1 - x` to `1 + x`; hue from `-x` to `x` turns.
     Color {
@@ -71,14 +71,14 @@ pub enum Op {
     },
     /// Squares filled with the image's mean colour.
     Cutout {
-        /// How many.
+        /// Number of squares.
         holes: u32,
         /// Side as a share of the shorter side.
         size: f64,
     },
 }
 
-/// A list of random operations, applied in order. As text: `crop(0.08..1, 3/4..4/3)|hflip(0.5)`.
+/// Random operations, applied in order. As text: `crop(0.08..1, 3/4..4/3)|hflip(0.5)`.
 ///
 /// ```
 /// use data::augment::Augment;
@@ -87,8 +87,8 @@ pub enum Op {
 /// let augment: Augment = "crop(0.5..1)|hflip|rotate(10)".parse()?;
 /// assert_eq!(augment.to_string(), "crop(0.5..1, 3/4..4/3)|hflip(0.5)|rotate(10)");
 /// let image = data::RgbImage::from_pixel(40, 30, image::Rgb([90, 60, 30]));
-/// let varied = augment.apply(&image, (24, 16), &mut ChaCha8Rng::seed_from_u64(7));
-/// assert_eq!(varied.dimensions(), (24, 16));
+/// let augmented = augment.apply(&image, (24, 16), &mut ChaCha8Rng::seed_from_u64(7));
+/// assert_eq!(augmented.dimensions(), (24, 16));
 /// # Ok::<(), data::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -102,30 +102,34 @@ pub struct Augment {
 #[derive(Debug, Default)]
 pub(crate) struct AugmentBuffers {
     resizer: Resizer,
-    /// The image in the making.
+    /// The result of the operations so far.
     image: RgbImage,
 }
 
 /// Random resized crop and horizontal flip.
 impl Default for Augment {
     fn default() -> Self {
+        let crop = Op::Crop {
+            scale: crop::SCALE,
+            ratio: crop::RATIO,
+        };
         Augment {
-            ops: vec![crop::STANDARD, Op::HFlip(0.5)],
+            ops: vec![crop, Op::HFlip(0.5)],
         }
     }
 }
 
 impl Augment {
-    /// Whether a crop brings images to their final size; otherwise preprocessing's geometry does.
+    /// Whether a crop produces the final size; otherwise preprocessing's geometry does.
     #[must_use]
     pub fn has_crop(&self) -> bool {
         self.ops.iter().any(|op| matches!(op, Op::Crop { .. }))
     }
 
-    /// A varied image of `size` (width, height).
+    /// Applies the operations. The result has `size` (width, height).
     ///
     /// Without a crop in the list, an image of another size is first resized so that it covers
-    /// 8/7 of `size`, and its centre is taken.
+    /// 8/7 of `size`, and its centre is cropped.
     #[must_use]
     pub fn apply(&self, image: &RgbImage, size: (u32, u32), rng: &mut ChaCha8Rng) -> RgbImage {
         self.apply_with(image, size, rng, &mut AugmentBuffers::default())
@@ -146,7 +150,7 @@ impl Augment {
         }
     }
 
-    /// Leaves the result in the buffers; `false`, and it means nothing, where nothing was changed.
+    /// Leaves the result in the buffers. Returns `false`, with that image undefined, when nothing changed.
     fn write(
         &self,
         image: &RgbImage,
@@ -158,36 +162,38 @@ impl Augment {
             resizer,
             image: out,
         } = buffers;
-        let mut made = !self.has_crop() && image.dimensions() != size;
-        if made {
+        let mut changed = !self.has_crop() && image.dimensions() != size;
+        if changed {
             crop::resized(
                 image,
                 crop::centre(image.dimensions(), size),
                 Flip::default(),
                 size,
-                (resizer, out),
+                resizer,
+                out,
             );
         }
         let mut ops = self.ops.as_slice();
         while let Some((op, rest)) = ops.split_first() {
             ops = rest;
+            // A crop is a resize and needs the buffers; every other operation allocates its result.
             if let Op::Crop { scale, ratio } = *op {
-                let from = made.then(|| std::mem::take(out));
-                let from = from.as_ref().unwrap_or(image);
-                let part = crop::window(from.dimensions(), scale, ratio, rng);
+                let source = changed.then(|| std::mem::take(out));
+                let source = source.as_ref().unwrap_or(image);
+                let region = crop::random_region(source.dimensions(), scale, ratio, rng);
                 let flip = flips(&mut ops, rng);
-                crop::resized(from, part, flip, size, (resizer, out));
-                made = true;
-            } else if let Some(next) = op.apply(if made { out } else { image }, rng) {
+                crop::resized(source, region, flip, size, resizer, out);
+                changed = true;
+            } else if let Some(next) = op.apply(if changed { out } else { image }, rng) {
                 *out = next;
-                made = true;
+                changed = true;
             }
         }
-        made
+        changed
     }
 }
 
-/// The flips that the list begins with, taken from it: what crops, mirrors as well.
+/// Removes the flips at the front of the list: the resize before them mirrors its result at no cost.
 fn flips(ops: &mut &[Op], rng: &mut ChaCha8Rng) -> Flip {
     let mut flip = Flip::default();
     while let Some((op, rest)) = ops.split_first() {
@@ -202,7 +208,7 @@ fn flips(ops: &mut &[Op], rng: &mut ChaCha8Rng) -> Flip {
 }
 
 impl Op {
-    /// The result of everything but a crop; `None` leaves the image as it is.
+    /// The result of every operation but a crop; `None` means that the image is unchanged.
     fn apply(&self, image: &RgbImage, rng: &mut ChaCha8Rng) -> Option<RgbImage> {
         match *self {
             Op::Crop { .. } => None,
@@ -310,8 +316,8 @@ mod tests {
 
     #[test]
     fn a_list_without_a_crop_takes_the_centre() {
-        let varied = run("hflip(1)", &ramp(80, 40), (16, 16), 0);
-        let middle = varied.get_pixel(8, 8);
+        let augmented = run("hflip(1)", &ramp(80, 40), (16, 16), 0);
+        let middle = augmented.get_pixel(8, 8);
         assert!(
             middle[0].abs_diff(120) < 8 && middle[1].abs_diff(60) < 8,
             "{middle:?}"

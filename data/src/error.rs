@@ -117,12 +117,12 @@ impl Error {
     }
 }
 
-/// Makes an I/O error one of reading `path`, for `map_err`.
+/// For `map_err`: an I/O error of reading `path`.
 pub(crate) fn reading(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
     |source| files::Error::reading(path)(source).into()
 }
 
-/// Makes an I/O error one of writing `path`, for `map_err`.
+/// For `map_err`: an I/O error of writing `path`.
 pub(crate) fn writing(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
     |source| files::Error::writing(path)(source).into()
 }

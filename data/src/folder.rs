@@ -160,7 +160,7 @@ impl Dataset {
     /// ```
     pub fn from_list(list: &Path, data: Option<&Path>) -> Result<Self> {
         let root = data
-            .unwrap_or_else(|| table::parent_folder(list))
+            .unwrap_or_else(|| files::parent_folder(list))
             .to_path_buf();
         let rows = table::read(list)?;
         let classes = table::classes(&rows);
@@ -173,6 +173,7 @@ impl Dataset {
             let sample = dataset.sample(row);
             dataset.samples_mut(split).push(sample);
         }
+        // All at once, and now: a file that is missing must not end a training after hours.
         let missing: Vec<&Sample> = dataset
             .all()
             .filter(|sample| !sample.path.exists())
@@ -242,9 +243,11 @@ impl Dataset {
             .map(|sample| Ok((sample.relative.as_str(), hash::hex(&digest(sample)?))))
             .collect();
         let mut hashed = hashed?;
+        // Independent of how the images are divided: another seed is the same data set.
         hashed.sort_unstable();
         let mut whole = Sha256::new();
         for (relative, hash) in hashed {
+            // No file name contains a zero byte, so no two lists have the same text.
             whole.update(format!("{relative}\0{hash}\n"));
         }
         Ok(hash::hex(&whole.finalize()))
@@ -355,6 +358,7 @@ impl Dataset {
                 self.divide(samples, &format!("only {train}"), seed);
             }
             (train, Some(val), None) => {
+                // Published sets with `train` and `val` alone report their scores on `val`: it is kept for the end.
                 self.test = std::mem::take(&mut self.val);
                 let mut note = format!("no test images: {val} is the test set");
                 if let Some(train) = train {
@@ -409,8 +413,8 @@ fn classes_differ(first: &SplitClasses, second: &SplitClasses) -> Error {
     )
 }
 
-/// The folders that are splits, if the folder is divided at all: a split folder has folders in it
-/// (a class may well be called `train`).
+/// The folders that are splits; none if the folder is not divided. A split contains class folders: a folder
+/// `train` with images alone is a class.
 fn split_folders(root: &Path, folders: &[String]) -> Result<BTreeMap<Split, String>> {
     let mut splits = BTreeMap::new();
     for name in folders {
@@ -473,6 +477,7 @@ fn open_folder(root: &Path, seed: u64) -> Result<(Dataset, Vec<SplitClasses>)> {
     for (split, folder, scan) in scans {
         dataset.left_out.extend(scan.left_out);
         let mut samples = scan.samples;
+        // From an index into this split's classes to one into those of all splits.
         for sample in &mut samples {
             sample.label = dataset.label(&scan.classes[sample.label as usize]);
         }
@@ -494,7 +499,7 @@ fn open_table(path: &Path, seed: u64) -> Result<Dataset> {
         return Err(Error::no_images(path));
     }
     let mut dataset = Dataset::empty(
-        table::parent_folder(path).to_path_buf(),
+        files::parent_folder(path).to_path_buf(),
         table::classes(&rows),
     );
     let with_split = rows.iter().filter(|row| row.split.is_some()).count();

@@ -124,6 +124,7 @@ impl Images {
     /// An index is past the end.
     #[must_use]
     pub fn select(&self, indices: &[usize]) -> Images {
+        // Bytes times images may exceed 64 bits.
         let (part, all) = (indices.len() as u128, self.samples.len().max(1) as u128);
         Images {
             samples: indices.iter().map(|&i| self.samples[i].clone()).collect(),
@@ -201,6 +202,7 @@ fn decode_one(sample: &Sample, options: &ImagesOptions, used_bytes: &AtomicU64) 
         Err(error) => Outcome::Failed(error),
         Ok(image) => {
             let bytes = image.as_raw().len() as u64;
+            // Reserve first, then look: two threads must not both take the last bytes.
             if used_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= options.budget_bytes {
                 return Outcome::Kept(Arc::new(image));
             }

@@ -171,6 +171,7 @@ impl Loader {
         let options = &self.inner.options;
         let order = Arc::new(self.order(epoch));
         let first = (first_batch * self.batch()).min(order.len());
+        // In images, not batches: all workers can work on one batch.
         let ahead = options.prefetch.max(1) * self.batch();
         let queue = Arc::new(Queue::new(first..order.len(), ahead));
         let threads = options.threads.clamp(1, (order.len() - first).max(1));

@@ -1,6 +1,6 @@
-//! Predictions in, scores out: accuracy, loss, per-class figures, confusion matrix.
+//! Classification metrics: accuracy, loss, per-class scores, curves, calibration, tests and intervals.
 //!
-//! This module counts; it knows nothing of images and networks.
+//! Works on labels, predictions and logits; knows nothing of images and networks.
 
 mod bootstrap;
 mod calibration;
@@ -28,10 +28,10 @@ pub use mcnemar::{McNemar, mcnemar};
 pub use quantile::quantile;
 pub use report::table;
 
-/// How well a classifier did on labelled images.
+/// Scores of a classifier on labelled images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
-    /// Share of right answers, `[0, 1]`.
+    /// Share of correct predictions, `[0, 1]`.
     pub accuracy: f64,
     /// Wilson 95 % interval of the accuracy.
     pub interval: [f64; 2],
@@ -39,9 +39,9 @@ pub struct Scores {
     pub loss: f64,
     /// Number of images.
     pub count: u64,
-    /// What always naming the most frequent class would reach, `[0, 1]`.
+    /// Accuracy of always predicting the most frequent class, `[0, 1]`.
     pub baseline: f64,
-    /// Rows true, columns predicted, in class order.
+    /// Confusion matrix `[K, K]`: rows true, columns predicted.
     pub confusion: Vec<Vec<u64>>,
     /// Names of the classes.
     pub classes: Vec<String>,
@@ -49,7 +49,7 @@ pub struct Scores {
     pub per_class: Vec<ClassScore>,
 }
 
-/// Counts answers as they come.
+/// Running count of predictions and loss.
 ///
 /// ```
 /// let mut tally = data::Tally::new(vec!["ants".into(), "bees".into()]);
@@ -66,7 +66,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Starts at nothing.
+    /// A tally without any image.
     #[must_use]
     pub fn new(classes: Vec<String>) -> Self {
         Self {
@@ -75,8 +75,10 @@ impl Tally {
         }
     }
 
-    /// Counts one image by its `logits` `[K]` and returns the predicted class, the first of the
-    /// largest.
+    /// Counts one image by its `logits` `[K]` and returns the predicted class (see [`argmax`]).
+    ///
+    /// # Panics
+    /// The label or the prediction is no class.
     pub fn add(&mut self, logits: &[f32], label: u32) -> u32 {
         let predicted = argmax(logits);
         self.confusion.add(label, predicted);
@@ -92,6 +94,7 @@ impl Tally {
     /// ```
     #[must_use]
     pub fn probabilities(logits: &[f32]) -> Vec<f64> {
+        // The largest exponent is 0, so that nothing overflows.
         let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let weights = logits
             .iter()
@@ -100,7 +103,7 @@ impl Tally {
         weights.map(|weight| weight / sum).collect()
     }
 
-    /// The figures so far; all zero when nothing was counted.
+    /// The scores so far; accuracy and loss are zero when nothing was counted.
     #[must_use]
     pub fn scores(&self) -> Scores {
         let (correct, count) = (self.confusion.correct(), self.confusion.total());
@@ -138,16 +141,16 @@ pub fn argmax(logits: &[f32]) -> u32 {
     best as u32
 }
 
-/// What was predicted for one image.
+/// Prediction for one image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
-    /// Relative to the data root; ends in `class/file`.
+    /// Path relative to the data root; ends in `class/file`.
     pub path: String,
     /// Name of the true class.
     pub label: String,
     /// Name of the predicted class.
     pub predicted: String,
-    /// Of the predicted class, `[0, 1]`.
+    /// Probability of the predicted class, `[0, 1]`.
     pub probability: f64,
 }
 

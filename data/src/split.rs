@@ -72,6 +72,7 @@ pub fn train_val_test_counts(count: usize) -> [usize; 3] {
         0 | 1 => [count, 0, 0],
         2 => [1, 0, 1],
         _ => {
+            // In integers, halves up: the same on every machine.
             let val = ((count + 5) / 10).max(1);
             let test = ((2 * count + 5) / 10).max(1);
             [count - val - test, val, test]

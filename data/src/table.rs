@@ -19,14 +19,6 @@ pub struct Row {
     pub line: u64,
 }
 
-/// The folder that a table's paths are relative to.
-pub(crate) fn parent_folder(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
 /// The classes of a table, sorted by name.
 pub(crate) fn classes(rows: &[Row]) -> Vec<String> {
     let mut classes: Vec<String> = rows.iter().map(|row| row.label.clone()).collect();

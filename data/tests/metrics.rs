@@ -54,7 +54,7 @@ fn curves_are_those_of_scikit_learn() {
         assert!(same(&roc.points, &case.roc), "{:?}", roc.points);
         assert!(close(roc.area, case.auc), "{} {}", roc.area, case.auc);
         let curve = metrics::precision_recall(&case.scores, &case.positive).unwrap();
-        // scikit-learn ends where every positive is found; ours goes on to the last threshold.
+        // scikit-learn ends where every positive is found; ours continues to the last threshold.
         let points = &curve.points[..case.precision_recall.len()];
         assert!(same(points, &case.precision_recall), "{points:?}");
         assert!(close(curve.area, case.average_precision));

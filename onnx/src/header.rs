@@ -7,7 +7,7 @@ use std::path::Path;
 use prost::Message;
 
 use crate::error::{Error, Result, reading};
-use crate::proto::{HeaderProto, StringStringEntryProto};
+use crate::proto::{HeaderProto, StringStringEntryProto, is_standard_domain};
 use crate::{file, wire};
 
 /// Versions, producer and metadata of a model file (`ModelProto` of `onnx.proto`).
@@ -66,10 +66,9 @@ impl Header {
 
     /// The version of ONNX's own operator set, if the file names one.
     pub fn opset(&self) -> Option<i64> {
-        let own = |domain: &str| domain.is_empty() || domain == "ai.onnx";
         self.opsets
             .iter()
-            .find(|(domain, _)| own(domain))
+            .find(|(domain, _)| is_standard_domain(domain))
             .map(|(_, version)| *version)
     }
 

@@ -1,10 +1,10 @@
-//! Files that are never half written: a temporary name in the same folder, synced, renamed.
+//! Atomic writing: a temporary file in the same folder is synced, then renamed.
 
 use crate::{Error, Result};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-/// Writes `bytes` to `path`, which holds the old content or the new one at every moment.
+/// Writes `bytes` to `path`. At every moment the file has its old or its new content.
 ///
 /// # Errors
 /// When the folder is missing or not writable, or the disk is full.
@@ -28,16 +28,13 @@ pub fn atomically_with(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = crate::parent_folder(path);
     let mut builder = tempfile::Builder::new();
     builder.prefix(".tmp-");
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // `tempfile` makes private files; these are as public as the umask allows.
+        // `tempfile` creates files with mode 0600; these get what the umask allows, as others do.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     let mut file = builder.tempfile_in(folder).map_err(Error::writing(path))?;
@@ -47,6 +44,7 @@ pub fn atomically_with(
             .and_then(|()| buffered.flush())
             .map_err(Error::writing(path))?;
     }
+    // Before the rename: after a power cut the new name must not stand for an empty file.
     file.as_file().sync_all().map_err(Error::writing(path))?;
     file.persist(path)
         .map_err(|error| Error::writing(path)(error.error))?;

@@ -21,7 +21,7 @@ pub const VERSION: u32 = 1;
 /// Prefix of every key of the card.
 pub const PREFIX: &str = "classifier.";
 
-/// Everything needed to use a classifier and to know where it comes from.
+/// Model card: all that a program needs to use a classifier, and its origin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Card {
     /// [`VERSION`].

@@ -185,6 +185,7 @@ fn orientation(decoder: &mut impl ImageDecoder, format: ImageFormat) -> Orientat
     if format == ImageFormat::Tiff {
         return decoder.orientation().unwrap_or(Orientation::NoTransforms);
     }
+    // A damaged EXIF or XMP block rotates nothing, as in PIL.
     let exif = decoder.exif_metadata().unwrap_or_default();
     let xmp = decoder.xmp_metadata().unwrap_or_default();
     exif::orientation(exif.as_deref(), xmp.as_deref())

@@ -274,15 +274,7 @@ impl Preprocess {
         PreprocessBuffers::new(self).tensor_into(image, out)
     }
 
-    /// All steps after decoding, written into `out`. For many images [`PreprocessBuffers`] are faster.
-    ///
-    /// # Errors
-    /// As [`Preprocess::geometry`] and [`Preprocess::tensor_into`].
-    pub fn apply_into(&self, image: &RgbImage, out: &mut [f32]) -> Result<()> {
-        PreprocessBuffers::new(self).apply_into(image, out)
-    }
-
-    /// All steps after decoding.
+    /// All steps after decoding. For many images, [`PreprocessBuffers::apply_into`] is faster.
     ///
     /// # Errors
     /// As [`Preprocess::geometry`].
@@ -295,7 +287,7 @@ impl Preprocess {
     /// ```
     pub fn apply(&self, image: &RgbImage) -> Result<Vec<f32>> {
         let mut out = vec![0.0; self.output_len()];
-        self.apply_into(image, &mut out)?;
+        PreprocessBuffers::new(self).apply_into(image, &mut out)?;
         Ok(out)
     }
 }

@@ -43,7 +43,7 @@ const CHECKS: [FileCheck; 8] = [
         severity: Severity::Warning,
         applies: |sample| header_is(sample, |header| header.several_images),
         description: "with animation or pages",
-        consequence: "the first is taken",
+        consequence: "the first is used",
     },
     FileCheck {
         kind: Kind::WrongExtension,

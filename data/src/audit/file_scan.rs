@@ -7,7 +7,7 @@ use crate::decode::{self, ImageHeader, Limits};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
-/// Everything the audit reads of a file.
+/// Results of reading one file.
 pub(super) struct FileScan {
     /// SHA-256 of the bytes; `None` where they cannot be read.
     pub(super) hash: Option<Hash>,

@@ -66,6 +66,7 @@ fn stem(name: &str) -> String {
         .filter(|c| c.is_alphanumeric())
         .flat_map(char::to_lowercase)
         .collect();
+    // At least two letters must remain: `as` and `is` are whole names.
     let without = |ending: &str| name.strip_suffix(ending).filter(|rest| rest.len() > 1);
     if let Some(rest) = without("ies") {
         return format!("{rest}y");

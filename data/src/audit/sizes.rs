@@ -60,6 +60,7 @@ pub(super) fn megapixels(sizes: &[(u32, u32)]) -> Vec<Bin> {
         .iter()
         .map(millions)
         .filter(|&millions| millions > 0.0)
+        // Bin n is [2^n, 2^(n+1)).
         .map(|millions| millions.log2().floor() as i32);
     histogram(doublings, |doubling| 2f64.powi(doubling))
 }

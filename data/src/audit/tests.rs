@@ -45,7 +45,7 @@ fn audit(root: &Path, depth: Depth) -> Audit {
 }
 
 /// Kind, severity and files of every finding.
-fn found(audit: &Audit) -> Vec<(Kind, Severity, Vec<&str>)> {
+fn summary(audit: &Audit) -> Vec<(Kind, Severity, Vec<&str>)> {
     let findings = audit.findings.iter();
     findings
         .map(|f| {
@@ -160,7 +160,7 @@ fn what_is_planted_is_found_and_nothing_else() {
         (Alpha, Note, vec!["val/ants/alpha.png"]),
         (LeftOut, Note, vec!["train/ants/notes.txt"]),
     ];
-    assert_eq!(found(&pixels), expected);
+    assert_eq!(summary(&pixels), expected);
 
     // Without pixels: no copy in another format, no cut file, nothing near, nothing blank.
     let files = audit(root, Depth::Files);

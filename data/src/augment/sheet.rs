@@ -1,10 +1,10 @@
-//! Images side by side, to look at.
+//! Contact sheet: images side by side in one image.
 
 use image::{RgbImage, imageops};
 
 const GAP_PX: u32 = 4;
 
-/// Images in rows of `columns`, on white, each in a cell as large as the largest.
+/// Arranges images in rows of `columns` on white, each in a cell of the largest image's size.
 ///
 /// ```
 /// let tile = data::RgbImage::new(10, 8);

@@ -60,7 +60,7 @@ pub(super) fn copy_tree(from: &Path, folder: &Path) -> Result<()> {
 
 /// A temporary folder on the same disk.
 fn draft_beside(folder: &Path) -> Result<tempfile::TempDir> {
-    let parent = folder.parent().unwrap_or(Path::new("."));
+    let parent = files::parent_folder(folder);
     let draft = tempfile::Builder::new()
         .prefix(".unpacking-")
         .tempdir_in(parent);
@@ -139,6 +139,7 @@ fn unpack_entry<R: Read + Seek>(
     }
     let mut file = fs::OpenOptions::new()
         .write(true)
+        // Two entries of one name, which an archive may contain, must not overwrite each other.
         .create_new(true)
         .open(&path)
         .map_err(|e| Fault::Disk(writing(&path)(e)))?;

@@ -25,13 +25,13 @@ impl Expected {
         source: &Source,
         target: &Path,
     ) -> Result<Self> {
-        if let Some(given) = &options.sha256 {
-            let given = given.trim().to_ascii_lowercase();
-            if given.len() != 64 || !given.bytes().all(|b| b.is_ascii_hexdigit()) {
-                let reason = format!("`{given}` is no SHA-256: 64 hexadecimal digits");
+        if let Some(sha256) = &options.sha256 {
+            let sha256 = sha256.trim().to_ascii_lowercase();
+            if sha256.len() != 64 || !sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
+                let reason = format!("`{sha256}` is no SHA-256: 64 hexadecimal digits");
                 return Err(bad_source(source.name, &reason));
             }
-            return Ok(Expected::Known(given));
+            return Ok(Expected::Known(sha256));
         }
         if let Some(pinned) = source.sha256 {
             return Ok(Expected::Known(pinned.into()));

@@ -23,7 +23,7 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    /// Everything but the folders, where only folders are expected.
+    /// The entries that are not folders, where only folders are expected.
     pub(super) fn left_out(&self, folder: &Path) -> Vec<LeftOut> {
         let files = self.files.iter().map(|name| LeftOut {
             path: folder.join(name),
@@ -47,6 +47,7 @@ pub(super) fn entries(folder: &Path) -> Result<Entries> {
         match path.file_name().and_then(|name| name.to_str()) {
             None => leave_out("its name is not UTF-8"),
             Some(name) if name.starts_with('.') => leave_out("hidden"),
+            // `is_dir` and `is_file` follow links.
             Some(name) if path.is_dir() => entries.folders.push(name.to_string()),
             Some(name) if path.is_file() => entries.files.push(name.to_string()),
             Some(_) => leave_out("neither a file nor a folder (a broken link?)"),
@@ -156,9 +157,11 @@ fn refusal(path: &Path) -> Option<&'static str> {
         return None;
     }
     Some(match extension.as_str() {
-        "heic" | "heif" => "HEIC is not read: convert it to JPEG, e.g. `heif-convert a.heic a.jpg`",
-        "avif" => "AVIF is not read: convert it to PNG, e.g. `avifdec a.avif a.png`",
-        "gif" => "GIF is not taken, as in torchvision: convert it to PNG if it is a photo",
+        "heic" | "heif" => {
+            "HEIC is not supported: convert it to JPEG, e.g. `heif-convert a.heic a.jpg`"
+        }
+        "avif" => "AVIF is not supported: convert it to PNG, e.g. `avifdec a.avif a.png`",
+        "gif" => "GIF is not supported, as in torchvision: convert it to PNG if it is a photograph",
         _ => "not an image by its extension",
     })
 }

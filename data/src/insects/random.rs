@@ -1,9 +1,9 @@
-//! Seeded chance with the few words that drawing needs.
+//! Seeded random numbers in the distributions that drawing needs.
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-/// A stream of random numbers of its own for every image.
+/// Random numbers of one image: the same seed, a stream per image.
 pub(super) struct Random(ChaCha8Rng);
 
 impl Random {
@@ -28,6 +28,7 @@ impl Random {
         self.0.random_range(0..count)
     }
 
+    /// `true` with this probability.
     pub(super) fn chance(&mut self, probability: f32) -> bool {
         self.0.random::<f32>() < probability
     }

@@ -1,8 +1,8 @@
-//! What surrounds an insect: ground, clutter, light, lens. The same for both classes.
+//! Scene around an insect: ground, clutter, light and camera. The same for both classes.
 
 use super::Kind;
 use super::body::{Colours, Pose, ant, bee};
-use super::canvas::{Canvas, Coat, Colour, Light, Part, Point, grain, luma, mix};
+use super::canvas::{Canvas, Colour, Light, Material, Point, Shape, grain, luma, mix};
 use super::random::Random;
 use image::RgbImage;
 use std::f32::consts::{PI, TAU};
@@ -21,8 +21,8 @@ pub(super) fn draw(kind: Kind, random: &mut Random) -> RgbImage {
     );
     let mut canvas = Canvas::new(width as usize, height as usize);
     let (first, second) = (colour(random), colour(random));
-    let ground = toned(first, random.between(0.3, 0.75));
-    let second = toned(
+    let ground = with_luma(first, random.between(0.3, 0.75));
+    let second = with_luma(
         mix(ground, second, random.between(0.15, 0.5)),
         luma(ground) + random.jitter(0.15),
     );
@@ -31,9 +31,9 @@ pub(super) fn draw(kind: Kind, random: &mut Random) -> RgbImage {
         random.between(0.5, 0.9),
         random.between(0.3, 0.6),
     );
-    lay_ground(&mut canvas, ground, second, random);
-    scatter(&mut canvas, ground, second, light, random);
-    strew(&mut canvas, light, random);
+    draw_ground(&mut canvas, ground, second, random);
+    draw_clutter(&mut canvas, ground, second, light, random);
+    draw_stones(&mut canvas, light, random);
 
     let short = width.min(height);
     let others = 2 + random.pick(4);
@@ -62,19 +62,19 @@ pub(super) fn draw(kind: Kind, random: &mut Random) -> RgbImage {
             narrowing: random.between(0.75, 1.0),
             bend: random.jitter(0.35),
         };
-        let colours = coat_colours(random);
-        let parts = match kind {
+        let colours = body_colours(random);
+        let shapes = match kind {
             Kind::Ant => ant(&pose, &colours, random),
             Kind::Bee => bee(&pose, &colours, random),
         };
         let far = pose.length * random.between(0.02, 0.07);
         let (softness, strength) = (random.between(2.0, 8.0), random.between(0.15, 0.55));
-        canvas.shadow(&parts, light.away(far), softness, strength);
-        for part in &parts {
-            canvas.paint(part, light);
+        canvas.shadow(&shapes, light.shadow_offset(far), softness, strength);
+        for shape in &shapes {
+            canvas.paint(shape, light);
         }
     }
-    develop(&mut canvas, random);
+    apply_camera(&mut canvas, random);
     canvas.to_image()
 }
 
@@ -97,21 +97,21 @@ fn colour(random: &mut Random) -> Colour {
 }
 
 /// `colour` made as bright as `target`.
-fn toned(colour: Colour, target: f32) -> Colour {
+fn with_luma(colour: Colour, target: f32) -> Colour {
     colour.map(|v| (v * target / luma(colour).max(0.02)).min(1.0))
 }
 
 /// Two body colours, one dark and one light.
-fn coat_colours(random: &mut Random) -> Colours {
+fn body_colours(random: &mut Random) -> Colours {
     let (first, second) = (colour(random), colour(random));
     Colours {
-        body: toned(first, random.between(0.02, 0.12)),
-        second: toned(second, random.between(0.7, 0.9)),
+        body: with_luma(first, random.between(0.02, 0.12)),
+        second: with_luma(second, random.between(0.7, 0.9)),
         tint: colour(random),
     }
 }
 
-/// Smooth noise on a lattice, about `[0, 1]`.
+/// Value noise on a lattice, `[0, 1]`.
 struct Noise {
     cells: [usize; 2],
     values: Vec<f32>,
@@ -126,21 +126,21 @@ impl Noise {
     }
 
     /// The value at `x, y` in `[0, 1)`.
-    fn at(&self, x: f32, y: f32) -> f32 {
+    fn value(&self, x: f32, y: f32) -> f32 {
         let (x, y) = (x * self.cells[0] as f32, y * self.cells[1] as f32);
         let (column, row) = (x as usize, y as usize);
         let ease = |t: f32| t * t * (3.0 - 2.0 * t);
         let (tx, ty) = (ease(x.fract()), ease(y.fract()));
-        let value =
+        let lattice =
             |dx: usize, dy: usize| self.values[(row + dy) * (self.cells[0] + 1) + column + dx];
-        let top = value(0, 0) + (value(1, 0) - value(0, 0)) * tx;
-        let low = value(0, 1) + (value(1, 1) - value(0, 1)) * tx;
+        let top = lattice(0, 0) + (lattice(1, 0) - lattice(0, 0)) * tx;
+        let low = lattice(0, 1) + (lattice(1, 1) - lattice(0, 1)) * tx;
         top + (low - top) * ty
     }
 }
 
 /// The ground: smooth, sandy, streaky like wood, or out of focus, in two colours.
-fn lay_ground(canvas: &mut Canvas, ground: Colour, second: Colour, random: &mut Random) {
+fn draw_ground(canvas: &mut Canvas, ground: Colour, second: Colour, random: &mut Random) {
     let style = random.pick(4);
     let cells = match style {
         0 => [2, 2],
@@ -166,7 +166,7 @@ fn lay_ground(canvas: &mut Canvas, ground: Colour, second: Colour, random: &mut 
     for (i, pixel) in canvas.pixels.iter_mut().enumerate() {
         let (column, row) = (i % w, i / w);
         let (x, y) = (column as f32 / w as f32, row as f32 / h as f32);
-        let t = broad.at(x, y) * (1.0 - detail) + fine.at(x, y) * detail;
+        let t = broad.value(x, y) * (1.0 - detail) + fine.value(x, y) * detail;
         let gain = 1.0
             + slope[0] * (x - 0.5)
             + slope[1] * (y - 0.5)
@@ -176,93 +176,99 @@ fn lay_ground(canvas: &mut Canvas, ground: Colour, second: Colour, random: &mut 
 }
 
 /// Pebbles, blades and leaves in the ground's colours.
-fn scatter(canvas: &mut Canvas, ground: Colour, second: Colour, light: Light, random: &mut Random) {
+fn draw_clutter(
+    canvas: &mut Canvas,
+    ground: Colour,
+    second: Colour,
+    light: Light,
+    random: &mut Random,
+) {
     let (w, h) = (canvas.width as f32, canvas.height as f32);
     let clutter = random.pick(4);
     let count = [0, 6, 3, 2][clutter as usize];
     for _ in 0..count {
-        let at: Point = [random.between(0.0, w), random.between(0.0, h)];
+        let centre: Point = [random.between(0.0, w), random.between(0.0, h)];
         let base =
             mix(ground, second, random.between(0.2, 1.0)).map(|v| v * random.between(0.8, 1.2));
-        let coat = Coat {
+        let material = Material {
             base,
             bands: None,
             gloss: 0.02,
             fur: 0.0,
         };
         let axis = unit(random.between(0.0, PI));
-        let part = match clutter {
+        let shape = match clutter {
             1 => {
                 let size = random.between(4.0, 16.0);
-                Part::Bulb {
-                    centre: at,
+                Shape::Ellipsoid {
+                    centre,
                     radii: [size, size * random.between(0.6, 1.0)],
                     axis,
-                    coat,
+                    material,
                 }
             }
             2 => {
                 let reach = [axis[0] * w, axis[1] * h];
                 let (from, to) = (
-                    [at[0] - reach[0], at[1] - reach[1]],
-                    [at[0] + reach[0], at[1] + reach[1]],
+                    [centre[0] - reach[0], centre[1] - reach[1]],
+                    [centre[0] + reach[0], centre[1] + reach[1]],
                 );
                 let thick = random.between(5.0, 14.0);
-                Part::Limb {
+                Shape::Limb {
                     from,
                     to,
                     radii: [thick, thick * 0.7],
-                    coat,
+                    material,
                 }
             }
             _ => {
                 let size = random.between(0.15, 0.3) * w;
-                Part::Bulb {
-                    centre: at,
+                Shape::Ellipsoid {
+                    centre,
                     radii: [size, size * 0.5],
                     axis,
-                    coat,
+                    material,
                 }
             }
         };
-        canvas.shadow(std::slice::from_ref(&part), [3.0, 3.0], 6.0, 0.2);
-        canvas.paint(&part, light);
+        canvas.shadow(std::slice::from_ref(&shape), [3.0, 3.0], 6.0, 0.2);
+        canvas.paint(&shape, light);
     }
 }
 
-/// Dark and light stones in the colours of insects, as many as chance has it: how much of an image
-/// is dark or light then says little about what sits on it.
-fn strew(canvas: &mut Canvas, light: Light, random: &mut Random) {
+/// A random number of dark and light stones in the colours of insects, so that the share of dark or light
+/// pixels says little about the class.
+fn draw_stones(canvas: &mut Canvas, light: Light, random: &mut Random) {
     let (w, h) = (canvas.width as f32, canvas.height as f32);
     let (dark, pale) = (random.pick(6), random.pick(6));
     for i in 0..dark + pale {
-        let colours = coat_colours(random);
+        let colours = body_colours(random);
         let base = if i < dark {
             colours.body
         } else {
             colours.second
         };
         let size = random.between(0.03, 0.13) * w.min(h);
-        let part = Part::Bulb {
+        let shape = Shape::Ellipsoid {
             centre: [random.between(0.0, w), random.between(0.0, h)],
             radii: [size, size * random.between(0.7, 1.0)],
             axis: unit(random.between(0.0, PI)),
-            coat: Coat {
+            material: Material {
                 base,
                 bands: None,
                 gloss: random.between(0.05, 0.4),
                 fur: 0.0,
             },
         };
-        canvas.shadow(std::slice::from_ref(&part), [2.0, 2.0], 5.0, 0.25);
-        canvas.paint(&part, light);
+        canvas.shadow(std::slice::from_ref(&shape), [2.0, 2.0], 5.0, 0.25);
+        canvas.paint(&shape, light);
     }
 }
 
 /// Lens and sensor: focus, exposure, white balance, dark corners, noise.
-fn develop(canvas: &mut Canvas, random: &mut Random) {
+fn apply_camera(canvas: &mut Canvas, random: &mut Random) {
     if random.chance(0.4) {
-        canvas.soften(random.between(0.2, 0.66));
+        canvas.blur(random.between(0.2, 0.66));
     }
     let (exposure, gamma) = (random.between(0.8, 1.15), random.between(0.85, 1.2));
     let curve: Vec<f32> = (0..=CURVE)

@@ -65,6 +65,7 @@ impl<T> Queue<T> {
         while let Some(index) = self.claim() {
             let item = produce(index);
             self.lock().ready.insert(index, item);
+            // All: the consumer and the workers wait on the same condition.
             self.changed.notify_all();
         }
     }

@@ -138,17 +138,17 @@ fn going_on_from_a_batch_gives_the_same_batches() {
 fn variation_differs_between_epochs_and_between_images() {
     let folder = tempfile::tempdir().unwrap();
     let loader = loader(folder.path(), Some("noise"), 2, 2);
-    let of = |epoch, index: usize| -> Vec<f32> {
+    let values = |epoch, index: usize| -> Vec<f32> {
         let all = batches(&loader, epoch, 0);
         let position = |b: &Batch| b.indices.iter().position(|&i| i == index);
-        let (batch, at) = all
+        let (batch, i) = all
             .iter()
-            .find_map(|b| position(b).map(|at| (b, at)))
+            .find_map(|b| position(b).map(|i| (b, i)))
             .unwrap();
-        batch.images[at * 768..(at + 1) * 768].to_vec()
+        batch.images[i * 768..(i + 1) * 768].to_vec()
     };
-    assert_eq!(of(1, 4), of(1, 4));
-    assert_ne!(of(1, 4), of(2, 4));
+    assert_eq!(values(1, 4), values(1, 4));
+    assert_ne!(values(1, 4), values(2, 4));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! How sure a figure is that has no formula for it: the same figure of images drawn anew.
+//! Bootstrap intervals, for statistics whose interval has no formula.
 
 use super::quantile;
 use rand::RngExt as _;
@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
 /// Percentile bootstrap interval at 95 % (Efron and Tibshirani 1993, chapter 13): `statistic` of
-/// `resamples` draws of `count` places in `0..count` with replacement. The same `seed` gives the
+/// `resamples` draws of `count` indices in `0..count` with replacement. The same `seed` gives the
 /// same interval.
 ///
 /// `None` where there is nothing to draw, or where a statistic is `None` for more than half of the
@@ -30,20 +30,21 @@ pub fn bootstrap(
         return None;
     }
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    // One buffer for all draws: `statistic` is called thousands of times.
     let mut draw = vec![0; count];
-    let mut found = Vec::with_capacity(resamples);
+    let mut statistics = Vec::with_capacity(resamples);
     for _ in 0..resamples {
         draw.fill_with(|| rng.random_range(0..count));
-        found.extend(statistic(&draw));
+        statistics.extend(statistic(&draw));
     }
-    if 2 * found.len() <= resamples {
+    if 2 * statistics.len() <= resamples {
         return None;
     }
-    found.sort_by(f64::total_cmp);
-    Some([quantile(&found, 0.025)?, quantile(&found, 0.975)?])
+    statistics.sort_by(f64::total_cmp);
+    Some([quantile(&statistics, 0.025)?, quantile(&statistics, 0.975)?])
 }
 
-/// Interval of the mean of `values`.
+/// [`bootstrap`] interval of the mean of `values`.
 ///
 /// ```
 /// let [low, high] = data::metrics::bootstrap_mean(&[0.0, 0.0, 1.0, 1.0], 1000, 0).unwrap();
@@ -52,7 +53,7 @@ pub fn bootstrap(
 #[must_use]
 pub fn bootstrap_mean(values: &[f64], resamples: usize, seed: u64) -> Option<[f64; 2]> {
     bootstrap(values.len(), resamples, seed, |draw| {
-        Some(draw.iter().map(|&place| values[place]).sum::<f64>() / values.len() as f64)
+        Some(draw.iter().map(|&index| values[index]).sum::<f64>() / values.len() as f64)
     })
 }
 

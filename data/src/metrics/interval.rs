@@ -1,7 +1,7 @@
-//! How sure a share of successes is.
+//! Wilson score interval of a proportion.
 
-/// The Wilson score interval at 95 % (Wilson 1927): where the true share lies, given `successes`
-/// out of `n`; all of `[0, 1]` when `n` is zero.
+/// Wilson score interval at 95 % (Wilson 1927) of a proportion, given `successes` out of `n`. `[0, 1]` when
+/// `n` is zero.
 ///
 /// ```
 /// let (low, high) = data::metrics::wilson(146, 153);
@@ -15,8 +15,8 @@ pub fn wilson(successes: u64, n: u64) -> (f64, f64) {
     wilson_from_share(successes.min(n) as f64 / n as f64, n as f64)
 }
 
-/// [`wilson`] of a `share` of successes among `n`, above 0, which need not be whole: answers that are
-/// not independent count as fewer than they are.
+/// [`wilson`] of a `share` of successes among `n`, above 0. `n` need not be whole: predictions that are not
+/// independent count as fewer (effective sample size).
 ///
 /// ```
 /// // The roots of (0.95 - p)^2 = 1.96^2 p (1 - p) / 108.4.

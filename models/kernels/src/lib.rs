@@ -47,7 +47,9 @@ use burn::backend::{Dispatch, DispatchDevice};
 use burn::tensor::module::{self, BatchNormTrainOutput};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, activation};
-use extension::{ConvArgs, Kernels, NormArgs, PoolArgs};
+use extension::{ConvArgs, Kernels};
+use norm::NormArgs;
+use pool::PoolArgs;
 
 /// Convolution of `[N, C_in, H, W]` with `[C_out, C_in / groups, KH, KW]`, as
 /// [`burn::tensor::module::conv2d`].

@@ -19,19 +19,6 @@ pub enum Format {
 }
 
 impl Format {
-    /// Usual spelling, such as `JPEG`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Jpeg => "JPEG",
-            Self::Png => "PNG",
-            Self::WebP => "WebP",
-            Self::Bmp => "BMP",
-            Self::Tiff => "TIFF",
-            Self::Pnm => "PNM",
-        }
-    }
-
     /// File name extensions for it, in lower case.
     #[must_use]
     pub const fn extensions(self) -> &'static [&'static str] {

@@ -18,11 +18,11 @@ fn what_is_no_image_is_named() {
         (b"GIF89a...", "GIF"),
         (
             b"\0\0\0\x1cftypheic\0\0",
-            "HEIC is not read: convert it to JPEG",
+            "HEIC is not supported: convert it to JPEG",
         ),
         (
             b"\0\0\0\x1cftypavif\0\0",
-            "AVIF is not read: convert it to PNG",
+            "AVIF is not supported: convert it to PNG",
         ),
         (b"\0\0\0\x1cftypisom\0\0", "video"),
         (

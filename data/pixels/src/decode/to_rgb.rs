@@ -21,7 +21,7 @@ pub(super) fn to_rgb(image: DynamicImage, keyed: bool) -> Result<RgbImage, Strin
             .pixels()
             .flat_map(|p| [p[0], p[1], p[2]].map(high_byte))
             .collect(),
-        _ => return Err("floating point pixels are not taken".into()),
+        _ => return Err("floating-point pixels are not supported".into()),
     };
     RgbImage::from_raw(width, height, rgb).ok_or_else(|| "too few pixels".into())
 }

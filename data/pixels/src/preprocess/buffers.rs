@@ -40,7 +40,7 @@ impl PreprocessBuffers {
         }
     }
 
-    /// As [`Preprocess::apply_into`].
+    /// As [`Preprocess::apply`], written into `out`.
     ///
     /// # Errors
     /// As [`Preprocess::geometry`] and [`Preprocess::tensor_into`].

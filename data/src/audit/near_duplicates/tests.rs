@@ -56,8 +56,8 @@ fn a_group_is_joined_by_its_pairs() {
 
 #[test]
 fn many_copies_of_one_image_are_one_group() {
-    let mark = Thumbnail::new(&drawn(3)).unwrap();
-    let thumbnails = vec![&mark; 40];
+    let thumbnail = Thumbnail::new(&drawn(3)).unwrap();
+    let thumbnails = vec![&thumbnail; 40];
     assert_eq!(groups(&thumbnails), [(0..40).collect::<Vec<_>>()]);
 }
 
@@ -72,7 +72,7 @@ fn images_of_few_pixels_have_thumbnails_and_blank_ones_none() {
     }
 }
 
-/// What the head of this module says of the photos of ants and bees.
+/// The figures in the head of this module, on the images of ants and bees.
 #[expect(clippy::print_stderr, reason = "says why it is skipped")]
 #[test]
 fn of_the_photos_no_two_are_alike_and_their_copies_are_found() {
@@ -138,7 +138,7 @@ fn of_the_photos_no_two_are_alike_and_their_copies_are_found() {
             0.8,
         ),
     ];
-    // Every fourth photo: those of one folder follow each other.
+    // Every fourth image: those of one folder follow each other.
     let images: Vec<RgbImage> = images.into_iter().step_by(4).collect();
     for (what, copy, share) in copies {
         let mut rng = ChaCha8Rng::seed_from_u64(0);

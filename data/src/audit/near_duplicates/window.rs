@@ -86,6 +86,7 @@ impl Resample {
     fn apply(&self, Thumbnail(thumbnail): &Thumbnail) -> Vec<f32> {
         let mut out = Vec::with_capacity(self.rows.len() * self.columns.len());
         for (top, weights) in &self.rows {
+            // Rows first, then columns: a field's weights are a product of the two.
             let mut row = [0.0; SIDE];
             for (values, weight) in thumbnail.chunks_exact(SIDE).skip(*top).zip(weights) {
                 for (sum, &gray) in row.iter_mut().zip(values) {
