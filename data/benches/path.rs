@@ -5,11 +5,11 @@
 //! On 32 of the ants and bees photos in `../shared/data/hymenoptera`, or on drawn images.
 #![expect(clippy::unwrap_used, reason = "a benchmark")]
 
-use data::augment::Augment;
-use data::images::{Images, ImagesOptions};
-use data::loader::{Loader, LoaderOptions};
-use data::preprocess::PreprocessBuffers;
-use data::{Preprocess, RgbImage, Sample, decode};
+use classifold_data::augment::Augment;
+use classifold_data::images::{Images, ImagesOptions};
+use classifold_data::loader::{Loader, LoaderOptions};
+use classifold_data::preprocess::PreprocessBuffers;
+use classifold_data::{Preprocess, RgbImage, Sample, decode};
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use rand::SeedableRng;
@@ -28,14 +28,14 @@ fn main() {
 static SAMPLES: LazyLock<Vec<Sample>> = LazyLock::new(|| {
     let photos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/hymenoptera");
     let folder = if photos.is_dir() { photos } else { drawn() };
-    let samples = data::Dataset::open(&folder, 0).unwrap().train;
+    let samples = classifold_data::Dataset::open(&folder, 0).unwrap().train;
     let step = samples.len() / COUNT;
     samples.into_iter().step_by(step).take(COUNT).collect()
 });
 
 fn drawn() -> PathBuf {
     let folder = std::env::temp_dir().join("data-bench/insects");
-    data::insects::ensure(&folder, &|_, _| {}).unwrap();
+    classifold_data::insects::ensure(&folder, &|_, _| {}).unwrap();
     folder
 }
 

@@ -173,14 +173,14 @@ impl Audit {
     /// [`Dataset::open_unchecked`]; `progress` receives the number of files done.
     ///
     /// ```
-    /// use data::audit::{Audit, Depth, Kind};
+    /// use classifold_data::audit::{Audit, Depth, Kind};
     /// let folder = tempfile::tempdir()?;
     /// for (split, class) in [("train", "ants"), ("train", "bees"), ("val", "ants"), ("val", "bees")] {
     ///     let class = folder.path().join(split).join(class);
     ///     std::fs::create_dir_all(&class)?;
     ///     std::fs::write(class.join("a.pgm"), b"P5 2 2 255 \x01\x02\x03\x04")?;
     /// }
-    /// let (dataset, splits) = data::Dataset::open_unchecked(folder.path(), 0)?;
+    /// let (dataset, splits) = classifold_data::Dataset::open_unchecked(folder.path(), 0)?;
     /// let audit = Audit::run(&dataset, &splits, Depth::Files, &|_| {});
     /// assert_eq!(audit.findings[0].kind, Kind::Leak);
     /// assert_eq!(audit.findings[0].paths.len(), 4);

@@ -81,15 +81,15 @@ pub enum Op {
 /// Random operations, applied in order. As text: `crop(0.08..1, 3/4..4/3)|hflip(0.5)`.
 ///
 /// ```
-/// use data::augment::Augment;
+/// use classifold_data::augment::Augment;
 /// use rand::{SeedableRng, rngs::ChaCha8Rng};
 ///
 /// let augment: Augment = "crop(0.5..1)|hflip|rotate(10)".parse()?;
 /// assert_eq!(augment.to_string(), "crop(0.5..1, 3/4..4/3)|hflip(0.5)|rotate(10)");
-/// let image = data::RgbImage::from_pixel(40, 30, image::Rgb([90, 60, 30]));
+/// let image = classifold_data::RgbImage::from_pixel(40, 30, image::Rgb([90, 60, 30]));
 /// let augmented = augment.apply(&image, (24, 16), &mut ChaCha8Rng::seed_from_u64(7));
 /// assert_eq!(augmented.dimensions(), (24, 16));
-/// # Ok::<(), data::Error>(())
+/// # Ok::<(), classifold_data::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -56,7 +56,7 @@ pub fn resnet18(cache: &Path) -> PathBuf {
 ///
 /// ```
 /// let cache = tempfile::tempdir()?;
-/// let path = |source| data::catalog::data_path(source, cache.path(), &|_, _| {});
+/// let path = |source| classifold_data::catalog::data_path(source, cache.path(), &|_, _| {});
 /// assert_eq!(path("my/photos")?, std::path::Path::new("my/photos"));
 /// assert!(path("hymenoptera").unwrap_err().hint().unwrap().contains("trainer fetch"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())

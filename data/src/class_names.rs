@@ -16,7 +16,7 @@ use std::path::Path;
 /// ```
 /// let file = tempfile::NamedTempFile::new()?;
 /// std::fs::write(file.path(), "ants\nbees\n")?;
-/// assert_eq!(data::class_names::read(file.path())?, ["ants", "bees"]);
+/// assert_eq!(classifold_data::class_names::read(file.path())?, ["ants", "bees"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn read(path: &Path) -> Result<Vec<String>> {

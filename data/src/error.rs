@@ -67,7 +67,7 @@ impl Error {
     /// The next step to take, where there is one.
     ///
     /// ```
-    /// let error = data::Dataset::open("no/such/folder".as_ref(), 0).unwrap_err();
+    /// let error = classifold_data::Dataset::open("no/such/folder".as_ref(), 0).unwrap_err();
     /// assert!(error.hint().unwrap().contains("--data"));
     /// ```
     #[must_use]

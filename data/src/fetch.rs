@@ -58,13 +58,13 @@ pub struct FetchOptions<'a> {
 /// The archive cannot be fetched, has another SHA-256, or does not unpack safely.
 ///
 /// ```no_run
-/// use data::fetch::{FetchOptions, hymenoptera};
+/// use classifold_data::fetch::{FetchOptions, hymenoptera};
 ///
-/// let cache = data::cache::dir(None)?;
+/// let cache = classifold_data::cache::dir(None)?;
 /// let folder =
 ///     hymenoptera(&FetchOptions { cache, from: None, sha256: None, progress: &|_, _| {} })?;
 /// println!("{}", folder.display());
-/// # Ok::<(), data::Error>(())
+/// # Ok::<(), classifold_data::Error>(())
 /// ```
 pub fn hymenoptera(options: &FetchOptions<'_>) -> Result<PathBuf> {
     let folder = catalog::hymenoptera(&options.cache);

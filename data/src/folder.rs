@@ -95,7 +95,7 @@ impl Dataset {
     ///         std::fs::write(folder.path().join(class).join(format!("{i}.jpg")), "")?;
     ///     }
     /// }
-    /// let dataset = data::Dataset::open(folder.path(), 0)?;
+    /// let dataset = classifold_data::Dataset::open(folder.path(), 0)?;
     /// assert_eq!(dataset.classes, ["ants", "bees"]);
     /// assert_eq!((dataset.train.len(), dataset.val.len(), dataset.test.len()), (14, 2, 4));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -154,7 +154,7 @@ impl Dataset {
     /// let folder = tempfile::tempdir()?;
     /// std::fs::write(folder.path().join("a.jpg"), "")?;
     /// std::fs::write(folder.path().join("split.csv"), "path,label,split\na.jpg,ants,test\n")?;
-    /// let dataset = data::Dataset::from_list(&folder.path().join("split.csv"), None)?;
+    /// let dataset = classifold_data::Dataset::from_list(&folder.path().join("split.csv"), None)?;
     /// assert_eq!(dataset.test[0].relative, "a.jpg");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

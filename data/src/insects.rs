@@ -66,10 +66,10 @@ pub const fn per_class(split: Split) -> usize {
 ///
 /// ```no_run
 /// let folder = std::path::Path::new("insects");
-/// data::insects::ensure(folder, &|_, _| {})?;
-/// let set = data::Dataset::open(folder, 0)?;
+/// classifold_data::insects::ensure(folder, &|_, _| {})?;
+/// let set = classifold_data::Dataset::open(folder, 0)?;
 /// assert_eq!(set.classes, ["ants", "bees"]);
-/// # Ok::<(), data::Error>(())
+/// # Ok::<(), classifold_data::Error>(())
 /// ```
 pub fn ensure(folder: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<()> {
     if is_complete(folder) {

@@ -101,15 +101,15 @@ impl Loader {
     /// A loader of `images`. An `augment` without a crop is applied after preprocessing's resize and crop.
     ///
     /// ```
-    /// use data::loader::{Loader, LoaderOptions};
-    /// use data::images::{Images, ImagesOptions};
+    /// use classifold_data::loader::{Loader, LoaderOptions};
+    /// use classifold_data::images::{Images, ImagesOptions};
     /// use std::sync::Arc;
     ///
     /// let (images, _) = Images::load(vec![], &ImagesOptions::default(), &|_| {})?;
     /// let options = LoaderOptions { shuffle: true, ..LoaderOptions::default() };
-    /// let loader = Loader::new(Arc::new(images), data::Preprocess::imagenet(), None, options);
+    /// let loader = Loader::new(Arc::new(images), classifold_data::Preprocess::imagenet(), None, options);
     /// assert_eq!(loader.epoch(1, 0).count(), 0);
-    /// # Ok::<(), data::Error>(())
+    /// # Ok::<(), classifold_data::Error>(())
     /// ```
     #[must_use]
     pub fn new(
@@ -209,8 +209,8 @@ impl Loader {
 /// The shuffled order of `count` images in an epoch (Fisher-Yates).
 ///
 /// ```
-/// let mut order = data::loader::order(5, 0, 1);
-/// assert_eq!(order, data::loader::order(5, 0, 1));
+/// let mut order = classifold_data::loader::order(5, 0, 1);
+/// assert_eq!(order, classifold_data::loader::order(5, 0, 1));
 /// order.sort_unstable();
 /// assert_eq!(order, [0, 1, 2, 3, 4]);
 /// ```

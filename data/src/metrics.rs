@@ -52,7 +52,7 @@ pub struct Scores {
 /// Running count of predictions and loss.
 ///
 /// ```
-/// let mut tally = data::Tally::new(vec!["ants".into(), "bees".into()]);
+/// let mut tally = classifold_data::Tally::new(vec!["ants".into(), "bees".into()]);
 /// assert_eq!(tally.add(&[2.0, -1.0], 0), 0);
 /// assert_eq!(tally.add(&[0.5, 0.1], 1), 0);
 /// let scores = tally.scores();
@@ -89,7 +89,7 @@ impl Tally {
     /// Softmax of `logits` `[K]`, in double precision.
     ///
     /// ```
-    /// let probs = data::Tally::probabilities(&[1000.0, 1000.0]);
+    /// let probs = classifold_data::Tally::probabilities(&[1000.0, 1000.0]);
     /// assert_eq!(probs, [0.5, 0.5]);
     /// ```
     #[must_use]
@@ -128,7 +128,7 @@ impl Tally {
 /// Index of the largest of `logits` `[K]`, the first of equals.
 ///
 /// ```
-/// assert_eq!(data::metrics::argmax(&[0.0, 2.0, 2.0]), 1);
+/// assert_eq!(classifold_data::metrics::argmax(&[0.0, 2.0, 2.0]), 1);
 /// ```
 #[must_use]
 pub fn argmax(logits: &[f32]) -> u32 {
@@ -162,7 +162,7 @@ pub struct Prediction {
 /// ```
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("p.csv");
-/// data::metrics::write_predictions(&path, &[])?;
+/// classifold_data::metrics::write_predictions(&path, &[])?;
 /// assert_eq!(std::fs::read_to_string(path)?, "path,label,predicted,probability\n");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -69,8 +69,8 @@ pub fn run_containing(file: &Path) -> Option<&Path> {
 ///
 /// ```
 /// let runs = tempfile::tempdir()?;
-/// data::run_files::mark_latest(&runs.path().join("bees"))?;
-/// assert_eq!(data::run_files::latest(runs.path())?, Some(runs.path().join("bees")));
+/// classifold_data::run_files::mark_latest(&runs.path().join("bees"))?;
+/// assert_eq!(classifold_data::run_files::latest(runs.path())?, Some(runs.path().join("bees")));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn latest(runs: &Path) -> io::Result<Option<PathBuf>> {

@@ -63,8 +63,8 @@ impl FromStr for Split {
 /// from three images on.
 ///
 /// ```
-/// assert_eq!(data::split::train_val_test_counts(100), [70, 10, 20]);
-/// assert_eq!(data::split::train_val_test_counts(3), [1, 1, 1]);
+/// assert_eq!(classifold_data::split::train_val_test_counts(100), [70, 10, 20]);
+/// assert_eq!(classifold_data::split::train_val_test_counts(3), [1, 1, 1]);
 /// ```
 #[must_use]
 pub fn train_val_test_counts(count: usize) -> [usize; 3] {
@@ -98,7 +98,7 @@ pub fn train_val_counts(count: usize) -> [usize; 2] {
 /// same items, labels and seed give the same parts.
 ///
 /// ```
-/// use data::split::{train_val_counts, stratified};
+/// use classifold_data::split::{train_val_counts, stratified};
 /// let [train, val] = stratified((0..30).collect(), |i| i % 2, 0, train_val_counts);
 /// assert_eq!((train.len(), val.len()), (26, 4));
 /// ```

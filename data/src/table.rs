@@ -37,7 +37,7 @@ pub(crate) fn classes(rows: &[Row]) -> Vec<String> {
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("photos.csv");
 /// std::fs::write(&path, "path,label,split\na/1.jpg,ants,train\n")?;
-/// assert_eq!(data::table::read(&path)?[0].label, "ants");
+/// assert_eq!(classifold_data::table::read(&path)?[0].label, "ants");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn read(path: &Path) -> Result<Vec<Row>> {

@@ -11,7 +11,7 @@ const ONE_IN: usize = 20;
 /// Whether more than 5 % are unreadable.
 ///
 /// ```
-/// assert!(!data::unreadable::is_too_many(1, 20) && data::unreadable::is_too_many(2, 20));
+/// assert!(!classifold_data::unreadable::is_too_many(1, 20) && classifold_data::unreadable::is_too_many(2, 20));
 /// ```
 #[must_use]
 pub const fn is_too_many(unreadable: usize, total: usize) -> bool {

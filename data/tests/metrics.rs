@@ -1,8 +1,8 @@
 //! Curves and scores against scikit-learn's (`scripts/reference/metrics.py`), to 1e-9.
 #![expect(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
-use data::Tally;
-use data::metrics::{self, Binning};
+use classifold_data::Tally;
+use classifold_data::metrics::{self, Binning};
 use serde::Deserialize;
 
 #[derive(Deserialize)]

@@ -6,10 +6,10 @@
 //! All images of the folder's splits are taken; the model must know their classes.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
 
-use deploy::data::{Dataset, Sample};
-use deploy::eval::{EvalOptions, evaluate};
-use deploy::preprocess::PreprocessBuffers;
-use deploy::{Classifier, Limits, decode};
+use classifold::data::{Dataset, Sample};
+use classifold::eval::{EvalOptions, evaluate};
+use classifold::preprocess::PreprocessBuffers;
+use classifold::{Classifier, Limits, decode};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -26,7 +26,7 @@ fn main() {
         return;
     };
     let rounds = rounds.first().map_or(3, |rounds| rounds.parse().unwrap());
-    deploy::runtime::disable_telemetry();
+    classifold::runtime::disable_telemetry();
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let classifier = Classifier::builder(model).parallel(threads).open().unwrap();
     let data = Dataset::open(Path::new(folder), 0).unwrap();

@@ -29,6 +29,12 @@ pub struct Model {
 }
 
 impl Model {
+    /// The seed with which training divided its images; 0 where no card says one.
+    #[must_use]
+    pub fn split_seed(&self) -> u64 {
+        self.card.as_ref().map_or(0, |card| card.provenance.seed)
+    }
+
     /// Reads a model file. Needs no runtime.
     ///
     /// # Errors

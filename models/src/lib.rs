@@ -12,14 +12,14 @@
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
-//! use models::{CustomConfig, Network, Spec};
+//! use classifold_models::{CustomConfig, Network, Spec};
 //!
 //! let device = Device::default();
 //! let spec = Spec::Custom(CustomConfig::default());
 //! let network = Network::build(&spec, 2, 0, &device)?;
 //! let images = Tensor::zeros([1, 3, 64, 96], &device); // [N, 3, H, W]
 //! assert_eq!(network.forward(images).dims(), [1, 2]); // [N, K]
-//! # Ok::<(), models::Error>(())
+//! # Ok::<(), classifold_models::Error>(())
 //! ```
 
 mod custom;

@@ -31,7 +31,7 @@ impl Document {
     /// The file is missing, empty, cut off, damaged, a git-LFS pointer or no model.
     ///
     /// ```
-    /// assert!(onnx::Document::open("no/such/file.onnx".as_ref()).is_err());
+    /// assert!(classifold_onnx::Document::open("no/such/file.onnx".as_ref()).is_err());
     /// ```
     pub fn open(path: &Path) -> Result<Document> {
         let mut open = file::open(path)?;
@@ -145,7 +145,7 @@ impl Document {
     /// Replaces by `pairs` every pair whose key begins with `prefix` or is a key of `pairs`.
     ///
     /// ```
-    /// let mut document = onnx::Document::from_model(Default::default());
+    /// let mut document = classifold_onnx::Document::from_model(Default::default());
     /// document.set_metadata("a.", &[("a.x".into(), "1".into()), ("b".into(), "2".into())]);
     /// document.set_metadata("a.", &[("a.y".into(), "3".into())]);
     /// assert_eq!(document.metadata(), [("b".into(), "2".into()), ("a.y".into(), "3".into())]);

@@ -40,7 +40,7 @@ impl Header {
     /// The file is missing, empty, cut off, a git-LFS pointer or no model.
     ///
     /// ```
-    /// let error = onnx::Header::open("no/such/file.onnx".as_ref()).unwrap_err();
+    /// let error = classifold_onnx::Header::open("no/such/file.onnx".as_ref()).unwrap_err();
     /// assert_eq!(error.to_string(), "`no/such/file.onnx` does not exist");
     /// ```
     pub fn open(path: &Path) -> Result<Header> {
@@ -58,7 +58,7 @@ impl Header {
     ///
     /// ```
     /// let file = tempfile::NamedTempFile::new().unwrap();
-    /// assert!(onnx::Header::sha256(file.path()).unwrap().starts_with("e3b0c44298fc1c14"));
+    /// assert!(classifold_onnx::Header::sha256(file.path()).unwrap().starts_with("e3b0c44298fc1c14"));
     /// ```
     pub fn sha256(path: &Path) -> Result<String> {
         files::hash::sha256_hex(path).map_err(reading(path))

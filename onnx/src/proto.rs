@@ -31,7 +31,7 @@ pub const MAX_BYTES: u64 = i32::MAX as u64;
 /// Whether a domain is that of ONNX's own operators, which has two spellings.
 ///
 /// ```
-/// use onnx::proto::is_standard_domain;
+/// use classifold_onnx::proto::is_standard_domain;
 /// assert!(is_standard_domain("") && is_standard_domain("ai.onnx"));
 /// assert!(!is_standard_domain("com.microsoft"));
 /// ```

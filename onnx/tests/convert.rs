@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use onnx::convert::{Range, Scheme, calibrated_values, prepare, quantize, to_half};
-use onnx::proto::{DataType, GraphProto, NodeProto};
-use onnx::{
+use classifold_onnx::convert::{Range, Scheme, calibrated_values, prepare, quantize, to_half};
+use classifold_onnx::proto::{DataType, GraphProto, NodeProto};
+use classifold_onnx::{
     Attr, BatchNormInputs, Dim, Document, Error, GraphBuilder, ModelInfo, Tensor, TensorData,
     ValueInfo, Window, node,
 };

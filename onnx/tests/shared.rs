@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use onnx::proto::{DataType, ModelProto};
-use onnx::{Attr, Dim, Document, Error, Header, Tensor, ValueInfo, node, surgery};
+use classifold_onnx::proto::{DataType, ModelProto};
+use classifold_onnx::{Attr, Dim, Document, Error, Header, Tensor, ValueInfo, node, surgery};
 use prost::Message;
 
 /// A file or folder under `../shared`; `None` where there is none, which CI does not forgive.
@@ -105,7 +105,7 @@ fn constants_in_nodes_are_tensors_too() {
         return;
     };
     let document = Document::open(&path).unwrap();
-    let is_constant = |n: &&onnx::proto::NodeProto| n.op_type() == "Constant";
+    let is_constant = |n: &&classifold_onnx::proto::NodeProto| n.op_type() == "Constant";
     let names = document
         .graph()
         .node

@@ -13,9 +13,9 @@ pub const VARIABLE: &str = "CLASSIFIER_CACHE";
 /// When the system names no such folder.
 ///
 /// ```
-/// let folder = files::cache::dir(Some("my-cache".as_ref()))?;
+/// let folder = classifold_files::cache::dir(Some("my-cache".as_ref()))?;
 /// assert_eq!(folder, std::path::Path::new("my-cache"));
-/// # Ok::<(), files::Error>(())
+/// # Ok::<(), classifold_files::Error>(())
 /// ```
 pub fn dir(explicit: Option<&Path>) -> Result<PathBuf> {
     let named = || {

@@ -36,7 +36,7 @@ impl Error {
     ///
     /// ```
     /// let path = std::path::Path::new("no/such/file");
-    /// let error = std::fs::read(path).map_err(files::Error::reading(path)).unwrap_err();
+    /// let error = std::fs::read(path).map_err(classifold_files::Error::reading(path)).unwrap_err();
     /// assert_eq!(error.to_string(), "cannot read `no/such/file`");
     /// ```
     pub fn reading(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {

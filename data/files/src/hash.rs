@@ -10,7 +10,7 @@ use std::path::Path;
 /// Bytes as lower-case hexadecimal digits.
 ///
 /// ```
-/// assert_eq!(files::hash::hex(&[0, 0xff]), "00ff");
+/// assert_eq!(classifold_files::hash::hex(&[0, 0xff]), "00ff");
 /// ```
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
@@ -41,7 +41,7 @@ pub fn sha256(path: &Path) -> io::Result<[u8; 32]> {
 ///
 /// ```
 /// let file = tempfile::NamedTempFile::new()?;
-/// assert!(files::hash::sha256_hex(file.path())?.starts_with("e3b0c44298fc1c14"));
+/// assert!(classifold_files::hash::sha256_hex(file.path())?.starts_with("e3b0c44298fc1c14"));
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn sha256_hex(path: &Path) -> io::Result<String> {

@@ -16,8 +16,8 @@ use std::path::Path;
 ///
 /// ```
 /// use std::path::Path;
-/// assert_eq!(files::parent_folder(Path::new("runs/1/split.csv")), Path::new("runs/1"));
-/// assert_eq!(files::parent_folder(Path::new("split.csv")), Path::new("."));
+/// assert_eq!(classifold_files::parent_folder(Path::new("runs/1/split.csv")), Path::new("runs/1"));
+/// assert_eq!(classifold_files::parent_folder(Path::new("split.csv")), Path::new("."));
 /// ```
 #[must_use]
 pub fn parent_folder(path: &Path) -> &Path {

@@ -12,7 +12,7 @@ use std::path::Path;
 /// ```
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("a.txt");
-/// files::write::atomically(&path, b"ants")?;
+/// classifold_files::write::atomically(&path, b"ants")?;
 /// assert_eq!(std::fs::read(&path)?, b"ants");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -142,14 +142,14 @@ impl Card {
     /// The card as `(key, value)`, keys in a fixed order.
     ///
     /// ```
-    /// use pixels::card::{Card, OutputKind, Provenance};
+    /// use classifold_pixels::card::{Card, OutputKind, Provenance};
     /// let card = Card {
     ///     version: 1,
     ///     task: "classify".into(),
     ///     inputs: vec!["input".into()],
     ///     outputs: vec!["logits".into()],
     ///     classes: vec!["ants".into(), "bees".into()],
-    ///     preprocess: pixels::Preprocess::imagenet(),
+    ///     preprocess: classifold_pixels::Preprocess::imagenet(),
     ///     output_kind: OutputKind::Logits,
     ///     provenance: Provenance::default(),
     ///     golden: vec![],
@@ -157,7 +157,7 @@ impl Card {
     /// let pairs = card.to_pairs();
     /// let again = Card::from_pairs(pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())))?;
     /// assert_eq!(again, Some(card));
-    /// # Ok::<(), pixels::Error>(())
+    /// # Ok::<(), classifold_pixels::Error>(())
     /// ```
     #[must_use]
     pub fn to_pairs(&self) -> Vec<(String, String)> {
@@ -295,7 +295,7 @@ fn parse<T: DeserializeOwned>(key: &str, text: &str) -> Result<T> {
 /// The present time in UTC as RFC 3339, or that of `SOURCE_DATE_EPOCH` (seconds) when it is set.
 ///
 /// ```
-/// assert!(pixels::card::utc_date().ends_with('Z'));
+/// assert!(classifold_pixels::card::utc_date().ends_with('Z'));
 /// ```
 #[must_use]
 pub fn utc_date() -> String {

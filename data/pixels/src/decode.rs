@@ -94,10 +94,10 @@ impl Limits {
 /// [`Error::Undecodable`] when the bytes are of another format, truncated, or over a limit.
 ///
 /// ```
-/// let image = pixels::decode::decode(b"P6 2 1 255 \x01\x02\x03\x04\x05\x06", &Default::default())?;
+/// let image = classifold_pixels::decode::decode(b"P6 2 1 255 \x01\x02\x03\x04\x05\x06", &Default::default())?;
 /// assert_eq!(image.dimensions(), (2, 1));
 /// assert_eq!(image.into_raw(), [1, 2, 3, 4, 5, 6]);
-/// # Ok::<(), pixels::Error>(())
+/// # Ok::<(), classifold_pixels::Error>(())
 /// ```
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage> {
     decode_rgb(bytes, limits).map_err(|reason| Error::Undecodable { path: None, reason })
@@ -112,7 +112,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage> {
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("a.pgm");
 /// std::fs::write(&path, b"P5 1 1 255 \x07")?;
-/// assert_eq!(pixels::decode::open(&path, &Default::default())?.into_raw(), [7, 7, 7]);
+/// assert_eq!(classifold_pixels::decode::open(&path, &Default::default())?.into_raw(), [7, 7, 7]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn open(path: &Path, limits: &Limits) -> Result<RgbImage> {

@@ -50,7 +50,7 @@ impl Error {
     /// The next step to take, where there is one.
     ///
     /// ```
-    /// let error = "sharpen(3)".parse::<pixels::Preprocess>().unwrap_err();
+    /// let error = "sharpen(3)".parse::<classifold_pixels::Preprocess>().unwrap_err();
     /// assert!(error.hint().unwrap().starts_with("for example `decode(rgb, exif)|"));
     /// ```
     #[must_use]

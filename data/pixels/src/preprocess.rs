@@ -127,11 +127,11 @@ pub enum Dtype {
 /// ```
 /// let text = "decode(rgb, exif)|resize_short(256, bilinear, antialias)|center_crop(224)|\
 ///             scale(1/255)|normalize(imagenet)|layout(nchw, f32)";
-/// let preprocess: pixels::Preprocess = text.parse()?;
-/// assert_eq!(preprocess, pixels::Preprocess::imagenet());
+/// let preprocess: classifold_pixels::Preprocess = text.parse()?;
+/// assert_eq!(preprocess, classifold_pixels::Preprocess::imagenet());
 /// assert_eq!(preprocess.output_shape(), [3, 224, 224]);
 /// assert!(preprocess.to_string().contains("mean=[0.485, 0.456, 0.406]"));
-/// # Ok::<(), pixels::Error>(())
+/// # Ok::<(), classifold_pixels::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Step>", into = "Vec<Step>")]
@@ -248,9 +248,9 @@ impl Preprocess {
     /// The image is so narrow that a side would vanish or exceed the limit.
     ///
     /// ```
-    /// let image = pixels::RgbImage::new(640, 480);
-    /// assert_eq!(pixels::Preprocess::imagenet().geometry(&image)?.dimensions(), (224, 224));
-    /// # Ok::<(), pixels::Error>(())
+    /// let image = classifold_pixels::RgbImage::new(640, 480);
+    /// assert_eq!(classifold_pixels::Preprocess::imagenet().geometry(&image)?.dimensions(), (224, 224));
+    /// # Ok::<(), classifold_pixels::Error>(())
     /// ```
     pub fn geometry(&self, image: &RgbImage) -> Result<RgbImage> {
         let mut out = RgbImage::default();
@@ -264,11 +264,11 @@ impl Preprocess {
     /// The image or `out` has another size than [`Preprocess::output_shape`].
     ///
     /// ```
-    /// let preprocess: pixels::Preprocess = "decode(bgr, exif)|center_crop(1)|layout(nhwc, f32)".parse()?;
+    /// let preprocess: classifold_pixels::Preprocess = "decode(bgr, exif)|center_crop(1)|layout(nhwc, f32)".parse()?;
     /// let mut out = [0.0; 3];
-    /// preprocess.tensor_into(&pixels::RgbImage::from_pixel(1, 1, [1, 2, 3].into()), &mut out)?;
+    /// preprocess.tensor_into(&classifold_pixels::RgbImage::from_pixel(1, 1, [1, 2, 3].into()), &mut out)?;
     /// assert_eq!(out, [3.0, 2.0, 1.0]);
-    /// # Ok::<(), pixels::Error>(())
+    /// # Ok::<(), classifold_pixels::Error>(())
     /// ```
     pub fn tensor_into(&self, image: &RgbImage, out: &mut [f32]) -> Result<()> {
         PreprocessBuffers::new(self).tensor_into(image, out)
@@ -280,10 +280,10 @@ impl Preprocess {
     /// As [`Preprocess::geometry`].
     ///
     /// ```
-    /// let black = pixels::Preprocess::imagenet().apply(&pixels::RgbImage::new(300, 400))?;
+    /// let black = classifold_pixels::Preprocess::imagenet().apply(&classifold_pixels::RgbImage::new(300, 400))?;
     /// assert_eq!(black.len(), 3 * 224 * 224);
     /// assert_eq!(black[0], -0.485_f32 / 0.229);
-    /// # Ok::<(), pixels::Error>(())
+    /// # Ok::<(), classifold_pixels::Error>(())
     /// ```
     pub fn apply(&self, image: &RgbImage) -> Result<Vec<f32>> {
         let mut out = vec![0.0; self.output_len()];

@@ -3,7 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use pixels::{Error, Limits};
+use classifold_pixels::{Error, Limits};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ fn pixels_equal_pil() {
     let mut wrong = vec![];
     for (name, file) in reference() {
         let path = folder().join("formats").join(&name);
-        let image = match pixels::decode::open(&path, &Limits::default()) {
+        let image = match classifold_pixels::decode::open(&path, &Limits::default()) {
             Ok(image) => image,
             Err(error) => {
                 wrong.push(error.to_string());
@@ -88,7 +88,7 @@ fn truncated_files_are_refused() {
         for share in [0, 5, 30, 60, 90] {
             let part = &bytes[..bytes.len() * share / 100];
             let expected = STANDARD.decode(&file.rgb).unwrap();
-            match pixels::decode::decode(part, &Limits::default()) {
+            match classifold_pixels::decode::decode(part, &Limits::default()) {
                 Err(Error::Undecodable { reason, .. }) => assert!(!reason.is_empty()),
                 Ok(image) => {
                     assert_eq!(
@@ -115,7 +115,7 @@ fn damaged_files_do_no_harm() {
         for at in (0..bytes.len()).step_by(7) {
             let mut damaged = bytes.clone();
             damaged[at] ^= 0x5b;
-            if let Ok(image) = pixels::decode::decode(&damaged, &limits) {
+            if let Ok(image) = classifold_pixels::decode::decode(&damaged, &limits) {
                 assert!(
                     image.width() * image.height() <= 10_000,
                     "{name}, byte {at}"

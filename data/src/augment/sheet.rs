@@ -7,8 +7,8 @@ const GAP_PX: u32 = 4;
 /// Arranges images in rows of `columns` on white, each in a cell of the largest image's size.
 ///
 /// ```
-/// let tile = data::RgbImage::new(10, 8);
-/// let sheet = data::augment::contact_sheet(&[tile.clone(), tile.clone(), tile], 2);
+/// let tile = classifold_data::RgbImage::new(10, 8);
+/// let sheet = classifold_data::augment::contact_sheet(&[tile.clone(), tile.clone(), tile], 2);
 /// assert_eq!(sheet.dimensions(), (2 * 14 + 4, 2 * 12 + 4));
 /// ```
 #[must_use]

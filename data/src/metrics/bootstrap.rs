@@ -13,7 +13,7 @@ use rand::rngs::ChaCha8Rng;
 /// draws.
 ///
 /// ```
-/// use data::metrics::bootstrap;
+/// use classifold_data::metrics::bootstrap;
 ///
 /// let values = [1.0, 2.0, 3.0, 4.0, 5.0];
 /// let mean = |draw: &[usize]| Some(draw.iter().map(|&i| values[i]).sum::<f64>() / 5.0);
@@ -47,7 +47,7 @@ pub fn bootstrap(
 /// [`bootstrap`] interval of the mean of `values`.
 ///
 /// ```
-/// let [low, high] = data::metrics::bootstrap_mean(&[0.0, 0.0, 1.0, 1.0], 1000, 0).unwrap();
+/// let [low, high] = classifold_data::metrics::bootstrap_mean(&[0.0, 0.0, 1.0, 1.0], 1000, 0).unwrap();
 /// assert!(low < 0.5 && 0.5 < high);
 /// ```
 #[must_use]

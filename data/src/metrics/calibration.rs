@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Negative log-likelihood of the true class, in nats.
 ///
 /// ```
-/// let loss = data::metrics::negative_log_likelihood(&[0.0, 0.0], 1);
+/// let loss = classifold_data::metrics::negative_log_likelihood(&[0.0, 0.0], 1);
 /// assert!((loss - 2f64.ln()).abs() < 1e-12);
 /// ```
 #[must_use]
@@ -22,7 +22,7 @@ pub fn negative_log_likelihood(logits: &[f32], label: u32) -> f64 {
 /// probabilities `[K]` and the one-hot label, summed over the classes; `[0, 2]`.
 ///
 /// ```
-/// assert!((data::metrics::brier(&[0.8, 0.2], 1) - 1.28).abs() < 1e-12);
+/// assert!((classifold_data::metrics::brier(&[0.8, 0.2], 1) - 1.28).abs() < 1e-12);
 /// ```
 #[must_use]
 pub fn brier(probs: &[f64], label: u32) -> f64 {
@@ -59,7 +59,7 @@ pub struct Bin {
 /// `(confidence, correct)`.
 ///
 /// ```
-/// use data::metrics::{Binning, reliability};
+/// use classifold_data::metrics::{Binning, reliability};
 ///
 /// let answers = [(0.6, false), (0.7, true), (0.95, true), (0.99, true)];
 /// let bins = reliability(&answers, Binning::Count(2));
@@ -100,7 +100,7 @@ pub fn reliability(answers: &[(f64, bool)], binning: Binning) -> Vec<Bin> {
 /// images it is above zero even for perfect probabilities.
 ///
 /// ```
-/// use data::metrics::{Binning, calibration_error, reliability};
+/// use classifold_data::metrics::{Binning, calibration_error, reliability};
 ///
 /// let answers = [(0.9, true), (0.9, true), (0.9, false), (0.6, true)];
 /// let error = calibration_error(&reliability(&answers, Binning::Width(15)));

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Confusion matrix.
 ///
 /// ```
-/// let mut confusion = data::metrics::Confusion::new(vec!["ants".into(), "bees".into()]);
+/// let mut confusion = classifold_data::metrics::Confusion::new(vec!["ants".into(), "bees".into()]);
 /// confusion.add(0, 0);
 /// confusion.add(1, 0);
 /// assert_eq!(confusion.counts, [[1, 0], [1, 0]]);

@@ -19,7 +19,7 @@ pub struct Curve {
 /// A higher one of `scores` means more likely positive. `None` where all images are of one class.
 ///
 /// ```
-/// let curve = data::metrics::roc(&[0.9, 0.8, 0.7, 0.1], &[true, false, true, false]).unwrap();
+/// let curve = classifold_data::metrics::roc(&[0.9, 0.8, 0.7, 0.1], &[true, false, true, false]).unwrap();
 /// assert_eq!(curve.points, [[0.0, 0.0], [0.0, 0.5], [0.5, 0.5], [0.5, 1.0], [1.0, 1.0]]);
 /// assert_eq!(curve.area, 0.75);
 /// ```
@@ -53,7 +53,7 @@ pub fn roc(scores: &[f64], positive: &[bool]) -> Option<Curve> {
 ///
 /// ```
 /// let scores = [0.9, 0.8, 0.7, 0.1];
-/// let curve = data::metrics::precision_recall(&scores, &[true, false, true, false]).unwrap();
+/// let curve = classifold_data::metrics::precision_recall(&scores, &[true, false, true, false]).unwrap();
 /// assert_eq!(curve.points[1], [0.5, 0.5]);
 /// assert!((curve.area - 5.0 / 6.0).abs() < 1e-12);
 /// ```

@@ -4,7 +4,7 @@
 /// keeps the family-wise error rate at 5 %.
 ///
 /// ```
-/// let adjusted = data::metrics::holm(&[0.01, 0.04, 0.03]);
+/// let adjusted = classifold_data::metrics::holm(&[0.01, 0.04, 0.03]);
 /// assert_eq!(adjusted, [0.03, 0.06, 0.06]);
 /// ```
 #[must_use]

@@ -4,7 +4,7 @@
 /// `n` is zero.
 ///
 /// ```
-/// let (low, high) = data::metrics::wilson(146, 153);
+/// let (low, high) = classifold_data::metrics::wilson(146, 153);
 /// assert!((low - 0.9085).abs() < 1e-4 && (high - 0.9776).abs() < 1e-4);
 /// ```
 #[must_use]
@@ -20,7 +20,7 @@ pub fn wilson(successes: u64, n: u64) -> (f64, f64) {
 ///
 /// ```
 /// // The roots of (0.95 - p)^2 = 1.96^2 p (1 - p) / 108.4.
-/// let (low, high) = data::metrics::wilson_from_share(0.95, 108.4);
+/// let (low, high) = classifold_data::metrics::wilson_from_share(0.95, 108.4);
 /// assert!((low - 0.891_438).abs() < 1e-6 && (high - 0.977_760).abs() < 1e-6);
 /// ```
 #[must_use]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// correctly, each classifier has half.
 ///
 /// ```
-/// let test = data::metrics::mcnemar(2, 12);
+/// let test = classifold_data::metrics::mcnemar(2, 12);
 /// assert_eq!((test.only_first, test.only_second), (2, 12));
 /// // By hand: 2 (1 + 14 + 91) / 2^14.
 /// assert!((test.p_value - 212.0 / 16384.0).abs() < 1e-12);

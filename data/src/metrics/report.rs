@@ -12,9 +12,9 @@ const NAME_WIDTH: usize = 24;
 /// ends with a line break.
 ///
 /// ```
-/// let mut tally = data::Tally::new(vec!["ants".into(), "bees".into()]);
+/// let mut tally = classifold_data::Tally::new(vec!["ants".into(), "bees".into()]);
 /// tally.add(&[1.0, 0.0], 0);
-/// let text = data::metrics::table(&tally.scores());
+/// let text = classifold_data::metrics::table(&tally.scores());
 /// assert!(text.starts_with("accuracy  100.00 % (1 of 1"), "{text}");
 /// ```
 #[must_use]

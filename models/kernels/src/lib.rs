@@ -25,7 +25,7 @@
 //! let images = Tensor::ones([2, 3, 8, 6], &device); // [N, C_in, H, W]
 //! let weight = Tensor::ones([4, 3, 3, 3], &device); // [C_out, C_in, KH, KW]
 //! let options = ConvOptions::new([2, 2], [1, 1], [1, 1], 1);
-//! assert_eq!(kernels::conv2d(images, weight, None, &options).dims(), [2, 4, 4, 3]);
+//! assert_eq!(classifold_kernels::conv2d(images, weight, None, &options).dims(), [2, 4, 4, 3]);
 //! ```
 
 mod autodiff;

@@ -45,8 +45,8 @@ pub struct Kept {
 /// precision's 65504, or if too much of it is lost below 2^-14.
 ///
 /// ```
-/// use onnx::{Dim, GraphBuilder, ModelInfo, Tensor, convert, proto::DataType};
-/// # fn main() -> onnx::Result<()> {
+/// use classifold_onnx::{Dim, GraphBuilder, ModelInfo, Tensor, convert, proto::DataType};
+/// # fn main() -> classifold_onnx::Result<()> {
 /// let mut graph = GraphBuilder::new("head");
 /// let x = graph.input("x", DataType::Float, &["batch".into(), Dim::Fixed(2)]);
 /// let weight = graph.initializer("weight", &Tensor::f32(&[1, 2], vec![0.5; 2])?);

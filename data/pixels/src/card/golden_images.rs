@@ -6,11 +6,11 @@
 /// Name and file of each image.
 ///
 /// ```
-/// for (name, bytes) in pixels::card::golden_images::images() {
-///     let image = pixels::decode::decode(&bytes, &Default::default())?;
+/// for (name, bytes) in classifold_pixels::card::golden_images::images() {
+///     let image = classifold_pixels::decode::decode(&bytes, &Default::default())?;
 ///     assert_ne!(image.width(), image.height(), "{name}");
 /// }
-/// # Ok::<(), pixels::Error>(())
+/// # Ok::<(), classifold_pixels::Error>(())
 /// ```
 #[must_use]
 pub fn images() -> Vec<(&'static str, Vec<u8>)> {

@@ -61,9 +61,9 @@ pub struct ImageHeader {
 /// [`Error::Undecodable`] when the bytes are of another format, or a side has no pixels.
 ///
 /// ```
-/// let header = pixels::decode::read_header(b"P5 3 2 255 \x01\x02\x03\x04\x05\x06")?;
+/// let header = classifold_pixels::decode::read_header(b"P5 3 2 255 \x01\x02\x03\x04\x05\x06")?;
 /// assert_eq!((header.width, header.height, header.gray), (3, 2, true));
-/// # Ok::<(), pixels::Error>(())
+/// # Ok::<(), classifold_pixels::Error>(())
 /// ```
 pub fn read_header(bytes: &[u8]) -> Result<ImageHeader> {
     let parse = || match sniff::content(bytes)? {

@@ -9,15 +9,15 @@ use image::RgbImage;
 /// Preprocesses one image after the other with the results of [`Preprocess::apply`].
 ///
 /// ```
-/// use pixels::preprocess::{PreprocessBuffers, Preprocess};
+/// use classifold_pixels::preprocess::{PreprocessBuffers, Preprocess};
 /// let preprocess = Preprocess::imagenet();
 /// let (mut buffers, mut out) = (PreprocessBuffers::new(&preprocess), vec![0.0; preprocess.output_len()]);
 /// for side in [300, 200] {
-///     let image = pixels::RgbImage::new(side, 250);
+///     let image = classifold_pixels::RgbImage::new(side, 250);
 ///     buffers.apply_into(&image, &mut out)?;
 ///     assert_eq!(out, preprocess.apply(&image)?);
 /// }
-/// # Ok::<(), pixels::Error>(())
+/// # Ok::<(), classifold_pixels::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct PreprocessBuffers {

@@ -158,11 +158,11 @@ pub struct Flip {
 /// Resizes `image` and crops it to the window.
 ///
 /// ```
-/// use pixels::preprocess::{Filter, Resize, Window, resize};
+/// use classifold_pixels::preprocess::{Filter, Resize, Window, resize};
 /// let window = Window { x: 1, y: 0, width: 2, height: 4 };
 /// let to = Resize { size: (4, 4), window, filter: Filter::Bilinear, antialias: true };
-/// let gray = pixels::RgbImage::from_pixel(9, 9, [7, 7, 7].into());
-/// assert_eq!(resize(&gray, &to), pixels::RgbImage::from_pixel(2, 4, [7, 7, 7].into()));
+/// let gray = classifold_pixels::RgbImage::from_pixel(9, 9, [7, 7, 7].into());
+/// assert_eq!(resize(&gray, &to), classifold_pixels::RgbImage::from_pixel(2, 4, [7, 7, 7].into()));
 /// ```
 #[must_use]
 pub fn resize(image: &RgbImage, to: &Resize) -> RgbImage {

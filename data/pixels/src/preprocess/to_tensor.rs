@@ -12,7 +12,7 @@ use image::RgbImage;
 /// Luma of an RGB pixel as PIL's mode `L`: ITU-R BT.601 in 16-bit fixed point.
 ///
 /// ```
-/// assert_eq!(pixels::preprocess::luma([10, 20, 40]), 19);
+/// assert_eq!(classifold_pixels::preprocess::luma([10, 20, 40]), 19);
 /// ```
 #[must_use]
 pub fn luma([r, g, b]: [u8; 3]) -> u8 {

@@ -47,7 +47,7 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
         list: args.list.as_deref(),
         split: args.split,
         cache: &cache,
-        seed: source::split_seed(&model),
+        seed: model.split_seed(),
     };
     let dataset = source::dataset(&path, &data, printer)?;
     let run_options = RunOptions {

@@ -32,11 +32,11 @@ pub struct InstallOptions {
 /// Another wheel or library given as a file is checked for its bounds and version.
 ///
 /// ```no_run
-/// use machine::runtime::{InstallOptions, install};
+/// use classifold_machine::runtime::{InstallOptions, install};
 ///
 /// let options = InstallOptions { cache: "cache".into(), from: None };
 /// println!("{}", install(&options, &|line| eprintln!("{line}"))?);
-/// # Ok::<(), machine::Error>(())
+/// # Ok::<(), classifold_machine::Error>(())
 /// ```
 ///
 /// # Errors
