@@ -145,6 +145,7 @@ fn precision_and_size(graph: &GraphProto) -> (&'static str, u64) {
         }
     }
     let precision = match full.max(half).max(byte) {
+        // In a tie the wider one: a file is only called `fp16` or `int8` where most of its weights are.
         most if most == full => "fp32",
         most if most == half => "fp16",
         _ => "int8",

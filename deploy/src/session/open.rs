@@ -121,6 +121,7 @@ fn open_tensorrt(
         request.tensorrt.profile.as_ref(),
         gpu,
     )?;
+    // The document is as large as the model, and building needs memory.
     drop(document);
     let mut elapsed = Duration::ZERO;
     let built = engines.build(&key, &mut notes, |engine_folder| {

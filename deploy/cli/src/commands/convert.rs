@@ -195,6 +195,7 @@ fn compare(
     dataset: &Dataset,
     printer: &Printer,
 ) -> anyhow::Result<Diff> {
+    // The runtime and the placement were logged with the original.
     let quiet = Printer::new(Verbosity::Results);
     let run_options = RunOptions {
         machine: &args.machine,

@@ -97,6 +97,7 @@ fn classifier(
         model: &model,
         images: preprocess.map(|preprocess| (dataset, preprocess)),
     };
+    // Calibration runs the model, so the runtime is loaded before the file is converted.
     let mut file = path.to_owned();
     if original.is_converted_for(machine.provider, precision)? {
         let found = source::runtime_for(machine.provider, &machine.location, printer)?;

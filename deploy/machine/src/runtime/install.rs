@@ -124,6 +124,7 @@ pub fn remove(cache: &Path, keep_newest: bool) -> Result<Vec<PathBuf>> {
 pub(super) fn work_folder(root: &Path) -> Result<tempfile::TempDir> {
     fs::create_dir_all(root).map_err(failed("create the cache folder"))?;
     tempfile::Builder::new()
+        // Hidden, so that no search finds it, and `deploy cache prune` removes what a crash left.
         .prefix(".installing-")
         .tempdir_in(root)
         .map_err(failed("create a temporary folder"))
