@@ -85,6 +85,11 @@ impl Model {
         Ok(())
     }
 
+    /// The seed of the training, with which it divided its data; 0 without a card.
+    pub fn seed(&self) -> u64 {
+        self.card.as_ref().map_or(0, |card| card.provenance.seed)
+    }
+
     /// The batch size, where the file fixes it.
     pub fn fixed_batch(&self) -> Option<usize> {
         match self.inputs.first()?.dims.first()? {

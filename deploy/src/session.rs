@@ -19,11 +19,12 @@ use bind::{BoundBuffers, BufferLayout, Memory, run_error};
 
 pub use crate::options::SessionOptions;
 
+use machine::Provider;
+
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::placement::Placement;
 use crate::presets;
-use machine::Provider;
 
 /// How many images a model takes at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,8 +8,6 @@ use data::{Dataset, Preprocess};
 use deploy::convert::{self, Calibration, DEFAULT_IMAGES, Scheme};
 use deploy::{Model, Precision, Provider};
 
-use crate::source;
-
 /// A model, and its calibration images.
 pub(crate) struct OriginalModel<'a> {
     pub(crate) path: &'a Path,
@@ -42,7 +40,7 @@ impl OriginalModel<'_> {
         if !self.is_converted_for(provider, precision)? {
             return Ok(self.path.to_owned());
         }
-        let seed = source::split_seed(self.model);
+        let seed = self.model.seed();
         let images = self.images.filter(|_| precision == Precision::Int8);
         let calibration = images.map(|(dataset, preprocess)| {
             let scheme = scheme(provider);

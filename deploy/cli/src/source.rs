@@ -249,11 +249,6 @@ pub(crate) fn dataset(
     Ok(dataset)
 }
 
-/// The seed with which the model's training split its data.
-pub(crate) fn split_seed(model: &Model) -> u64 {
-    model.card.as_ref().map_or(0, |card| card.provenance.seed)
-}
-
 /// Warns of each image that was left out.
 pub(crate) fn warn_unreadable(files: &[Unreadable], printer: &Printer) {
     for file in files {

@@ -47,7 +47,7 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
         list: args.list.as_deref(),
         split: args.split,
         cache: &cache,
-        seed: source::split_seed(&model),
+        seed: model.seed(),
     };
     let dataset = source::dataset(&path, &data, printer)?;
     let samples = dataset.samples(args.split);

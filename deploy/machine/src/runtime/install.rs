@@ -144,7 +144,7 @@ pub(super) fn publish(out: &Path, target: &Path, manifest: &Manifest) -> Result<
     }
     match fs::rename(out, target) {
         Err(_) if target.join(MANIFEST).is_file() => Ok(()),
-        done => done.map_err(failed("move the runtime to its place")),
+        done => done.map_err(failed("move the runtime to its folder")),
     }
 }
 

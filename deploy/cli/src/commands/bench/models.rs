@@ -81,7 +81,7 @@ fn dataset(
         list: None,
         split: args.split,
         cache,
-        seed: source::split_seed(model),
+        seed: model.seed(),
     };
     Ok(Some(source::dataset(path, &data, printer)?))
 }
