@@ -85,8 +85,8 @@ fn prepare_alone(classifier: &Classifier, samples: &[Sample], threads: usize) ->
         )
     };
     rate(samples.len(), threads, start, |(buffers, out), at| {
-        let picture = decode::open(&samples[at].path, &Limits::default()).unwrap();
-        buffers.apply_into(&picture, out).unwrap();
+        let image = decode::open(&samples[at].path, &Limits::default()).unwrap();
+        buffers.apply_into(&image, out).unwrap();
     })
 }
 

@@ -125,6 +125,7 @@ pub fn cached(
 /// SHA-256 of what a converted file depends on, its first 32 hexadecimal digits.
 fn key(model: &Path, precision: Precision, calibration: Option<&Calibration>) -> Result<String> {
     let mut document = Document::open(model)?;
+    // The weights may lie in another file, and must be part of the hash.
     document.inline_external_data()?;
     let mut hasher = Sha256::new();
     hasher.update(Sha256::digest(document.to_bytes()));

@@ -118,6 +118,7 @@ pub fn diff(
                     ..sample.clone()
                 };
                 let samples: Vec<Sample> = samples.iter().map(label).collect();
+                // `evaluate` needs labels: every image gets the first class, and the scores are dropped.
                 let any = classifier.classes().get(..1).unwrap_or_default();
                 evaluate(classifier, &samples, any, &options)
             }

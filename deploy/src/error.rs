@@ -30,7 +30,7 @@ pub enum Error {
     #[error("{message}")]
     Other {
         /// What it is about.
-        kind: Kind,
+        kind: ErrorKind,
         /// What is wrong, with what was expected and what was found.
         message: String,
         /// What to do about it.
@@ -44,7 +44,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// What an error is about, for programs.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ErrorKind {
     /// The ONNX Runtime library or a provider of it.
     Runtime,
     /// The model file.
@@ -57,14 +57,14 @@ pub enum Kind {
 
 impl Error {
     /// What the error is about.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Machine(machine::Error::ProviderName { .. }) => Kind::Usage,
-            Self::Machine(_) => Kind::Runtime,
-            Self::Onnx(_) => Kind::Model,
-            Self::Pixels(_) | Self::Files(_) => Kind::Data,
+            Self::Machine(machine::Error::ProviderName { .. }) => ErrorKind::Usage,
+            Self::Machine(_) => ErrorKind::Runtime,
+            Self::Onnx(_) => ErrorKind::Model,
+            Self::Pixels(_) | Self::Files(_) => ErrorKind::Data,
             #[cfg(feature = "eval")]
-            Self::Data(_) => Kind::Data,
+            Self::Data(_) => ErrorKind::Data,
             Self::Other { kind, .. } => *kind,
         }
     }
@@ -82,7 +82,7 @@ impl Error {
         }
     }
 
-    fn other(kind: Kind, message: String) -> Self {
+    fn other(kind: ErrorKind, message: String) -> Self {
         Self::Other {
             kind,
             message,
@@ -107,7 +107,7 @@ impl Error {
     pub(crate) fn runtime_load(path: &Path, reason: String) -> Self {
         let path = path.display();
         let message = format!("the ONNX Runtime library `{path}` does not load: {reason}");
-        Self::other(Kind::Runtime, message).with_hint(
+        Self::other(ErrorKind::Runtime, message).with_hint(
             "run `deploy runtime install` and leave out `--runtime` and `ORT_DYLIB_PATH`",
         )
     }
@@ -115,7 +115,7 @@ impl Error {
     pub(crate) fn runtime_differs(loaded: &Path, requested: &Path) -> Self {
         let (loaded, requested) = (loaded.display(), requested.display());
         Self::other(
-            Kind::Runtime,
+            ErrorKind::Runtime,
             format!("this process uses `{loaded}` already and cannot load `{requested}` as well"),
         )
     }
@@ -132,13 +132,13 @@ impl Error {
             "provider `{provider}` cannot start: `{library}` was built without it\n  \
              expected: {expected}\n  found:    {found}"
         );
-        Self::other(Kind::Runtime, message)
+        Self::other(ErrorKind::Runtime, message)
             .with_hint("run `deploy runtime install cuda`, or use `--provider cpu`")
     }
 
     pub(crate) fn provider_failed(provider: &str, reason: &str) -> Self {
         let message = format!("provider `{provider}` cannot start: {reason}");
-        Self::other(Kind::Runtime, message)
+        Self::other(ErrorKind::Runtime, message)
             .with_hint("run `deploy doctor`, or use `--provider cpu`")
     }
 
@@ -146,7 +146,7 @@ impl Error {
     pub(crate) fn nodes_elsewhere(provider: &str, nodes: &[String]) -> Self {
         let nodes = nodes.join("\n             ");
         Self::other(
-            Kind::Runtime,
+            ErrorKind::Runtime,
             format!("not all of the model runs on `{provider}`\n  elsewhere: {nodes}"),
         )
         .with_hint(
@@ -157,7 +157,7 @@ impl Error {
     pub(crate) fn placement_unknown(provider: &str) -> Self {
         let message =
             format!("this ONNX Runtime does not say whether the model runs on `{provider}`");
-        Self::other(Kind::Runtime, message).with_hint(format!(
+        Self::other(ErrorKind::Runtime, message).with_hint(format!(
             "use ONNX Runtime {VERSION}, or accept any placement with `--allow-fallback`"
         ))
     }
@@ -168,7 +168,7 @@ impl Error {
     pub(crate) fn model_load(path: &Path, reason: &str) -> Self {
         let path = path.display();
         let message = format!("ONNX Runtime does not open `{path}`: {reason}");
-        Self::other(Kind::Model, message)
+        Self::other(ErrorKind::Model, message)
     }
 
     pub(crate) fn model_newer(path: &Path, version: &str, expected: &str, found: &str) -> Self {
@@ -176,7 +176,7 @@ impl Error {
         let message = format!(
             "`{path}` is newer than ONNX Runtime {version}\n  expected: {expected}\n  found:    {found}"
         );
-        Self::other(Kind::Model, message).with_hint(
+        Self::other(ErrorKind::Model, message).with_hint(
             "export it with an older opset, or give a newer library with `--runtime FILE`",
         )
     }
@@ -187,7 +187,7 @@ impl Error {
         let message = format!(
             "`{path}` is not an image classifier\n  expected: {expected}\n  found:    {found}"
         );
-        Self::other(Kind::Model, message).with_hint(
+        Self::other(ErrorKind::Model, message).with_hint(
             "only classifiers with one image input and one output of class scores are run",
         )
     }
@@ -196,7 +196,7 @@ impl Error {
     pub fn no_card(path: &Path, what: &str) -> Self {
         let path = path.display();
         let message = format!("`{path}` does not say {what}: it carries no model card");
-        Self::other(Kind::Model, message).with_hint(
+        Self::other(ErrorKind::Model, message).with_hint(
             "give `--classes FILE` and `--preprocess TEXT`, or write them into the file with \
              `deploy card attach`",
         )
@@ -204,13 +204,13 @@ impl Error {
 
     /// The model stopped while it ran.
     pub fn run(reason: impl std::fmt::Display) -> Self {
-        Self::other(Kind::Model, format!("the model stopped: {reason}"))
+        Self::other(ErrorKind::Model, format!("the model stopped: {reason}"))
     }
 
     pub(crate) fn no_golden(path: &Path) -> Self {
         let path = path.display();
         let message = format!("`{path}` carries no golden samples to check");
-        Self::other(Kind::Model, message)
+        Self::other(ErrorKind::Model, message)
             .with_hint("write them into the file with `deploy card attach`")
     }
 }
@@ -218,12 +218,15 @@ impl Error {
 /// The images.
 impl Error {
     pub(crate) fn no_images() -> Self {
-        Self::other(Kind::Data, "there are no images to evaluate".to_owned())
+        Self::other(
+            ErrorKind::Data,
+            "there are no images to evaluate".to_owned(),
+        )
     }
 
     pub(crate) fn unreadable(path: &Path, reason: &str) -> Self {
         let message = format!("`{}` cannot be read: {reason}", path.display());
-        Self::other(Kind::Data, message)
+        Self::other(ErrorKind::Data, message)
             .with_hint("repair or remove the files; HEIC and AVIF must be converted to JPEG first")
     }
 }
@@ -232,12 +235,12 @@ impl Error {
 impl Error {
     pub(crate) fn precision_name(text: &str) -> Self {
         let message = format!("`{text}` is not a precision\n  expected: fp32, tf32, fp16 or int8");
-        Self::other(Kind::Usage, message)
+        Self::other(ErrorKind::Usage, message)
     }
 
     pub(crate) fn precision_unsupported(precision: &str, provider: &str) -> Self {
         let message = format!("provider `{provider}` does not compute in {precision}");
-        Self::other(Kind::Usage, message)
+        Self::other(ErrorKind::Usage, message)
             .with_hint("use `--precision fp32`, or a GPU with `--provider cuda`")
     }
 
@@ -248,7 +251,7 @@ impl Error {
             "`{path}` cannot be run in {expected} as it is\n  expected: a file of {expected}\n  \
              found:    {found}"
         );
-        Self::other(Kind::Usage, message).with_hint(format!(
+        Self::other(ErrorKind::Usage, message).with_hint(format!(
             "convert it with `deploy convert --precision {expected}`"
         ))
     }
@@ -256,12 +259,12 @@ impl Error {
     pub(crate) fn not_converted(precision: &str) -> Self {
         let message =
             format!("a file cannot be converted to `{precision}`\n  expected: fp16 or int8");
-        Self::other(Kind::Usage, message)
+        Self::other(ErrorKind::Usage, message)
     }
 
     pub(crate) fn no_calibration() -> Self {
         let message = "`int8` needs training images on which the ranges of values are measured";
-        Self::other(Kind::Usage, message.to_owned())
+        Self::other(ErrorKind::Usage, message.to_owned())
             .with_hint("give the folder of the images with `--data DIR`")
     }
 
@@ -270,7 +273,7 @@ impl Error {
         let message = format!(
             "the class names do not fit `{path}`\n  expected: {expected} names\n  found:    {found}"
         );
-        Self::other(Kind::Usage, message)
+        Self::other(ErrorKind::Usage, message)
             .with_hint("give one class name per line, in the order of the outputs")
     }
 
@@ -280,7 +283,7 @@ impl Error {
         let message = format!(
             "the preprocessing does not fit `{path}`\n  expected: {expected}\n  found:    {found}"
         );
-        Self::other(Kind::Usage, message)
+        Self::other(ErrorKind::Usage, message)
             .with_hint("give the steps that this model needs with `--preprocess`")
     }
 
@@ -294,13 +297,13 @@ impl Error {
             list_names(expected),
             list_names(found)
         );
-        Self::other(Kind::Usage, message).with_hint(unknown_classes_hint(expected, found))
+        Self::other(ErrorKind::Usage, message).with_hint(unknown_classes_hint(expected, found))
     }
 
     /// Prepared numbers of the wrong length.
     pub(crate) fn input_length(batch: usize, expected: usize, found: usize) -> Self {
         let message = format!("{batch} images of this model are {expected} numbers, {found} given");
-        Self::other(Kind::Usage, message)
+        Self::other(ErrorKind::Usage, message)
     }
 
     /// The model, or the engine built from it, does not take so many images at a time.
@@ -317,7 +320,7 @@ impl Error {
         };
         let message =
             format!("`{path}` does not take {found} images at a time\n  expected: {expected}");
-        Self::other(Kind::Usage, message)
+        Self::other(ErrorKind::Usage, message)
     }
 }
 

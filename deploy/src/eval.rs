@@ -120,6 +120,7 @@ pub fn evaluate(
     let start = Instant::now();
     let mut collector = Collector::new(classifier, samples, labels, options);
     std::thread::scope(|scope| {
+        // Bounded, so that threads do not run far ahead of a slow batch.
         let (send, receive) = sync_channel(2 * threads);
         for _ in 0..threads {
             let (send, queue) = (send.clone(), &queue);

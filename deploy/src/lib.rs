@@ -1,7 +1,7 @@
 //! Runs ONNX image classifiers through ONNX Runtime.
 //!
-//! A model file that carries a card configures everything: class names, preprocessing, meaning of the
-//! output. A file without one is told by hand through the [`ClassifierBuilder`].
+//! The card of a model file configures everything: class names, preprocessing, meaning of the output. For a file
+//! without a card the [`ClassifierBuilder`] takes them.
 //!
 //! ```no_run
 //! let classifier = classifold::Classifier::open("model.onnx")?;
@@ -62,7 +62,7 @@ pub use machine::{Provider, probe};
 pub use pixels::{Card, Limits, Preprocess, RgbImage, Unreadable, card, decode, preprocess};
 
 pub use classifier::{Classifier, ClassifierBuilder};
-pub use error::{Error, Kind, Result};
+pub use error::{Error, ErrorKind, Result};
 pub use model::Model;
 pub use placement::{PlacedNode, Placement};
 pub use precision::Precision;

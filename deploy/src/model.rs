@@ -29,12 +29,6 @@ pub struct Model {
 }
 
 impl Model {
-    /// The seed with which training divided its images; 0 where no card says one.
-    #[must_use]
-    pub fn split_seed(&self) -> u64 {
-        self.card.as_ref().map_or(0, |card| card.provenance.seed)
-    }
-
     /// Reads a model file. Needs no runtime.
     ///
     /// # Errors
@@ -89,6 +83,11 @@ impl Model {
             return Err(not("one output [N, K]", names(&self.outputs)));
         }
         Ok(())
+    }
+
+    /// The seed of the training, with which it divided its data; 0 without a card.
+    pub fn seed(&self) -> u64 {
+        self.card.as_ref().map_or(0, |card| card.provenance.seed)
     }
 
     /// The batch size, where the file fixes it.
@@ -151,6 +150,7 @@ fn precision_and_size(graph: &GraphProto) -> (&'static str, u64) {
         }
     }
     let precision = match full.max(half).max(byte) {
+        // In a tie the wider one: a file is only called `fp16` or `int8` where most of its weights are.
         most if most == full => "fp32",
         most if most == half => "fp16",
         _ => "int8",

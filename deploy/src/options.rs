@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::precision::Precision;
 use machine::Provider;
+
+use crate::precision::Precision;
 
 /// Options of a session.
 #[derive(Debug, Clone)]

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use machine::Provider;
 use onnx::proto::GraphProto;
 
 use crate::error::{Error, Result};
-use machine::Provider;
 
 /// The execution provider of every node, from the session's own record.
 ///

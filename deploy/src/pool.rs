@@ -60,6 +60,7 @@ impl Pool {
         }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let engine = loop {
+            // The engine that was used last: its memory is still in the caches.
             match idle.pop() {
                 Some(engine) => break engine,
                 None => {

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::{Error, Result};
 use machine::Provider;
+
+use crate::error::{Error, Result};
 
 /// Numeric precision in which a model computes. Its input and output stay `f32`.
 ///

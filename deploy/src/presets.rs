@@ -5,12 +5,12 @@ pub(crate) mod cpu;
 mod cuda;
 pub(crate) mod tensorrt;
 
+use machine::Provider;
 use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
 
 use crate::error::{Error, Result, chain};
 use crate::precision::Precision;
 use crate::runtime;
-use machine::Provider;
 
 /// Options that a session sets on its execution providers.
 #[derive(Debug, Clone, Default)]

@@ -5,9 +5,9 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use machine::Provider;
 use machine::probe::{self, SearchPaths};
 pub use machine::runtime::*;
-pub use machine::{Error as MachineError, Provider};
 
 use crate::error::{Error, Result, chain};
 
@@ -47,23 +47,23 @@ pub fn loaded() -> Option<&'static RuntimeLibrary> {
     LOADED.get().map(|(found, _)| found)
 }
 
-/// The environment that sessions are made in.
+/// ONNX Runtime's environment, in which sessions are created.
 pub(crate) fn environment() -> Result<&'static ort::environment::Environment> {
     LOADED
         .get()
         .map(|(_, environment)| environment)
         .ok_or_else(|| {
             let searched = Vec::new();
-            MachineError::NoRuntime { searched }.into()
+            machine::Error::NoRuntime { searched }.into()
         })
 }
 
-/// Refuses a provider whose libraries or GPU are not there, before ONNX Runtime is asked.
+/// Refuses a provider whose libraries or GPU are missing, before a session is opened.
 ///
-/// The needs are those of the ONNX Runtime that this process loaded, if it loaded one.
+/// The requirements are those of the ONNX Runtime that this process loaded, if it loaded one.
 ///
 /// # Errors
-/// The first thing that is missing, with the command that mends it.
+/// The first missing requirement, with the command that fixes it.
 pub fn require(provider: Provider) -> Result<()> {
     if provider == Provider::Cpu {
         return Ok(());
@@ -72,7 +72,7 @@ pub fn require(provider: Provider) -> Result<()> {
     Ok(probe::readiness(provider, &SearchPaths::for_runtime(library)).into_result(provider)?)
 }
 
-/// Loads what is found in the usual places when nothing is loaded yet.
+/// Finds and loads a library, unless one is loaded already.
 pub(crate) fn load_default(cache: Option<PathBuf>) -> Result<()> {
     if loaded().is_some() {
         return Ok(());

@@ -19,11 +19,12 @@ use bind::{BoundBuffers, BufferLayout, Memory, run_error};
 
 pub use crate::options::SessionOptions;
 
+use machine::Provider;
+
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::placement::Placement;
 use crate::presets;
-use machine::Provider;
 
 /// How many images a model takes at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +117,7 @@ impl Session {
             io_spec::image_input(&session).map_err(|(expected, found)| not(expected, found))?;
         let [first, image_dims @ ..] = dims;
         let image_shape = io_spec::image_shape(path, &image_dims, options.image_shape)?;
+        // Open dimensions are -1, and some exporters write 0.
         let batch = usize::try_from(first).ok().filter(|n| *n > 0);
         let output = io_spec::pick_output(&session, options.output.as_deref())
             .map_err(|found| not("one output", found))?;
@@ -276,6 +278,7 @@ impl Session {
             if count >= smallest {
                 scores.extend(self.run_exactly(part, count)?);
             } else {
+                // Zeros fill the batch; their scores are cut off below.
                 let mut padded = part.to_vec();
                 padded.resize(smallest * len, 0.0);
                 let padded = self.run_exactly(&padded, smallest)?;

@@ -106,6 +106,7 @@ impl Taps {
             return Err(Error::input_length(1, expected, image.len()));
         }
         let failed = |e: ort::Error| Error::run(chain(&e));
+        // Where the file fixes the batch it must be full, and copies keep values comparable.
         let images = image.repeat(batch);
         let value = tensor_io::to_input(self.input_type, &images, self.shape).map_err(failed)?;
         let inputs: [SessionInputValue<'_>; 1] = [value];

@@ -40,7 +40,7 @@ impl OriginalModel<'_> {
         if !self.is_converted_for(provider, precision)? {
             return Ok(self.path.to_owned());
         }
-        let seed = self.model.split_seed();
+        let seed = self.model.seed();
         let images = self.images.filter(|_| precision == Precision::Int8);
         let calibration = images.map(|(dataset, preprocess)| {
             let scheme = scheme(provider);

@@ -175,6 +175,7 @@ pub(crate) fn runtime_for(
         ..Search::from_env(location.runtime.clone(), &cache)
     };
     let found = runtime::ensure(&search, &|line| printer.log(line), !location.offline)?;
+    // `eval` asks again after a conversion: the library is logged once.
     if runtime::loaded() != Some(&found) {
         printer.log(found.to_string());
     }
@@ -206,6 +207,7 @@ pub(crate) fn dataset(
         (None, list, Some(run)) => {
             let data = data_name_of_run(run)?;
             printer.log(format!("data `{data}`, the run's own"));
+            // The run's own split, so that no training image is scored as a test image.
             let own = run.join(run_files::SPLIT);
             let list = list
                 .map(Path::to_owned)

@@ -57,6 +57,7 @@ pub(crate) fn check_library(path: &Path) -> Result<()> {
     if let Some(found) = describe_other_file(&head, bytes) {
         return Err(Defect::unusable("a shared library", &found));
     }
+    // The parser would fail on a truncated file, too, but could not say how much is missing.
     check_size(elf_size(&mut file, &head, bytes)?, bytes)?;
     file.seek(SeekFrom::Start(0))?;
     let cache = object::ReadCache::new(file);

@@ -77,7 +77,7 @@ impl Readiness {
     /// The first missing requirement as an error.
     ///
     /// # Errors
-    /// What is missing, with the command that mends it.
+    /// The first missing requirement, with the command that fixes it.
     pub fn into_result(self, provider: Provider) -> Result<()> {
         match self.missing.into_iter().next() {
             None => Ok(()),

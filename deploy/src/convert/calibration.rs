@@ -55,6 +55,7 @@ impl Calibration {
     ) -> Self {
         let all = dataset.train.len().max(1);
         let share = |class_size: usize| {
+            // Rounded to the nearest number, and at least one image of each class.
             let chosen = ((class_size * count + all / 2) / all).clamp(1, class_size.max(1));
             let chosen = chosen.min(class_size);
             [class_size - chosen, chosen]

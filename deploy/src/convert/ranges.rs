@@ -36,6 +36,7 @@ pub(super) fn measure(
     }
     let inputs = document.inputs();
     let is_input = |name: &String| inputs.iter().any(|input| input.name == *name);
+    // The graph does not compute its input: that is the prepared image itself.
     let (inputs, computed): (Vec<String>, Vec<String>) =
         observed.iter().cloned().partition(is_input);
     let shape = calibration.preprocess.output_shape();

@@ -69,7 +69,12 @@ fn every_error_reads_well() {
 #[test]
 fn an_error_says_what_it_is_about() {
     let count = |kind| catalogue().iter().filter(|e| e.kind() == kind).count();
-    let kinds = [Kind::Runtime, Kind::Model, Kind::Data, Kind::Usage];
+    let kinds = [
+        ErrorKind::Runtime,
+        ErrorKind::Model,
+        ErrorKind::Data,
+        ErrorKind::Usage,
+    ];
     assert_eq!(kinds.map(count), [6, 7, 4, 11]);
 }
 
@@ -77,6 +82,6 @@ fn an_error_says_what_it_is_about() {
 #[cfg(feature = "eval")]
 fn a_folder_that_is_not_there_keeps_its_hint() {
     let error = Error::from(data::Dataset::open("photos".as_ref(), 0).unwrap_err());
-    assert_eq!(error.kind(), Kind::Data);
+    assert_eq!(error.kind(), ErrorKind::Data);
     assert!(error.hint().unwrap().contains("--data"), "{error}");
 }

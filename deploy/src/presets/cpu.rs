@@ -1,9 +1,9 @@
 //! The CPU's options: threads, spinning, and sums of 8-bit products that do not overflow. Knows no graph.
 
+use machine::Provider;
 use ort::session::builder::SessionBuilder;
 
 use crate::options::SessionOptions;
-use machine::Provider;
 
 /// Sets the options of the CPU, which is part of every session.
 pub(crate) fn configure(

@@ -179,6 +179,7 @@ impl BoundBuffers {
             }
         };
         let mut binding = session.create_binding()?;
+        // On a GPU the model reads and writes device memory; copies are our own, to be timed.
         let [input, output] = device.as_mut().unwrap_or(&mut host);
         binding.bind_input(layout.input, input)?;
         binding.bind_output(layout.output, output)?;

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
+use machine::Provider;
+use machine::probe::{self, SearchPaths};
 use onnx::{Document, Header};
 use ort::session::Session as OrtSession;
 
@@ -14,8 +16,6 @@ use crate::presets::{self, ProviderRequest, cpu, tensorrt};
 use crate::runtime;
 use crate::session::{SessionOptions, node_assignment};
 use crate::tensorrt_cache::{EngineCache, EngineFolder};
-use machine::Provider;
-use machine::probe::{self, SearchPaths};
 
 /// A session of ONNX Runtime, and how it was opened.
 pub(super) struct OpenedSession {
@@ -121,6 +121,7 @@ fn open_tensorrt(
         request.tensorrt.profile.as_ref(),
         gpu,
     )?;
+    // The document is as large as the model, and building needs memory.
     drop(document);
     let mut elapsed = Duration::ZERO;
     let built = engines.build(&key, &mut notes, |engine_folder| {

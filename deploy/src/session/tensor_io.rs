@@ -49,6 +49,7 @@ pub(super) fn write_images(
 }
 
 fn to_u8(value: f32) -> u8 {
+    // A cast alone would truncate 254.9999 to 254.
     value.round().clamp(0.0, 255.0) as u8
 }
 

@@ -8,7 +8,7 @@ use onnx::proto::DataType;
 
 use crate::support::{Tiny, flat, installed};
 
-fn pictures() -> Vec<DynamicImage> {
+fn striped_images() -> Vec<DynamicImage> {
     [(255, 0), (0, 255), (250, 40), (3, 90), (200, 100)]
         .map(|(red, blue)| DynamicImage::ImageRgb8(flat(red, blue)))
         .to_vec()
@@ -19,9 +19,9 @@ const LABELS: [&str; 5] = ["red", "blue", "red", "blue", "red"];
 fn check(tiny: &Tiny) {
     let folder = tempfile::tempdir().unwrap();
     let classifier = tiny.builder(&tiny.save(folder.path())).open().unwrap();
-    let batch = classifier.classify_batch(&pictures()).unwrap();
-    for ((picture, label), in_batch) in pictures().iter().zip(LABELS).zip(&batch) {
-        let alone = classifier.classify(picture).unwrap();
+    let batch = classifier.classify_batch(&striped_images()).unwrap();
+    for ((image, label), in_batch) in striped_images().iter().zip(LABELS).zip(&batch) {
+        let alone = classifier.classify(image).unwrap();
         assert_eq!(alone.label, label);
         assert_eq!(in_batch.label, label);
         assert!((alone.probability - in_batch.probability).abs() < 1e-3);
@@ -162,11 +162,11 @@ fn a_card_needs_no_flags() {
     assert_eq!(classifier.classes(), ["red", "blue"]);
     assert_eq!(classifier.card(), Some(&tiny.card()));
 
-    let picture = folder.path().join("blue.png");
-    flat(0, 255).save(&picture).unwrap();
-    let by_path = classifier.classify_path(&picture).unwrap();
+    let image = folder.path().join("blue.png");
+    flat(0, 255).save(&image).unwrap();
+    let by_path = classifier.classify_path(&image).unwrap();
     assert_eq!(by_path.label, "blue");
-    let bytes = fs_err::read(&picture).unwrap();
+    let bytes = fs_err::read(&image).unwrap();
     assert_eq!(classifier.classify_bytes(&bytes).unwrap(), by_path);
 }
 

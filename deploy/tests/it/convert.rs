@@ -66,18 +66,18 @@ fn network(folder: &Path, batch: Dim, seed: f32) -> PathBuf {
     path
 }
 
-/// Pictures of changing stripes, `red` and `blue`.
-fn pictures(folder: &Path) -> Dataset {
+/// Images of changing stripes, `red` and `blue`.
+fn striped_images(folder: &Path) -> Dataset {
     for (class, at) in [("blue", 2), ("red", 0)] {
         for i in 0..20_u32 {
             let path = folder.join(format!("photos/{class}/{i}.png"));
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            let picture = classifold::RgbImage::from_fn(19, 14, |x, y| {
+            let image = classifold::RgbImage::from_fn(19, 14, |x, y| {
                 let mut pixel = [((x * (i + 3) + 5 * y) % 256) as u8; 3];
                 pixel[at] = 255 - (i * 7 % 100) as u8;
                 Rgb(pixel)
             });
-            picture.save(&path).unwrap();
+            image.save(&path).unwrap();
         }
     }
     Dataset::open(&folder.join("photos"), 0).unwrap()
@@ -108,7 +108,7 @@ fn off(first: &Path, second: &Path, dataset: &Dataset) -> f32 {
 #[test]
 fn half_precision_answers_as_the_original_and_keeps_the_card() {
     let folder = tempfile::tempdir().unwrap();
-    let dataset = pictures(folder.path());
+    let dataset = striped_images(folder.path());
     let model = network(folder.path(), "batch".into(), 0.0);
     let out = folder.path().join("half.onnx");
     assert_eq!(convert::fp16(&model, &out).unwrap().kept, []);
@@ -125,7 +125,7 @@ fn half_precision_answers_as_the_original_and_keeps_the_card() {
 #[test]
 fn integers_answer_nearly_as_the_original_in_both_schemes() {
     let folder = tempfile::tempdir().unwrap();
-    let dataset = pictures(folder.path());
+    let dataset = striped_images(folder.path());
     for batch in ["batch".into(), Dim::Fixed(3)] {
         let model = network(folder.path(), batch, 0.0);
         for scheme in [Scheme::Asymmetric, Scheme::Symmetric] {
@@ -144,7 +144,7 @@ fn integers_answer_nearly_as_the_original_in_both_schemes() {
 #[test]
 fn a_kept_file_is_never_another_models() {
     let folder = tempfile::tempdir().unwrap();
-    let dataset = pictures(folder.path());
+    let dataset = striped_images(folder.path());
     let cache = folder.path().join("cache");
     let model = network(folder.path(), "batch".into(), 0.0);
     drop(open(&model));
@@ -174,7 +174,7 @@ fn a_kept_file_is_never_another_models() {
     calibration.images.pop();
     let second = int8(&calibration);
     assert!(!second.reused && second.path != first.path);
-    // The same name, another picture.
+    // The same name, another image.
     fs::copy(&dataset.test[0].path, &calibration.images[0]).unwrap();
     let third = int8(&calibration);
     assert!(!third.reused && third.path != second.path);
@@ -183,7 +183,7 @@ fn a_kept_file_is_never_another_models() {
 #[test]
 fn what_cannot_be_converted_is_said() {
     let folder = tempfile::tempdir().unwrap();
-    let dataset = pictures(folder.path());
+    let dataset = striped_images(folder.path());
     let model = network(folder.path(), "batch".into(), 0.0);
     let cache = folder.path().join("cache");
     let cached = |precision, calibration| convert::cached(&model, precision, calibration, &cache);
@@ -202,7 +202,7 @@ fn what_cannot_be_converted_is_said() {
     drop(open(&model));
     let mut broken = calibration(&dataset, Scheme::Asymmetric);
     for path in &broken.images {
-        fs::write(path, "no picture").unwrap();
+        fs::write(path, "no image").unwrap();
     }
     let out = folder.path().join("out.onnx");
     let error = convert::int8(&model, &out, &broken).unwrap_err();

@@ -8,12 +8,12 @@ use classifold::card::OutputKind;
 use classifold::data::Sample;
 use classifold::engine::{Engine, FakeEngine};
 use classifold::eval::{EvalOptions, evaluate};
-use classifold::{Classifier, Error, Kind};
+use classifold::{Classifier, Error, ErrorKind};
 use fs_err as fs;
 
 use crate::support::{Tiny, flat};
 
-/// `count` pictures, red and blue in turn; every third is labelled wrongly.
+/// `count` images, red and blue in turn; every third is labelled wrongly.
 fn samples(folder: &Path, count: u8) -> Vec<Sample> {
     (0..count)
         .map(|i| {
@@ -94,7 +94,7 @@ fn classes_that_the_model_does_not_know_are_named() {
     let (classifier, samples) = (classifier(folder.path()), samples(folder.path(), 2));
     let classes = names(&["blue", "red", "green"]);
     let error = evaluate(&classifier, &samples, &classes, &EvalOptions::default()).unwrap_err();
-    assert_eq!(error.kind(), Kind::Usage);
+    assert_eq!(error.kind(), ErrorKind::Usage);
     assert!(
         error
             .to_string()
@@ -136,7 +136,7 @@ fn unreadable_images_are_left_out_up_to_a_twentieth() {
         ..EvalOptions::default()
     };
     for (broken, fine) in [(1, true), (2, true), (3, false)] {
-        fs::write(&samples[7 * broken].path, "not a picture").unwrap();
+        fs::write(&samples[7 * broken].path, "not a image").unwrap();
         let result = evaluate(&classifier, &samples, &classes, &lenient);
         if fine {
             let evaluation = result.unwrap();

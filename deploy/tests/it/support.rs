@@ -1,4 +1,4 @@
-//! The installed runtime, tiny models and flat pictures.
+//! The installed runtime, tiny models and flat images.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -152,7 +152,7 @@ impl Tiny {
     }
 }
 
-/// A picture of one colour, not square.
+/// An image of one colour, not square.
 pub fn flat(red: u8, blue: u8) -> RgbImage {
     RgbImage::from_pixel(13, 7, Rgb([red, 9, blue]))
 }

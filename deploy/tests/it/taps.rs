@@ -7,7 +7,7 @@ fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// The tapped values of a tiny model for a picture with red 255 and blue 51.
+/// The tapped values of a tiny model for an image with red 255 and blue 51.
 fn read(tiny: &Tiny, values: &[&str]) -> Vec<(Vec<usize>, Vec<f32>)> {
     runtime::load(installed()).unwrap();
     let preprocess = tiny.preprocess();

@@ -60,6 +60,7 @@ impl Engine for WorkerEngine {
             runner.outputs()
         });
         let mut logits = pending.wait()??;
+        // The scores of the padding.
         logits.truncate(batch * self.num_outputs);
         Ok(logits)
     }

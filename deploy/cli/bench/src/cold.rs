@@ -98,6 +98,7 @@ impl Opener<'_> {
         let spec = self.engine_spec(config, path);
         let open = |_| Worker::open(spec.clone(), input.clone(), config.batch);
         let workers: Vec<Worker> = (0..self.plan.streams).map(open).collect::<Result<_>>()?;
+        // A peak that was not reset would be that of an earlier configuration.
         let host = system::peak().zip(before).filter(|_| is_reset);
         let device =
             device.and_then(|(device, before)| system::device_memory(device)?.checked_sub(before?));

@@ -41,6 +41,7 @@ pub fn recommend(results: &[BenchResult]) -> Option<String> {
     let as_good = |result: &&BenchResult| match (&result.accuracy, best) {
         (Some(accuracy), Some((_, low))) => {
             let worse = accuracy.mcnemar.only_first > accuracy.mcnemar.only_second;
+            // McNemar's test has two sides: only a difference to the worse counts.
             let shown = worse && accuracy.mcnemar.p_value < SIGNIFICANCE;
             !shown && share(result) >= Some(low)
         }

@@ -161,6 +161,7 @@ impl Plan {
     /// is skipped).
     pub fn new(models: Vec<BenchModel>, options: &PlanOptions) -> Result<Self> {
         let streams = options.streams.max(1);
+        // Streams that each took all cores would wait for each other.
         let shared = (streams > 1).then(|| (system::cores() / streams).max(1));
         let mut plan = Self {
             models,

@@ -88,6 +88,7 @@ pub fn run(
         progress(index, None);
         let load = Load::SingleStream(schedule.warmup);
         let warm = scenario::turn(&sessions.streams(), &load, sessions.batch, stop)?;
+        // The offline scenario needs the rate, for as many runs as fill a turn.
         rates[index] = warm.runs as f64 / warm.elapsed.max(f64::MIN_POSITIVE);
     }
     let mut rng = ChaCha8Rng::seed_from_u64(schedule.seed);

@@ -278,6 +278,7 @@ fn to_measurements(
             runs as f64 / streams.iter().map(rate).sum::<f64>()
         }
         Load::MultiStream(_) => latencies.iter().sum(),
+        // Streams share the runs of these, so they end together.
         Load::Server(_) | Load::Offline(_) => {
             end.saturating_duration_since(start_time).as_secs_f64()
         }

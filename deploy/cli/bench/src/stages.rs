@@ -84,6 +84,7 @@ pub fn prepare(model: &BenchModel) -> deploy::Result<Option<PreparedImages>> {
     let len = preprocess.output_len();
     let (mut prepared, mut out) = (Vec::new(), vec![0.0; len]);
     let (mut decoding, mut preparing, mut count) = (0.0, 0.0, 0_u32);
+    // The first pass fills the page cache and the code caches, and keeps the prepared images.
     for recorded in [false, true] {
         for sample in &chosen {
             let (image, seconds) = timed(|| decode::open(&sample.path, &Limits::default()));

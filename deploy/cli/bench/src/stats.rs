@@ -92,6 +92,7 @@ pub fn stats(blocks: &[Measurements], seed: u64) -> Option<Stats> {
             "images_per_second" => Some(images_per_second),
             name => latency_ms.get(name),
         };
+        // Errors are those of logarithms, so the interval is a factor to each side.
         let reach = (t_975(freedom) * error).exp();
         value.map(|value| (metric.clone(), [value / reach, value * reach]))
     };

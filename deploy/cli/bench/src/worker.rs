@@ -98,6 +98,7 @@ impl Input {
         match self {
             Self::Prepared(images) => images.iter().copied().cycle().take(batch * len).collect(),
             Self::Drawn(seed) => {
+                // The uniform distribution on [-sqrt(3), sqrt(3)] has variance 1.
                 let reach = 3_f32.sqrt();
                 let mut rng = ChaCha8Rng::seed_from_u64(*seed);
                 (0..batch * len)

@@ -28,7 +28,7 @@ use bench::scenario::Scenario;
 use bench::sparkline::sparkline;
 use bench::stats::{self, Stats};
 use bench::system::{SystemInfo, Ticks};
-use bench::warnings::{self, Warning};
+use bench::warnings;
 use bench::{BenchResult, Findings, matrix};
 use open::OpenedConfigs;
 
@@ -60,6 +60,7 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
     }
     let before = Ticks::now();
     let measurements = measure(&plan, &mut open, args, &stop, printer)?;
+    // Before the scoring: other programs only matter while something is timed.
     let others = Ticks::now()
         .zip(before)
         .and_then(|(now, before)| now.others_since(&before));
@@ -78,7 +79,7 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
                 .push(result(&open, opened, (&keys[index], stats), accuracy));
         }
     }
-    findings.warnings = warnings.iter().map(Warning::to_string).collect();
+    findings.warnings = warnings;
     if args.configurations.matrix {
         findings.pareto = matrix::pareto(&findings.results);
         findings.recommendation = matrix::recommend(&findings.results);

@@ -55,6 +55,7 @@ fn prune(args: &PruneArgs, printer: &Printer) -> anyhow::Result<()> {
     }
     let installed = deploy::runtime::list(&cache);
     let with_gpu = installed.iter().find(|found| found.gpu);
+    // Engines are built by the runtime with CUDA, where one is installed.
     let version = with_gpu.map_or(VERSION, |found| &found.version);
     for engine in EngineCache::new(cache.join("engines")).unusable(version)? {
         freed += remove(&engine, printer)?;

@@ -47,7 +47,7 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
         list: args.list.as_deref(),
         split: args.split,
         cache: &cache,
-        seed: model.split_seed(),
+        seed: model.seed(),
     };
     let dataset = source::dataset(&path, &data, printer)?;
     let run_options = RunOptions {
@@ -171,7 +171,7 @@ fn convert(
         false => converted::scheme(args.machine.provider),
     };
     let count = args.images.map_or(convert::DEFAULT_IMAGES, usize::from);
-    let seed = original.card().map_or(0, |card| card.provenance.seed);
+    let seed = original.model().map_or(0, Model::seed);
     let preprocess = original.preprocess().clone();
     let calibration = Calibration::choose(dataset, count, seed, preprocess, scheme);
     printer.log(format!(
@@ -195,6 +195,7 @@ fn compare(
     dataset: &Dataset,
     printer: &Printer,
 ) -> anyhow::Result<Diff> {
+    // The runtime and the placement were logged with the original.
     let quiet = Printer::new(Verbosity::Results);
     let run_options = RunOptions {
         machine: &args.machine,

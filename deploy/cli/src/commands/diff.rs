@@ -81,7 +81,7 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
         list: args.list.as_deref(),
         split: args.split,
         cache: &cache,
-        seed: models[0].split_seed(),
+        seed: models[0].seed(),
     };
     // The images are those of a run: A's, else B's.
     let in_run = paths

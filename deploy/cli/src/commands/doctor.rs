@@ -198,6 +198,7 @@ fn trial_output(provider: Provider, args: &DoctorArgs, cache: &Path) -> Result<S
         .spawn()
         .map_err(|e| format!("its trial does not start: {e}"))?;
     let mut out = child.stdout.take().ok_or("its trial has no output")?;
+    // Read while the trial runs: a full pipe would block it.
     let reader = std::thread::spawn(move || {
         let mut text = String::new();
         out.read_to_string(&mut text).map(|_| text)

@@ -47,7 +47,7 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
         list: args.list.as_deref(),
         split: args.split,
         cache: &cache,
-        seed: model.split_seed(),
+        seed: model.seed(),
     };
     let dataset = source::dataset(&path, &data, printer)?;
     let samples = dataset.samples(args.split);
@@ -97,6 +97,7 @@ fn classifier(
         model: &model,
         images: preprocess.map(|preprocess| (dataset, preprocess)),
     };
+    // Calibration runs the model, so the runtime is loaded before the file is converted.
     let mut file = path.to_owned();
     if original.is_converted_for(machine.provider, precision)? {
         let found = source::runtime_for(machine.provider, &machine.location, printer)?;

@@ -112,6 +112,7 @@ fn read(classifier: &Classifier, input: &Input) -> anyhow::Result<deploy::RgbIma
         Input::File(path) => Ok(deploy::decode::open(path, classifier.limits())?),
         Input::Stdin => {
             let mut bytes = Vec::new();
+            // One byte more than allowed, so that the decoder sees that the image is too large.
             let limit = classifier.limits().max_bytes.saturating_add(1);
             std::io::stdin()
                 .lock()

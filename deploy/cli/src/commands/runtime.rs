@@ -92,6 +92,7 @@ fn list(args: &LocationArgs) -> anyhow::Result<()> {
         };
         printer::line(&format!("{mark} {found}"))?;
     }
+    // TensorRT has no mark: it is used with a runtime, not in place of one.
     if let Some(found) = search.cache.as_deref().and_then(runtime::tensorrt) {
         printer::line(&format!("  {found}"))?;
     }

@@ -177,6 +177,7 @@ fn figures(findings: &Findings) -> Markup {
 /// Paths of the models, whose names in the table are shortened.
 fn folders(results: &[BenchResult]) -> Vec<&str> {
     let mut names: Vec<&str> = results.iter().map(|r| r.key.model.as_str()).collect();
+    // Configurations of one model follow each other.
     names.dedup();
     names.retain(|name| {
         Path::new(name)

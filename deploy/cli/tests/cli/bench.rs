@@ -97,7 +97,7 @@ fn json_holds_what_scripts_read() {
             nodes.len() == 1 && nodes["cpu"].as_u64() > Some(0),
             "{nodes:?}"
         );
-        // Two of the eight pictures have the other class's colour.
+        // Two of the eight images have the other class's colour.
         assert_eq!(
             (&result["top1"], &result["accuracy"]["count"]),
             (&0.75.into(), &8.into())

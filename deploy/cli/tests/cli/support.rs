@@ -1,4 +1,4 @@
-//! Runs the binary; makes a tiny model and pictures for it.
+//! Runs the binary; makes a tiny model and images for it.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use fs_err as fs;
 use onnx::proto::DataType;
 use onnx::{Dim, Document, GraphBuilder, ModelInfo, Tensor};
 
-/// From a picture to the tiny model's input.
+/// From a image to the tiny model's input.
 pub const PREPROCESS: &str =
     "decode(rgb, exif)|resize(4, 4, bilinear, antialias)|scale(1/255)|layout(nchw, f32)";
 
@@ -132,7 +132,7 @@ pub fn model_for(batch: Dim, gain: f32) -> Document {
 }
 
 /// A folder with the model, its class names, and `photos/{train,val,test}/{blue,red}/*.png`; the last
-/// picture of each class in `test` has the other one's colour.
+/// image of each class in `test` has the other one's colour.
 pub fn workshop() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     model(10.0).save(&folder.path().join("model.onnx")).unwrap();
@@ -158,7 +158,7 @@ pub fn workshop() -> tempfile::TempDir {
     folder
 }
 
-/// A picture of one colour, not square.
+/// A image of one colour, not square.
 pub fn picture(path: &Path, color: [u8; 3]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     RgbImage::from_raw(9, 6, color.repeat(54))

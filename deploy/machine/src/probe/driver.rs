@@ -108,6 +108,7 @@ pub(super) fn check(driver: &Driver, device: u32, cuda: Option<u32>) -> Vec<Miss
         Some(gpu) => {
             let cuda = cuda.unwrap_or(12);
             let minimum = minimum_capability(cuda);
+            // A capability of 0 is one that the driver did not say.
             if gpu.capability > 0 && gpu.capability < minimum {
                 let text = |c: u32| format!("{}.{}", c / 10, c % 10);
                 missing.push(MissingRequirement::new(

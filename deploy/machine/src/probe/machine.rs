@@ -63,6 +63,7 @@ impl Machine {
         ]
         .iter()
         .find_map(|file| read(file)?.trim().parse::<u64>().ok())
+        // Without a limit the file says `max`, or a number beyond the memory.
         .filter(|limit| total.is_some_and(|total| *limit < total));
         Self {
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),

@@ -58,6 +58,7 @@ impl SearchPaths {
                 .as_deref(),
         ));
         let variable = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+        // The loader takes relative paths as well, but they depend on the working directory.
         let named = std::env::split_paths(&variable).filter(|path| path.is_absolute());
         let named: Vec<PathBuf> = named.collect();
         let mut system = loader_folders(Path::new("/etc/ld.so.conf"), 4);

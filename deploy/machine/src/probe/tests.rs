@@ -193,12 +193,12 @@ fn a_machine_where_all_is_well() {
         assert_eq!(driver.devices, [gpu]);
     }
     let found = machine.look(TENSORRT).libraries;
-    let said: Vec<String> = found
+    let names: Vec<String> = found
         .iter()
         .map(|l| format!("{} {}", l.name, l.version.as_deref().unwrap()))
         .collect();
     assert_eq!(
-        said,
+        names,
         [
             "libcublas.so.13 13.1.1",
             "libcublasLt.so.13 13.1.1",
@@ -226,7 +226,7 @@ fn no_driver() {
       found:    none
     hint: install NVIDIA driver 580 or newer; in a container, start it with `--gpus all`
     ");
-    // Everything else is in place, and that is said too.
+    // Everything else is in place, and that is reported, too.
     let found = machine.look(CUDA);
     assert_eq!(found.missing.len(), 1);
     assert_eq!(found.libraries.len(), 5);

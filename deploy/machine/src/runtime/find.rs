@@ -257,6 +257,7 @@ fn pinned_name(wheel: &wheels::Wheel) -> String {
 
 fn inspect(path: &Path, source: Source) -> Result<RuntimeLibrary> {
     let version = library::inspect(path)?;
+    // One library under two names must count as the same one when it is loaded again.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     Ok(RuntimeLibrary::new(path, version, source))
 }

@@ -171,6 +171,7 @@ fn obtain_wheels(
     let (present, missing): (Vec<&GpuWheel>, Vec<&GpuWheel>) =
         set.wheels.iter().partition(is_downloaded);
     let mut done: u64 = present.iter().map(|part| part.bytes).sum();
+    // Wheels and unpacked libraries lie on the disk at the same time.
     check_free_space(downloads, set.bytes() - done + set.unpacked)?;
     for part in &present {
         progress(&format!(

@@ -123,6 +123,7 @@ pub fn remove(cache: &Path, keep_newest: bool) -> Result<Vec<PathBuf>> {
 pub(super) fn work_folder(root: &Path) -> Result<tempfile::TempDir> {
     fs::create_dir_all(root).map_err(failed("create the cache folder"))?;
     tempfile::Builder::new()
+        // Hidden, so that no search finds it, and `deploy cache prune` removes what a crash left.
         .prefix(".installing-")
         .tempdir_in(root)
         .map_err(failed("create a temporary folder"))
@@ -142,7 +143,7 @@ pub(super) fn publish(out: &Path, target: &Path, manifest: &Manifest) -> Result<
     }
     match fs::rename(out, target) {
         Err(_) if target.join(MANIFEST).is_file() => Ok(()),
-        done => done.map_err(failed("move the runtime to its place")),
+        done => done.map_err(failed("move the runtime to its folder")),
     }
 }
 

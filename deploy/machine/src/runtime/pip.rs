@@ -47,6 +47,7 @@ pub(super) fn download(
             .arg("--dest")
             .arg(folder)
             .arg(requirement)
+            // pip keeps an unfinished wheel in its temporary folder, whose size is the progress.
             .env("TMPDIR", unfinished.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -123,7 +123,7 @@ pub fn install_tensorrt(
     if target.exists() {
         fs::remove_dir_all(&target).map_err(failed("replace the old TensorRT"))?;
     }
-    fs::rename(work.path(), &target).map_err(failed("move TensorRT to its place"))?;
+    fs::rename(work.path(), &target).map_err(failed("move TensorRT to its folder"))?;
     let folder = target;
     progress(&format!(
         "installed TensorRT {version} in `{}`",

@@ -1,10 +1,10 @@
 //! Profiles, options and keys; no TensorRT is needed for them.
 
+use machine::Provider;
 use onnx::proto::DataType;
 use onnx::{GraphBuilder, ModelInfo, Tensor};
 
 use super::*;
-use machine::Provider;
 
 /// A classifier of 2 classes over `[batch, 3, 4, 4]`, whose weights are `gain`.
 fn model(batch: Dim, gain: f32) -> Document {

@@ -81,7 +81,7 @@ fn dataset(
         list: None,
         split: args.split,
         cache,
-        seed: model.split_seed(),
+        seed: model.seed(),
     };
     Ok(Some(source::dataset(path, &data, printer)?))
 }

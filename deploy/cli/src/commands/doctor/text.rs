@@ -122,8 +122,8 @@ fn runtimes(candidates: &[Candidate], section: &mut Section) {
     for candidate in candidates {
         let version = candidate.version.as_deref().unwrap_or("unusable");
         let cuda = if candidate.cuda { "with CUDA, " } else { "" };
-        let place = format!("{cuda}{}", candidate.source);
-        section.fact(version, &place);
+        let origin = format!("{cuda}{}", candidate.source);
+        section.fact(version, &origin);
         section.detail(&format!("`{}`", candidate.path.display()));
         if let Some(error) = &candidate.error {
             section.detail(error);
