@@ -1,7 +1,6 @@
 //! Observers of a training: log and bars, dashboard, event files.
 //!
-//! They see what [`Observer`] tells them and change nothing; the dashboard alone may ask for a stop, as Ctrl-C
-//! does.
+//! They change nothing of the training. The dashboard alone may request a stop, as Ctrl-C does.
 
 mod dashboard;
 mod events;
@@ -91,10 +90,10 @@ impl<'a> Observers<'a> {
         let mut observers: Vec<Box<dyn Observer + 'a>> = vec![];
         let is_wanted = |log| logs.contains(&log);
         if is_wanted(Log::Jsonl) {
-            observers.push(Box::new(events::Events::open(info, printer)));
+            observers.push(Box::new(events::EventLog::open(info, printer)));
         }
         if is_wanted(Log::Tensorboard) {
-            observers.push(Box::new(tensorboard::Events::open(info, printer)));
+            observers.push(Box::new(tensorboard::EventFile::open(info, printer)));
         }
         let dashboard = (ui == Ui::Dashboard && printer.has_bars())
             .then(|| dashboard::Dashboard::open(info, printer, interrupt));

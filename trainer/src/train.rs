@@ -97,7 +97,7 @@ fn run_epochs(
     observer: &mut dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Trained> {
-    let (mut optimizer, mut state) = start(&mut model, data, options, &mut checkpoints)?;
+    let (mut optimizer, mut state) = begin_or_resume(&mut model, data, options, &mut checkpoints)?;
     let device = model.device().autodiff();
     let ended = loop {
         if let Some(ended) = state.ended(options) {
@@ -195,7 +195,7 @@ fn report(phase: Phase, epoch: usize, examples: &Examples, progress: &Progress) 
 
 /// Optimiser and state before the first step, or as the checkpoint has them; the network is then the
 /// checkpoint's, too.
-fn start(
+fn begin_or_resume(
     model: &mut Model,
     data: &TrainingSet,
     options: &TrainOptions,

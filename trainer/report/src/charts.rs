@@ -81,7 +81,7 @@ pub struct PlottedRun<'a> {
 
 impl<'a> PlottedRun<'a> {
     /// The metrics of each run's predictions.
-    pub fn metrics_of(runs: &[RunContents]) -> Vec<Option<ProbabilityMetrics>> {
+    pub fn all_metrics(runs: &[RunContents]) -> Vec<Option<ProbabilityMetrics>> {
         let answers = runs.iter().map(|run| run.answers.as_ref());
         answers
             .map(|answers| ProbabilityMetrics::new(answers?))

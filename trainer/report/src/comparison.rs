@@ -34,7 +34,7 @@ struct Pair<'a> {
 }
 
 pub(crate) fn body(runs: &[RunContents], thumbnails: &Thumbnails) -> Markup {
-    let metrics = PlottedRun::metrics_of(runs);
+    let metrics = PlottedRun::all_metrics(runs);
     let plotted = PlottedRun::pair(runs, &metrics);
     let pairs = pairs(runs);
     let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();

@@ -40,7 +40,7 @@ pub fn cross_validate(
     for number in 0..count {
         context.interrupt.check()?;
         let fold = kfold.fold(number);
-        let data = data.of_fold(&pool, &fold);
+        let data = data.for_fold(&pool, &fold);
         let model = untrained.rebuild(recipe, context)?;
         let mut trained = if let Examples::Features(_) = pool {
             let options = TrainOptions::from(recipe);

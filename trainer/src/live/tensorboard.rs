@@ -13,7 +13,7 @@ use crate::train::{EpochRow, Observer, Phase, Progress, StepReport};
 use record::{Event, What, framed};
 
 /// Observer that writes an event file.
-pub(super) struct Events<'a> {
+pub(super) struct EventFile<'a> {
     sink: Sink<'a>,
     /// Whether earlier files may hold steps that this one repeats.
     resumed: bool,
@@ -22,7 +22,7 @@ pub(super) struct Events<'a> {
     reported: Progress,
 }
 
-impl<'a> Events<'a> {
+impl<'a> EventFile<'a> {
     /// Begins a file of its own; TensorBoard reads all of a folder as one run.
     pub(super) fn open(info: &RunInfo, printer: &'a Printer) -> Self {
         let folder = info.run.join("tensorboard");
@@ -37,7 +37,7 @@ impl<'a> Events<'a> {
                 }
             }
         });
-        let mut events = Events {
+        let mut events = EventFile {
             sink: Sink::new(&folder, file, printer),
             resumed: info.resumed,
             steps_per_epoch: info.steps_per_epoch,
@@ -56,7 +56,7 @@ impl<'a> Events<'a> {
     }
 }
 
-impl Observer for Events<'_> {
+impl Observer for EventFile<'_> {
     fn step(&mut self, report: &StepReport) {
         if report.phase != Phase::Train {
             return;
@@ -136,7 +136,7 @@ mod tests {
             resumed: true,
         };
         let printer = Printer::new(console::Verbosity::Warnings);
-        let mut events = Events::open(&info, &printer);
+        let mut events = EventFile::open(&info, &printer);
         let progress = Progress {
             step: 1,
             images: 4,
