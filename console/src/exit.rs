@@ -34,6 +34,7 @@ pub fn exit_code(
     match result {
         Ok(ExitStatus::Success) => ExitCode::SUCCESS,
         Ok(ExitStatus::CheckFailed) => ExitCode::from(1),
+        // `trainer eval | head` is no failure.
         Err(error) if is_reader_gone(error) => ExitCode::SUCCESS,
         Err(error) => {
             printer::error(&error_text(error, hint));

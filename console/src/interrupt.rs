@@ -32,6 +32,7 @@ impl Interrupt {
     /// When the system does not let signals be handled.
     pub fn watch(&self, printer: &Printer, answer: &'static str) -> anyhow::Result<()> {
         let (asked, printer) = (self.clone(), printer.clone());
+        // `ctrlc` calls this on a thread of its own, where printing and locking are allowed.
         ctrlc::set_handler(move || {
             if asked.request() {
                 printer.answer(answer);

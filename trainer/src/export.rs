@@ -119,6 +119,7 @@ pub fn export(
     let golden = GoldenImages::prepared(&fields.preprocess)?;
     // Burn once for all of them.
     let mut logits = verify::logits(network, &[images, &golden.inputs[..]].concat())?;
+    // The golden images follow the verification images.
     let golden = golden.samples(logits.split_off(images.len()));
     let card = card(&document, fields, golden);
     document.set_metadata(card::PREFIX, &card.to_pairs());

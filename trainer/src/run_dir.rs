@@ -41,6 +41,7 @@ impl RunDir {
     pub fn check_new(runs: &Path, name: &str) -> Result<()> {
         let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
         if !name.chars().all(plain)
+            // A leading dash would read as a flag, and a leading dot hides the folder.
             || name.starts_with(['.', '-'])
             || ["", run_files::LATEST].contains(&name)
         {

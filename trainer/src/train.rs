@@ -110,6 +110,7 @@ fn run_epochs(
             while let Some(batch) = clock.next(&mut batches, &mut state.train) {
                 let Batch { inputs, labels } = batch?;
                 let logits = model.forward(inputs, &device)?; // [N, K]
+                // A clone shares its values; the loss consumes one of the two.
                 let loss = options.objective.loss(logits.clone(), &labels);
                 let gradients = GradientsParams::from_grads(loss.backward(), &model.network);
                 // The logits are read while the device computes the gradients, the one wait of a step. A loss

@@ -91,6 +91,7 @@ impl TrainingSet {
         let decode = |split: Split| {
             let samples = dataset.samples(split);
             // The memory is shared in proportion to the numbers of images.
+            // In 128 bits: bytes times images may exceed 64.
             let budget = u128::from(recipe.memory.0) * samples.len() as u128 / num_images as u128;
             let options = DecodeOptions {
                 budget_bytes: budget as u64,

@@ -73,6 +73,7 @@ impl Printer {
     fn ticking_bar(&self, what: &str, length: Option<u64>, template: &str) -> ProgressBar {
         let bar = self.bar(what, length, template);
         if self.has_bars() {
+            // Between two reports the elapsed time and the rate move on.
             bar.bar.enable_steady_tick(Duration::from_millis(200));
         }
         bar

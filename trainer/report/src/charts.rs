@@ -254,6 +254,7 @@ fn by_epoch(
                 x: summary.epoch as f64,
             });
         }
+        // One run: a colour for training and one for validation. Several runs: a colour each, training dashed.
         if let Some(train) = train.filter(|_| has_training) {
             marks.push(Mark::Line {
                 name: name("training"),

@@ -108,6 +108,7 @@ fn pair<'a>(first: &'a RunContents, second: &'a RunContents) -> Option<Pair<'a>>
     let differ = |[x, y]: &[&Answer; 2]| x.is_right() != y.is_right();
     let flips: Vec<[&Answer; 2]> = common.iter().filter(|both| differ(both)).copied().collect();
     let only_first = flips.iter().filter(|[x, _]| x.is_right()).count() as u64;
+    // Images on which both are right, or both wrong, say nothing about the difference.
     let test = metrics::mcnemar(only_first, flips.len() as u64 - only_first);
     Some(Pair {
         first,

@@ -141,6 +141,7 @@ fn plan(args: &FitArgs, settings: Settings, cache: &Path) -> Result<Plan> {
     let (recipe, resume) = match &args.resume {
         Some(run) => {
             let run = RunDir::open(&runs, run)?;
+            // A resumed run cannot be renamed.
             if let Some(name) = name.as_ref().filter(|name| **name != run.name()) {
                 return Err(Error::ResumeChanges {
                     flag: "name".into(),

@@ -65,6 +65,7 @@ pub fn cross_validate(
     }
     let held_out = kfold.gather(parts);
     let scores = score_folds(&kfold, &held_out);
+    // Regression needs features. Of images there are the answers of the folds' own networks alone.
     let answers = match &pool {
         Examples::Features(loader) => {
             let num_classes = data.classes.len();

@@ -61,6 +61,7 @@ impl FeatureCache {
         let mut whole = read(&path, key, width).unwrap_or_else(|| FeatureTable::new(width));
         whole.merge(table);
         let bytes = whole.to_bytes(&key.to_string())?;
+        // It would evict all others, and then itself.
         if bytes.len() as u64 > self.max_bytes {
             return Ok(());
         }
@@ -94,6 +95,7 @@ impl FeatureCache {
                 break;
             }
             match fs::remove_file(&path) {
+                // A missing file was removed by another process.
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(error.into());
                 }

@@ -72,6 +72,7 @@ pub fn convolutions(graph: &GraphProto) -> Vec<Conv> {
     let conv = |(node_index, node): (usize, &NodeProto)| {
         let weight = match node.op_type() {
             "Conv" | "ConvInteger" => 1,
+            // Its inputs begin with x, the scale and the zero point of x, and w.
             "QLinearConv" => 3,
             _ => return None,
         };

@@ -319,6 +319,7 @@ impl InspectedModel {
         let tensor = self.document.tensor(name)?;
         let numbers = match tensor.as_f32() {
             Ok(numbers) => numbers.into_owned(),
+            // Quantised models store integers.
             Err(_) => tensor.as_i64()?.iter().map(|v| *v as f32).collect(),
         };
         Ok(Cow::Owned(Tap {

@@ -63,6 +63,7 @@ pub fn kernels(weight: &Tap, color: Color) -> Option<Kernels> {
     let (indices, names): ([usize; 3], &[&str]) = match color {
         Color::Rgb => ([0, 1, 2], &["r", "g", "b"]),
         Color::Bgr => ([2, 1, 0], &["r", "g", "b"]),
+        // One channel stands for all three colours.
         Color::Gray => ([0, 0, 0], &["gray"]),
     };
     let kernels = weight.numbers.chunks_exact(channels * size);

@@ -73,6 +73,7 @@ impl Observer for EventFile<'_> {
             self.reported = Progress::default();
         }
         if is_logged(progress.step, report.num_steps) {
+            // A point is the mean since the point before it, not since the start of the epoch.
             let last = std::mem::replace(&mut self.reported, progress);
             let images = (progress.images - last.images) as f64;
             let hits = (progress.correct - last.correct) as f64;

@@ -44,6 +44,7 @@ pub fn repeat_with_seeds(
             .log(format!("seed {seed} ({number} of {count})"));
         let recipe = Recipe {
             seed,
+            // The run of one more seed repeats neither seeds nor folds.
             seeds: None,
             folds: None,
             ..recipe.clone()

@@ -60,6 +60,7 @@ impl State {
         let (val_loss, val_accuracy) = (val.loss(), val.accuracy());
         self.rows.push(EpochRow {
             epoch,
+            // Before `epoch_done` below, which moves the schedule on.
             lr: self.scheduler.lr(options.epochs),
             train_loss: train.loss(),
             train_accuracy: train.accuracy(),

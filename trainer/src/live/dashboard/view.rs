@@ -54,6 +54,7 @@ pub(super) fn draw(state: &DashboardState, lines: &[String], stopping: bool, buf
 
 fn heading(state: &DashboardState) -> Line<'static> {
     let bold = |text: String| Span::styled(text, Modifier::BOLD);
+    // After the last epoch the state is already at the one that would follow.
     let epoch = state.epoch.min(state.epochs);
     Line::from(vec![
         bold(state.run.display().to_string()),
@@ -210,6 +211,7 @@ impl LearningCurves {
         )
         .y_axis(Axis::default().bounds([*low, *high]).labels(y))
         .legend_position(Some(LegendPosition::TopRight))
+        // No legend where it would cover more than half of the chart.
         .hidden_legend_constraints((Constraint::Ratio(1, 2), Constraint::Ratio(1, 2)))
         .render(area, buffer);
     }
