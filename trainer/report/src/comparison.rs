@@ -34,8 +34,7 @@ struct Pair<'a> {
 }
 
 pub(crate) fn body(runs: &[RunContents], thumbnails: &Thumbnails) -> Markup {
-    let metrics = PlottedRun::all_metrics(runs);
-    let plotted = PlottedRun::pair(runs, &metrics);
+    let plotted: Vec<PlottedRun> = runs.iter().map(PlottedRun::new).collect();
     let pairs = pairs(runs);
     let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
     html! {
@@ -157,7 +156,8 @@ fn scores(runs: &[PlottedRun<'_>]) -> Markup {
         "trained",
         "time",
     ];
-    let row = |PlottedRun { run, metrics }: &PlottedRun<'_>| {
+    let row = |plotted: &PlottedRun<'_>| {
+        let PlottedRun { run, metrics } = plotted;
         let name = format!("{}: {}", run.name, run.network());
         let Some(summary) = &run.summary else {
             let mut row = vec![name];
@@ -165,14 +165,14 @@ fn scores(runs: &[PlottedRun<'_>]) -> Markup {
             return row;
         };
         let scores = &summary.scores;
-        let ranking = metrics.and_then(|metrics| metrics.ranking.as_ref());
+        let ranking = plotted.ranking();
         vec![
             name,
             percent(scores.accuracy, 1),
             percents(scores.interval),
             format!("{} {}", scores.count, summary.split),
             format!("{:.3}", scores.loss),
-            metrics.map_or("–".into(), |metrics| {
+            metrics.as_ref().map_or("–".into(), |metrics| {
                 percent(metrics.calibration_error, 1)
             }),
             ranking.map_or("–".into(), |ranking| format!("{:.3}", ranking.auc.value)),
