@@ -1,4 +1,5 @@
-//! Interruption by Ctrl-C: the first asks the command to stop where it can, the second ends the process at once.
+//! Interruption by Ctrl-C: the first asks the command to stop where it can, the second ends the process at
+//! once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,8 +26,7 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// Watches for Ctrl-C from now on; `answer` says what the first one does. A process may do this
-    /// once.
+    /// Watches for Ctrl-C from now on; `answer` is printed at the first. A process may do this once.
     ///
     /// # Errors
     /// When the system does not let signals be handled.

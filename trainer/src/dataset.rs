@@ -1,5 +1,5 @@
-//! Data set of a run: labelled files by split, their audit, and their decoded pixels. It knows no network and no
-//! training.
+//! Data set of a run: labelled files by split, their audit, and their decoded pixels. It knows no network and
+//! no training.
 
 use std::sync::Arc;
 

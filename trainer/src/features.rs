@@ -35,8 +35,8 @@ use workers::{Computed, Job, Workers};
 /// SHA-256 of an image file.
 pub type Hash = [u8; 32];
 
-/// Features that are computed before the tables are saved in between: a kill loses no more, or a quarter
-/// of what is there.
+/// Number of computed features after which the tables are saved, or a quarter of what they hold: a kill loses
+/// no more.
 const MOST_UNSAVED: usize = 1000;
 
 /// Why an extractor's network always has the parts of a key.
@@ -99,8 +99,8 @@ impl Extractor {
         self.hashes.extend(known);
     }
 
-    /// The features of `samples` in these views, from the cache or computed. `progress` is told how many are
-    /// computed and how many are to be.
+    /// The features of `samples` in these views, from the cache or computed. `progress` gets the numbers of
+    /// computed and of missing features.
     ///
     /// # Errors
     /// When an unreadable image is one too many (the rules of [`data::images::Images::load`]), the engine

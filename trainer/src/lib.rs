@@ -9,9 +9,10 @@
 //! ```
 //!
 //! [`recipe`] holds the settings, [`run_dir`] the run folder, [`train`](mod@train) the loop, and [`live`] its
-//! observers. [`calibrate`] fits a temperature; [`cross_validation`] and [`seeds`] measure how reliable the scores
-//! are; [`export`] writes the file and [`verify`] compares it with ONNX Runtime. [`report`] makes pages of run folders;
-//! [`inspect`] draws what the exported network sees. Only [`console`] prints, and draws charts and pages.
+//! observers. [`calibrate`] fits a temperature; [`cross_validation`] and [`seeds`] measure how reliable the
+//! scores are; [`export`] writes the file and [`verify`] compares it with ONNX Runtime. [`report`] makes
+//! pages of run folders; [`inspect`] draws what the exported network sees. Only [`console`] prints, and draws
+//! charts and pages.
 
 #![allow(
     missing_docs,

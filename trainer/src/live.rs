@@ -78,8 +78,8 @@ pub fn printer(ui: Ui, printer: &Printer) -> Printer {
 }
 
 impl<'a> Observers<'a> {
-    /// Opens the dashboard and the files that are is_wanted for. A warning says what could not be opened, and
-    /// training does without.
+    /// Opens the dashboard and the files that the user asked for. What cannot be opened is a warning, and
+    /// training continues without it.
     pub fn open(
         ui: Ui,
         logs: &[Log],

@@ -194,8 +194,7 @@ fn report(phase: Phase, epoch: usize, examples: &Examples, progress: &Progress) 
     }
 }
 
-/// Optimiser and state before the first step, or as the checkpoint has them; the network is then the
-/// checkpoint's, too.
+/// Optimiser and state before the first step, or those of the checkpoint, whose weights the network then gets.
 fn begin_or_resume(
     model: &mut Model,
     data: &TrainingSet,

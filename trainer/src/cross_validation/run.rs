@@ -20,8 +20,8 @@ use crate::training_set::TrainingSet;
 /// Suspects that are listed on the terminal.
 const LISTED: usize = 5;
 
-/// Trains, calibrates and scores the folds, if there are to be any, as the run itself will be; writes `folds.json` and
-/// `suspects.csv`, and prints what is in them.
+/// Trains, calibrates and scores the folds, if the recipe asks for any, as the run itself will be. Writes
+/// `folds.json` and `suspects.csv` and prints a summary.
 ///
 /// A training on images has a run folder of its own, from which it continues after an interruption.
 pub fn cross_validate(

@@ -33,8 +33,8 @@ impl FeatureCache {
         &self.folder
     }
 
-    /// The table of a key, which counts as used from now on; an empty one where there is none, or
-    /// where its file is damaged or of another key.
+    /// The table of a key, marked as used now. An empty one where there is none, or where its file is damaged
+    /// or of another key.
     pub fn open(&self, key: &CacheKey, width: usize) -> FeatureTable {
         let path = self.folder.join(key.file_name());
         let empty = || FeatureTable::new(width);

@@ -90,8 +90,8 @@ pub fn convolutions(graph: &GraphProto) -> Vec<Conv> {
     graph.node.iter().enumerate().filter_map(conv).collect()
 }
 
-/// The head of a classifier with this output: the mean over the last maps, then one linear layer or
-/// none. Other heads are none.
+/// The head of the classifier with this output: global average pooling of the last maps, then one linear
+/// layer or none. None for other heads.
 pub fn head(document: &Document, output: &str) -> Option<Head> {
     let graph = document.graph();
     let scores = back_through(graph, output, &AFTER_SCORES);

@@ -1,7 +1,7 @@
 //! TensorBoard's event files: scalars over training steps, in `RUN/tensorboard`.
 //!
-//! Everything stands at the number of training steps done, epochs too, so that a resumed run can
-//! tell TensorBoard from which step on an earlier file no longer counts.
+//! The step of every point, also of epochs, is the number of training steps done: a resumed run tells
+//! TensorBoard from which step on an earlier file no longer counts.
 
 mod record;
 
