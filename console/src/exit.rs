@@ -25,8 +25,8 @@ impl ExitStatus {
     }
 }
 
-/// The exit code of a command: 0 done and true, 1 done and false, 2 could not do it, whose error is
-/// printed with the first hint in its chain of causes.
+/// The exit code of a command: 0 done and true, 1 done and false, 2 not done. In the last case the error is
+/// printed, with the first hint in its chain of causes.
 pub fn exit_code(
     result: &anyhow::Result<ExitStatus>,
     hint: impl Fn(&(dyn Error + 'static)) -> Option<String>,
@@ -34,6 +34,7 @@ pub fn exit_code(
     match result {
         Ok(ExitStatus::Success) => ExitCode::SUCCESS,
         Ok(ExitStatus::CheckFailed) => ExitCode::from(1),
+        // `trainer eval | head` is no failure.
         Err(error) if is_reader_gone(error) => ExitCode::SUCCESS,
         Err(error) => {
             printer::error(&error_text(error, hint));
@@ -42,8 +43,8 @@ pub fn exit_code(
     }
 }
 
-/// The exit code where the command line was answered at once: with help or the version, or with what
-/// is wrong in it (`is_error`). `printed` is whether the answer could be.
+/// The exit code where the command line itself was answered: with help, the version or a usage error
+/// (`is_error`). `printed` is whether the answer could be printed.
 pub fn usage_exit_code(printed: io::Result<()>, is_error: bool) -> ExitCode {
     match printed {
         _ if is_error => ExitCode::from(2),

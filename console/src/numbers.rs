@@ -58,6 +58,7 @@ pub fn thousands(number: u64) -> String {
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            // Narrow no-break space, as the SI recommends: a comma is a decimal point in half of the world.
             text.push('\u{202f}');
         }
         text.push(digit);

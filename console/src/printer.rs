@@ -187,6 +187,7 @@ pub fn error(text: &str) {
 pub fn line(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")
+        // Flushed, so that a closed pipe is noticed here and not when the process ends.
         .and_then(|()| out.flush())
         .map_err(note_absence)
 }

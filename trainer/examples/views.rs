@@ -17,7 +17,7 @@ use data::{Preprocess, Sample, Tally};
 use models::{Network, Spec};
 use trainer::evaluate::evaluate;
 use trainer::examples::{Batching, Purpose};
-use trainer::features::{Extractor, FeatureCache, Features, Options, View};
+use trainer::features::{Extractor, ExtractorOptions, FeatureCache, Features, View};
 use trainer::interrupt::Interrupt;
 use trainer::recipe::{Criterion, DeviceKind, OptimizerKind, SaveKind, SchedulerKind};
 use trainer::run_dir::RunDir;
@@ -80,7 +80,7 @@ fn main() -> Result<()> {
         runs: tempfile::tempdir()?,
         epochs,
     };
-    let options = Options {
+    let options = ExtractorOptions {
         cache: FeatureCache::new(&cache, 2_000_000_000),
         device: DeviceKind::Cpu,
         threads,

@@ -23,7 +23,7 @@ pub struct TrainingContext<'a> {
 }
 
 impl<'a> TrainingContext<'a> {
-    /// A context that downloads nothing, with the cache folder as `--cache` or the environment say.
+    /// A context that downloads nothing, with the cache folder of `--cache` or of the environment.
     pub fn new(cache: Option<&Path>, threads: Option<usize>, printer: &'a Printer) -> Result<Self> {
         Ok(Self {
             cache: data::cache::dir(cache)?,
@@ -35,7 +35,7 @@ impl<'a> TrainingContext<'a> {
         })
     }
 
-    /// Finds ONNX Runtime, installs it where it is missing and may be, and loads it.
+    /// Finds ONNX Runtime, installs it where it is missing and downloads are allowed, and loads it.
     pub fn ensure_runtime(&self) -> Result<()> {
         runtime::ensure(
             self.runtime.clone(),

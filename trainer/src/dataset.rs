@@ -1,5 +1,5 @@
-//! Data set of a run: labelled files by split, their audit, and their decoded pixels. It knows no network and no
-//! training.
+//! Data set of a run: labelled files by split, their audit, and their decoded pixels. It knows no network and
+//! no training.
 
 use std::sync::Arc;
 
@@ -18,9 +18,9 @@ use crate::run_dir::RunDir;
 /// Files left out that the log lists by name.
 const LISTED: usize = 20;
 
-/// Opens the data set of a recipe, or of a resumed run, and finds ONNX Runtime, so that hours of training
-/// are not lost for the lack of it. What can be refused at once comes before what takes time: installing
-/// the one, drawing the other.
+/// Opens the data set of a recipe, or of a resumed run. Finds ONNX Runtime too: the export needs it after hours
+/// of training. Of the two, what may be refused at once comes before what takes time (drawing the built-in
+/// images, installing ONNX Runtime).
 ///
 /// # Errors
 /// When the data cannot be trained on, or ONNX Runtime cannot be used.

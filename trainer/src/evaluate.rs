@@ -22,7 +22,7 @@ pub struct Evaluation {
 
 /// Scores a network, as Burn computes it, on examples that are batched for evaluation.
 ///
-/// `progress` is told the number of examples done, after each batch.
+/// `progress` gets the number of examples done, after each batch.
 pub fn evaluate(
     network: &Network,
     examples: &Examples,

@@ -155,8 +155,7 @@ impl Examples {
         }
     }
 
-    /// The batches of an epoch, counted from 1, from `first_batch` on: the same ones that the whole epoch has
-    /// there.
+    /// The batches of an epoch, counted from 1, from `first_batch` on: the same batches as in the whole epoch.
     pub fn batches(
         &self,
         epoch: usize,

@@ -17,9 +17,9 @@ use crate::recipe::Recipe;
 use crate::resolve;
 use crate::verify;
 
-/// Label of an exported file: what its card says besides what the network knows of itself.
+/// Fields of the card, besides what the network knows of itself.
 #[derive(Clone, Debug)]
-pub struct Label {
+pub struct CardFields {
     /// Class names in output order.
     pub classes: Vec<String>,
     /// From an image to the network's input.
@@ -27,8 +27,8 @@ pub struct Label {
     pub provenance: Provenance,
 }
 
-impl Label {
-    /// The label of a network that was trained by `recipe` on `dataset`, whose fingerprint is `fingerprint`:
+impl CardFields {
+    /// The fields for a network that was trained by `recipe` on `dataset`, whose fingerprint is `fingerprint`:
     /// options without the paths of this machine, and the numbers of images.
     pub fn new(
         network: &Network,
@@ -111,16 +111,17 @@ const TOLERANCES: [(&str, f64); 3] = [("fp32", 1e-3), ("fp16", 2e-2), ("int8", 0
 /// `out` when they agree, `*.unverified.onnx` when they do not.
 pub fn export(
     network: &Network,
-    label: Label,
+    fields: CardFields,
     images: &[Vec<f32>],
     out: &Path,
 ) -> Result<Exported> {
     let mut document = network.to_onnx()?;
-    let golden = GoldenImages::prepared(&label.preprocess)?;
+    let golden = GoldenImages::prepared(&fields.preprocess)?;
     // Burn once for all of them.
     let mut logits = verify::logits(network, &[images, &golden.inputs[..]].concat())?;
+    // The golden images follow the verification images.
     let golden = golden.samples(logits.split_off(images.len()));
-    let card = card(&document, label, golden);
+    let card = card(&document, fields, golden);
     document.set_metadata(card::PREFIX, &card.to_pairs());
     describe(&mut document, &card);
     let folder = match out.parent() {
@@ -190,7 +191,7 @@ pub fn unverified(path: &Path) -> PathBuf {
     path.with_extension("unverified.onnx")
 }
 
-fn card(document: &Document, label: Label, golden: Vec<Golden>) -> Card {
+fn card(document: &Document, fields: CardFields, golden: Vec<Golden>) -> Card {
     let names = |values: Vec<onnx::ValueInfo>| values.into_iter().map(|v| v.name).collect();
     Card {
         version: 1,
@@ -198,10 +199,10 @@ fn card(document: &Document, label: Label, golden: Vec<Golden>) -> Card {
         inputs: names(document.inputs()),
         outputs: names(document.outputs()),
         golden,
-        classes: label.classes,
-        preprocess: label.preprocess,
+        classes: fields.classes,
+        preprocess: fields.preprocess,
         output_kind: OutputKind::Logits,
-        provenance: label.provenance,
+        provenance: fields.provenance,
     }
 }
 

@@ -35,8 +35,8 @@ use workers::{Computed, Job, Workers};
 /// SHA-256 of an image file.
 pub type Hash = [u8; 32];
 
-/// Features that are computed before the tables are saved in between: a kill loses no more, or a quarter
-/// of what is there.
+/// Number of computed features after which the tables are saved, or a quarter of what they hold: a kill loses
+/// no more.
 const MOST_UNSAVED: usize = 1000;
 
 /// Why an extractor's network always has the parts of a key.
@@ -44,7 +44,7 @@ const IMPORTED: &str = "only an imported network is frozen";
 
 /// How features are computed.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct ExtractorOptions {
     pub cache: FeatureCache,
     /// What the network is trained on: on the CPU, ONNX Runtime computes.
     pub device: DeviceKind,
@@ -74,14 +74,14 @@ pub struct Extracted {
 pub struct Extractor {
     network: Network,
     preprocess: Preprocess,
-    options: Options,
+    options: ExtractorOptions,
     hashes: HashMap<PathBuf, Hash>,
     engine: Option<Engine>,
 }
 
 impl Extractor {
     /// An extractor of the frozen part of `network`, an imported one. It opens nothing yet.
-    pub fn new(network: &Network, preprocess: &Preprocess, options: Options) -> Self {
+    pub fn new(network: &Network, preprocess: &Preprocess, options: ExtractorOptions) -> Self {
         Self {
             network: network.valid(),
             preprocess: preprocess.clone(),
@@ -99,8 +99,8 @@ impl Extractor {
         self.hashes.extend(known);
     }
 
-    /// The features of `samples` in these views, from the cache or computed. `progress` is told how many are
-    /// computed and how many are to be.
+    /// The features of `samples` in these views, from the cache or computed. `progress` gets the numbers of
+    /// computed and of missing features.
     ///
     /// # Errors
     /// When an unreadable image is one too many (the rules of [`data::images::Images::load`]), the engine
@@ -193,11 +193,11 @@ impl Extractor {
 
 /// The engine; the cut graph goes through the cache folder, where `deploy cache prune` would find
 /// what a kill leaves of it.
-fn open(network: &Network, options: &Options) -> Result<Engine> {
+fn open(network: &Network, options: &ExtractorOptions) -> Result<Engine> {
     let folder = options.cache.folder();
     let writable = options.cache.is_enabled() && fs_err::create_dir_all(folder).is_ok();
     let open = |folder: &Path| {
-        let Options {
+        let ExtractorOptions {
             device,
             threads,
             memory_bytes,

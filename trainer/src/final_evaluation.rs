@@ -1,5 +1,5 @@
-//! Final evaluation of a run: the exported file on the test images. With `--no-test`, and where there are none, on
-//! the validation images.
+//! Final evaluation of a run: the exported file on the test images, or on the validation images with
+//! `--no-test` and where there are no test images.
 
 use data::{Dataset, Scores, Split};
 use models::Network;

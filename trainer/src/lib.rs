@@ -8,10 +8,11 @@
 //! > Calibration > Document + Card > Agreement with ONNX Runtime > model.onnx > Scores on the test set
 //! ```
 //!
-//! [`recipe`] knows what is asked, [`run_dir`] where it lands, [`train`](mod@train) is the loop, [`live`] shows it,
-//! [`calibrate`] fits a temperature, [`cross_validation`] and [`seeds`] say how far the numbers hold, [`export`]
-//! writes the file and [`verify`] compares it with ONNX Runtime. [`report`] makes pages of run folders;
-//! [`inspect`] draws what the exported network sees. Only [`console`] prints, and draws charts and pages.
+//! [`recipe`] holds the settings, [`run_dir`] the run folder, [`train`](mod@train) the loop, and [`live`] its
+//! observers. [`calibrate`] fits a temperature; [`cross_validation`] and [`seeds`] measure how reliable the
+//! scores are; [`export`] writes the file and [`verify`] compares it with ONNX Runtime. [`report`] makes
+//! pages of run folders; [`inspect`] draws what the exported network sees. Only [`console`] prints, and draws
+//! charts and pages.
 
 #![allow(
     missing_docs,

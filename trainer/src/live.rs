@@ -1,7 +1,6 @@
 //! Observers of a training: log and bars, dashboard, event files.
 //!
-//! They see what [`Observer`] tells them and change nothing; the dashboard alone may ask for a stop, as Ctrl-C
-//! does.
+//! They change nothing of the training. The dashboard alone may request a stop, as Ctrl-C does.
 
 mod dashboard;
 mod events;
@@ -79,8 +78,8 @@ pub fn printer(ui: Ui, printer: &Printer) -> Printer {
 }
 
 impl<'a> Observers<'a> {
-    /// Opens the dashboard and the files that are is_wanted for. A warning says what could not be opened, and
-    /// training does without.
+    /// Opens the dashboard and the files that the user asked for. What cannot be opened is a warning, and
+    /// training continues without it.
     pub fn open(
         ui: Ui,
         logs: &[Log],
@@ -91,10 +90,10 @@ impl<'a> Observers<'a> {
         let mut observers: Vec<Box<dyn Observer + 'a>> = vec![];
         let is_wanted = |log| logs.contains(&log);
         if is_wanted(Log::Jsonl) {
-            observers.push(Box::new(events::Events::open(info, printer)));
+            observers.push(Box::new(events::EventLog::open(info, printer)));
         }
         if is_wanted(Log::Tensorboard) {
-            observers.push(Box::new(tensorboard::Events::open(info, printer)));
+            observers.push(Box::new(tensorboard::EventFile::open(info, printer)));
         }
         let dashboard = (ui == Ui::Dashboard && printer.has_bars())
             .then(|| dashboard::Dashboard::open(info, printer, interrupt));

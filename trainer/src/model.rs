@@ -36,8 +36,8 @@ impl From<Network> for Model {
 }
 
 impl Model {
-    /// The untrained network of a recipe. ONNX Runtime, which must be loaded, computes the frozen part of one
-    /// that sees fresh views on the CPU: it is faster there than Burn, and a GPU is faster where it is.
+    /// The untrained network of a recipe. Where it sees fresh views on the CPU, ONNX Runtime (which must be
+    /// loaded) computes its frozen part: it is faster there than Burn.
     pub fn build(
         recipe: &Recipe,
         num_classes: usize,

@@ -1,7 +1,7 @@
 //! Training configuration: [`Recipe`] is what is trained, and how, with every value decided.
 //!
 //! A setting is one field of [`Recipe`]: its flag, its key in a file, its help and its default are
-//! written there, and the values that make no sense in `Recipe::check`. This module opens no data and knows no
+//! written there, and `Recipe::check` refuses values out of range. This module opens no data and knows no
 //! network.
 
 use std::fmt;
@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-mod budget;
 mod config_file;
 mod flags;
 mod kinds;
+mod memory;
 mod names;
 mod resume;
 mod settings;
@@ -24,9 +24,9 @@ mod settings;
 mod tests;
 mod views;
 
-pub use budget::Memory;
 pub use flags::Flags;
 pub use kinds::{Criterion, DeviceKind, Log, OptimizerKind, SaveKind, SchedulerKind, Ui};
+pub use memory::Memory;
 pub use names::{absolute, data_name};
 pub use settings::{MachineArgs, RunArgs, Settings};
 pub use views::Views;
@@ -83,7 +83,7 @@ pub struct Recipe {
     #[arg(
         long,
         default_value_t = 0.0,
-        hide_default_value = true, // `fill_in` decides by the optimiser
+        hide_default_value = true, // `set_dependent_defaults` decides by the optimiser
         allow_negative_numbers = true,
         help_heading = "Training"
     )]
@@ -196,8 +196,8 @@ impl Recipe {
         Ok(self)
     }
 
-    /// Decides what depends on other settings, unless it was `asked` for by flag or file.
-    fn fill_in(&mut self, asked: impl Fn(&str) -> bool) {
+    /// Sets the defaults that depend on other settings, unless a flag or file sets the value (`asked`).
+    fn set_dependent_defaults(&mut self, asked: impl Fn(&str) -> bool) {
         if !asked("weight-decay") {
             self.weight_decay = match self.optimizer {
                 OptimizerKind::AdamW => 0.01,
@@ -205,8 +205,8 @@ impl Recipe {
             };
         }
         if self.is_frozen() && self.views.is_none() {
-            // A single view is the image as it is: augmentation that was asked for would be
-            // passed over in silence.
+            // A single view is the original image: it would silently ignore an augmentation that was asked
+            // for.
             let augmented = asked("augment") && !self.augment.ops.is_empty();
             self.views = Some(if augmented {
                 Views::AUGMENTED

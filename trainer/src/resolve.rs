@@ -12,6 +12,7 @@ use crate::run_dir::RunDir;
 
 /// The folder or CSV file behind the name; the built-in set is drawn when it is not there yet.
 pub fn data_path(name: &str, cache: &Path, printer: &Printer) -> Result<PathBuf> {
+    // The number of images is known when drawing begins.
     let bar = printer.image_bar("drawing the built-in images", 0);
     let path = catalog::data_path(name, cache, &|done, total| {
         bar.set_length(total as u64);

@@ -29,7 +29,7 @@ pub fn restore(
     let state = checkpoint.state().clone();
     let network = model::build_network(recipe, state.classes.len(), context)?;
     let network = checkpoint.network(network)?;
-    let calibration = calibration_of(&state, run, context)?;
+    let calibration = matching_calibration(&state, run, context)?;
     Ok(Restored {
         network: calibrate::apply(calibration.as_ref(), network),
         state,
@@ -38,7 +38,7 @@ pub fn restore(
 }
 
 /// The calibration of a run, where it is that of the checkpoint's epoch.
-fn calibration_of(
+fn matching_calibration(
     state: &State,
     run: &RunDir,
     context: &TrainingContext<'_>,

@@ -41,6 +41,7 @@ impl RunDir {
     pub fn check_new(runs: &Path, name: &str) -> Result<()> {
         let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
         if !name.chars().all(plain)
+            // A leading dash would read as a flag, and a leading dot hides the folder.
             || name.starts_with(['.', '-'])
             || ["", run_files::LATEST].contains(&name)
         {
@@ -89,7 +90,7 @@ impl RunDir {
         } else {
             runs.join(run)
         };
-        // So that messages and `latest` name the run itself.
+        // Messages and `latest` then name the run itself, not the link.
         let path = run_files::follow(&path)?;
         if !run_files::is_run(&path) {
             let (folder, file) = (path.display(), run_files::CONFIG);
@@ -184,7 +185,7 @@ impl RunDir {
         self.path.join(run_files::SEEDS)
     }
 
-    /// The folder of a training beside the run's own, such as `seeds/7`; made when it is not there.
+    /// The folder of another training of this run, such as `seeds/7`; it is created when missing.
     pub fn part(&self, kind: &str, name: &str) -> Result<RunDir> {
         let path = self.path.join(kind).join(name);
         fs::create_dir_all(&path)?;

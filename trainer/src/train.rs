@@ -97,7 +97,7 @@ fn run_epochs(
     observer: &mut dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Trained> {
-    let (mut optimizer, mut state) = start(&mut model, data, options, &mut checkpoints)?;
+    let (mut optimizer, mut state) = begin_or_resume(&mut model, data, options, &mut checkpoints)?;
     let device = model.device().autodiff();
     let ended = loop {
         if let Some(ended) = state.ended(options) {
@@ -110,6 +110,7 @@ fn run_epochs(
             while let Some(batch) = clock.next(&mut batches, &mut state.train) {
                 let Batch { inputs, labels } = batch?;
                 let logits = model.forward(inputs, &device)?; // [N, K]
+                // A clone shares its values; the loss consumes one of the two.
                 let loss = options.objective.loss(logits.clone(), &labels);
                 let gradients = GradientsParams::from_grads(loss.backward(), &model.network);
                 // The logits are read while the device computes the gradients, the one wait of a step. A loss
@@ -193,9 +194,8 @@ fn report(phase: Phase, epoch: usize, examples: &Examples, progress: &Progress) 
     }
 }
 
-/// Optimiser and state before the first step, or as the checkpoint has them; the network is then the
-/// checkpoint's, too.
-fn start(
+/// Optimiser and state before the first step, or those of the checkpoint, whose weights the network then gets.
+fn begin_or_resume(
     model: &mut Model,
     data: &TrainingSet,
     options: &TrainOptions,

@@ -12,7 +12,7 @@ use crate::context::TrainingContext;
 use crate::dataset::{self, DecodeOptions};
 use crate::error::{Error, Result};
 use crate::examples::{Batching, Examples, Purpose};
-use crate::features::{Extracted, Extractor, FeatureCache, Features, Options, View};
+use crate::features::{Extracted, Extractor, ExtractorOptions, FeatureCache, Features, View};
 use crate::kfold::Fold;
 use crate::recipe::{Recipe, Views};
 use crate::resolve;
@@ -64,7 +64,7 @@ impl TrainingSet {
         };
         match cached_views(recipe).filter(|_| network.is_frozen()) {
             Some(views) => {
-                let options = Options {
+                let options = ExtractorOptions {
                     cache: FeatureCache::new(&context.cache, recipe.feature_cache.0),
                     device: recipe.device,
                     threads: context.threads,
@@ -75,13 +75,13 @@ impl TrainingSet {
                 for samples in [&dataset.train, &dataset.val] {
                     extractor.add_hashes(samples, &|path| audit.hash(path));
                 }
-                Self::of_features(dataset, &views, extractor, batching, context)
+                Self::from_features(dataset, &views, extractor, batching, context)
             }
-            None => Self::of_images(dataset, batching, recipe, context),
+            None => Self::from_images(dataset, batching, recipe, context),
         }
     }
 
-    fn of_images(
+    fn from_images(
         dataset: &Dataset,
         batching: Batching,
         recipe: &Recipe,
@@ -91,6 +91,7 @@ impl TrainingSet {
         let decode = |split: Split| {
             let samples = dataset.samples(split);
             // The memory is shared in proportion to the numbers of images.
+            // In 128 bits: bytes times images may exceed 64.
             let budget = u128::from(recipe.memory.0) * samples.len() as u128 / num_images as u128;
             let options = DecodeOptions {
                 budget_bytes: budget as u64,
@@ -107,7 +108,7 @@ impl TrainingSet {
         ))
     }
 
-    fn of_features(
+    fn from_features(
         dataset: &Dataset,
         views: &[View],
         mut extractor: Extractor,
@@ -158,7 +159,7 @@ impl TrainingSet {
     }
 
     /// The training set of a fold of [`pool`](Self::pool).
-    pub fn of_fold(&self, pool: &Examples, fold: &Fold) -> TrainingSet {
+    pub fn for_fold(&self, pool: &Examples, fold: &Fold) -> TrainingSet {
         let select = |indices: &[usize], purpose| pool.select(indices, purpose, &self.batching);
         Self::new(
             self.classes.clone(),

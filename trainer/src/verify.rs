@@ -12,9 +12,9 @@ use report::run_files::{Agreement, Disagreement};
 use crate::error::Result;
 use crate::tensors;
 
-/// The batch sizes that ONNX Runtime is asked with, and on how many images: one image, an even and
-/// an odd number. All images go through the batch of 7, of which 16 leave a rest of 2; the first few
-/// show that other batch sizes give the same.
+/// Batch sizes of the verification, each with its number of images: one image, an even and an odd number. All
+/// images run in batches of 7, of which 16 leave a rest of 2; the first few images show that other batch
+/// sizes give the same.
 const BATCHES: [(usize, usize); 3] = [(1, 3), (2, 4), (7, usize::MAX)];
 
 /// How far two logits may be apart, relative to the largest |logit|.

@@ -16,7 +16,7 @@ use fs_err as fs;
 use models::{CustomConfig, Network, Spec};
 use safetensors::SafeTensors;
 use trainer::Error;
-use trainer::features::{Extracted, Extractor, FeatureCache, FeatureTable, Options, View};
+use trainer::features::{Extracted, Extractor, ExtractorOptions, FeatureCache, FeatureTable, View};
 use trainer::interrupt::Interrupt;
 use trainer::recipe::DeviceKind;
 
@@ -52,7 +52,7 @@ impl Shop {
     }
 
     fn extractor(&self, cache: &str, threads: usize, strict: bool) -> Extractor {
-        let options = Options {
+        let options = ExtractorOptions {
             cache: FeatureCache::new(&self.folder.path().join(cache), 1 << 20),
             device: DeviceKind::Cpu,
             threads,

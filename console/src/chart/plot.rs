@@ -178,6 +178,7 @@ impl Plot {
         for mark in named {
             let name = canvas::fit(mark.name(), width - SWATCH);
             let wide = SWATCH + 6.0 + canvas::width(&name) + 14.0;
+            // A name that is wider than the chart still gets a line of its own.
             if x > 0.0 && x + wide > width {
                 (x, line) = (0.0, line + 1.0);
             }

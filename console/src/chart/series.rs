@@ -11,7 +11,7 @@ const DASHES: [Option<&str>; 3] = [None, Some("7 4"), Some("2 3")];
 const COMPANION: &str = "5 3";
 
 /// How often the colours have been through before this series.
-fn round_of(series: usize) -> usize {
+fn colour_round(series: usize) -> usize {
     series / NUM_COLOURS % DASHES.len()
 }
 
@@ -29,7 +29,7 @@ pub(super) fn line(
     let dashes = if is_companion {
         Some(COMPANION)
     } else {
-        DASHES[round_of(series)]
+        DASHES[colour_round(series)]
     };
     html! {
         polyline points=(points.join(" ")) fill="none" stroke=(theme.colour(Ink::Series(series)))
@@ -45,7 +45,7 @@ pub(super) fn dot(theme: Theme, [x, y]: [f64; 2], series: usize, radius: f64) ->
     let (left, top, side) = (round(x - half), round(y - half), round(2.0 * half));
     let (x, y) = (round(x), round(y));
     html! {
-        @match round_of(series) {
+        @match colour_round(series) {
             0 => { circle cx=(x) cy=(y) r=(radius) fill=(fill) {} }
             1 => { rect x=(left) y=(top) width=(side) height=(side) fill=(fill) {} }
             _ => {

@@ -11,8 +11,7 @@ use super::Printer;
 
 /// Lines of the log about one piece of work, at the most.
 const LOGGED_PARTS: u64 = 5;
-/// From the beginning to the first of them, and from one to the next, at the least: short work is
-/// over before anybody reads of it.
+/// Least time before the first line, and between two lines: short work needs none.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// Progress bar, or lines of the log where no bar is seen. Any thread may move it.
@@ -73,6 +72,7 @@ impl Printer {
     fn ticking_bar(&self, what: &str, length: Option<u64>, template: &str) -> ProgressBar {
         let bar = self.bar(what, length, template);
         if self.has_bars() {
+            // Between two reports the elapsed time and the rate move on.
             bar.bar.enable_steady_tick(Duration::from_millis(200));
         }
         bar

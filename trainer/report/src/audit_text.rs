@@ -110,6 +110,7 @@ fn histogram(what: &str, decimals: usize, bins: &[Bin], text: &mut String) {
     };
     writeln!(text, "\n{what}").unwrap_or_default();
     for Bin { from, to, count } in bins {
+        // Rounded up, so that every bin with an image has a bar.
         let bar = "#".repeat((count * BAR).div_ceil(most));
         let line = format!("  {from:>7.decimals$} to {to:>7.decimals$} {count:>7}  {bar}");
         writeln!(text, "{}", line.trim_end()).unwrap_or_default();

@@ -7,17 +7,13 @@ use maud::{Markup, html};
 
 use crate::charts::{self, ChartKind, PlottedRun};
 use crate::probability_metrics::{Estimate, ProbabilityMetrics, RESAMPLES};
-use crate::run_contents::RunContents;
 use crate::run_files::Calibration;
 
-/// None where a chart lacks its data.
-pub(crate) fn section(run: &RunContents, metrics: &ProbabilityMetrics) -> Option<Markup> {
-    let plotted = [PlottedRun {
-        run,
-        metrics: Some(metrics),
-    }];
+/// None without predictions.
+pub(crate) fn section(plotted: &PlottedRun<'_>) -> Option<Markup> {
+    let metrics = plotted.metrics.as_ref()?;
     let figure = |kind, title, caption: &str| {
-        let chart = charts::chart(kind, &plotted).ok()?;
+        let chart = charts::chart(kind, std::slice::from_ref(plotted)).ok()?;
         Some(page::figure(&chart, title, caption))
     };
     let mut rows = vec![
@@ -52,7 +48,7 @@ pub(crate) fn section(run: &RunContents, metrics: &ProbabilityMetrics) -> Option
                     expected calibration error. Perfect are 0 for these three, 1 for areas under \
                     curves."
                 }
-                @if let Some(calibration) = &run.calibration { (temperature(calibration)) }
+                @if let Some(calibration) = &plotted.run.calibration { (temperature(calibration)) }
             }
         }
     };

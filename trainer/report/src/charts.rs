@@ -72,30 +72,22 @@ impl FromStr for ChartKind {
 }
 
 /// A run with the metrics of its predictions.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PlottedRun<'a> {
-    pub run: &'a RunContents,
+    pub(crate) run: &'a RunContents,
     /// None where the run has no predictions.
-    pub metrics: Option<&'a ProbabilityMetrics>,
+    pub(crate) metrics: Option<ProbabilityMetrics>,
 }
 
 impl<'a> PlottedRun<'a> {
-    /// The metrics of each run's predictions.
-    pub fn metrics_of(runs: &[RunContents]) -> Vec<Option<ProbabilityMetrics>> {
-        let answers = runs.iter().map(|run| run.answers.as_ref());
-        answers
-            .map(|answers| ProbabilityMetrics::new(answers?))
-            .collect()
+    /// Computes the metrics of the run's predictions.
+    pub fn new(run: &'a RunContents) -> Self {
+        let metrics = run.answers.as_ref().and_then(ProbabilityMetrics::new);
+        PlottedRun { run, metrics }
     }
 
-    pub fn pair(runs: &'a [RunContents], metrics: &'a [Option<ProbabilityMetrics>]) -> Vec<Self> {
-        let pairs = runs.iter().zip(metrics);
-        pairs
-            .map(|(run, metrics)| PlottedRun {
-                run,
-                metrics: metrics.as_ref(),
-            })
-            .collect()
+    pub(crate) fn ranking(&self) -> Option<&Ranking> {
+        self.metrics.as_ref()?.ranking.as_ref()
     }
 }
 
@@ -112,7 +104,10 @@ pub fn named_charts(kind: ChartKind, runs: &[PlottedRun<'_>]) -> Result<Vec<(Str
             true => format!("-{}", index + 1),
             false => String::new(),
         };
-        Ok((format!("{kind}-{name}{suffix}"), chart(kind, &[*run])?))
+        Ok((
+            format!("{kind}-{name}{suffix}"),
+            chart(kind, std::slice::from_ref(run))?,
+        ))
     });
     charts.collect()
 }
@@ -144,8 +139,8 @@ pub fn chart(kind: ChartKind, runs: &[PlottedRun<'_>]) -> Result<Chart> {
 }
 
 /// What a run lacks for a chart, if anything.
-fn missing(kind: ChartKind, PlottedRun { run, metrics }: &PlottedRun<'_>) -> Option<&'static str> {
-    let has_ranking = metrics.is_some_and(|metrics| metrics.ranking.is_some());
+fn missing(kind: ChartKind, plotted: &PlottedRun<'_>) -> Option<&'static str> {
+    let run = plotted.run;
     match (kind, &run.summary) {
         (ChartKind::Loss | ChartKind::Accuracy | ChartKind::Lr | ChartKind::Rate, _) => {
             run.epochs.is_empty().then_some("it has no `metrics.csv`")
@@ -155,8 +150,8 @@ fn missing(kind: ChartKind, PlottedRun { run, metrics }: &PlottedRun<'_>) -> Opt
             let is_large = summary.scores.classes.len() > Matrix::MOST_CLASSES;
             is_large.then_some("it has more than 100 classes")
         }
-        _ if metrics.is_none() => Some("it has no `predictions.csv`"),
-        (ChartKind::Roc | ChartKind::Pr, _) if !has_ranking => {
+        _ if plotted.metrics.is_none() => Some("it has no `predictions.csv`"),
+        (ChartKind::Roc | ChartKind::Pr, _) if plotted.ranking().is_none() => {
             Some("it takes images of both of two classes")
         }
         _ => None,
@@ -254,6 +249,7 @@ fn by_epoch(
                 x: summary.epoch as f64,
             });
         }
+        // One run: a colour for training and one for validation. Several runs: a colour each, training dashed.
         if let Some(train) = train.filter(|_| has_training) {
             marks.push(Mark::Line {
                 name: name("training"),
@@ -358,7 +354,7 @@ fn roc(runs: &[PlottedRun<'_>]) -> Plot {
 }
 
 fn precision_recall(runs: &[PlottedRun<'_>]) -> Plot {
-    let first = runs.first().and_then(|run| run.metrics?.ranking.as_ref());
+    let first = runs.first().and_then(PlottedRun::ranking);
     // A classifier without skill has the share of positive images as its precision.
     let share = first.map_or(0.0, |ranking| percent(ranking.share));
     let chance = Mark::Guide {
@@ -385,7 +381,7 @@ fn precision_recall(runs: &[PlottedRun<'_>]) -> Plot {
 }
 
 fn positive(runs: &[PlottedRun<'_>]) -> String {
-    let first = runs.first().and_then(|run| run.metrics?.ranking.as_ref());
+    let first = runs.first().and_then(PlottedRun::ranking);
     first
         .map(|ranking| ranking.positive.clone())
         .unwrap_or_default()
@@ -407,15 +403,15 @@ type Line<'a> = &'a dyn Fn(&Ranking) -> (String, Vec<[f64; 2]>);
 
 fn ranked(runs: &[PlottedRun<'_>], chance: Mark, [x, y]: [String; 2], line: Line<'_>) -> Plot {
     let mut marks = vec![chance];
-    for (series, PlottedRun { run, metrics }) in runs.iter().enumerate() {
-        let Some(ranking) = metrics.and_then(|metrics| metrics.ranking.as_ref()) else {
+    for (series, plotted) in runs.iter().enumerate() {
+        let Some(ranking) = plotted.ranking() else {
             continue;
         };
         let (area, points) = line(ranking);
         let name = if runs.len() == 1 {
             area
         } else {
-            format!("{}: {area}", run.name)
+            format!("{}: {area}", plotted.run.name)
         };
         marks.push(Mark::Curve {
             name,

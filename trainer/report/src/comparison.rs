@@ -34,8 +34,7 @@ struct Pair<'a> {
 }
 
 pub(crate) fn body(runs: &[RunContents], thumbnails: &Thumbnails) -> Markup {
-    let metrics = PlottedRun::metrics_of(runs);
-    let plotted = PlottedRun::pair(runs, &metrics);
+    let plotted: Vec<PlottedRun> = runs.iter().map(PlottedRun::new).collect();
     let pairs = pairs(runs);
     let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
     html! {
@@ -108,6 +107,7 @@ fn pair<'a>(first: &'a RunContents, second: &'a RunContents) -> Option<Pair<'a>>
     let differ = |[x, y]: &[&Answer; 2]| x.is_right() != y.is_right();
     let flips: Vec<[&Answer; 2]> = common.iter().filter(|both| differ(both)).copied().collect();
     let only_first = flips.iter().filter(|[x, _]| x.is_right()).count() as u64;
+    // Images on which both are right, or both wrong, say nothing about the difference.
     let test = metrics::mcnemar(only_first, flips.len() as u64 - only_first);
     Some(Pair {
         first,
@@ -156,7 +156,8 @@ fn scores(runs: &[PlottedRun<'_>]) -> Markup {
         "trained",
         "time",
     ];
-    let row = |PlottedRun { run, metrics }: &PlottedRun<'_>| {
+    let row = |plotted: &PlottedRun<'_>| {
+        let PlottedRun { run, metrics } = plotted;
         let name = format!("{}: {}", run.name, run.network());
         let Some(summary) = &run.summary else {
             let mut row = vec![name];
@@ -164,14 +165,14 @@ fn scores(runs: &[PlottedRun<'_>]) -> Markup {
             return row;
         };
         let scores = &summary.scores;
-        let ranking = metrics.and_then(|metrics| metrics.ranking.as_ref());
+        let ranking = plotted.ranking();
         vec![
             name,
             percent(scores.accuracy, 1),
             percents(scores.interval),
             format!("{} {}", scores.count, summary.split),
             format!("{:.3}", scores.loss),
-            metrics.map_or("–".into(), |metrics| {
+            metrics.as_ref().map_or("–".into(), |metrics| {
                 percent(metrics.calibration_error, 1)
             }),
             ranking.map_or("–".into(), |ranking| format!("{:.3}", ranking.auc.value)),

@@ -57,6 +57,7 @@ fn speed(run: &RunContents) -> &'static str {
 fn time(run: &RunContents) -> Markup {
     let total = |column: fn(&EpochRow) -> f64| run.epochs.iter().map(column).sum::<f64>();
     let (train, val) = (total(|row| row.train_seconds), total(|row| row.val_seconds));
+    // Part of the training time.
     let wait = total(|row| row.train_wait_seconds);
     let mut facts = vec![
         ("epochs", run.epochs.len().to_string()),

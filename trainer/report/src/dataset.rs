@@ -33,6 +33,7 @@ pub(crate) fn section(run: &RunContents, thumbnails: &Thumbnails) -> Markup {
 
 fn counts(run: &RunContents) -> Markup {
     let counts = run.counts();
+    // Of all splits, since a split may lack a class.
     let classes: BTreeSet<&str> = counts.values().flat_map(BTreeMap::keys).copied().collect();
     let splits: Vec<Split> = counts.keys().copied().collect();
     let header: Vec<String> = ["class".to_owned()]

@@ -6,7 +6,7 @@ use console::page;
 use data::Scores;
 use maud::{Markup, html};
 
-use crate::charts;
+use crate::charts::{self, PlottedRun};
 use crate::probability_metrics::ProbabilityMetrics;
 use crate::run_contents::RunContents;
 use crate::run_files::Summary;
@@ -16,7 +16,8 @@ const MOST_OPEN: usize = 12;
 /// Pairs that are listed where a matrix would be too large.
 const MOST_PAIRS: usize = 12;
 
-pub(crate) fn section(run: &RunContents, metrics: Option<&ProbabilityMetrics>) -> Markup {
+pub(crate) fn section(plotted: &PlottedRun<'_>) -> Markup {
+    let (run, metrics) = (plotted.run, plotted.metrics.as_ref());
     html! {
         (head(run))
         @match &run.summary {

@@ -89,6 +89,7 @@ fn ordered(images: &[InspectImage]) -> Vec<&InspectImage> {
 
 /// A file of the folder as a `data:` URL; never one outside.
 fn embed(folder: &Path, entry: &InspectImage) -> Option<String> {
+    // The list is a file that anybody may have edited.
     let inside = Path::new(&entry.file)
         .components()
         .all(|part| matches!(part, Component::Normal(_)));

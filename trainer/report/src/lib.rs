@@ -37,6 +37,7 @@ pub use probability_metrics::{Estimate, ProbabilityMetrics};
 pub use run_contents::{RunContents, RunSettings};
 pub use thumbnails::Thumbnails;
 
+use charts::PlottedRun;
 use console::page::Page;
 use maud::{Markup, html};
 
@@ -50,13 +51,12 @@ pub fn write_run_page(run: RunContents, thumbnails: &Thumbnails) -> Result<Vec<S
 
 /// The page of one run, as HTML.
 pub fn run_page(run: &RunContents, thumbnails: &Thumbnails) -> String {
-    let metrics = run.answers.as_ref().and_then(ProbabilityMetrics::new);
-    let probabilities = metrics.as_ref();
+    let plotted = PlottedRun::new(run);
     let sections: [Option<Markup>; 8] = [
-        Some(headline::section(run, probabilities)),
+        Some(headline::section(&plotted)),
         mistakes::section(run, thumbnails),
         curves::section(run),
-        probabilities.and_then(|metrics| calibration::section(run, metrics)),
+        calibration::section(&plotted),
         stability::section(run, thumbnails),
         inspected::section(run),
         Some(dataset::section(run, thumbnails)),

@@ -13,6 +13,7 @@ const MOST: usize = 12;
 /// None without predictions.
 pub(crate) fn section(run: &RunContents, thumbnails: &Thumbnails) -> Option<Markup> {
     let answers = run.answers.as_ref()?;
+    // Mistakes by falling confidence, right answers by rising confidence.
     let wrong = sorted(answers, |answer| !answer.is_right(), true);
     let unsure = sorted(answers, Answer::is_right, false);
     let name = |class: usize| answers.classes.get(class).map_or("", String::as_str);

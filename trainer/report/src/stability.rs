@@ -18,6 +18,7 @@ pub(crate) fn section(run: &RunContents, thumbnails: &Thumbnails) -> Option<Mark
     if folds.is_none() && seeds.is_none() && suspects.is_empty() {
         return None;
     }
+    // `suspects.csv` is sorted: the most confident contradictions come first.
     let unsure: Vec<CaptionedImage> = suspects
         .iter()
         .take(MOST)

@@ -71,6 +71,7 @@ fn thumbnail(path: &Path) -> Option<String> {
 pub(crate) fn shrink(image: &RgbImage, side: u32) -> RgbImage {
     let (width, height) = image.dimensions();
     let scale = f64::from(side) / f64::from(width.max(height).max(1));
+    // A small image stays as it is: enlarged it would show nothing more.
     if scale >= 1.0 {
         return image.clone();
     }

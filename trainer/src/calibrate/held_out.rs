@@ -75,7 +75,7 @@ fn out_of_fold(
         let trained = train(
             // Training moves the last layer alone, and a clone has its own.
             untrained.clone(),
-            &data.of_fold(pool, &fold),
+            &data.for_fold(pool, &fold),
             options,
             Checkpoints::in_memory(),
             &mut (),

@@ -74,6 +74,7 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
 
 /// The samples of a split with the network's labels, matched by the names of the classes.
 fn relabelled(dataset: &Dataset, split: Split, classes: &[String]) -> Result<Vec<Sample>, Error> {
+    // The data may lack classes of the network, but not have others.
     let unknown = dataset.classes.iter().any(|class| !classes.contains(class));
     if unknown {
         let (expected, found) = (classes.join(", "), dataset.classes.join(", "));

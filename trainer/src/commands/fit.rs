@@ -17,7 +17,7 @@ use crate::cli::FitArgs;
 use crate::context::{TrainingContext, bound_threads};
 use crate::cross_validation::cross_validate;
 use crate::error::{Error, Result};
-use crate::export::{Exported, Label, export};
+use crate::export::{CardFields, Exported, export};
 use crate::final_evaluation::{ScoredAnswers, evaluate_features, evaluate_file, features_agree};
 use crate::interrupt::Interrupt;
 use crate::live::{self, Observers, RunInfo};
@@ -92,16 +92,17 @@ fn fit(
     // Before the export, so that the file is written once, with these scores on its card.
     let by_features = evaluate_features(&trained.network, &mut data, &dataset, recipe, context)?;
     let fingerprint = dataset.fingerprint_with(&|path| audit.hash(path))?;
-    let mut label = Label::new(&trained.network, recipe, &dataset, fingerprint)?.with_validation(
-        trained.val_accuracy(),
-        data.num_images()[1],
-        calibration.as_ref(),
-    );
+    let mut card = CardFields::new(&trained.network, recipe, &dataset, fingerprint)?
+        .with_validation(
+            trained.val_accuracy(),
+            data.num_images()[1],
+            calibration.as_ref(),
+        );
     if let Some(scored) = &by_features {
-        label = label.with_score(scored.answers.split, &scored.scores);
+        card = card.with_score(scored.answers.split, &scored.scores);
     }
-    let images = verification_images(&data.val, &label.preprocess)?;
-    let mut exported = export(&trained.network, label, &images, &run.model())?;
+    let images = verification_images(&data.val, &card.preprocess)?;
+    let mut exported = export(&trained.network, card, &images, &run.model())?;
     save_json(&run.verify(), &exported.agreement)?;
     printer.log(exported.agreement.line());
     let network = &trained.network;
@@ -140,6 +141,7 @@ fn plan(args: &FitArgs, settings: Settings, cache: &Path) -> Result<Plan> {
     let (recipe, resume) = match &args.resume {
         Some(run) => {
             let run = RunDir::open(&runs, run)?;
+            // A resumed run cannot be renamed.
             if let Some(name) = name.as_ref().filter(|name| **name != run.name()) {
                 return Err(Error::ResumeChanges {
                     flag: "name".into(),

@@ -17,8 +17,7 @@ const FOLDER: &str = "plots";
 
 pub fn run(args: &PlotArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let runs = open_runs(&args.runs, &args.run)?;
-    let metrics = PlottedRun::metrics_of(&runs);
-    let plotted = PlottedRun::pair(&runs, &metrics);
+    let plotted: Vec<PlottedRun> = runs.iter().map(PlottedRun::new).collect();
     let out = match (&args.out, runs.as_slice()) {
         (Some(out), _) => out.clone(),
         (None, [run]) => run.folder.join(FOLDER),

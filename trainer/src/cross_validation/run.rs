@@ -20,8 +20,8 @@ use crate::training_set::TrainingSet;
 /// Suspects that are listed on the terminal.
 const LISTED: usize = 5;
 
-/// Trains, calibrates and scores the folds, if there are to be any, as the run itself will be; writes `folds.json` and
-/// `suspects.csv`, and prints what is in them.
+/// Trains, calibrates and scores the folds, if the recipe asks for any, as the run itself will be. Writes
+/// `folds.json` and `suspects.csv` and prints a summary.
 ///
 /// A training on images has a run folder of its own, from which it continues after an interruption.
 pub fn cross_validate(
@@ -40,7 +40,7 @@ pub fn cross_validate(
     for number in 0..count {
         context.interrupt.check()?;
         let fold = kfold.fold(number);
-        let data = data.of_fold(&pool, &fold);
+        let data = data.for_fold(&pool, &fold);
         let model = untrained.rebuild(recipe, context)?;
         let mut trained = if let Examples::Features(_) = pool {
             let options = TrainOptions::from(recipe);
@@ -65,6 +65,7 @@ pub fn cross_validate(
     }
     let held_out = kfold.gather(parts);
     let scores = score_folds(&kfold, &held_out);
+    // Regression needs features. Of images there are the answers of the folds' own networks alone.
     let answers = match &pool {
         Examples::Features(loader) => {
             let num_classes = data.classes.len();

@@ -33,8 +33,8 @@ impl FeatureCache {
         &self.folder
     }
 
-    /// The table of a key, which counts as used from now on; an empty one where there is none, or
-    /// where its file is damaged or of another key.
+    /// The table of a key, marked as used now. An empty one where there is none, or where its file is damaged
+    /// or of another key.
     pub fn open(&self, key: &CacheKey, width: usize) -> FeatureTable {
         let path = self.folder.join(key.file_name());
         let empty = || FeatureTable::new(width);
@@ -61,6 +61,7 @@ impl FeatureCache {
         let mut whole = read(&path, key, width).unwrap_or_else(|| FeatureTable::new(width));
         whole.merge(table);
         let bytes = whole.to_bytes(&key.to_string())?;
+        // It would evict all others, and then itself.
         if bytes.len() as u64 > self.max_bytes {
             return Ok(());
         }
@@ -94,6 +95,7 @@ impl FeatureCache {
                 break;
             }
             match fs::remove_file(&path) {
+                // A missing file was removed by another process.
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(error.into());
                 }

@@ -35,6 +35,7 @@ impl View {
     /// number alone: not on the run's seed, nor on where the image stands in a split.
     pub(super) fn seed(number: usize, image: &[u8; 32]) -> [u8; 32] {
         let mut hash = Sha256::new();
+        // A domain separator: no other hash here has the same input.
         hash.update(b"view\0");
         hash.update(VIEWS_SEED.to_le_bytes());
         hash.update((number as u64).to_le_bytes());

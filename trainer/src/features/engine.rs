@@ -42,8 +42,8 @@ impl Engine {
         }
     }
 
-    /// Opens at most `threads` sessions, as many as `memory_bytes` hold but one at least. `folder`
-    /// holds the cut graph for the moment in which ONNX Runtime reads it.
+    /// Opens one session per thread, but no more than `memory_bytes` hold, and at least one. `folder` holds
+    /// the cut graph while ONNX Runtime reads it.
     pub(super) fn open(
         network: &Network,
         device: DeviceKind,

@@ -140,6 +140,7 @@ pub fn eigen(maps: &Maps<'_>) -> Heat {
         };
         let next: Vec<f64> = maps.planes().map(dot).collect();
         let length = next.iter().map(|v| v * v).sum::<f64>().sqrt();
+        // All maps are zero.
         if length == 0.0 {
             break;
         }

@@ -72,6 +72,7 @@ pub fn convolutions(graph: &GraphProto) -> Vec<Conv> {
     let conv = |(node_index, node): (usize, &NodeProto)| {
         let weight = match node.op_type() {
             "Conv" | "ConvInteger" => 1,
+            // Its inputs begin with x, the scale and the zero point of x, and w.
             "QLinearConv" => 3,
             _ => return None,
         };
@@ -89,8 +90,8 @@ pub fn convolutions(graph: &GraphProto) -> Vec<Conv> {
     graph.node.iter().enumerate().filter_map(conv).collect()
 }
 
-/// The head of a classifier with this output: the mean over the last maps, then one linear layer or
-/// none. Other heads are none.
+/// The head of the classifier with this output: global average pooling of the last maps, then one linear
+/// layer or none. None for other heads.
 pub fn head(document: &Document, output: &str) -> Option<Head> {
     let graph = document.graph();
     let scores = back_through(graph, output, &AFTER_SCORES);

@@ -85,13 +85,13 @@ pub enum Attribution {
 }
 
 impl InspectedModel {
-    /// Opens an exported model, `model` being what its file at `path` says, in ONNX Runtime, which
-    /// must have been loaded. With `simplified` its convolutions are also chained
+    /// Opens an exported model in ONNX Runtime, which must have been loaded. `model` is the header and the
+    /// card of the file at `path`. With `simplified` its convolutions are also chained
     /// ([`simplified::chain`]).
     ///
     /// # Errors
-    /// The file is no classifier of images, or says nothing of preprocessing and neither does
-    /// `overrides`; it has no convolutions.
+    /// When the file is no image classifier, when neither its card nor `overrides` has a preprocessing, or
+    /// when it has no convolution.
     pub fn open(
         path: &Path,
         model: &Model,
@@ -319,6 +319,7 @@ impl InspectedModel {
         let tensor = self.document.tensor(name)?;
         let numbers = match tensor.as_f32() {
             Ok(numbers) => numbers.into_owned(),
+            // Quantised models store integers.
             Err(_) => tensor.as_i64()?.iter().map(|v| *v as f32).collect(),
         };
         Ok(Cow::Owned(Tap {

@@ -102,6 +102,7 @@ fn pixels(
 
 fn prepared(preprocess: &Preprocess, image: &RgbImage) -> Result<Vec<f32>> {
     let mut out = vec![0.0; preprocess.output_len()];
+    // Resized and cropped already: only the values are left to prepare.
     preprocess.tensor_into(image, &mut out)?;
     Ok(out)
 }

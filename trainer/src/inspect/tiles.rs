@@ -14,8 +14,7 @@ pub const COLUMNS: usize = 8;
 /// Tiles are enlarged by whole numbers to about this side.
 const TILE_PX: u32 = 112;
 
-/// Steps of the colour map: with the paper between tiles, 256 colours, as many as a byte per pixel
-/// tells apart.
+/// Colours of the colour map. With white for the gaps they are 256, as many as one byte per pixel holds.
 const STEPS: usize = 255;
 
 /// A colour of the map viridis, perceptually uniform and safe for the colour-blind; `value` in
@@ -63,6 +62,7 @@ pub fn kernels(weight: &Tap, color: Color) -> Option<Kernels> {
     let (indices, names): ([usize; 3], &[&str]) = match color {
         Color::Rgb => ([0, 1, 2], &["r", "g", "b"]),
         Color::Bgr => ([2, 1, 0], &["r", "g", "b"]),
+        // One channel stands for all three colours.
         Color::Gray => ([0, 0, 0], &["gray"]),
     };
     let kernels = weight.numbers.chunks_exact(channels * size);

@@ -5,8 +5,8 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::Settings;
 
-/// The settings of `trainer fit` that were typed, and only those: clap's defaults are left out, so
-/// that a file, or the configuration of the run that is resumed, stands between the two.
+/// Settings of `trainer fit` that were typed. clap's defaults are left out, so that a file, or the
+/// configuration of a resumed run, comes between the two.
 #[derive(Clone, Debug)]
 pub struct Flags {
     matches: ArgMatches,

@@ -86,7 +86,7 @@ impl Settings {
             recipe.views = recipe.views.or(file_views);
         }
         let in_file = |key: &str| file.as_ref().is_some_and(|file| file.has(key));
-        recipe.fill_in(|key| flags.has(key) || in_file(key));
+        recipe.set_dependent_defaults(|key| flags.has(key) || in_file(key));
         Ok(settings)
     }
 }

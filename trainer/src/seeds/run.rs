@@ -1,8 +1,8 @@
-//! `fit --seeds N`: the run's training again with other seeds.
+//! `fit --seeds N`: repeats the run's training with other seeds.
 //!
-//! The split stays that of the first seed: all are trained, validated and scored on the same images, so
-//! what differs is the training's own chance (initial weights, order, augmentation). The others lie in
-//! `seeds/SEED` of the run folder, each a run folder that `trainer eval` and `trainer export` take.
+//! The split stays that of the first seed: all are trained, validated and scored on the same images. What
+//! differs is what the seed decides: initial weights, order and augmentation. The others have run folders of
+//! their own, `seeds/SEED`, which `trainer eval` and `trainer export` accept.
 
 use data::Dataset;
 use models::Network;
@@ -20,8 +20,9 @@ use crate::recipe::Recipe;
 use crate::run_dir::RunDir;
 use crate::training_set::TrainingSet;
 
-/// Trains with the seeds after the run's own, if there are to be any, scores all on the images that the run is
-/// scored on, writes `seeds.json` and prints what is in it. `first` is the run's own network, as exported.
+/// Trains with the seeds after the run's own, if the recipe asks for any. Scores all of them on the images
+/// that the run is scored on, writes `seeds.json` and prints it. `first` is the run's own network, as
+/// exported.
 pub fn repeat_with_seeds(
     first: &Network,
     dataset: &Dataset,
@@ -44,6 +45,7 @@ pub fn repeat_with_seeds(
             .log(format!("seed {seed} ({number} of {count})"));
         let recipe = Recipe {
             seed,
+            // The run of one more seed repeats neither seeds nor folds.
             seeds: None,
             folds: None,
             ..recipe.clone()

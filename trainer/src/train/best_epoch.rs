@@ -51,6 +51,7 @@ impl BestEpoch {
 
     /// Whether `patience` epochs in a row brought no new best.
     pub fn is_exhausted(&self, patience: Option<usize>) -> bool {
+        // A patience of 0 would stop before the first epoch.
         patience.is_some_and(|patience| self.epochs_since_best >= patience.max(1))
     }
 }

@@ -1,7 +1,7 @@
 //! Optimisers, with PyTorch's meaning and defaults. The network decides which parameters they move.
 //!
-//! Burn's [`ModuleOptimizer`] has parameter groups and gradient clipping; [`OptimizerOptions::init`] is where they
-//! would be set.
+//! Burn's [`ModuleOptimizer`] has parameter groups and gradient clipping; [`OptimizerOptions::init`] is where
+//! they would be set.
 
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;

@@ -55,6 +55,7 @@ impl Progress {
     }
 
     pub fn images_per_second(&self) -> f64 {
+        // The first report may come within the resolution of the clock.
         self.images as f64 / self.seconds.max(f64::MIN_POSITIVE)
     }
 
@@ -79,6 +80,7 @@ impl Progress {
         self.step += 1;
         self.images += labels.len() as u64;
         self.loss_sum += sum;
+        // Checked after counting, so that the error names this step.
         if sum.is_finite() {
             return Ok(());
         }

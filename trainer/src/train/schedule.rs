@@ -52,7 +52,8 @@ impl Scheduler {
 
     /// The learning rate of the coming epoch, in a run of `epochs` epochs.
     ///
-    /// A run that is continued past its end has a longer cosine: hence `epochs` here, not in [`new`](Self::new).
+    /// A run that is continued past its end has a longer cosine: hence `epochs` here, not in
+    /// [`new`](Self::new).
     pub fn lr(&self, epochs: usize) -> f64 {
         match self.kind {
             SchedulerKind::None => self.base_lr,

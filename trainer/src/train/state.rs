@@ -60,6 +60,7 @@ impl State {
         let (val_loss, val_accuracy) = (val.loss(), val.accuracy());
         self.rows.push(EpochRow {
             epoch,
+            // Before `epoch_done` below, which moves the schedule on.
             lr: self.scheduler.lr(options.epochs),
             train_loss: train.loss(),
             train_accuracy: train.accuracy(),
@@ -86,8 +87,8 @@ impl State {
         self.rows.last().expect("an epoch has just ended")
     }
 
-    /// The first part of another state that this training cannot continue from: its name, its value there and
-    /// its value here.
+    /// The first part in which another state differs so that this training cannot continue from it: its name,
+    /// its value there and its value here.
     pub(super) fn difference(&self, then: &State) -> Option<(&'static str, String, String)> {
         let kind = |kind: &dyn std::fmt::Debug| format!("{kind:?}").to_lowercase();
         let parts = |state: &State| {

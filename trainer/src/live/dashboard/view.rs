@@ -37,7 +37,7 @@ pub(super) fn draw(state: &DashboardState, lines: &[String], stopping: bool, buf
     if charts.height >= LEAST_CHART_HEIGHT {
         draw_charts(state, charts, buffer);
     }
-    Paragraph::new(facts_of(state)).render(facts, buffer);
+    Paragraph::new(facts_text(state)).render(facts, buffer);
     let block = Block::bordered().title(" log ");
     let inner = block.inner(log);
     block.render(log, buffer);
@@ -54,6 +54,7 @@ pub(super) fn draw(state: &DashboardState, lines: &[String], stopping: bool, buf
 
 fn heading(state: &DashboardState) -> Line<'static> {
     let bold = |text: String| Span::styled(text, Modifier::BOLD);
+    // After the last epoch the state is already at the one that would follow.
     let epoch = state.epoch.min(state.epochs);
     Line::from(vec![
         bold(state.run.display().to_string()),
@@ -78,7 +79,7 @@ fn current(state: &DashboardState) -> String {
 }
 
 fn progress(state: &DashboardState, area: Rect, buffer: &mut Buffer) {
-    let (done, all) = state.done();
+    let (done, all) = state.images_done();
     Gauge::default()
         .ratio((done as f64 / all.max(1) as f64).clamp(0.0, 1.0))
         .label(format!("{done}/{all} images"))
@@ -86,10 +87,18 @@ fn progress(state: &DashboardState, area: Rect, buffer: &mut Buffer) {
         .render(area, buffer);
 }
 
-fn facts_of(state: &DashboardState) -> Vec<Line<'static>> {
+fn facts_text(state: &DashboardState) -> Vec<Line<'static>> {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
-    let rate = or_dash(state.rate().map(|rate| format!("{rate:.0} images/s")));
-    let waits = or_dash(state.waits().map(|percent| format!("{percent:.0} %")));
+    let rate = or_dash(
+        state
+            .images_per_second()
+            .map(|rate| format!("{rate:.0} images/s")),
+    );
+    let waits = or_dash(
+        state
+            .wait_percent()
+            .map(|percent| format!("{percent:.0} %")),
+    );
     let left = or_dash(state.seconds_left().map(duration));
     let lr = or_dash(state.rows.last().map(|row| format!("{:.1e}", row.lr)));
     let best = or_dash(state.best_row().map(|row| {
@@ -202,6 +211,7 @@ impl LearningCurves {
         )
         .y_axis(Axis::default().bounds([*low, *high]).labels(y))
         .legend_position(Some(LegendPosition::TopRight))
+        // No legend where it would cover more than half of the chart.
         .hidden_legend_constraints((Constraint::Ratio(1, 2), Constraint::Ratio(1, 2)))
         .render(area, buffer);
     }

@@ -34,6 +34,7 @@ impl FromStr for Memory {
             .iter()
             .find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)))
             .unwrap_or((text, 1));
+        // A float, for amounts such as `1.5GB`.
         let amount: f64 = number
             .trim()
             .parse()
