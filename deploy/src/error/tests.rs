@@ -28,10 +28,9 @@ fn catalogue() -> Vec<Error> {
         Error::Machine(machine::Error::ProviderName {
             text: "gpu".to_owned(),
         }),
-        Error::Onnx(onnx::Error::File {
-            path: model.to_owned(),
-            problem: "is empty".to_owned(),
-            hint: Some("download or export the file again"),
+        Error::Onnx(onnx::Error::Invalid {
+            message: format!("`{}` is empty", model.display()),
+            hint: Some("download or export the file again".to_owned()),
         }),
         Error::Data(data::Dataset::open("photos".as_ref(), 0).unwrap_err()),
         Error::model_load(model, "unknown operator Foo"),
