@@ -228,7 +228,7 @@ impl GraphBuilder {
             .find(|name| !names.insert(name.to_owned()))
         {
             let detail = format!("`{name}` is an input and an initializer");
-            return Err(Error::InvalidGraph { detail });
+            return Err(Error::graph(&detail));
         }
         let non_empty = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         Ok(Document::from_model(ModelProto {

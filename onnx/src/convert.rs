@@ -43,11 +43,7 @@ fn check_unquantized(graph: &GraphProto) -> Result<()> {
 }
 
 fn unconvertible(node: &NodeProto, reason: &str) -> Error {
-    Error::Unconvertible {
-        op: operator(node),
-        node: label(node),
-        reason: reason.to_owned(),
-    }
+    Error::unconvertible(&operator(node), &label(node), reason)
 }
 
 /// The operator's name, with its domain where that is not ONNX's own.

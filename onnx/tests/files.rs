@@ -335,7 +335,6 @@ fn data_must_fit_its_file_and_its_shape() {
     for (entries, expected) in cases {
         let document = reopened(&external_head("w.bin", entries), folder.path());
         let error = document.check_external_data().unwrap_err();
-        assert!(matches!(error, Error::ExternalData { .. }), "{error}");
         assert!(error.to_string().contains("do not fit"), "{error}");
         assert!(error.to_string().contains(expected), "{error}");
         assert!(document.tensor("fc.weight").is_err());
@@ -367,7 +366,6 @@ fn missing_data_is_found_in_attributes_and_subgraphs() {
         let error = reopened(&document, folder.path())
             .check_external_data()
             .unwrap_err();
-        assert!(matches!(error, Error::ExternalData { .. }), "{error}");
         assert!(error.to_string().ends_with("does not exist"), "{error}");
     }
 }

@@ -27,8 +27,7 @@ pub(super) fn raise(document: &mut Document) -> Result<()> {
         return Ok(());
     }
     if from < MIN_OPSET {
-        let what = "operator set of 7 or newer";
-        return Err(Error::NothingToConvert { what });
+        return Err(Error::nothing_to_convert("operator set of 7 or newer"));
     }
     let rank_two = rank_two_values(document);
     let graph = document.graph_mut();
