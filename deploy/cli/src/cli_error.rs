@@ -28,7 +28,7 @@ impl CliError {
 
     /// A flag that belongs to another option or command.
     pub(crate) fn flag_elsewhere(flag: &str, with: &str) -> Self {
-        Self::with_hint(format!("`{flag}` goes with `{with}` alone"), "leave it out")
+        Self::with_hint(format!("`{flag}` only works with `{with}`"), "leave it out")
     }
 
     /// Ctrl-C in the middle of a benchmark.

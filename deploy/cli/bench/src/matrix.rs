@@ -53,8 +53,8 @@ pub fn recommend(results: &[BenchResult]) -> Option<String> {
     let chosen = results.iter().filter(as_good).max_by(faster)?;
     let reason = match (&chosen.accuracy, best) {
         (Some(accuracy), Some((best, _))) => format!(
-            "at {:.1} % of {} images, {} answers other than in fp32 on the CPU (McNemar p = {:.2}) and \
-             the best being {:.1} %, nothing shows that it answers worse",
+            "its accuracy of {:.1} % on {} images is not shown to be worse than that of fp32 on the CPU ({} \
+             images predicted otherwise, McNemar p = {:.2}), and the best accuracy is {:.1} %",
             100.0 * share(chosen).unwrap_or_default(),
             accuracy.count,
             accuracy.flips.len(),
@@ -108,7 +108,7 @@ mod tests {
         let mut results = vec![scored(100.0, 10.0, 95, 0), scored(300.0, 3.0, 80, 15)];
         let sentence = recommend(&results).unwrap();
         assert!(
-            sentence.contains("100.0 images/s") && sentence.contains("95.0 % of 100"),
+            sentence.contains("100.0 images/s") && sentence.contains("95.0 % on 100"),
             "{sentence}"
         );
         results.push(scored(200.0, 5.0, 94, 1));

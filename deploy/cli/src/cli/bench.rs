@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bench::cold::EngineOptions;
+use bench::compare::Conditions;
+use bench::plan::{Feeds, PlanOptions};
+use bench::scenario::Scenario;
 use clap::{Args, ValueEnum};
 use data::{Preprocess, Split};
 use deploy::Provider;
 use deploy::precision::Precision;
 
 use super::{LocationArgs, OutputKindArg};
-use bench::cold::EngineOptions;
-use bench::compare::Conditions;
-use bench::plan::{Feeds, PlanOptions};
-use bench::scenario::Scenario;
 
 /// The flags of `deploy bench`.
 #[derive(Debug, Args)]

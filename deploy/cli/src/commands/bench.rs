@@ -8,16 +8,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use console::{ExitStatus, Interrupt, Printer};
-use deploy::eval::Evaluation;
-use deploy::files::write::atomically;
-use deploy::{Precision, Provider};
-use fs_err as fs;
-
-use crate::cli::{BenchArgs, MeasuringArgs};
-use crate::cli_error::CliError;
-use crate::export;
-use crate::source;
 use bench::accuracy::{self, Accuracy};
 use bench::cold::OpenedConfig;
 use bench::compare::{self, Conditions};
@@ -30,13 +20,23 @@ use bench::stats::{self, Stats};
 use bench::system::{SystemInfo, Ticks};
 use bench::warnings;
 use bench::{BenchResult, Findings, matrix};
+use console::{ExitStatus, Interrupt, Printer};
+use deploy::eval::Evaluation;
+use deploy::files::write::atomically;
+use deploy::{Precision, Provider};
+use fs_err as fs;
+
+use crate::cli::{BenchArgs, MeasuringArgs};
+use crate::cli_error::CliError;
+use crate::export;
+use crate::source;
 use open::OpenedConfigs;
 
 /// Blocks that the sparkline shows.
 const SPARKS: usize = 10;
 
 pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let base = args.results.compare.as_deref().map(base).transpose()?;
+    let base = args.results.compare.as_deref().map(read_base).transpose()?;
     if let (None, Some(Conditions(conditions))) = (&base, &args.results.fail_if)
         && let Some(condition) = conditions.iter().find(|condition| condition.needs_base())
     {
@@ -50,11 +50,8 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
     let answer = "interrupted: the results so far follow (again: stop at once)";
     let stop = Arc::clone(Interrupt::on_ctrl_c(printer, answer)?.flag());
     let mut open = open::open(&plan, args, &cache, &stop, printer)?;
-    let keys: Vec<_> = open
-        .configs
-        .iter()
-        .map(|opened| plan.key(&opened.config))
-        .collect();
+    let configs = open.configs.iter();
+    let keys: Vec<_> = configs.map(|opened| plan.key(&opened.config)).collect();
     if let Some(base) = &base {
         compare::check_configurations(&keys, base)?;
     }
@@ -94,11 +91,10 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
         return Err(error);
     }
     let failed = verdict?;
-    match (findings.partial, failed) {
-        (true, _) => Err(CliError::interrupted().into()),
-        (false, true) => Ok(ExitStatus::CheckFailed),
-        (false, false) => Ok(ExitStatus::Success),
+    if findings.partial {
+        return Err(CliError::interrupted().into());
     }
+    Ok(ExitStatus::of(!failed))
 }
 
 /// Refuses a rate without the server scenario, and one with too few or too many arrivals in a block.
@@ -122,8 +118,8 @@ fn check_rate(measuring: &MeasuringArgs) -> Result<(), CliError> {
     }
 }
 
-/// An earlier run's file.
-fn base(path: &Path) -> anyhow::Result<Findings> {
+/// Reads the results of an earlier run.
+fn read_base(path: &Path) -> anyhow::Result<Findings> {
     let bad = |reason: String| {
         CliError::with_hint(
             format!(

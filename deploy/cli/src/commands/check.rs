@@ -30,9 +30,5 @@ pub(crate) fn run(args: &CheckArgs, printer: &Printer) -> anyhow::Result<ExitSta
     } else {
         "this machine does not compute what the model expects"
     })?;
-    Ok(if ok {
-        ExitStatus::Success
-    } else {
-        ExitStatus::CheckFailed
-    })
+    Ok(ExitStatus::of(ok))
 }

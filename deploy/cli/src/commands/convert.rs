@@ -99,7 +99,7 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
     lines.extend(
         kept.iter()
             .take(SHOWN)
-            .map(|kept| format!("  stays single precision: {kept}")),
+            .map(|kept| format!("  stays in single precision: {kept}")),
     );
     if kept.len() > SHOWN {
         lines.push(format!("  and {} more nodes", kept.len() - SHOWN));

@@ -135,11 +135,7 @@ pub(crate) fn run(args: &DoctorArgs, printer: &Printer) -> anyhow::Result<ExitSt
     } else {
         printer::line(&text::report(&report))?;
     }
-    Ok(if report.unmet.is_empty() {
-        ExitStatus::Success
-    } else {
-        ExitStatus::CheckFailed
-    })
+    Ok(ExitStatus::of(report.unmet.is_empty()))
 }
 
 fn search(args: &DoctorArgs, cache: &Path, provider: Provider) -> Search {

@@ -142,7 +142,7 @@ fn resolve_argument(argument: &str) -> anyhow::Result<Vec<Input>> {
     files.sort();
     if files.is_empty() {
         return Err(CliError::with_hint(
-            format!("`{argument}` names no image"),
+            format!("no image matches `{argument}`"),
             "give image files, folders, patterns in quotes, or `-` for standard input",
         )
         .into());

@@ -66,7 +66,7 @@ fn install_cpu(
     match runtime::find(&in_cache) {
         // A build with CUDA runs on the CPU too, but is not what was asked for.
         Ok(found) if args.from.is_none() && !found.gpu => {
-            progress("installed already");
+            progress("already installed");
             Ok(found)
         }
         _ => {

@@ -277,7 +277,7 @@ fn what_cannot_be_measured_is_refused() {
     let run = |args: &[&str]| bench(folder.path()).args(args).run();
     run(&["--provider", "cuda"]).refused("provider `cuda:0`");
     run(&["--precision", "tf32"]).refused("does not compute in");
-    run(&["--rate", "5"]).refused("`--rate` goes with `--scenario server` alone");
+    run(&["--rate", "5"]).refused("`--rate` only works with `--scenario server`");
     run(&["--scenario", "server", "--rate", "1e-3"]).refused("a block has");
     run(&["--batch", "0"]).refused("--batch");
     run(&["--engine", "fast"]).refused("fake:");

@@ -157,7 +157,7 @@ fn convert_refuses() {
     );
     let fp16 = ["--precision", "fp16", "--data", "photos"];
     let run = convert(&fp16).arg("--symmetric").args(flags()).run();
-    run.refused("`--symmetric` goes with `--precision int8` alone");
+    run.refused("`--symmetric` only works with `--precision int8`");
     let run = convert(&fp16)
         .args(["--out", "./model.onnx"])
         .args(flags())

@@ -176,7 +176,7 @@ fn installing_for_a_gpu_where_that_cannot_be_done() {
     run.refused("neither `python3` nor `python` was found");
     install(&["--cuda", "12"])
         .run()
-        .refused("`--cuda` goes with");
+        .refused("`--cuda` only works with");
     install(&["cuda", "--cuda", "11"]).run().refused("12..=13");
     assert!(
         deploy(folder.path())

@@ -233,7 +233,7 @@ fn wrong_flags_are_errors() {
         .args(["predict", "*.jpeg"])
         .args(flags())
         .run();
-    run.refused("`*.jpeg` names no image");
+    run.refused("no image matches `*.jpeg`");
 }
 
 #[test]

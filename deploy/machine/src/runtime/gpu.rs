@@ -98,7 +98,7 @@ pub fn install_gpu(options: &GpuOptions, progress: &dyn Fn(&str)) -> Result<Runt
     if let Some(manifest) = find::manifest(&target) {
         match find::check_intact(&target, &manifest) {
             Ok(()) => {
-                progress("installed already, every library as it was installed");
+                progress("already installed, and every library is intact");
                 remove_others(&root, &target, progress)?;
                 return Ok(library_in(&target, &manifest));
             }

@@ -99,7 +99,7 @@ pub fn install_tensorrt(
     };
     let root = find::folder(cache);
     let work = work_folder(&root)?;
-    progress(&format!("taking TensorRT from `{}`", from.display()));
+    progress(&format!("copying TensorRT from `{}`", from.display()));
     copy_libraries(from, work.path(), &refused)?;
     for stem in NEEDED {
         let file = work.path().join(format!("{stem}.{MAJOR}"));

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use bench::plan::{BenchModel, TestSet};
 use console::Printer;
 use data::Dataset;
 use deploy::Model;
 
 use crate::cli::BenchArgs;
 use crate::source::{self, DataSource};
-use bench::plan::{BenchModel, TestSet};
 
 /// The models that were named, or the latest run's.
 pub(super) fn models(

@@ -5,6 +5,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bench::Skipped;
+use bench::clock::timed;
+use bench::cold::{OpenedConfig, Opener};
+use bench::plan::{Config, Plan};
+use bench::stages::{self, StageTimes};
+use bench::worker::Input;
 use console::Printer;
 use deploy::runtime::RuntimeLibrary;
 use deploy::session::Feed;
@@ -14,12 +20,6 @@ use crate::cli::{BenchArgs, LocationArgs};
 use crate::cli_error::CliError;
 use crate::converted::OriginalModel;
 use crate::source;
-use bench::Skipped;
-use bench::clock::timed;
-use bench::cold::{OpenedConfig, Opener};
-use bench::plan::{Config, Plan};
-use bench::stages::{self, StageTimes};
-use bench::worker::Input;
 
 /// Opened configurations.
 pub(super) struct OpenedConfigs<'a> {
