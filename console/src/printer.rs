@@ -13,6 +13,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use files::write::is_stdout;
 use serde::Serialize;
 
 use pane::{Line, Pane};
@@ -33,7 +34,7 @@ pub enum Verbosity {
 #[derive(Clone, Debug)]
 pub struct Printer {
     verbosity: Verbosity,
-    json_on_stdout: bool,
+    is_stdout_taken: bool,
     is_terminal: bool,
     has_bars: bool,
     has_colors: bool,
@@ -47,7 +48,7 @@ impl Printer {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
             verbosity,
-            json_on_stdout: false,
+            is_stdout_taken: false,
             is_terminal,
             has_bars: true,
             has_colors: is_terminal && !no_color,
@@ -55,11 +56,12 @@ impl Printer {
         }
     }
 
-    /// The same where `json` is what `--json` names, if it was given.
+    /// The same where these files are written too: results for people go to standard error if one of them is standard
+    /// output.
     #[must_use]
-    pub fn with_json(&self, json: Option<&Path>) -> Self {
+    pub fn with_outputs(&self, outputs: &[Option<&Path>]) -> Self {
         Self {
-            json_on_stdout: json.is_some_and(is_stdout),
+            is_stdout_taken: outputs.iter().flatten().any(|path| is_stdout(path)),
             ..self.clone()
         }
     }
@@ -145,7 +147,7 @@ impl Printer {
         if self.verbosity < Verbosity::Results {
             return Ok(());
         }
-        if self.json_on_stdout {
+        if self.is_stdout_taken {
             to_stderr(text.as_ref());
             return Ok(());
         }
@@ -232,10 +234,6 @@ fn forgive_absence(written: io::Result<()>) -> io::Result<()> {
         Err(error) if is_reader_gone(&error) => Ok(()),
         other => other,
     }
-}
-
-fn is_stdout(path: &Path) -> bool {
-    path.as_os_str() == "-"
 }
 
 /// A closed or full standard error is no reason to fail: there is no other place for the message.

@@ -122,7 +122,9 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
         args.second.display()
     );
     let text = head + &text(&found, args.split, ["of A", "of B"]);
-    printer.with_json(args.json.as_deref()).result(text)?;
+    printer
+        .with_outputs(&[args.json.as_deref(), args.csv.as_deref()])
+        .result(text)?;
     Ok(ExitStatus::Success)
 }
 
