@@ -201,6 +201,7 @@ impl Audit {
         let scans: Vec<FileScan> = samples
             .par_iter()
             .map(|(_, sample)| {
+                // One read of the file serves all checks.
                 let scan = FileScan::new(&sample.path, depth, &limits);
                 progress(done.fetch_add(1, Ordering::Relaxed) + 1);
                 scan

@@ -68,6 +68,7 @@ pub fn data_path(
 ) -> Result<PathBuf> {
     let path = PathBuf::from(source);
     match source {
+        // First, so that a user's folder with the name of a data set stays reachable.
         _ if path.exists() => Ok(path),
         INSECTS => {
             let folder = insects(cache);

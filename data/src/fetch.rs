@@ -81,6 +81,7 @@ pub fn hymenoptera(options: &FetchOptions<'_>) -> Result<PathBuf> {
         archive::copy_tree(&unpacked, &folder)?;
         return Ok(folder);
     }
+    // In the cache, not in a temporary folder: an interrupted download continues where it stopped.
     let zip = parent.join(HYMENOPTERA.name);
     fetch(&HYMENOPTERA, &zip, options)?;
     archive::unpack(&zip, &folder, &archive::Bounds::default())?;
@@ -96,6 +97,7 @@ pub fn hymenoptera(options: &FetchOptions<'_>) -> Result<PathBuf> {
 pub fn resnet18(options: &FetchOptions<'_>) -> Result<PathBuf> {
     let file = catalog::resnet18(&options.cache);
     make_folder(&catalog::weights(&options.cache))?;
+    // With `--from` the file is fetched again: the user wants another source.
     if file.is_file() && options.from.is_none() {
         Expected::resolve(options, &RESNET18, &file)?.check(&file)?;
         return Ok(file);

@@ -358,7 +358,8 @@ impl Dataset {
                 self.divide(samples, &format!("only {train}"), seed);
             }
             (train, Some(val), None) => {
-                // Published sets with `train` and `val` alone report their scores on `val`: it is kept for the end.
+                // Published sets with `train` and `val` alone report scores on `val`: it is kept for
+                // the end.
                 self.test = std::mem::take(&mut self.val);
                 let mut note = format!("no test images: {val} is the test set");
                 if let Some(train) = train {

@@ -85,8 +85,8 @@ impl Images {
                     });
                     continue;
                 }
-                // Not decoded because loading was stopped: by the caller, or by a failure in strict mode, which
-                // this loop returns when it comes to it.
+                // Loading was stopped: by the caller, or by a failure in strict mode, which this loop
+                // returns when it comes to it.
                 None => None,
             };
             images.samples.push(sample);
@@ -181,6 +181,7 @@ fn decode_all(
     let mut outcomes: Vec<Option<Outcome>> = Vec::new();
     outcomes.resize_with(samples.len(), || None);
     let threads = options.threads.clamp(1, samples.len().max(1));
+    // The calling thread works, too: with one thread none is started.
     thread::scope(|scope| {
         let workers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
         let mut all = work();

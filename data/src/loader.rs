@@ -120,8 +120,10 @@ impl Loader {
     ) -> Loader {
         let count = images.samples().len();
         let same_every_epoch = augment.as_ref().is_none_or(|augment| !augment.has_crop());
-        // Prepared images have 8 bits, so `output_len` elements are as many bytes.
-        let affordable = (count * preprocess.output_len()) as u64 <= images.spare_bytes();
+        // RGB with 8 bits, also for a gray network.
+        let (width, height) = preprocess.size();
+        let bytes = 3 * u64::from(width) * u64::from(height) * count as u64;
+        let affordable = bytes <= images.spare_bytes();
         let cached = if same_every_epoch && affordable {
             count
         } else {

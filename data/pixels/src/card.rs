@@ -197,6 +197,7 @@ impl Card {
         }
         let text = |key: &str| values.get(key).copied();
         let needed = |key: &str| text(key).ok_or_else(|| bad(key, "is missing"));
+        // First the version: in another one, the other keys may mean something else.
         let version = needed("version")?;
         if version.trim().parse() != Ok(VERSION) {
             let message = format!(

@@ -35,6 +35,7 @@ pub(super) fn findings(dataset: &Dataset, seen: &[ScannedSample<'_>]) -> Vec<Fin
 /// Findings of one image in several files.
 fn copy_findings(dataset: &Dataset, copies: &[ScannedSample<'_>]) -> Vec<Finding> {
     let (splits, labels) = (splits(copies), labels(dataset, copies));
+    // Equal pixels in different files: another format, or other metadata.
     let one_file = copies
         .iter()
         .all(|copy| copy.scan.hash == copies[0].scan.hash);

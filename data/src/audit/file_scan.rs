@@ -68,6 +68,7 @@ impl FileScan {
 }
 
 fn hash_pixels(image: &RgbImage) -> Hash {
+    // With the size: the same bytes in another shape are another image.
     let mut hash = Sha256::new();
     hash.update(image.width().to_le_bytes());
     hash.update(image.height().to_le_bytes());

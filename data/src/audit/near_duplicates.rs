@@ -95,6 +95,7 @@ pub(super) fn groups(thumbnails: &[&Thumbnail]) -> Vec<Vec<usize>> {
         .collect();
     let hash_index = HashIndex::new(&hashes);
     let neighbours = |index: usize| neighbours(index, thumbnails, &windows, &hash_index);
+    // In parallel, but collected in order: groups do not depend on threads.
     let pairs: Vec<(usize, usize)> = (0..thumbnails.len())
         .into_par_iter()
         .flat_map_iter(neighbours)

@@ -14,6 +14,7 @@ pub(super) fn jitter(image: &RgbImage, strength: [f64; 4], rng: &mut ChaCha8Rng)
     for i in (1..order.len()).rev() {
         order.swap(i, rng.random_range(0..=i));
     }
+    // All numbers are drawn, also those of strength 0: the others do not depend on which are off.
     let factors = [0, 1, 2].map(|i| between((1.0 - strength[i]).max(0.0), 1.0 + strength[i], rng));
     let turn = between(-strength[3], strength[3], rng);
     let mut out = image.clone();

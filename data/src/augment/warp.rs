@@ -23,8 +23,8 @@ pub(super) fn affine(image: &RgbImage, angle: f64, zoom: f64) -> RgbImage {
     })
 }
 
-/// Elastic deformation: displaces every pixel by smoothed random offsets, uniform in `[-alpha, alpha]` pixels before a
-/// Gaussian blur of `sigma` pixels (Simard, Steinkraus and Platt 2003).
+/// Elastic deformation (Simard, Steinkraus and Platt 2003): displaces every pixel by random offsets,
+/// uniform in `[-alpha, alpha]` pixels before a Gaussian blur of `sigma` pixels.
 pub(super) fn elastic(image: &RgbImage, alpha: f64, sigma: f64, rng: &mut ChaCha8Rng) -> RgbImage {
     let (width, height) = (image.width() as usize, image.height() as usize);
     let mut field = || {

@@ -40,6 +40,7 @@ pub(super) fn unpack(zip: &Path, folder: &Path, bounds: &Bounds) -> Result<()> {
             bounds.max_entries
         )));
     }
+    // Counted while unpacking: sizes in an archive's directory may be false.
     let mut left = bounds.max_bytes.min(size.saturating_mul(bounds.max_ratio));
     for index in 0..archive.len() {
         unpack_entry(&mut archive, index, draft.path(), &mut left)

@@ -99,6 +99,7 @@ pub(super) fn ant(pose: &Pose, colours: &Colours, random: &mut Random) -> Vec<Sh
     } else {
         body.clone()
     };
+    // Painted in this order: legs below, then the body from the waist to the head, eyes last.
     let mut shapes = Vec::new();
     let long = random.between(0.85, 1.1);
     for side in [-1.0, 1.0] {

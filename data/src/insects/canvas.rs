@@ -161,6 +161,7 @@ impl Canvas {
         let (left, right) = span(area.low[0], area.high[0], self.width);
         let (top, bottom) = span(area.low[1], area.high[1], self.height);
         let wide = right - left;
+        // The darkest shadow counts at each pixel: shadows of one insect do not add up.
         let mut mask = vec![0.0f32; wide * (bottom - top)];
         for shape in shapes {
             let weight = if matches!(shape, Shape::Wing { .. }) {

@@ -38,6 +38,7 @@ pub(super) fn draw(kind: Kind, random: &mut Random) -> RgbImage {
     let short = width.min(height);
     let others = 2 + random.pick(4);
     for i in 0..=others {
+        // The last insect is painted over the others, large and near the centre.
         let main = i == others;
         let middle = if main {
             [
@@ -271,6 +272,7 @@ fn apply_camera(canvas: &mut Canvas, random: &mut Random) {
         canvas.blur(random.between(0.2, 0.66));
     }
     let (exposure, gamma) = (random.between(0.8, 1.15), random.between(0.85, 1.2));
+    // A table: one power for each of 1024 values, not three for each pixel.
     let curve: Vec<f32> = (0..=CURVE)
         .map(|i| (i as f32 / CURVE as f32).powf(gamma))
         .collect();

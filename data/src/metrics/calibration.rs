@@ -1,4 +1,4 @@
-//! Calibration of probabilities: reliability diagram, expected calibration error, Brier score, log-likelihood.
+//! Calibration: reliability diagram, expected calibration error, Brier score, log-likelihood.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 #[must_use]
 pub fn negative_log_likelihood(logits: &[f32], label: u32) -> f64 {
     let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    // Log-sum-exp around the largest logit: small losses keep digits that `ln(sum(exp(z))) - z` would round away.
+    // Log-sum-exp around the largest logit: small losses keep their digits, which
+    // `ln(sum(exp(z))) - z` would round away.
     let below = |logit: f32| f64::from(logit) - f64::from(highest);
     let sum: f64 = logits.iter().map(|&logit| below(logit).exp()).sum();
     let own = logits.get(label as usize).copied();
@@ -72,6 +73,7 @@ pub fn reliability(answers: &[(f64, bool)], binning: Binning) -> Vec<Bin> {
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
     let count = sorted.len();
     let bin_of = |index: usize, confidence: f64| match binning {
+        // A confidence of exactly 1 belongs to the last bin.
         Binning::Width(bins) => ((confidence * bins as f64) as usize).min(bins.saturating_sub(1)),
         Binning::Count(bins) => index * bins / count.max(1),
     };

@@ -12,6 +12,7 @@ pub fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     let position = share * last as f64;
     let (below, part) = (position.floor() as usize, position.fract());
+    // At the last value there is none above; the fraction is 0 then.
     let above = sorted[(below + 1).min(last)];
     Some(sorted[below] + part * (above - sorted[below]))
 }

@@ -76,6 +76,7 @@ fn per_class(scores: &Scores, text: &mut String) {
 
 fn matrix(scores: &Scores, text: &mut String) {
     let width = width(&scores.classes).max("true \\ predicted".len());
+    // A column is as wide as its class's name or its largest count, in characters.
     let cells = scores.classes.iter().enumerate().map(|(column, class)| {
         let largest = scores
             .confusion

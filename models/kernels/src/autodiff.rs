@@ -180,6 +180,7 @@ impl<B: Gradients, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         var: FloatTensor<Self>,
         args: NormArgs,
     ) -> FloatTensor<Self> {
+        // Mean and variance are no parents: no gradient flows to them.
         let nodes = [x.node(), weight.node(), bias.node()];
         let (mean, variance) = (mean.into_primitive(), var.into_primitive());
         match NormBackward.prepare::<C>(nodes).compute_bound().stateful() {

@@ -186,6 +186,7 @@ fn image_to_columns(g: &Geometry, image: &[f32], columns: &mut [f32], first: usi
         target[to..].fill(0.0);
         let source = &image[input..];
         match stride {
+            // Neighbouring outputs read neighbouring inputs: one copy.
             1 => target[from..to].copy_from_slice(&source[..to - from]),
             _ => {
                 let source = source.iter().step_by(stride);

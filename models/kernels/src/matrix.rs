@@ -64,6 +64,7 @@ pub(super) fn multiply(target: Target, a: Matrix, b: Matrix, rows: usize) {
             rows,
             cols,
             inner,
+            // Of each matrix the pointer, then the column stride, then the row stride.
             target.data.as_mut_ptr(),
             1,
             target.pitch as isize,

@@ -100,6 +100,7 @@ pub(super) fn input_gradient(g: &Geometry, weight: &[f32], gy: &[f32]) -> Vec<f3
             .zip(kernel.iter().rev())
             .for_each(|(t, v)| *t = *v);
     }
+    // From H + 2p - 2 rows of the output, padding 2 - p leads back to the H rows of the input.
     let backward = Geometry {
         in_channels: g.out_channels,
         out_channels: g.in_channels,

@@ -153,7 +153,7 @@ fn is_apng(bytes: &[u8]) -> bool {
             Some(b"IDAT") | None => return false,
             Some(_) => {}
         }
-        // Length, kind, data, checksum.
+        // Length (4 bytes), kind (4), data, checksum (4).
         let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
         rest = rest.get(length.saturating_add(12)..).unwrap_or_default();
     }

@@ -63,6 +63,7 @@ fn read(source: Source<'_>) -> io::Result<Option<RgbImage>> {
     let mut decoder = Decompress::new_reader(source)?;
     decoder.dct_method(DctMethod::IntegerSlow);
     decoder.do_fancy_upsampling(true);
+    // Gray and CMYK are converted below: libjpeg has no conversion from CMYK to RGB.
     let target = match decoder.color_space() {
         ColorSpace::JCS_GRAYSCALE => ColorSpace::JCS_GRAYSCALE,
         ColorSpace::JCS_CMYK | ColorSpace::JCS_YCCK => ColorSpace::JCS_CMYK,

@@ -13,6 +13,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
     }
     let options = DecoderOptions::default()
         .set_strict_mode(true)
+        // The caller has checked the limits; a JPEG side has 16 bits.
         .set_max_width(usize::from(u16::MAX))
         .set_max_height(usize::from(u16::MAX))
         .jpeg_set_out_colorspace(ColorSpace::RGB);

@@ -36,7 +36,7 @@ fn high_byte(value: u16) -> u8 {
 }
 
 /// CMYK to RGB in PIL's integer arithmetic (`MULDIV255`: a product over 255, rounded).
-#[cfg(any(feature = "libjpeg", test))]
+#[cfg(feature = "libjpeg")]
 pub(super) fn cmyk([c, m, y, k]: [u8; 4]) -> [u8; 3] {
     let white = 255 - i32::from(k);
     [c, m, y].map(|ink| {

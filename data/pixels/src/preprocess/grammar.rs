@@ -118,6 +118,7 @@ impl fmt::Display for Step {
                 write!(f, "center_crop({height})")
             }
             Self::CenterCrop { height, width } => write!(f, "center_crop({height}, {width})"),
+            // `1/255` rather than 0.00392156862745098, where the number is exactly that.
             Self::Scale { factor } => match (1..=65_535).find(|&n| 1.0 / f64::from(n) == *factor) {
                 Some(n) if n > 1 => write!(f, "scale(1/{n})"),
                 _ => write!(f, "scale({factor:?})"),
@@ -170,6 +171,7 @@ impl<'a> Call<'a> {
         if text.is_empty() {
             return Err(wrong("nothing is written here"));
         }
+        // A bare name is a call without arguments.
         let (name, rest) = text.split_once('(').unwrap_or((text, ")"));
         let inside = rest
             .trim_end()

@@ -234,6 +234,7 @@ impl Resizer {
             simd: self.simd,
         };
         let out_stride = window.width as usize * 3;
+        // The padding in front stays black.
         let first = rows.before * out_stride + columns.before * 3;
         let out: &mut [u8] = out;
         passes.run(&mut self.intermediate, &mut out[first..], out_stride);

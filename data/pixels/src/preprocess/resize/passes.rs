@@ -47,6 +47,7 @@ impl Passes<'_> {
     }
 
     fn horizontal_first(&self, intermediate: &mut Intermediate, out: &mut [u8], out_stride: usize) {
+        // Only the source rows that the vertical pass will read.
         let rows = self.vertical.span();
         let bytes = self.horizontal.len() * 3;
         let readable_bytes = readable_bytes(self.horizontal, 0);
@@ -80,6 +81,7 @@ impl Passes<'_> {
         let resampled = first_bytes(&mut intermediate.bytes, ROWS * readable_bytes);
         let blocks = (0..self.vertical.len()).step_by(ROWS);
         for (first, block) in blocks.zip(out.chunks_mut(ROWS * out_stride)) {
+            // A block of rows goes through both passes while it is in the cache.
             let count = ROWS.min(self.vertical.len() - first);
             for (y, target) in
                 (first..first + count).zip(resampled.chunks_exact_mut(readable_bytes))

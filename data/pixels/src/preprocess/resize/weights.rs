@@ -61,6 +61,7 @@ impl Weights {
     /// Computes the weights for a side of `from` pixels that becomes `to` pixels.
     pub(super) fn fill(&mut self, from: u32, to: u32, range: OutputRange, resize: &Resize) {
         let scale = f64::from(from) / f64::from(to);
+        // Pillow, too, skips a pass along a side that keeps its length.
         if from == to || resize.filter == Filter::Nearest {
             self.nearest(from as usize, scale, range);
         } else {
