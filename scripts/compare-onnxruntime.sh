@@ -158,7 +158,7 @@ eval_() {
   echo -e "\nThe parts alone, and how near the evaluation comes to what they allow (the best of 3 rounds):\n"
   for model in custom resnet18; do
     echo -e "$model\n"
-    ORT_DYLIB_PATH=$runtime cargo bench --quiet -p deploy --bench eval -- "$(realpath "$models/$model.onnx")" "$tmp/files" 3 |
+    ORT_DYLIB_PATH=$runtime cargo bench --quiet -p classifold --bench eval -- "$(realpath "$models/$model.onnx")" "$tmp/files" 3 |
       sed 's/^/    /'
     echo
   done
@@ -170,7 +170,7 @@ overhead() {
   image=$(find -L "$data" -name '*.jpg' | sort | head -1)
   for ((i = 0; i < ${pairs:-5}; i++)); do
     for model in custom resnet18; do
-      ORT_DYLIB_PATH=$runtime cargo bench --quiet -p deploy --bench classify -- "$(realpath "$models/$model.onnx")" \
+      ORT_DYLIB_PATH=$runtime cargo bench --quiet -p classifold --bench classify -- "$(realpath "$models/$model.onnx")" \
         "$(realpath "$image")" 200 >"$tmp/out"
       # whole, and the sum of the parts
       awk -v name="$model" '{ if ($1 == "classify") whole = $2; else if ($3 == "ms") parts += $2; else if ($4 == "ms") parts += $3 }

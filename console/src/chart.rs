@@ -1,10 +1,12 @@
-//! Charts as SVG: figures in, markup out. It knows no run and reads no file.
+//! Charts as SVG. It knows no run and reads no file.
 //!
 //! A chart is drawn in one of two themes: on a page it takes its colours from the page's CSS
 //! variables, so that it follows light and dark; on paper they are fixed.
 
 mod axis;
 mod canvas;
+#[cfg(feature = "png")]
+mod font;
 mod matrix;
 mod plot;
 #[cfg(feature = "png")]
@@ -12,6 +14,8 @@ mod raster;
 mod series;
 
 pub use axis::{Axis, Scaling};
+#[cfg(feature = "png")]
+pub use font::{TextMask, text_mask};
 pub use matrix::Matrix;
 pub use plot::{Legend, Mark, Plot};
 #[cfg(feature = "png")]
@@ -20,7 +24,7 @@ pub use series::legend;
 
 use maud::Markup;
 
-/// Where a chart is looked at.
+/// Colour theme: of a page, or of paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Theme {
     /// In a page that defines `--text`, `--muted`, `--grid`, `--surface` and `--s1` to `--s6`.
@@ -29,16 +33,14 @@ pub enum Theme {
     Paper,
 }
 
-/// What a colour is for.
+/// Role of a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ink {
-    /// Words.
     Text,
-    /// Words that step back.
+    /// Secondary text.
     Muted,
-    /// Lines behind the data.
     Grid,
-    /// What the chart lies on.
+    /// Background.
     Surface,
     /// The data of one series, counted from 0; the colours repeat after six, with other dashes and
     /// shapes of dots.
@@ -80,17 +82,16 @@ impl Theme {
     }
 }
 
-/// Any chart.
+/// Chart of either form.
 #[derive(Clone, Debug)]
 pub enum Chart {
     /// Over two axes.
     Plot(Plot),
-    /// Class against class.
+    /// Confusion matrix.
     Matrix(Matrix),
 }
 
 impl Chart {
-    /// As an `svg` element.
     pub fn svg(&self, theme: Theme) -> Markup {
         match self {
             Self::Plot(plot) => plot.svg(theme),

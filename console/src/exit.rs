@@ -1,4 +1,4 @@
-//! How a command ends: the text of an error (`error:`, `caused by:`, `hint:`) and the exit code.
+//! Exit codes, and errors as text (`error:`, `caused by:`, `hint:`).
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use crate::printer;
 
-/// What a command that could be carried out found.
+/// Result of a command that could be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
     /// Done, and all is well: 0.
@@ -16,8 +16,7 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
-    /// Success where `is_ok`.
-    pub fn of(is_ok: bool) -> Self {
+    pub fn from_check(is_ok: bool) -> Self {
         if is_ok {
             Self::Success
         } else {
@@ -26,8 +25,8 @@ impl ExitStatus {
     }
 }
 
-/// The exit code of a command: 0 done and true, 1 done and false, 2 could not do it, whose error is
-/// printed with the first hint in its chain of causes.
+/// The exit code of a command: 0 done and true, 1 done and false, 2 not done. In the last case the error is
+/// printed, with the first hint in its chain of causes.
 pub fn exit_code(
     result: &anyhow::Result<ExitStatus>,
     hint: impl Fn(&(dyn Error + 'static)) -> Option<String>,
@@ -35,6 +34,7 @@ pub fn exit_code(
     match result {
         Ok(ExitStatus::Success) => ExitCode::SUCCESS,
         Ok(ExitStatus::CheckFailed) => ExitCode::from(1),
+        // `trainer eval | head` is no failure.
         Err(error) if is_reader_gone(error) => ExitCode::SUCCESS,
         Err(error) => {
             printer::error(&error_text(error, hint));
@@ -43,8 +43,8 @@ pub fn exit_code(
     }
 }
 
-/// The exit code where the command line was answered at once: with help or the version, or with what
-/// is wrong in it (`is_error`). `printed` is whether the answer could be.
+/// The exit code where the command line itself was answered: with help, the version or a usage error
+/// (`is_error`). `printed` is whether the answer could be printed.
 pub fn usage_exit_code(printed: io::Result<()>, is_error: bool) -> ExitCode {
     match printed {
         _ if is_error => ExitCode::from(2),
@@ -56,7 +56,7 @@ pub fn usage_exit_code(printed: io::Result<()>, is_error: bool) -> ExitCode {
     }
 }
 
-/// Whether it is only that the reader of standard output has gone away.
+/// Whether the error says only that the reader of standard output has gone away.
 fn is_reader_gone(error: &anyhow::Error) -> bool {
     let mut causes = error.chain().filter_map(|e| e.downcast_ref::<io::Error>());
     causes.any(printer::is_reader_gone)
@@ -120,8 +120,8 @@ mod tests {
     fn done_and_true_done_and_false_could_not_do_it() {
         let code = |result| format!("{:?}", exit_code(&result, hint));
         let expected = |code: u8| format!("{:?}", ExitCode::from(code));
-        assert_eq!(code(Ok(ExitStatus::of(true))), expected(0));
-        assert_eq!(code(Ok(ExitStatus::of(false))), expected(1));
+        assert_eq!(code(Ok(ExitStatus::from_check(true))), expected(0));
+        assert_eq!(code(Ok(ExitStatus::from_check(false))), expected(1));
         let broken = || io::Error::from(ErrorKind::BrokenPipe);
         assert_eq!(code(Err(broken().into())), expected(2));
         let gone = Err(printer::reader_gone()).context("writing the rows");

@@ -1,4 +1,5 @@
-//! Ctrl-C: the first asks the command to stop where it can, the second ends the process at once.
+//! Interruption by Ctrl-C: the first asks the command to stop where it can, the second ends the process at
+//! once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,13 +26,13 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// Watches for Ctrl-C from now on; `answer` says what the first one does. A process may do this
-    /// once.
+    /// Watches for Ctrl-C from now on; `answer` is printed at the first. A process may do this once.
     ///
     /// # Errors
     /// When the system does not let signals be handled.
     pub fn watch(&self, printer: &Printer, answer: &'static str) -> anyhow::Result<()> {
         let (asked, printer) = (self.clone(), printer.clone());
+        // `ctrlc` calls this on a thread of its own, where printing and locking are allowed.
         ctrlc::set_handler(move || {
             if asked.request() {
                 printer.answer(answer);

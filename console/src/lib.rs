@@ -1,9 +1,14 @@
-//! What the programs `trainer` and `deploy` share in front of people: what is printed, drawn and
-//! reported. It knows no model, no command line and no error of either program.
+//! User interface that the programs `trainer` and `deploy` share: printer, progress bars, exit codes, Ctrl-C,
+//! tables, charts and pages. It knows no model, no command line and no error of either program.
 //!
 //! Only [`Printer`] and [`ProgressBar`] print. [`exit_code`] says how a command ended, [`Interrupt`]
 //! asks it to stop. [`table`] and [`numbers`] make text; [`chart`] and [`page`] make SVG and HTML
 //! files that need nothing but themselves.
+
+#![allow(
+    missing_docs,
+    reason = "only our programs use it: a doc comment says what a name does not"
+)]
 
 pub mod chart;
 mod exit;

@@ -1,4 +1,4 @@
-//! Numbers as people write them: shares, counts, times, dates.
+//! Number formatting: shares, counts, times, dates.
 
 /// A share as percent, with `digits` after the point.
 pub fn percent(share: f64, digits: usize) -> String {
@@ -23,12 +23,24 @@ pub fn probability(probability: f64) -> String {
     percent(probability, 1)
 }
 
-/// A p-value as people write it.
+/// A p-value with four digits, or `< 0.0001`.
 pub fn p_value(p: f64) -> String {
     if p < 0.0001 {
         "< 0.0001".into()
     } else {
         format!("{p:.4}")
+    }
+}
+
+/// A number in at most three figures.
+pub fn short(value: f32) -> String {
+    match value.abs() {
+        0.0 => "0".into(),
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size >= 0.1 => format!("{value:.2}"),
+        size if size >= 0.001 => format!("{value:.4}"),
+        _ => format!("{value:.0e}"),
     }
 }
 
@@ -44,8 +56,9 @@ pub fn date(stamp: &str) -> String {
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            // Narrow no-break space, as the SI recommends: a comma is a decimal point in half of the world.
             text.push('\u{202f}');
         }
         text.push(digit);
@@ -59,7 +72,7 @@ pub fn count(number: usize, one: &str, many: &str) -> String {
     format!("{} {word}", thousands(number as u64))
 }
 
-/// Seconds as people say them.
+/// A duration in its largest fitting unit.
 pub fn seconds(seconds: f64) -> String {
     match seconds {
         s if s < 0.1 => format!("{:.1} ms", 1000.0 * s),
@@ -72,6 +85,21 @@ pub fn seconds(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        let cases = [
+            (0.0, "0"),
+            (123.4, "123"),
+            (12.34, "12.3"),
+            (-1.234, "-1.23"),
+            (0.0123, "0.0123"),
+            (0.00001, "1e-5"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(short(value), text);
+        }
+    }
 
     #[test]
     fn numbers_are_written_for_people() {

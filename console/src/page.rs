@@ -1,5 +1,5 @@
-//! HTML files that need nothing but themselves: they load nothing and run no script. The page around
-//! the sections, and the few shapes that sections are made of.
+//! HTML pages that load nothing and run no script: the page around the sections, and tables, figures and facts
+//! inside them.
 //!
 //! Every text is escaped (`maud`); the page's CSS defines the variables that charts take their
 //! colours from, for light, dark and print.
@@ -11,21 +11,17 @@ use crate::chart::{Chart, Theme};
 /// Typography, both colour schemes and print.
 const STYLE: &str = include_str!("page/page.css");
 
-/// A page.
 #[derive(Clone, Debug)]
 pub struct Page<'a> {
-    /// What a browser calls it.
     pub title: &'a str,
     /// The program that writes it, with its version.
     pub tool: &'a str,
     /// CSS of its own, after the common one.
     pub style: &'a str,
-    /// The sections.
     pub body: Markup,
 }
 
 impl Page<'_> {
-    /// The whole HTML file.
     pub fn html(&self) -> String {
         let page = html! {
             (DOCTYPE)
@@ -102,7 +98,7 @@ pub fn marked_table(header: &[&str], rows: &[Vec<String>], marked: &[usize]) -> 
     }
 }
 
-/// Pairs of a name and a value.
+/// Definition list of names and values.
 pub fn facts(pairs: &[(&str, String)]) -> Markup {
     html! {
         dl.facts {

@@ -1,9 +1,9 @@
-//! The printer: the log and progress go to standard error, results to standard output (to standard
+//! Printer: the log and progress go to standard error, results to standard output (to standard
 //! error too where standard output carries JSON).
 //!
 //! A reader of standard output that has gone away, such as `head`, is no failure. [`Printer::result`]
 //! and [`Printer::json`] then print nothing more, and the command ends with its own exit code.
-//! [`line()`] and [`bytes`], which are for output that goes on for as long as somebody reads, give an
+//! [`line()`] and [`bytes`], which are for output without an end, return an
 //! error that ends the command; [`exit_code`](crate::exit_code) calls that a success.
 
 mod pane;
@@ -13,6 +13,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use files::write::is_stdout;
 use serde::Serialize;
 
 use pane::{Line, Pane};
@@ -25,16 +26,15 @@ pub enum Verbosity {
     Warnings,
     /// No log.
     Results,
-    /// Everything.
     #[default]
     Everything,
 }
 
-/// Where and how much is printed.
+/// Printer onto the standard streams.
 #[derive(Clone, Debug)]
 pub struct Printer {
     verbosity: Verbosity,
-    json_on_stdout: bool,
+    is_stdout_taken: bool,
     is_terminal: bool,
     has_bars: bool,
     has_colors: bool,
@@ -42,14 +42,13 @@ pub struct Printer {
 }
 
 impl Printer {
-    /// A printer onto the standard streams of the process.
     pub fn new(verbosity: Verbosity) -> Self {
         let is_terminal = io::stderr().is_terminal();
         // https://no-color.org: set, and not empty.
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
             verbosity,
-            json_on_stdout: false,
+            is_stdout_taken: false,
             is_terminal,
             has_bars: true,
             has_colors: is_terminal && !no_color,
@@ -57,16 +56,16 @@ impl Printer {
         }
     }
 
-    /// The same where `json` is what `--json` names, if it was given.
+    /// The same where these files are written too: results for people go to standard error if one of them is standard
+    /// output.
     #[must_use]
-    pub fn with_json(&self, json: Option<&Path>) -> Self {
+    pub fn with_outputs(&self, outputs: &[Option<&Path>]) -> Self {
         Self {
-            json_on_stdout: json.is_some_and(is_stdout),
+            is_stdout_taken: outputs.iter().flatten().any(|path| is_stdout(path)),
             ..self.clone()
         }
     }
 
-    /// The same without progress bars.
     #[must_use]
     pub fn without_bars(&self) -> Self {
         Self {
@@ -75,7 +74,6 @@ impl Printer {
         }
     }
 
-    /// Whether there is a log.
     fn has_log(&self) -> bool {
         self.verbosity >= Verbosity::Everything
     }
@@ -85,7 +83,6 @@ impl Printer {
         self.is_terminal && self.has_bars && self.has_log()
     }
 
-    /// Whether there are colours.
     pub fn has_colors(&self) -> bool {
         self.has_colors
     }
@@ -102,7 +99,7 @@ impl Printer {
         self.print_or_keep(Line::Log(text.as_ref().into()));
     }
 
-    /// Something to be wary of; printed even when quiet.
+    /// A warning; printed even when quiet.
     pub fn warn(&self, text: impl AsRef<str>) {
         self.print_or_keep(Line::Warning(text.as_ref().into()));
     }
@@ -150,7 +147,7 @@ impl Printer {
         if self.verbosity < Verbosity::Results {
             return Ok(());
         }
-        if self.json_on_stdout {
+        if self.is_stdout_taken {
             to_stderr(text.as_ref());
             return Ok(());
         }
@@ -192,6 +189,7 @@ pub fn error(text: &str) {
 pub fn line(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")
+        // Flushed, so that a closed pipe is noticed here and not when the process ends.
         .and_then(|()| out.flush())
         .map_err(note_absence)
 }
@@ -238,11 +236,7 @@ fn forgive_absence(written: io::Result<()>) -> io::Result<()> {
     }
 }
 
-fn is_stdout(path: &Path) -> bool {
-    path.as_os_str() == "-"
-}
-
-/// A closed or full standard error is nobody's business.
+/// A closed or full standard error is no reason to fail: there is no other place for the message.
 fn to_stderr(text: &str) {
     writeln!(io::stderr().lock(), "{text}").unwrap_or_default();
 }

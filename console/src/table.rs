@@ -1,10 +1,10 @@
-//! Tables of text: cells in columns of equal width, two spaces apart.
+//! Text tables: cells in columns of equal width, two spaces apart.
 
 use std::fmt;
 
 use unicode_width::UnicodeWidthStr;
 
-/// Where the cells of a column lie, and how wide it is at least.
+/// Alignment and least width of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
     is_right: bool,
@@ -12,18 +12,18 @@ pub struct Column {
 }
 
 impl Column {
-    /// Words: to the left.
+    /// Left-aligned, for words.
     pub const LEFT: Self = Self {
         is_right: false,
         least: 0,
     };
-    /// Numbers: to the right.
+    /// Right-aligned, for numbers.
     pub const RIGHT: Self = Self {
         is_right: true,
         least: 0,
     };
 
-    /// The same, at least so many characters wide.
+    /// The same, at least this many characters wide.
     #[must_use]
     pub const fn at_least(self, least: usize) -> Self {
         Self { least, ..self }
@@ -66,7 +66,6 @@ impl Table {
         }
     }
 
-    /// Adds a row below.
     pub fn row<S: ToString>(&mut self, cells: impl IntoIterator<Item = S>) {
         self.rows
             .push(cells.into_iter().map(|cell| cell.to_string()).collect());

@@ -2,23 +2,23 @@
 //!
 //!     cargo bench -p data
 //!
-//! On 32 of the ants and bees photos in `../shared/data/hymenoptera`, or on drawn pictures.
+//! On 32 of the ants and bees photos in `../shared/data/hymenoptera`, or on drawn images.
 #![expect(clippy::unwrap_used, reason = "a benchmark")]
 
-use data::augment::Augment;
-use data::images::{Images, ImagesOptions};
-use data::loader::{Loader, LoaderOptions};
-use data::preprocess::Preparer;
-use data::{Preprocess, RgbImage, Sample, decode};
+use classifold_data::augment::Augment;
+use classifold_data::images::{Images, ImagesOptions};
+use classifold_data::loader::{Loader, LoaderOptions};
+use classifold_data::preprocess::PreprocessBuffers;
+use classifold_data::{Preprocess, RgbImage, Sample, decode};
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use zune_jpeg::zune_core::bytestream::ZCursor;
 
-/// Pictures per sample, evenly taken from the folder.
+/// Images per sample, evenly spread over the folder.
 const COUNT: usize = 32;
 
 fn main() {
@@ -28,14 +28,14 @@ fn main() {
 static SAMPLES: LazyLock<Vec<Sample>> = LazyLock::new(|| {
     let photos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/hymenoptera");
     let folder = if photos.is_dir() { photos } else { drawn() };
-    let samples = data::Dataset::open(&folder, 0).unwrap().train;
+    let samples = classifold_data::Dataset::open(&folder, 0).unwrap().train;
     let step = samples.len() / COUNT;
     samples.into_iter().step_by(step).take(COUNT).collect()
 });
 
 fn drawn() -> PathBuf {
     let folder = std::env::temp_dir().join("data-bench/insects");
-    data::insects::ensure(&folder, &|_, _| {}).unwrap();
+    classifold_data::insects::ensure(&folder, &|_, _| {}).unwrap();
     folder
 }
 
@@ -46,7 +46,7 @@ static BYTES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         .collect()
 });
 
-static PICTURES: LazyLock<Vec<RgbImage>> =
+static IMAGES: LazyLock<Vec<RgbImage>> =
     LazyLock::new(|| BYTES.iter().map(|b| pixels(b)).collect());
 
 fn pixels(bytes: &[u8]) -> RgbImage {
@@ -77,32 +77,32 @@ fn decode_zune(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn resize_eval(bencher: Bencher<'_, '_>) {
     let preprocess = Preprocess::imagenet();
-    each(bencher, &PICTURES, |picture| {
-        drop(black_box(preprocess.geometry(picture)));
+    each(bencher, &IMAGES, |image| {
+        drop(black_box(preprocess.geometry(image)));
     });
 }
 
 #[divan::bench]
 fn crop_train(bencher: Bencher<'_, '_>) {
     let (augment, mut rng) = (Augment::default(), ChaCha8Rng::seed_from_u64(0));
-    each(bencher, &PICTURES, |picture| {
-        drop(black_box(augment.apply(picture, (224, 224), &mut rng)));
+    each(bencher, &IMAGES, |image| {
+        drop(black_box(augment.apply(image, (224, 224), &mut rng)));
     });
 }
 
 #[divan::bench]
-fn tail(bencher: Bencher<'_, '_>) {
+fn to_tensor(bencher: Bencher<'_, '_>) {
     let preprocess = Preprocess::imagenet();
-    let ready: Vec<_> = PICTURES
+    let ready: Vec<_> = IMAGES
         .iter()
         .map(|p| preprocess.geometry(p).unwrap())
         .collect();
-    let (preparer, mut out) = (
-        Preparer::new(&preprocess),
+    let (buffers, mut out) = (
+        PreprocessBuffers::new(&preprocess),
         vec![0.0; preprocess.output_len()],
     );
-    each(bencher, &ready, |picture| {
-        preparer.tensor_into(picture, &mut out).unwrap()
+    each(bencher, &ready, |image| {
+        buffers.tensor_into(image, &mut out).unwrap()
     });
 }
 
@@ -110,16 +110,16 @@ fn tail(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn whole_eval(bencher: Bencher<'_, '_>) {
     let preprocess = Preprocess::imagenet();
-    let (mut preparer, mut out) = (
-        Preparer::new(&preprocess),
+    let (mut buffers, mut out) = (
+        PreprocessBuffers::new(&preprocess),
         vec![0.0; preprocess.output_len()],
     );
     each(bencher, &BYTES, |bytes| {
-        preparer.apply_into(&pixels(bytes), &mut out).unwrap()
+        buffers.apply_into(&pixels(bytes), &mut out).unwrap()
     });
 }
 
-/// From a decoded picture to a batch, as training does it: random crops, flips, numbers.
+/// From a decoded image to a batch, as training does it: random crops, flips, numbers.
 #[divan::bench]
 fn whole_train(bencher: Bencher<'_, '_>) {
     let images = Images::load(SAMPLES.clone(), &ImagesOptions::default(), &|_| {})

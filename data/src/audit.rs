@@ -1,19 +1,19 @@
-//! What is wrong or odd with a set of labelled images, before anyone trains on it.
+//! Data set audit: leaks between splits, duplicates, unreadable and unusual files, imbalance.
 //!
-//! Reads each file once; judges nothing by a network. A [`Finding`] is data: who shows it decides
-//! what follows from its [`Severity`].
+//! Reads each file once and knows no network. A [`Finding`] is data: the caller decides what follows from
+//! its [`Severity`].
 
-mod alike;
 mod balance;
-mod copies;
-mod look;
+mod duplicates;
+mod file_checks;
+mod file_scan;
 mod names;
-mod odd;
+mod near_duplicates;
 mod sizes;
 
 use crate::folder::SplitClasses;
 use crate::{Dataset, Limits, Sample, Split};
-use look::Look;
+use file_scan::FileScan;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -22,28 +22,28 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use sizes::{Bin, Range};
 
-/// SHA-256.
+/// SHA-256 digest.
 pub(crate) type Hash = [u8; 32];
 
-/// How closely the files are looked at.
+/// Depth of an audit: the part of each file that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Depth {
-    /// Bytes and headers: copies of a file, sizes, orientation, kinds of colour.
+    /// Bytes and headers: identical files, sizes, orientation, kinds of colour.
     Files,
-    /// Pixels too: unreadable files, copies in another file format, near duplicates.
+    /// Pixels as well: damaged files, copies in another file format, near duplicates.
     Pixels,
 }
 
-/// How bad a finding is.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Good to know.
+    /// Information.
     Note,
     /// Likely a mistake.
     Warning,
-    /// Training refuses it, or scores mean nothing: the same picture in two splits.
+    /// Training refuses it, or it invalidates scores, such as an image in two splits.
     Error,
 }
 
@@ -59,11 +59,11 @@ impl Severity {
     }
 }
 
-/// What kind of thing was found, the worst first.
+/// Kind of a finding, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// The same picture in two splits.
+    /// The same image in two splits.
     Leak,
     /// Class folders that differ between splits, or names that may mean one class.
     ClassNames,
@@ -71,19 +71,19 @@ pub enum Kind {
     EmptyClass,
     /// Training images of one class only.
     OneClass,
-    /// No validation images can be had.
+    /// No validation images, and too few training images to split some off.
     EmptySplit,
     /// Files that cannot be read or decoded.
     Unreadable,
-    /// The same picture under two labels.
+    /// The same image under two labels.
     TwoLabels,
-    /// The same picture twice in one split.
+    /// The same image twice in one split.
     Duplicate,
-    /// Pictures that look alike.
+    /// Images that look alike.
     NearDuplicate,
-    /// Pictures of one colour.
+    /// Images of one colour.
     Blank,
-    /// Very small, very large or very narrow pictures.
+    /// Very small, very large or very narrow images.
     ExtremeSize,
     /// Animations and files of several pages.
     SeveralPictures,
@@ -93,20 +93,20 @@ pub enum Kind {
     Imbalance,
     /// The extension names another format than the content.
     WrongExtension,
-    /// Pictures that are turned as their EXIF says.
+    /// Images with an EXIF orientation.
     Rotated,
-    /// Pictures without colours.
+    /// Images without colours.
     Gray,
-    /// Pictures in printing inks.
+    /// Images in CMYK.
     Cmyk,
-    /// Pictures with transparency.
+    /// Images with an alpha channel.
     Alpha,
     /// Files and folders that are not used.
     LeftOut,
 }
 
 impl Kind {
-    /// As in JSON, such as `near-duplicate`.
+    /// Name in JSON, such as `near-duplicate`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -134,60 +134,60 @@ impl Kind {
     }
 }
 
-/// Something found.
+/// One result of an audit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// What kind of thing.
+    /// Its kind.
     pub kind: Kind,
-    /// How bad it is.
+    /// Its severity.
     pub severity: Severity,
-    /// What it is, in a line.
+    /// Description in one line.
     pub message: String,
-    /// The files, relative to the data root.
+    /// The files concerned, relative to the data root.
     pub paths: Vec<String>,
 }
 
-/// A set of labelled images looked through.
+/// Result of an audit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Audit {
-    /// How closely.
+    /// Part of each file that was read.
     pub depth: Depth,
     /// Images per split and class.
     pub counts: BTreeMap<Split, BTreeMap<String, usize>>,
-    /// What was found, the worst kinds first.
+    /// All findings, the worst first.
     pub findings: Vec<Finding>,
-    /// Widths of the pictures as shown, pixels.
+    /// Widths of the images as displayed, pixels.
     pub width: Option<Range>,
-    /// Heights of the pictures as shown, pixels.
+    /// Heights of the images as displayed, pixels.
     pub height: Option<Range>,
-    /// Width over height.
+    /// Histogram of width over height.
     pub aspect: Vec<Bin>,
-    /// Millions of pixels.
+    /// Histogram of millions of pixels.
     pub megapixels: Vec<Bin>,
     #[serde(skip)]
     hashes: HashMap<PathBuf, Hash>,
 }
 
 impl Audit {
-    /// Looks through a data set in rayon's threads. `splits` are the class folders of its splits, as
-    /// [`Dataset::open_unchecked`] gives them; `progress` gets the number of files done.
+    /// Audits a data set in rayon's threads. `splits` are the class folders of its splits, from
+    /// [`Dataset::open_unchecked`]; `progress` receives the number of files done.
     ///
     /// ```
-    /// use data::audit::{Audit, Depth, Kind};
+    /// use classifold_data::audit::{Audit, Depth, Kind};
     /// let folder = tempfile::tempdir()?;
     /// for (split, class) in [("train", "ants"), ("train", "bees"), ("val", "ants"), ("val", "bees")] {
     ///     let class = folder.path().join(split).join(class);
     ///     std::fs::create_dir_all(&class)?;
     ///     std::fs::write(class.join("a.pgm"), b"P5 2 2 255 \x01\x02\x03\x04")?;
     /// }
-    /// let (dataset, splits) = data::Dataset::open_unchecked(folder.path(), 0)?;
-    /// let audit = Audit::of(&dataset, &splits, Depth::Files, &|_| {});
+    /// let (dataset, splits) = classifold_data::Dataset::open_unchecked(folder.path(), 0)?;
+    /// let audit = Audit::run(&dataset, &splits, Depth::Files, &|_| {});
     /// assert_eq!(audit.findings[0].kind, Kind::Leak);
     /// assert_eq!(audit.findings[0].paths.len(), 4);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn of(
+    pub fn run(
         dataset: &Dataset,
         splits: &[SplitClasses],
         depth: Depth,
@@ -198,33 +198,34 @@ impl Audit {
             .flat_map(|split| dataset.samples(split).iter().map(move |s| (split, s)))
             .collect();
         let (done, limits) = (AtomicUsize::new(0), Limits::default());
-        let looks: Vec<Look> = samples
+        let scans: Vec<FileScan> = samples
             .par_iter()
             .map(|(_, sample)| {
-                let look = Look::at(&sample.path, depth, &limits);
+                let scan = FileScan::new(&sample.path, depth, &limits);
                 progress(done.fetch_add(1, Ordering::Relaxed) + 1);
-                look
+                scan
             })
             .collect();
-        let seen: Vec<Seen<'_>> = samples
+        let scanned: Vec<ScannedSample<'_>> = samples
             .into_iter()
-            .zip(&looks)
-            .map(|((split, sample), look)| Seen {
+            .zip(&scans)
+            .map(|((split, sample), scan)| ScannedSample {
                 split,
                 sample,
-                look,
+                scan,
             })
             .collect();
         let mut findings = names::findings(dataset, splits);
         findings.extend(balance::findings(dataset));
-        findings.extend(copies::findings(dataset, &seen));
-        findings.extend(odd::findings(dataset, &seen));
+        findings.extend(duplicates::findings(dataset, &scanned));
+        findings.extend(file_checks::findings(dataset, &scanned));
+        // The worst first; kind and paths make the order the same on every run.
         findings
             .sort_by(|a, b| (b.severity, a.kind, &a.paths).cmp(&(a.severity, b.kind, &b.paths)));
-        let sizes: Vec<(u32, u32)> = looks.iter().filter_map(Look::size).collect();
-        let hashes = seen
+        let sizes: Vec<(u32, u32)> = scans.iter().filter_map(FileScan::size).collect();
+        let hashes = scanned
             .iter()
-            .filter_map(|seen| Some((seen.sample.path.clone(), seen.look.hash?)));
+            .filter_map(|scanned| Some((scanned.sample.path.clone(), scanned.scan.hash?)));
         Self {
             depth,
             counts: balance::counts(dataset),
@@ -237,36 +238,36 @@ impl Audit {
         }
     }
 
-    /// The SHA-256 of a file that was read.
+    /// SHA-256 of a file that was read.
     #[must_use]
     pub fn hash(&self, path: &Path) -> Option<[u8; 32]> {
         self.hashes.get(path).copied()
     }
 
-    /// How many findings there are of a severity.
+    /// Number of findings of a severity.
     #[must_use]
     pub fn count(&self, severity: Severity) -> usize {
-        let of = |finding: &&Finding| finding.severity == severity;
-        self.findings.iter().filter(of).count()
+        let matching = self.findings.iter().filter(|f| f.severity == severity);
+        matching.count()
     }
 }
 
-/// A sample and what its file is.
+/// A sample and the scan of its file.
 #[derive(Clone, Copy)]
-struct Seen<'a> {
+struct ScannedSample<'a> {
     split: Split,
     sample: &'a Sample,
-    look: &'a Look,
+    scan: &'a FileScan,
 }
 
-impl Seen<'_> {
+impl ScannedSample<'_> {
     fn path(&self) -> String {
         self.sample.relative.clone()
     }
 }
 
-/// `a`, `a and b`, `a, b and c`.
-fn listed(words: &[String]) -> String {
+/// Joins as `a`, `a and b`, `a, b and c`.
+fn joined(words: &[String]) -> String {
     match words {
         [] => String::new(),
         [word] => word.clone(),
@@ -274,7 +275,7 @@ fn listed(words: &[String]) -> String {
     }
 }
 
-/// `1 picture`, `2 pictures`.
+/// `1 image`, `2 images`.
 fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

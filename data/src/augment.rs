@@ -1,7 +1,7 @@
-//! Pictures varied at random, so that a network sees a new one every epoch.
+//! Data augmentation: random crops, flips, colours, noise and distortions.
 //!
-//! Every operation is a pure function of a picture and a random number generator. This module knows
-//! nothing of files, batches or tensors.
+//! Every operation is a pure function of an image and a random number generator. Knows nothing of files,
+//! batches or tensors.
 
 mod colour;
 mod crop;
@@ -11,13 +11,13 @@ mod warp;
 
 pub use sheet::contact_sheet;
 
-use crate::preprocess::{Mirror, Resizer};
+use crate::preprocess::{Flip, Resizer};
 use image::{RgbImage, imageops};
 use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
+use rand::rngs::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// What `--augment` takes: every operation, its arguments and its defaults.
+/// Help of `--augment`: every operation with its arguments and defaults.
 pub const USAGE: &str = "\
 operations, joined by `|` and applied in that order; `none` for none
   crop(0.08..1, 3/4..4/3)       a random part (share of the area, width / height), resized
@@ -34,18 +34,18 @@ operations, joined by `|` and applied in that order; `none` for none
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Op {
-    /// Random resized crop: share of the area and width / height of the part.
+    /// Random resized crop.
     Crop {
-        /// Share of the picture's area.
+        /// Area of the region as a share of the image's.
         scale: (f64, f64),
-        /// Width / height, drawn uniformly in its logarithm.
+        /// Width / height of the region, uniform in its logarithm.
         ratio: (f64, f64),
     },
-    /// Mirror left to right with this probability.
+    /// Flip left to right with this probability.
     HFlip(f64),
-    /// Mirror top to bottom with this probability.
+    /// Flip top to bottom with this probability.
     VFlip(f64),
-    /// Turn about the centre by an angle from `-degrees` to `degrees`.
+    /// Rotate about the centre by an angle from `-degrees` to `degrees`.
     Rotate(f64),
     /// Colour jitter, as torchvision's: factors from `1 - x` to `1 + x`; hue from `-x` to `x` turns.
     Color {
@@ -69,27 +69,27 @@ pub enum Op {
         /// Standard deviation of the smoothing, in pixels.
         sigma: f64,
     },
-    /// Squares filled with the picture's mean colour.
+    /// Squares filled with the image's mean colour.
     Cutout {
-        /// How many.
+        /// Number of squares.
         holes: u32,
         /// Side as a share of the shorter side.
         size: f64,
     },
 }
 
-/// A list of random operations, applied in order. As text: `crop(0.08..1, 3/4..4/3)|hflip(0.5)`.
+/// Random operations, applied in order. As text: `crop(0.08..1, 3/4..4/3)|hflip(0.5)`.
 ///
 /// ```
-/// use data::augment::Augment;
-/// use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+/// use classifold_data::augment::Augment;
+/// use rand::{SeedableRng, rngs::ChaCha8Rng};
 ///
 /// let augment: Augment = "crop(0.5..1)|hflip|rotate(10)".parse()?;
 /// assert_eq!(augment.to_string(), "crop(0.5..1, 3/4..4/3)|hflip(0.5)|rotate(10)");
-/// let picture = data::RgbImage::from_pixel(40, 30, image::Rgb([90, 60, 30]));
-/// let varied = augment.apply(&picture, (24, 16), &mut ChaCha8Rng::seed_from_u64(7));
-/// assert_eq!(varied.dimensions(), (24, 16));
-/// # Ok::<(), data::Error>(())
+/// let image = classifold_data::RgbImage::from_pixel(40, 30, image::Rgb([90, 60, 30]));
+/// let augmented = augment.apply(&image, (24, 16), &mut ChaCha8Rng::seed_from_u64(7));
+/// assert_eq!(augmented.dimensions(), (24, 16));
+/// # Ok::<(), classifold_data::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -102,30 +102,34 @@ pub struct Augment {
 #[derive(Debug, Default)]
 pub(crate) struct AugmentBuffers {
     resizer: Resizer,
-    /// The image in the making.
+    /// The result of the operations so far.
     image: RgbImage,
 }
 
 /// Random resized crop and horizontal flip.
 impl Default for Augment {
     fn default() -> Self {
+        let crop = Op::Crop {
+            scale: crop::SCALE,
+            ratio: crop::RATIO,
+        };
         Augment {
-            ops: vec![crop::STANDARD, Op::HFlip(0.5)],
+            ops: vec![crop, Op::HFlip(0.5)],
         }
     }
 }
 
 impl Augment {
-    /// Whether a crop brings pictures to their final size; otherwise preprocessing's geometry does.
+    /// Whether a crop produces the final size; otherwise preprocessing's geometry does.
     #[must_use]
     pub fn has_crop(&self) -> bool {
         self.ops.iter().any(|op| matches!(op, Op::Crop { .. }))
     }
 
-    /// A varied picture of `size` (width, height).
+    /// Applies the operations. The result has `size` (width, height).
     ///
-    /// Without a crop in the list, a picture of another size is first resized so that it covers
-    /// 8/7 of `size`, and its centre is taken.
+    /// Without a crop in the list, an image of another size is first resized so that it covers
+    /// 8/7 of `size`, and its centre is cropped.
     #[must_use]
     pub fn apply(&self, image: &RgbImage, size: (u32, u32), rng: &mut ChaCha8Rng) -> RgbImage {
         self.apply_with(image, size, rng, &mut AugmentBuffers::default())
@@ -146,7 +150,7 @@ impl Augment {
         }
     }
 
-    /// Leaves the result in the buffers; `false`, and it means nothing, where nothing was changed.
+    /// Leaves the result in the buffers. Returns `false`, with that image undefined, when nothing changed.
     fn write(
         &self,
         image: &RgbImage,
@@ -158,51 +162,53 @@ impl Augment {
             resizer,
             image: out,
         } = buffers;
-        let mut made = !self.has_crop() && image.dimensions() != size;
-        if made {
+        let mut changed = !self.has_crop() && image.dimensions() != size;
+        if changed {
             crop::resized(
                 image,
                 crop::centre(image.dimensions(), size),
-                Mirror::default(),
+                Flip::default(),
                 size,
-                (resizer, out),
+                resizer,
+                out,
             );
         }
         let mut ops = self.ops.as_slice();
         while let Some((op, rest)) = ops.split_first() {
             ops = rest;
+            // A crop is a resize and needs the buffers; every other operation allocates its result.
             if let Op::Crop { scale, ratio } = *op {
-                let from = made.then(|| std::mem::take(out));
-                let from = from.as_ref().unwrap_or(image);
-                let part = crop::window(from.dimensions(), scale, ratio, rng);
-                let mirror = flips(&mut ops, rng);
-                crop::resized(from, part, mirror, size, (resizer, out));
-                made = true;
-            } else if let Some(next) = op.apply(if made { out } else { image }, rng) {
+                let source = changed.then(|| std::mem::take(out));
+                let source = source.as_ref().unwrap_or(image);
+                let region = crop::random_region(source.dimensions(), scale, ratio, rng);
+                let flip = flips(&mut ops, rng);
+                crop::resized(source, region, flip, size, resizer, out);
+                changed = true;
+            } else if let Some(next) = op.apply(if changed { out } else { image }, rng) {
                 *out = next;
-                made = true;
+                changed = true;
             }
         }
-        made
+        changed
     }
 }
 
-/// The flips that the list begins with, taken from it: what crops, mirrors as well.
-fn flips(ops: &mut &[Op], rng: &mut ChaCha8Rng) -> Mirror {
-    let mut mirror = Mirror::default();
+/// Removes the flips at the front of the list: the resize before them mirrors its result at no cost.
+fn flips(ops: &mut &[Op], rng: &mut ChaCha8Rng) -> Flip {
+    let mut flip = Flip::default();
     while let Some((op, rest)) = ops.split_first() {
         match *op {
-            Op::HFlip(p) => mirror.sides ^= rng.random::<f64>() < p,
-            Op::VFlip(p) => mirror.ends ^= rng.random::<f64>() < p,
+            Op::HFlip(p) => flip.horizontal ^= rng.random::<f64>() < p,
+            Op::VFlip(p) => flip.vertical ^= rng.random::<f64>() < p,
             _ => break,
         }
         *ops = rest;
     }
-    mirror
+    flip
 }
 
 impl Op {
-    /// The result of everything but a crop; `None` leaves the picture as it is.
+    /// The result of every operation but a crop; `None` means that the image is unchanged.
     fn apply(&self, image: &RgbImage, rng: &mut ChaCha8Rng) -> Option<RgbImage> {
         match *self {
             Op::Crop { .. } => None,
@@ -239,8 +245,8 @@ fn between(low: f64, high: f64, rng: &mut ChaCha8Rng) -> f64 {
 mod tests {
     use super::{Augment, USAGE};
     use image::{Rgb, RgbImage};
-    use rand_chacha::ChaCha8Rng;
-    use rand_chacha::rand_core::SeedableRng;
+    use rand::SeedableRng;
+    use rand::rngs::ChaCha8Rng;
 
     /// Every pixel differs: red tells the column, green the row.
     fn ramp(width: u32, height: u32) -> RgbImage {
@@ -271,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_picture_and_another_seed_another() {
+    fn the_same_seed_gives_the_same_image_and_another_seed_another() {
         let image = ramp(64, 48);
         for op in usage_ops() {
             let first = run(op, &image, (40, 32), 5);
@@ -285,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn flips_mirror_and_none_leaves_the_picture() {
+    fn flips_mirror_and_none_leaves_the_image() {
         let image = ramp(7, 5);
         assert_eq!(run("none", &image, (7, 5), 0), image);
         assert_eq!(run("hflip(0)|vflip(0)", &image, (7, 5), 0), image);
@@ -310,8 +316,8 @@ mod tests {
 
     #[test]
     fn a_list_without_a_crop_takes_the_centre() {
-        let varied = run("hflip(1)", &ramp(80, 40), (16, 16), 0);
-        let middle = varied.get_pixel(8, 8);
+        let augmented = run("hflip(1)", &ramp(80, 40), (16, 16), 0);
+        let middle = augmented.get_pixel(8, 8);
         assert!(
             middle[0].abs_diff(120) < 8 && middle[1].abs_diff(60) < 8,
             "{middle:?}"

@@ -1,15 +1,15 @@
-//! Names of the public data sets and weights, and where they lie in the cache folder.
+//! Names of public data sets and weights, and their paths in the cache folder.
 //!
 //! Knows neither how they are downloaded (`fetch`) nor how they are read.
 
 use crate::{Error, Result, insects};
 use std::path::{Path, PathBuf};
 
-/// The data set that is drawn on first use.
+/// The built-in data set, drawn on first use.
 pub const INSECTS: &str = "builtin:insects";
-/// The public photos of ants and bees, once fetched.
+/// The public photographs of ants and bees, available once fetched.
 pub const HYMENOPTERA: &str = "hymenoptera";
-/// ResNet18 trained on ImageNet, once fetched.
+/// ResNet18 trained on ImageNet, available once fetched.
 pub const RESNET18: &str = "resnet18";
 
 /// Whether `text` is one of these names.
@@ -30,35 +30,33 @@ pub fn weights(cache: &Path) -> PathBuf {
     cache.join("weights")
 }
 
-/// Where the built-in set lies once it is drawn.
+/// Folder of the built-in set.
 #[must_use]
 pub fn insects(cache: &Path) -> PathBuf {
     datasets(cache).join(insects::FOLDER)
 }
 
-/// Where the photos of ants and bees lie once they are fetched.
+/// Folder of the photographs of ants and bees.
 #[must_use]
 pub fn hymenoptera(cache: &Path) -> PathBuf {
     datasets(cache).join(HYMENOPTERA)
 }
 
-/// Where ResNet18's weights lie once they are fetched: under their name in the ONNX model zoo.
+/// File of ResNet18's weights, under its name in the ONNX model zoo.
 #[must_use]
 pub fn resnet18(cache: &Path) -> PathBuf {
     weights(cache).join("resnet18-v1-7.onnx")
 }
 
-/// The folder or CSV file that `source` means: a path that exists, or a name of a data set. The
-/// built-in set is drawn if it is not there yet; `progress` is [`insects::ensure`]'s.
-///
-/// Any other text is a path, which need not exist.
+/// Resolves `source` to a folder or CSV file: an existing path, else the name of a data set, else a path
+/// that need not exist. The built-in set is drawn if it is missing; `progress` is [`insects::ensure`]'s.
 ///
 /// # Errors
-/// When a public data set has not been fetched, or the built-in set cannot be written.
+/// A public data set has not been fetched, or the built-in set cannot be written.
 ///
 /// ```
 /// let cache = tempfile::tempdir()?;
-/// let path = |source| data::catalog::data_path(source, cache.path(), &|_, _| {});
+/// let path = |source| classifold_data::catalog::data_path(source, cache.path(), &|_, _| {});
 /// assert_eq!(path("my/photos")?, std::path::Path::new("my/photos"));
 /// assert!(path("hymenoptera").unwrap_err().hint().unwrap().contains("trainer fetch"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -82,7 +80,7 @@ pub fn data_path(
     }
 }
 
-/// The error of a public data set or weights that are to be fetched first.
+/// The error of a public data set or of weights that have not been fetched.
 #[must_use]
 pub fn not_fetched(name: &str) -> Error {
     Error::with_hint(

@@ -1,6 +1,6 @@
-//! A file of class names: one a line, in the order of a model's outputs.
+//! Class names from a text file, one per line in the order of a model's outputs.
 //!
-//! For models without a card. Knows no model, so it cannot tell whether there are enough of them.
+//! For models without a card. Knows no model, so the caller must compare their number with the outputs.
 
 use crate::error::reading;
 use crate::{Error, Result};
@@ -16,7 +16,7 @@ use std::path::Path;
 /// ```
 /// let file = tempfile::NamedTempFile::new()?;
 /// std::fs::write(file.path(), "ants\nbees\n")?;
-/// assert_eq!(data::class_names::read(file.path())?, ["ants", "bees"]);
+/// assert_eq!(classifold_data::class_names::read(file.path())?, ["ants", "bees"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn read(path: &Path) -> Result<Vec<String>> {

@@ -1,50 +1,36 @@
-//! Everything that can be wrong with labelled images.
+//! Errors of data sets, tables, augmentations and downloads.
+//!
+//! A variant stands where callers act differently; texts that differ alone share one.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong; [`Error::hint`] says what to do.
+/// What is wrong with a data set, a table, an image or a download. [`Error::hint`] says what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file or folder could not be read or written.
+    /// The system cannot read or write a file.
     #[error(transparent)]
     Files(#[from] files::Error),
     /// An image, a preprocessing or a card cannot be used.
     #[error(transparent)]
     Pixels(#[from] pixels::Error),
-    /// No image at all.
-    #[error("`{}` has no images", path.display())]
-    NoImages {
-        /// The folder or table.
-        path: PathBuf,
-    },
-    /// A table that cannot be used.
-    #[error("`{}`, line {line}: {reason}", path.display())]
-    Table {
-        /// The CSV file.
-        path: PathBuf,
-        /// Line, from 1.
-        line: u64,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// More images are unreadable than can be left out silently.
+    /// More images are unreadable than may be left out.
     #[error("{unreadable} of {total} images cannot be read, first `{}`: {reason}", path.display())]
     TooManyUnreadable {
-        /// How many cannot be read.
+        /// Number of unreadable images.
         unreadable: usize,
-        /// Of how many.
+        /// Number of all images.
         total: usize,
-        /// The first of them.
+        /// The first unreadable image.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Its defect.
         reason: String,
     },
-    /// A fetched file with another content than expected.
+    /// A fetched file has another SHA-256 than expected.
     #[error(
         "`{}` is not the expected file: its SHA-256 differs\n  expected: {expected}\n  found:    \
          {found}", path.display()
@@ -52,23 +38,23 @@ pub enum Error {
     Checksum {
         /// The file.
         path: PathBuf,
-        /// The SHA-256 it should have.
+        /// The expected SHA-256.
         expected: String,
-        /// The SHA-256 it has.
+        /// The SHA-256 of its content.
         found: String,
     },
-    /// Anything else that cannot be used as it is.
+    /// A folder, a table, an argument or a download cannot be used.
     #[error("{message}")]
     Invalid {
-        /// What is wrong with what.
+        /// The text to print.
         message: String,
-        /// What [`Error::hint`] gives.
+        /// The next step, if there is one.
         hint: Option<String>,
     },
 }
 
 impl Error {
-    /// What is wrong with a file, without its name, where others say which file it is.
+    /// The defect of a file without its name, for lists that name the file themselves.
     #[must_use]
     pub fn reason(self) -> String {
         match self {
@@ -78,31 +64,40 @@ impl Error {
         }
     }
 
-    /// The next thing to do, if there is one to name.
+    /// The next step to take, where there is one.
     ///
     /// ```
-    /// let error = data::Dataset::open("no/such/folder".as_ref(), 0).unwrap_err();
+    /// let error = classifold_data::Dataset::open("no/such/folder".as_ref(), 0).unwrap_err();
     /// assert!(error.hint().unwrap().contains("--data"));
     /// ```
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::Files(error) => return error.hint(),
-            Self::Pixels(error) => return error.hint(),
-            Self::Invalid { hint, .. } => return hint.clone(),
-            Self::NoImages { .. } => {
-                "images are files ending in jpg, jpeg, png, ppm, bmp, pgm, tif, tiff or webp"
-            }
-            Self::TooManyUnreadable { .. } => {
-                "repair or remove them; up to 5 % unreadable images are left out and listed"
-            }
-            Self::Checksum { .. } => {
+        match self {
+            Self::Files(error) => error.hint(),
+            Self::Pixels(error) => error.hint(),
+            Self::TooManyUnreadable { .. } => Some(
+                "repair or remove them; up to 5 % unreadable images are left out and listed".into(),
+            ),
+            Self::Checksum { .. } => Some(
                 "fetch it again, from elsewhere with `--from`; if this is the file you want, say so \
                  with `--sha256`"
-            }
-            Self::Table { .. } => return None,
-        };
-        Some(hint.to_string())
+                    .into(),
+            ),
+            Self::Invalid { hint, .. } => hint.clone(),
+        }
+    }
+
+    /// The error of a folder or table without images.
+    #[must_use]
+    pub fn no_images(path: &Path) -> Self {
+        let message = format!("`{}` has no images", path.display());
+        let hint = "images are files ending in jpg, jpeg, png, ppm, bmp, pgm, tif, tiff or webp";
+        Self::with_hint(message, hint)
+    }
+
+    /// The error of a row in a CSV file; `line` counts from 1.
+    pub(crate) fn table(path: &Path, line: u64, reason: &str) -> Self {
+        Self::invalid(format!("`{}`, line {line}: {reason}", path.display()))
     }
 
     /// [`Error::Invalid`] without a hint.
@@ -113,7 +108,7 @@ impl Error {
         }
     }
 
-    /// [`Error::Invalid`] with what to do about it.
+    /// [`Error::Invalid`] with a hint.
     pub(crate) fn with_hint(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Invalid {
             message: message.into(),
@@ -122,12 +117,12 @@ impl Error {
     }
 }
 
-/// Makes an I/O error one of reading `path`, for `map_err`.
+/// For `map_err`: an I/O error of reading `path`.
 pub(crate) fn reading(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
     |source| files::Error::reading(path)(source).into()
 }
 
-/// Makes an I/O error one of writing `path`, for `map_err`.
+/// For `map_err`: an I/O error of writing `path`.
 pub(crate) fn writing(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
     |source| files::Error::writing(path)(source).into()
 }

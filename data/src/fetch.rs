@@ -1,7 +1,7 @@
-//! Public data sets and weights, fetched once into the cache folder.
+//! Downloads of public data sets and weights into the cache folder.
 //!
-//! Every file is checked by its SHA-256 and gets its name only when it is whole. This module knows
-//! nothing of what the files mean.
+//! Every file is checked by its SHA-256 and gets its name only when it is complete. Knows nothing of the
+//! files' content.
 
 mod archive;
 mod checksum;
@@ -13,10 +13,10 @@ use checksum::Expected;
 use fs_err as fs;
 use std::path::{Path, PathBuf};
 
-/// Where one file comes from when `from` does not say otherwise.
+/// Public origin of one file.
 struct Source {
     url: &'static str,
-    /// Its name in a mirror's folder.
+    /// File name in the folder of a mirror.
     name: &'static str,
     sha256: Option<&'static str>,
 }
@@ -36,7 +36,7 @@ const RESNET18: Source = Source {
     sha256: Some("4e8f8653e7a2222b3904cc3fe8e304cd8b339ce1d05fd24688162f86fb6df52c"),
 };
 
-/// How something is fetched.
+/// Options of a download.
 pub struct FetchOptions<'a> {
     /// The cache folder.
     pub cache: PathBuf,
@@ -45,26 +45,26 @@ pub struct FetchOptions<'a> {
     pub from: Option<String>,
     /// The SHA-256 that the file must have, in place of the known one.
     pub sha256: Option<String>,
-    /// Gets the bytes done and, where known, their total.
+    /// Receives the bytes done and, where known, their total.
     pub progress: &'a dyn Fn(u64, Option<u64>),
 }
 
-/// The photos of ants and bees: the folder with `train/` and `val/`.
+/// Fetches the photographs of ants and bees and returns the folder with `train/` and `val/`.
 ///
-/// A folder that is there already is taken as it is. The archive's SHA-256 is recorded beside the
+/// A folder that exists already is used as it is. The archive's SHA-256 is recorded beside the
 /// folder on first use ([`recorded_sha256`]) and must be the same the next time.
 ///
 /// # Errors
-/// When the archive cannot be had, is not what it should be, or does not unpack safely.
+/// The archive cannot be fetched, has another SHA-256, or does not unpack safely.
 ///
 /// ```no_run
-/// use data::fetch::{FetchOptions, hymenoptera};
+/// use classifold_data::fetch::{FetchOptions, hymenoptera};
 ///
-/// let cache = data::cache::dir(None)?;
+/// let cache = classifold_data::cache::dir(None)?;
 /// let folder =
 ///     hymenoptera(&FetchOptions { cache, from: None, sha256: None, progress: &|_, _| {} })?;
 /// println!("{}", folder.display());
-/// # Ok::<(), data::Error>(())
+/// # Ok::<(), classifold_data::Error>(())
 /// ```
 pub fn hymenoptera(options: &FetchOptions<'_>) -> Result<PathBuf> {
     let folder = catalog::hymenoptera(&options.cache);
@@ -84,20 +84,20 @@ pub fn hymenoptera(options: &FetchOptions<'_>) -> Result<PathBuf> {
     let zip = parent.join(HYMENOPTERA.name);
     fetch(&HYMENOPTERA, &zip, options)?;
     archive::unpack(&zip, &folder, &archive::Bounds::default())?;
-    // The photos are unpacked; the archive only takes room.
+    // The unpacked images are all that is read later.
     fs::remove_file(&zip).map_err(writing(zip))?;
     Ok(folder)
 }
 
-/// ResNet18's weights as an ONNX file.
+/// Fetches ResNet18's weights and returns the ONNX file.
 ///
 /// # Errors
-/// When the file cannot be had or its SHA-256 is another.
+/// The file cannot be fetched or has another SHA-256.
 pub fn resnet18(options: &FetchOptions<'_>) -> Result<PathBuf> {
     let file = catalog::resnet18(&options.cache);
     make_folder(&catalog::weights(&options.cache))?;
     if file.is_file() && options.from.is_none() {
-        Expected::of(options, &RESNET18, &file)?.check(&file)?;
+        Expected::resolve(options, &RESNET18, &file)?.check(&file)?;
         return Ok(file);
     }
     fetch(&RESNET18, &file, options)?;
@@ -112,9 +112,9 @@ pub fn recorded_sha256(path: &Path) -> Result<Option<String>> {
     checksum::recorded(path)
 }
 
-/// Brings one file to `target`: download or copy, check, then its name.
+/// Brings one file to `target`: downloads or copies, checks, then renames it.
 fn fetch(source: &Source, target: &Path, options: &FetchOptions<'_>) -> Result<()> {
-    let expected = Expected::of(options, source, target)?;
+    let expected = Expected::resolve(options, source, target)?;
     let from = options.from.as_deref().unwrap_or(source.url);
     if from.starts_with("http://") || from.starts_with("https://") {
         let url = if from.ends_with('/') {
@@ -137,7 +137,7 @@ fn fetch(source: &Source, target: &Path, options: &FetchOptions<'_>) -> Result<(
     download::copy(&file, target, &expected, options.progress)
 }
 
-/// The error of an address, or a hash, that cannot be used.
+/// The error of an address or a hash that cannot be used.
 fn bad_source(from: &str, reason: &str) -> Error {
     Error::with_hint(
         format!("cannot fetch from `{from}`: {reason}"),

@@ -1,11 +1,11 @@
-//! Which files are images, which class and which split each belongs to.
+//! Labelled data sets in folders or tables: which file has which class and split.
 //!
-//! Reads names only; this module knows nothing of pixels.
+//! Reads names only; knows nothing of pixels.
 
 mod scan;
 
 use crate::error::reading;
-use crate::split::{counts_of_three, counts_of_two, stratified};
+use crate::split::{stratified, train_val_counts, train_val_test_counts};
 use crate::{Error, Result, Split, hash, table};
 use fs_err as fs;
 use rayon::prelude::*;
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// File name extensions that are taken as images, as in torchvision.
+/// File name extensions of images, as in torchvision's `ImageFolder`.
 pub const EXTENSIONS: [&str; 9] = [
     "jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp",
 ];
@@ -23,7 +23,7 @@ pub const EXTENSIONS: [&str; 9] = [
 /// One labelled image.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Sample {
-    /// Where the file is.
+    /// Path of the file.
     pub path: PathBuf,
     /// Relative to the data root, separated by `/`, such as `train/ants/a.jpg`.
     pub relative: String,
@@ -41,19 +41,19 @@ impl Sample {
     }
 }
 
-/// A file or folder that is not used, and why.
+/// A file or folder that is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
     /// The file or folder.
     pub path: PathBuf,
-    /// Why it is not used.
+    /// Reason.
     pub reason: String,
 }
 
 /// Labelled images, divided into train, val and test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
-    /// What the relative paths start from.
+    /// Folder that the relative paths start from.
     pub root: PathBuf,
     /// Names of the classes, sorted; a label is an index into them.
     pub classes: Vec<String>,
@@ -63,9 +63,9 @@ pub struct Dataset {
     pub val: Vec<Sample>,
     /// Images that are read once, at the end.
     pub test: Vec<Sample>,
-    /// What was found and is not used.
+    /// Files and folders that are not used.
     pub left_out: Vec<LeftOut>,
-    /// What was decided, as lines for the log.
+    /// Decisions about the splits, as lines for the log.
     pub notes: Vec<String>,
 }
 
@@ -85,7 +85,7 @@ impl Dataset {
     /// Images without a split are divided by `seed`; [`Dataset::notes`] says how.
     ///
     /// # Errors
-    /// When there is nothing there, no class folder, no image, or the splits' classes differ.
+    /// The path does not exist, has no class folder or no image, or the splits' classes differ.
     ///
     /// ```
     /// let folder = tempfile::tempdir()?;
@@ -95,7 +95,7 @@ impl Dataset {
     ///         std::fs::write(folder.path().join(class).join(format!("{i}.jpg")), "")?;
     ///     }
     /// }
-    /// let dataset = data::Dataset::open(folder.path(), 0)?;
+    /// let dataset = classifold_data::Dataset::open(folder.path(), 0)?;
     /// assert_eq!(dataset.classes, ["ants", "bees"]);
     /// assert_eq!((dataset.train.len(), dataset.val.len(), dataset.test.len()), (14, 2, 4));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -108,18 +108,16 @@ impl Dataset {
             return Err(classes_differ(first, second));
         }
         if dataset.all().next().is_none() {
-            return Err(Error::NoImages {
-                path: source.to_path_buf(),
-            });
+            return Err(Error::no_images(source));
         }
         Ok(dataset)
     }
 
-    /// As [`open`](Self::open), but the class folders of the splits may differ: the classes are all
-    /// of them. Also gives the class folders of each split, where the splits are folders.
+    /// As [`open`](Self::open), but the class folders of the splits may differ: the classes are their
+    /// union. Also returns the class folders of each split, where the splits are folders.
     ///
     /// # Errors
-    /// When there is nothing there or no class folder.
+    /// The path does not exist or has no class folder.
     pub fn open_unchecked(source: &Path, seed: u64) -> Result<(Self, Vec<SplitClasses>)> {
         let kind = match fs::metadata(source) {
             Ok(metadata) => metadata,
@@ -156,27 +154,26 @@ impl Dataset {
     /// let folder = tempfile::tempdir()?;
     /// std::fs::write(folder.path().join("a.jpg"), "")?;
     /// std::fs::write(folder.path().join("split.csv"), "path,label,split\na.jpg,ants,test\n")?;
-    /// let dataset = data::Dataset::from_list(&folder.path().join("split.csv"), None)?;
+    /// let dataset = classifold_data::Dataset::from_list(&folder.path().join("split.csv"), None)?;
     /// assert_eq!(dataset.test[0].relative, "a.jpg");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn from_list(list: &Path, data: Option<&Path>) -> Result<Self> {
-        let root = data.unwrap_or_else(|| table::folder_of(list)).to_path_buf();
+        let root = data
+            .unwrap_or_else(|| files::parent_folder(list))
+            .to_path_buf();
         let rows = table::read(list)?;
         let classes = table::classes(&rows);
         let mut dataset = Self::empty(root, classes);
         for row in rows {
             let Some(split) = row.split else {
-                let reason = "no split is given in this row".to_string();
-                return Err(Error::Table {
-                    path: list.to_path_buf(),
-                    line: row.line,
-                    reason,
-                });
+                let reason = "no split is given in this row";
+                return Err(Error::table(list, row.line, reason));
             };
             let sample = dataset.sample(row);
             dataset.samples_mut(split).push(sample);
         }
+        // All at once, and now: a file that is missing must not end a training after hours.
         let missing: Vec<&Sample> = dataset
             .all()
             .filter(|sample| !sample.path.exists())
@@ -228,8 +225,7 @@ impl Dataset {
         self.fingerprint_with(&|_| None)
     }
 
-    /// As [`fingerprint`](Self::fingerprint), where `known` may tell a file's SHA-256, so that the
-    /// file is not read again.
+    /// As [`fingerprint`](Self::fingerprint); a file whose SHA-256 is `known` is not read again.
     ///
     /// # Errors
     /// When a file that is not known cannot be read.
@@ -247,19 +243,20 @@ impl Dataset {
             .map(|sample| Ok((sample.relative.as_str(), hash::hex(&digest(sample)?))))
             .collect();
         let mut hashed = hashed?;
+        // Independent of how the images are divided: another seed is the same data set.
         hashed.sort_unstable();
         let mut whole = Sha256::new();
         for (relative, hash) in hashed {
+            // No file name contains a zero byte, so no two lists have the same text.
             whole.update(format!("{relative}\0{hash}\n"));
         }
         Ok(hash::hex(&whole.finalize()))
     }
 
-    /// Whether a classifier can be trained with it.
+    /// Checks that a classifier can be trained with it.
     ///
     /// # Errors
-    /// When there are fewer than two classes, a class without training images, or no validation
-    /// image.
+    /// There are fewer than two classes, a class without training images, or no validation image.
     pub fn check_trainable(&self) -> Result<()> {
         let root = self.root.display();
         let empty = |split| {
@@ -345,14 +342,14 @@ impl Dataset {
     /// Divides images that have no split, 70/10/20.
     fn divide(&mut self, samples: Vec<Sample>, what: &str, seed: u64) {
         [self.train, self.val, self.test] =
-            stratified(samples, |sample| sample.label, seed, counts_of_three);
+            stratified(samples, |sample| sample.label, seed, train_val_test_counts);
         self.notes.push(format!(
             "{what}: divided into 70 % train, 10 % val, 20 % test, class by class (seed {seed})"
         ));
     }
 
-    /// Fills in for splits that were not given. `names` are those given, as the user knows them.
-    fn complete(&mut self, names: &BTreeMap<Split, String>, seed: u64) {
+    /// Derives the splits that are missing. `names` are the existing ones, as messages call them.
+    fn derive_missing_splits(&mut self, names: &BTreeMap<Split, String>, seed: u64) {
         let name = |split| names.get(&split).map(String::as_str);
         match (name(Split::Train), name(Split::Val), name(Split::Test)) {
             (Some(_), Some(_), Some(_)) | (None, _, Some(_)) | (None, None, None) => {}
@@ -361,16 +358,17 @@ impl Dataset {
                 self.divide(samples, &format!("only {train}"), seed);
             }
             (train, Some(val), None) => {
+                // Published sets with `train` and `val` alone report their scores on `val`: it is kept for the end.
                 self.test = std::mem::take(&mut self.val);
                 let mut note = format!("no test images: {val} is the test set");
                 if let Some(train) = train {
-                    self.cut_validation(seed);
+                    self.split_off_validation(seed);
                     note += &format!("; validation is 10 % of {train} (seed {seed})");
                 }
                 self.notes.push(note);
             }
             (Some(train), None, Some(_)) => {
-                self.cut_validation(seed);
+                self.split_off_validation(seed);
                 self.notes.push(format!(
                     "no validation images: validation is 10 % of {train} (seed {seed})"
                 ));
@@ -378,22 +376,22 @@ impl Dataset {
         }
     }
 
-    fn cut_validation(&mut self, seed: u64) {
+    fn split_off_validation(&mut self, seed: u64) {
         let train = std::mem::take(&mut self.train);
-        [self.train, self.val] = stratified(train, |sample| sample.label, seed, counts_of_two);
+        [self.train, self.val] = stratified(train, |sample| sample.label, seed, train_val_counts);
     }
 }
 
 /// The error of two splits with other class folders: which ones to add or to remove.
 fn classes_differ(first: &SplitClasses, second: &SplitClasses) -> Error {
-    let without = |a: &[String], b: &[String]| {
+    let difference = |a: &[String], b: &[String]| {
         a.iter()
             .filter(|name| !b.contains(name))
             .map(|name| format!("`{name}`"))
             .collect::<Vec<_>>()
     };
     let (expected, found) = (&first.classes, &second.classes);
-    let (missing, extra) = (without(expected, found), without(found, expected));
+    let (missing, extra) = (difference(expected, found), difference(found, expected));
     let mut parts = Vec::new();
     if !missing.is_empty() {
         parts.push(format!("missing in the second: {}", missing.join(", ")));
@@ -415,8 +413,8 @@ fn classes_differ(first: &SplitClasses, second: &SplitClasses) -> Error {
     )
 }
 
-/// The folders that are splits, if the folder is divided at all: a split folder has folders in it
-/// (a class may well be called `train`).
+/// The folders that are splits; none if the folder is not divided. A split contains class folders: a folder
+/// `train` with images alone is a class.
 fn split_folders(root: &Path, folders: &[String]) -> Result<BTreeMap<Split, String>> {
     let mut splits = BTreeMap::new();
     for name in folders {
@@ -475,35 +473,37 @@ fn open_folder(root: &Path, seed: u64) -> Result<(Dataset, Vec<SplitClasses>)> {
     classes.sort_unstable();
     classes.dedup();
     dataset.classes = classes;
-    let mut of_splits = Vec::new();
+    let mut split_classes = Vec::new();
     for (split, folder, scan) in scans {
         dataset.left_out.extend(scan.left_out);
         let mut samples = scan.samples;
+        // From an index into this split's classes to one into those of all splits.
         for sample in &mut samples {
             sample.label = dataset.label(&scan.classes[sample.label as usize]);
         }
         *dataset.samples_mut(split) = samples;
         let classes = scan.classes;
-        of_splits.push(SplitClasses { folder, classes });
+        split_classes.push(SplitClasses { folder, classes });
     }
     let names = splits
         .iter()
         .map(|(&split, name)| (split, format!("{name}/")))
         .collect();
-    dataset.complete(&names, seed);
-    Ok((dataset, of_splits))
+    dataset.derive_missing_splits(&names, seed);
+    Ok((dataset, split_classes))
 }
 
 fn open_table(path: &Path, seed: u64) -> Result<Dataset> {
     let rows = table::read(path)?;
     if rows.is_empty() {
-        return Err(Error::NoImages {
-            path: path.to_path_buf(),
-        });
+        return Err(Error::no_images(path));
     }
-    let mut dataset = Dataset::empty(table::folder_of(path).to_path_buf(), table::classes(&rows));
-    let given = rows.iter().filter(|row| row.split.is_some()).count();
-    if given == 0 {
+    let mut dataset = Dataset::empty(
+        files::parent_folder(path).to_path_buf(),
+        table::classes(&rows),
+    );
+    let with_split = rows.iter().filter(|row| row.split.is_some()).count();
+    if with_split == 0 {
         let samples = rows.into_iter().map(|row| dataset.sample(row)).collect();
         dataset.divide(samples, "a table without splits", seed);
         return Ok(dataset);
@@ -511,18 +511,14 @@ fn open_table(path: &Path, seed: u64) -> Result<Dataset> {
     let mut names = BTreeMap::new();
     for row in rows {
         let Some(split) = row.split else {
-            let reason = "no split is given, but other rows have one".to_string();
-            return Err(Error::Table {
-                path: path.to_path_buf(),
-                line: row.line,
-                reason,
-            });
+            let reason = "no split is given, but other rows have one";
+            return Err(Error::table(path, row.line, reason));
         };
         names.insert(split, format!("`{split}`"));
         let sample = dataset.sample(row);
         dataset.samples_mut(split).push(sample);
     }
-    dataset.complete(&names, seed);
+    dataset.derive_missing_splits(&names, seed);
     Ok(dataset)
 }
 

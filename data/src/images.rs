@@ -1,6 +1,4 @@
-//! Pictures decoded once and kept in memory, as far as a budget goes.
-//!
-//! This module knows files and pixels, not batches.
+//! Decoded images in memory, within a budget. Knows files and pixels, not batches.
 
 use crate::decode::{self, Limits};
 use crate::{Error, Result, Sample, Unreadable, unreadable};
@@ -9,18 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
-/// How pictures are read.
+/// Options for reading images.
 #[derive(Clone, Debug)]
 pub struct ImagesOptions {
-    /// Bytes of decoded pixels kept in memory; what does not fit is decoded again when asked for.
+    /// Budget for decoded pixels, bytes; images beyond it are decoded on every use.
     pub budget_bytes: u64,
     /// Whether an unreadable file is an error; otherwise it is left out and listed.
     pub strict: bool,
     /// Decoding threads.
     pub threads: usize,
-    /// The largest pictures taken.
+    /// Limits on each image.
     pub limits: Limits,
-    /// Ends the loading when it is set: what is not decoded by then is decoded when asked for.
+    /// Ends the loading when set: images not decoded by then are decoded on every use.
     pub stop: Arc<AtomicBool>,
 }
 
@@ -37,7 +35,7 @@ impl Default for ImagesOptions {
     }
 }
 
-/// The decoded pictures of one split. Shared between threads.
+/// The decoded images of one split.
 #[derive(Debug)]
 pub struct Images {
     samples: Vec<Sample>,
@@ -46,17 +44,17 @@ pub struct Images {
     spare_bytes: u64,
 }
 
-/// What became of one file.
+/// Result of decoding one file.
 enum Outcome {
     Kept(Arc<RgbImage>),
-    TooMuch,
+    OverBudget,
     Failed(pixels::Error),
 }
 
 impl Images {
-    /// Decodes every sample once, in parallel; the unreadable ones are left out and listed.
+    /// Decodes every sample once, in parallel. Unreadable ones are left out and listed.
     ///
-    /// `progress` gets the number of files done, from several threads.
+    /// `progress` receives the number of files done, from several threads.
     ///
     /// # Errors
     /// With `strict`, the first unreadable file; otherwise when more than 5 % are unreadable.
@@ -65,20 +63,20 @@ impl Images {
         options: &ImagesOptions,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<(Images, Vec<Unreadable>)> {
-        let held = AtomicU64::new(0);
-        let outcomes = decode_all(&samples, options, &held, progress);
+        let used_bytes = AtomicU64::new(0);
+        let outcomes = decode_all(&samples, options, &used_bytes, progress);
         let total = samples.len();
         let mut images = Images {
             samples: Vec::with_capacity(total),
             kept: Vec::with_capacity(total),
             limits: options.limits,
-            spare_bytes: options.budget_bytes.saturating_sub(held.into_inner()),
+            spare_bytes: options.budget_bytes.saturating_sub(used_bytes.into_inner()),
         };
         let mut unreadable = Vec::new();
         for (sample, outcome) in samples.into_iter().zip(outcomes) {
             let kept = match outcome {
                 Some(Outcome::Kept(image)) => Some(image),
-                Some(Outcome::TooMuch) => None,
+                Some(Outcome::OverBudget) => None,
                 Some(Outcome::Failed(error)) if options.strict => return Err(error.into()),
                 Some(Outcome::Failed(error)) => {
                     unreadable.push(Unreadable {
@@ -87,7 +85,8 @@ impl Images {
                     });
                     continue;
                 }
-                // Not decoded: loading was stopped, or a failure in strict mode is found first or later.
+                // Not decoded because loading was stopped: by the caller, or by a failure in strict mode, which
+                // this loop returns when it comes to it.
                 None => None,
             };
             images.samples.push(sample);
@@ -97,16 +96,16 @@ impl Images {
         Ok((images, unreadable))
     }
 
-    /// The readable samples; indices of [`get`](Self::get) are places in this list.
+    /// The readable samples, in the order of [`get`](Self::get)'s indices.
     #[must_use]
     pub fn samples(&self) -> &[Sample] {
         &self.samples
     }
 
-    /// The picture at `index`, from memory or decoded again.
+    /// The image at `index`, from memory or decoded again.
     ///
     /// # Errors
-    /// When the file has become unreadable, or there is no such index.
+    /// The file has become unreadable, or the index is past the end.
     pub fn get(&self, index: usize) -> Result<Arc<RgbImage>> {
         match (self.kept.get(index), self.samples.get(index)) {
             (Some(Some(image)), _) => Ok(image.clone()),
@@ -118,23 +117,24 @@ impl Images {
         }
     }
 
-    /// Some of these pictures, in this order, without decoding or copying any; each brings its share
-    /// of what is left of the budget.
+    /// Some of these images, in this order, without decoding or copying any. Each brings its share of the
+    /// remaining budget.
     ///
     /// # Panics
-    /// When a place is past the end.
+    /// An index is past the end.
     #[must_use]
-    pub fn select(&self, places: &[usize]) -> Images {
-        let (part, all) = (places.len() as u128, self.samples.len().max(1) as u128);
+    pub fn select(&self, indices: &[usize]) -> Images {
+        // Bytes times images may exceed 64 bits.
+        let (part, all) = (indices.len() as u128, self.samples.len().max(1) as u128);
         Images {
-            samples: places.iter().map(|&i| self.samples[i].clone()).collect(),
-            kept: places.iter().map(|&i| self.kept[i].clone()).collect(),
+            samples: indices.iter().map(|&i| self.samples[i].clone()).collect(),
+            kept: indices.iter().map(|&i| self.kept[i].clone()).collect(),
             limits: self.limits,
             spare_bytes: (u128::from(self.spare_bytes) * part / all) as u64,
         }
     }
 
-    /// These pictures and then the others, without decoding or copying any.
+    /// These images and then the others, without decoding or copying any.
     #[must_use]
     pub fn join(&self, others: &Images) -> Images {
         Images {
@@ -145,22 +145,23 @@ impl Images {
         }
     }
 
-    /// What is left of the budget, in bytes.
+    /// The remaining budget, bytes.
     #[must_use]
     pub fn spare_bytes(&self) -> u64 {
         self.spare_bytes
     }
 }
 
-/// Decodes in threads; the place of an outcome is the sample's. Strict runs stop at a failure.
+/// Decodes in threads; outcomes are in the order of the samples. In strict mode a failure stops the rest.
 fn decode_all(
     samples: &[Sample],
     options: &ImagesOptions,
-    held: &AtomicU64,
+    used_bytes: &AtomicU64,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Vec<Option<Outcome>> {
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let stop = AtomicBool::new(false);
+    // Threads take the next sample in order, so that what fits the budget is always the first images.
     let work = || {
         let mut found = Vec::new();
         while !(stop.load(Ordering::Relaxed) || options.stop.load(Ordering::Relaxed)) {
@@ -168,7 +169,7 @@ fn decode_all(
             let Some(sample) = samples.get(index) else {
                 break;
             };
-            let outcome = decode_one(sample, options, held);
+            let outcome = decode_one(sample, options, used_bytes);
             if options.strict && matches!(outcome, Outcome::Failed(_)) {
                 stop.store(true, Ordering::Relaxed);
             }
@@ -196,16 +197,17 @@ fn decode_all(
     outcomes
 }
 
-fn decode_one(sample: &Sample, options: &ImagesOptions, held: &AtomicU64) -> Outcome {
+fn decode_one(sample: &Sample, options: &ImagesOptions, used_bytes: &AtomicU64) -> Outcome {
     match decode::open(&sample.path, &options.limits) {
         Err(error) => Outcome::Failed(error),
         Ok(image) => {
             let bytes = image.as_raw().len() as u64;
-            if held.fetch_add(bytes, Ordering::Relaxed) + bytes <= options.budget_bytes {
+            // Reserve first, then look: two threads must not both take the last bytes.
+            if used_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= options.budget_bytes {
                 return Outcome::Kept(Arc::new(image));
             }
-            held.fetch_sub(bytes, Ordering::Relaxed);
-            Outcome::TooMuch
+            used_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            Outcome::OverBudget
         }
     }
 }
@@ -219,13 +221,13 @@ mod tests {
     use std::sync::Mutex;
     use std::sync::atomic::Ordering;
 
-    /// `count` pictures of 4 x 3, the places in `broken` not pictures at all.
+    /// `count` images of 4 x 3, those at `broken` not images at all.
     fn samples(folder: &Path, count: usize, broken: &[usize]) -> Vec<Sample> {
         (0..count)
             .map(|i| {
                 let path = folder.join(format!("{i:02}.png"));
                 if broken.contains(&i) {
-                    fs_err::write(&path, "no picture").unwrap();
+                    fs_err::write(&path, "no image").unwrap();
                 } else {
                     RgbImage::from_pixel(4, 3, Rgb([i as u8, 0, 0]))
                         .save(&path)
@@ -262,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_the_same_whether_kept_or_read_again() {
+    fn images_are_the_same_whether_kept_or_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let samples = samples(folder.path(), 9, &[]);
         for (budget, threads, spare) in [(1 << 20, 3, (1 << 20) - 9 * 36), (100, 2, 28), (0, 1, 0)]
@@ -298,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_joined_and_selected_without_being_read_again() {
+    fn images_are_joined_and_selected_without_being_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let samples = samples(folder.path(), 5, &[]);
         let load = |part: &[Sample], budget| {
@@ -313,9 +315,9 @@ mod tests {
         for sample in &samples[..3] {
             fs_err::remove_file(&sample.path).unwrap();
         }
-        for (place, value) in [4, 1].into_iter().enumerate() {
-            assert_eq!(some.samples()[place], samples[value]);
-            assert_eq!(some.get(place).unwrap().get_pixel(0, 0)[0], value as u8);
+        for (index, value) in [4, 1].into_iter().enumerate() {
+            assert_eq!(some.samples()[index], samples[value]);
+            assert_eq!(some.get(index).unwrap().get_pixel(0, 0)[0], value as u8);
         }
     }
 

@@ -1,22 +1,22 @@
-//! The built-in picture set: drawn ants and bees, made on first use, the same for everyone.
+//! Built-in synthetic data set: drawn ants and bees, generated on first use, identical on every machine.
 //!
-//! Shape tells the classes apart, colour does not: bodies, grounds and light are drawn from the
-//! same distributions for both. This module knows nothing of training.
+//! Only shape distinguishes the classes: colours of bodies and ground and the light have the same
+//! distributions for both. Knows nothing of training.
 
 mod body;
 mod canvas;
-mod dice;
+mod random;
 mod scene;
 
 use crate::error::writing;
 use crate::{Error, Result, Split};
-use dice::Dice;
 use fs_err as fs;
+use random::Random;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Name of the set's folder, with the version of the drawing: another drawing needs another folder.
+/// Name of the set's folder. It has the version of the generator: other images need another folder.
 pub const FOLDER: &str = "insects-v1";
 const SEED: u64 = 20_261;
 
@@ -26,7 +26,7 @@ enum Kind {
     Bee,
 }
 
-/// One picture to draw.
+/// One image to draw.
 struct Task {
     kind: Kind,
     split: Split,
@@ -47,7 +47,7 @@ impl Task {
     }
 }
 
-/// Pictures per class in a split.
+/// Images per class in a split.
 #[must_use]
 pub const fn per_class(split: Split) -> usize {
     match split {
@@ -59,31 +59,32 @@ pub const fn per_class(split: Split) -> usize {
 
 /// Draws the set into `folder` if it is not there yet: all of it or nothing.
 ///
-/// `progress` gets the number of pictures done and their total, from several threads.
+/// `progress` receives the number of images done and their total, from several threads.
 ///
 /// # Errors
 /// When the folder cannot be written.
 ///
 /// ```no_run
 /// let folder = std::path::Path::new("insects");
-/// data::insects::ensure(folder, &|_, _| {})?;
-/// let set = data::Dataset::open(folder, 0)?;
+/// classifold_data::insects::ensure(folder, &|_, _| {})?;
+/// let set = classifold_data::Dataset::open(folder, 0)?;
 /// assert_eq!(set.classes, ["ants", "bees"]);
-/// # Ok::<(), data::Error>(())
+/// # Ok::<(), classifold_data::Error>(())
 /// ```
 pub fn ensure(folder: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<()> {
     if is_complete(folder) {
         return Ok(());
     }
-    let parent = folder.parent().unwrap_or(Path::new("."));
+    let parent = files::parent_folder(folder);
     fs::create_dir_all(parent).map_err(writing(folder))?;
+    // In the same folder, so that it can be renamed: another disk would need a copy.
     let draft = tempfile::Builder::new()
         .prefix(".insects-")
         .tempdir_in(parent)
         .map_err(writing(folder))?;
     draw_all(draft.path(), progress)?;
     let renamed = fs::rename(draft.path(), folder).or_else(|error| {
-        // NB: never takes away what another process drew meanwhile and may be reading.
+        // Never remove a complete set: another process may have drawn it meanwhile and be reading it.
         if is_complete(folder) || !folder.exists() {
             return Err(error);
         }
@@ -92,11 +93,11 @@ pub fn ensure(folder: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result
     });
     match renamed {
         Ok(()) => {
-            // Renamed away: there is nothing left to clean up.
+            // The temporary folder has a new name: nothing is left to delete.
             let _ = draft.keep();
             Ok(())
         }
-        // Another process was faster.
+        // Another process finished first.
         Err(_) if is_complete(folder) => Ok(()),
         Err(error) => Err(writing(folder)(error)),
     }
@@ -130,6 +131,7 @@ fn draw_all(folder: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<(
         }
     }
     let done = AtomicUsize::new(0);
+    // A random stream per image: the order in which threads draw does not matter.
     tasks.par_iter().enumerate().try_for_each(|(stream, task)| {
         let path = folder.join(task.relative());
         let bytes = draw_jpeg(task.kind, stream as u64)?;
@@ -139,12 +141,13 @@ fn draw_all(folder: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<(
     })
 }
 
-/// One picture as a JPEG file.
+/// One image as a JPEG file.
 fn draw_jpeg(kind: Kind, stream: u64) -> Result<Vec<u8>> {
-    let mut dice = Dice::new(SEED, stream);
-    let image = scene::draw(kind, &mut dice);
+    let mut random = Random::new(SEED, stream);
+    let image = scene::draw(kind, &mut random);
     let mut bytes = Vec::new();
-    let quality = 82 + dice.pick(14) as u8;
+    // JPEG quality 82 to 95, as cameras and web pages have it.
+    let quality = 82 + random.pick(14) as u8;
     image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, quality)
         .encode_image(&image)
         .map_err(|error| Error::invalid(format!("cannot encode the image: {error}")))?;

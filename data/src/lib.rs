@@ -1,20 +1,20 @@
-//! Labelled images: what belongs to which class and split, batches of them, and scores.
+//! Labelled image data sets: folders, splits, audit, augmentation, batches and metrics.
 //!
-//! The modules, in the order in which data flows through them:
+//! In the order of the data flow:
 //!
-//! - [`folder`], [`split`], [`table`]: which files are images, which class and which split each belongs to;
-//! - [`images`], [`loader`], [`augment`]: decoded once, varied, batched in worker threads;
-//! - [`unreadable`]: how many images may be left out because they cannot be read;
-//! - [`audit`]: what is wrong or odd with a set of labelled images;
+//! - [`folder`], [`split`], [`table`]: class and split of every image file;
+//! - [`images`], [`augment`], [`loader`]: decoded images, random augmentation, batches in worker threads;
+//! - [`unreadable`]: tolerance for images that cannot be read;
+//! - [`audit`]: leaks, duplicates and unusual files;
 //! - [`metrics`]: predictions to [`Scores`];
-//! - [`class_names`]: names of classes for a model without a card;
-//! - [`run_files`]: names in a run folder;
-//! - [`insects`], `fetch`, [`catalog`]: data without any at hand.
+//! - [`class_names`]: class names for a model without a card;
+//! - [`run_files`]: file names in a run folder;
+//! - [`insects`], `fetch`, [`catalog`]: a synthetic data set, and public ones.
 //!
-//! Decoding, preprocessing and the model card are the crate [`pixels`]; the cache folder, atomic
-//! writing and hashes are [`files`]. Their modules are here under their own names, too.
+//! Decoding, preprocessing and the model card are the crate [`pixels`]; the cache folder, atomic writing and
+//! hashes are [`files`]. Their modules are re-exported here.
 //!
-//! This crate knows no tensor framework and no model runtime.
+//! Knows no tensor framework and no model runtime.
 
 pub mod audit;
 pub mod augment;

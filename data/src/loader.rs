@@ -1,48 +1,48 @@
-//! Pictures to batches: ordered, varied, preprocessed in worker threads, ahead of their use.
+//! Data loader: shuffles, augments and preprocesses images into batches, in worker threads with prefetch.
 //!
-//! The order and every picture's variation depend on the seed, the epoch and the picture's index
-//! alone, never on threads. This module knows no tensor framework.
+//! Order and augmentation depend on the seed, the epoch and the image's index alone, never on threads.
+//! Knows no tensor framework.
 
 mod queue;
 
 use crate::augment::{Augment, AugmentBuffers};
 use crate::images::Images;
-use crate::preprocess::Preparer;
+use crate::preprocess::PreprocessBuffers;
 use crate::{Preprocess, Result};
 use image::RgbImage;
 use queue::Queue;
+use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
-/// Some pictures of an epoch, ready for a network.
+/// Images of one training step, preprocessed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// Values in the order of `shape`.
+    /// Values, axes as in `shape`.
     pub images: Vec<f32>,
     /// `[N, C, H, W]` (or `[N, H, W, C]` where preprocessing says so).
     pub shape: [usize; 4],
     /// Class indices, `[N]`.
     pub labels: Vec<u32>,
-    /// Places in [`Images::samples`], `[N]`.
+    /// Indices into [`Images::samples`], `[N]`.
     pub indices: Vec<usize>,
 }
 
-/// How batches are made.
+/// Options of a [`Loader`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoaderOptions {
-    /// Pictures per batch; the last batch may have fewer.
+    /// Images per batch; the last batch may have fewer.
     pub batch: usize,
-    /// Whether every epoch has an order of its own.
+    /// Whether every epoch has its own order.
     pub shuffle: bool,
-    /// Seed of the order and of the variation.
+    /// Seed of the order and of the augmentation.
     pub seed: u64,
     /// Worker threads.
     pub threads: usize,
-    /// Batches made ahead of their use, at most.
+    /// Most batches prepared ahead of their use.
     pub prefetch: usize,
 }
 
@@ -58,7 +58,7 @@ impl Default for LoaderOptions {
     }
 }
 
-/// Gives the batches of any epoch.
+/// Iterates over the batches of any epoch.
 #[derive(Clone, Debug)]
 pub struct Loader {
     inner: Arc<Inner>,
@@ -70,47 +70,46 @@ struct Inner {
     preprocess: Preprocess,
     augment: Option<Augment>,
     options: LoaderOptions,
-    /// Resized and cropped pictures, where these are the same in every epoch and memory allows.
-    fixed: Vec<OnceLock<RgbImage>>,
+    /// Resized and cropped images, where these are the same in every epoch and the budget allows.
+    prepared: Vec<OnceLock<RgbImage>>,
 }
 
 /// Memory that a worker thread reuses.
 struct Buffers {
-    preprocess: Preparer,
+    preprocess: PreprocessBuffers,
     augment: AugmentBuffers,
 }
 
-/// What a random number generator is for.
+/// Use of a random number generator.
 #[derive(Clone, Copy)]
 enum Purpose {
     Order = 1,
-    Variation = 2,
+    Augmentation = 2,
 }
 
-/// The generator of a (seed, epoch, index): all of them are its key.
+/// The generator of (purpose, seed, epoch, index), all four in its key: any image's numbers can be drawn
+/// without drawing those before, so threads and resumed epochs do not matter.
 fn rng(purpose: Purpose, seed: u64, epoch: u64, index: u64) -> ChaCha8Rng {
     let mut key = [0u8; 32];
-    for (place, value) in key.chunks_mut(8).zip([seed, epoch, index, purpose as u64]) {
-        place.copy_from_slice(&value.to_le_bytes());
+    for (bytes, value) in key.chunks_mut(8).zip([seed, epoch, index, purpose as u64]) {
+        bytes.copy_from_slice(&value.to_le_bytes());
     }
     ChaCha8Rng::from_seed(key)
 }
 
 impl Loader {
-    /// A loader of `images`. Without `augment`, pictures are as preprocessing makes them.
-    ///
-    /// An `augment` without a crop works on pictures that preprocessing has resized and cropped.
+    /// A loader of `images`. An `augment` without a crop is applied after preprocessing's resize and crop.
     ///
     /// ```
-    /// use data::loader::{Loader, LoaderOptions};
-    /// use data::images::{Images, ImagesOptions};
+    /// use classifold_data::loader::{Loader, LoaderOptions};
+    /// use classifold_data::images::{Images, ImagesOptions};
     /// use std::sync::Arc;
     ///
     /// let (images, _) = Images::load(vec![], &ImagesOptions::default(), &|_| {})?;
     /// let options = LoaderOptions { shuffle: true, ..LoaderOptions::default() };
-    /// let loader = Loader::new(Arc::new(images), data::Preprocess::imagenet(), None, options);
+    /// let loader = Loader::new(Arc::new(images), classifold_data::Preprocess::imagenet(), None, options);
     /// assert_eq!(loader.epoch(1, 0).count(), 0);
-    /// # Ok::<(), data::Error>(())
+    /// # Ok::<(), classifold_data::Error>(())
     /// ```
     #[must_use]
     pub fn new(
@@ -120,17 +119,22 @@ impl Loader {
         options: LoaderOptions,
     ) -> Loader {
         let count = images.samples().len();
-        let repeats = augment.as_ref().is_none_or(|augment| !augment.has_crop());
+        let same_every_epoch = augment.as_ref().is_none_or(|augment| !augment.has_crop());
+        // Prepared images have 8 bits, so `output_len` elements are as many bytes.
         let affordable = (count * preprocess.output_len()) as u64 <= images.spare_bytes();
-        let places = if repeats && affordable { count } else { 0 };
-        let fixed = (0..places).map(|_| OnceLock::new()).collect();
+        let cached = if same_every_epoch && affordable {
+            count
+        } else {
+            0
+        };
+        let prepared = (0..cached).map(|_| OnceLock::new()).collect();
         Loader {
             inner: Arc::new(Inner {
                 images,
                 preprocess,
                 augment,
                 options,
-                fixed,
+                prepared,
             }),
         }
     }
@@ -141,25 +145,25 @@ impl Loader {
         self.num_images().div_ceil(self.batch())
     }
 
-    /// The pictures.
+    /// The images that the loader reads.
     #[must_use]
     pub fn images(&self) -> &Arc<Images> {
         &self.inner.images
     }
 
-    /// Pictures in an epoch.
+    /// Images in an epoch.
     #[must_use]
     pub fn num_images(&self) -> usize {
         self.inner.images.samples().len()
     }
 
-    /// Pictures per batch, but for the last.
+    /// Images per batch; the last batch may have fewer.
     #[must_use]
     pub fn batch(&self) -> usize {
         self.inner.options.batch.max(1)
     }
 
-    /// The batches of an epoch from `first_batch` on: the same ones that the whole epoch has there.
+    /// The batches of an epoch from `first_batch` on, the same as in the whole epoch.
     ///
     /// Dropping the iterator ends its threads.
     #[must_use]
@@ -167,23 +171,24 @@ impl Loader {
         let options = &self.inner.options;
         let order = Arc::new(self.order(epoch));
         let first = (first_batch * self.batch()).min(order.len());
+        // In images, not batches: all workers can work on one batch.
         let ahead = options.prefetch.max(1) * self.batch();
         let queue = Arc::new(Queue::new(first..order.len(), ahead));
         let threads = options.threads.clamp(1, (order.len() - first).max(1));
         let workers = (0..threads).map(|_| {
             let (inner, order, queue) = (self.inner.clone(), order.clone(), queue.clone());
-            queue.enter();
+            queue.add_worker();
             std::thread::spawn(move || {
                 let mut buffers = Buffers {
-                    preprocess: Preparer::new(&inner.preprocess),
+                    preprocess: PreprocessBuffers::new(&inner.preprocess),
                     augment: AugmentBuffers::default(),
                 };
-                queue.work(|place| inner.picture(&mut buffers, order[place], epoch));
+                queue.work(|position| inner.prepare(&mut buffers, order[position], epoch));
             })
         });
         let workers = workers.collect();
         EpochIter {
-            preparer: Preparer::new(&self.inner.preprocess),
+            preprocess: PreprocessBuffers::new(&self.inner.preprocess),
             loader: self.clone(),
             order,
             queue,
@@ -201,11 +206,11 @@ impl Loader {
     }
 }
 
-/// The shuffled order in which `count` pictures come in an epoch (Fisher and Yates).
+/// The shuffled order of `count` images in an epoch (Fisher-Yates).
 ///
 /// ```
-/// let mut order = data::loader::order(5, 0, 1);
-/// assert_eq!(order, data::loader::order(5, 0, 1));
+/// let mut order = classifold_data::loader::order(5, 0, 1);
+/// assert_eq!(order, classifold_data::loader::order(5, 0, 1));
 /// order.sort_unstable();
 /// assert_eq!(order, [0, 1, 2, 3, 4]);
 /// ```
@@ -213,6 +218,7 @@ impl Loader {
 pub fn order(count: usize, seed: u64, epoch: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
     let mut rng = rng(Purpose::Order, seed, epoch, 0);
+    // Not `rand`'s `shuffle`: a seed must give the same order with every version of that crate.
     for i in (1..count).rev() {
         order.swap(i, rng.random_range(0..=i as u64) as usize);
     }
@@ -220,10 +226,15 @@ pub fn order(count: usize, seed: u64, epoch: u64) -> Vec<usize> {
 }
 
 impl Inner {
-    /// A picture, varied, of the size that the network takes.
-    fn picture(&self, buffers: &mut Buffers, index: usize, epoch: u64) -> Result<RgbImage> {
-        let mut rng = rng(Purpose::Variation, self.options.seed, epoch, index as u64);
-        let mut vary = |augment: &Augment, image: &RgbImage| {
+    /// The augmented image at `index`, in the size of the network's input.
+    fn prepare(&self, buffers: &mut Buffers, index: usize, epoch: u64) -> Result<RgbImage> {
+        let mut rng = rng(
+            Purpose::Augmentation,
+            self.options.seed,
+            epoch,
+            index as u64,
+        );
+        let mut apply = |augment: &Augment, image: &RgbImage| {
             augment.apply_with(
                 image,
                 self.preprocess.size(),
@@ -232,57 +243,58 @@ impl Inner {
             )
         };
         match &self.augment {
-            None if self.fixed.is_empty() => {
+            None if self.prepared.is_empty() => {
                 Ok(buffers.preprocess.geometry(&*self.images.get(index)?)?)
             }
-            None => Ok(self.fixed(index)?.into_owned()),
-            Some(augment) if augment.has_crop() => Ok(vary(augment, &*self.images.get(index)?)),
-            Some(augment) => Ok(vary(augment, &*self.fixed(index)?)),
+            None => Ok(self.prepared(index)?.into_owned()),
+            Some(augment) if augment.has_crop() => Ok(apply(augment, &*self.images.get(index)?)),
+            Some(augment) => Ok(apply(augment, &*self.prepared(index)?)),
         }
     }
 
-    /// The picture as preprocessing resizes and crops it, kept where memory allows.
-    fn fixed(&self, index: usize) -> Result<Cow<'_, RgbImage>> {
-        let place = self.fixed.get(index);
-        if let Some(image) = place.and_then(OnceLock::get) {
+    /// The resized and cropped image, cached where the budget allows.
+    fn prepared(&self, index: usize) -> Result<Cow<'_, RgbImage>> {
+        let cached = self.prepared.get(index);
+        if let Some(image) = cached.and_then(OnceLock::get) {
             return Ok(Cow::Borrowed(image));
         }
         let image = self.preprocess.geometry(self.images.get(index)?.as_ref())?;
-        Ok(match place {
-            Some(place) => Cow::Borrowed(place.get_or_init(|| image)),
+        Ok(match cached {
+            Some(cached) => Cow::Borrowed(cached.get_or_init(|| image)),
             None => Cow::Owned(image),
         })
     }
 }
 
-/// The batches of an epoch, in order. After an error there are none.
+/// The batches of an epoch, in order. It ends after an error.
 #[derive(Debug)]
 pub struct EpochIter {
     loader: Loader,
     order: Arc<Vec<usize>>,
     queue: Arc<Queue<RgbImage>>,
-    preparer: Preparer,
+    preprocess: PreprocessBuffers,
     workers: Vec<JoinHandle<()>>,
 }
 
 impl EpochIter {
-    /// Pictures to numbers, at the last moment: what is ahead takes a quarter of the memory.
-    fn batch(&self, place: usize, pictures: &[RgbImage]) -> Result<Batch> {
+    /// The batch of `prepared` images, the first of which is at `position` in the epoch's order.
+    fn batch(&self, position: usize, prepared: &[RgbImage]) -> Result<Batch> {
         let Inner {
             images, preprocess, ..
         } = &*self.loader.inner;
-        let indices = self.order[place..place + pictures.len()].to_vec();
+        let indices = self.order[position..position + prepared.len()].to_vec();
         let length = preprocess.output_len();
         let [a, b, c] = preprocess.output_shape();
-        let mut numbers = vec![0.0; pictures.len() * length];
-        numbers
+        // Only now from bytes to `f32`: prefetched images take a quarter of the memory.
+        let mut values = vec![0.0; prepared.len() * length];
+        values
             .par_chunks_exact_mut(length)
-            .zip(pictures)
-            .try_for_each(|(out, picture)| self.preparer.tensor_into(picture, out))?;
+            .zip(prepared)
+            .try_for_each(|(out, image)| self.preprocess.tensor_into(image, out))?;
         let label = |index: &usize| images.samples()[*index].label;
         Ok(Batch {
-            images: numbers,
-            shape: [pictures.len(), a, b, c],
+            images: values,
+            shape: [prepared.len(), a, b, c],
             labels: indices.iter().map(label).collect(),
             indices,
         })
@@ -293,8 +305,8 @@ impl Iterator for EpochIter {
     type Item = Result<Batch>;
 
     fn next(&mut self) -> Option<Result<Batch>> {
-        let (place, pictures) = self.queue.take(self.loader.batch())?;
-        Some(pictures.and_then(|pictures| self.batch(place, &pictures)))
+        let (position, prepared) = self.queue.take(self.loader.batch())?;
+        Some(prepared.and_then(|prepared| self.batch(position, &prepared)))
     }
 }
 

@@ -1,6 +1,6 @@
-//! Predictions in, scores out: accuracy, loss, per-class figures, confusion matrix.
+//! Classification metrics: accuracy, loss, per-class scores, curves, calibration, tests and intervals.
 //!
-//! This module counts; it knows nothing of pictures and networks.
+//! Works on labels, predictions and logits; knows nothing of images and networks.
 
 mod bootstrap;
 mod calibration;
@@ -23,15 +23,15 @@ pub use calibration::{
 pub use confusion::{ClassScore, Confusion};
 pub use curve::{Curve, precision_recall, roc};
 pub use holm::holm;
-pub use interval::{wilson, wilson_of};
+pub use interval::{wilson, wilson_from_share};
 pub use mcnemar::{McNemar, mcnemar};
 pub use quantile::quantile;
 pub use report::table;
 
-/// How well a classifier did on labelled images.
+/// Scores of a classifier on labelled images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
-    /// Share of right answers, `[0, 1]`.
+    /// Share of correct predictions, `[0, 1]`.
     pub accuracy: f64,
     /// Wilson 95 % interval of the accuracy.
     pub interval: [f64; 2],
@@ -39,9 +39,9 @@ pub struct Scores {
     pub loss: f64,
     /// Number of images.
     pub count: u64,
-    /// What always naming the most frequent class would reach, `[0, 1]`.
+    /// Accuracy of always predicting the most frequent class, `[0, 1]`.
     pub baseline: f64,
-    /// Rows true, columns predicted, in class order.
+    /// Confusion matrix `[K, K]`: rows true, columns predicted.
     pub confusion: Vec<Vec<u64>>,
     /// Names of the classes.
     pub classes: Vec<String>,
@@ -49,10 +49,10 @@ pub struct Scores {
     pub per_class: Vec<ClassScore>,
 }
 
-/// Counts answers as they come.
+/// Running count of predictions and loss.
 ///
 /// ```
-/// let mut tally = data::Tally::new(vec!["ants".into(), "bees".into()]);
+/// let mut tally = classifold_data::Tally::new(vec!["ants".into(), "bees".into()]);
 /// assert_eq!(tally.add(&[2.0, -1.0], 0), 0);
 /// assert_eq!(tally.add(&[0.5, 0.1], 1), 0);
 /// let scores = tally.scores();
@@ -66,7 +66,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Starts at nothing.
+    /// A tally without any image.
     #[must_use]
     pub fn new(classes: Vec<String>) -> Self {
         Self {
@@ -75,8 +75,10 @@ impl Tally {
         }
     }
 
-    /// Counts one image by its `logits` `[K]` and returns the predicted class, the first of the
-    /// largest.
+    /// Counts one image by its `logits` `[K]` and returns the predicted class (see [`argmax`]).
+    ///
+    /// # Panics
+    /// The label or the prediction is no class.
     pub fn add(&mut self, logits: &[f32], label: u32) -> u32 {
         let predicted = argmax(logits);
         self.confusion.add(label, predicted);
@@ -87,11 +89,12 @@ impl Tally {
     /// Softmax of `logits` `[K]`, in double precision.
     ///
     /// ```
-    /// let probs = data::Tally::probabilities(&[1000.0, 1000.0]);
+    /// let probs = classifold_data::Tally::probabilities(&[1000.0, 1000.0]);
     /// assert_eq!(probs, [0.5, 0.5]);
     /// ```
     #[must_use]
     pub fn probabilities(logits: &[f32]) -> Vec<f64> {
+        // The largest exponent is 0, so that nothing overflows.
         let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let weights = logits
             .iter()
@@ -100,7 +103,7 @@ impl Tally {
         weights.map(|weight| weight / sum).collect()
     }
 
-    /// The figures so far; all zero when nothing was counted.
+    /// The scores so far; accuracy and loss are zero when nothing was counted.
     #[must_use]
     pub fn scores(&self) -> Scores {
         let (correct, count) = (self.confusion.correct(), self.confusion.total());
@@ -125,7 +128,7 @@ impl Tally {
 /// Index of the largest of `logits` `[K]`, the first of equals.
 ///
 /// ```
-/// assert_eq!(data::metrics::argmax(&[0.0, 2.0, 2.0]), 1);
+/// assert_eq!(classifold_data::metrics::argmax(&[0.0, 2.0, 2.0]), 1);
 /// ```
 #[must_use]
 pub fn argmax(logits: &[f32]) -> u32 {
@@ -138,16 +141,16 @@ pub fn argmax(logits: &[f32]) -> u32 {
     best as u32
 }
 
-/// What was predicted for one image.
+/// Prediction for one image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
-    /// Relative to the data root; ends in `class/file`.
+    /// Path relative to the data root; ends in `class/file`.
     pub path: String,
     /// Name of the true class.
     pub label: String,
     /// Name of the predicted class.
     pub predicted: String,
-    /// Of the predicted class, `[0, 1]`.
+    /// Probability of the predicted class, `[0, 1]`.
     pub probability: f64,
 }
 
@@ -159,7 +162,7 @@ pub struct Prediction {
 /// ```
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("p.csv");
-/// data::metrics::write_predictions(&path, &[])?;
+/// classifold_data::metrics::write_predictions(&path, &[])?;
 /// assert_eq!(std::fs::read_to_string(path)?, "path,label,predicted,probability\n");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

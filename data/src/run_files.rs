@@ -1,19 +1,19 @@
-//! Files of a run folder: their names, and which run is the latest.
+//! File names in a run folder, and the link to the latest run.
 //!
-//! `trainer` writes them and `deploy` reads some; what is in them is theirs to know.
+//! `trainer` writes the files and `deploy` reads some. Knows nothing of their content.
 
 use fs_err as fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The folder of all runs, where no other is named.
+/// Default folder of all runs.
 pub const RUNS: &str = "runs";
-/// Beside the runs: a link to the newest one, or a file that holds its name.
+/// A link to the newest run beside the runs, or a file with its name.
 pub const LATEST: &str = "latest";
 
 /// The resolved configuration; a folder with this file is a run.
 pub const CONFIG: &str = "config.toml";
-/// Which image is in which split.
+/// The split of every image.
 pub const SPLIT: &str = "split.csv";
 /// One row per epoch.
 pub const METRICS: &str = "metrics.csv";
@@ -23,17 +23,17 @@ pub const BEST: &str = "best.safetensors";
 pub const LAST: &str = "last.safetensors";
 /// The verified export.
 pub const MODEL: &str = "model.onnx";
-/// Agreement of the export with the network it was made of.
+/// Agreement of the export with the trained network.
 pub const VERIFY: &str = "verify.json";
 /// Findings of the data set's audit.
 pub const AUDIT: &str = "audit.json";
-/// The result.
+/// Results of the run.
 pub const SUMMARY: &str = "summary.json";
-/// Predictions of the export for the images of the closing evaluation.
+/// Predictions of the export for the images of the final evaluation.
 pub const PREDICTIONS: &str = "predictions.csv";
-/// The commands that made the run, one a line.
+/// The commands of the run, one a line.
 pub const COMMAND: &str = "command.txt";
-/// The page that shows all of it.
+/// The report as an HTML page.
 pub const REPORT: &str = "report.html";
 /// The temperature of the exported network.
 pub const CALIBRATION: &str = "calibration.json";
@@ -50,27 +50,27 @@ pub const INSPECT: &str = "inspect";
 /// The list of those images, in their folder.
 pub const INSPECT_LIST: &str = "inspect.json";
 
-/// Whether a folder is a run's.
+/// Whether a folder is a run folder.
 #[must_use]
 pub fn is_run(folder: &Path) -> bool {
     folder.join(CONFIG).is_file()
 }
 
-/// The run folder in which a file lies.
+/// The run folder that contains a file.
 #[must_use]
-pub fn run_of(file: &Path) -> Option<&Path> {
+pub fn run_containing(file: &Path) -> Option<&Path> {
     file.parent().filter(|folder| is_run(folder))
 }
 
-/// The latest run of `runs`, if it has one: where [`LATEST`] points to. The run itself may be gone.
+/// The run that [`LATEST`] in `runs` points to, if it exists. The run itself may have been deleted.
 ///
 /// # Errors
-/// When [`LATEST`] is there and cannot be read.
+/// [`LATEST`] exists and cannot be read.
 ///
 /// ```
 /// let runs = tempfile::tempdir()?;
-/// data::run_files::mark_latest(&runs.path().join("bees"))?;
-/// assert_eq!(data::run_files::latest(runs.path())?, Some(runs.path().join("bees")));
+/// classifold_data::run_files::mark_latest(&runs.path().join("bees"))?;
+/// assert_eq!(classifold_data::run_files::latest(runs.path())?, Some(runs.path().join("bees")));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn latest(runs: &Path) -> io::Result<Option<PathBuf>> {
@@ -82,7 +82,7 @@ pub fn latest(runs: &Path) -> io::Result<Option<PathBuf>> {
     }
 }
 
-/// The folder that a path means: where a link points to, what a file names, or the path itself.
+/// Resolves a path like [`LATEST`]: the target of a link, the name in a file, or the path itself.
 ///
 /// # Errors
 /// When a file cannot be read.
@@ -99,7 +99,7 @@ pub fn follow(path: &Path) -> io::Result<PathBuf> {
     Ok(path.to_path_buf())
 }
 
-/// Makes [`LATEST`] beside a run point to it, in one step: a link, or a file where there are none.
+/// Points [`LATEST`] beside a run to it, atomically: a link, or a file where the system has no links.
 ///
 /// # Errors
 /// When neither can be written.
@@ -119,11 +119,13 @@ pub fn mark_latest(run: &Path) -> crate::Result<()> {
 
 #[cfg(unix)]
 fn symlink(target: &Path, link: &Path) -> io::Result<()> {
-    // A link cannot be changed in place: made under another name, then renamed over the old one.
+    // A link cannot be changed: a new one replaces it by renaming, so that there is always one.
+    // By process: two runs may end at the same time.
     let temporary = link.with_file_name(format!(".latest-{}", std::process::id()));
     fs::os::unix::fs::symlink(target, &temporary)?;
     fs::rename(&temporary, link).inspect_err(|_| {
-        fs::remove_file(&temporary).unwrap_or_default();
+        // The first error is the one to report.
+        let _ = fs::remove_file(&temporary);
     })
 }
 
@@ -161,9 +163,9 @@ mod tests {
     fn a_run_is_a_folder_with_a_configuration() {
         let folder = tempfile::tempdir().unwrap();
         let model = folder.path().join(MODEL);
-        assert_eq!(run_of(&model), None);
+        assert_eq!(run_containing(&model), None);
         fs::write(folder.path().join(CONFIG), "").unwrap();
-        assert_eq!(run_of(&model), Some(folder.path()));
+        assert_eq!(run_containing(&model), Some(folder.path()));
         assert_eq!(follow(folder.path()).unwrap(), folder.path());
     }
 }

@@ -1,21 +1,21 @@
-//! Train, val, test: their names, and how images are divided when no folder says it.
+//! Splits (train, val, test) and stratified splitting of images that have none.
 
 use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// What an image is used for.
+/// Part of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// The weights are fitted to it.
+    /// Fits the weights.
     Train,
     /// Chooses among epochs and learning rates.
     Val,
-    /// Read once, at the end.
+    /// Evaluated once, at the end.
     Test,
 }
 
@@ -48,7 +48,7 @@ pub struct ParseSplitError(String);
 impl FromStr for Split {
     type Err = ParseSplitError;
 
-    /// `valid` is taken for `val`.
+    /// `valid` means `val`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "train" => Ok(Self::Train),
@@ -59,19 +59,20 @@ impl FromStr for Split {
     }
 }
 
-/// How many of a class's `count` images go to train, val and test: 70/10/20, rounded, and one
-/// each at least as soon as there are three.
+/// Sizes of train, val and test for a class of `count` images: 70/10/20 %, rounded, and at least one each
+/// from three images on.
 ///
 /// ```
-/// assert_eq!(data::split::counts_of_three(100), [70, 10, 20]);
-/// assert_eq!(data::split::counts_of_three(3), [1, 1, 1]);
+/// assert_eq!(classifold_data::split::train_val_test_counts(100), [70, 10, 20]);
+/// assert_eq!(classifold_data::split::train_val_test_counts(3), [1, 1, 1]);
 /// ```
 #[must_use]
-pub fn counts_of_three(count: usize) -> [usize; 3] {
+pub fn train_val_test_counts(count: usize) -> [usize; 3] {
     match count {
         0 | 1 => [count, 0, 0],
         2 => [1, 0, 1],
         _ => {
+            // In integers, halves up: the same on every machine.
             let val = ((count + 5) / 10).max(1);
             let test = ((2 * count + 5) / 10).max(1);
             [count - val - test, val, test]
@@ -79,10 +80,10 @@ pub fn counts_of_three(count: usize) -> [usize; 3] {
     }
 }
 
-/// How many of a class's `count` training images become validation: a tenth, rounded, and one at
-/// least as soon as there are two.
+/// Sizes of train and val for a class of `count` training images: a tenth for val, rounded, and at least
+/// one from two images on.
 #[must_use]
-pub fn counts_of_two(count: usize) -> [usize; 2] {
+pub fn train_val_counts(count: usize) -> [usize; 2] {
     let val = if count < 2 {
         0
     } else {
@@ -91,14 +92,14 @@ pub fn counts_of_two(count: usize) -> [usize; 2] {
     [count - val, val]
 }
 
-/// Divides `items` class by class; each part keeps the order of `items`.
+/// Stratified split: divides `items` class by class. Each part keeps the order of `items`.
 ///
-/// `parts` says for a class's number of items how many go to each part (the rest to the first).
-/// The same items, labels and seed give the same parts.
+/// `parts` returns the sizes of the parts for a class of so many items (the rest goes to the first). The
+/// same items, labels and seed give the same parts.
 ///
 /// ```
-/// use data::split::{counts_of_two, stratified};
-/// let [train, val] = stratified((0..30).collect(), |i| i % 2, 0, counts_of_two);
+/// use classifold_data::split::{train_val_counts, stratified};
+/// let [train, val] = stratified((0..30).collect(), |i| i % 2, 0, train_val_counts);
 /// assert_eq!((train.len(), val.len()), (26, 4));
 /// ```
 pub fn stratified<T, const P: usize>(
@@ -115,6 +116,7 @@ pub fn stratified<T, const P: usize>(
     for class in classes {
         let mut members: Vec<usize> = (0..items.len()).filter(|&i| labels[i] == class).collect();
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        // A stream per class: another class's images do not change this one's division.
         rng.set_stream(u64::from(class));
         members.shuffle(&mut rng);
         let mut members = members.into_iter();
@@ -153,7 +155,7 @@ mod tests {
 
     #[test]
     fn another_seed_divides_otherwise() {
-        let val = |seed| stratified((0..100).collect(), |_| 0, seed, counts_of_two)[1].clone();
+        let val = |seed| stratified((0..100).collect(), |_| 0, seed, train_val_counts)[1].clone();
         assert_eq!(val(7), val(7));
         assert_ne!(val(7), val(8));
     }
@@ -162,14 +164,14 @@ mod tests {
         #[test]
         fn every_item_lands_once(labels in prop::collection::vec(0u32..5, 0..200), seed: u64) {
             let items: Vec<(usize, u32)> = labels.iter().copied().enumerate().collect();
-            let parts = stratified(items.clone(), |i| i.1, seed, counts_of_three);
+            let parts = stratified(items.clone(), |i| i.1, seed, train_val_test_counts);
             let mut all: Vec<_> = parts.concat();
             all.sort_unstable();
             prop_assert_eq!(all, items);
             for class in 0..5 {
                 let n = labels.iter().filter(|&&l| l == class).count();
                 let found = parts.each_ref().map(|p| p.iter().filter(|i| i.1 == class).count());
-                prop_assert_eq!(found, counts_of_three(n));
+                prop_assert_eq!(found, train_val_test_counts(n));
             }
             for part in parts {
                 prop_assert!(part.is_sorted());
@@ -178,10 +180,10 @@ mod tests {
 
         #[test]
         fn counts_add_up(n in 0usize..10_000) {
-            prop_assert_eq!(counts_of_three(n).iter().sum::<usize>(), n);
-            prop_assert_eq!(counts_of_two(n).iter().sum::<usize>(), n);
+            prop_assert_eq!(train_val_test_counts(n).iter().sum::<usize>(), n);
+            prop_assert_eq!(train_val_counts(n).iter().sum::<usize>(), n);
             if n >= 3 {
-                prop_assert!(counts_of_three(n).iter().all(|&c| c > 0));
+                prop_assert!(train_val_test_counts(n).iter().all(|&c| c > 0));
             }
         }
     }

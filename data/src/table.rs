@@ -1,4 +1,4 @@
-//! The tables of images: a data set's `path,label[,split]` and a run's `split.csv`.
+//! Tables of labelled images (CSV): a data set's `path,label[,split]` and a run's `split.csv`.
 
 use crate::error::reading;
 use crate::{Error, Result, Split, write};
@@ -9,22 +9,14 @@ use std::path::Path;
 /// One image in a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// As written, relative to the table's folder or to the data folder.
+    /// Path as written, relative to the table's folder or to the data folder.
     pub path: String,
     /// Name of the class.
     pub label: String,
-    /// The split, if the table has that column and this row fills it.
+    /// The split, where the table has that column and this row a value in it.
     pub split: Option<Split>,
     /// Line in the file, from 1.
     pub line: u64,
-}
-
-/// The folder of a table: what its paths are relative to.
-pub(crate) fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
 }
 
 /// The classes of a table, sorted by name.
@@ -45,18 +37,14 @@ pub(crate) fn classes(rows: &[Row]) -> Vec<String> {
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("photos.csv");
 /// std::fs::write(&path, "path,label,split\na/1.jpg,ants,train\n")?;
-/// assert_eq!(data::table::read(&path)?[0].label, "ants");
+/// assert_eq!(classifold_data::table::read(&path)?[0].label, "ants");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn read(path: &Path) -> Result<Vec<Row>> {
     let bytes = fs_err::read(path).map_err(reading(path))?;
     // Spreadsheets put a byte order mark in front.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let wrong = |line, reason: String| Error::Table {
-        path: path.to_path_buf(),
-        line,
-        reason,
-    };
+    let wrong = |line, reason: String| Error::table(path, line, &reason);
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
         .from_reader(bytes);
@@ -75,7 +63,8 @@ pub fn read(path: &Path) -> Result<Vec<Row>> {
             wrong(1, format!("there is no column `{name}` among `{found}`"))
         })
     };
-    let (path_at, label_at, split_at) = (needed("path")?, needed("label")?, column("split"));
+    let (path_column, label_column, split_column) =
+        (needed("path")?, needed("label")?, column("split"));
     let mut rows = Vec::new();
     let mut seen = HashSet::new();
     for record in reader.records() {
@@ -85,14 +74,15 @@ pub fn read(path: &Path) -> Result<Vec<Row>> {
                 error.to_string(),
             )
         })?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let cell = |at: usize, name: &str| match record.get(at) {
+        let position = record.position();
+        let line = position.expect("the reader sets the position").line();
+        let cell = |column: usize, name: &str| match record.get(column) {
             Some(text) if !text.is_empty() => Ok(text.to_string()),
             _ => Err(wrong(line, format!("the column `{name}` is empty"))),
         };
         let split =
-            match split_at
-                .and_then(|at| record.get(at))
+            match split_column
+                .and_then(|column| record.get(column))
                 .filter(|text| !text.is_empty())
             {
                 None => None,
@@ -101,8 +91,8 @@ pub fn read(path: &Path) -> Result<Vec<Row>> {
                 )?),
             };
         let row = Row {
-            path: cell(path_at, "path")?,
-            label: cell(label_at, "label")?,
+            path: cell(path_column, "path")?,
+            label: cell(label_column, "label")?,
             split,
             line,
         };
@@ -163,11 +153,9 @@ mod tests {
             ("path,label\na.jpg\n", 2, "record"),
         ] {
             let error = parse(text).unwrap_err();
-            assert!(
-                matches!(error, Error::Table { line: l, .. } if l == line),
-                "{error}"
-            );
-            assert!(error.to_string().contains(expected), "{error}");
+            let text = error.to_string();
+            assert!(text.contains(&format!("t.csv`, line {line}: ")), "{text}");
+            assert!(text.contains(expected), "{text}");
         }
     }
 }

@@ -1,17 +1,17 @@
-//! Images that are left out because they cannot be read, and how many of them are too many.
+//! Tolerance for unreadable images: up to 5 % are left out.
 //!
-//! One rule for decoding, cached features, evaluation and the audit. Knows no decoder.
+//! The one rule for decoding, cached features, evaluation and the audit. Knows no decoder.
 
 use crate::{Error, Result, Unreadable};
 
-/// A larger share of unreadable images than 1 in this many is an error: 5 %. A few bad files are
-/// usual in a large set; more of them mean that the set is not what it should be.
+/// One unreadable image in this many is tolerated: 5 %. A few bad files are usual in a large set; more mean
+/// a wrong folder or a damaged disk.
 const ONE_IN: usize = 20;
 
 /// Whether more than 5 % are unreadable.
 ///
 /// ```
-/// assert!(!data::unreadable::is_too_many(1, 20) && data::unreadable::is_too_many(2, 20));
+/// assert!(!classifold_data::unreadable::is_too_many(1, 20) && classifold_data::unreadable::is_too_many(2, 20));
 /// ```
 #[must_use]
 pub const fn is_too_many(unreadable: usize, total: usize) -> bool {

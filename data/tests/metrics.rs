@@ -1,8 +1,8 @@
 //! Curves and scores against scikit-learn's (`scripts/reference/metrics.py`), to 1e-9.
 #![expect(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
-use data::Tally;
-use data::metrics::{self, Binning};
+use classifold_data::Tally;
+use classifold_data::metrics::{self, Binning};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -54,7 +54,7 @@ fn curves_are_those_of_scikit_learn() {
         assert!(same(&roc.points, &case.roc), "{:?}", roc.points);
         assert!(close(roc.area, case.auc), "{} {}", roc.area, case.auc);
         let curve = metrics::precision_recall(&case.scores, &case.positive).unwrap();
-        // scikit-learn ends where every positive is found; ours goes on to the last threshold.
+        // scikit-learn ends where every positive is found; ours continues to the last threshold.
         let points = &curve.points[..case.precision_recall.len()];
         assert!(same(points, &case.precision_recall), "{points:?}");
         assert!(close(curve.area, case.average_precision));

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use deploy::{Classifier, Session, SessionOptions};
+use classifold::{Classifier, Session, SessionOptions};
 
 fn main() {
     // cargo adds `--bench`.
@@ -19,14 +19,14 @@ fn main() {
         return;
     };
     let runs = runs.first().map_or(200, |runs| runs.parse().unwrap());
-    deploy::runtime::disable_telemetry();
+    classifold::runtime::disable_telemetry();
     let classifier = Classifier::open(model).unwrap();
     let options = SessionOptions {
         image_shape: Some(classifier.preprocess().output_shape()),
         ..SessionOptions::default()
     };
     let mut session = Session::open(model.as_ref(), &options).unwrap();
-    let image = deploy::image::open(image).unwrap();
+    let image = classifold::image::open(image).unwrap();
     let rgb = image.to_rgb8();
     let (mut whole, mut prepare, mut run) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..runs {

@@ -6,10 +6,10 @@
 //! All images of the folder's splits are taken; the model must know their classes.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
 
-use deploy::data::{Dataset, Sample};
-use deploy::eval::{EvalOptions, evaluate};
-use deploy::preprocess::Preparer;
-use deploy::{Classifier, Limits, decode};
+use classifold::data::{Dataset, Sample};
+use classifold::eval::{EvalOptions, evaluate};
+use classifold::preprocess::PreprocessBuffers;
+use classifold::{Classifier, Limits, decode};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -26,7 +26,7 @@ fn main() {
         return;
     };
     let rounds = rounds.first().map_or(3, |rounds| rounds.parse().unwrap());
-    deploy::runtime::disable_telemetry();
+    classifold::runtime::disable_telemetry();
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let classifier = Classifier::builder(model).parallel(threads).open().unwrap();
     let data = Dataset::open(Path::new(folder), 0).unwrap();
@@ -80,13 +80,13 @@ fn prepare_alone(classifier: &Classifier, samples: &[Sample], threads: usize) ->
     let preprocess = classifier.preprocess();
     let start = || {
         (
-            Preparer::new(preprocess),
+            PreprocessBuffers::new(preprocess),
             vec![0.0; preprocess.output_len()],
         )
     };
-    rate(samples.len(), threads, start, |(preparer, out), at| {
+    rate(samples.len(), threads, start, |(buffers, out), at| {
         let image = decode::open(&samples[at].path, &Limits::default()).unwrap();
-        preparer.apply_into(&image, out).unwrap();
+        buffers.apply_into(&image, out).unwrap();
     })
 }
 

@@ -5,8 +5,8 @@
 
 use std::path::PathBuf;
 
-use deploy::Classifier;
-use deploy::runtime::{self, Search};
+use classifold::Classifier;
+use classifold::runtime::{self, Search};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     runtime::disable_telemetry();
@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = args.next().ok_or("usage: classify MODEL IMAGE...")?;
 
     // The library never downloads: an app that may says so with `ensure(.., true)`.
-    let search = Search::from_env(None, &deploy::cache::dir(None)?);
+    let search = Search::from_env(None, &classifold::cache::dir(None)?);
     let found = runtime::ensure(&search, &|line| println!("{line}"), true)?;
 
     // One session per core; `&classifier` is shared by the threads.

@@ -23,13 +23,13 @@ pub use builder::ClassifierBuilder;
 /// An image classifier, ready to be used from many threads at once.
 ///
 /// ```no_run
-/// use deploy::{Classifier, Provider};
+/// use classifold::{Classifier, Provider};
 ///
 /// let classifier = Classifier::builder("model.onnx").provider(Provider::Cpu).threads(2).open()?;
 /// for (label, probability) in classifier.classify_path("bee.jpg")?.top(2) {
 ///     println!("{label} {probability:.3}");
 /// }
-/// # Ok::<(), deploy::Error>(())
+/// # Ok::<(), classifold::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Classifier {
@@ -67,22 +67,22 @@ impl Classifier {
     /// A classifier over engines of any kind; they must all do the same.
     ///
     /// ```
-    /// use deploy::engine::FakeEngine;
+    /// use classifold::engine::FakeEngine;
     /// # use std::time::Duration;
     /// let engine = Box::new(FakeEngine::new(2, Duration::ZERO));
     /// let preprocess = "decode(gray, exif)|resize(2, 2, bilinear, antialias)|layout(nchw, f32)";
-    /// let classifier = deploy::Classifier::from_engines(
+    /// let classifier = classifold::Classifier::from_engines(
     ///     vec![engine],
     ///     vec!["dark".into(), "light".into()],
     ///     preprocess.parse()?,
-    ///     deploy::card::OutputKind::Logits,
+    ///     classifold::card::OutputKind::Logits,
     /// )?;
     /// // The three stages of `classify`:
-    /// let prepared = classifier.prepare(&deploy::RgbImage::from_raw(1, 1, vec![9, 9, 9]).unwrap())?;
+    /// let prepared = classifier.prepare(&classifold::RgbImage::from_raw(1, 1, vec![9, 9, 9]).unwrap())?;
     /// let logits = classifier.logits(&prepared, 1)?;
     /// assert_eq!(logits, [9.0, 18.0]);
     /// assert_eq!(classifier.decide(&logits).label, "light");
-    /// # Ok::<(), deploy::Error>(())
+    /// # Ok::<(), classifold::Error>(())
     /// ```
     ///
     /// # Errors

@@ -48,9 +48,9 @@ pub struct Int8 {
 /// precision. The card stays, but for its scores: they are the original file's.
 ///
 /// ```no_run
-/// let half = deploy::convert::fp16("model.onnx".as_ref(), "model.fp16.onnx".as_ref())?;
+/// let half = classifold::convert::fp16("model.onnx".as_ref(), "model.fp16.onnx".as_ref())?;
 /// println!("{} constants in half precision", half.halved);
-/// # Ok::<(), deploy::Error>(())
+/// # Ok::<(), classifold::Error>(())
 /// ```
 ///
 /// # Errors

@@ -81,17 +81,17 @@ impl Diff {
 /// compared, and not scored.
 ///
 /// ```no_run
-/// use deploy::eval::EvalOptions;
+/// use classifold::eval::EvalOptions;
 ///
-/// let [first, second] = ["a.onnx", "b.onnx"].map(deploy::Classifier::open);
-/// let dataset = deploy::data::Dataset::open("photos".as_ref(), 0)?;
+/// let [first, second] = ["a.onnx", "b.onnx"].map(classifold::Classifier::open);
+/// let dataset = classifold::data::Dataset::open("photos".as_ref(), 0)?;
 /// let options = EvalOptions::default();
 /// let diff =
-///     deploy::diff::diff(&first?, &second?, &dataset.test, Some(&dataset.classes), &options)?;
+///     classifold::diff::diff(&first?, &second?, &dataset.test, Some(&dataset.classes), &options)?;
 /// for flip in diff.flips() {
 ///     println!("{}: {} became {}", flip.path, flip.first.class, flip.second.class);
 /// }
-/// # Ok::<(), deploy::Error>(())
+/// # Ok::<(), classifold::Error>(())
 /// ```
 ///
 /// # Errors

@@ -89,14 +89,14 @@ impl Evaluation {
 /// matched by name; the model may know more of them.
 ///
 /// ```no_run
-/// use deploy::eval::{EvalOptions, evaluate};
+/// use classifold::eval::{EvalOptions, evaluate};
 ///
-/// let classifier = deploy::Classifier::open("model.onnx")?;
-/// let dataset = deploy::data::Dataset::open("photos".as_ref(), 0)?;
+/// let classifier = classifold::Classifier::open("model.onnx")?;
+/// let dataset = classifold::data::Dataset::open("photos".as_ref(), 0)?;
 /// let options = EvalOptions::default();
 /// let evaluation = evaluate(&classifier, &dataset.test, &dataset.classes, &options)?;
 /// println!("{:.1} %", 100.0 * evaluation.scores.accuracy);
-/// # Ok::<(), deploy::Error>(())
+/// # Ok::<(), classifold::Error>(())
 /// ```
 ///
 /// # Errors

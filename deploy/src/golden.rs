@@ -59,7 +59,7 @@ pub fn create_samples(classifier: &Classifier) -> Result<Vec<Golden>> {
             tolerance.clone().into(),
         ))
     };
-    pixels::card::golden_pictures::pictures()
+    pixels::card::golden_images::images()
         .into_iter()
         .map(|(name, bytes)| create((name.to_string(), bytes)))
         .collect()

@@ -4,10 +4,10 @@
 //! without a card the [`ClassifierBuilder`] takes them.
 //!
 //! ```no_run
-//! let classifier = deploy::Classifier::open("model.onnx")?;
+//! let classifier = classifold::Classifier::open("model.onnx")?;
 //! let prediction = classifier.classify_path("bee.jpg")?;
 //! println!("{} {:.1} %", prediction.label, 100.0 * prediction.probability);
-//! # Ok::<(), deploy::Error>(())
+//! # Ok::<(), classifold::Error>(())
 //! ```
 //!
 //! The modules: [`runtime`] finds, installs and loads the ONNX Runtime library; [`session`] is the

@@ -10,12 +10,12 @@ use crate::error::{Error, Result};
 /// Numeric precision in which a model computes. Its input and output stay `f32`.
 ///
 /// ```
-/// use deploy::{Precision, Provider};
+/// use classifold::{Precision, Provider};
 ///
 /// let precision: Precision = "fp16".parse()?;
 /// assert!(precision.converts(Provider::Cpu)?);
 /// assert!(!precision.converts(Provider::TensorRt { device: 0 })?);
-/// # Ok::<(), deploy::Error>(())
+/// # Ok::<(), classifold::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Precision {

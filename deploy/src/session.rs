@@ -206,8 +206,8 @@ impl Session {
     /// Buffers for `batch` images, for runs without allocation and timed in phases.
     ///
     /// ```no_run
-    /// use deploy::session::Feed;
-    /// # use deploy::{Session, SessionOptions};
+    /// use classifold::session::Feed;
+    /// # use classifold::{Session, SessionOptions};
     ///
     /// let mut session = Session::open("model.onnx".as_ref(), &SessionOptions::default())?;
     /// let images = vec![0.0; 8 * session.image_shape().iter().product::<usize>()];
@@ -215,7 +215,7 @@ impl Session {
     /// bound.fill(&images)?;
     /// println!("{:?}", bound.run()?.compute);
     /// let scores = bound.outputs()?; // [8, K]
-    /// # Ok::<(), deploy::Error>(())
+    /// # Ok::<(), classifold::Error>(())
     /// ```
     ///
     /// # Errors

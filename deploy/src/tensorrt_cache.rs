@@ -40,7 +40,7 @@ impl EngineKey {
     /// A key of names and values.
     ///
     /// ```
-    /// use deploy::tensorrt_cache::EngineKey;
+    /// use classifold::tensorrt_cache::EngineKey;
     ///
     /// let key = EngineKey::new([("model", "12ab"), ("precision", "fp16")]);
     /// assert_eq!(key.hash().len(), 64);

@@ -9,7 +9,7 @@ use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Distribution, Int, Tensor};
-use models::{CustomConfig, Network, Spec};
+use classifold_models::{CustomConfig, Network, Spec};
 use std::time::Instant;
 
 #[global_allocator]

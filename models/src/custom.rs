@@ -42,36 +42,31 @@ impl CustomConfig {
     /// # Errors
     /// When a field is zero, out of range, or makes a layer of more than 4096 channels.
     pub fn channels(&self) -> Result<Vec<usize>> {
-        let refuse = |what, found: String, expected| Error::Configuration {
-            what,
-            found,
-            expected,
-        };
-        if !(1..=1024).contains(&self.width) {
-            return Err(refuse(
-                "`width`",
-                self.width.to_string(),
-                "between 1 and 1024",
-            ));
+        let Self {
+            width,
+            cells,
+            growth,
+        } = *self;
+        if !(1..=1024).contains(&width) {
+            return Err(Error::configuration("`width`", width, "between 1 and 1024"));
         }
-        if !(1..=6).contains(&self.cells) {
-            return Err(refuse("`cells`", self.cells.to_string(), "between 1 and 6"));
+        if !(1..=6).contains(&cells) {
+            return Err(Error::configuration("`cells`", cells, "between 1 and 6"));
         }
-        if !(0.25..=8.0).contains(&self.growth) {
-            return Err(refuse(
+        if !(0.25..=8.0).contains(&growth) {
+            return Err(Error::configuration(
                 "`growth`",
-                self.growth.to_string(),
+                growth,
                 "between 0.25 and 8",
             ));
         }
-        let channels = |i: usize| (self.width as f64 * self.growth.powi(i as i32)).round();
-        if channels(self.cells) > 4096.0 {
-            let found = format!("{} in the last cell", channels(self.cells));
-            return Err(refuse("the number of channels", found, "at most 4096"));
+        let channels = |i: usize| (width as f64 * growth.powi(i as i32)).round();
+        if channels(cells) > 4096.0 {
+            let found = format!("{} in the last cell", channels(cells));
+            let what = "the number of channels";
+            return Err(Error::configuration(what, found, "at most 4096"));
         }
-        Ok((0..=self.cells)
-            .map(|i| channels(i).max(1.0) as usize)
-            .collect())
+        Ok((0..=cells).map(|i| channels(i).max(1.0) as usize).collect())
     }
 }
 

@@ -1,5 +1,7 @@
 //! Errors of building, importing, loading and exporting a network.
 
+use std::fmt::Display;
+
 /// A result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -10,29 +12,13 @@ pub enum Error {
     /// The ONNX file could not be read or changed.
     #[error(transparent)]
     Onnx(#[from] onnx::Error),
-    /// The ONNX file is no classifier whose backbone can be used here.
+    /// A backbone, a checkpoint or a configuration cannot be used.
     #[error("{message}")]
-    Backbone {
+    Invalid {
         /// The text to print.
         message: String,
-        /// The next step.
-        hint: String,
-    },
-    /// A checkpoint has other tensors than the network.
-    #[error("the checkpoint does not fit the network: {reason}")]
-    StateDiffers {
-        /// The first tensor that differs, with both shapes where it exists on both sides.
-        reason: String,
-    },
-    /// No network has this configuration.
-    #[error("{what} is {found}; it must be {expected}")]
-    Configuration {
-        /// The field.
-        what: &'static str,
-        /// Its value.
-        found: String,
-        /// The values that are possible.
-        expected: &'static str,
+        /// The next step, if there is one.
+        hint: Option<String>,
     },
 }
 
@@ -42,11 +28,23 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Onnx(error) => error.hint(),
-            Self::Backbone { hint, .. } => Some(hint.clone()),
-            Self::StateDiffers { .. } => {
-                Some("use the checkpoint with the backbone and options it was made with".into())
-            }
-            Self::Configuration { .. } => None,
+            Self::Invalid { hint, .. } => hint.clone(),
+        }
+    }
+
+    /// A checkpoint has other tensors than the network; `reason` names the first that differs.
+    pub(crate) fn state_differs(reason: &str) -> Self {
+        Self::Invalid {
+            message: format!("the checkpoint does not fit the network: {reason}"),
+            hint: Some("use the checkpoint with the backbone and options it was made with".into()),
+        }
+    }
+
+    /// No network has the value `found` of the setting `what`.
+    pub(crate) fn configuration(what: &str, found: impl Display, expected: &str) -> Self {
+        Self::Invalid {
+            message: format!("{what} is {found}; it must be {expected}"),
+            hint: None,
         }
     }
 }

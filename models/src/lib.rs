@@ -12,14 +12,14 @@
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
-//! use models::{CustomConfig, Network, Spec};
+//! use classifold_models::{CustomConfig, Network, Spec};
 //!
 //! let device = Device::default();
 //! let spec = Spec::Custom(CustomConfig::default());
 //! let network = Network::build(&spec, 2, 0, &device)?;
 //! let images = Tensor::zeros([1, 3, 64, 96], &device); // [N, 3, H, W]
 //! assert_eq!(network.forward(images).dims(), [1, 2]); // [N, K]
-//! # Ok::<(), models::Error>(())
+//! # Ok::<(), classifold_models::Error>(())
 //! ```
 
 mod custom;
@@ -81,11 +81,8 @@ impl Network {
     /// No network has the configuration, or the ONNX file cannot be imported.
     pub fn build(spec: &Spec, num_classes: usize, seed: u64, device: &Device) -> Result<Self> {
         if num_classes < 2 {
-            return Err(Error::Configuration {
-                what: "the number of classes",
-                found: num_classes.to_string(),
-                expected: "at least 2",
-            });
+            let what = "the number of classes";
+            return Err(Error::configuration(what, num_classes, "at least 2"));
         }
         let mut init = Init::new(seed, device);
         let network = match spec {
@@ -239,7 +236,7 @@ impl Network {
     /// The network with the tensors of `state`, which must have exactly its names and shapes.
     ///
     /// # Errors
-    /// [`Error::StateDiffers`] names the first tensor that is missing, superfluous or misshapen.
+    /// A tensor is missing, superfluous or misshapen; the error names the first.
     pub fn load_state(self, state: &BTreeMap<String, TensorData>) -> Result<Self> {
         state::write(self, state)
     }
@@ -260,15 +257,16 @@ impl Network {
     /// The network with the tensors of `state` in place of its [`trained_state`](Self::trained_state).
     ///
     /// # Errors
-    /// [`Error::StateDiffers`] names the first tensor that is missing, superfluous or misshapen.
+    /// A tensor is missing, superfluous or misshapen; the error names the first.
     pub fn load_trained_state(self, state: &BTreeMap<String, TensorData>) -> Result<Self> {
         match self {
             Self::Imported(mut network) if !network.origin.fine_tune => {
                 let inner = |(name, data): (&String, &TensorData)| match name.strip_prefix(FC) {
                     Some(name) => Ok((name.to_owned(), data.clone())),
-                    None => Err(Error::StateDiffers {
-                        reason: format!("it has `{name}`, which is not trained"),
-                    }),
+                    None => {
+                        let reason = format!("it has `{name}`, which is not trained");
+                        Err(Error::state_differs(&reason))
+                    }
                 };
                 let head = state.iter().map(inner).collect::<Result<_>>()?;
                 network.fc = state::write(network.fc, &head)?;

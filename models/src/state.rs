@@ -33,12 +33,11 @@ pub(crate) fn write<M: Module>(module: M, state: &BTreeMap<String, TensorData>) 
             }
             Some(_) => continue,
         };
-        return Err(Error::StateDiffers { reason });
+        return Err(Error::state_differs(&reason));
     }
     if let Some(name) = state.keys().find(|name| !own.contains_key(*name)) {
-        return Err(Error::StateDiffers {
-            reason: format!("it has `{name}`, the network has not"),
-        });
+        let reason = format!("it has `{name}`, the network has not");
+        return Err(Error::state_differs(&reason));
     }
     Ok(module.map(&mut Writer {
         path: Path::default(),

@@ -3,7 +3,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor};
-use models::{CustomConfig, Network, Spec};
+use classifold_models::{CustomConfig, Network, Spec};
 use std::collections::BTreeMap;
 
 fn network(seed: u64, device: &Device) -> Network {

@@ -7,7 +7,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor};
-use models::{Network, Spec};
+use classifold_models::{Network, Spec};
 use onnx::proto::DataType;
 use onnx::{BatchNormInputs, Dim, Document, GraphBuilder, ModelInfo, Window};
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@
 
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use models::{CustomConfig, Network, Spec};
+use classifold_models::{CustomConfig, Network, Spec};
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -36,7 +36,7 @@ pub enum Attr {
 /// Creates the message of an attribute.
 ///
 /// ```
-/// use onnx::{Attr, attribute};
+/// use classifold_onnx::{Attr, attribute};
 /// assert_eq!(attribute("axis", Attr::Int(1)).i(), 1);
 /// ```
 pub fn attribute(name: &str, value: Attr) -> AttributeProto {
@@ -82,7 +82,7 @@ pub fn attribute(name: &str, value: Attr) -> AttributeProto {
 /// Creates the message of a node of ONNX's own domain.
 ///
 /// ```
-/// let relu = onnx::node("Relu", "relu1", &["x"], &["y"], vec![]);
+/// let relu = classifold_onnx::node("Relu", "relu1", &["x"], &["y"], vec![]);
 /// assert_eq!(relu.op_type(), "Relu");
 /// ```
 pub fn node(
@@ -142,7 +142,7 @@ impl Default for ModelInfo {
 /// Builder of a graph. Values are referred to by name; a node comes after the nodes it reads from.
 ///
 /// ```
-/// use onnx::{Dim, GraphBuilder, ModelInfo, proto::DataType};
+/// use classifold_onnx::{Dim, GraphBuilder, ModelInfo, proto::DataType};
 /// let mut graph = GraphBuilder::new("tiny");
 /// let x = graph.input("input", DataType::Float, &["batch".into(), Dim::Fixed(4)]);
 /// let y = graph.relu("relu", &x);
@@ -228,7 +228,7 @@ impl GraphBuilder {
             .find(|name| !names.insert(name.to_owned()))
         {
             let detail = format!("`{name}` is an input and an initializer");
-            return Err(Error::InvalidGraph { detail });
+            return Err(Error::graph(&detail));
         }
         let non_empty = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         Ok(Document::from_model(ModelProto {

@@ -18,7 +18,7 @@ use std::collections::HashSet;
 
 use crate::document::Document;
 use crate::error::{Error, Result};
-use crate::proto::{GraphProto, NodeProto};
+use crate::proto::{GraphProto, NodeProto, is_standard_domain};
 use crate::surgery;
 use crate::walk;
 
@@ -43,18 +43,14 @@ fn check_unquantized(graph: &GraphProto) -> Result<()> {
 }
 
 fn unconvertible(node: &NodeProto, reason: &str) -> Error {
-    Error::Unconvertible {
-        op: operator(node),
-        node: label(node),
-        reason: reason.to_owned(),
-    }
+    Error::unconvertible(&operator(node), &label(node), reason)
 }
 
 /// The operator's name, with its domain where that is not ONNX's own.
 fn operator(node: &NodeProto) -> String {
-    match node.domain() {
-        "" | "ai.onnx" => node.op_type().to_owned(),
-        domain => format!("{domain}.{}", node.op_type()),
+    match is_standard(node) {
+        true => node.op_type().to_owned(),
+        false => format!("{}.{}", node.domain(), node.op_type()),
     }
 }
 
@@ -68,7 +64,7 @@ fn label(node: &NodeProto) -> String {
 
 /// Whether an operator is ONNX's own.
 fn is_standard(node: &NodeProto) -> bool {
-    matches!(node.domain(), "" | "ai.onnx")
+    is_standard_domain(node.domain())
 }
 
 /// Removes initializers from the inputs. As an input, a weight could be fed in single precision, which

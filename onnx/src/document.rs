@@ -9,7 +9,9 @@ use prost::Message;
 
 use crate::error::{Error, Result, reading};
 use crate::header;
-use crate::proto::{GraphProto, MAX_BYTES, ModelProto, StringStringEntryProto, TensorProto};
+use crate::proto::{
+    GraphProto, MAX_BYTES, ModelProto, StringStringEntryProto, TensorProto, is_standard_domain,
+};
 use crate::tensor::Tensor;
 use crate::value::ValueInfo;
 use crate::{external, file, walk};
@@ -29,7 +31,7 @@ impl Document {
     /// The file is missing, empty, cut off, damaged, a git-LFS pointer or no model.
     ///
     /// ```
-    /// assert!(onnx::Document::open("no/such/file.onnx".as_ref()).is_err());
+    /// assert!(classifold_onnx::Document::open("no/such/file.onnx".as_ref()).is_err());
     /// ```
     pub fn open(path: &Path) -> Result<Document> {
         let mut open = file::open(path)?;
@@ -91,11 +93,10 @@ impl Document {
 
     /// The version of ONNX's own operator set; 1 for files of IR version 2 and older, which name none.
     pub fn opset(&self) -> i64 {
-        let own = |domain: &str| domain.is_empty() || domain == "ai.onnx";
         self.model
             .opset_import
             .iter()
-            .find(|id| own(id.domain()))
+            .find(|id| is_standard_domain(id.domain()))
             .map_or(1, |id| id.version())
     }
 
@@ -144,7 +145,7 @@ impl Document {
     /// Replaces by `pairs` every pair whose key begins with `prefix` or is a key of `pairs`.
     ///
     /// ```
-    /// let mut document = onnx::Document::from_model(Default::default());
+    /// let mut document = classifold_onnx::Document::from_model(Default::default());
     /// document.set_metadata("a.", &[("a.x".into(), "1".into()), ("b".into(), "2".into())]);
     /// document.set_metadata("a.", &[("a.y".into(), "3".into())]);
     /// assert_eq!(document.metadata(), [("b".into(), "2".into()), ("a.y".into(), "3".into())]);
@@ -234,14 +235,8 @@ impl Document {
 
     /// The folder of the file, in which its data files lie.
     fn folder(&self) -> Option<PathBuf> {
-        self.path.as_deref().map(|path| parent(path).to_owned())
-    }
-}
-
-/// The folder of a file; `.` for a bare name, whose parent is the empty path.
-fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
+        self.path
+            .as_deref()
+            .map(|path| files::parent_folder(path).to_owned())
     }
 }

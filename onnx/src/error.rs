@@ -1,8 +1,8 @@
 //! Errors of an ONNX file, a tensor or a graph.
 //!
-//! A variant stands where callers act differently; texts that differ alone share one.
+//! Callers decide by no other difference than that between the system's errors and ours: the rest is text.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::proto::DataType;
 
@@ -13,53 +13,13 @@ pub enum Error {
     /// The system cannot read or write a file.
     #[error(transparent)]
     Files(#[from] files::Error),
-    /// There is no file, or it is not a whole ONNX model.
-    #[error("`{}` {problem}", path.display())]
-    File {
-        /// The model's file.
-        path: PathBuf,
-        /// The predicate of a sentence about the file, such as `is empty`.
-        problem: String,
-        /// The next step, if there is one.
-        hint: Option<&'static str>,
-    },
-    /// The values of a tensor, stored in a file beside the model, cannot be used.
+    /// A file, a tensor or a graph breaks a rule of ONNX, or cannot be converted.
     #[error("{message}")]
-    ExternalData {
-        /// The tensor's name.
-        tensor: String,
+    Invalid {
         /// The text to print.
         message: String,
         /// The next step, if there is one.
         hint: Option<String>,
-    },
-    /// A tensor is not there, of another type, or its values do not fit its shape.
-    #[error("{message}")]
-    Tensor {
-        /// The text to print.
-        message: String,
-    },
-    /// The graph breaks a rule of ONNX.
-    #[error("the graph is not valid: {detail}")]
-    InvalidGraph {
-        /// The rule, and the node or value that breaks it.
-        detail: String,
-    },
-    /// An operator has no counterpart in the target precision.
-    #[error("operator `{op}` of node `{node}` cannot be converted: {reason}")]
-    Unconvertible {
-        /// The operator, with its domain where that is not ONNX's own.
-        op: String,
-        /// The node's name, or its output's where it has none.
-        node: String,
-        /// The obstacle.
-        reason: String,
-    },
-    /// There is nothing whose precision could change.
-    #[error("the model has no {what} to convert")]
-    NothingToConvert {
-        /// What a conversion needs.
-        what: &'static str,
     },
 }
 
@@ -78,22 +38,21 @@ impl Error {
             Error::Files(files::Error::Write { .. }) => {
                 Some("check the free space and the permissions of the folder".to_owned())
             }
-            Error::File { hint, .. } => hint.map(str::to_owned),
-            Error::ExternalData { hint, .. } => hint.clone(),
-            Error::Unconvertible { .. } | Error::NothingToConvert { .. } => {
-                Some("convert the single-precision model as its framework exported it".to_owned())
-            }
             Error::Files(error) => error.hint(),
-            Error::Tensor { .. } | Error::InvalidGraph { .. } => None,
+            Error::Invalid { hint, .. } => hint.clone(),
         }
     }
 
-    fn file(path: &Path, problem: impl Into<String>, hint: Option<&'static str>) -> Error {
-        Error::File {
-            path: path.to_owned(),
-            problem: problem.into(),
-            hint,
+    fn new(message: String, hint: Option<&str>) -> Error {
+        Error::Invalid {
+            message,
+            hint: hint.map(str::to_owned),
         }
+    }
+
+    /// `problem` is the predicate of a sentence about the file, such as `is empty`.
+    fn file(path: &Path, problem: &str, hint: Option<&str>) -> Error {
+        Error::new(format!("`{}` {problem}", path.display()), hint)
     }
 
     pub(crate) fn missing(path: &Path) -> Error {
@@ -121,94 +80,94 @@ impl Error {
     /// A field ends at byte `expected` of a file of `found` bytes.
     pub(crate) fn truncated(path: &Path, expected: u64, found: u64) -> Error {
         let problem = format!("is cut off: {expected} bytes expected, {found} found");
-        Error::file(path, problem, Some(FETCH_AGAIN))
+        Error::file(path, &problem, Some(FETCH_AGAIN))
     }
 
     /// The bytes are something else, or lack a field that every model has.
     pub(crate) fn not_onnx(path: &Path, detail: &str) -> Error {
         let problem = format!("is not an ONNX model: {detail}");
-        Error::file(path, problem, Some("export the model to ONNX first"))
+        Error::file(path, &problem, Some("export the model to ONNX first"))
     }
 
     /// It begins as a model, but its messages do not decode.
     pub(crate) fn damaged(path: &Path, detail: &str) -> Error {
-        Error::file(path, format!("is damaged: {detail}"), Some(FETCH_AGAIN))
+        Error::file(path, &format!("is damaged: {detail}"), Some(FETCH_AGAIN))
     }
 
     pub(crate) fn too_large(path: &Path, bytes: u64) -> Error {
         let problem = format!("would take {bytes} bytes; an ONNX file holds at most 2 GiB");
-        Error::file(path, problem, None)
+        Error::file(path, &problem, None)
     }
 
     /// The file that holds a tensor's values is not there.
     pub(crate) fn external_missing(tensor: &str, path: &Path) -> Error {
         let name = path.file_name().unwrap_or(path.as_os_str()).display();
-        Error::ExternalData {
-            tensor: tensor.to_owned(),
-            message: format!(
-                "the values of tensor `{tensor}` are missing: `{}` does not exist",
-                path.display()
-            ),
-            hint: Some(format!(
-                "the model keeps its weights in a second file: put `{name}` beside it"
-            )),
-        }
+        let message = format!(
+            "the values of tensor `{tensor}` are missing: `{}` does not exist",
+            path.display()
+        );
+        let hint = format!("the model keeps its weights in a second file: put `{name}` beside it");
+        Error::new(message, Some(&hint))
     }
 
     /// The location of a tensor's values leads out of the model's folder.
     pub(crate) fn external_outside(tensor: &str, location: &str) -> Error {
+        let message = format!(
+            "tensor `{tensor}` keeps its values at `{location}`, outside the model's folder"
+        );
         let hint = "only files in the model's own folder are read: store the model as one file";
-        Error::ExternalData {
-            tensor: tensor.to_owned(),
-            message: format!(
-                "tensor `{tensor}` keeps its values at `{location}`, outside the model's folder"
-            ),
-            hint: Some(hint.to_owned()),
-        }
+        Error::new(message, Some(hint))
     }
 
     /// Offset and length do not fit the file, or are no numbers.
     pub(crate) fn external_bounds(tensor: &str, location: &str, detail: &str) -> Error {
+        let message = format!("the values of tensor `{tensor}` do not fit `{location}`: {detail}");
         let hint = "the two files belong to different models, or one is cut off: fetch both again";
-        Error::ExternalData {
-            tensor: tensor.to_owned(),
-            message: format!("the values of tensor `{tensor}` do not fit `{location}`: {detail}"),
-            hint: Some(hint.to_owned()),
-        }
+        Error::new(message, Some(hint))
     }
 
     /// The document was not read from a file, so that no file can lie beside it.
     pub(crate) fn no_folder(tensor: &str) -> Error {
-        Error::ExternalData {
-            tensor: tensor.to_owned(),
-            message: format!(
-                "tensor `{tensor}` keeps its values in another file, but the model has no folder"
-            ),
-            hint: None,
-        }
+        let message = format!(
+            "tensor `{tensor}` keeps its values in another file, but the model has no folder"
+        );
+        Error::new(message, None)
     }
 
     pub(crate) fn tensor_missing(name: &str) -> Error {
-        Error::Tensor {
-            message: format!("the graph has no tensor `{name}`"),
-        }
+        Error::new(format!("the graph has no tensor `{name}`"), None)
     }
 
     /// Values and shape do not fit each other.
     pub(crate) fn tensor_damaged(name: &str, detail: &str) -> Error {
-        Error::Tensor {
-            message: format!("tensor `{name}` is damaged: {detail}"),
-        }
+        Error::new(format!("tensor `{name}` is damaged: {detail}"), None)
     }
 
     pub(crate) fn element_type(expected: &str, found: DataType) -> Error {
-        Error::Tensor {
-            message: format!("tensor holds {found:?}, not {expected}"),
-        }
+        Error::new(format!("tensor holds {found:?}, not {expected}"), None)
+    }
+
+    /// The graph breaks a rule; `detail` names the node or value.
+    pub(crate) fn graph(detail: &str) -> Error {
+        Error::new(format!("the graph is not valid: {detail}"), None)
+    }
+
+    /// An operator has no counterpart in the target precision.
+    pub(crate) fn unconvertible(op: &str, node: &str, reason: &str) -> Error {
+        let message = format!("operator `{op}` of node `{node}` cannot be converted: {reason}");
+        Error::new(message, Some(CONVERT_THE_ORIGINAL))
+    }
+
+    /// There is nothing whose precision could change; `what` is what a conversion needs.
+    pub(crate) fn nothing_to_convert(what: &str) -> Error {
+        let message = format!("the model has no {what} to convert");
+        Error::new(message, Some(CONVERT_THE_ORIGINAL))
     }
 }
 
 const FETCH_AGAIN: &str = "download or export the file again";
+const CONVERT_THE_ORIGINAL: &str =
+    "convert the single-precision model as its framework exported it";
 
 #[cfg(test)]
 mod catalogue;

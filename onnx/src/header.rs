@@ -7,7 +7,7 @@ use std::path::Path;
 use prost::Message;
 
 use crate::error::{Error, Result, reading};
-use crate::proto::{HeaderProto, StringStringEntryProto};
+use crate::proto::{HeaderProto, StringStringEntryProto, is_standard_domain};
 use crate::{file, wire};
 
 /// Versions, producer and metadata of a model file (`ModelProto` of `onnx.proto`).
@@ -40,7 +40,7 @@ impl Header {
     /// The file is missing, empty, cut off, a git-LFS pointer or no model.
     ///
     /// ```
-    /// let error = onnx::Header::open("no/such/file.onnx".as_ref()).unwrap_err();
+    /// let error = classifold_onnx::Header::open("no/such/file.onnx".as_ref()).unwrap_err();
     /// assert_eq!(error.to_string(), "`no/such/file.onnx` does not exist");
     /// ```
     pub fn open(path: &Path) -> Result<Header> {
@@ -58,7 +58,7 @@ impl Header {
     ///
     /// ```
     /// let file = tempfile::NamedTempFile::new().unwrap();
-    /// assert!(onnx::Header::sha256(file.path()).unwrap().starts_with("e3b0c44298fc1c14"));
+    /// assert!(classifold_onnx::Header::sha256(file.path()).unwrap().starts_with("e3b0c44298fc1c14"));
     /// ```
     pub fn sha256(path: &Path) -> Result<String> {
         files::hash::sha256_hex(path).map_err(reading(path))
@@ -66,10 +66,9 @@ impl Header {
 
     /// The version of ONNX's own operator set, if the file names one.
     pub fn opset(&self) -> Option<i64> {
-        let own = |domain: &str| domain.is_empty() || domain == "ai.onnx";
         self.opsets
             .iter()
-            .find(|(domain, _)| own(domain))
+            .find(|(domain, _)| is_standard_domain(domain))
             .map(|(_, version)| *version)
     }
 

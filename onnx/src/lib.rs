@@ -13,9 +13,9 @@
 //! | reach everything else of the format | [`proto`] |
 //!
 //! ```
-//! use onnx::{Dim, Document, GraphBuilder, Header, ModelInfo, Tensor, proto::DataType};
+//! use classifold_onnx::{Dim, Document, GraphBuilder, Header, ModelInfo, Tensor, proto::DataType};
 //!
-//! # fn main() -> onnx::Result<()> {
+//! # fn main() -> classifold_onnx::Result<()> {
 //! let mut graph = GraphBuilder::new("head");
 //! let x = graph.input("features", DataType::Float, &["batch".into(), Dim::Fixed(3)]);
 //! let weight = graph.initializer("fc.weight", &Tensor::f32(&[2, 3], vec![0.5; 6])?);

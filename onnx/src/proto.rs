@@ -1,4 +1,4 @@
-//! The messages of `onnx.proto`, by their own names and field numbers; it knows no meaning.
+//! Protobuf messages of `onnx.proto`, with its names and field numbers. Knows no meaning of a graph.
 //!
 //! Source: `onnx/onnx.proto` of ONNX 1.23 (IR version 14). Every field is there and every scalar is
 //! an `Option`, as in the `proto2` schema: a file read and written again keeps its bytes. `Option`
@@ -27,6 +27,17 @@ pub use types::{TensorShapeProto, TypeProto, ValueInfoProto, tensor_shape_proto,
 
 /// The largest message that protobuf readers take: 2 GiB less one byte.
 pub const MAX_BYTES: u64 = i32::MAX as u64;
+
+/// Whether a domain is that of ONNX's own operators, which has two spellings.
+///
+/// ```
+/// use classifold_onnx::proto::is_standard_domain;
+/// assert!(is_standard_domain("") && is_standard_domain("ai.onnx"));
+/// assert!(!is_standard_domain("com.microsoft"));
+/// ```
+pub fn is_standard_domain(domain: &str) -> bool {
+    matches!(domain, "" | "ai.onnx")
+}
 
 /// A model: a graph with the operator sets it is written in and its metadata.
 #[derive(Clone, PartialEq, Message)]
@@ -163,7 +174,7 @@ pub struct FunctionProto {
     pub metadata_props: Vec<StringStringEntryProto>,
 }
 
-/// How far an operator is agreed on.
+/// Maturity of an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]
 #[repr(i32)]
 pub enum OperatorStatus {

@@ -124,9 +124,9 @@ pub fn set_outputs(graph: &mut GraphProto, outputs: &[ValueInfo]) {
 /// As [`set_outputs`], by name alone: readers infer type and shape, as ONNX Runtime does.
 ///
 /// ```
-/// let mut graph = onnx::proto::GraphProto::default();
-/// onnx::surgery::expose(&mut graph, &["/conv1/Conv_output_0".into()]);
-/// assert!(onnx::surgery::is_output(&graph, "/conv1/Conv_output_0"));
+/// let mut graph = classifold_onnx::proto::GraphProto::default();
+/// classifold_onnx::surgery::expose(&mut graph, &["/conv1/Conv_output_0".into()]);
+/// assert!(classifold_onnx::surgery::is_output(&graph, "/conv1/Conv_output_0"));
 /// assert_eq!(graph.output[0].r#type, None);
 /// ```
 pub fn expose(graph: &mut GraphProto, values: &[String]) {

@@ -63,8 +63,8 @@ impl Tensor {
     /// The number of values is not the product of `dims`.
     ///
     /// ```
-    /// let tensor = onnx::Tensor::f32(&[2, 1], vec![1.0, 2.0]).unwrap();
-    /// assert!(onnx::Tensor::f32(&[2, 2], vec![1.0, 2.0]).is_err());
+    /// let tensor = classifold_onnx::Tensor::f32(&[2, 1], vec![1.0, 2.0]).unwrap();
+    /// assert!(classifold_onnx::Tensor::f32(&[2, 2], vec![1.0, 2.0]).is_err());
     /// # assert_eq!(tensor.dims, [2, 1]);
     /// ```
     pub fn f32(dims: &[usize], data: Vec<f32>) -> Result<Tensor> {
@@ -77,7 +77,7 @@ impl Tensor {
     /// The number of values is not the product of `dims`.
     ///
     /// ```
-    /// assert_eq!(onnx::Tensor::i64(&[], vec![7]).unwrap().len(), 1);
+    /// assert_eq!(classifold_onnx::Tensor::i64(&[], vec![7]).unwrap().len(), 1);
     /// ```
     pub fn i64(dims: &[usize], data: Vec<i64>) -> Result<Tensor> {
         Tensor::new(dims, TensorData::I64(data))
@@ -89,7 +89,7 @@ impl Tensor {
     /// The number of values is not the product of `dims`.
     ///
     /// ```
-    /// use onnx::{Tensor, TensorData};
+    /// use classifold_onnx::{Tensor, TensorData};
     /// assert!(Tensor::new(&[3], TensorData::Bool(vec![true, false])).is_err());
     /// ```
     pub fn new(dims: &[usize], data: TensorData) -> Result<Tensor> {
@@ -142,7 +142,7 @@ impl Tensor {
     /// The elements are no floating-point numbers.
     ///
     /// ```
-    /// use onnx::{Tensor, TensorData};
+    /// use classifold_onnx::{Tensor, TensorData};
     /// let half = Tensor::new(&[1], TensorData::F16(vec![0x3c00])).unwrap();
     /// assert_eq!(*half.as_f32().unwrap(), [1.0]);
     /// ```
@@ -162,7 +162,7 @@ impl Tensor {
     /// The elements are no integers of up to 64 bits with sign.
     ///
     /// ```
-    /// use onnx::{Tensor, TensorData};
+    /// use classifold_onnx::{Tensor, TensorData};
     /// let shape = Tensor::new(&[2], TensorData::I32(vec![-1, 8])).unwrap();
     /// assert_eq!(*shape.as_i64().unwrap(), [-1, 8]);
     /// ```

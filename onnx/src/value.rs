@@ -53,7 +53,7 @@ impl ValueInfo {
     /// A tensor with a shape.
     ///
     /// ```
-    /// use onnx::{Dim, ValueInfo, proto::DataType};
+    /// use classifold_onnx::{Dim, ValueInfo, proto::DataType};
     /// let logits = ValueInfo::new("logits", DataType::Float, vec!["batch".into(), Dim::Fixed(2)]);
     /// assert_eq!(logits.to_string(), "logits: Float [batch, 2]");
     /// ```

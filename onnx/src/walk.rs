@@ -180,7 +180,7 @@ fn attribute_tensors_mut(attribute: &mut AttributeProto, visit: &mut dyn FnMut(&
 
 /// Checks names, order of nodes, outputs, and the shapes of initializers.
 pub(crate) fn check(graph: &GraphProto) -> Result<()> {
-    let invalid = |detail: String| Err(Error::InvalidGraph { detail });
+    let invalid = |detail: String| Err(Error::graph(&detail));
     if graph.output.is_empty() {
         return invalid("it has no output".to_owned());
     }

@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use onnx::convert::{Range, Scheme, calibrated_values, prepare, quantize, to_half};
-use onnx::proto::{DataType, GraphProto, NodeProto};
-use onnx::{
-    Attr, BatchNormInputs, Dim, Document, Error, GraphBuilder, ModelInfo, Tensor, TensorData,
-    ValueInfo, Window, node,
+use classifold_onnx::convert::{Range, Scheme, calibrated_values, prepare, quantize, to_half};
+use classifold_onnx::proto::{DataType, GraphProto, NodeProto};
+use classifold_onnx::{
+    Attr, BatchNormInputs, Dim, Document, GraphBuilder, ModelInfo, Tensor, TensorData, ValueInfo,
+    Window, node,
 };
 
 const IMAGE: [Dim; 4] = [Dim::Unknown, Dim::Fixed(3), Dim::Fixed(8), Dim::Fixed(12)];
@@ -258,10 +258,8 @@ fn what_is_not_known_is_refused_by_name() {
     let mut document = finished(graph);
     document.graph_mut().output.remove(0);
     let error = to_half(&mut document).unwrap_err();
-    let Error::Unconvertible { op, node, .. } = &error else {
-        panic!("{error}");
-    };
-    assert_eq!((op.as_str(), node.as_str()), ("com.example.Warp", "layer7"));
+    let expected = "operator `com.example.Warp` of node `layer7` cannot be converted: ";
+    assert!(error.to_string().starts_with(expected), "{error}");
 }
 
 fn ranges(document: &Document) -> HashMap<String, Range> {

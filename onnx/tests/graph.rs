@@ -1,8 +1,8 @@
 //! Building graphs and changing them.
 #![allow(clippy::unwrap_used, reason = "tests may")]
 
-use onnx::proto::{DataType, GraphProto, TensorAnnotation, type_proto};
-use onnx::{
+use classifold_onnx::proto::{DataType, GraphProto, TensorAnnotation, type_proto};
+use classifold_onnx::{
     Attr, BatchNormInputs, Dim, Document, GraphBuilder, ModelInfo, Tensor, ValueInfo, Window, node,
     surgery,
 };

@@ -4,8 +4,10 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use onnx::proto::{DataType, ModelProto};
-use onnx::{Dim, Document, GraphBuilder, Header, ModelInfo, Tensor, TensorData, surgery};
+use classifold_onnx::proto::{DataType, ModelProto};
+use classifold_onnx::{
+    Dim, Document, GraphBuilder, Header, ModelInfo, Tensor, TensorData, surgery,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message;

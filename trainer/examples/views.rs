@@ -1,7 +1,7 @@
-//! How many views of a picture a frozen backbone should see: cross-validated log loss of several
+//! How many views of an image a frozen backbone should see: cross-validated log loss of several
 //! numbers of views beside that of a fresh view every epoch.
 //!
-//! Reads training pictures only. Every fold is a whole `fit` with its recipe: Adam at 1e-3, batches
+//! Reads training images only. Every fold is a whole `fit` with its recipe: Adam at 1e-3, batches
 //! of 32, a tenth of the training part to choose the best epoch; here with 20 seeds and 10 epochs.
 //! `docs/benchmarks/views.md` shows its output:
 //!
@@ -17,7 +17,7 @@ use data::{Preprocess, Sample, Tally};
 use models::{Network, Spec};
 use trainer::evaluate::evaluate;
 use trainer::examples::{Batching, Purpose};
-use trainer::features::{Extractor, FeatureCache, Features, Options, View};
+use trainer::features::{Extractor, ExtractorOptions, FeatureCache, Features, View};
 use trainer::interrupt::Interrupt;
 use trainer::recipe::{Criterion, DeviceKind, OptimizerKind, SaveKind, SchedulerKind};
 use trainer::run_dir::RunDir;
@@ -31,7 +31,7 @@ const TENTHS: usize = 10;
 const VARIED: usize = 10;
 const KEPT: [usize; 6] = [1, 2, 3, 4, 6, 8];
 
-/// A way to choose the views of the epochs: places in the list of all views.
+/// A way to choose the views of the epochs: indices into the list of all views.
 struct Way {
     name: String,
     views: Vec<usize>,
@@ -61,7 +61,7 @@ fn main() -> Result<()> {
     let seeds: u64 = next("no number of seeds")?.parse()?;
     let epochs: usize = next("no number of epochs")?.parse()?;
     let dataset = data::Dataset::open(Path::new(&folder), 0)?;
-    let pictures: Vec<Sample> = dataset.train.iter().chain(&dataset.val).cloned().collect();
+    let samples: Vec<Sample> = dataset.train.iter().chain(&dataset.val).cloned().collect();
     let cache = data::cache::dir(None)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let found = deploy::runtime::find(&deploy::runtime::Search::from_env(None, &cache))?;
@@ -80,7 +80,7 @@ fn main() -> Result<()> {
         runs: tempfile::tempdir()?,
         epochs,
     };
-    let options = Options {
+    let options = ExtractorOptions {
         cache: FeatureCache::new(&cache, 2_000_000_000),
         device: DeviceKind::Cpu,
         threads,
@@ -90,11 +90,11 @@ fn main() -> Result<()> {
     let mut extractor = Extractor::new(&cross.networks[0], &Preprocess::imagenet(), options);
     let views = View::first(1 + VARIED, &data::augment::Augment::default());
     let interrupt = Interrupt::default();
-    let extracted = extractor.extract(&pictures, &views, &interrupt, &mut |_, _| {})?;
+    let extracted = extractor.extract(&samples, &views, &interrupt, &mut |_, _| {})?;
     let rows = extracted.features;
     println!(
-        "{} training pictures, {} classes, {seeds} seeds x {FOLDS} folds, {epochs} epochs\n",
-        pictures.len(),
+        "{} training images, {} classes, {seeds} seeds x {FOLDS} folds, {epochs} epochs\n",
+        samples.len(),
         cross.classes.len()
     );
     let ways = ways();
@@ -148,8 +148,10 @@ impl Cross {
         (seed, folds, held_out): (u64, &[usize], usize),
         tallies: &mut [Tally; 2],
     ) -> Result<()> {
-        let places = |of: &dyn Fn(usize) -> bool| -> Vec<usize> {
-            (0..folds.len()).filter(|&place| of(folds[place])).collect()
+        let indices = |is_wanted: &dyn Fn(usize) -> bool| -> Vec<usize> {
+            (0..folds.len())
+                .filter(|&index| is_wanted(folds[index]))
+                .collect()
         };
         let own = |part: usize| part / TENTHS == held_out;
         let is_val = |part: usize| !own(part) && part.is_multiple_of(TENTHS);
@@ -169,11 +171,11 @@ impl Cross {
                 views.collect(),
             ))
         };
-        let train_rows = select(&places(&|part| !own(part) && !is_val(part)), &way.views);
+        let train_rows = select(&indices(&|part| !own(part) && !is_val(part)), &way.views);
         let data = TrainingSet::new(
             self.classes.clone(),
             batching.features(train_rows, Purpose::Training),
-            batching.features(select(&places(&is_val), &[0]), Purpose::Validation),
+            batching.features(select(&indices(&is_val), &[0]), Purpose::Validation),
             batching.clone(),
         );
         let run = RunDir::create(self.runs.path(), None)?;
@@ -189,7 +191,7 @@ impl Cross {
             &interrupt,
         )?;
         let last = Checkpoint::open(&run.last())?.network(trained.network.clone())?;
-        let held_out = batching.features(select(&places(&own), &[0]), Purpose::Evaluation);
+        let held_out = batching.features(select(&indices(&own), &[0]), Purpose::Evaluation);
         for (network, tally) in [trained.network, last].iter().zip(tallies) {
             let evaluation = evaluate(network, &held_out, &self.classes, &mut |_| {})?;
             for (row, label) in evaluation.logits.iter().zip(held_out.labels()) {
@@ -200,7 +202,7 @@ impl Cross {
     }
 }
 
-/// For each picture a part, drawn by seed, evenly within its class: its fold and which tenth of it.
+/// For each image a part, drawn by seed, evenly within its class: its fold and which tenth of it.
 fn folds(samples: &[Sample], seed: u64) -> Vec<usize> {
     let mut parts = vec![0; samples.len()];
     let num_classes = samples
@@ -213,9 +215,9 @@ fn folds(samples: &[Sample], seed: u64) -> Vec<usize> {
         let own: Vec<usize> = (0..samples.len())
             .filter(|&i| samples[i].label == class)
             .collect();
-        for place in data::loader::order(own.len(), seed, u64::from(class)) {
+        for index in data::loader::order(own.len(), seed, u64::from(class)) {
             // Neighbours go to different folds.
-            parts[own[place]] = (next % FOLDS) * TENTHS + (next / FOLDS) % TENTHS;
+            parts[own[index]] = (next % FOLDS) * TENTHS + (next / FOLDS) % TENTHS;
             next += 1;
         }
     }

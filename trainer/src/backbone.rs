@@ -1,4 +1,4 @@
-//! The frozen part of a network in ONNX Runtime, which computes it faster than Burn on a CPU. It knows
+//! Frozen backbone in ONNX Runtime, which computes it faster than Burn on a CPU. It knows
 //! no image file, no head and no loop.
 //!
 //! Its features agree with Burn's but for rounding. An exported file is verified against Burn's whole
@@ -23,9 +23,6 @@ pub struct Backbone {
 impl Backbone {
     /// Opens the frozen part of `network`; `None` where all of it is trained. `folder` holds its file for
     /// the moment in which ONNX Runtime reads it.
-    ///
-    /// # Errors
-    /// When the file cannot be written or opened.
     pub fn open(network: &Network, folder: &Path, threads: usize) -> Result<Option<Self>> {
         let Some(file) = cut_graph(network, folder)? else {
             return Ok(None);

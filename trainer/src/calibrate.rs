@@ -7,17 +7,18 @@
 
 mod held_out;
 
-use std::path::Path;
+use std::fmt::Display;
 
 use data::card::Provenance;
 use fs_err as fs;
 use models::Network;
-use serde::{Deserialize, Serialize};
+use report::run_files::Calibration;
 
 pub use held_out::calibrate;
 
 use crate::error::{Error, Result};
 use crate::kfold::HeldOut;
+use crate::output_files::{remove_if_any, save_json};
 use crate::run_dir::RunDir;
 
 /// The bounds of ln T that are searched: T from 1/100 to 100.
@@ -27,156 +28,106 @@ const HALVINGS: u32 = 40;
 /// The card's option with the temperature.
 const OPTION: &str = "temperature";
 
-/// A temperature and what it gains; the content of `calibration.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Calibration {
-    /// The temperature that fits the held-out logits.
-    pub temperature: f64,
-    /// Whether the logits are divided by it; otherwise they stay as they are.
-    pub applied: bool,
-    /// What it was fitted on.
-    pub fitted_on: String,
-    /// Images.
-    pub count: usize,
-    /// Mean negative log-likelihood of the labels before, in nats.
-    pub loss_before: f64,
-    /// The same with the temperature.
-    pub loss_after: f64,
-    /// Standard error of the difference, paired by image.
-    pub standard_error: f64,
-    /// The epoch of the network, counted from 1.
-    pub epoch: usize,
+/// Fits a temperature to the held-out logits of the network of `epoch`. It is applied where the mean loss falls
+/// by more than one standard error.
+pub fn fit_temperature(
+    held_out: &HeldOut,
+    fitted_on: impl Into<String>,
+    epoch: usize,
+) -> Calibration {
+    let temperature = best_temperature(held_out);
+    let losses = |temperature: f64| -> Vec<f64> {
+        let rows = held_out.logits.iter().zip(&held_out.labels);
+        rows.map(|(row, label)| loss(row, *label, temperature))
+            .collect()
+    };
+    let (before, after) = (losses(1.0), losses(temperature));
+    let gains: Vec<f64> = before.iter().zip(&after).map(|(a, b)| a - b).collect();
+    let (gain, standard_error) = mean_and_error(&gains);
+    Calibration {
+        temperature,
+        applied: gain > standard_error,
+        fitted_on: fitted_on.into(),
+        count: gains.len(),
+        loss_before: mean_and_error(&before).0,
+        loss_after: mean_and_error(&after).0,
+        standard_error,
+        epoch,
+    }
 }
 
-impl Calibration {
-    /// Fits a temperature to the logits of the network of `epoch`, and takes it where the mean loss
-    /// falls by more than one standard error.
-    pub fn fit(held_out: &HeldOut, fitted_on: impl Into<String>, epoch: usize) -> Self {
-        let temperature = temperature(held_out);
-        let losses = |temperature: f64| -> Vec<f64> {
-            let rows = held_out.logits.iter().zip(&held_out.labels);
-            rows.map(|(row, label)| loss(row, *label, temperature))
-                .collect()
-        };
-        let (before, after) = (losses(1.0), losses(temperature));
-        let gains: Vec<f64> = before.iter().zip(&after).map(|(a, b)| a - b).collect();
-        let (gain, standard_error) = mean_and_error(&gains);
-        Self {
-            temperature,
-            applied: gain > standard_error,
-            fitted_on: fitted_on.into(),
-            count: gains.len(),
-            loss_before: mean_and_error(&before).0,
-            loss_after: mean_and_error(&after).0,
-            standard_error,
-            epoch,
-        }
-    }
-
-    /// What a run's folder holds; none where the run was not calibrated.
-    pub fn open(run: &RunDir) -> Result<Option<Self>> {
-        let path = run.calibration();
-        let text = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            text => text?,
-        };
-        let parsed: Self = serde_json::from_str(&text).map_err(|error| broken(&path, &error))?;
-        if !(parsed.temperature.is_finite() && parsed.temperature > 0.0) {
-            return Err(broken(&path, &"the temperature is not above 0"));
-        }
-        Ok(Some(parsed))
-    }
-
-    /// Writes `calibration.json`; without a calibration, removes what an earlier end of the run left.
-    pub fn save(calibration: Option<&Self>, run: &RunDir) -> Result<()> {
-        let path = run.calibration();
-        match calibration {
-            Some(calibration) => crate::summary::save(&path, calibration),
-            None => match fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-                _ => Ok(()),
-            },
-        }
-    }
-
-    /// The network with calibrated logits, if there is a calibration.
-    #[must_use]
-    pub fn apply_if_any(calibration: Option<&Self>, network: Network) -> Network {
-        match calibration {
-            Some(calibration) => calibration.apply(network),
-            None => network,
-        }
-    }
-
-    /// The network with calibrated logits.
-    #[must_use]
-    pub fn apply(&self, network: Network) -> Network {
-        if self.applied {
-            network.with_temperature(self.temperature)
-        } else {
-            network
-        }
-    }
-
-    /// Puts the temperature on the card.
-    pub fn note(&self, provenance: &mut Provenance) {
-        if self.applied {
-            let options = &mut provenance.options;
-            options.insert(OPTION.into(), self.temperature.into());
-        }
-    }
-
-    /// One line for the log.
-    pub fn line(&self) -> String {
-        let (before, after) = (self.loss_before, self.loss_after);
-        let verdict = if self.applied {
-            format!(
-                "temperature {:.3}, folded into the last layer",
-                self.temperature
-            )
-        } else {
-            format!("no temperature ({:.3} gains too little)", self.temperature)
-        };
-        format!(
-            "calibration: {verdict}; log loss {before:.4} before, {after:.4} after, standard error \
-             {:.4}, {} images ({})",
-            self.standard_error, self.count, self.fitted_on
+/// Reads `calibration.json`; none where the run was not calibrated.
+pub fn open_calibration(run: &RunDir) -> Result<Option<Calibration>> {
+    let path = run.calibration();
+    let text = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        text => text?,
+    };
+    let refuse = |reason: &dyn Display| {
+        Error::refused_with_hint(
+            format!("`{}` is not a usable calibration: {reason}", path.display()),
+            "remove the file to use the network as it was trained, or let `trainer fit --resume RUN` write \
+             it again",
         )
+    };
+    let calibration: Calibration = serde_json::from_str(&text).map_err(|error| refuse(&error))?;
+    if !(calibration.temperature.is_finite() && calibration.temperature > 0.0) {
+        return Err(refuse(&"the temperature is not above 0"));
+    }
+    Ok(Some(calibration))
+}
+
+/// Writes `calibration.json`; without a calibration, removes what an earlier end of the run left.
+pub fn save_calibration(calibration: Option<&Calibration>, run: &RunDir) -> Result<()> {
+    match calibration {
+        Some(calibration) => save_json(&run.calibration(), calibration),
+        None => remove_if_any(&run.calibration()),
+    }
+}
+
+/// The network with calibrated logits, where there is a calibration and it gains enough.
+#[must_use]
+pub fn apply(calibration: Option<&Calibration>, network: Network) -> Network {
+    match calibration.filter(|calibration| calibration.applied) {
+        Some(calibration) => network.with_temperature(calibration.temperature),
+        None => network,
+    }
+}
+
+/// Puts an applied temperature on the card.
+pub fn add_to_card(calibration: &Calibration, provenance: &mut Provenance) {
+    if calibration.applied {
+        let options = &mut provenance.options;
+        options.insert(OPTION.into(), calibration.temperature.into());
     }
 }
 
 /// The temperature that a card says its logits were divided by.
-pub fn on_card(provenance: &Provenance) -> Option<f64> {
+pub fn card_temperature(provenance: &Provenance) -> Option<f64> {
     provenance.options.get(OPTION)?.as_f64()
-}
-
-fn broken(path: &Path, reason: &dyn std::fmt::Display) -> Error {
-    Error::Calibration {
-        path: path.to_path_buf(),
-        reason: reason.to_string(),
-    }
 }
 
 /// The temperature of the least mean loss against smoothed labels.
 ///
-/// Why smoothed? Where every held-out answer is right, the loss falls without end as T goes to 0,
-/// and one wrong answer later costs whatever certainty was bought. As Platt (1999, Probabilistic
-/// Outputs for Support Vector Machines, section 2.2) has it, one image more of either kind is assumed:
-/// a label counts 1 - e and the others share e = 1 / (N + 2).
+/// Without smoothing the loss falls without end as T goes to 0 where every held-out answer is right, and one
+/// wrong answer later costs all the confidence gained. Platt (1999, Probabilistic Outputs for Support Vector
+/// Machines, section 2.2) therefore assumes one more image of either kind: a label counts 1 - e, and the other
+/// classes share e = 1 / (N + 2).
 ///
 /// In 1 / T the loss is convex: its slope, the mean of E_p\[z\] - z_label, changes sign once.
-fn temperature(held_out: &HeldOut) -> f64 {
+fn best_temperature(held_out: &HeldOut) -> f64 {
     let smoothing = 1.0 / (held_out.labels.len() as f64 + 2.0);
-    let too_soft = |ln_temperature: f64| {
+    let is_too_soft = |ln_temperature: f64| {
         let inverse = (-ln_temperature).exp();
         let rows = held_out.logits.iter().zip(&held_out.labels);
         let slopes = rows.map(|(row, label)| slope(row, *label, inverse, smoothing));
         slopes.sum::<f64>() < 0.0
     };
     let (mut low, mut high) = (-LN_BOUND, LN_BOUND);
+    // Bisection: the slope falls with T, so its sign tells on which side the minimum is.
     for _ in 0..HALVINGS {
         let middle = f64::midpoint(low, high);
-        if too_soft(middle) {
+        if is_too_soft(middle) {
             high = middle;
         } else {
             low = middle;
@@ -190,6 +141,7 @@ fn slope(row: &[f32], label: u32, inverse: f64, smoothing: f64) -> f64 {
     let (highest, label) = (highest(row), label as usize);
     let (mut weights, mut weighted, mut all) = (0.0, 0.0, 0.0);
     for logit in row {
+        // Relative to the highest logit, so that `exp` cannot overflow.
         let below = f64::from(*logit) - highest;
         let weight = (inverse * below).exp();
         weights += weight;
@@ -199,6 +151,7 @@ fn slope(row: &[f32], label: u32, inverse: f64, smoothing: f64) -> f64 {
     let own = row
         .get(label)
         .map_or(f64::NAN, |logit| f64::from(*logit) - highest);
+    // The other classes share the smoothing evenly.
     let others = (all - own) / (row.len() as f64 - 1.0).max(1.0);
     weighted / weights - (1.0 - smoothing) * own - smoothing * others
 }
@@ -208,6 +161,7 @@ fn loss(row: &[f32], label: u32, temperature: f64) -> f64 {
     let highest = highest(row);
     let scaled = |logit: f32| (f64::from(logit) - highest) / temperature;
     let sum: f64 = row.iter().map(|logit| scaled(*logit).exp()).sum();
+    // Log-sum-exp, shifted by the highest logit so that `exp` cannot overflow.
     sum.ln() - row.get(label as usize).map_or(f64::NAN, |&own| scaled(own))
 }
 
@@ -223,6 +177,7 @@ pub(crate) fn mean_and_error(values: &[f64]) -> (f64, f64) {
     if values.len() < 2 {
         return (mean, f64::INFINITY);
     }
+    // n - 1, since the mean is of the same values.
     (mean, (squares / (count - 1.0) / count).sqrt())
 }
 

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use data::Split;
 
 use crate::recipe::{Flags, MachineArgs};
-use crate::run_dir::Which;
+use crate::run_dir::CheckpointKind;
 
 mod audit;
 mod inspect;
@@ -26,7 +26,7 @@ pub struct Cli {
     /// The command and its arguments.
     #[command(subcommand)]
     pub command: Command,
-    /// Only warnings and errors
+    /// Print warnings and errors only
     #[arg(long, short, global = true)]
     pub quiet: bool,
 }
@@ -36,17 +36,17 @@ pub struct Cli {
 pub enum Command {
     /// Train a classifier and export it as a verified ONNX file
     Fit(Box<FitArgs>),
-    /// Score a run's best checkpoint on its data, or on yours
+    /// Score a checkpoint of a run on its data, or on other data
     Eval(EvalArgs),
-    /// Write a run's best checkpoint as a verified ONNX file again
+    /// Export a checkpoint of a run as a verified ONNX file
     Export(ExportArgs),
-    /// Show a run, or several beside each other, as one HTML page
+    /// Write a run, or a comparison of several runs, as one HTML page
     Report(ReportArgs),
-    /// Draw the charts of a run, or of several over each other, as PNG and SVG files
+    /// Draw the charts of one run, or of several runs over each other, as PNG and SVG files
     Plot(PlotArgs),
-    /// Show what a network sees: its kernels, its feature maps, and where it looks
+    /// Draw a network's kernels and feature maps, and its evidence for a class in an image
     Inspect(Box<InspectArgs>),
-    /// Look for leaks, duplicates, odd files and imbalance in a data set
+    /// Check a data set for leaks, duplicates, unusual files and imbalance
     Audit(AuditArgs),
     /// Draw a contact sheet of augmented images
     Augment(AugmentArgs),
@@ -65,7 +65,7 @@ pub struct FitArgs {
     /// Settings that were typed; the same names work in `--config`.
     #[command(flatten)]
     pub settings: Flags,
-    /// Settings from a TOML file, with the names of the flags; flags win
+    /// Read settings from a TOML file whose keys are names of flags; typed flags take precedence
     #[arg(
         long,
         value_name = "FILE",
@@ -73,7 +73,7 @@ pub struct FitArgs {
         help_heading = "Run"
     )]
     pub config: Option<PathBuf>,
-    /// Continue a run: its folder or its name; with `--epochs` past its end
+    /// Continue a run, given by its folder or name; a higher `--epochs` extends it
     #[arg(long, value_name = "RUN", help_heading = "Run")]
     pub resume: Option<PathBuf>,
     /// Write the result as JSON; `-` is standard output
@@ -84,27 +84,27 @@ pub struct FitArgs {
 /// The flags of `trainer eval`.
 #[derive(Debug, Args)]
 pub struct EvalArgs {
-    /// The run: its folder or its name
+    /// The run, by folder or name
     pub run: PathBuf,
     /// Folder of the runs
     #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
     pub runs: PathBuf,
-    /// Other data than the run's own: a folder or a CSV file
+    /// Data to use instead of the run's own: a folder or a CSV file
     #[arg(long, value_name = "DIR")]
     pub data: Option<String>,
-    /// Which images
+    /// Split to score: train, val or test
     #[arg(long, default_value_t = Split::Test)]
     pub split: Split,
     /// Images per batch
     #[arg(long, default_value_t = 32)]
     pub batch: usize,
-    /// Threads [default: all cores]
+    /// Number of threads [default: all cores]
     #[arg(long)]
     pub threads: Option<usize>,
-    /// Which checkpoint
-    #[arg(long, value_enum, default_value_t = Which::Best)]
-    pub checkpoint: Which,
-    /// An unreadable image is an error
+    /// Checkpoint to use
+    #[arg(long, value_enum, default_value_t = CheckpointKind::Best)]
+    pub checkpoint: CheckpointKind,
+    /// Treat an unreadable image as an error
     #[arg(long)]
     pub strict_images: bool,
     /// Write the scores as JSON; `-` is standard output
@@ -121,18 +121,18 @@ pub struct EvalArgs {
 /// The flags of `trainer export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// The run: its folder or its name
+    /// The run, by folder or name
     pub run: PathBuf,
     /// Folder of the runs
     #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
     pub runs: PathBuf,
-    /// Where to write it [default: RUN/model.onnx]
+    /// File to write [default: RUN/model.onnx]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Which checkpoint
-    #[arg(long, value_enum, default_value_t = Which::Best)]
-    pub checkpoint: Which,
-    /// Threads [default: all cores]
+    /// Checkpoint to use
+    #[arg(long, value_enum, default_value_t = CheckpointKind::Best)]
+    pub checkpoint: CheckpointKind,
+    /// Number of threads [default: all cores]
     #[arg(long)]
     pub threads: Option<usize>,
     /// Cache folder and ONNX Runtime.
@@ -169,10 +169,10 @@ pub struct FetchArgs {
     /// What to fetch
     #[arg(value_enum)]
     pub what: Fetchable,
-    /// A mirror's address, a file or a folder to take it from
+    /// A mirror's URL, or a file or folder to take it from
     #[arg(long, value_name = "URL|FILE|DIR")]
     pub from: Option<String>,
-    /// The SHA-256 it must have
+    /// Required SHA-256
     #[arg(long, value_name = "HEX")]
     pub sha256: Option<String>,
     /// Cache folder [env: CLASSIFIER_CACHE]
@@ -183,7 +183,7 @@ pub struct FetchArgs {
 /// Data sets and weights that can be fetched by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Fetchable {
-    /// Photographs of ants and bees, the data set of the PyTorch tutorial
+    /// Images of ants and bees, the data set of the PyTorch tutorial
     Hymenoptera,
     /// ResNet18 trained on ImageNet, from the ONNX model zoo (Apache-2.0)
     Resnet18,

@@ -1,4 +1,4 @@
-//! Hints: what to do about an error, whichever crate it comes from.
+//! Hints for errors of any crate.
 
 use std::error::Error;
 use std::io;
@@ -8,6 +8,7 @@ use crate::error;
 /// The hint of an error, if it has one.
 pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     None.or_else(|| error.downcast_ref::<crate::Error>()?.hint())
+        .or_else(|| error.downcast_ref::<report::Error>()?.hint())
         .or_else(|| error.downcast_ref::<data::Error>()?.hint())
         .or_else(|| error.downcast_ref::<data::pixels::Error>()?.hint())
         .or_else(|| error.downcast_ref::<data::files::Error>()?.hint())
@@ -36,8 +37,8 @@ mod tests {
         .unwrap_err();
         assert_eq!(
             error_text(&error, hint),
-            "error: the run cannot start\ncaused by: `runs/bees` exists already\n\nhint: go on \
-             with it: `trainer fit --resume runs/bees`; or choose another `--name`"
+            "error: the run cannot start\ncaused by: `runs/bees` exists already\n\nhint: continue \
+             it: `trainer fit --resume runs/bees`; or choose another `--name`"
         );
     }
 

@@ -1,4 +1,4 @@
-//! What was typed, for the record: quoted so that it can be typed again, without passwords.
+//! Command lines of a run, in `command.txt`: quoted so that they can be typed again, without passwords.
 
 use std::env;
 use std::path::Path;
@@ -8,7 +8,7 @@ use fs_err as fs;
 use crate::error::Result;
 
 /// Appends this program's command line to a file, which holds one a line.
-pub fn record(path: &Path) -> Result<()> {
+pub fn append_command(path: &Path) -> Result<()> {
     let mut text = if path.is_file() {
         fs::read_to_string(path)?
     } else {
@@ -16,24 +16,27 @@ pub fn record(path: &Path) -> Result<()> {
     };
     let words = env::args_os().skip(1);
     let words = words.map(|word| word.to_string_lossy().into_owned());
-    text.push_str(&line(
+    text.push_str(&shell_line(
         [env!("CARGO_PKG_NAME").to_owned()].into_iter().chain(words),
     ));
     text.push('\n');
     Ok(data::write::atomically(path, text.as_bytes())?)
 }
 
-/// Words as a shell takes them.
-fn line(words: impl Iterator<Item = String>) -> String {
-    let words: Vec<String> = words.map(|word| quoted(&unlocked(&word))).collect();
+/// Arguments joined as a shell reads them.
+fn shell_line(words: impl Iterator<Item = String>) -> String {
+    let words: Vec<String> = words
+        .map(|word| quoted(&without_credentials(&word)))
+        .collect();
     words.join(" ")
 }
 
-/// An address without the name and password before its host.
-fn unlocked(word: &str) -> String {
+/// A URL without the user name and password before its host.
+fn without_credentials(word: &str) -> String {
     let Some((scheme, rest)) = word.split_once("://") else {
         return word.to_owned();
     };
+    // An `@` after the first `/` belongs to the path.
     let end = rest.find('/').unwrap_or(rest.len());
     match rest[..end].rfind('@') {
         Some(at) => format!("{scheme}://***{}", &rest[at..]),
@@ -52,7 +55,7 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::line;
+    use super::shell_line;
 
     #[test]
     fn a_line_can_be_typed_again_and_keeps_no_password() {
@@ -74,7 +77,10 @@ mod tests {
             ),
             (&["https://host/a@b"], "https://host/a@b"),
         ] {
-            assert_eq!(line(words.iter().map(|word| (*word).to_owned())), expected);
+            assert_eq!(
+                shell_line(words.iter().map(|word| (*word).to_owned())),
+                expected
+            );
         }
     }
 }

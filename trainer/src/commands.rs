@@ -15,7 +15,6 @@ pub mod inspect;
 pub mod plot;
 pub mod report;
 
-/// Carries out what was typed.
 pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
     let printer = Printer::new(if cli.quiet {
         Verbosity::Warnings
@@ -23,11 +22,14 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         Verbosity::Everything
     });
     match cli.command {
-        Command::Fit(args) => fit::run(&args, &printer.with_json(args.json.as_deref())),
-        Command::Eval(args) => eval::run(&args, &printer.with_json(args.json.as_deref())),
+        Command::Fit(args) => fit::run(&args, &printer.with_outputs(&[args.json.as_deref()])),
+        Command::Eval(args) => eval::run(
+            &args,
+            &printer.with_outputs(&[args.json.as_deref(), args.csv.as_deref()]),
+        ),
         Command::Export(args) => export::run(&args, &printer),
         Command::Inspect(args) => inspect::run(&args, &printer),
-        Command::Audit(args) => audit::run(&args, &printer.with_json(args.json.as_deref())),
+        Command::Audit(args) => audit::run(&args, &printer.with_outputs(&[args.json.as_deref()])),
         Command::Augment(args) => augment::run(&args, &printer),
         Command::Fetch(args) => fetch::run(&args, &printer),
         Command::Report(args) => report::run(&args, &printer),

@@ -1,5 +1,4 @@
-//! What every step of a command may use of this machine: folders, threads, the log, Ctrl-C. It knows no
-//! recipe and no step.
+//! Context of a command: cache folder, ONNX Runtime, threads, log and Ctrl-C. It knows no recipe and no step.
 
 use std::path::{Path, PathBuf};
 
@@ -9,28 +8,22 @@ use crate::error::Result;
 use crate::interrupt::Interrupt;
 use crate::runtime;
 
-/// The machine as a command uses it.
+/// Context of a command: cache folder, ONNX Runtime, threads, log and Ctrl-C.
 #[derive(Debug)]
 pub struct TrainingContext<'a> {
-    /// The cache folder.
     pub cache: PathBuf,
     /// The ONNX Runtime library of `--runtime`.
     pub runtime: Option<PathBuf>,
-    /// Whether downloads are forbidden.
     pub offline: bool,
     /// Threads that decode, prepare and compute.
     pub threads: usize,
-    /// Where the log and the progress go.
     pub printer: &'a Printer,
     /// Whether the user has asked to stop.
     pub interrupt: Interrupt,
 }
 
 impl<'a> TrainingContext<'a> {
-    /// A context that downloads nothing, with the cache folder as `--cache` or the environment say.
-    ///
-    /// # Errors
-    /// When there is no cache folder.
+    /// A context that downloads nothing, with the cache folder of `--cache` or of the environment.
     pub fn new(cache: Option<&Path>, threads: Option<usize>, printer: &'a Printer) -> Result<Self> {
         Ok(Self {
             cache: data::cache::dir(cache)?,
@@ -42,10 +35,7 @@ impl<'a> TrainingContext<'a> {
         })
     }
 
-    /// Finds ONNX Runtime, installs it where it is missing and may be, and loads it.
-    ///
-    /// # Errors
-    /// When it is nowhere, or is not usable.
+    /// Finds ONNX Runtime, installs it where it is missing and downloads are allowed, and loads it.
     pub fn ensure_runtime(&self) -> Result<()> {
         runtime::ensure(
             self.runtime.clone(),

@@ -1,135 +1,75 @@
-//! K-fold cross-validation: what networks answer on images that they were not trained on.
+//! K-fold cross-validation: scores on held-out images, and images whose label looks wrong.
 
 mod logistic;
 mod run;
 
 use data::metrics::{argmax, negative_log_likelihood};
 use data::{Prediction, Sample, Tally};
-use serde::{Deserialize, Serialize};
+use report::run_files::{FoldScore, Folds, MeanInterval};
 
-pub use logistic::answers;
+pub use logistic::held_out_logits;
 pub use run::cross_validate;
 
 use crate::calibrate::mean_and_error;
 use crate::kfold::{HeldOut, KFold};
 
-/// The 97.5 % point of the normal distribution.
+/// 97.5 % quantile of the normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
 
-/// What cross-validation found; the content of `folds.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Folds {
-    /// Folds.
-    pub folds: usize,
-    /// Images, each held out once.
-    pub count: usize,
-    /// Share of right answers, `[0, 1]`.
-    pub accuracy: Estimate,
-    /// Negative log-likelihood, in nats.
-    pub loss: Estimate,
-    /// One by one.
-    pub per_fold: Vec<FoldScore>,
-}
-
-/// A mean over all held-out images, and where it would be expected with other images.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Estimate {
-    /// The mean.
-    pub mean: f64,
-    /// The 95 % interval.
-    pub interval: [f64; 2],
-}
-
-/// How one fold's network does on the images held out from it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FoldScore {
-    /// The fold, counted from 1.
-    pub fold: usize,
-    /// Images held out.
-    pub count: usize,
-    /// Share of right answers, `[0, 1]`.
-    pub accuracy: f64,
-    /// Mean negative log-likelihood, in nats.
-    pub loss: f64,
-}
-
-impl Folds {
-    /// Scores the held-out logits.
-    ///
-    /// The folds' networks share most of their training images, so their errors are not independent and
-    /// an interval that takes them for it is too narrow. Nadeau and Bengio (2003, Inference for the
-    /// Generalization Error, section 3, the corrected resampled t-test) put 1/K + n_test / n_train in
-    /// place of 1/K; with n_test / n_train = 1 / (K - 1) the variance of the mean over N images becomes
-    /// 1 + K / (K - 1) times what it would be: N images count as N / (1 + K / (K - 1)), 108 in place of
-    /// 244 with five folds. Accuracy: Wilson's interval of that many images. Loss: 1.96 standard errors
-    /// of the mean.
-    pub fn new(kfold: &KFold, held_out: &HeldOut) -> Self {
-        let folds = kfold.folds() as f64;
-        let correction = 1.0 + folds / (folds - 1.0);
-        let answers: Vec<(f64, f64)> = held_out
-            .logits
-            .iter()
-            .zip(&held_out.labels)
-            .map(|(row, label)| {
-                let right = argmax(row) == *label;
-                let loss = negative_log_likelihood(row, *label);
-                (f64::from(u8::from(right)), loss)
-            })
-            .collect();
-        let (right, losses): (Vec<f64>, Vec<f64>) = answers.iter().copied().unzip();
-        let count = answers.len();
-        let (accuracy, _) = mean_and_error(&right);
-        let (low, high) = data::metrics::wilson_of(accuracy, count as f64 / correction);
-        let (loss, error) = mean_and_error(&losses);
-        let half = Z * error * correction.sqrt();
-        let per_fold = (0..kfold.folds()).map(|fold| {
-            let own = |value: &[f64]| {
-                let indices = (0..count).filter(|&index| kfold.fold_of()[index] == fold);
-                indices.map(|index| value[index]).collect::<Vec<_>>()
-            };
-            FoldScore {
-                fold: fold + 1,
-                count: own(&right).len(),
-                accuracy: mean_and_error(&own(&right)).0,
-                loss: mean_and_error(&own(&losses)).0,
-            }
-        });
-        Self {
-            folds: kfold.folds(),
-            count,
-            accuracy: Estimate {
-                mean: accuracy,
-                interval: [low, high],
-            },
-            loss: Estimate {
-                mean: loss,
-                interval: [(loss - half).max(0.0), loss + half],
-            },
-            per_fold: per_fold.collect(),
+/// Scores the held-out logits.
+///
+/// The folds' networks share most of their training images. Their errors are therefore not independent, and an
+/// interval that treats them as independent is too narrow. Nadeau and Bengio (2003, Inference for the
+/// Generalization Error, section 3, the corrected resampled t-test) put 1/K + n_test / n_train in
+/// place of 1/K; with n_test / n_train = 1 / (K - 1) the variance of the mean over N images becomes
+/// 1 + K / (K - 1) times what it would be: N images count as N / (1 + K / (K - 1)), 108 in place of
+/// 244 with five folds. Accuracy: Wilson's interval of that many images. Loss: 1.96 standard errors
+/// of the mean.
+pub fn score_folds(kfold: &KFold, held_out: &HeldOut) -> Folds {
+    let folds = kfold.folds() as f64;
+    let correction = 1.0 + folds / (folds - 1.0);
+    let answers: Vec<(f64, f64)> = held_out
+        .logits
+        .iter()
+        .zip(&held_out.labels)
+        .map(|(row, label)| {
+            let right = argmax(row) == *label;
+            let loss = negative_log_likelihood(row, *label);
+            (f64::from(u8::from(right)), loss)
+        })
+        .collect();
+    let (right, losses): (Vec<f64>, Vec<f64>) = answers.iter().copied().unzip();
+    let count = answers.len();
+    let (accuracy, _) = mean_and_error(&right);
+    let (low, high) = data::metrics::wilson_from_share(accuracy, count as f64 / correction);
+    let (loss, error) = mean_and_error(&losses);
+    // The correction multiplies the variance, hence its root here.
+    let half = Z * error * correction.sqrt();
+    let per_fold = (0..kfold.folds()).map(|fold| {
+        let own = |value: &[f64]| {
+            let indices = (0..count).filter(|&index| kfold.fold_of()[index] == fold);
+            indices.map(|index| value[index]).collect::<Vec<_>>()
+        };
+        FoldScore {
+            fold: fold + 1,
+            count: own(&right).len(),
+            accuracy: mean_and_error(&own(&right)).0,
+            loss: mean_and_error(&own(&losses)).0,
         }
-    }
-
-    /// For people.
-    pub fn table(&self) -> String {
-        let Self {
-            folds,
-            count,
-            accuracy,
-            loss,
-            ..
-        } = self;
-        let percent = |share: f64| 100.0 * share;
-        format!(
-            "{folds}-fold cross-validation, {count} training and validation images\n\
-             accuracy   {:.2} %   95 % interval {:.2} to {:.2} %\n\
-             log loss   {:.4}    95 % interval {:.4} to {:.4}",
-            percent(accuracy.mean),
-            percent(accuracy.interval[0]),
-            percent(accuracy.interval[1]),
-            loss.mean,
-            loss.interval[0],
-            loss.interval[1],
-        )
+    });
+    Folds {
+        folds: kfold.folds(),
+        count,
+        accuracy: MeanInterval {
+            mean: accuracy,
+            interval: [low, high],
+        },
+        loss: MeanInterval {
+            mean: loss,
+            // A log loss is never negative.
+            interval: [(loss - half).max(0.0), loss + half],
+        },
+        per_fold: per_fold.collect(),
     }
 }
 

@@ -1,12 +1,12 @@
-//! The labelled images of a run: which file is in which split, what is odd about them, and their pixels
-//! in memory. It knows no network and no training.
+//! Data set of a run: labelled files by split, their audit, and their decoded pixels. It knows no network and
+//! no training.
 
 use std::sync::Arc;
 
 use console::Printer;
 use data::audit::{Audit, Depth};
 use data::images::{Images, ImagesOptions};
-use data::{Dataset, Limits, Sample, Split};
+use data::{Dataset, Limits, Sample, Split, Unreadable};
 
 use crate::context::TrainingContext;
 use crate::error::{Error, Result};
@@ -18,9 +18,9 @@ use crate::run_dir::RunDir;
 /// Files left out that the log lists by name.
 const LISTED: usize = 20;
 
-/// Opens the data set of a recipe, or of a resumed run, and finds ONNX Runtime, so that hours of training
-/// are not lost for the lack of it. What can be refused at once comes before what takes time: installing
-/// the one, drawing the other.
+/// Opens the data set of a recipe, or of a resumed run. Finds ONNX Runtime too: the export needs it after hours
+/// of training. Of the two, what may be refused at once comes before what takes time (drawing the built-in
+/// images, installing ONNX Runtime).
 ///
 /// # Errors
 /// When the data cannot be trained on, or ONNX Runtime cannot be used.
@@ -45,9 +45,6 @@ pub fn open_for_training(
 }
 
 /// The data set of a recipe, or what a run's `split.csv` lists of it.
-///
-/// # Errors
-/// When the data is not there or is no data set.
 pub fn open(
     recipe: &Recipe,
     run: Option<&RunDir>,
@@ -65,6 +62,14 @@ pub fn open(
     Ok(dataset)
 }
 
+/// Warns of images that cannot be read.
+pub fn warn_left_out(files: &[Unreadable], printer: &Printer) {
+    for file in files {
+        let path = file.path.display();
+        printer.warn(format!("left out `{path}`: {}", file.reason));
+    }
+}
+
 fn log_left_out(dataset: &Dataset, printer: &Printer) {
     for file in dataset.left_out.iter().take(LISTED) {
         let path = file.path.display();
@@ -78,29 +83,28 @@ fn log_left_out(dataset: &Dataset, printer: &Printer) {
 /// Audits bytes and headers: `fit` reads the bytes of every file for the data set's fingerprint anyway.
 /// No pixel of a test image is decoded before the end, so near duplicates are left to `trainer audit`.
 pub fn audit(dataset: &Dataset, printer: &Printer) -> Audit {
-    let count: usize = Split::ALL
-        .into_iter()
-        .map(|split| dataset.samples(split).len())
-        .sum();
-    let bar = printer.image_bar("reading", count as u64);
-    let audit = Audit::of(dataset, &[], Depth::Files, &|done| {
+    let bar = printer.image_bar("reading", num_images(dataset) as u64);
+    let audit = Audit::run(dataset, &[], Depth::Files, &|done| {
         bar.set_position(done as u64);
     });
     bar.finish_and_clear();
     audit
 }
 
+/// The number of images in all splits.
+pub fn num_images(dataset: &Dataset) -> usize {
+    let counts = Split::ALL.map(|split| dataset.samples(split).len());
+    counts.iter().sum()
+}
+
 /// The samples of a split.
-///
-/// # Errors
-/// When there are none.
 pub fn samples(dataset: &Dataset, split: Split) -> Result<&[Sample]> {
     let samples = dataset.samples(split);
     if samples.is_empty() {
-        return Err(Error::EmptySplit {
-            split: split.to_string(),
-            data: dataset.root.display().to_string(),
-        });
+        let data = dataset.root.display();
+        return Err(Error::refused(format!(
+            "the {split} split of `{data}` has no images"
+        )));
     }
     Ok(samples)
 }
@@ -140,9 +144,6 @@ pub fn decode(
     bar.finish_and_clear();
     context.interrupt.check()?;
     let (images, unreadable) = loaded?;
-    for file in &unreadable {
-        let path = file.path.display();
-        printer.warn(format!("left out `{path}`: {}", file.reason));
-    }
+    warn_left_out(&unreadable, printer);
     Ok(Arc::new(images))
 }

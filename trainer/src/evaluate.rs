@@ -1,7 +1,7 @@
-//! A network over examples, without gradients: logits and scores. It knows no file.
+//! Evaluation of a network in Burn: logits and scores of examples. It knows no file.
 
 use burn::module::Module;
-use data::{Prediction, Sample, Scores, Tally};
+use data::{Prediction, Sample, Scores, Split, Tally};
 use models::Network;
 
 use crate::context::TrainingContext;
@@ -10,10 +10,9 @@ use crate::examples::{Batch, Examples};
 use crate::model::Model;
 use crate::tensors;
 
-/// How a network does on examples.
+/// Scores and predictions of a network on examples.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
-    /// Accuracy, loss, confusion and the rest.
     pub scores: Scores,
     /// One per example, in order.
     pub predictions: Vec<Prediction>,
@@ -23,10 +22,7 @@ pub struct Evaluation {
 
 /// Scores a network, as Burn computes it, on examples that are batched for evaluation.
 ///
-/// `progress` is told the number of examples done, after each batch.
-///
-/// # Errors
-/// When an image cannot be read.
+/// `progress` gets the number of examples done, after each batch.
 pub fn evaluate(
     network: &Network,
     examples: &Examples,
@@ -60,9 +56,6 @@ pub fn evaluate(
 
 /// Logits `[N, K]` of examples that are batched for evaluation, with a progress bar where images are to be
 /// prepared.
-///
-/// # Errors
-/// When an image cannot be read.
 pub fn logits(
     network: &Network,
     examples: &Examples,
@@ -79,6 +72,12 @@ pub fn logits(
     logits
 }
 
+/// Scores for people: which images were scored and what computed them, then the table.
+pub fn scores_text(split: Split, computed_by: &str, scores: &Scores) -> String {
+    let table = data::metrics::table(scores);
+    format!("{split} images, {computed_by}\n{}", table.trim_end())
+}
+
 fn compute_logits(
     network: &Network,
     examples: &Examples,
@@ -87,6 +86,7 @@ fn compute_logits(
     let model = Model::from(network.valid());
     let device = model.device();
     let mut rows = Vec::with_capacity(examples.samples().len());
+    // Any epoch: batches for evaluation are neither shuffled nor augmented.
     for batch in examples.batches(1, 0) {
         let Batch { inputs, .. } = batch?;
         rows.extend(tensors::read_rows(model.forward(inputs, &device)?)?); // [N, K]

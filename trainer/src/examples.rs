@@ -1,5 +1,5 @@
-//! What a training step eats: labelled images, or features of them, as batches of any epoch. It knows no
-//! network and no loop.
+//! Training examples: labelled images, or features of them, as batches of any epoch. They know no network and
+//! no loop.
 //!
 //! Whoever adds a kind of data (pairs of images with one label, say) adds a variant of [`Examples`] and one
 //! of [`Inputs`]; the loop does not change.
@@ -40,14 +40,12 @@ pub struct Batch {
 pub enum Inputs {
     /// Prepared images.
     Images {
-        /// Values in the order of `shape`.
         values: Vec<f32>,
         /// `[N, 3, H, W]`.
         shape: [usize; 4],
     },
     /// Features of a frozen backbone.
     Features {
-        /// Values in the order of `shape`.
         values: Vec<f32>,
         /// `[N, D]`.
         shape: [usize; 2],
@@ -78,7 +76,6 @@ pub struct Batching {
     pub augment_val: bool,
     /// From an image to the network's input.
     pub preprocess: Preprocess,
-    /// Threads that prepare images.
     pub threads: usize,
 }
 
@@ -95,7 +92,6 @@ impl Batching {
         }
     }
 
-    /// Batches of decoded images.
     pub fn images(&self, images: Arc<Images>, purpose: Purpose) -> Examples {
         let augment = match purpose {
             Purpose::Training => self.augment.clone(),
@@ -159,8 +155,7 @@ impl Examples {
         }
     }
 
-    /// The batches of an epoch, counted from 1, from `first_batch` on: the same ones that the whole epoch has
-    /// there.
+    /// The batches of an epoch, counted from 1, from `first_batch` on: the same batches as in the whole epoch.
     pub fn batches(
         &self,
         epoch: usize,
@@ -219,9 +214,6 @@ impl Examples {
     }
 
     /// The image at `index`, from memory or decoded again.
-    ///
-    /// # Errors
-    /// When its file has become unreadable.
     pub fn image(&self, index: usize) -> Result<Arc<RgbImage>> {
         Ok(match self {
             Self::Images(loader) => loader.images().get(index)?,
@@ -234,7 +226,6 @@ impl Examples {
 }
 
 impl Inputs {
-    /// The number of examples, N.
     pub fn len(&self) -> usize {
         match self {
             Self::Images { shape, .. } => shape[0],
@@ -242,7 +233,6 @@ impl Inputs {
         }
     }
 
-    /// Whether there is no example.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -1,38 +1,35 @@
-//! A trained network as an ONNX file with its card, verified through ONNX Runtime.
+//! Export of a trained network to an ONNX file with its card, verified through ONNX Runtime.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use data::card::{self, Card, Golden, OutputKind, Provenance, ScoreNote};
 use data::{Dataset, Limits, Preprocess, Scores, Split};
-use fs_err as fs;
 use models::Network;
 use onnx::Document;
+use report::run_files::{Agreement, Calibration};
 use serde_json::Value;
 
-use crate::calibrate::{self, Calibration};
+use crate::calibrate;
 use crate::error::Result;
+use crate::output_files::remove_if_any;
 use crate::recipe::Recipe;
 use crate::resolve;
-use crate::verify::{self, Agreement};
+use crate::verify;
 
-/// What the card says besides what the network knows of itself.
+/// Fields of the card, besides what the network knows of itself.
 #[derive(Clone, Debug)]
-pub struct Label {
+pub struct CardFields {
     /// Class names in output order.
     pub classes: Vec<String>,
     /// From an image to the network's input.
     pub preprocess: Preprocess,
-    /// Where the model comes from.
     pub provenance: Provenance,
 }
 
-impl Label {
-    /// The label of a network that was trained by `recipe` on `dataset`, whose fingerprint is `fingerprint`:
+impl CardFields {
+    /// The fields for a network that was trained by `recipe` on `dataset`, whose fingerprint is `fingerprint`:
     /// options without the paths of this machine, and the numbers of images.
-    ///
-    /// # Errors
-    /// When the network takes images that no preprocessing makes.
     pub fn new(
         network: &Network,
         recipe: &Recipe,
@@ -58,7 +55,6 @@ impl Label {
         })
     }
 
-    /// Adds the scores of a split.
     #[must_use]
     pub fn with_score(mut self, split: Split, scores: &Scores) -> Self {
         add_score(&mut self.provenance, split, scores.accuracy, scores.count);
@@ -77,13 +73,13 @@ impl Label {
             add_score(&mut self.provenance, Split::Val, accuracy, count as u64);
         }
         if let Some(calibration) = calibration {
-            calibration.note(&mut self.provenance);
+            calibrate::add_to_card(calibration, &mut self.provenance);
         }
         self
     }
 }
 
-/// A written file, and what its verification found.
+/// An exported file, with its verification.
 #[derive(Clone, Debug)]
 pub struct Exported {
     /// The file: as asked, or `*.unverified.onnx`.
@@ -107,7 +103,7 @@ impl Exported {
     }
 }
 
-/// How far golden logits may be off, relative to the largest |logit|.
+/// Tolerance of golden logits, relative to the largest |logit|.
 const TOLERANCES: [(&str, f64); 3] = [("fp32", 1e-3), ("fp16", 2e-2), ("int8", 0.25)];
 
 /// Exports the network with its card under a temporary name, compares Burn's logits of `images`
@@ -115,22 +111,24 @@ const TOLERANCES: [(&str, f64); 3] = [("fp32", 1e-3), ("fp16", 2e-2), ("int8", 0
 /// `out` when they agree, `*.unverified.onnx` when they do not.
 pub fn export(
     network: &Network,
-    label: Label,
+    fields: CardFields,
     images: &[Vec<f32>],
     out: &Path,
 ) -> Result<Exported> {
     let mut document = network.to_onnx()?;
-    let golden = GoldenImages::prepared(&label.preprocess)?;
+    let golden = GoldenImages::prepared(&fields.preprocess)?;
     // Burn once for all of them.
     let mut logits = verify::logits(network, &[images, &golden.inputs[..]].concat())?;
-    let golden = golden.with(logits.split_off(images.len()));
-    let card = card(&document, label, golden);
+    // The golden images follow the verification images.
+    let golden = golden.samples(logits.split_off(images.len()));
+    let card = card(&document, fields, golden);
     document.set_metadata(card::PREFIX, &card.to_pairs());
     describe(&mut document, &card);
     let folder = match out.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
+    // In the folder of the final file, so that the rename is atomic.
     let draft = tempfile::Builder::new()
         .prefix(".model-")
         .suffix(".onnx")
@@ -145,6 +143,7 @@ pub fn export(
     };
     draft.persist(&path).map_err(|error| error.error)?;
     if agreement.verified {
+        // What an earlier export left there is no longer true.
         remove_if_any(&unverified(out))?;
     }
     Ok(Exported {
@@ -192,14 +191,7 @@ pub fn unverified(path: &Path) -> PathBuf {
     path.with_extension("unverified.onnx")
 }
 
-fn remove_if_any(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
-    }
-}
-
-fn card(document: &Document, label: Label, golden: Vec<Golden>) -> Card {
+fn card(document: &Document, fields: CardFields, golden: Vec<Golden>) -> Card {
     let names = |values: Vec<onnx::ValueInfo>| values.into_iter().map(|v| v.name).collect();
     Card {
         version: 1,
@@ -207,23 +199,23 @@ fn card(document: &Document, label: Label, golden: Vec<Golden>) -> Card {
         inputs: names(document.inputs()),
         outputs: names(document.outputs()),
         golden,
-        classes: label.classes,
-        preprocess: label.preprocess,
+        classes: fields.classes,
+        preprocess: fields.preprocess,
         output_kind: OutputKind::Logits,
-        provenance: label.provenance,
+        provenance: fields.provenance,
     }
 }
 
-/// Drawn images whose logits go on the card.
+/// Drawn images whose logits go on the card: golden samples.
 struct GoldenImages {
     images: Vec<(&'static str, Vec<u8>)>,
     inputs: Vec<Vec<f32>>,
 }
 
 impl GoldenImages {
-    /// Ready for the network.
+    /// The images, prepared for the network.
     fn prepared(preprocess: &Preprocess) -> Result<Self> {
-        let images = card::golden_pictures::pictures();
+        let images = card::golden_images::images();
         let prepare = |(_, bytes): &(_, Vec<u8>)| {
             let image = data::decode::decode(bytes, &Limits::default())?;
             Ok(preprocess.apply(&image)?)
@@ -232,8 +224,8 @@ impl GoldenImages {
         Ok(Self { images, inputs })
     }
 
-    /// With the logits that the network gives for them.
-    fn with(&self, logits: Vec<Vec<f32>>) -> Vec<Golden> {
+    /// Golden samples: the images with the logits that the network gives for them.
+    fn samples(&self, logits: Vec<Vec<f32>>) -> Vec<Golden> {
         let tolerance: BTreeMap<String, f64> = TOLERANCES
             .iter()
             .map(|(name, value)| ((*name).to_string(), *value))
@@ -249,9 +241,10 @@ impl GoldenImages {
 fn describe(document: &mut Document, card: &Card) {
     document.model.producer_name = Some("trainer".into());
     document.model.producer_version = Some(env!("CARGO_PKG_VERSION").into());
-    let calibrated = calibrate::on_card(&card.provenance).map_or_else(String::new, |temperature| {
-        format!(" Calibrated: the logits are divided by a temperature of {temperature:.4}.")
-    });
+    let calibrated =
+        calibrate::card_temperature(&card.provenance).map_or_else(String::new, |temperature| {
+            format!(" Calibrated: the logits are divided by a temperature of {temperature:.4}.")
+        });
     document.model.doc_string = Some(format!(
         "Image classifier: {}. Preprocessing: {}.{calibrated} See the metadata under `classifier.`.",
         card.classes.join(", "),

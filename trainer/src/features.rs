@@ -35,8 +35,8 @@ use workers::{Computed, Job, Workers};
 /// SHA-256 of an image file.
 pub type Hash = [u8; 32];
 
-/// Features that are computed before the tables are saved in between: a kill loses no more, or a quarter
-/// of what is there.
+/// Number of computed features after which the tables are saved, or a quarter of what they hold: a kill loses
+/// no more.
 const MOST_UNSAVED: usize = 1000;
 
 /// Why an extractor's network always has the parts of a key.
@@ -44,12 +44,10 @@ const IMPORTED: &str = "only an imported network is frozen";
 
 /// How features are computed.
 #[derive(Clone, Debug)]
-pub struct Options {
-    /// Where they are kept.
+pub struct ExtractorOptions {
     pub cache: FeatureCache,
     /// What the network is trained on: on the CPU, ONNX Runtime computes.
     pub device: DeviceKind,
-    /// Threads that decode and compute.
     pub threads: usize,
     /// Memory for the engine.
     pub memory_bytes: u64,
@@ -57,7 +55,7 @@ pub struct Options {
     pub strict: bool,
 }
 
-/// Features, and what they cost.
+/// Extracted features, with counts and time.
 #[derive(Debug)]
 pub struct Extracted {
     /// Those of the readable images.
@@ -66,26 +64,24 @@ pub struct Extracted {
     pub num_cached: usize,
     /// How many were computed now.
     pub num_computed: usize,
-    /// Seconds in all.
     pub seconds: f64,
-    /// Images that were left out.
     pub unreadable: Vec<Unreadable>,
     /// Why the computed ones could not be kept for later.
     pub cache_error: Option<Error>,
 }
 
-/// Computes features of one backbone.
+/// Extracts features of one backbone; the cache keeps them.
 pub struct Extractor {
     network: Network,
     preprocess: Preprocess,
-    options: Options,
+    options: ExtractorOptions,
     hashes: HashMap<PathBuf, Hash>,
     engine: Option<Engine>,
 }
 
 impl Extractor {
     /// An extractor of the frozen part of `network`, an imported one. It opens nothing yet.
-    pub fn new(network: &Network, preprocess: &Preprocess, options: Options) -> Self {
+    pub fn new(network: &Network, preprocess: &Preprocess, options: ExtractorOptions) -> Self {
         Self {
             network: network.valid(),
             preprocess: preprocess.clone(),
@@ -103,8 +99,8 @@ impl Extractor {
         self.hashes.extend(known);
     }
 
-    /// The features of `samples` in these views, from the cache or computed. `progress` is told how many are
-    /// computed and how many are to be.
+    /// The features of `samples` in these views, from the cache or computed. `progress` gets the numbers of
+    /// computed and of missing features.
     ///
     /// # Errors
     /// When an unreadable image is one too many (the rules of [`data::images::Images::load`]), the engine
@@ -148,6 +144,7 @@ impl Extractor {
                 progress(store.num_added, missing);
                 Ok(())
             });
+            // First save, then fail: what was computed before an error or Ctrl-C is kept.
             store.save();
             done?;
         }
@@ -196,11 +193,11 @@ impl Extractor {
 
 /// The engine; the cut graph goes through the cache folder, where `deploy cache prune` would find
 /// what a kill leaves of it.
-fn open(network: &Network, options: &Options) -> Result<Engine> {
+fn open(network: &Network, options: &ExtractorOptions) -> Result<Engine> {
     let folder = options.cache.folder();
     let writable = options.cache.is_enabled() && fs_err::create_dir_all(folder).is_ok();
     let open = |folder: &Path| {
-        let Options {
+        let ExtractorOptions {
             device,
             threads,
             memory_bytes,
@@ -210,7 +207,7 @@ fn open(network: &Network, options: &Options) -> Result<Engine> {
     };
     match writable.then(|| open(folder)) {
         Some(Ok(engine)) => Ok(engine),
-        // A cache folder that is full or read-only is no reason to give up.
+        // A cache folder may be full or read-only; features need not be kept to be used.
         _ => open(&std::env::temp_dir()),
     }
 }

@@ -1,24 +1,23 @@
-//! The one evaluation at the end of a run: the exported file on the test images, or on the validation images
-//! with `--no-test` and where there are none.
+//! Final evaluation of a run: the exported file on the test images, or on the validation images with
+//! `--no-test` and where there are no test images.
 
 use data::{Dataset, Scores, Split};
 use models::Network;
+use report::{Answer, Answers};
 
 use crate::context::TrainingContext;
+use crate::dataset::warn_left_out;
 use crate::error::Result;
 use crate::evaluate::{evaluate, logits};
 use crate::examples::Purpose;
 use crate::export::Exported;
-use crate::predictions::{Answer, Answers};
 use crate::recipe::{DeviceKind, Recipe};
 use crate::training_set::{TrainingSet, verified_indices};
 use crate::verify;
 
 /// Scores, and the answers that they count.
 pub struct ScoredAnswers {
-    /// The scores.
     pub scores: Scores,
-    /// The answers, one per image.
     pub answers: Answers,
     /// What computed them, for people.
     pub computed_by: &'static str,
@@ -27,9 +26,6 @@ pub struct ScoredAnswers {
 /// Scores a network by the cached features that it was trained on; none where it was trained on images.
 ///
 /// These scores go onto the card of the file that is written next, so that it need not be written twice.
-///
-/// # Errors
-/// When images cannot be read, the backbone cannot be run, or Ctrl-C came.
 pub fn evaluate_features(
     network: &Network,
     data: &mut TrainingSet,
@@ -73,9 +69,6 @@ pub fn scored_split(dataset: &Dataset, recipe: &Recipe) -> Split {
 /// Whether scores by features are those of an exported file: it is verified, and the cached features of the
 /// verification images give the logits that Burn computed from their pixels. This is the last guard against
 /// features that are not this backbone's, of which it warns.
-///
-/// # Errors
-/// When the network cannot be run.
 pub fn features_agree(
     exported: &Exported,
     network: &Network,
@@ -100,9 +93,6 @@ pub fn features_agree(
 }
 
 /// Scores an exported file through ONNX Runtime, and puts the accuracy on its card.
-///
-/// # Errors
-/// When images cannot be read, or the file cannot be run or written.
 pub fn evaluate_file(
     exported: &mut Exported,
     dataset: &Dataset,
@@ -125,13 +115,11 @@ pub fn evaluate_file(
     let evaluation = deploy::eval::evaluate(&classifier, samples, &dataset.classes, &options);
     bar.finish_and_clear();
     let evaluation = evaluation?;
-    for file in &evaluation.unreadable {
-        let path = file.path.display();
-        printer.warn(format!("left out `{path}`: {}", file.reason));
-    }
+    warn_left_out(&evaluation.unreadable, printer);
     let classes = classifier.classes().to_vec();
     let rows = evaluation.logits.chunks_exact(classes.len().max(1));
     let answer = |(prediction, logits): (&data::Prediction, &[f32])| {
+        // The file's order of classes, which need not be the data set's.
         let label = classes.iter().position(|class| *class == prediction.label);
         let label = label.expect("`eval` has matched the classes by name");
         Answer::new(&prediction.path, label, logits)

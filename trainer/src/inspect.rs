@@ -1,15 +1,16 @@
-//! What a network sees: the pictures of `trainer inspect`, made from the exported file alone.
+//! Visualisation of an exported network: kernels, feature maps and attribution, from the file alone.
 //!
-//! [`anatomy`] reads the graph and [`simplified`] makes another one of its convolutions;
-//! [`subject`] runs them on a picture, inner values exposed; [`attention`] and [`occlusion`] turn
-//! values into a [`Heat`](attention::Heat) over the picture; [`tiles`] and [`overlay`] draw, and an
-//! [`Album`](album::Album) keeps the pictures. Nothing here trains or prints, and nothing knows Burn.
+//! [`graph_analysis`] reads the graph and [`simplified`] chains its convolutions; [`inspected_model`] runs both
+//! on an image and keeps inner values; [`attention`] and [`occlusion`] turn values into a
+//! [`Heat`](attention::Heat) map over the image; [`tiles`] and [`overlay`] draw, and an
+//! [`OutputFolder`](output_folder::OutputFolder) keeps the images. Nothing here trains or prints, and nothing
+//! knows Burn.
 
-pub mod album;
-pub mod anatomy;
 pub mod attention;
+pub mod graph_analysis;
+pub mod inspected_model;
 pub mod occlusion;
+pub mod output_folder;
 pub mod overlay;
 pub mod simplified;
-pub mod subject;
 pub mod tiles;

@@ -1,4 +1,4 @@
-//! Whether a run is to save and stop, and which run that is. It knows no training.
+//! Interruption of a run by Ctrl-C. It knows no training.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -17,17 +17,12 @@ pub struct Interrupt {
 
 impl Interrupt {
     /// From now on Ctrl-C interrupts `run`. A process can do this once.
-    ///
-    /// # Errors
-    /// When the system does not let signals be handled.
     pub fn watch(&self, run: &Path, printer: &Printer) -> Result<()> {
         self.run.get_or_init(|| run.to_path_buf());
         let answer = "interrupted: saving after this step (again: stop at once)";
         self.requested
             .watch(printer, answer)
-            .map_err(|error| Error::Signals {
-                reason: format!("{error:#}"),
-            })
+            .map_err(|error| Error::refused(format!("{error:#}")))
     }
 
     /// Asks the run to stop, as Ctrl-C does; returns whether it was asked before.
@@ -35,7 +30,6 @@ impl Interrupt {
         !self.requested.request()
     }
 
-    /// Whether the run is to stop.
     pub fn is_requested(&self) -> bool {
         self.requested.is_requested()
     }
@@ -61,7 +55,6 @@ impl Interrupt {
         }
     }
 
-    /// The error that an interrupted run ends with.
     pub fn error(&self) -> Error {
         Error::Interrupted {
             run: self.run.get().cloned(),

@@ -1,7 +1,7 @@
-//! K-fold division of images: which image is held out when. It knows labels, no network and no file.
+//! K-fold cross-validation: which image is in which fold. It knows labels, no network and no file.
 
 use data::Sample;
-use data::split::{counts_of_two, stratified};
+use data::split::{stratified, train_val_counts};
 
 use crate::error::{Error, Result};
 
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 /// image.
 const FEWEST: usize = 4;
 
-/// Images divided into folds.
+/// Division of images into k folds, stratified by class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KFold {
     labels: Vec<u32>,
@@ -53,6 +53,7 @@ impl KFold {
         for class in 0..classes.len() as u32 {
             let own: Vec<usize> = (0..labels.len()).filter(|&i| labels[i] == class).collect();
             for index in data::loader::order(own.len(), seed, u64::from(class)) {
+                // `next` continues across classes: otherwise the remainders would all be in the first folds.
                 fold_of[own[index]] = next % folds;
                 next += 1;
             }
@@ -65,7 +66,6 @@ impl KFold {
         })
     }
 
-    /// The number of folds.
     pub fn folds(&self) -> usize {
         self.folds
     }
@@ -80,7 +80,7 @@ impl KFold {
         let (held_out, others): (Vec<usize>, Vec<usize>) =
             (0..self.labels.len()).partition(|&index| self.fold_of[index] == fold);
         let label = |index: &usize| self.labels[*index];
-        let [train, val] = stratified(others, label, self.seed, counts_of_two);
+        let [train, val] = stratified(others, label, self.seed, train_val_counts);
         Fold {
             train,
             val,
@@ -154,7 +154,7 @@ pub(crate) mod tests {
                 };
                 let held_out = of(&fold.held_out);
                 assert!([count / 5, count.div_ceil(5)].contains(&held_out));
-                let [train, val] = counts_of_two(count - held_out);
+                let [train, val] = train_val_counts(count - held_out);
                 assert_eq!((of(&fold.train), of(&fold.val)), (train, val));
             }
             let mut indices = [&fold.train[..], &fold.val, &fold.held_out].concat();

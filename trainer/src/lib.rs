@@ -8,10 +8,16 @@
 //! > Calibration > Document + Card > Agreement with ONNX Runtime > model.onnx > Scores on the test set
 //! ```
 //!
-//! [`recipe`] knows what is asked, [`run_dir`] where it lands, [`train`](mod@train) is the loop, [`live`] shows it,
-//! [`calibrate`] fits a temperature, [`cross_validation`] and [`seeds`] say how far the numbers hold, [`export`]
-//! writes the file and [`verify`] compares it with ONNX Runtime. [`report`] shows what a run folder holds,;
-//! [`inspect`] draws what the exported network sees. Only [`console`] prints, and draws charts and pages.
+//! [`recipe`] holds the settings, [`run_dir`] the run folder, [`train`](mod@train) the loop, and [`live`] its
+//! observers. [`calibrate`] fits a temperature; [`cross_validation`] and [`seeds`] measure how reliable the
+//! scores are; [`export`] writes the file and [`verify`] compares it with ONNX Runtime. [`report`] makes
+//! pages of run folders; [`inspect`] draws what the exported network sees. Only [`console`] prints, and draws
+//! charts and pages.
+
+#![allow(
+    missing_docs,
+    reason = "only our programs use it: a doc comment says what a name does not"
+)]
 
 pub mod backbone;
 pub mod calibrate;
@@ -19,7 +25,6 @@ pub mod cli;
 pub mod cli_error;
 pub mod command_line;
 pub mod commands;
-pub mod contact_sheet;
 pub mod context;
 pub mod cross_validation;
 pub mod dataset;
@@ -34,15 +39,13 @@ pub mod interrupt;
 pub mod kfold;
 pub mod live;
 pub mod model;
-pub mod predictions;
+pub mod output_files;
 pub mod recipe;
-pub mod report;
 pub mod resolve;
 pub mod restore;
 pub mod run_dir;
 pub mod runtime;
 pub mod seeds;
-pub mod summary;
 mod tensors;
 pub mod train;
 pub mod training_set;

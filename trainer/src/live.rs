@@ -1,7 +1,6 @@
-//! Observers of a training: lines and bars, the dashboard, event files.
+//! Observers of a training: log and bars, dashboard, event files.
 //!
-//! They see what [`Observer`] tells them and change nothing; the dashboard alone may ask for a stop, as Ctrl-C
-//! does.
+//! They change nothing of the training. The dashboard alone may request a stop, as Ctrl-C does.
 
 mod dashboard;
 mod events;
@@ -26,13 +25,10 @@ use crate::training_set::TrainingSet;
 /// What observers know before training begins.
 #[derive(Clone, Debug)]
 pub struct RunInfo {
-    /// The run folder.
     pub run: PathBuf,
-    /// Epochs in all.
     pub epochs: usize,
     /// Training and validation images.
     pub images: [usize; 2],
-    /// Training steps of an epoch.
     pub steps_per_epoch: usize,
     /// Epochs done before a resume.
     pub rows: Vec<EpochRow>,
@@ -65,17 +61,16 @@ impl RunInfo {
     }
 }
 
-/// All observers of a run.
 pub struct Observers<'a> {
     observers: Vec<Box<dyn Observer + 'a>>,
 }
 
-/// The printer for `ui`: bars where they are wanted and can be seen.
+/// The printer for `ui`: with bars where they are wanted and can be seen.
 pub fn printer(ui: Ui, printer: &Printer) -> Printer {
     match ui {
         Ui::Plain => printer.without_bars(),
         Ui::Dashboard if !printer.has_bars() => {
-            printer.log("no terminal to draw a dashboard on: lines instead");
+            printer.log("no terminal for a dashboard: progress is printed as lines");
             printer.clone()
         }
         Ui::Bar | Ui::Dashboard => printer.clone(),
@@ -83,8 +78,8 @@ pub fn printer(ui: Ui, printer: &Printer) -> Printer {
 }
 
 impl<'a> Observers<'a> {
-    /// Opens the dashboard and the files that are asked for. A warning says what could not be opened, and
-    /// training does without.
+    /// Opens the dashboard and the files that the user asked for. What cannot be opened is a warning, and
+    /// training continues without it.
     pub fn open(
         ui: Ui,
         logs: &[Log],
@@ -93,12 +88,12 @@ impl<'a> Observers<'a> {
         interrupt: &Interrupt,
     ) -> Self {
         let mut observers: Vec<Box<dyn Observer + 'a>> = vec![];
-        let asked = |log| logs.contains(&log);
-        if asked(Log::Jsonl) {
-            observers.push(Box::new(events::Events::open(info, printer)));
+        let is_wanted = |log| logs.contains(&log);
+        if is_wanted(Log::Jsonl) {
+            observers.push(Box::new(events::EventLog::open(info, printer)));
         }
-        if asked(Log::Tensorboard) {
-            observers.push(Box::new(tensorboard::Events::open(info, printer)));
+        if is_wanted(Log::Tensorboard) {
+            observers.push(Box::new(tensorboard::EventFile::open(info, printer)));
         }
         let dashboard = (ui == Ui::Dashboard && printer.has_bars())
             .then(|| dashboard::Dashboard::open(info, printer, interrupt));
@@ -146,9 +141,6 @@ impl Observer for Observers<'_> {
 }
 
 /// Trains in a run folder with lines and bars, from where an interrupted training stopped.
-///
-/// # Errors
-/// As [`train`].
 pub fn train_in_folder(
     run: &RunDir,
     model: Model,
@@ -172,7 +164,7 @@ pub fn train_in_folder(
     )
 }
 
-/// A file that an observer adds to. Training goes on without it when it fails, after one warning.
+/// A file that an observer appends to. When it fails, training continues without it, after one warning.
 struct Sink<'a> {
     path: PathBuf,
     file: Option<fs_err::File>,

@@ -1,4 +1,4 @@
-//! The network of a run: built from its recipe, and from a batch to logits. It knows no loop.
+//! Model of a run: built from its recipe, and its forward pass from a batch to logits. It knows no loop.
 //!
 //! Another way to compute features (a backbone that only ONNX Runtime can run, say) is another arm of
 //! [`Model::forward`]; the loop does not change.
@@ -17,10 +17,9 @@ use crate::recipe::{DeviceKind, Recipe, Views};
 use crate::resolve;
 use crate::tensors;
 
-/// A network, and what computes the frozen part of it in Burn's place.
+/// A network, with the session that computes its frozen part instead of Burn.
 #[derive(Clone)]
 pub struct Model {
-    /// The Burn module, whose weights training moves.
     pub network: Network,
     /// The frozen part in ONNX Runtime, where images are seen in a fresh view every epoch.
     pub backbone: Option<Backbone>,
@@ -37,11 +36,8 @@ impl From<Network> for Model {
 }
 
 impl Model {
-    /// The untrained network of a recipe. ONNX Runtime, which must be loaded, computes the frozen part of one
-    /// that sees fresh views on the CPU: it is faster there than Burn, and a GPU is faster where it is.
-    ///
-    /// # Errors
-    /// When the recipe makes no network, or its backbone cannot be fetched, imported or opened.
+    /// The untrained network of a recipe. Where it sees fresh views on the CPU, ONNX Runtime (which must be
+    /// loaded) computes its frozen part: it is faster there than Burn.
     pub fn build(
         recipe: &Recipe,
         num_classes: usize,
@@ -51,7 +47,7 @@ impl Model {
         let backbone = match (recipe.views, recipe.device) {
             (Some(Views::Fresh), DeviceKind::Cpu) => {
                 let open = |folder: &Path| Backbone::open(&network, folder, context.threads);
-                // A cache folder that is full or read-only is no reason to give up.
+                // A cache folder may be full or read-only; the graph is only passed through it.
                 open(&context.cache).or_else(|_| open(&std::env::temp_dir()))?
             }
             _ => None,
@@ -60,9 +56,6 @@ impl Model {
     }
 
     /// The same network before training: with the same initial weights, since the seed alone decides them.
-    ///
-    /// # Errors
-    /// As [`build`](Self::build).
     pub fn rebuild(&self, recipe: &Recipe, context: &TrainingContext<'_>) -> Result<Self> {
         let network = if self.network.is_frozen() {
             // Training moves the classification layer alone, and a clone has its own.
@@ -87,9 +80,6 @@ impl Model {
     }
 
     /// Logits `[N, K]` of a batch's inputs.
-    ///
-    /// # Errors
-    /// When ONNX Runtime cannot run the frozen part.
     pub fn forward(&self, inputs: Inputs, device: &Device) -> Result<Tensor<2>> {
         Ok(match (inputs, &self.backbone) {
             (Inputs::Features { values, shape }, _) => {
@@ -114,9 +104,6 @@ impl Model {
 }
 
 /// The untrained network of a recipe, without a session of its frozen part.
-///
-/// # Errors
-/// As [`Model::build`].
 pub fn build_network(
     recipe: &Recipe,
     num_classes: usize,
@@ -128,6 +115,6 @@ pub fn build_network(
         .map(|name| resolve::backbone_path(name, &context.cache, context.offline, context.printer))
         .transpose()?;
     let device = resolve::device(recipe.device)?;
-    let spec = resolve::spec(recipe, backbone);
+    let spec = resolve::network_spec(recipe, backbone);
     Ok(Network::build(&spec, num_classes, recipe.seed, &device)?)
 }

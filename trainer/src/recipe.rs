@@ -1,7 +1,7 @@
 //! Training configuration: [`Recipe`] is what is trained, and how, with every value decided.
 //!
 //! A setting is one field of [`Recipe`]: its flag, its key in a file, its help and its default are
-//! written there, and the values that make no sense in `Recipe::check`. This module opens no data and knows no
+//! written there, and `Recipe::check` refuses values out of range. This module opens no data and knows no
 //! network.
 
 use std::fmt;
@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-mod budget;
 mod config_file;
 mod flags;
 mod kinds;
+mod memory;
 mod names;
 mod resume;
 mod settings;
@@ -24,9 +24,9 @@ mod settings;
 mod tests;
 mod views;
 
-pub use budget::Memory;
 pub use flags::Flags;
 pub use kinds::{Criterion, DeviceKind, Log, OptimizerKind, SaveKind, SchedulerKind, Ui};
+pub use memory::Memory;
 pub use names::{absolute, data_name};
 pub use settings::{MachineArgs, RunArgs, Settings};
 pub use views::Views;
@@ -38,14 +38,14 @@ use config_file::ConfigFile;
 #[serde(default, rename_all = "kebab-case")]
 pub struct Recipe {
     /// Labelled images: a folder (train/val/test or one folder of classes), a CSV file
-    /// (`path,label` and perhaps `split`), `builtin:insects` or `hymenoptera`
+    /// (columns `path,label`, optionally `split`), `builtin:insects` or `hymenoptera`
     #[arg(long, value_name = "DIR", default_value = data::catalog::INSECTS)]
     pub data: String,
     /// Start from a trained network: `resnet18` or an ONNX file [default: the custom ResNet]
     #[arg(long, value_name = "NAME|FILE.onnx", help_heading = "Network")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backbone: Option<String>,
-    /// Train all of the backbone, not only the new head
+    /// Train the whole backbone, not only the new head
     #[arg(long, help_heading = "Network")]
     pub fine_tune: bool,
     /// Channels of the custom ResNet's first layer
@@ -83,7 +83,7 @@ pub struct Recipe {
     #[arg(
         long,
         default_value_t = 0.0,
-        hide_default_value = true, // `fill_in` decides by the optimiser
+        hide_default_value = true, // `set_dependent_defaults` decides by the optimiser
         allow_negative_numbers = true,
         help_heading = "Training"
     )]
@@ -103,8 +103,8 @@ pub struct Recipe {
     /// or `none`
     #[arg(long, value_name = "TEXT", default_value_t = Augment::default(), help_heading = "Training")]
     pub augment: Augment,
-    /// Views of each training image that a frozen backbone computes once and keeps (the first as it
-    /// is, the others augmented), or `fresh` for a new one every epoch [default: 1; 4 with --augment]
+    /// Number of views of each training image whose features are computed once, for a frozen backbone:
+    /// the original and augmented ones. `fresh`: a new view in every epoch [default: 1; 4 with --augment]
     #[arg(long, value_name = "COUNT|fresh", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub views: Option<Views>,
@@ -115,38 +115,38 @@ pub struct Recipe {
     #[arg(long, value_name = "EPOCHS", help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub early_stop: Option<usize>,
-    /// Which checkpoints stay: best (and last), last alone, or every epoch's
+    /// Checkpoints to keep
     #[arg(long, value_enum, default_value_t = SaveKind::Best, help_heading = "Training")]
     pub save: SaveKind,
-    /// What makes a checkpoint the best
+    /// Criterion for the best checkpoint
     #[arg(long, value_enum, default_value_t = Criterion::ValAccuracy, help_heading = "Training")]
     pub best_by: Criterion,
     /// Seed of the split, the weights, the order and the augmentation
     #[arg(long, default_value_t = 0, help_heading = "Training")]
     pub seed: u64,
-    /// An unreadable image is an error
+    /// Treat an unreadable image as an error
     #[arg(long)]
     pub strict_images: bool,
-    /// Leave out the evaluation on the test images at the end
+    /// Do not evaluate on the test images at the end
     #[arg(long)]
     pub no_test: bool,
-    /// Leave the probabilities as trained: fit no temperature on held-out logits
+    /// Do not calibrate the probabilities: fit no temperature on held-out logits
     #[arg(long)]
     pub no_calibrate: bool,
-    /// Cross-validate first: train on all but one of so many parts of the training and validation
-    /// images, score on that one (folds.json, suspects.csv)
+    /// Cross-validate first, with this many folds of the training and validation images; writes
+    /// folds.json and suspects.csv
     #[arg(long, value_name = "COUNT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folds: Option<usize>,
-    /// Train with so many seeds, `--seed` and those after it, on the same split (seeds.json)
+    /// Train with this many seeds on the same split, from `--seed` on; writes seeds.json
     #[arg(long, value_name = "COUNT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seeds: Option<usize>,
-    /// Threads [default: all cores]
+    /// Number of threads [default: all cores]
     #[arg(long, help_heading = "Machine")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
-    /// Where to train
+    /// Device to train on
     #[arg(long, value_enum, default_value_t = DeviceKind::Cpu, help_heading = "Machine")]
     pub device: DeviceKind,
     /// Memory for decoded images, such as 500MB or 2GB
@@ -157,7 +157,7 @@ pub struct Recipe {
         help_heading = "Machine"
     )]
     pub memory: Memory,
-    /// Disk for kept features of frozen backbones, in the cache folder; 0 keeps none
+    /// Disk space for cached features of frozen backbones, in the cache folder; 0 turns the cache off
     #[arg(
         long,
         value_name = "BYTES",
@@ -174,7 +174,6 @@ impl Default for Recipe {
 }
 
 impl Recipe {
-    /// Reads a run's `config.toml`.
     pub fn open(path: &Path) -> Result<Recipe> {
         let file = ConfigFile::open::<Recipe>(path)?;
         // Later versions have more settings, so a missing key takes its default. Without this key
@@ -185,7 +184,6 @@ impl Recipe {
         file.read()
     }
 
-    /// The text of `config.toml`.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string(self).map_err(not_written)
     }
@@ -198,8 +196,8 @@ impl Recipe {
         Ok(self)
     }
 
-    /// Decides what depends on other settings, unless it was `asked` for by flag or file.
-    fn fill_in(&mut self, asked: impl Fn(&str) -> bool) {
+    /// Sets the defaults that depend on other settings, unless a flag or file sets the value (`asked`).
+    fn set_dependent_defaults(&mut self, asked: impl Fn(&str) -> bool) {
         if !asked("weight-decay") {
             self.weight_decay = match self.optimizer {
                 OptimizerKind::AdamW => 0.01,
@@ -207,8 +205,8 @@ impl Recipe {
             };
         }
         if self.is_frozen() && self.views.is_none() {
-            // A single view is the image as it is: augmentation that was asked for would be
-            // passed over in silence.
+            // A single view is the original image: it would silently ignore an augmentation that was asked
+            // for.
             let augmented = asked("augment") && !self.augment.ops.is_empty();
             self.views = Some(if augmented {
                 Views::AUGMENTED
@@ -218,7 +216,7 @@ impl Recipe {
         }
     }
 
-    /// Refuses values that mean nothing, by the name of their flag.
+    /// Refuses values outside their range, by the name of their flag.
     fn check(&self) -> Result<()> {
         let positive = |flag, value: f64| {
             let is_positive = value.is_finite() && value > 0.0;
@@ -290,8 +288,5 @@ fn ensure(is_fine: bool, flag: &'static str, value: impl fmt::Display, reason: &
 }
 
 fn not_written(error: toml::ser::Error) -> Error {
-    Error::Burn {
-        what: "the configuration cannot be written",
-        reason: error.to_string(),
-    }
+    Error::refused(format!("the configuration cannot be written: {error}"))
 }

@@ -1,5 +1,4 @@
-//! What the names of a recipe stand for: which data, backbone and device. It opens no network and decodes
-//! no image.
+//! Names of a recipe resolved to data, backbone and device. It opens no network and decodes no image.
 
 use std::path::{Path, PathBuf};
 
@@ -13,6 +12,7 @@ use crate::run_dir::RunDir;
 
 /// The folder or CSV file behind the name; the built-in set is drawn when it is not there yet.
 pub fn data_path(name: &str, cache: &Path, printer: &Printer) -> Result<PathBuf> {
+    // The number of images is known when drawing begins.
     let bar = printer.image_bar("drawing the built-in images", 0);
     let path = catalog::data_path(name, cache, &|done, total| {
         bar.set_length(total as u64);
@@ -24,12 +24,15 @@ pub fn data_path(name: &str, cache: &Path, printer: &Printer) -> Result<PathBuf>
 
 /// The images of a run: exactly those that its `split.csv` lists, at `path`.
 pub fn run_dataset(run: &RunDir, path: &Path) -> Result<Dataset> {
-    let folder = if path.is_file() {
-        path.parent().unwrap_or(path)
-    } else {
-        path
-    };
-    Ok(Dataset::from_list(&run.split(), Some(folder))?)
+    Ok(Dataset::from_list(&run.split(), Some(data_folder(path)))?)
+}
+
+/// The folder that the paths of a data set's images start from; `path` is that folder or a CSV file in it.
+pub fn data_folder(path: &Path) -> &Path {
+    match path.is_file() {
+        true => path.parent().unwrap_or(path),
+        false => path,
+    }
 }
 
 /// The file behind `--backbone`; ResNet18 is fetched when the cache lacks it.
@@ -65,7 +68,7 @@ pub fn backbone_path(
 }
 
 /// The network that a recipe describes; `backbone` is the file behind its name.
-pub fn spec(recipe: &Recipe, backbone: Option<PathBuf>) -> models::Spec {
+pub fn network_spec(recipe: &Recipe, backbone: Option<PathBuf>) -> models::Spec {
     match backbone {
         Some(path) => models::Spec::Imported {
             path,
@@ -89,16 +92,20 @@ pub fn device(kind: DeviceKind) -> Result<Device> {
         #[cfg(feature = "cuda")]
         DeviceKind::Cuda => Ok(Device::cuda(0)),
         #[cfg(not(feature = "cuda"))]
-        DeviceKind::Cuda => Err(Error::DeviceMissing {
-            device: "cuda".into(),
-        }),
+        DeviceKind::Cuda => Err(device_missing("cuda")),
         #[cfg(feature = "wgpu")]
         DeviceKind::Wgpu => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
         #[cfg(not(feature = "wgpu"))]
-        DeviceKind::Wgpu => Err(Error::DeviceMissing {
-            device: "wgpu".into(),
-        }),
+        DeviceKind::Wgpu => Err(device_missing("wgpu")),
     }
+}
+
+#[cfg(not(all(feature = "cuda", feature = "wgpu")))]
+fn device_missing(device: &str) -> Error {
+    Error::refused_with_hint(
+        format!("this build of `trainer` cannot train on `{device}`"),
+        format!("build it with `cargo build --release -p trainer --features {device}`"),
+    )
 }
 
 /// The preprocessing of a network that takes `[3, height, width]`: resize the shorter side to
@@ -108,6 +115,7 @@ pub fn preprocess((height, width): (usize, usize)) -> Result<Preprocess> {
         return Ok(Preprocess::imagenet());
     }
     let geometry = if height == width {
+        // The ratio of resize to crop that torchvision's weights are evaluated with, 256 : 224.
         let short = (height * 256).div_ceil(224);
         format!("resize_short({short}, bilinear, antialias)|center_crop({height})")
     } else {

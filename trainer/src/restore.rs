@@ -1,54 +1,49 @@
-//! The network of a run as one of its checkpoints left it, calibrated as the run was.
+//! Restores the network of a run from one of its checkpoints, calibrated as the run was.
 
 use models::Network;
+use report::run_files::Calibration;
 
-use crate::calibrate::Calibration;
+use crate::calibrate;
 use crate::context::TrainingContext;
 use crate::error::Result;
 use crate::model;
 use crate::recipe::Recipe;
-use crate::run_dir::{RunDir, Which};
+use crate::run_dir::{CheckpointKind, RunDir};
 use crate::train::{Checkpoint, State};
 
-/// A restored network.
 pub struct Restored {
     /// The network, with calibrated logits where the run was calibrated.
     pub network: Network,
-    /// The state of its checkpoint.
     pub state: State,
-    /// The temperature in the network.
     pub calibration: Option<Calibration>,
 }
 
 /// Restores a checkpoint of a run.
-///
-/// # Errors
-/// When the checkpoint cannot be used, or its network cannot be built.
 pub fn restore(
     run: &RunDir,
-    which: Which,
+    kind: CheckpointKind,
     recipe: &Recipe,
     context: &TrainingContext<'_>,
 ) -> Result<Restored> {
-    let checkpoint = Checkpoint::open(&run.checkpoint(which))?;
+    let checkpoint = Checkpoint::open(&run.checkpoint(kind))?;
     let state = checkpoint.state().clone();
     let network = model::build_network(recipe, state.classes.len(), context)?;
     let network = checkpoint.network(network)?;
-    let calibration = calibration_of(&state, run, context)?;
+    let calibration = matching_calibration(&state, run, context)?;
     Ok(Restored {
-        network: Calibration::apply_if_any(calibration.as_ref(), network),
+        network: calibrate::apply(calibration.as_ref(), network),
         state,
         calibration,
     })
 }
 
 /// The calibration of a run, where it is that of the checkpoint's epoch.
-fn calibration_of(
+fn matching_calibration(
     state: &State,
     run: &RunDir,
     context: &TrainingContext<'_>,
 ) -> Result<Option<Calibration>> {
-    let Some(calibration) = Calibration::open(run)? else {
+    let Some(calibration) = calibrate::open_calibration(run)? else {
         return Ok(None);
     };
     // In the middle of an epoch the weights are no epoch's.

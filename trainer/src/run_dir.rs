@@ -1,4 +1,4 @@
-//! The layout of `runs/NAME/`: which files, which name, and what `runs/latest` points to.
+//! Run folder, `runs/NAME/`: its name, its files, and the link `runs/latest`.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 
 /// Checkpoint of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Which {
-    /// The best on the validation images
+pub enum CheckpointKind {
+    /// The one with the best validation
     Best,
     /// The newest
     Last,
@@ -37,14 +37,18 @@ impl RunDir {
         }
     }
 
-    /// Refuses a name that is taken or is none, before any work is done.
+    /// Refuses a name that is taken or is no name, before any work is done.
     pub fn check_new(runs: &Path, name: &str) -> Result<()> {
         let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
         if !name.chars().all(plain)
+            // A leading dash would read as a flag, and a leading dot hides the folder.
             || name.starts_with(['.', '-'])
             || ["", run_files::LATEST].contains(&name)
         {
-            return Err(Error::RunName { name: name.into() });
+            return Err(Error::refused_with_hint(
+                format!("`{name}` is not a name for a run"),
+                "a name consists of letters, digits, `-`, `_` and `.`; `--runs` chooses the folder",
+            ));
         }
         let path = runs.join(name);
         if path.symlink_metadata().is_ok() {
@@ -79,30 +83,29 @@ impl RunDir {
         }
     }
 
-    /// A run that is there: by its folder, or by its name in `runs`.
+    /// Opens a run by its folder, or by its name in `runs`.
     pub fn open(runs: &Path, run: &Path) -> Result<RunDir> {
         let path = if run_files::is_run(run) {
             run.to_path_buf()
         } else {
             runs.join(run)
         };
-        // So that messages and `latest` name the run itself.
+        // Messages and `latest` then name the run itself, not the link.
         let path = run_files::follow(&path)?;
         if !run_files::is_run(&path) {
-            return Err(Error::NotARun {
-                path,
-                missing: run_files::CONFIG,
-            });
+            let (folder, file) = (path.display(), run_files::CONFIG);
+            return Err(Error::refused_with_hint(
+                format!("`{folder}` is not a run folder: it has no `{file}`"),
+                "a run folder is what `trainer fit` leaves under `runs/`",
+            ));
         }
         Ok(RunDir { path })
     }
 
-    /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The run's name.
     pub fn name(&self) -> String {
         self.path
             .file_name()
@@ -110,95 +113,79 @@ impl RunDir {
             .unwrap_or_default()
     }
 
-    /// The resolved configuration.
     pub fn config(&self) -> PathBuf {
         self.path.join(run_files::CONFIG)
     }
 
-    /// Which image is in which split.
     pub fn split(&self) -> PathBuf {
         self.path.join(run_files::SPLIT)
     }
 
-    /// One row per epoch.
     pub fn metrics(&self) -> PathBuf {
         self.path.join(run_files::METRICS)
     }
 
-    /// The checkpoint with the best validation.
     pub fn best(&self) -> PathBuf {
         self.path.join(run_files::BEST)
     }
 
-    /// The newest checkpoint.
     pub fn last(&self) -> PathBuf {
         self.path.join(run_files::LAST)
     }
 
     /// The file of a checkpoint; a run that keeps the last alone has no best.
-    pub fn checkpoint(&self, which: Which) -> PathBuf {
-        match which {
-            Which::Best if self.best().is_file() => self.best(),
-            Which::Best | Which::Last => self.last(),
+    pub fn checkpoint(&self, kind: CheckpointKind) -> PathBuf {
+        match kind {
+            CheckpointKind::Best if self.best().is_file() => self.best(),
+            CheckpointKind::Best | CheckpointKind::Last => self.last(),
         }
     }
 
-    /// The verified export.
     pub fn model(&self) -> PathBuf {
         self.path.join(run_files::MODEL)
     }
 
-    /// What the verification found.
     pub fn verify(&self) -> PathBuf {
         self.path.join(run_files::VERIFY)
     }
 
-    /// What is wrong or odd with the data.
     pub fn audit(&self) -> PathBuf {
         self.path.join(run_files::AUDIT)
     }
 
-    /// The result.
     pub fn summary(&self) -> PathBuf {
         self.path.join(run_files::SUMMARY)
     }
 
-    /// What the export answered on the images of the closing evaluation.
     pub fn predictions(&self) -> PathBuf {
         self.path.join(run_files::PREDICTIONS)
     }
 
-    /// The commands that made the run, one a line.
     pub fn command(&self) -> PathBuf {
         self.path.join(run_files::COMMAND)
     }
 
-    /// The page that shows all of it.
     pub fn report(&self) -> PathBuf {
         self.path.join(run_files::REPORT)
     }
 
-    /// The temperature of the exported network.
     pub fn calibration(&self) -> PathBuf {
         self.path.join(run_files::CALIBRATION)
     }
 
-    /// What cross-validation found.
     pub fn folds(&self) -> PathBuf {
         self.path.join(run_files::FOLDS)
     }
 
-    /// Images whose held-out answer contradicts their label.
     pub fn suspects(&self) -> PathBuf {
         self.path.join(run_files::SUSPECTS)
     }
 
-    /// What other seeds gave.
     pub fn seeds(&self) -> PathBuf {
         self.path.join(run_files::SEEDS)
     }
 
-    /// The folder of a training beside the run's own, such as `seeds/7`; made when it is not there.
+    /// The folder of another training of this run, such as `seeds/7`; it is created when missing.
     pub fn part(&self, kind: &str, name: &str) -> Result<RunDir> {
         let path = self.path.join(kind).join(name);
         fs::create_dir_all(&path)?;
@@ -220,7 +207,7 @@ mod tests {
     use super::RunDir;
     use crate::Error;
 
-    fn made(runs: &Path, name: Option<&str>) -> RunDir {
+    fn create(runs: &Path, name: Option<&str>) -> RunDir {
         let run = RunDir::create(runs, name).unwrap();
         fs::write(run.config(), "").unwrap();
         run
@@ -230,17 +217,17 @@ mod tests {
     fn a_run_without_a_name_takes_the_number_after_the_highest() {
         let folder = tempfile::tempdir().unwrap();
         let runs = folder.path().join("deep/runs");
-        assert_eq!(made(&runs, None).name(), "1");
-        assert_eq!(made(&runs, Some("bees")).name(), "bees");
-        assert_eq!(made(&runs, None).name(), "2");
+        assert_eq!(create(&runs, None).name(), "1");
+        assert_eq!(create(&runs, Some("bees")).name(), "bees");
+        assert_eq!(create(&runs, None).name(), "2");
         fs::create_dir(runs.join("41")).unwrap();
-        assert_eq!(made(&runs, None).name(), "42");
+        assert_eq!(create(&runs, None).name(), "42");
     }
 
     #[test]
     fn a_name_that_is_taken_is_refused_with_a_hint_to_resume() {
         let folder = tempfile::tempdir().unwrap();
-        made(folder.path(), Some("bees"));
+        create(folder.path(), Some("bees"));
         let error = RunDir::create(folder.path(), Some("bees")).unwrap_err();
         assert!(matches!(error, Error::RunExists { .. }));
         assert!(error.hint().unwrap().contains("--resume"), "{error}");
@@ -251,14 +238,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for name in ["", "../out", "a/b", ".hidden", "latest", "-x", "a b"] {
             let error = RunDir::create(folder.path(), Some(name)).unwrap_err();
-            assert!(matches!(error, Error::RunName { .. }), "{name}: {error}");
+            assert!(
+                error.to_string().contains("is not a name for a run"),
+                "{name}: {error}"
+            );
         }
     }
 
     #[test]
     fn latest_moves_to_the_newest_and_opens_it() {
         let folder = tempfile::tempdir().unwrap();
-        let (first, second) = (made(folder.path(), None), made(folder.path(), None));
+        let (first, second) = (create(folder.path(), None), create(folder.path(), None));
         first.mark_latest().unwrap();
         assert_eq!(
             RunDir::open(folder.path(), Path::new("latest")).unwrap(),
@@ -284,7 +274,7 @@ mod tests {
     #[test]
     fn latest_may_be_a_file_with_the_name() {
         let folder = tempfile::tempdir().unwrap();
-        let run = made(folder.path(), Some("bees"));
+        let run = create(folder.path(), Some("bees"));
         fs::write(folder.path().join("latest"), "bees\n").unwrap();
         assert_eq!(
             RunDir::open(folder.path(), Path::new("latest")).unwrap(),
@@ -295,10 +285,10 @@ mod tests {
     #[test]
     fn a_run_opens_by_folder_and_by_name_and_nothing_else_is_one() {
         let folder = tempfile::tempdir().unwrap();
-        let run = made(folder.path(), Some("bees"));
+        let run = create(folder.path(), Some("bees"));
         assert_eq!(RunDir::open(Path::new("runs"), run.path()).unwrap(), run);
         assert_eq!(RunDir::open(folder.path(), Path::new("bees")).unwrap(), run);
         let error = RunDir::open(folder.path(), Path::new("wasps")).unwrap_err();
-        assert!(matches!(error, Error::NotARun { .. }), "{error}");
+        assert!(error.to_string().contains("is not a run folder"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! ONNX Runtime for this process: found, or installed on first need, and named in the log.
+//! ONNX Runtime for this process: found, or installed when first needed, and named in the log.
 
 use std::path::{Path, PathBuf};
 
@@ -9,9 +9,6 @@ use crate::error::Result;
 
 /// Finds ONNX Runtime (`library` first), installs it when it is nowhere and `offline` does not forbid
 /// it, and loads it.
-///
-/// # Errors
-/// When it is nowhere, cannot be installed, or is not usable.
 pub fn ensure(
     library: Option<PathBuf>,
     cache: &Path,

@@ -1,139 +1,61 @@
-//! The same training with several seeds: how far its numbers vary, and which answers with them.
+//! Repeated training with several seeds: how far the scores vary, and which answers depend on the seed.
 
 mod run;
 
 use std::collections::BTreeMap;
 
 use data::{Sample, Split, Tally};
-use serde::{Deserialize, Serialize};
+use report::run_files::{MeanRange, SeedScore, Seeds, UnstableImage};
 
 pub use run::repeat_with_seeds;
 
-/// What several seeds gave on the same images; the content of `seeds.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Seeds {
-    /// One by one; the first is the run's own.
-    pub seeds: Vec<SeedScore>,
-    /// Share of right answers, `[0, 1]`.
-    pub accuracy: Range,
-    /// Mean negative log-likelihood, in nats.
-    pub loss: Range,
-    /// What was scored.
-    pub split: Split,
-    /// Images of it.
-    pub count: usize,
-    /// Images whose answer depends on the seed, those on which it depends most first.
-    pub unstable: Vec<Unstable>,
-}
-
-/// How the network of one seed does.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SeedScore {
-    /// The seed.
-    pub seed: u64,
-    /// Share of right answers, `[0, 1]`.
-    pub accuracy: f64,
-    /// Mean negative log-likelihood, in nats.
-    pub loss: f64,
-}
-
-/// Mean and extremes over the seeds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Range {
-    /// The mean.
-    pub mean: f64,
-    /// The lowest.
-    pub min: f64,
-    /// The highest.
-    pub max: f64,
-}
-
-/// An image that not all seeds answer alike.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Unstable {
-    /// Relative to the data root.
-    pub path: String,
-    /// Name of its class.
-    pub label: String,
-    /// How many seeds give which answer.
-    pub answers: BTreeMap<String, usize>,
-}
-
-impl Seeds {
-    /// Scores the logits `[N, K]` that the networks of some seeds give for the images of a split.
-    pub fn new(
-        split: Split,
-        samples: &[Sample],
-        classes: &[String],
-        runs: &[(u64, Vec<Vec<f32>>)],
-    ) -> Self {
-        let name = |label: u32| classes[label as usize].clone();
-        let mut answers = vec![BTreeMap::<String, usize>::new(); samples.len()];
-        let score = |(seed, logits): &(u64, Vec<Vec<f32>>)| {
-            let mut tally = Tally::new(classes.to_vec());
-            for ((row, sample), answers) in logits.iter().zip(samples).zip(&mut answers) {
-                let predicted = tally.add(row, sample.label);
-                *answers.entry(name(predicted)).or_default() += 1;
-            }
-            let scores = tally.scores();
-            SeedScore {
-                seed: *seed,
-                accuracy: scores.accuracy,
-                loss: scores.loss,
-            }
-        };
-        let seeds: Vec<SeedScore> = runs.iter().map(score).collect();
-        let several = |(_, answers): &(&Sample, BTreeMap<_, _>)| answers.len() > 1;
-        let unstable = samples.iter().zip(answers).filter(several);
-        let mut unstable: Vec<Unstable> = unstable
-            .map(|(sample, answers)| Unstable {
-                path: sample.relative.clone(),
-                label: name(sample.label),
-                answers,
-            })
-            .collect();
-        unstable.sort_by_key(|image| image.answers.values().max().copied());
-        Self {
-            accuracy: range(seeds.iter().map(|seed| seed.accuracy)),
-            loss: range(seeds.iter().map(|seed| seed.loss)),
-            seeds,
-            split,
-            count: samples.len(),
-            unstable,
+/// Scores the logits `[N, K]` of the networks of several seeds for the images of a split.
+pub fn score_seeds(
+    split: Split,
+    samples: &[Sample],
+    classes: &[String],
+    runs: &[(u64, Vec<Vec<f32>>)],
+) -> Seeds {
+    let name = |label: u32| classes[label as usize].clone();
+    let mut answers = vec![BTreeMap::<String, usize>::new(); samples.len()];
+    let score = |(seed, logits): &(u64, Vec<Vec<f32>>)| {
+        let mut tally = Tally::new(classes.to_vec());
+        for ((row, sample), answers) in logits.iter().zip(samples).zip(&mut answers) {
+            let predicted = tally.add(row, sample.label);
+            *answers.entry(name(predicted)).or_default() += 1;
         }
-    }
-
-    /// For people.
-    pub fn table(&self) -> String {
-        let Self {
-            seeds,
-            accuracy,
-            loss,
-            split,
-            count,
-            unstable,
-        } = self;
-        let percent = |share: f64| 100.0 * share;
-        format!(
-            "{} seeds, {count} {split} images\n\
-             accuracy   {:.2} %   from {:.2} to {:.2} %\n\
-             log loss   {:.4}    from {:.4} to {:.4}\n\
-             answer depends on the seed: {} of {count} images",
-            seeds.len(),
-            percent(accuracy.mean),
-            percent(accuracy.min),
-            percent(accuracy.max),
-            loss.mean,
-            loss.min,
-            loss.max,
-            unstable.len(),
-        )
+        let scores = tally.scores();
+        SeedScore {
+            seed: *seed,
+            accuracy: scores.accuracy,
+            loss: scores.loss,
+        }
+    };
+    let seeds: Vec<SeedScore> = runs.iter().map(score).collect();
+    let is_unstable = |(_, answers): &(&Sample, BTreeMap<_, _>)| answers.len() > 1;
+    let unstable = samples.iter().zip(answers).filter(is_unstable);
+    let mut unstable: Vec<UnstableImage> = unstable
+        .map(|(sample, answers)| UnstableImage {
+            path: sample.relative.clone(),
+            label: name(sample.label),
+            answers,
+        })
+        .collect();
+    // By the number of seeds that give the most frequent answer: the fewer, the less stable.
+    unstable.sort_by_key(|image| image.answers.values().max().copied());
+    Seeds {
+        accuracy: range(seeds.iter().map(|seed| seed.accuracy)),
+        loss: range(seeds.iter().map(|seed| seed.loss)),
+        seeds,
+        split,
+        count: samples.len(),
+        unstable,
     }
 }
 
-fn range(values: impl Iterator<Item = f64> + Clone) -> Range {
+fn range(values: impl Iterator<Item = f64> + Clone) -> MeanRange {
     let count = values.clone().count() as f64;
-    Range {
+    MeanRange {
         mean: values.clone().sum::<f64>() / count,
         min: values.clone().fold(f64::INFINITY, f64::min),
         max: values.fold(f64::NEG_INFINITY, f64::max),
@@ -169,7 +91,7 @@ mod tests {
             (7, rows([1, 0, 1])),
             (8, rows([0, 1, 1])),
         ];
-        let seeds = Seeds::new(Split::Test, &samples, &classes, &runs);
+        let seeds = score_seeds(Split::Test, &samples, &classes, &runs);
         let accuracies: Vec<f64> = seeds.seeds.iter().map(|seed| seed.accuracy).collect();
         assert_eq!(accuracies, [1.0, 2.0 / 3.0, 1.0 / 3.0, 1.0]);
         assert!((seeds.accuracy.mean - 0.75).abs() < 1e-12);
@@ -180,6 +102,6 @@ mod tests {
         assert_eq!(unstable, ["b", "a"]);
         let answers = &seeds.unstable[0].answers;
         assert_eq!((answers["ants"], answers["bees"]), (2, 2));
-        assert!(seeds.table().contains("depends on the seed: 2 of 3 images"));
+        assert!(seeds.text().contains("depends on the seed: 2 of 3 images"));
     }
 }

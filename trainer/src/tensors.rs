@@ -1,12 +1,14 @@
 //! Values to and from Burn's tensors. It knows no network's layers, no loss and no loop.
 
+use std::fmt::Display;
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use models::Network;
 
 use crate::error::{Error, Result};
 
-/// The device that a network is on, without autodiff.
+/// The device of a network, without autodiff.
 pub(crate) fn device(network: &Network) -> Device {
     network
         .devices()
@@ -18,14 +20,9 @@ pub(crate) fn device(network: &Network) -> Device {
 
 /// The values of a tensor, row by row. Waits for the device.
 pub(crate) fn read(tensor: Tensor<2>) -> Result<Vec<f32>> {
-    let failed = |reason: String| Error::Burn {
-        what: "the logits cannot be read",
-        reason,
-    };
-    let data = tensor
-        .try_into_data()
-        .map_err(|error| failed(error.to_string()))?;
-    data.try_to_vec().map_err(|error| failed(error.to_string()))
+    let failed = |error: &dyn Display| Error::refused(format!("logits cannot be read: {error}"));
+    let data = tensor.try_into_data().map_err(|error| failed(&error))?;
+    data.try_to_vec().map_err(|error| failed(&error))
 }
 
 /// The rows of a tensor `[N, K]`. Waits for the device.

@@ -1,6 +1,6 @@
 //! The training loop, epoch by epoch: train, validate, save. It prints nothing and knows no command line.
 //!
-//! Four things vary without a change to [`train`]: what a step eats ([`Examples`]), the
+//! Four things vary without a change to [`train`]: the examples ([`Examples`]), the
 //! network ([`Model`]), what is minimised ([`Objective`]), and how the weights move ([`OptimizerOptions`] and
 //! [`Scheduler`]). `docs/adding-a-model.md` says where another one of each goes.
 
@@ -23,12 +23,12 @@ use models::Network;
 pub use best_epoch::{BestEpoch, EpochScore};
 pub use checkpoint::Checkpoint;
 pub use checkpoints::Checkpoints;
-pub use history::EpochRow;
 pub use objective::Objective;
 pub use observer::{Ended, Observer, StepReport};
 pub use optimizer::OptimizerOptions;
 pub use options::TrainOptions;
 pub use progress::{Phase, Progress};
+pub use report::run_files::EpochRow;
 pub use schedule::Scheduler;
 pub use state::State;
 
@@ -46,7 +46,6 @@ pub struct Trained {
     pub network: Network,
     /// The epoch that `network` is of, counted from 1.
     pub epoch: usize,
-    /// How training ended.
     pub ended: Ended,
     /// One row per epoch done, those before a resume included.
     pub rows: Vec<EpochRow>,
@@ -89,7 +88,7 @@ pub fn train(
     trained
 }
 
-/// The loop.
+/// The loop over epochs and steps.
 fn run_epochs(
     mut model: Model,
     data: &TrainingSet,
@@ -98,7 +97,7 @@ fn run_epochs(
     observer: &mut dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Trained> {
-    let (mut optimizer, mut state) = start(&mut model, data, options, &mut checkpoints)?;
+    let (mut optimizer, mut state) = begin_or_resume(&mut model, data, options, &mut checkpoints)?;
     let device = model.device().autodiff();
     let ended = loop {
         if let Some(ended) = state.ended(options) {
@@ -111,6 +110,7 @@ fn run_epochs(
             while let Some(batch) = clock.next(&mut batches, &mut state.train) {
                 let Batch { inputs, labels } = batch?;
                 let logits = model.forward(inputs, &device)?; // [N, K]
+                // A clone shares its values; the loss consumes one of the two.
                 let loss = options.objective.loss(logits.clone(), &labels);
                 let gradients = GradientsParams::from_grads(loss.backward(), &model.network);
                 // The logits are read while the device computes the gradients, the one wait of a step. A loss
@@ -177,6 +177,7 @@ fn validate(
         progress.add(&logits, &labels, options.objective, Phase::Val, epoch)?;
         clock.tick(&mut progress);
         observer.step(&report(Phase::Val, epoch, val, &progress));
+        // After the last batch the epoch is complete, and is saved as such.
         if interrupt.is_requested() && progress.step < val.num_batches() {
             return Ok(None);
         }
@@ -193,9 +194,8 @@ fn report(phase: Phase, epoch: usize, examples: &Examples, progress: &Progress) 
     }
 }
 
-/// Optimiser and state before the first step, or as the checkpoint has them; the network is then the
-/// checkpoint's, too.
-fn start(
+/// Optimiser and state before the first step, or those of the checkpoint, whose weights the network then gets.
+fn begin_or_resume(
     model: &mut Model,
     data: &TrainingSet,
     options: &TrainOptions,
@@ -209,6 +209,7 @@ fn start(
         network: network.name(),
         backbone: network
             .backbone_sha256()
+            // Checkpoints leave out a frozen backbone alone.
             .filter(|_| frozen)
             .map(str::to_owned),
         classes: data.classes.clone(),
@@ -234,10 +235,12 @@ fn start(
     model.network = checkpoint.network(network)?.train();
     let optimizer = checkpoint.optimizer(&model.network, optimizer)?;
     let state = State {
+        // The next checkpoint is written in the newest format, whatever this one has.
         format: state.format,
         backbone: state.backbone,
         ..checkpoint.state().clone()
     };
+    // A kill between the two writes leaves `metrics.csv` without the last epoch of the checkpoint.
     checkpoints.save_history(&state)?;
     Ok((optimizer, state))
 }

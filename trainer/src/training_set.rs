@@ -1,4 +1,4 @@
-//! The training and validation examples of a run: decoded images, or the cached features of a frozen
+//! Training set of a run, with its validation examples: decoded images, or the cached features of a frozen
 //! backbone. It knows no loop.
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::context::TrainingContext;
 use crate::dataset::{self, DecodeOptions};
 use crate::error::{Error, Result};
 use crate::examples::{Batching, Examples, Purpose};
-use crate::features::{Extracted, Extractor, FeatureCache, Features, Options, View};
+use crate::features::{Extracted, Extractor, ExtractorOptions, FeatureCache, Features, View};
 use crate::kfold::Fold;
 use crate::recipe::{Recipe, Views};
 use crate::resolve;
@@ -20,13 +20,11 @@ use crate::resolve;
 /// Real images that an exported file is verified with.
 const VERIFIED_IMAGES: usize = 16;
 
-/// What a network is trained on and validated with.
+/// Training and validation examples of a network.
 pub struct TrainingSet {
     /// Class names in output order.
     pub classes: Vec<String>,
-    /// The training examples.
     pub train: Examples,
-    /// The validation examples.
     pub val: Examples,
     /// How both are made into batches.
     pub batching: Batching,
@@ -48,9 +46,6 @@ impl TrainingSet {
 
     /// Decodes the images of a data set, or finds or computes their features where the network's backbone is
     /// frozen and sees an image in the same views in every epoch.
-    ///
-    /// # Errors
-    /// When too many images cannot be read, the backbone does not run, or Ctrl-C came.
     pub fn open(
         dataset: &Dataset,
         audit: &Audit,
@@ -69,7 +64,7 @@ impl TrainingSet {
         };
         match cached_views(recipe).filter(|_| network.is_frozen()) {
             Some(views) => {
-                let options = Options {
+                let options = ExtractorOptions {
                     cache: FeatureCache::new(&context.cache, recipe.feature_cache.0),
                     device: recipe.device,
                     threads: context.threads,
@@ -80,13 +75,13 @@ impl TrainingSet {
                 for samples in [&dataset.train, &dataset.val] {
                     extractor.add_hashes(samples, &|path| audit.hash(path));
                 }
-                Self::of_features(dataset, &views, extractor, batching, context)
+                Self::from_features(dataset, &views, extractor, batching, context)
             }
-            None => Self::of_images(dataset, batching, recipe, context),
+            None => Self::from_images(dataset, batching, recipe, context),
         }
     }
 
-    fn of_images(
+    fn from_images(
         dataset: &Dataset,
         batching: Batching,
         recipe: &Recipe,
@@ -96,6 +91,7 @@ impl TrainingSet {
         let decode = |split: Split| {
             let samples = dataset.samples(split);
             // The memory is shared in proportion to the numbers of images.
+            // In 128 bits: bytes times images may exceed 64.
             let budget = u128::from(recipe.memory.0) * samples.len() as u128 / num_images as u128;
             let options = DecodeOptions {
                 budget_bytes: budget as u64,
@@ -112,13 +108,14 @@ impl TrainingSet {
         ))
     }
 
-    fn of_features(
+    fn from_features(
         dataset: &Dataset,
         views: &[View],
         mut extractor: Extractor,
         batching: Batching,
         context: &TrainingContext<'_>,
     ) -> Result<Self> {
+        // Validation images are augmented with `--augment-val` alone.
         let val_views = if batching.augment_val {
             views
         } else {
@@ -140,7 +137,6 @@ impl TrainingSet {
         self.extractor.is_some()
     }
 
-    /// Numbers of training and of validation images.
     pub fn num_images(&self) -> [usize; 2] {
         [&self.train, &self.val].map(|examples| examples.samples().len())
     }
@@ -163,7 +159,7 @@ impl TrainingSet {
     }
 
     /// The training set of a fold of [`pool`](Self::pool).
-    pub fn of_fold(&self, pool: &Examples, fold: &Fold) -> TrainingSet {
+    pub fn for_fold(&self, pool: &Examples, fold: &Fold) -> TrainingSet {
         let select = |indices: &[usize], purpose| pool.select(indices, purpose, &self.batching);
         Self::new(
             self.classes.clone(),
@@ -188,9 +184,6 @@ impl TrainingSet {
     }
 
     /// The examples of any split, batched for evaluation: those at hand, or else decoded or computed now.
-    ///
-    /// # Errors
-    /// When too many images cannot be read, the backbone does not run, or Ctrl-C came.
     pub fn evaluation(
         &mut self,
         dataset: &Dataset,
@@ -255,16 +248,14 @@ fn extract(
     let samples = dataset.samples(split);
     let extracted = extractor.extract(samples, views, &context.interrupt, &mut |done, missing| {
         let new = || printer.image_bar(&format!("features of {split}"), missing as u64);
+        // No bar where all features are in the cache.
         bar.get_or_insert_with(new).set_position(done as u64);
     });
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
     let extracted = extracted?;
-    for file in &extracted.unreadable {
-        let path = file.path.display();
-        printer.warn(format!("left out `{path}`: {}", file.reason));
-    }
+    dataset::warn_left_out(&extracted.unreadable, printer);
     if let Some(error) = &extracted.cache_error {
         printer.warn(format!(
             "features are not kept for later: {}",
@@ -300,7 +291,7 @@ fn extraction_line(split: Split, extracted: &Extracted) -> String {
         }
     };
     format!(
-        "features of {split}: {views} of {} images, {} kept from before, {computed}",
+        "features of {split}: {views} of {} images, {} from the cache, {computed}",
         features.samples().len(),
         extracted.num_cached,
     )
@@ -313,9 +304,6 @@ pub fn verified_indices(available: usize) -> Vec<usize> {
 }
 
 /// Real images for the verification of an exported file, each `[3, H, W]`.
-///
-/// # Errors
-/// When an image has become unreadable.
 pub fn verification_images(examples: &Examples, preprocess: &Preprocess) -> Result<Vec<Vec<f32>>> {
     let prepare = |index| Ok(preprocess.apply(&*examples.image(index)?)?);
     verified_indices(examples.samples().len())

@@ -1,6 +1,5 @@
-//! Burn's logits against ONNX Runtime's on the written file; it never trains.
+//! Verification of an exported file: Burn's logits against ONNX Runtime's. It never trains.
 
-use std::fmt;
 use std::path::Path;
 
 use burn::module::Module;
@@ -8,88 +7,21 @@ use burn::tensor::{Tensor, TensorData};
 use data::metrics::argmax;
 use deploy::{Session, SessionOptions};
 use models::Network;
-use serde::{Deserialize, Serialize};
+use report::run_files::{Agreement, Disagreement};
 
 use crate::error::Result;
 use crate::tensors;
 
-/// The batch sizes that ONNX Runtime is asked with, and on how many images: one image, an even and
-/// an odd number. All images go through the batch of 7, of which 16 leave a rest of 2; the first few
-/// show that other batch sizes give the same.
+/// Batch sizes of the verification, each with its number of images: one image, an even and an odd number. All
+/// images run in batches of 7, of which 16 leave a rest of 2; the first few images show that other batch
+/// sizes give the same.
 const BATCHES: [(usize, usize); 3] = [(1, 3), (2, 4), (7, usize::MAX)];
 
 /// How far two logits may be apart, relative to the largest |logit|.
 const RELATIVE_TOLERANCE: f64 = 1e-4;
 
-/// Whether an exported file computes what the network computes; the content of `verify.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Agreement {
-    /// Every difference is within the tolerance and every top-1 the same.
-    pub verified: bool,
-    /// Images compared.
-    pub images: usize,
-    /// Batch sizes that ONNX Runtime ran them with.
-    pub batches: Vec<usize>,
-    /// The largest finite |difference| of a logit.
-    pub max_difference: f64,
-    /// The largest finite |logit| of the network.
-    pub largest_logit: f64,
-    /// What a difference may be: 1e-4 of the largest |logit|.
-    pub tolerance: f64,
-    /// Where they disagree.
-    pub disagreements: Vec<Disagreement>,
-}
-
-/// An image on which the file disagrees with the network.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Disagreement {
-    /// The image's index.
-    pub image: usize,
-    /// The batch size.
-    pub batch: usize,
-    /// The largest |difference| of its logits; `null` where it is not a number.
-    pub difference: Option<f64>,
-    /// Burn's top-1.
-    pub burn: usize,
-    /// ONNX Runtime's top-1.
-    pub onnx_runtime: usize,
-}
-
-impl fmt::Display for Agreement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let batches: Vec<_> = self.batches.iter().map(ToString::to_string).collect();
-        let word = if self.verified { "agrees" } else { "disagrees" };
-        write!(
-            f,
-            "ONNX Runtime {word} with Burn on {} images (batch {}): largest difference {:.1e} of \
-             {:.1e} allowed",
-            self.images,
-            batches.join(", "),
-            self.max_difference,
-            self.tolerance,
-        )?;
-        if let Some(first) = self.disagreements.first() {
-            write!(
-                f,
-                "; {} disagreements, the first on image {} at batch {}",
-                self.disagreements.len(),
-                first.image,
-                first.batch
-            )?;
-        }
-        Ok(())
-    }
-}
-
-/// Writes `verify.json`.
-pub fn save(agreement: &Agreement, path: &Path) -> Result<()> {
-    let mut text = serde_json::to_vec_pretty(agreement)?;
-    text.push(b'\n');
-    Ok(data::write::atomically(path, &text)?)
-}
-
-/// What ONNX Runtime was asked, and what it answered.
-struct Asked {
+/// Logits by ONNX Runtime, and how they were computed.
+struct BatchedLogits {
     batch: usize,
     images: usize,
     rows: Vec<Vec<f32>>,
@@ -112,8 +44,8 @@ pub fn verify(
     };
     let mut session = Session::open(file, &options)?;
     let mut found = Vec::with_capacity(BATCHES.len());
-    for (batch, most) in BATCHES {
-        let images = &images[..images.len().min(most)];
+    for (batch, limit) in BATCHES {
+        let images = &images[..images.len().min(limit)];
         let mut rows = Vec::with_capacity(images.len());
         for chunk in images.chunks(batch) {
             let logits = session.run(&chunk.concat(), chunk.len())?;
@@ -121,7 +53,7 @@ pub fn verify(
             rows.extend(logits.chunks_exact(width).map(<[f32]>::to_vec));
         }
         let images = images.len();
-        found.push(Asked {
+        found.push(BatchedLogits {
             batch,
             images,
             rows,
@@ -130,14 +62,14 @@ pub fn verify(
     Ok(compare(expected, &found))
 }
 
-/// Whether logits that were come by another way, `[N, K]` row by row, are the network's.
+/// Whether logits `[N, K]` that were computed in another way are the network's.
 pub fn is_same(expected: &[Vec<f32>], found: Vec<Vec<f32>>) -> bool {
-    let asked = Asked {
+    let logits = BatchedLogits {
         batch: found.len(),
         images: expected.len(),
         rows: found,
     };
-    compare(expected, &[asked]).verified
+    compare(expected, &[logits]).verified
 }
 
 /// The network's logits of images, each `[3, H, W]`, in one batch.
@@ -152,7 +84,7 @@ pub fn logits(network: &Network, images: &[Vec<f32>]) -> Result<Vec<Vec<f32>>> {
     tensors::read_rows(network.forward(Tensor::from_data(input, &tensors::device(&network))))
 }
 
-fn compare(expected: &[Vec<f32>], found: &[Asked]) -> Agreement {
+fn compare(expected: &[Vec<f32>], found: &[BatchedLogits]) -> Agreement {
     let largest = |most: f64, logit: &f32| most.max(f64::from(logit.abs()));
     let finite = expected.iter().flatten().filter(|logit| logit.is_finite());
     let largest_logit = finite.fold(0.0, largest);
@@ -160,13 +92,13 @@ fn compare(expected: &[Vec<f32>], found: &[Asked]) -> Agreement {
     let mut agreement = Agreement {
         verified: true,
         images: expected.len(),
-        batches: found.iter().map(|asked| asked.batch).collect(),
+        batches: found.iter().map(|logits| logits.batch).collect(),
         max_difference: 0.0,
         largest_logit,
         tolerance,
         disagreements: vec![],
     };
-    for Asked {
+    for BatchedLogits {
         batch,
         images,
         rows,
@@ -183,6 +115,7 @@ fn compare(expected: &[Vec<f32>], found: &[Asked]) -> Agreement {
                 let logit = |class: usize| row.get(class).copied().map_or(f64::NAN, f64::from);
                 (logit(burn) - logit(onnx_runtime)).abs()
             };
+            // A tie within the tolerance may be broken differently.
             let same_top = burn == onnx_runtime || gap(expected) <= tolerance;
             if !(difference <= tolerance && same_top) {
                 let difference = difference.is_finite().then_some(difference);
@@ -209,6 +142,7 @@ fn difference(expected: &[f32], found: &[f32]) -> f64 {
     let pairs = expected.iter().zip(found);
     pairs
         .map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs())
+        // Not `f64::max`, which ignores NaN.
         .fold(0.0, |most, next| {
             if next.is_nan() || most.is_nan() {
                 f64::NAN
@@ -226,13 +160,16 @@ mod tests {
         let rows = |rows: [[f32; 3]; 2]| rows.map(|row| row.to_vec()).to_vec();
         compare(
             &rows(expected),
-            &[asked(1, rows(expected)), asked(2, rows(found))],
+            &[
+                batched_logits(1, rows(expected)),
+                batched_logits(2, rows(found)),
+            ],
         )
     }
 
-    fn asked(batch: usize, rows: Vec<Vec<f32>>) -> Asked {
+    fn batched_logits(batch: usize, rows: Vec<Vec<f32>>) -> BatchedLogits {
         let images = 2;
-        Asked {
+        BatchedLogits {
             batch,
             images,
             rows,
@@ -252,12 +189,12 @@ mod tests {
         found[1][0] += 0.2e-3;
         let agreement = compared(LOGITS, found);
         assert!(!agreement.verified);
-        let at: Vec<_> = agreement
+        let images: Vec<_> = agreement
             .disagreements
             .iter()
             .map(|d| (d.image, d.batch))
             .collect();
-        assert_eq!(at, [(1, 2)]);
+        assert_eq!(images, [(1, 2)]);
     }
 
     #[test]
@@ -282,15 +219,15 @@ mod tests {
     #[test]
     fn missing_logits_disagree_and_no_image_proves_nothing() {
         let rows: Vec<_> = LOGITS.map(|row| row.to_vec()).to_vec();
-        assert!(!compare(&rows, &[asked(1, rows[..1].to_vec())]).verified);
+        assert!(!compare(&rows, &[batched_logits(1, rows[..1].to_vec())]).verified);
         let short = vec![vec![10.0, -3.0], rows[1].clone()];
-        assert!(!compare(&rows, &[asked(1, short.clone())]).verified);
-        assert!(!compare(&[], &[asked(1, vec![])]).verified);
+        assert!(!compare(&rows, &[batched_logits(1, short.clone())]).verified);
+        assert!(!compare(&[], &[batched_logits(1, vec![])]).verified);
         assert!(is_same(&rows, rows.clone()) && !is_same(&rows, short));
         // Only as many as were asked for count.
-        let few = Asked {
+        let few = BatchedLogits {
             images: 1,
-            ..asked(1, rows[..1].to_vec())
+            ..batched_logits(1, rows[..1].to_vec())
         };
         assert!(compare(&rows, &[few]).verified);
     }

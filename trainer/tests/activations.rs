@@ -15,7 +15,7 @@ use onnx::proto::DataType;
 use onnx::{Dim, Document, Tensor, ValueInfo, surgery};
 use serde::Deserialize;
 use trainer::inspect::attention::{self, Maps};
-use trainer::inspect::subject::{Described, Look, Subject};
+use trainer::inspect::inspected_model::{Attribution, InspectedModel, Overrides};
 use trainer::inspect::tiles;
 
 /// `tests/reference/activations.json`, of `scripts/reference/activations.py`.
@@ -73,16 +73,16 @@ fn shared(path: &str) -> Option<PathBuf> {
     None
 }
 
-fn open(model: &Path, simplified: bool) -> Subject {
+fn open(model: &Path, simplified: bool) -> InspectedModel {
     let search = Search::new(&data::cache::dir(None).unwrap());
     let found = runtime::ensure(&search, &|line| println!("{line}"), true).unwrap();
     runtime::load(&found).unwrap();
-    let described = Described {
+    let overrides = Overrides {
         classes: None,
         preprocess: Some(Preprocess::imagenet()),
     };
     let opened = Model::open(model).unwrap();
-    Subject::open(model, &opened, described, simplified, 2).unwrap()
+    InspectedModel::open(model, &opened, overrides, simplified, 2).unwrap()
 }
 
 /// Largest difference, of the largest expected value.
@@ -101,14 +101,14 @@ fn kernels_and_every_feature_map_of_resnet18_are_pytorchs() {
     };
     let reference = reference();
     for (simplified, figures) in [(false, &reference.network), (true, &reference.simplified)] {
-        let mut subject = open(&model, simplified);
-        let view = subject.look(&photos.join(&reference.photo)).unwrap();
-        assert_eq!(subject.convs().len(), figures.len());
+        let mut model = open(&model, simplified);
+        let view = model.inspect(&photos.join(&reference.photo)).unwrap();
+        assert_eq!(model.convs().len(), figures.len());
         let mut worst = 0.0f32;
-        for (conv, figures) in subject.convs().iter().zip(figures) {
+        for (conv, figures) in model.convs().iter().zip(figures) {
             let last = figures.name.rsplit('.').next().unwrap();
             assert!(conv.name.contains(last), "{} {}", conv.name, figures.name);
-            let maps = Maps::of(view.value(&conv.output).unwrap()).unwrap();
+            let maps = Maps::from_tap(view.value(&conv.output).unwrap()).unwrap();
             assert_eq!([maps.channels, maps.height, maps.width], figures.shape);
             let values: Vec<f32> = figures.at.iter().map(|at| maps.numbers[*at]).collect();
             let numbers = maps.numbers.iter().map(|v| f64::from(*v));
@@ -125,13 +125,13 @@ fn kernels_and_every_feature_map_of_resnet18_are_pytorchs() {
             worst = worst.max(off);
         }
         println!("simplified {simplified}: at most {worst:e} of the largest value apart");
-        assert_eq!(subject.left_out().len(), if simplified { 3 } else { 0 });
+        assert_eq!(model.left_out().len(), if simplified { 3 } else { 0 });
 
-        let weight = subject.kernels(&view).unwrap();
+        let weight = model.kernels(&view).unwrap();
         let sheet = tiles::kernels(&weight, Color::Rgb).unwrap().colour.unwrap();
         // Row 2, column 4 of every kernel: tiles of 7 x 16 pixels and gaps of 4.
         let pixels = (0..64u32).flat_map(|kernel| {
-            let corner = |place: u32| place * (7 * 16 + 4) + 4;
+            let corner = |index: u32| index * (7 * 16 + 4) + 4;
             let (x, y) = (corner(kernel % 8) + 4 * 16, corner(kernel / 8) + 2 * 16);
             sheet.get_pixel(x, y).0
         });
@@ -165,21 +165,21 @@ fn the_activation_map_is_pytorchs_grad_cam_times_the_number_of_places() {
         return;
     };
     let (reference, folder) = (reference(), tempfile::tempdir().unwrap());
-    let mut subject = open(&with_head(&model, &reference.head, folder.path()), false);
+    let mut model = open(&with_head(&model, &reference.head, folder.path()), false);
     for expected in &reference.cams {
-        let view = subject.look(&photos.join(&expected.photo)).unwrap();
+        let view = model.inspect(&photos.join(&expected.photo)).unwrap();
         assert_eq!(view.predicted(), expected.predicted);
-        let look = subject.attention(&view, expected.predicted).unwrap();
-        let Some(Look::ClassMap {
-            heat, bias, off, ..
-        }) = look
+        let attribution = model.attribution(&view, expected.predicted).unwrap();
+        let Some(Attribution::ClassMap {
+            heat, bias, error, ..
+        }) = attribution
         else {
-            panic!("no class activation map: {look:?}");
+            panic!("no class activation map: {attribution:?}");
         };
         let logit = expected.logits[expected.predicted];
-        assert!((heat.mean() as f32 + bias - logit).abs() < 1e-4 && off < 1e-5);
-        let places = (heat.width * heat.height) as f32;
-        let cam: Vec<f32> = heat.values.iter().map(|v| v.max(0.0) / places).collect();
+        assert!((heat.mean() as f32 + bias - logit).abs() < 1e-4 && error < 1e-5);
+        let cells = (heat.width * heat.height) as f32;
+        let cam: Vec<f32> = heat.values.iter().map(|v| v.max(0.0) / cells).collect();
         let grad_cam = difference(&expected.grad_cam, &cam);
         let peak = heat.peak();
         let mut fine = heat.positive().resized(224, 224);
@@ -190,7 +190,7 @@ fn the_activation_map_is_pytorchs_grad_cam_times_the_number_of_places() {
         let some: Vec<f32> = some.map(|(x, y)| fine.values[y * 224 + x]).collect();
         let resized = difference(&expected.resized, &some);
         let last = view.value("/layer4/layer4.1/relu_1/Relu_output_0").unwrap();
-        let eigen = attention::eigen(&Maps::of(last).unwrap());
+        let eigen = attention::eigen(&Maps::from_tap(last).unwrap());
         let eigen = difference(&expected.eigen_cam, &eigen.values);
         println!(
             "{}: of the greatest value apart: Grad-CAM {grad_cam:e}, enlarged {resized:e}, \

@@ -36,7 +36,7 @@ fn shared(path: &str) -> Option<PathBuf> {
     None
 }
 
-/// Pictures of noise, `[n, 3, 224, 224]`, the same on every call.
+/// Images of noise, `[n, 3, 224, 224]`, the same on every call.
 fn noise(n: usize) -> Vec<f32> {
     let mut state = 7u32;
     let mut next = || {

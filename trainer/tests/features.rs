@@ -16,11 +16,11 @@ use fs_err as fs;
 use models::{CustomConfig, Network, Spec};
 use safetensors::SafeTensors;
 use trainer::Error;
-use trainer::features::{Extracted, Extractor, FeatureCache, FeatureTable, Options, View};
+use trainer::features::{Extracted, Extractor, ExtractorOptions, FeatureCache, FeatureTable, View};
 use trainer::interrupt::Interrupt;
 use trainer::recipe::DeviceKind;
 
-/// A folder with a backbone and pictures.
+/// A folder with a backbone and images.
 struct Shop {
     folder: tempfile::TempDir,
     samples: Vec<Sample>,
@@ -52,7 +52,7 @@ impl Shop {
     }
 
     fn extractor(&self, cache: &str, threads: usize, strict: bool) -> Extractor {
-        let options = Options {
+        let options = ExtractorOptions {
             cache: FeatureCache::new(&self.folder.path().join(cache), 1 << 20),
             device: DeviceKind::Cpu,
             threads,
@@ -72,16 +72,16 @@ impl Shop {
     }
 }
 
-/// A picture of noise, none square, none like another.
+/// An image of noise, none square, none like another.
 fn sample(folder: &Path, index: usize) -> Sample {
     let relative = format!("{index}.png");
     let path = folder.join(&relative);
     let mut state = 7 + index as u32;
-    let picture = RgbImage::from_fn(260 + index as u32, 250, |_, _| {
+    let image = RgbImage::from_fn(260 + index as u32, 250, |_, _| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         image::Rgb([(state >> 24) as u8, (state >> 16) as u8, index as u8])
     });
-    picture.save(&path).unwrap();
+    image.save(&path).unwrap();
     let label = index as u32 % 2;
     Sample {
         path,
@@ -117,9 +117,9 @@ fn features_that_are_not_the_backbones_are_seen_and_do_not_score() {
     let folder = shop.folder.path();
     for (split, count) in [("train", 6), ("val", 4), ("test", 4)] {
         for (i, class) in (0..count).zip(["ants", "bees"].iter().cycle()) {
-            let place = folder.join("data").join(split).join(class);
-            fs::create_dir_all(&place).unwrap();
-            sample(&place, i);
+            let folder_of_class = folder.join("data").join(split).join(class);
+            fs::create_dir_all(&folder_of_class).unwrap();
+            sample(&folder_of_class, i);
         }
     }
     let fit = |name: &str| {
@@ -163,7 +163,7 @@ fn what_is_kept_is_what_was_computed() {
     let warm = shop.look("cache", 2, &shop.samples);
     assert_eq!((warm.num_cached, warm.num_computed), (21, 0));
     assert_eq!(cold.features, warm.features);
-    // Other pictures among known ones, in another order.
+    // Other images among known ones, in another order.
     let mut mixed = vec![sample(shop.folder.path(), 90)];
     mixed.extend(shop.samples.iter().rev().cloned());
     let more = shop.look("cache", 2, &mixed);
@@ -199,14 +199,14 @@ fn threads_and_the_cache_change_no_bit() {
 fn a_row_is_what_burn_computes() {
     let shop = Shop::new();
     let (network, found) = (shop.network(), shop.look("cache", 2, &shop.samples));
-    for (place, sample) in shop.samples.iter().enumerate() {
-        let picture = data::decode::open(&sample.path, &data::Limits::default()).unwrap();
-        let input = Preprocess::imagenet().apply(&picture).unwrap();
+    for (index, sample) in shop.samples.iter().enumerate() {
+        let image = data::decode::open(&sample.path, &data::Limits::default()).unwrap();
+        let input = Preprocess::imagenet().apply(&image).unwrap();
         let input = TensorData::new(input, [1, 3, 224, 224]);
         let row = network.features(Tensor::from_data(input, &Device::flex()));
         let row = row.into_data().try_into_vec::<f32>().unwrap();
         let largest = row.iter().fold(0.0f32, |most, value| most.max(value.abs()));
-        for (ours, theirs) in found.features.row(0, place).iter().zip(&row) {
+        for (ours, theirs) in found.features.row(0, index).iter().zip(&row) {
             assert!((ours - theirs).abs() <= 1e-5 * largest, "{ours} {theirs}");
         }
     }
@@ -261,10 +261,10 @@ fn an_interrupted_look_keeps_what_it_has() {
 }
 
 #[test]
-fn an_unreadable_picture_is_left_out_or_an_error_when_strict() {
+fn an_unreadable_image_is_left_out_or_an_error_when_strict() {
     let shop = Shop::new();
     let mut samples: Vec<Sample> = (10..30).map(|i| sample(shop.folder.path(), i)).collect();
-    fs::write(&samples[3].path, "no picture").unwrap();
+    fs::write(&samples[3].path, "no image").unwrap();
     for computed in [57, 0] {
         let found = shop.look("cache", 2, &samples);
         assert_eq!(
@@ -282,7 +282,7 @@ fn an_unreadable_picture_is_left_out_or_an_error_when_strict() {
         .unwrap_err();
     assert!(error.to_string().contains("13.png"), "{error}");
     // A second one, which has the same content, and then a missing one.
-    fs::write(&samples[5].path, "no picture").unwrap();
+    fs::write(&samples[5].path, "no image").unwrap();
     fs::remove_file(&samples[6].path).unwrap();
     samples.truncate(8);
     let mut lax = shop.extractor("cache", 2, false);

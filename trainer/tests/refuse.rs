@@ -132,8 +132,8 @@ fn lay_out(folder: &Path) {
         let class = folder.join("one").join(split).join("ants");
         fs::create_dir_all(&class).unwrap();
         for number in 0..4 {
-            let picture = image::RgbImage::from_pixel(20, 30, image::Rgb([number * 50, 9, 9]));
-            picture.save(class.join(format!("{number}.png"))).unwrap();
+            let image = image::RgbImage::from_pixel(20, 30, image::Rgb([number * 50, 9, 9]));
+            image.save(class.join(format!("{number}.png"))).unwrap();
         }
     }
 }

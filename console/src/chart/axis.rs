@@ -1,30 +1,28 @@
-//! Scales: from values to positions along a side of a chart, and the round values written there.
+//! Axes and scales: from values to positions along a side of a chart, with round ticks.
 
 /// How far an axis goes beyond its values, as a share of their range.
 const MARGIN: f64 = 0.08;
 
-/// How values are laid along an axis.
+/// Scaling of an axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scaling {
-    /// Evenly.
     #[default]
     Linear,
-    /// Evenly, with whole numbers alone at the ticks.
+    /// Linear, with ticks at whole numbers alone.
     Whole,
-    /// By the logarithm; values are above zero.
+    /// Logarithmic; values are above zero.
     Log,
 }
 
-/// A side of a chart.
+/// Axis of a chart.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Axis {
     /// What is measured, with its unit.
     pub label: String,
     /// First and last value; that of the data when `None`.
     pub domain: Option<[f64; 2]>,
-    /// How values are laid along it.
     pub scaling: Scaling,
-    /// What 0, 1, 2 and so on are called at the ticks; numbers where there are none.
+    /// Names of the values 0, 1, 2 and so on at the ticks; numbers where there are none.
     pub names: Vec<String>,
 }
 
@@ -52,7 +50,7 @@ impl Axis {
         Axis { scaling, ..self }
     }
 
-    /// An axis over 0, 1, 2 and so on, which are called something.
+    /// A categorical axis: names for 0, 1, 2 and so on.
     #[must_use]
     pub fn named(self, names: Vec<String>) -> Axis {
         let last = names.len().saturating_sub(1) as f64;
@@ -66,7 +64,7 @@ impl Axis {
     /// lies on the edge.
     #[must_use]
     pub fn around(self, values: impl Iterator<Item = f64>) -> Axis {
-        let [least, most] = bounds(values, self.scaling).unwrap_or(nothing(self.scaling));
+        let [least, most] = bounds(values, self.scaling).unwrap_or(default_domain(self.scaling));
         if self.scaling == Scaling::Log {
             let margin = (most / least).powf(MARGIN).max(1.0 + MARGIN);
             return self.over(least / margin, most * margin);
@@ -123,7 +121,7 @@ struct Tick {
     step: f64,
 }
 
-/// Values, and where they lie.
+/// Scale: from values to positions along a side of a chart.
 #[derive(Clone, Debug)]
 pub(super) struct Scale {
     domain: [f64; 2],
@@ -134,8 +132,8 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// Where a value lies; values outside lie at the end.
-    pub(super) fn at(&self, value: f64) -> f64 {
+    /// Position of a value; values outside lie at the end.
+    pub(super) fn position(&self, value: f64) -> f64 {
         let map = |value: f64| {
             if self.is_log {
                 value.max(f64::MIN_POSITIVE).ln()
@@ -148,11 +146,14 @@ impl Scale {
         self.range[0] + share * (self.range[1] - self.range[0])
     }
 
-    /// Where the ticks lie, and what they say.
+    /// Positions and labels of the ticks.
     pub(super) fn ticks(&self) -> Vec<(f64, String)> {
         let label = |&Tick { value, step }: &Tick| {
             let name = self.names.get(value.round() as usize).cloned();
-            (self.at(value), name.unwrap_or_else(|| number(value, step)))
+            (
+                self.position(value),
+                name.unwrap_or_else(|| tick_label(value, step)),
+            )
         };
         self.ticks.iter().map(label).collect()
     }
@@ -168,8 +169,8 @@ fn bounds(values: impl Iterator<Item = f64>, scaling: Scaling) -> Option<[f64; 2
     (least <= most).then_some([least, most])
 }
 
-/// What an axis without values goes over.
-fn nothing(scaling: Scaling) -> [f64; 2] {
+/// Domain of an axis without values.
+fn default_domain(scaling: Scaling) -> [f64; 2] {
     if scaling == Scaling::Log {
         [0.1, 1.0]
     } else {
@@ -180,7 +181,7 @@ fn nothing(scaling: Scaling) -> [f64; 2] {
 /// The least and the largest value, never the same.
 fn extent(values: impl Iterator<Item = f64>, scaling: Scaling) -> [f64; 2] {
     match (bounds(values, scaling), scaling) {
-        (None, _) => nothing(scaling),
+        (None, _) => default_domain(scaling),
         (Some([least, most]), _) if least < most => [least, most],
         (Some([least, most]), Scaling::Log) => [least / 10.0, most * 10.0],
         (Some([least, most]), Scaling::Whole) => [least - 1.0, most + 1.0],
@@ -195,12 +196,14 @@ fn step([first, last]: [f64; 2], count: usize) -> f64 {
     let power = 10f64.powf(rough.log10().floor());
     let factor = [1.0, 2.0, 5.0]
         .into_iter()
+        // 0.999: rounding must not push an exact fit to the next step.
         .find(|factor| factor * power >= rough * 0.999);
     factor.unwrap_or(10.0) * power
 }
 
 /// Multiples of a step that lie in the domain.
 fn multiples([first, last]: [f64; 2], step: f64) -> Vec<Tick> {
+    // 1e-9: a bound that is itself a multiple counts, whatever rounding makes of it.
     let (low, high) = ((first / step - 1e-9).ceil(), (last / step + 1e-9).floor());
     (0..=(high - low).clamp(0.0, 1000.0) as u32)
         .map(|i| Tick {
@@ -238,10 +241,11 @@ fn log_ticks([first, last]: [f64; 2], count: usize) -> Vec<Tick> {
 }
 
 /// A value with as many digits as the step between two of them needs.
-fn number(value: f64, step: f64) -> String {
+fn tick_label(value: f64, step: f64) -> String {
     let size = value.abs();
     let text = match size {
         _ if size == 0.0 => "0".into(),
+        // 0.99: rounding must not turn the tick 0.0001 into 1e-4.
         _ if size < 0.99e-4 => format!("{value:.1e}").replace(".0e", "e"),
         _ if size >= 1e6 => format!("{} M", value / 1e6),
         _ if size >= 1e4 => format!("{} k", value / 1e3),
@@ -303,7 +307,7 @@ mod tests {
             ["1000", "10 k", "100 k", "1 M"]
         );
         let scale = axis.scale([0.01, 1.0].into_iter(), [0.0, 100.0], 5);
-        assert!((scale.at(0.1) - 50.0).abs() < 1e-9);
+        assert!((scale.position(0.1) - 50.0).abs() < 1e-9);
     }
 
     #[test]
@@ -332,7 +336,7 @@ mod tests {
                     .scaled(scaling)
                     .around(values.iter().copied());
                 let scale = axis.scale([].into_iter(), [0.0, 100.0], 5);
-                let is_inside = |value: &&f64| (1.0..=99.0).contains(&scale.at(**value));
+                let is_inside = |value: &&f64| (1.0..=99.0).contains(&scale.position(**value));
                 let usable = |value: &&f64| value.is_finite() && **value > 0.0;
                 let usable: Vec<&f64> = values.iter().filter(usable).collect();
                 assert!(usable.iter().all(is_inside), "{values:?} {scaling:?}");
@@ -360,7 +364,11 @@ mod tests {
         }
         let top_down = Axis::new("y").scale([0.0, 1.0].into_iter(), [90.0, 10.0], 4);
         assert_eq!(
-            (top_down.at(0.0), top_down.at(1.0), top_down.at(7.0)),
+            (
+                top_down.position(0.0),
+                top_down.position(1.0),
+                top_down.position(7.0)
+            ),
             (90.0, 10.0, 10.0)
         );
     }

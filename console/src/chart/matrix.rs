@@ -1,4 +1,4 @@
-//! A confusion matrix: counts, and shares of each row as shades.
+//! Confusion matrix: counts, and shares of each row as shades.
 
 use maud::{Markup, html};
 
@@ -17,22 +17,20 @@ const SIZE: f64 = 380.0;
 /// The shade of a whole row in one cell: on it, words are still read in either colour scheme.
 const DARKEST: f64 = 0.55;
 
-/// Class against class.
+/// Confusion matrix.
 #[derive(Clone, Debug)]
 pub struct Matrix {
-    /// What it shows, for those who cannot see it.
+    /// What it shows, for screen readers.
     pub title: String,
-    /// Names of the classes.
     pub classes: Vec<String>,
     /// Rows true, columns predicted.
     pub counts: Vec<Vec<u64>>,
 }
 
 impl Matrix {
-    /// With more classes than this, nobody could see a cell.
+    /// With more classes than this, cells are too small to see.
     pub const MOST_CLASSES: usize = 100;
 
-    /// As an `svg` element.
     pub fn svg(&self, theme: Theme) -> Markup {
         let num_classes = self.classes.len();
         let names: Vec<String> = if num_classes <= MOST_NAMES {
@@ -51,7 +49,7 @@ impl Matrix {
             left + cell * num_classes as f64,
             top + cell * num_classes as f64,
         );
-        let at = |index: usize| (index as f64 + 0.5) * cell;
+        let centre = |index: usize| (index as f64 + 0.5) * cell;
         let drawn = |count: u64| count > 0 || num_classes <= MOST_COUNTS;
         let side = round(cell * num_classes as f64);
         let body = html! {
@@ -60,15 +58,15 @@ impl Matrix {
             (canvas::text(theme, [0.0, TEXT], "start", Ink::Muted,
                 "rows: true class, columns: predicted class"))
             @for (index, name) in names.iter().enumerate() {
-                (canvas::text(theme, [left - 8.0, top + at(index) + 4.0], "end", Ink::Text, name))
-                (column(theme, [left + at(index), top - 8.0], name, is_turned))
+                (canvas::text(theme, [left - 8.0, top + centre(index) + 4.0], "end", Ink::Text, name))
+                (column(theme, [left + centre(index), top - 8.0], name, is_turned))
             }
             @for (row, counts) in self.counts.iter().enumerate() {
                 @let total: u64 = counts.iter().sum();
                 // Of many classes, most pairs are never confused: cells without a count stay empty.
                 @for (column, count) in counts.iter().enumerate().filter(|cell| drawn(*cell.1)) {
                     @let corner = [left + cell * column as f64, top + cell * row as f64];
-                    (self.cell(theme, corner, cell, (*count, total)))
+                    (self.cell(theme, Cell { corner, size: cell, count: *count, total }))
                 }
             }
         };
@@ -80,13 +78,13 @@ impl Matrix {
         )
     }
 
-    fn cell(
-        &self,
-        theme: Theme,
-        [x, y]: [f64; 2],
-        size: f64,
-        (count, total): (u64, u64),
-    ) -> Markup {
+    fn cell(&self, theme: Theme, cell: Cell) -> Markup {
+        let Cell {
+            corner: [x, y],
+            size,
+            count,
+            total,
+        } = cell;
         let share = count as f64 / total.max(1) as f64;
         let num_classes = self.classes.len();
         let (has_count, has_share) = (num_classes <= MOST_COUNTS, num_classes <= MOST_SHARES);
@@ -107,6 +105,14 @@ impl Matrix {
             }
         }
     }
+}
+
+/// A cell of the matrix; `total` is the count of its row.
+struct Cell {
+    corner: [f64; 2],
+    size: f64,
+    count: u64,
+    total: u64,
 }
 
 fn column(theme: Theme, at: [f64; 2], name: &str, is_turned: bool) -> Markup {

@@ -1,5 +1,4 @@
-//! A chart over two axes: lines, steps, bars, points with their intervals, and what they are held
-//! against.
+//! Plot over two axes: lines, curves, bars, points with error bars, and reference lines.
 
 use maud::{Markup, html};
 
@@ -15,21 +14,17 @@ const TICKS: [usize; 2] = [6, 5];
 /// A chart over two axes.
 #[derive(Clone, Debug, Default)]
 pub struct Plot {
-    /// What it shows, for those who cannot see it.
+    /// What it shows, for screen readers.
     pub title: String,
-    /// The side below.
     pub x: Axis,
-    /// The side on the left.
     pub y: Axis,
-    /// What is drawn, the first at the bottom.
+    /// Drawn in this order, the first at the bottom.
     pub marks: Vec<Mark>,
-    /// Whether both sides are equally long.
     pub is_square: bool,
-    /// Where the names of the marks are.
     pub legend: Legend,
 }
 
-/// Where the names of what is drawn are.
+/// Place of the legend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Legend {
     /// Above the chart.
@@ -39,74 +34,54 @@ pub enum Legend {
     Elsewhere,
 }
 
-/// Something drawn between the axes, in their values.
+/// Mark: something drawn between the axes, in their values. `name` is its entry in the legend, `series` chooses
+/// its colour, and points are `[x, y]`.
 #[derive(Clone, Debug)]
 pub enum Mark {
     /// A line through points.
     Line {
-        /// What it is.
         name: String,
-        /// Its colour.
         series: usize,
         /// Whether it is broken: in print, colour is not enough.
         is_dashed: bool,
-        /// The points `[x, y]`.
         points: Vec<[f64; 2]>,
     },
     /// A line whose points are too many to be marked.
     Curve {
-        /// What it is.
         name: String,
-        /// Its colour.
         series: usize,
-        /// The points `[x, y]`.
         points: Vec<[f64; 2]>,
     },
-    /// Dots that a line would join to no purpose.
+    /// Dots without a line.
     Dots {
-        /// What they are.
         name: String,
-        /// Their colour.
         series: usize,
-        /// The points `[x, y]`.
         points: Vec<[f64; 2]>,
         /// Whether a ring around them marks them out.
         is_ringed: bool,
     },
     /// Bars from zero, each over an interval of `x`.
     Bars {
-        /// What they are.
         name: String,
-        /// Their colour.
         series: usize,
         /// From, to, and how high.
         bars: Vec<[f64; 3]>,
     },
     /// Points with an interval of `y` each.
     Points {
-        /// What they are.
         name: String,
-        /// Their colour.
         series: usize,
         /// The points `[x, y]` and the intervals.
         points: Vec<([f64; 2], [f64; 2])>,
     },
-    /// A thin line that the data is held against.
+    /// A thin reference line.
     Guide {
-        /// What it is.
         name: String,
-        /// Where it begins.
         from: [f64; 2],
-        /// Where it ends.
         to: [f64; 2],
     },
-    /// A value of `x` worth seeing.
-    Vertical {
-        /// What is there.
-        name: String,
-        /// The value.
-        x: f64,
-    },
+    /// A vertical line at a value of `x`.
+    Vertical { name: String, x: f64 },
 }
 
 impl Mark {
@@ -140,7 +115,7 @@ impl Mark {
     }
 }
 
-/// Where things lie.
+/// Layout of a chart.
 struct Layout {
     width: f64,
     height: f64,
@@ -153,7 +128,6 @@ struct Layout {
 }
 
 impl Plot {
-    /// As an `svg` element.
     pub fn svg(&self, theme: Theme) -> Markup {
         let width = if self.is_square { 340.0 } else { 420.0 };
         let (legend, legend_height) = self.legend(theme, width);
@@ -170,6 +144,7 @@ impl Plot {
     fn layout(&self, width: f64, head: f64) -> Layout {
         let values = |side: usize| self.marks.iter().flat_map(move |mark| mark.values(side));
         let scale = |range| self.y.scale(values(1), range, TICKS[1]);
+        // The labels do not depend on the range: any range tells how wide they are.
         let widest = scale([1.0, 0.0])
             .ticks()
             .iter()
@@ -189,7 +164,7 @@ impl Plot {
         }
     }
 
-    /// Names of what is drawn, in lines below the label of `y`, and how high they are together.
+    /// The legend, in lines below the label of `y`, and its height.
     fn legend(&self, theme: Theme, width: f64) -> (Markup, f64) {
         const SWATCH: f64 = 22.0;
         let is_here = self.legend == Legend::Above;
@@ -203,6 +178,7 @@ impl Plot {
         for mark in named {
             let name = canvas::fit(mark.name(), width - SWATCH);
             let wide = SWATCH + 6.0 + canvas::width(&name) + 14.0;
+            // A name that is wider than the chart still gets a line of its own.
             if x > 0.0 && x + wide > width {
                 (x, line) = (0.0, line + 1.0);
             }
@@ -222,7 +198,7 @@ impl Plot {
     }
 }
 
-/// What a mark looks like, `width` wide.
+/// Sample of a mark in the legend, `width` wide.
 fn swatch(theme: Theme, mark: &Mark, [x, y]: [f64; 2], width: f64) -> Markup {
     let (from, to) = ([x, y], [x + width, y]);
     match mark {
@@ -248,16 +224,16 @@ fn swatch(theme: Theme, mark: &Mark, [x, y]: [f64; 2], width: f64) -> Markup {
 }
 
 impl Layout {
-    fn at(&self, [x, y]: [f64; 2]) -> [f64; 2] {
-        [self.x.at(x), self.y.at(y)]
+    fn position(&self, [x, y]: [f64; 2]) -> [f64; 2] {
+        [self.x.position(x), self.y.position(y)]
     }
 
-    /// Where points lie; those that are not numbers lie nowhere.
+    /// Positions of points; those that are not finite are left out.
     fn positions(&self, points: &[[f64; 2]]) -> Vec<[f64; 2]> {
         let usable = points
             .iter()
             .filter(|point| point.iter().all(|v| v.is_finite()));
-        usable.map(|point| self.at(*point)).collect()
+        usable.map(|point| self.position(*point)).collect()
     }
 
     fn axes(&self, theme: Theme, label: &str) -> Markup {
@@ -297,7 +273,7 @@ impl Layout {
                 name,
                 series,
                 points,
-            } => series::named(name, &line(theme, &self.positions(points), *series, false)),
+            } => series::with_tooltip(name, &line(theme, &self.positions(points), *series, false)),
             Mark::Dots {
                 name,
                 series,
@@ -310,26 +286,28 @@ impl Layout {
                         (dot(theme, position, *series, 5.0))
                     }
                 };
-                series::named(name, &dots)
+                series::with_tooltip(name, &dots)
             }
             Mark::Bars { series, bars, .. } => html! {
                 @for [from, to, height] in bars {
-                    @let ([left, top], right) = (self.at([*from, *height]), self.x.at(*to));
+                    @let ([left, top], right) = (self.position([*from, *height]), self.x.position(*to));
                     rect x=(round(left + 0.5)) y=(round(top)) fill=(theme.colour(Ink::Series(*series)))
                         width=(round((right - left - 1.0).max(0.5))) height=(round(self.bottom - top)) {}
                 }
             },
             Mark::Points { series, points, .. } => html! {
                 @for (point, [low, high]) in points {
-                    @let ([x, y], low, high) = (self.at(*point), self.y.at(*low), self.y.at(*high));
+                    @let ([x, y], low, high) = (self.position(*point), self.y.position(*low), self.y.position(*high));
                     line x1=(round(x)) y1=(round(low)) x2=(round(x)) y2=(round(high))
                         stroke=(theme.colour(Ink::Series(*series))) stroke-width="1.5" {}
                     (dot(theme, [x, y], *series, 4.0))
                 }
             },
-            Mark::Guide { from, to, .. } => guide(theme, self.at(*from), self.at(*to), "2 3"),
+            Mark::Guide { from, to, .. } => {
+                guide(theme, self.position(*from), self.position(*to), "2 3")
+            }
             Mark::Vertical { x, .. } => {
-                let x = self.x.at(*x);
+                let x = self.x.position(*x);
                 guide(theme, [x, self.top], [x, self.bottom], "none")
             }
         }

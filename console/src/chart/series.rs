@@ -1,4 +1,4 @@
-//! What tells series of data apart: colour, and from the seventh on also dashes and the shape of dots.
+//! Styles of data series: colours, and from the seventh series on also dashes and shapes of dots.
 
 use maud::{Markup, html};
 
@@ -11,7 +11,7 @@ const DASHES: [Option<&str>; 3] = [None, Some("7 4"), Some("2 3")];
 const COMPANION: &str = "5 3";
 
 /// How often the colours have been through before this series.
-fn round_of(series: usize) -> usize {
+fn colour_round(series: usize) -> usize {
     series / NUM_COLOURS % DASHES.len()
 }
 
@@ -29,7 +29,7 @@ pub(super) fn line(
     let dashes = if is_companion {
         Some(COMPANION)
     } else {
-        DASHES[round_of(series)]
+        DASHES[colour_round(series)]
     };
     html! {
         polyline points=(points.join(" ")) fill="none" stroke=(theme.colour(Ink::Series(series)))
@@ -40,12 +40,12 @@ pub(super) fn line(
 /// A dot: a circle, a square or a diamond.
 pub(super) fn dot(theme: Theme, [x, y]: [f64; 2], series: usize, radius: f64) -> Markup {
     let fill = theme.colour(Ink::Series(series));
-    // As large as the circle.
+    // sqrt(pi) / 2: the square has the area of the circle.
     let half = radius * 0.886;
     let (left, top, side) = (round(x - half), round(y - half), round(2.0 * half));
     let (x, y) = (round(x), round(y));
     html! {
-        @match round_of(series) {
+        @match colour_round(series) {
             0 => { circle cx=(x) cy=(y) r=(radius) fill=(fill) {} }
             1 => { rect x=(left) y=(top) width=(side) height=(side) fill=(fill) {} }
             _ => {
@@ -64,8 +64,8 @@ pub(super) fn ring(theme: Theme, [x, y]: [f64; 2]) -> Markup {
     }
 }
 
-/// What is drawn, with a name for those who point at it.
-pub(super) fn named(name: &str, drawn: &Markup) -> Markup {
+/// The drawing in a group, with `name` as its tooltip.
+pub(super) fn with_tooltip(name: &str, drawn: &Markup) -> Markup {
     html! {
         g {
             @if !name.is_empty() { title { (name) } }

@@ -1,9 +1,8 @@
-//! Lines of the log that wait while a screen, such as a dashboard, covers the terminal.
+//! Log pane: lines of the log that wait while a screen, such as a dashboard, covers the terminal.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Line {
     Log(String),
@@ -35,7 +34,7 @@ impl Pane {
         *self.lock() = Some(Cover { lines, uncover });
     }
 
-    /// Keeps a line; gives it back where there is no screen.
+    /// Keeps a line; returns it where there is no screen.
     pub(super) fn keep(&self, line: Line) -> Option<Line> {
         match self.lock().as_mut() {
             Some(cover) => {
@@ -52,7 +51,7 @@ impl Pane {
         lines.map(Line::text).collect()
     }
 
-    /// Takes the screen away, and gives the lines that were on it.
+    /// Takes the screen away, and returns the lines that were on it.
     pub(super) fn end(&self) -> Vec<Line> {
         let Some(cover) = self.lock().take() else {
             return vec![];

@@ -1,4 +1,4 @@
-//! Progress bars on a terminal; elsewhere, a line of the log now and then.
+//! Progress bars on a terminal; elsewhere, occasional lines of the log.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,11 +11,10 @@ use super::Printer;
 
 /// Lines of the log about one piece of work, at the most.
 const LOGGED_PARTS: u64 = 5;
-/// From the beginning to the first of them, and from one to the next, at the least: short work is
-/// over before anybody reads of it.
+/// Least time before the first line, and between two lines: short work needs none.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// How far something is. It can be told from any thread.
+/// Progress bar, or lines of the log where no bar is seen. Any thread may move it.
 #[derive(Debug)]
 pub struct ProgressBar {
     bar: indicatif::ProgressBar,
@@ -73,6 +72,7 @@ impl Printer {
     fn ticking_bar(&self, what: &str, length: Option<u64>, template: &str) -> ProgressBar {
         let bar = self.bar(what, length, template);
         if self.has_bars() {
+            // Between two reports the elapsed time and the rate move on.
             bar.bar.enable_steady_tick(Duration::from_millis(200));
         }
         bar
@@ -102,7 +102,6 @@ impl Printer {
 }
 
 impl ProgressBar {
-    /// So many are done.
     pub fn set_position(&self, done: u64) {
         self.bar.set_position(done);
         if let (Some(log), Some(length)) = (&self.log, self.bar.length())
@@ -112,17 +111,14 @@ impl ProgressBar {
         }
     }
 
-    /// So many are to be done.
     pub fn set_length(&self, length: u64) {
         self.bar.set_length(length);
     }
 
-    /// A text beside the bar.
     pub fn set_message(&self, text: impl Into<Cow<'static, str>>) {
         self.bar.set_message(text);
     }
 
-    /// Takes the bar away.
     pub fn finish_and_clear(&self) {
         self.bar.finish_and_clear();
     }

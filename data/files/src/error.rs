@@ -1,4 +1,4 @@
-//! Everything that can be wrong with a file as such.
+//! I/O errors with the path of the file.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,37 +6,37 @@ use std::path::PathBuf;
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong; [`Error::hint`] says what to do.
+/// What is wrong with a file or the cache folder. [`Error::hint`] says what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file or folder could not be read.
+    /// The system cannot read a file or folder.
     #[error("cannot read `{}`", path.display())]
     Read {
-        /// The file.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// A file or folder could not be written.
+    /// The system cannot write a file or folder.
     #[error("cannot write `{}`", path.display())]
     Write {
-        /// The file.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// No cache folder is given and the system names none.
+    /// No cache folder is given, and the system has no default.
     #[error("no cache folder is known on this system")]
     NoCacheFolder,
 }
 
 impl Error {
-    /// Makes an I/O error one of reading `path`, for `map_err`.
+    /// For `map_err`: an I/O error of reading `path`.
     ///
     /// ```
     /// let path = std::path::Path::new("no/such/file");
-    /// let error = std::fs::read(path).map_err(files::Error::reading(path)).unwrap_err();
+    /// let error = std::fs::read(path).map_err(classifold_files::Error::reading(path)).unwrap_err();
     /// assert_eq!(error.to_string(), "cannot read `no/such/file`");
     /// ```
     pub fn reading(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
@@ -46,7 +46,7 @@ impl Error {
         }
     }
 
-    /// Makes an I/O error one of writing `path`, for `map_err`.
+    /// For `map_err`: an I/O error of writing `path`.
     pub fn writing(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         |source| Self::Write {
             path: path.into(),
@@ -54,7 +54,7 @@ impl Error {
         }
     }
 
-    /// The next thing to do, if there is one to name.
+    /// The next step to take, where there is one.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -1,30 +1,30 @@
-//! SHA-256, and bytes as hexadecimal digits.
+//! SHA-256 of files, and hexadecimal text.
 //!
-//! Errors are the system's: only the caller knows what the file is for.
+//! Errors are the system's: the caller adds the path and the purpose of the file.
 
 use fs_err as fs;
 use sha2::{Digest, Sha256};
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Lower-case hexadecimal digits.
+/// Bytes as lower-case hexadecimal digits.
 ///
 /// ```
-/// assert_eq!(files::hash::hex(&[0, 0xff]), "00ff");
+/// assert_eq!(classifold_files::hash::hex(&[0, 0xff]), "00ff");
 /// ```
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// SHA-256 of a file's content, read in pieces.
+/// SHA-256 of a file's content.
 ///
 /// # Errors
 /// When the file cannot be read.
 pub fn sha256(path: &Path) -> io::Result<[u8; 32]> {
     let mut file = fs::File::open(path)?;
     let mut hasher = Sha256::new();
-    // Runtimes and weights have gigabytes: one buffer, not the whole file.
+    // In pieces of 1 MiB: runtimes and weights have gigabytes.
     let mut buffer = vec![0; 1 << 20];
     loop {
         match file.read(&mut buffer)? {
@@ -41,7 +41,7 @@ pub fn sha256(path: &Path) -> io::Result<[u8; 32]> {
 ///
 /// ```
 /// let file = tempfile::NamedTempFile::new()?;
-/// assert!(files::hash::sha256_hex(file.path())?.starts_with("e3b0c44298fc1c14"));
+/// assert!(classifold_files::hash::sha256_hex(file.path())?.starts_with("e3b0c44298fc1c14"));
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn sha256_hex(path: &Path) -> io::Result<String> {

@@ -1,9 +1,9 @@
-//! The model card: what a `.onnx` file says of itself, as pairs of strings.
+//! Model card: classes, preprocessing, provenance and reference results of a classifier.
 //!
-//! The pairs are metadata properties of the file under the prefix `classifier.`; this module does
-//! not know the file's format.
+//! Stored as pairs of strings, the metadata properties of a `.onnx` file under the prefix `classifier.`.
+//! Knows nothing of the file's format.
 
-pub mod golden_pictures;
+pub mod golden_images;
 
 use crate::{Error, Preprocess, Result};
 use base64::Engine;
@@ -13,21 +13,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use std::time::{Duration, SystemTime};
 
-/// The version of the card that this program writes and reads.
+/// Version of the card's keys and their meaning.
 pub const VERSION: u32 = 1;
 
-/// What every key of the card starts with.
+/// Prefix of every key of the card.
 pub const PREFIX: &str = "classifier.";
 
-/// Everything needed to use a classifier and to know where it comes from.
+/// Model card: all that a program needs to use a classifier, and its origin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Card {
     /// [`VERSION`].
     pub version: u32,
-    /// `classify`.
+    /// `classify`, the only task of this version.
     pub task: String,
     /// Names of the model's inputs.
     pub inputs: Vec<String>,
@@ -35,17 +34,17 @@ pub struct Card {
     pub outputs: Vec<String>,
     /// Names of the classes, in the order of the outputs.
     pub classes: Vec<String>,
-    /// From a picture to the input.
+    /// Steps from an image to the network's input.
     pub preprocess: Preprocess,
-    /// What the output holds.
+    /// Whether the output is before or after softmax.
     pub output_kind: OutputKind,
-    /// Where the model comes from.
+    /// Origin of the model.
     pub provenance: Provenance,
-    /// Pictures with the logits to expect.
+    /// Reference images with the logits to expect.
     pub golden: Vec<Golden>,
 }
 
-/// What a model's output holds.
+/// Kind of numbers in a model's output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OutputKind {
@@ -56,15 +55,15 @@ pub enum OutputKind {
     Probabilities,
 }
 
-/// Where a model comes from; whatever a file leaves out is empty.
+/// Origin of a model. Fields that a file leaves out are empty.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Provenance {
-    /// The program that made it.
+    /// Program that wrote the file.
     pub tool: String,
     /// That program's version.
     pub version: String,
-    /// Revision of its sources, if known.
+    /// Revision of the program's sources, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub git: Option<String>,
     /// Seed of the run.
@@ -84,7 +83,7 @@ pub struct Provenance {
     pub date: String,
 }
 
-/// A score on the card.
+/// Accuracy on one split.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ScoreNote {
@@ -96,23 +95,23 @@ pub struct ScoreNote {
     pub count: u64,
 }
 
-/// A picture that proves that pixels and numbers are the same elsewhere.
+/// Golden sample: an image with its logits, which shows that another machine computes the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Golden {
-    /// File name of the picture.
+    /// File name of the image.
     pub name: String,
-    /// The file, in base64.
+    /// The image file in base64.
     pub image: String,
-    /// What the model gives for it.
+    /// The model's logits `[K]` in single precision.
     pub logits: Vec<f32>,
-    /// Largest difference to accept, as a part of the largest |logit|, per precision of the model
+    /// Largest accepted difference, relative to the largest |logit|, per precision of the model
     /// (`fp32`, `fp16`, `int8`).
     #[serde(default)]
     pub tolerance: BTreeMap<String, f64>,
 }
 
 impl Golden {
-    /// A picture with the logits to expect.
+    /// A sample of an image file's `bytes` and the logits `[K]` to expect.
     #[must_use]
     pub fn new(
         name: impl Into<String>,
@@ -128,10 +127,10 @@ impl Golden {
         }
     }
 
-    /// The picture's file.
+    /// Content of the image file.
     ///
     /// # Errors
-    /// When the card's text is not base64.
+    /// The card's text is not base64.
     pub fn bytes(&self) -> Result<Vec<u8>> {
         STANDARD
             .decode(&self.image)
@@ -143,14 +142,14 @@ impl Card {
     /// The card as `(key, value)`, keys in a fixed order.
     ///
     /// ```
-    /// use pixels::card::{Card, OutputKind, Provenance};
+    /// use classifold_pixels::card::{Card, OutputKind, Provenance};
     /// let card = Card {
     ///     version: 1,
     ///     task: "classify".into(),
     ///     inputs: vec!["input".into()],
     ///     outputs: vec!["logits".into()],
     ///     classes: vec!["ants".into(), "bees".into()],
-    ///     preprocess: pixels::Preprocess::imagenet(),
+    ///     preprocess: classifold_pixels::Preprocess::imagenet(),
     ///     output_kind: OutputKind::Logits,
     ///     provenance: Provenance::default(),
     ///     golden: vec![],
@@ -158,7 +157,7 @@ impl Card {
     /// let pairs = card.to_pairs();
     /// let again = Card::from_pairs(pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())))?;
     /// assert_eq!(again, Some(card));
-    /// # Ok::<(), pixels::Error>(())
+    /// # Ok::<(), classifold_pixels::Error>(())
     /// ```
     #[must_use]
     pub fn to_pairs(&self) -> Vec<(String, String)> {
@@ -179,13 +178,13 @@ impl Card {
             .collect()
     }
 
-    /// Reads a card from a file's metadata; none when no key starts with `classifier.`.
+    /// Reads a card from a file's metadata. `None` when no key starts with `classifier.`.
     ///
     /// Unknown keys are ignored, and of the known ones only version, classes and preprocessing
     /// must be there.
     ///
     /// # Errors
-    /// When the version is not known, or a value cannot be read or honoured.
+    /// The version is unknown, or a value cannot be read or honoured.
     pub fn from_pairs<'a>(
         pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Option<Self>> {
@@ -200,10 +199,11 @@ impl Card {
         let needed = |key: &str| text(key).ok_or_else(|| bad(key, "is missing"));
         let version = needed("version")?;
         if version.trim().parse() != Ok(VERSION) {
-            return Err(Error::CardVersion {
-                found: version.into(),
-                known: VERSION,
-            });
+            let message = format!(
+                "the model card has version {version}; this program knows version {VERSION}"
+            );
+            let hint = Some("use a newer release of this program");
+            return Err(Error::Invalid { message, hint });
         }
         let task = text("task").unwrap_or("classify");
         if task != "classify" {
@@ -237,10 +237,10 @@ impl Card {
         }))
     }
 
-    /// Whether the model has one output for each class.
+    /// Checks that the model has one output for each class.
     ///
     /// # Errors
-    /// When their numbers differ.
+    /// Their numbers differ.
     pub fn check_outputs(&self, outputs: usize) -> Result<()> {
         let classes = self.classes.len();
         if classes == outputs {
@@ -284,35 +284,31 @@ fn bad(key: &str, reason: impl Display) -> Error {
     }
 }
 
-/// These types hold nothing that JSON cannot (map keys are strings).
 fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+    serde_json::to_string(value).expect("map keys are strings, and no type here fails to serialise")
 }
 
 fn parse<T: DeserializeOwned>(key: &str, text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| bad(key, error))
 }
 
-/// Now, in UTC as RFC 3339; `SOURCE_DATE_EPOCH` (seconds) takes its place when set.
+/// The present time in UTC as RFC 3339, or that of `SOURCE_DATE_EPOCH` (seconds) when it is set.
 ///
 /// ```
-/// assert!(pixels::card::utc_date().ends_with('Z'));
+/// assert!(classifold_pixels::card::utc_date().ends_with('Z'));
 /// ```
 #[must_use]
 pub fn utc_date() -> String {
-    let fixed = std::env::var("SOURCE_DATE_EPOCH").ok();
-    date(fixed.as_deref()).unwrap_or_default()
+    date(std::env::var("SOURCE_DATE_EPOCH").ok().as_deref())
 }
 
-fn date(fixed: Option<&str>) -> Option<String> {
+fn date(fixed: Option<&str>) -> String {
     let fixed = fixed
         .and_then(|text| text.trim().parse().ok())
-        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
-    let date = fixed
-        .unwrap_or_else(OffsetDateTime::now_utc)
-        .replace_nanosecond(0)
-        .ok()?;
-    date.format(&Rfc3339).ok()
+        // The last second of the year 9999: RFC 3339 has four digits for a year.
+        .filter(|seconds| *seconds <= 253_402_300_799)
+        .map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    humantime::format_rfc3339_seconds(fixed.unwrap_or_else(SystemTime::now)).to_string()
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Bytes to RGB pixels, equal to PIL's `exif_transpose` and `convert("RGB")`.
+//! Image decoding: bytes to upright RGB pixels, equal to PIL's `exif_transpose` and `convert("RGB")`.
 //!
-//! The format is told by the content, never by the name. This module knows nothing of labels.
+//! The content determines the format, never the file name. Knows no labels and no network.
 
 mod exif;
-mod facts;
+mod header;
 mod jpeg;
 #[cfg(feature = "libjpeg")]
 #[path = "decode/jpeg_mozjpeg.rs"]
@@ -15,7 +15,7 @@ mod pnm;
 mod sniff;
 mod to_rgb;
 
-pub use facts::{Facts, Format, facts};
+pub use header::{Format, ImageHeader, read_header};
 
 use crate::{Error, Result};
 use fs_err as fs;
@@ -25,24 +25,24 @@ use sniff::Content;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-/// What decodes JPEG files in this build: another one may give slightly other pixels.
+/// Decoder of JPEG files in this build. Cached features name it: decoders differ in single bits.
 pub const JPEG_DECODER: &str = if cfg!(feature = "libjpeg") {
     "mozjpeg 0.10"
 } else {
     "zune-jpeg 0.5"
 };
 
-/// The largest picture that is decoded.
+/// Limits against decompression bombs, checked before any pixel is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Width times height, checked before any pixel is decoded.
+    /// Width times height.
     pub max_pixels: u64,
-    /// Size of the file.
+    /// Bytes of the file.
     pub max_bytes: u64,
 }
 
 impl Default for Limits {
-    /// 178,956,970 pixels (where PIL speaks of a decompression bomb), 256 MiB.
+    /// 178,956,970 pixels (twice `MAX_IMAGE_PIXELS`, where PIL raises `DecompressionBombError`), 256 MiB.
     fn default() -> Self {
         Self {
             max_pixels: 178_956_970,
@@ -54,9 +54,9 @@ impl Default for Limits {
 /// An image that was left out because it could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
-    /// The file.
+    /// The image file.
     pub path: PathBuf,
-    /// What was wrong with it.
+    /// The defect.
     pub reason: String,
 }
 
@@ -85,110 +85,115 @@ impl Limits {
     }
 }
 
-/// Decodes a JPEG, PNG, WebP, BMP, TIFF or PNM picture, turned as its EXIF orientation says.
+/// Decodes a JPEG, PNG, WebP, BMP, TIFF or PNM image, turned as its EXIF orientation says.
 ///
-/// Alpha is dropped; 16 bits become 8 as in PIL; of an animation the first picture is taken.
+/// The result has three channels: alpha is dropped, gray is repeated, 16 bits become 8 as in PIL. An
+/// animation gives its first frame.
 ///
 /// # Errors
-/// [`Error::Undecodable`] when the bytes are no such picture, truncated, or over a limit.
+/// [`Error::Undecodable`] when the bytes are of another format, truncated, or over a limit.
 ///
 /// ```
-/// let picture = pixels::decode::decode(b"P6 2 1 255 \x01\x02\x03\x04\x05\x06", &Default::default())?;
-/// assert_eq!(picture.dimensions(), (2, 1));
-/// assert_eq!(picture.into_raw(), [1, 2, 3, 4, 5, 6]);
-/// # Ok::<(), pixels::Error>(())
+/// let image = classifold_pixels::decode::decode(b"P6 2 1 255 \x01\x02\x03\x04\x05\x06", &Default::default())?;
+/// assert_eq!(image.dimensions(), (2, 1));
+/// assert_eq!(image.into_raw(), [1, 2, 3, 4, 5, 6]);
+/// # Ok::<(), classifold_pixels::Error>(())
 /// ```
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage> {
-    pixels(bytes, limits).map_err(|reason| Error::Undecodable { reason })
+    decode_rgb(bytes, limits).map_err(|reason| Error::Undecodable { path: None, reason })
 }
 
 /// Reads and decodes a file.
 ///
 /// # Errors
-/// [`Error::Read`] when it cannot be read, [`Error::UnreadableImage`] when it cannot be decoded.
+/// [`Error::Files`] when it cannot be read, [`Error::Undecodable`] when it cannot be decoded.
 ///
 /// ```
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("a.pgm");
 /// std::fs::write(&path, b"P5 1 1 255 \x07")?;
-/// assert_eq!(pixels::decode::open(&path, &Default::default())?.into_raw(), [7, 7, 7]);
+/// assert_eq!(classifold_pixels::decode::open(&path, &Default::default())?.into_raw(), [7, 7, 7]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn open(path: &Path, limits: &Limits) -> Result<RgbImage> {
     let bytes = read(path, limits)?;
-    pixels(&bytes, limits).map_err(|reason| unreadable(path, reason))
+    decode_rgb(&bytes, limits).map_err(|reason| undecodable(path, reason))
 }
 
 /// The bytes of a file within the limits.
 ///
 /// # Errors
-/// [`Error::Read`] when it cannot be read, [`Error::UnreadableImage`] when it is too large.
+/// [`Error::Files`] when it cannot be read, [`Error::Undecodable`] when it is too large.
 pub fn read(path: &Path, limits: &Limits) -> Result<Vec<u8>> {
-    let failed = |source| Error::Read {
-        path: path.to_path_buf(),
-        source,
-    };
+    let metadata = fs::metadata(path).map_err(files::Error::reading(path))?;
     limits
-        .check_bytes(fs::metadata(path).map_err(failed)?.len())
-        .map_err(|reason| unreadable(path, reason))?;
-    fs::read(path).map_err(failed)
+        .check_bytes(metadata.len())
+        .map_err(|reason| undecodable(path, reason))?;
+    Ok(fs::read(path).map_err(files::Error::reading(path))?)
 }
 
-fn unreadable(path: &Path, reason: String) -> Error {
-    Error::UnreadableImage {
-        path: path.to_path_buf(),
+fn undecodable(path: &Path, reason: String) -> Error {
+    Error::Undecodable {
+        path: Some(path.to_path_buf()),
         reason,
     }
 }
 
-fn pixels(bytes: &[u8], limits: &Limits) -> Result<RgbImage, String> {
+fn decode_rgb(bytes: &[u8], limits: &Limits) -> Result<RgbImage, String> {
     limits.check_bytes(bytes.len() as u64)?;
     match sniff::content(bytes)? {
         Content::Jpeg => {
             let header = jpeg::header(bytes)?;
             limits.check_pixels(header.width, header.height)?;
-            Ok(turn(jpeg_pixels::decode(bytes)?, header.orientation))
+            let image = jpeg_pixels::decode(bytes)?;
+            Ok(apply_orientation(image, header.orientation))
         }
         Content::Pnm => pnm::decode(bytes, limits),
-        Content::Other(format) => other(bytes, format, limits),
+        Content::Other(format) => decode_other(bytes, format, limits),
     }
 }
 
-/// Everything but JPEG.
-fn other(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<RgbImage, String> {
+/// PNG, WebP, BMP and TIFF.
+fn decode_other(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<RgbImage, String> {
     let mut decoder = decoder(bytes, format)?;
     let (width, height) = decoder.dimensions();
     limits.check_pixels(width, height)?;
     let mut allocation = image::Limits::no_limits();
-    // Four channels of 16 bits, and the decoder's own buffers.
+    // Four channels of 16 bits take 8 bytes a pixel; as much again for the decoder's own buffers.
     allocation.max_alloc = Some(limits.max_pixels.saturating_mul(16));
-    decoder.set_limits(allocation).map_err(said)?;
+    decoder.set_limits(allocation).map_err(decoder_message)?;
     let orientation = orientation(&mut decoder, format);
-    // The colour type in a PNG's header: gray without alpha.
+    // Byte 25 of a PNG is the colour type of its header; 0 is gray without alpha. Such a file may still
+    // have a colour key (chunk `tRNS`), which the decoder shows as an alpha channel.
     let keyed = format == ImageFormat::Png && bytes.get(25) == Some(&0);
-    let picture = DynamicImage::from_decoder(decoder).map_err(said)?;
-    Ok(turn(to_rgb::to_rgb(picture, keyed)?, orientation))
+    let image = DynamicImage::from_decoder(decoder).map_err(decoder_message)?;
+    Ok(apply_orientation(
+        to_rgb::to_rgb(image, keyed)?,
+        orientation,
+    ))
 }
 
 /// A decoder that has read the header.
 fn decoder(bytes: &[u8], format: ImageFormat) -> Result<impl ImageDecoder, String> {
     ImageReader::with_format(Cursor::new(bytes), format)
         .into_decoder()
-        .map_err(said)
+        .map_err(decoder_message)
 }
 
 fn orientation(decoder: &mut impl ImageDecoder, format: ImageFormat) -> Orientation {
+    // TIFF has the orientation in its own tag, not in an EXIF block.
     if format == ImageFormat::Tiff {
         return decoder.orientation().unwrap_or(Orientation::NoTransforms);
     }
+    // A damaged EXIF or XMP block rotates nothing, as in PIL.
     let exif = decoder.exif_metadata().unwrap_or_default();
     let xmp = decoder.xmp_metadata().unwrap_or_default();
     exif::orientation(exif.as_deref(), xmp.as_deref())
 }
 
-/// The decoder's message, in this house's manner.
+/// The decoder's message; truncation reads the same for every format.
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
-fn said(error: image::ImageError) -> String {
+fn decoder_message(error: image::ImageError) -> String {
     if let image::ImageError::IoError(io) = &error
         && io.kind() == std::io::ErrorKind::UnexpectedEof
     {
@@ -197,13 +202,13 @@ fn said(error: image::ImageError) -> String {
     error.to_string()
 }
 
-fn turn(picture: RgbImage, orientation: Orientation) -> RgbImage {
+fn apply_orientation(image: RgbImage, orientation: Orientation) -> RgbImage {
     if orientation == Orientation::NoTransforms {
-        return picture;
+        return image;
     }
-    let mut picture = DynamicImage::ImageRgb8(picture);
-    picture.apply_orientation(orientation);
-    picture.into_rgb8()
+    let mut image = DynamicImage::ImageRgb8(image);
+    image.apply_orientation(orientation);
+    image.into_rgb8()
 }
 
 #[cfg(all(test, feature = "libjpeg"))]

@@ -1,78 +1,64 @@
-//! Everything that can be wrong with images, preprocessing and cards.
+//! Errors of decoding, preprocessing and model cards.
+//!
+//! A variant stands where callers act differently; texts that differ alone share one.
 
-use std::io;
 use std::path::PathBuf;
 
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong; [`Error::hint`] says what to do.
+/// What is wrong with a file, an image, preprocessing steps or a card. [`Error::hint`] says what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file could not be read.
-    #[error("cannot read `{}`", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Bytes that are not an image, or not one that is taken.
-    #[error("cannot decode the image: {reason}")]
+    /// The system cannot read a file.
+    #[error(transparent)]
+    Files(#[from] files::Error),
+    /// The bytes are not an image of a supported format, are truncated, or exceed a limit.
+    #[error("cannot decode {}: {reason}", subject(path.as_ref()))]
     Undecodable {
-        /// What is wrong with the bytes.
+        /// The image file; none for bytes in memory.
+        path: Option<PathBuf>,
+        /// The defect, or the limit that is exceeded.
         reason: String,
     },
-    /// A file that is not an image, or not one that is taken.
-    #[error("cannot decode `{}`: {reason}", path.display())]
-    UnreadableImage {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A model card of another version.
-    #[error("the model card has version {found}; this program knows version {known}")]
-    CardVersion {
-        /// In the file.
-        found: String,
-        /// Known here.
-        known: u32,
-    },
-    /// Something else that cannot be used as it is: a preprocessing step, a buffer, a key of the card.
+    /// A preprocessing step, a buffer or a key of the card cannot be used.
     #[error("{message}")]
     Invalid {
-        /// What is wrong with what.
+        /// The text to print.
         message: String,
-        /// What [`Error::hint`] gives.
+        /// The next step, if there is one.
         hint: Option<&'static str>,
     },
 }
 
+fn subject(path: Option<&PathBuf>) -> String {
+    path.map_or("the image".into(), |path| format!("`{}`", path.display()))
+}
+
 impl Error {
-    /// What is wrong with a file, without its name, where others say which file it is.
+    /// The defect of a file without its name, for lists that name the file themselves.
     #[must_use]
     pub fn reason(self) -> String {
         match self {
-            Self::Undecodable { reason } | Self::UnreadableImage { reason, .. } => reason,
-            Self::Read { source, .. } => source.to_string(),
+            Self::Undecodable { reason, .. } => reason,
+            Self::Files(files::Error::Read { source, .. }) => source.to_string(),
             other => other.to_string(),
         }
     }
 
-    /// The next thing to do, if there is one to name.
+    /// The next step to take, where there is one.
     ///
     /// ```
-    /// let error = "sharpen(3)".parse::<pixels::Preprocess>().unwrap_err();
+    /// let error = "sharpen(3)".parse::<classifold_pixels::Preprocess>().unwrap_err();
     /// assert!(error.hint().unwrap().starts_with("for example `decode(rgb, exif)|"));
     /// ```
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::CardVersion { .. } => Some("use a newer release of this program".into()),
+            Self::Files(error) => error.hint(),
             Self::Invalid { hint, .. } => hint.map(Into::into),
-            _ => None,
+            Self::Undecodable { .. } => None,
         }
     }
 }

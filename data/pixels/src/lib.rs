@@ -1,10 +1,10 @@
-//! Images to a network's input, equal to PIL's and torchvision's, and the card that says how.
+//! Image preprocessing, bit for bit as PIL and torchvision do it, and the model card that records it.
 //!
 //! - [`decode`]: bytes to RGB pixels;
-//! - [`preprocess`]: the one implementation of resize, crop and normalisation, and its text and JSON;
-//! - [`card`]: the model card that a `.onnx` file carries.
+//! - [`preprocess`]: resize, crop, normalise and lay out; the same steps as text and as JSON;
+//! - [`card`]: the model card in a `.onnx` file.
 //!
-//! All that a program with a classifier inside needs. Knows no labels, no data sets and no training.
+//! This is what an application that embeds a classifier needs. Knows no labels, data sets or training.
 
 pub mod card;
 pub mod decode;
@@ -16,5 +16,5 @@ pub use decode::{Limits, Unreadable};
 pub use error::{Error, Result};
 pub use preprocess::Preprocess;
 
-/// The decoded image type that this crate hands around (RGB, 8 bits).
+/// Decoded image, RGB with 8 bits per channel.
 pub use image::RgbImage;

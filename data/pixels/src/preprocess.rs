@@ -1,77 +1,78 @@
-//! The one implementation of preprocessing: what a network sees of a picture.
+//! Preprocessing: from a decoded image to a network's input. The only implementation in this project.
 //!
-//! Every resized pixel equals Pillow's and torchvision's. The same steps have a text for people
-//! ([`Display`], [`FromStr`](std::str::FromStr)) and a JSON for the model card.
+//! Every resized pixel equals Pillow's and torchvision's. The same steps are read and written as one line
+//! of text ([`Display`], [`FromStr`](std::str::FromStr)) and as JSON, for the model card.
 
+mod buffers;
 mod grammar;
-mod preparer;
 mod resize;
-mod tail;
+mod to_tensor;
 
 use crate::{Error, Result};
 use image::{Rgb, RgbImage};
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 
-pub use preparer::Preparer;
-pub use resize::{Filter, Mirror, Part, Resize, Resizer, Window, resize};
-pub use tail::luma;
+pub use buffers::PreprocessBuffers;
+pub use resize::{Filter, Flip, Region, Resize, Resizer, Window, resize};
+pub use to_tensor::luma;
 
 /// One step of preprocessing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Step {
-    /// Bytes to pixels.
+    /// Decode the file to pixels.
     Decode {
-        /// Which channels, in which order.
+        /// Channels and their order.
         color: Color,
-        /// Whether the picture is turned as EXIF says; anything but `true` is refused.
+        /// Whether the EXIF orientation is applied; anything but `true` is refused.
         exif: bool,
     },
-    /// The shorter side becomes `size`, the other follows (rounded down, as torchvision).
+    /// Resize so that the shorter side becomes `size`; the other keeps the proportions, rounded down as in
+    /// torchvision.
     ResizeShort {
         /// In pixels.
         size: u32,
-        /// How pixels are joined.
+        /// Interpolation.
         filter: Filter,
-        /// Whether the filter widens when the picture shrinks.
+        /// Whether the filter widens when the image shrinks.
         antialias: bool,
     },
-    /// Both sides are given; proportions change.
+    /// Resize to exactly this size; the proportions may change.
     Resize {
         /// In pixels.
         height: u32,
         /// In pixels.
         width: u32,
-        /// How pixels are joined.
+        /// Interpolation.
         filter: Filter,
-        /// Whether the filter widens when the picture shrinks.
+        /// Whether the filter widens when the image shrinks.
         antialias: bool,
     },
-    /// The middle, filled up with black where the picture is smaller.
+    /// Crop the centre, padded with black where the image is smaller.
     CenterCrop {
         /// In pixels.
         height: u32,
         /// In pixels.
         width: u32,
     },
-    /// Every value times `factor`; values start in `[0, 255]`.
+    /// Multiply every value by `factor`; values start in `[0, 255]`.
     Scale {
-        /// Such as 1/255.
+        /// Usually 1/255.
         factor: f64,
     },
     /// `(value - mean) / std`, one of each per channel, in the order of the channels.
     Normalize {
-        /// Subtracted.
+        /// Mean per channel.
         mean: Vec<f32>,
-        /// Divided by.
+        /// Standard deviation per channel.
         std: Vec<f32>,
     },
-    /// How the numbers lie in memory.
+    /// Memory layout of the result.
     Layout {
         /// Order of the axes.
         order: Order,
-        /// What the network's input holds; results here are `f32` in any case.
+        /// Element type of the network's input; this crate always writes `f32`.
         dtype: Dtype,
     },
 }
@@ -121,16 +122,16 @@ pub enum Dtype {
     U8,
 }
 
-/// The steps from a picture to a network's input.
+/// The steps from an image to a network's input, checked.
 ///
 /// ```
 /// let text = "decode(rgb, exif)|resize_short(256, bilinear, antialias)|center_crop(224)|\
 ///             scale(1/255)|normalize(imagenet)|layout(nchw, f32)";
-/// let preprocess: pixels::Preprocess = text.parse()?;
-/// assert_eq!(preprocess, pixels::Preprocess::imagenet());
+/// let preprocess: classifold_pixels::Preprocess = text.parse()?;
+/// assert_eq!(preprocess, classifold_pixels::Preprocess::imagenet());
 /// assert_eq!(preprocess.output_shape(), [3, 224, 224]);
 /// assert!(preprocess.to_string().contains("mean=[0.485, 0.456, 0.406]"));
-/// # Ok::<(), pixels::Error>(())
+/// # Ok::<(), classifold_pixels::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Step>", into = "Vec<Step>")]
@@ -140,17 +141,17 @@ pub struct Preprocess {
 }
 
 impl Preprocess {
-    /// Checks the steps and joins them.
+    /// Checks the steps.
     ///
     /// # Errors
-    /// When a step cannot be honoured, steps are out of order, or the size of the result depends
-    /// on the picture.
+    /// A step cannot be honoured, the steps are out of order, or the size of the result depends on the image.
     pub fn new(steps: Vec<Step>) -> Result<Self> {
         grammar::check(&steps)?;
         Ok(Self { steps })
     }
 
-    /// As torchvision's ResNets were trained: 256, 224, ImageNet's mean and standard deviation.
+    /// Preprocessing of torchvision's ResNets: shorter side 256, centre crop 224, ImageNet's mean and
+    /// standard deviation.
     #[must_use]
     pub fn imagenet() -> Self {
         let (filter, antialias) = (Filter::Bilinear, true);
@@ -197,7 +198,7 @@ impl Preprocess {
             Step::Decode { color, .. } => Some(*color),
             _ => None,
         });
-        color.unwrap_or(Color::Rgb)
+        color.expect("`grammar::check` demands `decode`")
     }
 
     /// Order of the axes of the result, and element type of the network's input.
@@ -207,7 +208,7 @@ impl Preprocess {
             Step::Layout { order, dtype } => Some((*order, *dtype)),
             _ => None,
         });
-        layout.unwrap_or((Order::Nchw, Dtype::F32))
+        layout.expect("`grammar::check` demands `layout`")
     }
 
     /// Width and height of the result.
@@ -219,7 +220,7 @@ impl Preprocess {
             }
             _ => None,
         });
-        size.unwrap_or((0, 0))
+        size.expect("`grammar::check` demands a step that fixes the size")
     }
 
     /// `[C, H, W]`, or `[H, W, C]` for `nhwc`.
@@ -233,87 +234,78 @@ impl Preprocess {
         }
     }
 
-    /// How many numbers one picture becomes.
+    /// Elements of the result: the product of [`output_shape`](Self::output_shape).
     #[must_use]
     pub fn output_len(&self) -> usize {
         self.output_shape().iter().product()
     }
 
-    /// Resizes and crops, and nothing else.
+    /// The geometric steps alone: resizes and crops.
     ///
-    /// A gray preprocessing makes the three channels equal first.
+    /// For a gray network the three channels are made equal first.
     ///
     /// # Errors
-    /// When the picture is so narrow that a side of it would vanish or grow beyond all use.
+    /// The image is so narrow that a side would vanish or exceed the limit.
     ///
     /// ```
-    /// let picture = pixels::RgbImage::new(640, 480);
-    /// assert_eq!(pixels::Preprocess::imagenet().geometry(&picture)?.dimensions(), (224, 224));
-    /// # Ok::<(), pixels::Error>(())
+    /// let image = classifold_pixels::RgbImage::new(640, 480);
+    /// assert_eq!(classifold_pixels::Preprocess::imagenet().geometry(&image)?.dimensions(), (224, 224));
+    /// # Ok::<(), classifold_pixels::Error>(())
     /// ```
     pub fn geometry(&self, image: &RgbImage) -> Result<RgbImage> {
         let mut out = RgbImage::default();
-        let made = geometry(self, image, &mut Resizer::default(), &mut out)?;
-        Ok(if made { out } else { image.clone() })
+        let changed = geometry(self, image, &mut Resizer::default(), &mut out)?;
+        Ok(if changed { out } else { image.clone() })
     }
 
-    /// Writes the numbers of a picture that has its final size already.
+    /// The steps after the geometry: scales, normalises and lays out an image that has its final size.
     ///
     /// # Errors
-    /// When the picture or `out` has another size than [`Preprocess::output_shape`].
+    /// The image or `out` has another size than [`Preprocess::output_shape`].
     ///
     /// ```
-    /// let preprocess: pixels::Preprocess = "decode(bgr, exif)|center_crop(1)|layout(nhwc, f32)".parse()?;
+    /// let preprocess: classifold_pixels::Preprocess = "decode(bgr, exif)|center_crop(1)|layout(nhwc, f32)".parse()?;
     /// let mut out = [0.0; 3];
-    /// preprocess.tensor_into(&pixels::RgbImage::from_pixel(1, 1, [1, 2, 3].into()), &mut out)?;
+    /// preprocess.tensor_into(&classifold_pixels::RgbImage::from_pixel(1, 1, [1, 2, 3].into()), &mut out)?;
     /// assert_eq!(out, [3.0, 2.0, 1.0]);
-    /// # Ok::<(), pixels::Error>(())
+    /// # Ok::<(), classifold_pixels::Error>(())
     /// ```
     pub fn tensor_into(&self, image: &RgbImage, out: &mut [f32]) -> Result<()> {
-        Preparer::new(self).tensor_into(image, out)
+        PreprocessBuffers::new(self).tensor_into(image, out)
     }
 
-    /// From a decoded picture to the network's input, written into `out`. For many pictures, a
-    /// [`Preparer`] is faster.
-    ///
-    /// # Errors
-    /// As [`Preprocess::geometry`] and [`Preprocess::tensor_into`].
-    pub fn apply_into(&self, image: &RgbImage, out: &mut [f32]) -> Result<()> {
-        Preparer::new(self).apply_into(image, out)
-    }
-
-    /// From a decoded picture to the network's input.
+    /// All steps after decoding. For many images, [`PreprocessBuffers::apply_into`] is faster.
     ///
     /// # Errors
     /// As [`Preprocess::geometry`].
     ///
     /// ```
-    /// let black = pixels::Preprocess::imagenet().apply(&pixels::RgbImage::new(300, 400))?;
+    /// let black = classifold_pixels::Preprocess::imagenet().apply(&classifold_pixels::RgbImage::new(300, 400))?;
     /// assert_eq!(black.len(), 3 * 224 * 224);
     /// assert_eq!(black[0], -0.485_f32 / 0.229);
-    /// # Ok::<(), pixels::Error>(())
+    /// # Ok::<(), classifold_pixels::Error>(())
     /// ```
     pub fn apply(&self, image: &RgbImage) -> Result<Vec<f32>> {
         let mut out = vec![0.0; self.output_len()];
-        self.apply_into(image, &mut out)?;
+        PreprocessBuffers::new(self).apply_into(image, &mut out)?;
         Ok(out)
     }
 }
 
-/// Resizes and crops into `out`; `false`, and `out` means nothing, where there is nothing to do.
+/// Resizes and crops into `out`. Returns `false`, with `out` undefined, when the image stays as it is.
 fn geometry(
     preprocess: &Preprocess,
     image: &RgbImage,
     resizer: &mut Resizer,
     out: &mut RgbImage,
 ) -> Result<bool> {
-    let mut made = preprocess.color() == Color::Gray;
-    if made {
+    let mut changed = preprocess.color() == Color::Gray;
+    if changed {
         *out = to_gray(image);
     }
     let mut steps = preprocess.steps.iter().peekable();
     while let Some(step) = steps.next() {
-        let from = if made {
+        let from = if changed {
             out.dimensions()
         } else {
             image.dimensions()
@@ -321,29 +313,29 @@ fn geometry(
         let Some(mut resize) = resize_of(step, from)? else {
             continue;
         };
-        // A crop that follows is part of the resize: what it throws away is not computed.
+        // A crop after a resize becomes the window of the resize: pixels outside it are never computed.
         if !matches!(step, Step::CenterCrop { .. })
             && let Some(&&Step::CenterCrop { height, width }) = steps.peek()
         {
             resize.window = resize::centered(resize.size, (width, height));
             steps.next();
         }
-        if made {
+        if changed {
             resizer.resize(&std::mem::take(out), &resize, out);
         } else {
             resizer.resize(image, &resize, out);
         }
-        made = true;
+        changed = true;
     }
-    Ok(made)
+    Ok(changed)
 }
 
-/// Whether a picture is ready for the tail, and a buffer for what comes of it.
+/// Checks the size of an image and of the buffer for its tensor.
 fn check_sizes(preprocess: &Preprocess, image: &RgbImage, out: &[f32]) -> Result<()> {
     if image.dimensions() != preprocess.size() {
         let text = |(width, height): (u32, u32)| format!("{width} x {height}");
         let (found, expected) = (text(image.dimensions()), text(preprocess.size()));
-        return Err(wrong_size("the picture", found, expected));
+        return Err(wrong_size("the image", found, expected));
     }
     if out.len() != preprocess.output_len() {
         return Err(wrong_size("the buffer", out.len(), preprocess.output_len()));
@@ -358,7 +350,7 @@ fn wrong_size(what: &str, found: impl Display, expected: impl Display) -> Error 
     }
 }
 
-/// The size and window that a geometric step means for a picture of size `(width, height)`.
+/// The resize that a geometric step means for an image of size `(width, height)`.
 fn resize_of(step: &Step, (width, height): (u32, u32)) -> Result<Option<Resize>> {
     let (size, filter, antialias) = match *step {
         Step::ResizeShort {
@@ -387,10 +379,11 @@ fn resize_of(step: &Step, (width, height): (u32, u32)) -> Result<Option<Resize>>
         }
         _ => return Ok(None),
     };
+    // At most 2^28 pixels: bounds the work on an image that is extremely long and narrow.
     let pixels = u64::from(size.0) * u64::from(size.1);
     if pixels == 0 || pixels > u64::from(resize::MAX_SIDE) * 4096 || width == 0 || height == 0 {
         return Err(grammar::bad_steps(&format!(
-            "a picture of {width} x {height} pixels cannot become {} x {}",
+            "an image of {width} x {height} pixels cannot become {} x {}",
             size.0, size.1
         )));
     }
@@ -403,7 +396,7 @@ fn resize_of(step: &Step, (width, height): (u32, u32)) -> Result<Option<Resize>>
     }))
 }
 
-/// torchvision's `Resize(size)`: the other side is `int(size * long / short)`.
+/// Size after torchvision's `Resize(size)`: the longer side is `int(size * long / short)`.
 fn shorter_side((width, height): (u32, u32), size: u32) -> (u32, u32) {
     let long = |long: u32, short: u32| {
         let long = u64::from(size) * u64::from(long) / u64::from(short.max(1));
@@ -416,11 +409,11 @@ fn shorter_side((width, height): (u32, u32), size: u32) -> (u32, u32) {
     }
 }
 
-/// PIL's `L`, in all three channels.
+/// PIL's mode `L`, repeated in three channels.
 fn to_gray(image: &RgbImage) -> RgbImage {
     let mut gray = image.clone();
     for pixel in gray.pixels_mut() {
-        *pixel = Rgb([tail::luma(pixel.0); 3]);
+        *pixel = Rgb([to_tensor::luma(pixel.0); 3]);
     }
     gray
 }

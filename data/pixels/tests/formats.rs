@@ -1,9 +1,9 @@
-//! Small pictures in odd formats become the pixels that PIL makes of them.
+//! Small images in odd formats become the pixels that PIL makes of them.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use pixels::{Error, Limits};
+use classifold_pixels::{Error, Limits};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -46,19 +46,19 @@ fn pixels_equal_pil() {
     let mut wrong = vec![];
     for (name, file) in reference() {
         let path = folder().join("formats").join(&name);
-        let picture = match pixels::decode::open(&path, &Limits::default()) {
-            Ok(picture) => picture,
+        let image = match classifold_pixels::decode::open(&path, &Limits::default()) {
+            Ok(image) => image,
             Err(error) => {
                 wrong.push(error.to_string());
                 continue;
             }
         };
-        if picture.dimensions() != file.size {
-            wrong.push(format!("{name}: {:?} pixels", picture.dimensions()));
+        if image.dimensions() != file.size {
+            wrong.push(format!("{name}: {:?} pixels", image.dimensions()));
             continue;
         }
         let expected = STANDARD.decode(&file.rgb).unwrap();
-        let differences = picture
+        let differences = image
             .as_raw()
             .iter()
             .zip(&expected)
@@ -88,11 +88,11 @@ fn truncated_files_are_refused() {
         for share in [0, 5, 30, 60, 90] {
             let part = &bytes[..bytes.len() * share / 100];
             let expected = STANDARD.decode(&file.rgb).unwrap();
-            match pixels::decode::decode(part, &Limits::default()) {
-                Err(Error::Undecodable { reason }) => assert!(!reason.is_empty()),
-                Ok(picture) => {
+            match classifold_pixels::decode::decode(part, &Limits::default()) {
+                Err(Error::Undecodable { reason, .. }) => assert!(!reason.is_empty()),
+                Ok(image) => {
                     assert_eq!(
-                        picture.into_raw(),
+                        image.into_raw(),
                         expected,
                         "{share} % of {name} pass for whole"
                     );
@@ -103,7 +103,7 @@ fn truncated_files_are_refused() {
     }
 }
 
-/// No byte of damage makes a panic or a picture of another size than the limit allows.
+/// No byte of damage makes a panic or an image of another size than the limit allows.
 #[test]
 fn damaged_files_do_no_harm() {
     let limits = Limits {
@@ -115,9 +115,9 @@ fn damaged_files_do_no_harm() {
         for at in (0..bytes.len()).step_by(7) {
             let mut damaged = bytes.clone();
             damaged[at] ^= 0x5b;
-            if let Ok(picture) = pixels::decode::decode(&damaged, &limits) {
+            if let Ok(image) = classifold_pixels::decode::decode(&damaged, &limits) {
                 assert!(
-                    picture.width() * picture.height() <= 10_000,
+                    image.width() * image.height() <= 10_000,
                     "{name}, byte {at}"
                 );
             }

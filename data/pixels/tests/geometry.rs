@@ -1,7 +1,7 @@
 //! Resize and crop equal torchvision's, for every filter, up and down, with and without padding.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use pixels::{Preprocess, RgbImage};
+use classifold_pixels::{Preprocess, RgbImage};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::path::Path;

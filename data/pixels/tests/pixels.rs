@@ -2,7 +2,7 @@
 #![cfg(feature = "libjpeg")]
 #![expect(clippy::print_stderr, reason = "says why it is skipped")]
 
-use pixels::{Limits, Preprocess};
+use classifold_pixels::{Limits, Preprocess};
 use rayon::prelude::*;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -45,11 +45,12 @@ fn every_photo_equals_pil() {
         .files
         .par_iter()
         .filter_map(|(name, file)| {
-            let picture = pixels::decode::open(&photos.join(name), &Limits::default()).unwrap();
-            if picture.dimensions() != file.size || sha256(&picture) != file.decoded {
+            let image =
+                classifold_pixels::decode::open(&photos.join(name), &Limits::default()).unwrap();
+            if image.dimensions() != file.size || sha256(&image) != file.decoded {
                 return Some(format!("{name}: decoded"));
             }
-            let prepared = preprocess.geometry(&picture).unwrap();
+            let prepared = preprocess.geometry(&image).unwrap();
             (sha256(&prepared) != file.prepared).then(|| format!("{name}: prepared"))
         })
         .collect();

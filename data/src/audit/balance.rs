@@ -1,15 +1,15 @@
-//! How many images each class has, and whether that is enough to train and to score.
+//! Audit of class range: empty and tiny classes, imbalance.
 
-use super::{Finding, Kind, Severity, counted, listed};
+use super::{Finding, Kind, Severity, counted, joined};
 use crate::{Dataset, Split};
 use std::collections::BTreeMap;
 
 /// A class with fewer training images is tiny.
 const FEW: usize = 10;
-/// How many times as many training images the largest class may have as the smallest.
+/// Ratio of the largest to the smallest class, in training images, from which classes are imbalanced.
 const IMBALANCED: usize = 4;
 
-/// Images per split and class, the classes without any included.
+/// Images per split and class, including classes without any.
 pub(super) fn counts(dataset: &Dataset) -> BTreeMap<Split, BTreeMap<String, usize>> {
     let mut counts = BTreeMap::new();
     for split in Split::ALL {
@@ -17,17 +17,16 @@ pub(super) fn counts(dataset: &Dataset) -> BTreeMap<Split, BTreeMap<String, usiz
         if samples.is_empty() {
             continue;
         }
-        let mut of_split: BTreeMap<String, usize> = dataset
+        let mut class_counts: BTreeMap<String, usize> = dataset
             .classes
             .iter()
             .map(|class| (class.clone(), 0))
             .collect();
         for sample in samples {
-            if let Some(class) = dataset.classes.get(sample.label as usize) {
-                *of_split.entry(class.clone()).or_default() += 1;
-            }
+            let class = dataset.classes[sample.label as usize].clone();
+            *class_counts.entry(class).or_default() += 1;
         }
-        counts.insert(split, of_split);
+        counts.insert(split, class_counts);
     }
     counts
 }
@@ -35,7 +34,7 @@ pub(super) fn counts(dataset: &Dataset) -> BTreeMap<Split, BTreeMap<String, usiz
 pub(super) fn findings(dataset: &Dataset) -> Vec<Finding> {
     let counts = counts(dataset);
     let mut findings = Vec::new();
-    let mut find = |kind, severity, message: String| {
+    let mut add = |kind, severity, message: String| {
         findings.push(Finding {
             kind,
             severity,
@@ -44,34 +43,34 @@ pub(super) fn findings(dataset: &Dataset) -> Vec<Finding> {
         });
     };
     for (&split, classes) in &counts {
-        let of_size = |sizes: std::ops::Range<usize>| {
-            let classes = classes.iter().filter(|(_, count)| sizes.contains(count));
+        let with_count = |range: std::ops::Range<usize>| {
+            let classes = classes.iter().filter(|(_, count)| range.contains(count));
             classes
                 .map(|(class, count)| (format!("`{class}`"), *count))
                 .collect::<Vec<_>>()
         };
-        let (empty, tiny) = (of_size(0..1), of_size(1..FEW));
+        let (empty, tiny) = (with_count(0..1), with_count(1..FEW));
         if !empty.is_empty() {
             let (kind, severity) = match split {
                 Split::Train => (Kind::EmptyClass, Severity::Error),
                 Split::Val | Split::Test => (Kind::TinyClass, Severity::Warning),
             };
             let names: Vec<String> = empty.into_iter().map(|(class, _)| class).collect();
-            let message = format!("no {split} images of {}", listed(&names));
-            find(kind, severity, message);
+            let message = format!("no {split} images of {}", joined(&names));
+            add(kind, severity, message);
         }
         if split == Split::Train && !tiny.is_empty() {
             let each = |(class, count): (String, usize)| format!("{class} ({count})");
             let names: Vec<String> = tiny.into_iter().map(each).collect();
-            let message = format!("fewer than {FEW} train images of {}", listed(&names));
-            find(Kind::TinyClass, Severity::Warning, message);
+            let message = format!("fewer than {FEW} train images of {}", joined(&names));
+            add(Kind::TinyClass, Severity::Warning, message);
         }
     }
     let Some(train) = counts.get(&Split::Train) else {
         return findings;
     };
     if let [class] = dataset.classes.as_slice() {
-        find(
+        add(
             Kind::OneClass,
             Severity::Error,
             format!("one class only: `{class}`"),
@@ -79,7 +78,7 @@ pub(super) fn findings(dataset: &Dataset) -> Vec<Finding> {
     }
     if dataset.val.is_empty() {
         let message = "no validation images, and too few train images to cut some off".into();
-        find(Kind::EmptySplit, Severity::Error, message);
+        add(Kind::EmptySplit, Severity::Error, message);
     }
     let least = train
         .iter()
@@ -94,7 +93,7 @@ pub(super) fn findings(dataset: &Dataset) -> Vec<Finding> {
             many / few,
             counted(many, "image"),
         );
-        find(Kind::Imbalance, Severity::Warning, message);
+        add(Kind::Imbalance, Severity::Warning, message);
     }
     findings
 }

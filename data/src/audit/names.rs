@@ -1,6 +1,6 @@
-//! Names of classes: other ones in other splits, and names that may mean one class.
+//! Audit of class names: names that differ between splits, and names that may mean one class.
 
-use super::{Finding, Kind, Severity, listed};
+use super::{Finding, Kind, Severity, joined};
 use crate::Dataset;
 use crate::folder::SplitClasses;
 
@@ -15,10 +15,11 @@ pub(super) fn findings(dataset: &Dataset, splits: &[SplitClasses]) -> Vec<Findin
         }
         let folders = |splits: &[&SplitClasses]| {
             let name = |split: &&SplitClasses| {
-                let name = split.folder.file_name().unwrap_or_default();
+                let name = split.folder.file_name();
+                let name = name.expect("a split's folder is a name below the data root");
                 format!("`{}/`", name.to_string_lossy())
             };
-            listed(&splits.iter().map(name).collect::<Vec<_>>())
+            joined(&splits.iter().map(name).collect::<Vec<_>>())
         };
         let mut message = format!(
             "class `{class}` is in {} but not in {}",
@@ -26,16 +27,16 @@ pub(super) fn findings(dataset: &Dataset, splits: &[SplitClasses]) -> Vec<Findin
             folders(&without)
         );
         let other = without.iter().flat_map(|split| &split.classes);
-        if let Some(other) = other.into_iter().find(|other| alike(class, other)) {
+        if let Some(other) = other.into_iter().find(|other| may_be_same(class, other)) {
             message += &format!(": is it `{other}`?");
         }
         findings.push(finding(Severity::Error, message));
     }
-    // Where splits differ, that is said already.
+    // Where splits differ, the messages above name the similar classes.
     if findings.is_empty() {
-        for (place, class) in dataset.classes.iter().enumerate() {
-            let others = &dataset.classes[place + 1..];
-            for other in others.iter().filter(|other| alike(class, other)) {
+        for (index, class) in dataset.classes.iter().enumerate() {
+            let others = &dataset.classes[index + 1..];
+            for other in others.iter().filter(|other| may_be_same(class, other)) {
                 let message = format!("classes `{class}` and `{other}` may be one");
                 findings.push(finding(Severity::Warning, message));
             }
@@ -54,23 +55,25 @@ fn finding(severity: Severity, message: String) -> Finding {
 }
 
 /// Whether two names differ in case, white space, punctuation or a plural ending alone.
-fn alike(a: &str, b: &str) -> bool {
+fn may_be_same(a: &str, b: &str) -> bool {
     a != b && stem(a) == stem(b)
 }
 
+/// The letters and digits of a name in lower case, without a plural ending.
 fn stem(name: &str) -> String {
     let name: String = name
         .chars()
         .filter(|c| c.is_alphanumeric())
         .flat_map(char::to_lowercase)
         .collect();
+    // At least two letters must remain: `as` and `is` are whole names.
     let without = |ending: &str| name.strip_suffix(ending).filter(|rest| rest.len() > 1);
     if let Some(rest) = without("ies") {
         return format!("{rest}y");
     }
     if ["ses", "xes", "zes", "ches", "shes"]
         .iter()
-        .any(|hiss| name.ends_with(hiss))
+        .any(|ending| name.ends_with(ending))
     {
         return without("es").unwrap_or(&name).into();
     }
@@ -95,7 +98,7 @@ mod tests {
             ("wasp", "WASPS"),
             ("cat-1", "cat 1"),
         ] {
-            assert!(alike(a, b), "{a} {b}");
+            assert!(may_be_same(a, b), "{a} {b}");
         }
         for (a, b) in [
             ("ants", "bees"),
@@ -105,7 +108,7 @@ mod tests {
             ("fly", "flea"),
             ("1", "11"),
         ] {
-            assert!(!alike(a, b), "{a} {b}");
+            assert!(!may_be_same(a, b), "{a} {b}");
         }
     }
 }

@@ -1,26 +1,26 @@
-//! Sizes of pictures: ranges and histograms.
+//! Ranges and histograms of image sizes.
 
 use serde::{Deserialize, Serialize};
 
-/// Least, middle and greatest of some sizes, pixels.
+/// Minimum, median and maximum of image sides, pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Range {
-    /// The least.
+    /// Minimum.
     pub min: u32,
-    /// Half of them are no greater.
+    /// Lower median.
     pub median: u32,
-    /// The greatest.
+    /// Maximum.
     pub max: u32,
 }
 
-/// A bar of a histogram: how many are in `[from, to)`.
+/// Bin of a histogram: the number of images in `[from, to)`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bin {
     /// Lower edge, included.
     pub from: f64,
-    /// Upper edge, excluded (in the last bin of aspects, included).
+    /// Upper edge, excluded (included in the last bin of aspects).
     pub to: f64,
-    /// How many.
+    /// Number of images.
     pub count: usize,
 }
 
@@ -34,7 +34,7 @@ pub(super) fn range(sizes: impl Iterator<Item = u32>) -> Option<Range> {
     })
 }
 
-/// Aspects beyond this are one bin.
+/// Aspects from here on are one bin.
 const WIDEST: f64 = 4.0;
 const ASPECT_STEP: f64 = 0.25;
 
@@ -53,27 +53,28 @@ pub(super) fn aspects(sizes: &[(u32, u32)]) -> Vec<Bin> {
     bins
 }
 
-/// Millions of pixels, each bin twice as wide as the one before; pictures without pixels are in none.
+/// Millions of pixels in bins that double in width; images without pixels are in none.
 pub(super) fn megapixels(sizes: &[(u32, u32)]) -> Vec<Bin> {
     let millions = |&(width, height): &(u32, u32)| f64::from(width) * f64::from(height) / 1e6;
     let doublings = sizes
         .iter()
         .map(millions)
         .filter(|&millions| millions > 0.0)
+        // Bin n is [2^n, 2^(n+1)).
         .map(|millions| millions.log2().floor() as i32);
     histogram(doublings, |doubling| 2f64.powi(doubling))
 }
 
-/// Bins from the first that holds something to the last that does.
-fn histogram(places: impl Iterator<Item = i32>, edge: impl Fn(i32) -> f64) -> Vec<Bin> {
-    let places: Vec<i32> = places.collect();
-    let (Some(&first), Some(&last)) = (places.iter().min(), places.iter().max()) else {
+/// Bins by number, from the first to the last that is not empty.
+fn histogram(numbers: impl Iterator<Item = i32>, edge: impl Fn(i32) -> f64) -> Vec<Bin> {
+    let numbers: Vec<i32> = numbers.collect();
+    let (Some(&first), Some(&last)) = (numbers.iter().min(), numbers.iter().max()) else {
         return Vec::new();
     };
-    let bin = |place| Bin {
-        from: edge(place),
-        to: edge(place + 1),
-        count: places.iter().filter(|&&p| p == place).count(),
+    let bin = |number| Bin {
+        from: edge(number),
+        to: edge(number + 1),
+        count: numbers.iter().filter(|&&n| n == number).count(),
     };
     (first..=last).map(bin).collect()
 }
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_picture_is_in_one_bin() {
+    fn every_image_is_in_one_bin() {
         let sizes = [
             (100, 100),
             (100, 199),

@@ -2,29 +2,29 @@ use super::*;
 use crate::Dataset;
 use fs_err as fs;
 use image::{Rgb, RgbImage};
+use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use std::path::Path;
 
-/// Shapes at random places: a picture like no other.
+/// Shapes at random positions: an image like no other.
 pub(super) fn drawn(number: u32) -> RgbImage {
     let mut rng = ChaCha8Rng::seed_from_u64(number.into());
     let (width, height) = (150 + number % 7, 110 + number % 5);
-    let mut picture = RgbImage::from_pixel(width, height, Rgb([120, 110, 100]));
+    let mut image = RgbImage::from_pixel(width, height, Rgb([120, 110, 100]));
     for _ in 0..14 {
         let (x, y) = (rng.random_range(0..130), rng.random_range(0..90));
         let (right, below) = (x + rng.random_range(10..60), y + rng.random_range(10..60));
         let colour: [u8; 3] = rng.random();
         for y in y..below.min(height) {
             for x in x..right.min(width) {
-                picture.put_pixel(x, y, Rgb(colour));
+                image.put_pixel(x, y, Rgb(colour));
             }
         }
     }
-    picture
+    image
 }
 
-/// `train`, `val` and `test` with `ants` and `bees`, 12, 2 and 2 pictures of each.
+/// `train`, `val` and `test` with `ants` and `bees`, 12, 2 and 2 images of each.
 fn sound(root: &Path) {
     let mut number = 0;
     for (split, count) in [("train", 12), ("val", 2), ("test", 2)] {
@@ -41,11 +41,11 @@ fn sound(root: &Path) {
 
 fn audit(root: &Path, depth: Depth) -> Audit {
     let (dataset, splits) = Dataset::open_unchecked(root, 0).unwrap();
-    Audit::of(&dataset, &splits, depth, &|_| {})
+    Audit::run(&dataset, &splits, depth, &|_| {})
 }
 
 /// Kind, severity and files of every finding.
-fn found(audit: &Audit) -> Vec<(Kind, Severity, Vec<&str>)> {
+fn summary(audit: &Audit) -> Vec<(Kind, Severity, Vec<&str>)> {
     let findings = audit.findings.iter();
     findings
         .map(|f| {
@@ -160,7 +160,7 @@ fn what_is_planted_is_found_and_nothing_else() {
         (Alpha, Note, vec!["val/ants/alpha.png"]),
         (LeftOut, Note, vec!["train/ants/notes.txt"]),
     ];
-    assert_eq!(found(&pixels), expected);
+    assert_eq!(summary(&pixels), expected);
 
     // Without pixels: no copy in another format, no cut file, nothing near, nothing blank.
     let files = audit(root, Depth::Files);
@@ -193,7 +193,7 @@ fn what_is_planted_is_found_and_nothing_else() {
 }
 
 #[test]
-fn pictures_without_pixels_are_unreadable_and_have_no_size() {
+fn images_without_pixels_are_unreadable_and_have_no_size() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     sound(root);
@@ -262,7 +262,7 @@ fn few_images_and_few_of_one_class_are_told() {
             "classes `ant` and `ants` may be one",
             "fewer than 10 train images of `ant` (1) and `bees` (9)",
             "`ants` has 28 times as many train images as `ant`: 28 images and 1",
-            "55 pictures without colours: three equal channels",
+            "55 images without colours: three equal channels",
         ]
     );
 }

@@ -1,15 +1,16 @@
-//! Operations on pixel values: colour jitter, noise, cutout.
+//! Augmentations of pixel values: colour jitter, noise, cutout.
 
 use super::between;
 use crate::preprocess::luma;
 use image::{Rgb, RgbImage};
 use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
+use rand::rngs::ChaCha8Rng;
 
 /// Brightness, contrast, saturation and hue changed in random order, as torchvision's
 /// `ColorJitter`; a strength of 0 leaves that one out.
 pub(super) fn jitter(image: &RgbImage, strength: [f64; 4], rng: &mut ChaCha8Rng) -> RgbImage {
     let mut order = [0, 1, 2, 3];
+    // Fisher-Yates by hand, as in `loader::order`: independent of `rand`'s version.
     for i in (1..order.len()).rev() {
         order.swap(i, rng.random_range(0..=i));
     }
@@ -30,7 +31,7 @@ pub(super) fn jitter(image: &RgbImage, strength: [f64; 4], rng: &mut ChaCha8Rng)
     out
 }
 
-/// `from` where the factor is 0, `to` where it is 1, beyond where it is more; cut off as PIL does.
+/// `ImageEnhance`'s blend: `from` at factor 0, `to` at 1, extrapolated beyond; truncated as in PIL.
 fn blend(from: f32, to: u8, factor: f32) -> u8 {
     (from + factor * (f32::from(to) - from)).clamp(0.0, 255.0) as u8
 }
@@ -45,6 +46,7 @@ fn brightness(image: &mut RgbImage, factor: f64) {
 fn contrast(image: &mut RgbImage, factor: f64) {
     let count = u64::from(image.width()) * u64::from(image.height());
     let sum: u64 = image.pixels().map(|p| u64::from(luma(p.0))).sum();
+    // PIL's grey level for contrast is the mean luma, rounded to a whole number.
     let mean = (sum as f64 / count.max(1) as f64 + 0.5).floor() as f32;
     let table: Vec<u8> = (0..=255).map(|v| blend(mean, v, factor as f32)).collect();
     for value in image.as_mut() {
@@ -59,7 +61,7 @@ fn saturation(image: &mut RgbImage, factor: f64) {
     }
 }
 
-/// Turns the hue; value and saturation (HSV) stay.
+/// Rotates the hue (HSV) by `turn` of the circle; value and saturation stay.
 fn hue(image: &mut RgbImage, turn: f64) {
     let turn = turn as f32 * 6.0;
     for pixel in image.pixels_mut() {
@@ -69,6 +71,7 @@ fn hue(image: &mut RgbImage, turn: f64) {
         if chroma == 0.0 {
             continue;
         }
+        // Hue in sixths of a turn, from red.
         let sector = if high == r {
             (g - b) / chroma
         } else if high == g {
@@ -76,6 +79,7 @@ fn hue(image: &mut RgbImage, turn: f64) {
         } else {
             (r - g) / chroma + 4.0
         };
+        // A channel is a trapezoid over the hue, shifted by a third of a turn for green and blue.
         pixel.0 = [0.0, 4.0, 2.0].map(|shift: f32| {
             let wave = ((sector + turn + shift).rem_euclid(6.0) - 3.0).abs() - 1.0;
             (low + chroma * wave.clamp(0.0, 1.0) + 0.5) as u8
@@ -88,7 +92,7 @@ pub(super) fn noise(image: &RgbImage, sigma: f64, rng: &mut ChaCha8Rng) -> RgbIm
     let mut out = image.clone();
     let scale = sigma as f32 * 255.0;
     for pair in out.as_mut().chunks_mut(2) {
-        // Box and Muller 1958: two uniform numbers make two normal ones.
+        // Box and Muller 1958: two uniform numbers give two normal ones. `1 -` keeps 0 from the logarithm.
         let radius = (-2.0 * (1.0 - rng.random::<f32>()).ln()).sqrt() * scale;
         let (sin, cos) = (std::f32::consts::TAU * rng.random::<f32>()).sin_cos();
         for (value, normal) in pair.iter_mut().zip([cos, sin]) {
@@ -98,8 +102,8 @@ pub(super) fn noise(image: &RgbImage, sigma: f64, rng: &mut ChaCha8Rng) -> RgbIm
     out
 }
 
-/// `holes` squares, `size` of the shorter side, filled with the picture's mean colour. Their
-/// centres lie anywhere, so that some stick out (DeVries and Taylor 2017).
+/// `holes` squares, `size` of the shorter side, filled with the image's mean colour. Their
+/// centres lie anywhere in the image, so squares may reach beyond it (DeVries and Taylor 2017).
 pub(super) fn cutout(image: &RgbImage, holes: u32, size: f64, rng: &mut ChaCha8Rng) -> RgbImage {
     let (width, height) = image.dimensions();
     let count = (u64::from(width) * u64::from(height)).max(1);
@@ -130,8 +134,8 @@ pub(super) fn cutout(image: &RgbImage, holes: u32, size: f64, rng: &mut ChaCha8R
 mod tests {
     use super::{brightness, contrast, cutout, hue, jitter, noise, saturation};
     use image::{Rgb, RgbImage};
-    use rand_chacha::ChaCha8Rng;
-    use rand_chacha::rand_core::SeedableRng;
+    use rand::SeedableRng;
+    use rand::rngs::ChaCha8Rng;
 
     fn pair() -> RgbImage {
         RgbImage::from_vec(2, 1, vec![200, 100, 50, 10, 20, 240]).unwrap()

@@ -1,4 +1,4 @@
-//! Augmentations as text and back: `crop(0.08..1, 3/4..4/3)|hflip(0.5)`.
+//! Text form of augmentations: `crop(0.08..1, 3/4..4/3)|hflip(0.5)`.
 
 use super::{Augment, Op, USAGE, crop};
 use crate::Error;
@@ -84,6 +84,7 @@ impl fmt::Display for Op {
 /// The shortest text that reads back to the same number; `3/4` and `4/3` as fractions.
 fn number_text(value: f64) -> String {
     let plain = value.to_string();
+    // Written as its partner 4/3, which has no short decimal text.
     if value == 0.75 {
         return "3/4".into();
     }
@@ -97,7 +98,7 @@ fn number_text(value: f64) -> String {
     }
 }
 
-/// The arguments of one operation, taken from the left.
+/// The arguments of one operation, read from the left.
 struct Arguments<'a> {
     rest: std::vec::IntoIter<&'a str>,
 }
@@ -120,15 +121,10 @@ fn parse(text: &str) -> Result<Op, String> {
     };
     let share = (0.0, 1.0);
     let op = match name {
-        "crop" => {
-            let Op::Crop { scale, ratio } = crop::STANDARD else {
-                return Err("no crop".into());
-            };
-            Op::Crop {
-                scale: args.range("share", scale, (1e-6, 1.0))?,
-                ratio: args.range("ratio", ratio, (0.01, 100.0))?,
-            }
-        }
+        "crop" => Op::Crop {
+            scale: args.range("share", crop::SCALE, (1e-6, 1.0))?,
+            ratio: args.range("ratio", crop::RATIO, (0.01, 100.0))?,
+        },
         "hflip" => Op::HFlip(args.number("probability", 0.5, share)?),
         "vflip" => Op::VFlip(args.number("probability", 0.5, share)?),
         "rotate" => Op::Rotate(args.number("degrees", 15.0, (0.0, 180.0))?),

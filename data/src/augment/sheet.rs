@@ -1,14 +1,14 @@
-//! Pictures side by side, to look at.
+//! Contact sheet: images side by side in one image.
 
 use image::{RgbImage, imageops};
 
 const GAP_PX: u32 = 4;
 
-/// Pictures in rows of `columns`, on white, each in a cell as large as the largest.
+/// Arranges images in rows of `columns` on white, each in a cell of the largest image's size.
 ///
 /// ```
-/// let tile = data::RgbImage::new(10, 8);
-/// let sheet = data::augment::contact_sheet(&[tile.clone(), tile.clone(), tile], 2);
+/// let tile = classifold_data::RgbImage::new(10, 8);
+/// let sheet = classifold_data::augment::contact_sheet(&[tile.clone(), tile.clone(), tile], 2);
 /// assert_eq!(sheet.dimensions(), (2 * 14 + 4, 2 * 12 + 4));
 /// ```
 #[must_use]
@@ -36,7 +36,7 @@ mod tests {
     use image::{Rgb, RgbImage};
 
     #[test]
-    fn pictures_lie_in_rows_on_white() {
+    fn images_lie_in_rows_on_white() {
         let tile = |v: u8| RgbImage::from_pixel(6, 4, Rgb([v; 3]));
         let sheet = contact_sheet(&[tile(10), tile(20), tile(30)], 2);
         assert_eq!(sheet.get_pixel(4, 4)[0], 10);

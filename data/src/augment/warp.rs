@@ -1,11 +1,12 @@
-//! Operations that move pixels: rotation, zoom, elastic bending. What was outside is black.
+//! Geometric augmentations: rotation, zoom, elastic deformation. Pixels from outside are black.
 
 use super::between;
 use image::{Rgb, RgbImage};
-use rand_chacha::ChaCha8Rng;
+use rand::rngs::ChaCha8Rng;
 
-/// Turned by `angle` (radians, counter-clockwise) and zoomed by `zoom` about the centre.
+/// Rotates by `angle` (radians, counter-clockwise) and zooms by `zoom` about the centre.
 pub(super) fn affine(image: &RgbImage, angle: f64, zoom: f64) -> RgbImage {
+    // The inverse transformation: from a pixel of the result to its position in the source.
     let (sin, cos) = angle.sin_cos();
     let (sin, cos) = ((sin / zoom) as f32, (cos / zoom) as f32);
     let middle = [
@@ -22,7 +23,7 @@ pub(super) fn affine(image: &RgbImage, angle: f64, zoom: f64) -> RgbImage {
     })
 }
 
-/// Every pixel displaced by smoothed random offsets: uniform in `[-alpha, alpha]` pixels before a
+/// Elastic deformation: displaces every pixel by smoothed random offsets, uniform in `[-alpha, alpha]` pixels before a
 /// Gaussian blur of `sigma` pixels (Simard, Steinkraus and Platt 2003).
 pub(super) fn elastic(image: &RgbImage, alpha: f64, sigma: f64, rng: &mut ChaCha8Rng) -> RgbImage {
     let (width, height) = (image.width() as usize, image.height() as usize);
@@ -34,8 +35,8 @@ pub(super) fn elastic(image: &RgbImage, alpha: f64, sigma: f64, rng: &mut ChaCha
     };
     let (dx, dy) = (field(), field());
     RgbImage::from_fn(image.width(), image.height(), |x, y| {
-        let at = y as usize * width + x as usize;
-        sample(image, x as f32 + dx[at], y as f32 + dy[at])
+        let index = y as usize * width + x as usize;
+        sample(image, x as f32 + dx[index], y as f32 + dy[index])
     })
 }
 
@@ -45,6 +46,7 @@ fn sample(image: &RgbImage, x: f32, y: f32) -> Rgb<u8> {
     let (fx, fy) = (x - column, y - row);
     let (column, row) = (column as i64, row as i64);
     let (width, height) = (i64::from(image.width()), i64::from(image.height()));
+    // One half: the cast below truncates, so the result is rounded.
     let mut sum = [0.5f32; 3];
     for (dx, dy, weight) in [
         (0, 0, (1.0 - fx) * (1.0 - fy)),
@@ -63,28 +65,29 @@ fn sample(image: &RgbImage, x: f32, y: f32) -> Rgb<u8> {
     Rgb(sum.map(|v| v as u8))
 }
 
-/// Gaussian blur of a field, edges repeated.
+/// Separable Gaussian blur of a field `[H, W]`, edges repeated.
 fn smooth(field: &[f32], width: usize, sigma: f64) -> Vec<f32> {
     if sigma <= 0.0 {
         return field.to_vec();
     }
-    let reach = (sigma * 3.0).ceil() as usize;
-    let mut kernel: Vec<f32> = (0..=2 * reach)
-        .map(|i| (-(i as f64 - reach as f64).powi(2) / (2.0 * sigma * sigma)).exp() as f32)
+    // Beyond three standard deviations lies 0.3 % of the weight.
+    let radius = (sigma * 3.0).ceil() as usize;
+    let mut kernel: Vec<f32> = (0..=2 * radius)
+        .map(|i| (-(i as f64 - radius as f64).powi(2) / (2.0 * sigma * sigma)).exp() as f32)
         .collect();
     let total: f32 = kernel.iter().sum();
     kernel.iter_mut().for_each(|k| *k /= total);
 
     let height = field.len() / width;
-    let across: Vec<f32> = field
+    let blurred_rows: Vec<f32> = field
         .chunks(width)
         .flat_map(|row| convolve_row(row, &kernel))
         .collect();
     let mut out = vec![0.0; field.len()];
     for (y, target) in out.chunks_mut(width).enumerate() {
         for (i, k) in kernel.iter().enumerate() {
-            let source = (y + i).saturating_sub(reach).min(height - 1) * width;
-            for (o, v) in target.iter_mut().zip(&across[source..source + width]) {
+            let source = (y + i).saturating_sub(radius).min(height - 1) * width;
+            for (o, v) in target.iter_mut().zip(&blurred_rows[source..source + width]) {
                 *o += k * v;
             }
         }
@@ -92,14 +95,15 @@ fn smooth(field: &[f32], width: usize, sigma: f64) -> Vec<f32> {
     out
 }
 
+/// Convolution of one row, its ends repeated.
 fn convolve_row(row: &[f32], kernel: &[f32]) -> Vec<f32> {
     let (Some(&first), Some(&last)) = (row.first(), row.last()) else {
         return Vec::new();
     };
-    let reach = kernel.len() / 2;
-    let mut padded = vec![first; reach];
+    let radius = kernel.len() / 2;
+    let mut padded = vec![first; radius];
     padded.extend_from_slice(row);
-    padded.resize(row.len() + 2 * reach, last);
+    padded.resize(row.len() + 2 * radius, last);
     padded
         .windows(kernel.len())
         .map(|w| w.iter().zip(kernel).map(|(a, b)| a * b).sum())
@@ -110,20 +114,20 @@ fn convolve_row(row: &[f32], kernel: &[f32]) -> Vec<f32> {
 mod tests {
     use super::{affine, elastic, smooth};
     use image::{Rgb, RgbImage};
-    use rand_chacha::ChaCha8Rng;
-    use rand_chacha::rand_core::SeedableRng;
+    use rand::SeedableRng;
+    use rand::rngs::ChaCha8Rng;
     use std::f64::consts::FRAC_PI_2;
 
-    fn picture() -> RgbImage {
+    fn image() -> RgbImage {
         RgbImage::from_fn(31, 31, |x, y| Rgb([x as u8 * 8, y as u8 * 8, 50]))
     }
 
     #[test]
     fn a_quarter_turn_is_exact() {
-        let turned = affine(&picture(), FRAC_PI_2, 1.0);
+        let turned = affine(&image(), FRAC_PI_2, 1.0);
         for (x, y) in [(0, 0), (5, 20), (30, 7)] {
             // Counter-clockwise: the right edge comes to the top.
-            let expected = picture().get_pixel(30 - y, x).0;
+            let expected = image().get_pixel(30 - y, x).0;
             let found = turned.get_pixel(x, y).0;
             assert!(
                 found.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 1),
@@ -134,17 +138,17 @@ mod tests {
 
     #[test]
     fn an_eighth_of_a_turn_blackens_the_corners() {
-        let turned = affine(&picture(), FRAC_PI_2 / 2.0, 1.0);
+        let turned = affine(&image(), FRAC_PI_2 / 2.0, 1.0);
         assert_eq!(turned.get_pixel(0, 0).0, [0; 3]);
-        assert_eq!(turned.get_pixel(15, 15), picture().get_pixel(15, 15));
+        assert_eq!(turned.get_pixel(15, 15), image().get_pixel(15, 15));
     }
 
     #[test]
     fn zoom_moves_pixels_away_from_the_centre() {
-        let larger = affine(&picture(), 0.0, 2.0);
-        assert_eq!(larger.get_pixel(25, 15), picture().get_pixel(20, 15));
-        let smaller = affine(&picture(), 0.0, 0.5);
-        assert_eq!(smaller.get_pixel(20, 15), picture().get_pixel(25, 15));
+        let larger = affine(&image(), 0.0, 2.0);
+        assert_eq!(larger.get_pixel(25, 15), image().get_pixel(20, 15));
+        let smaller = affine(&image(), 0.0, 0.5);
+        assert_eq!(smaller.get_pixel(20, 15), image().get_pixel(25, 15));
         assert_eq!(smaller.get_pixel(1, 1).0, [0; 3]);
     }
 

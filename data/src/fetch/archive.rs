@@ -1,4 +1,4 @@
-//! Archives unpacked without trust: no path leads out, and what comes out is bounded.
+//! Unpacking of untrusted archives: no path leaves the folder, and entries, bytes and ratio are limited.
 
 use crate::error::{reading, writing};
 use crate::{Error, Result};
@@ -7,12 +7,12 @@ use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use zip::ZipArchive;
 
-/// What an archive may hold.
+/// Limits on the content of an archive.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub(super) max_entries: usize,
     pub(super) max_bytes: u64,
-    /// Bytes out of one byte in. Photos hardly shrink.
+    /// Bytes out per byte in. JPEG files hardly shrink, so a high ratio is a zip bomb.
     pub(super) max_ratio: u64,
 }
 
@@ -60,7 +60,7 @@ pub(super) fn copy_tree(from: &Path, folder: &Path) -> Result<()> {
 
 /// A temporary folder on the same disk.
 fn draft_beside(folder: &Path) -> Result<tempfile::TempDir> {
-    let parent = folder.parent().unwrap_or(Path::new("."));
+    let parent = files::parent_folder(folder);
     let draft = tempfile::Builder::new()
         .prefix(".unpacking-")
         .tempdir_in(parent);
@@ -115,10 +115,11 @@ fn unpack_entry<R: Read + Seek>(
     let name = entry
         .name()
         .map_or_else(|_| format!("{index}"), std::borrow::Cow::into_owned);
-    let honest = !entry.is_symlink() && !name.starts_with(['/', '\\']);
+    // `enclosed_name` would turn an absolute path into a relative one; such an archive is refused instead.
+    let is_safe = !entry.is_symlink() && !name.starts_with(['/', '\\']);
     let relative = entry
         .enclosed_name()
-        .filter(|path| honest && path.components().count() > 0);
+        .filter(|path| is_safe && path.components().count() > 0);
     let Some(relative) = relative else {
         return Err(Fault::Refused(format!(
             "its entry `{name}` leads out of the archive"
@@ -138,9 +139,11 @@ fn unpack_entry<R: Read + Seek>(
     }
     let mut file = fs::OpenOptions::new()
         .write(true)
+        // Two entries of one name, which an archive may contain, must not overwrite each other.
         .create_new(true)
         .open(&path)
         .map_err(|e| Fault::Disk(writing(&path)(e)))?;
+    // One byte more than allowed, to notice that there is more; headers may lie about sizes.
     let allowed = left.saturating_add(1);
     let written = std::io::copy(&mut entry.by_ref().take(allowed), &mut file)
         .map_err(|e| Fault::Refused(format!("its entry `{name}` cannot be unpacked: {e}")))?;

@@ -1,4 +1,4 @@
-//! What a fetched file must be: its SHA-256, given, known or recorded on first use.
+//! Expected SHA-256 of a fetched file: given, known or recorded on first use.
 
 use super::{FetchOptions, Source, bad_source};
 use crate::error::reading;
@@ -6,28 +6,32 @@ use crate::{Error, Result, hash, write};
 use fs_err as fs;
 use std::path::{Path, PathBuf};
 
-/// Longer files are no git-LFS pointers.
+/// Largest size of a git-LFS pointer, bytes (the specification's limit).
 const LONGEST_POINTER: u64 = 1024;
 
 /// The SHA-256 that a file must have.
 #[derive(Clone, Debug)]
 pub(super) enum Expected {
-    /// Given or known, or recorded when the file was first fetched.
+    /// Given by the user, pinned in this program, or recorded when the file was first fetched.
     Known(String),
-    /// Not known: to be recorded here.
+    /// Unknown: record it in this file.
     Record(PathBuf),
 }
 
 impl Expected {
-    /// Given by the user, else pinned here, else recorded beside `target`.
-    pub(super) fn of(options: &FetchOptions<'_>, source: &Source, target: &Path) -> Result<Self> {
-        if let Some(given) = &options.sha256 {
-            let given = given.trim().to_ascii_lowercase();
-            if given.len() != 64 || !given.bytes().all(|b| b.is_ascii_hexdigit()) {
-                let reason = format!("`{given}` is no SHA-256: 64 hexadecimal digits");
+    /// Given by the user, else pinned in `source`, else recorded beside `target`.
+    pub(super) fn resolve(
+        options: &FetchOptions<'_>,
+        source: &Source,
+        target: &Path,
+    ) -> Result<Self> {
+        if let Some(sha256) = &options.sha256 {
+            let sha256 = sha256.trim().to_ascii_lowercase();
+            if sha256.len() != 64 || !sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
+                let reason = format!("`{sha256}` is no SHA-256: 64 hexadecimal digits");
                 return Err(bad_source(source.name, &reason));
             }
-            return Ok(Expected::Known(given));
+            return Ok(Expected::Known(sha256));
         }
         if let Some(pinned) = source.sha256 {
             return Ok(Expected::Known(pinned.into()));
@@ -48,7 +52,10 @@ impl Expected {
                 found,
             }),
             Expected::Record(path) => {
-                let name = path.file_stem().unwrap_or_default().to_string_lossy();
+                let name = path
+                    .file_stem()
+                    .expect("`record_path` appends to a file's name");
+                let name = name.to_string_lossy();
                 Ok(write::atomically(
                     path,
                     format!("{found}  {name}\n").as_bytes(),

@@ -3,20 +3,18 @@
 use super::checksum::Expected;
 use crate::error::{reading, writing};
 use crate::{Error, Result};
+use files::http;
 use fs_err as fs;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
-use ureq::http::{HeaderMap, StatusCode, header};
 
 /// Requests in a row that bring less than [`STEADY_BYTES`] before giving up.
 const ATTEMPTS: u32 = 4;
 /// An attempt that brings so much starts the count anew.
 const STEADY_BYTES: u64 = 1 << 20;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const CONNECT: Duration = Duration::from_secs(20);
-const SILENCE: Duration = Duration::from_secs(60);
 
 type Progress<'a> = &'a dyn Fn(u64, Option<u64>);
 
@@ -170,59 +168,51 @@ impl Part {
     /// One request for what is missing.
     fn request(&self, url: &str, progress: Progress<'_>) -> std::result::Result<(), Fault> {
         let (mut file, have) = self.open().map_err(Fault::Final)?;
-        let mut request = agent(url).get(url);
+        let mut headers = vec![];
         if have > 0 {
-            request = request.header(header::RANGE, format!("bytes={have}-"));
+            headers.push(("Range", format!("bytes={have}-")));
             if let Some((_, Some(tag))) = self.origin() {
-                request = request.header(header::IF_RANGE, tag);
+                headers.push(("If-Range", tag));
             }
         }
-        let response = request.call().map_err(|e| Fault::Passing(e.to_string()))?;
-        let status = response.status();
-        let start = match status {
-            StatusCode::PARTIAL_CONTENT if range_start(response.headers()) == Some(have) => have,
-            StatusCode::OK => 0,
-            StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::PARTIAL_CONTENT => {
+        let mut response = http::get(url, &headers).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Fault::Final(failure(url, &error.to_string())),
+            _ => Fault::Passing(error.to_string()),
+        })?;
+        let answer = format!("the server answered {}", response.status_text());
+        let start = match response.status() {
+            206 if range_start(&response) == Some(have) => have,
+            200 => 0,
+            // Another part than the one asked for, or a file that has become shorter.
+            206 | 416 => {
                 self.discard();
-                return Err(Fault::Passing(format!(
-                    "the server cannot go on from byte {have}"
-                )));
+                let reason = format!("the server cannot continue from byte {have}");
+                return Err(Fault::Passing(reason));
             }
-            _ if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-                return Err(Fault::Passing(format!("the server answered {status}")));
-            }
-            _ => {
-                let reason = format!("the server answered {status}");
-                return Err(Fault::Final(failure(url, &reason)));
-            }
+            429 | 500.. => return Err(Fault::Passing(answer)),
+            _ => return Err(Fault::Final(failure(url, &answer))),
         };
         let failed = |error| Fault::Final(writing(&self.path)(error));
         file.set_len(start)
             .and_then(|()| file.seek(SeekFrom::Start(start)))
             .map_err(failed)?;
-        let tag = response
-            .headers()
-            .get(header::ETAG)
-            .and_then(|tag| tag.to_str().ok());
         // A weak tag does not promise the same bytes.
-        let tag = tag.filter(|tag| tag.starts_with('"')).unwrap_or_default();
-        fs::write(&self.origin, format!("{url}\n{tag}\n")).map_err(failed)?;
+        let tag = response.header("etag").filter(|tag| tag.starts_with('"'));
+        let origin = format!("{url}\n{}\n", tag.unwrap_or_default());
+        fs::write(&self.origin, origin).map_err(failed)?;
 
-        let total = length(response.headers()).map(|rest| rest + start);
-        let mut body = Body(
-            response
-                .into_body()
-                .into_with_config()
-                .limit(u64::MAX)
-                .reader(),
-        );
-        let done = pour(&mut body, &mut file, start, total, progress).map_err(|e| {
-            if e.get_ref().is_some_and(|inner| inner.is::<Cut>()) {
-                Fault::Passing(e.to_string())
-            } else {
-                failed(e)
-            }
-        })?;
+        let rest: Option<u64> = response
+            .header("content-length")
+            .and_then(|length| length.parse().ok());
+        let total = rest.map(|rest| rest + start);
+        let done =
+            pour(&mut Body(&mut response), &mut file, start, total, progress).map_err(|e| {
+                if e.get_ref().is_some_and(|inner| inner.is::<Cut>()) {
+                    Fault::Passing(e.to_string())
+                } else {
+                    failed(e)
+                }
+            })?;
         match total {
             Some(total) if done < total => Err(Fault::Passing(format!(
                 "the connection ended at byte {done} of {total}"
@@ -236,16 +226,9 @@ impl Part {
 struct Body<R>(R);
 
 /// A connection that was cut.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("the connection was cut: {0}")]
 struct Cut(io::Error);
-
-impl std::fmt::Display for Cut {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the connection was cut: {}", self.0)
-    }
-}
-
-impl std::error::Error for Cut {}
 
 impl<R: Read> Read for Body<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -279,37 +262,8 @@ fn pour(
     }
 }
 
-fn agent(url: &str) -> ureq::Agent {
-    let mut config = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .timeout_connect(Some(CONNECT))
-        .timeout_recv_response(Some(SILENCE))
-        .timeout_per_read(Some(SILENCE))
-        .user_agent(concat!("onnx-classifier/", env!("CARGO_PKG_VERSION")));
-    if url.starts_with("http://127.0.0.1") || url.starts_with("http://localhost") {
-        // A mirror on this machine is not behind the environment's proxy.
-        config = config.proxy(None);
-    }
-    config.build().new_agent()
-}
-
-fn length(headers: &HeaderMap) -> Option<u64> {
-    headers
-        .get(header::CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
-}
-
-/// The first byte's place of `bytes 100-199/200`.
-fn range_start(headers: &HeaderMap) -> Option<u64> {
-    let range = headers.get(header::CONTENT_RANGE)?.to_str().ok()?;
-    range
-        .strip_prefix("bytes ")?
-        .split_once('-')?
-        .0
-        .trim()
-        .parse()
-        .ok()
+/// The position of the first byte of `bytes 100-199/200`.
+fn range_start(response: &http::Response) -> Option<u64> {
+    let range = response.header("content-range")?.strip_prefix("bytes ")?;
+    range.split_once('-')?.0.trim().parse().ok()
 }

@@ -469,14 +469,14 @@ fn archives_that_lead_out_or_blow_up_are_refused() {
         (photo_zip(1)[..200].to_vec(), "not a zip file"),
     ];
     for (bytes, expected) in cases {
-        let place = tempfile::tempdir().unwrap();
-        let inner = place.path().join("inner");
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("inner");
         fs::create_dir(&inner).unwrap();
         let zip = inner.join("a.zip");
         fs::write(&zip, bytes).unwrap();
         let error = unpack(&zip, &inner.join("out"), &small).expect_err(expected);
         assert!(error.to_string().contains(expected), "{expected}: {error}");
         assert_eq!(names(&inner), ["a.zip"], "{expected}");
-        assert_eq!(names(place.path()), ["inner"], "{expected}");
+        assert_eq!(names(folder.path()), ["inner"], "{expected}");
     }
 }

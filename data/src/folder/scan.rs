@@ -1,4 +1,4 @@
-//! Walks one folder of class folders, in torchvision's order.
+//! Directory walk over one folder of class folders, in the order of torchvision's `ImageFolder`.
 
 use super::{EXTENSIONS, LeftOut, Sample};
 use crate::error::reading;
@@ -6,7 +6,7 @@ use crate::{Error, Result};
 use fs_err as fs;
 use std::path::{Path, PathBuf};
 
-/// What one folder of classes holds.
+/// Contents of one folder of classes.
 pub(super) struct Scan {
     pub(super) classes: Vec<String>,
     pub(super) samples: Vec<Sample>,
@@ -18,12 +18,12 @@ pub(super) struct Scan {
 pub(super) struct Entries {
     pub(super) folders: Vec<String>,
     files: Vec<String>,
-    /// Names that are hidden or not UTF-8.
+    /// Hidden files, names that are not UTF-8, broken links.
     unused: Vec<LeftOut>,
 }
 
 impl Entries {
-    /// Everything but the folders, where only folders are expected.
+    /// The entries that are not folders, where only folders are expected.
     pub(super) fn left_out(&self, folder: &Path) -> Vec<LeftOut> {
         let files = self.files.iter().map(|name| LeftOut {
             path: folder.join(name),
@@ -38,18 +38,19 @@ pub(super) fn entries(folder: &Path) -> Result<Entries> {
     let mut entries = Entries::default();
     for entry in fs::read_dir(folder).map_err(reading(folder))? {
         let path = entry.map_err(reading(folder))?.path();
-        let mut leave = |reason: &str| {
+        let mut leave_out = |reason: &str| {
             entries.unused.push(LeftOut {
                 path: path.clone(),
                 reason: reason.into(),
             });
         };
         match path.file_name().and_then(|name| name.to_str()) {
-            None => leave("its name is not UTF-8"),
-            Some(name) if name.starts_with('.') => leave("hidden"),
+            None => leave_out("its name is not UTF-8"),
+            Some(name) if name.starts_with('.') => leave_out("hidden"),
+            // `is_dir` and `is_file` follow links.
             Some(name) if path.is_dir() => entries.folders.push(name.to_string()),
             Some(name) if path.is_file() => entries.files.push(name.to_string()),
-            Some(_) => leave("neither a file nor a folder (a broken link?)"),
+            Some(_) => leave_out("neither a file nor a folder (a broken link?)"),
         }
     }
     entries.folders.sort_unstable();
@@ -77,7 +78,7 @@ pub(super) fn scan(root: &Path, prefix: &str) -> Result<Scan> {
         let folder = root.join(class);
         let mut walk = Walk::default();
         walk.folder(&folder, &join(prefix, class), &mut Vec::new())?;
-        // As `sorted(os.walk(...))`: by folder, then by name.
+        // The order of Python's `sorted(os.walk(...))`: by folder, then by name.
         walk.files.sort_unstable();
         if walk.files.is_empty() {
             let reason = "a class folder without images".into();
@@ -113,9 +114,10 @@ struct Walk {
 }
 
 impl Walk {
-    fn folder(&mut self, path: &Path, relative: &str, above: &mut Vec<PathBuf>) -> Result<()> {
+    fn folder(&mut self, path: &Path, relative: &str, ancestors: &mut Vec<PathBuf>) -> Result<()> {
+        // Links are followed, so a cycle is possible; it shows as an ancestor's real path.
         let real = fs::canonicalize(path).map_err(reading(path))?;
-        if above.contains(&real) {
+        if ancestors.contains(&real) {
             let reason = "a link to a folder above it".into();
             self.left_out.push(LeftOut {
                 path: path.to_path_buf(),
@@ -127,7 +129,7 @@ impl Walk {
         self.left_out.extend(entries.unused);
         for name in entries.files {
             let file = path.join(&name);
-            match why_not(&file) {
+            match refusal(&file) {
                 None => self.files.push((relative.to_string(), name, file)),
                 Some(reason) => self.left_out.push(LeftOut {
                     path: file,
@@ -135,17 +137,17 @@ impl Walk {
                 }),
             }
         }
-        above.push(real);
+        ancestors.push(real);
         for name in entries.folders {
-            self.folder(&path.join(&name), &join(relative, &name), above)?;
+            self.folder(&path.join(&name), &join(relative, &name), ancestors)?;
         }
-        above.pop();
+        ancestors.pop();
         Ok(())
     }
 }
 
-/// Why a file is not taken as an image, judged by its name.
-fn why_not(path: &Path) -> Option<&'static str> {
+/// The reason why a file is not used as an image, by its extension.
+fn refusal(path: &Path) -> Option<&'static str> {
     let extension = path
         .extension()
         .and_then(|e| e.to_str())
@@ -155,9 +157,11 @@ fn why_not(path: &Path) -> Option<&'static str> {
         return None;
     }
     Some(match extension.as_str() {
-        "heic" | "heif" => "HEIC is not read: convert it to JPEG, e.g. `heif-convert a.heic a.jpg`",
-        "avif" => "AVIF is not read: convert it to PNG, e.g. `avifdec a.avif a.png`",
-        "gif" => "GIF is not taken, as in torchvision: convert it to PNG if it is a photo",
+        "heic" | "heif" => {
+            "HEIC is not supported: convert it to JPEG, e.g. `heif-convert a.heic a.jpg`"
+        }
+        "avif" => "AVIF is not supported: convert it to PNG, e.g. `avifdec a.avif a.png`",
+        "gif" => "GIF is not supported, as in torchvision: convert it to PNG if it is a photograph",
         _ => "not an image by its extension",
     })
 }

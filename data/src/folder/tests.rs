@@ -231,7 +231,8 @@ fn refusals() {
     let file = loose.path().join("a.jpg");
     assert_refused(open(&file), "is neither a folder nor a CSV file");
     let nothing = tree(&["ants/", "bees/x.txt"]);
-    assert!(matches!(open(nothing.path()), Err(Error::NoImages { .. })));
+    let error = open(nothing.path()).unwrap_err();
+    assert!(error.to_string().ends_with("has no images"), "{error}");
     let twice = tree(&["val/a/x.jpg", "valid/a/x.jpg"]);
     assert_refused(open(twice.path()), "has both `val/` and `valid/`");
 }
@@ -303,7 +304,7 @@ fn a_table_in_place_of_a_folder() {
     )
     .unwrap();
     let error = Dataset::open(&table, 0).unwrap_err();
-    assert!(matches!(error, Error::Table { line: 3, .. }), "{error}");
+    assert!(error.to_string().contains(", line 3: "), "{error}");
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Ants and bees as lists of shapes: three segments, six legs, antennae, and wings or none.
 //!
-//! Both take their two colours from the same [`Colours`], so that colour tells nothing.
+//! Both take their two colours from the same [`Colours`], so that colour does not reveal the class.
 
-use super::canvas::{Coat, Colour, Part, Point, length};
-use super::dice::Dice;
+use super::canvas::{Colour, Material, Point, Shape, length};
+use super::random::Random;
 
 /// The colours of one insect.
 #[derive(Clone, Copy, Debug)]
@@ -13,11 +13,14 @@ pub(super) struct Colours {
     pub(super) tint: Colour,
 }
 
-/// Where an insect sits: its middle, its length in pixels, its heading, its width and bend.
+/// Position, size and posture of an insect.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pose {
+    /// Centre, pixels.
     pub(super) middle: Point,
+    /// Pixels.
     pub(super) length: f32,
+    /// Radians.
     pub(super) heading: f32,
     /// Width relative to a view from straight above.
     pub(super) narrowing: f32,
@@ -27,7 +30,7 @@ pub(super) struct Pose {
 
 impl Pose {
     /// From body coordinates (length 1, head towards +x) to pixels.
-    fn place(&self, [x, y]: Point) -> Point {
+    fn pixel_position(&self, [x, y]: Point) -> Point {
         let (x, y) = (x, (y + self.bend * x * x) * self.narrowing);
         let (sin, cos) = self.heading.sin_cos();
         [
@@ -36,61 +39,68 @@ impl Pose {
         ]
     }
 
-    fn bulb(&self, centre: Point, radii: Point, coat: Coat) -> Part {
-        let ahead = self.place([centre[0] + 0.01, centre[1]]);
-        let here = self.place(centre);
+    fn ellipsoid(&self, centre: Point, radii: Point, material: Material) -> Shape {
+        let ahead = self.pixel_position([centre[0] + 0.01, centre[1]]);
+        let here = self.pixel_position(centre);
         let step = length(ahead, here);
         let axis = [(ahead[0] - here[0]) / step, (ahead[1] - here[1]) / step];
         let radii = [
             radii[0] * self.length,
             radii[1] * self.length * self.narrowing,
         ];
-        Part::Bulb {
+        Shape::Ellipsoid {
             centre: here,
             radii,
             axis,
-            coat,
+            material,
         }
     }
 
     /// A chain of limbs through `points`, tapering from `thick` to `thin` (body lengths).
-    fn chain(&self, points: &[Point], thick: f32, thin: f32, coat: &Coat, parts: &mut Vec<Part>) {
+    fn chain(
+        &self,
+        points: &[Point],
+        thick: f32,
+        thin: f32,
+        material: &Material,
+        shapes: &mut Vec<Shape>,
+    ) {
         let joints = (points.len() - 1) as f32;
         for (i, pair) in points.windows(2).enumerate() {
             let radius = |at: f32| (thick + (thin - thick) * at / joints) * self.length;
-            parts.push(Part::Limb {
-                from: self.place(pair[0]),
-                to: self.place(pair[1]),
+            shapes.push(Shape::Limb {
+                from: self.pixel_position(pair[0]),
+                to: self.pixel_position(pair[1]),
                 radii: [radius(i as f32), radius(i as f32 + 1.0)],
-                coat: coat.clone(),
+                material: material.clone(),
             });
         }
     }
 }
 
 /// An ant: narrow waist, long thin jointed legs, elbowed antennae, no wings.
-pub(super) fn ant(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> {
-    let gloss = dice.between(0.1, 0.5);
-    let coat = |base| Coat {
+pub(super) fn ant(pose: &Pose, colours: &Colours, random: &mut Random) -> Vec<Shape> {
+    let gloss = random.between(0.1, 0.5);
+    let material = |base| Material {
         base,
         bands: None,
         gloss,
         fur: 0.0,
     };
-    let body = coat(colours.body);
-    let second = if dice.chance(0.6) {
-        coat(colours.second)
+    let body = material(colours.body);
+    let second = if random.chance(0.6) {
+        material(colours.second)
     } else {
         body.clone()
     };
-    let limb = coat(colours.body);
-    let gaster = if dice.chance(0.5) {
-        coat(colours.second)
+    let limb = material(colours.body);
+    let gaster = if random.chance(0.5) {
+        material(colours.second)
     } else {
         body.clone()
     };
-    let mut parts = Vec::new();
-    let long = dice.between(0.85, 1.1);
+    let mut shapes = Vec::new();
+    let long = random.between(0.85, 1.1);
     for side in [-1.0, 1.0] {
         for (root, knee, foot) in [
             ([0.12, 0.03], [0.30, 0.21], [0.48, 0.40]),
@@ -99,8 +109,8 @@ pub(super) fn ant(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> 
         ] {
             let mut joint = |p: Point, wobble: f32| -> Point {
                 [
-                    p[0] + dice.jitter(wobble),
-                    side * (p[1] * long + dice.jitter(wobble)),
+                    p[0] + random.jitter(wobble),
+                    side * (p[1] * long + random.jitter(wobble)),
                 ]
             };
             let (knee, foot) = (joint(knee, 0.04), joint(foot, 0.07));
@@ -113,82 +123,86 @@ pub(super) fn ant(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> 
                 0.019,
                 0.008,
                 &limb,
-                &mut parts,
+                &mut shapes,
             );
         }
         let (elbow, tip) = (
-            [0.46, 0.15 + dice.jitter(0.03)],
-            [0.66, 0.12 + dice.jitter(0.07)],
+            [0.46, 0.15 + random.jitter(0.03)],
+            [0.66, 0.12 + random.jitter(0.07)],
         );
         let feeler =
-            [[0.36, 0.03], elbow, tip].map(|[x, y]: Point| [x + dice.jitter(0.015), side * y]);
-        pose.chain(&feeler, 0.013, 0.009, &limb, &mut parts);
+            [[0.36, 0.03], elbow, tip].map(|[x, y]: Point| [x + random.jitter(0.015), side * y]);
+        pose.chain(&feeler, 0.013, 0.009, &limb, &mut shapes);
         let jaw = [[0.38, 0.04], [0.44, 0.035], [0.455, 0.005]].map(|[x, y]: Point| [x, side * y]);
-        pose.chain(&jaw, 0.014, 0.006, &limb, &mut parts);
+        pose.chain(&jaw, 0.014, 0.006, &limb, &mut shapes);
     }
-    parts.push(pose.bulb([-0.09, 0.0], [0.03, 0.024], second.clone()));
-    parts.push(pose.bulb([-0.145, 0.0], [0.025, 0.028], second.clone()));
-    parts.push(pose.bulb(
+    shapes.push(pose.ellipsoid([-0.09, 0.0], [0.03, 0.024], second.clone()));
+    shapes.push(pose.ellipsoid([-0.145, 0.0], [0.025, 0.028], second.clone()));
+    shapes.push(pose.ellipsoid(
         [-0.31, 0.0],
-        [dice.between(0.15, 0.18), dice.between(0.09, 0.115)],
+        [random.between(0.15, 0.18), random.between(0.09, 0.115)],
         gaster,
     ));
-    parts.push(pose.bulb([-0.01, 0.0], [0.075, 0.04], second.clone()));
-    parts.push(pose.bulb([0.10, 0.0], [0.085, 0.052], second.clone()));
-    parts.push(pose.bulb([0.29, 0.0], [0.095, dice.between(0.075, 0.092)], second));
+    shapes.push(pose.ellipsoid([-0.01, 0.0], [0.075, 0.04], second.clone()));
+    shapes.push(pose.ellipsoid([0.10, 0.0], [0.085, 0.052], second.clone()));
+    shapes.push(pose.ellipsoid([0.29, 0.0], [0.095, random.between(0.075, 0.092)], second));
     for side in [-1.0, 1.0] {
-        parts.push(pose.bulb(
+        shapes.push(pose.ellipsoid(
             [0.315, side * 0.068],
             [0.02, 0.014],
-            coat(colours.body.map(|c| c * 0.3)),
+            material(colours.body.map(|c| c * 0.3)),
         ));
     }
-    parts
+    shapes
 }
 
 /// A bee: stout striped abdomen, furry thorax, short legs, two pairs of translucent wings.
-pub(super) fn bee(pose: &Pose, colours: &Colours, dice: &mut Dice) -> Vec<Part> {
-    let fur = pose.length * dice.between(0.008, 0.02);
-    let gloss = dice.between(0.1, 0.5);
-    let coat = |base, fur| Coat {
+pub(super) fn bee(pose: &Pose, colours: &Colours, random: &mut Random) -> Vec<Shape> {
+    let fur = pose.length * random.between(0.008, 0.02);
+    let gloss = random.between(0.1, 0.5);
+    let material = |base, fur| Material {
         base,
         bands: None,
         gloss,
         fur,
     };
-    let mut parts = Vec::new();
-    bee_limbs(pose, &coat(colours.body, 0.0), dice, &mut parts);
+    let mut shapes = Vec::new();
+    bee_limbs(pose, &material(colours.body, 0.0), random, &mut shapes);
     let bands = Some((
         colours.second,
-        dice.between(4.5, 6.5),
-        dice.between(0.0, 1.0),
+        random.between(4.5, 6.5),
+        random.between(0.0, 1.0),
     ));
-    let stout = dice.between(0.155, 0.19);
-    parts.push(pose.bulb(
+    let stout = random.between(0.155, 0.19);
+    shapes.push(pose.ellipsoid(
         [-0.25, 0.0],
         [0.27, stout],
-        Coat {
+        Material {
             bands,
-            ..coat(colours.body, fur * 0.5)
+            ..material(colours.body, fur * 0.5)
         },
     ));
-    parts.push(pose.bulb([0.29, 0.0], [0.085, 0.115], coat(colours.body, fur * 0.3)));
+    shapes.push(pose.ellipsoid(
+        [0.29, 0.0],
+        [0.085, 0.115],
+        material(colours.body, fur * 0.3),
+    ));
     for side in [-1.0, 1.0] {
-        let eye = coat(colours.body.map(|c| c * 0.35), 0.0);
-        parts.push(pose.bulb([0.31, side * 0.085], [0.05, 0.035], eye));
+        let eye = material(colours.body.map(|c| c * 0.35), 0.0);
+        shapes.push(pose.ellipsoid([0.31, side * 0.085], [0.05, 0.035], eye));
     }
-    let thorax = if dice.chance(0.4) {
+    let thorax = if random.chance(0.4) {
         colours.second
     } else {
         colours.body
     };
-    parts.push(pose.bulb([0.11, 0.0], [0.145, 0.145], coat(thorax, fur)));
-    wings(pose, colours.tint, dice, &mut parts);
-    parts
+    shapes.push(pose.ellipsoid([0.11, 0.0], [0.145, 0.145], material(thorax, fur)));
+    wings(pose, colours.tint, random, &mut shapes);
+    shapes
 }
 
 /// Six short legs and two feelers.
-fn bee_limbs(pose: &Pose, limb: &Coat, dice: &mut Dice, parts: &mut Vec<Part>) {
+fn bee_limbs(pose: &Pose, limb: &Material, random: &mut Random, shapes: &mut Vec<Shape>) {
     for side in [-1.0, 1.0] {
         for (root, foot) in [
             ([0.20, 0.08], [0.31, 0.25]),
@@ -196,8 +210,8 @@ fn bee_limbs(pose: &Pose, limb: &Coat, dice: &mut Dice, parts: &mut Vec<Part>) {
             ([0.00, 0.10], [-0.14, 0.28]),
         ] {
             let foot = [
-                foot[0] + dice.jitter(0.03),
-                side * (foot[1] + dice.jitter(0.02)),
+                foot[0] + random.jitter(0.03),
+                side * (foot[1] + random.jitter(0.02)),
             ];
             let knee = [
                 root[0] + (foot[0] - root[0]) * 0.4,
@@ -208,36 +222,40 @@ fn bee_limbs(pose: &Pose, limb: &Coat, dice: &mut Dice, parts: &mut Vec<Part>) {
                 0.024,
                 0.014,
                 limb,
-                parts,
+                shapes,
             );
         }
-        let feeler = [[0.36, 0.03], [0.42, 0.07], [0.46 + dice.jitter(0.02), 0.10]];
+        let feeler = [
+            [0.36, 0.03],
+            [0.42, 0.07],
+            [0.46 + random.jitter(0.02), 0.10],
+        ];
         pose.chain(
             &feeler.map(|[x, y]| [x, side * y]),
             0.013,
             0.012,
             limb,
-            parts,
+            shapes,
         );
     }
 }
 
-/// Two pairs of wings, spread as chance has it.
-fn wings(pose: &Pose, tint: Colour, dice: &mut Dice, parts: &mut Vec<Part>) {
-    let (spread, opacity) = (dice.between(-0.15, 0.35), dice.between(0.3, 0.5));
+/// Two pairs of wings, spread at random.
+fn wings(pose: &Pose, tint: Colour, random: &mut Random, shapes: &mut Vec<Shape>) {
+    let (spread, opacity) = (random.between(-0.15, 0.35), random.between(0.3, 0.5));
     for side in [-1.0, 1.0] {
         for (root, angle, long, wide) in [
             ([0.07, 0.09], 2.45f32, 0.40, 0.12),
             ([0.14, 0.09], 2.0, 0.56, 0.13),
         ] {
-            let angle = angle - spread + dice.jitter(0.08);
+            let angle = angle - spread + random.jitter(0.08);
             let tip = [
                 root[0] + long * angle.cos(),
                 side * (root[1] + long * angle.sin()),
             ];
-            parts.push(Part::Wing {
-                root: pose.place([root[0], side * root[1]]),
-                tip: pose.place(tip),
+            shapes.push(Shape::Wing {
+                root: pose.pixel_position([root[0], side * root[1]]),
+                tip: pose.pixel_position(tip),
                 width: wide * pose.length,
                 tint,
                 opacity,

@@ -1,6 +1,4 @@
-//! The drawing board: soft-edged shapes with a light from one side, in floating point.
-//!
-//! It knows shapes, not insects.
+//! Rasteriser for anti-aliased, shaded shapes in floating point. Knows shapes, not insects.
 
 use image::RgbImage;
 
@@ -9,45 +7,45 @@ pub(super) type Colour = [f32; 3];
 /// A point or an offset in pixels.
 pub(super) type Point = [f32; 2];
 
-/// Mixes `a` and `b`; `t` = 0 gives `a`.
+/// Linear interpolation; `t` = 0 gives `a`.
 pub(super) fn mix(a: Colour, b: Colour, t: f32) -> Colour {
     [0, 1, 2].map(|i| a[i] + (b[i] - a[i]) * t)
 }
 
-/// Luma, `[0, 1]`.
+/// BT.601 luma, `[0, 1]`.
 pub(super) fn luma(c: Colour) -> f32 {
     0.299 * c[0] + 0.587 * c[1] + 0.114 * c[2]
 }
 
-/// What a body part is coated with.
+/// Surface of a shape.
 #[derive(Clone, Debug)]
-pub(super) struct Coat {
+pub(super) struct Material {
     pub(super) base: Colour,
-    /// Bands across the part's long axis: their colour, how many, and the first one's phase.
+    /// Stripes across the shape's long axis: colour, number and phase of the first, in periods.
     pub(super) bands: Option<(Colour, f32, f32)>,
     /// Strength of the highlight, `[0, 1]`.
     pub(super) gloss: f32,
-    /// Roughness of the outline in pixels: fur.
+    /// Roughness of the outline, pixels.
     pub(super) fur: f32,
 }
 
-/// One shape of a body.
+/// One shape.
 #[derive(Clone, Debug)]
-pub(super) enum Part {
+pub(super) enum Shape {
     /// An ellipsoid seen from above.
-    Bulb {
+    Ellipsoid {
         centre: Point,
         radii: Point,
         /// Unit vector along the first radius.
         axis: Point,
-        coat: Coat,
+        material: Material,
     },
     /// A straight limb that tapers from one radius to the other.
     Limb {
         from: Point,
         to: Point,
         radii: Point,
-        coat: Coat,
+        material: Material,
     },
     /// A translucent wing from its root to its tip, with veins.
     Wing {
@@ -59,18 +57,18 @@ pub(super) enum Part {
     },
 }
 
-/// Where the light comes from.
+/// Directional light with Blinn-Phong shading.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Light {
-    /// Unit vector to the light, the third axis towards the eye.
+    /// Unit vector to the light; the third axis points to the viewer.
     direction: [f32; 3],
-    /// Unit vector half way between the light and the eye.
+    /// Unit vector half way between light and viewer.
     half: [f32; 3],
     ambient: f32,
 }
 
 impl Light {
-    /// From a direction in the picture (radians) and a height (sine of the elevation).
+    /// From a direction in the image (radians) and a height (sine of the elevation).
     pub(super) fn new(azimuth: f32, height: f32, ambient: f32) -> Self {
         let flat = (1.0 - height * height).sqrt();
         let direction = [azimuth.cos() * flat, azimuth.sin() * flat, height];
@@ -83,12 +81,12 @@ impl Light {
         }
     }
 
-    /// Where a shadow falls, `far` pixels away.
-    pub(super) fn away(&self, far: f32) -> Point {
+    /// Offset of a shadow that falls `far` pixels away.
+    pub(super) fn shadow_offset(&self, far: f32) -> Point {
         [-self.direction[0] * far, -self.direction[1] * far]
     }
 
-    /// Brightness of a surface and of its highlight for a normal.
+    /// Diffuse and specular brightness for a surface normal.
     fn shade(&self, normal: [f32; 3]) -> (f32, f32) {
         let along = |v: [f32; 3]| (normal[0] * v[0] + normal[1] * v[1] + normal[2] * v[2]).max(0.0);
         (
@@ -98,7 +96,7 @@ impl Light {
     }
 }
 
-/// A picture in floating point.
+/// An image in floating point.
 #[derive(Clone, Debug)]
 pub(super) struct Canvas {
     pub(super) width: usize,
@@ -106,7 +104,7 @@ pub(super) struct Canvas {
     pub(super) pixels: Vec<Colour>,
 }
 
-/// A cheap hash of a pixel, `[0, 1)`.
+/// Noise of a pixel, `[0, 1)`: an integer hash, so that it needs no state and no order of pixels.
 pub(super) fn grain(x: u32, y: u32, salt: u32) -> f32 {
     let mut h =
         x.wrapping_mul(0x9E37_79B1) ^ y.wrapping_mul(0x85EB_CA77) ^ salt.wrapping_mul(0xC2B2_AE3D);
@@ -126,7 +124,11 @@ impl Canvas {
     }
 
     /// Calls `paint` for every pixel centre of a box.
-    fn each(&mut self, area: Area, mut paint: impl FnMut(Point, (u32, u32), &mut Colour)) {
+    fn for_each_pixel(
+        &mut self,
+        area: Area,
+        mut paint: impl FnMut(Point, (u32, u32), &mut Colour),
+    ) {
         let (left, right) = span(area.low[0], area.high[0], self.width);
         let (top, bottom) = span(area.low[1], area.high[1], self.height);
         for y in top..bottom {
@@ -141,36 +143,36 @@ impl Canvas {
         }
     }
 
-    /// Paints one part.
-    pub(super) fn paint(&mut self, part: &Part, light: Light) {
-        self.each(part.bounds().grown(1.0), |point, at, pixel| {
-            if let Some((colour, alpha)) = part.colour(point, at, light) {
+    /// Draws one shape.
+    pub(super) fn paint(&mut self, shape: &Shape, light: Light) {
+        self.for_each_pixel(shape.bounds().grown(1.0), |point, at, pixel| {
+            if let Some((colour, alpha)) = shape.colour(point, at, light) {
                 *pixel = mix(*pixel, colour, alpha);
             }
         });
     }
 
-    /// Darkens the ground under `parts`, shifted by `offset` and blurred over `softness` pixels.
-    pub(super) fn shadow(&mut self, parts: &[Part], offset: Point, softness: f32, strength: f32) {
-        let fallen = |part: &Part| part.bounds().moved(offset).grown(softness);
-        let Some(area) = parts.iter().map(fallen).reduce(Area::with) else {
+    /// Darkens the ground under `shapes`, shifted by `offset` and blurred over `softness` pixels.
+    pub(super) fn shadow(&mut self, shapes: &[Shape], offset: Point, softness: f32, strength: f32) {
+        let fallen = |shape: &Shape| shape.bounds().moved(offset).grown(softness);
+        let Some(area) = shapes.iter().map(fallen).reduce(Area::with) else {
             return;
         };
         let (left, right) = span(area.low[0], area.high[0], self.width);
         let (top, bottom) = span(area.low[1], area.high[1], self.height);
         let wide = right - left;
         let mut mask = vec![0.0f32; wide * (bottom - top)];
-        for part in parts {
-            let weight = if matches!(part, Part::Wing { .. }) {
+        for shape in shapes {
+            let weight = if matches!(shape, Shape::Wing { .. }) {
                 0.4
             } else {
                 1.0
             };
-            self.each(fallen(part), |point, (x, y), _| {
-                let distance = part.distance([point[0] - offset[0], point[1] - offset[1]]);
+            self.for_each_pixel(fallen(shape), |point, (x, y), _| {
+                let distance = shape.distance([point[0] - offset[0], point[1] - offset[1]]);
                 let cover = (0.5 - distance / (2.0 * softness)).clamp(0.0, 1.0) * weight;
-                let place = &mut mask[(y as usize - top) * wide + x as usize - left];
-                *place = place.max(cover);
+                let covered = &mut mask[(y as usize - top) * wide + x as usize - left];
+                *covered = covered.max(cover);
             });
         }
         for (row, covers) in (top..bottom).zip(mask.chunks(wide.max(1))) {
@@ -182,10 +184,11 @@ impl Canvas {
     }
 
     /// A 3 x 3 blur; `weight` of the neighbours, `[0, 1]`.
-    pub(super) fn soften(&mut self, weight: f32) {
+    pub(super) fn blur(&mut self, weight: f32) {
         let blend = |a: Colour, m: Colour, b: Colour| mix(m, mix(a, b, 0.5), weight);
         let (w, h) = (self.width, self.height);
         for row in self.pixels.chunks_mut(w) {
+            // In place: the pixel to the left is already blurred, so its old value is kept.
             let mut before = row[0];
             for x in 0..w {
                 let here = row[x];
@@ -204,7 +207,7 @@ impl Canvas {
         }
     }
 
-    /// The picture in 8 bits.
+    /// The image in 8 bits.
     pub(super) fn to_image(&self) -> RgbImage {
         RgbImage::from_fn(self.width as u32, self.height as u32, |x, y| {
             let pixel = self.pixels[y as usize * self.width + x as usize];
@@ -213,18 +216,18 @@ impl Canvas {
     }
 }
 
-impl Part {
-    /// The box that holds the part.
+impl Shape {
+    /// Bounding box.
     fn bounds(&self) -> Area {
         match self {
-            Part::Bulb {
+            Shape::Ellipsoid {
                 centre,
                 radii,
                 axis,
-                coat,
+                material,
             } => {
                 let reach = [0, 1].map(|i| {
-                    length([radii[0] * axis[i], radii[1] * axis[1 - i]], [0.0; 2]) + coat.fur
+                    length([radii[0] * axis[i], radii[1] * axis[1 - i]], [0.0; 2]) + material.fur
                 });
                 Area {
                     low: *centre,
@@ -232,19 +235,19 @@ impl Part {
                 }
                 .stretched(reach)
             }
-            Part::Limb {
+            Shape::Limb {
                 from, to, radii, ..
-            } => Area::of(*from, *to).grown(radii[0].max(radii[1])),
-            Part::Wing {
+            } => Area::between(*from, *to).grown(radii[0].max(radii[1])),
+            Shape::Wing {
                 root, tip, width, ..
-            } => Area::of(*root, *tip).grown(*width),
+            } => Area::between(*root, *tip).grown(*width),
         }
     }
 
-    /// Coordinates along and across the part, scaled to `[-1, 1]` inside.
+    /// Coordinates along and across the shape, `[-1, 1]` inside.
     fn local(&self, point: Point) -> Point {
         match self {
-            Part::Bulb {
+            Shape::Ellipsoid {
                 centre,
                 radii,
                 axis: [cos, sin],
@@ -256,7 +259,7 @@ impl Part {
                     (dy * cos - dx * sin) / radii[1],
                 ]
             }
-            Part::Limb {
+            Shape::Limb {
                 from, to, radii, ..
             } => {
                 let (axis, span) = (
@@ -271,7 +274,7 @@ impl Part {
                     across / (radii[0] + (radii[1] - radii[0]) * t),
                 ]
             }
-            Part::Wing {
+            Shape::Wing {
                 root, tip, width, ..
             } => {
                 let (axis, span) = (
@@ -291,8 +294,8 @@ impl Part {
     /// Signed distance to the outline in pixels, negative inside (approximate).
     fn distance(&self, point: Point) -> f32 {
         match self {
-            Part::Bulb { radii, .. } => round_distance(self.local(point), *radii),
-            Part::Limb {
+            Shape::Ellipsoid { radii, .. } => round_distance(self.local(point), *radii),
+            Shape::Limb {
                 from, to, radii, ..
             } => {
                 let t = (self.local(point)[0] + 1.0) / 2.0;
@@ -302,23 +305,23 @@ impl Part {
                 ];
                 length(near, point) - (radii[0] + (radii[1] - radii[0]) * t)
             }
-            Part::Wing {
+            Shape::Wing {
                 root, tip, width, ..
             } => round_distance(self.local(point), [length(*root, *tip) / 2.0, width * 0.7]),
         }
     }
 
-    /// Colour and opacity at a pixel, if the part covers it.
+    /// Colour and opacity at a pixel, if the shape covers it.
     fn colour(&self, point: Point, (x, y): (u32, u32), light: Light) -> Option<(Colour, f32)> {
         let distance = self.distance(point);
         match self {
-            Part::Bulb {
+            Shape::Ellipsoid {
                 axis: [cos, sin],
-                coat,
+                material,
                 ..
             } => {
-                let ragged = if coat.fur > 0.0 {
-                    coat.fur * (grain(x, y, 7) - 0.3)
+                let ragged = if material.fur > 0.0 {
+                    material.fur * (grain(x, y, 7) - 0.3)
                 } else {
                     0.0
                 };
@@ -332,14 +335,16 @@ impl Part {
                     u * sin + v * cos,
                     (1.0 - u * u - v * v).max(0.0).sqrt(),
                 ];
-                let rough = if coat.fur > 0.0 {
+                let rough = if material.fur > 0.0 {
                     0.92 + 0.16 * grain(x / 2, y, 11)
                 } else {
                     1.0
                 };
-                Some((coat.colour(u, normal, light, rough), alpha.min(1.0)))
+                Some((material.colour(u, normal, light, rough), alpha.min(1.0)))
             }
-            Part::Limb { from, to, coat, .. } => {
+            Shape::Limb {
+                from, to, material, ..
+            } => {
                 let alpha = 0.5 - distance;
                 if alpha <= 0.0 {
                     return None;
@@ -348,9 +353,9 @@ impl Part {
                 let span = length(*from, *to).max(1e-3);
                 let across = [-(to[1] - from[1]) / span * v, (to[0] - from[0]) / span * v];
                 let normal = [across[0], across[1], (1.0 - v * v).max(0.0).sqrt()];
-                Some((coat.colour(u, normal, light, 1.0), alpha.min(1.0)))
+                Some((material.colour(u, normal, light, 1.0), alpha.min(1.0)))
             }
-            Part::Wing { tint, opacity, .. } => {
+            Shape::Wing { tint, opacity, .. } => {
                 let cover = (0.5 - distance).clamp(0.0, 1.0);
                 if cover <= 0.0 {
                     return None;
@@ -364,7 +369,7 @@ impl Part {
     }
 }
 
-impl Coat {
+impl Material {
     fn colour(&self, along: f32, normal: [f32; 3], light: Light, rough: f32) -> Colour {
         let mut colour = self.base;
         if let Some((other, count, phase)) = self.bands {
@@ -376,15 +381,15 @@ impl Coat {
     }
 }
 
-/// How much of a vein a point of a wing is, `[0, 1]`; `u` along, `v` across.
+/// Strength of the veins at a point of a wing, `[0, 1]`; `u` along, `v` across.
 fn vein(u: f32, v: f32) -> f32 {
     let long = [-0.45f32, 0.1, 0.55]
         .iter()
-        .map(|at| (v - at * (0.6 + 0.4 * u)).abs())
+        .map(|offset| (v - offset * (0.6 + 0.4 * u)).abs())
         .fold(1.0, f32::min);
     let cross = [-0.1f32, 0.35, 0.65]
         .iter()
-        .map(|at| (u - at - 0.25 * v).abs())
+        .map(|offset| (u - offset - 0.25 * v).abs())
         .fold(1.0, f32::min);
     let line = |d: f32, width: f32| (1.0 - d / width).clamp(0.0, 1.0);
     line(long, 0.09).max(line(cross, 0.045) * 0.8) * 0.8
@@ -407,7 +412,7 @@ fn span(low: f32, high: f32, end: usize) -> (usize, usize) {
     ((low.floor().max(0.0) as usize).min(high), high)
 }
 
-/// A box in pixels.
+/// Axis-aligned box, pixels.
 #[derive(Clone, Copy, Debug)]
 struct Area {
     low: Point,
@@ -415,7 +420,7 @@ struct Area {
 }
 
 impl Area {
-    fn of(a: Point, b: Point) -> Self {
+    fn between(a: Point, b: Point) -> Self {
         Area {
             low: [0, 1].map(|i| a[i].min(b[i])),
             high: [0, 1].map(|i| a[i].max(b[i])),

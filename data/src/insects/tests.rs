@@ -71,7 +71,7 @@ fn logistic_regression(train: &[(Vec<f64>, u32)], test: &[(Vec<f64>, u32)], deca
     right.count() as f64 / test_rows.len() as f64
 }
 
-/// Histograms and labels; `change` alters a picture of a class first.
+/// Histograms and labels; `change` alters an image of a class first.
 fn histograms(samples: &[Sample], change: fn(&mut RgbImage, u32)) -> Vec<(Vec<f64>, u32)> {
     let one = |sample: &Sample| {
         let mut image = decode::open(&sample.path, &Limits::default()).unwrap();
@@ -143,7 +143,7 @@ fn the_set_is_whole_and_colour_does_not_give_the_class_away() {
     );
     assert!(accuracy(&train, &test, 512..608, 1e-3) > 0.9);
 
-    // A second call finds it; a missing picture is noticed.
+    // A second call finds it; a missing image is noticed.
     ensure(&folder, &|_, _| panic!("nothing to draw")).unwrap();
     assert!(is_complete(&folder));
     fs_err::remove_file(&set.test[3].path).unwrap();
@@ -151,7 +151,7 @@ fn the_set_is_whole_and_colour_does_not_give_the_class_away() {
 }
 
 #[test]
-fn a_picture_depends_on_its_number_alone_and_no_two_are_alike() {
+fn a_image_depends_on_its_number_alone_and_no_two_are_alike() {
     let first = draw_jpeg(Kind::Ant, 5).unwrap();
     assert_eq!(first, draw_jpeg(Kind::Ant, 5).unwrap());
     let mut sizes = Vec::new();

@@ -1,24 +1,24 @@
-//! Pictures made out of order and taken in order, a bounded number of them ahead.
+//! Bounded reorder queue: several workers produce items in any order, one consumer takes them in order.
 
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// What workers and the one taker share.
+/// State that workers and consumer share.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
-    /// Pictures made or in the making before their turn, at most.
+    /// Most items finished or in progress before their turn.
     ahead: usize,
 }
 
 #[derive(Debug)]
 struct State<T> {
-    /// The next picture to make.
+    /// Index of the next item to produce.
     next: usize,
-    /// The next picture to take.
+    /// Index of the next item to take.
     due: usize,
     end: usize,
     ready: BTreeMap<usize, Result<T>>,
@@ -27,11 +27,11 @@ struct State<T> {
 }
 
 impl<T> Queue<T> {
-    pub(super) fn new(places: Range<usize>, ahead: usize) -> Self {
+    pub(super) fn new(range: Range<usize>, ahead: usize) -> Self {
         let state = State {
-            next: places.start,
-            due: places.start,
-            end: places.end,
+            next: range.start,
+            due: range.start,
+            end: range.end,
             ready: BTreeMap::new(),
             workers: 0,
             stopped: false,
@@ -44,7 +44,7 @@ impl<T> Queue<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        // The state is whole between any two statements, so a panic elsewhere does not spoil it.
+        // The state is consistent between any two statements, so a panic in a worker does not spoil it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -54,22 +54,23 @@ impl<T> Queue<T> {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a worker that is about to start.
-    pub(super) fn enter(&self) {
+    /// Registers a worker, before its thread starts: `take` must not believe that all have ended.
+    pub(super) fn add_worker(&self) {
         self.lock().workers += 1;
     }
 
-    /// Makes pictures until there are none left or nobody takes them.
-    pub(super) fn work(&self, mut make: impl FnMut(usize) -> Result<T>) {
-        let _leave = Leave(self);
-        while let Some(place) = self.claim() {
-            let made = make(place);
-            self.lock().ready.insert(place, made);
+    /// A worker's loop: produces items until none is left or the queue is stopped.
+    pub(super) fn work(&self, mut produce: impl FnMut(usize) -> Result<T>) {
+        let _guard = WorkerGuard(self);
+        while let Some(index) = self.claim() {
+            let item = produce(index);
+            self.lock().ready.insert(index, item);
+            // All: the consumer and the workers wait on the same condition.
             self.changed.notify_all();
         }
     }
 
-    /// The next picture to make, once it is not too far ahead.
+    /// Index of the next item to produce, once it is not too far ahead.
     fn claim(&self) -> Option<usize> {
         let mut state = self.lock();
         loop {
@@ -84,8 +85,8 @@ impl<T> Queue<T> {
         }
     }
 
-    /// The next pictures in order, `count` of them or the rest, and the place of the first; `None`
-    /// at the end and after an error.
+    /// The next `count` items in order, or the rest, and the index of the first. `None` at the end and
+    /// after an error.
     pub(super) fn take(&self, count: usize) -> Option<(usize, Result<Vec<T>>)> {
         let mut state = self.lock();
         if state.stopped || state.due >= state.end {
@@ -93,12 +94,12 @@ impl<T> Queue<T> {
         }
         let first = state.due;
         let count = count.min(state.end - first);
-        let mut taken = Vec::with_capacity(count);
-        while taken.len() < count {
+        let mut items = Vec::with_capacity(count);
+        while items.len() < count {
             let due = state.due;
             match state.ready.remove(&due) {
-                Some(Ok(made)) => {
-                    taken.push(made);
+                Some(Ok(item)) => {
+                    items.push(item);
                     state.due += 1;
                     self.changed.notify_all();
                 }
@@ -114,17 +115,17 @@ impl<T> Queue<T> {
                 None => state = self.wait(state),
             }
         }
-        Some((first, Ok(taken)))
+        Some((first, Ok(items)))
     }
 
-    /// Lets the workers end.
+    /// Makes the workers end.
     pub(super) fn stop(&self) {
         self.lock().stopped = true;
         self.changed.notify_all();
     }
 }
 
-/// A panic, which the worker's thread has printed.
+/// The error of a worker that panicked; its thread has printed the panic.
 fn worker_ended() -> Error {
     Error::with_hint(
         "a thread that prepares images ended early",
@@ -132,10 +133,10 @@ fn worker_ended() -> Error {
     )
 }
 
-/// Counts a worker out, however it ends.
-struct Leave<'a, T>(&'a Queue<T>);
+/// Unregisters a worker when it ends, also by a panic.
+struct WorkerGuard<'a, T>(&'a Queue<T>);
 
-impl<T> Drop for Leave<'_, T> {
+impl<T> Drop for WorkerGuard<'_, T> {
     fn drop(&mut self) {
         self.0.lock().workers -= 1;
         self.0.changed.notify_all();
@@ -149,23 +150,23 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn pictures_come_in_order_and_never_too_far_ahead() {
+    fn images_come_in_order_and_never_too_far_ahead() {
         let queue = Queue::new(3..40, 8);
         let (made, most) = (AtomicUsize::new(3), AtomicUsize::new(0));
         thread::scope(|scope| {
             for _ in 0..5 {
-                queue.enter();
+                queue.add_worker();
                 scope.spawn(|| {
-                    queue.work(|place| {
+                    queue.work(|index| {
                         made.fetch_add(1, Ordering::SeqCst);
-                        Ok(place)
+                        Ok(index)
                     });
                 });
             }
             for due in (3..40).step_by(4) {
                 let expected: Vec<usize> = (due..40.min(due + 4)).collect();
-                let (place, taken) = queue.take(4).unwrap();
-                assert_eq!((place, taken.unwrap()), (due, expected));
+                let (first, items) = queue.take(4).unwrap();
+                assert_eq!((first, items.unwrap()), (due, expected));
                 most.fetch_max(
                     made.load(Ordering::SeqCst).saturating_sub(due),
                     Ordering::SeqCst,
@@ -174,24 +175,24 @@ mod tests {
             }
             assert!(queue.take(4).is_none());
         });
-        // Having taken up to `due + 4` allows pictures up to `due + 12`.
+        // Having items up to `due + 4` allows images up to `due + 12`.
         assert!(most.into_inner() <= 12);
     }
 
     #[test]
     fn an_error_and_a_panic_end_the_epoch() {
         let queue = Queue::new(0..9, 9);
-        queue.enter();
-        queue.work(|place| match place {
+        queue.add_worker();
+        queue.work(|index| match index {
             5 => Err(worker_ended()),
-            _ => Ok(place),
+            _ => Ok(index),
         });
         assert_eq!(queue.take(3).unwrap().1.unwrap(), [0, 1, 2]);
         assert!(queue.take(3).unwrap().1.is_err());
         assert!(queue.take(3).is_none());
 
         let queue = Queue::<()>::new(0..9, 9);
-        queue.enter();
+        queue.add_worker();
         thread::scope(|scope| {
             let worker = scope.spawn(|| queue.work(|_| panic!("a worker's panic, expected")));
             let (first, result) = queue.take(2).unwrap();

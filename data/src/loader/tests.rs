@@ -42,7 +42,7 @@ fn preprocess() -> Preprocess {
         .unwrap()
 }
 
-/// A loader of pictures in memory.
+/// A loader of images in memory.
 fn loader(folder: &Path, augment: Option<&str>, threads: usize, prefetch: usize) -> Loader {
     let augment = augment.map(|text| text.parse::<Augment>().unwrap());
     let options = LoaderOptions {
@@ -135,21 +135,24 @@ fn going_on_from_a_batch_gives_the_same_batches() {
 }
 
 #[test]
-fn variation_differs_between_epochs_and_between_pictures() {
+fn variation_differs_between_epochs_and_between_images() {
     let folder = tempfile::tempdir().unwrap();
     let loader = loader(folder.path(), Some("noise"), 2, 2);
-    let of = |epoch, index: usize| -> Vec<f32> {
+    let values = |epoch, index: usize| -> Vec<f32> {
         let all = batches(&loader, epoch, 0);
-        let place = |b: &Batch| b.indices.iter().position(|&i| i == index);
-        let (batch, at) = all.iter().find_map(|b| place(b).map(|at| (b, at))).unwrap();
-        batch.images[at * 768..(at + 1) * 768].to_vec()
+        let position = |b: &Batch| b.indices.iter().position(|&i| i == index);
+        let (batch, i) = all
+            .iter()
+            .find_map(|b| position(b).map(|i| (b, i)))
+            .unwrap();
+        batch.images[i * 768..(i + 1) * 768].to_vec()
     };
-    assert_eq!(of(1, 4), of(1, 4));
-    assert_ne!(of(1, 4), of(2, 4));
+    assert_eq!(values(1, 4), values(1, 4));
+    assert_ne!(values(1, 4), values(2, 4));
 }
 
 #[test]
-fn without_augmentation_pictures_are_as_preprocessing_makes_them() {
+fn without_augmentation_images_are_as_preprocessing_makes_them() {
     let folder = tempfile::tempdir().unwrap();
     let loader = loader(folder.path(), None, 2, 2);
     let images = images(folder.path(), 0);

@@ -1,19 +1,19 @@
-//! How sure a figure is that has no formula for it: the same figure of images drawn anew.
+//! Bootstrap intervals, for statistics whose interval has no formula.
 
 use super::quantile;
 use rand::RngExt as _;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
 
 /// Percentile bootstrap interval at 95 % (Efron and Tibshirani 1993, chapter 13): `statistic` of
-/// `resamples` draws of `count` places in `0..count` with replacement. The same `seed` gives the
+/// `resamples` draws of `count` indices in `0..count` with replacement. The same `seed` gives the
 /// same interval.
 ///
 /// `None` where there is nothing to draw, or where a statistic is `None` for more than half of the
 /// draws.
 ///
 /// ```
-/// use data::metrics::bootstrap;
+/// use classifold_data::metrics::bootstrap;
 ///
 /// let values = [1.0, 2.0, 3.0, 4.0, 5.0];
 /// let mean = |draw: &[usize]| Some(draw.iter().map(|&i| values[i]).sum::<f64>() / 5.0);
@@ -30,29 +30,30 @@ pub fn bootstrap(
         return None;
     }
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    // One buffer for all draws: `statistic` is called thousands of times.
     let mut draw = vec![0; count];
-    let mut found = Vec::with_capacity(resamples);
+    let mut statistics = Vec::with_capacity(resamples);
     for _ in 0..resamples {
         draw.fill_with(|| rng.random_range(0..count));
-        found.extend(statistic(&draw));
+        statistics.extend(statistic(&draw));
     }
-    if 2 * found.len() <= resamples {
+    if 2 * statistics.len() <= resamples {
         return None;
     }
-    found.sort_by(f64::total_cmp);
-    Some([quantile(&found, 0.025)?, quantile(&found, 0.975)?])
+    statistics.sort_by(f64::total_cmp);
+    Some([quantile(&statistics, 0.025)?, quantile(&statistics, 0.975)?])
 }
 
-/// Interval of the mean of `values`.
+/// [`bootstrap`] interval of the mean of `values`.
 ///
 /// ```
-/// let [low, high] = data::metrics::bootstrap_mean(&[0.0, 0.0, 1.0, 1.0], 1000, 0).unwrap();
+/// let [low, high] = classifold_data::metrics::bootstrap_mean(&[0.0, 0.0, 1.0, 1.0], 1000, 0).unwrap();
 /// assert!(low < 0.5 && 0.5 < high);
 /// ```
 #[must_use]
 pub fn bootstrap_mean(values: &[f64], resamples: usize, seed: u64) -> Option<[f64; 2]> {
     bootstrap(values.len(), resamples, seed, |draw| {
-        Some(draw.iter().map(|&place| values[place]).sum::<f64>() / values.len() as f64)
+        Some(draw.iter().map(|&index| values[index]).sum::<f64>() / values.len() as f64)
     })
 }
 

@@ -1,17 +1,17 @@
-//! Whether probabilities are what they say: of the answers given at 80 %, are 80 % right?
+//! Calibration of probabilities: reliability diagram, expected calibration error, Brier score, log-likelihood.
 
 use serde::{Deserialize, Serialize};
 
 /// Negative log-likelihood of the true class, in nats.
 ///
 /// ```
-/// let loss = data::metrics::negative_log_likelihood(&[0.0, 0.0], 1);
+/// let loss = classifold_data::metrics::negative_log_likelihood(&[0.0, 0.0], 1);
 /// assert!((loss - 2f64.ln()).abs() < 1e-12);
 /// ```
 #[must_use]
 pub fn negative_log_likelihood(logits: &[f32], label: u32) -> f64 {
     let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    // Small losses keep their digits where `ln(sum(exp(logits)))` would round them away.
+    // Log-sum-exp around the largest logit: small losses keep digits that `ln(sum(exp(z))) - z` would round away.
     let below = |logit: f32| f64::from(logit) - f64::from(highest);
     let sum: f64 = logits.iter().map(|&logit| below(logit).exp()).sum();
     let own = logits.get(label as usize).copied();
@@ -19,10 +19,10 @@ pub fn negative_log_likelihood(logits: &[f32], label: u32) -> f64 {
 }
 
 /// Brier score of one image (Brier 1950, equation 2): squared differences between the
-/// probabilities `[K]` and what came true, added up over the classes; `[0, 2]`.
+/// probabilities `[K]` and the one-hot label, summed over the classes; `[0, 2]`.
 ///
 /// ```
-/// assert!((data::metrics::brier(&[0.8, 0.2], 1) - 1.28).abs() < 1e-12);
+/// assert!((classifold_data::metrics::brier(&[0.8, 0.2], 1) - 1.28).abs() < 1e-12);
 /// ```
 #[must_use]
 pub fn brier(probs: &[f64], label: u32) -> f64 {
@@ -33,32 +33,33 @@ pub fn brier(probs: &[f64], label: u32) -> f64 {
         .sum()
 }
 
-/// How answers are sorted into bins by the probability of the predicted class.
+/// Binning of predictions by confidence, the probability of the predicted class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binning {
-    /// So many bins of equal width over `[0, 1]`; Guo et al. 2017 take 15.
+    /// This many bins of equal width over `[0, 1]`; Guo et al. 2017 take 15.
     Width(usize),
-    /// So many bins of (nearly) equal count, for few images: Nguyen and O'Connor 2015, section 3.
+    /// This many bins of (nearly) equal count, for few images: Nguyen and O'Connor 2015, section 3.
     Count(usize),
 }
 
-/// Answers of about the same confidence.
+/// Predictions of similar confidence.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bin {
-    /// How many.
+    /// Number of predictions.
     pub count: u64,
-    /// How many of them are right.
+    /// Number of correct ones.
     pub correct: u64,
     /// Mean probability of the predicted class, `[0, 1]`.
     pub confidence: f64,
-    /// Share of right answers, `[0, 1]`.
+    /// Share of correct ones, `[0, 1]`.
     pub accuracy: f64,
 }
 
-/// The bins that have answers, from the least confident to the most.
+/// Reliability diagram: the bins that are not empty, from the least confident to the most. An answer is
+/// `(confidence, correct)`.
 ///
 /// ```
-/// use data::metrics::{Binning, reliability};
+/// use classifold_data::metrics::{Binning, reliability};
 ///
 /// let answers = [(0.6, false), (0.7, true), (0.95, true), (0.99, true)];
 /// let bins = reliability(&answers, Binning::Count(2));
@@ -70,16 +71,16 @@ pub fn reliability(answers: &[(f64, bool)], binning: Binning) -> Vec<Bin> {
     let mut sorted = answers.to_vec();
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
     let count = sorted.len();
-    let place = |index: usize, confidence: f64| match binning {
+    let bin_of = |index: usize, confidence: f64| match binning {
         Binning::Width(bins) => ((confidence * bins as f64) as usize).min(bins.saturating_sub(1)),
         Binning::Count(bins) => index * bins / count.max(1),
     };
-    let placed: Vec<(usize, (f64, bool))> = sorted
+    let binned: Vec<(usize, (f64, bool))> = sorted
         .into_iter()
         .enumerate()
-        .map(|(index, answer)| (place(index, answer.0), answer))
+        .map(|(index, answer)| (bin_of(index, answer.0), answer))
         .collect();
-    placed
+    binned
         .chunk_by(|a, b| a.0 == b.0)
         .map(|bin| {
             let (count, correct) = (bin.len(), bin.iter().filter(|(_, answer)| answer.1).count());
@@ -95,11 +96,11 @@ pub fn reliability(answers: &[(f64, bool)], binning: Binning) -> Vec<Bin> {
 }
 
 /// Expected calibration error (Guo et al. 2017, equation 5): the mean distance between confidence
-/// and accuracy of the bins, weighted by their counts, `[0, 1]`. With few images it is above zero
-/// even for perfect probabilities.
+/// and accuracy of the bins, weighted by their counts, `[0, 1]`. It is biased: with few
+/// images it is above zero even for perfect probabilities.
 ///
 /// ```
-/// use data::metrics::{Binning, calibration_error, reliability};
+/// use classifold_data::metrics::{Binning, calibration_error, reliability};
 ///
 /// let answers = [(0.9, true), (0.9, true), (0.9, false), (0.6, true)];
 /// let error = calibration_error(&reliability(&answers, Binning::Width(15)));

@@ -1,11 +1,11 @@
-//! Which class was taken for which.
+//! Confusion matrix, and precision, recall and F1 by class.
 
 use serde::{Deserialize, Serialize};
 
-/// A confusion matrix.
+/// Confusion matrix.
 ///
 /// ```
-/// let mut confusion = data::metrics::Confusion::new(vec!["ants".into(), "bees".into()]);
+/// let mut confusion = classifold_data::metrics::Confusion::new(vec!["ants".into(), "bees".into()]);
 /// confusion.add(0, 0);
 /// confusion.add(1, 0);
 /// assert_eq!(confusion.counts, [[1, 0], [1, 0]]);
@@ -16,48 +16,48 @@ use serde::{Deserialize, Serialize};
 pub struct Confusion {
     /// Names of the classes.
     pub classes: Vec<String>,
-    /// Rows true, columns predicted.
+    /// Images `[K, K]`: rows true, columns predicted.
     pub counts: Vec<Vec<u64>>,
 }
 
-/// Figures of one class.
+/// Scores of one class.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassScore {
-    /// Its name.
+    /// Name of the class.
     pub class: String,
-    /// Of those predicted as it, the share that are; none when there are none.
+    /// Correct share of the images predicted as this class; `None` when there are none.
     pub precision: Option<f64>,
-    /// Of those that are, the share predicted as it; none when there are none.
+    /// Correct share of the images of this class; `None` when there are none.
     pub recall: Option<f64>,
-    /// Harmonic mean of both; none when neither is known.
+    /// Harmonic mean of both; `None` when neither exists.
     pub f1: Option<f64>,
-    /// How many images are of this class.
+    /// Number of images of this class.
     pub support: u64,
 }
 
 impl Confusion {
-    /// All zeros.
+    /// A matrix of zeros.
     #[must_use]
     pub fn new(classes: Vec<String>) -> Self {
         let counts = vec![vec![0; classes.len()]; classes.len()];
         Self { classes, counts }
     }
 
-    /// Counts one image; indices that are no class are not counted.
+    /// Counts one image.
+    ///
+    /// # Panics
+    /// An index is no class.
     pub fn add(&mut self, label: u32, predicted: u32) {
-        let row = self.counts.get_mut(label as usize);
-        if let Some(count) = row.and_then(|row| row.get_mut(predicted as usize)) {
-            *count += 1;
-        }
+        self.counts[label as usize][predicted as usize] += 1;
     }
 
-    /// All images.
+    /// Number of images.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.counts.iter().flatten().sum()
     }
 
-    /// Images predicted as what they are.
+    /// Number of correctly predicted images.
     #[must_use]
     pub fn correct(&self) -> u64 {
         self.counts
@@ -67,13 +67,13 @@ impl Confusion {
             .sum()
     }
 
-    /// Share of right answers, `[0, 1]`; 0 when nothing was counted.
+    /// Share of correct predictions, `[0, 1]`; 0 when nothing was counted.
     #[must_use]
     pub fn accuracy(&self) -> f64 {
         ratio(self.correct(), self.total()).unwrap_or(0.0)
     }
 
-    /// Share of the most frequent class, `[0, 1]`.
+    /// Share of the most frequent class, `[0, 1]`; 0 when nothing was counted.
     #[must_use]
     pub fn majority_baseline(&self) -> f64 {
         let largest = self
@@ -96,6 +96,7 @@ impl Confusion {
                 class: class.clone(),
                 precision: ratio(hits, predicted),
                 recall: ratio(hits, support),
+                // 2 TP / (2 TP + FP + FN)
                 f1: ratio(2 * hits, support + predicted),
                 support,
             }

@@ -1,23 +1,25 @@
-//! How well a score ranks the images of one class before the others, whatever the threshold.
+//! ROC and precision-recall curves with their areas.
+//!
+//! They measure how well a score ranks the images of one class before the others, over all thresholds.
 
 use serde::{Deserialize, Serialize};
 
-/// A curve over all thresholds, and what lies under it.
+/// A curve over all thresholds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Curve {
     /// Points `[x, y]`, from the strictest threshold to the most lenient; both in `[0, 1]`.
     pub points: Vec<[f64; 2]>,
-    /// The area under it, `[0, 1]`.
+    /// Area under the curve, `[0, 1]`.
     pub area: f64,
 }
 
 /// The receiver operating characteristic: false positive rate against true positive rate, and the
 /// area under it by trapezoids, which counts a tie as half (Fawcett 2006, algorithms 1 and 2).
 ///
-/// `scores` say how much each image looks positive. `None` where all images are of one class.
+/// A higher one of `scores` means more likely positive. `None` where all images are of one class.
 ///
 /// ```
-/// let curve = data::metrics::roc(&[0.9, 0.8, 0.7, 0.1], &[true, false, true, false]).unwrap();
+/// let curve = classifold_data::metrics::roc(&[0.9, 0.8, 0.7, 0.1], &[true, false, true, false]).unwrap();
 /// assert_eq!(curve.points, [[0.0, 0.0], [0.0, 0.5], [0.5, 0.5], [0.5, 1.0], [1.0, 1.0]]);
 /// assert_eq!(curve.area, 0.75);
 /// ```
@@ -30,8 +32,12 @@ pub fn roc(scores: &[f64], positive: &[bool]) -> Option<Curve> {
         area: 0.0,
     };
     let mut last = [0.0, 0.0];
-    for (hits, alarms) in steps {
-        let next = [alarms as f64 / negatives, hits as f64 / positives];
+    for (true_positives, false_positives) in steps {
+        let next = [
+            false_positives as f64 / negatives,
+            true_positives as f64 / positives,
+        ];
+        // A trapezoid; ties make its slanted side.
         curve.area += (next[0] - last[0]) * (next[1] + last[1]) / 2.0;
         curve.points.push(next);
         last = next;
@@ -40,14 +46,14 @@ pub fn roc(scores: &[f64], positive: &[bool]) -> Option<Curve> {
 }
 
 /// Recall against precision, and the average precision: precision weighted by the recall that each
-/// threshold adds, without interpolation, as scikit-learn has it (Davis and Goadrich 2006 say why
-/// straight lines between the points would flatter).
+/// threshold adds, without interpolation, as in scikit-learn. Straight lines between the points would be too
+/// optimistic (Davis and Goadrich 2006).
 ///
 /// `None` where all images are of one class.
 ///
 /// ```
 /// let scores = [0.9, 0.8, 0.7, 0.1];
-/// let curve = data::metrics::precision_recall(&scores, &[true, false, true, false]).unwrap();
+/// let curve = classifold_data::metrics::precision_recall(&scores, &[true, false, true, false]).unwrap();
 /// assert_eq!(curve.points[1], [0.5, 0.5]);
 /// assert!((curve.area - 5.0 / 6.0).abs() < 1e-12);
 /// ```
@@ -60,9 +66,9 @@ pub fn precision_recall(scores: &[f64], positive: &[bool]) -> Option<Curve> {
         area: 0.0,
     };
     let mut recall = 0.0;
-    for (hits, alarms) in steps {
-        let next = hits as f64 / positives;
-        let precision = hits as f64 / (hits + alarms) as f64;
+    for (true_positives, false_positives) in steps {
+        let next = true_positives as f64 / positives;
+        let precision = true_positives as f64 / (true_positives + false_positives) as f64;
         curve.area += (next - recall) * precision;
         curve.points.push([next, precision]);
         recall = next;
@@ -70,8 +76,7 @@ pub fn precision_recall(scores: &[f64], positive: &[bool]) -> Option<Curve> {
     Some(curve)
 }
 
-/// At each threshold, from the highest score on: how many positives and negatives reach it. Equal
-/// scores are one threshold.
+/// True and false positives at each threshold, from the highest score on. Equal scores are one threshold.
 fn steps(scores: &[f64], positive: &[bool]) -> Vec<(u64, u64)> {
     let mut images: Vec<(f64, bool)> = scores
         .iter()
@@ -79,13 +84,13 @@ fn steps(scores: &[f64], positive: &[bool]) -> Vec<(u64, u64)> {
         .zip(positive.iter().copied())
         .collect();
     images.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let (mut hits, mut alarms) = (0, 0);
+    let (mut true_positives, mut false_positives) = (0, 0);
     let mut steps = vec![];
     for tied in images.chunk_by(|a, b| a.0 == b.0) {
         let positives = tied.iter().filter(|image| image.1).count() as u64;
-        hits += positives;
-        alarms += tied.len() as u64 - positives;
-        steps.push((hits, alarms));
+        true_positives += positives;
+        false_positives += tied.len() as u64 - positives;
+        steps.push((true_positives, false_positives));
     }
     steps
 }

@@ -1,10 +1,10 @@
-//! What several tests at once still show.
+//! Holm's correction for multiple tests.
 
-/// Holm's step-down adjustment (Holm 1979): p-values, in the same order, such that taking those
-/// below 5 % is wrong about any of them at most 5 % of the time.
+/// Holm's step-down adjustment (Holm 1979): adjusted p-values in the same order. Rejecting those below 5 %
+/// keeps the family-wise error rate at 5 %.
 ///
 /// ```
-/// let adjusted = data::metrics::holm(&[0.01, 0.04, 0.03]);
+/// let adjusted = classifold_data::metrics::holm(&[0.01, 0.04, 0.03]);
 /// assert_eq!(adjusted, [0.03, 0.06, 0.06]);
 /// ```
 #[must_use]
@@ -14,9 +14,10 @@ pub fn holm(p_values: &[f64]) -> Vec<f64> {
     order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
     let mut adjusted = vec![0.0; count];
     let mut least: f64 = 0.0;
-    for (rank, place) in order.into_iter().enumerate() {
-        least = least.max((count - rank) as f64 * p_values[place]).min(1.0);
-        adjusted[place] = least;
+    for (rank, index) in order.into_iter().enumerate() {
+        // An adjusted value is never below that of a smaller p-value.
+        least = least.max((count - rank) as f64 * p_values[index]).min(1.0);
+        adjusted[index] = least;
     }
     adjusted
 }

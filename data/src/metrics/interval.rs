@@ -1,10 +1,10 @@
-//! How sure a share of successes is.
+//! Wilson score interval of a proportion.
 
-/// The Wilson score interval at 95 % (Wilson 1927): where the true share lies, given `successes`
-/// out of `n`; all of `[0, 1]` when `n` is zero.
+/// Wilson score interval at 95 % (Wilson 1927) of a proportion, given `successes` out of `n`. `[0, 1]` when
+/// `n` is zero.
 ///
 /// ```
-/// let (low, high) = data::metrics::wilson(146, 153);
+/// let (low, high) = classifold_data::metrics::wilson(146, 153);
 /// assert!((low - 0.9085).abs() < 1e-4 && (high - 0.9776).abs() < 1e-4);
 /// ```
 #[must_use]
@@ -12,19 +12,19 @@ pub fn wilson(successes: u64, n: u64) -> (f64, f64) {
     if n == 0 {
         return (0.0, 1.0);
     }
-    wilson_of(successes.min(n) as f64 / n as f64, n as f64)
+    wilson_from_share(successes.min(n) as f64 / n as f64, n as f64)
 }
 
-/// [`wilson`] of a `share` of successes among `n`, above 0, which need not be whole: answers that are
-/// not independent count as fewer than they are.
+/// [`wilson`] of a `share` of successes among `n`, above 0. `n` need not be whole: predictions that are not
+/// independent count as fewer (effective sample size).
 ///
 /// ```
 /// // The roots of (0.95 - p)^2 = 1.96^2 p (1 - p) / 108.4.
-/// let (low, high) = data::metrics::wilson_of(0.95, 108.4);
+/// let (low, high) = classifold_data::metrics::wilson_from_share(0.95, 108.4);
 /// assert!((low - 0.891_438).abs() < 1e-6 && (high - 0.977_760).abs() < 1e-6);
 /// ```
 #[must_use]
-pub fn wilson_of(share: f64, n: f64) -> (f64, f64) {
+pub fn wilson_from_share(share: f64, n: f64) -> (f64, f64) {
     /// The 97.5 % point of the normal distribution.
     const Z: f64 = 1.959_963_984_540_054;
     let center = (share + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);

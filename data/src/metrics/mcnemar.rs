@@ -1,12 +1,12 @@
-//! Whether two classifiers differ on the same images.
+//! McNemar's exact test of two classifiers on the same images.
 
 use serde::{Deserialize, Serialize};
 
-/// McNemar's exact test (1947): of the images that one classifier gets right and the other wrong, is
-/// the division between the two further from even than chance would bring?
+/// McNemar's exact test (1947). Its null hypothesis: of the images that only one classifier predicts
+/// correctly, each classifier has half.
 ///
 /// ```
-/// let test = data::metrics::mcnemar(2, 12);
+/// let test = classifold_data::metrics::mcnemar(2, 12);
 /// assert_eq!((test.only_first, test.only_second), (2, 12));
 /// // By hand: 2 (1 + 14 + 91) / 2^14.
 /// assert!((test.p_value - 212.0 / 16384.0).abs() < 1e-12);
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 #[must_use]
 pub fn mcnemar(only_first: u64, only_second: u64) -> McNemar {
     let (fewer, all) = (only_first.min(only_second), only_first + only_second);
-    // Binomial probabilities by their logarithms: 2^-all is 0 in f64 from 1075 on.
+    // Binomial probabilities as logarithms: 2^-all is 0 in f64 from 1075 on.
     let mut ln_term = -(all as f64) * std::f64::consts::LN_2;
     let mut tail = ln_term.exp();
     for i in 1..=fewer {
@@ -24,16 +24,17 @@ pub fn mcnemar(only_first: u64, only_second: u64) -> McNemar {
     McNemar {
         only_first,
         only_second,
+        // Two-sided; where both halves are equal the middle term is counted twice.
         p_value: (2.0 * tail).min(1.0),
     }
 }
 
-/// What [`mcnemar`] found.
+/// Result of [`mcnemar`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct McNemar {
-    /// Images that only the first classifier gets right.
+    /// Images that only the first classifier predicts correctly.
     pub only_first: u64,
-    /// Images that only the second one gets right.
+    /// Images that only the second one predicts correctly.
     pub only_second: u64,
     /// Probability of a division at least this uneven if both were equally good, `[0, 1]`; two-sided.
     pub p_value: f64,

@@ -5,7 +5,7 @@
 /// values.
 ///
 /// ```
-/// assert_eq!(data::metrics::quantile(&[1.0, 2.0, 4.0], 0.75), Some(3.0));
+/// assert_eq!(classifold_data::metrics::quantile(&[1.0, 2.0, 4.0], 0.75), Some(3.0));
 /// ```
 #[must_use]
 pub fn quantile(sorted: &[f64], share: f64) -> Option<f64> {

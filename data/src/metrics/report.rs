@@ -1,9 +1,9 @@
-//! Scores as a table for people.
+//! Text table of scores.
 
 use super::Scores;
 use std::fmt::Write;
 
-/// A matrix of more classes is not printed; its largest entries off the diagonal are.
+/// Largest number of classes whose matrix is printed; of more, the most confused pairs are.
 const MATRIX_CLASSES: usize = 20;
 const MOST_CONFUSED: usize = 10;
 const NAME_WIDTH: usize = 24;
@@ -12,9 +12,9 @@ const NAME_WIDTH: usize = 24;
 /// ends with a line break.
 ///
 /// ```
-/// let mut tally = data::Tally::new(vec!["ants".into(), "bees".into()]);
+/// let mut tally = classifold_data::Tally::new(vec!["ants".into(), "bees".into()]);
 /// tally.add(&[1.0, 0.0], 0);
-/// let text = data::metrics::table(&tally.scores());
+/// let text = classifold_data::metrics::table(&tally.scores());
 /// assert!(text.starts_with("accuracy  100.00 % (1 of 1"), "{text}");
 /// ```
 #[must_use]
@@ -35,6 +35,7 @@ pub fn table(scores: &Scores) -> String {
         "accuracy  {accuracy:6.2} % ({correct} of {}; 95 % interval {low:.1} to {high:.1} %)",
         scores.count
     );
+    // `max_by_key` returns the last maximum; reversed, the first class in order.
     let most = scores
         .per_class
         .iter()
@@ -114,7 +115,7 @@ fn most_confused(scores: &Scores, text: &mut String) {
         let (label, predicted) = (&scores.classes[label], &scores.classes[predicted]);
         let _ = writeln!(
             text,
-            "{count:>6}  {} taken for {}",
+            "{count:>6}  {} predicted as {}",
             short(label),
             short(predicted)
         );
@@ -129,7 +130,7 @@ fn width(classes: &[String]) -> usize {
         .unwrap_or(0)
 }
 
-/// A name that is not too wide.
+/// A name, cut to the width of a column.
 fn short(name: &str) -> String {
     if name.chars().count() <= NAME_WIDTH {
         return name.to_string();
@@ -184,7 +185,7 @@ bees                 1    82
         tally.add(&logits, 29);
         let text = table(&tally.scores());
         assert!(
-            text.contains("     1  class 29 xxxxxxxxxxxxxx… taken for class 3 xxx\n"),
+            text.contains("     1  class 29 xxxxxxxxxxxxxx… predicted as class 3 xxx\n"),
             "{text}"
         );
         assert!(!text.contains("true \\ predicted"));

@@ -202,7 +202,7 @@ pub(crate) fn dataset(
     args: &DataSource<'_>,
     printer: &Printer,
 ) -> anyhow::Result<Dataset> {
-    let run = run_files::run_of(model);
+    let run = run_files::run_containing(model);
     let (data, list) = match (args.data, args.list, run) {
         (None, list, Some(run)) => {
             let data = data_name_of_run(run)?;

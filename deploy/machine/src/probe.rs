@@ -38,10 +38,10 @@ pub struct Readiness {
 /// Probes the requirements of a provider. The CPU has none.
 ///
 /// ```
-/// use machine::probe::{self, SearchPaths};
+/// use classifold_machine::probe::{self, SearchPaths};
 ///
-/// assert!(probe::readiness(machine::Provider::Cpu, &SearchPaths::default()).missing.is_empty());
-/// let nowhere = probe::readiness(machine::Provider::Cuda { device: 0 }, &SearchPaths::default());
+/// assert!(probe::readiness(classifold_machine::Provider::Cpu, &SearchPaths::default()).missing.is_empty());
+/// let nowhere = probe::readiness(classifold_machine::Provider::Cuda { device: 0 }, &SearchPaths::default());
 /// assert!(nowhere.missing[0].what.contains("driver"));
 /// ```
 pub fn readiness(provider: Provider, paths: &SearchPaths) -> Readiness {

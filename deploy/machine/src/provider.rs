@@ -8,10 +8,10 @@ use crate::error::{Error, Result};
 /// An execution provider of ONNX Runtime.
 ///
 /// ```
-/// let provider: machine::Provider = "cuda:1".parse()?;
-/// assert_eq!(provider, machine::Provider::Cuda { device: 1 });
+/// let provider: classifold_machine::Provider = "cuda:1".parse()?;
+/// assert_eq!(provider, classifold_machine::Provider::Cuda { device: 1 });
 /// assert_eq!(provider.to_string(), "cuda:1");
-/// # Ok::<(), machine::Error>(())
+/// # Ok::<(), classifold_machine::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Provider {

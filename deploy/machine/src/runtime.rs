@@ -117,7 +117,7 @@ impl Search {
     /// Beside the executable, in `cache`, in the system's folders. Reads no environment variable.
     ///
     /// ```
-    /// let search = machine::runtime::Search::new(std::path::Path::new("cache"));
+    /// let search = classifold_machine::runtime::Search::new(std::path::Path::new("cache"));
     /// assert!(search.env.is_none() && search.beside_executable);
     /// ```
     pub fn new(cache: &Path) -> Self {

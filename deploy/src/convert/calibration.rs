@@ -37,10 +37,10 @@ impl Calibration {
     /// #     }
     /// # }
     /// # let root = folder.path();
-    /// use deploy::convert::{Calibration, Scheme};
+    /// use classifold::convert::{Calibration, Scheme};
     ///
-    /// let dataset = deploy::data::Dataset::open(root, 0)?; // 14 ants and 42 bees to train with
-    /// let preprocess = deploy::Preprocess::imagenet();
+    /// let dataset = classifold::data::Dataset::open(root, 0)?; // 14 ants and 42 bees to train with
+    /// let preprocess = classifold::Preprocess::imagenet();
     /// let calibration = Calibration::choose(&dataset, 8, 0, preprocess, Scheme::Asymmetric);
     /// let ants = calibration.images.iter().filter(|path| path.starts_with(root.join("ants")));
     /// assert_eq!((ants.count(), calibration.images.len()), (2, 8));

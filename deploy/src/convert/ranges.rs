@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use onnx::Document;
 use onnx::convert::Range;
 use pixels::Unreadable;
-use pixels::preprocess::Preparer;
+use pixels::preprocess::PreprocessBuffers;
 
 use super::calibration::Calibration;
 use crate::error::{Error, Result, chain};
@@ -51,11 +51,11 @@ pub(super) fn measure(
         }
     };
     let (mut images, mut unreadable) = (0, Vec::new());
-    let mut preparer = Preparer::new(&calibration.preprocess);
+    let mut buffers = PreprocessBuffers::new(&calibration.preprocess);
     let mut image = vec![0.0; calibration.preprocess.output_len()];
     for path in &calibration.images {
         let read = pixels::decode::open(path, &calibration.limits);
-        let read = read.and_then(|decoded| preparer.apply_into(&decoded, &mut image));
+        let read = read.and_then(|decoded| buffers.apply_into(&decoded, &mut image));
         if let Err(error) = read {
             unreadable.push(Unreadable {
                 path: path.clone(),

@@ -28,10 +28,9 @@ fn catalogue() -> Vec<Error> {
         Error::Machine(machine::Error::ProviderName {
             text: "gpu".to_owned(),
         }),
-        Error::Onnx(onnx::Error::File {
-            path: model.to_owned(),
-            problem: "is empty".to_owned(),
-            hint: Some("download or export the file again"),
+        Error::Onnx(onnx::Error::Invalid {
+            message: format!("`{}` is empty", model.display()),
+            hint: Some("download or export the file again".to_owned()),
         }),
         Error::Pixels("sharpen(3)".parse::<pixels::Preprocess>().unwrap_err()),
         Error::Files(files::Error::writing("engines")(

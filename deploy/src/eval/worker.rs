@@ -6,7 +6,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use data::Sample;
-use pixels::preprocess::Preparer;
+use pixels::preprocess::PreprocessBuffers;
 
 use crate::classifier::Classifier;
 use crate::error::{Error, Result, chain};
@@ -50,7 +50,7 @@ impl<'a> BatchQueue<'a> {
 
     /// Runs batch after batch until there is none, or the receiver has gone.
     pub(super) fn work(&self, send: &SyncSender<(usize, Result<BatchResult>)>) {
-        let mut preparer = Preparer::new(self.classifier.preprocess());
+        let mut buffers = PreprocessBuffers::new(self.classifier.preprocess());
         let mut numbers = Vec::new();
         while !self.stopped.load(Ordering::Relaxed) {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
@@ -59,7 +59,7 @@ impl<'a> BatchQueue<'a> {
             if indices.is_empty() {
                 return;
             }
-            let result = self.run_batch(indices, &mut preparer, &mut numbers);
+            let result = self.run_batch(indices, &mut buffers, &mut numbers);
             if send.send((index, result)).is_err() {
                 return;
             }
@@ -69,7 +69,7 @@ impl<'a> BatchQueue<'a> {
     fn run_batch(
         &self,
         indices: Range<usize>,
-        preparer: &mut Preparer,
+        buffers: &mut PreprocessBuffers,
         numbers: &mut Vec<f32>,
     ) -> Result<BatchResult> {
         let start = Instant::now();
@@ -82,7 +82,7 @@ impl<'a> BatchQueue<'a> {
             }
             // Behind the last readable image: one that fails is overwritten by the next.
             let out = &mut numbers[readable.len() * len..][..len];
-            match self.prepare(index, preparer, out) {
+            match self.prepare(index, buffers, out) {
                 Ok(()) => readable.push(index),
                 // Reports name the path beside the reason.
                 Err(Error::Pixels(error)) => unreadable.push((index, error.reason())),
@@ -101,9 +101,14 @@ impl<'a> BatchQueue<'a> {
         })
     }
 
-    fn prepare(&self, index: usize, preparer: &mut Preparer, out: &mut [f32]) -> Result<()> {
+    fn prepare(
+        &self,
+        index: usize,
+        buffers: &mut PreprocessBuffers,
+        out: &mut [f32],
+    ) -> Result<()> {
         let path = &self.samples[index].path;
         let image = pixels::decode::open(path, self.classifier.limits()).map_err(Error::from)?;
-        Ok(preparer.apply_into(&image, out)?)
+        Ok(buffers.apply_into(&image, out)?)
     }
 }

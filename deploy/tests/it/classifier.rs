@@ -1,8 +1,8 @@
 //! Models of every kind that is supported, and one classifier for many threads.
 
-use deploy::card::OutputKind;
-use deploy::image::DynamicImage;
-use deploy::{Batch, Classifier, Provider, Session, SessionOptions};
+use classifold::card::OutputKind;
+use classifold::image::DynamicImage;
+use classifold::{Batch, Classifier, Provider, Session, SessionOptions};
 use onnx::Dim;
 use onnx::proto::DataType;
 
@@ -140,7 +140,7 @@ fn the_graph_tells_what_the_output_means() {
         }
         .save(folder.path());
         assert_eq!(
-            deploy::Model::open(&path).unwrap().guessed_kind,
+            classifold::Model::open(&path).unwrap().guessed_kind,
             kind,
             "{last:?}"
         );
@@ -153,7 +153,7 @@ fn a_card_needs_no_flags() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.onnx");
     let mut document = tiny.document();
-    document.set_metadata(deploy::card::PREFIX, &tiny.card().to_pairs());
+    document.set_metadata(classifold::card::PREFIX, &tiny.card().to_pairs());
     document.save(&path).unwrap();
     let classifier = Classifier::builder(&path)
         .runtime(installed().clone())
@@ -199,7 +199,7 @@ fn many_threads_get_their_own_answers() {
 
 #[test]
 fn a_session_tells_what_it_is() {
-    deploy::runtime::load(installed()).unwrap();
+    classifold::runtime::load(installed()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = Tiny {
         batch: Dim::Fixed(2),

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use deploy::convert::{self, Calibration, Scheme};
-use deploy::data::{Dataset, Split};
-use deploy::diff::diff;
-use deploy::eval::EvalOptions;
-use deploy::image::Rgb;
-use deploy::{Card, Classifier, Precision};
+use classifold::convert::{self, Calibration, Scheme};
+use classifold::data::{Dataset, Split};
+use classifold::diff::diff;
+use classifold::eval::EvalOptions;
+use classifold::image::Rgb;
+use classifold::{Card, Classifier, Precision};
 use fs_err as fs;
 use onnx::proto::DataType;
 use onnx::{BatchNormInputs, Dim, GraphBuilder, ModelInfo, Tensor, Window};
@@ -60,7 +60,7 @@ fn network(folder: &Path, batch: Dim, seed: f32) -> PathBuf {
         preprocess: PREPROCESS.parse().unwrap(),
         ..crate::support::Tiny::default().card()
     };
-    document.set_metadata(deploy::card::PREFIX, &card.to_pairs());
+    document.set_metadata(classifold::card::PREFIX, &card.to_pairs());
     let path = folder.join("model.onnx");
     document.save(&path).unwrap();
     path
@@ -72,7 +72,7 @@ fn striped_images(folder: &Path) -> Dataset {
         for i in 0..20_u32 {
             let path = folder.join(format!("photos/{class}/{i}.png"));
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            let image = deploy::RgbImage::from_fn(19, 14, |x, y| {
+            let image = classifold::RgbImage::from_fn(19, 14, |x, y| {
                 let mut pixel = [((x * (i + 3) + 5 * y) % 256) as u8; 3];
                 pixel[at] = 255 - (i * 7 % 100) as u8;
                 Rgb(pixel)

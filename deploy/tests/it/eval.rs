@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use deploy::card::OutputKind;
-use deploy::data::Sample;
-use deploy::engine::{Engine, FakeEngine};
-use deploy::eval::{EvalOptions, evaluate};
-use deploy::{Classifier, Error, ErrorKind};
+use classifold::card::OutputKind;
+use classifold::data::Sample;
+use classifold::engine::{Engine, FakeEngine};
+use classifold::eval::{EvalOptions, evaluate};
+use classifold::{Classifier, Error, ErrorKind};
 use fs_err as fs;
 
 use crate::support::{Tiny, flat};
@@ -170,7 +170,7 @@ fn there_must_be_images() {
 fn an_engine_that_fails_ends_the_evaluation() {
     struct Broken;
     impl Engine for Broken {
-        fn run(&mut self, _: &[f32], _: usize) -> deploy::Result<Vec<f32>> {
+        fn run(&mut self, _: &[f32], _: usize) -> classifold::Result<Vec<f32>> {
             Err(Error::run("on purpose"))
         }
         fn num_outputs(&self) -> usize {

@@ -1,6 +1,6 @@
 //! Other people's classifiers give Python's answers (scripts/reference/foreign.py).
 
-use deploy::Classifier;
+use classifold::Classifier;
 use serde::Deserialize;
 
 use crate::support::{installed, shared};
@@ -47,7 +47,7 @@ fn other_peoples_classifiers_give_pythons_answers() {
             .open()
             .unwrap();
         for answer in foreign.answers {
-            let image = deploy::decode::open(&photos.join(&answer.photo), classifier.limits());
+            let image = classifold::decode::open(&photos.join(&answer.photo), classifier.limits());
             let prepared = classifier.prepare(&image.unwrap()).unwrap();
             let outputs = classifier.run(&prepared, 1).unwrap();
             assert_eq!(outputs.len(), foreign.outputs, "{}", foreign.file);

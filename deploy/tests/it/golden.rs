@@ -1,6 +1,6 @@
 //! Golden samples: made, kept in the file, checked, and found out when the model is another.
 
-use deploy::{Classifier, golden};
+use classifold::{Classifier, golden};
 use onnx::Tensor;
 
 use crate::support::{Tiny, installed};
@@ -27,7 +27,7 @@ fn golden_samples_prove_the_model_and_find_out_another_one() {
     let mut card = tiny.card();
     card.golden = golden::create_samples(&without).unwrap();
     let mut document = tiny.document();
-    document.set_metadata(deploy::card::PREFIX, &card.to_pairs());
+    document.set_metadata(classifold::card::PREFIX, &card.to_pairs());
     document.save(&path).unwrap();
     let results = golden::check(&open()).unwrap();
     assert!(results.len() >= 2);
@@ -56,7 +56,7 @@ fn damaged_golden_samples_are_an_error() {
     card.golden = golden::create_samples(&tiny.builder(&path).open().unwrap()).unwrap();
     card.golden[0].image = "not base64!".into();
     let mut document = tiny.document();
-    document.set_metadata(deploy::card::PREFIX, &card.to_pairs());
+    document.set_metadata(classifold::card::PREFIX, &card.to_pairs());
     document.save(&path).unwrap();
     let classifier = Classifier::builder(&path)
         .runtime(installed().clone())

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use deploy::Provider;
-use deploy::runtime::{self, GpuOptions, Search};
+use classifold::Provider;
+use classifold::runtime::{self, GpuOptions, Search};
 use fs_err as fs;
 
 use crate::support::installed;

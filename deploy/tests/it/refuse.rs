@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use deploy::Preprocess;
-use deploy::{Classifier, Error, Model};
+use classifold::Preprocess;
+use classifold::{Classifier, Error, Model};
 use fs_err as fs;
 use onnx::proto::DataType;
 use onnx::{Dim, GraphBuilder, ModelInfo};
@@ -131,15 +131,11 @@ fn a_card_of_another_version_is_refused() {
         .find(|(key, _)| key == "classifier.version")
         .unwrap()
         .1 = "2".into();
-    document.set_metadata(deploy::card::PREFIX, &pairs);
+    document.set_metadata(classifold::card::PREFIX, &pairs);
     let path = folder.path().join("new.onnx");
     document.save(&path).unwrap();
     let error = Model::open(&path).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::Pixels(deploy::pixels::Error::CardVersion { .. })
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, Error::Pixels(_)), "{error}");
+    let expected = "the model card has version 2; this program knows version 1";
+    assert_eq!(error.to_string(), expected);
 }

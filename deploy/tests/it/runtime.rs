@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use deploy::machine::Error;
-use deploy::runtime::{self, InstallOptions, RuntimeLibrary, Search, Source};
+use classifold::machine::Error;
+use classifold::runtime::{self, InstallOptions, RuntimeLibrary, Search, Source};
 use fs_err as fs;
 
 use crate::support::installed;

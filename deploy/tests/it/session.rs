@@ -1,6 +1,6 @@
 //! Sessions on the CPU: where nodes run, bound runs, precisions, models that are too new.
 
-use deploy::{Classifier, ErrorKind, Feed, Precision, Provider, Session, SessionOptions};
+use classifold::{Classifier, ErrorKind, Feed, Precision, Provider, Session, SessionOptions};
 use half::f16;
 use onnx::proto::DataType;
 use onnx::{Attr, Dim, Document, GraphBuilder, ModelInfo, Tensor, TensorData};
@@ -8,7 +8,7 @@ use onnx::{Attr, Dim, Document, GraphBuilder, ModelInfo, Tensor, TensorData};
 use crate::support::{Tiny, installed, shared};
 
 fn open(path: &std::path::Path, options: &SessionOptions) -> Session {
-    deploy::runtime::load(installed()).unwrap();
+    classifold::runtime::load(installed()).unwrap();
     Session::open(path, options).unwrap()
 }
 
@@ -123,7 +123,7 @@ fn threads_spinning_and_arena_change_no_answer() {
 
 #[test]
 fn a_model_newer_than_the_runtime_says_what_both_are() {
-    deploy::runtime::load(installed()).unwrap();
+    classifold::runtime::load(installed()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new.onnx");
     for (opset, ir_version, found) in [(99, 8, "opset 99"), (17, 99, "IR version 99")] {
@@ -208,7 +208,7 @@ fn a_file_of_another_precision_than_asked_for_is_refused() {
 
 #[test]
 fn a_provider_without_its_library_fails_before_it_falls_back() {
-    deploy::runtime::load(installed()).unwrap();
+    classifold::runtime::load(installed()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = Tiny::default().save(folder.path());
     for provider in [

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use deploy::card::{OutputKind, Provenance};
-use deploy::image::Rgb;
-use deploy::runtime::{self, RuntimeLibrary, Search};
-use deploy::{Card, Classifier, ClassifierBuilder, Preprocess, RgbImage};
+use classifold::card::{OutputKind, Provenance};
+use classifold::image::Rgb;
+use classifold::runtime::{self, RuntimeLibrary, Search};
+use classifold::{Card, Classifier, ClassifierBuilder, Preprocess, RgbImage};
 use onnx::proto::DataType;
 use onnx::{Attr, Dim, Document, GraphBuilder, ModelInfo, Tensor};
 
@@ -14,7 +14,7 @@ use onnx::{Attr, Dim, Document, GraphBuilder, ModelInfo, Tensor};
 pub fn installed() -> &'static RuntimeLibrary {
     static INSTALLED: OnceLock<RuntimeLibrary> = OnceLock::new();
     INSTALLED.get_or_init(|| {
-        let cache = Some(deploy::cache::dir(None).unwrap());
+        let cache = Some(classifold::cache::dir(None).unwrap());
         runtime::ensure(
             &Search {
                 cache,

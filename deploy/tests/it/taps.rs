@@ -1,4 +1,4 @@
-use deploy::{Error, Taps, runtime};
+use classifold::{Error, Taps, runtime};
 use onnx::proto::DataType;
 
 use crate::support::{Tiny, flat, installed};

@@ -87,7 +87,7 @@ struct Conv {
 impl Conv {
     fn forward(&self) -> Tensor<4> {
         let (weight, bias) = (self.weight.clone(), self.bias.clone());
-        kernels::conv2d(self.x.clone(), weight, Some(bias), &self.options)
+        classifold_kernels::conv2d(self.x.clone(), weight, Some(bias), &self.options)
     }
 }
 
@@ -151,7 +151,13 @@ fn norm_forward_and_backward(bencher: Bencher, [batch, channels, size]: [usize; 
     let x = random([batch, channels, size, size], &device).require_grad();
     let bencher = bencher.counter(ItemsCount::new(batch * channels * size * size));
     bencher.bench_local(|| {
-        let batch = kernels::batch_norm_train(x.clone(), weight.clone(), bias.clone(), 1e-5, true);
+        let batch = classifold_kernels::batch_norm_train(
+            x.clone(),
+            weight.clone(),
+            bias.clone(),
+            1e-5,
+            true,
+        );
         batch.output.sum().backward()
     });
 }

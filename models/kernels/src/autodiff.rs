@@ -2,9 +2,9 @@
 //!
 //! Inputs are checkpointed, so that Burn decides whether to keep or to recompute them.
 
-use crate::extension::{
-    ConvArgs, ConvGradients, Gradients, Kernels, NormArgs, NormInputs, PoolArgs,
-};
+use crate::extension::{ConvArgs, ConvGradients, Gradients, Kernels, NormInputs};
+use crate::norm::NormArgs;
+use crate::pool::PoolArgs;
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;

@@ -157,11 +157,7 @@ pub(super) fn weight_gradient(g: &Geometry, x: &[f32], gy: &[f32]) -> Vec<f32> {
             },
         )
         .collect();
-    let mut total = vec![0.0; g.weight_len()];
-    for part in parts {
-        total.iter_mut().zip(part).for_each(|(t, v)| *t += v);
-    }
-    total
+    memory::sum_in_order(parts, g.weight_len())
 }
 
 /// Weight gradient of one image.

@@ -4,8 +4,8 @@
 //! loss with respect to an operation's output.
 
 use crate::geometry::Geometry;
-use crate::norm::{Norm, Params};
-use crate::pool::Pool;
+use crate::norm::{Norm, NormArgs, Params};
+use crate::pool::{Pool, PoolArgs};
 use crate::{conv, im2col};
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::FloatTensor;
@@ -17,24 +17,6 @@ use burn::tensor::Bytes;
 pub(crate) struct ConvArgs {
     pub(crate) stride: [usize; 2],
     pub(crate) padding: [usize; 2],
-}
-
-/// Settings of batch norm.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct NormArgs {
-    pub(crate) epsilon: f32,
-    /// Whether ReLU follows.
-    pub(crate) relu: bool,
-    /// Whether mean and variance are constants, not the batch's.
-    pub(crate) fixed_statistics: bool,
-}
-
-/// A square window.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PoolArgs {
-    pub(crate) size: usize,
-    pub(crate) stride: usize,
-    pub(crate) padding: usize,
 }
 
 /// Operations on `[N, C, H, W]`.
@@ -70,7 +52,7 @@ pub(crate) trait Kernels: Backend {
     fn pool(x: FloatTensor<Self>, args: PoolArgs) -> FloatTensor<Self>;
 }
 
-/// Which gradients of a convolution are needed. A first layer needs none of its input.
+/// The gradients of a convolution that are needed. A first layer needs none of its input.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConvGradients {
     pub(crate) x: bool,
@@ -247,24 +229,15 @@ fn norm(x: &FlexTensor, args: NormArgs) -> Norm {
     Norm {
         channels,
         pixels: height * width,
-        epsilon: args.epsilon,
-        relu: args.relu,
-        fixed_statistics: args.fixed_statistics,
+        args,
     }
 }
 
-fn pool(x: &FlexTensor, args: PoolArgs) -> Pool {
+fn pool(x: &FlexTensor, window: PoolArgs) -> Pool {
     let [_, _, height, width] = dims(x);
-    let PoolArgs {
-        size,
-        stride,
-        padding,
-    } = args;
     Pool {
         height,
         width,
-        size,
-        stride,
-        padding,
+        window,
     }
 }

@@ -91,12 +91,7 @@ pub(super) fn weight_gradient(g: &Geometry, x: &[f32], gy: &[f32]) -> Vec<f32> {
         }
         sum
     });
-    let parts: Vec<Vec<f32>> = parts.collect();
-    let mut total = vec![0.0; g.weight_len()];
-    for part in parts {
-        total.iter_mut().zip(part).for_each(|(t, v)| *t += v);
-    }
-    total
+    memory::sum_in_order(parts.collect(), g.weight_len())
 }
 
 /// Gradient of the bias, `[C_out]`: the sum over images and pixels.

@@ -25,7 +25,7 @@
 //! let images = Tensor::ones([2, 3, 8, 6], &device); // [N, C_in, H, W]
 //! let weight = Tensor::ones([4, 3, 3, 3], &device); // [C_out, C_in, KH, KW]
 //! let options = ConvOptions::new([2, 2], [1, 1], [1, 1], 1);
-//! assert_eq!(kernels::conv2d(images, weight, None, &options).dims(), [2, 4, 4, 3]);
+//! assert_eq!(classifold_kernels::conv2d(images, weight, None, &options).dims(), [2, 4, 4, 3]);
 //! ```
 
 mod autodiff;
@@ -47,7 +47,9 @@ use burn::backend::{Dispatch, DispatchDevice};
 use burn::tensor::module::{self, BatchNormTrainOutput};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, activation};
-use extension::{ConvArgs, Kernels, NormArgs, PoolArgs};
+use extension::{ConvArgs, Kernels};
+use norm::NormArgs;
+use pool::PoolArgs;
 
 /// Convolution of `[N, C_in, H, W]` with `[C_out, C_in / groups, KH, KW]`, as
 /// [`burn::tensor::module::conv2d`].

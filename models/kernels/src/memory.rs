@@ -1,4 +1,4 @@
-//! Output buffers that threads fill in parallel, chunk by chunk. Knows nothing of what they hold.
+//! Output buffers that threads fill in parallel, and sums of partial results. Knows nothing of their content.
 
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
@@ -36,6 +36,15 @@ pub(super) fn fill_chunks_with<T>(
         values.set_len(len);
     }
     values
+}
+
+/// Adds up partial results of `len` values in their order, so that no bit depends on the threads.
+pub(super) fn sum_in_order(parts: Vec<Vec<f32>>, len: usize) -> Vec<f32> {
+    let mut total = vec![0.0; len];
+    for part in parts {
+        total.iter_mut().zip(part).for_each(|(t, v)| *t += v);
+    }
+    total
 }
 
 #[cfg(test)]

@@ -11,16 +11,23 @@ use rayon::prelude::*;
 /// Vectors of running sums: additions that do not wait for each other.
 const ACCUMULATORS: usize = 4;
 
+/// Settings of batch norm.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NormArgs {
+    pub(crate) epsilon: f32,
+    /// Whether ReLU follows.
+    pub(crate) relu: bool,
+    /// Whether mean and variance are constants, not the batch's: then no gradient flows through them.
+    pub(crate) fixed_statistics: bool,
+}
+
 /// Sizes and settings.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Norm {
     pub(super) channels: usize,
     /// Pixels of a channel.
     pub(super) pixels: usize,
-    pub(super) epsilon: f32,
-    pub(super) relu: bool,
-    /// Whether mean and variance are constants, not the batch's: then no gradient flows through them.
-    pub(super) fixed_statistics: bool,
+    pub(super) args: NormArgs,
 }
 
 /// Parameters and statistics, one value per channel.
@@ -68,10 +75,10 @@ impl Norm {
     /// `[N, C, H, W]` to the same shape.
     pub(super) fn forward(&self, x: &[f32], params: Params) -> Vec<f32> {
         memory::fill_chunks(x.len(), self.pixels, |i, y| {
-            let (scale, shift) = params.affine(i % self.channels, self.epsilon);
+            let (scale, shift) = params.affine(i % self.channels, self.args.epsilon);
             let x = &x[i * self.pixels..][..self.pixels];
             let arch = Arch::new();
-            match self.relu {
+            match self.args.relu {
                 true => arch.dispatch(Affine::<true> { x, scale, shift, y }),
                 false => arch.dispatch(Affine::<false> { x, scale, shift, y }),
             }
@@ -82,7 +89,7 @@ impl Norm {
     pub(super) fn backward(&self, x: &[f32], params: Params, gy: &[f32]) -> [Vec<f32>; 3] {
         let count = (x.len() / self.channels) as f32;
         let channel = |c: usize| {
-            let (scale, shift) = params.affine(c, self.epsilon);
+            let (scale, shift) = params.affine(c, self.args.epsilon);
             let (mut total, mut products) = (0.0, 0.0);
             let normal = Normal {
                 mean: params.mean[c],
@@ -91,25 +98,25 @@ impl Norm {
             };
             for (x, gy) in self.maps(x, c).zip(self.maps(gy, c)) {
                 let arch = Arch::new();
-                let (s, q) = match self.relu {
+                let (s, q) = match self.args.relu {
                     true => arch.dispatch(Sums::<true> { x, gy, normal }),
                     false => arch.dispatch(Sums::<false> { x, gy, normal }),
                 };
                 total += f64::from(s);
                 products += f64::from(q);
             }
-            let inverse = f64::from(1.0 / (params.var[c] + self.epsilon).sqrt());
+            let inverse = f64::from(1.0 / (params.var[c] + self.args.epsilon).sqrt());
             ((products * inverse) as f32, total as f32)
         };
         let (gw, gb): (Vec<f32>, Vec<f32>) =
             (0..self.channels).into_par_iter().map(channel).unzip();
         let gx = memory::fill_chunks(x.len(), self.pixels, |i, gx| {
             let c = i % self.channels;
-            let (scale, shift) = params.affine(c, self.epsilon);
-            let inverse = 1.0 / (params.var[c] + self.epsilon).sqrt();
+            let (scale, shift) = params.affine(c, self.args.epsilon);
+            let inverse = 1.0 / (params.var[c] + self.args.epsilon).sqrt();
             // gx = scale · (gy - gb / n - normalised x · gw / n) with the batch's statistics
             // (section 3 of the paper), scale · gy with fixed ones: slope and offset are 0 then.
-            let through_statistics = if self.fixed_statistics {
+            let through_statistics = if self.args.fixed_statistics {
                 0.0
             } else {
                 -scale / count
@@ -125,7 +132,7 @@ impl Norm {
                 offset,
             };
             let arch = Arch::new();
-            match self.relu {
+            match self.args.relu {
                 true => arch.dispatch(InputGradient::<true> { x, gy, factors, gx }),
                 false => arch.dispatch(InputGradient::<false> { x, gy, factors, gx }),
             }

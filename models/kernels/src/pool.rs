@@ -6,53 +6,60 @@
 use crate::{memory, polyphase};
 use pulp::{Arch, NullaryFnOnce};
 
-/// Sizes of a max-pool over `[planes, H, W]`.
+/// A square window.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PoolArgs {
+    pub(crate) size: usize,
+    pub(crate) stride: usize,
+    pub(crate) padding: usize,
+}
+
+/// Max-pool over `[planes, H, W]`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pool {
     pub(super) height: usize,
     pub(super) width: usize,
-    pub(super) size: usize,
-    pub(super) stride: usize,
-    pub(super) padding: usize,
+    pub(super) window: PoolArgs,
 }
 
 impl Pool {
     /// Height and width of the output.
     pub(super) fn output(&self) -> [usize; 2] {
-        let out = |n: usize| (n + 2 * self.padding - self.size) / self.stride + 1;
+        let out =
+            |n: usize| (n + 2 * self.window.padding - self.window.size) / self.window.stride + 1;
         [out(self.height), out(self.width)]
     }
 
     /// The input rows in the windows of output row `oy`, without padding.
     #[inline(always)]
     fn rows(&self, oy: usize) -> std::ops::Range<usize> {
-        let from = (oy * self.stride).saturating_sub(self.padding);
-        from..(oy * self.stride + self.size - self.padding).min(self.height)
+        let from = (oy * self.window.stride).saturating_sub(self.window.padding);
+        from..(oy * self.window.stride + self.window.size - self.window.padding).min(self.height)
     }
 
     /// Columns of each phase of a padded row.
     fn pitch(&self) -> usize {
-        (self.width + 2 * self.padding).div_ceil(self.stride)
+        (self.width + 2 * self.window.padding).div_ceil(self.window.stride)
     }
 
     /// Copies a row to polyphase layout.
     #[inline(always)]
     fn split_phases<T: Copy>(&self, row: &[T], phases: &mut [T]) {
         let pitch = self.pitch();
-        if self.stride == 2 {
+        if self.window.stride == 2 {
             let (even, odd) = phases.split_at_mut(pitch);
-            return polyphase::split_even_odd(row, self.padding, even, odd);
+            return polyphase::split_even_odd(row, self.window.padding, even, odd);
         }
         for (i, value) in row.iter().enumerate() {
-            let column = i + self.padding;
-            phases[column % self.stride * pitch + column / self.stride] = *value;
+            let column = i + self.window.padding;
+            phases[column % self.window.stride * pitch + column / self.window.stride] = *value;
         }
     }
 
     /// The inputs of a row of outputs at column `tap` of their windows.
     #[inline(always)]
     fn tap<'a, T>(&self, phases: &'a [T], tap: usize, width: usize) -> &'a [T] {
-        &phases[tap % self.stride * self.pitch() + tap / self.stride..][..width]
+        &phases[tap % self.window.stride * self.pitch() + tap / self.window.stride..][..width]
     }
 
     /// The largest value of each window.
@@ -61,7 +68,7 @@ impl Pool {
         let plane = self.height * self.width;
         let len = x.len() / plane * height * width;
         // Padding is never the largest.
-        let phases = || vec![f32::NEG_INFINITY; self.pitch() * self.stride];
+        let phases = || vec![f32::NEG_INFINITY; self.pitch() * self.window.stride];
         let scratch = || (vec![0.0; self.width], phases());
         memory::fill_chunks_with(len, height * width, scratch, |(best, phases), i, y| {
             let (pool, x) = (self, &x[i * plane..][..plane]);
@@ -126,7 +133,7 @@ impl NullaryFnOnce for Forward<'_> {
             }
             pool.split_phases(best, phases);
             y.copy_from_slice(pool.tap(phases, 0, width));
-            for tap in 1..pool.size {
+            for tap in 1..pool.window.size {
                 keep_larger(y, pool.tap(phases, tap, width));
             }
         }
@@ -159,7 +166,7 @@ struct Scratch {
 
 impl Scratch {
     fn new(pool: &Pool) -> Self {
-        let phases = pool.pitch() * pool.stride;
+        let phases = pool.pitch() * pool.window.stride;
         let [_, width] = pool.output();
         Self {
             best: vec![0.0; pool.width],
@@ -225,7 +232,7 @@ impl NullaryFnOnce for Backward<'_> {
             pool.split_phases(best_index, index_phases);
             max.copy_from_slice(pool.tap(phases, 0, width));
             argmax.copy_from_slice(pool.tap(index_phases, 0, width));
-            for tap in 1..pool.size {
+            for tap in 1..pool.window.size {
                 let values = pool.tap(phases, tap, width).iter();
                 let indices = pool.tap(index_phases, tap, width);
                 let slots = max.iter_mut().zip(&mut *argmax);

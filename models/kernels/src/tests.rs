@@ -265,9 +265,11 @@ fn ties_in_a_pool_go_to_the_first_and_nan_shows() {
     let pool = pool::Pool {
         height: 2,
         width: 4,
-        size: 2,
-        stride: 2,
-        padding: 0,
+        window: pool::PoolArgs {
+            size: 2,
+            stride: 2,
+            padding: 0,
+        },
     };
     let x = [1.0, 1.0, 0.0, f32::NAN, 1.0, 1.0, 5.0, 2.0];
     assert_eq!(pool.forward(&x)[0], 1.0);
@@ -398,9 +400,11 @@ fn results_are_pytorchs() {
         let norm = norm::Norm {
             channels,
             pixels: height * width,
-            epsilon: 1e-5,
-            relu: true,
-            fixed_statistics: name == "fixed",
+            args: norm::NormArgs {
+                epsilon: 1e-5,
+                relu: true,
+                fixed_statistics: name == "fixed",
+            },
         };
         let (x, weight, bias) = (get("x"), get("w"), get("b"));
         let (mean, var) = match name {
@@ -423,9 +427,11 @@ fn results_are_pytorchs() {
     let pool = pool::Pool {
         height,
         width,
-        size: 3,
-        stride: 2,
-        padding: 1,
+        window: pool::PoolArgs {
+            size: 3,
+            stride: 2,
+            padding: 1,
+        },
     };
     assert_eq!(pool.forward(&get("pool.x")), get("pool.y"));
     let gx = pool.backward(&get("pool.x"), &get("pool.gy"));

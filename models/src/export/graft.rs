@@ -15,9 +15,6 @@ use std::collections::BTreeMap;
 /// The imported document with the network's weights and its new classification layer.
 pub(crate) fn graft(network: &Imported) -> Result<Document> {
     let mut document = open(network)?;
-    if network.origin.fine_tune {
-        write_back(network, &mut document)?;
-    }
     replace_head(network, &mut document)?;
     document.check()?;
     Ok(document)
@@ -26,9 +23,6 @@ pub(crate) fn graft(network: &Imported) -> Result<Document> {
 /// The imported document without its classification layer; its output is `features`, `[batch, D]`.
 pub(crate) fn backbone(network: &Imported) -> Result<Document> {
     let mut document = open(network)?;
-    if network.origin.fine_tune {
-        write_back(network, &mut document)?;
-    }
     let features = cut_head(network, document.graph_mut())?;
     let name = surgery::unique_name(document.graph(), FEATURES);
     surgery::rename_value(document.graph_mut(), &features, &name);
@@ -36,15 +30,19 @@ pub(crate) fn backbone(network: &Imported) -> Result<Document> {
     Ok(document)
 }
 
-/// Opens the file that was imported and frees its batch axis.
+/// The imported file with the network's weights and a dynamic batch axis.
 fn open(network: &Imported) -> Result<Document> {
     let path = &network.origin.path;
+    // Names and shapes of the weights were paired with those of exactly that file.
     if Header::sha256(path)? != network.origin.sha256 {
         return Err(changed(path));
     }
     let mut document = Document::open(path)?;
     document.inline_external_data()?;
     surgery::set_batch_dynamic(document.graph_mut());
+    if network.origin.fine_tune {
+        write_back(network, &mut document)?;
+    }
     Ok(document)
 }
 

@@ -8,7 +8,7 @@ use super::parse::Graph;
 use super::{OPERATORS, not_a_classifier, refuse};
 use crate::error::Result;
 use burn::tensor::Tensor;
-use onnx::proto::NodeProto;
+use onnx::proto::{NodeProto, is_standard_domain};
 use onnx::{Dim, Document, surgery};
 use std::path::Path;
 
@@ -33,7 +33,7 @@ pub(crate) struct Weight {
 pub(super) fn check_operators(path: &Path, document: &Document) -> Result<()> {
     let opset = document.opset();
     for node in &document.graph().node {
-        let standard = matches!(node.domain(), "" | "ai.onnx");
+        let standard = is_standard_domain(node.domain());
         if !standard || !OPERATORS.contains(&node.op_type()) {
             let operator = match standard {
                 true => node.op_type().to_owned(),

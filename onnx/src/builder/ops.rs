@@ -17,7 +17,7 @@ impl Window {
     /// A square window.
     ///
     /// ```
-    /// assert_eq!(onnx::Window::square(7, 2, 3).stride, [2, 2]);
+    /// assert_eq!(classifold_onnx::Window::square(7, 2, 3).stride, [2, 2]);
     /// ```
     pub fn square(kernel_size: usize, stride: usize, padding: usize) -> Window {
         Window {

@@ -45,8 +45,8 @@ pub struct Kept {
 /// precision's 65504, or if too much of it is lost below 2^-14.
 ///
 /// ```
-/// use onnx::{Dim, GraphBuilder, ModelInfo, Tensor, convert, proto::DataType};
-/// # fn main() -> onnx::Result<()> {
+/// use classifold_onnx::{Dim, GraphBuilder, ModelInfo, Tensor, convert, proto::DataType};
+/// # fn main() -> classifold_onnx::Result<()> {
 /// let mut graph = GraphBuilder::new("head");
 /// let x = graph.input("x", DataType::Float, &["batch".into(), Dim::Fixed(2)]);
 /// let weight = graph.initializer("weight", &Tensor::f32(&[1, 2], vec![0.5; 2])?);
@@ -64,8 +64,8 @@ pub struct Kept {
 /// ```
 ///
 /// # Errors
-/// [`Error::Unconvertible`] if the model is quantised, or if an operator is unknown and the file does
-/// not have the types of its outputs; [`Error::NothingToConvert`]; missing external data.
+/// The model is quantised, an operator is unknown and the file does not have the types of its outputs,
+/// there is nothing to convert, or external data is missing.
 pub fn to_half(document: &mut Document) -> Result<Half> {
     check_unquantized(document.graph())?;
     document.inline_external_data()?;
@@ -87,8 +87,7 @@ pub fn to_half(document: &mut Document) -> Result<Half> {
         ..
     } = converter;
     if report.halved == 0 {
-        let what = "weights in single precision";
-        return Err(Error::NothingToConvert { what });
+        return Err(Error::nothing_to_convert("weights in single precision"));
     }
     let graph = document.graph_mut();
     graph.node = nodes;

@@ -8,7 +8,7 @@ use super::{UsedNames, is_standard, unconvertible};
 use crate::builder::{Attr, attribute, node};
 use crate::document::Document;
 use crate::error::{Error, Result};
-use crate::proto::{AttributeProto, NodeProto, TensorProto};
+use crate::proto::{AttributeProto, NodeProto, TensorProto, is_standard_domain};
 use crate::tensor::Tensor;
 use crate::value::ValueInfo;
 use crate::walk;
@@ -27,8 +27,7 @@ pub(super) fn raise(document: &mut Document) -> Result<()> {
         return Ok(());
     }
     if from < MIN_OPSET {
-        let what = "operator set of 7 or newer";
-        return Err(Error::NothingToConvert { what });
+        return Err(Error::nothing_to_convert("operator set of 7 or newer"));
     }
     let rank_two = rank_two_values(document);
     let graph = document.graph_mut();
@@ -47,7 +46,7 @@ pub(super) fn raise(document: &mut Document) -> Result<()> {
     let model = &mut document.model;
     model.ir_version = Some(model.ir_version().max(IR_VERSION));
     for id in &mut model.opset_import {
-        if matches!(id.domain(), "" | "ai.onnx") {
+        if is_standard_domain(id.domain()) {
             id.version = Some(OPSET);
         }
     }

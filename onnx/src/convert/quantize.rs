@@ -56,9 +56,7 @@ pub struct Quantized {
 /// [`calibrated_values`](super::calibrated_values).
 ///
 /// # Errors
-/// [`Error::NothingToConvert`](crate::Error::NothingToConvert) if no weight is constant;
-/// [`Error::Unconvertible`](crate::Error::Unconvertible) names the node of a value whose range is missing
-/// or not finite.
+/// No weight is constant, or the range of a value is missing or not finite.
 pub fn quantize(
     document: &mut Document,
     ranges: &HashMap<String, Range>,

@@ -35,7 +35,7 @@ pub(super) struct QuantizedValue {
 /// 13 (the first in which weights may have a scale for each channel) and folds batch normalisation.
 ///
 /// # Errors
-/// [`Error::Unconvertible`](crate::Error::Unconvertible) names the node that is in the way.
+/// A node cannot be converted.
 pub fn prepare(document: &mut Document) -> Result<()> {
     check_unquantized(document.graph())?;
     document.inline_external_data()?;
@@ -48,7 +48,7 @@ pub fn prepare(document: &mut Document) -> Result<()> {
 /// The values of a [prepared](prepare) graph whose ranges [`quantize`](super::quantize) needs.
 ///
 /// # Errors
-/// As [`prepare`]; [`Error::NothingToConvert`] if no weight is constant.
+/// As [`prepare`], or no weight is constant.
 pub fn calibrated_values(document: &Document) -> Result<Vec<String>> {
     let plan = plan(document)?;
     let mut seen = HashSet::new();
@@ -98,7 +98,7 @@ pub(super) fn plan(document: &Document) -> Result<Plan> {
     }
     if plan.linear.is_empty() {
         let what = "product with constant weights in single precision";
-        return Err(Error::NothingToConvert { what });
+        return Err(Error::nothing_to_convert(what));
     }
     // Moved values share the scale of their root even where no integer node asks for them: a chain
     // without a gap stays in integers.

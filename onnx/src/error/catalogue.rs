@@ -28,17 +28,13 @@ fn all() -> Vec<Error> {
         Error::tensor_missing(tensor),
         Error::tensor_damaged(tensor, "shape [2, 3] asks for 6 values, found 4"),
         Error::element_type("floating-point numbers", DataType::Int64),
-        Error::InvalidGraph {
-            detail: "nothing gives its output `logits`".to_owned(),
-        },
-        Error::Unconvertible {
-            op: "ConvInteger".to_owned(),
-            node: "features.0".to_owned(),
-            reason: "the model is quantised already".to_owned(),
-        },
-        Error::NothingToConvert {
-            what: "weights in single precision",
-        },
+        Error::graph("nothing gives its output `logits`"),
+        Error::unconvertible(
+            "ConvInteger",
+            "features.0",
+            "the model is quantised already",
+        ),
+        Error::nothing_to_convert("weights in single precision"),
     ]
 }
 

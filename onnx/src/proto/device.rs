@@ -13,7 +13,7 @@ pub struct DeviceConfigurationProto {
     pub device: Vec<String>,
 }
 
-/// How one node is spread over a set of devices.
+/// Distribution of a node over a set of devices.
 #[derive(Clone, PartialEq, Message)]
 pub struct NodeDeviceConfigurationProto {
     #[prost(string, optional, tag = "1")]
@@ -24,7 +24,7 @@ pub struct NodeDeviceConfigurationProto {
     pub pipeline_stage: Option<i32>,
 }
 
-/// How one tensor is spread over devices.
+/// Sharding of a tensor over devices.
 #[derive(Clone, PartialEq, Message)]
 pub struct ShardingSpecProto {
     #[prost(string, optional, tag = "1")]
@@ -46,7 +46,7 @@ pub struct IntIntListEntryProto {
     pub value: Vec<i64>,
 }
 
-/// How one axis is spread over devices.
+/// Sharding of one axis over devices.
 #[derive(Clone, PartialEq, Message)]
 pub struct ShardedDimProto {
     #[prost(int64, optional, tag = "1")]

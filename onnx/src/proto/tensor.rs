@@ -44,7 +44,7 @@ pub struct TensorProto {
 pub mod tensor_proto {
     use super::Message;
 
-    /// Which part of a tensor a message holds.
+    /// Part of a tensor in a message.
     #[derive(Clone, Copy, PartialEq, Eq, Message)]
     pub struct Segment {
         #[prost(int64, optional, tag = "1")]
@@ -54,7 +54,7 @@ pub mod tensor_proto {
     }
 }
 
-/// Where the values of a [`TensorProto`] are.
+/// Location of the values of a [`TensorProto`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]
 #[repr(i32)]
 pub enum DataLocation {

@@ -30,7 +30,7 @@ pub struct TypeProto {
 pub mod type_proto {
     use super::{Message, Oneof, TensorShapeProto, TypeProto};
 
-    /// Which kind of type.
+    /// Kind of a type.
     #[derive(Clone, PartialEq, Oneof)]
     pub enum Value {
         #[prost(message, tag = "1")]

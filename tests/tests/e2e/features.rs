@@ -35,15 +35,15 @@ fn a_second_run_computes_nothing_and_ends_with_the_same_bits() {
     pictures::draw_classes(&shop.path("pictures/test"), 6);
     let cold = frozen(&shop, "--views 3 --name cold").run().ok();
     insta::assert_snapshot!(features(&cold).join("\n"), @r"
-    features of train: 3 views of 20 images, 0 kept from before, 60 computed
-    features of val: 1 view of 8 images, 8 kept from before, none computed
-    features of test: 1 view of 12 images, 12 kept from before, none computed
+    features of train: 3 views of 20 images, 0 from the cache, 60 computed
+    features of val: 1 view of 8 images, 8 from the cache, none computed
+    features of test: 1 view of 12 images, 12 from the cache, none computed
     ");
     let warm = frozen(&shop, "--views 3 --name warm").run().ok();
     insta::assert_snapshot!(features(&warm).join("\n"), @r"
-    features of train: 3 views of 20 images, 60 kept from before, none computed
-    features of val: 1 view of 8 images, 8 kept from before, none computed
-    features of test: 1 view of 12 images, 12 kept from before, none computed
+    features of train: 3 views of 20 images, 60 from the cache, none computed
+    features of val: 1 view of 8 images, 8 from the cache, none computed
+    features of test: 1 view of 12 images, 12 from the cache, none computed
     ");
     same_runs(&shop, "cold", "warm");
     // Neither threads nor the cache change a bit.
@@ -54,11 +54,11 @@ fn a_second_run_computes_nothing_and_ends_with_the_same_bits() {
     // Another seed, rate and number of views have nothing to compute.
     let other = frozen(&shop, "--views 2 --seed 9 --lr 0.1").run().ok();
     assert!(
-        features(&other)[0].ends_with("2 views of 20 images, 40 kept from before, none computed")
+        features(&other)[0].ends_with("2 views of 20 images, 40 from the cache, none computed")
     );
     // Another augmentation has: its plain view is the same.
     let other = frozen(&shop, "--augment hflip(0.5) --views 2").run().ok();
-    assert!(features(&other)[0].ends_with("20 kept from before, 20 computed"));
+    assert!(features(&other)[0].ends_with("20 from the cache, 20 computed"));
     // Files in the cache that are no shelves are none.
     for entry in fs::read_dir(shop.path("cache/features")).unwrap() {
         fs::write(entry.unwrap().path(), "torn").unwrap();
@@ -180,13 +180,13 @@ fn ctrl_c_while_features_are_computed_keeps_them() {
     run.signal("INT");
     let done = run.wait();
     assert_eq!(done.code, 2, "{}", done.err);
-    let hint = "hint: go on with `trainer fit --resume runs/own`\n";
+    let hint = "hint: continue with `trainer fit --resume runs/own`\n";
     assert!(done.err.ends_with(hint), "{}", done.err);
     check_whole(&shop.path("runs/own"));
     let resume = shop.trainer("fit --resume own").patience(600);
     let done = shop.own_cache(resume).run().ok();
     let lines = features(&done);
-    assert!(!lines[0].contains(" 0 kept from before"), "{lines:?}");
+    assert!(!lines[0].contains(" 0 from the cache"), "{lines:?}");
     fit("--name once -q").run().ok();
     same_runs(&shop, "once", "own");
 }

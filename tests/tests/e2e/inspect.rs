@@ -60,11 +60,10 @@ fn a_run_is_inspected_and_a_second_look_replaces_the_first() {
         (done.ok(), entries(&shop, "runs/a/inspect"))
     };
     let (done, all) = inspect("--occlusion");
-    // The custom network: ten convolutions, and one place at the end.
+    // The custom network: ten convolutions, and 1 x 1 at the end.
     assert_eq!(of_kind(&all, "feature-map").len(), 10);
     assert!(
-        done.err
-            .contains("are a single place; Eigen-CAM of `cells."),
+        done.err.contains("are 1 x 1; Eigen-CAM of `cells."),
         "{}",
         done.err
     );
@@ -129,7 +128,7 @@ fn the_report_shows_what_was_inspected_and_stays_small() {
     }
     // The feature maps of the second picture stay in the folder.
     assert!(!after.contains("convolution 10 of 10 of 00.jpg"));
-    assert!(after.contains("10 more pictures are in <code>inspect/</code>"));
+    assert!(after.contains("10 more images are in <code>inspect/</code>"));
 
     // A page with pictures is not replaced by one without.
     fs::rename(shop.path("pictures"), shop.path("moved")).unwrap();
@@ -154,7 +153,7 @@ fn any_classifier_is_inspected_by_a_flag_and_nothing_foreign_is_overwritten() {
     };
     let done = inspect("").ok();
     assert!(
-        done.err.contains("class activation map of 16 x 16 places"),
+        done.err.contains("class activation map of 16 x 16"),
         "{}",
         done.err
     );
@@ -169,7 +168,10 @@ fn any_classifier_is_inspected_by_a_flag_and_nothing_foreign_is_overwritten() {
     let taken = of_kind(&all, "input")[0]["file"].as_str().unwrap();
     shop.write(&format!("mine/{taken}"), "mine");
     let refused = inspect("-q --out mine").refusal();
-    assert!(refused.contains("is not of `trainer inspect`"), "{refused}");
+    assert!(
+        refused.contains("was not written by `trainer inspect`"),
+        "{refused}"
+    );
     assert!(
         refused.contains("hint: choose another folder with `--out`"),
         "{refused}"

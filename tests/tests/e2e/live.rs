@@ -87,7 +87,7 @@ fn without_a_terminal_the_dashboard_is_lines() {
     let shop = Workshop::new();
     let fit = shop.fit("--epochs 1 --ui dashboard").run().ok();
     assert!(
-        fit.err.contains("no terminal to draw a dashboard on"),
+        fit.err.contains("no terminal for a dashboard"),
         "{}",
         fit.err
     );

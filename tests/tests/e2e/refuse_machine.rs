@@ -204,14 +204,14 @@ fn a_read_only_folder() {
     insta::assert_snapshot!(fit("").refusal(), @r#"
     error: failed to create directory `disk/2`: Read-only file system (os error 30)
 
-    hint: choose a folder that can be written to with `--runs`
+    hint: choose a writable folder with `--runs`
     "#);
     let resume = "fit -q --resume disk/1 --epochs 2";
     insta::assert_snapshot!(shop.trainer(resume).run().refusal_without_numbers(), @r#"
     error: cannot write `disk/1/config.toml`
     caused by: Read-only file system (os error 30) at path "[DIR]/disk/1/.[TEMPORARY]"
 
-    hint: choose a folder that can be written to with `--runs`
+    hint: choose a writable folder with `--runs`
     "#);
     let eval = "eval -q --runs disk --json disk/a.json";
     insta::assert_snapshot!(shop.deploy(eval).run().refusal_without_numbers(), @r#"
@@ -233,12 +233,12 @@ fn a_name_that_is_taken() {
     insta::assert_snapshot!(fit.refusal(), @r#"
     error: `runs/own` exists already
 
-    hint: go on with it: `trainer fit --resume runs/own`; or choose another `--name`
+    hint: continue it: `trainer fit --resume runs/own`; or choose another `--name`
     "#);
     insta::assert_snapshot!(shop.fit("-q --name ../out").run().refusal(), @r#"
     error: `../out` is not a name for a run
 
-    hint: letters, digits, `-`, `_` and `.` make a name; `--runs` chooses the folder
+    hint: a name consists of letters, digits, `-`, `_` and `.`; `--runs` chooses the folder
     "#);
     assert!(fs::read(shop.path("runs/own/last.safetensors")).unwrap() == before);
 }

@@ -1,6 +1,8 @@
 //! Logits of images that a network was not trained on: what its temperature is fitted to.
 
-use super::Calibration;
+use report::run_files::Calibration;
+
+use super::fit_temperature;
 use crate::context::TrainingContext;
 use crate::error::Result;
 use crate::evaluate::logits;
@@ -19,9 +21,6 @@ const FOLDS: usize = 5;
 /// A network that is trained on features: every training and validation image is held out once from the
 /// training of another last layer, from the weights of `untrained` on. Any other network: the validation
 /// images.
-///
-/// # Errors
-/// When an image cannot be read, or Ctrl-C came.
 pub fn calibrate(
     trained: &Trained,
     untrained: &Model,
@@ -39,14 +38,14 @@ pub fn calibrate(
             let options = TrainOptions {
                 save: SaveKind::Last,
                 early_stop: None,
-                // Why the last layers of the run's own epoch, and not of each fold's best? Logits grow with
-                // the epochs, and the temperature is that of one epoch.
+                // The run's own epoch, not each fold's best: logits grow with the epochs, and a temperature
+                // fits one epoch.
                 last_epoch: Some(trained.epoch),
                 ..TrainOptions::from(recipe)
             };
             let held_out = out_of_fold(&pool, &folds, untrained, data, &options, context)?;
             let fitted_on = format!("out-of-fold features, {FOLDS} folds");
-            return Ok(Some(Calibration::fit(&held_out, fitted_on, trained.epoch)));
+            return Ok(Some(fit_temperature(&held_out, fitted_on, trained.epoch)));
         }
     }
     let val = data.val.rebatched(Purpose::Evaluation, &data.batching);
@@ -54,7 +53,7 @@ pub fn calibrate(
         logits: logits(&trained.network, &val, context)?,
         labels: val.labels(),
     };
-    Ok(Some(Calibration::fit(
+    Ok(Some(fit_temperature(
         &held_out,
         "validation images",
         trained.epoch,
@@ -76,7 +75,7 @@ fn out_of_fold(
         let trained = train(
             // Training moves the last layer alone, and a clone has its own.
             untrained.clone(),
-            &data.of_fold(pool, &fold),
+            &data.for_fold(pool, &fold),
             options,
             Checkpoints::in_memory(),
             &mut (),

@@ -23,7 +23,7 @@ fn best(count: f64, right: f64, margin: f64) -> f64 {
 #[test]
 fn a_temperature_makes_the_answers_as_sure_as_they_are_right() {
     for (margin, wrong) in [(8.0, 5), (0.1, 5), (8.0, 20)] {
-        let calibration = Calibration::fit(&answers(200, wrong, margin), "here", 3);
+        let calibration = fit_temperature(&answers(200, wrong, margin), "here", 3);
         let expected = best(200.0, 200.0 - 200.0 / wrong as f64, margin.into());
         let found = calibration.temperature;
         assert!((found / expected - 1.0).abs() < 1e-6, "{found} {expected}");
@@ -34,9 +34,9 @@ fn a_temperature_makes_the_answers_as_sure_as_they_are_right() {
 }
 
 #[test]
-fn losses_and_their_error_are_those_of_hand() {
+fn losses_and_their_error_are_those_computed_by_hand() {
     // Right by 2, wrong by 2: ln(1 + e^-2) = 0.126928, 2.126928.
-    let calibration = Calibration::fit(&answers(4, 4, 2.0), "here", 1);
+    let calibration = fit_temperature(&answers(4, 4, 2.0), "here", 1);
     let expected = (3.0 * 0.126_928 + 2.126_928) / 4.0;
     assert!((calibration.loss_before - expected).abs() < 1e-6);
     let after = |logit: f64| (1.0 + (-logit / calibration.temperature).exp()).ln();
@@ -52,20 +52,20 @@ fn losses_and_their_error_are_those_of_hand() {
 #[test]
 fn a_gain_within_one_standard_error_changes_nothing() {
     // Nearly calibrated: e^1.4 : 1 is 80 %.
-    let calibration = Calibration::fit(&answers(20, 5, 1.3), "here", 1);
+    let calibration = fit_temperature(&answers(20, 5, 1.3), "here", 1);
     assert!(!calibration.applied, "{calibration:?}");
     assert!(calibration.line().contains("no temperature"));
 }
 
 #[test]
 fn answers_that_are_all_right_do_not_become_certain() {
-    let calibration = Calibration::fit(&answers(25, 26, 3.0), "here", 1);
+    let calibration = fit_temperature(&answers(25, 26, 3.0), "here", 1);
     // As sure as one wrong in 27 allows, not more; index 0 of 26 is the one wrong.
     let all_right = HeldOut {
         logits: vec![vec![3.0, 0.0]; 25],
         labels: vec![0; 25],
     };
-    let sure = Calibration::fit(&all_right, "here", 1);
+    let sure = fit_temperature(&all_right, "here", 1);
     assert!((sure.temperature - 3.0 / 26_f64.ln()).abs() < 1e-6);
     assert!(calibration.temperature > sure.temperature);
 }
@@ -83,7 +83,7 @@ fn several_classes_and_logits_far_from_zero() {
             .collect(),
         labels: vec![0; 40],
     };
-    let calibration = Calibration::fit(&held_out, "here", 1);
+    let calibration = fit_temperature(&held_out, "here", 1);
     // e^(10/T) : 1 + 1 + 1 is as the smoothed shares are, of which three are others'.
     let share: f64 = (0.75 * 41.0 + 0.25 / 3.0) / 42.0;
     let expected = 10.0 / (3.0 * share / (1.0 - share)).ln();
@@ -97,17 +97,17 @@ fn several_classes_and_logits_far_from_zero() {
 fn what_is_written_is_read_again_and_nonsense_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let run = RunDir::create(folder.path(), Some("own")).unwrap();
-    assert_eq!(Calibration::open(&run).unwrap(), None);
-    let calibration = Calibration::fit(&answers(200, 5, 8.0), "validation images", 3);
-    Calibration::save(Some(&calibration), &run).unwrap();
-    assert_eq!(Calibration::open(&run).unwrap(), Some(calibration));
+    assert_eq!(open_calibration(&run).unwrap(), None);
+    let calibration = fit_temperature(&answers(200, 5, 8.0), "validation images", 3);
+    save_calibration(Some(&calibration), &run).unwrap();
+    assert_eq!(open_calibration(&run).unwrap(), Some(calibration));
     for _ in 0..2 {
-        Calibration::save(None, &run).unwrap();
-        assert_eq!(Calibration::open(&run).unwrap(), None);
+        save_calibration(None, &run).unwrap();
+        assert_eq!(open_calibration(&run).unwrap(), None);
     }
     for text in ["{}", "torn", ""] {
         fs::write(run.calibration(), text).unwrap();
-        let error = Calibration::open(&run).unwrap_err();
+        let error = open_calibration(&run).unwrap_err();
         assert!(error.to_string().contains("is not a usable calibration"));
         assert!(error.hint().is_some());
     }

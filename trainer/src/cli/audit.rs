@@ -8,19 +8,19 @@ use clap::Args;
 #[derive(Debug, Args)]
 pub struct AuditArgs {
     /// Labelled images: a folder (train/val/test or one folder of classes), a CSV file
-    /// (`path,label` and perhaps `split`), `builtin:insects` or `hymenoptera`
+    /// (columns `path,label`, optionally `split`), `builtin:insects` or `hymenoptera`
     #[arg(long, value_name = "DIR", default_value = data::catalog::INSECTS)]
     pub data: String,
-    /// The same image in two splits is no failure
+    /// Accept the same image in two splits
     #[arg(long)]
     pub allow_leak: bool,
-    /// Seed of the split, where the data is not divided
+    /// Seed of the split, for data without splits of its own
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Threads [default: all cores]
+    /// Number of threads [default: all cores]
     #[arg(long)]
     pub threads: Option<usize>,
-    /// Write everything as JSON; `-` is standard output
+    /// Write the whole audit as JSON; `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// Cache folder [env: CLASSIFIER_CACHE]

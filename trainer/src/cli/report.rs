@@ -16,7 +16,7 @@ pub struct ReportArgs {
     /// The page to write [default: RUN/report.html; of several runs: comparison.html]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Where the images are, if they were moved
+    /// Folder of the images, if they were moved
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Cache folder [env: CLASSIFIER_CACHE]

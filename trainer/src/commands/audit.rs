@@ -1,17 +1,13 @@
-//! `trainer audit`: what is wrong or odd with a data set, before anyone trains on it.
+//! `trainer audit`: leaks, duplicates, unusual files and imbalance of a data set.
 
 use console::{ExitStatus, Printer};
+use data::Dataset;
 use data::audit::{Audit, Depth, Kind, Severity};
-use data::{Dataset, Split};
 
 use crate::cli::AuditArgs;
-use crate::{context, resolve};
+use crate::{context, dataset, resolve};
 
-mod text;
-
-pub(super) use text::brief;
-
-/// Looks at every file and says what was found; an error among it is exit code 1.
+/// Audits every file; the exit code is 1 where a finding is an error.
 pub fn run(args: &AuditArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     context::bound_threads(args.threads);
     let cache = data::cache::dir(args.cache.as_deref())?;
@@ -21,30 +17,25 @@ pub fn run(args: &AuditArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     for note in &dataset.notes {
         printer.log(note);
     }
-    let count: usize = Split::ALL
-        .into_iter()
-        .map(|split| dataset.samples(split).len())
-        .sum();
+    let count = dataset::num_images(&dataset);
     if count == 0 {
-        return Err(data::Error::NoImages { path }.into());
+        return Err(data::Error::no_images(&path).into());
     }
     let bar = printer.image_bar("looking at", count as u64);
-    let audit = Audit::of(&dataset, &splits, Depth::Pixels, &|done| {
+    let audit = Audit::run(&dataset, &splits, Depth::Pixels, &|done| {
         bar.set_position(done as u64);
     });
     bar.finish_and_clear();
     if let Some(target) = &args.json {
         printer.json(target, &audit)?;
     }
-    printer.result(text::report(&audit))?;
+    printer.result(report::audit_text(&audit))?;
     let fails = |kind| !(args.allow_leak && kind == Kind::Leak);
     let mut errors = audit
         .findings
         .iter()
         .filter(|f| f.severity == Severity::Error);
-    Ok(if errors.any(|finding| fails(finding.kind)) {
-        ExitStatus::CheckFailed
-    } else {
-        ExitStatus::Success
-    })
+    Ok(ExitStatus::from_check(
+        !errors.any(|finding| fails(finding.kind)),
+    ))
 }

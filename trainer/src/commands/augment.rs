@@ -1,18 +1,19 @@
-//! `trainer augment`: a contact sheet; each row is a picture as validation sees it, then seven
-//! times as training does.
+//! `trainer augment`: a contact sheet of augmented images.
 
 use std::io::Cursor;
 
 use anyhow::Context;
 use console::{ExitStatus, Printer};
 use data::{Dataset, Preprocess};
+use report::contact_sheet::{self, ContactSheet};
 
 use crate::cli::AugmentArgs;
-use crate::{contact_sheet, resolve};
+use crate::error::Error;
+use crate::resolve;
 
+/// Images in a row: the original and seven augmented ones.
 const COLUMNS: usize = 8;
 
-/// Draws the sheet.
 pub fn run(args: &AugmentArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let cache = data::cache::dir(args.cache.as_deref())?;
     let name = crate::recipe::data_name(&args.data, &cache)?;
@@ -23,14 +24,19 @@ pub fn run(args: &AugmentArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
         .with_context(|| format!("`{name}` has no images"))?;
     let augment = args.augment.clone().unwrap_or_default();
     let chosen = contact_sheet::spread(samples, args.count as usize);
-    let preprocess = Preprocess::imagenet();
-    let sheet = contact_sheet::contact_sheet(&chosen, &augment, &preprocess, (COLUMNS, args.seed))?;
+    let sheet = ContactSheet {
+        augment: &augment,
+        preprocess: &Preprocess::imagenet(),
+        columns: COLUMNS,
+        seed: args.seed,
+    };
+    let sheet = sheet.draw(&chosen).map_err(Error::from)?;
     let mut bytes = Cursor::new(Vec::new());
     sheet.write_to(&mut bytes, image::ImageFormat::Png)?;
     data::write::atomically(&args.out, bytes.get_ref())?;
     printer.log(format!("augmentation: {augment}"));
     printer.result(format!(
-        "wrote `{}`: {} pictures",
+        "wrote `{}`: {} images",
         args.out.display(),
         chosen.len()
     ))?;

@@ -1,7 +1,5 @@
 //! `trainer eval`: a run's network in Burn, scored on a split.
 
-use std::path::Path;
-
 use console::{ExitStatus, Printer};
 use data::{Dataset, Sample, Scores, Split};
 use serde::Serialize;
@@ -12,11 +10,11 @@ use crate::dataset::{self, DecodeOptions};
 use crate::error::Error;
 use crate::evaluate;
 use crate::examples::{Batching, Purpose};
+use crate::output_files::file_name;
 use crate::recipe::Recipe;
 use crate::resolve;
 use crate::restore::restore;
 use crate::run_dir::RunDir;
-use crate::summary;
 
 /// What `--json` writes.
 #[derive(Debug, Serialize)]
@@ -28,7 +26,6 @@ struct Report {
     scores: Scores,
 }
 
-/// Scores it.
 pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let context = TrainingContext::new(args.cache.as_deref(), args.threads, printer)?;
     let run = RunDir::open(&args.runs, &args.run)?;
@@ -57,7 +54,7 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let evaluation = evaluation?;
     let checkpoint = file_name(&run.checkpoint(args.checkpoint));
     printer.log(format!("{checkpoint} of {}", run.path().display()));
-    let text = summary::report(args.split, "Burn", &evaluation.scores);
+    let text = evaluate::scores_text(args.split, "Burn", &evaluation.scores);
     if let Some(path) = &args.csv {
         data::metrics::write_predictions(path, &evaluation.predictions)?;
     }
@@ -77,12 +74,16 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
 
 /// The samples of a split with the network's labels, matched by the names of the classes.
 fn relabelled(dataset: &Dataset, split: Split, classes: &[String]) -> Result<Vec<Sample>, Error> {
+    // The data may lack classes of the network, but not have others.
     let unknown = dataset.classes.iter().any(|class| !classes.contains(class));
     if unknown {
-        return Err(Error::ClassesDiffer {
-            expected: classes.to_vec(),
-            found: dataset.classes.clone(),
-        });
+        let (expected, found) = (classes.join(", "), dataset.classes.join(", "));
+        return Err(Error::refused_with_hint(
+            format!(
+                "the network and the data have different classes\n  expected: {expected}\n  found:    {found}"
+            ),
+            "the network can be scored on folders of its own classes only",
+        ));
     }
     let label = |sample: &Sample| {
         let class = dataset.classes.get(sample.label as usize)?;
@@ -95,10 +96,4 @@ fn relabelled(dataset: &Dataset, split: Split, classes: &[String]) -> Result<Vec
             ..sample.clone()
         })
         .collect())
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default()
 }

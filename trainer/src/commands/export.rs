@@ -7,14 +7,14 @@ use crate::cli::ExportArgs;
 use crate::context::TrainingContext;
 use crate::dataset::{self, DecodeOptions};
 use crate::examples::{Batching, Purpose};
-use crate::export::{self, Label};
+use crate::export::{self, CardFields};
+use crate::output_files::save_json;
 use crate::recipe::Recipe;
+use crate::resolve;
 use crate::restore::restore;
 use crate::run_dir::RunDir;
 use crate::training_set::verification_images;
-use crate::{resolve, summary};
 
-/// Writes and verifies it.
 pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let run = RunDir::open(&args.runs, &args.run)?;
     let recipe = Recipe::open(&run.config())?;
@@ -42,18 +42,19 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     // In the middle of an epoch the network is no longer the one that was validated.
     let row = state.rows.last().filter(|_| state.train.step == 0);
     let accuracy = row.map(|row| row.val_accuracy / 100.0);
-    let label = Label {
+    let card = CardFields {
         classes: state.classes,
-        ..Label::new(&restored.network, &recipe, &dataset, fingerprint)?
+        ..CardFields::new(&restored.network, &recipe, &dataset, fingerprint)?
     }
     .with_validation(accuracy, count, restored.calibration.as_ref());
-    let images = verification_images(&val, &label.preprocess)?;
+    let images = verification_images(&val, &card.preprocess)?;
     let out = args.out.clone().unwrap_or_else(|| run.model());
-    let exported = export::export(&restored.network, label, &images, &out)?;
+    let exported = export::export(&restored.network, card, &images, &out)?;
+    // `verify.json` is about the run's own file.
     if args.out.is_none() {
-        summary::save(&run.verify(), &exported.agreement)?;
+        save_json(&run.verify(), &exported.agreement)?;
     }
-    printer.log(summary::agreement(&exported.agreement));
+    printer.log(exported.agreement.line());
     let (word, status) = match exported.agreement.verified {
         true => ("verified", ExitStatus::Success),
         false => ("not verified", ExitStatus::CheckFailed),

@@ -6,7 +6,6 @@ use data::fetch::{self, FetchOptions};
 
 use crate::cli::{FetchArgs, Fetchable};
 
-/// Fetches it and says where it is and how to use it.
 pub fn run(args: &FetchArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let cache = data::cache::dir(args.cache.as_deref())?;
     let name = match args.what {

@@ -9,28 +9,28 @@ use data::Dataset;
 use data::audit::Audit;
 use fs_err as fs;
 use models::Network;
+use report::run_files::{Calibration, Summary};
 
-use super::report;
-use crate::calibrate::{Calibration, calibrate};
+use super::report::{log_page, write_page};
+use crate::calibrate::{self, calibrate, save_calibration};
 use crate::cli::FitArgs;
 use crate::context::{TrainingContext, bound_threads};
 use crate::cross_validation::cross_validate;
 use crate::error::{Error, Result};
-use crate::export::{Exported, Label, export};
+use crate::export::{CardFields, Exported, export};
 use crate::final_evaluation::{ScoredAnswers, evaluate_features, evaluate_file, features_agree};
 use crate::interrupt::Interrupt;
 use crate::live::{self, Observers, RunInfo};
 use crate::model::Model;
+use crate::output_files::{file_name, save_json};
 use crate::recipe::{Log, Recipe, RunArgs, Settings, Ui};
-use crate::report::{Pictures, Record};
 use crate::run_dir::RunDir;
 use crate::seeds::repeat_with_seeds;
-use crate::summary::{self, Summary};
 use crate::train::{Checkpoint, Checkpoints, Ended, TrainOptions, Trained, train};
 use crate::training_set::{TrainingSet, verification_images};
-use crate::{command_line, dataset, resolve};
+use crate::{command_line, dataset, evaluate, resolve};
 
-/// What is to be done: a recipe, the run to resume, and who observes it.
+/// Arguments of `fit`, resolved: the recipe, the run to resume, and what observes it.
 struct Plan {
     recipe: Recipe,
     resume: Option<RunDir>,
@@ -40,7 +40,6 @@ struct Plan {
     logs: Vec<Log>,
 }
 
-/// Trains, exports, verifies, evaluates.
 pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let settings = Settings::merge(&args.settings, args.config.as_deref())?;
     let printer = &live::printer(settings.run.ui, printer);
@@ -69,9 +68,11 @@ fn fit(
     let (started, recipe, printer) = (Instant::now(), &plan.recipe, context.printer);
     let dataset = dataset::open_for_training(recipe, plan.resume.as_ref(), context)?;
     let audit = audit(&dataset, printer);
+    // Before the run folder is created: a backbone that cannot be imported leaves nothing behind.
     let untrained = Model::build(recipe, dataset.classes.len(), context)?;
     let resumed = resumed_checkpoint(plan, &untrained.network, printer)?;
     let run = open_run(plan, &dataset, &audit)?;
+    // From here on Ctrl-C saves. Before, there is nothing to save and it ends the process.
     context.interrupt.watch(run.path(), printer)?;
     let mut data = TrainingSet::open(&dataset, &audit, &untrained.network, recipe, context)
         .map_err(|error| discard_run(plan, &run, error))?;
@@ -80,28 +81,33 @@ fn fit(
     cross_validate(&untrained, &data, recipe, &run, context)?;
     let mut trained = train_run(plan, &run, untrained.clone(), &data, resumed, context)?;
     let calibration = calibrate(&trained, &untrained, &data, recipe, context)?;
-    trained.network = Calibration::apply_if_any(calibration.as_ref(), trained.network);
-    save_calibration(calibration.as_ref(), &run, printer)?;
+    trained.network = calibrate::apply(calibration.as_ref(), trained.network);
+    save_calibration(calibration.as_ref(), &run)?;
+    log_calibration(calibration.as_ref(), printer);
+    // Decoded training images are most of the memory, and the export needs some of it.
     if recipe.seeds.is_none() {
         data.release_training_images();
     }
 
+    // Before the export, so that the file is written once, with these scores on its card.
     let by_features = evaluate_features(&trained.network, &mut data, &dataset, recipe, context)?;
     let fingerprint = dataset.fingerprint_with(&|path| audit.hash(path))?;
-    let mut label = Label::new(&trained.network, recipe, &dataset, fingerprint)?.with_validation(
-        trained.val_accuracy(),
-        data.num_images()[1],
-        calibration.as_ref(),
-    );
+    let mut card = CardFields::new(&trained.network, recipe, &dataset, fingerprint)?
+        .with_validation(
+            trained.val_accuracy(),
+            data.num_images()[1],
+            calibration.as_ref(),
+        );
     if let Some(scored) = &by_features {
-        label = label.with_score(scored.answers.split, &scored.scores);
+        card = card.with_score(scored.answers.split, &scored.scores);
     }
-    let images = verification_images(&data.val, &label.preprocess)?;
-    let mut exported = export(&trained.network, label, &images, &run.model())?;
-    summary::save(&run.verify(), &exported.agreement)?;
-    printer.log(summary::agreement(&exported.agreement));
+    let images = verification_images(&data.val, &card.preprocess)?;
+    let mut exported = export(&trained.network, card, &images, &run.model())?;
+    save_json(&run.verify(), &exported.agreement)?;
+    printer.log(exported.agreement.line());
     let network = &trained.network;
     let scored = match by_features {
+        // Scores by features are the file's scores only where the file computes the same logits.
         Some(scored) if features_agree(&exported, network, &data, context)? => scored,
         _ => evaluate_file(&mut exported, &dataset, recipe, context)?,
     };
@@ -109,18 +115,18 @@ fn fit(
 
     let summary = summarise(&run, &trained, &exported, &scored, started);
     save_summary(&summary, &run, json, printer)?;
-    let mut page = write_page(&run, &dataset);
+    let mut page = write_page(&run, &dataset.root);
     // Last: a reader such as `head` may have had enough, and the files are written by then.
-    printer.result(summary::report(
+    printer.result(evaluate::scores_text(
         summary.split,
         scored.computed_by,
         &summary.scores,
     ))?;
     if recipe.seeds.is_some() {
         repeat_with_seeds(network, &dataset, &mut data, recipe, &run, context)?;
-        page = write_page(&run, &dataset);
+        page = write_page(&run, &dataset.root);
     }
-    report::tell(&run, page, printer);
+    log_page(&run, page, printer);
     Ok(conclude(&run, &exported, printer)?)
 }
 
@@ -135,6 +141,7 @@ fn plan(args: &FitArgs, settings: Settings, cache: &Path) -> Result<Plan> {
     let (recipe, resume) = match &args.resume {
         Some(run) => {
             let run = RunDir::open(&runs, run)?;
+            // A resumed run cannot be renamed.
             if let Some(name) = name.as_ref().filter(|name| **name != run.name()) {
                 return Err(Error::ResumeChanges {
                     flag: "name".into(),
@@ -165,7 +172,7 @@ fn plan(args: &FitArgs, settings: Settings, cache: &Path) -> Result<Plan> {
 /// Audits the files and logs what was found in one line.
 fn audit(dataset: &Dataset, printer: &Printer) -> Audit {
     let audit = dataset::audit(dataset, printer);
-    let (line, leaks) = super::audit::brief(&audit);
+    let (line, leaks) = report::audit_line(&audit);
     printer.log(line);
     if let Some(leaks) = leaks {
         printer.warn(leaks);
@@ -200,9 +207,10 @@ fn open_run(plan: &Plan, dataset: &Dataset, audit: &Audit) -> Result<RunDir> {
             run
         }
     };
+    // Also when resuming: a changed setting, such as more epochs, is part of the run from now on.
     data::write::atomically(&run.config(), plan.recipe.to_toml()?.as_bytes())?;
-    command_line::record(&run.command())?;
-    summary::save(&run.audit(), audit)?;
+    command_line::append_command(&run.command())?;
+    save_json(&run.audit(), audit)?;
     Ok(run)
 }
 
@@ -244,7 +252,7 @@ fn abridged(classes: &[String]) -> String {
     }
 }
 
-/// Trains the run's own network, with everyone who was asked to observe it.
+/// Trains the run's own network with its observers.
 fn train_run(
     plan: &Plan,
     run: &RunDir,
@@ -276,16 +284,10 @@ fn train_run(
     Ok(trained)
 }
 
-fn save_calibration(
-    calibration: Option<&Calibration>,
-    run: &RunDir,
-    printer: &Printer,
-) -> Result<()> {
-    Calibration::save(calibration, run)?;
+fn log_calibration(calibration: Option<&Calibration>, printer: &Printer) {
     if let Some(calibration) = calibration {
         printer.log(calibration.line());
     }
-    Ok(())
 }
 
 fn summarise(
@@ -308,8 +310,9 @@ fn summarise(
         ended: match trained.ended {
             Ended::EarlyStopped => "early-stopped",
             Ended::Finished | Ended::Interrupted => "finished",
-        },
-        val_accuracy: trained.val_accuracy().unwrap_or(f64::NAN),
+        }
+        .into(),
+        val_accuracy: trained.val_accuracy(),
         seconds: started.elapsed().as_secs_f64(),
         split: scored.answers.split,
         scores: scored.scores.clone(),
@@ -323,7 +326,8 @@ fn save_summary(
     json: Option<&Path>,
     printer: &Printer,
 ) -> anyhow::Result<()> {
-    summary::save(&run.summary(), summary)?;
+    save_json(&run.summary(), summary)?;
+    // `deploy` runs the latest by default: it must not be a file that failed its verification.
     if summary.verified {
         run.mark_latest()?;
     }
@@ -331,18 +335,6 @@ fn save_summary(
         Some(target) => printer.json(target, summary),
         None => Ok(()),
     }
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default()
-}
-
-/// Writes the run's page, for [`report::tell`].
-fn write_page(run: &RunDir, dataset: &Dataset) -> Result<Vec<String>> {
-    let pictures = Pictures::new(Some(dataset.root.clone()));
-    crate::report::write(Record::open(run)?, &pictures)
 }
 
 /// The last lines: where the file is and what to type next.

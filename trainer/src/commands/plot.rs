@@ -2,41 +2,38 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
 use console::chart::{self, Chart};
 use console::{ExitStatus, Printer};
 use fs_err as fs;
+use report::ChartKind;
+use report::charts::{PlottedRun, named_charts};
 
-use super::report::open;
+use super::report::open_runs;
 use crate::cli::PlotArgs;
-use crate::error::{Error, Result};
-use crate::report::charts::{self, Drawn, Kind};
+use crate::error::Error;
 
-/// Where files go.
+/// Folder of the files.
 const FOLDER: &str = "plots";
 
-/// Draws them.
 pub fn run(args: &PlotArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let records = open(&args.runs, &args.run)?;
-    let figures = Drawn::figures(&records);
-    let drawn = Drawn::all(&records, &figures);
-    let out = match (&args.out, records.as_slice()) {
+    let runs = open_runs(&args.runs, &args.run)?;
+    let plotted: Vec<PlottedRun> = runs.iter().map(PlottedRun::new).collect();
+    let out = match (&args.out, runs.as_slice()) {
         (Some(out), _) => out.clone(),
-        (None, [record]) => record.run.path().join(FOLDER),
+        (None, [run]) => run.folder.join(FOLDER),
         (None, _) => PathBuf::from(FOLDER),
     };
-    let all = args.kind.is_empty();
-    let kinds = if all {
-        Kind::value_variants()
-    } else {
-        &args.kind
+    let all_kinds = args.kind.is_empty();
+    let kinds = match all_kinds {
+        true => ChartKind::ALL.map(|(kind, ..)| kind).to_vec(),
+        false => args.kind.clone(),
     };
     let mut charts = vec![];
-    for &kind in kinds {
-        match named(kind, &drawn) {
+    for kind in kinds {
+        match named_charts(kind, &plotted) {
             Ok(named) => charts.extend(named),
-            Err(error) if all => printer.log(format!("left out: {error}")),
-            Err(error) => return Err(error.into()),
+            Err(error) if all_kinds => printer.log(format!("left out: {error}")),
+            Err(error) => return Err(Error::from(error).into()),
         }
     }
     fs::create_dir_all(&out)?;
@@ -52,37 +49,9 @@ pub fn run(args: &PlotArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     Ok(ExitStatus::Success)
 }
 
-/// The charts of a kind with the names of their files: one of all runs, or one of each.
-fn named(kind: Kind, runs: &[Drawn<'_>]) -> Result<Vec<(String, Chart)>> {
-    let draw = |runs: &[Drawn<'_>]| {
-        charts::chart(kind, runs).map_err(|(record, lacks)| Error::NothingToPlot {
-            run: record.run.path().to_path_buf(),
-            kind: kind.to_string(),
-            reason: lacks.into(),
-        })
-    };
-    if kind != Kind::Confusion || runs.len() == 1 {
-        return Ok(vec![(kind.to_string(), draw(runs)?)]);
-    }
-    let each = runs.iter().enumerate().map(|(place, run)| {
-        // A name that is a path makes no file.
-        let name = run.record.run.name();
-        let twin = runs[..place]
-            .iter()
-            .any(|other| other.record.run.name() == name);
-        let number = if twin {
-            format!("-{}", place + 1)
-        } else {
-            String::new()
-        };
-        Ok((format!("{kind}-{name}{number}"), draw(&[*run])?))
-    });
-    each.collect()
-}
-
-fn save(folder: &Path, name: &str, chart: &Chart, width: u32) -> anyhow::Result<()> {
+fn save(folder: &Path, name: &str, chart: &Chart, width_px: u32) -> anyhow::Result<()> {
     let svg = chart.file();
-    let png = chart::png(&svg, width)?;
+    let png = chart::png(&svg, width_px)?;
     data::write::atomically(&folder.join(format!("{name}.svg")), svg.as_bytes())?;
     Ok(data::write::atomically(
         &folder.join(format!("{name}.png")),

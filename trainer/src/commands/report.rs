@@ -3,33 +3,32 @@
 use std::path::{Path, PathBuf};
 
 use console::{ExitStatus, Printer};
+use report::{RunContents, RunSettings, Thumbnails};
 
 use crate::cli::ReportArgs;
 use crate::error::Result;
-use crate::report::{self, Pictures, Record};
+use crate::recipe::{Recipe, Views};
 use crate::resolve;
 use crate::run_dir::RunDir;
 
-/// What a comparison is called.
+/// File name of a comparison.
 const COMPARISON: &str = "comparison.html";
 
-/// Writes the page.
 pub fn run(args: &ReportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let records = open(&args.runs, &args.run)?;
-    warn_of(records.iter().flat_map(|record| &record.notes), printer);
+    let runs = open_runs(&args.runs, &args.run)?;
+    warn_unreadable(runs.iter().flat_map(|run| &run.unreadable), printer);
     let root = match &args.data {
         Some(data) => Some(data.clone()),
-        None => root(&records, args.cache.as_deref(), printer),
+        None => data_root(&runs, args.cache.as_deref(), printer),
     };
     if root.is_none() {
-        printer
-            .warn("the pictures are no longer where they were: `--data DIR` says where they are");
+        printer.warn("the images are no longer where they were: `--data DIR` names their folder");
     }
-    let pictures = Pictures::new(root);
-    let (page, default) = match records.as_slice() {
-        [record] => (report::single(record, &pictures), record.run.report()),
-        records => (
-            report::several(records, &pictures),
+    let thumbnails = Thumbnails::new(root);
+    let (page, default) = match runs.as_slice() {
+        [run] => (report::run_page(run, &thumbnails), run.page_path()),
+        runs => (
+            report::comparison_page(runs, &thumbnails),
             PathBuf::from(COMPARISON),
         ),
     };
@@ -39,68 +38,77 @@ pub fn run(args: &ReportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     Ok(ExitStatus::Success)
 }
 
-/// Says where a run's own page is, or why there is none; a run without it is still a run.
-pub(super) fn tell(run: &RunDir, written: Result<Vec<String>>, printer: &Printer) {
+/// Writes a run's own page; `root` is the folder of its images. Returns the files that could not be understood.
+pub(super) fn write_page(run: &RunDir, root: &Path) -> Result<Vec<String>> {
+    let thumbnails = Thumbnails::new(Some(root.to_path_buf()));
+    Ok(report::write_run_page(open_run(run)?, &thumbnails)?)
+}
+
+/// Logs where a run's own page is, or warns why there is none: a run without a page is still a run.
+pub(super) fn log_page(run: &RunDir, written: Result<Vec<String>>, printer: &Printer) {
     match written {
-        Ok(notes) => {
-            warn_of(&notes, printer);
+        Ok(unreadable) => {
+            warn_unreadable(&unreadable, printer);
             printer.log(format!("report: {}", run.report().display()));
         }
         Err(error) => printer.warn(format!("there is no report: {error}")),
     }
 }
 
-/// Writes a run's own page once more. Where its pictures are gone the page, which may hold them, is
-/// left as it is.
-pub(super) fn renew(run: &RunDir, cache: &Path, printer: &Printer) {
-    let written = Record::open(run).and_then(|record| {
-        let records = std::slice::from_ref(&record);
-        let Some(root) = root(records, Some(cache), printer) else {
-            return Ok(None);
-        };
-        report::write(record, &Pictures::new(Some(root))).map(Some)
-    });
-    match written.transpose() {
-        Some(written) => tell(run, written, printer),
-        None => printer.log(format!(
+/// Writes a run's own page again, unless its images are gone: the page that is there may show them.
+pub(super) fn rewrite_page(run: &RunDir, cache: &Path, printer: &Printer) {
+    let root = open_run(run).map(|run| data_root(&[run], Some(cache), printer));
+    match root {
+        Ok(Some(root)) => log_page(run, write_page(run, &root), printer),
+        Ok(None) => printer.log(format!(
             "not in the report yet: trainer report {} --data DIR",
             run.path().display()
         )),
+        Err(error) => log_page(run, Err(error), printer),
     }
 }
 
-fn warn_of<'a>(notes: impl IntoIterator<Item = &'a String>, printer: &Printer) {
-    for note in notes {
-        printer.warn(format!("left out of the report: {note}"));
+fn warn_unreadable<'a>(files: impl IntoIterator<Item = &'a String>, printer: &Printer) {
+    for file in files {
+        printer.warn(format!("left out of the report: {file}"));
     }
 }
 
-/// The records of runs; those of one name are told apart by their folders.
-pub(super) fn open(runs: &Path, named: &[PathBuf]) -> Result<Vec<Record>> {
-    let records: Result<Vec<Record>> = named
-        .iter()
-        .map(|run| Record::open(&RunDir::open(runs, run)?))
-        .collect();
-    let mut records = records?;
-    let names: Vec<String> = records.iter().map(|record| record.name.clone()).collect();
-    for record in &mut records {
-        if names.iter().filter(|name| **name == record.name).count() > 1 {
-            record.name = record.run.path().display().to_string();
+fn open_run(run: &RunDir) -> Result<RunContents> {
+    let recipe = Recipe::open(&run.config())?;
+    let settings = RunSettings {
+        data: recipe.data,
+        backbone: recipe.backbone,
+        fine_tune: recipe.fine_tune,
+        augment: recipe.augment,
+        cached_views: match recipe.views {
+            Some(Views::Kept(count)) => Some(count),
+            Some(Views::Fresh) | None => None,
+        },
+        seed: recipe.seed,
+    };
+    Ok(RunContents::open(run.path(), settings)?)
+}
+
+/// Opens runs; those of the same name are called by their folders.
+pub(super) fn open_runs(runs: &Path, names: &[PathBuf]) -> Result<Vec<RunContents>> {
+    let contents = names.iter().map(|run| open_run(&RunDir::open(runs, run)?));
+    let mut contents = contents.collect::<Result<Vec<_>>>()?;
+    let names: Vec<String> = contents.iter().map(|run| run.name.clone()).collect();
+    for run in &mut contents {
+        if names.iter().filter(|name| **name == run.name).count() > 1 {
+            run.name = run.folder.display().to_string();
         }
     }
-    Ok(records)
+    Ok(contents)
 }
 
-/// The folder that the runs' paths start from, if it is there.
-fn root(records: &[Record], cache: Option<&Path>, printer: &Printer) -> Option<PathBuf> {
+/// The folder that the paths of the runs' images start from, if it is there.
+fn data_root(runs: &[RunContents], cache: Option<&Path>, printer: &Printer) -> Option<PathBuf> {
     let cache = data::cache::dir(cache).ok()?;
-    records.iter().find_map(|record| {
-        let path = resolve::data_path(&record.recipe.data, &cache, printer).ok()?;
-        let folder = if path.is_file() {
-            path.parent()?
-        } else {
-            &path
-        };
-        Some(folder.to_path_buf()).filter(|folder| folder.is_dir())
+    runs.iter().find_map(|run| {
+        let path = resolve::data_path(&run.settings.data, &cache, printer).ok()?;
+        let folder = resolve::data_folder(&path);
+        folder.is_dir().then(|| folder.to_path_buf())
     })
 }

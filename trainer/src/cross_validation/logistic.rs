@@ -1,10 +1,10 @@
 //! Multinomial logistic regression on features, to find images whose label the others contradict.
 //!
-//! Why not the folds' own networks? They are trained as the run is, perhaps for so long that they
-//! learn wrong labels by heart, and by steps that depend on a seed. This has one minimum. Rows are
-//! scaled to unit length, so that one penalty suits all backbones.
+//! The folds' own networks find fewer of them: they may train for so long that they learn wrong labels by
+//! heart, and their steps depend on a seed. Logistic regression has one minimum. Rows are scaled to unit
+//! length, so that one penalty suits all backbones.
 //!
-//! Measured on the 244 photos of ants and bees with ResNet18, 60 draws of five photos under the other
+//! Measured on the 244 images of ants and bees with ResNet18, 60 draws of five images under the other
 //! label: 4.6 of them are among the first ten suspects (fewer than four in 2 draws), with penalties from
 //! 0.03 to 1; by the networks of ten epochs of Adam 4.5 (fewer than four in 4).
 
@@ -29,8 +29,8 @@ const DESCENT: f64 = 1e-4;
 
 /// The held-out logits of all images by regressions on the features of the other folds.
 ///
-/// Worthless when `stop` was set meanwhile.
-pub fn answers(
+/// The result is not valid when `stop` was set meanwhile.
+pub fn held_out_logits(
     features: &Features,
     num_classes: usize,
     kfold: &KFold,
@@ -82,15 +82,15 @@ impl Problem {
 
     /// `[N, K]`.
     fn logits(&self, weights: &[f64]) -> Vec<Vec<f64>> {
-        let of = |row: &Vec<f64>| {
+        let row_logits = |row: &Vec<f64>| {
             let classes = weights.chunks_exact(row.len());
             classes.map(|weight| dot(weight, row)).collect()
         };
-        self.rows.iter().map(of).collect()
+        self.rows.iter().map(row_logits).collect()
     }
 
     /// The penalised loss and its gradient.
-    fn at(&self, weights: &[f64]) -> (f64, Vec<f64>) {
+    fn loss_and_gradient(&self, weights: &[f64]) -> (f64, Vec<f64>) {
         let width = self.width();
         let mut gradient = vec![0.0; weights.len()];
         let mut loss = 0.0;
@@ -98,7 +98,7 @@ impl Problem {
             .chunks_exact(width)
             .zip(gradient.chunks_exact_mut(width))
         {
-            // The bias is free.
+            // No penalty on the bias, which is the last column.
             for (w, g) in weight.iter().zip(slope).take(width - 1) {
                 *g = PENALTY * w;
                 loss += 0.5 * PENALTY * w * w;
@@ -122,7 +122,7 @@ impl Problem {
     }
 }
 
-/// A step of the search and what it changed in the gradient.
+/// A step of the search and the change of the gradient.
 struct Step {
     step: Vec<f64>,
     change: Vec<f64>,
@@ -133,7 +133,7 @@ struct Step {
 /// algorithms 7.4 and 7.5), from zero.
 fn minimise(problem: &Problem, stop: &AtomicBool) -> Vec<f64> {
     let mut weights = vec![0.0; problem.num_classes * problem.width()];
-    let (mut loss, mut gradient) = problem.at(&weights);
+    let (mut loss, mut gradient) = problem.loss_and_gradient(&weights);
     let mut memory: VecDeque<Step> = VecDeque::new();
     for _ in 0..STEPS {
         let largest = gradient.iter().fold(0.0, |most: f64, g| most.max(g.abs()));
@@ -142,6 +142,7 @@ fn minimise(problem: &Problem, stop: &AtomicBool) -> Vec<f64> {
         }
         let direction = direction(&gradient, &memory);
         let promised = dot(&direction, &gradient);
+        // The first step knows no curvature: it has length 1. Later ones are scaled by the curvature.
         let mut length = if memory.is_empty() {
             1.0 / dot(&gradient, &gradient).sqrt()
         } else {
@@ -150,7 +151,7 @@ fn minimise(problem: &Problem, stop: &AtomicBool) -> Vec<f64> {
         let next = loop {
             let mut next = weights.clone();
             add(&mut next, length, &direction);
-            let (next_loss, next_gradient) = problem.at(&next);
+            let (next_loss, next_gradient) = problem.loss_and_gradient(&next);
             if next_loss <= loss + DESCENT * length * promised {
                 break Some((next, next_loss, next_gradient));
             }
@@ -159,7 +160,7 @@ fn minimise(problem: &Problem, stop: &AtomicBool) -> Vec<f64> {
                 break None;
             }
         };
-        // As low as rounding lets it come.
+        // Rounding leaves no lower point along this direction.
         let Some((next, next_loss, next_gradient)) = next else {
             break;
         };
@@ -168,6 +169,7 @@ fn minimise(problem: &Problem, stop: &AtomicBool) -> Vec<f64> {
         let step = difference(&next, &weights);
         let change = difference(&next_gradient, &gradient);
         let curvature = dot(&step, &change);
+        // A step of negative curvature would make the approximated Hessian indefinite.
         if curvature > f64::MIN_POSITIVE {
             let inverse = 1.0 / curvature;
             memory.push_back(Step {
@@ -184,7 +186,7 @@ fn minimise(problem: &Problem, stop: &AtomicBool) -> Vec<f64> {
     weights
 }
 
-/// Where the remembered steps say that the minimum is.
+/// The two-loop recursion: the search direction by the remembered steps.
 fn direction(gradient: &[f64], memory: &VecDeque<Step>) -> Vec<f64> {
     let mut direction: Vec<f64> = gradient.iter().map(|g| -g).collect();
     let mut factors = vec![];
@@ -194,6 +196,7 @@ fn direction(gradient: &[f64], memory: &VecDeque<Step>) -> Vec<f64> {
         factors.push(factor);
     }
     if let Some(newest) = memory.back() {
+        // Initial Hessian: equation 7.20 of Nocedal and Wright.
         let scale = 1.0 / (newest.inverse * dot(&newest.change, &newest.change));
         direction.iter_mut().for_each(|value| *value *= scale);
     }
@@ -204,7 +207,7 @@ fn direction(gradient: &[f64], memory: &VecDeque<Step>) -> Vec<f64> {
     direction
 }
 
-/// Eight sums at a time, which the compiler makes vectors of.
+/// Eight partial sums, which the compiler turns into vector instructions.
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     let ((a, rest_a), (b, rest_b)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
     let mut sums = [0.0; 8];

@@ -2,8 +2,8 @@
 
 use data::Prediction;
 
-use super::{Folds, answers, suspects};
-use crate::calibrate::{Calibration, calibrate};
+use super::{held_out_logits, score_folds, suspects};
+use crate::calibrate::{self, calibrate};
 use crate::context::TrainingContext;
 use crate::error::Result;
 use crate::evaluate::logits;
@@ -11,22 +11,19 @@ use crate::examples::{Examples, Purpose};
 use crate::kfold::KFold;
 use crate::live::train_in_folder;
 use crate::model::Model;
+use crate::output_files::save_json;
 use crate::recipe::Recipe;
 use crate::run_dir::RunDir;
-use crate::summary;
 use crate::train::{Checkpoints, TrainOptions, train};
 use crate::training_set::TrainingSet;
 
 /// Suspects that are listed on the terminal.
 const LISTED: usize = 5;
 
-/// Trains, calibrates and scores the folds, if there are to be any, as the run itself will be; writes `folds.json` and
-/// `suspects.csv`, and prints what is in them.
+/// Trains, calibrates and scores the folds, if the recipe asks for any, as the run itself will be. Writes
+/// `folds.json` and `suspects.csv` and prints a summary.
 ///
 /// A training on images has a run folder of its own, from which it continues after an interruption.
-///
-/// # Errors
-/// When a class has too few images for that many folds, a training fails, or Ctrl-C came.
 pub fn cross_validate(
     untrained: &Model,
     data: &TrainingSet,
@@ -43,7 +40,7 @@ pub fn cross_validate(
     for number in 0..count {
         context.interrupt.check()?;
         let fold = kfold.fold(number);
-        let data = data.of_fold(&pool, &fold);
+        let data = data.for_fold(&pool, &fold);
         let model = untrained.rebuild(recipe, context)?;
         let mut trained = if let Examples::Features(_) = pool {
             let options = TrainOptions::from(recipe);
@@ -62,16 +59,17 @@ pub fn cross_validate(
             train_in_folder(&folder, model, &data, recipe, context)?
         };
         let calibration = calibrate(&trained, untrained, &data, recipe, context)?;
-        trained.network = Calibration::apply_if_any(calibration.as_ref(), trained.network);
+        trained.network = calibrate::apply(calibration.as_ref(), trained.network);
         let held_out = pool.select(&fold.held_out, Purpose::Evaluation, &data.batching);
         parts.push(logits(&trained.network, &held_out, context)?);
     }
     let held_out = kfold.gather(parts);
-    let scores = Folds::new(&kfold, &held_out);
+    let scores = score_folds(&kfold, &held_out);
+    // Regression needs features. Of images there are the answers of the folds' own networks alone.
     let answers = match &pool {
         Examples::Features(loader) => {
             let num_classes = data.classes.len();
-            answers(
+            held_out_logits(
                 loader.features(),
                 num_classes,
                 &kfold,
@@ -82,14 +80,14 @@ pub fn cross_validate(
     };
     context.interrupt.check()?;
     let suspects = suspects(pool.samples(), &data.classes, &answers);
-    summary::save(&run.folds(), &scores)?;
+    save_json(&run.folds(), &scores)?;
     data::metrics::write_predictions(&run.suspects(), &suspects)?;
-    printer.result(scores.table())?;
-    printer.result(list(run, &suspects))?;
+    printer.result(scores.text())?;
+    printer.result(suspects_text(run, &suspects))?;
     Ok(())
 }
 
-fn list(run: &RunDir, suspects: &[Prediction]) -> String {
+fn suspects_text(run: &RunDir, suspects: &[Prediction]) -> String {
     let file = run.suspects();
     let mut text = format!(
         "{} images whose label the others contradict: `{}`",

@@ -19,11 +19,11 @@ fn scores_of_all_images_and_of_every_fold() {
         logits: (0..20).map(row).collect(),
         labels: samples.iter().map(|sample| sample.label).collect(),
     };
-    let folds = Folds::new(&kfold, &held_out);
+    let folds = score_folds(&kfold, &held_out);
     assert_eq!((folds.folds, folds.count), (4, 20));
     assert!((folds.accuracy.mean - 0.95).abs() < 1e-12);
     // 1 + 4/3: 20 images count as 8.57.
-    let (low, high) = data::metrics::wilson_of(0.95, 20.0 / (7.0 / 3.0));
+    let (low, high) = data::metrics::wilson_from_share(0.95, 20.0 / (7.0 / 3.0));
     let interval = folds.accuracy.interval;
     assert!((interval[0] - low).abs() < 1e-12 && (interval[1] - high).abs() < 1e-12);
     // ln(1 + e^-2) and 2 more once.
@@ -64,7 +64,7 @@ fn regression_finds_wrong_labels_and_the_surest_come_first() {
     }
     let rows = Features::new(samples.clone(), width, vec![points]);
     let kfold = KFold::new(&samples, &classes(), 5, 0).unwrap();
-    let answers = answers(&rows, 3, &kfold, &AtomicBool::new(false));
+    let answers = held_out_logits(&rows, 3, &kfold, &AtomicBool::new(false));
     let found = suspects(&samples, &classes(), &answers);
     let mut first: Vec<_> = found.iter().take(3).map(|suspect| &*suspect.path).collect();
     first.sort_unstable();

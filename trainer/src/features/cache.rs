@@ -1,4 +1,4 @@
-//! The folder of feature tables, kept within a size. It knows no engine and no image.
+//! Feature cache: a folder of feature tables, kept within a size. It knows no engine and no image.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -9,7 +9,7 @@ use super::cache_key::CacheKey;
 use super::table::FeatureTable;
 use crate::error::Result;
 
-/// Where feature tables are kept, if anywhere.
+/// Folder of feature tables, kept within a size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeatureCache {
     folder: PathBuf,
@@ -25,18 +25,16 @@ impl FeatureCache {
         }
     }
 
-    /// Whether anything is kept.
     pub fn is_enabled(&self) -> bool {
         self.max_bytes > 0
     }
 
-    /// The folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The table of a key, which counts as used from now on; an empty one where there is none, or
-    /// where its file is damaged or of another key.
+    /// The table of a key, marked as used now. An empty one where there is none, or where its file is damaged
+    /// or of another key.
     pub fn open(&self, key: &CacheKey, width: usize) -> FeatureTable {
         let path = self.folder.join(key.file_name());
         let empty = || FeatureTable::new(width);
@@ -54,9 +52,6 @@ impl FeatureCache {
 
     /// Saves a table, together with the rows that another process saved meanwhile. Where the folder grows too
     /// large, the least recently used tables are removed.
-    ///
-    /// # Errors
-    /// When the folder cannot be written.
     pub fn save(&self, key: &CacheKey, width: usize, table: &FeatureTable) -> Result<()> {
         if !self.is_enabled() {
             return Ok(());
@@ -66,6 +61,7 @@ impl FeatureCache {
         let mut whole = read(&path, key, width).unwrap_or_else(|| FeatureTable::new(width));
         whole.merge(table);
         let bytes = whole.to_bytes(&key.to_string())?;
+        // It would evict all others, and then itself.
         if bytes.len() as u64 > self.max_bytes {
             return Ok(());
         }
@@ -91,6 +87,7 @@ impl FeatureCache {
                 tables.push((used, entry.path(), found.len()));
             }
         }
+        // The least recently used first: the time comes first in the tuple.
         tables.sort();
         let mut total: u64 = tables.iter().map(|(_, _, bytes)| bytes).sum();
         for (_, path, bytes) in tables {
@@ -98,6 +95,7 @@ impl FeatureCache {
                 break;
             }
             match fs::remove_file(&path) {
+                // A missing file was removed by another process.
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(error.into());
                 }
@@ -160,7 +158,7 @@ mod tests {
         assert!(cache.open(&key("a"), 2).is_empty());
         cache.save(&key("a"), 2, &table(2)).unwrap();
         assert_eq!(cache.open(&key("a"), 2), table(2));
-        // A file under another key's name is not taken for its own.
+        // A file under another key's name is not used for it.
         fs::copy(&path, cache.folder().join(key("b").file_name())).unwrap();
         assert!(cache.open(&key("b"), 2).is_empty());
     }

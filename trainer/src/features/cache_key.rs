@@ -1,4 +1,4 @@
-//! What features depend on besides the bytes of their image. It knows no file.
+//! Cache key of features: everything they depend on besides the bytes of their image. It knows no file.
 
 use std::fmt;
 
@@ -15,7 +15,6 @@ pub enum View {
     Original,
     /// Augmented at random, the same way each time.
     Augmented {
-        /// What may happen to the image.
         augment: Augment,
         /// Which of the augmented views, counted from 1.
         number: usize,
@@ -36,6 +35,7 @@ impl View {
     /// number alone: not on the run's seed, nor on where the image stands in a split.
     pub(super) fn seed(number: usize, image: &[u8; 32]) -> [u8; 32] {
         let mut hash = Sha256::new();
+        // A domain separator: no other hash here has the same input.
         hash.update(b"view\0");
         hash.update(VIEWS_SEED.to_le_bytes());
         hash.update((number as u64).to_le_bytes());
@@ -55,25 +55,23 @@ impl fmt::Display for View {
     }
 }
 
-/// What all features of a table have in common. Its text is the table's identity.
+/// Key of a feature table: everything that its features depend on besides the images. Its text is the identity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CacheKey {
     /// SHA-256 of the backbone's file, in hexadecimal.
     pub backbone: String,
-    /// The backbone's own name for the value that is the features.
+    /// Name of the value in the backbone that is the features.
     pub cut: String,
-    /// From an image to the backbone's input, as text.
+    /// Preprocessing as text.
     pub preprocess: String,
-    /// What decodes JPEG files.
+    /// Decoder of JPEG files.
     pub decoder: String,
-    /// The view of the images.
     pub view: View,
-    /// What computes, with its version.
+    /// Engine, with its version.
     pub engine: String,
 }
 
 impl CacheKey {
-    /// The name of the table's file.
     pub fn file_name(&self) -> String {
         let hash = Sha256::digest(self.to_string());
         format!("{}.safetensors", data::hash::hex(&hash[..16]))
@@ -160,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variation_depends_on_the_view_and_on_the_picture() {
+    fn a_variation_depends_on_the_view_and_on_the_image() {
         let (one, two) = ([1; 32], [2; 32]);
         assert_eq!(View::seed(1, &one), View::seed(1, &one));
         assert_ne!(View::seed(1, &one), View::seed(2, &one));

@@ -1,4 +1,4 @@
-//! What computes features: ONNX Runtime on the frozen part, or Burn on a GPU. It knows no image file.
+//! Engine that computes features: ONNX Runtime on the frozen part, or Burn on a GPU. It knows no image file.
 
 use std::path::Path;
 
@@ -15,10 +15,10 @@ use crate::{backbone, tensors};
 /// Burn's release, which is part of what its features depend on.
 const BURN: &str = "0.22.1";
 
-/// Memory of a session, in sizes of its file: the weights, packed once more, and room to work.
+/// Memory of a session, in sizes of its file: the weights, packed once more, and working memory.
 const SESSION_SIZES: u64 = 3;
 
-/// What computes.
+/// Engine that computes features.
 pub(super) enum Engine {
     /// Sessions of the cut graph in ONNX Runtime, one per worker. Each computes on one thread, an
     /// image at a time: no result depends on the number of threads or on its neighbours, and that is
@@ -42,8 +42,8 @@ impl Engine {
         }
     }
 
-    /// Opens at most `threads` sessions, as many as `memory_bytes` hold but one at least. `folder`
-    /// holds the cut graph for the moment in which ONNX Runtime reads it.
+    /// Opens one session per thread, but no more than `memory_bytes` hold, and at least one. `folder` holds
+    /// the cut graph while ONNX Runtime reads it.
     pub(super) fn open(
         network: &Network,
         device: DeviceKind,
@@ -61,6 +61,7 @@ impl Engine {
         let bytes = fs_err::metadata(&file)?.len().max(1);
         let affordable = usize::try_from(memory_bytes / (SESSION_SIZES * bytes)).unwrap_or(threads);
         let sessions = threads.min(affordable).max(1);
+        // Where memory allows fewer sessions than threads, each session gets several threads.
         let options = backbone::session_options(network, threads / sessions);
         let open = |_| Ok(Session::open(&file, &options)?);
         let sessions: Result<Vec<Session>> = (0..sessions).into_par_iter().map(open).collect();

@@ -1,4 +1,5 @@
-//! Features of a frozen backbone in memory, and their batches in any epoch. It knows no image and no file.
+//! Feature loader: features of a frozen backbone in memory, and their batches in any epoch. It knows no image
+//! and no file.
 
 use std::sync::Arc;
 
@@ -7,9 +8,7 @@ use data::Sample;
 /// Features of some images, in one or more views.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Features {
-    /// The images, `[N]`.
     samples: Vec<Sample>,
-    /// Features of an image, D.
     width: usize,
     /// One `[N, D]` per view; the first is that of the original images.
     views: Vec<Vec<f32>>,
@@ -30,17 +29,14 @@ impl Features {
         }
     }
 
-    /// The images, in the order of the rows.
     pub fn samples(&self) -> &[Sample] {
         &self.samples
     }
 
-    /// The number of views.
     pub fn num_views(&self) -> usize {
         self.views.len()
     }
 
-    /// Features of an image, D.
     pub fn width(&self) -> usize {
         self.width
     }
@@ -67,7 +63,7 @@ impl Features {
     }
 
     /// These features and then the others, which must be as wide. Where the others have fewer views, their
-    /// first one stands for those that nobody has computed.
+    /// first one stands for the missing ones.
     ///
     /// # Panics
     /// When the widths differ.
@@ -103,7 +99,7 @@ pub struct FeatureLoader {
     order: FeatureOrder,
 }
 
-/// Features of some images, and what the images show.
+/// Batch of features with labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeatureBatch {
     /// `[N, D]`, row by row.
@@ -113,7 +109,6 @@ pub struct FeatureBatch {
 }
 
 impl FeatureLoader {
-    /// A loader of `features`.
     pub fn new(features: Arc<Features>, order: FeatureOrder) -> Self {
         let order = FeatureOrder {
             batch: order.batch.max(1),
@@ -123,12 +118,10 @@ impl FeatureLoader {
         Self { features, order }
     }
 
-    /// The features.
     pub fn features(&self) -> &Arc<Features> {
         &self.features
     }
 
-    /// Batches in an epoch.
     pub fn num_batches(&self) -> usize {
         self.features.samples.len().div_ceil(self.order.batch)
     }

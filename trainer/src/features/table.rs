@@ -1,4 +1,4 @@
-//! Features by the SHA-256 of their images, and the file that they are kept in. It knows no engine and no
+//! Feature table: features by the SHA-256 of their images, and its file. It knows no engine and no
 //! folder.
 //!
 //! The file is a safetensors file: `images` `[N, 32]` (SHA-256 of each image's bytes), `features`
@@ -26,7 +26,6 @@ pub struct FeatureTable {
 }
 
 impl FeatureTable {
-    /// An empty table for rows of `width` numbers.
     pub fn new(width: usize) -> Self {
         Self {
             width,
@@ -35,12 +34,10 @@ impl FeatureTable {
         }
     }
 
-    /// The number of rows.
     pub fn len(&self) -> usize {
         self.indices.len()
     }
 
-    /// Whether there is no row.
     pub fn is_empty(&self) -> bool {
         self.indices.is_empty()
     }
@@ -61,7 +58,6 @@ impl FeatureTable {
         });
     }
 
-    /// Adds the rows of another table.
     pub fn merge(&mut self, other: &FeatureTable) {
         for image in other.indices.keys() {
             if let Some(row) = other.row(image) {
@@ -77,13 +73,13 @@ impl FeatureTable {
                 .is_some_and(|row| row.iter().all(|value| value.is_finite()))
         };
         let mut images: Vec<Hash> = self.indices.keys().filter(finite).copied().collect();
+        // A `HashMap` has another order in every process; the file must not.
         images.sort_unstable();
         let hashes = images.as_flattened();
         let rows = images.iter().filter_map(|image| self.row(image)).flatten();
         let features: Vec<u8> = rows.flat_map(|value| value.to_le_bytes()).collect();
-        let failed = |error: safetensors::SafeTensorError| Error::Burn {
-            what: "features cannot be written",
-            reason: error.to_string(),
+        let failed = |error: safetensors::SafeTensorError| {
+            Error::refused(format!("features cannot be written: {error}"))
         };
         let count = images.len();
         let checksum = checksum(hashes, &features);
@@ -116,6 +112,7 @@ impl FeatureTable {
         let fits = (images.dtype(), features.dtype()) == (Dtype::U8, Dtype::F32)
             && images.shape() == [count, 32]
             && features.shape() == [count, width]
+            // safetensors has no checksum, and a flipped bit in a feature would go unnoticed.
             && file.tensor(CHECKSUM).ok()?.data() == checksum(images.data(), features.data());
         if !fits {
             return None;
@@ -157,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_come_back_by_their_picture_whatever_the_order_of_writing() {
+    fn rows_come_back_by_their_image_whatever_the_order_of_writing() {
         let one = table(&[(7, [1.0, -2.0]), (3, [0.5, 0.25])]);
         let two = table(&[(3, [0.5, 0.25]), (7, [1.0, -2.0])]);
         let bytes = one.to_bytes("key").unwrap();
@@ -195,7 +192,7 @@ mod tests {
             let mut other = bytes.clone();
             other[position] ^= 1;
             let found = FeatureTable::parse(&other, "key", 2);
-            // A name that nobody reads may change, a value may not.
+            // An unused name may change, a value may not.
             let same = found.is_none_or(|found| found.to_bytes("key").unwrap() == bytes);
             assert!(same, "byte {position}");
         }

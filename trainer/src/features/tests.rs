@@ -1,4 +1,4 @@
-//! What of this module needs no engine; `tests/features.rs` has the rest.
+//! Tests that need no engine; `tests/features.rs` has the others.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::workers::prepare;
 use super::{View, readable};
 use crate::Error;
 
-fn picture() -> RgbImage {
+fn noise_image() -> RgbImage {
     RgbImage::from_fn(90, 60, |x, y| Rgb([x as u8 * 2, y as u8 * 3, 90]))
 }
 
@@ -20,12 +20,16 @@ fn preprocess() -> Preprocess {
 }
 
 #[test]
-fn a_view_is_the_same_each_time_and_another_view_or_picture_differs() {
+fn a_view_is_the_same_each_time_and_another_view_or_image_differs() {
     for augment in ["crop(0.3..1)|hflip(0.5)", "rotate(20)"] {
         let views = View::first(3, &augment.parse().unwrap());
-        let make =
-            |view: usize, image| prepare(&picture(), image, &views[view], &preprocess()).unwrap();
-        assert_eq!(make(0, &[1; 32]), preprocess().apply(&picture()).unwrap());
+        let make = |view: usize, image| {
+            prepare(&noise_image(), image, &views[view], &preprocess()).unwrap()
+        };
+        assert_eq!(
+            make(0, &[1; 32]),
+            preprocess().apply(&noise_image()).unwrap()
+        );
         assert_eq!(make(0, &[1; 32]), make(0, &[2; 32]));
         for view in [1, 2] {
             assert_eq!(make(view, &[1; 32]), make(view, &[1; 32]), "{augment}");
@@ -37,22 +41,23 @@ fn a_view_is_the_same_each_time_and_another_view_or_picture_differs() {
 }
 
 #[test]
-fn unreadable_pictures_are_left_out_up_to_one_in_twenty() {
+fn unreadable_images_are_left_out_up_to_one_in_twenty() {
     let sample = |index: u32| Sample {
         path: format!("{index}.jpg").into(),
         relative: format!("{index}.jpg"),
         label: index % 2,
     };
     let samples: Vec<Sample> = (0..20).map(sample).collect();
-    let broken = |places: &[usize]| -> HashMap<_, _> {
-        let path = |&place: &usize| samples[place].path.clone();
+    let broken = |indices: &[usize]| -> HashMap<_, _> {
+        let path = |&index: &usize| samples[index].path.clone();
         let error = |path: std::path::PathBuf| {
             let reason = "torn".into();
-            data::Error::from(data::pixels::Error::UnreadableImage { path, reason })
+            let path = Some(path);
+            data::Error::from(data::pixels::Error::Undecodable { path, reason })
         };
-        places
+        indices
             .iter()
-            .map(|place| (path(place), error(path(place))))
+            .map(|index| (path(index), error(path(index))))
             .collect()
     };
     let (kept, left_out) = readable(&samples, broken(&[7]), false).unwrap();

@@ -1,4 +1,4 @@
-//! Worker threads from image files to features: decode, augment, prepare, compute. They keep nothing.
+//! Worker threads of the feature extraction: decode, augment, prepare, compute. They keep nothing.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -8,8 +8,8 @@ use data::augment::Augment;
 use data::{Limits, Preprocess, RgbImage, Sample};
 use deploy::Session;
 use models::Network;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
 
 use super::engine::{Engine, burn_features};
 use super::{Hash, View};
@@ -28,9 +28,7 @@ pub(super) struct Job<'a> {
 
 /// The features of one view of an image, or why there are none.
 pub(super) struct Computed {
-    /// The index of the job.
     pub(super) job: usize,
-    /// The index of the view.
     pub(super) view: usize,
     pub(super) row: Result<Vec<f32>, data::pixels::Error>,
 }
@@ -59,6 +57,7 @@ impl Workers<'_> {
         };
         sessions.truncate(self.jobs.len().max(1));
         thread::scope(|scope| {
+            // Bounded: a prepared image takes 600 kB at 224 x 224, and decoding may be faster than the network.
             let (send, receive) = sync_channel(BURN_BATCH);
             for session in sessions {
                 let (send, next, halt) = (send.clone(), &next, &halt);
@@ -69,12 +68,13 @@ impl Workers<'_> {
                 None => receive.into_iter().try_for_each(|computed| take(computed?)),
                 Some(network) => compute_in_batches(network, receive, take),
             };
+            // After an error the workers must not compute the remaining images.
             halt.store(true, Ordering::Relaxed);
             result
         })
     }
 
-    /// A worker: takes the next image until there is none, or nobody waits for it. Without a session it
+    /// A worker: takes the next image until there is none left, or the receiver is gone. Without a session it
     /// sends prepared images in place of features.
     fn run_worker(
         &self,

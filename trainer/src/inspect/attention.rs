@@ -1,4 +1,4 @@
-//! Where a network looks, from its last feature maps. Knows no graph and no colours.
+//! Class activation maps and Eigen-CAM: heat maps from feature maps. It knows no graph and no colours.
 
 use deploy::Tap;
 
@@ -9,11 +9,8 @@ const CHANGE: f64 = 1e-9;
 /// The feature maps of one image, `[C, H, W]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Maps<'a> {
-    /// `C`
     pub channels: usize,
-    /// `H`
     pub height: usize,
-    /// `W`
     pub width: usize,
     /// Row-major.
     pub numbers: &'a [f32],
@@ -21,7 +18,7 @@ pub struct Maps<'a> {
 
 impl<'a> Maps<'a> {
     /// The first image's maps of a value `[N, C, H, W]`; any other value has none.
-    pub fn of(tap: &'a Tap) -> Option<Maps<'a>> {
+    pub fn from_tap(tap: &'a Tap) -> Option<Maps<'a>> {
         let &[_, channels, height, width] = tap.dims.as_slice() else {
             return None;
         };
@@ -56,19 +53,16 @@ impl<'a> Maps<'a> {
     }
 }
 
-/// A number for every place of a picture, or of a coarser grid over it: `[H, W]`.
+/// Heat map: a number for every pixel of an image, or for every cell of a coarser grid, `[H, W]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Heat {
-    /// `W`
     pub width: usize,
-    /// `H`
     pub height: usize,
     /// Row-major.
     pub values: Vec<f32>,
 }
 
 impl Heat {
-    /// The greatest value.
     pub fn peak(&self) -> f32 {
         self.values
             .iter()
@@ -76,24 +70,24 @@ impl Heat {
             .fold(f32::NEG_INFINITY, f32::max)
     }
 
-    /// The mean.
     pub fn mean(&self) -> f64 {
         let sum: f64 = self.values.iter().map(|v| f64::from(*v)).sum();
         sum / self.values.len().max(1) as f64
     }
 
-    /// What speaks for something: below zero becomes zero.
+    /// Evidence for the class alone: negative values become zero.
     #[must_use]
     pub fn positive(mut self) -> Heat {
         self.values.iter_mut().for_each(|v| *v = v.max(0.0));
         self
     }
 
-    /// On a grid of another size, bilinear between the middles of the places, as PyTorch's
+    /// On a grid of another size, bilinear between the centres of the cells, as PyTorch's
     /// `interpolate(mode="bilinear", align_corners=False)`.
     #[must_use]
     pub fn resized(&self, width: usize, height: usize) -> Heat {
-        let (columns, rows) = (between(self.width, width), between(self.height, height));
+        let columns = interpolation(self.width, width);
+        let rows = interpolation(self.height, height);
         let at = |x: usize, y: usize| self.values[y * self.width + x];
         let mut values = Vec::with_capacity(width * height);
         for &(top, bottom, down) in &rows {
@@ -111,22 +105,22 @@ impl Heat {
     }
 }
 
-/// For every place of the new axis: two places of the old one, and how far the second has a part.
-fn between(old: usize, new: usize) -> Vec<(usize, usize, f32)> {
+/// For every index of the new axis: two indices of the old one, and the weight of the second.
+fn interpolation(old: usize, new: usize) -> Vec<(usize, usize, f32)> {
     let scale = old as f32 / new as f32;
-    let place = |i: usize| {
+    let neighbours = |i: usize| {
         let at = ((i as f32 + 0.5) * scale - 0.5).clamp(0.0, (old - 1) as f32);
         let first = at as usize;
         (first, (first + 1).min(old - 1), at - first as f32)
     };
-    (0..new).map(place).collect()
+    (0..new).map(neighbours).collect()
 }
 
 /// The class activation map (Zhou et al. 2016, equation 2): the feature maps weighted by the class's
 /// row `[C]` of the layer behind the global average pooling. Its mean plus the bias is the logit.
 ///
 /// Grad-CAM (Selvaraju et al. 2017, equations 1 and 2) of such a network is its positive part,
-/// divided by the number of places: the gradient of a mean.
+/// divided by `H W`: the gradient of a mean.
 ///
 /// None where the maps have another number of channels than the row.
 pub fn class_map(maps: &Maps<'_>, row: &[f32]) -> Option<Heat> {
@@ -139,13 +133,14 @@ pub fn eigen(maps: &Maps<'_>) -> Heat {
     // Power iteration on the transposed matrix times the matrix, `[C, C]`, which is never formed.
     let mut vector: Vec<f64> = vec![1.0; maps.channels];
     for _ in 0..STEPS {
-        let places = maps.weighted(vector.iter().copied());
+        let projection = maps.weighted(vector.iter().copied());
         let dot = |plane: &[f32]| -> f64 {
-            let products = plane.iter().zip(&places.values);
+            let products = plane.iter().zip(&projection.values);
             products.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
         };
         let next: Vec<f64> = maps.planes().map(dot).collect();
         let length = next.iter().map(|v| v * v).sum::<f64>().sqrt();
+        // All maps are zero.
         if length == 0.0 {
             break;
         }
@@ -158,6 +153,7 @@ pub fn eigen(maps: &Maps<'_>) -> Heat {
         }
     }
     let mut heat = maps.weighted(vector.into_iter());
+    // The sign of a singular vector is arbitrary.
     if heat.mean() < 0.0 {
         heat.values.iter_mut().for_each(|v| *v = -*v);
     }
@@ -193,16 +189,16 @@ mod tests {
 
     #[test]
     fn eigen_cam_of_maps_of_rank_one_is_that_one_map() {
-        let place = [1.0f32, 3.0, 0.0, 2.0];
+        let pattern = [1.0f32, 3.0, 0.0, 2.0];
         let channel = [2.0f32, -1.0, 2.0];
         let numbers: Vec<f32> = channel
             .iter()
-            .flat_map(|c| place.iter().map(move |p| c * p))
+            .flat_map(|c| pattern.iter().map(move |p| c * p))
             .collect();
         let heat = eigen(&maps(&numbers, [3, 2, 2]));
         // The length of `channel` is 3.
-        for (found, place) in heat.values.iter().zip(place) {
-            assert!((found - 3.0 * place).abs() < 1e-5, "{:?}", heat.values);
+        for (value, expected) in heat.values.iter().zip(pattern) {
+            assert!((value - 3.0 * expected).abs() < 1e-5, "{:?}", heat.values);
         }
     }
 

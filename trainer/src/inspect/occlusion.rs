@@ -1,5 +1,5 @@
-//! Occlusion sensitivity: what becomes of a class's probability where a grey square hides a part of
-//! the picture.
+//! Occlusion sensitivity: how far the probability of a class falls where a grey square hides a part of the
+//! image.
 
 use data::{Preprocess, RgbImage, Tally};
 use deploy::Classifier;
@@ -8,30 +8,28 @@ use image::Rgb;
 use super::attention::Heat;
 use crate::error::Result;
 
-/// The square's side is a seventh of the picture's shorter side, and the steps half of that: 32 and
-/// 16 pixels of 224.
+/// The square's side is this part of the image's shorter side, and the stride half of that: 32 and 16 of
+/// 224 pixels.
 const PARTS: u32 = 7;
 /// Middle grey.
 const GREY: Rgb<u8> = Rgb([128; 3]);
 
-/// How the picture is hidden.
+/// Size and stride of the square.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patch {
-    /// The square's side.
     pub size_px: u32,
     /// From one square to the next.
     pub stride_px: u32,
 }
 
 impl Patch {
-    /// The one for pictures of this size.
-    pub fn of(width: u32, height: u32) -> Patch {
+    pub fn for_size(width: u32, height: u32) -> Patch {
         let size_px = (width.min(height) / PARTS).max(1);
         let stride_px = (size_px / 2).max(1);
         Patch { size_px, stride_px }
     }
 
-    /// The left or upper edges of the squares along a side; the last one ends with the picture.
+    /// The left or upper edges of the squares along a side; the last one ends with the image.
     fn starts(self, side: u32) -> Vec<u32> {
         let last = side.saturating_sub(self.size_px);
         let mut starts: Vec<u32> = (0..last).step_by(self.stride_px as usize).collect();
@@ -41,21 +39,18 @@ impl Patch {
 }
 
 /// How far the probability of `class` falls under the squares over a pixel, on average (Zeiler and
-/// Fergus 2014, section 4.2): `[H, W]`, in `[-1, 1]`. `picture` has the size that the network takes.
+/// Fergus 2014, section 4.2): `[H, W]`, in `[-1, 1]`. `image` has the size that the network takes.
 /// `progress` gets the number of squares done, and of all.
-///
-/// # Errors
-/// The model stops.
 pub fn occlusion(
     classifier: &Classifier,
-    picture: &RgbImage,
+    image: &RgbImage,
     class: usize,
     patch: Patch,
     progress: &dyn Fn(usize, usize),
 ) -> Result<Heat> {
     let preprocess = classifier.preprocess();
-    let (width, height) = picture.dimensions();
-    let whole = probabilities(classifier, &prepared(preprocess, picture)?, 1, class)?;
+    let (width, height) = image.dimensions();
+    let whole = probabilities(classifier, &prepared(preprocess, image)?, 1, class)?;
     let whole = whole.first().copied().unwrap_or_default();
     let (columns, rows) = (patch.starts(width), patch.starts(height));
     let squares: Vec<(u32, u32)> = rows
@@ -66,12 +61,12 @@ pub fn occlusion(
     for (done, batch) in squares.chunks(classifier.preferred_batch()).enumerate() {
         let mut images = Vec::with_capacity(batch.len() * preprocess.output_len());
         for &square in batch {
-            let mut hidden = picture.clone();
+            let mut hidden = image.clone();
             pixels(square, patch, (width, height)).for_each(|(x, y)| hidden.put_pixel(x, y, GREY));
             images.extend(prepared(preprocess, &hidden)?);
         }
-        let found = probabilities(classifier, &images, batch.len(), class)?;
-        for (&square, probability) in batch.iter().zip(found) {
+        let hidden_probabilities = probabilities(classifier, &images, batch.len(), class)?;
+        for (&square, probability) in batch.iter().zip(hidden_probabilities) {
             for (x, y) in pixels(square, patch, (width, height)) {
                 let (sum, count) = &mut fallen[(y * width + x) as usize];
                 *sum += whole - probability;
@@ -105,9 +100,10 @@ fn pixels(
     (top..bottom).flat_map(move |y| (left..right).map(move |x| (x, y)))
 }
 
-fn prepared(preprocess: &Preprocess, picture: &RgbImage) -> Result<Vec<f32>> {
+fn prepared(preprocess: &Preprocess, image: &RgbImage) -> Result<Vec<f32>> {
     let mut out = vec![0.0; preprocess.output_len()];
-    preprocess.tensor_into(picture, &mut out)?;
+    // Resized and cropped already: only the values are left to prepare.
+    preprocess.tensor_into(image, &mut out)?;
     Ok(out)
 }
 
@@ -135,12 +131,12 @@ mod tests {
     use super::{Patch, occlusion};
 
     #[test]
-    fn squares_cover_the_picture_to_its_last_pixel() {
-        let patch = Patch::of(224, 300);
+    fn squares_cover_the_image_to_its_last_pixel() {
+        let patch = Patch::for_size(224, 300);
         assert_eq!((patch.size_px, patch.stride_px), (32, 16));
         assert_eq!(patch.starts(224).len(), 13);
         assert_eq!(patch.starts(230).last(), Some(&198));
-        let tiny = Patch::of(3, 9);
+        let tiny = Patch::for_size(3, 9);
         assert_eq!((tiny.size_px, tiny.stride_px), (1, 1));
         assert_eq!(tiny.starts(3), [0, 1, 2]);
     }
@@ -158,14 +154,14 @@ mod tests {
             OutputKind::Logits,
         )
         .unwrap();
-        let picture = RgbImage::from_fn(28, 14, |x, y| {
+        let image = RgbImage::from_fn(28, 14, |x, y| {
             let bright = x >= 24 && y < 4;
             image::Rgb([if bright { 255 } else { 0 }; 3])
         });
-        let patch = Patch::of(28, 14);
+        let patch = Patch::for_size(28, 14);
         assert_eq!(patch.size_px, 2);
         let last = std::cell::Cell::new((0, 0));
-        let heat = occlusion(&classifier, &picture, 1, patch, &|done, all| {
+        let heat = occlusion(&classifier, &image, 1, patch, &|done, all| {
             last.set((done, all));
         })
         .unwrap();

@@ -1,6 +1,7 @@
 //! A heat over the photo that it is about, with its scale beside it.
 
-use ab_glyph::{Font, FontRef, ScaleFont, point};
+use console::chart::text_mask;
+use console::numbers::short;
 use data::RgbImage;
 use image::{Rgb, imageops};
 
@@ -57,46 +58,21 @@ pub fn overlay(photo: &RgbImage, heat: &Heat) -> RgbImage {
     canvas
 }
 
-/// A number in at most three figures.
-pub fn short(value: f32) -> String {
-    match value.abs() {
-        0.0 => "0".into(),
-        size if size >= 100.0 => format!("{value:.0}"),
-        size if size >= 10.0 => format!("{value:.1}"),
-        size if size >= 0.1 => format!("{value:.2}"),
-        size if size >= 0.001 => format!("{value:.4}"),
-        _ => format!("{value:.0e}"),
-    }
-}
-
 /// Writes a line whose upper left corner is given.
 fn write(canvas: &mut RgbImage, text: &str, left: u32, top: u32) {
-    let Ok(font) = FontRef::try_from_slice(epaint_default_fonts::UBUNTU_LIGHT) else {
+    let Some(mask) = text_mask(text, TEXT_PX) else {
         return;
     };
-    let font = font.as_scaled(TEXT_PX as f32);
-    let mut pen = point(left as f32, top as f32 + font.ascent());
-    for letter in text.chars() {
-        let glyph = font.scaled_glyph(letter);
-        let advance = font.h_advance(glyph.id);
-        let placed = ab_glyph::Glyph {
-            position: pen,
-            ..glyph
-        };
-        pen.x += advance;
-        let Some(outline) = font.outline_glyph(placed) else {
+    for (index, cover) in mask.coverage.iter().enumerate() {
+        let (x, y) = (index as u32 % mask.width, index as u32 / mask.width);
+        let Some(pixel) = canvas.get_pixel_mut_checked(left + x, top + y) else {
             continue;
         };
-        let corner = outline.px_bounds().min;
-        outline.draw(|x, y, cover| {
-            let (x, y) = (corner.x as u32 + x, corner.y as u32 + y);
-            if let Some(pixel) = canvas.get_pixel_mut_checked(x, y) {
-                for (paper, ink) in pixel.0.iter_mut().zip(INK.0) {
-                    let mixed = cover * f32::from(ink) + (1.0 - cover) * f32::from(*paper);
-                    *paper = mixed.round() as u8;
-                }
-            }
-        });
+        let cover = f32::from(*cover) / 255.0;
+        for (paper, ink) in pixel.0.iter_mut().zip(INK.0) {
+            let mixed = cover * f32::from(ink) + (1.0 - cover) * f32::from(*paper);
+            *paper = mixed.round() as u8;
+        }
     }
 }
 
@@ -105,23 +81,8 @@ mod tests {
     use data::RgbImage;
     use image::Rgb;
 
-    use super::{PAPER, overlay, short};
+    use super::{PAPER, overlay};
     use crate::inspect::attention::Heat;
-
-    #[test]
-    fn numbers_are_short() {
-        let cases = [
-            (0.0, "0"),
-            (123.4, "123"),
-            (12.34, "12.3"),
-            (-1.234, "-1.23"),
-            (0.0123, "0.0123"),
-            (0.00001, "1e-5"),
-        ];
-        for (value, text) in cases {
-            assert_eq!(short(value), text);
-        }
-    }
 
     #[test]
     fn the_photo_stays_whole_and_the_peak_is_the_brightest() {

@@ -1,9 +1,9 @@
-//! The course's simplified pass: a network's convolutions one behind the other, and nothing between
-//! them: no batch norm, no activation, no pooling, no shortcut.
+//! The course's simplified forward pass: the convolutions of a network in a chain, without batch norm,
+//! activation, pooling and shortcuts.
 
 use onnx::{Document, surgery};
 
-use super::anatomy::{self, Conv};
+use super::graph_analysis::{self, Conv};
 use crate::error::{Error, Result};
 
 /// Convolutions in a chain.
@@ -13,7 +13,7 @@ pub struct Chain {
     pub document: Document,
     /// Its convolutions, in order; their outputs are the chain's.
     pub convs: Vec<Conv>,
-    /// The names of those that do not take what the one before gives: projections of shortcuts.
+    /// Names of the others, whose input channels do not match: projections of shortcuts.
     pub left_out: Vec<String>,
 }
 
@@ -23,7 +23,7 @@ pub struct Chain {
 /// # Errors
 /// There is no convolution, or it is quantised.
 pub fn chain(document: &Document) -> Result<Chain> {
-    let cannot = |reason: &str| Error::Inspect {
+    let refuse = |reason: &str| Error::Inspect {
         path: document.path().map(Into::into).unwrap_or_default(),
         reason: reason.into(),
     };
@@ -31,20 +31,21 @@ pub fn chain(document: &Document) -> Result<Chain> {
     let mut chained = document.clone();
     let (mut convs, mut left_out) = (Vec::<Conv>::new(), vec![]);
     let mut channels = 0;
-    for conv in anatomy::convolutions(graph) {
-        let node = &graph.node[conv.at];
+    for conv in graph_analysis::convolutions(graph) {
+        let node = &graph.node[conv.node_index];
         if node.op_type() != "Conv" {
-            return Err(cannot(
+            return Err(refuse(
                 "its convolutions are quantised and cannot be chained",
             ));
         }
         let [out_channels, in_channels] = channels_of(document, &conv)
-            .ok_or_else(|| cannot("the weights of its convolutions are not in the file"))?;
+            .ok_or_else(|| refuse("the weights of its convolutions are not in the file"))?;
         let Some(before) = convs.last() else {
             channels = out_channels;
             convs.push(conv);
             continue;
         };
+        // A projection takes the input of its residual cell, not the output of the convolution before it.
         if in_channels != channels {
             left_out.push(conv.name);
             continue;
@@ -59,7 +60,7 @@ pub fn chain(document: &Document) -> Result<Chain> {
         convs.push(Conv { output, ..conv });
     }
     if convs.is_empty() {
-        return Err(cannot("it has no convolution"));
+        return Err(refuse("it has no convolution"));
     }
     Ok(Chain {
         document: chained,
@@ -76,7 +77,7 @@ fn channels_of(document: &Document, conv: &Conv) -> Option<[usize; 2]> {
             let (&out_channels, &per_group) = (tensor.dims.first()?, tensor.dims.get(1)?);
             return Some([out_channels, per_group * conv.group]);
         }
-        let node = anatomy::producer(document.graph(), &weight)?;
+        let node = graph_analysis::producer(document.graph(), &weight)?;
         if !["DequantizeLinear", "Cast"].contains(&node.op_type()) {
             return None;
         }
@@ -110,7 +111,7 @@ mod tests {
         // Each takes what the one before gives.
         let graph = chain.document.graph();
         for pair in chain.convs.windows(2) {
-            let node = super::anatomy::producer(graph, &pair[1].output).unwrap();
+            let node = super::graph_analysis::producer(graph, &pair[1].output).unwrap();
             assert_eq!((node.op_type(), &node.input[0]), ("Conv", &pair[0].output));
             assert_eq!(node.input[1], pair[1].weight);
         }

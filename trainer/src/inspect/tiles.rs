@@ -1,4 +1,4 @@
-//! Kernels and feature maps as small pictures side by side. Knows no graph.
+//! Kernels and feature maps as tiles in one image. It knows no graph.
 
 use data::RgbImage;
 use data::augment::contact_sheet;
@@ -14,8 +14,7 @@ pub const COLUMNS: usize = 8;
 /// Tiles are enlarged by whole numbers to about this side.
 const TILE_PX: u32 = 112;
 
-/// Steps of the colour map: with the paper between tiles, 256 colours, as many as a byte per pixel
-/// tells apart.
+/// Colours of the colour map. With white for the gaps they are 256, as many as one byte per pixel holds.
 const STEPS: usize = 255;
 
 /// A colour of the map viridis, perceptually uniform and safe for the colour-blind; `value` in
@@ -30,25 +29,25 @@ pub fn viridis(value: f32) -> Rgb<u8> {
 /// (bright).
 pub fn feature_maps(maps: &Maps<'_>) -> RgbImage {
     let tile = |plane: &[f32]| {
-        let range = Range::of(plane);
+        let range = Range::from_numbers(plane);
         tile([maps.height, maps.width], |at| {
-            viridis(range.place(plane[at]))
+            viridis(range.normalized(plane[at]))
         })
     };
     let planes = maps.planes().take(COLUMNS * COLUMNS);
     sheet(&planes.map(tile).collect::<Vec<_>>())
 }
 
-/// A first layer's kernels as pictures.
+/// Kernels of a first layer as images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kernels {
-    /// Every kernel in the colours of the picture's channels; none for gray pictures.
+    /// Every kernel in the colours of the image's channels; none for gray images.
     pub colour: Option<RgbImage>,
     /// The kernels of one channel after the other, with the channel's letter or `gray`.
     pub channels: Vec<(&'static str, RgbImage)>,
 }
 
-/// Draws a first layer's weight `[out, in, h, w]`, which sees pictures of channels `color`: none
+/// Draws a first layer's weight `[out, in, h, w]`, which takes images of channels `color`: none
 /// where `in` is another number. Every kernel goes from its least to its greatest weight, over its
 /// channels together, as torchvision's `make_grid(normalize=True, scale_each=True)`.
 pub fn kernels(weight: &Tap, color: Color) -> Option<Kernels> {
@@ -59,22 +58,23 @@ pub fn kernels(weight: &Tap, color: Color) -> Option<Kernels> {
     if channels != color.channels() || size == 0 {
         return None;
     }
-    // The places of red, green and blue among the channels.
-    let (places, names): ([usize; 3], &[&str]) = match color {
+    // Indices of red, green and blue among the channels.
+    let (indices, names): ([usize; 3], &[&str]) = match color {
         Color::Rgb => ([0, 1, 2], &["r", "g", "b"]),
         Color::Bgr => ([2, 1, 0], &["r", "g", "b"]),
+        // One channel stands for all three colours.
         Color::Gray => ([0, 0, 0], &["gray"]),
     };
     let kernels = weight.numbers.chunks_exact(channels * size);
     let kernels: Vec<RgbImage> = kernels
         .map(|kernel| {
-            let range = Range::of(kernel);
+            let range = Range::from_numbers(kernel);
             tile([height, width], |at| {
-                Rgb(places.map(|place| range.byte(kernel[place * size + at])))
+                Rgb(indices.map(|index| range.byte(kernel[index * size + at])))
             })
         })
         .collect();
-    let of_channel = |(channel, name): (usize, &&'static str)| {
+    let gray_tiles = |(channel, name): (usize, &&'static str)| {
         let mut gray = kernels.clone();
         let pixels = gray.iter_mut().flat_map(RgbImage::pixels_mut);
         pixels.for_each(|pixel| *pixel = Rgb([pixel.0[channel]; 3]));
@@ -82,7 +82,7 @@ pub fn kernels(weight: &Tap, color: Color) -> Option<Kernels> {
     };
     Some(Kernels {
         colour: (channels == 3).then(|| sheet(&kernels)),
-        channels: names.iter().enumerate().map(of_channel).collect(),
+        channels: names.iter().enumerate().map(gray_tiles).collect(),
     })
 }
 
@@ -93,7 +93,7 @@ struct Range {
 }
 
 impl Range {
-    fn of(numbers: &[f32]) -> Range {
+    fn from_numbers(numbers: &[f32]) -> Range {
         Range {
             low: numbers.iter().copied().fold(f32::INFINITY, f32::min),
             high: numbers.iter().copied().fold(f32::NEG_INFINITY, f32::max),
@@ -102,12 +102,12 @@ impl Range {
 
     /// In `[0, 1]`; near 0 where all numbers are nearly the same, as torchvision has it: the noise
     /// of dead kernels is not blown up.
-    fn place(&self, value: f32) -> f32 {
+    fn normalized(&self, value: f32) -> f32 {
         (value - self.low) / (self.high - self.low).max(1e-5)
     }
 
     fn byte(&self, value: f32) -> u8 {
-        (self.place(value) * 255.0).round() as u8
+        (self.normalized(value) * 255.0).round() as u8
     }
 }
 
@@ -123,11 +123,11 @@ fn sheet(tiles: &[RgbImage]) -> RgbImage {
     contact_sheet(&enlarged, COLUMNS)
 }
 
-/// A picture whose pixels are squares, as large as fit into `side` pixels.
-pub(super) fn enlarged(picture: &RgbImage, side: u32) -> RgbImage {
-    let (width, height) = picture.dimensions();
+/// An image enlarged by a whole number, so that its pixels stay squares, to at most `side` pixels.
+pub(super) fn enlarged(image: &RgbImage, side: u32) -> RgbImage {
+    let (width, height) = image.dimensions();
     let times = (side / width.max(height).max(1)).max(1);
-    imageops::resize(picture, times * width, times * height, FilterType::Nearest)
+    imageops::resize(image, times * width, times * height, FilterType::Nearest)
 }
 
 #[cfg(test)]
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn kernels_have_one_range_over_their_channels_and_the_pictures_colours() {
+    fn kernels_have_one_range_over_their_channels_and_the_images_colours() {
         // Two kernels of 1 x 2; the second is a hundredth of the first.
         let first = [0.0, 10.0, 5.0, 5.0, 2.5, 10.0];
         let both: Vec<f32> = first

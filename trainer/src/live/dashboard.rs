@@ -1,4 +1,4 @@
-//! `--ui dashboard`: a screen that a thread of its own draws, and its key.
+//! Dashboard (`--ui dashboard`): a full screen that a thread of its own draws.
 //!
 //! `ratatui` lays out and draws the widgets; Burn's dashboard belongs to its `burn-train`, whose
 //! training loop is not ours. While the screen is there, the printer keeps its lines for the pane
@@ -37,9 +37,6 @@ pub(super) struct Dashboard {
 
 impl Dashboard {
     /// Takes the terminal.
-    ///
-    /// # Errors
-    /// When there is none that can be taken.
     pub(super) fn open(
         info: &RunInfo,
         printer: &Printer,
@@ -47,11 +44,11 @@ impl Dashboard {
     ) -> io::Result<Self> {
         let (screen, keys) = Screen::open(printer.has_colors())?;
         let screen = Arc::new(Mutex::new(Some(screen)));
-        let taken = Arc::clone(&screen);
-        printer.begin_pane(Box::new(move || drop(lock(&taken).take())));
+        let covered = Arc::clone(&screen);
+        printer.begin_pane(Box::new(move || drop(lock(&covered).take())));
         let state = Arc::new(Mutex::new(DashboardState::new(info)));
         let over = Arc::new(AtomicBool::new(false));
-        let shown = Shown {
+        let drawing = Drawing {
             state: Arc::clone(&state),
             screen,
             printer: printer.clone(),
@@ -71,9 +68,10 @@ impl Dashboard {
             printer: printer.clone(),
             hook,
         };
-        shown.draw()?;
+        // Once in this thread, so that a terminal that cannot be drawn on is an error of `open`.
+        drawing.draw()?;
         let builder = thread::Builder::new().name("dashboard".into());
-        dashboard.thread = Some(builder.spawn(move || shown.until_over(keys))?);
+        dashboard.thread = Some(builder.spawn(move || drawing.run_until_over(keys))?);
         Ok(dashboard)
     }
 }
@@ -112,8 +110,8 @@ impl Drop for Dashboard {
     }
 }
 
-/// What the drawing thread has.
-struct Shown {
+/// State of the drawing thread.
+struct Drawing {
     state: Arc<Mutex<DashboardState>>,
     screen: Arc<Mutex<Option<Screen>>>,
     printer: Printer,
@@ -121,11 +119,11 @@ struct Shown {
     interrupt: Interrupt,
 }
 
-impl Shown {
+impl Drawing {
     /// Draws until training is over or the screen is gone; waits for keys in between.
-    fn until_over(self, mut keys: Keys) {
+    fn run_until_over(self, mut keys: Keys) {
         while !self.over.load(Ordering::Relaxed) {
-            // A terminal that went away shows nothing, and is nobody's business.
+            // A terminal that went away does not end the training.
             if !self.draw().unwrap_or(true) {
                 return;
             }

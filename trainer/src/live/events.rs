@@ -1,4 +1,4 @@
-//! `events.jsonl`: a run as JSON objects, one a line, each written whole. `docs/live.md` has the keys.
+//! Event log `events.jsonl`: one JSON object a line, each written whole. `docs/live.md` has the keys.
 
 use std::path::PathBuf;
 
@@ -10,8 +10,8 @@ use super::{RunInfo, Sink, is_logged, now};
 use crate::error::Error;
 use crate::train::{Ended, EpochRow, Observer, Phase, StepReport};
 
-/// Writes the lines.
-pub(super) struct Events<'a> {
+/// Observer that writes `events.jsonl`.
+pub(super) struct EventLog<'a> {
     sink: Sink<'a>,
 }
 
@@ -64,13 +64,13 @@ struct End {
     error: Option<String>,
 }
 
-impl<'a> Events<'a> {
+impl<'a> EventLog<'a> {
     /// A new run begins the file, a resumed one adds to it.
     pub(super) fn open(info: &RunInfo, printer: &'a Printer) -> Self {
         let path: PathBuf = info.run.join(data::run_files::EVENTS);
         let mut options = fs::OpenOptions::new();
         options.create(true).append(true);
-        let mut events = Events {
+        let mut events = EventLog {
             sink: Sink::new(&path, options.open(&path), printer),
         };
         let name = info.run.file_name().unwrap_or_default();
@@ -99,7 +99,7 @@ impl<'a> Events<'a> {
     }
 }
 
-impl Observer for Events<'_> {
+impl Observer for EventLog<'_> {
     fn step(&mut self, report: &StepReport) {
         let progress = &report.progress;
         if is_logged(progress.step, report.num_steps) {

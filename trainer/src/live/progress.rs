@@ -1,11 +1,11 @@
-//! A bar per phase on a terminal, a line per epoch everywhere.
+//! Progress bars of training on a terminal, and a line of the log per epoch.
 
 use console::{Printer, ProgressBar};
 
 use super::RunInfo;
 use crate::train::{EpochRow, Observer, Phase, StepReport};
 
-/// Shows what [`fit`](crate::train::train) reports.
+/// Observer that prints a line per epoch and moves a bar per phase.
 pub(super) struct Progress {
     printer: Printer,
     epochs: usize,

@@ -1,7 +1,7 @@
 //! TensorBoard's event files: scalars over training steps, in `RUN/tensorboard`.
 //!
-//! Everything stands at the number of training steps done, epochs too, so that a resumed run can
-//! tell TensorBoard from which step on an earlier file no longer counts.
+//! The step of every point, also of epochs, is the number of training steps done: a resumed run tells
+//! TensorBoard from which step on an earlier file no longer counts.
 
 mod record;
 
@@ -12,17 +12,17 @@ use super::{RunInfo, Sink, is_logged, now};
 use crate::train::{EpochRow, Observer, Phase, Progress, StepReport};
 use record::{Event, What, framed};
 
-/// Writes an event file.
-pub(super) struct Events<'a> {
+/// Observer that writes an event file.
+pub(super) struct EventFile<'a> {
     sink: Sink<'a>,
     /// Whether earlier files may hold steps that this one repeats.
     resumed: bool,
     steps_per_epoch: usize,
-    /// What the last report of this training pass said.
+    /// The last report of this training pass that is in the file.
     reported: Progress,
 }
 
-impl<'a> Events<'a> {
+impl<'a> EventFile<'a> {
     /// Begins a file of its own; TensorBoard reads all of a folder as one run.
     pub(super) fn open(info: &RunInfo, printer: &'a Printer) -> Self {
         let folder = info.run.join("tensorboard");
@@ -37,7 +37,7 @@ impl<'a> Events<'a> {
                 }
             }
         });
-        let mut events = Events {
+        let mut events = EventFile {
             sink: Sink::new(&folder, file, printer),
             resumed: info.resumed,
             steps_per_epoch: info.steps_per_epoch,
@@ -56,7 +56,7 @@ impl<'a> Events<'a> {
     }
 }
 
-impl Observer for Events<'_> {
+impl Observer for EventFile<'_> {
     fn step(&mut self, report: &StepReport) {
         if report.phase != Phase::Train {
             return;
@@ -73,6 +73,7 @@ impl Observer for Events<'_> {
             self.reported = Progress::default();
         }
         if is_logged(progress.step, report.num_steps) {
+            // A point is the mean since the point before it, not since the start of the epoch.
             let last = std::mem::replace(&mut self.reported, progress);
             let images = (progress.images - last.images) as f64;
             let hits = (progress.correct - last.correct) as f64;
@@ -136,7 +137,7 @@ mod tests {
             resumed: true,
         };
         let printer = Printer::new(console::Verbosity::Warnings);
-        let mut events = Events::open(&info, &printer);
+        let mut events = EventFile::open(&info, &printer);
         let progress = Progress {
             step: 1,
             images: 4,

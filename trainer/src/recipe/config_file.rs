@@ -1,4 +1,4 @@
-//! A TOML file of settings: every key is a flag, and what is wrong is named with its line.
+//! Configuration file in TOML: every key is a flag, and an error names its line.
 
 use std::path::{Path, PathBuf};
 
@@ -33,7 +33,6 @@ impl ConfigFile {
         Ok(file)
     }
 
-    /// Whether the file holds this key.
     pub(super) fn has(&self, key: &str) -> bool {
         self.keys.iter().any(|own| own == key)
     }
@@ -45,7 +44,6 @@ impl ConfigFile {
         toml::from_str(&self.text).map_err(|error| self.refuse(&error.to_string()))
     }
 
-    /// The error of a file that cannot be used.
     pub(super) fn refuse(&self, reason: &str) -> Error {
         Error::Config {
             path: self.path.clone(),

@@ -5,8 +5,8 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::Settings;
 
-/// The settings of `trainer fit` that were typed, and only those: clap's defaults are left out, so
-/// that a file, or the configuration of the run that is resumed, stands between the two.
+/// Settings of `trainer fit` that were typed. clap's defaults are left out, so that a file, or the
+/// configuration of a resumed run, comes between the two.
 #[derive(Clone, Debug)]
 pub struct Flags {
     matches: ArgMatches,
@@ -38,6 +38,7 @@ impl FromArgMatches for Flags {
             if matches.value_source(id) == Some(ValueSource::CommandLine) {
                 flags.keys.push(key(&arg));
             } else {
+                // A default that stays here would replace the value of the file in `apply`.
                 let cleared = flags.matches.try_clear_id(id);
                 cleared.expect("`augment_args` put it there");
             }

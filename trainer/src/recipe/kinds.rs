@@ -1,4 +1,4 @@
-//! Settings that choose one of a few values.
+//! Settings with a few possible values.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -16,33 +16,33 @@ pub enum OptimizerKind {
     Sgd,
 }
 
-/// How the learning rate changes over the epochs.
+/// Learning rate schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SchedulerKind {
-    /// A tenth after 10 epochs without a lower validation loss
+    /// Divide by 10 after 10 epochs without a lower validation loss
     Plateau,
-    /// Half a cosine down to 0 over all epochs
+    /// Fall to 0 over all epochs along half a cosine
     Cosine,
-    /// A tenth every 7 epochs
+    /// Divide by 10 every 7 epochs
     Step,
     /// Constant
     None,
 }
 
-/// Which checkpoints stay.
+/// Checkpoints to keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SaveKind {
     /// The best and the last
     Best,
-    /// The last alone, which is then the one exported
+    /// Only the last, which is then exported
     Last,
-    /// Every epoch's
+    /// Those of all epochs
     All,
 }
 
-/// What makes a checkpoint the best.
+/// Criterion for the best checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Criterion {
@@ -54,11 +54,11 @@ pub enum Criterion {
     ValLoss,
 }
 
-/// Where to train.
+/// Device to train on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceKind {
-    /// The processor
+    /// The CPU
     Cpu,
     /// An NVIDIA GPU (cargo feature `cuda`)
     Cuda,
@@ -66,19 +66,19 @@ pub enum DeviceKind {
     Wgpu,
 }
 
-/// What a terminal shows of training.
+/// How a terminal shows training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ui {
-    /// Lines, one per epoch
+    /// One line per epoch
     Plain,
-    /// Lines, and a bar that moves
+    /// One line per epoch, and a progress bar
     Bar,
-    /// A screen of curves, rates and times; `q` saves and stops
+    /// A full screen with curves, rates and times; `q` saves and stops
     Dashboard,
 }
 
-/// Files for those who watch elsewhere.
+/// Files for following training with other programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Log {

@@ -1,4 +1,4 @@
-//! Names that `--data` and `--backbone` take beside paths, and their form in a configuration.
+//! Names that `--data` and `--backbone` take besides paths, and their form in a configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -8,6 +8,7 @@ use crate::error::Result;
 
 /// A path made absolute; names of the catalog stay as they are unless such a path exists.
 pub fn absolute(name: &str) -> Result<String> {
+    // A folder of that name in the working directory takes precedence.
     if catalog::is_name(name) && !Path::new(name).exists() {
         return Ok(name.into());
     }

@@ -1,4 +1,4 @@
-//! Configuration of a resumed run: its own, with the few settings that may change.
+//! Configuration of a resumed run: its own, with the settings that may change.
 
 use std::path::Path;
 
@@ -38,6 +38,7 @@ impl Recipe {
         }
         // A table could not hold them.
         resumed.check_seeds()?;
+        // As TOML values: one comparison for settings of all types.
         let [own, wanted] = [self.table()?, resumed.table()?];
         for key in flags::keys::<Recipe>() {
             if MAY_CHANGE.contains(&key.as_str()) || own.get(&key) == wanted.get(&key) {

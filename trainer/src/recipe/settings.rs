@@ -51,10 +51,10 @@ pub struct RunArgs {
     /// Name of the run folder [default: the next free number]
     #[arg(long)]
     pub name: Option<String>,
-    /// What a terminal shows of training
+    /// How the terminal shows training
     #[arg(long, value_enum, default_value_t = Ui::Bar)]
     pub ui: Ui,
-    /// Files to watch training by, in the run folder
+    /// Files for following training, in the run folder
     #[arg(long, value_enum, value_delimiter = ',')]
     pub log: Vec<Log>,
 }
@@ -86,7 +86,7 @@ impl Settings {
             recipe.views = recipe.views.or(file_views);
         }
         let in_file = |key: &str| file.as_ref().is_some_and(|file| file.has(key));
-        recipe.fill_in(|key| flags.has(key) || in_file(key));
+        recipe.set_dependent_defaults(|key| flags.has(key) || in_file(key));
         Ok(settings)
     }
 }

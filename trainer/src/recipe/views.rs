@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Views of each training image; as text a number or `fresh`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Written", into = "Written")]
+#[serde(try_from = "TomlViews", into = "TomlViews")]
 pub enum Views {
     /// So many, each computed once: the image as it is, then augmented ones.
     Kept(usize),
@@ -51,23 +51,23 @@ impl fmt::Display for Views {
 /// As a file has it: `views = 3` or `views = "fresh"`.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum Written {
+enum TomlViews {
     Number(u64),
     Text(String),
 }
 
-impl TryFrom<Written> for Views {
+impl TryFrom<TomlViews> for Views {
     type Error = String;
 
-    fn try_from(written: Written) -> Result<Self, String> {
-        match written {
-            Written::Number(number) => number.to_string().parse(),
-            Written::Text(text) => text.parse(),
+    fn try_from(value: TomlViews) -> Result<Self, String> {
+        match value {
+            TomlViews::Number(number) => number.to_string().parse(),
+            TomlViews::Text(text) => text.parse(),
         }
     }
 }
 
-impl From<Views> for Written {
+impl From<Views> for TomlViews {
     fn from(views: Views) -> Self {
         match views {
             Views::Kept(count) => Self::Number(count as u64),

@@ -1,30 +1,28 @@
-//! `fit --seeds N`: the run's training again with other seeds.
+//! `fit --seeds N`: repeats the run's training with other seeds.
 //!
-//! The split stays that of the first seed: all are trained, validated and scored on the same images, so
-//! what differs is the training's own chance (initial weights, order, augmentation). The others lie in
-//! `seeds/SEED` of the run folder, each a run folder that `trainer eval` and `trainer export` take.
+//! The split stays that of the first seed: all are trained, validated and scored on the same images. What
+//! differs is what the seed decides: initial weights, order and augmentation. The others have run folders of
+//! their own, `seeds/SEED`, which `trainer eval` and `trainer export` accept.
 
 use data::Dataset;
 use models::Network;
 
-use super::Seeds;
-use crate::calibrate::{Calibration, calibrate};
+use super::score_seeds;
+use crate::calibrate::{self, calibrate};
 use crate::context::TrainingContext;
 use crate::error::Result;
 use crate::evaluate::logits;
 use crate::final_evaluation::scored_split;
 use crate::live::train_in_folder;
 use crate::model::Model;
+use crate::output_files::save_json;
 use crate::recipe::Recipe;
 use crate::run_dir::RunDir;
-use crate::summary;
 use crate::training_set::TrainingSet;
 
-/// Trains with the seeds after the run's own, if there are to be any, scores all on the images that the run is
-/// scored on, writes `seeds.json` and prints what is in it. `first` is the run's own network, as exported.
-///
-/// # Errors
-/// When a training fails, or Ctrl-C came.
+/// Trains with the seeds after the run's own, if the recipe asks for any. Scores all of them on the images
+/// that the run is scored on, writes `seeds.json` and prints it. `first` is the run's own network, as
+/// exported.
 pub fn repeat_with_seeds(
     first: &Network,
     dataset: &Dataset,
@@ -47,6 +45,7 @@ pub fn repeat_with_seeds(
             .log(format!("seed {seed} ({number} of {count})"));
         let recipe = Recipe {
             seed,
+            // The run of one more seed repeats neither seeds nor folds.
             seeds: None,
             folds: None,
             ..recipe.clone()
@@ -56,9 +55,9 @@ pub fn repeat_with_seeds(
         let network = train_seed(&data.with_seed(seed), &recipe, &folder, context)?;
         runs.push((seed, logits(&network, &scored, context)?));
     }
-    let seeds = Seeds::new(split, scored.samples(), &data.classes, &runs);
-    summary::save(&run.seeds(), &seeds)?;
-    context.printer.result(seeds.table())?;
+    let seeds = score_seeds(split, scored.samples(), &data.classes, &runs);
+    save_json(&run.seeds(), &seeds)?;
+    context.printer.result(seeds.text())?;
     Ok(())
 }
 
@@ -73,9 +72,6 @@ fn train_seed(
     let untrained = Model::build(recipe, data.classes.len(), context)?;
     let trained = train_in_folder(folder, untrained.clone(), data, recipe, context)?;
     let calibration = calibrate(&trained, &untrained, data, recipe, context)?;
-    Calibration::save(calibration.as_ref(), folder)?;
-    Ok(Calibration::apply_if_any(
-        calibration.as_ref(),
-        trained.network,
-    ))
+    calibrate::save_calibration(calibration.as_ref(), folder)?;
+    Ok(calibrate::apply(calibration.as_ref(), trained.network))
 }

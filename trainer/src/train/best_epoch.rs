@@ -1,15 +1,14 @@
-//! The best epoch so far, and early stopping. It knows no network and no file.
+//! Best epoch and early stopping. It knows no network and no file.
 
 use serde::{Deserialize, Serialize};
 
 use crate::recipe::Criterion;
 
-/// How an epoch did on the validation examples.
+/// Validation of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochScore {
     /// The epoch, counted from 1.
     pub epoch: usize,
-    /// Its validation loss.
     pub val_loss: f64,
     /// Its validation accuracy, percent.
     pub val_accuracy: f64,
@@ -52,6 +51,7 @@ impl BestEpoch {
 
     /// Whether `patience` epochs in a row brought no new best.
     pub fn is_exhausted(&self, patience: Option<usize>) -> bool {
+        // A patience of 0 would stop before the first epoch.
         patience.is_some_and(|patience| self.epochs_since_best >= patience.max(1))
     }
 }

@@ -1,4 +1,4 @@
-//! A checkpoint: a training's whole state in one safetensors file. It knows neither loader nor loop.
+//! Checkpoint: a training's whole state in one safetensors file. It knows neither loader nor loop.
 //!
 //! The tensors are the network's, by their own names, so that `safetensors.torch.load_file` returns a state
 //! dict. Of a frozen network they are those of its classification layer alone: the rest is in the
@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 const OPTIMIZER: &str = "optimizer.burnpack";
 const STATE: &str = "state";
 
-/// A training's state: network, optimiser, and all else.
+/// Checkpoint: network, optimiser and everything else of a training.
 #[derive(Clone)]
 pub struct Checkpoint {
     path: PathBuf,
@@ -33,14 +33,13 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Takes the state of a network in training.
-    pub(crate) fn take(
+    pub(crate) fn capture(
         network: &Network,
         optimizer: &ModuleOptimizer,
         state: &State,
     ) -> Result<Self> {
-        let bytes = optimizer.into_bytes().map_err(|error| Error::Burn {
-            what: "the optimiser's state cannot be saved",
-            reason: error.to_string(),
+        let bytes = optimizer.into_bytes().map_err(|error| {
+            Error::refused(format!("the optimiser's state cannot be saved: {error}"))
         })?;
         Ok(Self {
             path: PathBuf::new(),
@@ -55,9 +54,6 @@ impl Checkpoint {
     }
 
     /// Reads a checkpoint where there is one.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
     pub fn open_if_any(path: &Path) -> Result<Option<Self>> {
         path.is_file().then(|| Self::open(path)).transpose()
     }
@@ -129,10 +125,8 @@ impl Checkpoint {
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>> {
-        let failed = |reason: String| Error::Burn {
-            what: "the checkpoint cannot be made",
-            reason,
-        };
+        let failed =
+            |reason: String| Error::refused(format!("the checkpoint cannot be written: {reason}"));
         let mut views = Vec::with_capacity(self.tensors.len() + 1);
         for (name, data) in &self.tensors {
             if data.dtype() != DType::F32 {
@@ -153,17 +147,15 @@ impl Checkpoint {
         safetensors::serialize(views, Some(state)).map_err(|error| failed(error.to_string()))
     }
 
-    /// The file it was read from.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The network's tensors by name, as far as training moves them.
+    /// The network's tensors by name; of a frozen network, those of its classification layer.
     pub fn tensors(&self) -> &BTreeMap<String, TensorData> {
         &self.tensors
     }
 
-    /// Class names in output order.
     pub fn classes(&self) -> &[String] {
         &self.state.classes
     }
@@ -194,11 +186,13 @@ impl Checkpoint {
     pub fn check_backbone(&self, network: &Network) -> Result<()> {
         let found = network.backbone_sha256().unwrap_or("none");
         match &self.state.backbone {
-            Some(backbone) if backbone != found => Err(Error::BackboneDiffers {
-                path: self.path.clone(),
-                expected: backbone.clone(),
-                found: found.into(),
-            }),
+            Some(backbone) if backbone != found => Err(Error::refused_with_hint(
+                format!(
+                    "`{}` belongs to another backbone\n  expected: SHA-256 {backbone}\n  found:    SHA-256 {found}",
+                    self.path.display()
+                ),
+                "restore the backbone's file; `backbone` in the run's `config.toml` names it",
+            )),
             _ => Ok(()),
         }
     }

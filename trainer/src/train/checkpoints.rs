@@ -1,4 +1,5 @@
-//! Where the checkpoints of a training go, which of them stay, and which network comes out. It knows no loop.
+//! Checkpoints of a training: where they go, which of them stay, and which network is the result. They know no
+//! loop.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ pub struct Checkpoints<'a> {
     run: Option<&'a RunDir>,
     /// What an interrupted training left.
     resumed: Option<Checkpoint>,
-    /// The tensors that training has moved by the best epoch, where no folder keeps them.
+    /// The best epoch's trained tensors, where no folder keeps them.
     best: Option<BTreeMap<String, TensorData>>,
 }
 
@@ -44,12 +45,11 @@ impl<'a> Checkpoints<'a> {
         }
     }
 
-    /// The checkpoint that training continues from.
     pub(super) fn take_resumed(&mut self) -> Option<Checkpoint> {
         self.resumed.take()
     }
 
-    /// Saves a training that is stopped, perhaps in the middle of an epoch.
+    /// Saves a training that is interrupted, perhaps in the middle of an epoch.
     pub(super) fn save_interrupted(
         &self,
         network: &Network,
@@ -57,7 +57,7 @@ impl<'a> Checkpoints<'a> {
         state: &State,
     ) -> Result<()> {
         match self.run {
-            Some(run) => Checkpoint::take(network, optimizer, state)?.save(&[run.last()]),
+            Some(run) => Checkpoint::capture(network, optimizer, state)?.save(&[run.last()]),
             None => Ok(()),
         }
     }
@@ -89,11 +89,10 @@ impl<'a> Checkpoints<'a> {
         }
         // `last` comes last: after a kill in between, the run repeats this epoch.
         paths.push(run.last());
-        Checkpoint::take(network, optimizer, state)?.save(&paths)?;
+        Checkpoint::capture(network, optimizer, state)?.save(&paths)?;
         self.save_history(state)
     }
 
-    /// Writes `metrics.csv`.
     pub(super) fn save_history(&self, state: &State) -> Result<()> {
         match self.run {
             Some(run) => history::write(&run.metrics(), &state.rows),
@@ -101,7 +100,7 @@ impl<'a> Checkpoints<'a> {
         }
     }
 
-    /// The network that comes out, and its epoch: that of the best epoch, or the last with
+    /// The resulting network and its epoch: that of the best epoch, or the last with
     /// [`SaveKind::Last`].
     pub(super) fn best_network(
         &self,

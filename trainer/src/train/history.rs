@@ -1,38 +1,10 @@
-//! The history of a training, one row per epoch: `metrics.csv`. It knows no network.
+//! Training history, one row per epoch: `metrics.csv`. It knows no network.
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use report::run_files::EpochRow;
 
 use crate::error::Result;
-
-/// One epoch, and one row of `metrics.csv`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EpochRow {
-    /// The epoch, counted from 1.
-    pub epoch: usize,
-    /// The learning rate it was trained with.
-    pub lr: f64,
-    /// Mean cross-entropy over the training images, while the weights moved.
-    pub train_loss: f64,
-    /// Training accuracy, percent.
-    pub train_accuracy: f64,
-    /// Mean cross-entropy over the validation images, after the epoch.
-    pub val_loss: f64,
-    /// Validation accuracy, percent.
-    pub val_accuracy: f64,
-    /// Seconds of training.
-    pub train_seconds: f64,
-    /// Seconds of validation.
-    pub val_seconds: f64,
-    /// Training images per second.
-    pub train_images_per_second: f64,
-    /// Validation images per second.
-    pub val_images_per_second: f64,
-    /// Seconds in which training steps waited for their batches.
-    #[serde(default)]
-    pub train_wait_seconds: f64,
-}
 
 /// Writes all rows anew, so that no kill leaves half a row.
 pub(crate) fn write(path: &Path, rows: &[EpochRow]) -> Result<()> {

@@ -1,4 +1,4 @@
-//! What training minimises. It knows no network and no loop.
+//! Objective: the loss that training minimises. It knows no network and no loop.
 //!
 //! Another objective (soft labels, class weights, a contrastive loss) is another variant of [`Objective`].
 

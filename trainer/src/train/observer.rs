@@ -1,13 +1,12 @@
-//! Who may follow a training: the seam between the loop and bars, dashboards and event files.
+//! Observers of a training: the seam between the loop and bars, dashboards and event files.
 
-use super::history::EpochRow;
 use super::progress::{Phase, Progress};
 use crate::error::Error;
+use report::run_files::EpochRow;
 
-/// How far an epoch has come.
+/// Progress of an epoch, reported after every step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepReport {
-    /// Training or validation.
     pub phase: Phase,
     /// The epoch, counted from 1.
     pub epoch: usize,
@@ -17,11 +16,10 @@ pub struct StepReport {
     pub progress: Progress,
 }
 
-/// Someone who follows a training and changes nothing of it.
+/// Observer of a training; it changes nothing.
 pub trait Observer {
     /// An epoch (counted from 1) begins, or continues after a resume.
     fn epoch_started(&mut self, _epoch: usize, _epochs: usize) {}
-    /// A step is done.
     fn step(&mut self, _report: &StepReport) {}
     /// An epoch is done and saved.
     fn epoch_done(&mut self, _row: &EpochRow, _new_best: bool) {}
@@ -29,13 +27,11 @@ pub trait Observer {
     fn ended(&mut self, _how: Result<Ended, &Error>) {}
 }
 
-/// Nobody follows.
+/// No observer.
 impl Observer for () {}
 
-/// How a training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// All epochs are done.
     Finished,
     /// No new best for the chosen number of epochs.
     EarlyStopped,

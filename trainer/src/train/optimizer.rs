@@ -1,7 +1,7 @@
-//! The optimisers, with PyTorch's meaning and defaults. Which parameters move is the network's business.
+//! Optimisers, with PyTorch's meaning and defaults. The network decides which parameters they move.
 //!
-//! Burn's [`ModuleOptimizer`] has parameter groups and gradient clipping; [`OptimizerOptions::init`] is where they
-//! would be set.
+//! Burn's [`ModuleOptimizer`] has parameter groups and gradient clipping; [`OptimizerOptions::init`] is where
+//! they would be set.
 
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
@@ -12,10 +12,9 @@ use crate::recipe::OptimizerKind;
 /// PyTorch's `eps`. NB: Burn's default is 1e-5.
 const EPSILON: f32 = 1e-8;
 
-/// What an optimiser needs besides the learning rate.
+/// Optimiser and its settings, besides the learning rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OptimizerOptions {
-    /// Which optimiser.
     pub kind: OptimizerKind,
     /// Weight decay: added to the gradient by `adam` and `sgd`, decoupled in `adamw`.
     pub weight_decay: f64,
@@ -24,7 +23,6 @@ pub struct OptimizerOptions {
 }
 
 impl OptimizerOptions {
-    /// The optimiser for a whole network.
     pub fn init(&self) -> ModuleOptimizer {
         match self.kind {
             OptimizerKind::Adam => self.adam().into(),

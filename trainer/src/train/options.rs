@@ -1,29 +1,24 @@
-//! How to train, with every value decided. It knows no network and no data.
+//! Settings of the training loop, with every value decided. They know no network and no data.
 
 use super::objective::Objective;
 use super::optimizer::OptimizerOptions;
 use crate::recipe::{Criterion, Recipe, SaveKind, SchedulerKind};
 
-/// How to train.
+/// Settings of a training.
 #[derive(Clone, Debug)]
 pub struct TrainOptions {
-    /// Passes over the training examples.
     pub epochs: usize,
     /// The epoch after which training ends, where that is not the last one of the schedule.
     pub last_epoch: Option<usize>,
     /// Learning rate of the first epoch.
     pub lr: f64,
-    /// What is minimised.
     pub objective: Objective,
-    /// What moves the weights.
     pub optimizer: OptimizerOptions,
-    /// How the learning rate changes.
     pub scheduler: SchedulerKind,
     /// Epochs without a new best before training stops.
     pub early_stop: Option<usize>,
     /// Which checkpoints stay, and which network comes out.
     pub save: SaveKind,
-    /// What makes an epoch the best.
     pub best_by: Criterion,
 }
 

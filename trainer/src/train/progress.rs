@@ -1,4 +1,4 @@
-//! Counts of a pass over the examples so far. It knows no network and no file.
+//! Progress of a pass over the examples: counts, sums and times. It knows no network and no file.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::objective::Objective;
 use crate::error::{Error, Result};
 
-/// What a pass is for.
+/// Phase of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// The weights move.
@@ -37,9 +37,8 @@ pub struct Progress {
     pub loss_sum: f64,
     /// Images whose highest logit is that of their label.
     pub correct: u64,
-    /// Seconds spent.
     pub seconds: f64,
-    /// Those of them in which a step waited for its batch.
+    /// Seconds in which steps waited for their batches.
     #[serde(default)]
     pub wait_seconds: f64,
 }
@@ -55,8 +54,8 @@ impl Progress {
         100.0 * self.correct as f64 / self.images as f64
     }
 
-    /// Images per second.
     pub fn images_per_second(&self) -> f64 {
+        // The first report may come within the resolution of the clock.
         self.images as f64 / self.seconds.max(f64::MIN_POSITIVE)
     }
 
@@ -81,6 +80,7 @@ impl Progress {
         self.step += 1;
         self.images += labels.len() as u64;
         self.loss_sum += sum;
+        // Checked after counting, so that the error names this step.
         if sum.is_finite() {
             return Ok(());
         }
@@ -100,7 +100,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Goes on from the seconds that `progress` has.
+    /// Continues from the seconds that `progress` has.
     pub(crate) fn start(progress: &Progress) -> Self {
         Self {
             started: Instant::now(),

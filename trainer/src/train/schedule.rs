@@ -1,4 +1,4 @@
-//! The learning rate of each epoch; knows neither network nor optimiser.
+//! Learning rate schedules. They know neither network nor optimiser.
 
 use std::f64::consts::PI;
 
@@ -18,7 +18,7 @@ const EPS: f64 = 1e-8;
 const STEP_EPOCHS: usize = 7;
 const STEP_GAMMA: f64 = 0.1;
 
-/// Gives each epoch its learning rate, as PyTorch's schedulers do when stepped once per epoch.
+/// Learning rate schedule, as PyTorch's schedulers when stepped once per epoch.
 ///
 /// `plateau` is `ReduceLROnPlateau` on the validation loss (factor 0.1, patience 10, relative
 /// threshold 1e-4, cooldown 0), `cosine` is `CosineAnnealingLR(T_max = epochs, eta_min = 0)`,
@@ -46,14 +46,14 @@ impl Scheduler {
         }
     }
 
-    /// Which rule this is.
     pub fn kind(&self) -> SchedulerKind {
         self.kind
     }
 
     /// The learning rate of the coming epoch, in a run of `epochs` epochs.
     ///
-    /// Why does this take `epochs`? A run that goes on past its end has a longer cosine.
+    /// A run that is continued past its end has a longer cosine: hence `epochs` here, not in
+    /// [`new`](Self::new).
     pub fn lr(&self, epochs: usize) -> f64 {
         match self.kind {
             SchedulerKind::None => self.base_lr,
@@ -69,7 +69,7 @@ impl Scheduler {
         }
     }
 
-    /// Takes note of an epoch's validation loss.
+    /// Records an epoch's validation loss.
     pub fn epoch_done(&mut self, val_loss: f64) {
         self.epochs_done += 1;
         if self

@@ -1,15 +1,15 @@
-//! Everything of a training but its tensors: how far it has come, and what its schedule and its best epoch
-//! depend on. It knows no network and no file.
+//! State of a training without its tensors: progress, schedule, best epoch and history. It knows no network and
+//! no file.
 
 use serde::{Deserialize, Serialize};
 
 use super::TrainOptions;
 use super::best_epoch::{BestEpoch, EpochScore};
-use super::history::EpochRow;
 use super::observer::Ended;
 use super::progress::Progress;
 use super::schedule::Scheduler;
 use crate::recipe::OptimizerKind;
+use report::run_files::EpochRow;
 
 /// Version of the layout of [`State`] and of the tensors beside it.
 pub(super) const FORMAT: u32 = 2;
@@ -19,7 +19,6 @@ pub(super) const FORMAT: u32 = 2;
 pub struct State {
     /// Version of this layout: 2, or 1, which holds all tensors of frozen networks, too.
     pub format: u32,
-    /// The network's name.
     pub network: String,
     /// SHA-256 of the frozen backbone's file, whose tensors are left out.
     #[serde(default)]
@@ -32,13 +31,10 @@ pub struct State {
     pub train: Progress,
     /// Training steps of an epoch.
     pub steps_per_epoch: usize,
-    /// The optimiser.
     pub optimizer: OptimizerKind,
-    /// The learning rates.
     pub scheduler: Scheduler,
     /// The best epoch so far.
     pub stopping: BestEpoch,
-    /// The epochs that are done.
     pub rows: Vec<EpochRow>,
     /// The ids by which the optimiser knows the trainable parameters, in module order.
     pub parameter_ids: Vec<u64>,
@@ -64,6 +60,7 @@ impl State {
         let (val_loss, val_accuracy) = (val.loss(), val.accuracy());
         self.rows.push(EpochRow {
             epoch,
+            // Before `epoch_done` below, which moves the schedule on.
             lr: self.scheduler.lr(options.epochs),
             train_loss: train.loss(),
             train_accuracy: train.accuracy(),
@@ -90,8 +87,8 @@ impl State {
         self.rows.last().expect("an epoch has just ended")
     }
 
-    /// The first part of another state that this training cannot go on from: its name, what it is there and
-    /// what it is here.
+    /// The first part in which another state differs so that this training cannot continue from it: its name,
+    /// its value there and its value here.
     pub(super) fn difference(&self, then: &State) -> Option<(&'static str, String, String)> {
         let kind = |kind: &dyn std::fmt::Debug| format!("{kind:?}").to_lowercase();
         let parts = |state: &State| {

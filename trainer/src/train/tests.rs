@@ -1,4 +1,4 @@
-//! Whole runs of a tiny network on tiny pictures.
+//! Whole runs of a tiny network on tiny images.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,7 +22,7 @@ const SIDE: usize = 64;
 const BATCH: usize = 4;
 
 /// Class 0 is brighter on the left, class 1 on the right; none is square.
-fn pictures(folder: &Path, split: &str, count: usize) -> Vec<Sample> {
+fn draw_images(folder: &Path, split: &str, count: usize) -> Vec<Sample> {
     let draw = |index: usize| {
         let bright_left = index.is_multiple_of(2);
         image::RgbImage::from_fn(80, 72, |x, y| {
@@ -67,7 +67,7 @@ impl Workshop {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let load = |split, count| {
-            let samples = pictures(folder.path(), split, count);
+            let samples = draw_images(folder.path(), split, count);
             let options = ImagesOptions {
                 budget_bytes: 1 << 30,
                 strict: true,

@@ -133,15 +133,15 @@ fn outputs_are_counted() {
 
 #[test]
 fn dates() {
-    assert_eq!(date(Some("1700000000")).unwrap(), "2023-11-14T22:13:20Z");
-    assert!(date(Some("soon")).unwrap().as_str() > "2025");
-    assert_eq!(date(None).unwrap().len(), "2023-11-14T22:13:20Z".len());
+    assert_eq!(date(Some("1700000000")), "2023-11-14T22:13:20Z");
+    assert!(date(Some("soon")).as_str() > "2025");
+    assert_eq!(date(None).len(), "2023-11-14T22:13:20Z".len());
 }
 
 #[test]
-fn golden_pictures_are_turned_large_and_small_in_bytes() {
-    let pictures = golden_pictures::pictures();
-    let sizes: Vec<(u32, u32)> = pictures
+fn golden_images_are_turned_large_and_small_in_bytes() {
+    let images = golden_images::images();
+    let sizes: Vec<(u32, u32)> = images
         .iter()
         .map(|(_, bytes)| {
             crate::decode::decode(bytes, &Limits::default())
@@ -151,5 +151,5 @@ fn golden_pictures_are_turned_large_and_small_in_bytes() {
         .collect();
     // The JPEG is stored 410 x 290.
     assert_eq!(sizes, [(290, 410), (330, 280)]);
-    assert!(pictures.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() < 20_000);
+    assert!(images.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() < 20_000);
 }

@@ -1,17 +1,17 @@
-//! The orientation of a picture, from EXIF or, as PIL does, from XMP.
+//! Orientation of an image from EXIF or, where EXIF has none, from XMP, as in PIL.
 
 use image::metadata::Orientation;
 
-/// What to do with the pixels so that the picture stands upright.
+/// The transformation that makes the image upright.
 pub(super) fn orientation(exif: Option<&[u8]>, xmp: Option<&[u8]>) -> Orientation {
-    exif.map(without_head)
+    exif.map(without_prefix)
         .and_then(Orientation::from_exif_chunk)
         .or_else(|| xmp.and_then(from_xmp))
         .unwrap_or(Orientation::NoTransforms)
 }
 
-/// Some writers repeat the marker's head.
-fn without_head(mut chunk: &[u8]) -> &[u8] {
+/// The TIFF block without its prefix `Exif\0\0`, which some writers repeat.
+fn without_prefix(mut chunk: &[u8]) -> &[u8] {
     for _ in 0..2 {
         chunk = chunk.strip_prefix(b"Exif\0\0").unwrap_or(chunk);
     }
@@ -20,10 +20,11 @@ fn without_head(mut chunk: &[u8]) -> &[u8] {
 
 /// `tiff:Orientation="6"` or `<tiff:Orientation>6`.
 fn from_xmp(xmp: &[u8]) -> Option<Orientation> {
+    // No XML parser: PIL searches for the same two patterns (`Image.getexif`).
     let key = b"tiff:Orientation";
     let mut rest = xmp;
-    while let Some(at) = rest.windows(key.len()).position(|window| window == key) {
-        rest = &rest[at + key.len()..];
+    while let Some(start) = rest.windows(key.len()).position(|window| window == key) {
+        rest = &rest[start + key.len()..];
         let value = rest
             .strip_prefix(b"=\"")
             .or_else(|| rest.strip_prefix(b">"));

@@ -1,4 +1,6 @@
-//! What the markers in front of a JPEG's pixels say.
+//! JPEG header: frame size, components and orientation (ITU T.81, annex B).
+//!
+//! Own walk: as in PIL, an EXIF block that is split over several APP1 markers is joined.
 
 use super::exif;
 use image::metadata::Orientation;
@@ -15,18 +17,20 @@ pub(super) struct Header {
 pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
     let (mut app_exif, mut xmp, mut size) = (None::<Vec<u8>>, None, None);
     let mut rest = &bytes[2..];
-    while let Some(at) = rest.iter().position(|&byte| byte == 0xff) {
-        rest = &rest[at + 1..];
+    while let Some(start) = rest.iter().position(|&byte| byte == 0xff) {
+        rest = &rest[start + 1..];
         let (marker, after) = match rest {
-            // Fill bytes, and bytes that stand for themselves.
+            // 0xff before a marker is a fill byte; 0 marks a data byte of 0xff.
             [0xff | 0, ..] => continue,
             [marker, after @ ..] => (*marker, after),
             [] => break,
         };
         rest = after;
+        // Markers without a segment: TEM, RST0 to RST7, SOI.
         if matches!(marker, 0x01 | 0xd0..=0xd8) {
             continue;
         }
+        // End of image, start of scan.
         if matches!(marker, 0xd9 | 0xda) {
             break;
         }
@@ -35,13 +39,13 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
         match marker {
             0xe1 if segment.starts_with(b"Exif\0\0") => match &mut app_exif {
                 None => app_exif = Some(segment.to_vec()),
-                // A long block goes on in the next marker.
+                // A block of more than 64 KiB continues in the next marker.
                 Some(chunk) => chunk.extend_from_slice(&segment[6..]),
             },
             0xe1 if segment.starts_with(b"http://ns.adobe.com/xap/1.0/\0") => xmp = Some(segment),
-            // Frame headers; 0xc4, 0xc8 and 0xcc are tables.
+            // Frame headers SOF0 to SOF15; 0xc4 (DHT), 0xc8 (JPG) and 0xcc (DAC) are not.
             0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) => {
-                if let [_, h1, h0, w1, w0, count, ..] = *segment {
+                if let [_bits, h1, h0, w1, w0, count, ..] = *segment {
                     let [w, h] = [[w1, w0], [h1, h0]].map(u16::from_be_bytes);
                     size = Some((w, h, count));
                 }

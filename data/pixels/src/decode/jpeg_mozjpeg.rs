@@ -1,4 +1,4 @@
-//! JPEG pixels by `mozjpeg`, with the settings of PIL: integer slow DCT, fancy upsampling.
+//! JPEG pixels by `mozjpeg`, with PIL's settings: slow integer DCT, fancy upsampling.
 
 use image::RgbImage;
 use mozjpeg::{ColorSpace, DctMethod, Decompress};
@@ -7,7 +7,7 @@ use std::io::{self, BufRead, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-/// Bytes in memory whose end is an error: libjpeg would go on with grey pixels and only warn.
+/// Bytes in memory whose end is an error: libjpeg would fill the rest with gray and only warn.
 struct Source<'a> {
     bytes: &'a [u8],
     ended: Rc<Cell<bool>>,
@@ -33,7 +33,7 @@ impl BufRead for Source<'_> {
     }
 }
 
-/// Decodes to RGB, not turned.
+/// Decodes to RGB; the EXIF orientation is not applied.
 pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
     let ended = Rc::new(Cell::new(false));
     let source = Source {
@@ -47,7 +47,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
         return Err("the file is truncated".into());
     }
     match result {
-        Ok(Ok(picture)) => picture.ok_or_else(|| "the JPEG decoder gave too few pixels".into()),
+        Ok(Ok(image)) => image.ok_or_else(|| "the JPEG decoder gave too few pixels".into()),
         Ok(Err(error)) => Err(format!("not a valid JPEG: {error}")),
         Err(payload) => {
             let text = payload
@@ -77,14 +77,14 @@ fn read(source: Source<'_>) -> io::Result<Option<RgbImage>> {
             .as_chunks()
             .0
             .iter()
-            .flat_map(|&c| inverted(c))
+            .flat_map(|&c| inverted_cmyk(c))
             .collect(),
         _ => pixels,
     };
     Ok(RgbImage::from_raw(width as u32, height as u32, rgb))
 }
 
-/// As PIL, the four inks are taken as inverted, which is how Adobe writes them.
-fn inverted(inks: [u8; 4]) -> [u8; 3] {
+/// CMYK to RGB. As in PIL all four inks are inverted, which is how Adobe writes them.
+fn inverted_cmyk(inks: [u8; 4]) -> [u8; 3] {
     super::to_rgb::cmyk(inks.map(|ink| 255 - ink))
 }

@@ -1,4 +1,4 @@
-//! JPEG pixels in pure Rust, near PIL's but not equal.
+//! JPEG pixels in pure Rust by `zune-jpeg`: close to PIL's, not equal.
 
 use image::RgbImage;
 use zune_jpeg::JpegDecoder;
@@ -6,7 +6,7 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-/// Decodes to RGB, not turned.
+/// Decodes to RGB; the EXIF orientation is not applied.
 pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
     if !is_whole(bytes) {
         return Err("the file is truncated".into());
@@ -25,8 +25,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
         .ok_or_else(|| "the JPEG decoder gave too few pixels".into())
 }
 
-/// Whether an end-of-image marker follows the last scan; without it the decoder would go on with
-/// grey pixels. Inside a scan's data neither marker can occur.
+/// Whether an end-of-image marker follows the last start of scan. Without it the decoder fills the rest
+/// with gray and reports no error. Inside a scan's data neither marker can occur.
 fn is_whole(bytes: &[u8]) -> bool {
     let last = |marker: u8| bytes.windows(2).rposition(|pair| pair == [0xff, marker]);
     last(0xd9) > last(0xda)

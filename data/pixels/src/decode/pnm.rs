@@ -1,23 +1,22 @@
-//! Netpbm pictures P1 to P6, with PIL's scaling where the largest value is not 255.
+//! Netpbm decoder (P1 to P6), with PIL's scaling where the largest value is not 255.
+//!
+//! Own code: the crate `image` scales in single precision and rounds halves away from zero, and so differs
+//! from PIL.
 
 use super::{Limits, to_rgb};
 use image::RgbImage;
 
-/// Width, height, and whether it has colours.
+/// Width, height, and whether it is a colour image (P3, P6).
 pub(super) fn header(bytes: &[u8]) -> Result<(u32, u32, bool), String> {
-    let mut reader = Reader {
-        rest: bytes.get(2..).unwrap_or_default(),
-    };
-    let colours = matches!(bytes.get(1), Some(b'3' | b'6'));
+    let mut reader = Reader { rest: &bytes[2..] };
+    let colours = matches!(bytes[1], b'3' | b'6');
     Ok((reader.number()?, reader.number()?, colours))
 }
 
-/// Decodes to RGB.
+/// Decodes bytes that begin with `P1` to `P6`.
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, String> {
-    let mut reader = Reader {
-        rest: bytes.get(2..).unwrap_or_default(),
-    };
-    let kind = bytes.get(1).copied().unwrap_or_default();
+    let mut reader = Reader { rest: &bytes[2..] };
+    let kind = bytes[1];
     let (width, height) = (reader.number()?, reader.number()?);
     limits.check_pixels(width, height)?;
     let bitmap = matches!(kind, b'1' | b'4');
@@ -31,8 +30,9 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, String> 
     let count = width as usize * height as usize * channels;
     let values = match kind {
         b'1' => reader.digits(count)?,
-        b'2' | b'3' => reader.plain(count)?,
+        b'2' | b'3' => reader.decimals(count)?,
         b'4' => {
+            // Exactly one white-space byte: the next may be a pixel that looks like white space.
             reader.skip_one();
             reader.bits(width as usize, height as usize)?
         }
@@ -41,13 +41,15 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, String> 
             reader.raw(count, max > 255)?
         }
     };
+    // Axes [H, W, C], as the samples lie in the file.
     let bytes: Vec<u8> = if bitmap {
+        // In a bitmap 1 is black.
         values
             .iter()
             .map(|&value| if value == 0 { 255 } else { 0 })
             .collect()
     } else if channels == 1 && max > 255 {
-        // PIL makes 16 bits of these, and its way from there to RGB is a clip.
+        // PIL reads these as 16-bit gray (`I`), and its conversion from there to RGB clips at 255.
         values
             .iter()
             .map(|&value| to_rgb::clip(scaled(value, max, 65_535)))
@@ -93,7 +95,7 @@ impl Reader<'_> {
     }
 
     fn skip_one(&mut self) {
-        self.rest = self.rest.get(1..).unwrap_or_default();
+        self.rest = self.rest.split_first().map_or(&[], |(_, rest)| rest);
     }
 
     fn number(&mut self) -> Result<u32, String> {
@@ -112,8 +114,8 @@ impl Reader<'_> {
         }
     }
 
-    fn plain(&mut self, count: usize) -> Result<Vec<u16>, String> {
-        // Two bytes a number at least: no larger buffer than the file can fill.
+    fn decimals(&mut self, count: usize) -> Result<Vec<u16>, String> {
+        // A number takes a byte at least: never a larger buffer than the file can fill.
         let mut values = Vec::with_capacity(count.min(self.rest.len()));
         for _ in 0..count {
             let number = self.number()?;
@@ -137,6 +139,7 @@ impl Reader<'_> {
         Ok(values)
     }
 
+    /// Rows of bits, the first in the highest position, each row filled up to whole bytes.
     fn bits(&self, width: usize, height: usize) -> Result<Vec<u16>, String> {
         let stride = width.div_ceil(8);
         let rows = self
@@ -150,6 +153,7 @@ impl Reader<'_> {
         Ok(rows.flat_map(row).collect())
     }
 
+    /// Bytes, or 16-bit numbers with the high byte first.
     fn raw(&self, count: usize, wide: bool) -> Result<Vec<u16>, String> {
         if wide {
             let pairs: &[[u8; 2]] = self.take(count.saturating_mul(2))?.as_chunks().0;

@@ -1,4 +1,4 @@
-//! Which format the bytes are, told by their first ones.
+//! File format from the first bytes, with a reason for what is not supported.
 
 use image::ImageFormat;
 
@@ -9,18 +9,21 @@ pub(super) enum Content {
     Other(ImageFormat),
 }
 
-/// The format, or why these bytes are not taken.
+/// The format, or the reason of a refusal.
 pub(super) fn content(bytes: &[u8]) -> Result<Content, String> {
     let refused = |reason: &str| Err(reason.to_string());
+    // ISO base media (HEIC, AVIF, MP4): a box length, `ftyp`, then the brand (ISO/IEC 14496-12, 4.3).
     match bytes {
         [] => refused("the file is empty"),
         [0xff, 0xd8, 0xff, ..] => Ok(Content::Jpeg),
         [b'P', b'1'..=b'6', ..] => Ok(Content::Pnm),
-        [b'G', b'I', b'F', b'8', ..] => refused("GIF is not taken: convert it to PNG"),
+        [b'G', b'I', b'F', b'8', ..] => refused("GIF is not supported: convert it to PNG"),
         [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => refused(match brand.get(..4) {
-            Some(b"avif" | b"avis") => "AVIF is not read: convert it to PNG, e.g. with `avifdec`",
+            Some(b"avif" | b"avis") => {
+                "AVIF is not supported: convert it to PNG, e.g. with `avifdec`"
+            }
             Some(b"heic" | b"heix" | b"hevc" | b"heim" | b"heis" | b"mif1" | b"msf1") => {
-                "HEIC is not read: convert it to JPEG, e.g. with `heif-convert`"
+                "HEIC is not supported: convert it to JPEG, e.g. with `heif-convert`"
             }
             _ => "it is a video or another MP4 container",
         }),
@@ -35,7 +38,7 @@ pub(super) fn content(bytes: &[u8]) -> Result<Content, String> {
                 | ImageFormat::Bmp
                 | ImageFormat::Tiff),
             ) => Ok(Content::Other(format)),
-            Ok(format) => Err(format!("{format:?} is not taken")),
+            Ok(format) => Err(format!("{format:?} is not supported")),
             Err(_) => refused("not a JPEG, PNG, WebP, BMP, TIFF or PNM file"),
         },
     }

@@ -2,7 +2,7 @@ use super::*;
 
 fn reason(bytes: &[u8], limits: &Limits) -> String {
     match decode(bytes, limits) {
-        Err(Error::Undecodable { reason }) => reason,
+        Err(Error::Undecodable { path: None, reason }) => reason,
         other => panic!("{other:?}"),
     }
 }
@@ -12,17 +12,17 @@ fn formats() -> std::path::PathBuf {
 }
 
 #[test]
-fn what_is_no_picture_is_named() {
+fn what_is_no_image_is_named() {
     for (bytes, expected) in [
         (&b""[..], "empty"),
         (b"GIF89a...", "GIF"),
         (
             b"\0\0\0\x1cftypheic\0\0",
-            "HEIC is not read: convert it to JPEG",
+            "HEIC is not supported: convert it to JPEG",
         ),
         (
             b"\0\0\0\x1cftypavif\0\0",
-            "AVIF is not read: convert it to PNG",
+            "AVIF is not supported: convert it to PNG",
         ),
         (b"\0\0\0\x1cftypisom\0\0", "video"),
         (
@@ -59,10 +59,10 @@ fn limits_hold_before_decoding() {
             max_pixels: 246,
             ..Limits::default()
         };
-        let said = reason(&bytes, &pixels);
+        let message = reason(&bytes, &pixels);
         assert!(
-            said.contains("19 x 13 pixels are more than the limit of 246"),
-            "{said}"
+            message.contains("19 x 13 pixels are more than the limit of 246"),
+            "{message}"
         );
         let enough = Limits {
             max_pixels: 247,
@@ -80,7 +80,9 @@ fn limits_hold_before_decoding() {
 #[test]
 fn a_file_is_named() {
     let error = open(Path::new("no/such.jpg"), &Limits::default()).unwrap_err();
-    assert!(matches!(&error, Error::Read { path, .. } if path.ends_with("such.jpg")));
+    assert!(
+        matches!(&error, Error::Files(files::Error::Read { path, .. }) if path.ends_with("such.jpg"))
+    );
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.jpg");
     fs::write(&path, "text").unwrap();
@@ -92,7 +94,7 @@ fn a_file_is_named() {
     };
     assert!(matches!(
         open(&path, &small),
-        Err(Error::UnreadableImage { .. })
+        Err(Error::Undecodable { path: Some(_), .. })
     ));
 }
 
@@ -100,10 +102,10 @@ fn a_file_is_named() {
 fn a_jpeg_without_its_end_is_truncated() {
     let bytes = fs::read(formats().join("s420.jpg")).unwrap();
     for cut in [2, 40, bytes.len() / 3] {
-        let said = reason(&bytes[..bytes.len() - cut], &Limits::default());
+        let message = reason(&bytes[..bytes.len() - cut], &Limits::default());
         assert!(
-            said.contains("truncated") || !cfg!(feature = "libjpeg"),
-            "{cut}: {said}"
+            message.contains("truncated") || !cfg!(feature = "libjpeg"),
+            "{cut}: {message}"
         );
     }
 }

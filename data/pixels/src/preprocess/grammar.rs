@@ -1,4 +1,4 @@
-//! Steps as one line of text, and the rules that steps obey.
+//! Text form of preprocessing steps, and the rules that steps must keep.
 
 use super::{Color, Dtype, Filter, Order, Preprocess, Step, resize};
 use crate::{Error, Result};
@@ -11,7 +11,7 @@ pub(super) const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 const EXAMPLE: &str = "for example `decode(rgb, exif)|resize_short(256, bilinear, antialias)|\
      center_crop(224)|scale(1/255)|normalize(imagenet)|layout(nchw, f32)`";
 
-/// A step that is not understood or cannot be honoured.
+/// The error of one step.
 fn bad_step(step: impl fmt::Display, reason: &str) -> Error {
     Error::Invalid {
         message: format!("preprocessing step `{step}`: {reason}"),
@@ -19,7 +19,7 @@ fn bad_step(step: impl fmt::Display, reason: &str) -> Error {
     }
 }
 
-/// Steps that cannot be joined into one preprocessing.
+/// The error of steps that do not fit together.
 pub(super) fn bad_steps(reason: &str) -> Error {
     Error::Invalid {
         message: format!("preprocessing: {reason}"),
@@ -30,7 +30,7 @@ pub(super) fn bad_steps(reason: &str) -> Error {
 impl FromStr for Preprocess {
     type Err = Error;
 
-    /// Reads the text form; `decode(rgb, exif)` and `layout(nchw, f32)` may be left out, and
+    /// Reads the text form. `decode(rgb, exif)` and `layout(nchw, f32)` may be left out;
     /// `normalize(imagenet)` stands for its numbers.
     fn from_str(text: &str) -> Result<Self> {
         let mut calls = Vec::new();
@@ -153,10 +153,11 @@ fn name<T: PartialEq>(names: &[(&'static str, T)], value: &T) -> &'static str {
     names
         .iter()
         .find(|(_, known)| known == value)
-        .map_or("", |(name, _)| name)
+        .map(|(name, _)| *name)
+        .expect("the tables of names are complete")
 }
 
-/// `name(argument, argument, ...)`
+/// One step as text: `name(argument, argument, ...)`.
 struct Call<'a> {
     text: &'a str,
     name: &'a str,
@@ -176,14 +177,15 @@ impl<'a> Call<'a> {
             .ok_or_else(|| wrong("`)` is missing"))?;
         let mut arguments = Vec::new();
         let (mut depth, mut start) = (0_i32, 0);
-        for (at, sign) in inside.char_indices() {
-            match sign {
+        for (index, character) in inside.char_indices() {
+            match character {
                 '[' => depth += 1,
                 ']' => depth -= 1,
                 '(' | ')' => return Err(wrong("a bracket too many")),
+                // Commas inside `[...]` separate the numbers of one argument.
                 ',' if depth == 0 => {
-                    arguments.push(inside[start..at].trim());
-                    start = at + 1;
+                    arguments.push(inside[start..index].trim());
+                    start = index + 1;
                 }
                 _ => {}
             }
@@ -209,23 +211,23 @@ impl<'a> Call<'a> {
         let arguments = self.arguments.as_slice();
         match (self.name, arguments) {
             ("decode", [color]) => Ok(Step::Decode {
-                color: self.one(&COLORS, color)?,
+                color: self.lookup(&COLORS, color)?,
                 exif: false,
             }),
             ("decode", [color, "exif"]) => Ok(Step::Decode {
-                color: self.one(&COLORS, color)?,
+                color: self.lookup(&COLORS, color)?,
                 exif: true,
             }),
-            ("resize_short", [size, how @ ..]) => {
-                let (filter, antialias) = self.how(how)?;
+            ("resize_short", [size, options @ ..]) => {
+                let (filter, antialias) = self.filter_options(options)?;
                 Ok(Step::ResizeShort {
                     size: self.side(size)?,
                     filter,
                     antialias,
                 })
             }
-            ("resize", [height, width, how @ ..]) => {
-                let (filter, antialias) = self.how(how)?;
+            ("resize", [height, width, options @ ..]) => {
+                let (filter, antialias) = self.filter_options(options)?;
                 let (height, width) = (self.side(height)?, self.side(width)?);
                 Ok(Step::Resize {
                     height,
@@ -260,21 +262,23 @@ impl<'a> Call<'a> {
                 })
             }
             ("layout", [order, dtype]) => {
-                let (order, dtype) = (self.one(&ORDERS, order)?, self.one(&DTYPES, dtype)?);
+                let (order, dtype) = (self.lookup(&ORDERS, order)?, self.lookup(&DTYPES, dtype)?);
                 Ok(Step::Layout { order, dtype })
             }
-            (name, _) => Err(self.wrong(match FORMS.iter().find(|form| form.0 == name) {
-                Some((_, form)) => format!("expected `{form}`"),
-                None => {
-                    let known = FORMS.map(|(name, _)| name).join(", ");
-                    format!("no such step (known: {known})")
-                }
-            })),
+            (name, _) => Err(
+                self.wrong(match SYNTAX.iter().find(|entry| entry.0 == name) {
+                    Some((_, syntax)) => format!("expected `{syntax}`"),
+                    None => {
+                        let known = SYNTAX.map(|(name, _)| name).join(", ");
+                        format!("no such step (known: {known})")
+                    }
+                }),
+            ),
         }
     }
 
-    /// One of some names.
-    fn one<T: Copy>(&self, names: &[(&'static str, T)], text: &str) -> Result<T> {
+    /// The value of a name.
+    fn lookup<T: Copy>(&self, names: &[(&'static str, T)], text: &str) -> Result<T> {
         names
             .iter()
             .find(|(name, _)| *name == text)
@@ -285,12 +289,12 @@ impl<'a> Call<'a> {
             })
     }
 
-    /// Filter and antialias; without a word, bilinear with antialias.
-    fn how(&self, words: &[&str]) -> Result<(Filter, bool)> {
+    /// Filter and antialias; by default bilinear with antialias.
+    fn filter_options(&self, words: &[&str]) -> Result<(Filter, bool)> {
         match words {
             [] => Ok((Filter::Bilinear, true)),
-            [filter] => Ok((self.one(&FILTERS, filter)?, false)),
-            [filter, "antialias"] => Ok((self.one(&FILTERS, filter)?, true)),
+            [filter] => Ok((self.lookup(&FILTERS, filter)?, false)),
+            [filter, "antialias"] => Ok((self.lookup(&FILTERS, filter)?, true)),
             _ => Err(self.wrong("expected a filter, then `antialias` or nothing")),
         }
     }
@@ -332,7 +336,8 @@ impl<'a> Call<'a> {
     }
 }
 
-const FORMS: [(&str, &str); 7] = [
+/// Name and syntax of every step.
+const SYNTAX: [(&str, &str); 7] = [
     ("decode", "decode(rgb|bgr|gray, exif)"),
     ("resize_short", "resize_short(SIZE, bilinear, antialias)"),
     ("resize", "resize(HEIGHT, WIDTH, bilinear, antialias)"),
@@ -348,24 +353,26 @@ const FORMS: [(&str, &str); 7] = [
     ("layout", "layout(nchw|nhwc, f32|f16|u8)"),
 ];
 
-/// What steps obey, wherever they come from.
+/// Checks the rules of steps, whether they come from text, JSON or code.
 pub(super) fn check(steps: &[Step]) -> Result<()> {
-    let mut place = 0;
+    // Stage of the previous step: 0 decode, 1 geometry, 2 arithmetic, 3 layout.
+    let mut stage = 0;
     let mut color = Color::Rgb;
     for (index, step) in steps.iter().enumerate() {
         let bad = |reason: &str| Err(bad_step(step, reason));
-        let own = match step {
+        let own_stage = match step {
             Step::Decode { .. } => 0,
             Step::ResizeShort { .. } | Step::Resize { .. } | Step::CenterCrop { .. } => 1,
             Step::Scale { .. } | Step::Normalize { .. } => 2,
             Step::Layout { .. } => 3,
         };
-        if own < place || (own != 0) != (index != 0) || (place == 3) {
+        // `decode` exactly at the front, and nothing after `layout`.
+        if own_stage < stage || (own_stage == 0) != (index == 0) || stage == 3 {
             return bad(
                 "out of order: one decode, then resizes and crops, then scale and normalize, then one layout",
             );
         }
-        place = own;
+        stage = own_stage;
         let sides = match *step {
             Step::ResizeShort { size, .. } => [size, size],
             Step::Resize { height, width, .. } | Step::CenterCrop { height, width } => {
@@ -402,7 +409,7 @@ pub(super) fn check(steps: &[Step]) -> Result<()> {
         }
     }
     let missing = |reason: &str| Err(bad_steps(reason));
-    if place != 3 {
+    if stage != 3 {
         return missing("the last step must be `layout`");
     }
     match steps.iter().rfind(|step| {
@@ -413,7 +420,7 @@ pub(super) fn check(steps: &[Step]) -> Result<()> {
     }) {
         None => missing("no step fixes the size: add `resize` or `center_crop`"),
         Some(Step::ResizeShort { .. }) => {
-            missing("the size depends on the picture: `center_crop` must follow `resize_short`")
+            missing("the size depends on the image: `center_crop` must follow `resize_short`")
         }
         Some(_) => Ok(()),
     }

@@ -209,7 +209,7 @@ fn wrong_sizes_are_errors() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "preprocessing: the picture is 3 x 2, expected 2 x 2"
+        "preprocessing: the image is 3 x 2, expected 2 x 2"
     );
     let error = spec
         .tensor_into(&RgbImage::new(2, 2), &mut [0.0; 11])
@@ -221,7 +221,7 @@ fn wrong_sizes_are_errors() {
 }
 
 #[test]
-fn a_thread_of_a_picture_is_refused_not_allocated() {
+fn a_thread_of_an_image_is_refused_not_allocated() {
     let thin = RgbImage::new(1, 60_000);
     let spec = parse("resize_short(65536)|center_crop(8)");
     let error = spec.apply(&thin).unwrap_err().to_string();
@@ -282,7 +282,7 @@ proptest! {
     }
 
     #[test]
-    fn every_picture_gets_its_size(
+    fn every_image_gets_its_size(
         steps in any_steps(), width in 1u32..80, height in 1u32..80,
     ) {
         let spec = Preprocess::new(steps).unwrap();

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
 use crate::measurements::Measurements;
 use crate::percentiles::{PERCENTILES, supports};

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use deploy::Result;
 use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 
 use crate::measurements::Measurements;
 use crate::scenario::{self, Load, Scenario};

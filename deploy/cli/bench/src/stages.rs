@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use data::card::OutputKind;
-use data::preprocess::Preparer;
+use data::preprocess::PreprocessBuffers;
 use data::{Limits, Sample, decode};
 use deploy::Classifier;
 use deploy::engine::FakeEngine;
@@ -80,7 +80,7 @@ pub fn prepare(model: &BenchModel) -> deploy::Result<Option<PreparedImages>> {
     let preprocess = &data.preprocess;
     let step = data.samples().len().div_ceil(FILES).max(1);
     let chosen: Vec<&Sample> = data.samples().iter().step_by(step).collect();
-    let mut preparer = Preparer::new(preprocess);
+    let mut buffers = PreprocessBuffers::new(preprocess);
     let len = preprocess.output_len();
     let (mut prepared, mut out) = (Vec::new(), vec![0.0; len]);
     let (mut decoding, mut preparing, mut count) = (0.0, 0.0, 0_u32);
@@ -90,7 +90,7 @@ pub fn prepare(model: &BenchModel) -> deploy::Result<Option<PreparedImages>> {
             let (image, seconds) = timed(|| decode::open(&sample.path, &Limits::default()));
             // Unreadable files are reported where the model is scored.
             let Ok(image) = image else { continue };
-            let (applied, preparation) = timed(|| preparer.apply_into(&image, &mut out));
+            let (applied, preparation) = timed(|| buffers.apply_into(&image, &mut out));
             applied?;
             if recorded {
                 decoding += seconds;

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use deploy::engine::{Engine, FakeEngine};
 use deploy::session::{Bound, Feed, Phases};
 use deploy::{Error, Provider, Result, Session, SessionOptions};
+use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
 /// Buffers filled once and run many times.
 pub trait Runner {

@@ -94,7 +94,7 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
     if findings.partial {
         return Err(CliError::interrupted().into());
     }
-    Ok(ExitStatus::of(!failed))
+    Ok(ExitStatus::from_check(!failed))
 }
 
 /// Refuses a rate without the server scenario, and one with too few or too many arrivals in a block.
@@ -322,21 +322,26 @@ fn judge(
 }
 
 fn write(findings: &Findings, args: &BenchArgs, printer: &Printer) -> anyhow::Result<()> {
+    let results = &args.results;
     for warning in &findings.warnings {
         printer.warn(warning);
     }
-    if let Some(csv) = &args.results.csv {
+    if let Some(csv) = &results.csv {
         atomically(csv, &export::csv::render(findings)?)?;
     }
-    if let Some(html) = &args.results.html {
+    if let Some(html) = &results.html {
         atomically(html, export::html::render(findings).as_bytes())?;
     }
-    if let Some(json) = &args.results.json {
+    if let Some(json) = &results.json {
         printer.json(json, findings)?;
     }
     // Last: a reader such as `head` may have had enough, and the files are written by then.
     printer
-        .with_json(args.results.json.as_deref())
+        .with_outputs(&[
+            results.json.as_deref(),
+            results.csv.as_deref(),
+            results.html.as_deref(),
+        ])
         .result(export::table::text(findings))?;
     Ok(())
 }

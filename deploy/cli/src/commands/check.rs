@@ -30,5 +30,5 @@ pub(crate) fn run(args: &CheckArgs, printer: &Printer) -> anyhow::Result<ExitSta
     } else {
         "this machine does not compute what the model expects"
     })?;
-    Ok(ExitStatus::of(ok))
+    Ok(ExitStatus::from_check(ok))
 }

@@ -106,7 +106,7 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
     }
     lines.push(text(&found, args.split, ["before", "after"]));
     printer
-        .with_json(args.json.as_deref())
+        .with_outputs(&[args.json.as_deref()])
         .result(lines.join("\n"))?;
     printer.log(format!("next: `deploy eval --model {}`", out.display()));
     Ok(ExitStatus::Success)

@@ -86,7 +86,7 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
     // The images are those of a run: A's, else B's.
     let in_run = paths
         .into_iter()
-        .find(|path| data::run_files::run_of(path).is_some());
+        .find(|path| data::run_files::run_containing(path).is_some());
     let dataset = source::dataset(in_run.unwrap_or(paths[0]), &data, printer)?;
     let samples = dataset.samples(args.split);
     let [first, second] = models;
@@ -122,7 +122,9 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
         args.second.display()
     );
     let text = head + &text(&found, args.split, ["of A", "of B"]);
-    printer.with_json(args.json.as_deref()).result(text)?;
+    printer
+        .with_outputs(&[args.json.as_deref(), args.csv.as_deref()])
+        .result(text)?;
     Ok(ExitStatus::Success)
 }
 

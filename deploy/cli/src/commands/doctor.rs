@@ -135,7 +135,7 @@ pub(crate) fn run(args: &DoctorArgs, printer: &Printer) -> anyhow::Result<ExitSt
     } else {
         printer::line(&text::report(&report))?;
     }
-    Ok(ExitStatus::of(report.unmet.is_empty()))
+    Ok(ExitStatus::from_check(report.unmet.is_empty()))
 }
 
 fn search(args: &DoctorArgs, cache: &Path, provider: Provider) -> Search {

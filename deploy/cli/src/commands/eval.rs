@@ -76,7 +76,7 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
     }
     // Last: a reader such as `head` may have had enough, and the files are written by then.
     printer
-        .with_json(args.json.as_deref())
+        .with_outputs(&[args.json.as_deref(), args.csv.as_deref()])
         .result(text(&evaluation, args.split))?;
     Ok(ExitStatus::Success)
 }

@@ -118,6 +118,13 @@ fn the_latest_run_brings_its_model_and_its_data() {
         2
     );
 
+    for csv in ["-", "/dev/stdout"] {
+        let eval = deploy(folder.path()).args(["eval", "--csv", csv]).run();
+        assert_eq!(eval.code, 0, "{}", eval.err);
+        assert_eq!(eval.out.lines().count(), 1 + 2, "{}", eval.out);
+        assert!(eval.err.contains("log loss"), "{}", eval.err);
+    }
+
     let info = deploy(folder.path()).arg("info").run();
     assert!(
         info.out.contains("classes     2: red, blue"),

@@ -110,11 +110,11 @@ fn executable_folder(search: &Search) -> Option<PathBuf> {
 /// Finds the library and checks it without loading it.
 ///
 /// ```
-/// use machine::runtime::{Search, find};
+/// use classifold_machine::runtime::{Search, find};
 ///
 /// let folder = tempfile::tempdir().unwrap();
 /// let only = Search { cache: Some(folder.path().to_owned()), ..Search::default() };
-/// assert!(matches!(find(&only), Err(machine::Error::NoRuntime { .. })));
+/// assert!(matches!(find(&only), Err(classifold_machine::Error::NoRuntime { .. })));
 /// ```
 ///
 /// # Errors

@@ -40,7 +40,7 @@ pub struct GpuPlan {
 /// Chooses the version of CUDA for a driver, or where none is visible.
 ///
 /// ```
-/// let plan = machine::runtime::plan_gpu(None, None);
+/// let plan = classifold_machine::runtime::plan_gpu(None, None);
 /// assert_eq!((plan.cuda, plan.reason.as_str()), (13, "no driver is visible here"));
 /// ```
 pub fn plan_gpu(driver: Option<&Driver>, requested: Option<u32>) -> GpuPlan {
@@ -70,11 +70,11 @@ pub fn plan_gpu(driver: Option<&Driver>, requested: Option<u32>) -> GpuPlan {
 /// continues where pip (25.1 and newer) can do that.
 ///
 /// ```no_run
-/// use machine::runtime::{GpuOptions, install_gpu};
+/// use classifold_machine::runtime::{GpuOptions, install_gpu};
 ///
 /// let options = GpuOptions { cache: "cache".into(), ..GpuOptions::default() };
 /// println!("{}", install_gpu(&options, &|line| eprintln!("{line}"))?);
-/// # Ok::<(), machine::Error>(())
+/// # Ok::<(), classifold_machine::Error>(())
 /// ```
 ///
 /// # Errors

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use files::hash;
+use files::{hash, http};
 use fs_err as fs;
 
 use super::find::{self, MANIFEST, Manifest};
@@ -13,7 +13,6 @@ use crate::error::{Error, Result};
 use crate::wheels::{self, LICENCES, VERSION, Wheel};
 
 /// No download from a URL is larger.
-#[cfg(feature = "fetch")]
 const MAX_DOWNLOAD: u64 = 1 << 30;
 
 /// Options of [`install`].
@@ -33,11 +32,11 @@ pub struct InstallOptions {
 /// Another wheel or library given as a file is checked for its bounds and version.
 ///
 /// ```no_run
-/// use machine::runtime::{InstallOptions, install};
+/// use classifold_machine::runtime::{InstallOptions, install};
 ///
 /// let options = InstallOptions { cache: "cache".into(), from: None };
 /// println!("{}", install(&options, &|line| eprintln!("{line}"))?);
-/// # Ok::<(), machine::Error>(())
+/// # Ok::<(), classifold_machine::Error>(())
 /// ```
 ///
 /// # Errors
@@ -264,27 +263,20 @@ fn is_url(from: &str) -> bool {
     from.starts_with("http://") || from.starts_with("https://")
 }
 
-#[cfg(feature = "fetch")]
 fn download(url: &str, folder: &Path, progress: &dyn Fn(&str)) -> Result<PathBuf> {
     progress(&format!("downloading `{url}`"));
-    let refused = |e: ureq::Error| Error::install(&format!("download `{url}`"), e);
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_connect(Some(std::time::Duration::from_secs(15)))
-        .timeout_recv_response(Some(std::time::Duration::from_secs(30)))
-        .build()
-        .into();
-    let mut response = agent.get(url).call().map_err(refused)?;
+    let refused = |reason: String| Error::install(&format!("download `{url}`"), reason);
+    let response = http::get(url, &[]).map_err(|error| refused(error.to_string()))?;
+    if response.status() != 200 {
+        return Err(refused(format!(
+            "the server answered {}",
+            response.status_text()
+        )));
+    }
     let path = folder.join("download");
     let mut file = fs::File::create(&path).map_err(failed("write the download"))?;
-    let mut body = response.body_mut().as_reader().take(MAX_DOWNLOAD);
-    std::io::copy(&mut body, &mut file).map_err(failed("download"))?;
+    std::io::copy(&mut response.take(MAX_DOWNLOAD), &mut file).map_err(failed("download"))?;
     Ok(path)
-}
-
-#[cfg(not(feature = "fetch"))]
-fn download(url: &str, _folder: &Path, _progress: &dyn Fn(&str)) -> Result<PathBuf> {
-    let reason = "this build was made without the cargo feature `fetch`";
-    Err(Error::install(&format!("download `{url}`"), reason))
 }
 
 /// Makes an I/O error one of the installation, for `map_err`.

@@ -70,9 +70,9 @@ pub fn tensorrt(cache: &Path) -> Option<TensorRt> {
 ///
 /// ```no_run
 /// let folder = "TensorRT-10.13.3.9".as_ref();
-/// let found = machine::runtime::install_tensorrt("cache".as_ref(), Some(folder), &|_| {})?;
+/// let found = classifold_machine::runtime::install_tensorrt("cache".as_ref(), Some(folder), &|_| {})?;
 /// println!("{found}");
-/// # Ok::<(), machine::Error>(())
+/// # Ok::<(), classifold_machine::Error>(())
 /// ```
 ///
 /// # Errors

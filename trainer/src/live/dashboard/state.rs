@@ -1,11 +1,10 @@
-//! What a dashboard shows, as numbers. Reads no clock: all times come from what training reports.
+//! Dashboard state, as numbers. It reads no clock: all times come from what training reports.
 
 use std::path::PathBuf;
 
 use super::super::RunInfo;
 use crate::train::{EpochRow, Phase, StepReport};
 
-/// A run so far.
 #[derive(Clone, Debug)]
 pub(super) struct DashboardState {
     pub(super) run: PathBuf,
@@ -54,25 +53,24 @@ impl DashboardState {
         self.rows.push(row.clone());
     }
 
-    /// The row of the best epoch.
     pub(super) fn best_row(&self) -> Option<&EpochRow> {
         self.rows.iter().find(|row| Some(row.epoch) == self.best)
     }
 
     /// Images done of those of this epoch, both phases.
-    pub(super) fn done(&self) -> (u64, u64) {
+    pub(super) fn images_done(&self) -> (u64, u64) {
         let done = [self.train, self.val].map(|report| report.map_or(0, |r| r.progress.images));
         (done.iter().sum(), self.images.iter().sum::<usize>() as u64)
     }
 
     /// Training images per second, of this epoch or else the last.
-    pub(super) fn rate(&self) -> Option<f64> {
+    pub(super) fn images_per_second(&self) -> Option<f64> {
         let now = self.train.map(|report| report.progress.images_per_second());
         now.or_else(|| self.rows.last().map(|row| row.train_images_per_second))
     }
 
     /// Share of training in which steps waited for their batches, percent.
-    pub(super) fn waits(&self) -> Option<f64> {
+    pub(super) fn wait_percent(&self) -> Option<f64> {
         let share = |wait: f64, all: f64| 100.0 * wait / all.max(f64::MIN_POSITIVE);
         let now = self.train.map(|report| {
             let progress = report.progress;
@@ -93,7 +91,7 @@ impl DashboardState {
             .flatten()
             .map(|report| report.progress.seconds)
             .sum();
-        let (done, all) = self.done();
+        let (done, all) = self.images_done();
         let of_epoch = if self.rows.is_empty() {
             if done == 0 {
                 return None;

@@ -1,4 +1,4 @@
-//! A state as a picture of characters. Knows no terminal.
+//! Dashboard drawn into a buffer of characters. It knows no terminal.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -20,7 +20,6 @@ const VAL: Color = Color::Yellow;
 const LEAST_CHART_HEIGHT: u16 = 8;
 const LEAST_CHART_WIDTH: u16 = 34;
 
-/// Fills the picture.
 pub(super) fn draw(state: &DashboardState, lines: &[String], stopping: bool, buffer: &mut Buffer) {
     let area = buffer.area;
     let pane = (area.height / 4).clamp(3, 10);
@@ -38,7 +37,7 @@ pub(super) fn draw(state: &DashboardState, lines: &[String], stopping: bool, buf
     if charts.height >= LEAST_CHART_HEIGHT {
         draw_charts(state, charts, buffer);
     }
-    Paragraph::new(facts_of(state)).render(facts, buffer);
+    Paragraph::new(facts_text(state)).render(facts, buffer);
     let block = Block::bordered().title(" log ");
     let inner = block.inner(log);
     block.render(log, buffer);
@@ -55,6 +54,7 @@ pub(super) fn draw(state: &DashboardState, lines: &[String], stopping: bool, buf
 
 fn heading(state: &DashboardState) -> Line<'static> {
     let bold = |text: String| Span::styled(text, Modifier::BOLD);
+    // After the last epoch the state is already at the one that would follow.
     let epoch = state.epoch.min(state.epochs);
     Line::from(vec![
         bold(state.run.display().to_string()),
@@ -79,7 +79,7 @@ fn current(state: &DashboardState) -> String {
 }
 
 fn progress(state: &DashboardState, area: Rect, buffer: &mut Buffer) {
-    let (done, all) = state.done();
+    let (done, all) = state.images_done();
     Gauge::default()
         .ratio((done as f64 / all.max(1) as f64).clamp(0.0, 1.0))
         .label(format!("{done}/{all} images"))
@@ -87,10 +87,18 @@ fn progress(state: &DashboardState, area: Rect, buffer: &mut Buffer) {
         .render(area, buffer);
 }
 
-fn facts_of(state: &DashboardState) -> Vec<Line<'static>> {
+fn facts_text(state: &DashboardState) -> Vec<Line<'static>> {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
-    let rate = or_dash(state.rate().map(|rate| format!("{rate:.0} images/s")));
-    let waits = or_dash(state.waits().map(|percent| format!("{percent:.0} %")));
+    let rate = or_dash(
+        state
+            .images_per_second()
+            .map(|rate| format!("{rate:.0} images/s")),
+    );
+    let waits = or_dash(
+        state
+            .wait_percent()
+            .map(|percent| format!("{percent:.0} %")),
+    );
     let left = or_dash(state.seconds_left().map(duration));
     let lr = or_dash(state.rows.last().map(|row| format!("{:.1e}", row.lr)));
     let best = or_dash(state.best_row().map(|row| {
@@ -135,53 +143,78 @@ fn draw_charts(state: &DashboardState, area: Rect, buffer: &mut Buffer) {
         (loss.min(low), loss.max(high))
     });
     // A margin, so that a curve does not lie on the frame.
-    let of_loss = if high > 0.0 {
-        [0.95 * low, 1.05 * high]
-    } else {
-        [0.0, 1.0]
+    let loss_domain = match high > 0.0 {
+        true => [0.95 * low, 1.05 * high],
+        false => [0.0, 1.0],
+    };
+    let epochs = state.rows.len().max(2);
+    let loss = LearningCurves {
+        title: "loss",
+        decimals: 2,
+        domain: loss_domain,
+        curves: loss,
+        epochs,
+    };
+    let accuracy = LearningCurves {
+        title: "accuracy, %",
+        decimals: 0,
+        domain: [0.0, 100.0],
+        curves: accuracy,
+        epochs,
     };
     if area.width >= 2 * LEAST_CHART_WIDTH {
         let [left, right] = Layout::horizontal([Constraint::Ratio(1, 2); 2]).areas(area);
-        chart(state, ("loss", 2), &loss, of_loss, (left, buffer));
-        let of_accuracy = [0.0, 100.0];
-        let title = ("accuracy, %", 0);
-        chart(state, title, &accuracy, of_accuracy, (right, buffer));
+        loss.draw(left, buffer);
+        accuracy.draw(right, buffer);
     } else {
-        chart(state, ("loss", 2), &loss, of_loss, (area, buffer));
+        loss.draw(area, buffer);
     }
 }
 
-fn chart(
-    state: &DashboardState,
-    (title, decimals): (&str, usize),
-    [train, val]: &[Vec<(f64, f64)>; 2],
-    [low, high]: [f64; 2],
-    (area, buffer): (Rect, &mut Buffer),
-) {
-    let line = |name, data, marker, color| {
-        Dataset::default()
-            .name(name)
-            .data(data)
-            .marker(marker)
-            .graph_type(GraphType::Line)
-            .style(Style::new().fg(color))
-    };
-    let last = state.rows.len().max(2);
-    let y = [low, (low + high) / 2.0, high].map(|value| format!("{value:.decimals$}"));
-    Chart::new(vec![
-        line("train", train.as_slice(), Marker::Braille, TRAIN),
-        line("val", val.as_slice(), Marker::Dot, VAL),
-    ])
-    .block(Block::bordered().title(format!(" {title} ")))
-    .x_axis(
-        Axis::default()
-            .bounds([1.0, last as f64])
-            .labels(["1".to_string(), format!("epoch {last}")]),
-    )
-    .y_axis(Axis::default().bounds([low, high]).labels(y))
-    .legend_position(Some(LegendPosition::TopRight))
-    .hidden_legend_constraints((Constraint::Ratio(1, 2), Constraint::Ratio(1, 2)))
-    .render(area, buffer);
+/// A chart of training and validation values over the epochs.
+struct LearningCurves {
+    title: &'static str,
+    decimals: usize,
+    domain: [f64; 2],
+    /// Training and validation, `(epoch, value)`.
+    curves: [Vec<(f64, f64)>; 2],
+    epochs: usize,
+}
+
+impl LearningCurves {
+    fn draw(&self, area: Rect, buffer: &mut Buffer) {
+        let line = |name, data, marker, color| {
+            Dataset::default()
+                .name(name)
+                .data(data)
+                .marker(marker)
+                .graph_type(GraphType::Line)
+                .style(Style::new().fg(color))
+        };
+        let Self {
+            title,
+            decimals,
+            epochs,
+            curves: [train, val],
+            domain: [low, high],
+        } = self;
+        let y = [*low, (low + high) / 2.0, *high].map(|value| format!("{value:.decimals$}"));
+        Chart::new(vec![
+            line("train", train.as_slice(), Marker::Braille, TRAIN),
+            line("val", val.as_slice(), Marker::Dot, VAL),
+        ])
+        .block(Block::bordered().title(format!(" {title} ")))
+        .x_axis(
+            Axis::default()
+                .bounds([1.0, *epochs as f64])
+                .labels(["1".to_string(), format!("epoch {epochs}")]),
+        )
+        .y_axis(Axis::default().bounds([*low, *high]).labels(y))
+        .legend_position(Some(LegendPosition::TopRight))
+        // No legend where it would cover more than half of the chart.
+        .hidden_legend_constraints((Constraint::Ratio(1, 2), Constraint::Ratio(1, 2)))
+        .render(area, buffer);
+    }
 }
 
 #[cfg(test)]

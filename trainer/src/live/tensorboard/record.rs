@@ -1,4 +1,4 @@
-//! What an event file is made of: messages of TensorFlow's `event.proto` and `summary.proto`, derived
+//! Records of an event file: messages of TensorFlow's `event.proto` and `summary.proto`, derived
 //! by hand, in the frames of a TFRecord file (`tensorflow/core/lib/io/record_writer.h`).
 
 use prost::{Message, Oneof};

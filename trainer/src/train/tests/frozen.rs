@@ -1,4 +1,4 @@
-//! Runs of a frozen network, on pictures and on kept features.
+//! Runs of a frozen network, on images and on cached features.
 
 use super::*;
 use crate::features::Features;

@@ -1,47 +1,58 @@
-//! The inner loops of the passes for processors with AVX2: two taps per multiplication.
+//! Inner loops of the passes for processors with AVX2: two taps per multiplication.
 //!
-//! `madd` multiplies numbers of 16 bits and adds neighbours up in 32. A weight has 23 bits, so it goes
-//! in as `upper * 2^11 + lower`, and the two sums are joined at the end: not a bit is lost.
+//! `madd` multiplies 16-bit numbers and adds neighbours in 32 bits. A weight has 23 bits, so it is split
+//! as `upper * 2^11 + lower`, and the two sums are joined at the end without losing a bit.
 
 use super::ROWS;
 use super::weights::{BITS, HALF, LOW_BITS, Weights};
 use std::arch::x86_64::*;
 
-/// Bytes that [`down`] makes at a time.
+/// Bytes per step of [`resample_vertical`].
 pub(super) const BYTES: usize = 32;
 
 /// Whether this processor has AVX2.
-pub(super) fn is_there() -> bool {
+pub(super) fn is_supported() -> bool {
     std::arch::is_x86_feature_detected!("avx2")
 }
 
-/// Four rows, horizontally; `first` is the column of their first pixels.
-pub(super) fn across(
+/// Resamples four rows; `first` is the column of their first pixels.
+pub(super) fn resample_horizontal(
     rows: [&[u8]; ROWS],
     weights: &Weights,
     first: usize,
     targets: [&mut [u8]; ROWS],
 ) {
-    assert!(is_there());
+    assert!(is_supported());
     #[expect(unsafe_code, reason = "code for one kind of processor")]
     // SAFETY: the processor was just asked.
     unsafe {
-        across_avx2(rows, weights, first, targets);
+        horizontal_avx2(rows, weights, first, targets);
     }
 }
 
-/// The weighted sum of rows, `stride` bytes apart, for the output row `index`; at least [`BYTES`].
-pub(super) fn down(rows: &[u8], stride: usize, weights: &Weights, index: usize, target: &mut [u8]) {
-    assert!(is_there());
+/// Weighted sum of rows, `stride` bytes apart, for the output row `index`; a target of at least [`BYTES`].
+pub(super) fn resample_vertical(
+    rows: &[u8],
+    stride: usize,
+    weights: &Weights,
+    index: usize,
+    target: &mut [u8],
+) {
+    assert!(is_supported());
     #[expect(unsafe_code, reason = "code for one kind of processor")]
     // SAFETY: the processor was just asked.
     unsafe {
-        down_avx2(rows, stride, weights, index, target);
+        vertical_avx2(rows, stride, weights, index, target);
     }
 }
 
 #[target_feature(enable = "avx2")]
-fn across_avx2(rows: [&[u8]; ROWS], weights: &Weights, first: usize, targets: [&mut [u8]; ROWS]) {
+fn horizontal_avx2(
+    rows: [&[u8]; ROWS],
+    weights: &Weights,
+    first: usize,
+    targets: [&mut [u8]; ROWS],
+) {
     let [row_a, row_b, row_c, row_d] = rows;
     let (front, back) = (two_pixels(0), two_pixels(6));
     for index in 0..weights.len() {
@@ -64,17 +75,18 @@ fn across_avx2(rows: [&[u8]; ROWS], weights: &Weights, first: usize, targets: [&
         let ac = _mm_cvtsi128_si64(_mm256_castsi256_si128(pixels)).to_le_bytes();
         let bd = _mm_cvtsi128_si64(_mm256_extracti128_si256(pixels, 1)).to_le_bytes();
         for (target, pixels, half) in [(0, ac, 0), (1, bd, 0), (2, ac, 4), (3, bd, 4)] {
-            // The fourth byte is written over by the next pixel, where there is one.
+            // The next pixel overwrites the fourth byte; after the last pixel there is no room for one.
             let rest = &mut targets[target][index * 3..];
             match rest.first_chunk_mut::<4>() {
-                Some(place) => place.copy_from_slice(&pixels[half..half + 4]),
+                Some(bytes) => bytes.copy_from_slice(&pixels[half..half + 4]),
                 None => rest[..3].copy_from_slice(&pixels[half..half + 3]),
             }
         }
     }
 }
 
-/// Of pixels `rgbrgb...`, two from the byte `at` on, as numbers of 16 bits: `r r g g b b 0 0`.
+/// Byte shuffle of `rgbrgb...` that interleaves the two pixels from byte `at` on, as 16-bit numbers
+/// `r r g g b b 0 0`: what `madd` needs.
 #[target_feature(enable = "avx2")]
 fn two_pixels(at: i8) -> __m256i {
     let [r, g, b, z] = [at, at + 1, at + 2, -1];
@@ -85,11 +97,11 @@ fn two_pixels(at: i8) -> __m256i {
 }
 
 #[target_feature(enable = "avx2")]
-fn down_avx2(rows: &[u8], stride: usize, weights: &Weights, index: usize, target: &mut [u8]) {
+fn vertical_avx2(rows: &[u8], stride: usize, weights: &Weights, index: usize, target: &mut [u8]) {
     let (pairs, taps) = (weights.pairs_of(index).1, weights.taps());
     let pairs = &pairs[..taps.div_ceil(2)];
     let last = target.len() - BYTES;
-    // The last piece may overlap with the one before it.
+    // The last step may overlap with the one before it: the sums are the same.
     for at in (0..last).step_by(BYTES).chain([last]) {
         let mut sums = [Sums::zero(); 4];
         for (row, pair) in (0..).step_by(2).zip(pairs) {
@@ -112,7 +124,7 @@ fn down_avx2(rows: &[u8], stride: usize, weights: &Weights, index: usize, target
     }
 }
 
-/// The weights of two taps, in every place.
+/// The weights of two taps, in every lane.
 #[derive(Clone, Copy)]
 struct Pair {
     upper: __m256i,
@@ -129,7 +141,7 @@ impl Pair {
     }
 }
 
-/// Eight sums of value times weight, for the two parts of the weights.
+/// Eight sums of value times weight, one for each part of the weights.
 #[derive(Clone, Copy)]
 struct Sums {
     upper: __m256i,
@@ -152,7 +164,7 @@ impl Sums {
         self.lower = _mm256_add_epi32(self.lower, _mm256_madd_epi16(values, pair.lower));
     }
 
-    /// The rounded sums; what is below 0 or above 255 is cut off when they are packed.
+    /// The rounded sums. Packing clips them to `[0, 255]` later.
     #[target_feature(enable = "avx2")]
     fn join(self) -> __m256i {
         let sum = _mm256_add_epi32(_mm256_slli_epi32(self.upper, LOW_BITS), self.lower);

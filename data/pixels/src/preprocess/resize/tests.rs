@@ -33,37 +33,37 @@ proptest! {
         window in (-20i64..40, -20i64..40, 1u32..60, 1u32..60),
         filter in filter(), antialias: bool,
     ) {
-        let picture = noise(from.0, from.1);
+        let image = noise(from.0, from.1);
         let (x, y, width, height) = window;
         let window = Window { x, y, width, height };
         let to = Resize { size, window, filter, antialias };
         let mut plain = RgbImage::new(0, 0);
         let mut resizer = Resizer { simd: false, ..Resizer::default() };
-        resizer.resize(&picture, &to, &mut plain);
-        prop_assert_eq!(resize(&picture, &to), plain);
+        resizer.resize(&image, &to, &mut plain);
+        prop_assert_eq!(resize(&image, &to), plain);
     }
 
     #[test]
     fn a_part_turned_over_is_what_a_copy_of_it_turned_over_would_be(
         left in 0u32..30, top in 0u32..30, width in 1u32..30, height in 1u32..30,
         size in (1u32..50, 1u32..50), window in (-9i64..9, -9i64..9),
-        sides: bool, ends: bool, filter in filter(),
+        horizontal: bool, vertical: bool, filter in filter(),
     ) {
-        let picture = noise(60, 60);
-        let part = Part { left, top, width, height };
+        let image = noise(60, 60);
+        let region = Region { left, top, width, height };
         let mut to = whole(size, filter);
         (to.window.x, to.window.y) = window;
         let mut found = RgbImage::new(0, 0);
         let mut resizer = Resizer::default();
-        // What is left in the memory from another picture does not matter.
+        // What is left in the memory from another image does not matter.
         resizer.resize(&noise(33, 44), &whole((40, 60), filter), &mut found);
-        resizer.resize_part(&picture, part, &to, Mirror { sides, ends }, &mut found);
-        let copy = imageops::crop_imm(&picture, left, top, width, height).to_image();
+        resizer.resize_region(&image, region, &to, Flip { horizontal, vertical }, &mut found);
+        let copy = imageops::crop_imm(&image, left, top, width, height).to_image();
         let mut expected = resize(&copy, &to);
-        if sides {
+        if horizontal {
             imageops::flip_horizontal_in_place(&mut expected);
         }
-        if ends {
+        if vertical {
             imageops::flip_vertical_in_place(&mut expected);
         }
         prop_assert_eq!(found, expected);
@@ -71,7 +71,7 @@ proptest! {
 }
 
 #[test]
-fn without_antialias_a_smaller_picture_samples() {
+fn without_antialias_a_smaller_image_samples() {
     let stripes = RgbImage::from_fn(64, 4, |x, _| [if x % 4 == 0 { 255 } else { 0 }; 3].into());
     let shrink = |antialias| {
         let to = Resize {

@@ -72,7 +72,7 @@ fn dataset(
     cache: &Path,
     printer: &Printer,
 ) -> anyhow::Result<Option<Dataset>> {
-    let in_run = data::run_files::run_of(path).is_some();
+    let in_run = data::run_files::run_containing(path).is_some();
     if args.no_data || (args.data.is_none() && !in_run) {
         return Ok(None);
     }

@@ -1,7 +1,6 @@
 //! A Unix terminal by ECMA-48 sequences on standard error, which even old ones and `tmux` know.
 //!
-//! `ratatui`'s own terminals (`crossterm` and others) would switch on features of crates below
-//! Burn. Keys come without a line feed and without an echo; signals such as Ctrl-C stay signals,
+//! `crossterm`, the usual terminal under `ratatui`, is seven crates more for what these lines do. Keys come without a line feed and without an echo; signals such as Ctrl-C stay signals,
 //! but the one that suspends is off: it would leave the other screen behind.
 
 use std::fmt::Write as _;

@@ -1,0 +1,242 @@
+//! Image header: format, size and kind of colours, without decoding pixels.
+
+use super::sniff::Content;
+use super::{decoder, jpeg, orientation, pnm, sniff};
+use crate::{Error, Result};
+use image::metadata::Orientation;
+use image::{ExtendedColorType, ImageDecoder, ImageFormat};
+
+/// File format, determined by the content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "their names say it")]
+pub enum Format {
+    Jpeg,
+    Png,
+    WebP,
+    Bmp,
+    Tiff,
+    Pnm,
+}
+
+impl Format {
+    /// File name extensions for it, in lower case.
+    #[must_use]
+    pub const fn extensions(self) -> &'static [&'static str] {
+        match self {
+            Self::Jpeg => &["jpg", "jpeg"],
+            Self::Png => &["png"],
+            Self::WebP => &["webp"],
+            Self::Bmp => &["bmp"],
+            Self::Tiff => &["tif", "tiff"],
+            Self::Pnm => &["ppm", "pgm"],
+        }
+    }
+}
+
+/// Contents of an image's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent properties")]
+pub struct ImageHeader {
+    /// File format.
+    pub format: Format,
+    /// Width in pixels after the EXIF orientation is applied.
+    pub width: u32,
+    /// Height in pixels after the EXIF orientation is applied.
+    pub height: u32,
+    /// Whether the EXIF (or XMP) orientation rotates or mirrors it.
+    pub rotated: bool,
+    /// Whether all three channels will be equal.
+    pub gray: bool,
+    /// Whether it is in CMYK.
+    pub cmyk: bool,
+    /// Whether it has an alpha channel, which decoding drops.
+    pub alpha: bool,
+    /// Whether it has several frames or pages, of which decoding takes the first.
+    pub several_images: bool,
+}
+
+/// Reads the header of an image.
+///
+/// # Errors
+/// [`Error::Undecodable`] when the bytes are of another format, or a side has no pixels.
+///
+/// ```
+/// let header = classifold_pixels::decode::read_header(b"P5 3 2 255 \x01\x02\x03\x04\x05\x06")?;
+/// assert_eq!((header.width, header.height, header.gray), (3, 2, true));
+/// # Ok::<(), classifold_pixels::Error>(())
+/// ```
+pub fn read_header(bytes: &[u8]) -> Result<ImageHeader> {
+    let parse = || match sniff::content(bytes)? {
+        Content::Jpeg => jpeg_header(bytes),
+        Content::Pnm => {
+            let (width, height, colours) = pnm::header(bytes)?;
+            let header = header(Format::Pnm, (width, height), Orientation::NoTransforms);
+            Ok(ImageHeader {
+                gray: !colours,
+                ..header
+            })
+        }
+        Content::Other(format) => other_header(bytes, format),
+    };
+    let header = parse().and_then(|header| match (header.width, header.height) {
+        // So that histograms can divide by a side and take its logarithm.
+        (0, _) | (_, 0) => Err("it has no pixels".into()),
+        _ => Ok(header),
+    });
+    header.map_err(|reason| Error::Undecodable { path: None, reason })
+}
+
+fn jpeg_header(bytes: &[u8]) -> Result<ImageHeader, String> {
+    let frame = jpeg::header(bytes)?;
+    Ok(ImageHeader {
+        gray: frame.components == 1,
+        cmyk: frame.components == 4,
+        ..header(Format::Jpeg, (frame.width, frame.height), frame.orientation)
+    })
+}
+
+fn other_header(bytes: &[u8], image_format: ImageFormat) -> Result<ImageHeader, String> {
+    let mut decoder = decoder(bytes, image_format)?;
+    let (format, several_images) = match image_format {
+        ImageFormat::Png => (Format::Png, is_apng(bytes)),
+        ImageFormat::WebP => (Format::WebP, is_animated_webp(bytes)),
+        ImageFormat::Bmp => (Format::Bmp, false),
+        // A cut-off directory is no reason to refuse: decoding will say so.
+        _ => (Format::Tiff, has_pages(bytes).unwrap_or(false)),
+    };
+    let (size, colours) = (decoder.dimensions(), decoder.color_type());
+    let cmyk = matches!(
+        decoder.original_color_type(),
+        ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16
+    );
+    Ok(ImageHeader {
+        gray: !colours.has_color(),
+        cmyk,
+        alpha: colours.has_alpha(),
+        several_images,
+        ..header(format, size, orientation(&mut decoder, image_format))
+    })
+}
+
+/// The header of a colour image without alpha; `(width, height)` are those of the stored pixels.
+fn header(format: Format, (width, height): (u32, u32), orientation: Orientation) -> ImageHeader {
+    let on_its_side = matches!(
+        orientation,
+        Orientation::Rotate90
+            | Orientation::Rotate270
+            | Orientation::Rotate90FlipH
+            | Orientation::Rotate270FlipH
+    );
+    let (width, height) = if on_its_side {
+        (height, width)
+    } else {
+        (width, height)
+    };
+    ImageHeader {
+        format,
+        width,
+        height,
+        rotated: orientation != Orientation::NoTransforms,
+        gray: false,
+        cmyk: false,
+        alpha: false,
+        several_images: false,
+    }
+}
+
+/// Whether the chunk `acTL` (PNG, third edition, section 11.3.6.1) comes before the pixels.
+fn is_apng(bytes: &[u8]) -> bool {
+    let mut rest = bytes.get(8..).unwrap_or_default();
+    while let [a, b, c, d, kind @ ..] = rest {
+        match kind.get(..4) {
+            Some(b"acTL") => return true,
+            Some(b"IDAT") | None => return false,
+            Some(_) => {}
+        }
+        // Length, kind, data, checksum.
+        let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+        rest = rest.get(length.saturating_add(12)..).unwrap_or_default();
+    }
+    false
+}
+
+/// The animation flag of an extended file (RFC 9649, section 2.7).
+fn is_animated_webp(bytes: &[u8]) -> bool {
+    bytes.get(12..16) == Some(b"VP8X") && bytes.get(20).is_some_and(|flags| flags & 2 != 0)
+}
+
+/// Whether the first directory names a next one (TIFF 6.0, section 2).
+fn has_pages(bytes: &[u8]) -> Option<bool> {
+    let little = bytes.starts_with(b"II");
+    let number = |offset: usize, length: usize| {
+        let mut number = bytes.get(offset..offset.checked_add(length)?)?.to_vec();
+        if little {
+            number.reverse();
+        }
+        let joined = number
+            .iter()
+            .fold(0, |sum, &byte| sum << 8 | usize::from(byte));
+        Some(joined)
+    };
+    let directory = number(4, 4)?;
+    let entries = number(directory, 2)?;
+    // Each entry has 12 bytes; the offset of the next directory follows them, 0 where there is none.
+    Some(number(directory + 2 + 12 * entries, 4)? != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode;
+    use fs_err as fs;
+    use std::path::Path;
+
+    #[test]
+    fn headers_agree_with_what_decoding_gives() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference/formats");
+        let mut count = 0;
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let bytes = fs::read(&path).unwrap();
+            let Ok(image) = decode::decode(&bytes, &decode::Limits::default()) else {
+                continue;
+            };
+            let header = read_header(&bytes).unwrap();
+            assert_eq!(
+                (header.width, header.height),
+                image.dimensions(),
+                "{path:?}"
+            );
+            if header.gray {
+                let gray = image.pixels().all(|p| p[0] == p[1] && p[1] == p[2]);
+                assert!(gray, "{path:?}");
+            }
+            count += 1;
+        }
+        assert!(count > 20, "{count}");
+    }
+
+    #[test]
+    fn several_images_in_one_file_are_seen() {
+        let chunk = |kind: &[u8; 4], data: &[u8]| {
+            let length = (data.len() as u32).to_be_bytes();
+            [&length[..], kind, data, &[0; 4]].concat()
+        };
+        let png = |chunks: &[Vec<u8>]| [b"\x89PNG\r\n\x1a\n".to_vec(), chunks.concat()].concat();
+        let (head, control) = (chunk(b"IHDR", &[0; 13]), chunk(b"acTL", &[0; 8]));
+        let pixels = chunk(b"IDAT", b"xyz");
+        assert!(is_apng(&png(&[
+            head.clone(),
+            control.clone(),
+            pixels.clone()
+        ])));
+        assert!(!is_apng(&png(&[head, pixels, control])));
+        assert!(is_animated_webp(b"RIFF....WEBPVP8X\x0a\0\0\0\x02\0\0\0"));
+        assert!(!is_animated_webp(b"RIFF....WEBPVP8X\x0a\0\0\0\x10\0\0\0"));
+        let one = b"II\x2a\0\x08\0\0\0\x01\0............\0\0\0\0";
+        let two = b"MM\0\x2a\0\0\0\x08\0\x01............\0\0\0\x50";
+        assert_eq!(has_pages(one), Some(false));
+        assert_eq!(has_pages(two), Some(true));
+        assert_eq!(has_pages(b"II\x2a\0\xff\xff\xff\xff"), None);
+    }
+}

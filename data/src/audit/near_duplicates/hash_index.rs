@@ -1,0 +1,131 @@
+//! Multi-index hashing: search in Hamming space, without comparing a hash with all others.
+//!
+//! M. Norouzi, A. Punjani and D. J. Fleet, "Fast Search in Hamming Space with Multi-HashIndex Hashing", CVPR
+//! 2012. Knows no images.
+
+use std::ops::ControlFlow;
+
+/// Parts of a hash, 16 bits each.
+const PARTS: usize = 4;
+/// When eleven bits differ in all, at least one of four parts differs in at most this many.
+const BITS_OF_A_PART: u32 = 2;
+
+/// Hashes of 64 bits with a table for each quarter of their bits.
+pub(super) struct HashIndex<'a> {
+    hashes: &'a [u64],
+    tables: [Table; PARTS],
+    /// All parts with at most [`BITS_OF_A_PART`] bits set.
+    masks: Vec<u16>,
+}
+
+/// Indices of hashes by the value of one part: those of value `v` are `indices[starts[v]..starts[v + 1]]`.
+struct Table {
+    starts: Vec<u32>,
+    indices: Vec<u32>,
+}
+
+fn part(hash: u64, number: usize) -> u16 {
+    (hash >> (16 * number)) as u16
+}
+
+impl Table {
+    fn new(hashes: &[u64], number: usize) -> Self {
+        let mut starts = vec![0_u32; (1 << 16) + 1];
+        for &hash in hashes {
+            starts[usize::from(part(hash, number)) + 1] += 1;
+        }
+        for value in 0..1 << 16 {
+            starts[value + 1] += starts[value];
+        }
+        // Counting sort: `starts` are now the first free slots of each value.
+        let mut next = starts.clone();
+        let mut indices = vec![0; hashes.len()];
+        for (index, &hash) in (0..).zip(hashes) {
+            let slot = &mut next[usize::from(part(hash, number))];
+            indices[*slot as usize] = index;
+            *slot += 1;
+        }
+        Self { starts, indices }
+    }
+
+    fn indices_of(&self, value: u16) -> &[u32] {
+        let value = usize::from(value);
+        &self.indices[self.starts[value] as usize..self.starts[value + 1] as usize]
+    }
+}
+
+impl<'a> HashIndex<'a> {
+    pub(super) fn new(hashes: &'a [u64]) -> Self {
+        Self {
+            hashes,
+            tables: std::array::from_fn(|number| Table::new(hashes, number)),
+            masks: (0..=u16::MAX)
+                .filter(|mask| mask.count_ones() <= BITS_OF_A_PART)
+                .collect(),
+        }
+    }
+
+    /// Calls `found` once with the index of each hash that differs from `hash` in at most `bits` bits (at
+    /// most 11), until it breaks.
+    pub(super) fn near(
+        &self,
+        hash: u64,
+        bits: u32,
+        found: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        debug_assert!(bits < PARTS as u32 * (BITS_OF_A_PART + 1));
+        for (number, table) in self.tables.iter().enumerate() {
+            for mask in &self.masks {
+                for &index in table.indices_of(part(hash, number) ^ mask) {
+                    let difference = self.hashes[index as usize] ^ hash;
+                    // An earlier table has found it if that part, too, differs in few bits.
+                    let seen_before = |n| part(difference, n).count_ones() <= BITS_OF_A_PART;
+                    if difference.count_ones() <= bits && !(0..number).any(seen_before) {
+                        found(index as usize)?;
+                    }
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{RngExt, SeedableRng};
+
+    #[test]
+    fn it_finds_what_comparing_all_finds() {
+        let mut rng = rand::rngs::ChaCha8Rng::seed_from_u64(1);
+        let mut hashes: Vec<u64> = (0..300).map(|_| rng.random()).collect();
+        for index in 0..300 {
+            // Relatives that differ in up to 16 bits.
+            let flips =
+                (0..index % 17).fold(0_u64, |flips, _| flips | 1 << rng.random_range(0..64));
+            hashes.push(hashes[index] ^ flips);
+        }
+        let hash_index = HashIndex::new(&hashes);
+        let mut relatives = 0;
+        for &hash in &hashes {
+            let mut found = Vec::new();
+            let all = hash_index.near(hash, 11, &mut |index| {
+                found.push(index);
+                ControlFlow::Continue(())
+            });
+            assert!(all.is_continue());
+            found.sort_unstable();
+            let near = |index: &usize| (hashes[*index] ^ hash).count_ones() <= 11;
+            let expected: Vec<usize> = (0..hashes.len()).filter(near).collect();
+            assert_eq!(found, expected);
+            relatives += found.len() - 1;
+            let mut calls = 0;
+            let first = hash_index.near(hash, 11, &mut |_| {
+                calls += 1;
+                ControlFlow::Break(())
+            });
+            assert_eq!((first, calls), (ControlFlow::Break(()), 1));
+        }
+        assert!(relatives > 300, "{relatives}");
+    }
+}

@@ -1,0 +1,106 @@
+//! Section "Training": learning curves and times.
+
+use console::{numbers, page};
+use maud::{Markup, html};
+
+use crate::charts::{self, ChartKind, PlottedRun};
+use crate::run_contents::RunContents;
+use crate::run_files::EpochRow;
+
+/// None before the first epoch.
+pub(crate) fn section(run: &RunContents) -> Option<Markup> {
+    if run.epochs.is_empty() {
+        return None;
+    }
+    let plotted = [PlottedRun { run, metrics: None }];
+    let figure = |kind, title, caption| {
+        let chart = charts::chart(kind, &plotted).ok()?;
+        Some(page::figure(&chart, title, caption))
+    };
+    let body = html! {
+        div.grid {
+            (figure(ChartKind::Loss, "Loss", caption(run))?)
+            (figure(ChartKind::Accuracy, "Accuracy", "")?)
+            (figure(ChartKind::Lr, "Learning rate", "")?)
+            (figure(ChartKind::Rate, "Speed", speed(run))?)
+        }
+        (time(run))
+        details {
+            summary { "All values of " (numbers::count(run.epochs.len(), "epoch", "epochs")) }
+            (epochs(&run.epochs))
+        }
+    };
+    Some(page::section("training", "Training", "", &body))
+}
+
+/// How training and validation values differ.
+fn caption(run: &RunContents) -> &'static str {
+    if run.is_augmented() {
+        "Training values are means over the epoch, while the weights moved, on augmented images; \
+         validation values are of its end."
+    } else {
+        "Training values are means over the epoch, while the weights moved; validation values are \
+         of its end."
+    }
+}
+
+/// What the images of "images per second" are.
+fn speed(run: &RunContents) -> &'static str {
+    match run.settings.cached_views {
+        Some(_) if !run.settings.fine_tune => {
+            "The frozen part ran once per image, before training; an epoch goes over its cached features."
+        }
+        _ => "",
+    }
+}
+
+fn time(run: &RunContents) -> Markup {
+    let total = |column: fn(&EpochRow) -> f64| run.epochs.iter().map(column).sum::<f64>();
+    let (train, val) = (total(|row| row.train_seconds), total(|row| row.val_seconds));
+    // Part of the training time.
+    let wait = total(|row| row.train_wait_seconds);
+    let mut facts = vec![
+        ("epochs", run.epochs.len().to_string()),
+        ("training", numbers::seconds(train)),
+        ("of it waiting for images", numbers::seconds(wait)),
+        ("validation", numbers::seconds(val)),
+    ];
+    if let Some(summary) = &run.summary {
+        facts.push(("whole run", numbers::seconds(summary.seconds)));
+        facts.push(("ended", summary.ended.clone()));
+    }
+    page::facts(&facts)
+}
+
+fn epochs(epochs: &[EpochRow]) -> Markup {
+    let header = [
+        "epoch",
+        "learning rate",
+        "train loss",
+        "val loss",
+        "train accuracy",
+        "val accuracy",
+        "train time",
+        "val time",
+        "train images/s",
+        "val images/s",
+    ];
+    let rows: Vec<Vec<String>> = epochs
+        .iter()
+        .map(|row| {
+            vec![
+                row.epoch.to_string(),
+                format!("{:.2e}", row.lr),
+                format!("{:.4}", row.train_loss),
+                format!("{:.4}", row.val_loss),
+                format!("{:.1} %", row.train_accuracy),
+                format!("{:.1} %", row.val_accuracy),
+                numbers::seconds(row.train_seconds),
+                numbers::seconds(row.val_seconds),
+                format!("{:.0}", row.train_images_per_second),
+                format!("{:.0}", row.val_images_per_second),
+            ]
+        })
+        .collect();
+    page::table(&header, &rows)
+}

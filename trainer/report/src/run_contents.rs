@@ -1,0 +1,207 @@
+//! Contents of a run folder, read file by file. A page leaves out what is missing; it names the files
+//! that are there and cannot be understood.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use data::augment::Augment;
+use data::run_files as files;
+use data::table::Row;
+use data::{Audit, Card, Prediction, Split};
+use fs_err as fs;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+use crate::predictions::Answers;
+use crate::run_files::{Agreement, Calibration, EpochRow, Folds, InspectList, Seeds, Summary};
+
+/// Contents of a run folder.
+#[derive(Debug)]
+pub struct RunContents {
+    pub folder: PathBuf,
+    /// Name of the run on the page.
+    pub name: String,
+    pub settings: RunSettings,
+    pub(crate) config: String,
+    pub(crate) command: Option<String>,
+    pub(crate) epochs: Vec<EpochRow>,
+    pub(crate) summary: Option<Summary>,
+    pub(crate) answers: Option<Answers>,
+    pub(crate) agreement: Option<Agreement>,
+    /// The card of the exported file.
+    pub(crate) card: Option<Card>,
+    /// Rows of `split.csv`.
+    pub(crate) images: Vec<Row>,
+    pub(crate) calibration: Option<Calibration>,
+    pub(crate) folds: Option<Folds>,
+    pub(crate) suspects: Vec<Prediction>,
+    pub(crate) seeds: Option<Seeds>,
+    pub(crate) audit: Option<Audit>,
+    pub(crate) inspection: Option<InspectList>,
+    /// Files that could not be understood, each with the reason.
+    pub unreadable: Vec<String>,
+}
+
+/// Settings of a run that its page needs. `config.toml` has all of them; whoever knows its keys reads it.
+#[derive(Clone, Debug)]
+pub struct RunSettings {
+    /// Path or name of the data set.
+    pub data: String,
+    /// Path or name of the backbone; none for the custom network.
+    pub backbone: Option<String>,
+    /// Whether all of the backbone was trained.
+    pub fine_tune: bool,
+    pub augment: Augment,
+    /// Number of views of an image whose features were computed once; none where every epoch had its own.
+    pub cached_views: Option<usize>,
+    pub seed: u64,
+}
+
+impl RunContents {
+    /// Reads a run folder.
+    ///
+    /// # Errors
+    /// When `config.toml` cannot be read; all other files may be missing.
+    pub fn open(folder: &Path, settings: RunSettings) -> Result<Self> {
+        let mut unreadable = vec![];
+        let notes = &mut unreadable;
+        let path = |name| folder.join(name);
+        // Only `config.toml` must be there: it makes a folder a run.
+        Ok(Self {
+            name: file_name(folder),
+            settings,
+            config: fs::read_to_string(path(files::CONFIG))?,
+            command: note(notes, text(&path(files::COMMAND))),
+            epochs: note(notes, rows(&path(files::METRICS))).unwrap_or_default(),
+            summary: note(notes, json(&path(files::SUMMARY))),
+            answers: note(notes, if_any(&path(files::PREDICTIONS), Answers::open)),
+            agreement: note(notes, json(&path(files::VERIFY))),
+            card: note(notes, if_any(&path(files::MODEL), card)).flatten(),
+            images: note(notes, if_any(&path(files::SPLIT), images)).unwrap_or_default(),
+            calibration: note(notes, json(&path(files::CALIBRATION))),
+            folds: note(notes, json(&path(files::FOLDS))),
+            suspects: note(notes, rows(&path(files::SUSPECTS))).unwrap_or_default(),
+            seeds: note(notes, json(&path(files::SEEDS))),
+            audit: note(notes, json(&path(files::AUDIT))),
+            inspection: note(notes, json(&path(files::INSPECT).join(files::INSPECT_LIST))),
+            folder: folder.to_path_buf(),
+            unreadable,
+        })
+    }
+
+    pub fn page_path(&self) -> PathBuf {
+        self.folder.join(files::REPORT)
+    }
+
+    /// Class names in output order; empty before the run was scored.
+    pub(crate) fn classes(&self) -> &[String] {
+        match (&self.answers, &self.summary) {
+            (Some(answers), _) => &answers.classes,
+            (None, Some(summary)) => &summary.scores.classes,
+            (None, None) => &[],
+        }
+    }
+
+    /// Number of images per split and class.
+    pub(crate) fn counts(&self) -> BTreeMap<Split, BTreeMap<&str, u64>> {
+        let mut counts: BTreeMap<Split, BTreeMap<&str, u64>> = BTreeMap::new();
+        for row in &self.images {
+            if let Some(split) = row.split {
+                let classes = counts.entry(split).or_default();
+                *classes.entry(&row.label).or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    /// Name of the network for people: the custom one, or the backbone's file.
+    pub(crate) fn network(&self) -> String {
+        let Some(backbone) = &self.settings.backbone else {
+            return "custom ResNet".into();
+        };
+        let stem = Path::new(backbone).file_stem();
+        let name = stem.map_or(backbone.clone(), |stem| stem.to_string_lossy().into_owned());
+        let training = match self.settings.fine_tune {
+            true => "fine-tuned",
+            false => "frozen, new head",
+        };
+        format!("{name} ({training})")
+    }
+
+    /// Whether training saw augmented images: a frozen part that sees one view of each does not.
+    pub(crate) fn is_augmented(&self) -> bool {
+        let is_frozen = self.settings.backbone.is_some() && !self.settings.fine_tune;
+        let one_view = is_frozen && self.settings.cached_views == Some(1);
+        !self.settings.augment.ops.is_empty() && !one_view
+    }
+
+    /// The last part of the data set's path.
+    pub(crate) fn data_name(&self) -> String {
+        match Path::new(&self.settings.data).file_name() {
+            Some(name) => name.to_string_lossy().into_owned(),
+            None => self.settings.data.clone(),
+        }
+    }
+
+    /// Name of the folder, which is a plain file name even where [`name`](Self::name) is a path.
+    pub(crate) fn folder_name(&self) -> String {
+        file_name(&self.folder)
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// The content of a file; an error goes to `notes`.
+fn note<T>(notes: &mut Vec<String>, content: Result<Option<T>>) -> Option<T> {
+    content.unwrap_or_else(|error| {
+        notes.push(error.to_string());
+        None
+    })
+}
+
+fn if_any<T>(path: &Path, read: impl Fn(&Path) -> Result<T>) -> Result<Option<T>> {
+    path.is_file().then(|| read(path)).transpose()
+}
+
+fn text(path: &Path) -> Result<Option<String>> {
+    if_any(path, |path| Ok(fs::read_to_string(path)?))
+}
+
+fn refuse(path: &Path, reason: impl ToString) -> Error {
+    Error::Table {
+        path: path.to_path_buf(),
+        reason: reason.to_string(),
+    }
+}
+
+fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    let Some(text) = text(path)? else {
+        return Ok(None);
+    };
+    let content = serde_json::from_str(&text);
+    content.map(Some).map_err(|error| refuse(path, error))
+}
+
+fn rows<T: DeserializeOwned>(path: &Path) -> Result<Option<Vec<T>>> {
+    let Some(text) = text(path)? else {
+        return Ok(None);
+    };
+    let rows = csv::Reader::from_reader(text.as_bytes()).into_deserialize();
+    let rows: Result<Vec<T>, csv::Error> = rows.collect();
+    rows.map(Some).map_err(|error| refuse(path, error))
+}
+
+fn card(path: &Path) -> Result<Option<Card>> {
+    let header = onnx::Header::open(path)?;
+    let pairs = header.metadata.iter();
+    Ok(Card::from_pairs(
+        pairs.map(|(key, value)| (key.as_str(), value.as_str())),
+    )?)
+}
+
+fn images(path: &Path) -> Result<Vec<Row>> {
+    Ok(data::table::read(path)?)
+}

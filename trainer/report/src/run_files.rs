@@ -1,0 +1,301 @@
+//! Contents of the files in a run folder: `trainer` writes them, a page shows them. Their names are in
+//! [`data::run_files`].
+
+use std::collections::BTreeMap;
+
+use data::{Scores, Split};
+use serde::{Deserialize, Serialize};
+
+/// Training history of one epoch: a row of `metrics.csv`. Accuracies are in percent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochRow {
+    /// Counted from 1.
+    pub epoch: usize,
+    pub lr: f64,
+    /// Mean cross-entropy over the training images, while the weights moved.
+    pub train_loss: f64,
+    /// Percent.
+    pub train_accuracy: f64,
+    /// Mean cross-entropy over the validation images, after the epoch.
+    pub val_loss: f64,
+    /// Percent.
+    pub val_accuracy: f64,
+    pub train_seconds: f64,
+    pub val_seconds: f64,
+    pub train_images_per_second: f64,
+    pub val_images_per_second: f64,
+    /// Time in which training steps waited for their batches. Earlier versions did not write it.
+    #[serde(default)]
+    pub train_wait_seconds: f64,
+}
+
+/// Result of a run: `summary.json`, and what `fit --json` writes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Summary {
+    pub run: String,
+    /// The exported file, relative to the run folder.
+    pub model: String,
+    /// Whether ONNX Runtime agrees with Burn on it.
+    pub verified: bool,
+    pub network: String,
+    pub parameters: usize,
+    pub trainable_parameters: usize,
+    /// Number of epochs done.
+    pub epochs: usize,
+    /// The exported epoch, counted from 1.
+    pub epoch: usize,
+    /// `finished` or `early-stopped`.
+    pub ended: String,
+    /// Validation accuracy of the exported epoch, in `[0, 1]`; `null` where it is not known.
+    pub val_accuracy: Option<f64>,
+    pub seconds: f64,
+    /// The split of the scores: `test`, or `val` with `--no-test`.
+    pub split: Split,
+    /// Scores of the exported file through ONNX Runtime.
+    #[serde(flatten)]
+    pub scores: Scores,
+}
+
+/// Temperature scaling of a network and what it gains: `calibration.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// The temperature that fits the held-out logits.
+    pub temperature: f64,
+    /// Whether the logits are divided by it; otherwise they stay as they are.
+    pub applied: bool,
+    /// Which images it was fitted on.
+    pub fitted_on: String,
+    /// Number of those images.
+    pub count: usize,
+    /// Mean negative log-likelihood of the labels before, in nats.
+    pub loss_before: f64,
+    /// The same with the temperature.
+    pub loss_after: f64,
+    /// Standard error of the difference, paired by image.
+    pub standard_error: f64,
+    /// The epoch of the network, counted from 1.
+    pub epoch: usize,
+}
+
+/// Whether an exported file computes what the network computes: `verify.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Agreement {
+    /// Whether every difference is within the tolerance and every top-1 is the same.
+    pub verified: bool,
+    /// Number of images compared.
+    pub images: usize,
+    /// Batch sizes that ONNX Runtime ran them with.
+    pub batches: Vec<usize>,
+    /// The largest finite |difference| of a logit.
+    pub max_difference: f64,
+    /// The largest finite |logit| of the network.
+    pub largest_logit: f64,
+    /// The largest allowed difference: 1e-4 of the largest |logit|.
+    pub tolerance: f64,
+    pub disagreements: Vec<Disagreement>,
+}
+
+/// An image on which the file disagrees with the network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Disagreement {
+    pub image: usize,
+    pub batch: usize,
+    /// The largest |difference| of its logits; `null` where it is not a number.
+    pub difference: Option<f64>,
+    pub burn: usize,
+    pub onnx_runtime: usize,
+}
+
+/// Scores of k-fold cross-validation: `folds.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Folds {
+    pub folds: usize,
+    /// Number of images, each held out once.
+    pub count: usize,
+    /// Share of right answers, `[0, 1]`.
+    pub accuracy: MeanInterval,
+    /// Negative log-likelihood, in nats.
+    pub loss: MeanInterval,
+    pub per_fold: Vec<FoldScore>,
+}
+
+/// Mean over all held-out images with its 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MeanInterval {
+    pub mean: f64,
+    pub interval: [f64; 2],
+}
+
+/// Scores of one fold's network on the images held out from it: accuracy as a share, loss in nats.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FoldScore {
+    /// Counted from 1.
+    pub fold: usize,
+    /// Number of images held out.
+    pub count: usize,
+    pub accuracy: f64,
+    pub loss: f64,
+}
+
+/// Scores of several seeds on the same images: `seeds.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Seeds {
+    /// Scores of the single seeds; the first is the run's own.
+    pub seeds: Vec<SeedScore>,
+    /// Share of right answers, `[0, 1]`.
+    pub accuracy: MeanRange,
+    /// Mean negative log-likelihood, in nats.
+    pub loss: MeanRange,
+    pub split: Split,
+    pub count: usize,
+    /// Images whose answer depends on the seed; those with the least agreement first.
+    pub unstable: Vec<UnstableImage>,
+}
+
+/// Scores of the network of one seed: accuracy as a share, loss in nats.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SeedScore {
+    pub seed: u64,
+    pub accuracy: f64,
+    pub loss: f64,
+}
+
+/// Mean and extremes over the seeds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MeanRange {
+    pub mean: f64,
+    pub min: f64,
+    pub max: f64,
+}
+
+/// An image for which not all seeds give the same answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UnstableImage {
+    /// Relative to the data root.
+    pub path: String,
+    /// Name of its class.
+    pub label: String,
+    /// Number of seeds by predicted class.
+    pub answers: BTreeMap<String, usize>,
+}
+
+/// List of the images that `trainer inspect` drew: `inspect/inspect.json`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct InspectList {
+    /// In the order in which they were drawn.
+    pub images: Vec<InspectImage>,
+}
+
+/// An image that `trainer inspect` drew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InspectImage {
+    /// What the image shows, for people.
+    pub title: String,
+    /// The file, relative to the folder, with `/`.
+    pub file: String,
+    /// What the image shows, for programs.
+    pub kind: InspectKind,
+    /// The node or value of the graph that the image is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+}
+
+/// Kind of image that `trainer inspect` draws.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InspectKind {
+    /// The image as the network sees it.
+    Input,
+    /// Weights of the first convolution.
+    Kernels,
+    /// Output of a convolution.
+    FeatureMap,
+    /// Class activation map, or Eigen-CAM.
+    ActivationMap,
+    Occlusion,
+}
+
+impl Calibration {
+    /// One line for the log.
+    pub fn line(&self) -> String {
+        let (before, after) = (self.loss_before, self.loss_after);
+        let verdict = match (self.applied, self.temperature) {
+            (true, temperature) => {
+                format!("temperature {temperature:.3}, folded into the last layer")
+            }
+            (false, temperature) => format!("no temperature ({temperature:.3} gains too little)"),
+        };
+        format!(
+            "calibration: {verdict}; log loss {before:.4} before, {after:.4} after, standard error \
+             {:.4}, {} images ({})",
+            self.standard_error, self.count, self.fitted_on
+        )
+    }
+}
+
+impl Agreement {
+    /// One line for the log.
+    pub fn line(&self) -> String {
+        let batches: Vec<String> = self.batches.iter().map(usize::to_string).collect();
+        let verdict = match self.disagreements.len() {
+            0 if self.verified => "agree".to_string(),
+            count => format!("disagree ({count} times)"),
+        };
+        format!(
+            "Burn and ONNX Runtime {verdict} on {} images at batch {}: at most {:.1e} of {:.1e} apart",
+            self.images,
+            batches.join(", "),
+            self.max_difference,
+            self.tolerance,
+        )
+    }
+}
+
+impl Folds {
+    /// The scores as text for a terminal.
+    pub fn text(&self) -> String {
+        let Self {
+            folds,
+            count,
+            accuracy,
+            loss,
+            ..
+        } = self;
+        let [low, high] = accuracy.interval.map(|share| 100.0 * share);
+        let [low_loss, high_loss] = loss.interval;
+        format!(
+            "{folds}-fold cross-validation, {count} training and validation images\n\
+             accuracy   {:.2} %   95 % interval {low:.2} to {high:.2} %\n\
+             log loss   {:.4}    95 % interval {low_loss:.4} to {high_loss:.4}",
+            100.0 * accuracy.mean,
+            loss.mean,
+        )
+    }
+}
+
+impl Seeds {
+    /// The scores as text for a terminal.
+    pub fn text(&self) -> String {
+        let Self {
+            accuracy,
+            loss,
+            split,
+            count,
+            ..
+        } = self;
+        format!(
+            "{} seeds, {count} {split} images\n\
+             accuracy   {:.2} %   from {:.2} to {:.2} %\n\
+             log loss   {:.4}    from {:.4} to {:.4}\n\
+             answer depends on the seed: {} of {count} images",
+            self.seeds.len(),
+            100.0 * accuracy.mean,
+            100.0 * accuracy.min,
+            100.0 * accuracy.max,
+            loss.mean,
+            loss.min,
+            loss.max,
+            self.unstable.len(),
+        )
+    }
+}
