@@ -116,7 +116,7 @@ impl Classifier {
         &self.path
     }
 
-    /// What the file says of itself, where there is one.
+    /// Header, card, inputs and outputs of the file, where there is one.
     pub fn model(&self) -> Option<&Model> {
         self.model.as_ref()
     }
@@ -131,12 +131,12 @@ impl Classifier {
         &self.classes
     }
 
-    /// How images are prepared.
+    /// The preprocessing of images.
     pub fn preprocess(&self) -> &Preprocess {
         &self.preprocess
     }
 
-    /// What the model's output means.
+    /// The meaning of the model's output.
     pub fn output_kind(&self) -> OutputKind {
         self.output_kind
     }
@@ -156,7 +156,7 @@ impl Classifier {
         self.pool.size()
     }
 
-    /// Where the model's nodes run; `None` without a session of ONNX Runtime.
+    /// Execution providers of the model's nodes; `None` without a session of ONNX Runtime.
     pub fn placement(&self) -> Option<&Placement> {
         self.placement.as_ref()
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 pub(crate) use machine::error::chain;
 use machine::runtime::VERSION;
 
-/// What went wrong. Errors of the crates below have variants of their own; all others are [`Error::Other`], and
+/// An error of this crate. Errors of the crates below have variants of their own; all others are [`Error::Other`], and
 /// programs that must tell them apart do so by [`Error::kind`].
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
@@ -29,11 +29,11 @@ pub enum Error {
     /// Anything else.
     #[error("{message}")]
     Other {
-        /// What it is about.
+        /// Its subject.
         kind: ErrorKind,
-        /// What is wrong, with what was expected and what was found.
+        /// The problem, with what was expected and found.
         message: String,
-        /// What to do about it.
+        /// How to fix it.
         hint: Option<String>,
     },
 }
@@ -41,7 +41,7 @@ pub enum Error {
 /// A result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What an error is about, for programs.
+/// Subject of an error, for programs that must tell errors apart.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -51,12 +51,12 @@ pub enum ErrorKind {
     Model,
     /// The images or their folder.
     Data,
-    /// What the caller asked for.
+    /// The request of the caller.
     Usage,
 }
 
 impl Error {
-    /// What the error is about.
+    /// The subject of the error.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Machine(machine::Error::ProviderName { .. }) => ErrorKind::Usage,
@@ -69,7 +69,7 @@ impl Error {
         }
     }
 
-    /// What to do about it, where that can be said.
+    /// How to fix it, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Machine(error) => error.hint(),
@@ -231,7 +231,7 @@ impl Error {
     }
 }
 
-/// What the caller asked for.
+/// The request of the caller.
 impl Error {
     pub(crate) fn precision_name(text: &str) -> Self {
         let message = format!("`{text}` is not a precision\n  expected: fp32, tf32, fp16 or int8");

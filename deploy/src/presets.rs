@@ -43,7 +43,7 @@ pub(crate) fn execution_providers(
             check_available::<ep::TensorRT>(provider)?;
             check_available::<ep::CUDA>(provider)?;
             let tensorrt = tensorrt::preset(device_id(device), request);
-            // What is left for CUDA is not replayed: TensorRT's recording would not hold it.
+            // No CUDA graph for nodes that fall back to CUDA: TensorRT's graph would not hold them.
             let cuda = cuda::preset(device_id(device), request.precision, false);
             vec![tensorrt.build(), cuda.build(), cpu]
         }

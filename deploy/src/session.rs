@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::placement::Placement;
 use crate::presets;
 
-/// How many images a model takes at a time.
+/// Batch size of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Batch {
     /// Any number.
@@ -178,7 +178,7 @@ impl Session {
         &self.output
     }
 
-    /// How many images the model takes at a time.
+    /// The batch size of the model.
     pub fn batch(&self) -> Batch {
         self.batch
     }
@@ -188,7 +188,7 @@ impl Session {
         self.image_shape
     }
 
-    /// Where the nodes run, from the session's own record.
+    /// Execution providers of the nodes, from the session's own record.
     pub fn placement(&self) -> &Placement {
         &self.placement
     }

@@ -81,7 +81,7 @@ pub enum EngineFolder<'a> {
 /// Result of [`EngineCache::build`].
 #[derive(Debug)]
 pub struct Built<T> {
-    /// What the closure returned.
+    /// The value that the closure returned.
     pub value: T,
     /// Whether it was built now, and not read from a kept engine.
     pub is_new: bool,

@@ -31,7 +31,7 @@ pub(crate) struct Cli {
     pub(crate) verbose: bool,
 }
 
-/// What to do.
+/// Commands of `deploy`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Score a model on labelled images
@@ -66,7 +66,7 @@ pub(crate) enum Command {
     },
 }
 
-/// Which model, and what it does not say itself.
+/// The model, and facts that its card lacks.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
@@ -87,7 +87,7 @@ pub(crate) struct ModelArgs {
     pub(crate) output_kind: Option<OutputKindArg>,
 }
 
-/// What the output means.
+/// Meaning of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OutputKindArg {
     /// Class scores before the softmax
@@ -96,7 +96,7 @@ pub(crate) enum OutputKindArg {
     Probabilities,
 }
 
-/// What computes, and where things are.
+/// Provider, threads and locations.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Machine")]
 pub(crate) struct MachineArgs {
@@ -114,7 +114,7 @@ pub(crate) struct MachineArgs {
     pub(crate) location: LocationArgs,
 }
 
-/// Where downloads live and where ONNX Runtime is.
+/// Locations of the cache folder and ONNX Runtime.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Machine")]
 pub(crate) struct LocationArgs {
@@ -189,7 +189,7 @@ pub(crate) struct PredictArgs {
     pub(crate) machine: MachineArgs,
 }
 
-/// How predictions are written.
+/// Format of predictions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// Text for people
@@ -236,7 +236,7 @@ pub(crate) struct CheckArgs {
     pub(crate) machine: MachineArgs,
 }
 
-/// What to do with a card.
+/// Commands of `deploy card`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CardCommand {
     /// Print the card as JSON
@@ -270,7 +270,7 @@ pub(crate) struct AttachArgs {
     pub(crate) location: LocationArgs,
 }
 
-/// What to do with the cache folder.
+/// Commands of `deploy cache`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CacheCommand {
     /// Print the path of the folder
@@ -281,7 +281,7 @@ pub(crate) enum CacheCommand {
     Prune(PruneArgs),
 }
 
-/// Where the cache folder is.
+/// Location of the cache folder.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct CacheArgs {
     /// The cache folder [env: CLASSIFIER_CACHE]
@@ -299,7 +299,7 @@ pub(crate) struct PruneArgs {
     pub(crate) cache: CacheArgs,
 }
 
-/// What to do with ONNX Runtime.
+/// Commands of `deploy runtime`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RuntimeCommand {
     /// Install ONNX Runtime for the CPU or with CUDA, or TensorRT, into the cache folder
@@ -327,7 +327,7 @@ pub(crate) struct InstallArgs {
     pub(crate) cache: CacheArgs,
 }
 
-/// What can be installed.
+/// Runtimes that can be installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Installed {
     /// ONNX Runtime for the CPU, 20 MB

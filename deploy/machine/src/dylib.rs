@@ -19,9 +19,9 @@ pub(crate) enum Defect {
     Unreadable(io::Error),
     /// It is something else, or not whole.
     Unusable {
-        /// What it should be.
+        /// What was expected.
         expected: String,
-        /// What it is.
+        /// What was found.
         found: String,
     },
 }
@@ -41,7 +41,7 @@ impl From<io::Error> for Defect {
     }
 }
 
-/// What [`check_library`] and [`needed_libraries`] answer.
+/// Result of [`check_library`] and [`needed_libraries`].
 pub(crate) type Result<T> = std::result::Result<T, Defect>;
 
 /// Checks that the file is a shared library of this machine's kind, up to its last byte.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::missing::MissingRequirement;
 use crate::wheels::{GPU_PREFIX, VERSION};
 
-/// What went wrong. Programs decide by the variants with data; all else is [`Error::Other`].
+/// An error of this crate. Programs decide by the variants with data; all else is [`Error::Other`].
 #[non_exhaustive]
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -23,9 +23,9 @@ pub enum Error {
     UnusableRuntime {
         /// The library.
         path: PathBuf,
-        /// What it should be.
+        /// What was expected.
         expected: String,
-        /// What it is.
+        /// What was found.
         found: String,
     },
     /// The text names no provider.
@@ -37,9 +37,9 @@ pub enum Error {
     /// Anything else.
     #[error("{message}")]
     Other {
-        /// What is wrong, with what was expected and what was found.
+        /// The problem, with what was expected and found.
         message: String,
-        /// What to do about it.
+        /// How to fix it.
         hint: Option<String>,
     },
 }
@@ -101,7 +101,7 @@ impl Error {
         )
     }
 
-    /// What the provider needs of the machine is not there.
+    /// A requirement of the provider is missing.
     pub(crate) fn provider_not_ready(provider: &str, missing: &MissingRequirement) -> Self {
         Self::other(
             format!("provider `{provider}` cannot start: {missing}"),
@@ -109,7 +109,7 @@ impl Error {
         )
     }
 
-    /// What to do about it, where that can be said.
+    /// How to fix it, where that is known.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NoRuntime { .. } => {

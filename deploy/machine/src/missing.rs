@@ -4,14 +4,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What keeps a provider from starting.
+/// A requirement without which a provider does not start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissingRequirement {
-    /// What is wrong, as a sentence without full stop.
+    /// The problem, as a sentence without full stop.
     pub what: String,
-    /// What would be right.
+    /// What is required.
     pub expected: String,
-    /// What is there.
+    /// What was found.
     pub found: String,
     /// How to fix it.
     pub fix: String,

@@ -23,7 +23,7 @@ use crate::probe::{self, SearchPaths};
 use crate::provider::Provider;
 pub use crate::wheels::{MIN_API, VERSION};
 
-/// Where a library came from.
+/// Source of a library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// Named by the caller (`--runtime`).
@@ -57,7 +57,7 @@ pub struct RuntimeLibrary {
     pub path: PathBuf,
     /// Its version, such as `1.28.0`.
     pub version: String,
-    /// Where it came from.
+    /// Its source.
     pub source: Source,
     /// Whether its library for CUDA lies beside it.
     pub gpu: bool,
@@ -96,7 +96,7 @@ impl fmt::Display for RuntimeLibrary {
     }
 }
 
-/// Where to look for the library, in this order.
+/// Places to search for the library, in this order.
 #[derive(Debug, Clone, Default)]
 pub struct Search {
     /// A file, or a folder that holds one, named by the caller.

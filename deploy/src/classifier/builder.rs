@@ -96,7 +96,7 @@ impl ClassifierBuilder {
         self
     }
 
-    /// What [`Model::open`] read from the file, so that it is not read again.
+    /// The model as [`Model::open`] read it, so that the file is not read again.
     pub fn model(mut self, model: Model) -> Self {
         self.model = Some(model);
         self
@@ -114,7 +114,7 @@ impl ClassifierBuilder {
         self
     }
 
-    /// What the output means, in place of what the card says or the graph suggests.
+    /// The meaning of the output, in place of the card's or the one that the graph suggests.
     pub fn output_kind(mut self, output_kind: OutputKind) -> Self {
         self.output_kind = Some(output_kind);
         self

@@ -23,7 +23,7 @@ const USUAL_BATCH: usize = 32;
 pub(crate) struct EngineRequest {
     /// `None` where the file fixes every dimension.
     pub(crate) profile: Option<Profile>,
-    /// Where engines are read and written; `None` keeps none.
+    /// Folder in which engines are cached; `None` caches none.
     pub(crate) folder: Option<PathBuf>,
 }
 

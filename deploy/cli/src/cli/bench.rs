@@ -67,7 +67,7 @@ impl BenchArgs {
     }
 }
 
-/// Which models, and what they do not say themselves.
+/// The models, and facts that their cards lack.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct BenchModelArgs {
@@ -141,7 +141,7 @@ impl ConfigurationArgs {
     }
 }
 
-/// Where the input comes from.
+/// Source of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FeedArg {
     /// Copied from the host's pinned memory for every run
@@ -152,7 +152,7 @@ pub(crate) enum FeedArg {
     Both,
 }
 
-/// How configurations are measured.
+/// Options of the measurement.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Measuring")]
 pub(crate) struct MeasuringArgs {
@@ -177,7 +177,7 @@ pub(crate) struct MeasuringArgs {
 }
 
 impl MeasuringArgs {
-    /// How runs follow each other.
+    /// The load scenario.
     pub(crate) fn scenario(&self) -> Scenario {
         match self.scenario {
             ScenarioArg::SingleStream => Scenario::SingleStream,
@@ -188,7 +188,7 @@ impl MeasuringArgs {
     }
 }
 
-/// How runs follow each other.
+/// Load scenario of MLPerf Inference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ScenarioArg {
     /// Each stream starts a run when its last one has ended
@@ -201,7 +201,7 @@ pub(crate) enum ScenarioArg {
     Offline,
 }
 
-/// Where results go, and what makes them fail.
+/// Files of results, and conditions that fail.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Results")]
 pub(crate) struct ResultArgs {

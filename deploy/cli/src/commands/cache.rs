@@ -22,7 +22,7 @@ pub(crate) fn run(command: &CacheCommand, printer: &Printer) -> anyhow::Result<E
     Ok(ExitStatus::Success)
 }
 
-/// What is in the folder, two levels deep, with sizes.
+/// Lists the folder two levels deep, with sizes.
 fn list(cache: &Path) -> anyhow::Result<()> {
     let mut table = Table::new([Column::RIGHT.at_least(10), Column::LEFT]);
     let mut total = 0;

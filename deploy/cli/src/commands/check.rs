@@ -1,4 +1,4 @@
-//! `deploy check`: whether this machine computes what the card's golden samples expect.
+//! `deploy check`: compares the card's golden samples with the outputs of this machine.
 
 use console::{ExitStatus, Printer, printer};
 

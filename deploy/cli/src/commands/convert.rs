@@ -23,7 +23,7 @@ use crate::source::{self, DataSource, RunOptions};
 /// Nodes that keep their precision shown.
 const SHOWN: usize = 10;
 
-/// What `--json` writes.
+/// Content of `--json`.
 #[derive(Serialize)]
 struct Report<'a> {
     model: String,

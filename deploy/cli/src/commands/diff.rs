@@ -1,4 +1,4 @@
-//! `deploy diff`: what differs between two models on the same images.
+//! `deploy diff`: compares two models on the same images.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::source::{self, DataSource, RunOptions};
 /// Changed predictions shown; the CSV file has them all.
 const SHOWN: usize = 40;
 
-/// What `--json` writes.
+/// Content of `--json`.
 #[derive(Serialize)]
 struct Report<'a> {
     first: String,

@@ -77,7 +77,7 @@ struct Inference {
     /// Median of the runs after the first.
     run_ms: f64,
     max_difference: f32,
-    /// Where its nodes ran, from the session's own record.
+    /// Its nodes by provider, from the session's own record.
     nodes_by_provider: BTreeMap<String, usize>,
 }
 

@@ -16,7 +16,7 @@ use crate::source::{self, DataSource, RunOptions};
 /// Misclassified files shown; the CSV file has them all.
 const SHOWN: usize = 40;
 
-/// What `--json` writes.
+/// Content of `--json`.
 #[derive(Serialize)]
 struct Report<'a> {
     #[serde(flatten)]

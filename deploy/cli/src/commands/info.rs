@@ -1,4 +1,4 @@
-//! `deploy info`: what a model file says of itself.
+//! `deploy info`: header, inputs, outputs and card of a model file.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use super::cache::human;
 use crate::cli::{InfoArgs, ModelFileArgs};
 use crate::source;
 
-/// What `--json` prints.
+/// Content of `--json`.
 #[derive(Serialize)]
 struct Report<'a> {
     model: String,

@@ -21,7 +21,7 @@ pub struct SearchPaths {
     pub kernel: Option<PathBuf>,
 }
 
-/// Where distributions and NVIDIA put the driver's library beside the loader's own folders.
+/// Folders of the driver's library by distributions and NVIDIA, beside the loader's own.
 const DRIVER: [&str; 3] = [
     "/usr/lib/wsl/lib",
     "/usr/local/nvidia/lib64",

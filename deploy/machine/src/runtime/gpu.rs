@@ -17,7 +17,7 @@ use crate::probe::Driver;
 use crate::wheels::gpu::{self as gpu_wheels, GpuWheel, PLATFORMS, WheelSet};
 use crate::wheels::{self, GPU_PREFIX};
 
-/// What to install, and where to.
+/// Options of [`install_gpu`].
 #[derive(Debug, Clone, Default)]
 pub struct GpuOptions {
     /// The cache folder.

@@ -15,7 +15,7 @@ use crate::wheels::{self, LICENCES, VERSION, Wheel};
 /// No download from a URL is larger.
 const MAX_DOWNLOAD: u64 = 1 << 30;
 
-/// What to install, and where to.
+/// Options of [`install`].
 #[derive(Debug, Clone, Default)]
 pub struct InstallOptions {
     /// The cache folder.

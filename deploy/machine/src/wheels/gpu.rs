@@ -16,7 +16,7 @@ pub(crate) struct GpuWheel {
     pub(crate) bytes: u64,
 }
 
-/// What is installed for one major version of CUDA. The first part is ONNX Runtime.
+/// The wheels for one major version of CUDA. The first one is ONNX Runtime.
 #[derive(Debug)]
 pub(crate) struct WheelSet {
     /// Major version of CUDA.
