@@ -23,7 +23,7 @@
 //! | `libjpeg` | yes | JPEG by mozjpeg, every pixel equal to PIL's; needs a C compiler. Without it by zune-jpeg |
 //! | `eval` | no | evaluation, comparison and the choice of calibration images; brings in the crate `data` |
 //!
-//! What signatures mention of other crates is re-exported here, so that an application depends on `deploy`
+//! What signatures mention of other crates is re-exported here, so that an application depends on `classifold`
 //! alone: [`pixels`] (card, preprocessing, decoded images), [`image`], [`onnx`], [`machine`], [`files`] and,
 //! with `eval`, `data`.
 //!

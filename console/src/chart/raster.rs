@@ -291,11 +291,18 @@ mod tests {
             classes: vec![name.to_owned(); 30],
             counts: vec![vec![0; 30]; 30],
         };
-        let (blank, named) = (drawn(matrix("")), drawn(matrix("llllllll")));
-        // The name is wider than high when it lies, and higher than wide when it stands.
-        assert!(named.height() > blank.height());
-        let dark = named.pixels().filter(|pixel| pixel[0] < 160).count();
-        assert!(dark > 30 * 50, "{dark}");
+        // Right of the words above the matrix: the letters' strokes lie one beside the other when a name lies, and
+        // one above the other when it stands.
+        let rows_with_letters = |name: &str| {
+            let image = drawn(matrix(name));
+            let (width, height) = image.dimensions();
+            let dark = |x, y| image.get_pixel(x, y)[0] < 160;
+            (0..height / 4)
+                .filter(|y| (width * 3 / 4..width).any(|x| dark(x, *y)))
+                .count()
+        };
+        let (short, long) = (rows_with_letters("ll"), rows_with_letters("llllllll"));
+        assert!(short > 0 && long > 2 * short, "{short} {long}");
     }
 
     #[test]

@@ -2,10 +2,11 @@
 //!
 //! A file is checked before it is loaded, since a truncated shared library kills the process when it is mapped.
 
+// Not `fs_err`: what is made of these errors names the library already.
+use std::fs;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use fs_err as fs;
 use object::read::elf::ElfFile64;
 use object::{Architecture, Object, ObjectSection, ObjectSegment};
 

@@ -39,14 +39,12 @@ fn libraries_that_are_none() {
     let shop = trained();
     let [deploy, trainer] = refusals(&shop, &shop.path("none.so"));
     insta::assert_snapshot!(deploy, @r#"
-    error: the ONNX Runtime library `[DIR]/none.so` cannot be read
-    caused by: failed to query resolved metadata `[DIR]/none.so`: No such file or directory (os error 2)
+    error: the ONNX Runtime library `[DIR]/none.so` cannot be read: No such file or directory (os error 2)
 
     hint: check the path given by `--runtime` or `ORT_DYLIB_PATH`
     "#);
     insta::assert_snapshot!(trainer, @r#"
-    error: the ONNX Runtime library `[DIR]/none.so` cannot be read
-    caused by: failed to query resolved metadata `[DIR]/none.so`: No such file or directory (os error 2)
+    error: the ONNX Runtime library `[DIR]/none.so` cannot be read: No such file or directory (os error 2)
 
     hint: check the path given by `--runtime` or `ORT_DYLIB_PATH`
     "#);
@@ -108,13 +106,13 @@ fn a_truncated_library() {
     "#);
 }
 
-/// A refusal that lists the folders it looked at, without them.
+/// A refusal that lists the folders it searched, without them.
 fn searched(done: &Done) -> String {
     let text = done.refusal();
     let (error, hint) = text.split_once("\n\n").unwrap();
-    let (error, folders) = error.split_once("looked at ").unwrap();
+    let (error, folders) = error.split_once("searched ").unwrap();
     assert!(folders.contains("`[DIR]/cache/runtime`"), "{folders}");
-    format!("{error}looked at [FOLDERS]\n\n{hint}")
+    format!("{error}searched [FOLDERS]\n\n{hint}")
 }
 
 #[test]
@@ -126,7 +124,7 @@ fn no_library_and_no_download() {
         .env("CLASSIFIER_CACHE", shop.path("cache"))
         .run();
     insta::assert_snapshot!(searched(&deploy), @r#"
-    error: no ONNX Runtime library was found; looked at [FOLDERS]
+    error: no ONNX Runtime library was found; searched [FOLDERS]
 
     hint: run `deploy runtime install`, or give the library with `--runtime FILE`
     "#);
@@ -135,7 +133,7 @@ fn no_library_and_no_download() {
         .env("CLASSIFIER_CACHE", shop.path("cache"))
         .run();
     insta::assert_snapshot!(searched(&fit), @r#"
-    error: no ONNX Runtime library was found; looked at [FOLDERS]
+    error: no ONNX Runtime library was found; searched [FOLDERS]
 
     hint: run `deploy runtime install`, or give the library with `--runtime FILE`
     "#);

@@ -122,7 +122,7 @@ fn the_latest_run_brings_its_model_and_its_data() {
         let eval = deploy(folder.path()).args(["eval", "--csv", csv]).run();
         assert_eq!(eval.code, 0, "{}", eval.err);
         assert_eq!(eval.out.lines().count(), 1 + 2, "{}", eval.out);
-        assert!(eval.err.contains("log loss"), "{}", eval.err);
+        assert!(eval.err.contains("accuracy  100.00 %"), "{}", eval.err);
     }
 
     let info = deploy(folder.path()).arg("info").run();

@@ -1,9 +1,9 @@
 //! Inspection of a file that claims to be ONNX Runtime, without loading it. Knows no folders.
 
 use std::ffi::{CStr, c_char, c_void};
+use std::fs;
 use std::path::Path;
 
-use fs_err as fs;
 use object::{Object, ObjectSymbol};
 
 use crate::dylib::{self, Defect};
