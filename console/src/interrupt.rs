@@ -32,6 +32,9 @@ impl Interrupt {
     /// When the system does not let signals be handled.
     pub fn watch(&self, printer: &Printer, answer: &'static str) -> anyhow::Result<()> {
         let (asked, printer) = (self.clone(), printer.clone());
+        // Under `nohup` this signal is ignored, but `ctrlc` takes it over.
+        #[cfg(unix)]
+        let stays_ignored = ignore_hangup();
         // `ctrlc` calls this on a thread of its own, where printing and locking are allowed.
         ctrlc::set_handler(move || {
             if asked.request() {
@@ -42,7 +45,12 @@ impl Interrupt {
                 leave();
             }
         })
-        .context("Ctrl-C cannot be watched for")
+        .context("Ctrl-C cannot be watched for")?;
+        #[cfg(unix)]
+        if stays_ignored {
+            ignore_hangup();
+        }
+        Ok(())
     }
 
     /// Asks for a stop; whether this is the first time.
@@ -59,6 +67,16 @@ impl Interrupt {
     pub fn flag(&self) -> &Arc<AtomicBool> {
         &self.0
     }
+}
+
+/// Ignores SIGHUP; whether it was ignored before.
+#[cfg(unix)]
+#[expect(unsafe_code, reason = "there is no safe interface to signals")]
+fn ignore_hangup() -> bool {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    // SAFETY: ignoring a signal installs no code that could run at a bad moment.
+    let before = unsafe { signal(Signal::SIGHUP, SigHandler::SigIgn) };
+    matches!(before, Ok(SigHandler::SigIgn))
 }
 
 #[expect(

@@ -94,6 +94,20 @@ impl Tool {
         self
     }
 
+    /// The same command under `nohup`: SIGHUP is ignored from the start.
+    #[must_use]
+    pub fn nohup(self) -> Tool {
+        let mut tool = Tool::new(Path::new("nohup"), &self.folder);
+        tool.command.arg(self.command.get_program());
+        tool.command.args(self.command.get_args());
+        for (name, value) in self.command.get_envs() {
+            if let Some(value) = value {
+                tool.command.env(name, value);
+            }
+        }
+        tool
+    }
+
     /// The same command on a terminal (by `script`); both streams come as `out`.
     pub fn on_a_terminal(self) -> Option<Tool> {
         let quote = |text: &OsStr| format!("'{}'", text.to_str().unwrap());

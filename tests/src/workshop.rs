@@ -57,7 +57,14 @@ impl Workshop {
 
     /// A small quick `trainer fit` on the pictures.
     pub fn fit(&self, arguments: &str) -> Tool {
-        self.trainer("fit --data pictures --width 2")
+        // Small, where there is something to be small: an imported network has its own width.
+        let width = if arguments.contains("--backbone") {
+            ""
+        } else {
+            "--width 2"
+        };
+        self.trainer("fit --data pictures")
+            .args(width)
             .args(arguments)
     }
 

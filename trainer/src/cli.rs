@@ -96,8 +96,8 @@ pub struct EvalArgs {
     #[arg(long, default_value_t = Split::Test)]
     pub split: Split,
     /// Images per batch
-    #[arg(long, default_value_t = 32)]
-    pub batch: usize,
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
+    pub batch: u16,
     /// Number of threads [default: all cores]
     #[arg(long)]
     pub threads: Option<usize>,

@@ -33,6 +33,9 @@ pub use views::Views;
 
 use config_file::ConfigFile;
 
+/// More images would need more memory for one step than a machine has.
+const MOST_IMAGES_PER_STEP: usize = 1 << 16;
+
 /// The settings of a training run; `config.toml` of a run is their text.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
@@ -223,7 +226,9 @@ impl Recipe {
             ensure(is_positive, flag, value, "must be above 0")
         };
         positive("epochs", self.epochs as f64)?;
-        positive("batch", self.batch as f64)?;
+        let expected = format!("must be at least 1 and at most {MOST_IMAGES_PER_STEP}");
+        let is_batch = (1..=MOST_IMAGES_PER_STEP).contains(&self.batch);
+        ensure(is_batch, "batch", self.batch, &expected)?;
         positive("lr", self.lr)?;
         positive("width", self.width as f64)?;
         positive("cells", self.cells as f64)?;
@@ -240,6 +245,7 @@ impl Recipe {
         let is_momentum = (0.0..1.0).contains(&self.momentum);
         let expected = "must be at least 0 and below 1";
         ensure(is_momentum, "momentum", self.momentum, expected)?;
+        self.check_effects()?;
         self.check_seeds()?;
         if let Some(folds) = self.folds {
             ensure(folds >= 2, "folds", folds, "must be 2 or more")?;
@@ -256,6 +262,22 @@ impl Recipe {
             ensure(self.is_frozen(), "views", views, expected)?;
         }
         Ok(())
+    }
+
+    /// Refuses settings that would change nothing, unless they have their defaults.
+    fn check_effects(&self) -> Result<()> {
+        let default = Recipe::default();
+        let shape = "is for the custom ResNet; leave it out with `--backbone`";
+        let is_custom = self.backbone.is_none();
+        let has_effect = is_custom || self.width == default.width;
+        ensure(has_effect, "width", self.width, shape)?;
+        let has_effect = is_custom || self.cells == default.cells;
+        ensure(has_effect, "cells", self.cells, shape)?;
+        let has_effect = is_custom || self.growth == default.growth;
+        ensure(has_effect, "growth", self.growth, shape)?;
+        let has_effect = self.optimizer == OptimizerKind::Sgd || self.momentum == default.momentum;
+        let expected = "needs `--optimizer sgd`";
+        ensure(has_effect, "momentum", self.momentum, expected)
     }
 
     /// Refuses seeds that TOML could not hold: its integers have a sign.

@@ -291,18 +291,17 @@ mod tests {
             classes: vec![name.to_owned(); 30],
             counts: vec![vec![0; 30]; 30],
         };
-        // Right of the words above the matrix: the letters' strokes lie one beside the other when a name lies, and
-        // one above the other when it stands.
-        let rows_with_letters = |name: &str| {
+        // Right of the words above the matrix: twice as many letters are twice as high when they stand.
+        let height_of_names = |name: &str| {
             let image = drawn(matrix(name));
             let (width, height) = image.dimensions();
-            let dark = |x, y| image.get_pixel(x, y)[0] < 160;
-            (0..height / 4)
-                .filter(|y| (width * 3 / 4..width).any(|x| dark(x, *y)))
-                .count()
+            let is_dark = |y: &u32| (width * 3 / 4..width).any(|x| image.get_pixel(x, *y)[0] < 160);
+            let mut rows = (0..height / 4).filter(is_dark);
+            let first = rows.next().unwrap();
+            rows.next_back().unwrap() - first
         };
-        let (short, long) = (rows_with_letters("ll"), rows_with_letters("llllllll"));
-        assert!(short > 0 && long > 2 * short, "{short} {long}");
+        let (short, long) = (height_of_names("llll"), height_of_names("llllllll"));
+        assert!(3 * short < 2 * long, "{short} {long}");
     }
 
     #[test]

@@ -60,3 +60,22 @@ fn a_kill_at_the_start_leaves_whole_files() {
         }
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_hangup_stops_a_fit_unless_it_is_ignored() {
+    let shop = Workshop::new();
+    let flags = "--epochs 400 --batch 4 --name";
+    let mut fit = shop.fit(&format!("{flags} usual")).start();
+    assert!(fit.says("epoch"));
+    fit.signal("HUP");
+    let done = fit.wait();
+    assert!(done.err.contains("interrupted"), "{}", done.err);
+
+    let mut fit = shop.fit(&format!("{flags} ignored")).nohup().start();
+    assert!(fit.says("epoch"));
+    fit.signal("HUP");
+    assert!(fit.says("epoch") && fit.says("epoch"));
+    assert!(fit.is_alive());
+    fit.kill();
+}

@@ -44,7 +44,7 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     };
     let images = dataset::decode(&samples, &args.split.to_string(), options, &context)?;
     let preprocess = resolve::preprocess(restored.network.input_size())?;
-    let examples = Batching::plain(args.batch, preprocess, context.threads)
+    let examples = Batching::plain(args.batch.into(), preprocess, context.threads)
         .images(images, Purpose::Evaluation);
     let bar = printer.image_bar("evaluating", examples.samples().len() as u64);
     let evaluation = evaluate::evaluate(&restored.network, &examples, classes, &mut |done| {

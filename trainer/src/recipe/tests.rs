@@ -249,6 +249,32 @@ fn weight_decay_follows_the_optimizer_unless_it_is_set() {
 }
 
 #[test]
+fn settings_without_an_effect_are_refused() {
+    for (typed, flag) in [
+        (&["--backbone", "a.onnx", "--width", "16"][..], "--width"),
+        (&["--backbone", "a.onnx", "--cells", "2"], "--cells"),
+        (&["--backbone", "a.onnx", "--growth", "1.5"], "--growth"),
+        (&["--momentum", "0.5"], "--momentum"),
+        (&["--optimizer", "adamw", "--momentum", "0"], "--momentum"),
+    ] {
+        let error = recipe(typed).unwrap_err().to_string();
+        assert!(error.contains(flag), "{error}");
+    }
+    recipe(&["--backbone", "a.onnx", "--width", "8"]).unwrap();
+    recipe(&["--optimizer", "sgd", "--momentum", "0.5"]).unwrap();
+    recipe(&["--width", "16", "--cells", "2", "--growth", "1.5"]).unwrap();
+}
+
+#[test]
+fn a_batch_has_a_bound() {
+    for batch in ["0", "65537", "9223372036854775808"] {
+        let error = recipe(&["--batch", batch]).unwrap_err().to_string();
+        assert!(error.contains("--batch"), "{error}");
+    }
+    recipe(&["--batch", "65536"]).unwrap();
+}
+
+#[test]
 fn views_are_for_frozen_backbones() {
     for arguments in [
         &["--views", "3"][..],
