@@ -12,7 +12,7 @@ fn a_seed_is_the_run_that_has_it() {
     tiny_models::residual(&shop.path("tiny.onnx"));
     for (kind, backbone) in [("custom", ""), ("frozen", "--backbone tiny.onnx --lr 0.05")] {
         let fit = |flags: &str| {
-            let fit = shop.fit("--epochs 2 --batch 4").args(backbone).args(flags);
+            let fit = shop.fit(&format!("--epochs 2 --batch 4 {backbone} {flags}"));
             shop.own_cache(fit)
         };
         let done = fit(&format!("--seeds 3 --name {kind} --seed 5")).run().ok();
