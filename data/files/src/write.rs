@@ -35,7 +35,11 @@ pub fn atomically_with(
 ) -> Result<()> {
     let written = if is_stdout(path) {
         let mut stdout = io::stdout().lock();
-        write(&mut stdout).and_then(|()| stdout.flush())
+        match write(&mut stdout).and_then(|()| stdout.flush()) {
+            // A reader such as `head` has had enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other,
+        }
     } else {
         let target = follow_links(path).map_err(Error::writing(path))?;
         match fs::metadata(&target) {

@@ -130,6 +130,12 @@ fn check_flags(args: &ConvertArgs) -> Result<(), CliError> {
 fn output_path(args: &ConvertArgs, model: &Path) -> Result<PathBuf, CliError> {
     let default = || model.with_extension(format!("{}.onnx", args.precision));
     let out = args.out.clone().unwrap_or_else(default);
+    if data::write::is_stdout(&out) {
+        return Err(CliError::with_hint(
+            format!("`--out {}` is standard output", out.display()),
+            "give a file with `--out`: it is opened again and compared with the model",
+        ));
+    }
     let [same, other] = [&out, model].map(|path| fs::canonicalize(path).ok());
     if same.is_some() && same == other {
         return Err(CliError::with_hint(

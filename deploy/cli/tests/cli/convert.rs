@@ -163,6 +163,8 @@ fn convert_refuses() {
         .args(flags())
         .run();
     run.refused("`./model.onnx` is the model itself");
+    let run = convert(&fp16).args(["--out", "-"]).args(flags()).run();
+    run.refused("`--out -` is standard output");
     convert(&fp16[..2])
         .args(flags())
         .run()
