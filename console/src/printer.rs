@@ -161,9 +161,6 @@ impl Printer {
     pub fn json(&self, target: &Path, value: &impl Serialize) -> anyhow::Result<()> {
         let mut text = serde_json::to_vec_pretty(value)?;
         text.push(b'\n');
-        if is_stdout(target) {
-            return Ok(forgive_absence(bytes(&text))?);
-        }
         Ok(files::write::atomically(target, &text)?)
     }
 

@@ -4,7 +4,6 @@
 //! `cargo test --release --workspace` builds the binaries and runs everything.
 #![allow(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::print_stdout,
     reason = "this package is tests"
 )]

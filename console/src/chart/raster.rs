@@ -62,7 +62,7 @@ struct Canvas {
 
 impl Canvas {
     fn draw(&mut self, node: Node<'_, '_>) -> Result<()> {
-        let of = |name: &str| number(node, name);
+        let value = |name: &str| number(node, name);
         let path = match node.tag_name().name() {
             "g" => {
                 return node
@@ -73,10 +73,10 @@ impl Canvas {
             // The name that a browser shows.
             "title" => return Ok(()),
             // Corners are sharp here: `rx` is at most 3 units.
-            "rect" => Rect::from_xywh(of("x")?, of("y")?, of("width")?, of("height")?)
+            "rect" => Rect::from_xywh(value("x")?, value("y")?, value("width")?, value("height")?)
                 .map(PathBuilder::from_rect),
-            "circle" => PathBuilder::from_circle(of("cx")?, of("cy")?, of("r")?),
-            "line" => polyline(&[of("x1")?, of("y1")?, of("x2")?, of("y2")?]),
+            "circle" => PathBuilder::from_circle(value("cx")?, value("cy")?, value("r")?),
+            "line" => polyline(&[value("x1")?, value("y1")?, value("x2")?, value("y2")?]),
             "polyline" => polyline(&numbers(node, "points")?),
             "text" => self.text_path(node)?,
             other => return Err(refused(format!("`{other}` is no element of a chart"))),

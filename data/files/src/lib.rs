@@ -1,4 +1,4 @@
-//! Cache folder, atomic writing and SHA-256.
+//! Cache folder, atomic writing, SHA-256, and HTTP through `curl`.
 //!
 //! Every crate of the workspace may use it. Knows no file format.
 

@@ -58,8 +58,8 @@ pub fn atomically_with(
 
 /// Whether the path means standard output.
 ///
-/// A shell's `> file` is not replaced by the names that the system has for it: what is renamed over them is lost,
-/// because the shell holds the old file.
+/// The system's own names for it count too. Behind `> file` they lead to that file, and a rename over it would lose
+/// the result, because the shell holds the old file.
 #[must_use]
 pub fn is_stdout(path: &Path) -> bool {
     ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"]

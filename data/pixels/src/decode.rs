@@ -18,10 +18,11 @@ mod to_rgb;
 pub use header::{Format, ImageHeader, read_header};
 
 use crate::{Error, Result};
-use fs_err as fs;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use sniff::Content;
+// Not `fs_err`: `files::Error` names the file.
+use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 

@@ -29,7 +29,7 @@ enum Fault {
 fn failure(url: &str, reason: &str) -> Error {
     Error::with_hint(
         format!("cannot download `{url}`: {reason}"),
-        "run the command again to go on where it stopped; `--from` takes a mirror's URL, a file or a \
+        "run the command again to continue where it stopped; `--from` takes a mirror's URL, a file or a \
          folder",
     )
 }
@@ -176,7 +176,10 @@ impl Part {
             }
         }
         let mut response = http::get(url, &headers).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Fault::Final(failure(url, &error.to_string())),
+            io::ErrorKind::NotFound => Fault::Final(Error::with_hint(
+                format!("cannot download `{url}`: {error}"),
+                "install `curl`, or download the file with another program and give it with `--from FILE`",
+            )),
             _ => Fault::Passing(error.to_string()),
         })?;
         let answer = format!("the server answered {}", response.status_text());

@@ -2,7 +2,6 @@
 #![allow(
     unreachable_pub,
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::print_stdout,
     reason = "tests and helpers"
 )]

@@ -1,15 +1,19 @@
 //! Our ONNX export of the custom network against that of Burn's own exporter, in ONNX Runtime.
 
+#[path = "../../../trainer/tests/engines/networks.rs"]
+mod networks;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::module::{Module, Param};
 use burn::nn as burn_nn;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use burn_onnx::export::{AxisSpec, InputSpec, OnnxExporter};
 use deploy::runtime::{self, Search};
 use deploy::{Session, SessionOptions};
 use models::{CustomConfig, Network, Spec};
+use networks::{burn, difference, noise, trained_a_little};
 
 /// Opens a file in ONNX Runtime, which the first test to ask installs.
 fn session(path: &Path) -> Session {
@@ -17,47 +21,6 @@ fn session(path: &Path) -> Session {
     let found = runtime::ensure(&search, &|line| println!("{line}"), true).unwrap();
     runtime::load(&found).unwrap();
     Session::open(path, &SessionOptions::default()).unwrap()
-}
-
-/// Images of noise, `[n, 3, 224, 224]`, the same on every call.
-fn noise(n: usize) -> Vec<f32> {
-    let mut state = 7u32;
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-    };
-    (0..n * 3 * 224 * 224).map(|_| next()).collect()
-}
-
-fn burn(network: &Network, images: &[f32], n: usize) -> Vec<f32> {
-    let data = TensorData::new(images.to_vec(), [n, 3, 224, 224]);
-    let logits = network
-        .valid()
-        .forward(Tensor::from_data(data, &Device::default()));
-    logits.into_data().try_into_vec::<f32>().unwrap()
-}
-
-/// Largest difference, relative to the largest |logit|.
-fn difference(a: &[f32], b: &[f32]) -> f32 {
-    assert_eq!(a.len(), b.len());
-    let largest = a.iter().fold(0.0f32, |m, v| m.max(v.abs()));
-    a.iter()
-        .zip(b)
-        .map(|(a, b)| (a - b).abs())
-        .fold(0.0, f32::max)
-        / largest
-}
-
-/// A custom network whose batch norms have seen a few batches.
-fn trained_a_little() -> Network {
-    let device = Device::default().autodiff();
-    let spec = Spec::Custom(CustomConfig::default());
-    let network = Network::build(&spec, 3, 1, &device).unwrap();
-    let batch = TensorData::new(noise(4), [4, 3, 224, 224]);
-    for _ in 0..20 {
-        let _ = network.forward(Tensor::from_data(batch.clone(), &device));
-    }
-    network.valid()
 }
 
 /// The network as `burn-onnx` can export it: the exporter knows no transposition, so the

@@ -1,7 +1,6 @@
 //! End to end: the real `trainer` and `deploy`, from their arguments to what they leave.
 #![allow(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::print_stdout,
     reason = "tests and helpers"
 )]
