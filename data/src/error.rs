@@ -91,8 +91,8 @@ impl Error {
     #[must_use]
     pub fn no_images(path: &Path) -> Self {
         let message = format!("`{}` has no images", path.display());
-        let hint = "images are files ending in jpg, jpeg, png, ppm, bmp, pgm, tif, tiff or webp";
-        Self::with_hint(message, hint)
+        let extensions = crate::folder::EXTENSIONS.join(", ");
+        Self::with_hint(message, format!("images are files ending in {extensions}"))
     }
 
     /// The error of a row in a CSV file; `line` counts from 1.

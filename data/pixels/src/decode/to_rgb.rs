@@ -36,11 +36,22 @@ fn high_byte(value: u16) -> u8 {
 }
 
 /// CMYK to RGB in PIL's integer arithmetic (`MULDIV255`: a product over 255, rounded).
-#[cfg(feature = "libjpeg")]
 pub(super) fn cmyk([c, m, y, k]: [u8; 4]) -> [u8; 3] {
     let white = 255 - i32::from(k);
     [c, m, y].map(|ink| {
         let product = i32::from(ink) * white + 128;
         (white - ((product + (product >> 8)) >> 8)).clamp(0, 255) as u8
     })
+}
+
+/// YCbCr to RGB in PIL's fixed point of 6 bits (`ConvertYCbCr.c`).
+pub(super) fn ycbcr([y, cb, cr]: [u8; 3]) -> [u8; 3] {
+    // Coefficient times 64, plus a half, cut off towards zero.
+    let term = |coefficient: f64, chroma: u8| {
+        (coefficient * 64.0 * (f64::from(chroma) - 128.0) + 0.5).trunc() as i32
+    };
+    let red = term(1.402, cr);
+    let green = term(-0.344_14, cb) + term(-0.714_14, cr);
+    let blue = term(1.772, cb);
+    [red, green, blue].map(|chroma| (i32::from(y) + (chroma >> 6)).clamp(0, 255) as u8)
 }
