@@ -91,8 +91,9 @@ impl Error {
     #[must_use]
     pub fn no_images(path: &Path) -> Self {
         let message = format!("`{}` has no images", path.display());
-        let extensions = crate::folder::EXTENSIONS.join(", ");
-        Self::with_hint(message, format!("images are files ending in {extensions}"))
+        // `folder::EXTENSIONS`, which uses this module.
+        let hint = "images are files ending in jpg, jpeg, jpe, jfif, png, ppm, bmp, pgm, tif, tiff or webp";
+        Self::with_hint(message, hint)
     }
 
     /// The error of a row in a CSV file; `line` counts from 1.

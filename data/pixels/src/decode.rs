@@ -21,6 +21,7 @@ mod to_rgb;
 
 pub use header::{Format, ImageHeader, read_header};
 pub use sniff::unsupported;
+pub use to_rgb::to_rgb;
 
 use crate::{Error, Result};
 use image::metadata::Orientation;
@@ -182,8 +183,10 @@ fn decode_other(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<Rg
     // Byte 25 of a PNG is the colour type of its header; 0 is gray without alpha. Such a file may still
     // have a colour key (chunk `tRNS`), which the decoder shows as an alpha channel.
     let keyed = format == ImageFormat::Png && bytes.get(25) == Some(&0);
-    let image = DynamicImage::from_decoder(decoder).map_err(decoder_message)?;
-    to_rgb::to_rgb(image, keyed)
+    match DynamicImage::from_decoder(decoder).map_err(decoder_message)? {
+        DynamicImage::ImageRgb8(rgb) => Ok(rgb),
+        other => Ok(to_rgb::converted(&other, keyed)?.into_owned()),
+    }
 }
 
 /// A decoder that has read the header.
