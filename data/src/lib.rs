@@ -31,6 +31,7 @@ pub mod metrics;
 pub mod run_files;
 pub mod split;
 pub mod table;
+mod text;
 pub mod unreadable;
 
 pub use audit::Audit;

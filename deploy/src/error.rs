@@ -300,6 +300,14 @@ impl Error {
         Self::other(ErrorKind::Usage, message).with_hint(unknown_classes_hint(expected, found))
     }
 
+    /// A class of the data is the name of two of the model's.
+    #[cfg(feature = "eval")]
+    pub(crate) fn same_class_twice(path: &Path, name: &str) -> Self {
+        let message = format!("`{}` has two classes `{name}`", path.display());
+        Self::other(ErrorKind::Usage, message)
+            .with_hint("give each output a name of its own with `--classes FILE`")
+    }
+
     /// Prepared numbers of the wrong length.
     pub(crate) fn input_length(batch: usize, expected: usize, found: usize) -> Self {
         let message = format!("{batch} images of this model are {expected} numbers, {found} given");

@@ -203,5 +203,5 @@ fn card(path: &Path) -> Result<Option<Card>> {
 }
 
 fn images(path: &Path) -> Result<Vec<Row>> {
-    Ok(data::table::read(path)?)
+    Ok(data::table::read_list(path)?)
 }
