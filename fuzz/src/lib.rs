@@ -1,12 +1,16 @@
 //! Fuzz targets: every reader of files that strangers may have made, called with hostile bytes.
 //!
 //! A target panics where a reader is wrong. It checks more than that the reader returns: what was read, written and
-//! read again must be the same. `tests/seeded.rs` runs the targets with mutated seeds on any compiler,
-//! `libfuzzer/` with libFuzzer on a nightly one.
+//! read again must be the same. [`run`] feeds the targets with mutated seeds on any compiler, `libfuzzer/` by
+//! libFuzzer on a nightly one.
 
 pub mod mutate;
+pub mod run;
 mod scratch;
 pub mod targets;
+
+/// Bytes that the process may allocate at once, whatever the input: larger requests end it.
+pub const MEMORY: usize = 1 << 30;
 
 /// A reader to feed with bytes.
 #[derive(Clone, Copy)]

@@ -379,9 +379,9 @@ fn resize_of(step: &Step, (width, height): (u32, u32)) -> Result<Option<Resize>>
         }
         _ => return Ok(None),
     };
-    // At most 2^28 pixels: bounds the work on an image that is extremely long and narrow.
+    // Bounds the work on an image that is extremely long and narrow.
     let pixels = u64::from(size.0) * u64::from(size.1);
-    if pixels == 0 || pixels > u64::from(resize::MAX_SIDE) * 4096 || width == 0 || height == 0 {
+    if pixels == 0 || pixels > resize::MAX_PIXELS || width == 0 || height == 0 {
         return Err(grammar::bad_steps(&format!(
             "an image of {width} x {height} pixels cannot become {} x {}",
             size.0, size.1

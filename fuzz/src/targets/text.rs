@@ -1,6 +1,7 @@
 //! Texts and tables: preprocessing, augmentation, model card, class names, splits.
 
 use data::augment::Augment;
+use pixels::card::{Golden, OutputKind, Provenance};
 use pixels::{Card, Preprocess, RgbImage};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -14,26 +15,22 @@ pub const PREPROCESS: Target = Target {
     seeds: || {
         texts(&[
             &Preprocess::imagenet().to_string(),
-            "resize=32x24,filter=bicubic;center_crop=24;scale=1/255",
-            "{\"steps\":[]}",
+            "decode(bgr, exif)|resize(32, 24, bicubic)|center_crop(8, 40)|layout(nhwc, u8)",
+            "decode(gray, exif)|center_crop(20)|scale(1/127.5)|normalize(mean=[1], std=[2])|layout(nchw, f16)",
         ])
     },
     words: &[
-        "resize",
-        "crop",
-        "pad",
-        "normalize",
-        "mean",
-        "std",
-        "scale",
-        ",",
-        ";",
-        "=",
-        "x",
-        "1/255",
-        "bgr",
-        "nhwc",
-        "u8",
+        "|",
+        "resize(",
+        "resize_short(",
+        "center_crop(",
+        ")",
+        ", ",
+        "lanczos",
+        "nearest",
+        "antialias",
+        "scale(1/255)",
+        "imagenet",
     ],
 };
 
@@ -64,12 +61,13 @@ pub const AUGMENT: Target = Target {
     seeds: || {
         texts(&[
             &Augment::default().to_string(),
-            "crop,hflip,vflip,rotate=15,color=0.4,noise=0.1,scale=0.8,elastic=3,cutout=0.3",
+            "crop(0.08..1, 3/4..4/3)|hflip(0.5)|vflip(0.5)|rotate(15)|color(0.4, 0.4, 0.4, 0.1)",
+            "noise(0.1)|scale(0.8..1.2)|elastic(3, 2)|cutout(2, 0.3)",
         ])
     },
     words: &[
-        "crop", "hflip", "vflip", "rotate", "color", "noise", "scale", "elastic", "cutout", "none",
-        "=", ",",
+        "|", "crop", "hflip", "rotate", "scale", "elastic", "cutout", "none", "(", ")", ", ", "..",
+        "1e9",
     ],
 };
 
@@ -126,13 +124,27 @@ fn card(bytes: &[u8]) {
 }
 
 fn card_seeds() -> Vec<Vec<u8>> {
-    texts(&[
-        "classifier.version=1\nclassifier.classes=[\"ants\",\"bees\"]\n\
-         classifier.preprocess=[{\"op\":\"resize\",\"size\":[256,256]}]\nclassifier.output_kind=logits",
-        "classifier.version=1\nclassifier.task=classify\nclassifier.inputs=[\"input\"]\n\
-         classifier.classes=[\"a\",\"b\"]\nclassifier.outputs=[\"logits\"]\nclassifier.provenance={\"tool\":\"x\"}\n\
-         classifier.golden=[{\"name\":\"a.png\",\"image\":\"AAAA\",\"logits\":[0.5,-1],\"tolerance\":{\"fp32\":1e-4}}]",
-    ])
+    let card = Card {
+        version: 1,
+        task: "classify".into(),
+        inputs: vec!["input".into()],
+        outputs: vec!["logits".into()],
+        classes: vec!["ants".into(), "bees".into()],
+        preprocess: Preprocess::imagenet(),
+        output_kind: OutputKind::Logits,
+        provenance: Provenance::default(),
+        golden: vec![Golden::new(
+            "a.png",
+            b"bytes",
+            vec![0.5, -1.0],
+            [("fp32".into(), 1e-4)].into(),
+        )],
+    };
+    let lines = card
+        .to_pairs()
+        .into_iter()
+        .map(|(key, value)| format!("{key}={value}\n"));
+    vec![lines.collect::<String>().into_bytes()]
 }
 
 /// Class names, one a line.

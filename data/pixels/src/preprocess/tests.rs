@@ -236,6 +236,15 @@ fn a_thread_of_an_image_is_refused_not_allocated() {
     );
 }
 
+#[test]
+fn an_input_too_large_for_memory_is_refused_when_it_is_read() {
+    for text in ["center_crop(8192, 8193)", "resize(65536, 65536, bilinear)"] {
+        let text = format!("decode(rgb, exif)|{text}|layout(nchw, f32)");
+        let error = text.parse::<Preprocess>().unwrap_err().to_string();
+        assert!(error.contains("more than 8192 x 8192 pixels"), "{error}");
+    }
+}
+
 fn filter() -> impl Strategy<Value = Filter> {
     use Filter::{Bicubic, Bilinear, Lanczos, Nearest};
     prop::sample::select(vec![Nearest, Bilinear, Bicubic, Lanczos])
