@@ -320,6 +320,11 @@ fn geometry(
             resize.window = resize::centered(resize.size, (width, height));
             steps.next();
         }
+        let Window { width, height, .. } = resize.window;
+        if u64::from(width) * u64::from(height) > resize::MAX_PIXELS {
+            let reason = format!("an image would become {width} x {height}, more than 8192 x 8192");
+            return Err(grammar::bad_steps(&reason));
+        }
         if changed {
             resizer.resize(&std::mem::take(out), &resize, out);
         } else {
@@ -379,9 +384,9 @@ fn resize_of(step: &Step, (width, height): (u32, u32)) -> Result<Option<Resize>>
         }
         _ => return Ok(None),
     };
-    // Bounds the work on an image that is extremely long and narrow.
+    // At most 2^28 pixels: bounds the work on an image that is extremely long and narrow.
     let pixels = u64::from(size.0) * u64::from(size.1);
-    if pixels == 0 || pixels > resize::MAX_PIXELS || width == 0 || height == 0 {
+    if pixels == 0 || pixels > u64::from(resize::MAX_SIDE) * 4096 || width == 0 || height == 0 {
         return Err(grammar::bad_steps(&format!(
             "an image of {width} x {height} pixels cannot become {} x {}",
             size.0, size.1

@@ -234,6 +234,10 @@ fn a_thread_of_an_image_is_refused_not_allocated() {
             .apply(&RgbImage::new(1, 2000))
             .is_ok()
     );
+    // Here nothing is cropped at once: every pixel of the 512000 x 256 would be computed.
+    let spec = parse("resize_short(256)|resize(8, 8, bilinear)");
+    let error = spec.apply(&RgbImage::new(2000, 1)).unwrap_err().to_string();
+    assert!(error.ends_with("more than 8192 x 8192"), "{error}");
 }
 
 #[test]
