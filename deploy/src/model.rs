@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use onnx::proto::{DataType, GraphProto};
-use onnx::{Dim, Document, Header, ValueInfo};
+use onnx::{Dim, Document, Header, ModelFile, ValueInfo};
 use pixels::card::OutputKind;
 use pixels::{Card, Preprocess};
 
@@ -35,13 +35,18 @@ impl Model {
     /// The file is missing, damaged, a git-LFS pointer or no model; its external data is missing; its
     /// card cannot be honoured.
     pub fn open(path: &Path) -> Result<Self> {
-        let header = Header::open(path)?;
+        Self::from_file(&ModelFile::open(path)?)
+    }
+
+    /// As [`Model::open`], of a file that was read.
+    pub fn from_file(file: &ModelFile) -> Result<Self> {
+        let header = Header::from_file(file)?;
         let pairs = header
             .metadata
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_str()));
         let card = Card::from_pairs(pairs)?;
-        let document = Document::open(path)?;
+        let document = Document::from_file(file)?;
         document.check_external_data()?;
         let outputs = document.outputs();
         let output = card.as_ref().and_then(|card| card.outputs.first());

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use onnx::{Detached, ModelFile};
 use ort::session::{RunOptions, Session as OrtSession, SessionInputValue};
 use ort::value::TensorElementType;
 
@@ -108,9 +109,19 @@ impl Session {
     /// The runtime refuses the model or the provider, nodes that compute run elsewhere, or the model is not
     /// an image classifier.
     pub fn open(path: &Path, options: &SessionOptions) -> Result<Self> {
-        let start = Instant::now();
+        Self::from_file(&ModelFile::open(path)?, options)
+    }
+
+    /// As [`Session::open`], of a file that was read.
+    pub fn from_file(file: &ModelFile, options: &SessionOptions) -> Result<Self> {
+        Self::from_detached(&file.detached()?, options)
+    }
+
+    /// As [`Session::from_file`], for several sessions of one file: its data is read once.
+    pub(crate) fn from_detached(model: &Detached, options: &SessionOptions) -> Result<Self> {
+        let (start, path) = (Instant::now(), model.file.path());
         let gpu = open::describe_gpu(options.provider);
-        let opened = open::open(path, options, gpu.as_deref())?;
+        let opened = open::open(model, options, gpu.as_deref())?;
         let session = opened.session;
         let not = |expected: &str, found: String| Error::not_a_classifier(path, expected, &found);
         let (input, input_type, dims) =

@@ -15,6 +15,7 @@ mod foreign;
 mod golden;
 mod gpu;
 mod refuse;
+mod replaced;
 mod runtime;
 mod session;
 mod support;
