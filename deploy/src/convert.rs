@@ -2,6 +2,7 @@
 //! operators: [`onnx::convert`] changes the graph; here the model is run on calibration images, and its card is
 //! kept.
 
+mod batch;
 mod calibration;
 mod ranges;
 
@@ -15,6 +16,7 @@ use pixels::{Card, Unreadable};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+pub use batch::dynamic_batch;
 pub use calibration::{Calibration, DEFAULT_IMAGES};
 pub use onnx::convert::Scheme;
 

@@ -11,7 +11,8 @@ use crate::external::{self, Origin};
 use crate::file::ModelFile;
 use crate::header;
 use crate::proto::{
-    GraphProto, MAX_BYTES, ModelProto, StringStringEntryProto, TensorProto, is_standard_domain,
+    GraphProto, MAX_BYTES, ModelProto, NodeProto, StringStringEntryProto, TensorProto,
+    is_standard_domain,
 };
 use crate::tensor::Tensor;
 use crate::value::ValueInfo;
@@ -74,6 +75,11 @@ impl Document {
     /// The graph, mutable.
     pub fn graph_mut(&mut self) -> &mut GraphProto {
         self.model.graph.get_or_insert_default()
+    }
+
+    /// Every node: of the graph, of bodies and of functions.
+    pub fn all_nodes(&self) -> Vec<&NodeProto> {
+        walk::nodes(&self.model)
     }
 
     /// The inputs that a caller must feed: those of the graph that are no initializers.

@@ -6,6 +6,7 @@
     reason = "tests and helpers"
 )]
 
+mod batch;
 mod classifier;
 #[cfg(feature = "eval")]
 mod convert;
