@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use image::DynamicImage;
+use onnx::ModelFile;
 use pixels::card::OutputKind;
 use pixels::{Card, Limits, Preprocess, RgbImage};
 
@@ -57,6 +58,14 @@ impl Classifier {
     /// There is no ONNX Runtime library; whatever is wrong with the file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::builder(path).open()
+    }
+
+    /// As [`Classifier::open`], of a model file's bytes.
+    ///
+    /// # Errors
+    /// As [`Classifier::open`]; the model keeps weights in another file.
+    pub fn from_bytes(bytes: impl Into<Arc<[u8]>>) -> Result<Self> {
+        ClassifierBuilder::from_file(ModelFile::from_bytes(bytes)?).open()
     }
 
     /// Builder of a classifier: provider, threads, class names, preprocessing.

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use onnx::proto::{DataType, GraphProto};
-use onnx::{Dim, Document, Header, ValueInfo};
+use onnx::proto::{DataType, GraphProto, NodeProto};
+use onnx::{Dim, Document, Header, ModelFile, ValueInfo};
 use pixels::card::OutputKind;
 use pixels::{Card, Preprocess};
 
@@ -26,6 +26,9 @@ pub struct Model {
     pub precision: &'static str,
     /// Numbers in the weights.
     pub num_parameters: u64,
+    /// The operator that takes numbers from all images of a run at once, if there is one: such a model is run one
+    /// image at a time.
+    pub across_images: Option<String>,
 }
 
 impl Model {
@@ -35,13 +38,18 @@ impl Model {
     /// The file is missing, damaged, a git-LFS pointer or no model; its external data is missing; its
     /// card cannot be honoured.
     pub fn open(path: &Path) -> Result<Self> {
-        let header = Header::open(path)?;
+        Self::from_file(&ModelFile::open(path)?)
+    }
+
+    /// As [`Model::open`], of a file that was read.
+    pub fn from_file(file: &ModelFile) -> Result<Self> {
+        let header = Header::from_file(file)?;
         let pairs = header
             .metadata
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_str()));
         let card = Card::from_pairs(pairs)?;
-        let document = Document::open(path)?;
+        let document = Document::from_file(file)?;
         document.check_external_data()?;
         let outputs = document.outputs();
         let output = card.as_ref().and_then(|card| card.outputs.first());
@@ -59,6 +67,7 @@ impl Model {
             guessed_kind,
             precision,
             num_parameters,
+            across_images: across_images(&document),
         })
     }
 
@@ -90,11 +99,11 @@ impl Model {
         self.card.as_ref().map_or(0, |card| card.provenance.seed)
     }
 
-    /// The batch size, where the file fixes it.
+    /// The batch size, where the file fixes it; 1 where answers would depend on the other images of a run.
     pub fn fixed_batch(&self) -> Option<usize> {
         match self.inputs.first()?.dims.first()? {
-            Dim::Fixed(batch) => usize::try_from(*batch).ok().filter(|batch| *batch > 0),
-            _ => None,
+            Dim::Fixed(batch) if *batch > 0 => usize::try_from(*batch).ok(),
+            _ => self.across_images.is_some().then_some(1),
         }
     }
 
@@ -132,6 +141,24 @@ fn guess_kind(graph: &GraphProto, output: &str) -> OutputKind {
         }
     }
     OutputKind::Logits
+}
+
+/// The first operator that mixes the images of a run: their range (dynamic quantisation), or their mean and variance
+/// (batch norm that was exported in training mode).
+pub(crate) fn across_images(document: &Document) -> Option<String> {
+    let in_training = |node: &NodeProto| {
+        let mut attributes = node.attribute.iter();
+        attributes.any(|a| a.name() == "training_mode" && a.i() != 0)
+    };
+    let mixes = |node: &&&NodeProto| match node.op_type() {
+        "BatchNormalization" => in_training(node),
+        op => op.starts_with("DynamicQuantize"),
+    };
+    let nodes = document.all_nodes();
+    nodes
+        .iter()
+        .find(mixes)
+        .map(|node| node.op_type().to_owned())
 }
 
 /// Precision of most weights, and how many numbers they are.

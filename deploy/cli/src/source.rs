@@ -9,6 +9,7 @@ use deploy::card::OutputKind;
 use deploy::runtime::{self, RuntimeLibrary, Search};
 use deploy::{Classifier, ClassifierBuilder, Model, Precision, Provider, Unreadable};
 use fs_err as fs;
+use onnx::ModelFile;
 
 use crate::cli::{LocationArgs, MachineArgs, ModelArgs, OutputKindArg};
 use crate::cli_error::CliError;
@@ -57,12 +58,12 @@ pub(crate) fn classifier(
     printer: &Printer,
 ) -> anyhow::Result<Classifier> {
     // An error of the file must come before anything is installed for it.
-    let mut opened = Model::open(path)?;
-    let mut file = path.to_owned();
+    let mut file = ModelFile::open(path)?;
+    let opened = Model::from_file(&file)?;
     // For int8 there are no calibration images here: a file that is not int8 is refused with the command to type.
     if options.precision == Precision::Fp16 {
         let original = OriginalModel {
-            path,
+            file: &file,
             model: &opened,
             images: None,
         };
@@ -74,11 +75,8 @@ pub(crate) fn classifier(
         )?)?;
         deploy::runtime::require(options.machine.provider)?;
         file = original.file(options.machine.provider, options.precision, &cache, printer)?;
-        if file != path {
-            opened = Model::open(&file)?;
-        }
     }
-    let mut builder = Classifier::builder(file).model(opened);
+    let mut builder = ClassifierBuilder::from_file(file);
     if let Some(threads) = options.machine.threads {
         builder = builder.threads(usize::from(threads));
     }
@@ -87,15 +85,14 @@ pub(crate) fn classifier(
 
 /// Opens a classifier with sessions for many images at once.
 pub(crate) fn batch_classifier(
-    path: &Path,
-    opened: Model,
+    file: ModelFile,
     model: &ModelArgs,
     options: RunOptions<'_>,
     printer: &Printer,
 ) -> anyhow::Result<Classifier> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = options.machine.threads.map_or(cores, usize::from);
-    let builder = Classifier::builder(path).model(opened).parallel(threads);
+    let builder = ClassifierBuilder::from_file(file).parallel(threads);
     open(builder, Some(model), options, printer)
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use machine::Provider;
+use onnx::ModelFile;
 use pixels::card::OutputKind;
 use pixels::{Limits, Preprocess};
 
@@ -26,7 +27,7 @@ const STREAMS: usize = 2;
 #[derive(Debug, Clone, Default)]
 pub struct ClassifierBuilder {
     path: PathBuf,
-    model: Option<Model>,
+    file: Option<ModelFile>,
     provider: Provider,
     precision: Precision,
     allow_fallback: bool,
@@ -43,6 +44,23 @@ pub struct ClassifierBuilder {
 }
 
 impl ClassifierBuilder {
+    /// Builder of a classifier of a file that was read, or of bytes in memory. The file is not read again, and its
+    /// bytes are kept until the model is open.
+    ///
+    /// ```no_run
+    /// use classifold::{ClassifierBuilder, onnx::ModelFile};
+    ///
+    /// let bytes = std::fs::read("model.onnx")?; // or `include_bytes!`, or from an archive
+    /// let classifier = ClassifierBuilder::from_file(ModelFile::from_bytes(bytes)?).open()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn from_file(file: ModelFile) -> Self {
+        Self {
+            file: Some(file),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn new(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
@@ -96,12 +114,6 @@ impl ClassifierBuilder {
         self
     }
 
-    /// The model as [`Model::open`] read it, so that the file is not read again.
-    pub fn model(mut self, model: Model) -> Self {
-        self.model = Some(model);
-        self
-    }
-
     /// The class names in the order of the output, in place of the card's.
     pub fn classes(mut self, classes: Vec<String>) -> Self {
         self.classes = Some(classes);
@@ -143,16 +155,18 @@ impl ClassifierBuilder {
     /// # Errors
     /// Whatever is wrong with the file, the settings or the runtime.
     pub fn open(mut self) -> Result<Classifier> {
-        let model = match self.model.take() {
-            Some(model) => model,
-            None => Model::open(&self.path)?,
+        // Read once: card and weights are of the same bytes.
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => ModelFile::open(&self.path)?,
         };
-        model.check_classifier(&self.path)?;
-        let classes = model.classes(&self.path, self.classes.take())?;
-        let preprocess = model.preprocess(&self.path, self.preprocess.take())?;
+        let (model, path) = (Model::from_file(&file)?, file.path());
+        model.check_classifier(path)?;
+        let classes = model.classes(path, self.classes.take())?;
+        let preprocess = model.preprocess(path, self.preprocess.take())?;
         let card_kind = model.card.as_ref().map(|card| card.output_kind);
         let output_kind = self.output_kind.or(card_kind).unwrap_or(model.guessed_kind);
-        self.check_precision(&model)?;
+        self.check_precision(path, &model)?;
         match &self.runtime {
             Some(library) => runtime::load(library)?,
             None => runtime::load_default(self.cache.clone())?,
@@ -164,12 +178,12 @@ impl ClassifierBuilder {
         };
         let preferred_batch = model.fixed_batch().unwrap_or(usual);
         let (options, count) = self.session_options(&model, &preprocess, preferred_batch);
-        let sessions = open_sessions(&self.path, &options, count)?;
+        let sessions = open_sessions(&file, &options, count)?;
         let first = sessions.first();
         let num_outputs = first.map_or(0, Session::num_outputs);
-        check_class_count(&self.path, num_outputs, classes.len())?;
+        check_class_count(path, num_outputs, classes.len())?;
         Ok(Classifier {
-            path: self.path,
+            path: path.to_owned(),
             model: Some(model),
             classes: classes.into(),
             preprocess,
@@ -184,12 +198,12 @@ impl ClassifierBuilder {
     }
 
     /// Refuses a file of another precision where the provider does not compute in the one asked for by itself.
-    fn check_precision(&self, model: &Model) -> Result<()> {
+    fn check_precision(&self, path: &Path, model: &Model) -> Result<()> {
         if !self.precision.converts(self.provider)? || model.precision == self.precision.name() {
             return Ok(());
         }
         let (expected, found) = (self.precision.name(), model.precision);
-        Err(Error::precision_differs(&self.path, expected, found))
+        Err(Error::precision_differs(path, expected, found))
     }
 
     /// Options of the sessions, and their number.
@@ -233,9 +247,10 @@ fn boxed(session: Session) -> Box<dyn Engine> {
 
 /// Opens the sessions. On the CPU all open at the same time; on a GPU the first one opens alone, so that the
 /// others find the engine that it built.
-fn open_sessions(path: &Path, options: &SessionOptions, count: usize) -> Result<Vec<Session>> {
+fn open_sessions(file: &ModelFile, options: &SessionOptions, count: usize) -> Result<Vec<Session>> {
+    let model = file.detached()?;
     let open = || -> Result<Session> {
-        let mut session = Session::open(path, options)?;
+        let mut session = Session::from_detached(&model, options)?;
         if options.provider != Provider::Cpu {
             warm_up(&mut session, &options.batches)?;
         }

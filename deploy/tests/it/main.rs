@@ -6,6 +6,7 @@
     reason = "tests and helpers"
 )]
 
+mod batch;
 mod classifier;
 #[cfg(feature = "eval")]
 mod convert;
@@ -15,6 +16,7 @@ mod foreign;
 mod golden;
 mod gpu;
 mod refuse;
+mod replaced;
 mod runtime;
 mod session;
 mod support;

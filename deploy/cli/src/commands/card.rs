@@ -5,8 +5,8 @@ use std::path::Path;
 use console::{ExitStatus, Printer};
 use data::Card;
 use data::card::{PREFIX, Provenance, VERSION, utc_date};
-use deploy::{Classifier, Model};
-use onnx::Document;
+use deploy::{Classifier, ClassifierBuilder, Model};
+use onnx::{Document, ModelFile};
 use serde_json::Value;
 
 use super::info::model_path;
@@ -47,9 +47,10 @@ fn read_card(path: &Path) -> anyhow::Result<Card> {
 
 /// Writes the card, once the model has run with it.
 fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
-    let model = Model::open(&args.file)?;
+    let file = ModelFile::open(&args.file)?;
+    let model = Model::from_file(&file)?;
     let runtime = source::runtime(&args.location, printer)?;
-    let mut builder = Classifier::builder(&args.file).runtime(runtime);
+    let mut builder = ClassifierBuilder::from_file(file.clone()).runtime(runtime);
     let copied = args.from.as_deref().map(read_card).transpose()?;
     if let Some(card) = &copied {
         builder = builder
@@ -76,7 +77,7 @@ fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
             None => new_card(&classifier)?,
         }
     };
-    let mut document = Document::open(&args.file)?;
+    let mut document = Document::from_file(&file)?;
     document.set_metadata(PREFIX, &card.to_pairs());
     let out = args.out.as_deref().unwrap_or(&args.file);
     document.save(out)?;

@@ -10,7 +10,7 @@ use deploy::diff::{Diff, diff};
 use deploy::eval::EvalOptions;
 use deploy::{Classifier, Model, Precision};
 use fs_err as fs;
-use onnx::Document;
+use onnx::{Document, ModelFile};
 use serde::Serialize;
 
 use super::cache::human;
@@ -39,7 +39,8 @@ struct Report<'a> {
 pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     check_flags(args)?;
     let path = source::model(args.model.model.as_deref(), &args.model.runs, printer)?;
-    let model = Model::open(&path)?;
+    let file = ModelFile::open(&path)?;
+    let model = Model::from_file(&file)?;
     let out = output_path(args, &path)?;
     let cache = source::cache(args.machine.location.cache.as_deref())?;
     let data = DataSource {
@@ -55,10 +56,10 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
         precision: Precision::Fp32,
         batch: None,
     };
-    let original = source::batch_classifier(&path, model, &args.model, run_options, printer)?;
+    let original = source::batch_classifier(file.clone(), &args.model, run_options, printer)?;
     // The file gets its name after it was compared with the original.
     let temporary = TemporaryFile(out.with_extension("onnx.part"));
-    let kept = convert(args, &original, &temporary.0, &dataset, printer)?;
+    let kept = convert(args, (&file, &original), &temporary.0, &dataset, printer)?;
     let found = compare(args, &original, &temporary.0, &dataset, printer)?;
     if let Some(pair) = found
         .pairs
@@ -159,13 +160,13 @@ impl Drop for TemporaryFile {
 /// Writes the converted file; returns the nodes that keep their precision.
 fn convert(
     args: &ConvertArgs,
-    original: &Classifier,
+    (file, original): (&ModelFile, &Classifier),
     out: &Path,
     dataset: &Dataset,
     printer: &Printer,
 ) -> anyhow::Result<Vec<String>> {
     if args.precision == Precision::Fp16 {
-        let half = convert::fp16(original.path(), out)?;
+        let half = convert::fp16(file, out)?;
         printer.log(format!("{} constants in half precision", half.halved));
         let kept = half.kept.into_iter();
         return Ok(kept
@@ -184,7 +185,7 @@ fn convert(
         "calibrating on {} training images",
         calibration.images.len()
     ));
-    let int8 = convert::int8(original.path(), out, &calibration)?;
+    let int8 = convert::int8(file, out, &calibration)?;
     source::warn_unreadable(&int8.unreadable, printer);
     printer.log(format!(
         "{} convolutions and matrix products and {} values in 8-bit integers",
@@ -209,8 +210,7 @@ fn compare(
         batch: None,
     };
     let converted = source::batch_classifier(
-        temporary,
-        Model::open(temporary)?,
+        ModelFile::open(temporary)?,
         &args.model,
         run_options,
         &quiet,

@@ -6,6 +6,7 @@ use bench::plan::{BenchModel, TestSet};
 use console::Printer;
 use data::Dataset;
 use deploy::Model;
+use onnx::ModelFile;
 
 use crate::cli::BenchArgs;
 use crate::source::{self, DataSource};
@@ -35,7 +36,8 @@ fn model(
     cache: &Path,
     printer: &Printer,
 ) -> anyhow::Result<BenchModel> {
-    let model = Model::open(&path)?;
+    let file = ModelFile::open(&path)?;
+    let model = Model::from_file(&file)?;
     let card = model.card.as_ref();
     let classes = match &args.model.classes {
         Some(file) => Some(data::class_names::read(file)?),
@@ -55,7 +57,7 @@ fn model(
         None => None,
     };
     Ok(BenchModel {
-        path,
+        file,
         contents: model,
         classes,
         preprocess,
