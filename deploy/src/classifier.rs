@@ -16,7 +16,7 @@ use crate::error::{Error, Result, chain};
 use crate::model::Model;
 use crate::placement::Placement;
 use crate::pool::Pool;
-use crate::prediction::{Prediction, softmax};
+use crate::prediction::{self, Prediction, softmax};
 
 pub use builder::ClassifierBuilder;
 
@@ -81,7 +81,7 @@ impl Classifier {
     /// let prepared = classifier.prepare(&classifold::RgbImage::from_raw(1, 1, vec![9, 9, 9]).unwrap())?;
     /// let logits = classifier.logits(&prepared, 1)?;
     /// assert_eq!(logits, [9.0, 18.0]);
-    /// assert_eq!(classifier.decide(&logits).label, "light");
+    /// assert_eq!(classifier.decide(&logits)?.label, "light");
     /// # Ok::<(), classifold::Error>(())
     /// ```
     ///
@@ -214,10 +214,27 @@ impl Classifier {
         Ok((logits, elapsed))
     }
 
-    /// Third stage: the logits of one image to a prediction.
-    pub fn decide(&self, logits: &[f32]) -> Prediction {
-        let probabilities = softmax(logits).into_iter().map(|p| p as f32).collect();
-        Prediction::new(&self.classes, probabilities)
+    /// Third stage: the logits `[K]` of one image to a prediction.
+    ///
+    /// # Errors
+    /// As [`Classifier::probabilities`].
+    pub fn decide(&self, logits: &[f32]) -> Result<Prediction> {
+        let probabilities = self.probabilities(logits)?;
+        let probabilities = probabilities.into_iter().map(|p| p as f32).collect();
+        Ok(Prediction::new(&self.classes, probabilities))
+    }
+
+    /// The probabilities `[K]` of the logits of one image.
+    ///
+    /// # Errors
+    /// There is not one logit for each class, or they are no answer: a NaN, plus infinity, or minus infinity
+    /// everywhere. Minus infinity is a class that the model rules out.
+    pub fn probabilities(&self, logits: &[f32]) -> Result<Vec<f64>> {
+        if logits.len() != self.classes.len() {
+            return Err(Error::logits_length(self.classes.len(), logits.len()));
+        }
+        prediction::check_finite(logits)?;
+        Ok(softmax(logits))
     }
 
     /// Classifies a decoded image.
@@ -228,9 +245,13 @@ impl Classifier {
     /// Classifies an image file.
     ///
     /// # Errors
-    /// The file cannot be read or decoded; the model stops.
+    /// The file cannot be read or decoded; the model stops, or its answer is not finite.
     pub fn classify_path(&self, path: impl AsRef<Path>) -> Result<Prediction> {
-        self.classify_rgb(&pixels::decode::open(path.as_ref(), &self.limits)?)
+        let path = path.as_ref();
+        let image = pixels::decode::open(path, &self.limits)?;
+        let logits = self.logits(&self.prepare(&image)?, 1)?;
+        self.decide(&logits)
+            .map_err(|error| error.about(path.display()))
     }
 
     /// Classifies the bytes of an image file.
@@ -245,10 +266,12 @@ impl Classifier {
             prepared.extend(self.prepare(&image.to_rgb8())?);
         }
         let logits = self.logits(&prepared, images.len())?;
-        Ok(logits
-            .chunks_exact(self.classes.len())
-            .map(|row| self.decide(row))
-            .collect())
+        let rows = logits.chunks_exact(self.classes.len()).enumerate();
+        rows.map(|(index, row)| {
+            self.decide(row)
+                .map_err(|error| error.about(format_args!("image {index} of the batch")))
+        })
+        .collect()
     }
 
     pub(crate) fn decode(&self, bytes: &[u8]) -> Result<RgbImage> {
@@ -257,13 +280,17 @@ impl Classifier {
     }
 
     fn classify_rgb(&self, image: &RgbImage) -> Result<Prediction> {
-        Ok(self.decide(&self.logits(&self.prepare(image)?, 1)?))
+        self.decide(&self.logits(&self.prepare(image)?, 1)?)
     }
 
     /// Appends one row of the output as logits. A single number for two classes is the second class's.
     fn row_logits(&self, row: &[f32], logits: &mut Vec<f32>) {
-        // A probability of 0 has no logarithm; softmax of the smallest one is 0 again.
-        let log = |p: f32| p.max(f32::MIN_POSITIVE).ln();
+        // A probability of 0 has no logarithm; softmax of the smallest one is 0 again. Not `f32::max`, which
+        // would make a number of a NaN.
+        let log = |p: f32| match p < f32::MIN_POSITIVE {
+            true => f32::MIN_POSITIVE.ln(),
+            false => p.ln(),
+        };
         match (self.output_kind, row) {
             (OutputKind::Logits, [z]) if self.classes.len() == 2 => logits.extend([0.0, *z]),
             (OutputKind::Logits, row) => logits.extend_from_slice(row),

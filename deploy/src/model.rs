@@ -36,11 +36,20 @@ impl Model {
     /// card cannot be honoured.
     pub fn open(path: &Path) -> Result<Self> {
         let header = Header::open(path)?;
-        let pairs = header
-            .metadata
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.as_str()));
-        let card = Card::from_pairs(pairs)?;
+        let pairs = header.metadata.iter();
+        let card = Card::from_pairs(pairs.map(|(key, value)| (key.as_str(), value.as_str())))?;
+        Self::read(path, header, card)
+    }
+
+    /// Reads a model file without its card, which may be damaged and is about to be replaced.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn open_without_card(path: &Path) -> Result<Self> {
+        Self::read(path, Header::open(path)?, None)
+    }
+
+    fn read(path: &Path, header: Header, card: Option<Card>) -> Result<Self> {
         let document = Document::open(path)?;
         document.check_external_data()?;
         let outputs = document.outputs();

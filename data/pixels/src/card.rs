@@ -102,7 +102,9 @@ pub struct Golden {
     pub name: String,
     /// The image file in base64.
     pub image: String,
-    /// The model's logits `[K]` in single precision.
+    /// The model's logits `[K]` in single precision. Minus infinity, a masked class, is the text `-inf`: JSON
+    /// has no such number.
+    #[serde(with = "logits")]
     pub logits: Vec<f32>,
     /// Largest accepted difference, relative to the largest |logit|, per precision of the model
     /// (`fp32`, `fp16`, `int8`).
@@ -257,6 +259,41 @@ impl Card {
     }
 }
 
+/// Logits as JSON.
+mod logits {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Logit<'a> {
+        Number(f32),
+        Text(&'a str),
+    }
+
+    const MASKED: &str = "-inf";
+
+    pub(super) fn serialize<S: Serializer>(logits: &[f32], to: S) -> Result<S::Ok, S::Error> {
+        let logit = |logit: &f32| match *logit {
+            f32::NEG_INFINITY => Logit::Text(MASKED),
+            number => Logit::Number(number),
+        };
+        to.collect_seq(logits.iter().map(logit))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f32>, D::Error> {
+        let logit = |logit| match logit {
+            Logit::Number(number) if number.is_finite() => Ok(number),
+            Logit::Text(MASKED) => Ok(f32::NEG_INFINITY),
+            _ => Err(D::Error::custom("a logit is neither a number nor `-inf`")),
+        };
+        Vec::<Logit<'de>>::deserialize(from)?
+            .into_iter()
+            .map(logit)
+            .collect()
+    }
+}
+
 fn check_classes(classes: &[String]) -> Result<(), String> {
     if classes.is_empty() {
         return Err("there are none".into());
@@ -279,9 +316,7 @@ const fn kind_name(kind: OutputKind) -> &'static str {
 fn bad(key: &str, reason: impl Display) -> Error {
     Error::Invalid {
         message: format!("the model card's `{PREFIX}{key}`: {reason}"),
-        hint: Some(
-            "show it with `deploy card show`, or write a good one with `deploy card attach`",
-        ),
+        hint: Some("write a good one with `deploy card attach`"),
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use data::{Limits, Preprocess, RgbImage, Tally};
+use data::{Limits, Preprocess, RgbImage};
 use deploy::{Classifier, Model, Session, SessionOptions, Tap, Taps};
 use onnx::Document;
 
@@ -192,13 +192,15 @@ impl InspectedModel {
         let mut prepared = vec![0.0; preprocess.output_len()];
         preprocess.tensor_into(&image, &mut prepared)?;
         let logits = self.classifier.logits(&prepared, 1)?;
+        let probabilities = self.classifier.probabilities(&logits);
+        let probabilities = probabilities.map_err(|error| error.about(path.display()))?;
         let simplified = match &mut self.simplified {
             Some(pass) => pass.taps.run(&prepared)?,
             None => vec![],
         };
         Ok(Inspection {
             image,
-            probabilities: Tally::probabilities(&logits),
+            probabilities,
             taps: self.taps.run(&prepared)?,
             simplified,
         })

@@ -116,7 +116,7 @@ pub fn compare(found: &Evaluation, reference: &Evaluation) -> Accuracy {
             });
         }
     }
-    let difference = |(a, b): (&f32, &f32)| f64::from((a - b).abs());
+    let difference = |(a, b): (&f32, &f32)| f64::from(deploy::prediction::difference(*a, *b));
     let pairs = reference.logits.iter().zip(&found.logits);
     let count = found.predictions.len() as u64;
     let (low, high) = data::metrics::wilson(correct, count);

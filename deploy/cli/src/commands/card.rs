@@ -47,9 +47,12 @@ fn read_card(path: &Path) -> anyhow::Result<Card> {
 
 /// Writes the card, once the model has run with it.
 fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
-    let model = Model::open(&args.file)?;
+    // The card that the file has is replaced: a damaged one must not stand in the way.
+    let model = Model::open_without_card(&args.file)?;
     let runtime = source::runtime(&args.location, printer)?;
-    let mut builder = Classifier::builder(&args.file).runtime(runtime);
+    let mut builder = Classifier::builder(&args.file)
+        .model(model.clone())
+        .runtime(runtime);
     let copied = args.from.as_deref().map(read_card).transpose()?;
     if let Some(card) = &copied {
         builder = builder
