@@ -8,15 +8,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use image::DynamicImage;
-use pixels::card::OutputKind;
+use onnx::Activation;
+use pixels::card::{OutputKind, golden_images};
 use pixels::{Card, Limits, Preprocess, RgbImage};
 
 use crate::engine::Engine;
 use crate::error::{Error, Result, chain};
 use crate::model::Model;
+use crate::output_kind;
 use crate::placement::Placement;
 use crate::pool::Pool;
-use crate::prediction::{self, Prediction, softmax};
+use crate::prediction::{self, Prediction, sigmoid, softmax};
 
 pub use builder::ClassifierBuilder;
 
@@ -187,8 +189,12 @@ impl Classifier {
         self.pool.with(run).unwrap_or((none, Duration::ZERO))
     }
 
-    /// The second stage with its output as logits, `[batch, K]`. Their softmax is the probabilities, also where
-    /// the model itself returns probabilities.
+    /// The second stage with its output as logits, `[batch, K]`, also where the model itself returns probabilities:
+    /// their softmax is the probabilities, or the sigmoid of each where the output is
+    /// [`OutputKind::Independent`].
+    ///
+    /// # Errors
+    /// The model stops, or what it returns as probabilities is none.
     pub fn logits(&self, prepared: &[f32], batch: usize) -> Result<Vec<f32>> {
         Ok(self.timed_logits(prepared, batch)?.0)
     }
@@ -208,7 +214,9 @@ impl Classifier {
             return Ok((outputs, elapsed));
         }
         let mut logits = Vec::with_capacity(batch * self.classes.len());
-        for row in outputs.chunks_exact(self.num_outputs.max(1)) {
+        let rows = outputs.chunks_exact(self.num_outputs.max(1));
+        for (index, row) in rows.enumerate() {
+            self.check_probabilities(index, row)?;
             self.row_logits(row, &mut logits);
         }
         Ok((logits, elapsed))
@@ -234,7 +242,30 @@ impl Classifier {
             return Err(Error::logits_length(self.classes.len(), logits.len()));
         }
         prediction::check_finite(logits)?;
-        Ok(softmax(logits))
+        Ok(match self.output_kind {
+            OutputKind::Independent if self.num_outputs > 1 => sigmoid(logits),
+            _ => softmax(logits),
+        })
+    }
+
+    /// Infers the meaning of the output, in place of the one that was given: from the function that ends the graph
+    /// ([`Model::activation`]), and from the numbers for the golden images, which are drawn. A note says what was
+    /// assumed and why.
+    ///
+    /// # Errors
+    /// The model stops, or graph and numbers contradict each other.
+    pub fn infer_output_kind(mut self, activation: Option<Activation>) -> Result<Self> {
+        let mut rows = Vec::new();
+        for (_, image) in golden_images::images() {
+            rows.push(self.run(&self.prepare(&self.decode(&image)?)?, 1)?);
+        }
+        let inferred = output_kind::infer(activation, &rows)
+            .map_err(|why| Error::output_kind_unclear(&self.path, &why))?;
+        let (kind, why) = (inferred.kind.name(), inferred.why);
+        self.notes
+            .push(format!("its output is read as {kind}: {why}"));
+        self.output_kind = inferred.kind;
+        Ok(self)
     }
 
     /// Classifies a decoded image.
@@ -283,6 +314,24 @@ impl Classifier {
         self.decide(&self.logits(&self.prepare(image)?, 1)?)
     }
 
+    /// Refuses what the card, the caller or the drawn images call probabilities and is none.
+    fn check_probabilities(&self, index: usize, row: &[f32]) -> Result<()> {
+        let most = match (self.output_kind, row) {
+            (OutputKind::Logits, _) => return Ok(()),
+            // Percentages are divided by their sum.
+            (OutputKind::Probabilities, [_, _, ..]) => f32::INFINITY,
+            _ => 1.0 + output_kind::TOLERANCE,
+        };
+        // A NaN passes: `probabilities` refuses it, with better words.
+        match row
+            .iter()
+            .find(|p| **p < -output_kind::TOLERANCE || **p > most)
+        {
+            Some(p) => Err(Error::not_probabilities(&self.path, index, *p)),
+            None => Ok(()),
+        }
+    }
+
     /// Appends one row of the output as logits. A single number for two classes is the second class's.
     fn row_logits(&self, row: &[f32], logits: &mut Vec<f32>) {
         // A probability of 0 has no logarithm; softmax of the smallest one is 0 again. Not `f32::max`, which
@@ -294,10 +343,15 @@ impl Classifier {
         match (self.output_kind, row) {
             (OutputKind::Logits, [z]) if self.classes.len() == 2 => logits.extend([0.0, *z]),
             (OutputKind::Logits, row) => logits.extend_from_slice(row),
-            (OutputKind::Probabilities, [p]) if self.classes.len() == 2 => {
-                logits.extend([log(1.0 - p), log(*p)]);
+            (_, [p]) if self.classes.len() == 2 => logits.extend([log(1.0 - p), log(*p)]),
+            (OutputKind::Independent, row) => {
+                logits.extend(row.iter().map(|p| log(*p) - log(1.0 - p)));
             }
-            (OutputKind::Probabilities, row) => logits.extend(row.iter().copied().map(log)),
+            (OutputKind::Probabilities, row) => {
+                // The sum is 1, or 100 for percentages: logits of the same file in either form are the same.
+                let log_sum = row.iter().sum::<f32>().ln();
+                logits.extend(row.iter().map(|p| log(*p) - log_sum));
+            }
         }
     }
 }

@@ -220,6 +220,24 @@ impl Error {
         )
     }
 
+    /// Graph and numbers do not say together what the output means.
+    pub(crate) fn output_kind_unclear(path: &Path, why: &str) -> Self {
+        let path = path.display();
+        let message = format!("`{path}` does not show what its output means: {why}");
+        Self::other(ErrorKind::Model, message).with_hint("say it with `--output-kind`")
+    }
+
+    /// A number that is read as a probability and is none.
+    pub(crate) fn not_probabilities(path: &Path, index: usize, found: f32) -> Self {
+        let path = path.display();
+        let message = format!(
+            "the output of `{path}` is not of probabilities (image {index} of the batch)\n  expected: numbers from \
+             0 to 1\n  found:    {found}"
+        );
+        Self::other(ErrorKind::Model, message)
+            .with_hint("say what its output means with `--output-kind`")
+    }
+
     /// The same error with the image or the file that it is about.
     #[must_use]
     pub fn about(self, subject: impl std::fmt::Display) -> Self {

@@ -13,7 +13,8 @@ pub struct Prediction {
     pub index: usize,
     /// Its probability, `[0, 1]`.
     pub probability: f32,
-    /// The probability of each class, in the model's order; they sum to 1.
+    /// The probability of each class, in the model's order; they sum to 1, unless the output is
+    /// [`OutputKind::Independent`](pixels::card::OutputKind::Independent).
     pub probabilities: Vec<f32>,
     classes: Arc<[String]>,
 }
@@ -75,6 +76,12 @@ pub(crate) fn softmax(logits: &[f32]) -> Vec<f64> {
         .map(|logit| (f64::from(*logit) - f64::from(max)).exp());
     let sum: f64 = weights.clone().sum();
     weights.map(|weight| weight / sum).collect()
+}
+
+/// Sigmoid of each logit of one image, in double precision.
+pub(crate) fn sigmoid(logits: &[f32]) -> Vec<f64> {
+    let sigmoid = |logit: &f32| 1.0 / (1.0 + (-f64::from(*logit)).exp());
+    logits.iter().map(sigmoid).collect()
 }
 
 #[cfg(test)]

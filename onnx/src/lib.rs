@@ -10,6 +10,7 @@
 //! | write a graph | [`GraphBuilder`], [`Window`], [`ModelInfo`] |
 //! | change an existing graph | [`surgery`], [`node`], [`attribute`] |
 //! | convert a model to half precision or 8-bit integers | [`convert`] |
+//! | see which function ends a classifier | [`Activation`] |
 //! | reach everything else of the format | [`proto`] |
 //!
 //! ```
@@ -34,6 +35,7 @@
 //! ```
 #![deny(missing_docs)]
 
+mod activation;
 mod builder;
 pub mod convert;
 mod document;
@@ -48,6 +50,7 @@ mod value;
 mod walk;
 mod wire;
 
+pub use activation::Activation;
 pub use builder::{Attr, BatchNormInputs, GraphBuilder, ModelInfo, Window, attribute, node};
 pub use document::Document;
 pub use error::{Error, Result};

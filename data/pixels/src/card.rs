@@ -51,8 +51,22 @@ pub enum OutputKind {
     /// Before softmax.
     #[default]
     Logits,
-    /// After softmax.
+    /// After softmax: they sum to 1, or to 100.
     Probabilities,
+    /// Probabilities of each class for itself, such as several sigmoids: they need not sum to 1.
+    Independent,
+}
+
+impl OutputKind {
+    /// Its name, as in the card.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Logits => "logits",
+            Self::Probabilities => "probabilities",
+            Self::Independent => "independent",
+        }
+    }
 }
 
 /// Origin of a model. Fields that a file leaves out are empty.
@@ -170,7 +184,7 @@ impl Card {
             ("outputs", json(&self.outputs)),
             ("classes", json(&self.classes)),
             ("preprocess", json(&self.preprocess)),
-            ("output_kind", kind_name(self.output_kind).to_string()),
+            ("output_kind", self.output_kind.name().to_string()),
             ("provenance", json(&self.provenance)),
             ("golden", json(&self.golden)),
         ];
@@ -220,10 +234,11 @@ impl Card {
         let output_kind = match text("output_kind") {
             None | Some("logits") => OutputKind::Logits,
             Some("probabilities") => OutputKind::Probabilities,
+            Some("independent") => OutputKind::Independent,
             Some(other) => {
                 return Err(bad(
                     "output_kind",
-                    format!("`{other}` is not logits or probabilities"),
+                    format!("`{other}` is not logits, probabilities or independent"),
                 ));
             }
         };
@@ -303,13 +318,6 @@ fn check_classes(classes: &[String]) -> Result<(), String> {
     match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => Err(format!("`{}` is there twice", pair[0])),
         None => Ok(()),
-    }
-}
-
-const fn kind_name(kind: OutputKind) -> &'static str {
-    match kind {
-        OutputKind::Logits => "logits",
-        OutputKind::Probabilities => "probabilities",
     }
 }
 

@@ -114,7 +114,8 @@ impl ClassifierBuilder {
         self
     }
 
-    /// The meaning of the output, in place of the card's or the one that the graph suggests.
+    /// The meaning of the output, in place of the card's or the inferred one
+    /// ([`Classifier::infer_output_kind`]).
     pub fn output_kind(mut self, output_kind: OutputKind) -> Self {
         self.output_kind = Some(output_kind);
         self
@@ -151,7 +152,7 @@ impl ClassifierBuilder {
         let classes = model.classes(&self.path, self.classes.take())?;
         let preprocess = model.preprocess(&self.path, self.preprocess.take())?;
         let card_kind = model.card.as_ref().map(|card| card.output_kind);
-        let output_kind = self.output_kind.or(card_kind).unwrap_or(model.guessed_kind);
+        let output_kind = self.output_kind.or(card_kind);
         self.check_precision(&model)?;
         match &self.runtime {
             Some(library) => runtime::load(library)?,
@@ -168,19 +169,24 @@ impl ClassifierBuilder {
         let first = sessions.first();
         let num_outputs = first.map_or(0, Session::num_outputs);
         check_class_count(&self.path, num_outputs, classes.len())?;
-        Ok(Classifier {
+        let activation = first.and_then(|session| model.activation(session.output()));
+        let classifier = Classifier {
             path: self.path,
             model: Some(model),
             classes: classes.into(),
             preprocess,
-            output_kind,
+            output_kind: output_kind.unwrap_or_default(),
             limits: self.limits,
             num_outputs,
             preferred_batch,
             placement: first.map(|session| session.placement().clone()),
             notes: first.map_or_else(Vec::new, |session| session.notes().to_vec()),
             pool: Pool::new(sessions.into_iter().map(boxed).collect()),
-        })
+        };
+        match output_kind {
+            Some(_) => Ok(classifier),
+            None => classifier.infer_output_kind(activation),
+        }
     }
 
     /// Refuses a file of another precision where the provider does not compute in the one asked for by itself.

@@ -115,7 +115,7 @@ impl InspectedModel {
             },
         )?;
         let output = session.output().to_owned();
-        let kind = card.map_or(model.guessed_kind, |card| card.output_kind);
+        let card_kind = card.map(|card| card.output_kind);
         let count = session.num_outputs();
         let numbered = || {
             // A single output is the score of the second of two classes.
@@ -126,8 +126,15 @@ impl InspectedModel {
             .classes
             .or_else(|| card.map(|card| card.classes.clone()))
             .unwrap_or_else(numbered);
-        let classifier =
-            Classifier::from_engines(vec![Box::new(session)], classes, preprocess, kind)?;
+        let mut classifier = Classifier::from_engines(
+            vec![Box::new(session)],
+            classes,
+            preprocess,
+            card_kind.unwrap_or_default(),
+        )?;
+        if card_kind.is_none() {
+            classifier = classifier.infer_output_kind(model.activation(&output))?;
+        }
         let document = Document::open(path)?;
         let convs = graph_analysis::convolutions(document.graph());
         if convs.is_empty() {

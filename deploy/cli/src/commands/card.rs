@@ -70,6 +70,9 @@ fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
         builder = builder.output_kind(source::output_kind(kind));
     }
     let classifier = builder.open()?;
+    for note in classifier.notes() {
+        printer.log(note);
+    }
     let names = |infos: &[onnx::ValueInfo]| infos.iter().map(|info| info.name.clone()).collect();
     let card = Card {
         inputs: names(&model.inputs),
