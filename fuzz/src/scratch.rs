@@ -1,0 +1,18 @@
+//! Files that hold an input, for readers that take a path. Each thread has a folder of its own.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+
+thread_local! {
+    static FOLDER: TempDir = tempfile::tempdir().expect("the temporary folder can be written");
+}
+
+/// Calls `read` with the path of a file that holds the bytes.
+pub(crate) fn with_file<T>(name: &str, bytes: &[u8], read: impl FnOnce(&Path) -> T) -> T {
+    FOLDER.with(|folder| {
+        let path = folder.path().join(name);
+        fs_err::write(&path, bytes).expect("the temporary folder can be written");
+        read(&path)
+    })
+}
