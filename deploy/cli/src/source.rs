@@ -149,6 +149,7 @@ pub(crate) fn output_kind(kind: OutputKindArg) -> OutputKind {
     match kind {
         OutputKindArg::Logits => OutputKind::Logits,
         OutputKindArg::Probabilities => OutputKind::Probabilities,
+        OutputKindArg::Independent => OutputKind::Independent,
     }
 }
 

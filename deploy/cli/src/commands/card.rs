@@ -48,9 +48,12 @@ fn read_card(path: &Path) -> anyhow::Result<Card> {
 /// Writes the card, once the model has run with it.
 fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
     let file = ModelFile::open(&args.file)?;
-    let model = Model::from_file(&file)?;
+    // The card that the file has is replaced: a damaged one must not stand in the way.
+    let model = Model::from_file_without_card(&file)?;
     let runtime = source::runtime(&args.location, printer)?;
-    let mut builder = ClassifierBuilder::from_file(file.clone()).runtime(runtime);
+    let mut builder = ClassifierBuilder::from_file(file.clone())
+        .ignore_card()
+        .runtime(runtime);
     let copied = args.from.as_deref().map(read_card).transpose()?;
     if let Some(card) = &copied {
         builder = builder
@@ -68,6 +71,9 @@ fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
         builder = builder.output_kind(source::output_kind(kind));
     }
     let classifier = builder.open()?;
+    for note in classifier.notes() {
+        printer.log(note);
+    }
     let names = |infos: &[onnx::ValueInfo]| infos.iter().map(|info| info.name.clone()).collect();
     let card = Card {
         inputs: names(&model.inputs),

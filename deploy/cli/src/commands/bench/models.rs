@@ -46,9 +46,7 @@ fn model(
     let preprocess = args.model.preprocess.clone();
     let preprocess = preprocess.or_else(|| card.map(|card| card.preprocess.clone()));
     let output_kind = args.model.output_kind.map(source::output_kind);
-    let output_kind = output_kind
-        .or(card.map(|card| card.output_kind))
-        .unwrap_or(model.guessed_kind);
+    let output_kind = output_kind.or(card.map(|card| card.output_kind));
     let data = match dataset(&path, &model, args, cache, printer)? {
         Some(dataset) => {
             let described = (classes.as_ref(), preprocess.as_ref());
