@@ -14,6 +14,7 @@ pub mod fit;
 pub mod inspect;
 pub mod plot;
 pub mod report;
+pub mod runs;
 
 pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
     let printer = Printer::new(if cli.quiet {
@@ -32,6 +33,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Audit(args) => audit::run(&args, &printer.with_outputs(&[args.json.as_deref()])),
         Command::Augment(args) => augment::run(&args, &printer),
         Command::Fetch(args) => fetch::run(&args, &printer),
+        Command::Runs(args) => runs::run(&args, &printer.with_outputs(&[args.json.as_deref()])),
         Command::Report(args) => report::run(&args, &printer),
         Command::Plot(args) => plot::run(&args, &printer),
         Command::Completions { shell } => {

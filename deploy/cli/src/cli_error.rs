@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 #[error("{message}")]
 pub(crate) struct CliError {
     message: String,
-    hint: Option<&'static str>,
+    hint: Option<String>,
 }
 
 impl CliError {
@@ -19,10 +19,10 @@ impl CliError {
         }
     }
 
-    pub(crate) fn with_hint(message: impl Into<String>, hint: &'static str) -> Self {
+    pub(crate) fn with_hint(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
             message: message.into(),
-            hint: Some(hint),
+            hint: Some(hint.into()),
         }
     }
 
@@ -39,7 +39,7 @@ impl CliError {
 
 /// The hint of an error of any crate.
 pub(crate) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
-    None.or_else(|| error.downcast_ref::<CliError>()?.hint.map(str::to_owned))
+    None.or_else(|| error.downcast_ref::<CliError>()?.hint.clone())
         .or_else(|| error.downcast_ref::<deploy::Error>()?.hint())
         .or_else(|| error.downcast_ref::<deploy::machine::Error>()?.hint())
         .or_else(|| error.downcast_ref::<bench::Error>()?.hint())

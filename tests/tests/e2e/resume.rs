@@ -128,9 +128,9 @@ fn a_resumed_run_keeps_its_settings() {
     insta::assert_snapshot!(refused.refusal(), @"error: `runs/own/last.safetensors` is not a usable checkpoint: header too small");
     let refused = shop.trainer("fit --resume nowhere -q").run();
     insta::assert_snapshot!(refused.refusal(), @r#"
-    error: `runs/nowhere` is not a run folder: it has no `config.toml`
+    error: `nowhere` is no run: neither a folder of `trainer fit` nor a name in `runs`
 
-    hint: a run folder is what `trainer fit` leaves under `runs/`
+    hint: `trainer runs --runs runs` lists the runs
     "#);
 }
 

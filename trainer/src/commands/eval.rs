@@ -14,7 +14,6 @@ use crate::output_files::file_name;
 use crate::recipe::Recipe;
 use crate::resolve;
 use crate::restore::restore;
-use crate::run_dir::RunDir;
 
 /// What `--json` writes.
 #[derive(Debug, Serialize)]
@@ -27,8 +26,8 @@ struct Report {
 }
 
 pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    let run = resolve::run(&args.runs, &args.run, printer)?;
     let context = TrainingContext::new(args.cache.as_deref(), args.threads, printer)?;
-    let run = RunDir::open(&args.runs, &args.run)?;
     let mut recipe = Recipe::open(&run.config())?;
     let own_data = args.data.is_none();
     if let Some(data) = &args.data {

@@ -12,11 +12,10 @@ use crate::output_files::save_json;
 use crate::recipe::Recipe;
 use crate::resolve;
 use crate::restore::restore;
-use crate::run_dir::RunDir;
 use crate::training_set::verification_images;
 
 pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let run = RunDir::open(&args.runs, &args.run)?;
+    let run = resolve::run(&args.runs, &args.run, printer)?;
     let recipe = Recipe::open(&run.config())?;
     let machine = &args.machine;
     let context = TrainingContext {

@@ -16,7 +16,7 @@ use crate::error::Error;
 const FOLDER: &str = "plots";
 
 pub fn run(args: &PlotArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let runs = open_runs(&args.runs, &args.run)?;
+    let runs = open_runs(&args.runs, &args.run, printer)?;
     let plotted: Vec<PlottedRun> = runs.iter().map(PlottedRun::new).collect();
     let out = match (&args.out, runs.as_slice()) {
         (Some(out), _) => out.clone(),

@@ -47,10 +47,14 @@ fn read_card(path: &Path) -> anyhow::Result<Card> {
 
 /// Writes the card, once the model has run with it.
 fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
-    let model = Model::open(&args.file)?;
+    let file = source::model_file(&args.file, &args.runs)?;
+    let model = Model::open(&file)?;
     let runtime = source::runtime(&args.location, printer)?;
-    let mut builder = Classifier::builder(&args.file).runtime(runtime);
-    let copied = args.from.as_deref().map(read_card).transpose()?;
+    let mut builder = Classifier::builder(&file).runtime(runtime);
+    let from = args.from.as_deref();
+    let copied = from
+        .map(|named| read_card(&source::model_file(named, &args.runs)?))
+        .transpose()?;
     if let Some(card) = &copied {
         builder = builder
             .classes(card.classes.clone())
@@ -76,9 +80,9 @@ fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
             None => new_card(&classifier)?,
         }
     };
-    let mut document = Document::open(&args.file)?;
+    let mut document = Document::open(&file)?;
     document.set_metadata(PREFIX, &card.to_pairs());
-    let out = args.out.as_deref().unwrap_or(&args.file);
+    let out = args.out.as_deref().unwrap_or(&file);
     document.save(out)?;
     printer.log(format!("wrote the card into `{}`", out.display()));
     printer.log(format!("next: `deploy check {}`", out.display()));

@@ -38,7 +38,8 @@ struct Report<'a> {
 
 pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     check_flags(args)?;
-    let path = source::model(args.model.model.as_deref(), &args.model.runs, printer)?;
+    let named = args.file.as_deref().or(args.model.model.as_deref());
+    let path = source::model(named, &args.model.runs, printer)?;
     let model = Model::open(&path)?;
     let out = output_path(args, &path)?;
     let cache = source::cache(args.machine.location.cache.as_deref())?;

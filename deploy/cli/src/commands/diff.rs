@@ -73,7 +73,9 @@ impl<'a> FlipRow<'a> {
 }
 
 pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let paths = [&args.first, &args.second];
+    let file = |named| source::model_file(named, &args.runs);
+    let [first, second] = [file(&args.first)?, file(&args.second)?];
+    let paths = [&first, &second];
     let models = [Model::open(paths[0])?, Model::open(paths[1])?];
     let cache = source::cache(args.machine.location.cache.as_deref())?;
     let data = DataSource {
@@ -108,19 +110,15 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
     }
     if let Some(json) = &args.json {
         let report = Report {
-            first: args.first.display().to_string(),
-            second: args.second.display().to_string(),
+            first: paths[0].display().to_string(),
+            second: paths[1].display().to_string(),
             split: args.split,
             provider: args.machine.provider.to_string(),
             found: report(&found),
         };
         printer.json(json, &report)?;
     }
-    let head = format!(
-        "A `{}`\nB `{}`\n",
-        args.first.display(),
-        args.second.display()
-    );
+    let head = format!("A `{}`\nB `{}`\n", paths[0].display(), paths[1].display());
     let text = head + &text(&found, args.split, ["of A", "of B"]);
     printer
         .with_outputs(&[args.json.as_deref(), args.csv.as_deref()])

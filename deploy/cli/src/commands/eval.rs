@@ -39,7 +39,8 @@ struct Report<'a> {
 }
 
 pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let path = source::model(args.model.model.as_deref(), &args.model.runs, printer)?;
+    let named = args.file.as_deref().or(args.model.model.as_deref());
+    let path = source::model(named, &args.model.runs, printer)?;
     let model = Model::open(&path)?;
     let cache = source::cache(args.machine.location.cache.as_deref())?;
     let data = DataSource {
