@@ -220,7 +220,7 @@ pub(crate) struct ResultArgs {
     /// Compare with the file of an earlier `--json`
     #[arg(long, value_name = "FILE")]
     pub(crate) compare: Option<PathBuf>,
-    /// Exit with 1 if one of these conditions holds beyond doubt, such as `p99>+5%,flips>0`
+    /// Exit with 1 if one of these conditions holds beyond doubt, such as `p50>+5%,flips>0`
     #[arg(long, value_name = "CONDITIONS")]
     pub(crate) fail_if: Option<Conditions>,
 }
