@@ -8,6 +8,7 @@ use std::path::Path;
 use fs_err::File;
 
 use crate::error::{Error, Result, reading};
+use crate::foreign;
 use crate::wire::{self, Field, ScanError};
 
 /// The beginning of a git-LFS pointer file, a text of some 130 bytes
@@ -47,14 +48,17 @@ pub(crate) fn open(path: &Path) -> Result<OpenFile> {
     let mut file = File::open(path).map_err(reading(path))?;
     let mut head = Vec::new();
     file.by_ref()
-        .take(LFS_MAGIC.len() as u64)
+        .take(foreign::HEAD_BYTES as u64)
         .read_to_end(&mut head)
         .map_err(reading(path))?;
     if len == 0 || head.is_empty() {
         return Err(Error::empty(path));
     }
-    if head == LFS_MAGIC {
+    if head.starts_with(LFS_MAGIC) {
         return Err(Error::lfs_pointer(path));
+    }
+    if let Some(foreign) = foreign::kind(&head) {
+        return Err(Error::foreign(path, &foreign));
     }
     file.rewind().map_err(reading(path))?;
     let mut file = BufReader::new(file);

@@ -130,6 +130,9 @@ pub struct ExportArgs {
     /// Folder of the runs
     #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
     pub runs: PathBuf,
+    /// Folder of the run's images, if they were moved
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<String>,
     /// File to write [default: RUN/model.onnx]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,

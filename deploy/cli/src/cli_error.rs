@@ -49,8 +49,11 @@ pub(crate) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| error.downcast_ref::<onnx::Error>()?.hint())
         .or_else(|| match error.downcast_ref::<io::Error>()?.kind() {
             ErrorKind::StorageFull => Some("make room on the disk".to_owned()),
-            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            ErrorKind::ReadOnlyFilesystem => {
                 Some("choose a folder that can be written to".to_owned())
+            }
+            ErrorKind::PermissionDenied => {
+                Some("check the permissions of the file and of its folder".to_owned())
             }
             _ => None,
         })

@@ -106,6 +106,16 @@ fn latest_is_the_newest_finished_run() {
 }
 
 #[test]
+fn a_run_is_exported_after_its_images_moved() {
+    let shop = Workshop::new();
+    shop.fit("--epochs 1 --name own -q").run().ok();
+    fs::rename(shop.path("pictures"), shop.path("moved")).unwrap();
+    let refused = shop.trainer("export own -q").run();
+    assert!(refused.refusal().contains("--data"), "{}", refused.err);
+    shop.trainer("export own -q --data moved").run().ok();
+}
+
+#[test]
 fn the_runs_are_listed_with_what_tells_them_apart() {
     let shop = Workshop::new();
     let refused = shop.trainer("runs").run();

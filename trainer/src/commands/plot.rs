@@ -36,6 +36,13 @@ pub fn run(args: &PlotArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
             Err(error) => return Err(Error::from(error).into()),
         }
     }
+    if charts.is_empty() {
+        return Err(Error::refused_with_hint(
+            "there is nothing to plot yet",
+            "a run has curves after its first epoch, and the other charts at its end",
+        )
+        .into());
+    }
     fs::create_dir_all(&out)?;
     for (name, chart) in &charts {
         save(&out, name, chart, args.width)?;
