@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
+use console::Interrupted;
+
 /// An error of the command line: a message, and how to fix it.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
@@ -32,8 +34,8 @@ impl CliError {
     }
 
     /// Ctrl-C in the middle of a benchmark.
-    pub(crate) fn interrupted() -> Self {
-        Self::new("interrupted: the results are of what was measured until then")
+    pub(crate) fn interrupted() -> Interrupted {
+        Interrupted("the results are of what was measured until then".to_owned())
     }
 }
 

@@ -170,7 +170,8 @@ fn open(
     }
     if let Some(placement) = classifier.placement() {
         let provider = machine.provider;
-        printer.log(format!("nodes on {placement}; `{provider}` in {precision}"));
+        let own = classifier.model().map_or("", |model| model.precision);
+        printer.log(format!("{placement}, in {}", precision.in_file(own)));
         for line in placement.other_providers(provider) {
             printer.log(format!("  on {line}"));
         }

@@ -43,8 +43,7 @@ fn interrupted(shop: &Workshop, name: &str, flags: &str, short: bool) {
         run.signal(if i % 2 == 0 { "INT" } else { "TERM" });
         let done = run.wait();
         assert_eq!(done.code, 2, "{}", done.err);
-        let hint = format!("hint: continue with `trainer fit --resume runs/{name}`\n");
-        let ending = format!("error: interrupted\n\n{hint}");
+        let ending = format!("\ninterrupted: continue with `trainer fit --resume runs/{name}`\n");
         assert!(done.err.ends_with(&ending), "{}", done.err);
         let files = check_whole(&folder);
         assert!(!files.contains(&"model.onnx".to_owned()), "{files:?}");

@@ -53,6 +53,7 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let evaluation = evaluation?;
     let checkpoint = file_name(&run.checkpoint(args.checkpoint));
     printer.log(format!("{checkpoint} of {}", run.path().display()));
+    let warning = data::metrics::no_better_than_majority(&evaluation.scores);
     let text = evaluate::scores_text(args.split, "Burn", &evaluation.scores);
     if let Some(path) = &args.csv {
         data::metrics::write_predictions(path, &evaluation.predictions)?;
@@ -68,6 +69,9 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     }
     // Last: a reader such as `head` may have had enough, and the files are written by then.
     printer.result(text)?;
+    if let Some(warning) = warning {
+        printer.warn(warning);
+    }
     Ok(ExitStatus::Success)
 }
 

@@ -122,6 +122,9 @@ fn fit(
         scored.computed_by,
         &summary.scores,
     ))?;
+    if let Some(warning) = data::metrics::no_better_than_majority(&summary.scores) {
+        printer.warn(warning);
+    }
     if recipe.seeds.is_some() {
         repeat_with_seeds(network, &dataset, &mut data, recipe, &run, context)?;
         page = write_page(&run, &dataset.root);

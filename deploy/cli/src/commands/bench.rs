@@ -223,7 +223,8 @@ fn accuracies(
         let indices: Vec<usize> = (0..open.configs.len()).filter(is_of_model).collect();
         let is_reference = |index: &usize| {
             let config = &open.configs[*index].config;
-            (config.provider, config.precision) == (Provider::Cpu, Precision::Fp32)
+            let own = Precision::Fp32.in_file(plan.model(config).contents.precision);
+            (config.provider, config.precision) == (Provider::Cpu, own)
         };
         let other;
         let reference = match indices.iter().copied().find(is_reference) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use console::{ExitStatus, Printer, Verbosity};
 use data::Split;
-use data::metrics::McNemar;
+use data::metrics::{McNemar, p_text};
 use deploy::diff::{Accuracy, Diff, Pair, diff};
 use deploy::eval::EvalOptions;
 use deploy::{Classifier, Model};
@@ -119,7 +119,7 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
         printer.json(json, &report)?;
     }
     let head = format!("A `{}`\nB `{}`\n", paths[0].display(), paths[1].display());
-    let text = head + &text(&found, args.split, ["of A", "of B"]);
+    let text = head + &text(&found, args.split, ["with A", "with B"]);
     printer
         .with_outputs(&[args.json.as_deref(), args.csv.as_deref()])
         .result(text)?;
@@ -268,8 +268,12 @@ fn accuracy_lines(accuracy: &Accuracy, names: [&str; 2]) -> [String; 3] {
         line(names[0], &accuracy.first),
         line(names[1], &accuracy.second),
         format!(
-            "McNemar    only the first was right {} times, only the second {}: p = {:.3}, {verdict}",
-            test.only_first, test.only_second, test.p_value
+            "McNemar    {} images right only {}, {} only {}: {}, {verdict}",
+            test.only_first,
+            names[0],
+            test.only_second,
+            names[1],
+            p_text(test.p_value)
         ),
     ]
 }

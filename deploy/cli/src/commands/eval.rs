@@ -79,6 +79,9 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
     printer
         .with_outputs(&[args.json.as_deref(), args.csv.as_deref()])
         .result(text(&evaluation, args.split))?;
+    if let Some(warning) = data::metrics::no_better_than_majority(&evaluation.scores) {
+        printer.warn(warning);
+    }
     Ok(ExitStatus::Success)
 }
 
@@ -133,7 +136,11 @@ fn report<'a>(
             .map(|f| f.version.clone())
             .unwrap_or_default(),
         provider: args.machine.provider.to_string(),
-        precision: args.precision.to_string(),
+        precision: match classifier.model() {
+            Some(model) => args.precision.in_file(model.precision),
+            None => args.precision,
+        }
+        .to_string(),
         nodes_by_provider: classifier
             .placement()
             .map(Placement::counts)

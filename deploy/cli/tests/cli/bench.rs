@@ -394,7 +394,7 @@ fn ctrl_c_leaves_what_was_measured() {
     assert_eq!(child.wait().unwrap().code(), Some(2), "{rest:?}");
     assert!(
         rest.iter()
-            .any(|line| line.starts_with("error: interrupted")),
+            .any(|line| line.starts_with("interrupted: the results are")),
         "{rest:?}"
     );
     let text = fs::read_to_string(folder.path().join("out.json")).unwrap();

@@ -44,11 +44,7 @@ fn eval_scores_a_model_that_is_told_by_flags() {
         (&json["provider"], &json["precision"]),
         (&"cpu".into(), &"fp32".into())
     );
-    assert!(
-        run.err.contains("nodes on cpu 3; `cpu` in fp32\n"),
-        "{}",
-        run.err
-    );
+    assert!(run.err.contains("3 nodes on cpu, in fp32\n"), "{}", run.err);
     for key in [
         "loss",
         "interval",
