@@ -44,6 +44,7 @@ mod document;
 mod error;
 mod external;
 mod file;
+mod foreign;
 mod header;
 pub mod proto;
 pub mod surgery;

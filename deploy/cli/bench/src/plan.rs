@@ -199,6 +199,8 @@ impl Plan {
                     });
                     continue;
                 }
+                // An int8 file is not measured under the name of fp32.
+                let precision = precision.in_file(self.models[model].contents.precision);
                 for batch in &batches {
                     for feed in feeds(provider, options.feeds) {
                         let config = Config {
