@@ -79,8 +79,8 @@ impl Error {
                 "repair or remove them; up to 5 % unreadable images are left out and listed".into(),
             ),
             Self::Checksum { .. } => Some(
-                "fetch it again, from elsewhere with `--from`; if this is the file you want, say so \
-                 with `--sha256`"
+                "fetch it again, from elsewhere with `trainer fetch NAME --from`; if this is the file you \
+                 want, say so with its `--sha256`"
                     .into(),
             ),
             Self::Invalid { hint, .. } => hint.clone(),

@@ -10,13 +10,13 @@ use deploy::diff::{Diff, diff};
 use deploy::eval::EvalOptions;
 use deploy::{Classifier, Model, Precision};
 use fs_err as fs;
-use onnx::Document;
+use onnx::{Document, ModelFile};
 use serde::Serialize;
 
 use super::cache::human;
 use super::diff::{Comparison, report, text};
 use crate::cli::ConvertArgs;
-use crate::cli_error::CliError;
+use crate::cli_error::{self, CliError};
 use crate::converted;
 use crate::source::{self, DataSource, RunOptions};
 
@@ -38,8 +38,10 @@ struct Report<'a> {
 
 pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     check_flags(args)?;
-    let path = source::model(args.model.model.as_deref(), &args.model.runs, printer)?;
-    let model = Model::open(&path)?;
+    let named = args.file.as_deref().or(args.model.model.as_deref());
+    let path = source::model(named, &args.model.runs, printer)?;
+    let file = ModelFile::open(&path)?;
+    let model = Model::from_file(&file)?;
     let out = output_path(args, &path)?;
     let cache = source::cache(args.machine.location.cache.as_deref())?;
     let data = DataSource {
@@ -55,11 +57,13 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
         precision: Precision::Fp32,
         batch: None,
     };
-    let original = source::batch_classifier(&path, model, &args.model, run_options, printer)?;
+    let original = source::batch_classifier(file.clone(), &args.model, run_options, printer)?;
     // The file gets its name after it was compared with the original.
     let temporary = TemporaryFile(out.with_extension("onnx.part"));
-    let kept = convert(args, &original, &temporary.0, &dataset, printer)?;
-    let found = compare(args, &original, &temporary.0, &dataset, printer)?;
+    let own_name = |error| temporary.rename_in(error, &out);
+    let kept =
+        convert(args, (&file, &original), &temporary.0, &dataset, printer).map_err(own_name)?;
+    let found = compare(args, &original, &temporary.0, &dataset, printer).map_err(own_name)?;
     if let Some(pair) = found
         .pairs
         .iter()
@@ -149,6 +153,22 @@ fn output_path(args: &ConvertArgs, model: &Path) -> Result<PathBuf, CliError> {
 /// A file that is removed unless it was renamed.
 struct TemporaryFile(PathBuf);
 
+impl TemporaryFile {
+    /// The error with the name of the file that was asked for, which the user knows.
+    fn rename_in(&self, error: anyhow::Error, out: &Path) -> anyhow::Error {
+        let text = format!("{error:#}");
+        let temporary = self.0.display().to_string();
+        if !text.contains(&temporary) {
+            return error;
+        }
+        let message = text.replace(&temporary, &out.display().to_string());
+        match error.chain().find_map(cli_error::hint) {
+            Some(hint) => CliError::with_hint(message, hint).into(),
+            None => CliError::new(message).into(),
+        }
+    }
+}
+
 impl Drop for TemporaryFile {
     fn drop(&mut self) {
         // Where it was never written there is nothing to remove.
@@ -159,13 +179,13 @@ impl Drop for TemporaryFile {
 /// Writes the converted file; returns the nodes that keep their precision.
 fn convert(
     args: &ConvertArgs,
-    original: &Classifier,
+    (file, original): (&ModelFile, &Classifier),
     out: &Path,
     dataset: &Dataset,
     printer: &Printer,
 ) -> anyhow::Result<Vec<String>> {
     if args.precision == Precision::Fp16 {
-        let half = convert::fp16(original.path(), out)?;
+        let half = convert::fp16(file, out)?;
         printer.log(format!("{} constants in half precision", half.halved));
         let kept = half.kept.into_iter();
         return Ok(kept
@@ -184,7 +204,7 @@ fn convert(
         "calibrating on {} training images",
         calibration.images.len()
     ));
-    let int8 = convert::int8(original.path(), out, &calibration)?;
+    let int8 = convert::int8(file, out, &calibration)?;
     source::warn_unreadable(&int8.unreadable, printer);
     printer.log(format!(
         "{} convolutions and matrix products and {} values in 8-bit integers",
@@ -209,8 +229,7 @@ fn compare(
         batch: None,
     };
     let converted = source::batch_classifier(
-        temporary,
-        Model::open(temporary)?,
+        ModelFile::open(temporary)?,
         &args.model,
         run_options,
         &quiet,
