@@ -245,11 +245,12 @@ fn describe(document: &mut Document, card: &Card) {
         calibrate::card_temperature(&card.provenance).map_or_else(String::new, |temperature| {
             format!(" Calibrated: the logits are divided by a temperature of {temperature:.4}.")
         });
-    document.model.doc_string = Some(format!(
+    let description = format!(
         "Image classifier: {}. Preprocessing: {}.{calibrated} See the metadata under `classifier.`.",
         card.classes.join(", "),
         card.preprocess
-    ));
+    );
+    document.model.doc_string = Some(description.into_bytes());
 }
 
 #[cfg(test)]
