@@ -17,9 +17,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// File name extensions of images, as in torchvision's `ImageFolder`.
-pub const EXTENSIONS: [&str; 9] = [
-    "jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp",
+/// File name extensions of images: those of torchvision's `ImageFolder`, and two more of JPEG.
+pub const EXTENSIONS: [&str; 11] = [
+    "jpg", "jpeg", "jpe", "jfif", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp",
 ];
 
 /// One labelled image.

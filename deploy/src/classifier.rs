@@ -276,9 +276,13 @@ impl Classifier {
         Ok(self)
     }
 
-    /// Classifies a decoded image.
+    /// Classifies a decoded image, as [`classify_bytes`](Self::classify_bytes) does a file with the same pixels.
+    ///
+    /// # Errors
+    /// The pixels are floating-point numbers; the model stops.
     pub fn classify(&self, image: &DynamicImage) -> Result<Prediction> {
-        self.classify_rgb(&image.to_rgb8())
+        let rgb = pixels::decode::to_rgb(image)?;
+        self.classify_rgb(&rgb)
     }
 
     /// Classifies an image file.
@@ -302,7 +306,8 @@ impl Classifier {
     pub fn classify_batch(&self, images: &[DynamicImage]) -> Result<Vec<Prediction>> {
         let mut prepared = Vec::with_capacity(images.len() * self.preprocess.output_len());
         for image in images {
-            prepared.extend(self.prepare(&image.to_rgb8())?);
+            let rgb = pixels::decode::to_rgb(image)?;
+            prepared.extend(self.prepare(&rgb)?);
         }
         let logits = self.logits(&prepared, images.len())?;
         let rows = logits.chunks_exact(self.classes.len()).enumerate();

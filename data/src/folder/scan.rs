@@ -199,12 +199,5 @@ fn refusal(path: &Path) -> Option<&'static str> {
     if EXTENSIONS.contains(&extension.as_str()) {
         return None;
     }
-    Some(match extension.as_str() {
-        "heic" | "heif" => {
-            "HEIC is not supported: convert it to JPEG, e.g. `heif-convert a.heic a.jpg`"
-        }
-        "avif" => "AVIF is not supported: convert it to PNG, e.g. `avifdec a.avif a.png`",
-        "gif" => "GIF is not supported, as in torchvision: convert it to PNG if it is a photograph",
-        _ => "not an image by its extension",
-    })
+    Some(pixels::decode::unsupported(&extension).unwrap_or("not an image by its extension"))
 }

@@ -152,6 +152,11 @@ fn what_is_not_taken_is_listed() {
         "ants/c.heic",
         "ants/d.avif",
         "ants/e.txt",
+        "ants/f.jfif",
+        "ants/g.JPE",
+        "ants/h.jp2",
+        "ants/i.jxl",
+        "ants/j.tga",
         "ants/.hidden.jpg",
         "ants/.thumbs/f.jpg",
         ".git/g.jpg",
@@ -160,8 +165,19 @@ fn what_is_not_taken_is_listed() {
     ]);
     let dataset = Dataset::open(tree.path(), 0).unwrap();
     assert_eq!(dataset.classes, ["ants", "bees", "wasps"]);
-    assert_eq!(relative(&dataset.train), ["ants/a.JPG", "bees/h.webp"]);
-    assert_eq!(dataset.left_out.len(), 8);
+    let mut all: Vec<&str> = dataset.all().map(|sample| &*sample.relative).collect();
+    all.sort_unstable();
+    let images = ["ants/a.JPG", "ants/f.jfif", "ants/g.JPE", "bees/h.webp"];
+    assert_eq!(all, images);
+    assert_eq!(dataset.left_out.len(), 11);
+    for (name, format) in [
+        ("h.jp2", "JPEG 2000"),
+        ("i.jxl", "JPEG XL"),
+        ("j.tga", "TGA"),
+    ] {
+        let expected = format!("{format} is not supported: convert it to PNG");
+        assert!(reason(&dataset, name).starts_with(&expected));
+    }
     assert!(reason(&dataset, "b.gif").contains("GIF"));
     assert!(reason(&dataset, "c.heic").contains("convert it to JPEG"));
     assert!(reason(&dataset, "d.avif").contains("convert it to PNG"));
