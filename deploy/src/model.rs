@@ -1,8 +1,9 @@
 //! Model file: header, card, inputs and outputs. Needs no runtime and keeps no weights.
 
+pub(crate) mod arithmetic;
+
 use std::path::Path;
 
-use onnx::proto::{DataType, GraphProto, NodeProto};
 use onnx::{Activation, Dim, Document, Header, ModelFile, ValueInfo};
 use pixels::{Card, Preprocess};
 
@@ -21,7 +22,7 @@ pub struct Model {
     pub outputs: Vec<ValueInfo>,
     /// For each output, the function that computes it of the class scores.
     pub activations: Vec<Option<Activation>>,
-    /// Precision of the weights: `fp32`, `fp16` or `int8`.
+    /// Precision in which products are computed: `fp32`, or `fp16` or `int8` where some are.
     pub precision: &'static str,
     /// Numbers in the weights.
     pub num_parameters: u64,
@@ -62,16 +63,15 @@ impl Model {
         let outputs = document.outputs();
         let activation = |output: &ValueInfo| Activation::of(&document.model, &output.name);
         let activations = outputs.iter().map(activation).collect();
-        let (precision, num_parameters) = precision_and_size(document.graph());
         Ok(Self {
             header,
             card,
             inputs: document.inputs(),
             outputs,
             activations,
-            precision,
-            num_parameters,
-            across_images: across_images(&document),
+            precision: arithmetic::precision(&document),
+            num_parameters: arithmetic::num_parameters(document.graph()),
+            across_images: arithmetic::across_images(&document),
         })
     }
 
@@ -130,46 +130,4 @@ impl Model {
             .or_else(|| self.card.as_ref().map(|card| card.preprocess.clone()))
             .ok_or_else(|| Error::no_card(path, "how images are prepared for it"))
     }
-}
-
-/// The first operator that mixes the images of a run: their range (dynamic quantisation), or their mean and variance
-/// (batch norm that was exported in training mode).
-pub(crate) fn across_images(document: &Document) -> Option<String> {
-    let in_training = |node: &NodeProto| {
-        let mut attributes = node.attribute.iter();
-        attributes.any(|a| a.name() == "training_mode" && a.i() != 0)
-    };
-    let mixes = |node: &&&NodeProto| match node.op_type() {
-        "BatchNormalization" => in_training(node),
-        op => op.starts_with("DynamicQuantize"),
-    };
-    let nodes = document.all_nodes();
-    nodes
-        .iter()
-        .find(mixes)
-        .map(|node| node.op_type().to_owned())
-}
-
-/// Precision of most weights, and how many numbers they are.
-fn precision_and_size(graph: &GraphProto) -> (&'static str, u64) {
-    let (mut full, mut half, mut byte) = (0u64, 0u64, 0u64);
-    for tensor in &graph.initializer {
-        let count = tensor
-            .dims
-            .iter()
-            .fold(1u64, |n, d| n.saturating_mul((*d).max(0) as u64));
-        match DataType::try_from(tensor.data_type()) {
-            Ok(DataType::Float16 | DataType::Bfloat16) => half += count,
-            Ok(DataType::Int8 | DataType::Uint8) => byte += count,
-            Ok(DataType::Float | DataType::Double) => full += count,
-            _ => {}
-        }
-    }
-    let precision = match full.max(half).max(byte) {
-        // In a tie the wider one: a file is only called `fp16` or `int8` where most of its weights are.
-        most if most == full => "fp32",
-        most if most == half => "fp16",
-        _ => "int8",
-    };
-    (precision, full + half + byte)
 }

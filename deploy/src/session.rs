@@ -24,7 +24,7 @@ use machine::Provider;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::model;
+use crate::model::arithmetic;
 use crate::placement::Placement;
 use crate::presets;
 
@@ -144,7 +144,7 @@ impl Session {
         unbound_options
             .set(bind::GRAPH, bind::graph_id(None))
             .map_err(run_error)?;
-        let across_images = model::across_images(&Document::from_file(&model.file)?);
+        let across_images = arithmetic::across_images(&Document::from_file(&model.file)?);
         let mut notes = opened.notes;
         if let Some(operator) = &across_images {
             notes.push(format!(
