@@ -248,6 +248,24 @@ impl Classifier {
         })
     }
 
+    /// Notes where the golden samples are probabilities, and the card calls them logits.
+    fn with_card_checked(mut self) -> Self {
+        let golden = self.card().map(|card| card.golden.as_slice());
+        let samples = golden.unwrap_or_default().iter();
+        let rows: Vec<Vec<f32>> = samples.map(|sample| sample.logits.clone()).collect();
+        let is_contradicted = self.output_kind == OutputKind::Logits
+            && !rows.is_empty()
+            && output_kind::infer(None, &rows).is_ok_and(|i| i.kind != OutputKind::Logits);
+        if is_contradicted {
+            self.notes.push(
+                "its card says logits, but its golden samples are probabilities: if it is wrong, use \
+                 `--output-kind probabilities`, or write it anew with `deploy card attach`"
+                    .to_owned(),
+            );
+        }
+        self
+    }
+
     /// Infers the meaning of the output, in place of the one that was given: from the function that ends the graph
     /// ([`Model::activation`]), and from the numbers for the golden images, which are drawn. A note says what was
     /// assumed and why.

@@ -184,7 +184,8 @@ impl ClassifierBuilder {
             pool: Pool::new(sessions.into_iter().map(boxed).collect()),
         };
         match output_kind {
-            Some(_) => Ok(classifier),
+            Some(_) if self.output_kind.is_some() => Ok(classifier),
+            Some(_) => Ok(classifier.with_card_checked()),
             None => classifier.infer_output_kind(activation),
         }
     }

@@ -15,6 +15,7 @@ mod finite;
 mod foreign;
 mod golden;
 mod gpu;
+mod output_kind;
 mod refuse;
 mod runtime;
 mod session;

@@ -92,6 +92,10 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
     let [first, second] = models;
     let first = open(paths[0], first, args, printer)?;
     let second = open(paths[1], second, args, &Printer::new(Verbosity::Results))?;
+    // The runtime and the placement were logged with the first; how the second is read may differ.
+    for note in second.notes() {
+        printer.log(format!("`{}`: {note}", args.second.display()));
+    }
     let progress = printer.image_bar("comparing", (2 * samples.len()) as u64);
     let options = EvalOptions {
         batch: first.preferred_batch().min(second.preferred_batch()),
