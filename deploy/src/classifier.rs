@@ -41,6 +41,7 @@ pub struct Classifier {
     preprocess: Preprocess,
     output_kind: OutputKind,
     limits: Limits,
+    output: String,
     num_outputs: usize,
     preferred_batch: usize,
     placement: Option<Placement>,
@@ -105,6 +106,7 @@ impl Classifier {
             preprocess,
             output_kind,
             limits: Limits::default(),
+            output: String::new(),
             num_outputs,
             preferred_batch: BATCH_ON_CPU,
             placement: None,
@@ -136,6 +138,11 @@ impl Classifier {
     /// The preprocessing of images.
     pub fn preprocess(&self) -> &Preprocess {
         &self.preprocess
+    }
+
+    /// Name of the output that is read; empty for engines without a file.
+    pub fn output(&self) -> &str {
+        &self.output
     }
 
     /// The meaning of the model's output.

@@ -13,7 +13,7 @@ use crate::model::Model;
 use crate::pool::Pool;
 use crate::precision::Precision;
 use crate::runtime::{self, RuntimeLibrary};
-use crate::session::{Session, SessionOptions};
+use crate::session::{Batch, Session, SessionOptions};
 
 /// Images per run that occupy a GPU.
 const BATCH_ON_GPU: usize = 32;
@@ -36,6 +36,7 @@ pub struct ClassifierBuilder {
     parallel: Option<usize>,
     classes: Option<Vec<String>>,
     preprocess: Option<Preprocess>,
+    output: Option<String>,
     output_kind: Option<OutputKind>,
     runtime: Option<RuntimeLibrary>,
     cache: Option<PathBuf>,
@@ -114,6 +115,12 @@ impl ClassifierBuilder {
         self
     }
 
+    /// The output to read, where the model has several.
+    pub fn output(mut self, name: impl Into<String>) -> Self {
+        self.output = Some(name.into());
+        self
+    }
+
     /// The meaning of the output, in place of the card's or the inferred one
     /// ([`Classifier::infer_output_kind`]).
     pub fn output_kind(mut self, output_kind: OutputKind) -> Self {
@@ -148,9 +155,10 @@ impl ClassifierBuilder {
             Some(model) => model,
             None => Model::open(&self.path)?,
         };
-        model.check_classifier(&self.path)?;
+        model.check_input(&self.path)?;
         let classes = model.classes(&self.path, self.classes.take())?;
         let preprocess = model.preprocess(&self.path, self.preprocess.take())?;
+        let output = model.output(&self.path, self.output.as_deref(), Some(classes.len()))?;
         let card_kind = model.card.as_ref().map(|card| card.output_kind);
         let output_kind = self.output_kind.or(card_kind);
         self.check_precision(&model)?;
@@ -164,12 +172,23 @@ impl ClassifierBuilder {
             BATCH_ON_GPU
         };
         let preferred_batch = model.fixed_batch().unwrap_or(usual);
-        let (options, count) = self.session_options(&model, &preprocess, preferred_batch);
+        let (options, count) = self.session_options(&output, &preprocess, preferred_batch);
         let sessions = open_sessions(&self.path, &options, count)?;
         let first = sessions.first();
+        let preferred_batch = match first.map(Session::batch) {
+            // As run, whatever the file says.
+            Some(Batch::Fixed(batch)) => batch,
+            _ => preferred_batch,
+        };
+        let mut notes = first.map_or_else(Vec::new, |session| session.notes().to_vec());
+        if model.outputs.len() > 1 && self.output.is_none() && model.card.is_none() {
+            notes.push(format!(
+                "`{output}` is the output of class scores that is read"
+            ));
+        }
         let num_outputs = first.map_or(0, Session::num_outputs);
         check_class_count(&self.path, num_outputs, classes.len())?;
-        let activation = first.and_then(|session| model.activation(session.output()));
+        let activation = model.activation(&output);
         let classifier = Classifier {
             path: self.path,
             model: Some(model),
@@ -177,10 +196,11 @@ impl ClassifierBuilder {
             preprocess,
             output_kind: output_kind.unwrap_or_default(),
             limits: self.limits,
+            output,
             num_outputs,
             preferred_batch,
             placement: first.map(|session| session.placement().clone()),
-            notes: first.map_or_else(Vec::new, |session| session.notes().to_vec()),
+            notes,
             pool: Pool::new(sessions.into_iter().map(boxed).collect()),
         };
         match output_kind {
@@ -202,7 +222,7 @@ impl ClassifierBuilder {
     /// Options of the sessions, and their number.
     fn session_options(
         &mut self,
-        model: &Model,
+        output: &str,
         preprocess: &Preprocess,
         preferred_batch: usize,
     ) -> (SessionOptions, usize) {
@@ -218,7 +238,6 @@ impl ClassifierBuilder {
             Some(_) => (STREAMS, self.threads),
             None => (self.sessions.unwrap_or(1).max(1), self.threads),
         };
-        let card = model.card.as_ref();
         let options = SessionOptions {
             provider: self.provider,
             precision: self.precision,
@@ -227,7 +246,7 @@ impl ClassifierBuilder {
             batches: std::mem::take(&mut self.batches),
             engines: self.cache.as_ref().map(|cache| cache.join("engines")),
             image_shape: Some(preprocess.output_shape()),
-            output: card.and_then(|card| card.outputs.first().cloned()),
+            output: Some(output.to_owned()),
             ..SessionOptions::default()
         };
         (options, sessions)

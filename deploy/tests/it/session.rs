@@ -1,5 +1,6 @@
 //! Sessions on the CPU: where nodes run, bound runs, precisions, models that are too new.
 
+use classifold::card::OutputKind;
 use classifold::{Classifier, ErrorKind, Feed, Precision, Provider, Session, SessionOptions};
 use half::f16;
 use onnx::proto::DataType;

@@ -145,6 +145,7 @@ fn open(
         runs: PathBuf::new(),
         classes: args.classes.clone().filter(|_| bare),
         preprocess: args.preprocess.clone().filter(|_| bare),
+        output: args.output.clone().filter(|_| bare),
         output_kind: args.output_kind.filter(|_| bare),
     };
     let run_options = RunOptions {
