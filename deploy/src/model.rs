@@ -4,9 +4,7 @@ pub(crate) mod arithmetic;
 
 use std::path::Path;
 
-use onnx::proto::GraphProto;
-use onnx::{Dim, Document, Header, ModelFile, ValueInfo};
-use pixels::card::OutputKind;
+use onnx::{Activation, Dim, Document, Header, ModelFile, ValueInfo};
 use pixels::{Card, Preprocess};
 
 use crate::error::{Error, Result};
@@ -22,8 +20,8 @@ pub struct Model {
     pub inputs: Vec<ValueInfo>,
     /// The outputs of the graph.
     pub outputs: Vec<ValueInfo>,
-    /// Logits or probabilities, guessed from the operator that computes the output.
-    pub guessed_kind: OutputKind,
+    /// For each output, the function that computes it of the class scores.
+    pub activations: Vec<Option<Activation>>,
     /// Precision in which products are computed: `fp32`, or `fp16` or `int8` where some are.
     pub precision: &'static str,
     /// Numbers in the weights.
@@ -46,26 +44,31 @@ impl Model {
     /// As [`Model::open`], of a file that was read.
     pub fn from_file(file: &ModelFile) -> Result<Self> {
         let header = Header::from_file(file)?;
-        let pairs = header
-            .metadata
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.as_str()));
-        let card = Card::from_pairs(pairs)?;
+        let pairs = header.metadata.iter();
+        let card = Card::from_pairs(pairs.map(|(key, value)| (key.as_str(), value.as_str())))?;
+        Self::read(file, header, card)
+    }
+
+    /// Reads a model without its card, which may be damaged and is about to be replaced.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn from_file_without_card(file: &ModelFile) -> Result<Self> {
+        Self::read(file, Header::from_file(file)?, None)
+    }
+
+    fn read(file: &ModelFile, header: Header, card: Option<Card>) -> Result<Self> {
         let document = Document::from_file(file)?;
         document.check_external_data()?;
         let outputs = document.outputs();
-        let output = card.as_ref().and_then(|card| card.outputs.first());
-        let output = output.or_else(|| outputs.first().map(|output| &output.name));
-        let guessed_kind = match output {
-            Some(output) => guess_kind(document.graph(), output),
-            None => OutputKind::Logits,
-        };
+        let activation = |output: &ValueInfo| Activation::of(&document.model, &output.name);
+        let activations = outputs.iter().map(activation).collect();
         Ok(Self {
             header,
             card,
             inputs: document.inputs(),
             outputs,
-            guessed_kind,
+            activations,
             precision: arithmetic::precision(&document),
             num_parameters: arithmetic::num_parameters(document.graph()),
             across_images: arithmetic::across_images(&document),
@@ -100,6 +103,12 @@ impl Model {
         self.card.as_ref().map_or(0, |card| card.provenance.seed)
     }
 
+    /// The function that computes an output of the class scores; `None` where no known one does.
+    pub fn activation(&self, output: &str) -> Option<Activation> {
+        let index = self.outputs.iter().position(|known| known.name == output)?;
+        *self.activations.get(index)?
+    }
+
     /// The batch size, where the file fixes it; 1 where answers would depend on the other images of a run.
     pub fn fixed_batch(&self) -> Option<usize> {
         match self.inputs.first()?.dims.first()? {
@@ -121,25 +130,4 @@ impl Model {
             .or_else(|| self.card.as_ref().map(|card| card.preprocess.clone()))
             .ok_or_else(|| Error::no_card(path, "how images are prepared for it"))
     }
-}
-
-/// Probabilities where a Softmax or Sigmoid computes the output, logits otherwise.
-fn guess_kind(graph: &GraphProto, output: &str) -> OutputKind {
-    let mut value = output.to_owned();
-    // Operators that only move numbers are skipped; the bound guards against a cycle.
-    for _ in 0..16 {
-        let Some(node) = onnx::surgery::producer(graph, &value).map(|index| &graph.node[index])
-        else {
-            break;
-        };
-        match node.op_type() {
-            "Softmax" | "Sigmoid" => return OutputKind::Probabilities,
-            "Identity" | "Flatten" | "Reshape" | "Squeeze" | "Cast" => match node.input.first() {
-                Some(input) => value.clone_from(input),
-                None => break,
-            },
-            _ => break,
-        }
-    }
-    OutputKind::Logits
 }

@@ -12,6 +12,7 @@ use prost::bytes::Bytes;
 
 use crate::error::{Error, Result, reading};
 use crate::external::{Identity, Origin};
+use crate::foreign;
 use crate::proto::MAX_BYTES;
 use crate::wire::{self, Field, ScanError};
 
@@ -218,14 +219,17 @@ fn open_as(real: &Path, path: &Path) -> Result<OpenFile> {
 fn check<R: BufRead + Seek>(file: &mut R, len: u64, path: &Path) -> Result<Vec<Field>> {
     let mut head = Vec::new();
     file.by_ref()
-        .take(LFS_MAGIC.len() as u64)
+        .take(foreign::HEAD_BYTES as u64)
         .read_to_end(&mut head)
         .map_err(reading(path))?;
     if len == 0 || head.is_empty() {
         return Err(Error::empty(path));
     }
-    if head == LFS_MAGIC {
+    if head.starts_with(LFS_MAGIC) {
         return Err(Error::lfs_pointer(path));
+    }
+    if let Some(foreign) = foreign::kind(&head) {
+        return Err(Error::foreign(path, &foreign));
     }
     file.rewind().map_err(reading(path))?;
     scan_header(file, len, path)

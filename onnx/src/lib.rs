@@ -11,6 +11,7 @@
 //! | write a graph | [`GraphBuilder`], [`Window`], [`ModelInfo`] |
 //! | change an existing graph | [`surgery`], [`node`], [`attribute`] |
 //! | convert a model to half precision or 8-bit integers | [`convert`] |
+//! | see which function ends a classifier | [`Activation`] |
 //! | reach everything else of the format | [`proto`] |
 //!
 //! ```
@@ -35,6 +36,7 @@
 //! ```
 #![deny(missing_docs)]
 
+mod activation;
 mod builder;
 pub mod convert;
 mod detached;
@@ -42,6 +44,7 @@ mod document;
 mod error;
 mod external;
 mod file;
+mod foreign;
 mod header;
 pub mod proto;
 pub mod surgery;
@@ -50,6 +53,7 @@ mod value;
 mod walk;
 mod wire;
 
+pub use activation::Activation;
 pub use builder::{Attr, BatchNormInputs, GraphBuilder, ModelInfo, Window, attribute, node};
 pub use detached::Detached;
 pub use document::Document;

@@ -28,6 +28,7 @@ const STREAMS: usize = 2;
 pub struct ClassifierBuilder {
     path: PathBuf,
     file: Option<ModelFile>,
+    ignore_card: bool,
     provider: Provider,
     precision: Precision,
     allow_fallback: bool,
@@ -114,6 +115,12 @@ impl ClassifierBuilder {
         self
     }
 
+    /// Does not read the file's card, which may be damaged and is about to be replaced.
+    pub fn ignore_card(mut self) -> Self {
+        self.ignore_card = true;
+        self
+    }
+
     /// The class names in the order of the output, in place of the card's.
     pub fn classes(mut self, classes: Vec<String>) -> Self {
         self.classes = Some(classes);
@@ -126,7 +133,8 @@ impl ClassifierBuilder {
         self
     }
 
-    /// The meaning of the output, in place of the card's or the one that the graph suggests.
+    /// The meaning of the output, in place of the card's or the inferred one
+    /// ([`Classifier::infer_output_kind`]).
     pub fn output_kind(mut self, output_kind: OutputKind) -> Self {
         self.output_kind = Some(output_kind);
         self
@@ -160,12 +168,17 @@ impl ClassifierBuilder {
             Some(file) => file,
             None => ModelFile::open(&self.path)?,
         };
-        let (model, path) = (Model::from_file(&file)?, file.path());
+        let path = file.path();
+        let model = if self.ignore_card {
+            Model::from_file_without_card(&file)?
+        } else {
+            Model::from_file(&file)?
+        };
         model.check_classifier(path)?;
         let classes = model.classes(path, self.classes.take())?;
         let preprocess = model.preprocess(path, self.preprocess.take())?;
         let card_kind = model.card.as_ref().map(|card| card.output_kind);
-        let output_kind = self.output_kind.or(card_kind).unwrap_or(model.guessed_kind);
+        let output_kind = self.output_kind.or(card_kind);
         self.check_precision(path, &model)?;
         match &self.runtime {
             Some(library) => runtime::load(library)?,
@@ -182,19 +195,24 @@ impl ClassifierBuilder {
         let first = sessions.first();
         let num_outputs = first.map_or(0, Session::num_outputs);
         check_class_count(path, num_outputs, classes.len())?;
-        Ok(Classifier {
+        let activation = first.and_then(|session| model.activation(session.output()));
+        let classifier = Classifier {
             path: path.to_owned(),
             model: Some(model),
             classes: classes.into(),
             preprocess,
-            output_kind,
+            output_kind: output_kind.unwrap_or_default(),
             limits: self.limits,
             num_outputs,
             preferred_batch,
             placement: first.map(|session| session.placement().clone()),
             notes: first.map_or_else(Vec::new, |session| session.notes().to_vec()),
             pool: Pool::new(sessions.into_iter().map(boxed).collect()),
-        })
+        };
+        match output_kind {
+            Some(_) => Ok(classifier),
+            None => classifier.infer_output_kind(activation),
+        }
     }
 
     /// Refuses a file of another precision where the provider does not compute in the one asked for by itself.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use data::{Limits, Preprocess, RgbImage, Tally};
+use data::{Limits, Preprocess, RgbImage};
 use deploy::{Classifier, Model, Session, SessionOptions, Tap, Taps};
 use onnx::{Document, ModelFile};
 
@@ -115,7 +115,7 @@ impl InspectedModel {
             },
         )?;
         let output = session.output().to_owned();
-        let kind = card.map_or(model.guessed_kind, |card| card.output_kind);
+        let card_kind = card.map(|card| card.output_kind);
         let count = session.num_outputs();
         let numbered = || {
             // A single output is the score of the second of two classes.
@@ -126,8 +126,15 @@ impl InspectedModel {
             .classes
             .or_else(|| card.map(|card| card.classes.clone()))
             .unwrap_or_else(numbered);
-        let classifier =
-            Classifier::from_engines(vec![Box::new(session)], classes, preprocess, kind)?;
+        let mut classifier = Classifier::from_engines(
+            vec![Box::new(session)],
+            classes,
+            preprocess,
+            card_kind.unwrap_or_default(),
+        )?;
+        if card_kind.is_none() {
+            classifier = classifier.infer_output_kind(model.activation(&output))?;
+        }
         let document = Document::from_file(file)?;
         let convs = graph_analysis::convolutions(document.graph());
         if convs.is_empty() {
@@ -192,13 +199,15 @@ impl InspectedModel {
         let mut prepared = vec![0.0; preprocess.output_len()];
         preprocess.tensor_into(&image, &mut prepared)?;
         let logits = self.classifier.logits(&prepared, 1)?;
+        let probabilities = self.classifier.probabilities(&logits);
+        let probabilities = probabilities.map_err(|error| error.about(path.display()))?;
         let simplified = match &mut self.simplified {
             Some(pass) => pass.taps.run(&prepared)?,
             None => vec![],
         };
         Ok(Inspection {
             image,
-            probabilities: Tally::probabilities(&logits),
+            probabilities,
             taps: self.taps.run(&prepared)?,
             simplified,
         })

@@ -105,7 +105,8 @@ pub struct BenchModel {
     pub contents: Model,
     pub classes: Option<Vec<String>>,
     pub preprocess: Option<Preprocess>,
-    pub output_kind: OutputKind,
+    /// The meaning of the output; `None` infers it.
+    pub output_kind: Option<OutputKind>,
     pub data: Option<TestSet>,
 }
 
@@ -198,6 +199,8 @@ impl Plan {
                     });
                     continue;
                 }
+                // An int8 file is not measured under the name of fp32.
+                let precision = precision.in_file(self.models[model].contents.precision);
                 for batch in &batches {
                     for feed in feeds(provider, options.feeds) {
                         let config = Config {

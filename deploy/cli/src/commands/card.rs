@@ -47,11 +47,18 @@ fn read_card(path: &Path) -> anyhow::Result<Card> {
 
 /// Writes the card, once the model has run with it.
 fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
-    let file = ModelFile::open(&args.file)?;
-    let model = Model::from_file(&file)?;
+    let path = source::model_file(&args.file, &args.runs)?;
+    let file = ModelFile::open(&path)?;
+    // The card that the file has is replaced: a damaged one must not stand in the way.
+    let model = Model::from_file_without_card(&file)?;
     let runtime = source::runtime(&args.location, printer)?;
-    let mut builder = ClassifierBuilder::from_file(file.clone()).runtime(runtime);
-    let copied = args.from.as_deref().map(read_card).transpose()?;
+    let mut builder = ClassifierBuilder::from_file(file.clone())
+        .ignore_card()
+        .runtime(runtime);
+    let from = args.from.as_deref();
+    let copied = from
+        .map(|named| read_card(&source::model_file(named, &args.runs)?))
+        .transpose()?;
     if let Some(card) = &copied {
         builder = builder
             .classes(card.classes.clone())
@@ -68,6 +75,9 @@ fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
         builder = builder.output_kind(source::output_kind(kind));
     }
     let classifier = builder.open()?;
+    for note in classifier.notes() {
+        printer.log(note);
+    }
     let names = |infos: &[onnx::ValueInfo]| infos.iter().map(|info| info.name.clone()).collect();
     let card = Card {
         inputs: names(&model.inputs),
@@ -79,7 +89,7 @@ fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
     };
     let mut document = Document::from_file(&file)?;
     document.set_metadata(PREFIX, &card.to_pairs());
-    let out = args.out.as_deref().unwrap_or(&args.file);
+    let out = args.out.as_deref().unwrap_or(&path);
     document.save(out)?;
     printer.log(format!("wrote the card into `{}`", out.display()));
     printer.log(format!("next: `deploy check {}`", out.display()));

@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::cache::human;
 use super::diff::{Comparison, report, text};
 use crate::cli::ConvertArgs;
-use crate::cli_error::CliError;
+use crate::cli_error::{self, CliError};
 use crate::converted;
 use crate::source::{self, DataSource, RunOptions};
 
@@ -53,7 +53,8 @@ struct SpeedReport {
 
 pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     check_flags(args)?;
-    let path = source::model(args.model.model.as_deref(), &args.model.runs, printer)?;
+    let named = args.file.as_deref().or(args.model.model.as_deref());
+    let path = source::model(named, &args.model.runs, printer)?;
     let file = ModelFile::open(&path)?;
     let model = Model::from_file(&file)?;
     let out = output_path(args, &path)?;
@@ -74,9 +75,11 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
     let original = source::batch_classifier(file.clone(), &args.model, run_options, printer)?;
     // The file gets its name after it was compared with the original.
     let temporary = TemporaryFile(out.with_extension("onnx.part"));
-    let kept = convert(args, (&file, &original), &temporary.0, &dataset, printer)?;
-    let converted = open_converted(args, &temporary.0)?;
-    let found = compare(args, [&original, &converted], &dataset, printer)?;
+    let own_name = |error| temporary.rename_in(error, &out);
+    let kept =
+        convert(args, (&file, &original), &temporary.0, &dataset, printer).map_err(own_name)?;
+    let converted = open_converted(args, &temporary.0).map_err(own_name)?;
+    let found = compare(args, [&original, &converted], &dataset, printer).map_err(own_name)?;
     if let Some(pair) = found
         .pairs
         .iter()
@@ -168,6 +171,22 @@ fn output_path(args: &ConvertArgs, model: &Path) -> Result<PathBuf, CliError> {
 
 /// A file that is removed unless it was renamed.
 struct TemporaryFile(PathBuf);
+
+impl TemporaryFile {
+    /// The error with the name of the file that was asked for, which the user knows.
+    fn rename_in(&self, error: anyhow::Error, out: &Path) -> anyhow::Error {
+        let text = format!("{error:#}");
+        let temporary = self.0.display().to_string();
+        if !text.contains(&temporary) {
+            return error;
+        }
+        let message = text.replace(&temporary, &out.display().to_string());
+        match error.chain().find_map(cli_error::hint) {
+            Some(hint) => CliError::with_hint(message, hint).into(),
+            None => CliError::new(message).into(),
+        }
+    }
+}
 
 impl Drop for TemporaryFile {
     fn drop(&mut self) {

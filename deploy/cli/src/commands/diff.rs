@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use console::{ExitStatus, Printer, Verbosity};
 use data::Split;
-use data::metrics::McNemar;
+use data::metrics::{McNemar, p_text};
 use deploy::diff::{Accuracy, Diff, Pair, diff};
 use deploy::eval::EvalOptions;
 use deploy::{Classifier, Model};
@@ -74,7 +74,9 @@ impl<'a> FlipRow<'a> {
 }
 
 pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let paths = [&args.first, &args.second];
+    let path = |named| source::model_file(named, &args.runs);
+    let [first, second] = [path(&args.first)?, path(&args.second)?];
+    let paths = [&first, &second];
     let files = [ModelFile::open(paths[0])?, ModelFile::open(paths[1])?];
     let models = [Model::from_file(&files[0])?, Model::from_file(&files[1])?];
     let cache = source::cache(args.machine.location.cache.as_deref())?;
@@ -110,20 +112,16 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
     }
     if let Some(json) = &args.json {
         let report = Report {
-            first: args.first.display().to_string(),
-            second: args.second.display().to_string(),
+            first: paths[0].display().to_string(),
+            second: paths[1].display().to_string(),
             split: args.split,
             provider: args.machine.provider.to_string(),
             found: report(&found),
         };
         printer.json(json, &report)?;
     }
-    let head = format!(
-        "A `{}`\nB `{}`\n",
-        args.first.display(),
-        args.second.display()
-    );
-    let text = head + &text(&found, args.split, ["of A", "of B"]);
+    let head = format!("A `{}`\nB `{}`\n", paths[0].display(), paths[1].display());
+    let text = head + &text(&found, args.split, ["with A", "with B"]);
     printer
         .with_outputs(&[args.json.as_deref(), args.csv.as_deref()])
         .result(text)?;
@@ -272,8 +270,12 @@ fn accuracy_lines(accuracy: &Accuracy, names: [&str; 2]) -> [String; 3] {
         line(names[0], &accuracy.first),
         line(names[1], &accuracy.second),
         format!(
-            "McNemar    only the first was right {} times, only the second {}: p = {:.3}, {verdict}",
-            test.only_first, test.only_second, test.p_value
+            "McNemar    {} images right only {}, {} only {}: {}, {verdict}",
+            test.only_first,
+            names[0],
+            test.only_second,
+            names[1],
+            p_text(test.p_value)
         ),
     ]
 }

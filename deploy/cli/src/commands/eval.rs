@@ -40,7 +40,8 @@ struct Report<'a> {
 }
 
 pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let path = source::model(args.model.model.as_deref(), &args.model.runs, printer)?;
+    let named = args.file.as_deref().or(args.model.model.as_deref());
+    let path = source::model(named, &args.model.runs, printer)?;
     let file = ModelFile::open(&path)?;
     let model = Model::from_file(&file)?;
     let cache = source::cache(args.machine.location.cache.as_deref())?;
@@ -80,6 +81,9 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
     printer
         .with_outputs(&[args.json.as_deref(), args.csv.as_deref()])
         .result(text(&evaluation, args.split))?;
+    if let Some(warning) = data::metrics::no_better_than_majority(&evaluation.scores) {
+        printer.warn(warning);
+    }
     Ok(ExitStatus::Success)
 }
 
@@ -128,7 +132,11 @@ fn report<'a>(
             .map(|f| f.version.clone())
             .unwrap_or_default(),
         provider: args.machine.provider.to_string(),
-        precision: args.precision.to_string(),
+        precision: match classifier.model() {
+            Some(model) => args.precision.in_file(model.precision),
+            None => args.precision,
+        }
+        .to_string(),
         nodes_by_provider: classifier
             .placement()
             .map(Placement::counts)

@@ -141,7 +141,7 @@ fn card_lines(card: &Card) -> Vec<[String; 2]> {
         ),
         fact("classes", &format!("{}: {names}", card.classes.len())),
         fact("preprocess", &card.preprocess.to_string()),
-        fact("meaning", &format!("{:?}", card.output_kind).to_lowercase()),
+        fact("meaning", card.output_kind.name()),
         fact("golden", &format!("{} samples", card.golden.len())),
         fact(
             "made by",

@@ -181,6 +181,13 @@ fn convert_refuses() {
     run.refused("`./model.onnx` is the model itself");
     let run = convert(&fp16).args(["--out", "-"]).args(flags()).run();
     run.refused("`--out -` is standard output");
+    // By the name that was typed, not by that of the file in the making.
+    let run = convert(&fp16)
+        .args(["--out", "no/such.onnx"])
+        .args(flags())
+        .run();
+    run.refused("no/such.onnx`");
+    assert!(!run.err.contains(".part"), "{}", run.err);
     convert(&fp16[..2])
         .args(flags())
         .run()

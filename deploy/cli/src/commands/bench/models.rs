@@ -17,12 +17,21 @@ pub(super) fn models(
     cache: &Path,
     printer: &Printer,
 ) -> anyhow::Result<Vec<BenchModel>> {
-    let named = &args.model.models;
+    // Only one of the two can be typed.
+    let named: Vec<&Path> = args
+        .files
+        .iter()
+        .chain(&args.model.models)
+        .map(PathBuf::as_path)
+        .collect();
     let paths: Vec<PathBuf> = if named.is_empty() {
         vec![source::model(None, &args.model.runs, printer)?]
     } else {
-        let resolve = |path: &PathBuf| source::model(Some(path), &args.model.runs, printer);
-        named.iter().map(resolve).collect::<anyhow::Result<_>>()?
+        let resolve = |path| source::model(Some(path), &args.model.runs, printer);
+        named
+            .into_iter()
+            .map(resolve)
+            .collect::<anyhow::Result<_>>()?
     };
     paths
         .into_iter()
@@ -46,9 +55,7 @@ fn model(
     let preprocess = args.model.preprocess.clone();
     let preprocess = preprocess.or_else(|| card.map(|card| card.preprocess.clone()));
     let output_kind = args.model.output_kind.map(source::output_kind);
-    let output_kind = output_kind
-        .or(card.map(|card| card.output_kind))
-        .unwrap_or(model.guessed_kind);
+    let output_kind = output_kind.or(card.map(|card| card.output_kind));
     let data = match dataset(&path, &model, args, cache, printer)? {
         Some(dataset) => {
             let described = (classes.as_ref(), preprocess.as_ref());
