@@ -1,9 +1,11 @@
 //! Model file: header, card, inputs and outputs. Needs no runtime and keeps no weights.
 
 pub(crate) mod arithmetic;
+mod class_names;
 
 use std::path::Path;
 
+use onnx::proto::DataType;
 use onnx::{Activation, Dim, Document, Header, ModelFile, ValueInfo};
 use pixels::{Card, Preprocess};
 
@@ -75,27 +77,50 @@ impl Model {
         })
     }
 
-    /// Refuses a model without exactly one image input, and one output to read.
-    pub(crate) fn check_classifier(&self, path: &Path) -> Result<()> {
+    /// Refuses a model without exactly one image input.
+    pub(crate) fn check_input(&self, path: &Path) -> Result<()> {
         let not = |expected: &str, found: String| Error::not_a_classifier(path, expected, &found);
-        let names = |infos: &[ValueInfo]| {
-            let texts: Vec<String> = infos.iter().map(ValueInfo::to_string).collect();
-            format!("{}: {}", infos.len(), texts.join("; "))
-        };
         let [input] = self.inputs.as_slice() else {
-            return Err(not("one input [N, C, H, W]", names(&self.inputs)));
+            return Err(not("one input [N, C, H, W]", list(&self.inputs)));
         };
         if input.ranked && input.dims.len() != 4 {
             return Err(not("an input [N, C, H, W]", input.to_string()));
         }
-        let chosen = self
-            .card
-            .as_ref()
-            .is_some_and(|card| !card.outputs.is_empty());
-        if self.outputs.len() != 1 && !chosen {
-            return Err(not("one output [N, K]", names(&self.outputs)));
-        }
         Ok(())
+    }
+
+    /// The name of the output to read: the one chosen, else the card's, else the only one that can be the scores of
+    /// `classes` classes (`None`: of any number).
+    ///
+    /// # Errors
+    /// There is no such output, or more than one.
+    pub fn output(
+        &self,
+        path: &Path,
+        chosen: Option<&str>,
+        classes: Option<usize>,
+    ) -> Result<String> {
+        let card = self.card.as_ref().and_then(|card| card.outputs.first());
+        if let Some(name) = chosen.or(card.map(String::as_str)) {
+            return match self.outputs.iter().any(|output| output.name == name) {
+                true => Ok(name.to_owned()),
+                false => Err(Error::no_output(path, name, &list(&self.outputs))),
+            };
+        }
+        let is_scores = |output: &&ValueInfo| can_be_scores(output, classes);
+        let candidates: Vec<&ValueInfo> = self.outputs.iter().filter(is_scores).collect();
+        match (self.outputs.as_slice(), candidates.as_slice()) {
+            // Opening it says what is wrong with the only one.
+            ([only], _) => Ok(only.name.clone()),
+            (_, [only]) => Ok(only.name.clone()),
+            (outputs, []) => {
+                let expected = "an output [N, K]";
+                Err(Error::not_a_classifier(path, expected, &list(outputs)))
+            }
+            (outputs, [first, ..]) => {
+                Err(Error::several_outputs(path, &list(outputs), &first.name))
+            }
+        }
     }
 
     /// The seed of the training, with which it divided its data; 0 without a card.
@@ -117,10 +142,19 @@ impl Model {
         }
     }
 
-    /// The class names: those chosen, or the card's.
+    /// The class names that the file has: those of its card, or those that Ultralytics' exporter writes.
+    pub fn class_names(&self) -> Option<Vec<String>> {
+        let card = self.card.as_ref().map(|card| card.classes.clone());
+        card.or_else(|| {
+            let names = self.header.metadata.iter().find(|(key, _)| key == "names");
+            class_names::parse(&names?.1)
+        })
+    }
+
+    /// The class names: those chosen, or the file's.
     pub(crate) fn classes(&self, path: &Path, chosen: Option<Vec<String>>) -> Result<Vec<String>> {
         chosen
-            .or_else(|| self.card.as_ref().map(|card| card.classes.clone()))
+            .or_else(|| self.class_names())
             .ok_or_else(|| Error::no_card(path, "what its classes are called"))
     }
 
@@ -130,4 +164,34 @@ impl Model {
             .or_else(|| self.card.as_ref().map(|card| card.preprocess.clone()))
             .ok_or_else(|| Error::no_card(path, "how images are prepared for it"))
     }
+}
+
+/// Inputs or outputs and their number, for messages.
+fn list(infos: &[ValueInfo]) -> String {
+    let texts: Vec<String> = infos.iter().map(ValueInfo::to_string).collect();
+    format!("{}: {}", infos.len(), texts.join("; "))
+}
+
+/// Whether type and shape of an output allow scores of so many classes.
+fn can_be_scores(output: &ValueInfo, classes: Option<usize>) -> bool {
+    let is_float = matches!(
+        output.elem_type,
+        DataType::Float | DataType::Float16 | DataType::Double
+    );
+    let dims = match output.dims.as_slice() {
+        [_, dims @ ..] if !dims.is_empty() => dims,
+        dims => dims,
+    };
+    let mut sizes = dims.iter().map(|dim| match dim {
+        Dim::Fixed(size) => usize::try_from(*size).ok(),
+        Dim::Named(_) | Dim::Unknown => None,
+    });
+    let is_vector = sizes.clone().filter(|size| *size != Some(1)).count() <= 1;
+    let numbers = sizes.try_fold(1_usize, |product, size| product.checked_mul(size?));
+    let fits = match (numbers, classes) {
+        // One number stands for two classes.
+        (Some(numbers), Some(classes)) => numbers == classes || (numbers, classes) == (1, 2),
+        _ => true,
+    };
+    is_float && is_vector && fits
 }

@@ -39,6 +39,8 @@ pub fn verify(
     let options = SessionOptions {
         // An imported file may leave the size of its images open.
         image_shape: Some([3, height, width]),
+        // Not known to run more than one image: a batch that fails must fail here, and not be run one by one.
+        batches: vec![1],
         ..SessionOptions::default()
     };
     let mut session = Session::from_file(file, &options)?;
