@@ -148,12 +148,20 @@ impl Session {
         unbound_options
             .set(bind::GRAPH, bind::graph_id(None))
             .map_err(run_error)?;
-        let across_images = arithmetic::across_images(&Document::from_file(&model.file)?);
+        let document = Document::from_file(&model.file)?;
+        let across_images = arithmetic::across_images(&document);
         let mut notes = opened.notes;
         if let Some(operator) = &across_images {
             notes.push(format!(
                 "`{operator}` takes its numbers from all images of a run: they are run one at a time"
             ));
+        }
+        if arithmetic::is_in_training(&document) {
+            notes.push(
+                "its batch norm is in training mode: answers depend on the other images and on earlier runs; export \
+                 it in evaluation mode"
+                    .to_owned(),
+            );
         }
         let batches = match (batch, &across_images) {
             (Some(batch), _) => (batch, batch),
