@@ -89,9 +89,10 @@ fn temperature(calibration: &Calibration) -> Markup {
             @if calibration.applied {
                 "The logits are divided by " strong { (format!("{:.3}", calibration.temperature)) }
                 ", which is part of the exported file. "
+            } @else if calibration.count < Calibration::MIN_IMAGES {
+                "Fewer than " (Calibration::MIN_IMAGES) " held-out images say too little: the temperature stays 1. "
             } @else {
-                "Dividing the logits by a temperature would gain no more than its standard error: it \
-                stays 1. "
+                "Dividing the logits by a temperature would gain no more than chance explains: it stays 1. "
             }
             "Fitted on " (calibration.fitted_on) " (" (calibration.count) " images): log loss "
             (format!("{:.4}", calibration.loss_before)) " before, "
