@@ -135,7 +135,7 @@ impl Kind {
 }
 
 /// One result of an audit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// Its kind.
     pub kind: Kind,
@@ -145,6 +145,23 @@ pub struct Finding {
     pub message: String,
     /// The files concerned, relative to the data root.
     pub paths: Vec<String>,
+    /// Of near duplicates, the similarity of each file to the first one: the correlation of their gray values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub similarities: Vec<f32>,
+}
+
+impl Finding {
+    /// A finding without similarities.
+    #[must_use]
+    pub const fn new(kind: Kind, severity: Severity, message: String, paths: Vec<String>) -> Self {
+        Self {
+            kind,
+            severity,
+            message,
+            paths,
+            similarities: Vec::new(),
+        }
+    }
 }
 
 /// Result of an audit.
@@ -245,6 +262,33 @@ impl Audit {
         self.hashes.get(path).copied()
     }
 
+    /// Number of images of a split that are also in one before it (train, val, test): the scores of that split
+    /// are too good. Splits without such images are left out.
+    #[must_use]
+    pub fn leaked(&self, dataset: &Dataset) -> BTreeMap<Split, usize> {
+        let by_path: HashMap<&str, Split> = Split::ALL
+            .into_iter()
+            .flat_map(|split| {
+                dataset
+                    .samples(split)
+                    .iter()
+                    .map(move |s| (&*s.relative, split))
+            })
+            .collect();
+        let mut counts = BTreeMap::new();
+        for leak in self.findings.iter().filter(|f| f.kind == Kind::Leak) {
+            let paths = leak.paths.iter();
+            let splits: Vec<Split> = paths
+                .filter_map(|path| by_path.get(path.as_str()).copied())
+                .collect();
+            let first = splits.iter().min();
+            for split in splits.iter().filter(|split| Some(*split) > first) {
+                *counts.entry(*split).or_default() += 1;
+            }
+        }
+        counts
+    }
+
     /// Number of findings of a severity.
     #[must_use]
     pub fn count(&self, severity: Severity) -> usize {
@@ -277,7 +321,7 @@ fn joined(words: &[String]) -> String {
 }
 
 /// `1 image`, `2 images`.
-pub(crate) fn counted(count: usize, what: &str) -> String {
+fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 

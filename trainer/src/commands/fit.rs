@@ -1,12 +1,13 @@
 //! `trainer fit`: the pipeline from a recipe to a verified file and its scores.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use console::{ExitStatus, Printer};
-use data::Dataset;
 use data::audit::Audit;
+use data::{Dataset, Split};
 use fs_err as fs;
 use models::Network;
 use report::run_files::{Calibration, Summary};
@@ -113,7 +114,8 @@ fn fit(
     };
     scored.answers.write(&run.predictions())?;
 
-    let summary = summarise(&run, &trained, &exported, &scored, started);
+    let leaks = audit.leaked(&dataset);
+    let summary = summarise(&run, &trained, &exported, &scored, leaks, started);
     save_summary(&summary, &run, json, printer)?;
     let mut page = write_page(&run, &dataset.root);
     // Last: a reader such as `head` may have had enough, and the files are written by then.
@@ -127,7 +129,11 @@ fn fit(
         page = write_page(&run, &dataset.root);
     }
     log_page(&run, page, printer);
-    Ok(conclude(&run, &exported, printer)?)
+    let status = conclude(&run, &exported, printer)?;
+    if let Some(warning) = summary.leak_warning() {
+        printer.warn(warning);
+    }
+    Ok(status)
 }
 
 /// The recipe of a new run, or that of the resumed one with what was typed.
@@ -295,6 +301,7 @@ fn summarise(
     trained: &Trained,
     exported: &Exported,
     scored: &ScoredAnswers,
+    leaks: BTreeMap<Split, usize>,
     started: Instant,
 ) -> Summary {
     let (parameters, trainable_parameters) = trained.network.num_parameters();
@@ -315,6 +322,7 @@ fn summarise(
         val_accuracy: trained.val_accuracy(),
         seconds: started.elapsed().as_secs_f64(),
         split: scored.answers.split,
+        leaks,
         scores: scored.scores.clone(),
     }
 }
