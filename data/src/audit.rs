@@ -169,6 +169,9 @@ impl Finding {
 pub struct Audit {
     /// Part of each file that was read.
     pub depth: Depth,
+    /// [`Dataset::fingerprint`] of the images. Earlier versions did not write it.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
     /// Images per split and class.
     pub counts: BTreeMap<Split, BTreeMap<String, usize>>,
     /// All findings, the worst first.
@@ -241,18 +244,20 @@ impl Audit {
         findings
             .sort_by(|a, b| (b.severity, a.kind, &a.paths).cmp(&(a.severity, b.kind, &b.paths)));
         let sizes: Vec<(u32, u32)> = scans.iter().filter_map(FileScan::size).collect();
-        let hashes = scanned
+        let hashes: HashMap<PathBuf, Hash> = scanned
             .iter()
-            .filter_map(|scanned| Some((scanned.sample.path.clone(), scanned.scan.hash?)));
+            .filter_map(|scanned| Some((scanned.sample.path.clone(), scanned.scan.hash?)))
+            .collect();
         Self {
             depth,
+            fingerprint: Some(dataset.fingerprint_with(&|path| hashes.get(path).copied())),
             counts: balance::counts(dataset),
             findings,
             width: sizes::range(sizes.iter().map(|&(width, _)| width)),
             height: sizes::range(sizes.iter().map(|&(_, height)| height)),
             aspect: sizes::aspects(&sizes),
             megapixels: sizes::megapixels(&sizes),
-            hashes: hashes.collect(),
+            hashes,
         }
     }
 

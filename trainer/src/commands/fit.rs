@@ -70,6 +70,7 @@ fn fit(
     let dataset = dataset::open_for_training(recipe, plan.resume.as_ref(), context)?;
     let audit = audit(&dataset, printer);
     // Before the run folder is created: a backbone that cannot be imported leaves nothing behind.
+    check_same_data(plan, &dataset, &audit, printer)?;
     let untrained = Model::build(recipe, dataset.classes.len(), context)?;
     let resumed = resumed_checkpoint(plan, &untrained.network, printer)?;
     let run = open_run(plan, &dataset, &audit)?;
@@ -92,7 +93,10 @@ fn fit(
 
     // Before the export, so that the file is written once, with these scores on its card.
     let by_features = evaluate_features(&trained.network, &mut data, &dataset, recipe, context)?;
-    let fingerprint = dataset.fingerprint_with(&|path| audit.hash(path))?;
+    let fingerprint = audit
+        .fingerprint
+        .clone()
+        .expect("an audit that was run has one");
     let mut card = CardFields::new(&trained.network, recipe, &dataset, fingerprint)?
         .with_validation(
             trained.val_accuracy(),
@@ -184,6 +188,33 @@ fn audit(dataset: &Dataset, printer: &Printer) -> Audit {
         printer.warn(leaks);
     }
     audit
+}
+
+/// Refuses to resume a run with data other than its own, wherever that lies now.
+fn check_same_data(plan: &Plan, dataset: &Dataset, audit: &Audit, printer: &Printer) -> Result<()> {
+    let Some(run) = &plan.resume else {
+        return Ok(());
+    };
+    let own: Option<Audit> = match run.audit().is_file() {
+        true => Some(serde_json::from_slice(&fs::read(run.audit())?)?),
+        false => None,
+    };
+    let Some(own) = own.and_then(|own| own.fingerprint) else {
+        printer.warn(
+            "the run has no fingerprint of its data: whether the data is the same is not known",
+        );
+        return Ok(());
+    };
+    if audit.fingerprint.as_ref() == Some(&own) {
+        return Ok(());
+    }
+    Err(Error::refused_with_hint(
+        format!(
+            "the images in `{}` are not those that the run began with: some have another content",
+            dataset.root.display()
+        ),
+        "name the folder of the run's own images with `--data DIR`, or start a new run",
+    ))
 }
 
 /// The checkpoint to resume; one of another backbone is refused before any work.
