@@ -57,13 +57,13 @@ impl Recipe {
         Ok(resumed)
     }
 
-    fn table(&self) -> Result<Table> {
+    pub(super) fn table(&self) -> Result<Table> {
         Table::try_from(self).map_err(not_written)
     }
 }
 
 /// A value as it is typed.
-fn text(key: &str, value: Option<&Value>) -> String {
+pub(super) fn text(key: &str, value: Option<&Value>) -> String {
     match value {
         Some(Value::String(text)) => text.clone(),
         // 2, where TOML would write 2.0.

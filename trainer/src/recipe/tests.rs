@@ -256,13 +256,58 @@ fn settings_without_an_effect_are_refused() {
         (&["--backbone", "a.onnx", "--growth", "1.5"], "--growth"),
         (&["--momentum", "0.5"], "--momentum"),
         (&["--optimizer", "adamw", "--momentum", "0"], "--momentum"),
+        (
+            &["--backbone", "a.onnx", "--views", "1", "--augment", "vflip"],
+            "--augment",
+        ),
+        (&["--backbone", "a.onnx", "--augment-val"], "--augment-val"),
+        (&["--augment", "none", "--augment-val"], "--augment-val"),
+        (&["--save", "last", "--best-by", "val_loss"], "--best-by"),
     ] {
         let error = recipe(typed).unwrap_err().to_string();
         assert!(error.contains(flag), "{error}");
     }
     recipe(&["--backbone", "a.onnx", "--width", "8"]).unwrap();
+    recipe(&["--backbone", "a.onnx", "--augment", "none"]).unwrap();
+    recipe(&[
+        "--save",
+        "last",
+        "--early-stop",
+        "3",
+        "--best-by",
+        "val_loss",
+    ])
+    .unwrap();
     recipe(&["--optimizer", "sgd", "--momentum", "0.5"]).unwrap();
     recipe(&["--width", "16", "--cells", "2", "--growth", "1.5"]).unwrap();
+}
+
+#[test]
+fn a_configuration_names_what_has_an_effect_and_is_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    for (typed, unused) in [
+        (&[][..], &["momentum"][..]),
+        (
+            &["--backbone", "a.onnx"],
+            &["width", "cells", "growth", "augment", "augment-val"],
+        ),
+        (&["--backbone", "a.onnx", "--views", "2"], &["width"]),
+        (&["--backbone", "a.onnx", "--fine-tune"], &["growth"]),
+        (
+            &["--save", "last", "--augment", "none"],
+            &["best-by", "augment-val"],
+        ),
+        (&["--optimizer", "sgd", "--momentum", "0.5"], &[]),
+    ] {
+        let recipe = recipe(typed).unwrap();
+        let text = recipe.to_toml().unwrap();
+        for key in unused {
+            assert!(!text.contains(&format!("{key} = ")), "{text}");
+        }
+        fs_err::write(&path, &text).unwrap();
+        assert_eq!(Recipe::open(&path).unwrap(), recipe, "{text}");
+    }
 }
 
 #[test]
