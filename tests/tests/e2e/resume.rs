@@ -124,7 +124,7 @@ fn a_resumed_run_keeps_its_settings() {
     "#);
     // Nor can one of another content.
     fs::copy(
-        shop.path("pictures/train/discs/01.jpg"),
+        shop.path("pictures/train/discs/01.png"),
         shop.path("pictures/train/discs/00.jpg"),
     )
     .unwrap();
@@ -151,15 +151,19 @@ fn data_may_move_between_the_parts_of_a_run() {
     let shop = Workshop::new();
     shop.fit("--name long --epochs 3 -q").run().ok();
     shop.fit("--name short --epochs 2 -q").run().ok();
-    fs::rename(shop.path("pictures"), shop.path("moved")).unwrap();
+    fs::create_dir(shop.path("moved")).unwrap();
+    fs::rename(shop.path("pictures"), shop.path("moved/pictures")).unwrap();
     let resume = "fit --resume short --epochs 3 -q";
     let missing = shop.trainer(resume).run().refusal();
     assert!(missing.contains("`--data DIR`"), "{missing}");
-    shop.trainer(resume).args("--data moved").run().ok();
+    shop.trainer(resume)
+        .args("--data moved/pictures")
+        .run()
+        .ok();
     same_runs(&shop, "long", "short");
     let config = fs::read_to_string(shop.path("runs/short/config.toml")).unwrap();
     assert!(
-        config.contains("/moved\""),
+        config.contains("/moved/pictures\""),
         "the run knows the new place: {config}"
     );
     shop.trainer("eval short -q").run().ok();
