@@ -16,6 +16,7 @@ mod foreign;
 mod golden;
 mod gpu;
 mod output_kind;
+mod outputs;
 mod refuse;
 mod runtime;
 mod session;
