@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use image::DynamicImage;
-use onnx::Activation;
+use onnx::{Activation, ModelFile};
 use pixels::card::{OutputKind, golden_images};
 use pixels::{Card, Limits, Preprocess, RgbImage};
 
@@ -60,6 +60,14 @@ impl Classifier {
     /// There is no ONNX Runtime library; whatever is wrong with the file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::builder(path).open()
+    }
+
+    /// As [`Classifier::open`], of a model file's bytes.
+    ///
+    /// # Errors
+    /// As [`Classifier::open`]; the model keeps weights in another file.
+    pub fn from_bytes(bytes: impl Into<Arc<[u8]>>) -> Result<Self> {
+        ClassifierBuilder::from_file(ModelFile::from_bytes(bytes)?).open()
     }
 
     /// Builder of a classifier: provider, threads, class names, preprocessing.
@@ -293,9 +301,13 @@ impl Classifier {
         Ok(self)
     }
 
-    /// Classifies a decoded image.
+    /// Classifies a decoded image, as [`classify_bytes`](Self::classify_bytes) does a file with the same pixels.
+    ///
+    /// # Errors
+    /// The pixels are floating-point numbers; the model stops.
     pub fn classify(&self, image: &DynamicImage) -> Result<Prediction> {
-        self.classify_rgb(&image.to_rgb8())
+        let rgb = pixels::decode::to_rgb(image)?;
+        self.classify_rgb(&rgb)
     }
 
     /// Classifies an image file.
@@ -319,7 +331,8 @@ impl Classifier {
     pub fn classify_batch(&self, images: &[DynamicImage]) -> Result<Vec<Prediction>> {
         let mut prepared = Vec::with_capacity(images.len() * self.preprocess.output_len());
         for image in images {
-            prepared.extend(self.prepare(&image.to_rgb8())?);
+            let rgb = pixels::decode::to_rgb(image)?;
+            prepared.extend(self.prepare(&rgb)?);
         }
         let logits = self.logits(&prepared, images.len())?;
         let rows = logits.chunks_exact(self.classes.len()).enumerate();

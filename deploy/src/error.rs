@@ -215,14 +215,26 @@ impl Error {
         let path = path.display();
         let message = format!("`{path}` does not say {what}: it carries no model card");
         Self::other(ErrorKind::Model, message).with_hint(
-            "give `--classes FILE` and `--preprocess TEXT`, or write them into the file with \
-             `deploy card attach`",
+            "write it into the file with `deploy card attach`; commands that take `--classes FILE` and \
+             `--preprocess TEXT` run without it",
         )
     }
 
     /// The model stopped while it ran.
     pub fn run(reason: impl std::fmt::Display) -> Self {
-        Self::other(ErrorKind::Model, format!("the model stopped: {reason}"))
+        let reason = reason.to_string();
+        let error = |message| Self::other(ErrorKind::Model, message);
+        let Some((op, node, detail)) = failed_node(&reason) else {
+            return error(format!("the model stopped: {reason}"));
+        };
+        let node = match node {
+            "" => format!("a {op} node"),
+            name => format!("the {op} node `{name}`"),
+        };
+        error(format!("the model stopped at {node}: {detail}")).with_hint(
+            "a graph that was exported for another number of images, or another size, stops like this: try \
+             `--batch 1`, or export it again with an open batch",
+        )
     }
 
     /// Outputs that are no answer.
@@ -350,7 +362,7 @@ impl Error {
             "the preprocessing does not fit `{path}`\n  expected: {expected}\n  found:    {found}"
         );
         Self::other(ErrorKind::Usage, message)
-            .with_hint("give the steps that this model needs with `--preprocess`")
+            .with_hint("give the steps that this model needs with `--preprocess`, or in its card: `deploy card attach`")
     }
 
     /// The data has classes that the model does not know.
@@ -393,6 +405,20 @@ impl Error {
             format!("`{path}` does not take {found} images at a time\n  expected: {expected}");
         Self::other(ErrorKind::Usage, message)
     }
+}
+
+/// Operator, name and complaint of the node at which ONNX Runtime stopped: "Non-zero status code returned while running
+/// Gemm node. Name:'fc' Status Message: GEMM: Dimension mismatch".
+fn failed_node(reason: &str) -> Option<(&str, &str, &str)> {
+    let (_, rest) = reason.split_once("status code returned while running ")?;
+    let (op, rest) = rest.split_once(" node. Name:'")?;
+    let (node, rest) = rest.split_once('\'')?;
+    let (_, detail) = rest.split_once("Status Message: ")?;
+    // Checks of ONNX Runtime begin with their source line and condition.
+    let detail = detail
+        .split_once(" was false. ")
+        .map_or(detail, |(_, detail)| detail);
+    Some((op, node, detail.trim()))
 }
 
 fn unknown_classes_hint(expected: &[String], found: &[String]) -> String {

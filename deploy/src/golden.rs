@@ -45,6 +45,35 @@ pub fn check(classifier: &Classifier) -> Result<Vec<GoldenResult>> {
         .collect()
 }
 
+/// Runs standard drawn images in one run and one by one: an answer must not depend on the other images of a run.
+///
+/// # Errors
+/// The model stops.
+pub fn check_batch(classifier: &Classifier) -> Result<GoldenResult> {
+    let mut images: Vec<Vec<f32>> = pixels::card::golden_images::images()
+        .into_iter()
+        .map(|(_, bytes)| classifier.prepare(&classifier.decode(&bytes)?))
+        .collect::<Result<_>>()?;
+    images.extend(images.first().cloned());
+    let found = classifier.run(&images.concat(), images.len())?;
+    let alone = images.iter().map(|image| classifier.run(image, 1));
+    let expected = alone.collect::<Result<Vec<_>>>()?.concat();
+    let difference = relative_difference(&expected, &found);
+    // Other kernels may run at another size: half precision differs more, integers only where they mix images.
+    let tolerance = match classifier.model().map(|model| model.precision) {
+        Some("fp16" | "int8") => 2e-2,
+        _ => 1e-3,
+    };
+    Ok(GoldenResult {
+        name: format!("{} images in one run", images.len()),
+        ok: difference <= tolerance,
+        difference,
+        tolerance,
+        expected,
+        found,
+    })
+}
+
 /// Creates golden samples of the standard drawn images from what this machine computes.
 ///
 /// # Errors

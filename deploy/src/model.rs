@@ -1,11 +1,12 @@
 //! Model file: header, card, inputs and outputs. Needs no runtime and keeps no weights.
 
+pub(crate) mod arithmetic;
 mod class_names;
 
 use std::path::Path;
 
-use onnx::proto::{DataType, GraphProto};
-use onnx::{Activation, Dim, Document, Header, ValueInfo};
+use onnx::proto::DataType;
+use onnx::{Activation, Dim, Document, Header, ModelFile, ValueInfo};
 use pixels::{Card, Preprocess};
 
 use crate::error::{Error, Result};
@@ -23,10 +24,13 @@ pub struct Model {
     pub outputs: Vec<ValueInfo>,
     /// For each output, the function that computes it of the class scores.
     pub activations: Vec<Option<Activation>>,
-    /// Precision of the weights: `fp32`, `fp16` or `int8`.
+    /// Precision in which products are computed: `fp32`, or `fp16` or `int8` where some are.
     pub precision: &'static str,
     /// Numbers in the weights.
     pub num_parameters: u64,
+    /// The operator that takes numbers from all images of a run at once, if there is one: such a model is run one
+    /// image at a time.
+    pub across_images: Option<String>,
 }
 
 impl Model {
@@ -36,35 +40,40 @@ impl Model {
     /// The file is missing, damaged, a git-LFS pointer or no model; its external data is missing; its
     /// card cannot be honoured.
     pub fn open(path: &Path) -> Result<Self> {
-        let header = Header::open(path)?;
-        let pairs = header.metadata.iter();
-        let card = Card::from_pairs(pairs.map(|(key, value)| (key.as_str(), value.as_str())))?;
-        Self::read(path, header, card)
+        Self::from_file(&ModelFile::open(path)?)
     }
 
-    /// Reads a model file without its card, which may be damaged and is about to be replaced.
+    /// As [`Model::open`], of a file that was read.
+    pub fn from_file(file: &ModelFile) -> Result<Self> {
+        let header = Header::from_file(file)?;
+        let pairs = header.metadata.iter();
+        let card = Card::from_pairs(pairs.map(|(key, value)| (key.as_str(), value.as_str())))?;
+        Self::read(file, header, card)
+    }
+
+    /// Reads a model without its card, which may be damaged and is about to be replaced.
     ///
     /// # Errors
     /// As [`Model::open`].
-    pub fn open_without_card(path: &Path) -> Result<Self> {
-        Self::read(path, Header::open(path)?, None)
+    pub fn from_file_without_card(file: &ModelFile) -> Result<Self> {
+        Self::read(file, Header::from_file(file)?, None)
     }
 
-    fn read(path: &Path, header: Header, card: Option<Card>) -> Result<Self> {
-        let document = Document::open(path)?;
+    fn read(file: &ModelFile, header: Header, card: Option<Card>) -> Result<Self> {
+        let document = Document::from_file(file)?;
         document.check_external_data()?;
         let outputs = document.outputs();
         let activation = |output: &ValueInfo| Activation::of(&document.model, &output.name);
         let activations = outputs.iter().map(activation).collect();
-        let (precision, num_parameters) = precision_and_size(document.graph());
         Ok(Self {
             header,
             card,
             inputs: document.inputs(),
             outputs,
             activations,
-            precision,
-            num_parameters,
+            precision: arithmetic::precision(&document),
+            num_parameters: arithmetic::num_parameters(document.graph()),
+            across_images: arithmetic::across_images(&document),
         })
     }
 
@@ -132,11 +141,11 @@ impl Model {
         *self.activations.get(index)?
     }
 
-    /// The batch size, where the file fixes it.
+    /// The batch size, where the file fixes it; 1 where answers would depend on the other images of a run.
     pub fn fixed_batch(&self) -> Option<usize> {
         match self.inputs.first()?.dims.first()? {
-            Dim::Fixed(batch) => usize::try_from(*batch).ok().filter(|batch| *batch > 0),
-            _ => None,
+            Dim::Fixed(batch) if *batch > 0 => usize::try_from(*batch).ok(),
+            _ => self.across_images.is_some().then_some(1),
         }
     }
 
@@ -192,28 +201,4 @@ fn can_be_scores(output: &ValueInfo, classes: Option<usize>) -> bool {
         _ => true,
     };
     is_float && is_vector && fits
-}
-
-/// Precision of most weights, and how many numbers they are.
-fn precision_and_size(graph: &GraphProto) -> (&'static str, u64) {
-    let (mut full, mut half, mut byte) = (0u64, 0u64, 0u64);
-    for tensor in &graph.initializer {
-        let count = tensor
-            .dims
-            .iter()
-            .fold(1u64, |n, d| n.saturating_mul((*d).max(0) as u64));
-        match DataType::try_from(tensor.data_type()) {
-            Ok(DataType::Float16 | DataType::Bfloat16) => half += count,
-            Ok(DataType::Int8 | DataType::Uint8) => byte += count,
-            Ok(DataType::Float | DataType::Double) => full += count,
-            _ => {}
-        }
-    }
-    let precision = match full.max(half).max(byte) {
-        // In a tie the wider one: a file is only called `fp16` or `int8` where most of its weights are.
-        most if most == full => "fp32",
-        most if most == half => "fp16",
-        _ => "int8",
-    };
-    (precision, full + half + byte)
 }

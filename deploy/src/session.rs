@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use onnx::{Detached, Document, ModelFile};
 use ort::session::{RunOptions, Session as OrtSession, SessionInputValue};
 use ort::value::TensorElementType;
 
@@ -24,6 +25,7 @@ use machine::Provider;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::model::arithmetic;
 use crate::placement::Placement;
 use crate::presets;
 
@@ -61,6 +63,8 @@ pub struct Session {
     batch: Batch,
     /// The smallest and the largest number of images of one call.
     batches: (usize, usize),
+    /// Whether every image has a call of its own: answers would depend on the others of the call.
+    is_one_by_one: bool,
     image_shape: [usize; 3],
     num_outputs: usize,
     placement: Placement,
@@ -109,9 +113,19 @@ impl Session {
     /// The runtime refuses the model or the provider, nodes that compute run elsewhere, or the model is not
     /// an image classifier.
     pub fn open(path: &Path, options: &SessionOptions) -> Result<Self> {
-        let start = Instant::now();
+        Self::from_file(&ModelFile::open(path)?, options)
+    }
+
+    /// As [`Session::open`], of a file that was read.
+    pub fn from_file(file: &ModelFile, options: &SessionOptions) -> Result<Self> {
+        Self::from_detached(&file.detached()?, options)
+    }
+
+    /// As [`Session::from_file`], for several sessions of one file: its data is read once.
+    pub(crate) fn from_detached(model: &Detached, options: &SessionOptions) -> Result<Self> {
+        let (start, path) = (Instant::now(), model.file.path());
         let gpu = open::describe_gpu(options.provider);
-        let opened = open::open(path, options, gpu.as_deref())?;
+        let opened = open::open(model, options, gpu.as_deref())?;
         let session = opened.session;
         let not = |expected: &str, found: String| Error::not_a_classifier(path, expected, &found);
         let (input, input_type, dims) =
@@ -124,8 +138,6 @@ impl Session {
             .map_err(|found| not("one output", found))?;
         let output_shape =
             io_spec::output_shape(output, batch).map_err(|f| not("an output [N, K]", f))?;
-        let has_batch = output_shape.as_ref().is_none_or(|shape| shape.has_batch);
-        let batch = if has_batch { batch } else { Some(1) };
         let memory = match options.provider.device() {
             None => Memory::Cpu,
             Some(device) => Memory::gpu(presets::device_id(device)).map_err(run_error)?,
@@ -145,6 +157,7 @@ impl Session {
             output_shape: OutputShape::default(),
             batch: batch.map_or(Batch::Dynamic, Batch::Fixed),
             batches: batch.map_or(opened.batches, |batch| (batch, batch)),
+            is_one_by_one: false,
             image_shape,
             placement: opened.placement,
             cold_start: ColdStart {
@@ -164,6 +177,9 @@ impl Session {
             kept_buffers: Mutex::default(),
             session,
         };
+        if let Some(operator) = arithmetic::across_images(&Document::from_file(&model.file)?) {
+            session.separate_images(&operator);
+        }
         match output_shape {
             Some(shape) => session.set_output_shape(shape),
             None => session.infer_output_shape()?,
@@ -278,6 +294,7 @@ impl Session {
         if batch == 0 {
             return Ok(Vec::new());
         }
+        let largest = if self.is_one_by_one { 1 } else { largest };
         if (smallest..=largest).contains(&batch) {
             return self.run_exactly(images, batch);
         }
@@ -287,9 +304,10 @@ impl Session {
             if count >= smallest {
                 scores.extend(self.run_exactly(part, count)?);
             } else {
-                // Zeros fill the batch; their scores are cut off below.
-                let mut padded = part.to_vec();
-                padded.resize(smallest * len, 0.0);
+                // Copies of the last image fill the batch: other numbers could widen the range of the values.
+                // Their scores are cut off below.
+                let copies = part[(count - 1) * len..].repeat(smallest - count);
+                let padded = [part, &copies].concat();
                 let padded = self.run_exactly(&padded, smallest)?;
                 scores.extend(&padded[..count * self.num_outputs]);
             }
@@ -321,8 +339,20 @@ impl Session {
         Ok(())
     }
 
+    /// Gives every image a run of its own, for the operator's sake.
+    fn separate_images(&mut self, operator: &str) {
+        self.is_one_by_one = true;
+        // A fixed batch is filled with copies.
+        if self.batch == Batch::Dynamic {
+            self.batches = (1, 1);
+        }
+        self.notes.push(format!(
+            "`{operator}` takes its numbers from all images of a run: they are run one at a time"
+        ));
+    }
+
     fn set_output_shape(&mut self, shape: OutputShape) {
-        if !shape.has_batch {
+        if !shape.has_batch && self.batch != Batch::Fixed(1) {
             self.run_one_by_one("its output has no batch axis");
         }
         self.num_outputs = shape.dims.iter().product();

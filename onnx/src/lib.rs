@@ -5,6 +5,7 @@
 //! | to | use |
 //! |---|---|
 //! | see what a file is, in milliseconds | [`Header`] |
+//! | read a file once, for all that follows | [`ModelFile`] |
 //! | read, query, change and save a model | [`Document`] |
 //! | read and write the values of a tensor | [`Tensor`], [`TensorData`] |
 //! | write a graph | [`GraphBuilder`], [`Window`], [`ModelInfo`] |
@@ -38,10 +39,12 @@
 mod activation;
 mod builder;
 pub mod convert;
+mod detached;
 mod document;
 mod error;
 mod external;
 mod file;
+mod foreign;
 mod header;
 pub mod proto;
 pub mod surgery;
@@ -52,8 +55,10 @@ mod wire;
 
 pub use activation::Activation;
 pub use builder::{Attr, BatchNormInputs, GraphBuilder, ModelInfo, Window, attribute, node};
+pub use detached::Detached;
 pub use document::Document;
 pub use error::{Error, Result};
+pub use file::ModelFile;
 pub use files;
 pub use header::Header;
 pub use tensor::{Tensor, TensorData};

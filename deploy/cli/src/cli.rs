@@ -70,8 +70,8 @@ pub(crate) enum Command {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
-    /// The model file [default: that of the latest run]
-    #[arg(long, value_name = "FILE")]
+    /// The model file, or a run by its folder or name [default: the latest run]
+    #[arg(long, value_name = "FILE|RUN")]
     pub(crate) model: Option<PathBuf>,
     /// The folder of the runs
     #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
@@ -137,6 +137,9 @@ pub(crate) struct LocationArgs {
 /// The flags of `deploy eval`.
 #[derive(Debug, Args)]
 pub(crate) struct EvalArgs {
+    /// The same as `--model`
+    #[arg(value_name = "MODEL", conflicts_with = "model")]
+    pub(crate) file: Option<PathBuf>,
     /// A folder or a CSV file of labelled images, or `builtin:insects` [default: the run's own data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<String>,
@@ -208,11 +211,11 @@ pub(crate) enum Format {
 /// A model by position or by flag.
 #[derive(Debug, Args)]
 pub(crate) struct ModelFileArgs {
-    /// The model file [default: that of the latest run]
+    /// The same as `--model`
     #[arg(value_name = "MODEL", conflicts_with = "model")]
     pub(crate) file: Option<PathBuf>,
-    /// The model file, as a flag
-    #[arg(long, value_name = "FILE")]
+    /// The model file, or a run by its folder or name [default: the latest run]
+    #[arg(long, value_name = "FILE|RUN")]
     pub(crate) model: Option<PathBuf>,
     /// The folder of the runs
     #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
@@ -253,11 +256,11 @@ pub(crate) enum CardCommand {
 /// The flags of `deploy card attach`.
 #[derive(Debug, Args)]
 pub(crate) struct AttachArgs {
-    /// The model file that gets the card
+    /// The model file that gets the card, or a run by its folder or name
     #[arg(value_name = "MODEL")]
     pub(crate) file: PathBuf,
-    /// Copy the card of this model file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["classes", "preprocess", "output_kind"])]
+    /// Copy the card of this model file or run
+    #[arg(long, value_name = "FILE|RUN", conflicts_with_all = ["classes", "preprocess", "output_kind"])]
     pub(crate) from: Option<PathBuf>,
     /// A file of class names, one per line in the order of the outputs; replaces those of the file's metadata
     #[arg(long, value_name = "FILE")]
@@ -274,6 +277,9 @@ pub(crate) struct AttachArgs {
     /// The file to write [default: the model file itself]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// The folder of the runs
+    #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
+    pub(crate) runs: PathBuf,
     #[command(flatten)]
     pub(crate) location: LocationArgs,
 }

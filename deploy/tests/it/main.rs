@@ -6,6 +6,7 @@
     reason = "tests and helpers"
 )]
 
+mod batch;
 mod classifier;
 #[cfg(feature = "eval")]
 mod convert;
@@ -18,6 +19,7 @@ mod gpu;
 mod output_kind;
 mod outputs;
 mod refuse;
+mod replaced;
 mod runtime;
 mod session;
 mod support;

@@ -14,7 +14,6 @@ use crate::output_files::file_name;
 use crate::recipe::Recipe;
 use crate::resolve;
 use crate::restore::restore;
-use crate::run_dir::RunDir;
 
 /// What `--json` writes.
 #[derive(Debug, Serialize)]
@@ -27,8 +26,8 @@ struct Report {
 }
 
 pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    let run = resolve::run(&args.runs, &args.run, printer)?;
     let context = TrainingContext::new(args.cache.as_deref(), args.threads, printer)?;
-    let run = RunDir::open(&args.runs, &args.run)?;
     let mut recipe = Recipe::open(&run.config())?;
     let own_data = args.data.is_none();
     if let Some(data) = &args.data {
@@ -54,6 +53,7 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let evaluation = evaluation?;
     let checkpoint = file_name(&run.checkpoint(args.checkpoint));
     printer.log(format!("{checkpoint} of {}", run.path().display()));
+    let warning = data::metrics::no_better_than_majority(&evaluation.scores);
     let text = evaluate::scores_text(args.split, "Burn", &evaluation.scores);
     if let Some(path) = &args.csv {
         data::metrics::write_predictions(path, &evaluation.predictions)?;
@@ -69,6 +69,9 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     }
     // Last: a reader such as `head` may have had enough, and the files are written by then.
     printer.result(text)?;
+    if let Some(warning) = warning {
+        printer.warn(warning);
+    }
     Ok(ExitStatus::Success)
 }
 

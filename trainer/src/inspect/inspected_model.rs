@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use data::{Limits, Preprocess, RgbImage};
 use deploy::{Classifier, Model, Session, SessionOptions, Tap, Taps};
-use onnx::Document;
+use onnx::{Document, ModelFile};
 
 use super::attention::{self, Heat, Maps};
 use super::graph_analysis::{self, Conv, Head};
@@ -86,20 +86,20 @@ pub enum Attribution {
 
 impl InspectedModel {
     /// Opens an exported model in ONNX Runtime, which must have been loaded. `model` is the header and the
-    /// card of the file at `path`. With `simplified` its convolutions are also chained
+    /// card of `file`. With `simplified` its convolutions are also chained
     /// ([`simplified::chain`]).
     ///
     /// # Errors
     /// When the file is no image classifier, when neither its card nor `overrides` has a preprocessing, or
     /// when it has no convolution.
     pub fn open(
-        path: &Path,
+        file: &ModelFile,
         model: &Model,
         overrides: Overrides,
         simplified: bool,
         threads: usize,
     ) -> Result<InspectedModel> {
-        let card = model.card.as_ref();
+        let (card, path) = (model.card.as_ref(), file.path());
         let preprocess = overrides
             .preprocess
             .or_else(|| card.map(|card| card.preprocess.clone()))
@@ -107,8 +107,8 @@ impl InspectedModel {
         let shape = preprocess.output_shape();
         let classes = overrides.classes.or_else(|| model.class_names());
         let output = model.output(path, None, classes.as_ref().map(Vec::len))?;
-        let session = Session::open(
-            path,
+        let session = Session::from_file(
+            file,
             &SessionOptions {
                 threads: Some(threads),
                 image_shape: Some(shape),
@@ -133,7 +133,7 @@ impl InspectedModel {
         if card_kind.is_none() {
             classifier = classifier.infer_output_kind(model.activation(&output))?;
         }
-        let document = Document::open(path)?;
+        let document = Document::from_file(file)?;
         let convs = graph_analysis::convolutions(document.graph());
         if convs.is_empty() {
             return Err(Error::Inspect {

@@ -5,8 +5,8 @@ use std::path::Path;
 use console::{ExitStatus, Printer};
 use data::Card;
 use data::card::{PREFIX, Provenance, VERSION, utc_date};
-use deploy::{Classifier, Model};
-use onnx::Document;
+use deploy::{Classifier, ClassifierBuilder, Model};
+use onnx::{Document, ModelFile};
 use serde_json::Value;
 
 use super::info::model_path;
@@ -47,13 +47,18 @@ fn read_card(path: &Path) -> anyhow::Result<Card> {
 
 /// Writes the card, once the model has run with it.
 fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
+    let path = source::model_file(&args.file, &args.runs)?;
+    let file = ModelFile::open(&path)?;
     // The card that the file has is replaced: a damaged one must not stand in the way.
-    let model = Model::open_without_card(&args.file)?;
+    let model = Model::from_file_without_card(&file)?;
     let runtime = source::runtime(&args.location, printer)?;
-    let mut builder = Classifier::builder(&args.file)
-        .model(model.clone())
+    let mut builder = ClassifierBuilder::from_file(file.clone())
+        .ignore_card()
         .runtime(runtime);
-    let copied = args.from.as_deref().map(read_card).transpose()?;
+    let from = args.from.as_deref();
+    let copied = from
+        .map(|named| read_card(&source::model_file(named, &args.runs)?))
+        .transpose()?;
     if let Some(card) = &copied {
         builder = builder
             .classes(card.classes.clone())
@@ -85,9 +90,9 @@ fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
             None => new_card(&classifier)?,
         }
     };
-    let mut document = Document::open(&args.file)?;
+    let mut document = Document::from_file(&file)?;
     document.set_metadata(PREFIX, &card.to_pairs());
-    let out = args.out.as_deref().unwrap_or(&args.file);
+    let out = args.out.as_deref().unwrap_or(&path);
     document.save(out)?;
     printer.log(format!("wrote the card into `{}`", out.display()));
     printer.log(format!("next: `deploy check {}`", out.display()));
