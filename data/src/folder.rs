@@ -166,7 +166,7 @@ impl Dataset {
         let root = data
             .unwrap_or_else(|| files::parent_folder(list))
             .to_path_buf();
-        let rows = table::read(list)?;
+        let rows = table::read_list(list)?;
         let classes = table::classes(&rows);
         let mut dataset = Self::empty(root, classes);
         for row in rows {

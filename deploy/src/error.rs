@@ -378,6 +378,14 @@ impl Error {
         Self::other(ErrorKind::Usage, message).with_hint(unknown_classes_hint(expected, found))
     }
 
+    /// A class of the data is the name of two of the model's.
+    #[cfg(feature = "eval")]
+    pub(crate) fn same_class_twice(path: &Path, name: &str) -> Self {
+        let message = format!("`{}` has two classes `{name}`", path.display());
+        Self::other(ErrorKind::Usage, message)
+            .with_hint("give each output a name of its own with `--classes FILE`")
+    }
+
     pub(crate) fn logits_length(expected: usize, found: usize) -> Self {
         let message = format!("one image of this model has {expected} logits, {found} given");
         Self::other(ErrorKind::Usage, message)
