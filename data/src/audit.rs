@@ -277,7 +277,7 @@ fn joined(words: &[String]) -> String {
 }
 
 /// `1 image`, `2 images`.
-fn counted(count: usize, what: &str) -> String {
+pub(crate) fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 

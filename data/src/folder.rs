@@ -2,12 +2,14 @@
 //!
 //! Reads names only; knows nothing of pixels.
 
+mod layout;
 mod scan;
 
 use crate::error::reading;
 use crate::split::{stratified, train_val_counts, train_val_test_counts};
 use crate::{Error, Result, Split, hash, table};
 use fs_err as fs;
+use layout::Layout;
 use rayon::prelude::*;
 use scan::Scan;
 use sha2::{Digest, Sha256};
@@ -79,13 +81,15 @@ pub struct SplitClasses {
 }
 
 impl Dataset {
-    /// Reads a folder with `train/`, `val/` (or `valid/`), `test/`; or one folder of classes; or a
-    /// CSV file with the columns `path,label[,split]`.
+    /// Reads a folder with `train/`, `val/`, `test/` (in any case, and by the names that [`Split`] parses); or
+    /// one folder of classes; or a CSV file with the columns `path,label[,split]`.
     ///
-    /// Images without a split are divided by `seed`; [`Dataset::notes`] says how.
+    /// Folders around these that contain nothing else are passed through. Images without a split are divided by
+    /// `seed`; [`Dataset::notes`] says how.
     ///
     /// # Errors
-    /// The path does not exist, has no class folder or no image, or the splits' classes differ.
+    /// The path does not exist, has no class folder or no image, its folders read like splits as well as like
+    /// classes, or the splits' classes differ.
     ///
     /// ```
     /// let folder = tempfile::tempdir()?;
@@ -280,8 +284,7 @@ impl Dataset {
         }
         if let Some(index) = counts.iter().position(|&count| count == 0) {
             let class = &self.classes[index];
-            let folder = self.class_folder(class);
-            let path = folder.as_ref().unwrap_or(&self.root).display();
+            let path = self.class_folder(class).unwrap_or(&self.root).display();
             return Err(Error::with_hint(
                 format!("class `{class}` has no training images in `{path}`"),
                 "add images to it, or remove the class from every split",
@@ -293,11 +296,10 @@ impl Dataset {
         Ok(())
     }
 
-    /// The training folder of a class without images.
-    fn class_folder(&self, class: &str) -> Option<PathBuf> {
-        [self.root.join("train").join(class), self.root.join(class)]
-            .into_iter()
-            .find(|folder| folder.is_dir())
+    /// The folder of a class without images; the first is that of the training split.
+    fn class_folder(&self, class: &str) -> Option<&PathBuf> {
+        let mut paths = self.left_out.iter().map(|left| &left.path);
+        paths.find(|path| path.is_dir() && path.ends_with(class))
     }
 
     fn empty(root: PathBuf, classes: Vec<String>) -> Self {
@@ -414,57 +416,30 @@ fn classes_differ(first: &SplitClasses, second: &SplitClasses) -> Error {
     )
 }
 
-/// The folders that are splits; none if the folder is not divided. A split contains class folders: a folder
-/// `train` with images alone is a class.
-fn split_folders(root: &Path, folders: &[String]) -> Result<BTreeMap<Split, String>> {
-    let mut splits = BTreeMap::new();
-    for name in folders {
-        let Ok(split) = name.parse::<Split>() else {
-            continue;
-        };
-        if splits.insert(split, name.clone()).is_some() {
-            return Err(Error::with_hint(
-                format!("`{}` has both `val/` and `valid/`", root.display()),
-                "keep one of them",
-            ));
-        }
-    }
-    for name in splits.values() {
-        if !scan::entries(&root.join(name))?.folders.is_empty() {
-            return Ok(splits);
-        }
-    }
-    Ok(BTreeMap::new())
-}
-
 fn open_folder(root: &Path, seed: u64) -> Result<(Dataset, Vec<SplitClasses>)> {
-    let entries = scan::entries(root)?;
-    let splits = split_folders(root, &entries.folders)?;
+    let layout = Layout::open(root)?;
     let mut dataset = Dataset::empty(root.to_path_buf(), Vec::new());
-    if splits.is_empty() {
+    dataset.notes.extend(layout.note);
+    dataset.left_out = layout.left_out;
+    if layout.splits.is_empty() {
+        let folder = layout::at(root, &layout.base);
+        let scan = scan::scan(&folder, &layout.base)?;
+        layout::check_classes(&folder, &layout.base, &scan)?;
         let Scan {
             classes,
             samples,
             left_out,
-        } = scan::scan(root, "")?;
+        } = scan;
         dataset.classes = classes;
-        dataset.left_out = left_out;
+        dataset.left_out.extend(left_out);
         dataset.divide(samples, "one folder of classes", seed);
         return Ok((dataset, Vec::new()));
     }
-    let unused = entries
-        .folders
-        .iter()
-        .filter(|name| !splits.values().any(|s| s == *name));
-    dataset.left_out = entries.left_out(root);
-    dataset.left_out.extend(unused.map(|name| LeftOut {
-        path: root.join(name),
-        reason: "not one of train, val, valid, test".into(),
-    }));
     let mut scans = Vec::new();
-    for (&split, name) in &splits {
+    for (&split, name) in &layout.splits {
         let folder = root.join(name);
         let scan = scan::scan(&folder, name)?;
+        layout::check_classes(&folder, name, &scan)?;
         scans.push((split, folder, scan));
     }
     let mut classes: Vec<String> = scans
@@ -486,7 +461,8 @@ fn open_folder(root: &Path, seed: u64) -> Result<(Dataset, Vec<SplitClasses>)> {
         let classes = scan.classes;
         split_classes.push(SplitClasses { folder, classes });
     }
-    let names = splits
+    let names = layout
+        .splits
         .iter()
         .map(|(&split, name)| (split, format!("{name}/")))
         .collect();

@@ -48,12 +48,12 @@ pub struct ParseSplitError(String);
 impl FromStr for Split {
     type Err = ParseSplitError;
 
-    /// `valid` means `val`.
+    /// In any case, with the names that other tools use: Keras, Hugging Face's imagefolder, Roboflow, Kaggle.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "train" => Ok(Self::Train),
-            "val" | "valid" => Ok(Self::Val),
-            "test" => Ok(Self::Test),
+        match text.to_ascii_lowercase().as_str() {
+            "train" | "training" => Ok(Self::Train),
+            "val" | "valid" | "validation" | "dev" => Ok(Self::Val),
+            "test" | "testing" | "eval" | "evaluation" => Ok(Self::Test),
             _ => Err(ParseSplitError(text.to_string())),
         }
     }
@@ -143,12 +143,14 @@ mod tests {
     fn names() {
         assert_eq!("valid".parse::<Split>(), Ok(Split::Val));
         assert!(
-            "training"
+            "holdout"
                 .parse::<Split>()
                 .unwrap_err()
                 .to_string()
-                .contains("`training`")
+                .contains("`holdout`")
         );
+        assert_eq!("Validation".parse::<Split>(), Ok(Split::Val));
+        assert_eq!("Testing".parse::<Split>(), Ok(Split::Test));
         assert_eq!(serde_json::to_string(&Split::Test).unwrap(), "\"test\"");
         assert_eq!(format!("{:5}|", Split::Val), "val  |");
     }

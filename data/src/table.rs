@@ -145,9 +145,9 @@ mod tests {
             ("file,label\na,b\n", 1, "no column `path`"),
             ("path,label\na.jpg,ants\nb.jpg,\n", 3, "`label` is empty"),
             (
-                "path,label,split\na.jpg,ants,dev\n",
+                "path,label,split\na.jpg,ants,holdout\n",
                 2,
-                "`dev` is not a split",
+                "`holdout` is not a split",
             ),
             ("path,label\na.jpg,ants\na.jpg,bees\n", 3, "listed twice"),
             ("path,label\na.jpg\n", 2, "record"),

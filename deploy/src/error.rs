@@ -219,6 +219,54 @@ impl Error {
         )
     }
 
+    /// Outputs that are no answer.
+    pub(crate) fn not_finite(outputs: &[f32]) -> Self {
+        let message = format!(
+            "the model's answer is not finite\n  expected: numbers, or minus infinity for a masked class\n  \
+             found:    {}",
+            list(outputs)
+        );
+        Self::other(ErrorKind::Model, message).with_hint(
+            "its weights are damaged, or its values leave the range of its precision: export it again, or run the \
+             file in single precision",
+        )
+    }
+
+    /// Graph and numbers do not say together what the output means.
+    pub(crate) fn output_kind_unclear(path: &Path, why: &str) -> Self {
+        let path = path.display();
+        let message = format!("`{path}` does not show what its output means: {why}");
+        Self::other(ErrorKind::Model, message).with_hint("say it with `--output-kind`")
+    }
+
+    /// A number that is read as a probability and is none.
+    pub(crate) fn not_probabilities(path: &Path, index: usize, found: f32) -> Self {
+        let path = path.display();
+        let message = format!(
+            "the output of `{path}` is not of probabilities (image {index} of the batch)\n  expected: numbers from \
+             0 to 1\n  found:    {found}"
+        );
+        Self::other(ErrorKind::Model, message)
+            .with_hint("say what its output means with `--output-kind`")
+    }
+
+    /// The same error with the image or the file that it is about.
+    #[must_use]
+    pub fn about(self, subject: impl std::fmt::Display) -> Self {
+        match self {
+            Self::Other {
+                kind,
+                message,
+                hint,
+            } => Self::Other {
+                kind,
+                message: format!("`{subject}`: {message}"),
+                hint,
+            },
+            other => other,
+        }
+    }
+
     pub(crate) fn no_golden(path: &Path) -> Self {
         let path = path.display();
         let message = format!("`{path}` carries no golden samples to check");
@@ -306,10 +354,15 @@ impl Error {
             "`{path}` knows {} classes but the data has {}\n  expected: {}\n  found:    {}",
             expected.len(),
             found.len(),
-            list_names(expected),
-            list_names(found)
+            list(expected),
+            list(found)
         );
         Self::other(ErrorKind::Usage, message).with_hint(unknown_classes_hint(expected, found))
+    }
+
+    pub(crate) fn logits_length(expected: usize, found: usize) -> Self {
+        let message = format!("one image of this model has {expected} logits, {found} given");
+        Self::other(ErrorKind::Usage, message)
     }
 
     /// Prepared numbers of the wrong length.
@@ -358,15 +411,16 @@ fn unknown_classes_hint(expected: &[String], found: &[String]) -> String {
         .collect();
     format!(
         "remove {} from the data or use a model that was trained with {}",
-        list_names(&unknown),
+        list(&unknown),
         if unknown.len() == 1 { "it" } else { "them" }
     )
 }
 
-/// At most eight names.
-fn list_names(names: &[String]) -> String {
-    let shown = names.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
-    if names.len() > 8 {
+/// At most eight names or numbers.
+fn list<T: ToString>(items: &[T]) -> String {
+    let shown: Vec<String> = items.iter().take(8).map(T::to_string).collect();
+    let shown = shown.join(", ");
+    if items.len() > 8 {
         format!("{shown}, ...")
     } else {
         shown

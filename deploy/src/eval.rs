@@ -101,7 +101,7 @@ impl Evaluation {
 ///
 /// # Errors
 /// The data has classes that the model does not know; there are no images; one cannot be read (strict), or
-/// more than 5 %; the model stops.
+/// more than 5 %; the model stops, or its answer to an image is not finite.
 pub fn evaluate(
     classifier: &Classifier,
     samples: &[Sample],
@@ -203,13 +203,16 @@ impl<'a> Collector<'a> {
         for (row, index) in rows.zip(result.readable) {
             let sample = &self.samples[index];
             let label = self.labels[sample.label as usize];
+            let probabilities = self.classifier.probabilities(row);
+            let probabilities =
+                probabilities.map_err(|error| error.about(sample.path.display()))?;
             let predicted = self.tally.add(row, label) as usize;
             self.logits.extend_from_slice(row);
             self.predictions.push(data::Prediction {
                 path: sample.relative.clone(),
                 label: classes[label as usize].clone(),
                 predicted: classes[predicted].clone(),
-                probability: Tally::probabilities(row)[predicted],
+                probability: probabilities[predicted],
             });
         }
         (self.options.progress)(self.predictions.len() + self.unreadable.len());

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use onnx::proto::{DataType, GraphProto};
-use onnx::{Dim, Document, Header, ValueInfo};
-use pixels::card::OutputKind;
+use onnx::proto::{DataType, GraphProto, NodeProto};
+use onnx::{Activation, Dim, Document, Header, ModelFile, ValueInfo};
 use pixels::{Card, Preprocess};
 
 use crate::error::{Error, Result};
@@ -20,12 +19,15 @@ pub struct Model {
     pub inputs: Vec<ValueInfo>,
     /// The outputs of the graph.
     pub outputs: Vec<ValueInfo>,
-    /// Logits or probabilities, guessed from the operator that computes the output.
-    pub guessed_kind: OutputKind,
+    /// For each output, the function that computes it of the class scores.
+    pub activations: Vec<Option<Activation>>,
     /// Precision of the weights: `fp32`, `fp16` or `int8`.
     pub precision: &'static str,
     /// Numbers in the weights.
     pub num_parameters: u64,
+    /// The operator that takes numbers from all images of a run at once, if there is one: such a model is run one
+    /// image at a time.
+    pub across_images: Option<String>,
 }
 
 impl Model {
@@ -35,30 +37,41 @@ impl Model {
     /// The file is missing, damaged, a git-LFS pointer or no model; its external data is missing; its
     /// card cannot be honoured.
     pub fn open(path: &Path) -> Result<Self> {
-        let header = Header::open(path)?;
-        let pairs = header
-            .metadata
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.as_str()));
-        let card = Card::from_pairs(pairs)?;
-        let document = Document::open(path)?;
+        Self::from_file(&ModelFile::open(path)?)
+    }
+
+    /// As [`Model::open`], of a file that was read.
+    pub fn from_file(file: &ModelFile) -> Result<Self> {
+        let header = Header::from_file(file)?;
+        let pairs = header.metadata.iter();
+        let card = Card::from_pairs(pairs.map(|(key, value)| (key.as_str(), value.as_str())))?;
+        Self::read(file, header, card)
+    }
+
+    /// Reads a model without its card, which may be damaged and is about to be replaced.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn from_file_without_card(file: &ModelFile) -> Result<Self> {
+        Self::read(file, Header::from_file(file)?, None)
+    }
+
+    fn read(file: &ModelFile, header: Header, card: Option<Card>) -> Result<Self> {
+        let document = Document::from_file(file)?;
         document.check_external_data()?;
         let outputs = document.outputs();
-        let output = card.as_ref().and_then(|card| card.outputs.first());
-        let output = output.or_else(|| outputs.first().map(|output| &output.name));
-        let guessed_kind = match output {
-            Some(output) => guess_kind(document.graph(), output),
-            None => OutputKind::Logits,
-        };
+        let activation = |output: &ValueInfo| Activation::of(&document.model, &output.name);
+        let activations = outputs.iter().map(activation).collect();
         let (precision, num_parameters) = precision_and_size(document.graph());
         Ok(Self {
             header,
             card,
             inputs: document.inputs(),
             outputs,
-            guessed_kind,
+            activations,
             precision,
             num_parameters,
+            across_images: across_images(&document),
         })
     }
 
@@ -90,11 +103,17 @@ impl Model {
         self.card.as_ref().map_or(0, |card| card.provenance.seed)
     }
 
-    /// The batch size, where the file fixes it.
+    /// The function that computes an output of the class scores; `None` where no known one does.
+    pub fn activation(&self, output: &str) -> Option<Activation> {
+        let index = self.outputs.iter().position(|known| known.name == output)?;
+        *self.activations.get(index)?
+    }
+
+    /// The batch size, where the file fixes it; 1 where answers would depend on the other images of a run.
     pub fn fixed_batch(&self) -> Option<usize> {
         match self.inputs.first()?.dims.first()? {
-            Dim::Fixed(batch) => usize::try_from(*batch).ok().filter(|batch| *batch > 0),
-            _ => None,
+            Dim::Fixed(batch) if *batch > 0 => usize::try_from(*batch).ok(),
+            _ => self.across_images.is_some().then_some(1),
         }
     }
 
@@ -113,25 +132,22 @@ impl Model {
     }
 }
 
-/// Probabilities where a Softmax or Sigmoid computes the output, logits otherwise.
-fn guess_kind(graph: &GraphProto, output: &str) -> OutputKind {
-    let mut value = output.to_owned();
-    // Operators that only move numbers are skipped; the bound guards against a cycle.
-    for _ in 0..16 {
-        let Some(node) = onnx::surgery::producer(graph, &value).map(|index| &graph.node[index])
-        else {
-            break;
-        };
-        match node.op_type() {
-            "Softmax" | "Sigmoid" => return OutputKind::Probabilities,
-            "Identity" | "Flatten" | "Reshape" | "Squeeze" | "Cast" => match node.input.first() {
-                Some(input) => value.clone_from(input),
-                None => break,
-            },
-            _ => break,
-        }
-    }
-    OutputKind::Logits
+/// The first operator that mixes the images of a run: their range (dynamic quantisation), or their mean and variance
+/// (batch norm that was exported in training mode).
+pub(crate) fn across_images(document: &Document) -> Option<String> {
+    let in_training = |node: &NodeProto| {
+        let mut attributes = node.attribute.iter();
+        attributes.any(|a| a.name() == "training_mode" && a.i() != 0)
+    };
+    let mixes = |node: &&&NodeProto| match node.op_type() {
+        "BatchNormalization" => in_training(node),
+        op => op.starts_with("DynamicQuantize"),
+    };
+    let nodes = document.all_nodes();
+    nodes
+        .iter()
+        .find(mixes)
+        .map(|node| node.op_type().to_owned())
 }
 
 /// Precision of most weights, and how many numbers they are.

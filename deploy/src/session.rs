@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use onnx::{Detached, Document, ModelFile};
 use ort::session::{RunOptions, Session as OrtSession, SessionInputValue};
 use ort::value::TensorElementType;
 
@@ -23,6 +24,7 @@ use machine::Provider;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::model;
 use crate::placement::Placement;
 use crate::presets;
 
@@ -60,6 +62,8 @@ pub struct Session {
     batch: Batch,
     /// The smallest and the largest number of images of one call.
     batches: (usize, usize),
+    /// Whether every image has a call of its own: answers would depend on the others of the call.
+    is_one_by_one: bool,
     image_shape: [usize; 3],
     num_outputs: usize,
     placement: Placement,
@@ -108,9 +112,19 @@ impl Session {
     /// The runtime refuses the model or the provider, nodes that compute run elsewhere, or the model is not
     /// an image classifier.
     pub fn open(path: &Path, options: &SessionOptions) -> Result<Self> {
-        let start = Instant::now();
+        Self::from_file(&ModelFile::open(path)?, options)
+    }
+
+    /// As [`Session::open`], of a file that was read.
+    pub fn from_file(file: &ModelFile, options: &SessionOptions) -> Result<Self> {
+        Self::from_detached(&file.detached()?, options)
+    }
+
+    /// As [`Session::from_file`], for several sessions of one file: its data is read once.
+    pub(crate) fn from_detached(model: &Detached, options: &SessionOptions) -> Result<Self> {
+        let (start, path) = (Instant::now(), model.file.path());
         let gpu = open::describe_gpu(options.provider);
-        let opened = open::open(path, options, gpu.as_deref())?;
+        let opened = open::open(model, options, gpu.as_deref())?;
         let session = opened.session;
         let not = |expected: &str, found: String| Error::not_a_classifier(path, expected, &found);
         let (input, input_type, dims) =
@@ -130,6 +144,18 @@ impl Session {
         unbound_options
             .set(bind::GRAPH, bind::graph_id(None))
             .map_err(run_error)?;
+        let across_images = model::across_images(&Document::from_file(&model.file)?);
+        let mut notes = opened.notes;
+        if let Some(operator) = &across_images {
+            notes.push(format!(
+                "`{operator}` takes its numbers from all images of a run: they are run one at a time"
+            ));
+        }
+        let batches = match (batch, &across_images) {
+            (Some(batch), _) => (batch, batch),
+            (None, Some(_)) => (1, 1),
+            (None, None) => opened.batches,
+        };
         let recorded = options.batches.first().filter(|_| opened.graph);
         let mut session = Self {
             path: path.to_owned(),
@@ -140,14 +166,15 @@ impl Session {
             num_outputs: output_dims.iter().flatten().product(),
             output_dims: output_dims.unwrap_or_default(),
             batch: batch.map_or(Batch::Dynamic, Batch::Fixed),
-            batches: batch.map_or(opened.batches, |batch| (batch, batch)),
+            batches,
+            is_one_by_one: across_images.is_some(),
             image_shape,
             placement: opened.placement,
             cold_start: ColdStart {
                 session: Duration::ZERO,
                 build: opened.build,
             },
-            notes: opened.notes,
+            notes,
             memory,
             unbound_options,
             // 0 is ONNX Runtime's own number.
@@ -269,6 +296,7 @@ impl Session {
         if batch == 0 {
             return Ok(Vec::new());
         }
+        let largest = if self.is_one_by_one { 1 } else { largest };
         if (smallest..=largest).contains(&batch) {
             return self.run_exactly(images, batch);
         }
@@ -278,9 +306,10 @@ impl Session {
             if count >= smallest {
                 scores.extend(self.run_exactly(part, count)?);
             } else {
-                // Zeros fill the batch; their scores are cut off below.
-                let mut padded = part.to_vec();
-                padded.resize(smallest * len, 0.0);
+                // Copies of the last image fill the batch: other numbers could widen the range of the values.
+                // Their scores are cut off below.
+                let copies = part[(count - 1) * len..].repeat(smallest - count);
+                let padded = [part, &copies].concat();
                 let padded = self.run_exactly(&padded, smallest)?;
                 scores.extend(&padded[..count * self.num_outputs]);
             }

@@ -110,6 +110,17 @@ impl Error {
         Error::file(path, &problem, None)
     }
 
+    /// What was read of it may be of two files.
+    pub(crate) fn changed(path: &Path) -> Error {
+        let hint =
+            "open it again once it is written; writers should rename a finished file to its name";
+        Error::file(
+            path,
+            "was replaced or written while it was read",
+            Some(hint),
+        )
+    }
+
     /// The file that holds a tensor's values is not there.
     pub(crate) fn external_missing(tensor: &str, path: &Path) -> Error {
         let name = path.file_name().unwrap_or(path.as_os_str()).display();

@@ -7,6 +7,7 @@ use std::path::Path;
 use prost::Message;
 
 use crate::error::{Error, Result, reading};
+use crate::file::ModelFile;
 use crate::proto::{HeaderProto, StringStringEntryProto, is_standard_domain};
 use crate::{file, wire};
 
@@ -46,22 +47,21 @@ impl Header {
     pub fn open(path: &Path) -> Result<Header> {
         let mut open = file::open(path)?;
         let bytes = wire::read_fields(&mut open.file, &open.header).map_err(reading(path))?;
-        let proto = HeaderProto::decode(bytes.as_slice())
-            .map_err(|e| Error::damaged(path, &e.to_string()))?;
-        Ok(Header::from_proto(&proto, open.len))
+        Header::decode(&bytes, open.len, path)
     }
 
-    /// The SHA-256 of a file's bytes in hexadecimal.
+    /// Decodes the header of a file that was read.
     ///
     /// # Errors
-    /// The file cannot be read.
-    ///
-    /// ```
-    /// let file = tempfile::NamedTempFile::new().unwrap();
-    /// assert!(classifold_onnx::Header::sha256(file.path()).unwrap().starts_with("e3b0c44298fc1c14"));
-    /// ```
-    pub fn sha256(path: &Path) -> Result<String> {
-        files::hash::sha256_hex(path).map_err(reading(path))
+    /// The header is damaged.
+    pub fn from_file(file: &ModelFile) -> Result<Header> {
+        let len = file.bytes().len() as u64;
+        Header::decode(&file.header_bytes(), len, file.path())
+    }
+
+    fn decode(bytes: &[u8], file_bytes: u64, path: &Path) -> Result<Header> {
+        let proto = HeaderProto::decode(bytes).map_err(|e| Error::damaged(path, &e.to_string()))?;
+        Ok(Header::from_proto(&proto, file_bytes))
     }
 
     /// The version of ONNX's own operator set, if the file names one.

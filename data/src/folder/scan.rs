@@ -2,9 +2,19 @@
 
 use super::{EXTENSIONS, LeftOut, Sample};
 use crate::error::reading;
-use crate::{Error, Result};
+use crate::{Error, Result, run_files};
 use fs_err as fs;
 use std::path::{Path, PathBuf};
+
+/// Folders that archive programs and systems leave behind.
+const JUNK: [&str; 6] = [
+    "__MACOSX",
+    "@eaDir",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+    "lost+found",
+    "__pycache__",
+];
 
 /// Contents of one folder of classes.
 pub(super) struct Scan {
@@ -31,10 +41,40 @@ impl Entries {
         });
         self.unused.iter().cloned().chain(files).collect()
     }
+
+    /// Whether a file of the folder is an image by its extension.
+    pub(super) fn has_images(&self, folder: &Path) -> bool {
+        let mut files = self.files.iter();
+        files.any(|name| refusal(&folder.join(name)).is_none())
+    }
+}
+
+/// Lists a folder of splits or classes: without the runs of `trainer fit`, which stand in the data folder where
+/// that was the working directory.
+pub(super) fn class_entries(folder: &Path) -> Result<Entries> {
+    let mut entries = entries(folder)?;
+    let names = std::mem::take(&mut entries.folders);
+    for name in names {
+        let path = folder.join(&name);
+        if run_files::is_run(&path) || contains_run(&path) {
+            let reason = "runs of `trainer fit`".into();
+            entries.unused.push(LeftOut { path, reason });
+        } else {
+            entries.folders.push(name);
+        }
+    }
+    Ok(entries)
+}
+
+fn contains_run(folder: &Path) -> bool {
+    // A folder that cannot be read is reported where it is walked.
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    folders.any(|entry| run_files::is_run(&entry.path()))
 }
 
 /// Lists a folder; links are followed.
-pub(super) fn entries(folder: &Path) -> Result<Entries> {
+fn entries(folder: &Path) -> Result<Entries> {
     let mut entries = Entries::default();
     for entry in fs::read_dir(folder).map_err(reading(folder))? {
         let path = entry.map_err(reading(folder))?.path();
@@ -47,6 +87,9 @@ pub(super) fn entries(folder: &Path) -> Result<Entries> {
         match path.file_name().and_then(|name| name.to_str()) {
             None => leave_out("its name is not UTF-8"),
             Some(name) if name.starts_with('.') => leave_out("hidden"),
+            Some(name) if JUNK.contains(&name) => {
+                leave_out("left by an archive program or the system")
+            }
             // `is_dir` and `is_file` follow links.
             Some(name) if path.is_dir() => entries.folders.push(name.to_string()),
             Some(name) if path.is_file() => entries.files.push(name.to_string()),
@@ -61,7 +104,7 @@ pub(super) fn entries(folder: &Path) -> Result<Entries> {
 
 /// Classes, and images in torchvision's order; relative paths start with `prefix`.
 pub(super) fn scan(root: &Path, prefix: &str) -> Result<Scan> {
-    let entries = entries(root)?;
+    let entries = class_entries(root)?;
     if entries.folders.is_empty() {
         return Err(Error::with_hint(
             format!("`{}` has no class folders", root.display()),
@@ -98,7 +141,7 @@ pub(super) fn scan(root: &Path, prefix: &str) -> Result<Scan> {
     Ok(scan)
 }
 
-fn join(folder: &str, name: &str) -> String {
+pub(super) fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() {
         name.to_string()
     } else {

@@ -2,7 +2,7 @@ use super::*;
 use tempfile::TempDir;
 
 /// A folder with empty files; a name that ends in `/` is a folder.
-fn tree(names: &[&str]) -> TempDir {
+pub(super) fn tree(names: &[&str]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in names {
         let path = folder.path().join(name);
@@ -17,7 +17,7 @@ fn tree(names: &[&str]) -> TempDir {
 }
 
 /// `count` images of each class below `folder`.
-fn add(tree: &TempDir, folder: &str, classes: &[&str], count: usize) {
+pub(super) fn add(tree: &TempDir, folder: &str, classes: &[&str], count: usize) {
     for class in classes {
         let path = tree.path().join(folder).join(class);
         fs::create_dir_all(&path).unwrap();
@@ -38,11 +38,11 @@ fn relative(samples: &[Sample]) -> Vec<&str> {
         .collect()
 }
 
-fn sizes(dataset: &Dataset) -> [usize; 3] {
+pub(super) fn sizes(dataset: &Dataset) -> [usize; 3] {
     Split::ALL.map(|split| dataset.samples(split).len())
 }
 
-fn reason<'a>(dataset: &'a Dataset, end: &str) -> &'a str {
+pub(super) fn reason<'a>(dataset: &'a Dataset, end: &str) -> &'a str {
     let found = dataset
         .left_out
         .iter()
@@ -53,7 +53,7 @@ fn reason<'a>(dataset: &'a Dataset, end: &str) -> &'a str {
 }
 
 /// That there is an error with this message and a hint.
-fn assert_refused<T>(result: Result<T>, message: &str) {
+pub(super) fn assert_refused<T>(result: Result<T>, message: &str) {
     let Err(error) = result else {
         panic!("taken, but expected: {message}");
     };
@@ -235,6 +235,8 @@ fn refusals() {
     assert!(error.to_string().ends_with("has no images"), "{error}");
     let twice = tree(&["val/a/x.jpg", "valid/a/x.jpg"]);
     assert_refused(open(twice.path()), "has both `val/` and `valid/`");
+    let twice = tree(&["Test/a/x.jpg", "testing/a/x.jpg"]);
+    assert_refused(open(twice.path()), "has both `Test/` and `testing/`");
 }
 
 #[test]

@@ -82,7 +82,7 @@ pub(crate) struct ModelArgs {
     /// Preprocessing steps from an image to the model's input; replaces the card's steps
     #[arg(long, value_name = "TEXT")]
     pub(crate) preprocess: Option<Preprocess>,
-    /// Meaning of the model's output [default: as the card or the graph says]
+    /// Meaning of the model's output [default: as the card says, or the graph and the numbers for drawn images]
     #[arg(long, value_enum, value_name = "KIND")]
     pub(crate) output_kind: Option<OutputKindArg>,
 }
@@ -92,8 +92,10 @@ pub(crate) struct ModelArgs {
 pub(crate) enum OutputKindArg {
     /// Class scores before the softmax
     Logits,
-    /// Probabilities; a single number for two classes is that of the second class
+    /// Probabilities that sum to 1, or to 100; a single number for two classes is that of the second class
     Probabilities,
+    /// A probability of each class for itself, such as several sigmoids; shown as they are
+    Independent,
 }
 
 /// Provider, threads and locations.
@@ -273,7 +275,7 @@ pub(crate) struct AttachArgs {
     /// Preprocessing steps from an image to the model's input
     #[arg(long, value_name = "TEXT", required_unless_present = "from")]
     pub(crate) preprocess: Option<Preprocess>,
-    /// Meaning of the model's output [default: as the graph says]
+    /// Meaning of the model's output [default: as the graph and the numbers for drawn images say]
     #[arg(long, value_enum, value_name = "KIND")]
     pub(crate) output_kind: Option<OutputKindArg>,
     /// The file to write [default: the model file itself]

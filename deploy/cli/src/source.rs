@@ -7,6 +7,7 @@ use data::{Dataset, Split, catalog, run_files, runs};
 use deploy::card::OutputKind;
 use deploy::runtime::{self, RuntimeLibrary, Search};
 use deploy::{Classifier, ClassifierBuilder, Model, Precision, Provider, Unreadable};
+use onnx::ModelFile;
 
 use crate::cli::{LocationArgs, MachineArgs, ModelArgs, OutputKindArg};
 use crate::cli_error::CliError;
@@ -101,12 +102,12 @@ pub(crate) fn classifier(
     printer: &Printer,
 ) -> anyhow::Result<Classifier> {
     // An error of the file must come before anything is installed for it.
-    let mut opened = Model::open(path)?;
-    let mut file = path.to_owned();
+    let mut file = ModelFile::open(path)?;
+    let opened = Model::from_file(&file)?;
     // For int8 there are no calibration images here: a file that is not int8 is refused with the command to type.
     if options.precision == Precision::Fp16 {
         let original = OriginalModel {
-            path,
+            file: &file,
             model: &opened,
             images: None,
         };
@@ -118,11 +119,8 @@ pub(crate) fn classifier(
         )?)?;
         deploy::runtime::require(options.machine.provider)?;
         file = original.file(options.machine.provider, options.precision, &cache, printer)?;
-        if file != path {
-            opened = Model::open(&file)?;
-        }
     }
-    let mut builder = Classifier::builder(file).model(opened);
+    let mut builder = ClassifierBuilder::from_file(file);
     if let Some(threads) = options.machine.threads {
         builder = builder.threads(usize::from(threads));
     }
@@ -131,15 +129,14 @@ pub(crate) fn classifier(
 
 /// Opens a classifier with sessions for many images at once.
 pub(crate) fn batch_classifier(
-    path: &Path,
-    opened: Model,
+    file: ModelFile,
     model: &ModelArgs,
     options: RunOptions<'_>,
     printer: &Printer,
 ) -> anyhow::Result<Classifier> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = options.machine.threads.map_or(cores, usize::from);
-    let builder = Classifier::builder(path).model(opened).parallel(threads);
+    let builder = ClassifierBuilder::from_file(file).parallel(threads);
     open(builder, Some(model), options, printer)
 }
 
@@ -197,6 +194,7 @@ pub(crate) fn output_kind(kind: OutputKindArg) -> OutputKind {
     match kind {
         OutputKindArg::Logits => OutputKind::Logits,
         OutputKindArg::Probabilities => OutputKind::Probabilities,
+        OutputKindArg::Independent => OutputKind::Independent,
     }
 }
 

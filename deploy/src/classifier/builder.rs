@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use machine::Provider;
+use onnx::ModelFile;
 use pixels::card::OutputKind;
 use pixels::{Limits, Preprocess};
 
@@ -26,7 +27,8 @@ const STREAMS: usize = 2;
 #[derive(Debug, Clone, Default)]
 pub struct ClassifierBuilder {
     path: PathBuf,
-    model: Option<Model>,
+    file: Option<ModelFile>,
+    ignore_card: bool,
     provider: Provider,
     precision: Precision,
     allow_fallback: bool,
@@ -43,6 +45,23 @@ pub struct ClassifierBuilder {
 }
 
 impl ClassifierBuilder {
+    /// Builder of a classifier of a file that was read, or of bytes in memory. The file is not read again, and its
+    /// bytes are kept until the model is open.
+    ///
+    /// ```no_run
+    /// use classifold::{ClassifierBuilder, onnx::ModelFile};
+    ///
+    /// let bytes = std::fs::read("model.onnx")?; // or `include_bytes!`, or from an archive
+    /// let classifier = ClassifierBuilder::from_file(ModelFile::from_bytes(bytes)?).open()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn from_file(file: ModelFile) -> Self {
+        Self {
+            file: Some(file),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn new(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
@@ -96,9 +115,9 @@ impl ClassifierBuilder {
         self
     }
 
-    /// The model as [`Model::open`] read it, so that the file is not read again.
-    pub fn model(mut self, model: Model) -> Self {
-        self.model = Some(model);
+    /// Does not read the file's card, which may be damaged and is about to be replaced.
+    pub fn ignore_card(mut self) -> Self {
+        self.ignore_card = true;
         self
     }
 
@@ -114,7 +133,8 @@ impl ClassifierBuilder {
         self
     }
 
-    /// The meaning of the output, in place of the card's or the one that the graph suggests.
+    /// The meaning of the output, in place of the card's or the inferred one
+    /// ([`Classifier::infer_output_kind`]).
     pub fn output_kind(mut self, output_kind: OutputKind) -> Self {
         self.output_kind = Some(output_kind);
         self
@@ -143,16 +163,23 @@ impl ClassifierBuilder {
     /// # Errors
     /// Whatever is wrong with the file, the settings or the runtime.
     pub fn open(mut self) -> Result<Classifier> {
-        let model = match self.model.take() {
-            Some(model) => model,
-            None => Model::open(&self.path)?,
+        // Read once: card and weights are of the same bytes.
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => ModelFile::open(&self.path)?,
         };
-        model.check_classifier(&self.path)?;
-        let classes = model.classes(&self.path, self.classes.take())?;
-        let preprocess = model.preprocess(&self.path, self.preprocess.take())?;
+        let path = file.path();
+        let model = if self.ignore_card {
+            Model::from_file_without_card(&file)?
+        } else {
+            Model::from_file(&file)?
+        };
+        model.check_classifier(path)?;
+        let classes = model.classes(path, self.classes.take())?;
+        let preprocess = model.preprocess(path, self.preprocess.take())?;
         let card_kind = model.card.as_ref().map(|card| card.output_kind);
-        let output_kind = self.output_kind.or(card_kind).unwrap_or(model.guessed_kind);
-        self.check_precision(&model)?;
+        let output_kind = self.output_kind.or(card_kind);
+        self.check_precision(path, &model)?;
         match &self.runtime {
             Some(library) => runtime::load(library)?,
             None => runtime::load_default(self.cache.clone())?,
@@ -164,32 +191,37 @@ impl ClassifierBuilder {
         };
         let preferred_batch = model.fixed_batch().unwrap_or(usual);
         let (options, count) = self.session_options(&model, &preprocess, preferred_batch);
-        let sessions = open_sessions(&self.path, &options, count)?;
+        let sessions = open_sessions(&file, &options, count)?;
         let first = sessions.first();
         let num_outputs = first.map_or(0, Session::num_outputs);
-        check_class_count(&self.path, num_outputs, classes.len())?;
-        Ok(Classifier {
-            path: self.path,
+        check_class_count(path, num_outputs, classes.len())?;
+        let activation = first.and_then(|session| model.activation(session.output()));
+        let classifier = Classifier {
+            path: path.to_owned(),
             model: Some(model),
             classes: classes.into(),
             preprocess,
-            output_kind,
+            output_kind: output_kind.unwrap_or_default(),
             limits: self.limits,
             num_outputs,
             preferred_batch,
             placement: first.map(|session| session.placement().clone()),
             notes: first.map_or_else(Vec::new, |session| session.notes().to_vec()),
             pool: Pool::new(sessions.into_iter().map(boxed).collect()),
-        })
+        };
+        match output_kind {
+            Some(_) => Ok(classifier),
+            None => classifier.infer_output_kind(activation),
+        }
     }
 
     /// Refuses a file of another precision where the provider does not compute in the one asked for by itself.
-    fn check_precision(&self, model: &Model) -> Result<()> {
+    fn check_precision(&self, path: &Path, model: &Model) -> Result<()> {
         if !self.precision.converts(self.provider)? || model.precision == self.precision.name() {
             return Ok(());
         }
         let (expected, found) = (self.precision.name(), model.precision);
-        Err(Error::precision_differs(&self.path, expected, found))
+        Err(Error::precision_differs(path, expected, found))
     }
 
     /// Options of the sessions, and their number.
@@ -233,9 +265,10 @@ fn boxed(session: Session) -> Box<dyn Engine> {
 
 /// Opens the sessions. On the CPU all open at the same time; on a GPU the first one opens alone, so that the
 /// others find the engine that it built.
-fn open_sessions(path: &Path, options: &SessionOptions, count: usize) -> Result<Vec<Session>> {
+fn open_sessions(file: &ModelFile, options: &SessionOptions, count: usize) -> Result<Vec<Session>> {
+    let model = file.detached()?;
     let open = || -> Result<Session> {
-        let mut session = Session::open(path, options)?;
+        let mut session = Session::from_detached(&model, options)?;
         if options.provider != Provider::Cpu {
             warm_up(&mut session, &options.batches)?;
         }

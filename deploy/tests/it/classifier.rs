@@ -129,7 +129,7 @@ fn the_graph_tells_what_the_output_means() {
     let kinds = [
         (None, OutputKind::Logits),
         (Some("Softmax"), OutputKind::Probabilities),
-        (Some("Sigmoid"), OutputKind::Probabilities),
+        (Some("Sigmoid"), OutputKind::Independent),
         (Some("Identity"), OutputKind::Logits),
     ];
     for (last, kind) in kinds {
@@ -139,11 +139,10 @@ fn the_graph_tells_what_the_output_means() {
             ..Tiny::default()
         }
         .save(folder.path());
-        assert_eq!(
-            classifold::Model::open(&path).unwrap().guessed_kind,
-            kind,
-            "{last:?}"
-        );
+        let classifier = Tiny::default().builder(&path).open().unwrap();
+        assert_eq!(classifier.output_kind(), kind, "{last:?}");
+        let note = format!("its output is read as {}: ", kind.name());
+        assert!(classifier.notes()[0].starts_with(&note), "{last:?}");
     }
 }
 

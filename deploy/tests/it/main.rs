@@ -6,15 +6,18 @@
     reason = "tests and helpers"
 )]
 
+mod batch;
 mod classifier;
 #[cfg(feature = "eval")]
 mod convert;
 #[cfg(feature = "eval")]
 mod eval;
+mod finite;
 mod foreign;
 mod golden;
 mod gpu;
 mod refuse;
+mod replaced;
 mod runtime;
 mod session;
 mod support;

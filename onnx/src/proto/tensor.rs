@@ -1,5 +1,6 @@
 //! Tensors as stored.
 
+use prost::bytes::Bytes;
 use prost::{Enumeration, Message};
 
 use super::StringStringEntryProto;
@@ -24,8 +25,9 @@ pub struct TensorProto {
     pub int64_data: Vec<i64>,
     #[prost(string, optional, tag = "8")]
     pub name: Option<String>,
-    #[prost(bytes = "vec", optional, tag = "9")]
-    pub raw_data: Option<Vec<u8>>,
+    // `Bytes` borrows from the file that is decoded: weights are not copied.
+    #[prost(bytes = "bytes", optional, tag = "9")]
+    pub raw_data: Option<Bytes>,
     #[prost(double, repeated, tag = "10")]
     pub double_data: Vec<f64>,
     #[prost(uint64, repeated, tag = "11")]

@@ -7,6 +7,7 @@ use console::table::{Column, Table};
 use console::{ExitStatus, Printer};
 use data::{RgbImage, run_files};
 use deploy::Model;
+use onnx::ModelFile;
 use report::run_files::{InspectImage, InspectKind};
 
 use super::report::rewrite_page;
@@ -27,7 +28,8 @@ const LISTED: usize = 8;
 pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let (path, run, out) = locate(args, printer)?;
     // A file that cannot be inspected is refused before anything is installed for it.
-    let file = Model::open(&path).map_err(Error::from)?;
+    let file = ModelFile::open(&path).map_err(Error::from)?;
+    let model = Model::from_file(&file).map_err(Error::from)?;
     let cache = data::cache::dir(args.machine.cache.as_deref())?;
     runtime::ensure(
         args.machine.runtime.clone(),
@@ -42,7 +44,7 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
         preprocess: args.preprocess.clone(),
     };
     let threads = context::bound_threads(args.threads);
-    let mut model = InspectedModel::open(&path, &file, overrides, args.simplified, threads)?;
+    let mut model = InspectedModel::open(&file, &model, overrides, args.simplified, threads)?;
     printer.log(format!("model `{}`", path.display()));
     if !model.left_out().is_empty() {
         let names = model.left_out().join("`, `");

@@ -86,7 +86,7 @@ pub(crate) struct BenchModelArgs {
     /// Preprocessing steps from an image to the model's input; replaces the card's steps
     #[arg(long, value_name = "TEXT")]
     pub(crate) preprocess: Option<Preprocess>,
-    /// Meaning of the model's output [default: as the card or the graph says]
+    /// Meaning of the model's output [default: as the card says, or the graph and the numbers for drawn images]
     #[arg(long, value_enum, value_name = "KIND")]
     pub(crate) output_kind: Option<OutputKindArg>,
 }

@@ -40,7 +40,7 @@ pub(crate) struct DiffArgs {
     /// Preprocessing steps for a model without a card
     #[arg(long, value_name = "TEXT", help_heading = "Model")]
     pub(crate) preprocess: Option<Preprocess>,
-    /// Meaning of the output of a model without a card [default: as the graph says]
+    /// Meaning of the output of a model without a card [default: as the graph and the numbers for drawn images say]
     #[arg(long, value_enum, value_name = "KIND", help_heading = "Model")]
     pub(crate) output_kind: Option<OutputKindArg>,
     /// The folder of the runs

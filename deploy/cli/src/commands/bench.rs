@@ -205,7 +205,7 @@ fn accuracies(
             return Ok(None);
         };
         let worker = &opened.sessions.workers[0];
-        match accuracy::evaluate_worker(worker, data, model.output_kind, stop) {
+        match accuracy::evaluate_worker(worker, model, data, stop) {
             Ok(evaluation) => Ok(Some(evaluation)),
             Err(_) if stop.load(Ordering::SeqCst) => Ok(None),
             Err(error) => Err(error.into()),

@@ -5,8 +5,8 @@ use std::path::Path;
 use console::{ExitStatus, Printer};
 use data::Card;
 use data::card::{PREFIX, Provenance, VERSION, utc_date};
-use deploy::{Classifier, Model};
-use onnx::Document;
+use deploy::{Classifier, ClassifierBuilder, Model};
+use onnx::{Document, ModelFile};
 use serde_json::Value;
 
 use super::info::model_path;
@@ -52,10 +52,14 @@ fn read_card(path: &Path) -> anyhow::Result<Card> {
 
 /// Writes the card, once the model has run with it.
 fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
-    let file = source::model_file(&args.file, &args.runs)?;
-    let model = Model::open(&file)?;
+    let path = source::model_file(&args.file, &args.runs)?;
+    let file = ModelFile::open(&path)?;
+    // The card that the file has is replaced: a damaged one must not stand in the way.
+    let model = Model::from_file_without_card(&file)?;
     let runtime = source::runtime(&args.location, printer)?;
-    let mut builder = Classifier::builder(&file).runtime(runtime);
+    let mut builder = ClassifierBuilder::from_file(file.clone())
+        .ignore_card()
+        .runtime(runtime);
     let from = args.from.as_deref();
     let copied = from
         .map(|named| read_card(&source::model_file(named, &args.runs)?))
@@ -76,6 +80,9 @@ fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
         builder = builder.output_kind(source::output_kind(kind));
     }
     let classifier = builder.open()?;
+    for note in classifier.notes() {
+        printer.log(note);
+    }
     let names = |infos: &[onnx::ValueInfo]| infos.iter().map(|info| info.name.clone()).collect();
     let card = Card {
         inputs: names(&model.inputs),
@@ -85,9 +92,9 @@ fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
             None => new_card(&classifier)?,
         }
     };
-    let mut document = Document::open(&file)?;
+    let mut document = Document::from_file(&file)?;
     document.set_metadata(PREFIX, &card.to_pairs());
-    let out = args.out.as_deref().unwrap_or(&file);
+    let out = args.out.as_deref().unwrap_or(&path);
     document.save(out)?;
     printer.log(format!("wrote the card into `{}`", out.display()));
     printer.log(format!("next: `deploy check {}`", out.display()));

@@ -10,7 +10,7 @@ use deploy::diff::{Diff, diff};
 use deploy::eval::EvalOptions;
 use deploy::{Classifier, Model, Precision};
 use fs_err as fs;
-use onnx::Document;
+use onnx::{Document, ModelFile};
 use serde::Serialize;
 
 use super::cache::human;
@@ -40,7 +40,8 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
     check_flags(args)?;
     let named = args.file.as_deref().or(args.model.model.as_deref());
     let path = source::model(named, &args.model.runs, printer)?;
-    let model = Model::open(&path)?;
+    let file = ModelFile::open(&path)?;
+    let model = Model::from_file(&file)?;
     let out = output_path(args, &path)?;
     let cache = source::cache(args.machine.location.cache.as_deref())?;
     let data = DataSource {
@@ -56,11 +57,12 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
         precision: Precision::Fp32,
         batch: None,
     };
-    let original = source::batch_classifier(&path, model, &args.model, run_options, printer)?;
+    let original = source::batch_classifier(file.clone(), &args.model, run_options, printer)?;
     // The file gets its name after it was compared with the original.
     let temporary = TemporaryFile(out.with_extension("onnx.part"));
     let own_name = |error| temporary.rename_in(error, &out);
-    let kept = convert(args, &original, &temporary.0, &dataset, printer).map_err(own_name)?;
+    let kept =
+        convert(args, (&file, &original), &temporary.0, &dataset, printer).map_err(own_name)?;
     let found = compare(args, &original, &temporary.0, &dataset, printer).map_err(own_name)?;
     if let Some(pair) = found
         .pairs
@@ -177,13 +179,13 @@ impl Drop for TemporaryFile {
 /// Writes the converted file; returns the nodes that keep their precision.
 fn convert(
     args: &ConvertArgs,
-    original: &Classifier,
+    (file, original): (&ModelFile, &Classifier),
     out: &Path,
     dataset: &Dataset,
     printer: &Printer,
 ) -> anyhow::Result<Vec<String>> {
     if args.precision == Precision::Fp16 {
-        let half = convert::fp16(original.path(), out)?;
+        let half = convert::fp16(file, out)?;
         printer.log(format!("{} constants in half precision", half.halved));
         let kept = half.kept.into_iter();
         return Ok(kept
@@ -202,7 +204,7 @@ fn convert(
         "calibrating on {} training images",
         calibration.images.len()
     ));
-    let int8 = convert::int8(original.path(), out, &calibration)?;
+    let int8 = convert::int8(file, out, &calibration)?;
     source::warn_unreadable(&int8.unreadable, printer);
     printer.log(format!(
         "{} convolutions and matrix products and {} values in 8-bit integers",
@@ -227,8 +229,7 @@ fn compare(
         batch: None,
     };
     let converted = source::batch_classifier(
-        temporary,
-        Model::open(temporary)?,
+        ModelFile::open(temporary)?,
         &args.model,
         run_options,
         &quiet,

@@ -9,6 +9,7 @@ use data::metrics::{McNemar, p_text};
 use deploy::diff::{Accuracy, Diff, Pair, diff};
 use deploy::eval::EvalOptions;
 use deploy::{Classifier, Model};
+use onnx::ModelFile;
 use serde::Serialize;
 
 use crate::cli::{DiffArgs, ModelArgs};
@@ -73,10 +74,11 @@ impl<'a> FlipRow<'a> {
 }
 
 pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let file = |named| source::model_file(named, &args.runs);
-    let [first, second] = [file(&args.first)?, file(&args.second)?];
+    let path = |named| source::model_file(named, &args.runs);
+    let [first, second] = [path(&args.first)?, path(&args.second)?];
     let paths = [&first, &second];
-    let models = [Model::open(paths[0])?, Model::open(paths[1])?];
+    let files = [ModelFile::open(paths[0])?, ModelFile::open(paths[1])?];
+    let models = [Model::from_file(&files[0])?, Model::from_file(&files[1])?];
     let cache = source::cache(args.machine.location.cache.as_deref())?;
     let data = DataSource {
         data: args.data.as_deref(),
@@ -91,9 +93,9 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
         .find(|path| data::run_files::run_containing(path).is_some());
     let dataset = source::dataset(in_run.unwrap_or(paths[0]), &data, printer)?;
     let samples = dataset.samples(args.split);
-    let [first, second] = models;
-    let first = open(paths[0], first, args, printer)?;
-    let second = open(paths[1], second, args, &Printer::new(Verbosity::Results))?;
+    let [first, second] = files;
+    let first = open(first, &models[0], args, printer)?;
+    let second = open(second, &models[1], args, &Printer::new(Verbosity::Results))?;
     let progress = printer.image_bar("comparing", (2 * samples.len()) as u64);
     let options = EvalOptions {
         batch: first.preferred_batch().min(second.preferred_batch()),
@@ -128,8 +130,8 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
 
 /// Opens a classifier by its card; the flags are for files without one.
 fn open(
-    path: &Path,
-    model: Model,
+    file: ModelFile,
+    model: &Model,
     args: &DiffArgs,
     printer: &Printer,
 ) -> anyhow::Result<Classifier> {
@@ -147,7 +149,7 @@ fn open(
         precision: model.precision.parse().unwrap_or_default(),
         batch: None,
     };
-    source::batch_classifier(path, model, &flags, run_options, printer)
+    source::batch_classifier(file, &flags, run_options, printer)
 }
 
 pub(super) fn report(found: &Diff) -> Comparison<'_> {

@@ -6,6 +6,7 @@ use console::table::{Column, Table};
 use console::{ExitStatus, Printer, printer};
 use data::Card;
 use deploy::Model;
+use onnx::ModelFile;
 use serde::Serialize;
 
 use super::cache::human;
@@ -30,12 +31,12 @@ struct Report<'a> {
 
 pub(crate) fn run(args: &InfoArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let path = model_path(&args.model, printer)?;
-    let model = Model::open(&path)?;
-    let sha256 = onnx::Header::sha256(&path)?;
+    let file = ModelFile::open(&path)?;
+    let (model, sha256) = (Model::from_file(&file)?, file.sha256());
     if args.json {
-        printer.json("-".as_ref(), &report(&path, &model, &sha256))?;
+        printer.json("-".as_ref(), &report(&path, &model, sha256))?;
     } else {
-        printer::line(&text(&model, &sha256))?;
+        printer::line(&text(&model, sha256))?;
     }
     Ok(ExitStatus::Success)
 }
@@ -140,7 +141,7 @@ fn card_lines(card: &Card) -> Vec<[String; 2]> {
         ),
         fact("classes", &format!("{}: {names}", card.classes.len())),
         fact("preprocess", &card.preprocess.to_string()),
-        fact("meaning", &format!("{:?}", card.output_kind).to_lowercase()),
+        fact("meaning", card.output_kind.name()),
         fact("golden", &format!("{} samples", card.golden.len())),
         fact(
             "made by",

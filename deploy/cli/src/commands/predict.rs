@@ -104,7 +104,15 @@ fn classify(
     let decide = |image: anyhow::Result<Vec<f32>>| {
         image.map(|_| classifier.decide(rows.next().unwrap_or_default()))
     };
-    Ok(prepared.into_iter().map(decide).collect())
+    let answers = prepared.into_iter().map(decide).zip(inputs);
+    // Unlike an image that cannot be read, an answer that is none is the model's fault: it ends the run.
+    let name = |(answer, input): (anyhow::Result<deploy::Result<Prediction>>, &Input)| match answer
+    {
+        Ok(Err(error)) => Err(error.about(input).into()),
+        Ok(Ok(prediction)) => Ok(Ok(prediction)),
+        Err(unreadable) => Ok(Err(unreadable)),
+    };
+    answers.map(name).collect()
 }
 
 fn read(classifier: &Classifier, input: &Input) -> anyhow::Result<deploy::RgbImage> {

@@ -6,6 +6,7 @@ use bench::plan::{BenchModel, TestSet};
 use console::Printer;
 use data::Dataset;
 use deploy::Model;
+use onnx::ModelFile;
 
 use crate::cli::BenchArgs;
 use crate::source::{self, DataSource};
@@ -44,7 +45,8 @@ fn model(
     cache: &Path,
     printer: &Printer,
 ) -> anyhow::Result<BenchModel> {
-    let model = Model::open(&path)?;
+    let file = ModelFile::open(&path)?;
+    let model = Model::from_file(&file)?;
     let card = model.card.as_ref();
     let classes = match &args.model.classes {
         Some(file) => Some(data::class_names::read(file)?),
@@ -53,9 +55,7 @@ fn model(
     let preprocess = args.model.preprocess.clone();
     let preprocess = preprocess.or_else(|| card.map(|card| card.preprocess.clone()));
     let output_kind = args.model.output_kind.map(source::output_kind);
-    let output_kind = output_kind
-        .or(card.map(|card| card.output_kind))
-        .unwrap_or(model.guessed_kind);
+    let output_kind = output_kind.or(card.map(|card| card.output_kind));
     let data = match dataset(&path, &model, args, cache, printer)? {
         Some(dataset) => {
             let described = (classes.as_ref(), preprocess.as_ref());
@@ -64,7 +64,7 @@ fn model(
         None => None,
     };
     Ok(BenchModel {
-        path,
+        file,
         contents: model,
         classes,
         preprocess,
