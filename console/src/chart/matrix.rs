@@ -149,6 +149,28 @@ mod tests {
     }
 
     #[test]
+    fn long_names_of_related_classes_stay_different_and_inside() {
+        let names = ["worker", "queen"].map(|end| format!("Camponotus_pennsylvanicus_{end}"));
+        let matrix = Matrix {
+            title: String::new(),
+            classes: names.to_vec(),
+            counts: vec![vec![1, 0], vec![0, 1]],
+        };
+        let svg = matrix.svg(Theme::Page).into_string();
+        let shown: Vec<&str> = svg
+            .split("<text")
+            .filter(|text| text.contains('…'))
+            .collect();
+        // Beside the rows and above the columns.
+        assert_eq!(shown.len(), 4, "{svg}");
+        assert!(svg.contains("…") && svg.contains("worker</text>") && svg.contains("queen</text>"));
+        assert!(
+            svg.contains("<title>Camponotus_pennsylvanicus_queen</title>"),
+            "{svg}"
+        );
+    }
+
+    #[test]
     fn counts_and_shares_are_written_while_there_is_room() {
         let two = matrix(2);
         assert!(two.contains(">7<") && two.contains(">100 %<") && two.contains(">0 %<"));

@@ -18,15 +18,18 @@ const VAL: Color = Color::Yellow;
 /// Below these, a chart is left out for the rest.
 const LEAST_CHART_HEIGHT: u16 = 8;
 const LEAST_CHART_WIDTH: u16 = 34;
-/// Below this, each line of facts takes two.
-const WIDE_FACTS: u16 = 64;
+/// Below this, each line of text takes two.
+const WIDE: u16 = 64;
 
 pub(super) fn draw(state: &DashboardState, lines: &[String], stopping: bool, buffer: &mut Buffer) {
     let area = buffer.area;
     let pane = (area.height / 4).clamp(3, 10);
-    let facts_height = if area.width < WIDE_FACTS { 4 } else { 2 };
+    let [head_height, facts_height] = match area.width < WIDE {
+        true => [2, 4],
+        false => [1, 2],
+    };
     let [head, bar, charts, facts, log, foot] = Layout::vertical([
-        Constraint::Length(1),
+        Constraint::Length(head_height),
         Constraint::Length(1),
         Constraint::Min(0),
         Constraint::Length(facts_height),
@@ -34,7 +37,9 @@ pub(super) fn draw(state: &DashboardState, lines: &[String], stopping: bool, buf
         Constraint::Length(1),
     ])
     .areas(area);
-    Paragraph::new(heading(state)).render(head, buffer);
+    Paragraph::new(heading(state))
+        .wrap(Wrap { trim: true })
+        .render(head, buffer);
     progress(state, bar, buffer);
     if charts.height >= LEAST_CHART_HEIGHT {
         draw_charts(state, charts, buffer);
