@@ -91,7 +91,8 @@ impl Error {
     #[must_use]
     pub fn no_images(path: &Path) -> Self {
         let message = format!("`{}` has no images", path.display());
-        let hint = "images are files ending in jpg, jpeg, png, ppm, bmp, pgm, tif, tiff or webp";
+        // `folder::EXTENSIONS`, which uses this module.
+        let hint = "images are files ending in jpg, jpeg, jpe, jfif, png, ppm, bmp, pgm, tif, tiff or webp";
         Self::with_hint(message, hint)
     }
 

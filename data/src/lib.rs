@@ -32,6 +32,7 @@ pub mod run_files;
 pub mod runs;
 pub mod split;
 pub mod table;
+mod text;
 pub mod unreadable;
 
 pub use audit::Audit;

@@ -41,6 +41,7 @@ pub struct Classifier {
     preprocess: Preprocess,
     output_kind: OutputKind,
     limits: Limits,
+    output: String,
     num_outputs: usize,
     preferred_batch: usize,
     placement: Option<Placement>,
@@ -113,6 +114,7 @@ impl Classifier {
             preprocess,
             output_kind,
             limits: Limits::default(),
+            output: String::new(),
             num_outputs,
             preferred_batch: BATCH_ON_CPU,
             placement: None,
@@ -144,6 +146,11 @@ impl Classifier {
     /// The preprocessing of images.
     pub fn preprocess(&self) -> &Preprocess {
         &self.preprocess
+    }
+
+    /// Name of the output that is read; empty for engines without a file.
+    pub fn output(&self) -> &str {
+        &self.output
     }
 
     /// The meaning of the model's output.
@@ -256,6 +263,24 @@ impl Classifier {
         })
     }
 
+    /// Notes where the golden samples are probabilities, and the card calls them logits.
+    fn with_card_checked(mut self) -> Self {
+        let golden = self.card().map(|card| card.golden.as_slice());
+        let samples = golden.unwrap_or_default().iter();
+        let rows: Vec<Vec<f32>> = samples.map(|sample| sample.logits.clone()).collect();
+        let is_contradicted = self.output_kind == OutputKind::Logits
+            && !rows.is_empty()
+            && output_kind::infer(None, &rows).is_ok_and(|i| i.kind != OutputKind::Logits);
+        if is_contradicted {
+            self.notes.push(
+                "its card says logits, but its golden samples are probabilities: if it is wrong, use \
+                 `--output-kind probabilities`, or write it anew with `deploy card attach`"
+                    .to_owned(),
+            );
+        }
+        self
+    }
+
     /// Infers the meaning of the output, in place of the one that was given: from the function that ends the graph
     /// ([`Model::activation`]), and from the numbers for the golden images, which are drawn. A note says what was
     /// assumed and why.
@@ -276,9 +301,13 @@ impl Classifier {
         Ok(self)
     }
 
-    /// Classifies a decoded image.
+    /// Classifies a decoded image, as [`classify_bytes`](Self::classify_bytes) does a file with the same pixels.
+    ///
+    /// # Errors
+    /// The pixels are floating-point numbers; the model stops.
     pub fn classify(&self, image: &DynamicImage) -> Result<Prediction> {
-        self.classify_rgb(&image.to_rgb8())
+        let rgb = pixels::decode::to_rgb(image)?;
+        self.classify_rgb(&rgb)
     }
 
     /// Classifies an image file.
@@ -302,7 +331,8 @@ impl Classifier {
     pub fn classify_batch(&self, images: &[DynamicImage]) -> Result<Vec<Prediction>> {
         let mut prepared = Vec::with_capacity(images.len() * self.preprocess.output_len());
         for image in images {
-            prepared.extend(self.prepare(&image.to_rgb8())?);
+            let rgb = pixels::decode::to_rgb(image)?;
+            prepared.extend(self.prepare(&rgb)?);
         }
         let logits = self.logits(&prepared, images.len())?;
         let rows = logits.chunks_exact(self.classes.len()).enumerate();

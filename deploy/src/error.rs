@@ -188,8 +188,27 @@ impl Error {
             "`{path}` is not an image classifier\n  expected: {expected}\n  found:    {found}"
         );
         Self::other(ErrorKind::Model, message).with_hint(
-            "only classifiers with one image input and one output of class scores are run",
+            "only classifiers with one image input and an output of class scores are run; maps of scores (ZipMap) \
+             are not read: export the model without",
         )
+    }
+
+    /// More than one output may hold the class scores.
+    pub(crate) fn several_outputs(path: &Path, found: &str, example: &str) -> Self {
+        let path = path.display();
+        let message = format!(
+            "`{path}` has several outputs\n  expected: one output [N, K], or its name\n  found:    {found}"
+        );
+        Self::other(ErrorKind::Usage, message).with_hint(format!(
+            "choose one with `--output NAME`, such as `--output {example}`"
+        ))
+    }
+
+    pub(crate) fn no_output(path: &Path, name: &str, found: &str) -> Self {
+        let path = path.display();
+        let message =
+            format!("`{path}` has no such output\n  expected: `{name}`\n  found:    {found}");
+        Self::other(ErrorKind::Usage, message).with_hint("choose one with `--output NAME`")
     }
 
     /// The file carries no card, and `what` it would say is not known otherwise.
@@ -358,6 +377,14 @@ impl Error {
             list(found)
         );
         Self::other(ErrorKind::Usage, message).with_hint(unknown_classes_hint(expected, found))
+    }
+
+    /// A class of the data is the name of two of the model's.
+    #[cfg(feature = "eval")]
+    pub(crate) fn same_class_twice(path: &Path, name: &str) -> Self {
+        let message = format!("`{}` has two classes `{name}`", path.display());
+        Self::other(ErrorKind::Usage, message)
+            .with_hint("give each output a name of its own with `--classes FILE`")
     }
 
     pub(crate) fn logits_length(expected: usize, found: usize) -> Self {

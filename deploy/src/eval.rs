@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
-use data::{Sample, Scores, Tally};
+use data::{Sample, Scores, Tally, class_names};
 use pixels::Unreadable;
 use worker::{BatchQueue, BatchResult};
 
@@ -245,10 +245,14 @@ impl<'a> Collector<'a> {
 /// For each class of the data, its index among the model's.
 fn match_classes(classifier: &Classifier, classes: &[String]) -> Result<Vec<u32>> {
     let known = classifier.classes();
-    let index_of = |name: &String| known.iter().position(|k| k == name).map(|at| at as u32);
-    classes
-        .iter()
-        .map(index_of)
-        .collect::<Option<Vec<u32>>>()
-        .ok_or_else(|| Error::classes_differ(classifier.path(), known, classes))
+    let index_of = |name: &String| {
+        let index = class_names::position(known, name)
+            .ok_or_else(|| Error::classes_differ(classifier.path(), known, classes))?;
+        // ImageNet has two classes `crane`: a label cannot say which is meant.
+        if class_names::position(&known[index + 1..], name).is_some() {
+            return Err(Error::same_class_twice(classifier.path(), name));
+        }
+        Ok(index as u32)
+    };
+    classes.iter().map(index_of).collect()
 }

@@ -1,8 +1,11 @@
 //! Model file: header, card, inputs and outputs. Needs no runtime and keeps no weights.
 
+pub(crate) mod arithmetic;
+mod class_names;
+
 use std::path::Path;
 
-use onnx::proto::{DataType, GraphProto, NodeProto};
+use onnx::proto::DataType;
 use onnx::{Activation, Dim, Document, Header, ModelFile, ValueInfo};
 use pixels::{Card, Preprocess};
 
@@ -21,7 +24,7 @@ pub struct Model {
     pub outputs: Vec<ValueInfo>,
     /// For each output, the function that computes it of the class scores.
     pub activations: Vec<Option<Activation>>,
-    /// Precision of the weights: `fp32`, `fp16` or `int8`.
+    /// Precision in which products are computed: `fp32`, or `fp16` or `int8` where some are.
     pub precision: &'static str,
     /// Numbers in the weights.
     pub num_parameters: u64,
@@ -62,40 +65,62 @@ impl Model {
         let outputs = document.outputs();
         let activation = |output: &ValueInfo| Activation::of(&document.model, &output.name);
         let activations = outputs.iter().map(activation).collect();
-        let (precision, num_parameters) = precision_and_size(document.graph());
         Ok(Self {
             header,
             card,
             inputs: document.inputs(),
             outputs,
             activations,
-            precision,
-            num_parameters,
-            across_images: across_images(&document),
+            precision: arithmetic::precision(&document),
+            num_parameters: arithmetic::num_parameters(document.graph()),
+            across_images: arithmetic::across_images(&document),
         })
     }
 
-    /// Refuses a model without exactly one image input, and one output to read.
-    pub(crate) fn check_classifier(&self, path: &Path) -> Result<()> {
+    /// Refuses a model without exactly one image input.
+    pub(crate) fn check_input(&self, path: &Path) -> Result<()> {
         let not = |expected: &str, found: String| Error::not_a_classifier(path, expected, &found);
-        let names = |infos: &[ValueInfo]| {
-            let texts: Vec<String> = infos.iter().map(ValueInfo::to_string).collect();
-            format!("{}: {}", infos.len(), texts.join("; "))
-        };
         let [input] = self.inputs.as_slice() else {
-            return Err(not("one input [N, C, H, W]", names(&self.inputs)));
+            return Err(not("one input [N, C, H, W]", list(&self.inputs)));
         };
         if input.ranked && input.dims.len() != 4 {
             return Err(not("an input [N, C, H, W]", input.to_string()));
         }
-        let chosen = self
-            .card
-            .as_ref()
-            .is_some_and(|card| !card.outputs.is_empty());
-        if self.outputs.len() != 1 && !chosen {
-            return Err(not("one output [N, K]", names(&self.outputs)));
-        }
         Ok(())
+    }
+
+    /// The name of the output to read: the one chosen, else the card's, else the only one that can be the scores of
+    /// `classes` classes (`None`: of any number).
+    ///
+    /// # Errors
+    /// There is no such output, or more than one.
+    pub fn output(
+        &self,
+        path: &Path,
+        chosen: Option<&str>,
+        classes: Option<usize>,
+    ) -> Result<String> {
+        let card = self.card.as_ref().and_then(|card| card.outputs.first());
+        if let Some(name) = chosen.or(card.map(String::as_str)) {
+            return match self.outputs.iter().any(|output| output.name == name) {
+                true => Ok(name.to_owned()),
+                false => Err(Error::no_output(path, name, &list(&self.outputs))),
+            };
+        }
+        let is_scores = |output: &&ValueInfo| can_be_scores(output, classes);
+        let candidates: Vec<&ValueInfo> = self.outputs.iter().filter(is_scores).collect();
+        match (self.outputs.as_slice(), candidates.as_slice()) {
+            // Opening it says what is wrong with the only one.
+            ([only], _) => Ok(only.name.clone()),
+            (_, [only]) => Ok(only.name.clone()),
+            (outputs, []) => {
+                let expected = "an output [N, K]";
+                Err(Error::not_a_classifier(path, expected, &list(outputs)))
+            }
+            (outputs, [first, ..]) => {
+                Err(Error::several_outputs(path, &list(outputs), &first.name))
+            }
+        }
     }
 
     /// The seed of the training, with which it divided its data; 0 without a card.
@@ -117,10 +142,19 @@ impl Model {
         }
     }
 
-    /// The class names: those chosen, or the card's.
+    /// The class names that the file has: those of its card, or those that Ultralytics' exporter writes.
+    pub fn class_names(&self) -> Option<Vec<String>> {
+        let card = self.card.as_ref().map(|card| card.classes.clone());
+        card.or_else(|| {
+            let names = self.header.metadata.iter().find(|(key, _)| key == "names");
+            class_names::parse(&names?.1)
+        })
+    }
+
+    /// The class names: those chosen, or the file's.
     pub(crate) fn classes(&self, path: &Path, chosen: Option<Vec<String>>) -> Result<Vec<String>> {
         chosen
-            .or_else(|| self.card.as_ref().map(|card| card.classes.clone()))
+            .or_else(|| self.class_names())
             .ok_or_else(|| Error::no_card(path, "what its classes are called"))
     }
 
@@ -132,44 +166,32 @@ impl Model {
     }
 }
 
-/// The first operator that mixes the images of a run: their range (dynamic quantisation), or their mean and variance
-/// (batch norm that was exported in training mode).
-pub(crate) fn across_images(document: &Document) -> Option<String> {
-    let in_training = |node: &NodeProto| {
-        let mut attributes = node.attribute.iter();
-        attributes.any(|a| a.name() == "training_mode" && a.i() != 0)
-    };
-    let mixes = |node: &&&NodeProto| match node.op_type() {
-        "BatchNormalization" => in_training(node),
-        op => op.starts_with("DynamicQuantize"),
-    };
-    let nodes = document.all_nodes();
-    nodes
-        .iter()
-        .find(mixes)
-        .map(|node| node.op_type().to_owned())
+/// Inputs or outputs and their number, for messages.
+fn list(infos: &[ValueInfo]) -> String {
+    let texts: Vec<String> = infos.iter().map(ValueInfo::to_string).collect();
+    format!("{}: {}", infos.len(), texts.join("; "))
 }
 
-/// Precision of most weights, and how many numbers they are.
-fn precision_and_size(graph: &GraphProto) -> (&'static str, u64) {
-    let (mut full, mut half, mut byte) = (0u64, 0u64, 0u64);
-    for tensor in &graph.initializer {
-        let count = tensor
-            .dims
-            .iter()
-            .fold(1u64, |n, d| n.saturating_mul((*d).max(0) as u64));
-        match DataType::try_from(tensor.data_type()) {
-            Ok(DataType::Float16 | DataType::Bfloat16) => half += count,
-            Ok(DataType::Int8 | DataType::Uint8) => byte += count,
-            Ok(DataType::Float | DataType::Double) => full += count,
-            _ => {}
-        }
-    }
-    let precision = match full.max(half).max(byte) {
-        // In a tie the wider one: a file is only called `fp16` or `int8` where most of its weights are.
-        most if most == full => "fp32",
-        most if most == half => "fp16",
-        _ => "int8",
+/// Whether type and shape of an output allow scores of so many classes.
+fn can_be_scores(output: &ValueInfo, classes: Option<usize>) -> bool {
+    let is_float = matches!(
+        output.elem_type,
+        DataType::Float | DataType::Float16 | DataType::Double
+    );
+    let dims = match output.dims.as_slice() {
+        [_, dims @ ..] if !dims.is_empty() => dims,
+        dims => dims,
     };
-    (precision, full + half + byte)
+    let mut sizes = dims.iter().map(|dim| match dim {
+        Dim::Fixed(size) => usize::try_from(*size).ok(),
+        Dim::Named(_) | Dim::Unknown => None,
+    });
+    let is_vector = sizes.clone().filter(|size| *size != Some(1)).count() <= 1;
+    let numbers = sizes.try_fold(1_usize, |product, size| product.checked_mul(size?));
+    let fits = match (numbers, classes) {
+        // One number stands for two classes.
+        (Some(numbers), Some(classes)) => numbers == classes || (numbers, classes) == (1, 2),
+        _ => true,
+    };
+    is_float && is_vector && fits
 }

@@ -17,6 +17,7 @@ use ort::value::TensorElementType;
 
 pub use bind::{Bound, Feed, Phases};
 use bind::{BoundBuffers, BufferLayout, Memory, run_error};
+use io_spec::OutputShape;
 
 pub use crate::options::SessionOptions;
 
@@ -24,7 +25,7 @@ use machine::Provider;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::model;
+use crate::model::arithmetic;
 use crate::placement::Placement;
 use crate::presets;
 
@@ -57,8 +58,8 @@ pub struct Session {
     input_type: TensorElementType,
     output: String,
     output_type: TensorElementType,
-    /// Dimensions of the output without that of the batch; as found where the file leaves them open.
-    output_dims: Vec<usize>,
+    /// As found where the file leaves it open.
+    output_shape: OutputShape,
     batch: Batch,
     /// The smallest and the largest number of images of one call.
     batches: (usize, usize),
@@ -135,7 +136,10 @@ impl Session {
         let batch = usize::try_from(first).ok().filter(|n| *n > 0);
         let output = io_spec::pick_output(&session, options.output.as_deref())
             .map_err(|found| not("one output", found))?;
-        let output_dims = io_spec::class_dims(output).map_err(|f| not("an output [N, K]", f))?;
+        let output_shape =
+            io_spec::output_shape(output, batch).map_err(|f| not("an output [N, K]", f))?;
+        let has_batch = output_shape.as_ref().is_none_or(|shape| shape.has_batch);
+        let batch = if has_batch { batch } else { Some(1) };
         let memory = match options.provider.device() {
             None => Memory::Cpu,
             Some(device) => Memory::gpu(presets::device_id(device)).map_err(run_error)?,
@@ -144,7 +148,7 @@ impl Session {
         unbound_options
             .set(bind::GRAPH, bind::graph_id(None))
             .map_err(run_error)?;
-        let across_images = model::across_images(&Document::from_file(&model.file)?);
+        let across_images = arithmetic::across_images(&Document::from_file(&model.file)?);
         let mut notes = opened.notes;
         if let Some(operator) = &across_images {
             notes.push(format!(
@@ -163,8 +167,8 @@ impl Session {
             input_type,
             output: output.name().to_owned(),
             output_type: io_spec::tensor_type(output).0,
-            num_outputs: output_dims.iter().flatten().product(),
-            output_dims: output_dims.unwrap_or_default(),
+            num_outputs: 0,
+            output_shape: OutputShape::default(),
             batch: batch.map_or(Batch::Dynamic, Batch::Fixed),
             batches,
             is_one_by_one: across_images.is_some(),
@@ -187,11 +191,16 @@ impl Session {
             kept_buffers: Mutex::default(),
             session,
         };
-        if session.output_dims.is_empty() {
-            session.infer_output_shape()?;
+        match output_shape {
+            Some(shape) => session.set_output_shape(shape),
+            None => session.infer_output_shape()?,
         }
         let build = session.cold_start.build.unwrap_or_default();
         session.cold_start.session = start.elapsed().saturating_sub(build);
+        // A caller that runs single images need not wait for more.
+        if options.batches.is_empty() || options.batches.iter().any(|batch| *batch > 1) {
+            session.check_open_batch();
+        }
         Ok(session)
     }
 
@@ -275,7 +284,7 @@ impl Session {
             input_dims: [&[batch][..], &self.image_shape].concat(),
             output: &self.output,
             output_element: self.output_type,
-            output_dims: [&[batch][..], &self.output_dims].concat(),
+            output_dims: self.output_shape.of_batch(batch),
             graph,
         };
         BoundBuffers::new(&self.session, &self.memory, &layout).map_err(run_error)
@@ -327,15 +336,51 @@ impl Session {
         let batch = self.batches.0;
         let zeros = vec![0.0; batch * self.image_len()];
         let (scores, dims) = self.run_unbound(&zeros, batch)?;
-        self.num_outputs = scores.len() / batch;
-        // `[N, K, ...]`; for one image some models leave out `N`.
-        let whole = [&[batch][..], dims.get(1..).unwrap_or_default()].concat();
-        self.output_dims = if whole == dims {
-            dims[1..].to_vec()
-        } else {
-            vec![self.num_outputs]
-        };
+        let has_batch = dims.first() == Some(&batch);
+        let dims = if has_batch { dims[1..].to_vec() } else { dims };
+        if dims.iter().product::<usize>() * batch != scores.len() {
+            let found = format!("{} numbers for {batch} images", scores.len());
+            return Err(Error::not_a_classifier(
+                &self.path,
+                "an output [N, K]",
+                &found,
+            ));
+        }
+        self.set_output_shape(OutputShape { dims, has_batch });
         Ok(())
+    }
+
+    fn set_output_shape(&mut self, shape: OutputShape) {
+        if !shape.has_batch {
+            self.run_one_by_one("its output has no batch axis");
+        }
+        self.num_outputs = shape.dims.iter().product();
+        self.output_shape = shape;
+    }
+
+    fn run_one_by_one(&mut self, why: &str) {
+        self.batch = Batch::Fixed(1);
+        self.batches = (1, 1);
+        self.notes.push(format!("images are run one by one: {why}"));
+    }
+
+    /// Runs two images where the batch is open: some exporters open the axis of the input, and leave a batch of 1 in
+    /// the graph.
+    fn check_open_batch(&mut self) {
+        // An engine of TensorRT was built for its sizes.
+        if self.batches != (1, usize::MAX) {
+            return;
+        }
+        let zeros = vec![0.0; 2 * self.image_len()];
+        let Err(error) = self.run_unbound(&zeros, 2) else {
+            return;
+        };
+        // Where one image fails as well, its batch is not why, and the first run says it.
+        if self.run_unbound(&zeros[..self.image_len()], 1).is_ok() {
+            self.run_one_by_one(&format!(
+                "its batch axis is open, but two images fail: {error}"
+            ));
+        }
     }
 
     fn image_len(&self) -> usize {
@@ -376,7 +421,8 @@ impl Session {
         let [a, b, c] = self.image_shape;
         let value =
             tensor_io::to_input(self.input_type, images, [batch, a, b, c]).map_err(run_error)?;
-        let inputs: [SessionInputValue<'_>; 1] = [value];
+        // By name: the image need not be the first input where others are optional.
+        let inputs: Vec<(&str, SessionInputValue<'_>)> = vec![(self.input.as_str(), value)];
         let outputs = self.session.run_with_options(inputs, &self.unbound_options);
         let outputs = outputs.map_err(run_error)?;
         let output = outputs

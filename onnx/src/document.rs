@@ -15,7 +15,7 @@ use crate::proto::{
     is_standard_domain,
 };
 use crate::tensor::Tensor;
-use crate::value::ValueInfo;
+use crate::value::{self, ValueInfo};
 use crate::walk;
 
 /// A model and the file it was read from.
@@ -82,13 +82,14 @@ impl Document {
         walk::nodes(&self.model)
     }
 
-    /// The inputs that a caller must feed: those of the graph that are no initializers.
+    /// The inputs that a caller must feed: those of the graph that are no initializers and not of an optional type.
     pub fn inputs(&self) -> Vec<ValueInfo> {
         let graph = self.graph();
         graph
             .input
             .iter()
             .filter(|input| walk::initializer(graph, input.name()).is_none())
+            .filter(|input| !value::is_optional(input))
             .map(ValueInfo::from_proto)
             .collect()
     }

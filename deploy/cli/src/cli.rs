@@ -82,6 +82,9 @@ pub(crate) struct ModelArgs {
     /// Preprocessing steps from an image to the model's input; replaces the card's steps
     #[arg(long, value_name = "TEXT")]
     pub(crate) preprocess: Option<Preprocess>,
+    /// The output to read, where the model has several [default: the card's, or the only one of class scores]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) output: Option<String>,
     /// Meaning of the model's output [default: as the card says, or the graph and the numbers for drawn images]
     #[arg(long, value_enum, value_name = "KIND")]
     pub(crate) output_kind: Option<OutputKindArg>,
@@ -269,12 +272,15 @@ pub(crate) struct AttachArgs {
     /// Copy the card of this model file or run
     #[arg(long, value_name = "FILE|RUN", conflicts_with_all = ["classes", "preprocess", "output_kind"])]
     pub(crate) from: Option<PathBuf>,
-    /// A file of class names, one per line in the order of the outputs
-    #[arg(long, value_name = "FILE", required_unless_present = "from")]
+    /// A file of class names, one per line in the order of the outputs; replaces those of the file's metadata
+    #[arg(long, value_name = "FILE")]
     pub(crate) classes: Option<PathBuf>,
     /// Preprocessing steps from an image to the model's input
     #[arg(long, value_name = "TEXT", required_unless_present = "from")]
     pub(crate) preprocess: Option<Preprocess>,
+    /// The output to read, where the model has several [default: the only one of class scores]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) output: Option<String>,
     /// Meaning of the model's output [default: as the graph and the numbers for drawn images say]
     #[arg(long, value_enum, value_name = "KIND")]
     pub(crate) output_kind: Option<OutputKindArg>,

@@ -184,6 +184,9 @@ fn describe(builder: ClassifierBuilder, model: &ModelArgs) -> anyhow::Result<Cla
     if let Some(preprocess) = &model.preprocess {
         builder = builder.preprocess(preprocess.clone());
     }
+    if let Some(output) = &model.output {
+        builder = builder.output(output);
+    }
     if let Some(kind) = model.output_kind {
         builder = builder.output_kind(output_kind(kind));
     }

@@ -14,7 +14,7 @@ use crate::model::Model;
 use crate::pool::Pool;
 use crate::precision::Precision;
 use crate::runtime::{self, RuntimeLibrary};
-use crate::session::{Session, SessionOptions};
+use crate::session::{Batch, Session, SessionOptions};
 
 /// Images per run that occupy a GPU.
 const BATCH_ON_GPU: usize = 32;
@@ -38,6 +38,7 @@ pub struct ClassifierBuilder {
     parallel: Option<usize>,
     classes: Option<Vec<String>>,
     preprocess: Option<Preprocess>,
+    output: Option<String>,
     output_kind: Option<OutputKind>,
     runtime: Option<RuntimeLibrary>,
     cache: Option<PathBuf>,
@@ -133,6 +134,12 @@ impl ClassifierBuilder {
         self
     }
 
+    /// The output to read, where the model has several.
+    pub fn output(mut self, name: impl Into<String>) -> Self {
+        self.output = Some(name.into());
+        self
+    }
+
     /// The meaning of the output, in place of the card's or the inferred one
     /// ([`Classifier::infer_output_kind`]).
     pub fn output_kind(mut self, output_kind: OutputKind) -> Self {
@@ -174,9 +181,10 @@ impl ClassifierBuilder {
         } else {
             Model::from_file(&file)?
         };
-        model.check_classifier(path)?;
+        model.check_input(path)?;
         let classes = model.classes(path, self.classes.take())?;
         let preprocess = model.preprocess(path, self.preprocess.take())?;
+        let output = model.output(path, self.output.as_deref(), Some(classes.len()))?;
         let card_kind = model.card.as_ref().map(|card| card.output_kind);
         let output_kind = self.output_kind.or(card_kind);
         self.check_precision(path, &model)?;
@@ -190,12 +198,23 @@ impl ClassifierBuilder {
             BATCH_ON_GPU
         };
         let preferred_batch = model.fixed_batch().unwrap_or(usual);
-        let (options, count) = self.session_options(&model, &preprocess, preferred_batch);
+        let (options, count) = self.session_options(&output, &preprocess, preferred_batch);
         let sessions = open_sessions(&file, &options, count)?;
         let first = sessions.first();
+        let preferred_batch = match first.map(Session::batch) {
+            // As run, whatever the file says.
+            Some(Batch::Fixed(batch)) => batch,
+            _ => preferred_batch,
+        };
+        let mut notes = first.map_or_else(Vec::new, |session| session.notes().to_vec());
+        if model.outputs.len() > 1 && self.output.is_none() && model.card.is_none() {
+            notes.push(format!(
+                "`{output}` is the output of class scores that is read"
+            ));
+        }
         let num_outputs = first.map_or(0, Session::num_outputs);
         check_class_count(path, num_outputs, classes.len())?;
-        let activation = first.and_then(|session| model.activation(session.output()));
+        let activation = model.activation(&output);
         let classifier = Classifier {
             path: path.to_owned(),
             model: Some(model),
@@ -203,14 +222,16 @@ impl ClassifierBuilder {
             preprocess,
             output_kind: output_kind.unwrap_or_default(),
             limits: self.limits,
+            output,
             num_outputs,
             preferred_batch,
             placement: first.map(|session| session.placement().clone()),
-            notes: first.map_or_else(Vec::new, |session| session.notes().to_vec()),
+            notes,
             pool: Pool::new(sessions.into_iter().map(boxed).collect()),
         };
         match output_kind {
-            Some(_) => Ok(classifier),
+            Some(_) if self.output_kind.is_some() => Ok(classifier),
+            Some(_) => Ok(classifier.with_card_checked()),
             None => classifier.infer_output_kind(activation),
         }
     }
@@ -227,7 +248,7 @@ impl ClassifierBuilder {
     /// Options of the sessions, and their number.
     fn session_options(
         &mut self,
-        model: &Model,
+        output: &str,
         preprocess: &Preprocess,
         preferred_batch: usize,
     ) -> (SessionOptions, usize) {
@@ -243,7 +264,6 @@ impl ClassifierBuilder {
             Some(_) => (STREAMS, self.threads),
             None => (self.sessions.unwrap_or(1).max(1), self.threads),
         };
-        let card = model.card.as_ref();
         let options = SessionOptions {
             provider: self.provider,
             precision: self.precision,
@@ -252,7 +272,7 @@ impl ClassifierBuilder {
             batches: std::mem::take(&mut self.batches),
             engines: self.cache.as_ref().map(|cache| cache.join("engines")),
             image_shape: Some(preprocess.output_shape()),
-            output: card.and_then(|card| card.outputs.first().cloned()),
+            output: Some(output.to_owned()),
             ..SessionOptions::default()
         };
         (options, sessions)

@@ -122,6 +122,58 @@ fn half_precision_answers_as_the_original_and_keeps_the_card() {
     assert_eq!(converted.model().unwrap().precision, "fp16");
 }
 
+/// A network most of whose numbers stay in single precision, whatever it is converted to: a mean image, and a
+/// convolution whose tiny bias half precision loses.
+fn mostly_single(folder: &Path) -> PathBuf {
+    let mut graph = GraphBuilder::new("mostly_single");
+    let dims = ["batch".into(), 3.into(), 12.into(), 16.into()];
+    let x = graph.input("input", DataType::Float, &dims);
+    // Too small for half precision, so that it stays as it is, too.
+    graph.initializer("mean", &weights(&[1, 3, 12, 16], 1e-6));
+    let x = graph.node("Sub", "less_mean", &[&x, "mean"], vec![]);
+    let w = graph.initializer("conv.weight", &weights(&[4, 3, 3, 3], 0.5));
+    let b = graph.initializer("conv.bias", &weights(&[4], 1e-9));
+    let x = graph.conv("conv", &x, &w, Some(&b), Window::square(3, 1, 1));
+    let x = graph.global_average_pool("pool", &x);
+    let x = graph.flatten("flatten", &x);
+    let w = graph.initializer("fc.weight", &weights(&[2, 4], 2.0));
+    let b = graph.initializer("fc.bias", &weights(&[2], 0.1));
+    let y = graph.gemm("fc", &x, &w, &b);
+    graph.output(&y, "logits", DataType::Float, &["batch".into(), 2.into()]);
+    let mut document = graph.finish(&ModelInfo::default()).unwrap();
+    let card = Card {
+        preprocess: PREPROCESS.parse().unwrap(),
+        ..crate::support::Tiny::default().card()
+    };
+    document.set_metadata(classifold::card::PREFIX, &card.to_pairs());
+    let path = folder.join("mostly_single.onnx");
+    document.save(&path).unwrap();
+    path
+}
+
+#[test]
+fn a_converted_file_is_of_its_precision_though_most_of_its_numbers_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = striped_images(folder.path());
+    let model = mostly_single(folder.path());
+    assert_eq!(open(&model).model().unwrap().precision, "fp32");
+    let out = folder.path().join("out.onnx");
+    for precision in [Precision::Fp16, Precision::Int8] {
+        if precision == Precision::Fp16 {
+            let half = convert::fp16(&file(&model), &out).unwrap();
+            assert_eq!(half.kept.len(), 2, "{half:?}");
+        } else {
+            let calibration = calibration(&dataset, Scheme::Asymmetric);
+            convert::int8(&file(&model), &out, &calibration).unwrap();
+        }
+        let builder = Classifier::builder(&out).runtime(installed().clone());
+        let converted = builder.precision(precision).open().unwrap();
+        assert_eq!(converted.model().unwrap().precision, precision.name());
+        let card = converted.card().unwrap();
+        assert_eq!(card.provenance.options["precision"], precision.name());
+    }
+}
+
 #[test]
 fn integers_answer_nearly_as_the_original_in_both_schemes() {
     let folder = tempfile::tempdir().unwrap();

@@ -16,6 +16,7 @@ mod finite;
 mod foreign;
 mod golden;
 mod gpu;
+mod output_kind;
 mod refuse;
 mod replaced;
 mod runtime;

@@ -1,5 +1,6 @@
 //! Sessions on the CPU: where nodes run, bound runs, precisions, models that are too new.
 
+use classifold::card::OutputKind;
 use classifold::{Classifier, ErrorKind, Feed, Precision, Provider, Session, SessionOptions};
 use half::f16;
 use onnx::proto::DataType;
@@ -201,6 +202,7 @@ fn a_file_of_another_precision_than_asked_for_is_refused() {
         assert!(error.to_string().contains("found:    fp32"), "{error}");
     }
     let builder = tiny.builder(&half(folder.path()));
+    let builder = builder.output_kind(OutputKind::Logits);
     let classifier: Classifier = builder.precision(Precision::Fp16).open().unwrap();
     assert_eq!(classifier.placement().unwrap().nodes.len(), 1);
     assert!(classifier.notes().is_empty());

@@ -207,5 +207,5 @@ fn card(path: &Path) -> Result<Option<Card>> {
 }
 
 fn images(path: &Path) -> Result<Vec<Row>> {
-    Ok(data::table::read(path)?)
+    Ok(data::table::read_list(path)?)
 }

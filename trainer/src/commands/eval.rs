@@ -1,7 +1,7 @@
 //! `trainer eval`: a run's network in Burn, scored on a split.
 
 use console::{ExitStatus, Printer};
-use data::{Dataset, Sample, Scores, Split};
+use data::{Dataset, Sample, Scores, Split, class_names};
 use serde::Serialize;
 
 use crate::cli::EvalArgs;
@@ -78,8 +78,12 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
 /// The samples of a split with the network's labels, matched by the names of the classes.
 fn relabelled(dataset: &Dataset, split: Split, classes: &[String]) -> Result<Vec<Sample>, Error> {
     // The data may lack classes of the network, but not have others.
-    let unknown = dataset.classes.iter().any(|class| !classes.contains(class));
-    if unknown {
+    let position = |class: &String| class_names::position(classes, class);
+    if dataset
+        .classes
+        .iter()
+        .any(|class| position(class).is_none())
+    {
         let (expected, found) = (classes.join(", "), dataset.classes.join(", "));
         return Err(Error::refused_with_hint(
             format!(
@@ -88,10 +92,7 @@ fn relabelled(dataset: &Dataset, split: Split, classes: &[String]) -> Result<Vec
             "the network can be scored on folders of its own classes only",
         ));
     }
-    let label = |sample: &Sample| {
-        let class = dataset.classes.get(sample.label as usize)?;
-        classes.iter().position(|name| name == class)
-    };
+    let label = |sample: &Sample| position(dataset.classes.get(sample.label as usize)?);
     let samples = dataset::samples(dataset, split)?.iter();
     Ok(samples
         .map(|sample| Sample {

@@ -119,7 +119,7 @@ fn locate(
 
 fn class_index(model: &InspectedModel, name: &str) -> Result<usize, Error> {
     let classes = model.classifier().classes();
-    let index = classes.iter().position(|class| class == name);
+    let index = data::class_names::position(classes, name);
     index.ok_or_else(|| {
         let listed = classes[..classes.len().min(LISTED)].join(", ");
         let more = if classes.len() > LISTED { ", ..." } else { "" };

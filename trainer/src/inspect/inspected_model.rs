@@ -105,16 +105,17 @@ impl InspectedModel {
             .or_else(|| card.map(|card| card.preprocess.clone()))
             .ok_or_else(|| deploy::Error::no_card(path, "how images are prepared for it"))?;
         let shape = preprocess.output_shape();
+        let classes = overrides.classes.or_else(|| model.class_names());
+        let output = model.output(path, None, classes.as_ref().map(Vec::len))?;
         let session = Session::from_file(
             file,
             &SessionOptions {
                 threads: Some(threads),
                 image_shape: Some(shape),
-                output: card.and_then(|card| card.outputs.first().cloned()),
+                output: Some(output.clone()),
                 ..SessionOptions::default()
             },
         )?;
-        let output = session.output().to_owned();
         let card_kind = card.map(|card| card.output_kind);
         let count = session.num_outputs();
         let numbered = || {
@@ -122,10 +123,7 @@ impl InspectedModel {
             let count = if count == 1 { 2 } else { count };
             (0..count).map(|class| format!("class {class}")).collect()
         };
-        let classes = overrides
-            .classes
-            .or_else(|| card.map(|card| card.classes.clone()))
-            .unwrap_or_else(numbered);
+        let classes = classes.unwrap_or_else(numbered);
         let mut classifier = Classifier::from_engines(
             vec![Box::new(session)],
             classes,

@@ -90,7 +90,7 @@ pub fn evaluate_worker(
     let kind = model.output_kind.unwrap_or_default();
     let mut classifier = Classifier::from_engines(engines, classes, preprocess, kind)?;
     if model.output_kind.is_none() {
-        let activation = model.contents.activations.first().copied().flatten();
+        let activation = model.contents.activation(&model.output);
         classifier = classifier.infer_output_kind(activation)?;
     }
     let options = EvalOptions {

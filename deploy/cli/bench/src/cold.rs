@@ -156,7 +156,6 @@ impl Opener<'_> {
 
     fn options(&self, config: &Config, batches: Vec<usize>) -> SessionOptions {
         let model = self.plan.model(config);
-        let card = model.contents.card.as_ref();
         SessionOptions {
             provider: config.provider,
             precision: config.precision,
@@ -169,7 +168,7 @@ impl Opener<'_> {
             record: true,
             engines: Some(self.cache.join("engines")),
             image_shape: model.preprocess.as_ref().map(|steps| steps.output_shape()),
-            output: card.and_then(|card| card.outputs.first().cloned()),
+            output: Some(model.output.clone()),
         }
     }
 

@@ -105,6 +105,8 @@ pub struct BenchModel {
     pub contents: Model,
     pub classes: Option<Vec<String>>,
     pub preprocess: Option<Preprocess>,
+    /// Name of the output that is read.
+    pub output: String,
     /// The meaning of the output; `None` infers it.
     pub output_kind: Option<OutputKind>,
     pub data: Option<TestSet>,

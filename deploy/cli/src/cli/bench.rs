@@ -86,6 +86,9 @@ pub(crate) struct BenchModelArgs {
     /// Preprocessing steps from an image to the model's input; replaces the card's steps
     #[arg(long, value_name = "TEXT")]
     pub(crate) preprocess: Option<Preprocess>,
+    /// The output to read, where the model has several [default: the card's, or the only one of class scores]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) output: Option<String>,
     /// Meaning of the model's output [default: as the card says, or the graph and the numbers for drawn images]
     #[arg(long, value_enum, value_name = "KIND")]
     pub(crate) output_kind: Option<OutputKindArg>,

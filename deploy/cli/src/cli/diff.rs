@@ -40,6 +40,9 @@ pub(crate) struct DiffArgs {
     /// Preprocessing steps for a model without a card
     #[arg(long, value_name = "TEXT", help_heading = "Model")]
     pub(crate) preprocess: Option<Preprocess>,
+    /// The output to read of a model without a card, where it has several
+    #[arg(long, value_name = "NAME", help_heading = "Model")]
+    pub(crate) output: Option<String>,
     /// Meaning of the output of a model without a card [default: as the graph and the numbers for drawn images say]
     #[arg(long, value_enum, value_name = "KIND", help_heading = "Model")]
     pub(crate) output_kind: Option<OutputKindArg>,

@@ -76,6 +76,9 @@ fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
     if let Some(preprocess) = &args.preprocess {
         builder = builder.preprocess(preprocess.clone());
     }
+    if let Some(output) = &args.output {
+        builder = builder.output(output);
+    }
     if let Some(kind) = args.output_kind {
         builder = builder.output_kind(source::output_kind(kind));
     }
@@ -86,7 +89,7 @@ fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
     let names = |infos: &[onnx::ValueInfo]| infos.iter().map(|info| info.name.clone()).collect();
     let card = Card {
         inputs: names(&model.inputs),
-        outputs: names(&model.outputs),
+        outputs: vec![classifier.output().to_owned()],
         ..match copied {
             Some(card) => card,
             None => new_card(&classifier)?,

@@ -1,14 +1,16 @@
 //! `deploy convert`: writes a model in another precision and compares it with the original.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use bench::speed::{self, Speed};
 use console::{ExitStatus, Printer, Verbosity};
 use data::card::{PREFIX, ScoreNote};
 use data::{Dataset, Sample};
 use deploy::convert::{self, Calibration, Scheme};
 use deploy::diff::{Diff, diff};
 use deploy::eval::EvalOptions;
-use deploy::{Classifier, Model, Precision};
+use deploy::{Classifier, Limits, Model, Precision, decode};
 use fs_err as fs;
 use onnx::{Document, ModelFile};
 use serde::Serialize;
@@ -19,6 +21,9 @@ use crate::cli::ConvertArgs;
 use crate::cli_error::{self, CliError};
 use crate::converted;
 use crate::source::{self, DataSource, RunOptions};
+
+/// Time in which both files are timed.
+const TIMED: Duration = Duration::from_secs(3);
 
 /// Nodes that keep their precision shown.
 const SHOWN: usize = 10;
@@ -32,8 +37,18 @@ struct Report<'a> {
     bytes_before: u64,
     bytes_after: u64,
     kept: Vec<String>,
+    speed: SpeedReport,
     #[serde(flatten)]
     found: Comparison<'a>,
+}
+
+/// Speed of the model alone, on this machine.
+#[derive(Clone, Copy, Serialize)]
+struct SpeedReport {
+    /// Images of a run.
+    images: usize,
+    #[serde(flatten)]
+    found: Speed,
 }
 
 pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
@@ -63,7 +78,8 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
     let own_name = |error| temporary.rename_in(error, &out);
     let kept =
         convert(args, (&file, &original), &temporary.0, &dataset, printer).map_err(own_name)?;
-    let found = compare(args, &original, &temporary.0, &dataset, printer).map_err(own_name)?;
+    let converted = open_converted(args, &temporary.0).map_err(own_name)?;
+    let found = compare(args, [&original, &converted], &dataset, printer).map_err(own_name)?;
     if let Some(pair) = found
         .pairs
         .iter()
@@ -78,9 +94,10 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
         )
         .into());
     }
+    let speed = measure_speed(args, [&original, &converted], &dataset, printer)?;
+    drop(converted);
     finish(args, &temporary.0, &out, &found)?;
-    let size = |path: &Path| fs::metadata(path).map(|metadata| metadata.len());
-    let (before, after) = (size(&path)?, size(&out)?);
+    let (before, after) = (file.bytes().len() as u64, fs::metadata(&out)?.len());
     if let Some(json) = &args.json {
         let report = Report {
             model: path.display().to_string(),
@@ -89,6 +106,7 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
             bytes_before: before,
             bytes_after: after,
             kept: kept.clone(),
+            speed,
             found: report(&found),
         };
         printer.json(json, &report)?;
@@ -109,6 +127,7 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
         lines.push(format!("  and {} more nodes", kept.len() - SHOWN));
     }
     lines.push(text(&found, args.split, ["before", "after"]));
+    lines.push(speed_line(&speed));
     printer
         .with_outputs(&[args.json.as_deref()])
         .result(lines.join("\n"))?;
@@ -213,14 +232,8 @@ fn convert(
     Ok(int8.graph.kept)
 }
 
-/// Compares both models on the same images; scores them where the labels are classes of the model.
-fn compare(
-    args: &ConvertArgs,
-    original: &Classifier,
-    temporary: &Path,
-    dataset: &Dataset,
-    printer: &Printer,
-) -> anyhow::Result<Diff> {
+/// Opens the converted file with the flags of the original.
+fn open_converted(args: &ConvertArgs, temporary: &Path) -> anyhow::Result<Classifier> {
     // The runtime and the placement were logged with the original.
     let quiet = Printer::new(Verbosity::Results);
     let run_options = RunOptions {
@@ -228,12 +241,21 @@ fn compare(
         precision: args.precision,
         batch: None,
     };
-    let converted = source::batch_classifier(
+    source::batch_classifier(
         ModelFile::open(temporary)?,
         &args.model,
         run_options,
         &quiet,
-    )?;
+    )
+}
+
+/// Compares both models on the same images; scores them where the labels are classes of the model.
+fn compare(
+    args: &ConvertArgs,
+    [original, converted]: [&Classifier; 2],
+    dataset: &Dataset,
+    printer: &Printer,
+) -> anyhow::Result<Diff> {
     let samples: &[Sample] = dataset.samples(args.split);
     let known = dataset
         .classes
@@ -252,23 +274,75 @@ fn compare(
         progress: &|done| progress.set_position(done as u64),
     };
     let classes = known.then_some(dataset.classes.as_slice());
-    let found = diff(original, &converted, samples, classes, &options);
+    let found = diff(original, converted, samples, classes, &options);
     progress.finish_and_clear();
     let found = found?;
     source::warn_unreadable(&found.unreadable, printer);
     Ok(found)
 }
 
+/// Times both models for a few seconds, in turns, on the same prepared images: one run at a time, in one session each.
+fn measure_speed(
+    args: &ConvertArgs,
+    [original, converted]: [&Classifier; 2],
+    dataset: &Dataset,
+    printer: &Printer,
+) -> anyhow::Result<SpeedReport> {
+    printer.log("timing both files");
+    let batch = original.preferred_batch();
+    let limits = Limits::default();
+    let readable = |sample: &Sample| decode::open(&sample.path, &limits).ok();
+    let images: Vec<_> = dataset
+        .samples(args.split)
+        .iter()
+        .filter_map(readable)
+        .take(batch)
+        .collect();
+    let mut prepared = Vec::new();
+    // Fewer images than a batch holds come again: the values do not matter, but drawn ones could be denormal.
+    for image in images.iter().cycle().take(batch) {
+        prepared.extend(original.prepare(image)?);
+    }
+    let run = |classifier: &Classifier| classifier.run(&prepared, batch).map(|_| ());
+    let found = speed::compare(|| run(original), || run(converted), TIMED)?;
+    if found.interval[1] < 1.0 {
+        printer.warn(format!(
+            "the file in {} is slower on this machine: {:.2} times as fast as the model",
+            args.precision, found.ratio
+        ));
+    }
+    Ok(SpeedReport {
+        images: batch,
+        found,
+    })
+}
+
+fn speed_line(speed: &SpeedReport) -> String {
+    let SpeedReport { images, found } = speed;
+    let [low, high] = found.interval;
+    let verdict = if low > 1.0 || high < 1.0 {
+        ""
+    } else {
+        "; no difference shown"
+    };
+    format!(
+        "speed      {:.2} times as fast after (95 % interval {low:.2} to {high:.2}{verdict}): {images} images in \
+         {:.2} ms, {:.2} before; the model alone, {} runs each on this machine",
+        found.ratio, found.second_ms, found.first_ms, found.runs
+    )
+}
+
 /// Writes the new scores into the card and renames the file.
 fn finish(args: &ConvertArgs, temporary: &Path, out: &Path, found: &Diff) -> anyhow::Result<()> {
-    if let (Some(mut card), Some(accuracy)) = (Model::open(temporary)?.card, &found.accuracy) {
+    let file = ModelFile::open(temporary)?;
+    if let (Some(mut card), Some(accuracy)) = (Model::from_file(&file)?.card, &found.accuracy) {
         let score = ScoreNote {
             accuracy: accuracy.second.accuracy,
             interval: accuracy.second.interval,
             count: accuracy.second.count,
         };
         card.provenance.scores.insert(args.split.to_string(), score);
-        let mut document = Document::open(temporary)?;
+        let mut document = Document::from_file(&file)?;
         document.set_metadata(PREFIX, &card.to_pairs());
         document.save(temporary)?;
     }

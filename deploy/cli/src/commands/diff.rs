@@ -96,6 +96,10 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
     let [first, second] = files;
     let first = open(first, &models[0], args, printer)?;
     let second = open(second, &models[1], args, &Printer::new(Verbosity::Results))?;
+    // The runtime and the placement were logged with the first; how the second is read may differ.
+    for note in second.notes() {
+        printer.log(format!("`{}`: {note}", args.second.display()));
+    }
     let progress = printer.image_bar("comparing", (2 * samples.len()) as u64);
     let options = EvalOptions {
         batch: first.preferred_batch().min(second.preferred_batch()),
@@ -141,6 +145,7 @@ fn open(
         runs: PathBuf::new(),
         classes: args.classes.clone().filter(|_| bare),
         preprocess: args.preprocess.clone().filter(|_| bare),
+        output: args.output.clone().filter(|_| bare),
         output_kind: args.output_kind.filter(|_| bare),
     };
     let run_options = RunOptions {

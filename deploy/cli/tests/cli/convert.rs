@@ -50,6 +50,22 @@ fn convert_writes_half_precision_beside_the_model_and_compares() {
     );
     let off = json["max_logit_difference"].as_f64().unwrap();
     assert!(off < 0.02, "{off}");
+    // How fast each is on this machine is its own business; that it was measured is not.
+    let speed = &json["speed"];
+    let [low, ratio, high] = [
+        &speed["interval"][0],
+        &speed["ratio"],
+        &speed["interval"][1],
+    ]
+    .map(|number| number.as_f64().unwrap());
+    assert!(0.0 < low && low <= ratio && ratio <= high, "{speed}");
+    assert!(speed["runs"].as_u64().unwrap() >= 6, "{speed}");
+    assert_eq!(speed["images"], 8);
+    assert!(
+        run.out.contains("times as fast after (95 % interval "),
+        "{}",
+        run.out
+    );
     let [before, after] = ["bytes_before", "bytes_after"].map(|key| json[key].as_u64().unwrap());
     let size = |name: &str| fs::metadata(folder.path().join(name)).unwrap().len();
     assert_eq!(

@@ -50,8 +50,10 @@ fn model(
     let card = model.card.as_ref();
     let classes = match &args.model.classes {
         Some(file) => Some(data::class_names::read(file)?),
-        None => card.map(|card| card.classes.clone()),
+        None => model.class_names(),
     };
+    let num_classes = classes.as_ref().map(Vec::len);
+    let output = model.output(&path, args.model.output.as_deref(), num_classes)?;
     let preprocess = args.model.preprocess.clone();
     let preprocess = preprocess.or_else(|| card.map(|card| card.preprocess.clone()));
     let output_kind = args.model.output_kind.map(source::output_kind);
@@ -68,6 +70,7 @@ fn model(
         contents: model,
         classes,
         preprocess,
+        output,
         output_kind,
         data,
     })
