@@ -12,6 +12,7 @@ mod classifier;
 mod convert;
 #[cfg(feature = "eval")]
 mod eval;
+#[cfg(feature = "eval")]
 mod finite;
 mod foreign;
 mod golden;
