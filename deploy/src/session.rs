@@ -148,25 +148,12 @@ impl Session {
         unbound_options
             .set(bind::GRAPH, bind::graph_id(None))
             .map_err(run_error)?;
-        let document = Document::from_file(&model.file)?;
-        let across_images = arithmetic::across_images(&document);
         let mut notes = opened.notes;
-        if let Some(operator) = &across_images {
-            notes.push(format!(
-                "`{operator}` takes its numbers from all images of a run: they are run one at a time"
-            ));
-        }
-        if arithmetic::is_in_training(&document) {
-            notes.push(
-                "its batch norm is in training mode: answers depend on the other images and on earlier runs; export \
-                 it in evaluation mode"
-                    .to_owned(),
-            );
-        }
-        let batches = match (batch, &across_images) {
-            (Some(batch), _) => (batch, batch),
-            (None, Some(_)) => (1, 1),
-            (None, None) => opened.batches,
+        let is_one_by_one = note_dependence(&Document::from_file(&model.file)?, &mut notes);
+        let batches = match batch {
+            Some(batch) => (batch, batch),
+            None if is_one_by_one => (1, 1),
+            None => opened.batches,
         };
         let recorded = options.batches.first().filter(|_| opened.graph);
         let mut session = Self {
@@ -179,7 +166,7 @@ impl Session {
             output_shape: OutputShape::default(),
             batch: batch.map_or(Batch::Dynamic, Batch::Fixed),
             batches,
-            is_one_by_one: across_images.is_some(),
+            is_one_by_one,
             image_shape,
             placement: opened.placement,
             cold_start: ColdStart {
@@ -449,6 +436,24 @@ impl Session {
         let dims = output.shape().iter().map(|dim| *dim as usize).collect();
         Ok((scores, dims))
     }
+}
+
+/// Notes on operators by which an answer depends on more than its image; whether every image must have a run of its own.
+fn note_dependence(document: &Document, notes: &mut Vec<String>) -> bool {
+    if arithmetic::is_in_training(document) {
+        notes.push(
+            "its batch norm is in training mode: answers depend on the other images and on earlier runs; export it \
+             in evaluation mode"
+                .to_owned(),
+        );
+    }
+    let across_images = arithmetic::across_images(document);
+    notes.extend(across_images.iter().map(|operator| {
+        format!(
+            "`{operator}` takes its numbers from all images of a run: they are run one at a time"
+        )
+    }));
+    across_images.is_some()
 }
 
 impl Engine for Session {

@@ -3,7 +3,7 @@
 use onnx::{Document, ModelFile, surgery};
 
 use crate::error::Result;
-use crate::session::{Session, SessionOptions};
+use crate::session::{Batch, Session, SessionOptions};
 
 /// A copy of a model of a fixed batch size that takes any number of images; `None` where a constant inside the graph
 /// holds the batch size, too, and the fixed one must stay. ONNX Runtime must have been loaded
@@ -26,8 +26,10 @@ pub fn dynamic_batch(
         image_shape,
         ..SessionOptions::default()
     };
-    let agrees =
-        Session::from_file(&freed, &options).and_then(|mut session| rows_agree(&mut session));
+    let agrees = Session::from_file(&freed, &options).and_then(|mut session| {
+        // A session notices a batch that is left in the graph, and runs it as it can.
+        Ok(session.batch() == Batch::Dynamic && rows_agree(&mut session)?)
+    });
     // ONNX Runtime refuses the graph or the run where a shape does not go with two images.
     Ok(agrees.unwrap_or(false).then_some(document))
 }
