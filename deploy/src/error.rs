@@ -90,7 +90,7 @@ impl Error {
         }
     }
 
-    fn with_hint(self, hint: impl Into<String>) -> Self {
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
         match self {
             Self::Other { kind, message, .. } => Self::Other {
                 kind,
@@ -188,8 +188,7 @@ impl Error {
             "`{path}` is not an image classifier\n  expected: {expected}\n  found:    {found}"
         );
         Self::other(ErrorKind::Model, message).with_hint(
-            "only classifiers with one image input and an output of class scores are run; maps of scores (ZipMap) \
-             are not read: export the model without",
+            "only classifiers with one image input and an output of class scores are run",
         )
     }
 

@@ -115,7 +115,14 @@ impl Model {
             (_, [only]) => Ok(only.name.clone()),
             (outputs, []) => {
                 let expected = "an output [N, K]";
-                Err(Error::not_a_classifier(path, expected, &list(outputs)))
+                let error = Error::not_a_classifier(path, expected, &list(outputs));
+                let is_no_tensor = |o: &ValueInfo| o.elem_type == DataType::Undefined;
+                Err(match outputs.iter().any(is_no_tensor) {
+                    true => error.with_hint(
+                        "maps from names to scores (ZipMap) are not read: export the model without",
+                    ),
+                    false => error,
+                })
             }
             (outputs, [first, ..]) => {
                 Err(Error::several_outputs(path, &list(outputs), &first.name))

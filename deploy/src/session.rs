@@ -138,8 +138,6 @@ impl Session {
             .map_err(|found| not("one output", found))?;
         let output_shape =
             io_spec::output_shape(output, batch).map_err(|f| not("an output [N, K]", f))?;
-        let has_batch = output_shape.as_ref().is_none_or(|shape| shape.has_batch);
-        let batch = if has_batch { batch } else { Some(1) };
         let memory = match options.provider.device() {
             None => Memory::Cpu,
             Some(device) => Memory::gpu(presets::device_id(device)).map_err(run_error)?,
@@ -148,13 +146,6 @@ impl Session {
         unbound_options
             .set(bind::GRAPH, bind::graph_id(None))
             .map_err(run_error)?;
-        let mut notes = opened.notes;
-        let is_one_by_one = note_dependence(&Document::from_file(&model.file)?, &mut notes);
-        let batches = match batch {
-            Some(batch) => (batch, batch),
-            None if is_one_by_one => (1, 1),
-            None => opened.batches,
-        };
         let recorded = options.batches.first().filter(|_| opened.graph);
         let mut session = Self {
             path: path.to_owned(),
@@ -165,15 +156,15 @@ impl Session {
             num_outputs: 0,
             output_shape: OutputShape::default(),
             batch: batch.map_or(Batch::Dynamic, Batch::Fixed),
-            batches,
-            is_one_by_one,
+            batches: batch.map_or(opened.batches, |batch| (batch, batch)),
+            is_one_by_one: false,
             image_shape,
             placement: opened.placement,
             cold_start: ColdStart {
                 session: Duration::ZERO,
                 build: opened.build,
             },
-            notes,
+            notes: opened.notes,
             memory,
             unbound_options,
             // 0 is ONNX Runtime's own number.
@@ -186,6 +177,7 @@ impl Session {
             kept_buffers: Mutex::default(),
             session,
         };
+        session.note_arithmetic(&Document::from_file(&model.file)?);
         match output_shape {
             Some(shape) => session.set_output_shape(shape),
             None => session.infer_output_shape()?,
@@ -345,8 +337,29 @@ impl Session {
         Ok(())
     }
 
+    /// Gives every image a run of its own where an operator would mix them, and notes a batch norm that does.
+    fn note_arithmetic(&mut self, document: &Document) {
+        if let Some(operator) = arithmetic::across_images(document) {
+            self.is_one_by_one = true;
+            // A fixed batch is filled with copies.
+            if self.batch == Batch::Dynamic {
+                self.batches = (1, 1);
+            }
+            self.notes.push(format!(
+                "`{operator}` takes its numbers from all images of a run: they are run one at a time"
+            ));
+        }
+        if arithmetic::is_in_training(document) {
+            self.notes.push(
+                "its batch norm is in training mode: answers depend on the other images and on earlier runs; export \
+                 it in evaluation mode"
+                    .to_owned(),
+            );
+        }
+    }
+
     fn set_output_shape(&mut self, shape: OutputShape) {
-        if !shape.has_batch {
+        if !shape.has_batch && self.batch != Batch::Fixed(1) {
             self.run_one_by_one("its output has no batch axis");
         }
         self.num_outputs = shape.dims.iter().product();
@@ -436,24 +449,6 @@ impl Session {
         let dims = output.shape().iter().map(|dim| *dim as usize).collect();
         Ok((scores, dims))
     }
-}
-
-/// Notes on operators by which an answer depends on more than its image; whether every image must have a run of its own.
-fn note_dependence(document: &Document, notes: &mut Vec<String>) -> bool {
-    if arithmetic::is_in_training(document) {
-        notes.push(
-            "its batch norm is in training mode: answers depend on the other images and on earlier runs; export it \
-             in evaluation mode"
-                .to_owned(),
-        );
-    }
-    let across_images = arithmetic::across_images(document);
-    notes.extend(across_images.iter().map(|operator| {
-        format!(
-            "`{operator}` takes its numbers from all images of a run: they are run one at a time"
-        )
-    }));
-    across_images.is_some()
 }
 
 impl Engine for Session {

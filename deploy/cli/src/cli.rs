@@ -175,7 +175,7 @@ pub(crate) struct EvalArgs {
 pub(crate) struct PredictArgs {
     /// Image files, folders, patterns such as `photos/*.jpg`, or `-` for an image on standard input
     #[arg(required = true, value_name = "INPUT")]
-    pub(crate) inputs: Vec<String>,
+    pub(crate) inputs: Vec<PathBuf>,
     /// Number of classes to show for each image
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) top_k: u16,
@@ -248,9 +248,19 @@ pub(crate) struct CheckArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum CardCommand {
     /// Print the card as JSON
-    Show(ModelFileArgs),
+    Show(ShowArgs),
     /// Write a card into a model file: a copy of another file's, or a new one from class names and preprocessing
     Attach(Box<AttachArgs>),
+}
+
+/// The flags of `deploy card show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelFileArgs,
+    /// Print the images and logits of the golden samples, too: some 20 kB
+    #[arg(long)]
+    pub(crate) golden: bool,
 }
 
 /// The flags of `deploy card attach`.

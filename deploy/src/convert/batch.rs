@@ -36,6 +36,10 @@ pub fn dynamic_batch(
 
 /// Whether two different images give the same rows together as each alone.
 fn rows_agree(session: &mut Session) -> Result<bool> {
+    // The session may have fallen back to one image at a time.
+    if session.batch() != Batch::Dynamic {
+        return Ok(false);
+    }
     let len: usize = session.image_shape().iter().product();
     // Values between 0 and 1 without a period that a graph could share.
     let images: Vec<f32> = (0..2 * len)

@@ -17,6 +17,7 @@ mod foreign;
 mod golden;
 mod gpu;
 mod output_kind;
+mod outputs;
 mod refuse;
 mod replaced;
 mod runtime;

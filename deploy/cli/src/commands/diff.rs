@@ -140,12 +140,13 @@ fn open(
     printer: &Printer,
 ) -> anyhow::Result<Classifier> {
     let bare = model.card.is_none();
+    let has_choice = bare && model.outputs.len() > 1;
     let flags = ModelArgs {
         model: None,
         runs: PathBuf::new(),
         classes: args.classes.clone().filter(|_| bare),
         preprocess: args.preprocess.clone().filter(|_| bare),
-        output: args.output.clone().filter(|_| bare),
+        output: args.output.clone().filter(|_| has_choice),
         output_kind: args.output_kind.filter(|_| bare),
     };
     let run_options = RunOptions {
