@@ -99,8 +99,10 @@ fn a_model_whose_answers_depend_on_the_batch_is_found() {
         }
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
         let attributes = vec![("training_mode", Attr::Int(1))];
-        let x = graph.node("BatchNormalization", "norm", &inputs, attributes);
-        graph.flatten("flatten", &x)
+        let outputs = ["normed", "new_mean", "new_var"];
+        let norm = "BatchNormalization";
+        graph.push(onnx::node(norm, "norm", &inputs, &outputs, attributes));
+        graph.flatten("flatten", outputs[0])
     };
     let classifier = open(&model(&"batch".into(), in_training), folder.path());
     assert!(
