@@ -135,7 +135,7 @@ impl Kind {
 }
 
 /// One result of an audit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// Its kind.
     pub kind: Kind,
@@ -145,6 +145,23 @@ pub struct Finding {
     pub message: String,
     /// The files concerned, relative to the data root.
     pub paths: Vec<String>,
+    /// Of near duplicates, the similarity of each file to the first one: the correlation of their gray values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub similarities: Vec<f32>,
+}
+
+impl Finding {
+    /// A finding without similarities.
+    #[must_use]
+    pub const fn new(kind: Kind, severity: Severity, message: String, paths: Vec<String>) -> Self {
+        Self {
+            kind,
+            severity,
+            message,
+            paths,
+            similarities: Vec::new(),
+        }
+    }
 }
 
 /// Result of an audit.
@@ -152,6 +169,9 @@ pub struct Finding {
 pub struct Audit {
     /// Part of each file that was read.
     pub depth: Depth,
+    /// [`Dataset::fingerprint`] of the images. Earlier versions did not write it.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
     /// Images per split and class.
     pub counts: BTreeMap<Split, BTreeMap<String, usize>>,
     /// All findings, the worst first.
@@ -224,18 +244,20 @@ impl Audit {
         findings
             .sort_by(|a, b| (b.severity, a.kind, &a.paths).cmp(&(a.severity, b.kind, &b.paths)));
         let sizes: Vec<(u32, u32)> = scans.iter().filter_map(FileScan::size).collect();
-        let hashes = scanned
+        let hashes: HashMap<PathBuf, Hash> = scanned
             .iter()
-            .filter_map(|scanned| Some((scanned.sample.path.clone(), scanned.scan.hash?)));
+            .filter_map(|scanned| Some((scanned.sample.path.clone(), scanned.scan.hash?)))
+            .collect();
         Self {
             depth,
+            fingerprint: Some(dataset.fingerprint_with(&|path| hashes.get(path).copied())),
             counts: balance::counts(dataset),
             findings,
             width: sizes::range(sizes.iter().map(|&(width, _)| width)),
             height: sizes::range(sizes.iter().map(|&(_, height)| height)),
             aspect: sizes::aspects(&sizes),
             megapixels: sizes::megapixels(&sizes),
-            hashes: hashes.collect(),
+            hashes,
         }
     }
 
@@ -243,6 +265,33 @@ impl Audit {
     #[must_use]
     pub fn hash(&self, path: &Path) -> Option<[u8; 32]> {
         self.hashes.get(path).copied()
+    }
+
+    /// Number of images of a split that are also in one before it (train, val, test): the scores of that split
+    /// are too good. Splits without such images are left out.
+    #[must_use]
+    pub fn leaked(&self, dataset: &Dataset) -> BTreeMap<Split, usize> {
+        let by_path: HashMap<&str, Split> = Split::ALL
+            .into_iter()
+            .flat_map(|split| {
+                dataset
+                    .samples(split)
+                    .iter()
+                    .map(move |s| (&*s.relative, split))
+            })
+            .collect();
+        let mut counts = BTreeMap::new();
+        for leak in self.findings.iter().filter(|f| f.kind == Kind::Leak) {
+            let paths = leak.paths.iter();
+            let splits: Vec<Split> = paths
+                .filter_map(|path| by_path.get(path.as_str()).copied())
+                .collect();
+            let first = splits.iter().min();
+            for split in splits.iter().filter(|split| Some(*split) > first) {
+                *counts.entry(*split).or_default() += 1;
+            }
+        }
+        counts
     }
 
     /// Number of findings of a severity.
@@ -277,7 +326,7 @@ fn joined(words: &[String]) -> String {
 }
 
 /// `1 image`, `2 images`.
-pub(crate) fn counted(count: usize, what: &str) -> String {
+fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 

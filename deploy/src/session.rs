@@ -177,9 +177,7 @@ impl Session {
             kept_buffers: Mutex::default(),
             session,
         };
-        if let Some(operator) = arithmetic::across_images(&Document::from_file(&model.file)?) {
-            session.separate_images(&operator);
-        }
+        session.separate_images(&Document::from_file(&model.file)?);
         match output_shape {
             Some(shape) => session.set_output_shape(shape),
             None => session.infer_output_shape()?,
@@ -339,16 +337,25 @@ impl Session {
         Ok(())
     }
 
-    /// Gives every image a run of its own, for the operator's sake.
-    fn separate_images(&mut self, operator: &str) {
-        self.is_one_by_one = true;
-        // A fixed batch is filled with copies.
-        if self.batch == Batch::Dynamic {
-            self.batches = (1, 1);
+    /// Gives every image a run of its own where an operator mixes the images of a run.
+    fn separate_images(&mut self, document: &Document) {
+        if let Some(operator) = arithmetic::across_images(document) {
+            self.is_one_by_one = true;
+            // A fixed batch is filled with copies.
+            if self.batch == Batch::Dynamic {
+                self.batches = (1, 1);
+            }
+            self.notes.push(format!(
+                "`{operator}` takes its numbers from all images of a run: they are run one at a time"
+            ));
         }
-        self.notes.push(format!(
-            "`{operator}` takes its numbers from all images of a run: they are run one at a time"
-        ));
+        if arithmetic::is_in_training(document) {
+            self.notes.push(
+                "its batch norm is in training mode: answers depend on the other images and on earlier runs; export \
+                 it in evaluation mode"
+                    .to_owned(),
+            );
+        }
     }
 
     fn set_output_shape(&mut self, shape: OutputShape) {

@@ -11,7 +11,7 @@ use crate::external::{self, Origin};
 use crate::file::ModelFile;
 use crate::header;
 use crate::proto::{
-    GraphProto, MAX_BYTES, ModelProto, NodeProto, StringStringEntryProto, TensorProto,
+    GraphProto, MAX_BYTES, MetadataEntryProto, ModelProto, NodeProto, TensorProto,
     is_standard_domain,
 };
 use crate::tensor::Tensor;
@@ -165,12 +165,12 @@ impl Document {
     pub fn set_metadata(&mut self, prefix: &str, pairs: &[(String, String)]) {
         let props = &mut self.model.metadata_props;
         props.retain(|prop| {
-            let prefixed = !prefix.is_empty() && prop.key().starts_with(prefix);
-            !prefixed && !pairs.iter().any(|(key, _)| key == prop.key())
+            let prefixed = !prefix.is_empty() && prop.key().starts_with(prefix.as_bytes());
+            !prefixed && !pairs.iter().any(|(key, _)| key.as_bytes() == prop.key())
         });
-        props.extend(pairs.iter().map(|(key, value)| StringStringEntryProto {
-            key: Some(key.clone()),
-            value: Some(value.clone()),
+        props.extend(pairs.iter().map(|(key, value)| MetadataEntryProto {
+            key: Some(key.clone().into_bytes()),
+            value: Some(value.clone().into_bytes()),
         }));
     }
 

@@ -8,7 +8,7 @@ use prost::Message;
 
 use crate::error::{Error, Result, reading};
 use crate::file::ModelFile;
-use crate::proto::{HeaderProto, StringStringEntryProto, is_standard_domain};
+use crate::proto::{HeaderProto, MetadataEntryProto, is_standard_domain};
 use crate::{file, wire};
 
 /// Versions, producer and metadata of a model file (`ModelProto` of `onnx.proto`).
@@ -28,7 +28,7 @@ pub struct Header {
     pub doc_string: String,
     /// Operator sets: domain (empty for ONNX's own) and version.
     pub opsets: Vec<(String, i64)>,
-    /// Pairs of strings, in the file's order.
+    /// Pairs of strings, in the file's order. Bytes that are not UTF-8 are replaced, as in all text here.
     pub metadata: Vec<(String, String)>,
     /// Size of the file in bytes.
     pub file_bytes: u64,
@@ -75,11 +75,11 @@ impl Header {
     fn from_proto(proto: &HeaderProto, file_bytes: u64) -> Header {
         Header {
             ir_version: proto.ir_version(),
-            producer_name: proto.producer_name().to_owned(),
-            producer_version: proto.producer_version().to_owned(),
+            producer_name: text(proto.producer_name()),
+            producer_version: text(proto.producer_version()),
             domain: proto.domain().to_owned(),
             model_version: proto.model_version(),
-            doc_string: proto.doc_string().to_owned(),
+            doc_string: text(proto.doc_string()),
             opsets: proto
                 .opset_import
                 .iter()
@@ -92,9 +92,14 @@ impl Header {
 }
 
 /// Metadata entries as pairs of key and value.
-pub(crate) fn pairs(entries: &[StringStringEntryProto]) -> Vec<(String, String)> {
+pub(crate) fn pairs(entries: &[MetadataEntryProto]) -> Vec<(String, String)> {
     entries
         .iter()
-        .map(|entry| (entry.key().to_owned(), entry.value().to_owned()))
+        .map(|entry| (text(entry.key()), text(entry.value())))
         .collect()
+}
+
+/// Bytes that are not UTF-8 become the replacement character.
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }

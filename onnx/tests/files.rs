@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use classifold_onnx::proto::{DataLocation, DataType, StringStringEntryProto};
+use classifold_onnx::proto::{DataLocation, DataType, MetadataEntryProto, StringStringEntryProto};
 use classifold_onnx::{Dim, Document, Error, GraphBuilder, Header, ModelInfo, Tensor};
 use fs_err as fs;
 
@@ -430,4 +430,34 @@ fn a_model_of_more_than_2_gib_is_not_written() {
     document.graph_mut().initializer[0].raw_data = Some(vec![0; 1 << 31].into());
     assert_refused(document.save(&path), "at most 2 GiB");
     assert!(!path.exists());
+}
+
+/// Protobuf's own readers take such text, and ONNX Runtime runs the model.
+#[test]
+fn text_for_people_need_not_be_utf8() {
+    let folder = tempfile::tempdir().unwrap();
+    let latin = || Some(b"K\xe4fer".to_vec());
+    let entry = |key: &[u8]| MetadataEntryProto {
+        key: Some(key.to_vec()),
+        value: latin(),
+    };
+    let mut document = head();
+    document.model.metadata_props = vec![entry(b"author"), entry(b"\xe4"), entry(b"card.x")];
+    (document.model.producer_name, document.model.doc_string) = (latin(), latin());
+    let graph = document.graph_mut();
+    (graph.doc_string, graph.node[0].doc_string) = (latin(), latin());
+    graph.node[0].metadata_props = vec![entry(b"\xe4")];
+    let mut again = reopened(&document, folder.path());
+    assert_eq!(again.to_bytes(), document.to_bytes(), "its bytes stay");
+    let header = Header::open(&folder.path().join("model.onnx")).unwrap();
+    assert_eq!(
+        (&*header.producer_name, &*header.doc_string),
+        ("K\u{fffd}fer", "K\u{fffd}fer")
+    );
+    let keys: Vec<_> = header.metadata.iter().map(|(key, _)| &**key).collect();
+    assert_eq!(keys, ["author", "\u{fffd}", "card.x"]);
+    again.set_metadata("card.", &[("author".into(), "Marie".into())]);
+    let author = ("author".to_owned(), "Marie".to_owned());
+    assert_eq!(again.metadata()[1..], [author]);
+    assert_eq!(again.model.metadata_props[0], entry(b"\xe4"));
 }

@@ -25,11 +25,14 @@ use crate::run_dir::RunDir;
 const LN_BOUND: f64 = 4.605_170_185_988_092;
 /// Halvings of that interval: ln T is known to 1e-11.
 const HALVINGS: u32 = 40;
+/// Standard errors by which the loss must fall: one-sided, 95 %. The gain is measured on the images that the
+/// temperature was fitted to, so that some gain is always there.
+const GAIN_ERRORS: f64 = 1.645;
 /// The card's option with the temperature.
 const OPTION: &str = "temperature";
 
-/// Fits a temperature to the held-out logits of the network of `epoch`. It is applied where the mean loss falls
-/// by more than one standard error.
+/// Fits a temperature to the held-out logits of the network of `epoch`. It is applied where these are
+/// [`Calibration::MIN_IMAGES`] or more, and the mean loss falls by more than chance would explain.
 pub fn fit_temperature(
     held_out: &HeldOut,
     fitted_on: impl Into<String>,
@@ -46,7 +49,7 @@ pub fn fit_temperature(
     let (gain, standard_error) = mean_and_error(&gains);
     Calibration {
         temperature,
-        applied: gain > standard_error,
+        applied: gains.len() >= Calibration::MIN_IMAGES && gain > GAIN_ERRORS * standard_error,
         fitted_on: fitted_on.into(),
         count: gains.len(),
         loss_before: mean_and_error(&before).0,

@@ -37,6 +37,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Train a classifier and export it as a verified ONNX file
+    #[command(after_help = augment_help())]
     Fit(Box<FitArgs>),
     /// Score a checkpoint of a run on its data, or on other data
     Eval(EvalArgs),
@@ -53,6 +54,7 @@ pub enum Command {
     /// Check a data set for leaks, duplicates, unusual files and imbalance
     Audit(AuditArgs),
     /// Draw a contact sheet of augmented images
+    #[command(after_help = augment_help())]
     Augment(AugmentArgs),
     /// Fetch a public data set or weights into the cache folder
     Fetch(FetchArgs),
@@ -61,6 +63,11 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+/// The operations of `--augment`, below the flags.
+fn augment_help() -> String {
+    format!("--augment: {}", data::augment::USAGE)
 }
 
 /// The flags of `trainer fit`.
@@ -156,7 +163,7 @@ pub struct AugmentArgs {
     /// The image file to write
     #[arg(long, value_name = "FILE", default_value = "sheet.png")]
     pub out: PathBuf,
-    /// The augmentation [default: that of `trainer fit`]
+    /// The augmentation: operations from the list below, or `none` [default: that of `trainer fit`]
     #[arg(long, value_name = "TEXT")]
     pub augment: Option<data::augment::Augment>,
     /// Seed of the augmentation

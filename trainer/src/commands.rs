@@ -31,7 +31,10 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         ),
         Command::Export(args) => export::run(&args, &printer),
         Command::Inspect(args) => inspect::run(&args, &printer),
-        Command::Audit(args) => audit::run(&args, &printer.with_outputs(&[args.json.as_deref()])),
+        Command::Audit(args) => audit::run(
+            &args,
+            &printer.with_outputs(&[args.json.as_deref(), args.html.as_deref()]),
+        ),
         Command::Augment(args) => augment::run(&args, &printer),
         Command::Fetch(args) => fetch::run(&args, &printer),
         Command::Runs(args) => runs::run(&args, &printer.with_outputs(&[args.json.as_deref()])),

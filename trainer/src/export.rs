@@ -170,7 +170,9 @@ fn options(recipe: &Recipe) -> Result<BTreeMap<String, Value>> {
         }
     }
     // These say something of the machine or of other trainings, nothing of the model.
-    for key in ["threads", "memory", "feature-cache", "folds", "seeds"] {
+    let others = ["threads", "memory", "feature-cache", "folds", "seeds"];
+    let ineffective = recipe.ineffective().into_iter().map(|(key, _)| key);
+    for key in others.into_iter().chain(ineffective) {
         options.remove(key);
     }
     Ok(options)
@@ -235,11 +237,12 @@ fn describe(document: &mut Document, card: &Card) {
         calibrate::card_temperature(&card.provenance).map_or_else(String::new, |temperature| {
             format!(" Calibrated: the logits are divided by a temperature of {temperature:.4}.")
         });
-    document.model.doc_string = Some(format!(
+    let description = format!(
         "Image classifier: {}. Preprocessing: {}.{calibrated} See the metadata under `classifier.`.",
         card.classes.join(", "),
         card.preprocess
-    ));
+    );
+    document.model.doc_string = Some(description.into_bytes());
 }
 
 #[cfg(test)]
@@ -247,7 +250,7 @@ mod tests {
     use std::path::Path;
 
     use super::{options, unverified};
-    use crate::recipe::Recipe;
+    use crate::recipe::{Recipe, Views};
 
     #[test]
     fn options_hold_no_path_of_this_machine() {
@@ -261,6 +264,26 @@ mod tests {
         assert_eq!(options["backbone"], "resnet.onnx");
         assert_eq!(options["lr"], 1e-3);
         assert!(!format!("{options:?}").contains("grace"), "{options:?}");
+    }
+
+    #[test]
+    fn options_name_what_was_used_alone() {
+        let names = |recipe: Recipe| options(&recipe).unwrap().into_keys().collect::<Vec<_>>();
+        let custom = names(Recipe::default());
+        let has = |names: &[String], key: &str| names.iter().any(|name| name == key);
+        assert!(has(&custom, "augment") && has(&custom, "width") && !has(&custom, "momentum"));
+        let frozen = |views| {
+            names(Recipe {
+                backbone: Some("resnet18".into()),
+                views: Some(views),
+                ..Recipe::default()
+            })
+        };
+        let plain = frozen(Views::ORIGINAL);
+        for key in ["augment", "augment-val", "width", "cells", "growth"] {
+            assert!(!has(&plain, key), "{key}");
+        }
+        assert!(has(&frozen(Views::AUGMENTED), "augment"));
     }
 
     #[test]

@@ -103,7 +103,7 @@ pub struct Recipe {
     #[arg(long, value_enum, default_value_t = SchedulerKind::Plateau, help_heading = "Training")]
     pub scheduler: SchedulerKind,
     /// Augmentation of the training images, such as `crop(0.08..1)|hflip(0.5)|rotate(15)`,
-    /// or `none`
+    /// or `none`; all operations are listed below
     #[arg(long, value_name = "TEXT", default_value_t = Augment::default(), help_heading = "Training")]
     pub augment: Augment,
     /// Number of views of each training image whose features are computed once, for a frozen backbone:
@@ -187,8 +187,15 @@ impl Recipe {
         file.read()
     }
 
+    /// The settings that have an effect, as the text of `config.toml`.
     pub fn to_toml(&self) -> Result<String> {
-        toml::to_string(self).map_err(not_written)
+        let (table, ineffective) = (self.table()?, self.ineffective());
+        let is_used = |key: &String| ineffective.iter().all(|(unused, _)| unused != key);
+        let lines = flags::keys::<Recipe>().into_iter().filter(is_used);
+        // In the order of the help, which a table does not keep.
+        Ok(lines
+            .filter_map(|key| Some(format!("{key} = {}\n", table.get(&key)?)))
+            .collect())
     }
 
     /// The recipe of a new run: names become paths, and every value is checked.
@@ -266,18 +273,50 @@ impl Recipe {
 
     /// Refuses settings that would change nothing, unless they have their defaults.
     fn check_effects(&self) -> Result<()> {
-        let default = Recipe::default();
-        let shape = "is for the custom ResNet; leave it out with `--backbone`";
-        let is_custom = self.backbone.is_none();
-        let has_effect = is_custom || self.width == default.width;
-        ensure(has_effect, "width", self.width, shape)?;
-        let has_effect = is_custom || self.cells == default.cells;
-        ensure(has_effect, "cells", self.cells, shape)?;
-        let has_effect = is_custom || self.growth == default.growth;
-        ensure(has_effect, "growth", self.growth, shape)?;
-        let has_effect = self.optimizer == OptimizerKind::Sgd || self.momentum == default.momentum;
-        let expected = "needs `--optimizer sgd`";
-        ensure(has_effect, "momentum", self.momentum, expected)
+        let (own, default) = (self.table()?, Recipe::default().table()?);
+        for (key, reason) in self.ineffective() {
+            let value = own.get(key);
+            ensure(
+                value == default.get(key),
+                key,
+                resume::text(key, value),
+                reason,
+            )?;
+        }
+        Ok(())
+    }
+
+    /// The settings that have no effect beside the others, each with the reason. Neither a run's configuration nor
+    /// its card names them.
+    pub fn ineffective(&self) -> Vec<(&'static str, &'static str)> {
+        let mut keys = Vec::new();
+        if self.backbone.is_some() {
+            let reason = "is for the custom ResNet; leave it out with `--backbone`";
+            keys.extend(["width", "cells", "growth"].map(|key| (key, reason)));
+        }
+        if self.optimizer != OptimizerKind::Sgd {
+            keys.push(("momentum", "needs `--optimizer sgd`"));
+        }
+        // The one view is the image as it is.
+        let sees_originals = self.is_frozen() && self.views == Some(Views::ORIGINAL);
+        // Without operations the setting says what is the case.
+        if sees_originals && !self.augment.ops.is_empty() {
+            keys.push((
+                "augment",
+                "has no view to change: ask for more than one with `--views`",
+            ));
+        }
+        if sees_originals || self.augment.ops.is_empty() {
+            keys.push((
+                "augment-val",
+                "needs augmented images: see `--augment` and `--views`",
+            ));
+        }
+        if self.save == SaveKind::Last && self.early_stop.is_none() {
+            let reason = "chooses nothing with `--save last`, unless there is an `--early-stop`";
+            keys.push(("best-by", reason));
+        }
+        keys
     }
 
     /// Refuses seeds that TOML could not hold: its integers have a sign.

@@ -38,6 +38,23 @@ fn help_of_every_command() {
     }
 }
 
+/// The help and the document of training list the same operations.
+#[test]
+fn every_operation_of_augment_is_documented() {
+    let document = include_str!("../../docs/training.md");
+    let operations = data::augment::USAGE.lines().skip(1);
+    for operation in operations.filter_map(|line| line.split_once("  ").map(|_| line.trim())) {
+        let (example, _) = operation.split_once("  ").unwrap();
+        assert!(document.contains(&format!("| `{example}` |")), "{example}");
+        for command in ["fit", "augment"] {
+            assert!(
+                help(&[command]).contains(operation),
+                "{command}: {operation}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_flag_that_does_not_exist_is_exit_code_2() {
     let output = Command::new(env!("CARGO_BIN_EXE_trainer"))

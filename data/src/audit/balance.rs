@@ -35,12 +35,7 @@ pub(super) fn findings(dataset: &Dataset) -> Vec<Finding> {
     let counts = counts(dataset);
     let mut findings = Vec::new();
     let mut add = |kind, severity, message: String| {
-        findings.push(Finding {
-            kind,
-            severity,
-            message,
-            paths: Vec::new(),
-        });
+        findings.push(Finding::new(kind, severity, message, Vec::new()));
     };
     for (&split, classes) in &counts {
         let with_count = |range: std::ops::Range<usize>| {

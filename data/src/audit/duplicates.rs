@@ -21,13 +21,26 @@ pub(super) fn findings(dataset: &Dataset, seen: &[ScannedSample<'_>]) -> Vec<Fin
         Some((thumbnail, copies))
     });
     let (thumbnails, copies): (Vec<_>, Vec<_>) = with_thumbnails.unzip();
-    for group in near_duplicates::groups(&thumbnails) {
-        let members: Vec<ScannedSample<'_>> = group
+    let search = near_duplicates::Search::new(&thumbnails);
+    for group in search.groups() {
+        let mut members: Vec<(usize, ScannedSample<'_>)> = group
             .into_iter()
-            .flat_map(|index| copies[index])
-            .copied()
+            .flat_map(|index| copies[index].iter().map(move |copy| (index, *copy)))
             .collect();
-        findings.push(near_duplicate(dataset, &members));
+        members.sort_by_key(|(_, member)| member.path());
+        let (first, _) = members[0];
+        let similarity = |&(index, _): &(usize, _)| match index == first {
+            true => 1.0,
+            // A member is near to the first, or to enough others.
+            false => search.similarity(first, index).unwrap_or_default(),
+        };
+        let similarities = members.iter().map(similarity).collect();
+        let members: Vec<ScannedSample<'_>> =
+            members.into_iter().map(|(_, member)| member).collect();
+        findings.push(Finding {
+            similarities,
+            ..near_duplicate(dataset, &members)
+        });
     }
     findings
 }
@@ -44,11 +57,8 @@ fn copy_findings(dataset: &Dataset, copies: &[ScannedSample<'_>]) -> Vec<Finding
     } else {
         "the same pixels"
     };
-    let finding = |kind, severity, detail: String| Finding {
-        kind,
-        severity,
-        message: format!("{what} {detail}"),
-        paths: paths(copies),
+    let finding = |kind, severity, detail: String| {
+        Finding::new(kind, severity, format!("{what} {detail}"), paths(copies))
     };
     let mut findings = Vec::new();
     if splits.len() > 1 {
@@ -82,12 +92,7 @@ fn near_duplicate(dataset: &Dataset, members: &[ScannedSample<'_>]) -> Finding {
     } else {
         Severity::Note
     };
-    Finding {
-        kind: Kind::NearDuplicate,
-        severity,
-        message,
-        paths: paths(members),
-    }
+    Finding::new(Kind::NearDuplicate, severity, message, paths(members))
 }
 
 fn splits(seen: &[ScannedSample<'_>]) -> Vec<String> {

@@ -89,12 +89,8 @@ pub(super) fn findings(dataset: &Dataset, samples: &[ScannedSample<'_>]) -> Vec<
         let paths: Vec<String> = matching.map(ScannedSample::path).collect();
         if !paths.is_empty() {
             let images = counted(paths.len(), "image");
-            findings.push(Finding {
-                kind: check.kind,
-                severity: check.severity,
-                message: format!("{images} {}: {}", check.description, check.consequence),
-                paths,
-            });
+            let message = format!("{images} {}: {}", check.description, check.consequence);
+            findings.push(Finding::new(check.kind, check.severity, message, paths));
         }
     }
     findings.extend(left_out(dataset));
@@ -141,11 +137,9 @@ fn unreadable(samples: &[ScannedSample<'_>]) -> Vec<Finding> {
         } else {
             Severity::Warning
         };
-        findings.extend(reasons.into_iter().map(|(reason, paths)| Finding {
-            kind: Kind::Unreadable,
-            severity,
-            message: format!("{} in {split}: {reason}", counted(paths.len(), "file")),
-            paths,
+        findings.extend(reasons.into_iter().map(|(reason, paths)| {
+            let message = format!("{} in {split}: {reason}", counted(paths.len(), "file"));
+            Finding::new(Kind::Unreadable, severity, message, paths)
         }));
     }
     findings
@@ -159,11 +153,9 @@ fn left_out(dataset: &Dataset) -> Vec<Finding> {
         let path = path.to_string_lossy().replace('\\', "/");
         reasons.entry(&file.reason).or_default().push(path);
     }
-    let finding = |(reason, paths): (&str, Vec<String>)| Finding {
-        kind: Kind::LeftOut,
-        severity: Severity::Note,
-        message: format!("{} left out: {reason}", counted(paths.len(), "file")),
-        paths,
+    let finding = |(reason, paths): (&str, Vec<String>)| {
+        let message = format!("{} left out: {reason}", counted(paths.len(), "file"));
+        Finding::new(Kind::LeftOut, Severity::Note, message, paths)
     };
     reasons.into_iter().map(finding).collect()
 }

@@ -46,12 +46,7 @@ pub(super) fn findings(dataset: &Dataset, splits: &[SplitClasses]) -> Vec<Findin
 }
 
 fn finding(severity: Severity, message: String) -> Finding {
-    Finding {
-        kind: Kind::ClassNames,
-        severity,
-        message,
-        paths: Vec::new(),
-    }
+    Finding::new(Kind::ClassNames, severity, message, Vec::new())
 }
 
 /// Whether two names differ in case, white space, punctuation or a plural ending alone.

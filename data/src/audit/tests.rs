@@ -161,6 +161,8 @@ fn what_is_planted_is_found_and_nothing_else() {
         (LeftOut, Note, vec!["train/ants/notes.txt"]),
     ];
     assert_eq!(summary(&pixels), expected);
+    let (dataset, _) = Dataset::open_unchecked(root, 0).unwrap();
+    assert_eq!(pixels.leaked(&dataset), BTreeMap::from([(Split::Test, 1)]));
 
     // Without pixels: no copy in another format, no cut file, nothing near, nothing blank.
     let files = audit(root, Depth::Files);

@@ -5,7 +5,6 @@
 
 use super::scan::{Entries, Scan, class_entries, join};
 use super::{LeftOut, Split};
-use crate::audit::counted;
 use crate::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -252,7 +251,10 @@ fn doubt(classes: &[String], inside: &[BTreeMap<&str, usize>]) -> Option<String>
 
 /// A class folder as one line: `2023/  40 images in ants/, bees/`.
 fn pictured((class, subs): (&String, &BTreeMap<&str, usize>)) -> String {
-    let mut line = format!("{class}/  {}", counted(subs.values().sum(), "image"));
+    let mut line = match subs.values().sum() {
+        1 => format!("{class}/  1 image"),
+        images => format!("{class}/  {images} images"),
+    };
     let subs: Vec<String> = subs
         .keys()
         .filter(|sub| !sub.is_empty())

@@ -360,12 +360,7 @@ fn a_table_in_place_of_a_folder() {
 fn the_fingerprint_follows_names_and_content() {
     let tree = tree(&[]);
     add(&tree, "", &["ants", "bees"], 3);
-    let print = |seed| {
-        Dataset::open(tree.path(), seed)
-            .unwrap()
-            .fingerprint()
-            .unwrap()
-    };
+    let print = |seed| Dataset::open(tree.path(), seed).unwrap().fingerprint();
     let before = print(0);
     assert_eq!(before.len(), 64);
     assert_eq!(before, print(9));
@@ -378,4 +373,21 @@ fn the_fingerprint_follows_names_and_content() {
     )
     .unwrap();
     assert_ne!(changed, print(0));
+}
+
+/// Stands for a file without permission, which root may read: the first bytes of a process's memory.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_cannot_be_read_has_its_place_in_the_fingerprint() {
+    let tree = tree(&[]);
+    add(&tree, "", &["ants", "bees"], 3);
+    let before = Dataset::open(tree.path(), 0).unwrap().fingerprint();
+    let path = tree.path().join("ants/ants0.jpg");
+    fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("/proc/self/mem", &path).unwrap();
+    let dataset = Dataset::open(tree.path(), 0).unwrap();
+    assert!(fs::read(&path).is_err());
+    let unread = dataset.fingerprint();
+    assert_ne!(unread, before);
+    assert_eq!(unread, dataset.fingerprint_with(&|_| None));
 }

@@ -175,7 +175,7 @@ pub(crate) struct EvalArgs {
 pub(crate) struct PredictArgs {
     /// Image files, folders, patterns such as `photos/*.jpg`, or `-` for an image on standard input
     #[arg(required = true, value_name = "INPUT")]
-    pub(crate) inputs: Vec<String>,
+    pub(crate) inputs: Vec<PathBuf>,
     /// Number of classes to show for each image
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) top_k: u16,

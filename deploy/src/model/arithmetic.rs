@@ -78,18 +78,21 @@ pub(crate) fn num_parameters(graph: &GraphProto) -> u64 {
     tensors.map(count).fold(0, u64::saturating_add)
 }
 
-/// The first operator that mixes the images of a run: their range (dynamic quantisation), or their mean and variance
-/// (batch norm that was exported in training mode).
+/// The operator that takes the range of its integers from all images of a run, if there is one.
 pub(crate) fn across_images(document: &Document) -> Option<String> {
-    let in_training = |node: &NodeProto| {
-        let mut attributes = node.attribute.iter();
-        attributes.any(|a| a.name() == "training_mode" && a.i() != 0)
-    };
-    let mixes = |node: &&&NodeProto| match node.op_type() {
-        "BatchNormalization" => in_training(node),
-        op => op.starts_with("DynamicQuantize"),
-    };
     let nodes = document.all_nodes();
-    let mixing = nodes.iter().find(mixes)?;
-    Some(mixing.op_type().to_owned())
+    let mut operators = nodes.iter().map(|node| node.op_type());
+    let dynamic = operators.find(|op| op.starts_with("DynamicQuantize"))?;
+    Some(dynamic.to_owned())
+}
+
+/// Whether a batch norm takes mean and variance from the images of a run. ONNX Runtime also changes the weights of such a
+/// node while it runs (seen with 1.28.0), so that not even one image at a time gives the same answer twice.
+pub(crate) fn is_in_training(document: &Document) -> bool {
+    let trains = |node: &&NodeProto| {
+        let mut attributes = node.attribute.iter();
+        node.op_type() == "BatchNormalization"
+            && attributes.any(|a| a.name() == "training_mode" && a.i() != 0)
+    };
+    document.all_nodes().iter().any(trains)
 }

@@ -91,6 +91,24 @@ fn a_model_whose_answers_depend_on_the_batch_is_found() {
     let classifier = open(&model(&"batch".into(), less_the_mean), folder.path());
     let found = golden::check_batch(&classifier).unwrap();
     assert!(!found.ok && found.difference > 0.1, "{found:?}");
+    let in_training = |graph: &mut GraphBuilder, x: &str| {
+        let mut inputs = vec![x.to_owned()];
+        for (name, value) in [("scale", 1.0), ("shift", 0.0), ("mean", 0.3), ("var", 0.1)] {
+            let vector = Tensor::f32(&[3], vec![value; 3]).unwrap();
+            inputs.push(graph.initializer(name, &vector));
+        }
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        let attributes = vec![("training_mode", Attr::Int(1))];
+        let x = graph.node("BatchNormalization", "norm", &inputs, attributes);
+        graph.flatten("flatten", &x)
+    };
+    let classifier = open(&model(&"batch".into(), in_training), folder.path());
+    assert!(
+        classifier.notes()[0].contains("training mode"),
+        "{:?}",
+        classifier.notes()
+    );
+    assert!(!golden::check_batch(&classifier).unwrap().ok);
     let plain = |graph: &mut GraphBuilder, x: &str| graph.flatten("flatten", x);
     let classifier = open(&model(&"batch".into(), plain), folder.path());
     assert!(golden::check_batch(&classifier).unwrap().ok);

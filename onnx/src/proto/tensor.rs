@@ -3,7 +3,7 @@
 use prost::bytes::Bytes;
 use prost::{Enumeration, Message};
 
-use super::StringStringEntryProto;
+use super::{MetadataEntryProto, StringStringEntryProto};
 
 /// A tensor: in `raw_data`, in one of the typed fields, or in another file.
 #[derive(Clone, PartialEq, Message)]
@@ -32,14 +32,14 @@ pub struct TensorProto {
     pub double_data: Vec<f64>,
     #[prost(uint64, repeated, tag = "11")]
     pub uint64_data: Vec<u64>,
-    #[prost(string, optional, tag = "12")]
-    pub doc_string: Option<String>,
+    #[prost(bytes = "vec", optional, tag = "12")]
+    pub doc_string: Option<Vec<u8>>,
     #[prost(message, repeated, tag = "13")]
     pub external_data: Vec<StringStringEntryProto>,
     #[prost(enumeration = "DataLocation", optional, tag = "14")]
     pub data_location: Option<i32>,
     #[prost(message, repeated, tag = "16")]
-    pub metadata_props: Vec<StringStringEntryProto>,
+    pub metadata_props: Vec<MetadataEntryProto>,
 }
 
 /// Inner types of [`TensorProto`].

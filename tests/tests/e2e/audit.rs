@@ -27,11 +27,25 @@ fn a_leak_is_exit_code_1_unless_it_is_allowed() {
     let paths = ["test/squares/leak.jpg", "train/discs/00.jpg"];
     assert_eq!(json["findings"][0]["paths"], serde_json::json!(paths));
     assert_eq!(json["counts"]["test"]["squares"], 7);
+    audit("--allow-leak -q --html sheet.html").ok();
+    let page = fs::read_to_string(shop.path("sheet.html")).unwrap();
+    assert_eq!(page.matches("data:image/jpeg;base64,").count(), 4);
+    assert!(page.contains("test/squares/leak.jpg"), "{page}");
     assert_eq!(audit("--allow-leak -q").ok().out, "");
     assert_eq!(audit("-q --json -").json(), json);
 
     let fit = shop.fit("--epochs 1 -q").run().ok();
-    insta::assert_snapshot!(fit.err, @"warning: the same file in train and test: `test/squares/leak.jpg`, `train/discs/00.jpg`; scores will be too good");
+    // At the start, and again behind the scores that it spoils.
+    insta::assert_snapshot!(fit.err, @r"
+    warning: the same file in train and test: `test/squares/leak.jpg`, `train/discs/00.jpg`; scores will be too good
+    warning: these scores are too good: an earlier split has 1 of the 13 test images, too
+    ");
+    assert_eq!(shop.json("runs/1/summary.json")["leaks"]["test"], 1);
+    let page = fs::read_to_string(shop.path("runs/1/report.html")).unwrap();
+    let leak = page.find("Leak: ").expect("a leak on the page");
+    assert!(leak < page.find("baseline").unwrap(), "beside the accuracy");
+    let eval = shop.trainer("eval 1 -q").run().ok();
+    assert!(eval.err.contains("1 of the 13 test images"), "{}", eval.err);
     let of_run = shop.json("runs/1/audit.json");
     assert_eq!(of_run["findings"][0], json["findings"][0]);
     assert_eq!(

@@ -121,6 +121,18 @@ fn a_resumed_run_keeps_its_settings() {
 
     hint: name the folder that the list's paths start from with `--data DIR`
     "#);
+    // Nor can one of another content.
+    fs::copy(
+        shop.path("pictures/train/discs/01.png"),
+        shop.path("pictures/train/discs/00.jpg"),
+    )
+    .unwrap();
+    let refused = shop.trainer(resume).run();
+    insta::assert_snapshot!(refused.refusal(), @r#"
+    error: the images in `[DIR]/pictures` are not those that the run began with: some have another content
+
+    hint: name the folder of the run's own images with `--data DIR`, or start a new run
+    "#);
     fs::write(shop.path("runs/own/last.safetensors"), "cut").unwrap();
     tests::pictures::draw_splits(&shop.path("pictures"));
     let refused = shop.trainer(resume).run();
@@ -131,6 +143,29 @@ fn a_resumed_run_keeps_its_settings() {
 
     hint: `trainer runs --runs runs` lists the runs
     "#);
+}
+
+#[test]
+fn data_may_move_between_the_parts_of_a_run() {
+    let shop = Workshop::new();
+    shop.fit("--name long --epochs 3 -q").run().ok();
+    shop.fit("--name short --epochs 2 -q").run().ok();
+    fs::create_dir(shop.path("moved")).unwrap();
+    fs::rename(shop.path("pictures"), shop.path("moved/pictures")).unwrap();
+    let resume = "fit --resume short --epochs 3 -q";
+    let missing = shop.trainer(resume).run().refusal();
+    assert!(missing.contains("`--data DIR`"), "{missing}");
+    shop.trainer(resume)
+        .args("--data moved/pictures")
+        .run()
+        .ok();
+    same_runs(&shop, "long", "short");
+    let config = fs::read_to_string(shop.path("runs/short/config.toml")).unwrap();
+    assert!(
+        config.contains("/moved/pictures\""),
+        "the run knows the new place: {config}"
+    );
+    shop.trainer("eval short -q").run().ok();
 }
 
 #[test]

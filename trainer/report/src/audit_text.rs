@@ -28,7 +28,11 @@ pub fn audit_text(audit: &Audit) -> String {
         .chunk_by(|a, b| (a.kind, a.severity) == (b.kind, b.severity))
     {
         let (kind, severity) = (group[0].kind.name(), group[0].severity.name());
-        writeln!(text, "\n{severity}: {kind}").unwrap_or_default();
+        let legend = match group[0].similarities.is_empty() {
+            true => "",
+            false => ", with the similarity to the first of each group",
+        };
+        writeln!(text, "\n{severity}: {kind}{legend}").unwrap_or_default();
         for finding in group.iter().take(LISTED_PER_KIND) {
             add_finding(finding, &mut text);
         }
@@ -119,8 +123,12 @@ fn histogram(what: &str, decimals: usize, bins: &[Bin], text: &mut String) {
 
 fn add_finding(finding: &Finding, text: &mut String) {
     writeln!(text, "  {}", finding.message).unwrap_or_default();
-    for path in finding.paths.iter().take(LISTED) {
-        writeln!(text, "    {path}").unwrap_or_default();
+    for (index, path) in finding.paths.iter().take(LISTED).enumerate() {
+        let similarity = match finding.similarities.get(index) {
+            Some(similarity) if index > 0 => format!("  {similarity:.2}"),
+            _ => String::new(),
+        };
+        writeln!(text, "    {path}{similarity}").unwrap_or_default();
     }
     add_rest(finding.paths.len(), LISTED, "    ", text);
 }

@@ -89,6 +89,8 @@ fn temperature(calibration: &Calibration) -> Markup {
             @if calibration.applied {
                 "The logits are divided by " strong { (format!("{:.3}", calibration.temperature)) }
                 ", which is part of the exported file. "
+            } @else if calibration.count < Calibration::MIN_IMAGES {
+                "Fewer than " (Calibration::MIN_IMAGES) " held-out images say too little: the temperature stays 1. "
             } @else {
                 "The logits stay as they are: dividing them by "
                 (format!("{:.3}", calibration.temperature)) " would not lower the log loss beyond doubt. "

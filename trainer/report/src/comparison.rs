@@ -12,6 +12,7 @@ use crate::charts::{self, ChartKind, PlottedRun};
 use crate::headline::majority;
 use crate::predictions::Answer;
 use crate::run_contents::RunContents;
+use crate::run_files::Summary;
 use crate::thumbnails::{CaptionedImage, Thumbnails};
 
 /// Images in each gallery.
@@ -48,6 +49,11 @@ pub(crate) fn body(runs: &[RunContents], thumbnails: &Thumbnails) -> Markup {
                 p.small { "The data sets differ: images are matched by name." }
             }
             (scores(&plotted))
+            @for run in runs {
+                @if let Some(warning) = run.summary.as_ref().and_then(Summary::leak_warning) {
+                    p.small { span.bad { "Leak in " (run.name) ": " } (warning) "." }
+                }
+            }
             (baseline(runs))
             @if !pairs.is_empty() { (tests(&pairs)) }
         }

@@ -198,12 +198,7 @@ mod tests {
     use super::*;
 
     fn finding(kind: Kind, severity: Severity, message: String) -> Finding {
-        Finding {
-            kind,
-            severity,
-            message,
-            paths: vec![],
-        }
+        Finding::new(kind, severity, message, vec![])
     }
 
     fn audit(findings: Vec<Finding>) -> Audit {

@@ -68,6 +68,7 @@ fn scored(run: &RunContents, summary: &Summary, metrics: Option<&ProbabilityMetr
                         small { "of " (scores.count) " " (summary.split) " images" }
                     }
                     p.verdict { (verdict(scores)) }
+                    (leaks(summary))
                     (strip(scores))
                     (page::facts(&facts(summary, metrics)))
                     (verified(run))
@@ -77,6 +78,15 @@ fn scored(run: &RunContents, summary: &Summary, metrics: Option<&ProbabilityMetr
                     (per_class(scores))
                 }
             }
+        }
+    }
+}
+
+/// A leak stands beside the number that it spoils.
+fn leaks(summary: &Summary) -> Markup {
+    html! {
+        @if let Some(warning) = summary.leak_warning() {
+            p.verdict { span.bad { "Leak: " } (warning) "." }
         }
     }
 }

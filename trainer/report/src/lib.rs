@@ -10,6 +10,7 @@
     reason = "only our programs use it: a doc comment says what a name does not"
 )]
 
+mod audit_page;
 mod audit_text;
 mod calibration;
 pub mod charts;
@@ -29,6 +30,7 @@ pub mod run_files;
 mod stability;
 mod thumbnails;
 
+pub use audit_page::audit_page;
 pub use audit_text::{audit_line, audit_text};
 pub use charts::ChartKind;
 pub use error::{Error, Result};

@@ -51,9 +51,36 @@ pub struct Summary {
     pub seconds: f64,
     /// The split of the scores: `test`, or `val` with `--no-test`.
     pub split: Split,
+    /// Number of images of val and of test that are also in an earlier split.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub leaks: BTreeMap<Split, usize>,
     /// Scores of the exported file through ONNX Runtime.
     #[serde(flatten)]
     pub scores: Scores,
+}
+
+impl Summary {
+    /// What the leaks between splits spoil, where there are any.
+    pub fn leak_warning(&self) -> Option<String> {
+        let scored = leak_warning(self.split, self.scores.count, &self.leaks);
+        let chosen = self
+            .leaks
+            .get(&Split::Val)
+            .filter(|_| self.split != Split::Val);
+        let chosen = chosen.map(|count| {
+            format!("the epoch was chosen with {count} val images that are also train images")
+        });
+        let warnings: Vec<String> = scored.into_iter().chain(chosen).collect();
+        (!warnings.is_empty()).then(|| warnings.join("; "))
+    }
+}
+
+/// What leaks do to the scores of `count` images of a split.
+pub fn leak_warning(split: Split, count: u64, leaks: &BTreeMap<Split, usize>) -> Option<String> {
+    let leaked = leaks.get(&split)?;
+    Some(format!(
+        "these scores are too good: an earlier split has {leaked} of the {count} {split} images, too"
+    ))
 }
 
 /// Temperature scaling of a network and what it gains: `calibration.json`.
@@ -216,6 +243,10 @@ pub enum InspectKind {
 }
 
 impl Calibration {
+    /// Fewer held-out images say too little: in simulations, a temperature fitted to 4 images of a network that needs
+    /// none raised the loss by up to 1, and one fitted to 25 by 0.2 in the worst of 3000 draws.
+    pub const MIN_IMAGES: usize = 25;
+
     /// One line for the log.
     pub fn line(&self) -> String {
         let Self {
@@ -227,6 +258,12 @@ impl Calibration {
             standard_error: error,
             ..
         } = self;
+        if *count < Self::MIN_IMAGES {
+            let least = Self::MIN_IMAGES;
+            return format!(
+                "calibration: the logits stay as they are; {count} held-out images are too few, {least} are the least"
+            );
+        }
         match self.applied {
             true => format!(
                 "calibration: the logits are divided by {temperature:.3}, in the last layer; log loss {before:.4} \

@@ -23,6 +23,9 @@ pub struct AuditArgs {
     /// Write the whole audit as JSON; `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Write the images of the findings as a page, for a look at them
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Cache folder [env: CLASSIFIER_CACHE]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,

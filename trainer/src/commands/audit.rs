@@ -3,6 +3,7 @@
 use console::{ExitStatus, Printer};
 use data::Dataset;
 use data::audit::{Audit, Depth, Kind, Severity};
+use report::Thumbnails;
 
 use crate::cli::AuditArgs;
 use crate::{context, dataset, resolve};
@@ -28,6 +29,12 @@ pub fn run(args: &AuditArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     bar.finish_and_clear();
     if let Some(target) = &args.json {
         printer.json(target, &audit)?;
+    }
+    if let Some(target) = &args.html {
+        let thumbnails = Thumbnails::new(Some(dataset.root.clone()));
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        let page = report::audit_page(&audit, &name.to_string_lossy(), &thumbnails);
+        data::write::atomically(target, page.as_bytes())?;
     }
     printer.result(report::audit_text(&audit))?;
     let fails = |kind| !(args.allow_leak && kind == Kind::Leak);

@@ -1,7 +1,7 @@
 //! `trainer eval`: a run's network in Burn, scored on a split.
 
 use console::{ExitStatus, Printer};
-use data::{Dataset, Sample, Scores, Split, class_names};
+use data::{Audit, Dataset, Sample, Scores, Split, class_names};
 use serde::Serialize;
 
 use crate::cli::EvalArgs;
@@ -55,6 +55,10 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     printer.log(format!("{checkpoint} of {}", run.path().display()));
     let warning = data::metrics::no_better_than_majority(&evaluation.scores);
     let text = evaluate::scores_text(args.split, "Burn", &evaluation.scores);
+    let leak = match own_data {
+        true => leak_warning(&run, &dataset, args.split, evaluation.scores.count)?,
+        false => None,
+    };
     if let Some(path) = &args.csv {
         data::metrics::write_predictions(path, &evaluation.predictions)?;
     }
@@ -69,10 +73,25 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     }
     // Last: a reader such as `head` may have had enough, and the files are written by then.
     printer.result(text)?;
-    if let Some(warning) = warning {
+    for warning in [leak, warning].into_iter().flatten() {
         printer.warn(warning);
     }
     Ok(ExitStatus::Success)
+}
+
+/// What the audit of a run's data says about the scores of a split.
+fn leak_warning(
+    run: &RunDir,
+    dataset: &Dataset,
+    split: Split,
+    count: u64,
+) -> Result<Option<String>, Error> {
+    if !run.audit().is_file() {
+        return Ok(None);
+    }
+    let audit: Audit = serde_json::from_slice(&fs_err::read(run.audit())?)?;
+    let leaks = audit.leaked(dataset);
+    Ok(report::run_files::leak_warning(split, count, &leaks))
 }
 
 /// The samples of a split with the network's labels, matched by the names of the classes.

@@ -39,7 +39,7 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let preprocess = resolve::preprocess(restored.network.input_size())?;
     let val = Batching::plain(recipe.batch, preprocess, context.threads)
         .images(images, Purpose::Evaluation);
-    let fingerprint = dataset.fingerprint()?;
+    let fingerprint = dataset.fingerprint();
     let state = restored.state;
     // In the middle of an epoch the network is no longer the one that was validated.
     let row = state.rows.last().filter(|_| state.train.step == 0);

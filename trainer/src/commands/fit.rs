@@ -1,12 +1,13 @@
 //! `trainer fit`: the pipeline from a recipe to a verified file and its scores.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use console::{ExitStatus, Printer};
-use data::Dataset;
 use data::audit::Audit;
+use data::{Dataset, Split};
 use fs_err as fs;
 use models::Network;
 use report::run_files::{Calibration, Summary};
@@ -69,6 +70,7 @@ fn fit(
     let dataset = dataset::open_for_training(recipe, plan.resume.as_ref(), context)?;
     let audit = audit(&dataset, printer);
     // Before the run folder is created: a backbone that cannot be imported leaves nothing behind.
+    check_same_data(plan, &dataset, &audit, printer)?;
     let untrained = Model::build(recipe, dataset.classes.len(), context)?;
     let resumed = resumed_checkpoint(plan, &untrained.network, printer)?;
     let run = open_run(plan, &dataset, &audit)?;
@@ -91,7 +93,10 @@ fn fit(
 
     // Before the export, so that the file is written once, with these scores on its card.
     let by_features = evaluate_features(&trained.network, &mut data, &dataset, recipe, context)?;
-    let fingerprint = dataset.fingerprint_with(&|path| audit.hash(path))?;
+    let fingerprint = audit
+        .fingerprint
+        .clone()
+        .expect("an audit that was run has one");
     let mut card = CardFields::new(&trained.network, recipe, &dataset, fingerprint)?
         .with_validation(
             trained.val_accuracy(),
@@ -113,7 +118,8 @@ fn fit(
     };
     scored.answers.write(&run.predictions())?;
 
-    let summary = summarise(&run, &trained, &exported, &scored, started);
+    let leaks = audit.leaked(&dataset);
+    let summary = summarise(&run, &trained, &exported, &scored, leaks, started);
     save_summary(&summary, &run, json, printer)?;
     let mut page = write_page(&run, &dataset.root);
     // Last: a reader such as `head` may have had enough, and the files are written by then.
@@ -130,7 +136,11 @@ fn fit(
         page = write_page(&run, &dataset.root);
     }
     log_page(&run, page, printer);
-    Ok(conclude(&run, &exported, printer)?)
+    let status = conclude(&run, &exported, printer)?;
+    if let Some(warning) = summary.leak_warning() {
+        printer.warn(warning);
+    }
+    Ok(status)
 }
 
 /// The recipe of a new run, or that of the resumed one with what was typed.
@@ -181,6 +191,33 @@ fn audit(dataset: &Dataset, printer: &Printer) -> Audit {
         printer.warn(leaks);
     }
     audit
+}
+
+/// Refuses to resume a run with data other than its own, wherever that lies now.
+fn check_same_data(plan: &Plan, dataset: &Dataset, audit: &Audit, printer: &Printer) -> Result<()> {
+    let Some(run) = &plan.resume else {
+        return Ok(());
+    };
+    let own: Option<Audit> = match run.audit().is_file() {
+        true => Some(serde_json::from_slice(&fs::read(run.audit())?)?),
+        false => None,
+    };
+    let Some(own) = own.and_then(|own| own.fingerprint) else {
+        printer.warn(
+            "the run has no fingerprint of its data: whether the data is the same is not known",
+        );
+        return Ok(());
+    };
+    if audit.fingerprint.as_ref() == Some(&own) {
+        return Ok(());
+    }
+    Err(Error::refused_with_hint(
+        format!(
+            "the images in `{}` are not those that the run began with: some have another content",
+            dataset.root.display()
+        ),
+        "name the folder of the run's own images with `--data DIR`, or start a new run",
+    ))
 }
 
 /// The checkpoint to resume; one of another backbone is refused before any work.
@@ -298,6 +335,7 @@ fn summarise(
     trained: &Trained,
     exported: &Exported,
     scored: &ScoredAnswers,
+    leaks: BTreeMap<Split, usize>,
     started: Instant,
 ) -> Summary {
     let (parameters, trainable_parameters) = trained.network.num_parameters();
@@ -318,6 +356,7 @@ fn summarise(
         val_accuracy: trained.val_accuracy(),
         seconds: started.elapsed().as_secs_f64(),
         split: scored.answers.split,
+        leaks,
         scores: scored.scores.clone(),
     }
 }

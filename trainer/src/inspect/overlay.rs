@@ -59,7 +59,7 @@ pub fn overlay(photo: &RgbImage, heat: &Heat) -> RgbImage {
 }
 
 /// Writes a line whose upper left corner is given.
-fn write(canvas: &mut RgbImage, text: &str, left: u32, top: u32) {
+pub fn write(canvas: &mut RgbImage, text: &str, left: u32, top: u32) {
     let Some(mask) = text_mask(text, TEXT_PX) else {
         return;
     };

@@ -7,8 +7,10 @@ use toml::{Table, Value};
 use super::{Flags, Recipe, absolute, data_name, flags, not_written};
 use crate::error::{Error, Result};
 
-/// Settings that a resumed run may change. With any other changed it would equal no uninterrupted run.
-pub(super) const MAY_CHANGE: [&str; 11] = [
+/// Settings that a resumed run may change. With any other changed it would equal no uninterrupted run. Data may have
+/// moved: its fingerprint tells whether it is the same.
+pub(super) const MAY_CHANGE: [&str; 12] = [
+    "data",
     "epochs",
     "early-stop",
     "strict-images",
@@ -55,13 +57,13 @@ impl Recipe {
         Ok(resumed)
     }
 
-    fn table(&self) -> Result<Table> {
+    pub(super) fn table(&self) -> Result<Table> {
         Table::try_from(self).map_err(not_written)
     }
 }
 
 /// A value as it is typed.
-fn text(key: &str, value: Option<&Value>) -> String {
+pub(super) fn text(key: &str, value: Option<&Value>) -> String {
     match value {
         Some(Value::String(text)) => text.clone(),
         // 2, where TOML would write 2.0.

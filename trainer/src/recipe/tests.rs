@@ -256,13 +256,58 @@ fn settings_without_an_effect_are_refused() {
         (&["--backbone", "a.onnx", "--growth", "1.5"], "--growth"),
         (&["--momentum", "0.5"], "--momentum"),
         (&["--optimizer", "adamw", "--momentum", "0"], "--momentum"),
+        (
+            &["--backbone", "a.onnx", "--views", "1", "--augment", "vflip"],
+            "--augment",
+        ),
+        (&["--backbone", "a.onnx", "--augment-val"], "--augment-val"),
+        (&["--augment", "none", "--augment-val"], "--augment-val"),
+        (&["--save", "last", "--best-by", "val_loss"], "--best-by"),
     ] {
         let error = recipe(typed).unwrap_err().to_string();
         assert!(error.contains(flag), "{error}");
     }
     recipe(&["--backbone", "a.onnx", "--width", "8"]).unwrap();
+    recipe(&["--backbone", "a.onnx", "--augment", "none"]).unwrap();
+    recipe(&[
+        "--save",
+        "last",
+        "--early-stop",
+        "3",
+        "--best-by",
+        "val_loss",
+    ])
+    .unwrap();
     recipe(&["--optimizer", "sgd", "--momentum", "0.5"]).unwrap();
     recipe(&["--width", "16", "--cells", "2", "--growth", "1.5"]).unwrap();
+}
+
+#[test]
+fn a_configuration_names_what_has_an_effect_and_is_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    for (typed, unused) in [
+        (&[][..], &["momentum"][..]),
+        (
+            &["--backbone", "a.onnx"],
+            &["width", "cells", "growth", "augment", "augment-val"],
+        ),
+        (&["--backbone", "a.onnx", "--views", "2"], &["width"]),
+        (&["--backbone", "a.onnx", "--fine-tune"], &["growth"]),
+        (
+            &["--save", "last", "--augment", "none"],
+            &["best-by", "augment-val"],
+        ),
+        (&["--optimizer", "sgd", "--momentum", "0.5"], &[]),
+    ] {
+        let recipe = recipe(typed).unwrap();
+        let text = recipe.to_toml().unwrap();
+        for key in unused {
+            assert!(!text.contains(&format!("{key} = ")), "{text}");
+        }
+        fs_err::write(&path, &text).unwrap();
+        assert_eq!(Recipe::open(&path).unwrap(), recipe, "{text}");
+    }
 }
 
 #[test]
@@ -332,7 +377,6 @@ fn a_resumed_run_may_be_longer_but_not_otherwise() {
         }
     );
     assert_eq!(run.resumed(&flags(&[]), cache).unwrap(), run);
-    let elsewhere = std::path::absolute("elsewhere").unwrap();
     for (arguments, expected, found) in [
         (["--lr", "0.1"], "0.01", "0.1"),
         // The default, but typed.
@@ -342,11 +386,6 @@ fn a_resumed_run_may_be_longer_but_not_otherwise() {
         (["--optimizer", "sgd"], "adam", "sgd"),
         (["--best-by", "val_loss"], "val_accuracy", "val_loss"),
         (["--backbone", "resnet18"], "the custom ResNet", "resnet18"),
-        (
-            ["--data", "elsewhere"],
-            "builtin:insects",
-            elsewhere.to_str().unwrap(),
-        ),
         (
             ["--augment", "none"],
             "crop(0.08..1, 3/4..4/3)|hflip(0.5)",
@@ -391,6 +430,7 @@ fn all_that_may_change_in_a_resumed_run_does() {
             "5",
         ][..],
         &["--strict-images", "--no-test", "--no-calibrate"],
+        &["--data", "elsewhere"],
         &[
             "--threads",
             "3",

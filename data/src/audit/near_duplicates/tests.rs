@@ -1,13 +1,17 @@
 use super::super::tests::drawn;
 use super::*;
 use crate::decode::{self, Limits};
-use crate::{Dataset, RgbImage};
+use crate::{Dataset, RgbImage, Sample};
 use image::imageops::{self, FilterType};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use std::path::Path;
 
-/// Thumbnails of `images`, and whether the last of them is in a group with the first.
+fn groups(thumbnails: &[&Thumbnail]) -> Vec<Vec<usize>> {
+    Search::new(thumbnails).groups()
+}
+
+/// Whether two images are a group.
 fn joined(first: &RgbImage, last: &RgbImage) -> bool {
     let thumbnails = [first, last].map(|image| Thumbnail::new(image).unwrap());
     !groups(&thumbnails.each_ref()).is_empty()
@@ -54,6 +58,63 @@ fn a_group_is_joined_by_its_pairs() {
     assert_eq!(groups(&thumbnails.each_ref()), [[1, 2, 3]]);
 }
 
+/// A bright blossom with soft edges and its own texture before a dark ground.
+fn flower(number: u64) -> RgbImage {
+    let mut rng = ChaCha8Rng::seed_from_u64(number);
+    let texture: Vec<f32> = (0..20 * 15)
+        .map(|_| rng.random_range(-40.0..40.0))
+        .collect();
+    let (x0, y0) = (78.0 + (number % 3) as f32, 60.0 - (number % 2) as f32);
+    RgbImage::from_fn(160, 120, |x, y| {
+        let distance = (x as f32 - x0).hypot(y as f32 - y0);
+        let bright = 1.0 / (1.0 + ((distance - 36.0 - number as f32) / 12.0).exp());
+        let texture = texture[(y / 8 * 20 + x / 8) as usize] * (0.3 + 0.7 * bright);
+        image::Rgb([(30.0 + 190.0 * bright + texture) as u8; 3])
+    })
+}
+
+#[test]
+fn bright_things_before_dark_grounds_are_not_alike() {
+    let flowers: Vec<RgbImage> = (0..8).map(flower).collect();
+    let thumbnails: Vec<Thumbnail> = flowers.iter().map(|p| Thumbnail::new(p).unwrap()).collect();
+    let thumbnails: Vec<&Thumbnail> = thumbnails.iter().collect();
+    let windows = Windows::new();
+    let values = |index: usize| windows.whole().values(thumbnails[index]);
+    let close = (1..8).filter(|&i| correlation(&values(0), &values(i)) >= LEAST_CORRELATION);
+    assert_eq!(close.count(), 7, "they correlate, but for their details");
+    assert_eq!(groups(&thumbnails), [[0; 0]; 0]);
+    for flower in &flowers {
+        assert!(joined(flower, &jpeg(flower, 30)));
+        assert!(joined(flower, &imageops::flip_horizontal(flower)));
+    }
+}
+
+/// Each is a crop of the one before: the last is too small a part of the first.
+#[test]
+fn a_group_does_not_grow_from_neighbour_to_neighbour() {
+    let image = drawn(4);
+    let (width, height) = image.dimensions();
+    let crop = |share: f32| {
+        let [w, h] = [width, height].map(|side| (side as f32 * share) as u32);
+        imageops::crop_imm(&image, (width - w) / 2, (height - h) / 2, w, h).to_image()
+    };
+    let chain: Vec<RgbImage> = (0..5).map(|i| crop(0.9_f32.powi(i))).collect();
+    let thumbnails: Vec<Thumbnail> = chain.iter().map(|p| Thumbnail::new(p).unwrap()).collect();
+    let thumbnails: Vec<&Thumbnail> = thumbnails.iter().collect();
+    let search = Search::new(&thumbnails);
+    assert_eq!(search.similarity(0, 4), None);
+    let groups = search.groups();
+    assert!(groups.len() > 1, "{groups:?}");
+    for group in &groups {
+        for pair in group
+            .iter()
+            .flat_map(|a| group.iter().map(move |b| (*a, *b)))
+        {
+            assert!(search.similarity(pair.0, pair.1).is_some(), "{groups:?}");
+        }
+    }
+}
+
 #[test]
 fn many_copies_of_one_image_are_one_group() {
     let thumbnail = Thumbnail::new(&drawn(3)).unwrap();
@@ -72,38 +133,66 @@ fn images_of_few_pixels_have_thumbnails_and_blank_ones_none() {
     }
 }
 
-/// The figures in the head of this module, on the images of ants and bees.
+/// The images below a folder in `../shared/data`, with their relative paths, where it is there.
 #[expect(clippy::print_stderr, reason = "says why it is skipped")]
-#[test]
-fn of_the_photos_no_two_are_alike_and_their_copies_are_found() {
-    let photos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/hymenoptera");
-    if !photos.is_dir() {
-        assert!(std::env::var_os("CI").is_none(), "CI needs {photos:?}");
-        eprintln!("skipped: needs ../shared/data/hymenoptera");
-        return;
+fn photos(name: &str) -> Option<Vec<(String, RgbImage)>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../shared/data")
+        .join(name);
+    if !folder.is_dir() {
+        assert!(std::env::var_os("CI").is_none(), "CI needs {folder:?}");
+        eprintln!("skipped: needs ../shared/data/{name}");
+        return None;
     }
-    let dataset = Dataset::open(&photos, 0).unwrap();
+    let dataset = Dataset::open(&folder, 0).unwrap();
     let samples: Vec<_> = dataset.all().collect();
-    let images: Vec<RgbImage> = samples
+    let image = |sample: &&Sample| {
+        let image = decode::open(&sample.path, &Limits::default()).unwrap();
+        (sample.relative.clone(), image)
+    };
+    Some(samples.par_iter().map(image).collect())
+}
+
+/// The paths of the near duplicates, group by group.
+fn groups_of(photos: &[(String, RgbImage)]) -> Vec<Vec<&str>> {
+    let thumbnails: Vec<Thumbnail> = photos
         .par_iter()
-        .map(|sample| decode::open(&sample.path, &Limits::default()).unwrap())
-        .collect();
-    let thumbnails: Vec<Thumbnail> = images
-        .par_iter()
-        .map(|p| Thumbnail::new(p).unwrap())
+        .map(|(_, image)| Thumbnail::new(image).unwrap())
         .collect();
     let found = groups(&thumbnails.iter().collect::<Vec<_>>());
-    let names = |group: &Vec<usize>| {
+    let names = |group: Vec<usize>| {
         group
-            .iter()
-            .map(|&at| &samples[at].relative)
-            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|index| photos[index].0.as_str())
+            .collect()
     };
-    assert!(
-        found.is_empty(),
-        "{:?}",
-        found.iter().map(names).collect::<Vec<_>>()
-    );
+    found.into_iter().map(names).collect()
+}
+
+/// The figures in the head of this module: of 900 flowers, two show the same vase.
+#[test]
+fn of_the_flowers_two_are_alike() {
+    let Some(flowers) = photos("flowers") else {
+        return;
+    };
+    let vase = [
+        "train/tulip/2333321040_3960b9d67e_n.jpg",
+        "val/tulip/2344751399_71620039f2_n.jpg",
+    ];
+    assert_eq!(groups_of(&flowers), [vase]);
+}
+
+/// The figures in the head of this module, on the images of ants and bees.
+#[expect(
+    clippy::print_stderr,
+    reason = "prints the shares that the documents name"
+)]
+#[test]
+fn of_the_photos_no_two_are_alike_and_their_copies_are_found() {
+    let Some(photos) = photos("hymenoptera") else {
+        return;
+    };
+    assert_eq!(groups_of(&photos), [[""; 0]; 0]);
 
     type Copy = fn(&RgbImage, &mut ChaCha8Rng) -> RgbImage;
     let copies: [(&str, Copy, f64); 10] = [
@@ -139,7 +228,8 @@ fn of_the_photos_no_two_are_alike_and_their_copies_are_found() {
         ),
     ];
     // Every fourth image: those of one folder follow each other.
-    let images: Vec<RgbImage> = images.into_iter().step_by(4).collect();
+    let images = photos.into_iter().step_by(4).map(|(_, image)| image);
+    let images: Vec<RgbImage> = images.collect();
     for (what, copy, share) in copies {
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let seeds: Vec<u64> = images.iter().map(|_| rng.random()).collect();
