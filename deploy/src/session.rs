@@ -177,7 +177,7 @@ impl Session {
             kept_buffers: Mutex::default(),
             session,
         };
-        session.separate_images(&Document::from_file(&model.file)?);
+        session.note_arithmetic(&Document::from_file(&model.file)?);
         match output_shape {
             Some(shape) => session.set_output_shape(shape),
             None => session.infer_output_shape()?,
@@ -337,8 +337,8 @@ impl Session {
         Ok(())
     }
 
-    /// Gives every image a run of its own where an operator mixes the images of a run.
-    fn separate_images(&mut self, document: &Document) {
+    /// Gives every image a run of its own where an operator would mix them, and notes a batch norm that does.
+    fn note_arithmetic(&mut self, document: &Document) {
         if let Some(operator) = arithmetic::across_images(document) {
             self.is_one_by_one = true;
             // A fixed batch is filled with copies.

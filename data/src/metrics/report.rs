@@ -155,12 +155,16 @@ fn width(classes: &[String]) -> usize {
         .unwrap_or(0)
 }
 
-/// A name, cut to the width of a column.
+/// A name, cut to the width of a column, in its middle: those of related classes differ at their ends.
 fn short(name: &str) -> String {
-    if name.chars().count() <= NAME_WIDTH {
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= NAME_WIDTH {
         return name.to_string();
     }
-    name.chars().take(NAME_WIDTH - 1).chain(['…']).collect()
+    let end = (NAME_WIDTH - 1) / 2;
+    let start = &letters[..NAME_WIDTH - 1 - end];
+    let end = &letters[letters.len() - end..];
+    start.iter().chain(&['…']).chain(end).collect()
 }
 
 #[cfg(test)]

@@ -248,9 +248,19 @@ pub(crate) struct CheckArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum CardCommand {
     /// Print the card as JSON
-    Show(ModelFileArgs),
+    Show(ShowArgs),
     /// Write a card into a model file: a copy of another file's, or a new one from class names and preprocessing
     Attach(Box<AttachArgs>),
+}
+
+/// The flags of `deploy card show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelFileArgs,
+    /// Print the images and logits of the golden samples, too: some 20 kB
+    #[arg(long)]
+    pub(crate) golden: bool,
 }
 
 /// The flags of `deploy card attach`.

@@ -2,7 +2,7 @@
 
 use classifold::{Batch, Classifier, ClassifierBuilder, Model, Session, SessionOptions};
 use fs_err as fs;
-use onnx::proto::{DataType, StringStringEntryProto, TypeProto, ValueInfoProto, type_proto};
+use onnx::proto::{DataType, MetadataEntryProto, TypeProto, ValueInfoProto, type_proto};
 use onnx::{Attr, Dim, Document, GraphBuilder, ModelInfo, Tensor};
 
 use crate::support::{Tiny, flat, installed};
@@ -224,7 +224,7 @@ fn names_of_ultralytics_are_the_classes() {
         &["batch".into(), 3.into()],
     );
     let mut document = finish(graph);
-    document.model.metadata_props = vec![StringStringEntryProto {
+    document.model.metadata_props = vec![MetadataEntryProto {
         key: Some("names".into()),
         value: Some("{0: 'ants', 1: \"bee's\", 2: 'cats'}".into()),
     }];

@@ -14,6 +14,7 @@ use crate::output_files::file_name;
 use crate::recipe::Recipe;
 use crate::resolve;
 use crate::restore::restore;
+use crate::run_dir::RunDir;
 
 /// What `--json` writes.
 #[derive(Debug, Serialize)]

@@ -347,6 +347,7 @@ impl Drawing<'_> {
             true => ", simplified pass",
             false => "",
         };
+        let mut without_place = 0;
         for (layer, conv) in (1..).zip(inspected.model.convs()) {
             let maps = inspected.inspection.value(&conv.output);
             let Some(maps) = maps.and_then(Maps::from_tap) else {
@@ -354,6 +355,11 @@ impl Drawing<'_> {
                     .warn(format!("`{}` gives no maps [N, C, H, W]", conv.name));
                 continue;
             };
+            // Behind global pooling a channel is one number, and its image one flat tile.
+            if (maps.height, maps.width) == (1, 1) {
+                without_place += 1;
+                continue;
+            }
             let shown_channels = maps.channels.min(COLUMNS * COLUMNS);
             let entry = InspectImage {
                 title: format!(
@@ -366,6 +372,11 @@ impl Drawing<'_> {
                 node: Some(conv.name.clone()),
             };
             self.output.add(entry, &tiles::feature_maps(&maps))?;
+        }
+        if without_place > 0 {
+            self.printer.log(format!(
+                "no images of {without_place} of {layers} convolutions: their maps have 1 x 1 pixel"
+            ));
         }
         Ok(())
     }

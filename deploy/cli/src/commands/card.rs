@@ -17,9 +17,14 @@ use crate::source;
 pub(crate) fn run(command: &CardCommand, printer: &Printer) -> anyhow::Result<ExitStatus> {
     match command {
         CardCommand::Show(args) => {
-            let path = model_path(args, printer)?;
+            let path = model_path(&args.model, printer)?;
             let card = read_card(&path)?;
-            printer.json("-".as_ref(), &json(&card))?;
+            let mut shown = json(&card);
+            if !args.golden {
+                let names = card.golden.iter().map(|golden| golden.name.clone());
+                shown["golden"] = names.collect();
+            }
+            printer.json("-".as_ref(), &shown)?;
         }
         CardCommand::Attach(args) => attach(args, printer)?,
     }

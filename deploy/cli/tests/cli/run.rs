@@ -273,6 +273,13 @@ fn a_card_makes_a_file_self_describing_and_check_proves_it() {
     assert_eq!(card["classes"], serde_json::json!(["red", "blue"]));
     assert_eq!(card["preprocess"][0]["step"], "decode");
     assert_eq!(card["outputs"], serde_json::json!(["logits"]));
+    // Golden samples by name alone, not 20 kB of base64.
+    assert!(card["golden"][0].is_string(), "{}", show.out);
+    let whole = deploy(folder.path())
+        .args(["card", "show", "model.onnx", "--golden"])
+        .run();
+    let whole: Value = serde_json::from_str(&whole.out).unwrap();
+    assert!(whole["golden"][0]["image"].is_string() && whole["golden"][0]["logits"].is_array());
 
     // Another tool's file takes the card over, and is found out when it computes something else.
     let other = folder.path().join("other.onnx");
