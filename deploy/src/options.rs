@@ -22,7 +22,8 @@ pub struct SessionOptions {
     pub arena: bool,
     /// Whether nodes that compute may run on another provider.
     pub allow_fallback: bool,
-    /// Batch sizes that will be run, for which TensorRT builds its engine. Empty: not known.
+    /// Batch sizes that will be run, for which TensorRT builds its engine. Empty: not known. Unless all are 1, two
+    /// images are tried where the batch axis is open.
     pub batches: Vec<usize>,
     /// Whether a GPU records the kernel launches of a run and replays them (CUDA graph), where `batches` is one
     /// number. That is faster, but ONNX Runtime records for the thread that runs, and no other thread may use

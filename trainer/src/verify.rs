@@ -39,7 +39,7 @@ pub fn verify(
     let options = SessionOptions {
         // An imported file may leave the size of its images open.
         image_shape: Some([3, height, width]),
-        // Not known to run more than one image: a batch that fails must fail here, and not be run one by one.
+        // With other sizes a session tries two images, and runs them one by one where that fails. Here it must fail.
         batches: vec![1],
         ..SessionOptions::default()
     };

@@ -11,7 +11,8 @@ pub(crate) fn run(args: &CheckArgs, printer: &Printer) -> anyhow::Result<ExitSta
     let run_options = RunOptions {
         machine: &args.machine,
         precision: args.precision,
-        batch: Some(1),
+        // The images are run one by one, and together.
+        batch: None,
     };
     let classifier = source::classifier(&path, None, run_options, printer)?;
     let results = deploy::golden::check(&classifier)?;

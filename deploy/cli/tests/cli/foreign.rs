@@ -190,6 +190,10 @@ fn a_batch_of_one_left_in_the_graph_is_run_one_by_one_everywhere() {
         assert_eq!(convert.code, 0, "{}", convert.err);
         assert!(convert.out.contains("none of 8 images"), "{}", convert.out);
     }
+    assert_eq!(attach(&folder).code, 0);
+    let check = deploy(folder.path()).args(["check", "model.onnx"]).run();
+    assert_eq!(check.code, 0, "{}", check.err);
+    assert!(check.err.contains(said), "{}", check.err);
     let args = ["diff", "good.onnx", "model.onnx", "--data", "photos"];
     let facts = ["--classes", "classes.txt", "--preprocess", PREPROCESS];
     let diff = deploy(folder.path()).args(args).args(facts).run();
