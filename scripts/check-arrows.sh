@@ -31,7 +31,7 @@ packages() {
 
 # Crates of this workspace, and those whose place is fixed, that $1 may name itself: $2.
 may_use() {
-    fixed='files|pixels|kernels|console|data|onnx|models|machine|deploy|bench|deploy-cli|report|trainer|tests|burn|burn-.*|onnx-ir|ort|clap'
+    fixed='files|pixels|kernels|console|data|onnx|models|machine|deploy|bench|deploy-cli|report|trainer|tests|fuzz|burn|burn-.*|onnx-ir|ort|clap'
     for found in $(packages "$1" direct | grep -Ex "$fixed" | grep -vx "${1%@*}" || true); do
         case " $2 " in
             *" $found "*) ;;
@@ -62,6 +62,7 @@ may_use deploy-cli 'data onnx deploy bench console clap'
 may_use report 'data onnx console'
 may_use trainer 'data onnx models deploy report console burn clap'
 may_use tests 'onnx'
+may_use fuzz 'data pixels onnx trainer report'
 
 burn='burn|burn-.*|cubecl|cubecl-.*'
 for crate in files pixels data onnx machine report tests; do
@@ -85,7 +86,7 @@ cargo tree --locked --quiet -p trainer -e normal -i burn-core >/dev/null ||
 
 # Modules: no cycle but of a parent with its own child.
 for crate in data data/files data/pixels onnx models models/kernels console trainer trainer/report \
-    deploy deploy/machine deploy/cli deploy/cli/bench; do
+    deploy deploy/machine deploy/cli deploy/cli/bench fuzz; do
     scripts/module-cycles.py "$crate/src" || complain "the modules of $crate have a cycle"
 done
 

@@ -25,6 +25,11 @@ impl ExitStatus {
     }
 }
 
+/// The end of a command that the user stopped: what is left, and how to continue. No error, so it is not called one.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted: {0}")]
+pub struct Interrupted(pub String);
+
 /// The exit code of a command: 0 done and true, 1 done and false, 2 not done. In the last case the error is
 /// printed, with the first hint in its chain of causes.
 pub fn exit_code(
@@ -37,7 +42,10 @@ pub fn exit_code(
         // `trainer eval | head` is no failure.
         Err(error) if is_reader_gone(error) => ExitCode::SUCCESS,
         Err(error) => {
-            printer::error(&error_text(error, hint));
+            match error.downcast_ref::<Interrupted>() {
+                Some(stopped) => printer::error(&stopped.to_string()),
+                None => printer::error(&error_text(error, hint)),
+            }
             ExitCode::from(2)
         }
     }

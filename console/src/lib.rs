@@ -18,6 +18,6 @@ pub mod page;
 pub mod printer;
 pub mod table;
 
-pub use exit::{ExitStatus, error_text, exit_code, usage_exit_code};
+pub use exit::{ExitStatus, Interrupted, error_text, exit_code, usage_exit_code};
 pub use interrupt::Interrupt;
 pub use printer::{Printer, ProgressBar, Verbosity};

@@ -1,16 +1,41 @@
-//! Class names from a text file, one per line in the order of a model's outputs.
+//! Class names: from a text file, for models without a card, and compared with each other.
 //!
-//! For models without a card. Knows no model, so the caller must compare their number with the outputs.
+//! Knows no model, so the caller must compare their number with the outputs.
 
-use crate::error::reading;
-use crate::{Error, Result};
-use fs_err as fs;
+use crate::{Error, Result, text};
 use std::path::Path;
+use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-/// Reads class names, one per line; blanks around a name and lines at the end do not count.
+/// A name in Unicode's composed form (NFC): macOS writes `ä` into folder names as `a` with two dots behind it.
+///
+/// ```
+/// assert_eq!(classifold_data::class_names::nfc("Ka\u{308}fer"), "K\u{e4}fer");
+/// ```
+#[must_use]
+pub fn nfc(name: &str) -> String {
+    if is_nfc(name) {
+        return name.into();
+    }
+    name.nfc().collect()
+}
+
+/// The index of a class by its name, whichever Unicode form the two have.
+///
+/// ```
+/// let classes = ["ants".to_string(), "Ka\u{308}fer".to_string()];
+/// assert_eq!(classifold_data::class_names::position(&classes, "K\u{e4}fer"), Some(1));
+/// ```
+#[must_use]
+pub fn position(classes: &[String], name: &str) -> Option<usize> {
+    let same = |class: &String| class == name || nfc(class) == nfc(name);
+    classes.iter().position(same)
+}
+
+/// Reads class names, one per line in the order of a model's outputs; blanks around a name and lines at the end do
+/// not count.
 ///
 /// # Errors
-/// When the file cannot be read, is empty, or has an empty line between two names: with it, every
+/// When the file cannot be read, is not UTF-8, is empty, or has an empty line between two names: with it, every
 /// name below would belong to the output after its own.
 ///
 /// ```
@@ -20,10 +45,11 @@ use std::path::Path;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn read(path: &Path) -> Result<Vec<String>> {
-    let text = fs::read_to_string(path).map_err(reading(path))?;
-    // Editors on Windows put a byte order mark in front.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text).trim_end();
-    let names: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
+    let text = text::read(path)?;
+    // A mark within the text remains where files were joined.
+    let blank = |c: char| c.is_whitespace() || c == '\u{feff}';
+    let lines = text.trim_end_matches(blank).lines();
+    let names: Vec<String> = lines.map(|line| nfc(line.trim_matches(blank))).collect();
     let bad = |reason: &str| {
         Error::with_hint(
             format!("`{}` is no list of class names: {reason}", path.display()),
@@ -42,6 +68,7 @@ pub fn read(path: &Path) -> Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fs_err as fs;
 
     fn parse(text: &str) -> Result<Vec<String>> {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -54,6 +81,11 @@ mod tests {
         let expected = ["ants", "bees"];
         assert_eq!(parse("ants\r\n bees \n\n").unwrap(), expected);
         assert_eq!(parse("\u{feff}ants\nbees").unwrap(), expected);
+        assert_eq!(
+            parse("\u{feff}ants\r\n\u{feff}bees\r\n\u{feff}").unwrap(),
+            expected
+        );
+        assert_eq!(parse("\u{feff}\u{feff}ants\nbees").unwrap(), expected);
         for (text, reason) in [
             ("ants\n\nbees\n", "line 2 is empty"),
             ("\nants\n", "line 1 is empty"),

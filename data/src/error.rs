@@ -79,8 +79,8 @@ impl Error {
                 "repair or remove them; up to 5 % unreadable images are left out and listed".into(),
             ),
             Self::Checksum { .. } => Some(
-                "fetch it again, from elsewhere with `--from`; if this is the file you want, say so \
-                 with `--sha256`"
+                "fetch it again, from elsewhere with `trainer fetch NAME --from`; if this is the file you \
+                 want, say so with its `--sha256`"
                     .into(),
             ),
             Self::Invalid { hint, .. } => hint.clone(),
@@ -91,7 +91,8 @@ impl Error {
     #[must_use]
     pub fn no_images(path: &Path) -> Self {
         let message = format!("`{}` has no images", path.display());
-        let hint = "images are files ending in jpg, jpeg, png, ppm, bmp, pgm, tif, tiff or webp";
+        // `folder::EXTENSIONS`, which uses this module.
+        let hint = "images are files ending in jpg, jpeg, jpe, jfif, png, ppm, bmp, pgm, tif, tiff or webp";
         Self::with_hint(message, hint)
     }
 

@@ -17,9 +17,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// File name extensions of images, as in torchvision's `ImageFolder`.
-pub const EXTENSIONS: [&str; 9] = [
-    "jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp",
+/// File name extensions of images: those of torchvision's `ImageFolder`, and two more of JPEG.
+pub const EXTENSIONS: [&str; 11] = [
+    "jpg", "jpeg", "jpe", "jfif", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp",
 ];
 
 /// One labelled image.
@@ -166,7 +166,7 @@ impl Dataset {
         let root = data
             .unwrap_or_else(|| files::parent_folder(list))
             .to_path_buf();
-        let rows = table::read(list)?;
+        let rows = table::read_list(list)?;
         let classes = table::classes(&rows);
         let mut dataset = Self::empty(root, classes);
         for row in rows {

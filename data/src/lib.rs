@@ -8,7 +8,7 @@
 //! - [`audit`]: leaks, duplicates and unusual files;
 //! - [`metrics`]: predictions to [`Scores`];
 //! - [`class_names`]: class names for a model without a card;
-//! - [`run_files`]: file names in a run folder;
+//! - [`run_files`]: file names in a run folder; [`runs`]: which run a name means, and what it scored;
 //! - [`insects`], `fetch`, [`catalog`]: a synthetic data set, and public ones.
 //!
 //! Decoding, preprocessing and the model card are the crate [`pixels`]; the cache folder, atomic writing and
@@ -29,8 +29,10 @@ pub mod insects;
 pub mod loader;
 pub mod metrics;
 pub mod run_files;
+pub mod runs;
 pub mod split;
 pub mod table;
+mod text;
 pub mod unreadable;
 
 pub use audit::Audit;

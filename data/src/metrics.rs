@@ -24,9 +24,9 @@ pub use confusion::{ClassScore, Confusion};
 pub use curve::{Curve, precision_recall, roc};
 pub use holm::holm;
 pub use interval::{wilson, wilson_from_share};
-pub use mcnemar::{McNemar, mcnemar};
+pub use mcnemar::{McNemar, mcnemar, p_text};
 pub use quantile::quantile;
-pub use report::table;
+pub use report::{no_better_than_majority, table};
 
 /// Scores of a classifier on labelled images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

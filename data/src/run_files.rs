@@ -82,7 +82,7 @@ pub fn latest(runs: &Path) -> io::Result<Option<PathBuf>> {
     }
 }
 
-/// Resolves a path like [`LATEST`]: the target of a link, the name in a file, or the path itself.
+/// Resolves a path like [`LATEST`]: the target of a link, the name in a file of that name, or the path itself.
 ///
 /// # Errors
 /// When a file cannot be read.
@@ -93,7 +93,8 @@ pub fn follow(path: &Path) -> io::Result<PathBuf> {
     if let Ok(target) = path.read_link() {
         return Ok(folder.join(target));
     }
-    if path.is_file() {
+    // Any other file may be an image or a model.
+    if path.file_name() == Some(LATEST.as_ref()) && path.is_file() {
         return Ok(folder.join(fs::read_to_string(path)?.trim()));
     }
     Ok(path.to_path_buf())

@@ -1,7 +1,6 @@
 //! Tables of labelled images (CSV): a data set's `path,label[,split]` and a run's `split.csv`.
 
-use crate::error::reading;
-use crate::{Error, Result, Split, write};
+use crate::{Error, Result, Split, class_names, text, write};
 use std::collections::HashSet;
 use std::iter;
 use std::path::Path;
@@ -11,7 +10,7 @@ use std::path::Path;
 pub struct Row {
     /// Path as written, relative to the table's folder or to the data folder.
     pub path: String,
-    /// Name of the class.
+    /// Name of the class, in Unicode's composed form.
     pub label: String,
     /// The split, where the table has that column and this row a value in it.
     pub split: Option<Split>,
@@ -27,11 +26,12 @@ pub(crate) fn classes(rows: &[Row]) -> Vec<String> {
     classes
 }
 
-/// Reads a table with the columns `path`, `label` and, if there, `split`; others are ignored.
+/// Reads a table with the columns `path`, `label` and, if there, `split`; others are ignored, and so are blanks
+/// around a cell.
 ///
 /// # Errors
-/// When the file cannot be read, a column is missing, a cell is empty, a split is unknown or a
-/// path is listed twice.
+/// When the file cannot be read, is not UTF-8, a column is missing, a cell is empty, a split is unknown or a path is
+/// listed twice.
 ///
 /// ```
 /// let folder = tempfile::tempdir()?;
@@ -41,13 +41,24 @@ pub(crate) fn classes(rows: &[Row]) -> Vec<String> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn read(path: &Path) -> Result<Vec<Row>> {
-    let bytes = fs_err::read(path).map_err(reading(path))?;
-    // Spreadsheets put a byte order mark in front.
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    parse(path, csv::Trim::All)
+}
+
+/// As [`read`], of a list that [`Dataset::write_list`](crate::Dataset::write_list) wrote: a folder's name may begin
+/// or end with blanks.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_list(path: &Path) -> Result<Vec<Row>> {
+    parse(path, csv::Trim::Headers)
+}
+
+fn parse(path: &Path, trim: csv::Trim) -> Result<Vec<Row>> {
+    let text = text::read(path)?;
     let wrong = |line, reason: String| Error::table(path, line, &reason);
     let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_reader(bytes);
+        .trim(trim)
+        .from_reader(text.as_bytes());
     let headers = reader
         .headers()
         .map_err(|error| wrong(1, error.to_string()))?
@@ -86,13 +97,13 @@ pub fn read(path: &Path) -> Result<Vec<Row>> {
                 .filter(|text| !text.is_empty())
             {
                 None => None,
-                Some(text) => Some(text.to_ascii_lowercase().parse().map_err(
+                Some(text) => Some(text.trim().to_ascii_lowercase().parse().map_err(
                     |error: crate::split::ParseSplitError| wrong(line, error.to_string()),
                 )?),
             };
         let row = Row {
             path: cell(path_column, "path")?,
-            label: cell(label_column, "label")?,
+            label: class_names::nfc(&cell(label_column, "label")?),
             split,
             line,
         };
@@ -120,7 +131,7 @@ pub(crate) fn write<'a>(path: &Path, rows: impl Iterator<Item = [&'a str; 3]>) -
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Vec<Row>> {
+    fn rows(text: &str) -> Result<Vec<Row>> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.csv");
         fs_err::write(&path, text).unwrap();
@@ -129,7 +140,7 @@ mod tests {
 
     #[test]
     fn columns_are_found_by_name() {
-        let rows = parse("\u{feff}Label, note,path\nants,x,a b.jpg\n").unwrap();
+        let rows = rows("\u{feff}Label, note,path\nants,x,a b.jpg\n").unwrap();
         let row = Row {
             path: "a b.jpg".into(),
             label: "ants".into(),
@@ -152,7 +163,7 @@ mod tests {
             ("path,label\na.jpg,ants\na.jpg,bees\n", 3, "listed twice"),
             ("path,label\na.jpg\n", 2, "record"),
         ] {
-            let error = parse(text).unwrap_err();
+            let error = rows(text).unwrap_err();
             let text = error.to_string();
             assert!(text.contains(&format!("t.csv`, line {line}: ")), "{text}");
             assert!(text.contains(expected), "{text}");

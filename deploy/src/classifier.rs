@@ -8,15 +8,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use image::DynamicImage;
-use pixels::card::OutputKind;
+use onnx::{Activation, ModelFile};
+use pixels::card::{OutputKind, golden_images};
 use pixels::{Card, Limits, Preprocess, RgbImage};
 
 use crate::engine::Engine;
 use crate::error::{Error, Result, chain};
 use crate::model::Model;
+use crate::output_kind;
 use crate::placement::Placement;
 use crate::pool::Pool;
-use crate::prediction::{Prediction, softmax};
+use crate::prediction::{self, Prediction, sigmoid, softmax};
 
 pub use builder::ClassifierBuilder;
 
@@ -39,6 +41,7 @@ pub struct Classifier {
     preprocess: Preprocess,
     output_kind: OutputKind,
     limits: Limits,
+    output: String,
     num_outputs: usize,
     preferred_batch: usize,
     placement: Option<Placement>,
@@ -57,6 +60,14 @@ impl Classifier {
     /// There is no ONNX Runtime library; whatever is wrong with the file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::builder(path).open()
+    }
+
+    /// As [`Classifier::open`], of a model file's bytes.
+    ///
+    /// # Errors
+    /// As [`Classifier::open`]; the model keeps weights in another file.
+    pub fn from_bytes(bytes: impl Into<Arc<[u8]>>) -> Result<Self> {
+        ClassifierBuilder::from_file(ModelFile::from_bytes(bytes)?).open()
     }
 
     /// Builder of a classifier: provider, threads, class names, preprocessing.
@@ -81,7 +92,7 @@ impl Classifier {
     /// let prepared = classifier.prepare(&classifold::RgbImage::from_raw(1, 1, vec![9, 9, 9]).unwrap())?;
     /// let logits = classifier.logits(&prepared, 1)?;
     /// assert_eq!(logits, [9.0, 18.0]);
-    /// assert_eq!(classifier.decide(&logits).label, "light");
+    /// assert_eq!(classifier.decide(&logits)?.label, "light");
     /// # Ok::<(), classifold::Error>(())
     /// ```
     ///
@@ -103,6 +114,7 @@ impl Classifier {
             preprocess,
             output_kind,
             limits: Limits::default(),
+            output: String::new(),
             num_outputs,
             preferred_batch: BATCH_ON_CPU,
             placement: None,
@@ -134,6 +146,11 @@ impl Classifier {
     /// The preprocessing of images.
     pub fn preprocess(&self) -> &Preprocess {
         &self.preprocess
+    }
+
+    /// Name of the output that is read; empty for engines without a file.
+    pub fn output(&self) -> &str {
+        &self.output
     }
 
     /// The meaning of the model's output.
@@ -187,8 +204,12 @@ impl Classifier {
         self.pool.with(run).unwrap_or((none, Duration::ZERO))
     }
 
-    /// The second stage with its output as logits, `[batch, K]`. Their softmax is the probabilities, also where
-    /// the model itself returns probabilities.
+    /// The second stage with its output as logits, `[batch, K]`, also where the model itself returns probabilities:
+    /// their softmax is the probabilities, or the sigmoid of each where the output is
+    /// [`OutputKind::Independent`].
+    ///
+    /// # Errors
+    /// The model stops, or what it returns as probabilities is none.
     pub fn logits(&self, prepared: &[f32], batch: usize) -> Result<Vec<f32>> {
         Ok(self.timed_logits(prepared, batch)?.0)
     }
@@ -208,29 +229,97 @@ impl Classifier {
             return Ok((outputs, elapsed));
         }
         let mut logits = Vec::with_capacity(batch * self.classes.len());
-        for row in outputs.chunks_exact(self.num_outputs.max(1)) {
+        let rows = outputs.chunks_exact(self.num_outputs.max(1));
+        for (index, row) in rows.enumerate() {
+            self.check_probabilities(index, row)?;
             self.row_logits(row, &mut logits);
         }
         Ok((logits, elapsed))
     }
 
-    /// Third stage: the logits of one image to a prediction.
-    pub fn decide(&self, logits: &[f32]) -> Prediction {
-        let probabilities = softmax(logits).into_iter().map(|p| p as f32).collect();
-        Prediction::new(&self.classes, probabilities)
+    /// Third stage: the logits `[K]` of one image to a prediction.
+    ///
+    /// # Errors
+    /// As [`Classifier::probabilities`].
+    pub fn decide(&self, logits: &[f32]) -> Result<Prediction> {
+        let probabilities = self.probabilities(logits)?;
+        let probabilities = probabilities.into_iter().map(|p| p as f32).collect();
+        Ok(Prediction::new(&self.classes, probabilities))
     }
 
-    /// Classifies a decoded image.
+    /// The probabilities `[K]` of the logits of one image.
+    ///
+    /// # Errors
+    /// There is not one logit for each class, or they are no answer: a NaN, plus infinity, or minus infinity
+    /// everywhere. Minus infinity is a class that the model rules out.
+    pub fn probabilities(&self, logits: &[f32]) -> Result<Vec<f64>> {
+        if logits.len() != self.classes.len() {
+            return Err(Error::logits_length(self.classes.len(), logits.len()));
+        }
+        prediction::check_finite(logits)?;
+        Ok(match self.output_kind {
+            OutputKind::Independent if self.num_outputs > 1 => sigmoid(logits),
+            _ => softmax(logits),
+        })
+    }
+
+    /// Notes where the golden samples are probabilities, and the card calls them logits.
+    fn with_card_checked(mut self) -> Self {
+        let golden = self.card().map(|card| card.golden.as_slice());
+        let samples = golden.unwrap_or_default().iter();
+        let rows: Vec<Vec<f32>> = samples.map(|sample| sample.logits.clone()).collect();
+        let is_contradicted = self.output_kind == OutputKind::Logits
+            && !rows.is_empty()
+            && output_kind::infer(None, &rows).is_ok_and(|i| i.kind != OutputKind::Logits);
+        if is_contradicted {
+            self.notes.push(
+                "its card says logits, but its golden samples are probabilities: if it is wrong, use \
+                 `--output-kind probabilities`, or write it anew with `deploy card attach`"
+                    .to_owned(),
+            );
+        }
+        self
+    }
+
+    /// Infers the meaning of the output, in place of the one that was given: from the function that ends the graph
+    /// ([`Model::activation`]), and from the numbers for the golden images, which are drawn. A note says what was
+    /// assumed and why.
+    ///
+    /// # Errors
+    /// The model stops, or graph and numbers contradict each other.
+    pub fn infer_output_kind(mut self, activation: Option<Activation>) -> Result<Self> {
+        let mut rows = Vec::new();
+        for (_, image) in golden_images::images() {
+            rows.push(self.run(&self.prepare(&self.decode(&image)?)?, 1)?);
+        }
+        let inferred = output_kind::infer(activation, &rows)
+            .map_err(|why| Error::output_kind_unclear(&self.path, &why))?;
+        let (kind, why) = (inferred.kind.name(), inferred.why);
+        self.notes
+            .push(format!("its output is read as {kind}: {why}"));
+        self.output_kind = inferred.kind;
+        Ok(self)
+    }
+
+    /// Classifies a decoded image, as [`classify_bytes`](Self::classify_bytes) does a file with the same pixels.
+    ///
+    /// # Errors
+    /// The pixels are floating-point numbers; the model stops.
     pub fn classify(&self, image: &DynamicImage) -> Result<Prediction> {
-        self.classify_rgb(&image.to_rgb8())
+        let rgb = pixels::decode::to_rgb(image)?;
+        self.classify_rgb(&rgb)
     }
 
     /// Classifies an image file.
     ///
     /// # Errors
-    /// The file cannot be read or decoded; the model stops.
+    /// The file cannot be read or decoded; the model stops, or its answer is not finite.
     pub fn classify_path(&self, path: impl AsRef<Path>) -> Result<Prediction> {
-        self.classify_rgb(&pixels::decode::open(path.as_ref(), &self.limits)?)
+        let path = path.as_ref();
+        let image = pixels::decode::open(path, &self.limits)?;
+        let logits = self.logits(&self.prepare(&image)?, 1)?;
+        self.decide(&logits)
+            .map_err(|error| error.about(path.display()))
     }
 
     /// Classifies the bytes of an image file.
@@ -242,13 +331,16 @@ impl Classifier {
     pub fn classify_batch(&self, images: &[DynamicImage]) -> Result<Vec<Prediction>> {
         let mut prepared = Vec::with_capacity(images.len() * self.preprocess.output_len());
         for image in images {
-            prepared.extend(self.prepare(&image.to_rgb8())?);
+            let rgb = pixels::decode::to_rgb(image)?;
+            prepared.extend(self.prepare(&rgb)?);
         }
         let logits = self.logits(&prepared, images.len())?;
-        Ok(logits
-            .chunks_exact(self.classes.len())
-            .map(|row| self.decide(row))
-            .collect())
+        let rows = logits.chunks_exact(self.classes.len()).enumerate();
+        rows.map(|(index, row)| {
+            self.decide(row)
+                .map_err(|error| error.about(format_args!("image {index} of the batch")))
+        })
+        .collect()
     }
 
     pub(crate) fn decode(&self, bytes: &[u8]) -> Result<RgbImage> {
@@ -257,20 +349,47 @@ impl Classifier {
     }
 
     fn classify_rgb(&self, image: &RgbImage) -> Result<Prediction> {
-        Ok(self.decide(&self.logits(&self.prepare(image)?, 1)?))
+        self.decide(&self.logits(&self.prepare(image)?, 1)?)
+    }
+
+    /// Refuses what the card, the caller or the drawn images call probabilities and is none.
+    fn check_probabilities(&self, index: usize, row: &[f32]) -> Result<()> {
+        let most = match (self.output_kind, row) {
+            (OutputKind::Logits, _) => return Ok(()),
+            // Percentages are divided by their sum.
+            (OutputKind::Probabilities, [_, _, ..]) => f32::INFINITY,
+            _ => 1.0 + output_kind::TOLERANCE,
+        };
+        // A NaN passes: `probabilities` refuses it, with better words.
+        match row
+            .iter()
+            .find(|p| **p < -output_kind::TOLERANCE || **p > most)
+        {
+            Some(p) => Err(Error::not_probabilities(&self.path, index, *p)),
+            None => Ok(()),
+        }
     }
 
     /// Appends one row of the output as logits. A single number for two classes is the second class's.
     fn row_logits(&self, row: &[f32], logits: &mut Vec<f32>) {
-        // A probability of 0 has no logarithm; softmax of the smallest one is 0 again.
-        let log = |p: f32| p.max(f32::MIN_POSITIVE).ln();
+        // A probability of 0 has no logarithm; softmax of the smallest one is 0 again. Not `f32::max`, which
+        // would make a number of a NaN.
+        let log = |p: f32| match p < f32::MIN_POSITIVE {
+            true => f32::MIN_POSITIVE.ln(),
+            false => p.ln(),
+        };
         match (self.output_kind, row) {
             (OutputKind::Logits, [z]) if self.classes.len() == 2 => logits.extend([0.0, *z]),
             (OutputKind::Logits, row) => logits.extend_from_slice(row),
-            (OutputKind::Probabilities, [p]) if self.classes.len() == 2 => {
-                logits.extend([log(1.0 - p), log(*p)]);
+            (_, [p]) if self.classes.len() == 2 => logits.extend([log(1.0 - p), log(*p)]),
+            (OutputKind::Independent, row) => {
+                logits.extend(row.iter().map(|p| log(*p) - log(1.0 - p)));
             }
-            (OutputKind::Probabilities, row) => logits.extend(row.iter().copied().map(log)),
+            (OutputKind::Probabilities, row) => {
+                // The sum is 1, or 100 for percentages: logits of the same file in either form are the same.
+                let log_sum = row.iter().sum::<f32>().ln();
+                logits.extend(row.iter().map(|p| log(*p) - log_sum));
+            }
         }
     }
 }

@@ -2,19 +2,21 @@
 //! operators: [`onnx::convert`] changes the graph; here the model is run on calibration images, and its card is
 //! kept.
 
+mod batch;
 mod calibration;
 mod ranges;
 
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use onnx::Document;
 use onnx::convert::{Half, Quantized};
+use onnx::{Document, ModelFile};
 use pixels::card::PREFIX;
 use pixels::{Card, Unreadable};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+pub use batch::dynamic_batch;
 pub use calibration::{Calibration, DEFAULT_IMAGES};
 pub use onnx::convert::Scheme;
 
@@ -48,15 +50,18 @@ pub struct Int8 {
 /// precision. The card stays, but for its scores: they are the original file's.
 ///
 /// ```no_run
-/// let half = classifold::convert::fp16("model.onnx".as_ref(), "model.fp16.onnx".as_ref())?;
+/// use classifold::onnx::ModelFile;
+///
+/// let file = ModelFile::open("model.onnx".as_ref())?;
+/// let half = classifold::convert::fp16(&file, "model.fp16.onnx".as_ref())?;
 /// println!("{} constants in half precision", half.halved);
 /// # Ok::<(), classifold::Error>(())
 /// ```
 ///
 /// # Errors
-/// The file cannot be read, an operator cannot be converted, or `out` cannot be written.
-pub fn fp16(model: &Path, out: &Path) -> Result<Half> {
-    let mut document = Document::open(model)?;
+/// The file is damaged, an operator cannot be converted, or `out` cannot be written.
+pub fn fp16(model: &ModelFile, out: &Path) -> Result<Half> {
+    let mut document = Document::from_file(model)?;
     let half = onnx::convert::to_half(&mut document)?;
     update_card(&mut document, Precision::Fp16, None)?;
     document.save(out)?;
@@ -68,8 +73,8 @@ pub fn fp16(model: &Path, out: &Path) -> Result<Half> {
 ///
 /// # Errors
 /// As [`fp16`]; ONNX Runtime does not run the model, or no image can be read.
-pub fn int8(model: &Path, out: &Path, calibration: &Calibration) -> Result<Int8> {
-    let mut document = Document::open(model)?;
+pub fn int8(model: &ModelFile, out: &Path, calibration: &Calibration) -> Result<Int8> {
+    let mut document = Document::from_file(model)?;
     onnx::convert::prepare(&mut document)?;
     let observed = onnx::convert::calibrated_values(&document)?;
     let measured = ranges::measure(&document, &observed, calibration)?;
@@ -90,14 +95,18 @@ pub fn int8(model: &Path, out: &Path, calibration: &Calibration) -> Result<Int8>
 /// # Errors
 /// As [`fp16`] and [`int8`]; int8 without images.
 pub fn cached(
-    model: &Path,
+    model: &ModelFile,
     precision: Precision,
     calibration: Option<&Calibration>,
     cache: &Path,
 ) -> Result<ConvertedFile> {
     let folder = cache.join("converted");
     let key = key(model, precision, calibration)?;
-    let stem = model.file_stem().unwrap_or_default().to_string_lossy();
+    let stem = model
+        .path()
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy();
     let path = folder.join(format!("{stem}.{precision}.{key}.onnx"));
     // A file that a crash of the machine left half written has no header, and is written again.
     if onnx::Header::open(&path).is_ok() {
@@ -123,8 +132,12 @@ pub fn cached(
 }
 
 /// SHA-256 of what a converted file depends on, its first 32 hexadecimal digits.
-fn key(model: &Path, precision: Precision, calibration: Option<&Calibration>) -> Result<String> {
-    let mut document = Document::open(model)?;
+fn key(
+    model: &ModelFile,
+    precision: Precision,
+    calibration: Option<&Calibration>,
+) -> Result<String> {
+    let mut document = Document::from_file(model)?;
     // The weights may lie in another file, and must be part of the hash.
     document.inline_external_data()?;
     let mut hasher = Sha256::new();

@@ -7,6 +7,7 @@ use pixels::Unreadable;
 use crate::classifier::Classifier;
 use crate::error::{Error, Result};
 use crate::eval::{EvalOptions, Evaluation, evaluate};
+use crate::prediction;
 
 /// Answers of two classifiers to one image.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,7 +125,12 @@ pub fn diff(
             }
         }
     };
-    let (a, b) = (run(first, 0)?, run(second, samples.len())?);
+    let about = |classifier: &Classifier| {
+        let path = classifier.path().to_owned();
+        move |error: Error| error.about(path.display())
+    };
+    let a = run(first, 0).map_err(about(first))?;
+    let b = run(second, samples.len()).map_err(about(second))?;
     Ok(compare(a, b, &common, classes.is_some()))
 }
 
@@ -165,14 +171,13 @@ fn compare(a: Evaluation, b: Evaluation, common: &[(usize, usize)], labelled: bo
         };
         let mut logit_difference = 0.0_f32;
         for (i, j) in common {
-            let difference = (first_logits[*i] - second_logits[*j]).abs();
+            // Answers have no NaN, but may have a class that only one of the two masks out: infinity.
+            let difference = prediction::difference(first_logits[*i], second_logits[*j]);
             sum += f64::from(difference);
-            // A NaN must not look like agreement: `max` would skip it.
-            logit_difference = match difference.is_nan() {
-                true => f32::INFINITY,
-                false => logit_difference.max(difference),
-            };
-            largest_logit = largest_logit.max(first_logits[*i].abs());
+            logit_difference = logit_difference.max(difference);
+            if first_logits[*i].is_finite() {
+                largest_logit = largest_logit.max(first_logits[*i].abs());
+            }
         }
         max_difference = max_difference.max(logit_difference);
         let [first_right, second_right] = [first, second].map(|p| p.predicted == p.label);

@@ -90,7 +90,7 @@ impl Error {
         }
     }
 
-    fn with_hint(self, hint: impl Into<String>) -> Self {
+    pub(crate) fn with_hint(self, hint: impl Into<String>) -> Self {
         match self {
             Self::Other { kind, message, .. } => Self::Other {
                 kind,
@@ -188,8 +188,26 @@ impl Error {
             "`{path}` is not an image classifier\n  expected: {expected}\n  found:    {found}"
         );
         Self::other(ErrorKind::Model, message).with_hint(
-            "only classifiers with one image input and one output of class scores are run",
+            "only classifiers with one image input and an output of class scores are run",
         )
+    }
+
+    /// More than one output may hold the class scores.
+    pub(crate) fn several_outputs(path: &Path, found: &str, example: &str) -> Self {
+        let path = path.display();
+        let message = format!(
+            "`{path}` has several outputs\n  expected: one output [N, K], or its name\n  found:    {found}"
+        );
+        Self::other(ErrorKind::Usage, message).with_hint(format!(
+            "choose one with `--output NAME`, such as `--output {example}`"
+        ))
+    }
+
+    pub(crate) fn no_output(path: &Path, name: &str, found: &str) -> Self {
+        let path = path.display();
+        let message =
+            format!("`{path}` has no such output\n  expected: `{name}`\n  found:    {found}");
+        Self::other(ErrorKind::Usage, message).with_hint("choose one with `--output NAME`")
     }
 
     /// The file carries no card, and `what` it would say is not known otherwise.
@@ -197,14 +215,74 @@ impl Error {
         let path = path.display();
         let message = format!("`{path}` does not say {what}: it carries no model card");
         Self::other(ErrorKind::Model, message).with_hint(
-            "give `--classes FILE` and `--preprocess TEXT`, or write them into the file with \
-             `deploy card attach`",
+            "write it into the file with `deploy card attach`; commands that take `--classes FILE` and \
+             `--preprocess TEXT` run without it",
         )
     }
 
     /// The model stopped while it ran.
     pub fn run(reason: impl std::fmt::Display) -> Self {
-        Self::other(ErrorKind::Model, format!("the model stopped: {reason}"))
+        let reason = reason.to_string();
+        let error = |message| Self::other(ErrorKind::Model, message);
+        let Some((op, node, detail)) = failed_node(&reason) else {
+            return error(format!("the model stopped: {reason}"));
+        };
+        let node = match node {
+            "" => format!("a {op} node"),
+            name => format!("the {op} node `{name}`"),
+        };
+        error(format!("the model stopped at {node}: {detail}")).with_hint(
+            "a graph that was exported for another number of images, or another size, stops like this: try \
+             `--batch 1`, or export it again with an open batch",
+        )
+    }
+
+    /// Outputs that are no answer.
+    pub(crate) fn not_finite(outputs: &[f32]) -> Self {
+        let message = format!(
+            "the model's answer is not finite\n  expected: numbers, or minus infinity for a masked class\n  \
+             found:    {}",
+            list(outputs)
+        );
+        Self::other(ErrorKind::Model, message).with_hint(
+            "its weights are damaged, or its values leave the range of its precision: export it again, or run the \
+             file in single precision",
+        )
+    }
+
+    /// Graph and numbers do not say together what the output means.
+    pub(crate) fn output_kind_unclear(path: &Path, why: &str) -> Self {
+        let path = path.display();
+        let message = format!("`{path}` does not show what its output means: {why}");
+        Self::other(ErrorKind::Model, message).with_hint("say it with `--output-kind`")
+    }
+
+    /// A number that is read as a probability and is none.
+    pub(crate) fn not_probabilities(path: &Path, index: usize, found: f32) -> Self {
+        let path = path.display();
+        let message = format!(
+            "the output of `{path}` is not of probabilities (image {index} of the batch)\n  expected: numbers from \
+             0 to 1\n  found:    {found}"
+        );
+        Self::other(ErrorKind::Model, message)
+            .with_hint("say what its output means with `--output-kind`")
+    }
+
+    /// The same error with the image or the file that it is about.
+    #[must_use]
+    pub fn about(self, subject: impl std::fmt::Display) -> Self {
+        match self {
+            Self::Other {
+                kind,
+                message,
+                hint,
+            } => Self::Other {
+                kind,
+                message: format!("`{subject}`: {message}"),
+                hint,
+            },
+            other => other,
+        }
     }
 
     pub(crate) fn no_golden(path: &Path) -> Self {
@@ -284,7 +362,7 @@ impl Error {
             "the preprocessing does not fit `{path}`\n  expected: {expected}\n  found:    {found}"
         );
         Self::other(ErrorKind::Usage, message)
-            .with_hint("give the steps that this model needs with `--preprocess`")
+            .with_hint("give the steps that this model needs with `--preprocess`, or in its card: `deploy card attach`")
     }
 
     /// The data has classes that the model does not know.
@@ -294,10 +372,23 @@ impl Error {
             "`{path}` knows {} classes but the data has {}\n  expected: {}\n  found:    {}",
             expected.len(),
             found.len(),
-            list_names(expected),
-            list_names(found)
+            list(expected),
+            list(found)
         );
         Self::other(ErrorKind::Usage, message).with_hint(unknown_classes_hint(expected, found))
+    }
+
+    /// A class of the data is the name of two of the model's.
+    #[cfg(feature = "eval")]
+    pub(crate) fn same_class_twice(path: &Path, name: &str) -> Self {
+        let message = format!("`{}` has two classes `{name}`", path.display());
+        Self::other(ErrorKind::Usage, message)
+            .with_hint("give each output a name of its own with `--classes FILE`")
+    }
+
+    pub(crate) fn logits_length(expected: usize, found: usize) -> Self {
+        let message = format!("one image of this model has {expected} logits, {found} given");
+        Self::other(ErrorKind::Usage, message)
     }
 
     /// Prepared numbers of the wrong length.
@@ -324,6 +415,20 @@ impl Error {
     }
 }
 
+/// Operator, name and complaint of the node at which ONNX Runtime stopped: "Non-zero status code returned while running
+/// Gemm node. Name:'fc' Status Message: GEMM: Dimension mismatch".
+fn failed_node(reason: &str) -> Option<(&str, &str, &str)> {
+    let (_, rest) = reason.split_once("status code returned while running ")?;
+    let (op, rest) = rest.split_once(" node. Name:'")?;
+    let (node, rest) = rest.split_once('\'')?;
+    let (_, detail) = rest.split_once("Status Message: ")?;
+    // Checks of ONNX Runtime begin with their source line and condition.
+    let detail = detail
+        .split_once(" was false. ")
+        .map_or(detail, |(_, detail)| detail);
+    Some((op, node, detail.trim()))
+}
+
 fn unknown_classes_hint(expected: &[String], found: &[String]) -> String {
     let unknown: Vec<String> = found
         .iter()
@@ -332,15 +437,16 @@ fn unknown_classes_hint(expected: &[String], found: &[String]) -> String {
         .collect();
     format!(
         "remove {} from the data or use a model that was trained with {}",
-        list_names(&unknown),
+        list(&unknown),
         if unknown.len() == 1 { "it" } else { "them" }
     )
 }
 
-/// At most eight names.
-fn list_names(names: &[String]) -> String {
-    let shown = names.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
-    if names.len() > 8 {
+/// At most eight names or numbers.
+fn list<T: ToString>(items: &[T]) -> String {
+    let shown: Vec<String> = items.iter().take(8).map(T::to_string).collect();
+    let shown = shown.join(", ");
+    if items.len() > 8 {
         format!("{shown}, ...")
     } else {
         shown

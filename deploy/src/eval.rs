@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
-use data::{Sample, Scores, Tally};
+use data::{Sample, Scores, Tally, class_names};
 use pixels::Unreadable;
 use worker::{BatchQueue, BatchResult};
 
@@ -101,7 +101,7 @@ impl Evaluation {
 ///
 /// # Errors
 /// The data has classes that the model does not know; there are no images; one cannot be read (strict), or
-/// more than 5 %; the model stops.
+/// more than 5 %; the model stops, or its answer to an image is not finite.
 pub fn evaluate(
     classifier: &Classifier,
     samples: &[Sample],
@@ -203,13 +203,16 @@ impl<'a> Collector<'a> {
         for (row, index) in rows.zip(result.readable) {
             let sample = &self.samples[index];
             let label = self.labels[sample.label as usize];
+            let probabilities = self.classifier.probabilities(row);
+            let probabilities =
+                probabilities.map_err(|error| error.about(sample.path.display()))?;
             let predicted = self.tally.add(row, label) as usize;
             self.logits.extend_from_slice(row);
             self.predictions.push(data::Prediction {
                 path: sample.relative.clone(),
                 label: classes[label as usize].clone(),
                 predicted: classes[predicted].clone(),
-                probability: Tally::probabilities(row)[predicted],
+                probability: probabilities[predicted],
             });
         }
         (self.options.progress)(self.predictions.len() + self.unreadable.len());
@@ -242,10 +245,14 @@ impl<'a> Collector<'a> {
 /// For each class of the data, its index among the model's.
 fn match_classes(classifier: &Classifier, classes: &[String]) -> Result<Vec<u32>> {
     let known = classifier.classes();
-    let index_of = |name: &String| known.iter().position(|k| k == name).map(|at| at as u32);
-    classes
-        .iter()
-        .map(index_of)
-        .collect::<Option<Vec<u32>>>()
-        .ok_or_else(|| Error::classes_differ(classifier.path(), known, classes))
+    let index_of = |name: &String| {
+        let index = class_names::position(known, name)
+            .ok_or_else(|| Error::classes_differ(classifier.path(), known, classes))?;
+        // ImageNet has two classes `crane`: a label cannot say which is meant.
+        if class_names::position(&known[index + 1..], name).is_some() {
+            return Err(Error::same_class_twice(classifier.path(), name));
+        }
+        Ok(index as u32)
+    };
+    classes.iter().map(index_of).collect()
 }

@@ -42,6 +42,7 @@ pub mod eval;
 pub mod golden;
 pub mod model;
 mod options;
+mod output_kind;
 pub mod placement;
 pub mod pool;
 pub mod precision;

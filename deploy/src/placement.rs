@@ -32,12 +32,16 @@ impl std::fmt::Display for PlacedNode {
     }
 }
 
-/// As `cpu 5, cuda 64`.
+/// As `5 nodes on cpu, 64 on cuda`.
 impl std::fmt::Display for Placement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (index, (provider, nodes)) in self.nodes.iter().enumerate() {
-            let comma = if index == 0 { "" } else { ", " };
-            write!(f, "{comma}{provider} {}", nodes.len())?;
+            let count = nodes.len();
+            match (index, count) {
+                (0, 1) => write!(f, "1 node on {provider}")?,
+                (0, _) => write!(f, "{count} nodes on {provider}")?,
+                _ => write!(f, ", {count} on {provider}")?,
+            }
         }
         Ok(())
     }

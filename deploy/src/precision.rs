@@ -44,6 +44,16 @@ impl Precision {
         }
     }
 
+    /// Precision in which a file computes where this one is asked for: one of half precision or 8-bit integers (`own`,
+    /// as [`Model::precision`](crate::Model::precision) says) does not compute in single precision.
+    #[must_use]
+    pub fn in_file(self, own: &str) -> Self {
+        match (self, own.parse()) {
+            (Self::Fp32 | Self::Tf32, Ok(own @ (Self::Fp16 | Self::Int8))) => own,
+            _ => self,
+        }
+    }
+
     /// Whether the file must be converted for this precision on `provider`.
     ///
     /// TensorRT computes an `fp32` file in half precision by itself; the CPU and CUDA compute as the file says.
@@ -96,6 +106,15 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn a_quantised_file_is_not_said_to_compute_in_single_precision() {
+        assert_eq!(Precision::Fp32.in_file("int8"), Precision::Int8);
+        assert_eq!(Precision::Tf32.in_file("fp16"), Precision::Fp16);
+        assert_eq!(Precision::Tf32.in_file("fp32"), Precision::Tf32);
+        assert_eq!(Precision::Fp16.in_file("int8"), Precision::Fp16);
+        assert_eq!(Precision::Fp32.in_file("none"), Precision::Fp32);
     }
 
     #[test]

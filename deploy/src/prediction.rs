@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::error::{Error, Result};
+
 /// The most probable class, and how probable every class is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
@@ -11,7 +13,8 @@ pub struct Prediction {
     pub index: usize,
     /// Its probability, `[0, 1]`.
     pub probability: f32,
-    /// The probability of each class, in the model's order; they sum to 1.
+    /// The probability of each class, in the model's order; they sum to 1, unless the output is
+    /// [`OutputKind::Independent`](pixels::card::OutputKind::Independent).
     pub probabilities: Vec<f32>,
     classes: Arc<[String]>,
 }
@@ -49,6 +52,21 @@ impl Prediction {
     }
 }
 
+/// Refuses outputs of one image that are no answer: a NaN, plus infinity, or minus infinity everywhere.
+pub(crate) fn check_finite(outputs: &[f32]) -> Result<()> {
+    // Minus infinity is a class that the model masks out: its probability is 0.
+    let is_number = |output: &f32| output.is_finite() || *output == f32::NEG_INFINITY;
+    if outputs.iter().all(is_number) && outputs.iter().any(|output| output.is_finite()) {
+        return Ok(());
+    }
+    Err(Error::not_finite(outputs))
+}
+
+/// |a - b|; 0 for two minus infinities, which are the same masked class.
+pub fn difference(a: f32, b: f32) -> f32 {
+    if a == b { 0.0 } else { (a - b).abs() }
+}
+
 /// Softmax of the logits of one image, in double precision; the probabilities of `data`'s `Tally`, bit for bit.
 pub(crate) fn softmax(logits: &[f32]) -> Vec<f64> {
     // The largest logit is taken off first: `exp` of 710 overflows.
@@ -58,6 +76,12 @@ pub(crate) fn softmax(logits: &[f32]) -> Vec<f64> {
         .map(|logit| (f64::from(*logit) - f64::from(max)).exp());
     let sum: f64 = weights.clone().sum();
     weights.map(|weight| weight / sum).collect()
+}
+
+/// Sigmoid of each logit of one image, in double precision.
+pub(crate) fn sigmoid(logits: &[f32]) -> Vec<f64> {
+    let sigmoid = |logit: &f32| 1.0 / (1.0 + (-f64::from(*logit)).exp());
+    logits.iter().map(sigmoid).collect()
 }
 
 #[cfg(test)]
@@ -71,6 +95,22 @@ mod tests {
         assert_eq!((prediction.label.as_str(), prediction.index), ("bee", 1));
         assert_eq!(prediction.top(2), [("bee", 0.4), ("wasp", 0.4)]);
         assert_eq!(prediction.top(5).len(), 3);
+    }
+
+    #[test]
+    fn a_masked_class_is_an_answer_and_a_nan_is_none() {
+        const MASKED: f32 = f32::NEG_INFINITY;
+        for outputs in [[0.5, -1.0], [MASKED, 2.0], [3.0, MASKED]] {
+            assert!(check_finite(&outputs).is_ok(), "{outputs:?}");
+        }
+        for outputs in [[f32::NAN, 1.0], [f32::INFINITY, 1.0], [MASKED, MASKED]] {
+            assert!(check_finite(&outputs).is_err(), "{outputs:?}");
+        }
+        assert!(check_finite(&[]).is_err());
+        assert_eq!(softmax(&[MASKED, 2.0]), [0.0, 1.0]);
+        assert_eq!(difference(MASKED, MASKED), 0.0);
+        assert_eq!(difference(MASKED, 1.0), f32::INFINITY);
+        assert!(difference(f32::NAN, f32::NAN).is_nan());
     }
 
     #[test]

@@ -11,11 +11,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use onnx::{Detached, Document, ModelFile};
 use ort::session::{RunOptions, Session as OrtSession, SessionInputValue};
 use ort::value::TensorElementType;
 
 pub use bind::{Bound, Feed, Phases};
 use bind::{BoundBuffers, BufferLayout, Memory, run_error};
+use io_spec::OutputShape;
 
 pub use crate::options::SessionOptions;
 
@@ -23,6 +25,7 @@ use machine::Provider;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::model::arithmetic;
 use crate::placement::Placement;
 use crate::presets;
 
@@ -55,11 +58,13 @@ pub struct Session {
     input_type: TensorElementType,
     output: String,
     output_type: TensorElementType,
-    /// Dimensions of the output without that of the batch; as found where the file leaves them open.
-    output_dims: Vec<usize>,
+    /// As found where the file leaves it open.
+    output_shape: OutputShape,
     batch: Batch,
     /// The smallest and the largest number of images of one call.
     batches: (usize, usize),
+    /// Whether every image has a call of its own: answers would depend on the others of the call.
+    is_one_by_one: bool,
     image_shape: [usize; 3],
     num_outputs: usize,
     placement: Placement,
@@ -108,9 +113,19 @@ impl Session {
     /// The runtime refuses the model or the provider, nodes that compute run elsewhere, or the model is not
     /// an image classifier.
     pub fn open(path: &Path, options: &SessionOptions) -> Result<Self> {
-        let start = Instant::now();
+        Self::from_file(&ModelFile::open(path)?, options)
+    }
+
+    /// As [`Session::open`], of a file that was read.
+    pub fn from_file(file: &ModelFile, options: &SessionOptions) -> Result<Self> {
+        Self::from_detached(&file.detached()?, options)
+    }
+
+    /// As [`Session::from_file`], for several sessions of one file: its data is read once.
+    pub(crate) fn from_detached(model: &Detached, options: &SessionOptions) -> Result<Self> {
+        let (start, path) = (Instant::now(), model.file.path());
         let gpu = open::describe_gpu(options.provider);
-        let opened = open::open(path, options, gpu.as_deref())?;
+        let opened = open::open(model, options, gpu.as_deref())?;
         let session = opened.session;
         let not = |expected: &str, found: String| Error::not_a_classifier(path, expected, &found);
         let (input, input_type, dims) =
@@ -121,7 +136,8 @@ impl Session {
         let batch = usize::try_from(first).ok().filter(|n| *n > 0);
         let output = io_spec::pick_output(&session, options.output.as_deref())
             .map_err(|found| not("one output", found))?;
-        let output_dims = io_spec::class_dims(output).map_err(|f| not("an output [N, K]", f))?;
+        let output_shape =
+            io_spec::output_shape(output, batch).map_err(|f| not("an output [N, K]", f))?;
         let memory = match options.provider.device() {
             None => Memory::Cpu,
             Some(device) => Memory::gpu(presets::device_id(device)).map_err(run_error)?,
@@ -137,10 +153,11 @@ impl Session {
             input_type,
             output: output.name().to_owned(),
             output_type: io_spec::tensor_type(output).0,
-            num_outputs: output_dims.iter().flatten().product(),
-            output_dims: output_dims.unwrap_or_default(),
+            num_outputs: 0,
+            output_shape: OutputShape::default(),
             batch: batch.map_or(Batch::Dynamic, Batch::Fixed),
             batches: batch.map_or(opened.batches, |batch| (batch, batch)),
+            is_one_by_one: false,
             image_shape,
             placement: opened.placement,
             cold_start: ColdStart {
@@ -160,11 +177,17 @@ impl Session {
             kept_buffers: Mutex::default(),
             session,
         };
-        if session.output_dims.is_empty() {
-            session.infer_output_shape()?;
+        session.note_arithmetic(&Document::from_file(&model.file)?);
+        match output_shape {
+            Some(shape) => session.set_output_shape(shape),
+            None => session.infer_output_shape()?,
         }
         let build = session.cold_start.build.unwrap_or_default();
         session.cold_start.session = start.elapsed().saturating_sub(build);
+        // A caller that runs single images need not wait for more.
+        if options.batches.is_empty() || options.batches.iter().any(|batch| *batch > 1) {
+            session.check_open_batch();
+        }
         Ok(session)
     }
 
@@ -248,7 +271,7 @@ impl Session {
             input_dims: [&[batch][..], &self.image_shape].concat(),
             output: &self.output,
             output_element: self.output_type,
-            output_dims: [&[batch][..], &self.output_dims].concat(),
+            output_dims: self.output_shape.of_batch(batch),
             graph,
         };
         BoundBuffers::new(&self.session, &self.memory, &layout).map_err(run_error)
@@ -269,6 +292,7 @@ impl Session {
         if batch == 0 {
             return Ok(Vec::new());
         }
+        let largest = if self.is_one_by_one { 1 } else { largest };
         if (smallest..=largest).contains(&batch) {
             return self.run_exactly(images, batch);
         }
@@ -278,9 +302,10 @@ impl Session {
             if count >= smallest {
                 scores.extend(self.run_exactly(part, count)?);
             } else {
-                // Zeros fill the batch; their scores are cut off below.
-                let mut padded = part.to_vec();
-                padded.resize(smallest * len, 0.0);
+                // Copies of the last image fill the batch: other numbers could widen the range of the values.
+                // Their scores are cut off below.
+                let copies = part[(count - 1) * len..].repeat(smallest - count);
+                let padded = [part, &copies].concat();
                 let padded = self.run_exactly(&padded, smallest)?;
                 scores.extend(&padded[..count * self.num_outputs]);
             }
@@ -298,15 +323,72 @@ impl Session {
         let batch = self.batches.0;
         let zeros = vec![0.0; batch * self.image_len()];
         let (scores, dims) = self.run_unbound(&zeros, batch)?;
-        self.num_outputs = scores.len() / batch;
-        // `[N, K, ...]`; for one image some models leave out `N`.
-        let whole = [&[batch][..], dims.get(1..).unwrap_or_default()].concat();
-        self.output_dims = if whole == dims {
-            dims[1..].to_vec()
-        } else {
-            vec![self.num_outputs]
-        };
+        let has_batch = dims.first() == Some(&batch);
+        let dims = if has_batch { dims[1..].to_vec() } else { dims };
+        if dims.iter().product::<usize>() * batch != scores.len() {
+            let found = format!("{} numbers for {batch} images", scores.len());
+            return Err(Error::not_a_classifier(
+                &self.path,
+                "an output [N, K]",
+                &found,
+            ));
+        }
+        self.set_output_shape(OutputShape { dims, has_batch });
         Ok(())
+    }
+
+    /// Gives every image a run of its own where an operator would mix them, and notes a batch norm that does.
+    fn note_arithmetic(&mut self, document: &Document) {
+        if let Some(operator) = arithmetic::across_images(document) {
+            self.is_one_by_one = true;
+            // A fixed batch is filled with copies.
+            if self.batch == Batch::Dynamic {
+                self.batches = (1, 1);
+            }
+            self.notes.push(format!(
+                "`{operator}` takes its numbers from all images of a run: they are run one at a time"
+            ));
+        }
+        if arithmetic::is_in_training(document) {
+            self.notes.push(
+                "its batch norm is in training mode: answers depend on the other images and on earlier runs; export \
+                 it in evaluation mode"
+                    .to_owned(),
+            );
+        }
+    }
+
+    fn set_output_shape(&mut self, shape: OutputShape) {
+        if !shape.has_batch && self.batch != Batch::Fixed(1) {
+            self.run_one_by_one("its output has no batch axis");
+        }
+        self.num_outputs = shape.dims.iter().product();
+        self.output_shape = shape;
+    }
+
+    fn run_one_by_one(&mut self, why: &str) {
+        self.batch = Batch::Fixed(1);
+        self.batches = (1, 1);
+        self.notes.push(format!("images are run one by one: {why}"));
+    }
+
+    /// Runs two images where the batch is open: some exporters open the axis of the input, and leave a batch of 1 in
+    /// the graph.
+    fn check_open_batch(&mut self) {
+        // An engine of TensorRT was built for its sizes.
+        if self.batches != (1, usize::MAX) {
+            return;
+        }
+        let zeros = vec![0.0; 2 * self.image_len()];
+        let Err(error) = self.run_unbound(&zeros, 2) else {
+            return;
+        };
+        // Where one image fails as well, its batch is not why, and the first run says it.
+        if self.run_unbound(&zeros[..self.image_len()], 1).is_ok() {
+            self.run_one_by_one(&format!(
+                "its batch axis is open, but two images fail: {error}"
+            ));
+        }
     }
 
     fn image_len(&self) -> usize {
@@ -347,7 +429,8 @@ impl Session {
         let [a, b, c] = self.image_shape;
         let value =
             tensor_io::to_input(self.input_type, images, [batch, a, b, c]).map_err(run_error)?;
-        let inputs: [SessionInputValue<'_>; 1] = [value];
+        // By name: the image need not be the first input where others are optional.
+        let inputs: Vec<(&str, SessionInputValue<'_>)> = vec![(self.input.as_str(), value)];
         let outputs = self.session.run_with_options(inputs, &self.unbound_options);
         let outputs = outputs.map_err(run_error)?;
         let output = outputs

@@ -17,6 +17,7 @@ use crate::session::tensor_io;
 #[derive(Debug)]
 pub struct Taps {
     session: OrtSession,
+    input: String,
     input_type: TensorElementType,
     shape: [usize; 4],
     names: Vec<String>,
@@ -57,11 +58,14 @@ impl Taps {
         document.check()?;
         surgery::prune(document.graph_mut());
         document.inline_external_data()?;
-        let batch = match document.inputs().as_slice() {
-            [input] if !input.ranked || input.dims.len() == 4 => match input.dims.first() {
-                Some(Dim::Fixed(batch)) => usize::try_from(*batch).unwrap_or(1).max(1),
-                _ => 1,
-            },
+        let (input, batch) = match document.inputs().as_slice() {
+            [input] if !input.ranked || input.dims.len() == 4 => {
+                let batch = match input.dims.first() {
+                    Some(Dim::Fixed(batch)) => usize::try_from(*batch).unwrap_or(1).max(1),
+                    _ => 1,
+                };
+                (input.name.clone(), batch)
+            }
             inputs => {
                 let inputs: Vec<String> = inputs.iter().map(ToString::to_string).collect();
                 let found = format!("{}: {}", inputs.len(), inputs.join("; "));
@@ -82,12 +86,14 @@ impl Taps {
             .map_err(|e| load(&e))?;
         let input_type = session
             .inputs()
-            .first()
+            .iter()
+            .find(|known| known.name() == input)
             .and_then(|input| input.dtype().tensor_type())
             .unwrap_or(TensorElementType::Float32);
         let [a, b, c] = image_shape;
         Ok(Self {
             session,
+            input,
             input_type,
             shape: [batch, a, b, c],
             names: values.to_vec(),
@@ -109,7 +115,7 @@ impl Taps {
         // Where the file fixes the batch it must be full, and copies keep values comparable.
         let images = image.repeat(batch);
         let value = tensor_io::to_input(self.input_type, &images, self.shape).map_err(failed)?;
-        let inputs: [SessionInputValue<'_>; 1] = [value];
+        let inputs: Vec<(&str, SessionInputValue<'_>)> = vec![(self.input.as_str(), value)];
         let outputs = self.session.run(inputs).map_err(failed)?;
         let read = |name: &String| {
             let value = outputs

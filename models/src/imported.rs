@@ -81,12 +81,15 @@ impl Imported {
         fine_tune: bool,
         init: &mut Init,
     ) -> Result<Self> {
-        let document = onnx::Document::open(path)?;
+        let file = onnx::ModelFile::open(path)?;
+        let document = onnx::Document::from_file(&file)?;
         document.check_external_data()?;
         // Before `onnx-ir` reads the file, so that an error names operator, node and opset.
         pair::check_operators(path, &document)?;
         let input_size = pair::input_size(path, &document)?;
         let graph = parse::Graph::read(path, &init.device)?;
+        // `onnx-ir` reads by name: names and weights must be of the same file.
+        file.check_unchanged()?;
         let graph = cut::remove_classification_layer(path, graph)?;
         let sources = pair::sources(path, &document, &graph)?;
         let features = classification_input(document.graph())
@@ -94,7 +97,7 @@ impl Imported {
         let fc = Linear::new(graph.num_features, num_classes, init);
         let origin = Origin {
             path: path.to_path_buf(),
-            sha256: onnx::Header::sha256(path)?,
+            sha256: file.sha256().to_owned(),
             fine_tune,
             input_size,
             features,

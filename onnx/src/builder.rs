@@ -233,11 +233,11 @@ impl GraphBuilder {
         let non_empty = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         Ok(Document::from_model(ModelProto {
             ir_version: Some(info.ir_version),
-            producer_name: non_empty(&info.producer_name),
-            producer_version: non_empty(&info.producer_version),
+            producer_name: non_empty(&info.producer_name).map(String::into_bytes),
+            producer_version: non_empty(&info.producer_version).map(String::into_bytes),
             domain: non_empty(&info.domain),
             model_version: Some(info.model_version),
-            doc_string: non_empty(&info.doc_string),
+            doc_string: non_empty(&info.doc_string).map(String::into_bytes),
             opset_import: vec![OperatorSetIdProto {
                 domain: Some(String::new()),
                 version: Some(info.opset),

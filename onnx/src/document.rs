@@ -2,26 +2,28 @@
 //!
 //! Runs nothing and knows no element type: [`Tensor`] does.
 
-use std::io::{Read, Seek};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use prost::Message;
 
-use crate::error::{Error, Result, reading};
+use crate::error::{Error, Result};
+use crate::external::{self, Origin};
+use crate::file::ModelFile;
 use crate::header;
 use crate::proto::{
-    GraphProto, MAX_BYTES, ModelProto, StringStringEntryProto, TensorProto, is_standard_domain,
+    GraphProto, MAX_BYTES, MetadataEntryProto, ModelProto, NodeProto, TensorProto,
+    is_standard_domain,
 };
 use crate::tensor::Tensor;
-use crate::value::ValueInfo;
-use crate::{external, file, walk};
+use crate::value::{self, ValueInfo};
+use crate::walk;
 
 /// A model and the file it was read from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document {
     /// The model.
     pub model: ModelProto,
-    path: Option<PathBuf>,
+    origin: Option<Origin>,
 }
 
 impl Document {
@@ -34,29 +36,33 @@ impl Document {
     /// assert!(classifold_onnx::Document::open("no/such/file.onnx".as_ref()).is_err());
     /// ```
     pub fn open(path: &Path) -> Result<Document> {
-        let mut open = file::open(path)?;
-        if open.len > MAX_BYTES {
-            return Err(Error::too_large(path, open.len));
-        }
-        open.file.rewind().map_err(reading(path))?;
-        let mut bytes = Vec::with_capacity(open.len as usize);
-        open.file.read_to_end(&mut bytes).map_err(reading(path))?;
-        let model = ModelProto::decode(bytes.as_slice())
-            .map_err(|e| Error::damaged(path, &e.to_string()))?;
+        Document::from_file(&ModelFile::open(path)?)
+    }
+
+    /// Decodes a model. Its tensors keep the file's bytes in memory, and do not copy them.
+    ///
+    /// # Errors
+    /// The file is damaged.
+    pub fn from_file(file: &ModelFile) -> Result<Document> {
+        let model = ModelProto::decode(file.decodable())
+            .map_err(|e| Error::damaged(file.path(), &e.to_string()))?;
         Ok(Document {
             model,
-            path: Some(path.to_owned()),
+            origin: file.origin().cloned(),
         })
     }
 
     /// A model that no file holds yet.
     pub fn from_model(model: ModelProto) -> Document {
-        Document { model, path: None }
+        Document {
+            model,
+            origin: None,
+        }
     }
 
     /// The file it was read from.
     pub fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
+        self.origin.as_ref().map(|origin| origin.path.as_path())
     }
 
     /// The graph; an empty one if the model has none.
@@ -71,13 +77,19 @@ impl Document {
         self.model.graph.get_or_insert_default()
     }
 
-    /// The inputs that a caller must feed: those of the graph that are no initializers.
+    /// Every node: of the graph, of bodies and of functions.
+    pub fn all_nodes(&self) -> Vec<&NodeProto> {
+        walk::nodes(&self.model)
+    }
+
+    /// The inputs that a caller must feed: those of the graph that are no initializers and not of an optional type.
     pub fn inputs(&self) -> Vec<ValueInfo> {
         let graph = self.graph();
         graph
             .input
             .iter()
             .filter(|input| walk::initializer(graph, input.name()).is_none())
+            .filter(|input| !value::is_optional(input))
             .map(ValueInfo::from_proto)
             .collect()
     }
@@ -111,7 +123,7 @@ impl Document {
             return Tensor::from_proto(&proto);
         }
         let mut proto = proto.into_owned();
-        external::inline(&mut proto, self.folder().as_deref())?;
+        external::inline(&mut proto, self.origin.as_ref())?;
         Tensor::from_proto(&proto)
     }
 
@@ -153,12 +165,12 @@ impl Document {
     pub fn set_metadata(&mut self, prefix: &str, pairs: &[(String, String)]) {
         let props = &mut self.model.metadata_props;
         props.retain(|prop| {
-            let prefixed = !prefix.is_empty() && prop.key().starts_with(prefix);
-            !prefixed && !pairs.iter().any(|(key, _)| key == prop.key())
+            let prefixed = !prefix.is_empty() && prop.key().starts_with(prefix.as_bytes());
+            !prefixed && !pairs.iter().any(|(key, _)| key.as_bytes() == prop.key())
         });
-        props.extend(pairs.iter().map(|(key, value)| StringStringEntryProto {
-            key: Some(key.clone()),
-            value: Some(value.clone()),
+        props.extend(pairs.iter().map(|(key, value)| MetadataEntryProto {
+            key: Some(key.clone().into_bytes()),
+            value: Some(value.clone().into_bytes()),
         }));
     }
 
@@ -168,11 +180,10 @@ impl Document {
     /// # Errors
     /// A file is missing, outside the model's folder, or too short.
     pub fn check_external_data(&self) -> Result<()> {
-        let folder = self.folder();
         let mut result = Ok(());
         walk::tensors(&self.model, &mut |proto| {
             if result.is_ok() && external::is_external(proto) {
-                result = external::check(proto, folder.as_deref());
+                result = external::check(proto, self.origin.as_ref());
             }
         });
         result
@@ -193,11 +204,10 @@ impl Document {
     /// # Errors
     /// A file is missing, outside the model's folder, or too short.
     pub fn inline_external_data(&mut self) -> Result<()> {
-        let folder = self.folder();
         let mut result = Ok(());
         walk::tensors_mut(&mut self.model, &mut |proto| {
             if result.is_ok() && external::is_external(proto) {
-                result = external::inline(proto, folder.as_deref());
+                result = external::inline(proto, self.origin.as_ref());
             }
         });
         result
@@ -231,12 +241,5 @@ impl Document {
             return Err(Error::too_large(path, bytes));
         }
         Ok(files::write::atomically(path, &self.to_bytes())?)
-    }
-
-    /// The folder of the file, in which its data files lie.
-    fn folder(&self) -> Option<PathBuf> {
-        self.path
-            .as_deref()
-            .map(|path| files::parent_folder(path).to_owned())
     }
 }

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use crate::foreign::Foreign;
 use crate::proto::DataType;
 
 /// What is wrong with a file, a tensor or a graph. [`Error::hint`] says what to do about it.
@@ -86,7 +87,17 @@ impl Error {
     /// The bytes are something else, or lack a field that every model has.
     pub(crate) fn not_onnx(path: &Path, detail: &str) -> Error {
         let problem = format!("is not an ONNX model: {detail}");
-        Error::file(path, &problem, Some("export the model to ONNX first"))
+        Error::file(
+            path,
+            &problem,
+            Some("give the `.onnx` file of the model, or export it first"),
+        )
+    }
+
+    /// The file is of another kind.
+    pub(crate) fn foreign(path: &Path, foreign: &Foreign) -> Error {
+        let problem = format!("is not an ONNX model but {}", foreign.kind);
+        Error::file(path, &problem, Some(foreign.hint))
     }
 
     /// It begins as a model, but its messages do not decode.
@@ -97,6 +108,17 @@ impl Error {
     pub(crate) fn too_large(path: &Path, bytes: u64) -> Error {
         let problem = format!("would take {bytes} bytes; an ONNX file holds at most 2 GiB");
         Error::file(path, &problem, None)
+    }
+
+    /// What was read of it may be of two files.
+    pub(crate) fn changed(path: &Path) -> Error {
+        let hint =
+            "open it again once it is written; writers should rename a finished file to its name";
+        Error::file(
+            path,
+            "was replaced or written while it was read",
+            Some(hint),
+        )
     }
 
     /// The file that holds a tensor's values is not there.

@@ -7,7 +7,8 @@ use std::path::Path;
 use prost::Message;
 
 use crate::error::{Error, Result, reading};
-use crate::proto::{HeaderProto, StringStringEntryProto, is_standard_domain};
+use crate::file::ModelFile;
+use crate::proto::{HeaderProto, MetadataEntryProto, is_standard_domain};
 use crate::{file, wire};
 
 /// Versions, producer and metadata of a model file (`ModelProto` of `onnx.proto`).
@@ -27,7 +28,7 @@ pub struct Header {
     pub doc_string: String,
     /// Operator sets: domain (empty for ONNX's own) and version.
     pub opsets: Vec<(String, i64)>,
-    /// Pairs of strings, in the file's order.
+    /// Pairs of strings, in the file's order. Bytes that are not UTF-8 are replaced, as in all text here.
     pub metadata: Vec<(String, String)>,
     /// Size of the file in bytes.
     pub file_bytes: u64,
@@ -46,22 +47,21 @@ impl Header {
     pub fn open(path: &Path) -> Result<Header> {
         let mut open = file::open(path)?;
         let bytes = wire::read_fields(&mut open.file, &open.header).map_err(reading(path))?;
-        let proto = HeaderProto::decode(bytes.as_slice())
-            .map_err(|e| Error::damaged(path, &e.to_string()))?;
-        Ok(Header::from_proto(&proto, open.len))
+        Header::decode(&bytes, open.len, path)
     }
 
-    /// The SHA-256 of a file's bytes in hexadecimal.
+    /// Decodes the header of a file that was read.
     ///
     /// # Errors
-    /// The file cannot be read.
-    ///
-    /// ```
-    /// let file = tempfile::NamedTempFile::new().unwrap();
-    /// assert!(classifold_onnx::Header::sha256(file.path()).unwrap().starts_with("e3b0c44298fc1c14"));
-    /// ```
-    pub fn sha256(path: &Path) -> Result<String> {
-        files::hash::sha256_hex(path).map_err(reading(path))
+    /// The header is damaged.
+    pub fn from_file(file: &ModelFile) -> Result<Header> {
+        let len = file.bytes().len() as u64;
+        Header::decode(&file.header_bytes(), len, file.path())
+    }
+
+    fn decode(bytes: &[u8], file_bytes: u64, path: &Path) -> Result<Header> {
+        let proto = HeaderProto::decode(bytes).map_err(|e| Error::damaged(path, &e.to_string()))?;
+        Ok(Header::from_proto(&proto, file_bytes))
     }
 
     /// The version of ONNX's own operator set, if the file names one.
@@ -75,11 +75,11 @@ impl Header {
     fn from_proto(proto: &HeaderProto, file_bytes: u64) -> Header {
         Header {
             ir_version: proto.ir_version(),
-            producer_name: proto.producer_name().to_owned(),
-            producer_version: proto.producer_version().to_owned(),
+            producer_name: text(proto.producer_name()),
+            producer_version: text(proto.producer_version()),
             domain: proto.domain().to_owned(),
             model_version: proto.model_version(),
-            doc_string: proto.doc_string().to_owned(),
+            doc_string: text(proto.doc_string()),
             opsets: proto
                 .opset_import
                 .iter()
@@ -92,9 +92,14 @@ impl Header {
 }
 
 /// Metadata entries as pairs of key and value.
-pub(crate) fn pairs(entries: &[StringStringEntryProto]) -> Vec<(String, String)> {
+pub(crate) fn pairs(entries: &[MetadataEntryProto]) -> Vec<(String, String)> {
     entries
         .iter()
-        .map(|entry| (entry.key().to_owned(), entry.value().to_owned()))
+        .map(|entry| (text(entry.key()), text(entry.value())))
         .collect()
+}
+
+/// Bytes that are not UTF-8 become the replacement character.
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }

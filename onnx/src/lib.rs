@@ -5,11 +5,13 @@
 //! | to | use |
 //! |---|---|
 //! | see what a file is, in milliseconds | [`Header`] |
+//! | read a file once, for all that follows | [`ModelFile`] |
 //! | read, query, change and save a model | [`Document`] |
 //! | read and write the values of a tensor | [`Tensor`], [`TensorData`] |
 //! | write a graph | [`GraphBuilder`], [`Window`], [`ModelInfo`] |
 //! | change an existing graph | [`surgery`], [`node`], [`attribute`] |
 //! | convert a model to half precision or 8-bit integers | [`convert`] |
+//! | see which function ends a classifier | [`Activation`] |
 //! | reach everything else of the format | [`proto`] |
 //!
 //! ```
@@ -34,12 +36,15 @@
 //! ```
 #![deny(missing_docs)]
 
+mod activation;
 mod builder;
 pub mod convert;
+mod detached;
 mod document;
 mod error;
 mod external;
 mod file;
+mod foreign;
 mod header;
 pub mod proto;
 pub mod surgery;
@@ -48,9 +53,12 @@ mod value;
 mod walk;
 mod wire;
 
+pub use activation::Activation;
 pub use builder::{Attr, BatchNormInputs, GraphBuilder, ModelInfo, Window, attribute, node};
+pub use detached::Detached;
 pub use document::Document;
 pub use error::{Error, Result};
+pub use file::ModelFile;
 pub use files;
 pub use header::Header;
 pub use tensor::{Tensor, TensorData};

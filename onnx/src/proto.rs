@@ -2,7 +2,8 @@
 //!
 //! Source: `onnx/onnx.proto` of ONNX 1.23 (IR version 14). Every field is there and every scalar is
 //! an `Option`, as in the `proto2` schema: a file read and written again keeps its bytes. `Option`
-//! fields have a getter of the same name that gives the default of an absent field.
+//! fields have a getter of the same name that gives the default of an absent field. Text for people is `bytes`
+//! here, since protobuf's own readers do not insist on UTF-8 either.
 #![allow(
     missing_docs,
     reason = "fields are those of `onnx.proto`, by their own names"
@@ -44,22 +45,22 @@ pub fn is_standard_domain(domain: &str) -> bool {
 pub struct ModelProto {
     #[prost(int64, optional, tag = "1")]
     pub ir_version: Option<i64>,
-    #[prost(string, optional, tag = "2")]
-    pub producer_name: Option<String>,
-    #[prost(string, optional, tag = "3")]
-    pub producer_version: Option<String>,
+    #[prost(bytes = "vec", optional, tag = "2")]
+    pub producer_name: Option<Vec<u8>>,
+    #[prost(bytes = "vec", optional, tag = "3")]
+    pub producer_version: Option<Vec<u8>>,
     #[prost(string, optional, tag = "4")]
     pub domain: Option<String>,
     #[prost(int64, optional, tag = "5")]
     pub model_version: Option<i64>,
-    #[prost(string, optional, tag = "6")]
-    pub doc_string: Option<String>,
+    #[prost(bytes = "vec", optional, tag = "6")]
+    pub doc_string: Option<Vec<u8>>,
     #[prost(message, optional, tag = "7")]
     pub graph: Option<GraphProto>,
     #[prost(message, repeated, tag = "8")]
     pub opset_import: Vec<OperatorSetIdProto>,
     #[prost(message, repeated, tag = "14")]
-    pub metadata_props: Vec<StringStringEntryProto>,
+    pub metadata_props: Vec<MetadataEntryProto>,
     #[prost(message, repeated, tag = "20")]
     pub training_info: Vec<TrainingInfoProto>,
     #[prost(message, repeated, tag = "25")]
@@ -73,20 +74,20 @@ pub struct ModelProto {
 pub(crate) struct HeaderProto {
     #[prost(int64, optional, tag = "1")]
     pub(crate) ir_version: Option<i64>,
-    #[prost(string, optional, tag = "2")]
-    pub(crate) producer_name: Option<String>,
-    #[prost(string, optional, tag = "3")]
-    pub(crate) producer_version: Option<String>,
+    #[prost(bytes = "vec", optional, tag = "2")]
+    pub(crate) producer_name: Option<Vec<u8>>,
+    #[prost(bytes = "vec", optional, tag = "3")]
+    pub(crate) producer_version: Option<Vec<u8>>,
     #[prost(string, optional, tag = "4")]
     pub(crate) domain: Option<String>,
     #[prost(int64, optional, tag = "5")]
     pub(crate) model_version: Option<i64>,
-    #[prost(string, optional, tag = "6")]
-    pub(crate) doc_string: Option<String>,
+    #[prost(bytes = "vec", optional, tag = "6")]
+    pub(crate) doc_string: Option<Vec<u8>>,
     #[prost(message, repeated, tag = "8")]
     pub(crate) opset_import: Vec<OperatorSetIdProto>,
     #[prost(message, repeated, tag = "14")]
-    pub(crate) metadata_props: Vec<StringStringEntryProto>,
+    pub(crate) metadata_props: Vec<MetadataEntryProto>,
 }
 
 /// A graph: nodes in topological order, their constants, inputs and outputs.
@@ -98,8 +99,8 @@ pub struct GraphProto {
     pub name: Option<String>,
     #[prost(message, repeated, tag = "5")]
     pub initializer: Vec<TensorProto>,
-    #[prost(string, optional, tag = "10")]
-    pub doc_string: Option<String>,
+    #[prost(bytes = "vec", optional, tag = "10")]
+    pub doc_string: Option<Vec<u8>>,
     #[prost(message, repeated, tag = "11")]
     pub input: Vec<ValueInfoProto>,
     #[prost(message, repeated, tag = "12")]
@@ -111,7 +112,7 @@ pub struct GraphProto {
     #[prost(message, repeated, tag = "15")]
     pub sparse_initializer: Vec<SparseTensorProto>,
     #[prost(message, repeated, tag = "16")]
-    pub metadata_props: Vec<StringStringEntryProto>,
+    pub metadata_props: Vec<MetadataEntryProto>,
 }
 
 /// One operator call.
@@ -127,14 +128,14 @@ pub struct NodeProto {
     pub op_type: Option<String>,
     #[prost(message, repeated, tag = "5")]
     pub attribute: Vec<AttributeProto>,
-    #[prost(string, optional, tag = "6")]
-    pub doc_string: Option<String>,
+    #[prost(bytes = "vec", optional, tag = "6")]
+    pub doc_string: Option<Vec<u8>>,
     #[prost(string, optional, tag = "7")]
     pub domain: Option<String>,
     #[prost(string, optional, tag = "8")]
     pub overload: Option<String>,
     #[prost(message, repeated, tag = "9")]
-    pub metadata_props: Vec<StringStringEntryProto>,
+    pub metadata_props: Vec<MetadataEntryProto>,
     #[prost(message, repeated, tag = "10")]
     pub device_configurations: Vec<NodeDeviceConfigurationProto>,
 }
@@ -158,8 +159,8 @@ pub struct FunctionProto {
     pub attribute: Vec<String>,
     #[prost(message, repeated, tag = "7")]
     pub node: Vec<NodeProto>,
-    #[prost(string, optional, tag = "8")]
-    pub doc_string: Option<String>,
+    #[prost(bytes = "vec", optional, tag = "8")]
+    pub doc_string: Option<Vec<u8>>,
     #[prost(message, repeated, tag = "9")]
     pub opset_import: Vec<OperatorSetIdProto>,
     #[prost(string, optional, tag = "10")]
@@ -171,7 +172,7 @@ pub struct FunctionProto {
     #[prost(string, optional, tag = "13")]
     pub overload: Option<String>,
     #[prost(message, repeated, tag = "14")]
-    pub metadata_props: Vec<StringStringEntryProto>,
+    pub metadata_props: Vec<MetadataEntryProto>,
 }
 
 /// Maturity of an operator.
@@ -202,6 +203,15 @@ pub struct OperatorSetIdProto {
     pub domain: Option<String>,
     #[prost(int64, optional, tag = "2")]
     pub version: Option<i64>,
+}
+
+/// A key with its value, of metadata: people's text, which some writers put into other encodings than UTF-8.
+#[derive(Clone, PartialEq, Eq, Hash, Message)]
+pub struct MetadataEntryProto {
+    #[prost(bytes = "vec", optional, tag = "1")]
+    pub key: Option<Vec<u8>>,
+    #[prost(bytes = "vec", optional, tag = "2")]
+    pub value: Option<Vec<u8>>,
 }
 
 /// A key with its value.

@@ -120,6 +120,12 @@ fn tensor_type(proto: &ValueInfoProto) -> Option<&type_proto::Tensor> {
     }
 }
 
+/// Whether a value may be absent: `optional(tensor)` and the like.
+pub(crate) fn is_optional(proto: &ValueInfoProto) -> bool {
+    let value = proto.r#type.as_ref().and_then(|t| t.value.as_ref());
+    matches!(value, Some(type_proto::Value::OptionalType(_)))
+}
+
 /// The dimensions of a tensor's shape, mutable.
 pub(crate) fn shape_mut(proto: &mut ValueInfoProto) -> Option<&mut Vec<Dimension>> {
     match proto.r#type.as_mut()?.value.as_mut()? {

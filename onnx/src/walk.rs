@@ -84,6 +84,24 @@ pub(crate) fn tensors(model: &ModelProto, visit: &mut dyn FnMut(&TensorProto)) {
     }
 }
 
+/// Every node of a model: of the graph, of bodies and of functions.
+pub(crate) fn nodes(model: &ModelProto) -> Vec<&NodeProto> {
+    fn add<'a>(nodes: &'a [NodeProto], all: &mut Vec<&'a NodeProto>) {
+        for node in nodes {
+            all.push(node);
+            for body in node.attribute.iter().flat_map(subgraphs) {
+                add(&body.node, all);
+            }
+        }
+    }
+    let mut all = Vec::new();
+    let functions = model.functions.iter().map(|function| &function.node);
+    for nodes in model.graph.iter().map(|graph| &graph.node).chain(functions) {
+        add(nodes, &mut all);
+    }
+    all
+}
+
 fn graph_tensors(graph: &GraphProto, visit: &mut dyn FnMut(&TensorProto)) {
     graph.initializer.iter().for_each(&mut *visit);
     graph

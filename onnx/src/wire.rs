@@ -66,7 +66,7 @@ pub(crate) fn scan<R: BufRead + Seek>(
             None if known > 0 && number != 0 => {}
             _ => {
                 return Err(ScanError::NotAModel(format!(
-                    "byte {start} begins field {number} of wire type {wire}"
+                    "the bytes from {start} on are no part of one"
                 )));
             }
         }
@@ -80,7 +80,7 @@ pub(crate) fn scan<R: BufRead + Seek>(
             LEN => varint(reader, &mut position, len)?,
             _ => {
                 return Err(ScanError::NotAModel(format!(
-                    "wire type {wire} at byte {start}"
+                    "the bytes from {start} on are no part of one"
                 )));
             }
         };
@@ -115,7 +115,7 @@ fn varint<R: Read>(reader: &mut R, position: &mut u64, len: u64) -> Result<u64, 
         }
     }
     Err(ScanError::NotAModel(format!(
-        "no number ends before byte {position}"
+        "the bytes before {position} are no part of one"
     )))
 }
 

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use classifold_onnx::proto::{DataLocation, DataType, StringStringEntryProto};
+use classifold_onnx::proto::{DataLocation, DataType, MetadataEntryProto, StringStringEntryProto};
 use classifold_onnx::{Dim, Document, Error, GraphBuilder, Header, ModelInfo, Tensor};
 use fs_err as fs;
 
@@ -314,6 +314,37 @@ fn a_link_within_the_folder_is_followed() {
     assert_eq!(document.tensor("fc.weight").unwrap().len(), 6);
 }
 
+#[cfg(unix)]
+#[test]
+fn data_may_lie_beside_the_real_model_file() {
+    use fs_err::os::unix::fs::symlink;
+    let hub = tempfile::tempdir().unwrap();
+    let [blobs, snapshot, elsewhere] =
+        ["blobs", "snapshots/1", "elsewhere"].map(|name| hub.path().join(name));
+    for folder in [&blobs, &snapshot, &elsewhere] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    // A hub's cache: both names are links to files that are called after their content.
+    fs::write(blobs.join("ab12"), external_head("w.bin", &[]).to_bytes()).unwrap();
+    fs::write(blobs.join("cd34"), weight_bytes()).unwrap();
+    symlink("../../blobs/ab12", snapshot.join("model.onnx")).unwrap();
+    symlink("../../blobs/cd34", snapshot.join("w.bin")).unwrap();
+    let read = |path: &Path| Document::open(path).and_then(|document| document.tensor("fc.weight"));
+    assert_eq!(read(&snapshot.join("model.onnx")).unwrap().len(), 6);
+    // A link to the model alone: the data has its own name beside the real file.
+    fs::write(blobs.join("w.bin"), weight_bytes()).unwrap();
+    symlink(blobs.join("ab12"), elsewhere.join("model.onnx")).unwrap();
+    assert_eq!(read(&elsewhere.join("model.onnx")).unwrap().len(), 6);
+    // Any other folder stays forbidden.
+    fs::remove_file(snapshot.join("w.bin")).unwrap();
+    fs::write(hub.path().join("secret.bin"), weight_bytes()).unwrap();
+    symlink("../../secret.bin", snapshot.join("w.bin")).unwrap();
+    assert_refused(
+        read(&snapshot.join("model.onnx")),
+        "outside the model's folder",
+    );
+}
+
 #[test]
 fn data_must_fit_its_file_and_its_shape() {
     let folder = tempfile::tempdir().unwrap();
@@ -396,7 +427,37 @@ fn a_model_of_more_than_2_gib_is_not_written() {
     let path = folder.path().join("model.onnx");
     let mut document = head();
     // Zeros that nobody touches take no memory.
-    document.graph_mut().initializer[0].raw_data = Some(vec![0; 1 << 31]);
+    document.graph_mut().initializer[0].raw_data = Some(vec![0; 1 << 31].into());
     assert_refused(document.save(&path), "at most 2 GiB");
     assert!(!path.exists());
+}
+
+/// Protobuf's own readers take such text, and ONNX Runtime runs the model.
+#[test]
+fn text_for_people_need_not_be_utf8() {
+    let folder = tempfile::tempdir().unwrap();
+    let latin = || Some(b"K\xe4fer".to_vec());
+    let entry = |key: &[u8]| MetadataEntryProto {
+        key: Some(key.to_vec()),
+        value: latin(),
+    };
+    let mut document = head();
+    document.model.metadata_props = vec![entry(b"author"), entry(b"\xe4"), entry(b"card.x")];
+    (document.model.producer_name, document.model.doc_string) = (latin(), latin());
+    let graph = document.graph_mut();
+    (graph.doc_string, graph.node[0].doc_string) = (latin(), latin());
+    graph.node[0].metadata_props = vec![entry(b"\xe4")];
+    let mut again = reopened(&document, folder.path());
+    assert_eq!(again.to_bytes(), document.to_bytes(), "its bytes stay");
+    let header = Header::open(&folder.path().join("model.onnx")).unwrap();
+    assert_eq!(
+        (&*header.producer_name, &*header.doc_string),
+        ("K\u{fffd}fer", "K\u{fffd}fer")
+    );
+    let keys: Vec<_> = header.metadata.iter().map(|(key, _)| &**key).collect();
+    assert_eq!(keys, ["author", "\u{fffd}", "card.x"]);
+    again.set_metadata("card.", &[("author".into(), "Marie".into())]);
+    let author = ("author".to_owned(), "Marie".to_owned());
+    assert_eq!(again.metadata()[1..], [author]);
+    assert_eq!(again.model.metadata_props[0], entry(b"\xe4"));
 }

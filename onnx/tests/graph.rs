@@ -1,7 +1,7 @@
 //! Building graphs and changing them.
 #![allow(clippy::unwrap_used, reason = "tests may")]
 
-use classifold_onnx::proto::{DataType, GraphProto, TensorAnnotation, type_proto};
+use classifold_onnx::proto::{DataType, GraphProto, NodeProto, TensorAnnotation, type_proto};
 use classifold_onnx::{
     Attr, BatchNormInputs, Dim, Document, GraphBuilder, ModelInfo, Tensor, ValueInfo, Window, node,
     surgery,
@@ -356,14 +356,15 @@ fn values_that_are_no_tensors_have_no_type_and_no_shape() {
     assert_eq!(info.to_string(), "probabilities: Undefined [?]");
 }
 
-/// Reshapes of the input, of a constant, and of the input with a literal zero, by shapes that all
-/// begin with the batch size.
+/// Reshapes of the input, of a constant, and of the input where a zero would be a size, by shapes that all
+/// begin with the batch size; that of `empty` holds a zero.
 fn reshaping(batch: Dim) -> GraphProto {
     let mut graph = GraphBuilder::new("reshaping");
     graph.input("x", DataType::Float, &[batch.clone(), Dim::Fixed(4)]);
     graph.initializer("w", &filled(&[4]));
-    for name in ["to_square", "of_weight", "literal", "shared"] {
-        graph.initializer(name, &Tensor::i64(&[3], vec![1, 2, 2]).unwrap());
+    for name in ["to_square", "of_weight", "literal", "shared", "empty"] {
+        let last = if name == "empty" { 0 } else { 2 };
+        graph.initializer(name, &Tensor::i64(&[3], vec![1, 2, last]).unwrap());
     }
     graph.node("Reshape", "a", &["x", "to_square"], vec![]);
     graph.node("Reshape", "b", &["w", "of_weight"], vec![]);
@@ -373,9 +374,15 @@ fn reshaping(batch: Dim) -> GraphProto {
         &["x", "literal"],
         vec![("allowzero", Attr::Int(1))],
     );
+    graph.node(
+        "Reshape",
+        "f",
+        &["x", "empty"],
+        vec![("allowzero", Attr::Int(1))],
+    );
     graph.node("Reshape", "d", &["x", "shared"], vec![]);
     graph.node("Reshape", "e", &["w", "shared"], vec![]);
-    for name in ["a", "b", "c", "d", "e"] {
+    for name in ["a", "b", "c", "d", "e", "f"] {
         graph.output(
             name,
             &format!("{name}_out"),
@@ -395,16 +402,27 @@ fn reshaping(batch: Dim) -> GraphProto {
 fn only_shapes_that_hold_the_batch_are_freed() {
     let mut graph = reshaping(Dim::Fixed(1));
     let before = graph.initializer.clone();
-    assert_eq!(surgery::set_batch_dynamic(&mut graph), ["to_square"]);
+    let freed = surgery::set_batch_dynamic(&mut graph);
+    assert_eq!(freed, ["to_square", "literal"]);
+    let takes_zero = |node: &&NodeProto| node.attribute.iter().any(|a| a.name() == "allowzero");
+    let nodes: Vec<_> = graph.node.iter().filter(takes_zero).collect();
+    assert_eq!(
+        nodes.len(),
+        1,
+        "a zero of `literal` means the size of the input now"
+    );
+    assert_eq!(nodes[0].name(), "f");
     let changed = graph
         .initializer
         .iter()
         .zip(&before)
         .filter(|(new, old)| new != old);
     let changed: Vec<_> = changed.map(|(new, _)| new).collect();
-    assert_eq!(changed.len(), 1);
-    let shape = Tensor::from_proto(changed[0]).unwrap();
-    assert_eq!(*shape.as_i64().unwrap(), [0, 2, 2]);
+    assert_eq!(changed.len(), 2);
+    for shape in changed {
+        let shape = Tensor::from_proto(shape).unwrap();
+        assert_eq!(*shape.as_i64().unwrap(), [0, 2, 2]);
+    }
     assert!(surgery::set_batch_dynamic(&mut reshaping("batch".into())).is_empty());
     assert!(surgery::set_batch_dynamic(&mut reshaping(Dim::Fixed(8))).is_empty());
 }

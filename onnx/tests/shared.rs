@@ -63,8 +63,8 @@ fn the_header_says_what_the_document_says() {
         let (header, document) = (Header::open(&path).unwrap(), Document::open(&path).unwrap());
         let model = &document.model;
         assert_eq!(header.ir_version, model.ir_version());
-        assert_eq!(header.producer_name, model.producer_name());
-        assert_eq!(header.producer_version, model.producer_version());
+        assert_eq!(header.producer_name.as_bytes(), model.producer_name());
+        assert_eq!(header.producer_version.as_bytes(), model.producer_version());
         assert_eq!(header.metadata, document.metadata());
         assert_eq!(header.opset(), Some(document.opset()));
         assert_eq!(header.file_bytes, fs_err::metadata(&path).unwrap().len());

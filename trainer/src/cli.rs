@@ -13,11 +13,13 @@ mod audit;
 mod inspect;
 mod plot;
 mod report;
+mod runs;
 
 pub use audit::AuditArgs;
 pub use inspect::InspectArgs;
 pub use plot::PlotArgs;
 pub use report::ReportArgs;
+pub use runs::RunsArgs;
 
 /// Trains image classifiers and exports them as verified, self-describing ONNX files.
 #[derive(Debug, Parser)]
@@ -41,6 +43,8 @@ pub enum Command {
     Eval(EvalArgs),
     /// Export a checkpoint of a run as a verified ONNX file
     Export(ExportArgs),
+    /// List the runs with their data, network, accuracy and date
+    Runs(RunsArgs),
     /// Write a run, or a comparison of several runs, as one HTML page
     Report(ReportArgs),
     /// Draw the charts of one run, or of several runs over each other, as PNG and SVG files
@@ -133,6 +137,9 @@ pub struct ExportArgs {
     /// Folder of the runs
     #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
     pub runs: PathBuf,
+    /// Folder of the run's images, if they were moved
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<String>,
     /// File to write [default: RUN/model.onnx]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,

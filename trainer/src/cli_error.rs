@@ -43,6 +43,17 @@ mod tests {
     }
 
     #[test]
+    fn a_photo_that_may_not_be_read_asks_for_no_other_folder_of_runs() {
+        let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let photo = data::files::Error::reading("photos/a.jpg")(denied);
+        let text = error_text(&anyhow::Error::from(Error::from(photo)), hint);
+        assert!(
+            text.contains("hint: check the permissions") && !text.contains("--runs"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn a_full_disk_says_what_to_do() {
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
         let text = error_text(&anyhow::Error::from(Error::from(full)), hint);

@@ -1,9 +1,10 @@
 //! The commands: typed arguments in, an exit status out.
 
 use clap::CommandFactory;
-use console::{ExitStatus, Printer, Verbosity, printer};
+use console::{ExitStatus, Interrupted, Printer, Verbosity, printer};
 
 use crate::cli::{Cli, Command};
+use crate::error::Error;
 
 pub mod audit;
 pub mod augment;
@@ -14,6 +15,7 @@ pub mod fit;
 pub mod inspect;
 pub mod plot;
 pub mod report;
+pub mod runs;
 
 pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
     let printer = Printer::new(if cli.quiet {
@@ -21,7 +23,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
     } else {
         Verbosity::Everything
     });
-    match cli.command {
+    let result = match cli.command {
         Command::Fit(args) => fit::run(&args, &printer.with_outputs(&[args.json.as_deref()])),
         Command::Eval(args) => eval::run(
             &args,
@@ -35,6 +37,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         ),
         Command::Augment(args) => augment::run(&args, &printer),
         Command::Fetch(args) => fetch::run(&args, &printer),
+        Command::Runs(args) => runs::run(&args, &printer.with_outputs(&[args.json.as_deref()])),
         Command::Report(args) => report::run(&args, &printer),
         Command::Plot(args) => plot::run(&args, &printer),
         Command::Completions { shell } => {
@@ -43,5 +46,17 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
             printer::bytes(&text)?;
             Ok(ExitStatus::Success)
         }
+    };
+    result.map_err(as_interruption)
+}
+
+/// A run that the user stopped ended as was asked: that is no error.
+fn as_interruption(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref::<Error>() {
+        Some(Error::Interrupted { run: Some(run) }) => {
+            let text = format!("continue with `trainer fit --resume {}`", run.display());
+            Interrupted(text).into()
+        }
+        _ => error,
     }
 }

@@ -123,16 +123,19 @@ impl Error {
     }
 }
 
+const ELSEWHERE: &str =
+    "choose a folder that can be written to (`--runs` for runs, `--cache` for the cache folder)";
+
 /// What to do about a failed read or write.
 pub(crate) fn io_hint(error: &std::io::Error) -> Option<String> {
     use std::io::ErrorKind;
     Some(match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            "make room on the disk, or choose another folder with `--runs`".into()
+            format!("make room on the disk, or {ELSEWHERE}")
         }
-        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
-            "choose a writable folder with `--runs`".into()
-        }
+        ErrorKind::ReadOnlyFilesystem => ELSEWHERE.into(),
+        // A photo that may not be read is as likely as a folder that may not be written to.
+        ErrorKind::PermissionDenied => "check the permissions of the file and of its folder".into(),
         _ => return None,
     })
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use data::card::{self, Card, Golden, OutputKind, Provenance, ScoreNote};
 use data::{Dataset, Limits, Preprocess, Scores, Split};
 use models::Network;
-use onnx::Document;
+use onnx::{Document, ModelFile};
 use report::run_files::{Agreement, Calibration};
 use serde_json::Value;
 
@@ -106,9 +106,8 @@ impl Exported {
 /// Tolerance of golden logits, relative to the largest |logit|.
 const TOLERANCES: [(&str, f64); 3] = [("fp32", 1e-3), ("fp16", 2e-2), ("int8", 0.25)];
 
-/// Exports the network with its card under a temporary name, compares Burn's logits of `images`
-/// (each `[3, H, W]`) with ONNX Runtime's on that file, and gives the file its final name:
-/// `out` when they agree, `*.unverified.onnx` when they do not.
+/// Exports the network with its card, compares Burn's logits of `images` (each `[3, H, W]`) with ONNX Runtime's
+/// on the file's bytes, and writes them: to `out` when they agree, to `*.unverified.onnx` when they do not.
 pub fn export(
     network: &Network,
     fields: CardFields,
@@ -124,24 +123,15 @@ pub fn export(
     let card = card(&document, fields, golden);
     document.set_metadata(card::PREFIX, &card.to_pairs());
     describe(&mut document, &card);
-    let folder = match out.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    // In the folder of the final file, so that the rename is atomic.
-    let draft = tempfile::Builder::new()
-        .prefix(".model-")
-        .suffix(".onnx")
-        .tempfile_in(folder)?
-        .into_temp_path();
-    document.save(&draft)?;
-    let agreement = verify::verify(&logits, &draft, network.input_size(), images)?;
+    document.inline_external_data()?;
+    let file = ModelFile::from_bytes(document.to_bytes())?;
+    let agreement = verify::verify(&logits, &file, network.input_size(), images)?;
     let path = if agreement.verified {
         out.to_path_buf()
     } else {
         unverified(out)
     };
-    draft.persist(&path).map_err(|error| error.error)?;
+    data::write::atomically(&path, file.bytes())?;
     if agreement.verified {
         // What an earlier export left there is no longer true.
         remove_if_any(&unverified(out))?;
@@ -247,11 +237,12 @@ fn describe(document: &mut Document, card: &Card) {
         calibrate::card_temperature(&card.provenance).map_or_else(String::new, |temperature| {
             format!(" Calibrated: the logits are divided by a temperature of {temperature:.4}.")
         });
-    document.model.doc_string = Some(format!(
+    let description = format!(
         "Image classifier: {}. Preprocessing: {}.{calibrated} See the metadata under `classifier.`.",
         card.classes.join(", "),
         card.preprocess
-    ));
+    );
+    document.model.doc_string = Some(description.into_bytes());
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use console::Printer;
 
 use crate::context::TrainingContext;
 use crate::error::Error;
+use crate::examples::Examples;
 use crate::interrupt::Interrupt;
 use crate::model::Model;
 use crate::recipe::{Log, Recipe, Ui};
@@ -30,6 +31,8 @@ pub struct RunInfo {
     /// Training and validation images.
     pub images: [usize; 2],
     pub steps_per_epoch: usize,
+    /// Whether an epoch reads features that were computed before it: its time is that of the last layer alone.
+    pub is_cached: bool,
     /// Epochs done before a resume.
     pub rows: Vec<EpochRow>,
     /// The best of them.
@@ -52,6 +55,7 @@ impl RunInfo {
             epochs,
             images: data.num_images(),
             steps_per_epoch: data.train.num_batches(),
+            is_cached: matches!(data.train, Examples::Features(_)),
             rows: state.map(|state| state.rows.clone()).unwrap_or_default(),
             best: state
                 .and_then(|state| state.stopping.best())

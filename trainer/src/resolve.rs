@@ -22,6 +22,19 @@ pub fn data_path(name: &str, cache: &Path, printer: &Printer) -> Result<PathBuf>
     Ok(path?)
 }
 
+/// The run that was named; logs what it scored, and warns where `latest` is not the best of its data.
+pub fn run(runs: &Path, named: &Path, printer: &Printer) -> Result<RunDir> {
+    let run = RunDir::open(runs, named)?;
+    let is_latest = data::runs::is_latest(named);
+    let (score, warning) = data::runs::introduce(run.path(), is_latest);
+    let latest = if is_latest { ", the latest" } else { "" };
+    printer.log(format!("run `{}`{latest}: {score}", run.path().display()));
+    if let Some(warning) = warning {
+        printer.warn(warning);
+    }
+    Ok(run)
+}
+
 /// The images of a run: exactly those that its `split.csv` lists, at `path`.
 pub fn run_dataset(run: &RunDir, path: &Path) -> Result<Dataset> {
     Ok(Dataset::from_list(&run.split(), Some(data_folder(path)))?)

@@ -83,22 +83,17 @@ impl RunDir {
         }
     }
 
-    /// Opens a run by its folder, or by its name in `runs`.
+    /// Opens a run by its folder, by a file in it, or by its name in `runs`.
     pub fn open(runs: &Path, run: &Path) -> Result<RunDir> {
-        let path = if run_files::is_run(run) {
-            run.to_path_buf()
-        } else {
-            runs.join(run)
-        };
-        // Messages and `latest` then name the run itself, not the link.
-        let path = run_files::follow(&path)?;
-        if !run_files::is_run(&path) {
-            let (folder, file) = (path.display(), run_files::CONFIG);
-            return Err(Error::refused_with_hint(
-                format!("`{folder}` is not a run folder: it has no `{file}`"),
-                "a run folder is what `trainer fit` leaves under `runs/`",
-            ));
-        }
+        let path = data::runs::find(runs, run)?.ok_or_else(|| {
+            let (run, runs) = (run.display(), runs.display());
+            Error::refused_with_hint(
+                format!(
+                    "`{run}` is no run: neither a folder of `trainer fit` nor a name in `{runs}`"
+                ),
+                format!("`trainer runs --runs {runs}` lists the runs"),
+            )
+        })?;
         Ok(RunDir { path })
     }
 
@@ -289,6 +284,6 @@ mod tests {
         assert_eq!(RunDir::open(Path::new("runs"), run.path()).unwrap(), run);
         assert_eq!(RunDir::open(folder.path(), Path::new("bees")).unwrap(), run);
         let error = RunDir::open(folder.path(), Path::new("wasps")).unwrap_err();
-        assert!(error.to_string().contains("is not a run folder"), "{error}");
+        assert!(error.to_string().contains("is no run"), "{error}");
     }
 }

@@ -1,12 +1,11 @@
 //! Verification of an exported file: Burn's logits against ONNX Runtime's. It never trains.
 
-use std::path::Path;
-
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 use data::metrics::argmax;
 use deploy::{Session, SessionOptions};
 use models::Network;
+use onnx::ModelFile;
 use report::run_files::{Agreement, Disagreement};
 
 use crate::error::Result;
@@ -33,16 +32,18 @@ struct BatchedLogits {
 /// Two classes whose logits are within the tolerance of each other may change places.
 pub fn verify(
     expected: &[Vec<f32>],
-    file: &Path,
+    file: &ModelFile,
     (height, width): (usize, usize),
     images: &[Vec<f32>],
 ) -> Result<Agreement> {
     let options = SessionOptions {
         // An imported file may leave the size of its images open.
         image_shape: Some([3, height, width]),
+        // Not known to run more than one image: a batch that fails must fail here, and not be run one by one.
+        batches: vec![1],
         ..SessionOptions::default()
     };
-    let mut session = Session::open(file, &options)?;
+    let mut session = Session::from_file(file, &options)?;
     let mut found = Vec::with_capacity(BATCHES.len());
     for (batch, limit) in BATCHES {
         let images = &images[..images.len().min(limit)];

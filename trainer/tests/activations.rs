@@ -12,7 +12,7 @@ use data::preprocess::Color;
 use deploy::Model;
 use deploy::runtime::{self, Search};
 use onnx::proto::DataType;
-use onnx::{Dim, Document, Tensor, ValueInfo, surgery};
+use onnx::{Dim, Document, ModelFile, Tensor, ValueInfo, surgery};
 use serde::Deserialize;
 use trainer::inspect::attention::{self, Maps};
 use trainer::inspect::inspected_model::{Attribution, InspectedModel, Overrides};
@@ -81,8 +81,9 @@ fn open(model: &Path, simplified: bool) -> InspectedModel {
         classes: None,
         preprocess: Some(Preprocess::imagenet()),
     };
-    let opened = Model::open(model).unwrap();
-    InspectedModel::open(model, &opened, overrides, simplified, 2).unwrap()
+    let file = ModelFile::open(model).unwrap();
+    let opened = Model::from_file(&file).unwrap();
+    InspectedModel::open(&file, &opened, overrides, simplified, 2).unwrap()
 }
 
 /// Largest difference, of the largest expected value.

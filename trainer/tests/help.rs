@@ -27,6 +27,7 @@ fn help_of_every_command() {
         "eval",
         "export",
         "inspect",
+        "runs",
         "report",
         "plot",
         "augment",

@@ -51,16 +51,17 @@ pub(super) fn rule(theme: Theme, from: [f64; 2], to: [f64; 2], ink: Ink) -> Mark
     html! { line x1=(x1) y1=(y1) x2=(x2) y2=(y2) stroke=(theme.colour(ink)) {} }
 }
 
-/// About how wide a text is: sans-serif letters are a little over half as wide as high.
+/// About how wide a text is in DejaVu Sans, the widest of the fonts that a page falls back to: text that is wider than
+/// was thought is cut at the edge of the chart.
 pub(super) fn width(text: &str) -> f64 {
     let letter = |c: char| match c {
-        'i' | 'j' | 'l' | '.' | ',' | ' ' | '\'' | '|' => 0.32,
-        'm' | 'w' | 'M' | 'W' | '%' => 0.9,
-        c if c.is_uppercase() => 0.72,
+        'i' | 'j' | 'l' | '.' | ',' | ' ' | '\'' | '|' => 0.34,
+        'm' | 'w' | 'M' | 'W' | '%' => 0.98,
+        c if c.is_uppercase() => 0.76,
         // Wide as they are high: Chinese, Japanese, Korean.
         c if c as u32 >= 0x2e80 => 1.0,
         c if c.is_ascii_digit() => 0.64,
-        _ => 0.57,
+        _ => 0.62,
     };
     TEXT * text.chars().map(letter).sum::<f64>()
 }
@@ -80,6 +81,26 @@ pub(super) fn fit(text: &str, most: f64) -> String {
     cut + "…"
 }
 
+/// A name cut in its middle: those of related classes differ at their ends.
+pub(super) fn fit_name(name: &str, most: f64) -> String {
+    if width(name) <= most {
+        return name.to_owned();
+    }
+    let half = (most - width("…")) / 2.0;
+    let take = |letters: &mut dyn Iterator<Item = char>| {
+        let mut part = String::new();
+        for letter in letters {
+            if width(&part) + width(&letter.to_string()) > half {
+                break;
+            }
+            part.push(letter);
+        }
+        part
+    };
+    let (start, end) = (take(&mut name.chars()), take(&mut name.chars().rev()));
+    format!("{start}…{}", end.chars().rev().collect::<String>())
+}
+
 /// Two digits are enough for a place, and make the file small.
 pub(super) fn round(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
@@ -94,6 +115,20 @@ mod tests {
         assert_eq!(fit("ants", 60.0), "ants");
         let cut = fit("a rather long name of a class", 60.0);
         assert!(cut.ends_with('…') && width(&cut) <= 60.0, "{cut}");
+    }
+
+    #[test]
+    fn names_that_differ_at_an_end_stay_different() {
+        assert_eq!(fit_name("ants", 60.0), "ants");
+        let cut = ["worker", "queen"]
+            .map(|end| fit_name(&format!("Camponotus_pennsylvanicus_{end}"), 96.0));
+        assert_ne!(cut[0], cut[1]);
+        for cut in cut {
+            assert!(
+                cut.starts_with("Camp") && cut.contains('…') && width(&cut) <= 96.0,
+                "{cut}"
+            );
+        }
     }
 
     #[test]

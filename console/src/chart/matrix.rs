@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::canvas::{self, LINE, TEXT, round};
+use super::series::with_tooltip;
 use super::{Ink, Theme};
 
 /// With more classes than this, a cell has its shade alone.
@@ -12,7 +13,7 @@ const MOST_SHARES: usize = 6;
 /// Names of more classes than this cannot be read.
 const MOST_NAMES: usize = 40;
 /// A name beside a row is at most this wide.
-const NAME_WIDTH: f64 = 96.0;
+const NAME_WIDTH: f64 = 130.0;
 const SIZE: f64 = 380.0;
 /// The shade of a whole row in one cell: on it, words are still read in either colour scheme.
 const DARKEST: f64 = 0.55;
@@ -34,7 +35,7 @@ impl Matrix {
     pub fn svg(&self, theme: Theme) -> Markup {
         let num_classes = self.classes.len();
         let names: Vec<String> = if num_classes <= MOST_NAMES {
-            let cut = |class: &String| canvas::fit(class, NAME_WIDTH);
+            let cut = |class: &String| canvas::fit_name(class, NAME_WIDTH);
             self.classes.iter().map(cut).collect()
         } else {
             vec![]
@@ -57,9 +58,12 @@ impl Matrix {
                 stroke=(theme.colour(Ink::Grid)) {}
             (canvas::text(theme, [0.0, TEXT], "start", Ink::Muted,
                 "rows: true class, columns: predicted class"))
-            @for (index, name) in names.iter().enumerate() {
-                (canvas::text(theme, [left - 8.0, top + centre(index) + 4.0], "end", Ink::Text, name))
-                (column(theme, [left + centre(index), top - 8.0], name, is_turned))
+            @for (index, (name, class)) in names.iter().zip(&self.classes).enumerate() {
+                @let names = html! {
+                    (canvas::text(theme, [left - 8.0, top + centre(index) + 4.0], "end", Ink::Text, name))
+                    (column(theme, [left + centre(index), top - 8.0], name, is_turned))
+                };
+                (with_tooltip(if name == class { "" } else { class }, &names))
             }
             @for (row, counts) in self.counts.iter().enumerate() {
                 @let total: u64 = counts.iter().sum();
@@ -142,6 +146,28 @@ mod tests {
             counts: (0..num_classes).map(row).collect(),
         };
         matrix.svg(Theme::Paper).into_string()
+    }
+
+    #[test]
+    fn long_names_of_related_classes_stay_different_and_inside() {
+        let names = ["worker", "queen"].map(|end| format!("Camponotus_pennsylvanicus_{end}"));
+        let matrix = Matrix {
+            title: String::new(),
+            classes: names.to_vec(),
+            counts: vec![vec![1, 0], vec![0, 1]],
+        };
+        let svg = matrix.svg(Theme::Page).into_string();
+        let shown: Vec<&str> = svg
+            .split("<text")
+            .filter(|text| text.contains('…'))
+            .collect();
+        // Beside the rows and above the columns.
+        assert_eq!(shown.len(), 4, "{svg}");
+        assert!(svg.contains("…") && svg.contains("worker</text>") && svg.contains("queen</text>"));
+        assert!(
+            svg.contains("<title>Camponotus_pennsylvanicus_queen</title>"),
+            "{svg}"
+        );
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub enum Mark {
     /// Dots without a line.
     Dots {
         name: String,
+        /// Written above the dots: colours and shapes alone are hard to look up.
+        label: String,
         series: usize,
         points: Vec<[f64; 2]>,
         /// Whether a ring around them marks them out.
@@ -137,6 +139,7 @@ impl Plot {
             (legend)
             (layout.axes(theme, &self.x.label))
             @for mark in &self.marks { (layout.mark(theme, mark)) }
+            (layout.labels(theme, &self.marks))
         };
         canvas::svg(theme, [layout.width, layout.height], &self.title, &body)
     }
@@ -253,6 +256,39 @@ impl Layout {
         }
     }
 
+    /// The labels of dots, each above its dot and above those of its neighbours.
+    fn labels(&self, theme: Theme, marks: &[Mark]) -> Markup {
+        let mut wanted: Vec<([f64; 2], &str)> = vec![];
+        for mark in marks {
+            if let Mark::Dots { label, points, .. } = mark {
+                wanted.extend(
+                    self.positions(points)
+                        .into_iter()
+                        .map(|at| (at, label.as_str())),
+                );
+            }
+        }
+        wanted.retain(|(_, label)| !label.is_empty());
+        wanted.sort_by(|a, b| a.0[0].total_cmp(&b.0[0]));
+        let mut placed: Vec<([f64; 2], &str)> = vec![];
+        for ([x, y], label) in wanted {
+            let mut place = [x, y - 11.0];
+            let is_near = |place: [f64; 2]| {
+                placed.iter().any(|([x, y], other)| {
+                    let wide = (canvas::width(other) + canvas::width(label)) / 2.0 + 3.0;
+                    (x - place[0]).abs() < wide && (y - place[1]).abs() < TEXT
+                })
+            };
+            while is_near(place) && place[1] > self.top {
+                place[1] -= TEXT;
+            }
+            placed.push((place, label));
+        }
+        html! {
+            @for (place, label) in &placed { (canvas::text(theme, *place, "middle", Ink::Text, label)) }
+        }
+    }
+
     fn mark(&self, theme: Theme, mark: &Mark) -> Markup {
         match mark {
             Mark::Line {
@@ -279,6 +315,7 @@ impl Layout {
                 series,
                 points,
                 is_ringed,
+                ..
             } => {
                 let dots = html! {
                     @for position in self.positions(points) {
@@ -374,6 +411,7 @@ mod tests {
 
     fn dots(series: usize, is_ringed: bool) -> Plot {
         let mark = Mark::Dots {
+            label: String::new(),
             name: "cpu <fp32>".into(),
             series,
             points: vec![[1.0, 0.5], [2.0, 0.25], [3.0, f64::NAN]],

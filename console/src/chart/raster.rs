@@ -247,6 +247,7 @@ mod tests {
                 points: points.clone(),
             },
             Mark::Dots {
+                label: String::new(),
                 name: name.clone(),
                 series: 6,
                 points: points.clone(),

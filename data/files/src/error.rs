@@ -42,7 +42,7 @@ impl Error {
     pub fn reading(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         |source| Self::Read {
             path: path.into(),
-            source,
+            source: system_error(source),
         }
     }
 
@@ -50,7 +50,7 @@ impl Error {
     pub fn writing(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         |source| Self::Write {
             path: path.into(),
-            source,
+            source: system_error(source),
         }
     }
 
@@ -61,5 +61,40 @@ impl Error {
             Self::NoCacheFolder => Some("name one with `--cache DIR` or `CLASSIFIER_CACHE`".into()),
             Self::Read { .. } | Self::Write { .. } => None,
         }
+    }
+}
+
+/// The system's own error inside one of `fs_err`, which says the path and a call such as `failed to query resolved
+/// metadata` once more.
+fn system_error(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(std::error::Error::source);
+    let code = inner.and_then(|inner| inner.downcast_ref::<io::Error>()?.raw_os_error());
+    code.map_or(error, io::Error::from_raw_os_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+    use std::path::Path;
+
+    use super::Error;
+
+    #[test]
+    fn the_reason_is_the_systems_and_the_path_stands_once() {
+        let path = Path::new("no/such/file");
+        let error = fs_err::metadata(path)
+            .map_err(Error::reading(path))
+            .unwrap_err();
+        assert_eq!(error.to_string(), "cannot read `no/such/file`");
+        let reason = error.source().unwrap().to_string();
+        assert!(
+            !reason.contains("metadata") && !reason.contains("such/file"),
+            "{reason}"
+        );
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let kept = Error::writing(path)(full);
+        assert!(
+            matches!(kept, Error::Write { source, .. } if source.kind() == std::io::ErrorKind::StorageFull)
+        );
     }
 }

@@ -34,6 +34,12 @@ pub fn sha256(path: &Path) -> io::Result<[u8; 32]> {
     }
 }
 
+/// SHA-256 of bytes in memory, as 64 hexadecimal digits.
+#[must_use]
+pub fn sha256_hex_of(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
 /// [`sha256`] as 64 hexadecimal digits.
 ///
 /// # Errors

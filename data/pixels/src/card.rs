@@ -51,8 +51,22 @@ pub enum OutputKind {
     /// Before softmax.
     #[default]
     Logits,
-    /// After softmax.
+    /// After softmax: they sum to 1, or to 100.
     Probabilities,
+    /// Probabilities of each class for itself, such as several sigmoids: they need not sum to 1.
+    Independent,
+}
+
+impl OutputKind {
+    /// Its name, as in the card.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Logits => "logits",
+            Self::Probabilities => "probabilities",
+            Self::Independent => "independent",
+        }
+    }
 }
 
 /// Origin of a model. Fields that a file leaves out are empty.
@@ -102,7 +116,9 @@ pub struct Golden {
     pub name: String,
     /// The image file in base64.
     pub image: String,
-    /// The model's logits `[K]` in single precision.
+    /// The model's logits `[K]` in single precision. Minus infinity, a masked class, is the text `-inf`: JSON
+    /// has no such number.
+    #[serde(with = "logits")]
     pub logits: Vec<f32>,
     /// Largest accepted difference, relative to the largest |logit|, per precision of the model
     /// (`fp32`, `fp16`, `int8`).
@@ -168,7 +184,7 @@ impl Card {
             ("outputs", json(&self.outputs)),
             ("classes", json(&self.classes)),
             ("preprocess", json(&self.preprocess)),
-            ("output_kind", kind_name(self.output_kind).to_string()),
+            ("output_kind", self.output_kind.name().to_string()),
             ("provenance", json(&self.provenance)),
             ("golden", json(&self.golden)),
         ];
@@ -218,10 +234,11 @@ impl Card {
         let output_kind = match text("output_kind") {
             None | Some("logits") => OutputKind::Logits,
             Some("probabilities") => OutputKind::Probabilities,
+            Some("independent") => OutputKind::Independent,
             Some(other) => {
                 return Err(bad(
                     "output_kind",
-                    format!("`{other}` is not logits or probabilities"),
+                    format!("`{other}` is not logits, probabilities or independent"),
                 ));
             }
         };
@@ -257,6 +274,41 @@ impl Card {
     }
 }
 
+/// Logits as JSON.
+mod logits {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Logit<'a> {
+        Number(f32),
+        Text(&'a str),
+    }
+
+    const MASKED: &str = "-inf";
+
+    pub(super) fn serialize<S: Serializer>(logits: &[f32], to: S) -> Result<S::Ok, S::Error> {
+        let logit = |logit: &f32| match *logit {
+            f32::NEG_INFINITY => Logit::Text(MASKED),
+            number => Logit::Number(number),
+        };
+        to.collect_seq(logits.iter().map(logit))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f32>, D::Error> {
+        let logit = |logit| match logit {
+            Logit::Number(number) if number.is_finite() => Ok(number),
+            Logit::Text(MASKED) => Ok(f32::NEG_INFINITY),
+            _ => Err(D::Error::custom("a logit is neither a number nor `-inf`")),
+        };
+        Vec::<Logit<'de>>::deserialize(from)?
+            .into_iter()
+            .map(logit)
+            .collect()
+    }
+}
+
 fn check_classes(classes: &[String]) -> Result<(), String> {
     if classes.is_empty() {
         return Err("there are none".into());
@@ -269,19 +321,10 @@ fn check_classes(classes: &[String]) -> Result<(), String> {
     }
 }
 
-const fn kind_name(kind: OutputKind) -> &'static str {
-    match kind {
-        OutputKind::Logits => "logits",
-        OutputKind::Probabilities => "probabilities",
-    }
-}
-
 fn bad(key: &str, reason: impl Display) -> Error {
     Error::Invalid {
         message: format!("the model card's `{PREFIX}{key}`: {reason}"),
-        hint: Some(
-            "show it with `deploy card show`, or write a good one with `deploy card attach`",
-        ),
+        hint: Some("write a good one with `deploy card attach`"),
     }
 }
 

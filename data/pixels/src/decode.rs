@@ -2,8 +2,10 @@
 //!
 //! The content determines the format, never the file name. Knows no labels and no network.
 
+mod bmp;
 mod exif;
 mod header;
+mod ifd;
 mod jpeg;
 #[cfg(feature = "libjpeg")]
 #[path = "decode/jpeg_mozjpeg.rs"]
@@ -11,11 +13,15 @@ mod jpeg_pixels;
 #[cfg(not(feature = "libjpeg"))]
 #[path = "decode/jpeg_zune.rs"]
 mod jpeg_pixels;
+mod png;
 mod pnm;
 mod sniff;
+mod tiff;
 mod to_rgb;
 
 pub use header::{Format, ImageHeader, read_header};
+pub use sniff::unsupported;
+pub use to_rgb::to_rgb;
 
 use crate::{Error, Result};
 use image::metadata::Orientation;
@@ -150,11 +156,22 @@ fn decode_rgb(bytes: &[u8], limits: &Limits) -> Result<RgbImage, String> {
             Ok(apply_orientation(image, header.orientation))
         }
         Content::Pnm => pnm::decode(bytes, limits),
-        Content::Other(format) => decode_other(bytes, format, limits),
+        Content::Tiff => tiff::decode(bytes, limits),
+        Content::Png => {
+            let chunks = png::Chunks::read(bytes);
+            let image = decode_other(&chunks.with_end(bytes)?, ImageFormat::Png, limits)?;
+            Ok(apply_orientation(image, chunks.orientation()))
+        }
+        Content::WebP => {
+            let orientation = webp_orientation(bytes)?;
+            let image = decode_other(bytes, ImageFormat::WebP, limits)?;
+            Ok(apply_orientation(image, orientation))
+        }
+        Content::Bmp => bmp::decode(bytes, limits),
     }
 }
 
-/// PNG, WebP, BMP and TIFF.
+/// PNG, WebP and BMP, as they are stored.
 fn decode_other(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<RgbImage, String> {
     let mut decoder = decoder(bytes, format)?;
     let (width, height) = decoder.dimensions();
@@ -163,15 +180,13 @@ fn decode_other(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<Rg
     // Four channels of 16 bits take 8 bytes a pixel; as much again for the decoder's own buffers.
     allocation.max_alloc = Some(limits.max_pixels.saturating_mul(16));
     decoder.set_limits(allocation).map_err(decoder_message)?;
-    let orientation = orientation(&mut decoder, format);
     // Byte 25 of a PNG is the colour type of its header; 0 is gray without alpha. Such a file may still
     // have a colour key (chunk `tRNS`), which the decoder shows as an alpha channel.
     let keyed = format == ImageFormat::Png && bytes.get(25) == Some(&0);
-    let image = DynamicImage::from_decoder(decoder).map_err(decoder_message)?;
-    Ok(apply_orientation(
-        to_rgb::to_rgb(image, keyed)?,
-        orientation,
-    ))
+    match DynamicImage::from_decoder(decoder).map_err(decoder_message)? {
+        DynamicImage::ImageRgb8(rgb) => Ok(rgb),
+        other => Ok(to_rgb::converted(&other, keyed)?.into_owned()),
+    }
 }
 
 /// A decoder that has read the header.
@@ -181,15 +196,17 @@ fn decoder(bytes: &[u8], format: ImageFormat) -> Result<impl ImageDecoder, Strin
         .map_err(decoder_message)
 }
 
-fn orientation(decoder: &mut impl ImageDecoder, format: ImageFormat) -> Orientation {
-    // TIFF has the orientation in its own tag, not in an EXIF block.
-    if format == ImageFormat::Tiff {
-        return decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    }
-    // A damaged EXIF or XMP block rotates nothing, as in PIL.
+fn webp_orientation(bytes: &[u8]) -> Result<Orientation, String> {
+    let mut decoder = decoder(bytes, ImageFormat::WebP)?;
+    // Bits 3 and 2 of an extended file's header: EXIF and XMP (RFC 9649, section 2.7). PIL, by libwebp,
+    // does not see a block without its bit. A damaged block rotates nothing.
+    let flags = bytes.get(20).copied().unwrap_or(0);
     let exif = decoder.exif_metadata().unwrap_or_default();
     let xmp = decoder.xmp_metadata().unwrap_or_default();
-    exif::orientation(exif.as_deref(), xmp.as_deref())
+    Ok(exif::orientation(
+        exif.as_deref().filter(|_| flags & 8 != 0),
+        xmp.as_deref().filter(|_| flags & 4 != 0),
+    ))
 }
 
 /// The decoder's message; truncation reads the same for every format.

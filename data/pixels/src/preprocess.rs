@@ -320,6 +320,11 @@ fn geometry(
             resize.window = resize::centered(resize.size, (width, height));
             steps.next();
         }
+        let Window { width, height, .. } = resize.window;
+        if u64::from(width) * u64::from(height) > resize::MAX_PIXELS {
+            let reason = format!("an image would become {width} x {height}, more than 8192 x 8192");
+            return Err(grammar::bad_steps(&reason));
+        }
         if changed {
             resizer.resize(&std::mem::take(out), &resize, out);
         } else {

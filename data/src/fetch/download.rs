@@ -29,8 +29,8 @@ enum Fault {
 fn failure(url: &str, reason: &str) -> Error {
     Error::with_hint(
         format!("cannot download `{url}`: {reason}"),
-        "run the command again to continue where it stopped; `--from` takes a mirror's URL, a file or a \
-         folder",
+        "run the command again to continue where it stopped; `trainer fetch NAME --from` takes a mirror's URL, \
+         a file or a folder",
     )
 }
 
@@ -178,7 +178,7 @@ impl Part {
         let mut response = http::get(url, &headers).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Fault::Final(Error::with_hint(
                 format!("cannot download `{url}`: {error}"),
-                "install `curl`, or download the file with another program and give it with `--from FILE`",
+                "install `curl`, or download the file with another program and give it with `trainer fetch NAME --from FILE`",
             )),
             _ => Fault::Passing(error.to_string()),
         })?;

@@ -2,7 +2,7 @@
 
 use super::{EXTENSIONS, LeftOut, Sample};
 use crate::error::reading;
-use crate::{Error, Result, run_files};
+use crate::{Error, Result, class_names, run_files};
 use fs_err as fs;
 use std::path::{Path, PathBuf};
 
@@ -114,13 +114,23 @@ pub(super) fn scan(root: &Path, prefix: &str) -> Result<Scan> {
     }
     let mut scan = Scan {
         left_out: entries.left_out(root),
-        classes: entries.folders,
+        classes: Vec::new(),
         samples: Vec::new(),
     };
-    for (label, class) in scan.classes.iter().enumerate() {
-        let folder = root.join(class);
+    let name = |folder: &String| (class_names::nfc(folder), folder.clone());
+    let mut classes: Vec<(String, String)> = entries.folders.iter().map(name).collect();
+    classes.sort_unstable();
+    for (label, (class, name)) in classes.into_iter().enumerate() {
+        let folder = root.join(&name);
+        if scan.classes.last() == Some(&class) {
+            return Err(Error::with_hint(
+                format!("`{}` has two folders for class `{class}`", root.display()),
+                "their names differ in their Unicode form alone (NFC, NFD): move the images into one",
+            ));
+        }
+        scan.classes.push(class);
         let mut walk = Walk::default();
-        walk.folder(&folder, &join(prefix, class), &mut Vec::new())?;
+        walk.folder(&folder, &join(prefix, &name), &mut Vec::new())?;
         // The order of Python's `sorted(os.walk(...))`: by folder, then by name.
         walk.files.sort_unstable();
         if walk.files.is_empty() {
@@ -199,12 +209,5 @@ fn refusal(path: &Path) -> Option<&'static str> {
     if EXTENSIONS.contains(&extension.as_str()) {
         return None;
     }
-    Some(match extension.as_str() {
-        "heic" | "heif" => {
-            "HEIC is not supported: convert it to JPEG, e.g. `heif-convert a.heic a.jpg`"
-        }
-        "avif" => "AVIF is not supported: convert it to PNG, e.g. `avifdec a.avif a.png`",
-        "gif" => "GIF is not supported, as in torchvision: convert it to PNG if it is a photograph",
-        _ => "not an image by its extension",
-    })
+    Some(pixels::decode::unsupported(&extension).unwrap_or("not an image by its extension"))
 }

@@ -152,6 +152,11 @@ fn what_is_not_taken_is_listed() {
         "ants/c.heic",
         "ants/d.avif",
         "ants/e.txt",
+        "ants/f.jfif",
+        "ants/g.JPE",
+        "ants/h.jp2",
+        "ants/i.jxl",
+        "ants/j.tga",
         "ants/.hidden.jpg",
         "ants/.thumbs/f.jpg",
         ".git/g.jpg",
@@ -160,8 +165,19 @@ fn what_is_not_taken_is_listed() {
     ]);
     let dataset = Dataset::open(tree.path(), 0).unwrap();
     assert_eq!(dataset.classes, ["ants", "bees", "wasps"]);
-    assert_eq!(relative(&dataset.train), ["ants/a.JPG", "bees/h.webp"]);
-    assert_eq!(dataset.left_out.len(), 8);
+    let mut all: Vec<&str> = dataset.all().map(|sample| &*sample.relative).collect();
+    all.sort_unstable();
+    let images = ["ants/a.JPG", "ants/f.jfif", "ants/g.JPE", "bees/h.webp"];
+    assert_eq!(all, images);
+    assert_eq!(dataset.left_out.len(), 11);
+    for (name, format) in [
+        ("h.jp2", "JPEG 2000"),
+        ("i.jxl", "JPEG XL"),
+        ("j.tga", "TGA"),
+    ] {
+        let expected = format!("{format} is not supported: convert it to PNG");
+        assert!(reason(&dataset, name).starts_with(&expected));
+    }
     assert!(reason(&dataset, "b.gif").contains("GIF"));
     assert!(reason(&dataset, "c.heic").contains("convert it to JPEG"));
     assert!(reason(&dataset, "d.avif").contains("convert it to PNG"));
@@ -264,8 +280,10 @@ fn differing_classes_are_named() {
 #[test]
 fn a_list_gives_the_same_images_back() {
     let tree = tree(&[]);
-    add(&tree, "", &["ants", "bees, \"wild\""], 10);
+    // Blanks at the ends of a folder's name are a part of it.
+    add(&tree, "", &["ants ", "bees, \"wild\""], 10);
     let dataset = Dataset::open(tree.path(), 5).unwrap();
+    assert_eq!(dataset.classes[0], "ants ");
     let elsewhere = tempfile::tempdir().unwrap();
     let list = elsewhere.path().join("split.csv");
     dataset.write_list(&list).unwrap();
@@ -281,6 +299,35 @@ fn a_list_gives_the_same_images_back() {
         "{error}"
     );
     assert!(error.hint().unwrap().contains("`--data DIR`"));
+}
+
+/// macOS writes `ä` as `a` with two dots behind it (NFD), other systems as one character (NFC).
+#[test]
+fn the_unicode_form_of_a_name_makes_no_other_class() {
+    let (composed, decomposed) = ("k\u{e4}fer", "ka\u{308}fer");
+    let tree = tree(&[]);
+    add(&tree, "train", &["ants", composed, "k\u{e5}"], 10);
+    add(&tree, "val", &["ants", decomposed, "ka\u{30a}"], 4);
+    let dataset = Dataset::open(tree.path(), 0).unwrap();
+    assert_eq!(dataset.classes, ["ants", composed, "k\u{e5}"]);
+    assert!(dataset.all().all(|sample| sample.path.is_file()));
+    for sample in dataset.all() {
+        let class = &dataset.classes[sample.label as usize];
+        let folder = sample.relative.split('/').nth(1).unwrap();
+        assert_eq!(crate::class_names::nfc(folder), *class);
+    }
+    let list = tree.path().join("split.csv");
+    dataset.write_list(&list).unwrap();
+    let again = Dataset::from_list(&list, None).unwrap();
+    assert_eq!((again.classes, again.test), (dataset.classes, dataset.test));
+    // Both forms side by side are two folders of one class.
+    add(&tree, "train", &[decomposed], 1);
+    let error = Dataset::open(tree.path(), 0).unwrap_err();
+    assert!(
+        error.to_string().contains("two folders for class"),
+        "{error}"
+    );
+    assert!(error.hint().unwrap().contains("NFC"));
 }
 
 #[test]

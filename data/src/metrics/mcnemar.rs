@@ -29,6 +29,20 @@ pub fn mcnemar(only_first: u64, only_second: u64) -> McNemar {
     }
 }
 
+/// A p-value as a relation, `p = 0.0129` or `p < 0.0001`: none is 0.
+///
+/// ```
+/// assert_eq!(classifold_data::metrics::p_text(0.01294), "p = 0.0129");
+/// assert_eq!(classifold_data::metrics::p_text(1e-9), "p < 0.0001");
+/// ```
+#[must_use]
+pub fn p_text(p: f64) -> String {
+    match p {
+        p if p < 0.0001 => "p < 0.0001".to_owned(),
+        p => format!("p = {p:.4}"),
+    }
+}
+
 /// Result of [`mcnemar`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct McNemar {

@@ -35,13 +35,7 @@ pub fn table(scores: &Scores) -> String {
         "accuracy  {accuracy:6.2} % ({correct} of {}; 95 % interval {low:.1} to {high:.1} %)",
         scores.count
     );
-    // `max_by_key` returns the last maximum; reversed, the first class in order.
-    let most = scores
-        .per_class
-        .iter()
-        .rev()
-        .max_by_key(|class| class.support);
-    let most = most.map_or("", |class| &class.class);
+    let most = majority(scores);
     let baseline = percent(scores.baseline);
     let _ = writeln!(text, "baseline  {baseline:6.2} % (always `{most}`)");
     let _ = writeln!(text, "loss      {:6.4}", scores.loss);
@@ -54,6 +48,36 @@ pub fn table(scores: &Scores) -> String {
         most_confused(scores, &mut text);
     }
     text
+}
+
+/// A warning where always answering the most frequent class is right as often.
+///
+/// ```
+/// let mut tally = classifold_data::Tally::new(vec!["ants".into(), "bees".into()]);
+/// tally.add(&[1.0, 0.0], 0);
+/// tally.add(&[1.0, 0.0], 1);
+/// tally.add(&[1.0, 0.0], 1);
+/// let warning = classifold_data::metrics::no_better_than_majority(&tally.scores()).unwrap();
+/// assert_eq!(warning, "33.3 % is no better than always answering `bees`, which is right on 66.7 %");
+/// ```
+#[must_use]
+pub fn no_better_than_majority(scores: &Scores) -> Option<String> {
+    (scores.accuracy <= scores.baseline && scores.classes.len() > 1).then(|| {
+        format!(
+            "{:.1} % is no better than always answering `{}`, which is right on {:.1} %",
+            100.0 * scores.accuracy,
+            majority(scores),
+            100.0 * scores.baseline
+        )
+    })
+}
+
+/// The most frequent class.
+fn majority(scores: &Scores) -> &str {
+    // `max_by_key` returns the last maximum; reversed, the first class in order.
+    let classes = scores.per_class.iter().rev();
+    let most = classes.max_by_key(|class| class.support);
+    most.map_or("", |class| &class.class)
 }
 
 fn per_class(scores: &Scores, text: &mut String) {
@@ -131,12 +155,16 @@ fn width(classes: &[String]) -> usize {
         .unwrap_or(0)
 }
 
-/// A name, cut to the width of a column.
+/// A name, cut to the width of a column, in its middle: those of related classes differ at their ends.
 fn short(name: &str) -> String {
-    if name.chars().count() <= NAME_WIDTH {
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= NAME_WIDTH {
         return name.to_string();
     }
-    name.chars().take(NAME_WIDTH - 1).chain(['…']).collect()
+    let end = (NAME_WIDTH - 1) / 2;
+    let start = &letters[..NAME_WIDTH - 1 - end];
+    let end = &letters[letters.len() - end..];
+    start.iter().chain(&['…']).chain(end).collect()
 }
 
 #[cfg(test)]

@@ -70,8 +70,8 @@ pub(crate) enum Command {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
-    /// The model file [default: that of the latest run]
-    #[arg(long, value_name = "FILE")]
+    /// The model file, or a run by its folder or name [default: the latest run]
+    #[arg(long, value_name = "FILE|RUN")]
     pub(crate) model: Option<PathBuf>,
     /// The folder of the runs
     #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
@@ -82,7 +82,10 @@ pub(crate) struct ModelArgs {
     /// Preprocessing steps from an image to the model's input; replaces the card's steps
     #[arg(long, value_name = "TEXT")]
     pub(crate) preprocess: Option<Preprocess>,
-    /// Meaning of the model's output [default: as the card or the graph says]
+    /// The output to read, where the model has several [default: the card's, or the only one of class scores]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) output: Option<String>,
+    /// Meaning of the model's output [default: as the card says, or the graph and the numbers for drawn images]
     #[arg(long, value_enum, value_name = "KIND")]
     pub(crate) output_kind: Option<OutputKindArg>,
 }
@@ -92,8 +95,10 @@ pub(crate) struct ModelArgs {
 pub(crate) enum OutputKindArg {
     /// Class scores before the softmax
     Logits,
-    /// Probabilities; a single number for two classes is that of the second class
+    /// Probabilities that sum to 1, or to 100; a single number for two classes is that of the second class
     Probabilities,
+    /// A probability of each class for itself, such as several sigmoids; shown as they are
+    Independent,
 }
 
 /// Provider, threads and locations.
@@ -132,6 +137,9 @@ pub(crate) struct LocationArgs {
 /// The flags of `deploy eval`.
 #[derive(Debug, Args)]
 pub(crate) struct EvalArgs {
+    /// The same as `--model`
+    #[arg(value_name = "MODEL", conflicts_with = "model")]
+    pub(crate) file: Option<PathBuf>,
     /// A folder or a CSV file of labelled images, or `builtin:insects` [default: the run's own data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<String>,
@@ -167,7 +175,7 @@ pub(crate) struct EvalArgs {
 pub(crate) struct PredictArgs {
     /// Image files, folders, patterns such as `photos/*.jpg`, or `-` for an image on standard input
     #[arg(required = true, value_name = "INPUT")]
-    pub(crate) inputs: Vec<String>,
+    pub(crate) inputs: Vec<PathBuf>,
     /// Number of classes to show for each image
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) top_k: u16,
@@ -203,11 +211,11 @@ pub(crate) enum Format {
 /// A model by position or by flag.
 #[derive(Debug, Args)]
 pub(crate) struct ModelFileArgs {
-    /// The model file [default: that of the latest run]
+    /// The same as `--model`
     #[arg(value_name = "MODEL", conflicts_with = "model")]
     pub(crate) file: Option<PathBuf>,
-    /// The model file, as a flag
-    #[arg(long, value_name = "FILE")]
+    /// The model file, or a run by its folder or name [default: the latest run]
+    #[arg(long, value_name = "FILE|RUN")]
     pub(crate) model: Option<PathBuf>,
     /// The folder of the runs
     #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
@@ -240,32 +248,48 @@ pub(crate) struct CheckArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum CardCommand {
     /// Print the card as JSON
-    Show(ModelFileArgs),
+    Show(ShowArgs),
     /// Write a card into a model file: a copy of another file's, or a new one from class names and preprocessing
     Attach(Box<AttachArgs>),
+}
+
+/// The flags of `deploy card show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelFileArgs,
+    /// Print the images and logits of the golden samples, too: some 20 kB
+    #[arg(long)]
+    pub(crate) golden: bool,
 }
 
 /// The flags of `deploy card attach`.
 #[derive(Debug, Args)]
 pub(crate) struct AttachArgs {
-    /// The model file that gets the card
+    /// The model file that gets the card, or a run by its folder or name
     #[arg(value_name = "MODEL")]
     pub(crate) file: PathBuf,
-    /// Copy the card of this model file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["classes", "preprocess", "output_kind"])]
+    /// Copy the card of this model file or run
+    #[arg(long, value_name = "FILE|RUN", conflicts_with_all = ["classes", "preprocess", "output_kind"])]
     pub(crate) from: Option<PathBuf>,
-    /// A file of class names, one per line in the order of the outputs
-    #[arg(long, value_name = "FILE", required_unless_present = "from")]
+    /// A file of class names, one per line in the order of the outputs; replaces those of the file's metadata
+    #[arg(long, value_name = "FILE")]
     pub(crate) classes: Option<PathBuf>,
     /// Preprocessing steps from an image to the model's input
     #[arg(long, value_name = "TEXT", required_unless_present = "from")]
     pub(crate) preprocess: Option<Preprocess>,
-    /// Meaning of the model's output [default: as the graph says]
+    /// The output to read, where the model has several [default: the only one of class scores]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) output: Option<String>,
+    /// Meaning of the model's output [default: as the graph and the numbers for drawn images say]
     #[arg(long, value_enum, value_name = "KIND")]
     pub(crate) output_kind: Option<OutputKindArg>,
     /// The file to write [default: the model file itself]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// The folder of the runs
+    #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
+    pub(crate) runs: PathBuf,
     #[command(flatten)]
     pub(crate) location: LocationArgs,
 }

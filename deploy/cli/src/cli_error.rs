@@ -3,12 +3,14 @@
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
+use console::Interrupted;
+
 /// An error of the command line: a message, and how to fix it.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct CliError {
     message: String,
-    hint: Option<&'static str>,
+    hint: Option<String>,
 }
 
 impl CliError {
@@ -19,10 +21,10 @@ impl CliError {
         }
     }
 
-    pub(crate) fn with_hint(message: impl Into<String>, hint: &'static str) -> Self {
+    pub(crate) fn with_hint(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
             message: message.into(),
-            hint: Some(hint),
+            hint: Some(hint.into()),
         }
     }
 
@@ -32,14 +34,14 @@ impl CliError {
     }
 
     /// Ctrl-C in the middle of a benchmark.
-    pub(crate) fn interrupted() -> Self {
-        Self::new("interrupted: the results are of what was measured until then")
+    pub(crate) fn interrupted() -> Interrupted {
+        Interrupted("the results are of what was measured until then".to_owned())
     }
 }
 
 /// The hint of an error of any crate.
 pub(crate) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
-    None.or_else(|| error.downcast_ref::<CliError>()?.hint.map(str::to_owned))
+    None.or_else(|| error.downcast_ref::<CliError>()?.hint.clone())
         .or_else(|| error.downcast_ref::<deploy::Error>()?.hint())
         .or_else(|| error.downcast_ref::<deploy::machine::Error>()?.hint())
         .or_else(|| error.downcast_ref::<bench::Error>()?.hint())
@@ -49,8 +51,11 @@ pub(crate) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| error.downcast_ref::<onnx::Error>()?.hint())
         .or_else(|| match error.downcast_ref::<io::Error>()?.kind() {
             ErrorKind::StorageFull => Some("make room on the disk".to_owned()),
-            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            ErrorKind::ReadOnlyFilesystem => {
                 Some("choose a folder that can be written to".to_owned())
+            }
+            ErrorKind::PermissionDenied => {
+                Some("check the permissions of the file and of its folder".to_owned())
             }
             _ => None,
         })

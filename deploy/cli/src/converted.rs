@@ -1,16 +1,17 @@
 //! Converted models: the file to run for a precision is the model's own, or a converted one in the cache folder.
 //! Opens no session.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use console::Printer;
 use data::{Dataset, Preprocess};
 use deploy::convert::{self, Calibration, DEFAULT_IMAGES, Scheme};
 use deploy::{Model, Precision, Provider};
+use onnx::ModelFile;
 
 /// A model, and its calibration images.
 pub(crate) struct OriginalModel<'a> {
-    pub(crate) path: &'a Path,
+    pub(crate) file: &'a ModelFile,
     pub(crate) model: &'a Model,
     /// Training images and how they are prepared, for int8.
     pub(crate) images: Option<(&'a Dataset, &'a Preprocess)>,
@@ -36,9 +37,9 @@ impl OriginalModel<'_> {
         precision: Precision,
         cache: &Path,
         printer: &Printer,
-    ) -> anyhow::Result<PathBuf> {
+    ) -> anyhow::Result<ModelFile> {
         if !self.is_converted_for(provider, precision)? {
-            return Ok(self.path.to_owned());
+            return Ok(self.file.clone());
         }
         let seed = self.model.seed();
         let images = self.images.filter(|_| precision == Precision::Int8);
@@ -46,12 +47,12 @@ impl OriginalModel<'_> {
             let scheme = scheme(provider);
             Calibration::choose(dataset, DEFAULT_IMAGES, seed, preprocess.clone(), scheme)
         });
-        let converted = convert::cached(self.path, precision, calibration.as_ref(), cache)?;
+        let converted = convert::cached(self.file, precision, calibration.as_ref(), cache)?;
         if !converted.reused {
             let path = converted.path.display();
             printer.log(format!("converted to {precision}: `{path}`"));
         }
-        Ok(converted.path)
+        Ok(ModelFile::open(&converted.path)?)
     }
 
     /// Whether that is another file than the model's own.

@@ -2,42 +2,87 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use console::Printer;
-use data::{Dataset, Split, catalog, run_files};
+use data::{Dataset, Split, catalog, run_files, runs};
 use deploy::card::OutputKind;
 use deploy::runtime::{self, RuntimeLibrary, Search};
 use deploy::{Classifier, ClassifierBuilder, Model, Precision, Provider, Unreadable};
-use fs_err as fs;
+use onnx::ModelFile;
 
 use crate::cli::{LocationArgs, MachineArgs, ModelArgs, OutputKindArg};
 use crate::cli_error::CliError;
 use crate::converted::OriginalModel;
 
-/// The path of the model that was named, or of the latest run's; logs it.
+/// The path of the model that was named, or of the latest run's; logs it with what its run scored.
 pub(crate) fn model(
     named: Option<&Path>,
     runs: &Path,
     printer: &Printer,
 ) -> anyhow::Result<PathBuf> {
-    if let Some(path) = named {
-        printer.log(format!("model `{}`", path.display()));
-        return Ok(path.to_owned());
+    let is_latest = named.is_none_or(runs::is_latest);
+    let path = match named {
+        Some(named) => model_file(named, runs)?,
+        None => latest_model(runs)?,
+    };
+    let mut line = format!("model `{}`", path.display());
+    if is_latest {
+        line.push_str(", the latest run's");
     }
+    // The scores of a run are those of this file; a converted one beside it has others.
+    let run = run_files::run_containing(&path).filter(|_| path.ends_with(run_files::MODEL));
+    let introduced = run.map(|run| runs::introduce(run, is_latest));
+    let (score, warning) = introduced.unzip();
+    if let Some(score) = score {
+        line.push_str(&format!(": {score}"));
+    }
+    printer.log(line);
+    if let Some(warning) = warning.flatten() {
+        printer.warn(warning);
+    }
+    Ok(path)
+}
+
+/// The file that was named, or that of the run that was named by its folder or its name in `runs`.
+pub(crate) fn model_file(named: &Path, runs: &Path) -> anyhow::Result<PathBuf> {
+    // `latest` is a file where the system has no links.
+    if named.is_file() && !runs::is_latest(named) {
+        return Ok(named.to_owned());
+    }
+    let Some(run) = runs::find(runs, named)? else {
+        if named.is_dir() {
+            return Err(CliError::with_hint(
+                format!("`{}` is a folder, and not that of a run", named.display()),
+                "give a model file, or a run; `trainer runs` lists the runs",
+            )
+            .into());
+        }
+        return Ok(named.to_owned());
+    };
+    let file = run.join(run_files::MODEL);
+    if !file.is_file() {
+        let run = run.display();
+        return Err(CliError::with_hint(
+            format!("the run `{run}` has no `{}`", run_files::MODEL),
+            format!("`trainer fit --resume {run}` finishes it, `trainer export {run}` exports what it has"),
+        )
+        .into());
+    }
+    Ok(file)
+}
+
+fn latest_model(runs: &Path) -> anyhow::Result<PathBuf> {
     let path = run_files::latest(runs)?
         .map(|run| run.join(run_files::MODEL))
-        .filter(|path| path.is_file())
-        .ok_or_else(|| {
-            CliError::with_hint(
-                format!(
-                    "no model was given and `{}` holds no finished run",
-                    runs.display()
-                ),
-                "train one with `trainer fit`, or give `--model FILE`",
-            )
-        })?;
-    printer.log(format!("model `{}`, the latest run's", path.display()));
-    Ok(path)
+        .filter(|path| path.is_file());
+    Ok(path.ok_or_else(|| {
+        CliError::with_hint(
+            format!(
+                "no model was given and `{}` holds no finished run",
+                runs.display()
+            ),
+            "train one with `trainer fit`, or give `--model FILE`",
+        )
+    })?)
 }
 
 /// Options of running a model.
@@ -57,12 +102,12 @@ pub(crate) fn classifier(
     printer: &Printer,
 ) -> anyhow::Result<Classifier> {
     // An error of the file must come before anything is installed for it.
-    let mut opened = Model::open(path)?;
-    let mut file = path.to_owned();
+    let mut file = ModelFile::open(path)?;
+    let opened = Model::from_file(&file)?;
     // For int8 there are no calibration images here: a file that is not int8 is refused with the command to type.
     if options.precision == Precision::Fp16 {
         let original = OriginalModel {
-            path,
+            file: &file,
             model: &opened,
             images: None,
         };
@@ -74,11 +119,8 @@ pub(crate) fn classifier(
         )?)?;
         deploy::runtime::require(options.machine.provider)?;
         file = original.file(options.machine.provider, options.precision, &cache, printer)?;
-        if file != path {
-            opened = Model::open(&file)?;
-        }
     }
-    let mut builder = Classifier::builder(file).model(opened);
+    let mut builder = ClassifierBuilder::from_file(file);
     if let Some(threads) = options.machine.threads {
         builder = builder.threads(usize::from(threads));
     }
@@ -87,15 +129,14 @@ pub(crate) fn classifier(
 
 /// Opens a classifier with sessions for many images at once.
 pub(crate) fn batch_classifier(
-    path: &Path,
-    opened: Model,
+    file: ModelFile,
     model: &ModelArgs,
     options: RunOptions<'_>,
     printer: &Printer,
 ) -> anyhow::Result<Classifier> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = options.machine.threads.map_or(cores, usize::from);
-    let builder = Classifier::builder(path).model(opened).parallel(threads);
+    let builder = ClassifierBuilder::from_file(file).parallel(threads);
     open(builder, Some(model), options, printer)
 }
 
@@ -126,7 +167,8 @@ fn open(
     }
     if let Some(placement) = classifier.placement() {
         let provider = machine.provider;
-        printer.log(format!("nodes on {placement}; `{provider}` in {precision}"));
+        let own = classifier.model().map_or("", |model| model.precision);
+        printer.log(format!("{placement}, in {}", precision.in_file(own)));
         for line in placement.other_providers(provider) {
             printer.log(format!("  on {line}"));
         }
@@ -142,6 +184,9 @@ fn describe(builder: ClassifierBuilder, model: &ModelArgs) -> anyhow::Result<Cla
     if let Some(preprocess) = &model.preprocess {
         builder = builder.preprocess(preprocess.clone());
     }
+    if let Some(output) = &model.output {
+        builder = builder.output(output);
+    }
     if let Some(kind) = model.output_kind {
         builder = builder.output_kind(output_kind(kind));
     }
@@ -152,6 +197,7 @@ pub(crate) fn output_kind(kind: OutputKindArg) -> OutputKind {
     match kind {
         OutputKindArg::Logits => OutputKind::Logits,
         OutputKindArg::Probabilities => OutputKind::Probabilities,
+        OutputKindArg::Independent => OutputKind::Independent,
     }
 }
 
@@ -205,7 +251,7 @@ pub(crate) fn dataset(
     let run = run_files::run_containing(model);
     let (data, list) = match (args.data, args.list, run) {
         (None, list, Some(run)) => {
-            let data = data_name_of_run(run)?;
+            let data = runs::data_name(run)?;
             printer.log(format!("data `{data}`, the run's own"));
             // The run's own split, so that no training image is scored as a test image.
             let own = run.join(run_files::SPLIT);
@@ -272,18 +318,6 @@ fn log_left_out(dataset: &Dataset, printer: &Printer) {
     if dataset.left_out.len() > SHOWN {
         printer.log(format!("left out {} more", dataset.left_out.len() - SHOWN));
     }
-}
-
-/// The key `data` of a run's configuration.
-fn data_name_of_run(run: &Path) -> anyhow::Result<String> {
-    #[derive(serde::Deserialize)]
-    struct Config {
-        data: String,
-    }
-    let path = run.join(run_files::CONFIG);
-    let config: Config = toml::from_str(&fs::read_to_string(&path)?)
-        .with_context(|| format!("`{}` does not name its data", path.display()))?;
-    Ok(config.data)
 }
 
 /// The folder or CSV file behind a name.

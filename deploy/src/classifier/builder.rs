@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use machine::Provider;
+use onnx::ModelFile;
 use pixels::card::OutputKind;
 use pixels::{Limits, Preprocess};
 
@@ -13,7 +14,7 @@ use crate::model::Model;
 use crate::pool::Pool;
 use crate::precision::Precision;
 use crate::runtime::{self, RuntimeLibrary};
-use crate::session::{Session, SessionOptions};
+use crate::session::{Batch, Session, SessionOptions};
 
 /// Images per run that occupy a GPU.
 const BATCH_ON_GPU: usize = 32;
@@ -26,7 +27,8 @@ const STREAMS: usize = 2;
 #[derive(Debug, Clone, Default)]
 pub struct ClassifierBuilder {
     path: PathBuf,
-    model: Option<Model>,
+    file: Option<ModelFile>,
+    ignore_card: bool,
     provider: Provider,
     precision: Precision,
     allow_fallback: bool,
@@ -36,6 +38,7 @@ pub struct ClassifierBuilder {
     parallel: Option<usize>,
     classes: Option<Vec<String>>,
     preprocess: Option<Preprocess>,
+    output: Option<String>,
     output_kind: Option<OutputKind>,
     runtime: Option<RuntimeLibrary>,
     cache: Option<PathBuf>,
@@ -43,6 +46,23 @@ pub struct ClassifierBuilder {
 }
 
 impl ClassifierBuilder {
+    /// Builder of a classifier of a file that was read, or of bytes in memory. The file is not read again, and its
+    /// bytes are kept until the model is open.
+    ///
+    /// ```no_run
+    /// use classifold::{ClassifierBuilder, onnx::ModelFile};
+    ///
+    /// let bytes = std::fs::read("model.onnx")?; // or `include_bytes!`, or from an archive
+    /// let classifier = ClassifierBuilder::from_file(ModelFile::from_bytes(bytes)?).open()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn from_file(file: ModelFile) -> Self {
+        Self {
+            file: Some(file),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn new(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
@@ -96,9 +116,9 @@ impl ClassifierBuilder {
         self
     }
 
-    /// The model as [`Model::open`] read it, so that the file is not read again.
-    pub fn model(mut self, model: Model) -> Self {
-        self.model = Some(model);
+    /// Does not read the file's card, which may be damaged and is about to be replaced.
+    pub fn ignore_card(mut self) -> Self {
+        self.ignore_card = true;
         self
     }
 
@@ -114,7 +134,14 @@ impl ClassifierBuilder {
         self
     }
 
-    /// The meaning of the output, in place of the card's or the one that the graph suggests.
+    /// The output to read, where the model has several.
+    pub fn output(mut self, name: impl Into<String>) -> Self {
+        self.output = Some(name.into());
+        self
+    }
+
+    /// The meaning of the output, in place of the card's or the inferred one
+    /// ([`Classifier::infer_output_kind`]).
     pub fn output_kind(mut self, output_kind: OutputKind) -> Self {
         self.output_kind = Some(output_kind);
         self
@@ -143,16 +170,24 @@ impl ClassifierBuilder {
     /// # Errors
     /// Whatever is wrong with the file, the settings or the runtime.
     pub fn open(mut self) -> Result<Classifier> {
-        let model = match self.model.take() {
-            Some(model) => model,
-            None => Model::open(&self.path)?,
+        // Read once: card and weights are of the same bytes.
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => ModelFile::open(&self.path)?,
         };
-        model.check_classifier(&self.path)?;
-        let classes = model.classes(&self.path, self.classes.take())?;
-        let preprocess = model.preprocess(&self.path, self.preprocess.take())?;
+        let path = file.path();
+        let model = if self.ignore_card {
+            Model::from_file_without_card(&file)?
+        } else {
+            Model::from_file(&file)?
+        };
+        model.check_input(path)?;
+        let classes = model.classes(path, self.classes.take())?;
+        let preprocess = model.preprocess(path, self.preprocess.take())?;
+        let output = model.output(path, self.output.as_deref(), Some(classes.len()))?;
         let card_kind = model.card.as_ref().map(|card| card.output_kind);
-        let output_kind = self.output_kind.or(card_kind).unwrap_or(model.guessed_kind);
-        self.check_precision(&model)?;
+        let output_kind = self.output_kind.or(card_kind);
+        self.check_precision(path, &model)?;
         match &self.runtime {
             Some(library) => runtime::load(library)?,
             None => runtime::load_default(self.cache.clone())?,
@@ -163,39 +198,57 @@ impl ClassifierBuilder {
             BATCH_ON_GPU
         };
         let preferred_batch = model.fixed_batch().unwrap_or(usual);
-        let (options, count) = self.session_options(&model, &preprocess, preferred_batch);
-        let sessions = open_sessions(&self.path, &options, count)?;
+        let (options, count) = self.session_options(&output, &preprocess, preferred_batch);
+        let sessions = open_sessions(&file, &options, count)?;
         let first = sessions.first();
+        let preferred_batch = match first.map(Session::batch) {
+            // As run, whatever the file says.
+            Some(Batch::Fixed(batch)) => batch,
+            _ => preferred_batch,
+        };
+        let mut notes = first.map_or_else(Vec::new, |session| session.notes().to_vec());
+        if model.outputs.len() > 1 && self.output.is_none() && model.card.is_none() {
+            notes.push(format!(
+                "`{output}` is the output of class scores that is read"
+            ));
+        }
         let num_outputs = first.map_or(0, Session::num_outputs);
-        check_class_count(&self.path, num_outputs, classes.len())?;
-        Ok(Classifier {
-            path: self.path,
+        check_class_count(path, num_outputs, classes.len())?;
+        let activation = model.activation(&output);
+        let classifier = Classifier {
+            path: path.to_owned(),
             model: Some(model),
             classes: classes.into(),
             preprocess,
-            output_kind,
+            output_kind: output_kind.unwrap_or_default(),
             limits: self.limits,
+            output,
             num_outputs,
             preferred_batch,
             placement: first.map(|session| session.placement().clone()),
-            notes: first.map_or_else(Vec::new, |session| session.notes().to_vec()),
+            notes,
             pool: Pool::new(sessions.into_iter().map(boxed).collect()),
-        })
+        };
+        match output_kind {
+            Some(_) if self.output_kind.is_some() => Ok(classifier),
+            Some(_) => Ok(classifier.with_card_checked()),
+            None => classifier.infer_output_kind(activation),
+        }
     }
 
     /// Refuses a file of another precision where the provider does not compute in the one asked for by itself.
-    fn check_precision(&self, model: &Model) -> Result<()> {
+    fn check_precision(&self, path: &Path, model: &Model) -> Result<()> {
         if !self.precision.converts(self.provider)? || model.precision == self.precision.name() {
             return Ok(());
         }
         let (expected, found) = (self.precision.name(), model.precision);
-        Err(Error::precision_differs(&self.path, expected, found))
+        Err(Error::precision_differs(path, expected, found))
     }
 
     /// Options of the sessions, and their number.
     fn session_options(
         &mut self,
-        model: &Model,
+        output: &str,
         preprocess: &Preprocess,
         preferred_batch: usize,
     ) -> (SessionOptions, usize) {
@@ -211,7 +264,6 @@ impl ClassifierBuilder {
             Some(_) => (STREAMS, self.threads),
             None => (self.sessions.unwrap_or(1).max(1), self.threads),
         };
-        let card = model.card.as_ref();
         let options = SessionOptions {
             provider: self.provider,
             precision: self.precision,
@@ -220,7 +272,7 @@ impl ClassifierBuilder {
             batches: std::mem::take(&mut self.batches),
             engines: self.cache.as_ref().map(|cache| cache.join("engines")),
             image_shape: Some(preprocess.output_shape()),
-            output: card.and_then(|card| card.outputs.first().cloned()),
+            output: Some(output.to_owned()),
             ..SessionOptions::default()
         };
         (options, sessions)
@@ -233,9 +285,10 @@ fn boxed(session: Session) -> Box<dyn Engine> {
 
 /// Opens the sessions. On the CPU all open at the same time; on a GPU the first one opens alone, so that the
 /// others find the engine that it built.
-fn open_sessions(path: &Path, options: &SessionOptions, count: usize) -> Result<Vec<Session>> {
+fn open_sessions(file: &ModelFile, options: &SessionOptions, count: usize) -> Result<Vec<Session>> {
+    let model = file.detached()?;
     let open = || -> Result<Session> {
-        let mut session = Session::open(path, options)?;
+        let mut session = Session::from_detached(&model, options)?;
         if options.provider != Provider::Cpu {
             warm_up(&mut session, &options.batches)?;
         }

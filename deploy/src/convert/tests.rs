@@ -72,7 +72,7 @@ fn every_product_and_all_between_runs_on_integers() {
         scheme: Scheme::Asymmetric,
         limits: pixels::Limits::default(),
     };
-    int8(&model, &out, &calibration).unwrap();
+    int8(&ModelFile::open(&model).unwrap(), &out, &calibration).unwrap();
     // How values are laid out in memory is the processor's own business.
     let moves = ["Flatten", "MaxPool", "NhwcMaxPool", "Transpose"];
     let mut found = kernels(&out, folder.path());

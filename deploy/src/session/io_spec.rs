@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ort::session::Session as OrtSession;
-use ort::value::{Outlet, TensorElementType};
+use ort::value::{Outlet, TensorElementType, ValueType};
 
 use crate::error::{Error, Result};
 
@@ -12,8 +12,15 @@ pub(super) fn image_input(
     session: &OrtSession,
 ) -> std::result::Result<(String, TensorElementType, [i64; 4]), (&'static str, String)> {
     const IMAGE_INPUT: &str = "an input [N, C, H, W]";
-    let [input] = session.inputs() else {
-        return Err(("one input", format!("{} inputs", session.inputs().len())));
+    // ONNX Runtime runs without the inputs of an optional type.
+    let is_optional = |input: &&Outlet| matches!(input.dtype(), ValueType::Optional(_));
+    let inputs: Vec<&Outlet> = session
+        .inputs()
+        .iter()
+        .filter(|i| !is_optional(i))
+        .collect();
+    let [input] = inputs.as_slice() else {
+        return Err(("one input", format!("{} inputs", inputs.len())));
     };
     let (element, dims) = tensor_type(input);
     let supported = [
@@ -59,8 +66,31 @@ pub(super) fn pick_output<'s>(
     }
 }
 
-/// `[K]` of an output `[N, K]`, `[K, 1, 1]` of one `[N, K, 1, 1]`; `None` where the file leaves it open.
-pub(super) fn class_dims(output: &Outlet) -> std::result::Result<Option<Vec<usize>>, String> {
+/// Shape of the output that is read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct OutputShape {
+    /// Dimensions of the scores of one image; `[K]`, `[K, 1, 1]`, or none for one number.
+    pub(super) dims: Vec<usize>,
+    /// Whether the batch comes before them. Without it a run is of one image.
+    pub(super) has_batch: bool,
+}
+
+impl OutputShape {
+    /// The dimensions of the output for `batch` images.
+    pub(super) fn of_batch(&self, batch: usize) -> Vec<usize> {
+        match self.has_batch {
+            true => [&[batch][..], &self.dims].concat(),
+            false => self.dims.clone(),
+        }
+    }
+}
+
+/// The shape of an output whose axes but one have size 1 beside the batch: `[N, K]`, `[N, K, 1, 1]`, `[N, 1, 1, K]`,
+/// `[N]` and `[K]`. `None` where the file leaves it open; `batch` is the size that the input fixes.
+pub(super) fn output_shape(
+    output: &Outlet,
+    batch: Option<usize>,
+) -> std::result::Result<Option<OutputShape>, String> {
     let (element, dims) = tensor_type(output);
     let float = matches!(
         element,
@@ -69,13 +99,27 @@ pub(super) fn class_dims(output: &Outlet) -> std::result::Result<Option<Vec<usiz
     if !float {
         return Err(format!("output `{}` of {element}", output.name()));
     }
+    let size = |dim: &i64| usize::try_from(*dim).ok().filter(|size| *size > 0);
     match dims.as_slice() {
         // Some exporters leave out the shape of the output.
         [] => Ok(None),
-        [_, classes, rest @ ..] if rest.iter().all(|dim| *dim == 1) => {
-            let classes = usize::try_from(*classes).ok().filter(|k| *k > 0);
-            let dims = |k| [&[k][..], &vec![1; rest.len()]].concat();
-            Ok(classes.map(dims))
+        // A number for each image, or all numbers of a model without a batch axis.
+        [dim] => Ok(Some(match size(dim) {
+            Some(classes) if batch != Some(classes) => OutputShape {
+                dims: vec![classes],
+                has_batch: false,
+            },
+            _ => OutputShape {
+                dims: Vec::new(),
+                has_batch: true,
+            },
+        })),
+        [_, dims @ ..] if dims.iter().filter(|dim| **dim != 1).count() <= 1 => {
+            let dims = dims.iter().map(size).collect::<Option<Vec<usize>>>();
+            Ok(dims.map(|dims| OutputShape {
+                dims,
+                has_batch: true,
+            }))
         }
         _ => Err(format!("an output {}", format_dims(&dims))),
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use fs_err as fs;
 use machine::Provider;
 use machine::probe::{self, SearchPaths};
-use onnx::{Document, Header};
+use onnx::{Detached, Document, Header, ModelFile};
 use ort::session::Session as OrtSession;
 
 use crate::error::{Error, Result, chain};
@@ -35,7 +35,7 @@ pub(super) struct OpenedSession {
 /// `gpu` names GPU, compute capability, driver and TensorRT version: a cached engine depends on them beside the
 /// model. `None`: no engine is cached.
 pub(super) fn open(
-    path: &Path,
+    model: &Detached,
     options: &SessionOptions,
     gpu: Option<&str>,
 ) -> Result<OpenedSession> {
@@ -48,8 +48,8 @@ pub(super) fn open(
         tensorrt: tensorrt::EngineRequest::default(),
     };
     let mut opened = match options.provider {
-        Provider::TensorRt { .. } => open_tensorrt(path, options, request, gpu)?,
-        _ => open_graph_optional(path, options, &request)?,
+        Provider::TensorRt { .. } => open_tensorrt(model, options, request, gpu)?,
+        _ => open_graph_optional(model, options, &request)?,
     };
     if options.precision == Precision::Tf32 && tensorrt::tf32_is_off() {
         let note = "`NVIDIA_TF32_OVERRIDE=0` keeps TF32 off, whatever the precision";
@@ -59,7 +59,7 @@ pub(super) fn open(
     opened.placement = node_assignment::placement(&opened.session).map_err(unread)?;
     if !options.allow_fallback {
         // The record has no types, so shapes are followed in the file's own graph.
-        let shapes = || Ok(ShapeNodes::trace(Document::open(path)?.graph()));
+        let shapes = || Ok(ShapeNodes::trace(Document::from_file(&model.file)?.graph()));
         opened.placement.prove(options.provider, shapes)?;
     }
     Ok(opened)
@@ -86,12 +86,12 @@ pub(super) fn describe_gpu(provider: Provider) -> Option<String> {
 
 /// Opens a session of TensorRT from a cached engine, or builds one.
 fn open_tensorrt(
-    path: &Path,
+    model: &Detached,
     options: &SessionOptions,
     mut request: ProviderRequest,
     gpu: Option<&str>,
 ) -> Result<OpenedSession> {
-    let mut document = Document::open(path)?;
+    let mut document = Document::from_file(&model.file)?;
     let profile = tensorrt::Profile::for_model(&document, options);
     let batches = profile.as_ref().map(|profile| profile.batches);
     let mut notes = Vec::new();
@@ -105,7 +105,7 @@ fn open_tensorrt(
     let start = Instant::now();
     let Some(gpu) = gpu else {
         notes.push("the GPU is not known: its engine is not kept for the next time".to_owned());
-        let mut opened = open_graph_optional(path, options, &request)?;
+        let mut opened = open_graph_optional(model, options, &request)?;
         opened.build = Some(start.elapsed());
         opened.notes.splice(0..0, notes);
         opened.batches = batches.unwrap_or(opened.batches);
@@ -132,9 +132,9 @@ fn open_tensorrt(
         let start = Instant::now();
         let opened = match engine_folder {
             EngineFolder::New(folder) => build_with_timings(&engines, gpu, folder, || {
-                open_graph_optional(path, options, &request)
+                open_graph_optional(model, options, &request)
             }),
-            _ => open_graph_optional(path, options, &request),
+            _ => open_graph_optional(model, options, &request),
         };
         elapsed = start.elapsed();
         opened
@@ -166,19 +166,19 @@ pub(super) fn build_with_timings<T>(
 
 /// Opens a session as requested, or without a CUDA graph where ONNX Runtime refuses to record one.
 fn open_graph_optional(
-    path: &Path,
+    model: &Detached,
     options: &SessionOptions,
     request: &ProviderRequest,
 ) -> Result<OpenedSession> {
     let mut notes = Vec::new();
-    let (session, graph) = match create_session(path, options, request) {
+    let (session, graph) = match create_session(model, options, request) {
         Ok(session) => (session, request.graph),
         Err(error) if request.graph => {
             let plain = ProviderRequest {
                 graph: false,
                 ..request.clone()
             };
-            let session = create_session(path, options, &plain)?;
+            let session = create_session(model, options, &plain)?;
             notes.push(format!("launches are not recorded (CUDA graph): {error}"));
             (session, false)
         }
@@ -196,12 +196,12 @@ fn open_graph_optional(
 
 /// Creates the session of ONNX Runtime; every provider asked for must start.
 fn create_session(
-    path: &Path,
+    model: &Detached,
     options: &SessionOptions,
     request: &ProviderRequest,
 ) -> Result<OrtSession> {
     let refused = |e: &dyn std::error::Error| match options.provider {
-        Provider::Cpu => Error::model_load(path, &chain(e)),
+        Provider::Cpu => Error::model_load(model.file.path(), &chain(e)),
         provider => Error::provider_failed(&provider.to_string(), &chain(e)),
     };
     let environment = runtime::environment()?;
@@ -214,13 +214,19 @@ fn create_session(
     let mut builder = builder
         .with_execution_providers(presets::execution_providers(options.provider, request)?)
         .map_err(|e| refused(&e))?;
-    let not_loaded = |e: ort::Error| load_error(path, &chain(&e));
-    builder.commit_from_file(path).map_err(not_loaded)
+    for (name, bytes) in &model.buffers {
+        builder = builder
+            .with_external_initializer_file_in_memory(name, bytes.clone())
+            .map_err(|e| refused(&e))?;
+    }
+    let not_loaded = |e: ort::Error| load_error(&model.file, &chain(&e));
+    builder.commit_from_memory(&model.graph).map_err(not_loaded)
 }
 
 /// The error of a model that does not open: too new for the runtime, or as ONNX Runtime says.
-fn load_error(path: &Path, reason: &str) -> Error {
-    match version_mismatch(path, reason) {
+fn load_error(file: &ModelFile, reason: &str) -> Error {
+    let path = file.path();
+    match version_mismatch(file, reason) {
         Some((expected, found)) => {
             let version = runtime::loaded().map_or("", |library| library.version.as_str());
             Error::model_newer(path, version, &expected, &found)
@@ -231,8 +237,8 @@ fn load_error(path: &Path, reason: &str) -> Error {
 
 /// The version that the runtime supports and the one that the file needs, where ONNX Runtime's reason is that:
 /// the words are those of `graph/model.cc` and `graph/schema_registry.cc`.
-fn version_mismatch(path: &Path, reason: &str) -> Option<(String, String)> {
-    let header = Header::open(path).ok()?;
+fn version_mismatch(file: &ModelFile, reason: &str) -> Option<(String, String)> {
+    let header = Header::from_file(file).ok()?;
     if let Some(known) = number_after(reason, "max supported IR version: ") {
         let (known, found) = (format!("{known} or older"), header.ir_version);
         return Some((format!("IR version {known}"), format!("IR version {found}")));

@@ -228,7 +228,9 @@ fn what_the_runtime_refuses_leaves_no_engine() {
         batches: vec![1],
         ..SessionOptions::default()
     };
-    let refused = open::open(&trained(folder.path(), 1.0), &options, Some("stand-in"));
+    let file = onnx::ModelFile::open(&trained(folder.path(), 1.0)).unwrap();
+    let model = file.detached().unwrap();
+    let refused = open::open(&model, &options, Some("stand-in"));
     let Err(error) = refused else {
         panic!("this ONNX Runtime has no TensorRT");
     };

@@ -1,7 +1,11 @@
 //! Models of every kind that is supported, and one classifier for many threads.
 
+use std::io::Cursor;
+use std::time::Duration;
+
 use classifold::card::OutputKind;
-use classifold::image::DynamicImage;
+use classifold::engine::FakeEngine;
+use classifold::image::{DynamicImage, ImageFormat, Luma, LumaA, Rgb, Rgba};
 use classifold::{Batch, Classifier, Provider, Session, SessionOptions};
 use onnx::Dim;
 use onnx::proto::DataType;
@@ -129,7 +133,7 @@ fn the_graph_tells_what_the_output_means() {
     let kinds = [
         (None, OutputKind::Logits),
         (Some("Softmax"), OutputKind::Probabilities),
-        (Some("Sigmoid"), OutputKind::Probabilities),
+        (Some("Sigmoid"), OutputKind::Independent),
         (Some("Identity"), OutputKind::Logits),
     ];
     for (last, kind) in kinds {
@@ -139,11 +143,10 @@ fn the_graph_tells_what_the_output_means() {
             ..Tiny::default()
         }
         .save(folder.path());
-        assert_eq!(
-            classifold::Model::open(&path).unwrap().guessed_kind,
-            kind,
-            "{last:?}"
-        );
+        let classifier = Tiny::default().builder(&path).open().unwrap();
+        assert_eq!(classifier.output_kind(), kind, "{last:?}");
+        let note = format!("its output is read as {}: ", kind.name());
+        assert!(classifier.notes()[0].starts_with(&note), "{last:?}");
     }
 }
 
@@ -240,4 +243,57 @@ fn a_provider_that_the_library_lacks_is_an_error_and_no_fallback() {
         assert!(text.contains("\n  expected: "), "{text}");
         assert!(error.hint().is_some(), "{text}");
     }
+}
+
+/// A picture of 3 x 2 pixels in each kind of colours that PNG has.
+fn images_of_every_kind() -> Vec<DynamicImage> {
+    use classifold::image::ImageBuffer;
+    let shallow = |channel: u8| move |x: u32, y: u32| (40 * x + 90 * y) as u8 + channel;
+    let deep = |channel: u16| move |x: u32, y: u32| (260 * x + 7000 * y) as u16 + 300 * channel;
+    vec![
+        ImageBuffer::from_fn(3, 2, |x, y| Luma([shallow(3)(x, y)])).into(),
+        ImageBuffer::from_fn(3, 2, |x, y| LumaA([0, 9].map(|c| shallow(c)(x, y)))).into(),
+        ImageBuffer::from_fn(3, 2, |x, y| Rgb([5, 0, 30].map(|c| shallow(c)(x, y)))).into(),
+        ImageBuffer::from_fn(3, 2, |x, y| Rgba([5, 0, 30, 1].map(|c| shallow(c)(x, y)))).into(),
+        ImageBuffer::from_fn(3, 2, |x, y| Luma([deep(0)(x, y)])).into(),
+        ImageBuffer::from_fn(3, 2, |x, y| LumaA([2, 50].map(|c| deep(c)(x, y)))).into(),
+        ImageBuffer::from_fn(3, 2, |x, y| Rgb([90, 7, 30].map(|c| deep(c)(x, y)))).into(),
+        ImageBuffer::from_fn(3, 2, |x, y| Rgba([90, 7, 30, 9].map(|c| deep(c)(x, y)))).into(),
+    ]
+}
+
+#[test]
+fn a_decoded_image_and_its_file_have_the_same_answer() {
+    let preprocess = "decode(rgb, exif)|resize(3, 2)|scale(1/255)|layout(nchw, f32)";
+    let classifier = Classifier::from_engines(
+        vec![Box::new(FakeEngine::new(2, Duration::ZERO))],
+        vec!["dark".into(), "light".into()],
+        preprocess.parse().unwrap(),
+        OutputKind::Logits,
+    )
+    .unwrap();
+    for image in images_of_every_kind() {
+        let mut png = Cursor::new(Vec::new());
+        image.write_to(&mut png, ImageFormat::Png).unwrap();
+        let decoded = classifier.classify(&image).unwrap();
+        let file = classifier.classify_bytes(png.get_ref()).unwrap();
+        assert_eq!(
+            decoded.probabilities,
+            file.probabilities,
+            "{:?}",
+            image.color()
+        );
+        let batch = classifier.classify_batch(&[image]).unwrap();
+        assert_eq!(batch[0].probabilities, file.probabilities);
+    }
+    // PIL clips 16-bit gray at 255; the upper 8 bits would be 1, 2 and 4.
+    let gray = images_of_every_kind().swap_remove(4);
+    let rgb = classifold::decode::to_rgb(&gray).unwrap();
+    assert_eq!(rgb.as_raw()[..9], [0, 0, 0, 255, 255, 255, 255, 255, 255]);
+    let floats = DynamicImage::new_rgb32f(3, 2);
+    let error = classifier.classify(&floats).unwrap_err().to_string();
+    assert!(
+        error.contains("floating-point pixels are not supported"),
+        "{error}"
+    );
 }

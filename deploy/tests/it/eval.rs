@@ -206,3 +206,32 @@ fn an_engine_that_fails_ends_the_evaluation() {
     let error = evaluate(&classifier, &samples, &classes, &options).unwrap_err();
     assert_eq!(error.to_string(), "the model stopped: on purpose");
 }
+
+/// Classes of a model whose file of names was made on another system, and ImageNet's two cranes.
+#[test]
+fn names_are_matched_in_any_unicode_form_and_a_name_of_two_classes_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = samples(folder.path(), 4);
+    let named = |model: &[&str]| {
+        let tiny = Tiny::default();
+        let builder = tiny.builder(&tiny.save(folder.path()));
+        builder.classes(names(model)).open().unwrap()
+    };
+    let score = |model: &[&str], data: &[&str]| {
+        evaluate(
+            &named(model),
+            &samples,
+            &names(data),
+            &EvalOptions::default(),
+        )
+    };
+    let plain = score(&["red", "blue"], &["blue", "red"]).unwrap();
+    let mixed = score(&["re\u{301}d", "blue"], &["blue", "r\u{e9}d"]).unwrap();
+    assert_eq!(mixed.scores.confusion, plain.scores.confusion);
+    let error = score(&["crane", "crane"], &["crane"]).unwrap_err();
+    assert!(
+        error.to_string().contains("has two classes `crane`"),
+        "{error}"
+    );
+    assert!(error.hint().unwrap().contains("--classes FILE"));
+}

@@ -60,7 +60,8 @@ fn other_peoples_classifiers_give_pythons_answers() {
                     answer.photo
                 );
             }
-            let first = classifier.decide(&classifier.logits(&prepared, 1).unwrap());
+            let logits = classifier.logits(&prepared, 1).unwrap();
+            let first = classifier.decide(&logits).unwrap();
             if foreign.outputs > 1 {
                 assert_eq!(
                     first.index, answer.top[0].0,

@@ -26,7 +26,7 @@ fn simulated(cache: &Path) {
     let library = "libonnxruntime.so.1.28.0";
     fs::copy(&installed().path, folder.join(library)).unwrap();
     fs::write(folder.join("libonnxruntime_providers_cuda.so"), "").unwrap();
-    let sha256 = onnx::Header::sha256(&folder.join(library)).unwrap();
+    let sha256 = classifold::files::hash::sha256_hex(&folder.join(library)).unwrap();
     let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     let manifest = format!(
         r#"{{"version": "1.28.0", "library": "{library}", "sha256": "{sha256}", "from": "a.whl",

@@ -6,15 +6,20 @@
     reason = "tests and helpers"
 )]
 
+mod batch;
 mod classifier;
 #[cfg(feature = "eval")]
 mod convert;
 #[cfg(feature = "eval")]
 mod eval;
+mod finite;
 mod foreign;
 mod golden;
 mod gpu;
+mod output_kind;
+mod outputs;
 mod refuse;
+mod replaced;
 mod runtime;
 mod session;
 mod support;

@@ -1,5 +1,6 @@
 //! Sessions on the CPU: where nodes run, bound runs, precisions, models that are too new.
 
+use classifold::card::OutputKind;
 use classifold::{Classifier, ErrorKind, Feed, Precision, Provider, Session, SessionOptions};
 use half::f16;
 use onnx::proto::DataType;
@@ -166,7 +167,7 @@ fn tf32_is_no_precision_of_the_cpu() {
     assert_eq!(error.to_string(), "provider `cpu` does not compute in tf32");
 }
 
-/// The tiny model with its weight in half precision.
+/// The tiny model with its product in half precision.
 fn half(folder: &std::path::Path) -> std::path::PathBuf {
     let mut graph = GraphBuilder::new("half");
     let dims = ["batch".into(), Dim::Fixed(3), Dim::Fixed(4), Dim::Fixed(4)];
@@ -176,8 +177,9 @@ fn half(folder: &std::path::Path) -> std::path::PathBuf {
     let halves = [10.0, 0.0, 0.0, 0.0, 0.0, 10.0].map(|v| f16::from_f32(v).to_bits());
     let weight = Tensor::new(&[3, 2], TensorData::F16(halves.to_vec())).unwrap();
     let weight = graph.initializer("weight", &weight);
-    let weight = graph.node("Cast", "to_float", &[&weight], vec![("to", Attr::Int(1))]);
+    let x = graph.node("Cast", "to_half", &[&x], vec![("to", Attr::Int(10))]);
     let y = graph.node("MatMul", "fc", &[&x, &weight], vec![]);
+    let y = graph.node("Cast", "to_float", &[&y], vec![("to", Attr::Int(1))]);
     graph.output(
         &y,
         "logits",
@@ -201,6 +203,7 @@ fn a_file_of_another_precision_than_asked_for_is_refused() {
         assert!(error.to_string().contains("found:    fp32"), "{error}");
     }
     let builder = tiny.builder(&half(folder.path()));
+    let builder = builder.output_kind(OutputKind::Logits);
     let classifier: Classifier = builder.precision(Precision::Fp16).open().unwrap();
     assert_eq!(classifier.placement().unwrap().nodes.len(), 1);
     assert!(classifier.notes().is_empty());

@@ -9,7 +9,7 @@ use crate::imported::{
 };
 use burn::tensor::{Device, Tensor, TensorData};
 use onnx::proto::{DataType, GraphProto};
-use onnx::{Attr, Document, Header, ValueInfo, attribute, node, surgery};
+use onnx::{Attr, Document, ModelFile, ValueInfo, attribute, node, surgery};
 use std::collections::BTreeMap;
 
 /// The imported document with the network's weights and its new classification layer.
@@ -34,10 +34,11 @@ pub(crate) fn backbone(network: &Imported) -> Result<Document> {
 fn open(network: &Imported) -> Result<Document> {
     let path = &network.origin.path;
     // Names and shapes of the weights were paired with those of exactly that file.
-    if Header::sha256(path)? != network.origin.sha256 {
+    let file = ModelFile::open(path)?;
+    if file.sha256() != network.origin.sha256 {
         return Err(changed(path));
     }
-    let mut document = Document::open(path)?;
+    let mut document = Document::from_file(&file)?;
     document.inline_external_data()?;
     surgery::set_batch_dynamic(document.graph_mut());
     if network.origin.fine_tune {

@@ -15,6 +15,7 @@ fn all() -> Vec<Error> {
         Error::lfs_pointer(path),
         Error::truncated(path, 46_748_561, 1_048_576),
         Error::not_onnx(path, "it has no IR version"),
+        Error::foreign(path, &crate::foreign::kind(b"\x89HDF\r\n").unwrap()),
         Error::damaged(path, "buffer underflow"),
         Error::too_large(path, 3_000_000_000),
         Error::external_missing(tensor, Path::new("models/bees.data")),

@@ -30,8 +30,8 @@ pub struct AttributeProto {
     pub tensors: Vec<TensorProto>,
     #[prost(message, repeated, tag = "11")]
     pub graphs: Vec<GraphProto>,
-    #[prost(string, optional, tag = "13")]
-    pub doc_string: Option<String>,
+    #[prost(bytes = "vec", optional, tag = "13")]
+    pub doc_string: Option<Vec<u8>>,
     #[prost(message, optional, boxed, tag = "14")]
     pub tp: Option<Box<TypeProto>>,
     #[prost(message, repeated, tag = "15")]

@@ -1,8 +1,9 @@
 //! Tensors as stored.
 
+use prost::bytes::Bytes;
 use prost::{Enumeration, Message};
 
-use super::StringStringEntryProto;
+use super::{MetadataEntryProto, StringStringEntryProto};
 
 /// A tensor: in `raw_data`, in one of the typed fields, or in another file.
 #[derive(Clone, PartialEq, Message)]
@@ -24,20 +25,21 @@ pub struct TensorProto {
     pub int64_data: Vec<i64>,
     #[prost(string, optional, tag = "8")]
     pub name: Option<String>,
-    #[prost(bytes = "vec", optional, tag = "9")]
-    pub raw_data: Option<Vec<u8>>,
+    // `Bytes` borrows from the file that is decoded: weights are not copied.
+    #[prost(bytes = "bytes", optional, tag = "9")]
+    pub raw_data: Option<Bytes>,
     #[prost(double, repeated, tag = "10")]
     pub double_data: Vec<f64>,
     #[prost(uint64, repeated, tag = "11")]
     pub uint64_data: Vec<u64>,
-    #[prost(string, optional, tag = "12")]
-    pub doc_string: Option<String>,
+    #[prost(bytes = "vec", optional, tag = "12")]
+    pub doc_string: Option<Vec<u8>>,
     #[prost(message, repeated, tag = "13")]
     pub external_data: Vec<StringStringEntryProto>,
     #[prost(enumeration = "DataLocation", optional, tag = "14")]
     pub data_location: Option<i32>,
     #[prost(message, repeated, tag = "16")]
-    pub metadata_props: Vec<StringStringEntryProto>,
+    pub metadata_props: Vec<MetadataEntryProto>,
 }
 
 /// Inner types of [`TensorProto`].

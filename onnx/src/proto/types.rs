@@ -2,7 +2,7 @@
 
 use prost::{Message, Oneof};
 
-use super::StringStringEntryProto;
+use super::MetadataEntryProto;
 
 /// A value's name and type.
 #[derive(Clone, PartialEq, Message)]
@@ -11,10 +11,10 @@ pub struct ValueInfoProto {
     pub name: Option<String>,
     #[prost(message, optional, tag = "2")]
     pub r#type: Option<TypeProto>,
-    #[prost(string, optional, tag = "3")]
-    pub doc_string: Option<String>,
+    #[prost(bytes = "vec", optional, tag = "3")]
+    pub doc_string: Option<Vec<u8>>,
     #[prost(message, repeated, tag = "4")]
-    pub metadata_props: Vec<StringStringEntryProto>,
+    pub metadata_props: Vec<MetadataEntryProto>,
 }
 
 /// The type of a value.

@@ -13,8 +13,9 @@ use crate::walk;
 /// the shapes of the values between them, which hold the old batch size.
 ///
 /// A fixed batch size may also be the first number in the constant shape of a `Reshape`. It becomes 0
-/// there ("as in the input"); the names of those constants are returned. A batch size in constants of
-/// other operators is not found: running the graph at another size shows it.
+/// there ("as in the input"), and `allowzero` is dropped, which newer exporters write though no shape holds
+/// a 0; the names of those constants are returned. A batch size in constants of other operators is not found:
+/// running the graph at another size shows it.
 pub fn set_batch_dynamic(graph: &mut GraphProto) -> Vec<String> {
     let batch = Value::DimParam("batch".to_owned());
     let constants: HashSet<String> = graph
@@ -71,7 +72,7 @@ fn free_reshapes(
             dependent.extend(node.output.iter().map(String::as_str));
         }
         if let [data, shape] = node.input.as_slice()
-            && zero_copies_size(node)
+            && node.op_type() == "Reshape"
             && dependent.contains(data.as_str())
             && !names.contains(shape)
         {
@@ -83,11 +84,14 @@ fn free_reshapes(
         consumers(graph, name).iter().all(|index| {
             let node = &graph.node[*index];
             let data = node.input.first();
-            zero_copies_size(node) && data.is_some_and(|data| dependent.contains(data.as_str()))
+            node.op_type() == "Reshape"
+                && data.is_some_and(|data| dependent.contains(data.as_str()))
         })
     });
     names.retain(|name| {
-        let new = shape_without_batch(graph, name, size);
+        let readers = consumers(graph, name);
+        let literal = readers.iter().any(|index| takes_zero(&graph.node[*index]));
+        let new = shape_without_batch(graph, name, size, literal);
         let slot = constant_mut(graph, name);
         let Some((slot, new)) = slot.zip(new) else {
             return false;
@@ -96,26 +100,33 @@ fn free_reshapes(
             name: slot.name.take(),
             ..new.to_proto("")
         };
+        for index in readers {
+            graph.node[index]
+                .attribute
+                .retain(|a| a.name() != ALLOW_ZERO);
+        }
         true
     });
     names
 }
 
-/// Whether a node is a `Reshape` in which 0 means "as in the input"
+/// The attribute of a `Reshape` in which 0 is a size, not "as in the input"
 /// (<https://onnx.ai/onnx/operators/onnx__Reshape.html>).
-fn zero_copies_size(node: &NodeProto) -> bool {
-    let allow_zero = node
-        .attribute
-        .iter()
-        .any(|a| a.name() == "allowzero" && a.i() != 0);
-    node.op_type() == "Reshape" && !allow_zero
+const ALLOW_ZERO: &str = "allowzero";
+
+fn takes_zero(node: &NodeProto) -> bool {
+    let mut attributes = node.attribute.iter();
+    attributes.any(|a| a.name() == ALLOW_ZERO && a.i() != 0)
 }
 
-/// The shape with 0 in place of the batch size, if it begins with that.
-fn shape_without_batch(graph: &GraphProto, name: &str, size: i64) -> Option<Tensor> {
+/// The shape with 0 in place of the batch size, if it begins with that. Where 0 is a size (`literal`), the shape
+/// must hold none.
+fn shape_without_batch(graph: &GraphProto, name: &str, size: i64, literal: bool) -> Option<Tensor> {
     let tensor = Tensor::from_proto(&*walk::constant(graph, name)?).ok()?;
     match tensor.data {
-        TensorData::I64(mut shape) if shape.len() >= 2 && shape[0] == size => {
+        TensorData::I64(mut shape)
+            if shape.len() >= 2 && shape[0] == size && !(literal && shape.contains(&0)) =>
+        {
             shape[0] = 0;
             Some(Tensor {
                 dims: tensor.dims,

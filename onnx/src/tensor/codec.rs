@@ -86,7 +86,7 @@ pub(super) fn encode(tensor: &Tensor, name: &str) -> TensorProto {
     };
     match &tensor.data {
         TensorData::String(values) => proto.string_data.clone_from(values),
-        data => proto.raw_data = Some(to_raw(data)),
+        data => proto.raw_data = Some(to_raw(data).into()),
     }
     proto
 }

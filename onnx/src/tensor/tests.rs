@@ -130,7 +130,7 @@ fn what_does_not_go_together_is_refused() {
         ("is too large", |p| p.dims = vec![i64::MAX, i64::MAX]),
         ("asks for", |p| p.dims = vec![i64::MAX]),
         ("no whole number of 4-byte values", |p| {
-            p.raw_data = Some(vec![0; 23])
+            p.raw_data = Some(vec![0; 23].into())
         }),
         ("unknown element type 0", |p| p.data_type = None),
         ("unknown element type 99", |p| p.data_type = Some(99)),

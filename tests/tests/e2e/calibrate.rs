@@ -65,7 +65,7 @@ fn the_head_of_the_file_is_divided_and_nothing_else_changes() {
             assert!((own - expected).abs() <= 1e-6 * expected.abs(), "{name}");
         }
     }
-    let text = own.model.doc_string.unwrap();
+    let text = String::from_utf8(own.model.doc_string.unwrap()).unwrap();
     let says = format!("Calibrated: the logits are divided by a temperature of {temperature:.4}.");
     assert!(text.contains(&says), "{text}");
     let card = |run: &str| {

@@ -95,6 +95,62 @@ fn latest_is_the_newest_finished_run() {
     assert_eq!(latest().to_str(), Some("1"));
     let eval = shop.deploy("eval").run().ok();
     let first = eval.err.lines().next().unwrap();
-    assert_eq!(first, "model `runs/1/model.onnx`, the latest run's");
-    shop.trainer("eval latest").run().ok();
+    let expected = "model `runs/1/model.onnx`, the latest run's: ";
+    assert!(first.starts_with(expected), "{first}");
+    assert!(first.ends_with(" % of 12 test images, just now"), "{first}");
+    let eval = shop.trainer("eval latest").run().ok();
+    let first = eval.err.lines().next().unwrap();
+    assert!(first.starts_with("run `runs/1`, the latest: "), "{first}");
+    // A model file means its run.
+    shop.trainer("eval runs/first/model.onnx").run().ok();
+}
+
+#[test]
+fn a_run_is_exported_after_its_images_moved() {
+    let shop = Workshop::new();
+    shop.fit("--epochs 1 --name own -q").run().ok();
+    fs::rename(shop.path("pictures"), shop.path("moved")).unwrap();
+    let refused = shop.trainer("export own -q").run();
+    assert!(refused.refusal().contains("--data"), "{}", refused.err);
+    shop.trainer("export own -q --data moved").run().ok();
+}
+
+#[test]
+fn the_runs_are_listed_with_what_tells_them_apart() {
+    let shop = Workshop::new();
+    let refused = shop.trainer("runs").run();
+    insta::assert_snapshot!(refused.refusal(), @r#"
+    error: there is no run in `runs`
+
+    hint: train one with `trainer fit`, or choose another folder with `--runs`
+    "#);
+    shop.fit("--epochs 1 --name first -q").run().ok();
+    shop.fit("--epochs 1 --name second -q").run().ok();
+    // A folder of something else is no run.
+    fs::create_dir(shop.path("runs/notes")).unwrap();
+    shop.write("runs/third/config.toml", "data = \"builtin:insects\"\n");
+    let listed = shop.trainer("runs").run().ok();
+    let rows: Vec<Vec<&str>> = listed
+        .out
+        .lines()
+        .map(|line| {
+            line.split("  ")
+                .map(str::trim)
+                .filter(|cell| !cell.is_empty())
+                .collect()
+        })
+        .collect();
+    assert_eq!(rows[0], ["run", "data", "network", "accuracy", "date"]);
+    assert_eq!(rows[1], ["third", "builtin:insects", "not finished"]);
+    assert_eq!(rows[2][..2], ["second (latest)", "pictures"]);
+    assert!(rows[2][3].ends_with(" % of 12 test images"), "{rows:?}");
+    assert!(rows[2][4].ends_with(" UTC"), "{rows:?}");
+    assert_eq!(rows[3][..2], ["first", "pictures"]);
+    assert_eq!(rows.len(), 4);
+    let json = shop.trainer("runs --json -").run().ok().json();
+    assert_eq!(
+        (json[1]["run"].as_str(), json[1]["latest"].as_bool()),
+        (Some("runs/second"), Some(true))
+    );
+    assert_eq!(json[1]["count"], 12);
 }

@@ -11,6 +11,7 @@ mod config;
 mod features;
 mod fit;
 mod folds;
+mod hints;
 mod insects;
 mod inspect;
 mod kill;

@@ -80,14 +80,14 @@ fn files_that_are_no_models() {
     shop.write("empty.onnx", "");
     let [info, _, fit] = refusals(&shop, "text.onnx");
     insta::assert_snapshot!(info, @r#"
-    error: `text.onnx` is not an ONNX model: byte 0 begins field 10 of wire type 4
+    error: `text.onnx` is not an ONNX model but a text file
 
-    hint: export the model to ONNX first
+    hint: give the `.onnx` file of the model
     "#);
     insta::assert_snapshot!(fit, @r#"
-    error: `[DIR]/text.onnx` is not an ONNX model: byte 0 begins field 10 of wire type 4
+    error: `[DIR]/text.onnx` is not an ONNX model but a text file
 
-    hint: export the model to ONNX first
+    hint: give the `.onnx` file of the model
     "#);
     let [info, _, fit] = refusals(&shop, "empty.onnx");
     insta::assert_snapshot!(info, @r#"
@@ -183,6 +183,6 @@ fn a_classifier_without_a_card() {
     insta::assert_snapshot!(shop.deploy(eval).run().refusal(), @r#"
     error: `tiny.onnx` does not say what its classes are called: it carries no model card
 
-    hint: give `--classes FILE` and `--preprocess TEXT`, or write them into the file with `deploy card attach`
+    hint: write it into the file with `deploy card attach`; commands that take `--classes FILE` and `--preprocess TEXT` run without it
     "#);
 }

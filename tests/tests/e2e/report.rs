@@ -78,9 +78,12 @@ fn a_run_leaves_a_page_that_needs_nothing_but_itself() {
         "AUC ".into(),
         "Brier score".into(),
         "crop(0.08..1".into(),
+        // A constant is a number, not a chart.
+        "1.0e-3, constant".into(),
     ] {
         assert!(page.contains(&text), "{text}");
     }
+    assert!(page.contains("<h3>Loss</h3>") && !page.contains("<h3>Learning rate</h3>"));
     // Each of the 12 test images is a mistake or a hit, and there is the augmentation sheet.
     assert_eq!(page.matches("data:image/jpeg;base64,").count(), 13);
     assert!(!page.contains("not found") && !page.contains("NaN"));

@@ -43,8 +43,7 @@ fn interrupted(shop: &Workshop, name: &str, flags: &str, short: bool) {
         run.signal(if i % 2 == 0 { "INT" } else { "TERM" });
         let done = run.wait();
         assert_eq!(done.code, 2, "{}", done.err);
-        let hint = format!("hint: continue with `trainer fit --resume runs/{name}`\n");
-        let ending = format!("error: interrupted\n\n{hint}");
+        let ending = format!("\ninterrupted: continue with `trainer fit --resume runs/{name}`\n");
         assert!(done.err.ends_with(&ending), "{}", done.err);
         let files = check_whole(&folder);
         assert!(!files.contains(&"model.onnx".to_owned()), "{files:?}");
@@ -140,9 +139,9 @@ fn a_resumed_run_keeps_its_settings() {
     insta::assert_snapshot!(refused.refusal(), @"error: `runs/own/last.safetensors` is not a usable checkpoint: header too small");
     let refused = shop.trainer("fit --resume nowhere -q").run();
     insta::assert_snapshot!(refused.refusal(), @r#"
-    error: `runs/nowhere` is not a run folder: it has no `config.toml`
+    error: `nowhere` is no run: neither a folder of `trainer fit` nor a name in `runs`
 
-    hint: a run folder is what `trainer fit` leaves under `runs/`
+    hint: `trainer runs --runs runs` lists the runs
     "#);
 }
 

@@ -92,11 +92,12 @@ fn temperature(calibration: &Calibration) -> Markup {
             } @else if calibration.count < Calibration::MIN_IMAGES {
                 "Fewer than " (Calibration::MIN_IMAGES) " held-out images say too little: the temperature stays 1. "
             } @else {
-                "Dividing the logits by a temperature would gain no more than chance explains: it stays 1. "
+                "The logits stay as they are: dividing them by "
+                (format!("{:.3}", calibration.temperature)) " would not lower the log loss beyond doubt. "
             }
             "Fitted on " (calibration.fitted_on) " (" (calibration.count) " images): log loss "
-            (format!("{:.4}", calibration.loss_before)) " before, "
-            (format!("{:.4}", calibration.loss_after)) " after (standard error of the gain "
+            (format!("{:.4}", calibration.loss_before)) " as trained, "
+            (format!("{:.4}", calibration.loss_after)) " when divided (standard error of the gain "
             (format!("{:.4}", calibration.standard_error)) ")."
         }
     }

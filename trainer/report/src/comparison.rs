@@ -145,8 +145,8 @@ fn verdict(pair: &Pair<'_>) -> Markup {
         }
         (numbers::count(pair.count, "common image", "common images")) ", "
         (only_first.max(only_second)) " are right only with " (better.name) " and "
-        (only_first.min(only_second)) " only with " (worse.name) " (McNemar's exact test, p "
-        @if pair.p_value >= 0.0001 { "= " } (p_value(pair.p_value)) ")."
+        (only_first.min(only_second)) " only with " (worse.name) " (McNemar's exact test, "
+        (metrics::p_text(pair.p_value)) ")."
     }
 }
 

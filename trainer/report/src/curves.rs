@@ -17,15 +17,34 @@ pub(crate) fn section(run: &RunContents) -> Option<Markup> {
         let chart = charts::chart(kind, &plotted).ok()?;
         Some(page::figure(&chart, title, caption))
     };
+    // A curve takes two epochs.
+    let is_curve = run.epochs.len() > 1;
+    let figures = [
+        (is_curve, ChartKind::Loss, "Loss", caption(run)),
+        (is_curve, ChartKind::Accuracy, "Accuracy", ""),
+        (
+            constant_rate(run).is_none(),
+            ChartKind::Lr,
+            "Learning rate",
+            "",
+        ),
+        (is_curve && !is_cached(run), ChartKind::Rate, "Speed", ""),
+    ];
+    let figures: Vec<Markup> = figures
+        .into_iter()
+        .filter_map(|(is_shown, kind, title, caption)| {
+            figure(kind, title, caption).filter(|_| is_shown)
+        })
+        .collect();
     let body = html! {
-        div.grid {
-            (figure(ChartKind::Loss, "Loss", caption(run))?)
-            (figure(ChartKind::Accuracy, "Accuracy", "")?)
-            (figure(ChartKind::Lr, "Learning rate", "")?)
-            (figure(ChartKind::Rate, "Speed", speed(run))?)
-        }
+        @if !figures.is_empty() { div.grid { @for figure in &figures { (figure) } } }
         (time(run))
-        details {
+        @if is_cached(run) {
+            p.small {
+                "The frozen part ran once per image, before training; an epoch goes over its cached features."
+            }
+        }
+        details open[!is_curve] {
             summary { "All values of " (numbers::count(run.epochs.len(), "epoch", "epochs")) }
             (epochs(&run.epochs))
         }
@@ -44,14 +63,18 @@ fn caption(run: &RunContents) -> &'static str {
     }
 }
 
-/// What the images of "images per second" are.
-fn speed(run: &RunContents) -> &'static str {
-    match run.settings.cached_views {
-        Some(_) if !run.settings.fine_tune => {
-            "The frozen part ran once per image, before training; an epoch goes over its cached features."
-        }
-        _ => "",
-    }
+/// Whether epochs read features that were computed before them: their times are those of the last layer alone.
+fn is_cached(run: &RunContents) -> bool {
+    run.settings.cached_views.is_some() && !run.settings.fine_tune
+}
+
+/// The learning rate, where every epoch has the same.
+fn constant_rate(run: &RunContents) -> Option<f64> {
+    let first = run.epochs.first()?.lr;
+    run.epochs
+        .iter()
+        .all(|row| row.lr == first)
+        .then_some(first)
 }
 
 fn time(run: &RunContents) -> Markup {
@@ -65,6 +88,9 @@ fn time(run: &RunContents) -> Markup {
         ("of it waiting for images", numbers::seconds(wait)),
         ("validation", numbers::seconds(val)),
     ];
+    if let Some(rate) = constant_rate(run) {
+        facts.push(("learning rate", format!("{rate:.1e}, constant")));
+    }
     if let Some(summary) = &run.summary {
         facts.push(("whole run", numbers::seconds(summary.seconds)));
         facts.push(("ended", summary.ended.clone()));

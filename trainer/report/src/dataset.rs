@@ -61,7 +61,10 @@ fn counts(run: &RunContents) -> Markup {
 
 fn findings(audit: &Audit) -> Markup {
     let size = |range: &Option<Range>| {
-        range.map(|r| format!("{} to {}, median {}", r.min, r.max, r.median))
+        range.map(|range| match range {
+            Range { min, max, .. } if min == max => format!("{min}, all images"),
+            Range { min, max, median } => format!("{min} to {max}, median {median}"),
+        })
     };
     let sizes: Vec<(&str, String)> = [("width (px)", &audit.width), ("height (px)", &audit.height)]
         .into_iter()
@@ -83,10 +86,11 @@ fn findings(audit: &Audit) -> Markup {
         }
         (page::facts(&sizes))
         div.grid {
-            @if !audit.aspect.is_empty() {
+            // One bar says no more than the sizes above.
+            @if audit.aspect.len() > 1 {
                 (page::figure(&histogram("width : height", &audit.aspect), "Shapes", ""))
             }
-            @if !audit.megapixels.is_empty() {
+            @if audit.megapixels.len() > 1 {
                 (page::figure(&histogram("size (megapixels)", &audit.megapixels), "Sizes", ""))
             }
         }

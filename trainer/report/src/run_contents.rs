@@ -68,7 +68,11 @@ impl RunContents {
         let path = |name| folder.join(name);
         // Only `config.toml` must be there: it makes a folder a run.
         Ok(Self {
-            name: file_name(folder),
+            name: match file_name(folder) {
+                // A bare number reads as a count: "right only with 3".
+                number if number.chars().all(|c| c.is_ascii_digit()) => format!("run {number}"),
+                name => name,
+            },
             settings,
             config: fs::read_to_string(path(files::CONFIG))?,
             command: note(notes, text(&path(files::COMMAND))),
@@ -203,5 +207,5 @@ fn card(path: &Path) -> Result<Option<Card>> {
 }
 
 fn images(path: &Path) -> Result<Vec<Row>> {
-    Ok(data::table::read(path)?)
+    Ok(data::table::read_list(path)?)
 }

@@ -249,25 +249,31 @@ impl Calibration {
 
     /// One line for the log.
     pub fn line(&self) -> String {
-        let (before, after) = (self.loss_before, self.loss_after);
-        let verdict = match (self.applied, self.temperature) {
-            (true, temperature) => {
-                format!("temperature {temperature:.3}, folded into the last layer")
-            }
-            (false, _) if self.count < Self::MIN_IMAGES => {
-                return format!(
-                    "calibration: no temperature; {} held-out images are too few, {} are the least",
-                    self.count,
-                    Self::MIN_IMAGES
-                );
-            }
-            (false, temperature) => format!("no temperature ({temperature:.3} gains too little)"),
-        };
-        format!(
-            "calibration: {verdict}; log loss {before:.4} before, {after:.4} after, standard error \
-             {:.4}, {} images ({})",
-            self.standard_error, self.count, self.fitted_on
-        )
+        let Self {
+            temperature,
+            fitted_on,
+            count,
+            loss_before: before,
+            loss_after: after,
+            standard_error: error,
+            ..
+        } = self;
+        if *count < Self::MIN_IMAGES {
+            let least = Self::MIN_IMAGES;
+            return format!(
+                "calibration: the logits stay as they are; {count} held-out images are too few, {least} are the least"
+            );
+        }
+        match self.applied {
+            true => format!(
+                "calibration: the logits are divided by {temperature:.3}, in the last layer; log loss {before:.4} \
+                 before, {after:.4} after (standard error {error:.4}), {count} images ({fitted_on})"
+            ),
+            false => format!(
+                "calibration: the logits stay as they are; log loss {before:.4}, and {after:.4} if divided by \
+                 {temperature:.3} (standard error {error:.4}), {count} images ({fitted_on})"
+            ),
+        }
     }
 }
 
@@ -280,7 +286,7 @@ impl Agreement {
             count => format!("disagree ({count} times)"),
         };
         format!(
-            "Burn and ONNX Runtime {verdict} on {} images at batch {}: at most {:.1e} of {:.1e} apart",
+            "Burn and ONNX Runtime {verdict} on {} images at batch {}: logits differ by at most {:.1e}, {:.1e} allowed",
             self.images,
             batches.join(", "),
             self.max_difference,

@@ -10,9 +10,12 @@ use crate::recipe::MachineArgs;
 /// The flags of `trainer inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// A model file, or a run by its folder or name
-    #[arg(value_name = "MODEL|RUN")]
-    pub model: PathBuf,
+    /// The same as `--model`
+    #[arg(value_name = "MODEL", conflicts_with = "model")]
+    pub file: Option<PathBuf>,
+    /// The model file, or a run by its folder or name [default: the latest run]
+    #[arg(long, value_name = "FILE|RUN")]
+    pub model: Option<PathBuf>,
     /// An image to run the network on; repeat the flag for more
     #[arg(long, value_name = "FILE", required = true)]
     pub image: Vec<PathBuf>,

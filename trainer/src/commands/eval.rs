@@ -1,7 +1,7 @@
 //! `trainer eval`: a run's network in Burn, scored on a split.
 
 use console::{ExitStatus, Printer};
-use data::{Audit, Dataset, Sample, Scores, Split};
+use data::{Audit, Dataset, Sample, Scores, Split, class_names};
 use serde::Serialize;
 
 use crate::cli::EvalArgs;
@@ -27,8 +27,8 @@ struct Report {
 }
 
 pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
+    let run = resolve::run(&args.runs, &args.run, printer)?;
     let context = TrainingContext::new(args.cache.as_deref(), args.threads, printer)?;
-    let run = RunDir::open(&args.runs, &args.run)?;
     let mut recipe = Recipe::open(&run.config())?;
     let own_data = args.data.is_none();
     if let Some(data) = &args.data {
@@ -54,6 +54,7 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let evaluation = evaluation?;
     let checkpoint = file_name(&run.checkpoint(args.checkpoint));
     printer.log(format!("{checkpoint} of {}", run.path().display()));
+    let warning = data::metrics::no_better_than_majority(&evaluation.scores);
     let text = evaluate::scores_text(args.split, "Burn", &evaluation.scores);
     let leak = match own_data {
         true => leak_warning(&run, &dataset, args.split, evaluation.scores.count)?,
@@ -73,7 +74,7 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     }
     // Last: a reader such as `head` may have had enough, and the files are written by then.
     printer.result(text)?;
-    if let Some(warning) = leak {
+    for warning in [leak, warning].into_iter().flatten() {
         printer.warn(warning);
     }
     Ok(ExitStatus::Success)
@@ -97,8 +98,12 @@ fn leak_warning(
 /// The samples of a split with the network's labels, matched by the names of the classes.
 fn relabelled(dataset: &Dataset, split: Split, classes: &[String]) -> Result<Vec<Sample>, Error> {
     // The data may lack classes of the network, but not have others.
-    let unknown = dataset.classes.iter().any(|class| !classes.contains(class));
-    if unknown {
+    let position = |class: &String| class_names::position(classes, class);
+    if dataset
+        .classes
+        .iter()
+        .any(|class| position(class).is_none())
+    {
         let (expected, found) = (classes.join(", "), dataset.classes.join(", "));
         return Err(Error::refused_with_hint(
             format!(
@@ -107,10 +112,7 @@ fn relabelled(dataset: &Dataset, split: Split, classes: &[String]) -> Result<Vec
             "the network can be scored on folders of its own classes only",
         ));
     }
-    let label = |sample: &Sample| {
-        let class = dataset.classes.get(sample.label as usize)?;
-        classes.iter().position(|name| name == class)
-    };
+    let label = |sample: &Sample| position(dataset.classes.get(sample.label as usize)?);
     let samples = dataset::samples(dataset, split)?.iter();
     Ok(samples
         .map(|sample| Sample {

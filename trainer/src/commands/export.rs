@@ -12,18 +12,20 @@ use crate::output_files::save_json;
 use crate::recipe::Recipe;
 use crate::resolve;
 use crate::restore::restore;
-use crate::run_dir::RunDir;
 use crate::training_set::verification_images;
 
 pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let run = RunDir::open(&args.runs, &args.run)?;
-    let recipe = Recipe::open(&run.config())?;
+    let run = resolve::run(&args.runs, &args.run, printer)?;
+    let mut recipe = Recipe::open(&run.config())?;
     let machine = &args.machine;
     let context = TrainingContext {
         runtime: machine.runtime.clone(),
         offline: machine.offline,
         ..TrainingContext::new(machine.cache.as_deref(), args.threads, printer)?
     };
+    if let Some(data) = &args.data {
+        recipe.data = crate::recipe::data_name(data, &context.cache)?;
+    }
     context.ensure_runtime()?;
     let restored = restore(&run, args.checkpoint, &recipe, &context)?;
     let dataset = dataset::open(&recipe, Some(&run), &context)?;

@@ -46,7 +46,7 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let printer = &live::printer(settings.run.ui, printer);
     let machine = settings.machine.clone();
     let cache = data::cache::dir(machine.cache.as_deref())?;
-    let plan = plan(args, settings, &cache)?;
+    let plan = plan(args, settings, &cache, printer)?;
     // A device that this build lacks is refused before any work.
     resolve::device(plan.recipe.device)?;
     let context = TrainingContext {
@@ -128,6 +128,9 @@ fn fit(
         scored.computed_by,
         &summary.scores,
     ))?;
+    if let Some(warning) = data::metrics::no_better_than_majority(&summary.scores) {
+        printer.warn(warning);
+    }
     if recipe.seeds.is_some() {
         repeat_with_seeds(network, &dataset, &mut data, recipe, &run, context)?;
         page = write_page(&run, &dataset.root);
@@ -141,7 +144,7 @@ fn fit(
 }
 
 /// The recipe of a new run, or that of the resumed one with what was typed.
-fn plan(args: &FitArgs, settings: Settings, cache: &Path) -> Result<Plan> {
+fn plan(args: &FitArgs, settings: Settings, cache: &Path, printer: &Printer) -> Result<Plan> {
     let RunArgs {
         runs,
         name,
@@ -150,7 +153,7 @@ fn plan(args: &FitArgs, settings: Settings, cache: &Path) -> Result<Plan> {
     } = settings.run;
     let (recipe, resume) = match &args.resume {
         Some(run) => {
-            let run = RunDir::open(&runs, run)?;
+            let run = resolve::run(&runs, run, printer)?;
             // A resumed run cannot be renamed.
             if let Some(name) = name.as_ref().filter(|name| **name != run.name()) {
                 return Err(Error::ResumeChanges {

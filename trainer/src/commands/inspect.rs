@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use console::numbers::short;
 use console::table::{Column, Table};
 use console::{ExitStatus, Printer};
-use data::RgbImage;
+use data::{RgbImage, run_files};
 use deploy::Model;
+use onnx::ModelFile;
 use report::run_files::{InspectImage, InspectKind};
 
 use super::report::rewrite_page;
@@ -19,15 +20,16 @@ use crate::inspect::output_folder::OutputFolder;
 use crate::inspect::overlay::overlay;
 use crate::inspect::tiles::{self, COLUMNS};
 use crate::run_dir::RunDir;
-use crate::{context, runtime};
+use crate::{context, resolve, runtime};
 
 /// Classes that an error lists.
 const LISTED: usize = 8;
 
 pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let (path, run, out) = locate(args)?;
+    let (path, run, out) = locate(args, printer)?;
     // A file that cannot be inspected is refused before anything is installed for it.
-    let file = Model::open(&path).map_err(Error::from)?;
+    let file = ModelFile::open(&path).map_err(Error::from)?;
+    let model = Model::from_file(&file).map_err(Error::from)?;
     let cache = data::cache::dir(args.machine.cache.as_deref())?;
     runtime::ensure(
         args.machine.runtime.clone(),
@@ -42,7 +44,7 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
         preprocess: args.preprocess.clone(),
     };
     let threads = context::bound_threads(args.threads);
-    let mut model = InspectedModel::open(&path, &file, overrides, args.simplified, threads)?;
+    let mut model = InspectedModel::open(&file, &model, overrides, args.simplified, threads)?;
     printer.log(format!("model `{}`", path.display()));
     if !model.left_out().is_empty() {
         let names = model.left_out().join("`, `");
@@ -85,15 +87,21 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
 }
 
 /// The model file, its run if it is in one, and the folder for the images.
-fn locate(args: &InspectArgs) -> Result<(PathBuf, Option<RunDir>, PathBuf), Error> {
-    let named = &args.model;
-    let (model, run) = if named.is_file() || named.extension().is_some_and(|e| e == "onnx") {
-        let run = data::run_files::run_containing(named)
-            .map(|folder| RunDir::open(&args.runs, folder))
+fn locate(
+    args: &InspectArgs,
+    printer: &Printer,
+) -> Result<(PathBuf, Option<RunDir>, PathBuf), Error> {
+    let named = args.file.as_deref().or(args.model.as_deref());
+    let named = named.unwrap_or(Path::new(run_files::LATEST));
+    // `latest` is a file where the system has no links.
+    let is_file = named.is_file() && !data::runs::is_latest(named);
+    let (model, run) = if is_file || named.extension().is_some_and(|e| e == "onnx") {
+        let run = run_files::run_containing(named)
+            .map(|folder| resolve::run(&args.runs, folder, printer))
             .transpose()?;
-        (named.clone(), run)
+        (named.to_owned(), run)
     } else {
-        let run = RunDir::open(&args.runs, named)?;
+        let run = resolve::run(&args.runs, named, printer)?;
         if !run.model().is_file() {
             let folder = run.path().display();
             return Err(Error::Inspect {
@@ -104,14 +112,14 @@ fn locate(args: &InspectArgs) -> Result<(PathBuf, Option<RunDir>, PathBuf), Erro
         (run.model(), Some(run))
     };
     let folder = run.as_ref().map_or(Path::new(""), RunDir::path);
-    let default = || folder.join(data::run_files::INSPECT);
+    let default = || folder.join(run_files::INSPECT);
     let out = args.out.clone().unwrap_or_else(default);
     Ok((model, run, out))
 }
 
 fn class_index(model: &InspectedModel, name: &str) -> Result<usize, Error> {
     let classes = model.classifier().classes();
-    let index = classes.iter().position(|class| class == name);
+    let index = data::class_names::position(classes, name);
     index.ok_or_else(|| {
         let listed = classes[..classes.len().min(LISTED)].join(", ");
         let more = if classes.len() > LISTED { ", ..." } else { "" };
@@ -339,6 +347,7 @@ impl Drawing<'_> {
             true => ", simplified pass",
             false => "",
         };
+        let mut without_place = 0;
         for (layer, conv) in (1..).zip(inspected.model.convs()) {
             let maps = inspected.inspection.value(&conv.output);
             let Some(maps) = maps.and_then(Maps::from_tap) else {
@@ -346,6 +355,11 @@ impl Drawing<'_> {
                     .warn(format!("`{}` gives no maps [N, C, H, W]", conv.name));
                 continue;
             };
+            // Behind global pooling a channel is one number, and its image one flat tile.
+            if (maps.height, maps.width) == (1, 1) {
+                without_place += 1;
+                continue;
+            }
             let shown_channels = maps.channels.min(COLUMNS * COLUMNS);
             let entry = InspectImage {
                 title: format!(
@@ -358,6 +372,11 @@ impl Drawing<'_> {
                 node: Some(conv.name.clone()),
             };
             self.output.add(entry, &tiles::feature_maps(&maps))?;
+        }
+        if without_place > 0 {
+            self.printer.log(format!(
+                "no images of {without_place} of {layers} convolutions: their maps have 1 x 1 pixel"
+            ));
         }
         Ok(())
     }

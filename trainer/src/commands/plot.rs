@@ -16,7 +16,7 @@ use crate::error::Error;
 const FOLDER: &str = "plots";
 
 pub fn run(args: &PlotArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let runs = open_runs(&args.runs, &args.run)?;
+    let runs = open_runs(&args.runs, &args.run, printer)?;
     let plotted: Vec<PlottedRun> = runs.iter().map(PlottedRun::new).collect();
     let out = match (&args.out, runs.as_slice()) {
         (Some(out), _) => out.clone(),
@@ -35,6 +35,13 @@ pub fn run(args: &PlotArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
             Err(error) if all_kinds => printer.log(format!("left out: {error}")),
             Err(error) => return Err(Error::from(error).into()),
         }
+    }
+    if charts.is_empty() {
+        return Err(Error::refused_with_hint(
+            "there is nothing to plot yet",
+            "a run has curves after its first epoch, and the other charts at its end",
+        )
+        .into());
     }
     fs::create_dir_all(&out)?;
     for (name, chart) in &charts {

@@ -15,7 +15,7 @@ use crate::run_dir::RunDir;
 const COMPARISON: &str = "comparison.html";
 
 pub fn run(args: &ReportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let runs = open_runs(&args.runs, &args.run)?;
+    let runs = open_runs(&args.runs, &args.run, printer)?;
     warn_unreadable(runs.iter().flat_map(|run| &run.unreadable), printer);
     let root = match &args.data {
         Some(data) => Some(data.clone()),
@@ -91,8 +91,14 @@ fn open_run(run: &RunDir) -> Result<RunContents> {
 }
 
 /// Opens runs; those of the same name are called by their folders.
-pub(super) fn open_runs(runs: &Path, names: &[PathBuf]) -> Result<Vec<RunContents>> {
-    let contents = names.iter().map(|run| open_run(&RunDir::open(runs, run)?));
+pub(super) fn open_runs(
+    runs: &Path,
+    names: &[PathBuf],
+    printer: &Printer,
+) -> Result<Vec<RunContents>> {
+    let contents = names
+        .iter()
+        .map(|run| open_run(&resolve::run(runs, run, printer)?));
     let mut contents = contents.collect::<Result<Vec<_>>>()?;
     let names: Vec<String> = contents.iter().map(|run| run.name.clone()).collect();
     for run in &mut contents {

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use data::{Limits, Preprocess, RgbImage, Tally};
+use data::{Limits, Preprocess, RgbImage};
 use deploy::{Classifier, Model, Session, SessionOptions, Tap, Taps};
-use onnx::Document;
+use onnx::{Document, ModelFile};
 
 use super::attention::{self, Heat, Maps};
 use super::graph_analysis::{self, Conv, Head};
@@ -86,49 +86,54 @@ pub enum Attribution {
 
 impl InspectedModel {
     /// Opens an exported model in ONNX Runtime, which must have been loaded. `model` is the header and the
-    /// card of the file at `path`. With `simplified` its convolutions are also chained
+    /// card of `file`. With `simplified` its convolutions are also chained
     /// ([`simplified::chain`]).
     ///
     /// # Errors
     /// When the file is no image classifier, when neither its card nor `overrides` has a preprocessing, or
     /// when it has no convolution.
     pub fn open(
-        path: &Path,
+        file: &ModelFile,
         model: &Model,
         overrides: Overrides,
         simplified: bool,
         threads: usize,
     ) -> Result<InspectedModel> {
-        let card = model.card.as_ref();
+        let (card, path) = (model.card.as_ref(), file.path());
         let preprocess = overrides
             .preprocess
             .or_else(|| card.map(|card| card.preprocess.clone()))
             .ok_or_else(|| deploy::Error::no_card(path, "how images are prepared for it"))?;
         let shape = preprocess.output_shape();
-        let session = Session::open(
-            path,
+        let classes = overrides.classes.or_else(|| model.class_names());
+        let output = model.output(path, None, classes.as_ref().map(Vec::len))?;
+        let session = Session::from_file(
+            file,
             &SessionOptions {
                 threads: Some(threads),
                 image_shape: Some(shape),
-                output: card.and_then(|card| card.outputs.first().cloned()),
+                output: Some(output.clone()),
                 ..SessionOptions::default()
             },
         )?;
-        let output = session.output().to_owned();
-        let kind = card.map_or(model.guessed_kind, |card| card.output_kind);
+        let card_kind = card.map(|card| card.output_kind);
         let count = session.num_outputs();
         let numbered = || {
             // A single output is the score of the second of two classes.
             let count = if count == 1 { 2 } else { count };
             (0..count).map(|class| format!("class {class}")).collect()
         };
-        let classes = overrides
-            .classes
-            .or_else(|| card.map(|card| card.classes.clone()))
-            .unwrap_or_else(numbered);
-        let classifier =
-            Classifier::from_engines(vec![Box::new(session)], classes, preprocess, kind)?;
-        let document = Document::open(path)?;
+        let classes = classes.unwrap_or_else(numbered);
+        let mut classifier = Classifier::from_engines(
+            vec![Box::new(session)],
+            classes,
+            preprocess,
+            card_kind.unwrap_or_default(),
+        )?;
+        if card_kind.is_none() {
+            classifier = classifier.infer_output_kind(model.activation(&output))?;
+        }
+        let document = Document::from_file(file)?;
         let convs = graph_analysis::convolutions(document.graph());
         if convs.is_empty() {
             return Err(Error::Inspect {
@@ -192,13 +197,15 @@ impl InspectedModel {
         let mut prepared = vec![0.0; preprocess.output_len()];
         preprocess.tensor_into(&image, &mut prepared)?;
         let logits = self.classifier.logits(&prepared, 1)?;
+        let probabilities = self.classifier.probabilities(&logits);
+        let probabilities = probabilities.map_err(|error| error.about(path.display()))?;
         let simplified = match &mut self.simplified {
             Some(pass) => pass.taps.run(&prepared)?,
             None => vec![],
         };
         Ok(Inspection {
             image,
-            probabilities: Tally::probabilities(&logits),
+            probabilities,
             taps: self.taps.run(&prepared)?,
             simplified,
         })

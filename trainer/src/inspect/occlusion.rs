@@ -1,7 +1,7 @@
 //! Occlusion sensitivity: how far the probability of a class falls where a grey square hides a part of the
 //! image.
 
-use data::{Preprocess, RgbImage, Tally};
+use data::{Preprocess, RgbImage};
 use deploy::Classifier;
 use image::Rgb;
 
@@ -115,8 +115,8 @@ fn probabilities(
 ) -> Result<Vec<f64>> {
     let logits = classifier.logits(images, count)?;
     let rows = logits.chunks_exact(classifier.classes().len());
-    let of_class = |row: &[f32]| Tally::probabilities(row).get(class).copied();
-    Ok(rows.map(|row| of_class(row).unwrap_or_default()).collect())
+    rows.map(|row| Ok(classifier.probabilities(row)?[class]))
+        .collect()
 }
 
 #[cfg(test)]

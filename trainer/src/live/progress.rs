@@ -10,6 +10,7 @@ pub(super) struct Progress {
     printer: Printer,
     epochs: usize,
     images: [usize; 2],
+    is_cached: bool,
     bar: Option<(Phase, ProgressBar)>,
 }
 
@@ -19,6 +20,7 @@ impl Progress {
             printer,
             epochs: info.epochs,
             images: info.images,
+            is_cached: info.is_cached,
             bar: None,
         }
     }
@@ -62,9 +64,17 @@ impl Observer for Progress {
 
     fn epoch_done(&mut self, row: &EpochRow, new_best: bool) {
         self.clear();
+        let time = match self.is_cached {
+            true => "cached features".to_owned(),
+            false => format!(
+                "{:.1} s  {:.0} images/s",
+                row.train_seconds + row.val_seconds,
+                row.train_images_per_second
+            ),
+        };
         self.printer.log(format!(
             "epoch {:>2}/{}  train loss {:.4} accuracy {:.1} %  val loss {:.4} accuracy {:.1} %  \
-             lr {:.1e}  {:.1} s  {:.0} images/s{}",
+             lr {:.1e}  {time}{}",
             row.epoch,
             self.epochs,
             row.train_loss,
@@ -72,8 +82,6 @@ impl Observer for Progress {
             row.val_loss,
             row.val_accuracy,
             row.lr,
-            row.train_seconds + row.val_seconds,
-            row.train_images_per_second,
             if new_best { "  best" } else { "" },
         ));
     }

@@ -132,6 +132,7 @@ mod tests {
             epochs: 3,
             images: [28, 7],
             steps_per_epoch: 7,
+            is_cached: false,
             rows: vec![],
             best: None,
             resumed: true,

@@ -60,6 +60,24 @@ fn pairs_give_the_card_back() {
 }
 
 #[test]
+fn a_golden_sample_keeps_a_masked_class() {
+    let mut card = card();
+    card.golden[0].logits = vec![f32::NEG_INFINITY, 0.25];
+    let pairs = card.to_pairs();
+    let golden = &pairs.last().unwrap().1;
+    assert!(golden.contains("[\"-inf\",0.25]"), "{golden}");
+    assert_eq!(read(&pairs).unwrap(), Some(card));
+    // What earlier releases wrote in place of a NaN.
+    for damaged in ["null", "1e300", "\"inf\""] {
+        let golden = golden.replace("\"-inf\"", damaged);
+        assert!(
+            with("classifier.golden", Some(&golden)).is_err(),
+            "{damaged}"
+        );
+    }
+}
+
+#[test]
 fn a_file_without_a_card_has_none() {
     assert_eq!(
         Card::from_pairs([("author", "me"), ("classes", "[]")]).unwrap(),

@@ -1,10 +1,10 @@
 //! Image header: format, size and kind of colours, without decoding pixels.
 
 use super::sniff::Content;
-use super::{decoder, jpeg, orientation, pnm, sniff};
+use super::{bmp, decoder, jpeg, png, pnm, sniff, tiff, webp_orientation};
 use crate::{Error, Result};
 use image::metadata::Orientation;
-use image::{ExtendedColorType, ImageDecoder, ImageFormat};
+use image::{ImageDecoder, ImageFormat};
 
 /// File format, determined by the content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl Format {
     #[must_use]
     pub const fn extensions(self) -> &'static [&'static str] {
         match self {
-            Self::Jpeg => &["jpg", "jpeg"],
+            Self::Jpeg => &["jpg", "jpeg", "jpe", "jfif"],
             Self::Png => &["png"],
             Self::WebP => &["webp"],
             Self::Bmp => &["bmp"],
@@ -76,7 +76,25 @@ pub fn read_header(bytes: &[u8]) -> Result<ImageHeader> {
                 ..header
             })
         }
-        Content::Other(format) => other_header(bytes, format),
+        Content::Tiff => tiff_header(bytes),
+        Content::Png => png_header(bytes),
+        Content::WebP => {
+            let decoder = decoder(bytes, ImageFormat::WebP)?;
+            let orientation = webp_orientation(bytes)?;
+            Ok(ImageHeader {
+                several_images: is_animated_webp(bytes),
+                ..decoder_header(Format::WebP, &decoder, orientation)
+            })
+        }
+        Content::Bmp => {
+            let bytes = bmp::without_os2_header(bytes)?;
+            let decoder = decoder(&bytes, ImageFormat::Bmp)?;
+            Ok(decoder_header(
+                Format::Bmp,
+                &decoder,
+                Orientation::NoTransforms,
+            ))
+        }
     };
     let header = parse().and_then(|header| match (header.width, header.height) {
         // So that histograms can divide by a side and take its logarithm.
@@ -95,27 +113,37 @@ fn jpeg_header(bytes: &[u8]) -> Result<ImageHeader, String> {
     })
 }
 
-fn other_header(bytes: &[u8], image_format: ImageFormat) -> Result<ImageHeader, String> {
-    let mut decoder = decoder(bytes, image_format)?;
-    let (format, several_images) = match image_format {
-        ImageFormat::Png => (Format::Png, is_apng(bytes)),
-        ImageFormat::WebP => (Format::WebP, is_animated_webp(bytes)),
-        ImageFormat::Bmp => (Format::Bmp, false),
-        // A cut-off directory is no reason to refuse: decoding will say so.
-        _ => (Format::Tiff, has_pages(bytes).unwrap_or(false)),
-    };
-    let (size, colours) = (decoder.dimensions(), decoder.color_type());
-    let cmyk = matches!(
-        decoder.original_color_type(),
-        ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16
-    );
+fn png_header(bytes: &[u8]) -> Result<ImageHeader, String> {
+    let chunks = png::Chunks::read(bytes);
+    let decoder = decoder(bytes, ImageFormat::Png)?;
     Ok(ImageHeader {
-        gray: !colours.has_color(),
-        cmyk,
-        alpha: colours.has_alpha(),
-        several_images,
-        ..header(format, size, orientation(&mut decoder, image_format))
+        several_images: chunks.animated,
+        ..decoder_header(Format::Png, &decoder, chunks.orientation())
     })
+}
+
+fn tiff_header(bytes: &[u8]) -> Result<ImageHeader, String> {
+    let tiff = tiff::header(bytes)?;
+    Ok(ImageHeader {
+        gray: tiff.gray,
+        cmyk: tiff.cmyk,
+        alpha: tiff.alpha,
+        several_images: tiff.several_images,
+        ..header(Format::Tiff, tiff.size, tiff.orientation)
+    })
+}
+
+fn decoder_header(
+    format: Format,
+    decoder: &impl ImageDecoder,
+    orientation: Orientation,
+) -> ImageHeader {
+    let colours = decoder.color_type();
+    ImageHeader {
+        gray: !colours.has_color(),
+        alpha: colours.has_alpha(),
+        ..header(format, decoder.dimensions(), orientation)
+    }
 }
 
 /// The header of a colour image without alpha; `(width, height)` are those of the stored pixels.
@@ -144,50 +172,16 @@ fn header(format: Format, (width, height): (u32, u32), orientation: Orientation)
     }
 }
 
-/// Whether the chunk `acTL` (PNG, third edition, section 11.3.6.1) comes before the pixels.
-fn is_apng(bytes: &[u8]) -> bool {
-    let mut rest = bytes.get(8..).unwrap_or_default();
-    while let [a, b, c, d, kind @ ..] = rest {
-        match kind.get(..4) {
-            Some(b"acTL") => return true,
-            Some(b"IDAT") | None => return false,
-            Some(_) => {}
-        }
-        // Length (4 bytes), kind (4), data, checksum (4).
-        let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
-        rest = rest.get(length.saturating_add(12)..).unwrap_or_default();
-    }
-    false
-}
-
 /// The animation flag of an extended file (RFC 9649, section 2.7).
 fn is_animated_webp(bytes: &[u8]) -> bool {
     bytes.get(12..16) == Some(b"VP8X") && bytes.get(20).is_some_and(|flags| flags & 2 != 0)
-}
-
-/// Whether the first directory names a next one (TIFF 6.0, section 2).
-fn has_pages(bytes: &[u8]) -> Option<bool> {
-    let little = bytes.starts_with(b"II");
-    let number = |offset: usize, length: usize| {
-        let mut number = bytes.get(offset..offset.checked_add(length)?)?.to_vec();
-        if little {
-            number.reverse();
-        }
-        let joined = number
-            .iter()
-            .fold(0, |sum, &byte| sum << 8 | usize::from(byte));
-        Some(joined)
-    };
-    let directory = number(4, 4)?;
-    let entries = number(directory, 2)?;
-    // Each entry has 12 bytes; the offset of the next directory follows them, 0 where there is none.
-    Some(number(directory + 2 + 12 * entries, 4)? != 0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::decode;
+    use crate::decode::ifd::Directory;
     use fs_err as fs;
     use std::path::Path;
 
@@ -218,25 +212,13 @@ mod tests {
 
     #[test]
     fn several_images_in_one_file_are_seen() {
-        let chunk = |kind: &[u8; 4], data: &[u8]| {
-            let length = (data.len() as u32).to_be_bytes();
-            [&length[..], kind, data, &[0; 4]].concat()
-        };
-        let png = |chunks: &[Vec<u8>]| [b"\x89PNG\r\n\x1a\n".to_vec(), chunks.concat()].concat();
-        let (head, control) = (chunk(b"IHDR", &[0; 13]), chunk(b"acTL", &[0; 8]));
-        let pixels = chunk(b"IDAT", b"xyz");
-        assert!(is_apng(&png(&[
-            head.clone(),
-            control.clone(),
-            pixels.clone()
-        ])));
-        assert!(!is_apng(&png(&[head, pixels, control])));
         assert!(is_animated_webp(b"RIFF....WEBPVP8X\x0a\0\0\0\x02\0\0\0"));
         assert!(!is_animated_webp(b"RIFF....WEBPVP8X\x0a\0\0\0\x10\0\0\0"));
         let one = b"II\x2a\0\x08\0\0\0\x01\0............\0\0\0\0";
         let two = b"MM\0\x2a\0\0\0\x08\0\x01............\0\0\0\x50";
-        assert_eq!(has_pages(one), Some(false));
-        assert_eq!(has_pages(two), Some(true));
-        assert_eq!(has_pages(b"II\x2a\0\xff\xff\xff\xff"), None);
+        let has_next = |bytes| Directory::first(bytes).map(|directory| directory.has_next);
+        assert_eq!(has_next(one), Some(false));
+        assert_eq!(has_next(two), Some(true));
+        assert_eq!(has_next(b"II\x2a\0\xff\xff\xff\xff"), Some(false));
     }
 }

@@ -35,6 +35,29 @@ impl BufRead for Source<'_> {
 
 /// Decodes to RGB; the EXIF orientation is not applied.
 pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
+    guarded(bytes, read)?.ok_or_else(|| "the JPEG decoder gave too few pixels".into())
+}
+
+/// The samples of a JPEG within a TIFF, which says itself what they mean. Only YCbCr becomes RGB.
+pub(super) fn decode_samples(bytes: &[u8], ycbcr: bool) -> Result<Vec<u8>, String> {
+    guarded(bytes, |decoder| {
+        let stored = decoder.color_space();
+        if !ycbcr {
+            return decoder.to_colorspace(stored)?.read_scanlines();
+        }
+        // libjpeg guesses the colours from markers, and a TIFF may say otherwise.
+        if stored != ColorSpace::JCS_YCbCr {
+            return Err(io::Error::other("the TIFF says YCbCr, the JPEG does not"));
+        }
+        decoder.to_colorspace(ColorSpace::JCS_RGB)?.read_scanlines()
+    })
+}
+
+/// Runs libjpeg with PIL's settings, and its fatal errors as an error.
+fn guarded<T>(
+    bytes: &[u8],
+    read: impl FnOnce(Decompress<Source<'_>>) -> io::Result<T>,
+) -> Result<T, String> {
     let ended = Rc::new(Cell::new(false));
     let source = Source {
         bytes,
@@ -42,12 +65,17 @@ pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
     };
     // Fatal errors of libjpeg arrive as an unwinding that calls no panic hook (`resume_unwind`),
     // so nothing is printed; nothing that outlives the unwinding is touched but `ended`.
-    let result = catch_unwind(AssertUnwindSafe(|| read(source)));
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let mut decoder = Decompress::new_reader(source)?;
+        decoder.dct_method(DctMethod::IntegerSlow);
+        decoder.do_fancy_upsampling(true);
+        read(decoder)
+    }));
     if ended.get() {
         return Err("the file is truncated".into());
     }
     match result {
-        Ok(Ok(image)) => image.ok_or_else(|| "the JPEG decoder gave too few pixels".into()),
+        Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(format!("not a valid JPEG: {error}")),
         Err(payload) => {
             let text = payload
@@ -59,10 +87,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
     }
 }
 
-fn read(source: Source<'_>) -> io::Result<Option<RgbImage>> {
-    let mut decoder = Decompress::new_reader(source)?;
-    decoder.dct_method(DctMethod::IntegerSlow);
-    decoder.do_fancy_upsampling(true);
+fn read(decoder: Decompress<Source<'_>>) -> io::Result<Option<RgbImage>> {
     // Gray and CMYK are converted below: libjpeg has no conversion from CMYK to RGB.
     let target = match decoder.color_space() {
         ColorSpace::JCS_GRAYSCALE => ColorSpace::JCS_GRAYSCALE,

@@ -24,6 +24,9 @@ fn what_is_no_image_is_named() {
             b"\0\0\0\x1cftypavif\0\0",
             "AVIF is not supported: convert it to PNG",
         ),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000 is not supported"),
+        (b"\xff\x0a\0\0", "JPEG XL is not supported"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL is not supported"),
         (b"\0\0\0\x1cftypisom\0\0", "video"),
         (
             b"version https://git-lfs.github.com/spec/v1\n",
@@ -160,4 +163,33 @@ fn the_pure_rust_decoder_is_at_most_7_of_255_off_on_the_photos() {
     }
     assert_eq!(count, 397);
     assert!((1..=7).contains(&most), "{most}");
+}
+
+/// A TIFF says what the samples of its JPEG mean: both decoders give them unconverted, or RGB for YCbCr.
+#[cfg(feature = "libjpeg")]
+#[test]
+fn samples_of_a_jpeg_are_the_same_from_both_decoders() {
+    for (name, channels) in [("s444.jpg", 3), ("gray.jpg", 1), ("cmyk.jpg", 4)] {
+        let bytes = fs::read(formats().join(name)).unwrap();
+        for ycbcr in [false, true] {
+            if ycbcr && channels != 3 {
+                continue;
+            }
+            let ours = jpeg_pixels::decode_samples(&bytes, ycbcr).unwrap();
+            let theirs = jpeg_zune::decode_samples(&bytes, ycbcr).unwrap();
+            assert_eq!(
+                (ours.len(), theirs.len()),
+                (19 * 13 * channels, ours.len()),
+                "{name}"
+            );
+            let most = ours.iter().zip(&theirs).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(most.unwrap() <= 4, "{name}, {ycbcr}: {most:?}");
+        }
+        let same = jpeg_pixels::decode_samples(&bytes, false).unwrap();
+        let rgb = jpeg_pixels::decode(&bytes).unwrap();
+        assert!(
+            channels == 1 || same != rgb.into_raw(),
+            "{name} is converted"
+        );
+    }
 }

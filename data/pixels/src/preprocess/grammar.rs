@@ -376,7 +376,8 @@ pub(super) fn check(steps: &[Step]) -> Result<()> {
         }
         stage = own_stage;
         let sides = match *step {
-            Step::ResizeShort { size, .. } => [size, size],
+            // The other side depends on the image.
+            Step::ResizeShort { size, .. } => [size, 1],
             Step::Resize { height, width, .. } | Step::CenterCrop { height, width } => {
                 [height, width]
             }
@@ -387,6 +388,9 @@ pub(super) fn check(steps: &[Step]) -> Result<()> {
             .any(|side| !(1..=resize::MAX_SIDE).contains(side))
         {
             return bad("a side is between 1 and 65536 pixels");
+        }
+        if sides.map(u64::from).iter().product::<u64>() > resize::MAX_PIXELS {
+            return bad("an image of more than 8192 x 8192 pixels");
         }
         match step {
             Step::Decode { exif: false, .. } => {

@@ -21,6 +21,10 @@ const ROWS: usize = 4;
 /// Longest side of a resized image, pixels.
 pub(super) const MAX_SIDE: u32 = 65_536;
 
+/// Largest area of a resized or cropped image, pixels: 8192 x 8192. Three channels in single precision take
+/// 768 MiB.
+pub(super) const MAX_PIXELS: u64 = 1 << 26;
+
 /// Interpolation of a resize.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

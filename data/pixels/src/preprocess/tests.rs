@@ -234,6 +234,19 @@ fn a_thread_of_an_image_is_refused_not_allocated() {
             .apply(&RgbImage::new(1, 2000))
             .is_ok()
     );
+    // Here nothing is cropped at once: every pixel of the 512000 x 256 would be computed.
+    let spec = parse("resize_short(256)|resize(8, 8, bilinear)");
+    let error = spec.apply(&RgbImage::new(2000, 1)).unwrap_err().to_string();
+    assert!(error.ends_with("more than 8192 x 8192"), "{error}");
+}
+
+#[test]
+fn an_input_too_large_for_memory_is_refused_when_it_is_read() {
+    for text in ["center_crop(8192, 8193)", "resize(65536, 65536, bilinear)"] {
+        let text = format!("decode(rgb, exif)|{text}|layout(nchw, f32)");
+        let error = text.parse::<Preprocess>().unwrap_err().to_string();
+        assert!(error.contains("more than 8192 x 8192 pixels"), "{error}");
+    }
 }
 
 fn filter() -> impl Strategy<Value = Filter> {

@@ -4,14 +4,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use data::card::OutputKind;
 use data::metrics::{McNemar, mcnemar};
 use deploy::engine::Engine;
 use deploy::eval::{EvalOptions, Evaluation, evaluate};
 use deploy::{Classifier, Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::plan::TestSet;
+use crate::plan::{BenchModel, TestSet};
 use crate::worker::{Worker, WorkerHandle};
 
 /// Accuracy of a configuration, and its differences from the reference.
@@ -73,11 +72,11 @@ impl Engine for WorkerEngine {
 /// Evaluates a configuration on the test set, and restores the session's input afterwards.
 ///
 /// # Errors
-/// Names and outputs do not fit; too many files are unreadable; the model stops; `stop` is set.
+/// Names and outputs do not fit, or it is not clear what the outputs mean; too many files are unreadable; the model stops; `stop` is set.
 pub fn evaluate_worker(
     worker: &Worker,
+    model: &BenchModel,
     data: &TestSet,
-    kind: OutputKind,
     stop: &Arc<AtomicBool>,
 ) -> Result<Evaluation> {
     let engine = WorkerEngine {
@@ -88,7 +87,12 @@ pub fn evaluate_worker(
     };
     let (classes, preprocess) = (data.classes.clone(), data.preprocess.clone());
     let engines: Vec<Box<dyn Engine>> = vec![Box::new(engine)];
-    let classifier = Classifier::from_engines(engines, classes, preprocess, kind)?;
+    let kind = model.output_kind.unwrap_or_default();
+    let mut classifier = Classifier::from_engines(engines, classes, preprocess, kind)?;
+    if model.output_kind.is_none() {
+        let activation = model.contents.activation(&model.output);
+        classifier = classifier.infer_output_kind(activation)?;
+    }
     let options = EvalOptions {
         batch: worker.batch,
         ..EvalOptions::default()
@@ -116,7 +120,7 @@ pub fn compare(found: &Evaluation, reference: &Evaluation) -> Accuracy {
             });
         }
     }
-    let difference = |(a, b): (&f32, &f32)| f64::from((a - b).abs());
+    let difference = |(a, b): (&f32, &f32)| f64::from(deploy::prediction::difference(*a, *b));
     let pairs = reference.logits.iter().zip(&found.logits);
     let count = found.predictions.len() as u64;
     let (low, high) = data::metrics::wilson(correct, count);

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use deploy::onnx::ModelFile;
 use deploy::session::Session;
 use deploy::{Result, SessionOptions};
 use serde::{Deserialize, Serialize};
@@ -84,18 +85,23 @@ pub struct Opener<'a> {
 }
 
 impl Opener<'_> {
-    /// Opens one session per stream on the model file `path`, which is the model's own or converted.
+    /// Opens one session per stream on `file`, which is the model's own or converted.
     ///
     /// # Errors
     /// Whatever the runtime or the provider refuses.
-    pub fn open(&mut self, config: &Config, path: &Path, input: &Input) -> Result<OpenedConfig> {
+    pub fn open(
+        &mut self,
+        config: &Config,
+        file: &ModelFile,
+        input: &Input,
+    ) -> Result<OpenedConfig> {
         self.note_peak();
         let (before, is_reset) = (system::resident(), system::reset_peak());
         let device = config
             .provider
             .device()
             .map(|device| (device, system::device_memory(device)));
-        let spec = self.engine_spec(config, path);
+        let spec = self.engine_spec(config, file);
         let open = |_| Worker::open(spec.clone(), input.clone(), config.batch);
         let workers: Vec<Worker> = (0..self.plan.streams).map(open).collect::<Result<_>>()?;
         // A peak that was not reset would be that of an earlier configuration.
@@ -129,7 +135,7 @@ impl Opener<'_> {
         self.peak = self.peak.max(system::peak());
     }
 
-    fn engine_spec(&self, config: &Config, path: &Path) -> EngineSpec {
+    fn engine_spec(&self, config: &Config, file: &ModelFile) -> EngineSpec {
         let model = self.plan.model(config);
         match self.engine.fake {
             Some(delay) => EngineSpec::Fake {
@@ -141,7 +147,7 @@ impl Opener<'_> {
                     .map_or(1, |steps| steps.output_len()),
             },
             None => EngineSpec::OnnxRuntime {
-                path: path.to_owned(),
+                file: file.clone(),
                 options: Box::new(self.options(config, vec![config.batch])),
                 feed: config.feed,
             },
@@ -150,7 +156,6 @@ impl Opener<'_> {
 
     fn options(&self, config: &Config, batches: Vec<usize>) -> SessionOptions {
         let model = self.plan.model(config);
-        let card = model.contents.card.as_ref();
         SessionOptions {
             provider: config.provider,
             precision: config.precision,
@@ -163,7 +168,7 @@ impl Opener<'_> {
             record: true,
             engines: Some(self.cache.join("engines")),
             image_shape: model.preprocess.as_ref().map(|steps| steps.output_shape()),
-            output: card.and_then(|card| card.outputs.first().cloned()),
+            output: Some(model.output.clone()),
         }
     }
 
@@ -176,13 +181,13 @@ impl Opener<'_> {
     pub fn new_shapes(
         &self,
         config: &Config,
-        path: &Path,
+        file: &ModelFile,
         batches: &[usize],
     ) -> Result<Vec<(usize, f64)>> {
         if self.engine.fake.is_some() {
             return Ok(Vec::new());
         }
-        let mut session = Session::open(path, &self.options(config, batches.to_vec()))?;
+        let mut session = Session::from_file(file, &self.options(config, batches.to_vec()))?;
         let len: usize = session.image_shape().iter().product();
         let mut times = Vec::new();
         for batch in batches {

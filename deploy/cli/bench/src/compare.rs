@@ -11,7 +11,6 @@ pub use condition::{Condition, Conditions, Limit, Metric};
 use crate::error::{Error, Result};
 use crate::findings::{BenchResult, Findings};
 use crate::key::Key;
-use crate::percentiles::{PERCENTILES, needed};
 use crate::stats::t_975;
 
 /// A result and the base's of the same configuration.
@@ -103,6 +102,49 @@ pub fn check_configurations(now: &[Key], base: &Findings) -> Result<()> {
         ),
         "measure with the options of the base, or write a new one with `--json`",
     ))
+}
+
+/// Refuses a condition whose figure the base lacks.
+///
+/// # Errors
+/// The error names the configuration, and for a percentile how long the base has to be measured.
+pub fn check_base(condition: &Condition, base: &Findings) -> Result<()> {
+    let metric = condition.metric;
+    for result in &base.results {
+        let has_error = match metric {
+            Metric::Measured(name) => result.log_error.contains_key(name),
+            Metric::Plain(_) => true,
+        };
+        if metric.value(result).is_some() && has_error {
+            continue;
+        }
+        let (name, key) = (metric.name(), &result.key);
+        return Err(match metric.needed_runs() {
+            Some(needed) if result.runs < needed => {
+                let rate = result.images_per_second / result.key.batch as f64;
+                Error::new(
+                    format!(
+                        "the base has no `{name}` of {key}: {} runs, {needed} are needed",
+                        result.runs
+                    ),
+                    format!(
+                        "measure the base again with `--duration {}s`, or use a lower percentile",
+                        seconds_for(needed, rate)
+                    ),
+                )
+            }
+            _ => Error::new(
+                format!("the base has no `{name}` of {key}"),
+                "measure the base again, or leave the condition out",
+            ),
+        });
+    }
+    Ok(())
+}
+
+/// Seconds in which so many runs are done, with a fifth to spare.
+pub fn seconds_for(runs: usize, runs_per_second: f64) -> u64 {
+    (1.2 * runs as f64 / runs_per_second.max(f64::MIN_POSITIVE)).ceil() as u64
 }
 
 /// Results of the same configuration.
@@ -275,9 +317,8 @@ fn interval<'r>(result: &'r BenchResult, name: &str) -> Result<&'r [f64; 2]> {
 }
 
 fn unmeasured(metric: Metric, result: &BenchResult) -> Error {
-    let share = PERCENTILES.iter().find(|(name, _)| *name == metric.name());
-    let reason = match share {
-        Some((_, share)) => format!("{} runs, {} are needed", result.runs, needed(*share)),
+    let reason = match metric.needed_runs() {
+        Some(needed) => format!("{} runs, {needed} are needed", result.runs),
         None => "it was not measured".to_owned(),
     };
     no_value(metric.name(), result, &reason)

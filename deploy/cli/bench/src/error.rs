@@ -8,13 +8,14 @@ pub enum Error {
     Deploy(#[from] deploy::Error),
     /// Anything else.
     #[error("{message}")]
-    Other { message: String, hint: &'static str },
+    Other { message: String, hint: String },
 }
 
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    pub(crate) fn new(message: String, hint: &'static str) -> Self {
+    pub(crate) fn new(message: String, hint: impl Into<String>) -> Self {
+        let hint = hint.into();
         Self::Other { message, hint }
     }
 
@@ -22,7 +23,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Deploy(error) => error.hint(),
-            Self::Other { hint, .. } => Some((*hint).to_owned()),
+            Self::Other { hint, .. } => Some(hint.clone()),
         }
     }
 }

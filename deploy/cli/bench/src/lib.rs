@@ -22,6 +22,7 @@ pub mod plan;
 pub mod run;
 pub mod scenario;
 pub mod sparkline;
+pub mod speed;
 pub mod stages;
 pub mod stats;
 pub mod system;

@@ -54,11 +54,11 @@ pub fn recommend(results: &[BenchResult]) -> Option<String> {
     let reason = match (&chosen.accuracy, best) {
         (Some(accuracy), Some((best, _))) => format!(
             "its accuracy of {:.1} % on {} images is not shown to be worse than that of fp32 on the CPU ({} \
-             images predicted otherwise, McNemar p = {:.2}), and the best accuracy is {:.1} %",
+             images predicted otherwise, McNemar {}), and the best accuracy is {:.1} %",
             100.0 * share(chosen).unwrap_or_default(),
             accuracy.count,
             accuracy.flips.len(),
-            accuracy.mcnemar.p_value,
+            data::metrics::p_text(accuracy.mcnemar.p_value),
             100.0 * best
         ),
         _ => "its accuracy is not known: give `--data`".to_owned(),

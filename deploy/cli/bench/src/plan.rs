@@ -1,10 +1,11 @@
 //! Plan of a benchmark: models, and every combination of provider, precision, batch and feed. Opens nothing
 //! and reads no clock.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use data::card::OutputKind;
 use data::{Dataset, Preprocess, Sample, Split};
+use deploy::onnx::ModelFile;
 use deploy::precision::Precision;
 use deploy::session::Feed;
 use deploy::{Model, Provider};
@@ -98,12 +99,16 @@ impl TestSet {
 /// A model, its class names and preprocessing by card or flag, and its test set.
 #[derive(Clone, Debug)]
 pub struct BenchModel {
-    pub path: PathBuf,
+    /// Read once: every session is of the same bytes.
+    pub file: ModelFile,
     /// What the file says of itself.
     pub contents: Model,
     pub classes: Option<Vec<String>>,
     pub preprocess: Option<Preprocess>,
-    pub output_kind: OutputKind,
+    /// Name of the output that is read.
+    pub output: String,
+    /// The meaning of the output; `None` infers it.
+    pub output_kind: Option<OutputKind>,
     pub data: Option<TestSet>,
 }
 
@@ -116,7 +121,7 @@ impl BenchModel {
                     format!(
                         "`{}` takes exactly {fixed} images at a time\n  expected: --batch {fixed}\n  \
                          found:    --batch {requested}",
-                        self.path.display()
+                        self.file.path().display()
                     ),
                     "leave out `--batch`",
                 )),
@@ -189,13 +194,15 @@ impl Plan {
                     if !options.matrix {
                         return Err(error.into());
                     }
-                    let path = self.models[model].path.display();
+                    let path = self.models[model].file.path().display();
                     self.skipped.push(Skipped {
                         configuration: format!("{path} {provider} {precision}"),
                         reason: error.to_string(),
                     });
                     continue;
                 }
+                // An int8 file is not measured under the name of fp32.
+                let precision = precision.in_file(self.models[model].contents.precision);
                 for batch in &batches {
                     for feed in feeds(provider, options.feeds) {
                         let config = Config {
@@ -222,7 +229,7 @@ impl Plan {
     /// The key of a configuration's results.
     pub fn key(&self, config: &Config) -> Key {
         Key {
-            model: self.model(config).path.display().to_string(),
+            model: self.model(config).file.path().display().to_string(),
             provider: config.provider.to_string(),
             precision: config.precision.to_string(),
             batch: config.batch,

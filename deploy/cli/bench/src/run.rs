@@ -67,30 +67,44 @@ impl BenchConfig {
     }
 }
 
+/// Warms every configuration up; the answer is its runs per second. An interruption leaves out the rest.
+/// `progress` is called with the index of each.
+///
+/// # Errors
+/// A model stops.
+pub fn warm_up(
+    configs: &[&BenchConfig],
+    schedule: &Schedule,
+    stop: &Arc<AtomicBool>,
+    progress: &dyn Fn(usize),
+) -> Result<Vec<f64>> {
+    let mut rates = Vec::new();
+    for (index, sessions) in configs.iter().enumerate() {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        progress(index);
+        let load = Load::SingleStream(schedule.warmup);
+        let warm = scenario::turn(&sessions.streams(), &load, sessions.batch, stop)?;
+        rates.push(warm.runs as f64 / warm.elapsed.max(f64::MIN_POSITIVE));
+    }
+    Ok(rates)
+}
+
 /// Measures every configuration; the answer is in their order. An interruption leaves what was measured
-/// before it. `progress` is called for every turn with the index of the configuration and, where the turn is
-/// recorded, with what was measured.
+/// before it. `runs_per_second` is that of the warm-up: the offline scenario fills a turn by it. `progress` is called
+/// for every turn with the index of the configuration and what was measured.
 ///
 /// # Errors
 /// A model stops.
 pub fn run(
     configs: &[&BenchConfig],
+    runs_per_second: &[f64],
     schedule: &Schedule,
     stop: &Arc<AtomicBool>,
-    progress: &dyn Fn(usize, Option<&Measurements>),
+    progress: &dyn Fn(usize, &Measurements),
 ) -> Result<Vec<Vec<Measurements>>> {
     let mut measurements = vec![Vec::new(); configs.len()];
-    let mut rates = vec![0.0; configs.len()];
-    for (index, sessions) in configs.iter().enumerate() {
-        if stop.load(Ordering::Relaxed) {
-            return Ok(measurements);
-        }
-        progress(index, None);
-        let load = Load::SingleStream(schedule.warmup);
-        let warm = scenario::turn(&sessions.streams(), &load, sessions.batch, stop)?;
-        // The offline scenario needs the rate, for as many runs as fill a turn.
-        rates[index] = warm.runs as f64 / warm.elapsed.max(f64::MIN_POSITIVE);
-    }
     let mut rng = ChaCha8Rng::seed_from_u64(schedule.seed);
     let mut order: Vec<usize> = (0..configs.len()).collect();
     for turn in 0..schedule.blocks {
@@ -103,10 +117,14 @@ pub fn run(
             if stop.load(Ordering::Relaxed) {
                 return Ok(measurements);
             }
-            let load = schedule.load(rates[*index], u64::from(turn));
+            // Only an interrupted warm-up leaves a rate out.
+            let Some(rate) = runs_per_second.get(*index) else {
+                return Ok(measurements);
+            };
+            let load = schedule.load(*rate, u64::from(turn));
             let measured = scenario::turn(&streams, &load, sessions.batch, stop)?;
             if measured.runs > 0 {
-                progress(*index, Some(&measured));
+                progress(*index, &measured);
                 measurements[*index].push(measured);
             }
         }
@@ -143,11 +161,13 @@ mod tests {
         let stop = Arc::new(AtomicBool::new(false));
         for scenario in [SingleStream, MultiStream, Server, Offline] {
             let turns = std::cell::RefCell::new(Vec::new());
-            let progress = |index, measured: Option<&Measurements>| {
-                turns.borrow_mut().push((index, measured.is_some()))
-            };
+            let (configs, schedule) = (configs(), schedule(scenario));
+            let warm = |index| turns.borrow_mut().push((index, false));
+            let rates = warm_up(&configs.each_ref(), &schedule, &stop, &warm).unwrap();
+            assert!(rates[0] > rates[1] && rates[0] <= 1000.0, "{rates:?}");
+            let progress = |index, _: &Measurements| turns.borrow_mut().push((index, true));
             let measurements =
-                run(&configs().each_ref(), &schedule(scenario), &stop, &progress).unwrap();
+                run(&configs.each_ref(), &rates, &schedule, &stop, &progress).unwrap();
             assert!(
                 measurements.iter().all(|blocks| blocks.len() == 3),
                 "{scenario:?}"
@@ -164,13 +184,10 @@ mod tests {
     #[test]
     fn an_interruption_leaves_what_was_taken() {
         let stop = Arc::new(AtomicBool::new(false));
-        let interrupt = |_, measured: Option<&Measurements>| {
-            if measured.is_some() {
-                stop.store(true, Ordering::Relaxed);
-            }
-        };
-        let schedule = schedule(Scenario::SingleStream);
-        let measurements = run(&configs().each_ref(), &schedule, &stop, &interrupt).unwrap();
+        let interrupt = |_, _: &Measurements| stop.store(true, Ordering::Relaxed);
+        let (configs, schedule) = (configs(), schedule(Scenario::SingleStream));
+        let rates = warm_up(&configs.each_ref(), &schedule, &stop, &|_| ()).unwrap();
+        let measurements = run(&configs.each_ref(), &rates, &schedule, &stop, &interrupt).unwrap();
         assert_eq!(measurements.iter().map(Vec::len).sum::<usize>(), 1);
     }
 }

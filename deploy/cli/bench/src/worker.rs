@@ -4,12 +4,12 @@
 //! times: so they stay open and bound, as in a program that serves.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use deploy::engine::{Engine, FakeEngine};
+use deploy::onnx::ModelFile;
 use deploy::session::{Bound, Feed, Phases};
 use deploy::{Error, Provider, Result, Session, SessionOptions};
 use rand::rngs::ChaCha8Rng;
@@ -72,7 +72,7 @@ impl Runner for Fake {
 #[derive(Clone, Debug)]
 pub enum EngineSpec {
     OnnxRuntime {
-        path: PathBuf,
+        file: ModelFile,
         options: Box<SessionOptions>,
         feed: Feed,
     },
@@ -207,11 +207,11 @@ fn run_worker(
 ) -> Result<()> {
     match spec {
         EngineSpec::OnnxRuntime {
-            path,
+            file,
             options,
             feed,
         } => {
-            let mut session = Session::open(&path, &options)?;
+            let mut session = Session::from_file(&file, &options)?;
             let cold = session.cold_start();
             let info = SessionInfo {
                 session: cold.session,

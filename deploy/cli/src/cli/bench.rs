@@ -17,6 +17,9 @@ use super::{LocationArgs, OutputKindArg};
 /// The flags of `deploy bench`.
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
+    /// The same as `--model`
+    #[arg(value_name = "MODEL", conflicts_with = "models")]
+    pub(crate) files: Vec<PathBuf>,
     /// A folder or a CSV file of labelled images, or `builtin:insects`, on which every configuration is scored
     /// [default: the run's own data]
     #[arg(long, value_name = "DIR", conflicts_with = "no_data")]
@@ -71,8 +74,8 @@ impl BenchArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct BenchModelArgs {
-    /// The model files [default: that of the latest run]
-    #[arg(long = "model", value_name = "FILE", num_args = 1..)]
+    /// The model files, or runs by their folders or names [default: the latest run]
+    #[arg(long = "model", value_name = "FILE|RUN", num_args = 1..)]
     pub(crate) models: Vec<PathBuf>,
     /// The folder of the runs
     #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS)]
@@ -83,7 +86,10 @@ pub(crate) struct BenchModelArgs {
     /// Preprocessing steps from an image to the model's input; replaces the card's steps
     #[arg(long, value_name = "TEXT")]
     pub(crate) preprocess: Option<Preprocess>,
-    /// Meaning of the model's output [default: as the card or the graph says]
+    /// The output to read, where the model has several [default: the card's, or the only one of class scores]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) output: Option<String>,
+    /// Meaning of the model's output [default: as the card says, or the graph and the numbers for drawn images]
     #[arg(long, value_enum, value_name = "KIND")]
     pub(crate) output_kind: Option<OutputKindArg>,
 }
@@ -217,7 +223,7 @@ pub(crate) struct ResultArgs {
     /// Compare with the file of an earlier `--json`
     #[arg(long, value_name = "FILE")]
     pub(crate) compare: Option<PathBuf>,
-    /// Exit with 1 if one of these conditions holds beyond doubt, such as `p99>+5%,flips>0`
+    /// Exit with 1 if one of these conditions holds beyond doubt, such as `p50>+5%,flips>0`
     #[arg(long, value_name = "CONDITIONS")]
     pub(crate) fail_if: Option<Conditions>,
 }

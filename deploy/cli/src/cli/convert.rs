@@ -11,6 +11,9 @@ use super::{MachineArgs, ModelArgs};
 /// The flags of `deploy convert`.
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
+    /// The same as `--model`
+    #[arg(value_name = "MODEL", conflicts_with = "model")]
+    pub(crate) file: Option<PathBuf>,
     /// Precision to convert to; input and output stay in single precision
     #[arg(long, value_name = "fp16|int8", value_parser = precision)]
     pub(crate) precision: Precision,

@@ -10,10 +10,10 @@ use super::{MachineArgs, OutputKindArg};
 /// The flags of `deploy diff`.
 #[derive(Debug, Args)]
 pub(crate) struct DiffArgs {
-    /// The first model file
+    /// The first model file, or a run by its folder or name
     #[arg(value_name = "A")]
     pub(crate) first: PathBuf,
-    /// The second model file
+    /// The second model file, or a run
     #[arg(value_name = "B")]
     pub(crate) second: PathBuf,
     /// A folder or a CSV file of labelled images, or `builtin:insects` [default: the data of A's run, or of B's]
@@ -40,9 +40,15 @@ pub(crate) struct DiffArgs {
     /// Preprocessing steps for a model without a card
     #[arg(long, value_name = "TEXT", help_heading = "Model")]
     pub(crate) preprocess: Option<Preprocess>,
-    /// Meaning of the output of a model without a card [default: as the graph says]
+    /// The output to read of a model without a card, where it has several
+    #[arg(long, value_name = "NAME", help_heading = "Model")]
+    pub(crate) output: Option<String>,
+    /// Meaning of the output of a model without a card [default: as the graph and the numbers for drawn images say]
     #[arg(long, value_enum, value_name = "KIND", help_heading = "Model")]
     pub(crate) output_kind: Option<OutputKindArg>,
+    /// The folder of the runs
+    #[arg(long, value_name = "DIR", default_value = data::run_files::RUNS, help_heading = "Model")]
+    pub(crate) runs: PathBuf,
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
 }

@@ -21,6 +21,9 @@ pub(crate) struct DoctorArgs {
     /// Exit with 1 unless all of these providers run, such as `cuda,tensorrt`
     #[arg(long, value_name = "PROVIDER,...", value_delimiter = ',')]
     pub(crate) require: Vec<Provider>,
+    /// Print everything: the machine, the libraries found, and what each provider lacks
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) details: bool,
     /// Print the report as JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,5 +1,6 @@
 //! `deploy bench`: measures configurations, scores them, compares them with an earlier run.
 
+mod gate;
 mod models;
 mod open;
 
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bench::accuracy::{self, Accuracy};
 use bench::cold::OpenedConfig;
-use bench::compare::{self, Conditions};
+use bench::compare;
 use bench::measurements::Measurements;
 use bench::plan::Plan;
 use bench::run::{self, BenchConfig, Schedule};
@@ -37,11 +38,7 @@ const SPARKS: usize = 10;
 
 pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let base = args.results.compare.as_deref().map(read_base).transpose()?;
-    if let (None, Some(Conditions(conditions))) = (&base, &args.results.fail_if)
-        && let Some(condition) = conditions.iter().find(|condition| condition.needs_base())
-    {
-        return Err(condition.without_base().into());
-    }
+    gate::check_base(args, base.as_ref())?;
     let date = data::card::utc_date();
     let cache = source::cache(args.location.cache.as_deref())?;
     check_rate(&args.measuring)?;
@@ -55,8 +52,9 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
     if let Some(base) = &base {
         compare::check_configurations(&keys, base)?;
     }
+    gate::check_opened(args, &plan, &open.configs)?;
     let before = Ticks::now();
-    let measurements = measure(&plan, &mut open, args, &stop, printer)?;
+    let measurements = measure(&keys, &mut open, args, &stop, printer)?;
     // Before the scoring: other programs only matter while something is timed.
     let others = Ticks::now()
         .zip(before)
@@ -153,7 +151,7 @@ fn schedule(measuring: &MeasuringArgs) -> Schedule {
 
 /// Measures every configuration, with a bar and a sparkline of block medians.
 fn measure(
-    plan: &Plan,
+    keys: &[bench::Key],
     open: &mut OpenedConfigs<'_>,
     args: &BenchArgs,
     stop: &Arc<AtomicBool>,
@@ -173,12 +171,11 @@ fn measure(
         (count * usize::from(args.measuring.blocks)) as u64,
     );
     let (done, medians) = (RefCell::new(0), RefCell::new(vec![Vec::new(); count]));
-    let progress = |index: usize, measurements: Option<&Measurements>| {
-        let key = plan.key(&open.configs[index].config);
-        let Some(measured) = measurements else {
-            turns.set_message(format!("{key}: warming up"));
-            return;
-        };
+    let warming = |index: usize| turns.set_message(format!("{}: warming up", keys[index]));
+    let rates = run::warm_up(&configs, &schedule, stop, &warming)?;
+    gate::check_runs(args, keys, &rates)?;
+    let progress = |index: usize, measured: &Measurements| {
+        let key = &keys[index];
         *done.borrow_mut() += 1;
         let mut medians = medians.borrow_mut();
         let per_run = measured.elapsed / measured.runs.max(1) as f64;
@@ -188,7 +185,7 @@ fn measure(
         turns.set_message(format!("{key}  {line}  {:.2} ms", 1e3 * median));
         turns.set_position(*done.borrow());
     };
-    let samples = run::run(&configs, &schedule, stop, &progress);
+    let samples = run::run(&configs, &rates, &schedule, stop, &progress);
     turns.finish_and_clear();
     open.opener.note_peak();
     Ok(samples?)
@@ -208,7 +205,7 @@ fn accuracies(
             return Ok(None);
         };
         let worker = &opened.sessions.workers[0];
-        match accuracy::evaluate_worker(worker, data, model.output_kind, stop) {
+        match accuracy::evaluate_worker(worker, model, data, stop) {
             Ok(evaluation) => Ok(Some(evaluation)),
             Err(_) if stop.load(Ordering::SeqCst) => Ok(None),
             Err(error) => Err(error.into()),
@@ -226,7 +223,8 @@ fn accuracies(
         let indices: Vec<usize> = (0..open.configs.len()).filter(is_of_model).collect();
         let is_reference = |index: &usize| {
             let config = &open.configs[*index].config;
-            (config.provider, config.precision) == (Provider::Cpu, Precision::Fp32)
+            let own = Precision::Fp32.in_file(plan.model(config).contents.precision);
+            (config.provider, config.precision) == (Provider::Cpu, own)
         };
         let other;
         let reference = match indices.iter().copied().find(is_reference) {

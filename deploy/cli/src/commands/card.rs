@@ -5,8 +5,8 @@ use std::path::Path;
 use console::{ExitStatus, Printer};
 use data::Card;
 use data::card::{PREFIX, Provenance, VERSION, utc_date};
-use deploy::{Classifier, Model};
-use onnx::Document;
+use deploy::{Classifier, ClassifierBuilder, Model};
+use onnx::{Document, ModelFile};
 use serde_json::Value;
 
 use super::info::model_path;
@@ -17,9 +17,14 @@ use crate::source;
 pub(crate) fn run(command: &CardCommand, printer: &Printer) -> anyhow::Result<ExitStatus> {
     match command {
         CardCommand::Show(args) => {
-            let path = model_path(args, printer)?;
+            let path = model_path(&args.model, printer)?;
             let card = read_card(&path)?;
-            printer.json("-".as_ref(), &json(&card))?;
+            let mut shown = json(&card);
+            if !args.golden {
+                let names = card.golden.iter().map(|golden| golden.name.clone());
+                shown["golden"] = names.collect();
+            }
+            printer.json("-".as_ref(), &shown)?;
         }
         CardCommand::Attach(args) => attach(args, printer)?,
     }
@@ -47,10 +52,18 @@ fn read_card(path: &Path) -> anyhow::Result<Card> {
 
 /// Writes the card, once the model has run with it.
 fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
-    let model = Model::open(&args.file)?;
+    let path = source::model_file(&args.file, &args.runs)?;
+    let file = ModelFile::open(&path)?;
+    // The card that the file has is replaced: a damaged one must not stand in the way.
+    let model = Model::from_file_without_card(&file)?;
     let runtime = source::runtime(&args.location, printer)?;
-    let mut builder = Classifier::builder(&args.file).runtime(runtime);
-    let copied = args.from.as_deref().map(read_card).transpose()?;
+    let mut builder = ClassifierBuilder::from_file(file.clone())
+        .ignore_card()
+        .runtime(runtime);
+    let from = args.from.as_deref();
+    let copied = from
+        .map(|named| read_card(&source::model_file(named, &args.runs)?))
+        .transpose()?;
     if let Some(card) = &copied {
         builder = builder
             .classes(card.classes.clone())
@@ -63,22 +76,28 @@ fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
     if let Some(preprocess) = &args.preprocess {
         builder = builder.preprocess(preprocess.clone());
     }
+    if let Some(output) = &args.output {
+        builder = builder.output(output);
+    }
     if let Some(kind) = args.output_kind {
         builder = builder.output_kind(source::output_kind(kind));
     }
     let classifier = builder.open()?;
+    for note in classifier.notes() {
+        printer.log(note);
+    }
     let names = |infos: &[onnx::ValueInfo]| infos.iter().map(|info| info.name.clone()).collect();
     let card = Card {
         inputs: names(&model.inputs),
-        outputs: names(&model.outputs),
+        outputs: vec![classifier.output().to_owned()],
         ..match copied {
             Some(card) => card,
             None => new_card(&classifier)?,
         }
     };
-    let mut document = Document::open(&args.file)?;
+    let mut document = Document::from_file(&file)?;
     document.set_metadata(PREFIX, &card.to_pairs());
-    let out = args.out.as_deref().unwrap_or(&args.file);
+    let out = args.out.as_deref().unwrap_or(&path);
     document.save(out)?;
     printer.log(format!("wrote the card into `{}`", out.display()));
     printer.log(format!("next: `deploy check {}`", out.display()));

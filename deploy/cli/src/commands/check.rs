@@ -15,7 +15,8 @@ pub(crate) fn run(args: &CheckArgs, printer: &Printer) -> anyhow::Result<ExitSta
     };
     let classifier = source::classifier(&path, None, run_options, printer)?;
     let results = deploy::golden::check(&classifier)?;
-    for result in &results {
+    let batch = deploy::golden::check_batch(&classifier)?;
+    for result in results.iter().chain([&batch]) {
         printer::line(&format!(
             "{} {}: off by {:.1e} of the largest output, at most {:.1e} allowed",
             if result.ok { "ok    " } else { "FAILED" },
@@ -30,5 +31,10 @@ pub(crate) fn run(args: &CheckArgs, printer: &Printer) -> anyhow::Result<ExitSta
     } else {
         "this machine does not compute what the model expects"
     })?;
-    Ok(ExitStatus::from_check(ok))
+    if !batch.ok {
+        printer::line(
+            "its answers depend on the other images of a run: run one at a time (`--batch 1`)",
+        )?;
+    }
+    Ok(ExitStatus::from_check(ok && batch.ok))
 }

@@ -1,24 +1,29 @@
 //! `deploy convert`: writes a model in another precision and compares it with the original.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use bench::speed::{self, Speed};
 use console::{ExitStatus, Printer, Verbosity};
 use data::card::{PREFIX, ScoreNote};
 use data::{Dataset, Sample};
 use deploy::convert::{self, Calibration, Scheme};
 use deploy::diff::{Diff, diff};
 use deploy::eval::EvalOptions;
-use deploy::{Classifier, Model, Precision};
+use deploy::{Classifier, Limits, Model, Precision, decode};
 use fs_err as fs;
-use onnx::Document;
+use onnx::{Document, ModelFile};
 use serde::Serialize;
 
 use super::cache::human;
 use super::diff::{Comparison, report, text};
 use crate::cli::ConvertArgs;
-use crate::cli_error::CliError;
+use crate::cli_error::{self, CliError};
 use crate::converted;
 use crate::source::{self, DataSource, RunOptions};
+
+/// Time in which both files are timed.
+const TIMED: Duration = Duration::from_secs(3);
 
 /// Nodes that keep their precision shown.
 const SHOWN: usize = 10;
@@ -32,14 +37,26 @@ struct Report<'a> {
     bytes_before: u64,
     bytes_after: u64,
     kept: Vec<String>,
+    speed: SpeedReport,
     #[serde(flatten)]
     found: Comparison<'a>,
 }
 
+/// Speed of the model alone, on this machine.
+#[derive(Clone, Copy, Serialize)]
+struct SpeedReport {
+    /// Images of a run.
+    images: usize,
+    #[serde(flatten)]
+    found: Speed,
+}
+
 pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     check_flags(args)?;
-    let path = source::model(args.model.model.as_deref(), &args.model.runs, printer)?;
-    let model = Model::open(&path)?;
+    let named = args.file.as_deref().or(args.model.model.as_deref());
+    let path = source::model(named, &args.model.runs, printer)?;
+    let file = ModelFile::open(&path)?;
+    let model = Model::from_file(&file)?;
     let out = output_path(args, &path)?;
     let cache = source::cache(args.machine.location.cache.as_deref())?;
     let data = DataSource {
@@ -55,11 +72,14 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
         precision: Precision::Fp32,
         batch: None,
     };
-    let original = source::batch_classifier(&path, model, &args.model, run_options, printer)?;
+    let original = source::batch_classifier(file.clone(), &args.model, run_options, printer)?;
     // The file gets its name after it was compared with the original.
     let temporary = TemporaryFile(out.with_extension("onnx.part"));
-    let kept = convert(args, &original, &temporary.0, &dataset, printer)?;
-    let found = compare(args, &original, &temporary.0, &dataset, printer)?;
+    let own_name = |error| temporary.rename_in(error, &out);
+    let kept =
+        convert(args, (&file, &original), &temporary.0, &dataset, printer).map_err(own_name)?;
+    let converted = open_converted(args, &temporary.0).map_err(own_name)?;
+    let found = compare(args, [&original, &converted], &dataset, printer).map_err(own_name)?;
     if let Some(pair) = found
         .pairs
         .iter()
@@ -74,9 +94,10 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
         )
         .into());
     }
+    let speed = measure_speed(args, [&original, &converted], &dataset, printer)?;
+    drop(converted);
     finish(args, &temporary.0, &out, &found)?;
-    let size = |path: &Path| fs::metadata(path).map(|metadata| metadata.len());
-    let (before, after) = (size(&path)?, size(&out)?);
+    let (before, after) = (file.bytes().len() as u64, fs::metadata(&out)?.len());
     if let Some(json) = &args.json {
         let report = Report {
             model: path.display().to_string(),
@@ -85,6 +106,7 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
             bytes_before: before,
             bytes_after: after,
             kept: kept.clone(),
+            speed,
             found: report(&found),
         };
         printer.json(json, &report)?;
@@ -105,6 +127,7 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
         lines.push(format!("  and {} more nodes", kept.len() - SHOWN));
     }
     lines.push(text(&found, args.split, ["before", "after"]));
+    lines.push(speed_line(&speed));
     printer
         .with_outputs(&[args.json.as_deref()])
         .result(lines.join("\n"))?;
@@ -149,6 +172,22 @@ fn output_path(args: &ConvertArgs, model: &Path) -> Result<PathBuf, CliError> {
 /// A file that is removed unless it was renamed.
 struct TemporaryFile(PathBuf);
 
+impl TemporaryFile {
+    /// The error with the name of the file that was asked for, which the user knows.
+    fn rename_in(&self, error: anyhow::Error, out: &Path) -> anyhow::Error {
+        let text = format!("{error:#}");
+        let temporary = self.0.display().to_string();
+        if !text.contains(&temporary) {
+            return error;
+        }
+        let message = text.replace(&temporary, &out.display().to_string());
+        match error.chain().find_map(cli_error::hint) {
+            Some(hint) => CliError::with_hint(message, hint).into(),
+            None => CliError::new(message).into(),
+        }
+    }
+}
+
 impl Drop for TemporaryFile {
     fn drop(&mut self) {
         // Where it was never written there is nothing to remove.
@@ -159,13 +198,13 @@ impl Drop for TemporaryFile {
 /// Writes the converted file; returns the nodes that keep their precision.
 fn convert(
     args: &ConvertArgs,
-    original: &Classifier,
+    (file, original): (&ModelFile, &Classifier),
     out: &Path,
     dataset: &Dataset,
     printer: &Printer,
 ) -> anyhow::Result<Vec<String>> {
     if args.precision == Precision::Fp16 {
-        let half = convert::fp16(original.path(), out)?;
+        let half = convert::fp16(file, out)?;
         printer.log(format!("{} constants in half precision", half.halved));
         let kept = half.kept.into_iter();
         return Ok(kept
@@ -184,7 +223,7 @@ fn convert(
         "calibrating on {} training images",
         calibration.images.len()
     ));
-    let int8 = convert::int8(original.path(), out, &calibration)?;
+    let int8 = convert::int8(file, out, &calibration)?;
     source::warn_unreadable(&int8.unreadable, printer);
     printer.log(format!(
         "{} convolutions and matrix products and {} values in 8-bit integers",
@@ -193,14 +232,8 @@ fn convert(
     Ok(int8.graph.kept)
 }
 
-/// Compares both models on the same images; scores them where the labels are classes of the model.
-fn compare(
-    args: &ConvertArgs,
-    original: &Classifier,
-    temporary: &Path,
-    dataset: &Dataset,
-    printer: &Printer,
-) -> anyhow::Result<Diff> {
+/// Opens the converted file with the flags of the original.
+fn open_converted(args: &ConvertArgs, temporary: &Path) -> anyhow::Result<Classifier> {
     // The runtime and the placement were logged with the original.
     let quiet = Printer::new(Verbosity::Results);
     let run_options = RunOptions {
@@ -208,13 +241,21 @@ fn compare(
         precision: args.precision,
         batch: None,
     };
-    let converted = source::batch_classifier(
-        temporary,
-        Model::open(temporary)?,
+    source::batch_classifier(
+        ModelFile::open(temporary)?,
         &args.model,
         run_options,
         &quiet,
-    )?;
+    )
+}
+
+/// Compares both models on the same images; scores them where the labels are classes of the model.
+fn compare(
+    args: &ConvertArgs,
+    [original, converted]: [&Classifier; 2],
+    dataset: &Dataset,
+    printer: &Printer,
+) -> anyhow::Result<Diff> {
     let samples: &[Sample] = dataset.samples(args.split);
     let known = dataset
         .classes
@@ -233,23 +274,75 @@ fn compare(
         progress: &|done| progress.set_position(done as u64),
     };
     let classes = known.then_some(dataset.classes.as_slice());
-    let found = diff(original, &converted, samples, classes, &options);
+    let found = diff(original, converted, samples, classes, &options);
     progress.finish_and_clear();
     let found = found?;
     source::warn_unreadable(&found.unreadable, printer);
     Ok(found)
 }
 
+/// Times both models for a few seconds, in turns, on the same prepared images: one run at a time, in one session each.
+fn measure_speed(
+    args: &ConvertArgs,
+    [original, converted]: [&Classifier; 2],
+    dataset: &Dataset,
+    printer: &Printer,
+) -> anyhow::Result<SpeedReport> {
+    printer.log("timing both files");
+    let batch = original.preferred_batch();
+    let limits = Limits::default();
+    let readable = |sample: &Sample| decode::open(&sample.path, &limits).ok();
+    let images: Vec<_> = dataset
+        .samples(args.split)
+        .iter()
+        .filter_map(readable)
+        .take(batch)
+        .collect();
+    let mut prepared = Vec::new();
+    // Fewer images than a batch holds come again: the values do not matter, but drawn ones could be denormal.
+    for image in images.iter().cycle().take(batch) {
+        prepared.extend(original.prepare(image)?);
+    }
+    let run = |classifier: &Classifier| classifier.run(&prepared, batch).map(|_| ());
+    let found = speed::compare(|| run(original), || run(converted), TIMED)?;
+    if found.interval[1] < 1.0 {
+        printer.warn(format!(
+            "the file in {} is slower on this machine: {:.2} times as fast as the model",
+            args.precision, found.ratio
+        ));
+    }
+    Ok(SpeedReport {
+        images: batch,
+        found,
+    })
+}
+
+fn speed_line(speed: &SpeedReport) -> String {
+    let SpeedReport { images, found } = speed;
+    let [low, high] = found.interval;
+    let verdict = if low > 1.0 || high < 1.0 {
+        ""
+    } else {
+        "; no difference shown"
+    };
+    format!(
+        "speed      {:.2} times as fast after (95 % interval {low:.2} to {high:.2}{verdict}): {images} images in \
+         {:.2} ms, {:.2} before; the model alone, {} runs each on this machine",
+        found.ratio, found.second_ms, found.first_ms, found.runs
+    )
+}
+
 /// Writes the new scores into the card and renames the file.
 fn finish(args: &ConvertArgs, temporary: &Path, out: &Path, found: &Diff) -> anyhow::Result<()> {
-    if let (Some(mut card), Some(accuracy)) = (Model::open(temporary)?.card, &found.accuracy) {
+    let file = ModelFile::open(temporary)?;
+    if let (Some(mut card), Some(accuracy)) = (Model::from_file(&file)?.card, &found.accuracy) {
         let score = ScoreNote {
             accuracy: accuracy.second.accuracy,
             interval: accuracy.second.interval,
             count: accuracy.second.count,
         };
         card.provenance.scores.insert(args.split.to_string(), score);
-        let mut document = Document::open(temporary)?;
+        let mut document = Document::from_file(&file)?;
         document.set_metadata(PREFIX, &card.to_pairs());
         document.save(temporary)?;
     }

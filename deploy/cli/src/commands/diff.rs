@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use console::{ExitStatus, Printer, Verbosity};
 use data::Split;
-use data::metrics::McNemar;
+use data::metrics::{McNemar, p_text};
 use deploy::diff::{Accuracy, Diff, Pair, diff};
 use deploy::eval::EvalOptions;
 use deploy::{Classifier, Model};
+use onnx::ModelFile;
 use serde::Serialize;
 
 use crate::cli::{DiffArgs, ModelArgs};
@@ -73,8 +74,11 @@ impl<'a> FlipRow<'a> {
 }
 
 pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let paths = [&args.first, &args.second];
-    let models = [Model::open(paths[0])?, Model::open(paths[1])?];
+    let path = |named| source::model_file(named, &args.runs);
+    let [first, second] = [path(&args.first)?, path(&args.second)?];
+    let paths = [&first, &second];
+    let files = [ModelFile::open(paths[0])?, ModelFile::open(paths[1])?];
+    let models = [Model::from_file(&files[0])?, Model::from_file(&files[1])?];
     let cache = source::cache(args.machine.location.cache.as_deref())?;
     let data = DataSource {
         data: args.data.as_deref(),
@@ -89,9 +93,13 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
         .find(|path| data::run_files::run_containing(path).is_some());
     let dataset = source::dataset(in_run.unwrap_or(paths[0]), &data, printer)?;
     let samples = dataset.samples(args.split);
-    let [first, second] = models;
-    let first = open(paths[0], first, args, printer)?;
-    let second = open(paths[1], second, args, &Printer::new(Verbosity::Results))?;
+    let [first, second] = files;
+    let first = open(first, &models[0], args, printer)?;
+    let second = open(second, &models[1], args, &Printer::new(Verbosity::Results))?;
+    // The runtime and the placement were logged with the first; how the second is read may differ.
+    for note in second.notes() {
+        printer.log(format!("`{}`: {note}", args.second.display()));
+    }
     let progress = printer.image_bar("comparing", (2 * samples.len()) as u64);
     let options = EvalOptions {
         batch: first.preferred_batch().min(second.preferred_batch()),
@@ -108,20 +116,16 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
     }
     if let Some(json) = &args.json {
         let report = Report {
-            first: args.first.display().to_string(),
-            second: args.second.display().to_string(),
+            first: paths[0].display().to_string(),
+            second: paths[1].display().to_string(),
             split: args.split,
             provider: args.machine.provider.to_string(),
             found: report(&found),
         };
         printer.json(json, &report)?;
     }
-    let head = format!(
-        "A `{}`\nB `{}`\n",
-        args.first.display(),
-        args.second.display()
-    );
-    let text = head + &text(&found, args.split, ["of A", "of B"]);
+    let head = format!("A `{}`\nB `{}`\n", paths[0].display(), paths[1].display());
+    let text = head + &text(&found, args.split, ["with A", "with B"]);
     printer
         .with_outputs(&[args.json.as_deref(), args.csv.as_deref()])
         .result(text)?;
@@ -130,17 +134,19 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
 
 /// Opens a classifier by its card; the flags are for files without one.
 fn open(
-    path: &Path,
-    model: Model,
+    file: ModelFile,
+    model: &Model,
     args: &DiffArgs,
     printer: &Printer,
 ) -> anyhow::Result<Classifier> {
     let bare = model.card.is_none();
+    let has_choice = bare && model.outputs.len() > 1;
     let flags = ModelArgs {
         model: None,
         runs: PathBuf::new(),
         classes: args.classes.clone().filter(|_| bare),
         preprocess: args.preprocess.clone().filter(|_| bare),
+        output: args.output.clone().filter(|_| has_choice),
         output_kind: args.output_kind.filter(|_| bare),
     };
     let run_options = RunOptions {
@@ -149,7 +155,7 @@ fn open(
         precision: model.precision.parse().unwrap_or_default(),
         batch: None,
     };
-    source::batch_classifier(path, model, &flags, run_options, printer)
+    source::batch_classifier(file, &flags, run_options, printer)
 }
 
 pub(super) fn report(found: &Diff) -> Comparison<'_> {
@@ -270,8 +276,12 @@ fn accuracy_lines(accuracy: &Accuracy, names: [&str; 2]) -> [String; 3] {
         line(names[0], &accuracy.first),
         line(names[1], &accuracy.second),
         format!(
-            "McNemar    only the first was right {} times, only the second {}: p = {:.3}, {verdict}",
-            test.only_first, test.only_second, test.p_value
+            "McNemar    {} images right only {}, {} only {}: {}, {verdict}",
+            test.only_first,
+            names[0],
+            test.only_second,
+            names[1],
+            p_text(test.p_value)
         ),
     ]
 }

@@ -133,7 +133,12 @@ pub(crate) fn run(args: &DoctorArgs, printer: &Printer) -> anyhow::Result<ExitSt
     if args.json {
         printer.json("-".as_ref(), &report)?;
     } else {
-        printer::line(&text::report(&report))?;
+        // What was required and does not run needs all that is known.
+        let is_long = args.details || !report.unmet.is_empty();
+        printer::line(&match is_long {
+            true => text::report(&report),
+            false => text::summary(&report),
+        })?;
     }
     Ok(ExitStatus::from_check(report.unmet.is_empty()))
 }

@@ -7,6 +7,7 @@ use console::{ExitStatus, Printer};
 use data::{Dataset, Scores, Split};
 use deploy::eval::{EvalOptions, Evaluation, evaluate};
 use deploy::{Classifier, Model, Placement};
+use onnx::ModelFile;
 use serde::Serialize;
 
 use crate::cli::EvalArgs;
@@ -39,8 +40,10 @@ struct Report<'a> {
 }
 
 pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let path = source::model(args.model.model.as_deref(), &args.model.runs, printer)?;
-    let model = Model::open(&path)?;
+    let named = args.file.as_deref().or(args.model.model.as_deref());
+    let path = source::model(named, &args.model.runs, printer)?;
+    let file = ModelFile::open(&path)?;
+    let model = Model::from_file(&file)?;
     let cache = source::cache(args.machine.location.cache.as_deref())?;
     let data = DataSource {
         data: args.data.as_deref(),
@@ -51,7 +54,7 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
     };
     let dataset = source::dataset(&path, &data, printer)?;
     let samples = dataset.samples(args.split);
-    let classifier = classifier(args, (&path, model), &dataset, &cache, printer)?;
+    let classifier = classifier(args, (file, &model), &dataset, &cache, printer)?;
     let progress = printer.image_bar("evaluating", samples.len() as u64);
     let options = EvalOptions {
         batch: args
@@ -78,13 +81,16 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
     printer
         .with_outputs(&[args.json.as_deref(), args.csv.as_deref()])
         .result(text(&evaluation, args.split))?;
+    if let Some(warning) = data::metrics::no_better_than_majority(&evaluation.scores) {
+        printer.warn(warning);
+    }
     Ok(ExitStatus::Success)
 }
 
 /// Opens the model, or the one converted to the precision.
 fn classifier(
     args: &EvalArgs,
-    (path, model): (&Path, Model),
+    (mut file, model): (ModelFile, &Model),
     dataset: &Dataset,
     cache: &Path,
     printer: &Printer,
@@ -93,29 +99,23 @@ fn classifier(
     let card_preprocess = model.card.as_ref().map(|card| &card.preprocess);
     let preprocess = args.model.preprocess.as_ref().or(card_preprocess);
     let original = OriginalModel {
-        path,
-        model: &model,
+        file: &file,
+        model,
         images: preprocess.map(|preprocess| (dataset, preprocess)),
     };
     // Calibration runs the model, so the runtime is loaded before the file is converted.
-    let mut file = path.to_owned();
     if original.is_converted_for(machine.provider, precision)? {
         let found = source::runtime_for(machine.provider, &machine.location, printer)?;
         deploy::runtime::load(&found)?;
         deploy::runtime::require(machine.provider)?;
         file = original.file(machine.provider, precision, cache, printer)?;
     }
-    let model = if file == path {
-        model
-    } else {
-        Model::open(&file)?
-    };
     let run_options = RunOptions {
         machine,
         precision,
         batch: args.batch.map(usize::from),
     };
-    source::batch_classifier(&file, model, &args.model, run_options, printer)
+    source::batch_classifier(file, &args.model, run_options, printer)
 }
 
 fn report<'a>(
@@ -132,7 +132,11 @@ fn report<'a>(
             .map(|f| f.version.clone())
             .unwrap_or_default(),
         provider: args.machine.provider.to_string(),
-        precision: args.precision.to_string(),
+        precision: match classifier.model() {
+            Some(model) => args.precision.in_file(model.precision),
+            None => args.precision,
+        }
+        .to_string(),
         nodes_by_provider: classifier
             .placement()
             .map(Placement::counts)

@@ -6,6 +6,7 @@ use console::table::{Column, Table};
 use console::{ExitStatus, Printer, printer};
 use data::Card;
 use deploy::Model;
+use onnx::ModelFile;
 use serde::Serialize;
 
 use super::cache::human;
@@ -25,17 +26,19 @@ struct Report<'a> {
     outputs: Vec<String>,
     parameters: u64,
     precision: &'a str,
+    /// The class names of the card, or of other metadata.
+    classes: Option<Vec<String>>,
     card: Option<serde_json::Value>,
 }
 
 pub(crate) fn run(args: &InfoArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let path = model_path(&args.model, printer)?;
-    let model = Model::open(&path)?;
-    let sha256 = onnx::Header::sha256(&path)?;
+    let file = ModelFile::open(&path)?;
+    let (model, sha256) = (Model::from_file(&file)?, file.sha256());
     if args.json {
-        printer.json("-".as_ref(), &report(&path, &model, &sha256))?;
+        printer.json("-".as_ref(), &report(&path, &model, sha256))?;
     } else {
-        printer::line(&text(&model, &sha256))?;
+        printer::line(&text(&model, sha256))?;
     }
     Ok(ExitStatus::Success)
 }
@@ -62,6 +65,7 @@ fn report<'a>(path: &Path, model: &'a Model, sha256: &'a str) -> Report<'a> {
         outputs: texts(&model.outputs),
         parameters: model.num_parameters,
         precision: model.precision,
+        classes: model.class_names(),
         card: model.card.as_ref().map(super::card::json),
     }
 }
@@ -110,37 +114,56 @@ fn text(model: &Model, sha256: &str) -> String {
     ));
     match &model.card {
         Some(card) => lines.extend(card_lines(card)),
-        None => lines.push(fact(
-            "card",
-            "none: it runs with `--classes FILE` and `--preprocess TEXT`, or after `deploy card attach`",
-        )),
+        None => lines.extend(bare_lines(model)),
     }
     let mut table = Table::new([Column::LEFT.at_least(10), Column::LEFT]);
     lines.into_iter().for_each(|line| table.row(line));
     table.to_string()
 }
 
-fn card_lines(card: &Card) -> Vec<[String; 2]> {
-    const SHOWN: usize = 10;
-    let mut names = card
-        .classes
-        .iter()
-        .take(SHOWN)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(", ");
-    if card.classes.len() > SHOWN {
-        names.push_str(", ...");
+/// What is known of a file without a card.
+fn bare_lines(model: &Model) -> Vec<[String; 2]> {
+    let names = model.class_names();
+    let flags = match names {
+        Some(_) => "`--preprocess TEXT`",
+        None => "`--classes FILE` and `--preprocess TEXT`",
+    };
+    let card = format!("none: it runs with {flags}, or after `deploy card attach`");
+    let mut lines = vec![fact("card", &card)];
+    if let Some(names) = names {
+        let names = class_list(&names);
+        lines.push(fact(
+            "classes",
+            &format!("{names} (by its metadata `names`)"),
+        ));
     }
+    for (output, activation) in model.outputs.iter().zip(&model.activations) {
+        if let Some(activation) = activation {
+            let text = format!("a {activation} computes `{}`", output.name);
+            lines.push(fact("meaning", &text));
+        }
+    }
+    lines
+}
+
+/// The number of classes and their first names.
+fn class_list(classes: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let more = if classes.len() > SHOWN { ", ..." } else { "" };
+    let shown = &classes[..classes.len().min(SHOWN)];
+    format!("{}: {}{more}", classes.len(), shown.join(", "))
+}
+
+fn card_lines(card: &Card) -> Vec<[String; 2]> {
     let from = &card.provenance;
     let mut lines = vec![
         fact(
             "card",
             &format!("version {}, task {}", card.version, card.task),
         ),
-        fact("classes", &format!("{}: {names}", card.classes.len())),
+        fact("classes", &class_list(&card.classes)),
         fact("preprocess", &card.preprocess.to_string()),
-        fact("meaning", &format!("{:?}", card.output_kind).to_lowercase()),
+        fact("meaning", card.output_kind.name()),
         fact("golden", &format!("{} samples", card.golden.len())),
         fact(
             "made by",

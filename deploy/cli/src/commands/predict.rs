@@ -50,7 +50,9 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> anyhow::Result<ExitS
     let path = source::model(args.model.model.as_deref(), &args.model.runs, printer)?;
     let mut inputs = Vec::new();
     for argument in &args.inputs {
-        inputs.extend(resolve_argument(argument)?);
+        inputs.extend(resolve_argument(argument, &|path, reason| {
+            printer.warn(format!("left out `{}`: {reason}", path.display()));
+        })?);
     }
     let batch = usize::from(args.batch).min(inputs.len());
     let run_options = RunOptions {
@@ -104,7 +106,15 @@ fn classify(
     let decide = |image: anyhow::Result<Vec<f32>>| {
         image.map(|_| classifier.decide(rows.next().unwrap_or_default()))
     };
-    Ok(prepared.into_iter().map(decide).collect())
+    let answers = prepared.into_iter().map(decide).zip(inputs);
+    // Unlike an image that cannot be read, an answer that is none is the model's fault: it ends the run.
+    let name = |(answer, input): (anyhow::Result<deploy::Result<Prediction>>, &Input)| match answer
+    {
+        Ok(Err(error)) => Err(error.about(input).into()),
+        Ok(Ok(prediction)) => Ok(Ok(prediction)),
+        Err(unreadable) => Ok(Err(unreadable)),
+    };
+    answers.map(name).collect()
 }
 
 fn read(classifier: &Classifier, input: &Input) -> anyhow::Result<deploy::RgbImage> {
@@ -123,26 +133,31 @@ fn read(classifier: &Classifier, input: &Input) -> anyhow::Result<deploy::RgbIma
     }
 }
 
+/// Told of a file or folder that is not used, and of the reason.
+type LeaveOut<'a> = &'a dyn Fn(&Path, &str);
+
 /// The images of one argument: standard input, a file, the images below a folder, or a pattern.
-fn resolve_argument(argument: &str) -> anyhow::Result<Vec<Input>> {
-    if argument == "-" {
+fn resolve_argument(argument: &Path, leave_out: LeaveOut<'_>) -> anyhow::Result<Vec<Input>> {
+    if argument == Path::new("-") {
         return Ok(vec![Input::Stdin]);
     }
-    let path = Path::new(argument);
-    let mut files = if path.is_dir() {
-        images_below(path)?
-    } else if path.exists() || !argument.contains(['*', '?', '[']) {
-        vec![path.to_owned()]
-    } else {
-        glob::glob(argument)?
-            .filter_map(Result::ok)
-            .filter(|path| path.is_file())
-            .collect()
-    };
+    // A name that is not UTF-8 is no pattern.
+    let pattern = argument
+        .to_str()
+        .filter(|text| text.contains(['*', '?', '[']));
+    let mut files = Vec::new();
+    match pattern {
+        _ if argument.is_dir() => images_below(argument, &mut Vec::new(), leave_out, &mut files)?,
+        Some(pattern) if !argument.exists() => {
+            let matches = glob::glob(&with_literal_folders(pattern))?.filter_map(Result::ok);
+            files.extend(matches.filter(|path| path.is_file()));
+        }
+        _ => files.push(argument.to_owned()),
+    }
     files.sort();
     if files.is_empty() {
         return Err(CliError::with_hint(
-            format!("no image matches `{argument}`"),
+            format!("no image matches `{}`", argument.display()),
             "give image files, folders, patterns in quotes, or `-` for standard input",
         )
         .into());
@@ -150,28 +165,49 @@ fn resolve_argument(argument: &str) -> anyhow::Result<Vec<Input>> {
     Ok(files.into_iter().map(Input::File).collect())
 }
 
-/// The image files below a folder, by their extension.
-fn images_below(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+/// A pattern whose folders that are there by their full name stand for themselves: `photos [1]/*.jpg`.
+fn with_literal_folders(pattern: &str) -> String {
+    let (mut folder, mut rest) = (String::new(), pattern);
+    while let Some(slash) = rest.find(std::path::is_separator) {
+        let longer = format!("{folder}{}", &rest[..=slash]);
+        if !Path::new(&longer).is_dir() {
+            break;
+        }
+        (folder, rest) = (longer, &rest[slash + 1..]);
+    }
+    glob::Pattern::escape(&folder) + rest
+}
+
+/// The image files below a folder, by their extension. Links are followed, as in a data set.
+fn images_below(
+    folder: &Path,
+    ancestors: &mut Vec<PathBuf>,
+    leave_out: LeaveOut<'_>,
+    files: &mut Vec<PathBuf>,
+) -> anyhow::Result<()> {
+    let real = fs::canonicalize(folder)?;
+    if ancestors.contains(&real) {
+        leave_out(folder, "a link to a folder above it");
+        return Ok(());
+    }
+    ancestors.push(real);
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        let hidden = path
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        let extension = path
-            .extension()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .to_lowercase();
-        if hidden {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        let extension = extension.to_lowercase();
+        if name.starts_with('.') {
             continue;
-        } else if path.is_dir() && !path.is_symlink() {
-            files.extend(images_below(&path)?);
+        } else if path.is_dir() {
+            images_below(&path, ancestors, leave_out, files)?;
         } else if EXTENSIONS.contains(&extension.as_str()) {
             files.push(path);
+        } else if let Some(reason) = deploy::decode::unsupported(&extension) {
+            leave_out(&path, reason);
         }
     }
-    Ok(files)
+    ancestors.pop();
+    Ok(())
 }
 
 fn write_prediction(
@@ -214,26 +250,87 @@ fn write_prediction(
 mod tests {
     use super::*;
 
+    /// The names of the images of an argument, and of what is left out.
+    fn names(argument: &Path) -> (String, String) {
+        let left_out = std::cell::RefCell::new(Vec::new());
+        let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+        let leave_out = |path: &Path, reason: &str| {
+            left_out
+                .borrow_mut()
+                .push(format!("{} ({reason})", name(path)));
+        };
+        let inputs = resolve_argument(argument, &leave_out).unwrap();
+        let inputs = inputs.iter().map(|input| match input {
+            Input::File(path) => name(path),
+            Input::Stdin => "-".into(),
+        });
+        let images = inputs.collect::<Vec<_>>().join(" ");
+        (images, left_out.into_inner().join("; "))
+    }
+
+    /// A folder with empty files.
+    fn folder(files: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        folder
+    }
+
     #[test]
     fn arguments_become_images_in_order() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("deep")).unwrap();
-        for name in ["b.jpg", "a.PNG", "deep/c.webp", "notes.txt", ".hidden.jpg"] {
-            fs::write(folder.path().join(name), "").unwrap();
-        }
-        let names = |argument: &str| {
-            let names: Vec<String> = resolve_argument(argument)
-                .unwrap()
-                .iter()
-                .map(|input| input.to_string().rsplit('/').next().unwrap().to_owned())
-                .collect();
-            names.join(" ")
-        };
-        let root = folder.path().to_string_lossy();
-        assert_eq!(names(&root), "a.PNG b.jpg c.webp");
-        assert_eq!(names(&format!("{root}/*.jpg")), ".hidden.jpg b.jpg");
-        assert_eq!(names(&format!("{root}/notes.txt")), "notes.txt");
-        assert_eq!(resolve_argument("-").unwrap(), [Input::Stdin]);
-        assert!(resolve_argument(&format!("{root}/*.gif")).is_err());
+        let folder = folder(&["b.jpg", "a.PNG", "deep/c.webp", "notes.txt", ".hidden.jpg"]);
+        let names = |argument: &str| names(&folder.path().join(argument)).0;
+        assert_eq!(names(""), "a.PNG b.jpg c.webp");
+        assert_eq!(names("*.jpg"), ".hidden.jpg b.jpg");
+        assert_eq!(names("notes.txt"), "notes.txt");
+        let ignore = |_: &Path, _: &str| {};
+        assert_eq!(
+            resolve_argument(Path::new("-"), &ignore).unwrap(),
+            [Input::Stdin]
+        );
+        assert!(resolve_argument(&folder.path().join("*.gif"), &ignore).is_err());
+    }
+
+    #[test]
+    fn brackets_in_the_name_of_a_folder_are_no_pattern() {
+        let folder = folder(&[
+            "photos [1]/a.jpg",
+            "photos [1]/b1.jpg",
+            "photos [1]/[x].jpg",
+            "photos 1/c.jpg",
+        ]);
+        let names = |argument: &str| names(&folder.path().join(argument)).0;
+        assert_eq!(names("photos [1]/*.jpg"), "[x].jpg a.jpg b1.jpg");
+        assert_eq!(names("photos [1]/?[0-9].jpg"), "b1.jpg");
+        assert_eq!(names("photos [1]/[x].jpg"), "[x].jpg");
+        assert_eq!(names("photos [1-9]/*.jpg"), "c.jpg");
+        assert_eq!(names("photos */[a-c].jpg"), "c.jpg a.jpg");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn linked_folders_are_followed_and_every_name_is_taken() {
+        use std::ffi::OsStr;
+        use std::os::unix::{ffi::OsStrExt, fs::symlink};
+        let elsewhere = folder(&["linked.jpg"]);
+        let folder = folder(&["own.jpg", "photo.HEIC", "deep/x.txt"]);
+        symlink(elsewhere.path(), folder.path().join("link")).unwrap();
+        symlink(folder.path(), folder.path().join("deep/circle")).unwrap();
+        let latin = OsStr::from_bytes(b"K\xe4fer.jpg");
+        fs::write(folder.path().join(latin), "").unwrap();
+        let (images, left_out) = names(folder.path());
+        assert_eq!(images, "K\u{fffd}fer.jpg linked.jpg own.jpg");
+        assert!(
+            left_out.contains("circle (a link to a folder above it)"),
+            "{left_out}"
+        );
+        assert!(
+            left_out.contains("photo.HEIC (HEIC is not supported"),
+            "{left_out}"
+        );
+        assert_eq!(names(&folder.path().join(latin)).0, "K\u{fffd}fer.jpg");
     }
 }

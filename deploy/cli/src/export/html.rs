@@ -75,10 +75,7 @@ fn charts(findings: &Findings) -> Markup {
     if !is_timed && !is_scored {
         return html! {};
     }
-    let names: Vec<String> = results
-        .iter()
-        .map(|result| result.key.to_string())
-        .collect();
+    let names: Vec<String> = results.iter().enumerate().map(numbered).collect();
     html! {
         section.hero {
             div.grid {
@@ -92,6 +89,11 @@ fn charts(findings: &Findings) -> Markup {
             (chart::legend(&names))
         }
     }
+}
+
+/// Name of a configuration with its number, which stands at its dot.
+fn numbered((index, result): (usize, &BenchResult)) -> String {
+    format!("{} {}", index + 1, result.key)
 }
 
 /// Cumulative distribution of the latency, one curve for each configuration.
@@ -129,6 +131,7 @@ fn scatter(findings: &Findings) -> Plot {
             "{}: {top1:.1} %, {:.1} images/s",
             result.key, result.images_per_second
         ),
+        label: (series + 1).to_string(),
         series,
         points: vec![[result.images_per_second, top1]],
         is_ringed: findings.pareto.contains(&series),
@@ -144,8 +147,11 @@ fn scatter(findings: &Findings) -> Plot {
 }
 
 fn figures(findings: &Findings) -> Markup {
+    // Accuracy first: a wide table is cut on the right.
     let header = [
         "configuration",
+        "top-1 %",
+        "flips",
         "images/s",
         "95 %",
         "mean ms",
@@ -158,15 +164,21 @@ fn figures(findings: &Findings) -> Markup {
         "runs",
         "session ms",
         "first run ms",
-        "top-1 %",
-        "flips",
     ];
-    let rows: Vec<Vec<String>> = findings.results.iter().map(cells).collect();
+    let rows: Vec<Vec<String>> = findings.results.iter().enumerate().map(cells).collect();
+    // A column without a single value says nothing.
+    let is_empty = |column: usize| rows.iter().all(|row| row[column].is_empty());
+    let kept: Vec<usize> = (0..header.len())
+        .filter(|column| !is_empty(*column))
+        .collect();
+    let header: Vec<&str> = kept.iter().map(|column| header[*column]).collect();
+    let keep = |row: &Vec<String>| kept.iter().map(|column| row[*column].clone()).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(keep).collect();
     let folders = folders(&findings.results);
     html! {
         (page::marked_table(&header, &rows, &findings.pareto))
         @if !findings.pareto.is_empty() {
-            p.small { "Shaded and ringed: no other has more throughput, less latency and more accuracy." }
+            p.small { "Shaded and ringed: nothing is at least as good in throughput, latency and accuracy." }
         }
         @if !folders.is_empty() {
             p.small { "Files: " (folders.join(", ")) }
@@ -187,26 +199,22 @@ fn folders(results: &[BenchResult]) -> Vec<&str> {
     names
 }
 
-fn cells(result: &BenchResult) -> Vec<String> {
+fn cells((index, result): (usize, &BenchResult)) -> Vec<String> {
+    let top1 = result.top1.map(|share| format!("{:.2}", 100.0 * share));
+    let flips = result
+        .accuracy
+        .as_ref()
+        .map(|accuracy| accuracy.flips.len().to_string());
     let mut cells = vec![
-        result.key.to_string(),
+        numbered((index, result)),
+        top1.unwrap_or_default(),
+        flips.unwrap_or_default(),
         digits(result.images_per_second),
         throughput_interval(result),
     ];
     cells.extend(result.latency_ms.values().map(optional_digits));
     cells.push(result.runs.to_string());
     cells.extend([result.cold_ms.session, result.cold_ms.first_run].map(digits));
-    cells.push(
-        result
-            .top1
-            .map(|share| format!("{:.2}", 100.0 * share))
-            .unwrap_or_default(),
-    );
-    let flips = result
-        .accuracy
-        .as_ref()
-        .map(|accuracy| accuracy.flips.len().to_string());
-    cells.push(flips.unwrap_or_default());
     cells
 }
 
@@ -241,6 +249,14 @@ mod tests {
             ),
             (1, 1)
         );
+        // Dots are told apart by the numbers of the table, whose first figures are the accuracy.
+        assert!(
+            page.contains(">2</text>") && page.contains("2 runs/1/model.onnx")
+                || page.contains("2 1/model.onnx"),
+            "{page}"
+        );
+        assert!(page.contains("configuration</th><th scope=\"col\">top-1 %"));
+        assert!(!page.contains("p99.9"), "an empty column");
         // Both charts tell what is pointed at.
         assert!(page.contains("<title>a&lt;b&gt;.onnx cpu fp32 batch 1</title>"));
         assert!(page.contains("batch 1: 95.0 %, 900.0 images/s</title>"));

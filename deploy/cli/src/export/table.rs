@@ -2,6 +2,7 @@
 
 use bench::percentiles::needed;
 use bench::{BenchResult, Findings, Skipped};
+use console::numbers;
 use console::table::{Column, Table};
 
 /// Flipped files shown; the JSON file has them all.
@@ -26,7 +27,7 @@ pub(crate) fn text(findings: &Findings) -> String {
     }
     if !findings.pareto.is_empty() {
         let mut lines =
-            vec!["no other has more throughput, less latency and more accuracy than".to_owned()];
+            vec!["best trade-offs of throughput, latency and accuracy: nothing is at least as good in all three".to_owned()];
         lines.extend(
             findings
                 .pareto
@@ -183,7 +184,7 @@ fn accuracy(results: &[BenchResult]) -> Option<String> {
             format!("{low:.1} to {high:.1}"),
             accuracy.count.to_string(),
             accuracy.flips.len().to_string(),
-            format!("{:.3}", accuracy.mcnemar.p_value),
+            numbers::p_value(accuracy.mcnemar.p_value),
             accuracy
                 .max_logit_difference
                 .map_or("not a number".to_owned(), |most| format!("{most:.2e}")),

@@ -228,9 +228,73 @@ fn the_gate_fails_beyond_doubt_and_names_what_does_not_match() {
     );
     run(&["--fail-if", "p50>+5%"]).refused("`p50>+5%` is a change against a base");
     run(&["--fail-if", "p99>5%"]).refused("needs a sign");
-    run(&["--engine", "fake:1ms", "--fail-if", "p999>1"]).refused("2995 are needed");
+    run(&["--engine", "fake:1ms", "--fail-if", "p999>1"]).refused("needs 2995 runs");
     fs::write(folder.path().join("no.json"), "{}").unwrap();
     run(&["--compare", "no.json"]).refused("`no.json` is not a benchmark to compare with");
+}
+
+#[test]
+fn a_gate_that_cannot_be_judged_is_refused_before_anything_is_measured() {
+    let folder = workshop();
+    let run = |args: &[&str]| {
+        let fake = [
+            "--engine",
+            "fake:20ms",
+            "--warmup",
+            "0.1s",
+            "--duration",
+            "1s",
+        ];
+        let run = deploy(folder.path())
+            .arg("bench")
+            .args(flags())
+            .args(fake)
+            .args(args)
+            .run();
+        (!run.out.contains("images/s"), run)
+    };
+    let (_, base) = run(&["--batch", "1", "--json", "base.json"]);
+    assert_eq!(base.code, 0, "{}", base.err);
+    for (args, expected) in [
+        (
+            &["--fail-if", "p99>25"][..],
+            "needs 299 runs, and `--duration 1s` is time for about",
+        ),
+        (&["--fail-if", "p99>25"], "measure longer with `--duration "),
+        (
+            &["--compare", "base.json", "--fail-if", "p99>+5%"],
+            "the base has no `p99` of model.onnx cpu fp32 batch 1",
+        ),
+        (
+            &["--compare", "base.json", "--fail-if", "p99>+5%"],
+            "measure the base again with `--duration ",
+        ),
+        (
+            &["--compare", "base.json", "--fail-if", "build>+5%"],
+            "the base has no `build`",
+        ),
+        (&["--no-data", "--fail-if", "flips>0"], "has no `flips`"),
+        (&["--fail-if", "build>100"], "has no `build`"),
+        (
+            &["--scenario", "offline", "--fail-if", "p50>1"],
+            "only throughput counts",
+        ),
+    ] {
+        let (nothing_measured, refused) = run(&[&["--batch", "1"], args].concat());
+        refused.refused(expected);
+        assert!(nothing_measured, "{args:?}: {}", refused.out);
+    }
+    // The command of the README.
+    let gate = [
+        "--batch",
+        "1",
+        "--compare",
+        "base.json",
+        "--fail-if",
+        "p50>+50%,p90>1e6",
+    ];
+    let (_, judged) = run(&gate);
+    assert_eq!(judged.code, 0, "{}{}", judged.out, judged.err);
 }
 
 #[test]
@@ -330,7 +394,7 @@ fn ctrl_c_leaves_what_was_measured() {
     assert_eq!(child.wait().unwrap().code(), Some(2), "{rest:?}");
     assert!(
         rest.iter()
-            .any(|line| line.starts_with("error: interrupted")),
+            .any(|line| line.starts_with("interrupted: the results are")),
         "{rest:?}"
     );
     let text = fs::read_to_string(folder.path().join("out.json")).unwrap();

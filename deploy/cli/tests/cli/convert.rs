@@ -50,6 +50,22 @@ fn convert_writes_half_precision_beside_the_model_and_compares() {
     );
     let off = json["max_logit_difference"].as_f64().unwrap();
     assert!(off < 0.02, "{off}");
+    // How fast each is on this machine is its own business; that it was measured is not.
+    let speed = &json["speed"];
+    let [low, ratio, high] = [
+        &speed["interval"][0],
+        &speed["ratio"],
+        &speed["interval"][1],
+    ]
+    .map(|number| number.as_f64().unwrap());
+    assert!(0.0 < low && low <= ratio && ratio <= high, "{speed}");
+    assert!(speed["runs"].as_u64().unwrap() >= 6, "{speed}");
+    assert_eq!(speed["images"], 8);
+    assert!(
+        run.out.contains("times as fast after (95 % interval "),
+        "{}",
+        run.out
+    );
     let [before, after] = ["bytes_before", "bytes_after"].map(|key| json[key].as_u64().unwrap());
     let size = |name: &str| fs::metadata(folder.path().join(name)).unwrap().len();
     assert_eq!(
@@ -165,6 +181,13 @@ fn convert_refuses() {
     run.refused("`./model.onnx` is the model itself");
     let run = convert(&fp16).args(["--out", "-"]).args(flags()).run();
     run.refused("`--out -` is standard output");
+    // By the name that was typed, not by that of the file in the making.
+    let run = convert(&fp16)
+        .args(["--out", "no/such.onnx"])
+        .args(flags())
+        .run();
+    run.refused("no/such.onnx`");
+    assert!(!run.err.contains(".part"), "{}", run.err);
     convert(&fp16[..2])
         .args(flags())
         .run()

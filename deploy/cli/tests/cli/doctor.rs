@@ -25,6 +25,14 @@ fn the_cpu_is_ready_and_a_gpu_that_is_not_there_is_told() {
     let library = cpu_library();
     let run = doctor(&library, &["--require", "cpu"]);
     assert_eq!(run.code, 0, "{}{}", run.out, run.err);
+    let lines: Vec<&str> = run.out.lines().collect();
+    assert_eq!(lines[0], "cpu  ready, ONNX Runtime 1.28.0");
+    if !Path::new("/proc/driver/nvidia/version").exists() {
+        assert_eq!(lines[1], "gpu  none: there is no NVIDIA driver that starts");
+        assert_eq!(lines.len(), 3, "{}", run.out);
+    }
+    let run = doctor(&library, &["--require", "cpu", "--details"]);
+    assert_eq!(run.code, 0, "{}{}", run.out, run.err);
     for expected in [
         "machine\n  system      linux ",
         "ONNX Runtime\n  1.28.0      the path given\n",
@@ -69,6 +77,10 @@ fn runtimes_that_cannot_be_used_are_shown_with_the_reason() {
     let library = folder.path().join("libonnxruntime.so");
     fs::write(&library, "hello\n").unwrap();
     let run = doctor(&library, &["--provider", "cpu"]);
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert!(run.out.starts_with("cpu      not ready: "), "{}", run.out);
+    assert!(run.out.contains("\nlibrary  left out: "), "{}", run.out);
+    let run = doctor(&library, &["--provider", "cpu", "--details"]);
     assert_eq!(run.code, 0, "{}", run.err);
     assert!(
         run.out.contains("found:    a text file of 6 bytes"),

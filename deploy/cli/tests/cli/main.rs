@@ -9,6 +9,7 @@
 mod bench;
 mod convert;
 mod doctor;
+mod foreign;
 mod help;
 mod refuse;
 mod run;

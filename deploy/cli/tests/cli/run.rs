@@ -1,5 +1,7 @@
 //! What the commands do when all is well, or the answer is no.
 
+use std::path::Path;
+
 use fs_err as fs;
 use serde_json::Value;
 
@@ -42,11 +44,7 @@ fn eval_scores_a_model_that_is_told_by_flags() {
         (&json["provider"], &json["precision"]),
         (&"cpu".into(), &"fp32".into())
     );
-    assert!(
-        run.err.contains("nodes on cpu 3; `cpu` in fp32\n"),
-        "{}",
-        run.err
-    );
+    assert!(run.err.contains("3 nodes on cpu, in fp32\n"), "{}", run.err);
     for key in [
         "loss",
         "interval",
@@ -111,7 +109,10 @@ fn the_latest_run_brings_its_model_and_its_data() {
     let eval = deploy(folder.path()).args(["eval", "--json", "-"]).run();
     assert_eq!(eval.code, 0, "{}", eval.err);
     let first = eval.err.lines().next().unwrap();
-    assert_eq!(first, "model `runs/7/model.onnx`, the latest run's");
+    assert_eq!(
+        first,
+        "model `runs/7/model.onnx`, the latest run's: not finished"
+    );
     assert!(eval.err.contains("the run's own"), "{}", eval.err);
     assert_eq!(
         serde_json::from_str::<Value>(&eval.out).unwrap()["count"],
@@ -141,6 +142,112 @@ fn the_latest_run_brings_its_model_and_its_data() {
     );
 }
 
+/// A run folder with a model that was scored.
+fn write_run(folder: &Path, name: &str, accuracy: f64) {
+    let run = folder.join("runs").join(name);
+    fs::create_dir_all(&run).unwrap();
+    fs::copy(folder.join("model.onnx"), run.join("model.onnx")).unwrap();
+    let photos = folder.join("photos").canonicalize().unwrap();
+    fs::write(run.join("config.toml"), format!("data = {photos:?}\n")).unwrap();
+    let summary = serde_json::json!({
+        "network": "tiny", "verified": true, "split": "test", "accuracy": accuracy, "count": 40
+    });
+    fs::write(run.join("summary.json"), summary.to_string()).unwrap();
+}
+
+#[test]
+fn the_latest_run_is_named_with_its_score_and_a_better_one_is_warned_of() {
+    let folder = workshop();
+    assert_eq!(attach(folder.path()).run().code, 0);
+    write_run(folder.path(), "good", 0.95);
+    write_run(folder.path(), "trial", 0.525);
+    fs::write(folder.path().join("runs/latest"), "trial\n").unwrap();
+    let first_line =
+        "model `runs/trial/model.onnx`, the latest run's: 52.5 % of 40 test images, just now";
+    let warning = "warning: `runs/good`, of the same data, was better than the latest run: 95.0 % of 40 \
+                   test images, just now";
+    let image = "photos/test/red/0.png";
+    for command in [
+        &["predict", image][..],
+        &["predict", image, "--model", "latest"],
+        &["eval"],
+        &["eval", "runs/latest"],
+        &[
+            "bench",
+            "--engine",
+            "fake:1ms",
+            "--duration",
+            "0.2s",
+            "--batch",
+            "1",
+        ],
+        &["info"],
+        &["check"],
+        &["card", "show"],
+        &["convert", "--precision", "fp16"],
+    ] {
+        let run = deploy(folder.path()).args(command).run();
+        let lines: Vec<&str> = run.err.lines().take(2).collect();
+        assert_eq!(lines, [first_line, warning], "{command:?}: {}", run.err);
+    }
+}
+
+#[test]
+fn a_run_stands_wherever_a_model_file_does() {
+    let folder = workshop();
+    assert_eq!(attach(folder.path()).run().code, 0);
+    write_run(folder.path(), "good", 0.95);
+    let named = "model `runs/good/model.onnx`: 95.0 % of 40 test images, just now";
+    for command in [
+        &["info", "good"][..],
+        &["info", "--model", "runs/good"],
+        &["info", "runs/good/model.onnx"],
+        &["eval", "good"],
+        &["eval", "--model", "good"],
+        &["predict", "photos/test/red/0.png", "--model", "good"],
+        &["convert", "good", "--precision", "fp16"],
+        &[
+            "bench",
+            "good",
+            "--engine",
+            "fake:1ms",
+            "--duration",
+            "0.2s",
+            "--batch",
+            "1",
+        ],
+    ] {
+        let run = deploy(folder.path()).args(command).run();
+        assert_eq!(run.code, 0, "{command:?}: {}", run.err);
+        assert_eq!(run.err.lines().next(), Some(named), "{command:?}");
+    }
+    let diff = deploy(folder.path())
+        .args(["diff", "good", "model.onnx"])
+        .run();
+    assert_eq!(diff.code, 0, "{}", diff.err);
+    let out = folder.path().join("copy.onnx");
+    let attach = deploy(folder.path())
+        .args(["card", "attach", "good", "--from", "runs/good", "--out"])
+        .arg(&out)
+        .run();
+    assert_eq!(attach.code, 0, "{}", attach.err);
+    assert!(out.is_file());
+
+    let both = deploy(folder.path())
+        .args(["info", "good", "--model", "good"])
+        .run();
+    both.refused("cannot be used with");
+    deploy(folder.path())
+        .args(["info", "photos"])
+        .run()
+        .refused("is a folder, and not that of a run");
+    fs::remove_file(folder.path().join("runs/good/model.onnx")).unwrap();
+    deploy(folder.path())
+        .args(["info", "good"])
+        .run()
+        .refused("trainer fit --resume runs/good");
+}
+
 #[test]
 fn a_card_makes_a_file_self_describing_and_check_proves_it() {
     let folder = workshop();
@@ -166,6 +273,13 @@ fn a_card_makes_a_file_self_describing_and_check_proves_it() {
     assert_eq!(card["classes"], serde_json::json!(["red", "blue"]));
     assert_eq!(card["preprocess"][0]["step"], "decode");
     assert_eq!(card["outputs"], serde_json::json!(["logits"]));
+    // Golden samples by name alone, not 20 kB of base64.
+    assert!(card["golden"][0].is_string(), "{}", show.out);
+    let whole = deploy(folder.path())
+        .args(["card", "show", "model.onnx", "--golden"])
+        .run();
+    let whole: Value = serde_json::from_str(&whole.out).unwrap();
+    assert!(whole["golden"][0]["image"].is_string() && whole["golden"][0]["logits"].is_array());
 
     // Another tool's file takes the card over, and is found out when it computes something else.
     let other = folder.path().join("other.onnx");

@@ -166,7 +166,10 @@ fn download_with_pip(folder: &Path, progress: &dyn Fn(&str)) -> Result<PathBuf> 
 /// The wheel or library at a local path.
 fn local_file(path: &Path) -> Result<PathBuf> {
     if !path.is_dir() {
-        fs::metadata(path).map_err(failed("read what `--from` names"))?;
+        if !path.exists() {
+            let reason = format!("`{}` does not exist", path.display());
+            return Err(Error::install("read what `--from` names", reason));
+        }
         return Ok(path.to_owned());
     }
     if let Some(library) = find::library_in_folder(path) {

@@ -5,39 +5,48 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{
-    Axis, Block, Chart, Dataset, Gauge, GraphType, LegendPosition, Paragraph, Widget,
-};
+use ratatui::widgets::{Axis, Block, Chart, Dataset, Gauge, GraphType, Paragraph, Widget, Wrap};
 
 use super::state::DashboardState;
 use crate::train::EpochRow;
 
 /// Blue and yellow are told apart by all eyes; where there are no colours, lines and dots are.
-const TRAIN: Color = Color::Blue;
+/// The light blue, since the plain one is too dark on black.
+const TRAIN: Color = Color::LightBlue;
 const VAL: Color = Color::Yellow;
 
 /// Below these, a chart is left out for the rest.
 const LEAST_CHART_HEIGHT: u16 = 8;
 const LEAST_CHART_WIDTH: u16 = 34;
+/// Below this, each line of text takes two.
+const WIDE: u16 = 64;
 
 pub(super) fn draw(state: &DashboardState, lines: &[String], stopping: bool, buffer: &mut Buffer) {
     let area = buffer.area;
     let pane = (area.height / 4).clamp(3, 10);
+    let [head_height, facts_height] = match area.width < WIDE {
+        true => [2, 4],
+        false => [1, 2],
+    };
     let [head, bar, charts, facts, log, foot] = Layout::vertical([
-        Constraint::Length(1),
+        Constraint::Length(head_height),
         Constraint::Length(1),
         Constraint::Min(0),
-        Constraint::Length(2),
+        Constraint::Length(facts_height),
         Constraint::Length(pane),
         Constraint::Length(1),
     ])
     .areas(area);
-    Paragraph::new(heading(state)).render(head, buffer);
+    Paragraph::new(heading(state))
+        .wrap(Wrap { trim: true })
+        .render(head, buffer);
     progress(state, bar, buffer);
     if charts.height >= LEAST_CHART_HEIGHT {
         draw_charts(state, charts, buffer);
     }
-    Paragraph::new(facts_text(state)).render(facts, buffer);
+    Paragraph::new(facts_text(state))
+        .wrap(Wrap { trim: true })
+        .render(facts, buffer);
     let block = Block::bordered().title(" log ");
     let inner = block.inner(log);
     block.render(log, buffer);
@@ -203,16 +212,19 @@ impl LearningCurves {
             line("train", train.as_slice(), Marker::Braille, TRAIN),
             line("val", val.as_slice(), Marker::Dot, VAL),
         ])
-        .block(Block::bordered().title(format!(" {title} ")))
+        // In the frame, where they cover no curve.
+        .block(Block::bordered().title(Line::from(vec![
+            Span::raw(format!(" {title}  ")),
+            Span::styled("⠒ train ", TRAIN),
+            Span::styled("• val ", VAL),
+        ])))
         .x_axis(
             Axis::default()
                 .bounds([1.0, *epochs as f64])
                 .labels(["1".to_string(), format!("epoch {epochs}")]),
         )
         .y_axis(Axis::default().bounds([*low, *high]).labels(y))
-        .legend_position(Some(LegendPosition::TopRight))
-        // No legend where it would cover more than half of the chart.
-        .hidden_legend_constraints((Constraint::Ratio(1, 2), Constraint::Ratio(1, 2)))
+        .legend_position(None)
         .render(area, buffer);
     }
 }

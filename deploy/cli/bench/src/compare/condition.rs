@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use crate::error::Error;
 use crate::findings::BenchResult;
+use crate::percentiles::{PERCENTILES, needed};
 
 /// A figure that a condition limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,12 @@ impl Metric {
         match self {
             Self::Measured(name) | Self::Plain(name) => name,
         }
+    }
+
+    /// Number of runs that it needs; none where it is no percentile.
+    pub fn needed_runs(self) -> Option<usize> {
+        let share = PERCENTILES.iter().find(|(name, _)| *name == self.name());
+        share.map(|(_, share)| needed(*share))
     }
 
     /// Its value in a result.

@@ -6,6 +6,7 @@ use bench::plan::{BenchModel, TestSet};
 use console::Printer;
 use data::Dataset;
 use deploy::Model;
+use onnx::ModelFile;
 
 use crate::cli::BenchArgs;
 use crate::source::{self, DataSource};
@@ -16,12 +17,21 @@ pub(super) fn models(
     cache: &Path,
     printer: &Printer,
 ) -> anyhow::Result<Vec<BenchModel>> {
-    let named = &args.model.models;
+    // Only one of the two can be typed.
+    let named: Vec<&Path> = args
+        .files
+        .iter()
+        .chain(&args.model.models)
+        .map(PathBuf::as_path)
+        .collect();
     let paths: Vec<PathBuf> = if named.is_empty() {
         vec![source::model(None, &args.model.runs, printer)?]
     } else {
-        let resolve = |path: &PathBuf| source::model(Some(path), &args.model.runs, printer);
-        named.iter().map(resolve).collect::<anyhow::Result<_>>()?
+        let resolve = |path| source::model(Some(path), &args.model.runs, printer);
+        named
+            .into_iter()
+            .map(resolve)
+            .collect::<anyhow::Result<_>>()?
     };
     paths
         .into_iter()
@@ -35,18 +45,19 @@ fn model(
     cache: &Path,
     printer: &Printer,
 ) -> anyhow::Result<BenchModel> {
-    let model = Model::open(&path)?;
+    let file = ModelFile::open(&path)?;
+    let model = Model::from_file(&file)?;
     let card = model.card.as_ref();
     let classes = match &args.model.classes {
         Some(file) => Some(data::class_names::read(file)?),
-        None => card.map(|card| card.classes.clone()),
+        None => model.class_names(),
     };
+    let num_classes = classes.as_ref().map(Vec::len);
+    let output = model.output(&path, args.model.output.as_deref(), num_classes)?;
     let preprocess = args.model.preprocess.clone();
     let preprocess = preprocess.or_else(|| card.map(|card| card.preprocess.clone()));
     let output_kind = args.model.output_kind.map(source::output_kind);
-    let output_kind = output_kind
-        .or(card.map(|card| card.output_kind))
-        .unwrap_or(model.guessed_kind);
+    let output_kind = output_kind.or(card.map(|card| card.output_kind));
     let data = match dataset(&path, &model, args, cache, printer)? {
         Some(dataset) => {
             let described = (classes.as_ref(), preprocess.as_ref());
@@ -55,10 +66,11 @@ fn model(
         None => None,
     };
     Ok(BenchModel {
-        path,
+        file,
         contents: model,
         classes,
         preprocess,
+        output,
         output_kind,
         data,
     })

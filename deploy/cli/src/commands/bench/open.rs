@@ -2,7 +2,7 @@
 //! needs it, the sessions, what all that cost. Measures no run.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bench::Skipped;
@@ -15,6 +15,7 @@ use console::Printer;
 use deploy::runtime::RuntimeLibrary;
 use deploy::session::Feed;
 use deploy::{Precision, Provider};
+use onnx::ModelFile;
 
 use crate::cli::{BenchArgs, LocationArgs};
 use crate::cli_error::CliError;
@@ -171,14 +172,14 @@ fn open_one(
 }
 
 /// The model's own file, or the one converted to the precision.
-fn file(opener: &Opener<'_>, config: &Config, printer: &Printer) -> anyhow::Result<PathBuf> {
+fn file(opener: &Opener<'_>, config: &Config, printer: &Printer) -> anyhow::Result<ModelFile> {
     let model = opener.plan.model(config);
     if opener.engine.fake.is_some() {
-        return Ok(model.path.clone());
+        return Ok(model.file.clone());
     }
     let images = model.data.as_ref();
     let original = OriginalModel {
-        path: &model.path,
+        file: &model.file,
         model: &model.contents,
         images: images.map(|data| (&data.dataset, &data.preprocess)),
     };
@@ -193,6 +194,6 @@ pub(super) fn reference(opener: &mut Opener<'_>, like: &Config) -> anyhow::Resul
         feed: Feed::Host,
         ..like.clone()
     };
-    let path = opener.plan.model(&config).path.clone();
-    Ok(opener.open(&config, &path, &Input::Drawn(0))?)
+    let file = opener.plan.model(&config).file.clone();
+    Ok(opener.open(&config, &file, &Input::Drawn(0))?)
 }

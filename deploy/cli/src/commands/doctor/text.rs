@@ -32,6 +32,57 @@ impl Section {
     }
 }
 
+/// A line for each provider, one for all GPUs where there is none, and whatever else does not work.
+pub(super) fn summary(report: &Report) -> String {
+    let mut table = Table::new([Column::LEFT, Column::LEFT]);
+    let has_driver = report
+        .providers
+        .iter()
+        .any(|trial| trial.readiness.driver.is_some());
+    let mut has_gpu_line = has_driver;
+    for trial in &report.providers {
+        let name = &trial.provider;
+        if trial.ready {
+            let version = trial
+                .runtime
+                .as_ref()
+                .map(|runtime| runtime.version.as_str());
+            let version = version.unwrap_or("of unknown version");
+            table.row([name, &format!("ready, ONNX Runtime {version}")]);
+        } else if name == "cpu" || has_driver {
+            table.row([name, &format!("not ready: {}", problem(trial))]);
+        } else if !has_gpu_line {
+            has_gpu_line = true;
+            table.row(["gpu", "none: there is no NVIDIA driver that starts"]);
+        }
+    }
+    for candidate in &report.runtimes {
+        if let Some(error) = &candidate.error {
+            let first = error.lines().next().unwrap_or_default();
+            table.row(["library", &format!("left out: {first}")]);
+        }
+    }
+    if let Some(error) = &report.cache.error {
+        let path = report.cache.path.display();
+        table.row(["cache", &format!("`{path}` {}", not_writable(error))]);
+    }
+    format!("{table}\n(all that was found and what is missing: `deploy doctor --details`)")
+}
+
+/// The first thing that a provider lacks, and how to fix it.
+fn problem(trial: &Trial) -> String {
+    if let Some(missing) = trial.readiness.missing.first() {
+        return format!("{}; fix: {}", missing.what, missing.fix);
+    }
+    match &trial.error {
+        Some(error) => match &error.fix {
+            Some(fix) => format!("{}; fix: {fix}", error.what),
+            None => error.what.clone(),
+        },
+        None => "its result is wrong".to_owned(),
+    }
+}
+
 pub(super) fn report(report: &Report) -> String {
     let mut hardware = Section::new("machine");
     machine(&report.machine, &mut hardware);
@@ -148,7 +199,7 @@ fn provider(trial: &Trial, section: &mut Section) {
         let nodes: Vec<String> = nodes
             .map(|(name, count)| format!("{name} {count}"))
             .collect();
-        section.detail(&format!("nodes on {}", nodes.join(", ")));
+        section.detail(&format!("nodes: {}", nodes.join(", ")));
     }
     if let Some(runtime) = &trial.runtime {
         let from = format!("ONNX Runtime {} from {}", runtime.version, runtime.source);
@@ -197,6 +248,10 @@ fn libraries(libraries: &[Library], section: &mut Section) {
     }
 }
 
+fn not_writable(error: &str) -> String {
+    format!("cannot be written to ({error}): choose another with `--cache DIR`")
+}
+
 fn cache(cache: &Cache, section: &mut Section) {
     let free = cache
         .free
@@ -204,7 +259,7 @@ fn cache(cache: &Cache, section: &mut Section) {
     let size = human(cache.bytes);
     let state = match &cache.error {
         None => "can be written to".to_owned(),
-        Some(error) => format!("cannot be written to ({error}): choose another with `--cache DIR`"),
+        Some(error) => not_writable(error),
     };
     section.fact(&size, &format!("in `{}`{free}", cache.path.display()));
     section.detail(&state);

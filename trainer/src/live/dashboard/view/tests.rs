@@ -27,6 +27,7 @@ fn state(rows: usize) -> DashboardState {
         epochs: 10,
         images: [220, 24],
         steps_per_epoch: 7,
+        is_cached: false,
         rows: (1..=rows).map(row).collect(),
         best: rows.checked_sub(1),
         resumed: false,
@@ -75,12 +76,28 @@ fn a_small_window_keeps_the_numbers() {
 }
 
 #[test]
+fn forty_columns_cut_no_number_and_the_legend_covers_no_curve() {
+    let text = drawn(&state(4), &lines(), (40, 24));
+    for whole in [
+        "accuracy 75.0 %",
+        "left 6:28",
+        "lr 1.0e-3",
+        "accuracy 68.0 %",
+        "loss  ⠒ train • val",
+    ] {
+        assert!(text.contains(whole), "{whole}:\n{text}");
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
 fn any_window_can_be_drawn_at_any_time() {
     let fresh = DashboardState::new(&RunInfo {
         run: PathBuf::from("runs/1"),
         epochs: 1,
         images: [0, 0],
         steps_per_epoch: 0,
+        is_cached: false,
         rows: vec![],
         best: None,
         resumed: false,

@@ -1,0 +1,7 @@
+//! The targets, by what they read.
+
+pub mod image;
+pub mod model;
+#[cfg(feature = "trainer")]
+pub mod run;
+pub mod text;
