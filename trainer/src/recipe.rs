@@ -252,8 +252,8 @@ impl Recipe {
         let is_momentum = (0.0..1.0).contains(&self.momentum);
         let expected = "must be at least 0 and below 1";
         ensure(is_momentum, "momentum", self.momentum, expected)?;
-        self.check_effects()?;
         self.check_seeds()?;
+        self.check_effects()?;
         if let Some(folds) = self.folds {
             ensure(folds >= 2, "folds", folds, "must be 2 or more")?;
         }
