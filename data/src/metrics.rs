@@ -26,7 +26,7 @@ pub use holm::holm;
 pub use interval::{wilson, wilson_from_share};
 pub use mcnemar::{McNemar, mcnemar, p_text};
 pub use quantile::quantile;
-pub use report::{no_better_than_majority, table};
+pub use report::{table, worse_than_majority};
 
 /// Scores of a classifier on labelled images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

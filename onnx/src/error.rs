@@ -36,9 +36,9 @@ impl Error {
     /// The next step to take, where there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Error::Files(files::Error::Write { .. }) => {
-                Some("check the free space and the permissions of the folder".to_owned())
-            }
+            Error::Files(files::Error::Write { .. }) => Some(
+                "check that the folder exists, has free space and may be written to".to_owned(),
+            ),
             Error::Files(error) => error.hint(),
             Error::Invalid { hint, .. } => hint.clone(),
         }

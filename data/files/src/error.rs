@@ -1,7 +1,7 @@
 //! I/O errors with the path of the file.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -40,17 +40,19 @@ impl Error {
     /// assert_eq!(error.to_string(), "cannot read `no/such/file`");
     /// ```
     pub fn reading(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
-        |source| Self::Read {
-            path: path.into(),
-            source: system_error(source),
+        |source| {
+            let path = path.into();
+            let source = system_error(&path, source);
+            Self::Read { path, source }
         }
     }
 
     /// For `map_err`: an I/O error of writing `path`.
     pub fn writing(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
-        |source| Self::Write {
-            path: path.into(),
-            source: system_error(source),
+        |source| {
+            let path = path.into();
+            let source = system_error(&path, source);
+            Self::Write { path, source }
         }
     }
 
@@ -64,20 +66,22 @@ impl Error {
     }
 }
 
-/// The system's own error inside one of `fs_err`, which says the path and a call such as `failed to query resolved
-/// metadata` once more.
-fn system_error(error: io::Error) -> io::Error {
-    let inner = error.get_ref().and_then(std::error::Error::source);
-    let code = inner.and_then(|inner| inner.downcast_ref::<io::Error>()?.raw_os_error());
-    code.map_or(error, io::Error::from_raw_os_error)
+/// The system's own reason. `fs_err` puts a call and the path before it (``failed to query resolved metadata `x`: ...``),
+/// `tempfile` the name of its temporary file behind it, and neither gives the error itself away.
+fn system_error(path: &Path, error: io::Error) -> io::Error {
+    let (kind, text) = (error.kind(), error.to_string());
+    let start = format!("`{}`: ", path.display());
+    let reason = match text.split_once(&start) {
+        Some((_, reason)) => Some(reason),
+        None => text.split_once(" at path \"").map(|(reason, _)| reason),
+    };
+    reason.map_or(error, |reason| io::Error::new(kind, reason.to_owned()))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::{Error, Path};
     use std::error::Error as _;
-    use std::path::Path;
-
-    use super::Error;
 
     #[test]
     fn the_reason_is_the_systems_and_the_path_stands_once() {

@@ -50,21 +50,21 @@ pub fn table(scores: &Scores) -> String {
     text
 }
 
-/// A warning where always answering the most frequent class is right as often.
+/// A warning where always answering the most frequent class is right more often.
 ///
 /// ```
 /// let mut tally = classifold_data::Tally::new(vec!["ants".into(), "bees".into()]);
 /// tally.add(&[1.0, 0.0], 0);
 /// tally.add(&[1.0, 0.0], 1);
 /// tally.add(&[1.0, 0.0], 1);
-/// let warning = classifold_data::metrics::no_better_than_majority(&tally.scores()).unwrap();
-/// assert_eq!(warning, "33.3 % is no better than always answering `bees`, which is right on 66.7 %");
+/// let warning = classifold_data::metrics::worse_than_majority(&tally.scores()).unwrap();
+/// assert_eq!(warning, "33.3 % is worse than always answering `bees`, which is right on 66.7 %");
 /// ```
 #[must_use]
-pub fn no_better_than_majority(scores: &Scores) -> Option<String> {
-    (scores.accuracy <= scores.baseline && scores.classes.len() > 1).then(|| {
+pub fn worse_than_majority(scores: &Scores) -> Option<String> {
+    (scores.accuracy < scores.baseline).then(|| {
         format!(
-            "{:.1} % is no better than always answering `{}`, which is right on {:.1} %",
+            "{:.1} % is worse than always answering `{}`, which is right on {:.1} %",
             100.0 * scores.accuracy,
             majority(scores),
             100.0 * scores.baseline

@@ -38,7 +38,8 @@ fn the_head_of_the_file_is_divided_and_nothing_else_changes() {
     let gain = number("loss_before") - number("loss_after");
     assert!(gain > number("standard_error"), "{calibration}");
     let temperature = number("temperature");
-    let line = format!("calibration: temperature {temperature:.3}, folded into the last layer");
+    let line =
+        format!("calibration: the logits are divided by {temperature:.3}, in the last layer");
     assert!(done.err.contains(&line), "{}", done.err);
     // Checkpoints are as trained.
     for file in ["best.safetensors", "last.safetensors"] {

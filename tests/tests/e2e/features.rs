@@ -180,8 +180,8 @@ fn ctrl_c_while_features_are_computed_keeps_them() {
     run.signal("INT");
     let done = run.wait();
     assert_eq!(done.code, 2, "{}", done.err);
-    let hint = "hint: continue with `trainer fit --resume runs/own`\n";
-    assert!(done.err.ends_with(hint), "{}", done.err);
+    let ending = "\ninterrupted: continue with `trainer fit --resume runs/own`\n";
+    assert!(done.err.ends_with(ending), "{}", done.err);
     check_whole(&shop.path("runs/own"));
     let resume = shop.trainer("fit --resume own").patience(600);
     let done = shop.own_cache(resume).run().ok();

@@ -207,14 +207,14 @@ fn a_read_only_folder() {
     let resume = "fit -q --resume disk/1 --epochs 2";
     insta::assert_snapshot!(shop.trainer(resume).run().refusal_without_numbers(), @r#"
     error: cannot write `disk/1/config.toml`
-    caused by: Read-only file system (os error 30) at path "[DIR]/disk/1/.[TEMPORARY]"
+    caused by: Read-only file system (os error 30)
 
     hint: choose a folder that can be written to (`--runs` for runs, `--cache` for the cache folder)
     "#);
     let eval = "eval -q --runs disk --json disk/a.json";
     insta::assert_snapshot!(shop.deploy(eval).run().refusal_without_numbers(), @r#"
     error: cannot write `disk/a.json`
-    caused by: Read-only file system (os error 30) at path "[DIR]/disk/.[TEMPORARY]"
+    caused by: Read-only file system (os error 30)
 
     hint: choose a folder that can be written to
     "#);

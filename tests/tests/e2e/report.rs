@@ -143,7 +143,7 @@ fn a_run_is_shown_again_and_without_what_is_gone() {
     ] {
         fs::remove_file(shop.path("runs/own").join(file)).unwrap();
         let bare = shop
-            .trainer("report own --out bare.html --data moved")
+            .trainer("report own -q --out bare.html --data moved")
             .run()
             .ok();
         assert_eq!(bare.err, "");
@@ -213,7 +213,7 @@ fn what_other_commands_left_is_shown() {
         let path = shop.path("runs/own/inspect").join(file);
         image::RgbImage::new(9, 7).save(path).unwrap();
     }
-    let done = shop.trainer("report own").run().ok();
+    let done = shop.trainer("report own -q").run().ok();
     assert_eq!(done.err, "");
     let page = fs::read_to_string(shop.path("runs/own/report.html")).unwrap();
     for text in [
@@ -320,7 +320,7 @@ fn charts_are_files_for_papers() {
         assert!(shop.path("both").join(file).is_file(), "{file}");
     }
     fs::remove_file(shop.path("runs/two/predictions.csv")).unwrap();
-    let refused = shop.trainer("plot one two --kind roc").run();
+    let refused = shop.trainer("plot one two --kind roc -q").run();
     assert!(
         refused
             .refusal()

@@ -55,7 +55,7 @@ fn a_gain_that_chance_explains_changes_nothing() {
     // Nearly calibrated: e^1.4 : 1 is 80 %.
     let calibration = fit_temperature(&answers(40, 5, 1.3), "here", 1);
     assert!(!calibration.applied, "{calibration:?}");
-    assert!(calibration.line().contains("stay as they are"));
+    assert!(calibration.line().contains("the logits stay as they are"));
 }
 
 #[test]

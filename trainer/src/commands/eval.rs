@@ -54,7 +54,7 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let evaluation = evaluation?;
     let checkpoint = file_name(&run.checkpoint(args.checkpoint));
     printer.log(format!("{checkpoint} of {}", run.path().display()));
-    let warning = data::metrics::no_better_than_majority(&evaluation.scores);
+    let warning = data::metrics::worse_than_majority(&evaluation.scores);
     let text = evaluate::scores_text(args.split, "Burn", &evaluation.scores);
     let leak = match own_data {
         true => leak_warning(&run, &dataset, args.split, evaluation.scores.count)?,

@@ -128,7 +128,7 @@ fn fit(
         scored.computed_by,
         &summary.scores,
     ))?;
-    if let Some(warning) = data::metrics::no_better_than_majority(&summary.scores) {
+    if let Some(warning) = data::metrics::worse_than_majority(&summary.scores) {
         printer.warn(warning);
     }
     if recipe.seeds.is_some() {

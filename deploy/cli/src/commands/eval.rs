@@ -81,7 +81,7 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
     printer
         .with_outputs(&[args.json.as_deref(), args.csv.as_deref()])
         .result(text(&evaluation, args.split))?;
-    if let Some(warning) = data::metrics::no_better_than_majority(&evaluation.scores) {
+    if let Some(warning) = data::metrics::worse_than_majority(&evaluation.scores) {
         printer.warn(warning);
     }
     Ok(ExitStatus::Success)

@@ -231,7 +231,7 @@ fn diff_lists_what_changed() {
     );
     assert!(
         run.out
-            .contains("only the first was right 6 times, only the second 2"),
+            .contains("McNemar    6 images right only with A, 2 only with B: p = "),
         "{}",
         run.out
     );

@@ -51,7 +51,8 @@ fn a_model_without_a_card_asks_for_flags() {
     let run = deploy(folder.path()).args(args).run();
     run.refused("does not say what its classes are called");
     assert!(
-        run.err.contains("hint: give `--classes FILE`"),
+        run.err
+            .contains("`--classes FILE` and `--preprocess TEXT` run without it"),
         "{}",
         run.err
     );
@@ -124,7 +125,7 @@ fn precisions_are_computed_or_are_errors() {
     for precision in ["fp16", "int8"] {
         let run = eval(folder.path(), &["--precision", precision]);
         assert_eq!(run.code, 0, "{}", run.err);
-        let computed = format!("`cpu` in {precision}");
+        let computed = format!(" nodes on cpu, in {precision}\n");
         assert!(run.err.contains(&computed), "{}", run.err);
     }
     fs::remove_dir_all(folder.path().join("photos/train")).unwrap();

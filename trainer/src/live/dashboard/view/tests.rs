@@ -78,14 +78,16 @@ fn a_small_window_keeps_the_numbers() {
 #[test]
 fn forty_columns_cut_no_number_and_the_legend_covers_no_curve() {
     let text = drawn(&state(4), &lines(), (40, 24));
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let running = words.join(" ");
     for whole in [
         "accuracy 75.0 %",
         "left 6:28",
         "lr 1.0e-3",
         "accuracy 68.0 %",
-        "loss  ⠒ train • val",
+        "loss ⠒ train • val",
     ] {
-        assert!(text.contains(whole), "{whole}:\n{text}");
+        assert!(running.contains(whole), "{whole}:\n{text}");
     }
     insta::assert_snapshot!(text);
 }
