@@ -69,8 +69,8 @@ fn folds_of_pictures_go_on_where_they_were_interrupted() {
     run.signal("INT");
     let done = run.wait();
     assert_eq!(done.code, 2, "{}", done.err);
-    let hint = "hint: continue with `trainer fit --resume runs/twice`\n";
-    assert!(done.err.ends_with(hint), "{}", done.err);
+    let ending = "interrupted: continue with `trainer fit --resume runs/twice`\n";
+    assert!(done.err.ends_with(ending), "{}", done.err);
     let done = shop.trainer("fit --resume twice").run().ok();
     // The first fold was through, the second is not begun anew.
     let epochs = |text: &str| done.err.matches(text).count();
