@@ -81,27 +81,27 @@ const CASES: &[Case] = &[
     Case {
         arguments: &["fit", "--resume", "nowhere"],
         says: "nowhere`",
-        hints: "trainer fit",
+        hints: "trainer runs",
     },
     Case {
         arguments: &["eval", "nowhere"],
         says: "nowhere`",
-        hints: "trainer fit",
+        hints: "trainer runs",
     },
     Case {
         arguments: &["export", "nowhere"],
         says: "nowhere`",
-        hints: "trainer fit",
+        hints: "trainer runs",
     },
     Case {
         arguments: &["inspect", "nowhere", "--image", "a.png"],
         says: "nowhere`",
-        hints: "trainer fit",
+        hints: "trainer runs",
     },
     Case {
         arguments: &["report", "nowhere"],
         says: "nowhere`",
-        hints: "trainer fit",
+        hints: "trainer runs",
     },
     Case {
         arguments: &["inspect", "none.onnx", "--image", "a.png"],
@@ -116,7 +116,7 @@ const CASES: &[Case] = &[
     Case {
         arguments: &["plot", "nowhere", "--kind", "roc"],
         says: "nowhere`",
-        hints: "trainer fit",
+        hints: "trainer runs",
     },
     Case {
         arguments: &["augment", "--data", "nowhere"],
