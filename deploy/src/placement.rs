@@ -281,7 +281,7 @@ mod tests {
             ("CPUExecutionProvider", "Gather", "first"),
         ]);
         proven.prove(CUDA, sizes).unwrap();
-        assert_eq!(proven.to_string(), "cpu 2, cuda 1");
+        assert_eq!(proven.to_string(), "2 nodes on cpu, 1 on cuda");
         assert_eq!(proven.counts()["cpu"], 2);
         assert_eq!(
             proven.other_providers(CUDA),

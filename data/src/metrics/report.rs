@@ -214,7 +214,7 @@ bees                 1    82
         tally.add(&logits, 29);
         let text = table(&tally.scores());
         assert!(
-            text.contains("     1  class 29 xxxxxxxxxxxxxx… predicted as class 3 xxx\n"),
+            text.contains("     1  class 29 xxx…xxxxxxxxxxx predicted as class 3 xxx\n"),
             "{text}"
         );
         assert!(!text.contains("true \\ predicted"));
