@@ -164,7 +164,7 @@ fn a_model_that_is_no_classifier() {
       expected: an output [N, K]
       found:    an output [?, 3, 32, 32]
 
-    hint: only classifiers with one image input and an output of class scores are run; maps of scores (ZipMap) are not read: export the model without
+    hint: only classifiers with one image input and an output of class scores are run
     "#);
     let fit = shop.fit("-q --backbone filter.onnx").run();
     insta::assert_snapshot!(fit.refusal(), @r#"
