@@ -22,7 +22,7 @@ while (($#)); do
   shift
 done
 
-cargo build --release --workspace --bin fuzz
+cargo build --release --workspace --bins
 fuzz=$PWD/target/release/fuzz work=$PWD/target/fuzz
 ((${#targets[@]})) || mapfile -t targets < <("$fuzz" list)
 mkdir -p "$work"

@@ -102,10 +102,13 @@ impl Answers {
         if !header.iter().take(COLUMNS.len()).eq(COLUMNS) {
             return Err(refused(format!("it starts with {}", COLUMNS.join(","))));
         }
-        let classes = header.iter().filter_map(|name| name.strip_prefix(LOGIT));
+        let columns = header.iter().skip(COLUMNS.len());
+        let class = |name: &str| name.strip_prefix(LOGIT).map(str::to_owned);
+        let classes: Option<Vec<String>> = columns.map(class).collect();
         let mut answers = Answers {
             split: Split::Test,
-            classes: classes.map(str::to_owned).collect(),
+            classes: classes
+                .ok_or_else(|| refused(format!("a column after these is no `{LOGIT}CLASS`")))?,
             rows: vec![],
         };
         for record in table.records() {
@@ -174,6 +177,7 @@ mod tests {
                 "line 3",
             ),
             (&format!("{head}test,x.jpg\n"), "2 fields"),
+            (&head.replace("logit:a", "a"), "no `logit:CLASS`"),
         ] {
             fs::write(&path, text).unwrap();
             let error = Answers::open(&path).unwrap_err().to_string();

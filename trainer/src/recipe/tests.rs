@@ -324,6 +324,16 @@ fn a_batch_has_a_bound() {
 }
 
 #[test]
+fn what_toml_cannot_hold_is_refused_by_its_flag() {
+    for flag in ["--seed", "--epochs", "--early-stop", "--threads"] {
+        let error = recipe(&[flag, "9223372036854775808"]).unwrap_err();
+        assert!(error.to_string().contains(flag), "{error}");
+    }
+    let largest = recipe(&["--seed", "9223372036854775807"]).unwrap();
+    assert!(largest.to_toml().is_ok());
+}
+
+#[test]
 fn views_are_for_frozen_backbones() {
     for arguments in [
         &["--views", "3"][..],
