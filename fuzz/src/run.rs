@@ -1,5 +1,6 @@
 //! Run of a target with mutated seeds. The inputs follow from the seed alone.
 
+use std::io::{Seek, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -42,19 +43,20 @@ pub fn seeds(target: &Target, corpus: Option<&Path>) -> Vec<Vec<u8>> {
 pub fn run(target: &Target, seeds: &[Vec<u8>], inputs: u64, seed: u64, folder: &Path) {
     fs::create_dir_all(folder).expect("the folder for inputs can be written");
     let path = folder.join(target.name);
+    let mut file = fs::File::create(&path).expect("the folder for inputs can be written");
     let (done, finished) = (AtomicU64::new(0), AtomicBool::new(false));
-    let feed = || {
+    let mut feed = || {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let made = (0..inputs).map(|_| mutate(seeds, target.words, &mut rng));
         for input in seeds.iter().cloned().chain(made) {
-            fs::write(&path, &input).expect("the folder for inputs can be written");
+            keep(&mut file, &input).expect("the folder for inputs can be written");
             (target.run)(&input);
             done.fetch_add(1, Ordering::Relaxed);
         }
     };
     std::thread::scope(|scope| {
         scope.spawn(|| abort_when_stuck(&path, &done, &finished));
-        let result = catch_unwind(AssertUnwindSafe(feed));
+        let result = catch_unwind(AssertUnwindSafe(&mut feed));
         finished.store(true, Ordering::Relaxed);
         if let Err(panic) = result {
             report(&format!("the input is {}", path.display()));
@@ -62,6 +64,13 @@ pub fn run(target: &Target, seeds: &[Vec<u8>], inputs: u64, seed: u64, folder: &
         }
     });
     fs::remove_file(&path).expect("it was written above");
+}
+
+/// Replaces the content of a file. Left open, it costs less than a new file.
+fn keep(file: &mut fs::File, input: &[u8]) -> std::io::Result<()> {
+    file.rewind()?;
+    file.write_all(input)?;
+    file.set_len(input.len() as u64)
 }
 
 fn abort_when_stuck(path: &Path, done: &AtomicU64, finished: &AtomicBool) {
