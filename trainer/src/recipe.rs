@@ -232,17 +232,21 @@ impl Recipe {
             let is_positive = value.is_finite() && value > 0.0;
             ensure(is_positive, flag, value, "must be above 0")
         };
-        let integers = [
-            ("seed", Some(self.seed)),
-            ("epochs", Some(self.epochs as u64)),
-            ("early-stop", self.early_stop.map(|epochs| epochs as u64)),
-            ("threads", self.threads.map(|threads| threads as u64)),
+        // TOML, in which a run keeps its settings, has signed integers.
+        let counts = [
+            ("epochs", Some(self.epochs)),
+            ("folds", self.folds),
+            ("early-stop", self.early_stop),
+            ("threads", self.threads),
         ];
-        for (flag, value) in integers {
-            // TOML, in which a run keeps its settings, has signed integers.
-            let value = value.unwrap_or(0);
-            let expected = "must be at most 9223372036854775807";
-            ensure(i64::try_from(value).is_ok(), flag, value, expected)?;
+        for (flag, count) in counts {
+            let count = count.unwrap_or(0);
+            ensure(
+                i64::try_from(count).is_ok(),
+                flag,
+                count,
+                "must be below 2^63",
+            )?;
         }
         positive("epochs", self.epochs as f64)?;
         let expected = format!("must be at least 1 and at most {MOST_IMAGES_PER_STEP}");

@@ -325,7 +325,8 @@ fn a_batch_has_a_bound() {
 
 #[test]
 fn what_toml_cannot_hold_is_refused_by_its_flag() {
-    for flag in ["--seed", "--epochs", "--early-stop", "--threads"] {
+    let flags = ["--seed", "--epochs", "--folds", "--early-stop", "--threads"];
+    for flag in flags {
         let error = recipe(&[flag, "9223372036854775808"]).unwrap_err();
         assert!(error.to_string().contains(flag), "{error}");
     }
