@@ -27,6 +27,7 @@ for crate in "${crates[@]}"; do
   features=()
   case $crate in
     deploy) package=classifold features=(--features eval) ;;
+    data) package=classifold-data features=(--features fetch) ;;
     *) package=classifold-$crate ;;
   esac
   total=$(cargo mutants --list -p "$package" | wc -l)

@@ -253,6 +253,9 @@ mod tests {
             for (logits, label) in &answers {
                 let probs = Tally::probabilities(logits);
                 prop_assert!((probs.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+                // Two classes are as far apart as their logits.
+                let odds = f64::from(logits[0] - logits[3]);
+                prop_assert!(((probs[0] / probs[3]).ln() - odds).abs() < 1e-4);
                 right += u64::from(tally.add(logits, *label) == *label);
             }
             let scores = tally.scores();

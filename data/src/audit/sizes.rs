@@ -111,5 +111,6 @@ mod tests {
         assert!(aspects(&[]).is_empty() && range([].into_iter()).is_none());
         let range = range([9, 1, 4, 2].into_iter()).unwrap();
         assert_eq!((range.min, range.median, range.max), (1, 2, 9));
+        assert_eq!(super::range(1..=7).unwrap().median, 4);
     }
 }

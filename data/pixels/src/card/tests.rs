@@ -154,6 +154,7 @@ fn dates() {
     assert_eq!(date(Some("1700000000")), "2023-11-14T22:13:20Z");
     assert!(date(Some("soon")).as_str() > "2025");
     assert_eq!(date(None).len(), "2023-11-14T22:13:20Z".len());
+    assert!(utc_date().as_str() > "1970" && utc_date().ends_with('Z'));
 }
 
 #[test]
