@@ -63,7 +63,10 @@ impl BackboneFile {
             Some(value) => FeatureCut::at(&document, value)?,
             None => FeatureCut::find(&document)?,
         };
-        cut.cut(&mut document)?;
+        cut.cut(&mut document).map_err(|error| Error::Invalid {
+            message: format!("`{}` cannot be a backbone: {error}", path.display()),
+            hint: error.hint(),
+        })?;
         let sizes = document.graph().initializer.iter().map(|tensor| {
             let dims = tensor
                 .dims

@@ -80,6 +80,7 @@ fn main() -> Result<()> {
     };
     let options = ExtractorOptions {
         cache: FeatureCache::new(&cache, 2_000_000_000),
+        provider: deploy::Provider::Cpu,
         threads,
         memory_bytes: 2_000_000_000,
         strict: true,

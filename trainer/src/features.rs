@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use data::{Preprocess, Sample, Unreadable};
+use deploy::Provider;
 use models::Backbone;
 use rayon::prelude::*;
 
@@ -42,6 +43,8 @@ const MOST_UNSAVED: usize = 1000;
 #[derive(Clone, Debug)]
 pub struct ExtractorOptions {
     pub cache: FeatureCache,
+    /// What ONNX Runtime computes on.
+    pub provider: Provider,
     pub threads: usize,
     /// Memory for the engine.
     pub memory_bytes: u64,
@@ -125,6 +128,7 @@ impl Extractor {
                 Some(engine) => engine,
                 none => none.insert(Engine::open(
                     &self.backbone,
+                    self.options.provider,
                     self.options.threads,
                     self.options.memory_bytes,
                 )?),
@@ -133,6 +137,7 @@ impl Extractor {
                 jobs: &jobs,
                 views,
                 preprocess: &self.preprocess,
+                threads: self.options.threads,
                 stop: interrupt.flag(),
             };
             let done = workers.run(engine, &mut |Computed { job, view, row }| {
@@ -169,7 +174,7 @@ impl Extractor {
             preprocess: self.preprocess.to_string(),
             decoder: data::decode::JPEG_DECODER.into(),
             view: view.clone(),
-            engine: Engine::name(),
+            engine: Engine::name(self.options.provider),
         }
     }
 

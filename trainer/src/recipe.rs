@@ -18,6 +18,7 @@ mod flags;
 mod kinds;
 mod memory;
 mod names;
+mod provider;
 mod resume;
 mod settings;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use flags::Flags;
 pub use kinds::{Criterion, DeviceKind, Log, OptimizerKind, SaveKind, SchedulerKind, Ui};
 pub use memory::Memory;
 pub use names::{absolute, data_name};
+pub use provider::Provider;
 pub use settings::{MachineArgs, RunArgs, Settings};
 pub use views::Views;
 
@@ -156,6 +158,10 @@ pub struct Recipe {
     /// Device to train on
     #[arg(long, value_enum, default_value_t = DeviceKind::Cpu, help_heading = "Machine")]
     pub device: DeviceKind,
+    /// What ONNX Runtime computes the features of a frozen backbone and the final evaluation on: cpu, cuda or
+    /// tensorrt; `cuda:1` is the second GPU
+    #[arg(long, default_value_t = Provider::default(), help_heading = "Machine")]
+    pub provider: Provider,
     /// Memory for decoded images, such as 500MB or 2GB
     #[arg(
         long,

@@ -66,6 +66,7 @@ impl TrainingSet {
             (Some(views), Some(backbone)) => {
                 let options = ExtractorOptions {
                     cache: FeatureCache::new(&context.cache, recipe.feature_cache.0),
+                    provider: context.provider,
                     threads: context.threads,
                     memory_bytes: recipe.memory.0,
                     strict: recipe.strict_images,

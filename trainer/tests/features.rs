@@ -49,6 +49,7 @@ impl Shop {
     fn extractor(&self, cache: &str, threads: usize, strict: bool) -> Extractor {
         let options = ExtractorOptions {
             cache: FeatureCache::new(&self.folder.path().join(cache), 1 << 20),
+            provider: deploy::Provider::Cpu,
             threads,
             memory_bytes: 1 << 30,
             strict,

@@ -56,6 +56,7 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         cache,
         runtime: machine.runtime,
         offline: machine.offline,
+        provider: plan.recipe.provider.0,
         threads: bound_threads(plan.recipe.threads),
         printer,
         interrupt: Interrupt::default(),

@@ -1,7 +1,7 @@
 //! Worker threads of the feature extraction: decode, augment, prepare, compute. They keep nothing.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use data::augment::Augment;
@@ -10,12 +10,9 @@ use deploy::Session;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
-use super::engine::Engine;
+use super::engine::{Engine, GPU_BATCH};
 use super::{Hash, View};
 use crate::error::Result;
-
-/// Computed features that wait to be kept.
-const MOST_WAITING: usize = 32;
 
 /// An image and those of its views whose features are missing.
 pub(super) struct Job<'a> {
@@ -37,6 +34,7 @@ pub(super) struct Workers<'a> {
     pub(super) jobs: &'a [Job<'a>],
     pub(super) views: &'a [View],
     pub(super) preprocess: &'a Preprocess,
+    pub(super) threads: usize,
     /// Set when the work is to end after the images in progress.
     pub(super) stop: &'a AtomicBool,
 }
@@ -49,25 +47,34 @@ impl Workers<'_> {
         take: &mut dyn FnMut(Computed) -> Result<()>,
     ) -> Result<()> {
         let (next, halt) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let sessions = engine.sessions.iter_mut().take(self.jobs.len().max(1));
+        let (mut sessions, batched): (Vec<Option<&mut Session>>, _) = match engine {
+            Engine::PerWorker(sessions) => (sessions.iter_mut().map(Some).collect(), None),
+            Engine::Batched(session) => ((0..self.threads).map(|_| None).collect(), Some(session)),
+        };
+        sessions.truncate(self.jobs.len().max(1));
         thread::scope(|scope| {
-            let (send, receive) = sync_channel(MOST_WAITING);
+            // Bounded: a prepared image takes 600 kB at 224 x 224, and decoding may be faster than the GPU.
+            let (send, receive) = sync_channel(GPU_BATCH);
             for session in sessions {
                 let (send, next, halt) = (send.clone(), &next, &halt);
                 scope.spawn(move || self.run_worker(session, next, halt, &send));
             }
             drop(send);
-            let result = receive.into_iter().try_for_each(|computed| take(computed?));
+            let result = match batched {
+                None => receive.into_iter().try_for_each(|computed| take(computed?)),
+                Some(session) => compute_in_batches(session, receive, take),
+            };
             // After an error the workers must not compute the remaining images.
             halt.store(true, Ordering::Relaxed);
             result
         })
     }
 
-    /// A worker: takes the next image until there is none left, or the receiver is gone.
+    /// A worker: takes the next image until there is none left, or the receiver is gone. Without a session it
+    /// sends prepared images in place of features.
     fn run_worker(
         &self,
-        session: &mut Session,
+        mut session: Option<&mut Session>,
         next: &AtomicUsize,
         halt: &AtomicBool,
         send: &SyncSender<Result<Computed>>,
@@ -91,9 +98,9 @@ impl Workers<'_> {
                     Ok(image) => prepare(image, hash, &self.views[view], self.preprocess),
                     Err(_) => break,
                 };
-                let computed = match prepared {
-                    Ok(prepared) => session.run(&prepared, 1).map(Ok),
-                    Err(error) => Ok(Err(error)),
+                let computed = match (prepared, session.as_deref_mut()) {
+                    (Ok(prepared), Some(session)) => session.run(&prepared, 1).map(Ok),
+                    (prepared, _) => Ok(prepared),
                 };
                 let computed = computed.map(|row| Computed { job, view, row });
                 if send.send(computed.map_err(Into::into)).is_err() {
@@ -108,6 +115,40 @@ impl Workers<'_> {
             }
         }
     }
+}
+
+/// Collects prepared images into batches for a GPU.
+fn compute_in_batches(
+    session: &mut Session,
+    receive: Receiver<Result<Computed>>,
+    take: &mut dyn FnMut(Computed) -> Result<()>,
+) -> Result<()> {
+    let (mut images, mut indices) = (vec![], vec![]);
+    let mut flush = |images: &mut Vec<f32>, indices: &mut Vec<(usize, usize)>| -> Result<()> {
+        let rows = session.run(&std::mem::take(images), indices.len())?;
+        let rows = rows.chunks_exact(session.num_outputs());
+        for ((job, view), row) in indices.drain(..).zip(rows) {
+            let row = Ok(row.to_vec());
+            take(Computed { job, view, row })?;
+        }
+        Ok(())
+    };
+    let mut failed = vec![];
+    for computed in receive {
+        let Computed { job, view, row } = computed?;
+        match row {
+            Ok(image) => {
+                images.extend(image);
+                indices.push((job, view));
+            }
+            row => failed.push(Computed { job, view, row }),
+        }
+        if indices.len() == GPU_BATCH {
+            flush(&mut images, &mut indices)?;
+        }
+    }
+    flush(&mut images, &mut indices)?;
+    failed.into_iter().try_for_each(take)
 }
 
 /// A view of an image as the network takes it, `[3, H, W]`.
