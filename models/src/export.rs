@@ -12,7 +12,7 @@ use burn::tensor::TensorData;
 use onnx::Tensor;
 
 /// Name of the output of every exported network, `[batch, K]`.
-const LOGITS: &str = "logits";
+pub(crate) const LOGITS: &str = "logits";
 /// Name of the output of a backbone without its classification layer, `[batch, D]`.
 const FEATURES: &str = "features";
 

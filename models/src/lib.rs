@@ -9,6 +9,8 @@
 //! | `layers`, `init` | convolution, batch norm, linear with PyTorch's semantics and initial weights |
 //! | `state` | parameters by name |
 //! | `export` | network to ONNX document |
+//! | `efficientnet_lite` | ONNX graph of that family, with weights from a PyTorch checkpoint |
+//! | `checkpoint` | PyTorch checkpoints: tensors by name |
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -22,7 +24,9 @@
 //! # Ok::<(), classifold_models::Error>(())
 //! ```
 
+mod checkpoint;
 mod custom;
+mod efficientnet_lite;
 mod error;
 mod export;
 mod imported;
@@ -31,6 +35,7 @@ mod layers;
 mod state;
 
 pub use custom::{Cell, CustomConfig, CustomResNet};
+pub use efficientnet_lite::EfficientNetLite;
 pub use error::{Error, Result};
 pub use imported::{Imported, OPERATORS};
 pub use layers::{BatchNorm, Conv2d, Linear};
