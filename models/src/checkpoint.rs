@@ -10,7 +10,7 @@ use onnx::Tensor;
 use pytorch_reader::{DType, PytorchReader};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek};
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 use zip::{CompressionMethod, ZipArchive};
 
@@ -141,10 +141,9 @@ fn check_container(path: &Path) -> io::Result<()> {
     for _ in 0..LEGACY_PICKLES {
         pickle::check(&mut reader)?;
         // A pickle alone, without tensors.
-        if reader.by_ref().bytes().next().is_none() {
+        if reader.fill_buf()?.is_empty() {
             break;
         }
-        reader.seek_relative(-1)?;
     }
     Ok(())
 }

@@ -97,7 +97,11 @@ impl EfficientNetLite {
         weights.finish(self.name)?;
         let row = ["batch".into(), Dim::from(CLASSES)];
         graph.output(&logits, crate::export::LOGITS, DataType::Float, &row);
-        Ok(graph.finish(&ModelInfo::default())?)
+        let info = ModelInfo {
+            producer_name: "classifold".into(),
+            ..ModelInfo::default()
+        };
+        Ok(graph.finish(&info)?)
     }
 
     fn write(&self, writer: &mut Writer) -> Result<String> {
