@@ -178,3 +178,6 @@ fn check_zip(file: File) -> io::Result<()> {
 fn invalid(reason: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason.into())
 }
+
+#[cfg(test)]
+mod tests;
