@@ -12,7 +12,7 @@ use burn::tensor::TensorData;
 use onnx::Tensor;
 
 /// Name of the output of every exported network, `[batch, K]`.
-const LOGITS: &str = "logits";
+pub(crate) const LOGITS: &str = "logits";
 
 /// Converts Burn's tensor data to a tensor of the file, in single precision.
 pub(crate) fn tensor(data: TensorData) -> Result<Tensor> {

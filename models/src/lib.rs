@@ -10,6 +10,8 @@
 //! | `layers`, `init` | convolution, batch norm, linear with PyTorch's semantics and initial weights |
 //! | `state` | parameters by name |
 //! | `export` | network to ONNX document |
+//! | `efficientnet_lite` | ONNX graph of that family, with weights from a PyTorch checkpoint |
+//! | `checkpoint` | PyTorch checkpoints: tensors by name |
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -23,7 +25,9 @@
 //! # Ok::<(), classifold_models::Error>(())
 //! ```
 
+mod checkpoint;
 mod custom;
+mod efficientnet_lite;
 mod error;
 mod export;
 mod frozen;
@@ -33,6 +37,7 @@ mod layers;
 mod state;
 
 pub use custom::{Cell, CustomConfig, CustomResNet};
+pub use efficientnet_lite::EfficientNetLite;
 pub use error::{Error, Result};
 pub use frozen::{Backbone, BackboneFile, FeatureExtractor, Frozen};
 pub use imported::Imported;

@@ -46,7 +46,8 @@ pub struct Recipe {
     /// (columns `path,label`, optionally `split`), `builtin:insects` or `hymenoptera`
     #[arg(long, value_name = "DIR", default_value = data::catalog::INSECTS)]
     pub data: String,
-    /// Start from a trained network: `resnet18` or an ONNX file [default: the custom ResNet]
+    /// Start from a trained network: a name that `trainer backbones` lists, such as `efficientnet-lite0`, or an ONNX
+    /// file [default: the custom ResNet]
     #[arg(long, value_name = "NAME|FILE.onnx", help_heading = "Network")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backbone: Option<String>,
