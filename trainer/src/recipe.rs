@@ -18,6 +18,7 @@ mod flags;
 mod kinds;
 mod memory;
 mod names;
+mod provider;
 mod resume;
 mod settings;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use flags::Flags;
 pub use kinds::{Criterion, DeviceKind, Log, OptimizerKind, SaveKind, SchedulerKind, Ui};
 pub use memory::Memory;
 pub use names::{absolute, data_name};
+pub use provider::Provider;
 pub use settings::{MachineArgs, RunArgs, Settings};
 pub use views::Views;
 
@@ -52,6 +54,10 @@ pub struct Recipe {
     /// Train the whole backbone, not only the new head
     #[arg(long, help_heading = "Network")]
     pub fine_tune: bool,
+    /// Value of the backbone's graph that holds the features, in place of the one before its classification layer
+    #[arg(long, value_name = "VALUE", help_heading = "Network")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut_at: Option<String>,
     /// Channels of the custom ResNet's first layer
     #[arg(long, default_value_t = 8, help_heading = "Network")]
     pub width: usize,
@@ -153,6 +159,10 @@ pub struct Recipe {
     /// Device to train on
     #[arg(long, value_enum, default_value_t = DeviceKind::Cpu, help_heading = "Machine")]
     pub device: DeviceKind,
+    /// What ONNX Runtime computes the features of a frozen backbone and the final evaluation on: cpu, cuda or
+    /// tensorrt; `cuda:1` is the second GPU
+    #[arg(long, default_value_t = Provider::default(), help_heading = "Machine")]
+    pub provider: Provider,
     /// Memory for decoded images, such as 500MB or 2GB
     #[arg(
         long,
@@ -311,6 +321,9 @@ impl Recipe {
             let reason = "is for the custom ResNet; leave it out with `--backbone`";
             keys.extend(["width", "cells", "growth"].map(|key| (key, reason)));
         }
+        if !self.is_frozen() {
+            keys.push(("cut-at", "needs a frozen `--backbone`"));
+        }
         if self.optimizer != OptimizerKind::Sgd {
             keys.push(("momentum", "needs `--optimizer sgd`"));
         }
@@ -349,7 +362,7 @@ impl Recipe {
         ensure(i64::try_from(last).is_ok(), "seeds", seeds, expected)
     }
 
-    fn is_frozen(&self) -> bool {
+    pub fn is_frozen(&self) -> bool {
         self.backbone.is_some() && !self.fine_tune
     }
 }

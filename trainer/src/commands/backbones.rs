@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use console::table::{Column, Table};
 use console::{ExitStatus, Printer};
 use data::catalog::{BACKBONES, Backbone};
-use deploy::{Session, SessionOptions};
+use deploy::{Provider, Session, SessionOptions};
 use serde::Serialize;
 
 use crate::cli::BackbonesArgs;
@@ -42,7 +42,7 @@ pub fn run(args: &BackbonesArgs, printer: &Printer) -> anyhow::Result<ExitStatus
     let mut entries: Vec<Entry> = BACKBONES.iter().map(|row| entry(row, &cache)).collect();
     if entries.iter().any(|entry| entry.file.is_some()) {
         // A list installs nothing; without ONNX Runtime it lacks a column.
-        match runtime::ensure(args.runtime.clone(), &cache, true, printer) {
+        match runtime::ensure(args.runtime.clone(), Provider::Cpu, &cache, true, printer) {
             Ok(()) => time_all(&mut entries, printer),
             Err(error) => printer.warn(format!("the backbones are not timed: {error}")),
         }
