@@ -28,7 +28,7 @@ pub fn legacy(tensors: &[Tensor]) -> Vec<u8> {
 }
 
 /// The pickles before the dictionary: magic number, version of the format, byte order.
-pub fn header() -> Vec<u8> {
+fn header() -> Vec<u8> {
     let mut bytes = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.".to_vec();
     bytes.extend(b"\x80\x02M\xe9\x03.");
     bytes.extend(b"\x80\x02}");
@@ -38,7 +38,7 @@ pub fn header() -> Vec<u8> {
 }
 
 /// The pickle of a dictionary of tensors; storage `i` holds tensor `i`.
-pub fn dictionary(tensors: &[Tensor]) -> Vec<u8> {
+fn dictionary(tensors: &[Tensor]) -> Vec<u8> {
     let mut bytes = b"\x80\x02ccollections\nOrderedDict\n)R(".to_vec();
     for (key, tensor) in tensors.iter().enumerate() {
         bytes.extend(text(&tensor.name));
@@ -68,6 +68,6 @@ fn text(text: &str) -> Vec<u8> {
 
 fn int(value: usize) -> Vec<u8> {
     let mut bytes = vec![b'J'];
-    bytes.extend(i32::try_from(value).unwrap().to_le_bytes());
+    bytes.extend(i32::try_from(value).expect("small tensors").to_le_bytes());
     bytes
 }
