@@ -34,6 +34,7 @@ pub mod examples;
 pub mod export;
 pub mod features;
 pub mod final_evaluation;
+pub mod head;
 pub mod inspect;
 pub mod interrupt;
 pub mod kfold;

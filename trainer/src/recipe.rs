@@ -25,7 +25,9 @@ mod tests;
 mod views;
 
 pub use flags::Flags;
-pub use kinds::{Criterion, DeviceKind, Log, OptimizerKind, SaveKind, SchedulerKind, Ui};
+pub use kinds::{
+    Criterion, DeviceKind, HeadSolver, Log, OptimizerKind, SaveKind, SchedulerKind, Ui,
+};
 pub use memory::Memory;
 pub use names::{absolute, data_name};
 pub use settings::{MachineArgs, RunArgs, Settings};
@@ -35,6 +37,20 @@ use config_file::ConfigFile;
 
 /// More images would need more memory for one step than a machine has.
 const MOST_IMAGES_PER_STEP: usize = 1 << 16;
+
+/// Settings of the training loop, for which a classification layer at its minimum has no use.
+const LOOP_ONLY: [&str; 10] = [
+    "epochs",
+    "batch",
+    "lr",
+    "optimizer",
+    "weight-decay",
+    "momentum",
+    "scheduler",
+    "early-stop",
+    "save",
+    "best-by",
+];
 
 /// The settings of a training run; `config.toml` of a run is their text.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
@@ -51,6 +67,11 @@ pub struct Recipe {
     /// Train the whole backbone, not only the new head
     #[arg(long, help_heading = "Network")]
     pub fine_tune: bool,
+    /// How the new head of a frozen backbone is trained [default: lbfgs; loop where a setting of the
+    /// loop is given, such as `--epochs`]
+    #[arg(long, value_enum, help_heading = "Network")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head_solver: Option<HeadSolver>,
     /// Channels of the custom ResNet's first layer
     #[arg(long, default_value_t = 8, help_heading = "Network")]
     pub width: usize,
@@ -224,6 +245,13 @@ impl Recipe {
                 Views::ORIGINAL
             });
         }
+        if self.has_cached_features() && self.head_solver.is_none() {
+            self.head_solver = Some(if LOOP_ONLY.into_iter().any(asked) {
+                HeadSolver::Loop
+            } else {
+                HeadSolver::Lbfgs
+            });
+        }
     }
 
     /// Refuses values outside their range, by the name of their flag.
@@ -284,6 +312,10 @@ impl Recipe {
                 "needs a frozen `--backbone`; other networks see a fresh view every epoch";
             ensure(self.is_frozen(), "views", views, expected)?;
         }
+        if self.head_solver == Some(HeadSolver::Lbfgs) {
+            let expected = "needs a frozen `--backbone` whose features are kept: see `--views`";
+            ensure(self.has_cached_features(), "head-solver", "lbfgs", expected)?;
+        }
         Ok(())
     }
 
@@ -306,6 +338,10 @@ impl Recipe {
     /// its card names them.
     pub fn ineffective(&self) -> Vec<(&'static str, &'static str)> {
         let mut keys = Vec::new();
+        if self.head_solver == Some(HeadSolver::Lbfgs) {
+            let reason = "is for the training loop: see `--head-solver loop`";
+            keys.extend(LOOP_ONLY.map(|key| (key, reason)));
+        }
         if self.backbone.is_some() {
             let reason = "is for the custom ResNet; leave it out with `--backbone`";
             keys.extend(["width", "cells", "growth"].map(|key| (key, reason)));
@@ -350,6 +386,11 @@ impl Recipe {
 
     fn is_frozen(&self) -> bool {
         self.backbone.is_some() && !self.fine_tune
+    }
+
+    /// Whether training reads features that are computed once.
+    fn has_cached_features(&self) -> bool {
+        self.is_frozen() && matches!(self.views, Some(Views::Kept(_)))
     }
 }
 

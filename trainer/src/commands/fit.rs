@@ -302,13 +302,13 @@ fn train_run(
     context: &TrainingContext<'_>,
 ) -> Result<Trained> {
     let (printer, interrupt) = (context.printer, &context.interrupt);
+    let options = TrainOptions::from(&plan.recipe);
     let info = RunInfo {
         resumed: plan.resume.is_some(),
-        ..RunInfo::new(run, plan.recipe.epochs, data, resumed.as_ref())
+        ..RunInfo::new(run, options.epochs, data, resumed.as_ref())
     };
     let mut observers = Observers::open(plan.ui, &plan.logs, &info, printer, interrupt);
     let checkpoints = Checkpoints::in_folder(run, resumed);
-    let options = TrainOptions::from(&plan.recipe);
     let trained = train(
         untrained,
         data,
@@ -355,6 +355,7 @@ fn summarise(
         .into(),
         val_accuracy: trained.val_accuracy(),
         seconds: started.elapsed().as_secs_f64(),
+        head: trained.head.clone(),
         split: scored.answers.split,
         leaks,
         scores: scored.scores.clone(),
