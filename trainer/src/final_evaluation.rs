@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::evaluate::{evaluate, logits};
 use crate::examples::Purpose;
 use crate::export::Exported;
-use crate::recipe::{DeviceKind, Recipe};
+use crate::recipe::Recipe;
 use crate::training_set::{TrainingSet, verified_indices};
 use crate::verify;
 
@@ -50,10 +50,7 @@ pub fn evaluate_features(
             classes: dataset.classes.clone(),
             rows: rows.map(answer).collect(),
         },
-        computed_by: match recipe.device {
-            DeviceKind::Cpu => "features by ONNX Runtime",
-            DeviceKind::Cuda | DeviceKind::Wgpu => "features by Burn",
-        },
+        computed_by: "features by ONNX Runtime",
     }))
 }
 
@@ -67,7 +64,7 @@ pub fn scored_split(dataset: &Dataset, recipe: &Recipe) -> Split {
 }
 
 /// Whether scores by features are those of an exported file: it is verified, and the cached features of the
-/// verification images give the logits that Burn computed from their pixels. This is the last guard against
+/// verification images give the logits that the network computes from their pixels. This is the last guard against
 /// features that are not this backbone's, of which it warns.
 pub fn features_agree(
     exported: &Exported,
@@ -82,7 +79,7 @@ pub fn features_agree(
     let examples = data
         .val
         .select(&indices, Purpose::Evaluation, &data.batching);
-    let agree = verify::is_same(&exported.logits, logits(network, &examples, context)?);
+    let agree = verify::is_same(&exported.reference, logits(network, &examples, context)?);
     if !agree {
         context.printer.warn(
             "the features that were trained on are not this backbone's: remove `features` in \

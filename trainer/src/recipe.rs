@@ -72,6 +72,10 @@ pub struct Recipe {
     #[arg(long, value_enum, help_heading = "Network")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head_solver: Option<HeadSolver>,
+    /// Value of the backbone's graph that holds the features, in place of the one before its classification layer
+    #[arg(long, value_name = "VALUE", help_heading = "Network")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut_at: Option<String>,
     /// Channels of the custom ResNet's first layer
     #[arg(long, default_value_t = 8, help_heading = "Network")]
     pub width: usize,
@@ -346,6 +350,9 @@ impl Recipe {
             let reason = "is for the custom ResNet; leave it out with `--backbone`";
             keys.extend(["width", "cells", "growth"].map(|key| (key, reason)));
         }
+        if !self.is_frozen() {
+            keys.push(("cut-at", "needs a frozen `--backbone`"));
+        }
         if self.optimizer != OptimizerKind::Sgd {
             keys.push(("momentum", "needs `--optimizer sgd`"));
         }
@@ -384,7 +391,7 @@ impl Recipe {
         ensure(i64::try_from(last).is_ok(), "seeds", seeds, expected)
     }
 
-    fn is_frozen(&self) -> bool {
+    pub fn is_frozen(&self) -> bool {
         self.backbone.is_some() && !self.fine_tune
     }
 

@@ -7,7 +7,7 @@ use console::Printer;
 use data::{Dataset, Preprocess, catalog, fetch};
 
 use crate::error::{Error, Result};
-use crate::recipe::{DeviceKind, Recipe};
+use crate::recipe::DeviceKind;
 use crate::run_dir::RunDir;
 
 /// The folder or CSV file behind the name; the built-in set is drawn when it is not there yet.
@@ -80,21 +80,6 @@ pub fn backbone_path(
     Ok(fetched?)
 }
 
-/// The network that a recipe describes; `backbone` is the file behind its name.
-pub fn network_spec(recipe: &Recipe, backbone: Option<PathBuf>) -> models::Spec {
-    match backbone {
-        Some(path) => models::Spec::Imported {
-            path,
-            fine_tune: recipe.fine_tune,
-        },
-        None => models::Spec::Custom(models::CustomConfig {
-            width: recipe.width,
-            cells: recipe.cells,
-            growth: recipe.growth,
-        }),
-    }
-}
-
 /// Burn's device.
 ///
 /// # Errors
@@ -121,9 +106,9 @@ fn device_missing(device: &str) -> Error {
     )
 }
 
-/// The preprocessing of a network that takes `[3, height, width]`: resize the shorter side to
+/// The preprocessing of a network that takes images of this shape (`[3, H, W]`): resize the shorter side to
 /// 256/224 of it, crop its centre, ImageNet's mean and standard deviation.
-pub fn preprocess((height, width): (usize, usize)) -> Result<Preprocess> {
+pub fn preprocess([_, height, width]: [usize; 3]) -> Result<Preprocess> {
     if (height, width) == (224, 224) {
         return Ok(Preprocess::imagenet());
     }
@@ -146,12 +131,12 @@ mod tests {
     #[test]
     fn preprocessing_ends_in_the_size_that_the_network_takes() {
         assert_eq!(
-            preprocess((224, 224)).unwrap(),
+            preprocess([3, 224, 224]).unwrap(),
             data::Preprocess::imagenet()
         );
         for (height, width) in [(32, 32), (299, 299), (96, 160)] {
             assert_eq!(
-                preprocess((height, width)).unwrap().output_shape(),
+                preprocess([3, height, width]).unwrap().output_shape(),
                 [3, height, width]
             );
         }

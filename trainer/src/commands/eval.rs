@@ -34,6 +34,9 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     if let Some(data) = &args.data {
         recipe.data = crate::recipe::data_name(data, &context.cache)?;
     }
+    if recipe.is_frozen() {
+        context.ensure_runtime()?;
+    }
     let restored = restore(&run, args.checkpoint, &recipe, &context)?;
     let classes = &restored.state.classes;
     let dataset = dataset::open(&recipe, own_data.then_some(&run), &context)?;
@@ -43,7 +46,7 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         strict: args.strict_images || recipe.strict_images,
     };
     let images = dataset::decode(&samples, &args.split.to_string(), options, &context)?;
-    let preprocess = resolve::preprocess(restored.network.input_size())?;
+    let preprocess = resolve::preprocess(restored.network.image_shape())?;
     let examples = Batching::plain(args.batch.into(), preprocess, context.threads)
         .images(images, Purpose::Evaluation);
     let bar = printer.image_bar("evaluating", examples.samples().len() as u64);

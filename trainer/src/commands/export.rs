@@ -36,7 +36,7 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     };
     let images = dataset::decode(samples, "val", options, &context)?;
     let count = images.samples().len();
-    let preprocess = resolve::preprocess(restored.network.input_size())?;
+    let preprocess = resolve::preprocess(restored.network.image_shape())?;
     let val = Batching::plain(recipe.batch, preprocess, context.threads)
         .images(images, Purpose::Evaluation);
     let fingerprint = dataset.fingerprint();

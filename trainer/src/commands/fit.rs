@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use console::{ExitStatus, Printer};
 use data::audit::Audit;
-use data::{Dataset, Split};
+use data::{Dataset, Limits, Sample, Split};
 use fs_err as fs;
 use models::Network;
 use report::run_files::{Calibration, Summary};
@@ -29,7 +29,10 @@ use crate::run_dir::RunDir;
 use crate::seeds::repeat_with_seeds;
 use crate::train::{Checkpoint, Checkpoints, Ended, TrainOptions, Trained, train};
 use crate::training_set::{TrainingSet, verification_images};
-use crate::{command_line, dataset, evaluate, resolve};
+use crate::{backbone, command_line, dataset, evaluate, resolve};
+
+/// Images that a frozen backbone is proven on.
+const PROOF_IMAGES: usize = 8;
 
 /// Arguments of `fit`, resolved: the recipe, the run to resume, and what observes it.
 struct Plan {
@@ -72,6 +75,7 @@ fn fit(
     // Before the run folder is created: a backbone that cannot be imported leaves nothing behind.
     check_same_data(plan, &dataset, &audit, printer)?;
     let untrained = Model::build(recipe, dataset.classes.len(), context)?;
+    prove_backbone(&untrained.network, &dataset, printer)?;
     let resumed = resumed_checkpoint(plan, &untrained.network, printer)?;
     let run = open_run(plan, &dataset, &audit)?;
     // From here on Ctrl-C saves. Before, there is nothing to save and it ends the process.
@@ -218,6 +222,32 @@ fn check_same_data(plan: &Plan, dataset: &Dataset, audit: &Audit, printer: &Prin
         ),
         "name the folder of the run's own images with `--data DIR`, or start a new run",
     ))
+}
+
+/// Proves a frozen backbone on real images, and logs where its features are.
+fn prove_backbone(network: &Network, dataset: &Dataset, printer: &Printer) -> Result<()> {
+    let Some(backbone) = network.backbone() else {
+        return Ok(());
+    };
+    let preprocess = resolve::preprocess(network.image_shape())?;
+    let step = dataset.train.len().div_ceil(PROOF_IMAGES).max(1);
+    // Unreadable images are counted and named later.
+    let prepare = |sample: &Sample| {
+        let image = data::decode::open(&sample.path, &Limits::default()).ok()?;
+        preprocess.apply(&image).ok()
+    };
+    let images: Vec<_> = dataset
+        .train
+        .iter()
+        .step_by(step)
+        .filter_map(prepare)
+        .collect();
+    let proof = backbone::prove(backbone, &images)?;
+    printer.log(proof.line(backbone));
+    for warning in backbone::warnings(backbone) {
+        printer.warn(warning);
+    }
+    Ok(())
 }
 
 /// The checkpoint to resume; one of another backbone is refused before any work.

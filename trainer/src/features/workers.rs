@@ -1,22 +1,21 @@
 //! Worker threads of the feature extraction: decode, augment, prepare, compute. They keep nothing.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
 use data::augment::Augment;
 use data::{Limits, Preprocess, RgbImage, Sample};
 use deploy::Session;
-use models::Network;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
-use super::engine::{Engine, burn_features};
+use super::engine::Engine;
 use super::{Hash, View};
 use crate::error::Result;
 
-/// Images that Burn computes at a time.
-const BURN_BATCH: usize = 32;
+/// Computed features that wait to be kept.
+const MOST_WAITING: usize = 32;
 
 /// An image and those of its views whose features are missing.
 pub(super) struct Job<'a> {
@@ -38,7 +37,6 @@ pub(super) struct Workers<'a> {
     pub(super) jobs: &'a [Job<'a>],
     pub(super) views: &'a [View],
     pub(super) preprocess: &'a Preprocess,
-    pub(super) threads: usize,
     /// Set when the work is to end after the images in progress.
     pub(super) stop: &'a AtomicBool,
 }
@@ -51,34 +49,25 @@ impl Workers<'_> {
         take: &mut dyn FnMut(Computed) -> Result<()>,
     ) -> Result<()> {
         let (next, halt) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let (mut sessions, burn): (Vec<Option<&mut Session>>, Option<&Network>) = match engine {
-            Engine::Sessions(sessions) => (sessions.iter_mut().map(Some).collect(), None),
-            Engine::Burn(network) => ((0..self.threads).map(|_| None).collect(), Some(network)),
-        };
-        sessions.truncate(self.jobs.len().max(1));
+        let sessions = engine.sessions.iter_mut().take(self.jobs.len().max(1));
         thread::scope(|scope| {
-            // Bounded: a prepared image takes 600 kB at 224 x 224, and decoding may be faster than the network.
-            let (send, receive) = sync_channel(BURN_BATCH);
+            let (send, receive) = sync_channel(MOST_WAITING);
             for session in sessions {
                 let (send, next, halt) = (send.clone(), &next, &halt);
                 scope.spawn(move || self.run_worker(session, next, halt, &send));
             }
             drop(send);
-            let result = match burn {
-                None => receive.into_iter().try_for_each(|computed| take(computed?)),
-                Some(network) => compute_in_batches(network, receive, take),
-            };
+            let result = receive.into_iter().try_for_each(|computed| take(computed?));
             // After an error the workers must not compute the remaining images.
             halt.store(true, Ordering::Relaxed);
             result
         })
     }
 
-    /// A worker: takes the next image until there is none left, or the receiver is gone. Without a session it
-    /// sends prepared images in place of features.
+    /// A worker: takes the next image until there is none left, or the receiver is gone.
     fn run_worker(
         &self,
-        mut session: Option<&mut Session>,
+        session: &mut Session,
         next: &AtomicUsize,
         halt: &AtomicBool,
         send: &SyncSender<Result<Computed>>,
@@ -102,9 +91,9 @@ impl Workers<'_> {
                     Ok(image) => prepare(image, hash, &self.views[view], self.preprocess),
                     Err(_) => break,
                 };
-                let computed = match (prepared, session.as_deref_mut()) {
-                    (Ok(prepared), Some(session)) => session.run(&prepared, 1).map(Ok),
-                    (prepared, _) => Ok(prepared),
+                let computed = match prepared {
+                    Ok(prepared) => session.run(&prepared, 1).map(Ok),
+                    Err(error) => Ok(Err(error)),
                 };
                 let computed = computed.map(|row| Computed { job, view, row });
                 if send.send(computed.map_err(Into::into)).is_err() {
@@ -119,43 +108,6 @@ impl Workers<'_> {
             }
         }
     }
-}
-
-/// Collects prepared images into batches for Burn.
-fn compute_in_batches(
-    network: &Network,
-    receive: Receiver<Result<Computed>>,
-    take: &mut dyn FnMut(Computed) -> Result<()>,
-) -> Result<()> {
-    let (mut images, mut indices) = (vec![], vec![]);
-    let mut flush = |images: &mut Vec<f32>, indices: &mut Vec<(usize, usize)>| -> Result<()> {
-        if indices.is_empty() {
-            return Ok(());
-        }
-        let rows = burn_features(network, std::mem::take(images), indices.len())?;
-        let width = rows.len() / indices.len();
-        for ((job, view), row) in indices.drain(..).zip(rows.chunks_exact(width.max(1))) {
-            let row = Ok(row.to_vec());
-            take(Computed { job, view, row })?;
-        }
-        Ok(())
-    };
-    let mut failed = vec![];
-    for computed in receive {
-        let Computed { job, view, row } = computed?;
-        match row {
-            Ok(image) => {
-                images.extend(image);
-                indices.push((job, view));
-            }
-            row => failed.push(Computed { job, view, row }),
-        }
-        if indices.len() == BURN_BATCH {
-            flush(&mut images, &mut indices)?;
-        }
-    }
-    flush(&mut images, &mut indices)?;
-    failed.into_iter().try_for_each(take)
 }
 
 /// A view of an image as the network takes it, `[3, H, W]`.

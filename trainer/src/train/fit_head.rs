@@ -92,5 +92,5 @@ fn with_head(network: Network, head: Head) -> Result<Network> {
             TensorData::new(head.bias, [num_classes]),
         ),
     ]);
-    Ok(network.load_trained_state(&tensors)?)
+    Ok(network.load_state(&tensors)?)
 }
