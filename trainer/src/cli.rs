@@ -12,12 +12,14 @@ use crate::run_dir::CheckpointKind;
 mod audit;
 mod inspect;
 mod plot;
+mod probe;
 mod report;
 mod runs;
 
 pub use audit::AuditArgs;
 pub use inspect::InspectArgs;
 pub use plot::PlotArgs;
+pub use probe::ProbeArgs;
 pub use report::ReportArgs;
 pub use runs::RunsArgs;
 
@@ -39,6 +41,8 @@ pub enum Command {
     /// Train a classifier and export it as a verified ONNX file
     #[command(after_help = augment_help())]
     Fit(Box<FitArgs>),
+    /// Compare backbones on a data set: held-out accuracy, log loss and time
+    Probe(Box<ProbeArgs>),
     /// Score a checkpoint of a run on its data, or on other data
     Eval(EvalArgs),
     /// Export a checkpoint of a run as a verified ONNX file

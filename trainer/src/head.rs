@@ -34,6 +34,17 @@ pub struct Head {
 }
 
 impl Head {
+    /// The logits of an image's features, `[K]`.
+    pub fn logits(&self, features: &[f32]) -> Vec<f32> {
+        let classes = self.weight.chunks_exact(features.len()).zip(&self.bias);
+        let logit = |(weight, bias): (&[f32], &f32)| {
+            let pairs = weight.iter().zip(features);
+            let dot: f64 = pairs.map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
+            (dot + f64::from(*bias)) as f32
+        };
+        classes.map(logit).collect()
+    }
+
     /// Whether single precision holds all values.
     pub fn is_finite(&self) -> bool {
         let mut values = self.weight.iter().chain(&self.bias);

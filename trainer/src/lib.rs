@@ -41,6 +41,7 @@ pub mod kfold;
 pub mod live;
 pub mod model;
 pub mod output_files;
+pub mod probe;
 pub mod recipe;
 pub mod resolve;
 pub mod restore;

@@ -38,6 +38,9 @@ use config_file::ConfigFile;
 /// More images would need more memory for one step than a machine has.
 const MOST_IMAGES_PER_STEP: usize = 1 << 16;
 
+/// The backbone that a probe chooses.
+pub const AUTO: &str = "auto";
+
 /// Settings of the training loop, for which a classification layer at its minimum has no use.
 const LOOP_ONLY: [&str; 10] = [
     "epochs",
@@ -60,7 +63,8 @@ pub struct Recipe {
     /// (columns `path,label`, optionally `split`), `builtin:insects` or `hymenoptera`
     #[arg(long, value_name = "DIR", default_value = data::catalog::INSECTS)]
     pub data: String,
-    /// Start from a trained network: `resnet18` or an ONNX file [default: the custom ResNet]
+    /// Start from a trained network: `resnet18`, an ONNX file, or `auto`: the one that `trainer probe`
+    /// recommends of those in the cache [default: the custom ResNet]
     #[arg(long, value_name = "NAME|FILE.onnx", help_heading = "Network")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backbone: Option<String>,

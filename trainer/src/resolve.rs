@@ -80,6 +80,18 @@ pub fn backbone_path(
     Ok(fetched?)
 }
 
+/// The backbones with a name that are in the cache.
+pub fn cached_backbones(cache: &Path) -> Vec<String> {
+    let is_there = catalog::resnet18(cache).is_file();
+    let names = is_there.then(|| catalog::RESNET18.to_owned());
+    names.into_iter().collect()
+}
+
+/// The licence of a backbone with a name.
+pub fn backbone_licence(name: &str) -> Option<&'static str> {
+    (name == catalog::RESNET18).then_some("Apache-2.0")
+}
+
 /// Burn's device.
 ///
 /// # Errors

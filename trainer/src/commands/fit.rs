@@ -24,12 +24,12 @@ use crate::interrupt::Interrupt;
 use crate::live::{self, Observers, RunInfo};
 use crate::model::Model;
 use crate::output_files::{file_name, save_json};
-use crate::recipe::{Log, Recipe, RunArgs, Settings, Ui};
+use crate::recipe::{AUTO, Log, Recipe, RunArgs, Settings, Ui, Views};
 use crate::run_dir::RunDir;
 use crate::seeds::repeat_with_seeds;
 use crate::train::{Checkpoint, Checkpoints, Ended, TrainOptions, Trained, train};
 use crate::training_set::{TrainingSet, verification_images};
-use crate::{backbone, command_line, dataset, evaluate, resolve};
+use crate::{backbone, command_line, dataset, evaluate, probe, resolve};
 
 /// Images that a frozen backbone is proven on.
 const PROOF_IMAGES: usize = 8;
@@ -45,21 +45,23 @@ struct Plan {
 }
 
 pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let settings = Settings::merge(&args.settings, args.config.as_deref())?;
+    let mut settings = Settings::merge(&args.settings, args.config.as_deref())?;
     let printer = &live::printer(settings.run.ui, printer);
     let machine = settings.machine.clone();
     let cache = data::cache::dir(machine.cache.as_deref())?;
-    let plan = plan(args, settings, &cache, printer)?;
-    // A device that this build lacks is refused before any work.
-    resolve::device(plan.recipe.device)?;
-    let context = TrainingContext {
+    let mut context = TrainingContext {
         cache,
         runtime: machine.runtime,
         offline: machine.offline,
-        threads: bound_threads(plan.recipe.threads),
+        threads: bound_threads(settings.recipe.threads),
         printer,
         interrupt: Interrupt::default(),
     };
+    choose_backbone(args, &mut settings, &context)?;
+    let plan = plan(args, settings, &context.cache, printer)?;
+    context.threads = bound_threads(plan.recipe.threads);
+    // A device that this build lacks is refused before any work.
+    resolve::device(plan.recipe.device)?;
     fit(&plan, args.json.as_deref(), &context)
 }
 
@@ -145,6 +147,29 @@ fn fit(
         printer.warn(warning);
     }
     Ok(status)
+}
+
+/// Puts a backbone in place of `auto`. A resumed run has its own.
+fn choose_backbone(
+    args: &FitArgs,
+    settings: &mut Settings,
+    context: &TrainingContext<'_>,
+) -> Result<()> {
+    let recipe = &mut settings.recipe;
+    if args.resume.is_some() || recipe.backbone.as_deref() != Some(AUTO) {
+        return Ok(());
+    }
+    // Bad flags are refused before any work.
+    let checked = recipe.clone().resolve(&context.cache)?;
+    let recipe_of_probe = Recipe {
+        views: Some(Views::ORIGINAL),
+        fine_tune: false,
+        seeds: None,
+        folds: None,
+        ..checked
+    };
+    recipe.backbone = Some(probe::choose(&recipe_of_probe, context)?);
+    Ok(())
 }
 
 /// The recipe of a new run, or that of the resumed one with what was typed.

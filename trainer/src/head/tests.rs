@@ -75,7 +75,7 @@ fn the_minimum_is_that_of_scikit_learn() {
         let (head, fit) = fit(&features, case.classes, Some(case.penalty), 0, &RUNNING);
         assert_eq!((fit.penalty, fit.folds), (case.penalty, 0));
         for (row, expected) in case.features.iter().zip(&case.probabilities) {
-            let logits = logits(&head, row);
+            let logits: Vec<f64> = head.logits(row).into_iter().map(f64::from).collect();
             let sum: f64 = logits.iter().map(|logit| logit.exp()).sum();
             for (logit, expected) in logits.iter().zip(expected) {
                 let found = logit.exp() / sum;
@@ -85,17 +85,6 @@ fn the_minimum_is_that_of_scikit_learn() {
         // A constant feature says nothing.
         assert!(head.weight.chunks_exact(width).all(|class| class[1] == 0.0));
     }
-}
-
-fn logits(head: &Head, row: &[f32]) -> Vec<f64> {
-    let classes = head.weight.chunks_exact(row.len()).zip(&head.bias);
-    let dot = |weight: &[f32]| -> f64 {
-        let pairs = weight.iter().zip(row);
-        pairs.map(|(w, x)| f64::from(*w) * f64::from(*x)).sum()
-    };
-    classes
-        .map(|(weight, bias)| dot(weight) + f64::from(*bias))
-        .collect()
 }
 
 #[test]
@@ -185,20 +174,4 @@ fn a_stop_ends_the_search() {
     let stopped = AtomicBool::new(true);
     let (_, fit) = fit(&clouds(60, 8, 1.0), 3, None, 0, &stopped);
     assert_eq!((fit.steps, fit.tried.len()), (0, 0));
-}
-
-/// Run by hand: `cargo test --release -p trainer --lib -- --ignored --nocapture speed`.
-#[test]
-#[ignore = "takes seconds and measures time"]
-#[expect(clippy::print_stdout, reason = "a measurement")]
-fn speed() {
-    for (count, width) in [(244, 512), (2000, 1280), (10_000, 1280)] {
-        let features = clouds(count, width, 0.3);
-        let started = std::time::Instant::now();
-        let (_, fit) = fit(&features, 3, None, 0, &RUNNING);
-        println!(
-            "{count} x {width}: {}",
-            fit.line(started.elapsed().as_secs_f64())
-        );
-    }
 }
