@@ -24,12 +24,12 @@ use crate::interrupt::Interrupt;
 use crate::live::{self, Observers, RunInfo};
 use crate::model::Model;
 use crate::output_files::{file_name, save_json};
-use crate::recipe::{Log, Recipe, RunArgs, Settings, Ui};
+use crate::recipe::{AUTO, Log, Recipe, RunArgs, Settings, Ui, Views};
 use crate::run_dir::RunDir;
 use crate::seeds::repeat_with_seeds;
 use crate::train::{Checkpoint, Checkpoints, Ended, TrainOptions, Trained, train};
 use crate::training_set::{TrainingSet, verification_images};
-use crate::{backbone, command_line, dataset, evaluate, resolve};
+use crate::{backbone, command_line, dataset, evaluate, probe, resolve};
 
 /// Images that a frozen backbone is proven on.
 const PROOF_IMAGES: usize = 8;
@@ -45,23 +45,27 @@ struct Plan {
 }
 
 pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let settings = Settings::merge(&args.settings, args.config.as_deref())?;
+    let mut settings = Settings::merge(&args.settings, args.config.as_deref())?;
     let printer = &live::printer(settings.run.ui, printer);
     let machine = settings.machine.clone();
     let cache = data::cache::dir(machine.cache.as_deref())?;
-    let plan = plan(args, settings, &cache, printer)?;
-    // A device that this build lacks is refused before any work.
-    resolve::device(plan.recipe.device)?;
-    let context = TrainingContext {
-        cache,
-        runtime: machine.runtime,
+    let context = |recipe: &Recipe| TrainingContext {
+        cache: cache.clone(),
+        runtime: machine.runtime.clone(),
         offline: machine.offline,
-        provider: plan.recipe.provider.0,
-        threads: bound_threads(plan.recipe.threads),
+        provider: recipe.provider.0,
+        threads: bound_threads(recipe.threads),
         printer,
         interrupt: Interrupt::default(),
     };
-    fit(&plan, args.json.as_deref(), &context)
+    if args.resume.is_none() && settings.recipe.backbone.as_deref() == Some(AUTO) {
+        let context = context(&settings.recipe);
+        choose_backbone(&mut settings, &context)?;
+    }
+    let plan = plan(args, settings, &cache, printer)?;
+    // A device that this build lacks is refused before any work.
+    resolve::device(plan.recipe.device)?;
+    fit(&plan, args.json.as_deref(), &context(&plan.recipe))
 }
 
 /// The pipeline, from values to values.
@@ -146,6 +150,22 @@ fn fit(
         printer.warn(warning);
     }
     Ok(status)
+}
+
+/// Puts a backbone in place of `auto`. A resumed run has its own.
+fn choose_backbone(settings: &mut Settings, context: &TrainingContext<'_>) -> Result<()> {
+    let recipe = &mut settings.recipe;
+    // Bad flags are refused before any work.
+    let checked = recipe.clone().resolve(&context.cache)?;
+    let recipe_of_probe = Recipe {
+        views: Some(Views::ORIGINAL),
+        fine_tune: false,
+        seeds: None,
+        folds: None,
+        ..checked
+    };
+    recipe.backbone = Some(probe::choose(&recipe_of_probe, context)?);
+    Ok(())
 }
 
 /// The recipe of a new run, or that of the resumed one with what was typed.
@@ -333,13 +353,13 @@ fn train_run(
     context: &TrainingContext<'_>,
 ) -> Result<Trained> {
     let (printer, interrupt) = (context.printer, &context.interrupt);
+    let options = TrainOptions::from(&plan.recipe);
     let info = RunInfo {
         resumed: plan.resume.is_some(),
-        ..RunInfo::new(run, plan.recipe.epochs, data, resumed.as_ref())
+        ..RunInfo::new(run, options.epochs, data, resumed.as_ref())
     };
     let mut observers = Observers::open(plan.ui, &plan.logs, &info, printer, interrupt);
     let checkpoints = Checkpoints::in_folder(run, resumed);
-    let options = TrainOptions::from(&plan.recipe);
     let trained = train(
         untrained,
         data,
@@ -386,6 +406,7 @@ fn summarise(
         .into(),
         val_accuracy: trained.val_accuracy(),
         seconds: started.elapsed().as_secs_f64(),
+        head: trained.head.clone(),
         split: scored.answers.split,
         leaks,
         scores: scored.scores.clone(),
