@@ -17,13 +17,18 @@ pub const PREPROCESS: Target = Target {
             &Preprocess::imagenet().to_string(),
             "decode(bgr, exif)|resize(32, 24, bicubic)|center_crop(8, 40)|layout(nhwc, u8)",
             "decode(gray, exif)|center_crop(20)|scale(1/127.5)|normalize(mean=[1], std=[2])|layout(nchw, f16)",
+            "resize_long(12, lanczos)|pad(12, 16, fill=[1, 2, 3])|center_crop(9, floor)|normalize(clip)",
         ])
     },
     words: &[
         "|",
         "resize(",
         "resize_short(",
+        "resize_long(",
         "center_crop(",
+        "pad(",
+        "fill=",
+        "floor",
         ")",
         ", ",
         "lanczos",
@@ -31,6 +36,7 @@ pub const PREPROCESS: Target = Target {
         "antialias",
         "scale(1/255)",
         "imagenet",
+        "half",
     ],
 };
 
