@@ -20,19 +20,32 @@ const NAMES: [&str; 3] = ["preprocessor_config.json", "processor_config.json", C
 /// timm's file. The one of transformers, with the same name, describes a network and no preprocessing.
 const CONFIG: &str = "config.json";
 
+/// What a file says of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Description {
+    /// The file.
+    pub path: PathBuf,
+    /// Steps that end in `layout(nchw, f32)`: the file does not know how the network was exported.
+    pub preprocess: Preprocess,
+    /// Licence of the weights.
+    pub licence: Option<String>,
+    /// Name of the weights on Hugging Face's hub.
+    pub source: Option<String>,
+}
+
 /// Finds and reads the preprocessing of a model file: beside it, beside the file that it links to, and above a
 /// folder `onnx`. `size` is height and width of the model's input, where they are fixed.
 ///
 /// # Errors
 /// A file cannot be read, or describes something that no step of [`Preprocess`] does.
-pub fn find(model: &Path, size: Option<(usize, usize)>) -> Result<Option<(PathBuf, Preprocess)>> {
+pub fn find(model: &Path, size: Option<(usize, usize)>) -> Result<Option<Description>> {
     for folder in folders(model) {
         for name in NAMES {
             let path = folder.join(name);
             if path.is_file()
-                && let Some(preprocess) = read(&path, size)?
+                && let Some(description) = read(&path, size)?
             {
-                return Ok(Some((path, preprocess)));
+                return Ok(Some(description));
             }
         }
     }
@@ -56,10 +69,8 @@ fn folders(model: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// Reads the preprocessing that a file describes; `None` where it is about something else. `size` is height and
-/// width of the model's input: of timm's two sizes it chooses the one for testing.
-///
-/// The result ends in `layout(nchw, f32)`: the file does not know how the network was exported.
+/// Reads a file; `None` where it is about something else. `size` is height and width of the model's input: of timm's
+/// two sizes it chooses the one for testing.
 ///
 /// # Errors
 /// The file cannot be read, is not JSON, or describes something that no step of [`Preprocess`] does.
@@ -68,12 +79,12 @@ fn folders(model: &Path) -> Vec<PathBuf> {
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("preprocessor_config.json");
 /// std::fs::write(&path, r#"{"image_processor_type": "CLIPImageProcessor"}"#)?;
-/// let preprocess = classifold_data::preprocessor_config::read(&path, None)?;
+/// let description = classifold_data::preprocessor_config::read(&path, None)?;
 /// let expected = "resize_short(224, bicubic, antialias)|center_crop(224, floor)|scale(1/255)|normalize(clip)";
-/// assert_eq!(preprocess, Some(expected.parse()?));
+/// assert_eq!(description.map(|found| found.preprocess), Some(expected.parse()?));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn read(path: &Path, size: Option<(usize, usize)>) -> Result<Option<Preprocess>> {
+pub fn read(path: &Path, size: Option<(usize, usize)>) -> Result<Option<Description>> {
     let json: Value = serde_json::from_str(&text::read(path)?)
         .map_err(|error| refused(path, format!("it is not JSON: {error}")))?;
     // A processor of several kinds of input, such as CLIP's of images and words, holds that of images.
@@ -91,7 +102,14 @@ pub fn read(path: &Path, size: Option<(usize, usize)>) -> Result<Option<Preproce
         transformers::steps(&fields)?
     };
     let preprocess = steps.join("|").parse::<Preprocess>();
-    preprocess.map(Some).map_err(|error| refused(path, error))
+    let preprocess = preprocess.map_err(|error| refused(path, error))?;
+    let text = |key| timm::config(&fields).text(key).map(str::to_owned);
+    Ok(Some(Description {
+        path: path.to_path_buf(),
+        preprocess,
+        licence: text("license"),
+        source: text("hf_hub_id"),
+    }))
 }
 
 /// The error of a file whose content cannot be used.

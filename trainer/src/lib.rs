@@ -40,6 +40,7 @@ pub mod kfold;
 pub mod live;
 pub mod model;
 pub mod output_files;
+pub mod preprocessing;
 pub mod recipe;
 pub mod resolve;
 pub mod restore;

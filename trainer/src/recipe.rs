@@ -18,6 +18,7 @@ mod flags;
 mod kinds;
 mod memory;
 mod names;
+mod preprocess_text;
 mod resume;
 mod settings;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use flags::Flags;
 pub use kinds::{Criterion, DeviceKind, Log, OptimizerKind, SaveKind, SchedulerKind, Ui};
 pub use memory::Memory;
 pub use names::{absolute, data_name};
+pub use preprocess_text::PreprocessText;
 pub use settings::{MachineArgs, RunArgs, Settings};
 pub use views::Views;
 
@@ -51,6 +53,11 @@ pub struct Recipe {
     /// Train the whole backbone, not only the new head
     #[arg(long, help_heading = "Network")]
     pub fine_tune: bool,
+    /// Preprocessing of the images, such as `resize(224, 224)|scale(1/255)|normalize(half)`
+    /// [default: the backbone's own, where its file or a JSON file beside it says it, else ImageNet's]
+    #[arg(long, value_name = "TEXT", help_heading = "Network")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preprocess: Option<PreprocessText>,
     /// Channels of the custom ResNet's first layer
     #[arg(long, default_value_t = 8, help_heading = "Network")]
     pub width: usize,

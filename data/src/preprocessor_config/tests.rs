@@ -38,7 +38,7 @@ fn read_text(
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     fs::write(&path, content).unwrap();
-    read(&path, size)
+    Ok(read(&path, size)?.map(|description| description.preprocess))
 }
 
 /// The steps as text, without the ends that all have.
@@ -89,6 +89,21 @@ fn a_file_about_something_else_has_no_preprocessing() {
         ),
     ] {
         assert_eq!(read_text(name, content, None).unwrap(), None, "{content}");
+    }
+}
+
+#[test]
+fn timm_names_licence_and_origin_of_the_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.json");
+    for content in [
+        r#"{"architecture": "x", "crop_pct": 1, "license": "mit", "hf_hub_id": "timm/x.a1"}"#,
+        r#"{"architecture": "x", "pretrained_cfg": {"license": "mit", "hf_hub_id": "timm/x.a1"}}"#,
+    ] {
+        fs::write(&path, content).unwrap();
+        let description = read(&path, None).unwrap().unwrap();
+        assert_eq!(description.licence.as_deref(), Some("mit"));
+        assert_eq!(description.source.as_deref(), Some("timm/x.a1"));
     }
 }
 
@@ -260,9 +275,8 @@ fn a_file_is_found_beside_the_model_its_target_and_above_a_folder_onnx() {
         path
     };
     let found = |model: &Path| {
-        find(model, None)
-            .unwrap()
-            .map(|(path, preprocess)| (path, preprocess.size().0))
+        let description = find(model, None).unwrap();
+        description.map(|found| (found.path, found.preprocess.size().0))
     };
     let model = folder.path().join("hub/onnx/model.onnx");
     fs::create_dir_all(model.parent().unwrap()).unwrap();

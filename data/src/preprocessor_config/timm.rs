@@ -16,10 +16,17 @@ pub(super) fn is_own(fields: &Fields<'_>) -> bool {
         || fields.text("architecture").is_some() && is_flat().contains(&true)
 }
 
+/// The object that the settings are in.
+pub(super) fn config<'a>(fields: &Fields<'a>) -> Fields<'a> {
+    fields.object("pretrained_cfg").unwrap_or(Fields {
+        path: fields.path,
+        map: fields.map,
+    })
+}
+
 /// The steps of timm's transform for evaluation. `size` is height and width of the model's input.
 pub(super) fn steps(fields: &Fields<'_>, size: Option<(usize, usize)>) -> Result<Vec<String>> {
-    let own = fields.object("pretrained_cfg");
-    let config = own.as_ref().unwrap_or(fields);
+    let config = &config(fields);
     let (channels, height, width, crop_pct) = input(fields, config, size)?;
     let color = match channels {
         1 => "gray",

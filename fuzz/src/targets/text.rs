@@ -68,9 +68,9 @@ pub const PREPROCESSOR_CONFIG: Target = Target {
     run: |bytes| {
         for name in ["preprocessor_config.json", "config.json"] {
             let read = |path: &Path| preprocessor_config::read(path, Some((64, 64)));
-            if let Ok(Some(preprocess)) = scratch::with_file(name, bytes, read) {
-                let again = preprocess.to_string().parse();
-                assert_eq!(again.ok(), Some(preprocess));
+            if let Ok(Some(found)) = scratch::with_file(name, bytes, read) {
+                let again = found.preprocess.to_string().parse();
+                assert_eq!(again.ok(), Some(found.preprocess));
             }
         }
     },

@@ -18,6 +18,7 @@ mod kill;
 mod live;
 mod output;
 mod photos;
+mod preprocess;
 mod refuse_data;
 mod refuse_machine;
 mod refuse_model;

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::evaluate;
 use crate::examples::{Batching, Purpose};
 use crate::output_files::file_name;
+use crate::preprocessing::InputPreprocess;
 use crate::recipe::Recipe;
 use crate::resolve;
 use crate::restore::restore;
@@ -43,8 +44,8 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         strict: args.strict_images || recipe.strict_images,
     };
     let images = dataset::decode(&samples, &args.split.to_string(), options, &context)?;
-    let preprocess = resolve::preprocess(restored.network.input_size())?;
-    let examples = Batching::plain(args.batch.into(), preprocess, context.threads)
+    let kept = InputPreprocess::of_run(&run, &recipe, &restored.network)?;
+    let examples = Batching::plain(args.batch.into(), kept.preprocess, context.threads)
         .images(images, Purpose::Evaluation);
     let bar = printer.image_bar("evaluating", examples.samples().len() as u64);
     let evaluation = evaluate::evaluate(&restored.network, &examples, classes, &mut |done| {

@@ -9,6 +9,7 @@ use crate::dataset::{self, DecodeOptions};
 use crate::examples::{Batching, Purpose};
 use crate::export::{self, CardFields};
 use crate::output_files::save_json;
+use crate::preprocessing::InputPreprocess;
 use crate::recipe::Recipe;
 use crate::resolve;
 use crate::restore::restore;
@@ -36,8 +37,8 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     };
     let images = dataset::decode(samples, "val", options, &context)?;
     let count = images.samples().len();
-    let preprocess = resolve::preprocess(restored.network.input_size())?;
-    let val = Batching::plain(recipe.batch, preprocess, context.threads)
+    let kept = InputPreprocess::of_run(&run, &recipe, &restored.network)?;
+    let val = Batching::plain(recipe.batch, kept.preprocess.clone(), context.threads)
         .images(images, Purpose::Evaluation);
     let fingerprint = dataset.fingerprint();
     let state = restored.state;
@@ -46,7 +47,7 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let accuracy = row.map(|row| row.val_accuracy / 100.0);
     let card = CardFields {
         classes: state.classes,
-        ..CardFields::new(&restored.network, &recipe, &dataset, fingerprint)?
+        ..CardFields::new(&restored.network, kept, &recipe, &dataset, fingerprint)?
     }
     .with_validation(accuracy, count, restored.calibration.as_ref());
     let images = verification_images(&val, &card.preprocess)?;

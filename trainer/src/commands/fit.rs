@@ -24,6 +24,7 @@ use crate::interrupt::Interrupt;
 use crate::live::{self, Observers, RunInfo};
 use crate::model::Model;
 use crate::output_files::{file_name, save_json};
+use crate::preprocessing::InputPreprocess;
 use crate::recipe::{Log, Recipe, RunArgs, Settings, Ui};
 use crate::run_dir::RunDir;
 use crate::seeds::repeat_with_seeds;
@@ -72,11 +73,14 @@ fn fit(
     // Before the run folder is created: a backbone that cannot be imported leaves nothing behind.
     check_same_data(plan, &dataset, &audit, printer)?;
     let untrained = Model::build(recipe, dataset.classes.len(), context)?;
+    let preprocess = input_preprocess(plan, &untrained.network, context)?;
     let resumed = resumed_checkpoint(plan, &untrained.network, printer)?;
-    let run = open_run(plan, &dataset, &audit)?;
+    let run = open_run(plan, &dataset, &audit, &preprocess)?;
     // From here on Ctrl-C saves. Before, there is nothing to save and it ends the process.
     context.interrupt.watch(run.path(), printer)?;
-    let mut data = TrainingSet::open(&dataset, &audit, &untrained.network, recipe, context)
+    let network = &untrained.network;
+    let steps = &preprocess.preprocess;
+    let mut data = TrainingSet::open(&dataset, &audit, network, steps, recipe, context)
         .map_err(|error| discard_run(plan, &run, error))?;
     announce(&run, &dataset, &data, &untrained.network, printer);
 
@@ -97,7 +101,7 @@ fn fit(
         .fingerprint
         .clone()
         .expect("an audit that was run has one");
-    let mut card = CardFields::new(&trained.network, recipe, &dataset, fingerprint)?
+    let mut card = CardFields::new(&trained.network, preprocess, recipe, &dataset, fingerprint)?
         .with_validation(
             trained.val_accuracy(),
             data.num_images()[1],
@@ -220,6 +224,24 @@ fn check_same_data(plan: &Plan, dataset: &Dataset, audit: &Audit, printer: &Prin
     ))
 }
 
+/// The preprocessing of a new run's images, or that of the resumed one.
+fn input_preprocess(
+    plan: &Plan,
+    network: &Network,
+    context: &TrainingContext<'_>,
+) -> Result<InputPreprocess> {
+    let recipe = &plan.recipe;
+    let preprocess = match &plan.resume {
+        Some(run) => InputPreprocess::of_run(run, recipe, network)?,
+        None => InputPreprocess::decide(recipe, network, context)?,
+    };
+    // The custom ResNet has no other unless one was typed.
+    if recipe.backbone.is_some() || recipe.preprocess.is_some() {
+        context.printer.log(preprocess.line());
+    }
+    Ok(preprocess)
+}
+
 /// The checkpoint to resume; one of another backbone is refused before any work.
 fn resumed_checkpoint(
     plan: &Plan,
@@ -238,12 +260,19 @@ fn resumed_checkpoint(
 }
 
 /// Creates the run folder, or opens the resumed one, and writes what is known already.
-fn open_run(plan: &Plan, dataset: &Dataset, audit: &Audit) -> Result<RunDir> {
+fn open_run(
+    plan: &Plan,
+    dataset: &Dataset,
+    audit: &Audit,
+    preprocess: &InputPreprocess,
+) -> Result<RunDir> {
     let run = match &plan.resume {
         Some(run) => run.clone(),
         None => {
             let run = RunDir::create(&plan.runs, plan.name.as_deref())?;
             dataset.write_list(&run.split())?;
+            // Before the configuration makes the folder a run: one without this file is of an earlier release.
+            preprocess.save(&run)?;
             run
         }
     };
