@@ -19,7 +19,7 @@ fn shop() -> Workshop {
 }
 
 fn fit(shop: &Workshop, flags: &str) -> Done {
-    let fit = shop.fit("--epochs 1").args(flags);
+    let fit = shop.fit(&format!("--epochs 1 {flags}"));
     shop.own_cache(fit).run()
 }
 
@@ -58,7 +58,7 @@ fn the_card_of_a_backbone_is_believed() {
         preprocessing(&done),
         format!("(card of carded.onnx): {half}")
     );
-    assert!(!done.err.contains("warning"), "{}", done.err);
+    assert!(!done.err.contains("is known"), "{}", done.err);
     let (text, provenance) = card(&shop, "own");
     assert_eq!(text, format!("{half} (card of carded.onnx)"));
     assert_eq!(provenance["preprocess_source"], "card of carded.onnx");
@@ -109,7 +109,7 @@ fn a_file_beside_the_backbone_is_believed_also_through_a_link() {
 }
 
 #[test]
-fn imagenet_s_comes_with_a_warning_and_a_run_keeps_it() {
+fn assumed_numbers_come_with_a_warning_and_a_run_keeps_it() {
     let shop = shop();
     let done = fit(&shop, "--backbone net/tiny.onnx --name own").ok();
     let warning = "no preprocessing is known for `tiny.onnx`; ImageNet's is taken; a wrong one costs 1 to 3 points: \
@@ -125,21 +125,27 @@ fn imagenet_s_comes_with_a_warning_and_a_run_keeps_it() {
         r#"{"image_processor_type": "ViTImageProcessor", "size": 32}"#,
     );
     let resume = |flags: &str| {
-        let fit = shop.trainer("fit --resume own --epochs 2").args(flags);
+        let fit = shop.trainer("fit --resume own").args(flags);
         shop.own_cache(fit).run()
     };
-    let done = resume("").ok();
+    let done = resume("--epochs 2").ok();
     assert_eq!(
         preprocessing(&done),
         format!("(ImageNet's, assumed): {IMAGENET}")
     );
-    assert!(!done.err.contains("warning"), "{}", done.err);
+    assert!(!done.err.contains("is known"), "{}", done.err);
     shop.own_cache(shop.trainer("export own")).run().ok();
     let (text, _) = card(&shop, "own");
     assert_eq!(text, format!("{IMAGENET} (ImageNet's, assumed)"));
     crate::fit::same_on_both_sides(&shop, "own");
     let refused = resume("-q --preprocess resize(32,32)|normalize(half)").refusal();
-    insta::assert_snapshot!(refused, @"");
+    insta::assert_snapshot!(refused, @r#"
+    error: `--preprocess` cannot change in a resumed run
+      expected: the network's own
+      found:    decode(rgb, exif)|resize(32, 32, bilinear, antialias)|normalize(mean=[0.5, 0.5, 0.5], std=[0.5, 0.5, 0.5])|layout(nchw, f32)
+
+    hint: leave `--preprocess` out, or start a new run: `trainer fit --config RUN/config.toml --preprocess ...`
+    "#);
     // Earlier releases kept no record and took ImageNet's.
     fs::remove_file(shop.path("runs/own/preprocess.json")).unwrap();
     let done = resume("--epochs 3").ok();
@@ -183,9 +189,21 @@ fn a_typed_preprocessing_comes_first_and_must_fit() {
         &shop,
         "-q --backbone net/tiny.onnx --preprocess center_crop(224)",
     );
-    insta::assert_snapshot!(backbone.refusal(), @"");
+    insta::assert_snapshot!(backbone.refusal(), @r#"
+    error: `--preprocess` ends in [3, 224, 224], `tiny.onnx` takes [3, 32, 32]
+
+    hint: ImageNet's would be `--preprocess "decode(rgb, exif)|resize_short(37, bilinear, antialias)|center_crop(32)|scale(1/255)|normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])|layout(nchw, f32)"`
+    "#);
     let custom = fit(&shop, "-q --preprocess center_crop(224)|layout(nhwc,f16)");
-    insta::assert_snapshot!(custom.refusal(), @"");
+    insta::assert_snapshot!(custom.refusal(), @r#"
+    error: `--preprocess` ends in [224, 224, 3] in half precision, the custom ResNet takes [3, 224, 224]
+
+    hint: ImageNet's would be `--preprocess "decode(rgb, exif)|resize_short(256, bilinear, antialias)|center_crop(224)|scale(1/255)|normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])|layout(nchw, f32)"`
+    "#);
     let unknown = fit(&shop, "-q --preprocess center_crop(224)|sharpen(3)");
-    insta::assert_snapshot!(unknown.refusal(), @"");
+    insta::assert_snapshot!(unknown.refusal(), @r#"
+    error: invalid value 'center_crop(224)|sharpen(3)' for '--preprocess <TEXT>': preprocessing step `sharpen(3)`: no such step (known: decode, resize_short, resize_long, resize, center_crop, pad, scale, normalize, layout)
+
+    For more information, try '--help'.
+    "#);
 }
