@@ -12,7 +12,7 @@ use deploy::{Session, SessionOptions};
 use models::{Backbone, BackboneFile, FeatureExtractor};
 use onnx::{CutRule, ModelFile};
 
-pub use proof::{Proof, prove};
+pub use proof::{Proof, prove, prove_on};
 
 use crate::error::{Error, Result};
 
@@ -40,8 +40,25 @@ impl FeatureExtractor for SharedSession {
 /// # Errors
 /// The file cannot be read, takes no images, has no features, or ONNX Runtime refuses it.
 pub fn open(path: &Path, cut_at: Option<&str>, threads: usize) -> Result<Arc<Backbone>> {
-    let mut file = BackboneFile::open(path, cut_at)?;
+    let file = BackboneFile::open(path, cut_at)?;
     let image_shape = image_shape(&file)?;
+    open_file(file, image_shape, threads)
+}
+
+/// Opens a backbone again, for images of another shape.
+pub fn reopen(
+    backbone: &Backbone,
+    image_shape: [usize; 3],
+    threads: usize,
+) -> Result<Arc<Backbone>> {
+    open_file(backbone.file.clone(), image_shape, threads)
+}
+
+fn open_file(
+    mut file: BackboneFile,
+    image_shape: [usize; 3],
+    threads: usize,
+) -> Result<Arc<Backbone>> {
     if matches!(file.cut.rule, CutRule::Named | CutRule::Output) {
         file.cut.pooled = is_map(&file, image_shape)?;
     }

@@ -42,6 +42,7 @@ pub mod live;
 pub mod model;
 pub mod named_backbones;
 pub mod output_files;
+pub mod preprocessing;
 pub mod probe;
 pub mod recipe;
 pub mod resolve;

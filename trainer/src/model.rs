@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
+use data::Preprocess;
 use models::{Network, Spec};
 
 use crate::context::TrainingContext;
@@ -85,6 +86,22 @@ pub fn build_network(
     let device = resolve::device(recipe.device)?;
     let spec = spec(recipe, context)?;
     Ok(Network::build(&spec, num_classes, recipe.seed, &device)?)
+}
+
+/// The network for images of the shape that a preprocessing ends in, where its frozen backbone takes any.
+pub fn with_image_shape(
+    network: Network,
+    preprocess: &Preprocess,
+    context: &TrainingContext<'_>,
+) -> Result<Network> {
+    let shape = preprocess.output_shape();
+    match network.backbone() {
+        Some(backbone) if backbone.image_shape != shape => {
+            let opened = backbone::reopen(backbone, shape, context.threads)?;
+            Ok(network.with_backbone(opened)?)
+        }
+        _ => Ok(network),
+    }
 }
 
 /// The network that a recipe describes, its frozen backbone opened.

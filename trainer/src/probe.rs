@@ -15,7 +15,7 @@ use onnx::ModelFile;
 use report::run_files::MeanInterval;
 use serde::Serialize;
 
-use crate::backbone::session_options;
+use crate::backbone::{self, session_options};
 use crate::calibrate::mean_and_error;
 use crate::context::TrainingContext;
 use crate::cross_validation::score_folds;
@@ -25,7 +25,8 @@ use crate::examples::Examples;
 use crate::features::Features;
 use crate::head;
 use crate::kfold::{HeldOut, KFold};
-use crate::model::Model;
+use crate::model::{self, Model};
+use crate::preprocessing::InputPreprocess;
 use crate::recipe::Recipe;
 use crate::resolve;
 use crate::training_set::{TrainingSet, verification_images};
@@ -161,12 +162,14 @@ fn score(
     context: &TrainingContext<'_>,
 ) -> Result<Scored> {
     let network = Model::build(recipe, dataset.classes.len(), context)?.network;
-    let data = TrainingSet::open(dataset, audit, &network, recipe, context)?;
-    let backbone = Arc::clone(
-        network
-            .backbone()
-            .expect("the recipe has a frozen backbone"),
-    );
+    let preprocess = InputPreprocess::decide(recipe, &network, context)?;
+    context.printer.log(preprocess.line());
+    let steps = &preprocess.preprocess;
+    let network = model::with_image_shape(network, steps, context)?;
+    let backbone = network.backbone();
+    let backbone = Arc::clone(backbone.expect("the recipe has a frozen backbone"));
+    backbone::prove_on(dataset, &backbone, steps, context.printer)?;
+    let data = TrainingSet::open(dataset, audit, &network, steps, recipe, context)?;
     let Examples::Features(pool) = data.pool() else {
         unreachable!("a recipe without views of its own keeps its features")
     };

@@ -18,6 +18,7 @@ mod flags;
 mod kinds;
 mod memory;
 mod names;
+mod preprocess_text;
 mod provider;
 mod resume;
 mod settings;
@@ -31,6 +32,7 @@ pub use kinds::{
 };
 pub use memory::Memory;
 pub use names::{absolute, data_name};
+pub use preprocess_text::PreprocessText;
 pub use provider::Provider;
 pub use settings::{MachineArgs, RunArgs, Settings};
 pub use views::Views;
@@ -82,6 +84,11 @@ pub struct Recipe {
     #[arg(long, value_name = "VALUE", help_heading = "Network")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cut_at: Option<String>,
+    /// Preprocessing of the images, such as `resize(224, 224)|scale(1/255)|normalize(half)`
+    /// [default: the backbone's own, where its file or a JSON file beside it says it, else ImageNet's]
+    #[arg(long, value_name = "TEXT", help_heading = "Network")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preprocess: Option<PreprocessText>,
     /// Channels of the custom ResNet's first layer
     #[arg(long, default_value_t = 8, help_heading = "Network")]
     pub width: usize,

@@ -20,6 +20,7 @@ mod live;
 mod named_backbones;
 mod output;
 mod photos;
+mod preprocess;
 mod probe;
 mod refuse_data;
 mod refuse_machine;

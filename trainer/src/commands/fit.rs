@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use console::{ExitStatus, Printer};
 use data::audit::Audit;
-use data::{Dataset, Limits, Sample, Split};
+use data::{Dataset, Split};
 use fs_err as fs;
 use models::Network;
 use report::run_files::{Calibration, Summary};
@@ -24,15 +24,13 @@ use crate::interrupt::Interrupt;
 use crate::live::{self, Observers, RunInfo};
 use crate::model::Model;
 use crate::output_files::{file_name, save_json};
+use crate::preprocessing::InputPreprocess;
 use crate::recipe::{AUTO, Log, Recipe, RunArgs, Settings, Ui, Views};
 use crate::run_dir::RunDir;
 use crate::seeds::repeat_with_seeds;
 use crate::train::{Checkpoint, Checkpoints, Ended, TrainOptions, Trained, train};
 use crate::training_set::{TrainingSet, verification_images};
-use crate::{backbone, command_line, dataset, evaluate, probe, resolve};
-
-/// Images that a frozen backbone is proven on.
-const PROOF_IMAGES: usize = 8;
+use crate::{backbone, command_line, dataset, evaluate, model, probe, resolve};
 
 /// Arguments of `fit`, resolved: the recipe, the run to resume, and what observes it.
 struct Plan {
@@ -80,12 +78,17 @@ fn fit(
     // Before the run folder is created: a backbone that cannot be imported leaves nothing behind.
     check_same_data(plan, &dataset, &audit, printer)?;
     let untrained = Model::build(recipe, dataset.classes.len(), context)?;
-    prove_backbone(&untrained.network, &dataset, printer)?;
+    let (untrained, preprocess) = with_preprocess(untrained, plan, context)?;
+    if let Some(backbone) = untrained.network.backbone() {
+        backbone::prove_on(&dataset, backbone, &preprocess.preprocess, printer)?;
+    }
     let resumed = resumed_checkpoint(plan, &untrained.network, printer)?;
-    let run = open_run(plan, &dataset, &audit)?;
+    let run = open_run(plan, &dataset, &audit, &preprocess)?;
     // From here on Ctrl-C saves. Before, there is nothing to save and it ends the process.
     context.interrupt.watch(run.path(), printer)?;
-    let mut data = TrainingSet::open(&dataset, &audit, &untrained.network, recipe, context)
+    let network = &untrained.network;
+    let steps = &preprocess.preprocess;
+    let mut data = TrainingSet::open(&dataset, &audit, network, steps, recipe, context)
         .map_err(|error| discard_run(plan, &run, error))?;
     announce(&run, &dataset, &data, &untrained.network, printer);
 
@@ -106,7 +109,7 @@ fn fit(
         .fingerprint
         .clone()
         .expect("an audit that was run has one");
-    let mut card = CardFields::new(&trained.network, recipe, &dataset, fingerprint)?
+    let mut card = CardFields::new(&trained.network, preprocess, recipe, &dataset, fingerprint)?
         .with_validation(
             trained.val_accuracy(),
             data.num_images()[1],
@@ -245,30 +248,24 @@ fn check_same_data(plan: &Plan, dataset: &Dataset, audit: &Audit, printer: &Prin
     ))
 }
 
-/// Proves a frozen backbone on real images, and logs where its features are.
-fn prove_backbone(network: &Network, dataset: &Dataset, printer: &Printer) -> Result<()> {
-    let Some(backbone) = network.backbone() else {
-        return Ok(());
+/// Decides the preprocessing of a new run's images, or takes that of the resumed one. A network that takes images of
+/// any size takes those that the preprocessing ends in.
+fn with_preprocess(
+    model: Model,
+    plan: &Plan,
+    context: &TrainingContext<'_>,
+) -> Result<(Model, InputPreprocess)> {
+    let (recipe, network) = (&plan.recipe, model.network);
+    let preprocess = match &plan.resume {
+        Some(run) => InputPreprocess::of_run(run, recipe, &network)?,
+        None => InputPreprocess::decide(recipe, &network, context)?,
     };
-    let preprocess = resolve::preprocess(network.image_shape())?;
-    let step = dataset.train.len().div_ceil(PROOF_IMAGES).max(1);
-    // Unreadable images are counted and named later.
-    let prepare = |sample: &Sample| {
-        let image = data::decode::open(&sample.path, &Limits::default()).ok()?;
-        preprocess.apply(&image).ok()
-    };
-    let images: Vec<_> = dataset
-        .train
-        .iter()
-        .step_by(step)
-        .filter_map(prepare)
-        .collect();
-    let proof = backbone::prove(backbone, &images)?;
-    printer.log(proof.line(backbone));
-    for warning in backbone::warnings(backbone) {
-        printer.warn(warning);
+    // The custom ResNet has no other unless one was typed.
+    if recipe.backbone.is_some() || recipe.preprocess.is_some() {
+        context.printer.log(preprocess.line());
     }
-    Ok(())
+    let network = model::with_image_shape(network, &preprocess.preprocess, context)?;
+    Ok((network.into(), preprocess))
 }
 
 /// The checkpoint to resume; one of another backbone is refused before any work.
@@ -289,12 +286,19 @@ fn resumed_checkpoint(
 }
 
 /// Creates the run folder, or opens the resumed one, and writes what is known already.
-fn open_run(plan: &Plan, dataset: &Dataset, audit: &Audit) -> Result<RunDir> {
+fn open_run(
+    plan: &Plan,
+    dataset: &Dataset,
+    audit: &Audit,
+    preprocess: &InputPreprocess,
+) -> Result<RunDir> {
     let run = match &plan.resume {
         Some(run) => run.clone(),
         None => {
             let run = RunDir::create(&plan.runs, plan.name.as_deref())?;
             dataset.write_list(&run.split())?;
+            // Before the configuration makes the folder a run: one without this file is of an earlier release.
+            preprocess.save(&run)?;
             run
         }
     };
