@@ -62,7 +62,7 @@ may_use deploy-cli 'data onnx deploy bench console clap'
 may_use report 'data onnx console'
 may_use trainer 'data onnx models deploy report console burn clap'
 may_use tests 'onnx'
-may_use fuzz 'data pixels onnx trainer report'
+may_use fuzz 'data pixels onnx models trainer report'
 
 burn='burn|burn-.*|cubecl|cubecl-.*'
 for crate in files pixels data onnx machine report tests; do

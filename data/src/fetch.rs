@@ -14,11 +14,14 @@ use fs_err as fs;
 use std::path::{Path, PathBuf};
 
 /// Public origin of one file.
-struct Source {
-    url: &'static str,
+#[derive(Clone, Copy, Debug)]
+pub struct Source {
+    /// Its address.
+    pub url: &'static str,
     /// File name in the folder of a mirror.
-    name: &'static str,
-    sha256: Option<&'static str>,
+    pub name: &'static str,
+    /// SHA-256, where it is known.
+    pub sha256: Option<&'static str>,
 }
 
 /// Ants and bees, from the transfer learning tutorial of PyTorch.
@@ -26,14 +29,6 @@ const HYMENOPTERA: Source = Source {
     url: "https://download.pytorch.org/tutorial/hymenoptera_data.zip",
     name: "hymenoptera_data.zip",
     sha256: None,
-};
-
-/// ResNet18 trained on ImageNet, from the ONNX model zoo (Apache-2.0); 46,820,737 bytes.
-const RESNET18: Source = Source {
-    url: "https://media.githubusercontent.com/media/onnx/models/main/validated/vision/\
-          classification/resnet/model/resnet18-v1-7.onnx",
-    name: "resnet18-v1-7.onnx",
-    sha256: Some("4e8f8653e7a2222b3904cc3fe8e304cd8b339ce1d05fd24688162f86fb6df52c"),
 };
 
 /// Options of a download.
@@ -90,20 +85,26 @@ pub fn hymenoptera(options: &FetchOptions<'_>) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Fetches ResNet18's weights and returns the ONNX file.
+/// Fetches one file to `target`, whose folder is created. A file that is there is checked.
 ///
 /// # Errors
 /// The file cannot be fetched or has another SHA-256.
-pub fn resnet18(options: &FetchOptions<'_>) -> Result<PathBuf> {
-    let file = catalog::resnet18(&options.cache);
-    make_folder(&catalog::weights(&options.cache))?;
+pub fn file(source: &Source, target: &Path, options: &FetchOptions<'_>) -> Result<()> {
+    make_folder(files::parent_folder(target))?;
     // With `--from` the file is fetched again: the user wants another source.
-    if file.is_file() && options.from.is_none() {
-        Expected::resolve(options, &RESNET18, &file)?.check(&file)?;
-        return Ok(file);
+    if target.is_file() && options.from.is_none() {
+        return Expected::resolve(options, source, target)?.check(target);
     }
-    fetch(&RESNET18, &file, options)?;
-    Ok(file)
+    fetch(source, target, options)
+}
+
+/// Unpacks a zip archive, such as a Python wheel, into `folder`, which must be empty. No path leaves the folder, and
+/// an archive that unpacks to far more than its size is refused.
+///
+/// # Errors
+/// The archive is damaged or not safe to unpack, or the disk is full.
+pub fn unpack(zip: &Path, folder: &Path) -> Result<()> {
+    archive::unpack_into(zip, folder, &archive::Bounds::default())
 }
 
 /// The SHA-256 that was recorded when the file at `path` was first fetched without a known one.

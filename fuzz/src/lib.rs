@@ -39,6 +39,8 @@ pub const TARGETS: &[Target] = &[
     targets::text::CLASS_NAMES,
     targets::text::SPLIT_TABLE,
     #[cfg(feature = "trainer")]
+    targets::pytorch::CHECKPOINT,
+    #[cfg(feature = "trainer")]
     targets::run::PREDICTIONS,
     #[cfg(feature = "trainer")]
     targets::run::SETTINGS,

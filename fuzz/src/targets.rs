@@ -3,5 +3,7 @@
 pub mod image;
 pub mod model;
 #[cfg(feature = "trainer")]
+pub mod pytorch;
+#[cfg(feature = "trainer")]
 pub mod run;
 pub mod text;

@@ -40,6 +40,7 @@ survive! {
     cards_survive: "card",
     class_names_survive: "class-names",
     split_tables_survive: "split-table",
+    pytorch_checkpoints_survive: "pytorch-checkpoint",
     predictions_survive: "predictions",
     settings_survive: "settings",
     checkpoints_survive: "checkpoint",

@@ -52,10 +52,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let device = Device::flex();
     let spec = match options.network.as_str() {
         "custom" => Spec::Custom(CustomConfig::default()),
-        file => Spec::Imported {
-            path: file.into(),
-            fine_tune: true,
-        },
+        file => Spec::Imported(file.into()),
     };
     let mut network = Network::build(&spec, 2, 0, &device)?;
     let mut optimizer = AdamConfig::new().with_epsilon(1e-8).init();
@@ -76,10 +73,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for _ in 0..options.steps + 2 {
         let started = Instant::now();
         if options.inference {
-            network.forward(images.clone()).into_data();
+            network.forward(images.clone())?.into_data();
         } else {
             let images = Tensor::from_inner(images.clone());
-            let logits = log_softmax(network.forward(images), 1);
+            let logits = log_softmax(network.forward(images)?, 1);
             let loss = logits.gather(1, labels.clone()).mean().neg();
             let gradients = GradientsParams::from_grads(loss.backward(), &network);
             loss.into_data();

@@ -4,7 +4,7 @@ mod custom;
 mod graft;
 
 pub(crate) use custom::custom;
-pub(crate) use graft::{backbone, graft};
+pub(crate) use graft::graft;
 
 use crate::error::Result;
 use crate::layers::Linear;
@@ -12,12 +12,10 @@ use burn::tensor::TensorData;
 use onnx::Tensor;
 
 /// Name of the output of every exported network, `[batch, K]`.
-const LOGITS: &str = "logits";
-/// Name of the output of a backbone without its classification layer, `[batch, D]`.
-const FEATURES: &str = "features";
+pub(crate) const LOGITS: &str = "logits";
 
 /// Converts Burn's tensor data to a tensor of the file, in single precision.
-fn tensor(data: TensorData) -> Result<Tensor> {
+pub(crate) fn tensor(data: TensorData) -> Result<Tensor> {
     let shape = data.shape().to_vec();
     let values = data.convert::<f32>().try_into_vec::<f32>();
     let values = values.expect("`convert` gives the type that is asked for");
@@ -25,7 +23,7 @@ fn tensor(data: TensorData) -> Result<Tensor> {
 }
 
 /// The bias of a classification layer, `[K]`; zeros where it has none.
-fn bias_or_zeros(fc: &Linear) -> Result<Tensor> {
+pub(crate) fn bias_or_zeros(fc: &Linear) -> Result<Tensor> {
     let classes = fc.weight.val().dims()[0];
     match &fc.bias {
         Some(bias) => tensor(bias.val().into_data()),

@@ -1,4 +1,5 @@
-//! Imported backbone: an ONNX image classifier as a Burn module with a new classification layer.
+//! Imported backbone: an ONNX image classifier as a Burn module that is trained whole, with a new classification
+//! layer.
 //!
 //! `onnx-ir` gives typed nodes; each becomes a layer or a tensor operation of the plan. Knows how to run
 //! and train the graph, not how to write it back (`export`).
@@ -12,46 +13,27 @@ mod parse;
 mod plan;
 mod refuse;
 
-pub(crate) use cut::classification_input;
 pub(crate) use pair::Source;
 pub(crate) use plan::{Op, Plan, Value};
-pub(crate) use refuse::{NO_CLASSIFICATION_LAYER, changed, not_a_classifier};
+pub(crate) use refuse::{changed, not_a_classifier};
 
 use crate::error::Result;
 use crate::init::Init;
 use crate::layers::{BatchNorm, Conv2d, Linear};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use onnx::FeatureCut;
 use std::path::{Path, PathBuf};
 
-/// The ONNX operators that become layers.
-pub const OPERATORS: [&str; 14] = [
-    "Conv",
-    "BatchNormalization",
-    "Relu",
-    "MaxPool",
-    "AveragePool",
-    "GlobalAveragePool",
-    "ReduceMean",
-    "Add",
-    "Flatten",
-    "Reshape",
-    "Gemm",
-    "MatMul",
-    "Identity",
-    "Constant",
-];
-
-/// The file of an imported network, and which parts of the network are trained.
+/// The file of an imported network.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
     pub(crate) path: PathBuf,
     pub(crate) sha256: String,
-    pub(crate) fine_tune: bool,
     /// Height and width of the file's input.
     pub(crate) input_size: (usize, usize),
-    /// The file's name for the value that its classification layer reads.
-    pub(crate) features: String,
+    /// The value that its classification layer reads.
+    pub(crate) cut: FeatureCut,
 }
 
 /// An ONNX graph up to its classification layer, and a new classification layer.
@@ -75,12 +57,7 @@ pub struct Imported {
 
 impl Imported {
     /// Reads the file and replaces its classification layer by a new, random one.
-    pub(crate) fn open(
-        path: &Path,
-        num_classes: usize,
-        fine_tune: bool,
-        init: &mut Init,
-    ) -> Result<Self> {
+    pub(crate) fn open(path: &Path, num_classes: usize, init: &mut Init) -> Result<Self> {
         let file = onnx::ModelFile::open(path)?;
         let document = onnx::Document::from_file(&file)?;
         document.check_external_data()?;
@@ -92,22 +69,20 @@ impl Imported {
         file.check_unchanged()?;
         let graph = cut::remove_classification_layer(path, graph)?;
         let sources = pair::sources(path, &document, &graph)?;
-        let features = classification_input(document.graph())
-            .ok_or_else(|| not_a_classifier(path, NO_CLASSIFICATION_LAYER))?;
+        let cut = FeatureCut::find(&document)?;
         let fc = Linear::new(graph.num_features, num_classes, init);
         let origin = Origin {
             path: path.to_path_buf(),
             sha256: file.sha256().to_owned(),
-            fine_tune,
             input_size,
-            features,
+            cut,
         };
         let parse::Layers {
             convs,
             norms,
             linears,
         } = graph.layers;
-        let network = Self {
+        Ok(Self {
             convs,
             norms,
             linears,
@@ -115,28 +90,7 @@ impl Imported {
             plan: graph.plan,
             sources,
             origin,
-        };
-        Ok(if fine_tune {
-            network
-        } else {
-            network.freeze_backbone()
         })
-    }
-
-    /// No gradients and no moving statistics before the classification layer.
-    fn freeze_backbone(self) -> Self {
-        Self {
-            convs: self.convs.freeze(),
-            norms: self.norms.freeze(),
-            linears: self.linears.freeze(),
-            ..self
-        }
-    }
-
-    /// Images `[N, 3, H, W]` to logits `[N, K]`.
-    #[must_use]
-    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        self.fc.forward(self.features(images))
     }
 
     /// Images `[N, 3, H, W]` to the features that the classification layer sees, `[N, D]`.

@@ -5,10 +5,13 @@
 //! | module | content |
 //! |---|---|
 //! | `custom` | the course's residual network, formulation (A) |
-//! | `imported` | an ONNX graph as a module, its classification layer replaced |
+//! | `frozen` | an ONNX file whose features a runtime computes, with a new classification layer |
+//! | `imported` | an ONNX graph as a module to fine-tune, its classification layer replaced |
 //! | `layers`, `init` | convolution, batch norm, linear with PyTorch's semantics and initial weights |
 //! | `state` | parameters by name |
 //! | `export` | network to ONNX document |
+//! | `efficientnet_lite` | ONNX graph of that family, with weights from a PyTorch checkpoint |
+//! | `checkpoint` | PyTorch checkpoints: tensors by name |
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -18,44 +21,44 @@
 //! let spec = Spec::Custom(CustomConfig::default());
 //! let network = Network::build(&spec, 2, 0, &device)?;
 //! let images = Tensor::zeros([1, 3, 64, 96], &device); // [N, 3, H, W]
-//! assert_eq!(network.forward(images).dims(), [1, 2]); // [N, K]
+//! assert_eq!(network.forward(images)?.dims(), [1, 2]); // [N, K]
 //! # Ok::<(), classifold_models::Error>(())
 //! ```
 
+mod checkpoint;
 mod custom;
+mod efficientnet_lite;
 mod error;
 mod export;
+mod frozen;
 mod imported;
 mod init;
 mod layers;
 mod state;
 
 pub use custom::{Cell, CustomConfig, CustomResNet};
+pub use efficientnet_lite::EfficientNetLite;
 pub use error::{Error, Result};
-pub use imported::{Imported, OPERATORS};
+pub use frozen::{Backbone, BackboneFile, FeatureExtractor, Frozen};
+pub use imported::Imported;
 pub use layers::{BatchNorm, Conv2d, Linear};
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use init::Init;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-
-/// Prefix of the names of the classification layer's tensors.
-const FC: &str = "fc.";
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Specification of a network.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Spec {
     /// The course's residual network with random weights.
     Custom(CustomConfig),
-    /// A pretrained backbone from an ONNX file with a new classification layer.
-    Imported {
-        /// The ONNX file of the backbone.
-        path: PathBuf,
-        /// Whether all of the network is trained, or the new classification layer alone.
-        fine_tune: bool,
-    },
+    /// A frozen backbone with a new classification layer, which alone is trained.
+    Frozen(Arc<Backbone>),
+    /// A backbone that is imported from an ONNX file and trained whole, with a new classification layer.
+    Imported(PathBuf),
 }
 
 /// Image classifier with one interface for training, checkpoints and export.
@@ -67,6 +70,8 @@ pub enum Spec {
 pub enum Network {
     /// The course's residual network.
     Custom(CustomResNet),
+    /// A frozen backbone with a new classification layer.
+    Frozen(Frozen),
     /// An imported backbone with a new classification layer.
     Imported(Imported),
 }
@@ -89,31 +94,34 @@ impl Network {
             Spec::Custom(config) => {
                 Self::Custom(CustomResNet::new(config, num_classes, &mut init)?)
             }
-            Spec::Imported { path, fine_tune } => {
-                Self::Imported(Imported::open(path, num_classes, *fine_tune, &mut init)?)
+            Spec::Frozen(backbone) => {
+                Self::Frozen(Frozen::new(backbone.clone(), num_classes, &mut init))
             }
+            Spec::Imported(path) => Self::Imported(Imported::open(path, num_classes, &mut init)?),
         };
         Ok(state::number_parameters(network))
     }
 
-    /// Images `[N, 3, H, W]`, normalised, to logits `[N, K]`.
+    /// Images `[N, 3, H, W]`, prepared, to logits `[N, K]`; a frozen backbone may take other shapes.
     ///
     /// Batch norm uses the batch's statistics on an autodiff device and the running ones
     /// otherwise (see [`Module::valid`]).
-    #[must_use]
-    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        match self {
-            Self::Custom(network) => network.forward(images),
-            Self::Imported(network) => network.forward(images),
-        }
+    ///
+    /// # Errors
+    /// The engine of a frozen backbone fails.
+    pub fn forward(&self, images: Tensor<4>) -> Result<Tensor<2>> {
+        Ok(self.classify(self.features(images)?))
     }
 
-    /// Images `[N, 3, H, W]` to features `[N, D]`, the input of the classification layer.
-    #[must_use]
-    pub fn features(&self, images: Tensor<4>) -> Tensor<2> {
+    /// Images to features `[N, D]`, the input of the classification layer.
+    ///
+    /// # Errors
+    /// The engine of a frozen backbone fails.
+    pub fn features(&self, images: Tensor<4>) -> Result<Tensor<2>> {
         match self {
-            Self::Custom(network) => network.features(images),
-            Self::Imported(network) => network.features(images),
+            Self::Custom(network) => Ok(network.features(images)),
+            Self::Frozen(network) => network.features(images),
+            Self::Imported(network) => Ok(network.features(images)),
         }
     }
 
@@ -136,42 +144,33 @@ impl Network {
                     .collect();
                 format!("custom resnet ({})", all.join(", "))
             }
-            Self::Imported(network) => {
-                let stem = network.origin.path.file_stem();
-                let stem = stem
-                    .expect("a file was read from the path")
-                    .to_string_lossy();
-                let training = match network.origin.fine_tune {
-                    true => "fine-tuned",
-                    false => "frozen",
-                };
-                format!("{stem} ({training}, new classification layer)")
-            }
+            Self::Frozen(network) => backbone_name(&network.backbone.file.path, "frozen"),
+            Self::Imported(network) => backbone_name(&network.origin.path, "fine-tuned"),
         }
     }
 
     /// Numbers of all parameters and of those that training changes.
     #[must_use]
     pub fn num_parameters(&self) -> (usize, usize) {
-        let all = state::count_parameters(self);
-        match self.is_frozen() {
-            true => (all, state::count_parameters(self.fc())),
-            false => (all, all),
+        let trained = state::count_parameters(self);
+        match self.backbone() {
+            Some(backbone) => (backbone.file.num_parameters + trained, trained),
+            None => (trained, trained),
         }
     }
 
     /// Whether training changes the classification layer alone.
     #[must_use]
     pub fn is_frozen(&self) -> bool {
-        matches!(self, Self::Imported(network) if !network.origin.fine_tune)
+        self.backbone().is_some()
     }
 
-    /// The input of the classification layer, by its name in the imported file.
+    /// The frozen backbone.
     #[must_use]
-    pub fn cut(&self) -> Option<&str> {
+    pub fn backbone(&self) -> Option<&Arc<Backbone>> {
         match self {
-            Self::Custom(_) => None,
-            Self::Imported(network) => Some(&network.origin.features),
+            Self::Frozen(network) => Some(&network.backbone),
+            Self::Custom(_) | Self::Imported(_) => None,
         }
     }
 
@@ -181,12 +180,16 @@ impl Network {
         self.fc().weight.val().dims()[0]
     }
 
-    /// Height and width of the network's images.
+    /// Shape of a prepared image: `[3, H, W]`; a frozen backbone may take another number of channels, or `[H, W, C]`.
     #[must_use]
-    pub fn input_size(&self) -> (usize, usize) {
+    pub fn image_shape(&self) -> [usize; 3] {
         match self {
-            Self::Custom(_) => (224, 224),
-            Self::Imported(network) => network.origin.input_size,
+            Self::Custom(_) => [3, 224, 224],
+            Self::Frozen(network) => network.backbone.image_shape,
+            Self::Imported(network) => {
+                let (height, width) = network.origin.input_size;
+                [3, height, width]
+            }
         }
     }
 
@@ -195,6 +198,7 @@ impl Network {
     pub fn backbone_sha256(&self) -> Option<&str> {
         match self {
             Self::Custom(_) => None,
+            Self::Frozen(network) => Some(&network.backbone.file.sha256),
             Self::Imported(network) => Some(&network.origin.sha256),
         }
     }
@@ -204,6 +208,7 @@ impl Network {
     pub fn fc(&self) -> &Linear {
         match self {
             Self::Custom(network) => &network.fc,
+            Self::Frozen(network) => &network.fc,
             Self::Imported(network) => &network.fc,
         }
     }
@@ -214,16 +219,14 @@ impl Network {
     /// nothing after the layer needs to know of T.
     #[must_use]
     pub fn with_temperature(self, temperature: f64) -> Self {
-        match self {
-            Self::Custom(mut network) => {
-                network.fc = network.fc.divide(temperature);
-                Self::Custom(network)
-            }
-            Self::Imported(mut network) => {
-                network.fc = network.fc.divide(temperature);
-                Self::Imported(network)
-            }
-        }
+        let mut network = self;
+        let fc = match &mut network {
+            Self::Custom(network) => &mut network.fc,
+            Self::Frozen(network) => &mut network.fc,
+            Self::Imported(network) => &mut network.fc,
+        };
+        *fc = fc.clone().divide(temperature);
+        network
     }
 
     /// Every parameter and running statistic by name, such as `cells.0.conv1.weight`.
@@ -241,55 +244,6 @@ impl Network {
         state::write(self, state)
     }
 
-    /// The part of [`state`](Self::state) that training changes: of a frozen network its
-    /// classification layer, otherwise everything.
-    #[must_use]
-    pub fn trained_state(&self) -> Vec<(String, TensorData)> {
-        if !self.is_frozen() {
-            return self.state();
-        }
-        let tensors = state::read(self.fc()).into_iter();
-        tensors
-            .map(|(name, data)| (format!("{FC}{name}"), data))
-            .collect()
-    }
-
-    /// The network with the tensors of `state` in place of its [`trained_state`](Self::trained_state).
-    ///
-    /// # Errors
-    /// A tensor is missing, superfluous or misshapen; the error names the first.
-    pub fn load_trained_state(self, state: &BTreeMap<String, TensorData>) -> Result<Self> {
-        match self {
-            Self::Imported(mut network) if !network.origin.fine_tune => {
-                let inner = |(name, data): (&String, &TensorData)| match name.strip_prefix(FC) {
-                    Some(name) => Ok((name.to_owned(), data.clone())),
-                    None => {
-                        let reason = format!("it has `{name}`, which is not trained");
-                        Err(Error::state_differs(&reason))
-                    }
-                };
-                let head = state.iter().map(inner).collect::<Result<_>>()?;
-                network.fc = state::write(network.fc, &head)?;
-                Ok(Self::Imported(network))
-            }
-            network => network.load_state(state),
-        }
-    }
-
-    /// The frozen part as an ONNX document with one output `features`; `None` if all of the network is
-    /// trained.
-    ///
-    /// A runtime computes it faster than Burn.
-    ///
-    /// # Errors
-    /// The imported file has changed or is missing.
-    pub fn frozen_to_onnx(&self) -> Result<Option<onnx::Document>> {
-        match self {
-            Self::Imported(network) if self.is_frozen() => export::backbone(network).map(Some),
-            _ => Ok(None),
-        }
-    }
-
     /// The network as an ONNX document: one input of images with a dynamic batch axis, one output
     /// `logits`.
     ///
@@ -298,7 +252,15 @@ impl Network {
     pub fn to_onnx(&self) -> Result<onnx::Document> {
         match self.valid() {
             Self::Custom(network) => export::custom(&network),
+            Self::Frozen(network) => network.to_onnx(),
             Self::Imported(network) => export::graft(&network),
         }
     }
+}
+
+/// Name of a network with a backbone, such as `resnet18 (frozen, new classification layer)`.
+fn backbone_name(path: &Path, training: &str) -> String {
+    let stem = path.file_stem().expect("a file was read from the path");
+    let stem = stem.to_string_lossy();
+    format!("{stem} ({training}, new classification layer)")
 }

@@ -101,7 +101,7 @@ fn loss_statistics_and_gradients_of_a_step_are_pytorchs() {
         let twin = Twin::read(step);
         let device = Device::default().autodiff();
         let (network, images, labels) = twin.load(&device);
-        let logits = network.forward(images);
+        let logits = network.forward(images).unwrap();
         let loss = CrossEntropyLossConfig::new()
             .init(&device)
             .forward(logits.clone(), labels);
@@ -143,7 +143,7 @@ fn logits_in_inference_are_pytorchs() {
     for step in [0, 5, 20] {
         let twin = Twin::read(step);
         let (network, images, _) = twin.load(&Device::default());
-        let logits = values(&network.forward(images).into_data());
+        let logits = values(&network.forward(images).unwrap().into_data());
         let off = largest_difference(&logits, &twin.values("eval_logits"));
         assert!(off < 1e-5, "step {step}: {off} off");
     }

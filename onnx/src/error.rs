@@ -180,6 +180,11 @@ impl Error {
         Error::new(message, Some(CONVERT_THE_ORIGINAL))
     }
 
+    /// The model is valid, but not for this use.
+    pub(crate) fn unusable(message: &str, hint: &str) -> Error {
+        Error::new(message.to_owned(), Some(hint))
+    }
+
     /// There is nothing whose precision could change; `what` is what a conversion needs.
     pub(crate) fn nothing_to_convert(what: &str) -> Error {
         let message = format!("the model has no {what} to convert");

@@ -12,6 +12,8 @@
 //! | change an existing graph | [`surgery`], [`node`], [`attribute`] |
 //! | convert a model to half precision or 8-bit integers | [`convert`] |
 //! | see which function ends a classifier | [`Activation`] |
+//! | cut a classifier before its classification layer | [`FeatureCut`] |
+//! | count the operations of a graph | [`multiply_accumulates`] |
 //! | reach everything else of the format | [`proto`] |
 //!
 //! ```
@@ -43,9 +45,11 @@ mod detached;
 mod document;
 mod error;
 mod external;
+mod feature_cut;
 mod file;
 mod foreign;
 mod header;
+mod macs;
 pub mod proto;
 pub mod surgery;
 mod tensor;
@@ -58,8 +62,13 @@ pub use builder::{Attr, BatchNormInputs, GraphBuilder, ModelInfo, Window, attrib
 pub use detached::Detached;
 pub use document::Document;
 pub use error::{Error, Result};
+pub use feature_cut::{
+    ClassificationLayer, CutRule, FeatureCut, LayerKind, TRAINABLE_OPERATORS, is_single_precision,
+    untrainable_operators,
+};
 pub use file::ModelFile;
 pub use files;
 pub use header::Header;
+pub use macs::multiply_accumulates;
 pub use tensor::{Tensor, TensorData};
 pub use value::{Dim, ValueInfo};

@@ -2,8 +2,9 @@
 //!
 //! Knows no operator's meaning.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
+use crate::error::{Error, Result};
 use crate::proto::{GraphProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::value::ValueInfo;
 use crate::walk;
@@ -175,6 +176,50 @@ pub fn prune(graph: &mut GraphProto) -> (usize, usize) {
         before.0 - graph.node.len(),
         before.1 - graph.initializer.len(),
     )
+}
+
+/// Puts every node after the nodes that it reads from; of those that may come next, the first of the file does.
+///
+/// # Errors
+/// The nodes form a cycle.
+pub fn sort_nodes(graph: &mut GraphProto) -> Result<()> {
+    let mut producers: HashMap<&str, usize> = HashMap::new();
+    for (index, node) in graph.node.iter().enumerate() {
+        producers.extend(node.output.iter().map(|output| (output.as_str(), index)));
+    }
+    let mut readers: Vec<Vec<usize>> = vec![vec![]; graph.node.len()];
+    let mut num_missing = vec![0; graph.node.len()];
+    for (index, node) in graph.node.iter().enumerate() {
+        // Names that no node of this graph computes are inputs, constants, or a body's own.
+        let needed = names_read(node).into_iter().filter(|name| !name.is_empty());
+        let needed: HashSet<usize> = needed
+            .filter_map(|name| producers.get(name).copied())
+            .collect();
+        num_missing[index] = needed.len();
+        needed.iter().for_each(|&other| readers[other].push(index));
+    }
+    let is_ready = |index: &usize| num_missing[*index] == 0;
+    let mut ready: BTreeSet<usize> = (0..graph.node.len()).filter(is_ready).collect();
+    let mut order = Vec::with_capacity(graph.node.len());
+    while let Some(index) = ready.pop_first() {
+        order.push(index);
+        for &reader in &readers[index] {
+            num_missing[reader] -= 1;
+            if num_missing[reader] == 0 {
+                ready.insert(reader);
+            }
+        }
+    }
+    if let Some(index) = num_missing.iter().position(|&missing| missing > 0) {
+        let node = &graph.node[index];
+        let label = format!("`{}` ({})", node.name(), node.op_type());
+        let detail = format!("node {label} reads from nodes that form a cycle");
+        return Err(Error::graph(&detail));
+    }
+    let mut nodes: Vec<Option<NodeProto>> = graph.node.drain(..).map(Some).collect();
+    let sorted = order.into_iter().filter_map(|index| nodes[index].take());
+    graph.node.extend(sorted);
+    Ok(())
 }
 
 /// The part of a graph that its outputs depend on.

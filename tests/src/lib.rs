@@ -8,6 +8,7 @@
     reason = "this package is tests"
 )]
 
+pub mod checkpoint_file;
 pub mod mount;
 pub mod pictures;
 pub mod run_folder;

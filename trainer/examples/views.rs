@@ -19,7 +19,7 @@ use trainer::evaluate::evaluate;
 use trainer::examples::{Batching, Purpose};
 use trainer::features::{Extractor, ExtractorOptions, FeatureCache, Features, View};
 use trainer::interrupt::Interrupt;
-use trainer::recipe::{Criterion, DeviceKind, OptimizerKind, SaveKind, SchedulerKind};
+use trainer::recipe::{Criterion, OptimizerKind, SaveKind, SchedulerKind};
 use trainer::run_dir::RunDir;
 use trainer::train::{Checkpoint, Checkpoints, Objective, OptimizerOptions, TrainOptions, train};
 use trainer::training_set::TrainingSet;
@@ -67,11 +67,9 @@ fn main() -> Result<()> {
     let found = deploy::runtime::find(&deploy::runtime::Search::from_env(None, &cache))?;
     deploy::runtime::load(&found)?;
     let classes = dataset.classes.clone();
+    let backbone = trainer::backbone::open(Path::new(&backbone), None, (224, 224), threads)?;
     let network = |seed| {
-        let spec = Spec::Imported {
-            path: backbone.clone().into(),
-            fine_tune: false,
-        };
+        let spec = Spec::Frozen(backbone.clone());
         Network::build(&spec, classes.len(), seed, &Device::flex())
     };
     let cross = Cross {
@@ -82,12 +80,12 @@ fn main() -> Result<()> {
     };
     let options = ExtractorOptions {
         cache: FeatureCache::new(&cache, 2_000_000_000),
-        device: DeviceKind::Cpu,
+        provider: deploy::Provider::Cpu,
         threads,
         memory_bytes: 2_000_000_000,
         strict: true,
     };
-    let mut extractor = Extractor::new(&cross.networks[0], &Preprocess::imagenet(), options);
+    let mut extractor = Extractor::new(&backbone, &Preprocess::imagenet(), options);
     let views = View::first(1 + VARIED, &data::augment::Augment::default());
     let interrupt = Interrupt::default();
     let extracted = extractor.extract(&samples, &views, &interrupt, &mut |_, _| {})?;

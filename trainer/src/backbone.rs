@@ -1,74 +1,157 @@
-//! Frozen backbone in ONNX Runtime, which computes it faster than Burn on a CPU. It knows
-//! no image file, no head and no loop.
-//!
-//! Its features agree with Burn's but for rounding. An exported file is verified against Burn's whole
-//! network, never against features from here.
+//! Frozen backbone in ONNX Runtime: opened, and proven on images. It knows no head and no loop.
 
+mod proof;
+
+use std::error::Error as StdError;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use burn::tensor::{Device, Tensor, TensorData};
+use deploy::session::Batch;
+use deploy::taps::Taps;
 use deploy::{Session, SessionOptions};
-use models::Network;
-use tempfile::TempPath;
+use models::{Backbone, BackboneFile, FeatureExtractor};
+use onnx::{CutRule, ModelFile};
 
-use crate::error::Result;
+pub use proof::{Proof, prove};
 
-/// A frozen backbone in ONNX Runtime, which must be loaded. Clones share one session.
-#[derive(Clone, Debug)]
-pub struct Backbone {
-    session: Arc<Mutex<Session>>,
-}
+use crate::error::{Error, Result};
 
-impl Backbone {
-    /// Opens the frozen part of `network`; `None` where all of it is trained. `folder` holds its file for
-    /// the moment in which ONNX Runtime reads it.
-    pub fn open(network: &Network, folder: &Path, threads: usize) -> Result<Option<Self>> {
-        let Some(file) = cut_graph(network, folder)? else {
-            return Ok(None);
-        };
-        let session = Session::open(&file, &session_options(network, threads))?;
-        Ok(Some(Self {
-            session: Arc::new(Mutex::new(session)),
-        }))
-    }
+/// A session of the frozen part, shared by threads.
+#[derive(Debug)]
+struct SharedSession(Mutex<Session>);
 
-    /// Features `[N, D]` of prepared images `[N, 3, H, W]`.
-    pub(crate) fn features(
+impl FeatureExtractor for SharedSession {
+    fn features(
         &self,
         images: &[f32],
         count: usize,
-        device: &Device,
-    ) -> Result<Tensor<2>> {
-        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        let features = session.run(images, count)?;
-        let shape = [count, features.len() / count.max(1)];
-        Ok(Tensor::from_data(TensorData::new(features, shape), device))
+    ) -> Result<Vec<f32>, Box<dyn StdError + Send + Sync>> {
+        let mut session = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(session.run(images, count)?)
     }
 }
 
-/// How a session of the frozen part is opened.
-pub(crate) fn session_options(network: &Network, threads: usize) -> SessionOptions {
-    let (height, width) = network.input_size();
+/// Opens an ONNX file as a frozen backbone in ONNX Runtime, which must be loaded. `cut_at` names the value that
+/// holds the features, where the graph's own classification layer does not tell. `size` is height and width of images
+/// where the file leaves them open.
+///
+/// # Errors
+/// The file cannot be read, takes no images, has no features, or ONNX Runtime refuses it.
+pub fn open(
+    path: &Path,
+    cut_at: Option<&str>,
+    size: (usize, usize),
+    threads: usize,
+) -> Result<Arc<Backbone>> {
+    let mut file = BackboneFile::open(path, cut_at)?;
+    let image_shape = image_shape(&file, size)?;
+    if matches!(file.cut.rule, CutRule::Named | CutRule::Output) {
+        file.cut.pooled = is_map(&file, image_shape)?;
+    }
+    let takes_any_batch = match file.fixed_batch() {
+        None => true,
+        Some(_) => {
+            let features = file.features(false)?;
+            deploy::convert::dynamic_batch(&features, Some(image_shape))?.is_some()
+        }
+    };
+    let bytes = file.features(takes_any_batch)?.to_bytes();
+    let session = Session::from_file(
+        &ModelFile::from_bytes(bytes)?,
+        &SessionOptions {
+            // Two images are tried: some exporters open the batch axis and leave a batch of 1 in the graph.
+            batches: vec![],
+            ..session_options(image_shape, threads)
+        },
+    )?;
+    Ok(Arc::new(Backbone {
+        width: session.num_outputs(),
+        image_shape,
+        takes_any_batch: takes_any_batch && session.batch() == Batch::Dynamic,
+        extractor: Box::new(SharedSession(Mutex::new(session))),
+        file,
+    }))
+}
+
+/// More features than this take much space in the cache, and more images to learn from.
+const MANY_FEATURES: usize = 8192;
+
+/// What a user should know of a backbone before it is used.
+pub fn warnings(backbone: &Backbone) -> Vec<String> {
+    let (name, width) = (backbone.file.path.display(), backbone.width);
+    let many = (width > MANY_FEATURES).then(|| {
+        format!(
+            "`{name}` gives {width} features, {} KB an image in the cache; `--cut-at` names a later value",
+            width * 4 / 1000
+        )
+    });
+    let fixed = (!backbone.takes_any_batch).then(|| {
+        let batch = backbone.file.fixed_batch().unwrap_or(1);
+        let images = if batch == 1 {
+            "one image".to_owned()
+        } else {
+            format!("{batch} images")
+        };
+        format!("`{name}` takes {images} at a time, and so will the exported model")
+    });
+    [many, fixed].into_iter().flatten().collect()
+}
+
+/// How a session of the frozen part is opened: images are run one at a time.
+pub(crate) fn session_options(image_shape: [usize; 3], threads: usize) -> SessionOptions {
     SessionOptions {
         threads: Some(threads),
-        // An imported file may leave the size of its images open.
-        image_shape: Some([3, height, width]),
+        // The file may leave the size of its images open.
+        image_shape: Some(image_shape),
+        batches: vec![1],
         ..SessionOptions::default()
     }
 }
 
-/// The frozen part of `network` as a file of its own in `folder`, removed when dropped; `None`
-/// where all of the network is trained.
-pub(crate) fn cut_graph(network: &Network, folder: &Path) -> Result<Option<TempPath>> {
-    let Some(document) = network.frozen_to_onnx()? else {
-        return Ok(None);
-    };
-    let file = tempfile::Builder::new()
-        .prefix(".backbone-")
-        .suffix(".onnx")
-        .tempfile_in(folder)?
-        .into_temp_path();
-    document.save(&file)?;
-    Ok(Some(file))
+/// Shape of an image, of this size where the file leaves it open.
+fn image_shape(file: &BackboneFile, (height, width): (usize, usize)) -> Result<[usize; 3]> {
+    let is_channels = |dim: Option<usize>| matches!(dim, Some(1 | 3));
+    let dims = file.image_dims();
+    match dims {
+        [channels, h, w] if is_channels(channels) => Ok([
+            channels.unwrap_or(3),
+            h.unwrap_or(height),
+            w.unwrap_or(width),
+        ]),
+        [h, w, channels] if is_channels(channels) => Ok([
+            h.unwrap_or(height),
+            w.unwrap_or(width),
+            channels.unwrap_or(3),
+        ]),
+        [None, h, w] => Ok([3, h.unwrap_or(height), w.unwrap_or(width)]),
+        _ => Err(Error::refused_with_hint(
+            format!(
+                "`{}` takes no images of one or three channels: its input is `{}`",
+                file.path.display(),
+                file.input
+            ),
+            "take a network with one input [batch, channels, height, width] or [batch, height, width, channels]",
+        )),
+    }
+}
+
+/// Whether the value of a cut is a map with more than one pixel; one of another shape than a row or a map is
+/// refused.
+fn is_map(file: &BackboneFile, image_shape: [usize; 3]) -> Result<bool> {
+    let document = file.document(false)?;
+    let value = &file.cut.values[0];
+    let mut taps = Taps::open(&document, &file.cut.values, image_shape, Some(1))?;
+    let zeros = vec![0.0; image_shape.iter().product()];
+    let dims = taps.run(&zeros)?.swap_remove(0).dims;
+    match dims.as_slice() {
+        [_, _] => Ok(false),
+        [_, _, h, w] => Ok(h * w > 1),
+        _ => Err(Error::refused_with_hint(
+            format!(
+                "the value `{value}` of `{}` cannot be features: it is {dims:?}, not [N, D] or [N, D, H, W]",
+                file.path.display()
+            ),
+            "name another value with `--cut-at`",
+        )),
+    }
 }

@@ -3,19 +3,22 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::{Args, Parser, Subcommand};
 use data::Split;
 
 use crate::recipe::{Flags, MachineArgs};
 use crate::run_dir::CheckpointKind;
 
 mod audit;
+mod backbones;
 mod inspect;
 mod plot;
 mod report;
 mod runs;
 
 pub use audit::AuditArgs;
+pub use backbones::BackbonesArgs;
 pub use inspect::InspectArgs;
 pub use plot::PlotArgs;
 pub use report::ReportArgs;
@@ -56,6 +59,8 @@ pub enum Command {
     /// Draw a contact sheet of augmented images
     #[command(after_help = augment_help())]
     Augment(AugmentArgs),
+    /// List the trained networks that `--backbone` knows by name
+    Backbones(BackbonesArgs),
     /// Fetch a public data set or weights into the cache folder
     Fetch(FetchArgs),
     /// Print shell completions
@@ -181,8 +186,8 @@ pub struct AugmentArgs {
 #[derive(Debug, Args)]
 pub struct FetchArgs {
     /// What to fetch
-    #[arg(value_enum)]
-    pub what: Fetchable,
+    #[arg(value_parser = PossibleValuesParser::new(fetchable()))]
+    pub what: String,
     /// A mirror's URL, or a file or folder to take it from
     #[arg(long, value_name = "URL|FILE|DIR")]
     pub from: Option<String>,
@@ -194,11 +199,20 @@ pub struct FetchArgs {
     pub cache: Option<PathBuf>,
 }
 
-/// Data sets and weights that can be fetched by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Fetchable {
-    /// Images of ants and bees, the data set of the PyTorch tutorial
-    Hymenoptera,
-    /// ResNet18 trained on ImageNet, from the ONNX model zoo (Apache-2.0)
-    Resnet18,
+/// Data sets and backbones that can be fetched by name.
+fn fetchable() -> Vec<PossibleValue> {
+    let data = PossibleValue::new(data::catalog::HYMENOPTERA)
+        .help("Images of ants and bees, the data set of the PyTorch tutorial");
+    let backbones = data::catalog::BACKBONES.iter().map(|backbone| {
+        let data::catalog::Backbone {
+            title,
+            source,
+            trained_on,
+            licence,
+            ..
+        } = backbone;
+        let help = format!("{title} trained on {trained_on}, from the {source} ({licence})");
+        PossibleValue::new(backbone.name).help(help)
+    });
+    std::iter::once(data).chain(backbones).collect()
 }

@@ -8,6 +8,7 @@ use crate::error::Error;
 
 pub mod audit;
 pub mod augment;
+pub mod backbones;
 pub mod eval;
 pub mod export;
 pub mod fetch;
@@ -36,6 +37,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
             &printer.with_outputs(&[args.json.as_deref(), args.html.as_deref()]),
         ),
         Command::Augment(args) => augment::run(&args, &printer),
+        Command::Backbones(args) => {
+            backbones::run(&args, &printer.with_outputs(&[args.json.as_deref()]))
+        }
         Command::Fetch(args) => fetch::run(&args, &printer),
         Command::Runs(args) => runs::run(&args, &printer.with_outputs(&[args.json.as_deref()])),
         Command::Report(args) => report::run(&args, &printer),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use console::Printer;
+use deploy::Provider;
 
 use crate::error::Result;
 use crate::interrupt::Interrupt;
@@ -15,6 +16,8 @@ pub struct TrainingContext<'a> {
     /// The ONNX Runtime library of `--runtime`.
     pub runtime: Option<PathBuf>,
     pub offline: bool,
+    /// What ONNX Runtime computes on.
+    pub provider: Provider,
     /// Threads that decode, prepare and compute.
     pub threads: usize,
     pub printer: &'a Printer,
@@ -29,16 +32,19 @@ impl<'a> TrainingContext<'a> {
             cache: data::cache::dir(cache)?,
             runtime: None,
             offline: true,
+            provider: Provider::Cpu,
             threads: bound_threads(threads),
             printer,
             interrupt: Interrupt::default(),
         })
     }
 
-    /// Finds ONNX Runtime, installs it where it is missing and downloads are allowed, and loads it.
+    /// Finds ONNX Runtime, installs it where it is missing and downloads are allowed, and loads it. A provider whose GPU
+    /// or libraries are missing is an error.
     pub fn ensure_runtime(&self) -> Result<()> {
         runtime::ensure(
             self.runtime.clone(),
+            self.provider,
             &self.cache,
             self.offline,
             self.printer,

@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::output_files::remove_if_any;
 use crate::preprocessing::InputPreprocess;
 use crate::recipe::Recipe;
-use crate::verify;
+use crate::verify::{self, Reference};
 
 /// Fields of the card, besides what the network knows of itself.
 #[derive(Clone, Debug)]
@@ -88,10 +88,10 @@ impl CardFields {
 pub struct Exported {
     /// The file: as asked, or `*.unverified.onnx`.
     pub path: PathBuf,
-    /// How far Burn and ONNX Runtime agree on it.
+    /// How far the network's own logits and ONNX Runtime's agree.
     pub agreement: Agreement,
-    /// Burn's logits of the images that it was verified with.
-    pub logits: Vec<Vec<f32>>,
+    /// The network's own logits of the images that it was verified with.
+    pub reference: Reference,
     document: Document,
     card: Card,
 }
@@ -110,8 +110,8 @@ impl Exported {
 /// Tolerance of golden logits, relative to the largest |logit|.
 const TOLERANCES: [(&str, f64); 3] = [("fp32", 1e-3), ("fp16", 2e-2), ("int8", 0.25)];
 
-/// Exports the network with its card, compares Burn's logits of `images` (each `[3, H, W]`) with ONNX Runtime's
-/// on the file's bytes, and writes them: to `out` when they agree, to `*.unverified.onnx` when they do not.
+/// Exports the network with its card, compares its own logits of `images` (prepared for it) with ONNX Runtime's on
+/// the file's bytes, and writes them: to `out` when they agree, to `*.unverified.onnx` when they do not.
 pub fn export(
     network: &Network,
     fields: CardFields,
@@ -120,16 +120,15 @@ pub fn export(
 ) -> Result<Exported> {
     let mut document = network.to_onnx()?;
     let golden = GoldenImages::prepared(&fields.preprocess)?;
-    // Burn once for all of them.
-    let mut logits = verify::logits(network, &[images, &golden.inputs[..]].concat())?;
-    // The golden images follow the verification images.
-    let golden = golden.samples(logits.split_off(images.len()));
+    let golden_logits = verify::reference(network, &golden.inputs)?.logits;
+    let golden = golden.samples(golden_logits);
     let card = card(&document, fields, golden);
     document.set_metadata(card::PREFIX, &card.to_pairs());
     describe(&mut document, &card);
     document.inline_external_data()?;
     let file = ModelFile::from_bytes(document.to_bytes())?;
-    let agreement = verify::verify(&logits, &file, network.input_size(), images)?;
+    let reference = verify::reference(network, images)?;
+    let agreement = verify::verify(&reference, &file, network, images)?;
     let path = if agreement.verified {
         out.to_path_buf()
     } else {
@@ -143,7 +142,7 @@ pub fn export(
     Ok(Exported {
         path,
         agreement,
-        logits,
+        reference,
         document,
         card,
     })

@@ -14,11 +14,12 @@ mod workers;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
-use burn::module::Module;
 use data::{Preprocess, Sample, Unreadable};
-use models::Network;
+use deploy::Provider;
+use models::Backbone;
 use rayon::prelude::*;
 
 pub use cache::FeatureCache;
@@ -28,7 +29,6 @@ pub use table::FeatureTable;
 
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
-use crate::recipe::DeviceKind;
 use engine::Engine;
 use workers::{Computed, Job, Workers};
 
@@ -39,15 +39,12 @@ pub type Hash = [u8; 32];
 /// no more.
 const MOST_UNSAVED: usize = 1000;
 
-/// Why an extractor's network always has the parts of a key.
-const IMPORTED: &str = "only an imported network is frozen";
-
 /// How features are computed.
 #[derive(Clone, Debug)]
 pub struct ExtractorOptions {
     pub cache: FeatureCache,
-    /// What the network is trained on: on the CPU, ONNX Runtime computes.
-    pub device: DeviceKind,
+    /// What ONNX Runtime computes on.
+    pub provider: Provider,
     pub threads: usize,
     /// Memory for the engine.
     pub memory_bytes: u64,
@@ -72,7 +69,7 @@ pub struct Extracted {
 
 /// Extracts features of one backbone; the cache keeps them.
 pub struct Extractor {
-    network: Network,
+    backbone: Arc<Backbone>,
     preprocess: Preprocess,
     options: ExtractorOptions,
     hashes: HashMap<PathBuf, Hash>,
@@ -80,10 +77,14 @@ pub struct Extractor {
 }
 
 impl Extractor {
-    /// An extractor of the frozen part of `network`, an imported one. It opens nothing yet.
-    pub fn new(network: &Network, preprocess: &Preprocess, options: ExtractorOptions) -> Self {
+    /// An extractor of a backbone. It opens nothing yet.
+    pub fn new(
+        backbone: &Arc<Backbone>,
+        preprocess: &Preprocess,
+        options: ExtractorOptions,
+    ) -> Self {
         Self {
-            network: network.valid(),
+            backbone: Arc::clone(backbone),
             preprocess: preprocess.clone(),
             options,
             hashes: HashMap::new(),
@@ -113,7 +114,7 @@ impl Extractor {
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Extracted> {
         let started = Instant::now();
-        let width = self.network.fc().weight.val().dims()[1];
+        let width = self.backbone.width;
         let mut unreadable = self.hash_all(samples);
         let keys: Vec<CacheKey> = views.iter().map(|view| self.key(view)).collect();
         let open_table = |key| self.options.cache.open(key, width);
@@ -125,7 +126,12 @@ impl Extractor {
             progress(0, missing);
             let engine = match &mut self.engine {
                 Some(engine) => engine,
-                none => none.insert(open(&self.network, &self.options)?),
+                none => none.insert(Engine::open(
+                    &self.backbone,
+                    self.options.provider,
+                    self.options.threads,
+                    self.options.memory_bytes,
+                )?),
             };
             let workers = Workers {
                 jobs: &jobs,
@@ -163,12 +169,12 @@ impl Extractor {
 
     fn key(&self, view: &View) -> CacheKey {
         CacheKey {
-            backbone: self.network.backbone_sha256().expect(IMPORTED).into(),
-            cut: self.network.cut().expect(IMPORTED).into(),
+            backbone: self.backbone.file.sha256.clone(),
+            cut: self.backbone.file.cut.values.join(" "),
             preprocess: self.preprocess.to_string(),
             decoder: data::decode::JPEG_DECODER.into(),
             view: view.clone(),
-            engine: Engine::name(self.options.device),
+            engine: Engine::name(self.options.provider),
         }
     }
 
@@ -188,27 +194,6 @@ impl Extractor {
             }
         }
         unreadable
-    }
-}
-
-/// The engine; the cut graph goes through the cache folder, where `deploy cache prune` would find
-/// what a kill leaves of it.
-fn open(network: &Network, options: &ExtractorOptions) -> Result<Engine> {
-    let folder = options.cache.folder();
-    let writable = options.cache.is_enabled() && fs_err::create_dir_all(folder).is_ok();
-    let open = |folder: &Path| {
-        let ExtractorOptions {
-            device,
-            threads,
-            memory_bytes,
-            ..
-        } = *options;
-        Engine::open(network, device, threads, memory_bytes, folder)
-    };
-    match writable.then(|| open(folder)) {
-        Some(Ok(engine)) => Ok(engine),
-        // A cache folder may be full or read-only; features need not be kept to be used.
-        _ => open(&std::env::temp_dir()),
     }
 }
 

@@ -39,6 +39,7 @@ pub mod interrupt;
 pub mod kfold;
 pub mod live;
 pub mod model;
+pub mod named_backbones;
 pub mod output_files;
 pub mod preprocessing;
 pub mod recipe;

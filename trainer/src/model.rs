@@ -1,100 +1,75 @@
 //! Model of a run: built from its recipe, and its forward pass from a batch to logits. It knows no loop.
-//!
-//! Another way to compute features (a backbone that only ONNX Runtime can run, say) is another arm of
-//! [`Model::forward`]; the loop does not change.
 
-use std::path::Path;
+use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use models::Network;
+use models::{Network, Spec};
 
-use crate::backbone::Backbone;
 use crate::context::TrainingContext;
 use crate::error::Result;
 use crate::examples::Inputs;
-use crate::recipe::{DeviceKind, Recipe, Views};
-use crate::resolve;
-use crate::tensors;
+use crate::recipe::Recipe;
+use crate::{backbone, resolve, tensors};
 
-/// A network, with the session that computes its frozen part instead of Burn.
+/// A network that takes batches of either kind.
 #[derive(Clone)]
 pub struct Model {
     pub network: Network,
-    /// The frozen part in ONNX Runtime, where images are seen in a fresh view every epoch.
-    pub backbone: Option<Backbone>,
 }
 
 impl From<Network> for Model {
-    /// A model that Burn computes as a whole.
     fn from(network: Network) -> Self {
-        Self {
-            network,
-            backbone: None,
-        }
+        Self { network }
     }
 }
 
 impl Model {
-    /// The untrained network of a recipe. Where it sees fresh views on the CPU, ONNX Runtime (which must be
-    /// loaded) computes its frozen part: it is faster there than Burn.
+    /// The untrained network of a recipe. ONNX Runtime, which must be loaded, opens a frozen backbone.
+    /// It takes images of `size`, height and width, where its file leaves that open.
     pub fn build(
         recipe: &Recipe,
+        size: (usize, usize),
         num_classes: usize,
         context: &TrainingContext<'_>,
     ) -> Result<Self> {
-        let network = build_network(recipe, num_classes, context)?;
-        let backbone = match (recipe.views, recipe.device) {
-            (Some(Views::Fresh), DeviceKind::Cpu) => {
-                let open = |folder: &Path| Backbone::open(&network, folder, context.threads);
-                // A cache folder may be full or read-only; the graph is only passed through it.
-                open(&context.cache).or_else(|_| open(&std::env::temp_dir()))?
-            }
-            _ => None,
-        };
-        Ok(Self { network, backbone })
+        Ok(build_network(recipe, size, num_classes, context)?.into())
     }
 
-    /// The same network before training: with the same initial weights, since the seed alone decides them.
+    /// The network before training with the seed of `recipe`: the seed alone decides its initial weights.
     pub fn rebuild(&self, recipe: &Recipe, context: &TrainingContext<'_>) -> Result<Self> {
-        let network = if self.network.is_frozen() {
-            // Training moves the classification layer alone, and a clone has its own.
-            self.network.clone()
-        } else {
-            // NB: clones share the running statistics of batch norm.
-            build_network(recipe, self.network.num_classes(), context)?
+        let num_classes = self.network.num_classes();
+        let network = match self.network.backbone() {
+            // It is opened already.
+            Some(backbone) => {
+                let spec = Spec::Frozen(Arc::clone(backbone));
+                let device = resolve::device(recipe.device)?;
+                Network::build(&spec, num_classes, recipe.seed, &device)?
+            }
+            // NB: clones share the running statistics of batch norm. Other networks have a size of their own.
+            None => build_network(recipe, (0, 0), num_classes, context)?,
         };
-        Ok(Self {
-            network,
-            backbone: self.backbone.clone(),
-        })
+        Ok(network.into())
     }
 
     /// The model for inference: without autodiff, batch norm with its running statistics.
     #[must_use]
     pub fn valid(&self) -> Self {
-        Self {
-            network: self.network.valid(),
-            backbone: self.backbone.clone(),
-        }
+        self.network.valid().into()
     }
 
     /// Logits `[N, K]` of a batch's inputs.
     pub fn forward(&self, inputs: Inputs, device: &Device) -> Result<Tensor<2>> {
-        Ok(match (inputs, &self.backbone) {
-            (Inputs::Features { values, shape }, _) => {
+        match inputs {
+            Inputs::Features { values, shape } => {
                 let features = Tensor::from_data(TensorData::new(values, shape), device);
-                self.network.classify(features)
+                Ok(self.network.classify(features))
             }
-            (Inputs::Images { values, shape }, Some(backbone)) => {
-                let features = backbone.features(&values, shape[0], device)?; // [N, D]
-                self.network.classify(features)
-            }
-            (Inputs::Images { values, shape }, None) => {
+            Inputs::Images { values, shape } => {
                 let images = Tensor::from_data(TensorData::new(values, shape), device);
-                self.network.forward(images)
+                Ok(self.network.forward(images)?)
             }
-        })
+        }
     }
 
     /// The device that the network is on, without autodiff.
@@ -103,18 +78,35 @@ impl Model {
     }
 }
 
-/// The untrained network of a recipe, without a session of its frozen part.
+/// The untrained network of a recipe, for images of `size` where its file leaves that open.
 pub fn build_network(
     recipe: &Recipe,
+    size: (usize, usize),
     num_classes: usize,
     context: &TrainingContext<'_>,
 ) -> Result<Network> {
-    let backbone = recipe
-        .backbone
-        .as_deref()
-        .map(|name| resolve::backbone_path(name, &context.cache, context.offline, context.printer))
-        .transpose()?;
     let device = resolve::device(recipe.device)?;
-    let spec = resolve::network_spec(recipe, backbone);
+    let spec = spec(recipe, size, context)?;
     Ok(Network::build(&spec, num_classes, recipe.seed, &device)?)
+}
+
+/// The network that a recipe describes, its frozen backbone opened.
+fn spec(recipe: &Recipe, size: (usize, usize), context: &TrainingContext<'_>) -> Result<Spec> {
+    let Some(name) = recipe.backbone.as_deref() else {
+        return Ok(Spec::Custom(models::CustomConfig {
+            width: recipe.width,
+            cells: recipe.cells,
+            growth: recipe.growth,
+        }));
+    };
+    let path = resolve::backbone_path(name, &context.cache, context.offline, context.printer)?;
+    Ok(match recipe.fine_tune {
+        true => Spec::Imported(path),
+        false => Spec::Frozen(backbone::open(
+            &path,
+            recipe.cut_at.as_deref(),
+            size,
+            context.threads,
+        )?),
+    })
 }

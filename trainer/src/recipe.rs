@@ -19,6 +19,7 @@ mod kinds;
 mod memory;
 mod names;
 mod preprocess_text;
+mod provider;
 mod resume;
 mod settings;
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub use kinds::{Criterion, DeviceKind, Log, OptimizerKind, SaveKind, SchedulerKi
 pub use memory::Memory;
 pub use names::{absolute, data_name};
 pub use preprocess_text::PreprocessText;
+pub use provider::Provider;
 pub use settings::{MachineArgs, RunArgs, Settings};
 pub use views::Views;
 
@@ -46,7 +48,8 @@ pub struct Recipe {
     /// (columns `path,label`, optionally `split`), `builtin:insects` or `hymenoptera`
     #[arg(long, value_name = "DIR", default_value = data::catalog::INSECTS)]
     pub data: String,
-    /// Start from a trained network: `resnet18` or an ONNX file [default: the custom ResNet]
+    /// Start from a trained network: a name that `trainer backbones` lists, such as `efficientnet-lite0`, or an ONNX
+    /// file [default: the custom ResNet]
     #[arg(long, value_name = "NAME|FILE.onnx", help_heading = "Network")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backbone: Option<String>,
@@ -58,6 +61,10 @@ pub struct Recipe {
     #[arg(long, value_name = "TEXT", help_heading = "Network")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preprocess: Option<PreprocessText>,
+    /// Value of the backbone's graph that holds the features, in place of the one before its classification layer
+    #[arg(long, value_name = "VALUE", help_heading = "Network")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut_at: Option<String>,
     /// Channels of the custom ResNet's first layer
     #[arg(long, default_value_t = 8, help_heading = "Network")]
     pub width: usize,
@@ -159,6 +166,10 @@ pub struct Recipe {
     /// Device to train on
     #[arg(long, value_enum, default_value_t = DeviceKind::Cpu, help_heading = "Machine")]
     pub device: DeviceKind,
+    /// What ONNX Runtime computes the features of a frozen backbone and the final evaluation on: cpu, cuda or
+    /// tensorrt; `cuda:1` is the second GPU
+    #[arg(long, default_value_t = Provider::default(), help_heading = "Machine")]
+    pub provider: Provider,
     /// Memory for decoded images, such as 500MB or 2GB
     #[arg(
         long,
@@ -317,6 +328,9 @@ impl Recipe {
             let reason = "is for the custom ResNet; leave it out with `--backbone`";
             keys.extend(["width", "cells", "growth"].map(|key| (key, reason)));
         }
+        if !self.is_frozen() {
+            keys.push(("cut-at", "needs a frozen `--backbone`"));
+        }
         if self.optimizer != OptimizerKind::Sgd {
             keys.push(("momentum", "needs `--optimizer sgd`"));
         }
@@ -355,7 +369,7 @@ impl Recipe {
         ensure(i64::try_from(last).is_ok(), "seeds", seeds, expected)
     }
 
-    fn is_frozen(&self) -> bool {
+    pub fn is_frozen(&self) -> bool {
         self.backbone.is_some() && !self.fine_tune
     }
 }

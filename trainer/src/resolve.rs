@@ -7,7 +7,8 @@ use console::Printer;
 use data::{Dataset, catalog, fetch};
 
 use crate::error::{Error, Result};
-use crate::recipe::{DeviceKind, Recipe};
+use crate::named_backbones;
+use crate::recipe::DeviceKind;
 use crate::run_dir::RunDir;
 
 /// The folder or CSV file behind the name; the built-in set is drawn when it is not there yet.
@@ -48,51 +49,48 @@ pub fn data_folder(path: &Path) -> &Path {
     }
 }
 
-/// The file behind `--backbone`; ResNet18 is fetched when the cache lacks it.
+/// The file behind `--backbone`: an existing path, else a backbone's name, else a path that need not exist. A named
+/// backbone is fetched when the cache lacks it.
 pub fn backbone_path(
     name: &str,
     cache: &Path,
     offline: bool,
     printer: &Printer,
 ) -> Result<PathBuf> {
-    if name != catalog::RESNET18 {
-        return Ok(PathBuf::from(name));
-    }
-    let path = catalog::resnet18(cache);
+    let path = PathBuf::from(name);
+    // First, so that a user's file with the name of a backbone stays reachable.
+    let Some(backbone) = catalog::backbone(name).filter(|_| !path.exists()) else {
+        return Ok(path);
+    };
+    let path = backbone.path(cache);
     if path.is_file() {
         return Ok(path);
     }
     if offline {
         return Err(catalog::not_fetched(name).into());
     }
-    printer.log("fetching ResNet18 (ONNX model zoo, Apache-2.0)");
-    let bar = printer.byte_bar("resnet18");
-    let fetched = fetch::resnet18(&fetch::FetchOptions {
-        cache: cache.to_path_buf(),
-        from: None,
-        sha256: None,
-        progress: &|done, total| {
-            bar.set_length(total.unwrap_or(done));
-            bar.set_position(done);
+    let catalog::Backbone {
+        title,
+        source,
+        licence,
+        ..
+    } = backbone;
+    printer.log(format!("fetching {title} ({source}, {licence})"));
+    let bar = printer.byte_bar(name);
+    let fetched = named_backbones::fetch(
+        backbone,
+        &fetch::FetchOptions {
+            cache: cache.to_path_buf(),
+            from: None,
+            sha256: None,
+            progress: &|done, total| {
+                bar.set_length(total.unwrap_or(done));
+                bar.set_position(done);
+            },
         },
-    });
+    );
     bar.finish_and_clear();
-    Ok(fetched?)
-}
-
-/// The network that a recipe describes; `backbone` is the file behind its name.
-pub fn network_spec(recipe: &Recipe, backbone: Option<PathBuf>) -> models::Spec {
-    match backbone {
-        Some(path) => models::Spec::Imported {
-            path,
-            fine_tune: recipe.fine_tune,
-        },
-        None => models::Spec::Custom(models::CustomConfig {
-            width: recipe.width,
-            cells: recipe.cells,
-            growth: recipe.growth,
-        }),
-    }
+    fetched
 }
 
 /// Burn's device.

@@ -61,22 +61,22 @@ impl TrainingSet {
             preprocess: preprocess.clone(),
             threads: context.threads,
         };
-        match cached_views(recipe).filter(|_| network.is_frozen()) {
-            Some(views) => {
+        match (cached_views(recipe), network.backbone()) {
+            (Some(views), Some(backbone)) => {
                 let options = ExtractorOptions {
                     cache: FeatureCache::new(&context.cache, recipe.feature_cache.0),
-                    device: recipe.device,
+                    provider: context.provider,
                     threads: context.threads,
                     memory_bytes: recipe.memory.0,
                     strict: recipe.strict_images,
                 };
-                let mut extractor = Extractor::new(network, &batching.preprocess, options);
+                let mut extractor = Extractor::new(backbone, &batching.preprocess, options);
                 for samples in [&dataset.train, &dataset.val] {
                     extractor.add_hashes(samples, &|path| audit.hash(path));
                 }
                 Self::from_features(dataset, &views, extractor, batching, context)
             }
-            None => Self::from_images(dataset, batching, recipe, context),
+            _ => Self::from_images(dataset, batching, recipe, context),
         }
     }
 

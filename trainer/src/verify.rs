@@ -1,14 +1,14 @@
-//! Verification of an exported file: Burn's logits against ONNX Runtime's. It never trains.
+//! Verification of an exported file: the network's own logits against ONNX Runtime's. It never trains.
 
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 use data::metrics::argmax;
 use deploy::{Session, SessionOptions};
-use models::Network;
+use models::{Backbone, Network};
 use onnx::ModelFile;
 use report::run_files::{Agreement, Disagreement};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::tensors;
 
 /// Batch sizes of the verification, each with its number of images: one image, an even and an odd number. All
@@ -16,8 +16,25 @@ use crate::tensors;
 /// sizes give the same.
 const BATCHES: [(usize, usize); 3] = [(1, 3), (2, 4), (7, usize::MAX)];
 
-/// How far two logits may be apart, relative to the largest |logit|.
-const RELATIVE_TOLERANCE: f64 = 1e-4;
+/// How far a logit of Burn's may be off, relative to the largest |logit|: Burn computes in another order.
+const BURN_TOLERANCE: f64 = 1e-4;
+/// How far a logit of features times head may be off, relative to the sum of the sizes of its terms: single precision
+/// rounds each to 6e-8, and other batches are computed in another order. ResNet18 stays below 2e-7.
+const FEATURE_TOLERANCE: f64 = 1e-5;
+/// The same for backbones of half precision, which rounds to 5e-4, or of 8-bit integers, where a rounding may fall to
+/// the other side.
+const LOW_PRECISION_TOLERANCE: f64 = 2e-2;
+
+/// Logits that a file must give, and how far it may be off.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    /// `[N, K]`.
+    pub logits: Vec<Vec<f32>>,
+    /// The largest allowed difference.
+    pub tolerance: f64,
+    /// What computed them.
+    pub computed_by: &'static str,
+}
 
 /// Logits by ONNX Runtime, and how they were computed.
 struct BatchedLogits {
@@ -26,21 +43,25 @@ struct BatchedLogits {
     rows: Vec<Vec<f32>>,
 }
 
-/// Compares the whole network's logits of real images with those of `file`. The images, each
-/// `[3, H, W]`, are prepared for the network; all of them are run at batch 7, some at 1 and 2.
+/// Compares the network's logits of real images with those of `file`. The images are prepared for the network;
+/// all of them are run at batch 7, some at 1 and 2.
 ///
 /// Two classes whose logits are within the tolerance of each other may change places.
 pub fn verify(
-    expected: &[Vec<f32>],
+    expected: &Reference,
     file: &ModelFile,
-    (height, width): (usize, usize),
+    network: &Network,
     images: &[Vec<f32>],
 ) -> Result<Agreement> {
     let options = SessionOptions {
         // An imported file may leave the size of its images open.
-        image_shape: Some([3, height, width]),
-        // With other sizes a session tries two images, and runs them one by one where that fails. Here it must fail.
-        batches: vec![1],
+        image_shape: Some(network.image_shape()),
+        // With other sizes a session tries two images, and runs them one by one where that fails. Here it must fail,
+        // unless the backbone is known to take one batch size alone.
+        batches: match network.backbone() {
+            Some(backbone) if !backbone.takes_any_batch => vec![],
+            _ => vec![1],
+        },
         ..SessionOptions::default()
     };
     let mut session = Session::from_file(file, &options)?;
@@ -64,38 +85,98 @@ pub fn verify(
 }
 
 /// Whether logits `[N, K]` that were computed in another way are the network's.
-pub fn is_same(expected: &[Vec<f32>], found: Vec<Vec<f32>>) -> bool {
+pub fn is_same(expected: &Reference, found: Vec<Vec<f32>>) -> bool {
     let logits = BatchedLogits {
         batch: found.len(),
-        images: expected.len(),
+        images: expected.logits.len(),
         rows: found,
     };
     compare(expected, &[logits]).verified
 }
 
-/// The network's logits of images, each `[3, H, W]`, in one batch.
-pub fn logits(network: &Network, images: &[Vec<f32>]) -> Result<Vec<Vec<f32>>> {
-    if images.is_empty() {
-        return Ok(vec![]);
-    }
+/// The network's own logits of prepared images: Burn's, or features of a frozen backbone times the classification layer
+/// in double precision.
+pub fn reference(network: &Network, images: &[Vec<f32>]) -> Result<Reference> {
     let network = network.valid();
-    let (height, width) = network.input_size();
-    let shape = [images.len(), 3, height, width];
+    if let Some(backbone) = network.backbone() {
+        return features_times_head(&network, backbone, images);
+    }
+    if images.is_empty() {
+        return Ok(Reference::of_burn(vec![]));
+    }
+    let [channels, height, width] = network.image_shape();
+    let shape = [images.len(), channels, height, width];
     let input = TensorData::new(images.concat(), shape);
-    tensors::read_rows(network.forward(Tensor::from_data(input, &tensors::device(&network))))
+    let logits = network.forward(Tensor::from_data(input, &tensors::device(&network)))?; // [N, K]
+    Ok(Reference::of_burn(tensors::read_rows(logits)?))
 }
 
-fn compare(expected: &[Vec<f32>], found: &[BatchedLogits]) -> Agreement {
-    let largest = |most: f64, logit: &f32| most.max(f64::from(logit.abs()));
-    let finite = expected.iter().flatten().filter(|logit| logit.is_finite());
-    let largest_logit = finite.fold(0.0, largest);
-    let tolerance = RELATIVE_TOLERANCE * largest_logit;
+impl Reference {
+    fn of_burn(logits: Vec<Vec<f32>>) -> Self {
+        Self {
+            tolerance: BURN_TOLERANCE * largest(&logits),
+            logits,
+            computed_by: "Burn",
+        }
+    }
+}
+
+fn features_times_head(
+    network: &Network,
+    backbone: &Backbone,
+    images: &[Vec<f32>],
+) -> Result<Reference> {
+    let fc = network.fc();
+    let weight = tensors::read(fc.weight.val())?; // [K, D]
+    let bias = match &fc.bias {
+        Some(bias) => tensors::read(bias.val().unsqueeze())?, // [1, K]
+        None => vec![0.0; network.num_classes()],
+    };
+    let (mut logits, mut largest_size) = (Vec::with_capacity(images.len()), 0.0);
+    for image in images {
+        let features = backbone.extractor.features(image, 1);
+        let features = features.map_err(|error| {
+            Error::refused(format!(
+                "the features of an image cannot be computed: {error}"
+            ))
+        })?;
+        let classes = weight.chunks_exact(backbone.width).zip(&bias);
+        let row = classes.map(|(weight, bias)| {
+            let terms = weight.iter().zip(&features);
+            let terms = terms.map(|(w, f)| f64::from(*w) * f64::from(*f));
+            let add = |(sum, size): (f64, f64), term: f64| (sum + term, size + term.abs());
+            let (logit, size) = terms.chain([f64::from(*bias)]).fold((0.0, 0.0), add);
+            largest_size = f64::max(largest_size, size);
+            logit as f32
+        });
+        logits.push(row.collect());
+    }
+    let tolerance = match backbone.file.is_single_precision {
+        true => FEATURE_TOLERANCE,
+        false => LOW_PRECISION_TOLERANCE,
+    };
+    Ok(Reference {
+        logits,
+        tolerance: tolerance * largest_size,
+        computed_by: "features times head",
+    })
+}
+
+/// The largest finite |logit|.
+fn largest(logits: &[Vec<f32>]) -> f64 {
+    let finite = logits.iter().flatten().filter(|logit| logit.is_finite());
+    finite.fold(0.0, |most, logit| most.max(f64::from(logit.abs())))
+}
+
+fn compare(reference: &Reference, found: &[BatchedLogits]) -> Agreement {
+    let (expected, tolerance) = (&reference.logits, reference.tolerance);
     let mut agreement = Agreement {
         verified: true,
+        reference: reference.computed_by.to_owned(),
         images: expected.len(),
         batches: found.iter().map(|logits| logits.batch).collect(),
         max_difference: 0.0,
-        largest_logit,
+        largest_logit: largest(expected),
         tolerance,
         disagreements: vec![],
     };
@@ -160,7 +241,7 @@ mod tests {
     fn compared(expected: [[f32; 3]; 2], found: [[f32; 3]; 2]) -> Agreement {
         let rows = |rows: [[f32; 3]; 2]| rows.map(|row| row.to_vec()).to_vec();
         compare(
-            &rows(expected),
+            &Reference::of_burn(rows(expected)),
             &[
                 batched_logits(1, rows(expected)),
                 batched_logits(2, rows(found)),
@@ -220,16 +301,18 @@ mod tests {
     #[test]
     fn missing_logits_disagree_and_no_image_proves_nothing() {
         let rows: Vec<_> = LOGITS.map(|row| row.to_vec()).to_vec();
-        assert!(!compare(&rows, &[batched_logits(1, rows[..1].to_vec())]).verified);
+        let reference = Reference::of_burn(rows.clone());
+        let empty = Reference::of_burn(vec![]);
+        assert!(!compare(&reference, &[batched_logits(1, rows[..1].to_vec())]).verified);
         let short = vec![vec![10.0, -3.0], rows[1].clone()];
-        assert!(!compare(&rows, &[batched_logits(1, short.clone())]).verified);
-        assert!(!compare(&[], &[batched_logits(1, vec![])]).verified);
-        assert!(is_same(&rows, rows.clone()) && !is_same(&rows, short));
+        assert!(!compare(&reference, &[batched_logits(1, short.clone())]).verified);
+        assert!(!compare(&empty, &[batched_logits(1, vec![])]).verified);
+        assert!(is_same(&reference, rows.clone()) && !is_same(&reference, short));
         // Only as many as were asked for count.
         let few = BatchedLogits {
             images: 1,
             ..batched_logits(1, rows[..1].to_vec())
         };
-        assert!(compare(&rows, &[few]).verified);
+        assert!(compare(&reference, &[few]).verified);
     }
 }

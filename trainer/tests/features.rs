@@ -5,7 +5,7 @@
     reason = "a test ends where something is wrong"
 )]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -18,7 +18,6 @@ use safetensors::SafeTensors;
 use trainer::Error;
 use trainer::features::{Extracted, Extractor, ExtractorOptions, FeatureCache, FeatureTable, View};
 use trainer::interrupt::Interrupt;
-use trainer::recipe::DeviceKind;
 
 /// A folder with a backbone and images.
 struct Shop {
@@ -43,23 +42,20 @@ impl Shop {
         Self { folder, samples }
     }
 
-    fn network(&self) -> Network {
-        let spec = Spec::Imported {
-            path: self.folder.path().join("net.onnx"),
-            fine_tune: false,
-        };
-        Network::build(&spec, 2, 0, &Device::flex()).unwrap()
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("net.onnx")
     }
 
     fn extractor(&self, cache: &str, threads: usize, strict: bool) -> Extractor {
         let options = ExtractorOptions {
             cache: FeatureCache::new(&self.folder.path().join(cache), 1 << 20),
-            device: DeviceKind::Cpu,
+            provider: deploy::Provider::Cpu,
             threads,
             memory_bytes: 1 << 30,
             strict,
         };
-        Extractor::new(&self.network(), &Preprocess::imagenet(), options)
+        let backbone = trainer::backbone::open(&self.path(), None, (224, 224), 1).unwrap();
+        Extractor::new(&backbone, &Preprocess::imagenet(), options)
     }
 
     /// Looks with an extractor of its own, as another process would.
@@ -198,13 +194,15 @@ fn threads_and_the_cache_change_no_bit() {
 #[test]
 fn a_row_is_what_burn_computes() {
     let shop = Shop::new();
-    let (network, found) = (shop.network(), shop.look("cache", 2, &shop.samples));
+    let spec = Spec::Imported(shop.path());
+    let network = Network::build(&spec, 2, 0, &Device::flex()).unwrap();
+    let found = shop.look("cache", 2, &shop.samples);
     for (index, sample) in shop.samples.iter().enumerate() {
         let image = data::decode::open(&sample.path, &data::Limits::default()).unwrap();
         let input = Preprocess::imagenet().apply(&image).unwrap();
         let input = TensorData::new(input, [1, 3, 224, 224]);
         let row = network.features(Tensor::from_data(input, &Device::flex()));
-        let row = row.into_data().try_into_vec::<f32>().unwrap();
+        let row = row.unwrap().into_data().try_into_vec::<f32>().unwrap();
         let largest = row.iter().fold(0.0f32, |most, value| most.max(value.abs()));
         for (ours, theirs) in found.features.row(0, index).iter().zip(&row) {
             assert!((ours - theirs).abs() <= 1e-5 * largest, "{ours} {theirs}");

@@ -31,6 +31,7 @@ fn help_of_every_command() {
         "report",
         "plot",
         "augment",
+        "backbones",
         "fetch",
         "completions",
     ] {

@@ -29,6 +29,14 @@ impl Default for Bounds {
 /// Unpacks the archive's folder that holds `train/` as `folder`, all of it or nothing.
 pub(super) fn unpack(zip: &Path, folder: &Path, bounds: &Bounds) -> Result<()> {
     let draft = draft_beside(folder)?;
+    unpack_into(zip, draft.path(), bounds)?;
+    let root =
+        find_root(draft.path()).ok_or_else(|| refusal(zip, "there is no `train/` folder in it"))?;
+    fs::rename(root, folder).map_err(writing(folder))
+}
+
+/// Unpacks all of the archive into a folder.
+pub(super) fn unpack_into(zip: &Path, folder: &Path, bounds: &Bounds) -> Result<()> {
     let file = fs::File::open(zip).map_err(reading(zip))?;
     let size = file.metadata().map_err(reading(zip))?.len();
     let refused = |reason: String| refusal(zip, &reason);
@@ -43,12 +51,9 @@ pub(super) fn unpack(zip: &Path, folder: &Path, bounds: &Bounds) -> Result<()> {
     // Counted while unpacking: sizes in an archive's directory may be false.
     let mut left = bounds.max_bytes.min(size.saturating_mul(bounds.max_ratio));
     for index in 0..archive.len() {
-        unpack_entry(&mut archive, index, draft.path(), &mut left)
-            .map_err(|fault| fault.named(zip))?;
+        unpack_entry(&mut archive, index, folder, &mut left).map_err(|fault| fault.named(zip))?;
     }
-    let root = find_root(draft.path())
-        .ok_or_else(|| refused("there is no `train/` folder in it".to_owned()))?;
-    fs::rename(root, folder).map_err(writing(folder))
+    Ok(())
 }
 
 /// Copies a folder to `folder`, all of it or nothing.

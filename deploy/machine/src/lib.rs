@@ -8,6 +8,7 @@
 mod dylib;
 pub mod error;
 mod missing;
+pub mod pip;
 pub mod probe;
 pub mod provider;
 pub mod runtime;

@@ -6,7 +6,6 @@ mod find;
 mod gpu;
 mod install;
 mod library;
-mod pip;
 mod tensorrt;
 mod unpack;
 

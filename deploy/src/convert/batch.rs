@@ -15,10 +15,10 @@ use crate::session::{Batch, Session, SessionOptions};
 /// # Errors
 /// The file is damaged, or its data is missing.
 pub fn dynamic_batch(
-    file: &ModelFile,
+    document: &Document,
     image_shape: Option<[usize; 3]>,
 ) -> Result<Option<Document>> {
-    let mut document = Document::from_file(file)?;
+    let mut document = document.clone();
     document.inline_external_data()?;
     surgery::set_batch_dynamic(document.graph_mut());
     let freed = ModelFile::from_bytes(document.to_bytes())?;

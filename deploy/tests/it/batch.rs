@@ -137,7 +137,7 @@ fn a_graph_is_freed_from_its_batch_only_where_two_images_give_their_two_rows() {
         graph.node("ReduceMean", "mean", &[&x], attributes)
     };
     let file = |document: Document| ModelFile::from_bytes(document.to_bytes()).unwrap();
-    let fixed = file(model(&Dim::Fixed(1), reshape));
+    let fixed = model(&Dim::Fixed(1), reshape);
     let freed = file(
         dynamic_batch(&fixed, None)
             .unwrap()
@@ -145,11 +145,11 @@ fn a_graph_is_freed_from_its_batch_only_where_two_images_give_their_two_rows() {
     );
     let options = SessionOptions::default();
     let images: Vec<f32> = (0..2 * 48).map(|i| i as f32 / 96.0).collect();
-    let [expected, found] = [&fixed, &freed].map(|file| {
+    let [expected, found] = [&file(fixed), &freed].map(|file| {
         let mut session = Session::from_file(file, &options).unwrap();
         session.run(&images, 2).unwrap()
     });
     assert_eq!(expected, found);
-    let fixed = file(model(&Dim::Fixed(1), merge));
+    let fixed = model(&Dim::Fixed(1), merge);
     assert!(dynamic_batch(&fixed, None).unwrap().is_none());
 }

@@ -69,10 +69,11 @@ impl Writer {
         let weight = conv.weight.val();
         let [_, _, height, width] = weight.dims();
         // The custom network's padding is the same on both sides; it has no groups and no dilation.
+        let [top, left] = conv.options.padding_begin();
         let window = Window {
             kernel_size: [height, width],
             stride: conv.options.stride,
-            padding: conv.options.padding_begin(),
+            padding: [top, left, top, left],
         };
         let weight = self.initializer(&format!("{name}.weight"), weight.into_data())?;
         let bias = match conv.bias.as_ref().map(Param::val) {

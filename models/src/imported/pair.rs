@@ -5,11 +5,11 @@
 //! bit-equal proves each pair.
 
 use super::parse::Graph;
-use super::{OPERATORS, not_a_classifier, refuse};
+use super::{not_a_classifier, refuse};
 use crate::error::Result;
 use burn::tensor::Tensor;
 use onnx::proto::{NodeProto, is_standard_domain};
-use onnx::{Dim, Document, surgery};
+use onnx::{Dim, Document, TRAINABLE_OPERATORS, surgery};
 use std::path::Path;
 
 /// A tensor of the network with the weight of the file that it was read from.
@@ -34,7 +34,7 @@ pub(super) fn check_operators(path: &Path, document: &Document) -> Result<()> {
     let opset = document.opset();
     for node in &document.graph().node {
         let standard = is_standard_domain(node.domain());
-        if !standard || !OPERATORS.contains(&node.op_type()) {
+        if !standard || !TRAINABLE_OPERATORS.contains(&node.op_type()) {
             let operator = match standard {
                 true => node.op_type().to_owned(),
                 false => format!("{}::{}", node.domain(), node.op_type()),

@@ -1,11 +1,7 @@
 //! Errors of a file that cannot be imported or exported again, each with the next step.
 
-use super::OPERATORS;
 use crate::error::Error;
 use std::path::Path;
-
-pub(crate) const NO_CLASSIFICATION_LAYER: &str =
-    "its classification layer could not be found again";
 
 /// `onnx-ir` cannot parse the file.
 pub(super) fn unreadable(path: &Path, reason: &str) -> Error {
@@ -39,8 +35,11 @@ pub(super) fn unsupported_node(path: &Path, operator: &str, node: &str, reason: 
 }
 
 fn supported_operators() -> String {
-    let operators = OPERATORS.join(", ");
-    format!("backbones made of {operators} can be trained; others can be run with `deploy`")
+    let operators = onnx::TRAINABLE_OPERATORS.join(", ");
+    format!(
+        "leave out `--fine-tune` to train a new classification layer on it; backbones made of {operators} can be \
+         trained whole"
+    )
 }
 
 /// The graph does not map a batch of images to a row of logits per image.

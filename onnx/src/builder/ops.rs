@@ -1,20 +1,20 @@
-//! The operators of residual networks as methods of [`GraphBuilder`].
+//! The operators of convolutional networks as methods of [`GraphBuilder`].
 
 use super::{Attr, GraphBuilder};
 
-/// Sliding window of a convolution or a pooling: `[height, width]`, with the same padding on both sides.
+/// Sliding window of a convolution or a pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// Height and width of the kernel.
     pub kernel_size: [usize; 2],
     /// Steps down and right.
     pub stride: [usize; 2],
-    /// Rows and columns added on each side.
-    pub padding: [usize; 2],
+    /// Rows and columns added at the top, left, bottom and right.
+    pub padding: [usize; 4],
 }
 
 impl Window {
-    /// A square window.
+    /// A square window with the same padding on each side.
     ///
     /// ```
     /// assert_eq!(classifold_onnx::Window::square(7, 2, 3).stride, [2, 2]);
@@ -23,23 +23,50 @@ impl Window {
         Window {
             kernel_size: [kernel_size; 2],
             stride: [stride; 2],
-            padding: [padding; 2],
+            padding: [padding; 4],
+        }
+    }
+
+    /// A square window over `size` rows and columns with TensorFlow's padding `SAME`: the output has `size / stride`
+    /// of them, rounded up, and an odd row or column is added at the bottom or right.
+    ///
+    /// ```
+    /// assert_eq!(classifold_onnx::Window::same(3, 2, 224).padding, [0, 0, 1, 1]);
+    /// ```
+    pub fn same(kernel_size: usize, stride: usize, size: usize) -> Window {
+        let covered = (size.div_ceil(stride) - 1) * stride + kernel_size;
+        let total = covered.saturating_sub(size);
+        let (begin, end) = (total / 2, total.div_ceil(2));
+        Window {
+            padding: [begin, begin, end, end],
+            ..Window::square(kernel_size, stride, 0)
         }
     }
 
     fn attributes(self) -> Vec<(&'static str, Attr)> {
-        let [top, left] = self.padding;
         vec![
             ("kernel_shape", ints(&self.kernel_size)),
-            ("pads", ints(&[top, left, top, left])),
+            ("pads", ints(&self.padding)),
             ("strides", ints(&self.stride)),
         ]
     }
 }
 
+fn conv_attributes(groups: usize, window: Window) -> Vec<(&'static str, Attr)> {
+    let mut attributes = vec![
+        ("dilations", ints(&[1, 1])),
+        ("group", Attr::Int(int(groups))),
+    ];
+    attributes.extend(window.attributes());
+    attributes
+}
+
+fn int(value: usize) -> i64 {
+    i64::try_from(value).expect("no window is larger than memory")
+}
+
 fn ints(values: &[usize]) -> Attr {
-    let int = |value: &usize| i64::try_from(*value).expect("no window is larger than memory");
-    Attr::Ints(values.iter().map(int).collect())
+    Attr::Ints(values.iter().copied().map(int).collect())
 }
 
 /// Names of the constants `[C]` of a batch normalisation.
@@ -69,9 +96,19 @@ impl GraphBuilder {
     ) -> String {
         let mut inputs = vec![x, weight];
         inputs.extend(bias);
-        let mut attributes = vec![("dilations", ints(&[1, 1])), ("group", Attr::Int(1))];
-        attributes.extend(window.attributes());
-        self.node("Conv", name, &inputs, attributes)
+        self.node("Conv", name, &inputs, conv_attributes(1, window))
+    }
+
+    /// `Conv` (opset 11) with `groups` and without bias or dilation; with a group for each channel it is depthwise.
+    pub fn grouped_conv(
+        &mut self,
+        name: &str,
+        x: &str,
+        weight: &str,
+        groups: usize,
+        window: Window,
+    ) -> String {
+        self.node("Conv", name, &[x, weight], conv_attributes(groups, window))
     }
 
     /// `BatchNormalization` (opset 15) in inference mode.
@@ -90,6 +127,11 @@ impl GraphBuilder {
     /// `Relu` (opset 14).
     pub fn relu(&mut self, name: &str, x: &str) -> String {
         self.node("Relu", name, &[x], vec![])
+    }
+
+    /// `Clip` (opset 13) to the range between two scalar constants.
+    pub fn clip(&mut self, name: &str, x: &str, min: &str, max: &str) -> String {
+        self.node("Clip", name, &[x, min, max], vec![])
     }
 
     /// `Add` (opset 14), broadcasting.

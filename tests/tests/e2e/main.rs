@@ -16,6 +16,7 @@ mod insects;
 mod inspect;
 mod kill;
 mod live;
+mod named_backbones;
 mod output;
 mod photos;
 mod preprocess;

@@ -107,6 +107,9 @@ pub struct Calibration {
 /// Whether an exported file computes what the network computes: `verify.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Agreement {
+    /// What computed the network's own logits.
+    #[serde(default = "burn")]
+    pub reference: String,
     /// Whether every difference is within the tolerance and every top-1 is the same.
     pub verified: bool,
     /// Number of images compared.
@@ -117,9 +120,14 @@ pub struct Agreement {
     pub max_difference: f64,
     /// The largest finite |logit| of the network.
     pub largest_logit: f64,
-    /// The largest allowed difference: 1e-4 of the largest |logit|.
+    /// The largest allowed difference.
     pub tolerance: f64,
     pub disagreements: Vec<Disagreement>,
+}
+
+/// The reference of files that name none.
+fn burn() -> String {
+    "Burn".to_owned()
 }
 
 /// An image on which the file disagrees with the network.
@@ -286,7 +294,8 @@ impl Agreement {
             count => format!("disagree ({count} times)"),
         };
         format!(
-            "Burn and ONNX Runtime {verdict} on {} images at batch {}: logits differ by at most {:.1e}, {:.1e} allowed",
+            "{} and ONNX Runtime {verdict} on {} images at batch {}: logits differ by at most {:.1e}, {:.1e} allowed",
+            self.reference,
             self.images,
             batches.join(", "),
             self.max_difference,

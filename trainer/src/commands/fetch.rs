@@ -4,14 +4,12 @@ use console::{ExitStatus, Printer};
 use data::catalog;
 use data::fetch::{self, FetchOptions};
 
-use crate::cli::{FetchArgs, Fetchable};
+use crate::cli::FetchArgs;
+use crate::named_backbones;
 
 pub fn run(args: &FetchArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let cache = data::cache::dir(args.cache.as_deref())?;
-    let name = match args.what {
-        Fetchable::Hymenoptera => catalog::HYMENOPTERA,
-        Fetchable::Resnet18 => catalog::RESNET18,
-    };
+    let name = args.what.as_str();
     let bar = printer.byte_bar(name);
     let options = FetchOptions {
         cache,
@@ -22,16 +20,14 @@ pub fn run(args: &FetchArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
             bar.set_position(done);
         },
     };
-    let fetched = match args.what {
-        Fetchable::Hymenoptera => fetch::hymenoptera(&options),
-        Fetchable::Resnet18 => fetch::resnet18(&options),
+    let (fetched, flag) = match catalog::backbone(name) {
+        Some(backbone) => (named_backbones::fetch(backbone, &options), "backbone"),
+        // The only data set that clap lets through.
+        None => (fetch::hymenoptera(&options).map_err(Into::into), "data"),
     };
     bar.finish_and_clear();
     let path = fetched?;
     printer.result(format!("{}", path.display()))?;
-    printer.log(match args.what {
-        Fetchable::Hymenoptera => "next: trainer fit --data hymenoptera",
-        Fetchable::Resnet18 => "next: trainer fit --backbone resnet18",
-    });
+    printer.log(format!("next: trainer fit --{flag} {name}"));
     Ok(ExitStatus::Success)
 }

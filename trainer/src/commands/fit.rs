@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use console::{ExitStatus, Printer};
 use data::audit::Audit;
-use data::{Dataset, Split};
+use data::{Dataset, Limits, Preprocess, Sample, Split};
 use fs_err as fs;
 use models::Network;
 use report::run_files::{Calibration, Summary};
@@ -30,7 +30,10 @@ use crate::run_dir::RunDir;
 use crate::seeds::repeat_with_seeds;
 use crate::train::{Checkpoint, Checkpoints, Ended, TrainOptions, Trained, train};
 use crate::training_set::{TrainingSet, verification_images};
-use crate::{command_line, dataset, evaluate, resolve};
+use crate::{backbone, command_line, dataset, evaluate, resolve};
+
+/// Images that a frozen backbone is proven on.
+const PROOF_IMAGES: usize = 8;
 
 /// Arguments of `fit`, resolved: the recipe, the run to resume, and what observes it.
 struct Plan {
@@ -54,6 +57,7 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         cache,
         runtime: machine.runtime,
         offline: machine.offline,
+        provider: plan.recipe.provider.0,
         threads: bound_threads(plan.recipe.threads),
         printer,
         interrupt: Interrupt::default(),
@@ -72,14 +76,15 @@ fn fit(
     let audit = audit(&dataset, printer);
     // Before the run folder is created: a backbone that cannot be imported leaves nothing behind.
     check_same_data(plan, &dataset, &audit, printer)?;
-    let untrained = Model::build(recipe, dataset.classes.len(), context)?;
-    let preprocess = input_preprocess(plan, &untrained.network, context)?;
+    let preprocess = input_preprocess(plan, context)?;
+    let (steps, size) = (&preprocess.preprocess, preprocess.image_size());
+    let untrained = Model::build(recipe, size, dataset.classes.len(), context)?;
+    prove_backbone(&untrained.network, steps, &dataset, printer)?;
     let resumed = resumed_checkpoint(plan, &untrained.network, printer)?;
     let run = open_run(plan, &dataset, &audit, &preprocess)?;
     // From here on Ctrl-C saves. Before, there is nothing to save and it ends the process.
     context.interrupt.watch(run.path(), printer)?;
     let network = &untrained.network;
-    let steps = &preprocess.preprocess;
     let mut data = TrainingSet::open(&dataset, &audit, network, steps, recipe, context)
         .map_err(|error| discard_run(plan, &run, error))?;
     announce(&run, &dataset, &data, &untrained.network, printer);
@@ -225,21 +230,47 @@ fn check_same_data(plan: &Plan, dataset: &Dataset, audit: &Audit, printer: &Prin
 }
 
 /// The preprocessing of a new run's images, or that of the resumed one.
-fn input_preprocess(
-    plan: &Plan,
-    network: &Network,
-    context: &TrainingContext<'_>,
-) -> Result<InputPreprocess> {
+fn input_preprocess(plan: &Plan, context: &TrainingContext<'_>) -> Result<InputPreprocess> {
     let recipe = &plan.recipe;
     let preprocess = match &plan.resume {
-        Some(run) => InputPreprocess::of_run(run, recipe, network)?,
-        None => InputPreprocess::decide(recipe, network, context)?,
+        Some(run) => InputPreprocess::of_run(run, recipe, context)?,
+        None => InputPreprocess::decide(recipe, context)?,
     };
     // The custom ResNet has no other unless one was typed.
     if recipe.backbone.is_some() || recipe.preprocess.is_some() {
         context.printer.log(preprocess.line());
     }
     Ok(preprocess)
+}
+
+/// Proves a frozen backbone on real images, and logs where its features are.
+fn prove_backbone(
+    network: &Network,
+    preprocess: &Preprocess,
+    dataset: &Dataset,
+    printer: &Printer,
+) -> Result<()> {
+    let Some(backbone) = network.backbone() else {
+        return Ok(());
+    };
+    let step = dataset.train.len().div_ceil(PROOF_IMAGES).max(1);
+    // Unreadable images are counted and named later.
+    let prepare = |sample: &Sample| {
+        let image = data::decode::open(&sample.path, &Limits::default()).ok()?;
+        preprocess.apply(&image).ok()
+    };
+    let images: Vec<_> = dataset
+        .train
+        .iter()
+        .step_by(step)
+        .filter_map(prepare)
+        .collect();
+    let proof = backbone::prove(backbone, &images)?;
+    printer.log(proof.line(backbone));
+    for warning in backbone::warnings(backbone) {
+        printer.warn(warning);
+    }
+    Ok(())
 }
 
 /// The checkpoint to resume; one of another backbone is refused before any work.

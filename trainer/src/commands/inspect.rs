@@ -33,6 +33,7 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
     let cache = data::cache::dir(args.machine.cache.as_deref())?;
     runtime::ensure(
         args.machine.runtime.clone(),
+        deploy::Provider::Cpu,
         &cache,
         args.machine.offline,
         printer,

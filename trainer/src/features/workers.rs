@@ -7,16 +7,12 @@ use std::thread;
 use data::augment::Augment;
 use data::{Limits, Preprocess, RgbImage, Sample};
 use deploy::Session;
-use models::Network;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
-use super::engine::{Engine, burn_features};
+use super::engine::{Engine, GPU_BATCH};
 use super::{Hash, View};
 use crate::error::Result;
-
-/// Images that Burn computes at a time.
-const BURN_BATCH: usize = 32;
 
 /// An image and those of its views whose features are missing.
 pub(super) struct Job<'a> {
@@ -51,22 +47,22 @@ impl Workers<'_> {
         take: &mut dyn FnMut(Computed) -> Result<()>,
     ) -> Result<()> {
         let (next, halt) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let (mut sessions, burn): (Vec<Option<&mut Session>>, Option<&Network>) = match engine {
-            Engine::Sessions(sessions) => (sessions.iter_mut().map(Some).collect(), None),
-            Engine::Burn(network) => ((0..self.threads).map(|_| None).collect(), Some(network)),
+        let (mut sessions, batched): (Vec<Option<&mut Session>>, _) = match engine {
+            Engine::PerWorker(sessions) => (sessions.iter_mut().map(Some).collect(), None),
+            Engine::Batched(session) => ((0..self.threads).map(|_| None).collect(), Some(session)),
         };
         sessions.truncate(self.jobs.len().max(1));
         thread::scope(|scope| {
-            // Bounded: a prepared image takes 600 kB at 224 x 224, and decoding may be faster than the network.
-            let (send, receive) = sync_channel(BURN_BATCH);
+            // Bounded: a prepared image takes 600 kB at 224 x 224, and decoding may be faster than the GPU.
+            let (send, receive) = sync_channel(GPU_BATCH);
             for session in sessions {
                 let (send, next, halt) = (send.clone(), &next, &halt);
                 scope.spawn(move || self.run_worker(session, next, halt, &send));
             }
             drop(send);
-            let result = match burn {
+            let result = match batched {
                 None => receive.into_iter().try_for_each(|computed| take(computed?)),
-                Some(network) => compute_in_batches(network, receive, take),
+                Some(session) => compute_in_batches(session, receive, take),
             };
             // After an error the workers must not compute the remaining images.
             halt.store(true, Ordering::Relaxed);
@@ -121,20 +117,17 @@ impl Workers<'_> {
     }
 }
 
-/// Collects prepared images into batches for Burn.
+/// Collects prepared images into batches for a GPU.
 fn compute_in_batches(
-    network: &Network,
+    session: &mut Session,
     receive: Receiver<Result<Computed>>,
     take: &mut dyn FnMut(Computed) -> Result<()>,
 ) -> Result<()> {
     let (mut images, mut indices) = (vec![], vec![]);
     let mut flush = |images: &mut Vec<f32>, indices: &mut Vec<(usize, usize)>| -> Result<()> {
-        if indices.is_empty() {
-            return Ok(());
-        }
-        let rows = burn_features(network, std::mem::take(images), indices.len())?;
-        let width = rows.len() / indices.len();
-        for ((job, view), row) in indices.drain(..).zip(rows.chunks_exact(width.max(1))) {
+        let rows = session.run(&std::mem::take(images), indices.len())?;
+        let rows = rows.chunks_exact(session.num_outputs());
+        for ((job, view), row) in indices.drain(..).zip(rows) {
             let row = Ok(row.to_vec());
             take(Computed { job, view, row })?;
         }
@@ -150,7 +143,7 @@ fn compute_in_batches(
             }
             row => failed.push(Computed { job, view, row }),
         }
-        if indices.len() == BURN_BATCH {
+        if indices.len() == GPU_BATCH {
             flush(&mut images, &mut indices)?;
         }
     }

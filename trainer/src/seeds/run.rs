@@ -54,7 +54,8 @@ pub fn repeat_with_seeds(
         let folder = run.part("seeds", &seed.to_string())?;
         dataset.write_list(&folder.split())?;
         fs::copy(run.preprocess(), folder.preprocess())?;
-        let network = train_seed(&data.with_seed(seed), &recipe, &folder, context)?;
+        let untrained = Model::from(first.clone()).rebuild(&recipe, context)?;
+        let network = train_seed(untrained, &data.with_seed(seed), &recipe, &folder, context)?;
         runs.push((seed, logits(&network, &scored, context)?));
     }
     let seeds = score_seeds(split, scored.samples(), &data.classes, &runs);
@@ -65,13 +66,13 @@ pub fn repeat_with_seeds(
 
 /// The network of one more seed, calibrated.
 fn train_seed(
+    untrained: Model,
     data: &TrainingSet,
     recipe: &Recipe,
     folder: &RunDir,
     context: &TrainingContext<'_>,
 ) -> Result<Network> {
     data::write::atomically(&folder.config(), recipe.to_toml()?.as_bytes())?;
-    let untrained = Model::build(recipe, data.classes.len(), context)?;
     let trained = train_in_folder(folder, untrained.clone(), data, recipe, context)?;
     let calibration = calibrate(&trained, &untrained, data, recipe, context)?;
     calibrate::save_calibration(calibration.as_ref(), folder)?;

@@ -44,7 +44,7 @@ impl Checkpoint {
         Ok(Self {
             path: PathBuf::new(),
             // NB: `valid` brings the running statistics up to date first.
-            tensors: network.valid().trained_state().into_iter().collect(),
+            tensors: network.valid().state().into_iter().collect(),
             optimizer: bytes.to_vec(),
             state: State {
                 parameter_ids: parameter_ids(network),
@@ -176,10 +176,7 @@ impl Checkpoint {
     /// When the network has other tensors, or another frozen backbone.
     pub fn network(&self, network: Network) -> Result<Network> {
         self.check_backbone(&network)?;
-        Ok(match self.state.backbone {
-            Some(_) => network.load_trained_state(&self.tensors)?,
-            None => network.load_state(&self.tensors)?,
-        })
+        Ok(network.load_state(&self.tensors)?)
     }
 
     /// Refuses a network of another backbone than the one that this checkpoint leaves out.

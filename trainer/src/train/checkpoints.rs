@@ -75,7 +75,7 @@ impl<'a> Checkpoints<'a> {
         let keep_best = new_best && save != SaveKind::Last;
         let Some(run) = self.run else {
             if keep_best {
-                self.best = Some(network.valid().trained_state().into_iter().collect());
+                self.best = Some(network.valid().state().into_iter().collect());
             }
             return Ok(());
         };
@@ -119,7 +119,7 @@ impl<'a> Checkpoints<'a> {
                 return Ok((checkpoint.network(last)?, checkpoint.epochs_done()));
             }
             if let Some(state) = &self.best {
-                return Ok((last.load_trained_state(state)?, best.epoch));
+                return Ok((last.load_state(state)?, best.epoch));
             }
         }
         Ok((last, epochs_done))

@@ -18,7 +18,8 @@ pub(crate) fn burn(network: &Network, images: &[f32], n: usize) -> Vec<f32> {
     let data = TensorData::new(images.to_vec(), [n, 3, 224, 224]);
     let logits = network
         .valid()
-        .forward(Tensor::from_data(data, &Device::default()));
+        .forward(Tensor::from_data(data, &Device::default()))
+        .unwrap();
     logits.into_data().try_into_vec::<f32>().unwrap()
 }
 
@@ -40,7 +41,9 @@ pub(crate) fn trained_a_little() -> Network {
     let network = Network::build(&spec, 3, 1, &device).unwrap();
     let batch = TensorData::new(noise(4), [4, 3, 224, 224]);
     for _ in 0..20 {
-        let _ = network.forward(Tensor::from_data(batch.clone(), &device));
+        let _ = network
+            .forward(Tensor::from_data(batch.clone(), &device))
+            .unwrap();
     }
     network.valid()
 }

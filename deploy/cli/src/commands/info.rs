@@ -29,16 +29,79 @@ struct Report<'a> {
     /// The class names of the card, or of other metadata.
     classes: Option<Vec<String>>,
     card: Option<serde_json::Value>,
+    #[serde(flatten)]
+    backbone: BackboneFacts,
+}
+
+/// What the file is as a backbone.
+#[derive(Serialize)]
+struct BackboneFacts {
+    /// Multiply-accumulate operations of an image, where the file stores the shapes.
+    macs: Option<u64>,
+    /// Values that a new classification layer would read; none where the file cannot be frozen.
+    features: Option<Vec<String>>,
+    features_rule: Option<String>,
+    /// Number of features, where the file tells.
+    features_width: Option<usize>,
+    /// Why it cannot be frozen.
+    features_error: Option<String>,
+    /// Operators that keep it from being fine-tuned.
+    untrainable_operators: Vec<String>,
+}
+
+impl BackboneFacts {
+    fn of(file: &ModelFile) -> onnx::Result<Self> {
+        let document = onnx::Document::from_file(file)?;
+        let cut = onnx::FeatureCut::find(&document);
+        let (cut, error) = match cut {
+            Ok(cut) => (Some(cut), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        Ok(Self {
+            macs: onnx::multiply_accumulates(&document),
+            features: cut.as_ref().map(|cut| cut.values.clone()),
+            features_rule: cut.as_ref().map(|cut| cut.rule.to_string()),
+            features_width: cut.as_ref().and_then(onnx::FeatureCut::width),
+            features_error: error,
+            untrainable_operators: onnx::untrainable_operators(&document),
+        })
+    }
+
+    fn lines(&self) -> Vec<[String; 2]> {
+        let mut lines = vec![];
+        if let Some(macs) = self.macs {
+            let millions = macs as f64 / 1e6;
+            let text = format!("{millions:.1} million multiply-accumulates an image");
+            lines.push(fact("operations", &text));
+        }
+        let features = match (&self.features, &self.features_rule, &self.features_error) {
+            (Some(values), Some(rule), _) => {
+                let width = self
+                    .features_width
+                    .map_or_else(|| "D".to_owned(), |width| width.to_string());
+                format!("`{}` [N, {width}]: {rule}", values.join("`, `"))
+            }
+            (.., error) => format!("none: {}", error.as_deref().unwrap_or("unknown")),
+        };
+        lines.push(fact("features", &features));
+        let fine_tuning = match self.untrainable_operators.as_slice() {
+            [] => "all its operators can be trained".to_owned(),
+            operators => format!("not with {}", operators.join(", ")),
+        };
+        lines.push(fact("fine-tuning", &fine_tuning));
+        lines
+    }
 }
 
 pub(crate) fn run(args: &InfoArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let path = model_path(&args.model, printer)?;
     let file = ModelFile::open(&path)?;
     let (model, sha256) = (Model::from_file(&file)?, file.sha256());
+    let backbone = BackboneFacts::of(&file)?;
     if args.json {
-        printer.json("-".as_ref(), &report(&path, &model, sha256))?;
+        printer.json("-".as_ref(), &report(&path, &model, sha256, backbone))?;
     } else {
-        printer::line(&text(&model, sha256))?;
+        printer::line(&text(&model, sha256, &backbone))?;
     }
     Ok(ExitStatus::Success)
 }
@@ -52,7 +115,12 @@ pub(super) fn model_path(args: &ModelFileArgs, printer: &Printer) -> anyhow::Res
     )
 }
 
-fn report<'a>(path: &Path, model: &'a Model, sha256: &'a str) -> Report<'a> {
+fn report<'a>(
+    path: &Path,
+    model: &'a Model,
+    sha256: &'a str,
+    backbone: BackboneFacts,
+) -> Report<'a> {
     let texts = |infos: &[onnx::ValueInfo]| infos.iter().map(ToString::to_string).collect();
     Report {
         model: path.display().to_string(),
@@ -67,6 +135,7 @@ fn report<'a>(path: &Path, model: &'a Model, sha256: &'a str) -> Report<'a> {
         precision: model.precision,
         classes: model.class_names(),
         card: model.card.as_ref().map(super::card::json),
+        backbone,
     }
 }
 
@@ -78,7 +147,7 @@ fn producer(model: &Model) -> String {
 }
 
 /// One fact per line.
-fn text(model: &Model, sha256: &str) -> String {
+fn text(model: &Model, sha256: &str, backbone: &BackboneFacts) -> String {
     let header = &model.header;
     let opsets: Vec<String> = header
         .opsets
@@ -112,11 +181,12 @@ fn text(model: &Model, sha256: &str) -> String {
         "weights",
         &format!("{} ({})", model.num_parameters, model.precision),
     ));
+    lines.extend(backbone.lines());
     match &model.card {
         Some(card) => lines.extend(card_lines(card)),
         None => lines.extend(bare_lines(model)),
     }
-    let mut table = Table::new([Column::LEFT.at_least(10), Column::LEFT]);
+    let mut table = Table::new([Column::LEFT.at_least(11), Column::LEFT]);
     lines.into_iter().for_each(|line| table.row(line));
     table.to_string()
 }

@@ -11,8 +11,9 @@ use fs_err as fs;
 
 use super::find::{self, Manifest};
 use super::install::{failed, publish, work_folder};
-use super::{RuntimeLibrary, Source, library, pip, unpack};
+use super::{RuntimeLibrary, Source, library, unpack};
 use crate::error::{Error, Result};
+use crate::pip;
 use crate::probe::Driver;
 use crate::wheels::gpu::{self as gpu_wheels, GpuWheel, PLATFORMS, WheelSet};
 use crate::wheels::{self, GPU_PREFIX};

@@ -8,8 +8,9 @@ use files::{hash, http};
 use fs_err as fs;
 
 use super::find::{self, MANIFEST, Manifest};
-use super::{RuntimeLibrary, Source, library, pip, unpack};
+use super::{RuntimeLibrary, Source, library, unpack};
 use crate::error::{Error, Result};
+use crate::pip;
 use crate::wheels::{self, LICENCES, VERSION, Wheel};
 
 /// No download from a URL is larger.

@@ -13,10 +13,13 @@ const PYTHON_VERSION: &str = "3.12";
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Downloads one wheel, `project==version`, into `folder`; `progress` gets the bytes that have arrived. An
-/// unfinished wheel lies in `folder` too, where there is room for it.
+/// unfinished wheel lies in `folder` too, where there is room for it. Whoever calls compares the SHA-256.
 ///
-/// The error is pip's last line.
-pub(super) fn download(
+/// Without `platforms`, which are pip's `--platform`, the wheel is one for this machine.
+///
+/// # Errors
+/// Python or pip is missing, or pip fails: its last line.
+pub fn download(
     requirement: &str,
     platforms: &[&str],
     folder: &Path,

@@ -1,0 +1,67 @@
+//! A small classifier as an ONNX file.
+
+use onnx::proto::DataType;
+use onnx::{BatchNormInputs, Dim, GraphBuilder, ModelInfo, Window};
+use std::path::{Path, PathBuf};
+
+/// A small residual classifier with batch norm: 6 x 6 pixels and more, 5 classes.
+pub(crate) fn tiny(folder: &Path) -> PathBuf {
+    let mut g = GraphBuilder::new("tiny");
+    let mut seed = 1u32;
+    let mut draw = |dims: &[usize]| {
+        let count = dims.iter().product();
+        let values = (0..count).map(|_| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 8) as f32 / (1 << 24) as f32 - 0.5
+        });
+        onnx::Tensor::f32(dims, values.collect()).unwrap()
+    };
+    let ones = onnx::Tensor::f32(&[4], vec![1.5; 4]).unwrap();
+    let image = ["batch".into(), Dim::Fixed(3), "h".into(), "w".into()];
+    let x = g.input("image", DataType::Float, &image);
+    let w = g.initializer("stem.w", &draw(&[4, 3, 3, 3]));
+    let x = g.conv("stem", &x, &w, None, Window::square(3, 2, 1));
+    let names = ["s", "b", "m", "v"].map(|n| format!("norm.{n}"));
+    for name in &names {
+        let values = if name == "norm.v" {
+            ones.clone()
+        } else {
+            draw(&[4])
+        };
+        g.initializer(name, &values);
+    }
+    let [scale, bias, mean, var] = names.each_ref().map(String::as_str);
+    let norm = BatchNormInputs {
+        scale,
+        bias,
+        mean,
+        var,
+    };
+    let x = g.batch_norm("norm", &x, norm, 1e-5);
+    let x = g.relu("relu", &x);
+    let (w, b) = (
+        g.initializer("conv.w", &draw(&[4, 4, 3, 3])),
+        g.initializer("conv.b", &draw(&[4])),
+    );
+    let y = g.conv("conv", &x, &w, Some(&b), Window::square(3, 1, 1));
+    let x = g.add("sum", &y, &x);
+    let x = g.global_average_pool("pool", &x);
+    let x = g.flatten("flatten", &x);
+    let (w, b) = (
+        g.initializer("head.w", &draw(&[5, 4])),
+        g.initializer("head.b", &draw(&[5])),
+    );
+    let x = g.gemm("head", &x, &w, &b);
+    g.output(
+        &x,
+        "scores",
+        DataType::Float,
+        &["batch".into(), Dim::Fixed(5)],
+    );
+    let path = folder.join("tiny.onnx");
+    g.finish(&ModelInfo::default())
+        .unwrap()
+        .save(&path)
+        .unwrap();
+    path
+}

