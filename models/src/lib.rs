@@ -174,29 +174,6 @@ impl Network {
         }
     }
 
-    /// The network with its frozen backbone opened in another way: with as many features.
-    ///
-    /// # Errors
-    /// The number of features differs.
-    pub fn with_backbone(self, opened: Arc<Backbone>) -> Result<Self> {
-        match self {
-            Self::Frozen(network) if network.backbone.width != opened.width => {
-                let found = opened.width;
-                let expected = format!("{}, as for images of 224 pixels", network.backbone.width);
-                Err(Error::configuration(
-                    "the number of features",
-                    found,
-                    &expected,
-                ))
-            }
-            Self::Frozen(network) => Ok(Self::Frozen(Frozen {
-                backbone: opened,
-                ..network
-            })),
-            network => Ok(network),
-        }
-    }
-
     /// Number of classes K.
     #[must_use]
     pub fn num_classes(&self) -> usize {

@@ -25,7 +25,7 @@ use crate::examples::Examples;
 use crate::features::Features;
 use crate::head;
 use crate::kfold::{HeldOut, KFold};
-use crate::model::{self, Model};
+use crate::model::Model;
 use crate::preprocessing::InputPreprocess;
 use crate::recipe::Recipe;
 use crate::resolve;
@@ -161,11 +161,10 @@ fn score(
     recipe: &Recipe,
     context: &TrainingContext<'_>,
 ) -> Result<Scored> {
-    let network = Model::build(recipe, dataset.classes.len(), context)?.network;
-    let preprocess = InputPreprocess::decide(recipe, &network, context)?;
+    let preprocess = InputPreprocess::decide(recipe, context)?;
     context.printer.log(preprocess.line());
-    let steps = &preprocess.preprocess;
-    let network = model::with_image_shape(network, steps, context)?;
+    let (steps, size) = (&preprocess.preprocess, preprocess.image_size());
+    let network = Model::build(recipe, size, dataset.classes.len(), context)?.network;
     let backbone = network.backbone();
     let backbone = Arc::clone(backbone.expect("the recipe has a frozen backbone"));
     backbone::prove_on(dataset, &backbone, steps, context.printer)?;

@@ -10,9 +10,7 @@ use crate::dataset::{self, DecodeOptions};
 use crate::error::Error;
 use crate::evaluate;
 use crate::examples::{Batching, Purpose};
-use crate::model;
 use crate::output_files::file_name;
-use crate::preprocessing::InputPreprocess;
 use crate::recipe::Recipe;
 use crate::resolve;
 use crate::restore::restore;
@@ -48,12 +46,11 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         strict: args.strict_images || recipe.strict_images,
     };
     let images = dataset::decode(&samples, &args.split.to_string(), options, &context)?;
-    let kept = InputPreprocess::of_run(&run, &recipe, &restored.network)?;
-    let network = model::with_image_shape(restored.network, &kept.preprocess, &context)?;
-    let examples = Batching::plain(args.batch.into(), kept.preprocess, context.threads)
+    let preprocess = restored.preprocess.preprocess;
+    let examples = Batching::plain(args.batch.into(), preprocess, context.threads)
         .images(images, Purpose::Evaluation);
     let bar = printer.image_bar("evaluating", examples.samples().len() as u64);
-    let evaluation = evaluate::evaluate(&network, &examples, classes, &mut |done| {
+    let evaluation = evaluate::evaluate(&restored.network, &examples, classes, &mut |done| {
         bar.set_position(done as u64);
     });
     bar.finish_and_clear();
@@ -61,7 +58,7 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let checkpoint = file_name(&run.checkpoint(args.checkpoint));
     printer.log(format!("{checkpoint} of {}", run.path().display()));
     let warning = data::metrics::worse_than_majority(&evaluation.scores);
-    let computed_by = match network.is_frozen() {
+    let computed_by = match restored.network.is_frozen() {
         true => "features by ONNX Runtime",
         false => "Burn",
     };

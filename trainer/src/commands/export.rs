@@ -8,9 +8,7 @@ use crate::context::TrainingContext;
 use crate::dataset::{self, DecodeOptions};
 use crate::examples::{Batching, Purpose};
 use crate::export::{self, CardFields};
-use crate::model;
 use crate::output_files::save_json;
-use crate::preprocessing::InputPreprocess;
 use crate::recipe::Recipe;
 use crate::resolve;
 use crate::restore::restore;
@@ -38,10 +36,9 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     };
     let images = dataset::decode(samples, "val", options, &context)?;
     let count = images.samples().len();
-    let kept = InputPreprocess::of_run(&run, &recipe, &restored.network)?;
-    let network = model::with_image_shape(restored.network, &kept.preprocess, &context)?;
-    let val = Batching::plain(recipe.batch, kept.preprocess.clone(), context.threads)
-        .images(images, Purpose::Evaluation);
+    let steps = restored.preprocess.preprocess.clone();
+    let val =
+        Batching::plain(recipe.batch, steps, context.threads).images(images, Purpose::Evaluation);
     let fingerprint = dataset.fingerprint();
     let state = restored.state;
     // In the middle of an epoch the network is no longer the one that was validated.
@@ -49,12 +46,18 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let accuracy = row.map(|row| row.val_accuracy / 100.0);
     let card = CardFields {
         classes: state.classes,
-        ..CardFields::new(&network, kept, &recipe, &dataset, fingerprint)?
+        ..CardFields::new(
+            &restored.network,
+            restored.preprocess,
+            &recipe,
+            &dataset,
+            fingerprint,
+        )?
     }
     .with_validation(accuracy, count, restored.calibration.as_ref());
     let images = verification_images(&val, &card.preprocess)?;
     let out = args.out.clone().unwrap_or_else(|| run.model());
-    let exported = export::export(&network, card, &images, &out)?;
+    let exported = export::export(&restored.network, card, &images, &out)?;
     // `verify.json` is about the run's own file.
     if args.out.is_none() {
         save_json(&run.verify(), &exported.agreement)?;

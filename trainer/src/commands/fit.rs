@@ -30,7 +30,7 @@ use crate::run_dir::RunDir;
 use crate::seeds::repeat_with_seeds;
 use crate::train::{Checkpoint, Checkpoints, Ended, TrainOptions, Trained, train};
 use crate::training_set::{TrainingSet, verification_images};
-use crate::{backbone, command_line, dataset, evaluate, model, probe, resolve};
+use crate::{backbone, command_line, dataset, evaluate, probe, resolve};
 
 /// Arguments of `fit`, resolved: the recipe, the run to resume, and what observes it.
 struct Plan {
@@ -77,17 +77,17 @@ fn fit(
     let audit = audit(&dataset, printer);
     // Before the run folder is created: a backbone that cannot be imported leaves nothing behind.
     check_same_data(plan, &dataset, &audit, printer)?;
-    let untrained = Model::build(recipe, dataset.classes.len(), context)?;
-    let (untrained, preprocess) = with_preprocess(untrained, plan, context)?;
+    let preprocess = input_preprocess(plan, context)?;
+    let (steps, size) = (&preprocess.preprocess, preprocess.image_size());
+    let untrained = Model::build(recipe, size, dataset.classes.len(), context)?;
     if let Some(backbone) = untrained.network.backbone() {
-        backbone::prove_on(&dataset, backbone, &preprocess.preprocess, printer)?;
+        backbone::prove_on(&dataset, backbone, steps, printer)?;
     }
     let resumed = resumed_checkpoint(plan, &untrained.network, printer)?;
     let run = open_run(plan, &dataset, &audit, &preprocess)?;
     // From here on Ctrl-C saves. Before, there is nothing to save and it ends the process.
     context.interrupt.watch(run.path(), printer)?;
     let network = &untrained.network;
-    let steps = &preprocess.preprocess;
     let mut data = TrainingSet::open(&dataset, &audit, network, steps, recipe, context)
         .map_err(|error| discard_run(plan, &run, error))?;
     announce(&run, &dataset, &data, &untrained.network, printer);
@@ -248,24 +248,18 @@ fn check_same_data(plan: &Plan, dataset: &Dataset, audit: &Audit, printer: &Prin
     ))
 }
 
-/// Decides the preprocessing of a new run's images, or takes that of the resumed one. A network that takes images of
-/// any size takes those that the preprocessing ends in.
-fn with_preprocess(
-    model: Model,
-    plan: &Plan,
-    context: &TrainingContext<'_>,
-) -> Result<(Model, InputPreprocess)> {
-    let (recipe, network) = (&plan.recipe, model.network);
+/// The preprocessing of a new run's images, or that of the resumed one.
+fn input_preprocess(plan: &Plan, context: &TrainingContext<'_>) -> Result<InputPreprocess> {
+    let recipe = &plan.recipe;
     let preprocess = match &plan.resume {
-        Some(run) => InputPreprocess::of_run(run, recipe, &network)?,
-        None => InputPreprocess::decide(recipe, &network, context)?,
+        Some(run) => InputPreprocess::of_run(run, recipe, context)?,
+        None => InputPreprocess::decide(recipe, context)?,
     };
     // The custom ResNet has no other unless one was typed.
     if recipe.backbone.is_some() || recipe.preprocess.is_some() {
         context.printer.log(preprocess.line());
     }
-    let network = model::with_image_shape(network, &preprocess.preprocess, context)?;
-    Ok((network.into(), preprocess))
+    Ok(preprocess)
 }
 
 /// The checkpoint to resume; one of another backbone is refused before any work.

@@ -6,8 +6,7 @@ use super::{ImageInput, InputPreprocess, graph};
 
 fn input(shape: [usize; 3], dtype: Dtype) -> ImageInput {
     ImageInput {
-        shape,
-        is_fixed: [true; 3],
+        dims: shape.map(Some),
         dtype,
     }
 }
@@ -39,11 +38,56 @@ fn steps_of_imagenet_end_in_what_the_network_takes() {
         text([3, 96, 160], Dtype::U8),
         "decode(rgb, exif)|resize(96, 160, bilinear, antialias)|layout(nchw, u8)"
     );
-    let error = input([4, 8, 8], Dtype::F32).imagenet().unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "an input [4, 8, 8] is no image of 1 or 3 channels"
+}
+
+#[test]
+fn an_open_size_is_that_of_the_steps() {
+    let open = |dims| ImageInput {
+        dims,
+        dtype: Dtype::F32,
+    };
+    let large: data::Preprocess = "center_crop(384)".parse().unwrap();
+    for dims in [
+        [Some(3), None, None],
+        [None, None, None],
+        [Some(3), Some(384), None],
+    ] {
+        assert!(open(dims).is_fitted_by(&large));
+    }
+    assert!(!open([Some(3), Some(224), None]).is_fitted_by(&large));
+    assert!(!open([None, None, Some(3)]).is_fitted_by(&large));
+    assert!(
+        !open([Some(3), None, None])
+            .with_default_size()
+            .is_fitted_by(&large)
     );
+    let standard = open([None, None, None]).imagenet().unwrap();
+    assert_eq!(standard, data::Preprocess::imagenet());
+    assert_eq!(open([Some(3), None, None]).to_string(), "[3, any, any]");
+}
+
+#[test]
+fn the_input_of_a_file_is_read_from_its_shape_and_type() {
+    let of = |elem_type, dims: &[Dim]| {
+        let mut g = GraphBuilder::new("net");
+        let x = g.input("image", elem_type, dims);
+        let y = g.node("Identity", "same", &[&x], vec![]);
+        g.output(&y, "out", elem_type, dims);
+        let input = ImageInput::of_document(&g.finish(&ModelInfo::default()).unwrap());
+        input.map(|input| input.to_string())
+    };
+    let fixed = |dims: [i64; 4]| dims.map(Dim::Fixed);
+    assert_eq!(
+        of(DataType::Float16, &fixed([1, 3, 8, 9])).as_deref(),
+        Some("[3, 8, 9] in half precision")
+    );
+    let open = ["batch".into(), "h".into(), "w".into(), Dim::Fixed(1)];
+    assert_eq!(of(DataType::Float, &open).as_deref(), Some("[any, any, 1]"));
+    for other in [fixed([1, 4, 8, 9]), fixed([1, 8, 9, 5])] {
+        assert_eq!(of(DataType::Float, &other), None);
+    }
+    assert_eq!(of(DataType::Int64, &fixed([1, 3, 8, 9])), None);
+    assert_eq!(of(DataType::Float, &fixed([1, 3, 8, 9])[..2]), None);
 }
 
 #[test]
