@@ -7,7 +7,7 @@
 //! - [`unreadable`]: tolerance for images that cannot be read;
 //! - [`audit`]: leaks, duplicates and unusual files;
 //! - [`metrics`]: predictions to [`Scores`];
-//! - [`class_names`]: class names for a model without a card;
+//! - [`class_names`], [`preprocessor_config`]: class names and preprocessing for a model without a card;
 //! - [`run_files`]: file names in a run folder; [`runs`]: which run a name means, and what it scored;
 //! - [`insects`], `fetch`, [`catalog`]: a synthetic data set, and public ones.
 //!
@@ -28,6 +28,7 @@ pub mod images;
 pub mod insects;
 pub mod loader;
 pub mod metrics;
+pub mod preprocessor_config;
 pub mod run_files;
 pub mod runs;
 pub mod split;

@@ -37,6 +37,8 @@ pub const COMMAND: &str = "command.txt";
 pub const REPORT: &str = "report.html";
 /// The temperature of the exported network.
 pub const CALIBRATION: &str = "calibration.json";
+/// The preprocessing of the network's images, and what decided it.
+pub const PREPROCESS: &str = "preprocess.json";
 /// The result of cross-validation.
 pub const FOLDS: &str = "folds.json";
 /// Images whose held-out prediction contradicts their label.

@@ -33,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     targets::model::CONVERT,
     targets::model::EXTERNAL_DATA,
     targets::text::PREPROCESS,
+    targets::text::PREPROCESSOR_CONFIG,
     targets::text::AUGMENT,
     targets::text::CARD,
     targets::text::CLASS_NAMES,

@@ -1,6 +1,7 @@
-"""Writes tests/reference/geometry.json: torchvision's resize and centre crop on small noise.
+"""Writes tests/reference/geometry.json: torchvision's resize, centre crop and pad on small noise, with timm's resize
+of the longer side and transformers' rounding of a crop.
 
-python3 scripts/reference/geometry.py
+python3 scripts/reference/geometry.py    (needs timm)
 """
 
 import hashlib
@@ -9,8 +10,10 @@ import pathlib
 
 import numpy
 import PIL
+import timm
 import torchvision
 from PIL import Image
+from timm.data.transforms import CenterCropOrPad, ResizeKeepRatio
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
 
 OUT = pathlib.Path(__file__).parents[2] / "tests/reference/geometry.json"
@@ -25,6 +28,11 @@ def noise(width, height):
     return Image.frombytes("RGB", (width, height), bytes(values))
 
 
+def floor_crop(size):
+    """transformers' centre crop of a larger image."""
+    return lambda image: image.crop((left := (image.width - size) // 2, top := (image.height - size) // 2, left + size, top + size))
+
+
 def main():
     cases = []
     for width, height in ((64, 48), (48, 64), (31, 97), (200, 33), (7, 5), (1, 9), (130, 130)):
@@ -37,10 +45,19 @@ def main():
                 (f"resize(17, 23, {name}, antialias)", [Resize((17, 23), mode)]),
                 (f"resize(90, 140, {name}, antialias)|center_crop(61)", [Resize((90, 140), mode), CenterCrop(61)]),
                 (f"center_crop(50)|resize(20, 21, {name}, antialias)", [CenterCrop(50), Resize((20, 21), mode)]),
+                (f"resize_short(40, {name}, antialias)|center_crop(25, floor)", [Resize(40, mode), floor_crop(25)]),
+                (
+                    f"resize_long(37, {name}, antialias)|pad(38, fill=[124, 116, 104])|center_crop(38)",
+                    [ResizeKeepRatio(37, 1.0, name), CenterCropOrPad(38, [124, 116, 104])],
+                ),
+                (
+                    f"resize_long(37, {name}, antialias)|pad(30, fill=9)|center_crop(30)",
+                    [ResizeKeepRatio(37, 1.0, name), CenterCropOrPad(30, 9)],
+                ),
             ):
                 digest = hashlib.sha256(Compose(steps)(image).tobytes()).hexdigest()
                 cases.append({"size": [width, height], "steps": text, "sha256": digest})
-    made_by = {"pillow": PIL.__version__, "torchvision": torchvision.__version__.split("+")[0]}
+    made_by = {"pillow": PIL.__version__, "torchvision": torchvision.__version__.split("+")[0], "timm": timm.__version__}
     lines = ",\n".join("    " + json.dumps(case) for case in cases)
     OUT.write_text(f'{{\n  "made_by": {json.dumps(made_by)},\n  "cases": [\n{lines}\n  ]\n}}\n')
 

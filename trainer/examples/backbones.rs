@@ -35,7 +35,7 @@ fn main() -> Result<()> {
 
 /// Writes the features, computed for both images at once where the file allows it, and returns where they are.
 fn features(path: &Path) -> Result<Value> {
-    let opened = backbone::open(path, None, 2)?;
+    let opened = backbone::open(path, None, (224, 224), 2)?;
     let bytes = fs::read(path.with_extension("images.f32"))?;
     let words = bytes.as_chunks::<4>().0.iter();
     let images: Vec<f32> = words.map(|word| f32::from_le_bytes(*word)).collect();

@@ -12,12 +12,9 @@ use deploy::{Session, SessionOptions};
 use models::{Backbone, BackboneFile, FeatureExtractor};
 use onnx::{CutRule, ModelFile};
 
-pub use proof::{Proof, prove};
+pub use proof::{Proof, prove, prove_on};
 
 use crate::error::{Error, Result};
-
-/// Height and width of images where the file leaves them open.
-const DEFAULT_SIZE: usize = 224;
 
 /// A session of the frozen part, shared by threads.
 #[derive(Debug)]
@@ -35,13 +32,19 @@ impl FeatureExtractor for SharedSession {
 }
 
 /// Opens an ONNX file as a frozen backbone in ONNX Runtime, which must be loaded. `cut_at` names the value that
-/// holds the features, where the graph's own classification layer does not tell.
+/// holds the features, where the graph's own classification layer does not tell. `size` is height and width of images
+/// where the file leaves them open.
 ///
 /// # Errors
 /// The file cannot be read, takes no images, has no features, or ONNX Runtime refuses it.
-pub fn open(path: &Path, cut_at: Option<&str>, threads: usize) -> Result<Arc<Backbone>> {
+pub fn open(
+    path: &Path,
+    cut_at: Option<&str>,
+    size: (usize, usize),
+    threads: usize,
+) -> Result<Arc<Backbone>> {
     let mut file = BackboneFile::open(path, cut_at)?;
-    let image_shape = image_shape(&file)?;
+    let image_shape = image_shape(&file, size)?;
     if matches!(file.cut.rule, CutRule::Named | CutRule::Output) {
         file.cut.pooled = is_map(&file, image_shape)?;
     }
@@ -105,19 +108,22 @@ pub(crate) fn session_options(image_shape: [usize; 3], threads: usize) -> Sessio
     }
 }
 
-/// Shape of an image, with the default size where the file leaves it open.
-fn image_shape(file: &BackboneFile) -> Result<[usize; 3]> {
+/// Shape of an image, of this size where the file leaves it open.
+fn image_shape(file: &BackboneFile, (height, width): (usize, usize)) -> Result<[usize; 3]> {
     let is_channels = |dim: Option<usize>| matches!(dim, Some(1 | 3));
     let dims = file.image_dims();
-    let or_default = |dim: Option<usize>| dim.unwrap_or(DEFAULT_SIZE);
     match dims {
-        [channels, h, w] if is_channels(channels) => {
-            Ok([channels.unwrap_or(3), or_default(h), or_default(w)])
-        }
-        [h, w, channels] if is_channels(channels) => {
-            Ok([or_default(h), or_default(w), channels.unwrap_or(3)])
-        }
-        [None, h, w] => Ok([3, or_default(h), or_default(w)]),
+        [channels, h, w] if is_channels(channels) => Ok([
+            channels.unwrap_or(3),
+            h.unwrap_or(height),
+            w.unwrap_or(width),
+        ]),
+        [h, w, channels] if is_channels(channels) => Ok([
+            h.unwrap_or(height),
+            w.unwrap_or(width),
+            channels.unwrap_or(3),
+        ]),
+        [None, h, w] => Ok([3, h.unwrap_or(height), w.unwrap_or(width)]),
         _ => Err(Error::refused_with_hint(
             format!(
                 "`{}` takes no images of one or three channels: its input is `{}`",

@@ -13,8 +13,8 @@ use serde_json::Value;
 use crate::calibrate;
 use crate::error::Result;
 use crate::output_files::remove_if_any;
+use crate::preprocessing::InputPreprocess;
 use crate::recipe::Recipe;
-use crate::resolve;
 use crate::verify::{self, Reference};
 
 /// Fields of the card, besides what the network knows of itself.
@@ -32,6 +32,7 @@ impl CardFields {
     /// options without the paths of this machine, and the numbers of images.
     pub fn new(
         network: &Network,
+        preprocess: InputPreprocess,
         recipe: &Recipe,
         dataset: &Dataset,
         fingerprint: String,
@@ -40,13 +41,16 @@ impl CardFields {
             .map(|split| (split.to_string(), dataset.samples(split).len() as u64));
         Ok(Self {
             classes: dataset.classes.clone(),
-            preprocess: resolve::preprocess(network.image_shape())?,
+            preprocess: preprocess.preprocess,
             provenance: Provenance {
                 tool: "trainer".into(),
                 version: env!("CARGO_PKG_VERSION").into(),
                 seed: recipe.seed,
                 options: options(recipe)?,
                 backbone_sha256: network.backbone_sha256().map(str::to_string),
+                backbone_licence: preprocess.backbone_licence,
+                backbone_source: preprocess.backbone_source,
+                preprocess_source: Some(preprocess.source),
                 dataset_fingerprint: fingerprint,
                 counts: counts.into_iter().collect(),
                 date: card::utc_date(),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use console::Printer;
-use data::{Dataset, Preprocess, catalog, fetch};
+use data::{Dataset, catalog, fetch};
 
 use crate::error::{Error, Result};
 use crate::named_backbones;
@@ -93,6 +93,18 @@ pub fn backbone_path(
     fetched
 }
 
+/// The backbones with a name that are in the cache.
+pub fn cached_backbones(cache: &Path) -> Vec<String> {
+    let backbones = catalog::BACKBONES.iter();
+    let cached = backbones.filter(|backbone| backbone.path(cache).is_file());
+    cached.map(|backbone| backbone.name.to_owned()).collect()
+}
+
+/// The licence of a backbone with a name.
+pub fn backbone_licence(name: &str) -> Option<&'static str> {
+    catalog::backbone(name).map(|backbone| backbone.licence)
+}
+
 /// Burn's device.
 ///
 /// # Errors
@@ -117,41 +129,4 @@ fn device_missing(device: &str) -> Error {
         format!("this build of `trainer` cannot train on `{device}`"),
         format!("build it with `cargo build --release -p trainer --features {device}`"),
     )
-}
-
-/// The preprocessing of a network that takes images of this shape (`[3, H, W]`): resize the shorter side to
-/// 256/224 of it, crop its centre, ImageNet's mean and standard deviation.
-pub fn preprocess([_, height, width]: [usize; 3]) -> Result<Preprocess> {
-    if (height, width) == (224, 224) {
-        return Ok(Preprocess::imagenet());
-    }
-    let geometry = if height == width {
-        // The ratio of resize to crop that torchvision's weights are evaluated with, 256 : 224.
-        let short = (height * 256).div_ceil(224);
-        format!("resize_short({short}, bilinear, antialias)|center_crop({height})")
-    } else {
-        format!("resize({height}, {width}, bilinear, antialias)")
-    };
-    let text =
-        format!("decode(rgb, exif)|{geometry}|scale(1/255)|normalize(imagenet)|layout(nchw, f32)");
-    Ok(text.parse()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::preprocess;
-
-    #[test]
-    fn preprocessing_ends_in_the_size_that_the_network_takes() {
-        assert_eq!(
-            preprocess([3, 224, 224]).unwrap(),
-            data::Preprocess::imagenet()
-        );
-        for (height, width) in [(32, 32), (299, 299), (96, 160)] {
-            assert_eq!(
-                preprocess([3, height, width]).unwrap().output_shape(),
-                [3, height, width]
-            );
-        }
-    }
 }

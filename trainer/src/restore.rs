@@ -7,6 +7,7 @@ use crate::calibrate;
 use crate::context::TrainingContext;
 use crate::error::Result;
 use crate::model;
+use crate::preprocessing::InputPreprocess;
 use crate::recipe::Recipe;
 use crate::run_dir::{CheckpointKind, RunDir};
 use crate::train::{Checkpoint, State};
@@ -14,6 +15,7 @@ use crate::train::{Checkpoint, State};
 pub struct Restored {
     /// The network, with calibrated logits where the run was calibrated.
     pub network: Network,
+    pub preprocess: InputPreprocess,
     pub state: State,
     pub calibration: Option<Calibration>,
 }
@@ -27,11 +29,14 @@ pub fn restore(
 ) -> Result<Restored> {
     let checkpoint = Checkpoint::open(&run.checkpoint(kind))?;
     let state = checkpoint.state().clone();
-    let network = model::build_network(recipe, state.classes.len(), context)?;
+    let preprocess = InputPreprocess::of_run(run, recipe, context)?;
+    let size = preprocess.image_size();
+    let network = model::build_network(recipe, size, state.classes.len(), context)?;
     let network = checkpoint.network(network)?;
     let calibration = matching_calibration(&state, run, context)?;
     Ok(Restored {
         network: calibrate::apply(calibration.as_ref(), network),
+        preprocess,
         state,
         calibration,
     })

@@ -168,6 +168,10 @@ impl RunDir {
         self.path.join(run_files::CALIBRATION)
     }
 
+    pub fn preprocess(&self) -> PathBuf {
+        self.path.join(run_files::PREPROCESS)
+    }
+
     pub fn folds(&self) -> PathBuf {
         self.path.join(run_files::FOLDS)
     }

@@ -15,7 +15,6 @@ use crate::examples::{Batching, Examples, Purpose};
 use crate::features::{Extracted, Extractor, ExtractorOptions, FeatureCache, Features, View};
 use crate::kfold::Fold;
 use crate::recipe::{Recipe, Views};
-use crate::resolve;
 
 /// Real images that an exported file is verified with.
 const VERIFIED_IMAGES: usize = 16;
@@ -50,16 +49,16 @@ impl TrainingSet {
         dataset: &Dataset,
         audit: &Audit,
         network: &Network,
+        preprocess: &Preprocess,
         recipe: &Recipe,
         context: &TrainingContext<'_>,
     ) -> Result<Self> {
-        let preprocess = resolve::preprocess(network.image_shape())?;
         let batching = Batching {
             batch: recipe.batch,
             seed: recipe.seed,
             augment: Some(recipe.augment.clone()).filter(|augment| !augment.ops.is_empty()),
             augment_val: recipe.augment_val,
-            preprocess,
+            preprocess: preprocess.clone(),
             threads: context.threads,
         };
         match (cached_views(recipe), network.backbone()) {

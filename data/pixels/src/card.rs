@@ -87,6 +87,15 @@ pub struct Provenance {
     /// SHA-256 of the file that the backbone was read from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backbone_sha256: Option<String>,
+    /// Licence of the backbone's weights, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backbone_licence: Option<String>,
+    /// Where the backbone's weights are from, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backbone_source: Option<String>,
+    /// What the preprocessing was decided by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preprocess_source: Option<String>,
     /// SHA-256 over the data set's file names and contents, in hexadecimal.
     pub dataset_fingerprint: String,
     /// Images per split.

@@ -38,6 +38,16 @@ pub enum Step {
         /// Whether the filter widens when the image shrinks.
         antialias: bool,
     },
+    /// Resize so that the longer side becomes `size`; the other keeps the proportions, rounded to the nearest
+    /// as in timm.
+    ResizeLong {
+        /// In pixels.
+        size: u32,
+        /// Interpolation.
+        filter: Filter,
+        /// Whether the filter widens when the image shrinks.
+        antialias: bool,
+    },
     /// Resize to exactly this size; the proportions may change.
     Resize {
         /// In pixels.
@@ -55,6 +65,19 @@ pub enum Step {
         height: u32,
         /// In pixels.
         width: u32,
+        /// Whether half a pixel is rounded down, as in transformers, and not to the even number, as in
+        /// torchvision.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        floor: bool,
+    },
+    /// Centre the image on a canvas of at least this size.
+    Pad {
+        /// In pixels.
+        height: u32,
+        /// In pixels.
+        width: u32,
+        /// Colour of the canvas: one number per channel, in the order of the channels.
+        fill: Vec<u8>,
     },
     /// Multiply every value by `factor`; values start in `[0, 255]`.
     Scale {
@@ -136,7 +159,7 @@ pub enum Dtype {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Step>", into = "Vec<Step>")]
 pub struct Preprocess {
-    /// One `decode`, then resizes and crops, then `scale` and `normalize`, then one `layout`.
+    /// One `decode`, then resizes, crops and pads, then `scale` and `normalize`, then one `layout`.
     steps: Vec<Step>,
 }
 
@@ -169,6 +192,7 @@ impl Preprocess {
                 Step::CenterCrop {
                     height: 224,
                     width: 224,
+                    floor: false,
                 },
                 Step::Scale {
                     factor: 1.0 / 255.0,
@@ -211,16 +235,25 @@ impl Preprocess {
         layout.expect("`grammar::check` demands `layout`")
     }
 
+    /// The same steps for a network that takes its input in another layout.
+    ///
+    /// ```
+    /// use classifold_pixels::preprocess::{Dtype, Order, Preprocess};
+    /// let preprocess = Preprocess::imagenet().with_layout(Order::Nhwc, Dtype::F16);
+    /// assert_eq!(preprocess.output_shape(), [224, 224, 3]);
+    /// ```
+    #[must_use]
+    pub fn with_layout(mut self, order: Order, dtype: Dtype) -> Self {
+        let last = self.steps.last_mut();
+        *last.expect("`grammar::check` demands `layout` at the end") =
+            Step::Layout { order, dtype };
+        self
+    }
+
     /// Width and height of the result.
     #[must_use]
     pub fn size(&self) -> (u32, u32) {
-        let size = self.steps.iter().rev().find_map(|step| match *step {
-            Step::Resize { height, width, .. } | Step::CenterCrop { height, width } => {
-                Some((width, height))
-            }
-            _ => None,
-        });
-        size.expect("`grammar::check` demands a step that fixes the size")
+        fixed_size(&self.steps).expect("`grammar::check` demands steps that fix the size")
     }
 
     /// `[C, H, W]`, or `[H, W, C]` for `nhwc`.
@@ -240,7 +273,7 @@ impl Preprocess {
         self.output_shape().iter().product()
     }
 
-    /// The geometric steps alone: resizes and crops.
+    /// The geometric steps alone: resizes, crops and pads.
     ///
     /// For a gray network the three channels are made equal first.
     ///
@@ -292,7 +325,28 @@ impl Preprocess {
     }
 }
 
-/// Resizes and crops into `out`. Returns `false`, with `out` undefined, when the image stays as it is.
+/// Width and height after the steps, where they are the same for every image.
+fn fixed_size(steps: &[Step]) -> Option<(u32, u32)> {
+    // Least and largest width and height of any image.
+    let (mut least, mut largest) = ((1, 1), (u32::MAX, u32::MAX));
+    for step in steps {
+        (least, largest) = match *step {
+            Step::ResizeShort { size, .. } => ((size, size), (u32::MAX, u32::MAX)),
+            Step::ResizeLong { size, .. } => ((1, 1), (size, size)),
+            Step::Resize { height, width, .. } | Step::CenterCrop { height, width, .. } => {
+                ((width, height), (width, height))
+            }
+            Step::Pad { height, width, .. } => {
+                let pad = |side: (u32, u32)| (side.0.max(width), side.1.max(height));
+                (pad(least), pad(largest))
+            }
+            _ => (least, largest),
+        };
+    }
+    (least == largest).then_some(least)
+}
+
+/// Resizes, crops and pads into `out`. Returns `false`, with `out` undefined, when the image stays as it is.
 fn geometry(
     preprocess: &Preprocess,
     image: &RgbImage,
@@ -310,21 +364,36 @@ fn geometry(
         } else {
             image.dimensions()
         };
+        if let Step::Pad {
+            height,
+            width,
+            fill,
+        } = step
+        {
+            let fill = canvas_colour(preprocess.color(), fill);
+            let size = (from.0.max(*width), from.1.max(*height));
+            check_pixels(size)?;
+            if size != from {
+                *out = pad(if changed { out } else { image }, size, fill);
+                changed = true;
+            }
+            continue;
+        }
         let Some(mut resize) = resize_of(step, from)? else {
             continue;
         };
         // A crop after a resize becomes the window of the resize: pixels outside it are never computed.
         if !matches!(step, Step::CenterCrop { .. })
-            && let Some(&&Step::CenterCrop { height, width }) = steps.peek()
+            && let Some(&&Step::CenterCrop {
+                height,
+                width,
+                floor,
+            }) = steps.peek()
         {
-            resize.window = resize::centered(resize.size, (width, height));
+            resize.window = resize::centered(resize.size, (width, height), floor);
             steps.next();
         }
-        let Window { width, height, .. } = resize.window;
-        if u64::from(width) * u64::from(height) > resize::MAX_PIXELS {
-            let reason = format!("an image would become {width} x {height}, more than 8192 x 8192");
-            return Err(grammar::bad_steps(&reason));
-        }
+        check_pixels((resize.window.width, resize.window.height))?;
         if changed {
             resizer.resize(&std::mem::take(out), &resize, out);
         } else {
@@ -333,6 +402,32 @@ fn geometry(
         changed = true;
     }
     Ok(changed)
+}
+
+/// Refuses an image that has become too large.
+fn check_pixels((width, height): (u32, u32)) -> Result<()> {
+    if u64::from(width) * u64::from(height) <= resize::MAX_PIXELS {
+        return Ok(());
+    }
+    let reason = format!("an image would become {width} x {height}, more than 8192 x 8192");
+    Err(grammar::bad_steps(&reason))
+}
+
+/// The image on a canvas of `size`, at least its own. An odd margin has its larger half right and below, as in
+/// torchvision.
+fn pad(image: &RgbImage, size: (u32, u32), fill: Rgb<u8>) -> RgbImage {
+    let mut canvas = RgbImage::from_pixel(size.0, size.1, fill);
+    let [left, top] = [size.0 - image.width(), size.1 - image.height()].map(|margin| margin / 2);
+    image::imageops::replace(&mut canvas, image, left.into(), top.into());
+    canvas
+}
+
+/// A fill in the order of the network's channels as the RGB that geometry works on.
+fn canvas_colour(color: Color, fill: &[u8]) -> Rgb<u8> {
+    match (color, fill) {
+        (Color::Rgb, &[r, g, b]) | (Color::Bgr, &[b, g, r]) => Rgb([r, g, b]),
+        (_, fill) => Rgb([fill[0]; 3]),
+    }
 }
 
 /// Checks the size of an image and of the buffer for its tensor.
@@ -363,6 +458,11 @@ fn resize_of(step: &Step, (width, height): (u32, u32)) -> Result<Option<Resize>>
             filter,
             antialias,
         } => (shorter_side((width, height), size), filter, antialias),
+        Step::ResizeLong {
+            size,
+            filter,
+            antialias,
+        } => (longer_side((width, height), size), filter, antialias),
         Step::Resize {
             height,
             width,
@@ -372,8 +472,9 @@ fn resize_of(step: &Step, (width, height): (u32, u32)) -> Result<Option<Resize>>
         Step::CenterCrop {
             height: h,
             width: w,
+            floor,
         } => {
-            let window = resize::centered((width, height), (w, h));
+            let window = resize::centered((width, height), (w, h), floor);
             let size = (width, height);
             return Ok(Some(Resize {
                 size,
@@ -392,7 +493,7 @@ fn resize_of(step: &Step, (width, height): (u32, u32)) -> Result<Option<Resize>>
             size.0, size.1
         )));
     }
-    let window = resize::centered(size, size);
+    let window = resize::centered(size, size, false);
     Ok(Some(Resize {
         size,
         window,
@@ -412,6 +513,13 @@ fn shorter_side((width, height): (u32, u32), size: u32) -> (u32, u32) {
     } else {
         (long(width, height), size)
     }
+}
+
+/// Size after timm's `ResizeKeepRatio(size, longest=1)`: each side divided by `long / size`, in double precision.
+fn longer_side((width, height): (u32, u32), size: u32) -> (u32, u32) {
+    let ratio = f64::from(width.max(height)) / f64::from(size);
+    let side = |side: u32| (f64::from(side) / ratio).round_ties_even() as u32;
+    (side(width), side(height))
 }
 
 /// PIL's mode `L`, repeated in three channels.

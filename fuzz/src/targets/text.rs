@@ -1,10 +1,12 @@
 //! Texts and tables: preprocessing, augmentation, model card, class names, splits.
 
 use data::augment::Augment;
+use data::preprocessor_config;
 use pixels::card::{Golden, OutputKind, Provenance};
 use pixels::{Card, Preprocess, RgbImage};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
+use std::path::Path;
 
 use crate::{Target, scratch};
 
@@ -17,13 +19,18 @@ pub const PREPROCESS: Target = Target {
             &Preprocess::imagenet().to_string(),
             "decode(bgr, exif)|resize(32, 24, bicubic)|center_crop(8, 40)|layout(nhwc, u8)",
             "decode(gray, exif)|center_crop(20)|scale(1/127.5)|normalize(mean=[1], std=[2])|layout(nchw, f16)",
+            "resize_long(12, lanczos)|pad(12, 16, fill=[1, 2, 3])|center_crop(9, floor)|normalize(clip)",
         ])
     },
     words: &[
         "|",
         "resize(",
         "resize_short(",
+        "resize_long(",
         "center_crop(",
+        "pad(",
+        "fill=",
+        "floor",
         ")",
         ", ",
         "lanczos",
@@ -31,6 +38,7 @@ pub const PREPROCESS: Target = Target {
         "antialias",
         "scale(1/255)",
         "imagenet",
+        "half",
     ],
 };
 
@@ -53,6 +61,43 @@ fn preprocess(bytes: &[u8]) {
         assert_eq!(tensor.len(), preprocess.output_len());
     }
 }
+
+/// JSON beside an exported model: transformers' and timm's preprocessing.
+pub const PREPROCESSOR_CONFIG: Target = Target {
+    name: "preprocessor-config",
+    run: |bytes| {
+        for name in ["preprocessor_config.json", "config.json"] {
+            let read = |path: &Path| preprocessor_config::read(path, Some((64, 64)));
+            if let Ok(Some(found)) = scratch::with_file(name, bytes, read) {
+                let again = found.preprocess.to_string().parse();
+                assert_eq!(again.ok(), Some(found.preprocess));
+            }
+        }
+    },
+    seeds: || {
+        texts(&[
+            r#"{"image_processor_type": "CLIPImageProcessor", "size": {"shortest_edge": 24}, "crop_size": 20,
+                "resample": 3, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.2, 0.2], "do_pad": false}"#,
+            r#"{"feature_extractor_type": "ConvNextFeatureExtractor", "crop_pct": 0.875, "size": 24}"#,
+            r#"{"architecture": "x", "pretrained_cfg": {"input_size": [3, 24, 24], "test_input_size": [3, 64, 64],
+                "crop_pct": 0.9, "crop_mode": "border", "interpolation": "bicubic"}, "model_args": {"in_chans": 1}}"#,
+        ])
+    },
+    words: &[
+        "null",
+        "true",
+        "-1",
+        "1e300",
+        "{}",
+        "[]",
+        "\"height\":",
+        "\"width\":",
+        "squash",
+        "EfficientNet",
+        "\"rescale_offset\": true,",
+        "NaN",
+    ],
+};
 
 /// Text of the augmentation, and its effect on a small image.
 pub const AUGMENT: Target = Target {

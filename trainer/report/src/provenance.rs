@@ -55,6 +55,14 @@ fn provenance(card: &data::Card) -> Markup {
     if let Some(sha256) = &provenance.backbone_sha256 {
         facts.push(("backbone (SHA-256)", abbreviated(sha256)));
     }
+    let optional = [
+        ("backbone from", &provenance.backbone_source),
+        ("licence of the backbone", &provenance.backbone_licence),
+        ("preprocessing by", &provenance.preprocess_source),
+    ];
+    for (name, text) in optional {
+        facts.extend(text.clone().map(|text| (name, text)));
+    }
     if let Some(git) = &provenance.git {
         facts.push(("sources", git.clone()));
     }

@@ -1,4 +1,4 @@
-//! `trainer eval`: a run's network in Burn, scored on a split.
+//! `trainer eval`: a run's network, scored on a split by what trained it: Burn, or ONNX Runtime for a frozen backbone.
 
 use console::{ExitStatus, Printer};
 use data::{Audit, Dataset, Sample, Scores, Split, class_names};
@@ -46,7 +46,7 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         strict: args.strict_images || recipe.strict_images,
     };
     let images = dataset::decode(&samples, &args.split.to_string(), options, &context)?;
-    let preprocess = resolve::preprocess(restored.network.image_shape())?;
+    let preprocess = restored.preprocess.preprocess;
     let examples = Batching::plain(args.batch.into(), preprocess, context.threads)
         .images(images, Purpose::Evaluation);
     let bar = printer.image_bar("evaluating", examples.samples().len() as u64);
@@ -58,7 +58,11 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let checkpoint = file_name(&run.checkpoint(args.checkpoint));
     printer.log(format!("{checkpoint} of {}", run.path().display()));
     let warning = data::metrics::worse_than_majority(&evaluation.scores);
-    let text = evaluate::scores_text(args.split, "Burn", &evaluation.scores);
+    let computed_by = match restored.network.is_frozen() {
+        true => "features by ONNX Runtime",
+        false => "Burn",
+    };
+    let text = evaluate::scores_text(args.split, computed_by, &evaluation.scores);
     let leak = match own_data {
         true => leak_warning(&run, &dataset, args.split, evaluation.scores.count)?,
         false => None,

@@ -36,9 +36,9 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     };
     let images = dataset::decode(samples, "val", options, &context)?;
     let count = images.samples().len();
-    let preprocess = resolve::preprocess(restored.network.image_shape())?;
-    let val = Batching::plain(recipe.batch, preprocess, context.threads)
-        .images(images, Purpose::Evaluation);
+    let steps = restored.preprocess.preprocess.clone();
+    let val =
+        Batching::plain(recipe.batch, steps, context.threads).images(images, Purpose::Evaluation);
     let fingerprint = dataset.fingerprint();
     let state = restored.state;
     // In the middle of an epoch the network is no longer the one that was validated.
@@ -46,7 +46,13 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let accuracy = row.map(|row| row.val_accuracy / 100.0);
     let card = CardFields {
         classes: state.classes,
-        ..CardFields::new(&restored.network, &recipe, &dataset, fingerprint)?
+        ..CardFields::new(
+            &restored.network,
+            restored.preprocess,
+            &recipe,
+            &dataset,
+            fingerprint,
+        )?
     }
     .with_validation(accuracy, count, restored.calibration.as_ref());
     let images = verification_images(&val, &card.preprocess)?;

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use console::{ExitStatus, Printer};
 use data::audit::Audit;
-use data::{Dataset, Limits, Sample, Split};
+use data::{Dataset, Split};
 use fs_err as fs;
 use models::Network;
 use report::run_files::{Calibration, Summary};
@@ -24,15 +24,13 @@ use crate::interrupt::Interrupt;
 use crate::live::{self, Observers, RunInfo};
 use crate::model::Model;
 use crate::output_files::{file_name, save_json};
-use crate::recipe::{Log, Recipe, RunArgs, Settings, Ui};
+use crate::preprocessing::InputPreprocess;
+use crate::recipe::{AUTO, Log, Recipe, RunArgs, Settings, Ui, Views};
 use crate::run_dir::RunDir;
 use crate::seeds::repeat_with_seeds;
 use crate::train::{Checkpoint, Checkpoints, Ended, TrainOptions, Trained, train};
 use crate::training_set::{TrainingSet, verification_images};
-use crate::{backbone, command_line, dataset, evaluate, resolve};
-
-/// Images that a frozen backbone is proven on.
-const PROOF_IMAGES: usize = 8;
+use crate::{backbone, command_line, dataset, evaluate, probe, resolve};
 
 /// Arguments of `fit`, resolved: the recipe, the run to resume, and what observes it.
 struct Plan {
@@ -45,23 +43,27 @@ struct Plan {
 }
 
 pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let settings = Settings::merge(&args.settings, args.config.as_deref())?;
+    let mut settings = Settings::merge(&args.settings, args.config.as_deref())?;
     let printer = &live::printer(settings.run.ui, printer);
     let machine = settings.machine.clone();
     let cache = data::cache::dir(machine.cache.as_deref())?;
-    let plan = plan(args, settings, &cache, printer)?;
-    // A device that this build lacks is refused before any work.
-    resolve::device(plan.recipe.device)?;
-    let context = TrainingContext {
-        cache,
-        runtime: machine.runtime,
+    let context = |recipe: &Recipe| TrainingContext {
+        cache: cache.clone(),
+        runtime: machine.runtime.clone(),
         offline: machine.offline,
-        provider: plan.recipe.provider.0,
-        threads: bound_threads(plan.recipe.threads),
+        provider: recipe.provider.0,
+        threads: bound_threads(recipe.threads),
         printer,
         interrupt: Interrupt::default(),
     };
-    fit(&plan, args.json.as_deref(), &context)
+    if args.resume.is_none() && settings.recipe.backbone.as_deref() == Some(AUTO) {
+        let context = context(&settings.recipe);
+        choose_backbone(&mut settings, &context)?;
+    }
+    let plan = plan(args, settings, &cache, printer)?;
+    // A device that this build lacks is refused before any work.
+    resolve::device(plan.recipe.device)?;
+    fit(&plan, args.json.as_deref(), &context(&plan.recipe))
 }
 
 /// The pipeline, from values to values.
@@ -75,13 +77,18 @@ fn fit(
     let audit = audit(&dataset, printer);
     // Before the run folder is created: a backbone that cannot be imported leaves nothing behind.
     check_same_data(plan, &dataset, &audit, printer)?;
-    let untrained = Model::build(recipe, dataset.classes.len(), context)?;
-    prove_backbone(&untrained.network, &dataset, printer)?;
+    let preprocess = input_preprocess(plan, context)?;
+    let (steps, size) = (&preprocess.preprocess, preprocess.image_size());
+    let untrained = Model::build(recipe, size, dataset.classes.len(), context)?;
+    if let Some(backbone) = untrained.network.backbone() {
+        backbone::prove_on(&dataset, backbone, steps, printer)?;
+    }
     let resumed = resumed_checkpoint(plan, &untrained.network, printer)?;
-    let run = open_run(plan, &dataset, &audit)?;
+    let run = open_run(plan, &dataset, &audit, &preprocess)?;
     // From here on Ctrl-C saves. Before, there is nothing to save and it ends the process.
     context.interrupt.watch(run.path(), printer)?;
-    let mut data = TrainingSet::open(&dataset, &audit, &untrained.network, recipe, context)
+    let network = &untrained.network;
+    let mut data = TrainingSet::open(&dataset, &audit, network, steps, recipe, context)
         .map_err(|error| discard_run(plan, &run, error))?;
     announce(&run, &dataset, &data, &untrained.network, printer);
 
@@ -102,7 +109,7 @@ fn fit(
         .fingerprint
         .clone()
         .expect("an audit that was run has one");
-    let mut card = CardFields::new(&trained.network, recipe, &dataset, fingerprint)?
+    let mut card = CardFields::new(&trained.network, preprocess, recipe, &dataset, fingerprint)?
         .with_validation(
             trained.val_accuracy(),
             data.num_images()[1],
@@ -146,6 +153,22 @@ fn fit(
         printer.warn(warning);
     }
     Ok(status)
+}
+
+/// Puts a backbone in place of `auto`. A resumed run has its own.
+fn choose_backbone(settings: &mut Settings, context: &TrainingContext<'_>) -> Result<()> {
+    let recipe = &mut settings.recipe;
+    // Bad flags are refused before any work.
+    let checked = recipe.clone().resolve(&context.cache)?;
+    let recipe_of_probe = Recipe {
+        views: Some(Views::ORIGINAL),
+        fine_tune: false,
+        seeds: None,
+        folds: None,
+        ..checked
+    };
+    recipe.backbone = Some(probe::choose(&recipe_of_probe, context)?);
+    Ok(())
 }
 
 /// The recipe of a new run, or that of the resumed one with what was typed.
@@ -225,30 +248,18 @@ fn check_same_data(plan: &Plan, dataset: &Dataset, audit: &Audit, printer: &Prin
     ))
 }
 
-/// Proves a frozen backbone on real images, and logs where its features are.
-fn prove_backbone(network: &Network, dataset: &Dataset, printer: &Printer) -> Result<()> {
-    let Some(backbone) = network.backbone() else {
-        return Ok(());
+/// The preprocessing of a new run's images, or that of the resumed one.
+fn input_preprocess(plan: &Plan, context: &TrainingContext<'_>) -> Result<InputPreprocess> {
+    let recipe = &plan.recipe;
+    let preprocess = match &plan.resume {
+        Some(run) => InputPreprocess::of_run(run, recipe, context)?,
+        None => InputPreprocess::decide(recipe, context)?,
     };
-    let preprocess = resolve::preprocess(network.image_shape())?;
-    let step = dataset.train.len().div_ceil(PROOF_IMAGES).max(1);
-    // Unreadable images are counted and named later.
-    let prepare = |sample: &Sample| {
-        let image = data::decode::open(&sample.path, &Limits::default()).ok()?;
-        preprocess.apply(&image).ok()
-    };
-    let images: Vec<_> = dataset
-        .train
-        .iter()
-        .step_by(step)
-        .filter_map(prepare)
-        .collect();
-    let proof = backbone::prove(backbone, &images)?;
-    printer.log(proof.line(backbone));
-    for warning in backbone::warnings(backbone) {
-        printer.warn(warning);
+    // The custom ResNet has no other unless one was typed.
+    if recipe.backbone.is_some() || recipe.preprocess.is_some() {
+        context.printer.log(preprocess.line());
     }
-    Ok(())
+    Ok(preprocess)
 }
 
 /// The checkpoint to resume; one of another backbone is refused before any work.
@@ -269,12 +280,19 @@ fn resumed_checkpoint(
 }
 
 /// Creates the run folder, or opens the resumed one, and writes what is known already.
-fn open_run(plan: &Plan, dataset: &Dataset, audit: &Audit) -> Result<RunDir> {
+fn open_run(
+    plan: &Plan,
+    dataset: &Dataset,
+    audit: &Audit,
+    preprocess: &InputPreprocess,
+) -> Result<RunDir> {
     let run = match &plan.resume {
         Some(run) => run.clone(),
         None => {
             let run = RunDir::create(&plan.runs, plan.name.as_deref())?;
             dataset.write_list(&run.split())?;
+            // Before the configuration makes the folder a run: one without this file is of an earlier release.
+            preprocess.save(&run)?;
             run
         }
     };
@@ -333,13 +351,13 @@ fn train_run(
     context: &TrainingContext<'_>,
 ) -> Result<Trained> {
     let (printer, interrupt) = (context.printer, &context.interrupt);
+    let options = TrainOptions::from(&plan.recipe);
     let info = RunInfo {
         resumed: plan.resume.is_some(),
-        ..RunInfo::new(run, plan.recipe.epochs, data, resumed.as_ref())
+        ..RunInfo::new(run, options.epochs, data, resumed.as_ref())
     };
     let mut observers = Observers::open(plan.ui, &plan.logs, &info, printer, interrupt);
     let checkpoints = Checkpoints::in_folder(run, resumed);
-    let options = TrainOptions::from(&plan.recipe);
     let trained = train(
         untrained,
         data,
@@ -386,6 +404,7 @@ fn summarise(
         .into(),
         val_accuracy: trained.val_accuracy(),
         seconds: started.elapsed().as_secs_f64(),
+        head: trained.head.clone(),
         split: scored.answers.split,
         leaks,
         scores: scored.scores.clone(),

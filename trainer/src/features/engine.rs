@@ -20,7 +20,7 @@ pub(super) enum Engine {
     /// of them.
     PerWorker(Vec<Session>),
     /// One session on a GPU, which takes batches.
-    Batched(Session),
+    Batched(Box<Session>),
 }
 
 impl Engine {
@@ -46,7 +46,9 @@ impl Engine {
                 batches: vec![GPU_BATCH],
                 ..session_options(backbone.image_shape, threads)
             };
-            return Ok(Self::Batched(Session::from_file(&file, &options)?));
+            return Ok(Self::Batched(Box::new(Session::from_file(
+                &file, &options,
+            )?)));
         }
         let bytes = file.bytes().len().max(1) as u64;
         let affordable = usize::try_from(memory_bytes / (SESSION_SIZES * bytes)).unwrap_or(threads);

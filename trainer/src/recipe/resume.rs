@@ -70,6 +70,7 @@ pub(super) fn text(key: &str, value: Option<&Value>) -> String {
         Some(Value::Float(number)) => number.to_string(),
         Some(value) => value.to_string(),
         None if key == "backbone" => "the custom ResNet".into(),
+        None if key == "preprocess" => "the network's own".into(),
         None => "none".into(),
     }
 }

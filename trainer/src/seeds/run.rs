@@ -5,6 +5,7 @@
 //! their own, `seeds/SEED`, which `trainer eval` and `trainer export` accept.
 
 use data::Dataset;
+use fs_err as fs;
 use models::Network;
 
 use super::score_seeds;
@@ -52,6 +53,7 @@ pub fn repeat_with_seeds(
         };
         let folder = run.part("seeds", &seed.to_string())?;
         dataset.write_list(&folder.split())?;
+        fs::copy(run.preprocess(), folder.preprocess())?;
         let untrained = Model::from(first.clone()).rebuild(&recipe, context)?;
         let network = train_seed(untrained, &data.with_seed(seed), &recipe, &folder, context)?;
         runs.push((seed, logits(&network, &scored, context)?));

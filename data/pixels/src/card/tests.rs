@@ -7,6 +7,9 @@ fn card() -> Card {
         version: "0.1.0".into(),
         seed: 7,
         date: "2026-11-23T00:00:00Z".into(),
+        backbone_licence: Some("Apache-2.0".into()),
+        backbone_source: Some("ONNX model zoo".into()),
+        preprocess_source: Some("preprocessor_config.json of net.onnx".into()),
         ..Provenance::default()
     };
     provenance.options.insert("epochs".into(), 10.into());
@@ -108,6 +111,7 @@ fn unknown_keys_are_ignored_and_most_known_ones_may_be_missing() {
         .unwrap()
         .unwrap();
     assert_eq!(sparse.provenance.seed, 3);
+    assert_eq!(sparse.provenance.preprocess_source, None);
 }
 
 #[test]

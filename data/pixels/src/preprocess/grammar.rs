@@ -1,12 +1,15 @@
 //! Text form of preprocessing steps, and the rules that steps must keep.
 
-use super::{Color, Dtype, Filter, Order, Preprocess, Step, resize};
+use super::{Color, Dtype, Filter, Order, Preprocess, Step, check_pixels, fixed_size, resize};
 use crate::{Error, Result};
 use std::fmt;
 use std::str::FromStr;
 
 pub(super) const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 pub(super) const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
+/// OpenAI's CLIP.
+const CLIP_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+const CLIP_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 const EXAMPLE: &str = "for example `decode(rgb, exif)|resize_short(256, bilinear, antialias)|\
      center_crop(224)|scale(1/255)|normalize(imagenet)|layout(nchw, f32)`";
@@ -31,7 +34,7 @@ impl FromStr for Preprocess {
     type Err = Error;
 
     /// Reads the text form. `decode(rgb, exif)` and `layout(nchw, f32)` may be left out;
-    /// `normalize(imagenet)` stands for its numbers.
+    /// `normalize(imagenet)`, `normalize(half)` and `normalize(clip)` stand for their numbers.
     fn from_str(text: &str) -> Result<Self> {
         let mut calls = Vec::new();
         for part in text.split('|') {
@@ -80,6 +83,10 @@ impl fmt::Display for Preprocess {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let antialiased = |antialias: bool| if antialias { ", antialias" } else { "" };
+        let sides = |height: u32, width: u32| match height == width {
+            true => height.to_string(),
+            false => format!("{height}, {width}"),
+        };
         match self {
             Self::Decode { color, exif } => {
                 write!(
@@ -93,13 +100,18 @@ impl fmt::Display for Step {
                 size,
                 filter,
                 antialias,
+            }
+            | Self::ResizeLong {
+                size,
+                filter,
+                antialias,
             } => {
-                let filter = name(&FILTERS, filter);
-                write!(
-                    f,
-                    "resize_short({size}, {filter}{})",
-                    antialiased(*antialias)
-                )
+                let step = match self {
+                    Self::ResizeShort { .. } => "resize_short",
+                    _ => "resize_long",
+                };
+                let (filter, antialias) = (name(&FILTERS, filter), antialiased(*antialias));
+                write!(f, "{step}({size}, {filter}{antialias})")
             }
             Self::Resize {
                 height,
@@ -114,10 +126,25 @@ impl fmt::Display for Step {
                     antialiased(*antialias)
                 )
             }
-            Self::CenterCrop { height, width } if height == width => {
-                write!(f, "center_crop({height})")
+            Self::CenterCrop {
+                height,
+                width,
+                floor,
+            } => {
+                let floor = if *floor { ", floor" } else { "" };
+                write!(f, "center_crop({}{floor})", sides(*height, *width))
             }
-            Self::CenterCrop { height, width } => write!(f, "center_crop({height}, {width})"),
+            Self::Pad {
+                height,
+                width,
+                fill,
+            } => {
+                write!(f, "pad({}", sides(*height, *width))?;
+                if fill.iter().any(|&value| value > 0) {
+                    write!(f, ", fill={fill:?}")?;
+                }
+                f.write_str(")")
+            }
             // `1/255` rather than 0.00392156862745098, where the number is exactly that.
             Self::Scale { factor } => match (1..=65_535).find(|&n| 1.0 / f64::from(n) == *factor) {
                 Some(n) if n > 1 => write!(f, "scale(1/{n})"),
@@ -228,6 +255,14 @@ impl<'a> Call<'a> {
                     antialias,
                 })
             }
+            ("resize_long", [size, options @ ..]) => {
+                let (filter, antialias) = self.filter_options(options)?;
+                Ok(Step::ResizeLong {
+                    size: self.side(size)?,
+                    filter,
+                    antialias,
+                })
+            }
             ("resize", [height, width, options @ ..]) => {
                 let (filter, antialias) = self.filter_options(options)?;
                 let (height, width) = (self.side(height)?, self.side(width)?);
@@ -238,17 +273,16 @@ impl<'a> Call<'a> {
                     antialias,
                 })
             }
-            ("center_crop", [size]) => {
-                let size = self.side(size)?;
-                Ok(Step::CenterCrop {
-                    height: size,
-                    width: size,
-                })
+            ("center_crop", [sides @ .., "floor"]) if !sides.is_empty() => {
+                self.center_crop(sides, true)
             }
-            ("center_crop", [height, width]) => Ok(Step::CenterCrop {
-                height: self.side(height)?,
-                width: self.side(width)?,
-            }),
+            ("center_crop", [_] | [_, _]) => self.center_crop(arguments, false),
+            ("pad", [sides @ .., fill]) if !sides.is_empty() && fill.starts_with("fill") => {
+                let expected = "a number from 0 to 255";
+                let fill = self.numbers("fill", fill, color.channels(), expected)?;
+                self.pad(sides, fill)
+            }
+            ("pad", [_] | [_, _]) => self.pad(arguments, vec![0; color.channels()]),
             ("scale", [factor]) => Ok(Step::Scale {
                 factor: self.number(factor)?,
             }),
@@ -256,12 +290,18 @@ impl<'a> Call<'a> {
                 mean: IMAGENET_MEAN.into(),
                 std: IMAGENET_STD.into(),
             }),
+            ("normalize", ["half"]) => Ok(Step::Normalize {
+                mean: vec![0.5; color.channels()],
+                std: vec![0.5; color.channels()],
+            }),
+            ("normalize", ["clip"]) => Ok(Step::Normalize {
+                mean: CLIP_MEAN.into(),
+                std: CLIP_STD.into(),
+            }),
             ("normalize", [mean, std]) => {
-                let mean = self.numbers("mean", mean, color.channels())?;
-                Ok(Step::Normalize {
-                    mean,
-                    std: self.numbers("std", std, color.channels())?,
-                })
+                let numbers = |key, text| self.numbers(key, text, color.channels(), "a number");
+                let (mean, std) = (numbers("mean", mean)?, numbers("std", std)?);
+                Ok(Step::Normalize { mean, std })
             }
             ("layout", [order, dtype]) => {
                 let (order, dtype) = (self.lookup(&ORDERS, order)?, self.lookup(&DTYPES, dtype)?);
@@ -301,6 +341,33 @@ impl<'a> Call<'a> {
         }
     }
 
+    fn center_crop(&self, sides: &[&str], floor: bool) -> Result<Step> {
+        let (height, width) = self.sides(sides)?;
+        Ok(Step::CenterCrop {
+            height,
+            width,
+            floor,
+        })
+    }
+
+    fn pad(&self, sides: &[&str], fill: Vec<u8>) -> Result<Step> {
+        let (height, width) = self.sides(sides)?;
+        Ok(Step::Pad {
+            height,
+            width,
+            fill,
+        })
+    }
+
+    /// `SIZE`, or `HEIGHT, WIDTH`.
+    fn sides(&self, words: &[&str]) -> Result<(u32, u32)> {
+        match words {
+            [size] => self.side(size).map(|size| (size, size)),
+            [height, width] => Ok((self.side(height)?, self.side(width)?)),
+            _ => Err(self.wrong("expected a size, or a height and a width")),
+        }
+    }
+
     fn side(&self, text: &str) -> Result<u32> {
         text.parse()
             .map_err(|_| self.wrong(format!("`{text}` is not a number of pixels")))
@@ -316,8 +383,14 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// `key=[a, b, c]`, or `key=a` for every channel.
-    fn numbers(&self, key: &str, text: &str, channels: usize) -> Result<Vec<f32>> {
+    /// `key=[a, b, c]`, or `key=a` for every channel; each is `expected`.
+    fn numbers<T: FromStr + Clone>(
+        &self,
+        key: &str,
+        text: &str,
+        channels: usize,
+        expected: &str,
+    ) -> Result<Vec<T>> {
         let value = text
             .strip_prefix(key)
             .and_then(|rest| rest.trim_start().strip_prefix('='))
@@ -325,8 +398,8 @@ impl<'a> Call<'a> {
             .trim();
         let single = |text: &str| {
             let text = text.trim();
-            text.parse::<f32>()
-                .map_err(|_| self.wrong(format!("`{text}` is not a number")))
+            text.parse::<T>()
+                .map_err(|_| self.wrong(format!("`{text}` is not {expected}")))
         };
         match value
             .strip_prefix('[')
@@ -339,18 +412,20 @@ impl<'a> Call<'a> {
 }
 
 /// Name and syntax of every step.
-const SYNTAX: [(&str, &str); 7] = [
+const SYNTAX: [(&str, &str); 9] = [
     ("decode", "decode(rgb|bgr|gray, exif)"),
     ("resize_short", "resize_short(SIZE, bilinear, antialias)"),
+    ("resize_long", "resize_long(SIZE, bilinear, antialias)"),
     ("resize", "resize(HEIGHT, WIDTH, bilinear, antialias)"),
     (
         "center_crop",
         "center_crop(SIZE)` or `center_crop(HEIGHT, WIDTH)",
     ),
+    ("pad", "pad(SIZE)` or `pad(HEIGHT, WIDTH, fill=[...])"),
     ("scale", "scale(1/255)"),
     (
         "normalize",
-        "normalize(mean=[...], std=[...])` or `normalize(imagenet)",
+        "normalize(mean=[...], std=[...])` or `normalize(imagenet|half|clip)",
     ),
     ("layout", "layout(nchw|nhwc, f32|f16|u8)"),
 ];
@@ -364,23 +439,27 @@ pub(super) fn check(steps: &[Step]) -> Result<()> {
         let bad = |reason: &str| Err(bad_step(step, reason));
         let own_stage = match step {
             Step::Decode { .. } => 0,
-            Step::ResizeShort { .. } | Step::Resize { .. } | Step::CenterCrop { .. } => 1,
+            Step::ResizeShort { .. }
+            | Step::ResizeLong { .. }
+            | Step::Resize { .. }
+            | Step::CenterCrop { .. }
+            | Step::Pad { .. } => 1,
             Step::Scale { .. } | Step::Normalize { .. } => 2,
             Step::Layout { .. } => 3,
         };
         // `decode` exactly at the front, and nothing after `layout`.
         if own_stage < stage || (own_stage == 0) != (index == 0) || stage == 3 {
             return bad(
-                "out of order: one decode, then resizes and crops, then scale and normalize, then one layout",
+                "out of order: one decode, then resizes, crops and pads, then scale and normalize, then one layout",
             );
         }
         stage = own_stage;
         let sides = match *step {
             // The other side depends on the image.
-            Step::ResizeShort { size, .. } => [size, 1],
-            Step::Resize { height, width, .. } | Step::CenterCrop { height, width } => {
-                [height, width]
-            }
+            Step::ResizeShort { size, .. } | Step::ResizeLong { size, .. } => [size, 1],
+            Step::Resize { height, width, .. }
+            | Step::CenterCrop { height, width, .. }
+            | Step::Pad { height, width, .. } => [height, width],
             _ => [1, 1],
         };
         if sides
@@ -397,6 +476,12 @@ pub(super) fn check(steps: &[Step]) -> Result<()> {
                 return bad("EXIF orientation is always applied here: write `exif`");
             }
             Step::Decode { color: chosen, .. } => color = *chosen,
+            Step::Pad { fill, .. } if fill.len() != color.channels() => {
+                let channels = color.channels();
+                return bad(&format!(
+                    "fill needs one number for each of {channels} channels"
+                ));
+            }
             Step::Scale { factor } if !factor.is_finite() || *factor == 0.0 => {
                 return bad("the factor must be finite and not zero");
             }
@@ -414,22 +499,27 @@ pub(super) fn check(steps: &[Step]) -> Result<()> {
             _ => {}
         }
     }
-    let missing = |reason: &str| Err(bad_steps(reason));
     if stage != 3 {
-        return missing("the last step must be `layout`");
+        return Err(bad_steps("the last step must be `layout`"));
     }
-    match steps.iter().rfind(|step| {
-        matches!(
-            step,
-            Step::ResizeShort { .. } | Step::Resize { .. } | Step::CenterCrop { .. }
-        )
-    }) {
-        None => missing("no step fixes the size: add `resize` or `center_crop`"),
-        Some(Step::ResizeShort { .. }) => {
-            missing("the size depends on the image: `center_crop` must follow `resize_short`")
-        }
-        Some(_) => Ok(()),
+    check_size(steps)
+}
+
+/// Refuses steps whose result has no size, depends on the image or does not fit into memory.
+fn check_size(steps: &[Step]) -> Result<()> {
+    if let Some((width, height)) = fixed_size(steps) {
+        return check_pixels((width, height));
     }
+    let geometry = steps.iter().rev().find_map(|step| match step {
+        Step::ResizeShort { .. } => Some("`center_crop` must follow `resize_short`"),
+        Step::ResizeLong { .. } => Some("`pad` to that size must follow `resize_long`"),
+        Step::Pad { .. } => Some("`center_crop` must follow `pad`"),
+        _ => None,
+    });
+    Err(bad_steps(&match geometry {
+        None => "no step fixes the size: add `resize` or `center_crop`".into(),
+        Some(next) => format!("the size depends on the image: {next}"),
+    }))
 }
 
 impl TryFrom<Vec<Step>> for Preprocess {

@@ -106,15 +106,18 @@ pub struct Resize {
     pub antialias: bool,
 }
 
-/// Window of torchvision's `CenterCrop`: halves round to even; a smaller image is padded on both sides.
+/// Window of torchvision's `CenterCrop`: halves round to even, or down; a smaller image is padded on both sides.
 pub(super) fn centered(
     (width, height): (u32, u32),
     (crop_width, crop_height): (u32, u32),
+    floor: bool,
 ) -> Window {
     let start = |whole: u32, crop: u32| {
         let (whole, crop) = (i64::from(whole), i64::from(crop));
         if crop > whole {
             -((crop - whole) / 2)
+        } else if floor {
+            (whole - crop) / 2
         } else {
             ((whole - crop) as f64 / 2.0).round_ties_even() as i64
         }

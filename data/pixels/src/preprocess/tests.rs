@@ -32,6 +32,50 @@ fn shorthands_are_spelled_out() {
         "decode(rgb, exif)|resize(32, 32, bilinear, antialias)|scale(1/255)|\
          normalize(mean=[0.5, 0.5, 0.5], std=[0.25, 0.5, 1.0])|layout(nchw, f32)"
     );
+    for (short, long) in [
+        (
+            "normalize(half)",
+            "normalize(mean=[0.5, 0.5, 0.5], std=[0.5, 0.5, 0.5])",
+        ),
+        (
+            "normalize(clip)",
+            "normalize(mean=[0.48145467, 0.4578275, 0.40821072], \
+             std=[0.26862955, 0.2613026, 0.2757771])",
+        ),
+        ("pad(8, 9)", "pad(8, 9)"),
+        ("pad(8, 8, fill=0)", "pad(8)"),
+        ("pad(8, fill=7)", "pad(8, fill=[7, 7, 7])"),
+        ("center_crop(8, 9, floor)", "center_crop(8, 9, floor)"),
+        ("resize_long(8)", "resize_long(8, bilinear, antialias)"),
+    ] {
+        let (text, expected) = match short.starts_with("normalize") {
+            true => (
+                format!("center_crop(8)|{short}"),
+                format!("center_crop(8)|{long}"),
+            ),
+            false => (
+                format!("{short}|center_crop(8)"),
+                format!("{long}|center_crop(8)"),
+            ),
+        };
+        let expected = format!("decode(rgb, exif)|{expected}|layout(nchw, f32)");
+        assert_eq!(parse(&text).to_string(), expected);
+    }
+    assert_eq!(
+        parse("decode(gray, exif)|pad(8, fill=7)|center_crop(8)|normalize(half)").to_string(),
+        "decode(gray, exif)|pad(8, fill=[7])|center_crop(8)|normalize(mean=[0.5], std=[0.5])|\
+         layout(nchw, f32)"
+    );
+}
+
+/// Checks that the error begins with the step and says what was expected.
+fn assert_refused(text: &str, step: &str, expected: &str) {
+    let error = text.parse::<Preprocess>().unwrap_err().to_string();
+    let start = format!("preprocessing step `{step}");
+    assert!(
+        error.starts_with(&start) && error.contains(expected),
+        "{error}"
+    );
 }
 
 #[test]
@@ -98,19 +142,54 @@ fn refusals_name_the_step() {
         ),
         ("center_crop(8)||scale(2)", "", "nothing is written here"),
     ] {
-        let error = text.parse::<Preprocess>().unwrap_err();
-        let error = error.to_string();
-        let start = format!("preprocessing step `{step}");
-        assert!(
-            error.starts_with(&start) && error.contains(expected),
-            "{error}"
-        );
+        assert_refused(text, step, expected);
     }
+}
+
+#[test]
+fn refusals_of_pads_and_shorthands_name_the_step() {
+    for (text, step, expected) in [
+        ("pad()", "pad()", "expected `pad(SIZE)` or `pad(HEIGHT"),
+        ("pad(fill=1)", "pad(fill=1)", "is not a number of pixels"),
+        (
+            "pad(1, 2, 3, fill=1)",
+            "pad(1, 2, 3, fill=1)",
+            "a height and a width",
+        ),
+        (
+            "pad(8, fill=256)",
+            "pad(8, fill=256)",
+            "`256` is not a number from 0 to 255",
+        ),
+        (
+            "pad(8, fill=[1, 2])",
+            "pad(8, fill=[1, 2])",
+            "each of 3 channels",
+        ),
+        ("center_crop(8)|scale(2)|pad(9)", "pad(9)", "out of order"),
+        (
+            "decode(gray, exif)|center_crop(8)|normalize(clip)",
+            "normalize(",
+            "each of 1 channels",
+        ),
+    ] {
+        assert_refused(text, step, expected);
+    }
+}
+
+#[test]
+fn a_size_that_depends_on_the_image_is_refused() {
     for (text, expected) in [
         ("scale(1/255)", "no step fixes the size"),
         (
             "center_crop(9)|resize_short(9)",
-            "`center_crop` must follow",
+            "`center_crop` must follow `resize_short`",
+        ),
+        ("resize_long(9)|pad(8)", "`center_crop` must follow `pad`"),
+        ("resize_long(9)", "`pad` to that size must follow"),
+        (
+            "resize(65536, 1)|pad(1, 65536)",
+            "an image would become 65536 x 65536",
         ),
     ] {
         let error = text.parse::<Preprocess>().unwrap_err();
@@ -181,6 +260,43 @@ fn channels_and_layouts() {
         assert_eq!(spec.output_shape(), shape, "{text}");
         assert_eq!(spec.apply(&two_pixels()).unwrap(), expected, "{text}");
     }
+}
+
+#[test]
+fn a_small_image_is_centred_on_a_canvas() {
+    let padded = |text: &str| parse(text).apply(&two_pixels()).unwrap();
+    // Two columns on five: the larger half of the margin is on the right.
+    assert_eq!(
+        padded("decode(gray, exif)|pad(1, 5, fill=9)|center_crop(1, 5)"),
+        [9., 19., 200., 9., 9.]
+    );
+    // The canvas has the order of the network's channels.
+    assert_eq!(
+        padded("decode(bgr, exif)|pad(1, 3, fill=[1, 2, 3])|center_crop(1, 3)|layout(nhwc, f32)"),
+        [40., 20., 10., 200., 200., 200., 1., 2., 3.]
+    );
+    // A larger image stays; a tall one grows in width alone.
+    let tall = parse("pad(2, 3, fill=5)|center_crop(4, 3)");
+    let image = RgbImage::from_pixel(1, 4, [7; 3].into());
+    assert_eq!(tall.apply(&image).unwrap()[..12], [5., 7., 5.].repeat(4));
+    assert_eq!(parse("resize_long(3)|pad(3)").size(), (3, 3));
+    assert_eq!(parse("resize(2, 5)|pad(3)").size(), (5, 3));
+    let long = parse("pad(8192)|center_crop(8)");
+    let error = long.apply(&RgbImage::new(1, 8193)).unwrap_err().to_string();
+    assert!(
+        error.ends_with("would become 8192 x 8193, more than 8192 x 8192"),
+        "{error}"
+    );
+}
+
+/// transformers cuts 5 to 2 pixels from the second, torchvision from the third: 1.5 rounds to even.
+#[test]
+fn half_a_pixel_rounds_as_asked() {
+    let ramp = RgbImage::from_fn(5, 1, |x, _| [x as u8; 3].into());
+    let first = |text: &str| parse(text).apply(&ramp).unwrap()[0];
+    assert_eq!(first("center_crop(1, 2)"), 2.0);
+    assert_eq!(first("center_crop(1, 2, floor)"), 1.0);
+    assert_eq!(first("resize(1, 5, nearest)|center_crop(1, 2, floor)"), 1.0);
 }
 
 /// `ToTensor` divides by 255, then `Normalize` subtracts and divides, all in single precision.
@@ -263,13 +379,17 @@ prop_compose! {
         (size, height, width) in (1u32..600, 1u32..600, 1u32..600),
         factor in prop_oneof![Just(1.0 / 255.0), 1e-6f64..1e6],
         (mean, std) in (-300f32..300.0, 0.001f32..300.0),
-        crop: bool,
+        (fill, floor) in any::<(u8, bool)>(),
+        geometry in 0..4,
     ) -> Vec<Step> {
         let channels = color.channels();
-        let geometry = if crop {
-            vec![Step::ResizeShort { size, filter, antialias }, Step::CenterCrop { height, width }]
-        } else {
-            vec![Step::Resize { height, width, filter, antialias }]
+        let pad = Step::Pad { height: size.max(height), width: size, fill: vec![fill; channels] };
+        let crop = Step::CenterCrop { height, width, floor };
+        let geometry = match geometry {
+            0 => vec![Step::ResizeShort { size, filter, antialias }, crop],
+            1 => vec![Step::ResizeLong { size, filter, antialias }, pad],
+            2 => vec![pad, crop],
+            _ => vec![Step::Resize { height, width, filter, antialias }],
         };
         let mut steps = vec![Step::Decode { color, exif: true }];
         steps.extend(geometry);

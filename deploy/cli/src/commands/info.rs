@@ -88,7 +88,7 @@ impl BackboneFacts {
             [] => "all its operators can be trained".to_owned(),
             operators => format!("not with {}", operators.join(", ")),
         };
-        lines.push(fact("fine-tuning", &fine_tuning));
+        lines.push(fact("fine-tune", &fine_tuning));
         lines
     }
 }
@@ -186,7 +186,7 @@ fn text(model: &Model, sha256: &str, backbone: &BackboneFacts) -> String {
         Some(card) => lines.extend(card_lines(card)),
         None => lines.extend(bare_lines(model)),
     }
-    let mut table = Table::new([Column::LEFT.at_least(11), Column::LEFT]);
+    let mut table = Table::new([Column::LEFT.at_least(10), Column::LEFT]);
     lines.into_iter().for_each(|line| table.row(line));
     table.to_string()
 }
@@ -226,13 +226,17 @@ fn class_list(classes: &[String]) -> String {
 
 fn card_lines(card: &Card) -> Vec<[String; 2]> {
     let from = &card.provenance;
+    let preprocess = match &from.preprocess_source {
+        Some(source) => format!("{} ({source})", card.preprocess),
+        None => card.preprocess.to_string(),
+    };
     let mut lines = vec![
         fact(
             "card",
             &format!("version {}, task {}", card.version, card.task),
         ),
         fact("classes", &class_list(&card.classes)),
-        fact("preprocess", &card.preprocess.to_string()),
+        fact("preprocess", &preprocess),
         fact("meaning", card.output_kind.name()),
         fact("golden", &format!("{} samples", card.golden.len())),
         fact(
@@ -240,6 +244,11 @@ fn card_lines(card: &Card) -> Vec<[String; 2]> {
             &format!("{} {} on {}", from.tool, from.version, from.date),
         ),
     ];
+    let backbone = [&from.backbone_source, &from.backbone_licence];
+    let backbone: Vec<&str> = backbone.into_iter().flatten().map(String::as_str).collect();
+    if !backbone.is_empty() {
+        lines.push(fact("backbone", &backbone.join(", ")));
+    }
     for (split, score) in &from.scores {
         let [low, high] = score.interval.map(|bound| 100.0 * bound);
         lines.push(fact(

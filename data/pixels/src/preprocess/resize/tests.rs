@@ -15,7 +15,7 @@ fn noise(width: u32, height: u32) -> RgbImage {
 fn whole(size: (u32, u32), filter: Filter) -> Resize {
     Resize {
         size,
-        window: centered(size, size),
+        window: centered(size, size, false),
         filter,
         antialias: true,
     }

@@ -1,0 +1,357 @@
+//! Preprocessing of a network's images, decided once for a run, with what it was decided by.
+//!
+//! A backbone's own is believed in this order: `--preprocess`, the card in its file, a JSON file beside it, what is
+//! known of its bytes, and last ImageNet's, with a warning.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use console::Printer;
+use data::preprocess::{Dtype, Order};
+use data::{Card, Preprocess, catalog, preprocessor_config};
+use onnx::proto::DataType;
+use onnx::{Dim, Document, ModelFile};
+use serde::{Deserialize, Serialize};
+
+use crate::context::TrainingContext;
+use crate::error::{Error, Result};
+use crate::output_files::{file_name, save_json};
+use crate::recipe::Recipe;
+use crate::resolve;
+use crate::run_dir::RunDir;
+
+mod graph;
+#[cfg(test)]
+mod tests;
+
+/// The source of a preprocessing that was typed.
+const FLAG: &str = "--preprocess";
+
+/// The network of a recipe without a backbone.
+const CUSTOM: &str = "the custom ResNet";
+
+/// Height and width of images where a file leaves them open.
+const DEFAULT_SIZE: usize = 224;
+
+/// Images that a network takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageInput {
+    /// `[C, H, W]` or `[H, W, C]`, with 1 or 3 channels; none where the file leaves an axis open.
+    pub dims: [Option<usize>; 3],
+    pub dtype: Dtype,
+}
+
+impl ImageInput {
+    /// The images of the custom ResNet.
+    const CUSTOM: Self = Self {
+        dims: [Some(3), Some(DEFAULT_SIZE), Some(DEFAULT_SIZE)],
+        dtype: Dtype::F32,
+    };
+
+    /// The one input of a file; none where it takes no images.
+    fn of_document(document: &Document) -> Option<Self> {
+        let inputs = document.inputs();
+        let [input] = inputs.as_slice() else {
+            return None;
+        };
+        let dtype = match input.elem_type {
+            DataType::Float => Dtype::F32,
+            DataType::Float16 => Dtype::F16,
+            DataType::Uint8 => Dtype::U8,
+            _ => return None,
+        };
+        let [_, dims @ ..] = input.dims.as_slice() else {
+            return None;
+        };
+        let dims: &[Dim; 3] = dims.try_into().ok()?;
+        let fixed = |dim: &Dim| match dim {
+            Dim::Fixed(size) => usize::try_from(*size).ok().filter(|size| *size > 0),
+            Dim::Named(_) | Dim::Unknown => None,
+        };
+        let input = Self {
+            dims: dims.each_ref().map(fixed),
+            dtype,
+        };
+        input.axes().is_some().then_some(input)
+    }
+
+    /// Order of the axes, channels, height and width.
+    fn axes(&self) -> Option<(Order, usize, [Option<usize>; 2])> {
+        match self.dims {
+            [Some(channels @ (1 | 3)), height, width] => {
+                Some((Order::Nchw, channels, [height, width]))
+            }
+            [height, width, Some(channels @ (1 | 3))] => {
+                Some((Order::Nhwc, channels, [height, width]))
+            }
+            [None, height, width] => Some((Order::Nchw, 3, [height, width])),
+            _ => None,
+        }
+    }
+
+    /// The same input with the default size where it is open: all that Burn's import runs.
+    fn with_default_size(self) -> Self {
+        Self {
+            dims: self.dims.map(|dim| dim.or(Some(DEFAULT_SIZE))),
+            ..self
+        }
+    }
+
+    /// ImageNet's preprocessing for this input: the shorter side resized to 256/224 of the input's and its centre
+    /// cropped, or both sides resized where the input is not square; mean and standard deviation of ImageNet.
+    pub fn imagenet(&self) -> Result<Preprocess> {
+        let (order, channels, size) = self.axes().unwrap_or((Order::Nchw, 3, [None; 2]));
+        let [height, width] = size.map(|side| side.unwrap_or(DEFAULT_SIZE));
+        let geometry = if height == width {
+            // The ratio of resize to crop that torchvision's weights are evaluated with, 256 : 224.
+            let short = (height * 256).div_ceil(224);
+            format!("resize_short({short}, bilinear, antialias)|center_crop({height})")
+        } else {
+            format!("resize({height}, {width}, bilinear, antialias)")
+        };
+        let color = if channels == 1 { "gray" } else { "rgb" };
+        let text = format!("decode({color}, exif)|{geometry}");
+        let text = match (self.dtype, channels) {
+            // A network that takes bytes scales them itself.
+            (Dtype::U8, _) => text,
+            // The means of ImageNet's three channels.
+            (_, 1) => format!("{text}|scale(1/255)|normalize(mean=0.449, std=0.226)"),
+            _ => format!("{text}|scale(1/255)|normalize(imagenet)"),
+        };
+        Ok(text.parse::<Preprocess>()?.with_layout(order, self.dtype))
+    }
+
+    fn is_fitted_by(&self, preprocess: &Preprocess) -> bool {
+        let mut dims = self.dims.iter().zip(preprocess.output_shape());
+        dims.all(|(dim, side)| dim.is_none_or(|dim| dim == side))
+            && preprocess.layout().1 == self.dtype
+    }
+}
+
+impl fmt::Display for ImageInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dims = self
+            .dims
+            .map(|dim| dim.map_or("any".into(), |dim| dim.to_string()));
+        write!(f, "[{}]", dims.join(", "))?;
+        match self.dtype {
+            Dtype::F32 => Ok(()),
+            Dtype::F16 => f.write_str(" in half precision"),
+            Dtype::U8 => f.write_str(" in bytes"),
+        }
+    }
+}
+
+/// A backbone's file, read for what it says of its images.
+struct BackboneImages {
+    path: PathBuf,
+    sha256: String,
+    document: Document,
+    /// None where the file takes no images; whoever opens it as a network says so.
+    input: Option<ImageInput>,
+}
+
+impl BackboneImages {
+    /// The backbone of a recipe, if it has one.
+    fn open(recipe: &Recipe, context: &TrainingContext<'_>) -> Result<Option<Self>> {
+        let Some(name) = recipe.backbone.as_deref() else {
+            return Ok(None);
+        };
+        let path = resolve::backbone_path(name, &context.cache, context.offline, context.printer)?;
+        let file = ModelFile::open(&path)?;
+        let document = Document::from_file(&file)?;
+        let input = ImageInput::of_document(&document);
+        Ok(Some(Self {
+            sha256: file.sha256().to_owned(),
+            input: input.map(|input| match recipe.fine_tune {
+                true => input.with_default_size(),
+                false => input,
+            }),
+            document,
+            path,
+        }))
+    }
+
+    /// The row of the catalog for exactly this file.
+    fn known(&self) -> Option<&'static catalog::Backbone> {
+        catalog::BACKBONES
+            .iter()
+            .find(|row| row.sha256 == self.sha256)
+    }
+
+    fn name(&self) -> String {
+        file_name(&self.path)
+    }
+}
+
+/// Preprocessing of a network's images; `preprocess.json` of a run keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InputPreprocess {
+    pub preprocess: Preprocess,
+    /// What it was decided by, such as `card of net.onnx`; it names no folder of this machine.
+    pub source: String,
+    /// Licence of the backbone's weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backbone_licence: Option<String>,
+    /// Where the backbone's weights are from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backbone_source: Option<String>,
+}
+
+impl InputPreprocess {
+    fn new(preprocess: Preprocess, source: impl Into<String>) -> Self {
+        Self {
+            preprocess,
+            source: source.into(),
+            backbone_licence: None,
+            backbone_source: None,
+        }
+    }
+
+    /// Decides for the network of a new run, and warns where nothing is known. It opens no network, since the size of
+    /// the images that a backbone leaves open is that of its preprocessing.
+    ///
+    /// # Errors
+    /// When what describes the preprocessing cannot be read or honoured, or does not fit the network's input.
+    pub fn decide(recipe: &Recipe, context: &TrainingContext<'_>) -> Result<Self> {
+        let backbone = BackboneImages::open(recipe, context)?;
+        let typed = recipe
+            .preprocess
+            .as_ref()
+            .map(|typed| Self::new(typed.0.clone(), FLAG));
+        let Some(backbone) = backbone else {
+            let own = match typed {
+                Some(typed) => typed,
+                None => Self::new(ImageInput::CUSTOM.imagenet()?, "of the custom ResNet"),
+            };
+            return own.fitting(&ImageInput::CUSTOM, CUSTOM);
+        };
+        let Some(input) = backbone.input else {
+            return Ok(Self::new(Preprocess::imagenet(), "of no images"));
+        };
+        let mut decided = match typed {
+            Some(typed) => typed,
+            None => Self::of_backbone(&backbone, &input, context.printer)?,
+        };
+        if let Some(known) = backbone.known() {
+            decided.backbone_licence.get_or_insert(known.licence.into());
+            decided.backbone_source.get_or_insert(known.source.into());
+        }
+        decided.fitting(&input, &format!("`{}`", backbone.name()))
+    }
+
+    /// What a run keeps.
+    ///
+    /// # Errors
+    /// When it cannot be read or does not fit the network's input.
+    pub fn of_run(run: &RunDir, recipe: &Recipe, context: &TrainingContext<'_>) -> Result<Self> {
+        let backbone = BackboneImages::open(recipe, context)?;
+        let (input, network) = match &backbone {
+            Some(backbone) => (backbone.input, format!("`{}`", backbone.name())),
+            None => (Some(ImageInput::CUSTOM), CUSTOM.into()),
+        };
+        let input = input.unwrap_or(ImageInput::CUSTOM);
+        let path = run.preprocess();
+        let kept = if path.is_file() {
+            serde_json::from_slice(&fs_err::read(&path)?)?
+        } else if let Some(typed) = &recipe.preprocess {
+            Self::new(typed.0.clone(), FLAG)
+        } else {
+            // Earlier releases kept no file and always took ImageNet's.
+            Self::new(input.imagenet()?, "ImageNet's, of an earlier release")
+        };
+        kept.fitting(&input, &network)
+    }
+
+    /// Height and width of the prepared images.
+    pub fn image_size(&self) -> (usize, usize) {
+        let (width, height) = self.preprocess.size();
+        (height as usize, width as usize)
+    }
+
+    pub fn save(&self, run: &RunDir) -> Result<()> {
+        save_json(&run.preprocess(), self)
+    }
+
+    /// The line of the log.
+    pub fn line(&self) -> String {
+        format!("preprocessing ({}): {}", self.source, self.preprocess)
+    }
+
+    /// The preprocessing of a backbone's file without `--preprocess`.
+    fn of_backbone(
+        backbone: &BackboneImages,
+        input: &ImageInput,
+        printer: &Printer,
+    ) -> Result<Self> {
+        let file = backbone.name();
+        if let Some(card) = card(backbone)? {
+            let origin = card.provenance;
+            return Ok(Self {
+                preprocess: card.preprocess,
+                source: format!("card of {file}"),
+                backbone_licence: origin.backbone_licence,
+                backbone_source: origin.backbone_source,
+            });
+        }
+        let (order, size) = input
+            .axes()
+            .map_or((Order::Nchw, [None; 2]), |(order, _, size)| (order, size));
+        let size = size[0].zip(size[1]);
+        if let Some(found) = preprocessor_config::find(&backbone.path, size)? {
+            return Ok(Self {
+                // Only the network's file knows its layout.
+                preprocess: found.preprocess.with_layout(order, input.dtype),
+                source: format!("{} of {file}", file_name(&found.path)),
+                backbone_licence: found.licence,
+                backbone_source: found.source,
+            });
+        }
+        if let Some(known) = backbone.known() {
+            let source = format!("known for {}", known.name);
+            return Ok(Self::new(known.preprocess.parse()?, source));
+        }
+        printer.warn(format!(
+            "no preprocessing is known for `{file}`; ImageNet's is taken; a wrong one costs 1 to 3 points: \
+             `--preprocess`"
+        ));
+        if let Some(operator) = graph::normalization(&backbone.document) {
+            printer.warn(format!(
+                "`{file}` begins with `{operator}` by a constant: it may normalise its images itself, and ImageNet's \
+                 mean and deviation come on top of that"
+            ));
+        }
+        Ok(Self::new(input.imagenet()?, "ImageNet's, assumed"))
+    }
+
+    /// The preprocessing itself, where its result is what the network takes.
+    fn fitting(self, input: &ImageInput, network: &str) -> Result<Self> {
+        if input.is_fitted_by(&self.preprocess) {
+            return Ok(self);
+        }
+        let result = ImageInput {
+            dims: self.preprocess.output_shape().map(Some),
+            dtype: self.preprocess.layout().1,
+        };
+        let subject = match self.source.as_str() {
+            FLAG => format!("`{FLAG}`"),
+            source => format!("the preprocessing ({source})"),
+        };
+        Err(Error::refused_with_hint(
+            format!("{subject} ends in {result}, {network} takes {input}"),
+            format!("ImageNet's would be `{FLAG} \"{}\"`", input.imagenet()?),
+        ))
+    }
+}
+
+/// The card in a backbone's file.
+fn card(backbone: &BackboneImages) -> Result<Option<Card>> {
+    let metadata = backbone.document.metadata();
+    let pairs = metadata
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()));
+    Card::from_pairs(pairs).map_err(|error| {
+        let hint = format!("give the preprocessing yourself: `{FLAG} TEXT`");
+        Error::refused_with_hint(format!("`{}`: {error}", backbone.name()), hint)
+    })
+}
