@@ -88,6 +88,7 @@ fn check_run(shop: &Workshop, run: &str, epochs: usize) {
             "metrics.csv",
             "model.onnx",
             "predictions.csv",
+            "preprocess.json",
             "report.html",
             "split.csv",
             "summary.json",

@@ -79,6 +79,7 @@ fn fit(
     let preprocess = input_preprocess(plan, context)?;
     let (steps, size) = (&preprocess.preprocess, preprocess.image_size());
     let untrained = Model::build(recipe, size, dataset.classes.len(), context)?;
+    log_preprocess(recipe, &preprocess, printer);
     prove_backbone(&untrained.network, steps, &dataset, printer)?;
     let resumed = resumed_checkpoint(plan, &untrained.network, printer)?;
     let run = open_run(plan, &dataset, &audit, &preprocess)?;
@@ -231,16 +232,20 @@ fn check_same_data(plan: &Plan, dataset: &Dataset, audit: &Audit, printer: &Prin
 
 /// The preprocessing of a new run's images, or that of the resumed one.
 fn input_preprocess(plan: &Plan, context: &TrainingContext<'_>) -> Result<InputPreprocess> {
-    let recipe = &plan.recipe;
-    let preprocess = match &plan.resume {
-        Some(run) => InputPreprocess::of_run(run, recipe, context)?,
-        None => InputPreprocess::decide(recipe, context)?,
-    };
-    // The custom ResNet has no other unless one was typed.
-    if recipe.backbone.is_some() || recipe.preprocess.is_some() {
-        context.printer.log(preprocess.line());
+    match &plan.resume {
+        Some(run) => InputPreprocess::of_run(run, &plan.recipe, context),
+        None => InputPreprocess::decide(&plan.recipe, context),
     }
-    Ok(preprocess)
+}
+
+/// Logs the preprocessing of a backbone, or one that was typed: the custom ResNet has no other.
+fn log_preprocess(recipe: &Recipe, preprocess: &InputPreprocess, printer: &Printer) {
+    if recipe.backbone.is_some() || recipe.preprocess.is_some() {
+        printer.log(preprocess.line());
+    }
+    for warning in &preprocess.warnings {
+        printer.warn(warning);
+    }
 }
 
 /// Proves a frozen backbone on real images, and logs where its features are.
