@@ -21,7 +21,9 @@ use trainer::features::{Extractor, ExtractorOptions, FeatureCache, Features, Vie
 use trainer::interrupt::Interrupt;
 use trainer::recipe::{Criterion, OptimizerKind, SaveKind, SchedulerKind};
 use trainer::run_dir::RunDir;
-use trainer::train::{Checkpoint, Checkpoints, Objective, OptimizerOptions, TrainOptions, train};
+use trainer::train::{
+    Checkpoint, Checkpoints, Objective, OptimizerOptions, Solver, TrainOptions, train,
+};
 use trainer::training_set::TrainingSet;
 
 const FOLDS: usize = 5;
@@ -224,6 +226,7 @@ fn folds(samples: &[Sample], seed: u64) -> Vec<usize> {
 
 fn recipe(epochs: usize) -> TrainOptions {
     TrainOptions {
+        solver: Solver::Loop,
         epochs,
         last_epoch: None,
         lr: 1e-3,

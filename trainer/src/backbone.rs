@@ -12,7 +12,7 @@ use deploy::{Session, SessionOptions};
 use models::{Backbone, BackboneFile, FeatureExtractor};
 use onnx::{CutRule, ModelFile};
 
-pub use proof::{Proof, prove};
+pub use proof::{Proof, prove, prove_on};
 
 use crate::error::{Error, Result};
 

@@ -14,6 +14,7 @@ mod audit;
 mod backbones;
 mod inspect;
 mod plot;
+mod probe;
 mod report;
 mod runs;
 
@@ -21,6 +22,7 @@ pub use audit::AuditArgs;
 pub use backbones::BackbonesArgs;
 pub use inspect::InspectArgs;
 pub use plot::PlotArgs;
+pub use probe::ProbeArgs;
 pub use report::ReportArgs;
 pub use runs::RunsArgs;
 
@@ -42,6 +44,8 @@ pub enum Command {
     /// Train a classifier and export it as a verified ONNX file
     #[command(after_help = augment_help())]
     Fit(Box<FitArgs>),
+    /// Compare backbones on a data set: held-out accuracy, log loss and time
+    Probe(Box<ProbeArgs>),
     /// Score a checkpoint of a run on its data, or on other data
     Eval(EvalArgs),
     /// Export a checkpoint of a run as a verified ONNX file

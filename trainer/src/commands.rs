@@ -15,6 +15,7 @@ pub mod fetch;
 pub mod fit;
 pub mod inspect;
 pub mod plot;
+pub mod probe;
 pub mod report;
 pub mod runs;
 
@@ -26,6 +27,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
     });
     let result = match cli.command {
         Command::Fit(args) => fit::run(&args, &printer.with_outputs(&[args.json.as_deref()])),
+        Command::Probe(args) => probe::run(&args, &printer.with_outputs(&[args.json.as_deref()])),
         Command::Eval(args) => eval::run(
             &args,
             &printer.with_outputs(&[args.json.as_deref(), args.csv.as_deref()]),

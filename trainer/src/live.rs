@@ -19,7 +19,8 @@ use crate::model::Model;
 use crate::recipe::{Log, Recipe, Ui};
 use crate::run_dir::RunDir;
 use crate::train::{
-    Checkpoint, Checkpoints, Ended, EpochRow, Observer, StepReport, TrainOptions, Trained, train,
+    Checkpoint, Checkpoints, Ended, EpochRow, HeadFit, Observer, StepReport, TrainOptions, Trained,
+    train,
 };
 use crate::training_set::TrainingSet;
 
@@ -131,6 +132,12 @@ impl Observer for Observers<'_> {
         }
     }
 
+    fn head_fitted(&mut self, fit: &HeadFit, seconds: f64) {
+        for observer in &mut self.observers {
+            observer.head_fitted(fit, seconds);
+        }
+    }
+
     fn epoch_done(&mut self, row: &EpochRow, new_best: bool) {
         for observer in &mut self.observers {
             observer.epoch_done(row, new_best);
@@ -153,11 +160,11 @@ pub fn train_in_folder(
     context: &TrainingContext<'_>,
 ) -> crate::Result<Trained> {
     let resumed = Checkpoint::open_if_any(&run.last())?;
-    let info = RunInfo::new(run, recipe.epochs, data, resumed.as_ref());
+    let options = TrainOptions::from(recipe);
+    let info = RunInfo::new(run, options.epochs, data, resumed.as_ref());
     let interrupt = &context.interrupt;
     let mut observers = Observers::open(Ui::Bar, &[], &info, context.printer, interrupt);
     let checkpoints = Checkpoints::in_folder(run, resumed);
-    let options = TrainOptions::from(recipe);
     train(
         model,
         data,

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use console::Printer;
 use data::preprocess::{Dtype, Order};
 use data::{Card, Preprocess, catalog, preprocessor_config};
 use onnx::proto::DataType;
@@ -276,9 +277,15 @@ impl InputPreprocess {
         save_json(&run.preprocess(), self)
     }
 
-    /// The line of the log.
-    pub fn line(&self) -> String {
-        format!("preprocessing ({}): {}", self.source, self.preprocess)
+    /// Logs the steps with their source, and warns of what speaks against them.
+    pub fn log(&self, printer: &Printer) {
+        let Self {
+            source, preprocess, ..
+        } = self;
+        printer.log(format!("preprocessing ({source}): {preprocess}"));
+        for warning in &self.warnings {
+            printer.warn(warning);
+        }
     }
 
     /// The preprocessing of a backbone's file without `--preprocess`.

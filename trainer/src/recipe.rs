@@ -27,7 +27,9 @@ mod tests;
 mod views;
 
 pub use flags::Flags;
-pub use kinds::{Criterion, DeviceKind, Log, OptimizerKind, SaveKind, SchedulerKind, Ui};
+pub use kinds::{
+    Criterion, DeviceKind, HeadSolver, Log, OptimizerKind, SaveKind, SchedulerKind, Ui,
+};
 pub use memory::Memory;
 pub use names::{absolute, data_name};
 pub use preprocess_text::PreprocessText;
@@ -40,6 +42,23 @@ use config_file::ConfigFile;
 /// More images would need more memory for one step than a machine has.
 const MOST_IMAGES_PER_STEP: usize = 1 << 16;
 
+/// The backbone that a probe chooses.
+pub const AUTO: &str = "auto";
+
+/// Settings of the training loop, for which a classification layer at its minimum has no use.
+const LOOP_ONLY: [&str; 10] = [
+    "epochs",
+    "batch",
+    "lr",
+    "optimizer",
+    "weight-decay",
+    "momentum",
+    "scheduler",
+    "early-stop",
+    "save",
+    "best-by",
+];
+
 /// The settings of a training run; `config.toml` of a run is their text.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
@@ -48,23 +67,28 @@ pub struct Recipe {
     /// (columns `path,label`, optionally `split`), `builtin:insects` or `hymenoptera`
     #[arg(long, value_name = "DIR", default_value = data::catalog::INSECTS)]
     pub data: String,
-    /// Start from a trained network: a name that `trainer backbones` lists, such as `efficientnet-lite0`, or an ONNX
-    /// file [default: the custom ResNet]
+    /// Start from a trained network: a name that `trainer backbones` lists, such as `efficientnet-lite0`, an ONNX
+    /// file, or `auto`: the one that `trainer probe` recommends of those in the cache [default: the custom ResNet]
     #[arg(long, value_name = "NAME|FILE.onnx", help_heading = "Network")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backbone: Option<String>,
     /// Train the whole backbone, not only the new head
     #[arg(long, help_heading = "Network")]
     pub fine_tune: bool,
+    /// How the new head of a frozen backbone is trained [default: lbfgs; loop where a setting of the
+    /// loop is given, such as `--epochs`]
+    #[arg(long, value_enum, help_heading = "Network")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head_solver: Option<HeadSolver>,
+    /// Value of the backbone's graph that holds the features, in place of the one before its classification layer
+    #[arg(long, value_name = "VALUE", help_heading = "Network")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut_at: Option<String>,
     /// Preprocessing of the images, such as `resize(224, 224)|scale(1/255)|normalize(half)`
     /// [default: the backbone's own, where its file or a JSON file beside it says it, else ImageNet's]
     #[arg(long, value_name = "TEXT", help_heading = "Network")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preprocess: Option<PreprocessText>,
-    /// Value of the backbone's graph that holds the features, in place of the one before its classification layer
-    #[arg(long, value_name = "VALUE", help_heading = "Network")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cut_at: Option<String>,
     /// Channels of the custom ResNet's first layer
     #[arg(long, default_value_t = 8, help_heading = "Network")]
     pub width: usize,
@@ -242,6 +266,13 @@ impl Recipe {
                 Views::ORIGINAL
             });
         }
+        if self.has_cached_features() && self.head_solver.is_none() {
+            self.head_solver = Some(if LOOP_ONLY.into_iter().any(asked) {
+                HeadSolver::Loop
+            } else {
+                HeadSolver::Lbfgs
+            });
+        }
     }
 
     /// Refuses values outside their range, by the name of their flag.
@@ -302,6 +333,10 @@ impl Recipe {
                 "needs a frozen `--backbone`; other networks see a fresh view every epoch";
             ensure(self.is_frozen(), "views", views, expected)?;
         }
+        if self.head_solver == Some(HeadSolver::Lbfgs) {
+            let expected = "needs a frozen `--backbone` whose features are kept: see `--views`";
+            ensure(self.has_cached_features(), "head-solver", "lbfgs", expected)?;
+        }
         Ok(())
     }
 
@@ -324,6 +359,10 @@ impl Recipe {
     /// its card names them.
     pub fn ineffective(&self) -> Vec<(&'static str, &'static str)> {
         let mut keys = Vec::new();
+        if self.head_solver == Some(HeadSolver::Lbfgs) {
+            let reason = "is for the training loop: see `--head-solver loop`";
+            keys.extend(LOOP_ONLY.map(|key| (key, reason)));
+        }
         if self.backbone.is_some() {
             let reason = "is for the custom ResNet; leave it out with `--backbone`";
             keys.extend(["width", "cells", "growth"].map(|key| (key, reason)));
@@ -371,6 +410,11 @@ impl Recipe {
 
     pub fn is_frozen(&self) -> bool {
         self.backbone.is_some() && !self.fine_tune
+    }
+
+    /// Whether training reads features that are computed once.
+    fn has_cached_features(&self) -> bool {
+        self.is_frozen() && matches!(self.views, Some(Views::Kept(_)))
     }
 }
 

@@ -93,6 +93,18 @@ pub fn backbone_path(
     fetched
 }
 
+/// The backbones with a name that are in the cache.
+pub fn cached_backbones(cache: &Path) -> Vec<String> {
+    let backbones = catalog::BACKBONES.iter();
+    let cached = backbones.filter(|backbone| backbone.path(cache).is_file());
+    cached.map(|backbone| backbone.name.to_owned()).collect()
+}
+
+/// The licence of a backbone with a name.
+pub fn backbone_licence(name: &str) -> Option<&'static str> {
+    catalog::backbone(name).map(|backbone| backbone.licence)
+}
+
 /// Burn's device.
 ///
 /// # Errors

@@ -1,4 +1,5 @@
-//! The training loop, epoch by epoch: train, validate, save. It prints nothing and knows no command line.
+//! The training loop, epoch by epoch: train, validate, save; beside it `fit_head`, for a layer on cached features.
+//! It prints nothing and knows no command line.
 //!
 //! Four things vary without a change to [`train`]: the examples ([`Examples`]), the
 //! network ([`Model`]), what is minimised ([`Objective`]), and how the weights move ([`OptimizerOptions`] and
@@ -7,6 +8,7 @@
 mod best_epoch;
 mod checkpoint;
 mod checkpoints;
+mod fit_head;
 mod history;
 mod objective;
 mod observer;
@@ -26,9 +28,9 @@ pub use checkpoints::Checkpoints;
 pub use objective::Objective;
 pub use observer::{Ended, Observer, StepReport};
 pub use optimizer::OptimizerOptions;
-pub use options::TrainOptions;
+pub use options::{Solver, TrainOptions};
 pub use progress::{Phase, Progress};
-pub use report::run_files::EpochRow;
+pub use report::run_files::{EpochRow, HeadFit};
 pub use schedule::Scheduler;
 pub use state::State;
 
@@ -49,6 +51,8 @@ pub struct Trained {
     pub ended: Ended,
     /// One row per epoch done, those before a resume included.
     pub rows: Vec<EpochRow>,
+    /// How the classification layer was fitted, where no epochs trained it: it then has one row.
+    pub head: Option<HeadFit>,
 }
 
 impl Trained {
@@ -79,7 +83,11 @@ pub fn train(
     observer: &mut dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Trained> {
-    let trained = run_epochs(model, data, options, checkpoints, observer, interrupt);
+    let run = match options.solver {
+        Solver::Loop => run_epochs,
+        Solver::Lbfgs { .. } => fit_head::fit_head,
+    };
+    let trained = run(model, data, options, checkpoints, observer, interrupt);
     observer.ended(match &trained {
         Ok(trained) => Ok(trained.ended),
         Err(Error::Interrupted { .. }) => Ok(Ended::Interrupted),
@@ -131,14 +139,10 @@ fn run_epochs(
         }
         let validation = match interrupt.is_requested() {
             true => None,
-            false => validate(
-                &model.valid(),
-                &data.val,
-                state.epoch,
-                options,
-                observer,
-                interrupt,
-            )?,
+            false => {
+                let (model, val) = (model.valid(), &data.val);
+                validate(&model, val, state.epoch, options, observer, interrupt)?
+            }
         };
         let Some(validation) = validation else {
             checkpoints.save_interrupted(&model.network, &optimizer, &state)?;
@@ -154,6 +158,7 @@ fn run_epochs(
         epoch,
         ended,
         rows: state.rows,
+        head: state.head,
     })
 }
 
@@ -220,6 +225,7 @@ fn begin_or_resume(
         scheduler: Scheduler::new(options.scheduler, options.lr),
         stopping: BestEpoch::default(),
         rows: vec![],
+        head: None,
         parameter_ids: vec![],
     };
     let Some(checkpoint) = checkpoints.take_resumed() else {

@@ -23,6 +23,7 @@ fn help_of_trainer() {
 fn help_of_every_command() {
     for command in [
         "fit",
+        "probe",
         "audit",
         "eval",
         "export",

@@ -95,7 +95,7 @@ fn check_run(shop: &Workshop, run: &str, epochs: usize) {
             "verify.json"
         ]
     );
-    let hidden = fs::read_dir(&folder).unwrap().count() - 13;
+    let hidden = fs::read_dir(&folder).unwrap().count() - 14;
     assert_eq!(hidden, 0, "temporary files stay");
     let verify = shop.json(&format!("runs/{run}/verify.json"));
     assert_eq!(verify["verified"], true);

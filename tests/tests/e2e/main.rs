@@ -6,11 +6,13 @@
 )]
 
 mod audit;
+mod backbone;
 mod calibrate;
 mod config;
 mod features;
 mod fit;
 mod folds;
+mod head;
 mod hints;
 mod insects;
 mod inspect;
@@ -20,6 +22,7 @@ mod named_backbones;
 mod output;
 mod photos;
 mod preprocess;
+mod probe;
 mod refuse_data;
 mod refuse_machine;
 mod refuse_model;

@@ -5,12 +5,20 @@ use maud::{Markup, html};
 
 use crate::charts::{self, ChartKind, PlottedRun};
 use crate::run_contents::RunContents;
-use crate::run_files::EpochRow;
+use crate::run_files::{EpochRow, HeadFit};
 
 /// None before the first epoch.
 pub(crate) fn section(run: &RunContents) -> Option<Markup> {
     if run.epochs.is_empty() {
         return None;
+    }
+    if let Some(head) = run
+        .summary
+        .as_ref()
+        .and_then(|summary| summary.head.as_ref())
+    {
+        let body = minimum(run, head);
+        return Some(page::section("training", "Training", "", &body));
     }
     let plotted = [PlottedRun { run, metrics: None }];
     let figure = |kind, title, caption| {
@@ -50,6 +58,51 @@ pub(crate) fn section(run: &RunContents) -> Option<Markup> {
         }
     };
     Some(page::section("training", "Training", "", &body))
+}
+
+/// A classification layer that no epochs trained.
+fn minimum(run: &RunContents, head: &HeadFit) -> Markup {
+    let row = &run.epochs[0];
+    let mut facts = vec![
+        ("L2 penalty", format!("{:.4}", head.penalty)),
+        ("train loss", format!("{:.4}", row.train_loss)),
+        ("train accuracy", format!("{:.1} %", row.train_accuracy)),
+        ("val loss", format!("{:.4}", row.val_loss)),
+        ("val accuracy", format!("{:.1} %", row.val_accuracy)),
+        ("time", numbers::seconds(row.train_seconds)),
+    ];
+    if let Some(loss) = head.held_out_loss() {
+        facts.insert(1, ("held-out loss", format!("{loss:.4}")));
+    }
+    let tried: Vec<Vec<String>> = head
+        .tried
+        .iter()
+        .map(|tried| {
+            vec![
+                format!("{:.4}", tried.penalty),
+                format!("{:.4}", tried.loss),
+            ]
+        })
+        .collect();
+    html! {
+        p {
+            "L-BFGS brought the classification layer to the minimum of its loss on the cached features, in "
+            (numbers::count(head.steps, "step", "steps")) ". "
+            @if head.folds > 0 {
+                "The L2 penalty has the least log loss on training images that were held out, in "
+                (head.folds) " folds."
+            } @else {
+                "A class has too few images for folds that could choose the L2 penalty."
+            }
+        }
+        (page::facts(&facts))
+        @if !tried.is_empty() {
+            details {
+                summary { "All penalties that were tried" }
+                (page::table(&["L2 penalty", "held-out loss"], &tried))
+            }
+        }
+    }
 }
 
 /// How training and validation values differ.

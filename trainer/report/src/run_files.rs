@@ -29,6 +29,27 @@ pub struct EpochRow {
     pub train_wait_seconds: f64,
 }
 
+/// How the classification layer of a frozen backbone was brought to its minimum.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeadFit {
+    /// L2 penalty: half of it is the factor of the squared weights of standardised features, against the sum of the
+    /// losses. One over it is scikit-learn's `C`.
+    pub penalty: f64,
+    /// Folds of the training images that chose it; 0 where there were too few images, or the penalty was given.
+    pub folds: usize,
+    /// From strong to weak.
+    pub tried: Vec<TriedPenalty>,
+    /// Steps of L-BFGS.
+    pub steps: usize,
+}
+
+/// A penalty with the mean log loss of the images that were held out.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TriedPenalty {
+    pub penalty: f64,
+    pub loss: f64,
+}
+
 /// Result of a run: `summary.json`, and what `fit --json` writes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
@@ -49,6 +70,9 @@ pub struct Summary {
     /// Validation accuracy of the exported epoch, in `[0, 1]`; `null` where it is not known.
     pub val_accuracy: Option<f64>,
     pub seconds: f64,
+    /// How the classification layer was fitted, where no epochs trained it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<HeadFit>,
     /// The split of the scores: `test`, or `val` with `--no-test`.
     pub split: Split,
     /// Number of images of val and of test that are also in an earlier split.
@@ -59,6 +83,47 @@ pub struct Summary {
     pub scores: Scores,
 }
 
+impl HeadFit {
+    /// A fit with a penalty that no folds chose.
+    pub fn with_penalty(penalty: f64) -> Self {
+        Self {
+            penalty,
+            folds: 0,
+            tried: vec![],
+            steps: 0,
+        }
+    }
+
+    /// The mean log loss of the images that were held out, with the chosen penalty.
+    pub fn held_out_loss(&self) -> Option<f64> {
+        let chosen = self
+            .tried
+            .iter()
+            .find(|tried| tried.penalty == self.penalty);
+        chosen.map(|tried| tried.loss)
+    }
+
+    /// One line for the log.
+    pub fn line(&self, seconds: f64) -> String {
+        let Self {
+            penalty,
+            folds,
+            tried,
+            steps,
+        } = self;
+        let choice = match self.held_out_loss() {
+            Some(loss) => format!(
+                "the best of {} by the held-out log loss of {folds} folds, {loss:.4}",
+                tried.len()
+            ),
+            None => "not chosen: a class has too few images for folds".into(),
+        };
+        format!(
+            "classification layer: its minimum by L-BFGS, {steps} steps, {seconds:.2} s; L2 penalty {penalty:.3} ({choice})"
+        )
+    }
+}
+
 impl Summary {
     /// What the leaks between splits spoil, where there are any.
     pub fn leak_warning(&self) -> Option<String> {
@@ -66,7 +131,8 @@ impl Summary {
         let chosen = self
             .leaks
             .get(&Split::Val)
-            .filter(|_| self.split != Split::Val);
+            // A layer at its minimum has no epochs to choose from.
+            .filter(|_| self.split != Split::Val && self.head.is_none());
         let chosen = chosen.map(|count| {
             format!("the epoch was chosen with {count} val images that are also train images")
         });

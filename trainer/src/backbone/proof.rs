@@ -1,11 +1,15 @@
 //! Proof that the cut of a backbone is its features: the file's own classification layer is recomputed from them.
 
+use console::Printer;
+use data::{Dataset, Limits, Preprocess, Sample};
 use deploy::taps::{Tap, Taps};
 use models::Backbone;
 use onnx::{ClassificationLayer, LayerKind};
 
 use crate::error::{Error, Result};
 
+/// Images that a backbone is proven on.
+const IMAGES: usize = 8;
 /// How far a recomputed logit may be off, relative to the sum of the sizes of its terms: single precision rounds
 /// each to 6e-8 of itself, and ONNX Runtime may fuse the graph's operators differently where a value inside is read.
 const SINGLE_PRECISION: f64 = 1e-4;
@@ -88,6 +92,29 @@ pub fn prove(backbone: &Backbone, images: &[Vec<f32>]) -> Result<Proof> {
             difference,
         }),
     }
+}
+
+/// Proves a backbone on training images, and logs where its features are and what a user should know.
+pub fn prove_on(
+    dataset: &Dataset,
+    backbone: &Backbone,
+    preprocess: &Preprocess,
+    printer: &Printer,
+) -> Result<()> {
+    let step = dataset.train.len().div_ceil(IMAGES).max(1);
+    // Unreadable images are counted and named later.
+    let prepare = |sample: &Sample| {
+        let image = data::decode::open(&sample.path, &Limits::default()).ok()?;
+        preprocess.apply(&image).ok()
+    };
+    let samples = dataset.train.iter().step_by(step);
+    let images: Vec<_> = samples.filter_map(prepare).collect();
+    let proof = prove(backbone, &images)?;
+    printer.log(proof.line(backbone));
+    for warning in super::warnings(backbone) {
+        printer.warn(warning);
+    }
+    Ok(())
 }
 
 /// The largest relative difference of the layers' recomputed logits.

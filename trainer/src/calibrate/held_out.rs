@@ -10,7 +10,7 @@ use crate::examples::{Examples, Purpose};
 use crate::kfold::{HeldOut, KFold};
 use crate::model::Model;
 use crate::recipe::{Recipe, SaveKind};
-use crate::train::{Checkpoints, TrainOptions, Trained, train};
+use crate::train::{Checkpoints, Solver, TrainOptions, Trained, train};
 use crate::training_set::TrainingSet;
 
 /// Folds of the features that the temperature of a frozen network is fitted to.
@@ -35,7 +35,15 @@ pub fn calibrate(
         let pool = data.pool();
         // There may be too few images for folds.
         if let Ok(folds) = KFold::new(pool.samples(), &data.classes, FOLDS, recipe.seed) {
+            let solver = match &trained.head {
+                // One penalty for all: that of the layer that is calibrated.
+                Some(fit) => Solver::Lbfgs {
+                    penalty: Some(fit.penalty),
+                },
+                None => Solver::Loop,
+            };
             let options = TrainOptions {
+                solver,
                 save: SaveKind::Last,
                 early_stop: None,
                 // The run's own epoch, not each fold's best: logits grow with the epochs, and a temperature

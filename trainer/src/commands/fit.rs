@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use console::{ExitStatus, Printer};
 use data::audit::Audit;
-use data::{Dataset, Limits, Preprocess, Sample, Split};
+use data::{Dataset, Split};
 use fs_err as fs;
 use models::Network;
 use report::run_files::{Calibration, Summary};
@@ -25,15 +25,12 @@ use crate::live::{self, Observers, RunInfo};
 use crate::model::Model;
 use crate::output_files::{file_name, save_json};
 use crate::preprocessing::InputPreprocess;
-use crate::recipe::{Log, Recipe, RunArgs, Settings, Ui};
+use crate::recipe::{AUTO, Log, Recipe, RunArgs, Settings, Ui, Views};
 use crate::run_dir::RunDir;
 use crate::seeds::repeat_with_seeds;
 use crate::train::{Checkpoint, Checkpoints, Ended, TrainOptions, Trained, train};
 use crate::training_set::{TrainingSet, verification_images};
-use crate::{backbone, command_line, dataset, evaluate, resolve};
-
-/// Images that a frozen backbone is proven on.
-const PROOF_IMAGES: usize = 8;
+use crate::{backbone, command_line, dataset, evaluate, probe, resolve};
 
 /// Arguments of `fit`, resolved: the recipe, the run to resume, and what observes it.
 struct Plan {
@@ -46,23 +43,27 @@ struct Plan {
 }
 
 pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    let settings = Settings::merge(&args.settings, args.config.as_deref())?;
+    let mut settings = Settings::merge(&args.settings, args.config.as_deref())?;
     let printer = &live::printer(settings.run.ui, printer);
     let machine = settings.machine.clone();
     let cache = data::cache::dir(machine.cache.as_deref())?;
-    let plan = plan(args, settings, &cache, printer)?;
-    // A device that this build lacks is refused before any work.
-    resolve::device(plan.recipe.device)?;
-    let context = TrainingContext {
-        cache,
-        runtime: machine.runtime,
+    let context = |recipe: &Recipe| TrainingContext {
+        cache: cache.clone(),
+        runtime: machine.runtime.clone(),
         offline: machine.offline,
-        provider: plan.recipe.provider.0,
-        threads: bound_threads(plan.recipe.threads),
+        provider: recipe.provider.0,
+        threads: bound_threads(recipe.threads),
         printer,
         interrupt: Interrupt::default(),
     };
-    fit(&plan, args.json.as_deref(), &context)
+    if args.resume.is_none() && settings.recipe.backbone.as_deref() == Some(AUTO) {
+        let context = context(&settings.recipe);
+        choose_backbone(&mut settings, &context)?;
+    }
+    let plan = plan(args, settings, &cache, printer)?;
+    // A device that this build lacks is refused before any work.
+    resolve::device(plan.recipe.device)?;
+    fit(&plan, args.json.as_deref(), &context(&plan.recipe))
 }
 
 /// The pipeline, from values to values.
@@ -79,8 +80,13 @@ fn fit(
     let preprocess = input_preprocess(plan, context)?;
     let (steps, size) = (&preprocess.preprocess, preprocess.image_size());
     let untrained = Model::build(recipe, size, dataset.classes.len(), context)?;
-    log_preprocess(recipe, &preprocess, printer);
-    prove_backbone(&untrained.network, steps, &dataset, printer)?;
+    // The custom ResNet has no other than its own.
+    if recipe.backbone.is_some() || recipe.preprocess.is_some() {
+        preprocess.log(printer);
+    }
+    if let Some(backbone) = untrained.network.backbone() {
+        backbone::prove_on(&dataset, backbone, steps, printer)?;
+    }
     let resumed = resumed_checkpoint(plan, &untrained.network, printer)?;
     let run = open_run(plan, &dataset, &audit, &preprocess)?;
     // From here on Ctrl-C saves. Before, there is nothing to save and it ends the process.
@@ -151,6 +157,22 @@ fn fit(
         printer.warn(warning);
     }
     Ok(status)
+}
+
+/// Puts a backbone in place of `auto`. A resumed run has its own.
+fn choose_backbone(settings: &mut Settings, context: &TrainingContext<'_>) -> Result<()> {
+    let recipe = &mut settings.recipe;
+    // Bad flags are refused before any work.
+    let checked = recipe.clone().resolve(&context.cache)?;
+    let recipe_of_probe = Recipe {
+        views: Some(Views::ORIGINAL),
+        fine_tune: false,
+        seeds: None,
+        folds: None,
+        ..checked
+    };
+    recipe.backbone = Some(probe::choose(&recipe_of_probe, context)?);
+    Ok(())
 }
 
 /// The recipe of a new run, or that of the resumed one with what was typed.
@@ -236,46 +258,6 @@ fn input_preprocess(plan: &Plan, context: &TrainingContext<'_>) -> Result<InputP
         Some(run) => InputPreprocess::of_run(run, &plan.recipe, context),
         None => InputPreprocess::decide(&plan.recipe, context),
     }
-}
-
-/// Logs the preprocessing of a backbone, or one that was typed: the custom ResNet has no other.
-fn log_preprocess(recipe: &Recipe, preprocess: &InputPreprocess, printer: &Printer) {
-    if recipe.backbone.is_some() || recipe.preprocess.is_some() {
-        printer.log(preprocess.line());
-    }
-    for warning in &preprocess.warnings {
-        printer.warn(warning);
-    }
-}
-
-/// Proves a frozen backbone on real images, and logs where its features are.
-fn prove_backbone(
-    network: &Network,
-    preprocess: &Preprocess,
-    dataset: &Dataset,
-    printer: &Printer,
-) -> Result<()> {
-    let Some(backbone) = network.backbone() else {
-        return Ok(());
-    };
-    let step = dataset.train.len().div_ceil(PROOF_IMAGES).max(1);
-    // Unreadable images are counted and named later.
-    let prepare = |sample: &Sample| {
-        let image = data::decode::open(&sample.path, &Limits::default()).ok()?;
-        preprocess.apply(&image).ok()
-    };
-    let images: Vec<_> = dataset
-        .train
-        .iter()
-        .step_by(step)
-        .filter_map(prepare)
-        .collect();
-    let proof = backbone::prove(backbone, &images)?;
-    printer.log(proof.line(backbone));
-    for warning in backbone::warnings(backbone) {
-        printer.warn(warning);
-    }
-    Ok(())
 }
 
 /// The checkpoint to resume; one of another backbone is refused before any work.
@@ -367,13 +349,13 @@ fn train_run(
     context: &TrainingContext<'_>,
 ) -> Result<Trained> {
     let (printer, interrupt) = (context.printer, &context.interrupt);
+    let options = TrainOptions::from(&plan.recipe);
     let info = RunInfo {
         resumed: plan.resume.is_some(),
-        ..RunInfo::new(run, plan.recipe.epochs, data, resumed.as_ref())
+        ..RunInfo::new(run, options.epochs, data, resumed.as_ref())
     };
     let mut observers = Observers::open(plan.ui, &plan.logs, &info, printer, interrupt);
     let checkpoints = Checkpoints::in_folder(run, resumed);
-    let options = TrainOptions::from(&plan.recipe);
     let trained = train(
         untrained,
         data,
@@ -420,6 +402,7 @@ fn summarise(
         .into(),
         val_accuracy: trained.val_accuracy(),
         seconds: started.elapsed().as_secs_f64(),
+        head: trained.head.clone(),
         split: scored.answers.split,
         leaks,
         scores: scored.scores.clone(),

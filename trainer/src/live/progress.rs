@@ -3,7 +3,7 @@
 use console::{Printer, ProgressBar};
 
 use super::RunInfo;
-use crate::train::{EpochRow, Observer, Phase, StepReport};
+use crate::train::{EpochRow, HeadFit, Observer, Phase, StepReport};
 
 /// Observer that prints a line per epoch and moves a bar per phase.
 pub(super) struct Progress {
@@ -11,6 +11,8 @@ pub(super) struct Progress {
     epochs: usize,
     images: [usize; 2],
     is_cached: bool,
+    /// Whether no epochs train the classification layer.
+    is_fitted: bool,
     bar: Option<(Phase, ProgressBar)>,
 }
 
@@ -21,6 +23,7 @@ impl Progress {
             epochs: info.epochs,
             images: info.images,
             is_cached: info.is_cached,
+            is_fitted: false,
             bar: None,
         }
     }
@@ -62,8 +65,21 @@ impl Observer for Progress {
         }
     }
 
+    fn head_fitted(&mut self, fit: &HeadFit, seconds: f64) {
+        self.clear();
+        self.is_fitted = true;
+        self.printer.log(fit.line(seconds));
+    }
+
     fn epoch_done(&mut self, row: &EpochRow, new_best: bool) {
         self.clear();
+        let scores = format!(
+            "train loss {:.4} accuracy {:.1} %  val loss {:.4} accuracy {:.1} %",
+            row.train_loss, row.train_accuracy, row.val_loss, row.val_accuracy
+        );
+        if self.is_fitted {
+            return self.printer.log(scores);
+        }
         let time = match self.is_cached {
             true => "cached features".to_owned(),
             false => format!(
@@ -73,14 +89,9 @@ impl Observer for Progress {
             ),
         };
         self.printer.log(format!(
-            "epoch {:>2}/{}  train loss {:.4} accuracy {:.1} %  val loss {:.4} accuracy {:.1} %  \
-             lr {:.1e}  {time}{}",
+            "epoch {:>2}/{}  {scores}  lr {:.1e}  {time}{}",
             row.epoch,
             self.epochs,
-            row.train_loss,
-            row.train_accuracy,
-            row.val_loss,
-            row.val_accuracy,
             row.lr,
             if new_best { "  best" } else { "" },
         ));

@@ -16,6 +16,16 @@ pub enum OptimizerKind {
     Sgd,
 }
 
+/// How the new classification layer of a frozen backbone is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HeadSolver {
+    /// To its minimum on cached features by L-BFGS, with an L2 penalty chosen by cross-validation
+    Lbfgs,
+    /// Epoch by epoch, as other networks
+    Loop,
+}
+
 /// Learning rate schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::config_file::ConfigFile;
 use super::flags::{self, Flags};
-use super::{Log, Recipe, Ui};
+use super::{LOOP_ONLY, Log, Recipe, Ui, Views};
 use crate::error::Result;
 
 /// The flags of `trainer fit` that a `--config` file may hold as well.
@@ -78,12 +78,17 @@ impl Settings {
             };
         }
         let file_views = settings.recipe.views.take();
+        let file_solver = settings.recipe.head_solver.take();
         flags.apply(&mut settings);
         let recipe = &mut settings.recipe;
-        // A file's views are for a frozen backbone; a typed `--fine-tune` wins over both.
+        // A file's views and solver are for a frozen backbone; a typed `--fine-tune` wins over both.
         let is_tuned = flags.has("fine-tune") && recipe.fine_tune;
         if !is_tuned {
             recipe.views = recipe.views.or(file_views);
+            // So does a typed setting of the loop.
+            let is_loop = recipe.views == Some(Views::Fresh)
+                || LOOP_ONLY.into_iter().any(|key| flags.has(key));
+            recipe.head_solver = recipe.head_solver.or(file_solver.filter(|_| !is_loop));
         }
         let in_file = |key: &str| file.as_ref().is_some_and(|file| file.has(key));
         recipe.set_dependent_defaults(|key| flags.has(key) || in_file(key));

@@ -4,8 +4,8 @@ use clap::Parser;
 use serde::de::{Deserializer, Error as _, Visitor};
 
 use super::{
-    Criterion, Flags, Log, MachineArgs, Memory, OptimizerKind, Recipe, RunArgs, SaveKind,
-    SchedulerKind, Settings, Ui, Views, flags as setting_flags,
+    Criterion, Flags, HeadSolver, Log, MachineArgs, Memory, OptimizerKind, Recipe, RunArgs,
+    SaveKind, SchedulerKind, Settings, Ui, Views, flags as setting_flags,
 };
 use crate::error::{Error, Result};
 
@@ -294,8 +294,20 @@ fn a_configuration_names_what_has_an_effect_and_is_read_again() {
         (&[][..], &["momentum"][..]),
         (
             &["--backbone", "a.onnx"],
-            &["width", "cells", "growth", "augment", "augment-val"],
+            &[
+                "width",
+                "cells",
+                "growth",
+                "augment",
+                "augment-val",
+                "epochs",
+                "lr",
+                "batch",
+                "save",
+                "best-by",
+            ],
         ),
+        (&["--backbone", "a.onnx", "--epochs", "3"], &["width"]),
         (&["--backbone", "a.onnx", "--views", "2"], &["width"]),
         (&["--backbone", "a.onnx", "--fine-tune"], &["growth"]),
         (
@@ -368,6 +380,77 @@ fn views_are_for_frozen_backbones() {
     );
     assert_eq!(views(&["--views", "2"]), Some(Views::Kept(2)));
     assert_eq!(views(&[]), Some(Views::Kept(3)));
+}
+
+#[test]
+fn a_setting_of_the_loop_selects_it_for_a_frozen_backbone() {
+    let solver = |typed: &[&str], file: &str| {
+        let typed = [&["--backbone", "a.onnx"], typed].concat();
+        let recipe = settings(&typed, file)?.recipe;
+        recipe
+            .resolve(Path::new("cache"))
+            .map(|recipe| recipe.head_solver)
+    };
+    let (lbfgs, by_loop) = (Some(HeadSolver::Lbfgs), Some(HeadSolver::Loop));
+    assert_eq!(solver(&[], "").unwrap(), lbfgs);
+    let other = [
+        "--views",
+        "3",
+        "--augment",
+        "hflip",
+        "--seed",
+        "4",
+        "--folds",
+        "5",
+    ];
+    assert_eq!(solver(&other, "").unwrap(), lbfgs);
+    for typed in [
+        ["--epochs", "10"],
+        ["--batch", "32"],
+        ["--lr", "1e-3"],
+        ["--optimizer", "adam"],
+        ["--weight-decay", "0"],
+        ["--scheduler", "cosine"],
+        ["--early-stop", "3"],
+        ["--save", "all"],
+        ["--best-by", "val_loss"],
+        ["--head-solver", "loop"],
+    ] {
+        assert_eq!(solver(&typed, "").unwrap(), by_loop, "{typed:?}");
+    }
+    assert_eq!(solver(&[], "epochs = 10\n").unwrap(), by_loop);
+    // A typed setting of the loop wins over a file's solver, and no other solver over a typed one.
+    let file = "head-solver = \"lbfgs\"\n";
+    assert_eq!(solver(&[], file).unwrap(), lbfgs);
+    assert_eq!(solver(&["--epochs", "10"], file).unwrap(), by_loop);
+    for unused in ["--fine-tune", "--views=fresh"] {
+        assert_eq!(solver(&[unused], file).unwrap(), None, "{unused}");
+    }
+    for (typed, flag) in [
+        (&["--head-solver", "lbfgs", "--epochs", "3"][..], "--epochs"),
+        (
+            &["--head-solver", "lbfgs", "--momentum", "0.5"],
+            "--momentum",
+        ),
+        (&["--head-solver", "lbfgs", "--fine-tune"], "--head-solver"),
+        (
+            &["--head-solver", "lbfgs", "--views", "fresh"],
+            "--head-solver",
+        ),
+    ] {
+        let error = solver(typed, "").unwrap_err().to_string();
+        assert!(error.contains(flag), "{error}");
+    }
+    // Another network has one way to be trained.
+    assert_eq!(recipe(&[]).unwrap().head_solver, None);
+    let run = recipe(&["--backbone", "a.onnx"]).unwrap();
+    let error = run.resumed(&flags(&["--epochs", "20"]), Path::new("cache"));
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .contains("--head-solver loop")
+    );
 }
 
 #[test]

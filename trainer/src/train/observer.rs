@@ -2,7 +2,7 @@
 
 use super::progress::{Phase, Progress};
 use crate::error::Error;
-use report::run_files::EpochRow;
+use report::run_files::{EpochRow, HeadFit};
 
 /// Progress of an epoch, reported after every step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,6 +21,8 @@ pub trait Observer {
     /// An epoch (counted from 1) begins, or continues after a resume.
     fn epoch_started(&mut self, _epoch: usize, _epochs: usize) {}
     fn step(&mut self, _report: &StepReport) {}
+    /// The classification layer is at its minimum, after so many seconds.
+    fn head_fitted(&mut self, _fit: &HeadFit, _seconds: f64) {}
     /// An epoch is done and saved.
     fn epoch_done(&mut self, _row: &EpochRow, _new_best: bool) {}
     /// Training is over: how it ended, or the error that ended it.

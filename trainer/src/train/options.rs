@@ -2,11 +2,24 @@
 
 use super::objective::Objective;
 use super::optimizer::OptimizerOptions;
-use crate::recipe::{Criterion, Recipe, SaveKind, SchedulerKind};
+use crate::recipe::{Criterion, HeadSolver, Recipe, SaveKind, SchedulerKind};
+
+/// How a network is trained.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Solver {
+    /// Epoch by epoch, by the optimiser.
+    Loop,
+    /// The classification layer alone, at its minimum on cached features.
+    Lbfgs {
+        /// The L2 penalty; none has it chosen by cross-validation.
+        penalty: Option<f64>,
+    },
+}
 
 /// Settings of a training.
 #[derive(Clone, Debug)]
 pub struct TrainOptions {
+    pub solver: Solver,
     pub epochs: usize,
     /// The epoch after which training ends, where that is not the last one of the schedule.
     pub last_epoch: Option<usize>,
@@ -24,8 +37,13 @@ pub struct TrainOptions {
 
 impl From<&Recipe> for TrainOptions {
     fn from(recipe: &Recipe) -> Self {
+        let (solver, epochs) = match recipe.head_solver {
+            Some(HeadSolver::Lbfgs) => (Solver::Lbfgs { penalty: None }, 1),
+            Some(HeadSolver::Loop) | None => (Solver::Loop, recipe.epochs),
+        };
         Self {
-            epochs: recipe.epochs,
+            solver,
+            epochs,
             last_epoch: None,
             lr: recipe.lr,
             objective: Objective::CrossEntropy,

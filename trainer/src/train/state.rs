@@ -9,7 +9,7 @@ use super::observer::Ended;
 use super::progress::Progress;
 use super::schedule::Scheduler;
 use crate::recipe::OptimizerKind;
-use report::run_files::EpochRow;
+use report::run_files::{EpochRow, HeadFit};
 
 /// Version of the layout of [`State`] and of the tensors beside it.
 pub(super) const FORMAT: u32 = 2;
@@ -36,6 +36,9 @@ pub struct State {
     /// The best epoch so far.
     pub stopping: BestEpoch,
     pub rows: Vec<EpochRow>,
+    /// How the classification layer was fitted, where no epochs trained it.
+    #[serde(default)]
+    pub head: Option<HeadFit>,
     /// The ids by which the optimiser knows the trainable parameters, in module order.
     pub parameter_ids: Vec<u64>,
 }

@@ -218,6 +218,7 @@ fn network(seed: u64) -> Network {
 
 fn options(epochs: usize) -> TrainOptions {
     TrainOptions {
+        solver: Solver::Loop,
         epochs,
         last_epoch: None,
         lr: 5e-3,

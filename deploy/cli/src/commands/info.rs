@@ -88,7 +88,7 @@ impl BackboneFacts {
             [] => "all its operators can be trained".to_owned(),
             operators => format!("not with {}", operators.join(", ")),
         };
-        lines.push(fact("fine-tuning", &fine_tuning));
+        lines.push(fact("fine-tune", &fine_tuning));
         lines
     }
 }
@@ -186,7 +186,7 @@ fn text(model: &Model, sha256: &str, backbone: &BackboneFacts) -> String {
         Some(card) => lines.extend(card_lines(card)),
         None => lines.extend(bare_lines(model)),
     }
-    let mut table = Table::new([Column::LEFT.at_least(11), Column::LEFT]);
+    let mut table = Table::new([Column::LEFT.at_least(10), Column::LEFT]);
     lines.into_iter().for_each(|line| table.row(line));
     table.to_string()
 }

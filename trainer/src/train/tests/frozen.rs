@@ -124,3 +124,88 @@ fn a_run_on_features_resumes_with_the_same_bits() {
         import(1).backbone_sha256()
     );
 }
+
+#[test]
+fn a_head_at_its_minimum_is_one_row_and_a_checkpoint_and_is_found_once() {
+    let shop = Workshop::new();
+    let path = shop.folder.path().join("backbone.onnx");
+    network(5).to_onnx().unwrap().save(&path).unwrap();
+    let import = |seed| frozen(&path, seed, &Device::default());
+    let batching = shop.batching("1/255", BATCH);
+    let data = TrainingSet::new(
+        ["left", "right"].map(String::from).to_vec(),
+        batching.features(features(24), Purpose::Training),
+        batching.features(features(6), Purpose::Validation),
+        batching,
+    );
+    let options = TrainOptions {
+        solver: Solver::Lbfgs { penalty: None },
+        epochs: 1,
+        ..options(1)
+    };
+    let run = shop.run("whole");
+    let whole = fit(import(1), &data, &options, &run, None, &mut ()).unwrap();
+    assert_eq!((whole.epoch, whole.rows.len()), (1, 1));
+    assert_eq!((whole.rows[0].lr, whole.ended), (0.0, Ended::Finished));
+    let head = whole.head.clone().unwrap();
+    assert!(head.folds == 5 && head.steps > 0);
+    // Initial weights and a resume change nothing; a finished run is not fitted again.
+    let other = fit(
+        import(9),
+        &data,
+        &options,
+        &shop.run("other"),
+        None,
+        &mut (),
+    )
+    .unwrap();
+    assert_eq!(bits(&other.network), bits(&whole.network));
+    let [best, last] = [run.best(), run.last()].map(|path| fs::read(path).unwrap());
+    assert!(best == last);
+    let again = fit(import(9), &data, &options, &run, Some(open(&run)), &mut ()).unwrap();
+    assert_eq!(bits(&again.network), bits(&whole.network));
+    assert_eq!((again.head, again.rows), (whole.head, whole.rows));
+    // The loss of the network is that of the layer that was fitted.
+    let given = Solver::Lbfgs {
+        penalty: Some(head.penalty),
+    };
+    let options = TrainOptions {
+        solver: given,
+        ..options
+    };
+    let given = shop.run("given");
+    let given = fit(import(1), &data, &options, &given, None, &mut ()).unwrap();
+    assert_eq!(bits(&given.network), bits(&again.network));
+}
+
+#[test]
+fn an_interrupted_head_saves_nothing_and_begins_anew() {
+    let shop = Workshop::new();
+    let path = shop.folder.path().join("backbone.onnx");
+    network(5).to_onnx().unwrap().save(&path).unwrap();
+    let batching = shop.batching("1/255", BATCH);
+    let data = TrainingSet::new(
+        ["left", "right"].map(String::from).to_vec(),
+        batching.features(features(24), Purpose::Training),
+        batching.features(features(6), Purpose::Validation),
+        batching,
+    );
+    let options = TrainOptions {
+        solver: Solver::Lbfgs { penalty: None },
+        epochs: 1,
+        ..options(1)
+    };
+    let run = shop.run("stopped");
+    let interrupt = Interrupt::default();
+    interrupt.request();
+    let stopped = train(
+        frozen(&path, 1, &Device::default()).into(),
+        &data,
+        &options,
+        Checkpoints::in_folder(&run, None),
+        &mut (),
+        &interrupt,
+    );
+    assert!(matches!(stopped, Err(Error::Interrupted { .. })));
+    assert!(!run.last().exists() && !run.metrics().exists());
+}
