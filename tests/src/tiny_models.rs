@@ -71,6 +71,36 @@ pub fn residual(path: &Path) -> PathBuf {
     save(g, path)
 }
 
+/// A classifier of seven classes with operators that cannot be trained here (a gate `x * sigmoid(x)`, a softmax), a
+/// fully connected layer as `MatMul` and `Add`, and a batch of 1 in its input and in a `Reshape`.
+pub fn gated(path: &Path) -> PathBuf {
+    let mut draw = Draw(3);
+    let mut g = GraphBuilder::new("gated");
+    let [_, sides @ ..] = image();
+    let mut dims = vec![Dim::Fixed(1)];
+    dims.extend(sides);
+    let x = g.input("image", DataType::Float, &dims);
+    let w = g.initializer("stem.w", &draw.tensor(&[6, 3, 3, 3]));
+    let x = g.conv("stem", &x, &w, None, Window::square(3, 2, 1));
+    let gate = g.node("Sigmoid", "gate", &[&x], vec![]);
+    let x = g.node("Mul", "gated", &[&x, &gate], vec![]);
+    let x = g.global_average_pool("pool", &x);
+    let shape = g.initializer("shape", &Tensor::i64(&[2], vec![1, 6]).unwrap());
+    let x = g.node("Reshape", "row", &[&x, &shape], vec![]);
+    let w = g.initializer("head.w", &draw.tensor(&[6, 7]));
+    let b = g.initializer("head.b", &draw.tensor(&[7]));
+    let x = g.node("MatMul", "product", &[&x, &w], vec![]);
+    let x = g.add("scores", &x, &b);
+    let x = g.node("Softmax", "softmax", &[&x], vec![]);
+    g.output(
+        &x,
+        "probabilities",
+        DataType::Float,
+        &[Dim::Fixed(1), Dim::Fixed(7)],
+    );
+    save(g, path)
+}
+
 /// [`residual`], but the file with the weights of its head is missing.
 pub fn external(path: &Path) -> PathBuf {
     let mut document = Document::open(&residual(path)).unwrap();

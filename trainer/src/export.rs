@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use data::card::{self, Card, Golden, OutputKind, Provenance, ScoreNote};
+use data::card::{self, Card, FeaturesNote, Golden, OutputKind, Provenance, ScoreNote};
 use data::{Dataset, Limits, Preprocess, Scores, Split};
-use models::Network;
+use models::{Backbone, Network};
 use onnx::{Document, ModelFile};
 use report::run_files::{Agreement, Calibration};
 use serde_json::Value;
@@ -50,6 +50,7 @@ impl CardFields {
                 backbone_sha256: network.backbone_sha256().map(str::to_string),
                 backbone_licence: preprocess.backbone_licence,
                 backbone_source: preprocess.backbone_source,
+                features: network.backbone().map(|backbone| features_note(backbone)),
                 preprocess_source: Some(preprocess.source),
                 dataset_fingerprint: fingerprint,
                 counts: counts.into_iter().collect(),
@@ -146,6 +147,15 @@ pub fn export(
         document,
         card,
     })
+}
+
+fn features_note(backbone: &Backbone) -> FeaturesNote {
+    let cut = &backbone.file.cut;
+    FeaturesNote {
+        values: cut.values.clone(),
+        width: backbone.width as u64,
+        found_by: cut.rule.to_string(),
+    }
 }
 
 /// Puts a score on the card.

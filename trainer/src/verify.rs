@@ -23,7 +23,7 @@ const BURN_TOLERANCE: f64 = 1e-4;
 const FEATURE_TOLERANCE: f64 = 1e-5;
 /// The same for backbones of half precision, which rounds to 5e-4, or of 8-bit integers, where a rounding may fall to
 /// the other side.
-const LOW_PRECISION_TOLERANCE: f64 = 2e-2;
+const LOW_PRECISION_TOLERANCE: f64 = 1e-3;
 
 /// Logits that a file must give, and how far it may be off.
 #[derive(Clone, Debug)]

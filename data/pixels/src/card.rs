@@ -93,6 +93,9 @@ pub struct Provenance {
     /// Where the backbone's weights are from, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backbone_source: Option<String>,
+    /// Where the features of a frozen backbone are in its file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<FeaturesNote>,
     /// What the preprocessing was decided by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preprocess_source: Option<String>,
@@ -104,6 +107,25 @@ pub struct Provenance {
     pub scores: BTreeMap<String, ScoreNote>,
     /// [`utc_date`].
     pub date: String,
+}
+
+/// The features that a classification layer was trained on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FeaturesNote {
+    /// Names of the values in the backbone's graph; several are joined.
+    pub values: Vec<String>,
+    /// Number of features D.
+    pub width: u64,
+    /// How the values were found.
+    pub found_by: String,
+}
+
+impl std::fmt::Display for FeaturesNote {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let values = self.values.join("`, `");
+        write!(f, "`{values}` [N, {}], {}", self.width, self.found_by)
+    }
 }
 
 /// Accuracy on one split.

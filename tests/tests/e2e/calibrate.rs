@@ -161,7 +161,7 @@ fn the_test_loss_of_ants_and_bees_falls_and_no_answer_changes() {
     };
     let shop = Workshop::empty();
     let fit = |flags: &str| {
-        let fit = shop.trainer("fit -q").args(flags).patience(600);
+        let fit = shop.trainer("fit --epochs 10 -q").args(flags).patience(600);
         let fit = fit.args("--data").path(&photos);
         shop.own_cache(fit.args("--backbone").path(&weights))
             .run()

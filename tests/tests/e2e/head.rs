@@ -89,7 +89,7 @@ fn settings_of_the_loop_select_it_and_are_refused_beside_the_minimum() {
 #[test]
 fn folds_seeds_and_a_resume_are_those_of_the_layer() {
     let shop = shop();
-    let flags = "--name own --folds 4 --seeds 2 --log jsonl,tensorboard";
+    let flags = "--name own --folds 4 --seeds 2 --log jsonl";
     let done = fit(&shop, flags).run().ok();
     assert!(done.out.contains("4-fold cross-validation"), "{}", done.out);
     assert!(done.out.contains("2 seeds, 12 test images"), "{}", done.out);

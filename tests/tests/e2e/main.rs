@@ -6,6 +6,7 @@
 )]
 
 mod audit;
+mod backbone;
 mod calibrate;
 mod config;
 mod features;

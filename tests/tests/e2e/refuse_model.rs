@@ -168,9 +168,9 @@ fn a_model_that_is_no_classifier() {
     "#);
     let fit = shop.fit("-q --backbone filter.onnx").run();
     insta::assert_snapshot!(fit.refusal(), @r#"
-    error: `[DIR]/filter.onnx` is not an image classifier: its output does not come from a fully connected layer (Gemm or MatMul)
+    error: `[DIR]/filter.onnx` has no classification layer, and none of its outputs is known as features (filtered: Float [batch, 3, 32, 32])
 
-    hint: take a classifier with one input [batch, 3, height, width] and one output [batch, classes], such as `--backbone resnet18`
+    hint: take an image classifier, or name the value that holds the features [N, D] with `--cut-at`
     "#);
     shop.deploy("info filter.onnx").run().ok();
 }

@@ -55,9 +55,11 @@ fn provenance(card: &data::Card) -> Markup {
     if let Some(sha256) = &provenance.backbone_sha256 {
         facts.push(("backbone (SHA-256)", abbreviated(sha256)));
     }
+    let features = provenance.features.as_ref().map(ToString::to_string);
     let optional = [
         ("backbone from", &provenance.backbone_source),
         ("licence of the backbone", &provenance.backbone_licence),
+        ("features", &features),
         ("preprocessing by", &provenance.preprocess_source),
     ];
     for (name, text) in optional {

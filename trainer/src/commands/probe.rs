@@ -12,6 +12,7 @@ use crate::cli::ProbeArgs;
 use crate::context::{TrainingContext, bound_threads};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
+use crate::output_files::file_name;
 use crate::probe::{self, Probe, Probed};
 use crate::recipe::{Recipe, Views};
 use crate::{recipe, resolve};
@@ -94,8 +95,8 @@ fn text(probe: &Probe) -> String {
     table.row([
         "backbone", "accuracy", "95 %", "log loss", "95 %", "ms/image", "MB", "features", "licence",
     ]);
-    for backbone in &probe.backbones {
-        table.row(row(backbone));
+    for (backbone, label) in probe.backbones.iter().zip(labels(&probe.backbones)) {
+        table.row(row(backbone, label));
     }
     format!(
         "{} folds of {} training and validation images; time on one thread of this machine\n{table}\n{}",
@@ -103,9 +104,19 @@ fn text(probe: &Probe) -> String {
     )
 }
 
-fn row(backbone: &Probed) -> [String; 9] {
+/// Short names for people: of a file, its name without its folder, unless two files share it.
+fn labels(backbones: &[Probed]) -> Vec<String> {
+    let short = |backbone: &Probed| file_name(Path::new(&backbone.name));
+    let all: Vec<String> = backbones.iter().map(short).collect();
+    let label = |(backbone, short): (&Probed, &String)| {
+        let is_unique = all.iter().filter(|other| *other == short).count() == 1;
+        if is_unique { short } else { &backbone.name }.clone()
+    };
+    backbones.iter().zip(&all).map(label).collect()
+}
+
+fn row(backbone: &Probed, label: String) -> [String; 9] {
     let Probed {
-        name,
         accuracy,
         loss,
         milliseconds,
@@ -116,7 +127,7 @@ fn row(backbone: &Probed) -> [String; 9] {
     } = backbone;
     let [low, high] = loss.interval;
     [
-        name.clone(),
+        label,
         numbers::percent(accuracy.mean, 2),
         numbers::percents(accuracy.interval),
         format!("{:.4}", loss.mean),
@@ -130,21 +141,18 @@ fn row(backbone: &Probed) -> [String; 9] {
 
 /// Accuracy against time, with intervals.
 fn chart(probe: &Probe) -> Plot {
-    let marks = probe
-        .backbones
-        .iter()
-        .enumerate()
-        .map(|(series, backbone)| {
-            let accuracy = backbone.accuracy;
-            Mark::Points {
-                name: backbone.name.clone(),
-                series,
-                points: vec![(
-                    [backbone.milliseconds, 100.0 * accuracy.mean],
-                    accuracy.interval.map(|share| 100.0 * share),
-                )],
-            }
-        });
+    let labelled = probe.backbones.iter().zip(labels(&probe.backbones));
+    let marks = labelled.enumerate().map(|(series, (backbone, name))| {
+        let accuracy = backbone.accuracy;
+        Mark::Points {
+            name,
+            series,
+            points: vec![(
+                [backbone.milliseconds, 100.0 * accuracy.mean],
+                accuracy.interval.map(|share| 100.0 * share),
+            )],
+        }
+    });
     let times = probe.backbones.iter().map(|backbone| backbone.milliseconds);
     let accuracies = probe.backbones.iter();
     let accuracies = accuracies.flat_map(|backbone| backbone.accuracy.interval);
@@ -156,5 +164,38 @@ fn chart(probe: &Probe) -> Plot {
         y: Axis::new("accuracy (%)").around(accuracies.map(|share| 100.0 * share)),
         marks: marks.collect(),
         ..Plot::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use report::run_files::MeanInterval;
+
+    use super::*;
+
+    #[test]
+    fn files_of_one_name_keep_their_folders() {
+        let score = MeanInterval {
+            mean: 0.5,
+            interval: [0.4, 0.6],
+        };
+        let probed = |name: &str| Probed {
+            name: name.into(),
+            sha256: String::new(),
+            accuracy: score,
+            loss: score,
+            milliseconds: 1.0,
+            bytes: 1_500_000,
+            features: 8,
+            licence: None,
+            losses: vec![],
+        };
+        let backbones = ["a/model.onnx", "b/model.onnx", "c/vit.onnx", "resnet18"].map(probed);
+        let expected = ["a/model.onnx", "b/model.onnx", "vit.onnx", "resnet18"];
+        assert_eq!(labels(&backbones), expected);
+        assert_eq!(
+            row(&backbones[3], "resnet18".into()).join(" | "),
+            "resnet18 | 50.00 % | 40.0 to 60.0 % | 0.5000 | 0.4000 to 0.6000 | 1.0 | 1.5 | 8 | not known"
+        );
     }
 }

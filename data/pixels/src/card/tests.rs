@@ -9,6 +9,11 @@ fn card() -> Card {
         date: "2026-11-23T00:00:00Z".into(),
         backbone_licence: Some("Apache-2.0".into()),
         backbone_source: Some("ONNX model zoo".into()),
+        features: Some(FeaturesNote {
+            values: vec!["/Flatten_output_0".into()],
+            width: 512,
+            found_by: "the input of its fully connected layer".into(),
+        }),
         preprocess_source: Some("preprocessor_config.json of net.onnx".into()),
         ..Provenance::default()
     };
