@@ -180,7 +180,10 @@ fn a_frozen_backbone_from_the_index_learns_ants_and_bees() {
         return;
     }
     let fit = shop.trainer(&format!("fit --backbone {NAME} --name lite --data"));
-    shop.own_cache(fit.path(&photos)).patience(900).run().ok();
+    let done = shop.own_cache(fit.path(&photos)).patience(900).run().ok();
+    let known =
+        "preprocessing (known for efficientnet-lite0): decode(rgb, exif)|resize_short(256, bicubic";
+    assert!(done.err.contains(known), "{}", done.err);
     let summary = shop.json("runs/lite/summary.json");
     let accuracy = summary["accuracy"].as_f64().unwrap();
     // 94.8 to 96.1 % by logistic regression on the same features.
