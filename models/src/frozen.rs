@@ -155,17 +155,15 @@ fn image_input(path: &Path, document: &Document) -> Result<ValueInfo> {
         } else {
             ""
         };
-        let reason = format!(
-            "it has {} inputs ({}{more})",
-            inputs.len(),
-            names.join(", ")
-        );
-        return Err(refuse(reason));
+        let (count, names) = (inputs.len(), names.join(", "));
+        let problem = format!("has {count} inputs ({names}{more}), not one of images");
+        return Err(refuse(problem));
     }
     let input = inputs.remove(0);
     let types = [DataType::Float, DataType::Float16, DataType::Uint8];
     if !types.contains(&input.elem_type) || input.dims.len() != 4 {
-        return Err(refuse(format!("its input is `{input}`")));
+        let problem = format!("takes no images: its input is `{input}`");
+        return Err(refuse(problem));
     }
     if document.graph().initializer.is_empty()
         && document
@@ -173,7 +171,7 @@ fn image_input(path: &Path, document: &Document) -> Result<ValueInfo> {
             .iter()
             .all(|node| node.op_type() != "Constant")
     {
-        return Err(refuse("it stores no weights".into()));
+        return Err(refuse("stores no weights".into()));
     }
     Ok(input)
 }
