@@ -36,6 +36,7 @@ survive! {
     onnx_conversions_survive: "onnx-convert",
     external_data_survives: "external-data",
     preprocessing_survives: "preprocess",
+    preprocessor_configs_survive: "preprocessor-config",
     augmentation_survives: "augment",
     cards_survive: "card",
     class_names_survive: "class-names",

@@ -135,14 +135,13 @@ fn fixed(dim: &Dim) -> Option<usize> {
 /// The one input of a graph that takes images.
 fn image_input(path: &Path, document: &Document) -> Result<ValueInfo> {
     let mut inputs = document.inputs();
-    let refuse = |reason: String| {
+    // `problem` is the predicate of a sentence about the file.
+    let refuse = |problem: String| {
+        let hint = "take a network with one input [batch, channels, height, width], such as `--backbone resnet18`";
         Error::Invalid {
-        message: format!("`{}` takes no images: {reason}", path.display()),
-        hint: Some(
-            "take a network with one input [batch, channels, height, width], such as `--backbone resnet18`"
-                .into(),
-        ),
-    }
+            message: format!("`{}` {problem}", path.display()),
+            hint: Some(hint.into()),
+        }
     };
     if inputs.len() != 1 {
         let names: Vec<_> = inputs
@@ -150,22 +149,16 @@ fn image_input(path: &Path, document: &Document) -> Result<ValueInfo> {
             .take(3)
             .map(|input| format!("`{}`", input.name))
             .collect();
-        let more = if inputs.len() > names.len() {
-            ", ..."
-        } else {
-            ""
-        };
-        let reason = format!(
-            "it has {} inputs ({}{more})",
-            inputs.len(),
-            names.join(", ")
-        );
-        return Err(refuse(reason));
+        let more = if inputs.len() > 3 { ", ..." } else { "" };
+        let (count, names) = (inputs.len(), names.join(", "));
+        let problem = format!("has {count} inputs ({names}{more}), not one of images");
+        return Err(refuse(problem));
     }
     let input = inputs.remove(0);
     let types = [DataType::Float, DataType::Float16, DataType::Uint8];
     if !types.contains(&input.elem_type) || input.dims.len() != 4 {
-        return Err(refuse(format!("its input is `{input}`")));
+        let problem = format!("takes no images: its input is `{input}`");
+        return Err(refuse(problem));
     }
     if document.graph().initializer.is_empty()
         && document
@@ -173,7 +166,7 @@ fn image_input(path: &Path, document: &Document) -> Result<ValueInfo> {
             .iter()
             .all(|node| node.op_type() != "Constant")
     {
-        return Err(refuse("it stores no weights".into()));
+        return Err(refuse("stores no weights".into()));
     }
     Ok(input)
 }

@@ -96,7 +96,7 @@ fn what_takes_no_images_is_no_backbone() {
                 .input
                 .push(info("scale", DataType::Float, dims));
         },
-        "it has 2 inputs (`image`, `scale`)",
+        "has 2 inputs (`image`, `scale`), not one of images",
     );
     refused(
         &|document| document.graph_mut().node.last_mut().unwrap().input[0] = "scores".into(),

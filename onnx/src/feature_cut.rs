@@ -174,9 +174,7 @@ impl FeatureCut {
             let nearest = nearest_values(document, value).join("`, `");
             return Err(Subject(document).refuse(
                 &format!("computes no value `{value}`"),
-                &format!(
-                    "the values with the nearest names are `{nearest}`; `trainer inspect` lists all"
-                ),
+                &format!("the values with the nearest names are `{nearest}`"),
             ));
         }
         Ok(Self {

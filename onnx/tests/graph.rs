@@ -426,3 +426,50 @@ fn only_shapes_that_hold_the_batch_are_freed() {
     assert!(surgery::set_batch_dynamic(&mut reshaping("batch".into())).is_empty());
     assert!(surgery::set_batch_dynamic(&mut reshaping(Dim::Fixed(8))).is_empty());
 }
+
+/// Output sizes and paddings of TensorFlow's `SAME` by its formula: `ceil(size / stride)`, the odd one at the end.
+#[test]
+fn padding_same_is_tensorflows() {
+    for (kernel_size, stride, size, padding) in [
+        (3, 1, 112, [1, 1, 1, 1]),
+        (3, 2, 224, [0, 0, 1, 1]),
+        (3, 2, 7, [1, 1, 1, 1]),
+        (5, 2, 56, [1, 1, 2, 2]),
+        (5, 2, 57, [2, 2, 2, 2]),
+        (1, 2, 8, [0, 0, 0, 0]),
+    ] {
+        let window = Window::same(kernel_size, stride, size);
+        assert_eq!(window.padding, padding, "{kernel_size} {stride} {size}");
+        let padded = size + padding[0] + padding[2];
+        assert_eq!((padded - kernel_size) / stride + 1, size.div_ceil(stride));
+    }
+}
+
+#[test]
+fn a_depthwise_convolution_has_its_groups_and_the_padding_of_each_side() {
+    let mut graph = GraphBuilder::new("depthwise");
+    let dims = ["batch".into(), Dim::Fixed(4), Dim::Fixed(8), Dim::Fixed(8)];
+    let x = graph.input("input", DataType::Float, &dims);
+    graph.initializer("weight", &filled(&[4, 1, 3, 3]));
+    for (name, bound) in [("min", 0.0), ("max", 6.0)] {
+        graph.initializer(name, &Tensor::f32(&[], vec![bound]).unwrap());
+    }
+    let x = graph.grouped_conv("conv", &x, "weight", 4, Window::same(3, 2, 8));
+    let x = graph.clip("relu6", &x, "min", "max");
+    let dims = ["batch".into(), Dim::Fixed(4), Dim::Fixed(4), Dim::Fixed(4)];
+    graph.output(&x, "y", DataType::Float, &dims);
+    let document = graph.finish(&ModelInfo::default()).unwrap();
+    let [conv, clip] = document.graph().node.as_slice() else {
+        panic!("{:?}", document.graph().node);
+    };
+    let attribute = |name: &str| {
+        let mut attributes = conv.attribute.iter();
+        attributes
+            .find(|attribute| attribute.name() == name)
+            .unwrap()
+    };
+    assert_eq!(attribute("group").i(), 4);
+    assert_eq!(attribute("pads").ints, [0, 0, 1, 1]);
+    assert_eq!(attribute("strides").ints, [2, 2]);
+    assert_eq!(clip.input, ["conv", "min", "max"]);
+}

@@ -196,6 +196,9 @@ pub struct InputPreprocess {
     /// Where the backbone's weights are from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backbone_source: Option<String>,
+    /// What speaks against it, for the log of a new run.
+    #[serde(skip)]
+    pub warnings: Vec<String>,
 }
 
 impl InputPreprocess {
@@ -205,10 +208,11 @@ impl InputPreprocess {
             source: source.into(),
             backbone_licence: None,
             backbone_source: None,
+            warnings: vec![],
         }
     }
 
-    /// Decides for the network of a new run, and warns where nothing is known. It opens no network, since the size of
+    /// Decides for the network of a new run. It opens no network, since the size of
     /// the images that a backbone leaves open is that of its preprocessing.
     ///
     /// # Errors
@@ -231,7 +235,7 @@ impl InputPreprocess {
         };
         let mut decided = match typed {
             Some(typed) => typed,
-            None => Self::of_backbone(&backbone, &input, context.printer)?,
+            None => Self::of_backbone(&backbone, &input)?,
         };
         if let Some(known) = backbone.known() {
             decided.backbone_licence.get_or_insert(known.licence.into());
@@ -273,17 +277,19 @@ impl InputPreprocess {
         save_json(&run.preprocess(), self)
     }
 
-    /// The line of the log.
-    pub fn line(&self) -> String {
-        format!("preprocessing ({}): {}", self.source, self.preprocess)
+    /// Logs the steps with their source, and warns of what speaks against them.
+    pub fn log(&self, printer: &Printer) {
+        let Self {
+            source, preprocess, ..
+        } = self;
+        printer.log(format!("preprocessing ({source}): {preprocess}"));
+        for warning in &self.warnings {
+            printer.warn(warning);
+        }
     }
 
     /// The preprocessing of a backbone's file without `--preprocess`.
-    fn of_backbone(
-        backbone: &BackboneImages,
-        input: &ImageInput,
-        printer: &Printer,
-    ) -> Result<Self> {
+    fn of_backbone(backbone: &BackboneImages, input: &ImageInput) -> Result<Self> {
         let file = backbone.name();
         if let Some(card) = card(backbone)? {
             let origin = card.provenance;
@@ -292,6 +298,7 @@ impl InputPreprocess {
                 source: format!("card of {file}"),
                 backbone_licence: origin.backbone_licence,
                 backbone_source: origin.backbone_source,
+                warnings: vec![],
             });
         }
         let (order, size) = input
@@ -305,23 +312,27 @@ impl InputPreprocess {
                 source: format!("{} of {file}", file_name(&found.path)),
                 backbone_licence: found.licence,
                 backbone_source: found.source,
+                warnings: vec![],
             });
         }
         if let Some(known) = backbone.known() {
             let source = format!("known for {}", known.name);
             return Ok(Self::new(known.preprocess.parse()?, source));
         }
-        printer.warn(format!(
+        let assumed = format!(
             "no preprocessing is known for `{file}`; ImageNet's is taken; a wrong one costs 1 to 3 points: \
              `--preprocess`"
-        ));
-        if let Some(operator) = graph::normalization(&backbone.document) {
-            printer.warn(format!(
+        );
+        let inside = graph::normalization(&backbone.document).map(|operator| {
+            format!(
                 "`{file}` begins with `{operator}` by a constant: it may normalise its images itself, and ImageNet's \
                  mean and deviation come on top of that"
-            ));
-        }
-        Ok(Self::new(input.imagenet()?, "ImageNet's, assumed"))
+            )
+        });
+        Ok(Self {
+            warnings: [Some(assumed), inside].into_iter().flatten().collect(),
+            ..Self::new(input.imagenet()?, "ImageNet's, assumed")
+        })
     }
 
     /// The preprocessing itself, where its result is what the network takes.

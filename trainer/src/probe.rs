@@ -162,9 +162,9 @@ fn score(
     context: &TrainingContext<'_>,
 ) -> Result<Scored> {
     let preprocess = InputPreprocess::decide(recipe, context)?;
-    context.printer.log(preprocess.line());
     let (steps, size) = (&preprocess.preprocess, preprocess.image_size());
     let network = Model::build(recipe, size, dataset.classes.len(), context)?.network;
+    preprocess.log(context.printer);
     let backbone = network.backbone();
     let backbone = Arc::clone(backbone.expect("the recipe has a frozen backbone"));
     backbone::prove_on(dataset, &backbone, steps, context.printer)?;

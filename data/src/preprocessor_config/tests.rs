@@ -238,6 +238,7 @@ fn what_no_step_does_is_refused_in_a_file_of_timm() {
             timm(r#""crop_mode": "mirror""#),
             "`crop_mode: \"mirror\"` is neither",
         ),
+        (timm(r#""crop_mode": "border""#), "`mean` is missing"),
         (
             timm(r#""interpolation": "random""#),
             "`interpolation: \"random\"` is neither",

@@ -112,12 +112,11 @@ fn input(
 
 /// The colour of a border: the mean, in whole numbers.
 fn fill(config: &Fields<'_>) -> Result<Vec<u8>> {
-    let mean = match config.get("mean").and_then(|mean| mean.as_array()) {
-        None => vec![0.485, 0.456, 0.406],
-        Some(list) => list.iter().filter_map(|value| value.as_f64()).collect(),
-    };
+    let mean = config.get("mean").and_then(|mean| mean.as_array());
+    let mean =
+        mean.ok_or_else(|| config.refuse("mean", "is missing: the border has its colour"))?;
+    let mean = mean.iter().filter_map(|mean| mean.as_f64());
     Ok(mean
-        .iter()
         .map(|mean| (255.0 * mean).round_ties_even() as u8)
         .collect())
 }

@@ -6,7 +6,8 @@ use onnx::convert::{self, Range, Scheme};
 use onnx::proto::{DataLocation, DataType, StringStringEntryProto};
 use onnx::surgery;
 use onnx::{
-    BatchNormInputs, Dim, Document, GraphBuilder, Header, ModelFile, ModelInfo, Tensor, Window,
+    BatchNormInputs, Dim, Document, FeatureCut, GraphBuilder, Header, ModelFile, ModelInfo, Tensor,
+    Window, multiply_accumulates, untrainable_operators,
 };
 
 use crate::{Target, scratch};
@@ -69,7 +70,7 @@ pub const DOCUMENT: Target = Target {
     words: WORDS,
 };
 
-/// Surgery and conversion of what was read.
+/// Surgery, cut before the classification layer, and conversion of what was read.
 pub const CONVERT: Target = Target {
     name: "onnx-convert",
     run: |bytes| {
@@ -79,6 +80,17 @@ pub const CONVERT: Target = Target {
         let mut freed = document.clone();
         surgery::set_batch_dynamic(freed.graph_mut());
         surgery::prune(freed.graph_mut());
+        let _ = (
+            multiply_accumulates(&document),
+            untrainable_operators(&document),
+        );
+        if let Ok(cut) = FeatureCut::find(&document) {
+            let mut features = document.clone();
+            // What was cut is a graph in order, with one output.
+            if cut.cut(&mut features).is_ok() {
+                assert_eq!(features.outputs().len(), 1);
+            }
+        }
         let _ = convert::to_half(&mut document.clone());
         let mut quantized = document;
         if convert::prepare(&mut quantized).is_err() {

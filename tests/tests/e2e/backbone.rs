@@ -4,6 +4,10 @@ use fs_err as fs;
 use onnx::Document;
 use tests::{Workshop, shared, tiny_models};
 
+/// From a picture to the input of the tiny models.
+const STEPS: &str =
+    "decode(rgb, exif)|resize(32, 32, bilinear, antialias)|scale(1/255)|layout(nchw, f32)";
+
 /// `fit` with a backbone, its log and `verify.json`.
 fn fit(shop: &Workshop, run: &str, flags: &str) -> (String, serde_json::Value) {
     let fit = shop
@@ -62,7 +66,11 @@ fn operators_that_cannot_be_trained_are_frozen_and_the_batch_is_freed() {
         .fit("-q --backbone gated.onnx --fine-tune")
         .run()
         .refusal();
-    insta::assert_snapshot!(tuned, @r"");
+    insta::assert_snapshot!(tuned, @r#"
+    error: `[DIR]/gated.onnx` uses the operator `Sigmoid` (node `gate`, opset 17), which cannot be trained here
+
+    hint: leave out `--fine-tune` to train a new classification layer on it; backbones made of Conv, BatchNormalization, Relu, MaxPool, AveragePool, GlobalAveragePool, ReduceMean, Add, Flatten, Reshape, Gemm, MatMul, Identity, Constant can be trained whole
+    "#);
 }
 
 #[test]
@@ -87,7 +95,11 @@ fn the_features_may_be_named() {
         .fit("-q --backbone gated.onnx --cut-at rows")
         .run()
         .refusal();
-    insta::assert_snapshot!(unknown, @r"");
+    insta::assert_snapshot!(unknown, @r#"
+    error: `[DIR]/gated.onnx` computes no value `rows`
+
+    hint: the values with the nearest names are `row`, `probabilities`, `product`, `scores`, `pool`
+    "#);
     let custom = shop.fit("-q --cut-at row").run().refusal();
     assert!(
         custom.contains("`--cut-at row`: needs a frozen `--backbone`"),
@@ -104,30 +116,49 @@ fn what_is_no_backbone_is_refused_by_its_name() {
         let mut changed = document.clone();
         change(&mut changed);
         fs::write(&path, changed.to_bytes()).unwrap();
-        shop.fit("-q --backbone gated.onnx").run().refusal()
+        let fit = shop.fit("-q --backbone gated.onnx --preprocess");
+        fit.word(STEPS).run().refusal()
     };
     let cyclic = refusal(&|document| document.graph_mut().node[0].input[0] = "gated".into());
-    insta::assert_snapshot!(cyclic, @r"");
+    insta::assert_snapshot!(cyclic, @r#"
+    error: `[DIR]/gated.onnx` cannot be a backbone: the graph is not valid: node `stem` (Conv) reads from nodes that form a cycle
+    "#);
     let text = refusal(&|document| {
         let dims = vec!["batch".into(), "words".into()];
         let kind = onnx::proto::DataType::Int64;
         document.graph_mut().input[0] = onnx::ValueInfo::new("image", kind, dims).to_proto();
     });
-    insta::assert_snapshot!(text, @r"");
+    insta::assert_snapshot!(text, @r#"
+    error: `[DIR]/gated.onnx` takes no images: its input is `image: Int64 [batch, words]`
+
+    hint: take a network with one input [batch, channels, height, width], such as `--backbone resnet18`
+    "#);
     let without_weights = refusal(&|document| document.graph_mut().initializer.clear());
-    insta::assert_snapshot!(without_weights, @r"");
+    insta::assert_snapshot!(without_weights, @r#"
+    error: `[DIR]/gated.onnx` stores no weights
+
+    hint: take a network with one input [batch, channels, height, width], such as `--backbone resnet18`
+    "#);
     let constant = refusal(&|document| {
         let mut zeros = document.tensor("stem.w").unwrap();
         zeros.data = onnx::TensorData::F32(vec![0.0; 6 * 3 * 9]);
         document.set_tensor("stem.w", &zeros).unwrap();
     });
-    insta::assert_snapshot!(constant, @r"");
+    insta::assert_snapshot!(constant, @r#"
+    error: `[DIR]/gated.onnx` cannot be a backbone: it gives all images the same features
+
+    hint: name another value for its features with `--cut-at`, or take another file
+    "#);
     let detector = refusal(&|document| {
         let dims = vec![1.into(), 6.into(), 16.into(), 16.into()];
         let map = onnx::ValueInfo::new("gated", onnx::proto::DataType::Float, dims);
         onnx::surgery::set_outputs(document.graph_mut(), &[map]);
     });
-    insta::assert_snapshot!(detector, @r"");
+    insta::assert_snapshot!(detector, @r#"
+    error: `[DIR]/gated.onnx` has no classification layer, and none of its outputs is known as features (gated: Float [1, 6, 16, 16])
+
+    hint: take an image classifier, or name the value that holds the features [N, D] with `--cut-at`
+    "#);
 }
 
 #[test]

@@ -88,13 +88,14 @@ fn check_run(shop: &Workshop, run: &str, epochs: usize) {
             "metrics.csv",
             "model.onnx",
             "predictions.csv",
+            "preprocess.json",
             "report.html",
             "split.csv",
             "summary.json",
             "verify.json"
         ]
     );
-    let hidden = fs::read_dir(&folder).unwrap().count() - 13;
+    let hidden = fs::read_dir(&folder).unwrap().count() - 14;
     assert_eq!(hidden, 0, "temporary files stay");
     let verify = shop.json(&format!("runs/{run}/verify.json"));
     assert_eq!(verify["verified"], true);

