@@ -45,12 +45,12 @@ pub(crate) fn kind(head: &[u8]) -> Option<Foreign> {
         }
         () if at(0, b"\x89HDF\r\n") => found("an HDF5 file, such as a Keras model", KERAS),
         () if at(4, b"TFL3") => found("a TensorFlow Lite model", TENSORFLOW),
-        () if at(4, b"ORTM") => found(
+        () if at(2, b"\0\0ORTM") => found(
             "an ORT-format model",
             "give the `.onnx` file that it was made from",
         ),
-        // 8 bytes of length, then JSON.
-        () if at(8, b"{\"") => found(
+        // 8 bytes of length, of at most 4 GiB, then JSON. In a model these bytes may be the producer's name.
+        () if at(4, b"\0\0\0\0{\"") => found(
             "a safetensors file, which holds weights without a graph",
             TORCH,
         ),
@@ -62,7 +62,7 @@ pub(crate) fn kind(head: &[u8]) -> Option<Foreign> {
         () if text.starts_with(b"{") => found("a JSON file", OTHER),
         () if at(0, b"\x1f\x8b") => found("a gzip archive", UNPACK),
         () if at(257, b"ustar") => found("a tar archive", UNPACK),
-        () if at(0, b"\x89PNG") || at(0, b"\xff\xd8\xff") || at(0, b"GIF8") || at(8, b"WEBP") => {
+        () if at(0, b"\x89PNG") || at(0, b"\xff\xd8\xff") || at(0, b"GIF8") || at(0, b"RIFF") => {
             found(
                 "an image",
                 "give images by position, and the model as `--model FILE`",
@@ -128,6 +128,13 @@ mod tests {
         }
         assert!(kind(b"").is_none());
         // The first field of a model is its IR version.
-        assert!(kind(b"\x08\x07\x12\x07pytorch").is_none());
+        for model in [
+            b"\x08\x07\x12\x07pytorch",
+            // Producers may have any name.
+            b"\x08\x07\x12\x07    {\"a",
+            b"\x08\x07\x12\x07ORTM   ",
+        ] {
+            assert!(kind(model).is_none(), "{model:?}");
+        }
     }
 }
