@@ -22,7 +22,7 @@ done
 
 # The copy that is changed lies beside the checkout, so that its tests find ../shared.
 TMPDIR=$(cd .. && pwd)
-export TMPDIR
+export TMPDIR CARGO_INCREMENTAL=1
 for crate in "${crates[@]}"; do
   features=()
   case $crate in
