@@ -1,7 +1,7 @@
 //! Cuts before the classification layer: one small graph for each rule.
 #![expect(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
-use classifold_onnx::proto::DataType;
+use classifold_onnx::proto::{DataType, TypeProto, type_proto};
 use classifold_onnx::{
     Attr, CutRule, Dim, Document, FeatureCut, GraphBuilder, ModelInfo, Tensor, ValueInfo, Window,
     node, untrainable_operators,
@@ -221,6 +221,18 @@ fn without_a_layer_the_output_is_the_features() {
     );
 }
 
+/// The type of a tensor whose shape the file leaves out.
+fn typed_without_shape() -> TypeProto {
+    let tensor = type_proto::Tensor {
+        elem_type: Some(DataType::Float as i32),
+        shape: None,
+    };
+    TypeProto {
+        value: Some(type_proto::Value::TensorType(tensor)),
+        denotation: None,
+    }
+}
+
 #[test]
 fn of_several_outputs_the_known_one_is_taken() {
     let (mut graph, x) = rows();
@@ -236,6 +248,10 @@ fn of_several_outputs_the_known_one_is_taken() {
         cut(&document),
         (vec!["pooler_output".into()], CutRule::Output, None)
     );
+    // Without a shape it may be a row.
+    let mut unranked = document.clone();
+    unranked.graph_mut().output[1].r#type = Some(typed_without_shape());
+    assert_eq!(cut(&unranked).0, ["pooler_output"]);
     // A detector: boxes, and numbers for them.
     let mut detector = document;
     detector.graph_mut().output[1] = ValueInfo::new(
