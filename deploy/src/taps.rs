@@ -132,7 +132,7 @@ impl Taps {
     }
 }
 
-/// Shape and numbers of a value: integers, as quantised models have them, become floating-point.
+/// Shape and numbers of a value: integers, as quantised models have them, and truth values become floating-point.
 fn numbers(value: &DynValue) -> ort::Result<(Vec<usize>, Vec<f32>)> {
     macro_rules! read {
         ($element:ty, $convert:expr) => {{
@@ -151,6 +151,8 @@ fn numbers(value: &DynValue) -> ort::Result<(Vec<usize>, Vec<f32>)> {
         Some(TensorElementType::Uint8) => read!(u8, f32::from),
         Some(TensorElementType::Int32) => read!(i32, |v| v as f32),
         Some(TensorElementType::Int64) => read!(i64, |v| v as f32),
+        // Masks of transformers.
+        Some(TensorElementType::Bool) => read!(bool, |v| f32::from(u8::from(v))),
         _ => read!(f32, |v| v),
     })
 }

@@ -32,6 +32,14 @@ impl<'a> Maps<'a> {
         (!numbers.is_empty()).then_some(whole)
     }
 
+    /// Whether height and width are in proportion to those of the image, but for a factor of two: axes in another
+    /// order, such as `[N, H, W, C]`, are seldom so.
+    pub fn is_like_image(&self, (height, width): (u32, u32)) -> bool {
+        let own = self.height as f64 / self.width as f64;
+        let ratio = own / (f64::from(height) / f64::from(width));
+        (0.5..=2.0).contains(&ratio)
+    }
+
     /// One channel `[H, W]` after the other.
     pub fn planes(&self) -> std::slice::ChunksExact<'a, f32> {
         self.numbers.chunks_exact(self.height * self.width)
@@ -171,6 +179,16 @@ mod tests {
             width,
             numbers,
         }
+    }
+
+    #[test]
+    fn axes_in_another_order_are_no_map_of_the_image() {
+        let is_like = |[channels, height, width]: [usize; 3]| {
+            let numbers = vec![0.0; channels * height * width];
+            maps(&numbers, [channels, height, width]).is_like_image((224, 320))
+        };
+        assert!(is_like([768, 7, 10]) && is_like([16, 14, 21]));
+        assert!(!is_like([7, 10, 768]) && !is_like([7, 768, 10]));
     }
 
     #[test]

@@ -242,10 +242,12 @@ impl InspectedModel {
         {
             return Ok(Some(attribution));
         }
+        let (width, height) = inspection.image.dimensions();
         let eigen = self.values_back.iter().find_map(|value| {
             let maps = Maps::from_tap(inspection.value(value)?)?;
             let wide = maps.channels > 1 && maps.width.min(maps.height) >= LEAST_SIDE;
-            wide.then(|| (attention::eigen(&maps), value.clone()))
+            (wide && maps.is_like_image((height, width)))
+                .then(|| (attention::eigen(&maps), value.clone()))
         });
         let last = self
             .head
