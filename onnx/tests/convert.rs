@@ -135,6 +135,9 @@ fn constants_added_and_multiplied_by_channel_are_folded_and_others_are_not() {
     let three = graph.initializer("three", &Tensor::f32(&[1, 4, 1, 1], vec![3.0; 4]).unwrap());
     let x = graph.node("Mul", "mul", &[&three, &x], vec![]);
     let x = graph.node("Sub", "sub", &[&x, &three], vec![]);
+    let five = Tensor::f32(&[4, 1, 1], vec![5.0; 4]).unwrap();
+    let five = graph.initializer("five", &five);
+    let x = graph.add("plus", &five, &x);
     // Along the last axis, not along the channels.
     let row = graph.initializer("row", &Tensor::f32(&[12], vec![1.0; 12]).unwrap());
     let y = graph.add("add", &x, &row);
@@ -143,10 +146,7 @@ fn constants_added_and_multiplied_by_channel_are_folded_and_others_are_not() {
     prepare(&mut document).unwrap();
     assert_eq!(operators(&document), ["Conv", "Add"]);
     let bias = named(document.graph(), "conv").input[2].clone();
-    assert_eq!(
-        *document.tensor(&bias).unwrap().as_f32().unwrap(),
-        [-3.0; 4]
-    );
+    assert_eq!(*document.tensor(&bias).unwrap().as_f32().unwrap(), [2.0; 4]);
     let weight = named(document.graph(), "conv").input[1].clone();
     let first = document.tensor(&weight).unwrap().as_f32().unwrap()[0];
     assert_eq!(first, 3.0 * weights(&[1]).as_f32().unwrap()[0]);
@@ -311,6 +311,9 @@ fn integers_stand_where_they_can_be_fused() {
         )
     };
     let (weight, bias) = (back("weight"), back("bias"));
+    // A scale for each output channel, which is a convolution's first axis.
+    let axis = weight.attribute.iter().find(|a| a.name() == "axis");
+    assert_eq!(axis.unwrap().i(), 0);
     let input = scales(&scale_of("maxpool"))[0];
     for (w, b) in scales(&weight.input[1]).iter().zip(scales(&bias.input[1])) {
         assert_eq!(w * input, b);

@@ -1,10 +1,12 @@
 //! Building graphs and changing them.
 #![allow(clippy::unwrap_used, reason = "tests may")]
 
-use classifold_onnx::proto::{DataType, GraphProto, NodeProto, TensorAnnotation, type_proto};
+use classifold_onnx::proto::{
+    DataType, FunctionProto, GraphProto, NodeProto, TensorAnnotation, type_proto,
+};
 use classifold_onnx::{
-    Attr, BatchNormInputs, Dim, Document, GraphBuilder, ModelInfo, Tensor, ValueInfo, Window, node,
-    surgery,
+    Activation, Attr, BatchNormInputs, Dim, Document, GraphBuilder, ModelInfo, Tensor, ValueInfo,
+    Window, node, surgery,
 };
 
 fn filled(dims: &[usize]) -> Tensor {
@@ -472,4 +474,74 @@ fn a_depthwise_convolution_has_its_groups_and_the_padding_of_each_side() {
     assert_eq!(attribute("pads").ints, [0, 0, 1, 1]);
     assert_eq!(attribute("strides").ints, [2, 2]);
     assert_eq!(clip.input, ["conv", "min", "max"]);
+}
+
+/// The activation of the output `y` of a model whose last nodes are these.
+fn activation_of(nodes: Vec<NodeProto>, functions: Vec<FunctionProto>) -> Option<Activation> {
+    let mut graph = GraphBuilder::new("head");
+    graph.input("x", DataType::Float, &["batch".into(), Dim::Fixed(3)]);
+    graph.initializer("two", &Tensor::f32(&[], vec![2.0]).unwrap());
+    nodes.into_iter().for_each(|node| graph.push(node));
+    graph.output(
+        "y",
+        "scores",
+        DataType::Float,
+        &["batch".into(), Dim::Fixed(3)],
+    );
+    let mut model = graph.finish(&ModelInfo::default()).unwrap().model;
+    model.functions = functions;
+    Activation::of(&model, "scores")
+}
+
+#[test]
+fn an_activation_is_told_from_arithmetic_around_it() {
+    let softmax = || node("Softmax", "softmax", &["x"], &["p"], vec![]);
+    let halved = || node("Div", "halved", &["p", "two"], &["y"], vec![]);
+    let found = activation_of(vec![softmax(), halved()], vec![]);
+    assert_eq!(found, Some(Activation::Softmax));
+    // 1 / (1 + exp(-x)), and the same without the exponential.
+    let logistic = |inner: &str| {
+        vec![
+            node("Neg", "neg", &["x"], &["minus"], vec![]),
+            node(inner, "inner", &["minus"], &["e"], vec![]),
+            node("Add", "add", &["e", "two"], &["sum"], vec![]),
+            node("Reciprocal", "inverse", &["sum"], &["y"], vec![]),
+        ]
+    };
+    assert_eq!(
+        activation_of(logistic("Exp"), vec![]),
+        Some(Activation::Sigmoid)
+    );
+    assert_eq!(activation_of(logistic("Abs"), vec![]), None);
+    let names = [
+        Activation::Softmax,
+        Activation::LogSoftmax,
+        Activation::Sigmoid,
+    ];
+    assert_eq!(
+        names.map(|name| name.to_string()),
+        ["softmax", "log-softmax", "sigmoid"]
+    );
+}
+
+#[test]
+fn an_activation_is_found_in_a_function_of_the_file() {
+    let function = FunctionProto {
+        name: Some("Head".into()),
+        domain: Some("own".into()),
+        input: vec!["a".into()],
+        output: vec!["other".into(), "b".into()],
+        node: vec![
+            node("Relu", "relu", &["a"], &["other"], vec![]),
+            node("LogSoftmax", "log", &["a"], &["b"], vec![]),
+        ],
+        ..Default::default()
+    };
+    let call = |outputs: &[&str]| {
+        let mut call = node("Head", "call", &["x"], outputs, vec![]);
+        call.domain = Some("own".into());
+        activation_of(vec![call], vec![function.clone()])
+    };
+    assert_eq!(call(&["z", "y"]), Some(Activation::LogSoftmax));
+    assert_eq!(call(&["y", "z"]), None);
 }
