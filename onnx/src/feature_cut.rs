@@ -155,13 +155,25 @@ impl FeatureCut {
             None if has_layer => candidates().next().expect("an output has a layer"),
             None => subject.only_row(&outputs).map(|output| (output, &None))?,
         };
-        Ok(cut.clone().unwrap_or_else(|| Self {
+        if let Some(cut) = cut {
+            return Ok(cut.clone());
+        }
+        // A function of the file or an operator of another domain may hold the classification layer.
+        let last = graph.producer(&output.name);
+        if let Some(last) = last.filter(|node| !is_standard_domain(node.domain())) {
+            let operator = format!("{}::{}", last.domain(), last.op_type());
+            return Err(subject.refuse(
+                &format!("ends in `{operator}`, whose inside is not searched for a classification layer"),
+                "export it without functions, or name the value that holds the features [N, D] with `--cut-at`",
+            ));
+        }
+        Ok(Self {
             values: vec![output.name.clone()],
             rule: CutRule::Output,
             pooled: false,
             output: output.name.clone(),
             layers: vec![],
-        }))
+        })
     }
 
     /// The features at a value that the caller names.

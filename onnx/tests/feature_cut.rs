@@ -302,6 +302,18 @@ fn integers_that_depend_on_the_old_layer_are_refused_by_their_operator() {
 }
 
 #[test]
+fn a_function_at_the_end_is_refused_for_it_may_hold_the_layer() {
+    let (mut graph, x) = rows();
+    let mut call = node("Head", "call", &[&x], &["scores"], vec![]);
+    call.domain = Some("own".into());
+    graph.push(call);
+    let document = finish(graph, "scores", &classes());
+    let error = FeatureCut::find(&document).unwrap_err();
+    assert!(error.to_string().contains("ends in `own::Head`"), "{error}");
+    assert!(FeatureCut::at(&document, "row").is_ok());
+}
+
+#[test]
 fn nodes_in_any_order_are_sorted_and_a_cycle_is_an_error() {
     let (mut graph, x) = rows();
     let y = fully_connected(&mut graph, "fc", &x);
