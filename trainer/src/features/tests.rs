@@ -1,13 +1,15 @@
-//! Tests that need no engine; `tests/features.rs` has the others.
+//! Tests of parts; `tests/features.rs` has those of the whole.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicBool;
 
 use data::{Preprocess, RgbImage, Sample};
 use image::Rgb;
 
-use super::workers::prepare;
+use super::engine::{Engine, GPU_BATCH};
+use super::workers::{Job, Workers, prepare};
 use super::{View, readable};
-use crate::Error;
+use crate::{Error, backbone};
 
 fn noise_image() -> RgbImage {
     RgbImage::from_fn(90, 60, |x, y| Rgb([x as u8 * 2, y as u8 * 3, 90]))
@@ -75,4 +77,78 @@ fn unreadable_images_are_left_out_up_to_one_in_twenty() {
         ),
         "{error}"
     );
+}
+
+/// A GPU computes batches. Here a session on the CPU stands for it.
+#[test]
+fn batches_give_the_features_of_single_images() {
+    let search = deploy::runtime::Search::new(&data::cache::dir(None).unwrap());
+    let found = deploy::runtime::ensure(&search, &|_| {}, true).unwrap();
+    deploy::runtime::load(&found).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("net.onnx");
+    let spec = models::Spec::Custom(models::CustomConfig {
+        width: 2,
+        ..models::CustomConfig::default()
+    });
+    let network = models::Network::build(&spec, 2, 0, &burn::tensor::Device::flex()).unwrap();
+    network.to_onnx().unwrap().save(&path).unwrap();
+    let backbone = backbone::open(&path, None, (224, 224), 1).unwrap();
+    // One batch, a part of a second, and a file that is no image.
+    let count = GPU_BATCH + 3;
+    let samples: Vec<Sample> = (0..count)
+        .map(|index| {
+            let relative = format!("{index}.png");
+            let path = folder.path().join(&relative);
+            match index {
+                5 => fs_err::write(&path, "no image").unwrap(),
+                _ => RgbImage::from_pixel(250, 240, Rgb([7 * index as u8, 90, 200]))
+                    .save(&path)
+                    .unwrap(),
+            }
+            Sample {
+                path,
+                relative,
+                label: 0,
+            }
+        })
+        .collect();
+    let jobs: Vec<Job<'_>> = samples
+        .iter()
+        .map(|sample| Job {
+            sample,
+            hash: [0; 32],
+            views: vec![0],
+        })
+        .collect();
+    let workers = Workers {
+        jobs: &jobs,
+        views: &[View::Original],
+        preprocess: &Preprocess::imagenet(),
+        threads: 2,
+        stop: &AtomicBool::new(false),
+    };
+    let rows = |mut engine: Engine| {
+        let mut rows = BTreeMap::new();
+        let mut take = |computed: super::Computed| {
+            rows.insert(computed.job, computed.row.ok());
+            Ok(())
+        };
+        workers.run(&mut engine, &mut take).unwrap();
+        rows
+    };
+    let open = || Engine::open(&backbone, deploy::Provider::Cpu, 1, 1 << 30).unwrap();
+    let alone = rows(open());
+    let Engine::PerWorker(mut sessions) = open() else {
+        unreachable!("the CPU has a session for each worker")
+    };
+    let together = rows(Engine::Batched(Box::new(sessions.remove(0))));
+    assert_eq!((alone.len(), together.len()), (count, count));
+    for (job, alone) in &alone {
+        assert_eq!(alone.is_none(), *job == 5);
+        let pairs = alone.iter().flatten().zip(together[job].iter().flatten());
+        let off = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(off < 1e-4, "{job}: {off}");
+    }
+    assert_ne!(alone[&0], alone[&9]);
 }
