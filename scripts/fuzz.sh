@@ -46,7 +46,9 @@ for target in "${targets[@]}"; do
   echo "$target: $inputs inputs"
   if [[ $coverage ]]; then
     features=()
-    case $target in predictions | settings | checkpoint | features) features=(--features trainer) ;; esac
+    case $target in
+      pytorch-checkpoint | predictions | settings | checkpoint | features) features=(--features trainer) ;;
+    esac
     FUZZ_TARGET=$target cargo +nightly fuzz run --fuzz-dir fuzz/libfuzzer --sanitizer none "${features[@]}" target \
       "$work/corpus/$target" -- -runs="$inputs" -seed="$seed" -malloc_limit_mb=1024 -rss_limit_mb=2048 -timeout=120 \
       -artifact_prefix="$work/$target-" -print_final_stats=1 2>"$work/$target.log" ||
