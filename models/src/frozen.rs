@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use onnx::proto::DataType;
 use onnx::{Dim, Document, FeatureCut, ModelFile, ValueInfo, surgery};
 
@@ -238,11 +238,5 @@ impl Frozen {
             .cut
             .replace_layer(&mut document, &weight, &bias)?;
         Ok(document)
-    }
-
-    /// The device that the classification layer is on.
-    #[must_use]
-    pub fn device(&self) -> Device {
-        self.fc.weight.val().device()
     }
 }

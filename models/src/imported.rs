@@ -21,7 +21,7 @@ use crate::error::Result;
 use crate::init::Init;
 use crate::layers::{BatchNorm, Conv2d, Linear};
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use onnx::FeatureCut;
 use std::path::{Path, PathBuf};
 
@@ -128,11 +128,5 @@ impl Imported {
             (op, x, None) => plan::apply(op, x),
             (op, ..) => unreachable!("`parse` has checked the inputs of {op:?}"),
         }
-    }
-
-    /// The device that the parameters are on.
-    #[must_use]
-    pub fn device(&self) -> Device {
-        self.fc.weight.val().device()
     }
 }

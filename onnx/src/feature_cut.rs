@@ -127,13 +127,7 @@ impl FeatureCut {
     /// features, or its nodes form a cycle.
     pub fn find(document: &Document) -> Result<Self> {
         let subject = Subject(document);
-        if let Some(operator) = quantised_operator(document) {
-            return Err(subject.refuse(
-                &format!("computes in 8-bit integers (`{operator}`), which no new classification layer can follow"),
-                "take the single-precision file, or one that is quantised with QuantizeLinear and \
-                 DequantizeLinear (QDQ)",
-            ));
-        }
+        subject.check_arithmetic()?;
         let graph = Graph::new(document.graph());
         let outputs = document.outputs();
         let cuts: Vec<Option<Self>> = outputs
@@ -179,8 +173,9 @@ impl FeatureCut {
     /// The features at a value that the caller names.
     ///
     /// # Errors
-    /// No node computes the value.
+    /// No node computes the value, or the graph is quantised in a form whose features cannot be read.
     pub fn at(document: &Document, value: &str) -> Result<Self> {
+        Subject(document).check_arithmetic()?;
         let graph = document.graph();
         if surgery::producer(graph, value).is_none() {
             let nearest = nearest_values(document, value).join("`, `");
@@ -218,6 +213,20 @@ impl Subject<'_> {
             None => "the model".to_owned(),
         };
         Error::unusable(&format!("{subject} {problem}"), hint)
+    }
+
+    /// Refuses graphs of dynamic quantisation or of integers.
+    fn check_arithmetic(&self) -> Result<()> {
+        let Some(operator) = quantised_operator(self.0) else {
+            return Ok(());
+        };
+        Err(self.refuse(
+            &format!(
+                "computes in 8-bit integers (`{operator}`), which no new classification layer can follow"
+            ),
+            "take the single-precision file, or one that is quantised with QuantizeLinear and \
+             DequantizeLinear (QDQ)",
+        ))
     }
 
     /// The one output that may be a row of features for each image.

@@ -298,6 +298,8 @@ fn integers_that_depend_on_the_old_layer_are_refused_by_their_operator() {
         let error = FeatureCut::find(&document).unwrap_err();
         assert!(error.to_string().contains(&format!("`{op}`")), "{error}");
         assert!(error.hint().unwrap().contains("single-precision"));
+        // Also where the features are named.
+        assert!(FeatureCut::at(&document, "row").is_err());
     }
 }
 

@@ -35,11 +35,13 @@ fn main() -> Result<()> {
 
 /// Writes the features, computed for both images at once where the file allows it, and returns where they are.
 fn features(path: &Path) -> Result<Value> {
-    let opened = backbone::open(path, None, (224, 224), 2)?;
     let bytes = fs::read(path.with_extension("images.f32"))?;
     let words = bytes.as_chunks::<4>().0.iter();
     let images: Vec<f32> = words.map(|word| f32::from_le_bytes(*word)).collect();
-    let len = opened.image_shape.iter().product();
+    // Two square images of three channels.
+    let len = images.len() / 2;
+    let side = (len / 3).isqrt();
+    let opened = backbone::open(path, None, [3, side, side], 2)?;
     let each: Vec<Vec<f32>> = images.chunks_exact(len).map(<[f32]>::to_vec).collect();
     let proof = backbone::prove(&opened, &each)?;
     let found = opened.extractor.features(&images, each.len());

@@ -69,7 +69,7 @@ fn main() -> Result<()> {
     let found = deploy::runtime::find(&deploy::runtime::Search::from_env(None, &cache))?;
     deploy::runtime::load(&found)?;
     let classes = dataset.classes.clone();
-    let backbone = trainer::backbone::open(Path::new(&backbone), None, (224, 224), threads)?;
+    let backbone = trainer::backbone::open(Path::new(&backbone), None, [3, 224, 224], threads)?;
     let network = |seed| {
         let spec = Spec::Frozen(backbone.clone());
         Network::build(&spec, classes.len(), seed, &Device::flex())

@@ -32,19 +32,19 @@ impl FeatureExtractor for SharedSession {
 }
 
 /// Opens an ONNX file as a frozen backbone in ONNX Runtime, which must be loaded. `cut_at` names the value that
-/// holds the features, where the graph's own classification layer does not tell. `size` is height and width of images
-/// where the file leaves them open.
+/// holds the features, where the graph's own classification layer does not tell. `image_shape` is that of a prepared
+/// image, which the file may leave open.
 ///
 /// # Errors
 /// The file cannot be read, takes no images, has no features, or ONNX Runtime refuses it.
 pub fn open(
     path: &Path,
     cut_at: Option<&str>,
-    size: (usize, usize),
+    image_shape: [usize; 3],
     threads: usize,
 ) -> Result<Arc<Backbone>> {
     let mut file = BackboneFile::open(path, cut_at)?;
-    let image_shape = image_shape(&file, size)?;
+    check_shape(&file, image_shape)?;
     if matches!(file.cut.rule, CutRule::Named | CutRule::Output) {
         file.cut.pooled = is_map(&file, image_shape)?;
     }
@@ -108,31 +108,21 @@ pub(crate) fn session_options(image_shape: [usize; 3], threads: usize) -> Sessio
     }
 }
 
-/// Shape of an image, of this size where the file leaves it open.
-fn image_shape(file: &BackboneFile, (height, width): (usize, usize)) -> Result<[usize; 3]> {
-    let is_channels = |dim: Option<usize>| matches!(dim, Some(1 | 3));
-    let dims = file.image_dims();
-    match dims {
-        [channels, h, w] if is_channels(channels) => Ok([
-            channels.unwrap_or(3),
-            h.unwrap_or(height),
-            w.unwrap_or(width),
-        ]),
-        [h, w, channels] if is_channels(channels) => Ok([
-            h.unwrap_or(height),
-            w.unwrap_or(width),
-            channels.unwrap_or(3),
-        ]),
-        [None, h, w] => Ok([3, h.unwrap_or(height), w.unwrap_or(width)]),
-        _ => Err(Error::refused_with_hint(
-            format!(
-                "`{}` takes no images of one or three channels: its input is `{}`",
-                file.path.display(),
-                file.input
-            ),
-            "take a network with one input [batch, channels, height, width] or [batch, height, width, channels]",
-        )),
+/// Refuses images of another shape than the file's.
+fn check_shape(file: &BackboneFile, image_shape: [usize; 3]) -> Result<()> {
+    let mut dims = file.image_dims().into_iter().zip(image_shape);
+    if dims.all(|(own, prepared)| own.is_none_or(|own| own == prepared)) {
+        return Ok(());
     }
+    Err(Error::refused_with_hint(
+        format!(
+            "`{}` does not take images {image_shape:?}: its input is `{}`",
+            file.path.display(),
+            file.input
+        ),
+        "take a network for images of one or three channels: [batch, channels, height, width] or [batch, height, \
+         width, channels]",
+    ))
 }
 
 /// Whether the value of a cut is a map with more than one pixel; one of another shape than a row or a map is

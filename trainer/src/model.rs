@@ -26,14 +26,14 @@ impl From<Network> for Model {
 
 impl Model {
     /// The untrained network of a recipe. ONNX Runtime, which must be loaded, opens a frozen backbone.
-    /// It takes images of `size`, height and width, where its file leaves that open.
+    /// It takes images of `image_shape`, where its file leaves that open.
     pub fn build(
         recipe: &Recipe,
-        size: (usize, usize),
+        image_shape: [usize; 3],
         num_classes: usize,
         context: &TrainingContext<'_>,
     ) -> Result<Self> {
-        Ok(build_network(recipe, size, num_classes, context)?.into())
+        Ok(build_network(recipe, image_shape, num_classes, context)?.into())
     }
 
     /// The network before training with the seed of `recipe`: the seed alone decides its initial weights.
@@ -46,8 +46,8 @@ impl Model {
                 let device = resolve::device(recipe.device)?;
                 Network::build(&spec, num_classes, recipe.seed, &device)?
             }
-            // NB: clones share the running statistics of batch norm. Other networks have a size of their own.
-            None => build_network(recipe, (0, 0), num_classes, context)?,
+            // NB: clones share the running statistics of batch norm.
+            None => build_network(recipe, self.network.image_shape(), num_classes, context)?,
         };
         Ok(network.into())
     }
@@ -78,20 +78,20 @@ impl Model {
     }
 }
 
-/// The untrained network of a recipe, for images of `size` where its file leaves that open.
+/// The untrained network of a recipe, for images of `image_shape` where its file leaves that open.
 pub fn build_network(
     recipe: &Recipe,
-    size: (usize, usize),
+    image_shape: [usize; 3],
     num_classes: usize,
     context: &TrainingContext<'_>,
 ) -> Result<Network> {
     let device = resolve::device(recipe.device)?;
-    let spec = spec(recipe, size, context)?;
+    let spec = spec(recipe, image_shape, context)?;
     Ok(Network::build(&spec, num_classes, recipe.seed, &device)?)
 }
 
 /// The network that a recipe describes, its frozen backbone opened.
-fn spec(recipe: &Recipe, size: (usize, usize), context: &TrainingContext<'_>) -> Result<Spec> {
+fn spec(recipe: &Recipe, image_shape: [usize; 3], context: &TrainingContext<'_>) -> Result<Spec> {
     let Some(name) = recipe.backbone.as_deref() else {
         return Ok(Spec::Custom(models::CustomConfig {
             width: recipe.width,
@@ -105,7 +105,7 @@ fn spec(recipe: &Recipe, size: (usize, usize), context: &TrainingContext<'_>) ->
         false => Spec::Frozen(backbone::open(
             &path,
             recipe.cut_at.as_deref(),
-            size,
+            image_shape,
             context.threads,
         )?),
     })

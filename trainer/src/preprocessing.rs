@@ -267,12 +267,6 @@ impl InputPreprocess {
         kept.fitting(&input, &network)
     }
 
-    /// Height and width of the prepared images.
-    pub fn image_size(&self) -> (usize, usize) {
-        let (width, height) = self.preprocess.size();
-        (height as usize, width as usize)
-    }
-
     pub fn save(&self, run: &RunDir) -> Result<()> {
         save_json(&run.preprocess(), self)
     }

@@ -127,7 +127,7 @@ pub fn choose(recipe: &Recipe, context: &TrainingContext<'_>) -> Result<String> 
     match names.as_slice() {
         [] => Err(Error::refused_with_hint(
             "`--backbone auto` chooses among the backbones in the cache, and there is none",
-            "fetch some, such as `trainer fetch resnet18`, or name one with `--backbone`",
+            "fetch some, such as `trainer fetch efficientnet-lite0`, or name one with `--backbone`",
         )),
         [name] => {
             context.printer.log(format!(
@@ -162,8 +162,9 @@ fn score(
     context: &TrainingContext<'_>,
 ) -> Result<Scored> {
     let preprocess = InputPreprocess::decide(recipe, context)?;
-    let (steps, size) = (&preprocess.preprocess, preprocess.image_size());
-    let network = Model::build(recipe, size, dataset.classes.len(), context)?.network;
+    let steps = &preprocess.preprocess;
+    let network =
+        Model::build(recipe, steps.output_shape(), dataset.classes.len(), context)?.network;
     preprocess.log(context.printer);
     let backbone = network.backbone();
     let backbone = Arc::clone(backbone.expect("the recipe has a frozen backbone"));
@@ -188,7 +189,7 @@ fn score(
             milliseconds: 0.0,
             bytes: fs::metadata(&backbone.file.path)?.len(),
             features: backbone.width,
-            licence: resolve::backbone_licence(name).map(str::to_owned),
+            licence: preprocess.backbone_licence,
             losses: losses.collect(),
         },
         backbone,

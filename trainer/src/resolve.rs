@@ -60,6 +60,14 @@ pub fn backbone_path(
     let path = PathBuf::from(name);
     // First, so that a user's file with the name of a backbone stays reachable.
     let Some(backbone) = catalog::backbone(name).filter(|_| !path.exists()) else {
+        // A mistyped name, which was made a path.
+        if !path.exists() && path.extension().is_none() {
+            let name = path.file_name().unwrap_or(path.as_os_str()).display();
+            return Err(Error::refused_with_hint(
+                format!("there is no backbone `{name}`, and no file of that name"),
+                "`trainer backbones` lists the names; give any other as `FILE.onnx`",
+            ));
+        }
         return Ok(path);
     };
     let path = backbone.path(cache);
@@ -98,11 +106,6 @@ pub fn cached_backbones(cache: &Path) -> Vec<String> {
     let backbones = catalog::BACKBONES.iter();
     let cached = backbones.filter(|backbone| backbone.path(cache).is_file());
     cached.map(|backbone| backbone.name.to_owned()).collect()
-}
-
-/// The licence of a backbone with a name.
-pub fn backbone_licence(name: &str) -> Option<&'static str> {
-    catalog::backbone(name).map(|backbone| backbone.licence)
 }
 
 /// Burn's device.

@@ -30,8 +30,8 @@ pub fn restore(
     let checkpoint = Checkpoint::open(&run.checkpoint(kind))?;
     let state = checkpoint.state().clone();
     let preprocess = InputPreprocess::of_run(run, recipe, context)?;
-    let size = preprocess.image_size();
-    let network = model::build_network(recipe, size, state.classes.len(), context)?;
+    let image_shape = preprocess.preprocess.output_shape();
+    let network = model::build_network(recipe, image_shape, state.classes.len(), context)?;
     let network = checkpoint.network(network)?;
     let calibration = matching_calibration(&state, run, context)?;
     Ok(Restored {

@@ -91,7 +91,7 @@ fn imported_resnet18_gives_the_files_own_thousand_logits_on_photos() {
     let data = TensorData::new(images.clone(), [n, 3, 224, 224]);
     let features = network.features(Tensor::from_data(data, &Device::default()));
     let features = features.unwrap().into_data().try_into_vec::<f32>().unwrap();
-    let backbone = trainer::backbone::open(&file, None, (224, 224), 2).unwrap();
+    let backbone = trainer::backbone::open(&file, None, [3, 224, 224], 2).unwrap();
     let frozen = backbone.extractor.features(&images, n).unwrap();
     let off = difference(&features, &frozen);
     assert!(off < 1e-5, "what a frozen network trains on is {off} off");

@@ -54,7 +54,7 @@ impl Shop {
             memory_bytes: 1 << 30,
             strict,
         };
-        let backbone = trainer::backbone::open(&self.path(), None, (224, 224), 1).unwrap();
+        let backbone = trainer::backbone::open(&self.path(), None, [3, 224, 224], 1).unwrap();
         Extractor::new(&backbone, &Preprocess::imagenet(), options)
     }
 

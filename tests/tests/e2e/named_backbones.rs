@@ -34,6 +34,17 @@ fn wheel(folder: &Path) -> Option<std::path::PathBuf> {
 }
 
 #[test]
+fn a_mistyped_name_gets_the_command_that_lists_them() {
+    let shop = Workshop::new();
+    let refused = shop.fit("-q --backbone resnet81").run().refusal();
+    insta::assert_snapshot!(refused, @r#"
+    error: there is no backbone `resnet81`, and no file of that name
+
+    hint: `trainer backbones` lists the names; give any other as `FILE.onnx`
+    "#);
+}
+
+#[test]
 fn names_are_listed_before_anything_is_fetched() {
     let shop = Workshop::empty();
     let list = shop.own_cache(shop.trainer("backbones")).run().ok();

@@ -78,8 +78,8 @@ fn fit(
     // Before the run folder is created: a backbone that cannot be imported leaves nothing behind.
     check_same_data(plan, &dataset, &audit, printer)?;
     let preprocess = input_preprocess(plan, context)?;
-    let (steps, size) = (&preprocess.preprocess, preprocess.image_size());
-    let untrained = Model::build(recipe, size, dataset.classes.len(), context)?;
+    let steps = &preprocess.preprocess;
+    let untrained = Model::build(recipe, steps.output_shape(), dataset.classes.len(), context)?;
     // The custom ResNet has no other than its own.
     if recipe.backbone.is_some() || recipe.preprocess.is_some() {
         preprocess.log(printer);

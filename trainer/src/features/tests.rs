@@ -93,7 +93,7 @@ fn batches_give_the_features_of_single_images() {
     });
     let network = models::Network::build(&spec, 2, 0, &burn::tensor::Device::flex()).unwrap();
     network.to_onnx().unwrap().save(&path).unwrap();
-    let backbone = backbone::open(&path, None, (224, 224), 1).unwrap();
+    let backbone = backbone::open(&path, None, [3, 224, 224], 1).unwrap();
     // One batch, a part of a second, and a file that is no image.
     let count = GPU_BATCH + 3;
     let samples: Vec<Sample> = (0..count)
