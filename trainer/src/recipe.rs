@@ -8,7 +8,9 @@ use std::fmt;
 use std::path::Path;
 
 use clap::Args;
+use data::Preprocess;
 use data::augment::Augment;
+use deploy::Provider;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -18,12 +20,11 @@ mod flags;
 mod kinds;
 mod memory;
 mod names;
-mod preprocess_text;
-mod provider;
 mod resume;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod text;
 mod views;
 
 pub use flags::Flags;
@@ -32,9 +33,8 @@ pub use kinds::{
 };
 pub use memory::Memory;
 pub use names::{absolute, data_name};
-pub use preprocess_text::PreprocessText;
-pub use provider::Provider;
 pub use settings::{MachineArgs, RunArgs, Settings};
+pub use text::Text;
 pub use views::Views;
 
 use config_file::ConfigFile;
@@ -88,7 +88,7 @@ pub struct Recipe {
     /// [default: the backbone's own, where its file or a JSON file beside it says it, else ImageNet's]
     #[arg(long, value_name = "TEXT", help_heading = "Network")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub preprocess: Option<PreprocessText>,
+    pub preprocess: Option<Text<Preprocess>>,
     /// Channels of the custom ResNet's first layer
     #[arg(long, default_value_t = 8, help_heading = "Network")]
     pub width: usize,
@@ -192,8 +192,8 @@ pub struct Recipe {
     pub device: DeviceKind,
     /// What ONNX Runtime computes the features of a frozen backbone and the final evaluation on: cpu, cuda or
     /// tensorrt; `cuda:1` is the second GPU
-    #[arg(long, default_value_t = Provider::default(), help_heading = "Machine")]
-    pub provider: Provider,
+    #[arg(long, default_value_t = Text::default(), help_heading = "Machine")]
+    pub provider: Text<Provider>,
     /// Memory for decoded images, such as 500MB or 2GB
     #[arg(
         long,
