@@ -254,6 +254,21 @@ impl Network {
         network
     }
 
+    /// The network with another classification layer: weight `[K, D]`, row by row, and bias `[K]`.
+    ///
+    /// # Errors
+    /// The layer has another shape.
+    pub fn with_head(self, weight: Vec<f32>, bias: Vec<f32>) -> Result<Self> {
+        let mut state: BTreeMap<_, _> = self.state().into_iter().collect();
+        let (rows, columns) = (bias.len(), weight.len() / bias.len().max(1));
+        let layer = [
+            ("fc.weight", TensorData::new(weight, [rows, columns])),
+            ("fc.bias", TensorData::new(bias, [rows])),
+        ];
+        state.extend(layer.map(|(name, data)| (name.to_owned(), data)));
+        self.load_state(&state)
+    }
+
     /// Every parameter and running statistic by name, such as `cells.0.conv1.weight`.
     #[must_use]
     pub fn state(&self) -> Vec<(String, TensorData)> {
