@@ -230,7 +230,7 @@ fn recipe(epochs: usize) -> TrainOptions {
         epochs,
         last_epoch: None,
         lr: 1e-3,
-        objective: Objective::CrossEntropy,
+        objective: Objective::default(),
         optimizer: OptimizerOptions {
             kind: OptimizerKind::Adam,
             weight_decay: 0.0,

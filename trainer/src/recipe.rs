@@ -46,7 +46,7 @@ const MOST_IMAGES_PER_STEP: usize = 1 << 16;
 pub const AUTO: &str = "auto";
 
 /// Settings of the training loop, for which a classification layer at its minimum has no use.
-const LOOP_ONLY: [&str; 10] = [
+const LOOP_ONLY: [&str; 11] = [
     "epochs",
     "batch",
     "lr",
@@ -54,6 +54,7 @@ const LOOP_ONLY: [&str; 10] = [
     "weight-decay",
     "momentum",
     "scheduler",
+    "label-smoothing",
     "early-stop",
     "save",
     "best-by",
@@ -140,6 +141,15 @@ pub struct Recipe {
     /// Learning rate schedule
     #[arg(long, value_enum, default_value_t = SchedulerKind::Plateau, help_heading = "Training")]
     pub scheduler: SchedulerKind,
+    /// Share of every training label that is spread over all classes, such as 0.05
+    #[arg(
+        long,
+        value_name = "SHARE",
+        default_value_t = 0.0,
+        allow_negative_numbers = true,
+        help_heading = "Training"
+    )]
+    pub label_smoothing: f64,
     /// Augmentation of the training images, such as `crop(0.08..1)|hflip(0.5)|rotate(15)`,
     /// or `none`; all operations are listed below
     #[arg(long, value_name = "TEXT", default_value_t = Augment::default(), help_heading = "Training")]
@@ -317,6 +327,8 @@ impl Recipe {
         let is_momentum = (0.0..1.0).contains(&self.momentum);
         let expected = "must be at least 0 and below 1";
         ensure(is_momentum, "momentum", self.momentum, expected)?;
+        let is_share = (0.0..1.0).contains(&self.label_smoothing);
+        ensure(is_share, "label-smoothing", self.label_smoothing, expected)?;
         self.check_seeds()?;
         self.check_effects()?;
         if let Some(folds) = self.folds {

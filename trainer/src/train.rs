@@ -25,7 +25,7 @@ use models::Network;
 pub use best_epoch::{BestEpoch, EpochScore};
 pub use checkpoint::Checkpoint;
 pub use checkpoints::Checkpoints;
-pub use objective::Objective;
+pub use objective::{Objective, Targets};
 pub use observer::{Ended, Observer, StepReport};
 pub use optimizer::OptimizerOptions;
 pub use options::{Solver, TrainOptions};
@@ -117,17 +117,18 @@ fn run_epochs(
             let mut batches = data.train.batches(state.epoch, state.train.step);
             while let Some(batch) = clock.next(&mut batches, &mut state.train) {
                 let Batch { inputs, labels } = batch?;
+                let targets = Targets::Classes(labels);
                 let logits = model.forward(inputs, &device)?; // [N, K]
                 // A clone shares its values; the loss consumes one of the two.
-                let loss = options.objective.loss(logits.clone(), &labels);
+                let loss = options.objective.loss(logits.clone(), &targets);
                 let gradients = GradientsParams::from_grads(loss.backward(), &model.network);
                 // The logits are read while the device computes the gradients, the one wait of a step. A loss
                 // that is not finite ends the run here, before a weight moves.
                 let logits = tensors::read(logits.inner())?;
-                let (epoch, objective) = (state.epoch, options.objective);
+                let (epoch, objective) = (state.epoch, &options.objective);
                 state
                     .train
-                    .add(&logits, &labels, objective, Phase::Train, epoch)?;
+                    .add(&logits, &targets, objective, Phase::Train, epoch)?;
                 let lr = state.scheduler.lr(options.epochs);
                 model.network = optimizer.step(lr, model.network, gradients);
                 clock.tick(&mut state.train);
@@ -141,7 +142,7 @@ fn run_epochs(
             true => None,
             false => {
                 let (model, val) = (model.valid(), &data.val);
-                validate(&model, val, state.epoch, options, observer, interrupt)?
+                validate(&model, val, state.epoch, observer, interrupt)?
             }
         };
         let Some(validation) = validation else {
@@ -162,16 +163,18 @@ fn run_epochs(
     })
 }
 
-/// The loss and the correct answers of a model on the validation examples; `None` when the run was
+/// The plain cross-entropy and the correct answers of a model on the validation examples; `None` when the run was
 /// interrupted before the last of them.
+///
+/// Whatever is minimised, epochs and runs are compared by that loss, and probabilities are calibrated by it.
 fn validate(
     model: &Model,
     val: &Examples,
     epoch: usize,
-    options: &TrainOptions,
     observer: &mut dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Option<Progress>> {
+    let objective = Objective::default();
     let mut progress = Progress::default();
     let device = model.device();
     let clock = Clock::start(&progress);
@@ -179,7 +182,13 @@ fn validate(
     while let Some(batch) = clock.next(&mut batches, &mut progress) {
         let Batch { inputs, labels } = batch?;
         let logits = tensors::read(model.forward(inputs, &device)?)?; // [N, K]
-        progress.add(&logits, &labels, options.objective, Phase::Val, epoch)?;
+        progress.add(
+            &logits,
+            &Targets::Classes(labels),
+            &objective,
+            Phase::Val,
+            epoch,
+        )?;
         clock.tick(&mut progress);
         observer.step(&report(Phase::Val, epoch, val, &progress));
         // After the last batch the epoch is complete, and is saved as such.

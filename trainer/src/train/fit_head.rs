@@ -54,7 +54,7 @@ pub(super) fn fit_head(
         model.network = with_head(model.network, head)?;
         let scored = model.valid();
         let score = |examples: &Examples, observer: &mut dyn Observer| {
-            let score = validate(&scored, examples, state.epoch, options, observer, interrupt)?;
+            let score = validate(&scored, examples, state.epoch, observer, interrupt)?;
             score.ok_or_else(|| interrupt.error())
         };
         // On the images as they are: their loss is comparable to that of the validation images.

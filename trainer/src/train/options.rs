@@ -46,7 +46,10 @@ impl From<&Recipe> for TrainOptions {
             epochs,
             last_epoch: None,
             lr: recipe.lr,
-            objective: Objective::CrossEntropy,
+            objective: Objective {
+                label_smoothing: recipe.label_smoothing,
+                class_weights: vec![],
+            },
             optimizer: OptimizerOptions {
                 kind: recipe.optimizer,
                 weight_decay: recipe.weight_decay,

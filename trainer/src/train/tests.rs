@@ -17,6 +17,7 @@ use crate::recipe::{Criterion, OptimizerKind, SaveKind, SchedulerKind};
 use crate::run_dir::RunDir;
 
 mod frozen;
+mod settings;
 
 const SIDE: usize = 64;
 const BATCH: usize = 4;
@@ -222,7 +223,7 @@ fn options(epochs: usize) -> TrainOptions {
         epochs,
         last_epoch: None,
         lr: 5e-3,
-        objective: Objective::CrossEntropy,
+        objective: Objective::default(),
         optimizer: OptimizerOptions {
             kind: OptimizerKind::Adam,
             weight_decay: 0.0,
