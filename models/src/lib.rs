@@ -9,6 +9,7 @@
 //! | `imported` | an ONNX graph as a module to fine-tune, its classification layer replaced |
 //! | `layers`, `init` | convolution, batch norm, linear with PyTorch's semantics and initial weights |
 //! | `state` | parameters by name |
+//! | `trainable` | what training changes, and its depth |
 //! | `export` | network to ONNX document |
 //! | `efficientnet_lite` | ONNX graph of that family, with weights from a PyTorch checkpoint |
 //! | `checkpoint` | PyTorch checkpoints: tensors by name |
@@ -35,6 +36,7 @@ mod imported;
 mod init;
 mod layers;
 mod state;
+mod trainable;
 
 pub use custom::{Cell, CustomConfig, CustomResNet};
 pub use efficientnet_lite::EfficientNetLite;
@@ -42,6 +44,7 @@ pub use error::{Error, Result};
 pub use frozen::{Backbone, BackboneFile, FeatureExtractor, Frozen};
 pub use imported::Imported;
 pub use layers::{BatchNorm, Conv2d, Linear};
+pub use trainable::TrainableTensor;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -157,6 +160,28 @@ impl Network {
             Some(backbone) => (backbone.file.num_parameters + trained, trained),
             None => (trained, trained),
         }
+    }
+
+    /// The tensors that training changes, from the first that the network uses to its classification layer.
+    #[must_use]
+    pub fn trainable_tensors(&self) -> Vec<TrainableTensor> {
+        trainable::tensors(self, |name| match self {
+            Self::Imported(network) => network.first_use(name),
+            Self::Custom(_) | Self::Frozen(_) => None,
+        })
+    }
+
+    /// Number of batch norms; a file whose batch norms are folded into its convolutions has none.
+    #[must_use]
+    pub fn num_batch_norms(&self) -> usize {
+        trainable::num_batch_norms(self)
+    }
+
+    /// The network with its batch norms in inference mode (`on`): they normalise with the running statistics and
+    /// do not move them. Their weights and biases are still trained.
+    #[must_use]
+    pub fn with_norms_in_inference_mode(self, on: bool) -> Self {
+        trainable::set_norms(self, on)
     }
 
     /// Whether training changes the classification layer alone.
