@@ -19,7 +19,7 @@ use trainer::evaluate::evaluate;
 use trainer::examples::{Batching, Purpose};
 use trainer::features::{Extractor, ExtractorOptions, FeatureCache, Features, View};
 use trainer::interrupt::Interrupt;
-use trainer::recipe::{Criterion, OptimizerKind, SaveKind, SchedulerKind};
+use trainer::recipe::{ClassWeights, Criterion, OptimizerKind, SaveKind, SchedulerKind};
 use trainer::run_dir::RunDir;
 use trainer::train::{
     Checkpoint, Checkpoints, Objective, OptimizerOptions, Solver, TrainOptions, train,
@@ -231,6 +231,7 @@ fn recipe(epochs: usize) -> TrainOptions {
         last_epoch: None,
         lr: 1e-3,
         objective: Objective::default(),
+        class_weights: ClassWeights::None,
         optimizer: OptimizerOptions {
             kind: OptimizerKind::Adam,
             weight_decay: 0.0,

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+mod class_weights;
 mod config_file;
 mod flags;
 mod kinds;
@@ -27,9 +28,11 @@ mod tests;
 mod text;
 mod views;
 
+pub use class_weights::ClassWeights;
 pub use flags::Flags;
 pub use kinds::{
-    Criterion, DeviceKind, HeadSolver, Log, OptimizerKind, SaveKind, SchedulerKind, Ui,
+    Criterion, DeviceKind, HeadSolver, Log, OptimizerKind, SamplingKind, SaveKind, SchedulerKind,
+    Ui,
 };
 pub use memory::Memory;
 pub use names::{absolute, data_name};
@@ -46,7 +49,7 @@ const MOST_IMAGES_PER_STEP: usize = 1 << 16;
 pub const AUTO: &str = "auto";
 
 /// Settings of the training loop, for which a classification layer at its minimum has no use.
-const LOOP_ONLY: [&str; 11] = [
+const LOOP_ONLY: [&str; 12] = [
     "epochs",
     "batch",
     "lr",
@@ -55,6 +58,7 @@ const LOOP_ONLY: [&str; 11] = [
     "momentum",
     "scheduler",
     "label-smoothing",
+    "sampling",
     "early-stop",
     "save",
     "best-by",
@@ -150,6 +154,13 @@ pub struct Recipe {
         help_heading = "Training"
     )]
     pub label_smoothing: f64,
+    /// Weights of the classes in the loss: `none`, `auto` (the rarer a class, the more its images count) or a list
+    /// such as `ants=2,bees=1`
+    #[arg(long, value_name = "none|auto|LIST", default_value_t = Text::default(), help_heading = "Training")]
+    pub class_weights: Text<ClassWeights>,
+    /// Which training images an epoch has
+    #[arg(long, value_enum, default_value_t = SamplingKind::Shuffled, help_heading = "Training")]
+    pub sampling: SamplingKind,
     /// Augmentation of the training images, such as `crop(0.08..1)|hflip(0.5)|rotate(15)`,
     /// or `none`; all operations are listed below
     #[arg(long, value_name = "TEXT", default_value_t = Augment::default(), help_heading = "Training")]

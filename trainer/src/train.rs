@@ -87,7 +87,9 @@ pub fn train(
         Solver::Loop => run_epochs,
         Solver::Lbfgs { .. } => fit_head::fit_head,
     };
-    let trained = run(model, data, options, checkpoints, observer, interrupt);
+    let trained = options
+        .for_data(data)
+        .and_then(|options| run(model, data, &options, checkpoints, observer, interrupt));
     observer.ended(match &trained {
         Ok(trained) => Ok(trained.ended),
         Err(Error::Interrupted { .. }) => Ok(Ended::Interrupted),

@@ -414,6 +414,7 @@ fn a_setting_of_the_loop_selects_it_for_a_frozen_backbone() {
         ["--weight-decay", "0"],
         ["--scheduler", "cosine"],
         ["--label-smoothing", "0.1"],
+        ["--sampling", "balanced"],
         ["--early-stop", "3"],
         ["--save", "all"],
         ["--best-by", "val_loss"],

@@ -39,9 +39,14 @@ pub(super) fn fit_head(
         };
         observer.epoch_started(state.epoch, options.epochs);
         let started = Instant::now();
-        let (features, num_classes) = (train.features(), data.classes.len());
-        let seed = data.batching.seed;
-        let (head, fit) = head::fit(features, num_classes, penalty, seed, interrupt.flag());
+        let (head, fit) = head::fit(
+            train.features(),
+            data.classes.len(),
+            &options.objective.class_weights,
+            penalty,
+            data.batching.seed,
+            interrupt.flag(),
+        );
         interrupt.check()?;
         if !head.is_finite() {
             return Err(Error::refused_with_hint(

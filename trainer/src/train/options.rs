@@ -2,7 +2,9 @@
 
 use super::objective::Objective;
 use super::optimizer::OptimizerOptions;
-use crate::recipe::{Criterion, HeadSolver, Recipe, SaveKind, SchedulerKind};
+use crate::error::Result;
+use crate::recipe::{ClassWeights, Criterion, HeadSolver, Recipe, SaveKind, SchedulerKind};
+use crate::training_set::TrainingSet;
 
 /// How a network is trained.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,7 +27,9 @@ pub struct TrainOptions {
     pub last_epoch: Option<usize>,
     /// Learning rate of the first epoch.
     pub lr: f64,
+    /// Its class weights are those of `class_weights`, from [`TrainOptions::for_data`] on.
     pub objective: Objective,
+    pub class_weights: ClassWeights,
     pub optimizer: OptimizerOptions,
     pub scheduler: SchedulerKind,
     /// Epochs without a new best before training stops.
@@ -50,6 +54,7 @@ impl From<&Recipe> for TrainOptions {
                 label_smoothing: recipe.label_smoothing,
                 class_weights: vec![],
             },
+            class_weights: recipe.class_weights.0.clone(),
             optimizer: OptimizerOptions {
                 kind: recipe.optimizer,
                 weight_decay: recipe.weight_decay,
@@ -60,5 +65,20 @@ impl From<&Recipe> for TrainOptions {
             save: recipe.save,
             best_by: recipe.best_by,
         }
+    }
+}
+
+impl TrainOptions {
+    /// The options with the class weights that follow from the training images: those of a fold are its own.
+    pub(super) fn for_data(&self, data: &TrainingSet) -> Result<Self> {
+        let class_weights = &self.class_weights;
+        let class_weights = class_weights.weights(&data.classes, &data.train.labels())?;
+        Ok(Self {
+            objective: Objective {
+                class_weights,
+                ..self.objective.clone()
+            },
+            ..self.clone()
+        })
     }
 }

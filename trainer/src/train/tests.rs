@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, TensorData};
 use data::images::{Images, ImagesOptions};
+use data::loader::Order;
 use data::{Preprocess, Sample};
 use fs_err as fs;
 use models::{CustomConfig, Spec};
@@ -13,7 +14,7 @@ use models::{CustomConfig, Spec};
 use super::*;
 use crate::evaluate::evaluate;
 use crate::examples::{Batching, Purpose};
-use crate::recipe::{Criterion, OptimizerKind, SaveKind, SchedulerKind};
+use crate::recipe::{ClassWeights, Criterion, OptimizerKind, SaveKind, SchedulerKind};
 use crate::run_dir::RunDir;
 
 mod frozen;
@@ -93,6 +94,7 @@ impl Workshop {
     fn batching(&self, scale: &str, batch: usize) -> Batching {
         Batching {
             batch,
+            order: Order::Shuffled,
             seed: 3,
             augment: Some("crop(0.5..1)|hflip(0.2)".parse().unwrap()),
             augment_val: false,
@@ -224,6 +226,7 @@ fn options(epochs: usize) -> TrainOptions {
         last_epoch: None,
         lr: 5e-3,
         objective: Objective::default(),
+        class_weights: ClassWeights::None,
         optimizer: OptimizerOptions {
             kind: OptimizerKind::Adam,
             weight_decay: 0.0,

@@ -1,6 +1,28 @@
 //! Settings of the loop: each changes what it should, and a run with it resumes with the same bits.
 
 use super::*;
+use crate::recipe::ClassWeights;
+
+/// Runs with the options to the end, and again with a stop in the middle of an epoch; returns the network.
+fn whole_and_resumed(
+    shop: &Workshop,
+    data: &TrainingSet,
+    options: &TrainOptions,
+    name: &str,
+) -> Network {
+    let (whole, parts) = (shop.run(name), shop.run(&format!("{name}-parts")));
+    let end = |run: &RunDir, seed, resumed| {
+        let trained = fit(network(seed), data, options, run, resumed, &mut ());
+        trained.unwrap()
+    };
+    let whole = end(&whole, 1, None);
+    stop_at(network(1), data, options, &parts, (2, Phase::Train, 2));
+    // Another seed after the resume: every weight must come from the checkpoint.
+    let resumed = end(&parts, 99, Some(open(&parts)));
+    assert_eq!(timeless(&resumed.rows), timeless(&whole.rows), "{name}");
+    assert_eq!(bits(&resumed.network), bits(&whole.network), "{name}");
+    whole.network
+}
 
 #[test]
 fn label_smoothing_changes_what_is_minimised_and_not_how_validation_is_judged() {
@@ -21,4 +43,60 @@ fn label_smoothing_changes_what_is_minimised_and_not_how_validation_is_judged() 
         "{loss}, {}",
         row.val_loss
     );
+}
+
+/// 14 training images, of which the class `right` has 3.
+fn imbalanced(shop: &Workshop, order: Order) -> TrainingSet {
+    let indices: Vec<usize> = (0..14).filter(|i| i % 2 == 0 || *i < 6).collect();
+    let batching = Batching {
+        order,
+        ..shop.batching("1/255", BATCH)
+    };
+    let train = shop
+        .data()
+        .train
+        .select(&indices, Purpose::Training, &batching);
+    TrainingSet::new(shop.data().classes, train, shop.data().val, batching)
+}
+
+#[test]
+fn class_weights_are_those_of_the_training_images_and_change_the_weights() {
+    let shop = Workshop::new();
+    let data = imbalanced(&shop, Order::Shuffled);
+    let mut options = options(2);
+    let plain = whole_and_resumed(&shop, &data, &options, "none");
+    options.class_weights = ClassWeights::Auto;
+    let auto = whole_and_resumed(&shop, &data, &options, "auto");
+    assert_ne!(bits(&auto), bits(&plain));
+    // 7 and 3 images: 10 / (2 * 7) and 10 / (2 * 3).
+    let weights = options.for_data(&data).unwrap().objective.class_weights;
+    assert_eq!(weights, [10.0 / 14.0, 10.0 / 6.0]);
+    let list = format!("left={},right={}", weights[0], weights[1]);
+    options.class_weights = list.parse().unwrap();
+    let listed = whole_and_resumed(&shop, &data, &options, "list");
+    assert_eq!(bits(&listed), bits(&auto));
+}
+
+#[test]
+fn balanced_sampling_shows_every_class_equally_often() {
+    let shop = Workshop::new();
+    let data = imbalanced(&shop, Order::Balanced);
+    let labels = |data: &TrainingSet| -> Vec<u32> {
+        let batches = data.train.batches(1, 0);
+        batches.flat_map(|batch| batch.unwrap().labels).collect()
+    };
+    let count =
+        |labels: Vec<u32>| [0, 1].map(|class| labels.iter().filter(|l| **l == class).count());
+    assert_eq!(count(labels(&data)), [5, 5]);
+    // Validation has its own images, each once.
+    let val = data
+        .val
+        .batches(1, 0)
+        .flat_map(|batch| batch.unwrap().labels);
+    assert_eq!(count(val.collect()), [3, 3]);
+    let balanced = whole_and_resumed(&shop, &data, &options(2), "balanced");
+    let shuffled = imbalanced(&shop, Order::Shuffled);
+    assert_eq!(count(labels(&shuffled)), [7, 3]);
+    let shuffled = whole_and_resumed(&shop, &shuffled, &options(2), "shuffled");
+    assert_ne!(bits(&balanced), bits(&shuffled));
 }
