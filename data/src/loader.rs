@@ -93,17 +93,23 @@ struct Buffers {
     augment: AugmentBuffers,
 }
 
-/// Use of a random number generator.
-#[derive(Clone, Copy)]
-enum Purpose {
+/// Use of a random number generator: each use has numbers of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The order of an epoch.
     Order = 1,
+    /// The augmentation of an image.
     Augmentation = 2,
+    /// The images that a balanced epoch has.
     Sampling = 3,
+    /// How the images of a batch are mixed with each other.
+    Mixing = 4,
 }
 
-/// The generator of (purpose, seed, epoch, index or position), all four in its key: any image's numbers can be drawn
+/// The generator of (purpose, seed, epoch, index of an image, a batch or none), all four in its key: any image's numbers can be drawn
 /// without drawing those before, so threads and resumed epochs do not matter.
-fn rng(purpose: Purpose, seed: u64, epoch: u64, index: u64) -> ChaCha8Rng {
+#[must_use]
+pub fn rng(purpose: Purpose, seed: u64, epoch: u64, index: u64) -> ChaCha8Rng {
     let mut key = [0u8; 32];
     for (bytes, value) in key.chunks_mut(8).zip([seed, epoch, index, purpose as u64]) {
         bytes.copy_from_slice(&value.to_le_bytes());

@@ -22,7 +22,7 @@ use trainer::interrupt::Interrupt;
 use trainer::recipe::{ClassWeights, Criterion, OptimizerKind, SaveKind, SchedulerKind};
 use trainer::run_dir::RunDir;
 use trainer::train::{
-    Checkpoint, Checkpoints, Objective, OptimizerOptions, Solver, TrainOptions, train,
+    Checkpoint, Checkpoints, Mixing, Objective, OptimizerOptions, Solver, TrainOptions, train,
 };
 use trainer::training_set::TrainingSet;
 
@@ -232,6 +232,7 @@ fn recipe(epochs: usize) -> TrainOptions {
         lr: 1e-3,
         objective: Objective::default(),
         class_weights: ClassWeights::None,
+        mixing: Mixing::default(),
         optimizer: OptimizerOptions {
             kind: OptimizerKind::Adam,
             weight_decay: 0.0,

@@ -165,6 +165,26 @@ pub struct Recipe {
     /// or `none`; all operations are listed below
     #[arg(long, value_name = "TEXT", default_value_t = Augment::default(), help_heading = "Training")]
     pub augment: Augment,
+    /// Mixup: every training image is blended with another one, and so are their labels, by a share from
+    /// Beta(ALPHA, ALPHA); such as 0.2
+    #[arg(
+        long,
+        value_name = "ALPHA",
+        allow_negative_numbers = true,
+        help_heading = "Training"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mixup: Option<f64>,
+    /// CutMix: a box of every training image shows another one, and the label is mixed by area; such as 1. With
+    /// `--mixup`, one of the two is drawn for each batch
+    #[arg(
+        long,
+        value_name = "ALPHA",
+        allow_negative_numbers = true,
+        help_heading = "Training"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cutmix: Option<f64>,
     /// Number of views of each training image whose features are computed once, for a frozen backbone:
     /// the original and augmented ones. `fresh`: a new view in every epoch [default: 1; 4 with --augment]
     #[arg(long, value_name = "COUNT|fresh", help_heading = "Training")]
@@ -340,6 +360,11 @@ impl Recipe {
         ensure(is_momentum, "momentum", self.momentum, expected)?;
         let is_share = (0.0..1.0).contains(&self.label_smoothing);
         ensure(is_share, "label-smoothing", self.label_smoothing, expected)?;
+        for (flag, alpha) in [("mixup", self.mixup), ("cutmix", self.cutmix)] {
+            let alpha = alpha.unwrap_or(1.0);
+            let expected = "must be at least 0.01 and at most 100";
+            ensure((0.01..=100.0).contains(&alpha), flag, alpha, expected)?;
+        }
         self.check_seeds()?;
         self.check_effects()?;
         if let Some(folds) = self.folds {
@@ -410,6 +435,10 @@ impl Recipe {
                 "augment-val",
                 "needs augmented images: see `--augment` and `--views`",
             ));
+        }
+        if self.has_cached_features() {
+            let reason = "needs images to mix: see `--views fresh` and `--fine-tune`";
+            keys.extend(["mixup", "cutmix"].map(|key| (key, reason)));
         }
         if self.save == SaveKind::Last && self.early_stop.is_none() {
             let reason = "chooses nothing with `--save last`, unless there is an `--early-stop`";

@@ -10,6 +10,7 @@ mod checkpoint;
 mod checkpoints;
 mod fit_head;
 mod history;
+mod mixing;
 mod objective;
 mod observer;
 mod optimizer;
@@ -25,6 +26,7 @@ use models::Network;
 pub use best_epoch::{BestEpoch, EpochScore};
 pub use checkpoint::Checkpoint;
 pub use checkpoints::Checkpoints;
+pub use mixing::Mixing;
 pub use objective::{Objective, Targets};
 pub use observer::{Ended, Observer, StepReport};
 pub use optimizer::OptimizerOptions;
@@ -118,8 +120,8 @@ fn run_epochs(
             let clock = Clock::start(&state.train);
             let mut batches = data.train.batches(state.epoch, state.train.step);
             while let Some(batch) = clock.next(&mut batches, &mut state.train) {
-                let Batch { inputs, labels } = batch?;
-                let targets = Targets::Classes(labels);
+                let (epoch, step) = (state.epoch, state.train.step);
+                let (inputs, targets) = options.mixing.apply(batch?, data, epoch, step);
                 let logits = model.forward(inputs, &device)?; // [N, K]
                 // A clone shares its values; the loss consumes one of the two.
                 let loss = options.objective.loss(logits.clone(), &targets);
@@ -127,7 +129,7 @@ fn run_epochs(
                 // The logits are read while the device computes the gradients, the one wait of a step. A loss
                 // that is not finite ends the run here, before a weight moves.
                 let logits = tensors::read(logits.inner())?;
-                let (epoch, objective) = (state.epoch, &options.objective);
+                let objective = &options.objective;
                 state
                     .train
                     .add(&logits, &targets, objective, Phase::Train, epoch)?;

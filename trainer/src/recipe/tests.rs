@@ -227,6 +227,9 @@ fn values_without_a_meaning_are_refused_with_their_flag() {
         (["--weight-decay", "inf"], "--weight-decay"),
         (["--label-smoothing", "1"], "--label-smoothing"),
         (["--label-smoothing", "-0.1"], "--label-smoothing"),
+        (["--mixup", "0"], "--mixup"),
+        (["--mixup", "nan"], "--mixup"),
+        (["--cutmix", "101"], "--cutmix"),
         (["--threads", "0"], "--threads"),
         (["--early-stop", "0"], "--early-stop"),
         (["--folds", "1"], "--folds"),
@@ -267,6 +270,11 @@ fn settings_without_an_effect_are_refused() {
             "--augment",
         ),
         (&["--backbone", "a.onnx", "--augment-val"], "--augment-val"),
+        (&["--backbone", "a.onnx", "--mixup", "0.2"], "--mixup"),
+        (
+            &["--backbone", "a.onnx", "--epochs", "9", "--cutmix", "1"],
+            "--cutmix",
+        ),
         (&["--augment", "none", "--augment-val"], "--augment-val"),
         (&["--save", "last", "--best-by", "val_loss"], "--best-by"),
     ] {
@@ -275,6 +283,8 @@ fn settings_without_an_effect_are_refused() {
     }
     recipe(&["--backbone", "a.onnx", "--width", "8"]).unwrap();
     recipe(&["--backbone", "a.onnx", "--augment", "none"]).unwrap();
+    recipe(&["--backbone", "a.onnx", "--views", "fresh", "--mixup", "0.2"]).unwrap();
+    recipe(&["--backbone", "a.onnx", "--fine-tune", "--cutmix", "1"]).unwrap();
     recipe(&[
         "--save",
         "last",

@@ -1,5 +1,6 @@
 //! Settings of the training loop, with every value decided. They know no network and no data.
 
+use super::mixing::Mixing;
 use super::objective::Objective;
 use super::optimizer::OptimizerOptions;
 use crate::error::Result;
@@ -30,6 +31,7 @@ pub struct TrainOptions {
     /// Its class weights are those of `class_weights`, from [`TrainOptions::for_data`] on.
     pub objective: Objective,
     pub class_weights: ClassWeights,
+    pub mixing: Mixing,
     pub optimizer: OptimizerOptions,
     pub scheduler: SchedulerKind,
     /// Epochs without a new best before training stops.
@@ -55,6 +57,10 @@ impl From<&Recipe> for TrainOptions {
                 class_weights: vec![],
             },
             class_weights: recipe.class_weights.0.clone(),
+            mixing: Mixing {
+                mixup: recipe.mixup,
+                cutmix: recipe.cutmix,
+            },
             optimizer: OptimizerOptions {
                 kind: recipe.optimizer,
                 weight_decay: recipe.weight_decay,

@@ -227,6 +227,7 @@ fn options(epochs: usize) -> TrainOptions {
         lr: 5e-3,
         objective: Objective::default(),
         class_weights: ClassWeights::None,
+        mixing: Mixing::default(),
         optimizer: OptimizerOptions {
             kind: OptimizerKind::Adam,
             weight_decay: 0.0,

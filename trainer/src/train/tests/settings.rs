@@ -100,3 +100,26 @@ fn balanced_sampling_shows_every_class_equally_often() {
     let shuffled = whole_and_resumed(&shop, &shuffled, &options(2), "shuffled");
     assert_ne!(bits(&balanced), bits(&shuffled));
 }
+
+#[test]
+fn mixup_and_cutmix_change_the_weights_and_resume_with_the_same_bits() {
+    let shop = Workshop::new();
+    let data = shop.data();
+    let mixing = |mixup, cutmix| Mixing { mixup, cutmix };
+    let networks = [
+        ("none", mixing(None, None)),
+        ("mixup", mixing(Some(0.4), None)),
+        ("cutmix", mixing(None, Some(1.0))),
+        ("both", mixing(Some(0.4), Some(1.0))),
+    ]
+    .map(|(name, mixing)| {
+        let options = TrainOptions {
+            mixing,
+            ..options(2)
+        };
+        bits(&whole_and_resumed(&shop, &data, &options, name))
+    });
+    for (number, network) in networks.iter().enumerate() {
+        assert!(!networks[..number].contains(network), "{number}");
+    }
+}
