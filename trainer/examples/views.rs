@@ -233,6 +233,7 @@ fn recipe(epochs: usize) -> TrainOptions {
         objective: Objective::default(),
         class_weights: ClassWeights::None,
         mixing: Mixing::default(),
+        accumulate: 1,
         optimizer: OptimizerOptions {
             kind: OptimizerKind::Adam,
             weight_decay: 0.0,

@@ -49,9 +49,10 @@ const MOST_IMAGES_PER_STEP: usize = 1 << 16;
 pub const AUTO: &str = "auto";
 
 /// Settings of the training loop, for which a classification layer at its minimum has no use.
-const LOOP_ONLY: [&str; 12] = [
+const LOOP_ONLY: [&str; 13] = [
     "epochs",
     "batch",
+    "accumulate",
     "lr",
     "optimizer",
     "weight-decay",
@@ -114,6 +115,15 @@ pub struct Recipe {
     /// Images per step
     #[arg(long, default_value_t = 32, help_heading = "Training")]
     pub batch: usize,
+    /// Batches whose mean gradient makes one step of the optimiser: the effect of a batch so many times larger, in the
+    /// memory of one
+    #[arg(
+        long,
+        value_name = "BATCHES",
+        default_value_t = 1,
+        help_heading = "Training"
+    )]
+    pub accumulate: usize,
     /// Learning rate
     #[arg(
         long,
@@ -340,8 +350,10 @@ impl Recipe {
         }
         positive("epochs", self.epochs as f64)?;
         let expected = format!("must be at least 1 and at most {MOST_IMAGES_PER_STEP}");
-        let is_batch = (1..=MOST_IMAGES_PER_STEP).contains(&self.batch);
-        ensure(is_batch, "batch", self.batch, &expected)?;
+        for (flag, count) in [("batch", self.batch), ("accumulate", self.accumulate)] {
+            let is_count = (1..=MOST_IMAGES_PER_STEP).contains(&count);
+            ensure(is_count, flag, count, &expected)?;
+        }
         positive("lr", self.lr)?;
         positive("width", self.width as f64)?;
         positive("cells", self.cells as f64)?;

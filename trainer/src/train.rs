@@ -9,6 +9,7 @@ mod best_epoch;
 mod checkpoint;
 mod checkpoints;
 mod fit_head;
+mod gradients;
 mod history;
 mod mixing;
 mod objective;
@@ -20,7 +21,7 @@ mod schedule;
 mod state;
 
 use burn::module::Module;
-use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::optim::ModuleOptimizer;
 use models::Network;
 
 pub use best_epoch::{BestEpoch, EpochScore};
@@ -42,6 +43,7 @@ use crate::interrupt::Interrupt;
 use crate::model::Model;
 use crate::tensors;
 use crate::training_set::TrainingSet;
+use gradients::{Accumulator, differentiate};
 use progress::Clock;
 
 /// A trained network.
@@ -119,25 +121,26 @@ fn run_epochs(
             observer.epoch_started(state.epoch, options.epochs);
             let clock = Clock::start(&state.train);
             let mut batches = data.train.batches(state.epoch, state.train.step);
+            let mut accumulator = Accumulator::new(options.accumulate);
             while let Some(batch) = clock.next(&mut batches, &mut state.train) {
                 let (epoch, step) = (state.epoch, state.train.step);
                 let (inputs, targets) = options.mixing.apply(batch?, data, epoch, step);
-                let logits = model.forward(inputs, &device)?; // [N, K]
-                // A clone shares its values; the loss consumes one of the two.
-                let loss = options.objective.loss(logits.clone(), &targets);
-                let gradients = GradientsParams::from_grads(loss.backward(), &model.network);
-                // The logits are read while the device computes the gradients, the one wait of a step. A loss
-                // that is not finite ends the run here, before a weight moves.
-                let logits = tensors::read(logits.inner())?;
                 let objective = &options.objective;
+                let (gradients, logits) =
+                    differentiate(&model, inputs, &targets, objective, &device)?;
+                // A loss that is not finite ends the run here, before a weight moves.
                 state
                     .train
                     .add(&logits, &targets, objective, Phase::Train, epoch)?;
-                let lr = state.scheduler.lr(options.epochs);
-                model.network = optimizer.step(lr, model.network, gradients);
+                let weight = objective.total_weight(&targets);
+                let is_last = state.train.step == data.train.num_batches();
+                if let Some(mean) = accumulator.add(&model.network, gradients, weight, is_last) {
+                    let lr = state.scheduler.lr(options.epochs);
+                    model.network = optimizer.step(lr, model.network, mean);
+                }
                 clock.tick(&mut state.train);
                 observer.step(&report(Phase::Train, epoch, &data.train, &state.train));
-                if interrupt.is_requested() {
+                if interrupt.is_requested() && accumulator.is_empty() {
                     break;
                 }
             }

@@ -227,6 +227,8 @@ fn values_without_a_meaning_are_refused_with_their_flag() {
         (["--weight-decay", "inf"], "--weight-decay"),
         (["--label-smoothing", "1"], "--label-smoothing"),
         (["--label-smoothing", "-0.1"], "--label-smoothing"),
+        (["--accumulate", "0"], "--accumulate"),
+        (["--accumulate", "65537"], "--accumulate"),
         (["--mixup", "0"], "--mixup"),
         (["--mixup", "nan"], "--mixup"),
         (["--cutmix", "101"], "--cutmix"),
@@ -419,6 +421,7 @@ fn a_setting_of_the_loop_selects_it_for_a_frozen_backbone() {
     for typed in [
         ["--epochs", "10"],
         ["--batch", "32"],
+        ["--accumulate", "2"],
         ["--lr", "1e-3"],
         ["--optimizer", "adam"],
         ["--weight-decay", "0"],

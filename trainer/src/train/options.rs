@@ -32,6 +32,8 @@ pub struct TrainOptions {
     pub objective: Objective,
     pub class_weights: ClassWeights,
     pub mixing: Mixing,
+    /// Batches per step of the optimiser.
+    pub accumulate: usize,
     pub optimizer: OptimizerOptions,
     pub scheduler: SchedulerKind,
     /// Epochs without a new best before training stops.
@@ -57,6 +59,7 @@ impl From<&Recipe> for TrainOptions {
                 class_weights: vec![],
             },
             class_weights: recipe.class_weights.0.clone(),
+            accumulate: recipe.accumulate,
             mixing: Mixing {
                 mixup: recipe.mixup,
                 cutmix: recipe.cutmix,

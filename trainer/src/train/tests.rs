@@ -228,6 +228,7 @@ fn options(epochs: usize) -> TrainOptions {
         objective: Objective::default(),
         class_weights: ClassWeights::None,
         mixing: Mixing::default(),
+        accumulate: 1,
         optimizer: OptimizerOptions {
             kind: OptimizerKind::Adam,
             weight_decay: 0.0,

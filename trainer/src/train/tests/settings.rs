@@ -123,3 +123,79 @@ fn mixup_and_cutmix_change_the_weights_and_resume_with_the_same_bits() {
         assert!(!networks[..number].contains(network), "{number}");
     }
 }
+
+/// Networks that are trained on the same images in batches of 2, 3 at a time, and in batches of 6.
+fn accumulated_and_whole(shop: &Workshop, class_weights: &str) -> [Network; 2] {
+    let path = shop.folder.path().join("backbone.onnx");
+    network(5).to_onnx().unwrap().save(&path).unwrap();
+    [("parts", 2, 3), ("whole", 6, 1)].map(|(name, batch, accumulate)| {
+        let batching = Batching {
+            batch,
+            ..shop.batching("1/255", batch)
+        };
+        let data = TrainingSet::new(
+            ["left", "right"].map(String::from).to_vec(),
+            // The last group of the 14 images has one batch of 2.
+            batching.features(frozen::features(14), Purpose::Training),
+            batching.features(frozen::features(6), Purpose::Validation),
+            batching,
+        );
+        let mut options = TrainOptions {
+            accumulate,
+            class_weights: class_weights.parse().unwrap(),
+            lr: 0.2,
+            ..options(3)
+        };
+        options.optimizer.kind = OptimizerKind::Sgd;
+        let network = frozen::frozen(&path, 1, &Device::default());
+        let run = shop.run(&format!("{name}-{}", class_weights.len()));
+        fit(network, &data, &options, &run, None, &mut ())
+            .unwrap()
+            .network
+    })
+}
+
+#[test]
+fn accumulated_batches_give_the_weights_of_one_larger_batch() {
+    let shop = Workshop::new();
+    for class_weights in ["none", "left=3"] {
+        let values = accumulated_and_whole(&shop, class_weights).map(|network| {
+            network
+                .fc()
+                .weight
+                .val()
+                .into_data()
+                .try_to_vec::<f32>()
+                .unwrap()
+        });
+        let [parts, whole] = values;
+        for (part, whole) in parts.iter().zip(&whole) {
+            assert!(
+                (part - whole).abs() < 1e-5,
+                "{class_weights}: {part} {whole}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_run_that_accumulates_moves_at_the_end_of_each_group_and_resumes_with_the_same_bits() {
+    let shop = Workshop::new();
+    let data = shop.data();
+    let networks = [1, 2, 3, 100].map(|accumulate| {
+        let options = TrainOptions {
+            accumulate,
+            ..options(2)
+        };
+        // 4 batches an epoch: groups of 3 and 1, and one of 4, too. A stop after batch 2 of epoch 2 is within a group.
+        bits(&whole_and_resumed(
+            &shop,
+            &data,
+            &options,
+            &accumulate.to_string(),
+        ))
+    });
+    for (number, network) in networks.iter().enumerate() {
+        assert!(!networks[..number].contains(network), "{number}");
+    }
+}
