@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+mod class_weights;
 mod config_file;
 mod defaults;
 mod fine_tune;
@@ -29,11 +30,12 @@ mod tests;
 mod text;
 mod views;
 
+pub use class_weights::ClassWeights;
 pub use fine_tune::FineTune;
 pub use flags::Flags;
 pub use kinds::{
-    BatchNormKind, Criterion, DeviceKind, HeadSolver, Keep, Log, OptimizerKind, SaveKind,
-    SchedulerKind, Ui, WeightAverage,
+    BatchNormKind, Criterion, DeviceKind, HeadSolver, Keep, Log, OptimizerKind, SamplingKind,
+    SaveKind, SchedulerKind, Ui, WeightAverage,
 };
 pub use memory::Memory;
 pub use names::{absolute, data_name};
@@ -50,9 +52,10 @@ const MOST_IMAGES_PER_STEP: usize = 1 << 16;
 pub const AUTO: &str = "auto";
 
 /// Settings of the training loop, for which a classification layer at its minimum has no use.
-const LOOP_ONLY: [&str; 13] = [
+const LOOP_ONLY: [&str; 16] = [
     "epochs",
     "batch",
+    "accumulate",
     "lr",
     "optimizer",
     "weight-decay",
@@ -61,6 +64,8 @@ const LOOP_ONLY: [&str; 13] = [
     "warmup",
     "clip-norm",
     "weight-average",
+    "label-smoothing",
+    "sampling",
     "early-stop",
     "save",
     "best-by",
@@ -138,6 +143,15 @@ pub struct Recipe {
     /// Images per step
     #[arg(long, default_value_t = 32, help_heading = "Training")]
     pub batch: usize,
+    /// Batches whose mean gradient makes one step of the optimiser: the effect of a batch so many times larger, in the
+    /// memory of one
+    #[arg(
+        long,
+        value_name = "BATCHES",
+        default_value_t = 1,
+        help_heading = "Training"
+    )]
+    pub accumulate: usize,
     /// Learning rate; with --fine-tune that of the backbone's last layer [default: 1e-3; with --fine-tune 1e-4, or
     /// 5e-5 for a file whose batch norms are folded into its convolutions]
     #[arg(long, allow_negative_numbers = true, help_heading = "Training")]
@@ -224,10 +238,47 @@ pub struct Recipe {
         help_heading = "Training"
     )]
     pub weight_average: WeightAverage,
+    /// Share of every training label that is spread over all classes [default: 0; 0.05 with --fine-tune]
+    #[arg(
+        long,
+        value_name = "SHARE",
+        default_value_t = 0.0,
+        hide_default_value = true,
+        allow_negative_numbers = true,
+        help_heading = "Training"
+    )]
+    pub label_smoothing: f64,
+    /// Weights of the classes in the loss: `none`, `auto` (the rarer a class, the more its images count) or a list
+    /// such as `ants=2,bees=1`
+    #[arg(long, value_name = "none|auto|LIST", default_value_t = Text::default(), help_heading = "Training")]
+    pub class_weights: Text<ClassWeights>,
+    /// Which training images an epoch has
+    #[arg(long, value_enum, default_value_t = SamplingKind::Shuffled, help_heading = "Training")]
+    pub sampling: SamplingKind,
     /// Augmentation of the training images, such as `crop(0.08..1)|hflip(0.5)|rotate(15)`,
     /// or `none`; all operations are listed below
     #[arg(long, value_name = "TEXT", default_value_t = Augment::default(), help_heading = "Training")]
     pub augment: Augment,
+    /// Mixup: every training image is blended with another one, and so are their labels, by a share from
+    /// Beta(ALPHA, ALPHA); such as 0.2
+    #[arg(
+        long,
+        value_name = "ALPHA",
+        allow_negative_numbers = true,
+        help_heading = "Training"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mixup: Option<f64>,
+    /// CutMix: a box of every training image shows another one, and the label is mixed by area; such as 1. With
+    /// `--mixup`, one of the two is drawn for each batch
+    #[arg(
+        long,
+        value_name = "ALPHA",
+        allow_negative_numbers = true,
+        help_heading = "Training"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cutmix: Option<f64>,
     /// Number of views of each training image whose features are computed once, for a frozen backbone:
     /// the original and augmented ones. `fresh`: a new view in every epoch [default: 1; 4 with --augment]
     #[arg(long, value_name = "COUNT|fresh", help_heading = "Training")]
@@ -362,8 +413,10 @@ impl Recipe {
         }
         positive("epochs", self.epochs as f64)?;
         let expected = format!("must be at least 1 and at most {MOST_IMAGES_PER_STEP}");
-        let is_batch = (1..=MOST_IMAGES_PER_STEP).contains(&self.batch);
-        ensure(is_batch, "batch", self.batch, &expected)?;
+        for (flag, count) in [("batch", self.batch), ("accumulate", self.accumulate)] {
+            let is_count = (1..=MOST_IMAGES_PER_STEP).contains(&count);
+            ensure(is_count, flag, count, &expected)?;
+        }
         positive("lr", self.lr())?;
         positive("head-lr-factor", self.head_lr_factor)?;
         positive("first-lr-factor", self.first_lr_factor)?;
@@ -387,6 +440,13 @@ impl Recipe {
         let is_momentum = (0.0..1.0).contains(&self.momentum);
         let expected = "must be at least 0 and below 1";
         ensure(is_momentum, "momentum", self.momentum, expected)?;
+        let is_share = (0.0..1.0).contains(&self.label_smoothing);
+        ensure(is_share, "label-smoothing", self.label_smoothing, expected)?;
+        for (flag, alpha) in [("mixup", self.mixup), ("cutmix", self.cutmix)] {
+            let alpha = alpha.unwrap_or(1.0);
+            let expected = "must be at least 0.01 and at most 100";
+            ensure((0.01..=100.0).contains(&alpha), flag, alpha, expected)?;
+        }
         self.check_seeds()?;
         self.check_effects()?;
         if let Some(folds) = self.folds {
@@ -460,6 +520,10 @@ impl Recipe {
                 "augment-val",
                 "needs augmented images: see `--augment` and `--views`",
             ));
+        }
+        if self.has_cached_features() {
+            let reason = "needs images to mix: see `--views fresh` and `--fine-tune`";
+            keys.extend(["mixup", "cutmix"].map(|key| (key, reason)));
         }
         if self.save == SaveKind::Last && self.early_stop.is_none() {
             let reason = "chooses nothing with `--save last`, unless there is an `--early-stop`";

@@ -13,7 +13,9 @@ mod choice;
 mod clipping;
 mod fine_tuning;
 mod fit_head;
+mod gradients;
 mod history;
+mod mixing;
 mod objective;
 mod observer;
 mod optimizer;
@@ -23,14 +25,15 @@ mod schedule;
 mod state;
 
 use burn::module::Module;
-use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::optim::ModuleOptimizer;
 use models::Network;
 
 pub use best_epoch::{BestEpoch, EpochScore};
 pub use checkpoint::Checkpoint;
 pub use checkpoints::Checkpoints;
 pub use fine_tuning::FineTuning;
-pub use objective::Objective;
+pub use mixing::Mixing;
+pub use objective::{Objective, Targets};
 pub use observer::{Ended, Observer, StepReport};
 pub use optimizer::OptimizerOptions;
 pub use options::{Solver, TrainOptions};
@@ -50,6 +53,7 @@ use crate::model::Model;
 use crate::recipe::WeightAverage;
 use crate::tensors;
 use crate::training_set::TrainingSet;
+use gradients::{Accumulator, differentiate};
 use progress::Clock;
 
 /// A trained network.
@@ -102,7 +106,9 @@ pub fn train(
         Solver::Loop => run_epochs,
         Solver::Lbfgs { .. } => fit_head::fit_head,
     };
-    let trained = run(model, data, options, checkpoints, observer, interrupt);
+    let trained = options
+        .for_data(data)
+        .and_then(|options| run(model, data, &options, checkpoints, observer, interrupt));
     observer.ended(match &trained {
         Ok(trained) => Ok(trained.ended),
         Err(Error::Interrupted { .. }) => Ok(Ended::Interrupted),
@@ -141,31 +147,31 @@ fn run_epochs(
             observer.epoch_started(state.epoch, options.epochs);
             let clock = Clock::start(&state.train);
             let mut batches = data.train.batches(state.epoch, state.train.step);
+            let mut accumulator = Accumulator::new(options.accumulate);
             while let Some(batch) = clock.next(&mut batches, &mut state.train) {
-                let Batch { inputs, labels } = batch?;
-                let logits = model.forward(inputs, &device)?; // [N, K]
-                // A clone shares its values; the loss consumes one of the two.
-                let loss = options.objective.loss(logits.clone(), &labels);
-                let gradients = GradientsParams::from_grads(loss.backward(), &model.network);
-                // The logits are read while the device computes the gradients, the one wait of a step. A loss
-                // that is not finite ends the run here, before a weight moves.
-                let logits = tensors::read(logits.inner())?;
-                let (epoch, objective) = (state.epoch, options.objective);
-                let lr = state
-                    .scheduler
-                    .lr(&state.position(options, state.train.step));
+                let (epoch, step) = (state.epoch, state.train.step);
+                let (inputs, targets) = options.mixing.apply(batch?, data, epoch, step);
+                let objective = &options.objective;
+                let (gradients, logits) =
+                    differentiate(&model, inputs, &targets, objective, &device)?;
+                // A loss that is not finite ends the run here, before a weight moves.
                 state
                     .train
-                    .add(&logits, &labels, objective, Phase::Train, epoch)?;
-                let gradients = match options.clip_norm {
-                    Some(largest) => clipping::clip_by_norm(gradients, &model.network, largest),
-                    None => gradients,
-                };
-                model.network = optimizer.step(rates.at(lr), model.network, gradients);
-                average.update(&model.network, state.steps_done());
+                    .add(&logits, &targets, objective, Phase::Train, epoch)?;
+                let weight = objective.total_weight(&targets);
+                let is_last = state.train.step == data.train.num_batches();
+                if let Some(mean) = accumulator.add(&model.network, gradients, weight, is_last) {
+                    let mean = match options.clip_norm {
+                        Some(largest) => clipping::clip_by_norm(mean, &model.network, largest),
+                        None => mean,
+                    };
+                    let lr = state.scheduler.lr(&state.position(options, step));
+                    model.network = optimizer.step(rates.at(lr), model.network, mean);
+                    average.update(&model.network, state.steps_done());
+                }
                 clock.tick(&mut state.train);
                 observer.step(&report(Phase::Train, epoch, &data.train, &state.train));
-                if interrupt.is_requested() {
+                if interrupt.is_requested() && accumulator.is_empty() {
                     break;
                 }
             }
@@ -173,14 +179,7 @@ fn run_epochs(
         let result = Model::from(average.result(&model.network));
         let validation = match interrupt.is_requested() {
             true => None,
-            false => validate(
-                &result,
-                &data.val,
-                state.epoch,
-                options,
-                observer,
-                interrupt,
-            )?,
+            false => validate(&result, &data.val, state.epoch, observer, interrupt)?,
         };
         let Some(validation) = validation else {
             checkpoints.save_interrupted(&saved(&model, &average, &optimizer, &state))?;
@@ -240,16 +239,18 @@ fn saved<'a>(
     }
 }
 
-/// The loss and the correct answers of a model on the validation examples; `None` when the run was
+/// The plain cross-entropy and the correct answers of a model on the validation examples; `None` when the run was
 /// interrupted before the last of them.
+///
+/// Whatever is minimised, epochs and runs are compared by that loss, and probabilities are calibrated by it.
 fn validate(
     model: &Model,
     val: &Examples,
     epoch: usize,
-    options: &TrainOptions,
     observer: &mut dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Option<Progress>> {
+    let objective = Objective::default();
     let mut progress = Progress::default();
     let device = model.device();
     let clock = Clock::start(&progress);
@@ -257,7 +258,13 @@ fn validate(
     while let Some(batch) = clock.next(&mut batches, &mut progress) {
         let Batch { inputs, labels } = batch?;
         let logits = tensors::read(model.forward(inputs, &device)?)?; // [N, K]
-        progress.add(&logits, &labels, options.objective, Phase::Val, epoch)?;
+        progress.add(
+            &logits,
+            &Targets::Classes(labels),
+            &objective,
+            Phase::Val,
+            epoch,
+        )?;
         clock.tick(&mut progress);
         observer.step(&report(Phase::Val, epoch, val, &progress));
         // After the last batch the epoch is complete, and is saved as such.

@@ -12,11 +12,11 @@ pub struct EpochRow {
     /// Counted from 1.
     pub epoch: usize,
     pub lr: f64,
-    /// Mean cross-entropy over the training images, while the weights moved.
+    /// Mean over the training images, while the weights moved, of the loss that was minimised.
     pub train_loss: f64,
     /// Percent.
     pub train_accuracy: f64,
-    /// Mean cross-entropy over the validation images, after the epoch.
+    /// Mean cross-entropy over the validation images, after the epoch: the plain one, whatever was minimised.
     pub val_loss: f64,
     /// Percent.
     pub val_accuracy: f64,

@@ -44,6 +44,16 @@ pub enum SchedulerKind {
     None,
 }
 
+/// Which images an epoch has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SamplingKind {
+    /// Every image once, in random order
+    Shuffled,
+    /// Every class equally often, its images drawn with replacement; as many images as there are
+    Balanced,
+}
+
 /// Checkpoints to keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

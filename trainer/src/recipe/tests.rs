@@ -225,6 +225,13 @@ fn values_without_a_meaning_are_refused_with_their_flag() {
         (["--lr", "nan"], "--lr"),
         (["--momentum", "1"], "--momentum"),
         (["--weight-decay", "inf"], "--weight-decay"),
+        (["--label-smoothing", "1"], "--label-smoothing"),
+        (["--label-smoothing", "-0.1"], "--label-smoothing"),
+        (["--accumulate", "0"], "--accumulate"),
+        (["--accumulate", "65537"], "--accumulate"),
+        (["--mixup", "0"], "--mixup"),
+        (["--mixup", "nan"], "--mixup"),
+        (["--cutmix", "101"], "--cutmix"),
         (["--threads", "0"], "--threads"),
         (["--early-stop", "0"], "--early-stop"),
         (["--folds", "1"], "--folds"),
@@ -265,6 +272,11 @@ fn settings_without_an_effect_are_refused() {
             "--augment",
         ),
         (&["--backbone", "a.onnx", "--augment-val"], "--augment-val"),
+        (&["--backbone", "a.onnx", "--mixup", "0.2"], "--mixup"),
+        (
+            &["--backbone", "a.onnx", "--epochs", "9", "--cutmix", "1"],
+            "--cutmix",
+        ),
         (&["--augment", "none", "--augment-val"], "--augment-val"),
         (&["--save", "last", "--best-by", "val_loss"], "--best-by"),
     ] {
@@ -273,6 +285,8 @@ fn settings_without_an_effect_are_refused() {
     }
     recipe(&["--backbone", "a.onnx", "--width", "8"]).unwrap();
     recipe(&["--backbone", "a.onnx", "--augment", "none"]).unwrap();
+    recipe(&["--backbone", "a.onnx", "--views", "fresh", "--mixup", "0.2"]).unwrap();
+    recipe(&["--backbone", "a.onnx", "--fine-tune", "--cutmix", "1"]).unwrap();
     recipe(&[
         "--save",
         "last",
@@ -407,10 +421,13 @@ fn a_setting_of_the_loop_selects_it_for_a_frozen_backbone() {
     for typed in [
         ["--epochs", "10"],
         ["--batch", "32"],
+        ["--accumulate", "2"],
         ["--lr", "1e-3"],
         ["--optimizer", "adam"],
         ["--weight-decay", "0"],
         ["--scheduler", "cosine"],
+        ["--label-smoothing", "0.1"],
+        ["--sampling", "balanced"],
         ["--early-stop", "3"],
         ["--save", "all"],
         ["--best-by", "val_loss"],

@@ -41,17 +41,12 @@ pub(super) fn fit_head(
             unreachable!("a recipe has this solver with cached features alone")
         };
         observer.epoch_started(state.epoch, options.epochs);
-        let fit = fit_layer(
-            &mut model,
-            train.features(),
-            penalty,
-            data,
-            observer,
-            interrupt,
-        )?;
+        let examples = train.features();
+        let fitting = (penalty, options, data.batching.seed);
+        let fit = fit_layer(&mut model, examples, fitting, observer, interrupt)?;
         let scored = model.valid();
         let score = |examples: &Examples, observer: &mut dyn Observer| {
-            let score = validate(&scored, examples, state.epoch, options, observer, interrupt)?;
+            let score = validate(&scored, examples, state.epoch, observer, interrupt)?;
             score.ok_or_else(|| interrupt.error())
         };
         // On the images as they are: their loss is comparable to that of the validation images.
@@ -90,9 +85,10 @@ pub(super) fn fit_head_of_backbone(
 ) -> Result<()> {
     let originals = data.train.rebatched(Purpose::Evaluation, &data.batching);
     let features = features(&model.valid(), &originals, observer, interrupt)?;
-    let fit = fit_layer(model, &features, None, data, observer, interrupt)?;
+    let fitting = (None, options, data.batching.seed);
+    let fit = fit_layer(model, &features, fitting, observer, interrupt)?;
     state.head = Some(fit.fit);
-    let score = validate(&model.valid(), &data.val, 0, options, &mut (), interrupt)?;
+    let score = validate(&model.valid(), &data.val, 0, &mut (), interrupt)?;
     let score = score.ok_or_else(|| interrupt.error())?;
     state.frozen = Some(EpochScore {
         epoch: 0,
@@ -134,14 +130,23 @@ struct Fitted {
 fn fit_layer(
     model: &mut Model,
     features: &Features,
-    penalty: Option<f64>,
-    data: &TrainingSet,
+    (penalty, options, seed): (Option<f64>, &TrainOptions, u64),
     observer: &mut dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Fitted> {
     let started = Instant::now();
-    let (num_classes, seed) = (data.classes.len(), data.batching.seed);
-    let (head, fit) = head::fit(features, num_classes, penalty, seed, interrupt.flag());
+    let (num_classes, weights) = (
+        model.network.num_classes(),
+        &options.objective.class_weights,
+    );
+    let (head, fit) = head::fit(
+        features,
+        num_classes,
+        weights,
+        penalty,
+        seed,
+        interrupt.flag(),
+    );
     interrupt.check()?;
     if !head.is_finite() {
         return Err(Error::refused_with_hint(

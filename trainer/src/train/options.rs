@@ -1,9 +1,14 @@
 //! Settings of the training loop, with every value decided. They know no network and no data.
 
 use super::fine_tuning::FineTuning;
+use super::mixing::Mixing;
 use super::objective::Objective;
 use super::optimizer::OptimizerOptions;
-use crate::recipe::{Criterion, HeadSolver, Recipe, SaveKind, SchedulerKind, WeightAverage};
+use crate::error::Result;
+use crate::recipe::{
+    ClassWeights, Criterion, HeadSolver, Recipe, SaveKind, SchedulerKind, WeightAverage,
+};
+use crate::training_set::TrainingSet;
 
 /// How a network is trained.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,7 +31,12 @@ pub struct TrainOptions {
     pub last_epoch: Option<usize>,
     /// Learning rate after the warm-up.
     pub lr: f64,
+    /// Its class weights are those of `class_weights`, from [`TrainOptions::for_data`] on.
     pub objective: Objective,
+    pub class_weights: ClassWeights,
+    pub mixing: Mixing,
+    /// Batches per step of the optimiser.
+    pub accumulate: usize,
     pub optimizer: OptimizerOptions,
     pub scheduler: SchedulerKind,
     /// Share of all steps in which the learning rate rises from 0.
@@ -54,7 +64,16 @@ impl From<&Recipe> for TrainOptions {
             epochs,
             last_epoch: None,
             lr: recipe.lr(),
-            objective: Objective::CrossEntropy,
+            objective: Objective {
+                label_smoothing: recipe.label_smoothing,
+                class_weights: vec![],
+            },
+            class_weights: recipe.class_weights.0.clone(),
+            accumulate: recipe.accumulate,
+            mixing: Mixing {
+                mixup: recipe.mixup,
+                cutmix: recipe.cutmix,
+            },
             optimizer: OptimizerOptions {
                 kind: recipe.optimizer,
                 weight_decay: recipe.weight_decay,
@@ -69,5 +88,20 @@ impl From<&Recipe> for TrainOptions {
             save: recipe.save,
             best_by: recipe.best_by,
         }
+    }
+}
+
+impl TrainOptions {
+    /// The options with the class weights that follow from the training images: those of a fold are its own.
+    pub(super) fn for_data(&self, data: &TrainingSet) -> Result<Self> {
+        let class_weights = &self.class_weights;
+        let class_weights = class_weights.weights(&data.classes, &data.train.labels())?;
+        Ok(Self {
+            objective: Objective {
+                class_weights,
+                ..self.objective.clone()
+            },
+            ..self.clone()
+        })
     }
 }

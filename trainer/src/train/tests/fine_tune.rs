@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
 use super::*;
