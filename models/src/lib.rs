@@ -10,8 +10,8 @@
 //! | `layers`, `init` | convolution, batch norm, linear with PyTorch's semantics and initial weights |
 //! | `state` | parameters by name |
 //! | `export` | network to ONNX document |
-//! | `efficientnet_lite` | ONNX graph of that family, with weights from a PyTorch checkpoint |
-//! | `checkpoint` | PyTorch checkpoints: tensors by name |
+//! | `architectures` | ONNX graphs of other libraries' networks, with weights from a checkpoint |
+//! | `checkpoint` | checkpoints of PyTorch and safetensors: tensors by name |
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -25,9 +25,9 @@
 //! # Ok::<(), classifold_models::Error>(())
 //! ```
 
+mod architectures;
 mod checkpoint;
 mod custom;
-mod efficientnet_lite;
 mod error;
 mod export;
 mod frozen;
@@ -36,8 +36,10 @@ mod init;
 mod layers;
 mod state;
 
+pub use architectures::{
+    Activation, CheckpointOptions, ConvertedCheckpoint, VitSettings, convert_checkpoint,
+};
 pub use custom::{Cell, CustomConfig, CustomResNet};
-pub use efficientnet_lite::EfficientNetLite;
 pub use error::{Error, Result};
 pub use frozen::{Backbone, BackboneFile, FeatureExtractor, Frozen};
 pub use imported::Imported;

@@ -1,6 +1,6 @@
 //! PyTorch checkpoints: pickles, which ask for programs to be run, and the values behind them.
 
-use models::EfficientNetLite;
+use models::{CheckpointOptions, convert_checkpoint};
 
 use crate::{Target, scratch};
 
@@ -14,8 +14,10 @@ use checkpoint_file::{Tensor, legacy};
 pub const CHECKPOINT: Target = Target {
     name: "pytorch-checkpoint",
     run: |bytes| {
-        let network = EfficientNetLite::LITE0;
-        let converted = scratch::with_file("weights.pth", bytes, |path| network.convert(path));
+        let options = CheckpointOptions::default();
+        let converted = scratch::with_file("weights.pth", bytes, |path| {
+            convert_checkpoint(path, &options)
+        });
         assert!(converted.is_err());
     },
     seeds: || {
