@@ -43,8 +43,11 @@ impl Weights {
     /// it, or one that holds such a dictionary among other things.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let mut format = "PyTorch checkpoint";
+        let mut file = File::open(path).map_err(|error| Error::Invalid {
+            message: format!("cannot read `{}`: {error}", path.display()),
+            hint: None,
+        })?;
         let mut open = || {
-            let mut file = File::open(path)?;
             let size = file.metadata()?.len();
             if size > MAX_BYTES {
                 return Err(invalid(format!(

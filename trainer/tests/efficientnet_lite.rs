@@ -215,7 +215,12 @@ fn missing_misshapen_and_foreign_tensors_are_listed() {
     let refusal = |tensors: &[Tensor]| {
         let path = write(folder.path(), tensors);
         let error = convert(&path).unwrap_err();
-        assert!(error.hint().unwrap().contains("EfficientNet-Lite0"));
+        assert!(
+            error
+                .hint()
+                .unwrap()
+                .contains("timm.create_model(\"tf_efficientnet_lite0\"")
+        );
         error.to_string().replace(path.to_str().unwrap(), "FILE")
     };
     let mut tensors = zeros();
@@ -227,16 +232,16 @@ fn missing_misshapen_and_foreign_tensors_are_listed() {
     }
     tensors.push(filled("head.weight", &[2], 0.0));
     insta::assert_snapshot!(refusal(&tensors), @r"
-    `FILE` does not hold the weights of EfficientNet-Lite0; tensors
+    `FILE` does not hold the weights of tf_efficientnet_lite0; tensors
       1 missing: `_fc.bias`
-      1 of another type or shape: `_conv_head.weight` is F32 [320, 1280, 1, 1], not F32 [1280, 320, 1, 1]
+      1 of another type or shape: `_conv_head.weight` is Float [320, 1280, 1, 1], not [1280, 320, 1, 1]
       1 not part of the network: `head.weight`
     ");
     // Another network altogether.
     let other = refusal(&[filled("conv1.weight", &[4], 0.0)]);
     insta::assert_snapshot!(other, @r"
-    `FILE` does not hold the weights of EfficientNet-Lite0; tensors
-      247 missing: `_conv_stem.weight`, `_bn0.weight`, `_bn0.bias`, `_bn0.running_mean` and 243 more
+    `FILE` does not hold the weights of tf_efficientnet_lite0; tensors
+      245 missing: `_conv_stem.weight`, `_bn0.weight`, `_bn0.bias`, `_bn0.running_mean` and 241 more
       1 not part of the network: `conv1.weight`
     ");
 }
@@ -259,7 +264,7 @@ fn a_tensor_that_claims_to_be_huge_is_not_read() {
     let error = convert(&path).unwrap_err().to_string();
     assert!(error.contains("huge.pth"), "{error}");
     assert!(
-        error.contains("`_conv_stem.weight` is F32 [50000000, 3, 3, 3]"),
+        error.contains("`_conv_stem.weight` is Float [50000000, 3, 3, 3]"),
         "{error}"
     );
 }

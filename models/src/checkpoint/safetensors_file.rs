@@ -14,7 +14,8 @@ pub(super) fn is_one(head: &[u8; 9]) -> bool {
 
 /// The tensors of a file, by name.
 pub(super) fn read(path: &Path) -> io::Result<Vec<(String, Stored)>> {
-    let bytes: Arc<[u8]> = std::fs::read(path)?.into();
+    // Not `Arc<[u8]>`, for which the bytes would be copied.
+    let bytes = Arc::new(std::fs::read(path)?);
     let (header, metadata) =
         SafeTensors::read_metadata(&bytes).map_err(|error| invalid(error.to_string()))?;
     // Of the eight bytes of the header's length, and the header.

@@ -78,8 +78,8 @@ fn output_path(args: &ImportArgs) -> Result<PathBuf> {
     let out = args.out.clone().unwrap_or_else(default);
     let refused = |reason: &str| {
         Error::refused_with_hint(
-            format!("`{}` is {reason}", out.display()),
-            "give another file with `--out`",
+            format!("`--out {}` is {reason}", out.display()),
+            "give another file with `--out`: it is run before it gets its name",
         )
     };
     if data::write::is_stdout(&out) {

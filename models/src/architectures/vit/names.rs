@@ -17,8 +17,9 @@ const ANCHORS: [&str; 8] = [
 /// The one of torchvision, whose other networks have other names.
 const TORCHVISION: &str = "conv_proj.weight";
 
-/// Names of transformers and torchvision, and timm's for the same; an earlier one counts first.
-const RENAMED: [(&str, &str); 46] = [
+/// Names of transformers (of its files, and of its networks since version 5) and torchvision, and timm's for the same;
+/// an earlier one counts first.
+const RENAMED: [(&str, &str); 51] = [
     ("dinov2_with_registers.", ""),
     ("vision_model.", ""),
     ("dinov2.", ""),
@@ -37,12 +38,17 @@ const RENAMED: [(&str, &str); 46] = [
     ("encoder.layers.encoder_layer_", "blocks."),
     ("encoder.layers.", "blocks."),
     ("encoder.layer.", "blocks."),
+    ("layers.", "blocks."),
     ("attention.attention.query", "attn.q"),
     ("attention.attention.key", "attn.k"),
     ("attention.attention.value", "attn.v"),
     ("attention.output.dense", "attn.proj"),
     ("self_attention.in_proj_", "attn.qkv."),
     ("self_attention.out_proj", "attn.proj"),
+    ("attention.q_proj", "attn.q"),
+    ("attention.k_proj", "attn.k"),
+    ("attention.v_proj", "attn.v"),
+    ("attention.o_proj", "attn.proj"),
     ("self_attn.q_proj", "attn.q"),
     ("self_attn.k_proj", "attn.k"),
     ("self_attn.v_proj", "attn.v"),
