@@ -16,6 +16,7 @@ mod movement;
 mod operators;
 mod plan;
 mod refuse;
+mod resize;
 mod shapes;
 mod value;
 mod weights;

@@ -274,7 +274,7 @@ fn quantised_operator(document: &Document) -> Option<&str> {
 }
 
 /// The operators that fine-tuning can follow: those that `models` has functions for.
-pub const TRAINABLE_OPERATORS: [&str; 73] = [
+pub const TRAINABLE_OPERATORS: [&str; 74] = [
     "Conv",
     "BatchNormalization",
     "LayerNormalization",
@@ -346,6 +346,7 @@ pub const TRAINABLE_OPERATORS: [&str; 73] = [
     "Shape",
     "ConstantOfShape",
     "Range",
+    "CumSum",
     "ScatterND",
     "Constant",
 ];

@@ -313,6 +313,33 @@ pub(super) fn range(call: &mut Call<'_>) -> Outcome {
     Ok(Value::Host(Tensor { dims, data }))
 }
 
+/// `CumSum`: sums up to each element along an axis.
+pub(super) fn cum_sum(call: &mut Call<'_>) -> Outcome {
+    if call.int("exclusive", 0) != 0 || call.int("reverse", 0) != 0 {
+        return Err("`exclusive` and `reverse` are not supported".into());
+    }
+    let (mut tensor, axis) = (call.host(0)?, call.host_ints(1)?);
+    let [axis] = axis.as_slice() else {
+        return Err("its axis is not one number".into());
+    };
+    let axis = shapes::axis(*axis, tensor.dims.len())?;
+    let (step, len) = (strides(&tensor.dims)[axis], tensor.dims[axis]);
+    // An element that is not the first of its axis adds the sum before it.
+    let follows = |index: &usize| !(index / step).is_multiple_of(len.max(1));
+    match &mut tensor.data {
+        TensorData::F32(values) => {
+            let all = (0..values.len()).filter(follows);
+            all.for_each(|index| values[index] += values[index - step]);
+        }
+        TensorData::I64(values) => {
+            let all = (0..values.len()).filter(follows);
+            all.for_each(|index| values[index] = values[index].wrapping_add(values[index - step]));
+        }
+        _ => return Err("it adds truth values".into()),
+    }
+    Ok(Value::Host(tensor))
+}
+
 /// `ScatterND` without a reduction: rows of `updates` replace those of the data at `indices`.
 pub(super) fn scatter_nd(call: &mut Call<'_>) -> Outcome {
     if call.text("reduction", "none") != "none" {

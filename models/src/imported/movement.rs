@@ -435,32 +435,6 @@ pub(super) fn pad(call: &mut Call<'_>) -> Outcome {
     Ok(Value::Device(tensor.pad(&padding, mode)))
 }
 
-/// `Resize` that keeps the size, as exporters write it for a fixed input.
-pub(super) fn resize(call: &mut Call<'_>) -> Outcome {
-    let value = call.take(0)?;
-    let own = value.dims()?;
-    let keeps = match (call.has(3), call.has(2)) {
-        (true, _) => {
-            let sizes = call.host_ints(3)?;
-            sizes
-                .iter()
-                .eq(own.iter().map(|&dim| dim as i64).collect::<Vec<_>>().iter())
-        }
-        (false, true) => {
-            let scales = call.host(2)?;
-            let scales = scales.as_f32().map_err(|e| e.to_string())?;
-            scales.iter().all(|&scale| scale == 1.0)
-        }
-        (false, false) => false,
-    };
-    match keeps {
-        true => Ok(value),
-        false => {
-            Err("it changes the size of a map; only a Resize that keeps it is supported".into())
-        }
-    }
-}
-
 /// `Where`: numbers of two values by truth values.
 pub(super) fn choose(call: &mut Call<'_>) -> Outcome {
     let condition = call.take(0)?;

@@ -3,7 +3,7 @@
 use super::dyn_tensor::DynTensor;
 use super::layers::Reduction;
 use super::value::{Call, Outcome, Value};
-use super::{elementwise, host, layers, movement};
+use super::{elementwise, host, layers, movement, resize};
 
 /// Function of an operator.
 #[derive(Clone, Copy, Debug)]
@@ -93,10 +93,11 @@ fn movement(operator: &str) -> Option<One> {
         "Gather" => movement::gather,
         "Concat" => movement::concat,
         "Pad" => movement::pad,
-        "Resize" => movement::resize,
+        "Resize" => resize::resize,
         "Shape" => host::shape,
         "ConstantOfShape" => host::constant_of_shape,
         "Range" => host::range,
+        "CumSum" => host::cum_sum,
         "ScatterND" => host::scatter_nd,
         _ => return None,
     })
