@@ -16,7 +16,7 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use deploy::runtime::{self, Search};
-use families::{FAMILIES, IMAGE, Net, ints};
+use families::{FAMILIES, IMAGE, Net};
 use models::{Backbone, Network, Spec};
 use onnx::proto::DataType;
 use onnx::{Attr, Document};
