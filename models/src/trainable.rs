@@ -17,11 +17,12 @@ pub struct TrainableTensor {
     pub depth: f64,
 }
 
-/// The trainable tensors of a module, by their depth. `first_use` says when a tensor is used first, by its name;
-/// tensors without an answer keep the module's order and come last.
+/// The trainable tensors of a module, by their depth. `first_use` says when a tensor is used first, by its path;
+/// tensors without an answer keep the module's order and come last. `name` makes names of paths.
 pub(crate) fn tensors<M: Module>(
     module: &M,
     first_use: impl Fn(&str) -> Option<usize>,
+    name: impl Fn(&str) -> String,
 ) -> Vec<TrainableTensor> {
     let mut lister = Lister {
         path: Path::default(),
@@ -55,6 +56,7 @@ pub(crate) fn tensors<M: Module>(
         } else {
             f64::from(index) / f64::from(layer)
         };
+        tensor.name = name(&tensor.name);
     }
     tensors
 }

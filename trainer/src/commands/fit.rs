@@ -88,9 +88,7 @@ fn fit(
     if recipe.backbone.is_some() || recipe.preprocess.is_some() {
         preprocess.log(printer);
     }
-    if let Some(backbone) = untrained.network.backbone() {
-        backbone::prove_on(&dataset, backbone, steps, printer)?;
-    }
+    backbone::prove_on(&dataset, &untrained.network, steps, printer)?;
     let resumed = resumed_checkpoint(plan, &untrained.network, printer)?;
     let run = open_run(plan, &dataset, &audit, &preprocess)?;
     // From here on Ctrl-C saves. Before, there is nothing to save and it ends the process.
