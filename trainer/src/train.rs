@@ -17,6 +17,7 @@ mod observer;
 mod optimizer;
 mod options;
 mod progress;
+mod range_test;
 mod schedule;
 mod state;
 
@@ -33,6 +34,7 @@ pub use observer::{Ended, Observer, StepReport};
 pub use optimizer::OptimizerOptions;
 pub use options::{Solver, TrainOptions};
 pub use progress::{Phase, Progress};
+pub use range_test::{RangeStep, RangeTest, range_test};
 pub use report::run_files::{EpochRow, HeadFit};
 pub use schedule::Scheduler;
 pub use state::State;
