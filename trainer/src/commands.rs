@@ -14,6 +14,7 @@ pub mod export;
 pub mod fetch;
 pub mod find_lr;
 pub mod fit;
+pub mod import;
 pub mod inspect;
 pub mod plot;
 pub mod probe;
@@ -47,6 +48,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
             backbones::run(&args, &printer.with_outputs(&[args.json.as_deref()]))
         }
         Command::Fetch(args) => fetch::run(&args, &printer),
+        Command::Import(args) => import::run(&args, &printer),
         Command::Runs(args) => runs::run(&args, &printer.with_outputs(&[args.json.as_deref()])),
         Command::Report(args) => report::run(&args, &printer),
         Command::Plot(args) => plot::run(&args, &printer),

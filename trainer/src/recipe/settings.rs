@@ -66,11 +66,14 @@ impl Default for RunArgs {
 }
 
 /// Settings for which a learning rate range test has no use.
-const UNUSED_IN_RANGE_TEST: [&str; 16] = [
+const UNUSED_IN_RANGE_TEST: [&str; 19] = [
     "head-solver",
     "epochs",
     "lr",
     "scheduler",
+    "warmup",
+    "weight-average",
+    "keep",
     "augment-val",
     "early-stop",
     "save",
@@ -125,7 +128,7 @@ impl Settings {
         flags.apply(&mut settings);
         let recipe = &mut settings.recipe;
         // A file's views and solver are for a frozen backbone; a typed `--fine-tune` wins over both.
-        let is_tuned = flags.has("fine-tune") && recipe.fine_tune;
+        let is_tuned = flags.has("fine-tune") && recipe.is_fine_tuned();
         if !is_tuned {
             recipe.views = recipe.views.or(file_views);
             // So does a typed setting of the loop.

@@ -4,8 +4,8 @@ use clap::Parser;
 use serde::de::{Deserializer, Error as _, Visitor};
 
 use super::{
-    Criterion, Flags, HeadSolver, Log, MachineArgs, Memory, OptimizerKind, Recipe, RunArgs,
-    SaveKind, SchedulerKind, Settings, Ui, Views, flags as setting_flags,
+    Criterion, FineTune, Flags, HeadSolver, Log, MachineArgs, Memory, OptimizerKind, Recipe,
+    RunArgs, SaveKind, SchedulerKind, Settings, Ui, Views, flags as setting_flags,
 };
 use crate::error::{Error, Result};
 
@@ -55,7 +55,7 @@ const FROZEN: &str = include_str!("tests/frozen.toml");
 fn without_anything_the_defaults_hold() {
     let recipe = recipe(&[]).unwrap();
     assert_eq!(recipe.data, "builtin:insects");
-    assert_eq!((recipe.epochs, recipe.batch, recipe.lr), (10, 32, 1e-3));
+    assert_eq!((recipe.epochs, recipe.batch, recipe.lr()), (10, 32, 1e-3));
     assert_eq!((recipe.width, recipe.cells, recipe.growth), (8, 3, 2.0));
     assert_eq!((recipe.weight_decay, recipe.momentum), (0.0, 0.9));
     assert_eq!(recipe.optimizer, OptimizerKind::Adam);
@@ -78,14 +78,14 @@ fn flags_win_over_the_file_and_the_file_over_the_defaults() {
     let file = "epochs = 3\nlr = 0.5\nsave = \"all\"\nfine-tune = true\nbatch = 8\n";
     let typed = ["--epochs", "7", "--fine-tune=false", "--optimizer", "sgd"];
     let recipe = settings(&typed, file).unwrap().recipe;
-    assert_eq!((recipe.epochs, recipe.lr, recipe.batch), (7, 0.5, 8));
+    assert_eq!((recipe.epochs, recipe.lr(), recipe.batch), (7, 0.5, 8));
     let kinds = (recipe.save, recipe.optimizer, recipe.scheduler);
     let expected = (SaveKind::All, OptimizerKind::Sgd, SchedulerKind::Plateau);
     assert_eq!(kinds, expected);
-    assert!(!recipe.fine_tune);
+    assert_eq!(recipe.fine_tune, FineTune::Off);
     // Also where the flag says what the default is.
     let recipe = settings(&["--batch", "32"], file).unwrap().recipe;
-    assert_eq!((recipe.batch, recipe.fine_tune), (32, true));
+    assert_eq!((recipe.batch, recipe.fine_tune), (32, FineTune::All));
 }
 
 #[test]
@@ -328,7 +328,7 @@ fn a_range_test_is_one_of_the_loop_and_takes_what_it_has_a_use_for() {
     let unused = keys
         .iter()
         .filter(|key| super::is_unused_in_range_test(key));
-    assert_eq!(unused.count(), 16);
+    assert_eq!(unused.count(), 19);
 }
 
 #[test]

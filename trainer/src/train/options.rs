@@ -1,10 +1,13 @@
 //! Settings of the training loop, with every value decided. They know no network and no data.
 
+use super::fine_tuning::FineTuning;
 use super::mixing::Mixing;
 use super::objective::Objective;
 use super::optimizer::OptimizerOptions;
 use crate::error::Result;
-use crate::recipe::{ClassWeights, Criterion, HeadSolver, Recipe, SaveKind, SchedulerKind};
+use crate::recipe::{
+    ClassWeights, Criterion, HeadSolver, Recipe, SaveKind, SchedulerKind, WeightAverage,
+};
 use crate::training_set::TrainingSet;
 
 /// How a network is trained.
@@ -26,7 +29,7 @@ pub struct TrainOptions {
     pub epochs: usize,
     /// The epoch after which training ends, where that is not the last one of the schedule.
     pub last_epoch: Option<usize>,
-    /// Learning rate of the first epoch.
+    /// Learning rate after the warm-up.
     pub lr: f64,
     /// Its class weights are those of `class_weights`, from [`TrainOptions::for_data`] on.
     pub objective: Objective,
@@ -36,6 +39,13 @@ pub struct TrainOptions {
     pub accumulate: usize,
     pub optimizer: OptimizerOptions,
     pub scheduler: SchedulerKind,
+    /// Share of all steps in which the learning rate rises from 0.
+    pub warmup: f64,
+    /// Largest norm of a step's gradient.
+    pub clip_norm: Option<f64>,
+    pub weight_average: WeightAverage,
+    /// Of a backbone.
+    pub fine_tuning: Option<FineTuning>,
     /// Epochs without a new best before training stops.
     pub early_stop: Option<usize>,
     /// Which checkpoints stay, and which network comes out.
@@ -53,7 +63,7 @@ impl From<&Recipe> for TrainOptions {
             solver,
             epochs,
             last_epoch: None,
-            lr: recipe.lr,
+            lr: recipe.lr(),
             objective: Objective {
                 label_smoothing: recipe.label_smoothing,
                 class_weights: vec![],
@@ -70,6 +80,10 @@ impl From<&Recipe> for TrainOptions {
                 momentum: recipe.momentum,
             },
             scheduler: recipe.scheduler,
+            warmup: recipe.warmup,
+            clip_norm: (recipe.clip_norm > 0.0).then_some(recipe.clip_norm),
+            weight_average: recipe.weight_average,
+            fine_tuning: FineTuning::of(recipe),
             early_stop: recipe.early_stop,
             save: recipe.save,
             best_by: recipe.best_by,

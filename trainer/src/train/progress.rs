@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 /// Phase of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
+    /// Before the first epoch: features of a backbone that is fine-tuned, for its classification layer.
+    Features,
     /// The weights move.
     Train,
     /// The weights rest; batch norm uses its running statistics.
@@ -20,6 +22,7 @@ pub enum Phase {
 impl Phase {
     fn name(self) -> &'static str {
         match self {
+            Self::Features => "features",
             Self::Train => "training",
             Self::Val => "validation",
         }

@@ -3,8 +3,11 @@
 
 use serde::Serialize;
 
+use super::clipping::clip_by_norm;
+use super::fine_tuning::LearningRates;
+use super::fit_head::fit_head_of_backbone;
 use super::gradients::{Accumulator, differentiate};
-use super::{Checkpoints, Phase, Progress, TrainOptions, begin_or_resume};
+use super::{Begun, Checkpoints, Phase, Progress, TrainOptions, begin_or_resume};
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
 use crate::model::Model;
@@ -60,7 +63,16 @@ pub fn range_test(
 ) -> Result<RangeTest> {
     let options = &options.for_data(data)?;
     let mut checkpoints = Checkpoints::in_memory();
-    let (mut optimizer, _) = begin_or_resume(&mut model, data, options, &mut checkpoints)?;
+    let Begun {
+        mut optimizer,
+        mut state,
+        ..
+    } = begin_or_resume(&mut model, data, options, &mut checkpoints)?;
+    if options.fine_tuning.is_some() {
+        let begun = (&mut model, &mut state);
+        fit_head_of_backbone(begun, data, options, &mut (), interrupt)?;
+    }
+    let rates = LearningRates::new(&model.network, options.fine_tuning.as_ref());
     let device = model.device().autodiff();
     // Epochs follow each other for ever.
     let mut batches = (1..).flat_map(|epoch| {
@@ -98,7 +110,8 @@ pub fn range_test(
             diverged_at = Some(lr);
             break;
         }
-        model.network = optimizer.step(lr, model.network, gradients);
+        let gradients = clip_by_norm(gradients, &model.network, options.clip_norm);
+        model.network = optimizer.step(rates.at(lr), model.network, gradients);
         done(step + 1);
     }
     Ok(RangeTest::new(&losses.values, num_steps, diverged_at))

@@ -14,9 +14,12 @@ use models::{CustomConfig, Spec};
 use super::*;
 use crate::evaluate::evaluate;
 use crate::examples::{Batching, Purpose};
-use crate::recipe::{ClassWeights, Criterion, OptimizerKind, SaveKind, SchedulerKind};
+use crate::recipe::{
+    ClassWeights, Criterion, OptimizerKind, SaveKind, SchedulerKind, WeightAverage,
+};
 use crate::run_dir::RunDir;
 
+mod fine_tune;
 mod frozen;
 mod settings;
 
@@ -235,6 +238,10 @@ fn options(epochs: usize) -> TrainOptions {
             momentum: 0.9,
         },
         scheduler: SchedulerKind::Plateau,
+        warmup: 0.0,
+        clip_norm: None,
+        weight_average: WeightAverage::None,
+        fine_tuning: None,
         early_stop: None,
         save: SaveKind::Best,
         best_by: Criterion::ValAccuracy,

@@ -117,7 +117,7 @@ fn a_run_on_features_resumes_with_the_same_bits() {
     }
     // The checkpoint holds what moved, and its network is whole again.
     let last = open(&shop.run_of("whole"));
-    let names: Vec<_> = last.tensors().keys().collect();
+    let names: Vec<_> = last.tensors().into_keys().collect();
     assert_eq!(names, ["fc.bias", "fc.weight"]);
     assert_eq!(
         last.state().backbone.as_deref(),
