@@ -163,7 +163,10 @@ fn fit(
 }
 
 /// Puts a backbone in place of `auto`. A resumed run has its own.
-fn choose_backbone(settings: &mut Settings, context: &TrainingContext<'_>) -> Result<()> {
+pub(super) fn choose_backbone(
+    settings: &mut Settings,
+    context: &TrainingContext<'_>,
+) -> Result<()> {
     let recipe = &mut settings.recipe;
     // Bad flags are refused before any work.
     let checked = recipe.clone().resolve(&context.cache)?;
