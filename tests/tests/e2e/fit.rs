@@ -177,6 +177,50 @@ fn a_backbone_with_a_new_head() {
 }
 
 #[test]
+fn a_fine_tuning_that_does_harm_exports_the_frozen_backbone() {
+    let shop = Workshop::new();
+    let source = onnx::Document::open(&tiny_models::residual(&shop.path("tiny.onnx"))).unwrap();
+    // At this rate nothing is left of the network.
+    let flags = "--backbone tiny.onnx --fine-tune --lr 10 --epochs 1 --name own";
+    let fit = shop.own_cache(shop.fit(flags)).run().ok();
+    assert!(
+        fit.err.contains("so the frozen backbone is kept"),
+        "{}",
+        fit.err
+    );
+    let summary = shop.json("runs/own/summary.json");
+    assert_eq!(summary["epoch"], 0);
+    assert_eq!(summary["fine_tuned"]["kept_tuned"], false);
+    let name = summary["network"].as_str().unwrap();
+    assert_eq!(name, "tiny (frozen, new classification layer)");
+    let model = onnx::Document::open(&shop.path("runs/own/model.onnx")).unwrap();
+    for name in ["stem.w", "conv.w"] {
+        assert_eq!(
+            model.tensor(name).unwrap(),
+            source.tensor(name).unwrap(),
+            "{name}"
+        );
+    }
+    same_on_both_sides(&shop, "own");
+    // Written again, the file is the same.
+    shop.own_cache(shop.trainer("export own --out again.onnx"))
+        .run()
+        .ok();
+    let again = onnx::Document::open(&shop.path("again.onnx")).unwrap();
+    assert_eq!(again.graph(), model.graph());
+    let page = fs::read_to_string(shop.path("runs/own/report.html")).unwrap();
+    assert!(page.contains("frozen, since fine-tuning is not better"));
+    // Kept all the same, it is a warning, on the page too.
+    let kept = "--backbone tiny.onnx --fine-tune --lr 10 --epochs 1 --keep tuned --name kept";
+    let fit = shop.own_cache(shop.fit(kept)).run().ok();
+    let warning =
+        "the fine-tuned network is worse than the frozen backbone on the validation images";
+    assert!(fit.err.contains(warning), "{}", fit.err);
+    let page = fs::read_to_string(shop.path("runs/kept/report.html")).unwrap();
+    assert!(page.contains(warning));
+}
+
+#[test]
 fn a_run_is_exported_again_and_scored_on_its_list() {
     let shop = Workshop::new();
     shop.fit("--epochs 2 --name own -q").run().ok();
