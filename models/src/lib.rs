@@ -11,8 +11,8 @@
 //! | `state` | parameters by name |
 //! | `trainable` | what training changes, and its depth |
 //! | `export` | network to ONNX document |
-//! | `efficientnet_lite` | ONNX graph of that family, with weights from a PyTorch checkpoint |
-//! | `checkpoint` | PyTorch checkpoints: tensors by name |
+//! | `architectures` | ONNX graphs of other libraries' networks, with weights from a checkpoint |
+//! | `checkpoint` | checkpoints of PyTorch and safetensors: tensors by name |
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -26,9 +26,9 @@
 //! # Ok::<(), classifold_models::Error>(())
 //! ```
 
+mod architectures;
 mod checkpoint;
 mod custom;
-mod efficientnet_lite;
 mod error;
 mod export;
 mod frozen;
@@ -38,8 +38,10 @@ mod layers;
 mod state;
 mod trainable;
 
+pub use architectures::{
+    Activation, CheckpointOptions, ConvertedCheckpoint, VitSettings, convert_checkpoint,
+};
 pub use custom::{Cell, CustomConfig, CustomResNet};
-pub use efficientnet_lite::EfficientNetLite;
 pub use error::{Error, Result};
 pub use frozen::{Backbone, BackboneFile, FeatureExtractor, Frozen};
 pub use imported::{Imported, Weight};
@@ -262,6 +264,21 @@ impl Network {
         };
         *fc = fc.clone().divide(temperature);
         network
+    }
+
+    /// The network with another classification layer: weight `[K, D]`, row by row, and bias `[K]`.
+    ///
+    /// # Errors
+    /// The layer has another shape.
+    pub fn with_head(self, weight: Vec<f32>, bias: Vec<f32>) -> Result<Self> {
+        let mut state: BTreeMap<_, _> = self.state().into_iter().collect();
+        let (rows, columns) = (bias.len(), weight.len() / bias.len().max(1));
+        let layer = [
+            ("fc.weight", TensorData::new(weight, [rows, columns])),
+            ("fc.bias", TensorData::new(bias, [rows])),
+        ];
+        state.extend(layer.map(|(name, data)| (name.to_owned(), data)));
+        self.load_state(&state)
     }
 
     /// Every parameter and running statistic by name, such as `cells.0.conv1.weight`; those of an imported file are

@@ -10,7 +10,8 @@ pub(crate) struct Foreign {
 /// Number of first bytes that tell the kinds apart.
 pub(crate) const HEAD_BYTES: usize = 512;
 
-const TORCH: &str = "load it in PyTorch and export it with `torch.onnx.export`";
+const TORCH: &str = "`trainer import FILE` writes the ONNX file of a ResNet, MobileNetV2, EfficientNet-Lite or plain ViT; \
+                     load others in PyTorch and export them with `torch.onnx.export`";
 const KERAS: &str = "load it in Keras and export it with `model.export(FILE, format=\"onnx\")`";
 const TENSORFLOW: &str = "convert it with `tf2onnx`";
 const UNPACK: &str = "unpack it and give the `.onnx` file in it";

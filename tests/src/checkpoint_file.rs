@@ -1,6 +1,7 @@
 //! PyTorch checkpoints, written byte by byte: the stream of pickles of PyTorch up to 1.5.
 
 /// A tensor in single precision.
+#[derive(Clone)]
 pub struct Tensor {
     /// Its name.
     pub name: String,

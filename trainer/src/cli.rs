@@ -12,6 +12,7 @@ use crate::run_dir::CheckpointKind;
 
 mod audit;
 mod backbones;
+mod import;
 mod inspect;
 mod plot;
 mod probe;
@@ -20,6 +21,7 @@ mod runs;
 
 pub use audit::AuditArgs;
 pub use backbones::BackbonesArgs;
+pub use import::ImportArgs;
 pub use inspect::InspectArgs;
 pub use plot::PlotArgs;
 pub use probe::ProbeArgs;
@@ -65,6 +67,8 @@ pub enum Command {
     Augment(AugmentArgs),
     /// List the trained networks that `--backbone` knows by name
     Backbones(BackbonesArgs),
+    /// Write the network of a PyTorch or safetensors checkpoint as an ONNX file
+    Import(ImportArgs),
     /// Fetch a public data set or weights into the cache folder
     Fetch(FetchArgs),
     /// Print shell completions

@@ -13,6 +13,7 @@ pub mod eval;
 pub mod export;
 pub mod fetch;
 pub mod fit;
+pub mod import;
 pub mod inspect;
 pub mod plot;
 pub mod probe;
@@ -43,6 +44,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
             backbones::run(&args, &printer.with_outputs(&[args.json.as_deref()]))
         }
         Command::Fetch(args) => fetch::run(&args, &printer),
+        Command::Import(args) => import::run(&args, &printer),
         Command::Runs(args) => runs::run(&args, &printer.with_outputs(&[args.json.as_deref()])),
         Command::Report(args) => report::run(&args, &printer),
         Command::Plot(args) => plot::run(&args, &printer),

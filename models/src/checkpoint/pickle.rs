@@ -88,17 +88,22 @@ pub(super) fn check(reader: &mut impl BufRead) -> io::Result<()> {
     )))
 }
 
-/// Refuses all but what `torch.save` needs for a dictionary of dense tensors.
+/// Refuses all but what `torch.save` needs for dictionaries of dense tensors and the settings and counts that
+/// training scripts keep beside them. The reader makes none of these objects: their arguments stay values.
 fn check_global(module: &str, name: &str) -> io::Result<()> {
     let is_known = match module {
-        "collections" => name == "OrderedDict",
+        "collections" => ["OrderedDict", "defaultdict"].contains(&name),
         "torch._utils" => [
             "_rebuild_tensor",
             "_rebuild_tensor_v2",
             "_rebuild_parameter",
         ]
         .contains(&name),
-        "torch" => name.ends_with("Storage"),
+        "torch" => name.ends_with("Storage") || ["device", "Size"].contains(&name),
+        "argparse" => name == "Namespace",
+        "numpy.core.multiarray" | "numpy._core.multiarray" => name == "scalar",
+        "numpy" => name == "dtype",
+        "_codecs" => name == "encode",
         _ => false,
     };
     match is_known {

@@ -67,6 +67,36 @@ fn a_pickle_that_asks_for_code_is_refused_by_what_it_asks_for() {
     assert!(refusal(b"\x80\x02c__main__\nNet\n)\x81.").contains("`__main__.Net`"));
 }
 
+/// `{'epoch': 3, 'args': argparse.Namespace(lr=0.1)}`, as training scripts keep it beside the weights.
+#[test]
+fn settings_beside_the_weights_are_passed_over() {
+    let pickle = b"\x80\x02}q\x00(X\x05\x00\x00\x00epochq\x01K\x03X\x04\x00\x00\x00argsq\x02cargparse\nNamespace\nq\x03)\x81q\
+        \x04}q\x05X\x02\x00\x00\x00lrq\x06G?\xb9\x99\x99\x99\x99\x99\x9asbu.";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("training.pth");
+    std::fs::write(&path, pickle).unwrap();
+    let weights = Weights::open(&path).unwrap();
+    assert_eq!(weights.some_names(), "");
+}
+
+/// A view with strides of zero may have any shape.
+#[test]
+fn tensors_may_not_claim_more_values_than_their_file_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tied.safetensors");
+    let value = [0; 40];
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![10], &value);
+    let bytes = safetensors::serialize([("x", view.unwrap())], None).unwrap();
+    std::fs::write(&path, &bytes).unwrap();
+    let mut weights = Weights::open(&path).unwrap();
+    weights.budget = 39;
+    let error = weights.take("x", &[10]).unwrap_err().to_string();
+    assert!(
+        error.contains("claim more values than it has bytes for"),
+        "{error}"
+    );
+}
+
 #[test]
 fn bombs_are_refused_before_they_are_unpacked() {
     let many = [b"\x80\x02".as_slice(), &[b'N'; 300_000], b"."].concat();

@@ -14,6 +14,7 @@ mod fit;
 mod folds;
 mod head;
 mod hints;
+mod import;
 mod insects;
 mod inspect;
 mod kill;
