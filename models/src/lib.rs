@@ -195,6 +195,18 @@ impl Network {
         self.backbone().is_some()
     }
 
+    /// An imported network, whose backbone has the weights of its file, as a frozen one. Others stay as they are.
+    #[must_use]
+    pub fn into_frozen(self) -> Self {
+        match self {
+            Self::Imported(network) => Self::Frozen(Frozen {
+                fc: network.fc,
+                backbone: network.backbone,
+            }),
+            Self::Custom(_) | Self::Frozen(_) => self,
+        }
+    }
+
     /// The frozen backbone.
     #[must_use]
     pub fn backbone(&self) -> Option<&Arc<Backbone>> {

@@ -13,6 +13,8 @@ pub struct TrainableTensor {
     pub name: String,
     /// Its rank; biases and the tensors of norms have 1.
     pub num_dims: usize,
+    /// How many numbers it has.
+    pub len: usize,
     /// From 0 for the layer that is used first to 1 for the classification layer.
     pub depth: f64,
 }
@@ -89,6 +91,7 @@ impl ModuleVisitor for Lister {
                 id: param.id,
                 name,
                 num_dims: D,
+                len: param.val().shape().num_elements(),
                 depth: 0.0,
             });
         }

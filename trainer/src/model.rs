@@ -42,9 +42,10 @@ impl Model {
         let network = match self.network.source() {
             // It is opened already.
             Some(backbone) => {
-                let spec = match self.network.is_frozen() {
-                    true => Spec::Frozen(Arc::clone(backbone)),
-                    false => Spec::Imported(Arc::clone(backbone)),
+                // By the recipe: a fine-tuning may have ended with the frozen backbone.
+                let spec = match recipe.is_fine_tuned() {
+                    true => Spec::Imported(Arc::clone(backbone)),
+                    false => Spec::Frozen(Arc::clone(backbone)),
                 };
                 let device = resolve::device(recipe.device)?;
                 Network::build(&spec, num_classes, recipe.seed, &device)?
