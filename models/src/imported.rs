@@ -22,12 +22,11 @@ mod value;
 mod weights;
 
 pub(crate) use plan::Source;
-pub(crate) use refuse::changed;
 pub use weights::Weight;
 pub(crate) use weights::separate;
 
+use crate::backbone::Backbone;
 use crate::error::Result;
-use crate::frozen::Backbone;
 use crate::init::Init;
 use crate::layers::{BatchNorm, Linear};
 use burn::module::Module;

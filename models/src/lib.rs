@@ -5,6 +5,7 @@
 //! | module | content |
 //! |---|---|
 //! | `custom` | the course's residual network, formulation (A) |
+//! | `backbone` | an ONNX file with its features |
 //! | `frozen` | an ONNX file whose features a runtime computes, with a new classification layer |
 //! | `imported` | an ONNX graph as a module to fine-tune, its classification layer replaced |
 //! | `layers`, `init` | convolution, batch norm, linear with PyTorch's semantics and initial weights |
@@ -27,6 +28,7 @@
 //! ```
 
 mod architectures;
+mod backbone;
 mod checkpoint;
 mod custom;
 mod error;
@@ -41,9 +43,10 @@ mod trainable;
 pub use architectures::{
     Activation, CheckpointOptions, ConvertedCheckpoint, VitSettings, convert_checkpoint,
 };
+pub use backbone::{Backbone, BackboneFile, FeatureExtractor};
 pub use custom::{Cell, CustomConfig, CustomResNet};
 pub use error::{Error, Result};
-pub use frozen::{Backbone, BackboneFile, FeatureExtractor, Frozen};
+pub use frozen::Frozen;
 pub use imported::{Imported, Weight};
 pub use layers::{BatchNorm, Conv2d, Linear};
 pub use trainable::TrainableTensor;

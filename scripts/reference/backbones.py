@@ -9,7 +9,8 @@ writes the features that a frozen backbone gives, where it found them. `table` p
 largest difference to PyTorch's features and to what ONNX Runtime in Python gives for the same value of
 the whole file, relative to the largest feature; and, where the file can be fine-tuned, that of Burn's
 features to ONNX Runtime's. The exporter `kept17` folds nothing, so that every tensor keeps its name, and adds
-PyTorch's gradients of the mean square of the features; `--gradients` and `table` compare them. Needs torch, torchvision, timm, transformers, onnx,
+PyTorch's gradients of the mean square of the features, in single and double precision; `--gradients` and
+`table` compare them. Needs torch, torchvision, timm, transformers, onnx,
 onnxscript, onnxruntime, safetensors, numpy. All weights are random, batch norms have seen two images of noise.
 """
 
@@ -186,9 +187,11 @@ def make(folder, exporter, names):
             path.with_suffix(".images.f32").write_bytes(images.numpy().astype("<f4").tobytes())
             np.save(path.with_suffix(".features.npy"), reference.numpy())
             if exporter == "kept17":
-                features(images).square().mean().backward()
-                found = {name: p.grad.numpy() for name, p in model.named_parameters() if p.grad is not None}
-                np.savez(path.with_suffix(".gradients.npz"), **found)
+                for kind, suffix in [(torch.float32, ".gradients32.npz"), (torch.float64, ".gradients64.npz")]:
+                    model.to(kind).zero_grad()
+                    features(images.to(kind)).square().mean().backward()
+                    found = {name: p.grad.numpy() for name, p in model.named_parameters() if p.grad is not None}
+                    np.savez(path.with_suffix(suffix), **found)
             print(f"{path.name}: {tuple(reference.shape)}", flush=True)
         except Exception as error:  # An exporter that cannot write a model is a row of its own.
             path.unlink(missing_ok=True)
@@ -221,30 +224,34 @@ def by_onnxruntime(path, values, images):
 
 
 def gradients(path):
-    """The largest difference of a tensor's gradient to PyTorch's, and the number of tensors compared.
+    """How far the gradients of Burn, and PyTorch's in single precision, are off from PyTorch's in double precision.
 
-    Relative to the tensor's own gradient, and to a ten-thousandth of the whole: some gradients are 0 but for rounding,
-    as that of a bias before a norm is.
+    The largest difference of a tensor, relative to its own gradient and to a ten-thousandth of the whole: some gradients
+    are 0 but for rounding, as that of a bias before a norm is. A number on the other side of a ReLU's kink makes both
+    jump, so that the two are compared.
     """
     from safetensors.numpy import load_file
 
-    found, expected = load_file(path.with_suffix(".gradients.safetensors")), np.load(path.with_suffix(".gradients.npz"))
-    pairs = [(found[name], expected[name]) for name in expected.files if name in found]
-    whole = np.sqrt(sum(np.square(g, dtype=float).sum() for _, g in pairs))
-    off = [np.linalg.norm(f - g) / (np.linalg.norm(g) + 1e-4 * whole) for f, g in pairs]
-    missing = [name for name in expected.files if name not in found and np.abs(expected[name]).max() > 0]
-    return f"{max(off):.1e}, {len(pairs)}" + (f", without {len(missing)}: {missing[0]}" if missing else "")
+    single, double = (np.load(path.with_suffix(f".gradients{bits}.npz")) for bits in (32, 64))
+    burn = load_file(path.with_suffix(".gradients.safetensors"))
+    names = [name for name in double.files if name in burn]
+    whole = np.sqrt(sum(np.square(double[name]).sum() for name in names))
+    size = {name: np.linalg.norm(double[name]) + 1e-4 * whole for name in names}
+    cells = [f"{max(np.linalg.norm(g[name] - double[name]) / size[name] for name in names):.1e}" for g in (burn, single)]
+    missing = [name for name in double.files if name not in burn and np.abs(double[name]).max() > 0]
+    return [*cells, str(len(names)) + (f", without {len(missing)}: {missing[0]}" if missing else "")]
 
 
 def table(folder):
-    print("| file | features | found by | to PyTorch | to ONNX Runtime | tuned: Burn to ONNX Runtime | tensors | gradients |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| file | features | found by | to PyTorch | to ONNX Runtime | tuned: Burn to ONNX Runtime | "
+          "tensors | gradients of Burn | of PyTorch | tensors compared |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     accepted = total = tunable = 0
     for path in sorted(folder.glob("*.onnx")):
         row = json.loads(path.with_suffix(".row.json").read_text())
         total += 1
         if "error" in row:
-            print(f"| {path.stem} | refused | {row['error']} | | | | | |")
+            print(f"| {path.stem} | refused | {row['error']} | | | | | | | |")
             continue
         accepted += 1
         found = np.fromfile(path.with_suffix(".found.f32"), "<f4").reshape(2, -1)
@@ -253,11 +260,12 @@ def table(folder):
         own = by_onnxruntime(path, row["values"], images)
         cells = [path.stem, f"{found.shape[1]}", row["rule"], relative(found, expected), relative(found, own)]
         if "error" in row["tuned"]:
-            cells += [row["tuned"]["error"], "", ""]
+            cells += [row["tuned"]["error"], "", "", "", ""]
         else:
             tunable += 1
-            compared = path.with_suffix(".gradients.safetensors").exists() and path.with_suffix(".gradients.npz").exists()
-            cells += [f"{row['tuned']['difference']:.1e}", f"{row['tuned']['tensors']}", gradients(path) if compared else ""]
+            compared = path.with_suffix(".gradients.safetensors").exists() and path.with_suffix(".gradients64.npz").exists()
+            cells += [f"{row['tuned']['difference']:.1e}", f"{row['tuned']['tensors']}"]
+            cells += gradients(path) if compared else ["", "", ""]
         print(f"| {' | '.join(cells)} |", flush=True)
     print(f"\n{accepted} of {total} accepted, {tunable} can be fine-tuned")
 

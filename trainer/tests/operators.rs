@@ -184,12 +184,12 @@ fn what_cannot_be_trained_is_refused_by_node_and_can_be_frozen() {
     );
     let text = refused(&|net| {
         let x = net.op("Mul", &["image", "image"], vec![]);
-        let sizes = net.ints(&[1, 4, 20, 12]);
+        let scales = net.floats(&[4], &[1.0, 1.0, 2.0, 2.0]);
         let mode = vec![
             ("antialias", Attr::Int(1)),
             ("mode", Attr::Str("linear".into())),
         ];
-        (net.op("Resize", &[&x, "", "", &sizes], mode), 4)
+        (net.op("Resize", &[&x, "", &scales], mode), 4)
     });
     assert!(
         text.contains("node `Resize3` (Resize): `antialias`"),

@@ -64,11 +64,3 @@ fn invalid(message: String) -> Error {
         hint: Some(hint.into()),
     }
 }
-
-/// The file is not the one that was imported.
-pub(crate) fn changed(path: &Path) -> Error {
-    Error::Invalid {
-        message: format!("`{}` has changed since it was imported", path.display()),
-        hint: Some("put the original file back, or train again".into()),
-    }
-}

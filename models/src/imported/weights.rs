@@ -122,7 +122,7 @@ pub(super) fn is_mask(values: &[f32]) -> bool {
 }
 
 /// Gives every layer a bias, a scale and statistics of its own: exporters store equal tensors once, and training would
-/// tie them together. Matrices and kernels that several nodes read stay shared.
+/// tie them together. Matrices and kernels that several nodes read stay shared, for there it is meant.
 pub(crate) fn separate(document: &mut Document, cut: &FeatureCut) -> Result<()> {
     let stored = stored_names(document.graph());
     resolve_identities(document.graph_mut(), &stored);
@@ -151,7 +151,9 @@ pub(crate) fn separate(document: &mut Document, cut: &FeatureCut) -> Result<()> 
     let mut copies = vec![];
     for (index, slot, name) in shared {
         let tensor = document.tensor(&name)?;
-        if tensor.dims.len() != 1 || tensor.len() < 2 || tensor.as_f32().is_err() {
+        // [C], and [C, 1, 1] for maps.
+        let is_row = tensor.dims.iter().filter(|&&len| len > 1).count() == 1;
+        if !is_row || tensor.as_f32().is_err() {
             continue;
         }
         let graph = document.graph_mut();
