@@ -30,7 +30,7 @@ fn a_run_with_every_setting_resumes_as_an_uninterrupted_one() {
     ] {
         assert!(config.contains(line), "{line}{config}");
     }
-    let card = shop.deploy("info runs/once/model.onnx --json -").run().ok();
+    let card = shop.deploy("info runs/once/model.onnx --json").run().ok();
     for text in ["class-weights", "discs=2", "balanced", "mixup"] {
         assert!(card.out.contains(text), "{text}: {}", card.out);
     }
