@@ -210,7 +210,7 @@ fn conclude(
         let frozen = checkpoints.frozen_network(network.valid())?;
         let found = choice::compare(&frozen, &network, data, fine_tuning.keep)?;
         if !found.kept_tuned {
-            (network, epoch) = (frozen, 0);
+            (network, epoch) = (frozen.into_frozen(), 0);
         }
         checkpoints.keep(found.kept_tuned, options.save)?;
         fine_tuned = Some(found);

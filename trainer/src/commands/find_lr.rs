@@ -48,9 +48,7 @@ pub fn run(args: &FindLrArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let steps = &preprocess.preprocess;
     let num_classes = dataset.classes.len();
     let model = Model::build(&recipe, steps.output_shape(), num_classes, &context)?;
-    if let Some(backbone) = model.network.backbone() {
-        backbone::prove_on(&dataset, backbone, steps, printer)?;
-    }
+    backbone::prove_on(&dataset, &model.network, steps, printer)?;
     let data = TrainingSet::open(&dataset, &audit, &model.network, steps, &recipe, &context)?;
 
     let bar = printer.turn_bar("steps", u64::from(args.steps));
