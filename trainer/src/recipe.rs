@@ -553,6 +553,12 @@ impl Recipe {
         self.fine_tune != FineTune::Off
     }
 
+    /// Whether training minimises the plain cross-entropy, as validation reports it.
+    pub fn has_plain_loss(&self) -> bool {
+        let is_mixed = self.mixup.is_some() || self.cutmix.is_some();
+        self.label_smoothing == 0.0 && self.class_weights.0 == ClassWeights::None && !is_mixed
+    }
+
     /// Whether training reads features that are computed once.
     fn has_cached_features(&self) -> bool {
         self.is_frozen() && matches!(self.views, Some(Views::Kept(_)))

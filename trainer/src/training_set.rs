@@ -66,7 +66,7 @@ impl TrainingSet {
             preprocess: preprocess.clone(),
             threads: context.threads,
         };
-        match (cached_views(recipe), network.backbone()) {
+        let data = match (cached_views(recipe), network.backbone()) {
             (Some(views), Some(backbone)) => {
                 let options = ExtractorOptions {
                     cache: FeatureCache::new(&context.cache, recipe.feature_cache.0),
@@ -82,7 +82,13 @@ impl TrainingSet {
                 Self::from_features(dataset, &views, extractor, batching, context)
             }
             _ => Self::from_images(dataset, batching, recipe, context),
+        }?;
+        let weights = &recipe.class_weights.0;
+        let weights = weights.weights(&data.classes, &data.train.labels())?;
+        if let Some(line) = class_weights_line(&data.classes, &weights) {
+            context.printer.log(line);
         }
+        Ok(data)
     }
 
     fn from_images(
@@ -239,6 +245,22 @@ fn cached_views(recipe: &Recipe) -> Option<Vec<View>> {
     Some(View::first(count, &recipe.augment))
 }
 
+/// The class weights, or of many the least and the largest; nothing where all count the same.
+fn class_weights_line(classes: &[String], weights: &[f64]) -> Option<String> {
+    let pairs: Vec<String> = classes
+        .iter()
+        .zip(weights)
+        .map(|(class, weight)| format!("{class} {weight:.2}"))
+        .collect();
+    let by_weight = |a: &usize, b: &usize| weights[*a].total_cmp(&weights[*b]);
+    let least = (0..pairs.len()).min_by(by_weight)?;
+    let largest = (0..pairs.len()).max_by(by_weight)?;
+    Some(match pairs.len() {
+        ..=6 => format!("class weights: {}", pairs.join(", ")),
+        _ => format!("class weights: from {} to {}", pairs[least], pairs[largest]),
+    })
+}
+
 /// Finds or computes features, logs how many of each, and lists what was left out.
 fn extract(
     extractor: &mut Extractor,
@@ -314,4 +336,20 @@ pub fn verification_images(examples: &Examples, preprocess: &Preprocess) -> Resu
         .into_par_iter()
         .map(prepare)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::class_weights_line;
+
+    #[test]
+    fn class_weights_are_named_or_of_many_their_range() {
+        let names = |count: usize| (0..count).map(|i| format!("c{i}")).collect::<Vec<_>>();
+        let line = |weights: &[f64]| class_weights_line(&names(weights.len()), weights);
+        assert_eq!(class_weights_line(&names(2), &[]), None);
+        let two = line(&[0.5, 3.0]).unwrap();
+        assert_eq!(two, "class weights: c0 0.50, c1 3.00");
+        let many = line(&[1.0, 2.0, 0.25, 1.0, 1.0, 7.5, 1.0]).unwrap();
+        assert_eq!(many, "class weights: from c2 0.25 to c5 7.50");
+    }
 }

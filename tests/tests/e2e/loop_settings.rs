@@ -17,6 +17,8 @@ fn a_run_with_every_setting_resumes_as_an_uninterrupted_one() {
     interrupted(&shop, "twice", &flags, false);
     shop.fit(&flags).args("--name once -q").run().ok();
     same_runs(&shop, "once", "twice");
+    let page = fs::read_to_string(shop.path("runs/once/report.html")).unwrap();
+    assert!(page.contains("The training loss is the one that was minimised"));
     let config = fs::read_to_string(shop.path("runs/once/config.toml")).unwrap();
     for line in [
         "accumulate = 3\n",
@@ -28,7 +30,7 @@ fn a_run_with_every_setting_resumes_as_an_uninterrupted_one() {
     ] {
         assert!(config.contains(line), "{line}{config}");
     }
-    let card = shop.deploy("info runs/once/model.onnx --json -").run().ok();
+    let card = shop.deploy("info runs/once/model.onnx --json").run().ok();
     for text in ["class-weights", "discs=2", "balanced", "mixup"] {
         assert!(card.out.contains(text), "{text}: {}", card.out);
     }
@@ -48,6 +50,34 @@ fn a_class_that_is_not_there_is_refused_before_there_is_a_run() {
     let refused = shop.fit("--class-weights ants=2,discs=1 -q").run();
     insta::assert_snapshot!(refused.refusal(), @"error: `--class-weights ants=2,discs=1`: `ants` is no class; the classes are discs, squares");
     assert!(!shop.path("runs").exists());
+}
+
+#[test]
+fn class_weights_change_the_layer_of_a_frozen_backbone_at_its_minimum() {
+    let shop = Workshop::new();
+    tests::tiny_models::residual(&shop.path("tiny.onnx"));
+    // Four squares for ten discs.
+    for number in 4..10 {
+        for kind in ["jpg", "png"] {
+            let file = format!("pictures/train/squares/{number:02}.{kind}");
+            fs::remove_file(shop.path(file)).unwrap_or_default();
+        }
+    }
+    let mut layers = vec![];
+    for weights in ["none", "auto"] {
+        let fit = shop.fit(&format!(
+            "--backbone tiny.onnx --class-weights {weights} --name {weights}"
+        ));
+        let done = shop.own_cache(fit).run().ok();
+        let line = "class weights: discs ";
+        assert_eq!(done.err.contains(line), weights == "auto", "{}", done.err);
+        let head = &shop.json(&format!("runs/{weights}/summary.json"))["head"];
+        assert!(head["penalty"].is_number(), "{head}");
+        let (tensors, _) =
+            tests::run_folder::checkpoint(&shop.path(format!("runs/{weights}/last.safetensors")));
+        layers.push(tensors["fc.bias"].clone());
+    }
+    assert!(layers[0] != layers[1]);
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn so_with_a_backbone_another_optimiser_and_schedule() {
     for (tuned, short) in [
         ("--views fresh", false),
         ("--views 3", true),
-        ("--fine-tune", false),
+        ("--fine-tune --keep tuned", false),
     ] {
         let shop = Workshop::new();
         tiny_models::residual(&shop.path("tiny.onnx"));

@@ -27,7 +27,7 @@ pub(crate) fn section(run: &RunContents) -> Option<Markup> {
     // A curve takes two epochs.
     let is_curve = run.epochs.len() > 1;
     let figures = [
-        (is_curve, ChartKind::Loss, "Loss", caption(run)),
+        (is_curve, ChartKind::Loss, "Loss", loss_caption(run)),
         (is_curve, ChartKind::Accuracy, "Accuracy", ""),
         (
             constant_rate(run).is_none(),
@@ -113,6 +113,16 @@ fn caption(run: &RunContents) -> &'static str {
     } else {
         "Training values are means over the epoch, while the weights moved; validation values are \
          of its end."
+    }
+}
+
+/// How training and validation losses differ.
+fn loss_caption(run: &RunContents) -> &'static str {
+    if run.settings.has_plain_loss {
+        caption(run)
+    } else {
+        "The training loss is the one that was minimised, with label smoothing, class weights or mixed images, as a mean \
+         over the epoch. The validation loss is the plain cross-entropy at its end: the two are not comparable."
     }
 }
 

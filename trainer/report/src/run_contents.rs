@@ -56,6 +56,8 @@ pub struct RunSettings {
     pub augment: Augment,
     /// Number of views of an image whose features were computed once; none where every epoch had its own.
     pub cached_views: Option<usize>,
+    /// Whether training minimised the plain cross-entropy: no label smoothing, no class weights, no mixed images.
+    pub has_plain_loss: bool,
     pub seed: u64,
 }
 

@@ -78,6 +78,7 @@ fn open_run(run: &RunDir) -> Result<RunContents> {
     let recipe = Recipe::open(&run.config())?;
     let settings = RunSettings {
         fine_tune: recipe.is_fine_tuned(),
+        has_plain_loss: recipe.has_plain_loss(),
         data: recipe.data,
         backbone: recipe.backbone,
         augment: recipe.augment,
