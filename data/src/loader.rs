@@ -15,6 +15,7 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
@@ -31,13 +32,25 @@ pub struct Batch {
     pub indices: Vec<usize>,
 }
 
+/// The images of an epoch and their order. An epoch always has as many images as there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Every image once, as listed.
+    #[default]
+    Listed,
+    /// Every image once, in an order of each epoch's own.
+    Shuffled,
+    /// Every class equally often, its images drawn with replacement, in an order of each epoch's own.
+    Balanced,
+}
+
 /// Options of a [`Loader`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoaderOptions {
     /// Images per batch; the last batch may have fewer.
     pub batch: usize,
-    /// Whether every epoch has its own order.
-    pub shuffle: bool,
+    /// Which images an epoch has, in which order.
+    pub order: Order,
     /// Seed of the order and of the augmentation.
     pub seed: u64,
     /// Worker threads.
@@ -50,7 +63,7 @@ impl Default for LoaderOptions {
     fn default() -> Self {
         LoaderOptions {
             batch: 32,
-            shuffle: false,
+            order: Order::Listed,
             seed: 0,
             threads: 2,
             prefetch: 2,
@@ -80,16 +93,23 @@ struct Buffers {
     augment: AugmentBuffers,
 }
 
-/// Use of a random number generator.
-#[derive(Clone, Copy)]
-enum Purpose {
+/// Use of a random number generator: each use has numbers of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The order of an epoch.
     Order = 1,
+    /// The augmentation of an image.
     Augmentation = 2,
+    /// The images that a balanced epoch has.
+    Sampling = 3,
+    /// How the images of a batch are mixed with each other.
+    Mixing = 4,
 }
 
-/// The generator of (purpose, seed, epoch, index), all four in its key: any image's numbers can be drawn
+/// The generator of (purpose, seed, epoch, index of an image, a batch or none), all four in its key: any image's numbers can be drawn
 /// without drawing those before, so threads and resumed epochs do not matter.
-fn rng(purpose: Purpose, seed: u64, epoch: u64, index: u64) -> ChaCha8Rng {
+#[must_use]
+pub fn rng(purpose: Purpose, seed: u64, epoch: u64, index: u64) -> ChaCha8Rng {
     let mut key = [0u8; 32];
     for (bytes, value) in key.chunks_mut(8).zip([seed, epoch, index, purpose as u64]) {
         bytes.copy_from_slice(&value.to_le_bytes());
@@ -101,12 +121,12 @@ impl Loader {
     /// A loader of `images`. An `augment` without a crop is applied after preprocessing's resize and crop.
     ///
     /// ```
-    /// use classifold_data::loader::{Loader, LoaderOptions};
+    /// use classifold_data::loader::{Loader, LoaderOptions, Order};
     /// use classifold_data::images::{Images, ImagesOptions};
     /// use std::sync::Arc;
     ///
     /// let (images, _) = Images::load(vec![], &ImagesOptions::default(), &|_| {})?;
-    /// let options = LoaderOptions { shuffle: true, ..LoaderOptions::default() };
+    /// let options = LoaderOptions { order: Order::Shuffled, ..LoaderOptions::default() };
     /// let loader = Loader::new(Arc::new(images), classifold_data::Preprocess::imagenet(), None, options);
     /// assert_eq!(loader.epoch(1, 0).count(), 0);
     /// # Ok::<(), classifold_data::Error>(())
@@ -185,7 +205,12 @@ impl Loader {
                     preprocess: PreprocessBuffers::new(&inner.preprocess),
                     augment: AugmentBuffers::default(),
                 };
-                queue.work(|position| inner.prepare(&mut buffers, order[position], epoch));
+                queue.work(|position| {
+                    // An image may be drawn twice in an epoch, and is then augmented in two ways.
+                    let is_unique = inner.options.order != Order::Balanced;
+                    let variant = if is_unique { order[position] } else { position };
+                    inner.prepare(&mut buffers, order[position], variant, epoch)
+                });
             })
         });
         let workers = workers.collect();
@@ -199,11 +224,44 @@ impl Loader {
     }
 
     fn order(&self, epoch: u64) -> Vec<usize> {
-        let options = &self.inner.options;
-        if options.shuffle {
-            order(self.num_images(), options.seed, epoch)
-        } else {
-            (0..self.num_images()).collect()
+        let LoaderOptions { order, seed, .. } = self.inner.options;
+        let labels: Vec<u32> = self.images().samples().iter().map(|s| s.label).collect();
+        order.indices(&labels, seed, epoch)
+    }
+}
+
+impl Order {
+    /// The indices of an epoch's images, by the labels of all.
+    ///
+    /// ```
+    /// use classifold_data::loader::Order;
+    ///
+    /// // One image of class 1 among six: half of what is drawn.
+    /// let labels = [0, 0, 0, 0, 0, 1];
+    /// let drawn = Order::Balanced.indices(&labels, 7, 1);
+    /// assert_eq!(drawn.iter().filter(|index| labels[**index] == 1).count(), 3);
+    /// ```
+    #[must_use]
+    pub fn indices(self, labels: &[u32], seed: u64, epoch: u64) -> Vec<usize> {
+        let shuffled = || order(labels.len(), seed, epoch);
+        match self {
+            Self::Listed => (0..labels.len()).collect(),
+            Self::Shuffled => shuffled(),
+            Self::Balanced => {
+                let mut classes: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+                for (index, label) in labels.iter().enumerate() {
+                    classes.entry(*label).or_default().push(index);
+                }
+                let classes: Vec<Vec<usize>> = classes.into_values().collect();
+                let mut rng = rng(Purpose::Sampling, seed, epoch, 0);
+                let mut draw = |turn: usize| {
+                    // Classes take turns. By the epoch, so that no class always has the one more of a last, incomplete
+                    // round.
+                    let class = &classes[(turn + epoch as usize) % classes.len()];
+                    class[rng.random_range(0..class.len() as u64) as usize]
+                };
+                shuffled().into_iter().map(&mut draw).collect()
+            }
         }
     }
 }
@@ -228,13 +286,19 @@ pub fn order(count: usize, seed: u64, epoch: u64) -> Vec<usize> {
 }
 
 impl Inner {
-    /// The augmented image at `index`, in the size of the network's input.
-    fn prepare(&self, buffers: &mut Buffers, index: usize, epoch: u64) -> Result<RgbImage> {
+    /// The image at `index`, in the size of the network's input, augmented as this `variant` of the epoch is.
+    fn prepare(
+        &self,
+        buffers: &mut Buffers,
+        index: usize,
+        variant: usize,
+        epoch: u64,
+    ) -> Result<RgbImage> {
         let mut rng = rng(
             Purpose::Augmentation,
             self.options.seed,
             epoch,
-            index as u64,
+            variant as u64,
         );
         let mut apply = |augment: &Augment, image: &RgbImage| {
             augment.apply_with(

@@ -21,6 +21,8 @@ pub const METRICS: &str = "metrics.csv";
 pub const BEST: &str = "best.safetensors";
 /// The newest checkpoint.
 pub const LAST: &str = "last.safetensors";
+/// The checkpoint of the frozen backbone that a fine-tuning began as.
+pub const FROZEN: &str = "frozen.safetensors";
 /// The verified export.
 pub const MODEL: &str = "model.onnx";
 /// Agreement of the export with the trained network.

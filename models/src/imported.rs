@@ -118,6 +118,18 @@ impl Imported {
         }
     }
 
+    /// The step that uses a tensor of the state first; `None` for the classification layer.
+    pub(crate) fn first_use(&self, name: &str) -> Option<usize> {
+        let (kind, rest) = name.split_once('.')?;
+        let index: usize = rest.split('.').next()?.parse().ok()?;
+        self.plan.steps.iter().position(|step| match step.op {
+            Op::Conv(i) => kind == "convs" && i == index,
+            Op::Norm(i) => kind == "norms" && i == index,
+            Op::Linear(i) => kind == "linears" && i == index,
+            _ => false,
+        })
+    }
+
     fn apply(&self, op: &Op, x: Value, second: Option<Value>) -> Value {
         match (op, x, second) {
             (Op::Conv(i), Value::Map(x), _) => Value::Map(self.convs[*i].forward(x)),

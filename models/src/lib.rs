@@ -9,6 +9,7 @@
 //! | `imported` | an ONNX graph as a module to fine-tune, its classification layer replaced |
 //! | `layers`, `init` | convolution, batch norm, linear with PyTorch's semantics and initial weights |
 //! | `state` | parameters by name |
+//! | `trainable` | what training changes, and its depth |
 //! | `export` | network to ONNX document |
 //! | `architectures` | ONNX graphs of other libraries' networks, with weights from a checkpoint |
 //! | `checkpoint` | checkpoints of PyTorch and safetensors: tensors by name |
@@ -35,6 +36,7 @@ mod imported;
 mod init;
 mod layers;
 mod state;
+mod trainable;
 
 pub use architectures::{
     Activation, CheckpointOptions, ConvertedCheckpoint, VitSettings, convert_checkpoint,
@@ -44,6 +46,7 @@ pub use error::{Error, Result};
 pub use frozen::{Backbone, BackboneFile, FeatureExtractor, Frozen};
 pub use imported::Imported;
 pub use layers::{BatchNorm, Conv2d, Linear};
+pub use trainable::TrainableTensor;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -161,6 +164,28 @@ impl Network {
         }
     }
 
+    /// The tensors that training changes, from the first that the network uses to its classification layer.
+    #[must_use]
+    pub fn trainable_tensors(&self) -> Vec<TrainableTensor> {
+        trainable::tensors(self, |name| match self {
+            Self::Imported(network) => network.first_use(name),
+            Self::Custom(_) | Self::Frozen(_) => None,
+        })
+    }
+
+    /// Number of batch norms; a file whose batch norms are folded into its convolutions has none.
+    #[must_use]
+    pub fn num_batch_norms(&self) -> usize {
+        trainable::num_batch_norms(self)
+    }
+
+    /// The network with its batch norms in inference mode (`on`): they normalise with the running statistics and
+    /// do not move them. Their weights and biases are still trained.
+    #[must_use]
+    pub fn with_norms_in_inference_mode(self, on: bool) -> Self {
+        trainable::set_norms(self, on)
+    }
+
     /// Whether training changes the classification layer alone.
     #[must_use]
     pub fn is_frozen(&self) -> bool {
@@ -229,6 +254,21 @@ impl Network {
         };
         *fc = fc.clone().divide(temperature);
         network
+    }
+
+    /// The network with another classification layer: weight `[K, D]`, row by row, and bias `[K]`.
+    ///
+    /// # Errors
+    /// The layer has another shape.
+    pub fn with_head(self, weight: Vec<f32>, bias: Vec<f32>) -> Result<Self> {
+        let mut state: BTreeMap<_, _> = self.state().into_iter().collect();
+        let (rows, columns) = (bias.len(), weight.len() / bias.len().max(1));
+        let layer = [
+            ("fc.weight", TensorData::new(weight, [rows, columns])),
+            ("fc.bias", TensorData::new(bias, [rows])),
+        ];
+        state.extend(layer.map(|(name, data)| (name.to_owned(), data)));
+        self.load_state(&state)
     }
 
     /// Every parameter and running statistic by name, such as `cells.0.conv1.weight`.

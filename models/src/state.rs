@@ -66,10 +66,10 @@ pub(crate) fn number_parameters<M: Module>(module: M) -> M {
 /// Path of the module under traversal. The enum variant's name at the root (`Custom`, `Imported`) is not
 /// part of it.
 #[derive(Default)]
-struct Path(Vec<String>);
+pub(crate) struct Path(Vec<String>);
 
 impl Path {
-    fn enter(&mut self, name: &str, container: &str) {
+    pub(crate) fn enter(&mut self, name: &str, container: &str) {
         self.0.push(if container.starts_with("Enum:") {
             String::new()
         } else {
@@ -77,17 +77,18 @@ impl Path {
         });
     }
 
-    fn exit(&mut self) {
+    pub(crate) fn exit(&mut self) {
         self.0.pop();
     }
 
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         let parts = self.0.iter().map(String::as_str);
         let parts: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
         parts.join(".")
     }
 }
 
+/// The methods of a visitor or mapper that keep its `path`.
 macro_rules! track_path {
     () => {
         fn enter_module(&mut self, name: &str, container_type: &str) {
@@ -99,6 +100,8 @@ macro_rules! track_path {
         }
     };
 }
+
+pub(crate) use track_path;
 
 struct Reader {
     path: Path,

@@ -138,3 +138,26 @@ fn a_temperature_divides_the_logits_and_nothing_else() {
         assert_eq!(data == state[&name], !name.starts_with("fc."), "{name}");
     }
 }
+
+#[test]
+fn trainable_tensors_run_from_the_stem_to_the_classification_layer() {
+    let network = network(0, &Device::default());
+    let tensors = network.trainable_tensors();
+    let (first, last) = (&tensors[0], tensors.last().unwrap());
+    assert_eq!(
+        (first.name.as_str(), first.num_dims, first.depth),
+        ("conv1.weight", 4, 0.0)
+    );
+    assert_eq!(
+        (last.name.as_str(), last.num_dims, last.depth),
+        ("fc.bias", 1, 1.0)
+    );
+    assert!(tensors.is_sorted_by(|a, b| a.depth <= b.depth));
+    assert!(
+        tensors
+            .iter()
+            .all(|tensor| !tensor.name.contains("running_"))
+    );
+    assert_eq!(last.id, network.fc().bias.as_ref().unwrap().id);
+    assert_eq!(network.num_batch_norms(), 7);
+}

@@ -161,3 +161,48 @@ fn resnet18_is_imported_with_its_own_weights() {
     );
     assert_eq!(network.image_shape(), [3, 224, 224]);
 }
+
+#[test]
+fn the_depth_of_a_tensor_is_when_the_graph_uses_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let network = import(&tiny(folder.path()), &Device::default());
+    let tensors = network.trainable_tensors();
+    let depths: Vec<_> = tensors.iter().map(|t| (t.num_dims, t.depth)).collect();
+    // Convolution, its batch norm, a convolution with a bias, the classification layer.
+    let expected = [
+        (4, 0.0),
+        (1, 1.0),
+        (1, 1.0),
+        (4, 2.0),
+        (1, 2.0),
+        (2, 3.0),
+        (1, 3.0),
+    ];
+    assert_eq!(
+        depths,
+        expected.map(|(num_dims, layer)| (num_dims, layer / 3.0))
+    );
+    assert_eq!(network.num_batch_norms(), 1);
+}
+
+#[test]
+fn norms_in_inference_mode_keep_their_statistics_and_learn_their_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = Device::default().autodiff();
+    let network = import(&tiny(folder.path()), &device).with_norms_in_inference_mode(true);
+    let before = state(&network);
+    assert_eq!(step(&network, &device), ["conv", "norm", "fc"]);
+    assert_eq!(state(&network), before);
+    // What inference computes is what training computes.
+    let images = Tensor::<4>::random([2, 3, 10, 14], Distribution::Default, &device);
+    let trained = network.features(images.clone()).unwrap().into_data();
+    let valid = network
+        .valid()
+        .features(images.inner())
+        .unwrap()
+        .into_data();
+    assert_eq!(trained, valid);
+    let network = network.with_norms_in_inference_mode(false);
+    step(&network, &device);
+    assert_ne!(state(&network), before);
+}

@@ -19,11 +19,9 @@ use trainer::evaluate::evaluate;
 use trainer::examples::{Batching, Purpose};
 use trainer::features::{Extractor, ExtractorOptions, FeatureCache, Features, View};
 use trainer::interrupt::Interrupt;
-use trainer::recipe::{Criterion, OptimizerKind, SaveKind, SchedulerKind};
+use trainer::recipe::Recipe;
 use trainer::run_dir::RunDir;
-use trainer::train::{
-    Checkpoint, Checkpoints, Objective, OptimizerOptions, Solver, TrainOptions, train,
-};
+use trainer::train::{Checkpoint, Checkpoints, TrainOptions, train};
 use trainer::training_set::TrainingSet;
 
 const FOLDS: usize = 5;
@@ -226,20 +224,8 @@ fn folds(samples: &[Sample], seed: u64) -> Vec<usize> {
 
 fn recipe(epochs: usize) -> TrainOptions {
     TrainOptions {
-        solver: Solver::Loop,
         epochs,
-        last_epoch: None,
-        lr: 1e-3,
-        objective: Objective::CrossEntropy,
-        optimizer: OptimizerOptions {
-            kind: OptimizerKind::Adam,
-            weight_decay: 0.0,
-            momentum: 0.9,
-        },
-        scheduler: SchedulerKind::Plateau,
-        early_stop: None,
-        save: SaveKind::Best,
-        best_by: Criterion::ValAccuracy,
+        ..TrainOptions::from(&Recipe::default())
     }
 }
 

@@ -34,6 +34,8 @@ pub fn open_for_training(
     }
     let dataset = open(recipe, resumed, context)?;
     dataset.check_trainable()?;
+    // Its names are those of the data set's classes.
+    recipe.class_weights.0.weights(&dataset.classes, &[])?;
     if let Some(folds) = recipe.folds {
         let samples = [&dataset.train[..], &dataset.val].concat();
         KFold::new(&samples, &dataset.classes, folds, recipe.seed)?;

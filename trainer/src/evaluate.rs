@@ -78,7 +78,8 @@ pub fn scores_text(split: Split, computed_by: &str, scores: &Scores) -> String {
     format!("{split} images, {computed_by}\n{}", table.trim_end())
 }
 
-fn compute_logits(
+/// Logits `[N, K]` of examples that are batched for evaluation; `progress` gets the number of examples done.
+pub(crate) fn compute_logits(
     network: &Network,
     examples: &Examples,
     progress: &mut dyn FnMut(usize),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use data::augment::Augment;
 use data::images::Images;
-use data::loader::{Loader, LoaderOptions};
+use data::loader::{Loader, LoaderOptions, Order};
 use data::{Limits, Preprocess, RgbImage, Sample};
 
 use crate::error::Result;
@@ -55,7 +55,7 @@ pub enum Inputs {
 /// What batches are for, which decides their order, augmentation and views.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Shuffled and augmented.
+    /// In the order of training, augmented.
     Training,
     /// In order; augmented only with `--augment-val`.
     Validation,
@@ -68,6 +68,8 @@ pub enum Purpose {
 pub struct Batching {
     /// Examples per batch; the last batch may have fewer.
     pub batch: usize,
+    /// Order of the training examples.
+    pub order: Order,
     /// Seed of the order and of the augmentation.
     pub seed: u64,
     /// Augmentation of training images; none leaves them as they are.
@@ -80,15 +82,23 @@ pub struct Batching {
 }
 
 impl Batching {
-    /// Batches of images in order, as they are.
+    /// Batches of images as they are.
     pub fn plain(batch: usize, preprocess: Preprocess, threads: usize) -> Self {
         Self {
             batch,
+            order: Order::Shuffled,
             seed: 0,
             augment: None,
             augment_val: false,
             preprocess,
             threads,
+        }
+    }
+
+    fn order_of(&self, purpose: Purpose) -> Order {
+        match purpose {
+            Purpose::Training => self.order,
+            Purpose::Validation | Purpose::Evaluation => Order::Listed,
         }
     }
 
@@ -100,7 +110,7 @@ impl Batching {
         };
         let options = LoaderOptions {
             batch: self.batch,
-            shuffle: purpose == Purpose::Training,
+            order: self.order_of(purpose),
             seed: self.seed,
             threads: self.threads,
             prefetch: PREFETCH,
@@ -126,7 +136,8 @@ impl Batching {
                 Purpose::Training | Purpose::Validation => self.batch,
                 Purpose::Evaluation => features.samples().len(),
             },
-            shuffle_seed: (purpose == Purpose::Training).then_some(self.seed),
+            order: self.order_of(purpose),
+            seed: self.seed,
             num_views: if all_views { features.num_views() } else { 1 },
         };
         Examples::Features(FeatureLoader::new(features, order))

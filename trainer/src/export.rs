@@ -270,6 +270,7 @@ mod tests {
         let recipe = Recipe {
             data: "/home/grace/photos".into(),
             backbone: Some("/home/grace/nets/resnet.onnx".into()),
+            lr: Some(1e-3),
             ..Recipe::default()
         };
         let options = options(&recipe).unwrap();

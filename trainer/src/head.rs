@@ -52,23 +52,25 @@ impl Head {
     }
 }
 
-/// Fits the classification layer to all views of all images; every image counts the same, whatever the number of its
-/// views. The penalty is `penalty`, or else chosen by cross-validation in folds that are drawn by `seed`.
+/// Fits the classification layer to all views of all images; an image counts the weight of its class, whatever the
+/// number of its views, and all count the same without `class_weights`. The penalty is `penalty`, or else chosen by cross-validation in folds that are drawn by `seed`.
 ///
 /// The result is not valid when `stop` was set meanwhile.
 pub fn fit(
     features: &Features,
     num_classes: usize,
+    class_weights: &[f64],
     penalty: Option<f64>,
     seed: u64,
     stop: &AtomicBool,
 ) -> (Head, HeadFit) {
     let mut fit = match penalty {
         Some(penalty) => HeadFit::with_penalty(penalty),
-        None => penalty::choose(features, num_classes, seed, stop),
+        None => penalty::choose(features, num_classes, class_weights, seed, stop),
     };
     let indices: Vec<usize> = (0..features.samples().len()).collect();
-    let problem = Problem::standardised(features, &indices, num_classes, fit.penalty);
+    let mut problem = Problem::standardised(features, &indices, num_classes, fit.penalty);
+    problem.weight_classes(class_weights);
     let tolerance = GRADIENT * indices.len() as f64;
     let minimum = minimise(problem.zero(), tolerance, stop, |weights| {
         problem.loss(weights)

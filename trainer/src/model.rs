@@ -72,6 +72,18 @@ impl Model {
         }
     }
 
+    /// Features `[N, D]` of a batch's images.
+    pub fn features(&self, inputs: Inputs, device: &Device) -> Result<Tensor<2>> {
+        let (values, shape) = match inputs {
+            Inputs::Features { values, shape } => {
+                return Ok(Tensor::from_data(TensorData::new(values, shape), device));
+            }
+            Inputs::Images { values, shape } => (values, shape),
+        };
+        let images = Tensor::from_data(TensorData::new(values, shape), device);
+        Ok(self.network.features(images)?)
+    }
+
     /// The device that the network is on, without autodiff.
     pub fn device(&self) -> Device {
         tensors::device(&self.network)
@@ -100,7 +112,7 @@ fn spec(recipe: &Recipe, image_shape: [usize; 3], context: &TrainingContext<'_>)
         }));
     };
     let path = resolve::backbone_path(name, &context.cache, context.offline, context.printer)?;
-    Ok(match recipe.fine_tune {
+    Ok(match recipe.is_fine_tuned() {
         true => Spec::Imported(path),
         false => Spec::Frozen(backbone::open(
             &path,

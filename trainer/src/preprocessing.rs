@@ -163,7 +163,7 @@ impl BackboneImages {
         let input = ImageInput::of_document(&document);
         Ok(Some(Self {
             sha256: file.sha256().to_owned(),
-            input: input.map(|input| match recipe.fine_tune {
+            input: input.map(|input| match recipe.is_fine_tuned() {
                 true => input.with_default_size(),
                 false => input,
             }),

@@ -209,7 +209,8 @@ fn held_out_logits(
     for fold in 0..kfold.folds() {
         let fold = kfold.fold(fold);
         let others = features.select(&[fold.train, fold.val].concat(), 1);
-        let (head, _) = head::fit(&others, num_classes, None, seed, context.interrupt.flag());
+        let stop = context.interrupt.flag();
+        let (head, _) = head::fit(&others, num_classes, &[], None, seed, stop);
         context.interrupt.check()?;
         let logits = fold
             .held_out

@@ -15,7 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+mod class_weights;
 mod config_file;
+mod defaults;
+mod fine_tune;
 mod flags;
 mod kinds;
 mod memory;
@@ -27,9 +30,12 @@ mod tests;
 mod text;
 mod views;
 
+pub use class_weights::ClassWeights;
+pub use fine_tune::FineTune;
 pub use flags::Flags;
 pub use kinds::{
-    Criterion, DeviceKind, HeadSolver, Log, OptimizerKind, SaveKind, SchedulerKind, Ui,
+    BatchNormKind, Criterion, DeviceKind, HeadSolver, Keep, Log, OptimizerKind, SamplingKind,
+    SaveKind, SchedulerKind, Ui, WeightAverage,
 };
 pub use memory::Memory;
 pub use names::{absolute, data_name};
@@ -46,18 +52,27 @@ const MOST_IMAGES_PER_STEP: usize = 1 << 16;
 pub const AUTO: &str = "auto";
 
 /// Settings of the training loop, for which a classification layer at its minimum has no use.
-const LOOP_ONLY: [&str; 10] = [
+const LOOP_ONLY: [&str; 16] = [
     "epochs",
     "batch",
+    "accumulate",
     "lr",
     "optimizer",
     "weight-decay",
     "momentum",
     "scheduler",
+    "warmup",
+    "clip-norm",
+    "weight-average",
+    "label-smoothing",
+    "sampling",
     "early-stop",
     "save",
     "best-by",
 ];
+
+/// Settings of a fine-tuning alone.
+const FINE_TUNE_ONLY: [&str; 4] = ["head-lr-factor", "first-lr-factor", "batch-norm", "keep"];
 
 /// The settings of a training run; `config.toml` of a run is their text.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
@@ -72,9 +87,23 @@ pub struct Recipe {
     #[arg(long, value_name = "NAME|FILE.onnx", help_heading = "Network")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backbone: Option<String>,
-    /// Train the whole backbone, not only the new head
-    #[arg(long, help_heading = "Network")]
-    pub fine_tune: bool,
+    /// Train the backbone, too, once its new classification layer is fitted: all of it, or its last layers
+    #[arg(
+        long,
+        value_name = "all|last:COUNT",
+        num_args = 0..=1,
+        default_missing_value = "all",
+        default_value_t = FineTune::Off,
+        hide_default_value = true,
+        help_heading = "Network"
+    )]
+    pub fine_tune: FineTune,
+    /// What the batch norms of a fine-tuned backbone normalise with
+    #[arg(long, value_enum, default_value_t = BatchNormKind::Running, help_heading = "Network")]
+    pub batch_norm: BatchNormKind,
+    /// Which network a fine-tuning ends with
+    #[arg(long, value_enum, default_value_t = Keep::Better, help_heading = "Network")]
+    pub keep: Keep,
     /// How the new head of a frozen backbone is trained [default: lbfgs; loop where a setting of the
     /// loop is given, such as `--epochs`]
     #[arg(long, value_enum, help_heading = "Network")]
@@ -103,22 +132,55 @@ pub struct Recipe {
         help_heading = "Network"
     )]
     pub growth: f64,
-    /// Passes over the training images
-    #[arg(long, default_value_t = 10, help_heading = "Training")]
+    /// Passes over the training images [default: 10; 5 with --fine-tune]
+    #[arg(
+        long,
+        default_value_t = 10,
+        hide_default_value = true,
+        help_heading = "Training"
+    )]
     pub epochs: usize,
     /// Images per step
     #[arg(long, default_value_t = 32, help_heading = "Training")]
     pub batch: usize,
-    /// Learning rate
+    /// Batches whose mean gradient makes one step of the optimiser: the effect of a batch so many times larger, in the
+    /// memory of one
     #[arg(
         long,
-        default_value = "1e-3",
+        value_name = "BATCHES",
+        default_value_t = 1,
+        help_heading = "Training"
+    )]
+    pub accumulate: usize,
+    /// Learning rate; with --fine-tune that of the backbone's last layer [default: 1e-3; with --fine-tune 1e-4, or
+    /// 5e-5 for a file whose batch norms are folded into its convolutions]
+    #[arg(long, allow_negative_numbers = true, help_heading = "Training")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr: Option<f64>,
+    /// Learning rate of a fine-tuning's classification layer, as a multiple of --lr
+    #[arg(
+        long,
+        default_value_t = 10.0,
         allow_negative_numbers = true,
         help_heading = "Training"
     )]
-    pub lr: f64,
-    /// Optimiser
-    #[arg(long, value_enum, default_value_t = OptimizerKind::Adam, help_heading = "Training")]
+    pub head_lr_factor: f64,
+    /// Learning rate of a fine-tuned backbone's first layer, as a multiple of --lr; those between fall evenly
+    #[arg(
+        long,
+        default_value_t = 0.1,
+        allow_negative_numbers = true,
+        help_heading = "Training"
+    )]
+    pub first_lr_factor: f64,
+    /// Optimiser [default: adam; adamw with --fine-tune, without decay of norms and biases]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t = OptimizerKind::Adam,
+        hide_default_value = true,
+        help_heading = "Training"
+    )]
     pub optimizer: OptimizerKind,
     /// Weight decay [default: 0.01 with adamw, else 0]
     #[arg(
@@ -137,13 +199,86 @@ pub struct Recipe {
         help_heading = "Training"
     )]
     pub momentum: f64,
-    /// Learning rate schedule
-    #[arg(long, value_enum, default_value_t = SchedulerKind::Plateau, help_heading = "Training")]
+    /// Learning rate schedule [default: plateau; cosine-steps with --fine-tune]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t = SchedulerKind::Plateau,
+        hide_default_value = true,
+        help_heading = "Training"
+    )]
     pub scheduler: SchedulerKind,
+    /// Share of all steps in which the learning rate rises from 0 [default: 0; 0.1 with --fine-tune]
+    #[arg(
+        long,
+        value_name = "SHARE",
+        default_value_t = 0.0,
+        hide_default_value = true,
+        allow_negative_numbers = true,
+        help_heading = "Training"
+    )]
+    pub warmup: f64,
+    /// Largest Euclidean norm of a step's gradient, which is scaled down to it; 0: any
+    /// [default: 0; 1 with --fine-tune]
+    #[arg(
+        long,
+        value_name = "NORM",
+        default_value_t = 0.0,
+        hide_default_value = true,
+        allow_negative_numbers = true,
+        help_heading = "Training"
+    )]
+    pub clip_norm: f64,
+    /// Weights that are validated and exported [default: none; ema with --fine-tune]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t = WeightAverage::None,
+        hide_default_value = true,
+        help_heading = "Training"
+    )]
+    pub weight_average: WeightAverage,
+    /// Share of every training label that is spread over all classes [default: 0; 0.05 with --fine-tune]
+    #[arg(
+        long,
+        value_name = "SHARE",
+        default_value_t = 0.0,
+        hide_default_value = true,
+        allow_negative_numbers = true,
+        help_heading = "Training"
+    )]
+    pub label_smoothing: f64,
+    /// Weights of the classes in the loss: `none`, `auto` (the rarer a class, the more its images count) or a list
+    /// such as `ants=2,bees=1`
+    #[arg(long, value_name = "none|auto|LIST", default_value_t = Text::default(), help_heading = "Training")]
+    pub class_weights: Text<ClassWeights>,
+    /// Which training images an epoch has
+    #[arg(long, value_enum, default_value_t = SamplingKind::Shuffled, help_heading = "Training")]
+    pub sampling: SamplingKind,
     /// Augmentation of the training images, such as `crop(0.08..1)|hflip(0.5)|rotate(15)`,
     /// or `none`; all operations are listed below
     #[arg(long, value_name = "TEXT", default_value_t = Augment::default(), help_heading = "Training")]
     pub augment: Augment,
+    /// Mixup: every training image is blended with another one, and so are their labels, by a share from
+    /// Beta(ALPHA, ALPHA); such as 0.2
+    #[arg(
+        long,
+        value_name = "ALPHA",
+        allow_negative_numbers = true,
+        help_heading = "Training"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mixup: Option<f64>,
+    /// CutMix: a box of every training image shows another one, and the label is mixed by area; such as 1. With
+    /// `--mixup`, one of the two is drawn for each batch
+    #[arg(
+        long,
+        value_name = "ALPHA",
+        allow_negative_numbers = true,
+        help_heading = "Training"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cutmix: Option<f64>,
     /// Number of views of each training image whose features are computed once, for a frozen backbone:
     /// the original and augmented ones. `fresh`: a new view in every epoch [default: 1; 4 with --augment]
     #[arg(long, value_name = "COUNT|fresh", help_heading = "Training")]
@@ -159,8 +294,14 @@ pub struct Recipe {
     /// Checkpoints to keep
     #[arg(long, value_enum, default_value_t = SaveKind::Best, help_heading = "Training")]
     pub save: SaveKind,
-    /// Criterion for the best checkpoint
-    #[arg(long, value_enum, default_value_t = Criterion::ValAccuracy, help_heading = "Training")]
+    /// Criterion for the best checkpoint [default: val_accuracy; auto with --fine-tune]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t = Criterion::ValAccuracy,
+        hide_default_value = true,
+        help_heading = "Training"
+    )]
     pub best_by: Criterion,
     /// Seed of the split, the weights, the order and the augmentation
     #[arg(long, default_value_t = 0, help_heading = "Training")]
@@ -248,33 +389,6 @@ impl Recipe {
         Ok(self)
     }
 
-    /// Sets the defaults that depend on other settings, unless a flag or file sets the value (`asked`).
-    fn set_dependent_defaults(&mut self, asked: impl Fn(&str) -> bool) {
-        if !asked("weight-decay") {
-            self.weight_decay = match self.optimizer {
-                OptimizerKind::AdamW => 0.01,
-                OptimizerKind::Adam | OptimizerKind::Sgd => 0.0,
-            };
-        }
-        if self.is_frozen() && self.views.is_none() {
-            // A single view is the original image: it would silently ignore an augmentation that was asked
-            // for.
-            let augmented = asked("augment") && !self.augment.ops.is_empty();
-            self.views = Some(if augmented {
-                Views::AUGMENTED
-            } else {
-                Views::ORIGINAL
-            });
-        }
-        if self.has_cached_features() && self.head_solver.is_none() {
-            self.head_solver = Some(if LOOP_ONLY.into_iter().any(asked) {
-                HeadSolver::Loop
-            } else {
-                HeadSolver::Lbfgs
-            });
-        }
-    }
-
     /// Refuses values outside their range, by the name of their flag.
     fn check(&self) -> Result<()> {
         let positive = |flag, value: f64| {
@@ -299,9 +413,18 @@ impl Recipe {
         }
         positive("epochs", self.epochs as f64)?;
         let expected = format!("must be at least 1 and at most {MOST_IMAGES_PER_STEP}");
-        let is_batch = (1..=MOST_IMAGES_PER_STEP).contains(&self.batch);
-        ensure(is_batch, "batch", self.batch, &expected)?;
-        positive("lr", self.lr)?;
+        for (flag, count) in [("batch", self.batch), ("accumulate", self.accumulate)] {
+            let is_count = (1..=MOST_IMAGES_PER_STEP).contains(&count);
+            ensure(is_count, flag, count, &expected)?;
+        }
+        positive("lr", self.lr())?;
+        positive("head-lr-factor", self.head_lr_factor)?;
+        positive("first-lr-factor", self.first_lr_factor)?;
+        let is_share = (0.0..=1.0).contains(&self.warmup);
+        let expected = "must be a share of the steps, from 0 to 1";
+        ensure(is_share, "warmup", self.warmup, expected)?;
+        let is_norm = self.clip_norm.is_finite() && self.clip_norm >= 0.0;
+        ensure(is_norm, "clip-norm", self.clip_norm, "must be 0 or more")?;
         positive("width", self.width as f64)?;
         positive("cells", self.cells as f64)?;
         positive("growth", self.growth)?;
@@ -317,15 +440,22 @@ impl Recipe {
         let is_momentum = (0.0..1.0).contains(&self.momentum);
         let expected = "must be at least 0 and below 1";
         ensure(is_momentum, "momentum", self.momentum, expected)?;
+        let is_share = (0.0..1.0).contains(&self.label_smoothing);
+        ensure(is_share, "label-smoothing", self.label_smoothing, expected)?;
+        for (flag, alpha) in [("mixup", self.mixup), ("cutmix", self.cutmix)] {
+            let alpha = alpha.unwrap_or(1.0);
+            let expected = "must be at least 0.01 and at most 100";
+            ensure((0.01..=100.0).contains(&alpha), flag, alpha, expected)?;
+        }
         self.check_seeds()?;
         self.check_effects()?;
         if let Some(folds) = self.folds {
             ensure(folds >= 2, "folds", folds, "must be 2 or more")?;
         }
         ensure(
-            self.backbone.is_some() || !self.fine_tune,
+            self.backbone.is_some() || !self.is_fine_tuned(),
             "fine-tune",
-            true,
+            self.fine_tune,
             "needs `--backbone`; the custom ResNet is always trained whole",
         )?;
         if let Some(views) = self.views {
@@ -370,6 +500,9 @@ impl Recipe {
         if !self.is_frozen() {
             keys.push(("cut-at", "needs a frozen `--backbone`"));
         }
+        if !self.is_fine_tuned() {
+            keys.extend(FINE_TUNE_ONLY.map(|key| (key, "needs `--fine-tune`")));
+        }
         if self.optimizer != OptimizerKind::Sgd {
             keys.push(("momentum", "needs `--optimizer sgd`"));
         }
@@ -387,6 +520,10 @@ impl Recipe {
                 "augment-val",
                 "needs augmented images: see `--augment` and `--views`",
             ));
+        }
+        if self.has_cached_features() {
+            let reason = "needs images to mix: see `--views fresh` and `--fine-tune`";
+            keys.extend(["mixup", "cutmix"].map(|key| (key, reason)));
         }
         if self.save == SaveKind::Last && self.early_stop.is_none() {
             let reason = "chooses nothing with `--save last`, unless there is an `--early-stop`";
@@ -409,7 +546,11 @@ impl Recipe {
     }
 
     pub fn is_frozen(&self) -> bool {
-        self.backbone.is_some() && !self.fine_tune
+        self.backbone.is_some() && !self.is_fine_tuned()
+    }
+
+    pub fn is_fine_tuned(&self) -> bool {
+        self.fine_tune != FineTune::Off
     }
 
     /// Whether training reads features that are computed once.

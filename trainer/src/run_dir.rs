@@ -128,6 +128,11 @@ impl RunDir {
         self.path.join(run_files::LAST)
     }
 
+    /// The frozen backbone, with its classification layer, that a fine-tuning began as.
+    pub fn frozen(&self) -> PathBuf {
+        self.path.join(run_files::FROZEN)
+    }
+
     /// The file of a checkpoint; a run that keeps the last alone has no best.
     pub fn checkpoint(&self, kind: CheckpointKind) -> PathBuf {
         match kind {

@@ -1,15 +1,21 @@
-//! The training loop, epoch by epoch: train, validate, save; beside it `fit_head`, for a layer on cached features.
-//! It prints nothing and knows no command line.
+//! The training loop, epoch by epoch: train, validate, save; beside it `fit_head`, for a layer on cached features, and
+//! for that of a backbone before it is fine-tuned. It prints nothing and knows no command line.
 //!
 //! Four things vary without a change to [`train`]: the examples ([`Examples`]), the
 //! network ([`Model`]), what is minimised ([`Objective`]), and how the weights move ([`OptimizerOptions`] and
 //! [`Scheduler`]). `docs/adding-a-model.md` says where another one of each goes.
 
+mod average;
 mod best_epoch;
 mod checkpoint;
 mod checkpoints;
+mod choice;
+mod clipping;
+mod fine_tuning;
 mod fit_head;
+mod gradients;
 mod history;
+mod mixing;
 mod objective;
 mod observer;
 mod optimizer;
@@ -19,45 +25,58 @@ mod schedule;
 mod state;
 
 use burn::module::Module;
-use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::optim::ModuleOptimizer;
 use models::Network;
 
 pub use best_epoch::{BestEpoch, EpochScore};
 pub use checkpoint::Checkpoint;
 pub use checkpoints::Checkpoints;
-pub use objective::Objective;
+pub use fine_tuning::FineTuning;
+pub use mixing::Mixing;
+pub use objective::{Objective, Targets};
 pub use observer::{Ended, Observer, StepReport};
 pub use optimizer::OptimizerOptions;
 pub use options::{Solver, TrainOptions};
 pub use progress::{Phase, Progress};
-pub use report::run_files::{EpochRow, HeadFit};
+pub use report::run_files::{EpochRow, FineTuned, HeadFit};
 pub use schedule::Scheduler;
 pub use state::State;
+
+use average::Average;
+use checkpoints::Saved;
+use fine_tuning::LearningRates;
 
 use crate::error::{Error, Result};
 use crate::examples::{Batch, Examples};
 use crate::interrupt::Interrupt;
 use crate::model::Model;
+use crate::recipe::WeightAverage;
 use crate::tensors;
 use crate::training_set::TrainingSet;
+use gradients::{Accumulator, differentiate};
 use progress::Clock;
 
 /// A trained network.
 pub struct Trained {
     /// The best epoch's network, or the last's with `--save last`; for inference, without autodiff.
     pub network: Network,
-    /// The epoch that `network` is of, counted from 1.
+    /// The epoch that `network` is of, counted from 1; 0 where a fine-tuning is not better than the frozen backbone.
     pub epoch: usize,
     pub ended: Ended,
     /// One row per epoch done, those before a resume included.
     pub rows: Vec<EpochRow>,
     /// How the classification layer was fitted, where no epochs trained it: it then has one row.
     pub head: Option<HeadFit>,
+    /// What fine-tuning changed.
+    pub fine_tuned: Option<FineTuned>,
 }
 
 impl Trained {
     /// Validation accuracy of the network's epoch, `[0, 1]`; unknown for one of an unfinished epoch.
     pub fn val_accuracy(&self) -> Option<f64> {
+        if let Some(fine_tuned) = self.fine_tuned.as_ref().filter(|_| self.epoch == 0) {
+            return Some(fine_tuned.frozen.val_accuracy);
+        }
         let row = self.rows.iter().find(|row| row.epoch == self.epoch);
         row.map(|row| row.val_accuracy / 100.0)
     }
@@ -87,7 +106,9 @@ pub fn train(
         Solver::Loop => run_epochs,
         Solver::Lbfgs { .. } => fit_head::fit_head,
     };
-    let trained = run(model, data, options, checkpoints, observer, interrupt);
+    let trained = options
+        .for_data(data)
+        .and_then(|options| run(model, data, &options, checkpoints, observer, interrupt));
     observer.ended(match &trained {
         Ok(trained) => Ok(trained.ended),
         Err(Error::Interrupted { .. }) => Ok(Ended::Interrupted),
@@ -105,7 +126,18 @@ fn run_epochs(
     observer: &mut dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Trained> {
-    let (mut optimizer, mut state) = begin_or_resume(&mut model, data, options, &mut checkpoints)?;
+    let Begun {
+        mut optimizer,
+        mut state,
+        mut average,
+    } = begin_or_resume(&mut model, data, options, &mut checkpoints)?;
+    if options.fine_tuning.is_some() && state.frozen.is_none() {
+        let begun = (&mut model, &mut state);
+        fit_head::fit_head_of_backbone(begun, data, options, observer, interrupt)?;
+        checkpoints.save_frozen(&saved(&model, &Average::none(), &optimizer, &state))?;
+        average.restart(&model.network);
+    }
+    let rates = LearningRates::new(&model.network, options.fine_tuning.as_ref());
     let device = model.device().autodiff();
     let ended = loop {
         if let Some(ended) = state.ended(options) {
@@ -115,63 +147,110 @@ fn run_epochs(
             observer.epoch_started(state.epoch, options.epochs);
             let clock = Clock::start(&state.train);
             let mut batches = data.train.batches(state.epoch, state.train.step);
+            let mut accumulator = Accumulator::new(options.accumulate);
             while let Some(batch) = clock.next(&mut batches, &mut state.train) {
-                let Batch { inputs, labels } = batch?;
-                let logits = model.forward(inputs, &device)?; // [N, K]
-                // A clone shares its values; the loss consumes one of the two.
-                let loss = options.objective.loss(logits.clone(), &labels);
-                let gradients = GradientsParams::from_grads(loss.backward(), &model.network);
-                // The logits are read while the device computes the gradients, the one wait of a step. A loss
-                // that is not finite ends the run here, before a weight moves.
-                let logits = tensors::read(logits.inner())?;
-                let (epoch, objective) = (state.epoch, options.objective);
+                let (epoch, step) = (state.epoch, state.train.step);
+                let (inputs, targets) = options.mixing.apply(batch?, data, epoch, step);
+                let objective = &options.objective;
+                let (gradients, logits) =
+                    differentiate(&model, inputs, &targets, objective, &device)?;
+                // A loss that is not finite ends the run here, before a weight moves.
                 state
                     .train
-                    .add(&logits, &labels, objective, Phase::Train, epoch)?;
-                let lr = state.scheduler.lr(options.epochs);
-                model.network = optimizer.step(lr, model.network, gradients);
+                    .add(&logits, &targets, objective, Phase::Train, epoch)?;
+                let weight = objective.total_weight(&targets);
+                let is_last = state.train.step == data.train.num_batches();
+                if let Some(mean) = accumulator.add(&model.network, gradients, weight, is_last) {
+                    let mean = match options.clip_norm {
+                        Some(largest) => clipping::clip_by_norm(mean, &model.network, largest),
+                        None => mean,
+                    };
+                    let lr = state.scheduler.lr(&state.position(options, step));
+                    model.network = optimizer.step(rates.at(lr), model.network, mean);
+                    average.update(&model.network, state.steps_done());
+                }
                 clock.tick(&mut state.train);
                 observer.step(&report(Phase::Train, epoch, &data.train, &state.train));
-                if interrupt.is_requested() {
+                if interrupt.is_requested() && accumulator.is_empty() {
                     break;
                 }
             }
         }
+        let result = Model::from(average.result(&model.network));
         let validation = match interrupt.is_requested() {
             true => None,
-            false => {
-                let (model, val) = (model.valid(), &data.val);
-                validate(&model, val, state.epoch, options, observer, interrupt)?
-            }
+            false => validate(&result, &data.val, state.epoch, observer, interrupt)?,
         };
         let Some(validation) = validation else {
-            checkpoints.save_interrupted(&model.network, &optimizer, &state)?;
+            checkpoints.save_interrupted(&saved(&model, &average, &optimizer, &state))?;
             return Err(interrupt.error());
         };
         let new_best = state.end_epoch(&validation, options);
-        checkpoints.save_epoch(&model.network, &optimizer, &state, options.save, new_best)?;
+        let epoch = saved(&model, &average, &optimizer, &state);
+        checkpoints.save_epoch(&epoch, options.save, new_best)?;
         observer.epoch_done(state.last_row(), new_best);
     };
-    let (network, epoch) = checkpoints.best_network(model.network.valid(), &state, options)?;
+    let last = average.result(&model.network);
+    let best = checkpoints.best_network(last, &state, options)?;
+    conclude(best, ended, data, state, options, &checkpoints)
+}
+
+/// The result of the loop: of a fine-tuning, the better of the two networks.
+fn conclude(
+    (mut network, mut epoch): (Network, usize),
+    ended: Ended,
+    data: &TrainingSet,
+    state: State,
+    options: &TrainOptions,
+    checkpoints: &Checkpoints<'_>,
+) -> Result<Trained> {
+    let mut fine_tuned = None;
+    if let Some(fine_tuning) = &options.fine_tuning {
+        // NB: not a clone, which would share the running statistics of batch norm.
+        let frozen = checkpoints.frozen_network(network.valid())?;
+        let found = choice::compare(&frozen, &network, data, fine_tuning.keep)?;
+        if !found.kept_tuned {
+            (network, epoch) = (frozen, 0);
+        }
+        checkpoints.keep(found.kept_tuned, options.save)?;
+        fine_tuned = Some(found);
+    }
     Ok(Trained {
         network,
         epoch,
         ended,
         rows: state.rows,
         head: state.head,
+        fine_tuned,
     })
 }
 
-/// The loss and the correct answers of a model on the validation examples; `None` when the run was
+fn saved<'a>(
+    model: &'a Model,
+    average: &'a Average,
+    optimizer: &'a ModuleOptimizer,
+    state: &'a State,
+) -> Saved<'a> {
+    Saved {
+        network: &model.network,
+        average,
+        optimizer,
+        state,
+    }
+}
+
+/// The plain cross-entropy and the correct answers of a model on the validation examples; `None` when the run was
 /// interrupted before the last of them.
+///
+/// Whatever is minimised, epochs and runs are compared by that loss, and probabilities are calibrated by it.
 fn validate(
     model: &Model,
     val: &Examples,
     epoch: usize,
-    options: &TrainOptions,
     observer: &mut dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Option<Progress>> {
+    let objective = Objective::default();
     let mut progress = Progress::default();
     let device = model.device();
     let clock = Clock::start(&progress);
@@ -179,7 +258,13 @@ fn validate(
     while let Some(batch) = clock.next(&mut batches, &mut progress) {
         let Batch { inputs, labels } = batch?;
         let logits = tensors::read(model.forward(inputs, &device)?)?; // [N, K]
-        progress.add(&logits, &labels, options.objective, Phase::Val, epoch)?;
+        progress.add(
+            &logits,
+            &Targets::Classes(labels),
+            &objective,
+            Phase::Val,
+            epoch,
+        )?;
         clock.tick(&mut progress);
         observer.step(&report(Phase::Val, epoch, val, &progress));
         // After the last batch the epoch is complete, and is saved as such.
@@ -199,15 +284,29 @@ fn report(phase: Phase, epoch: usize, examples: &Examples, progress: &Progress) 
     }
 }
 
+/// A training before its next step, besides its network.
+struct Begun {
+    optimizer: ModuleOptimizer,
+    state: State,
+    average: Average,
+}
+
 /// Optimiser and state before the first step, or those of the checkpoint, whose weights the network then gets.
 fn begin_or_resume(
     model: &mut Model,
     data: &TrainingSet,
     options: &TrainOptions,
     checkpoints: &mut Checkpoints<'_>,
-) -> Result<(ModuleOptimizer, State)> {
-    let network = model.network.valid();
-    let optimizer = options.optimizer.init();
+) -> Result<Begun> {
+    let mut network = model.network.valid();
+    if let Some(fine_tuning) = &options.fine_tuning {
+        network = fine_tuning.prepare(network);
+    }
+    let undecayed = options
+        .fine_tuning
+        .map(|_| fine_tuning::undecayed(&network));
+    let optimizer = options.optimizer.init(undecayed);
+    let has_average = options.weight_average == WeightAverage::Ema;
     let frozen = network.is_frozen();
     let state = State {
         format: state::FORMAT,
@@ -226,11 +325,18 @@ fn begin_or_resume(
         stopping: BestEpoch::default(),
         rows: vec![],
         head: None,
+        frozen: None,
+        has_average,
         parameter_ids: vec![],
     };
     let Some(checkpoint) = checkpoints.take_resumed() else {
+        let average = Average::of(&network, has_average);
         model.network = network.train();
-        return Ok((optimizer, state));
+        return Ok(Begun {
+            optimizer,
+            state,
+            average,
+        });
     };
     if let Some((part, then, now)) = state.difference(checkpoint.state()) {
         return Err(Error::Checkpoint {
@@ -238,7 +344,8 @@ fn begin_or_resume(
             reason: format!("its {part} is {then}, this run's {now}"),
         });
     }
-    model.network = checkpoint.network(network)?.train();
+    let average = Average::of(&checkpoint.network(network.valid())?, has_average);
+    model.network = checkpoint.network_in_training(network)?.train();
     let optimizer = checkpoint.optimizer(&model.network, optimizer)?;
     let state = State {
         // The next checkpoint is written in the newest format, whatever this one has.
@@ -248,7 +355,11 @@ fn begin_or_resume(
     };
     // A kill between the two writes leaves `metrics.csv` without the last epoch of the checkpoint.
     checkpoints.save_history(&state)?;
-    Ok((optimizer, state))
+    Ok(Begun {
+        optimizer,
+        state,
+        average,
+    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use data::audit::Audit;
+use data::loader::Order;
 use data::{Dataset, Preprocess, Split};
 use models::Network;
 use rayon::prelude::*;
@@ -14,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::examples::{Batching, Examples, Purpose};
 use crate::features::{Extracted, Extractor, ExtractorOptions, FeatureCache, Features, View};
 use crate::kfold::Fold;
-use crate::recipe::{Recipe, Views};
+use crate::recipe::{Recipe, SamplingKind, Views};
 
 /// Real images that an exported file is verified with.
 const VERIFIED_IMAGES: usize = 16;
@@ -55,6 +56,10 @@ impl TrainingSet {
     ) -> Result<Self> {
         let batching = Batching {
             batch: recipe.batch,
+            order: match recipe.sampling {
+                SamplingKind::Shuffled => Order::Shuffled,
+                SamplingKind::Balanced => Order::Balanced,
+            },
             seed: recipe.seed,
             augment: Some(recipe.augment.clone()).filter(|augment| !augment.ops.is_empty()),
             augment_val: recipe.augment_val,

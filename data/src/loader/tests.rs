@@ -1,6 +1,6 @@
 //! The loader, as a training run sees it.
 
-use super::{Batch, Loader, LoaderOptions};
+use super::{Batch, Loader, LoaderOptions, Order};
 use crate::augment::Augment;
 use crate::images::{Images, ImagesOptions};
 use crate::{Preprocess, Sample};
@@ -47,7 +47,7 @@ fn loader(folder: &Path, augment: Option<&str>, threads: usize, prefetch: usize)
     let augment = augment.map(|text| text.parse::<Augment>().unwrap());
     let options = LoaderOptions {
         batch: 4,
-        shuffle: true,
+        order: Order::Shuffled,
         seed: 9,
         threads,
         prefetch,
@@ -79,7 +79,7 @@ fn batches_do_not_depend_on_threads_or_memory() {
         }
         let options = LoaderOptions {
             batch: 4,
-            shuffle: true,
+            order: Order::Shuffled,
             seed: 9,
             threads: 2,
             prefetch: 2,
@@ -173,7 +173,7 @@ fn a_file_that_vanishes_is_an_error_and_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let options = LoaderOptions {
         batch: 4,
-        shuffle: false,
+        order: Order::Listed,
         seed: 0,
         threads: 2,
         prefetch: 2,
@@ -195,4 +195,77 @@ fn dropping_the_iterator_ends_its_threads() {
     // The workers hold the loader's insides; `drop` joins them, so that nothing is left.
     drop(epoch);
     assert_eq!(inner.strong_count(), 0);
+}
+
+#[test]
+fn a_balanced_epoch_has_every_class_equally_often_and_any_image_may_come() {
+    // 1, 3 and 13 images; class 1 has none.
+    let labels: Vec<u32> = [vec![0], vec![2; 3], vec![3; 13]].concat();
+    let mut seen = vec![0; labels.len()];
+    let mut extra = [0; 4];
+    for epoch in 1..=30 {
+        let drawn = Order::Balanced.indices(&labels, 5, epoch);
+        assert_eq!(drawn.len(), 17);
+        let mut counts = [0; 4];
+        for index in drawn {
+            seen[index] += 1;
+            counts[labels[index] as usize] += 1;
+        }
+        // 17 is 5 for each and 2 more.
+        let mut sorted = counts;
+        sorted.sort_unstable();
+        assert_eq!(sorted, [0, 5, 6, 6], "epoch {epoch}");
+        for (extra, count) in extra.iter_mut().zip(counts) {
+            *extra += usize::from(count == 6);
+        }
+    }
+    assert_eq!(extra, [20, 0, 20, 20]);
+    assert!(seen.iter().all(|count| *count > 0), "{seen:?}");
+    let drawn = |seed, epoch| Order::Balanced.indices(&labels, seed, epoch);
+    assert_eq!(drawn(5, 2), drawn(5, 2));
+    assert_ne!(drawn(5, 2), drawn(5, 3));
+    assert_ne!(drawn(5, 2), drawn(6, 2));
+    assert!(Order::Balanced.indices(&[], 5, 1).is_empty());
+}
+
+#[test]
+fn an_image_that_is_drawn_twice_is_augmented_in_two_ways_and_an_epoch_resumes_anywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = LoaderOptions {
+        batch: 4,
+        order: Order::Balanced,
+        seed: 9,
+        threads: 3,
+        prefetch: 2,
+    };
+    let augment = Some("noise(0.2)".parse().unwrap());
+    let loader = Loader::new(
+        images(folder.path(), 1 << 20),
+        preprocess(),
+        augment,
+        options,
+    );
+    let epoch = batches(&loader, 1, 0);
+    assert_eq!(loader.num_batches(), epoch.len());
+    assert_eq!(batches(&loader, 1, 1), epoch[1..]);
+    let rows: Vec<(usize, &[f32])> = epoch
+        .iter()
+        .flat_map(|batch| {
+            batch
+                .indices
+                .iter()
+                .copied()
+                .zip(batch.images.chunks(3 * 16 * 16))
+        })
+        .collect();
+    let pairs = rows
+        .iter()
+        .enumerate()
+        .flat_map(|(i, a)| rows[..i].iter().map(move |b| (a, b)));
+    let repeats: Vec<_> = pairs.filter(|(a, b)| a.0 == b.0).collect();
+    assert!(
+        !repeats.is_empty(),
+        "no image came twice: the test shows nothing"
+    );
+    assert!(repeats.iter().all(|(a, b)| a.1 != b.1));
 }

@@ -12,11 +12,10 @@ pub(crate) fn section(run: &RunContents) -> Option<Markup> {
     if run.epochs.is_empty() {
         return None;
     }
-    if let Some(head) = run
-        .summary
-        .as_ref()
-        .and_then(|summary| summary.head.as_ref())
-    {
+    let (summary, fine_tuned) = (run.summary.as_ref(), run.fine_tuned());
+    let head = summary.and_then(|summary| summary.head.as_ref());
+    // Epochs of fine-tuning follow a fitted layer.
+    if let Some(head) = head.filter(|_| fine_tuned.is_none()) {
         let body = minimum(run, head);
         return Some(page::section("training", "Training", "", &body));
     }
@@ -45,6 +44,7 @@ pub(crate) fn section(run: &RunContents) -> Option<Markup> {
         })
         .collect();
     let body = html! {
+        @if let Some(fine_tuned) = fine_tuned { p { (fine_tuned.line()) "." } }
         @if !figures.is_empty() { div.grid { @for figure in &figures { (figure) } } }
         (time(run))
         @if is_cached(run) {

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use crate::charts::{self, PlottedRun};
 use crate::probability_metrics::ProbabilityMetrics;
 use crate::run_contents::RunContents;
-use crate::run_files::Summary;
+use crate::run_files::{FineTuned, Summary};
 
 /// A table of more classes is folded.
 const MOST_OPEN: usize = 12;
@@ -68,7 +68,7 @@ fn scored(run: &RunContents, summary: &Summary, metrics: Option<&ProbabilityMetr
                         small { "of " (scores.count) " " (summary.split) " images" }
                     }
                     p.verdict { (verdict(scores)) }
-                    (leaks(summary))
+                    (warnings(summary))
                     (strip(scores))
                     (page::facts(&facts(summary, metrics)))
                     (verified(run))
@@ -82,9 +82,13 @@ fn scored(run: &RunContents, summary: &Summary, metrics: Option<&ProbabilityMetr
     }
 }
 
-/// A leak stands beside the number that it spoils.
-fn leaks(summary: &Summary) -> Markup {
+/// What spoils a number stands beside it.
+fn warnings(summary: &Summary) -> Markup {
+    let of_tuning = summary.fine_tuned.as_ref().and_then(FineTuned::warning);
     html! {
+        @if let Some(warning) = of_tuning {
+            p.verdict { span.bad { "Fine-tuning: " } (warning) "." }
+        }
         @if let Some(warning) = summary.leak_warning() {
             p.verdict { span.bad { "Leak: " } (warning) "." }
         }

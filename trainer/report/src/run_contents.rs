@@ -13,7 +13,9 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 use crate::predictions::Answers;
-use crate::run_files::{Agreement, Calibration, EpochRow, Folds, InspectList, Seeds, Summary};
+use crate::run_files::{
+    Agreement, Calibration, EpochRow, FineTuned, Folds, InspectList, Seeds, Summary,
+};
 
 /// Contents of a run folder.
 #[derive(Debug)]
@@ -125,11 +127,18 @@ impl RunContents {
         };
         let stem = Path::new(backbone).file_stem();
         let name = stem.map_or(backbone.clone(), |stem| stem.to_string_lossy().into_owned());
-        let training = match self.settings.fine_tune {
-            true => "fine-tuned",
-            false => "frozen, new head",
+        let kept_frozen = self.fine_tuned().is_some_and(|found| !found.kept_tuned);
+        let training = match (self.settings.fine_tune, kept_frozen) {
+            (true, false) => "fine-tuned",
+            (true, true) => "frozen, since fine-tuning is not better",
+            (false, _) => "frozen, new head",
         };
         format!("{name} ({training})")
+    }
+
+    /// What fine-tuning changed.
+    pub(crate) fn fine_tuned(&self) -> Option<&FineTuned> {
+        self.summary.as_ref()?.fine_tuned.as_ref()
     }
 
     /// Whether training saw augmented images: a frozen part that sees one view of each does not.

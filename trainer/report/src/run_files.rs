@@ -12,11 +12,11 @@ pub struct EpochRow {
     /// Counted from 1.
     pub epoch: usize,
     pub lr: f64,
-    /// Mean cross-entropy over the training images, while the weights moved.
+    /// Mean over the training images, while the weights moved, of the loss that was minimised.
     pub train_loss: f64,
     /// Percent.
     pub train_accuracy: f64,
-    /// Mean cross-entropy over the validation images, after the epoch.
+    /// Mean cross-entropy over the validation images, after the epoch: the plain one, whatever was minimised.
     pub val_loss: f64,
     /// Percent.
     pub val_accuracy: f64,
@@ -50,6 +50,30 @@ pub struct TriedPenalty {
     pub loss: f64,
 }
 
+/// Validation of a network. The accuracy is in `[0, 1]`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NetworkScore {
+    pub val_loss: f64,
+    pub val_accuracy: f64,
+}
+
+/// A fine-tuned network beside the frozen backbone, with its fitted classification layer, that it began as.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FineTuned {
+    /// Validation images.
+    pub images: usize,
+    pub frozen: NetworkScore,
+    pub tuned: NetworkScore,
+    /// Mean over the images of the frozen network's log loss less the fine-tuned one's.
+    pub gain: f64,
+    /// Standard error of `gain`; none of a single image.
+    pub standard_error: Option<f64>,
+    /// Whether `gain` is larger than its standard error.
+    pub is_better: bool,
+    /// Whether the fine-tuned network is the one that is exported.
+    pub kept_tuned: bool,
+}
+
 /// Result of a run: `summary.json`, and what `fit --json` writes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
@@ -63,7 +87,7 @@ pub struct Summary {
     pub trainable_parameters: usize,
     /// Number of epochs done.
     pub epochs: usize,
-    /// The exported epoch, counted from 1.
+    /// The exported epoch, counted from 1; 0 where the frozen backbone of a fine-tuning was kept.
     pub epoch: usize,
     /// `finished` or `early-stopped`.
     pub ended: String,
@@ -73,6 +97,9 @@ pub struct Summary {
     /// How the classification layer was fitted, where no epochs trained it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head: Option<HeadFit>,
+    /// What fine-tuning changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fine_tuned: Option<FineTuned>,
     /// The split of the scores: `test`, or `val` with `--no-test`.
     pub split: Split,
     /// Number of images of val and of test that are also in an earlier split.
@@ -81,6 +108,44 @@ pub struct Summary {
     /// Scores of the exported file through ONNX Runtime.
     #[serde(flatten)]
     pub scores: Scores,
+}
+
+impl FineTuned {
+    /// What was found and which network is exported, for people.
+    pub fn line(&self) -> String {
+        let score = |score: &NetworkScore| {
+            let accuracy = 100.0 * score.val_accuracy;
+            format!("log loss {:.4}, accuracy {accuracy:.1} %", score.val_loss)
+        };
+        let error = match self.standard_error {
+            Some(error) => format!(" (standard error {error:.4})"),
+            None => String::new(),
+        };
+        let verdict = match (self.kept_tuned, self.is_better) {
+            (true, true) => "the fine-tuned network is kept",
+            (true, false) => "the fine-tuned network is kept, as asked",
+            (false, _) => "that may be chance, so the frozen backbone is kept",
+        };
+        let change = match self.gain >= 0.0 {
+            true => "lowers",
+            false => "raises",
+        };
+        format!(
+            "{} validation images: frozen {}; fine-tuned {}. Fine-tuning {change} the log loss by {:.4}{error}: {verdict}",
+            self.images,
+            score(&self.frozen),
+            score(&self.tuned),
+            self.gain.abs(),
+        )
+    }
+
+    /// What to know of a fine-tuned network that was kept though it is worse than the frozen backbone.
+    pub fn warning(&self) -> Option<String> {
+        (self.kept_tuned && self.gain < 0.0).then(|| {
+            "the fine-tuned network is worse than the frozen backbone on the validation images: leave out              `--keep tuned`, or lower `--lr`"
+                .to_owned()
+        })
+    }
 }
 
 impl HeadFit {

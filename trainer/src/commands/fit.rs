@@ -10,7 +10,7 @@ use data::audit::Audit;
 use data::{Dataset, Split};
 use fs_err as fs;
 use models::Network;
-use report::run_files::{Calibration, Summary};
+use report::run_files::{Calibration, FineTuned, Summary};
 
 use super::report::{log_page, write_page};
 use crate::calibrate::{self, calibrate, save_calibration};
@@ -25,7 +25,7 @@ use crate::live::{self, Observers, RunInfo};
 use crate::model::Model;
 use crate::output_files::{file_name, save_json};
 use crate::preprocessing::InputPreprocess;
-use crate::recipe::{AUTO, Log, Recipe, RunArgs, Settings, Ui, Views};
+use crate::recipe::{AUTO, FineTune, Log, Recipe, RunArgs, Settings, Ui, Views};
 use crate::run_dir::RunDir;
 use crate::seeds::repeat_with_seeds;
 use crate::train::{Checkpoint, Checkpoints, Ended, TrainOptions, Trained, train};
@@ -63,23 +63,27 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let plan = plan(args, settings, &cache, printer)?;
     // A device that this build lacks is refused before any work.
     resolve::device(plan.recipe.device)?;
-    fit(&plan, args.json.as_deref(), &context(&plan.recipe))
+    let context = context(&plan.recipe);
+    fit(plan, args.json.as_deref(), &context)
 }
 
 /// The pipeline, from values to values.
 fn fit(
-    plan: &Plan,
+    mut plan: Plan,
     json: Option<&Path>,
     context: &TrainingContext<'_>,
 ) -> anyhow::Result<ExitStatus> {
-    let (started, recipe, printer) = (Instant::now(), &plan.recipe, context.printer);
-    let dataset = dataset::open_for_training(recipe, plan.resume.as_ref(), context)?;
+    let (started, printer) = (Instant::now(), context.printer);
+    let dataset = dataset::open_for_training(&plan.recipe, plan.resume.as_ref(), context)?;
     let audit = audit(&dataset, printer);
     // Before the run folder is created: a backbone that cannot be imported leaves nothing behind.
-    check_same_data(plan, &dataset, &audit, printer)?;
-    let preprocess = input_preprocess(plan, context)?;
+    check_same_data(&plan, &dataset, &audit, printer)?;
+    let preprocess = input_preprocess(&plan, context)?;
     let steps = &preprocess.preprocess;
-    let untrained = Model::build(recipe, steps.output_shape(), dataset.classes.len(), context)?;
+    let (shape, num_classes) = (steps.output_shape(), dataset.classes.len());
+    let untrained = Model::build(&plan.recipe, shape, num_classes, context)?;
+    plan.recipe = with_learning_rate(plan.recipe, &untrained.network, printer);
+    let (plan, recipe) = (&plan, &plan.recipe);
     // The custom ResNet has no other than its own.
     if recipe.backbone.is_some() || recipe.preprocess.is_some() {
         preprocess.log(printer);
@@ -153,7 +157,8 @@ fn fit(
     }
     log_page(&run, page, printer);
     let status = conclude(&run, &exported, printer)?;
-    if let Some(warning) = summary.leak_warning() {
+    let of_tuning = summary.fine_tuned.as_ref().and_then(FineTuned::warning);
+    for warning in of_tuning.into_iter().chain(summary.leak_warning()) {
         printer.warn(warning);
     }
     Ok(status)
@@ -166,7 +171,7 @@ fn choose_backbone(settings: &mut Settings, context: &TrainingContext<'_>) -> Re
     let checked = recipe.clone().resolve(&context.cache)?;
     let recipe_of_probe = Recipe {
         views: Some(Views::ORIGINAL),
-        fine_tune: false,
+        fine_tune: FineTune::Off,
         seeds: None,
         folds: None,
         ..checked
@@ -250,6 +255,21 @@ fn check_same_data(plan: &Plan, dataset: &Dataset, audit: &Audit, printer: &Prin
         ),
         "name the folder of the run's own images with `--data DIR`, or start a new run",
     ))
+}
+
+/// The recipe with the learning rate that suits its network, unless it has one.
+fn with_learning_rate(recipe: Recipe, network: &Network, printer: &Printer) -> Recipe {
+    let is_folded = recipe.is_fine_tuned() && network.num_batch_norms() == 0;
+    let is_asked_for = recipe.lr.is_some();
+    let recipe = recipe.with_lr_for(is_folded);
+    if is_folded && !is_asked_for {
+        printer.log(format!(
+            "the backbone has no batch norms, or has them folded into its convolutions: it is fine-tuned at a \
+             learning rate of {:.0e}",
+            recipe.lr()
+        ));
+    }
+    recipe
 }
 
 /// The preprocessing of a new run's images, or that of the resumed one.
@@ -365,6 +385,9 @@ fn train_run(
         interrupt,
     )?;
     drop(observers);
+    if let Some(fine_tuned) = &trained.fine_tuned {
+        printer.log(fine_tuned.line());
+    }
     if trained.ended == Ended::EarlyStopped {
         printer.log("stopped early: no better epoch for a while");
     }
@@ -403,6 +426,7 @@ fn summarise(
         val_accuracy: trained.val_accuracy(),
         seconds: started.elapsed().as_secs_f64(),
         head: trained.head.clone(),
+        fine_tuned: trained.fine_tuned.clone(),
         split: scored.answers.split,
         leaks,
         scores: scored.scores.clone(),

@@ -77,9 +77,9 @@ fn warn_unreadable<'a>(files: impl IntoIterator<Item = &'a String>, printer: &Pr
 fn open_run(run: &RunDir) -> Result<RunContents> {
     let recipe = Recipe::open(&run.config())?;
     let settings = RunSettings {
+        fine_tune: recipe.is_fine_tuned(),
         data: recipe.data,
         backbone: recipe.backbone,
-        fine_tune: recipe.fine_tune,
         augment: recipe.augment,
         cached_views: match recipe.views {
             Some(Views::Kept(count)) => Some(count),

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use data::Sample;
+use data::loader::Order;
 
 /// Features of some images, in one or more views.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,8 +84,9 @@ impl Features {
 pub struct FeatureOrder {
     /// Images per batch; the last batch may have fewer.
     pub batch: usize,
-    /// With a seed every epoch has an order of its own; without one images come as they are listed.
-    pub shuffle_seed: Option<u64>,
+    pub order: Order,
+    /// Seed of the order.
+    pub seed: u64,
     /// How many of the first views are used in turn.
     pub num_views: usize,
 }
@@ -92,7 +94,8 @@ pub struct FeatureOrder {
 /// Makes the batches of any epoch. Clones share their features.
 ///
 /// In epoch `e`, counted from 1, the image at index `i` is seen in view `(e - 1 + i) mod V`: an
-/// epoch is one pass over the images, and every image is seen in all views in turn.
+/// epoch is one pass over the images, and every image is seen in all views in turn. With [`Order::Balanced`] it is the
+/// position in the epoch that decides the view.
 #[derive(Clone, Debug)]
 pub struct FeatureLoader {
     features: Arc<Features>,
@@ -130,17 +133,22 @@ impl FeatureLoader {
     pub fn epoch(&self, epoch: usize, first_batch: usize) -> impl Iterator<Item = FeatureBatch> {
         let count = self.features.samples.len();
         let FeatureOrder {
-            batch, num_views, ..
+            batch,
+            order,
+            seed,
+            num_views,
         } = self.order;
-        let order = match self.order.shuffle_seed {
-            Some(seed) => data::loader::order(count, seed, epoch as u64),
-            None => (0..count).collect(),
-        };
+        let labels: Vec<u32> = self.features.samples.iter().map(|s| s.label).collect();
+        let order = order.indices(&labels, seed, epoch as u64);
+        // An image that is drawn twice in an epoch is seen in two views.
+        let is_unique = self.order.order != Order::Balanced;
         (first_batch..self.num_batches()).map(move |number| {
             let start = number * batch;
             let (mut features, mut labels) = (vec![], vec![]);
-            for &index in &order[start..(start + batch).min(count)] {
-                let view = (epoch - 1 + index) % num_views;
+            let own = order[start..(start + batch).min(count)].iter().enumerate();
+            for (offset, &index) in own {
+                let turn = if is_unique { index } else { start + offset };
+                let view = (epoch - 1 + turn) % num_views;
                 features.extend_from_slice(self.features.row(view, index));
                 labels.push(self.features.samples[index].label);
             }
@@ -170,10 +178,11 @@ mod tests {
         }
     }
 
-    fn loader(features: Features, batch: usize, shuffle_seed: Option<u64>) -> FeatureLoader {
+    fn loader(features: Features, batch: usize, order: Order) -> FeatureLoader {
         let order = FeatureOrder {
             batch,
-            shuffle_seed,
+            order,
+            seed: 5,
             num_views: features.num_views(),
         };
         FeatureLoader::new(Arc::new(features), order)
@@ -193,7 +202,7 @@ mod tests {
 
     #[test]
     fn an_epoch_is_one_pass_and_views_come_in_turn() {
-        let loader = loader(features(7, 3), 2, Some(5));
+        let loader = loader(features(7, 3), 2, Order::Shuffled);
         assert_eq!(loader.num_batches(), 4);
         for epoch in 1..=6 {
             let seen = seen(&loader, epoch, 0);
@@ -206,15 +215,18 @@ mod tests {
     }
 
     #[test]
-    fn the_order_is_the_image_loaders_and_none_without_a_seed() {
+    fn the_order_is_the_image_loaders() {
         let order = |loader: &FeatureLoader| -> Vec<u32> {
             loader.epoch(2, 0).flat_map(|batch| batch.labels).collect()
         };
-        let shuffled = order(&loader(features(9, 2), 4, Some(5)));
+        let shuffled = order(&loader(features(9, 2), 4, Order::Shuffled));
         let expected = data::loader::order(9, 5, 2);
         assert!(shuffled.iter().map(|&i| i as usize).eq(expected));
-        let plain = order(&loader(features(9, 2), 4, None));
+        let plain = order(&loader(features(9, 2), 4, Order::Listed));
         assert!(plain.into_iter().eq(0..9));
+        let balanced = order(&loader(features(9, 2), 4, Order::Balanced));
+        let expected = Order::Balanced.indices(&(0..9).collect::<Vec<_>>(), 5, 2);
+        assert!(balanced.iter().map(|&i| i as usize).eq(expected));
     }
 
     #[test]
@@ -235,7 +247,8 @@ mod tests {
     fn one_view_is_the_original_in_every_epoch() {
         let order = FeatureOrder {
             batch: 4,
-            shuffle_seed: None,
+            order: Order::Listed,
+            seed: 0,
             num_views: 1,
         };
         let loader = FeatureLoader::new(Arc::new(features(5, 3)), order);

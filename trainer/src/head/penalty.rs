@@ -30,11 +30,12 @@ struct Search<'a> {
     held_out: Vec<Row<'a>>,
 }
 
-/// Chooses the penalty of the least mean log loss over all images, each held out once. Held-out images are seen as
+/// Chooses the penalty of the least mean log loss over all images, each held out once, weighted by class. Held-out images are seen as
 /// they are, without augmentation.
 pub(super) fn choose(
     features: &Features,
     num_classes: usize,
+    class_weights: &[f64],
     seed: u64,
     stop: &AtomicBool,
 ) -> HeadFit {
@@ -43,8 +44,10 @@ pub(super) fn choose(
         return HeadFit::with_penalty(UNCHOSEN * num_images as f64);
     };
     let mut searches: Vec<Search<'_>> = (0..kfold.folds())
-        .map(|fold| Search::new(features, &kfold, fold, num_classes))
+        .map(|fold| Search::new(features, &kfold, fold, num_classes, class_weights))
         .collect();
+    let held_out = searches.iter().flat_map(|search| &search.held_out);
+    let total_weight: f64 = held_out.map(|row| row.weight).sum();
     let mut tried: Vec<TriedPenalty> = vec![];
     let mut best = 0;
     for number in 0..STRENGTHS {
@@ -57,7 +60,7 @@ pub(super) fn choose(
             .map(|search| search.held_out_loss(penalty, stop));
         // Collected first: the sum has one order.
         let losses: Vec<f64> = losses.collect();
-        let loss = losses.iter().sum::<f64>() / num_images as f64;
+        let loss = losses.iter().sum::<f64>() / total_weight;
         tried.push(TriedPenalty { penalty, loss });
         if loss < tried[best].loss {
             best = number;
@@ -80,16 +83,26 @@ fn folds(features: &Features, num_classes: usize, seed: u64) -> Option<KFold> {
 }
 
 impl<'a> Search<'a> {
-    fn new(features: &'a Features, kfold: &KFold, fold: usize, num_classes: usize) -> Self {
+    fn new(
+        features: &'a Features,
+        kfold: &KFold,
+        fold: usize,
+        num_classes: usize,
+        class_weights: &[f64],
+    ) -> Self {
         let fold = kfold.fold(fold);
         let mut indices = [fold.train, fold.val].concat();
         indices.sort_unstable();
-        let problem = Problem::standardised(features, &indices, num_classes, 0.0);
-        let held_out = fold.held_out.iter().map(|index| Row {
-            values: features.row(0, *index),
-            scale: 1.0,
-            label: features.samples()[*index].label,
-            weight: 1.0,
+        let mut problem = Problem::standardised(features, &indices, num_classes, 0.0);
+        problem.weight_classes(class_weights);
+        let held_out = fold.held_out.iter().map(|index| {
+            let label = features.samples()[*index].label;
+            Row {
+                values: features.row(0, *index),
+                scale: 1.0,
+                label,
+                weight: class_weights.get(label as usize).copied().unwrap_or(1.0),
+            }
         });
         Self {
             weights: problem.zero(),
@@ -99,7 +112,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The sum of the held-out losses at the minimum with this penalty.
+    /// The weighted sum of the held-out losses at the minimum with this penalty.
     fn held_out_loss(&mut self, penalty: f64, stop: &AtomicBool) -> f64 {
         self.problem.set_penalty(penalty);
         let start = std::mem::take(&mut self.weights);
@@ -109,7 +122,7 @@ impl<'a> Search<'a> {
         let logits = self.problem.logits(&self.held_out, &self.weights);
         let losses = self.held_out.iter().zip(&logits).map(|(row, logits)| {
             let logits: Vec<f32> = logits.iter().map(|logit| *logit as f32).collect();
-            negative_log_likelihood(&logits, row.label)
+            row.weight * negative_log_likelihood(&logits, row.label)
         });
         losses.sum()
     }

@@ -96,6 +96,14 @@ impl<'a> Problem<'a> {
         &self.standardisation
     }
 
+    /// Multiplies the losses of each class by its weight, `[K]`; without weights nothing changes. The standardisation
+    /// stays that of the images.
+    pub(crate) fn weight_classes(&mut self, weights: &[f64]) {
+        for row in &mut self.rows {
+            row.weight *= weights.get(row.label as usize).copied().unwrap_or(1.0);
+        }
+    }
+
     pub(crate) fn set_penalty(&mut self, penalty: f64) {
         self.penalty = penalty;
     }

@@ -4,6 +4,7 @@ use data::Sample;
 use serde::Deserialize;
 
 use super::*;
+use crate::recipe::ClassWeights;
 
 static RUNNING: AtomicBool = AtomicBool::new(false);
 
@@ -49,6 +50,7 @@ struct Reference {
 struct Case {
     classes: usize,
     penalty: f64,
+    class_weights: String,
     features: Vec<Vec<f32>>,
     labels: Vec<u32>,
     weight: Vec<Vec<f64>>,
@@ -64,7 +66,11 @@ fn the_minimum_is_that_of_scikit_learn() {
         let width = case.features[0].len();
         let features = features(width, &case.labels, vec![case.features.concat()]);
         let indices: Vec<usize> = (0..case.labels.len()).collect();
-        let problem = Problem::standardised(&features, &indices, case.classes, case.penalty);
+        let names: Vec<String> = (0..case.classes).map(|class| class.to_string()).collect();
+        let class_weights: ClassWeights = case.class_weights.parse().unwrap();
+        let class_weights = class_weights.weights(&names, &case.labels).unwrap();
+        let mut problem = Problem::standardised(&features, &indices, case.classes, case.penalty);
+        problem.weight_classes(&class_weights);
         let minimum = minimise(problem.zero(), 1e-9, &RUNNING, |w| problem.loss(w));
         let expected = case.weight.iter().zip(&case.bias);
         let expected = expected.flat_map(|(weight, bias)| weight.iter().chain([bias]));
@@ -72,7 +78,14 @@ fn the_minimum_is_that_of_scikit_learn() {
             assert!((found - expected).abs() < 1e-6, "{found} {expected}");
         }
         // The exported layer, in single precision, on features from 1e-4 to 1e4.
-        let (head, fit) = fit(&features, case.classes, Some(case.penalty), 0, &RUNNING);
+        let (head, fit) = fit(
+            &features,
+            case.classes,
+            &class_weights,
+            Some(case.penalty),
+            0,
+            &RUNNING,
+        );
         assert_eq!((fit.penalty, fit.folds), (case.penalty, 0));
         for (row, expected) in case.features.iter().zip(&case.probabilities) {
             let logits: Vec<f64> = head.logits(row).into_iter().map(f64::from).collect();
@@ -117,7 +130,7 @@ fn one_and_several_threads_give_the_same_bits() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
         pool.build()
             .unwrap()
-            .install(|| fit(&features, 3, None, 3, &RUNNING))
+            .install(|| fit(&features, 3, &[], None, 3, &RUNNING))
     };
     let one = fit(1);
     for threads in [2, 5] {
@@ -134,7 +147,7 @@ fn a_view_counts_one_over_the_number_of_views() {
     let labels: Vec<u32> = plain.samples().iter().map(|sample| sample.label).collect();
     let tripled = features(8, &labels, vec![view.clone(), view.clone(), view]);
     let [(plain, _), (tripled, _)] =
-        [&plain, &tripled].map(|features| fit(features, 3, Some(0.3), 0, &RUNNING));
+        [&plain, &tripled].map(|features| fit(features, 3, &[], Some(0.3), 0, &RUNNING));
     for (one, other) in plain.weight.iter().zip(&tripled.weight) {
         assert!((one - other).abs() < 1e-5, "{one} {other}");
     }
@@ -143,7 +156,7 @@ fn a_view_counts_one_over_the_number_of_views() {
 #[test]
 fn noise_gets_a_strong_penalty_and_clear_classes_a_weak_one() {
     let chosen = |distance| {
-        let (_, fit) = fit(&clouds(90, 60, distance), 3, None, 0, &RUNNING);
+        let (_, fit) = fit(&clouds(90, 60, distance), 3, &[], None, 0, &RUNNING);
         assert_eq!(fit.folds, 5);
         let least = fit.tried.iter().map(|tried| tried.loss);
         assert_eq!(
@@ -160,9 +173,29 @@ fn noise_gets_a_strong_penalty_and_clear_classes_a_weak_one() {
 }
 
 #[test]
+fn the_penalty_is_chosen_by_the_weighted_loss() {
+    // Class 0 has 60 of 90 images, in the midst of the others.
+    let even = clouds(90, 20, 0.7);
+    let labels: Vec<u32> = (0..90).map(|i| if i % 6 < 4 { 0 } else { i % 3 }).collect();
+    let values = (0..90).flat_map(|index| even.row(0, index).to_vec());
+    let features = features(20, &labels, vec![values.collect()]);
+    let fit = |weights: &[f64]| fit(&features, 3, weights, None, 0, &RUNNING);
+    let (plain, weighted) = (fit(&[]), fit(&[0.1, 1.0, 8.0]));
+    assert_ne!(plain.0, weighted.0);
+    assert_ne!(plain.1.tried[0].loss, weighted.1.tried[0].loss);
+    assert_eq!(fit(&[1.0; 3]), plain);
+    // The strongest penalty leaves the bias alone, whose loss is the entropy of the weighted classes: 6, 15, 120 of
+    // 141 here, 60, 15, 15 of 90 without weights.
+    for (fit, expected) in [(&plain, 0.8676), (&weighted, 0.5100)] {
+        let loss = fit.1.tried[0].loss;
+        assert!((loss - expected).abs() < 0.01, "{loss} {expected}");
+    }
+}
+
+#[test]
 fn a_class_with_too_few_images_for_folds_leaves_the_penalty_unchosen() {
     for (count, folds) in [(6, 0), (12, 4), (15, 5)] {
-        let (head, fit) = fit(&clouds(count, 4, 2.0), 3, None, 0, &RUNNING);
+        let (head, fit) = fit(&clouds(count, 4, 2.0), 3, &[], None, 0, &RUNNING);
         assert_eq!((fit.folds, fit.tried.is_empty()), (folds, folds == 0));
         assert!(head.is_finite() && fit.penalty > 0.0);
         assert_eq!(fit.line(0.1).contains("too few images"), folds == 0);
@@ -172,6 +205,6 @@ fn a_class_with_too_few_images_for_folds_leaves_the_penalty_unchosen() {
 #[test]
 fn a_stop_ends_the_search() {
     let stopped = AtomicBool::new(true);
-    let (_, fit) = fit(&clouds(60, 8, 1.0), 3, None, 0, &stopped);
+    let (_, fit) = fit(&clouds(60, 8, 1.0), 3, &[], None, 0, &stopped);
     assert_eq!((fit.steps, fit.tried.len()), (0, 0));
 }

@@ -104,6 +104,7 @@ impl Observer for EventLog<'_> {
         let progress = &report.progress;
         if is_logged(progress.step, report.num_steps) {
             let phase = match report.phase {
+                Phase::Features => return,
                 Phase::Train => "train",
                 Phase::Val => "val",
             };

@@ -47,16 +47,23 @@ impl Observer for Progress {
         {
             self.clear();
             let (phase, images) = match report.phase {
+                Phase::Features => ("features of train", self.images[0]),
                 Phase::Train => ("train", self.images[0]),
                 Phase::Val => ("val", self.images[1]),
             };
-            let what = format!("epoch {}/{} {phase}", report.epoch, self.epochs);
+            let what = match report.phase {
+                Phase::Features => phase.to_owned(),
+                _ => format!("epoch {}/{} {phase}", report.epoch, self.epochs),
+            };
             let bar = self.printer.image_bar(&what, images as u64);
             self.bar = Some((report.phase, bar));
         }
         if let Some((_, bar)) = &self.bar {
             let progress = &report.progress;
             bar.set_position(progress.images);
+            if report.phase == Phase::Features {
+                return;
+            }
             bar.set_message(format!(
                 "loss {:.4} accuracy {:.1} %",
                 progress.loss(),
@@ -67,7 +74,8 @@ impl Observer for Progress {
 
     fn head_fitted(&mut self, fit: &HeadFit, seconds: f64) {
         self.clear();
-        self.is_fitted = true;
+        // Without cached features, epochs of fine-tuning follow.
+        self.is_fitted = self.is_cached;
         self.printer.log(fit.line(seconds));
     }
 

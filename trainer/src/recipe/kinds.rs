@@ -32,12 +32,26 @@ pub enum HeadSolver {
 pub enum SchedulerKind {
     /// Divide by 10 after 10 epochs without a lower validation loss
     Plateau,
-    /// Fall to 0 over all epochs along half a cosine
+    /// Fall to 0 over all epochs along half a cosine, epoch by epoch
     Cosine,
+    /// Fall to 0 over all steps along half a cosine, step by step
+    #[value(name = "cosine-steps")]
+    #[serde(rename = "cosine-steps")]
+    CosineSteps,
     /// Divide by 10 every 7 epochs
     Step,
     /// Constant
     None,
+}
+
+/// Which images an epoch has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SamplingKind {
+    /// Every image once, in random order
+    Shuffled,
+    /// Every class equally often, its images drawn with replacement; as many images as there are
+    Balanced,
 }
 
 /// Checkpoints to keep.
@@ -62,6 +76,55 @@ pub enum Criterion {
     /// The lowest validation loss
     #[value(name = "val_loss")]
     ValLoss,
+    /// None: the last epoch
+    Last,
+    /// val_loss with at least 100 validation images; else last, since so few images choose by chance
+    Auto,
+}
+
+impl Criterion {
+    /// The least number of validation images whose loss may choose an epoch.
+    const FEWEST_IMAGES: usize = 100;
+
+    /// The criterion that [`Auto`](Self::Auto) stands for with so many validation images.
+    pub fn resolve(self, num_images: usize) -> Self {
+        match self {
+            Self::Auto if num_images >= Self::FEWEST_IMAGES => Self::ValLoss,
+            Self::Auto => Self::Last,
+            criterion => criterion,
+        }
+    }
+}
+
+/// Weights that are validated and exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WeightAverage {
+    /// Those of the last step
+    None,
+    /// Their exponential moving average over the steps
+    Ema,
+}
+
+/// What the batch norms of a fine-tuned backbone normalise with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BatchNormKind {
+    /// The mean and the variance in the file, which stay
+    Running,
+    /// Those of each batch, which move the ones in the file
+    Batch,
+}
+
+/// Which network a fine-tuning ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// The frozen backbone with its classification layer, unless the fine-tuned network is better on the
+    /// validation images by more than a standard error
+    Better,
+    /// The fine-tuned network
+    Tuned,
 }
 
 /// Device to train on.

@@ -82,7 +82,7 @@ impl Settings {
         flags.apply(&mut settings);
         let recipe = &mut settings.recipe;
         // A file's views and solver are for a frozen backbone; a typed `--fine-tune` wins over both.
-        let is_tuned = flags.has("fine-tune") && recipe.fine_tune;
+        let is_tuned = flags.has("fine-tune") && recipe.is_fine_tuned();
         if !is_tuned {
             recipe.views = recipe.views.or(file_views);
             // So does a typed setting of the loop.

@@ -4,8 +4,8 @@ use clap::Parser;
 use serde::de::{Deserializer, Error as _, Visitor};
 
 use super::{
-    Criterion, Flags, HeadSolver, Log, MachineArgs, Memory, OptimizerKind, Recipe, RunArgs,
-    SaveKind, SchedulerKind, Settings, Ui, Views, flags as setting_flags,
+    Criterion, FineTune, Flags, HeadSolver, Log, MachineArgs, Memory, OptimizerKind, Recipe,
+    RunArgs, SaveKind, SchedulerKind, Settings, Ui, Views, flags as setting_flags,
 };
 use crate::error::{Error, Result};
 
@@ -55,7 +55,7 @@ const FROZEN: &str = include_str!("tests/frozen.toml");
 fn without_anything_the_defaults_hold() {
     let recipe = recipe(&[]).unwrap();
     assert_eq!(recipe.data, "builtin:insects");
-    assert_eq!((recipe.epochs, recipe.batch, recipe.lr), (10, 32, 1e-3));
+    assert_eq!((recipe.epochs, recipe.batch, recipe.lr()), (10, 32, 1e-3));
     assert_eq!((recipe.width, recipe.cells, recipe.growth), (8, 3, 2.0));
     assert_eq!((recipe.weight_decay, recipe.momentum), (0.0, 0.9));
     assert_eq!(recipe.optimizer, OptimizerKind::Adam);
@@ -78,14 +78,14 @@ fn flags_win_over_the_file_and_the_file_over_the_defaults() {
     let file = "epochs = 3\nlr = 0.5\nsave = \"all\"\nfine-tune = true\nbatch = 8\n";
     let typed = ["--epochs", "7", "--fine-tune=false", "--optimizer", "sgd"];
     let recipe = settings(&typed, file).unwrap().recipe;
-    assert_eq!((recipe.epochs, recipe.lr, recipe.batch), (7, 0.5, 8));
+    assert_eq!((recipe.epochs, recipe.lr(), recipe.batch), (7, 0.5, 8));
     let kinds = (recipe.save, recipe.optimizer, recipe.scheduler);
     let expected = (SaveKind::All, OptimizerKind::Sgd, SchedulerKind::Plateau);
     assert_eq!(kinds, expected);
-    assert!(!recipe.fine_tune);
+    assert_eq!(recipe.fine_tune, FineTune::Off);
     // Also where the flag says what the default is.
     let recipe = settings(&["--batch", "32"], file).unwrap().recipe;
-    assert_eq!((recipe.batch, recipe.fine_tune), (32, true));
+    assert_eq!((recipe.batch, recipe.fine_tune), (32, FineTune::All));
 }
 
 #[test]
@@ -225,6 +225,13 @@ fn values_without_a_meaning_are_refused_with_their_flag() {
         (["--lr", "nan"], "--lr"),
         (["--momentum", "1"], "--momentum"),
         (["--weight-decay", "inf"], "--weight-decay"),
+        (["--label-smoothing", "1"], "--label-smoothing"),
+        (["--label-smoothing", "-0.1"], "--label-smoothing"),
+        (["--accumulate", "0"], "--accumulate"),
+        (["--accumulate", "65537"], "--accumulate"),
+        (["--mixup", "0"], "--mixup"),
+        (["--mixup", "nan"], "--mixup"),
+        (["--cutmix", "101"], "--cutmix"),
         (["--threads", "0"], "--threads"),
         (["--early-stop", "0"], "--early-stop"),
         (["--folds", "1"], "--folds"),
@@ -265,6 +272,11 @@ fn settings_without_an_effect_are_refused() {
             "--augment",
         ),
         (&["--backbone", "a.onnx", "--augment-val"], "--augment-val"),
+        (&["--backbone", "a.onnx", "--mixup", "0.2"], "--mixup"),
+        (
+            &["--backbone", "a.onnx", "--epochs", "9", "--cutmix", "1"],
+            "--cutmix",
+        ),
         (&["--augment", "none", "--augment-val"], "--augment-val"),
         (&["--save", "last", "--best-by", "val_loss"], "--best-by"),
     ] {
@@ -273,6 +285,8 @@ fn settings_without_an_effect_are_refused() {
     }
     recipe(&["--backbone", "a.onnx", "--width", "8"]).unwrap();
     recipe(&["--backbone", "a.onnx", "--augment", "none"]).unwrap();
+    recipe(&["--backbone", "a.onnx", "--views", "fresh", "--mixup", "0.2"]).unwrap();
+    recipe(&["--backbone", "a.onnx", "--fine-tune", "--cutmix", "1"]).unwrap();
     recipe(&[
         "--save",
         "last",
@@ -407,10 +421,13 @@ fn a_setting_of_the_loop_selects_it_for_a_frozen_backbone() {
     for typed in [
         ["--epochs", "10"],
         ["--batch", "32"],
+        ["--accumulate", "2"],
         ["--lr", "1e-3"],
         ["--optimizer", "adam"],
         ["--weight-decay", "0"],
         ["--scheduler", "cosine"],
+        ["--label-smoothing", "0.1"],
+        ["--sampling", "balanced"],
         ["--early-stop", "3"],
         ["--save", "all"],
         ["--best-by", "val_loss"],

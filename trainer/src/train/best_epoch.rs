@@ -34,6 +34,7 @@ impl BestEpoch {
                 epoch.val_accuracy > best.val_accuracy
                     || (epoch.val_accuracy == best.val_accuracy && epoch.val_loss < best.val_loss)
             }
+            Criterion::Last | Criterion::Auto => true,
         });
         if better {
             self.best = Some(epoch);

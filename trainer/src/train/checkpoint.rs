@@ -2,7 +2,7 @@
 //!
 //! The tensors are the network's, by their own names, so that `safetensors.torch.load_file` returns a state
 //! dict. Of a frozen network they are those of its classification layer alone: the rest is in the
-//! backbone's file, whose SHA-256 the state holds. The optimiser's state is the tensor
+//! backbone's file, whose SHA-256 the state holds. Averaged weights stand beside them, under `average/`. The optimiser's state is the tensor
 //! `optimizer.burnpack` (bytes in Burn's own format); everything else is JSON in the header's metadata,
 //! under `state`.
 
@@ -21,6 +21,8 @@ use crate::error::{Error, Result};
 
 const OPTIMIZER: &str = "optimizer.burnpack";
 const STATE: &str = "state";
+/// Before the names of averaged tensors.
+const AVERAGE: &str = "average/";
 
 /// Checkpoint: network, optimiser and everything else of a training.
 #[derive(Clone)]
@@ -32,22 +34,29 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Takes the state of a network in training.
+    /// Takes the state of a network in training, with the average of its weights.
     pub(crate) fn capture(
         network: &Network,
+        average: Option<&Network>,
         optimizer: &ModuleOptimizer,
         state: &State,
     ) -> Result<Self> {
         let bytes = optimizer.into_bytes().map_err(|error| {
             Error::refused(format!("the optimiser's state cannot be saved: {error}"))
         })?;
+        // NB: `valid` brings the running statistics up to date first.
+        let mut tensors: BTreeMap<_, _> = network.valid().state().into_iter().collect();
+        if let Some(average) = average {
+            let averaged = average.state().into_iter();
+            tensors.extend(averaged.map(|(name, data)| (format!("{AVERAGE}{name}"), data)));
+        }
         Ok(Self {
             path: PathBuf::new(),
-            // NB: `valid` brings the running statistics up to date first.
-            tensors: network.valid().state().into_iter().collect(),
+            tensors,
             optimizer: bytes.to_vec(),
             state: State {
                 parameter_ids: parameter_ids(network),
+                has_average: average.is_some(),
                 ..state.clone()
             },
         })
@@ -151,9 +160,25 @@ impl Checkpoint {
         &self.path
     }
 
-    /// The network's tensors by name; of a frozen network, those of its classification layer.
-    pub fn tensors(&self) -> &BTreeMap<String, TensorData> {
-        &self.tensors
+    /// The tensors of the last step's network by name; of a frozen network, those of its classification layer.
+    pub fn tensors(&self) -> BTreeMap<String, TensorData> {
+        self.tensors_of(false)
+    }
+
+    /// The averaged tensors, or those of the last step, without the prefix of the former.
+    fn tensors_of(&self, average: bool) -> BTreeMap<String, TensorData> {
+        if !self.state.has_average {
+            return self.tensors.clone();
+        }
+        let tensors = self.tensors.iter().filter_map(|(name, data)| {
+            let own = match (name.strip_prefix(AVERAGE), average) {
+                (Some(own), true) => own,
+                (None, false) => name,
+                _ => return None,
+            };
+            Some((own.to_owned(), data.clone()))
+        });
+        tensors.collect()
     }
 
     pub fn classes(&self) -> &[String] {
@@ -170,13 +195,19 @@ impl Checkpoint {
         self.state.epoch - 1
     }
 
-    /// The network with this checkpoint's weights and running statistics.
+    /// The network that this checkpoint is the result of: with the averaged weights, where there are such.
     ///
     /// # Errors
     /// When the network has other tensors, or another frozen backbone.
     pub fn network(&self, network: Network) -> Result<Network> {
         self.check_backbone(&network)?;
-        Ok(network.load_state(&self.tensors)?)
+        Ok(network.load_state(&self.tensors_of(self.state.has_average))?)
+    }
+
+    /// The network as training continues with it: with the weights of the last step.
+    pub(crate) fn network_in_training(&self, network: Network) -> Result<Network> {
+        self.check_backbone(&network)?;
+        Ok(network.load_state(&self.tensors_of(false))?)
     }
 
     /// Refuses a network of another backbone than the one that this checkpoint leaves out.

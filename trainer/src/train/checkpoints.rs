@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::tensor::TensorData;
 use models::Network;
 
 use super::TrainOptions;
+use super::average::Average;
 use super::checkpoint::Checkpoint;
 use super::history;
 use super::state::State;
@@ -24,6 +24,28 @@ pub struct Checkpoints<'a> {
     resumed: Option<Checkpoint>,
     /// The best epoch's trained tensors, where no folder keeps them.
     best: Option<BTreeMap<String, TensorData>>,
+    /// Those of the frozen backbone that a fine-tuning began as, likewise.
+    frozen: Option<BTreeMap<String, TensorData>>,
+}
+
+/// What an epoch leaves.
+pub(super) struct Saved<'a> {
+    /// In training.
+    pub(super) network: &'a Network,
+    pub(super) average: &'a Average,
+    pub(super) optimizer: &'a ModuleOptimizer,
+    pub(super) state: &'a State,
+}
+
+impl Saved<'_> {
+    fn capture(&self) -> Result<Checkpoint> {
+        Checkpoint::capture(self.network, self.average.get(), self.optimizer, self.state)
+    }
+
+    fn result(&self) -> BTreeMap<String, TensorData> {
+        let network = self.average.result(self.network);
+        network.state().into_iter().collect()
+    }
 }
 
 impl<'a> Checkpoints<'a> {
@@ -33,6 +55,7 @@ impl<'a> Checkpoints<'a> {
             run: Some(run),
             resumed,
             best: None,
+            frozen: None,
         }
     }
 
@@ -42,6 +65,7 @@ impl<'a> Checkpoints<'a> {
             run: None,
             resumed: None,
             best: None,
+            frozen: None,
         }
     }
 
@@ -50,15 +74,21 @@ impl<'a> Checkpoints<'a> {
     }
 
     /// Saves a training that is interrupted, perhaps in the middle of an epoch.
-    pub(super) fn save_interrupted(
-        &self,
-        network: &Network,
-        optimizer: &ModuleOptimizer,
-        state: &State,
-    ) -> Result<()> {
+    pub(super) fn save_interrupted(&self, saved: &Saved<'_>) -> Result<()> {
         match self.run {
-            Some(run) => Checkpoint::capture(network, optimizer, state)?.save(&[run.last()]),
+            Some(run) => saved.capture()?.save(&[run.last()]),
             None => Ok(()),
+        }
+    }
+
+    /// Saves the frozen backbone, with its classification layer, that a fine-tuning begins as.
+    pub(super) fn save_frozen(&mut self, saved: &Saved<'_>) -> Result<()> {
+        match self.run {
+            Some(run) => saved.capture()?.save(&[run.frozen()]),
+            None => {
+                self.frozen = Some(saved.result());
+                Ok(())
+            }
         }
     }
 
@@ -66,16 +96,14 @@ impl<'a> Checkpoints<'a> {
     /// `last` always, and the history.
     pub(super) fn save_epoch(
         &mut self,
-        network: &Network,
-        optimizer: &ModuleOptimizer,
-        state: &State,
+        saved: &Saved<'_>,
         save: SaveKind,
         new_best: bool,
     ) -> Result<()> {
-        let keep_best = new_best && save != SaveKind::Last;
+        let (state, keep_best) = (saved.state, new_best && save != SaveKind::Last);
         let Some(run) = self.run else {
             if keep_best {
-                self.best = Some(network.valid().state().into_iter().collect());
+                self.best = Some(saved.result());
             }
             return Ok(());
         };
@@ -89,7 +117,7 @@ impl<'a> Checkpoints<'a> {
         }
         // `last` comes last: after a kill in between, the run repeats this epoch.
         paths.push(run.last());
-        Checkpoint::capture(network, optimizer, state)?.save(&paths)?;
+        saved.capture()?.save(&paths)?;
         self.save_history(state)
     }
 
@@ -123,5 +151,28 @@ impl<'a> Checkpoints<'a> {
             }
         }
         Ok((last, epochs_done))
+    }
+
+    /// The frozen backbone that a fine-tuning began as.
+    pub(super) fn frozen_network(&self, tuned: Network) -> Result<Network> {
+        match (self.run, &self.frozen) {
+            (Some(run), _) => Checkpoint::open(&run.frozen())?.network(tuned),
+            (None, Some(state)) => Ok(tuned.load_state(state)?),
+            (None, None) => unreachable!("`save_frozen` comes before the first epoch"),
+        }
+    }
+
+    /// Makes the frozen backbone the best checkpoint, which export and evaluation take, or undoes that of an earlier
+    /// end of this training.
+    pub(super) fn keep(&self, tuned: bool, save: SaveKind) -> Result<()> {
+        let Some(run) = self.run else {
+            return Ok(());
+        };
+        match (tuned, save) {
+            (false, _) => data::write::atomically(&run.best(), &fs_err::read(run.frozen())?)?,
+            (true, SaveKind::Last) if run.best().exists() => fs_err::remove_file(run.best())?,
+            (true, _) => {}
+        }
+        Ok(())
     }
 }

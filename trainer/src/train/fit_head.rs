@@ -1,23 +1,22 @@
-//! Training of the classification layer of a frozen backbone to its minimum, on all cached features at once.
+//! Training of a backbone's classification layer to its minimum, on the features of all images at once.
 //!
-//! It stands beside the loop and gives the same result: a network, checkpoints and one row of the history.
+//! Of a frozen backbone it stands beside the loop and gives the same result: a network, checkpoints and one row of
+//! the history. A backbone that is fine-tuned begins with such a layer.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
-use burn::tensor::TensorData;
-use models::Network;
-
 use super::{
-    Checkpoints, Ended, Observer, Progress, Solver, TrainOptions, Trained, begin_or_resume,
-    validate,
+    Begun, Checkpoints, Ended, EpochScore, HeadFit, Observer, Phase, Progress, Solver, State,
+    TrainOptions, Trained, begin_or_resume, report, saved, validate,
 };
 use crate::error::{Error, Result};
-use crate::examples::{Examples, Purpose};
-use crate::head::{self, Head};
+use crate::examples::{Batch, Examples, Purpose};
+use crate::features::Features;
+use crate::head;
 use crate::interrupt::Interrupt;
 use crate::model::Model;
 use crate::recipe::SaveKind;
+use crate::tensors;
 use crate::training_set::TrainingSet;
 
 /// Fits the classification layer of a frozen network to the features in `data`.
@@ -31,43 +30,38 @@ pub(super) fn fit_head(
     observer: &mut dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Trained> {
-    let (optimizer, mut state) = begin_or_resume(&mut model, data, options, &mut checkpoints)?;
+    let Begun {
+        optimizer,
+        mut state,
+        average,
+    } = begin_or_resume(&mut model, data, options, &mut checkpoints)?;
     if state.ended(options).is_none() {
         let (Examples::Features(train), Solver::Lbfgs { penalty }) = (&data.train, options.solver)
         else {
             unreachable!("a recipe has this solver with cached features alone")
         };
         observer.epoch_started(state.epoch, options.epochs);
-        let started = Instant::now();
-        let (features, num_classes) = (train.features(), data.classes.len());
-        let seed = data.batching.seed;
-        let (head, fit) = head::fit(features, num_classes, penalty, seed, interrupt.flag());
-        interrupt.check()?;
-        if !head.is_finite() {
-            return Err(Error::refused_with_hint(
-                "the features of the backbone are too large for a classification layer in single precision",
-                "take another backbone, or check its preprocessing",
-            ));
-        }
-        let seconds = started.elapsed().as_secs_f64();
-        observer.head_fitted(&fit, seconds);
-        model.network = with_head(model.network, head)?;
+        let examples = train.features();
+        let fitting = (penalty, options, data.batching.seed);
+        let fit = fit_layer(&mut model, examples, fitting, observer, interrupt)?;
         let scored = model.valid();
         let score = |examples: &Examples, observer: &mut dyn Observer| {
-            let score = validate(&scored, examples, state.epoch, options, observer, interrupt)?;
+            let score = validate(&scored, examples, state.epoch, observer, interrupt)?;
             score.ok_or_else(|| interrupt.error())
         };
         // On the images as they are: their loss is comparable to that of the validation images.
         let originals = data.train.rebatched(Purpose::Evaluation, &data.batching);
         let train = score(&originals, &mut ())?;
         let val = score(&data.val, observer)?;
+        let seconds = fit.seconds;
         state.train = Progress { seconds, ..train };
-        state.head = Some(fit);
+        state.head = Some(fit.fit);
         state.end_epoch(&val, options);
         // L-BFGS has no learning rate.
         state.rows.iter_mut().for_each(|row| row.lr = 0.0);
         // Both are kept: there is one result.
-        checkpoints.save_epoch(&model.network, &optimizer, &state, SaveKind::Best, true)?;
+        let epoch = saved(&model, &average, &optimizer, &state);
+        checkpoints.save_epoch(&epoch, SaveKind::Best, true)?;
         observer.epoch_done(state.last_row(), true);
     }
     Ok(Trained {
@@ -76,21 +70,92 @@ pub(super) fn fit_head(
         ended: Ended::Finished,
         rows: state.rows,
         head: state.head,
+        fine_tuned: None,
     })
 }
 
-/// The network with another classification layer.
-fn with_head(network: Network, head: Head) -> Result<Network> {
-    let (num_classes, width) = (head.bias.len(), head.weight.len() / head.bias.len());
-    let tensors = BTreeMap::from([
-        (
-            "fc.weight".to_owned(),
-            TensorData::new(head.weight, [num_classes, width]),
-        ),
-        (
-            "fc.bias".to_owned(),
-            TensorData::new(head.bias, [num_classes]),
-        ),
-    ]);
-    Ok(network.load_state(&tensors)?)
+/// Fits the classification layer of a backbone that is about to be fine-tuned, on the features of the training images
+/// as they are, and scores it on the validation images: the network then is the frozen backbone with this layer.
+pub(super) fn fit_head_of_backbone(
+    (model, state): (&mut Model, &mut State),
+    data: &TrainingSet,
+    options: &TrainOptions,
+    observer: &mut dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    let originals = data.train.rebatched(Purpose::Evaluation, &data.batching);
+    let features = features(&model.valid(), &originals, observer, interrupt)?;
+    let fitting = (None, options, data.batching.seed);
+    let fit = fit_layer(model, &features, fitting, observer, interrupt)?;
+    state.head = Some(fit.fit);
+    let score = validate(&model.valid(), &data.val, 0, &mut (), interrupt)?;
+    let score = score.ok_or_else(|| interrupt.error())?;
+    state.frozen = Some(EpochScore {
+        epoch: 0,
+        val_loss: score.loss(),
+        val_accuracy: score.accuracy(),
+    });
+    Ok(())
+}
+
+/// The features of images, by the network itself.
+fn features(
+    model: &Model,
+    images: &Examples,
+    observer: &mut dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Features> {
+    let device = model.device();
+    let (mut progress, mut values) = (Progress::default(), vec![]);
+    for batch in images.batches(1, 0) {
+        let Batch { inputs, labels } = batch?;
+        values.extend(tensors::read(model.features(inputs, &device)?)?); // [N, D]
+        progress.step += 1;
+        progress.images += labels.len() as u64;
+        observer.step(&report(Phase::Features, 0, images, &progress));
+        interrupt.check()?;
+    }
+    let samples = images.samples().to_vec();
+    let width = values.len() / samples.len().max(1);
+    Ok(Features::new(samples, width, vec![values]))
+}
+
+/// A fitted layer, which the network has, with how it was found.
+struct Fitted {
+    fit: HeadFit,
+    seconds: f64,
+}
+
+/// Puts the classification layer that fits the features best into the network.
+fn fit_layer(
+    model: &mut Model,
+    features: &Features,
+    (penalty, options, seed): (Option<f64>, &TrainOptions, u64),
+    observer: &mut dyn Observer,
+    interrupt: &Interrupt,
+) -> Result<Fitted> {
+    let started = Instant::now();
+    let (num_classes, weights) = (
+        model.network.num_classes(),
+        &options.objective.class_weights,
+    );
+    let (head, fit) = head::fit(
+        features,
+        num_classes,
+        weights,
+        penalty,
+        seed,
+        interrupt.flag(),
+    );
+    interrupt.check()?;
+    if !head.is_finite() {
+        return Err(Error::refused_with_hint(
+            "the features of the backbone are too large for a classification layer in single precision",
+            "take another backbone, or check its preprocessing",
+        ));
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    observer.head_fitted(&fit, seconds);
+    model.network = model.network.clone().with_head(head.weight, head.bias)?;
+    Ok(Fitted { fit, seconds })
 }

@@ -1,8 +1,6 @@
 //! Optimisers, with PyTorch's meaning and defaults. The network decides which parameters they move.
-//!
-//! Burn's [`ModuleOptimizer`] has parameter groups and gradient clipping; [`OptimizerOptions::init`] is where
-//! they would be set.
 
+use burn::module::ParamGroup;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{Adam, AdamConfig, AdamW, AdamWConfig, ModuleOptimizer, Sgd, SgdConfig};
@@ -23,11 +21,22 @@ pub struct OptimizerOptions {
 }
 
 impl OptimizerOptions {
-    pub fn init(&self) -> ModuleOptimizer {
-        match self.kind {
+    /// The optimiser before its first step. Weight decay leaves the parameters of `undecayed` alone.
+    pub fn init(&self, undecayed: Option<ParamGroup>) -> ModuleOptimizer {
+        let plain = Self {
+            weight_decay: 0.0,
+            ..*self
+        };
+        let all: ModuleOptimizer = match self.kind {
             OptimizerKind::Adam => self.adam().into(),
             OptimizerKind::AdamW => self.adamw().into(),
             OptimizerKind::Sgd => self.sgd().into(),
+        };
+        match (undecayed, self.kind) {
+            (None, _) => all,
+            (Some(group), OptimizerKind::Adam) => all.with_group(group, plain.adam(), None),
+            (Some(group), OptimizerKind::AdamW) => all.with_group(group, plain.adamw(), None),
+            (Some(group), OptimizerKind::Sgd) => all.with_group(group, plain.sgd(), None),
         }
     }
 
@@ -82,7 +91,7 @@ mod tests {
         let device = Device::default();
         let start = Tensor::from_floats([0.5, -1.25, 2.0, 0.0], &device.clone().autodiff());
         let mut weights = Param::<Tensor<1>>::from_tensor(start);
-        let mut optimizer = options.init();
+        let mut optimizer = options.init(None);
         let mut seen = vec![];
         for gradient in GRADIENTS {
             let mut gradients = GradientsParams::new();
@@ -98,7 +107,7 @@ mod tests {
             );
             if interrupted {
                 let bytes = optimizer.into_bytes().unwrap();
-                optimizer = options.init().from_bytes(bytes).unwrap();
+                optimizer = options.init(None).from_bytes(bytes).unwrap();
             }
         }
         [seen[0].clone(), seen[3].clone()]

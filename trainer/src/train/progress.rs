@@ -5,12 +5,14 @@ use std::time::Instant;
 use data::metrics::argmax;
 use serde::{Deserialize, Serialize};
 
-use super::objective::Objective;
+use super::objective::{Objective, Targets};
 use crate::error::{Error, Result};
 
 /// Phase of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
+    /// Before the first epoch: features of a backbone that is fine-tuned, for its classification layer.
+    Features,
     /// The weights move.
     Train,
     /// The weights rest; batch norm uses its running statistics.
@@ -20,6 +22,7 @@ pub enum Phase {
 impl Phase {
     fn name(self) -> &'static str {
         match self {
+            Self::Features => "features",
             Self::Train => "training",
             Self::Val => "validation",
         }
@@ -33,9 +36,10 @@ pub struct Progress {
     pub step: usize,
     /// Images done.
     pub images: u64,
-    /// Sum of the images' losses.
+    /// Sum of the batches' mean losses, each times its images: in training of the objective, in validation of the
+    /// plain cross-entropy.
     pub loss_sum: f64,
-    /// Images whose highest logit is that of their label.
+    /// Images whose highest logit is that of their label; of a mixed image, of its larger part.
     pub correct: u64,
     pub seconds: f64,
     /// Seconds in which steps waited for their batches.
@@ -44,7 +48,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Mean cross-entropy.
+    /// Mean loss.
     pub fn loss(&self) -> f64 {
         self.loss_sum / self.images as f64
     }
@@ -66,26 +70,26 @@ impl Progress {
     pub(crate) fn add(
         &mut self,
         logits: &[f32],
-        labels: &[u32],
-        objective: Objective,
+        targets: &Targets,
+        objective: &Objective,
         phase: Phase,
         epoch: usize,
     ) -> Result<()> {
-        let num_classes = logits.len() / labels.len().max(1);
-        let mut sum = 0.0;
-        for (row, &label) in logits.chunks_exact(num_classes.max(1)).zip(labels) {
-            sum += objective.value(row, label);
-            self.correct += u64::from(argmax(row) == label);
-        }
+        let num_classes = logits.len() / targets.len().max(1);
+        let rows = logits.chunks_exact(num_classes.max(1));
+        let hits = rows.zip(targets.dominant());
+        let hits = hits.filter(|(row, label)| argmax(row) == *label);
+        let loss = objective.value(logits, targets);
         self.step += 1;
-        self.images += labels.len() as u64;
-        self.loss_sum += sum;
+        self.images += targets.len() as u64;
+        self.correct += hits.count() as u64;
+        self.loss_sum += loss * targets.len() as f64;
         // Checked after counting, so that the error names this step.
-        if sum.is_finite() {
+        if loss.is_finite() {
             return Ok(());
         }
         Err(Error::LossNotFinite {
-            loss: sum / labels.len() as f64,
+            loss,
             phase: phase.name(),
             epoch,
             step: self.step,
@@ -130,21 +134,16 @@ impl Clock {
 mod tests {
     use super::*;
 
-    const OBJECTIVE: Objective = Objective::CrossEntropy;
+    fn add(progress: &mut Progress, logits: &[f32], labels: &[u32]) -> Result<()> {
+        let (targets, objective) = (Targets::Classes(labels.to_vec()), Objective::default());
+        progress.add(logits, &targets, &objective, Phase::Train, 7)
+    }
 
     #[test]
     fn a_batch_adds_its_loss_its_hits_and_its_images() {
         let mut progress = Progress::default();
         // torch 2.15: the mean cross-entropy of these rows is 1.5754564; the second is no hit.
-        progress
-            .add(
-                &[2.0, -1.0, 0.5, 0.1, 0.2, 3.0],
-                &[0, 1],
-                OBJECTIVE,
-                Phase::Val,
-                1,
-            )
-            .unwrap();
+        add(&mut progress, &[2.0, -1.0, 0.5, 0.1, 0.2, 3.0], &[0, 1]).unwrap();
         assert!(
             (progress.loss() - 1.575_456_4).abs() < 1e-6,
             "{}",
@@ -154,9 +153,7 @@ mod tests {
             (progress.step, progress.images, progress.correct),
             (1, 2, 1)
         );
-        progress
-            .add(&[0.0, 0.0, 1.0], &[2], OBJECTIVE, Phase::Val, 1)
-            .unwrap();
+        add(&mut progress, &[0.0, 0.0, 1.0], &[2]).unwrap();
         assert_eq!(
             (progress.step, progress.images, progress.correct),
             (2, 3, 2)
@@ -166,11 +163,28 @@ mod tests {
     }
 
     #[test]
+    fn a_mixed_image_is_a_hit_where_its_larger_part_is_found() {
+        let targets = Targets::Probabilities {
+            values: vec![0.4, 0.6, 0.8, 0.2],
+            num_classes: 2,
+        };
+        let mut progress = Progress::default();
+        let (logits, objective) = ([0.0, 1.0, 0.0, 1.0], Objective::default());
+        let added = progress.add(&logits, &targets, &objective, Phase::Train, 1);
+        added.unwrap();
+        assert_eq!((progress.images, progress.correct), (2, 1));
+        // torch 2.15: `cross_entropy(tensor([[0., 1], [0, 1]]), tensor([[0.4, 0.6], [0.8, 0.2]]))`
+        assert!(
+            (progress.loss() - 0.913_261_7).abs() < 1e-6,
+            "{}",
+            progress.loss()
+        );
+    }
+
+    #[test]
     fn logits_that_are_not_finite_make_a_loss_that_is_not() {
         for bad in [f32::NAN, f32::INFINITY] {
-            let error = Progress::default()
-                .add(&[0.0, bad], &[0], OBJECTIVE, Phase::Train, 7)
-                .unwrap_err();
+            let error = add(&mut Progress::default(), &[0.0, bad], &[0]).unwrap_err();
             assert!(
                 error
                     .to_string()
@@ -178,8 +192,7 @@ mod tests {
             );
         }
         let mut huge = Progress::default();
-        huge.add(&[-3e38, 3e38], &[0], OBJECTIVE, Phase::Val, 1)
-            .unwrap();
+        add(&mut huge, &[-3e38, 3e38], &[0]).unwrap();
         assert!(huge.loss() > 5e38, "{}", huge.loss());
     }
 }

@@ -18,11 +18,24 @@ const EPS: f64 = 1e-8;
 const STEP_EPOCHS: usize = 7;
 const STEP_GAMMA: f64 = 0.1;
 
+/// Where in a training a step is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Position {
+    pub epochs: usize,
+    pub steps_per_epoch: usize,
+    /// Steps done in the epoch in progress.
+    pub step: usize,
+    /// Share of all steps in which the rate rises.
+    pub warmup: f64,
+}
+
 /// Learning rate schedule, as PyTorch's schedulers when stepped once per epoch.
 ///
 /// `plateau` is `ReduceLROnPlateau` on the validation loss (factor 0.1, patience 10, relative
 /// threshold 1e-4, cooldown 0), `cosine` is `CosineAnnealingLR(T_max = epochs, eta_min = 0)`,
-/// `step` is `StepLR(7, 0.1)`.
+/// `step` is `StepLR(7, 0.1)`. `cosine-steps` is stepped once per step, from the end of the warm-up on.
+///
+/// In a warm-up the rate rises evenly to that of the schedule (Goyal and others, 2017).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scheduler {
     kind: SchedulerKind,
@@ -50,18 +63,23 @@ impl Scheduler {
         self.kind
     }
 
-    /// The learning rate of the coming epoch, in a run of `epochs` epochs.
+    /// The learning rate of the coming step.
     ///
-    /// A run that is continued past its end has a longer cosine: hence `epochs` here, not in
+    /// A run that is continued past its end has a longer cosine: hence the number of epochs is in `at`, not in
     /// [`new`](Self::new).
-    pub fn lr(&self, epochs: usize) -> f64 {
+    pub fn lr(&self, at: &Position) -> f64 {
+        let num_steps = (at.epochs * at.steps_per_epoch).max(1) as f64;
+        let done = (self.epochs_done * at.steps_per_epoch + at.step) as f64;
+        let warmup = (at.warmup * num_steps).round();
+        if done < warmup {
+            return self.base_lr * (done + 1.0) / warmup;
+        }
+        let cosine = |share: f64| self.base_lr * (1.0 + (PI * share).cos()) / 2.0;
         match self.kind {
             SchedulerKind::None => self.base_lr,
             SchedulerKind::Plateau => self.plateau_lr,
-            SchedulerKind::Cosine => {
-                let done = self.epochs_done as f64 / epochs.max(1) as f64;
-                self.base_lr * (1.0 + (PI * done).cos()) / 2.0
-            }
+            SchedulerKind::Cosine => cosine(self.epochs_done as f64 / at.epochs.max(1) as f64),
+            SchedulerKind::CosineSteps => cosine((done - warmup) / (num_steps - warmup).max(1.0)),
             SchedulerKind::Step => {
                 let reductions = self.epochs_done / STEP_EPOCHS;
                 self.base_lr * STEP_GAMMA.powi(i32::try_from(reductions).unwrap_or(i32::MAX))
@@ -95,15 +113,74 @@ impl Scheduler {
 mod tests {
     use super::*;
 
+    /// The first step of an epoch, of so many epochs of 10 steps.
+    fn start_of(epochs: usize) -> Position {
+        Position {
+            epochs,
+            steps_per_epoch: 10,
+            step: 0,
+            warmup: 0.0,
+        }
+    }
+
     fn series(kind: SchedulerKind, losses: &[f64]) -> Vec<f64> {
         let mut scheduler = Scheduler::new(kind, 1e-3);
         let mut rates = vec![];
         for loss in losses {
-            rates.push(scheduler.lr(losses.len()));
+            rates.push(scheduler.lr(&start_of(losses.len())));
             scheduler.epoch_done(*loss);
         }
-        rates.push(scheduler.lr(losses.len()));
+        rates.push(scheduler.lr(&start_of(losses.len())));
         rates
+    }
+
+    /// The rates of all steps of a training.
+    fn steps(kind: SchedulerKind, epochs: usize, steps_per_epoch: usize, warmup: f64) -> Vec<f64> {
+        let mut scheduler = Scheduler::new(kind, 1e-3);
+        let mut rates = vec![];
+        for _ in 0..epochs {
+            rates.extend((0..steps_per_epoch).map(|step| {
+                scheduler.lr(&Position {
+                    epochs,
+                    steps_per_epoch,
+                    step,
+                    warmup,
+                })
+            }));
+            scheduler.epoch_done(1.0);
+        }
+        rates
+    }
+
+    #[test]
+    fn cosine_steps_gives_the_rates_of_pytorch() {
+        // torch 2.15: `SequentialLR(SGD(lr=1e-3), [LambdaLR(lambda t: (t + 1) / 2), CosineAnnealingLR(T_max=8)],
+        // milestones=[2])`, ten steps.
+        let expected = [
+            5e-4,
+            1e-3,
+            1e-3,
+            9.619_397_662_556_434e-4,
+            8.535_533_905_932_738e-4,
+            6.913_417_161_825_449e-4,
+            5e-4,
+            3.086_582_838_174_551e-4,
+            1.464_466_094_067_262_6e-4,
+            3.806_023_374_435_663e-5,
+        ];
+        let found = steps(SchedulerKind::CosineSteps, 5, 2, 0.2);
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.into_iter().zip(expected) {
+            assert_near(found, expected);
+        }
+    }
+
+    #[test]
+    fn a_warm_up_rises_evenly_to_the_rate_of_any_schedule() {
+        let rates = steps(SchedulerKind::None, 2, 5, 0.4);
+        for (found, expected) in rates.iter().zip([0.25, 0.5, 0.75, 1.0, 1.0, 1.0]) {
+            assert_near(*found, 1e-3 * expected);
+        }
     }
 
     fn assert_near(found: f64, expected: f64) {
@@ -207,8 +284,8 @@ mod tests {
     fn cosine_of_a_longer_run_goes_on_above_zero() {
         let mut scheduler = Scheduler::new(SchedulerKind::Cosine, 1e-3);
         (0..10).for_each(|_| scheduler.epoch_done(1.0));
-        assert!(scheduler.lr(10) < 1e-18);
-        assert_near(scheduler.lr(20), 5e-4);
+        assert!(scheduler.lr(&start_of(10)) < 1e-18);
+        assert_near(scheduler.lr(&start_of(20)), 5e-4);
     }
 
     #[test]

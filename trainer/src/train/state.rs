@@ -7,17 +7,18 @@ use super::TrainOptions;
 use super::best_epoch::{BestEpoch, EpochScore};
 use super::observer::Ended;
 use super::progress::Progress;
-use super::schedule::Scheduler;
+use super::schedule::{Position, Scheduler};
 use crate::recipe::OptimizerKind;
 use report::run_files::{EpochRow, HeadFit};
 
 /// Version of the layout of [`State`] and of the tensors beside it.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 
 /// Everything of a training but its tensors; a checkpoint holds it as JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
-    /// Version of this layout: 2, or 1, which holds all tensors of frozen networks, too.
+    /// Version of this layout: 3; 2, which knows no averaged weights; or 1, which holds all tensors of frozen
+    /// networks, too.
     pub format: u32,
     pub network: String,
     /// SHA-256 of the frozen backbone's file, whose tensors are left out.
@@ -36,9 +37,15 @@ pub struct State {
     /// The best epoch so far.
     pub stopping: BestEpoch,
     pub rows: Vec<EpochRow>,
-    /// How the classification layer was fitted, where no epochs trained it.
+    /// How the classification layer was fitted, before the epochs or in their place.
     #[serde(default)]
     pub head: Option<HeadFit>,
+    /// Validation of a fine-tuning's network before its first epoch: the frozen backbone with that layer.
+    #[serde(default)]
+    pub frozen: Option<EpochScore>,
+    /// Whether the averaged weights stand beside those of the last step.
+    #[serde(default)]
+    pub has_average: bool,
     /// The ids by which the optimiser knows the trainable parameters, in module order.
     pub parameter_ids: Vec<u64>,
 }
@@ -58,13 +65,16 @@ impl State {
     /// Ends the epoch in progress with its validation: the history, the schedule and the best epoch follow.
     /// Returns whether it is the new best.
     pub(super) fn end_epoch(&mut self, val: &Progress, options: &TrainOptions) -> bool {
+        let best_by = options.best_by.resolve(val.images as usize);
         let train = std::mem::take(&mut self.train);
         let epoch = self.epoch;
         let (val_loss, val_accuracy) = (val.loss(), val.accuracy());
         self.rows.push(EpochRow {
             epoch,
             // Before `epoch_done` below, which moves the schedule on.
-            lr: self.scheduler.lr(options.epochs),
+            lr: self
+                .scheduler
+                .lr(&self.position(options, train.step.saturating_sub(1))),
             train_loss: train.loss(),
             train_accuracy: train.accuracy(),
             val_loss,
@@ -82,7 +92,22 @@ impl State {
             val_loss,
             val_accuracy,
         };
-        self.stopping.observe(options.best_by, score)
+        self.stopping.observe(best_by, score)
+    }
+
+    /// Where a step of the epoch in progress is in the training.
+    pub(super) fn position(&self, options: &TrainOptions, step: usize) -> Position {
+        Position {
+            epochs: options.epochs,
+            steps_per_epoch: self.steps_per_epoch,
+            step,
+            warmup: options.warmup,
+        }
+    }
+
+    /// Steps done since the first epoch began.
+    pub(super) fn steps_done(&self) -> usize {
+        (self.epoch - 1) * self.steps_per_epoch + self.train.step
     }
 
     /// The newest row of the history, once an epoch is done.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, TensorData};
 use data::images::{Images, ImagesOptions};
+use data::loader::Order;
 use data::{Preprocess, Sample};
 use fs_err as fs;
 use models::{CustomConfig, Spec};
@@ -13,10 +14,14 @@ use models::{CustomConfig, Spec};
 use super::*;
 use crate::evaluate::evaluate;
 use crate::examples::{Batching, Purpose};
-use crate::recipe::{Criterion, OptimizerKind, SaveKind, SchedulerKind};
+use crate::recipe::{
+    ClassWeights, Criterion, OptimizerKind, SaveKind, SchedulerKind, WeightAverage,
+};
 use crate::run_dir::RunDir;
 
+mod fine_tune;
 mod frozen;
+mod settings;
 
 const SIDE: usize = 64;
 const BATCH: usize = 4;
@@ -92,6 +97,7 @@ impl Workshop {
     fn batching(&self, scale: &str, batch: usize) -> Batching {
         Batching {
             batch,
+            order: Order::Shuffled,
             seed: 3,
             augment: Some("crop(0.5..1)|hflip(0.2)".parse().unwrap()),
             augment_val: false,
@@ -222,13 +228,20 @@ fn options(epochs: usize) -> TrainOptions {
         epochs,
         last_epoch: None,
         lr: 5e-3,
-        objective: Objective::CrossEntropy,
+        objective: Objective::default(),
+        class_weights: ClassWeights::None,
+        mixing: Mixing::default(),
+        accumulate: 1,
         optimizer: OptimizerOptions {
             kind: OptimizerKind::Adam,
             weight_decay: 0.0,
             momentum: 0.9,
         },
         scheduler: SchedulerKind::Plateau,
+        warmup: 0.0,
+        clip_norm: None,
+        weight_average: WeightAverage::None,
+        fine_tuning: None,
         early_stop: None,
         save: SaveKind::Best,
         best_by: Criterion::ValAccuracy,

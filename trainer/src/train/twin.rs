@@ -9,6 +9,7 @@ use burn::tensor::{Device, Tensor};
 use fs_err as fs;
 use serde::Deserialize;
 
+use super::schedule::Position;
 use super::*;
 use crate::recipe::{OptimizerKind, SchedulerKind};
 use safetensors::tensor::{Dtype, SafeTensors};
@@ -151,7 +152,7 @@ fn every_optimiser_takes_pytorchs_steps() {
         for (name, start) in &start {
             let start = Tensor::from_inner(tensor(start));
             let mut weights = Param::<Tensor<1>>::from_tensor(start);
-            let mut optimizer = options.init();
+            let mut optimizer = options.init(None);
             for (gradient, after) in gradients.iter().zip(&run.after) {
                 let mut all = GradientsParams::new();
                 all.register(weights.id, tensor(&gradient[name]));
@@ -184,7 +185,12 @@ fn options(kind: OptimizerKind, weight_decay: f64, momentum: f64) -> OptimizerOp
 fn assert_rates(kind: SchedulerKind, lr: f64, epochs: usize, losses: &[f64], expected: &[f64]) {
     let mut scheduler = Scheduler::new(kind, lr);
     for (epoch, expected) in expected.iter().enumerate() {
-        let found = scheduler.lr(epochs);
+        let found = scheduler.lr(&Position {
+            epochs,
+            steps_per_epoch: 1,
+            step: 0,
+            warmup: 0.0,
+        });
         let near = (found - expected).abs() <= 1e-12 * expected.abs() + 1e-18;
         assert!(near, "{kind:?}, epoch {epoch}: {found} is not {expected}");
         scheduler.epoch_done(losses.get(epoch).copied().unwrap_or(1.0));

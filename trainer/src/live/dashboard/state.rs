@@ -41,6 +41,7 @@ impl DashboardState {
 
     pub(super) fn step(&mut self, report: &StepReport) {
         match report.phase {
+            Phase::Features => {}
             Phase::Train => self.train = Some(*report),
             Phase::Val => self.val = Some(*report),
         }

@@ -23,7 +23,7 @@ impl FeatureExtractor for Sums {
     }
 }
 
-fn frozen(path: &Path, seed: u64, device: &Device) -> Network {
+pub(super) fn frozen(path: &Path, seed: u64, device: &Device) -> Network {
     let file = BackboneFile::open(path, None).unwrap();
     let backbone = Backbone {
         width: file.cut.width().unwrap(),
@@ -59,7 +59,7 @@ fn a_frozen_backbone_does_not_move_and_its_run_resumes_with_the_same_bits() {
 }
 
 /// Features of noise about two centres, in three views.
-fn features(count: usize) -> Arc<Features> {
+pub(super) fn features(count: usize) -> Arc<Features> {
     let samples = (0..count).map(|index| Sample {
         path: "".into(),
         relative: String::new(),
@@ -117,7 +117,7 @@ fn a_run_on_features_resumes_with_the_same_bits() {
     }
     // The checkpoint holds what moved, and its network is whole again.
     let last = open(&shop.run_of("whole"));
-    let names: Vec<_> = last.tensors().keys().collect();
+    let names: Vec<_> = last.tensors().into_keys().collect();
     assert_eq!(names, ["fc.bias", "fc.weight"]);
     assert_eq!(
         last.state().backbone.as_deref(),

@@ -1,0 +1,92 @@
+//! Defaults that depend on other settings, or on the network.
+
+use super::{
+    Criterion, FineTune, HeadSolver, LOOP_ONLY, OptimizerKind, Recipe, SchedulerKind, Views,
+    WeightAverage,
+};
+
+/// Learning rate of a network with random weights, or of a classification layer.
+const LR: f64 = 1e-3;
+/// Learning rate of a backbone with batch norms.
+const FINE_TUNE_LR: f64 = 1e-4;
+/// Learning rate of a backbone whose batch norms are folded into its convolutions: the scale of its weights differs
+/// from channel to channel, so that the same step changes some of them a lot.
+const FOLDED_LR: f64 = 5e-5;
+
+/// Milder than for random weights: a trained backbone has seen small parts of objects enough.
+const FINE_TUNE_AUGMENT: &str = "crop(0.35..1)|hflip";
+
+impl Recipe {
+    /// Sets the defaults that depend on other settings, unless a flag or file sets the value (`asked`).
+    pub(super) fn set_dependent_defaults(&mut self, asked: impl Fn(&str) -> bool) {
+        if self.is_fine_tuned() {
+            self.set_fine_tune_defaults(&asked);
+        }
+        if !asked("weight-decay") {
+            self.weight_decay = match self.optimizer {
+                OptimizerKind::AdamW => 0.01,
+                OptimizerKind::Adam | OptimizerKind::Sgd => 0.0,
+            };
+        }
+        if self.is_frozen() && self.views.is_none() {
+            // A single view is the original image: it would silently ignore an augmentation that was asked
+            // for.
+            let augmented = asked("augment") && !self.augment.ops.is_empty();
+            self.views = Some(if augmented {
+                Views::AUGMENTED
+            } else {
+                Views::ORIGINAL
+            });
+        }
+        if self.has_cached_features() && self.head_solver.is_none() {
+            self.head_solver = Some(if LOOP_ONLY.into_iter().any(asked) {
+                HeadSolver::Loop
+            } else {
+                HeadSolver::Lbfgs
+            });
+        }
+    }
+
+    fn set_fine_tune_defaults(&mut self, asked: &impl Fn(&str) -> bool) {
+        let unless = |key: &str, set: &mut dyn FnMut()| {
+            if !asked(key) {
+                set();
+            }
+        };
+        unless("epochs", &mut || self.epochs = 5);
+        unless("optimizer", &mut || self.optimizer = OptimizerKind::AdamW);
+        unless("scheduler", &mut || {
+            self.scheduler = SchedulerKind::CosineSteps;
+        });
+        unless("augment", &mut || {
+            let augment = FINE_TUNE_AUGMENT.parse();
+            self.augment = augment.expect("a constant in the language of augmentation");
+        });
+        unless("label-smoothing", &mut || self.label_smoothing = 0.05);
+        unless("warmup", &mut || self.warmup = 0.1);
+        unless("clip-norm", &mut || self.clip_norm = 1.0);
+        unless("weight-average", &mut || {
+            self.weight_average = WeightAverage::Ema;
+        });
+        unless("best-by", &mut || self.best_by = Criterion::Auto);
+    }
+
+    /// The learning rate: as asked, or the default of a network whose own batch norms are not known.
+    pub fn lr(&self) -> f64 {
+        self.lr.unwrap_or(match self.fine_tune {
+            FineTune::Off => LR,
+            FineTune::All | FineTune::Last(_) => FINE_TUNE_LR,
+        })
+    }
+
+    /// The recipe with the learning rate that suits its network, unless it has one. A fine-tuned backbone may have
+    /// its batch norms folded into its convolutions.
+    #[must_use]
+    pub fn with_lr_for(mut self, has_folded_norms: bool) -> Self {
+        if self.head_solver != Some(HeadSolver::Lbfgs) {
+            let folded = (self.is_fine_tuned() && has_folded_norms).then_some(FOLDED_LR);
+            self.lr = self.lr.or(folded).or(Some(self.lr()));
+        }
+        self
+    }
+}
