@@ -1,12 +1,12 @@
-//! Custom residual network of the course, formulation (A): y' = P y + F(y), full pre-activation.
+//! Custom residual network of the course, with cells of formulation (A), full pre-activation, or (B), the original one.
 //!
-//! Knows no ONNX. He et al., "Identity Mappings in Deep Residual Networks", 2016, figure 4e, with a 1 x 1
+//! Knows no ONNX. He et al., "Identity Mappings in Deep Residual Networks", 2016, figures 4e and 4a, with a 1 x 1
 //! projection P on the skip since every cell halves the resolution twice and widens the channels.
 //! Reference: assignment 03 of the Deep Learning Workshop 2023
 //! (<https://github.com/Flo-Wo/DeepLearningWorkshop2023>).
 
 mod cell;
-pub use cell::Cell;
+pub use cell::{Cell, CellKind};
 
 use crate::error::{Error, Result};
 use crate::init::Init;
@@ -24,6 +24,8 @@ pub struct CustomConfig {
     pub cells: usize,
     /// Each cell has `growth` times the channels of the one before, rounded.
     pub growth: f64,
+    /// Formulation of the cells.
+    pub cell: CellKind,
 }
 
 impl Default for CustomConfig {
@@ -32,6 +34,7 @@ impl Default for CustomConfig {
             width: 8,
             cells: 3,
             growth: 2.0,
+            cell: CellKind::default(),
         }
     }
 }
@@ -46,6 +49,7 @@ impl CustomConfig {
             width,
             cells,
             growth,
+            ..
         } = *self;
         if !(1..=1024).contains(&width) {
             return Err(Error::configuration("`width`", width, "between 1 and 1024"));
@@ -90,7 +94,7 @@ impl CustomResNet {
         let bn1 = BatchNorm::new(channels[0], &init.device);
         let cells = channels
             .windows(2)
-            .map(|c| Cell::new(c[0], c[1], init))
+            .map(|c| Cell::new(config.cell, c[0], c[1], init))
             .collect();
         let fc = Linear::new(channels[config.cells], num_classes, init);
         Ok(Self {
@@ -136,6 +140,7 @@ mod tests {
             width: 6,
             cells: 2,
             growth: 1.5,
+            ..Default::default()
         };
         assert_eq!(config.channels().unwrap(), [6, 9, 14]);
     }
@@ -169,6 +174,7 @@ mod tests {
                     width: 1024,
                     cells: 6,
                     growth: 2.0,
+                    ..Default::default()
                 },
                 "number of channels",
             ),

@@ -4,7 +4,7 @@
 //!
 //! | module | content |
 //! |---|---|
-//! | `custom` | the course's residual network, formulation (A) |
+//! | `custom` | the course's residual network |
 //! | `frozen` | an ONNX file whose features a runtime computes, with a new classification layer |
 //! | `imported` | an ONNX graph as a module to fine-tune, its classification layer replaced |
 //! | `layers`, `init` | convolution, batch norm, linear with PyTorch's semantics and initial weights |
@@ -41,7 +41,7 @@ mod trainable;
 pub use architectures::{
     Activation, CheckpointOptions, ConvertedCheckpoint, VitSettings, convert_checkpoint,
 };
-pub use custom::{Cell, CustomConfig, CustomResNet};
+pub use custom::{Cell, CellKind, CustomConfig, CustomResNet};
 pub use error::{Error, Result};
 pub use frozen::{Backbone, BackboneFile, FeatureExtractor, Frozen};
 pub use imported::Imported;

@@ -294,7 +294,7 @@ mod tests {
             })
         };
         let plain = frozen(Views::ORIGINAL);
-        for key in ["augment", "augment-val", "width", "cells", "growth"] {
+        for key in ["augment", "augment-val", "width", "cells", "growth", "cell"] {
             assert!(!has(&plain, key), "{key}");
         }
         assert!(has(&frozen(Views::AUGMENTED), "augment"));

@@ -109,6 +109,7 @@ fn spec(recipe: &Recipe, image_shape: [usize; 3], context: &TrainingContext<'_>)
             width: recipe.width,
             cells: recipe.cells,
             growth: recipe.growth,
+            cell: recipe.cell.into(),
         }));
     };
     let path = resolve::backbone_path(name, &context.cache, context.offline, context.printer)?;

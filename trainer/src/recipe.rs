@@ -34,8 +34,8 @@ pub use class_weights::ClassWeights;
 pub use fine_tune::FineTune;
 pub use flags::Flags;
 pub use kinds::{
-    BatchNormKind, Criterion, DeviceKind, HeadSolver, Keep, Log, OptimizerKind, SamplingKind,
-    SaveKind, SchedulerKind, Ui, WeightAverage,
+    BatchNormKind, CellKind, Criterion, DeviceKind, HeadSolver, Keep, Log, OptimizerKind,
+    SamplingKind, SaveKind, SchedulerKind, Ui, WeightAverage,
 };
 pub use memory::Memory;
 pub use names::{absolute, data_name};
@@ -132,6 +132,9 @@ pub struct Recipe {
         help_heading = "Network"
     )]
     pub growth: f64,
+    /// Formulation of the custom ResNet's cells
+    #[arg(long, value_enum, default_value_t = CellKind::Preactivation, help_heading = "Network")]
+    pub cell: CellKind,
     /// Passes over the training images [default: 10; 5 with --fine-tune]
     #[arg(
         long,
@@ -495,7 +498,7 @@ impl Recipe {
         }
         if self.backbone.is_some() {
             let reason = "is for the custom ResNet; leave it out with `--backbone`";
-            keys.extend(["width", "cells", "growth"].map(|key| (key, reason)));
+            keys.extend(["width", "cells", "growth", "cell"].map(|key| (key, reason)));
         }
         if !self.is_frozen() {
             keys.push(("cut-at", "needs a frozen `--backbone`"));
