@@ -26,6 +26,10 @@ pub struct CustomConfig {
     pub growth: f64,
     /// Formulation of the cells.
     pub cell: CellKind,
+    /// Channels of an image: 1 or 3.
+    pub image_channels: usize,
+    /// Rows and columns of an image.
+    pub image_size: usize,
 }
 
 impl Default for CustomConfig {
@@ -35,6 +39,8 @@ impl Default for CustomConfig {
             cells: 3,
             growth: 2.0,
             cell: CellKind::default(),
+            image_channels: 3,
+            image_size: 224,
         }
     }
 }
@@ -53,6 +59,17 @@ impl CustomConfig {
         } = *self;
         if !(1..=1024).contains(&width) {
             return Err(Error::configuration("`width`", width, "between 1 and 1024"));
+        }
+        if !(16..=1024).contains(&self.image_size) {
+            let expected = "between 16 and 1024";
+            return Err(Error::configuration("`size`", self.image_size, expected));
+        }
+        if ![1, 3].contains(&self.image_channels) {
+            return Err(Error::configuration(
+                "`channels`",
+                self.image_channels,
+                "1 or 3",
+            ));
         }
         if !(1..=6).contains(&cells) {
             return Err(Error::configuration("`cells`", cells, "between 1 and 6"));
@@ -77,7 +94,10 @@ impl CustomConfig {
 /// The course's residual network. 77,154 parameters with the defaults and two classes.
 #[derive(Module, Debug)]
 pub struct CustomResNet {
-    /// Stem: 7 x 7, stride 2, padding 3, 3 channels to `width`.
+    /// `[C, H, W]` of an image.
+    #[module(skip)]
+    pub image_shape: [usize; 3],
+    /// Stem: 7 x 7, stride 2, padding 3, C channels to `width`.
     pub conv1: Conv2d,
     /// Normalisation between the max-pool and the ReLU.
     pub bn1: BatchNorm,
@@ -90,7 +110,8 @@ pub struct CustomResNet {
 impl CustomResNet {
     pub(crate) fn new(config: &CustomConfig, num_classes: usize, init: &mut Init) -> Result<Self> {
         let channels = config.channels()?;
-        let conv1 = Conv2d::new([channels[0], 3, 7, 7], 2, true, init);
+        let image_shape = [config.image_channels, config.image_size, config.image_size];
+        let conv1 = Conv2d::new([channels[0], image_shape[0], 7, 7], 2, true, init);
         let bn1 = BatchNorm::new(channels[0], &init.device);
         let cells = channels
             .windows(2)
@@ -98,6 +119,7 @@ impl CustomResNet {
             .collect();
         let fc = Linear::new(channels[config.cells], num_classes, init);
         Ok(Self {
+            image_shape,
             conv1,
             bn1,
             cells,
@@ -105,13 +127,13 @@ impl CustomResNet {
         })
     }
 
-    /// Images `[N, 3, H, W]` to logits `[N, K]`.
+    /// Images `[N, C, H, W]` to logits `[N, K]`.
     #[must_use]
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         self.fc.forward(self.features(images))
     }
 
-    /// Images `[N, 3, H, W]` to pooled features `[N, D]`.
+    /// Images `[N, C, H, W]` to pooled features `[N, D]`.
     #[must_use]
     pub fn features(&self, images: Tensor<4>) -> Tensor<2> {
         // Pooled before it is normalised, as in the course's reference.
@@ -177,6 +199,20 @@ mod tests {
                     ..Default::default()
                 },
                 "number of channels",
+            ),
+            (
+                CustomConfig {
+                    image_size: 15,
+                    ..Default::default()
+                },
+                "`size`",
+            ),
+            (
+                CustomConfig {
+                    image_channels: 2,
+                    ..Default::default()
+                },
+                "`channels`",
             ),
         ] {
             let error = config.channels().unwrap_err().to_string();

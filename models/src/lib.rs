@@ -211,7 +211,7 @@ impl Network {
     #[must_use]
     pub fn image_shape(&self) -> [usize; 3] {
         match self {
-            Self::Custom(_) => [3, 224, 224],
+            Self::Custom(network) => network.image_shape,
             Self::Frozen(network) => network.backbone.image_shape,
             Self::Imported(network) => {
                 let (height, width) = network.origin.input_size;

@@ -16,12 +16,8 @@ pub(crate) fn custom(network: &CustomResNet) -> Result<Document> {
     let mut writer = Writer {
         graph: GraphBuilder::new("custom_resnet"),
     };
-    let images = [
-        "batch".into(),
-        Dim::Fixed(3),
-        Dim::Fixed(224),
-        Dim::Fixed(224),
-    ];
+    let [channels, height, width] = network.image_shape.map(Dim::from);
+    let images = ["batch".into(), channels, height, width];
     let x = writer.graph.input("input", DataType::Float, &images);
     let x = writer.conv("conv1", &network.conv1, &x)?;
     let x = writer

@@ -310,3 +310,31 @@ fn cells_of_either_formulation_are_trained_resumed_and_exported() {
         ]
     );
 }
+
+#[test]
+fn images_of_another_size_and_grey_ones_are_trained_resumed_and_exported() {
+    let shop = Workshop::new();
+    for (run, flags, input) in [
+        ("a", "--size 96", "input: Float [batch, 3, 96, 96]"),
+        (
+            "b",
+            "--channels 1 --size 61",
+            "input: Float [batch, 1, 61, 61]",
+        ),
+    ] {
+        let flags = format!("-q --cells 1 --epochs 1 --name {run} {flags}");
+        shop.fit(&flags).run().ok();
+        shop.trainer(&format!("fit -q --resume {run} --epochs 2"))
+            .run()
+            .ok();
+        let verify = shop.json(&format!("runs/{run}/verify.json"));
+        assert_eq!(verify["verified"], true, "{verify}");
+        same_on_both_sides(&shop, run);
+        let path = shop.path(format!("runs/{run}/model.onnx"));
+        let document = onnx::Document::open(&path).unwrap();
+        assert_eq!(document.inputs()[0].to_string(), input);
+    }
+    let card = shop.deploy("card show runs/b/model.onnx").run().ok().json();
+    let preprocess = card["preprocess"].to_string();
+    assert!(preprocess.contains("gray"), "{preprocess}");
+}

@@ -266,6 +266,8 @@ fn settings_without_an_effect_are_refused() {
         (&["--backbone", "a.onnx", "--cells", "2"], "--cells"),
         (&["--backbone", "a.onnx", "--growth", "1.5"], "--growth"),
         (&["--backbone", "a.onnx", "--cell", "original"], "--cell"),
+        (&["--backbone", "a.onnx", "--channels", "1"], "--channels"),
+        (&["--backbone", "a.onnx", "--size", "64"], "--size"),
         (&["--momentum", "0.5"], "--momentum"),
         (&["--optimizer", "adamw", "--momentum", "0"], "--momentum"),
         (
@@ -314,6 +316,8 @@ fn a_configuration_names_what_has_an_effect_and_is_read_again() {
                 "cells",
                 "growth",
                 "cell",
+                "channels",
+                "size",
                 "augment",
                 "augment-val",
                 "epochs",
