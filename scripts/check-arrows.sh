@@ -31,7 +31,7 @@ packages() {
 
 # Crates of this workspace, and those whose place is fixed, that $1 may name itself: $2.
 may_use() {
-    fixed='files|pixels|kernels|console|data|onnx|models|machine|deploy|bench|deploy-cli|report|trainer|tests|fuzz|burn|burn-.*|onnx-ir|ort|clap'
+    fixed='files|pixels|kernels|console|data|onnx|models|machine|deploy|bench|deploy-cli|report|trainer|tests|fuzz|burn|burn-.*|ort|clap'
     for found in $(packages "$1" direct | grep -Ex "$fixed" | grep -vx "${1%@*}" || true); do
         case " $2 " in
             *" $found "*) ;;
@@ -53,7 +53,7 @@ may_use data 'files pixels'
 may_use onnx 'files'
 may_use kernels 'burn'
 may_use console@0.1.0 'files'
-may_use models 'onnx kernels burn onnx-ir'
+may_use models 'onnx kernels burn'
 may_use machine 'files'
 may_use deploy 'files pixels onnx machine ort'
 may_use bench 'data deploy'

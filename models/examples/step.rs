@@ -9,7 +9,10 @@ use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Distribution, Int, Tensor};
-use classifold_models::{CustomConfig, Network, Spec};
+use classifold_models::{Backbone, BackboneFile, CustomConfig, FeatureExtractor, Network, Spec};
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 #[global_allocator]
@@ -47,12 +50,33 @@ fn options() -> Option<Options> {
     Some(options)
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// Nothing but training is timed.
+#[derive(Debug)]
+struct NoRuntime;
+
+impl FeatureExtractor for NoRuntime {
+    fn features(&self, _: &[f32], _: usize) -> Result<Vec<f32>, Box<dyn Error + Send + Sync>> {
+        Err("no runtime".into())
+    }
+}
+
+fn backbone(path: &Path, size: usize) -> Result<Backbone, Box<dyn Error>> {
+    let file = BackboneFile::open(path, None)?;
+    Ok(Backbone {
+        width: file.cut.width().ok_or("the width is not stored")?,
+        image_shape: [3, size, size],
+        takes_any_batch: true,
+        extractor: Box::new(NoRuntime),
+        file,
+    })
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
     let options = options().ok_or(USAGE)?;
     let device = Device::flex();
     let spec = match options.network.as_str() {
         "custom" => Spec::Custom(CustomConfig::default()),
-        file => Spec::Imported(file.into()),
+        file => Spec::Imported(Arc::new(backbone(Path::new(file), options.size)?)),
     };
     let mut network = Network::build(&spec, 2, 0, &device)?;
     let mut optimizer = AdamConfig::new().with_epsilon(1e-8).init();

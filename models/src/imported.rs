@@ -1,144 +1,122 @@
-//! Imported backbone: an ONNX image classifier as a Burn module that is trained whole, with a new classification
-//! layer.
+//! Imported backbone: an ONNX graph up to its features as a Burn module that is trained whole, with a new
+//! classification layer.
 //!
-//! `onnx-ir` gives typed nodes; each becomes a layer or a tensor operation of the plan. Knows how to run
-//! and train the graph, not how to write it back (`export`).
+//! The graph is interpreted node by node on tensors whose rank is known at run time, so that it needs no shapes
+//! before, and shape arithmetic is done for each batch. Knows how to run and train the graph, not how to write it
+//! back (`export`).
 //!
-//! At run time, not by the Rust code that `burn-onnx` generates from a file: a user's file would need a
-//! compiler, and tuned weights would have no names to go back to.
+//! At run time, not by Rust code that is generated from a file: a user's file would need a compiler, and tuned
+//! weights would have no names to go back to.
 
-mod cut;
-mod pair;
-mod parse;
+mod dyn_tensor;
+mod elementwise;
+mod host;
+mod layers;
+mod movement;
+mod operators;
 mod plan;
 mod refuse;
+mod resize;
+mod shapes;
+mod value;
+mod weights;
 
-pub(crate) use pair::Source;
-pub(crate) use plan::{Op, Plan, Value};
-pub(crate) use refuse::{changed, not_a_classifier};
+pub(crate) use plan::Source;
+pub(crate) use refuse::changed;
+pub use weights::Weight;
+pub(crate) use weights::separate;
 
 use crate::error::Result;
+use crate::frozen::Backbone;
 use crate::init::Init;
-use crate::layers::{BatchNorm, Conv2d, Linear};
+use crate::layers::{BatchNorm, Linear};
 use burn::module::Module;
 use burn::tensor::Tensor;
-use onnx::FeatureCut;
-use std::path::{Path, PathBuf};
+use plan::{Modules, Plan};
+use std::sync::Arc;
 
-/// The file of an imported network.
-#[derive(Debug, Clone)]
-pub(crate) struct Origin {
-    pub(crate) path: PathBuf,
-    pub(crate) sha256: String,
-    /// Height and width of the file's input.
-    pub(crate) input_size: (usize, usize),
-    /// The value that its classification layer reads.
-    pub(crate) cut: FeatureCut,
-}
-
-/// An ONNX graph up to its classification layer, and a new classification layer.
+/// An ONNX graph up to its features, and a new classification layer.
 #[derive(Module, Debug)]
 pub struct Imported {
-    /// Convolutions in graph order.
-    pub convs: Vec<Conv2d>,
+    /// What training changes, in graph order.
+    pub weights: Vec<Weight>,
     /// Batch normalisations in graph order.
     pub norms: Vec<BatchNorm>,
-    /// Fully connected layers before the classification layer, in graph order.
-    pub linears: Vec<Linear>,
     /// The new classification layer.
     pub fc: Linear,
     #[module(skip)]
-    pub(crate) plan: Plan,
+    plan: Arc<Plan>,
     #[module(skip)]
-    pub(crate) sources: Vec<Source>,
-    #[module(skip)]
-    pub(crate) origin: Origin,
+    pub(crate) backbone: Arc<Backbone>,
 }
 
 impl Imported {
-    /// Reads the file and replaces its classification layer by a new, random one.
-    pub(crate) fn open(path: &Path, num_classes: usize, init: &mut Init) -> Result<Self> {
-        let file = onnx::ModelFile::open(path)?;
-        let document = onnx::Document::from_file(&file)?;
-        document.check_external_data()?;
-        // Before `onnx-ir` reads the file, so that an error names operator, node and opset.
-        pair::check_operators(path, &document)?;
-        let input_size = pair::input_size(path, &document)?;
-        let graph = parse::Graph::read(path, &init.device)?;
-        // `onnx-ir` reads by name: names and weights must be of the same file.
-        file.check_unchanged()?;
-        let graph = cut::remove_classification_layer(path, graph)?;
-        let sources = pair::sources(path, &document, &graph)?;
-        let cut = FeatureCut::find(&document)?;
-        let fc = Linear::new(graph.num_features, num_classes, init);
-        let origin = Origin {
-            path: path.to_path_buf(),
-            sha256: file.sha256().to_owned(),
-            input_size,
-            cut,
+    /// Reads the file of a backbone; the new classification layer is random.
+    pub(crate) fn new(
+        backbone: Arc<Backbone>,
+        num_classes: usize,
+        init: &mut Init,
+    ) -> Result<Self> {
+        let (file, device) = (&backbone.file, init.device.clone());
+        if !backbone.takes_any_batch {
+            return Err(refuse::fixed_batch(
+                &file.path,
+                file.fixed_batch().unwrap_or(1),
+            ));
+        }
+        let mut document = file.document(true)?;
+        separate(&mut document, &file.cut)?;
+        file.cut.cut(&mut document)?;
+        let (plan, Modules { weights, norms }) = Plan::read(&file.path, &document, &device)?;
+        let imported = Self {
+            weights,
+            norms,
+            fc: Linear::new(backbone.width, num_classes, init),
+            plan: Arc::new(plan),
+            backbone,
         };
-        let parse::Layers {
-            convs,
-            norms,
-            linears,
-        } = graph.layers;
-        Ok(Self {
-            convs,
-            norms,
-            linears,
-            fc,
-            plan: graph.plan,
-            sources,
-            origin,
-        })
+        imported.check(init)?;
+        Ok(imported)
     }
 
-    /// Images `[N, 3, H, W]` to the features that the classification layer sees, `[N, D]`.
-    #[must_use]
-    pub fn features(&self, images: Tensor<4>) -> Tensor<2> {
-        let mut values: Vec<Option<Value>> = vec![None; self.plan.num_values];
-        values[self.plan.input] = Some(Value::Map(images));
-        for (i, step) in self.plan.steps.iter().enumerate() {
-            let mut inputs = step.inputs.iter().filter_map(|&id| {
-                // The last reader takes the value: its memory is free early, and the layer may overwrite it.
-                if self.plan.last_use[id] == i {
-                    values[id].take()
-                } else {
-                    values[id].clone()
-                }
-            });
-            let first = inputs.next().expect("`parse` gives every step an input");
-            let second = inputs.next();
-            drop(inputs);
-            values[step.output] = Some(self.apply(&step.op, first, second));
-        }
-        match values[self.plan.output].take() {
-            Some(Value::Row(features)) => features,
-            _ => unreachable!("`cut` ends the plan at the input of a fully connected layer"),
+    /// Runs two images of random numbers: what does not fit is an error now and not in the first epoch.
+    fn check(&self, init: &mut Init) -> Result<()> {
+        let [a, b, c] = self.backbone.image_shape;
+        let images = init.uniform([2, a, b, c], 1).val();
+        let images = if images.device().is_autodiff() {
+            images.inner()
+        } else {
+            images
+        };
+        let features = self.valid().features(images)?;
+        match features.dims() == [2, self.backbone.width] {
+            true => Ok(()),
+            false => Err(refuse::no_features(&self.backbone.file.path)),
         }
     }
 
-    /// The step that uses a tensor of the state first; `None` for the classification layer.
-    pub(crate) fn first_use(&self, name: &str) -> Option<usize> {
-        let (kind, rest) = name.split_once('.')?;
-        let index: usize = rest.split('.').next()?.parse().ok()?;
-        self.plan.steps.iter().position(|step| match step.op {
-            Op::Conv(i) => kind == "convs" && i == index,
-            Op::Norm(i) => kind == "norms" && i == index,
-            Op::Linear(i) => kind == "linears" && i == index,
-            _ => false,
-        })
+    /// Images, as the file takes them, to the features that the classification layer sees, `[N, D]`.
+    ///
+    /// # Errors
+    /// A node does not fit images of this size.
+    pub fn features(&self, images: Tensor<4>) -> Result<Tensor<2>> {
+        self.plan.run(images, &self.weights, &self.norms)
     }
 
-    fn apply(&self, op: &Op, x: Value, second: Option<Value>) -> Value {
-        match (op, x, second) {
-            (Op::Conv(i), Value::Map(x), _) => Value::Map(self.convs[*i].forward(x)),
-            (Op::Norm(i), Value::Map(x), _) => Value::Map(self.norms[*i].forward(x)),
-            (Op::Linear(i), Value::Row(x), _) => Value::Row(self.linears[*i].forward(x)),
-            (Op::Add, Value::Map(a), Some(Value::Map(b))) => Value::Map(a + b),
-            (Op::Add, Value::Row(a), Some(Value::Row(b))) => Value::Row(a + b),
-            (op, x, None) => plan::apply(op, x),
-            (op, ..) => unreachable!("`parse` has checked the inputs of {op:?}"),
+    /// The file's tensor with the path `path` in the module, such as `weights.3` or `norms.0.bias`; `None` for the
+    /// classification layer.
+    pub(crate) fn source(&self, path: &str) -> Option<&Source> {
+        let (kind, rest) = path.split_once('.')?;
+        let (index, field) = rest.split_once('.').unwrap_or((rest, ""));
+        let index: usize = index.parse().ok()?;
+        match kind {
+            "weights" => self.plan.weights.get(index),
+            "norms" => {
+                let fields = ["weight", "bias", "running_mean", "running_var"];
+                let field = fields.iter().position(|name| *name == field)?;
+                self.plan.norms.get(index).map(|sources| &sources[field])
+            }
+            _ => None,
         }
     }
 }

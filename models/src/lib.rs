@@ -44,7 +44,7 @@ pub use architectures::{
 pub use custom::{Cell, CellKind, CustomConfig, CustomResNet};
 pub use error::{Error, Result};
 pub use frozen::{Backbone, BackboneFile, FeatureExtractor, Frozen};
-pub use imported::Imported;
+pub use imported::{Imported, Weight};
 pub use layers::{BatchNorm, Conv2d, Linear};
 pub use trainable::TrainableTensor;
 
@@ -52,7 +52,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use init::Init;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Specification of a network.
@@ -62,8 +62,8 @@ pub enum Spec {
     Custom(CustomConfig),
     /// A frozen backbone with a new classification layer, which alone is trained.
     Frozen(Arc<Backbone>),
-    /// A backbone that is imported from an ONNX file and trained whole, with a new classification layer.
-    Imported(PathBuf),
+    /// A backbone that is trained whole, with a new classification layer.
+    Imported(Arc<Backbone>),
 }
 
 /// Image classifier with one interface for training, checkpoints and export.
@@ -102,7 +102,9 @@ impl Network {
             Spec::Frozen(backbone) => {
                 Self::Frozen(Frozen::new(backbone.clone(), num_classes, &mut init))
             }
-            Spec::Imported(path) => Self::Imported(Imported::open(path, num_classes, &mut init)?),
+            Spec::Imported(backbone) => {
+                Self::Imported(Imported::new(backbone.clone(), num_classes, &mut init)?)
+            }
         };
         Ok(state::number_parameters(network))
     }
@@ -113,7 +115,7 @@ impl Network {
     /// otherwise (see [`Module::valid`]).
     ///
     /// # Errors
-    /// The engine of a frozen backbone fails.
+    /// The engine of a frozen backbone fails, or a node of an imported one does not fit images of this size.
     pub fn forward(&self, images: Tensor<4>) -> Result<Tensor<2>> {
         Ok(self.classify(self.features(images)?))
     }
@@ -121,12 +123,12 @@ impl Network {
     /// Images to features `[N, D]`, the input of the classification layer.
     ///
     /// # Errors
-    /// The engine of a frozen backbone fails.
+    /// The engine of a frozen backbone fails, or a node of an imported one does not fit images of this size.
     pub fn features(&self, images: Tensor<4>) -> Result<Tensor<2>> {
         match self {
             Self::Custom(network) => Ok(network.features(images)),
             Self::Frozen(network) => network.features(images),
-            Self::Imported(network) => Ok(network.features(images)),
+            Self::Imported(network) => network.features(images),
         }
     }
 
@@ -150,7 +152,7 @@ impl Network {
                 format!("custom resnet ({})", all.join(", "))
             }
             Self::Frozen(network) => backbone_name(&network.backbone.file.path, "frozen"),
-            Self::Imported(network) => backbone_name(&network.origin.path, "fine-tuned"),
+            Self::Imported(network) => backbone_name(&network.backbone.file.path, "fine-tuned"),
         }
     }
 
@@ -167,10 +169,11 @@ impl Network {
     /// The tensors that training changes, from the first that the network uses to its classification layer.
     #[must_use]
     pub fn trainable_tensors(&self) -> Vec<TrainableTensor> {
-        trainable::tensors(self, |name| match self {
-            Self::Imported(network) => network.first_use(name),
+        let first_use = |path: &str| match self {
+            Self::Imported(network) => network.source(path).map(|source| source.first_use),
             Self::Custom(_) | Self::Frozen(_) => None,
-        })
+        };
+        trainable::tensors(self, first_use, |path| self.tensor_name(path))
     }
 
     /// Number of batch norms; a file whose batch norms are folded into its convolutions has none.
@@ -192,6 +195,18 @@ impl Network {
         self.backbone().is_some()
     }
 
+    /// An imported network, whose backbone has the weights of its file, as a frozen one. Others stay as they are.
+    #[must_use]
+    pub fn into_frozen(self) -> Self {
+        match self {
+            Self::Imported(network) => Self::Frozen(Frozen {
+                fc: network.fc,
+                backbone: network.backbone,
+            }),
+            Self::Custom(_) | Self::Frozen(_) => self,
+        }
+    }
+
     /// The frozen backbone.
     #[must_use]
     pub fn backbone(&self) -> Option<&Arc<Backbone>> {
@@ -207,16 +222,23 @@ impl Network {
         self.fc().weight.val().dims()[0]
     }
 
-    /// Shape of a prepared image: `[3, H, W]`; a frozen backbone may take another number of channels, or `[H, W, C]`.
+    /// The backbone, frozen or trained whole.
+    #[must_use]
+    pub fn source(&self) -> Option<&Arc<Backbone>> {
+        match self {
+            Self::Custom(_) => None,
+            Self::Frozen(network) => Some(&network.backbone),
+            Self::Imported(network) => Some(&network.backbone),
+        }
+    }
+
+    /// Shape of a prepared image: `[3, H, W]`; a backbone may take another number of channels, or `[H, W, C]`.
     #[must_use]
     pub fn image_shape(&self) -> [usize; 3] {
         match self {
             Self::Custom(network) => network.image_shape,
             Self::Frozen(network) => network.backbone.image_shape,
-            Self::Imported(network) => {
-                let (height, width) = network.origin.input_size;
-                [3, height, width]
-            }
+            Self::Imported(network) => network.backbone.image_shape,
         }
     }
 
@@ -226,7 +248,7 @@ impl Network {
         match self {
             Self::Custom(_) => None,
             Self::Frozen(network) => Some(&network.backbone.file.sha256),
-            Self::Imported(network) => Some(&network.origin.sha256),
+            Self::Imported(network) => Some(&network.backbone.file.sha256),
         }
     }
 
@@ -271,11 +293,27 @@ impl Network {
         self.load_state(&state)
     }
 
-    /// Every parameter and running statistic by name, such as `cells.0.conv1.weight`.
+    /// Every parameter and running statistic by name, such as `cells.0.conv1.weight`; those of an imported file are
+    /// `backbone.` and the file's own name.
     #[must_use]
     pub fn state(&self) -> Vec<(String, TensorData)> {
         // Running statistics are with the thread of the last training step; `valid` collects them.
-        state::read(&self.valid())
+        let state = state::read(&self.valid()).into_iter();
+        state
+            .map(|(path, data)| (self.tensor_name(&path), data))
+            .collect()
+    }
+
+    /// Name of the tensor with the path `path` in the module: that of the file, where it has one.
+    fn tensor_name(&self, path: &str) -> String {
+        match self {
+            // The prefix keeps it apart from the classification layer's.
+            Self::Imported(network) => match network.source(path) {
+                Some(source) => format!("backbone.{}", source.name),
+                None => path.to_owned(),
+            },
+            Self::Custom(_) | Self::Frozen(_) => path.to_owned(),
+        }
     }
 
     /// The network with the tensors of `state`, which must have exactly its names and shapes.
@@ -283,7 +321,8 @@ impl Network {
     /// # Errors
     /// A tensor is missing, superfluous or misshapen; the error names the first.
     pub fn load_state(self, state: &BTreeMap<String, TensorData>) -> Result<Self> {
-        state::write(self, state)
+        let shape_of_names = self.clone();
+        state::write(self, state, |path| shape_of_names.tensor_name(path))
     }
 
     /// The network as an ONNX document: one input of images with a dynamic batch axis, one output

@@ -18,10 +18,19 @@ pub(crate) fn read<M: Module>(module: &M) -> Vec<(String, TensorData)> {
     reader.tensors
 }
 
-/// The module with the tensors of `state`, which must have exactly its names and shapes.
-pub(crate) fn write<M: Module>(module: M, state: &BTreeMap<String, TensorData>) -> Result<M> {
-    let own: BTreeMap<_, _> = read(&module).into_iter().collect();
-    for (name, tensor) in &own {
+/// The module with the tensors of `state`, which must have exactly its names and shapes. `name` makes names of
+/// paths.
+pub(crate) fn write<M: Module>(
+    module: M,
+    state: &BTreeMap<String, TensorData>,
+    name: impl Fn(&str) -> String,
+) -> Result<M> {
+    let own = read(&module).into_iter();
+    let own: BTreeMap<_, _> = own
+        .map(|(path, data)| (name(&path), (path, data)))
+        .collect();
+    let mut by_path = BTreeMap::new();
+    for (name, (path, tensor)) in &own {
         let reason = match state.get(name) {
             None => format!("`{name}` is missing"),
             Some(found) if found.shape() != tensor.shape() => {
@@ -31,7 +40,10 @@ pub(crate) fn write<M: Module>(module: M, state: &BTreeMap<String, TensorData>) 
                     tensor.shape()
                 )
             }
-            Some(_) => continue,
+            Some(found) => {
+                by_path.insert(path.clone(), found);
+                continue;
+            }
         };
         return Err(Error::state_differs(&reason));
     }
@@ -41,7 +53,7 @@ pub(crate) fn write<M: Module>(module: M, state: &BTreeMap<String, TensorData>) 
     }
     Ok(module.map(&mut Writer {
         path: Path::default(),
-        state,
+        state: by_path,
     }))
 }
 
@@ -135,7 +147,7 @@ impl ModuleVisitor for Counter {
 
 struct Writer<'a> {
     path: Path,
-    state: &'a BTreeMap<String, TensorData>,
+    state: BTreeMap<String, &'a TensorData>,
 }
 
 impl ModuleMapper for Writer<'_> {
@@ -148,7 +160,7 @@ impl ModuleMapper for Writer<'_> {
         // `map` keeps whether the parameter is configured to be trained, but the new tensor is not on the
         // tape of an autodiff device.
         let requires_grad = param.is_require_grad();
-        let param = param.map(|old| Tensor::from_data(data.clone(), &old.device()));
+        let param = param.map(|old| Tensor::from_data((*data).clone(), &old.device()));
         if requires_grad {
             param.set_require_grad(true)
         } else {

@@ -13,15 +13,18 @@ pub struct TrainableTensor {
     pub name: String,
     /// Its rank; biases and the tensors of norms have 1.
     pub num_dims: usize,
+    /// How many numbers it has.
+    pub len: usize,
     /// From 0 for the layer that is used first to 1 for the classification layer.
     pub depth: f64,
 }
 
-/// The trainable tensors of a module, by their depth. `first_use` says when a tensor is used first, by its name;
-/// tensors without an answer keep the module's order and come last.
+/// The trainable tensors of a module, by their depth. `first_use` says when a tensor is used first, by its path;
+/// tensors without an answer keep the module's order and come last. `name` makes names of paths.
 pub(crate) fn tensors<M: Module>(
     module: &M,
     first_use: impl Fn(&str) -> Option<usize>,
+    name: impl Fn(&str) -> String,
 ) -> Vec<TrainableTensor> {
     let mut lister = Lister {
         path: Path::default(),
@@ -55,6 +58,7 @@ pub(crate) fn tensors<M: Module>(
         } else {
             f64::from(index) / f64::from(layer)
         };
+        tensor.name = name(&tensor.name);
     }
     tensors
 }
@@ -87,6 +91,7 @@ impl ModuleVisitor for Lister {
                 id: param.id,
                 name,
                 num_dims: D,
+                len: param.val().shape().num_elements(),
                 depth: 0.0,
             });
         }

@@ -5,45 +5,19 @@
 mod tiny;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use classifold_models::{Backbone, BackboneFile, FeatureExtractor, Network, Spec};
+use classifold_models::{BackboneFile, Network, Spec};
 use onnx::proto::DataType;
 use onnx::{Dim, Document};
-use tiny::tiny;
-
-/// Features of four channels without a runtime: the mean of an image, four times.
-#[derive(Debug)]
-struct Means;
-
-impl FeatureExtractor for Means {
-    fn features(
-        &self,
-        images: &[f32],
-        count: usize,
-    ) -> Result<Vec<f32>, Box<dyn std::error::Error + Send + Sync>> {
-        let len = images.len() / count;
-        let means = images
-            .chunks(len)
-            .map(|image| image.iter().sum::<f32>() / len as f32);
-        Ok(means.flat_map(|mean| [mean; 4]).collect())
-    }
-}
+use tiny::{backbone, tiny};
 
 /// The file frozen, with a head of two classes.
 fn frozen(path: &Path) -> Network {
-    let file = BackboneFile::open(path, None).unwrap();
-    assert_eq!(file.cut.width(), Some(4));
-    let backbone = Backbone {
-        width: 4,
-        image_shape: [3, 10, 14],
-        takes_any_batch: true,
-        extractor: Box::new(Means),
-        file,
-    };
-    let spec = Spec::Frozen(Arc::new(backbone));
+    let backbone = backbone(path, 4, [3, 10, 14]);
+    assert_eq!(backbone.file.cut.width(), Some(4));
+    let spec = Spec::Frozen(backbone);
     Network::build(&spec, 2, 0, &Device::default().autodiff()).unwrap()
 }
 

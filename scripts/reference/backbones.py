@@ -1,14 +1,16 @@
 """Makes classifiers of many families as ONNX files with random weights, and checks their features.
 
-    python3 scripts/reference/backbones.py make DIR [--exporter op17|dyn18|op13] [NAME...]
-    cargo run --release --workspace --example backbones -- DIR
+    python3 scripts/reference/backbones.py make DIR [--exporter op17|dyn18|op13|kept17] [NAME...]
+    cargo run --release --workspace --example backbones -- DIR [--gradients]
     python3 scripts/reference/backbones.py table DIR
 
 `make` writes NAME.EXPORTER.onnx, two images, and PyTorch's features and logits for them. The example
 writes the features that a frozen backbone gives, where it found them. `table` prints, for each file, the
 largest difference to PyTorch's features and to what ONNX Runtime in Python gives for the same value of
-the whole file, relative to the largest feature. Needs torch, torchvision, timm, transformers, onnx,
-onnxscript, onnxruntime, numpy. All weights are random, batch norms have seen two images of noise.
+the whole file, relative to the largest feature; and, where the file can be fine-tuned, that of Burn's
+features to ONNX Runtime's. The exporter `kept17` folds nothing, so that every tensor keeps its name, and adds
+PyTorch's gradients of the mean square of the features; `--gradients` and `table` compare them. Needs torch, torchvision, timm, transformers, onnx,
+onnxscript, onnxruntime, safetensors, numpy. All weights are random, batch norms have seen two images of noise.
 """
 
 import argparse
@@ -160,9 +162,10 @@ def export(model, images, path, exporter, outputs):
                               external_data=False, verbose=False)
     else:
         axes = {name: {0: "batch"} for name in ["input", *outputs]}
+        keep = dict(training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False) if exporter == "kept17" else {}
         with quiet:
-            torch.onnx.export(model, (images,), path, dynamo=False, opset_version=int(exporter[2:]),
-                              input_names=["input"], output_names=outputs, dynamic_axes=axes)
+            torch.onnx.export(model, (images,), path, dynamo=False, opset_version=int(exporter[-2:]),
+                              input_names=["input"], output_names=outputs, dynamic_axes=axes, **keep)
 
 
 def make(folder, exporter, names):
@@ -182,6 +185,10 @@ def make(folder, exporter, names):
                 export(model, images, str(path), exporter, outputs)
             path.with_suffix(".images.f32").write_bytes(images.numpy().astype("<f4").tobytes())
             np.save(path.with_suffix(".features.npy"), reference.numpy())
+            if exporter == "kept17":
+                features(images).square().mean().backward()
+                found = {name: p.grad.numpy() for name, p in model.named_parameters() if p.grad is not None}
+                np.savez(path.with_suffix(".gradients.npz"), **found)
             print(f"{path.name}: {tuple(reference.shape)}", flush=True)
         except Exception as error:  # An exporter that cannot write a model is a row of its own.
             path.unlink(missing_ok=True)
@@ -213,14 +220,31 @@ def by_onnxruntime(path, values, images):
     return np.stack(rows).astype(np.float32)
 
 
+def gradients(path):
+    """The largest difference of a tensor's gradient to PyTorch's, and the number of tensors compared.
+
+    Relative to the tensor's own gradient, and to a ten-thousandth of the whole: some gradients are 0 but for rounding,
+    as that of a bias before a norm is.
+    """
+    from safetensors.numpy import load_file
+
+    found, expected = load_file(path.with_suffix(".gradients.safetensors")), np.load(path.with_suffix(".gradients.npz"))
+    pairs = [(found[name], expected[name]) for name in expected.files if name in found]
+    whole = np.sqrt(sum(np.square(g, dtype=float).sum() for _, g in pairs))
+    off = [np.linalg.norm(f - g) / (np.linalg.norm(g) + 1e-4 * whole) for f, g in pairs]
+    missing = [name for name in expected.files if name not in found and np.abs(expected[name]).max() > 0]
+    return f"{max(off):.1e}, {len(pairs)}" + (f", without {len(missing)}: {missing[0]}" if missing else "")
+
+
 def table(folder):
-    print("| file | features | found by | to PyTorch | to ONNX Runtime |\n|---|---|---|---|---|")
-    accepted = total = 0
+    print("| file | features | found by | to PyTorch | to ONNX Runtime | tuned: Burn to ONNX Runtime | tensors | gradients |")
+    print("|---|---|---|---|---|---|---|---|")
+    accepted = total = tunable = 0
     for path in sorted(folder.glob("*.onnx")):
         row = json.loads(path.with_suffix(".row.json").read_text())
         total += 1
         if "error" in row:
-            print(f"| {path.stem} | refused | {row['error']} | | |")
+            print(f"| {path.stem} | refused | {row['error']} | | | | | |")
             continue
         accepted += 1
         found = np.fromfile(path.with_suffix(".found.f32"), "<f4").reshape(2, -1)
@@ -228,8 +252,14 @@ def table(folder):
         expected = np.load(path.with_suffix(".features.npy"))
         own = by_onnxruntime(path, row["values"], images)
         cells = [path.stem, f"{found.shape[1]}", row["rule"], relative(found, expected), relative(found, own)]
+        if "error" in row["tuned"]:
+            cells += [row["tuned"]["error"], "", ""]
+        else:
+            tunable += 1
+            compared = path.with_suffix(".gradients.safetensors").exists() and path.with_suffix(".gradients.npz").exists()
+            cells += [f"{row['tuned']['difference']:.1e}", f"{row['tuned']['tensors']}", gradients(path) if compared else ""]
         print(f"| {' | '.join(cells)} |", flush=True)
-    print(f"\n{accepted} of {total} accepted")
+    print(f"\n{accepted} of {total} accepted, {tunable} can be fine-tuned")
 
 
 def main():
@@ -239,7 +269,7 @@ def main():
     parser.add_argument("command", choices=["make", "table"])
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("names", nargs="*")
-    parser.add_argument("--exporter", default="op17", choices=["op13", "op17", "dyn18"])
+    parser.add_argument("--exporter", default="op17", choices=["op13", "op17", "dyn18", "kept17"])
     args = parser.parse_intermixed_args()
     if args.command == "make":
         make(args.folder, args.exporter, args.names)

@@ -1,4 +1,4 @@
-//! Frozen backbone in ONNX Runtime: opened, and proven on images. It knows no head and no loop.
+//! Backbone in ONNX Runtime: opened, and proven on images. It knows no head and no loop.
 
 mod proof;
 
@@ -12,7 +12,7 @@ use deploy::{Session, SessionOptions};
 use models::{Backbone, BackboneFile, FeatureExtractor};
 use onnx::{CutRule, ModelFile};
 
-pub use proof::{Proof, prove, prove_on};
+pub use proof::{Proof, prove, prove_import, prove_on};
 
 use crate::error::{Error, Result};
 
@@ -31,7 +31,7 @@ impl FeatureExtractor for SharedSession {
     }
 }
 
-/// Opens an ONNX file as a frozen backbone in ONNX Runtime, which must be loaded. `cut_at` names the value that
+/// Opens an ONNX file as a backbone in ONNX Runtime, which must be loaded. `cut_at` names the value that
 /// holds the features, where the graph's own classification layer does not tell. `image_shape` is that of a prepared
 /// image, which the file may leave open.
 ///

@@ -12,6 +12,7 @@ use crate::run_dir::CheckpointKind;
 
 mod audit;
 mod backbones;
+mod find_lr;
 mod import;
 mod inspect;
 mod plot;
@@ -21,6 +22,7 @@ mod runs;
 
 pub use audit::AuditArgs;
 pub use backbones::BackbonesArgs;
+pub use find_lr::FindLrArgs;
 pub use import::ImportArgs;
 pub use inspect::InspectArgs;
 pub use plot::PlotArgs;
@@ -48,6 +50,9 @@ pub enum Command {
     Fit(Box<FitArgs>),
     /// Compare backbones on a data set: held-out accuracy, log loss and time
     Probe(Box<ProbeArgs>),
+    /// Find a learning rate: train at rates that rise until the loss diverges, and suggest the best
+    #[command(mut_args = find_lr::hide_unused, after_help = augment_help())]
+    FindLr(Box<FindLrArgs>),
     /// Score a checkpoint of a run on its data, or on other data
     Eval(EvalArgs),
     /// Export a checkpoint of a run as a verified ONNX file

@@ -23,6 +23,35 @@ pub fn append_command(path: &Path) -> Result<()> {
     Ok(data::write::atomically(path, text.as_bytes())?)
 }
 
+/// This program's command line for another command, without some flags (each has a value) and with other words at its
+/// end, to be typed.
+pub fn other_command(command: &str, without: &[&str], end: &[&str]) -> String {
+    let words = env::args_os().skip(2);
+    let words = words.map(|word| word.to_string_lossy().into_owned());
+    let words = without_flags(words, without).into_iter();
+    let begin = [env!("CARGO_PKG_NAME"), command].map(str::to_owned);
+    let end = end.iter().map(|word| (*word).to_owned());
+    shell_line(begin.into_iter().chain(words).chain(end))
+}
+
+/// Words without some flags and their values, which may be joined to them by `=`.
+fn without_flags(words: impl Iterator<Item = String>, flags: &[&str]) -> Vec<String> {
+    let mut kept = vec![];
+    let mut is_value = false;
+    for word in words {
+        let is_flag = flags.contains(&word.as_str());
+        let is_both = flags.iter().any(|flag| {
+            let rest = word.strip_prefix(flag);
+            rest.is_some_and(|rest| rest.starts_with('='))
+        });
+        if !is_value && !is_flag && !is_both {
+            kept.push(word);
+        }
+        is_value = !is_value && is_flag;
+    }
+    kept
+}
+
 /// Arguments joined as a shell reads them.
 fn shell_line(words: impl Iterator<Item = String>) -> String {
     let words: Vec<String> = words
@@ -55,7 +84,7 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::shell_line;
+    use super::{shell_line, without_flags};
 
     #[test]
     fn a_line_can_be_typed_again_and_keeps_no_password() {
@@ -82,5 +111,17 @@ mod tests {
                 expected
             );
         }
+    }
+
+    #[test]
+    fn flags_are_left_out_with_their_values() {
+        let words = [
+            "--data", "a", "--steps", "50", "--out=b", "--outer", "--json", "--out", "--lr",
+        ];
+        let kept = without_flags(
+            words.map(String::from).into_iter(),
+            &["--steps", "--out", "--json"],
+        );
+        assert_eq!(kept, ["--data", "a", "--outer", "--lr"]);
     }
 }

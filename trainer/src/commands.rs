@@ -12,6 +12,7 @@ pub mod backbones;
 pub mod eval;
 pub mod export;
 pub mod fetch;
+pub mod find_lr;
 pub mod fit;
 pub mod import;
 pub mod inspect;
@@ -29,6 +30,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
     let result = match cli.command {
         Command::Fit(args) => fit::run(&args, &printer.with_outputs(&[args.json.as_deref()])),
         Command::Probe(args) => probe::run(&args, &printer.with_outputs(&[args.json.as_deref()])),
+        Command::FindLr(args) => {
+            find_lr::run(&args, &printer.with_outputs(&[args.json.as_deref()]))
+        }
         Command::Eval(args) => eval::run(
             &args,
             &printer.with_outputs(&[args.json.as_deref(), args.csv.as_deref()]),

@@ -25,7 +25,7 @@ impl From<Network> for Model {
 }
 
 impl Model {
-    /// The untrained network of a recipe. ONNX Runtime, which must be loaded, opens a frozen backbone.
+    /// The untrained network of a recipe. ONNX Runtime, which must be loaded, opens a backbone.
     /// It takes images of `image_shape`, where its file leaves that open.
     pub fn build(
         recipe: &Recipe,
@@ -39,10 +39,14 @@ impl Model {
     /// The network before training with the seed of `recipe`: the seed alone decides its initial weights.
     pub fn rebuild(&self, recipe: &Recipe, context: &TrainingContext<'_>) -> Result<Self> {
         let num_classes = self.network.num_classes();
-        let network = match self.network.backbone() {
+        let network = match self.network.source() {
             // It is opened already.
             Some(backbone) => {
-                let spec = Spec::Frozen(Arc::clone(backbone));
+                // By the recipe: a fine-tuning may have ended with the frozen backbone.
+                let spec = match recipe.is_fine_tuned() {
+                    true => Spec::Imported(Arc::clone(backbone)),
+                    false => Spec::Frozen(Arc::clone(backbone)),
+                };
                 let device = resolve::device(recipe.device)?;
                 Network::build(&spec, num_classes, recipe.seed, &device)?
             }
@@ -102,7 +106,7 @@ pub fn build_network(
     Ok(Network::build(&spec, num_classes, recipe.seed, &device)?)
 }
 
-/// The network that a recipe describes, its frozen backbone opened.
+/// The network that a recipe describes, its backbone opened.
 fn spec(recipe: &Recipe, image_shape: [usize; 3], context: &TrainingContext<'_>) -> Result<Spec> {
     let Some(name) = recipe.backbone.as_deref() else {
         return Ok(Spec::Custom(models::CustomConfig {
@@ -115,13 +119,14 @@ fn spec(recipe: &Recipe, image_shape: [usize; 3], context: &TrainingContext<'_>)
         }));
     };
     let path = resolve::backbone_path(name, &context.cache, context.offline, context.printer)?;
+    let backbone = backbone::open(
+        &path,
+        recipe.cut_at.as_deref(),
+        image_shape,
+        context.threads,
+    )?;
     Ok(match recipe.is_fine_tuned() {
-        true => Spec::Imported(path),
-        false => Spec::Frozen(backbone::open(
-            &path,
-            recipe.cut_at.as_deref(),
-            image_shape,
-            context.threads,
-        )?),
+        true => Spec::Imported(backbone),
+        false => Spec::Frozen(backbone),
     })
 }

@@ -91,14 +91,6 @@ impl ImageInput {
         }
     }
 
-    /// The same input with the default size where it is open: all that Burn's import runs.
-    fn with_default_size(self) -> Self {
-        Self {
-            dims: self.dims.map(|dim| dim.or(Some(DEFAULT_SIZE))),
-            ..self
-        }
-    }
-
     /// ImageNet's preprocessing for this input: the shorter side resized to 256/224 of the input's and its centre
     /// cropped, or both sides resized where the input is not square; mean and standard deviation of ImageNet.
     pub fn imagenet(&self) -> Result<Preprocess> {
@@ -165,10 +157,7 @@ impl BackboneImages {
         let input = ImageInput::of_document(&document);
         Ok(Some(Self {
             sha256: file.sha256().to_owned(),
-            input: input.map(|input| match recipe.is_fine_tuned() {
-                true => input.with_default_size(),
-                false => input,
-            }),
+            input,
             document,
             path,
         }))

@@ -168,7 +168,7 @@ fn score(
     preprocess.log(context.printer);
     let backbone = network.backbone();
     let backbone = Arc::clone(backbone.expect("the recipe has a frozen backbone"));
-    backbone::prove_on(dataset, &backbone, steps, context.printer)?;
+    backbone::prove_on(dataset, &network, steps, context.printer)?;
     let data = TrainingSet::open(dataset, audit, &network, steps, recipe, context)?;
     let Examples::Features(pool) = data.pool() else {
         unreachable!("a recipe without views of its own keeps its features")

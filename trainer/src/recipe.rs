@@ -39,7 +39,7 @@ pub use kinds::{
 };
 pub use memory::Memory;
 pub use names::{absolute, data_name};
-pub use settings::{MachineArgs, RunArgs, Settings};
+pub use settings::{MachineArgs, RunArgs, Settings, is_unused_in_range_test};
 pub use text::Text;
 pub use views::Views;
 

@@ -32,7 +32,10 @@ pub fn restore(
     let preprocess = InputPreprocess::of_run(run, recipe, context)?;
     let image_shape = preprocess.preprocess.output_shape();
     let network = model::build_network(recipe, image_shape, state.classes.len(), context)?;
-    let network = checkpoint.network(network)?;
+    let network = match state.is_frozen_start() {
+        true => checkpoint.network(network)?.into_frozen(),
+        false => checkpoint.network(network)?,
+    };
     let calibration = matching_calibration(&state, run, context)?;
     Ok(Restored {
         network: calibrate::apply(calibration.as_ref(), network),

@@ -21,6 +21,7 @@ mod observer;
 mod optimizer;
 mod options;
 mod progress;
+mod range_test;
 mod schedule;
 mod state;
 
@@ -38,12 +39,14 @@ pub use observer::{Ended, Observer, StepReport};
 pub use optimizer::OptimizerOptions;
 pub use options::{Solver, TrainOptions};
 pub use progress::{Phase, Progress};
+pub use range_test::{RangeStep, RangeTest, range_test};
 pub use report::run_files::{EpochRow, FineTuned, HeadFit};
 pub use schedule::Scheduler;
 pub use state::State;
 
 use average::Average;
 use checkpoints::Saved;
+use clipping::clip_by_norm;
 use fine_tuning::LearningRates;
 
 use crate::error::{Error, Result};
@@ -161,10 +164,7 @@ fn run_epochs(
                 let weight = objective.total_weight(&targets);
                 let is_last = state.train.step == data.train.num_batches();
                 if let Some(mean) = accumulator.add(&model.network, gradients, weight, is_last) {
-                    let mean = match options.clip_norm {
-                        Some(largest) => clipping::clip_by_norm(mean, &model.network, largest),
-                        None => mean,
-                    };
+                    let mean = clip_by_norm(mean, &model.network, options.clip_norm);
                     let lr = state.scheduler.lr(&state.position(options, step));
                     model.network = optimizer.step(rates.at(lr), model.network, mean);
                     average.update(&model.network, state.steps_done());
@@ -210,7 +210,7 @@ fn conclude(
         let frozen = checkpoints.frozen_network(network.valid())?;
         let found = choice::compare(&frozen, &network, data, fine_tuning.keep)?;
         if !found.kept_tuned {
-            (network, epoch) = (frozen, 0);
+            (network, epoch) = (frozen.into_frozen(), 0);
         }
         checkpoints.keep(found.kept_tuned, options.save)?;
         fine_tuned = Some(found);

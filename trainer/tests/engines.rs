@@ -62,7 +62,10 @@ fn imported_resnet18_gives_the_files_own_thousand_logits_on_photos() {
     let Some(photos) = shared("data/hymenoptera") else {
         return;
     };
-    let spec = Spec::Imported(file.clone());
+    // Loads ONNX Runtime, too.
+    let mut session = session(&file);
+    let backbone = trainer::backbone::open(&file, None, [3, 224, 224], 2).unwrap();
+    let spec = Spec::Imported(backbone.clone());
     let network = Network::build(&spec, 1000, 0, &Device::default()).unwrap();
     // The file's own classification layer in place of the new one.
     let document = onnx::Document::open(&file).unwrap();
@@ -86,12 +89,11 @@ fn imported_resnet18_gives_the_files_own_thousand_logits_on_photos() {
         .collect();
     let n = images.len() / preprocess.output_len();
     assert!(n >= 8);
-    let expected = session(&file).run(&images, n).unwrap();
+    let expected = session.run(&images, n).unwrap();
     let found = burn(&network, &images, n);
     let data = TensorData::new(images.clone(), [n, 3, 224, 224]);
     let features = network.features(Tensor::from_data(data, &Device::default()));
     let features = features.unwrap().into_data().try_into_vec::<f32>().unwrap();
-    let backbone = trainer::backbone::open(&file, None, [3, 224, 224], 2).unwrap();
     let frozen = backbone.extractor.features(&images, n).unwrap();
     let off = difference(&features, &frozen);
     assert!(off < 1e-5, "what a frozen network trains on is {off} off");

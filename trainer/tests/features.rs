@@ -194,7 +194,8 @@ fn threads_and_the_cache_change_no_bit() {
 #[test]
 fn a_row_is_what_burn_computes() {
     let shop = Shop::new();
-    let spec = Spec::Imported(shop.path());
+    let backbone = trainer::backbone::open(&shop.path(), None, [3, 224, 224], 1).unwrap();
+    let spec = Spec::Imported(backbone);
     let network = Network::build(&spec, 2, 0, &Device::flex()).unwrap();
     let found = shop.look("cache", 2, &shop.samples);
     for (index, sample) in shop.samples.iter().enumerate() {

@@ -24,6 +24,7 @@ fn help_of_every_command() {
     for command in [
         "fit",
         "probe",
+        "find-lr",
         "audit",
         "eval",
         "export",

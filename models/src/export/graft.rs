@@ -4,61 +4,41 @@
 
 use super::{bias_or_zeros, tensor};
 use crate::error::Result;
-use crate::imported::{Imported, Source, changed};
-use burn::tensor::{Device, Tensor, TensorData};
-use onnx::{Attr, Document, ModelFile, attribute, surgery};
-use std::collections::BTreeMap;
+use crate::imported::{Imported, separate};
+use onnx::{Attr, Document, attribute};
+use std::collections::HashMap;
 
 /// The imported document with the network's weights and its new classification layer.
 pub(crate) fn graft(network: &Imported) -> Result<Document> {
-    let path = &network.origin.path;
-    // Names and shapes of the weights were paired with those of exactly that file.
-    let file = ModelFile::open(path)?;
-    if file.sha256() != network.origin.sha256 {
-        return Err(changed(path));
-    }
-    let mut document = Document::from_file(&file)?;
-    document.inline_external_data()?;
-    surgery::set_batch_dynamic(document.graph_mut());
+    let file = &network.backbone.file;
+    let mut document = file.document(true)?;
+    // As the import did, so that every tensor has the name that it had there.
+    separate(&mut document, &file.cut)?;
     write_back(network, &mut document)?;
     let weight = tensor(network.fc.weight.val().into_data())?;
     let bias = bias_or_zeros(&network.fc)?;
-    network
-        .origin
-        .cut
-        .replace_layer(&mut document, &weight, &bias)?;
+    file.cut.replace_layer(&mut document, &weight, &bias)?;
     Ok(document)
 }
 
 fn write_back(network: &Imported, document: &mut Document) -> Result<()> {
-    let state: BTreeMap<_, _> = crate::state::read(network).into_iter().collect();
-    for Source { name, weight } in &network.sources {
-        let data = state
-            .get(name)
-            .expect("`pair` names sources as the state does");
-        let data = data.clone();
-        let data = if weight.transposed {
-            transpose(data)
-        } else {
-            data
+    let constants = document.graph().node.iter().enumerate();
+    let constants = constants.filter(|(_, node)| node.op_type() == "Constant");
+    let constants: HashMap<String, usize> = constants
+        .filter_map(|(index, node)| Some((node.output.first()?.clone(), index)))
+        .collect();
+    for (path, data) in crate::state::read(network) {
+        let Some(source) = network.source(&path) else {
+            continue;
         };
-        let mut new = tensor(data)?;
-        // The file may store a bias as [1, K]; its shape stays.
-        new.dims = document.tensor(&weight.name)?.dims;
-        let constant =
-            document.graph_mut().node.iter_mut().find(|node| {
-                node.op_type() == "Constant" && node.output.first() == Some(&weight.name)
-            });
-        match constant {
-            Some(node) => node.attribute = vec![attribute("value", Attr::Tensor(new))],
-            None => document.set_tensor(&weight.name, &new)?,
+        let new = tensor(data)?;
+        match constants.get(&source.name) {
+            Some(&index) => {
+                let node = &mut document.graph_mut().node[index];
+                node.attribute = vec![attribute("value", Attr::Tensor(new))];
+            }
+            None => document.set_tensor(&source.name, &new)?,
         }
     }
     Ok(())
-}
-
-fn transpose(data: TensorData) -> TensorData {
-    Tensor::<2>::from_data(data, &Device::default())
-        .transpose()
-        .into_data()
 }

@@ -1,55 +1,67 @@
-//! Errors of a file that cannot be imported or exported again, each with the next step.
+//! Errors of a file that cannot be trained whole or exported again, each with the next step.
 
 use crate::error::Error;
+use onnx::proto::{NodeProto, is_standard_domain};
 use std::path::Path;
 
-/// `onnx-ir` cannot parse the file.
-pub(super) fn unreadable(path: &Path, reason: &str) -> Error {
-    Error::Invalid {
-        message: format!("`{}` could not be understood: {reason}", path.display()),
-        hint: Some(
-            "check the file with `python3 -m onnx.checker` or export it again with opset 13 or newer"
-                .into(),
-        ),
-    }
-}
-
-/// No layer stands for an operator.
-pub(super) fn unsupported_operator(path: &Path, operator: &str, node: &str, opset: i64) -> Error {
-    Error::Invalid {
-        message: format!(
-            "`{}` uses the operator `{operator}` (node `{node}`, opset {opset}), which cannot be \
-             trained here",
-            path.display()
-        ),
-        hint: Some(supported_operators()),
-    }
+/// No function stands for an operator.
+pub(super) fn unsupported_operator(path: &Path, node: &NodeProto, opset: i64) -> Error {
+    let operator = match is_standard_domain(node.domain()) {
+        true => node.op_type().to_owned(),
+        false => format!("{}::{}", node.domain(), node.op_type()),
+    };
+    invalid(format!(
+        "`{}` uses the operator `{operator}` (node `{}`, opset {opset}), which cannot be trained here",
+        path.display(),
+        node.name()
+    ))
 }
 
 /// An operator is supported, this use of it is not.
-pub(super) fn unsupported_node(path: &Path, operator: &str, node: &str, reason: &str) -> Error {
+pub(super) fn unsupported_node(path: &Path, node: &NodeProto, reason: &str) -> Error {
+    invalid(format!(
+        "`{}` cannot be trained whole: node `{}` ({}): {reason}",
+        path.display(),
+        node.name(),
+        node.op_type()
+    ))
+}
+
+/// No node computes the features.
+pub(super) fn unconnected(path: &Path) -> Error {
+    invalid(format!(
+        "`{}` cannot be trained whole: no node computes its features",
+        path.display()
+    ))
+}
+
+/// The features are not a row of numbers for each image.
+pub(super) fn no_features(path: &Path) -> Error {
+    invalid(format!(
+        "`{}` cannot be trained whole: its features are not a row of numbers for each image",
+        path.display()
+    ))
+}
+
+/// The graph works for the batch size that it was exported with alone.
+pub(super) fn fixed_batch(path: &Path, batch: usize) -> Error {
     Error::Invalid {
-        message: format!("`{}`: node `{node}` ({operator}): {reason}", path.display()),
-        hint: Some(supported_operators()),
+        message: format!(
+            "`{}` cannot be trained whole: its graph takes {batch} image(s) at a time",
+            path.display()
+        ),
+        hint: Some(
+            "export it with a dynamic batch axis; it can be used frozen: leave out `--fine-tune`"
+                .into(),
+        ),
     }
 }
 
-fn supported_operators() -> String {
-    let operators = onnx::TRAINABLE_OPERATORS.join(", ");
-    format!(
-        "leave out `--fine-tune` to train a new classification layer on it; backbones made of {operators} can be \
-         trained whole"
-    )
-}
-
-/// The graph does not map a batch of images to a row of logits per image.
-pub(crate) fn not_a_classifier(path: &Path, reason: &str) -> Error {
+fn invalid(message: String) -> Error {
+    let hint = "it can be used frozen: leave out `--fine-tune`";
     Error::Invalid {
-        message: format!("`{}` is not an image classifier: {reason}", path.display()),
-        hint: Some(
-            "take a classifier with one input [batch, 3, height, width] and one output [batch, classes], such as `--backbone resnet18`"
-                .into(),
-        ),
+        message,
+        hint: Some(hint.into()),
     }
 }
 

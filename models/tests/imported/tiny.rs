@@ -1,8 +1,10 @@
 //! A small classifier as an ONNX file.
 
+use classifold_models::{Backbone, BackboneFile, FeatureExtractor};
 use onnx::proto::DataType;
 use onnx::{BatchNormInputs, Dim, GraphBuilder, ModelInfo, Window};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A small residual classifier with batch norm: 6 x 6 pixels and more, 5 classes.
 pub(crate) fn tiny(folder: &Path) -> PathBuf {
@@ -64,4 +66,33 @@ pub(crate) fn tiny(folder: &Path) -> PathBuf {
         .save(&path)
         .unwrap();
     path
+}
+
+/// Features without a runtime: the mean of an image, as often as there are features.
+#[derive(Debug)]
+struct Means(usize);
+
+impl FeatureExtractor for Means {
+    fn features(
+        &self,
+        images: &[f32],
+        count: usize,
+    ) -> Result<Vec<f32>, Box<dyn std::error::Error + Send + Sync>> {
+        let len = images.len() / count;
+        let means = images
+            .chunks(len)
+            .map(|image| image.iter().sum::<f32>() / len as f32);
+        Ok(means.flat_map(|mean| vec![mean; self.0]).collect())
+    }
+}
+
+/// A file as a backbone of `width` features.
+pub(crate) fn backbone(path: &Path, width: usize, image_shape: [usize; 3]) -> Arc<Backbone> {
+    Arc::new(Backbone {
+        width,
+        image_shape,
+        takes_any_batch: true,
+        extractor: Box::new(Means(width)),
+        file: BackboneFile::open(path, None).unwrap(),
+    })
 }

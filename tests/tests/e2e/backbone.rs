@@ -21,7 +21,7 @@ fn fit(shop: &Workshop, run: &str, flags: &str) -> (String, serde_json::Value) {
 }
 
 #[test]
-fn operators_that_cannot_be_trained_are_frozen_and_the_batch_is_freed() {
+fn operators_of_any_kind_are_frozen_and_the_batch_is_freed() {
     let shop = Workshop::new();
     let backbone = Document::open(&tiny_models::gated(&shop.path("gated.onnx"))).unwrap();
     let (log, verify) = fit(&shop, "a", "gated.onnx");
@@ -58,18 +58,44 @@ fn operators_that_cannot_be_trained_are_frozen_and_the_batch_is_freed() {
     let info = shop.deploy("info gated.onnx").run().ok().out;
     for line in [
         "features    `row` [N, 6]: the input of its fully connected layer",
-        "fine-tune   not with Sigmoid, Mul, Softmax",
+        "fine-tune   all its operators can be trained",
     ] {
         assert!(info.contains(line), "{info}");
     }
+}
+
+#[test]
+fn a_network_of_many_operators_is_trained_whole_or_refused_by_operator() {
+    let shop = Workshop::new();
+    let path = shop.path("gated.onnx");
+    let mut document = Document::open(&tiny_models::gated(&path)).unwrap();
+    let fit = shop
+        .fit("--name a --backbone gated.onnx --fine-tune")
+        .run()
+        .ok();
+    let line = "Burn computes the same features, off by ";
+    assert!(fit.err.contains(line), "{}", fit.err);
+    assert_eq!(shop.json("runs/a/verify.json")["verified"], true);
+    let tuned = Document::open(&shop.path("runs/a/model.onnx")).unwrap();
+    assert_ne!(
+        tuned.tensor("stem.w").unwrap(),
+        document.tensor("stem.w").unwrap()
+    );
+    let gate = document.graph_mut().node.iter_mut();
+    let mut gate = gate.filter(|node| node.op_type() == "Sigmoid");
+    gate.next().unwrap().op_type = Some("Softsign".into());
+    drop(gate);
+    document.save(&path).unwrap();
+    let info = shop.deploy("info gated.onnx").run().ok().out;
+    assert!(info.contains("fine-tune   not with Softsign"), "{info}");
     let tuned = shop
         .fit("-q --backbone gated.onnx --fine-tune")
         .run()
         .refusal();
     insta::assert_snapshot!(tuned, @r#"
-    error: `[DIR]/gated.onnx` uses the operator `Sigmoid` (node `gate`, opset 17), which cannot be trained here
+    error: `[DIR]/gated.onnx` uses the operator `Softsign` (node `gate`, opset 17), which cannot be trained here
 
-    hint: leave out `--fine-tune` to train a new classification layer on it; backbones made of Conv, BatchNormalization, Relu, MaxPool, AveragePool, GlobalAveragePool, ReduceMean, Add, Flatten, Reshape, Gemm, MatMul, Identity, Constant can be trained whole
+    hint: it can be used frozen: leave out `--fine-tune`
     "#);
 }
 

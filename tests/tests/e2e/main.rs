@@ -19,6 +19,7 @@ mod insects;
 mod inspect;
 mod kill;
 mod live;
+mod loop_settings;
 mod named_backbones;
 mod output;
 mod photos;

@@ -31,7 +31,7 @@ pub(crate) fn same_runs(shop: &Workshop, one: &str, two: &str) {
 
 /// Runs a fit that is stopped, by Ctrl-C and by SIGTERM, at least twice and once amid an epoch
 /// (unless its epochs are too short to be sure of that), then to its end.
-fn interrupted(shop: &Workshop, name: &str, flags: &str, short: bool) {
+pub(crate) fn interrupted(shop: &Workshop, name: &str, flags: &str, short: bool) {
     let folder = shop.path(format!("runs/{name}"));
     let resume = || shop.own_cache(shop.trainer("fit --resume").word(name));
     let mut amid = short;

@@ -1,12 +1,15 @@
 //! Proof that the cut of a backbone is its features: the file's own classification layer is recomputed from them.
 
+use burn::module::Module;
+use burn::tensor::{Tensor, TensorData};
 use console::Printer;
 use data::{Dataset, Limits, Preprocess, Sample};
 use deploy::taps::{Tap, Taps};
-use models::Backbone;
+use models::{Backbone, Network};
 use onnx::{ClassificationLayer, LayerKind};
 
 use crate::error::{Error, Result};
+use crate::tensors;
 
 /// Images that a backbone is proven on.
 const IMAGES: usize = 8;
@@ -94,13 +97,69 @@ pub fn prove(backbone: &Backbone, images: &[Vec<f32>]) -> Result<Proof> {
     }
 }
 
-/// Proves a backbone on training images, and logs where its features are and what a user should know.
+/// Images that Burn computes at once for the proof: more than one, so that a graph for a fixed batch shows.
+const BATCH: usize = 3;
+/// How far a feature of Burn's may be off, relative to the largest: both compute in single precision, in another
+/// order.
+const BURN_TOLERANCE: f32 = 1e-3;
+
+/// Proves that a backbone which is trained whole computes in Burn what ONNX Runtime computes from the file. Returns the
+/// largest difference of a feature, relative to the largest feature.
+///
+/// # Errors
+/// It does not, or one of the two fails.
+pub fn prove_import(network: &Network, images: &[Vec<f32>]) -> Result<f32> {
+    let Some(backbone) = network.source() else {
+        return Ok(0.0);
+    };
+    let name = backbone.file.path.display();
+    let network = network.valid();
+    let device = tensors::device(&network);
+    let (mut off, mut largest) = (0f32, f32::MIN_POSITIVE);
+    for batch in images.chunks(BATCH) {
+        let [a, b, c] = backbone.image_shape;
+        let data = TensorData::new(batch.concat(), [batch.len(), a, b, c]);
+        let own = network.features(Tensor::from_data(data, &device))?; // [N, D]
+        for (image, own) in batch.iter().zip(tensors::read_rows(own)?) {
+            let file = backbone.extractor.features(image, 1).map_err(|error| {
+                Error::refused(format!(
+                    "the features of `{name}` cannot be computed: {error}"
+                ))
+            })?;
+            for (own, file) in own.iter().zip(file) {
+                let difference = (own - file).abs();
+                // Not `f32::max`, which ignores NaN.
+                off = if difference > off || difference.is_nan() {
+                    difference
+                } else {
+                    off
+                };
+                largest = largest.max(file.abs());
+            }
+        }
+    }
+    let off = off / largest;
+    if off.is_nan() || off > BURN_TOLERANCE {
+        return Err(Error::refused_with_hint(
+            format!(
+                "`{name}` cannot be trained whole: its features in Burn are {off:.1e} off from those of ONNX Runtime"
+            ),
+            "it can be used frozen: leave out `--fine-tune`",
+        ));
+    }
+    Ok(off)
+}
+
+/// Proves the backbone of a network on training images, and logs where its features are and what a user should know.
 pub fn prove_on(
     dataset: &Dataset,
-    backbone: &Backbone,
+    network: &Network,
     preprocess: &Preprocess,
     printer: &Printer,
 ) -> Result<()> {
+    let Some(backbone) = network.source() else {
+        return Ok(());
+    };
     let step = dataset.train.len().div_ceil(IMAGES).max(1);
     // Unreadable images are counted and named later.
     let prepare = |sample: &Sample| {
@@ -111,6 +170,12 @@ pub fn prove_on(
     let images: Vec<_> = samples.filter_map(prepare).collect();
     let proof = prove(backbone, &images)?;
     printer.log(proof.line(backbone));
+    if !network.is_frozen() {
+        let off = prove_import(network, &images)?;
+        printer.log(format!(
+            "Burn computes the same features, off by {off:.1e} of the largest"
+        ));
+    }
     for warning in super::warnings(backbone) {
         printer.warn(warning);
     }

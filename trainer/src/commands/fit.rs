@@ -28,7 +28,7 @@ use crate::preprocessing::InputPreprocess;
 use crate::recipe::{AUTO, FineTune, Log, Recipe, RunArgs, Settings, Ui, Views};
 use crate::run_dir::RunDir;
 use crate::seeds::repeat_with_seeds;
-use crate::train::{Checkpoint, Checkpoints, Ended, TrainOptions, Trained, train};
+use crate::train::{Checkpoint, Checkpoints, Ended, FineTuning, TrainOptions, Trained, train};
 use crate::training_set::{TrainingSet, verification_images};
 use crate::{backbone, command_line, dataset, evaluate, probe, resolve};
 
@@ -88,9 +88,7 @@ fn fit(
     if recipe.backbone.is_some() || recipe.preprocess.is_some() {
         preprocess.log(printer);
     }
-    if let Some(backbone) = untrained.network.backbone() {
-        backbone::prove_on(&dataset, backbone, steps, printer)?;
-    }
+    backbone::prove_on(&dataset, &untrained.network, steps, printer)?;
     let resumed = resumed_checkpoint(plan, &untrained.network, printer)?;
     let run = open_run(plan, &dataset, &audit, &preprocess)?;
     // From here on Ctrl-C saves. Before, there is nothing to save and it ends the process.
@@ -98,7 +96,7 @@ fn fit(
     let network = &untrained.network;
     let mut data = TrainingSet::open(&dataset, &audit, network, steps, recipe, context)
         .map_err(|error| discard_run(plan, &run, error))?;
-    announce(&run, &dataset, &data, &untrained.network, printer);
+    announce(&run, &dataset, &data, &untrained.network, context, recipe);
 
     cross_validate(&untrained, &data, recipe, &run, context)?;
     let mut trained = train_run(plan, &run, untrained.clone(), &data, resumed, context)?;
@@ -139,7 +137,7 @@ fn fit(
     scored.answers.write(&run.predictions())?;
 
     let leaks = audit.leaked(&dataset);
-    let summary = summarise(&run, &trained, &exported, &scored, leaks, started);
+    let summary = summarise(&run, &trained, &exported, &scored, leaks, (recipe, started));
     save_summary(&summary, &run, json, printer)?;
     let mut page = write_page(&run, &dataset.root);
     // Last: a reader such as `head` may have had enough, and the files are written by then.
@@ -165,7 +163,10 @@ fn fit(
 }
 
 /// Puts a backbone in place of `auto`. A resumed run has its own.
-fn choose_backbone(settings: &mut Settings, context: &TrainingContext<'_>) -> Result<()> {
+pub(super) fn choose_backbone(
+    settings: &mut Settings,
+    context: &TrainingContext<'_>,
+) -> Result<()> {
     let recipe = &mut settings.recipe;
     // Bad flags are refused before any work.
     let checked = recipe.clone().resolve(&context.cache)?;
@@ -335,10 +336,12 @@ fn announce(
     dataset: &Dataset,
     data: &TrainingSet,
     network: &Network,
-    printer: &Printer,
+    context: &TrainingContext<'_>,
+    recipe: &Recipe,
 ) {
+    let printer = context.printer;
     let [num_train, num_val] = data.num_images();
-    let (all, trainable) = network.num_parameters();
+    let (all, trainable) = num_parameters(network, recipe);
     printer.log(format!(
         "{}: {} classes ({}), {num_train} train, {num_val} val, {} test",
         printer.bold(&run.path().display().to_string()),
@@ -350,6 +353,16 @@ fn announce(
         "{}: {all} parameters, {trainable} trained",
         network.name()
     ));
+}
+
+/// Numbers of all parameters and of those that training changes.
+fn num_parameters(network: &Network, recipe: &Recipe) -> (usize, usize) {
+    let (all, trained) = network.num_parameters();
+    match FineTuning::of(recipe) {
+        // A fine-tuning that ended with the frozen backbone has trained its last layer alone.
+        Some(fine_tuning) if !network.is_frozen() => (all, fine_tuning.num_trained(network)),
+        _ => (all, trained),
+    }
 }
 
 fn abridged(classes: &[String]) -> String {
@@ -406,9 +419,9 @@ fn summarise(
     exported: &Exported,
     scored: &ScoredAnswers,
     leaks: BTreeMap<Split, usize>,
-    started: Instant,
+    (recipe, started): (&Recipe, Instant),
 ) -> Summary {
-    let (parameters, trainable_parameters) = trained.network.num_parameters();
+    let (parameters, trainable_parameters) = num_parameters(&trained.network, recipe);
     Summary {
         run: run.name(),
         model: file_name(&exported.path),

@@ -56,7 +56,7 @@ pub fn run(args: &PlotArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     Ok(ExitStatus::Success)
 }
 
-fn save(folder: &Path, name: &str, chart: &Chart, width_px: u32) -> anyhow::Result<()> {
+pub(super) fn save(folder: &Path, name: &str, chart: &Chart, width_px: u32) -> anyhow::Result<()> {
     let svg = chart.file();
     let png = chart::png(&svg, width_px)?;
     data::write::atomically(&folder.join(format!("{name}.svg")), svg.as_bytes())?;

@@ -56,11 +56,6 @@ fn an_open_size_is_that_of_the_steps() {
     }
     assert!(!open([Some(3), Some(224), None]).is_fitted_by(&large));
     assert!(!open([None, None, Some(3)]).is_fitted_by(&large));
-    assert!(
-        !open([Some(3), None, None])
-            .with_default_size()
-            .is_fitted_by(&large)
-    );
     let standard = open([None, None, None]).imagenet().unwrap();
     assert_eq!(standard, data::Preprocess::imagenet());
     assert_eq!(open([Some(3), None, None]).to_string(), "[3, any, any]");

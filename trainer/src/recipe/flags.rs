@@ -19,6 +19,11 @@ impl Flags {
         self.keys.iter().any(|typed| typed == key)
     }
 
+    /// The flags that were typed, without their dashes.
+    pub(super) fn typed(&self) -> &[String] {
+        &self.keys
+    }
+
     /// Puts what was typed over `settings`, which may be all of them or a part.
     pub(super) fn apply(&self, settings: &mut impl FromArgMatches) {
         settings

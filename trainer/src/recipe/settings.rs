@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::config_file::ConfigFile;
 use super::flags::{self, Flags};
-use super::{LOOP_ONLY, Log, Recipe, Ui, Views};
-use crate::error::Result;
+use super::{HeadSolver, LOOP_ONLY, Log, Recipe, Ui, Views};
+use crate::error::{Error, Result};
 
 /// The flags of `trainer fit` that a `--config` file may hold as well.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
@@ -65,7 +65,53 @@ impl Default for RunArgs {
     }
 }
 
+/// Settings for which a learning rate range test has no use.
+const UNUSED_IN_RANGE_TEST: [&str; 19] = [
+    "head-solver",
+    "epochs",
+    "lr",
+    "scheduler",
+    "warmup",
+    "weight-average",
+    "keep",
+    "augment-val",
+    "early-stop",
+    "save",
+    "best-by",
+    "no-test",
+    "no-calibrate",
+    "folds",
+    "seeds",
+    "runs",
+    "name",
+    "ui",
+    "log",
+];
+
+/// Whether a learning rate range test has no use for a setting.
+pub fn is_unused_in_range_test(key: &str) -> bool {
+    UNUSED_IN_RANGE_TEST.contains(&key)
+}
+
 impl Settings {
+    /// The settings of a learning rate range test, which is one of the loop. The recipe is not checked yet.
+    ///
+    /// # Errors
+    /// When a flag was typed that has no use there. A file may have any: it is that of a run.
+    pub fn for_range_test(flags: &Flags, config: Option<&Path>) -> Result<Settings> {
+        let mut typed = flags.typed().iter();
+        if let Some(key) = typed.find(|key| is_unused_in_range_test(key)) {
+            return Err(Error::refused_with_hint(
+                format!("`--{key}` has no use in a learning rate range test"),
+                "leave it out; `trainer fit` takes it",
+            ));
+        }
+        let mut settings = Self::merge(flags, config)?;
+        let solver = &mut settings.recipe.head_solver;
+        *solver = solver.map(|_| HeadSolver::Loop);
+        Ok(settings)
+    }
+
     /// Flags over the `--config` file over the defaults. The recipe is not checked yet.
     pub fn merge(flags: &Flags, config: Option<&Path>) -> Result<Settings> {
         let mut settings = Settings::default();

@@ -304,6 +304,37 @@ fn settings_without_an_effect_are_refused() {
 }
 
 #[test]
+fn a_range_test_is_one_of_the_loop_and_takes_what_it_has_a_use_for() {
+    let range_test = |typed: &[&str], file: &str| {
+        let (_folder, path) = written(file);
+        Settings::for_range_test(&flags(typed), Some(&path))
+    };
+    let frozen = range_test(&["--backbone", "a.onnx"], "epochs = 4\n").unwrap();
+    assert_eq!(frozen.recipe.head_solver, Some(HeadSolver::Loop));
+    let file = "backbone = \"a.onnx\"\nhead-solver = \"lbfgs\"\nsave = \"last\"\n";
+    let frozen = range_test(&[], file).unwrap().recipe;
+    assert_eq!(frozen.head_solver, Some(HeadSolver::Loop));
+    frozen.resolve(Path::new("cache")).unwrap();
+    let custom = range_test(&["--batch", "8", "--optimizer", "sgd"], "").unwrap();
+    assert_eq!((custom.recipe.batch, custom.recipe.head_solver), (8, None));
+    for typed in [
+        &["--lr", "1"][..],
+        &["--epochs", "3"],
+        &["--name", "a"],
+        &["--no-test"],
+    ] {
+        let error = range_test(typed, "").unwrap_err().to_string();
+        assert!(error.contains(&format!("`{}`", typed[0])), "{error}");
+    }
+    // All of them are settings.
+    let keys = setting_flags::keys::<Settings>();
+    let unused = keys
+        .iter()
+        .filter(|key| super::is_unused_in_range_test(key));
+    assert_eq!(unused.count(), 19);
+}
+
+#[test]
 fn a_configuration_names_what_has_an_effect_and_is_read_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.toml");

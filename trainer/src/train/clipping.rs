@@ -6,12 +6,15 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use models::Network;
 
-/// Scales the gradients down so that their Euclidean norm is at most `largest`.
+/// Scales the gradients down so that their Euclidean norm is at most `largest`, where there is such a bound.
 pub(super) fn clip_by_norm(
     mut gradients: GradientsParams,
     network: &Network,
-    largest: f64,
+    largest: Option<f64>,
 ) -> GradientsParams {
+    let Some(largest) = largest else {
+        return gradients;
+    };
     let mut squares = Squares {
         gradients: &gradients,
         sum: None,

@@ -22,7 +22,7 @@ pub struct FineTuning {
 }
 
 impl FineTuning {
-    pub(super) fn of(recipe: &Recipe) -> Option<Self> {
+    pub fn of(recipe: &Recipe) -> Option<Self> {
         recipe.is_fine_tuned().then_some(Self {
             layers: recipe.fine_tune,
             head_lr_factor: recipe.head_lr_factor,
@@ -30,6 +30,14 @@ impl FineTuning {
             batch_norm: recipe.batch_norm,
             keep: recipe.keep,
         })
+    }
+
+    /// How many numbers of a network training changes.
+    pub fn num_trained(&self, network: &Network) -> usize {
+        let frozen = self.frozen_tensors(network);
+        let tensors = network.trainable_tensors().into_iter();
+        let trained = tensors.filter(|tensor| !frozen.contains(&tensor.id));
+        trained.map(|tensor| tensor.len).sum()
     }
 
     /// The network with its batch norms in the mode that was asked for, and the layers before the trained ones left

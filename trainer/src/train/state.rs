@@ -105,6 +105,11 @@ impl State {
         }
     }
 
+    /// Whether this is the start of a fine-tuning: the frozen backbone with its fitted layer.
+    pub fn is_frozen_start(&self) -> bool {
+        self.frozen.is_some() && self.rows.is_empty() && self.train.step == 0
+    }
+
     /// Steps done since the first epoch began.
     pub(super) fn steps_done(&self) -> usize {
         (self.epoch - 1) * self.steps_per_epoch + self.train.step

@@ -51,14 +51,17 @@ struct BackboneFacts {
 
 impl BackboneFacts {
     fn of(file: &ModelFile) -> onnx::Result<Self> {
-        let document = onnx::Document::from_file(file)?;
+        let mut document = onnx::Document::from_file(file)?;
+        let macs = onnx::multiply_accumulates(&document);
         let cut = onnx::FeatureCut::find(&document);
         let (cut, error) = match cut {
             Ok(cut) => (Some(cut), None),
             Err(error) => (None, Some(error.to_string())),
         };
+        // What follows the features is not trained. A damaged graph is an error for whoever uses it as a backbone.
+        let _ = cut.as_ref().map(|cut| cut.cut(&mut document));
         Ok(Self {
-            macs: onnx::multiply_accumulates(&document),
+            macs,
             features: cut.as_ref().map(|cut| cut.values.clone()),
             features_rule: cut.as_ref().map(|cut| cut.rule.to_string()),
             features_width: cut.as_ref().and_then(onnx::FeatureCut::width),

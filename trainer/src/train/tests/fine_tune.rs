@@ -220,14 +220,14 @@ fn gradients_are_scaled_down_to_the_norm_of_all_of_them() {
             .into_scalar::<f32>()
             .sqrt()
     };
-    let clipped = clipping::clip_by_norm(gradients(), &network, 1.0);
+    let clipped = clipping::clip_by_norm(gradients(), &network, Some(1.0));
     assert!((norm(&clipped) - 1.0).abs() < 1e-5);
     // The direction stays.
     let bias = clipped.get::<1>(fc.bias.as_ref().unwrap().id).unwrap();
     let bias = bias.into_data().try_to_vec::<f32>().unwrap();
     assert!((bias[0] / (4.0 / norm(&gradients())) - 1.0).abs() < 1e-5 && bias[0] == -bias[1]);
     // A short one stays as it is.
-    let untouched = clipping::clip_by_norm(gradients(), &network, 1e3);
+    let untouched = clipping::clip_by_norm(gradients(), &network, Some(1e3));
     assert_eq!(norm(&untouched), norm(&gradients()));
 }
 
