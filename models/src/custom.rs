@@ -1,12 +1,12 @@
-//! Custom residual network of the course, formulation (A): y' = P y + F(y), full pre-activation.
+//! Custom residual network of the course, with cells of formulation (A), full pre-activation, or (B), the original one.
 //!
-//! Knows no ONNX. He et al., "Identity Mappings in Deep Residual Networks", 2016, figure 4e, with a 1 x 1
+//! Knows no ONNX. He et al., "Identity Mappings in Deep Residual Networks", 2016, figures 4e and 4a, with a 1 x 1
 //! projection P on the skip since every cell halves the resolution twice and widens the channels.
 //! Reference: assignment 03 of the Deep Learning Workshop 2023
 //! (<https://github.com/Flo-Wo/DeepLearningWorkshop2023>).
 
 mod cell;
-pub use cell::Cell;
+pub use cell::{Cell, CellKind};
 
 use crate::error::{Error, Result};
 use crate::init::Init;
@@ -24,6 +24,12 @@ pub struct CustomConfig {
     pub cells: usize,
     /// Each cell has `growth` times the channels of the one before, rounded.
     pub growth: f64,
+    /// Formulation of the cells.
+    pub cell: CellKind,
+    /// Channels of an image: 1 or 3.
+    pub image_channels: usize,
+    /// Rows and columns of an image.
+    pub image_size: usize,
 }
 
 impl Default for CustomConfig {
@@ -32,6 +38,9 @@ impl Default for CustomConfig {
             width: 8,
             cells: 3,
             growth: 2.0,
+            cell: CellKind::default(),
+            image_channels: 3,
+            image_size: 224,
         }
     }
 }
@@ -46,9 +55,21 @@ impl CustomConfig {
             width,
             cells,
             growth,
+            ..
         } = *self;
         if !(1..=1024).contains(&width) {
             return Err(Error::configuration("`width`", width, "between 1 and 1024"));
+        }
+        if !(16..=1024).contains(&self.image_size) {
+            let expected = "between 16 and 1024";
+            return Err(Error::configuration("`size`", self.image_size, expected));
+        }
+        if ![1, 3].contains(&self.image_channels) {
+            return Err(Error::configuration(
+                "`channels`",
+                self.image_channels,
+                "1 or 3",
+            ));
         }
         if !(1..=6).contains(&cells) {
             return Err(Error::configuration("`cells`", cells, "between 1 and 6"));
@@ -73,7 +94,10 @@ impl CustomConfig {
 /// The course's residual network. 77,154 parameters with the defaults and two classes.
 #[derive(Module, Debug)]
 pub struct CustomResNet {
-    /// Stem: 7 x 7, stride 2, padding 3, 3 channels to `width`.
+    /// `[C, H, W]` of an image.
+    #[module(skip)]
+    pub image_shape: [usize; 3],
+    /// Stem: 7 x 7, stride 2, padding 3, C channels to `width`.
     pub conv1: Conv2d,
     /// Normalisation between the max-pool and the ReLU.
     pub bn1: BatchNorm,
@@ -86,14 +110,16 @@ pub struct CustomResNet {
 impl CustomResNet {
     pub(crate) fn new(config: &CustomConfig, num_classes: usize, init: &mut Init) -> Result<Self> {
         let channels = config.channels()?;
-        let conv1 = Conv2d::new([channels[0], 3, 7, 7], 2, true, init);
+        let image_shape = [config.image_channels, config.image_size, config.image_size];
+        let conv1 = Conv2d::new([channels[0], image_shape[0], 7, 7], 2, true, init);
         let bn1 = BatchNorm::new(channels[0], &init.device);
         let cells = channels
             .windows(2)
-            .map(|c| Cell::new(c[0], c[1], init))
+            .map(|c| Cell::new(config.cell, c[0], c[1], init))
             .collect();
         let fc = Linear::new(channels[config.cells], num_classes, init);
         Ok(Self {
+            image_shape,
             conv1,
             bn1,
             cells,
@@ -101,13 +127,13 @@ impl CustomResNet {
         })
     }
 
-    /// Images `[N, 3, H, W]` to logits `[N, K]`.
+    /// Images `[N, C, H, W]` to logits `[N, K]`.
     #[must_use]
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         self.fc.forward(self.features(images))
     }
 
-    /// Images `[N, 3, H, W]` to pooled features `[N, D]`.
+    /// Images `[N, C, H, W]` to pooled features `[N, D]`.
     #[must_use]
     pub fn features(&self, images: Tensor<4>) -> Tensor<2> {
         // Pooled before it is normalised, as in the course's reference.
@@ -136,6 +162,7 @@ mod tests {
             width: 6,
             cells: 2,
             growth: 1.5,
+            ..Default::default()
         };
         assert_eq!(config.channels().unwrap(), [6, 9, 14]);
     }
@@ -169,8 +196,23 @@ mod tests {
                     width: 1024,
                     cells: 6,
                     growth: 2.0,
+                    ..Default::default()
                 },
                 "number of channels",
+            ),
+            (
+                CustomConfig {
+                    image_size: 15,
+                    ..Default::default()
+                },
+                "`size`",
+            ),
+            (
+                CustomConfig {
+                    image_channels: 2,
+                    ..Default::default()
+                },
+                "`channels`",
             ),
         ] {
             let error = config.channels().unwrap_err().to_string();

@@ -4,7 +4,7 @@
 //!
 //! | module | content |
 //! |---|---|
-//! | `custom` | the course's residual network, formulation (A) |
+//! | `custom` | the course's residual network |
 //! | `backbone` | an ONNX file with its features |
 //! | `frozen` | an ONNX file whose features a runtime computes, with a new classification layer |
 //! | `imported` | an ONNX graph as a module to fine-tune, its classification layer replaced |
@@ -44,7 +44,7 @@ pub use architectures::{
     Activation, CheckpointOptions, ConvertedCheckpoint, VitSettings, convert_checkpoint,
 };
 pub use backbone::{Backbone, BackboneFile, FeatureExtractor};
-pub use custom::{Cell, CustomConfig, CustomResNet};
+pub use custom::{Cell, CellKind, CustomConfig, CustomResNet};
 pub use error::{Error, Result};
 pub use frozen::Frozen;
 pub use imported::{Imported, Weight};
@@ -239,7 +239,7 @@ impl Network {
     #[must_use]
     pub fn image_shape(&self) -> [usize; 3] {
         match self {
-            Self::Custom(_) => [3, 224, 224],
+            Self::Custom(network) => network.image_shape,
             Self::Frozen(network) => network.backbone.image_shape,
             Self::Imported(network) => network.backbone.image_shape,
         }

@@ -2,7 +2,8 @@
 """Writes tests/reference/twin*: what PyTorch makes of one training step, to compare ours with.
 
 A small CustomResNet (formulation A, width 4) is trained for 20 steps with Adam. From the states after
-0, 5 and 20 steps one more step is taken on a stored batch; whole runs would diverge.
+0, 5 and 20 steps one more step is taken on a stored batch; whole runs would diverge. One of formulation B is
+trained for 5 steps.
 
     python3 scripts/reference/twin.py
 
@@ -14,6 +15,8 @@ Writes (tensors are float32 unless said otherwise):
         exp_avg.NAME, exp_avg_sq.NAME    Adam's state before the step (none at step 0)
         logits, eval_logits [N,K]  of the state before, in training mode and in inference mode
         loss []                    of the training-mode logits
+    twin_original_step5.safetensors
+        the same of a network of formulation B, without Adam's state
     twin.json
         config, versions; per state the step and the loss in double precision; names of parameters
         whose gradient is zero but for rounding; how far PyTorch's own gradients move in double
@@ -54,14 +57,26 @@ class Cell(nn.Module):
         return self.project(x) + self.conv2(F.relu(self.bn2(y)))
 
 
+class OriginalCell(Cell):
+    """y = relu(P x + F(x)), with batch norms after the convolutions."""
+
+    def __init__(self, cin, cout):
+        super().__init__(cin, cout)
+        self.bn1 = nn.BatchNorm2d(cout)
+
+    def forward(self, x):
+        y = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.project(x) + self.bn2(self.conv2(y)))
+
+
 class CustomResNet(nn.Module):
-    def __init__(self, width, num_classes):
+    def __init__(self, width, num_classes, cell=Cell):
         super().__init__()
         self.conv1 = nn.Conv2d(3, width, 7, 2, 3)
         self.bn1 = nn.BatchNorm2d(width)
         self.cells = nn.ModuleList()
         for _ in range(CELLS):
-            self.cells.append(Cell(width, width * GROWTH))
+            self.cells.append(cell(width, width * GROWTH))
             width *= GROWTH
         self.fc = nn.Linear(width, num_classes)
 
@@ -133,7 +148,7 @@ def save(path, tensors):
     path.write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
-def snapshot(net, optimiser, at, generator):
+def snapshot(net, optimiser, at, generator, file="twin", moments_too=True):
     """One step from here on a batch of its own, on copies; writes the file, hands back the facts."""
     pixels, labels = draw_batch(generator)
     tensors = {"pixels": pixels, "labels": labels}
@@ -149,7 +164,7 @@ def snapshot(net, optimiser, at, generator):
     optimiser.load_state_dict(saved)
     for name, parameter in net.named_parameters():
         moments = optimiser.state.get(parameter)
-        if moments:
+        if moments and moments_too:
             assert int(moments["step"]) == at
             tensors[f"exp_avg.{name}"] = moments["exp_avg"].clone()
             tensors[f"exp_avg_sq.{name}"] = moments["exp_avg_sq"].clone()
@@ -157,7 +172,7 @@ def snapshot(net, optimiser, at, generator):
     grads = {k: p.grad.clone() for k, p in net.named_parameters()}
     tensors |= {f"grad.{k}": v for k, v in grads.items()}
     tensors |= {f"after.{k}": v for k, v in state(net).items()}
-    save(OUT / f"twin_step{at}.safetensors", tensors)
+    save(OUT / f"{file}_step{at}.safetensors", tensors)
 
     largest = max(g.norm().item() for g in grads.values())
     zero = [k for k, g in grad64.items() if g.norm() < 1e-9 * largest]
@@ -234,8 +249,20 @@ def optimisers():
     return result
 
 
+def original():
+    """A network of formulation B after five steps."""
+    torch.manual_seed(1)
+    generator = torch.Generator().manual_seed(1)
+    net = CustomResNet(WIDTH, CLASSES, OriginalCell)
+    optimiser = torch.optim.Adam(net.parameters(), LR)
+    for _ in range(5):
+        step(net, optimiser, *draw_batch(generator))
+    print(snapshot(net, optimiser, 5, torch.Generator().manual_seed(105), "twin_original", moments_too=False))
+
+
 def main():
     torch.set_num_threads(1)
+    original()
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
     net = CustomResNet(WIDTH, CLASSES)

@@ -294,7 +294,16 @@ mod tests {
             })
         };
         let plain = frozen(Views::ORIGINAL);
-        for key in ["augment", "augment-val", "width", "cells", "growth"] {
+        for key in [
+            "augment",
+            "augment-val",
+            "width",
+            "cells",
+            "growth",
+            "cell",
+            "channels",
+            "size",
+        ] {
             assert!(!has(&plain, key), "{key}");
         }
         assert!(has(&frozen(Views::AUGMENTED), "augment"));

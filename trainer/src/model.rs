@@ -113,6 +113,9 @@ fn spec(recipe: &Recipe, image_shape: [usize; 3], context: &TrainingContext<'_>)
             width: recipe.width,
             cells: recipe.cells,
             growth: recipe.growth,
+            cell: recipe.cell.into(),
+            image_channels: recipe.channels,
+            image_size: recipe.size,
         }));
     };
     let path = resolve::backbone_path(name, &context.cache, context.offline, context.printer)?;

@@ -42,11 +42,13 @@ pub struct ImageInput {
 }
 
 impl ImageInput {
-    /// The images of the custom ResNet.
-    const CUSTOM: Self = Self {
-        dims: [Some(3), Some(DEFAULT_SIZE), Some(DEFAULT_SIZE)],
-        dtype: Dtype::F32,
-    };
+    /// The images of a recipe's custom ResNet.
+    fn custom(recipe: &Recipe) -> Self {
+        Self {
+            dims: [recipe.channels, recipe.size, recipe.size].map(Some),
+            dtype: Dtype::F32,
+        }
+    }
 
     /// The one input of a file; none where it takes no images.
     fn of_document(document: &Document) -> Option<Self> {
@@ -215,9 +217,12 @@ impl InputPreprocess {
         let Some(backbone) = backbone else {
             let own = match typed {
                 Some(typed) => typed,
-                None => Self::new(ImageInput::CUSTOM.imagenet()?, "of the custom ResNet"),
+                None => {
+                    let steps = ImageInput::custom(recipe).imagenet()?;
+                    Self::new(steps, "of the custom ResNet")
+                }
             };
-            return own.fitting(&ImageInput::CUSTOM, CUSTOM);
+            return own.fitting(&ImageInput::custom(recipe), CUSTOM);
         };
         let Some(input) = backbone.input else {
             return Ok(Self::new(Preprocess::imagenet(), "of no images"));
@@ -241,9 +246,9 @@ impl InputPreprocess {
         let backbone = BackboneImages::open(recipe, context)?;
         let (input, network) = match &backbone {
             Some(backbone) => (backbone.input, format!("`{}`", backbone.name())),
-            None => (Some(ImageInput::CUSTOM), CUSTOM.into()),
+            None => (Some(ImageInput::custom(recipe)), CUSTOM.into()),
         };
-        let input = input.unwrap_or(ImageInput::CUSTOM);
+        let input = input.unwrap_or_else(|| ImageInput::custom(recipe));
         let path = run.preprocess();
         let kept = if path.is_file() {
             serde_json::from_slice(&fs_err::read(&path)?)?

@@ -34,8 +34,8 @@ pub use class_weights::ClassWeights;
 pub use fine_tune::FineTune;
 pub use flags::Flags;
 pub use kinds::{
-    BatchNormKind, Criterion, DeviceKind, HeadSolver, Keep, Log, OptimizerKind, SamplingKind,
-    SaveKind, SchedulerKind, Ui, WeightAverage,
+    BatchNormKind, CellKind, Criterion, DeviceKind, HeadSolver, Keep, Log, OptimizerKind,
+    SamplingKind, SaveKind, SchedulerKind, Ui, WeightAverage,
 };
 pub use memory::Memory;
 pub use names::{absolute, data_name};
@@ -70,6 +70,9 @@ const LOOP_ONLY: [&str; 16] = [
     "save",
     "best-by",
 ];
+
+/// Settings of the custom ResNet alone.
+const CUSTOM_ONLY: [&str; 6] = ["width", "cells", "growth", "cell", "channels", "size"];
 
 /// Settings of a fine-tuning alone.
 const FINE_TUNE_ONLY: [&str; 4] = ["head-lr-factor", "first-lr-factor", "batch-norm", "keep"];
@@ -132,6 +135,15 @@ pub struct Recipe {
         help_heading = "Network"
     )]
     pub growth: f64,
+    /// Formulation of the custom ResNet's cells
+    #[arg(long, value_enum, default_value_t = CellKind::Preactivation, help_heading = "Network")]
+    pub cell: CellKind,
+    /// Channels of the custom ResNet's images: 1 (grey) or 3 (RGB)
+    #[arg(long, default_value_t = 3, help_heading = "Network")]
+    pub channels: usize,
+    /// Rows and columns of the custom ResNet's images
+    #[arg(long, default_value_t = 224, help_heading = "Network")]
+    pub size: usize,
     /// Passes over the training images [default: 10; 5 with --fine-tune]
     #[arg(
         long,
@@ -428,6 +440,10 @@ impl Recipe {
         positive("width", self.width as f64)?;
         positive("cells", self.cells as f64)?;
         positive("growth", self.growth)?;
+        let is_known = [1, 3].contains(&self.channels);
+        ensure(is_known, "channels", self.channels, "must be 1 or 3")?;
+        let is_sound = (16..=1024).contains(&self.size);
+        ensure(is_sound, "size", self.size, "must be from 16 to 1024")?;
         if let Some(threads) = self.threads {
             positive("threads", threads as f64)?;
         }
@@ -495,7 +511,7 @@ impl Recipe {
         }
         if self.backbone.is_some() {
             let reason = "is for the custom ResNet; leave it out with `--backbone`";
-            keys.extend(["width", "cells", "growth"].map(|key| (key, reason)));
+            keys.extend(CUSTOM_ONLY.map(|key| (key, reason)));
         }
         if !self.is_frozen() {
             keys.push(("cut-at", "needs a frozen `--backbone`"));

@@ -35,6 +35,7 @@ fn help_of_every_command() {
         "augment",
         "backbones",
         "fetch",
+        "import",
         "completions",
     ] {
         insta::assert_snapshot!(command, help(&[command]));

@@ -3,17 +3,31 @@
 use crate::init::Init;
 use crate::layers::{BatchNorm, Conv2d};
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, activation};
+use serde::{Deserialize, Serialize};
 
-/// Full pre-activation residual cell: [BN, ReLU, conv 3 x 3 stride 2] twice, plus a projection 1 x 1 of
-/// stride 4. No activation follows the sum.
+/// Formulation of a residual cell, with a projection P on the skip and two convolutions in F.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CellKind {
+    /// (A): y' = P y + F(y), batch norm and ReLU before each convolution (He et al. 2016, figure 4e).
+    #[default]
+    Preactivation,
+    /// (B): y' = relu(P y + F(y)), batch norm after each convolution and ReLU between them (He et al. 2015).
+    Original,
+}
+
+/// Residual cell: two convolutions 3 x 3 of stride 2, plus a projection 1 x 1 of stride 4.
 #[derive(Module, Debug)]
 pub struct Cell {
-    /// Normalisation of the input, `[C_in]`.
+    /// Where normalisation and activation stand.
+    #[module(skip)]
+    pub kind: CellKind,
+    /// Normalisation of the input `[C_in]`, or in (B) of the first convolution's output `[C_out]`.
     pub bn1: BatchNorm,
     /// Convolution from C_in to C_out channels.
     pub conv1: Conv2d,
-    /// Normalisation between the convolutions, `[C_out]`.
+    /// Normalisation between the convolutions, or in (B) after the second, `[C_out]`.
     pub bn2: BatchNorm,
     /// Convolution from C_out to C_out channels.
     pub conv2: Conv2d,
@@ -22,9 +36,19 @@ pub struct Cell {
 }
 
 impl Cell {
-    pub(crate) fn new(in_channels: usize, out_channels: usize, init: &mut Init) -> Self {
+    pub(crate) fn new(
+        kind: CellKind,
+        in_channels: usize,
+        out_channels: usize,
+        init: &mut Init,
+    ) -> Self {
+        let normalized = match kind {
+            CellKind::Preactivation => in_channels,
+            CellKind::Original => out_channels,
+        };
         Self {
-            bn1: BatchNorm::new(in_channels, &init.device),
+            kind,
+            bn1: BatchNorm::new(normalized, &init.device),
             conv1: Conv2d::new([out_channels, in_channels, 3, 3], 2, true, init),
             bn2: BatchNorm::new(out_channels, &init.device),
             conv2: Conv2d::new([out_channels, out_channels, 3, 3], 2, true, init),
@@ -35,8 +59,17 @@ impl Cell {
     /// `[N, C_in, H, W]` to `[N, C_out, H/4, W/4]`.
     #[must_use]
     pub fn forward(&self, y: Tensor<4>) -> Tensor<4> {
-        let f = self.conv1.forward(self.bn1.forward_relu(y.clone()));
-        let f = self.conv2.forward(self.bn2.forward_relu(f));
-        self.project.forward(y) + f
+        match self.kind {
+            CellKind::Preactivation => {
+                let f = self.conv1.forward(self.bn1.forward_relu(y.clone()));
+                let f = self.conv2.forward(self.bn2.forward_relu(f));
+                self.project.forward(y) + f
+            }
+            CellKind::Original => {
+                let f = self.bn1.forward_relu(self.conv1.forward(y.clone()));
+                let f = self.bn2.forward(self.conv2.forward(f));
+                activation::relu(self.project.forward(y) + f)
+            }
+        }
     }
 }

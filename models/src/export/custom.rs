@@ -3,7 +3,7 @@
 //! Initializers have the names of the network's parameters, so that a reader finds them.
 
 use super::{LOGITS, bias_or_zeros, tensor};
-use crate::custom::{Cell, CustomResNet};
+use crate::custom::{Cell, CellKind, CustomResNet};
 use crate::error::Result;
 use crate::layers::{BatchNorm, Conv2d};
 use burn::module::Param;
@@ -16,12 +16,8 @@ pub(crate) fn custom(network: &CustomResNet) -> Result<Document> {
     let mut writer = Writer {
         graph: GraphBuilder::new("custom_resnet"),
     };
-    let images = [
-        "batch".into(),
-        Dim::Fixed(3),
-        Dim::Fixed(224),
-        Dim::Fixed(224),
-    ];
+    let [channels, height, width] = network.image_shape.map(Dim::from);
+    let images = ["batch".into(), channels, height, width];
     let x = writer.graph.input("input", DataType::Float, &images);
     let x = writer.conv("conv1", &network.conv1, &x)?;
     let x = writer
@@ -57,12 +53,26 @@ struct Writer {
 impl Writer {
     fn cell(&mut self, name: &str, cell: &Cell, y: &str) -> Result<String> {
         let child = |part: &str| format!("{name}.{part}");
-        let f = self.norm_relu(&child("bn1"), &child("relu1"), &cell.bn1, y)?;
-        let f = self.conv(&child("conv1"), &cell.conv1, &f)?;
-        let f = self.norm_relu(&child("bn2"), &child("relu2"), &cell.bn2, &f)?;
-        let f = self.conv(&child("conv2"), &cell.conv2, &f)?;
+        let f = match cell.kind {
+            CellKind::Preactivation => {
+                let f = self.norm_relu(&child("bn1"), &child("relu1"), &cell.bn1, y)?;
+                let f = self.conv(&child("conv1"), &cell.conv1, &f)?;
+                let f = self.norm_relu(&child("bn2"), &child("relu2"), &cell.bn2, &f)?;
+                self.conv(&child("conv2"), &cell.conv2, &f)?
+            }
+            CellKind::Original => {
+                let f = self.conv(&child("conv1"), &cell.conv1, y)?;
+                let f = self.norm_relu(&child("bn1"), &child("relu1"), &cell.bn1, &f)?;
+                let f = self.conv(&child("conv2"), &cell.conv2, &f)?;
+                self.norm(&child("bn2"), &cell.bn2, &f)?
+            }
+        };
         let p = self.conv(&child("project"), &cell.project, y)?;
-        Ok(self.graph.add(&child("add"), &p, &f))
+        let sum = self.graph.add(&child("add"), &p, &f);
+        Ok(match cell.kind {
+            CellKind::Preactivation => sum,
+            CellKind::Original => self.graph.relu(&child("relu2"), &sum),
+        })
     }
 
     fn conv(&mut self, name: &str, conv: &Conv2d, x: &str) -> Result<String> {
@@ -84,6 +94,11 @@ impl Writer {
     }
 
     fn norm_relu(&mut self, name: &str, relu: &str, norm: &BatchNorm, x: &str) -> Result<String> {
+        let x = self.norm(name, norm, x)?;
+        Ok(self.graph.relu(relu, &x))
+    }
+
+    fn norm(&mut self, name: &str, norm: &BatchNorm, x: &str) -> Result<String> {
         let weight = self.initializer(&format!("{name}.weight"), norm.weight.val().into_data())?;
         let bias = self.initializer(&format!("{name}.bias"), norm.bias.val().into_data())?;
         let mean = norm.running_mean.value().into_data();
@@ -97,8 +112,7 @@ impl Writer {
             var: &var,
         };
         let epsilon = norm.epsilon as f32;
-        let x = self.graph.batch_norm(name, x, inputs, epsilon);
-        Ok(self.graph.relu(relu, &x))
+        Ok(self.graph.batch_norm(name, x, inputs, epsilon))
     }
 
     fn initializer(&mut self, name: &str, data: TensorData) -> Result<String> {

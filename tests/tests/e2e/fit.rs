@@ -320,3 +320,65 @@ fn classes_are_matched_by_name_not_by_order() {
     assert_eq!(ort["confusion"][0], serde_json::json!([0, 0]));
     assert_eq!(ort["count"], 6);
 }
+
+/// Operators of a run's file, first to last.
+fn operators(shop: &Workshop, run: &str) -> Vec<String> {
+    let document = onnx::Document::open(&shop.path(format!("runs/{run}/model.onnx"))).unwrap();
+    let nodes = document.graph().node.iter();
+    nodes.map(|node| node.op_type().to_owned()).collect()
+}
+
+#[test]
+fn cells_of_either_formulation_are_trained_resumed_and_exported() {
+    let shop = Workshop::new();
+    let mut cells = vec![];
+    for (run, flags) in [("a", ""), ("b", "--cell original")] {
+        let flags = format!("-q --cells 1 --epochs 1 --name {run} {flags}");
+        shop.fit(&flags).run().ok();
+        let resumed = shop.trainer(&format!("fit -q --resume {run} --epochs 2"));
+        resumed.run().ok();
+        let verify = shop.json(&format!("runs/{run}/verify.json"));
+        assert_eq!(verify["verified"], true, "{verify}");
+        same_on_both_sides(&shop, run);
+        let operators = operators(&shop, run);
+        // Between the stem and the pooling.
+        let pool = operators.len() - 3;
+        cells.push(operators[4..pool].join(" "));
+    }
+    let norm_relu = "BatchNormalization Relu";
+    assert_eq!(
+        cells,
+        [
+            format!("{norm_relu} Conv {norm_relu} Conv Conv Add"),
+            format!("Conv {norm_relu} Conv BatchNormalization Conv Add Relu"),
+        ]
+    );
+}
+
+#[test]
+fn images_of_another_size_and_grey_ones_are_trained_resumed_and_exported() {
+    let shop = Workshop::new();
+    for (run, flags, input) in [
+        ("a", "--size 96", "input: Float [batch, 3, 96, 96]"),
+        (
+            "b",
+            "--channels 1 --size 61",
+            "input: Float [batch, 1, 61, 61]",
+        ),
+    ] {
+        let flags = format!("-q --cells 1 --epochs 1 --name {run} {flags}");
+        shop.fit(&flags).run().ok();
+        shop.trainer(&format!("fit -q --resume {run} --epochs 2"))
+            .run()
+            .ok();
+        let verify = shop.json(&format!("runs/{run}/verify.json"));
+        assert_eq!(verify["verified"], true, "{verify}");
+        same_on_both_sides(&shop, run);
+        let path = shop.path(format!("runs/{run}/model.onnx"));
+        let document = onnx::Document::open(&path).unwrap();
+        assert_eq!(document.inputs()[0].to_string(), input);
+    }
+    let card = shop.deploy("card show runs/b/model.onnx").run().ok().json();
+    let preprocess = card["preprocess"].to_string();
+    assert!(preprocess.contains("gray"), "{preprocess}");
+}

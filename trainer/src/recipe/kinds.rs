@@ -26,6 +26,25 @@ pub enum HeadSolver {
     Loop,
 }
 
+/// Formulation of the custom network's residual cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CellKind {
+    /// Batch norm and ReLU before each convolution, none after the sum: formulation (A) of the course
+    Preactivation,
+    /// Batch norm after each convolution, ReLU between them and after the sum: formulation (B)
+    Original,
+}
+
+impl From<CellKind> for models::CellKind {
+    fn from(kind: CellKind) -> Self {
+        match kind {
+            CellKind::Preactivation => Self::Preactivation,
+            CellKind::Original => Self::Original,
+        }
+    }
+}
+
 /// Learning rate schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -265,6 +265,7 @@ fn settings_without_an_effect_are_refused() {
         (&["--backbone", "a.onnx", "--width", "16"][..], "--width"),
         (&["--backbone", "a.onnx", "--cells", "2"], "--cells"),
         (&["--backbone", "a.onnx", "--growth", "1.5"], "--growth"),
+        (&["--backbone", "a.onnx", "--size", "64"], "--size"),
         (&["--momentum", "0.5"], "--momentum"),
         (&["--optimizer", "adamw", "--momentum", "0"], "--momentum"),
         (
@@ -343,6 +344,7 @@ fn a_configuration_names_what_has_an_effect_and_is_read_again() {
                 "width",
                 "cells",
                 "growth",
+                "size",
                 "augment",
                 "augment-val",
                 "epochs",

@@ -212,6 +212,7 @@ fn network(seed: u64) -> Network {
         width: 4,
         cells: 2,
         growth: 2.0,
+        ..CustomConfig::default()
     };
     Network::build(
         &Spec::Custom(config),
