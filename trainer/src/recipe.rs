@@ -513,8 +513,8 @@ impl Recipe {
             let reason = "is for the custom ResNet; leave it out with `--backbone`";
             keys.extend(CUSTOM_ONLY.map(|key| (key, reason)));
         }
-        if !self.is_frozen() {
-            keys.push(("cut-at", "needs a frozen `--backbone`"));
+        if self.backbone.is_none() {
+            keys.push(("cut-at", "needs a `--backbone`"));
         }
         if !self.is_fine_tuned() {
             keys.extend(FINE_TUNE_ONLY.map(|key| (key, "needs `--fine-tune`")));
