@@ -76,26 +76,27 @@ fn same_predictions(shop: &Workshop, scores: &serde_json::Value) {
 /// What every finished run holds.
 fn check_run(shop: &Workshop, run: &str, epochs: usize) {
     let folder = shop.path("runs").join(run);
-    assert_eq!(
-        run_folder::check_whole(&folder),
-        [
-            "audit.json",
-            "best.safetensors",
-            "calibration.json",
-            "command.txt",
-            "config.toml",
-            "last.safetensors",
-            "metrics.csv",
-            "model.onnx",
-            "predictions.csv",
-            "preprocess.json",
-            "report.html",
-            "split.csv",
-            "summary.json",
-            "verify.json"
-        ]
-    );
-    let hidden = fs::read_dir(&folder).unwrap().count() - 14;
+    let mut files = vec![
+        "audit.json",
+        "best.safetensors",
+        "calibration.json",
+        "command.txt",
+        "config.toml",
+        "last.safetensors",
+        "metrics.csv",
+        "model.onnx",
+        "predictions.csv",
+        "preprocess.json",
+        "report.html",
+        "split.csv",
+        "summary.json",
+        "verify.json",
+    ];
+    if shop.json(&format!("runs/{run}/summary.json"))["fine_tuned"].is_object() {
+        files.insert(5, "frozen.safetensors");
+    }
+    assert_eq!(run_folder::check_whole(&folder), files);
+    let hidden = fs::read_dir(&folder).unwrap().count() - files.len();
     assert_eq!(hidden, 0, "temporary files stay");
     let verify = shop.json(&format!("runs/{run}/verify.json"));
     assert_eq!(verify["verified"], true);
