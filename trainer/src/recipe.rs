@@ -164,20 +164,21 @@ pub struct Recipe {
         help_heading = "Training"
     )]
     pub accumulate: usize,
-    /// Learning rate; with --fine-tune that of the backbone's last layer [default: 1e-3; with --fine-tune 1e-4, or
-    /// 5e-5 for a file whose batch norms are folded into its convolutions]
+    /// Learning rate; with --fine-tune that of the backbone's last layer [default: 1e-3; with --fine-tune 3e-3, or
+    /// 2e-3 for a file whose batch norms are folded into its convolutions; 1e-5 for adam and adamw]
     #[arg(long, allow_negative_numbers = true, help_heading = "Training")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lr: Option<f64>,
     /// Learning rate of a fine-tuning's classification layer, as a multiple of --lr
     #[arg(
         long,
-        default_value_t = 10.0,
+        default_value_t = 1.0,
         allow_negative_numbers = true,
         help_heading = "Training"
     )]
     pub head_lr_factor: f64,
-    /// Learning rate of a fine-tuned backbone's first layer, as a multiple of --lr; those between fall evenly
+    /// Learning rate of a fine-tuned backbone's first layer, as a multiple of --lr; the rates of the
+    /// layers between rise evenly
     #[arg(
         long,
         default_value_t = 0.1,
@@ -185,7 +186,7 @@ pub struct Recipe {
         help_heading = "Training"
     )]
     pub first_lr_factor: f64,
-    /// Optimiser [default: adam; adamw with --fine-tune, without decay of norms and biases]
+    /// Optimiser [default: adam; sgd with --fine-tune]
     #[arg(
         long,
         value_enum,
@@ -194,7 +195,7 @@ pub struct Recipe {
         help_heading = "Training"
     )]
     pub optimizer: OptimizerKind,
-    /// Weight decay [default: 0.01 with adamw, else 0]
+    /// Weight decay; with --fine-tune not of norms and biases [default: 0.01 with adamw, else 0]
     #[arg(
         long,
         default_value_t = 0.0,

@@ -7,11 +7,14 @@ use super::{
 
 /// Learning rate of a network with random weights, or of a classification layer.
 const LR: f64 = 1e-3;
-/// Learning rate of a backbone with batch norms.
-const FINE_TUNE_LR: f64 = 1e-4;
-/// Learning rate of a backbone whose batch norms are folded into its convolutions: the scale of its weights differs
-/// from channel to channel, so that the same step changes some of them a lot.
-const FOLDED_LR: f64 = 5e-5;
+/// Learning rate of a backbone, for SGD. A fitted layer leaves small gradients, and SGD takes steps in proportion to
+/// them; Adam's are as long as ever, and its noise ruined the backbone at rates that larger data needs.
+const FINE_TUNE_LR: f64 = 3e-3;
+/// That of a backbone whose batch norms are folded into its convolutions: the scale of its weights differs from channel
+/// to channel, so that the same step changes some of them a lot.
+const FOLDED_LR: f64 = 2e-3;
+/// That of either, for Adam and AdamW.
+const FINE_TUNE_ADAM_LR: f64 = 1e-5;
 
 /// Milder than for random weights: a trained backbone has seen small parts of objects enough.
 const FINE_TUNE_AUGMENT: &str = "crop(0.35..1)|hflip";
@@ -54,7 +57,7 @@ impl Recipe {
             }
         };
         unless("epochs", &mut || self.epochs = 5);
-        unless("optimizer", &mut || self.optimizer = OptimizerKind::AdamW);
+        unless("optimizer", &mut || self.optimizer = OptimizerKind::Sgd);
         unless("scheduler", &mut || {
             self.scheduler = SchedulerKind::CosineSteps;
         });
@@ -73,9 +76,10 @@ impl Recipe {
 
     /// The learning rate: as asked, or the default of a network whose own batch norms are not known.
     pub fn lr(&self) -> f64 {
-        self.lr.unwrap_or(match self.fine_tune {
-            FineTune::Off => LR,
-            FineTune::All | FineTune::Last(_) => FINE_TUNE_LR,
+        self.lr.unwrap_or(match (self.fine_tune, self.optimizer) {
+            (FineTune::Off, _) => LR,
+            (_, OptimizerKind::Sgd) => FINE_TUNE_LR,
+            (_, OptimizerKind::Adam | OptimizerKind::AdamW) => FINE_TUNE_ADAM_LR,
         })
     }
 
@@ -84,8 +88,12 @@ impl Recipe {
     #[must_use]
     pub fn with_lr_for(mut self, has_folded_norms: bool) -> Self {
         if self.head_solver != Some(HeadSolver::Lbfgs) {
-            let folded = (self.is_fine_tuned() && has_folded_norms).then_some(FOLDED_LR);
-            self.lr = self.lr.or(folded).or(Some(self.lr()));
+            let is_sgd = self.optimizer == OptimizerKind::Sgd;
+            let is_folded = self.is_fine_tuned() && has_folded_norms && is_sgd;
+            self.lr = self
+                .lr
+                .or(is_folded.then_some(FOLDED_LR))
+                .or(Some(self.lr()));
         }
         self
     }

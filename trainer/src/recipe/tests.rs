@@ -5,7 +5,7 @@ use serde::de::{Deserializer, Error as _, Visitor};
 
 use super::{
     Criterion, FineTune, Flags, HeadSolver, Log, MachineArgs, Memory, OptimizerKind, Recipe,
-    RunArgs, SaveKind, SchedulerKind, Settings, Ui, Views, flags as setting_flags,
+    RunArgs, SaveKind, SchedulerKind, Settings, Ui, Views, WeightAverage, flags as setting_flags,
 };
 use crate::error::{Error, Result};
 
@@ -71,6 +71,40 @@ fn without_anything_the_defaults_hold() {
     assert_eq!(settings.run.runs, Path::new("runs"));
     assert_eq!((settings.run.ui, settings.run.log), (Ui::Bar, vec![]));
     assert!(!settings.machine.offline);
+}
+
+#[test]
+fn fine_tuning_has_defaults_of_its_own_which_what_was_asked_for_wins_over() {
+    let flags = ["--backbone", "a.onnx", "--fine-tune"];
+    let tuned = recipe(&flags).unwrap();
+    assert_eq!((tuned.epochs, tuned.warmup, tuned.clip_norm), (5, 0.1, 1.0));
+    assert_eq!(tuned.optimizer, OptimizerKind::Sgd);
+    assert_eq!(tuned.scheduler, SchedulerKind::CosineSteps);
+    assert_eq!(tuned.weight_average, WeightAverage::Ema);
+    assert_eq!(tuned.best_by, Criterion::Auto);
+    assert_eq!(
+        tuned.augment.to_string(),
+        "crop(0.35..1, 3/4..4/3)|hflip(0.5)"
+    );
+    // The network decides the rate, unless it was asked for.
+    assert_eq!(tuned.lr, None);
+    assert_eq!(tuned.clone().with_lr_for(false).lr, Some(3e-3));
+    assert_eq!(tuned.with_lr_for(true).lr, Some(2e-3));
+    let asked = [&flags[..], &["--lr", "1e-2", "--epochs", "3"]].concat();
+    let asked = recipe(&asked).unwrap().with_lr_for(true);
+    assert_eq!((asked.lr, asked.epochs), (Some(1e-2), 3));
+    let adam = [&flags[..], &["--optimizer", "adamw"]].concat();
+    assert_eq!(recipe(&adam).unwrap().with_lr_for(true).lr, Some(1e-5));
+    // From scratch nothing changes.
+    assert_eq!(recipe(&[]).unwrap().with_lr_for(true).lr, Some(1e-3));
+    for flags in [
+        ["--keep", "tuned"],
+        ["--batch-norm", "batch"],
+        ["--head-lr-factor", "2"],
+    ] {
+        let error = recipe(&flags).unwrap_err().to_string();
+        assert!(error.ends_with("needs `--fine-tune`"), "{error}");
+    }
 }
 
 #[test]
