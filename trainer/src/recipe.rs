@@ -251,12 +251,11 @@ pub struct Recipe {
         help_heading = "Training"
     )]
     pub weight_average: WeightAverage,
-    /// Share of every training label that is spread over all classes [default: 0; 0.05 with --fine-tune]
+    /// Share of every training label that is spread over all classes, such as 0.05
     #[arg(
         long,
         value_name = "SHARE",
         default_value_t = 0.0,
-        hide_default_value = true,
         allow_negative_numbers = true,
         help_heading = "Training"
     )]

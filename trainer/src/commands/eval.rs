@@ -34,7 +34,7 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     if let Some(data) = &args.data {
         recipe.data = crate::recipe::data_name(data, &context.cache)?;
     }
-    if recipe.is_frozen() {
+    if recipe.backbone.is_some() {
         context.ensure_runtime()?;
     }
     let restored = restore(&run, args.checkpoint, &recipe, &context)?;

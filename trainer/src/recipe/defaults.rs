@@ -65,7 +65,6 @@ impl Recipe {
             let augment = FINE_TUNE_AUGMENT.parse();
             self.augment = augment.expect("a constant in the language of augmentation");
         });
-        unless("label-smoothing", &mut || self.label_smoothing = 0.05);
         unless("warmup", &mut || self.warmup = 0.1);
         unless("clip-norm", &mut || self.clip_norm = 1.0);
         unless("weight-average", &mut || {
