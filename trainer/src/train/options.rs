@@ -31,7 +31,7 @@ pub struct TrainOptions {
     pub last_epoch: Option<usize>,
     /// Learning rate after the warm-up.
     pub lr: f64,
-    /// Its class weights are those of `class_weights`, from [`TrainOptions::for_data`] on.
+    /// Its class weights are those of `class_weights`, once the training images are known.
     pub objective: Objective,
     pub class_weights: ClassWeights,
     pub mixing: Mixing,
