@@ -53,7 +53,7 @@ use crate::error::{Error, Result};
 use crate::examples::{Batch, Examples};
 use crate::interrupt::Interrupt;
 use crate::model::Model;
-use crate::recipe::WeightAverage;
+use crate::recipe::{Criterion, WeightAverage};
 use crate::tensors;
 use crate::training_set::TrainingSet;
 use gradients::{Accumulator, differentiate};
@@ -188,7 +188,10 @@ fn run_epochs(
         let new_best = state.end_epoch(&validation, options);
         let epoch = saved(&model, &average, &optimizer, &state);
         checkpoints.save_epoch(&epoch, options.save, new_best)?;
-        observer.epoch_done(state.last_row(), new_best);
+        // Where the last epoch is taken whatever its score, none is called the best.
+        let best_by = options.best_by.resolve(validation.images as usize);
+        let is_best = new_best && best_by != Criterion::Last;
+        observer.epoch_done(state.last_row(), is_best);
     };
     let last = average.result(&model.network);
     let best = checkpoints.best_network(last, &state, options)?;
