@@ -111,6 +111,11 @@ fn what_cannot_be_imported_leaves_nothing_behind() {
 
     hint: give another file with `--out`: it is run before it gets its name
     ");
+    insta::assert_snapshot!(refusal("import -q net.onnx"), @r"
+    error: `net.onnx` is an ONNX file already
+
+    hint: start from it: trainer fit --backbone net.onnx
+    ");
     insta::assert_snapshot!(refusal("import -q net/none.pth"), @"error: cannot read `net/none.pth`: No such file or directory (os error 2)");
     insta::assert_snapshot!(refusal("import -q net/model.pth --size 45"), @r"
     error: `net/model.pth`: images of 45 pixels have no whole patches of 8

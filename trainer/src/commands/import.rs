@@ -26,6 +26,17 @@ struct Origin {
 
 pub fn run(args: &ImportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let checkpoint = args.checkpoint.as_path();
+    if checkpoint
+        .extension()
+        .is_some_and(|extension| extension == "onnx")
+    {
+        let path = checkpoint.display();
+        return Err(Error::refused_with_hint(
+            format!("`{path}` is an ONNX file already"),
+            format!("start from it: trainer fit --backbone {path}"),
+        )
+        .into());
+    }
     let out = output_path(args)?;
     let described = describe(checkpoint, args.size, printer);
     let mut options = checkpoint_config::beside(checkpoint)?.unwrap_or_default();
