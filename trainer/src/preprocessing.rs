@@ -36,7 +36,7 @@ const DEFAULT_SIZE: usize = 224;
 /// Images that a network takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageInput {
-    /// `[C, H, W]` or `[H, W, C]`, with 1 or 3 channels; none where the file leaves an axis open.
+    /// `[C, H, W]` or `[H, W, C]`, with 1, 3 or 4 channels; none where the file leaves an axis open.
     pub dims: [Option<usize>; 3],
     pub dtype: Dtype,
 }
@@ -80,10 +80,10 @@ impl ImageInput {
     /// Order of the axes, channels, height and width.
     fn axes(&self) -> Option<(Order, usize, [Option<usize>; 2])> {
         match self.dims {
-            [Some(channels @ (1 | 3)), height, width] => {
+            [Some(channels @ (1 | 3 | 4)), height, width] => {
                 Some((Order::Nchw, channels, [height, width]))
             }
-            [height, width, Some(channels @ (1 | 3))] => {
+            [height, width, Some(channels @ (1 | 3 | 4))] => {
                 Some((Order::Nhwc, channels, [height, width]))
             }
             [None, height, width] => Some((Order::Nchw, 3, [height, width])),
@@ -103,7 +103,11 @@ impl ImageInput {
         } else {
             format!("resize({height}, {width}, bilinear, antialias)")
         };
-        let color = if channels == 1 { "gray" } else { "rgb" };
+        let color = match channels {
+            1 => "gray",
+            4 => "rgba",
+            _ => "rgb",
+        };
         let text = format!("decode({color}, exif)|{geometry}");
         let text = match (self.dtype, channels) {
             // A network that takes bytes scales them itself.

@@ -138,7 +138,7 @@ pub struct Recipe {
     /// Formulation of the custom ResNet's cells
     #[arg(long, value_enum, default_value_t = CellKind::Preactivation, help_heading = "Network")]
     pub cell: CellKind,
-    /// Channels of the custom ResNet's images: 1 (grey) or 3 (RGB)
+    /// Channels of the custom ResNet's images: 1 (grey), 3 (RGB) or 4 (RGBA)
     #[arg(long, default_value_t = 3, help_heading = "Network")]
     pub channels: usize,
     /// Rows and columns of the custom ResNet's images
@@ -440,8 +440,8 @@ impl Recipe {
         positive("width", self.width as f64)?;
         positive("cells", self.cells as f64)?;
         positive("growth", self.growth)?;
-        let is_known = [1, 3].contains(&self.channels);
-        ensure(is_known, "channels", self.channels, "must be 1 or 3")?;
+        let is_known = [1, 3, 4].contains(&self.channels);
+        ensure(is_known, "channels", self.channels, "must be 1, 3 or 4")?;
         let is_sound = (16..=1024).contains(&self.size);
         ensure(is_sound, "size", self.size, "must be from 16 to 1024")?;
         if let Some(threads) = self.threads {
