@@ -13,6 +13,7 @@ use onnx::proto::DataType;
 use onnx::{Dim, Document, ModelFile};
 use serde::{Deserialize, Serialize};
 
+use crate::backbone::InputImages;
 use crate::context::TrainingContext;
 use crate::error::{Error, Result};
 use crate::output_files::{file_name, save_json};
@@ -20,6 +21,7 @@ use crate::recipe::Recipe;
 use crate::resolve;
 use crate::run_dir::RunDir;
 
+mod channels;
 mod graph;
 #[cfg(test)]
 mod tests;
@@ -45,7 +47,7 @@ impl ImageInput {
     /// The images of a recipe's custom ResNet.
     fn custom(recipe: &Recipe) -> Self {
         Self {
-            dims: [recipe.channels, recipe.size, recipe.size].map(Some),
+            dims: [recipe.num_channels(), recipe.size, recipe.size].map(Some),
             dtype: Dtype::F32,
         }
     }
@@ -119,6 +121,20 @@ impl ImageInput {
         Ok(text.parse::<Preprocess>()?.with_layout(order, self.dtype))
     }
 
+    fn num_channels(&self) -> usize {
+        self.axes().map_or(3, |(_, channels, _)| channels)
+    }
+
+    /// The same input with another number of channels.
+    fn with_channels(mut self, num_channels: usize) -> Self {
+        let axis = match self.axes() {
+            Some((Order::Nhwc, ..)) => 2,
+            _ => 0,
+        };
+        self.dims[axis] = Some(num_channels);
+        self
+    }
+
     fn is_fitted_by(&self, preprocess: &Preprocess) -> bool {
         let mut dims = self.dims.iter().zip(preprocess.output_shape());
         dims.all(|(dim, side)| dim.is_none_or(|dim| dim == side))
@@ -185,6 +201,9 @@ pub struct InputPreprocess {
     pub preprocess: Preprocess,
     /// What it was decided by, such as `card of net.onnx`; it names no folder of this machine.
     pub source: String,
+    /// The one that the backbone was made for, where it is given another number of channels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backbone_preprocess: Option<Preprocess>,
     /// Licence of the backbone's weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backbone_licence: Option<String>,
@@ -201,6 +220,7 @@ impl InputPreprocess {
         Self {
             preprocess,
             source: source.into(),
+            backbone_preprocess: None,
             backbone_licence: None,
             backbone_source: None,
             warnings: vec![],
@@ -231,15 +251,57 @@ impl InputPreprocess {
         let Some(input) = backbone.input else {
             return Ok(Self::new(Preprocess::imagenet(), "of no images"));
         };
+        let network = format!("`{}`", backbone.name());
+        let num_channels = recipe.channels.unwrap_or(input.num_channels());
         let mut decided = match typed {
-            Some(typed) => typed,
-            None => Self::of_backbone(&backbone, &input)?,
+            Some(typed) if num_channels == input.num_channels() => typed,
+            None if num_channels == input.num_channels() => Self::of_backbone(&backbone, &input)?,
+            typed => Self::of_backbone(&backbone, &input)?
+                .fitting(&input, &network)?
+                .with_channels(num_channels, typed, &network)?,
         };
         if let Some(known) = backbone.known() {
             decided.backbone_licence.get_or_insert(known.licence.into());
             decided.backbone_source.get_or_insert(known.source.into());
         }
-        decided.fitting(&input, &format!("`{}`", backbone.name()))
+        decided.fitting(&input.with_channels(num_channels), &network)
+    }
+
+    /// For a backbone whose first convolution is replaced.
+    fn with_channels(
+        self,
+        num_channels: usize,
+        typed: Option<Self>,
+        network: &str,
+    ) -> Result<Self> {
+        let Some(changed) = channels::changed(&self.preprocess, num_channels) else {
+            let own = self.preprocess.color().channels();
+            return Err(Error::refused_with_hint(
+                format!(
+                    "{network} takes {own} channels: only a network for RGB images can be given 1 or 4"
+                ),
+                "leave out `--channels`",
+            ));
+        };
+        let (preprocess, source) = match typed {
+            Some(typed) => (typed.preprocess, typed.source),
+            None => (changed?, self.source.clone()),
+        };
+        Ok(Self {
+            preprocess,
+            source,
+            backbone_preprocess: Some(self.preprocess),
+            ..self
+        })
+    }
+
+    /// The images that the network takes.
+    pub fn images(&self) -> InputImages {
+        let own = self.backbone_preprocess.as_ref();
+        InputImages {
+            shape: self.preprocess.output_shape(),
+            channel_mix: own.map(|own| channels::mix(own, &self.preprocess)),
+        }
     }
 
     /// What a run keeps.
@@ -252,7 +314,7 @@ impl InputPreprocess {
             Some(backbone) => (backbone.input, format!("`{}`", backbone.name())),
             None => (Some(ImageInput::custom(recipe)), CUSTOM.into()),
         };
-        let input = input.unwrap_or_else(|| ImageInput::custom(recipe));
+        let mut input = input.unwrap_or_else(|| ImageInput::custom(recipe));
         let path = run.preprocess();
         let kept = if path.is_file() {
             serde_json::from_slice(&fs_err::read(&path)?)?
@@ -262,6 +324,9 @@ impl InputPreprocess {
             // Earlier releases kept no file and always took ImageNet's.
             Self::new(input.imagenet()?, "ImageNet's, of an earlier release")
         };
+        if kept.backbone_preprocess.is_some() {
+            input = input.with_channels(kept.preprocess.color().channels());
+        }
         kept.fitting(&input, &network)
     }
 
@@ -275,6 +340,12 @@ impl InputPreprocess {
             source, preprocess, ..
         } = self;
         printer.log(format!("preprocessing ({source}): {preprocess}"));
+        if let Some(own) = &self.backbone_preprocess {
+            let [own, new] = [own, preprocess].map(|steps| steps.color().channels());
+            printer.log(format!(
+                "the backbone's first convolution is changed from {own} channels to {new}"
+            ));
+        }
         for warning in &self.warnings {
             printer.warn(warning);
         }
@@ -288,6 +359,7 @@ impl InputPreprocess {
             return Ok(Self {
                 preprocess: card.preprocess,
                 source: format!("card of {file}"),
+                backbone_preprocess: None,
                 backbone_licence: origin.backbone_licence,
                 backbone_source: origin.backbone_source,
                 warnings: vec![],
@@ -305,6 +377,7 @@ impl InputPreprocess {
                 // Only the network's file knows its layout.
                 preprocess: found.preprocess.with_layout(order, input.dtype),
                 source: format!("{} of {file}", file_name(&found.path)),
+                backbone_preprocess: None,
                 backbone_licence: found.licence,
                 backbone_source: found.source,
                 warnings: vec![],
@@ -346,6 +419,7 @@ impl InputPreprocess {
         Some(Self {
             preprocess,
             source: format!("metadata of {}", backbone.name()),
+            backbone_preprocess: None,
             backbone_licence: value("licence"),
             backbone_source: value("source"),
             warnings: vec![],

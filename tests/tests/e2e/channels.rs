@@ -1,7 +1,7 @@
 //! Images of four channels, and backbones whose first layer takes another number of channels.
 
 use image::{Rgba, RgbaImage};
-use tests::{Workshop, pictures};
+use tests::{Workshop, pictures, tiny_models};
 
 use crate::fit::same_on_both_sides;
 
@@ -74,4 +74,77 @@ fn classes_that_differ_in_alpha_alone_are_told_apart_by_four_channels() {
     let inspect = "inspect runs/rgba/model.onnx --image rgba/test/faint/14.png --occlusion";
     shop.trainer(&format!("{inspect} --out looked")).run().ok();
     assert!(shop.path("looked/kernels/channel_alpha.png").is_file());
+}
+
+/// The input of a run's model, and the colours of its card.
+fn input_of(shop: &Workshop, run: &str) -> (String, String) {
+    let path = shop.path(format!("runs/{run}/model.onnx"));
+    let input = onnx::Document::open(&path).unwrap().inputs()[0].to_string();
+    let card = shop.deploy(&format!("card show runs/{run}/model.onnx"));
+    let steps = card.run().ok().json()["preprocess"].to_string();
+    (input, steps)
+}
+
+#[test]
+fn a_backbone_for_rgb_takes_grey_images_and_images_with_alpha() {
+    let shop = Workshop::new();
+    tiny_models::residual(&shop.path("tiny.onnx"));
+    draw_rgba(&shop);
+    let fit = |run: &str, flags: &str| {
+        let done = shop
+            .trainer(&format!("fit --backbone tiny.onnx --name {run} {flags}"))
+            .run()
+            .ok();
+        assert!(
+            done.err
+                .contains("first convolution is changed from 3 channels to"),
+            "{}",
+            done.err
+        );
+        assert_eq!(
+            shop.json(&format!("runs/{run}/verify.json"))["verified"],
+            true
+        );
+        same_on_both_sides(&shop, run)
+    };
+    for tuned in ["", "--fine-tune --epochs 1 --keep tuned"] {
+        let run = if tuned.is_empty() { "frozen" } else { "tuned" };
+        fit(
+            &format!("grey-{run}"),
+            &format!("--data pictures --channels 1 {tuned}"),
+        );
+        let (input, steps) = input_of(&shop, &format!("grey-{run}"));
+        assert!(input.starts_with("image: Float [batch, 1, "), "{input}");
+        assert!(steps.contains("gray"), "{steps}");
+
+        let accuracy = fit(
+            &format!("rgba-{run}"),
+            &format!("--data rgba --channels 4 {tuned}"),
+        );
+        assert!(accuracy > 0.9, "{run}: {accuracy}");
+        let (input, steps) = input_of(&shop, &format!("rgba-{run}"));
+        assert!(input.starts_with("image: Float [batch, 4, "), "{input}");
+        assert!(steps.contains("rgba"), "{steps}");
+    }
+    // The grey file is a backbone of its own, and no colours can be made of its one kernel.
+    let grey = "fit --backbone runs/grey-frozen/model.onnx --data pictures --channels";
+    shop.trainer(&format!("{grey} 1 --name again -q"))
+        .run()
+        .ok();
+    let refusal = shop.trainer(&format!("{grey} 4")).run().refusal();
+    assert!(
+        refusal.contains(
+            "`model.onnx` takes 1 channels: only a network for RGB images can be given 1 or 4"
+        ),
+        "{refusal}"
+    );
+    let typed = "--channels 1 --preprocess center_crop(64)";
+    let refusal = shop
+        .trainer(&format!("fit --backbone tiny.onnx --data pictures {typed}"))
+        .run()
+        .refusal();
+    assert!(
+        refusal.contains("ends in [3, 64, 64], `tiny.onnx` takes [1, "),
+        "{refusal}"
+    );
 }
