@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::proto::{DataType, NodeProto, is_standard_domain};
 use crate::surgery;
 use crate::tensor::Tensor;
-use crate::value::{Dim, ValueInfo};
+use crate::value::Dim;
 
 /// Channels that a network was made for, from those that it is to take: `own = weights · new + shifts`.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,23 +37,41 @@ impl ChannelMix {
         let [input] = inputs.as_slice() else {
             return Err(refused("the graph has not one input"));
         };
-        let readers = surgery::consumers(document.graph(), &input.name);
-        if readers.is_empty() {
-            return Err(refused("no node reads its images"));
+        if input.dims.len() != 4 {
+            return Err(refused(&format!("its input is `{input}`")));
         }
-        for index in readers {
-            let node = &document.graph().node[index];
-            let mixed = self.mixed(document, node, input).map_err(|problem| {
-                let name = match node.name() {
-                    "" => node.output.first().map_or("", String::as_str),
-                    name => name,
-                };
-                let op = node.op_type();
-                refused(&format!(
-                    "node `{name}` ({op}) reads its images and {problem}"
-                ))
-            })?;
-            self.replace(document, index, mixed);
+        let (mut images, mut num_replaced) = (vec![input.name.clone()], 0);
+        while let Some(value) = images.pop() {
+            for index in surgery::consumers(document.graph(), &value) {
+                let node = &document.graph().node[index];
+                match node.op_type() {
+                    // It is asked for height and width, or for the batch.
+                    "Shape" => continue,
+                    "Pad" if pads_with_zero(document, node) => {
+                        let padded = node.output[0].clone();
+                        let infos = &mut document.graph_mut().value_info;
+                        infos.retain(|info| info.name() != padded);
+                        images.push(padded);
+                        continue;
+                    }
+                    _ => {}
+                }
+                let mixed = self.mixed(document, node, &value).map_err(|problem| {
+                    let name = match node.name() {
+                        "" => node.output.first().map_or("", String::as_str),
+                        name => name,
+                    };
+                    let op = node.op_type();
+                    refused(&format!(
+                        "node `{name}` ({op}) reads its images and {problem}"
+                    ))
+                })?;
+                self.replace(document, index, mixed);
+                num_replaced += 1;
+            }
+        }
+        if num_replaced == 0 {
+            return Err(refused("no convolution reads its images"));
         }
         let mut input = input.clone();
         input.dims[1] = Dim::Fixed(self.num_channels() as i64);
@@ -66,12 +84,7 @@ impl ChannelMix {
 
     /// Weight `[out, new, h, w]` and bias `[out]` of a convolution for the new channels, or the predicate that says why
     /// there are none.
-    fn mixed(
-        &self,
-        document: &Document,
-        node: &NodeProto,
-        input: &ValueInfo,
-    ) -> Result<Mixed, String> {
+    fn mixed(&self, document: &Document, node: &NodeProto, images: &str) -> Result<Mixed, String> {
         if node.op_type() != "Conv" || !is_standard_domain(node.domain()) {
             return Err("is no convolution".to_owned());
         }
@@ -90,7 +103,7 @@ impl ChannelMix {
             _ => return Err("has weights that are not stored in single precision".to_owned()),
         };
         let own = self.weights.len();
-        if node.input[0] != input.name || weight.dims.len() != 4 || weight.dims[1] != own {
+        if node.input[0] != images || weight.dims.len() != 4 || weight.dims[1] != own {
             let dims = &weight.dims;
             return Err(format!("has weights {dims:?}, not [out, {own}, h, w]"));
         }
@@ -156,6 +169,21 @@ struct Mixed {
     weight: Tensor,
     /// None where the convolution has none.
     bias: Option<Tensor>,
+}
+
+/// Whether a `Pad` adds zeros, or pixels of the image.
+fn pads_with_zero(document: &Document, node: &NodeProto) -> bool {
+    let attribute = |name: &str| node.attribute.iter().find(|a| a.name() == name);
+    if attribute("mode").is_some_and(|mode| mode.s() != b"constant") {
+        return true;
+    }
+    let is_zero = |name: &String| {
+        let value = document.tensor(name);
+        value.is_ok_and(|value| value.as_f32().is_ok_and(|value| value[..] == [0.0]))
+    };
+    let input = node.input.get(2).filter(|name| !name.is_empty());
+    // Before opset 11 the value is an attribute.
+    input.is_none_or(is_zero) && attribute("value").is_none_or(|value| value.f() == 0.0)
 }
 
 fn refused(problem: &str) -> Error {

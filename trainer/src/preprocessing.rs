@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use console::Printer;
-use data::preprocess::{Dtype, Order};
+use data::preprocess::{Color, Dtype, Order};
 use data::{Card, Preprocess, catalog, preprocessor_config};
 use onnx::proto::DataType;
 use onnx::{Dim, Document, ModelFile};
@@ -275,10 +275,14 @@ impl InputPreprocess {
         network: &str,
     ) -> Result<Self> {
         let Some(changed) = channels::changed(&self.preprocess, num_channels) else {
-            let own = self.preprocess.color().channels();
+            let own = match self.preprocess.color() {
+                Color::Gray => "grey images",
+                Color::Rgba => "RGBA images",
+                Color::Rgb | Color::Bgr => "RGB images",
+            };
             return Err(Error::refused_with_hint(
                 format!(
-                    "{network} takes {own} channels: only a network for RGB images can be given 1 or 4"
+                    "{network} is for {own}: a network for RGB images alone can be given 1 or 4 channels"
                 ),
                 "leave out `--channels`",
             ));

@@ -24,14 +24,19 @@ fn numbers(count: usize, seed: usize) -> Vec<f32> {
     (0..count).map(number).collect()
 }
 
-/// Saves `conv 3 x 3 (padding) - relu - pool - gemm`; a named operator reads the images before the convolution.
+/// Saves `conv 3 x 3 (padding) - relu - pool - gemm`; a named operator reads the images before the convolution, with
+/// padding of its own if it is `Pad`.
 fn save(folder: &Path, padding: usize, first: Option<&str>) -> PathBuf {
     let mut graph = GraphBuilder::new("net");
     let [height, width] = SIZE.map(|side| Dim::Fixed(side as i64));
     let dims = ["batch".into(), Dim::Fixed(3), height, width];
     let mut x = graph.input("image", DataType::Float, &dims);
     if let Some(operator) = first {
-        x = graph.node(operator, "stem/first", &[&x], vec![]);
+        let pads = onnx::Tensor::i64(&[8], vec![0, 0, 1, 0, 0, 0, 1, 2]).unwrap();
+        let pads = graph.initializer("pads", &pads);
+        let inputs = [&x, &pads].map(String::as_str);
+        let count = if operator == "Pad" { 2 } else { 1 };
+        x = graph.node(operator, "stem/first", &inputs[..count], vec![]);
     }
     let tensor = |dims: &[usize], seed| {
         onnx::Tensor::f32(dims, numbers(dims.iter().product(), seed)).unwrap()
@@ -118,15 +123,16 @@ fn the_new_convolution_gives_the_features_of_the_mixed_images() {
         [0.5, 0.0, 2.0, -0.3],
     ];
     for weights in [grey, four.map(Vec::from).to_vec()] {
-        for (shifts, padding, is_equal) in [
-            ([0.0; 3], 0, true),
-            ([0.0; 3], 1, true),
-            ([0.3, -0.2, 0.5], 0, true),
+        for (shifts, padding, first, is_equal) in [
+            ([0.0; 3], 0, None, true),
+            ([0.0; 3], 1, None, true),
+            ([0.0; 3], 0, Some("Pad"), true),
+            ([0.3, -0.2, 0.5], 0, None, true),
             // Padding of the mixed images would be the mix of nothing.
-            ([0.3, -0.2, 0.5], 1, false),
+            ([0.3, -0.2, 0.5], 1, None, false),
         ] {
             let folder = tempfile::tempdir().unwrap();
-            let path = save(folder.path(), padding, None);
+            let path = save(folder.path(), padding, first);
             let (weights, shifts) = (weights.clone(), shifts.to_vec());
             let mix = ChannelMix { weights, shifts };
             let num_channels = mix.num_channels();

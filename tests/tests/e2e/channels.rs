@@ -131,14 +131,14 @@ fn a_backbone_for_rgb_takes_grey_images_and_images_with_alpha() {
     shop.trainer(&format!("{grey} 1 --name again -q"))
         .run()
         .ok();
-    let refusal = shop.trainer(&format!("{grey} 4")).run().refusal();
+    let refusal = shop.trainer(&format!("{grey} 4 -q")).run().refusal();
     assert!(
         refusal.contains(
-            "`model.onnx` takes 1 channels: only a network for RGB images can be given 1 or 4"
+            "`model.onnx` is for grey images: a network for RGB images alone can be given 1 or 4 channels"
         ),
         "{refusal}"
     );
-    let typed = "--channels 1 --preprocess center_crop(64)";
+    let typed = "--channels 1 --preprocess center_crop(64) -q";
     let refusal = shop
         .trainer(&format!("fit --backbone tiny.onnx --data pictures {typed}"))
         .run()
