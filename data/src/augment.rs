@@ -350,7 +350,9 @@ mod tests {
             let plain = run("crop", &image, (24, 16), seed);
             let both = run("crop|hflip(1)|vflip(1)", &image, (24, 16), seed);
             assert_eq!(both, image::imageops::rotate180(&plain));
-            assert_eq!(run("crop|hflip(1)|hflip(1)", &image, (24, 16), seed), plain);
+            for twice in ["crop|hflip(1)|hflip(1)", "crop|vflip(1)|vflip(1)"] {
+                assert_eq!(run(twice, &image, (24, 16), seed), plain);
+            }
         }
     }
 

@@ -6,9 +6,9 @@ VALUE is the value of the backbone that holds the features (the log of `fit` nam
 (mean = std = 0.5, bicubic), PHOTOS the folder that the paths in the runs' split.csv start from, each RUN the folder
 of a run with `--fine-tune --keep tuned` and another seed. The graph of the file is run node by node with PyTorch's
 functions and its own weights; scikit-learn fits the first classification layer; the settings are those of the run's
-config.toml: AdamW without decay of norms and biases, rates by depth, warm-up and cosine per step, clipping by the
-norm of all gradients, label smoothing, averaged weights, batch norms in inference mode. Augmentation is torchvision's
-RandomResizedCrop and flip. Needs torch, torchvision, numpy, onnx, pillow, scikit-learn.
+config.toml: SGD or AdamW without decay of norms and biases, rates by depth, warm-up and cosine per step, clipping by
+the norm of all gradients, label smoothing, averaged weights, batch norms in inference mode. Augmentation is
+torchvision's RandomResizedCrop and flip. Needs torch, torchvision, numpy, onnx, pillow, scikit-learn.
 """
 
 import csv
@@ -145,7 +145,10 @@ def fine_tune(backbone, head, images, labels, augment, config):
         decay = config["weight-decay"] if weight.ndim > 1 else 0.0
         groups.append({"params": [weight], "lr": config["lr"] * factor, "weight_decay": decay})
     rates = [group["lr"] for group in groups]
-    optimizer = torch.optim.AdamW(groups, eps=1e-8)
+    if config["optimizer"] == "sgd":
+        optimizer = torch.optim.SGD(groups, momentum=config["momentum"])
+    else:
+        optimizer = torch.optim.AdamW(groups, eps=1e-8)
     parameters = [group["params"][0] for group in groups]
     average = [p.detach().clone() for p in parameters]
     batch, generator = config["batch"], torch.Generator().manual_seed(config["seed"])

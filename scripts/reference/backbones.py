@@ -1,6 +1,6 @@
 """Makes classifiers of many families as ONNX files with random weights, and checks their features.
 
-    python3 scripts/reference/backbones.py make DIR [--exporter op17|dyn18|op13|kept17] [NAME...]
+    python3 scripts/reference/backbones.py make DIR [--exporter op17|dyn18|op13|kept17|smooth17] [NAME...]
     cargo run --release --workspace --example backbones -- DIR [--gradients]
     python3 scripts/reference/backbones.py table DIR
 
@@ -37,6 +37,8 @@ starnet_s1 repvit_m0_9 tiny_vit_5m_224 gernet_s nf_resnet26 inception_v4 xcit_na
 # Without a head, or with a projection: the features are the output.
 HEADLESS = ["resnet18", "mobilenetv4_conv_small", "vit_tiny_patch16_224", "vit_small_patch14_dinov2"]
 TRANSFORMERS = ["vit", "vit_model", "dinov2", "dinov2_model", "convnextv2", "resnet", "resnet_model", "clip_vision"]
+# Nothing is folded, so that every tensor keeps its name.
+KEPT = ("kept17", "smooth17")
 LARGE = {"inception_v3": 299, "inception_v4": 299}
 NAMES = (
     [f"tv_{name}" for name in TORCHVISION]
@@ -65,6 +67,23 @@ def randomise(model, size):
         for norm in norms:
             norm.running_var.clamp_(min=1e-3)
     return model.eval()
+
+
+def without_kinks(model):
+    """ReLU and its like become SiLU, maxima become means: gradients then differ by rounding alone."""
+    import torch
+
+    pieces = ("ReLU", "ReLU6", "Hardswish", "HardSwish", "Hardsigmoid", "HardSigmoid", "LeakyReLU")
+    for parent in list(model.modules()):
+        for name, module in parent.named_children():
+            if type(module).__name__.removesuffix("Me").removesuffix("Jit") in pieces:
+                setattr(parent, name, torch.nn.SiLU())
+            elif type(module) is torch.nn.MaxPool2d:
+                pool = (module.kernel_size, module.stride, module.padding, module.ceil_mode)
+                setattr(parent, name, torch.nn.AvgPool2d(*pool))
+    for name in ("relu", "relu6", "hardswish"):
+        setattr(torch.nn.functional, name, lambda x, inplace=False: x * torch.sigmoid(x))
+    return model
 
 
 def before_last_layer(model, images):
@@ -123,10 +142,11 @@ def transformer(name):
     return Wrapped(), 224
 
 
-def build(name):
+def build(name, exporter):
     """A model, the size of its images, the names of its outputs, and a function of images to features."""
     import torch
 
+    shape = without_kinks if exporter == "smooth17" else lambda model: model
     family, model_name = name.split("_", 1)
     size = LARGE.get(model_name, 224)
     torch.manual_seed(0)
@@ -134,7 +154,7 @@ def build(name):
         import torchvision
 
         extra = dict(aux_logits=True, init_weights=True) if model_name in ("inception_v3", "googlenet") else {}
-        model = randomise(getattr(torchvision.models, model_name)(weights=None, **extra), size)
+        model = randomise(shape(getattr(torchvision.models, model_name)(weights=None, **extra)), size)
         return model, size, ["output"], lambda x: before_last_layer(model, x)
     if family in ("timm", "headless"):
         import timm
@@ -142,11 +162,11 @@ def build(name):
         extra = dict(img_size=size) if "dinov2" in model_name else {}
         if family == "headless":
             extra["num_classes"] = 0
-        model = randomise(timm.create_model(model_name, pretrained=False, **extra), size)
+        model = randomise(shape(timm.create_model(model_name, pretrained=False, **extra)), size)
         features = lambda x: model.forward_head(model.forward_features(x), pre_logits=True)
         return model, size, ["output"], features
     model, size = transformer(model_name)
-    model = randomise(model, size)
+    model = randomise(shape(model), size)
     if model.keys == ["logits"] or model_name == "clip_vision":
         return model, size, model.keys, lambda x: before_last_layer(model, x)
     return model, size, model.keys, lambda x: model(x)[model.keys.index("pooler_output")].flatten(1)
@@ -163,7 +183,7 @@ def export(model, images, path, exporter, outputs):
                               external_data=False, verbose=False)
     else:
         axes = {name: {0: "batch"} for name in ["input", *outputs]}
-        keep = dict(training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False) if exporter == "kept17" else {}
+        keep = dict(training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False) if exporter in KEPT else {}
         with quiet:
             torch.onnx.export(model, (images,), path, dynamo=False, opset_version=int(exporter[-2:]),
                               input_names=["input"], output_names=outputs, dynamic_axes=axes, **keep)
@@ -179,14 +199,14 @@ def make(folder, exporter, names):
         if path.exists():
             continue
         try:
-            model, size, outputs, features = build(name)
+            model, size, outputs, features = build(name, exporter)
             images = torch.randn((2, 3, size, size), generator=torch.Generator().manual_seed(7))
             with torch.no_grad():
                 reference = features(images)
                 export(model, images, str(path), exporter, outputs)
             path.with_suffix(".images.f32").write_bytes(images.numpy().astype("<f4").tobytes())
             np.save(path.with_suffix(".features.npy"), reference.numpy())
-            if exporter == "kept17":
+            if exporter in KEPT:
                 for kind, suffix in [(torch.float32, ".gradients32.npz"), (torch.float64, ".gradients64.npz")]:
                     model.to(kind).zero_grad()
                     features(images.to(kind)).square().mean().backward()
@@ -277,7 +297,7 @@ def main():
     parser.add_argument("command", choices=["make", "table"])
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("names", nargs="*")
-    parser.add_argument("--exporter", default="op17", choices=["op13", "op17", "dyn18", "kept17"])
+    parser.add_argument("--exporter", default="op17", choices=["op13", "op17", "dyn18", *KEPT])
     args = parser.parse_intermixed_args()
     if args.command == "make":
         make(args.folder, args.exporter, args.names)

@@ -268,3 +268,11 @@ fn few_images_and_few_of_one_class_are_told() {
         ]
     );
 }
+
+#[test]
+fn a_severity_has_one_name_everywhere() {
+    for severity in [Severity::Note, Severity::Warning, Severity::Error] {
+        let json = serde_json::to_value(severity).unwrap();
+        assert_eq!(json, severity.name());
+    }
+}

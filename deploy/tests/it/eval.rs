@@ -235,3 +235,22 @@ fn names_are_matched_in_any_unicode_form_and_a_name_of_two_classes_is_refused() 
     );
     assert!(error.hint().unwrap().contains("--classes FILE"));
 }
+
+#[test]
+fn a_comparison_counts_the_images_of_both_models_and_names_an_unreadable_one_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (classifier, samples) = (classifier(folder.path()), samples(folder.path(), 40));
+    fs::write(&samples[5].path, "not an image").unwrap();
+    let most = AtomicUsize::new(0);
+    let options = EvalOptions {
+        progress: &|done| {
+            most.fetch_max(done, Ordering::Relaxed);
+        },
+        ..EvalOptions::default()
+    };
+    let diff = classifold::diff::diff(&classifier, &classifier, &samples, None, &options).unwrap();
+    assert_eq!(most.load(Ordering::Relaxed), 80);
+    assert_eq!(diff.pairs.len(), 39);
+    let unreadable: Vec<_> = diff.unreadable.iter().map(|file| &file.path).collect();
+    assert_eq!(unreadable, [&samples[5].path]);
+}

@@ -1,7 +1,7 @@
 //! The kernels on the layers of two networks: `cargo bench --workspace --bench layers`.
 //!
-//! Convolutions of the custom network (batch 32) and of ResNet18 (batch 16), forward alone and with
-//! all gradients; items per second are floating point operations.
+//! Convolutions of the custom network (batch 32), of ResNet18 and, depthwise, of EfficientNet-Lite0 (batch 16), forward
+//! alone and with all gradients; items per second are floating point operations.
 
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Distribution, Tensor};
@@ -24,6 +24,8 @@ struct Layer {
     out_channels: usize,
     kernel: usize,
     stride: usize,
+    /// 1, or the number of channels: depthwise.
+    groups: usize,
 }
 
 impl std::fmt::Display for Layer {
@@ -56,10 +58,19 @@ const fn layer(network: &'static str, input: [usize; 3], conv: [usize; 3]) -> La
         out_channels,
         kernel,
         stride,
+        groups: 1,
     }
 }
 
-const LAYERS: [Layer; 14] = [
+/// Channels, size, kernel and stride of a depthwise convolution of 16 images.
+const fn depthwise(channels: usize, size: usize, kernel: usize, stride: usize) -> Layer {
+    Layer {
+        groups: channels,
+        ..layer("lite0", [16, channels, size], [channels, kernel, stride])
+    }
+}
+
+const LAYERS: [Layer; 21] = [
     layer("custom", [32, 3, 224], [8, 7, 2]),
     layer("custom", [32, 8, 56], [16, 3, 2]),
     layer("custom", [32, 16, 28], [16, 3, 2]),
@@ -74,6 +85,13 @@ const LAYERS: [Layer; 14] = [
     layer("resnet18", [16, 256, 14], [256, 3, 1]),
     layer("resnet18", [16, 512, 7], [512, 3, 1]),
     layer("twice the size", [16, 64, 112], [64, 3, 1]),
+    depthwise(32, 112, 3, 1),
+    depthwise(96, 112, 3, 2),
+    depthwise(144, 56, 3, 1),
+    depthwise(144, 56, 5, 2),
+    depthwise(240, 28, 5, 1),
+    depthwise(480, 14, 3, 1),
+    depthwise(1152, 7, 5, 1),
 ];
 
 /// The tensors of one convolution.
@@ -95,7 +113,7 @@ impl Layer {
     fn build(&self, device: &Device) -> Conv {
         let kernel = [
             self.out_channels,
-            self.in_channels,
+            self.in_channels / self.groups,
             self.kernel,
             self.kernel,
         ];
@@ -104,14 +122,14 @@ impl Layer {
             x: random(input, device),
             weight: random(kernel, device),
             bias: random([self.out_channels], device),
-            options: ConvOptions::new([self.stride; 2], [self.kernel / 2; 2], [1; 2], 1),
+            options: ConvOptions::new([self.stride; 2], [self.kernel / 2; 2], [1; 2], self.groups),
         }
     }
 
     /// Floating point operations of one pass.
     fn operations(&self) -> usize {
         let output = (self.size + 2 * (self.kernel / 2) - self.kernel) / self.stride + 1;
-        let taps = self.in_channels * self.kernel * self.kernel;
+        let taps = self.in_channels / self.groups * self.kernel * self.kernel;
         2 * self.batch * self.out_channels * output * output * taps
     }
 }

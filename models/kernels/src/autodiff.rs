@@ -2,6 +2,7 @@
 //!
 //! Inputs are checkpointed, so that Burn decides whether to keep or to recompute them.
 
+use crate::clamp::ClampArgs;
 use crate::extension::{ConvArgs, ConvGradients, Gradients, Kernels, NormInputs};
 use crate::norm::NormArgs;
 use crate::pool::PoolArgs;
@@ -121,6 +122,33 @@ impl<B: Gradients> Backward<B, 1> for PoolBackward {
     }
 }
 
+#[derive(Debug)]
+struct ClampBackward;
+
+#[derive(Clone, Debug)]
+struct ClampState<T> {
+    y: T,
+    args: ClampArgs,
+}
+
+impl<B: Gradients> Backward<B, 1> for ClampBackward {
+    type State = ClampState<B::FloatTensorPrimitive>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Grads,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let gy = grads.consume::<B>(&ops.node);
+        let ClampState { y, args } = ops.state;
+        let [parent] = ops.parents;
+        if let Some(parent) = parent {
+            grads.register::<B>(parent.id, B::clamp_backward(y, gy, args));
+        }
+    }
+}
+
 impl<B: Gradients, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
     fn conv(
         x: FloatTensor<Self>,
@@ -212,6 +240,18 @@ impl<B: Gradients, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
                 prep.finish(state, B::pool(x.into_primitive(), args))
             }
             OpsKind::UnTracked(prep) => prep.finish(B::pool(x.into_primitive(), args)),
+        }
+    }
+
+    fn clamp(x: FloatTensor<Self>, args: ClampArgs) -> FloatTensor<Self> {
+        let prepared = ClampBackward.prepare::<C>([x.node()]).compute_bound();
+        match prepared.stateful() {
+            OpsKind::Tracked(prep) => {
+                // The next layer keeps its input, too: the state costs no memory.
+                let y = B::clamp(x.into_primitive(), args);
+                prep.finish(ClampState { y: y.clone(), args }, y)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::clamp(x.into_primitive(), args)),
         }
     }
 }

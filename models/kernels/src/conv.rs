@@ -1,14 +1,16 @@
-//! Choice of the convolution algorithm: direct, Winograd or im2col.
+//! Choice of the convolution algorithm: depthwise, direct, Winograd or im2col.
 //!
 //! Knows no tensors of Burn. The choice depends on the shape alone, never on the number of threads or
 //! a measurement at run time, so that the same training gives the same bits on every run.
 
 use crate::geometry::Geometry;
-use crate::{direct, im2col, winograd};
+use crate::{depthwise, direct, im2col, winograd};
 
 /// `[N, C_in, H, W]` to `[N, C_out, H', W']`.
 pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
-    if direct::suits(g) {
+    if g.is_depthwise() {
+        depthwise::forward(g, x, weight, bias)
+    } else if direct::suits(g) {
         direct::forward(g, x, weight, bias)
     } else if winograd::suits(g) {
         winograd::forward(g, x, weight, bias)
@@ -20,7 +22,9 @@ pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> 
 /// Gradient of the input, `[N, C_in, H, W]`.
 pub(super) fn input_gradient(g: &Geometry, weight: &[f32], gy: &[f32]) -> Vec<f32> {
     // Not by `direct`: it is made for first layers, which need no gradient of their input.
-    if winograd::suits(g) {
+    if g.is_depthwise() {
+        depthwise::input_gradient(g, weight, gy)
+    } else if winograd::suits(g) {
         winograd::input_gradient(g, weight, gy)
     } else {
         im2col::input_gradient(g, weight, gy)
@@ -29,7 +33,9 @@ pub(super) fn input_gradient(g: &Geometry, weight: &[f32], gy: &[f32]) -> Vec<f3
 
 /// Gradient of the weight, `[C_out, C_in, KH, KW]`.
 pub(super) fn weight_gradient(g: &Geometry, x: &[f32], gy: &[f32]) -> Vec<f32> {
-    if direct::suits(g) {
+    if g.is_depthwise() {
+        depthwise::weight_gradient(g, x, gy)
+    } else if direct::suits(g) {
         direct::weight_gradient(g, x, gy)
     } else if winograd::suits(g) {
         winograd::weight_gradient(g, x, gy)

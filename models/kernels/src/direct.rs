@@ -38,7 +38,7 @@ pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> 
         layout.fill(&x[i * g.image_len()..][..g.image_len()], buffer);
         arch.dispatch(Forward {
             g,
-            row_stride: layout.output_row_stride(),
+            row_stride: layout.pitch(),
             offsets: &offsets,
             packed: &packed,
             bias,
@@ -149,7 +149,7 @@ pub(super) fn weight_gradient(g: &Geometry, x: &[f32], gy: &[f32]) -> Vec<f32> {
                 layout.fill(image, buffer);
                 arch.dispatch(WeightGradient {
                     g,
-                    row_stride: layout.output_row_stride(),
+                    row_stride: layout.pitch(),
                     offsets: &offsets,
                     x: buffer,
                     gy,
@@ -260,7 +260,7 @@ pub(super) fn scalar(g: &Geometry, x: &[f32], weight: &[f32], gy: &[f32]) -> (Ve
     let (offsets, packed) = (layout.tap_offsets(), pack(g, weight));
     let (mut buffer, mut out) = (vec![0.0; layout.len()], vec![0.0; g.map_len()]);
     layout.fill(x, &mut buffer);
-    let row_stride = layout.output_row_stride();
+    let row_stride = layout.pitch();
     let bias = vec![0.0; g.out_channels];
     let (x, offsets) = (&buffer[..], &offsets[..]);
     let forward = Forward {

@@ -3,6 +3,7 @@
 //! Knows no arithmetic: it unwraps Burn's tensors and hands slices on. `gy` is the gradient of the
 //! loss with respect to an operation's output.
 
+use crate::clamp::ClampArgs;
 use crate::geometry::Geometry;
 use crate::norm::{Norm, NormArgs, Params};
 use crate::pool::{Pool, PoolArgs};
@@ -16,10 +17,13 @@ use burn::tensor::Bytes;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConvArgs {
     pub(crate) stride: [usize; 2],
+    /// Above and to the left.
     pub(crate) padding: [usize; 2],
+    /// Below and to the right.
+    pub(crate) end_padding: [usize; 2],
 }
 
-/// Operations on `[N, C, H, W]`.
+/// Operations on `[N, C, H, W]`, or on any shape.
 #[backend_extension(Autodiff, Flex)]
 pub(crate) trait Kernels: Backend {
     /// Convolution with bias.
@@ -50,6 +54,9 @@ pub(crate) trait Kernels: Backend {
 
     /// Max-pool.
     fn pool(x: FloatTensor<Self>, args: PoolArgs) -> FloatTensor<Self>;
+
+    /// Clamp of any shape.
+    fn clamp(x: FloatTensor<Self>, args: ClampArgs) -> FloatTensor<Self>;
 }
 
 /// The gradients of a convolution that are needed. A first layer needs none of its input.
@@ -94,11 +101,25 @@ pub(crate) trait Gradients: Kernels {
         gy: FloatTensor<Self>,
         args: PoolArgs,
     ) -> FloatTensor<Self>;
+
+    /// Gradient of the input, from the output `y`.
+    fn clamp_backward(
+        y: FloatTensor<Self>,
+        gy: FloatTensor<Self>,
+        args: ClampArgs,
+    ) -> FloatTensor<Self>;
 }
 
 fn tensor(values: Vec<f32>, shape: &[usize]) -> FlexTensor {
     let layout = Layout::contiguous(Shape::from(shape.to_vec()));
     FlexTensor::new(Bytes::from_elems(values), layout, DType::F32)
+}
+
+/// The tensor with its values in order, without another owner where it had none: then they are overwritten in place.
+fn owned(x: FlexTensor) -> FlexTensor {
+    let contiguous = x.to_contiguous();
+    drop(x);
+    contiguous
 }
 
 fn dims(x: &FlexTensor) -> [usize; 4] {
@@ -110,7 +131,7 @@ impl Kernels for Flex {
     fn conv(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, args: ConvArgs) -> FlexTensor {
         // Copies views alone, such as a transposed weight.
         let [x, weight, bias] = [x, weight, bias].map(|t| t.to_contiguous());
-        let g = Geometry::new(dims(&x), dims(&weight), args.stride, args.padding);
+        let g = Geometry::new(dims(&x), dims(&weight), args);
         let y = conv::forward(&g, x.storage(), weight.storage(), bias.storage());
         tensor(y, &[g.batch, g.out_channels, g.output[0], g.output[1]])
     }
@@ -165,6 +186,12 @@ impl Kernels for Flex {
         let [height, width] = pool.output();
         tensor(pool.forward(x.storage()), &[n, c, height, width])
     }
+
+    fn clamp(x: FlexTensor, args: ClampArgs) -> FlexTensor {
+        let mut x = owned(x);
+        args.forward(x.storage_mut());
+        x
+    }
 }
 
 impl Gradients for Flex {
@@ -177,7 +204,7 @@ impl Gradients for Flex {
     ) -> [Option<FlexTensor>; 3] {
         let [x, weight, gy] = [x, weight, gy].map(|t| t.to_contiguous());
         let (x_dims, weight_dims) = (dims(&x), dims(&weight));
-        let g = Geometry::new(x_dims, weight_dims, args.stride, args.padding);
+        let g = Geometry::new(x_dims, weight_dims, args);
         let (x, weight, gy) = (x.storage(), weight.storage(), gy.storage());
         let gx = || tensor(conv::input_gradient(&g, weight, gy), &x_dims);
         let gw = || tensor(conv::weight_gradient(&g, x, gy), &weight_dims);
@@ -221,6 +248,13 @@ impl Gradients for Flex {
             pool(&x, args).backward(x.storage(), gy.storage()),
             &dims(&x),
         )
+    }
+
+    fn clamp_backward(y: FlexTensor, gy: FlexTensor, args: ClampArgs) -> FlexTensor {
+        let y = y.to_contiguous();
+        let mut gy = owned(gy);
+        args.backward(y.storage(), gy.storage_mut());
+        gy
     }
 }
 

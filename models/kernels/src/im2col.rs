@@ -1,6 +1,7 @@
 //! im2col: convolution as a matrix product of the weight with a matrix of image patches.
 //!
-//! A tile of output rows is copied to columns at a time, so that the columns stay in the L2 cache.
+//! A tile of output rows is copied to columns at a time, so that the columns stay in the L2 cache. An image is its own
+//! columns where the kernel is 1 x 1 and its stride 1.
 //! Knows no SIMD: `gemm` computes.
 
 use crate::geometry::Geometry;
@@ -23,6 +24,16 @@ pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> 
         for (channel, bias) in out.chunks_exact_mut(g.output_pixels()).zip(bias) {
             channel.fill(*bias);
         }
+        let weight = Matrix::contiguous(weight, g.taps());
+        if g.is_pointwise() {
+            let target = Target {
+                data: out,
+                pitch: g.output_pixels(),
+                add: true,
+            };
+            let image = Matrix::contiguous(image, g.input_pixels());
+            return multiply(target, weight, image, g.out_channels);
+        }
         for (first, rows) in tiles(g) {
             let count = rows * g.output[1];
             let columns = &mut columns[..g.taps() * count];
@@ -32,7 +43,6 @@ pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> 
                 pitch: g.output_pixels(),
                 add: true,
             };
-            let weight = Matrix::contiguous(weight, g.taps());
             let columns = Matrix::contiguous(columns, count);
             multiply(target, weight, columns, g.out_channels);
         }
@@ -45,11 +55,20 @@ pub(super) fn input_gradient(g: &Geometry, weight: &[f32], gy: &[f32]) -> Vec<f3
     let len = g.batch * g.image_len();
     memory::fill_chunks_with(len, g.image_len(), scratch, |columns, i, gx| {
         let gy = &gy[i * g.map_len()..][..g.map_len()];
+        let weight = Matrix::transposed(weight, g.out_channels, g.taps());
+        if g.is_pointwise() {
+            let target = Target {
+                data: gx,
+                pitch: g.input_pixels(),
+                add: false,
+            };
+            let gy = Matrix::contiguous(gy, g.output_pixels());
+            return multiply(target, weight, gy, g.taps());
+        }
         for (first, rows) in tiles(g) {
             let count = rows * g.output[1];
             let columns = &mut columns[..g.taps() * count];
             let gy = Matrix::rows(&gy[first * g.output[1]..], count, g.output_pixels());
-            let weight = Matrix::transposed(weight, g.out_channels, g.taps());
             let target = Target {
                 data: columns,
                 pitch: count,
@@ -75,11 +94,8 @@ pub(super) fn weight_gradient(g: &Geometry, x: &[f32], gy: &[f32]) -> Vec<f32> {
         let mut sum = vec![0.0; g.weight_len()];
         let images = x.chunks_exact(g.image_len());
         for (image, gy) in images.zip(gy.chunks_exact(g.map_len())) {
-            for (first, rows) in tiles(g) {
-                let count = rows * g.output[1];
-                let columns = &mut columns[..g.taps() * count];
-                image_to_columns(g, image, columns, first, rows);
-                let gy = Matrix::rows(&gy[first * g.output[1]..], count, g.output_pixels());
+            let mut add_product = |gy: &[f32], columns: &[f32], count: usize| {
+                let gy = Matrix::rows(gy, count, g.output_pixels());
                 let columns = Matrix::transposed(columns, g.taps(), count);
                 let target = Target {
                     data: &mut sum,
@@ -87,6 +103,16 @@ pub(super) fn weight_gradient(g: &Geometry, x: &[f32], gy: &[f32]) -> Vec<f32> {
                     add: true,
                 };
                 multiply(target, gy, columns, g.out_channels);
+            };
+            if g.is_pointwise() {
+                add_product(gy, image, g.output_pixels());
+                continue;
+            }
+            for (first, rows) in tiles(g) {
+                let count = rows * g.output[1];
+                let columns = &mut columns[..g.taps() * count];
+                image_to_columns(g, image, columns, first, rows);
+                add_product(&gy[first * g.output[1]..], columns, count);
             }
         }
         sum
@@ -116,6 +142,9 @@ fn tile_rows(g: &Geometry) -> usize {
 }
 
 fn tile_len(g: &Geometry) -> usize {
+    if g.is_pointwise() {
+        return 0;
+    }
     g.taps() * tile_rows(g) * g.output[1]
 }
 

@@ -1,20 +1,21 @@
-//! CPU kernels for training: convolution, batch norm with ReLU, max-pool, forward and backward.
+//! CPU kernels for training: convolution, batch norm with ReLU, max-pool, clamp, forward and backward.
 //!
 //! Knows no layer, no network and no file. Tensors are `[N, C, H, W]`, f32, contiguous.
 //!
 //! The kernels are a Burn backend extension of the `flex` device, with or without autodiff. Every
-//! other device, and every shape they are not made for (groups, dilation, other padding at the end
-//! than at the beginning), keeps Burn's own operation. No bit depends on the number of threads: work
+//! other device, and every shape they are not made for (dilation, groups of several channels), keeps
+//! Burn's own operation. No bit depends on the number of threads: work
 //! is split by shape alone, and sums are taken in the order of the images.
 //!
 //! | file | what it computes |
 //! |---|---|
-//! | `geometry`, `conv` | sizes of a convolution; which of the three algorithms is the fastest for them |
+//! | `geometry`, `conv` | sizes of a convolution; which of the four algorithms is the fastest for them |
 //! | `direct` | convolutions of few channels by SIMD |
 //! | `winograd` | wide 3 x 3 convolutions of stride 1 by F(2 x 2, 3 x 3) |
+//! | `depthwise` | convolutions with a kernel for each channel, by SIMD |
 //! | `im2col` | all other convolutions, as matrix products |
-//! | `norm`, `pool` | batch norm (with ReLU), max-pool |
-//! | `polyphase` | columns sorted by their remainder modulo the stride |
+//! | `norm`, `pool`, `clamp` | batch norm (with ReLU), max-pool, clamp (ReLU, ReLU6) |
+//! | `polyphase` | rows and columns sorted by their remainders modulo the stride |
 //! | `matrix`, `memory` | matrix products; results that threads fill chunk by chunk |
 //! | `extension`, `autodiff` | the operations as Burn sees them, and their gradients |
 //!
@@ -29,7 +30,9 @@
 //! ```
 
 mod autodiff;
+mod clamp;
 mod conv;
+mod depthwise;
 mod direct;
 mod extension;
 mod geometry;
@@ -43,7 +46,8 @@ mod pool;
 mod tests;
 mod winograd;
 
-use burn::backend::{Dispatch, DispatchDevice};
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::{Dispatch, DispatchDevice, DispatchTensor, TensorMetadata};
 use burn::tensor::module::{self, BatchNormTrainOutput};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, activation};
@@ -60,13 +64,16 @@ pub fn conv2d(
     bias: Option<Tensor<1>>,
     options: &ConvOptions<2>,
 ) -> Tensor<4> {
-    let supported = options.groups == 1 && options.dilation == [1, 1] && !options.is_asymmetric();
+    let groups = options.groups;
+    let is_depthwise = [x.dims()[1], weight.dims()[0]] == [groups; 2];
+    let supported = options.dilation == [1, 1] && (groups == 1 || is_depthwise);
     if !(supported && on_flex(&x.device())) {
         return module::conv2d(x, weight, bias, options.clone());
     }
     let args = ConvArgs {
         stride: options.stride,
-        padding: options.padding_begin(),
+        padding: options.padding.map(|(begin, _)| begin),
+        end_padding: options.padding.map(|(_, end)| end),
     };
     // `backend_extension` passes no optional tensors. A missing bias is a zero without a gradient.
     let bias = bias.unwrap_or_else(|| Tensor::zeros([weight.dims()[0]], &x.device()));
@@ -176,6 +183,17 @@ pub fn max_pool2d(x: Tensor<4>, options: &MaxPoolOptions<2>) -> Tensor<4> {
     };
     let x = x.into_dispatch();
     Tensor::from_dispatch(<Dispatch as Kernels>::pool(x, args))
+}
+
+/// The numbers of `x`, of any shape, between `low` and `high`, either of which may be infinite. NaN stays NaN.
+///
+/// The gradient is zero where the result is a bound, as that of PyTorch's `relu` and `hardtanh`.
+#[must_use]
+pub fn clamp(x: DispatchTensor, low: f32, high: f32) -> DispatchTensor {
+    if !on_flex(&Device::new(x.device())) {
+        return Dispatch::float_clamp(x, low.into(), high.into());
+    }
+    <Dispatch as Kernels>::clamp(x, clamp::ClampArgs { low, high })
 }
 
 fn on_flex(device: &Device) -> bool {

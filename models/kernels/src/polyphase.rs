@@ -1,45 +1,62 @@
-//! Polyphase layout: the columns of a padded image, sorted by their remainder modulo the stride.
+//! Polyphase layout: the rows and columns of a padded image, sorted by their remainders modulo the stride.
 //!
-//! With stride 2, a row `0 1 2 3 4 5` is stored as `0 2 4 | 1 3 5`: the inputs of neighbouring outputs
-//! at one kernel element are then neighbours, and load as one vector. Computes no products.
+//! With stride 2, a row `0 1 2 3 4 5` is stored as `0 2 4 | 1 3 5`, and the even rows before the odd ones: the inputs
+//! of neighbouring outputs at one kernel element are then neighbours, and load as one vector. Computes no products.
 
 use crate::geometry::Geometry;
 
-/// The layout `[C, H + 2 · padding, stride, pitch]` of one image.
+/// The layout `[C, SH, SW, rows, pitch]` of one image, with strides SH and SW.
 pub(super) struct Polyphase {
     geometry: Geometry,
-    /// Rows of a channel, with padding.
+    /// Rows of one phase (one pair of remainders modulo the strides).
     rows: usize,
-    /// Columns of one phase (one remainder modulo the stride).
+    /// Columns of one phase.
     pitch: usize,
 }
 
-/// Values after the last row. A reader may load a whole vector that begins at the last value: twice
-/// the 16 lanes of AVX-512.
-const SLACK: usize = 32;
+/// Values after the last phase, but for the kernel's width. A reader may load four whole vectors that begin at the last
+/// value: four times the 16 lanes of AVX-512.
+const SLACK: usize = 64;
 
 impl Polyphase {
     pub(super) fn new(geometry: &Geometry) -> Self {
-        let padded = |i: usize| geometry.input[i] + 2 * geometry.padding[i];
+        let size = |i: usize| {
+            let padded = geometry.input[i] + geometry.padding[i] + geometry.end_padding[i];
+            padded.div_ceil(geometry.stride[i])
+        };
         Self {
             geometry: *geometry,
-            rows: padded(0),
-            pitch: padded(1).div_ceil(geometry.stride[1]),
+            rows: size(0),
+            pitch: size(1),
         }
     }
 
     /// Length of the buffer.
     pub(super) fn len(&self) -> usize {
-        self.geometry.in_channels * self.rows * self.row_len() + SLACK
+        let g = &self.geometry;
+        g.in_channels * g.stride[0] * g.stride[1] * self.phase_len() + SLACK + g.kernel[1]
     }
 
-    fn row_len(&self) -> usize {
-        self.geometry.stride[1] * self.pitch
+    /// Values of one phase of a channel.
+    pub(super) fn phase_len(&self) -> usize {
+        self.rows * self.pitch
     }
 
     /// Distance between the inputs of an output and those of the output below it.
-    pub(super) fn output_row_stride(&self) -> usize {
-        self.geometry.stride[0] * self.row_len()
+    pub(super) fn pitch(&self) -> usize {
+        self.pitch
+    }
+
+    /// The phase of a channel in which the kernel element `(dy, dx)` finds its inputs.
+    pub(super) fn phase(&self, dy: usize, dx: usize) -> usize {
+        let [sh, sw] = self.geometry.stride;
+        dy % sh * sw + dx % sw
+    }
+
+    /// The place, in its phase, of the input of the first output at the kernel element `(dy, dx)`.
+    pub(super) fn shift(&self, dy: usize, dx: usize) -> usize {
+        let [sh, sw] = self.geometry.stride;
+        dy / sh * self.pitch + dx / sw
     }
 
     /// Offset of each tap `(channel, kernel row, kernel column)` of the first output.
@@ -47,17 +64,27 @@ impl Polyphase {
         let Geometry {
             in_channels,
             kernel: [kh, kw],
-            stride: [_, sw],
+            stride: [sh, sw],
             ..
         } = self.geometry;
         let mut offsets = Vec::with_capacity(self.geometry.taps());
         for channel in 0..in_channels {
             for dy in 0..kh {
-                let row = (channel * self.rows + dy) * self.row_len();
-                offsets.extend((0..kw).map(|dx| row + (dx % sw) * self.pitch + dx / sw));
+                let offset = |dx: usize| {
+                    let phase = channel * sh * sw + self.phase(dy, dx);
+                    phase * self.phase_len() + self.shift(dy, dx)
+                };
+                offsets.extend((0..kw).map(offset));
             }
         }
         offsets
+    }
+
+    /// Offset of row `y` of a channel in the phases of even columns, of odd ones and so on, each `phase_len` further.
+    fn row(&self, channel: usize, y: usize) -> usize {
+        let [sh, sw] = self.geometry.stride;
+        let y = y + self.geometry.padding[0];
+        (channel * sh + y % sh) * sw * self.phase_len() + y / sh * self.pitch
     }
 
     /// Writes one image `[C, H, W]` into a buffer that held zeros or an image of the same layout.
@@ -67,27 +94,47 @@ impl Polyphase {
         let Geometry {
             input: [height, width],
             stride: [_, sw],
-            padding: [top, left],
+            padding: [_, left],
             ..
         } = self.geometry;
         for (i, source) in image.chunks_exact(width).enumerate() {
-            let (channel, y) = (i / height, i % height);
-            let row = (channel * self.rows + top + y) * self.row_len();
-            let row = &mut buffer[row..row + self.row_len()];
+            let rows = &mut buffer[self.row(i / height, i % height)..];
             match sw {
-                1 => row[left..left + width].copy_from_slice(source),
+                1 => rows[left..left + width].copy_from_slice(source),
                 2 => {
-                    let (even, odd) = row.split_at_mut(self.pitch);
+                    let (even, odd) = rows.split_at_mut(self.phase_len());
                     split_even_odd(source, left, even, odd);
                 }
                 _ => {
-                    for phase in 0..sw {
-                        // The first image column whose padded column, `left` further, is of this phase.
-                        let skip = (phase + sw - left % sw) % sw;
-                        let first = (left + skip) / sw;
-                        let target = &mut row[phase * self.pitch + first..];
-                        let values = source.iter().skip(skip).step_by(sw);
-                        target.iter_mut().zip(values).for_each(|(t, v)| *t = *v);
+                    for (x, value) in source.iter().enumerate() {
+                        let x = x + left;
+                        rows[x % sw * self.phase_len() + x / sw] = *value;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads one image `[C, H, W]` from a buffer.
+    pub(super) fn read(&self, buffer: &[f32], image: &mut [f32]) {
+        let Geometry {
+            input: [height, width],
+            stride: [_, sw],
+            padding: [_, left],
+            ..
+        } = self.geometry;
+        for (i, target) in image.chunks_exact_mut(width).enumerate() {
+            let rows = &buffer[self.row(i / height, i % height)..];
+            match sw {
+                1 => target.copy_from_slice(&rows[left..left + width]),
+                2 => {
+                    let (even, odd) = rows.split_at(self.phase_len());
+                    join_even_odd(even, odd, left, target);
+                }
+                _ => {
+                    for (x, value) in target.iter_mut().enumerate() {
+                        let x = x + left;
+                        *value = rows[x % sw * self.phase_len() + x / sw];
                     }
                 }
             }
@@ -112,9 +159,28 @@ pub(super) fn split_even_odd<T: Copy>(source: &[T], left: usize, even: &mut [T],
     }
 }
 
+/// The reverse of [`split_even_odd`].
+#[inline(always)]
+fn join_even_odd(even: &[f32], odd: &[f32], left: usize, target: &mut [f32]) {
+    let (first, second) = if left.is_multiple_of(2) {
+        (&even[left / 2..], &odd[left / 2..])
+    } else {
+        (&odd[left / 2..], &even[left / 2 + 1..])
+    };
+    let (pairs, rest) = target.as_chunks_mut::<2>();
+    let len = pairs.len();
+    for ((pair, first), second) in pairs.iter_mut().zip(first).zip(second) {
+        *pair = [*first, *second];
+    }
+    if let [last] = rest {
+        *last = first[len];
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extension::ConvArgs;
 
     #[test]
     fn every_tap_finds_its_input() {
@@ -124,11 +190,19 @@ mod tests {
             (8, 5, 1, 4, 0),
             (7, 11, 3, 3, 2),
         ] {
-            let g = Geometry::new([1, 2, h, w], [1, 2, k, k], [s; 2], [p; 2]);
+            let args = ConvArgs {
+                stride: [s; 2],
+                padding: [p; 2],
+                end_padding: [p, p + 1],
+            };
+            let g = Geometry::new([1, 2, h, w], [1, 2, k, k], args);
             let image: Vec<f32> = (1..=g.image_len()).map(|v| v as f32).collect();
             let layout = Polyphase::new(&g);
             let mut buffer = vec![0.0; layout.len()];
             layout.fill(&image, &mut buffer);
+            let mut read = vec![0.0; image.len()];
+            layout.read(&buffer, &mut read);
+            assert_eq!(read, image);
             for (tap, offset) in layout.tap_offsets().into_iter().enumerate() {
                 let (c, dy, dx) = (tap / (k * k), tap / k % k, tap % k);
                 for (y, x) in (0..g.output[0]).flat_map(|y| (0..g.output[1]).map(move |x| (y, x))) {
@@ -139,10 +213,7 @@ mod tests {
                     } else {
                         0.0
                     };
-                    assert_eq!(
-                        buffer[offset + y * layout.output_row_stride() + x],
-                        expected
-                    );
+                    assert_eq!(buffer[offset + y * layout.pitch() + x], expected);
                 }
             }
         }

@@ -9,13 +9,15 @@ use geometry::Geometry;
 type Case = ([usize; 4], usize, [usize; 2], [usize; 2], [usize; 2]);
 
 /// Odd sizes, batch 1, rows longer and shorter than a vector, all algorithms.
-const CONVOLUTIONS: [Case; 14] = [
+const CONVOLUTIONS: [Case; 16] = [
     ([2, 3, 37, 53], 8, [7, 7], [2, 2], [3, 3]),
     ([1, 3, 64, 64], 5, [7, 7], [2, 2], [3, 3]),
     ([3, 1, 20, 71], 1, [3, 3], [1, 1], [1, 1]),
     ([2, 5, 19, 40], 6, [1, 3], [1, 2], [0, 2]),
     ([7, 8, 28, 28], 16, [3, 3], [2, 2], [1, 1]),
     ([2, 8, 28, 31], 16, [1, 1], [4, 4], [0, 0]),
+    ([2, 24, 14, 13], 144, [1, 1], [1, 1], [0, 0]),
+    ([3, 8, 5, 6], 4, [1, 1], [1, 1], [1, 1]),
     ([1, 33, 5, 4], 65, [3, 3], [1, 1], [1, 1]),
     ([4, 16, 7, 7], 12, [3, 3], [2, 2], [1, 1]),
     ([2, 4, 3, 2], 3, [5, 5], [2, 3], [2, 2]),
@@ -51,37 +53,53 @@ fn assert_close(ours: &[f32], theirs: &[f32], what: &str) {
     }
 }
 
+/// Output and gradients against Burn's own operation.
+fn compare_with_burn(
+    x: Tensor<4>,
+    w: Tensor<4>,
+    b: Tensor<1>,
+    options: ConvOptions<2>,
+    what: &str,
+) {
+    let ours = conv2d(x.clone(), w.clone(), Some(b.clone()), &options);
+    let theirs = module::conv2d(x.clone(), w.clone(), Some(b.clone()), options);
+    assert_close(&values(ours.clone()), &values(theirs.clone()), what);
+    // A gradient that differs from pixel to pixel.
+    let weight = random(ours.dims()).detach();
+    let ours = (ours * weight.clone()).sum().backward();
+    let theirs = (theirs * weight).sum().backward();
+    let pair = |a: Option<Vec<f32>>, b: Option<Vec<f32>>, name: &str| {
+        assert_close(&a.unwrap(), &b.unwrap(), &format!("{what}: {name}"));
+    };
+    pair(
+        x.grad(&ours).map(values),
+        x.grad(&theirs).map(values),
+        "input",
+    );
+    pair(
+        w.grad(&ours).map(values),
+        w.grad(&theirs).map(values),
+        "weight",
+    );
+    pair(
+        b.grad(&ours).map(values),
+        b.grad(&theirs).map(values),
+        "bias",
+    );
+}
+
 #[test]
 fn convolution_and_its_gradients_are_burns() {
     for (shape, out, kernel, stride, padding) in CONVOLUTIONS {
         let (x, w) = (random(shape), random([out, shape[1], kernel[0], kernel[1]]));
         let b = random([out]);
         let options = ConvOptions::new(stride, padding, [1, 1], 1);
-        let ours = conv2d(x.clone(), w.clone(), Some(b.clone()), &options);
-        let theirs = module::conv2d(x.clone(), w.clone(), Some(b.clone()), options);
-        let what = format!("{shape:?} to {out}, kernel {kernel:?}");
-        assert_close(&values(ours.clone()), &values(theirs.clone()), &what);
-        // A gradient that differs from pixel to pixel.
-        let weight = random(ours.dims()).detach();
-        let ours = (ours * weight.clone()).sum().backward();
-        let theirs = (theirs * weight).sum().backward();
-        let pair = |a: Option<Vec<f32>>, b: Option<Vec<f32>>, name: &str| {
-            assert_close(&a.unwrap(), &b.unwrap(), &format!("{what}: {name}"));
-        };
-        pair(
-            x.grad(&ours).map(values),
-            x.grad(&theirs).map(values),
-            "input",
-        );
-        pair(
-            w.grad(&ours).map(values),
-            w.grad(&theirs).map(values),
-            "weight",
-        );
-        pair(
-            b.grad(&ours).map(values),
-            b.grad(&theirs).map(values),
-            "bias",
+        compare_with_burn(
+            x,
+            w,
+            b,
+            options,
+            &format!("{shape:?} to {out}, kernel {kernel:?}"),
         );
     }
 }
@@ -91,7 +109,7 @@ fn all_algorithms_are_exercised_and_agree() {
     let (mut by_direct, mut by_winograd) = (0, 0);
     for (shape, out, kernel, stride, padding) in CONVOLUTIONS {
         let weight = [out, shape[1], kernel[0], kernel[1]];
-        let g = Geometry::new(shape, weight, stride, padding);
+        let g = Geometry::symmetric(shape, weight, stride, padding);
         by_direct += usize::from(direct::suits(&g));
         by_winograd += usize::from(winograd::suits(&g));
         let (x, w) = (values(random(shape)), values(random(weight)));
@@ -123,6 +141,73 @@ fn a_missing_bias_is_zero() {
         &values(module::conv2d(x, w, None, options)),
         "no bias",
     );
+}
+
+#[test]
+fn depthwise_convolution_and_its_gradients_are_burns() {
+    // Batch, channels, height, width; kernel, stride, padding before and behind.
+    for (shape, kernel, stride, begin, end) in [
+        ([2, 5, 14, 14], [3, 3], [1, 1], [1, 1], [1, 1]),
+        ([3, 4, 7, 7], [5, 5], [1, 1], [2, 2], [2, 2]),
+        ([2, 3, 112, 75], [3, 3], [2, 2], [0, 0], [1, 1]),
+        ([1, 6, 17, 30], [5, 5], [2, 2], [1, 2], [2, 2]),
+        ([2, 2, 9, 13], [7, 7], [1, 1], [3, 3], [3, 3]),
+        ([1, 3, 11, 12], [1, 3], [3, 4], [0, 1], [0, 0]),
+        ([2, 3, 6, 5], [2, 2], [3, 3], [0, 0], [0, 0]),
+        ([1, 2, 1, 1], [3, 3], [1, 1], [1, 1], [1, 1]),
+    ] {
+        let (x, w) = (random(shape), random([shape[1], 1, kernel[0], kernel[1]]));
+        let b = random([shape[1]]);
+        let mut options = ConvOptions::new(stride, [0, 0], [1, 1], shape[1]);
+        options.padding = [(begin[0], end[0]), (begin[1], end[1])];
+        compare_with_burn(x, w, b, options, &format!("{shape:?}, kernel {kernel:?}"));
+    }
+}
+
+#[test]
+fn other_padding_behind_than_before_is_burns() {
+    for (shape, out, kernel, stride) in [
+        ([2, 3, 40, 44], 8, 3, 2),
+        ([2, 40, 15, 13], 32, 3, 1),
+        ([2, 6, 9, 8], 5, 5, 2),
+    ] {
+        let (x, w) = (random(shape), random([out, shape[1], kernel, kernel]));
+        let mut options = ConvOptions::new([stride; 2], [0, 0], [1, 1], 1);
+        options.padding = [(0, 1), (1, 2)];
+        let what = format!("{shape:?} to {out}, padding {:?}", options.padding);
+        compare_with_burn(x, w, random([out]), options, &what);
+    }
+}
+
+#[test]
+fn clamp_and_its_gradient_are_burns() {
+    for (low, high) in [(0.0, f32::INFINITY), (-0.25, 0.5), (f32::NEG_INFINITY, 0.1)] {
+        let x = random([3, 5, 150, 61]);
+        let ours: Tensor<4> = Tensor::from_dispatch(clamp(x.clone().into_dispatch(), low, high));
+        let theirs = x.clone().clamp(low, high);
+        assert_eq!(values(ours.clone()), values(theirs.clone()));
+        let weight = random(x.dims()).detach();
+        let ours = x.grad(&(ours * weight.clone()).sum().backward()).unwrap();
+        let theirs = x.grad(&(theirs * weight).sum().backward()).unwrap();
+        assert_eq!(values(ours), values(theirs), "{low} to {high}");
+    }
+    // At a bound there is no gradient; NaN stays.
+    let x = Tensor::<1>::from_data([0.0, 6.0, f32::NAN, 3.0, -1.0], &device()).require_grad();
+    let y: Tensor<1> = Tensor::from_dispatch(clamp(x.clone().into_dispatch(), 0.0, 6.0));
+    let expected = [0.0, 6.0, f32::NAN, 3.0, 0.0];
+    for (y, expected) in values(y.clone()).into_iter().zip(expected) {
+        assert_eq!(y.to_bits(), expected.to_bits());
+    }
+    let gradient = values(x.grad(&y.sum().backward()).unwrap());
+    assert_eq!(gradient[..2], [0.0, 0.0]);
+    assert_eq!(gradient[3..], [1.0, 0.0]);
+}
+
+#[test]
+fn clamp_leaves_a_value_that_others_read() {
+    let x = Tensor::<1>::from_data([-1.0, 1.0], &Device::flex());
+    let y: Tensor<1> = Tensor::from_dispatch(clamp(x.clone().into_dispatch(), 0.0, 9.0));
+    assert_eq!((values(x), values(y)), (vec![-1.0, 1.0], vec![0.0, 1.0]));
 }
 
 #[test]
@@ -286,7 +371,7 @@ fn the_number_of_threads_changes_no_bit() {
         ([5, 3, 40, 44], [8, 3, 7, 7], 3),
         ([9, 36, 14, 13], [40, 36, 3, 3], 1),
     ] {
-        let g = Geometry::new(shape, weight, [1, 1], [padding; 2]);
+        let g = Geometry::symmetric(shape, weight, [1, 1], [padding; 2]);
         let (x, w) = (values(random(shape)), values(random(weight)));
         let gy = values(random([shape[0], weight[0], g.output[0], g.output[1]]));
         let b = vec![0.5; weight[0]];
@@ -325,7 +410,7 @@ fn the_gradient_of_a_convolution_is_its_slope() {
         ([1, 32, 6, 5], [33, 32, 3, 3]),
         ([2, 5, 6, 7], [3, 5, 3, 3]),
     ] {
-        let g = Geometry::new(shape, weight, [1, 1], [1, 1]);
+        let g = Geometry::symmetric(shape, weight, [1, 1], [1, 1]);
         let (x, w) = (values(random(shape)), values(random(weight)));
         let b = vec![0.0; weight[0]];
         let gy = values(random([shape[0], weight[0], shape[2], shape[3]]));
@@ -385,7 +470,7 @@ fn results_are_pytorchs() {
     for (name, stride, padding) in [("direct", 2, 3), ("winograd", 1, 1), ("im2col", 2, 1)] {
         let get = |key: &str| get(&format!("{name}.{key}"));
         let (x, w) = (dims(&format!("{name}.x")), dims(&format!("{name}.w")));
-        let g = Geometry::new(x, w, [stride; 2], [padding; 2]);
+        let g = Geometry::symmetric(x, w, [stride; 2], [padding; 2]);
         let chosen = (direct::suits(&g), winograd::suits(&g));
         assert_eq!(chosen, (name == "direct", name == "winograd"), "{name}");
         let (x, w, b, gy) = (get("x"), get("w"), get("b"), get("gy"));
@@ -441,7 +526,7 @@ fn results_are_pytorchs() {
 /// The scalar path of `pulp` on the same code.
 #[test]
 fn simd_and_scalar_agree() {
-    let g = Geometry::new([1, 3, 21, 50], [6, 3, 5, 5], [2, 2], [2, 2]);
+    let g = Geometry::symmetric([1, 3, 21, 50], [6, 3, 5, 5], [2, 2], [2, 2]);
     let (x, w) = (values(random([1, 3, 21, 50])), values(random([6, 3, 5, 5])));
     let gy = values(random([1, 6, g.output[0], g.output[1]]));
     let simd = (

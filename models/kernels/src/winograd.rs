@@ -29,7 +29,8 @@ const PAD: usize = 16;
 
 /// Whether this algorithm can compute the convolution.
 pub(super) fn is_possible(g: &Geometry) -> bool {
-    g.kernel == [3, 3] && g.stride == [1, 1] && g.padding.iter().all(|p| *p <= 2)
+    let paddings = g.padding.iter().chain(&g.end_padding);
+    g.kernel == [3, 3] && g.stride == [1, 1] && paddings.max() <= Some(&2)
 }
 
 /// Whether this algorithm is the fastest one, too (measured with 16 to 512 channels).
@@ -107,6 +108,7 @@ pub(super) fn input_gradient(g: &Geometry, weight: &[f32], gy: &[f32]) -> Vec<f3
         input: g.output,
         output: g.input,
         padding: g.padding.map(|p| 2 - p),
+        end_padding: g.end_padding.map(|p| 2 - p),
         ..*g
     };
     let kernels = transformed_kernels(&backward, &turned);

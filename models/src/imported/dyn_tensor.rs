@@ -47,7 +47,6 @@ macro_rules! binary {
 
 impl DynTensor {
     unary!(
-        relu = relu,
         sigmoid = sigmoid,
         tanh = float_tanh,
         erf = float_erf,
@@ -66,8 +65,6 @@ impl DynTensor {
         add_scalar = float_add_scalar,
         mul_scalar = float_mul_scalar,
         powf_scalar = float_powf_scalar,
-        clamp_min = float_clamp_min,
-        clamp_max = float_clamp_max,
         leaky_relu = leaky_relu,
     );
     binary!(
@@ -77,6 +74,14 @@ impl DynTensor {
         div = float_div,
         pow = float_powf,
     );
+
+    pub(crate) fn relu(self) -> Self {
+        self.clamp(0.0, f64::INFINITY)
+    }
+
+    pub(crate) fn clamp(self, low: f64, high: f64) -> Self {
+        Self(kernels::clamp(self.0, low as f32, high as f32))
+    }
 
     pub(crate) fn from_tensor<const D: usize>(tensor: Tensor<D>) -> Self {
         Self(tensor.into_dispatch())

@@ -98,34 +98,34 @@ pub(super) fn extremum(call: &mut Call<'_>) -> Outcome {
     };
     let value = value.upload(call.device)?;
     Ok(Value::Device(match call.node.op_type() {
-        "Max" => value.clamp_min(number),
-        _ => value.clamp_max(number),
+        "Max" => value.clamp(number, f64::INFINITY),
+        _ => value.clamp(f64::NEG_INFINITY, number),
     }))
 }
 
 pub(super) fn clip(call: &mut Call<'_>) -> Outcome {
-    let mut x = call.device(0)?;
-    if let Some(min) = call.number_or_input("min", 1)? {
-        x = x.clamp_min(min);
-    }
-    if let Some(max) = call.number_or_input("max", 2)? {
-        x = x.clamp_max(max);
-    }
-    Ok(Value::Device(x))
+    let x = call.device(0)?;
+    let low = call.number_or_input("min", 1)?;
+    let high = call.number_or_input("max", 2)?;
+    let (low, high) = (
+        low.unwrap_or(f64::NEG_INFINITY),
+        high.unwrap_or(f64::INFINITY),
+    );
+    Ok(Value::Device(x.clamp(low, high)))
 }
 
 pub(super) fn hard_sigmoid(call: &mut Call<'_>) -> Outcome {
     let (alpha, beta) = (call.float("alpha", 0.2), call.float("beta", 0.5));
     let x = call.device(0)?;
     let x = x.mul_scalar(alpha).add_scalar(beta);
-    Ok(Value::Device(x.clamp_min(0.0).clamp_max(1.0)))
+    Ok(Value::Device(x.clamp(0.0, 1.0)))
 }
 
 /// x · HardSigmoid(x) with the slope 1/6.
 pub(super) fn hard_swish(call: &mut Call<'_>) -> Outcome {
     let x = call.device(0)?;
     let gate = x.clone().mul_scalar(1.0 / 6.0).add_scalar(0.5);
-    x.mul(gate.clamp_min(0.0).clamp_max(1.0)).map(Value::Device)
+    x.mul(gate.clamp(0.0, 1.0)).map(Value::Device)
 }
 
 pub(super) fn leaky_relu(call: &mut Call<'_>) -> Outcome {
@@ -137,7 +137,11 @@ pub(super) fn elu(call: &mut Call<'_>) -> Outcome {
     let alpha = call.float("alpha", 1.0);
     let x = call.device(0)?;
     // `exp` of the negative part alone: that of large numbers is infinite.
-    let negative = x.clone().clamp_max(0.0).exp().add_scalar(-1.0);
+    let negative = x
+        .clone()
+        .clamp(f64::NEG_INFINITY, 0.0)
+        .exp()
+        .add_scalar(-1.0);
     x.relu().add(negative.mul_scalar(alpha)).map(Value::Device)
 }
 

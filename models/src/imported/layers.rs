@@ -329,7 +329,7 @@ fn reduced(x: DynTensor, axes: &[usize], keeps: bool, reduction: Reduction) -> O
         // The root of 0 has an infinite slope; at the bound the slope is 0.
         Reduction::L2 => {
             let squares = rows.clone().mul(rows)?.sum_dim(1);
-            squares.clamp_min(1e-30).sqrt()
+            squares.clamp(1e-30, f64::INFINITY).sqrt()
         }
     };
     let dims: Vec<usize> = match keeps {

@@ -5,7 +5,7 @@ use super::*;
 /// Every transform on the vectors of this machine and on `pulp`'s scalar path.
 #[test]
 fn simd_and_scalar_agree() {
-    let g = &Geometry::new([2, 3, 9, 37], [4, 3, 3, 3], [1, 1], [1, 1]);
+    let g = &Geometry::symmetric([2, 3, 9, 37], [4, 3, 3, 3], [1, 1], [1, 1]);
     let tiling = Tiling::new(g, 60);
     let rows = 0..tiling.block;
     let values = |n: usize| -> Vec<f32> { (0..n).map(|i| (i as f32).sin()).collect() };
