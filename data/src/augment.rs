@@ -130,7 +130,8 @@ impl Augment {
     /// Applies the operations. The result has `size` (width, height).
     ///
     /// Without a crop in the list, an image of another size is first resized so that it covers
-    /// 8/7 of `size`, and its centre is cropped. Alpha is moved as the colours are; `color` and `noise` leave it as it is.
+    /// 8/7 of `size`, and its centre is cropped. Alpha is moved as the colours are; `color` and `noise` leave
+    /// it as it is.
     #[must_use]
     pub fn apply<'a>(
         &self,

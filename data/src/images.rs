@@ -226,6 +226,7 @@ fn decode_one(sample: &Sample, options: &ImagesOptions, used_bytes: &AtomicU64) 
 #[cfg(test)]
 mod tests {
     use super::{Images, ImagesOptions};
+    use crate::preprocess::Color;
     use crate::{Error, Sample};
     use image::{Rgb, RgbImage};
     use std::path::Path;
@@ -259,6 +260,33 @@ mod tests {
             strict,
             threads,
             ..ImagesOptions::default()
+        }
+    }
+
+    #[test]
+    fn alpha_is_decoded_for_four_channels_counted_and_decoded_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let samples = samples(folder.path(), 1, &[]);
+        let clear = image::RgbaImage::from_pixel(4, 3, image::Rgba([1, 2, 3, 4]));
+        clear.save(&samples[0].path).unwrap();
+        // 4 x 3 pixels of 6 bytes.
+        for (budget, color, num_kept) in [
+            (72, Color::Rgba, 1),
+            (71, Color::Rgba, 0),
+            (71, Color::Rgb, 1),
+        ] {
+            let options = ImagesOptions {
+                color,
+                ..options(budget, true, 1)
+            };
+            let (images, _) = Images::load(samples.clone(), &options, &|_| {}).unwrap();
+            assert_eq!(images.kept.iter().flatten().count(), num_kept);
+            for images in [&images, &images.select(&[0]), &images.join(&images)] {
+                let image = images.get(0).unwrap();
+                assert_eq!(image.rgb.get_pixel(3, 2).0, [1, 2, 3]);
+                let alpha = image.alpha.as_ref().map(|alpha| alpha.get_pixel(3, 2).0);
+                assert_eq!(alpha, color.has_alpha().then_some([4; 3]));
+            }
         }
     }
 
