@@ -12,6 +12,7 @@ mod warp;
 pub use sheet::contact_sheet;
 
 use crate::preprocess::{Flip, Resizer};
+use crate::{DecodedImage, ImageRef};
 use image::{RgbImage, imageops};
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
@@ -88,7 +89,7 @@ pub enum Op {
 /// assert_eq!(augment.to_string(), "crop(0.5..1, 3/4..4/3)|hflip(0.5)|rotate(10)");
 /// let image = classifold_data::RgbImage::from_pixel(40, 30, image::Rgb([90, 60, 30]));
 /// let augmented = augment.apply(&image, (24, 16), &mut ChaCha8Rng::seed_from_u64(7));
-/// assert_eq!(augmented.dimensions(), (24, 16));
+/// assert_eq!(augmented.rgb.dimensions(), (24, 16));
 /// # Ok::<(), classifold_data::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -129,24 +130,52 @@ impl Augment {
     /// Applies the operations. The result has `size` (width, height).
     ///
     /// Without a crop in the list, an image of another size is first resized so that it covers
-    /// 8/7 of `size`, and its centre is cropped.
+    /// 8/7 of `size`, and its centre is cropped. Alpha is moved as the colours are; `color` and `noise` leave
+    /// it as it is.
     #[must_use]
-    pub fn apply(&self, image: &RgbImage, size: (u32, u32), rng: &mut ChaCha8Rng) -> RgbImage {
-        self.apply_with(image, size, rng, &mut AugmentBuffers::default())
+    pub fn apply<'a>(
+        &self,
+        image: impl Into<ImageRef<'a>>,
+        size: (u32, u32),
+        rng: &mut ChaCha8Rng,
+    ) -> DecodedImage {
+        self.apply_with(image.into(), size, rng, &mut AugmentBuffers::default())
     }
 
     /// As [`apply`](Self::apply), in memory that is reused from image to image.
     pub(crate) fn apply_with(
         &self,
-        image: &RgbImage,
+        image: ImageRef<'_>,
+        size: (u32, u32),
+        rng: &mut ChaCha8Rng,
+        buffers: &mut AugmentBuffers,
+    ) -> DecodedImage {
+        let start = rng.serialize_state();
+        let rgb = self.apply_to(image.rgb, false, size, rng, buffers);
+        let alpha = |alpha| {
+            // The same numbers once more.
+            let mut rng = ChaCha8Rng::deserialize_state(&start);
+            self.apply_to(alpha, true, size, &mut rng, buffers)
+        };
+        DecodedImage {
+            rgb,
+            alpha: image.alpha.map(alpha),
+        }
+    }
+
+    /// The result for the colours of an image, or for its alpha.
+    fn apply_to(
+        &self,
+        plane: &RgbImage,
+        is_alpha: bool,
         size: (u32, u32),
         rng: &mut ChaCha8Rng,
         buffers: &mut AugmentBuffers,
     ) -> RgbImage {
-        if self.write(image, size, rng, buffers) {
+        if self.write(plane, is_alpha, size, rng, buffers) {
             std::mem::take(&mut buffers.image)
         } else {
-            image.clone()
+            plane.clone()
         }
     }
 
@@ -154,6 +183,7 @@ impl Augment {
     fn write(
         &self,
         image: &RgbImage,
+        is_alpha: bool,
         size: (u32, u32),
         rng: &mut ChaCha8Rng,
         buffers: &mut AugmentBuffers,
@@ -184,7 +214,10 @@ impl Augment {
                 let flip = flips(&mut ops, rng);
                 crop::resized(source, region, flip, size, resizer, out);
                 changed = true;
-            } else if let Some(next) = op.apply(if changed { out } else { image }, rng) {
+            } else if let Some(next) = op.apply(if changed { out } else { image }, rng)
+                // Applied all the same, for its random numbers.
+                && !(is_alpha && op.is_of_colours())
+            {
                 *out = next;
                 changed = true;
             }
@@ -208,6 +241,11 @@ fn flips(ops: &mut &[Op], rng: &mut ChaCha8Rng) -> Flip {
 }
 
 impl Op {
+    /// Whether alpha stays as it is.
+    fn is_of_colours(&self) -> bool {
+        matches!(self, Op::Color { .. } | Op::Noise(_))
+    }
+
     /// The result of every operation but a crop; `None` means that the image is unchanged.
     fn apply(&self, image: &RgbImage, rng: &mut ChaCha8Rng) -> Option<RgbImage> {
         match *self {
@@ -244,6 +282,7 @@ fn between(low: f64, high: f64, rng: &mut ChaCha8Rng) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::{Augment, USAGE};
+    use crate::DecodedImage;
     use image::{Rgb, RgbImage};
     use rand::SeedableRng;
     use rand::rngs::ChaCha8Rng;
@@ -255,7 +294,9 @@ mod tests {
 
     fn run(text: &str, image: &RgbImage, size: (u32, u32), seed: u64) -> RgbImage {
         let augment: Augment = text.parse().unwrap();
-        augment.apply(image, size, &mut ChaCha8Rng::seed_from_u64(seed))
+        augment
+            .apply(image, size, &mut ChaCha8Rng::seed_from_u64(seed))
+            .rgb
     }
 
     /// The operations as USAGE prints them.
@@ -312,6 +353,32 @@ mod tests {
             assert_eq!(both, image::imageops::rotate180(&plain));
             for twice in ["crop|hflip(1)|hflip(1)", "crop|vflip(1)|vflip(1)"] {
                 assert_eq!(run(twice, &image, (24, 16), seed), plain);
+            }
+        }
+    }
+
+    /// Alpha that is equal to the colours stays so under whatever moves pixels, and keeps its values under the rest.
+    #[test]
+    fn alpha_moves_as_the_colours_do_and_keeps_its_values() {
+        let rgb = ramp(64, 48);
+        let image = DecodedImage {
+            alpha: Some(rgb.clone()),
+            rgb,
+        };
+        for op in usage_ops() {
+            for text in [op.to_owned(), format!("crop|{op}|rotate(30)|vflip")] {
+                let augment: Augment = text.parse().unwrap();
+                let rng = || ChaCha8Rng::seed_from_u64(3);
+                let DecodedImage { rgb, alpha } = augment.apply(&image, (40, 32), &mut rng());
+                let alpha = alpha.unwrap();
+                assert_eq!(rgb, augment.apply(&image.rgb, (40, 32), &mut rng()).rgb);
+                let moves = !op.starts_with("color") && !op.starts_with("noise");
+                assert_eq!(alpha == rgb, moves, "{text}");
+                if !moves {
+                    let without = text.replace(op, "hflip(0)").parse::<Augment>().unwrap();
+                    let still = without.apply(&image, (40, 32), &mut rng());
+                    assert!(text.contains('|') || still.alpha == Some(alpha), "{text}");
+                }
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Decoded images in memory, within a budget. Knows files and pixels, not batches.
 
 use crate::decode::{self, Limits};
-use crate::{Error, Result, Sample, Unreadable, unreadable};
-use image::RgbImage;
+use crate::preprocess::Color;
+use crate::{DecodedImage, Error, Result, Sample, Unreadable, unreadable};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
@@ -18,6 +18,8 @@ pub struct ImagesOptions {
     pub threads: usize,
     /// Limits on each image.
     pub limits: Limits,
+    /// Channels of the network: alpha is decoded for four alone.
+    pub color: Color,
     /// Ends the loading when set: images not decoded by then are decoded on every use.
     pub stop: Arc<AtomicBool>,
 }
@@ -30,6 +32,7 @@ impl Default for ImagesOptions {
             strict: false,
             threads,
             limits: Limits::default(),
+            color: Color::Rgb,
             stop: Arc::default(),
         }
     }
@@ -39,14 +42,15 @@ impl Default for ImagesOptions {
 #[derive(Debug)]
 pub struct Images {
     samples: Vec<Sample>,
-    kept: Vec<Option<Arc<RgbImage>>>,
+    kept: Vec<Option<Arc<DecodedImage>>>,
     limits: Limits,
+    color: Color,
     spare_bytes: u64,
 }
 
 /// Result of decoding one file.
 enum Outcome {
-    Kept(Arc<RgbImage>),
+    Kept(Arc<DecodedImage>),
     OverBudget,
     Failed(pixels::Error),
 }
@@ -70,6 +74,7 @@ impl Images {
             samples: Vec::with_capacity(total),
             kept: Vec::with_capacity(total),
             limits: options.limits,
+            color: options.color,
             spare_bytes: options.budget_bytes.saturating_sub(used_bytes.into_inner()),
         };
         let mut unreadable = Vec::new();
@@ -106,10 +111,13 @@ impl Images {
     ///
     /// # Errors
     /// The file has become unreadable, or the index is past the end.
-    pub fn get(&self, index: usize) -> Result<Arc<RgbImage>> {
+    pub fn get(&self, index: usize) -> Result<Arc<DecodedImage>> {
         match (self.kept.get(index), self.samples.get(index)) {
             (Some(Some(image)), _) => Ok(image.clone()),
-            (_, Some(sample)) => Ok(Arc::new(decode::open(&sample.path, &self.limits)?)),
+            (_, Some(sample)) => {
+                let image = decode::open_as(&sample.path, self.color, &self.limits)?;
+                Ok(Arc::new(image))
+            }
             _ => Err(Error::invalid(format!(
                 "there is no image {index}: there are {}",
                 self.samples.len()
@@ -130,6 +138,7 @@ impl Images {
             samples: indices.iter().map(|&i| self.samples[i].clone()).collect(),
             kept: indices.iter().map(|&i| self.kept[i].clone()).collect(),
             limits: self.limits,
+            color: self.color,
             spare_bytes: (u128::from(self.spare_bytes) * part / all) as u64,
         }
     }
@@ -141,6 +150,7 @@ impl Images {
             samples: [&self.samples[..], &others.samples].concat(),
             kept: [&self.kept[..], &others.kept].concat(),
             limits: self.limits,
+            color: self.color,
             spare_bytes: self.spare_bytes.saturating_add(others.spare_bytes),
         }
     }
@@ -199,10 +209,10 @@ fn decode_all(
 }
 
 fn decode_one(sample: &Sample, options: &ImagesOptions, used_bytes: &AtomicU64) -> Outcome {
-    match decode::open(&sample.path, &options.limits) {
+    match decode::open_as(&sample.path, options.color, &options.limits) {
         Err(error) => Outcome::Failed(error),
         Ok(image) => {
-            let bytes = image.as_raw().len() as u64;
+            let bytes = image.num_bytes() as u64;
             // Reserve first, then look: two threads must not both take the last bytes.
             if used_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= options.budget_bytes {
                 return Outcome::Kept(Arc::new(image));
@@ -216,6 +226,7 @@ fn decode_one(sample: &Sample, options: &ImagesOptions, used_bytes: &AtomicU64) 
 #[cfg(test)]
 mod tests {
     use super::{Images, ImagesOptions};
+    use crate::preprocess::Color;
     use crate::{Error, Sample};
     use image::{Rgb, RgbImage};
     use std::path::Path;
@@ -253,6 +264,33 @@ mod tests {
     }
 
     #[test]
+    fn alpha_is_decoded_for_four_channels_counted_and_decoded_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let samples = samples(folder.path(), 1, &[]);
+        let clear = image::RgbaImage::from_pixel(4, 3, image::Rgba([1, 2, 3, 4]));
+        clear.save(&samples[0].path).unwrap();
+        // 4 x 3 pixels of 6 bytes.
+        for (budget, color, num_kept) in [
+            (72, Color::Rgba, 1),
+            (71, Color::Rgba, 0),
+            (71, Color::Rgb, 1),
+        ] {
+            let options = ImagesOptions {
+                color,
+                ..options(budget, true, 1)
+            };
+            let (images, _) = Images::load(samples.clone(), &options, &|_| {}).unwrap();
+            assert_eq!(images.kept.iter().flatten().count(), num_kept);
+            for images in [&images, &images.select(&[0]), &images.join(&images)] {
+                let image = images.get(0).unwrap();
+                assert_eq!(image.rgb.get_pixel(3, 2).0, [1, 2, 3]);
+                let alpha = image.alpha.as_ref().map(|alpha| alpha.get_pixel(3, 2).0);
+                assert_eq!(alpha, color.has_alpha().then_some([4; 3]));
+            }
+        }
+    }
+
+    #[test]
     fn loading_that_is_stopped_decodes_nothing_more_and_loses_no_image() {
         let folder = tempfile::tempdir().unwrap();
         let samples = samples(folder.path(), 9, &[]);
@@ -261,7 +299,7 @@ mod tests {
         let (images, _) = Images::load(samples.clone(), &options, &stop_at_third).unwrap();
         assert_eq!(images.kept.iter().flatten().count(), 3);
         assert_eq!(images.samples(), samples);
-        assert_eq!(images.get(8).unwrap().get_pixel(0, 0)[0], 8);
+        assert_eq!(images.get(8).unwrap().rgb.get_pixel(0, 0)[0], 8);
     }
 
     #[test]
@@ -277,7 +315,7 @@ mod tests {
             assert!(unreadable.is_empty());
             assert_eq!(images.spare_bytes(), spare);
             for i in 0..9 {
-                assert_eq!(images.get(i).unwrap().get_pixel(0, 0)[0], i as u8);
+                assert_eq!(images.get(i).unwrap().rgb.get_pixel(0, 0)[0], i as u8);
             }
             assert_eq!(seen.lock().unwrap().len(), 9);
             let error = images.get(9).unwrap_err().to_string();
@@ -292,7 +330,7 @@ mod tests {
         let (images, unreadable) =
             Images::load(samples.clone(), &options(1 << 20, false, 3), &|_| {}).unwrap();
         assert_eq!(images.samples().len(), 19);
-        assert_eq!(images.get(7).unwrap().get_pixel(0, 0)[0], 8);
+        assert_eq!(images.get(7).unwrap().rgb.get_pixel(0, 0)[0], 8);
         assert_eq!(unreadable.len(), 1);
         assert!(unreadable[0].path.ends_with("07.png") && !unreadable[0].reason.is_empty());
 
@@ -318,7 +356,7 @@ mod tests {
         }
         for (index, value) in [4, 1].into_iter().enumerate() {
             assert_eq!(some.samples()[index], samples[value]);
-            assert_eq!(some.get(index).unwrap().get_pixel(0, 0)[0], value as u8);
+            assert_eq!(some.get(index).unwrap().rgb.get_pixel(0, 0)[0], value as u8);
         }
     }
 

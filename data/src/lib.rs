@@ -41,6 +41,9 @@ pub use error::{Error, Result};
 pub use files::{cache, hash, write};
 pub use folder::{Dataset, LeftOut, Sample};
 pub use metrics::{Prediction, Scores, Tally};
-pub use pixels::{Card, Limits, Preprocess, RgbImage, Unreadable, card, decode, preprocess};
+pub use pixels::{
+    Card, DecodedImage, ImageRef, Limits, Preprocess, RgbImage, Unreadable, card, decode,
+    preprocess,
+};
 pub use split::Split;
 pub use {files, pixels};

@@ -8,8 +8,7 @@ mod queue;
 use crate::augment::{Augment, AugmentBuffers};
 use crate::images::Images;
 use crate::preprocess::PreprocessBuffers;
-use crate::{Preprocess, Result};
-use image::RgbImage;
+use crate::{DecodedImage, Preprocess, Result};
 use queue::Queue;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -84,7 +83,7 @@ struct Inner {
     augment: Option<Augment>,
     options: LoaderOptions,
     /// Resized and cropped images, where these are the same in every epoch and the budget allows.
-    prepared: Vec<OnceLock<RgbImage>>,
+    prepared: Vec<OnceLock<DecodedImage>>,
 }
 
 /// Memory that a worker thread reuses.
@@ -140,9 +139,10 @@ impl Loader {
     ) -> Loader {
         let count = images.samples().len();
         let same_every_epoch = augment.as_ref().is_none_or(|augment| !augment.has_crop());
-        // RGB with 8 bits, also for a gray network.
+        // RGB with 8 bits, also for a gray network; alpha takes as much again.
         let (width, height) = preprocess.size();
-        let bytes = 3 * u64::from(width) * u64::from(height) * count as u64;
+        let bytes_per_pixel = if preprocess.color().has_alpha() { 6 } else { 3 };
+        let bytes = bytes_per_pixel * u64::from(width) * u64::from(height) * count as u64;
         let affordable = bytes <= images.spare_bytes();
         let cached = if same_every_epoch && affordable {
             count
@@ -293,16 +293,16 @@ impl Inner {
         index: usize,
         variant: usize,
         epoch: u64,
-    ) -> Result<RgbImage> {
+    ) -> Result<DecodedImage> {
         let mut rng = rng(
             Purpose::Augmentation,
             self.options.seed,
             epoch,
             variant as u64,
         );
-        let mut apply = |augment: &Augment, image: &RgbImage| {
+        let mut apply = |augment: &Augment, image: &DecodedImage| {
             augment.apply_with(
-                image,
+                image.into(),
                 self.preprocess.size(),
                 &mut rng,
                 &mut buffers.augment,
@@ -319,12 +319,12 @@ impl Inner {
     }
 
     /// The resized and cropped image, cached where the budget allows.
-    fn prepared(&self, index: usize) -> Result<Cow<'_, RgbImage>> {
+    fn prepared(&self, index: usize) -> Result<Cow<'_, DecodedImage>> {
         let cached = self.prepared.get(index);
         if let Some(image) = cached.and_then(OnceLock::get) {
             return Ok(Cow::Borrowed(image));
         }
-        let image = self.preprocess.geometry(self.images.get(index)?.as_ref())?;
+        let image = self.preprocess.geometry(&*self.images.get(index)?)?;
         Ok(match cached {
             Some(cached) => Cow::Borrowed(cached.get_or_init(|| image)),
             None => Cow::Owned(image),
@@ -337,14 +337,14 @@ impl Inner {
 pub struct EpochIter {
     loader: Loader,
     order: Arc<Vec<usize>>,
-    queue: Arc<Queue<RgbImage>>,
+    queue: Arc<Queue<DecodedImage>>,
     preprocess: PreprocessBuffers,
     workers: Vec<JoinHandle<()>>,
 }
 
 impl EpochIter {
     /// The batch of `prepared` images, the first of which is at `position` in the epoch's order.
-    fn batch(&self, position: usize, prepared: &[RgbImage]) -> Result<Batch> {
+    fn batch(&self, position: usize, prepared: &[DecodedImage]) -> Result<Batch> {
         let Inner {
             images, preprocess, ..
         } = &*self.loader.inner;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use image::DynamicImage;
 use onnx::{Activation, ModelFile};
 use pixels::card::{OutputKind, golden_images};
-use pixels::{Card, Limits, Preprocess, RgbImage};
+use pixels::{Card, DecodedImage, ImageRef, Limits, Preprocess};
 
 use crate::engine::Engine;
 use crate::error::{Error, Result, chain};
@@ -183,8 +183,9 @@ impl Classifier {
         &self.notes
     }
 
-    /// First stage: an RGB image to the numbers that the model takes.
-    pub fn prepare(&self, image: &RgbImage) -> Result<Vec<f32>> {
+    /// First stage: a decoded image to the numbers that the model takes. A [`pixels::RgbImage`] is opaque, where the
+    /// model takes alpha.
+    pub fn prepare<'a>(&self, image: impl Into<ImageRef<'a>>) -> Result<Vec<f32>> {
         Ok(self.preprocess.apply(image)?)
     }
 
@@ -306,8 +307,7 @@ impl Classifier {
     /// # Errors
     /// The pixels are floating-point numbers; the model stops.
     pub fn classify(&self, image: &DynamicImage) -> Result<Prediction> {
-        let rgb = pixels::decode::to_rgb(image)?;
-        self.classify_rgb(&rgb)
+        self.decide(&self.logits(&self.prepare_pixels(image)?, 1)?)
     }
 
     /// Classifies an image file.
@@ -316,7 +316,7 @@ impl Classifier {
     /// The file cannot be read or decoded; the model stops, or its answer is not finite.
     pub fn classify_path(&self, path: impl AsRef<Path>) -> Result<Prediction> {
         let path = path.as_ref();
-        let image = pixels::decode::open(path, &self.limits)?;
+        let image = pixels::decode::open_as(path, self.preprocess.color(), &self.limits)?;
         let logits = self.logits(&self.prepare(&image)?, 1)?;
         self.decide(&logits)
             .map_err(|error| error.about(path.display()))
@@ -324,15 +324,14 @@ impl Classifier {
 
     /// Classifies the bytes of an image file.
     pub fn classify_bytes(&self, bytes: &[u8]) -> Result<Prediction> {
-        self.classify_rgb(&self.decode(bytes)?)
+        self.decide(&self.logits(&self.prepare(&self.decode(bytes)?)?, 1)?)
     }
 
     /// Classifies several decoded images in one run of the model.
     pub fn classify_batch(&self, images: &[DynamicImage]) -> Result<Vec<Prediction>> {
         let mut prepared = Vec::with_capacity(images.len() * self.preprocess.output_len());
         for image in images {
-            let rgb = pixels::decode::to_rgb(image)?;
-            prepared.extend(self.prepare(&rgb)?);
+            prepared.extend(self.prepare_pixels(image)?);
         }
         let logits = self.logits(&prepared, images.len())?;
         let rows = logits.chunks_exact(self.classes.len()).enumerate();
@@ -343,13 +342,21 @@ impl Classifier {
         .collect()
     }
 
-    pub(crate) fn decode(&self, bytes: &[u8]) -> Result<RgbImage> {
-        pixels::decode::decode(bytes, &self.limits)
+    pub(crate) fn decode(&self, bytes: &[u8]) -> Result<DecodedImage> {
+        pixels::decode::decode_as(bytes, self.preprocess.color(), &self.limits)
             .map_err(|e| Error::unreadable(Path::new("(bytes)"), &chain(&e)))
     }
 
-    fn classify_rgb(&self, image: &RgbImage) -> Result<Prediction> {
-        self.decide(&self.logits(&self.prepare(image)?, 1)?)
+    /// [`prepare`](Self::prepare) of pixels of any kind.
+    fn prepare_pixels(&self, image: &DynamicImage) -> Result<Vec<f32>> {
+        let alpha = match self.preprocess.color().has_alpha() {
+            true => pixels::decode::alpha(image),
+            false => None,
+        };
+        self.prepare(ImageRef {
+            rgb: &*pixels::decode::to_rgb(image)?,
+            alpha: alpha.as_ref(),
+        })
     }
 
     /// Refuses what the card, the caller or the drawn images call probabilities and is none.

@@ -59,7 +59,10 @@ pub use {files, image, machine, onnx, pixels};
 
 pub use files::cache;
 pub use machine::{Provider, probe};
-pub use pixels::{Card, Limits, Preprocess, RgbImage, Unreadable, card, decode, preprocess};
+pub use pixels::{
+    Card, DecodedImage, ImageRef, Limits, Preprocess, RgbImage, Unreadable, card, decode,
+    preprocess,
+};
 
 pub use classifier::{Classifier, ClassifierBuilder};
 pub use error::{Error, ErrorKind, Result};

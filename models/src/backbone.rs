@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use onnx::proto::DataType;
-use onnx::{Dim, Document, FeatureCut, ModelFile, ValueInfo, surgery};
+use onnx::{ChannelMix, Dim, Document, FeatureCut, ModelFile, ValueInfo, surgery};
 
 use crate::error::{Error, Result};
 
@@ -39,6 +39,8 @@ pub struct BackboneFile {
     pub num_parameters: usize,
     /// Whether it computes in single precision throughout.
     pub is_single_precision: bool,
+    /// How the channels that it was made for come from those that it takes; none where they are the same.
+    pub channel_mix: Option<ChannelMix>,
 }
 
 impl BackboneFile {
@@ -60,21 +62,35 @@ impl BackboneFile {
             message: format!("`{}` cannot be a backbone: {error}", path.display()),
             hint: error.hint(),
         })?;
-        let sizes = document.graph().initializer.iter().map(|tensor| {
-            let dims = tensor
-                .dims
-                .iter()
-                .map(|&dim| usize::try_from(dim).unwrap_or(0));
-            dims.product::<usize>()
-        });
         Ok(Self {
             path: path.to_path_buf(),
             sha256: file.sha256().to_owned(),
             cut,
             input,
-            num_parameters: sizes.sum(),
+            num_parameters: num_parameters(&document),
             is_single_precision: onnx::is_single_precision(document.graph()),
+            channel_mix: None,
         })
+    }
+
+    /// The same network for images of other channels: its first convolution is replaced.
+    ///
+    /// # Errors
+    /// Something else than a plain convolution reads the images.
+    pub fn with_channels(mut self, mix: ChannelMix) -> Result<Self> {
+        self.channel_mix = Some(mix);
+        self.input = image_input(&self.path, &self.document(false)?)?;
+        self.num_parameters = num_parameters(&self.features(false)?);
+        Ok(self)
+    }
+
+    /// What its features depend on besides images and engine: the bytes of the file, and changed channels.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        match &self.channel_mix {
+            Some(mix) => format!("{} {mix}", self.sha256),
+            None => self.sha256.clone(),
+        }
     }
 
     /// The file's document; with `free_batch` it takes any number of images.
@@ -89,6 +105,12 @@ impl BackboneFile {
         }
         let mut document = Document::from_file(&file)?;
         document.inline_external_data()?;
+        if let Some(mix) = &self.channel_mix {
+            mix.apply(&mut document).map_err(|error| Error::Invalid {
+                message: format!("`{}`: {error}", self.path.display()),
+                hint: error.hint(),
+            })?;
+        }
         if free_batch {
             surgery::set_batch_dynamic(document.graph_mut());
         }
@@ -123,6 +145,16 @@ fn fixed(dim: &Dim) -> Option<usize> {
         Dim::Fixed(size) => usize::try_from(*size).ok().filter(|size| *size > 0),
         _ => None,
     }
+}
+
+/// Numbers that a document stores.
+fn num_parameters(document: &Document) -> usize {
+    let sizes = document.graph().initializer.iter().map(|tensor| {
+        let dims = tensor.dims.iter();
+        let dims = dims.map(|&dim| usize::try_from(dim).unwrap_or(0));
+        dims.product::<usize>()
+    });
+    sizes.sum()
 }
 
 /// The one input of a graph that takes images.

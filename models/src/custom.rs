@@ -26,7 +26,7 @@ pub struct CustomConfig {
     pub growth: f64,
     /// Formulation of the cells.
     pub cell: CellKind,
-    /// Channels of an image: 1 or 3.
+    /// Channels of an image: 1, 3 or 4.
     pub image_channels: usize,
     /// Rows and columns of an image.
     pub image_size: usize,
@@ -64,11 +64,11 @@ impl CustomConfig {
             let expected = "between 16 and 1024";
             return Err(Error::configuration("`size`", self.image_size, expected));
         }
-        if ![1, 3].contains(&self.image_channels) {
+        if ![1, 3, 4].contains(&self.image_channels) {
             return Err(Error::configuration(
                 "`channels`",
                 self.image_channels,
-                "1 or 3",
+                "1, 3 or 4",
             ));
         }
         if !(1..=6).contains(&cells) {

@@ -13,6 +13,7 @@
 //! | convert a model to half precision or 8-bit integers | [`convert`] |
 //! | see which function ends a classifier | [`Activation`] |
 //! | cut a classifier before its classification layer | [`FeatureCut`] |
+//! | give a network another number of channels | [`ChannelMix`] |
 //! | count the operations of a graph | [`multiply_accumulates`] |
 //! | reach everything else of the format | [`proto`] |
 //!
@@ -49,6 +50,7 @@ mod feature_cut;
 mod file;
 mod foreign;
 mod header;
+mod input_channels;
 mod macs;
 pub mod proto;
 pub mod surgery;
@@ -69,6 +71,7 @@ pub use feature_cut::{
 pub use file::ModelFile;
 pub use files;
 pub use header::Header;
+pub use input_channels::ChannelMix;
 pub use macs::multiply_accumulates;
 pub use tensor::{Tensor, TensorData};
 pub use value::{Dim, ValueInfo};

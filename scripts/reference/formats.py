@@ -275,9 +275,12 @@ def main():
     for makers in (pngs, jpegs, others, tiffs, pnms):
         for name, content in makers():
             (folder / name).write_bytes(content)
-            image = ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGB")
-            pixels = base64.b64encode(image.tobytes()).decode()
-            lines.append(f'    "{name}": {{"size": {json.dumps(image.size)}, "rgb": "{pixels}"}}')
+            image = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+            pixels = base64.b64encode(image.convert("RGB").tobytes()).decode()
+            alpha = image.convert("RGBA").getchannel("A")
+            is_opaque = alpha.getextrema() == (255, 255)
+            alpha = "" if is_opaque else f', "alpha": "{base64.b64encode(alpha.tobytes()).decode()}"'
+            lines.append(f'    "{name}": {{"size": {json.dumps(image.size)}, "rgb": "{pixels}"{alpha}}}')
     made_by = {
         "pillow": PIL.__version__,
         "jpeg": features.version("libjpeg_turbo"),

@@ -10,7 +10,7 @@ use deploy::session::Batch;
 use deploy::taps::Taps;
 use deploy::{Session, SessionOptions};
 use models::{Backbone, BackboneFile, FeatureExtractor};
-use onnx::{CutRule, ModelFile};
+use onnx::{ChannelMix, CutRule, ModelFile};
 
 pub use proof::{Proof, prove, prove_import, prove_on};
 
@@ -31,19 +31,43 @@ impl FeatureExtractor for SharedSession {
     }
 }
 
+/// Prepared images that a network takes.
+#[derive(Clone, Debug)]
+pub struct InputImages {
+    /// `[C, H, W]` or `[H, W, C]`, which a backbone's file may leave open.
+    pub shape: [usize; 3],
+    /// How the channels that a backbone was made for come from these; none where they are the same.
+    pub channel_mix: Option<ChannelMix>,
+}
+
+impl From<[usize; 3]> for InputImages {
+    fn from(shape: [usize; 3]) -> Self {
+        Self {
+            shape,
+            channel_mix: None,
+        }
+    }
+}
+
 /// Opens an ONNX file as a backbone in ONNX Runtime, which must be loaded. `cut_at` names the value that
-/// holds the features, where the graph's own classification layer does not tell. `image_shape` is that of a prepared
-/// image, which the file may leave open.
+/// holds the features, where the graph's own classification layer does not tell.
 ///
 /// # Errors
 /// The file cannot be read, takes no images, has no features, or ONNX Runtime refuses it.
 pub fn open(
     path: &Path,
     cut_at: Option<&str>,
-    image_shape: [usize; 3],
+    images: impl Into<InputImages>,
     threads: usize,
 ) -> Result<Arc<Backbone>> {
+    let InputImages {
+        shape: image_shape,
+        channel_mix,
+    } = images.into();
     let mut file = BackboneFile::open(path, cut_at)?;
+    if let Some(mix) = channel_mix {
+        file = file.with_channels(mix)?;
+    }
     check_shape(&file, image_shape)?;
     if matches!(file.cut.rule, CutRule::Named | CutRule::Output) {
         file.cut.pooled = is_map(&file, image_shape)?;
@@ -120,8 +144,8 @@ fn check_shape(file: &BackboneFile, image_shape: [usize; 3]) -> Result<()> {
             file.path.display(),
             file.input
         ),
-        "take a network for images of one or three channels: [batch, channels, height, width] or [batch, height, \
-         width, channels]",
+        "take a network for images of one, three or four channels: [batch, channels, height, width] or [batch, \
+         height, width, channels]",
     ))
 }
 

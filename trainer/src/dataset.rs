@@ -6,6 +6,7 @@ use std::sync::Arc;
 use console::Printer;
 use data::audit::{Audit, Depth};
 use data::images::{Images, ImagesOptions};
+use data::preprocess::Color;
 use data::{Dataset, Limits, Sample, Split, Unreadable};
 
 use crate::context::TrainingContext;
@@ -118,6 +119,8 @@ pub struct DecodeOptions {
     pub budget_bytes: u64,
     /// Whether an unreadable image is an error.
     pub strict: bool,
+    /// Channels of the network.
+    pub color: Color,
 }
 
 /// Decodes images once, in parallel; unreadable ones are left out and listed. `what` names them in the
@@ -138,6 +141,7 @@ pub fn decode(
         strict: options.strict,
         threads: context.threads,
         limits: Limits::default(),
+        color: options.color,
         stop: context.interrupt.shared_flag(),
     };
     let loaded = Images::load(samples.to_vec(), &options, &|done| {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use data::augment::Augment;
 use data::images::Images;
 use data::loader::{Loader, LoaderOptions, Order};
-use data::{Limits, Preprocess, RgbImage, Sample};
+use data::preprocess::Color;
+use data::{DecodedImage, Limits, Preprocess, Sample};
 
 use crate::error::Result;
 use crate::features::{FeatureLoader, FeatureOrder, Features};
@@ -225,12 +226,12 @@ impl Examples {
     }
 
     /// The image at `index`, from memory or decoded again.
-    pub fn image(&self, index: usize) -> Result<Arc<RgbImage>> {
+    pub fn image(&self, index: usize, color: Color) -> Result<Arc<DecodedImage>> {
         Ok(match self {
             Self::Images(loader) => loader.images().get(index)?,
             Self::Features(loader) => {
                 let path = &loader.features().samples()[index].path;
-                Arc::new(data::decode::open(path, &Limits::default())?)
+                Arc::new(data::decode::open_as(path, color, &Limits::default())?)
             }
         })
     }

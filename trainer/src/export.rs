@@ -222,7 +222,7 @@ impl GoldenImages {
     fn prepared(preprocess: &Preprocess) -> Result<Self> {
         let images = card::golden_images::images();
         let prepare = |(_, bytes): &(_, Vec<u8>)| {
-            let image = data::decode::decode(bytes, &Limits::default())?;
+            let image = data::decode::decode_as(bytes, preprocess.color(), &Limits::default())?;
             Ok(preprocess.apply(&image)?)
         };
         let inputs = images.iter().map(prepare).collect::<Result<_>>()?;

@@ -169,7 +169,7 @@ impl Extractor {
 
     fn key(&self, view: &View) -> CacheKey {
         CacheKey {
-            backbone: self.backbone.file.sha256.clone(),
+            backbone: self.backbone.file.identity(),
             cut: self.backbone.file.cut.values.join(" "),
             preprocess: self.preprocess.to_string(),
             decoder: data::decode::JPEG_DECODER.into(),

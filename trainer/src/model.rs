@@ -6,6 +6,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use models::{Network, Spec};
 
+use crate::backbone::InputImages;
 use crate::context::TrainingContext;
 use crate::error::Result;
 use crate::examples::Inputs;
@@ -26,14 +27,14 @@ impl From<Network> for Model {
 
 impl Model {
     /// The untrained network of a recipe. ONNX Runtime, which must be loaded, opens a backbone.
-    /// It takes images of `image_shape`, where its file leaves that open.
+    /// It takes these images, where its file leaves their size open.
     pub fn build(
         recipe: &Recipe,
-        image_shape: [usize; 3],
+        images: impl Into<InputImages>,
         num_classes: usize,
         context: &TrainingContext<'_>,
     ) -> Result<Self> {
-        Ok(build_network(recipe, image_shape, num_classes, context)?.into())
+        Ok(build_network(recipe, images, num_classes, context)?.into())
     }
 
     /// The network before training with the seed of `recipe`: the seed alone decides its initial weights.
@@ -94,37 +95,32 @@ impl Model {
     }
 }
 
-/// The untrained network of a recipe, for images of `image_shape` where its file leaves that open.
+/// The untrained network of a recipe, for these images where its file leaves their size open.
 pub fn build_network(
     recipe: &Recipe,
-    image_shape: [usize; 3],
+    images: impl Into<InputImages>,
     num_classes: usize,
     context: &TrainingContext<'_>,
 ) -> Result<Network> {
     let device = device::open(recipe.device)?;
-    let spec = spec(recipe, image_shape, context)?;
+    let spec = spec(recipe, images.into(), context)?;
     Ok(Network::build(&spec, num_classes, recipe.seed, &device)?)
 }
 
 /// The network that a recipe describes, its backbone opened.
-fn spec(recipe: &Recipe, image_shape: [usize; 3], context: &TrainingContext<'_>) -> Result<Spec> {
+fn spec(recipe: &Recipe, images: InputImages, context: &TrainingContext<'_>) -> Result<Spec> {
     let Some(name) = recipe.backbone.as_deref() else {
         return Ok(Spec::Custom(models::CustomConfig {
             width: recipe.width,
             cells: recipe.cells,
             growth: recipe.growth,
             cell: recipe.cell.into(),
-            image_channels: recipe.channels,
+            image_channels: recipe.num_channels(),
             image_size: recipe.size,
         }));
     };
     let path = resolve::backbone_path(name, &context.cache, context.offline, context.printer)?;
-    let backbone = backbone::open(
-        &path,
-        recipe.cut_at.as_deref(),
-        image_shape,
-        context.threads,
-    )?;
+    let backbone = backbone::open(&path, recipe.cut_at.as_deref(), images, context.threads)?;
     Ok(match recipe.is_fine_tuned() {
         true => Spec::Imported(backbone),
         false => Spec::Frozen(backbone),

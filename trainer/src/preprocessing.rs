@@ -7,12 +7,13 @@ use std::fmt;
 use std::path::PathBuf;
 
 use console::Printer;
-use data::preprocess::{Dtype, Order};
+use data::preprocess::{Color, Dtype, Order};
 use data::{Card, Preprocess, catalog, preprocessor_config};
 use onnx::proto::DataType;
 use onnx::{Dim, Document, ModelFile};
 use serde::{Deserialize, Serialize};
 
+use crate::backbone::InputImages;
 use crate::context::TrainingContext;
 use crate::error::{Error, Result};
 use crate::output_files::{file_name, save_json};
@@ -20,6 +21,7 @@ use crate::recipe::Recipe;
 use crate::resolve;
 use crate::run_dir::RunDir;
 
+mod channels;
 mod graph;
 #[cfg(test)]
 mod tests;
@@ -36,7 +38,7 @@ const DEFAULT_SIZE: usize = 224;
 /// Images that a network takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageInput {
-    /// `[C, H, W]` or `[H, W, C]`, with 1 or 3 channels; none where the file leaves an axis open.
+    /// `[C, H, W]` or `[H, W, C]`, with 1, 3 or 4 channels; none where the file leaves an axis open.
     pub dims: [Option<usize>; 3],
     pub dtype: Dtype,
 }
@@ -45,7 +47,7 @@ impl ImageInput {
     /// The images of a recipe's custom ResNet.
     fn custom(recipe: &Recipe) -> Self {
         Self {
-            dims: [recipe.channels, recipe.size, recipe.size].map(Some),
+            dims: [recipe.num_channels(), recipe.size, recipe.size].map(Some),
             dtype: Dtype::F32,
         }
     }
@@ -80,10 +82,10 @@ impl ImageInput {
     /// Order of the axes, channels, height and width.
     fn axes(&self) -> Option<(Order, usize, [Option<usize>; 2])> {
         match self.dims {
-            [Some(channels @ (1 | 3)), height, width] => {
+            [Some(channels @ (1 | 3 | 4)), height, width] => {
                 Some((Order::Nchw, channels, [height, width]))
             }
-            [height, width, Some(channels @ (1 | 3))] => {
+            [height, width, Some(channels @ (1 | 3 | 4))] => {
                 Some((Order::Nhwc, channels, [height, width]))
             }
             [None, height, width] => Some((Order::Nchw, 3, [height, width])),
@@ -103,7 +105,11 @@ impl ImageInput {
         } else {
             format!("resize({height}, {width}, bilinear, antialias)")
         };
-        let color = if channels == 1 { "gray" } else { "rgb" };
+        let color = match channels {
+            1 => "gray",
+            4 => "rgba",
+            _ => "rgb",
+        };
         let text = format!("decode({color}, exif)|{geometry}");
         let text = match (self.dtype, channels) {
             // A network that takes bytes scales them itself.
@@ -113,6 +119,20 @@ impl ImageInput {
             _ => format!("{text}|scale(1/255)|normalize(imagenet)"),
         };
         Ok(text.parse::<Preprocess>()?.with_layout(order, self.dtype))
+    }
+
+    fn num_channels(&self) -> usize {
+        self.axes().map_or(3, |(_, channels, _)| channels)
+    }
+
+    /// The same input with another number of channels.
+    fn with_channels(mut self, num_channels: usize) -> Self {
+        let axis = match self.axes() {
+            Some((Order::Nhwc, ..)) => 2,
+            _ => 0,
+        };
+        self.dims[axis] = Some(num_channels);
+        self
     }
 
     fn is_fitted_by(&self, preprocess: &Preprocess) -> bool {
@@ -181,6 +201,9 @@ pub struct InputPreprocess {
     pub preprocess: Preprocess,
     /// What it was decided by, such as `card of net.onnx`; it names no folder of this machine.
     pub source: String,
+    /// The one that the backbone was made for, where it is given another number of channels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backbone_preprocess: Option<Preprocess>,
     /// Licence of the backbone's weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backbone_licence: Option<String>,
@@ -197,6 +220,7 @@ impl InputPreprocess {
         Self {
             preprocess,
             source: source.into(),
+            backbone_preprocess: None,
             backbone_licence: None,
             backbone_source: None,
             warnings: vec![],
@@ -227,15 +251,61 @@ impl InputPreprocess {
         let Some(input) = backbone.input else {
             return Ok(Self::new(Preprocess::imagenet(), "of no images"));
         };
+        let network = format!("`{}`", backbone.name());
+        let num_channels = recipe.channels.unwrap_or(input.num_channels());
         let mut decided = match typed {
-            Some(typed) => typed,
-            None => Self::of_backbone(&backbone, &input)?,
+            Some(typed) if num_channels == input.num_channels() => typed,
+            None if num_channels == input.num_channels() => Self::of_backbone(&backbone, &input)?,
+            typed => Self::of_backbone(&backbone, &input)?
+                .fitting(&input, &network)?
+                .with_channels(num_channels, typed, &network)?,
         };
         if let Some(known) = backbone.known() {
             decided.backbone_licence.get_or_insert(known.licence.into());
             decided.backbone_source.get_or_insert(known.source.into());
         }
-        decided.fitting(&input, &format!("`{}`", backbone.name()))
+        decided.fitting(&input.with_channels(num_channels), &network)
+    }
+
+    /// For a backbone whose first convolution is replaced.
+    fn with_channels(
+        self,
+        num_channels: usize,
+        typed: Option<Self>,
+        network: &str,
+    ) -> Result<Self> {
+        let Some(changed) = channels::changed(&self.preprocess, num_channels) else {
+            let own = match self.preprocess.color() {
+                Color::Gray => "grey images",
+                Color::Rgba => "RGBA images",
+                Color::Rgb | Color::Bgr => "RGB images",
+            };
+            return Err(Error::refused_with_hint(
+                format!(
+                    "{network} is for {own}: a network for RGB images alone can be given 1 or 4 channels"
+                ),
+                "leave out `--channels`",
+            ));
+        };
+        let (preprocess, source) = match typed {
+            Some(typed) => (typed.preprocess, typed.source),
+            None => (changed?, self.source.clone()),
+        };
+        Ok(Self {
+            preprocess,
+            source,
+            backbone_preprocess: Some(self.preprocess),
+            ..self
+        })
+    }
+
+    /// The images that the network takes.
+    pub fn images(&self) -> InputImages {
+        let own = self.backbone_preprocess.as_ref();
+        InputImages {
+            shape: self.preprocess.output_shape(),
+            channel_mix: own.map(|own| channels::mix(own, &self.preprocess)),
+        }
     }
 
     /// What a run keeps.
@@ -248,7 +318,7 @@ impl InputPreprocess {
             Some(backbone) => (backbone.input, format!("`{}`", backbone.name())),
             None => (Some(ImageInput::custom(recipe)), CUSTOM.into()),
         };
-        let input = input.unwrap_or_else(|| ImageInput::custom(recipe));
+        let mut input = input.unwrap_or_else(|| ImageInput::custom(recipe));
         let path = run.preprocess();
         let kept = if path.is_file() {
             serde_json::from_slice(&fs_err::read(&path)?)?
@@ -258,6 +328,9 @@ impl InputPreprocess {
             // Earlier releases kept no file and always took ImageNet's.
             Self::new(input.imagenet()?, "ImageNet's, of an earlier release")
         };
+        if kept.backbone_preprocess.is_some() {
+            input = input.with_channels(kept.preprocess.color().channels());
+        }
         kept.fitting(&input, &network)
     }
 
@@ -271,6 +344,12 @@ impl InputPreprocess {
             source, preprocess, ..
         } = self;
         printer.log(format!("preprocessing ({source}): {preprocess}"));
+        if let Some(own) = &self.backbone_preprocess {
+            let [own, new] = [own, preprocess].map(|steps| steps.color().channels());
+            printer.log(format!(
+                "the backbone's first convolution is changed from {own} channels to {new}"
+            ));
+        }
         for warning in &self.warnings {
             printer.warn(warning);
         }
@@ -284,6 +363,7 @@ impl InputPreprocess {
             return Ok(Self {
                 preprocess: card.preprocess,
                 source: format!("card of {file}"),
+                backbone_preprocess: None,
                 backbone_licence: origin.backbone_licence,
                 backbone_source: origin.backbone_source,
                 warnings: vec![],
@@ -301,6 +381,7 @@ impl InputPreprocess {
                 // Only the network's file knows its layout.
                 preprocess: found.preprocess.with_layout(order, input.dtype),
                 source: format!("{} of {file}", file_name(&found.path)),
+                backbone_preprocess: None,
                 backbone_licence: found.licence,
                 backbone_source: found.source,
                 warnings: vec![],
@@ -342,6 +423,7 @@ impl InputPreprocess {
         Some(Self {
             preprocess,
             source: format!("metadata of {}", backbone.name()),
+            backbone_preprocess: None,
             backbone_licence: value("licence"),
             backbone_source: value("source"),
             warnings: vec![],

@@ -163,8 +163,8 @@ fn score(
 ) -> Result<Scored> {
     let preprocess = InputPreprocess::decide(recipe, context)?;
     let steps = &preprocess.preprocess;
-    let network =
-        Model::build(recipe, steps.output_shape(), dataset.classes.len(), context)?.network;
+    let (images, num_classes) = (preprocess.images(), dataset.classes.len());
+    let network = Model::build(recipe, images, num_classes, context)?.network;
     preprocess.log(context.printer);
     let backbone = network.backbone();
     let backbone = Arc::clone(backbone.expect("the recipe has a frozen backbone"));

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 
 mod class_weights;
 mod config_file;
+mod custom;
 mod defaults;
 mod fine_tune;
 mod flags;
@@ -72,7 +73,7 @@ const LOOP_ONLY: [&str; 16] = [
 ];
 
 /// Settings of the custom ResNet alone.
-const CUSTOM_ONLY: [&str; 6] = ["width", "cells", "growth", "cell", "channels", "size"];
+const CUSTOM_ONLY: [&str; 5] = ["width", "cells", "growth", "cell", "size"];
 
 /// Settings of a fine-tuning alone.
 const FINE_TUNE_ONLY: [&str; 4] = ["head-lr-factor", "first-lr-factor", "batch-norm", "keep"];
@@ -138,9 +139,11 @@ pub struct Recipe {
     /// Formulation of the custom ResNet's cells
     #[arg(long, value_enum, default_value_t = CellKind::Preactivation, help_heading = "Network")]
     pub cell: CellKind,
-    /// Channels of the custom ResNet's images: 1 (grey) or 3 (RGB)
-    #[arg(long, default_value_t = 3, help_heading = "Network")]
-    pub channels: usize,
+    /// Channels of the images: 1 (grey), 3 (RGB) or 4 (RGBA); 1 and 4 replace the first convolution of a backbone for
+    /// RGB [default: the backbone's own; 3 for the custom ResNet]
+    #[arg(long, help_heading = "Network")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channels: Option<usize>,
     /// Rows and columns of the custom ResNet's images
     #[arg(long, default_value_t = 224, help_heading = "Network")]
     pub size: usize,
@@ -440,10 +443,7 @@ impl Recipe {
         positive("width", self.width as f64)?;
         positive("cells", self.cells as f64)?;
         positive("growth", self.growth)?;
-        let is_known = [1, 3].contains(&self.channels);
-        ensure(is_known, "channels", self.channels, "must be 1 or 3")?;
-        let is_sound = (16..=1024).contains(&self.size);
-        ensure(is_sound, "size", self.size, "must be from 16 to 1024")?;
+        self.check_custom()?;
         if let Some(threads) = self.threads {
             positive("threads", threads as f64)?;
         }

@@ -30,8 +30,8 @@ pub fn restore(
     let checkpoint = Checkpoint::open(&run.checkpoint(kind))?;
     let state = checkpoint.state().clone();
     let preprocess = InputPreprocess::of_run(run, recipe, context)?;
-    let image_shape = preprocess.preprocess.output_shape();
-    let network = model::build_network(recipe, image_shape, state.classes.len(), context)?;
+    let images = preprocess.images();
+    let network = model::build_network(recipe, images, state.classes.len(), context)?;
     let network = match state.is_frozen_start() {
         true => checkpoint.network(network)?.into_frozen(),
         false => checkpoint.network(network)?,

@@ -106,6 +106,7 @@ impl TrainingSet {
             let options = DecodeOptions {
                 budget_bytes: budget as u64,
                 strict: recipe.strict_images,
+                color: batching.preprocess.color(),
             };
             dataset::decode(samples, &split.to_string(), options, context)
         };
@@ -215,6 +216,7 @@ impl TrainingSet {
                 let options = DecodeOptions {
                     budget_bytes: recipe.memory.0,
                     strict: recipe.strict_images,
+                    color: self.batching.preprocess.color(),
                 };
                 let samples = dataset.samples(split);
                 let images = dataset::decode(samples, &split.to_string(), options, context)?;
@@ -331,7 +333,8 @@ pub fn verified_indices(available: usize) -> Vec<usize> {
 
 /// Real images for the verification of an exported file, each `[3, H, W]`.
 pub fn verification_images(examples: &Examples, preprocess: &Preprocess) -> Result<Vec<Vec<f32>>> {
-    let prepare = |index| Ok(preprocess.apply(&*examples.image(index)?)?);
+    let color = preprocess.color();
+    let prepare = |index| Ok(preprocess.apply(&*examples.image(index, color)?)?);
     verified_indices(examples.samples().len())
         .into_par_iter()
         .map(prepare)

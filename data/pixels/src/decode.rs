@@ -1,4 +1,4 @@
-//! Image decoding: bytes to upright RGB pixels, equal to PIL's `exif_transpose` and `convert("RGB")`.
+//! Image decoding: bytes to upright pixels, equal to PIL's `exif_transpose` and `convert("RGB")` or `convert("RGBA")`.
 //!
 //! The content determines the format, never the file name. Knows no labels and no network.
 
@@ -21,9 +21,11 @@ mod to_rgb;
 
 pub use header::{Format, ImageHeader, read_header};
 pub use sniff::unsupported;
-pub use to_rgb::to_rgb;
+pub use to_rgb::{alpha, to_rgb};
 
-use crate::{Error, Result};
+use crate::decoded_image::opaque;
+use crate::preprocess::Color;
+use crate::{DecodedImage, Error, Result};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use sniff::Content;
@@ -107,7 +109,23 @@ impl Limits {
 /// # Ok::<(), classifold_pixels::Error>(())
 /// ```
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage> {
-    decode_rgb(bytes, limits).map_err(|reason| Error::Undecodable { path: None, reason })
+    Ok(decode_as(bytes, Color::Rgb, limits)?.rgb)
+}
+
+/// As [`decode`], with alpha where the network's channels have it: an image without alpha is opaque.
+///
+/// # Errors
+/// As [`decode`].
+///
+/// ```
+/// use classifold_pixels::{decode::decode_as, preprocess::Color};
+/// let image = decode_as(b"P6 1 1 255 \x01\x02\x03", Color::Rgba, &Default::default())?;
+/// assert_eq!(image.alpha.unwrap().into_raw(), [255; 3]);
+/// # Ok::<(), classifold_pixels::Error>(())
+/// ```
+pub fn decode_as(bytes: &[u8], color: Color, limits: &Limits) -> Result<DecodedImage> {
+    decode_image(bytes, color.has_alpha(), limits)
+        .map_err(|reason| Error::Undecodable { path: None, reason })
 }
 
 /// Reads and decodes a file.
@@ -123,8 +141,16 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn open(path: &Path, limits: &Limits) -> Result<RgbImage> {
+    Ok(open_as(path, Color::Rgb, limits)?.rgb)
+}
+
+/// As [`open`], with alpha where the network's channels have it: an image without alpha is opaque.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_as(path: &Path, color: Color, limits: &Limits) -> Result<DecodedImage> {
     let bytes = read(path, limits)?;
-    decode_rgb(&bytes, limits).map_err(|reason| undecodable(path, reason))
+    decode_image(&bytes, color.has_alpha(), limits).map_err(|reason| undecodable(path, reason))
 }
 
 /// The bytes of a file within the limits.
@@ -146,33 +172,42 @@ fn undecodable(path: &Path, reason: String) -> Error {
     }
 }
 
-fn decode_rgb(bytes: &[u8], limits: &Limits) -> Result<RgbImage, String> {
+fn decode_image(bytes: &[u8], with_alpha: bool, limits: &Limits) -> Result<DecodedImage, String> {
     limits.check_bytes(bytes.len() as u64)?;
-    match sniff::content(bytes)? {
+    let mut image = match sniff::content(bytes)? {
         Content::Jpeg => {
             let header = jpeg::header(bytes)?;
             limits.check_pixels(header.width, header.height)?;
-            let image = jpeg_pixels::decode(bytes)?;
-            Ok(apply_orientation(image, header.orientation))
+            apply_orientation(jpeg_pixels::decode(bytes)?.into(), header.orientation)
         }
-        Content::Pnm => pnm::decode(bytes, limits),
-        Content::Tiff => tiff::decode(bytes, limits),
+        Content::Pnm => pnm::decode(bytes, limits)?.into(),
+        Content::Tiff => tiff::decode(bytes, with_alpha, limits)?,
         Content::Png => {
             let chunks = png::Chunks::read(bytes);
-            let image = decode_other(&chunks.with_end(bytes)?, ImageFormat::Png, limits)?;
-            Ok(apply_orientation(image, chunks.orientation()))
+            let bytes = chunks.with_end(bytes)?;
+            let image = decode_other(&bytes, ImageFormat::Png, with_alpha, limits)?;
+            apply_orientation(image, chunks.orientation())
         }
         Content::WebP => {
             let orientation = webp_orientation(bytes)?;
-            let image = decode_other(bytes, ImageFormat::WebP, limits)?;
-            Ok(apply_orientation(image, orientation))
+            let image = decode_other(bytes, ImageFormat::WebP, with_alpha, limits)?;
+            apply_orientation(image, orientation)
         }
-        Content::Bmp => bmp::decode(bytes, limits),
+        Content::Bmp => bmp::decode(bytes, with_alpha, limits)?,
+    };
+    if with_alpha && image.alpha.is_none() {
+        image.alpha = Some(opaque(&image.rgb));
     }
+    Ok(image)
 }
 
 /// PNG, WebP and BMP, as they are stored.
-fn decode_other(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<RgbImage, String> {
+fn decode_other(
+    bytes: &[u8],
+    format: ImageFormat,
+    with_alpha: bool,
+    limits: &Limits,
+) -> Result<DecodedImage, String> {
     let mut decoder = decoder(bytes, format)?;
     let (width, height) = decoder.dimensions();
     limits.check_pixels(width, height)?;
@@ -184,8 +219,11 @@ fn decode_other(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<Rg
     // have a colour key (chunk `tRNS`), which the decoder shows as an alpha channel.
     let keyed = format == ImageFormat::Png && bytes.get(25) == Some(&0);
     match DynamicImage::from_decoder(decoder).map_err(decoder_message)? {
-        DynamicImage::ImageRgb8(rgb) => Ok(rgb),
-        other => Ok(to_rgb::converted(&other, keyed)?.into_owned()),
+        DynamicImage::ImageRgb8(rgb) => Ok(rgb.into()),
+        other => Ok(DecodedImage {
+            alpha: alpha(&other).filter(|_| with_alpha),
+            rgb: to_rgb::converted(&other, keyed)?.into_owned(),
+        }),
     }
 }
 
@@ -220,13 +258,15 @@ fn decoder_message(error: image::ImageError) -> String {
     error.to_string()
 }
 
-fn apply_orientation(image: RgbImage, orientation: Orientation) -> RgbImage {
+fn apply_orientation(image: DecodedImage, orientation: Orientation) -> DecodedImage {
     if orientation == Orientation::NoTransforms {
         return image;
     }
-    let mut image = DynamicImage::ImageRgb8(image);
-    image.apply_orientation(orientation);
-    image.into_rgb8()
+    image.map(|plane| {
+        let mut plane = DynamicImage::ImageRgb8(plane);
+        plane.apply_orientation(orientation);
+        plane.into_rgb8()
+    })
 }
 
 #[cfg(all(test, feature = "libjpeg"))]

@@ -8,13 +8,15 @@
 
 pub mod card;
 pub mod decode;
+mod decoded_image;
 pub mod error;
 pub mod preprocess;
 
 pub use card::Card;
 pub use decode::{Limits, Unreadable};
+pub use decoded_image::{DecodedImage, ImageRef};
 pub use error::{Error, Result};
 pub use preprocess::Preprocess;
 
-/// Decoded image, RGB with 8 bits per channel.
+/// Pixels of an image without alpha, RGB with 8 bits per channel.
 pub use image::RgbImage;

@@ -8,10 +8,12 @@ mod grammar;
 mod resize;
 mod to_tensor;
 
-use crate::{Error, Result};
+use crate::decoded_image::opaque;
+use crate::{DecodedImage, Error, ImageRef, Result};
 use image::{Rgb, RgbImage};
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
+use std::iter;
 
 pub use buffers::PreprocessBuffers;
 pub use resize::{Filter, Flip, Region, Resize, Resizer, Window, resize};
@@ -110,16 +112,25 @@ pub enum Color {
     Bgr,
     /// One channel, PIL's `L`.
     Gray,
+    /// Red, green, blue and alpha. Colours are not multiplied by alpha, and every channel is resized by itself.
+    Rgba,
 }
 
 impl Color {
-    /// 3, or 1 for gray.
+    /// 3, 1 for gray, 4 with alpha.
     #[must_use]
     pub const fn channels(self) -> usize {
         match self {
             Self::Rgb | Self::Bgr => 3,
             Self::Gray => 1,
+            Self::Rgba => 4,
         }
+    }
+
+    /// Whether alpha is one of the channels.
+    #[must_use]
+    pub const fn has_alpha(self) -> bool {
+        matches!(self, Self::Rgba)
     }
 }
 
@@ -282,13 +293,11 @@ impl Preprocess {
     ///
     /// ```
     /// let image = classifold_pixels::RgbImage::new(640, 480);
-    /// assert_eq!(classifold_pixels::Preprocess::imagenet().geometry(&image)?.dimensions(), (224, 224));
+    /// assert_eq!(classifold_pixels::Preprocess::imagenet().geometry(&image)?.rgb.dimensions(), (224, 224));
     /// # Ok::<(), classifold_pixels::Error>(())
     /// ```
-    pub fn geometry(&self, image: &RgbImage) -> Result<RgbImage> {
-        let mut out = RgbImage::default();
-        let changed = geometry(self, image, &mut Resizer::default(), &mut out)?;
-        Ok(if changed { out } else { image.clone() })
+    pub fn geometry<'a>(&self, image: impl Into<ImageRef<'a>>) -> Result<DecodedImage> {
+        PreprocessBuffers::new(self).geometry(image)
     }
 
     /// The steps after the geometry: scales, normalises and lays out an image that has its final size.
@@ -303,7 +312,7 @@ impl Preprocess {
     /// assert_eq!(out, [3.0, 2.0, 1.0]);
     /// # Ok::<(), classifold_pixels::Error>(())
     /// ```
-    pub fn tensor_into(&self, image: &RgbImage, out: &mut [f32]) -> Result<()> {
+    pub fn tensor_into<'a>(&self, image: impl Into<ImageRef<'a>>, out: &mut [f32]) -> Result<()> {
         PreprocessBuffers::new(self).tensor_into(image, out)
     }
 
@@ -318,7 +327,7 @@ impl Preprocess {
     /// assert_eq!(black[0], -0.485_f32 / 0.229);
     /// # Ok::<(), classifold_pixels::Error>(())
     /// ```
-    pub fn apply(&self, image: &RgbImage) -> Result<Vec<f32>> {
+    pub fn apply<'a>(&self, image: impl Into<ImageRef<'a>>) -> Result<Vec<f32>> {
         let mut out = vec![0.0; self.output_len()];
         PreprocessBuffers::new(self).apply_into(image, &mut out)?;
         Ok(out)
@@ -349,7 +358,35 @@ fn fixed_size(steps: &[Step]) -> Option<(u32, u32)> {
 /// Resizes, crops and pads into `out`. Returns `false`, with `out` undefined, when the image stays as it is.
 fn geometry(
     preprocess: &Preprocess,
+    image: ImageRef<'_>,
+    resizer: &mut Resizer,
+    out: &mut DecodedImage,
+) -> Result<bool> {
+    let color = preprocess.color();
+    let canvas = |fill: &[u8]| canvas_colour(color, fill);
+    let changed = plane_geometry(preprocess, image.rgb, &canvas, resizer, &mut out.rgb)?;
+    if changed && color.has_alpha() {
+        let whole;
+        let alpha = match image.alpha {
+            Some(alpha) => alpha,
+            None => {
+                // Not left out: what a crop adds beyond the edges is transparent.
+                whole = opaque(image.rgb);
+                &whole
+            }
+        };
+        let canvas = |fill: &[u8]| Rgb([fill[3]; 3]);
+        let out = out.alpha.get_or_insert_default();
+        plane_geometry(preprocess, alpha, &canvas, resizer, out)?;
+    }
+    Ok(changed)
+}
+
+/// [`geometry`] of the colours, or of alpha; `canvas` gives the colour of a fill.
+fn plane_geometry(
+    preprocess: &Preprocess,
     image: &RgbImage,
+    canvas: &dyn Fn(&[u8]) -> Rgb<u8>,
     resizer: &mut Resizer,
     out: &mut RgbImage,
 ) -> Result<bool> {
@@ -370,7 +407,7 @@ fn geometry(
             fill,
         } = step
         {
-            let fill = canvas_colour(preprocess.color(), fill);
+            let fill = canvas(fill);
             let size = (from.0.max(*width), from.1.max(*height));
             check_pixels(size)?;
             if size != from {
@@ -425,17 +462,22 @@ fn pad(image: &RgbImage, size: (u32, u32), fill: Rgb<u8>) -> RgbImage {
 /// A fill in the order of the network's channels as the RGB that geometry works on.
 fn canvas_colour(color: Color, fill: &[u8]) -> Rgb<u8> {
     match (color, fill) {
-        (Color::Rgb, &[r, g, b]) | (Color::Bgr, &[b, g, r]) => Rgb([r, g, b]),
+        (Color::Rgb, &[r, g, b]) | (Color::Bgr, &[b, g, r]) | (Color::Rgba, &[r, g, b, _]) => {
+            Rgb([r, g, b])
+        }
         (_, fill) => Rgb([fill[0]; 3]),
     }
 }
 
 /// Checks the size of an image and of the buffer for its tensor.
-fn check_sizes(preprocess: &Preprocess, image: &RgbImage, out: &[f32]) -> Result<()> {
-    if image.dimensions() != preprocess.size() {
-        let text = |(width, height): (u32, u32)| format!("{width} x {height}");
-        let (found, expected) = (text(image.dimensions()), text(preprocess.size()));
-        return Err(wrong_size("the image", found, expected));
+fn check_sizes(preprocess: &Preprocess, image: ImageRef<'_>, out: &[f32]) -> Result<()> {
+    let alpha = image.alpha.map(|alpha| ("its alpha", alpha));
+    for (what, plane) in iter::once(("the image", image.rgb)).chain(alpha) {
+        if plane.dimensions() != preprocess.size() {
+            let text = |(width, height): (u32, u32)| format!("{width} x {height}");
+            let (found, expected) = (text(plane.dimensions()), text(preprocess.size()));
+            return Err(wrong_size(what, found, expected));
+        }
     }
     if out.len() != preprocess.output_len() {
         return Err(wrong_size("the buffer", out.len(), preprocess.output_len()));

@@ -3,6 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use classifold_pixels::preprocess::Color;
 use classifold_pixels::{Error, Limits, RgbImage};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ struct Reference {
 struct File {
     size: (u32, u32),
     rgb: String,
+    /// Where not all of it is 255.
+    alpha: Option<String>,
 }
 
 fn folder() -> PathBuf {
@@ -79,6 +82,32 @@ fn pixels_equal_pil() {
         "{count} differ from PIL:\n{}",
         wrong.join("\n")
     );
+}
+
+#[test]
+fn alpha_equals_pil_and_an_image_without_it_is_opaque() {
+    let mut num_transparent = 0;
+    for (name, file) in reference() {
+        let path = folder().join("formats").join(&name);
+        let open =
+            |color| classifold_pixels::decode::open_as(&path, color, &Limits::default()).unwrap();
+        let image = open(Color::Rgba);
+        let plain = open(Color::Rgb);
+        assert_eq!((&image.rgb, None), (&plain.rgb, plain.alpha), "{name}");
+        let alpha = image.alpha.unwrap();
+        let expected = match &file.alpha {
+            Some(alpha) => STANDARD.decode(alpha).unwrap(),
+            None => vec![255; alpha.pixels().len()],
+        };
+        assert_eq!(alpha.dimensions(), file.size, "{name}");
+        let is_equal = alpha
+            .pixels()
+            .zip(expected)
+            .all(|(found, a)| found.0 == [a; 3]);
+        assert!(is_equal, "{name}");
+        num_transparent += usize::from(file.alpha.is_some());
+    }
+    assert_eq!(num_transparent, 11);
 }
 
 /// Files from other people's bug reports, which are not passed on.

@@ -113,7 +113,7 @@ mod tests {
         rng: &mut ChaCha8Rng,
     ) -> RgbImage {
         let ops = vec![Op::Crop { scale, ratio }];
-        Augment { ops }.apply(image, size, rng)
+        Augment { ops }.apply(image, size, rng).rgb
     }
 
     #[test]

@@ -160,7 +160,7 @@ fn without_augmentation_images_are_as_preprocessing_makes_them() {
         for batch in loader.epoch(pass, 0) {
             let batch = batch.unwrap();
             for (i, &index) in batch.indices.iter().enumerate() {
-                let expected = preprocess().apply(&images.get(index).unwrap()).unwrap();
+                let expected = preprocess().apply(&*images.get(index).unwrap()).unwrap();
                 assert_eq!(batch.images[i * 768..(i + 1) * 768], expected);
                 assert_eq!(batch.labels[i], images.samples()[index].label);
             }

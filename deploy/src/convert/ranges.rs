@@ -51,10 +51,11 @@ pub(super) fn measure(
         }
     };
     let (mut images, mut unreadable) = (0, Vec::new());
+    let color = calibration.preprocess.color();
     let mut buffers = PreprocessBuffers::new(&calibration.preprocess);
     let mut image = vec![0.0; calibration.preprocess.output_len()];
     for path in &calibration.images {
-        let read = pixels::decode::open(path, &calibration.limits);
+        let read = pixels::decode::open_as(path, color, &calibration.limits);
         let read = read.and_then(|decoded| buffers.apply_into(&decoded, &mut image));
         if let Err(error) = read {
             unreadable.push(Unreadable {

@@ -108,7 +108,8 @@ impl<'a> BatchQueue<'a> {
         out: &mut [f32],
     ) -> Result<()> {
         let path = &self.samples[index].path;
-        let image = pixels::decode::open(path, self.classifier.limits()).map_err(Error::from)?;
+        let color = self.classifier.preprocess().color();
+        let image = pixels::decode::open_as(path, color, self.classifier.limits())?;
         Ok(buffers.apply_into(&image, out)?)
     }
 }

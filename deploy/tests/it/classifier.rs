@@ -264,7 +264,21 @@ fn images_of_every_kind() -> Vec<DynamicImage> {
 
 #[test]
 fn a_decoded_image_and_its_file_have_the_same_answer() {
-    let preprocess = "decode(rgb, exif)|resize(3, 2)|scale(1/255)|layout(nchw, f32)";
+    let of_rgb = answers_of_every_kind("rgb");
+    let of_rgba = answers_of_every_kind("rgba");
+    // The engine's logits are 1 and 2 times the mean of all channels.
+    for (index, (three, four)) in of_rgb.iter().zip(&of_rgba).enumerate() {
+        let is_opaque = ![1, 3, 5, 7].contains(&index);
+        let logit = |p: f32| (p / (1.0 - p)).ln();
+        let expected = 0.75 * logit(*three) + 0.25;
+        let off = (logit(*four) - expected).abs();
+        assert_eq!(off < 1e-4, is_opaque, "image {index}: {off}");
+    }
+}
+
+/// The probability of the second class for an image of each kind, for its file, and in a batch.
+fn answers_of_every_kind(color: &str) -> Vec<f32> {
+    let preprocess = format!("decode({color}, exif)|resize(3, 2)|scale(1/255)|layout(nchw, f32)");
     let classifier = Classifier::from_engines(
         vec![Box::new(FakeEngine::new(2, Duration::ZERO))],
         vec!["dark".into(), "light".into()],
@@ -272,7 +286,7 @@ fn a_decoded_image_and_its_file_have_the_same_answer() {
         OutputKind::Logits,
     )
     .unwrap();
-    for image in images_of_every_kind() {
+    let answer = |image: DynamicImage| {
         let mut png = Cursor::new(Vec::new());
         image.write_to(&mut png, ImageFormat::Png).unwrap();
         let decoded = classifier.classify(&image).unwrap();
@@ -285,7 +299,20 @@ fn a_decoded_image_and_its_file_have_the_same_answer() {
         );
         let batch = classifier.classify_batch(&[image]).unwrap();
         assert_eq!(batch[0].probabilities, file.probabilities);
-    }
+        file.probabilities[1]
+    };
+    images_of_every_kind().into_iter().map(answer).collect()
+}
+
+#[test]
+fn pixels_without_a_known_range_are_refused() {
+    let classifier = Classifier::from_engines(
+        vec![Box::new(FakeEngine::new(2, Duration::ZERO))],
+        vec!["dark".into(), "light".into()],
+        "resize(3, 2)".parse().unwrap(),
+        OutputKind::Logits,
+    )
+    .unwrap();
     // PIL clips 16-bit gray at 255; the upper 8 bits would be 1, 2 and 4.
     let gray = images_of_every_kind().swap_remove(4);
     let rgb = classifold::decode::to_rgb(&gray).unwrap();

@@ -3,8 +3,9 @@
 use std::io::Cursor;
 
 use image::{DynamicImage, ImageFormat, Luma, LumaA, Rgb, Rgba};
-use pixels::Limits;
-use pixels::decode::{decode, read_header};
+use pixels::decode::{decode_as, read_header};
+use pixels::preprocess::Color;
+use pixels::{DecodedImage, Limits};
 
 use crate::Target;
 
@@ -34,7 +35,11 @@ fn run(bytes: &[u8]) {
         ..Limits::default()
     };
     let header = read_header(bytes);
-    if let Ok(image) = decode(bytes, &limits) {
+    if let Ok(DecodedImage { rgb: image, alpha }) = decode_as(bytes, Color::Rgba, &limits) {
+        assert_eq!(
+            alpha.map(|alpha| alpha.dimensions()),
+            Some(image.dimensions())
+        );
         let header = header.expect("an image that decodes has a header");
         assert_eq!(image.dimensions(), (header.width, header.height));
         let is_gray = |pixel: &Rgb<u8>| pixel.0.iter().all(|value| *value == pixel.0[0]);

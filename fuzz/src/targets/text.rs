@@ -127,7 +127,7 @@ fn augment(bytes: &[u8]) {
         (6, 4),
         &mut ChaCha8Rng::seed_from_u64(1),
     );
-    assert!(image.width() > 0 && image.height() > 0);
+    assert!(image.rgb.width() > 0 && image.rgb.height() > 0);
 }
 
 /// Metadata of a model file as a card: a line `key=value` for each pair.

@@ -3,7 +3,8 @@
 //! Inputs are checkpointed, so that Burn decides whether to keep or to recompute them.
 
 use crate::clamp::ClampArgs;
-use crate::extension::{ConvArgs, ConvGradients, Gradients, Kernels, NormInputs};
+use crate::extension::{ConvGradients, Gradients, Kernels, NormInputs};
+use crate::geometry::ConvArgs;
 use crate::norm::NormArgs;
 use crate::pool::PoolArgs;
 use burn::backend::autodiff::NodeId;

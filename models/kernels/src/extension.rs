@@ -4,7 +4,7 @@
 //! loss with respect to an operation's output.
 
 use crate::clamp::ClampArgs;
-use crate::geometry::Geometry;
+use crate::geometry::{ConvArgs, Geometry};
 use crate::norm::{Norm, NormArgs, Params};
 use crate::pool::{Pool, PoolArgs};
 use crate::{conv, im2col};
@@ -12,16 +12,6 @@ use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, DType, Flex, Shape, backend_extension};
 use burn::tensor::Bytes;
-
-/// Stride and padding, vertical and horizontal.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ConvArgs {
-    pub(crate) stride: [usize; 2],
-    /// Above and to the left.
-    pub(crate) padding: [usize; 2],
-    /// Below and to the right.
-    pub(crate) end_padding: [usize; 2],
-}
 
 /// Operations on `[N, C, H, W]`, or on any shape.
 #[backend_extension(Autodiff, Flex)]

@@ -1,6 +1,14 @@
 //! Sizes of a convolution: input, kernel, stride, padding and output. Knows no values.
 
-use crate::extension::ConvArgs;
+/// Stride and padding, vertical and horizontal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConvArgs {
+    pub(crate) stride: [usize; 2],
+    /// Above and to the left.
+    pub(crate) padding: [usize; 2],
+    /// Below and to the right.
+    pub(crate) end_padding: [usize; 2],
+}
 
 /// Sizes of a convolution without dilation.
 #[derive(Clone, Copy, Debug)]

@@ -51,7 +51,8 @@ use burn::backend::{Dispatch, DispatchDevice, DispatchTensor, TensorMetadata};
 use burn::tensor::module::{self, BatchNormTrainOutput};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, activation};
-use extension::{ConvArgs, Kernels};
+use extension::Kernels;
+use geometry::ConvArgs;
 use norm::NormArgs;
 use pool::PoolArgs;
 

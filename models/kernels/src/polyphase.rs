@@ -180,7 +180,7 @@ fn join_even_odd(even: &[f32], odd: &[f32], left: usize, target: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extension::ConvArgs;
+    use crate::geometry::ConvArgs;
 
     #[test]
     fn every_tap_finds_its_input() {

@@ -8,6 +8,7 @@
 mod audit;
 mod backbone;
 mod calibrate;
+mod channels;
 mod config;
 mod features;
 mod fit;

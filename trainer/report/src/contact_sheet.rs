@@ -30,7 +30,8 @@ impl ContactSheet<'_> {
     }
 
     fn row(&self, row: usize, sample: &Sample) -> Result<Vec<RgbImage>> {
-        let image = data::decode::open(&sample.path, &Limits::default())?;
+        let color = self.preprocess.color();
+        let image = data::decode::open_as(&sample.path, color, &Limits::default())?;
         let original = self.preprocess.geometry(&image)?;
         // As the loader does: without a crop of its own, augmentation works on the preprocessed crop.
         let source = match self.augment.has_crop() {
@@ -40,9 +41,13 @@ impl ContactSheet<'_> {
         // A generator per row: rows are drawn in parallel, in any order.
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed.wrapping_add(row as u64));
         let augmented = (1..self.columns)
-            .map(|_| self.augment.apply(source, original.dimensions(), &mut rng))
+            .map(|_| {
+                self.augment
+                    .apply(source, self.preprocess.size(), &mut rng)
+                    .rgb
+            })
             .collect();
-        Ok([vec![original], augmented].concat())
+        Ok([vec![original.rgb], augmented].concat())
     }
 }
 

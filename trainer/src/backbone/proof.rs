@@ -163,7 +163,8 @@ pub fn prove_on(
     let step = dataset.train.len().div_ceil(IMAGES).max(1);
     // Unreadable images are counted and named later.
     let prepare = |sample: &Sample| {
-        let image = data::decode::open(&sample.path, &Limits::default()).ok()?;
+        let image =
+            data::decode::open_as(&sample.path, preprocess.color(), &Limits::default()).ok()?;
         preprocess.apply(&image).ok()
     };
     let samples = dataset.train.iter().step_by(step);

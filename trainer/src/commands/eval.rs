@@ -44,6 +44,7 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let options = DecodeOptions {
         budget_bytes: recipe.memory.0,
         strict: args.strict_images || recipe.strict_images,
+        color: restored.preprocess.preprocess.color(),
     };
     let images = dataset::decode(&samples, &args.split.to_string(), options, &context)?;
     let preprocess = restored.preprocess.preprocess;

@@ -33,6 +33,7 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let options = DecodeOptions {
         budget_bytes: recipe.memory.0,
         strict: recipe.strict_images,
+        color: restored.preprocess.preprocess.color(),
     };
     let images = dataset::decode(samples, "val", options, &context)?;
     let count = images.samples().len();

@@ -47,7 +47,7 @@ pub fn run(args: &FindLrArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let preprocess = InputPreprocess::decide(&recipe, &context)?;
     let steps = &preprocess.preprocess;
     let num_classes = dataset.classes.len();
-    let model = Model::build(&recipe, steps.output_shape(), num_classes, &context)?;
+    let model = Model::build(&recipe, preprocess.images(), num_classes, &context)?;
     backbone::prove_on(&dataset, &model.network, steps, printer)?;
     let data = TrainingSet::open(&dataset, &audit, &model.network, steps, &recipe, &context)?;
 

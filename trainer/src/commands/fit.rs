@@ -80,8 +80,8 @@ fn fit(
     check_same_data(&plan, &dataset, &audit, printer)?;
     let preprocess = input_preprocess(&plan, context)?;
     let steps = &preprocess.preprocess;
-    let (shape, num_classes) = (steps.output_shape(), dataset.classes.len());
-    let untrained = Model::build(&plan.recipe, shape, num_classes, context)?;
+    let (images, num_classes) = (preprocess.images(), dataset.classes.len());
+    let untrained = Model::build(&plan.recipe, images, num_classes, context)?;
     plan.recipe = with_learning_rate(plan.recipe, &untrained.network, printer);
     let (plan, recipe) = (&plan, &plan.recipe);
     // The custom ResNet has no other than its own.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use console::numbers::short;
 use console::table::{Column, Table};
 use console::{ExitStatus, Printer};
-use data::{RgbImage, run_files};
+use data::run_files;
 use deploy::Model;
 use onnx::ModelFile;
 use report::run_files::{InspectImage, InspectKind};
@@ -222,6 +222,7 @@ impl Drawing<'_> {
                 "r" => ", their red channel",
                 "g" => ", their green channel",
                 "b" => ", their blue channel",
+                "alpha" => ", their alpha channel",
                 _ => "",
             };
             add(&format!("channel_{channel}"), name, image)?;
@@ -232,7 +233,7 @@ impl Drawing<'_> {
     /// Everything of one image.
     fn image(&mut self, inspected: &InspectedImage<'_>) -> Result<(), Error> {
         let image = &inspected.inspection.image;
-        let (width, height) = image.dimensions();
+        let (width, height) = image.rgb.dimensions();
         let title = inspected.title;
         let entry = InspectImage {
             title: format!("{title} as the network sees it, {width} x {height} pixels"),
@@ -243,7 +244,7 @@ impl Drawing<'_> {
             kind: InspectKind::Input,
             node: None,
         };
-        self.output.add(entry, image)?;
+        self.output.add(entry, &image.rgb)?;
         let predicted = inspected.inspection.predicted();
         let (class, percent) = (
             inspected.class_name(predicted),
@@ -307,13 +308,13 @@ impl Drawing<'_> {
             kind: InspectKind::ActivationMap,
             node: Some(value),
         };
-        let image = overlay(&inspected.inspection.image, &heat.positive());
+        let image = overlay(&inspected.inspection.image.rgb, &heat.positive());
         self.output.add(entry, &image)
     }
 
     fn occlusion(&mut self, inspected: &InspectedImage<'_>) -> Result<(), Error> {
-        let image: &RgbImage = &inspected.inspection.image;
-        let patch = Patch::for_size(image.width(), image.height());
+        let image = &inspected.inspection.image;
+        let patch = Patch::for_size(image.rgb.width(), image.rgb.height());
         let bar = self.printer.image_bar("hiding parts", 0);
         let progress = |done: usize, all: usize| {
             bar.set_length(all as u64);
@@ -335,7 +336,7 @@ impl Drawing<'_> {
             kind: InspectKind::Occlusion,
             node: None,
         };
-        self.output.add(entry, &overlay(image, &heat))
+        self.output.add(entry, &overlay(&image.rgb, &heat))
     }
 
     fn feature_maps(&mut self, inspected: &InspectedImage<'_>) -> Result<(), Error> {

@@ -58,7 +58,7 @@ impl fmt::Display for View {
 /// Key of a feature table: everything that its features depend on besides the images. Its text is the identity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CacheKey {
-    /// SHA-256 of the backbone's file, in hexadecimal.
+    /// SHA-256 of the backbone's file, in hexadecimal, and what was changed of it.
     pub backbone: String,
     /// Name of the value in the backbone that is the features.
     pub cut: String,

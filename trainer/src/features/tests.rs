@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicBool;
 
-use data::{Preprocess, RgbImage, Sample};
+use data::{DecodedImage, Preprocess, RgbImage, Sample};
 use image::Rgb;
 
 use super::engine::{Engine, GPU_BATCH};
@@ -11,8 +11,8 @@ use super::workers::{Job, Workers, prepare};
 use super::{View, readable};
 use crate::{Error, backbone};
 
-fn noise_image() -> RgbImage {
-    RgbImage::from_fn(90, 60, |x, y| Rgb([x as u8 * 2, y as u8 * 3, 90]))
+fn noise_image() -> DecodedImage {
+    RgbImage::from_fn(90, 60, |x, y| Rgb([x as u8 * 2, y as u8 * 3, 90])).into()
 }
 
 fn preprocess() -> Preprocess {

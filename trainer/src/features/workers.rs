@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use data::augment::Augment;
-use data::{Limits, Preprocess, RgbImage, Sample};
+use data::{DecodedImage, Limits, Preprocess, Sample};
 use deploy::Session;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -79,6 +79,7 @@ impl Workers<'_> {
         halt: &AtomicBool,
         send: &SyncSender<Result<Computed>>,
     ) {
+        let color = self.preprocess.color();
         loop {
             let job = next.fetch_add(1, Ordering::Relaxed);
             let Some(Job {
@@ -89,7 +90,7 @@ impl Workers<'_> {
             else {
                 return;
             };
-            let image = data::decode::open(&sample.path, &Limits::default());
+            let image = data::decode::open_as(&sample.path, color, &Limits::default());
             for &view in views {
                 if halt.load(Ordering::Relaxed) || self.stop.load(Ordering::Relaxed) {
                     return;
@@ -151,9 +152,9 @@ fn compute_in_batches(
     failed.into_iter().try_for_each(take)
 }
 
-/// A view of an image as the network takes it, `[3, H, W]`.
+/// A view of an image as the network takes it, `[C, H, W]`.
 pub(super) fn prepare(
-    image: &RgbImage,
+    image: &DecodedImage,
     hash: &Hash,
     view: &View,
     preprocess: &Preprocess,
@@ -172,10 +173,10 @@ pub(super) fn prepare(
 /// Augments as the loader does: without a crop of its own, augmentation works on what preprocessing crops.
 fn apply(
     augment: &Augment,
-    image: &RgbImage,
+    image: &DecodedImage,
     seed: Hash,
     preprocess: &Preprocess,
-) -> data::pixels::Result<RgbImage> {
+) -> data::pixels::Result<DecodedImage> {
     let mut rng = ChaCha8Rng::from_seed(seed);
     let size = preprocess.size();
     Ok(if augment.has_crop() {

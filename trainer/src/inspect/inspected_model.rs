@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use data::{Limits, Preprocess, RgbImage};
+use data::{DecodedImage, Limits, Preprocess};
 use deploy::{Classifier, Model, Session, SessionOptions, Tap, Taps};
 use onnx::{Document, ModelFile};
 
@@ -54,7 +54,7 @@ struct SimplifiedPass {
 #[derive(Clone, Debug)]
 pub struct Inspection {
     /// The image after resize and crop.
-    pub image: RgbImage,
+    pub image: DecodedImage,
     /// Probability of every class.
     pub probabilities: Vec<f64>,
     taps: Vec<Tap>,
@@ -191,8 +191,8 @@ impl InspectedModel {
 
     /// Runs the model on an image file.
     pub fn inspect(&mut self, path: &Path) -> Result<Inspection> {
-        let image = data::decode::open(path, &Limits::default())?;
         let preprocess = self.classifier.preprocess();
+        let image = data::decode::open_as(path, preprocess.color(), &Limits::default())?;
         let image = preprocess.geometry(&image)?;
         let mut prepared = vec![0.0; preprocess.output_len()];
         preprocess.tensor_into(&image, &mut prepared)?;
@@ -242,7 +242,7 @@ impl InspectedModel {
         {
             return Ok(Some(attribution));
         }
-        let (width, height) = inspection.image.dimensions();
+        let (width, height) = inspection.image.rgb.dimensions();
         let eigen = self.values_back.iter().find_map(|value| {
             let maps = Maps::from_tap(inspection.value(value)?)?;
             let wide = maps.channels > 1 && maps.width.min(maps.height) >= LEAST_SIDE;

@@ -1,7 +1,7 @@
 //! Occlusion sensitivity: how far the probability of a class falls where a grey square hides a part of the
 //! image.
 
-use data::{Preprocess, RgbImage};
+use data::{DecodedImage, Preprocess};
 use deploy::Classifier;
 use image::Rgb;
 
@@ -13,6 +13,7 @@ use crate::error::Result;
 const PARTS: u32 = 7;
 /// Middle grey.
 const GREY: Rgb<u8> = Rgb([128; 3]);
+const OPAQUE: Rgb<u8> = Rgb([255; 3]);
 
 /// Size and stride of the square.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,13 +44,13 @@ impl Patch {
 /// `progress` gets the number of squares done, and of all.
 pub fn occlusion(
     classifier: &Classifier,
-    image: &RgbImage,
+    image: &DecodedImage,
     class: usize,
     patch: Patch,
     progress: &dyn Fn(usize, usize),
 ) -> Result<Heat> {
     let preprocess = classifier.preprocess();
-    let (width, height) = image.dimensions();
+    let (width, height) = image.rgb.dimensions();
     let whole = probabilities(classifier, &prepared(preprocess, image)?, 1, class)?;
     let whole = whole.first().copied().unwrap_or_default();
     let (columns, rows) = (patch.starts(width), patch.starts(height));
@@ -62,7 +63,12 @@ pub fn occlusion(
         let mut images = Vec::with_capacity(batch.len() * preprocess.output_len());
         for &square in batch {
             let mut hidden = image.clone();
-            pixels(square, patch, (width, height)).for_each(|(x, y)| hidden.put_pixel(x, y, GREY));
+            for (x, y) in pixels(square, patch, (width, height)) {
+                hidden.rgb.put_pixel(x, y, GREY);
+                if let Some(alpha) = &mut hidden.alpha {
+                    alpha.put_pixel(x, y, OPAQUE);
+                }
+            }
             images.extend(prepared(preprocess, &hidden)?);
         }
         let hidden_probabilities = probabilities(classifier, &images, batch.len(), class)?;
@@ -100,7 +106,7 @@ fn pixels(
     (top..bottom).flat_map(move |y| (left..right).map(move |x| (x, y)))
 }
 
-fn prepared(preprocess: &Preprocess, image: &RgbImage) -> Result<Vec<f32>> {
+fn prepared(preprocess: &Preprocess, image: &DecodedImage) -> Result<Vec<f32>> {
     let mut out = vec![0.0; preprocess.output_len()];
     // Resized and cropped already: only the values are left to prepare.
     preprocess.tensor_into(image, &mut out)?;
@@ -161,7 +167,7 @@ mod tests {
         let patch = Patch::for_size(28, 14);
         assert_eq!(patch.size_px, 2);
         let last = std::cell::Cell::new((0, 0));
-        let heat = occlusion(&classifier, &image, 1, patch, &|done, all| {
+        let heat = occlusion(&classifier, &image.into(), 1, patch, &|done, all| {
             last.set((done, all));
         })
         .unwrap();

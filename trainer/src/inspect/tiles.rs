@@ -43,7 +43,7 @@ pub fn feature_maps(maps: &Maps<'_>) -> RgbImage {
 pub struct Kernels {
     /// Every kernel in the colours of the image's channels; none for gray images.
     pub colour: Option<RgbImage>,
-    /// The kernels of one channel after the other, with the channel's letter or `gray`.
+    /// The kernels of one channel after the other, with the channel's letter, `alpha` or `gray`.
     pub channels: Vec<(&'static str, RgbImage)>,
 }
 
@@ -58,31 +58,34 @@ pub fn kernels(weight: &Tap, color: Color) -> Option<Kernels> {
     if channels != color.channels() || size == 0 {
         return None;
     }
-    // Indices of red, green and blue among the channels.
-    let (indices, names): ([usize; 3], &[&str]) = match color {
-        Color::Rgb => ([0, 1, 2], &["r", "g", "b"]),
-        Color::Bgr => ([2, 1, 0], &["r", "g", "b"]),
-        // One channel stands for all three colours.
-        Color::Gray => ([0, 0, 0], &["gray"]),
+    // In the order of the file's channels.
+    let names: &[&str] = match color {
+        Color::Rgb => &["r", "g", "b"],
+        Color::Bgr => &["b", "g", "r"],
+        Color::Gray => &["gray"],
+        Color::Rgba => &["r", "g", "b", "alpha"],
     };
-    let kernels = weight.numbers.chunks_exact(channels * size);
-    let kernels: Vec<RgbImage> = kernels
-        .map(|kernel| {
+    let draw = |rgb: [usize; 3]| {
+        let kernels = weight.numbers.chunks_exact(channels * size);
+        let kernel = |kernel: &[f32]| {
             let range = Range::from_numbers(kernel);
             tile([height, width], |at| {
-                Rgb(indices.map(|index| range.byte(kernel[index * size + at])))
+                Rgb(rgb.map(|index| range.byte(kernel[index * size + at])))
             })
-        })
-        .collect();
-    let gray_tiles = |(channel, name): (usize, &&'static str)| {
-        let mut gray = kernels.clone();
-        let pixels = gray.iter_mut().flat_map(RgbImage::pixels_mut);
-        pixels.for_each(|pixel| *pixel = Rgb([pixel.0[channel]; 3]));
-        (*name, sheet(&gray))
+        };
+        sheet(&kernels.map(kernel).collect::<Vec<_>>())
     };
+    let index = |name: &str| names.iter().position(|own| *own == name);
+    let colours = [index("r"), index("g"), index("b")];
+    let order = ["r", "g", "b", "alpha", "gray"].into_iter();
     Some(Kernels {
-        colour: (channels == 3).then(|| sheet(&kernels)),
-        channels: names.iter().enumerate().map(gray_tiles).collect(),
+        colour: match colours {
+            [Some(r), Some(g), Some(b)] => Some(draw([r, g, b])),
+            _ => None,
+        },
+        channels: order
+            .filter_map(|name| Some((name, draw([index(name)?; 3]))))
+            .collect(),
     })
 }
 
@@ -205,6 +208,15 @@ mod tests {
         let swapped = kernels(&weight(&[2, 3, 1, 2], &both), Color::Bgr).unwrap();
         assert_eq!(*swapped.colour.unwrap().get_pixel(4, 4), Rgb([64, 128, 0]));
         assert_eq!(*swapped.channels[0].1.get_pixel(4, 4), Rgb([64; 3]));
+    }
+
+    #[test]
+    fn alpha_has_images_of_its_own_in_the_range_of_all_channels() {
+        let found = kernels(&weight(&[1, 4, 1, 1], &[0.0, 5.0, 10.0, 20.0]), Color::Rgba).unwrap();
+        assert_eq!(*found.colour.unwrap().get_pixel(4, 4), Rgb([0, 64, 128]));
+        let names: Vec<_> = found.channels.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["r", "g", "b", "alpha"]);
+        assert_eq!(*found.channels[3].1.get_pixel(4, 4), Rgb([255; 3]));
     }
 
     #[test]

@@ -20,6 +20,7 @@ fn steps_of_imagenet_end_in_what_the_network_takes() {
         [3, 299, 299],
         [3, 96, 160],
         [1, 28, 28],
+        [4, 32, 48],
         [28, 30, 1],
         [256, 256, 3],
     ] {
@@ -78,7 +79,9 @@ fn the_input_of_a_file_is_read_from_its_shape_and_type() {
     );
     let open = ["batch".into(), "h".into(), "w".into(), Dim::Fixed(1)];
     assert_eq!(of(DataType::Float, &open).as_deref(), Some("[any, any, 1]"));
-    for other in [fixed([1, 4, 8, 9]), fixed([1, 8, 9, 5])] {
+    let four = of(DataType::Float, &fixed([1, 4, 8, 9]));
+    assert_eq!(four.as_deref(), Some("[4, 8, 9]"));
+    for other in [fixed([1, 2, 8, 9]), fixed([1, 8, 9, 5])] {
         assert_eq!(of(DataType::Float, &other), None);
     }
     assert_eq!(of(DataType::Int64, &fixed([1, 3, 8, 9])), None);

@@ -1,7 +1,8 @@
 //! BMP where the decoder of `image` and PIL differ: the header of OS/2 2.x, and colours of 5 and 6 bits.
 
 use super::Limits;
-use image::{ImageFormat, RgbImage};
+use crate::DecodedImage;
+use image::ImageFormat;
 use std::borrow::Cow;
 
 /// Bytes of the file header, of Windows' information header, and of the one of OS/2 2.x.
@@ -9,16 +10,20 @@ const FILE: usize = 14;
 const WINDOWS: usize = 40;
 const OS2: usize = 64;
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, String> {
+pub(super) fn decode(
+    bytes: &[u8],
+    with_alpha: bool,
+    limits: &Limits,
+) -> Result<DecodedImage, String> {
     let bytes = without_os2_header(bytes)?;
-    let mut image = super::decode_other(&bytes, ImageFormat::Bmp, limits)?;
+    let mut image = super::decode_other(&bytes, ImageFormat::Bmp, with_alpha, limits)?;
     // Bits of a pixel, compression (3: bit fields) and the mask of green, in Windows' header; the header of
     // OS/2 1.x has 12 bytes.
     if bytes.get(14) != Some(&12) && bytes.get(28..30) == Some(&[16, 0]) {
         let fields = bytes.get(30) == Some(&3);
         let wide_green = fields && bytes.get(58..62) == Some(&[0xe0, 0x07, 0, 0]);
         let tops = [31, if wide_green { 63 } else { 31 }, 31];
-        for pixel in image.pixels_mut() {
+        for pixel in image.rgb.pixels_mut() {
             for (value, top) in pixel.0.iter_mut().zip(tops) {
                 // `image` rounds, PIL cuts off.
                 let stored = (u32::from(*value) * top + 127) / 255;

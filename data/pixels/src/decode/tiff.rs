@@ -9,6 +9,7 @@ mod samples;
 
 use super::ifd::Directory;
 use super::{Limits, exif};
+use crate::DecodedImage;
 use chunks::Chunks;
 use image::RgbImage;
 use image::metadata::Orientation;
@@ -46,17 +47,27 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
 }
 
 /// Decodes the first image and turns it upright.
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, String> {
+pub(super) fn decode(
+    bytes: &[u8],
+    with_alpha: bool,
+    limits: &Limits,
+) -> Result<DecodedImage, String> {
     let directory = directory(bytes)?;
     let layout = Layout::read(&directory)?;
     limits.check_pixels(layout.width, layout.height)?;
     let chunks = Chunks::read(&directory, &layout, limits)?;
-    let rgb = if layout.is_ycbcr_jpeg() {
-        chunks.decode(bytes, &layout)?
-    } else {
-        samples::to_rgb(&chunks.decode(bytes, &layout)?, &layout)
+    let samples = chunks.decode(bytes, &layout)?;
+    let image =
+        |values| RgbImage::from_raw(layout.width, layout.height, values).ok_or("too few pixels");
+    let alpha = (with_alpha && layout.has_alpha).then(|| samples::alpha(&samples, &layout));
+    let rgb = match layout.is_ycbcr_jpeg() {
+        true => samples,
+        false => samples::to_rgb(&samples, &layout),
     };
-    let image = RgbImage::from_raw(layout.width, layout.height, rgb).ok_or("too few pixels")?;
+    let image = DecodedImage {
+        rgb: image(rgb)?,
+        alpha: alpha.map(image).transpose()?,
+    };
     Ok(super::apply_orientation(image, orientation(&directory)))
 }
 

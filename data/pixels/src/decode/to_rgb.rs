@@ -22,6 +22,25 @@ pub fn to_rgb(image: &DynamicImage) -> Result<Cow<'_, RgbImage>> {
     converted(image, false).map_err(|reason| Error::Undecodable { path: None, reason })
 }
 
+/// Alpha of a decoded image, repeated in three channels; none where it has no alpha channel.
+///
+/// ```
+/// use image::{DynamicImage, RgbaImage};
+/// let image = DynamicImage::ImageRgba8(RgbaImage::from_pixel(1, 1, [1, 2, 3, 4].into()));
+/// assert_eq!(classifold_pixels::decode::alpha(&image).unwrap().into_raw(), [4; 3]);
+/// ```
+#[must_use]
+pub fn alpha(image: &DynamicImage) -> Option<RgbImage> {
+    let alpha = match image {
+        DynamicImage::ImageLumaA8(p) => p.pixels().flat_map(|p| [p[1]; 3]).collect(),
+        DynamicImage::ImageRgba8(p) => p.pixels().flat_map(|p| [p[3]; 3]).collect(),
+        DynamicImage::ImageLumaA16(p) => p.pixels().flat_map(|p| [high_byte(p[1]); 3]).collect(),
+        DynamicImage::ImageRgba16(p) => p.pixels().flat_map(|p| [high_byte(p[3]); 3]).collect(),
+        _ => return None,
+    };
+    RgbImage::from_raw(image.width(), image.height(), alpha)
+}
+
 /// As [`to_rgb`]; with `keyed`, the alpha channel is only a colour key.
 pub(super) fn converted(image: &DynamicImage, keyed: bool) -> Result<Cow<'_, RgbImage>, String> {
     let (width, height) = (image.width(), image.height());

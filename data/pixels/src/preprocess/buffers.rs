@@ -3,8 +3,7 @@
 use super::resize::Resizer;
 use super::to_tensor::ToTensor;
 use super::{Preprocess, check_sizes, geometry};
-use crate::Result;
-use image::RgbImage;
+use crate::{DecodedImage, ImageRef, Result};
 
 /// Preprocesses one image after the other with the results of [`Preprocess::apply`].
 ///
@@ -25,7 +24,7 @@ pub struct PreprocessBuffers {
     to_tensor: ToTensor,
     resizer: Resizer,
     /// The resized image.
-    resized: RgbImage,
+    resized: DecodedImage,
 }
 
 impl PreprocessBuffers {
@@ -36,7 +35,7 @@ impl PreprocessBuffers {
             preprocess: preprocess.clone(),
             to_tensor: ToTensor::new(preprocess),
             resizer: Resizer::default(),
-            resized: RgbImage::default(),
+            resized: DecodedImage::default(),
         }
     }
 
@@ -44,17 +43,23 @@ impl PreprocessBuffers {
     ///
     /// # Errors
     /// As [`Preprocess::geometry`] and [`Preprocess::tensor_into`].
-    pub fn apply_into(&mut self, image: &RgbImage, out: &mut [f32]) -> Result<()> {
-        let steps = &self.preprocess;
+    pub fn apply_into<'a>(
+        &mut self,
+        image: impl Into<ImageRef<'a>>,
+        out: &mut [f32],
+    ) -> Result<()> {
+        let (steps, image) = (&self.preprocess, image.into());
         let changed = geometry(steps, image, &mut self.resizer, &mut self.resized)?;
-        self.tensor_into(if changed { &self.resized } else { image }, out)
+        let resized = ImageRef::from(&self.resized);
+        self.tensor_into(if changed { resized } else { image }, out)
     }
 
     /// As [`Preprocess::tensor_into`].
     ///
     /// # Errors
     /// As [`Preprocess::tensor_into`].
-    pub fn tensor_into(&self, image: &RgbImage, out: &mut [f32]) -> Result<()> {
+    pub fn tensor_into<'a>(&self, image: impl Into<ImageRef<'a>>, out: &mut [f32]) -> Result<()> {
+        let image = image.into();
         check_sizes(&self.preprocess, image, out)?;
         self.to_tensor.write(image, out);
         Ok(())
@@ -64,13 +69,13 @@ impl PreprocessBuffers {
     ///
     /// # Errors
     /// As [`Preprocess::geometry`].
-    pub fn geometry(&mut self, image: &RgbImage) -> Result<RgbImage> {
-        let steps = &self.preprocess;
+    pub fn geometry<'a>(&mut self, image: impl Into<ImageRef<'a>>) -> Result<DecodedImage> {
+        let (steps, image) = (&self.preprocess, image.into());
         let changed = geometry(steps, image, &mut self.resizer, &mut self.resized)?;
         Ok(if changed {
             std::mem::take(&mut self.resized)
         } else {
-            image.clone()
+            image.to_image()
         })
     }
 }

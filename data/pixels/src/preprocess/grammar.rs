@@ -11,6 +11,11 @@ pub(super) const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 const CLIP_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 const CLIP_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
+/// Alpha beside the numbers of a data set of opaque images: opaque becomes 0, as the padding of a convolution, and
+/// transparent -2, about what black becomes.
+const ALPHA_MEAN: f32 = 1.0;
+const ALPHA_STD: f32 = 0.5;
+
 const EXAMPLE: &str = "for example `decode(rgb, exif)|resize_short(256, bilinear, antialias)|\
      center_crop(224)|scale(1/255)|normalize(imagenet)|layout(nchw, f32)`";
 
@@ -163,10 +168,11 @@ impl fmt::Display for Step {
     }
 }
 
-const COLORS: [(&str, Color); 3] = [
+const COLORS: [(&str, Color); 4] = [
     ("rgb", Color::Rgb),
     ("bgr", Color::Bgr),
     ("gray", Color::Gray),
+    ("rgba", Color::Rgba),
 ];
 const FILTERS: [(&str, Filter); 4] = [
     ("nearest", Filter::Nearest),
@@ -287,16 +293,16 @@ impl<'a> Call<'a> {
                 factor: self.number(factor)?,
             }),
             ("normalize", ["imagenet"]) => Ok(Step::Normalize {
-                mean: IMAGENET_MEAN.into(),
-                std: IMAGENET_STD.into(),
+                mean: with_alpha(color, IMAGENET_MEAN, ALPHA_MEAN),
+                std: with_alpha(color, IMAGENET_STD, ALPHA_STD),
             }),
             ("normalize", ["half"]) => Ok(Step::Normalize {
                 mean: vec![0.5; color.channels()],
                 std: vec![0.5; color.channels()],
             }),
             ("normalize", ["clip"]) => Ok(Step::Normalize {
-                mean: CLIP_MEAN.into(),
-                std: CLIP_STD.into(),
+                mean: with_alpha(color, CLIP_MEAN, ALPHA_MEAN),
+                std: with_alpha(color, CLIP_STD, ALPHA_STD),
             }),
             ("normalize", [mean, std]) => {
                 let numbers = |key, text| self.numbers(key, text, color.channels(), "a number");
@@ -411,9 +417,15 @@ impl<'a> Call<'a> {
     }
 }
 
+/// The numbers of red, green and blue, and behind them that of alpha, where the channels have it.
+fn with_alpha(color: Color, rgb: [f32; 3], alpha: f32) -> Vec<f32> {
+    let alpha = color.has_alpha().then_some(alpha);
+    rgb.into_iter().chain(alpha).collect()
+}
+
 /// Name and syntax of every step.
 const SYNTAX: [(&str, &str); 9] = [
-    ("decode", "decode(rgb|bgr|gray, exif)"),
+    ("decode", "decode(rgb|bgr|gray|rgba, exif)"),
     ("resize_short", "resize_short(SIZE, bilinear, antialias)"),
     ("resize_long", "resize_long(SIZE, bilinear, antialias)"),
     ("resize", "resize(HEIGHT, WIDTH, bilinear, antialias)"),

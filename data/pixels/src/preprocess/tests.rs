@@ -289,6 +289,71 @@ fn a_small_image_is_centred_on_a_canvas() {
     );
 }
 
+/// Colours are not multiplied by alpha: each channel is what it is without the others.
+#[test]
+fn alpha_is_a_fourth_channel_that_is_resized_by_itself() {
+    let rgb = RgbImage::from_fn(31, 17, |x, y| {
+        [x * 8, y * 14, x * y].map(|v| v as u8).into()
+    });
+    let alpha = RgbImage::from_fn(31, 17, |x, y| [((x * 37 + y * 11) % 256) as u8; 3].into());
+    let steps = "resize_short(9, bicubic, antialias)|pad(9, 20)|center_crop(7, 19)|scale(1/255)";
+    let gray = |image: &RgbImage| parse(&format!("decode(gray, exif)|{steps}")).apply(image);
+    let colours = parse(steps).apply(&rgb).unwrap();
+    let image = DecodedImage {
+        rgb,
+        alpha: Some(alpha.clone()),
+    };
+    let rgba = parse(&format!("decode(rgba, exif)|{steps}"));
+    assert_eq!(rgba.output_shape(), [4, 7, 19]);
+    let planes = rgba.apply(&image).unwrap();
+    assert_eq!(planes[..3 * 7 * 19], colours);
+    assert_eq!(planes[3 * 7 * 19..], gray(&alpha).unwrap());
+    // The margin of the canvas is transparent, also beside an image that has no alpha.
+    let opaque = rgba.apply(&image.rgb).unwrap();
+    let row = &opaque[3 * 7 * 19..][..19];
+    assert_eq!([row[0], row[9], row[18]], [0.0, 1.0, 0.0]);
+
+    let last = rgba.with_layout(Order::Nhwc, Dtype::F32);
+    let pixels = last.apply(&image).unwrap();
+    for (index, pixel) in pixels.chunks(4).enumerate() {
+        let expected: Vec<f32> = (0..4).map(|c| planes[c * 7 * 19 + index]).collect();
+        assert_eq!(pixel, expected);
+    }
+    let opaque = last.apply(&image.rgb).unwrap();
+    assert_eq!(opaque[4 * 9..][3], 1.0);
+}
+
+#[test]
+fn steps_for_alpha_have_a_fourth_number() {
+    let spec = parse("decode(rgba, exif)|pad(1, 3, fill=[1, 2, 3, 4])|center_crop(1, 3)");
+    assert_eq!(
+        spec.apply(&two_pixels()).unwrap()[6..],
+        [40., 200., 3., 255., 255., 4.]
+    );
+    let imagenet = parse("decode(rgba, exif)|center_crop(2)|scale(1/255)|normalize(imagenet)");
+    let text = imagenet.to_string();
+    assert!(
+        text.contains("mean=[0.485, 0.456, 0.406, 1.0], std=[0.229, 0.224, 0.225, 0.5]"),
+        "{text}"
+    );
+    assert_eq!(text.parse::<Preprocess>().unwrap(), imagenet);
+    let json = serde_json::to_string(&imagenet).unwrap();
+    assert!(json.contains("\"color\":\"rgba\""), "{json}");
+    assert_eq!(serde_json::from_str::<Preprocess>(&json).unwrap(), imagenet);
+    let three = "decode(rgba, exif)|center_crop(2)|normalize(mean=[0, 0, 0], std=1)";
+    let error = three.parse::<Preprocess>().unwrap_err().to_string();
+    assert!(
+        error.contains("one number for each of 4 channels"),
+        "{error}"
+    );
+    let image = DecodedImage {
+        rgb: RgbImage::new(2, 2),
+        alpha: Some(RgbImage::new(1, 2)),
+    };
+    let error = imagenet.tensor_into(&image, &mut [0.0; 16]).unwrap_err();
+    assert!(error.to_string().contains("its alpha is 1 x 2"), "{error}");
+}
+
 /// transformers cuts 5 to 2 pixels from the second, torchvision from the third: 1.5 rounds to even.
 #[test]
 fn half_a_pixel_rounds_as_asked() {

@@ -7,7 +7,7 @@
 mod avx2;
 
 use super::{Color, Order, Preprocess, Step};
-use image::RgbImage;
+use crate::ImageRef;
 
 /// Luma of an RGB pixel as PIL's mode `L`: ITU-R BT.601 in 16-bit fixed point.
 ///
@@ -27,7 +27,7 @@ pub(super) struct ToTensor {
     order: Order,
     /// Results by value, one table per channel of the network.
     tables: Vec<[f32; 256]>,
-    /// Arithmetic in place of the tables, where all 256 results are equal to the last bit.
+    /// Arithmetic of the colours in place of their tables, where all 256 results are equal to the last bit.
     #[cfg(target_arch = "x86_64")]
     affines: Option<[Affine; 3]>,
 }
@@ -48,8 +48,8 @@ impl ToTensor {
     }
 
     /// Writes an image of the right size into a buffer of the right length.
-    pub(super) fn write(&self, image: &RgbImage, out: &mut [f32]) {
-        let pixels: &[[u8; 3]] = image.as_raw().as_chunks().0;
+    pub(super) fn write(&self, image: ImageRef<'_>, out: &mut [f32]) {
+        let pixels: &[[u8; 3]] = image.rgb.as_raw().as_chunks().0;
         match (self.color, self.order) {
             (Color::Gray, _) => {
                 for (out, &pixel) in out.iter_mut().zip(pixels) {
@@ -59,16 +59,38 @@ impl ToTensor {
             (_, Order::Nchw) => self.write_planes(pixels, out),
             (_, Order::Nhwc) => {
                 let channels = self.rgb_channels();
-                for (out, pixel) in out.as_chunks_mut::<3>().0.iter_mut().zip(pixels) {
+                for (out, pixel) in out.chunks_exact_mut(self.tables.len()).zip(pixels) {
                     for (&value, channel) in pixel.iter().zip(channels) {
                         out[channel] = self.tables[channel][usize::from(value)];
                     }
                 }
             }
         }
+        if self.color.has_alpha() {
+            self.write_alpha(image, pixels.len(), out);
+        }
     }
 
-    /// Writes `[C, H, W]`.
+    fn write_alpha(&self, image: ImageRef<'_>, count: usize, out: &mut [f32]) {
+        let (table, (start, stride)) = (
+            &self.tables[3],
+            match self.order {
+                Order::Nchw => (3 * count, 1),
+                Order::Nhwc => (3, 4),
+            },
+        );
+        let out = out[start..].iter_mut().step_by(stride);
+        match image.alpha {
+            Some(alpha) => {
+                for (out, pixel) in out.zip(alpha.pixels()) {
+                    *out = table[usize::from(pixel[0])];
+                }
+            }
+            None => out.for_each(|out| *out = table[255]),
+        }
+    }
+
+    /// Writes the colours of `[C, H, W]`.
     fn write_planes(&self, pixels: &[[u8; 3]], out: &mut [f32]) {
         let done = self.write_simd(pixels, out);
         for (source, channel) in self.rgb_channels().into_iter().enumerate() {
@@ -139,10 +161,10 @@ impl Affine {
     }
 }
 
-/// The arithmetic of three channels, if it gives all 256 results of each table.
+/// The arithmetic of the three colours, if it gives all 256 results of each table.
 #[cfg(target_arch = "x86_64")]
 fn affines(preprocess: &Preprocess, tables: &[[f32; 256]]) -> Option<[Affine; 3]> {
-    if tables.len() != 3 {
+    if tables.len() < 3 {
         return None;
     }
     let parts = |factor: f64| [factor as f32, (factor - f64::from(factor as f32)) as f32];
@@ -173,6 +195,7 @@ fn affines(preprocess: &Preprocess, tables: &[[f32; 256]]) -> Option<[Affine; 3]
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
     use super::*;
+    use image::RgbImage;
 
     #[test]
     fn usual_numbers_are_computed_not_looked_up() {
@@ -204,7 +227,7 @@ mod tests {
             });
             let count = (width * height) as usize;
             let mut out = vec![0.0; 3 * count];
-            to_tensor.write(&image, &mut out);
+            to_tensor.write((&image).into(), &mut out);
             for (index, pixel) in image.pixels().enumerate() {
                 for (value, channel) in pixel.0.into_iter().zip(to_tensor.rgb_channels()) {
                     let expected = to_tensor.tables[channel][usize::from(value)];

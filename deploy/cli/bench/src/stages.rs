@@ -87,7 +87,8 @@ pub fn prepare(model: &BenchModel) -> deploy::Result<Option<PreparedImages>> {
     // The first pass fills the page cache and the code caches, and keeps the prepared images.
     for recorded in [false, true] {
         for sample in &chosen {
-            let (image, seconds) = timed(|| decode::open(&sample.path, &Limits::default()));
+            let open = || decode::open_as(&sample.path, preprocess.color(), &Limits::default());
+            let (image, seconds) = timed(open);
             // Unreadable files are reported where the model is scored.
             let Ok(image) = image else { continue };
             let (applied, preparation) = timed(|| buffers.apply_into(&image, &mut out));

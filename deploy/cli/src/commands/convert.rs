@@ -290,8 +290,8 @@ fn measure_speed(
 ) -> anyhow::Result<SpeedReport> {
     printer.log("timing both files");
     let batch = original.preferred_batch();
-    let limits = Limits::default();
-    let readable = |sample: &Sample| decode::open(&sample.path, &limits).ok();
+    let (color, limits) = (original.preprocess().color(), Limits::default());
+    let readable = |sample: &Sample| decode::open_as(&sample.path, color, &limits).ok();
     let images: Vec<_> = dataset
         .samples(args.split)
         .iter()

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use console::{ExitStatus, Printer, printer};
 use data::folder::EXTENSIONS;
-use deploy::{Classifier, Prediction};
+use deploy::{Classifier, DecodedImage, Prediction, decode};
 use fs_err as fs;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -117,18 +117,19 @@ fn classify(
     answers.map(name).collect()
 }
 
-fn read(classifier: &Classifier, input: &Input) -> anyhow::Result<deploy::RgbImage> {
+fn read(classifier: &Classifier, input: &Input) -> anyhow::Result<DecodedImage> {
+    let (color, limits) = (classifier.preprocess().color(), classifier.limits());
     match input {
-        Input::File(path) => Ok(deploy::decode::open(path, classifier.limits())?),
+        Input::File(path) => Ok(decode::open_as(path, color, limits)?),
         Input::Stdin => {
             let mut bytes = Vec::new();
             // One byte more than allowed, so that the decoder sees that the image is too large.
-            let limit = classifier.limits().max_bytes.saturating_add(1);
+            let limit = limits.max_bytes.saturating_add(1);
             std::io::stdin()
                 .lock()
                 .take(limit)
                 .read_to_end(&mut bytes)?;
-            Ok(deploy::decode::decode(&bytes, classifier.limits())?)
+            Ok(decode::decode_as(&bytes, color, limits)?)
         }
     }
 }

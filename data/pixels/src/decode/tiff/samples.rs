@@ -23,6 +23,13 @@ pub(super) fn to_rgb(samples: &[u8], layout: &Layout) -> Vec<u8> {
     samples.chunks_exact(layout.samples).flat_map(rgb).collect()
 }
 
+/// Axes [H, W, samples] of 8 bits, with alpha behind the colours, to alpha [H, W, 3].
+pub(super) fn alpha(samples: &[u8], layout: &Layout) -> Vec<u8> {
+    let index = if layout.colours == Colours::Rgb { 3 } else { 1 };
+    let pixels = samples.chunks_exact(layout.samples);
+    pixels.flat_map(|pixel| [pixel[index]; 3]).collect()
+}
+
 /// Colours divided by alpha (PIL's `unpackRGBa`).
 fn unassociated(colours: [u8; 3], alpha: u8) -> [u8; 3] {
     match alpha {
