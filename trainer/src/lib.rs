@@ -29,6 +29,7 @@ pub mod commands;
 pub mod context;
 pub mod cross_validation;
 pub mod dataset;
+pub mod device;
 pub mod error;
 pub mod evaluate;
 pub mod examples;

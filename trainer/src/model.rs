@@ -11,7 +11,7 @@ use crate::context::TrainingContext;
 use crate::error::Result;
 use crate::examples::Inputs;
 use crate::recipe::Recipe;
-use crate::{backbone, resolve, tensors};
+use crate::{backbone, device, resolve, tensors};
 
 /// A network that takes batches of either kind.
 #[derive(Clone)]
@@ -48,7 +48,7 @@ impl Model {
                     true => Spec::Imported(Arc::clone(backbone)),
                     false => Spec::Frozen(Arc::clone(backbone)),
                 };
-                let device = resolve::device(recipe.device)?;
+                let device = device::open(recipe.device)?;
                 Network::build(&spec, num_classes, recipe.seed, &device)?
             }
             // NB: clones share the running statistics of batch norm.
@@ -102,7 +102,7 @@ pub fn build_network(
     num_classes: usize,
     context: &TrainingContext<'_>,
 ) -> Result<Network> {
-    let device = resolve::device(recipe.device)?;
+    let device = device::open(recipe.device)?;
     let spec = spec(recipe, images.into(), context)?;
     Ok(Network::build(&spec, num_classes, recipe.seed, &device)?)
 }

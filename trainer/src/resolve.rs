@@ -1,14 +1,12 @@
-//! Names of a recipe resolved to data, backbone and device. It opens no network and decodes no image.
+//! Names of a recipe resolved to data and backbone. It opens no network and decodes no image.
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Device;
 use console::Printer;
 use data::{Dataset, catalog, fetch};
 
 use crate::error::{Error, Result};
 use crate::named_backbones;
-use crate::recipe::DeviceKind;
 use crate::run_dir::RunDir;
 
 /// The folder or CSV file behind the name; the built-in set is drawn when it is not there yet.
@@ -106,30 +104,4 @@ pub fn cached_backbones(cache: &Path) -> Vec<String> {
     let backbones = catalog::BACKBONES.iter();
     let cached = backbones.filter(|backbone| backbone.path(cache).is_file());
     cached.map(|backbone| backbone.name.to_owned()).collect()
-}
-
-/// Burn's device.
-///
-/// # Errors
-/// When the cargo feature of that device was off.
-pub fn device(kind: DeviceKind) -> Result<Device> {
-    match kind {
-        DeviceKind::Cpu => Ok(Device::flex()),
-        #[cfg(feature = "cuda")]
-        DeviceKind::Cuda => Ok(Device::cuda(0)),
-        #[cfg(not(feature = "cuda"))]
-        DeviceKind::Cuda => Err(device_missing("cuda")),
-        #[cfg(feature = "wgpu")]
-        DeviceKind::Wgpu => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
-        #[cfg(not(feature = "wgpu"))]
-        DeviceKind::Wgpu => Err(device_missing("wgpu")),
-    }
-}
-
-#[cfg(not(all(feature = "cuda", feature = "wgpu")))]
-fn device_missing(device: &str) -> Error {
-    Error::refused_with_hint(
-        format!("this build of `trainer` cannot train on `{device}`"),
-        format!("build it with `cargo build --release -p trainer --features {device}`"),
-    )
 }

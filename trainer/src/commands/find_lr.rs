@@ -13,7 +13,7 @@ use crate::preprocessing::InputPreprocess;
 use crate::recipe::{AUTO, Settings};
 use crate::train::{RangeStep, RangeTest, TrainOptions, range_test};
 use crate::training_set::TrainingSet;
-use crate::{backbone, command_line, dataset, resolve};
+use crate::{backbone, command_line, dataset, device};
 
 /// Name of the chart's files.
 const CHART: &str = "find-lr";
@@ -41,7 +41,7 @@ pub fn run(args: &FindLrArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         fit::choose_backbone(&mut settings, &context)?;
     }
     let recipe = settings.recipe.resolve(&context.cache)?;
-    resolve::device(recipe.device)?;
+    device::announce(recipe.device, printer)?;
     let dataset = dataset::open_for_training(&recipe, None, &context)?;
     let audit = dataset::audit(&dataset, printer);
     let preprocess = InputPreprocess::decide(&recipe, &context)?;

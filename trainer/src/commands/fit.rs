@@ -30,7 +30,7 @@ use crate::run_dir::RunDir;
 use crate::seeds::repeat_with_seeds;
 use crate::train::{Checkpoint, Checkpoints, Ended, FineTuning, TrainOptions, Trained, train};
 use crate::training_set::{TrainingSet, verification_images};
-use crate::{backbone, command_line, dataset, evaluate, probe, resolve};
+use crate::{backbone, command_line, dataset, device, evaluate, probe, resolve};
 
 /// Arguments of `fit`, resolved: the recipe, the run to resume, and what observes it.
 struct Plan {
@@ -61,8 +61,8 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         choose_backbone(&mut settings, &context)?;
     }
     let plan = plan(args, settings, &cache, printer)?;
-    // A device that this build lacks is refused before any work.
-    resolve::device(plan.recipe.device)?;
+    // A device that this build or the machine lacks is refused before any work.
+    device::announce(plan.recipe.device, printer)?;
     let context = context(&plan.recipe);
     fit(plan, args.json.as_deref(), &context)
 }
