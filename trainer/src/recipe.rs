@@ -25,6 +25,7 @@ mod kinds;
 mod memory;
 mod names;
 mod resume;
+mod scopes;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -45,38 +46,13 @@ pub use text::Text;
 pub use views::Views;
 
 use config_file::ConfigFile;
+use scopes::{CUSTOM_ONLY, FINE_TUNE_ONLY, LOOP_ONLY};
 
 /// More images would need more memory for one step than a machine has.
 const MOST_IMAGES_PER_STEP: usize = 1 << 16;
 
 /// The backbone that a probe chooses.
 pub const AUTO: &str = "auto";
-
-/// Settings of the training loop, for which a classification layer at its minimum has no use.
-const LOOP_ONLY: [&str; 16] = [
-    "epochs",
-    "batch",
-    "accumulate",
-    "lr",
-    "optimizer",
-    "weight-decay",
-    "momentum",
-    "scheduler",
-    "warmup",
-    "clip-norm",
-    "weight-average",
-    "label-smoothing",
-    "sampling",
-    "early-stop",
-    "save",
-    "best-by",
-];
-
-/// Settings of the custom ResNet alone.
-const CUSTOM_ONLY: [&str; 5] = ["width", "cells", "growth", "cell", "size"];
-
-/// Settings of a fine-tuning alone.
-const FINE_TUNE_ONLY: [&str; 4] = ["head-lr-factor", "first-lr-factor", "batch-norm", "keep"];
 
 /// The settings of a training run; `config.toml` of a run is their text.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
@@ -254,6 +230,15 @@ pub struct Recipe {
         help_heading = "Training"
     )]
     pub weight_average: WeightAverage,
+    /// Share of the fine-tuned weights in the average; the rest are those of the frozen backbone and its fitted layer
+    #[arg(
+        long,
+        value_name = "SHARE",
+        default_value_t = 0.5,
+        allow_negative_numbers = true,
+        help_heading = "Training"
+    )]
+    pub tuned_share: f64,
     /// Share of every training label that is spread over all classes, such as 0.05
     #[arg(
         long,
@@ -440,6 +425,9 @@ impl Recipe {
         ensure(is_share, "warmup", self.warmup, expected)?;
         let is_norm = self.clip_norm.is_finite() && self.clip_norm >= 0.0;
         ensure(is_norm, "clip-norm", self.clip_norm, "must be 0 or more")?;
+        let is_share = self.tuned_share > 0.0 && self.tuned_share <= 1.0;
+        let expected = "must be above 0 and at most 1";
+        ensure(is_share, "tuned-share", self.tuned_share, expected)?;
         positive("width", self.width as f64)?;
         positive("cells", self.cells as f64)?;
         positive("growth", self.growth)?;
@@ -518,6 +506,8 @@ impl Recipe {
         }
         if !self.is_fine_tuned() {
             keys.extend(FINE_TUNE_ONLY.map(|key| (key, "needs `--fine-tune`")));
+        } else if self.weight_average == WeightAverage::None {
+            keys.push(("tuned-share", "needs `--weight-average ema`"));
         }
         if self.optimizer != OptimizerKind::Sgd {
             keys.push(("momentum", "needs `--optimizer sgd`"));

@@ -140,6 +140,11 @@ fn run_epochs(
         checkpoints.save_frozen(&saved(&model, &Average::none(), &optimizer, &state))?;
         average.restart(&model.network);
     }
+    if let Some(fine_tuning) = options.fine_tuning.filter(|f| f.tuned_share < 1.0) {
+        // NB: not a clone, which would share the running statistics of batch norm.
+        let start = checkpoints.frozen_network(model.network.valid())?;
+        average.keep_start(&start, fine_tuning.tuned_share);
+    }
     let rates = LearningRates::new(&model.network, options.fine_tuning.as_ref());
     let device = model.device().autodiff();
     let ended = loop {

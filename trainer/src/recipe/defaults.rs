@@ -1,8 +1,8 @@
 //! Defaults that depend on other settings, or on the network.
 
+use super::scopes::LOOP_ONLY;
 use super::{
-    Criterion, FineTune, HeadSolver, LOOP_ONLY, OptimizerKind, Recipe, SchedulerKind, Views,
-    WeightAverage,
+    Criterion, FineTune, HeadSolver, OptimizerKind, Recipe, SchedulerKind, Views, WeightAverage,
 };
 
 /// Learning rate of a network with random weights, or of a classification layer.

@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use super::config_file::ConfigFile;
 use super::flags::{self, Flags};
-use super::{HeadSolver, LOOP_ONLY, Log, Recipe, Ui, Views};
+use super::scopes::LOOP_ONLY;
+use super::{HeadSolver, Log, Recipe, Ui, Views};
 use crate::error::{Error, Result};
 
 /// The flags of `trainer fit` that a `--config` file may hold as well.
@@ -66,13 +67,14 @@ impl Default for RunArgs {
 }
 
 /// Settings for which a learning rate range test has no use.
-const UNUSED_IN_RANGE_TEST: [&str; 19] = [
+const UNUSED_IN_RANGE_TEST: [&str; 20] = [
     "head-solver",
     "epochs",
     "lr",
     "scheduler",
     "warmup",
     "weight-average",
+    "tuned-share",
     "keep",
     "augment-val",
     "early-stop",

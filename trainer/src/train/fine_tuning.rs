@@ -18,6 +18,8 @@ pub struct FineTuning {
     /// Learning rate of the first layer, as such a multiple.
     pub first_lr_factor: f64,
     pub batch_norm: BatchNormKind,
+    /// Share of the trained weights in their average; the rest are those at the start.
+    pub tuned_share: f64,
     pub keep: Keep,
 }
 
@@ -28,6 +30,7 @@ impl FineTuning {
             head_lr_factor: recipe.head_lr_factor,
             first_lr_factor: recipe.first_lr_factor,
             batch_norm: recipe.batch_norm,
+            tuned_share: recipe.tuned_share,
             keep: recipe.keep,
         })
     }

@@ -20,6 +20,7 @@ fn tuning(epochs: usize) -> TrainOptions {
             layers: FineTune::All,
             head_lr_factor: 10.0,
             first_lr_factor: 0.1,
+            tuned_share: 0.5,
             batch_norm: BatchNormKind::Running,
             keep: Keep::Tuned,
         }),
@@ -194,6 +195,36 @@ fn the_average_is_what_is_validated_and_comes_out() {
     };
     let expected = (2.0 * value(&w0) + 9.0 * value(&w1)) / 11.0;
     assert!((value(average.get().unwrap()) - expected).abs() < 1e-6);
+}
+
+#[test]
+fn the_result_lies_on_the_way_from_the_frozen_backbone_to_the_tuned_one() {
+    let shop = Workshop::new();
+    let fit = |share: f64| {
+        let run = shop.run(&format!("share-{share}"));
+        let options = with(tuning(2), |tuning| tuning.tuned_share = share);
+        let trained = shop.fit(&run, &options, None, &mut ()).unwrap();
+        let start = Checkpoint::open(&run.frozen()).unwrap();
+        (trained.network, start.network(network(7).valid()).unwrap())
+    };
+    let ((whole, start), (half, same_start)) = (fit(1.0), fit(0.5));
+    assert_eq!(bits(&start), bits(&same_start));
+    let values = |network: &Network| -> Vec<Vec<f32>> {
+        let tensors = network.state().into_iter();
+        tensors
+            .map(|(_, data)| data.try_into_vec().unwrap())
+            .collect()
+    };
+    let (whole, half, start) = (values(&whole), values(&half), values(&start));
+    let mut moved = 0;
+    for ((whole, half), start) in whole.iter().zip(&half).zip(&start) {
+        for ((whole, half), start) in whole.iter().zip(half).zip(start) {
+            let middle = (whole + start) / 2.0;
+            assert!((half - middle).abs() <= 1e-6 * (1.0 + middle.abs()));
+            moved += usize::from(half != start);
+        }
+    }
+    assert!(moved > 100, "{moved}");
 }
 
 #[test]
