@@ -107,6 +107,12 @@ impl ChannelMix {
             let dims = &weight.dims;
             return Err(format!("has weights {dims:?}, not [out, {own}, h, w]"));
         }
+        if let Some(bias) = bias.as_ref().filter(|b| b.dims != [weight.dims[0]]) {
+            return Err(format!(
+                "has a bias {:?} for weights {:?}",
+                bias.dims, weight.dims
+            ));
+        }
         self.mix(&weight, bias.as_ref())
             .map_err(|error| error.to_string())
     }
@@ -191,4 +197,33 @@ fn refused(problem: &str) -> Error {
         &format!("the number of channels cannot be changed: {problem}"),
         "export the network itself for that number of channels",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{GraphBuilder, ModelInfo, Window};
+
+    #[test]
+    fn a_bias_of_another_length_is_refused() {
+        let mut graph = GraphBuilder::new("net");
+        let dims = [1, 3, 8, 8].map(Dim::Fixed);
+        let x = graph.input("image", DataType::Float, &dims);
+        let weight = Tensor::f32(&[5, 3, 3, 3], vec![0.5; 135]).unwrap();
+        let weight = graph.initializer("conv.weight", &weight);
+        let bias = Tensor::f32(&[2], vec![0.0; 2]).unwrap();
+        let bias = graph.initializer("conv.bias", &bias);
+        let x = graph.conv("conv", &x, &weight, Some(&bias), Window::square(3, 1, 1));
+        graph.output(&x, "y", DataType::Float, &[1, 5, 8, 8].map(Dim::Fixed));
+        let mut document = graph.finish(&ModelInfo::default()).unwrap();
+        let mix = ChannelMix {
+            weights: vec![vec![1.0]; 3],
+            shifts: vec![0.0; 3],
+        };
+        let message = mix.apply(&mut document).unwrap_err().to_string();
+        assert!(
+            message.ends_with("has a bias [2] for weights [5, 3, 3, 3]"),
+            "{message}"
+        );
+    }
 }
