@@ -10,7 +10,7 @@ use trainer::{cli::Cli, cli_error, commands};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Freed memory stays with the process. The next training step takes as much again, and the kernel clears every page
-/// that it hands out: that was a third of the time of a step. `MIMALLOC_PURGE_DELAY` in the environment takes precedence.
+/// that it hands out: that was a quarter of the time of a step. `MIMALLOC_PURGE_DELAY` in the environment takes precedence.
 #[cfg(feature = "mimalloc")]
 #[expect(unsafe_code, reason = "mimalloc is a C library")]
 fn keep_freed_memory() {

@@ -1,7 +1,7 @@
 //! Exponential moving average of a network's weights over the steps (Polyak and Juditsky, 1992). It knows no optimiser.
 //!
-//! Of a fine-tuning it is moved back towards the weights at the start: the network on the way between the two makes
-//! fewer mistakes than either (WiSE-FT: Wortsman and others, 2022, arXiv:2109.01903).
+//! Of a fine-tuning it is moved back towards the weights at the start: the network on the way between the two often
+//! generalises better than either (WiSE-FT: Wortsman and others, 2022, arXiv:2109.01903).
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
