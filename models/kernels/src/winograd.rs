@@ -8,12 +8,14 @@
 //! Transformed tiles are stored as `[C, E², tiles]`, each channel by one pass over its rows.
 
 mod filter;
+mod kernels;
 mod tiles;
 
 use crate::geometry::Geometry;
 use crate::matrix::{Matrix, Target, multiply};
 use crate::memory;
 use filter::{Filter, Matrices};
+use kernels::{KernelGradient, KernelTransform};
 use pulp::Arch;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -148,7 +150,7 @@ where
     let mut outputs = vec![0.0; g.out_channels * pitch];
     let size = g.out_channels * g.in_channels;
     // `[E², C_out, C_in]`, each element a sum over all tiles.
-    let mut sums = vec![0.0; E * E * size];
+    let mut sums = vec![0.0; E * E * size + PAD];
     let arch = Arch::new();
     let groups = x
         .chunks(tiling.group * g.image_len())
@@ -183,6 +185,7 @@ where
                 });
             });
             sums.par_chunks_exact_mut(size)
+                .take(E * E)
                 .enumerate()
                 .for_each(|(element, sum)| {
                     let from = element * tiling.element_stride();
@@ -197,41 +200,33 @@ where
                 });
         }
     }
-    // Gᵀ u G of each kernel.
     memory::fill_chunks(size * 9, g.in_channels * 9, |out, row| {
-        for (channel, kernel) in row.as_chunks_mut::<9>().0.iter_mut().enumerate() {
-            let u = |i: usize, j: usize| sums[(i * E + j) * size + out * g.in_channels + channel];
-            let rows: [[f32; 3]; E] = std::array::from_fn(|i| {
-                Filter::<M, E>::kernel_gradient(std::array::from_fn(|j| u(i, j)))
-            });
-            for j in 0..3 {
-                let column = std::array::from_fn(|i| rows[i][j]);
-                let column = Filter::<M, E>::kernel_gradient(column);
-                for (i, value) in column.into_iter().enumerate() {
-                    kernel[i * 3 + j] = value;
-                }
-            }
-        }
+        arch.dispatch(KernelGradient::<M, E> {
+            sums: &sums[out * g.in_channels..],
+            pitch: size,
+            kernels: row.as_chunks_mut::<9>().0,
+        });
     })
 }
 
-/// G g Gᵀ of each kernel, `[E², C_out, C_in]`.
+/// G g Gᵀ of each kernel, `[C_out, E², pitch]` with a pitch of C_in filled up to whole vectors.
 fn transformed_kernels<const M: usize, const E: usize>(g: &Geometry, weight: &[f32]) -> Vec<f32>
 where
     Filter<M, E>: Matrices<M, E>,
 {
-    let size = g.out_channels * g.in_channels;
-    let kernels = weight.as_chunks::<9>().0;
-    // A chunk is a row of E elements.
-    memory::fill_chunks(E * E * size, E * size, |i, target| {
-        for (index, k) in kernels.iter().enumerate() {
-            let column = |j: usize| Filter::<M, E>::kernel([k[j], k[3 + j], k[6 + j]])[i];
-            let row = Filter::<M, E>::kernel([column(0), column(1), column(2)]);
-            for (j, value) in row.into_iter().enumerate() {
-                target[j * size + index] = value;
-            }
-        }
+    let arch = Arch::new();
+    let len = E * E * kernel_pitch(g);
+    let rows = weight.as_chunks::<9>().0;
+    memory::fill_chunks(g.out_channels * len, len, |out, target| {
+        arch.dispatch(KernelTransform::<M, E> {
+            kernels: &rows[out * g.in_channels..][..g.in_channels],
+            target,
+        });
     })
+}
+
+fn kernel_pitch(g: &Geometry) -> usize {
+    g.in_channels.next_multiple_of(PAD)
 }
 
 /// What a thread of [`convolve`] reuses for its blocks.
@@ -257,7 +252,6 @@ where
     let kernels = transformed_kernels::<M, E>(g, weight);
     let tiling = Tiling::<M, E>::new(g, BLOCK);
     let pitch = tiling.channel_stride();
-    let size = g.out_channels * g.in_channels;
     let arch = Arch::new();
     let scratch = || Scratch {
         inputs: vec![0.0; g.in_channels * pitch],
@@ -289,8 +283,8 @@ where
                 }
                 for element in 0..E * E {
                     let from = element * tiling.element_stride();
-                    let kernels = &kernels[element * size..][..size];
-                    let kernels = Matrix::contiguous(kernels, g.in_channels);
+                    let kernels = &kernels[element * kernel_pitch(g)..];
+                    let kernels = Matrix::rows(kernels, g.in_channels, E * E * kernel_pitch(g));
                     let inputs = Matrix::rows(&inputs[from..], count, pitch);
                     let target = Target {
                         data: &mut outputs[from..],

@@ -20,10 +20,10 @@ pub(super) trait Matrices<const M: usize, const E: usize> {
     fn output_gradients<S: Simd>(simd: S, y: [S::f32s; M]) -> [S::f32s; E];
 
     /// G g of a kernel.
-    fn kernel(g: [f32; 3]) -> [f32; E];
+    fn kernel<S: Simd>(simd: S, g: [S::f32s; 3]) -> [S::f32s; E];
 
     /// Gᵀ u, the kernel's gradient.
-    fn kernel_gradient(u: [f32; E]) -> [f32; 3];
+    fn kernel_gradient<S: Simd>(simd: S, u: [S::f32s; E]) -> [S::f32s; 3];
 }
 
 /// By the points 0, 1, -1 and infinity: 2.25 times fewer products than outputs times taps.
@@ -55,14 +55,24 @@ impl Matrices<2, 4> for Filter<2, 4> {
     }
 
     #[inline(always)]
-    fn kernel([a, b, c]: [f32; 3]) -> [f32; 4] {
-        let (outer, middle) = (0.5 * (a + c), 0.5 * b);
-        [a, outer + middle, outer - middle, c]
+    fn kernel<S: Simd>(simd: S, [a, b, c]: [S::f32s; 3]) -> [S::f32s; 4] {
+        let half = simd.splat_f32s(0.5);
+        let outer = simd.mul_f32s(simd.add_f32s(a, c), half);
+        let middle = simd.mul_f32s(b, half);
+        [
+            a,
+            simd.add_f32s(outer, middle),
+            simd.sub_f32s(outer, middle),
+            c,
+        ]
     }
 
     #[inline(always)]
-    fn kernel_gradient([a, b, c, d]: [f32; 4]) -> [f32; 3] {
-        [a + 0.5 * (b + c), 0.5 * (b - c), 0.5 * (b + c) + d]
+    fn kernel_gradient<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 3] {
+        let half = simd.splat_f32s(0.5);
+        let sum = simd.mul_f32s(simd.add_f32s(b, c), half);
+        let difference = simd.mul_f32s(simd.sub_f32s(b, c), half);
+        [simd.add_f32s(a, sum), difference, simd.add_f32s(sum, d)]
     }
 }
 
@@ -122,26 +132,35 @@ impl Matrices<4, 6> for Filter<4, 6> {
     }
 
     #[inline(always)]
-    fn kernel([a, b, c]: [f32; 3]) -> [f32; 6] {
-        let outer = (a + c) / 3.0;
+    fn kernel<S: Simd>(simd: S, [a, b, c]: [S::f32s; 3]) -> [S::f32s; 6] {
+        let by = |factor: f32| simd.splat_f32s(factor);
+        let outer = simd.mul_f32s(simd.add_f32s(a, c), by(1.0 / 3.0));
+        let middle = simd.mul_f32s(b, by(1.0 / 3.0));
+        let half = simd.mul_add_f32s(c, by(0.25), simd.mul_add_f32s(b, by(0.5), a));
+        let two = simd.mul_add_f32s(c, by(4.0), simd.mul_add_f32s(b, by(-2.0), a));
         [
             a,
-            outer + b / 3.0,
-            b / 3.0 - outer,
-            (a + 0.5 * b + 0.25 * c) * (-16.0 / 15.0),
-            (a - 2.0 * b + 4.0 * c) / 15.0,
+            simd.add_f32s(middle, outer),
+            simd.sub_f32s(middle, outer),
+            simd.mul_f32s(half, by(-16.0 / 15.0)),
+            simd.mul_f32s(two, by(1.0 / 15.0)),
             c,
         ]
     }
 
     #[inline(always)]
-    fn kernel_gradient([u0, u1, u2, u3, u4, u5]: [f32; 6]) -> [f32; 3] {
-        let difference = (u1 - u2) / 3.0;
-        let (half, two) = (u3 * (-16.0 / 15.0), u4 / 15.0);
+    fn kernel_gradient<S: Simd>(simd: S, [u0, u1, u2, u3, u4, u5]: [S::f32s; 6]) -> [S::f32s; 3] {
+        let by = |factor: f32| simd.splat_f32s(factor);
+        let sum = simd.mul_f32s(simd.add_f32s(u1, u2), by(1.0 / 3.0));
+        let difference = simd.mul_f32s(simd.sub_f32s(u1, u2), by(1.0 / 3.0));
+        let half = simd.mul_f32s(u3, by(-16.0 / 15.0));
+        let two = simd.mul_f32s(u4, by(1.0 / 15.0));
+        let first = simd.add_f32s(u0, difference);
+        let last = simd.add_f32s(difference, u5);
         [
-            u0 + difference + half + two,
-            (u1 + u2) / 3.0 + 0.5 * half - 2.0 * two,
-            difference + 0.25 * half + 4.0 * two + u5,
+            simd.add_f32s(first, simd.add_f32s(half, two)),
+            simd.mul_add_f32s(half, by(0.5), simd.mul_add_f32s(two, by(-2.0), sum)),
+            simd.mul_add_f32s(half, by(0.25), simd.mul_add_f32s(two, by(4.0), last)),
         ]
     }
 }

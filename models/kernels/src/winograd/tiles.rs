@@ -334,7 +334,7 @@ where
 
 /// Column `j` of a tile.
 #[inline(always)]
-fn column<T: Copy, const ROWS: usize, const COLUMNS: usize>(
+pub(super) fn column<T: Copy, const ROWS: usize, const COLUMNS: usize>(
     tile: &[[T; COLUMNS]; ROWS],
     j: usize,
 ) -> [T; ROWS] {
@@ -347,12 +347,12 @@ fn column<T: Copy, const ROWS: usize, const COLUMNS: usize>(
 
 /// The vector that begins at `start`.
 #[inline(always)]
-fn load<S: Simd>(values: &[f32], start: usize) -> S::f32s {
+pub(super) fn load<S: Simd>(values: &[f32], start: usize) -> S::f32s {
     S::as_simd_f32s(&values[start..start + S::F32_LANES]).0[0]
 }
 
 /// Writes a vector that begins at `start`.
 #[inline(always)]
-fn store<S: Simd>(values: &mut [f32], start: usize, value: S::f32s) {
+pub(super) fn store<S: Simd>(values: &mut [f32], start: usize, value: S::f32s) {
     S::as_mut_simd_f32s(&mut values[start..start + S::F32_LANES]).0[0] = value;
 }
