@@ -152,9 +152,17 @@ fn a_graph_is_freed_from_its_batch_only_where_two_images_give_their_two_rows() {
         session.run(&images, 2).unwrap()
     });
     assert_eq!(expected, found);
+    // However small the scores are.
+    let small = |graph: &mut GraphBuilder, x: &str| {
+        let factor = graph.initializer("factor", &Tensor::f32(&[], vec![1e-4]).unwrap());
+        let x = graph.node("Mul", "small", &[x, &factor], vec![]);
+        less_the_mean(graph, &x)
+    };
+    let one = Dim::Fixed(1);
     for wrong in [
-        model(&Dim::Fixed(1), merge),
-        model(&Dim::Fixed(1), less_the_mean),
+        model(&one, merge),
+        model(&one, less_the_mean),
+        model(&one, small),
     ] {
         assert!(dynamic_batch(&wrong, None).unwrap().is_none());
     }
