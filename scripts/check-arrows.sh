@@ -60,7 +60,7 @@ may_use bench 'data deploy'
 may_use deploy-cli 'data onnx deploy bench console clap'
 # `onnx`: the card of a run is in the header of its model.onnx.
 may_use report 'data onnx console'
-may_use trainer 'data onnx models deploy report console burn clap'
+may_use trainer 'data onnx kernels models deploy report console burn clap'
 may_use tests 'onnx'
 may_use fuzz 'data pixels onnx models trainer report'
 

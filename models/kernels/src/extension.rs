@@ -106,7 +106,7 @@ fn tensor(values: Vec<f32>, shape: &[usize]) -> FlexTensor {
 }
 
 /// The tensor with its values in order, without another owner where it had none: then they are overwritten in place.
-fn owned(x: FlexTensor) -> FlexTensor {
+pub(super) fn owned(x: FlexTensor) -> FlexTensor {
     let contiguous = x.to_contiguous();
     drop(x);
     contiguous

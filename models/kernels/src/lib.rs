@@ -17,6 +17,7 @@
 //! | `norm`, `pool`, `clamp` | batch norm (with ReLU or ReLU6), max-pool, clamp |
 //! | `polyphase` | rows and columns sorted by their remainders modulo the stride |
 //! | `matrix`, `memory` | matrix products; results that threads fill chunk by chunk |
+//! | `update` | steps of optimisers, number by number |
 //! | `extension`, `autodiff` | the operations as Burn sees them, and their gradients |
 //!
 //! ```
@@ -44,7 +45,10 @@ mod polyphase;
 mod pool;
 #[cfg(test)]
 mod tests;
+mod update;
 mod winograd;
+
+pub use update::update;
 
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Dispatch, DispatchDevice, DispatchTensor, TensorMetadata};
@@ -197,6 +201,12 @@ pub fn clamp(x: DispatchTensor, low: f32, high: f32) -> DispatchTensor {
         return Dispatch::float_clamp(x, low.into(), high.into());
     }
     <Dispatch as Kernels>::clamp(x, clamp::ClampArgs { low, high })
+}
+
+/// Whether [`update`] takes the tensors of a device: those of the CPU without autodiff.
+#[must_use]
+pub fn is_cpu(device: &Device) -> bool {
+    on_flex(device) && !device.is_autodiff()
 }
 
 fn clamped(x: Tensor<4>, high: Option<f32>) -> Tensor<4> {

@@ -105,19 +105,36 @@ struct Mixer<'a> {
 
 impl ModuleMapper for Mixer<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(mut current) = self.current.remove::<D>(param.id) else {
+        let Some(current) = self.current.remove::<D>(param.id) else {
             return param;
         };
-        if let Some(Start {
-            weights,
-            tuned_share,
-        }) = self.start
-            && let Some(start) = weights.get::<D>(param.id)
-        {
-            current = start.clone() + (current - start).mul_scalar(*tuned_share);
-        }
-        let decay = self.decay;
-        // In this form a tensor that does not move stays as it is, to the bit.
-        param.map(|past| past.clone() + (current - past).mul_scalar(1.0 - decay))
+        let start = self.start.and_then(|start| {
+            let weights = start.weights.get::<D>(param.id)?;
+            Some((weights.clone(), start.tuned_share))
+        });
+        // Without a start all of it is the current tensor.
+        let (start, share) = start.unwrap_or_else(|| (current.clone(), 1.0));
+        let gain = 1.0 - self.decay;
+        param.map(|past| move_average(past, [current, start], share, gain))
     }
+}
+
+/// past + gain · (start + share · (current - start) - past). In this form a tensor that does not move stays as it is,
+/// to the bit.
+fn move_average<const D: usize>(
+    past: Tensor<D>,
+    [current, start]: [Tensor<D>; 2],
+    share: f64,
+    gain: f64,
+) -> Tensor<D> {
+    if !kernels::is_cpu(&past.device()) {
+        let mixed = start.clone() + (current - start).mul_scalar(share);
+        return past.clone() + (mixed - past).mul_scalar(gain);
+    }
+    let (share, gain) = (share as f32, gain as f32);
+    let [average] = kernels::update([past], [current, start], |[past], [current, start]| {
+        let mixed = start + share * (current - start);
+        [past + gain * (mixed - past)]
+    });
+    average
 }

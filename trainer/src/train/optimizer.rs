@@ -1,14 +1,14 @@
 //! Optimisers, with PyTorch's meaning and defaults. The network decides which parameters they move.
 
+mod adam;
+mod sgd;
+
 use burn::module::ParamGroup;
-use burn::optim::decay::WeightDecayConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{Adam, AdamConfig, AdamW, AdamWConfig, ModuleOptimizer, Sgd, SgdConfig};
+use burn::optim::{ModuleOptimizer, Optimizer};
 
 use crate::recipe::OptimizerKind;
-
-/// PyTorch's `eps`. NB: Burn's default is 1e-5.
-const EPSILON: f32 = 1e-8;
+use adam::Adam;
+use sgd::Sgd;
 
 /// Optimiser and its settings, besides the learning rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,48 +27,38 @@ impl OptimizerOptions {
             weight_decay: 0.0,
             ..*self
         };
-        let all: ModuleOptimizer = match self.kind {
-            OptimizerKind::Adam => self.adam().into(),
-            OptimizerKind::AdamW => self.adamw().into(),
-            OptimizerKind::Sgd => self.sgd().into(),
-        };
-        match (undecayed, self.kind) {
-            (None, _) => all,
-            (Some(group), OptimizerKind::Adam) => all.with_group(group, plain.adam(), None),
-            (Some(group), OptimizerKind::AdamW) => all.with_group(group, plain.adamw(), None),
-            (Some(group), OptimizerKind::Sgd) => all.with_group(group, plain.sgd(), None),
+        let group = undecayed.map(|group| (group, plain));
+        match self.kind {
+            OptimizerKind::Adam | OptimizerKind::AdamW => build(self.adam(), group, Self::adam),
+            OptimizerKind::Sgd => build(self.sgd(), group, Self::sgd),
         }
     }
 
     pub(super) fn adam(&self) -> Adam {
-        AdamConfig::new()
-            .with_epsilon(EPSILON)
-            .with_weight_decay(self.decay())
-            .build()
+        Adam {
+            weight_decay: self.weight_decay as f32,
+            is_decoupled: self.kind == OptimizerKind::AdamW,
+        }
     }
 
-    fn adamw(&self) -> AdamW {
-        AdamWConfig::new()
-            .with_epsilon(EPSILON)
-            .with_weight_decay(self.weight_decay as f32)
-            .build()
-    }
-
-    /// NB: Burn's default dampening is 0.1, PyTorch's 0.
     fn sgd(&self) -> Sgd {
-        let momentum = (self.momentum > 0.0).then(|| {
-            MomentumConfig::new()
-                .with_momentum(self.momentum)
-                .with_dampening(0.0)
-        });
-        SgdConfig::new()
-            .with_momentum(momentum)
-            .with_weight_decay(self.decay())
-            .build()
+        Sgd {
+            momentum: self.momentum as f32,
+            weight_decay: self.weight_decay as f32,
+        }
     }
+}
 
-    fn decay(&self) -> Option<WeightDecayConfig> {
-        (self.weight_decay > 0.0).then(|| WeightDecayConfig::new(self.weight_decay as f32))
+/// An optimiser for all parameters, and that of other options for a group of them.
+fn build<O: Optimizer + 'static>(
+    all: O,
+    group: Option<(ParamGroup, OptimizerOptions)>,
+    of: impl Fn(&OptimizerOptions) -> O,
+) -> ModuleOptimizer {
+    let all = ModuleOptimizer::from(all);
+    match group {
+        Some((group, options)) => all.with_group(group, of(&options), None),
+        None => all,
     }
 }
 

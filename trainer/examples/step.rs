@@ -6,14 +6,16 @@
 #![expect(clippy::print_stdout, reason = "an example prints")]
 
 use burn::module::Module;
-use burn::optim::{AdamConfig, GradientsParams};
+use burn::optim::GradientsParams;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Distribution, Int, Tensor};
-use classifold_models::{Backbone, BackboneFile, CustomConfig, FeatureExtractor, Network, Spec};
+use models::{Backbone, BackboneFile, CustomConfig, FeatureExtractor, Network, Spec};
 use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
+use trainer::recipe::OptimizerKind;
+use trainer::train::OptimizerOptions;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -79,7 +81,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         file => Spec::Imported(Arc::new(backbone(Path::new(file), options.size)?)),
     };
     let mut network = Network::build(&spec, 2, 0, &device)?;
-    let mut optimizer = AdamConfig::new().with_epsilon(1e-8).init();
+    let adam = OptimizerOptions {
+        kind: OptimizerKind::Adam,
+        weight_decay: 0.0,
+        momentum: 0.0,
+    };
+    let mut optimizer = adam.init(None);
     let shape = [options.batch, 3, options.size, options.size];
     let normal = Distribution::Normal(0.0, 1.0);
     let images: Tensor<4> = Tensor::random(shape, normal, &device);
