@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// The record leaves out nodes that ONNX Runtime folded into constants or fused before it assigned them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Placement {
-    /// The nodes of each provider: `cpu`, `cuda`, `tensorrt`.
+    /// The nodes of each provider: `cpu`, `cuda`, `tensorrt`, `openvino`.
     pub nodes: BTreeMap<String, Vec<PlacedNode>>,
 }
 
@@ -61,6 +61,7 @@ impl Placement {
             "CPUExecutionProvider" => "cpu",
             "CUDAExecutionProvider" => "cuda",
             "TensorrtExecutionProvider" => "tensorrt",
+            "OpenVINOExecutionProvider" => "openvino",
             other => other,
         };
         let nodes = self.nodes.entry(provider.to_owned()).or_default();

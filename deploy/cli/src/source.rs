@@ -167,8 +167,7 @@ fn open(
     }
     if let Some(placement) = classifier.placement() {
         let provider = machine.provider;
-        let own = classifier.model().map_or("", |model| model.precision);
-        printer.log(format!("{placement}, in {}", precision.in_file(own)));
+        printer.log(format!("{placement}, in {}", classifier.precision()));
         for line in placement.other_providers(provider) {
             printer.log(format!("  on {line}"));
         }

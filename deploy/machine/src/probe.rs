@@ -8,7 +8,10 @@
 mod driver;
 mod libraries;
 mod machine;
+mod plugin;
 mod search_paths;
+
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +19,14 @@ pub use driver::{Device, Driver};
 pub use libraries::Library;
 pub(crate) use libraries::tensorrt_version;
 pub use machine::Machine;
+pub(crate) use plugin::{Thoroughness, check as check_plugin};
 pub use search_paths::SearchPaths;
 
 pub use crate::missing::MissingRequirement;
 
 use crate::error::{Error, Result};
 use crate::provider::Provider;
+use crate::wheels::plugin as plugin_wheels;
 
 /// Requirements of a provider: those found and those missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +35,9 @@ pub struct Readiness {
     pub driver: Option<Driver>,
     /// The libraries that were found.
     pub libraries: Vec<Library>,
+    /// The library that ONNX Runtime loads, where the provider is a plugin and nothing is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<PathBuf>,
     /// Requirements without which the provider does not start, the most basic first.
     #[serde(rename = "lacks")]
     pub missing: Vec<MissingRequirement>,
@@ -47,6 +55,7 @@ pub struct Readiness {
 pub fn readiness(provider: Provider, paths: &SearchPaths) -> Readiness {
     let (device, tensorrt) = match provider {
         Provider::Cpu => return Readiness::default(),
+        Provider::OpenVino { .. } => return plugin_readiness(provider, paths),
         Provider::Cuda { device } => (device, false),
         Provider::TensorRt { device } => (device, true),
     };
@@ -64,7 +73,22 @@ pub fn readiness(provider: Provider, paths: &SearchPaths) -> Readiness {
     Readiness {
         driver,
         libraries,
+        plugin: None,
         missing,
+    }
+}
+
+/// The libraries of a plugin provider. Its devices are known once ONNX Runtime has loaded it.
+fn plugin_readiness(provider: Provider, paths: &SearchPaths) -> Readiness {
+    let Some(pinned) = plugin_wheels::pinned(provider) else {
+        return Readiness::default();
+    };
+    let files = plugin::find(pinned, paths);
+    Readiness {
+        driver: None,
+        libraries: files.libraries,
+        plugin: files.library,
+        missing: files.missing,
     }
 }
 

@@ -10,9 +10,13 @@ pub(crate) fn configure(
     builder: SessionBuilder,
     options: &SessionOptions,
 ) -> ort::Result<SessionBuilder> {
-    // Beside a GPU the CPU computes nothing but shapes, unless more may fall back to it.
-    let cpu_beside_gpu = options.provider != Provider::Cpu && !options.allow_fallback;
-    let builder = match options.threads.or(cpu_beside_gpu.then_some(1)) {
+    // Beside another provider the CPU computes nothing but shapes, unless more may fall back to it.
+    let is_beside = options.provider != Provider::Cpu && !options.allow_fallback;
+    // OpenVINO has threads of its own.
+    let own = options
+        .threads
+        .filter(|_| !is_beside || options.provider.needs_cuda());
+    let builder = match own.or(is_beside.then_some(1)) {
         Some(threads) => builder.with_intra_threads(threads)?,
         None => builder,
     };

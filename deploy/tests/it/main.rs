@@ -18,6 +18,7 @@ mod foreign;
 mod golden;
 mod gpu;
 mod output_kind;
+mod openvino;
 mod outputs;
 mod refuse;
 mod replaced;

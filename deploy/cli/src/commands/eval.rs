@@ -132,11 +132,7 @@ fn report<'a>(
             .map(|f| f.version.clone())
             .unwrap_or_default(),
         provider: args.machine.provider.to_string(),
-        precision: match classifier.model() {
-            Some(model) => args.precision.in_file(model.precision),
-            None => args.precision,
-        }
-        .to_string(),
+        precision: classifier.precision().to_string(),
         nodes_by_provider: classifier
             .placement()
             .map(Placement::counts)

@@ -49,7 +49,7 @@ pub(super) fn summary(report: &Report) -> String {
                 .map(|runtime| runtime.version.as_str());
             let version = version.unwrap_or("of unknown version");
             table.row([name, &format!("ready, ONNX Runtime {version}")]);
-        } else if name == "cpu" || has_driver {
+        } else if !is_nvidia(trial) || has_driver {
             table.row([name, &format!("not ready: {}", problem(trial))]);
         } else if !has_gpu_line {
             has_gpu_line = true;
@@ -67,6 +67,13 @@ pub(super) fn summary(report: &Report) -> String {
         table.row(["cache", &format!("`{path}` {}", not_writable(error))]);
     }
     format!("{table}\n(all that was found and what is missing: `deploy doctor --details`)")
+}
+
+/// Whether a provider computes on NVIDIA's GPUs, and so needs their driver.
+fn is_nvidia(trial: &Trial) -> bool {
+    ["cuda", "tensorrt"]
+        .iter()
+        .any(|name| trial.provider.starts_with(name))
 }
 
 /// The first thing that a provider lacks, and how to fix it.
@@ -136,7 +143,7 @@ fn machine(machine: &Machine, section: &mut Section) {
 /// The driver and its GPUs, from the first trial that found them.
 fn gpus(trials: &[Trial], section: &mut Section) {
     let Some(driver) = trials.iter().find_map(|t| t.readiness.driver.as_ref()) else {
-        let tried = trials.iter().any(|t| t.provider != "cpu");
+        let tried = trials.iter().any(is_nvidia);
         if tried {
             section.fact("driver", "no NVIDIA driver that starts");
         }
@@ -204,6 +211,14 @@ fn provider(trial: &Trial, section: &mut Section) {
     if let Some(runtime) = &trial.runtime {
         let from = format!("ONNX Runtime {} from {}", runtime.version, runtime.source);
         section.detail(&from);
+    }
+    for device in &trial.devices {
+        section.detail(&format!(
+            "device: {} (`{}`): {}",
+            device.name,
+            device.description,
+            device.precisions.join(", ")
+        ));
     }
     libraries(&trial.readiness.libraries, section);
     let missing = &trial.readiness.missing;
