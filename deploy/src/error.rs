@@ -324,7 +324,8 @@ impl Error {
 /// The request of the caller.
 impl Error {
     pub(crate) fn precision_name(text: &str) -> Self {
-        let message = format!("`{text}` is not a precision\n  expected: fp32, tf32, bf16, fp16 or int8");
+        let message =
+            format!("`{text}` is not a precision\n  expected: fp32, tf32, bf16, fp16 or int8");
         Self::other(ErrorKind::Usage, message)
     }
 

@@ -167,7 +167,9 @@ fn metadata(device: &Device<'_>) -> BTreeMap<String, String> {
         }
         (ort::api().GetKeyValuePairs)(pairs, &mut keys, &mut values, &mut count);
         let text = |texts: *const *const c_char, index: usize| {
-            CStr::from_ptr(*texts.add(index)).to_string_lossy().into_owned()
+            CStr::from_ptr(*texts.add(index))
+                .to_string_lossy()
+                .into_owned()
         };
         (0..count)
             .map(|index| (text(keys, index), text(values, index)))
@@ -212,7 +214,11 @@ mod tests {
         let error = device
             .check_precision(provider, Precision::Fp16)
             .unwrap_err();
-        insta::assert_snapshot!(error, @"");
+        insta::assert_snapshot!(error, @r"
+        provider `openvino:cpu` does not compute in fp16 here
+          expected: a device that does
+          found:    CPU (`Intel(R) Xeon(R) Processor`): fp32, bf16, int8
+        ");
     }
 
     #[test]

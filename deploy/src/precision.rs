@@ -35,13 +35,7 @@ pub enum Precision {
 
 impl Precision {
     /// Every precision.
-    pub const ALL: [Self; 5] = [
-        Self::Fp32,
-        Self::Tf32,
-        Self::Bf16,
-        Self::Fp16,
-        Self::Int8,
-    ];
+    pub const ALL: [Self; 5] = [Self::Fp32, Self::Tf32, Self::Bf16, Self::Fp16, Self::Int8];
 
     /// Its name, as typed.
     pub fn name(self) -> &'static str {
@@ -196,6 +190,10 @@ mod tests {
             check(Precision::Bf16, "int8").as_deref(),
             Some("`m.onnx` cannot be run in bf16: it is in int8 already")
         );
-        assert!(check(Precision::Int8, "fp32").unwrap().contains("expected: a file of int8"));
+        assert!(
+            check(Precision::Int8, "fp32")
+                .unwrap()
+                .contains("expected: a file of int8")
+        );
     }
 }

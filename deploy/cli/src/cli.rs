@@ -152,6 +152,9 @@ pub(crate) struct EvalArgs {
     /// Images per run of the model [default: the model's own, or 8 on the CPU and 32 on a GPU]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) batch: Option<u16>,
+    /// Run the file as it is on the CPU, too, and report changed answers and McNemar's test
+    #[arg(long)]
+    pub(crate) reference: bool,
     /// Treat an unreadable image as an error
     #[arg(long)]
     pub(crate) strict_images: bool,

@@ -160,7 +160,11 @@ fn open(
     if let Some(model) = model {
         builder = describe(builder, model)?;
     }
-    let found = runtime_for(machine.provider, &machine.location, printer)?;
+    // A process has one ONNX Runtime: what was loaded for one model runs the next, too.
+    let found = match runtime::loaded() {
+        Some(found) => found.clone(),
+        None => runtime_for(machine.provider, &machine.location, printer)?,
+    };
     let classifier = builder.runtime(found).open()?;
     for note in classifier.notes() {
         printer.log(note);

@@ -1,7 +1,9 @@
 //! The CPU's options: threads, spinning, and sums of 8-bit products that do not overflow. Knows no graph.
 
 use machine::Provider;
-use ort::session::builder::SessionBuilder;
+use ort::environment::Environment;
+use ort::ep::{CPU, ExecutionProvider};
+use ort::session::builder::{BuilderResult, SessionBuilder};
 
 use crate::options::SessionOptions;
 
@@ -27,6 +29,14 @@ pub(crate) fn configure(
     } else {
         builder
     })
+}
+
+/// Selects the CPU provider by name. Where no provider was added, `ort` lets ONNX Runtime choose one, and that may be a
+/// plugin that is registered for other sessions.
+pub(crate) fn select(builder: SessionBuilder, environment: &Environment) -> BuilderResult {
+    let mut devices = environment.devices();
+    let cpu = devices.find(|device| device.ep().is_ok_and(|name| name == CPU::NAME));
+    builder.with_devices(cpu, None)
 }
 
 /// Whether this processor adds products of bytes in pairs as 16-bit numbers, which overflow: x86 without VNNI

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use onnx::{Dim, Document};
 use ort::ep::TensorRT;
 
+use crate::engine_cache::EngineKey;
 use crate::error::Result;
 use crate::options::SessionOptions;
 use crate::precision::Precision;
 use crate::presets;
-use crate::engine_cache::EngineKey;
 
 /// Largest batch where the batch sizes are not known.
 const USUAL_BATCH: usize = 32;

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
-use machine::probe::{self, SearchPaths};
 use machine::Provider;
+use machine::probe::{self, SearchPaths};
 use onnx::{Detached, Document, Header, ModelFile};
 use ort::session::Session as OrtSession;
 
@@ -251,17 +251,16 @@ fn create_session(
     let builder = builder
         .with_config_entry(key, on)
         .map_err(|e| refused(&e))?;
-    // A plugin first: the providers are asked in the order in which they were added.
     let builder = match options.provider {
         Provider::OpenVino { device } => {
             let config = openvino::options(device, &request.openvino);
             let (device, _) = plugin::device(options.provider)?;
-            builder
-                .with_devices([device], Some(&config))
-                .map_err(|e| refused(&e))?
+            builder.with_devices([device], Some(&config))
         }
-        _ => builder,
+        Provider::Cpu => cpu::select(builder, environment),
+        Provider::Cuda { .. } | Provider::TensorRt { .. } => Ok(builder),
     };
+    let builder = builder.map_err(|e| refused(&e))?;
     let mut builder = builder
         .with_execution_providers(presets::execution_providers(options.provider, request)?)
         .map_err(|e| refused(&e))?;

@@ -98,7 +98,12 @@ fn network(folder: &Path, gain: f32, last: Option<(&str, &str)>) -> PathBuf {
     if let Some((op, _)) = last {
         y = graph.node(op, "last", &[&y], vec![]);
     }
-    graph.output(&y, "logits", DataType::Float, &["batch".into(), Dim::Fixed(2)]);
+    graph.output(
+        &y,
+        "logits",
+        DataType::Float,
+        &["batch".into(), Dim::Fixed(2)],
+    );
     let path = folder.join("network.onnx");
     let mut document = graph.finish(&ModelInfo::default()).unwrap();
     if let Some((_, domain)) = last {
@@ -127,7 +132,11 @@ fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
 #[test]
 fn a_plugin_that_is_not_there_is_told_with_its_command() {
     let folder = tempfile::tempdir().unwrap();
-    insta::assert_snapshot!(missing(folder.path()).join("\n"), @"");
+    insta::assert_snapshot!(missing(folder.path()).join("\n"), @r"
+    OpenVINO is not installed
+      expected: OpenVINO 1.8.1
+      found:    none
+    ");
 }
 
 #[test]
@@ -135,11 +144,19 @@ fn a_plugin_that_is_damaged_or_another_library_is_never_loaded() {
     let folder = tempfile::tempdir().unwrap();
     replace(folder.path(), PLUGIN, b"no library\n");
     let first = |folder: &Path| missing(folder).swap_remove(0);
-    insta::assert_snapshot!(first(folder.path()), @"");
+    insta::assert_snapshot!(first(folder.path()), @r"
+    `[DIR]/libonnxruntime_providers_openvino_plugin.so` cannot be used
+      expected: a shared library
+      found:    a text file of 11 bytes
+    ");
     // A whole library, but not this one: another version looks like this, too.
     let other = fs::read(&installed().path).unwrap();
     replace(folder.path(), PLUGIN, &other);
-    insta::assert_snapshot!(first(folder.path()), @"");
+    insta::assert_snapshot!(first(folder.path()), @r"
+    `[DIR]/libonnxruntime_providers_openvino_plugin.so` cannot be used
+      expected: that of OpenVINO 1.8.1, SHA-256 99644306dea90173d2fac5e2ad8d10c9574ecf6e6e71ca30e426531abd5a717f
+      found:    another library, SHA-256 aa4079d18f4ea7a5f3a94d80cd4bbe0f2740436626622d64d793803a20381083
+    ");
     let Some(plugin) = plugin() else {
         return;
     };
@@ -173,18 +190,31 @@ fn only_the_pinned_wheel_is_installed() {
     let cache = folder.path().join("cache");
     let install = |from: &Path| runtime::install_plugin(OPENVINO, &cache, Some(from), &|_| {});
     let error = install(folder.path()).unwrap_err();
-    assert!(error.to_string().contains("the folder lacks `onnxruntime_ep_openvino-1.8.1-"));
+    assert!(
+        error
+            .to_string()
+            .contains("the folder lacks `onnxruntime_ep_openvino-1.8.1-")
+    );
     let wheel = error.to_string();
-    let wheel = wheel.split('`').find(|part| part.ends_with(".whl")).unwrap();
+    let wheel = wheel
+        .split('`')
+        .find(|part| part.ends_with(".whl"))
+        .unwrap();
     let wheel = folder.path().join(wheel);
     fs::write(&wheel, "other bytes").unwrap();
     for from in [folder.path(), &wheel] {
         let error = install(from).unwrap_err();
-        assert!(error.to_string().contains("is not the pinned file"), "{error}");
+        assert!(
+            error.to_string().contains("is not the pinned file"),
+            "{error}"
+        );
     }
     assert!(runtime::plugins(&cache).is_empty());
     let error = runtime::install_plugin(Provider::Cpu, &cache, None, &|_| {}).unwrap_err();
-    assert!(error.to_string().contains("it is built into ONNX Runtime"), "{error}");
+    assert!(
+        error.to_string().contains("it is built into ONNX Runtime"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -197,10 +227,15 @@ fn every_precision_is_the_one_that_was_asked_for() {
     let path = network(folder.path(), 1.0, None);
     let run = |options: &SessionOptions| {
         let mut session = Session::open(&path, options).unwrap();
-        (session.run(&images(3), 3).unwrap(), session.placement().counts())
+        (
+            session.run(&images(3), 3).unwrap(),
+            session.placement().counts(),
+        )
     };
     let (expected, _) = run(&SessionOptions::default());
-    let device = classifold::plugin::devices(OPENVINO).unwrap().swap_remove(0);
+    let device = classifold::plugin::devices(OPENVINO)
+        .unwrap()
+        .swap_remove(0);
     let mut seen = Vec::new();
     for (precision, least, most) in [
         (Precision::Fp32, 0.0, 1e-6),
@@ -215,13 +250,25 @@ fn every_precision_is_the_one_that_was_asked_for() {
         }
         let (scores, nodes) = run(&options);
         let difference = largest_difference(&scores, &expected);
-        assert!((least..most).contains(&difference), "{precision}: {difference}");
+        assert!(
+            (least..most).contains(&difference),
+            "{precision}: {difference}"
+        );
         assert!(!seen.contains(&scores), "{precision}");
         seen.push(scores);
-        assert_eq!(nodes.keys().collect::<Vec<_>>(), ["openvino"], "{precision}");
+        assert_eq!(
+            nodes.keys().collect::<Vec<_>>(),
+            ["openvino"],
+            "{precision}"
+        );
     }
     let error = Session::open(&path, &options(Precision::Tf32, folder.path())).unwrap_err();
-    assert!(error.to_string().contains("`openvino` does not compute in tf32"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("`openvino` does not compute in tf32"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -234,7 +281,10 @@ fn an_operator_that_it_lacks_is_an_error_that_names_the_node() {
     let path = network(folder.path(), 1.0, Some(("Normalizer", "ai.onnx.ml")));
     let strict = options(Precision::Fp32, &folder.path().join("engines"));
     let error = Session::open(&path, &strict).unwrap_err();
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @r"
+    not all of the model runs on `openvino:cpu`
+      elsewhere: cpu: Normalizer `last`
+    ");
     let lenient = SessionOptions {
         allow_fallback: true,
         ..strict
@@ -268,7 +318,10 @@ fn a_device_or_an_option_that_it_lacks_is_an_error() {
         };
         let error = Session::open(&path, &there_is_none).unwrap_err();
         let text = error.to_string();
-        assert!(text.contains(&format!("expected: {kind}\n  found:    CPU (`")), "{text}");
+        assert!(
+            text.contains(&format!("expected: {kind}\n  found:    CPU (`")),
+            "{text}"
+        );
         assert!(error.hint().unwrap().contains("driver"), "{error}");
     }
     let too_many_threads = SessionOptions {
@@ -277,7 +330,10 @@ fn a_device_or_an_option_that_it_lacks_is_an_error() {
     };
     let error = Session::open(&path, &too_many_threads).unwrap_err();
     let text = error.to_string();
-    assert!(text.contains("provider `openvino:cpu` cannot start: "), "{text}");
+    assert!(
+        text.contains("provider `openvino:cpu` cannot start: "),
+        "{text}"
+    );
     assert!(!text.contains("Exception from"), "{text}");
     assert!(!folder.path().join("engines").exists() || is_empty(&folder.path().join("engines")));
 }
@@ -308,7 +364,9 @@ fn a_compiled_model_is_kept_by_content_and_precision() {
         let is_built = session.cold_start().build.is_some();
         assert_eq!(is_built, is_new, "{gain} {precision}");
         let scores = session.run(&images(2), 2).unwrap();
-        let known = expected.iter().find(|(g, p, _)| (*g, *p) == (gain, precision));
+        let known = expected
+            .iter()
+            .find(|(g, p, _)| (*g, *p) == (gain, precision));
         match known {
             Some((_, _, known)) => assert_eq!(scores, *known),
             None => expected.push((gain, precision, scores)),
@@ -327,7 +385,11 @@ fn a_compiled_model_is_kept_by_content_and_precision() {
     let path = network(folder.path(), 1.0, None);
     let session = Session::open(&path, &options(Precision::Fp32, &engines)).unwrap();
     assert!(session.cold_start().build.is_some());
-    assert!(session.notes()[0].contains("building it anew"), "{:?}", session.notes());
+    assert!(
+        session.notes()[0].contains("building it anew"),
+        "{:?}",
+        session.notes()
+    );
 }
 
 #[test]
@@ -352,7 +414,9 @@ fn sessions_of_several_threads_share_one_plugin() {
     };
     let expected = run(3);
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..4).map(|i| scope.spawn(move || (i, run(1 + i)))).collect();
+        let threads: Vec<_> = (0..4)
+            .map(|i| scope.spawn(move || (i, run(1 + i))))
+            .collect();
         for thread in threads {
             let (i, scores) = thread.join().unwrap();
             let len = scores.len().min(expected.len());
@@ -388,5 +452,29 @@ fn a_classifier_answers_as_on_the_cpu() {
         assert!((a.probability - b.probability).abs() < 2e-2);
     }
     let error = builder().precision(Precision::Bf16).open().unwrap_err();
-    assert!(error.hint().unwrap().contains("--provider openvino"), "{error}");
+    assert!(
+        error.hint().unwrap().contains("--provider openvino"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_registered_plugin_gets_nothing_that_was_not_asked_of_it() {
+    let Some(_) = plugin() else {
+        return;
+    };
+    runtime::load(installed()).unwrap();
+    classifold::plugin::devices(OPENVINO).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = network(folder.path(), 1.0, None);
+    let mut session = Session::open(&path, &SessionOptions::default()).unwrap();
+    let nodes = session.placement().counts();
+    assert_eq!(nodes.keys().collect::<Vec<_>>(), ["cpu"]);
+    // OpenVINO would compute this in bf16, where the processor has it.
+    let document = onnx::Document::open(&path).unwrap();
+    let value = ["logits".to_owned()];
+    let mut taps = classifold::Taps::open(&document, &value, [3, 8, 8], Some(1)).unwrap();
+    let tapped = taps.run(&images(1)).unwrap().swap_remove(0).numbers;
+    let scores = session.run(&images(1), 1).unwrap();
+    assert!(largest_difference(&tapped, &scores) < 1e-6);
 }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use console::table::{Column, Table};
 use console::{ExitStatus, Printer, printer};
-use deploy::runtime::VERSION;
 use deploy::engine_cache::EngineCache;
+use deploy::runtime::VERSION;
 use fs_err as fs;
 
 use crate::cli::{CacheCommand, PruneArgs};
@@ -55,7 +55,10 @@ fn prune(args: &PruneArgs, printer: &Printer) -> anyhow::Result<()> {
     }
     let installed = deploy::runtime::list(&cache);
     // TensorRT's engines are built by the runtime with CUDA, those of plugins by any.
-    let mut versions: Vec<&str> = installed.iter().map(|found| found.version.as_str()).collect();
+    let mut versions: Vec<&str> = installed
+        .iter()
+        .map(|found| found.version.as_str())
+        .collect();
     versions.push(VERSION);
     for engine in EngineCache::new(cache.join("engines")).unusable(&versions)? {
         freed += remove(&engine, printer)?;

@@ -62,8 +62,7 @@ pub(crate) fn check(
         let path = folder.join(name);
         // Bounds first: what is truncated or another kind of file is said in these words.
         let defect = dylib::check_library(&path).and_then(|()| {
-            let is_compared =
-                thoroughness == Thoroughness::Hashes || *name == plugin.library().0;
+            let is_compared = thoroughness == Thoroughness::Hashes || *name == plugin.library().0;
             match is_compared {
                 true => check_hash(plugin, &path, sha256),
                 false => Ok(()),

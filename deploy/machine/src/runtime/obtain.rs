@@ -93,7 +93,11 @@ fn check_hash(part: &PinnedWheel, file: &Path) -> Result<()> {
 }
 
 /// The wheels in a folder; all must be there.
-fn local_wheels(wheels: &[PinnedWheel], folder: &Path, progress: &dyn Fn(&str)) -> Result<Vec<PathBuf>> {
+fn local_wheels(
+    wheels: &[PinnedWheel],
+    folder: &Path,
+    progress: &dyn Fn(&str),
+) -> Result<Vec<PathBuf>> {
     let files = || wheels.iter().map(|part| folder.join(part.file));
     let missing: Vec<String> = wheels
         .iter()
@@ -114,7 +118,7 @@ fn local_wheels(wheels: &[PinnedWheel], folder: &Path, progress: &dyn Fn(&str)) 
                 .to_owned(),
         ));
     }
-    progress(&format!("checking {} wheels", wheels.len()));
+    progress("checking the SHA-256 of what is there");
     for (part, file) in wheels.iter().zip(files()) {
         check_hash(part, &file)?;
     }

@@ -151,7 +151,10 @@ mod tests {
             let wheel = &plugin.wheel;
             let start = format!("{}-{}-", wheel.project.replace('-', "_"), wheel.version);
             assert!(wheel.file.starts_with(&start), "{wheel:?}");
-            assert!(PLATFORMS.iter().any(|p| wheel.file.contains(p)), "{wheel:?}");
+            assert!(
+                PLATFORMS.iter().any(|p| wheel.file.contains(p)),
+                "{wheel:?}"
+            );
             let hashes = plugin.libraries.iter().map(|(_, sha256)| *sha256);
             for hash in hashes.chain([wheel.sha256]) {
                 assert_eq!(hash.len(), 64, "{hash}");

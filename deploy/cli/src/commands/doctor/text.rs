@@ -6,7 +6,7 @@ use console::table::{Column, Table};
 use deploy::probe::{Device, Library, Machine};
 
 use super::super::cache::human;
-use super::{Cache, Candidate, Report, Trial};
+use super::{Cache, Candidate, PluginDevice, Report, Trial};
 
 /// A section of the report: facts, and lines of detail below them.
 struct Section {
@@ -48,7 +48,12 @@ pub(super) fn summary(report: &Report) -> String {
                 .as_ref()
                 .map(|runtime| runtime.version.as_str());
             let version = version.unwrap_or("of unknown version");
-            table.row([name, &format!("ready, ONNX Runtime {version}")]);
+            let devices: Vec<String> = trial.devices.iter().map(device_line).collect();
+            let devices = match devices.as_slice() {
+                [] => String::new(),
+                all => format!("; {}", all.join("; ")),
+            };
+            table.row([name, &format!("ready, ONNX Runtime {version}{devices}")]);
         } else if !is_nvidia(trial) || has_driver {
             table.row([name, &format!("not ready: {}", problem(trial))]);
         } else if !has_gpu_line {
@@ -213,12 +218,7 @@ fn provider(trial: &Trial, section: &mut Section) {
         section.detail(&from);
     }
     for device in &trial.devices {
-        section.detail(&format!(
-            "device: {} (`{}`): {}",
-            device.name,
-            device.description,
-            device.precisions.join(", ")
-        ));
+        section.detail(&format!("device: {}", device_line(device)));
     }
     libraries(&trial.readiness.libraries, section);
     let missing = &trial.readiness.missing;
@@ -240,6 +240,14 @@ fn provider(trial: &Trial, section: &mut Section) {
             section.detail(&format!("  fix: {fix}"));
         }
     }
+}
+
+fn device_line(device: &PluginDevice) -> String {
+    let (name, description) = (&device.name, &device.description);
+    format!(
+        "{name} (`{description}`) in {}",
+        device.precisions.join(", ")
+    )
 }
 
 /// The libraries, by the folder that they come from.
