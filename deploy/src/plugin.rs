@@ -13,8 +13,10 @@ use ort::device::Device;
 
 use crate::error::{Error, Result, chain};
 use crate::precision::Precision;
-use crate::presets::openvino;
 use crate::runtime;
+
+/// ONNX Runtime's name of OpenVINO.
+pub(crate) const OPENVINO: &str = "OpenVINOExecutionProvider";
 
 /// Names of the providers that were registered in the process's one environment: a second time is an error there.
 static REGISTERED: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
@@ -68,7 +70,7 @@ impl PluginDevice {
 pub(crate) fn execution_provider(provider: Provider) -> Option<&'static str> {
     match provider {
         Provider::Cpu | Provider::Cuda { .. } | Provider::TensorRt { .. } => None,
-        Provider::OpenVino { .. } => Some(openvino::NAME),
+        Provider::OpenVino { .. } => Some(OPENVINO),
     }
 }
 

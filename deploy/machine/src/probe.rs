@@ -80,7 +80,7 @@ pub fn readiness(provider: Provider, paths: &SearchPaths) -> Readiness {
 
 /// The libraries of a plugin provider. Its devices are known once ONNX Runtime has loaded it.
 fn plugin_readiness(provider: Provider, paths: &SearchPaths) -> Readiness {
-    let Some(pinned) = plugin_wheels::pinned(provider) else {
+    let Some(pinned) = plugin_wheels::named(provider.name()) else {
         return Readiness::default();
     };
     let files = plugin::find(pinned, paths);

@@ -3,7 +3,7 @@
 use machine::Provider;
 use ort::environment::Environment;
 use ort::ep::{CPU, ExecutionProvider};
-use ort::session::builder::{BuilderResult, SessionBuilder};
+use ort::session::builder::SessionBuilder;
 
 use crate::options::SessionOptions;
 
@@ -33,10 +33,13 @@ pub(crate) fn configure(
 
 /// Selects the CPU provider by name. Where no provider was added, `ort` lets ONNX Runtime choose one, and that may be a
 /// plugin that is registered for other sessions.
-pub(crate) fn select(builder: SessionBuilder, environment: &Environment) -> BuilderResult {
+pub(crate) fn select(
+    builder: SessionBuilder,
+    environment: &Environment,
+) -> ort::Result<SessionBuilder> {
     let mut devices = environment.devices();
     let cpu = devices.find(|device| device.ep().is_ok_and(|name| name == CPU::NAME));
-    builder.with_devices(cpu, None)
+    Ok(builder.with_devices(cpu, None)?)
 }
 
 /// Whether this processor adds products of bytes in pairs as 16-bit numbers, which overflow: x86 without VNNI

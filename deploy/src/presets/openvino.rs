@@ -10,12 +10,9 @@ use serde_json::json;
 
 use crate::engine_cache::EngineKey;
 use crate::error::Result;
-use crate::plugin::PluginDevice;
+use crate::plugin::{OPENVINO, PluginDevice};
 use crate::precision::Precision;
 use crate::presets;
-
-/// ONNX Runtime's name of the provider.
-pub(crate) const NAME: &str = "OpenVINOExecutionProvider";
 
 /// Precision, threads and folder of a compiled model.
 #[derive(Debug, Clone, Default)]
@@ -48,7 +45,7 @@ pub(crate) fn options(device: OpenVinoDevice, request: &CompileRequest) -> Vec<(
     }
     let name = device.name().to_uppercase();
     vec![(
-        format!("{NAME}.load_config"),
+        format!("{OPENVINO}.load_config"),
         json!({ name: config }).to_string(),
     )]
 }

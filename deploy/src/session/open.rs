@@ -255,7 +255,9 @@ fn create_session(
         Provider::OpenVino { device } => {
             let config = openvino::options(device, &request.openvino);
             let (device, _) = plugin::device(options.provider)?;
-            builder.with_devices([device], Some(&config))
+            builder
+                .with_devices([device], Some(&config))
+                .map_err(ort::Error::from)
         }
         Provider::Cpu => cpu::select(builder, environment),
         Provider::Cuda { .. } | Provider::TensorRt { .. } => Ok(builder),

@@ -122,7 +122,7 @@ pub fn install_plugin(
 /// # Errors
 /// The first library that is missing or differs, with the command that fixes it.
 pub fn verify_plugin(provider: Provider, library: &Path) -> Result<()> {
-    let Some(plugin) = plugin_wheels::pinned(provider) else {
+    let Some(plugin) = plugin_wheels::named(provider.name()) else {
         return Ok(());
     };
     match check_plugin(plugin, library, Thoroughness::Hashes).first() {
@@ -136,7 +136,7 @@ fn pinned(provider: Provider) -> Result<&'static PinnedPlugin> {
         let what = format!("install a plugin for `{provider}`");
         Error::gpu_install(&what, reason, "run `deploy runtime install`".to_owned())
     };
-    let plugin = plugin_wheels::pinned(provider)
+    let plugin = plugin_wheels::named(provider.name())
         .ok_or_else(|| refused("it is built into ONNX Runtime".to_owned()))?;
     if plugin.is_for_this_system() {
         return Ok(plugin);

@@ -2,14 +2,13 @@
 //! no files and no network.
 
 use super::PinnedWheel;
-use crate::provider::Provider;
 
 /// A pinned plugin provider.
 #[derive(Debug)]
 pub(crate) struct PinnedPlugin {
     /// Name of the product.
     pub(crate) product: &'static str,
-    /// What `deploy runtime install` calls it, and prefix of its folder in the cache folder.
+    /// The provider's name, which is that for `deploy runtime install` and the prefix of its folder in the cache folder.
     pub(crate) name: &'static str,
     /// Its wheel.
     pub(crate) wheel: PinnedWheel,
@@ -98,12 +97,9 @@ static OPENVINO: PinnedPlugin = PinnedPlugin {
     others: &["METADATA", "third-party-programs.txt", "cache.json"],
 };
 
-/// The pinned plugin of a provider; `None` for one that is built into ONNX Runtime.
-pub(crate) fn pinned(provider: Provider) -> Option<&'static PinnedPlugin> {
-    match provider {
-        Provider::Cpu | Provider::Cuda { .. } | Provider::TensorRt { .. } => None,
-        Provider::OpenVino { .. } => Some(&OPENVINO),
-    }
+/// The pinned plugin of a provider's name; `None` for one that is built into ONNX Runtime.
+pub(crate) fn named(name: &str) -> Option<&'static PinnedPlugin> {
+    all().into_iter().find(|plugin| plugin.name == name)
 }
 
 /// Every pinned plugin.
