@@ -5,11 +5,13 @@
 #         [--bin DIR] [--peers DIR] [--data DIR] [--weights FILE.onnx] [--epochs N] [--models DIR]
 #         [--json FILE]
 #
-#   steps  one training step: the custom network at batch 32, ResNet18 at batch 16
+#   steps  one training step: the custom network at batch 32; at batch 16 ResNet18, and EfficientNet-Lite0,
+#          MobileNetV4-S and MNASNet with random weights; PyTorch eager, in the memory format channels-last, compiled,
+#          both, and with bf16 autocast
 #   fits   whole `trainer fit` processes: custom; ResNet18 frozen, with an empty and a filled cache
 #   eval   about 2,000 image files through an exported custom network and an exported ResNet18
 #
-# PYTHON needs torch, torchvision, onnx, onnxruntime and pillow; DIR of --peers holds the two scripts
+# PYTHON needs torch, torchvision, onnx, onnxruntime and pillow, for `steps` timm and onnxscript as well; DIR of --peers holds the two scripts
 # that a PyTorch user would run; DIR of --bin the programs (`cargo build --release --workspace`, for
 # `steps` with `--example step` as well). `eval` fits its models first, or takes custom.onnx and
 # resnet18.onnx of --models. The result is a table, and with --json an array of
@@ -69,12 +71,26 @@ peer_fit() { # NET SEED MORE...
 
 steps() {
   need "$bin/examples/step" "cargo build --release --workspace --example step"
-  local step=(scripts/compare-pytorch/step.py --peers "$peers/pytorch_reference.py")
-  for ((i = 0; i < ${pairs:-5}; i++)); do
-    pair custom-train-b32 "$("$bin/examples/step" custom --batch 32 --steps 20)" \
-      "$("$python" "${step[@]}" custom --batch 32 --steps 20)"
-    pair resnet18-train-b16 "$("$bin/examples/step" "$weights" --batch 16 --steps 4)" \
-      "$("$python" "${step[@]}" "$weights" --batch 16 --steps 4)"
+  local networks=(custom "$weights") name
+  for name in timm_efficientnet_lite0 timm_mobilenetv4_conv_small tv_mnasnet1_0; do
+    "$python" scripts/reference/backbones.py make "$tmp" --exporter kept17 "$name" >&2
+    networks+=("$name")
+  done
+  lscpu | grep 'Model name' >&2
+  for ((i = 0; i < ${pairs:-3}; i++)); do
+    for name in "${networks[@]}"; do
+      local file=$name sizes=(--batch 16 --steps 4) ours way
+      case $name in
+        custom) sizes=(--batch 32 --steps 20) ;;
+        timm_* | tv_*) file=$tmp/$name.kept17.onnx ;;
+      esac
+      # As `trainer` sets it for itself.
+      ours=$(MIMALLOC_PURGE_DELAY=-1 "$bin/examples/step" "$file" "${sizes[@]}")
+      for way in eager channels-last compiled compiled-channels-last autocast; do
+        pair "$(basename "$name" .onnx)-b${sizes[1]},$way" "$ours" "$("$python" scripts/compare-pytorch/step.py \
+          --peers "$peers/pytorch_reference.py" "$name" "${sizes[@]}" --way "$way")"
+      done
+    done
   done
 }
 

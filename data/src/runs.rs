@@ -256,6 +256,7 @@ mod tests {
             )
         );
         assert_eq!(introduce(&trial, false).1, None, "it was chosen by name");
+        assert!(is_latest(&runs.join(LATEST)) && !is_latest(&trial));
         assert_eq!(introduce(&best, true).1, None, "it is the best");
         let (listed, errors) = list(runs).unwrap();
         let names: Vec<_> = listed

@@ -330,5 +330,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("and 2 more"), "{error}");
+        let eight = placement(&many[..8]).other_providers(CUDA).join("");
+        assert!(!eight.contains("more"), "{eight}");
     }
 }

@@ -7,7 +7,8 @@ VALUE is the value of the backbone that holds the features (the log of `fit` nam
 of a run with `--fine-tune --keep tuned` and another seed. The graph of the file is run node by node with PyTorch's
 functions and its own weights; scikit-learn fits the first classification layer; the settings are those of the run's
 config.toml: SGD or AdamW without decay of norms and biases, rates by depth, warm-up and cosine per step, clipping by
-the norm of all gradients, label smoothing, averaged weights, batch norms in inference mode. Augmentation is
+the norm of all gradients, label smoothing, averaged weights of which a share is those of the start, batch norms in
+inference mode. Augmentation is
 torchvision's RandomResizedCrop and flip. Needs torch, torchvision, numpy, onnx, pillow, scikit-learn.
 """
 
@@ -150,7 +151,8 @@ def fine_tune(backbone, head, images, labels, augment, config):
     else:
         optimizer = torch.optim.AdamW(groups, eps=1e-8)
     parameters = [group["params"][0] for group in groups]
-    average = [p.detach().clone() for p in parameters]
+    start = [p.detach().clone() for p in parameters]
+    average, share = [p.clone() for p in start], config["tuned-share"]
     batch, generator = config["batch"], torch.Generator().manual_seed(config["seed"])
     steps, step = config["epochs"] * math.ceil(len(images) / batch), 0
     for _ in range(config["epochs"]):
@@ -165,8 +167,8 @@ def fine_tune(backbone, head, images, labels, augment, config):
             optimizer.step()
             step += 1
             decay = min((1 + step) / (10 + step), 0.9999)
-            for mean, p in zip(average, parameters):
-                mean.add_(p.detach() - mean, alpha=1 - decay)
+            for mean, first, p in zip(average, start, parameters):
+                mean.add_(torch.lerp(first, p.detach(), share) - mean, alpha=1 - decay)
     with torch.no_grad():
         for p, mean in zip(parameters, average):
             p.copy_(mean)

@@ -79,14 +79,16 @@ fn a_dynamically_quantised_model_answers_an_image_by_that_image_alone() {
     }
 }
 
+/// Values less the mean of all images of a run.
+fn less_the_mean(graph: &mut GraphBuilder, x: &str) -> String {
+    let x = graph.flatten("flatten", x);
+    let axes = vec![("axes", Attr::Ints(vec![0]))];
+    let mean = graph.node("ReduceMean", "mean", &[&x], axes);
+    graph.node("Sub", "less", &[&x, &mean], vec![])
+}
+
 #[test]
 fn a_model_whose_answers_depend_on_the_batch_is_found() {
-    let less_the_mean = |graph: &mut GraphBuilder, x: &str| {
-        let x = graph.flatten("flatten", x);
-        let axes = vec![("axes", Attr::Ints(vec![0]))];
-        let mean = graph.node("ReduceMean", "mean", &[&x], axes);
-        graph.node("Sub", "less", &[&x, &mean], vec![])
-    };
     let folder = tempfile::tempdir().unwrap();
     let classifier = open(&model(&"batch".into(), less_the_mean), folder.path());
     let found = golden::check_batch(&classifier).unwrap();
@@ -150,6 +152,18 @@ fn a_graph_is_freed_from_its_batch_only_where_two_images_give_their_two_rows() {
         session.run(&images, 2).unwrap()
     });
     assert_eq!(expected, found);
-    let fixed = model(&Dim::Fixed(1), merge);
-    assert!(dynamic_batch(&fixed, None).unwrap().is_none());
+    // However small the scores are.
+    let small = |graph: &mut GraphBuilder, x: &str| {
+        let factor = graph.initializer("factor", &Tensor::f32(&[], vec![1e-4]).unwrap());
+        let x = graph.node("Mul", "small", &[x, &factor], vec![]);
+        less_the_mean(graph, &x)
+    };
+    let one = Dim::Fixed(1);
+    for wrong in [
+        model(&one, merge),
+        model(&one, less_the_mean),
+        model(&one, small),
+    ] {
+        assert!(dynamic_batch(&wrong, None).unwrap().is_none());
+    }
 }

@@ -182,6 +182,7 @@ fn many_threads_get_their_own_answers() {
         .sessions(2)
         .open()
         .unwrap();
+    assert_eq!(classifier.num_sessions(), 2);
     std::thread::scope(|scope| {
         for thread in 0..8_u8 {
             let classifier = &classifier;

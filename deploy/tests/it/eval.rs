@@ -254,3 +254,30 @@ fn a_comparison_counts_the_images_of_both_models_and_names_an_unreadable_one_onc
     let unreadable: Vec<_> = diff.unreadable.iter().map(|file| &file.path).collect();
     assert_eq!(unreadable, [&samples[5].path]);
 }
+
+#[test]
+fn a_comparison_counts_what_one_model_alone_has_right_and_averages_the_differences() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, samples) = (classifier(folder.path()), samples(folder.path(), 40));
+    let other = tempfile::tempdir().unwrap();
+    let turned = Tiny {
+        last: Some("Neg"),
+        ..Tiny::default()
+    };
+    let second = turned.builder(&turned.save(other.path())).open().unwrap();
+    let classes = names(&["blue", "red"]);
+    let options = EvalOptions::default();
+    let diff = classifold::diff::diff(&first, &second, &samples, Some(&classes), &options).unwrap();
+    // Every third label is wrong: that is what the turned model answers.
+    let mcnemar = diff.accuracy.as_ref().unwrap().mcnemar;
+    assert_eq!((mcnemar.only_first, mcnemar.only_second), (26, 14));
+    assert_eq!(diff.flips().count(), 40);
+    // The logits are 10 times red and blue, of which one is 200 and the other 0 to 39, with either sign.
+    let mean = 20.0 * (200.0 + 19.5) / 2.0 / 255.0;
+    assert!(
+        (diff.mean_logit_difference - mean).abs() < 1e-4,
+        "{}",
+        diff.mean_logit_difference
+    );
+    assert!((diff.max_logit_difference - 20.0 * 200.0 / 255.0).abs() < 1e-4);
+}

@@ -210,6 +210,22 @@ fn several_sigmoids_and_a_part_of_a_softmax_are_shown_as_they_are() {
 }
 
 #[test]
+fn a_probability_of_zero_has_a_finite_logit() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model(|graph, x| node(graph, "Floor", &[x], vec![]));
+    let builder = builder(&folder, &model, &["red", "green", "blue"]);
+    let classifier = builder.output_kind(OutputKind::Independent).open().unwrap();
+    let image = classifier.prepare(&flat(50, 40)).unwrap();
+    let logits = classifier.logits(&image, 1).unwrap();
+    assert!(logits.iter().all(|logit| logit.is_finite()), "{logits:?}");
+    let probabilities = classifier.probabilities(&logits).unwrap();
+    assert!(
+        probabilities.iter().all(|p| *p < 1e-30),
+        "{probabilities:?}"
+    );
+}
+
+#[test]
 fn logits_that_are_called_probabilities_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let model = model(|graph, x| node(graph, "Neg", &[x], vec![]));

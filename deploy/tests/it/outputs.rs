@@ -166,6 +166,22 @@ fn class_scores_may_have_other_shapes() {
 }
 
 #[test]
+fn a_shape_that_is_known_after_a_run_alone_is_found_by_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut graph = means("batch".into());
+    // ONNX Runtime does not follow a shape through `Abs`.
+    graph.node("Shape", "shape", &["means"], vec![]);
+    graph.node("Abs", "same", &["shape"], vec![]);
+    let y = graph.node("Reshape", "scores", &["means", "same"], vec![]);
+    let dims = ["batch".into(), "classes".into()];
+    graph.output(&y, "scores", DataType::Float, &dims);
+    let classifier = builder(&folder, &finish(graph)).open().unwrap();
+    assert_eq!(labels(&classifier), ["red", "blue", "red"]);
+    let session = Session::open(classifier.path(), &SessionOptions::default()).unwrap();
+    assert_eq!(classifold::engine::Engine::num_outputs(&session), 3);
+}
+
+#[test]
 fn one_number_for_each_image_needs_no_second_axis() {
     let folder = tempfile::tempdir().unwrap();
     let mut graph = means("batch".into());

@@ -1,7 +1,6 @@
 //! A model file that is replaced while it is opened: card and weights are those of one file, whichever it is.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use classifold::card::PREFIX;
 use classifold::{Card, Classifier, ClassifierBuilder};
@@ -79,17 +78,8 @@ fn save_with_data(mut document: Document, path: &Path) {
 /// Opens `path` and classifies a red image, `count` times, while `replace` runs in another thread; returns how often
 /// it was opened.
 fn open_while(count: usize, path: &Path, replace: impl Fn(usize) + Sync) -> usize {
-    let stop = AtomicBool::new(false);
-    let mut opened = 0;
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for round in 0.. {
-                if stop.load(Ordering::SeqCst) {
-                    return;
-                }
-                replace(round);
-            }
-        });
+    let open_all = || {
+        let mut opened = 0;
         for _ in 0..count {
             match Classifier::builder(path)
                 .runtime(installed().clone())
@@ -107,9 +97,16 @@ fn open_while(count: usize, path: &Path, replace: impl Fn(usize) + Sync) -> usiz
                 }
             }
         }
-        stop.store(true, Ordering::SeqCst);
-    });
-    opened
+        opened
+    };
+    std::thread::scope(|scope| {
+        let opener = scope.spawn(open_all);
+        // Ends when that thread panics, too.
+        (0..)
+            .take_while(|_| !opener.is_finished())
+            .for_each(replace);
+        opener.join().unwrap()
+    })
 }
 
 #[test]

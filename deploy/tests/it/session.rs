@@ -1,7 +1,9 @@
 //! Sessions on the CPU: where nodes run, bound runs, precisions, models that are too new.
 
 use classifold::card::OutputKind;
-use classifold::{Classifier, ErrorKind, Feed, Precision, Provider, Session, SessionOptions};
+use classifold::{
+    Classifier, ErrorKind, Feed, Model, Precision, Provider, Session, SessionOptions,
+};
 use half::f16;
 use onnx::proto::DataType;
 use onnx::{Attr, Dim, Document, GraphBuilder, ModelInfo, Tensor, TensorData};
@@ -15,6 +17,16 @@ fn open(path: &std::path::Path, options: &SessionOptions) -> Session {
 
 fn numbers(count: usize) -> Vec<f32> {
     (0..count).map(|i| (i * 37 % 101) as f32 / 100.0).collect()
+}
+
+#[test]
+fn the_numbers_of_weights_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    // A weight [2, 3] and a bias [2].
+    let model = Model::open(&Tiny::default().save(folder.path())).unwrap();
+    assert_eq!(model.num_parameters, 8);
+    let half = Model::open(&half(folder.path())).unwrap();
+    assert!(half.num_parameters > 0);
 }
 
 #[test]

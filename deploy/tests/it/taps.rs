@@ -51,6 +51,21 @@ fn half_precision_bytes_and_other_layouts_are_read_as_well() {
 }
 
 #[test]
+fn truth_values_are_ones_and_zeros() {
+    runtime::load(installed()).unwrap();
+    let mut document = Tiny::default().document();
+    let nodes = &mut document.graph_mut().node;
+    nodes.push(onnx::node("IsNaN", "nan", &["flatten"], &["nan"], vec![]));
+    nodes.push(onnx::node("Not", "not", &["nan"], &["number"], vec![]));
+    let values = names(&["nan", "number"]);
+    let mut taps = Taps::open(&document, &values, [3, 4, 4], Some(1)).unwrap();
+    let image = Tiny::default().preprocess().apply(&flat(255, 51)).unwrap();
+    let taps = taps.run(&image).unwrap();
+    assert_eq!(taps[0].numbers, [0.0; 3]);
+    assert_eq!(taps[1].numbers, [1.0; 3]);
+}
+
+#[test]
 fn a_fixed_batch_gets_as_many_copies() {
     let three = Tiny {
         batch: 3usize.into(),

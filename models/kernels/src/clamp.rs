@@ -1,5 +1,6 @@
 //! Clamp, number by number, forward and backward: ReLU, ReLU6 and their like. Knows no shapes.
 
+use pulp::{Arch, NullaryFnOnce};
 use rayon::prelude::*;
 
 /// Values of a task: enough that handing it over costs little.
@@ -15,24 +16,54 @@ pub(crate) struct ClampArgs {
 impl ClampArgs {
     /// Clamps in place. NaN stays NaN.
     pub(super) fn forward(self, values: &mut [f32]) {
-        let Self { low, high } = self;
-        values.par_chunks_mut(CHUNK).for_each(|chunk| {
-            for value in chunk {
-                // Not `f32::max` and `min`, which take the bound in place of NaN.
-                let v = if *value < low { low } else { *value };
-                *value = if v > high { high } else { v };
-            }
-        });
+        let arch = Arch::new();
+        let chunks = values.par_chunks_mut(CHUNK);
+        chunks.for_each(|values| arch.dispatch(Forward { args: self, values }));
     }
 
     /// The gradient of the input in place of `gy`, that of the output `y`: zero where `y` is a bound.
     pub(super) fn backward(self, y: &[f32], gy: &mut [f32]) {
-        let Self { low, high } = self;
+        let arch = Arch::new();
         let chunks = gy.par_chunks_mut(CHUNK).zip(y.par_chunks(CHUNK));
-        chunks.for_each(|(gy, y)| {
-            for (gy, y) in gy.iter_mut().zip(y) {
-                *gy = if *y <= low || *y >= high { 0.0 } else { *gy };
-            }
-        });
+        chunks.for_each(|(gy, y)| arch.dispatch(Backward { args: self, y, gy }));
+    }
+}
+
+struct Forward<'a> {
+    args: ClampArgs,
+    values: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let ClampArgs { low, high } = self.args;
+        for value in self.values {
+            // Not `f32::max` and `min`, which take the bound in place of NaN.
+            let v = if *value < low { low } else { *value };
+            *value = if v > high { high } else { v };
+        }
+    }
+}
+
+struct Backward<'a> {
+    args: ClampArgs,
+    y: &'a [f32],
+    gy: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let ClampArgs { low, high } = self.args;
+        for (gy, y) in self.gy.iter_mut().zip(self.y) {
+            // `|`, not `||`: without a branch the loop becomes SIMD.
+            let is_bound = (*y <= low) | (*y >= high);
+            *gy = if is_bound { 0.0 } else { *gy };
+        }
     }
 }

@@ -191,6 +191,11 @@ impl WithSimd for ProductsOfRuns<'_> {
                 *sum = simd.mul_add_f32s(*gy, run[i], *sum);
             }
         }
-        sums.map(|sum| simd.reduce_sum_f32s(sum))
+        // Not `map`: its closure would be compiled without SIMD.
+        let mut products = [0.0; TAPS];
+        for (product, sum) in products.iter_mut().zip(sums) {
+            *product = simd.reduce_sum_f32s(sum);
+        }
+        products
     }
 }

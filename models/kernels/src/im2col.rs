@@ -5,7 +5,7 @@
 //! Knows no SIMD: `gemm` computes.
 
 use crate::geometry::Geometry;
-use crate::matrix::{Matrix, Target, multiply};
+use crate::matrix::{Matrix, Target, multiply, write_product};
 use crate::{memory, norm};
 use rayon::prelude::*;
 
@@ -18,12 +18,10 @@ const PARTIALS: usize = 16 * 1024 * 1024;
 pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
     let scratch = || vec![0.0; tile_len(g)];
     let len = g.batch * g.map_len();
-    memory::fill_chunks_with(len, g.map_len(), scratch, |columns, i, out| {
+    memory::write_chunks_with(len, g.map_len(), scratch, |columns, i, out| {
         let image = &x[i * g.image_len()..][..g.image_len()];
         // The product is added to the bias: no second pass over the output.
-        for (channel, bias) in out.chunks_exact_mut(g.output_pixels()).zip(bias) {
-            channel.fill(*bias);
-        }
+        let out = memory::repeated(out, bias);
         let weight = Matrix::contiguous(weight, g.taps());
         if g.is_pointwise() {
             let target = Target {
@@ -32,7 +30,8 @@ pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> 
                 add: true,
             };
             let image = Matrix::contiguous(image, g.input_pixels());
-            return multiply(target, weight, image, g.out_channels);
+            multiply(target, weight, image, g.out_channels);
+            return out;
         }
         for (first, rows) in tiles(g) {
             let count = rows * g.output[1];
@@ -46,6 +45,7 @@ pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> 
             let columns = Matrix::contiguous(columns, count);
             multiply(target, weight, columns, g.out_channels);
         }
+        out
     })
 }
 
@@ -53,18 +53,14 @@ pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> 
 pub(super) fn input_gradient(g: &Geometry, weight: &[f32], gy: &[f32]) -> Vec<f32> {
     let scratch = || vec![0.0; tile_len(g)];
     let len = g.batch * g.image_len();
-    memory::fill_chunks_with(len, g.image_len(), scratch, |columns, i, gx| {
+    memory::write_chunks_with(len, g.image_len(), scratch, |columns, i, gx| {
         let gy = &gy[i * g.map_len()..][..g.map_len()];
         let weight = Matrix::transposed(weight, g.out_channels, g.taps());
         if g.is_pointwise() {
-            let target = Target {
-                data: gx,
-                pitch: g.input_pixels(),
-                add: false,
-            };
             let gy = Matrix::contiguous(gy, g.output_pixels());
-            return multiply(target, weight, gy, g.taps());
+            return write_product(gx, weight, gy, g.taps());
         }
+        let gx = memory::repeated(gx, &[0.0]);
         for (first, rows) in tiles(g) {
             let count = rows * g.output[1];
             let columns = &mut columns[..g.taps() * count];
@@ -77,6 +73,7 @@ pub(super) fn input_gradient(g: &Geometry, weight: &[f32], gy: &[f32]) -> Vec<f3
             multiply(target, weight, gy, g.taps());
             columns_to_image(g, columns, gx, first, rows);
         }
+        gx
     })
 }
 

@@ -2,6 +2,8 @@
 //!
 //! One thread, because the callers already split the work by image or by tile.
 
+use crate::memory::{self, Unwritten};
+
 /// A matrix to read: element (i, j) is `data[i * row_stride + j * col_stride]`.
 #[derive(Clone, Copy)]
 pub(super) struct Matrix<'a> {
@@ -49,26 +51,61 @@ pub(super) struct Target<'a> {
 /// target `[rows, b.cols]` = (target +) a `[rows, a.cols]` · b `[a.cols, b.cols]`.
 #[expect(unsafe_code, reason = "`gemm` takes pointers")]
 pub(super) fn multiply(target: Target, a: Matrix, b: Matrix, rows: usize) {
-    let (inner, cols) = (a.cols, b.cols);
-    if rows == 0 || inner == 0 || cols == 0 {
+    if rows == 0 || a.cols == 0 || b.cols == 0 {
         return;
     }
-    assert!(target.data.len() > (rows - 1) * target.pitch + cols - 1);
-    assert!(target.pitch >= cols || rows == 1);
+    assert!(target.data.len() > (rows - 1) * target.pitch + b.cols - 1);
+    assert!(target.pitch >= b.cols || rows == 1);
+    // SAFETY: the asserts bound the last element of `target`; its rows do not overlap; it is borrowed alone.
+    unsafe {
+        product(
+            target.data.as_mut_ptr(),
+            target.pitch,
+            target.add,
+            a,
+            b,
+            rows,
+        )
+    };
+}
+
+/// target `[rows, b.cols]` = a `[rows, a.cols]` · b `[a.cols, b.cols]`, where `target` holds nothing yet.
+#[expect(unsafe_code, reason = "`gemm` takes pointers")]
+pub(super) fn write_product<'a>(
+    target: &'a mut Unwritten,
+    a: Matrix,
+    b: Matrix,
+    rows: usize,
+) -> &'a mut [f32] {
+    assert_eq!(target.len(), rows * b.cols);
+    if target.is_empty() || a.cols == 0 {
+        return memory::repeated(target, &[0.0]);
+    }
+    // SAFETY: `target` has as many elements as the product, is borrowed alone, and is not read. All of it is written.
+    unsafe {
+        product(target.as_mut_ptr().cast(), b.cols, false, a, b, rows);
+        target.assume_init_mut()
+    }
+}
+
+/// # Safety
+/// `target` points to `rows` rows of `b.cols` elements that nobody else uses, `pitch` apart. None of the sizes is 0.
+#[expect(unsafe_code, reason = "`gemm` takes pointers")]
+unsafe fn product(target: *mut f32, pitch: usize, add: bool, a: Matrix, b: Matrix, rows: usize) {
+    let (inner, cols) = (a.cols, b.cols);
     assert!(a.data.len() > (rows - 1) * a.row_stride + (inner - 1) * a.col_stride);
     assert!(b.data.len() > (inner - 1) * b.row_stride + (cols - 1) * b.col_stride);
-    // SAFETY: the asserts bound the last element of each matrix; the rows of `target` do not
-    // overlap; `target` is borrowed alone.
+    // SAFETY: the asserts bound the last element of `a` and `b`; the caller answers for `target`.
     unsafe {
         gemm::gemm(
             rows,
             cols,
             inner,
             // Of each matrix the pointer, then the column stride, then the row stride.
-            target.data.as_mut_ptr(),
+            target,
             1,
-            target.pitch as isize,
-            target.add,
+            pitch as isize,
+            add,
             a.data.as_ptr(),
             a.col_stride as isize,
             a.row_stride as isize,

@@ -13,7 +13,6 @@ pub(super) fn fill_chunks(
 }
 
 /// As [`fill_chunks`], with a scratch buffer from `scratch` that a thread reuses for its chunks.
-#[expect(unsafe_code, reason = "the values are written in parallel")]
 pub(super) fn fill_chunks_with<T>(
     len: usize,
     chunk_len: usize,
@@ -22,20 +21,52 @@ pub(super) fn fill_chunks_with<T>(
 ) -> Vec<f32> {
     // Not `vec![0.0; len]`: one thread would write all zeros, and they would have left the caches
     // before the values come. Each thread writes the zeros of its own chunk right before its values.
+    write_chunks_with(len, chunk_len, scratch, |scratch, index, chunk| {
+        let chunk = repeated(chunk, &[0.0]);
+        fill(scratch, index, chunk);
+        chunk
+    })
+}
+
+/// A chunk that holds nothing yet.
+pub(super) type Unwritten = [MaybeUninit<f32>];
+
+/// As [`fill_chunks_with`], from nothing: `write` returns the chunk, all of it written. Chunks that do not fit the caches
+/// are then written once and not twice.
+#[expect(unsafe_code, reason = "the values are written in parallel")]
+pub(super) fn write_chunks_with<T>(
+    len: usize,
+    chunk_len: usize,
+    scratch: impl Fn() -> T + Sync + Send,
+    write: impl for<'a> Fn(&mut T, usize, &'a mut Unwritten) -> &'a mut [f32] + Sync,
+) -> Vec<f32> {
     let mut values = Vec::with_capacity(len);
-    let spare: &mut [MaybeUninit<f32>] = &mut values.spare_capacity_mut()[..len];
+    let spare: &mut Unwritten = &mut values.spare_capacity_mut()[..len];
     let chunks = spare.par_chunks_mut(chunk_len.max(1)).enumerate();
     chunks.for_each_init(scratch, |scratch, (index, chunk)| {
-        chunk.fill(MaybeUninit::new(0.0));
-        // SAFETY: every value was just written.
-        let chunk = unsafe { chunk.assume_init_mut() };
-        fill(scratch, index, chunk);
+        let expected = (chunk.as_ptr().cast::<f32>(), chunk.len());
+        let written = write(scratch, index, chunk);
+        assert_eq!((written.as_ptr(), written.len()), expected);
     });
-    // SAFETY: the chunks cover `len` values, and each was written.
+    // SAFETY: the chunks cover `len` values, and each was returned as written.
     unsafe {
         values.set_len(len);
     }
     values
+}
+
+/// Writes each value as often as they fit the chunk one after the other.
+#[expect(unsafe_code, reason = "the chunk was not written")]
+pub(super) fn repeated<'a>(chunk: &'a mut Unwritten, values: &[f32]) -> &'a mut [f32] {
+    let run = chunk.len() / values.len();
+    assert_eq!(run * values.len(), chunk.len());
+    if run > 0 {
+        for (run, value) in chunk.chunks_exact_mut(run).zip(values) {
+            run.fill(MaybeUninit::new(*value));
+        }
+    }
+    // SAFETY: every value was just written.
+    unsafe { chunk.assume_init_mut() }
 }
 
 /// Adds up partial results of `len` values in their order, so that no bit depends on the threads.

@@ -161,7 +161,7 @@ pub(super) fn split_even_odd<T: Copy>(source: &[T], left: usize, even: &mut [T],
 
 /// The reverse of [`split_even_odd`].
 #[inline(always)]
-fn join_even_odd(even: &[f32], odd: &[f32], left: usize, target: &mut [f32]) {
+pub(super) fn join_even_odd(even: &[f32], odd: &[f32], left: usize, target: &mut [f32]) {
     let (first, second) = if left.is_multiple_of(2) {
         (&even[left / 2..], &odd[left / 2..])
     } else {

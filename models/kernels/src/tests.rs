@@ -9,7 +9,7 @@ use geometry::Geometry;
 type Case = ([usize; 4], usize, [usize; 2], [usize; 2], [usize; 2]);
 
 /// Odd sizes, batch 1, rows longer and shorter than a vector, all algorithms.
-const CONVOLUTIONS: [Case; 16] = [
+const CONVOLUTIONS: [Case; 18] = [
     ([2, 3, 37, 53], 8, [7, 7], [2, 2], [3, 3]),
     ([1, 3, 64, 64], 5, [7, 7], [2, 2], [3, 3]),
     ([3, 1, 20, 71], 1, [3, 3], [1, 1], [1, 1]),
@@ -26,6 +26,8 @@ const CONVOLUTIONS: [Case; 16] = [
     ([2, 35, 6, 30], 32, [3, 3], [1, 1], [2, 2]),
     ([3, 64, 20, 41], 48, [3, 3], [1, 1], [1, 0]),
     ([1, 32, 1, 1], 32, [3, 3], [1, 1], [1, 1]),
+    ([5, 33, 17, 15], 34, [3, 3], [1, 1], [1, 1]),
+    ([2, 32, 14, 30], 35, [3, 3], [1, 1], [2, 2]),
 ];
 
 fn device() -> Device {

@@ -1,31 +1,34 @@
-//! Winograd's minimal filtering F(2 x 2, 3 x 3): wide 3 x 3 convolutions of stride 1 with 2.25 times
-//! fewer multiplications.
+//! Winograd's minimal filtering: wide 3 x 3 convolutions of stride 1 with fewer multiplications.
 //!
-//! Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016, section 4.1: tiles of
-//! 4 x 4 inputs give 2 x 2 outputs, Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A. The products of all tiles are 16
-//! matrix products over the channels, one for each element of a tile. Knows no stride and no other
-//! kernel size.
+//! Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016: tiles of E x E inputs give M x M outputs,
+//! Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A with E = M + 2. The products of all tiles are E² matrix products over the channels,
+//! one for each element of a tile. Large maps take F(4 x 4, 3 x 3), small ones F(2 x 2, 3 x 3). Knows no stride and no
+//! other kernel size.
 //!
-//! Transformed tiles are stored as `[C, 16, tiles]`, each channel by one pass over its rows. Even and
-//! odd columns of a row are separated first, so that neighbouring tiles lie side by side.
+//! Transformed tiles are stored as `[C, E², tiles]`, each channel by one pass over its rows.
+
+mod filter;
+mod kernels;
+mod tiles;
 
 use crate::geometry::Geometry;
 use crate::matrix::{Matrix, Target, multiply};
-use crate::{memory, polyphase};
-use pulp::{Arch, Simd, WithSimd};
+use crate::memory;
+use filter::{Filter, Matrices};
+use kernels::{KernelGradient, KernelTransform};
+use pulp::Arch;
 use rayon::prelude::*;
 use std::ops::Range;
+use tiles::{Buffers, GradientTransform, InputTransform, OutputTransform, PAD};
 
-/// Elements of a transformed tile, 4 x 4.
-const ELEMENTS: usize = 16;
-/// Tiles of a forward block: their transformed values stay in L2.
-const BLOCK: usize = 128;
-/// Tiles of a block of the weight gradient. Its products are sums over the tiles, and `gemm` computes
-/// long sums at a higher rate.
-const LONG_BLOCK: usize = 1024;
-/// Values after each element and each channel: a row's last vector may reach over its end, and the
-/// channels do not all begin in the same cache set.
-const PAD: usize = 16;
+/// Elements of the tiles of a forward block, for each channel: their transformed values stay in L2.
+const BLOCK: usize = 2048;
+/// Those of a block of the weight gradient. Its products are sums over the tiles, and `gemm` computes long sums at a
+/// higher rate.
+const LONG_BLOCK: usize = 16 * 1024;
+/// Rows and columns of the smallest maps for tiles of 4 x 4 outputs. Smaller ones fill too few of them, and their many
+/// channels make the transformed kernels large.
+const LARGE_MAP: usize = 14;
 
 /// Whether this algorithm can compute the convolution.
 pub(super) fn is_possible(g: &Geometry) -> bool {
@@ -40,7 +43,7 @@ pub(super) fn suits(g: &Geometry) -> bool {
 
 /// The division of the output into tiles, and of the tiles into blocks.
 #[derive(Clone, Copy)]
-struct Tiling {
+struct Tiling<const M: usize, const E: usize> {
     /// Rows of tiles of an image.
     rows: usize,
     /// Tiles of a row.
@@ -51,9 +54,14 @@ struct Tiling {
     block: usize,
 }
 
-impl Tiling {
-    fn new(g: &Geometry, tiles: usize) -> Self {
-        let [rows, columns] = g.output.map(|n| n.div_ceil(2));
+impl<const M: usize, const E: usize> Tiling<M, E> {
+    /// Elements of a transformed tile.
+    const ELEMENTS: usize = E * E;
+
+    /// Blocks of about so many elements.
+    fn new(g: &Geometry, elements: usize) -> Self {
+        let tiles = elements / Self::ELEMENTS;
+        let [rows, columns] = g.output.map(|n| n.div_ceil(M));
         // At most a quarter of the batch, so that four threads have a group each.
         let group = (tiles / (rows * columns)).clamp(1, g.batch.div_ceil(4));
         let block = tiles.div_ceil(columns).min(group * rows);
@@ -70,13 +78,13 @@ impl Tiling {
         self.block * self.columns + PAD
     }
 
-    /// Distance between two channels of transformed tiles.
+    /// Distance between two channels of transformed tiles. They do not all begin in the same cache set.
     fn channel_stride(&self) -> usize {
-        ELEMENTS * self.element_stride() + PAD
+        Self::ELEMENTS * self.element_stride() + PAD
     }
 
     /// The blocks of a group of `images`: ranges of its rows of tiles.
-    fn blocks(&self, images: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+    fn blocks(&self, images: usize) -> impl Iterator<Item = Range<usize>> + use<M, E> {
         let (rows, block) = (images * self.rows, self.block);
         (0..rows)
             .step_by(block)
@@ -84,10 +92,18 @@ impl Tiling {
     }
 }
 
+/// Whether tiles of 4 x 4 outputs are the faster ones.
+fn has_large_map(g: &Geometry) -> bool {
+    g.output.iter().min() >= Some(&LARGE_MAP)
+}
+
 /// `[N, C_in, H, W]` to `[N, C_out, H', W']`.
 pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
-    let kernels = transformed_kernels(g, weight);
-    convolve(g, x, &kernels, bias)
+    if has_large_map(g) {
+        convolve::<4, 6>(g, x, weight, bias)
+    } else {
+        convolve::<2, 4>(g, x, weight, bias)
+    }
 }
 
 /// Gradient of the input, `[N, C_in, H, W]`: a convolution with the kernels turned by 180 degrees.
@@ -111,19 +127,30 @@ pub(super) fn input_gradient(g: &Geometry, weight: &[f32], gy: &[f32]) -> Vec<f3
         end_padding: g.end_padding.map(|p| 2 - p),
         ..*g
     };
-    let kernels = transformed_kernels(&backward, &turned);
-    convolve(&backward, gy, &kernels, &vec![0.0; g.in_channels])
+    forward(&backward, gy, &turned, &vec![0.0; g.in_channels])
 }
 
 /// Gradient of the weight, `[C_out, C_in, 3, 3]`.
 pub(super) fn weight_gradient(g: &Geometry, x: &[f32], gy: &[f32]) -> Vec<f32> {
-    let tiling = Tiling::new(g, LONG_BLOCK);
+    if has_large_map(g) {
+        correlate::<4, 6>(g, x, gy)
+    } else {
+        correlate::<2, 4>(g, x, gy)
+    }
+}
+
+/// [`weight_gradient`] by tiles of M x M outputs.
+fn correlate<const M: usize, const E: usize>(g: &Geometry, x: &[f32], gy: &[f32]) -> Vec<f32>
+where
+    Filter<M, E>: Matrices<M, E>,
+{
+    let tiling = Tiling::<M, E>::new(g, LONG_BLOCK);
     let pitch = tiling.channel_stride();
     let mut inputs = vec![0.0; g.in_channels * pitch];
     let mut outputs = vec![0.0; g.out_channels * pitch];
     let size = g.out_channels * g.in_channels;
-    // `[16, C_out, C_in]`, each element a sum over all tiles.
-    let mut sums = vec![0.0; ELEMENTS * size];
+    // `[E², C_out, C_in]`, each element a sum over all tiles.
+    let mut sums = vec![0.0; E * E * size + PAD];
     let arch = Arch::new();
     let groups = x
         .chunks(tiling.group * g.image_len())
@@ -132,28 +159,33 @@ pub(super) fn weight_gradient(g: &Geometry, x: &[f32], gy: &[f32]) -> Vec<f32> {
         for rows in tiling.blocks(x.len() / g.image_len()) {
             let count = rows.len() * tiling.columns;
             let channels = inputs.par_chunks_exact_mut(pitch).enumerate();
-            channels.for_each(|(channel, target)| {
+            let buffers = || tiling.input_buffers();
+            channels.for_each_init(buffers, |buffers, (channel, target)| {
                 arch.dispatch(InputTransform {
                     g,
                     tiling,
                     rows: rows.clone(),
                     channel,
+                    buffers,
                     x,
                     target,
                 });
             });
             let channels = outputs.par_chunks_exact_mut(pitch).enumerate();
-            channels.for_each(|(channel, target)| {
+            let buffers = || tiling.output_buffers();
+            channels.for_each_init(buffers, |buffers, (channel, target)| {
                 arch.dispatch(GradientTransform {
                     g,
                     tiling,
                     rows: rows.clone(),
                     channel,
+                    buffers,
                     gy,
                     target,
                 });
             });
             sums.par_chunks_exact_mut(size)
+                .take(E * E)
                 .enumerate()
                 .for_each(|(element, sum)| {
                     let from = element * tiling.element_stride();
@@ -168,63 +200,72 @@ pub(super) fn weight_gradient(g: &Geometry, x: &[f32], gy: &[f32]) -> Vec<f32> {
                 });
         }
     }
-    // Gᵀ u G of each kernel.
     memory::fill_chunks(size * 9, g.in_channels * 9, |out, row| {
-        for (channel, kernel) in row.as_chunks_mut::<9>().0.iter_mut().enumerate() {
-            let u = |element: usize| sums[element * size + out * g.in_channels + channel];
-            let fold = |a: f32, b: f32, c: f32, d: f32| {
-                [a + 0.5 * (b + c), 0.5 * (b - c), 0.5 * (b + c) + d]
-            };
-            let columns: [[f32; 3]; 4] =
-                std::array::from_fn(|j| fold(u(j), u(4 + j), u(8 + j), u(12 + j)));
-            for i in 0..3 {
-                let row = fold(columns[0][i], columns[1][i], columns[2][i], columns[3][i]);
-                kernel[i * 3..i * 3 + 3].copy_from_slice(&row);
-            }
-        }
+        arch.dispatch(KernelGradient::<M, E> {
+            sums: &sums[out * g.in_channels..],
+            pitch: size,
+            kernels: row.as_chunks_mut::<9>().0,
+        });
     })
 }
 
-/// G g Gᵀ of each kernel, `[16, C_out, C_in]`.
-fn transformed_kernels(g: &Geometry, weight: &[f32]) -> Vec<f32> {
-    let size = g.out_channels * g.in_channels;
-    let fold = |a: f32, b: f32, c: f32| {
-        let (outer, middle) = (0.5 * (a + c), 0.5 * b);
-        [a, outer + middle, outer - middle, c]
-    };
-    let kernels = weight.as_chunks::<9>().0;
-    // A chunk is a row of four elements.
-    memory::fill_chunks(ELEMENTS * size, 4 * size, |i, target| {
-        for (index, k) in kernels.iter().enumerate() {
-            let column = |j: usize| fold(k[j], k[3 + j], k[6 + j])[i];
-            for (j, value) in fold(column(0), column(1), column(2))
-                .into_iter()
-                .enumerate()
-            {
-                target[j * size + index] = value;
-            }
-        }
-    })
-}
-
-/// Convolution with kernels that are transformed already.
-fn convolve(g: &Geometry, x: &[f32], kernels: &[f32], bias: &[f32]) -> Vec<f32> {
-    let tiling = Tiling::new(g, BLOCK);
-    let pitch = tiling.channel_stride();
-    let size = g.out_channels * g.in_channels;
+/// G g Gᵀ of each kernel, `[C_out, E², pitch]` with a pitch of C_in filled up to whole vectors.
+fn transformed_kernels<const M: usize, const E: usize>(g: &Geometry, weight: &[f32]) -> Vec<f32>
+where
+    Filter<M, E>: Matrices<M, E>,
+{
     let arch = Arch::new();
-    let scratch = || {
-        (
-            vec![0.0; g.in_channels * pitch],
-            vec![0.0; g.out_channels * pitch],
-        )
+    let len = E * E * kernel_pitch(g);
+    let rows = weight.as_chunks::<9>().0;
+    memory::fill_chunks(g.out_channels * len, len, |out, target| {
+        arch.dispatch(KernelTransform::<M, E> {
+            kernels: &rows[out * g.in_channels..][..g.in_channels],
+            target,
+        });
+    })
+}
+
+fn kernel_pitch(g: &Geometry) -> usize {
+    g.in_channels.next_multiple_of(PAD)
+}
+
+/// What a thread of [`convolve`] reuses for its blocks.
+struct Scratch {
+    /// `[C_in, E², tiles]`.
+    inputs: Vec<f32>,
+    /// `[C_out, E², tiles]`.
+    outputs: Vec<f32>,
+    input_buffers: Buffers,
+    output_buffers: Buffers,
+}
+
+/// [`forward`] by tiles of M x M outputs.
+fn convolve<const M: usize, const E: usize>(
+    g: &Geometry,
+    x: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+) -> Vec<f32>
+where
+    Filter<M, E>: Matrices<M, E>,
+{
+    let kernels = transformed_kernels::<M, E>(g, weight);
+    let tiling = Tiling::<M, E>::new(g, BLOCK);
+    let pitch = tiling.channel_stride();
+    let arch = Arch::new();
+    let scratch = || Scratch {
+        inputs: vec![0.0; g.in_channels * pitch],
+        outputs: vec![0.0; g.out_channels * pitch],
+        input_buffers: tiling.input_buffers(),
+        output_buffers: tiling.output_buffers(),
     };
     let len = g.batch * g.map_len();
     memory::fill_chunks_with(
         len,
         tiling.group * g.map_len(),
         scratch,
-        |(inputs, outputs), i, out| {
+        |scratch, i, out| {
+            let (inputs, outputs) = (&mut scratch.inputs, &mut scratch.outputs);
             let images = out.len() / g.map_len();
             let x = &x[i * tiling.group * g.image_len()..][..images * g.image_len()];
             for rows in tiling.blocks(images) {
@@ -235,14 +276,15 @@ fn convolve(g: &Geometry, x: &[f32], kernels: &[f32], bias: &[f32]) -> Vec<f32> 
                         tiling,
                         rows: rows.clone(),
                         channel,
+                        buffers: &mut scratch.input_buffers,
                         x,
                         target,
                     });
                 }
-                for element in 0..ELEMENTS {
+                for element in 0..E * E {
                     let from = element * tiling.element_stride();
-                    let kernels = &kernels[element * size..][..size];
-                    let kernels = Matrix::contiguous(kernels, g.in_channels);
+                    let kernels = &kernels[element * kernel_pitch(g)..];
+                    let kernels = Matrix::rows(kernels, g.in_channels, E * E * kernel_pitch(g));
                     let inputs = Matrix::rows(&inputs[from..], count, pitch);
                     let target = Target {
                         data: &mut outputs[from..],
@@ -258,6 +300,7 @@ fn convolve(g: &Geometry, x: &[f32], kernels: &[f32], bias: &[f32]) -> Vec<f32> 
                         tiling,
                         rows: rows.clone(),
                         channel,
+                        buffers: &mut scratch.output_buffers,
                         source,
                         bias,
                         out,
@@ -266,280 +309,6 @@ fn convolve(g: &Geometry, x: &[f32], kernels: &[f32], bias: &[f32]) -> Vec<f32> 
             }
         },
     )
-}
-
-/// Bᵀ d B of one channel's tiles.
-struct InputTransform<'a> {
-    g: &'a Geometry,
-    tiling: Tiling,
-    /// Rows of tiles of the group.
-    rows: Range<usize>,
-    channel: usize,
-    /// The group's images.
-    x: &'a [f32],
-    /// `[16, tiles]`.
-    target: &'a mut [f32],
-}
-
-impl WithSimd for InputTransform<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self {
-            g,
-            tiling,
-            rows,
-            channel,
-            x,
-            target,
-        } = self;
-        let (columns, stride) = (tiling.columns, tiling.element_stride());
-        let plane = PaddedPlane {
-            size: g.input,
-            padding: g.padding,
-        };
-        // A tile reads one even and one odd column beyond its own; the last vector reads beyond that.
-        let half = columns + 1 + S::F32_LANES;
-        let mut lines = vec![0.0; 4 * 2 * half];
-        let mut next = usize::MAX;
-        for (i, tile_row) in rows.enumerate() {
-            let (image, row) = (tile_row / tiling.rows, tile_row % tiling.rows);
-            let map = &x[(image * g.in_channels + channel) * g.input_pixels()..];
-            // Tiles overlap by two lines: the row of tiles above has left two of the four.
-            let ready = if row > 0 && next == tile_row { 2 } else { 0 };
-            for line in 2 * row + ready..2 * row + 4 {
-                plane.split_row(map, line, &mut lines[line % 4 * 2 * half..][..2 * half]);
-            }
-            next = tile_row + 1;
-            let pairs = [0, 1, 2, 3].map(|k| {
-                let start = (2 * row + k) % 4 * 2 * half;
-                lines[start..start + 2 * half].split_at(half)
-            });
-            for column in (0..columns).step_by(S::F32_LANES) {
-                let d = [
-                    row_times_b(simd, pairs[0].0, pairs[0].1, column),
-                    row_times_b(simd, pairs[1].0, pairs[1].1, column),
-                    row_times_b(simd, pairs[2].0, pairs[2].1, column),
-                    row_times_b(simd, pairs[3].0, pairs[3].1, column),
-                ];
-                let tile = i * columns + column;
-                for j in 0..4 {
-                    let [a, b, c, d] = [d[0][j], d[1][j], d[2][j], d[3][j]];
-                    store::<S>(target, j * stride + tile, simd.sub_f32s(a, c));
-                    store::<S>(target, (4 + j) * stride + tile, simd.add_f32s(b, c));
-                    store::<S>(target, (8 + j) * stride + tile, simd.sub_f32s(c, b));
-                    store::<S>(target, (12 + j) * stride + tile, simd.sub_f32s(b, d));
-                }
-            }
-        }
-    }
-}
-
-/// One row of `d B`, from the even and odd columns of a row of `d`.
-#[inline(always)]
-fn row_times_b<S: Simd>(simd: S, even: &[f32], odd: &[f32], column: usize) -> [S::f32s; 4] {
-    let (a, b) = (load::<S>(even, column), load::<S>(odd, column));
-    let (c, d) = (load::<S>(even, column + 1), load::<S>(odd, column + 1));
-    [
-        simd.sub_f32s(a, c),
-        simd.add_f32s(b, c),
-        simd.sub_f32s(c, b),
-        simd.sub_f32s(b, d),
-    ]
-}
-
-/// The vector that begins at `start`.
-#[inline(always)]
-fn load<S: Simd>(values: &[f32], start: usize) -> S::f32s {
-    S::as_simd_f32s(&values[start..start + S::F32_LANES]).0[0]
-}
-
-/// Writes a vector that begins at `start`.
-#[inline(always)]
-fn store<S: Simd>(values: &mut [f32], start: usize, value: S::f32s) {
-    S::as_mut_simd_f32s(&mut values[start..start + S::F32_LANES]).0[0] = value;
-}
-
-/// A y Aᵀ of one channel's output gradients: the adjoint of [`OutputTransform`].
-struct GradientTransform<'a> {
-    g: &'a Geometry,
-    tiling: Tiling,
-    rows: Range<usize>,
-    channel: usize,
-    /// Gradients of the group's outputs.
-    gy: &'a [f32],
-    /// `[16, tiles]`.
-    target: &'a mut [f32],
-}
-
-impl WithSimd for GradientTransform<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self {
-            g,
-            tiling,
-            rows,
-            channel,
-            gy,
-            target,
-        } = self;
-        let (columns, stride) = (tiling.columns, tiling.element_stride());
-        let plane = PaddedPlane {
-            size: g.output,
-            padding: [0, 0],
-        };
-        let half = columns + S::F32_LANES;
-        let mut lines = vec![0.0; 2 * 2 * half];
-        for (i, tile_row) in rows.enumerate() {
-            let (image, row) = (tile_row / tiling.rows, tile_row % tiling.rows);
-            let map = &gy[(image * g.out_channels + channel) * g.output_pixels()..];
-            for (k, line) in lines.chunks_exact_mut(2 * half).enumerate() {
-                plane.split_row(map, 2 * row + k, line);
-            }
-            for column in (0..columns).step_by(S::F32_LANES) {
-                let [a, b, c, d] = [0, 1, 2, 3].map(|line| line * half + column);
-                let even = times_a(simd, load::<S>(&lines, a), load::<S>(&lines, c));
-                let odd = times_a(simd, load::<S>(&lines, b), load::<S>(&lines, d));
-                let tile = i * columns + column;
-                for (k, (even, odd)) in even.into_iter().zip(odd).enumerate() {
-                    for (j, value) in times_a(simd, even, odd).into_iter().enumerate() {
-                        store::<S>(target, (4 * k + j) * stride + tile, value);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// A · (a, b).
-#[inline(always)]
-fn times_a<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> [S::f32s; 4] {
-    [
-        a,
-        simd.add_f32s(a, b),
-        simd.sub_f32s(a, b),
-        simd.neg_f32s(b),
-    ]
-}
-
-/// Aᵀ m A of one channel's tiles, plus the bias.
-struct OutputTransform<'a> {
-    g: &'a Geometry,
-    tiling: Tiling,
-    rows: Range<usize>,
-    channel: usize,
-    /// `[16, tiles]`.
-    source: &'a [f32],
-    bias: f32,
-    /// The group's outputs.
-    out: &'a mut [f32],
-}
-
-impl WithSimd for OutputTransform<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self {
-            g,
-            tiling,
-            rows,
-            channel,
-            source,
-            bias,
-            out,
-        } = self;
-        let (columns, stride) = (tiling.columns, tiling.element_stride());
-        let [height, width] = g.output;
-        let bias = simd.splat_f32s(bias);
-        let half = columns + S::F32_LANES;
-        let mut lines = vec![0.0; 2 * 2 * half];
-        for (i, tile_row) in rows.enumerate() {
-            let (image, row) = (tile_row / tiling.rows, tile_row % tiling.rows);
-            for column in (0..columns).step_by(S::F32_LANES) {
-                let tile = i * columns + column;
-                let [a0, a1] = transposed_a_times_column(simd, source, tile, stride, 0);
-                let [b0, b1] = transposed_a_times_column(simd, source, tile, stride, 1);
-                let [c0, c1] = transposed_a_times_column(simd, source, tile, stride, 2);
-                let [d0, d1] = transposed_a_times_column(simd, source, tile, stride, 3);
-                let m = [[a0, b0, c0, d0], [a1, b1, c1, d1]];
-                for (k, m) in m.into_iter().enumerate() {
-                    let [even, odd] = transposed_a_times(simd, m);
-                    let start = 2 * k * half + column;
-                    store::<S>(&mut lines, start, simd.add_f32s(even, bias));
-                    store::<S>(&mut lines, start + half, simd.add_f32s(odd, bias));
-                }
-            }
-            let map = &mut out[(image * g.out_channels + channel) * height * width..];
-            for (k, line) in lines.chunks_exact(2 * half).enumerate() {
-                // A map of odd height has a last row of tiles with one line.
-                let y = 2 * row + k;
-                if y < height {
-                    interleave(line, &mut map[y * width..][..width]);
-                }
-            }
-        }
-    }
-}
-
-/// Column `j` of Aᵀ m, where the elements of `m` are `stride` apart.
-#[inline(always)]
-fn transposed_a_times_column<S: Simd>(
-    simd: S,
-    m: &[f32],
-    tile: usize,
-    stride: usize,
-    j: usize,
-) -> [S::f32s; 2] {
-    let start = |i: usize| (4 * i + j) * stride + tile;
-    let (a, b) = (load::<S>(m, start(0)), load::<S>(m, start(1)));
-    let (c, d) = (load::<S>(m, start(2)), load::<S>(m, start(3)));
-    transposed_a_times(simd, [a, b, c, d])
-}
-
-/// Aᵀ · m.
-#[inline(always)]
-fn transposed_a_times<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 2] {
-    let sum = simd.add_f32s(simd.add_f32s(a, b), c);
-    [sum, simd.sub_f32s(simd.sub_f32s(b, c), d)]
-}
-
-/// A channel of an image, and the width of the zeros around it.
-struct PaddedPlane {
-    size: [usize; 2],
-    padding: [usize; 2],
-}
-
-impl PaddedPlane {
-    /// Row `line` of the padded plane, even columns before odd ones, each filled up with zeros.
-    #[inline(always)]
-    fn split_row(&self, map: &[f32], line: usize, target: &mut [f32]) {
-        let ([height, width], [top, left]) = (self.size, self.padding);
-        target.fill(0.0);
-        let Some(y) = line.checked_sub(top).filter(|y| *y < height) else {
-            return;
-        };
-        let source = &map[y * width..][..width];
-        let (even, odd) = target.split_at_mut(target.len() / 2);
-        polyphase::split_even_odd(source, left, even, odd);
-    }
-}
-
-/// Even and odd columns to a row.
-#[inline(always)]
-fn interleave(line: &[f32], row: &mut [f32]) {
-    let (even, odd) = line.split_at(line.len() / 2);
-    let (pairs, rest) = row.as_chunks_mut::<2>();
-    let last = pairs.len();
-    for ((pair, even), odd) in pairs.iter_mut().zip(even).zip(odd) {
-        *pair = [*even, *odd];
-    }
-    if let [value] = rest {
-        *value = even[last];
-    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,20 @@
-//! The transforms against the definition.
+//! The transforms on the vectors of this machine against `pulp`'s scalar path.
 
 use super::*;
+use pulp::WithSimd;
 
-/// Every transform on the vectors of this machine and on `pulp`'s scalar path.
 #[test]
 fn simd_and_scalar_agree() {
+    compare::<2, 4>();
+    compare::<4, 6>();
+}
+
+fn compare<const M: usize, const E: usize>()
+where
+    Filter<M, E>: Matrices<M, E>,
+{
     let g = &Geometry::symmetric([2, 3, 9, 37], [4, 3, 3, 3], [1, 1], [1, 1]);
-    let tiling = Tiling::new(g, 60);
+    let tiling = Tiling::<M, E>::new(g, 60 * E * E);
     let rows = 0..tiling.block;
     let values = |n: usize| -> Vec<f32> { (0..n).map(|i| (i as f32).sin()).collect() };
     let (x, gy) = (&values(2 * g.image_len())[..], &values(2 * g.map_len())[..]);
@@ -22,12 +30,18 @@ fn simd_and_scalar_agree() {
         let mut out = vec![0.0; 2 * g.map_len()];
         let source = &values(tiling.channel_stride())[..];
         let channel = 2;
+        let [mut inputs, mut gradients, mut outputs] = [
+            tiling.input_buffers(),
+            tiling.output_buffers(),
+            tiling.output_buffers(),
+        ];
         let rows = || rows.clone();
         let input = InputTransform {
             g,
             tiling,
             rows: rows(),
             channel,
+            buffers: &mut inputs,
             x,
             target: &mut a,
         };
@@ -36,6 +50,7 @@ fn simd_and_scalar_agree() {
             tiling,
             rows: rows(),
             channel,
+            buffers: &mut gradients,
             gy,
             target: &mut b,
         };
@@ -44,6 +59,7 @@ fn simd_and_scalar_agree() {
             tiling,
             rows: rows(),
             channel,
+            buffers: &mut outputs,
             source,
             bias: 0.5,
             out: &mut out,
