@@ -17,6 +17,8 @@ use crate::runtime;
 
 /// ONNX Runtime's name of OpenVINO.
 pub(crate) const OPENVINO: &str = "OpenVINOExecutionProvider";
+/// ONNX Runtime's name of TensorRT for RTX.
+pub(crate) const TENSORRT_RTX: &str = "NvTensorRTRTXExecutionProvider";
 
 /// Names of the providers that were registered in the process's one environment: a second time is an error there.
 static REGISTERED: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
@@ -24,11 +26,11 @@ static REGISTERED: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
 /// A device of a plugin provider, as it describes itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginDevice {
-    /// Its name: `CPU`, `GPU.0`, `NPU`.
+    /// Its name: `CPU`, `GPU.0`, `NPU`; of a GPU of NVIDIA's its number.
     pub name: String,
     /// Its maker's name of it, such as `Intel(R) Xeon(R) Processor`.
     pub description: String,
-    /// Precisions in which it computes.
+    /// Precisions in which it computes; none where the plugin does not say.
     pub precisions: Vec<Precision>,
     /// Version of the plugin.
     pub version: String,
@@ -70,6 +72,7 @@ impl PluginDevice {
 pub(crate) fn execution_provider(provider: Provider) -> Option<&'static str> {
     match provider {
         Provider::Cpu | Provider::Cuda { .. } | Provider::TensorRt { .. } => None,
+        Provider::TensorRtRtx { .. } => Some(TENSORRT_RTX),
         Provider::OpenVino { .. } => Some(OPENVINO),
     }
 }
@@ -89,13 +92,13 @@ pub fn devices(provider: Provider) -> Result<Vec<PluginDevice>> {
 /// # Errors
 /// The plugin is missing or does not load, or finds no such device.
 pub(crate) fn device(provider: Provider) -> Result<(Device<'static>, PluginDevice)> {
-    let Provider::OpenVino { device } = provider else {
-        return Err(Error::provider_failed(
-            &provider.to_string(),
-            "it is no plugin",
-        ));
+    let (kind, fix) = match provider {
+        Provider::OpenVino { device } => (device.name().to_uppercase(), driver(device)),
+        _ => {
+            let number = provider.device().unwrap_or_default().to_string();
+            (number, "check `nvidia-smi`, or use `--provider cuda`")
+        }
     };
-    let kind = device.name().to_uppercase();
     // Several GPUs are called GPU.0, GPU.1.
     let is_of_kind = |name: &str| name.split('.').next() == Some(kind.as_str());
     let devices = registered_devices(provider)?;
@@ -106,7 +109,7 @@ pub(crate) fn device(provider: Provider) -> Result<(Device<'static>, PluginDevic
     devices
         .into_iter()
         .find(|(_, device)| is_of_kind(&device.name))
-        .ok_or_else(|| Error::no_device(&provider.to_string(), &kind, &found, driver(device)))
+        .ok_or_else(|| Error::no_device(&provider.to_string(), &kind, &found, fix))
 }
 
 /// What OpenVINO needs to see a device.
@@ -130,8 +133,13 @@ fn registered_devices(provider: Provider) -> Result<Vec<(Device<'static>, Plugin
     let own = |device: &Device<'_>| device.ep().is_ok_and(|ep| ep == name);
     let devices = runtime::environment()?.devices().filter(own);
     Ok(devices
-        .map(|device| {
-            let described = PluginDevice::new(&metadata(&device));
+        .enumerate()
+        .map(|(index, device)| {
+            let mut described = PluginDevice::new(&metadata(&device));
+            if described.name.is_empty() {
+                described.name = index.to_string();
+                described.description = device.ep_vendor().unwrap_or_default().to_owned();
+            }
             (device, described)
         })
         .collect())

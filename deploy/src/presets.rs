@@ -1,10 +1,11 @@
-//! Options of ONNX Runtime's execution providers: CPU, CUDA, TensorRT and OpenVINO, each in a file of its own. Opens
-//! nothing.
+//! Options of ONNX Runtime's execution providers: CPU, CUDA, TensorRT, TensorRT for RTX and OpenVINO, each in a file of its
+//! own. Opens nothing.
 
 pub(crate) mod cpu;
 mod cuda;
 pub(crate) mod openvino;
 pub(crate) mod tensorrt;
+pub(crate) mod tensorrt_rtx;
 
 use machine::Provider;
 use onnx::Document;
@@ -38,7 +39,7 @@ pub(crate) fn execution_providers(
         .with_arena_allocator(request.arena)
         .build();
     let list = match provider {
-        Provider::Cpu | Provider::OpenVino { .. } => vec![cpu],
+        Provider::Cpu | Provider::TensorRtRtx { .. } | Provider::OpenVino { .. } => vec![cpu],
         Provider::Cuda { device } => {
             check_available::<ep::CUDA>(provider)?;
             let cuda = cuda::preset(device_id(device), request.precision, request.graph);

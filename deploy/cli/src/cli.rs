@@ -105,8 +105,8 @@ pub(crate) enum OutputKindArg {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Machine")]
 pub(crate) struct MachineArgs {
-    /// Execution provider: `cpu`, `cuda[:N]`, `tensorrt[:N]` or `openvino[:gpu|:npu]`; a model that cannot run there
-    /// is an error
+    /// Execution provider: `cpu`, `cuda[:N]`, `tensorrt[:N]`, `tensorrt-rtx[:N]` or `openvino[:gpu|:npu]`; a model that
+    /// cannot run there is an error
     #[arg(long, default_value = "cpu")]
     pub(crate) provider: Provider,
     /// Let nodes that the provider cannot compute run on another one
@@ -329,7 +329,7 @@ pub(crate) struct PruneArgs {
 /// Commands of `deploy runtime`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RuntimeCommand {
-    /// Install ONNX Runtime for the CPU or with CUDA, TensorRT or OpenVINO, into the cache folder
+    /// Install ONNX Runtime for the CPU or with CUDA, TensorRT, or a plugin provider, into the cache folder
     Install(InstallArgs),
     /// List the installed libraries and mark the one that is used
     List(LocationArgs),
@@ -344,8 +344,8 @@ pub(crate) struct InstallArgs {
     #[arg(value_enum, default_value_t = Installed::Cpu)]
     pub(crate) what: Installed,
     /// Install from here. `cpu`: a wheel, a library, a folder that holds one, or the URL of a wheel; `cuda`: the
-    /// folder of all wheels; `tensorrt`: the folder of NVIDIA's unpacked tar file; `openvino`: its wheel or a folder
-    /// that holds it
+    /// folder of all wheels; `tensorrt`: the folder of NVIDIA's unpacked tar file; `openvino`,
+    /// `tensorrt-rtx`: the wheel or a folder that holds it
     #[arg(long, value_name = "FILE|DIR|URL")]
     pub(crate) from: Option<String>,
     /// Major version of CUDA, for `cuda` [default: 13, or 12 where the driver or a GPU is too old]
@@ -364,6 +364,8 @@ pub(crate) enum Installed {
     Cuda,
     /// TensorRT 10, from NVIDIA's tar file
     Tensorrt,
+    /// TensorRT for RTX, for GPUs of NVIDIA's from Ampere on, 146 MB; runs with ONNX Runtime for the CPU
+    TensorrtRtx,
     /// OpenVINO for processors, GPUs and NPUs of Intel, 53 MB; runs with ONNX Runtime for the CPU
     Openvino,
 }

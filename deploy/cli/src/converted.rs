@@ -25,7 +25,9 @@ pub(crate) struct OriginalModel<'a> {
 pub(crate) fn scheme(provider: Provider) -> Scheme {
     match provider {
         Provider::Cpu | Provider::OpenVino { .. } => Scheme::Asymmetric,
-        Provider::Cuda { .. } | Provider::TensorRt { .. } => Scheme::Symmetric,
+        Provider::Cuda { .. } | Provider::TensorRt { .. } | Provider::TensorRtRtx { .. } => {
+            Scheme::Symmetric
+        }
     }
 }
 

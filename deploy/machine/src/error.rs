@@ -30,8 +30,8 @@ pub enum Error {
     },
     /// The text names no provider.
     #[error(
-        "`{text}` is not a provider\n  expected: cpu, cuda, cuda:N, tensorrt, tensorrt:N, openvino, openvino:gpu \
-         or openvino:npu"
+        "`{text}` is not a provider\n  expected: cpu, cuda, cuda:N, tensorrt, tensorrt:N, tensorrt-rtx, \
+         tensorrt-rtx:N, openvino, openvino:gpu or openvino:npu"
     )]
     ProviderName {
         /// The text that was to name one.

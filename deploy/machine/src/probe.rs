@@ -56,6 +56,7 @@ pub fn readiness(provider: Provider, paths: &SearchPaths) -> Readiness {
     let (device, tensorrt) = match provider {
         Provider::Cpu => return Readiness::default(),
         Provider::OpenVino { .. } => return plugin_readiness(provider, paths),
+        Provider::TensorRtRtx { device } => return tensorrt_rtx_readiness(provider, device, paths),
         Provider::Cuda { device } => (device, false),
         Provider::TensorRt { device } => (device, true),
     };
@@ -89,6 +90,34 @@ fn plugin_readiness(provider: Provider, paths: &SearchPaths) -> Readiness {
         libraries: files.libraries,
         plugin: files.library,
         missing: files.missing,
+    }
+}
+
+/// The driver and the GPU before the plugin, which does not load without the driver's library.
+fn tensorrt_rtx_readiness(provider: Provider, device: u32, paths: &SearchPaths) -> Readiness {
+    /// Version of CUDA that the plugin is built for.
+    const CUDA: Option<u32> = Some(13);
+    let (driver, mut missing) = match driver::start(paths, CUDA) {
+        Ok(driver) => {
+            let mut missing = driver::check(&driver, device, CUDA);
+            if missing.is_empty() {
+                missing.extend(driver::check_ampere(&driver, device));
+            }
+            (Some(driver), missing)
+        }
+        Err(requirement) => (None, vec![*requirement]),
+    };
+    let mut found = plugin_readiness(provider, paths);
+    missing.append(&mut found.missing);
+    let preloaded = found.plugin.as_deref().filter(|_| missing.is_empty());
+    if let (Some(library), Some(plugin)) = (preloaded, plugin_wheels::named(provider.name())) {
+        missing.extend(plugin::preload(plugin, library));
+    }
+    Readiness {
+        driver,
+        plugin: found.plugin.filter(|_| missing.is_empty()),
+        missing,
+        ..found
     }
 }
 

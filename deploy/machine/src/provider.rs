@@ -1,4 +1,4 @@
-//! Execution provider: the CPU, CUDA, TensorRT or OpenVINO. Knows no session and none of its options.
+//! Execution provider: the CPU, CUDA, TensorRT, TensorRT for RTX or OpenVINO. Knows no session and none of its options.
 
 use std::fmt;
 use std::str::FromStr;
@@ -25,6 +25,11 @@ pub enum Provider {
     },
     /// NVIDIA GPUs through TensorRT; nodes that it does not support run on CUDA, where a fallback is allowed.
     TensorRt {
+        /// Number of the GPU.
+        device: u32,
+    },
+    /// NVIDIA's GPUs from Ampere on through TensorRT for RTX, a plugin of ONNX Runtime.
+    TensorRtRtx {
         /// Number of the GPU.
         device: u32,
     },
@@ -62,12 +67,13 @@ impl OpenVinoDevice {
 }
 
 impl Provider {
-    /// Its name without the device: `cpu`, `cuda`, `tensorrt`, `openvino`.
+    /// Its name without the device: `cpu`, `cuda`, `tensorrt`, `tensorrt-rtx`, `openvino`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
             Self::Cuda { .. } => "cuda",
             Self::TensorRt { .. } => "tensorrt",
+            Self::TensorRtRtx { .. } => "tensorrt-rtx",
             Self::OpenVino { .. } => "openvino",
         }
     }
@@ -76,7 +82,9 @@ impl Provider {
     pub fn device(self) -> Option<u32> {
         match self {
             Self::Cpu | Self::OpenVino { .. } => None,
-            Self::Cuda { device } | Self::TensorRt { device } => Some(device),
+            Self::Cuda { device } | Self::TensorRt { device } | Self::TensorRtRtx { device } => {
+                Some(device)
+            }
         }
     }
 
@@ -108,7 +116,7 @@ impl fmt::Display for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cpu => f.write_str(self.name()),
-            Self::Cuda { device } | Self::TensorRt { device } => {
+            Self::Cuda { device } | Self::TensorRt { device } | Self::TensorRtRtx { device } => {
                 write!(f, "{}:{device}", self.name())
             }
             Self::OpenVino { device } => write!(f, "{}:{}", self.name(), device.name()),
@@ -132,6 +140,7 @@ impl FromStr for Provider {
             ("cpu", None) => Ok(Self::Cpu),
             ("cuda", _) => Ok(Self::Cuda { device: number()? }),
             ("tensorrt", _) => Ok(Self::TensorRt { device: number()? }),
+            ("tensorrt-rtx", _) => Ok(Self::TensorRtRtx { device: number()? }),
             ("openvino", device) => {
                 let named = |known: &OpenVinoDevice| known.name() == device.unwrap_or("cpu");
                 let device = OpenVinoDevice::ALL.into_iter().find(named);
@@ -155,6 +164,7 @@ mod tests {
             "cuda:0",
             "cuda:3",
             "tensorrt:1",
+            "tensorrt-rtx:1",
             "openvino:cpu",
             "openvino:npu",
         ] {

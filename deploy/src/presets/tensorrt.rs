@@ -65,7 +65,7 @@ impl Profile {
     }
 
     /// As ONNX Runtime reads it: `input:8x3x224x224`.
-    fn shape(&self, batch: usize) -> String {
+    pub(super) fn shape(&self, batch: usize) -> String {
         let [a, b, c] = self.image_shape;
         format!("{}:{batch}x{a}x{b}x{c}", self.input)
     }

@@ -15,7 +15,7 @@ use crate::model::arithmetic;
 use crate::placement::{Placement, ShapeNodes};
 use crate::plugin;
 use crate::precision::Precision;
-use crate::presets::{self, ProviderRequest, cpu, openvino, tensorrt};
+use crate::presets::{self, ProviderRequest, cpu, openvino, tensorrt, tensorrt_rtx};
 use crate::runtime;
 use crate::session::{SessionOptions, node_assignment};
 
@@ -45,7 +45,7 @@ pub(super) fn open(
         runtime::require(options.provider)?;
     }
     options.precision.converts(options.provider)?;
-    let request = ProviderRequest {
+    let mut request = ProviderRequest {
         precision: options.precision,
         arena: options.arena,
         graph: options.record && options.provider.needs_cuda() && options.batches.len() == 1,
@@ -53,6 +53,14 @@ pub(super) fn open(
     };
     let mut opened = match options.provider {
         Provider::TensorRt { .. } => open_tensorrt(model, options, request, gpu)?,
+        Provider::TensorRtRtx { .. } => {
+            let document = Document::from_file(&model.file)?;
+            let profile = tensorrt::Profile::for_model(&document, options);
+            request.tensorrt.profile = profile.clone();
+            let mut opened = open_graph_optional(model, options, &request)?;
+            opened.batches = profile.map_or(opened.batches, |profile| profile.batches);
+            opened
+        }
         Provider::OpenVino { .. } => open_openvino(model, options, request)?,
         _ => open_graph_optional(model, options, &request)?,
     };
@@ -254,6 +262,13 @@ fn create_session(
     let builder = match options.provider {
         Provider::OpenVino { device } => {
             let config = openvino::options(device, &request.openvino);
+            let (device, _) = plugin::device(options.provider)?;
+            builder
+                .with_devices([device], Some(&config))
+                .map_err(ort::Error::from)
+        }
+        Provider::TensorRtRtx { .. } => {
+            let config = tensorrt_rtx::options(request.tensorrt.profile.as_ref());
             let (device, _) = plugin::device(options.provider)?;
             builder
                 .with_devices([device], Some(&config))

@@ -273,6 +273,7 @@ fn providers(options: &PlanOptions) -> Vec<Provider> {
             Provider::Cpu,
             Provider::Cuda { device: 0 },
             Provider::TensorRt { device: 0 },
+            Provider::TensorRtRtx { device: 0 },
             Provider::openvino(),
         ],
         [] => vec![Provider::Cpu],

@@ -47,8 +47,12 @@ fn install(args: &InstallArgs, printer: &Printer) -> anyhow::Result<()> {
             let found = runtime::install_gpu(&options, &progress)?;
             printer::line(&found.to_string())?;
         }
-        Installed::Openvino => {
-            let found = runtime::install_plugin(Provider::openvino(), &cache, from, &progress)?;
+        Installed::Openvino | Installed::TensorrtRtx => {
+            let provider = match args.what {
+                Installed::Openvino => Provider::openvino(),
+                _ => Provider::TensorRtRtx { device: 0 },
+            };
+            let found = runtime::install_plugin(provider, &cache, from, &progress)?;
             printer::line(&found.to_string())?;
         }
         Installed::Tensorrt => {

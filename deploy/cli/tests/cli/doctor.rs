@@ -40,9 +40,9 @@ fn the_cpu_is_ready_and_a_gpu_that_is_not_there_is_told() {
     for expected in [
         "machine\n  system      linux ",
         "ONNX Runtime\n  1.28.0      the path given\n",
-        "\n  cpu           ready: correct result in ",
-        "\n  cuda:0        not ready\n",
-        "\n  tensorrt:0    not ready\n",
+        "\n  cpu             ready: correct result in ",
+        "\n  cuda:0          not ready\n",
+        "\n  tensorrt:0      not ready\n",
         "missing: `libonnxruntime_providers_cuda.so` is not beside `",
         "fix: run `deploy runtime install cuda`",
         "\ncache folder\n",

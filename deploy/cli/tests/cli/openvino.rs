@@ -1,4 +1,4 @@
-//! OpenVINO through the commands. Most need the plugin (`deploy runtime install openvino`).
+//! Plugin providers through the commands. Most need OpenVINO (`deploy runtime install openvino`).
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 use std::path::{Path, PathBuf};
@@ -232,4 +232,37 @@ fn a_precision_that_the_device_lacks_is_refused_by_name() {
         .run();
     run.refused("provider `openvino:cpu` does not compute in fp16 here");
     assert!(run.err.contains("found:    CPU (`"), "{}", run.err);
+}
+
+#[test]
+fn tensorrt_for_rtx_without_a_gpu_names_the_driver() {
+    if Path::new("/proc/driver/nvidia/version").exists() {
+        return;
+    }
+    let folder = workshop();
+    let library = library_alone(folder.path());
+    let run = deploy(folder.path())
+        .args(["eval", "--data", "photos", "--provider", "tensorrt-rtx"])
+        .args(flags())
+        .arg("--runtime")
+        .arg(&library)
+        .run();
+    run.refused("provider `tensorrt-rtx:0` cannot start: the NVIDIA driver was not found");
+    assert!(
+        run.err.contains("NVIDIA driver 580 or newer"),
+        "{}",
+        run.err
+    );
+    let install = deploy(folder.path())
+        .args([
+            "runtime",
+            "install",
+            "-q",
+            "tensorrt-rtx",
+            "--cache",
+            "cache",
+        ])
+        .args(["--from", "."])
+        .run();
+    install.refused("the folder lacks `onnxruntime_ep_nv_tensorrt_rtx_cu13-0.5.0-");
 }

@@ -1,5 +1,5 @@
-//! The libraries of a plugin provider: found beside each other, whole, and the pinned ones. Loads nothing: ONNX Runtime
-//! does.
+//! The libraries of a plugin provider: found beside each other, whole, and the pinned ones. ONNX Runtime loads the
+//! plugin itself.
 
 use std::path::{Path, PathBuf};
 
@@ -73,6 +73,23 @@ pub(crate) fn check(
         }
     }
     missing
+}
+
+/// Loads what others of its libraries link to, so that they get these very files.
+pub(super) fn preload(plugin: &PinnedPlugin, library: &Path) -> Option<MissingRequirement> {
+    let folder = library.parent().unwrap_or(Path::new(""));
+    plugin.preloaded.iter().find_map(|name| {
+        let path = folder.join(name);
+        let reason = dylib::load(&path).err()?;
+        let what = format!("`{}` does not load", path.display());
+        let expected = "a library that loads";
+        Some(MissingRequirement::new(
+            what,
+            expected,
+            &reason,
+            &plugin.fix(),
+        ))
+    })
 }
 
 fn check_hash(plugin: &PinnedPlugin, path: &Path, expected: &str) -> dylib::Result<()> {

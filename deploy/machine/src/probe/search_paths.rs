@@ -120,7 +120,7 @@ fn wheel_folders(capi: &Path) -> Vec<PathBuf> {
         .map(|folder| folder.join("lib"))
         .collect();
     all.push(site.join("tensorrt_libs"));
-    all.extend(plugin::all().map(|p| site.join(p.wheel.project.replace('-', "_"))));
+    all.extend(plugin::all().map(|p| site.join(p.module)));
     all
 }
 

@@ -10,12 +10,16 @@ pub(crate) struct PinnedPlugin {
     pub(crate) product: &'static str,
     /// The provider's name, which is that for `deploy runtime install` and the prefix of its folder in the cache folder.
     pub(crate) name: &'static str,
+    /// Its Python module.
+    pub(crate) module: &'static str,
     /// Its wheel.
     pub(crate) wheel: PinnedWheel,
     /// Bytes of the libraries, once unpacked.
     pub(crate) unpacked: u64,
     /// Its libraries with their SHA-256. The first is the one that ONNX Runtime loads.
     pub(crate) libraries: &'static [(&'static str, &'static str)],
+    /// Libraries that are loaded first, in this order: others link to them by names that are not those of the files.
+    pub(crate) preloaded: &'static [&'static str],
     /// Other files that are kept: licences, and data that the libraries read.
     pub(crate) others: &'static [&'static str],
 }
@@ -24,6 +28,7 @@ pub(crate) struct PinnedPlugin {
 static OPENVINO: PinnedPlugin = PinnedPlugin {
     product: "OpenVINO",
     name: "openvino",
+    module: "onnxruntime_ep_openvino",
     wheel: PinnedWheel {
         project: "onnxruntime-ep-openvino",
         version: "1.8.1",
@@ -94,7 +99,56 @@ static OPENVINO: PinnedPlugin = PinnedPlugin {
             "ecd654634c8a40fe45850c230e2fdbead674c4a1d6a54e89c117e919b61a6df0",
         ),
     ],
+    preloaded: &[],
     others: &["METADATA", "third-party-programs.txt", "cache.json"],
+};
+
+/// Has TensorRT for RTX 1.7.1 and CUDA's runtime library 13.4. The plugin is Apache-2.0; NVIDIA's libraries are under its
+/// own licence, to which `README.txt` links.
+static TENSORRT_RTX: PinnedPlugin = PinnedPlugin {
+    product: "TensorRT for RTX",
+    name: "tensorrt-rtx",
+    module: "onnxruntime_ep_nv_tensorrt_rtx",
+    wheel: PinnedWheel {
+        project: "onnxruntime-ep-nv-tensorrt-rtx-cu13",
+        version: "0.5.0",
+        file: "onnxruntime_ep_nv_tensorrt_rtx_cu13-0.5.0-py3-none-manylinux_2_28_x86_64.whl",
+        sha256: "32f575c633d171b4edf4b53d3bb22b72a6c9c0a850d2982ce9a788a5d40d3298",
+        bytes: 146_476_965,
+    },
+    unpacked: 315_384_637,
+    libraries: &[
+        (
+            "libonnxruntime_providers_nv_tensorrt_rtx.so",
+            "d83dde283dd583376fa17b49fbc9d7c85674ae1a077f7e5671f79c4e2f056d78",
+        ),
+        (
+            "libcudart.so.13.4.36",
+            "82d50fc923566a86ff5449cb190d58007a26280669b4f62be2c284cacb51ed24",
+        ),
+        (
+            "libtensorrt_rtx.so.1.7.1",
+            "6980f8946580af43f06ccbd82a06c65d61638ff76329d726764a0a408747be84",
+        ),
+        (
+            "libtensorrt_onnxparser_rtx.so.1.7.1",
+            "8bc09093b0e460f494d0410d8a2d2739b3e4de441d016e1f8ffa74bfb99a49aa",
+        ),
+        (
+            "libtensorrt_plugins.so",
+            "45eb50eb35378a737ba96e63f7aa8b4ef1f7c7e1739f9066fe869a7074d7a0d4",
+        ),
+        (
+            "libtensorrt_shim.so",
+            "54c78af86decf4341782543140ba6690fada2abafcfda7c324bc4b9c73ebf484",
+        ),
+    ],
+    preloaded: &[
+        "libcudart.so.13.4.36",
+        "libtensorrt_rtx.so.1.7.1",
+        "libtensorrt_onnxparser_rtx.so.1.7.1",
+    ],
+    others: &["METADATA", "README.txt", "Acknowledgements.txt"],
 };
 
 /// The pinned plugin of a provider's name; `None` for one that is built into ONNX Runtime.
@@ -103,8 +157,8 @@ pub(crate) fn named(name: &str) -> Option<&'static PinnedPlugin> {
 }
 
 /// Every pinned plugin.
-pub(crate) fn all() -> [&'static PinnedPlugin; 1] {
-    [&OPENVINO]
+pub(crate) fn all() -> [&'static PinnedPlugin; 2] {
+    [&OPENVINO, &TENSORRT_RTX]
 }
 
 impl PinnedPlugin {
@@ -157,6 +211,9 @@ mod tests {
                 assert!(hash.bytes().all(|b| b.is_ascii_hexdigit()), "{hash}");
             }
             assert!(plugin.library().0.contains("_providers_"), "{plugin:?}");
+            assert!(wheel.file.starts_with(plugin.module), "{plugin:?}");
+            let is_listed = |name: &&str| plugin.kept(name).is_some();
+            assert!(plugin.preloaded.iter().all(is_listed), "{plugin:?}");
         }
     }
 

@@ -244,10 +244,11 @@ fn provider(trial: &Trial, section: &mut Section) {
 
 fn device_line(device: &PluginDevice) -> String {
     let (name, description) = (&device.name, &device.description);
-    format!(
-        "{name} (`{description}`) in {}",
-        device.precisions.join(", ")
-    )
+    let precisions = match device.precisions.as_slice() {
+        [] => String::new(),
+        all => format!(" in {}", all.join(", ")),
+    };
+    format!("{name} (`{description}`){precisions}")
 }
 
 /// The libraries, by the folder that they come from.
