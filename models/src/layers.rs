@@ -83,16 +83,17 @@ impl BatchNorm {
     /// unless frozen, with the running statistics otherwise.
     #[must_use]
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.normalise(x, false)
+        self.forward_clamped(x, None)
     }
 
     /// [`forward`](Self::forward), then ReLU, in one pass where the device allows.
     #[must_use]
     pub fn forward_relu(&self, x: Tensor<4>) -> Tensor<4> {
-        self.normalise(x, true)
+        self.forward_clamped(x, Some(f32::INFINITY))
     }
 
-    fn normalise(&self, x: Tensor<4>, relu: bool) -> Tensor<4> {
+    /// [`forward`](Self::forward), then a clamp from 0 to `clamp` if that is given: infinity is ReLU, 6 is ReLU6.
+    pub(crate) fn forward_clamped(&self, x: Tensor<4>, clamp: Option<f32>) -> Tensor<4> {
         if !(x.device().is_autodiff() && self.training.is_enabled()) {
             let tensors = NormTensors {
                 weight: self.weight.val(),
@@ -100,12 +101,12 @@ impl BatchNorm {
                 mean: self.running_mean.value(),
                 variance: self.running_var.value(),
             };
-            return kernels::batch_norm(x, tensors, self.epsilon, relu);
+            return kernels::batch_norm(x, tensors, self.epsilon, clamp);
         }
         let [n, _, h, w] = x.dims();
         let count = n * h * w;
         let (weight, bias) = (self.weight.val(), self.bias.val());
-        let batch = kernels::batch_norm_train(x, weight, bias, self.epsilon, relu);
+        let batch = kernels::batch_norm_train(x, weight, bias, self.epsilon, clamp);
         // PyTorch normalises with the biased variance, but its running variance is the unbiased one.
         // A single value has no unbiased variance: count 1 is treated as 2.
         let unbiased = count as f64 / (count.max(2) - 1) as f64;

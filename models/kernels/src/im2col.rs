@@ -214,6 +214,7 @@ fn image_to_columns(g: &Geometry, image: &[f32], columns: &mut [f32], first: usi
         match stride {
             // Neighbouring outputs read neighbouring inputs: one copy.
             1 => target[from..to].copy_from_slice(&source[..to - from]),
+            2 => every_second(&mut target[from..to], source),
             _ => {
                 let source = source.iter().step_by(stride);
                 target[from..to]
@@ -225,6 +226,28 @@ fn image_to_columns(g: &Geometry, image: &[f32], columns: &mut [f32], first: usi
     });
 }
 
+/// Copies the first of each two values. Not `step_by(2)`, which is no SIMD.
+fn every_second(target: &mut [f32], source: &[f32]) {
+    let (pairs, rest) = source.as_chunks::<2>();
+    for (target, [value, _]) in target.iter_mut().zip(pairs) {
+        *target = *value;
+    }
+    if let ([value], Some(last)) = (rest, target.get_mut(pairs.len())) {
+        *last = *value;
+    }
+}
+
+/// Adds to the first of each two values.
+fn add_to_every_second(target: &mut [f32], source: &[f32]) {
+    let (pairs, rest) = target.as_chunks_mut::<2>();
+    for ([target, _], value) in pairs.iter_mut().zip(source) {
+        *target += *value;
+    }
+    if let ([last], Some(value)) = (rest, source.get(pairs.len())) {
+        *last += *value;
+    }
+}
+
 /// col2im: adds columns to the image that they come from.
 fn columns_to_image(g: &Geometry, columns: &[f32], image: &mut [f32], first: usize, rows: usize) {
     let (width, stride) = (g.output[1], g.stride[1]);
@@ -233,6 +256,9 @@ fn columns_to_image(g: &Geometry, columns: &[f32], image: &mut [f32], first: usi
             return;
         };
         let source = &columns[(tap * rows + row) * width..][from..to];
+        if stride == 2 {
+            return add_to_every_second(&mut image[input..], source);
+        }
         let target = image[input..].iter_mut().step_by(stride);
         target.zip(source).for_each(|(t, s)| *t += *s);
     });

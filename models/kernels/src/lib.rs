@@ -11,10 +11,10 @@
 //! |---|---|
 //! | `geometry`, `conv` | sizes of a convolution; which of the four algorithms is the fastest for them |
 //! | `direct` | convolutions of few channels by SIMD |
-//! | `winograd` | wide 3 x 3 convolutions of stride 1 by F(2 x 2, 3 x 3) |
+//! | `winograd` | wide 3 x 3 convolutions of stride 1 by F(4 x 4, 3 x 3) and F(2 x 2, 3 x 3) |
 //! | `depthwise` | convolutions with a kernel for each channel, by SIMD |
 //! | `im2col` | all other convolutions, as matrix products |
-//! | `norm`, `pool`, `clamp` | batch norm (with ReLU), max-pool, clamp (ReLU, ReLU6) |
+//! | `norm`, `pool`, `clamp` | batch norm (with ReLU or ReLU6), max-pool, clamp |
 //! | `polyphase` | rows and columns sorted by their remainders modulo the stride |
 //! | `matrix`, `memory` | matrix products; results that threads fill chunk by chunk |
 //! | `extension`, `autodiff` | the operations as Burn sees them, and their gradients |
@@ -86,7 +86,8 @@ pub fn conv2d(
     ))
 }
 
-/// Batch norm of `[N, C, H, W]` with the batch's statistics, followed by ReLU if `relu`.
+/// Batch norm of `[N, C, H, W]` with the batch's statistics, clamped from 0 to `clamp` if that is given: infinity is
+/// ReLU, 6 is ReLU6.
 ///
 /// Mean and biased variance `[C]` of the batch are detached, as in
 /// [`burn::tensor::module::batch_norm_train`].
@@ -96,20 +97,16 @@ pub fn batch_norm_train(
     weight: Tensor<1>,
     bias: Tensor<1>,
     epsilon: f64,
-    relu: bool,
+    clamp: Option<f32>,
 ) -> BatchNormTrainOutput<4> {
     if !on_flex(&x.device()) {
         let batch = module::batch_norm_train(x, weight, bias, epsilon);
-        let output = if relu {
-            activation::relu(batch.output)
-        } else {
-            batch.output
-        };
+        let output = clamped(batch.output, clamp);
         return BatchNormTrainOutput { output, ..batch };
     }
     let args = NormArgs {
         epsilon: epsilon as f32,
-        relu,
+        clamp,
         fixed_statistics: false,
     };
     let (output, mean, variance) = <Dispatch as Kernels>::norm(
@@ -138,9 +135,14 @@ pub struct NormTensors {
     pub variance: Tensor<1>,
 }
 
-/// Batch norm of `[N, C, H, W]` with fixed statistics, followed by ReLU if `relu`.
+/// Batch norm of `[N, C, H, W]` with fixed statistics, clamped as by [`batch_norm_train`].
 #[must_use]
-pub fn batch_norm(x: Tensor<4>, tensors: NormTensors, epsilon: f64, relu: bool) -> Tensor<4> {
+pub fn batch_norm(
+    x: Tensor<4>,
+    tensors: NormTensors,
+    epsilon: f64,
+    clamp: Option<f32>,
+) -> Tensor<4> {
     let NormTensors {
         weight,
         bias,
@@ -149,11 +151,11 @@ pub fn batch_norm(x: Tensor<4>, tensors: NormTensors, epsilon: f64, relu: bool) 
     } = tensors;
     if !on_flex(&x.device()) {
         let y = module::batch_norm(x, weight, bias, mean, variance, epsilon);
-        return if relu { activation::relu(y) } else { y };
+        return clamped(y, clamp);
     }
     let args = NormArgs {
         epsilon: epsilon as f32,
-        relu,
+        clamp,
         fixed_statistics: true,
     };
     Tensor::from_dispatch(<Dispatch as Kernels>::norm_fixed(
@@ -195,6 +197,14 @@ pub fn clamp(x: DispatchTensor, low: f32, high: f32) -> DispatchTensor {
         return Dispatch::float_clamp(x, low.into(), high.into());
     }
     <Dispatch as Kernels>::clamp(x, clamp::ClampArgs { low, high })
+}
+
+fn clamped(x: Tensor<4>, high: Option<f32>) -> Tensor<4> {
+    match high {
+        None => x,
+        Some(f32::INFINITY) => activation::relu(x),
+        Some(high) => x.clamp(0.0, high),
+    }
 }
 
 fn on_flex(device: &Device) -> bool {

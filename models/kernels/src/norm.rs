@@ -1,6 +1,6 @@
-//! Batch norm with the batch's or fixed statistics, with or without ReLU, forward and backward.
+//! Batch norm with the batch's or fixed statistics, with or without ReLU or ReLU6, forward and backward.
 //!
-//! Ioffe and Szegedy, "Batch Normalization", 2015. Knows no running statistics. ReLU's mask is not
+//! Ioffe and Szegedy, "Batch Normalization", 2015. Knows no running statistics. The mask of ReLU is not
 //! stored: the gradient computes the sign of the normalised value again, which costs less than a pass
 //! over memory.
 
@@ -15,8 +15,8 @@ const ACCUMULATORS: usize = 4;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NormArgs {
     pub(crate) epsilon: f32,
-    /// Whether ReLU follows.
-    pub(crate) relu: bool,
+    /// The upper bound of the clamp from 0 that follows, if one does: infinity is ReLU, 6 is ReLU6.
+    pub(crate) clamp: Option<f32>,
     /// Whether mean and variance are constants, not the batch's: then no gradient flows through them.
     pub(crate) fixed_statistics: bool,
 }
@@ -78,9 +78,11 @@ impl Norm {
             let (scale, shift) = params.affine(i % self.channels, self.args.epsilon);
             let x = &x[i * self.pixels..][..self.pixels];
             let arch = Arch::new();
-            match self.args.relu {
-                true => arch.dispatch(Affine::<true> { x, scale, shift, y }),
-                false => arch.dispatch(Affine::<false> { x, scale, shift, y }),
+            let high = self.args.clamp.unwrap_or_default();
+            let affine = (scale, shift, high);
+            match self.args.clamp {
+                Some(_) => arch.dispatch(Affine::<true> { x, affine, y }),
+                None => arch.dispatch(Affine::<false> { x, affine, y }),
             }
         })
     }
@@ -95,12 +97,13 @@ impl Norm {
                 mean: params.mean[c],
                 scale,
                 shift,
+                high: self.args.clamp.unwrap_or_default(),
             };
             for (x, gy) in self.maps(x, c).zip(self.maps(gy, c)) {
                 let arch = Arch::new();
-                let (s, q) = match self.args.relu {
-                    true => arch.dispatch(Sums::<true> { x, gy, normal }),
-                    false => arch.dispatch(Sums::<false> { x, gy, normal }),
+                let (s, q) = match self.args.clamp {
+                    Some(_) => arch.dispatch(Sums::<true> { x, gy, normal }),
+                    None => arch.dispatch(Sums::<false> { x, gy, normal }),
                 };
                 total += f64::from(s);
                 products += f64::from(q);
@@ -128,13 +131,14 @@ impl Norm {
             let factors = GradientFactors {
                 scale,
                 shift,
+                high: self.args.clamp.unwrap_or_default(),
                 slope,
                 offset,
             };
             let arch = Arch::new();
-            match self.args.relu {
-                true => arch.dispatch(InputGradient::<true> { x, gy, factors, gx }),
-                false => arch.dispatch(InputGradient::<false> { x, gy, factors, gx }),
+            match self.args.clamp {
+                Some(_) => arch.dispatch(InputGradient::<true> { x, gy, factors, gx }),
+                None => arch.dispatch(InputGradient::<false> { x, gy, factors, gx }),
             }
         });
         [gx, gw, gb]
@@ -148,30 +152,33 @@ impl Norm {
     }
 }
 
-/// y = scale · x + shift, then ReLU.
-struct Affine<'a, const RELU: bool> {
+/// y = scale · x + shift, clamped from 0 to `high` where CLAMP.
+struct Affine<'a, const CLAMP: bool> {
     x: &'a [f32],
-    scale: f32,
-    shift: f32,
+    /// Scale, shift and upper bound.
+    affine: (f32, f32, f32),
     y: &'a mut [f32],
 }
 
-impl<const RELU: bool> NullaryFnOnce for Affine<'_, RELU> {
+impl<const CLAMP: bool> NullaryFnOnce for Affine<'_, CLAMP> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
+        let (scale, shift, high) = self.affine;
         for (y, x) in self.y.iter_mut().zip(self.x) {
-            let value = x * self.scale + self.shift;
-            *y = if RELU { relu(value) } else { value };
+            let value = x * scale + shift;
+            *y = if CLAMP { clamp(value, high) } else { value };
         }
     }
 }
 
-/// The gradient that ReLU lets through.
+/// The gradient that the clamp lets through.
 #[inline(always)]
-fn masked<const RELU: bool>(x: f32, gy: f32, scale: f32, shift: f32) -> f32 {
-    if RELU && x * scale + shift <= 0.0 {
+fn masked<const CLAMP: bool>(x: f32, gy: f32, factors: GradientFactors) -> f32 {
+    let y = x * factors.scale + factors.shift;
+    // `|`, not `||`: without a branch the loop becomes SIMD.
+    if CLAMP && (y <= 0.0) | (y >= factors.high) {
         0.0
     } else {
         gy
@@ -183,51 +190,50 @@ fn masked<const RELU: bool>(x: f32, gy: f32, scale: f32, shift: f32) -> f32 {
 struct GradientFactors {
     scale: f32,
     shift: f32,
+    /// Upper bound of the clamp.
+    high: f32,
     slope: f32,
     offset: f32,
 }
 
-/// gx = scale · gy + slope · x + offset, with gy = 0 where ReLU was 0.
-struct InputGradient<'a, const RELU: bool> {
+/// gx = scale · gy + slope · x + offset, with gy = 0 where the clamp was at a bound.
+struct InputGradient<'a, const CLAMP: bool> {
     x: &'a [f32],
     gy: &'a [f32],
     factors: GradientFactors,
     gx: &'a mut [f32],
 }
 
-impl<const RELU: bool> NullaryFnOnce for InputGradient<'_, RELU> {
+impl<const CLAMP: bool> NullaryFnOnce for InputGradient<'_, CLAMP> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
-        let GradientFactors {
-            scale,
-            shift,
-            slope,
-            offset,
-        } = self.factors;
+        let factors = self.factors;
         for ((gx, x), gy) in self.gx.iter_mut().zip(self.x).zip(self.gy) {
-            *gx = scale * masked::<RELU>(*x, *gy, scale, shift) + slope * x + offset;
+            let gy = masked::<CLAMP>(*x, *gy, factors);
+            *gx = factors.scale * gy + factors.slope * x + factors.offset;
         }
     }
 }
 
-/// Mean, scale and shift of a channel, as numbers or as vectors.
+/// Mean, scale and shift of a channel, and the clamp's upper bound, as numbers or as vectors.
 #[derive(Clone, Copy)]
 struct Normal<T> {
     mean: T,
     scale: T,
     shift: T,
+    high: T,
 }
 
-/// Σ gy and Σ gy · (x - mean), where ReLU lets the gradient through.
-struct Sums<'a, const RELU: bool> {
+/// Σ gy and Σ gy · (x - mean), where the clamp lets the gradient through.
+struct Sums<'a, const CLAMP: bool> {
     x: &'a [f32],
     gy: &'a [f32],
     normal: Normal<f32>,
 }
 
-impl<const RELU: bool> WithSimd for Sums<'_, RELU> {
+impl<const CLAMP: bool> WithSimd for Sums<'_, CLAMP> {
     type Output = (f32, f32);
 
     #[inline(always)]
@@ -237,6 +243,7 @@ impl<const RELU: bool> WithSimd for Sums<'_, RELU> {
             mean: simd.splat_f32s(self.normal.mean),
             scale: simd.splat_f32s(self.normal.scale),
             shift: simd.splat_f32s(self.normal.shift),
+            high: simd.splat_f32s(self.normal.high),
         };
         let (mut total, mut products) = ([zero; ACCUMULATORS], [zero; ACCUMULATORS]);
         let (xs, x_rest) = S::as_simd_f32s(self.x);
@@ -244,7 +251,7 @@ impl<const RELU: bool> WithSimd for Sums<'_, RELU> {
         let (mut xs, mut gs) = (xs.chunks_exact(ACCUMULATORS), gs.chunks_exact(ACCUMULATORS));
         for (x, g) in xs.by_ref().zip(gs.by_ref()) {
             for i in 0..ACCUMULATORS {
-                let gy = masked_vector::<S, RELU>(simd, x[i], g[i], normal);
+                let gy = masked_vector::<S, CLAMP>(simd, x[i], g[i], normal);
                 total[i] = simd.add_f32s(total[i], gy);
                 products[i] = simd.mul_add_f32s(gy, simd.sub_f32s(x[i], normal.mean), products[i]);
             }
@@ -256,7 +263,7 @@ impl<const RELU: bool> WithSimd for Sums<'_, RELU> {
             simd.partial_load_f32s(g_rest),
         );
         for (x, g) in rest.chain([(&last.0, &last.1)]) {
-            let gy = masked_vector::<S, RELU>(simd, *x, *g, normal);
+            let gy = masked_vector::<S, CLAMP>(simd, *x, *g, normal);
             total[0] = simd.add_f32s(total[0], gy);
             products[0] = simd.mul_add_f32s(gy, simd.sub_f32s(*x, normal.mean), products[0]);
         }
@@ -266,24 +273,26 @@ impl<const RELU: bool> WithSimd for Sums<'_, RELU> {
 
 /// [`masked`] of a vector.
 #[inline(always)]
-fn masked_vector<S: Simd, const RELU: bool>(
+fn masked_vector<S: Simd, const CLAMP: bool>(
     simd: S,
     x: S::f32s,
     gy: S::f32s,
     normal: Normal<S::f32s>,
 ) -> S::f32s {
-    if !RELU {
+    if !CLAMP {
         return gy;
     }
     let zero = simd.splat_f32s(0.0);
     let y = simd.mul_add_f32s(x, normal.scale, normal.shift);
-    simd.select_f32s(simd.less_than_or_equal_f32s(y, zero), zero, gy)
+    let gy = simd.select_f32s(simd.less_than_or_equal_f32s(y, zero), zero, gy);
+    simd.select_f32s(simd.less_than_or_equal_f32s(normal.high, y), zero, gy)
 }
 
-/// ReLU. Not `f32::max`, which would turn NaN into 0 and hide a training that diverges.
+/// Not `f32::max` and `min`, which would make a number of NaN and hide a training that diverges.
 #[inline(always)]
-fn relu(value: f32) -> f32 {
-    if value < 0.0 { 0.0 } else { value }
+fn clamp(value: f32, high: f32) -> f32 {
+    let value = if value < 0.0 { 0.0 } else { value };
+    if value > high { high } else { value }
 }
 
 /// Rounding may leave a variance below zero. Not `f64::max`: NaN must stay.
@@ -365,6 +374,7 @@ mod tests {
                 mean: 0.2,
                 scale: 1.5,
                 shift: -0.4,
+                high: 0.9,
             };
             let sums = || Sums::<true> { x, gy, normal };
             close(Arch::new().dispatch(sums()), sums().with_simd(pulp::Scalar));

@@ -30,6 +30,8 @@ const CONVOLUTIONS: [Case; 18] = [
     ([2, 32, 14, 30], 35, [3, 3], [1, 1], [2, 2]),
 ];
 
+const RELU: Option<f32> = Some(f32::INFINITY);
+
 fn device() -> Device {
     Device::default().autodiff()
 }
@@ -222,10 +224,11 @@ fn grouped_and_dilated_convolutions_are_left_to_burn() {
 
 #[test]
 fn batch_norm_and_its_gradients_are_burns() {
-    for (shape, relu) in [
-        ([3, 5, 7, 9], true),
-        ([2, 4, 16, 16], false),
-        ([1, 3, 5, 5], true),
+    for (shape, clamp) in [
+        ([3, 5, 7, 9], RELU),
+        ([2, 4, 16, 16], None),
+        ([1, 3, 5, 5], RELU),
+        ([2, 3, 9, 20], Some(0.5)),
     ] {
         let x = random(shape).add_scalar(3.0).detach().require_grad();
         let (w, b) = (random([shape[1]]), random([shape[1]]));
@@ -233,14 +236,10 @@ fn batch_norm_and_its_gradients_are_burns() {
             output: ours,
             mean,
             variance,
-        } = batch_norm_train(x.clone(), w.clone(), b.clone(), 1e-5, relu);
+        } = batch_norm_train(x.clone(), w.clone(), b.clone(), 1e-5, clamp);
         let batch = module::batch_norm_train(x.clone(), w.clone(), b.clone(), 1e-5);
-        let theirs = if relu {
-            activation::relu(batch.output)
-        } else {
-            batch.output
-        };
-        let what = format!("{shape:?}, relu {relu}");
+        let theirs = clamped(batch.output, clamp);
+        let what = format!("{shape:?}, clamp {clamp:?}");
         assert_close(&values(ours.clone()), &values(theirs.clone()), &what);
         assert_close(&values(mean), &values(batch.mean), &what);
         assert_close(&values(variance), &values(batch.variance), &what);
@@ -267,7 +266,11 @@ fn batch_norm_and_its_gradients_are_burns() {
 
 #[test]
 fn batch_norm_with_fixed_statistics_and_its_gradients_are_burns() {
-    for (shape, relu) in [([3, 5, 7, 9], true), ([2, 4, 16, 16], false)] {
+    for (shape, clamp) in [
+        ([3, 5, 7, 9], RELU),
+        ([2, 4, 16, 16], None),
+        ([2, 3, 9, 20], Some(0.5)),
+    ] {
         let (x, w, b) = (random(shape), random([shape[1]]), random([shape[1]]));
         let mean = random([shape[1]]).detach();
         let variance = random([shape[1]]).detach().add_scalar(1.5);
@@ -277,14 +280,10 @@ fn batch_norm_with_fixed_statistics_and_its_gradients_are_burns() {
             mean: mean.clone(),
             variance: variance.clone(),
         };
-        let ours = batch_norm(x.clone(), tensors, 1e-5, relu);
+        let ours = batch_norm(x.clone(), tensors, 1e-5, clamp);
         let theirs = module::batch_norm(x.clone(), w.clone(), b.clone(), mean, variance, 1e-5);
-        let theirs = if relu {
-            activation::relu(theirs)
-        } else {
-            theirs
-        };
-        let what = format!("{shape:?}, relu {relu}");
+        let theirs = clamped(theirs, clamp);
+        let what = format!("{shape:?}, clamp {clamp:?}");
         assert_close(&values(ours.clone()), &values(theirs.clone()), &what);
         let weight = random(shape).detach();
         let ours = (ours * weight.clone()).sum().backward();
@@ -309,7 +308,7 @@ fn nan_and_infinity_pass_through_batch_norm_and_relu() {
             &device(),
         );
         let (w, b) = (random([2]), random([2]));
-        let batch = batch_norm_train(x, w, b, 1e-5, true);
+        let batch = batch_norm_train(x, w, b, 1e-5, RELU);
         assert!(
             values(batch.output)[..4].iter().any(|v| v.is_nan()),
             "{bad}"
@@ -489,7 +488,7 @@ fn results_are_pytorchs() {
             pixels: height * width,
             args: norm::NormArgs {
                 epsilon: 1e-5,
-                relu: true,
+                clamp: RELU,
                 fixed_statistics: name == "fixed",
             },
         };

@@ -126,7 +126,7 @@ pub(super) fn batch_norm(call: &mut Call<'_>) -> Outcome {
         [n, c, rest @ ..] => x.reshape(&[*n, *c, rest.iter().product(), 1]),
         _ => unreachable!("it has two axes"),
     };
-    let y = norm.forward(x.into_tensor::<4>()?);
+    let y = norm.forward_clamped(x.into_tensor::<4>()?, call.clamp);
     Ok(Value::Device(DynTensor::from_tensor(y).reshape(&dims)))
 }
 

@@ -66,6 +66,8 @@ pub(super) struct Call<'a> {
     pub(super) opset: i64,
     pub(super) inputs: Vec<Option<Value>>,
     pub(super) norm: Option<&'a BatchNorm>,
+    /// Upper bound of the clamp that a batch norm does as well.
+    pub(super) clamp: Option<f32>,
     pub(super) device: &'a Device,
 }
 

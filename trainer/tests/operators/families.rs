@@ -117,10 +117,19 @@ pub(crate) fn ints(values: &[i64]) -> Attr {
     Attr::Ints(values.to_vec())
 }
 
+/// A batch norm of 4 channels, and the convolution before it.
+fn norm(net: &mut Net, x: &str) -> String {
+    let x = net.conv(x, [4, 4, 1, 1], vec![]);
+    let (scale, bias, mean) = (net.weight(&[4]), net.weight(&[4]), net.weight(&[4]));
+    let variance = net.floats(&[4], &[0.5, 0.8, 1.1, 1.4]);
+    let inputs = [x.as_str(), &scale, &bias, &mean, &variance];
+    net.op("BatchNormalization", &inputs, vec![])
+}
+
 /// A family of operators: what it adds to the graph; it returns a value `[N, C, ...]` and C.
 pub(crate) type Family = fn(&mut Net) -> (String, usize);
 
-pub(crate) const FAMILIES: [(&str, i64, Family); 17] = [
+pub(crate) const FAMILIES: [(&str, i64, Family); 18] = [
     ("resizing", 17, |net| {
         let x = net.conv("image", [2, 4, 1, 1], vec![]);
         let mut maps = vec![];
@@ -428,6 +437,22 @@ pub(crate) const FAMILIES: [(&str, i64, Family); 17] = [
         let y = net.op("Where", &[&mask, &x, &zero], vec![]);
         let gone = net.op("IsNaN", &[&x], vec![]);
         (net.op("Where", &[&gone, &zero, &y], vec![]), 4)
+    }),
+    ("clamps after batch norms", 17, |net| {
+        let bounds = |net: &mut Net, low, high| [net.floats(&[], &[low]), net.floats(&[], &[high])];
+        let mut x = "image".to_owned();
+        // From 0, which the batch norm computes itself, and from below.
+        for (low, high) in [(0.0, 0.4), (-0.2, 0.6)] {
+            x = norm(net, &x);
+            let [low, high] = bounds(net, low, high);
+            x = net.op("Clip", &[&x, &low, &high], vec![]);
+        }
+        // One that has another reader.
+        let x = norm(net, &x);
+        let y = net.op("Relu", &[&x], vec![]);
+        let sum = net.op("Add", &[&x, &y], vec![]);
+        let x = norm(net, &sum);
+        (net.op("Relu", &[&x], vec![]), 4)
     }),
     ("one bias for two layers", 17, |net| {
         let (first, second, bias) = (
