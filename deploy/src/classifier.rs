@@ -18,6 +18,7 @@ use crate::model::Model;
 use crate::output_kind;
 use crate::placement::Placement;
 use crate::pool::Pool;
+use crate::precision::Precision;
 use crate::prediction::{self, Prediction, sigmoid, softmax};
 
 pub use builder::ClassifierBuilder;
@@ -37,6 +38,7 @@ pub use builder::ClassifierBuilder;
 pub struct Classifier {
     path: PathBuf,
     model: Option<Model>,
+    precision: Precision,
     classes: Arc<[String]>,
     preprocess: Preprocess,
     output_kind: OutputKind,
@@ -110,6 +112,7 @@ impl Classifier {
         Ok(Self {
             path,
             model: None,
+            precision: Precision::Fp32,
             classes: classes.into(),
             preprocess,
             output_kind,
@@ -136,6 +139,12 @@ impl Classifier {
     /// The model's card, where it carries one.
     pub fn card(&self) -> Option<&Card> {
         self.model.as_ref().and_then(|model| model.card.as_ref())
+    }
+
+    /// The precision in which the model computes: the one asked for, or the file's own where that leaves no choice
+    /// ([`Precision::in_file`]).
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The class names, in the order of the output.

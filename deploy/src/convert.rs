@@ -121,7 +121,7 @@ pub fn cached(
             int8(model, &path, calibration)?;
         }
         (Precision::Int8, None) => return Err(Error::no_calibration()),
-        (Precision::Fp32 | Precision::Tf32, _) => {
+        (Precision::Fp32 | Precision::Tf32 | Precision::Bf16, _) => {
             return Err(Error::not_converted(precision.name()));
         }
     }

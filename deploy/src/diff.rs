@@ -131,7 +131,18 @@ pub fn diff(
     };
     let a = run(first, 0).map_err(about(first))?;
     let b = run(second, samples.len()).map_err(about(second))?;
-    Ok(compare(a, b, &common, classes.is_some()))
+    Ok(compare_rows(a, b, &common, classes.is_some()))
+}
+
+/// Compares what two classifiers answered to the same samples, as [`diff`] does.
+///
+/// # Errors
+/// The two have no class in common.
+pub fn compare(
+    (first, a): (&Classifier, Evaluation),
+    (second, b): (&Classifier, Evaluation),
+) -> Result<Diff> {
+    Ok(compare_rows(a, b, &common_classes(first, second)?, true))
 }
 
 /// Indices of the same class in the first one's logits and in the second one's.
@@ -158,7 +169,7 @@ fn rows(evaluation: &Evaluation) -> impl Iterator<Item = (&data::Prediction, &[f
     evaluation.predictions.iter().zip(logits)
 }
 
-fn compare(a: Evaluation, b: Evaluation, common: &[(usize, usize)], labelled: bool) -> Diff {
+fn compare_rows(a: Evaluation, b: Evaluation, common: &[(usize, usize)], labelled: bool) -> Diff {
     let mut pairs = Vec::with_capacity(a.predictions.len());
     let (mut max_difference, mut sum, mut largest_logit) = (0.0_f32, 0.0_f64, 0.0_f32);
     let (mut only_first, mut only_second) = (0, 0);

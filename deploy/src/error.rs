@@ -142,6 +142,18 @@ impl Error {
             .with_hint("run `deploy doctor`, or use `--provider cpu`")
     }
 
+    /// A plugin provider finds no device of the kind that was asked for.
+    pub(crate) fn no_device(provider: &str, kind: &str, found: &[String], fix: &str) -> Self {
+        let found = match found {
+            [] => "none".to_owned(),
+            all => all.join(", "),
+        };
+        let message = format!(
+            "provider `{provider}` cannot start: it finds no such device\n  expected: {kind}\n  found:    {found}"
+        );
+        Self::other(ErrorKind::Runtime, message).with_hint(fix)
+    }
+
     /// Nodes that compute run elsewhere; a line for each other provider, with its nodes.
     pub(crate) fn nodes_elsewhere(provider: &str, nodes: &[String]) -> Self {
         let nodes = nodes.join("\n             ");
@@ -312,14 +324,42 @@ impl Error {
 /// The request of the caller.
 impl Error {
     pub(crate) fn precision_name(text: &str) -> Self {
-        let message = format!("`{text}` is not a precision\n  expected: fp32, tf32, fp16 or int8");
+        let message =
+            format!("`{text}` is not a precision\n  expected: fp32, tf32, bf16, fp16 or int8");
         Self::other(ErrorKind::Usage, message)
     }
 
     pub(crate) fn precision_unsupported(precision: &str, provider: &str) -> Self {
         let message = format!("provider `{provider}` does not compute in {precision}");
+        let other = match precision {
+            "bf16" => "`--provider openvino`",
+            _ => "a GPU with `--provider cuda`",
+        };
         Self::other(ErrorKind::Usage, message)
-            .with_hint("use `--precision fp32`, or a GPU with `--provider cuda`")
+            .with_hint(format!("use `--precision fp32`, or {other}"))
+    }
+
+    /// The device lacks the precision: `found` are those that it has.
+    pub(crate) fn precision_not_on_device(
+        precision: &str,
+        provider: &str,
+        device: &str,
+        found: &str,
+    ) -> Self {
+        let message = format!(
+            "provider `{provider}` does not compute in {precision} here\n  expected: a device that does\n  \
+             found:    {device}: {found}"
+        );
+        Self::other(ErrorKind::Usage, message)
+            .with_hint("choose one of these with `--precision`, or another provider")
+    }
+
+    /// The file's own precision leaves nothing to choose.
+    pub(crate) fn precision_chosen(path: &Path, precision: &str, own: &str) -> Self {
+        let path = path.display();
+        let message = format!("`{path}` cannot be run in {precision}: it is in {own} already");
+        Self::other(ErrorKind::Usage, message)
+            .with_hint("leave `--precision` out, or give the file in single precision")
     }
 
     /// The file is of another precision, and no provider changes that.

@@ -5,10 +5,16 @@ use pixels::card::Golden;
 
 use crate::classifier::Classifier;
 use crate::error::{Error, Result};
+use crate::precision::Precision;
 use crate::prediction;
 
-/// Tolerances where a card says nothing, relative to the largest |output|.
-const TOLERANCES: [(&str, f64); 3] = [("fp32", 1e-3), ("fp16", 2e-2), ("int8", 0.25)];
+/// Tolerances of golden samples, relative to the largest |output|. bf16 has 8 times the rounding of fp16.
+pub const TOLERANCES: [(&str, f64); 4] = [
+    ("fp32", 1e-3),
+    ("bf16", 0.1),
+    ("fp16", 2e-2),
+    ("int8", 0.25),
+];
 
 /// One golden sample, computed here and compared.
 #[derive(Debug, Clone)]
@@ -60,9 +66,10 @@ pub fn check_batch(classifier: &Classifier) -> Result<GoldenResult> {
     let expected = alone.collect::<Result<Vec<_>>>()?.concat();
     let difference = relative_difference(&expected, &found);
     // Other kernels may run at another size: half precision differs more, integers only where they mix images.
-    let tolerance = match classifier.model().map(|model| model.precision) {
-        Some("fp16" | "int8") => 2e-2,
-        _ => 1e-3,
+    let tolerance = match classifier.precision() {
+        Precision::Bf16 => 0.1,
+        Precision::Fp16 | Precision::Int8 => 2e-2,
+        Precision::Fp32 | Precision::Tf32 => 1e-3,
     };
     Ok(GoldenResult {
         name: format!("{} images in one run", images.len()),
@@ -103,7 +110,11 @@ fn outputs(classifier: &Classifier, bytes: &[u8]) -> Result<Vec<f32>> {
 
 fn compare(classifier: &Classifier, sample: &Golden) -> Result<GoldenResult> {
     let found = outputs(classifier, &sample.bytes()?)?;
-    let precision = classifier.model().map_or("fp32", |model| model.precision);
+    let precision = match classifier.precision() {
+        // TF32 has no tolerance of its own.
+        Precision::Tf32 => Precision::Fp32.name(),
+        precision => precision.name(),
+    };
     let standard = TOLERANCES
         .iter()
         .find(|(name, _)| *name == precision)

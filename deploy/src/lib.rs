@@ -36,6 +36,7 @@ pub mod convert;
 #[cfg(feature = "eval")]
 pub mod diff;
 pub mod engine;
+pub mod engine_cache;
 pub mod error;
 #[cfg(feature = "eval")]
 pub mod eval;
@@ -44,6 +45,7 @@ pub mod model;
 mod options;
 mod output_kind;
 pub mod placement;
+pub mod plugin;
 pub mod pool;
 pub mod precision;
 pub mod prediction;
@@ -51,14 +53,13 @@ mod presets;
 pub mod runtime;
 pub mod session;
 pub mod taps;
-pub mod tensorrt_cache;
 
 #[cfg(feature = "eval")]
 pub use data;
 pub use {files, image, machine, onnx, pixels};
 
 pub use files::cache;
-pub use machine::{Provider, probe};
+pub use machine::{OpenVinoDevice, Provider, probe};
 pub use pixels::{
     Card, DecodedImage, ImageRef, Limits, Preprocess, RgbImage, Unreadable, card, decode,
     preprocess,

@@ -7,13 +7,14 @@ use machine::Provider;
 use onnx::proto::GraphProto;
 
 use crate::error::{Error, Result};
+use crate::plugin;
 
 /// The execution provider of every node, from the session's own record.
 ///
 /// The record leaves out nodes that ONNX Runtime folded into constants or fused before it assigned them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Placement {
-    /// The nodes of each provider: `cpu`, `cuda`, `tensorrt`.
+    /// The nodes of each provider: `cpu`, `cuda`, `tensorrt`, `tensorrt-rtx`, `openvino`.
     pub nodes: BTreeMap<String, Vec<PlacedNode>>,
 }
 
@@ -61,6 +62,8 @@ impl Placement {
             "CPUExecutionProvider" => "cpu",
             "CUDAExecutionProvider" => "cuda",
             "TensorrtExecutionProvider" => "tensorrt",
+            plugin::OPENVINO => "openvino",
+            plugin::TENSORRT_RTX => "tensorrt-rtx",
             other => other,
         };
         let nodes = self.nodes.entry(provider.to_owned()).or_default();

@@ -1,6 +1,7 @@
 //! Numeric precision of inference, and whether a file must be converted for it. Converts nothing.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use machine::Provider;
@@ -24,6 +25,8 @@ pub enum Precision {
     Fp32,
     /// Single precision with factors rounded to 10 bits of mantissa, on NVIDIA's tensor cores.
     Tf32,
+    /// Single precision with factors rounded to 7 bits of mantissa (bfloat16), on processors that have it.
+    Bf16,
     /// Half precision.
     Fp16,
     /// Bytes between quantise and dequantise nodes (QDQ), calibrated on images.
@@ -32,13 +35,14 @@ pub enum Precision {
 
 impl Precision {
     /// Every precision.
-    pub const ALL: [Self; 4] = [Self::Fp32, Self::Tf32, Self::Fp16, Self::Int8];
+    pub const ALL: [Self; 5] = [Self::Fp32, Self::Tf32, Self::Bf16, Self::Fp16, Self::Int8];
 
     /// Its name, as typed.
     pub fn name(self) -> &'static str {
         match self {
             Self::Fp32 => "fp32",
             Self::Tf32 => "tf32",
+            Self::Bf16 => "bf16",
             Self::Fp16 => "fp16",
             Self::Int8 => "int8",
         }
@@ -56,19 +60,41 @@ impl Precision {
 
     /// Whether the file must be converted for this precision on `provider`.
     ///
-    /// TensorRT computes an `fp32` file in half precision by itself; the CPU and CUDA compute as the file says.
-    /// 8-bit integers always need a converted file: no provider knows the ranges of values.
+    /// TensorRT and OpenVINO compute an `fp32` file in half precision by themselves, OpenVINO in bf16, too; the CPU and
+    /// CUDA compute as the file says. 8-bit integers always need a converted file: no provider knows the ranges of
+    /// values.
     ///
     /// # Errors
-    /// TF32 on the CPU.
+    /// TF32 without CUDA, bf16 without OpenVINO.
     pub fn converts(self, provider: Provider) -> Result<bool> {
+        let is_openvino = matches!(provider, Provider::OpenVino { .. });
         match (self, provider) {
-            (Self::Tf32, Provider::Cpu) => {
+            (Self::Tf32, provider) if !provider.needs_cuda() => {
                 Err(Error::precision_unsupported(self.name(), provider.name()))
             }
-            (Self::Fp32 | Self::Tf32, _) | (Self::Fp16, Provider::TensorRt { .. }) => Ok(false),
+            (Self::Bf16, provider) if !is_openvino => {
+                Err(Error::precision_unsupported(self.name(), provider.name()))
+            }
+            (Self::Fp32 | Self::Tf32 | Self::Bf16, _)
+            | (Self::Fp16, Provider::TensorRt { .. } | Provider::OpenVino { .. }) => Ok(false),
             (Self::Fp16 | Self::Int8, _) => Ok(true),
         }
+    }
+
+    /// Refuses a file of another precision (`own`) where the provider does not compute in this one by itself.
+    pub(crate) fn check_file(self, provider: Provider, own: &str, path: &Path) -> Result<()> {
+        if own == self.name() {
+            return self.converts(provider).map(|_| ());
+        }
+        if self.converts(provider)? {
+            return Err(Error::precision_differs(path, self.name(), own));
+        }
+        let is_rounded = matches!(self, Self::Bf16 | Self::Fp16);
+        // OpenVINO rounds single precision; what is in integers or half precision already stays as it is.
+        if matches!(provider, Provider::OpenVino { .. }) && is_rounded && own != Self::Fp32.name() {
+            return Err(Error::precision_chosen(path, self.name(), own));
+        }
+        Ok(())
     }
 }
 
@@ -99,7 +125,7 @@ mod tests {
             let text = precision.to_string();
             assert_eq!(text.parse::<Precision>().unwrap(), precision);
         }
-        for text in ["", "FP32", "bf16", "16"] {
+        for text in ["", "FP32", "bfloat16", "16"] {
             let error = text.parse::<Precision>().unwrap_err();
             assert!(
                 error.to_string().starts_with(&format!("`{text}`")),
@@ -124,8 +150,16 @@ mod tests {
             Provider::TensorRt { device: 1 },
         ];
         let converts = |precision: Precision, provider| precision.converts(provider).unwrap();
-        assert!(Precision::Tf32.converts(Provider::Cpu).is_err());
+        let openvino: Provider = "openvino".parse().unwrap();
+        for provider in [Provider::Cpu, openvino] {
+            assert!(Precision::Tf32.converts(provider).is_err());
+        }
         for provider in [Provider::Cpu, gpu[0], gpu[1]] {
+            assert!(Precision::Bf16.converts(provider).is_err());
+        }
+        assert!(!converts(Precision::Bf16, openvino));
+        assert!(!converts(Precision::Fp16, openvino));
+        for provider in [Provider::Cpu, gpu[0], gpu[1], openvino] {
             assert!(!converts(Precision::Fp32, provider));
             assert!(converts(Precision::Int8, provider));
         }
@@ -133,5 +167,33 @@ mod tests {
         assert!(converts(Precision::Fp16, Provider::Cpu));
         assert!(converts(Precision::Fp16, gpu[0]));
         assert!(!converts(Precision::Fp16, gpu[1]));
+    }
+
+    #[test]
+    fn a_file_that_is_rounded_already_is_not_rounded_again() {
+        let openvino: Provider = "openvino".parse().unwrap();
+        let check = |precision: Precision, own| {
+            let error = precision.check_file(openvino, own, Path::new("m.onnx"));
+            error.err().map(|error| error.to_string())
+        };
+        for (precision, own) in [
+            (Precision::Fp32, "fp32"),
+            (Precision::Fp32, "int8"),
+            (Precision::Bf16, "fp32"),
+            (Precision::Fp16, "fp32"),
+            (Precision::Fp16, "fp16"),
+            (Precision::Int8, "int8"),
+        ] {
+            assert_eq!(check(precision, own), None, "{precision} {own}");
+        }
+        assert_eq!(
+            check(Precision::Bf16, "int8").as_deref(),
+            Some("`m.onnx` cannot be run in bf16: it is in int8 already")
+        );
+        assert!(
+            check(Precision::Int8, "fp32")
+                .unwrap()
+                .contains("expected: a file of int8")
+        );
     }
 }

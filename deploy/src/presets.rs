@@ -1,12 +1,16 @@
-//! Options of ONNX Runtime's execution providers: CPU, CUDA and TensorRT, each in a file of its own. Opens
-//! nothing.
+//! Options of ONNX Runtime's execution providers: CPU, CUDA, TensorRT, TensorRT for RTX and OpenVINO, each in a file of its
+//! own. Opens nothing.
 
 pub(crate) mod cpu;
 mod cuda;
+pub(crate) mod openvino;
 pub(crate) mod tensorrt;
+pub(crate) mod tensorrt_rtx;
 
 use machine::Provider;
+use onnx::Document;
 use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
+use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result, chain};
 use crate::precision::Precision;
@@ -22,9 +26,11 @@ pub(crate) struct ProviderRequest {
     pub(crate) graph: bool,
     /// Engines of TensorRT.
     pub(crate) tensorrt: tensorrt::EngineRequest,
+    /// The compiled model of OpenVINO.
+    pub(crate) openvino: openvino::CompileRequest,
 }
 
-/// Execution providers of a session in order of preference. Every one must start.
+/// Execution providers of a session in order of preference, without a plugin. Every one must start.
 pub(crate) fn execution_providers(
     provider: Provider,
     request: &ProviderRequest,
@@ -33,7 +39,7 @@ pub(crate) fn execution_providers(
         .with_arena_allocator(request.arena)
         .build();
     let list = match provider {
-        Provider::Cpu => vec![cpu],
+        Provider::Cpu | Provider::TensorRtRtx { .. } | Provider::OpenVino { .. } => vec![cpu],
         Provider::Cuda { device } => {
             check_available::<ep::CUDA>(provider)?;
             let cuda = cuda::preset(device_id(device), request.precision, request.graph);
@@ -53,6 +59,18 @@ pub(crate) fn execution_providers(
         .into_iter()
         .map(ExecutionProviderDispatch::error_on_failure)
         .collect())
+}
+
+/// SHA-256 of a model's content with its external data.
+pub(crate) fn model_sha256(document: &mut Document) -> Result<String> {
+    document.inline_external_data()?;
+    // The content, not the file's name: a model trained again under the same name needs its own engine.
+    Ok(files::hash::hex(&Sha256::digest(document.to_bytes())))
+}
+
+/// Version of the ONNX Runtime that is loaded.
+pub(crate) fn runtime_version() -> &'static str {
+    runtime::loaded().map_or("", |found| found.version.as_str())
 }
 
 /// Whether the library was built with the execution provider `P`.

@@ -138,7 +138,9 @@ impl Session {
             .map_err(|found| not("one output", found))?;
         let output_shape =
             io_spec::output_shape(output, batch).map_err(|f| not("an output [N, K]", f))?;
-        let memory = match options.provider.device() {
+        // The GPU's memory is reached through CUDA's provider, which plugins do without.
+        let number = options.provider.device();
+        let memory = match number.filter(|_| options.provider.needs_cuda()) {
             None => Memory::Cpu,
             Some(device) => Memory::gpu(presets::device_id(device)).map_err(run_error)?,
         };

@@ -10,6 +10,7 @@ use ort::session::SessionInputValue;
 use ort::value::{DynValue, TensorElementType};
 
 use crate::error::{Error, Result, chain};
+use crate::presets::cpu;
 use crate::runtime;
 use crate::session::tensor_io;
 
@@ -77,7 +78,9 @@ impl Taps {
             }
         };
         let load = |e: &dyn std::error::Error| Error::model_load(&path, &chain(e));
-        let mut builder = OrtSession::builder(runtime::environment()?).map_err(|e| load(&e))?;
+        let environment = runtime::environment()?;
+        let builder = OrtSession::builder(environment).map_err(|e| load(&e))?;
+        let mut builder = cpu::select(builder, environment).map_err(|e| load(&e))?;
         if let Some(threads) = threads {
             builder = builder.with_intra_threads(threads).map_err(|e| load(&e))?;
         }

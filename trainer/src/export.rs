@@ -108,9 +108,6 @@ impl Exported {
     }
 }
 
-/// Tolerance of golden logits, relative to the largest |logit|.
-const TOLERANCES: [(&str, f64); 3] = [("fp32", 1e-3), ("fp16", 2e-2), ("int8", 0.25)];
-
 /// Exports the network with its card, compares its own logits of `images` (prepared for it) with ONNX Runtime's on
 /// the file's bytes, and writes them: to `out` when they agree, to `*.unverified.onnx` when they do not.
 pub fn export(
@@ -231,7 +228,7 @@ impl GoldenImages {
 
     /// Golden samples: the images with the logits that the network gives for them.
     fn samples(&self, logits: Vec<Vec<f32>>) -> Vec<Golden> {
-        let tolerance: BTreeMap<String, f64> = TOLERANCES
+        let tolerance: BTreeMap<String, f64> = deploy::golden::TOLERANCES
             .iter()
             .map(|(name, value)| ((*name).to_string(), *value))
             .collect();

@@ -331,8 +331,8 @@ pub struct Recipe {
     /// Device to train on
     #[arg(long, value_enum, default_value_t = DeviceKind::Cpu, help_heading = "Machine")]
     pub device: DeviceKind,
-    /// What ONNX Runtime computes the features of a frozen backbone and the final evaluation on: cpu, cuda or
-    /// tensorrt; `cuda:1` is the second GPU
+    /// What ONNX Runtime computes the features of a frozen backbone and the final evaluation on: cpu, cuda,
+    /// tensorrt or openvino; `cuda:1` is the second GPU
     #[arg(long, default_value_t = Text::default(), help_heading = "Machine")]
     pub provider: Text<Provider>,
     /// Memory for decoded images, such as 500MB or 2GB

@@ -105,8 +105,8 @@ pub(crate) enum OutputKindArg {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Machine")]
 pub(crate) struct MachineArgs {
-    /// Execution provider: `cpu`, `cuda`, `cuda:N`, `tensorrt` or `tensorrt:N`; a model that cannot run there is
-    /// an error
+    /// Execution provider: `cpu`, `cuda[:N]`, `tensorrt[:N]`, `tensorrt-rtx[:N]` or `openvino[:gpu|:npu]`; a model that
+    /// cannot run there is an error
     #[arg(long, default_value = "cpu")]
     pub(crate) provider: Provider,
     /// Let nodes that the provider cannot compute run on another one
@@ -152,6 +152,9 @@ pub(crate) struct EvalArgs {
     /// Images per run of the model [default: the model's own, or 8 on the CPU and 32 on a GPU]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) batch: Option<u16>,
+    /// Run the file as it is on the CPU, too, and report changed answers and McNemar's test
+    #[arg(long)]
+    pub(crate) reference: bool,
     /// Treat an unreadable image as an error
     #[arg(long)]
     pub(crate) strict_images: bool,
@@ -163,7 +166,7 @@ pub(crate) struct EvalArgs {
     pub(crate) csv: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
-    /// Precision in which the model computes: `fp32`, `tf32` (GPU), `fp16` or `int8`
+    /// Precision in which the model computes: `fp32`, `tf32` (CUDA), `bf16` (OpenVINO), `fp16` or `int8`
     #[arg(long, value_name = "PRECISION", default_value_t = Precision::Fp32)]
     pub(crate) precision: Precision,
     #[command(flatten)]
@@ -190,7 +193,7 @@ pub(crate) struct PredictArgs {
     pub(crate) strict_images: bool,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
-    /// Precision in which the model computes: `fp32`, `tf32` (GPU), `fp16` or `int8`
+    /// Precision in which the model computes: `fp32`, `tf32` (CUDA), `bf16` (OpenVINO), `fp16` or `int8`
     #[arg(long, value_name = "PRECISION", default_value_t = Precision::Fp32)]
     pub(crate) precision: Precision,
     #[command(flatten)]
@@ -237,7 +240,7 @@ pub(crate) struct InfoArgs {
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) model: ModelFileArgs,
-    /// Precision in which the model computes: `fp32`, `tf32` (GPU), `fp16` or `int8`
+    /// Precision in which the model computes: `fp32`, `tf32` (CUDA), `bf16` (OpenVINO), `fp16` or `int8`
     #[arg(long, value_name = "PRECISION", default_value_t = Precision::Fp32)]
     pub(crate) precision: Precision,
     #[command(flatten)]
@@ -326,7 +329,7 @@ pub(crate) struct PruneArgs {
 /// Commands of `deploy runtime`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RuntimeCommand {
-    /// Install ONNX Runtime for the CPU or with CUDA, or TensorRT, into the cache folder
+    /// Install ONNX Runtime for the CPU or with CUDA, TensorRT, or a plugin provider, into the cache folder
     Install(InstallArgs),
     /// List the installed libraries and mark the one that is used
     List(LocationArgs),
@@ -341,7 +344,8 @@ pub(crate) struct InstallArgs {
     #[arg(value_enum, default_value_t = Installed::Cpu)]
     pub(crate) what: Installed,
     /// Install from here. `cpu`: a wheel, a library, a folder that holds one, or the URL of a wheel; `cuda`: the
-    /// folder of all wheels; `tensorrt`: the folder of NVIDIA's unpacked tar file
+    /// folder of all wheels; `tensorrt`: the folder of NVIDIA's unpacked tar file; `openvino`,
+    /// `tensorrt-rtx`: the wheel or a folder that holds it
     #[arg(long, value_name = "FILE|DIR|URL")]
     pub(crate) from: Option<String>,
     /// Major version of CUDA, for `cuda` [default: 13, or 12 where the driver or a GPU is too old]
@@ -360,4 +364,8 @@ pub(crate) enum Installed {
     Cuda,
     /// TensorRT 10, from NVIDIA's tar file
     Tensorrt,
+    /// TensorRT for RTX, for GPUs of NVIDIA's from Ampere on, 146 MB; runs with ONNX Runtime for the CPU
+    TensorrtRtx,
+    /// OpenVINO for processors, GPUs and NPUs of Intel, 53 MB; runs with ONNX Runtime for the CPU
+    Openvino,
 }

@@ -19,13 +19,15 @@ pub(crate) struct OriginalModel<'a> {
 
 /// The quantisation scheme that suits a provider.
 ///
-/// TensorRT needs the symmetric scheme. On the CPU ONNX Runtime replaces a ReLU by the range of the integers only
+/// TensorRT needs the symmetric scheme; OpenVINO takes either. On the CPU ONNX Runtime replaces a ReLU by the range of the integers only
 /// where zero is the lowest of them: it runs half of the convolutions of a symmetric file in single precision, and
 /// such a file is less accurate.
 pub(crate) fn scheme(provider: Provider) -> Scheme {
     match provider {
-        Provider::Cpu => Scheme::Asymmetric,
-        Provider::Cuda { .. } | Provider::TensorRt { .. } => Scheme::Symmetric,
+        Provider::Cpu | Provider::OpenVino { .. } => Scheme::Asymmetric,
+        Provider::Cuda { .. } | Provider::TensorRt { .. } | Provider::TensorRtRtx { .. } => {
+            Scheme::Symmetric
+        }
     }
 }
 

@@ -160,15 +160,18 @@ fn open(
     if let Some(model) = model {
         builder = describe(builder, model)?;
     }
-    let found = runtime_for(machine.provider, &machine.location, printer)?;
+    // A process has one ONNX Runtime: what was loaded for one model runs the next, too.
+    let found = match runtime::loaded() {
+        Some(found) => found.clone(),
+        None => runtime_for(machine.provider, &machine.location, printer)?,
+    };
     let classifier = builder.runtime(found).open()?;
     for note in classifier.notes() {
         printer.log(note);
     }
     if let Some(placement) = classifier.placement() {
         let provider = machine.provider;
-        let own = classifier.model().map_or("", |model| model.precision);
-        printer.log(format!("{placement}, in {}", precision.in_file(own)));
+        printer.log(format!("{placement}, in {}", classifier.precision()));
         for line in placement.other_providers(provider) {
             printer.log(format!("  on {line}"));
         }

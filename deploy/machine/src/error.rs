@@ -29,7 +29,10 @@ pub enum Error {
         found: String,
     },
     /// The text names no provider.
-    #[error("`{text}` is not a provider\n  expected: cpu, cuda, cuda:N, tensorrt or tensorrt:N")]
+    #[error(
+        "`{text}` is not a provider\n  expected: cpu, cuda, cuda:N, tensorrt, tensorrt:N, tensorrt-rtx, \
+         tensorrt-rtx:N, openvino, openvino:gpu or openvino:npu"
+    )]
     ProviderName {
         /// The text that was to name one.
         text: String,

@@ -1,7 +1,7 @@
 //! Requirements of ONNX Runtime and its providers on a machine.
 //!
 //! [`probe`] checks driver, GPU and libraries of a provider; [`runtime`] finds and installs the ONNX Runtime
-//! library, NVIDIA's libraries and TensorRT. Nothing here runs a model, and nothing is installed without being
+//! library, NVIDIA's libraries, TensorRT and plugin providers. Nothing here runs a model, and nothing is installed without being
 //! asked for.
 #![deny(missing_docs)]
 
@@ -15,4 +15,4 @@ pub mod runtime;
 mod wheels;
 
 pub use error::{Error, Result};
-pub use provider::Provider;
+pub use provider::{OpenVinoDevice, Provider};

@@ -1,4 +1,4 @@
-//! Execution provider: the CPU, CUDA or TensorRT. Knows no session and none of its options.
+//! Execution provider: the CPU, CUDA, TensorRT, TensorRT for RTX or OpenVINO. Knows no session and none of its options.
 
 use std::fmt;
 use std::str::FromStr;
@@ -28,32 +28,98 @@ pub enum Provider {
         /// Number of the GPU.
         device: u32,
     },
+    /// NVIDIA's GPUs from Ampere on through TensorRT for RTX, a plugin of ONNX Runtime.
+    TensorRtRtx {
+        /// Number of the GPU.
+        device: u32,
+    },
+    /// Intel's processors, GPUs and NPUs through OpenVINO, a plugin of ONNX Runtime.
+    OpenVino {
+        /// Kind of the device.
+        device: OpenVinoDevice,
+    },
+}
+
+/// Kind of a device of OpenVINO. Of several GPUs OpenVINO takes the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum OpenVinoDevice {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// A GPU of Intel's.
+    Gpu,
+    /// A neural processing unit of Intel's.
+    Npu,
+}
+
+impl OpenVinoDevice {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Cpu, Self::Gpu, Self::Npu];
+
+    /// Its name, as typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Gpu => "gpu",
+            Self::Npu => "npu",
+        }
+    }
 }
 
 impl Provider {
-    /// Its name without the number of the GPU: `cpu`, `cuda`, `tensorrt`.
+    /// Its name without the device: `cpu`, `cuda`, `tensorrt`, `tensorrt-rtx`, `openvino`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
             Self::Cuda { .. } => "cuda",
             Self::TensorRt { .. } => "tensorrt",
+            Self::TensorRtRtx { .. } => "tensorrt-rtx",
+            Self::OpenVino { .. } => "openvino",
         }
     }
 
-    /// Number of the GPU; `None` is the CPU.
+    /// Number of NVIDIA's GPU; `None` elsewhere.
     pub fn device(self) -> Option<u32> {
         match self {
-            Self::Cpu => None,
-            Self::Cuda { device } | Self::TensorRt { device } => Some(device),
+            Self::Cpu | Self::OpenVino { .. } => None,
+            Self::Cuda { device } | Self::TensorRt { device } | Self::TensorRtRtx { device } => {
+                Some(device)
+            }
         }
+    }
+
+    /// OpenVINO on the processor.
+    pub const fn openvino() -> Self {
+        Self::OpenVino {
+            device: OpenVinoDevice::Cpu,
+        }
+    }
+
+    /// Whether it computes on the processor, on the cores that decode images as well.
+    pub fn is_on_cpu(self) -> bool {
+        matches!(
+            self,
+            Self::Cpu
+                | Self::OpenVino {
+                    device: OpenVinoDevice::Cpu
+                }
+        )
+    }
+
+    /// Whether it needs an ONNX Runtime that was built with CUDA.
+    pub fn needs_cuda(self) -> bool {
+        matches!(self, Self::Cuda { .. } | Self::TensorRt { .. })
     }
 }
 
 impl fmt::Display for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.device() {
-            None => f.write_str(self.name()),
-            Some(device) => write!(f, "{}:{device}", self.name()),
+        match self {
+            Self::Cpu => f.write_str(self.name()),
+            Self::Cuda { device } | Self::TensorRt { device } | Self::TensorRtRtx { device } => {
+                write!(f, "{}:{device}", self.name())
+            }
+            Self::OpenVino { device } => write!(f, "{}:{}", self.name(), device.name()),
         }
     }
 }
@@ -66,17 +132,22 @@ impl FromStr for Provider {
             text: text.to_owned(),
         };
         let (name, device) = match text.split_once(':') {
-            Some((name, device)) => (name, Some(device.parse::<u32>().map_err(|_| wrong())?)),
+            Some((name, device)) => (name, Some(device)),
             None => (text, None),
         };
+        let number = || device.map_or(Ok(0), |device| device.parse().map_err(|_| wrong()));
         match (name, device) {
             ("cpu", None) => Ok(Self::Cpu),
-            ("cuda", device) => Ok(Self::Cuda {
-                device: device.unwrap_or(0),
-            }),
-            ("tensorrt", device) => Ok(Self::TensorRt {
-                device: device.unwrap_or(0),
-            }),
+            ("cuda", _) => Ok(Self::Cuda { device: number()? }),
+            ("tensorrt", _) => Ok(Self::TensorRt { device: number()? }),
+            ("tensorrt-rtx", _) => Ok(Self::TensorRtRtx { device: number()? }),
+            ("openvino", device) => {
+                let named = |known: &OpenVinoDevice| known.name() == device.unwrap_or("cpu");
+                let device = OpenVinoDevice::ALL.into_iter().find(named);
+                Ok(Self::OpenVino {
+                    device: device.ok_or_else(wrong)?,
+                })
+            }
             _ => Err(wrong()),
         }
     }
@@ -88,18 +159,41 @@ mod tests {
 
     #[test]
     fn providers_are_read_and_written() {
-        for text in ["cpu", "cuda:0", "cuda:3", "tensorrt:1"] {
+        for text in [
+            "cpu",
+            "cuda:0",
+            "cuda:3",
+            "tensorrt:1",
+            "tensorrt-rtx:1",
+            "openvino:cpu",
+            "openvino:npu",
+        ] {
             assert_eq!(text.parse::<Provider>().unwrap().to_string(), text);
         }
         assert_eq!(
             "cuda".parse::<Provider>().unwrap(),
             Provider::Cuda { device: 0 }
         );
+        let device = OpenVinoDevice::Cpu;
+        assert_eq!(
+            "openvino".parse::<Provider>().unwrap(),
+            Provider::OpenVino { device }
+        );
     }
 
     #[test]
     fn what_is_no_provider_is_named() {
-        for text in ["", "gpu", "cpu:0", "cuda:", "cuda:x", "CUDA", "cuda:-1"] {
+        for text in [
+            "",
+            "gpu",
+            "cpu:0",
+            "cuda:",
+            "cuda:x",
+            "CUDA",
+            "cuda:-1",
+            "openvino:",
+            "openvino:0",
+        ] {
             let error = text.parse::<Provider>().unwrap_err();
             assert!(
                 error.to_string().starts_with(&format!("`{text}`")),

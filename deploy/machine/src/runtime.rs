@@ -6,6 +6,8 @@ mod find;
 mod gpu;
 mod install;
 mod library;
+mod obtain;
+mod plugin;
 mod tensorrt;
 mod unpack;
 
@@ -13,8 +15,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use find::{candidates, find, list, verify};
-pub use gpu::{GpuOptions, GpuPlan, free_space, install_gpu, plan_gpu};
+pub use gpu::{GpuOptions, GpuPlan, install_gpu, plan_gpu};
 pub use install::{InstallOptions, install, remove};
+pub use obtain::free_space;
+pub use plugin::{Plugin, install_plugin, plugins, verify_plugin};
 pub use tensorrt::{TensorRt, install_tensorrt, tensorrt};
 
 use crate::error::{Error, Result};
@@ -155,7 +159,8 @@ impl Search {
 /// there. Both programs call this; `progress` gets lines for people.
 ///
 /// A damaged library in the cache folder is installed again; one named by hand is an error. Nothing is
-/// installed for a GPU: what is missing for it is an error that names the command.
+/// installed for a GPU: what is missing for it is an error that names the command. A plugin provider runs with the
+/// ONNX Runtime of the CPU.
 pub fn ensure(
     search: &Search,
     progress: &dyn Fn(&str),
@@ -168,7 +173,7 @@ pub fn ensure(
     let Some(cache) = &search.cache else {
         return Err(error);
     };
-    if search.provider != Provider::Cpu {
+    if search.provider.needs_cuda() {
         if matches!(error, Error::NoRuntime { .. }) {
             probe::readiness(search.provider, &SearchPaths::for_runtime(None))
                 .into_result(search.provider)?;

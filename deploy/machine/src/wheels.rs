@@ -2,6 +2,7 @@
 //! files and no network.
 
 pub(crate) mod gpu;
+pub(crate) mod plugin;
 
 /// The pinned version: the newest whose Linux wheel has no telemetry uploader.
 pub const VERSION: &str = "1.28.0";
@@ -36,7 +37,32 @@ pub(crate) struct Wheel {
     pub(crate) library_sha256: &'static str,
 }
 
-/// Every pinned wheel.
+/// One pinned wheel of a set that is installed together.
+#[derive(Debug)]
+pub(crate) struct PinnedWheel {
+    /// Project on the Python package index.
+    pub(crate) project: &'static str,
+    /// Its version.
+    pub(crate) version: &'static str,
+    /// Name of the wheel file.
+    pub(crate) file: &'static str,
+    /// SHA-256 of the wheel.
+    pub(crate) sha256: &'static str,
+    /// Size of the wheel.
+    pub(crate) bytes: u64,
+}
+
+/// pip's `--platform`, all that the wheels of GPUs and plugins are tagged with.
+pub(crate) const PLATFORMS: [&str; 6] = [
+    "manylinux_2_28_x86_64",
+    "manylinux_2_27_x86_64",
+    "manylinux_2_17_x86_64",
+    "manylinux2014_x86_64",
+    "manylinux2010_x86_64",
+    "manylinux1_x86_64",
+];
+
+/// The pinned wheel of ONNX Runtime of each platform.
 pub(crate) const WHEELS: [Wheel; 4] = [
     Wheel {
         os: "linux",

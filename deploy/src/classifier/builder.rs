@@ -9,7 +9,7 @@ use pixels::{Limits, Preprocess};
 
 use super::{BATCH_ON_CPU, Classifier, check_class_count};
 use crate::engine::Engine;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::Model;
 use crate::pool::Pool;
 use crate::precision::Precision;
@@ -188,11 +188,12 @@ impl ClassifierBuilder {
         let card_kind = model.card.as_ref().map(|card| card.output_kind);
         let output_kind = self.output_kind.or(card_kind);
         self.check_precision(path, &model)?;
+        let precision = self.precision.in_file(model.precision);
         match &self.runtime {
             Some(library) => runtime::load(library)?,
             None => runtime::load_default(self.cache.clone())?,
         }
-        let usual = if self.provider == Provider::Cpu {
+        let usual = if self.provider.is_on_cpu() {
             BATCH_ON_CPU
         } else {
             BATCH_ON_GPU
@@ -218,6 +219,7 @@ impl ClassifierBuilder {
         let classifier = Classifier {
             path: path.to_owned(),
             model: Some(model),
+            precision,
             classes: classes.into(),
             preprocess,
             output_kind: output_kind.unwrap_or_default(),
@@ -238,11 +240,8 @@ impl ClassifierBuilder {
 
     /// Refuses a file of another precision where the provider does not compute in the one asked for by itself.
     fn check_precision(&self, path: &Path, model: &Model) -> Result<()> {
-        if !self.precision.converts(self.provider)? || model.precision == self.precision.name() {
-            return Ok(());
-        }
-        let (expected, found) = (self.precision.name(), model.precision);
-        Err(Error::precision_differs(path, expected, found))
+        self.precision
+            .check_file(self.provider, model.precision, path)
     }
 
     /// Options of the sessions, and their number.
@@ -257,7 +256,7 @@ impl ClassifierBuilder {
             self.batches.push(preferred_batch);
         }
         let (sessions, threads) = match self.parallel {
-            Some(threads) if self.provider == Provider::Cpu => {
+            Some(threads) if self.provider.is_on_cpu() => {
                 let sessions = threads.clamp(1, MAX_SESSIONS);
                 (sessions, Some((threads / sessions).max(1)))
             }
@@ -283,7 +282,7 @@ fn boxed(session: Session) -> Box<dyn Engine> {
     Box::new(session)
 }
 
-/// Opens the sessions. On the CPU all open at the same time; on a GPU the first one opens alone, so that the
+/// Opens the sessions. On the CPU provider all open at the same time; elsewhere the first one opens alone, so that the
 /// others find the engine that it built.
 fn open_sessions(file: &ModelFile, options: &SessionOptions, count: usize) -> Result<Vec<Session>> {
     let model = file.detached()?;

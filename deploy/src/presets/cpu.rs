@@ -1,6 +1,8 @@
 //! The CPU's options: threads, spinning, and sums of 8-bit products that do not overflow. Knows no graph.
 
 use machine::Provider;
+use ort::environment::Environment;
+use ort::ep::{CPU, ExecutionProvider};
 use ort::session::builder::SessionBuilder;
 
 use crate::options::SessionOptions;
@@ -10,9 +12,13 @@ pub(crate) fn configure(
     builder: SessionBuilder,
     options: &SessionOptions,
 ) -> ort::Result<SessionBuilder> {
-    // Beside a GPU the CPU computes nothing but shapes, unless more may fall back to it.
-    let cpu_beside_gpu = options.provider != Provider::Cpu && !options.allow_fallback;
-    let builder = match options.threads.or(cpu_beside_gpu.then_some(1)) {
+    // Beside another provider the CPU computes nothing but shapes, unless more may fall back to it.
+    let is_beside = options.provider != Provider::Cpu && !options.allow_fallback;
+    // OpenVINO has threads of its own.
+    let own = options
+        .threads
+        .filter(|_| !is_beside || options.provider.needs_cuda());
+    let builder = match own.or(is_beside.then_some(1)) {
         Some(threads) => builder.with_intra_threads(threads)?,
         None => builder,
     };
@@ -23,6 +29,17 @@ pub(crate) fn configure(
     } else {
         builder
     })
+}
+
+/// Selects the CPU provider by name. Where no provider was added, `ort` lets ONNX Runtime choose one, and that may be a
+/// plugin that is registered for other sessions.
+pub(crate) fn select(
+    builder: SessionBuilder,
+    environment: &Environment,
+) -> ort::Result<SessionBuilder> {
+    let mut devices = environment.devices();
+    let cpu = devices.find(|device| device.ep().is_ok_and(|name| name == CPU::NAME));
+    Ok(builder.with_devices(cpu, None)?)
 }
 
 /// Whether this processor adds products of bytes in pairs as 16-bit numbers, which overflow: x86 without VNNI

@@ -6,14 +6,12 @@ use std::path::{Path, PathBuf};
 
 use onnx::{Dim, Document};
 use ort::ep::TensorRT;
-use sha2::{Digest, Sha256};
 
+use crate::engine_cache::EngineKey;
 use crate::error::Result;
 use crate::options::SessionOptions;
 use crate::precision::Precision;
 use crate::presets;
-use crate::runtime;
-use crate::tensorrt_cache::EngineKey;
 
 /// Largest batch where the batch sizes are not known.
 const USUAL_BATCH: usize = 32;
@@ -67,7 +65,7 @@ impl Profile {
     }
 
     /// As ONNX Runtime reads it: `input:8x3x224x224`.
-    fn shape(&self, batch: usize) -> String {
+    pub(super) fn shape(&self, batch: usize) -> String {
         let [a, b, c] = self.image_shape;
         format!("{}:{batch}x{a}x{b}x{c}", self.input)
     }
@@ -114,11 +112,9 @@ pub(crate) fn key(
     profile: Option<&Profile>,
     gpu: &str,
 ) -> Result<EngineKey> {
-    document.inline_external_data()?;
-    // The content, not the file's name: a model trained again under the same name needs its own engine.
-    let model = files::hash::hex(&Sha256::digest(document.to_bytes()));
+    let model = presets::model_sha256(document)?;
     let profile = profile.map_or("as the file says".to_owned(), Profile::describe);
-    let version = runtime::loaded().map_or("", |found| found.version.as_str());
+    let version = presets::runtime_version();
     let precision = options.precision.name();
     // Part of the key, since TensorRT's choice of kernels follows the variable.
     let tf32 = if tf32_is_off() { "off" } else { "on" };
@@ -134,7 +130,7 @@ pub(crate) fn key(
 
 /// Cache key of TensorRT's timing cache, the measured times of its kernels, which holds for every model.
 pub(crate) fn timing_key(gpu: &str) -> EngineKey {
-    let version = runtime::loaded().map_or("", |found| found.version.as_str());
+    let version = presets::runtime_version();
     EngineKey::new([("kind", "timing"), ("gpu", gpu), ("runtime", version)])
 }
 

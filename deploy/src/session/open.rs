@@ -9,13 +9,15 @@ use machine::probe::{self, SearchPaths};
 use onnx::{Detached, Document, Header, ModelFile};
 use ort::session::Session as OrtSession;
 
+use crate::engine_cache::{EngineCache, EngineFolder, EngineKey};
 use crate::error::{Error, Result, chain};
+use crate::model::arithmetic;
 use crate::placement::{Placement, ShapeNodes};
+use crate::plugin;
 use crate::precision::Precision;
-use crate::presets::{self, ProviderRequest, cpu, tensorrt};
+use crate::presets::{self, ProviderRequest, cpu, openvino, tensorrt, tensorrt_rtx};
 use crate::runtime;
 use crate::session::{SessionOptions, node_assignment};
-use crate::tensorrt_cache::{EngineCache, EngineFolder};
 
 /// A session of ONNX Runtime, and how it was opened.
 pub(super) struct OpenedSession {
@@ -39,16 +41,27 @@ pub(super) fn open(
     options: &SessionOptions,
     gpu: Option<&str>,
 ) -> Result<OpenedSession> {
-    runtime::require(options.provider)?;
+    if plugin::execution_provider(options.provider).is_none() {
+        runtime::require(options.provider)?;
+    }
     options.precision.converts(options.provider)?;
-    let request = ProviderRequest {
+    let mut request = ProviderRequest {
         precision: options.precision,
         arena: options.arena,
-        graph: options.record && options.provider != Provider::Cpu && options.batches.len() == 1,
-        tensorrt: tensorrt::EngineRequest::default(),
+        graph: options.record && options.provider.needs_cuda() && options.batches.len() == 1,
+        ..ProviderRequest::default()
     };
     let mut opened = match options.provider {
         Provider::TensorRt { .. } => open_tensorrt(model, options, request, gpu)?,
+        Provider::TensorRtRtx { .. } => {
+            let document = Document::from_file(&model.file)?;
+            let profile = tensorrt::Profile::for_model(&document, options);
+            request.tensorrt.profile = profile.clone();
+            let mut opened = open_graph_optional(model, options, &request)?;
+            opened.batches = profile.map_or(opened.batches, |profile| profile.batches);
+            opened
+        }
+        Provider::OpenVino { .. } => open_openvino(model, options, request)?,
         _ => open_graph_optional(model, options, &request)?,
     };
     if options.precision == Precision::Tf32 && tensorrt::tf32_is_off() {
@@ -111,10 +124,6 @@ fn open_tensorrt(
         opened.batches = batches.unwrap_or(opened.batches);
         return Ok(opened);
     };
-    let engines = EngineCache::new(match &options.engines {
-        Some(folder) => folder.clone(),
-        None => files::cache::dir(None)?.join("engines"),
-    });
     let key = tensorrt::key(
         &mut document,
         options,
@@ -123,26 +132,65 @@ fn open_tensorrt(
     )?;
     // The document is as large as the model, and building needs memory.
     drop(document);
-    let mut elapsed = Duration::ZERO;
-    let built = engines.build(&key, &mut notes, |engine_folder| {
-        request.tensorrt.folder = match engine_folder {
-            EngineFolder::Kept(folder) | EngineFolder::New(folder) => Some(folder.to_owned()),
-            EngineFolder::Unavailable => None,
-        };
-        let start = Instant::now();
-        let opened = match engine_folder {
-            EngineFolder::New(folder) => build_with_timings(&engines, gpu, folder, || {
+    let mut opened = with_engine(options, &key, &mut notes, |engines, engine_folder| {
+        request.tensorrt.folder = engine_folder.path().map(Path::to_owned);
+        match engine_folder {
+            EngineFolder::New(folder) => build_with_timings(engines, gpu, folder, || {
                 open_graph_optional(model, options, &request)
             }),
             _ => open_graph_optional(model, options, &request),
-        };
+        }
+    })?;
+    opened.batches = batches.unwrap_or(opened.batches);
+    opened.notes.splice(0..0, notes);
+    Ok(opened)
+}
+
+/// Opens a session of OpenVINO from a cached compiled model, or compiles it.
+fn open_openvino(
+    model: &Detached,
+    options: &SessionOptions,
+    mut request: ProviderRequest,
+) -> Result<OpenedSession> {
+    let (_, device) = plugin::device(options.provider)?;
+    let mut document = Document::from_file(&model.file)?;
+    let (own, path) = (arithmetic::precision(&document), model.file.path());
+    options.precision.check_file(options.provider, own, path)?;
+    let precision = options.precision.in_file(own);
+    device.check_precision(options.provider, precision)?;
+    let key = openvino::key(&mut document, precision, &device)?;
+    drop(document);
+    request.openvino.precision = precision;
+    request.openvino.threads = options.threads;
+    let mut notes = Vec::new();
+    let mut opened = with_engine(options, &key, &mut notes, |_, engine_folder| {
+        request.openvino.folder = engine_folder.path().map(Path::to_owned);
+        open_graph_optional(model, options, &request)
+    })?;
+    opened.notes.splice(0..0, notes);
+    Ok(opened)
+}
+
+/// Opens a session with the folder of a cached engine, or of a new one that is cached afterwards, and times that.
+fn with_engine(
+    options: &SessionOptions,
+    key: &EngineKey,
+    notes: &mut Vec<String>,
+    mut open: impl FnMut(&EngineCache, EngineFolder<'_>) -> Result<OpenedSession>,
+) -> Result<OpenedSession> {
+    let engines = EngineCache::new(match &options.engines {
+        Some(folder) => folder.clone(),
+        None => files::cache::dir(None)?.join("engines"),
+    });
+    let mut elapsed = Duration::ZERO;
+    let built = engines.build(key, notes, |engine_folder| {
+        let start = Instant::now();
+        let opened = open(&engines, engine_folder);
         elapsed = start.elapsed();
         opened
     })?;
     let mut opened = built.value;
     opened.build = built.is_new.then_some(elapsed);
-    opened.batches = batches.unwrap_or(opened.batches);
-    opened.notes.splice(0..0, notes);
     Ok(opened)
 }
 
@@ -202,7 +250,7 @@ fn create_session(
 ) -> Result<OrtSession> {
     let refused = |e: &dyn std::error::Error| match options.provider {
         Provider::Cpu => Error::model_load(model.file.path(), &chain(e)),
-        provider => Error::provider_failed(&provider.to_string(), &chain(e)),
+        provider => Error::provider_failed(&provider.to_string(), &plugin::reason(&chain(e))),
     };
     let environment = runtime::environment()?;
     let builder = OrtSession::builder(environment).map_err(|e| refused(&e))?;
@@ -211,6 +259,25 @@ fn create_session(
     let builder = builder
         .with_config_entry(key, on)
         .map_err(|e| refused(&e))?;
+    let builder = match options.provider {
+        Provider::OpenVino { device } => {
+            let config = openvino::options(device, &request.openvino);
+            let (device, _) = plugin::device(options.provider)?;
+            builder
+                .with_devices([device], Some(&config))
+                .map_err(ort::Error::from)
+        }
+        Provider::TensorRtRtx { .. } => {
+            let config = tensorrt_rtx::options(request.tensorrt.profile.as_ref());
+            let (device, _) = plugin::device(options.provider)?;
+            builder
+                .with_devices([device], Some(&config))
+                .map_err(ort::Error::from)
+        }
+        Provider::Cpu => cpu::select(builder, environment),
+        Provider::Cuda { .. } | Provider::TensorRt { .. } => Ok(builder),
+    };
+    let builder = builder.map_err(|e| refused(&e))?;
     let mut builder = builder
         .with_execution_providers(presets::execution_providers(options.provider, request)?)
         .map_err(|e| refused(&e))?;
@@ -219,7 +286,10 @@ fn create_session(
             .with_external_initializer_file_in_memory(name, bytes.clone())
             .map_err(|e| refused(&e))?;
     }
-    let not_loaded = |e: ort::Error| load_error(&model.file, &chain(&e));
+    let not_loaded = |e: ort::Error| match e.code() {
+        ort::ErrorCode::ExecutionProviderFailure => refused(&e),
+        _ => load_error(&model.file, &chain(&e)),
+    };
     builder.commit_from_memory(&model.graph).map_err(not_loaded)
 }
 

@@ -5,9 +5,9 @@ use onnx::{Dim, GraphBuilder, ModelInfo, Tensor};
 use ort::memory::MemoryInfo;
 
 use super::*;
+use crate::engine_cache::{EngineCache, EngineFolder};
 use crate::presets::tensorrt;
 use crate::runtime::{self, Search};
-use crate::tensorrt_cache::{EngineCache, EngineFolder};
 
 /// The mean of each of 3 channels of `[batch, 3, 2, 2]`, times 1, 10 and 100, and `gain`.
 fn trained(folder: &Path, gain: f32) -> PathBuf {

@@ -17,6 +17,7 @@ mod finite;
 mod foreign;
 mod golden;
 mod gpu;
+mod openvino;
 mod output_kind;
 mod outputs;
 mod refuse;

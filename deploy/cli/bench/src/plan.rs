@@ -240,7 +240,7 @@ impl Plan {
             streams: self.streams,
             threads: match (self.threads, config.provider) {
                 (Some(threads), _) => threads,
-                (None, Provider::Cpu) => system::cores(),
+                (None, provider) if provider.is_on_cpu() => system::cores(),
                 // Beside a GPU the CPU computes nothing but shapes.
                 (None, _) if !self.allow_fallback => 1,
                 (None, _) => system::cores(),
@@ -273,6 +273,8 @@ fn providers(options: &PlanOptions) -> Vec<Provider> {
             Provider::Cpu,
             Provider::Cuda { device: 0 },
             Provider::TensorRt { device: 0 },
+            Provider::TensorRtRtx { device: 0 },
+            Provider::openvino(),
         ],
         [] => vec![Provider::Cpu],
         named => named.to_vec(),
@@ -287,10 +289,11 @@ fn precisions(options: &PlanOptions) -> Vec<Precision> {
     }
 }
 
-/// On the CPU there is one feed: its memory is the host's.
+/// Outside of NVIDIA's GPUs there is one feed: the host's memory.
 fn feeds(provider: Provider, feeds: Feeds) -> Vec<Feed> {
     match (provider, feeds) {
-        (Provider::Cpu, _) | (_, Feeds::Host) => vec![Feed::Host],
+        (provider, _) if !provider.needs_cuda() => vec![Feed::Host],
+        (_, Feeds::Host) => vec![Feed::Host],
         (_, Feeds::Resident) => vec![Feed::Resident],
         (_, Feeds::Both) => vec![Feed::Host, Feed::Resident],
     }

@@ -101,11 +101,11 @@ pub(crate) struct ConfigurationArgs {
     /// Images per run [default: 1,8,32, or the number that the model fixes]
     #[arg(long, value_name = "N,...", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) batch: Vec<u16>,
-    /// Execution providers: `cpu`, `cuda[:N]`, `tensorrt[:N]`; a model that cannot run there is an error [default:
-    /// cpu]
+    /// Execution providers: `cpu`, `cuda[:N]`, `tensorrt[:N]`, `tensorrt-rtx[:N]`, `openvino[:gpu|:npu]`; a model that
+    /// cannot run there is an error [default: cpu]
     #[arg(long, value_name = "P,...", value_delimiter = ',')]
     pub(crate) provider: Vec<Provider>,
-    /// Precisions: `fp32`, `tf32`, `fp16`, `int8` [default: fp32]
+    /// Precisions: `fp32`, `tf32`, `bf16`, `fp16`, `int8` [default: fp32]
     #[arg(long, value_name = "P,...", value_delimiter = ',')]
     pub(crate) precision: Vec<Precision>,
     /// Source of a GPU's input

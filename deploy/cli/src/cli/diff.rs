@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use data::{Preprocess, Split};
+use deploy::{Precision, Provider};
 
 use super::{MachineArgs, OutputKindArg};
 
@@ -13,9 +14,18 @@ pub(crate) struct DiffArgs {
     /// The first model file, or a run by its folder or name
     #[arg(value_name = "A")]
     pub(crate) first: PathBuf,
-    /// The second model file, or a run
-    #[arg(value_name = "B")]
-    pub(crate) second: PathBuf,
+    /// The second model file, or a run [default: A, with another provider or precision]
+    #[arg(value_name = "B", required_unless_present_any = ["provider_b", "precision_b"])]
+    pub(crate) second: Option<PathBuf>,
+    /// Precision in which the models compute [default: as each file says]
+    #[arg(long, value_name = "PRECISION")]
+    pub(crate) precision: Option<Precision>,
+    /// Precision in which B computes, in place of `--precision`
+    #[arg(long, value_name = "PRECISION")]
+    pub(crate) precision_b: Option<Precision>,
+    /// Execution provider of B, in place of `--provider`
+    #[arg(long, value_name = "PROVIDER")]
+    pub(crate) provider_b: Option<Provider>,
     /// A folder or a CSV file of labelled images, or `builtin:insects` [default: the data of A's run, or of B's]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<String>,

@@ -15,7 +15,7 @@ pub(crate) struct DoctorArgs {
         long,
         value_name = "PROVIDER,...",
         value_delimiter = ',',
-        default_value = "cpu,cuda,tensorrt"
+        default_value = "cpu,cuda,tensorrt,tensorrt-rtx,openvino"
     )]
     pub(crate) provider: Vec<Provider>,
     /// Exit with 1 unless all of these providers run, such as `cuda,tensorrt`

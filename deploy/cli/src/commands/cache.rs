@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use console::table::{Column, Table};
 use console::{ExitStatus, Printer, printer};
+use deploy::engine_cache::EngineCache;
 use deploy::runtime::VERSION;
-use deploy::tensorrt_cache::EngineCache;
 use fs_err as fs;
 
 use crate::cli::{CacheCommand, PruneArgs};
@@ -54,10 +54,13 @@ fn prune(args: &PruneArgs, printer: &Printer) -> anyhow::Result<()> {
         }
     }
     let installed = deploy::runtime::list(&cache);
-    let with_gpu = installed.iter().find(|found| found.gpu);
-    // Engines are built by the runtime with CUDA, where one is installed.
-    let version = with_gpu.map_or(VERSION, |found| &found.version);
-    for engine in EngineCache::new(cache.join("engines")).unusable(version)? {
+    // TensorRT's engines are built by the runtime with CUDA, those of plugins by any.
+    let mut versions: Vec<&str> = installed
+        .iter()
+        .map(|found| found.version.as_str())
+        .collect();
+    versions.push(VERSION);
+    for engine in EngineCache::new(cache.join("engines")).unusable(&versions)? {
         freed += remove(&engine, printer)?;
     }
     for gpu in [false, true] {

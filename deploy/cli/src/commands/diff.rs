@@ -8,11 +8,11 @@ use data::Split;
 use data::metrics::{McNemar, p_text};
 use deploy::diff::{Accuracy, Diff, Pair, diff};
 use deploy::eval::EvalOptions;
-use deploy::{Classifier, Model};
+use deploy::{Classifier, Model, Precision, Provider};
 use onnx::ModelFile;
 use serde::Serialize;
 
-use crate::cli::{DiffArgs, ModelArgs};
+use crate::cli::{DiffArgs, MachineArgs, ModelArgs};
 use crate::source::{self, DataSource, RunOptions};
 
 /// Changed predictions shown; the CSV file has them all.
@@ -25,6 +25,9 @@ struct Report<'a> {
     second: String,
     split: Split,
     provider: String,
+    provider_b: String,
+    precision: &'static str,
+    precision_b: &'static str,
     #[serde(flatten)]
     found: Comparison<'a>,
 }
@@ -75,7 +78,8 @@ impl<'a> FlipRow<'a> {
 
 pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let path = |named| source::model_file(named, &args.runs);
-    let [first, second] = [path(&args.first)?, path(&args.second)?];
+    let named_second = args.second.as_ref().unwrap_or(&args.first);
+    let [first, second] = [path(&args.first)?, path(named_second)?];
     let paths = [&first, &second];
     let files = [ModelFile::open(paths[0])?, ModelFile::open(paths[1])?];
     let models = [Model::from_file(&files[0])?, Model::from_file(&files[1])?];
@@ -94,11 +98,22 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
     let dataset = source::dataset(in_run.unwrap_or(paths[0]), &data, printer)?;
     let samples = dataset.samples(args.split);
     let [first, second] = files;
-    let first = open(first, &models[0], args, printer)?;
-    let second = open(second, &models[1], args, &Printer::new(Verbosity::Results))?;
-    // The runtime and the placement were logged with the first; how the second is read may differ.
-    for note in second.notes() {
-        printer.log(format!("`{}`: {note}", args.second.display()));
+    let (side_a, side_b) = sides(args);
+    // One ONNX Runtime per process: one with CUDA runs everything.
+    let with_cuda = [side_a, side_b]
+        .into_iter()
+        .find(|side| side.provider.needs_cuda());
+    let provider = with_cuda.unwrap_or(side_a).provider;
+    let found = source::runtime_for(provider, &args.machine.location, printer)?;
+    deploy::runtime::load(&found)?;
+    let first = open((first, &models[0]), side_a, args, printer)?;
+    let quiet = Printer::new(Verbosity::Results);
+    let is_same = side_a == side_b;
+    let second_printer = if is_same { &quiet } else { printer };
+    let second = open((second, &models[1]), side_b, args, second_printer)?;
+    // The placement was logged with the first; how the second is read may differ.
+    for note in second.notes().iter().filter(|_| is_same) {
+        printer.log(format!("`{}`: {note}", named_second.display()));
     }
     let progress = printer.image_bar("comparing", (2 * samples.len()) as u64);
     let options = EvalOptions {
@@ -119,12 +134,22 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
             first: paths[0].display().to_string(),
             second: paths[1].display().to_string(),
             split: args.split,
-            provider: args.machine.provider.to_string(),
+            provider: side_a.provider.to_string(),
+            provider_b: side_b.provider.to_string(),
+            precision: first.precision().name(),
+            precision_b: second.precision().name(),
             found: report(&found),
         };
         printer.json(json, &report)?;
     }
-    let head = format!("A `{}`\nB `{}`\n", paths[0].display(), paths[1].display());
+    let line = |name: &str, path: &Path, (side, classifier): (Side, &Classifier)| match is_same {
+        true => format!("{name} `{}`\n", path.display()),
+        false => {
+            let (provider, precision) = (side.provider, classifier.precision());
+            format!("{name} `{}` on {provider} in {precision}\n", path.display())
+        }
+    };
+    let head = line("A", paths[0], (side_a, &first)) + &line("B", paths[1], (side_b, &second));
     let text = head + &text(&found, args.split, ["with A", "with B"]);
     printer
         .with_outputs(&[args.json.as_deref(), args.csv.as_deref()])
@@ -132,10 +157,29 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
     Ok(ExitStatus::Success)
 }
 
+/// Provider and precision of a model; without a precision it is the file's own.
+#[derive(Clone, Copy, PartialEq)]
+struct Side {
+    provider: Provider,
+    precision: Option<Precision>,
+}
+
+fn sides(args: &DiffArgs) -> (Side, Side) {
+    let first = Side {
+        provider: args.machine.provider,
+        precision: args.precision,
+    };
+    let second = Side {
+        provider: args.provider_b.unwrap_or(first.provider),
+        precision: args.precision_b.or(first.precision),
+    };
+    (first, second)
+}
+
 /// Opens a classifier by its card; the flags are for files without one.
 fn open(
-    file: ModelFile,
-    model: &Model,
+    (file, model): (ModelFile, &Model),
+    side: Side,
     args: &DiffArgs,
     printer: &Printer,
 ) -> anyhow::Result<Classifier> {
@@ -149,10 +193,16 @@ fn open(
         output: args.output.clone().filter(|_| has_choice),
         output_kind: args.output_kind.filter(|_| bare),
     };
+    let machine = MachineArgs {
+        provider: side.provider,
+        ..args.machine.clone()
+    };
     let run_options = RunOptions {
-        machine: &args.machine,
-        // As the file says; what has no such name computes as it is.
-        precision: model.precision.parse().unwrap_or_default(),
+        machine: &machine,
+        // What has no such name computes as it is.
+        precision: side
+            .precision
+            .unwrap_or_else(|| model.precision.parse().unwrap_or_default()),
         batch: None,
     };
     source::batch_classifier(file, &flags, run_options, printer)

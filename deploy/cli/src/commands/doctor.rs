@@ -57,8 +57,19 @@ struct Trial {
     runtime: Option<RuntimeUsed>,
     #[serde(flatten)]
     readiness: Readiness,
+    /// Devices of a plugin provider.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    devices: Vec<PluginDevice>,
     inference: Option<Inference>,
     error: Option<Problem>,
+}
+
+/// A device of a plugin provider, and the precisions in which it computes.
+#[derive(Debug, Serialize, Deserialize)]
+struct PluginDevice {
+    name: String,
+    description: String,
+    precisions: Vec<String>,
 }
 
 /// The ONNX Runtime that a provider gets.

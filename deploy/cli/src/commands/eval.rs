@@ -5,12 +5,14 @@ use std::path::Path;
 
 use console::{ExitStatus, Printer};
 use data::{Dataset, Scores, Split};
+use deploy::diff::Diff;
 use deploy::eval::{EvalOptions, Evaluation, evaluate};
-use deploy::{Classifier, Model, Placement};
+use deploy::{Classifier, Model, Placement, Provider};
 use onnx::ModelFile;
 use serde::Serialize;
 
-use crate::cli::EvalArgs;
+use super::diff::{self, Comparison};
+use crate::cli::{EvalArgs, MachineArgs};
 use crate::converted::OriginalModel;
 use crate::source::{self, DataSource, RunOptions};
 
@@ -35,6 +37,8 @@ struct Report<'a> {
     prepare_seconds: f64,
     session_seconds: f64,
     images_per_second: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference: Option<Comparison<'a>>,
     prepare_images_per_second: f64,
     session_images_per_second: f64,
 }
@@ -54,7 +58,7 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
     };
     let dataset = source::dataset(&path, &data, printer)?;
     let samples = dataset.samples(args.split);
-    let classifier = classifier(args, (file, &model), &dataset, &cache, printer)?;
+    let classifier = classifier(args, (file.clone(), &model), &dataset, &cache, printer)?;
     let progress = printer.image_bar("evaluating", samples.len() as u64);
     let options = EvalOptions {
         batch: args
@@ -68,19 +72,40 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
     progress.finish_and_clear();
     let evaluation = evaluation?;
     source::warn_unreadable(&evaluation.unreadable, printer);
+    let compared = match args.reference {
+        true => {
+            let reference = reference(args, (file, &model), printer)?;
+            Some(compare(
+                (&reference, &dataset),
+                (&classifier, &evaluation),
+                args,
+                printer,
+            )?)
+        }
+        false => None,
+    };
     if let Some(csv) = &args.csv {
         data::metrics::write_predictions(csv, &evaluation.predictions)?;
     }
     if let Some(json) = &args.json {
         printer.json(
             json,
-            &report(&evaluation, args, (&path, &classifier), options.batch),
+            &Report {
+                reference: compared.as_ref().map(diff::report),
+                ..report(&evaluation, args, (&path, &classifier), options.batch)
+            },
         )?;
+    }
+    let mut text = text(&evaluation, args.split);
+    if let Some(found) = &compared {
+        let now = format!("in {} on {}", classifier.precision(), args.machine.provider);
+        let names = ["as the file is on cpu", &now];
+        text += &format!("\n\n{}", diff::text(found, args.split, names));
     }
     // Last: a reader such as `head` may have had enough, and the files are written by then.
     printer
         .with_outputs(&[args.json.as_deref(), args.csv.as_deref()])
-        .result(text(&evaluation, args.split))?;
+        .result(text)?;
     if let Some(warning) = data::metrics::worse_than_majority(&evaluation.scores) {
         printer.warn(warning);
     }
@@ -118,6 +143,47 @@ fn classifier(
     source::batch_classifier(file, &args.model, run_options, printer)
 }
 
+/// Opens the file as it is on the CPU.
+fn reference(
+    args: &EvalArgs,
+    (file, model): (ModelFile, &Model),
+    printer: &Printer,
+) -> anyhow::Result<Classifier> {
+    let machine = MachineArgs {
+        provider: Provider::Cpu,
+        ..args.machine.clone()
+    };
+    let run_options = RunOptions {
+        machine: &machine,
+        precision: model.precision.parse().unwrap_or_default(),
+        batch: None,
+    };
+    source::batch_classifier(file, &args.model, run_options, printer)
+}
+
+/// Scores the reference, and compares its answers with those that were scored.
+fn compare(
+    (reference, dataset): (&Classifier, &Dataset),
+    (classifier, evaluation): (&Classifier, &Evaluation),
+    args: &EvalArgs,
+    printer: &Printer,
+) -> anyhow::Result<Diff> {
+    let samples = dataset.samples(args.split);
+    let progress = printer.image_bar("comparing", samples.len() as u64);
+    let options = EvalOptions {
+        batch: reference.preferred_batch(),
+        threads: args.machine.threads.map(usize::from),
+        strict: args.strict_images,
+        progress: &|done| progress.set_position(done as u64),
+    };
+    let found = evaluate(reference, samples, &dataset.classes, &options);
+    progress.finish_and_clear();
+    Ok(deploy::diff::compare(
+        (reference, found?),
+        (classifier, evaluation.clone()),
+    )?)
+}
+
 fn report<'a>(
     evaluation: &'a Evaluation,
     args: &EvalArgs,
@@ -132,11 +198,7 @@ fn report<'a>(
             .map(|f| f.version.clone())
             .unwrap_or_default(),
         provider: args.machine.provider.to_string(),
-        precision: match classifier.model() {
-            Some(model) => args.precision.in_file(model.precision),
-            None => args.precision,
-        }
-        .to_string(),
+        precision: classifier.precision().to_string(),
         nodes_by_provider: classifier
             .placement()
             .map(Placement::counts)
@@ -155,6 +217,7 @@ fn report<'a>(
         prepare_seconds: evaluation.prepare_seconds,
         session_seconds: evaluation.session_seconds,
         images_per_second: evaluation.images_per_second,
+        reference: None,
         prepare_images_per_second: evaluation.prepare_images_per_second,
         session_images_per_second: evaluation.session_images_per_second,
     }

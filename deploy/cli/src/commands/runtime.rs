@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use console::{ExitStatus, Printer, printer};
+use deploy::Provider;
 use deploy::runtime::{self, GpuOptions, InstallOptions, RuntimeLibrary, Search, Source};
 
 use crate::cli::{InstallArgs, Installed, LocationArgs, RuntimeCommand};
@@ -44,6 +45,14 @@ fn install(args: &InstallArgs, printer: &Printer) -> anyhow::Result<()> {
                 cuda: args.cuda,
             };
             let found = runtime::install_gpu(&options, &progress)?;
+            printer::line(&found.to_string())?;
+        }
+        Installed::Openvino | Installed::TensorrtRtx => {
+            let provider = match args.what {
+                Installed::Openvino => Provider::openvino(),
+                _ => Provider::TensorRtRtx { device: 0 },
+            };
+            let found = runtime::install_plugin(provider, &cache, from, &progress)?;
             printer::line(&found.to_string())?;
         }
         Installed::Tensorrt => {
@@ -92,8 +101,12 @@ fn list(args: &LocationArgs) -> anyhow::Result<()> {
         };
         printer::line(&format!("{mark} {found}"))?;
     }
-    // TensorRT has no mark: it is used with a runtime, not in place of one.
-    if let Some(found) = search.cache.as_deref().and_then(runtime::tensorrt) {
+    // TensorRT and plugins have no mark: they are used with a runtime, not in place of one.
+    let cache = search.cache.as_deref().unwrap_or("".as_ref());
+    if let Some(found) = runtime::tensorrt(cache) {
+        printer::line(&format!("  {found}"))?;
+    }
+    for found in runtime::plugins(cache) {
         printer::line(&format!("  {found}"))?;
     }
     match used {

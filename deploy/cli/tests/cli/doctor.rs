@@ -26,19 +26,23 @@ fn the_cpu_is_ready_and_a_gpu_that_is_not_there_is_told() {
     let run = doctor(&library, &["--require", "cpu"]);
     assert_eq!(run.code, 0, "{}{}", run.out, run.err);
     let lines: Vec<&str> = run.out.lines().collect();
-    assert_eq!(lines[0], "cpu  ready, ONNX Runtime 1.28.0");
+    assert_eq!(lines[0], "cpu           ready, ONNX Runtime 1.28.0");
     if !Path::new("/proc/driver/nvidia/version").exists() {
-        assert_eq!(lines[1], "gpu  none: there is no NVIDIA driver that starts");
-        assert_eq!(lines.len(), 3, "{}", run.out);
+        assert_eq!(
+            lines[1],
+            "gpu           none: there is no NVIDIA driver that starts"
+        );
+        assert!(lines[2].starts_with("openvino:cpu  "), "{}", run.out);
+        assert_eq!(lines.len(), 4, "{}", run.out);
     }
     let run = doctor(&library, &["--require", "cpu", "--details"]);
     assert_eq!(run.code, 0, "{}{}", run.out, run.err);
     for expected in [
         "machine\n  system      linux ",
         "ONNX Runtime\n  1.28.0      the path given\n",
-        "\n  cpu         ready: correct result in ",
-        "\n  cuda:0      not ready\n",
-        "\n  tensorrt:0  not ready\n",
+        "\n  cpu             ready: correct result in ",
+        "\n  cuda:0          not ready\n",
+        "\n  tensorrt:0      not ready\n",
         "missing: `libonnxruntime_providers_cuda.so` is not beside `",
         "fix: run `deploy runtime install cuda`",
         "\ncache folder\n",

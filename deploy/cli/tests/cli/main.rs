@@ -11,6 +11,7 @@ mod convert;
 mod doctor;
 mod foreign;
 mod help;
+mod openvino;
 mod refuse;
 mod run;
 mod support;

@@ -123,6 +123,22 @@ pub(super) fn check(driver: &Driver, device: u32, cuda: Option<u32>) -> Vec<Miss
     missing
 }
 
+/// What TensorRT for RTX misses in a GPU before Ampere (compute capability 8.0).
+pub(super) fn check_ampere(driver: &Driver, device: u32) -> Option<MissingRequirement> {
+    const AMPERE: u32 = 80;
+    let index = usize::try_from(device).unwrap_or(usize::MAX);
+    let gpu = driver.devices.get(index)?;
+    // A capability of 0 is one that the driver did not say.
+    (gpu.capability > 0 && gpu.capability < AMPERE).then(|| {
+        MissingRequirement::new(
+            format!("`{}` is too old for TensorRT for RTX", gpu.name),
+            "compute capability 8.0 (Ampere) or newer",
+            &format!("{}.{}", gpu.capability / 10, gpu.capability % 10),
+            "use `--provider cuda`",
+        )
+    })
+}
+
 fn install_driver(wanted: &str) -> String {
     format!("install {wanted}; in a container, start it with `--gpus all`")
 }
@@ -409,6 +425,10 @@ mod tests {
                 .fix
                 .contains("install NVIDIA driver 525 or newer")
         );
+        let too_old = check_ampere(&driver(13_000, 75), 0).unwrap();
+        assert_eq!(too_old.what, "`Tesla V100` is too old for TensorRT for RTX");
+        assert_eq!(too_old.found, "7.5");
+        assert_eq!(check_ampere(&driver(13_000, 80), 0), None);
         let missing = check(&driver(13_000, 90), 3, Some(13));
         assert_eq!(missing[0].what, "there is no GPU 3");
         assert_eq!(missing[0].expected, "a number below 1");

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use crate::wheels::{GPU_PREFIX, TENSORRT_PREFIX};
+use crate::wheels::{GPU_PREFIX, TENSORRT_PREFIX, plugin};
 
 /// Folders, in the order in which they are looked through.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -87,10 +87,11 @@ impl SearchPaths {
     }
 }
 
-/// Folders of installed GPU runtimes and TensorRT, the newest first.
+/// Folders of installed GPU runtimes, TensorRT and the pinned plugins, the newest first.
 fn cached_folders(folder: Option<&Path>) -> Vec<PathBuf> {
     let mut all = subfolders(folder, |name| {
-        name.starts_with(GPU_PREFIX) || name.starts_with(TENSORRT_PREFIX)
+        let is_pinned = plugin::all().iter().any(|p| p.folder_name() == name);
+        name.starts_with(GPU_PREFIX) || name.starts_with(TENSORRT_PREFIX) || is_pinned
     });
     all.sort_by_key(|folder| std::cmp::Reverse(numbers_in_name(folder)));
     all
@@ -104,7 +105,8 @@ fn numbers_in_name(folder: &Path) -> Vec<u32> {
         .collect()
 }
 
-/// `site-packages/nvidia/*/lib` and TensorRT's folder, seen from `site-packages/onnxruntime/capi`.
+/// `site-packages/nvidia/*/lib` and the folders of TensorRT and of plugins, seen from
+/// `site-packages/onnxruntime/capi`.
 fn wheel_folders(capi: &Path) -> Vec<PathBuf> {
     let Some(site) = capi
         .ends_with("onnxruntime/capi")
@@ -118,6 +120,7 @@ fn wheel_folders(capi: &Path) -> Vec<PathBuf> {
         .map(|folder| folder.join("lib"))
         .collect();
     all.push(site.join("tensorrt_libs"));
+    all.extend(plugin::all().map(|p| site.join(p.module)));
     all
 }
 

@@ -414,3 +414,24 @@ fn libraries_come_from_the_first_folder_and_from_below_it() {
     assert_eq!(from("libcudart.so.13"), other.path("libcudart.so.13"));
     assert_eq!(from("libcudnn.so.9"), machine.path("libcudnn.so.9"));
 }
+
+#[test]
+fn tensorrt_for_rtx_needs_a_driver_before_its_plugin() {
+    const RTX: Provider = Provider::TensorRtRtx { device: 0 };
+    let machine = Simulated::new();
+    insta::assert_snapshot!(machine.refusal(RTX), @r"
+    provider `tensorrt-rtx:0` cannot start: TensorRT for RTX is not installed
+      expected: TensorRT for RTX 0.5.0
+      found:    none
+    hint: run `deploy runtime install tensorrt-rtx`
+    ");
+    machine.remove("libcuda.so.1");
+    let found = machine.look(RTX);
+    assert_eq!((found.missing.len(), found.plugin), (2, None));
+    insta::assert_snapshot!(machine.refusal(RTX), @r"
+    provider `tensorrt-rtx:0` cannot start: the NVIDIA driver was not found: there is no `libcuda.so.1`
+      expected: NVIDIA driver 580 or newer
+      found:    none
+    hint: install NVIDIA driver 580 or newer; in a container, start it with `--gpus all`
+    ");
+}

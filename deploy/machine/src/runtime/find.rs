@@ -220,9 +220,9 @@ fn installed(cache: &Path, provider: Provider) -> Vec<(PathBuf, Manifest)> {
         .collect();
     all.sort_by_key(|(folder, manifest)| {
         (
-            match provider {
-                Provider::Cpu => manifest.cuda.is_some(),
-                _ => !has_cuda(&folder.join(&manifest.library)),
+            match provider.needs_cuda() {
+                false => manifest.cuda.is_some(),
+                true => !has_cuda(&folder.join(&manifest.library)),
             },
             *folder == pinned,
             std::cmp::Reverse(wheels::version_numbers(&manifest.version)),

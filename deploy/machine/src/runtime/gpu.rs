@@ -11,11 +11,11 @@ use fs_err as fs;
 
 use super::find::{self, Manifest};
 use super::install::{failed, publish, work_folder};
+use super::obtain::{megabytes, obtain_wheels};
 use super::{RuntimeLibrary, Source, library, unpack};
 use crate::error::{Error, Result};
-use crate::pip;
 use crate::probe::Driver;
-use crate::wheels::gpu::{self as gpu_wheels, GpuWheel, PLATFORMS, WheelSet};
+use crate::wheels::gpu::{self as gpu_wheels, WheelSet};
 use crate::wheels::{self, GPU_PREFIX};
 
 /// Options of [`install_gpu`].
@@ -108,7 +108,12 @@ pub fn install_gpu(options: &GpuOptions, progress: &dyn Fn(&str)) -> Result<Runt
     }
     fs::create_dir_all(&root).map_err(failed("create the cache folder"))?;
     let downloads = root.join(format!(".wheels-cuda{}", set.cuda));
-    let wheels = obtain_wheels(set, options.from.as_deref(), &downloads, progress)?;
+    let wheels = obtain_wheels(
+        (&set.wheels, set.unpacked),
+        options.from.as_deref(),
+        &downloads,
+        progress,
+    )?;
     let work = work_folder(&root)?;
     let manifest = unpack_all(set, &wheels, work.path(), progress)?;
     publish(work.path(), &target, &manifest)?;
@@ -154,116 +159,6 @@ fn library_in(folder: &Path, manifest: &Manifest) -> RuntimeLibrary {
     RuntimeLibrary::new(path, manifest.version.clone(), Source::Cache)
 }
 
-/// Every wheel of the set, from a folder or downloaded, with its SHA-256 checked.
-fn obtain_wheels(
-    set: &WheelSet,
-    from: Option<&Path>,
-    downloads: &Path,
-    progress: &dyn Fn(&str),
-) -> Result<Vec<PathBuf>> {
-    if let Some(folder) = from {
-        check_free_space(downloads.parent().unwrap_or(downloads), set.unpacked)?;
-        return local_wheels(set, folder, progress);
-    }
-    fs::create_dir_all(downloads).map_err(failed("create the folder of downloads"))?;
-    let is_downloaded = |part: &&GpuWheel| {
-        hash::sha256_hex(&downloads.join(part.file)).is_ok_and(|hash| hash == part.sha256)
-    };
-    let (present, missing): (Vec<&GpuWheel>, Vec<&GpuWheel>) =
-        set.wheels.iter().partition(is_downloaded);
-    let mut done: u64 = present.iter().map(|part| part.bytes).sum();
-    // Wheels and unpacked libraries lie on the disk at the same time.
-    check_free_space(downloads, set.bytes() - done + set.unpacked)?;
-    for part in &present {
-        progress(&format!(
-            "{} {} is downloaded already",
-            part.project, part.version
-        ));
-    }
-    for part in missing {
-        download(part, downloads, (done, set.bytes()), progress)?;
-        done += part.bytes;
-    }
-    Ok(set
-        .wheels
-        .iter()
-        .map(|part| downloads.join(part.file))
-        .collect())
-}
-
-/// Downloads one wheel; reports its start and every further 100 MB.
-fn download(
-    part: &GpuWheel,
-    folder: &Path,
-    (before, total): (u64, u64),
-    progress: &dyn Fn(&str),
-) -> Result<()> {
-    const STEP: u64 = 100_000_000;
-    let line = |bytes: u64| {
-        progress(&format!(
-            "downloading {} {} ({}): {} of {}",
-            part.project,
-            part.version,
-            megabytes(part.bytes),
-            megabytes(before + bytes),
-            megabytes(total)
-        ));
-    };
-    line(0);
-    let steps = std::cell::Cell::new(0);
-    let count = |bytes: u64| {
-        let bytes = bytes.min(part.bytes);
-        if bytes / STEP > steps.get() {
-            steps.set(bytes / STEP);
-            line(bytes);
-        }
-    };
-    let requirement = format!("{}=={}", part.project, part.version);
-    pip::download(&requirement, &PLATFORMS, folder, &count).map_err(|reason| {
-        let hint = "run it again, finished downloads are kept; without a network, fetch the wheels as \
-                    docs/gpu.md says and give their folder with `--from FOLDER`";
-        Error::gpu_install(&format!("download {requirement}"), reason, hint.to_owned())
-    })?;
-    check_hash(part, &folder.join(part.file))
-}
-
-fn check_hash(part: &GpuWheel, file: &Path) -> Result<()> {
-    let found = hash::sha256_hex(file).map_err(failed("read the wheel"))?;
-    if found == part.sha256 {
-        return Ok(());
-    }
-    Err(Error::hash_differs(file, part.sha256, &found))
-}
-
-/// The wheels in a folder; all must be there.
-fn local_wheels(set: &WheelSet, folder: &Path, progress: &dyn Fn(&str)) -> Result<Vec<PathBuf>> {
-    let files = || set.wheels.iter().map(|part| folder.join(part.file));
-    let missing: Vec<String> = set
-        .wheels
-        .iter()
-        .filter(|part| !folder.join(part.file).is_file())
-        .map(|part| format!("`{}`", part.file))
-        .collect();
-    if !missing.is_empty() {
-        let reason = if folder.is_dir() {
-            format!("the folder lacks {}", missing.join(", "))
-        } else {
-            "there is no such folder".to_owned()
-        };
-        return Err(Error::gpu_install(
-            &format!("install from `{}`", folder.display()),
-            reason,
-            "fetch exactly these wheels on a machine with a network, as docs/gpu.md says"
-                .to_owned(),
-        ));
-    }
-    progress(&format!("checking {} wheels", set.wheels.len()));
-    for (part, file) in set.wheels.iter().zip(files()) {
-        check_hash(part, &file)?;
-    }
-    Ok(files().collect())
-}
-
 /// Unpacks every wheel into one folder; returns its manifest.
 fn unpack_all(
     set: &WheelSet,
@@ -297,41 +192,6 @@ fn unpack_all(
         cuda: Some(set.cuda),
         files,
     })
-}
-
-/// Free bytes on the disk of an existing folder, where the system says it.
-pub fn free_space(folder: &Path) -> Option<u64> {
-    #[cfg(unix)]
-    let free = rustix::fs::statvfs(folder)
-        .ok()
-        .map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
-    #[cfg(not(unix))]
-    let free = folder.exists().then_some(()).and(None);
-    free
-}
-
-/// Refuses an installation that would fill the disk.
-fn check_free_space(folder: &Path, needed: u64) -> Result<()> {
-    match free_space(folder) {
-        Some(free) if free < needed => Err(Error::gpu_install(
-            &format!("install into `{}`", folder.display()),
-            format!(
-                "{} are needed there and {} are free",
-                megabytes(needed),
-                megabytes(free)
-            ),
-            "make room on the disk, or choose another one with `--cache DIR`".to_owned(),
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn megabytes(bytes: u64) -> String {
-    if bytes < 1_000_000_000 {
-        format!("{:.1} MB", bytes as f64 / 1e6)
-    } else {
-        format!("{:.2} GB", bytes as f64 / 1e9)
-    }
 }
 
 #[cfg(test)]
@@ -371,16 +231,5 @@ mod tests {
         }
         let plan = plan_gpu(Some(&driver(12_080, 90)), None);
         assert_eq!(plan.reason, "driver 570.86 is too old for CUDA 13");
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn a_disk_that_is_too_small_is_told_before_anything_is_done() {
-        let folder = tempfile::tempdir().unwrap();
-        check_free_space(folder.path(), 1).unwrap();
-        let error = check_free_space(folder.path(), u64::MAX).unwrap_err();
-        let text = error.to_string();
-        assert!(text.contains("are needed there and"), "{text}");
-        assert!(error.hint().unwrap().contains("--cache DIR"));
     }
 }

@@ -55,6 +55,13 @@ fn options_say_precision_profile_and_folder() {
         &model("batch".into(), 1.0),
         &options(Precision::Fp16, &[1, 8]),
     );
+    let rtx = presets::tensorrt_rtx::options(profile.as_ref());
+    let expected = [("min", 1), ("opt", 8), ("max", 8)].map(|(which, batch)| {
+        let key = format!("NvTensorRTRTXExecutionProvider.nv_profile_{which}_shapes");
+        (key, format!("input:{batch}x3x4x4"))
+    });
+    assert_eq!(rtx, expected);
+    assert_eq!(presets::tensorrt_rtx::options(None), []);
     let mut request = presets::ProviderRequest {
         precision: Precision::Fp16,
         graph: true,

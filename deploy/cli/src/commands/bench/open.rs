@@ -32,19 +32,17 @@ pub(super) struct OpenedConfigs<'a> {
     pub(super) stages: Vec<StageTimes>,
 }
 
-/// The runtime of this process. One with CUDA, where a GPU is asked for, runs on the CPU, too.
+/// The runtime of this process. One with CUDA, where that is asked for, runs on the CPU and with plugins, too.
 fn runtime(
     plan: &Plan,
     location: &LocationArgs,
     printer: &Printer,
 ) -> anyhow::Result<RuntimeLibrary> {
     let mut providers = plan.configs.iter().map(|config| config.provider);
-    let gpu = providers
-        .clone()
-        .find(|provider| *provider != Provider::Cpu);
+    let gpu = providers.clone().find(|provider| provider.needs_cuda());
     match source::runtime_for(gpu.unwrap_or_default(), location, printer) {
         // Nothing is installed: what runs on the CPU still does.
-        Err(error) if gpu.is_some() && providers.any(|provider| provider == Provider::Cpu) => {
+        Err(error) if gpu.is_some() && providers.any(|provider| !provider.needs_cuda()) => {
             printer.warn(format!("only the CPU's ONNX Runtime is used: {error:#}"));
             source::runtime(location, printer)
         }

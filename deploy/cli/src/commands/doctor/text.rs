@@ -6,7 +6,7 @@ use console::table::{Column, Table};
 use deploy::probe::{Device, Library, Machine};
 
 use super::super::cache::human;
-use super::{Cache, Candidate, Report, Trial};
+use super::{Cache, Candidate, PluginDevice, Report, Trial};
 
 /// A section of the report: facts, and lines of detail below them.
 struct Section {
@@ -48,8 +48,13 @@ pub(super) fn summary(report: &Report) -> String {
                 .as_ref()
                 .map(|runtime| runtime.version.as_str());
             let version = version.unwrap_or("of unknown version");
-            table.row([name, &format!("ready, ONNX Runtime {version}")]);
-        } else if name == "cpu" || has_driver {
+            let devices: Vec<String> = trial.devices.iter().map(device_line).collect();
+            let devices = match devices.as_slice() {
+                [] => String::new(),
+                all => format!("; {}", all.join("; ")),
+            };
+            table.row([name, &format!("ready, ONNX Runtime {version}{devices}")]);
+        } else if !is_nvidia(trial) || has_driver {
             table.row([name, &format!("not ready: {}", problem(trial))]);
         } else if !has_gpu_line {
             has_gpu_line = true;
@@ -67,6 +72,13 @@ pub(super) fn summary(report: &Report) -> String {
         table.row(["cache", &format!("`{path}` {}", not_writable(error))]);
     }
     format!("{table}\n(all that was found and what is missing: `deploy doctor --details`)")
+}
+
+/// Whether a provider computes on NVIDIA's GPUs, and so needs their driver.
+fn is_nvidia(trial: &Trial) -> bool {
+    ["cuda", "tensorrt"]
+        .iter()
+        .any(|name| trial.provider.starts_with(name))
 }
 
 /// The first thing that a provider lacks, and how to fix it.
@@ -136,7 +148,7 @@ fn machine(machine: &Machine, section: &mut Section) {
 /// The driver and its GPUs, from the first trial that found them.
 fn gpus(trials: &[Trial], section: &mut Section) {
     let Some(driver) = trials.iter().find_map(|t| t.readiness.driver.as_ref()) else {
-        let tried = trials.iter().any(|t| t.provider != "cpu");
+        let tried = trials.iter().any(is_nvidia);
         if tried {
             section.fact("driver", "no NVIDIA driver that starts");
         }
@@ -205,6 +217,9 @@ fn provider(trial: &Trial, section: &mut Section) {
         let from = format!("ONNX Runtime {} from {}", runtime.version, runtime.source);
         section.detail(&from);
     }
+    for device in &trial.devices {
+        section.detail(&format!("device: {}", device_line(device)));
+    }
     libraries(&trial.readiness.libraries, section);
     let missing = &trial.readiness.missing;
     for (index, requirement) in missing.iter().enumerate() {
@@ -225,6 +240,15 @@ fn provider(trial: &Trial, section: &mut Section) {
             section.detail(&format!("  fix: {fix}"));
         }
     }
+}
+
+fn device_line(device: &PluginDevice) -> String {
+    let (name, description) = (&device.name, &device.description);
+    let precisions = match device.precisions.as_slice() {
+        [] => String::new(),
+        all => format!(" in {}", all.join(", ")),
+    };
+    format!("{name} (`{description}`){precisions}")
 }
 
 /// The libraries, by the folder that they come from.

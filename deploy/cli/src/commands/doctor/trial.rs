@@ -8,7 +8,7 @@ use deploy::{Provider, Session, SessionOptions};
 use onnx::proto::DataType;
 use onnx::{Attr, Dim, Document, GraphBuilder, ModelInfo, Tensor};
 
-use super::{Inference, Problem, RuntimeUsed, Trial};
+use super::{Inference, PluginDevice, Problem, RuntimeUsed, Trial};
 
 /// Side of the tiny model's images.
 const SIDE: usize = 8;
@@ -40,10 +40,13 @@ pub(super) fn run(provider: Provider, search: &Search) -> Trial {
         version: found.version.clone(),
         source: found.source.to_string(),
     });
-    if let Err(error) = runtime::verify(&found) {
+    let plugin = trial.readiness.plugin.as_deref();
+    let verified = runtime::verify(&found)
+        .and_then(|()| plugin.map_or(Ok(()), |path| runtime::verify_plugin(provider, path)));
+    if let Err(error) = verified {
         trial.error = Some(problem(&deploy::Error::from(error).into()));
     } else if trial.readiness.missing.is_empty() {
-        match infer(provider, &found) {
+        match infer(provider, &found, &mut trial.devices) {
             Ok(inference) if inference.max_difference <= TOLERANCE => {
                 trial.ready = true;
                 trial.inference = Some(inference);
@@ -70,8 +73,20 @@ fn problem(error: &anyhow::Error) -> Problem {
 }
 
 /// Runs the tiny model and compares its result with plain loops.
-fn infer(provider: Provider, found: &RuntimeLibrary) -> anyhow::Result<Inference> {
+fn infer(
+    provider: Provider,
+    found: &RuntimeLibrary,
+    devices: &mut Vec<PluginDevice>,
+) -> anyhow::Result<Inference> {
     runtime::load(found)?;
+    *devices = deploy::plugin::devices(provider)?
+        .into_iter()
+        .map(|device| PluginDevice {
+            name: device.name,
+            description: device.description,
+            precisions: device.precisions.iter().map(ToString::to_string).collect(),
+        })
+        .collect();
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("tiny.onnx");
     model()?.save(&path)?;

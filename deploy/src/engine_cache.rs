@@ -1,5 +1,5 @@
-//! Cache of TensorRT engines: folders under a key of everything that an engine depends on. Knows no provider: the
-//! build is a closure that fills a folder.
+//! Cache of engines, models that TensorRT or OpenVINO compiled: folders under a key of everything that an engine depends
+//! on. Knows no provider: the build is a closure that fills a folder.
 //!
 //! TensorRT's provider has a cache, but names its files after the model's file and nodes, not after the weights:
 //! a model that was trained again would get yesterday's engine (ONNX Runtime issues 6455 and 32254).
@@ -16,7 +16,7 @@ use crate::error::{Result, chain};
 /// File beside the engines: the parts of their key, and their checksums.
 const MANIFEST: &str = "manifest.json";
 
-/// A cache of TensorRT engines in a folder.
+/// A cache of engines in a folder.
 #[derive(Debug, Clone)]
 pub struct EngineCache {
     root: PathBuf,
@@ -40,7 +40,7 @@ impl EngineKey {
     /// A key of names and values.
     ///
     /// ```
-    /// use classifold::tensorrt_cache::EngineKey;
+    /// use classifold::engine_cache::EngineKey;
     ///
     /// let key = EngineKey::new([("model", "12ab"), ("precision", "fp16")]);
     /// assert_eq!(key.hash().len(), 64);
@@ -76,6 +76,16 @@ pub enum EngineFolder<'a> {
     New(&'a Path),
     /// Nothing can be kept.
     Unavailable,
+}
+
+impl<'a> EngineFolder<'a> {
+    /// The folder, unless nothing can be kept.
+    pub fn path(self) -> Option<&'a Path> {
+        match self {
+            Self::Kept(folder) | Self::New(folder) => Some(folder),
+            Self::Unavailable => None,
+        }
+    }
 }
 
 /// Result of [`EngineCache::build`].
@@ -171,20 +181,23 @@ impl EngineCache {
         publish(key, staging, &folder)
     }
 
-    /// Folders that hold no engine for ONNX Runtime `version`, as the part `runtime` of their key says, or
-    /// a damaged one.
+    /// Folders that hold no engine for one of the `versions` of ONNX Runtime, as the part `runtime` of their key says,
+    /// or a damaged one.
     ///
     /// # Errors
     /// The folder cannot be read.
-    pub fn unusable(&self, version: &str) -> std::io::Result<Vec<PathBuf>> {
+    pub fn unusable(&self, versions: &[&str]) -> std::io::Result<Vec<PathBuf>> {
         if !self.root.is_dir() {
             return Ok(Vec::new());
         }
         let mut unusable = Vec::new();
         for entry in fs::read_dir(&self.root)? {
             let folder = entry?.path();
-            let of_version = manifest(&folder)
-                .is_ok_and(|manifest| manifest.parts.get("runtime").is_none_or(|v| v == version));
+            let is_of_version = |manifest: Manifest| {
+                let version = manifest.parts.get("runtime");
+                version.is_none_or(|version| versions.contains(&version.as_str()))
+            };
+            let of_version = manifest(&folder).is_ok_and(is_of_version);
             if folder.is_dir() && !(of_version && is_intact(&folder) == Ok(true)) {
                 unusable.push(folder);
             }
