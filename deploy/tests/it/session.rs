@@ -30,6 +30,19 @@ fn the_numbers_of_weights_are_counted() {
 }
 
 #[test]
+fn a_batch_of_no_size_is_an_open_one() {
+    let folder = tempfile::tempdir().unwrap();
+    for (size, expected) in [(0, None), (-1, None), (3, Some(3))] {
+        let tiny = Tiny {
+            batch: Dim::Fixed(size),
+            ..Tiny::default()
+        };
+        let model = Model::open(&tiny.save(folder.path())).unwrap();
+        assert_eq!(model.fixed_batch(), expected, "{size}");
+    }
+}
+
+#[test]
 fn every_node_is_proven_to_run_on_the_cpu() {
     let folder = tempfile::tempdir().unwrap();
     let session = open(

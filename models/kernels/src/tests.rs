@@ -538,3 +538,21 @@ fn simd_and_scalar_agree() {
     assert_close(&simd.0, &scalar.0, "forward");
     assert_close(&simd.1, &scalar.1, "backward");
 }
+
+#[test]
+fn an_update_reaches_every_number_and_leaves_tensors_that_others_read() {
+    let device = Device::flex();
+    // Blocks and chunks that are not full.
+    let len = (1 << 16) + 100;
+    let count = |start: f32| -> Tensor<1> {
+        let values: Vec<f32> = (0..len).map(|i| start + i as f32).collect();
+        Tensor::from_floats(&values[..], &device)
+    };
+    let (a, b, c) = (count(0.0), count(0.5), count(1.0));
+    let [sum, difference] = update([a.clone(), b], [c], |[a, b], [c]| [a + c, b - c]);
+    let expected: Vec<f32> = (0..len).map(|i| 2.0 * i as f32 + 1.0).collect();
+    assert_eq!(values(sum), expected);
+    assert_eq!(values(difference), vec![-0.5; len]);
+    assert_eq!(values(a), values(count(0.0)));
+    assert!(is_cpu(&device) && !is_cpu(&device.autodiff()));
+}
