@@ -6,9 +6,9 @@ mod draw;
 mod list;
 
 use crate::folder::Unit;
-use crate::{Dataset, Error, Result, Sample, Split};
+use crate::{Dataset, Error, Result, Sample, Split, write};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 /// Name of an identity's sub-folder with skilled forgeries.
@@ -118,7 +118,8 @@ impl Pairs {
         } else {
             draw::open(source, options)?
         };
-        if let [identity] = pairs.images.classes.as_slice() {
+        // What a table lists may be no more than a sample.
+        if !is_table && let [identity] = pairs.images.classes.as_slice() {
             return Err(Error::with_hint(
                 format!("`{}` has one identity only: {identity}", source.display()),
                 "pairs need images of two identities or more, each in a folder of its own",
@@ -143,6 +144,32 @@ impl Pairs {
         list::write(self, path)
     }
 
+    /// Writes pairs of a split with their probability and the answer at `threshold`, as CSV with the columns
+    /// `path_a,path_b,label,answer,probability`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_answers(
+        &self,
+        path: &Path,
+        split: Split,
+        answers: impl Iterator<Item = (Pair, f64)> + Clone,
+        threshold: f64,
+    ) -> Result<()> {
+        write::atomically_with(path, |file| {
+            let mut table = csv::Writer::from_writer(file);
+            table.write_record(["path_a", "path_b", "label", "answer", "probability"])?;
+            for (pair, probability) in answers.clone() {
+                let [a, b] = self.images_of(split, &pair);
+                let answer = CLASSES[usize::from(probability >= threshold)];
+                let (label, probability) = (pair.kind.name(), format!("{probability:.6}"));
+                table.write_record([&a.relative, &b.relative, label, answer, &probability])?;
+            }
+            table.flush()
+        })?;
+        Ok(())
+    }
+
     /// Names of the identities, sorted.
     #[must_use]
     pub fn identities(&self) -> &[String] {
@@ -160,6 +187,25 @@ impl Pairs {
     pub fn images_of(&self, split: Split, pair: &Pair) -> [&Sample; 2] {
         let samples = self.images.samples(split);
         [&samples[pair.a], &samples[pair.b]]
+    }
+
+    /// The pairs of a split whose images are both among `readable`, in their order; indices are into that list.
+    #[must_use]
+    pub fn readable(&self, split: Split, readable: &[Sample]) -> Vec<Pair> {
+        let index = readable.iter().enumerate();
+        let index: HashMap<&str, usize> = index
+            .map(|(index, sample)| (sample.relative.as_str(), index))
+            .collect();
+        let pairs = self.of(split).iter().filter_map(|pair| {
+            let [a, b] = self.images_of(split, pair);
+            let [a, b] = [a, b].map(|sample| index.get(sample.relative.as_str()).copied());
+            Some(Pair {
+                a: a?,
+                b: b?,
+                kind: pair.kind,
+            })
+        });
+        pairs.collect()
     }
 
     /// Checks that a verifier can be trained with it.

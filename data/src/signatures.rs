@@ -20,9 +20,9 @@ pub const FOLDER: &str = "signatures-v1";
 const SEED: u64 = 20_262;
 
 /// Genuine signatures of a writer.
-pub const GENUINE: usize = 10;
+pub const GENUINE: usize = 6;
 /// Skilled forgeries of a writer's signature.
-pub const FORGED: usize = 6;
+pub const FORGED: usize = 4;
 
 /// One signature to draw.
 struct Task {
@@ -51,9 +51,9 @@ impl Drawing for Task {
 #[must_use]
 pub const fn writers(split: Split) -> usize {
     match split {
-        Split::Train => 64,
-        Split::Val => 16,
-        Split::Test => 24,
+        Split::Train => 160,
+        Split::Val => 24,
+        Split::Test => 40,
     }
 }
 
@@ -68,7 +68,7 @@ pub const fn writers(split: Split) -> usize {
 /// let folder = std::path::Path::new("signatures");
 /// classifold_data::signatures::ensure(folder, &|_, _| {})?;
 /// let pairs = classifold_data::Pairs::open(folder, &classifold_data::PairOptions::default())?;
-/// assert_eq!(pairs.identities().len(), 104);
+/// assert_eq!(pairs.identities().len(), 224);
 /// # Ok::<(), classifold_data::Error>(())
 /// ```
 pub fn ensure(folder: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<()> {

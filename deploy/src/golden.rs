@@ -6,6 +6,7 @@ use pixels::card::Golden;
 use crate::classifier::Classifier;
 use crate::error::{Error, Result};
 use crate::prediction;
+use crate::verifier::Verifier;
 
 /// Tolerances where a card says nothing, relative to the largest |output|.
 const TOLERANCES: [(&str, f64); 3] = [("fp32", 1e-3), ("fp16", 2e-2), ("int8", 0.25)];
@@ -101,9 +102,35 @@ fn outputs(classifier: &Classifier, bytes: &[u8]) -> Result<Vec<f32>> {
     classifier.run(&classifier.prepare(&classifier.decode(bytes)?)?, 1)
 }
 
+/// As [`check`], of a verifier: its golden samples are pairs of images with their probability.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_pairs(verifier: &Verifier) -> Result<Vec<GoldenResult>> {
+    let golden = verifier.card().golden.as_slice();
+    if golden.is_empty() {
+        return Err(Error::no_golden(verifier.path()));
+    }
+    let check = |sample: &Golden| {
+        let first = verifier.encode_bytes(&sample.bytes()?)?;
+        let second = verifier.encode_bytes(&sample.second_bytes()?)?;
+        let probability = verifier.compare(&first, &second)?.probability as f32;
+        Ok(result(
+            sample,
+            verifier.model().precision,
+            vec![probability],
+        ))
+    };
+    golden.iter().map(check).collect()
+}
+
 fn compare(classifier: &Classifier, sample: &Golden) -> Result<GoldenResult> {
     let found = outputs(classifier, &sample.bytes()?)?;
     let precision = classifier.model().map_or("fp32", |model| model.precision);
+    Ok(result(sample, precision, found))
+}
+
+fn result(sample: &Golden, precision: &str, found: Vec<f32>) -> GoldenResult {
     let standard = TOLERANCES
         .iter()
         .find(|(name, _)| *name == precision)
@@ -111,14 +138,14 @@ fn compare(classifier: &Classifier, sample: &Golden) -> Result<GoldenResult> {
     let tolerance = sample.tolerance.get(precision).copied().unwrap_or(standard);
     let expected = sample.logits.clone();
     let difference = relative_difference(&expected, &found);
-    Ok(GoldenResult {
+    GoldenResult {
         name: sample.name.clone(),
         ok: difference <= tolerance,
         difference,
         tolerance,
         expected,
         found,
-    })
+    }
 }
 
 /// The largest difference over the largest |expected|; infinite where lengths differ or a number is not finite in

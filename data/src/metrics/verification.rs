@@ -54,6 +54,7 @@ impl Det {
     /// assert_eq!(det.points[2], [0.5, 0.5]);
     /// assert_eq!(det.equal_error().rate, 0.5);
     /// assert_eq!(det.false_acceptance_at(0.0), 0.5);
+    /// assert_eq!((det.equal_error().threshold, det.decision_threshold()), (0.8, 0.75));
     /// ```
     #[must_use]
     pub fn new(scores: &[f64], same: &[bool]) -> Option<Self> {
@@ -89,6 +90,15 @@ impl Det {
             rate: before[0] + share * (crossing[0] - before[0]),
             threshold: self.thresholds[nearest.expect("there is a pair")],
         }
+    }
+
+    /// A threshold that decides on other pairs as that of the equal error rate: half way to the next lower score, so
+    /// that a rounding moves no pair to the other side.
+    #[must_use]
+    pub fn decision_threshold(&self) -> f64 {
+        let threshold = self.equal_error().threshold;
+        let lower = self.thresholds.iter().find(|score| **score < threshold);
+        lower.map_or(threshold, |lower| f64::midpoint(threshold, *lower))
     }
 
     /// The least false acceptance at which false rejection is at most `false_rejection`.
@@ -186,6 +196,62 @@ impl VerificationScores {
     }
 }
 
+impl VerificationScores {
+    /// The scores as lines for people.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+        let range = |[low, high]: [f64; 2]| format!("{:.1} to {:.1} %", 100.0 * low, 100.0 * high);
+        let interval = self
+            .equal_error_interval
+            .map_or_else(String::new, |interval| {
+                format!(" (95 % interval {}, over identities)", range(interval))
+            });
+        let mut lines = vec![
+            format!(
+                "pairs             {} of the same identity, {} others",
+                self.num_same,
+                self.count - self.num_same
+            ),
+            format!("area under ROC    {:.4}", self.auc),
+            format!(
+                "equal error rate  {}{interval}",
+                percent(self.equal_error_rate)
+            ),
+            format!(
+                "accuracy          {} (95 % interval {}) at the threshold {:.4}",
+                percent(self.accuracy),
+                range(self.interval),
+                self.threshold
+            ),
+            format!(
+                "                  {} of the same identity rejected, {} of the others accepted",
+                percent(self.false_rejection),
+                percent(self.false_acceptance)
+            ),
+            format!(
+                "accepted others   {} where 1 % of the same identity are rejected, {} where 10 % are",
+                percent(self.false_acceptance_at_1),
+                percent(self.false_acceptance_at_10)
+            ),
+        ];
+        for (name, against) in [
+            ("forgeries", self.forged),
+            ("other identities", self.different),
+        ] {
+            if let Some(against) = against {
+                lines.push(format!(
+                    "{name:<16}  {} pairs: equal error rate {}, {} accepted",
+                    against.count,
+                    percent(against.equal_error_rate),
+                    percent(against.false_acceptance)
+                ));
+            }
+        }
+        lines.join("\n")
+    }
+}
+
 /// Both errors of pairs at every threshold. `None` where all pairs have one answer.
 pub fn det<'a>(pairs: impl Iterator<Item = &'a ScoredPair>) -> Option<Det> {
     let scored = pairs.map(|pair| (pair.score, pair.kind == PairKind::Same));
@@ -267,6 +333,12 @@ mod tests {
         assert_eq!((scores.accuracy, scores.false_acceptance), (0.75, 0.5));
         assert_eq!(scores.forged.unwrap().false_acceptance, 1.0);
         assert_eq!(scores.different.unwrap().false_acceptance, 0.0);
+        let table = scores.table();
+        assert!(table.contains("accuracy          75.0 %"), "{table}");
+        assert!(
+            table.contains("forgeries         1 pairs: equal error rate 0.0 %, 100.0 % accepted"),
+            "{table}"
+        );
     }
 
     #[test]

@@ -243,15 +243,22 @@ fn what_is_wrong_in_a_table_is_named_with_its_line() {
             "a.jpg,b.jpg,same,train\nb.jpg,c.jpg,same,val",
             "in more than one split: `b.jpg`",
         ),
-        (
-            "a.jpg,b.jpg,same,train\nb.jpg,c.jpg,same,train",
-            "one identity only",
-        ),
     ] {
         let (_folder, path) = table(&format!("path_a,path_b,label,split\n{rows}\n"));
         let error = error(&path);
         assert!(error.contains(expected), "{rows}: {error}");
     }
+    // One identity, and no other: nothing to learn.
+    let (_folder, path) = table("path_a,path_b,label,split\na.jpg,b.jpg,same,train\n");
+    let error_of_training = open(&path)
+        .unwrap()
+        .check_trainable()
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error_of_training.contains("no train pairs of the answer `different`"),
+        "{error_of_training}"
+    );
     let (_folder, path) = table("path,label\na.jpg,x\n");
     assert!(error(&path).contains("there is no column `path_a`"));
     let (_folder, path) = table("path_a,path_b,label\n");

@@ -50,10 +50,10 @@ impl Hand {
     /// The hand of somebody who has seen the signature and practised it.
     pub(super) fn forger(random: &mut Random) -> Self {
         Self {
-            spread: random.between(0.12, 0.2),
-            drift: random.between(0.08, 0.16),
-            slant: random.jitter(0.22),
-            scale: [random.between(0.82, 1.22), random.between(0.82, 1.22)],
+            spread: random.between(0.14, 0.24),
+            drift: random.between(0.1, 0.18),
+            slant: random.jitter(0.28),
+            scale: [random.between(0.78, 1.28), random.between(0.78, 1.28)],
             bow: random.jitter(0.05),
             tremor: random.between(0.01, 0.04),
             pressure: random.between(0.2, 0.7),

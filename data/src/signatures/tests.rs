@@ -45,7 +45,7 @@ fn the_set_is_whole_and_pixels_do_not_give_forgeries_away() {
     let options = PairOptions::default();
     let pairs = Pairs::open(&folder, &options).unwrap();
     assert!(pairs.images.left_out.is_empty() && pairs.images.notes.is_empty());
-    assert_eq!(pairs.identities().len(), 64 + 16 + 24);
+    assert_eq!(pairs.identities().len(), 160 + 24 + 40);
     for split in Split::ALL {
         let images = pairs.images.samples(split).len();
         assert_eq!(images, writers(split) * (GENUINE + FORGED));

@@ -25,3 +25,4 @@ mod runtime;
 mod session;
 mod support;
 mod taps;
+mod verifier;
