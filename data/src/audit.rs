@@ -189,6 +189,23 @@ pub struct Audit {
 }
 
 impl Audit {
+    /// The audit of images whose classes are identities: without the findings about classes, for an identity is in
+    /// one split alone, and two images of it are enough.
+    #[must_use]
+    pub fn of_identities(mut self) -> Self {
+        let of_classes = [
+            Kind::ClassNames,
+            Kind::EmptyClass,
+            Kind::OneClass,
+            Kind::EmptySplit,
+            Kind::TinyClass,
+            Kind::Imbalance,
+        ];
+        self.findings
+            .retain(|finding| !of_classes.contains(&finding.kind));
+        self
+    }
+
     /// Audits a data set in rayon's threads. `splits` are the class folders of its splits, from
     /// [`Dataset::open_unchecked`]; `progress` receives the number of files done.
     ///

@@ -2,11 +2,13 @@
 //!
 //! Knows neither how they are downloaded (`fetch`) nor how they are read.
 
-use crate::{Error, Result, insects};
+use crate::{Error, Result, insects, signatures};
 use std::path::{Path, PathBuf};
 
-/// The built-in data set, drawn on first use.
+/// The built-in data set of ants and bees, drawn on first use.
 pub const INSECTS: &str = "builtin:insects";
+/// The built-in data set of signatures with forgeries, drawn on first use.
+pub const SIGNATURES: &str = "builtin:signatures";
 /// The public photographs of ants and bees, available once fetched.
 pub const HYMENOPTERA: &str = "hymenoptera";
 
@@ -138,7 +140,7 @@ pub fn backbone(name: &str) -> Option<&'static Backbone> {
 /// Whether `text` is the name of a data set or of a backbone.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
-    [INSECTS, HYMENOPTERA].contains(&text) || backbone(text).is_some()
+    [INSECTS, SIGNATURES, HYMENOPTERA].contains(&text) || backbone(text).is_some()
 }
 
 /// The folder of all data sets below `cache`.
@@ -153,10 +155,26 @@ pub fn weights(cache: &Path) -> PathBuf {
     cache.join("weights")
 }
 
-/// Folder of the built-in set.
+/// Folder of the built-in ants and bees.
 #[must_use]
 pub fn insects(cache: &Path) -> PathBuf {
     datasets(cache).join(insects::FOLDER)
+}
+
+/// Folder of the built-in signatures.
+#[must_use]
+pub fn signatures(cache: &Path) -> PathBuf {
+    datasets(cache).join(signatures::FOLDER)
+}
+
+/// The folder of a built-in set, whose images may still have to be drawn.
+#[must_use]
+pub fn builtin(source: &str, cache: &Path) -> Option<PathBuf> {
+    match source {
+        INSECTS => Some(insects(cache)),
+        SIGNATURES => Some(signatures(cache)),
+        _ => None,
+    }
 }
 
 /// Folder of the photographs of ants and bees.
@@ -174,10 +192,10 @@ impl Backbone {
 }
 
 /// Resolves `source` to a folder or CSV file: an existing path, else the name of a data set, else a path
-/// that need not exist. The built-in set is drawn if it is missing; `progress` is [`insects::ensure`]'s.
+/// that need not exist. A built-in set is drawn if it is missing; `progress` is [`insects::ensure`]'s.
 ///
 /// # Errors
-/// A public data set has not been fetched, or the built-in set cannot be written.
+/// A public data set has not been fetched, or a built-in set cannot be written.
 ///
 /// ```
 /// let cache = tempfile::tempdir()?;
@@ -198,6 +216,11 @@ pub fn data_path(
         INSECTS => {
             let folder = insects(cache);
             insects::ensure(&folder, progress)?;
+            Ok(folder)
+        }
+        SIGNATURES => {
+            let folder = signatures(cache);
+            signatures::ensure(&folder, progress)?;
             Ok(folder)
         }
         HYMENOPTERA if hymenoptera(cache).is_dir() => Ok(hymenoptera(cache)),
@@ -238,7 +261,12 @@ mod tests {
 
     #[test]
     fn names_are_told_from_paths() {
-        for name in ["builtin:insects", "resnet18", "efficientnet-lite0"] {
+        for name in [
+            "builtin:insects",
+            "builtin:signatures",
+            "resnet18",
+            "efficientnet-lite0",
+        ] {
             assert!(is_name(name), "{name}");
         }
         assert!(!is_name("./hymenoptera") && !is_name("resnet18.onnx"));

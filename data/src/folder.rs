@@ -13,7 +13,7 @@ use layout::Layout;
 use rayon::prelude::*;
 use scan::Scan;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -123,6 +123,11 @@ impl Dataset {
     /// # Errors
     /// The path does not exist or has no class folder.
     pub fn open_unchecked(source: &Path, seed: u64) -> Result<(Self, Vec<SplitClasses>)> {
+        Self::read(source, seed, Unit::Image)
+    }
+
+    /// As [`open_unchecked`](Self::open_unchecked), dividing by `unit` what has no split.
+    pub(crate) fn read(source: &Path, seed: u64, unit: Unit) -> Result<(Self, Vec<SplitClasses>)> {
         let kind = match fs::metadata(source) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -134,7 +139,7 @@ impl Dataset {
             Err(error) => return Err(reading(source)(error)),
         };
         if kind.is_dir() {
-            return open_folder(source, seed);
+            return open_folder(source, seed, unit);
         }
         if source
             .extension()
@@ -309,6 +314,27 @@ impl Dataset {
         }
     }
 
+    /// Images `paths` below `root`, whose identities are numbered by one of their images each: its path is the name.
+    pub(crate) fn of_identities(
+        root: PathBuf,
+        paths: &[String],
+        identities: &[usize],
+        splits: &[Split],
+    ) -> Self {
+        let name = |identity: &usize| paths[*identity].clone();
+        let names: BTreeSet<String> = identities.iter().map(name).collect();
+        let mut dataset = Self::empty(root, names.into_iter().collect());
+        for ((path, identity), split) in paths.iter().zip(identities).zip(splits) {
+            let sample = Sample {
+                path: dataset.root.join(path),
+                label: dataset.label(&paths[*identity]),
+                relative: path.clone(),
+            };
+            dataset.samples_mut(*split).push(sample);
+        }
+        dataset
+    }
+
     pub(crate) fn all(&self) -> impl Iterator<Item = &Sample> {
         Split::ALL.into_iter().flat_map(|split| self.samples(split))
     }
@@ -337,22 +363,25 @@ impl Dataset {
     }
 
     /// Divides images that have no split, 70/10/20.
-    fn divide(&mut self, samples: Vec<Sample>, what: &str, seed: u64) {
-        [self.train, self.val, self.test] =
-            stratified(samples, |sample| sample.label, seed, train_val_test_counts);
+    fn divide(&mut self, samples: Vec<Sample>, what: &str, seed: u64, unit: Unit) {
+        [self.train, self.val, self.test] = unit.divide(samples, seed, train_val_test_counts);
+        let unit = match unit {
+            Unit::Image => "class by class",
+            Unit::Identity => "no identity in two of them",
+        };
         self.notes.push(format!(
-            "{what}: divided into 70 % train, 10 % val, 20 % test, class by class (seed {seed})"
+            "{what}: divided into 70 % train, 10 % val, 20 % test, {unit} (seed {seed})"
         ));
     }
 
     /// Derives the splits that are missing. `names` are the existing ones, as messages call them.
-    fn derive_missing_splits(&mut self, names: &BTreeMap<Split, String>, seed: u64) {
+    fn derive_missing_splits(&mut self, names: &BTreeMap<Split, String>, seed: u64, unit: Unit) {
         let name = |split| names.get(&split).map(String::as_str);
         match (name(Split::Train), name(Split::Val), name(Split::Test)) {
             (Some(_), Some(_), Some(_)) | (None, _, Some(_)) | (None, None, None) => {}
             (Some(train), None, None) => {
                 let samples = std::mem::take(&mut self.train);
-                self.divide(samples, &format!("only {train}"), seed);
+                self.divide(samples, &format!("only {train}"), seed, unit);
             }
             (train, Some(val), None) => {
                 // Published sets with `train` and `val` alone report scores on `val`: it is kept for
@@ -360,13 +389,13 @@ impl Dataset {
                 self.test = std::mem::take(&mut self.val);
                 let mut note = format!("no test images: {val} is the test set");
                 if let Some(train) = train {
-                    self.split_off_validation(seed);
+                    self.split_off_validation(seed, unit);
                     note += &format!("; validation is 10 % of {train} (seed {seed})");
                 }
                 self.notes.push(note);
             }
             (Some(train), None, Some(_)) => {
-                self.split_off_validation(seed);
+                self.split_off_validation(seed, unit);
                 self.notes.push(format!(
                     "no validation images: validation is 10 % of {train} (seed {seed})"
                 ));
@@ -374,9 +403,38 @@ impl Dataset {
         }
     }
 
-    fn split_off_validation(&mut self, seed: u64) {
+    fn split_off_validation(&mut self, seed: u64, unit: Unit) {
         let train = std::mem::take(&mut self.train);
-        [self.train, self.val] = stratified(train, |sample| sample.label, seed, train_val_counts);
+        [self.train, self.val] = unit.divide(train, seed, train_val_counts);
+    }
+}
+
+/// What stays whole where images are divided into splits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Every split has its share of each class.
+    Image,
+    /// Every split has its share of the classes, which are identities.
+    Identity,
+}
+
+impl Unit {
+    fn divide<const P: usize>(
+        self,
+        samples: Vec<Sample>,
+        seed: u64,
+        parts: impl Fn(usize) -> [usize; P],
+    ) -> [Vec<Sample>; P] {
+        if self == Self::Image {
+            return stratified(samples, |sample| sample.label, seed, parts);
+        }
+        let identities: BTreeSet<u32> = samples.iter().map(|sample| sample.label).collect();
+        let identities = stratified(identities.into_iter().collect(), |_| 0, seed, parts);
+        identities.map(|part| {
+            let samples = samples.iter();
+            let of_part = samples.filter(|sample| part.binary_search(&sample.label).is_ok());
+            of_part.cloned().collect()
+        })
     }
 }
 
@@ -411,7 +469,7 @@ fn classes_differ(first: &SplitClasses, second: &SplitClasses) -> Error {
     )
 }
 
-fn open_folder(root: &Path, seed: u64) -> Result<(Dataset, Vec<SplitClasses>)> {
+fn open_folder(root: &Path, seed: u64, unit: Unit) -> Result<(Dataset, Vec<SplitClasses>)> {
     let layout = Layout::open(root)?;
     let mut dataset = Dataset::empty(root.to_path_buf(), Vec::new());
     dataset.notes.extend(layout.note);
@@ -427,7 +485,7 @@ fn open_folder(root: &Path, seed: u64) -> Result<(Dataset, Vec<SplitClasses>)> {
         } = scan;
         dataset.classes = classes;
         dataset.left_out.extend(left_out);
-        dataset.divide(samples, "one folder of classes", seed);
+        dataset.divide(samples, "one folder of classes", seed, unit);
         return Ok((dataset, Vec::new()));
     }
     let mut scans = Vec::new();
@@ -461,7 +519,7 @@ fn open_folder(root: &Path, seed: u64) -> Result<(Dataset, Vec<SplitClasses>)> {
         .iter()
         .map(|(&split, name)| (split, format!("{name}/")))
         .collect();
-    dataset.derive_missing_splits(&names, seed);
+    dataset.derive_missing_splits(&names, seed, unit);
     Ok((dataset, split_classes))
 }
 
@@ -477,7 +535,7 @@ fn open_table(path: &Path, seed: u64) -> Result<Dataset> {
     let with_split = rows.iter().filter(|row| row.split.is_some()).count();
     if with_split == 0 {
         let samples = rows.into_iter().map(|row| dataset.sample(row)).collect();
-        dataset.divide(samples, "a table without splits", seed);
+        dataset.divide(samples, "a table without splits", seed, Unit::Image);
         return Ok(dataset);
     }
     let mut names = BTreeMap::new();
@@ -490,7 +548,7 @@ fn open_table(path: &Path, seed: u64) -> Result<Dataset> {
         let sample = dataset.sample(row);
         dataset.samples_mut(split).push(sample);
     }
-    dataset.derive_missing_splits(&names, seed);
+    dataset.derive_missing_splits(&names, seed, Unit::Image);
     Ok(dataset)
 }
 

@@ -4,17 +4,12 @@
 //! distributions for both. Knows nothing of training.
 
 mod body;
-mod canvas;
-mod random;
 mod scene;
 
-use crate::error::writing;
-use crate::{Error, Result, Split};
-use fs_err as fs;
-use random::Random;
-use rayon::prelude::*;
+use crate::drawn::random::Random;
+use crate::drawn::{self, Drawing};
+use crate::{Result, Split};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Name of the set's folder. It has the version of the generator: other images need another folder.
 pub const FOLDER: &str = "insects-v1";
@@ -33,8 +28,7 @@ struct Task {
     number: usize,
 }
 
-impl Task {
-    /// Path below the set's folder.
+impl Drawing for Task {
     fn relative(&self) -> PathBuf {
         let (class, name) = match self.kind {
             Kind::Ant => ("ants", "ant"),
@@ -44,6 +38,10 @@ impl Task {
         Path::new(&split)
             .join(class)
             .join(format!("{name}-{:03}.jpg", self.number))
+    }
+
+    fn draw(&self, stream: u64) -> Result<Vec<u8>> {
+        draw_jpeg(self.kind, stream)
     }
 }
 
@@ -72,35 +70,7 @@ pub const fn per_class(split: Split) -> usize {
 /// # Ok::<(), classifold_data::Error>(())
 /// ```
 pub fn ensure(folder: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<()> {
-    if is_complete(folder) {
-        return Ok(());
-    }
-    let parent = files::parent_folder(folder);
-    fs::create_dir_all(parent).map_err(writing(folder))?;
-    // In the same folder, so that it can be renamed: another disk would need a copy.
-    let draft = tempfile::Builder::new()
-        .prefix(".insects-")
-        .tempdir_in(parent)
-        .map_err(writing(folder))?;
-    draw_all(draft.path(), progress)?;
-    let renamed = fs::rename(draft.path(), folder).or_else(|error| {
-        // Never remove a complete set: another process may have drawn it meanwhile and be reading it.
-        if is_complete(folder) || !folder.exists() {
-            return Err(error);
-        }
-        fs::remove_dir_all(folder)?;
-        fs::rename(draft.path(), folder)
-    });
-    match renamed {
-        Ok(()) => {
-            // The temporary folder has a new name: nothing is left to delete.
-            let _ = draft.keep();
-            Ok(())
-        }
-        // Another process finished first.
-        Err(_) if is_complete(folder) => Ok(()),
-        Err(error) => Err(writing(folder)(error)),
-    }
+    drawn::ensure(folder, &tasks(), progress)
 }
 
 fn tasks() -> Vec<Task> {
@@ -117,41 +87,13 @@ fn tasks() -> Vec<Task> {
     tasks
 }
 
-fn is_complete(folder: &Path) -> bool {
-    tasks()
-        .iter()
-        .all(|task| folder.join(task.relative()).is_file())
-}
-
-fn draw_all(folder: &Path, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<()> {
-    let tasks = tasks();
-    for task in &tasks {
-        if let Some(class) = folder.join(task.relative()).parent() {
-            fs::create_dir_all(class).map_err(writing(class))?;
-        }
-    }
-    let done = AtomicUsize::new(0);
-    // A random stream per image: the order in which threads draw does not matter.
-    tasks.par_iter().enumerate().try_for_each(|(stream, task)| {
-        let path = folder.join(task.relative());
-        let bytes = draw_jpeg(task.kind, stream as u64)?;
-        fs::write(&path, bytes).map_err(writing(path))?;
-        progress(done.fetch_add(1, Ordering::Relaxed) + 1, tasks.len());
-        Ok(())
-    })
-}
-
 /// One image as a JPEG file.
 fn draw_jpeg(kind: Kind, stream: u64) -> Result<Vec<u8>> {
     let mut random = Random::new(SEED, stream);
     let image = scene::draw(kind, &mut random);
-    let mut bytes = Vec::new();
     // JPEG quality 82 to 95, as cameras and web pages have it.
     let quality = 82 + random.pick(14) as u8;
-    image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, quality)
-        .encode_image(&image)
-        .map_err(|error| Error::invalid(format!("cannot encode the image: {error}")))?;
-    Ok(bytes)
+    drawn::jpeg(&image, quality)
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@
 //! - [`metrics`]: predictions to [`Scores`];
 //! - [`class_names`], [`preprocessor_config`]: class names and preprocessing for a model without a card;
 //! - [`run_files`]: file names in a run folder; [`runs`]: which run a name means, and what it scored;
-//! - [`insects`], `fetch`, [`catalog`]: a synthetic data set, and public ones.
+//! - [`pairs`]: pairs of images, of the same identity or not;
+//! - [`insects`], [`signatures`], `fetch`, [`catalog`]: synthetic data sets, and public ones.
 //!
 //! Decoding, preprocessing and the model card are the crate [`pixels`]; the cache folder, atomic writing and
 //! hashes are [`files`]. Their modules are re-exported here.
@@ -20,6 +21,7 @@ pub mod audit;
 pub mod augment;
 pub mod catalog;
 pub mod class_names;
+mod drawn;
 pub mod error;
 #[cfg(feature = "fetch")]
 pub mod fetch;
@@ -28,9 +30,11 @@ pub mod images;
 pub mod insects;
 pub mod loader;
 pub mod metrics;
+pub mod pairs;
 pub mod preprocessor_config;
 pub mod run_files;
 pub mod runs;
+pub mod signatures;
 pub mod split;
 pub mod table;
 mod text;
@@ -41,6 +45,7 @@ pub use error::{Error, Result};
 pub use files::{cache, hash, write};
 pub use folder::{Dataset, LeftOut, Sample};
 pub use metrics::{Prediction, Scores, Tally};
+pub use pairs::{Pair, PairKind, PairOptions, Pairs};
 pub use pixels::{
     Card, DecodedImage, ImageRef, Limits, Preprocess, RgbImage, Unreadable, card, decode,
     preprocess,

@@ -8,7 +8,7 @@ mod queue;
 use crate::augment::{Augment, AugmentBuffers};
 use crate::images::Images;
 use crate::preprocess::PreprocessBuffers;
-use crate::{DecodedImage, Preprocess, Result};
+use crate::{DecodedImage, Pair, Preprocess, Result};
 use queue::Queue;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -23,11 +23,12 @@ use std::thread::JoinHandle;
 pub struct Batch {
     /// Values, axes as in `shape`.
     pub images: Vec<f32>,
-    /// `[N, C, H, W]` (or `[N, H, W, C]` where preprocessing says so).
+    /// `[N, C, H, W]` (or `[N, H, W, C]` where preprocessing says so). Of pairs, `[2N, C, H, W]`: the two images of a
+    /// pair follow each other.
     pub shape: [usize; 4],
-    /// Class indices, `[N]`.
+    /// Class indices, or whether the images of a pair are the same, `[N]`.
     pub labels: Vec<u32>,
-    /// Indices into [`Images::samples`], `[N]`.
+    /// Indices into [`Images::samples`], `[N]`, or `[2N]` of pairs.
     pub indices: Vec<usize>,
 }
 
@@ -46,9 +47,9 @@ pub enum Order {
 /// Options of a [`Loader`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoaderOptions {
-    /// Images per batch; the last batch may have fewer.
+    /// Images, or pairs, per batch; the last batch may have fewer.
     pub batch: usize,
-    /// Which images an epoch has, in which order.
+    /// Which images, or pairs, an epoch has, in which order.
     pub order: Order,
     /// Seed of the order and of the augmentation.
     pub seed: u64,
@@ -82,6 +83,8 @@ struct Inner {
     preprocess: Preprocess,
     augment: Option<Augment>,
     options: LoaderOptions,
+    /// Pairs of the images; an epoch is one of pairs then.
+    pairs: Option<Arc<[Pair]>>,
     /// Resized and cropped images, where these are the same in every epoch and the budget allows.
     prepared: Vec<OnceLock<DecodedImage>>,
 }
@@ -156,15 +159,48 @@ impl Loader {
                 preprocess,
                 augment,
                 options,
+                pairs: None,
                 prepared,
             }),
+        }
+    }
+
+    /// The same loader of pairs of its images: batches, order and labels are those of the pairs, and the two images of
+    /// a pair are augmented each in its own way.
+    #[must_use]
+    pub fn with_pairs(self, pairs: Arc<[Pair]>) -> Loader {
+        let inner = &*self.inner;
+        Loader {
+            inner: Arc::new(Inner {
+                images: Arc::clone(&inner.images),
+                preprocess: inner.preprocess.clone(),
+                augment: inner.augment.clone(),
+                options: inner.options,
+                pairs: Some(pairs),
+                prepared: inner.prepared.iter().map(|_| OnceLock::new()).collect(),
+            }),
+        }
+    }
+
+    /// The pairs, where an epoch is one of pairs.
+    #[must_use]
+    pub fn pairs(&self) -> Option<&Arc<[Pair]>> {
+        self.inner.pairs.as_ref()
+    }
+
+    /// Class indices of the images, or the answers of the pairs.
+    #[must_use]
+    pub fn labels(&self) -> Vec<u32> {
+        match &self.inner.pairs {
+            Some(pairs) => pairs.iter().map(|pair| pair.kind.label()).collect(),
+            None => self.images().samples().iter().map(|s| s.label).collect(),
         }
     }
 
     /// Batches in an epoch.
     #[must_use]
     pub fn num_batches(&self) -> usize {
-        self.num_images().div_ceil(self.batch())
+        self.inner.num_examples().div_ceil(self.batch())
     }
 
     /// The images that the loader reads.
@@ -173,13 +209,7 @@ impl Loader {
         &self.inner.images
     }
 
-    /// Images in an epoch.
-    #[must_use]
-    pub fn num_images(&self) -> usize {
-        self.inner.images.samples().len()
-    }
-
-    /// Images per batch; the last batch may have fewer.
+    /// Images, or pairs, per batch; the last batch may have fewer.
     #[must_use]
     pub fn batch(&self) -> usize {
         self.inner.options.batch.max(1)
@@ -192,11 +222,13 @@ impl Loader {
     pub fn epoch(&self, epoch: u64, first_batch: usize) -> EpochIter {
         let options = &self.inner.options;
         let order = Arc::new(self.order(epoch));
-        let first = (first_batch * self.batch()).min(order.len());
-        // In images, not batches: all workers can work on one batch.
-        let ahead = options.prefetch.max(1) * self.batch();
-        let queue = Arc::new(Queue::new(first..order.len(), ahead));
-        let threads = options.threads.clamp(1, (order.len() - first).max(1));
+        // In images, not batches or pairs: all workers can work on one batch.
+        let per_example = self.inner.images_per_example();
+        let end = order.len() * per_example;
+        let first = (first_batch * self.batch() * per_example).min(end);
+        let ahead = options.prefetch.max(1) * self.batch() * per_example;
+        let queue = Arc::new(Queue::new(first..end, ahead));
+        let threads = options.threads.clamp(1, (end - first).max(1));
         let workers = (0..threads).map(|_| {
             let (inner, order, queue) = (self.inner.clone(), order.clone(), queue.clone());
             queue.add_worker();
@@ -207,9 +239,10 @@ impl Loader {
                 };
                 queue.work(|position| {
                     // An image may be drawn twice in an epoch, and is then augmented in two ways.
-                    let is_unique = inner.options.order != Order::Balanced;
-                    let variant = if is_unique { order[position] } else { position };
-                    inner.prepare(&mut buffers, order[position], variant, epoch)
+                    let is_unique = inner.options.order != Order::Balanced && inner.pairs.is_none();
+                    let index = inner.image_at(&order, position);
+                    let variant = if is_unique { index } else { position };
+                    inner.prepare(&mut buffers, index, variant, epoch)
                 });
             })
         });
@@ -223,10 +256,10 @@ impl Loader {
         }
     }
 
+    /// The examples of an epoch.
     fn order(&self, epoch: u64) -> Vec<usize> {
         let LoaderOptions { order, seed, .. } = self.inner.options;
-        let labels: Vec<u32> = self.images().samples().iter().map(|s| s.label).collect();
-        order.indices(&labels, seed, epoch)
+        order.indices(&self.labels(), seed, epoch)
     }
 }
 
@@ -286,6 +319,32 @@ pub fn order(count: usize, seed: u64, epoch: u64) -> Vec<usize> {
 }
 
 impl Inner {
+    fn images_per_example(&self) -> usize {
+        if self.pairs.is_some() { 2 } else { 1 }
+    }
+
+    fn num_examples(&self) -> usize {
+        match &self.pairs {
+            Some(pairs) => pairs.len(),
+            None => self.images.samples().len(),
+        }
+    }
+
+    /// The index of the image at a position in an epoch, whose examples have this order.
+    fn image_at(&self, order: &[usize], position: usize) -> usize {
+        match &self.pairs {
+            None => order[position],
+            Some(pairs) => {
+                let pair = pairs[order[position / 2]];
+                if position.is_multiple_of(2) {
+                    pair.a
+                } else {
+                    pair.b
+                }
+            }
+        }
+    }
+
     /// The image at `index`, in the size of the network's input, augmented as this `variant` of the epoch is.
     fn prepare(
         &self,
@@ -336,6 +395,7 @@ impl Inner {
 #[derive(Debug)]
 pub struct EpochIter {
     loader: Loader,
+    /// Of the examples of the epoch.
     order: Arc<Vec<usize>>,
     queue: Arc<Queue<DecodedImage>>,
     preprocess: PreprocessBuffers,
@@ -345,10 +405,18 @@ pub struct EpochIter {
 impl EpochIter {
     /// The batch of `prepared` images, the first of which is at `position` in the epoch's order.
     fn batch(&self, position: usize, prepared: &[DecodedImage]) -> Result<Batch> {
+        let inner = &*self.loader.inner;
         let Inner {
-            images, preprocess, ..
-        } = &*self.loader.inner;
-        let indices = self.order[position..position + prepared.len()].to_vec();
+            images,
+            preprocess,
+            pairs,
+            ..
+        } = inner;
+        let positions = position..position + prepared.len();
+        let indices: Vec<usize> = positions
+            .clone()
+            .map(|position| inner.image_at(&self.order, position))
+            .collect();
         let length = preprocess.output_len();
         let [a, b, c] = preprocess.output_shape();
         // Only now from bytes to `f32`: prefetched images take a quarter of the memory.
@@ -357,11 +425,23 @@ impl EpochIter {
             .par_chunks_exact_mut(length)
             .zip(prepared)
             .try_for_each(|(out, image)| self.preprocess.tensor_into(image, out))?;
-        let label = |index: &usize| images.samples()[*index].label;
+        let labels = match pairs {
+            None => indices
+                .iter()
+                .map(|index| images.samples()[*index].label)
+                .collect(),
+            Some(pairs) => {
+                let examples = &self.order[positions.start / 2..positions.end / 2];
+                examples
+                    .iter()
+                    .map(|index| pairs[*index].kind.label())
+                    .collect()
+            }
+        };
         Ok(Batch {
             images: values,
             shape: [prepared.len(), a, b, c],
-            labels: indices.iter().map(label).collect(),
+            labels,
             indices,
         })
     }
@@ -371,7 +451,8 @@ impl Iterator for EpochIter {
     type Item = Result<Batch>;
 
     fn next(&mut self) -> Option<Result<Batch>> {
-        let (position, prepared) = self.queue.take(self.loader.batch())?;
+        let images = self.loader.batch() * self.loader.inner.images_per_example();
+        let (position, prepared) = self.queue.take(images)?;
         Some(prepared.and_then(|prepared| self.batch(position, &prepared)))
     }
 }

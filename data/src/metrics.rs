@@ -11,6 +11,7 @@ mod interval;
 mod mcnemar;
 mod quantile;
 mod report;
+mod verification;
 
 use crate::{Result, write};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,7 @@ pub use interval::{wilson, wilson_from_share};
 pub use mcnemar::{McNemar, mcnemar, p_text};
 pub use quantile::quantile;
 pub use report::{table, worse_than_majority};
+pub use verification::{Against, Det, EqualError, ScoredPair, VerificationScores, det};
 
 /// Scores of a classifier on labelled images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

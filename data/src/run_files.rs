@@ -15,6 +15,8 @@ pub const LATEST: &str = "latest";
 pub const CONFIG: &str = "config.toml";
 /// The split of every image.
 pub const SPLIT: &str = "split.csv";
+/// The pairs of images, where pairs were trained on.
+pub const PAIRS: &str = "pairs.csv";
 /// One row per epoch.
 pub const METRICS: &str = "metrics.csv";
 /// The checkpoint with the best validation.

@@ -37,8 +37,11 @@ pub struct RunResult {
     pub split: Split,
     /// Share of right answers, `[0, 1]`.
     pub accuracy: f64,
-    /// Number of images that were scored.
+    /// Number of images, or of pairs, that were scored.
     pub count: u64,
+    /// Of a verifier: the rate at which as many pairs of either answer are wrong, `[0, 1]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub equal_error_rate: Option<f64>,
     /// The time at which `summary.json` was written.
     #[serde(skip, default = "SystemTime::now")]
     pub ended: SystemTime,
@@ -86,7 +89,11 @@ impl RunResult {
     #[must_use]
     pub fn score(&self) -> String {
         let (percent, split) = (100.0 * self.accuracy, self.split);
-        format!("{percent:.1} % of {} {split} images", self.count)
+        let what = match self.equal_error_rate {
+            Some(_) => "pairs",
+            None => "images",
+        };
+        format!("{percent:.1} % of {} {split} {what}", self.count)
     }
 
     /// The time of its end in UTC, as RFC 3339.
@@ -167,7 +174,8 @@ pub fn better(run: &Run) -> Option<Run> {
     let result = run.result.as_ref()?;
     let score = |other: &Run| {
         let found = other.result.as_ref()?;
-        let is_comparable = other.data == run.data && found.split == result.split;
+        let is_same_task = found.equal_error_rate.is_some() == result.equal_error_rate.is_some();
+        let is_comparable = other.data == run.data && found.split == result.split && is_same_task;
         let is_usable = found.verified && other.path.join(MODEL).is_file();
         (is_comparable && is_usable).then_some(found.accuracy)
     };

@@ -54,6 +54,38 @@ pub fn read_list(path: &Path) -> Result<Vec<Row>> {
 }
 
 fn parse(path: &Path, trim: csv::Trim) -> Result<Vec<Row>> {
+    let mut seen = HashSet::new();
+    let rows = records(path, trim, ["path", "label"])?.into_iter();
+    rows.map(|record| {
+        let [path_cell, label] = record.cells;
+        if !seen.insert(path_cell.clone()) {
+            let reason = format!("`{path_cell}` is listed twice");
+            return Err(Error::table(path, record.line, &reason));
+        }
+        Ok(Row {
+            path: path_cell,
+            label: class_names::nfc(&label),
+            split: record.split,
+            line: record.line,
+        })
+    })
+    .collect()
+}
+
+/// A row of a table: the cells of the columns that it must have, in their order, and its split.
+pub(crate) struct Record<const N: usize> {
+    pub(crate) cells: [String; N],
+    pub(crate) split: Option<Split>,
+    /// Line in the file, from 1.
+    pub(crate) line: u64,
+}
+
+/// Reads a table with the columns `names` and, if there, `split`.
+pub(crate) fn records<const N: usize>(
+    path: &Path,
+    trim: csv::Trim,
+    names: [&str; N],
+) -> Result<Vec<Record<N>>> {
     let text = text::read(path)?;
     let wrong = |line, reason: String| Error::table(path, line, &reason);
     let mut reader = csv::ReaderBuilder::new()
@@ -68,16 +100,15 @@ fn parse(path: &Path, trim: csv::Trim) -> Result<Vec<Row>> {
             .iter()
             .position(|header| header.eq_ignore_ascii_case(name))
     };
-    let needed = |name: &str| {
-        column(name).ok_or_else(|| {
+    let mut columns = [0; N];
+    for (index, name) in columns.iter_mut().zip(names) {
+        *index = column(name).ok_or_else(|| {
             let found = headers.iter().collect::<Vec<_>>().join(",");
             wrong(1, format!("there is no column `{name}` among `{found}`"))
-        })
-    };
-    let (path_column, label_column, split_column) =
-        (needed("path")?, needed("label")?, column("split"));
+        })?;
+    }
+    let split_column = column("split");
     let mut rows = Vec::new();
-    let mut seen = HashSet::new();
     for record in reader.records() {
         let record = record.map_err(|error| {
             wrong(
@@ -87,10 +118,6 @@ fn parse(path: &Path, trim: csv::Trim) -> Result<Vec<Row>> {
         })?;
         let position = record.position();
         let line = position.expect("the reader sets the position").line();
-        let cell = |column: usize, name: &str| match record.get(column) {
-            Some(text) if !text.is_empty() => Ok(text.to_string()),
-            _ => Err(wrong(line, format!("the column `{name}` is empty"))),
-        };
         let split =
             match split_column
                 .and_then(|column| record.get(column))
@@ -101,16 +128,14 @@ fn parse(path: &Path, trim: csv::Trim) -> Result<Vec<Row>> {
                     |error: crate::split::ParseSplitError| wrong(line, error.to_string()),
                 )?),
             };
-        let row = Row {
-            path: cell(path_column, "path")?,
-            label: class_names::nfc(&cell(label_column, "label")?),
-            split,
-            line,
-        };
-        if !seen.insert(row.path.clone()) {
-            return Err(wrong(line, format!("`{}` is listed twice", row.path)));
+        let mut cells = std::array::from_fn(|_| String::new());
+        for ((cell, column), name) in cells.iter_mut().zip(columns).zip(names) {
+            match record.get(column) {
+                Some(text) if !text.is_empty() => *cell = text.to_owned(),
+                _ => return Err(wrong(line, format!("the column `{name}` is empty"))),
+            }
         }
-        rows.push(row);
+        rows.push(Record { cells, split, line });
     }
     Ok(rows)
 }

@@ -1,14 +1,27 @@
 //! Curves and scores against scikit-learn's (`scripts/reference/metrics.py`), to 1e-9.
 #![expect(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
-use classifold_data::Tally;
-use classifold_data::metrics::{self, Binning};
+use classifold_data::metrics::{self, Binning, Det, ScoredPair, VerificationScores};
+use classifold_data::{PairKind, Tally};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
 struct Reference {
     curves: Vec<Curves>,
     scores: Vec<Scores>,
+    verification: Vec<Verification>,
+}
+
+#[derive(Deserialize)]
+struct Verification {
+    scores: Vec<f64>,
+    same: Vec<bool>,
+    det: Vec<[f64; 2]>,
+    auc: f64,
+    equal_error_rate: f64,
+    equal_error_threshold: f64,
+    accuracy: f64,
+    false_acceptance: [f64; 2],
 }
 
 #[derive(Deserialize)]
@@ -81,5 +94,33 @@ fn scores_are_those_of_scikit_learn() {
         let bins = metrics::reliability(&answers, Binning::Width(15));
         let error = metrics::calibration_error(&bins);
         assert!(close(error, case.calibration_error), "{error}");
+    }
+}
+
+#[test]
+fn scores_of_pairs_are_those_of_scikit_learn() {
+    for case in reference().verification {
+        let det = Det::new(&case.scores, &case.same).unwrap();
+        assert!(same(&det.points, &case.det), "{:?}", det.points);
+        let pair = |(score, same): (&f64, &bool)| ScoredPair {
+            score: *score,
+            kind: match same {
+                true => PairKind::Same,
+                false => PairKind::Different,
+            },
+            identity: 0,
+        };
+        let pairs: Vec<ScoredPair> = case.scores.iter().zip(&case.same).map(pair).collect();
+        let found = VerificationScores::new(&pairs, case.equal_error_threshold).unwrap();
+        assert_eq!(found.equal_error_threshold, case.equal_error_threshold);
+        for (found, expected) in [
+            (found.auc, case.auc),
+            (found.equal_error_rate, case.equal_error_rate),
+            (found.accuracy, case.accuracy),
+            (found.false_acceptance_at_1, case.false_acceptance[0]),
+            (found.false_acceptance_at_10, case.false_acceptance[1]),
+        ] {
+            assert!(close(found, expected), "{found} {expected}");
+        }
     }
 }

@@ -357,7 +357,7 @@ impl Classifier {
     }
 
     /// [`prepare`](Self::prepare) of pixels of any kind.
-    fn prepare_pixels(&self, image: &DynamicImage) -> Result<Vec<f32>> {
+    pub(crate) fn prepare_pixels(&self, image: &DynamicImage) -> Result<Vec<f32>> {
         let alpha = match self.preprocess.color().has_alpha() {
             true => pixels::decode::alpha(image),
             false => None,

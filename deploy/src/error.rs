@@ -4,6 +4,7 @@ use std::path::Path;
 
 pub(crate) use machine::error::chain;
 use machine::runtime::VERSION;
+use pixels::card::VERIFY;
 
 /// An error of this crate. Errors of the crates below have variants of their own; all others are [`Error::Other`], and
 /// programs that must tell them apart do so by [`Error::kind`].
@@ -204,6 +205,22 @@ impl Error {
         )
     }
 
+    /// The model does another task than it is asked for.
+    pub(crate) fn other_task(path: &Path, found: &str) -> Self {
+        let path = path.display();
+        let (is, hint) = match found {
+            VERIFY => (
+                "is a verifier, which compares two images",
+                "`deploy predict --pair A B`, `deploy eval`, `info` and `check` take it; in programs it is a `Verifier`",
+            ),
+            _ => (
+                "is a classifier, not a verifier of two images",
+                "train a verifier with `trainer fit --task pairs`, or classify single images",
+            ),
+        };
+        Self::other(ErrorKind::Model, format!("`{path}` {is}")).with_hint(hint)
+    }
+
     /// More than one output may hold the class scores.
     pub(crate) fn several_outputs(path: &Path, found: &str, example: &str) -> Self {
         let path = path.display();
@@ -297,6 +314,13 @@ impl Error {
         }
     }
 
+    pub(crate) fn features_length(expected: usize, found: usize) -> Self {
+        let message = format!(
+            "the features are not this verifier's\n  expected: {expected} numbers\n  found:    {found}"
+        );
+        Self::other(ErrorKind::Usage, message)
+    }
+
     pub(crate) fn no_golden(path: &Path) -> Self {
         let path = path.display();
         let message = format!("`{path}` carries no golden samples to check");
@@ -307,6 +331,14 @@ impl Error {
 
 /// The images.
 impl Error {
+    /// Pairs that are all of one identity, or all of two.
+    #[cfg(feature = "eval")]
+    pub(crate) fn one_answer() -> Self {
+        let message = "all pairs have the same answer: nothing can be told apart".to_owned();
+        Self::other(ErrorKind::Data, message)
+            .with_hint("give pairs of the same identity and of different ones")
+    }
+
     pub(crate) fn no_images() -> Self {
         Self::other(
             ErrorKind::Data,

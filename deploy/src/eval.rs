@@ -4,7 +4,10 @@
 //! decoding and the session: on one set of cores every hand-over lets a thread wait, and a thread that does all
 //! of it with a session of its own never waits. Where a GPU computes, other threads decode meanwhile.
 
+mod pairs;
 mod worker;
+
+pub use pairs::{PairEvaluation, evaluate_pairs};
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -112,13 +115,27 @@ pub fn evaluate(
     if samples.is_empty() {
         return Err(Error::no_images());
     }
+    let start = Instant::now();
+    let mut collector = Collector::new(classifier, samples, labels, options);
+    let threads = run_batches(classifier, samples, options, &mut |result| {
+        collector.add(result)
+    })?;
+    collector.finish(start.elapsed(), threads)
+}
+
+/// Runs the model on all images, in threads, and hands its results over in the order of the batches: scores are sums,
+/// and their bits must not depend on the threads. Returns the number of threads.
+fn run_batches(
+    classifier: &Classifier,
+    samples: &[Sample],
+    options: &EvalOptions<'_>,
+    add: &mut dyn FnMut(BatchResult) -> Result<()>,
+) -> Result<usize> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let batch = options.batch.max(1);
     let batches = samples.len().div_ceil(batch);
     let threads = options.threads.unwrap_or(cores).clamp(1, batches);
     let queue = BatchQueue::new(classifier, samples, batch);
-    let start = Instant::now();
-    let mut collector = Collector::new(classifier, samples, labels, options);
     std::thread::scope(|scope| {
         // Bounded, so that threads do not run far ahead of a slow batch.
         let (send, receive) = sync_channel(2 * threads);
@@ -127,11 +144,26 @@ pub fn evaluate(
             scope.spawn(move || queue.work(&send));
         }
         drop(send);
-        let result = collector.collect(receive);
+        let result = in_order(receive, add);
         queue.stop();
         result
     })?;
-    collector.finish(start.elapsed(), threads)
+    Ok(threads)
+}
+
+fn in_order(
+    receive: Receiver<(usize, Result<BatchResult>)>,
+    add: &mut dyn FnMut(BatchResult) -> Result<()>,
+) -> Result<()> {
+    let (mut waiting, mut next) = (BTreeMap::new(), 0);
+    for (index, result) in receive {
+        waiting.insert(index, result);
+        while let Some(result) = waiting.remove(&next) {
+            add(result?)?;
+            next += 1;
+        }
+    }
+    Ok(())
 }
 
 /// Collects the results of the threads in the order of the batches.
@@ -168,19 +200,6 @@ impl<'a> Collector<'a> {
             prepare_time: Duration::ZERO,
             session_time: Duration::ZERO,
         }
-    }
-
-    /// Adds the batches in order: scores are sums, and their bits must not depend on the threads.
-    fn collect(&mut self, receive: Receiver<(usize, Result<BatchResult>)>) -> Result<()> {
-        let (mut waiting, mut next) = (BTreeMap::new(), 0);
-        for (index, result) in receive {
-            waiting.insert(index, result);
-            while let Some(result) = waiting.remove(&next) {
-                self.add(result?)?;
-                next += 1;
-            }
-        }
-        Ok(())
     }
 
     fn leave_out(&mut self, index: usize, reason: String) -> Result<()> {

@@ -7,6 +7,7 @@ use crate::classifier::Classifier;
 use crate::error::{Error, Result};
 use crate::precision::Precision;
 use crate::prediction;
+use crate::verifier::Verifier;
 
 /// Tolerances of golden samples, relative to the largest |output|. bf16 has 8 times the rounding of fp16.
 pub const TOLERANCES: [(&str, f64); 4] = [
@@ -108,6 +109,28 @@ fn outputs(classifier: &Classifier, bytes: &[u8]) -> Result<Vec<f32>> {
     classifier.run(&classifier.prepare(&classifier.decode(bytes)?)?, 1)
 }
 
+/// As [`check`], of a verifier: its golden samples are pairs of images with their probability.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_pairs(verifier: &Verifier) -> Result<Vec<GoldenResult>> {
+    let golden = verifier.card().golden.as_slice();
+    if golden.is_empty() {
+        return Err(Error::no_golden(verifier.path()));
+    }
+    let check = |sample: &Golden| {
+        let first = verifier.encode_bytes(&sample.bytes()?)?;
+        let second = verifier.encode_bytes(&sample.second_bytes()?)?;
+        let probability = verifier.compare(&first, &second)?.probability as f32;
+        Ok(result(
+            sample,
+            verifier.model().precision,
+            vec![probability],
+        ))
+    };
+    golden.iter().map(check).collect()
+}
+
 fn compare(classifier: &Classifier, sample: &Golden) -> Result<GoldenResult> {
     let found = outputs(classifier, &sample.bytes()?)?;
     let precision = match classifier.precision() {
@@ -115,6 +138,10 @@ fn compare(classifier: &Classifier, sample: &Golden) -> Result<GoldenResult> {
         Precision::Tf32 => Precision::Fp32.name(),
         precision => precision.name(),
     };
+    Ok(result(sample, precision, found))
+}
+
+fn result(sample: &Golden, precision: &str, found: Vec<f32>) -> GoldenResult {
     let standard = TOLERANCES
         .iter()
         .find(|(name, _)| *name == precision)
@@ -122,14 +149,14 @@ fn compare(classifier: &Classifier, sample: &Golden) -> Result<GoldenResult> {
     let tolerance = sample.tolerance.get(precision).copied().unwrap_or(standard);
     let expected = sample.logits.clone();
     let difference = relative_difference(&expected, &found);
-    Ok(GoldenResult {
+    GoldenResult {
         name: sample.name.clone(),
         ok: difference <= tolerance,
         difference,
         tolerance,
         expected,
         found,
-    })
+    }
 }
 
 /// The largest difference over the largest |expected|; infinite where lengths differ or a number is not finite in

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use onnx::proto::DataType;
 use onnx::{Activation, Dim, Document, Header, ModelFile, ValueInfo};
+use pixels::card::CLASSIFY;
 use pixels::{Card, Preprocess};
 
 use crate::error::{Error, Result};
@@ -77,8 +78,25 @@ impl Model {
         })
     }
 
+    /// What the model does: [`CLASSIFY`], also without a card, or [`VERIFY`](pixels::card::VERIFY).
+    pub fn task(&self) -> &str {
+        self.card.as_ref().map_or(CLASSIFY, |card| &card.task)
+    }
+
+    /// Refuses a model of another task than `task`, by name; `path` is its file.
+    ///
+    /// # Errors
+    /// The model's task is another one.
+    pub fn check_task(&self, path: &Path, task: &str) -> Result<()> {
+        match self.task() == task {
+            true => Ok(()),
+            false => Err(Error::other_task(path, self.task())),
+        }
+    }
+
     /// Refuses a model without exactly one image input.
     pub(crate) fn check_input(&self, path: &Path) -> Result<()> {
+        self.check_task(path, CLASSIFY)?;
         let not = |expected: &str, found: String| Error::not_a_classifier(path, expected, &found);
         let [input] = self.inputs.as_slice() else {
             return Err(not("one input [N, C, H, W]", list(&self.inputs)));

@@ -38,6 +38,7 @@ pub const TARGETS: &[Target] = &[
     targets::text::CARD,
     targets::text::CLASS_NAMES,
     targets::text::SPLIT_TABLE,
+    targets::text::PAIR_TABLE,
     #[cfg(feature = "trainer")]
     targets::pytorch::CHECKPOINT,
     #[cfg(feature = "trainer")]

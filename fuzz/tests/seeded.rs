@@ -41,6 +41,7 @@ survive! {
     cards_survive: "card",
     class_names_survive: "class-names",
     split_tables_survive: "split-table",
+    pair_tables_survive: "pair-table",
     pytorch_checkpoints_survive: "pytorch-checkpoint",
     predictions_survive: "predictions",
     settings_survive: "settings",

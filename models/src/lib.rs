@@ -85,7 +85,8 @@ pub enum Network {
 }
 
 impl Network {
-    /// Builds a network. Its random weights depend on `seed` alone.
+    /// Builds a network. Its random weights depend on `seed` alone. One of a single class is the verifier of
+    /// [`compare`](Self::compare).
     ///
     /// On an autodiff device (`device.autodiff()`) it is ready for training. Parameters are
     /// numbered in module order, so that another process can load an optimiser's state.
@@ -93,9 +94,9 @@ impl Network {
     /// # Errors
     /// No network has the configuration, or the ONNX file cannot be imported.
     pub fn build(spec: &Spec, num_classes: usize, seed: u64, device: &Device) -> Result<Self> {
-        if num_classes < 2 {
+        if num_classes == 0 {
             let what = "the number of classes";
-            return Err(Error::configuration(what, num_classes, "at least 2"));
+            return Err(Error::configuration(what, num_classes, "at least 1"));
         }
         let mut init = Init::new(seed, device);
         let network = match spec {
@@ -139,6 +140,16 @@ impl Network {
     #[must_use]
     pub fn classify(&self, features: Tensor<2>) -> Tensor<2> {
         self.fc().forward(features)
+    }
+
+    /// Features `[2N, D]`, those of a pair one after the other, to one logit each `[N, K]`: the classification layer of
+    /// their absolute difference, in which neither image is the first.
+    #[must_use]
+    pub fn compare(&self, features: Tensor<2>) -> Tensor<2> {
+        let [images, width] = features.dims();
+        let pairs = features.reshape([images / 2, 2, width]);
+        let side = |index| pairs.clone().narrow(1, index, 1).squeeze_dim::<2>(1); // [N, D]
+        self.classify((side(0) - side(1)).abs())
     }
 
     /// Description for logs and model cards, such as `custom resnet (8, 16, 32, 64)`.
@@ -339,6 +350,17 @@ impl Network {
             Self::Frozen(network) => network.to_onnx(),
             Self::Imported(network) => export::graft(&network),
         }
+    }
+
+    /// A network of one logit as the ONNX document of a verifier: two inputs of images and the probability `[N, 1]` that
+    /// both are the same.
+    ///
+    /// # Errors
+    /// As [`to_onnx`](Self::to_onnx); the network has more than one logit.
+    pub fn to_verifier_onnx(&self) -> Result<onnx::Document> {
+        let mut document = self.to_onnx()?;
+        onnx::siamese::join(&mut document)?;
+        Ok(document)
     }
 }
 

@@ -161,3 +161,46 @@ fn trainable_tensors_run_from_the_stem_to_the_classification_layer() {
     assert_eq!(last.id, network.fc().bias.as_ref().unwrap().id);
     assert_eq!(network.num_batch_norms(), 7);
 }
+
+#[test]
+fn a_verifier_has_one_logit_in_which_neither_image_is_the_first() {
+    let device = Device::default();
+    let spec = Spec::Custom(CustomConfig {
+        image_size: 32,
+        ..CustomConfig::default()
+    });
+    let network = Network::build(&spec, 1, 4, &device).unwrap();
+    assert_eq!(network.num_parameters().0, 77_154 - 65);
+    let features = |images: Tensor<4>| network.features(images).unwrap();
+    let shape = [3, 3, 32, 48];
+    let [a, b] = [0, 1].map(|_| features(Tensor::random(shape, Distribution::Default, &device)));
+    // Pair by pair: a0, b0, a1, b1, a2, b2.
+    let pairs = |first: &Tensor<2>, second: &Tensor<2>| {
+        let pairs = Tensor::stack::<3>(vec![first.clone(), second.clone()], 1);
+        network.compare(pairs.reshape([6, 64])).into_data()
+    };
+    let logits = pairs(&a, &b);
+    assert_eq!(logits.shape().to_vec(), [3, 1]);
+    assert_eq!(logits, pairs(&b, &a));
+    // The absolute difference through the layer alone.
+    let expected = network.classify((a.clone() - b).abs()).into_data();
+    assert_eq!(logits, expected);
+    // An image as another one of itself: the bias.
+    let bias = network.fc().bias.as_ref().unwrap().val().into_data();
+    let same = pairs(&a, &a).try_into_vec::<f32>().unwrap();
+    assert_eq!(same, vec![bias.try_into_vec::<f32>().unwrap()[0]; 3]);
+
+    let document = network.to_verifier_onnx().unwrap();
+    let names =
+        |infos: Vec<onnx::ValueInfo>| infos.into_iter().map(|i| i.to_string()).collect::<Vec<_>>();
+    let image = "Float [batch, 3, 32, 32]";
+    assert_eq!(
+        names(document.inputs()),
+        [format!("a: {image}"), format!("b: {image}")]
+    );
+    assert_eq!(names(document.outputs()), ["same: Float [batch, 1]"]);
+    let classifier = Network::build(&spec, 2, 4, &device).unwrap();
+    // A verifier has one logit, and reading its parts says so.
+    let document = classifier.to_verifier_onnx().unwrap();
+    assert!(onnx::siamese::separate(&document).is_err());
+}

@@ -81,7 +81,8 @@ impl Twin {
             cell: self.cell,
             ..CustomConfig::default()
         };
-        let network = Network::build(&Spec::Custom(config), 2, 0, device).unwrap();
+        let num_classes = self.tensors["before.fc.bias"].shape().num_elements();
+        let network = Network::build(&Spec::Custom(config), num_classes, 0, device).unwrap();
         let network = network.load_state(&self.under("before.")).unwrap();
         let pixels = self
             .pixels
@@ -89,7 +90,10 @@ impl Twin {
             .map(|v| f32::from(*v) / 128.0 - 1.0)
             .collect::<Vec<_>>();
         let images = Tensor::from_data(TensorData::new(pixels, SHAPE), device);
-        let labels = Tensor::from_data(TensorData::new(self.labels.clone(), [SHAPE[0]]), device);
+        let labels = Tensor::from_data(
+            TensorData::new(self.labels.clone(), [self.labels.len()]),
+            device,
+        );
         (network, images, labels)
     }
 }
@@ -129,29 +133,61 @@ fn loss_statistics_and_gradients_of_a_step_are_pytorchs() {
             assert!(off < 1e-5, "{step}: {name} is {off} off");
         }
 
-        let mut compared = 0;
-        for (name, own) in gradients_by_name(&network, &gradients) {
-            // Before a batch norm a bias changes nothing: its gradient is rounding.
-            let is_original = cell == CellKind::Original;
-            let is_normalized = name == "conv1.bias"
-                || name.ends_with(".conv1.bias")
-                || is_original && name.ends_with(".conv2.bias");
-            if is_normalized {
-                continue;
-            }
-            let theirs = twin.values(&format!("grad.{name}"));
-            let norm = |v: &[f32]| v.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
-            let difference: Vec<f32> = own.iter().zip(&theirs).map(|(a, b)| a - b).collect();
-            let relative = norm(&difference) / norm(&theirs);
-            assert!(
-                relative < 0.02,
-                "{step}: gradient of {name} is {relative} off"
-            );
-            compared += 1;
-        }
+        let is_original = cell == CellKind::Original;
+        let compared = compare_gradients(&twin, &network, &gradients, is_original);
         let normalized = if cell == CellKind::Original { 7 } else { 4 };
         assert_eq!(compared, 33 - normalized, "{step}");
     }
+}
+
+/// Compares the gradients that are no rounding, and counts them. `without_conv2`: the biases of second convolutions
+/// change nothing either.
+fn compare_gradients(
+    twin: &Twin,
+    network: &Network,
+    gradients: &burn::tensor::Gradients,
+    without_conv2: bool,
+) -> usize {
+    let mut compared = 0;
+    for (name, own) in gradients_by_name(network, gradients) {
+        // Before a batch norm a bias changes nothing: its gradient is rounding.
+        let is_normalized = name == "conv1.bias"
+            || name.ends_with(".conv1.bias")
+            || without_conv2 && name.ends_with(".conv2.bias");
+        if is_normalized {
+            continue;
+        }
+        let theirs = twin.values(&format!("grad.{name}"));
+        let norm = |v: &[f32]| v.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+        let difference: Vec<f32> = own.iter().zip(&theirs).map(|(a, b)| a - b).collect();
+        let relative = norm(&difference) / norm(&theirs);
+        assert!(relative < 0.02, "gradient of {name} is {relative} off");
+        compared += 1;
+    }
+    compared
+}
+
+/// Written by `scripts/reference/twin_pairs.py`. What is added to the features of both images has no gradient.
+#[test]
+fn a_step_on_pairs_is_pytorchs() {
+    let twin = Twin::read(CellKind::Preactivation, "twin_pairs");
+    let device = Device::default().autodiff();
+    let (network, images, same) = twin.load(&device);
+    let logits = network.compare(network.features(images).unwrap()); // [3, 1]
+    let off = largest_difference(&values(&logits.clone().into_data()), &twin.values("logits"));
+    assert!(off < 1e-5, "{off}");
+    // The sigmoid of the one logit is the softmax of it and 0.
+    let both = Tensor::cat(vec![logits.zeros_like(), logits], 1);
+    let loss = CrossEntropyLossConfig::new()
+        .init(&device)
+        .forward(both, same);
+    let found = values(&loss.clone().into_data())[0];
+    assert!(
+        (found - twin.values("loss")[0]).abs() < 1e-6,
+        "loss {found}"
+    );
+    let gradients = loss.backward();
+    assert_eq!(compare_gradients(&twin, &network, &gradients, true), 26);
 }
 
 #[test]

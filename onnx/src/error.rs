@@ -186,6 +186,15 @@ impl Error {
     }
 
     /// There is nothing whose precision could change; `what` is what a conversion needs.
+    /// The graph is not that of two images through one encoder, or cannot become it.
+    pub(crate) fn not_siamese(reason: &str) -> Error {
+        let message = format!("the graph does not compare two images: {reason}");
+        Error::new(
+            message,
+            Some("take a verifier of `trainer fit --task pairs`"),
+        )
+    }
+
     pub(crate) fn nothing_to_convert(what: &str) -> Error {
         let message = format!("the model has no {what} to convert");
         Error::new(message, Some(CONVERT_THE_ORIGINAL))

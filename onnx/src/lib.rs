@@ -14,6 +14,7 @@
 //! | see which function ends a classifier | [`Activation`] |
 //! | cut a classifier before its classification layer | [`FeatureCut`] |
 //! | give a network another number of channels | [`ChannelMix`] |
+//! | compare two images by one encoder | [`siamese`] |
 //! | count the operations of a graph | [`multiply_accumulates`] |
 //! | reach everything else of the format | [`proto`] |
 //!
@@ -53,6 +54,7 @@ mod header;
 mod input_channels;
 mod macs;
 pub mod proto;
+pub mod siamese;
 pub mod surgery;
 mod tensor;
 mod value;

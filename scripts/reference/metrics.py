@@ -2,7 +2,7 @@
 
 python3 scripts/reference/metrics.py
 
-Needs scikit-learn and numpy.
+Needs scikit-learn, scipy and numpy.
 """
 
 import json
@@ -10,6 +10,7 @@ import pathlib
 
 import numpy as np
 import sklearn
+from scipy import optimize
 from sklearn import metrics
 
 OUT = pathlib.Path(__file__).parents[2] / "tests/reference/metrics.json"
@@ -61,6 +62,28 @@ def scores(rng, count, classes):
     }
 
 
+def verification(rng, count, levels):
+    """Pairs with a score; the equal error rate where the ROC's straight lines cross FNR = FPR."""
+    same = rng.random(count) < 0.5
+    same[:2] = [True, False]
+    scores = np.round((rng.random(count) + 0.4 * same) * levels) / levels
+    fpr, tpr, thresholds = metrics.roc_curve(same, scores, drop_intermediate=False)
+    fnr = 1 - tpr
+    rate = optimize.brentq(lambda x: 1 - x - np.interp(x, fpr, tpr), 0, 1, xtol=1e-14)
+    # The first threshold accepts nothing.
+    nearest = 1 + np.argmin(np.abs(fpr - fnr)[1:])
+    return {
+        "scores": scores.tolist(),
+        "same": same.tolist(),
+        "det": np.stack([fpr, fnr], 1).tolist(),
+        "auc": metrics.roc_auc_score(same, scores),
+        "equal_error_rate": rate,
+        "equal_error_threshold": float(thresholds[nearest]),
+        "accuracy": metrics.accuracy_score(same, scores >= thresholds[nearest]),
+        "false_acceptance": [float(fpr[fnr <= most].min()) for most in (0.01, 0.1)],
+    }
+
+
 def main():
     rng = np.random.default_rng(7)
     reference = {
@@ -68,6 +91,10 @@ def main():
         "curves": [curves(rng, 5, 4), curves(rng, 60, 8), curves(rng, 200, 1000)],
         "scores": [scores(rng, 40, 2), scores(rng, 60, 5)],
     }
+    # Numbers of their own: the others stay as they are.
+    rng = np.random.default_rng(11)
+    cases = [(6, 4), (80, 20), (300, 1000)]
+    reference["verification"] = [verification(rng, *case) for case in cases]
     OUT.write_text(json.dumps(reference) + "\n")
 
 

@@ -7,7 +7,7 @@ use console::Printer;
 use data::audit::{Audit, Depth};
 use data::images::{Images, ImagesOptions};
 use data::preprocess::Color;
-use data::{Dataset, Limits, Sample, Split, Unreadable};
+use data::{Dataset, Limits, PairOptions, Pairs, Sample, Split, Unreadable};
 
 use crate::context::TrainingContext;
 use crate::error::{Error, Result};
@@ -30,7 +30,8 @@ pub fn open_for_training(
     resumed: Option<&RunDir>,
     context: &TrainingContext<'_>,
 ) -> Result<Dataset> {
-    if recipe.data == data::catalog::INSECTS {
+    let is_drawn = data::catalog::builtin(&recipe.data, &context.cache).is_some();
+    if is_drawn {
         context.ensure_runtime()?;
     }
     let dataset = open(recipe, resumed, context)?;
@@ -41,10 +42,39 @@ pub fn open_for_training(
         let samples = [&dataset.train[..], &dataset.val].concat();
         KFold::new(&samples, &dataset.classes, folds, recipe.seed)?;
     }
-    if recipe.data != data::catalog::INSECTS {
+    if !is_drawn {
         context.ensure_runtime()?;
     }
     Ok(dataset)
+}
+
+/// The pairs of a recipe, or of a resumed run. Finds ONNX Runtime too: the export needs it.
+///
+/// # Errors
+/// When the pairs cannot be trained on, or ONNX Runtime cannot be used.
+pub fn open_pairs(
+    recipe: &Recipe,
+    resumed: Option<&RunDir>,
+    context: &TrainingContext<'_>,
+) -> Result<Pairs> {
+    let path = resolve::data_path(&recipe.data, &context.cache, context.printer)?;
+    let pairs = match resumed {
+        Some(run) => Pairs::from_list(&run.pairs(), resolve::run_dataset(run, &path)?)?,
+        None => {
+            let options = PairOptions {
+                seed: recipe.seed,
+                per_identity: recipe.pairs_per_identity,
+            };
+            Pairs::open(&path, &options)?
+        }
+    };
+    for note in &pairs.images.notes {
+        context.printer.log(note);
+    }
+    log_left_out(&pairs.images, context.printer);
+    pairs.check_trainable()?;
+    context.ensure_runtime()?;
+    Ok(pairs)
 }
 
 /// The data set of a recipe, or what a run's `split.csv` lists of it.

@@ -1,8 +1,8 @@
 //! Training examples: labelled images, or features of them, as batches of any epoch. They know no network and
 //! no loop.
 //!
-//! Whoever adds a kind of data (pairs of images with one label, say) adds a variant of [`Examples`] and one
-//! of [`Inputs`]; the loop does not change.
+//! Whoever adds a kind of data adds a variant of [`Inputs`], and one of [`Examples`] where no loader makes its batches
+//! yet; the loop does not change.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use data::augment::Augment;
 use data::images::Images;
 use data::loader::{Loader, LoaderOptions, Order};
 use data::preprocess::Color;
-use data::{DecodedImage, Limits, Preprocess, Sample};
+use data::{DecodedImage, Limits, Pair, Preprocess, Sample};
 
 use crate::error::Result;
 use crate::features::{FeatureLoader, FeatureOrder, Features};
@@ -21,7 +21,7 @@ const PREFETCH: usize = 2;
 /// Labelled examples in memory, and how they are batched. Clones share their memory.
 #[derive(Clone, Debug)]
 pub enum Examples {
-    /// Decoded images, prepared (and augmented) anew in every epoch.
+    /// Decoded images, or pairs of them, prepared (and augmented) anew in every epoch.
     Images(Loader),
     /// Features of a frozen backbone, computed once.
     Features(FeatureLoader),
@@ -32,7 +32,7 @@ pub enum Examples {
 pub struct Batch {
     /// What the network computes from.
     pub inputs: Inputs,
-    /// Class indices, `[N]`.
+    /// Class indices, or whether the images of a pair are the same, `[N]`.
     pub labels: Vec<u32>,
 }
 
@@ -45,7 +45,13 @@ pub enum Inputs {
         /// `[N, 3, H, W]`.
         shape: [usize; 4],
     },
-    /// Features of a frozen backbone.
+    /// Prepared pairs of images.
+    Pairs {
+        values: Vec<f32>,
+        /// `[2N, 3, H, W]`: the two images of a pair follow each other.
+        shape: [usize; 4],
+    },
+    /// Features of a frozen backbone, or how far those of two images are apart.
     Features {
         values: Vec<f32>,
         /// `[N, D]`.
@@ -104,6 +110,15 @@ impl Batching {
     }
 
     pub fn images(&self, images: Arc<Images>, purpose: Purpose) -> Examples {
+        Examples::Images(self.loader(images, purpose))
+    }
+
+    /// Batches of pairs of these images.
+    pub fn pairs(&self, images: Arc<Images>, pairs: Arc<[Pair]>, purpose: Purpose) -> Examples {
+        Examples::Images(self.loader(images, purpose).with_pairs(pairs))
+    }
+
+    fn loader(&self, images: Arc<Images>, purpose: Purpose) -> Loader {
         let augment = match purpose {
             Purpose::Training => self.augment.clone(),
             Purpose::Validation => self.augment.clone().filter(|_| self.augment_val),
@@ -116,12 +131,7 @@ impl Batching {
             threads: self.threads,
             prefetch: PREFETCH,
         };
-        Examples::Images(Loader::new(
-            images,
-            self.preprocess.clone(),
-            augment,
-            options,
-        ))
+        Loader::new(images, self.preprocess.clone(), augment, options)
     }
 
     /// Batches of features. For evaluation all of them are one batch: the classification layer is a single
@@ -154,9 +164,12 @@ impl Examples {
         }
     }
 
-    /// Class indices of the examples, `[N]`.
+    /// Class indices of the examples, or the answers of pairs, `[N]`.
     pub fn labels(&self) -> Vec<u32> {
-        self.samples().iter().map(|sample| sample.label).collect()
+        match self {
+            Self::Images(loader) => loader.labels(),
+            Self::Features(_) => self.samples().iter().map(|sample| sample.label).collect(),
+        }
     }
 
     /// Batches of an epoch.
@@ -176,15 +189,19 @@ impl Examples {
         match self {
             Self::Images(loader) => {
                 let batches = loader.epoch(epoch as u64, first_batch);
-                Box::new(batches.map(|batch| {
-                    let batch = batch?;
-                    Ok(Batch {
-                        inputs: Inputs::Images {
-                            values: batch.images,
-                            shape: batch.shape,
-                        },
-                        labels: batch.labels,
-                    })
+                let is_pairs = loader.pairs().is_some();
+                Box::new(batches.map(move |batch| {
+                    let data::loader::Batch {
+                        images: values,
+                        shape,
+                        labels,
+                        ..
+                    } = batch?;
+                    let inputs = match is_pairs {
+                        true => Inputs::Pairs { values, shape },
+                        false => Inputs::Images { values, shape },
+                    };
+                    Ok(Batch { inputs, labels })
                 }))
             }
             Self::Features(loader) => {
@@ -220,7 +237,13 @@ impl Examples {
     /// The same examples, batched for a purpose.
     pub fn rebatched(&self, purpose: Purpose, batching: &Batching) -> Examples {
         match self {
-            Self::Images(loader) => batching.images(Arc::clone(loader.images()), purpose),
+            Self::Images(loader) => {
+                let images = Arc::clone(loader.images());
+                match loader.pairs() {
+                    Some(pairs) => batching.pairs(images, Arc::clone(pairs), purpose),
+                    None => batching.images(images, purpose),
+                }
+            }
             Self::Features(loader) => batching.features(Arc::clone(loader.features()), purpose),
         }
     }
@@ -241,6 +264,7 @@ impl Inputs {
     pub fn len(&self) -> usize {
         match self {
             Self::Images { shape, .. } => shape[0],
+            Self::Pairs { shape, .. } => shape[0] / 2,
             Self::Features { shape, .. } => shape[0],
         }
     }

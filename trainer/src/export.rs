@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use data::card::{self, Card, FeaturesNote, Golden, OutputKind, Provenance, ScoreNote};
-use data::{Dataset, Limits, Preprocess, Scores, Split};
+use data::metrics::VerificationScores;
+use data::{Dataset, Limits, Pairs, Preprocess, Scores, Split};
 use models::{Backbone, Network};
 use onnx::{Document, ModelFile};
 use report::run_files::{Agreement, Calibration};
@@ -25,6 +26,8 @@ pub struct CardFields {
     /// From an image to the network's input.
     pub preprocess: Preprocess,
     pub provenance: Provenance,
+    /// Of a verifier: the least probability at which two images are the same.
+    pub threshold: Option<f64>,
 }
 
 impl CardFields {
@@ -57,7 +60,18 @@ impl CardFields {
                 date: card::utc_date(),
                 ..Provenance::default()
             },
+            threshold: None,
         })
+    }
+
+    /// The fields of a verifier that was trained on `pairs`: its counts are those of pairs.
+    #[must_use]
+    pub fn of_verifier(mut self, pairs: &Pairs, threshold: f64) -> Self {
+        let count = |split: Split| (split.to_string(), pairs.of(split).len() as u64);
+        self.provenance.counts = Split::ALL.map(count).into();
+        self.classes = data::pairs::CLASSES.map(str::to_owned).to_vec();
+        self.threshold = Some(threshold);
+        self
     }
 
     #[must_use]
@@ -102,6 +116,24 @@ impl Exported {
     pub fn add_score(&mut self, split: Split, scores: &Scores) -> Result<()> {
         let provenance = &mut self.card.provenance;
         add_score(provenance, split, scores.accuracy, scores.count);
+        self.save_card()
+    }
+
+    /// As [`add_score`](Self::add_score), of a verifier.
+    pub fn add_verification(&mut self, split: Split, scores: &VerificationScores) -> Result<()> {
+        let note = ScoreNote {
+            accuracy: scores.accuracy,
+            interval: scores.interval,
+            count: scores.count,
+            equal_error_rate: Some(scores.equal_error_rate),
+            auc: Some(scores.auc),
+        };
+        let provenance = &mut self.card.provenance;
+        provenance.scores.insert(split.to_string(), note);
+        self.save_card()
+    }
+
+    fn save_card(&mut self) -> Result<()> {
         self.document
             .set_metadata(card::PREFIX, &self.card.to_pairs());
         Ok(self.document.save(&self.path)?)
@@ -116,34 +148,79 @@ pub fn export(
     images: &[Vec<f32>],
     out: &Path,
 ) -> Result<Exported> {
-    let mut document = network.to_onnx()?;
+    let document = network.to_onnx()?;
     let golden = GoldenImages::prepared(&fields.preprocess)?;
     let golden_logits = verify::reference(network, &golden.inputs)?.logits;
     let golden = golden.samples(golden_logits);
-    let card = card(&document, fields, golden);
-    document.set_metadata(card::PREFIX, &card.to_pairs());
-    describe(&mut document, &card);
-    document.inline_external_data()?;
-    let file = ModelFile::from_bytes(document.to_bytes())?;
+    let described = Described::new(document, fields, golden)?;
     let reference = verify::reference(network, images)?;
-    let agreement = verify::verify(&reference, &file, network, images)?;
-    let path = if agreement.verified {
-        out.to_path_buf()
-    } else {
-        unverified(out)
-    };
-    data::write::atomically(&path, file.bytes())?;
-    if agreement.verified {
-        // What an earlier export left there is no longer true.
-        remove_if_any(&unverified(out))?;
+    let agreement = verify::verify(&reference, &described.file, network, images)?;
+    described.write(agreement, reference, out)
+}
+
+/// As [`export`], of a verifier: one file with two inputs, compared on real pairs.
+pub fn export_verifier(
+    network: &Network,
+    fields: CardFields,
+    pairs: &[[Vec<f32>; 2]],
+    out: &Path,
+) -> Result<Exported> {
+    let document = network.to_verifier_onnx()?;
+    let golden = GoldenImages::prepared(&fields.preprocess)?;
+    let probabilities = verify::reference_pairs(network, &golden.pairs())?.logits;
+    let golden = golden.pair_samples(probabilities);
+    let described = Described::new(document, fields, golden)?;
+    let reference = verify::reference_pairs(network, pairs)?;
+    let agreement = verify::verify_pairs(&reference, &described.file, network, pairs)?;
+    described.write(agreement, reference, out)
+}
+
+/// A document with its card, and the file that they make.
+struct Described {
+    document: Document,
+    card: Card,
+    file: ModelFile,
+}
+
+impl Described {
+    fn new(mut document: Document, fields: CardFields, golden: Vec<Golden>) -> Result<Self> {
+        let card = card(&document, fields, golden);
+        document.set_metadata(card::PREFIX, &card.to_pairs());
+        describe(&mut document, &card);
+        document.inline_external_data()?;
+        let file = ModelFile::from_bytes(document.to_bytes())?;
+        Ok(Self {
+            document,
+            card,
+            file,
+        })
     }
-    Ok(Exported {
-        path,
-        agreement,
-        reference,
-        document,
-        card,
-    })
+
+    /// Writes the file: to `out` where it was verified.
+    fn write(self, agreement: Agreement, reference: Reference, out: &Path) -> Result<Exported> {
+        let Self {
+            document,
+            card,
+            file,
+        } = self;
+        let path = if agreement.verified {
+            out.to_path_buf()
+        } else {
+            unverified(out)
+        };
+        data::write::atomically(&path, file.bytes())?;
+        if agreement.verified {
+            // What an earlier export left there is no longer true.
+            remove_if_any(&unverified(out))?;
+        }
+        Ok(Exported {
+            path,
+            agreement,
+            reference,
+            document,
+            card,
+        })
+    }
 }
 
 fn features_note(backbone: &Backbone) -> FeaturesNote {
@@ -162,6 +239,7 @@ fn add_score(provenance: &mut Provenance, split: Split, accuracy: f64, count: u6
         accuracy,
         interval: [low, high],
         count,
+        ..ScoreNote::default()
     };
     provenance.scores.insert(split.to_string(), note);
 }
@@ -195,16 +273,21 @@ pub fn unverified(path: &Path) -> PathBuf {
 
 fn card(document: &Document, fields: CardFields, golden: Vec<Golden>) -> Card {
     let names = |values: Vec<onnx::ValueInfo>| values.into_iter().map(|v| v.name).collect();
+    let (task, output_kind) = match fields.threshold {
+        Some(_) => (card::VERIFY, OutputKind::Probabilities),
+        None => (card::CLASSIFY, OutputKind::Logits),
+    };
     Card {
-        version: 1,
-        task: "classify".into(),
+        version: card::VERSION,
+        task: task.into(),
         inputs: names(document.inputs()),
         outputs: names(document.outputs()),
         golden,
         classes: fields.classes,
         preprocess: fields.preprocess,
-        output_kind: OutputKind::Logits,
+        output_kind,
         provenance: fields.provenance,
+        threshold: fields.threshold,
     }
 }
 
@@ -224,6 +307,24 @@ impl GoldenImages {
         };
         let inputs = images.iter().map(prepare).collect::<Result<_>>()?;
         Ok(Self { images, inputs })
+    }
+
+    /// Every image with the next one.
+    fn pairs(&self) -> Vec<[Vec<f32>; 2]> {
+        let next = self.inputs.iter().cycle().skip(1);
+        let pairs = self.inputs.iter().zip(next);
+        pairs.map(|(a, b)| [a.clone(), b.clone()]).collect()
+    }
+
+    /// Golden samples of [`pairs`](Self::pairs), with the probabilities that the network gives for them.
+    fn pair_samples(&self, probabilities: Vec<Vec<f32>>) -> Vec<Golden> {
+        let next = self.images.iter().cycle().skip(1);
+        let samples = self.samples(probabilities).into_iter().zip(next);
+        let pair = |(sample, (name, bytes)): (Golden, &(&str, Vec<u8>))| Golden {
+            name: format!("{} + {name}", sample.name),
+            ..sample.with_second(bytes)
+        };
+        samples.map(pair).collect()
     }
 
     /// Golden samples: the images with the logits that the network gives for them.
@@ -247,9 +348,14 @@ fn describe(document: &mut Document, card: &Card) {
         calibrate::card_temperature(&card.provenance).map_or_else(String::new, |temperature| {
             format!(" Calibrated: the logits are divided by a temperature of {temperature:.4}.")
         });
+    let what = match card.threshold {
+        Some(_) => {
+            "Verifier of two images: the probability that they are of one identity".to_owned()
+        }
+        None => format!("Image classifier: {}", card.classes.join(", ")),
+    };
     let description = format!(
-        "Image classifier: {}. Preprocessing: {}.{calibrated} See the metadata under `classifier.`.",
-        card.classes.join(", "),
+        "{what}. Preprocessing: {}.{calibrated} See the metadata under `classifier.`.",
         card.preprocess
     );
     document.model.doc_string = Some(description.into_bytes());

@@ -45,6 +45,17 @@ impl Head {
         classes.map(logit).collect()
     }
 
+    /// The layer of two classes as one of a single logit, which has the same probabilities: the softmax of two logits is
+    /// the sigmoid of their difference.
+    #[must_use]
+    pub fn into_one_logit(self) -> Self {
+        let (first, second) = self.weight.split_at(self.weight.len() / 2);
+        Self {
+            weight: first.iter().zip(second).map(|(a, b)| b - a).collect(),
+            bias: vec![self.bias[1] - self.bias[0]],
+        }
+    }
+
     /// Whether single precision holds all values.
     pub fn is_finite(&self) -> bool {
         let mut values = self.weight.iter().chain(&self.bias);

@@ -66,6 +66,39 @@ impl KFold {
         })
     }
 
+    /// Divides by identity: pairs of one are alike, and held-out ones must be of others. None where there are fewer
+    /// identities than folds.
+    pub fn of_identities(
+        samples: &[Sample],
+        identities: &[u32],
+        folds: usize,
+        seed: u64,
+    ) -> Option<Self> {
+        let mut distinct = identities.to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        if distinct.len() < folds {
+            return None;
+        }
+        let mut fold_of_identity = vec![0; distinct.len()];
+        for (turn, index) in data::loader::order(distinct.len(), seed, 0)
+            .into_iter()
+            .enumerate()
+        {
+            fold_of_identity[index] = turn % folds;
+        }
+        let fold = |identity: &u32| {
+            let index = distinct.binary_search(identity);
+            fold_of_identity[index.expect("the list was made of them")]
+        };
+        Some(Self {
+            labels: samples.iter().map(|sample| sample.label).collect(),
+            fold_of: identities.iter().map(fold).collect(),
+            folds,
+            seed,
+        })
+    }
+
     pub fn folds(&self) -> usize {
         self.folds
     }
@@ -196,5 +229,20 @@ pub(crate) mod tests {
             let error = KFold::new(&samples(counts), &classes(), folds, 0).unwrap_err();
             assert!(error.to_string().contains(says), "{error}");
         }
+    }
+
+    #[test]
+    fn no_identity_is_in_two_folds() {
+        let samples = samples([12, 12, 0]);
+        let identities: Vec<u32> = (0..24).map(|i| 10 + i % 7).collect();
+        let kfold = KFold::of_identities(&samples, &identities, 3, 1).unwrap();
+        for fold in (0..3).map(|fold| kfold.fold(fold)) {
+            let of = |indices: &[usize]| -> std::collections::BTreeSet<u32> {
+                indices.iter().map(|index| identities[*index]).collect()
+            };
+            assert!(of(&fold.held_out).is_disjoint(&of(&[fold.train, fold.val].concat())));
+            assert!([2, 3].contains(&of(&fold.held_out).len()));
+        }
+        assert_eq!(KFold::of_identities(&samples, &identities, 8, 1), None);
     }
 }

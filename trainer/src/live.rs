@@ -54,7 +54,7 @@ impl RunInfo {
         RunInfo {
             run: run.path().to_path_buf(),
             epochs,
-            images: data.num_images(),
+            images: data.num_examples(),
             steps_per_epoch: data.train.num_batches(),
             is_cached: matches!(data.train, Examples::Features(_)),
             rows: state.map(|state| state.rows.clone()).unwrap_or_default(),

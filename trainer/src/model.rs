@@ -63,18 +63,29 @@ impl Model {
         self.network.valid().into()
     }
 
-    /// Logits `[N, K]` of a batch's inputs.
+    /// Logits `[N, K]` of a batch's inputs. The one logit of a verifier is that of the answer `same`; that of
+    /// `different` is 0, so that the softmax of both is the sigmoid of the one, and their cross-entropy its binary
+    /// cross-entropy.
     pub fn forward(&self, inputs: Inputs, device: &Device) -> Result<Tensor<2>> {
-        match inputs {
+        let logits = match inputs {
             Inputs::Features { values, shape } => {
                 let features = Tensor::from_data(TensorData::new(values, shape), device);
-                Ok(self.network.classify(features))
+                self.network.classify(features)
             }
             Inputs::Images { values, shape } => {
                 let images = Tensor::from_data(TensorData::new(values, shape), device);
-                Ok(self.network.forward(images)?)
+                self.network.forward(images)?
             }
-        }
+            Inputs::Pairs { values, shape } => {
+                let images = Tensor::from_data(TensorData::new(values, shape), device);
+                let features = self.network.features(images)?; // [2N, D]
+                self.network.compare(features)
+            }
+        };
+        Ok(match logits.dims() {
+            [_, 1] => Tensor::cat(vec![logits.zeros_like(), logits], 1),
+            _ => logits,
+        })
     }
 
     /// Features `[N, D]` of a batch's images.
@@ -83,7 +94,7 @@ impl Model {
             Inputs::Features { values, shape } => {
                 return Ok(Tensor::from_data(TensorData::new(values, shape), device));
             }
-            Inputs::Images { values, shape } => (values, shape),
+            Inputs::Images { values, shape } | Inputs::Pairs { values, shape } => (values, shape),
         };
         let images = Tensor::from_data(TensorData::new(values, shape), device);
         Ok(self.network.features(images)?)

@@ -24,6 +24,7 @@ mod flags;
 mod kinds;
 mod memory;
 mod names;
+mod pairs;
 mod resume;
 mod scopes;
 mod settings;
@@ -37,7 +38,7 @@ pub use fine_tune::FineTune;
 pub use flags::Flags;
 pub use kinds::{
     BatchNormKind, CellKind, Criterion, DeviceKind, HeadSolver, Keep, Log, OptimizerKind,
-    SamplingKind, SaveKind, SchedulerKind, Ui, WeightAverage,
+    SamplingKind, SaveKind, SchedulerKind, Task, Ui, WeightAverage,
 };
 pub use memory::Memory;
 pub use names::{absolute, data_name};
@@ -46,7 +47,6 @@ pub use text::Text;
 pub use views::Views;
 
 use config_file::ConfigFile;
-use scopes::{CUSTOM_ONLY, FINE_TUNE_ONLY, LOOP_ONLY};
 
 /// More images would need more memory for one step than a machine has.
 const MOST_IMAGES_PER_STEP: usize = 1 << 16;
@@ -62,6 +62,15 @@ pub struct Recipe {
     /// (columns `path,label`, optionally `split`), `builtin:insects` or `hymenoptera`
     #[arg(long, value_name = "DIR", default_value = data::catalog::INSECTS)]
     pub data: String,
+    /// What is learnt: the class of an image, or whether two images are the same. Data of pairs is a folder for each
+    /// identity (with forgeries in its sub-folder `forged`), a CSV file (columns `path_a,path_b,label`, optionally
+    /// `split`), or `builtin:signatures`, the default
+    #[arg(long, value_enum, default_value_t = Task::Classify)]
+    #[serde(skip_serializing_if = "Task::is_default")]
+    pub task: Task,
+    /// Most pairs that are drawn of an identity's own images; as many are drawn of its images with others
+    #[arg(long, value_name = "COUNT", default_value_t = 12)]
+    pub pairs_per_identity: usize,
     /// Start from a trained network: a name that `trainer backbones` lists, such as `efficientnet-lite0`, an ONNX
     /// file, or `auto`: the one that `trainer probe` recommends of those in the cache [default: the custom ResNet]
     #[arg(long, value_name = "NAME|FILE.onnx", help_heading = "Network")]
@@ -120,8 +129,13 @@ pub struct Recipe {
     #[arg(long, help_heading = "Network")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<usize>,
-    /// Rows and columns of the custom ResNet's images
-    #[arg(long, default_value_t = 224, help_heading = "Network")]
+    /// Rows and columns of the custom ResNet's images [default: 224; 112 with --task pairs]
+    #[arg(
+        long,
+        default_value_t = 224,
+        hide_default_value = true,
+        help_heading = "Network"
+    )]
     pub size: usize,
     /// Passes over the training images [default: 10; 5 with --fine-tune]
     #[arg(
@@ -256,7 +270,7 @@ pub struct Recipe {
     #[arg(long, value_enum, default_value_t = SamplingKind::Shuffled, help_heading = "Training")]
     pub sampling: SamplingKind,
     /// Augmentation of the training images, such as `crop(0.08..1)|hflip(0.5)|rotate(15)`,
-    /// or `none`; all operations are listed below
+    /// or `none`; all operations are listed below. With --task pairs it is `rotate(5)|scale(0.9..1.1)`
     #[arg(long, value_name = "TEXT", default_value_t = Augment::default(), help_heading = "Training")]
     pub augment: Augment,
     /// Mixup: every training image is blended with another one, and so are their labels, by a share from
@@ -412,6 +426,7 @@ impl Recipe {
             )?;
         }
         positive("epochs", self.epochs as f64)?;
+        self.check_pairs()?;
         let expected = format!("must be at least 1 and at most {MOST_IMAGES_PER_STEP}");
         for (flag, count) in [("batch", self.batch), ("accumulate", self.accumulate)] {
             let is_count = (1..=MOST_IMAGES_PER_STEP).contains(&count);
@@ -432,11 +447,10 @@ impl Recipe {
         positive("cells", self.cells as f64)?;
         positive("growth", self.growth)?;
         self.check_custom()?;
-        if let Some(threads) = self.threads {
-            positive("threads", threads as f64)?;
-        }
-        if let Some(epochs) = self.early_stop {
-            positive("early-stop", epochs as f64)?;
+        for (flag, count) in [("threads", self.threads), ("early-stop", self.early_stop)] {
+            if let Some(count) = count {
+                positive(flag, count as f64)?;
+            }
         }
         let decay = self.weight_decay;
         let is_decay = decay.is_finite() && decay >= 0.0;
@@ -472,70 +486,6 @@ impl Recipe {
             ensure(self.has_cached_features(), "head-solver", "lbfgs", expected)?;
         }
         Ok(())
-    }
-
-    /// Refuses settings that would change nothing, unless they have their defaults.
-    fn check_effects(&self) -> Result<()> {
-        let (own, default) = (self.table()?, Recipe::default().table()?);
-        for (key, reason) in self.ineffective() {
-            let value = own.get(key);
-            ensure(
-                value == default.get(key),
-                key,
-                resume::text(key, value),
-                reason,
-            )?;
-        }
-        Ok(())
-    }
-
-    /// The settings that have no effect beside the others, each with the reason. Neither a run's configuration nor
-    /// its card names them.
-    pub fn ineffective(&self) -> Vec<(&'static str, &'static str)> {
-        let mut keys = Vec::new();
-        if self.head_solver == Some(HeadSolver::Lbfgs) {
-            let reason = "is for the training loop: see `--head-solver loop`";
-            keys.extend(LOOP_ONLY.map(|key| (key, reason)));
-        }
-        if self.backbone.is_some() {
-            let reason = "is for the custom ResNet; leave it out with `--backbone`";
-            keys.extend(CUSTOM_ONLY.map(|key| (key, reason)));
-        }
-        if self.backbone.is_none() {
-            keys.push(("cut-at", "needs a `--backbone`"));
-        }
-        if !self.is_fine_tuned() {
-            keys.extend(FINE_TUNE_ONLY.map(|key| (key, "needs `--fine-tune`")));
-        } else if self.weight_average == WeightAverage::None {
-            keys.push(("tuned-share", "needs `--weight-average ema`"));
-        }
-        if self.optimizer != OptimizerKind::Sgd {
-            keys.push(("momentum", "needs `--optimizer sgd`"));
-        }
-        // The one view is the image as it is.
-        let sees_originals = self.is_frozen() && self.views == Some(Views::ORIGINAL);
-        // Without operations the setting says what is the case.
-        if sees_originals && !self.augment.ops.is_empty() {
-            keys.push((
-                "augment",
-                "has no view to change: ask for more than one with `--views`",
-            ));
-        }
-        if sees_originals || self.augment.ops.is_empty() {
-            keys.push((
-                "augment-val",
-                "needs augmented images: see `--augment` and `--views`",
-            ));
-        }
-        if self.has_cached_features() {
-            let reason = "needs images to mix: see `--views fresh` and `--fine-tune`";
-            keys.extend(["mixup", "cutmix"].map(|key| (key, reason)));
-        }
-        if self.save == SaveKind::Last && self.early_stop.is_none() {
-            let reason = "chooses nothing with `--save last`, unless there is an `--early-stop`";
-            keys.push(("best-by", reason));
-        }
-        keys
     }
 
     /// Refuses seeds that TOML could not hold: its integers have a sign.

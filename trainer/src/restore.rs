@@ -27,6 +27,7 @@ pub fn restore(
     recipe: &Recipe,
     context: &TrainingContext<'_>,
 ) -> Result<Restored> {
+    recipe.refuse_pairs(run.path())?;
     let checkpoint = Checkpoint::open(&run.checkpoint(kind))?;
     let state = checkpoint.state().clone();
     let preprocess = InputPreprocess::of_run(run, recipe, context)?;

@@ -116,6 +116,10 @@ impl RunDir {
         self.path.join(run_files::SPLIT)
     }
 
+    pub fn pairs(&self) -> PathBuf {
+        self.path.join(run_files::PAIRS)
+    }
+
     pub fn metrics(&self) -> PathBuf {
         self.path.join(run_files::METRICS)
     }

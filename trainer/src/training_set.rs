@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use data::audit::Audit;
+use data::images::Images;
 use data::loader::Order;
-use data::{Dataset, Preprocess, Split};
+use data::{Dataset, Limits, Pairs, Preprocess, Split};
 use models::Network;
 use rayon::prelude::*;
 
@@ -54,31 +55,10 @@ impl TrainingSet {
         recipe: &Recipe,
         context: &TrainingContext<'_>,
     ) -> Result<Self> {
-        let batching = Batching {
-            batch: recipe.batch,
-            order: match recipe.sampling {
-                SamplingKind::Shuffled => Order::Shuffled,
-                SamplingKind::Balanced => Order::Balanced,
-            },
-            seed: recipe.seed,
-            augment: Some(recipe.augment.clone()).filter(|augment| !augment.ops.is_empty()),
-            augment_val: recipe.augment_val,
-            preprocess: preprocess.clone(),
-            threads: context.threads,
-        };
-        let data = match (cached_views(recipe), network.backbone()) {
-            (Some(views), Some(backbone)) => {
-                let options = ExtractorOptions {
-                    cache: FeatureCache::new(&context.cache, recipe.feature_cache.0),
-                    provider: context.provider,
-                    threads: context.threads,
-                    memory_bytes: recipe.memory.0,
-                    strict: recipe.strict_images,
-                };
-                let mut extractor = Extractor::new(backbone, &batching.preprocess, options);
-                for samples in [&dataset.train, &dataset.val] {
-                    extractor.add_hashes(samples, &|path| audit.hash(path));
-                }
+        let batching = batching(recipe, preprocess, context);
+        let extractor = extractor(dataset, audit, network, (preprocess, recipe), context);
+        let data = match (cached_views(recipe), extractor) {
+            (Some(views), Some(extractor)) => {
                 Self::from_features(dataset, &views, extractor, batching, context)
             }
             _ => Self::from_images(dataset, batching, recipe, context),
@@ -91,26 +71,60 @@ impl TrainingSet {
         Ok(data)
     }
 
+    /// As [`open`](Self::open), of pairs of images. Of a frozen backbone an example is how far the features of the two
+    /// images are apart, computed once.
+    pub fn of_pairs(
+        pairs: &Pairs,
+        audit: &Audit,
+        network: &Network,
+        preprocess: &Preprocess,
+        recipe: &Recipe,
+        context: &TrainingContext<'_>,
+    ) -> Result<Self> {
+        let batching = batching(recipe, preprocess, context);
+        let dataset = &pairs.images;
+        let extractor = extractor(dataset, audit, network, (preprocess, recipe), context);
+        let [train, val] = match (cached_views(recipe), extractor) {
+            (Some(views), Some(mut extractor)) => {
+                let mut distances = |split, views: &[View], purpose| {
+                    let features = extract(&mut extractor, dataset, split, views, context)?;
+                    let pairs = pairs.readable(split, features.samples());
+                    let distances = Arc::new(features.distances(&pairs));
+                    Ok::<_, Error>(batching.features(distances, purpose))
+                };
+                let val_views = if recipe.augment_val {
+                    &views
+                } else {
+                    &views[..1]
+                };
+                [
+                    distances(Split::Train, &views, Purpose::Training)?,
+                    distances(Split::Val, val_views, Purpose::Validation)?,
+                ]
+            }
+            _ => {
+                let [train, val] = decode_both(dataset, &batching, recipe, context)?;
+                let examples = |split, images: Arc<Images>, purpose| {
+                    let pairs = pairs.readable(split, images.samples());
+                    batching.pairs(images, pairs.into(), purpose)
+                };
+                [
+                    examples(Split::Train, train, Purpose::Training),
+                    examples(Split::Val, val, Purpose::Validation),
+                ]
+            }
+        };
+        let classes = data::pairs::CLASSES.map(str::to_owned).to_vec();
+        Ok(Self::new(classes, train, val, batching))
+    }
+
     fn from_images(
         dataset: &Dataset,
         batching: Batching,
         recipe: &Recipe,
         context: &TrainingContext<'_>,
     ) -> Result<Self> {
-        let num_images = (dataset.train.len() + dataset.val.len()).max(1);
-        let decode = |split: Split| {
-            let samples = dataset.samples(split);
-            // The memory is shared in proportion to the numbers of images.
-            // In 128 bits: bytes times images may exceed 64.
-            let budget = u128::from(recipe.memory.0) * samples.len() as u128 / num_images as u128;
-            let options = DecodeOptions {
-                budget_bytes: budget as u64,
-                strict: recipe.strict_images,
-                color: batching.preprocess.color(),
-            };
-            dataset::decode(samples, &split.to_string(), options, context)
-        };
-        let (train, val) = (decode(Split::Train)?, decode(Split::Val)?);
+        let [train, val] = decode_both(dataset, &batching, recipe, context)?;
         Ok(Self::new(
             dataset.classes.clone(),
             batching.images(train, Purpose::Training),
@@ -148,8 +162,9 @@ impl TrainingSet {
         self.extractor.is_some()
     }
 
-    pub fn num_images(&self) -> [usize; 2] {
-        [&self.train, &self.val].map(|examples| examples.samples().len())
+    /// Numbers of training and validation examples: images, or pairs.
+    pub fn num_examples(&self) -> [usize; 2] {
+        [&self.train, &self.val].map(|examples| examples.labels().len())
     }
 
     /// Training and validation examples together, in this order, batched for evaluation: what folds are
@@ -231,6 +246,66 @@ impl TrainingSet {
             self.train = self.val.clone();
         }
     }
+}
+
+/// How the examples of a recipe are made into batches.
+fn batching(recipe: &Recipe, preprocess: &Preprocess, context: &TrainingContext<'_>) -> Batching {
+    Batching {
+        batch: recipe.batch,
+        order: match recipe.sampling {
+            SamplingKind::Shuffled => Order::Shuffled,
+            SamplingKind::Balanced => Order::Balanced,
+        },
+        seed: recipe.seed,
+        augment: Some(recipe.augment.clone()).filter(|augment| !augment.ops.is_empty()),
+        augment_val: recipe.augment_val,
+        preprocess: preprocess.clone(),
+        threads: context.threads,
+    }
+}
+
+/// Computes the features of a frozen backbone; none of other networks.
+fn extractor(
+    dataset: &Dataset,
+    audit: &Audit,
+    network: &Network,
+    (preprocess, recipe): (&Preprocess, &Recipe),
+    context: &TrainingContext<'_>,
+) -> Option<Extractor> {
+    let options = ExtractorOptions {
+        cache: FeatureCache::new(&context.cache, recipe.feature_cache.0),
+        provider: context.provider,
+        threads: context.threads,
+        memory_bytes: recipe.memory.0,
+        strict: recipe.strict_images,
+    };
+    let mut extractor = Extractor::new(network.backbone()?, preprocess, options);
+    for samples in [&dataset.train, &dataset.val] {
+        extractor.add_hashes(samples, &|path| audit.hash(path));
+    }
+    Some(extractor)
+}
+
+/// The decoded training and validation images, which share the memory in proportion to their numbers.
+fn decode_both(
+    dataset: &Dataset,
+    batching: &Batching,
+    recipe: &Recipe,
+    context: &TrainingContext<'_>,
+) -> Result<[Arc<Images>; 2]> {
+    let num_images = (dataset.train.len() + dataset.val.len()).max(1);
+    let decode = |split: Split| {
+        let samples = dataset.samples(split);
+        // In 128 bits: bytes times images may exceed 64.
+        let budget = u128::from(recipe.memory.0) * samples.len() as u128 / num_images as u128;
+        let options = DecodeOptions {
+            budget_bytes: budget as u64,
+            strict: recipe.strict_images,
+            color: batching.preprocess.color(),
+        };
+        dataset::decode(samples, &split.to_string(), options, context)
+    };
+    Ok([decode(Split::Train)?, decode(Split::Val)?])
 }
 
 /// The views whose features are computed once; none where every epoch has its own.
@@ -329,6 +404,23 @@ fn extraction_line(split: Split, extracted: &Extracted) -> String {
 pub fn verified_indices(available: usize) -> Vec<usize> {
     let count = available.min(VERIFIED_IMAGES);
     (0..count).map(|index| index * available / count).collect()
+}
+
+/// Real pairs for the verification of an exported verifier, each image `[3, H, W]`.
+pub fn verification_pairs(pairs: &Pairs, preprocess: &Preprocess) -> Result<Vec<[Vec<f32>; 2]>> {
+    let val = pairs.of(Split::Val);
+    let prepare = |sample: &data::Sample| {
+        let image = data::decode::open_as(&sample.path, preprocess.color(), &Limits::default())?;
+        Ok::<_, Error>(preprocess.apply(&image)?)
+    };
+    let pair = |index: usize| {
+        let [a, b] = pairs.images_of(Split::Val, &val[index]);
+        Ok([prepare(a)?, prepare(b)?])
+    };
+    verified_indices(val.len())
+        .into_par_iter()
+        .map(pair)
+        .collect()
 }
 
 /// Real images for the verification of an exported file, each `[3, H, W]`.

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 use data::metrics::argmax;
-use deploy::{Session, SessionOptions};
+use deploy::{PairSession, Session, SessionOptions, Verifier};
 use models::{Backbone, Network};
 use onnx::ModelFile;
 use report::run_files::{Agreement, Disagreement};
@@ -84,6 +84,122 @@ pub fn verify(
     Ok(compare(expected, &found))
 }
 
+/// As [`verify`], of a verifier: compares its probabilities of real pairs with those of `file`, run with its two inputs
+/// and, as programs of ours do it, image by image. At batch 2 the two images of every pair change places.
+pub fn verify_pairs(
+    expected: &Reference,
+    file: &ModelFile,
+    network: &Network,
+    pairs: &[[Vec<f32>; 2]],
+) -> Result<Agreement> {
+    let mut session = PairSession::open(file, network.image_shape())?;
+    let mut found = Vec::with_capacity(BATCHES.len() + 1);
+    for (batch, limit) in BATCHES {
+        let pairs = &pairs[..pairs.len().min(limit)];
+        let mut rows = Vec::with_capacity(pairs.len());
+        for chunk in pairs.chunks(batch) {
+            let [a, b] = [0, 1].map(|side| {
+                let images = chunk.iter().map(|pair| pair[side].as_slice());
+                images.collect::<Vec<_>>().concat()
+            });
+            let [a, b] = if batch == 2 { [b, a] } else { [a, b] };
+            let probabilities = session.run(&a, &b, chunk.len())?;
+            rows.extend(
+                probabilities
+                    .into_iter()
+                    .map(|probability| vec![probability]),
+            );
+        }
+        let images = pairs.len();
+        found.push(BatchedLogits {
+            batch,
+            images,
+            rows,
+        });
+    }
+    let verifier = Verifier::from_bytes(file.bytes().to_vec())?;
+    let compare = |[a, b]: &[Vec<f32>; 2]| {
+        let [a, b] = [a, b].map(|image| verifier.encoder().run(image, 1));
+        let answer = verifier.compare(&a?, &b?)?;
+        Ok::<_, Error>(vec![answer.probability as f32])
+    };
+    found.push(BatchedLogits {
+        batch: 1,
+        images: pairs.len(),
+        rows: pairs.iter().map(compare).collect::<Result<_>>()?,
+    });
+    Ok(compare_probabilities(expected, &found))
+}
+
+/// As [`compare`], of one probability each.
+fn compare_probabilities(expected: &Reference, found: &[BatchedLogits]) -> Agreement {
+    let mut agreement = Agreement {
+        pairs: true,
+        ..compare(expected, found)
+    };
+    // The last is that of the encoder alone, image by image.
+    agreement.batches.pop();
+    agreement
+}
+
+/// The network's own probabilities of prepared pairs, each a row.
+pub fn reference_pairs(network: &Network, pairs: &[[Vec<f32>; 2]]) -> Result<Reference> {
+    let network = network.valid();
+    if let Some(backbone) = network.backbone() {
+        return distances_times_head(&network, backbone, pairs);
+    }
+    let [channels, height, width] = network.image_shape();
+    let shape = [2 * pairs.len(), channels, height, width];
+    let images = pairs.iter().flatten().map(Vec::as_slice);
+    let input = TensorData::new(images.collect::<Vec<_>>().concat(), shape);
+    let images = Tensor::from_data(input, &tensors::device(&network));
+    let logits = tensors::read(network.compare(network.features(images)?))?; // [N]
+    let probabilities = logits
+        .into_iter()
+        .map(|logit| vec![sigmoid(f64::from(logit))]);
+    Ok(Reference::of_burn(probabilities.collect()))
+}
+
+fn sigmoid(logit: f64) -> f32 {
+    (1.0 / (1.0 + (-logit).exp())) as f32
+}
+
+fn distances_times_head(
+    network: &Network,
+    backbone: &Backbone,
+    pairs: &[[Vec<f32>; 2]],
+) -> Result<Reference> {
+    let fc = network.fc();
+    let weight = tensors::read(fc.weight.val())?; // [1, D]
+    let bias = match &fc.bias {
+        Some(bias) => f64::from(tensors::read(bias.val().unsqueeze())?[0]),
+        None => 0.0,
+    };
+    let features = |image: &Vec<f32>| {
+        let features = backbone.extractor.features(image, 1);
+        features.map_err(|error| features_failed(&error))
+    };
+    let (mut rows, mut largest_size) = (Vec::with_capacity(pairs.len()), 0.0);
+    for [a, b] in pairs {
+        let (a, b) = (features(a)?, features(b)?);
+        let (mut logit, mut size) = (bias, bias.abs());
+        for (w, (a, b)) in weight.iter().zip(a.iter().zip(&b)) {
+            let [w, a, b] = [*w, *a, *b].map(f64::from);
+            logit += w * (a - b).abs();
+            // Both are rounded, however near they are to each other.
+            size += w.abs() * (a.abs() + b.abs());
+        }
+        largest_size = f64::max(largest_size, size);
+        rows.push(vec![sigmoid(logit)]);
+    }
+    Ok(Reference {
+        logits: rows,
+        // The sigmoid's slope is a quarter at most.
+        tolerance: feature_tolerance(backbone) * largest_size / 4.0,
+        computed_by: "features times head",
+    })
+}
+
 /// Whether logits `[N, K]` that were computed in another way are the network's.
 pub fn is_same(expected: &Reference, found: Vec<Vec<f32>>) -> bool {
     let logits = BatchedLogits {
@@ -135,11 +251,7 @@ fn features_times_head(
     let (mut logits, mut largest_size) = (Vec::with_capacity(images.len()), 0.0);
     for image in images {
         let features = backbone.extractor.features(image, 1);
-        let features = features.map_err(|error| {
-            Error::refused(format!(
-                "the features of an image cannot be computed: {error}"
-            ))
-        })?;
+        let features = features.map_err(|error| features_failed(&error))?;
         let classes = weight.chunks_exact(backbone.width).zip(&bias);
         let row = classes.map(|(weight, bias)| {
             let terms = weight.iter().zip(&features);
@@ -151,15 +263,25 @@ fn features_times_head(
         });
         logits.push(row.collect());
     }
-    let tolerance = match backbone.file.is_single_precision {
-        true => FEATURE_TOLERANCE,
-        false => LOW_PRECISION_TOLERANCE,
-    };
     Ok(Reference {
         logits,
-        tolerance: tolerance * largest_size,
+        tolerance: feature_tolerance(backbone) * largest_size,
         computed_by: "features times head",
     })
+}
+
+fn features_failed(error: &dyn std::fmt::Display) -> Error {
+    Error::refused(format!(
+        "the features of an image cannot be computed: {error}"
+    ))
+}
+
+/// How far a logit of this backbone's features may be off, relative to the sizes of its terms.
+fn feature_tolerance(backbone: &Backbone) -> f64 {
+    match backbone.file.is_single_precision {
+        true => FEATURE_TOLERANCE,
+        false => LOW_PRECISION_TOLERANCE,
+    }
 }
 
 /// The largest finite |logit|.
@@ -174,6 +296,7 @@ fn compare(reference: &Reference, found: &[BatchedLogits]) -> Agreement {
         verified: true,
         reference: reference.computed_by.to_owned(),
         images: expected.len(),
+        pairs: false,
         batches: found.iter().map(|logits| logits.batch).collect(),
         max_difference: 0.0,
         largest_logit: largest(expected),

@@ -18,6 +18,11 @@ use std::time::{Duration, SystemTime};
 /// Version of the card's keys and their meaning.
 pub const VERSION: u32 = 1;
 
+/// Task of a model that says which class an image is of.
+pub const CLASSIFY: &str = "classify";
+/// Task of a model of two images that says whether they are the same.
+pub const VERIFY: &str = "verify";
+
 /// Prefix of every key of the card.
 pub const PREFIX: &str = "classifier.";
 
@@ -26,7 +31,7 @@ pub const PREFIX: &str = "classifier.";
 pub struct Card {
     /// [`VERSION`].
     pub version: u32,
-    /// `classify`, the only task of this version.
+    /// [`CLASSIFY`] or [`VERIFY`].
     pub task: String,
     /// Names of the model's inputs.
     pub inputs: Vec<String>,
@@ -42,6 +47,8 @@ pub struct Card {
     pub provenance: Provenance,
     /// Reference images with the logits to expect.
     pub golden: Vec<Golden>,
+    /// Of a verifier: the least probability at which two images are the same, `[0, 1]`.
+    pub threshold: Option<f64>,
 }
 
 /// Kind of numbers in a model's output.
@@ -128,7 +135,7 @@ impl std::fmt::Display for FeaturesNote {
     }
 }
 
-/// Accuracy on one split.
+/// Scores on one split.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ScoreNote {
@@ -136,8 +143,14 @@ pub struct ScoreNote {
     pub accuracy: f64,
     /// Wilson 95 % interval.
     pub interval: [f64; 2],
-    /// Number of images.
+    /// Number of images, or of pairs.
     pub count: u64,
+    /// Of a verifier: the rate at which as many pairs of either answer are wrong, `[0, 1]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub equal_error_rate: Option<f64>,
+    /// Of a verifier: area under the ROC curve, `[0, 1]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auc: Option<f64>,
 }
 
 /// Golden sample: an image with its logits, which shows that another machine computes the same.
@@ -147,8 +160,11 @@ pub struct Golden {
     pub name: String,
     /// The image file in base64.
     pub image: String,
-    /// The model's logits `[K]` in single precision. Minus infinity, a masked class, is the text `-inf`: JSON
-    /// has no such number.
+    /// Of a verifier: the file of the image that it is compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second: Option<String>,
+    /// The model's output in single precision: logits `[K]`, or a verifier's probability. Minus infinity, a masked
+    /// class, is the text `-inf`: JSON has no such number.
     #[serde(with = "logits")]
     pub logits: Vec<f32>,
     /// Largest accepted difference, relative to the largest |logit|, per precision of the model
@@ -169,9 +185,17 @@ impl Golden {
         Self {
             name: name.into(),
             image: STANDARD.encode(bytes),
+            second: None,
             logits,
             tolerance,
         }
+    }
+
+    /// The sample with a second image, which a verifier compares with the first.
+    #[must_use]
+    pub fn with_second(mut self, bytes: &[u8]) -> Self {
+        self.second = Some(STANDARD.encode(bytes));
+        self
     }
 
     /// Content of the image file.
@@ -179,8 +203,24 @@ impl Golden {
     /// # Errors
     /// The card's text is not base64.
     pub fn bytes(&self) -> Result<Vec<u8>> {
+        self.decoded(&self.image)
+    }
+
+    /// Content of the second image's file.
+    ///
+    /// # Errors
+    /// There is none, or the card's text is not base64.
+    pub fn second_bytes(&self) -> Result<Vec<u8>> {
+        let second = self.second.as_deref();
+        self.decoded(
+            second
+                .ok_or_else(|| bad("golden", format!("{}: there is no second image", self.name)))?,
+        )
+    }
+
+    fn decoded(&self, text: &str) -> Result<Vec<u8>> {
         STANDARD
-            .decode(&self.image)
+            .decode(text)
             .map_err(|error| bad("golden", format!("{}: {error}", self.name)))
     }
 }
@@ -200,6 +240,7 @@ impl Card {
     ///     output_kind: OutputKind::Logits,
     ///     provenance: Provenance::default(),
     ///     golden: vec![],
+    ///     threshold: None,
     /// };
     /// let pairs = card.to_pairs();
     /// let again = Card::from_pairs(pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())))?;
@@ -219,8 +260,12 @@ impl Card {
             ("provenance", json(&self.provenance)),
             ("golden", json(&self.golden)),
         ];
+        let threshold = self
+            .threshold
+            .map(|threshold| ("threshold", json(&threshold)));
         pairs
             .into_iter()
+            .chain(threshold)
             .map(|(key, value)| (format!("{PREFIX}{key}"), value))
             .collect()
     }
@@ -253,13 +298,18 @@ impl Card {
             let hint = Some("use a newer release of this program");
             return Err(Error::Invalid { message, hint });
         }
-        let task = text("task").unwrap_or("classify");
-        if task != "classify" {
+        let task = text("task").unwrap_or(CLASSIFY);
+        if ![CLASSIFY, VERIFY].contains(&task) {
             return Err(bad(
                 "task",
-                format!("`{task}` is not known here, only `classify` is"),
+                format!("`{task}` is not known here, only `{CLASSIFY}` and `{VERIFY}` are"),
             ));
         }
+        let threshold = match text("threshold") {
+            Some(text) => Some(parse("threshold", text)?),
+            None if task == VERIFY => return Err(bad("threshold", "is missing")),
+            None => None,
+        };
         let classes: Vec<String> = parse("classes", needed("classes")?)?;
         check_classes(&classes).map_err(|reason| bad("classes", reason))?;
         let output_kind = match text("output_kind") {
@@ -283,6 +333,7 @@ impl Card {
             output_kind,
             provenance: parse("provenance", text("provenance").unwrap_or("{}"))?,
             golden: parse("golden", text("golden").unwrap_or("[]"))?,
+            threshold,
         }))
     }
 

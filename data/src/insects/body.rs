@@ -2,8 +2,8 @@
 //!
 //! Both take their two colours from the same [`Colours`], so that colour does not reveal the class.
 
-use super::canvas::{Colour, Material, Point, Shape, length};
-use super::random::Random;
+use crate::drawn::canvas::{Colour, Material, Point, Shape, length};
+use crate::drawn::random::Random;
 
 /// The colours of one insect.
 #[derive(Clone, Copy, Debug)]

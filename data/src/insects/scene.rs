@@ -2,8 +2,8 @@
 
 use super::Kind;
 use super::body::{Colours, Pose, ant, bee};
-use super::canvas::{Canvas, Colour, Light, Material, Point, Shape, grain, luma, mix};
-use super::random::Random;
+use crate::drawn::canvas::{Canvas, Colour, Light, Material, Point, Shape, grain, luma, mix};
+use crate::drawn::random::Random;
 use image::RgbImage;
 use std::f32::consts::{PI, TAU};
 

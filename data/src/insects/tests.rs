@@ -1,6 +1,7 @@
 //! The drawn set: whole, repeatable, and not told apart by colour.
 
-use super::{FOLDER, Kind, draw_jpeg, ensure, is_complete, per_class};
+use super::{FOLDER, Kind, draw_jpeg, ensure, per_class, tasks};
+use crate::drawn::is_complete;
 use crate::{Dataset, Limits, Sample, Split, decode};
 use image::RgbImage;
 use rayon::prelude::*;
@@ -145,9 +146,9 @@ fn the_set_is_whole_and_colour_does_not_give_the_class_away() {
 
     // A second call finds it; a missing image is noticed.
     ensure(&folder, &|_, _| panic!("nothing to draw")).unwrap();
-    assert!(is_complete(&folder));
+    assert!(is_complete(&folder, &tasks()));
     fs_err::remove_file(&set.test[3].path).unwrap();
-    assert!(!is_complete(&folder));
+    assert!(!is_complete(&folder, &tasks()));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{Batch, Loader, LoaderOptions, Order};
 use crate::augment::Augment;
 use crate::images::{Images, ImagesOptions};
-use crate::{Preprocess, Sample};
+use crate::{Pair, PairKind, Preprocess, Sample};
 use image::{Rgb, RgbImage};
 use std::path::Path;
 use std::sync::Arc;
@@ -268,4 +268,53 @@ fn an_image_that_is_drawn_twice_is_augmented_in_two_ways_and_an_epoch_resumes_an
         "no image came twice: the test shows nothing"
     );
     assert!(repeats.iter().all(|(a, b)| a.1 != b.1));
+}
+
+#[test]
+fn the_images_of_a_pair_follow_each_other_and_each_is_augmented_in_its_own_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let kinds = [PairKind::Same, PairKind::Different, PairKind::Forged];
+    let pairs: Vec<Pair> = (0..9)
+        .map(|i| Pair {
+            a: i,
+            b: (i * 5 + 1) % COUNT,
+            kind: kinds[i % 3],
+        })
+        .collect();
+    let with_pairs = |augment, threads| {
+        loader(folder.path(), augment, threads, 2).with_pairs(pairs.clone().into())
+    };
+    let loader = with_pairs(None, 3);
+    assert_eq!(loader.num_batches(), 3);
+    let plain = batches(&loader, 1, 0);
+    let mut seen = Vec::new();
+    for batch in &plain {
+        assert_eq!(batch.shape[0], 2 * batch.labels.len());
+        for (indices, label) in batch.indices.chunks(2).zip(&batch.labels) {
+            let pair = pairs.iter().find(|pair| pair.a == indices[0]).unwrap();
+            assert_eq!((pair.b, pair.kind.label()), (indices[1], *label));
+            seen.push(pair.a);
+        }
+    }
+    assert_ne!(seen, (0..9).collect::<Vec<_>>());
+    seen.sort_unstable();
+    assert_eq!(seen, (0..9).collect::<Vec<_>>());
+    assert_eq!(batches(&loader, 1, 2), plain[2..]);
+    // One image in two pairs: as it is the same, augmented not.
+    let twins: Vec<Pair> = [Pair {
+        a: 4,
+        b: 4,
+        ..pairs[0]
+    }]
+    .to_vec();
+    let images = |augment| {
+        let loader = with_pairs(augment, 1).with_pairs(twins.clone().into());
+        let batch = batches(&loader, 1, 0).remove(0);
+        let half = batch.images.len() / 2;
+        (batch.images[..half].to_vec(), batch.images[half..].to_vec())
+    };
+    let (first, second) = images(None);
+    assert_eq!(first, second);
+    let (first, second) = images(Some("rotate(20)|noise"));
+    assert_ne!(first, second);
 }

@@ -140,7 +140,8 @@ pub(crate) struct EvalArgs {
     /// The same as `--model`
     #[arg(value_name = "MODEL", conflicts_with = "model")]
     pub(crate) file: Option<PathBuf>,
-    /// A folder or a CSV file of labelled images, or `builtin:insects` [default: the run's own data]
+    /// A folder or a CSV file of labelled images, or for a verifier of identities or pairs; `builtin:insects`,
+    /// `builtin:signatures` [default: the run's own data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<String>,
     /// The split to score: `train`, `val` or `test`
@@ -161,7 +162,7 @@ pub(crate) struct EvalArgs {
     /// Write the scores as JSON; `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// Write the predictions as CSV: path,label,predicted,probability
+    /// Write the predictions as CSV: path,label,predicted,probability; of pairs path_a,path_b,label,answer,probability
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
     #[command(flatten)]
@@ -177,8 +178,16 @@ pub(crate) struct EvalArgs {
 #[derive(Debug, Args)]
 pub(crate) struct PredictArgs {
     /// Image files, folders, patterns such as `photos/*.jpg`, or `-` for an image on standard input
-    #[arg(required = true, value_name = "INPUT")]
+    #[arg(required_unless_present = "pair", value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
+    /// Two image files that a verifier compares; may be given several times
+    #[arg(
+        long,
+        num_args = 2,
+        value_names = ["A", "B"],
+        conflicts_with_all = ["inputs", "top_k", "batch", "strict_images", "classes", "preprocess", "output", "output_kind", "precision"]
+    )]
+    pub(crate) pair: Vec<PathBuf>,
     /// Number of classes to show for each image
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) top_k: u16,
@@ -207,7 +216,7 @@ pub(crate) enum Format {
     Text,
     /// One JSON object per line
     Jsonl,
-    /// path,rank,label,probability
+    /// path,rank,label,probability; of pairs a,b,answer,probability,threshold
     Csv,
 }
 

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use console::Printer;
-use data::{Dataset, Split, catalog, run_files, runs};
+use data::card::CLASSIFY;
+use data::{Dataset, PairOptions, Pairs, Split, catalog, run_files, runs};
 use deploy::card::OutputKind;
 use deploy::runtime::{self, RuntimeLibrary, Search};
-use deploy::{Classifier, ClassifierBuilder, Model, Precision, Provider, Unreadable};
+use deploy::{Classifier, ClassifierBuilder, Model, Precision, Provider, Unreadable, Verifier};
 use onnx::ModelFile;
 
 use crate::cli::{LocationArgs, MachineArgs, ModelArgs, OutputKindArg};
@@ -85,6 +86,13 @@ fn latest_model(runs: &Path) -> anyhow::Result<PathBuf> {
     })?)
 }
 
+/// Reads a model, which must be a classifier: for commands that know no verifiers.
+pub(crate) fn classifier_model(file: &ModelFile) -> deploy::Result<Model> {
+    let model = Model::from_file(file)?;
+    model.check_task(file.path(), CLASSIFY)?;
+    Ok(model)
+}
+
 /// Options of running a model.
 #[derive(Clone, Copy)]
 pub(crate) struct RunOptions<'a> {
@@ -103,7 +111,7 @@ pub(crate) fn classifier(
 ) -> anyhow::Result<Classifier> {
     // An error of the file must come before anything is installed for it.
     let mut file = ModelFile::open(path)?;
-    let opened = Model::from_file(&file)?;
+    let opened = classifier_model(&file)?;
     // For int8 there are no calibration images here: a file that is not int8 is refused with the command to type.
     if options.precision == Precision::Fp16 {
         let original = OriginalModel {
@@ -125,6 +133,34 @@ pub(crate) fn classifier(
         builder = builder.threads(usize::from(threads));
     }
     open(builder, model, options, printer)
+}
+
+/// Opens the verifier of a command line; finds, installs and loads its runtime. `threads`: for so many images at once.
+pub(crate) fn verifier(
+    path: &Path,
+    machine: &MachineArgs,
+    threads: Option<usize>,
+    printer: &Printer,
+) -> anyhow::Result<Verifier> {
+    // An error of the file must come before anything is installed for it.
+    let file = ModelFile::open(path)?;
+    Verifier::check_file(&file)?;
+    let mut builder = ClassifierBuilder::default()
+        .provider(machine.provider)
+        .allow_fallback(machine.allow_fallback)
+        .cache(cache(machine.location.cache.as_deref())?);
+    if let Some(threads) = machine.threads {
+        builder = builder.threads(usize::from(threads));
+    }
+    if let Some(threads) = threads {
+        builder = builder.parallel(threads);
+    }
+    let found = runtime_for(machine.provider, &machine.location, printer)?;
+    let verifier = Verifier::from_file(&file, builder.runtime(found))?;
+    for note in verifier.encoder().notes() {
+        printer.log(note);
+    }
+    Ok(verifier)
 }
 
 /// Opens a classifier with sessions for many images at once.
@@ -298,6 +334,58 @@ pub(crate) fn dataset(
     Ok(dataset)
 }
 
+/// The pairs of images: of the data that was named, or the run's own.
+pub(crate) fn pairs(
+    model: &Path,
+    args: &DataSource<'_>,
+    printer: &Printer,
+) -> anyhow::Result<Pairs> {
+    if args.list.is_some() {
+        let hint = "list pairs in a CSV file with the columns `path_a,path_b,label`, and give it with `--data`";
+        return Err(CliError::with_hint("`--list` is for classifiers", hint).into());
+    }
+    let run = run_files::run_containing(model);
+    let pairs = match (args.data, run) {
+        (Some(data), _) => {
+            let options = PairOptions {
+                seed: args.seed,
+                ..PairOptions::default()
+            };
+            Pairs::open(&data_path(data, args.cache, printer)?, &options)?
+        }
+        // The run's own images and pairs: those of other splits were trained on.
+        (None, Some(run)) => {
+            let images = dataset(model, args, printer)?;
+            Pairs::from_list(&run.join(run_files::PAIRS), images)?
+        }
+        (None, None) => {
+            let message = format!(
+                "no data was given and `{}` does not lie in a run folder",
+                model.display()
+            );
+            return Err(
+                CliError::with_hint(message, "give `--data DIR` or `--data PAIRS.csv`").into(),
+            );
+        }
+    };
+    if args.data.is_some() {
+        for note in &pairs.images.notes {
+            printer.log(note);
+        }
+        log_left_out(&pairs.images, printer);
+    }
+    if pairs.of(args.split).is_empty() {
+        let sizes = Split::ALL.map(|split| format!("{split} {}", pairs.of(split).len()));
+        let (split, found) = (args.split, sizes.join(", "));
+        return Err(CliError::with_hint(
+            format!("there are no pairs in split `{split}`\n  found:    {found}"),
+            "choose another one with `--split`",
+        )
+        .into());
+    }
+    Ok(pairs)
+}
+
 /// Warns of each image that was left out.
 pub(crate) fn warn_unreadable(files: &[Unreadable], printer: &Printer) {
     for file in files {
@@ -325,7 +413,7 @@ fn log_left_out(dataset: &Dataset, printer: &Printer) {
 
 /// The folder or CSV file behind a name.
 fn data_path(name: &str, cache: &Path, printer: &Printer) -> anyhow::Result<PathBuf> {
-    if name == catalog::INSECTS && !catalog::insects(cache).is_dir() {
+    if catalog::builtin(name, cache).is_some_and(|folder| !folder.is_dir()) {
         printer.log("drawing the built-in images (once)");
     }
     Ok(catalog::data_path(name, cache, &|_, _| {})?)

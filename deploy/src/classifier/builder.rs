@@ -238,6 +238,19 @@ impl ClassifierBuilder {
         }
     }
 
+    /// The same settings for an encoder: it is run as a classifier is, and its features `[D]` are its class scores.
+    pub(crate) fn for_encoder(self, file: ModelFile, width: usize, preprocess: Preprocess) -> Self {
+        Self {
+            file: Some(file),
+            ignore_card: true,
+            classes: Some((0..width).map(|index| index.to_string()).collect()),
+            preprocess: Some(preprocess),
+            output: None,
+            output_kind: Some(OutputKind::Logits),
+            ..self
+        }
+    }
+
     /// Refuses a file of another precision where the provider does not compute in the one asked for by itself.
     fn check_precision(&self, path: &Path, model: &Model) -> Result<()> {
         self.precision

@@ -54,7 +54,7 @@ fn to_u8(value: f32) -> u8 {
 }
 
 /// The numbers of an output of any floating-point type.
-pub(super) fn to_f32<T: TensorValueTypeMarker + ?Sized>(
+pub(crate) fn to_f32<T: TensorValueTypeMarker + ?Sized>(
     output: &Value<T>,
 ) -> ort::Result<Vec<f32>> {
     let element = output.dtype().tensor_type();

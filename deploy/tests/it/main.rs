@@ -26,3 +26,4 @@ mod runtime;
 mod session;
 mod support;
 mod taps;
+mod verifier;

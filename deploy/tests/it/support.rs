@@ -148,6 +148,7 @@ impl Tiny {
             output_kind: OutputKind::Logits,
             provenance: Provenance::default(),
             golden: Vec::new(),
+            threshold: None,
         }
     }
 }

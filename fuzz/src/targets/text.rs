@@ -1,7 +1,7 @@
 //! Texts and tables: preprocessing, augmentation, model card, class names, splits.
 
 use data::augment::Augment;
-use data::preprocessor_config;
+use data::{PairOptions, Pairs, Split, preprocessor_config};
 use pixels::card::{Golden, OutputKind, Provenance};
 use pixels::{Card, Preprocess, RgbImage};
 use rand::SeedableRng;
@@ -184,6 +184,7 @@ fn card_seeds() -> Vec<Vec<u8>> {
             vec![0.5, -1.0],
             [("fp32".into(), 1e-4)].into(),
         )],
+        threshold: None,
     };
     let lines = card
         .to_pairs()
@@ -232,6 +233,49 @@ fn split_table(bytes: &[u8]) {
         paths.windows(2).all(|pair| pair[0] != pair[1]),
         "a path twice"
     );
+}
+
+/// Tables of pairs of images.
+pub const PAIR_TABLE: Target = Target {
+    name: "pair-table",
+    run: pair_table,
+    seeds: || {
+        texts(&[
+            // The table is the only file of its folder.
+            "path_a,path_b,label,split\npairs.csv,./pairs.csv,same,train\n",
+            "path_a,path_b,label\npairs.csv,./pairs.csv,0\npairs.csv,././pairs.csv,forged\n",
+        ])
+    },
+    words: &[
+        "path_a",
+        "path_b",
+        "label",
+        "split",
+        "pairs.csv",
+        "./",
+        "same",
+        "different",
+        "forged",
+        "1",
+        "train",
+        "val",
+        "\"",
+        ",",
+        "\n",
+    ],
+};
+
+fn pair_table(bytes: &[u8]) {
+    let open = |path: &Path| Pairs::open(path, &PairOptions::default());
+    let Ok(pairs) = scratch::with_file("pairs.csv", bytes, open) else {
+        return;
+    };
+    for split in Split::ALL {
+        for pair in pairs.of(split) {
+            let [a, b] = pairs.images_of(split, pair);
+            assert_ne!(a.relative, b.relative, "an image with itself");
+        }
+    }
 }
 
 fn text(bytes: &[u8]) -> Option<&str> {

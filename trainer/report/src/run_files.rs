@@ -243,8 +243,11 @@ pub struct Agreement {
     pub reference: String,
     /// Whether every difference is within the tolerance and every top-1 is the same.
     pub verified: bool,
-    /// Number of images compared.
+    /// Number of images, or of pairs, compared.
     pub images: usize,
+    /// Whether they are pairs, and the output a probability.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pairs: bool,
     /// Batch sizes that ONNX Runtime ran them with.
     pub batches: Vec<usize>,
     /// The largest finite |difference| of a logit.
@@ -424,8 +427,13 @@ impl Agreement {
             0 if self.verified => "agree".to_string(),
             count => format!("disagree ({count} times)"),
         };
+        let (examples, outputs) = match self.pairs {
+            true => ("pairs", "probabilities"),
+            false => ("images", "logits"),
+        };
         format!(
-            "{} and ONNX Runtime {verdict} on {} images at batch {}: logits differ by at most {:.1e}, {:.1e} allowed",
+            "{} and ONNX Runtime {verdict} on {} {examples} at batch {}: {outputs} differ by at most {:.1e}, {:.1e} \
+             allowed",
             self.reference,
             self.images,
             batches.join(", "),

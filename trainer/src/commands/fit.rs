@@ -1,5 +1,7 @@
 //! `trainer fit`: the pipeline from a recipe to a verified file and its scores.
 
+mod pairs;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use data::{Dataset, Split};
 use fs_err as fs;
 use models::Network;
 use report::run_files::{Calibration, FineTuned, Summary};
+use serde::Serialize;
 
 use super::report::{log_page, write_page};
 use crate::calibrate::{self, calibrate, save_calibration};
@@ -57,6 +60,15 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         interrupt: Interrupt::default(),
     };
     if args.resume.is_none() && settings.recipe.backbone.as_deref() == Some(AUTO) {
+        if settings.recipe.is_pairs() {
+            return Err(Error::Setting {
+                flag: "backbone",
+                value: AUTO.into(),
+                reason: "a probe knows classifiers alone: name a backbone with `--task pairs`"
+                    .into(),
+            }
+            .into());
+        }
         let context = context(&settings.recipe);
         choose_backbone(&mut settings, &context)?;
     }
@@ -64,7 +76,10 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     // A device that this build or the machine lacks is refused before any work.
     device::announce(plan.recipe.device, printer)?;
     let context = context(&plan.recipe);
-    fit(plan, args.json.as_deref(), &context)
+    match plan.recipe.is_pairs() {
+        true => pairs::fit(plan, args.json.as_deref(), &context),
+        false => fit(plan, args.json.as_deref(), &context),
+    }
 }
 
 /// The pipeline, from values to values.
@@ -75,7 +90,8 @@ fn fit(
 ) -> anyhow::Result<ExitStatus> {
     let (started, printer) = (Instant::now(), context.printer);
     let dataset = dataset::open_for_training(&plan.recipe, plan.resume.as_ref(), context)?;
-    let audit = audit(&dataset, printer);
+    let audit = dataset::audit(&dataset, printer);
+    log_audit(&audit, printer);
     // Before the run folder is created: a backbone that cannot be imported leaves nothing behind.
     check_same_data(&plan, &dataset, &audit, printer)?;
     let preprocess = input_preprocess(&plan, context)?;
@@ -96,7 +112,8 @@ fn fit(
     let network = &untrained.network;
     let mut data = TrainingSet::open(&dataset, &audit, network, steps, recipe, context)
         .map_err(|error| discard_run(plan, &run, error))?;
-    announce(&run, &dataset, &data, &untrained.network, context, recipe);
+    let line = data_line(&dataset, &data);
+    announce(&run, &line, &untrained.network, context, recipe);
 
     cross_validate(&untrained, &data, recipe, &run, context)?;
     let mut trained = train_run(plan, &run, untrained.clone(), &data, resumed, context)?;
@@ -118,7 +135,7 @@ fn fit(
     let mut card = CardFields::new(&trained.network, preprocess, recipe, &dataset, fingerprint)?
         .with_validation(
             trained.val_accuracy(),
-            data.num_images()[1],
+            data.num_examples()[1],
             calibration.as_ref(),
         );
     if let Some(scored) = &by_features {
@@ -138,7 +155,7 @@ fn fit(
 
     let leaks = audit.leaked(&dataset);
     let summary = summarise(&run, &trained, &exported, &scored, leaks, (recipe, started));
-    save_summary(&summary, &run, json, printer)?;
+    save_summary(&summary, summary.verified, &run, json, printer)?;
     let mut page = write_page(&run, &dataset.root);
     // Last: a reader such as `head` may have had enough, and the files are written by then.
     printer.result(evaluate::scores_text(
@@ -154,7 +171,8 @@ fn fit(
         page = write_page(&run, &dataset.root);
     }
     log_page(&run, page, printer);
-    let status = conclude(&run, &exported, printer)?;
+    let next = next_commands(&run, &exported);
+    let status = conclude(&run, &exported, &next, printer)?;
     let of_tuning = summary.fine_tuned.as_ref().and_then(FineTuned::warning);
     for warning in of_tuning.into_iter().chain(summary.leak_warning()) {
         printer.warn(warning);
@@ -220,15 +238,13 @@ fn plan(args: &FitArgs, settings: Settings, cache: &Path, printer: &Printer) -> 
     })
 }
 
-/// Audits the files and logs what was found in one line.
-fn audit(dataset: &Dataset, printer: &Printer) -> Audit {
-    let audit = dataset::audit(dataset, printer);
-    let (line, leaks) = report::audit_line(&audit);
+/// Logs what an audit found in one line.
+fn log_audit(audit: &Audit, printer: &Printer) {
+    let (line, leaks) = report::audit_line(audit);
     printer.log(line);
     if let Some(leaks) = leaks {
         printer.warn(leaks);
     }
-    audit
 }
 
 /// Refuses to resume a run with data other than its own, wherever that lies now.
@@ -331,24 +347,27 @@ fn discard_run(plan: &Plan, run: &RunDir, error: Error) -> Error {
     error
 }
 
+fn data_line(dataset: &Dataset, data: &TrainingSet) -> String {
+    let [num_train, num_val] = data.num_examples();
+    format!(
+        "{} classes ({}), {num_train} train, {num_val} val, {} test",
+        dataset.classes.len(),
+        abridged(&dataset.classes),
+        dataset.test.len(),
+    )
+}
+
 fn announce(
     run: &RunDir,
-    dataset: &Dataset,
-    data: &TrainingSet,
+    data: &str,
     network: &Network,
     context: &TrainingContext<'_>,
     recipe: &Recipe,
 ) {
     let printer = context.printer;
-    let [num_train, num_val] = data.num_images();
     let (all, trainable) = num_parameters(network, recipe);
-    printer.log(format!(
-        "{}: {} classes ({}), {num_train} train, {num_val} val, {} test",
-        printer.bold(&run.path().display().to_string()),
-        dataset.classes.len(),
-        abridged(&dataset.classes),
-        dataset.test.len(),
-    ));
+    let folder = run.path().display().to_string();
+    printer.log(format!("{}: {data}", printer.bold(&folder)));
     printer.log(format!(
         "{}: {all} parameters, {trainable} trained",
         network.name()
@@ -431,11 +450,7 @@ fn summarise(
         trainable_parameters,
         epochs: trained.rows.len(),
         epoch: trained.epoch,
-        ended: match trained.ended {
-            Ended::EarlyStopped => "early-stopped",
-            Ended::Finished | Ended::Interrupted => "finished",
-        }
-        .into(),
+        ended: ended_text(trained.ended).into(),
         val_accuracy: trained.val_accuracy(),
         seconds: started.elapsed().as_secs_f64(),
         head: trained.head.clone(),
@@ -446,16 +461,24 @@ fn summarise(
     }
 }
 
+fn ended_text(ended: Ended) -> &'static str {
+    match ended {
+        Ended::EarlyStopped => "early-stopped",
+        Ended::Finished | Ended::Interrupted => "finished",
+    }
+}
+
 /// Writes `summary.json`, makes a verified run the latest, and writes what `--json` asks for.
 fn save_summary(
-    summary: &Summary,
+    summary: &impl Serialize,
+    is_verified: bool,
     run: &RunDir,
     json: Option<&Path>,
     printer: &Printer,
 ) -> anyhow::Result<()> {
     save_json(&run.summary(), summary)?;
     // `deploy` runs the latest by default: it must not be a file that failed its verification.
-    if summary.verified {
+    if is_verified {
         run.mark_latest()?;
     }
     match json {
@@ -464,9 +487,24 @@ fn save_summary(
     }
 }
 
+fn next_commands(run: &RunDir, exported: &Exported) -> String {
+    let model = exported.path.display();
+    format!(
+        "deploy predict --model {model} IMAGE\n      \
+         deploy eval --model {model} --data DIR\n      \
+         trainer eval {}",
+        run.path().display()
+    )
+}
+
 /// The last lines: where the file is and what to type next.
-fn conclude(run: &RunDir, exported: &Exported, printer: &Printer) -> io::Result<ExitStatus> {
-    let model: PathBuf = exported.path.clone();
+fn conclude(
+    run: &RunDir,
+    exported: &Exported,
+    next: &str,
+    printer: &Printer,
+) -> io::Result<ExitStatus> {
+    let model = &exported.path;
     if !exported.agreement.verified {
         printer.warn(format!(
             "`{}` does not compute what was trained; see `{}`",
@@ -477,11 +515,6 @@ fn conclude(run: &RunDir, exported: &Exported, printer: &Printer) -> io::Result<
     }
     let model = model.display();
     printer.result(format!("{} {model}", printer.bold("verified")))?;
-    printer.log(format!(
-        "next: deploy predict --model {model} IMAGE\n      \
-         deploy eval --model {model} --data DIR\n      \
-         trainer eval {}",
-        run.path().display()
-    ));
+    printer.log(format!("next: {next}"));
     Ok(ExitStatus::Success)
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use console::numbers::short;
 use console::table::{Column, Table};
 use console::{ExitStatus, Printer};
+use data::card::CLASSIFY;
 use data::run_files;
 use deploy::Model;
 use onnx::ModelFile;
@@ -30,6 +31,7 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
     // A file that cannot be inspected is refused before anything is installed for it.
     let file = ModelFile::open(&path).map_err(Error::from)?;
     let model = Model::from_file(&file).map_err(Error::from)?;
+    model.check_task(&path, CLASSIFY).map_err(Error::from)?;
     let cache = data::cache::dir(args.machine.cache.as_deref())?;
     runtime::ensure(
         args.machine.runtime.clone(),

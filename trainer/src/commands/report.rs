@@ -76,6 +76,7 @@ fn warn_unreadable<'a>(files: impl IntoIterator<Item = &'a String>, printer: &Pr
 
 fn open_run(run: &RunDir) -> Result<RunContents> {
     let recipe = Recipe::open(&run.config())?;
+    recipe.refuse_pairs(run.path())?;
     let settings = RunSettings {
         fine_tune: recipe.is_fine_tuned(),
         has_plain_loss: recipe.has_plain_loss(),

@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
-use data::Sample;
 use data::loader::Order;
+use data::{Pair, Sample};
 
 /// Features of some images, in one or more views.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Features {
     samples: Vec<Sample>,
+    /// The identity that each pair was drawn for, where these are distances of pairs.
+    identities: Vec<u32>,
     width: usize,
     /// One `[N, D]` per view; the first is that of the original images.
     views: Vec<Vec<f32>>,
@@ -25,6 +27,7 @@ impl Features {
         assert!(!views.is_empty() && views.iter().all(|view| view.len() == length));
         Self {
             samples,
+            identities: Vec::new(),
             width,
             views,
         }
@@ -61,6 +64,37 @@ impl Features {
             self.width,
             (0..num_views).map(gather).collect(),
         )
+    }
+
+    /// How far the features of two images are apart, `[P, D]`: the absolute difference, in every view. The labels are the
+    /// answers of the pairs, and the paths those of their first images.
+    #[must_use]
+    pub fn distances(&self, pairs: &[Pair]) -> Features {
+        let distance = |view: usize| {
+            let rows = pairs.iter().flat_map(move |pair| {
+                let [a, b] = [pair.a, pair.b].map(|index| self.row(view, index));
+                a.iter().zip(b).map(|(a, b)| (a - b).abs())
+            });
+            rows.collect()
+        };
+        let samples = pairs.iter().map(|pair| Sample {
+            label: pair.kind.label(),
+            ..self.samples[pair.a].clone()
+        });
+        let identity = |pair: &Pair| self.samples[pair.a].label;
+        Features {
+            identities: pairs.iter().map(identity).collect(),
+            ..Features::new(
+                samples.collect(),
+                self.width,
+                (0..self.num_views()).map(distance).collect(),
+            )
+        }
+    }
+
+    /// The identity that each pair was drawn for; empty where these are features of images.
+    pub fn identities(&self) -> &[u32] {
+        &self.identities
     }
 
     /// These features and then the others, which must be as wide. Where the others have fewer views, their
@@ -172,6 +206,7 @@ mod tests {
         };
         let view = |view| (0..count).flat_map(move |index| [index as f32, view as f32]);
         Features {
+            identities: Vec::new(),
             samples: (0..count).map(sample).collect(),
             width: 2,
             views: (0..views).map(|v| view(v).collect()).collect(),

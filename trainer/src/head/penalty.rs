@@ -75,8 +75,11 @@ pub(super) fn choose(
     }
 }
 
-/// Five folds, or four where the smallest class has four images; none where it has fewer.
+/// Five folds by identity, of pairs. Of images five folds, or four where the smallest class has four images; none where it has fewer.
 fn folds(features: &Features, num_classes: usize, seed: u64) -> Option<KFold> {
+    if !features.identities().is_empty() {
+        return KFold::of_identities(features.samples(), features.identities(), FOLDS, seed);
+    }
     let names: Vec<String> = (0..num_classes).map(|class| class.to_string()).collect();
     let folds = |count| KFold::new(features.samples(), &names, count, seed).ok();
     folds(FOLDS).or_else(|| folds(FOLDS - 1))

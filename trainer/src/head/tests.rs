@@ -208,3 +208,17 @@ fn a_stop_ends_the_search() {
     let (_, fit) = fit(&clouds(60, 8, 1.0), 3, &[], None, 0, &stopped);
     assert_eq!((fit.steps, fit.tried.len()), (0, 0));
 }
+
+#[test]
+fn two_logits_become_one_of_the_same_probability() {
+    let two = Head {
+        weight: vec![0.5, -1.0, 2.0, 0.25],
+        bias: vec![0.125, -0.5],
+    };
+    let one = two.clone().into_one_logit();
+    assert_eq!(one.weight, [1.5, 1.25]);
+    for features in [[0.0, 0.0], [3.0, -1.0], [-0.5, 2.0]] {
+        let [first, second] = two.logits(&features).try_into().unwrap();
+        assert_eq!(one.logits(&features), [second - first]);
+    }
+}

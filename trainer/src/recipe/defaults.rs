@@ -19,9 +19,17 @@ const FINE_TUNE_ADAM_LR: f64 = 1e-5;
 /// Milder than for random weights: a trained backbone has seen small parts of objects enough.
 const FINE_TUNE_AUGMENT: &str = "crop(0.35..1)|hflip";
 
+/// A pair is two images, and an epoch has many pairs of each image.
+const PAIR_SIZE: usize = 112;
+/// No part and no mirror image of a signature or a face is the same identity; both are turned and sized in their own way.
+const PAIR_AUGMENT: &str = "rotate(5)|scale(0.9..1.1)";
+
 impl Recipe {
     /// Sets the defaults that depend on other settings, unless a flag or file sets the value (`asked`).
     pub(super) fn set_dependent_defaults(&mut self, asked: impl Fn(&str) -> bool) {
+        if self.is_pairs() {
+            self.set_pair_defaults(&asked);
+        }
         if self.is_fine_tuned() {
             self.set_fine_tune_defaults(&asked);
         }
@@ -47,6 +55,21 @@ impl Recipe {
             } else {
                 HeadSolver::Lbfgs
             });
+        }
+    }
+
+    fn set_pair_defaults(&mut self, asked: &impl Fn(&str) -> bool) {
+        if !asked("data") {
+            self.data = data::catalog::SIGNATURES.into();
+        }
+        if !asked("size") && self.backbone.is_none() {
+            self.size = PAIR_SIZE;
+        }
+        // A frozen backbone sees the original images, unless it is asked for more views.
+        let sees_originals = self.is_frozen() && self.views.is_none_or(|v| v == Views::ORIGINAL);
+        if !asked("augment") && !sees_originals {
+            let augment = PAIR_AUGMENT.parse();
+            self.augment = augment.expect("a constant in the language of augmentation");
         }
     }
 

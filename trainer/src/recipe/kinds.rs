@@ -3,6 +3,24 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+/// What is learnt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// The class of an image
+    #[default]
+    Classify,
+    /// Whether two images are of the same identity
+    Pairs,
+}
+
+impl Task {
+    /// Whether it is the task that a configuration without one has.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// The optimiser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -67,7 +67,9 @@ impl Default for RunArgs {
 }
 
 /// Settings for which a learning rate range test has no use.
-const UNUSED_IN_RANGE_TEST: [&str; 20] = [
+const UNUSED_IN_RANGE_TEST: [&str; 22] = [
+    "task",
+    "pairs-per-identity",
     "head-solver",
     "epochs",
     "lr",
@@ -109,6 +111,12 @@ impl Settings {
             ));
         }
         let mut settings = Self::merge(flags, config)?;
+        if settings.recipe.is_pairs() {
+            return Err(Error::refused_with_hint(
+                "a learning rate range test knows classifiers alone, not `--task pairs`",
+                "try rates with `trainer fit --task pairs --lr`",
+            ));
+        }
         let solver = &mut settings.recipe.head_solver;
         *solver = solver.map(|_| HeadSolver::Loop);
         Ok(settings)

@@ -135,11 +135,10 @@ fn fit_layer(
     interrupt: &Interrupt,
 ) -> Result<Fitted> {
     let started = Instant::now();
-    let (num_classes, weights) = (
-        model.network.num_classes(),
-        &options.objective.class_weights,
-    );
-    let (head, fit) = head::fit(
+    let weights = &options.objective.class_weights;
+    let is_verifier = model.network.num_classes() == 1;
+    let num_classes = model.network.num_classes().max(2);
+    let (mut head, fit) = head::fit(
         features,
         num_classes,
         weights,
@@ -153,6 +152,9 @@ fn fit_layer(
             "the features of the backbone are too large for a classification layer in single precision",
             "take another backbone, or check its preprocessing",
         ));
+    }
+    if is_verifier {
+        head = head.into_one_logit();
     }
     let seconds = started.elapsed().as_secs_f64();
     observer.head_fitted(&fit, seconds);

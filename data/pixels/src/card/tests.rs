@@ -22,6 +22,7 @@ fn card() -> Card {
         accuracy: 0.95,
         interval: [0.91, 0.98],
         count: 153,
+        ..ScoreNote::default()
     };
     provenance.scores.insert("test".into(), note);
     let tolerance = BTreeMap::from([("fp32".to_string(), 1e-4)]);
@@ -40,6 +41,7 @@ fn card() -> Card {
             vec![0.1, -1e-8],
             tolerance,
         )],
+        threshold: None,
     }
 }
 
@@ -180,4 +182,31 @@ fn golden_images_are_turned_large_and_small_in_bytes() {
     // The JPEG is stored 410 x 290.
     assert_eq!(sizes, [(290, 410), (330, 280)]);
     assert!(images.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() < 20_000);
+}
+
+#[test]
+fn a_verifier_has_a_threshold_and_pairs_of_images() {
+    let golden = Golden::new("a.png + b.png", b"a", vec![0.25], BTreeMap::new()).with_second(b"b");
+    let verifier = Card {
+        task: VERIFY.into(),
+        inputs: vec!["a".into(), "b".into()],
+        golden: vec![golden],
+        threshold: Some(0.375),
+        ..card()
+    };
+    let pairs = verifier.to_pairs();
+    let again = read(&pairs).unwrap().unwrap();
+    assert_eq!(again, verifier);
+    assert_eq!(again.golden[0].second_bytes().unwrap(), b"b");
+    let error = card().golden[0].second_bytes().unwrap_err().to_string();
+    assert!(error.contains("there is no second image"), "{error}");
+    let without: Vec<_> = pairs
+        .into_iter()
+        .filter(|(key, _)| key != "classifier.threshold")
+        .collect();
+    let error = read(&without).unwrap_err().to_string();
+    assert!(
+        error.contains("`classifier.threshold`: is missing"),
+        "{error}"
+    );
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use console::{ExitStatus, Printer};
 use data::Card;
-use data::card::{PREFIX, Provenance, VERSION, utc_date};
+use data::card::{CLASSIFY, PREFIX, Provenance, VERSION, utc_date};
 use deploy::{Classifier, ClassifierBuilder, Model};
 use onnx::{Document, ModelFile};
 use serde_json::Value;
@@ -64,6 +64,13 @@ fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
     let copied = from
         .map(|named| read_card(&source::model_file(named, &args.runs)?))
         .transpose()?;
+    if let Some(card) = copied.as_ref().filter(|card| card.task != CLASSIFY) {
+        return Err(CliError::with_hint(
+            format!("a card of the task `{}` cannot be copied", card.task),
+            "`trainer fit --task pairs` writes it, with the threshold that belongs to the weights",
+        )
+        .into());
+    }
     if let Some(card) = &copied {
         builder = builder
             .classes(card.classes.clone())
@@ -108,7 +115,7 @@ fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
 fn new_card(classifier: &Classifier) -> anyhow::Result<Card> {
     Ok(Card {
         version: VERSION,
-        task: "classify".to_owned(),
+        task: CLASSIFY.to_owned(),
         inputs: Vec::new(),
         outputs: Vec::new(),
         classes: classifier.classes().to_vec(),
@@ -121,5 +128,6 @@ fn new_card(classifier: &Classifier) -> anyhow::Result<Card> {
             ..Provenance::default()
         },
         golden: deploy::golden::create_samples(classifier)?,
+        threshold: None,
     })
 }

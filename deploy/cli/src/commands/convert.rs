@@ -56,7 +56,7 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
     let named = args.file.as_deref().or(args.model.model.as_deref());
     let path = source::model(named, &args.model.runs, printer)?;
     let file = ModelFile::open(&path)?;
-    let model = Model::from_file(&file)?;
+    let model = source::classifier_model(&file)?;
     let out = output_path(args, &path)?;
     let cache = source::cache(args.machine.location.cache.as_deref())?;
     let data = DataSource {
@@ -340,6 +340,7 @@ fn finish(args: &ConvertArgs, temporary: &Path, out: &Path, found: &Diff) -> any
             accuracy: accuracy.second.accuracy,
             interval: accuracy.second.interval,
             count: accuracy.second.count,
+            ..ScoreNote::default()
         };
         card.provenance.scores.insert(args.split.to_string(), score);
         let mut document = Document::from_file(&file)?;

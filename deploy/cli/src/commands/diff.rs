@@ -82,7 +82,10 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
     let [first, second] = [path(&args.first)?, path(named_second)?];
     let paths = [&first, &second];
     let files = [ModelFile::open(paths[0])?, ModelFile::open(paths[1])?];
-    let models = [Model::from_file(&files[0])?, Model::from_file(&files[1])?];
+    let models = [
+        source::classifier_model(&files[0])?,
+        source::classifier_model(&files[1])?,
+    ];
     let cache = source::cache(args.machine.location.cache.as_deref())?;
     let data = DataSource {
         data: args.data.as_deref(),

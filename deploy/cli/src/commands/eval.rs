@@ -1,5 +1,7 @@
 //! `deploy eval`: scores a model on labelled images.
 
+mod pairs;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -56,6 +58,9 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
         cache: &cache,
         seed: model.seed(),
     };
+    if model.task() == data::card::VERIFY {
+        return pairs::run(&path, args, &data, printer);
+    }
     let dataset = source::dataset(&path, &data, printer)?;
     let samples = dataset.samples(args.split);
     let classifier = classifier(args, (file.clone(), &model), &dataset, &cache, printer)?;

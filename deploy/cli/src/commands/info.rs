@@ -240,7 +240,14 @@ fn card_lines(card: &Card) -> Vec<[String; 2]> {
         ),
         fact("classes", &class_list(&card.classes)),
         fact("preprocess", &preprocess),
-        fact("meaning", card.output_kind.name()),
+        match card.threshold {
+            Some(threshold) => {
+                let text =
+                    format!("probability of the same identity, accepted from {threshold:.4} on");
+                fact("meaning", &text)
+            }
+            None => fact("meaning", card.output_kind.name()),
+        },
         fact("golden", &format!("{} samples", card.golden.len())),
         fact(
             "made by",
@@ -254,14 +261,23 @@ fn card_lines(card: &Card) -> Vec<[String; 2]> {
     }
     for (split, score) in &from.scores {
         let [low, high] = score.interval.map(|bound| 100.0 * bound);
+        let what = if score.equal_error_rate.is_some() {
+            "pairs"
+        } else {
+            "images"
+        };
         lines.push(fact(
             "accuracy",
             &format!(
-                "{:.1} % ({low:.1} to {high:.1}) on {} images of {split}",
+                "{:.1} % ({low:.1} to {high:.1}) on {} {what} of {split}",
                 100.0 * score.accuracy,
                 score.count
             ),
         ));
+        if let (Some(rate), Some(auc)) = (score.equal_error_rate, score.auc) {
+            let text = format!("{:.1} %, area under ROC {auc:.4}", 100.0 * rate);
+            lines.push(fact("equal error", &text));
+        }
     }
     lines
 }

@@ -1,5 +1,7 @@
 //! `deploy predict`: classifies files, folders, patterns or standard input.
 
+mod pair;
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -48,6 +50,9 @@ struct Line<'a> {
 
 pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let path = source::model(args.model.model.as_deref(), &args.model.runs, printer)?;
+    if !args.pair.is_empty() {
+        return pair::run(&path, args, printer);
+    }
     let mut inputs = Vec::new();
     for argument in &args.inputs {
         inputs.extend(resolve_argument(argument, &|path, reason| {

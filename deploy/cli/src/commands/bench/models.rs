@@ -46,7 +46,7 @@ fn model(
     printer: &Printer,
 ) -> anyhow::Result<BenchModel> {
     let file = ModelFile::open(&path)?;
-    let model = Model::from_file(&file)?;
+    let model = source::classifier_model(&file)?;
     let card = model.card.as_ref();
     let classes = match &args.model.classes {
         Some(file) => Some(data::class_names::read(file)?),

@@ -1,37 +1,37 @@
-//! Rasteriser for anti-aliased, shaded shapes in floating point. Knows shapes, not insects.
+//! Rasteriser for anti-aliased, shaded shapes in floating point. Knows shapes, not what they mean.
 
 use image::RgbImage;
 
 /// Red, green, blue, nominally `[0, 1]`.
-pub(super) type Colour = [f32; 3];
+pub(crate) type Colour = [f32; 3];
 /// A point or an offset in pixels.
-pub(super) type Point = [f32; 2];
+pub(crate) type Point = [f32; 2];
 
 /// Linear interpolation; `t` = 0 gives `a`.
-pub(super) fn mix(a: Colour, b: Colour, t: f32) -> Colour {
+pub(crate) fn mix(a: Colour, b: Colour, t: f32) -> Colour {
     [0, 1, 2].map(|i| a[i] + (b[i] - a[i]) * t)
 }
 
 /// BT.601 luma, `[0, 1]`.
-pub(super) fn luma(c: Colour) -> f32 {
+pub(crate) fn luma(c: Colour) -> f32 {
     0.299 * c[0] + 0.587 * c[1] + 0.114 * c[2]
 }
 
 /// Surface of a shape.
 #[derive(Clone, Debug)]
-pub(super) struct Material {
-    pub(super) base: Colour,
+pub(crate) struct Material {
+    pub(crate) base: Colour,
     /// Stripes across the shape's long axis: colour, number and phase of the first, in periods.
-    pub(super) bands: Option<(Colour, f32, f32)>,
+    pub(crate) bands: Option<(Colour, f32, f32)>,
     /// Strength of the highlight, `[0, 1]`.
-    pub(super) gloss: f32,
+    pub(crate) gloss: f32,
     /// Roughness of the outline, pixels.
-    pub(super) fur: f32,
+    pub(crate) fur: f32,
 }
 
 /// One shape.
 #[derive(Clone, Debug)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     /// An ellipsoid seen from above.
     Ellipsoid {
         centre: Point,
@@ -59,7 +59,7 @@ pub(super) enum Shape {
 
 /// Directional light with Blinn-Phong shading.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Light {
+pub(crate) struct Light {
     /// Unit vector to the light; the third axis points to the viewer.
     direction: [f32; 3],
     /// Unit vector half way between light and viewer.
@@ -69,7 +69,7 @@ pub(super) struct Light {
 
 impl Light {
     /// From a direction in the image (radians) and a height (sine of the elevation).
-    pub(super) fn new(azimuth: f32, height: f32, ambient: f32) -> Self {
+    pub(crate) fn new(azimuth: f32, height: f32, ambient: f32) -> Self {
         let flat = (1.0 - height * height).sqrt();
         let direction = [azimuth.cos() * flat, azimuth.sin() * flat, height];
         let half = [direction[0], direction[1], direction[2] + 1.0];
@@ -82,7 +82,7 @@ impl Light {
     }
 
     /// Offset of a shadow that falls `far` pixels away.
-    pub(super) fn shadow_offset(&self, far: f32) -> Point {
+    pub(crate) fn shadow_offset(&self, far: f32) -> Point {
         [-self.direction[0] * far, -self.direction[1] * far]
     }
 
@@ -98,14 +98,14 @@ impl Light {
 
 /// An image in floating point.
 #[derive(Clone, Debug)]
-pub(super) struct Canvas {
-    pub(super) width: usize,
-    pub(super) height: usize,
-    pub(super) pixels: Vec<Colour>,
+pub(crate) struct Canvas {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) pixels: Vec<Colour>,
 }
 
 /// Noise of a pixel, `[0, 1)`: an integer hash, so that it needs no state and no order of pixels.
-pub(super) fn grain(x: u32, y: u32, salt: u32) -> f32 {
+pub(crate) fn grain(x: u32, y: u32, salt: u32) -> f32 {
     let mut h =
         x.wrapping_mul(0x9E37_79B1) ^ y.wrapping_mul(0x85EB_CA77) ^ salt.wrapping_mul(0xC2B2_AE3D);
     h ^= h >> 15;
@@ -115,7 +115,7 @@ pub(super) fn grain(x: u32, y: u32, salt: u32) -> f32 {
 }
 
 impl Canvas {
-    pub(super) fn new(width: usize, height: usize) -> Self {
+    pub(crate) fn new(width: usize, height: usize) -> Self {
         Canvas {
             width,
             height,
@@ -144,7 +144,7 @@ impl Canvas {
     }
 
     /// Draws one shape.
-    pub(super) fn paint(&mut self, shape: &Shape, light: Light) {
+    pub(crate) fn paint(&mut self, shape: &Shape, light: Light) {
         self.for_each_pixel(shape.bounds().grown(1.0), |point, at, pixel| {
             if let Some((colour, alpha)) = shape.colour(point, at, light) {
                 *pixel = mix(*pixel, colour, alpha);
@@ -153,7 +153,7 @@ impl Canvas {
     }
 
     /// Darkens the ground under `shapes`, shifted by `offset` and blurred over `softness` pixels.
-    pub(super) fn shadow(&mut self, shapes: &[Shape], offset: Point, softness: f32, strength: f32) {
+    pub(crate) fn shadow(&mut self, shapes: &[Shape], offset: Point, softness: f32, strength: f32) {
         let fallen = |shape: &Shape| shape.bounds().moved(offset).grown(softness);
         let Some(area) = shapes.iter().map(fallen).reduce(Area::with) else {
             return;
@@ -161,7 +161,7 @@ impl Canvas {
         let (left, right) = span(area.low[0], area.high[0], self.width);
         let (top, bottom) = span(area.low[1], area.high[1], self.height);
         let wide = right - left;
-        // The darkest shadow counts at each pixel: shadows of one insect do not add up.
+        // The darkest shadow counts at each pixel: shadows of one object do not add up.
         let mut mask = vec![0.0f32; wide * (bottom - top)];
         for shape in shapes {
             let weight = if matches!(shape, Shape::Wing { .. }) {
@@ -185,7 +185,7 @@ impl Canvas {
     }
 
     /// A 3 x 3 blur; `weight` of the neighbours, `[0, 1]`.
-    pub(super) fn blur(&mut self, weight: f32) {
+    pub(crate) fn blur(&mut self, weight: f32) {
         let blend = |a: Colour, m: Colour, b: Colour| mix(m, mix(a, b, 0.5), weight);
         let (w, h) = (self.width, self.height);
         for row in self.pixels.chunks_mut(w) {
@@ -209,7 +209,7 @@ impl Canvas {
     }
 
     /// The image in 8 bits.
-    pub(super) fn to_image(&self) -> RgbImage {
+    pub(crate) fn to_image(&self) -> RgbImage {
         RgbImage::from_fn(self.width as u32, self.height as u32, |x, y| {
             let pixel = self.pixels[y as usize * self.width + x as usize];
             image::Rgb(pixel.map(|v| (v * 255.0 + 0.5).clamp(0.0, 255.0) as u8))
@@ -456,7 +456,7 @@ impl Area {
 }
 
 /// Distance between two points.
-pub(super) fn length(a: Point, b: Point) -> f32 {
+pub(crate) fn length(a: Point, b: Point) -> f32 {
     let (x, y) = (a[0] - b[0], a[1] - b[1]);
     (x * x + y * y).sqrt()
 }

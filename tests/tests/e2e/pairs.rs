@@ -1,0 +1,266 @@
+//! Pairs: from a folder for each identity, or a table, to a verifier that both programs use.
+
+use std::path::Path;
+
+use fs_err as fs;
+use image::{Rgb, RgbImage};
+use tests::{Workshop, tiny_models};
+
+/// An image of an identity: stripes of its own width, at a place of the image's own.
+fn draw(identity: u32, i: u32) -> RgbImage {
+    RgbImage::from_fn(60 + i % 5, 52 + i % 3, |x, y| {
+        let along = if identity.is_multiple_of(2) { x } else { y };
+        let is_dark = (along + 3 * i) % (4 + 2 * identity) < 2 + identity;
+        let grain = ((x * 31 + y * 17 + i * 13) % 23) as u8;
+        Rgb([if is_dark { 60 } else { 200 } - grain; 3])
+    })
+}
+
+/// `folder/{0,1,...}/*.png`, with forgeries: images of the next identity.
+fn draw_identities(folder: &Path, identities: u32, images: u32) {
+    for identity in 0..identities {
+        let own = folder.join(identity.to_string());
+        fs::create_dir_all(own.join("forged")).unwrap();
+        for i in 0..images {
+            draw(identity, i)
+                .save(own.join(format!("{i}.png")))
+                .unwrap();
+        }
+        for i in 0..2 {
+            let forged = own.join(format!("forged/{i}.png"));
+            draw(identity + 1, 20 + i).save(forged).unwrap();
+        }
+    }
+}
+
+fn shop() -> Workshop {
+    let shop = Workshop::empty();
+    draw_identities(&shop.path("people"), 12, 4);
+    shop
+}
+
+const SMALL: &str = "fit --task pairs --data people --pairs-per-identity 4 -q";
+
+/// What is to be found of a finished run, on both sides.
+fn check_verifier(shop: &Workshop, run: &str) {
+    let summary = shop.json(&format!("runs/{run}/summary.json"));
+    assert_eq!(summary["task"], "pairs");
+    assert_eq!(summary["verified"], true);
+    // Two of twelve identities are the test set, with eight pairs each.
+    assert_eq!(summary["count"], 16);
+    let model = format!("runs/{run}/model.onnx");
+    let eval = format!("eval {model} --json ort.json --csv ort.csv -q");
+    shop.deploy(&eval).run().ok();
+    let scores = shop.json("ort.json");
+    for key in [
+        "equal_error_rate",
+        "auc",
+        "accuracy",
+        "threshold",
+        "forged",
+        "different",
+    ] {
+        assert_eq!(scores[key], summary[key], "{key}");
+        assert!(!scores[key].is_null(), "{key}");
+    }
+    let [own, found] = [&format!("runs/{run}/predictions.csv"), "ort.csv"]
+        .map(|file| fs::read_to_string(shop.path(file)).unwrap());
+    assert_eq!(own, found);
+    assert_eq!(own.lines().count(), 17);
+
+    // The order of two images changes nothing.
+    let answer = |pair: &str| {
+        let predict = format!("predict --model {model} --pair {pair} --format jsonl -q");
+        let done = shop.deploy(&predict).run().ok();
+        let mut line = done.json();
+        let names = ["a", "b"].map(|name| line.as_object_mut().unwrap().remove(name).unwrap());
+        (names, line)
+    };
+    let (names, there) = answer("people/0/0.png people/3/1.png");
+    let (mirrored, back) = answer("people/3/1.png people/0/0.png");
+    assert_eq!(there, back);
+    assert_eq!(names[0], mirrored[1]);
+    assert_eq!(there["threshold"], summary["threshold"]);
+
+    let check = shop.deploy(&format!("check {model}")).run().ok();
+    assert_eq!(
+        check
+            .out
+            .lines()
+            .filter(|line| line.starts_with("ok "))
+            .count(),
+        2
+    );
+    let info = shop.deploy(&format!("info {model}")).run().ok().out;
+    for expected in [
+        "task verify",
+        "accepted from",
+        "equal error",
+        "16 pairs of test",
+    ] {
+        assert!(info.contains(expected), "{expected}: {info}");
+    }
+}
+
+#[test]
+fn a_network_of_our_own_becomes_a_verifier_that_classifiers_commands_refuse() {
+    let shop = shop();
+    let fit = format!("{SMALL} --width 2 --size 48 --epochs 2 --name own");
+    shop.trainer(&fit).run().ok();
+    check_verifier(&shop, "own");
+    let csv =
+        shop.deploy("predict --model own --pair people/0/0.png people/0/1.png --format csv -q");
+    let csv = csv.run().ok().out;
+    assert!(
+        csv.starts_with("a,b,answer,probability,threshold\npeople/0/0.png,people/0/1.png,"),
+        "{csv}"
+    );
+
+    let refusal = "error: `runs/own/model.onnx` is a verifier, which compares two images\n\n\
+                   hint: `deploy predict --pair A B`, `deploy eval`, `info` and `check` take it; in programs it is a \
+                   `Verifier`";
+    for command in [
+        "predict --model runs/own/model.onnx people/0/0.png -q",
+        "bench runs/own/model.onnx -q",
+        "convert --model runs/own/model.onnx --precision fp16 -q",
+        "diff runs/own/model.onnx runs/own/model.onnx -q",
+        "check runs/own/model.onnx --precision fp16 -q",
+    ] {
+        assert_eq!(shop.deploy(command).run().refusal(), refusal, "{command}");
+    }
+    let inspect = shop.trainer("inspect own --image people/0/0.png -q").run();
+    assert!(
+        inspect.refusal().contains("is a verifier"),
+        "{}",
+        inspect.err
+    );
+    for command in ["eval own", "export own", "report own", "plot own"] {
+        let refusal = shop.trainer(&format!("{command} -q")).run().refusal();
+        assert!(
+            refusal.contains("the run `runs/own` is a verifier's"),
+            "{command}: {refusal}"
+        );
+    }
+    let runs = shop.trainer("runs").run().ok();
+    assert!(runs.out.contains("16 test pairs"), "{}", runs.out);
+}
+
+#[test]
+fn a_frozen_backbone_compares_features_that_are_kept() {
+    let shop = shop();
+    tiny_models::residual(&shop.path("tiny.onnx"));
+    let fit = format!("{SMALL} --backbone tiny.onnx --name frozen");
+    shop.trainer(&fit).run().ok();
+    check_verifier(&shop, "frozen");
+    // Its layer was brought to its minimum, by pairs of training identities alone.
+    let summary = shop.json("runs/frozen/summary.json");
+    assert_eq!(summary["trainable_parameters"], 7);
+    assert!(summary["head"]["penalty"].as_f64().unwrap() > 0.0);
+    let model = "runs/frozen/model.onnx";
+    let classifier =
+        shop.deploy("predict --model tiny.onnx --pair people/0/0.png people/0/1.png -q");
+    let refusal = classifier.run().refusal();
+    assert!(
+        refusal.contains("`tiny.onnx` is a classifier, not a verifier"),
+        "{refusal}"
+    );
+    let attach = shop
+        .deploy(&format!("card attach tiny.onnx --from {model} -q"))
+        .run();
+    assert!(
+        attach
+            .refusal()
+            .contains("a card of the task `verify` cannot be copied")
+    );
+    // Pairs of a table are scored as well.
+    shop.write("pairs.csv", "path_a,path_b,label,split\npeople/0/0.png,people/0/1.png,1,test\npeople/0/0.png,people/3/1.png,0,test\n");
+    let eval = shop
+        .deploy(&format!("eval {model} --data pairs.csv --json - -q"))
+        .run()
+        .ok();
+    assert_eq!(eval.json()["count"], 2);
+}
+
+#[test]
+fn an_interrupted_verifier_resumes_to_the_same_answers() {
+    let shop = shop();
+    let fit = |more: &str| {
+        let fit = format!("{SMALL} --width 2 --size 48 --threads 1 {more}");
+        shop.trainer(&fit).run().ok();
+    };
+    fit("--epochs 3 --name whole");
+    fit("--epochs 1 --name parts");
+    shop.trainer("fit --resume parts --epochs 3 -q").run().ok();
+    let predictions =
+        |run: &str| fs::read_to_string(shop.path(format!("runs/{run}/predictions.csv"))).unwrap();
+    assert_eq!(predictions("whole"), predictions("parts"));
+}
+
+#[test]
+fn data_and_settings_that_make_no_pairs_are_refused() {
+    let shop = shop();
+    draw_identities(&shop.path("one"), 1, 4);
+    let refusal = |arguments: &str| {
+        let fit = shop.trainer(&format!("fit --task pairs -q {arguments}"));
+        fit.run().refusal()
+    };
+    insta::assert_snapshot!(refusal("--data one"), @r#"
+    error: `[DIR]/one` has one identity only: 0
+
+    hint: pairs need images of two identities or more, each in a folder of its own
+    "#);
+    shop.write("missing.csv", "path_a,path_b,label\npeople/0/0.png,people/0/1.png,same\npeople/0/0.png,nobody.png,different\n");
+    insta::assert_snapshot!(refusal("--data missing.csv"), @"error: `[DIR]/missing.csv`, line 3: there is no file `[DIR]/nobody.png`");
+    shop.write(
+        "itself.csv",
+        "path_a,path_b,label\npeople/0/0.png,people/0/0.png,same\n",
+    );
+    insta::assert_snapshot!(refusal("--data itself.csv"), @"error: `[DIR]/itself.csv`, line 2: `people/0/0.png` is paired with itself");
+    draw_identities(&shop.path("leaking/train"), 3, 2);
+    draw_identities(&shop.path("leaking/test"), 1, 2);
+    insta::assert_snapshot!(refusal("--data leaking"), @r#"
+    error: `[DIR]/leaking`: identities are in more than one split: `0`
+
+    hint: scores would be of identities that training has seen: move all images of an identity into one split, or give one folder without splits, which is divided by identity
+    "#);
+    draw_identities(&shop.path("single"), 4, 1);
+    insta::assert_snapshot!(refusal("--data single"), @r#"
+    error: `[DIR]/single`: every identity has one image only
+
+    hint: a pair of the same identity needs two images in its folder
+    "#);
+    for (arguments, expected) in [
+        ("--mixup 0.2", "`--mixup 0.2`: is for classifiers"),
+        ("--folds 3", "`--folds 3`: is for classifiers"),
+        (
+            "--backbone tiny.onnx --fine-tune",
+            "`--fine-tune all`: is for classifiers",
+        ),
+        (
+            "--backbone auto",
+            "`--backbone auto`: a probe knows classifiers alone",
+        ),
+        ("--pairs-per-identity 0", "must be at least 1"),
+    ] {
+        let text = refusal(&format!("--data people {arguments}"));
+        assert!(text.contains(expected), "{arguments}: {text}");
+    }
+    let fit = shop
+        .trainer("fit --data people --pairs-per-identity 3 -q")
+        .run();
+    assert!(
+        fit.refusal().contains("needs `--task pairs`"),
+        "{}",
+        fit.err
+    );
+    let rates = shop.trainer("find-lr --task pairs -q").run();
+    assert!(
+        rates.refusal().contains("`--task` has no use"),
+        "{}",
+        rates.err
+    );
+    assert!(
+        !shop.path("runs").exists(),
+        "a refused run leaves no folder"
+    );
+}
