@@ -17,6 +17,7 @@ use pixels::card::VERIFY;
 use crate::classifier::{Classifier, ClassifierBuilder};
 use crate::error::{Error, Result, chain};
 use crate::model::Model;
+use crate::presets::cpu;
 use crate::runtime;
 use crate::session::tensor_io;
 
@@ -267,9 +268,9 @@ impl PairSession {
             return Err(Error::other_task(file.path(), "classify"));
         };
         let load = |e: &dyn std::error::Error| Error::model_load(file.path(), &chain(e));
-        let session = OrtSession::builder(runtime::environment()?)
-            .map_err(|e| load(&e))?
-            .commit_from_memory(file.bytes())
+        let environment = runtime::environment()?;
+        let session = OrtSession::builder(environment)
+            .and_then(|builder| cpu::select(builder, environment)?.commit_from_memory(file.bytes()))
             .map_err(|e| load(&e))?;
         Ok(Self {
             session,
