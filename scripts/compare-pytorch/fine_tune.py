@@ -7,9 +7,9 @@ VALUE is the value of the backbone that holds the features (the log of `fit` nam
 of a run with `--fine-tune --keep tuned` and another seed. The graph of the file is run node by node with PyTorch's
 functions and its own weights; scikit-learn fits the first classification layer; the settings are those of the run's
 config.toml: SGD or AdamW without decay of norms and biases, rates by depth, warm-up and cosine per step, clipping by
-the norm of all gradients, label smoothing, averaged weights of which a share is those of the start, batch norms in
-inference mode. Augmentation is
-torchvision's RandomResizedCrop and flip. Needs torch, torchvision, numpy, onnx, pillow, scikit-learn.
+the norm of all gradients, label smoothing, averaged weights that are moved back to those of the start by
+`tuned-share`, batch norms in inference mode. Augmentation is torchvision's RandomResizedCrop and flip. Needs torch,
+torchvision, numpy, onnx, pillow, scikit-learn.
 """
 
 import csv
