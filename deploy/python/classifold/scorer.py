@@ -1,0 +1,92 @@
+"""Scorer of batches, for Ray, Daft, Spark and other engines of very many images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .classifier import Classifier
+from .errors import ArgumentError
+
+
+class Scorer:
+    """A callable from a batch to the same batch with answers. A broken image is a value, never an exception.
+
+    A batch is a dict of numpy arrays, or a `RecordBatch` or `Table` of Arrow. Its images are in the column `bytes`
+    (files as they are) or `path`. The result has these columns as well:
+
+    * `label` (str), `probability` and `margin` (float32), null or NaN for a broken image;
+    * `error` (str), null for an image that was read.
+
+    Args:
+        model: path or bytes of the `.onnx` file.
+        column: the column of the images, where it is neither `bytes` nor `path`.
+        threads: threads of this scorer. One by default: an engine runs one scorer for each core.
+        options: as `Classifier`.
+
+    A scorer is pickled as its arguments: the model is opened where it is used.
+    """
+
+    def __init__(self, model: Any, *, column: str | None = None, threads: int = 1, **options: Any) -> None:
+        self._arguments = (model, column, threads, options)
+        self._column = column
+        self._opened: Classifier | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, self._arguments
+
+    @property
+    def classifier(self) -> Classifier:
+        """The classifier, opened at its first use."""
+        if self._opened is None:
+            model, _, threads, options = self._arguments
+            self._opened = Classifier(model, threads=threads, sessions=threads, **options)
+        return self._opened
+
+    def __call__(self, batch: Any) -> Any:
+        if isinstance(batch, dict):
+            answers = self._answers(list(batch[self._name(batch.keys())]))
+            return {**batch, **answers}
+        import pyarrow
+
+        answers = self._answers(batch.column(self._name(batch.schema.names)).to_pylist())
+        broken = np.equal(answers["error"], None)
+        for name, values in answers.items():
+            if name in ("probability", "margin"):
+                array = pyarrow.array(values, pyarrow.float32(), mask=~broken)
+            else:
+                array = pyarrow.array(values, pyarrow.string())
+            batch = batch.append_column(name, array)
+        return batch
+
+    def _name(self, columns: Any) -> str:
+        wanted = [self._column] if self._column else ["bytes", "path"]
+        for name in wanted:
+            if name in columns:
+                return name
+        raise ArgumentError(
+            f"the batch has no column {' or '.join(wanted)}; it has {', '.join(columns)}\n"
+            "hint: name the column of the images with `column=`"
+        )
+
+    def _answers(self, images: list[Any]) -> dict[str, np.ndarray]:
+        classes = self.classifier.classes_
+        # A missing value is a broken image, too.
+        known = [bytes(0) if image is None else image for image in images]
+        _, probabilities, failed = self.classifier._run(known)
+        label = np.array([None] * len(images), dtype=object)
+        error = np.array([None if e is None else e[1] for e in failed], dtype=object)
+        probability = np.full(len(images), np.nan, np.float32)
+        margin = np.full(len(images), np.nan, np.float32)
+        for index in range(len(images)):
+            if error[index] is None:
+                first, *others = np.sort(probabilities[index])[::-1]
+                label[index] = str(classes[probabilities[index].argmax()])
+                probability[index] = first
+                margin[index] = first - others[0] if others else first
+        return {"label": label, "probability": probability, "margin": margin, "error": error}
+
+
+def _restore(model: Any, column: str | None, threads: int, options: dict[str, Any]) -> Scorer:
+    return Scorer(model, column=column, threads=threads, **options)

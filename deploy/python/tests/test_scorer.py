@@ -1,0 +1,49 @@
+"""Batches in, batches out; a broken image is a value."""
+
+import numpy as np
+import pyarrow
+import pytest
+
+from classifold import ArgumentError, Classifier, Scorer
+
+
+@pytest.fixture(scope="module")
+def contents():
+    """Files as they are: two pictures, a text, and nothing."""
+    picture = lambda level: b"P6 3 2 255 " + bytes([level, 9, 200] * 6)
+    return [picture(10), b"a text", picture(250), None]
+
+
+def test_a_dict_of_arrays(model, contents):
+    batch = {"id": np.arange(4), "bytes": np.array(contents, dtype=object)}
+    answers = Scorer(model)(batch)
+    assert list(answers) == ["id", "bytes", "label", "probability", "margin", "error"]
+    assert [error is None for error in answers["error"]] == [True, False, True, False]
+    probabilities = Classifier(model).probabilities([contents[0], contents[2]])
+    np.testing.assert_allclose(answers["probability"][[0, 2]], probabilities.max(axis=1), atol=1e-6)
+    np.testing.assert_allclose(answers["margin"][[0, 2]], np.ptp(probabilities, axis=1), atol=1e-6)
+    assert np.isnan(answers["probability"][[1, 3]]).all()
+    assert answers["label"][1] is None and answers["label"][0] in ("ants", "bees")
+
+
+@pytest.mark.parametrize("form", [pyarrow.RecordBatch, pyarrow.Table])
+def test_arrow(model, contents, form):
+    batch = form.from_pydict({"id": [1, 2, 3, 4], "bytes": contents})
+    answers = Scorer(model)(batch)
+    assert isinstance(answers, form)
+    assert answers.schema.names == ["id", "bytes", "label", "probability", "margin", "error"]
+    assert [value is None for value in answers.column("label").to_pylist()] == [False, True, False, True]
+    assert answers.column("probability").null_count == 2
+    assert answers.column("error").null_count == 2
+
+
+def test_an_empty_batch_has_the_same_columns(model):
+    answers = Scorer(model)({"bytes": np.array([], dtype=object)})
+    assert list(answers) == ["bytes", "label", "probability", "margin", "error"]
+
+
+def test_a_column_that_is_not_there_is_named(model):
+    with pytest.raises(ArgumentError, match="no column bytes or path; it has id"):
+        Scorer(model)({"id": np.arange(2)})
+    with pytest.raises(ArgumentError, match="no column picture"):
+        Scorer(model, column="picture")({"bytes": np.array([b""], dtype=object)})
