@@ -284,7 +284,7 @@ impl Classifier {
         if is_contradicted {
             self.notes.push(
                 "its card says logits, but its golden samples are probabilities: if it is wrong, use \
-                 `--output-kind probabilities`, or write it anew with `deploy card attach`"
+                 `ClassifierBuilder::output_kind`, or write it anew with `deploy card attach`"
                     .to_owned(),
             );
         }

@@ -24,7 +24,7 @@
 //! | `eval` | no | evaluation, comparison and the choice of calibration images; brings in the crate `data` |
 //!
 //! What signatures mention of other crates is re-exported here, so that an application depends on `classifold`
-//! alone: [`pixels`] (card, preprocessing, decoded images), [`image`], [`onnx`], [`machine`], [`files`] and,
+//! alone: [`pixels`] (card, preprocessing, decoded images), [`image`], [`onnx`], [`machine`], [`files`], [`ort`] and,
 //! with `eval`, `data`.
 //!
 //! This crate never prints, never downloads of its own accord and keeps nothing global but the one ONNX
@@ -57,7 +57,7 @@ pub mod verifier;
 
 #[cfg(feature = "eval")]
 pub use data;
-pub use {files, image, machine, onnx, pixels};
+pub use {files, image, machine, onnx, ort, pixels};
 
 pub use files::cache;
 pub use machine::{OpenVinoDevice, Provider, probe};
@@ -67,7 +67,7 @@ pub use pixels::{
 };
 
 pub use classifier::{Classifier, ClassifierBuilder};
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, Kind, Result};
 pub use model::Model;
 pub use placement::{PlacedNode, Placement};
 pub use precision::Precision;

@@ -5,7 +5,7 @@
 
 pub mod golden_images;
 
-use crate::{Error, Preprocess, Result};
+use crate::{Error, Kind, Preprocess, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
@@ -296,7 +296,11 @@ impl Card {
                 "the model card has version {version}; this program knows version {VERSION}"
             );
             let hint = Some("use a newer release of this program");
-            return Err(Error::Invalid { message, hint });
+            return Err(Error::Invalid {
+                kind: Kind::Model,
+                message,
+                hint,
+            });
         }
         let task = text("task").unwrap_or(CLASSIFY);
         if ![CLASSIFY, VERIFY].contains(&task) {
@@ -347,6 +351,7 @@ impl Card {
             Ok(())
         } else {
             Err(Error::Invalid {
+                kind: Kind::Model,
                 message: format!(
                     "the model card names {classes} classes, the model has {outputs} outputs"
                 ),
@@ -405,6 +410,7 @@ fn check_classes(classes: &[String]) -> Result<(), String> {
 
 fn bad(key: &str, reason: impl Display) -> Error {
     Error::Invalid {
+        kind: Kind::Model,
         message: format!("the model card's `{PREFIX}{key}`: {reason}"),
         hint: Some("write a good one with `deploy card attach`"),
     }

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::model::Model;
 use crate::pool::Pool;
 use crate::precision::Precision;
-use crate::runtime::{self, RuntimeLibrary};
+use crate::runtime::{self, LoadOptions, RuntimeLibrary};
 use crate::session::{Batch, Session, SessionOptions};
 
 /// Images per run that occupy a GPU.
@@ -43,6 +43,7 @@ pub struct ClassifierBuilder {
     runtime: Option<RuntimeLibrary>,
     cache: Option<PathBuf>,
     limits: Limits,
+    load: LoadOptions,
 }
 
 impl ClassifierBuilder {
@@ -159,6 +160,23 @@ impl ClassifierBuilder {
         self
     }
 
+    /// Settings of ONNX Runtime, where this classifier is the first of the process to need it.
+    ///
+    /// ```no_run
+    /// use classifold::runtime::{LoadOptions, ThreadPool};
+    ///
+    /// // Several models on the same two threads.
+    /// let mut options = LoadOptions::default();
+    /// options.thread_pool = Some(ThreadPool { threads: 2, spinning: false });
+    /// let ants = classifold::Classifier::builder("ants.onnx").load_options(options).open()?;
+    /// let bees = classifold::Classifier::open("bees.onnx")?;
+    /// # Ok::<(), classifold::Error>(())
+    /// ```
+    pub fn load_options(mut self, options: LoadOptions) -> Self {
+        self.load = options;
+        self
+    }
+
     /// Limits on files that are decoded.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -190,8 +208,8 @@ impl ClassifierBuilder {
         self.check_precision(path, &model)?;
         let precision = self.precision.in_file(model.precision);
         match &self.runtime {
-            Some(library) => runtime::load(library)?,
-            None => runtime::load_default(self.cache.clone())?,
+            Some(library) => runtime::load_with(library, &self.load)?,
+            None => runtime::load_default(self.provider, self.cache.as_deref(), &self.load)?,
         }
         let usual = if self.provider.is_on_cpu() {
             BATCH_ON_CPU

@@ -34,7 +34,7 @@ fn catalogue() -> Vec<Error> {
         }),
         Error::Pixels("sharpen(3)".parse::<pixels::Preprocess>().unwrap_err()),
         Error::Files(files::Error::writing("engines")(
-            std::io::ErrorKind::StorageFull.into(),
+            std::io::Kind::StorageFull.into(),
         )),
         Error::model_load(model, "unknown operator Foo"),
         Error::model_newer(model, "1.28.0", "opset 26 or older", "opset 99"),
@@ -74,12 +74,7 @@ fn every_error_reads_well() {
 #[test]
 fn an_error_says_what_it_is_about() {
     let count = |kind| catalogue().iter().filter(|e| e.kind() == kind).count();
-    let kinds = [
-        ErrorKind::Runtime,
-        ErrorKind::Model,
-        ErrorKind::Data,
-        ErrorKind::Usage,
-    ];
+    let kinds = [Kind::Runtime, Kind::Model, Kind::Image, Kind::Argument];
     assert_eq!(kinds.map(count), [6, 8, 4, 11]);
 }
 
@@ -87,6 +82,6 @@ fn an_error_says_what_it_is_about() {
 #[cfg(feature = "eval")]
 fn a_folder_that_is_not_there_keeps_its_hint() {
     let error = Error::from(data::Dataset::open("photos".as_ref(), 0).unwrap_err());
-    assert_eq!(error.kind(), ErrorKind::Data);
+    assert_eq!(error.kind(), Kind::Image);
     assert!(error.hint().unwrap().contains("--data"), "{error}");
 }

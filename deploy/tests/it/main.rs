@@ -20,6 +20,7 @@ mod gpu;
 mod openvino;
 mod output_kind;
 mod outputs;
+mod process;
 mod refuse;
 mod replaced;
 mod runtime;

@@ -91,7 +91,7 @@ fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
     }
     let classifier = builder.open()?;
     for note in classifier.notes() {
-        printer.log(note);
+        printer.log(console::in_flags(note));
     }
     let names = |infos: &[onnx::ValueInfo]| infos.iter().map(|info| info.name.clone()).collect();
     let card = Card {
