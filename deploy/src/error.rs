@@ -350,6 +350,14 @@ impl Error {
         Self::other(Kind::Argument, message)
     }
 
+    /// The number of features is not known.
+    pub(crate) fn no_features(path: &Path) -> Self {
+        let path = path.display();
+        let message = format!("`{path}` does not say how many features its images have");
+        Self::other(Kind::Model, message)
+            .with_hint("take a classifier whose last layer is in the file, or write a card into it")
+    }
+
     pub(crate) fn no_golden(path: &Path) -> Self {
         let path = path.display();
         let message = format!("`{path}` carries no golden samples to check");
@@ -379,8 +387,38 @@ impl Error {
     }
 }
 
+/// Calls that end early.
+impl Error {
+    pub(crate) fn cancelled() -> Self {
+        Self::other(Kind::Cancelled, "the call was cancelled".to_owned())
+    }
+
+    pub(crate) fn timeout() -> Self {
+        Self::other(Kind::Timeout, "the time of the call has passed".to_owned())
+    }
+
+    pub(crate) fn busy() -> Self {
+        Self::other(Kind::Busy, "every session is in use".to_owned())
+            .with_hint("open more sessions, or wait for one")
+    }
+
+    pub(crate) fn no_thread(reason: std::io::Error) -> Self {
+        Self::other(
+            Kind::Runtime,
+            format!("the system starts no thread: {reason}"),
+        )
+    }
+}
+
 /// The request of the caller.
 impl Error {
+    pub(crate) fn bad_threshold(found: f32) -> Self {
+        let message = format!(
+            "the least probability of an answer cannot be used\n  expected: 0 to 1\n  found:    {found}"
+        );
+        Self::other(Kind::Argument, message)
+    }
+
     pub(crate) fn precision_name(text: &str) -> Self {
         let message =
             format!("`{text}` is not a precision\n  expected: fp32, tf32, bf16, fp16 or int8");

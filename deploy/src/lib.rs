@@ -12,7 +12,7 @@
 //!
 //! The modules: [`runtime`] finds, installs and loads the ONNX Runtime library; [`session`] is the
 //! [`engine`] that runs a model on a [`Provider`], and a [`pool`] holds several of them; [`classifier`] joins
-//! them with a card; [`verifier`] says whether two images are the same; [`golden`] checks a classifier against itself, [`taps`] reads the values inside it, and
+//! them with a card; [`verifier`] says whether two images are the same, and [`encoder`] gives the features of one; [`golden`] checks a classifier against itself, [`taps`] reads the values inside it, and
 //! [`convert`] writes it in another precision. With the feature `eval`, `eval` scores a classifier on
 //! labelled images and `diff` compares two of them.
 //!
@@ -31,10 +31,12 @@
 //! Runtime of the process and the GPU libraries that were loaded for it.
 #![deny(missing_docs)]
 
+mod cancel;
 pub mod classifier;
 pub mod convert;
 #[cfg(feature = "eval")]
 pub mod diff;
+pub mod encoder;
 pub mod engine;
 pub mod engine_cache;
 pub mod error;
@@ -62,11 +64,13 @@ pub use {files, image, machine, onnx, ort, pixels};
 pub use files::cache;
 pub use machine::{OpenVinoDevice, Provider, probe};
 pub use pixels::{
-    Card, DecodedImage, ImageRef, Limits, Preprocess, RgbImage, Unreadable, card, decode,
-    preprocess,
+    Card, DecodedImage, Frame, ImageRef, Limits, Nv12, PixelFormat, Pixels, Preprocess, RgbImage,
+    Unreadable, YuvMatrix, YuvRange, card, decode, preprocess,
 };
 
-pub use classifier::{Classifier, ClassifierBuilder};
+pub use cancel::{CancelToken, OnCancel};
+pub use classifier::{Classifier, ClassifierBuilder, Input};
+pub use encoder::Encoder;
 pub use error::{Error, Kind, Result};
 pub use model::Model;
 pub use placement::{PlacedNode, Placement};

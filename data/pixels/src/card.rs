@@ -47,7 +47,8 @@ pub struct Card {
     pub provenance: Provenance,
     /// Reference images with the logits to expect.
     pub golden: Vec<Golden>,
-    /// Of a verifier: the least probability at which two images are the same, `[0, 1]`.
+    /// Of a verifier: the least probability at which two images are the same, `[0, 1]`. Of a classifier: the least
+    /// probability of an answer; a less sure one is "unknown".
     pub threshold: Option<f64>,
 }
 
@@ -361,8 +362,8 @@ impl Card {
     }
 }
 
-/// Logits as JSON.
-mod logits {
+/// Logits as JSON, for `#[serde(with)]`: minus infinity is the text `-inf`.
+pub mod logits {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -375,7 +376,11 @@ mod logits {
 
     const MASKED: &str = "-inf";
 
-    pub(super) fn serialize<S: Serializer>(logits: &[f32], to: S) -> Result<S::Ok, S::Error> {
+    /// Writes logits `[K]`.
+    ///
+    /// # Errors
+    /// Those of the serialiser.
+    pub fn serialize<S: Serializer>(logits: &[f32], to: S) -> Result<S::Ok, S::Error> {
         let logit = |logit: &f32| match *logit {
             f32::NEG_INFINITY => Logit::Text(MASKED),
             number => Logit::Number(number),
@@ -383,7 +388,11 @@ mod logits {
         to.collect_seq(logits.iter().map(logit))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f32>, D::Error> {
+    /// Reads logits `[K]`.
+    ///
+    /// # Errors
+    /// Those of the deserialiser; one is neither a finite number nor `-inf`.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f32>, D::Error> {
         let logit = |logit| match logit {
             Logit::Number(number) if number.is_finite() => Ok(number),
             Logit::Text(MASKED) => Ok(f32::NEG_INFINITY),

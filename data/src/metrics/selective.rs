@@ -59,7 +59,11 @@ impl Selective {
     #[must_use]
     pub fn at_coverage(&self, share: f64) -> CoveragePoint {
         let answered = (share * self.answers.len() as f64).ceil() as usize;
-        match self.answers.get(answered.max(1) - 1).or(self.answers.last()) {
+        match self
+            .answers
+            .get(answered.max(1) - 1)
+            .or(self.answers.last())
+        {
             Some((threshold, _)) => self.at(*threshold),
             None => self.point(1.0, 0, 0),
         }
@@ -76,7 +80,10 @@ impl Selective {
             right += usize::from(*is_right);
             let answered = index + 1;
             // A threshold cannot divide answers of the same probability.
-            let is_last = self.answers.get(answered).is_none_or(|next| next.0 < *probability);
+            let is_last = self
+                .answers
+                .get(answered)
+                .is_none_or(|next| next.0 < *probability);
             if is_last && right as f64 >= accuracy * answered as f64 {
                 best = Some((*probability, answered, right));
             }
@@ -128,7 +135,11 @@ mod tests {
         let targets = [0.8, 0.9, 0.95, 0.99, 1.0];
         let answered: Vec<u64> = targets
             .iter()
-            .map(|target| selective.threshold(*target).map_or(0, |point| point.answered))
+            .map(|target| {
+                selective
+                    .threshold(*target)
+                    .map_or(0, |point| point.answered)
+            })
             .collect();
         assert!(answered.is_sorted_by(|a, b| a >= b), "{answered:?}");
         assert!(answered[0] > answered[4] && answered[4] > 0, "{answered:?}");

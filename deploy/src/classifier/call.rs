@@ -48,7 +48,7 @@ impl Classifier {
     /// As [`Classifier::classify_input`]; every session is in use.
     pub fn try_classify<'a>(&self, input: impl Into<Input<'a>>) -> Result<Prediction> {
         let prepared = self.prepare_input(input)?;
-        self.call(&prepared, Patience::NONE, &CancelToken::new())
+        self.call(&prepared, Patience::None, &CancelToken::new())
     }
 
     /// As [`Classifier::classify_input`], until `token` is cancelled: while it waits for a session, and in the model.
@@ -62,7 +62,7 @@ impl Classifier {
         token: &CancelToken,
     ) -> Result<Prediction> {
         let prepared = self.prepare_input(input)?;
-        self.call(&prepared, Patience::ENDLESS, token)
+        self.call(&prepared, Patience::Endless, token)
     }
 
     /// As [`Classifier::classify_input`], for at most this time: decoding, which is not interrupted, waiting for a
@@ -93,7 +93,7 @@ impl Classifier {
             thread::Builder::new()
                 .spawn_scoped(scope, watch)
                 .map_err(Error::no_thread)?;
-            let result = self.call(&prepared, Patience::until(deadline), &token);
+            let result = self.call(&prepared, Patience::Until(deadline), &token);
             drop(done);
             result
         });
@@ -111,7 +111,8 @@ impl Classifier {
         patience: Patience,
         token: &CancelToken,
     ) -> Result<Prediction> {
-        let run = |engine: &mut dyn crate::engine::Engine| engine.run_cancellable(prepared, 1, token);
+        let run =
+            |engine: &mut dyn crate::engine::Engine| engine.run_cancellable(prepared, 1, token);
         let outputs = self.pool.with_patience(patience, token, run)?;
         self.decide(&self.to_logits(outputs?)?)
     }
@@ -128,10 +129,22 @@ impl Classifier {
     /// });
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn classify_many<'a, I>(
+    pub fn classify_many<'a, I>(&self, inputs: I, mut sink: impl FnMut(usize, Result<Prediction>))
+    where
+        I: IntoIterator,
+        I::Item: Into<Input<'a>>,
+        I::IntoIter: Send,
+    {
+        self.logits_many(inputs, &mut |index, logits| {
+            sink(index, logits.and_then(|logits| self.decide(&logits)));
+        });
+    }
+
+    /// The logits `[K]` of many images, as [`Classifier::classify_many`].
+    pub(crate) fn logits_many<'a, I>(
         &self,
         inputs: I,
-        mut sink: impl FnMut(usize, Result<Prediction>),
+        sink: &mut dyn FnMut(usize, Result<Vec<f32>>),
     ) where
         I: IntoIterator,
         I::Item: Into<Input<'a>>,
@@ -152,11 +165,11 @@ impl Classifier {
             // A sink that panics ends the threads: the channel is closed, and they take no more.
             let _stop = StopOnDrop(&stopped);
             let (mut waiting, mut next) = (BTreeMap::new(), 0);
-            for (first, answers) in receive {
-                waiting.insert(first, answers);
-                while let Some(answers) = waiting.remove(&next) {
-                    for answer in answers {
-                        sink(next, answer);
+            for (first, rows) in receive {
+                waiting.insert(first, rows);
+                while let Some(rows) = waiting.remove(&next) {
+                    for row in rows {
+                        sink(next, row);
                         next += 1;
                     }
                 }
@@ -168,7 +181,7 @@ impl Classifier {
         &self,
         inputs: &Mutex<(usize, impl Iterator<Item = T>)>,
         stopped: &AtomicBool,
-        send: &SyncSender<(usize, Vec<Result<Prediction>>)>,
+        send: &SyncSender<(usize, Vec<Result<Vec<f32>>>)>,
     ) {
         while !stopped.load(Ordering::Relaxed) {
             let (first, batch) = {
@@ -182,27 +195,24 @@ impl Classifier {
                 return;
             }
             let prepared = batch.into_iter().map(|input| self.prepare_input(input));
-            let answers = self.answer_batch(prepared.collect());
-            if send.send((first, answers)).is_err() {
+            let rows = self.run_batch(prepared.collect());
+            if send.send((first, rows)).is_err() {
                 return;
             }
         }
     }
 
-    /// Runs the images that could be prepared as one batch, or one by one where that fails.
-    fn answer_batch(&self, prepared: Vec<Result<Vec<f32>>>) -> Vec<Result<Prediction>> {
+    /// Runs the images that could be prepared as one batch, or one by one where that fails; the logits of each.
+    fn run_batch(&self, prepared: Vec<Result<Vec<f32>>>) -> Vec<Result<Vec<f32>>> {
         let numbers: Vec<f32> = prepared.iter().flatten().flatten().copied().collect();
         let count = prepared.iter().filter(|image| image.is_ok()).count();
         let Ok(logits) = self.logits(&numbers, count) else {
-            let alone = |image: Vec<f32>| self.decide(&self.logits(&image, 1)?);
-            return prepared.into_iter().map(|image| alone(image?)).collect();
+            let alone = |image: Result<Vec<f32>>| self.logits(&image?, 1);
+            return prepared.into_iter().map(alone).collect();
         };
         let mut rows = logits.chunks_exact(self.classes.len().max(1));
-        let decide = |image: Result<Vec<f32>>| {
-            image?;
-            self.decide(rows.next().unwrap_or_default())
-        };
-        prepared.into_iter().map(decide).collect()
+        let row = |image: Result<Vec<f32>>| image.map(|_| rows.next().unwrap_or_default().to_vec());
+        prepared.into_iter().map(row).collect()
     }
 }
 

@@ -83,5 +83,5 @@ fn an_error_says_what_it_is_about() {
 fn a_folder_that_is_not_there_keeps_its_hint() {
     let error = Error::from(data::Dataset::open("photos".as_ref(), 0).unwrap_err());
     assert_eq!(error.kind(), Kind::Image);
-    assert!(error.hint().unwrap().contains("--data"), "{error}");
+    assert!(error.hint().unwrap().contains("data folder"), "{error}");
 }

@@ -233,7 +233,7 @@ fn names_are_matched_in_any_unicode_form_and_a_name_of_two_classes_is_refused() 
         error.to_string().contains("has two classes `crane`"),
         "{error}"
     );
-    assert!(error.hint().unwrap().contains("--classes FILE"));
+    assert!(error.hint().unwrap().contains("ClassifierBuilder::classes"));
 }
 
 #[test]

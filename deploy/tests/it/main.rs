@@ -7,6 +7,7 @@
 )]
 
 mod batch;
+mod calls;
 mod classifier;
 #[cfg(feature = "eval")]
 mod convert;

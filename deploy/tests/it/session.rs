@@ -174,7 +174,7 @@ fn a_model_newer_than_the_runtime_says_what_both_are() {
         assert!(text.contains("newer than ONNX Runtime 1.28.0"), "{text}");
         assert!(text.contains(&format!("found:    {found}")), "{text}");
         assert!(text.contains("or older\n"), "{text}");
-        assert!(error.hint().unwrap().contains("--runtime"));
+        assert!(error.hint().unwrap().contains("ORT_DYLIB_PATH"));
     }
 }
 
