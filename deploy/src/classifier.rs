@@ -1,6 +1,8 @@
 //! Classifier: a model's card joined with the engines that run it, `prepare → run → decide`. Knows no
 //! provider.
 
+#[cfg(feature = "ndarray")]
+mod arrays;
 mod builder;
 mod call;
 mod input;
@@ -23,6 +25,8 @@ use crate::pool::Pool;
 use crate::precision::Precision;
 use crate::prediction::{self, Prediction, sigmoid, softmax};
 
+#[cfg(feature = "ndarray")]
+pub(crate) use arrays::rows;
 pub use builder::ClassifierBuilder;
 pub use input::Input;
 

@@ -111,6 +111,30 @@ impl Encoder {
         self.encoder.logits_many(inputs, &mut sink);
     }
 
+    /// The features `[N, D]` of images; the first that cannot be read is the error.
+    ///
+    /// # Errors
+    /// As [`Encoder::features`].
+    #[cfg(feature = "ndarray")]
+    pub fn features_array<'a, I>(&self, inputs: I) -> Result<ndarray::Array2<f32>>
+    where
+        I: IntoIterator,
+        I::Item: Into<Input<'a>>,
+        I::IntoIter: Send,
+    {
+        let (mut numbers, mut failed) = (Vec::new(), None);
+        self.features_many(inputs, |_, features| match features {
+            Ok(features) => numbers.extend(features),
+            Err(error) => {
+                failed.get_or_insert(error);
+            }
+        });
+        match failed {
+            Some(error) => Err(error),
+            None => crate::classifier::rows(numbers, self.width()),
+        }
+    }
+
     /// Features of length 1 (L2 norm), whose dot product is the cosine of their angle; zeros stay zeros.
     pub fn normalized(features: Vec<f32>) -> Vec<f32> {
         let square = |value: &f32| f64::from(*value) * f64::from(*value);

@@ -532,6 +532,16 @@ impl Error {
         Self::other(Kind::Argument, message)
     }
 
+    /// Prepared images of another shape.
+    #[cfg(feature = "ndarray")]
+    pub(crate) fn array_shape(expected: &[usize; 3], found: &[usize]) -> Self {
+        let [a, b, c] = expected;
+        let message = format!(
+            "the array is not of prepared images\n  expected: [N, {a}, {b}, {c}]\n  found:    {found:?}"
+        );
+        Self::other(Kind::Argument, message)
+    }
+
     /// The model, or the engine built from it, does not take so many images at a time.
     pub(crate) fn batch_size(
         path: &Path,

@@ -21,6 +21,7 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `libjpeg` | yes | JPEG by mozjpeg, every pixel equal to PIL's; needs a C compiler. Without it by zune-jpeg |
+//! | `ndarray` | no | frames, prepared images, logits and features as arrays |
 //! | `eval` | no | evaluation, comparison and the choice of calibration images; brings in the crate `data` |
 //!
 //! What signatures mention of other crates is re-exported here, so that an application depends on `classifold`

@@ -34,7 +34,7 @@ fn catalogue() -> Vec<Error> {
         }),
         Error::Pixels("sharpen(3)".parse::<pixels::Preprocess>().unwrap_err()),
         Error::Files(files::Error::writing("engines")(
-            std::io::Kind::StorageFull.into(),
+            std::io::ErrorKind::StorageFull.into(),
         )),
         Error::model_load(model, "unknown operator Foo"),
         Error::model_newer(model, "1.28.0", "opset 26 or older", "opset 99"),

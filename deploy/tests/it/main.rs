@@ -6,11 +6,14 @@
     reason = "tests and helpers"
 )]
 
+#[cfg(feature = "ndarray")]
+mod arrays;
 mod batch;
 mod calls;
 mod classifier;
 #[cfg(feature = "eval")]
 mod convert;
+mod encoder;
 #[cfg(feature = "eval")]
 mod eval;
 #[cfg(feature = "eval")]

@@ -150,6 +150,50 @@ impl<'a> From<&'a RgbImage> for Frame<'a> {
     }
 }
 
+/// Pixels `[H, W, C]` in RGB, RGBA (4 channels) or gray (1), without gaps in memory.
+///
+/// ```
+/// # #[cfg(feature = "ndarray")] {
+/// let image = ndarray::Array3::<u8>::zeros((48, 64, 3));
+/// assert_eq!(classifold_pixels::Frame::try_from(image.view())?.dimensions(), (64, 48));
+/// # }
+/// # Ok::<(), classifold_pixels::Error>(())
+/// ```
+#[cfg(feature = "ndarray")]
+impl<'a> TryFrom<ndarray::ArrayView3<'a, u8>> for Frame<'a> {
+    type Error = Error;
+
+    fn try_from(view: ndarray::ArrayView3<'a, u8>) -> Result<Self> {
+        let (height, width, channels) = view.dim();
+        let format = match channels {
+            1 => Some(PixelFormat::Gray8),
+            3 => Some(PixelFormat::Rgb8),
+            4 => Some(PixelFormat::Rgba8),
+            _ => None,
+        };
+        let side = |side: usize| u32::try_from(side).ok();
+        // Gaps may belong to another view, which may write them.
+        match (format, side(width), side(height), view.to_slice()) {
+            (Some(format), Some(width), Some(height), Some(bytes)) => Ok(Self::Pixels(Pixels {
+                bytes,
+                width,
+                height,
+                row_stride: width as usize * format.bytes(),
+                format,
+            })),
+            _ => Err(Error::Invalid {
+                kind: Kind::Argument,
+                message: format!(
+                    "the array is no image\n  expected: [H, W, C] without gaps, C of 1, 3 or 4\n  found:    \
+                     [{height}, {width}, {channels}], strides {:?}",
+                    view.strides()
+                ),
+                hint: Some("`as_standard_layout` copies an array without gaps"),
+            }),
+        }
+    }
+}
+
 impl<'a> Frame<'a> {
     /// Width and height.
     #[must_use]
