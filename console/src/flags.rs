@@ -24,8 +24,8 @@ const FLAGS: [(&str, &str); 17] = [
         "give a library that was built with CUDA with `--runtime FILE`",
     ),
     (
-        "and name no other library",
-        "and leave out `--runtime` and `ORT_DYLIB_PATH`",
+        ", and name no other library",
+        " and leave out `--runtime` and `ORT_DYLIB_PATH`",
     ),
     ("with `CLASSIFIER_CACHE`", "with `--cache DIR`"),
     (
@@ -49,7 +49,7 @@ const FLAGS: [(&str, &str); 17] = [
         "name the value that holds the features [N, D] with `--cut-at`",
     ),
     (
-        "give the preprocessing yourself",
+        "give the preprocessing yourself, as text",
         "give the preprocessing yourself: `--preprocess TEXT`",
     ),
 ];
