@@ -101,7 +101,7 @@ impl Passes<'_> {
                     Source::Frame(_) => {
                         let range = first..first + taps.len();
                         let rows = self.copied_rows(&mut intermediate.rows, range, self.row_bytes);
-                        (&*rows, self.row_bytes)
+                        (rows, self.row_bytes)
                     }
                 };
                 self.vertical_pass(&rows[columns.start * 3..], stride, y, &mut target[..bytes]);
