@@ -12,6 +12,7 @@
 
 pub mod chart;
 mod exit;
+mod flags;
 mod interrupt;
 pub mod numbers;
 pub mod page;
@@ -19,5 +20,6 @@ pub mod printer;
 pub mod table;
 
 pub use exit::{ExitStatus, Interrupted, error_text, exit_code, usage_exit_code};
+pub use flags::in_flags;
 pub use interrupt::Interrupt;
 pub use printer::{Printer, ProgressBar, Verbosity};

@@ -80,7 +80,7 @@ impl Error {
             ),
             Self::Checksum { .. } => Some(
                 "fetch it again, from elsewhere with `trainer fetch NAME --from`; if this is the file you \
-                 want, say so with its `--sha256`"
+                 want, say so with `trainer fetch NAME --sha256`"
                     .into(),
             ),
             Self::Invalid { hint, .. } => hint.clone(),

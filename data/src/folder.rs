@@ -133,7 +133,7 @@ impl Dataset {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(Error::with_hint(
                     format!("there is no folder or CSV file `{}`", source.display()),
-                    "check the path after `--data`",
+                    "check the path of the data folder",
                 ));
             }
             Err(error) => return Err(reading(source)(error)),
@@ -196,7 +196,7 @@ impl Dataset {
                     dataset.all().count(),
                     first.path.display()
                 ),
-                "name the folder that the list's paths start from with `--data DIR`",
+                "name the folder that the list's paths start from",
             )),
         }
     }

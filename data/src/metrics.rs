@@ -11,6 +11,7 @@ mod interval;
 mod mcnemar;
 mod quantile;
 mod report;
+mod selective;
 mod verification;
 
 use crate::{Result, write};
@@ -28,6 +29,7 @@ pub use interval::{wilson, wilson_from_share};
 pub use mcnemar::{McNemar, mcnemar, p_text};
 pub use quantile::quantile;
 pub use report::{table, worse_than_majority};
+pub use selective::{CoveragePoint, Selective};
 pub use verification::{Against, Det, EqualError, ScoredPair, VerificationScores, det};
 
 /// Scores of a classifier on labelled images.

@@ -116,6 +116,6 @@ pub fn read(path: &Path, size: Option<(usize, usize)>) -> Result<Option<Descript
 fn refused(path: &Path, reason: impl std::fmt::Display) -> Error {
     Error::with_hint(
         format!("`{}`: {reason}", path.display()),
-        "give the preprocessing yourself: `--preprocess TEXT`",
+        "give the preprocessing yourself, as text",
     )
 }

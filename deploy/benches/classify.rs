@@ -19,7 +19,11 @@ fn main() {
         return;
     };
     let runs = runs.first().map_or(200, |runs| runs.parse().unwrap());
-    classifold::runtime::disable_telemetry();
+    #[expect(unsafe_code, reason = "setting an environment variable")]
+    // SAFETY: the first statement of `main`: no thread has started.
+    unsafe {
+        classifold::runtime::disable_telemetry();
+    }
     let classifier = Classifier::open(model).unwrap();
     let options = SessionOptions {
         image_shape: Some(classifier.preprocess().output_shape()),

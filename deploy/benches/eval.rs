@@ -26,7 +26,11 @@ fn main() {
         return;
     };
     let rounds = rounds.first().map_or(3, |rounds| rounds.parse().unwrap());
-    classifold::runtime::disable_telemetry();
+    #[expect(unsafe_code, reason = "setting an environment variable")]
+    // SAFETY: the first statement of `main`: no thread has started.
+    unsafe {
+        classifold::runtime::disable_telemetry();
+    }
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let classifier = Classifier::builder(model).parallel(threads).open().unwrap();
     let data = Dataset::open(Path::new(folder), 0).unwrap();

@@ -9,12 +9,16 @@ use classifold::Classifier;
 use classifold::runtime::{self, Search};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    runtime::disable_telemetry();
+    #[expect(unsafe_code, reason = "setting an environment variable")]
+    // SAFETY: the first statement of `main`: no thread has started.
+    unsafe {
+        classifold::runtime::disable_telemetry();
+    }
     let mut args = std::env::args_os().skip(1).map(PathBuf::from);
     let model = args.next().ok_or("usage: classify MODEL IMAGE...")?;
 
     // The library never downloads: an app that may says so with `ensure(.., true)`.
-    let search = Search::from_env(None, &classifold::cache::dir(None)?);
+    let search = Search::from_env(None, None);
     let found = runtime::ensure(&search, &|line| println!("{line}"), true)?;
 
     // One session per core; `&classifier` is shared by the threads.

@@ -23,8 +23,12 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
         .get(1)
         .map_or(Ok(1_000_000), |text| text.parse())?;
     let threads: u64 = arguments.get(2).map_or(Ok(8), |text| text.parse())?;
-    runtime::disable_telemetry();
-    let search = Search::from_env(None, &classifold::cache::dir(None)?);
+    #[expect(unsafe_code, reason = "setting an environment variable")]
+    // SAFETY: the first statement of `main`: no thread has started.
+    unsafe {
+        classifold::runtime::disable_telemetry();
+    }
+    let search = Search::from_env(None, None);
     let found = runtime::ensure(&search, &|line| println!("{line}"), true)?;
     let cores = std::thread::available_parallelism()?.get();
     let builder = Classifier::builder(model).runtime(found);

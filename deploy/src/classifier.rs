@@ -1,7 +1,11 @@
 //! Classifier: a model's card joined with the engines that run it, `prepare → run → decide`. Knows no
 //! provider.
 
+#[cfg(feature = "ndarray")]
+mod arrays;
 mod builder;
+mod call;
+mod input;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +25,10 @@ use crate::pool::Pool;
 use crate::precision::Precision;
 use crate::prediction::{self, Prediction, sigmoid, softmax};
 
+#[cfg(feature = "ndarray")]
+pub(crate) use arrays::rows;
 pub use builder::ClassifierBuilder;
+pub use input::Input;
 
 /// An image classifier, ready to be used from many threads at once.
 ///
@@ -42,6 +49,7 @@ pub struct Classifier {
     classes: Arc<[String]>,
     preprocess: Preprocess,
     output_kind: OutputKind,
+    reject_below: Option<f32>,
     limits: Limits,
     output: String,
     num_outputs: usize,
@@ -116,6 +124,7 @@ impl Classifier {
             classes: classes.into(),
             preprocess,
             output_kind,
+            reject_below: None,
             limits: Limits::default(),
             output: String::new(),
             num_outputs,
@@ -165,6 +174,11 @@ impl Classifier {
     /// The meaning of the model's output.
     pub fn output_kind(&self) -> OutputKind {
         self.output_kind
+    }
+
+    /// The least probability of an answer, where there is one: the builder's, or the card's.
+    pub fn reject_below(&self) -> Option<f32> {
+        self.reject_below
     }
 
     /// The limits on files that are decoded.
@@ -234,17 +248,22 @@ impl Classifier {
             return Ok((Vec::new(), Duration::ZERO));
         }
         let (outputs, elapsed) = self.timed(prepared, batch);
-        let outputs = outputs?;
+        Ok((self.to_logits(outputs?)?, elapsed))
+    }
+
+    /// Outputs `[batch, num_outputs]` as logits `[batch, K]`.
+    fn to_logits(&self, outputs: Vec<f32>) -> Result<Vec<f32>> {
         if self.output_kind == OutputKind::Logits && self.num_outputs == self.classes.len() {
-            return Ok((outputs, elapsed));
+            return Ok(outputs);
         }
+        let batch = outputs.len() / self.num_outputs.max(1);
         let mut logits = Vec::with_capacity(batch * self.classes.len());
         let rows = outputs.chunks_exact(self.num_outputs.max(1));
         for (index, row) in rows.enumerate() {
             self.check_probabilities(index, row)?;
             self.row_logits(row, &mut logits);
         }
-        Ok((logits, elapsed))
+        Ok(logits)
     }
 
     /// Third stage: the logits `[K]` of one image to a prediction.
@@ -254,7 +273,13 @@ impl Classifier {
     pub fn decide(&self, logits: &[f32]) -> Result<Prediction> {
         let probabilities = self.probabilities(logits)?;
         let probabilities = probabilities.into_iter().map(|p| p as f32).collect();
-        Ok(Prediction::new(&self.classes, probabilities))
+        let reject_below = self.reject_below;
+        Ok(Prediction::new(
+            &self.classes,
+            probabilities,
+            logits.to_vec(),
+            reject_below,
+        ))
     }
 
     /// The probabilities `[K]` of the logits of one image.
@@ -284,7 +309,7 @@ impl Classifier {
         if is_contradicted {
             self.notes.push(
                 "its card says logits, but its golden samples are probabilities: if it is wrong, use \
-                 `--output-kind probabilities`, or write it anew with `deploy card attach`"
+                 `ClassifierBuilder::output_kind`, or write it anew with `deploy card attach`"
                     .to_owned(),
             );
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
 
 /// An inference engine: prepared images to class scores.
@@ -11,6 +12,26 @@ pub trait Engine: Send {
     /// `&mut self`, since sessions of ONNX Runtime keep buffers of a run; [`crate::pool::Pool`] shares several
     /// engines between threads.
     fn run(&mut self, images: &[f32], batch: usize) -> Result<Vec<f32>>;
+
+    /// As [`Engine::run`], until `token` is cancelled. An engine that cannot stop looks at it before and after.
+    ///
+    /// # Errors
+    /// As [`Engine::run`]; [`Kind::Cancelled`](crate::Kind::Cancelled).
+    fn run_cancellable(
+        &mut self,
+        images: &[f32],
+        batch: usize,
+        token: &CancelToken,
+    ) -> Result<Vec<f32>> {
+        let check = || match token.is_cancelled() {
+            true => Err(Error::cancelled()),
+            false => Ok(()),
+        };
+        check()?;
+        let outputs = self.run(images, batch)?;
+        check()?;
+        Ok(outputs)
+    }
 
     /// Numbers per image that [`Engine::run`] returns: `K`.
     fn num_outputs(&self) -> usize;

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 pub(crate) use machine::error::chain;
-use machine::runtime::VERSION;
+use machine::runtime::{TELEMETRY_VARIABLE as TELEMETRY, VERSION};
+pub use pixels::Kind;
 use pixels::card::VERIFY;
 
 /// An error of this crate. Errors of the crates below have variants of their own; all others are [`Error::Other`], and
@@ -31,7 +32,7 @@ pub enum Error {
     #[error("{message}")]
     Other {
         /// Its subject.
-        kind: ErrorKind,
+        kind: Kind,
         /// The problem, with what was expected and found.
         message: String,
         /// How to fix it.
@@ -42,30 +43,18 @@ pub enum Error {
 /// A result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Subject of an error, for programs that must tell errors apart.
-#[non_exhaustive]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorKind {
-    /// The ONNX Runtime library or a provider of it.
-    Runtime,
-    /// The model file.
-    Model,
-    /// The images or their folder.
-    Data,
-    /// The request of the caller.
-    Usage,
-}
-
 impl Error {
     /// The subject of the error.
-    pub fn kind(&self) -> ErrorKind {
+    pub fn kind(&self) -> Kind {
         match self {
-            Self::Machine(machine::Error::ProviderName { .. }) => ErrorKind::Usage,
-            Self::Machine(_) => ErrorKind::Runtime,
-            Self::Onnx(_) => ErrorKind::Model,
-            Self::Pixels(_) | Self::Files(_) => ErrorKind::Data,
+            Self::Machine(machine::Error::ProviderName { .. }) => Kind::Argument,
+            Self::Machine(_) => Kind::Runtime,
+            Self::Onnx(_) => Kind::Model,
+            Self::Pixels(error) => error.kind(),
+            // The cache folder: images and models are read by `pixels` and `onnx`.
+            Self::Files(_) => Kind::Runtime,
             #[cfg(feature = "eval")]
-            Self::Data(_) => ErrorKind::Data,
+            Self::Data(_) => Kind::Image,
             Self::Other { kind, .. } => *kind,
         }
     }
@@ -83,7 +72,7 @@ impl Error {
         }
     }
 
-    fn other(kind: ErrorKind, message: String) -> Self {
+    fn other(kind: Kind, message: String) -> Self {
         Self::Other {
             kind,
             message,
@@ -108,15 +97,14 @@ impl Error {
     pub(crate) fn runtime_load(path: &Path, reason: String) -> Self {
         let path = path.display();
         let message = format!("the ONNX Runtime library `{path}` does not load: {reason}");
-        Self::other(ErrorKind::Runtime, message).with_hint(
-            "run `deploy runtime install` and leave out `--runtime` and `ORT_DYLIB_PATH`",
-        )
+        Self::other(Kind::Runtime, message)
+            .with_hint("run `deploy runtime install`, and name no other library")
     }
 
     pub(crate) fn runtime_differs(loaded: &Path, requested: &Path) -> Self {
         let (loaded, requested) = (loaded.display(), requested.display());
         Self::other(
-            ErrorKind::Runtime,
+            Kind::Runtime,
             format!("this process uses `{loaded}` already and cannot load `{requested}` as well"),
         )
     }
@@ -133,14 +121,14 @@ impl Error {
             "provider `{provider}` cannot start: `{library}` was built without it\n  \
              expected: {expected}\n  found:    {found}"
         );
-        Self::other(ErrorKind::Runtime, message)
-            .with_hint("run `deploy runtime install cuda`, or use `--provider cpu`")
+        Self::other(Kind::Runtime, message)
+            .with_hint("run `deploy runtime install cuda`, or use the provider `cpu`")
     }
 
     pub(crate) fn provider_failed(provider: &str, reason: &str) -> Self {
         let message = format!("provider `{provider}` cannot start: {reason}");
-        Self::other(ErrorKind::Runtime, message)
-            .with_hint("run `deploy doctor`, or use `--provider cpu`")
+        Self::other(Kind::Runtime, message)
+            .with_hint("run `deploy doctor`, or use the provider `cpu`")
     }
 
     /// A plugin provider finds no device of the kind that was asked for.
@@ -152,26 +140,66 @@ impl Error {
         let message = format!(
             "provider `{provider}` cannot start: it finds no such device\n  expected: {kind}\n  found:    {found}"
         );
-        Self::other(ErrorKind::Runtime, message).with_hint(fix)
+        Self::other(Kind::Runtime, message).with_hint(fix)
+    }
+
+    /// The library is one that sends telemetry, and nothing forbids it to.
+    pub(crate) fn telemetry(path: &Path, version: &str) -> Self {
+        let path = path.display();
+        let message = format!(
+            "ONNX Runtime {version} sends telemetry, and is not loaded for that\n  expected: `{TELEMETRY}=1` in the \
+             environment\n  found:    `{path}`"
+        );
+        Self::other(Kind::Runtime, message).with_hint(
+            "set the variable before the process starts, call `runtime::disable_telemetry` first in `main`, or use \
+             an older ONNX Runtime; `LoadOptions::allow_telemetry` accepts it",
+        )
+    }
+
+    /// An environment is to be adopted, and a library was loaded before.
+    pub(crate) fn already_loaded(loaded: &Path) -> Self {
+        let loaded = loaded.display();
+        let message =
+            format!("this process uses `{loaded}` already and cannot adopt an environment");
+        Self::other(Kind::Runtime, message)
+            .with_hint("adopt it before the first model is opened, or use `runtime::environment`")
+    }
+
+    pub(crate) fn nothing_loaded() -> Self {
+        Self::other(
+            Kind::Runtime,
+            "no ONNX Runtime was loaded or adopted yet".to_owned(),
+        )
+        .with_hint("open a model first, or call `runtime::load` with what `runtime::find` found")
+    }
+
+    /// Other code of this process created ONNX Runtime's environment, or had one that it dropped.
+    pub(crate) fn environment_taken() -> Self {
+        let message = "ONNX Runtime is in use in this process already: other code created its environment through the \
+                       crate `ort`, and a process has one";
+        Self::other(Kind::Runtime, message.to_owned()).with_hint(
+            "keep that environment alive and give it to `runtime::adopt` before the first model is opened; or open \
+             a model first, and let the other code use `runtime::environment`",
+        )
     }
 
     /// Nodes that compute run elsewhere; a line for each other provider, with its nodes.
     pub(crate) fn nodes_elsewhere(provider: &str, nodes: &[String]) -> Self {
         let nodes = nodes.join("\n             ");
         Self::other(
-            ErrorKind::Runtime,
+            Kind::Runtime,
             format!("not all of the model runs on `{provider}`\n  elsewhere: {nodes}"),
         )
         .with_hint(
-            "to accept that, add `--allow-fallback`; `--verbose` shows why ONNX Runtime did so",
+            "to accept that, use `ClassifierBuilder::allow_fallback`; the log of ONNX Runtime says why it did so",
         )
     }
 
     pub(crate) fn placement_unknown(provider: &str) -> Self {
         let message =
             format!("this ONNX Runtime does not say whether the model runs on `{provider}`");
-        Self::other(ErrorKind::Runtime, message).with_hint(format!(
-            "use ONNX Runtime {VERSION}, or accept any placement with `--allow-fallback`"
+        Self::other(Kind::Runtime, message).with_hint(format!(
+            "use ONNX Runtime {VERSION}, or accept any placement with `ClassifierBuilder::allow_fallback`"
         ))
     }
 }
@@ -181,7 +209,7 @@ impl Error {
     pub(crate) fn model_load(path: &Path, reason: &str) -> Self {
         let path = path.display();
         let message = format!("ONNX Runtime does not open `{path}`: {reason}");
-        Self::other(ErrorKind::Model, message)
+        Self::other(Kind::Model, message)
     }
 
     pub(crate) fn model_newer(path: &Path, version: &str, expected: &str, found: &str) -> Self {
@@ -189,8 +217,8 @@ impl Error {
         let message = format!(
             "`{path}` is newer than ONNX Runtime {version}\n  expected: {expected}\n  found:    {found}"
         );
-        Self::other(ErrorKind::Model, message).with_hint(
-            "export it with an older opset, or give a newer library with `--runtime FILE`",
+        Self::other(Kind::Model, message).with_hint(
+            "export it with an older opset, or name a newer library with `ORT_DYLIB_PATH`",
         )
     }
 
@@ -200,7 +228,7 @@ impl Error {
         let message = format!(
             "`{path}` is not an image classifier\n  expected: {expected}\n  found:    {found}"
         );
-        Self::other(ErrorKind::Model, message).with_hint(
+        Self::other(Kind::Model, message).with_hint(
             "only classifiers with one image input and an output of class scores are run",
         )
     }
@@ -211,14 +239,14 @@ impl Error {
         let (is, hint) = match found {
             VERIFY => (
                 "is a verifier, which compares two images",
-                "`deploy predict --pair A B`, `deploy eval`, `info` and `check` take it; in programs it is a `Verifier`",
+                "open it as a `Verifier`; `deploy predict --pair A B`, `deploy eval`, `info` and `check` take it",
             ),
             _ => (
                 "is a classifier, not a verifier of two images",
                 "train a verifier with `trainer fit --task pairs`, or classify single images",
             ),
         };
-        Self::other(ErrorKind::Model, format!("`{path}` {is}")).with_hint(hint)
+        Self::other(Kind::Model, format!("`{path}` {is}")).with_hint(hint)
     }
 
     /// More than one output may hold the class scores.
@@ -227,8 +255,8 @@ impl Error {
         let message = format!(
             "`{path}` has several outputs\n  expected: one output [N, K], or its name\n  found:    {found}"
         );
-        Self::other(ErrorKind::Usage, message).with_hint(format!(
-            "choose one with `--output NAME`, such as `--output {example}`"
+        Self::other(Kind::Argument, message).with_hint(format!(
+            "choose one with `ClassifierBuilder::output`, such as `{example}`"
         ))
     }
 
@@ -236,23 +264,24 @@ impl Error {
         let path = path.display();
         let message =
             format!("`{path}` has no such output\n  expected: `{name}`\n  found:    {found}");
-        Self::other(ErrorKind::Usage, message).with_hint("choose one with `--output NAME`")
+        Self::other(Kind::Argument, message)
+            .with_hint("choose one with `ClassifierBuilder::output`")
     }
 
     /// The file carries no card, and `what` it would say is not known otherwise.
     pub fn no_card(path: &Path, what: &str) -> Self {
         let path = path.display();
         let message = format!("`{path}` does not say {what}: it carries no model card");
-        Self::other(ErrorKind::Model, message).with_hint(
-            "write it into the file with `deploy card attach`; commands that take `--classes FILE` and \
-             `--preprocess TEXT` run without it",
+        Self::other(Kind::Model, message).with_hint(
+            "write it into the file with `deploy card attach`, or give `ClassifierBuilder::classes` and \
+             `ClassifierBuilder::preprocess`",
         )
     }
 
     /// The model stopped while it ran.
     pub fn run(reason: impl std::fmt::Display) -> Self {
         let reason = reason.to_string();
-        let error = |message| Self::other(ErrorKind::Model, message);
+        let error = |message| Self::other(Kind::Model, message);
         let Some((op, node, detail)) = failed_node(&reason) else {
             return error(format!("the model stopped: {reason}"));
         };
@@ -262,7 +291,7 @@ impl Error {
         };
         error(format!("the model stopped at {node}: {detail}")).with_hint(
             "a graph that was exported for another number of images, or another size, stops like this: try \
-             `--batch 1`, or export it again with an open batch",
+             one image at a time, or export it again with an open batch",
         )
     }
 
@@ -273,7 +302,7 @@ impl Error {
              found:    {}",
             list(outputs)
         );
-        Self::other(ErrorKind::Model, message).with_hint(
+        Self::other(Kind::Model, message).with_hint(
             "its weights are damaged, or its values leave the range of its precision: export it again, or run the \
              file in single precision",
         )
@@ -283,7 +312,7 @@ impl Error {
     pub(crate) fn output_kind_unclear(path: &Path, why: &str) -> Self {
         let path = path.display();
         let message = format!("`{path}` does not show what its output means: {why}");
-        Self::other(ErrorKind::Model, message).with_hint("say it with `--output-kind`")
+        Self::other(Kind::Model, message).with_hint("say it with `ClassifierBuilder::output_kind`")
     }
 
     /// A number that is read as a probability and is none.
@@ -293,8 +322,8 @@ impl Error {
             "the output of `{path}` is not of probabilities (image {index} of the batch)\n  expected: numbers from \
              0 to 1\n  found:    {found}"
         );
-        Self::other(ErrorKind::Model, message)
-            .with_hint("say what its output means with `--output-kind`")
+        Self::other(Kind::Model, message)
+            .with_hint("say what its output means with `ClassifierBuilder::output_kind`")
     }
 
     /// The same error with the image or the file that it is about.
@@ -318,13 +347,21 @@ impl Error {
         let message = format!(
             "the features are not this verifier's\n  expected: {expected} numbers\n  found:    {found}"
         );
-        Self::other(ErrorKind::Usage, message)
+        Self::other(Kind::Argument, message)
+    }
+
+    /// The number of features is not known.
+    pub(crate) fn no_features(path: &Path) -> Self {
+        let path = path.display();
+        let message = format!("`{path}` does not say how many features its images have");
+        Self::other(Kind::Model, message)
+            .with_hint("take a classifier whose last layer is in the file, or write a card into it")
     }
 
     pub(crate) fn no_golden(path: &Path) -> Self {
         let path = path.display();
         let message = format!("`{path}` carries no golden samples to check");
-        Self::other(ErrorKind::Model, message)
+        Self::other(Kind::Model, message)
             .with_hint("write them into the file with `deploy card attach`")
     }
 }
@@ -335,40 +372,67 @@ impl Error {
     #[cfg(feature = "eval")]
     pub(crate) fn one_answer() -> Self {
         let message = "all pairs have the same answer: nothing can be told apart".to_owned();
-        Self::other(ErrorKind::Data, message)
+        Self::other(Kind::Image, message)
             .with_hint("give pairs of the same identity and of different ones")
     }
 
     pub(crate) fn no_images() -> Self {
-        Self::other(
-            ErrorKind::Data,
-            "there are no images to evaluate".to_owned(),
-        )
+        Self::other(Kind::Image, "there are no images to evaluate".to_owned())
     }
 
     pub(crate) fn unreadable(path: &Path, reason: &str) -> Self {
         let message = format!("`{}` cannot be read: {reason}", path.display());
-        Self::other(ErrorKind::Data, message)
+        Self::other(Kind::Image, message)
             .with_hint("repair or remove the files; HEIC and AVIF must be converted to JPEG first")
+    }
+}
+
+/// Calls that end early.
+impl Error {
+    pub(crate) fn cancelled() -> Self {
+        Self::other(Kind::Cancelled, "the call was cancelled".to_owned())
+    }
+
+    pub(crate) fn timeout() -> Self {
+        Self::other(Kind::Timeout, "the time of the call has passed".to_owned())
+    }
+
+    pub(crate) fn busy() -> Self {
+        Self::other(Kind::Busy, "every session is in use".to_owned())
+            .with_hint("open more sessions, or wait for one")
+    }
+
+    pub(crate) fn no_thread(reason: std::io::Error) -> Self {
+        Self::other(
+            Kind::Runtime,
+            format!("the system starts no thread: {reason}"),
+        )
     }
 }
 
 /// The request of the caller.
 impl Error {
+    pub(crate) fn bad_threshold(found: f32) -> Self {
+        let message = format!(
+            "the least probability of an answer cannot be used\n  expected: 0 to 1\n  found:    {found}"
+        );
+        Self::other(Kind::Argument, message)
+    }
+
     pub(crate) fn precision_name(text: &str) -> Self {
         let message =
             format!("`{text}` is not a precision\n  expected: fp32, tf32, bf16, fp16 or int8");
-        Self::other(ErrorKind::Usage, message)
+        Self::other(Kind::Argument, message)
     }
 
     pub(crate) fn precision_unsupported(precision: &str, provider: &str) -> Self {
         let message = format!("provider `{provider}` does not compute in {precision}");
         let other = match precision {
-            "bf16" => "`--provider openvino`",
-            _ => "a GPU with `--provider cuda`",
+            "bf16" => "the provider `openvino`",
+            _ => "a GPU with the provider `cuda`",
         };
-        Self::other(ErrorKind::Usage, message)
-            .with_hint(format!("use `--precision fp32`, or {other}"))
+        Self::other(Kind::Argument, message)
+            .with_hint(format!("use the precision `fp32`, or {other}"))
     }
 
     /// The device lacks the precision: `found` are those that it has.
@@ -382,16 +446,16 @@ impl Error {
             "provider `{provider}` does not compute in {precision} here\n  expected: a device that does\n  \
              found:    {device}: {found}"
         );
-        Self::other(ErrorKind::Usage, message)
-            .with_hint("choose one of these with `--precision`, or another provider")
+        Self::other(Kind::Argument, message)
+            .with_hint("choose one of these precisions, or another provider")
     }
 
     /// The file's own precision leaves nothing to choose.
     pub(crate) fn precision_chosen(path: &Path, precision: &str, own: &str) -> Self {
         let path = path.display();
         let message = format!("`{path}` cannot be run in {precision}: it is in {own} already");
-        Self::other(ErrorKind::Usage, message)
-            .with_hint("leave `--precision` out, or give the file in single precision")
+        Self::other(Kind::Argument, message)
+            .with_hint("leave the precision out, or give the file in single precision")
     }
 
     /// The file is of another precision, and no provider changes that.
@@ -401,7 +465,7 @@ impl Error {
             "`{path}` cannot be run in {expected} as it is\n  expected: a file of {expected}\n  \
              found:    {found}"
         );
-        Self::other(ErrorKind::Usage, message).with_hint(format!(
+        Self::other(Kind::Argument, message).with_hint(format!(
             "convert it with `deploy convert --precision {expected}`"
         ))
     }
@@ -409,13 +473,12 @@ impl Error {
     pub(crate) fn not_converted(precision: &str) -> Self {
         let message =
             format!("a file cannot be converted to `{precision}`\n  expected: fp16 or int8");
-        Self::other(ErrorKind::Usage, message)
+        Self::other(Kind::Argument, message)
     }
 
     pub(crate) fn no_calibration() -> Self {
         let message = "`int8` needs training images on which the ranges of values are measured";
-        Self::other(ErrorKind::Usage, message.to_owned())
-            .with_hint("give the folder of the images with `--data DIR`")
+        Self::other(Kind::Argument, message.to_owned()).with_hint("give the folder of the images")
     }
 
     pub(crate) fn class_count(path: &Path, expected: usize, found: usize) -> Self {
@@ -423,7 +486,7 @@ impl Error {
         let message = format!(
             "the class names do not fit `{path}`\n  expected: {expected} names\n  found:    {found}"
         );
-        Self::other(ErrorKind::Usage, message)
+        Self::other(Kind::Argument, message)
             .with_hint("give one class name per line, in the order of the outputs")
     }
 
@@ -433,8 +496,8 @@ impl Error {
         let message = format!(
             "the preprocessing does not fit `{path}`\n  expected: {expected}\n  found:    {found}"
         );
-        Self::other(ErrorKind::Usage, message)
-            .with_hint("give the steps that this model needs with `--preprocess`, or in its card: `deploy card attach`")
+        Self::other(Kind::Argument, message)
+            .with_hint("give the steps that this model needs with `ClassifierBuilder::preprocess`, or in its card: `deploy card attach`")
     }
 
     /// The data has classes that the model does not know.
@@ -447,26 +510,36 @@ impl Error {
             list(expected),
             list(found)
         );
-        Self::other(ErrorKind::Usage, message).with_hint(unknown_classes_hint(expected, found))
+        Self::other(Kind::Argument, message).with_hint(unknown_classes_hint(expected, found))
     }
 
     /// A class of the data is the name of two of the model's.
     #[cfg(feature = "eval")]
     pub(crate) fn same_class_twice(path: &Path, name: &str) -> Self {
         let message = format!("`{}` has two classes `{name}`", path.display());
-        Self::other(ErrorKind::Usage, message)
-            .with_hint("give each output a name of its own with `--classes FILE`")
+        Self::other(Kind::Argument, message)
+            .with_hint("give each output a name of its own with `ClassifierBuilder::classes`")
     }
 
     pub(crate) fn logits_length(expected: usize, found: usize) -> Self {
         let message = format!("one image of this model has {expected} logits, {found} given");
-        Self::other(ErrorKind::Usage, message)
+        Self::other(Kind::Argument, message)
     }
 
     /// Prepared numbers of the wrong length.
     pub(crate) fn input_length(batch: usize, expected: usize, found: usize) -> Self {
         let message = format!("{batch} images of this model are {expected} numbers, {found} given");
-        Self::other(ErrorKind::Usage, message)
+        Self::other(Kind::Argument, message)
+    }
+
+    /// Prepared images of another shape.
+    #[cfg(feature = "ndarray")]
+    pub(crate) fn array_shape(expected: &[usize; 3], found: &[usize]) -> Self {
+        let [a, b, c] = expected;
+        let message = format!(
+            "the array is not of prepared images\n  expected: [N, {a}, {b}, {c}]\n  found:    {found:?}"
+        );
+        Self::other(Kind::Argument, message)
     }
 
     /// The model, or the engine built from it, does not take so many images at a time.
@@ -483,7 +556,7 @@ impl Error {
         };
         let message =
             format!("`{path}` does not take {found} images at a time\n  expected: {expected}");
-        Self::other(ErrorKind::Usage, message)
+        Self::other(Kind::Argument, message)
     }
 }
 

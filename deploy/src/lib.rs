@@ -12,7 +12,7 @@
 //!
 //! The modules: [`runtime`] finds, installs and loads the ONNX Runtime library; [`session`] is the
 //! [`engine`] that runs a model on a [`Provider`], and a [`pool`] holds several of them; [`classifier`] joins
-//! them with a card; [`verifier`] says whether two images are the same; [`golden`] checks a classifier against itself, [`taps`] reads the values inside it, and
+//! them with a card; [`verifier`] says whether two images are the same, and [`encoder`] gives the features of one; [`golden`] checks a classifier against itself, [`taps`] reads the values inside it, and
 //! [`convert`] writes it in another precision. With the feature `eval`, `eval` scores a classifier on
 //! labelled images and `diff` compares two of them.
 //!
@@ -21,20 +21,23 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `libjpeg` | yes | JPEG by mozjpeg, every pixel equal to PIL's; needs a C compiler. Without it by zune-jpeg |
+//! | `ndarray` | no | frames, prepared images, logits and features as arrays |
 //! | `eval` | no | evaluation, comparison and the choice of calibration images; brings in the crate `data` |
 //!
 //! What signatures mention of other crates is re-exported here, so that an application depends on `classifold`
-//! alone: [`pixels`] (card, preprocessing, decoded images), [`image`], [`onnx`], [`machine`], [`files`] and,
+//! alone: [`pixels`] (card, preprocessing, decoded images), [`image`], [`onnx`], [`machine`], [`files`], [`ort`] and,
 //! with `eval`, `data`.
 //!
 //! This crate never prints, never downloads of its own accord and keeps nothing global but the one ONNX
 //! Runtime of the process and the GPU libraries that were loaded for it.
 #![deny(missing_docs)]
 
+mod cancel;
 pub mod classifier;
 pub mod convert;
 #[cfg(feature = "eval")]
 pub mod diff;
+pub mod encoder;
 pub mod engine;
 pub mod engine_cache;
 pub mod error;
@@ -57,17 +60,19 @@ pub mod verifier;
 
 #[cfg(feature = "eval")]
 pub use data;
-pub use {files, image, machine, onnx, pixels};
+pub use {files, image, machine, onnx, ort, pixels};
 
 pub use files::cache;
 pub use machine::{OpenVinoDevice, Provider, probe};
 pub use pixels::{
-    Card, DecodedImage, ImageRef, Limits, Preprocess, RgbImage, Unreadable, card, decode,
-    preprocess,
+    Card, DecodedImage, Frame, ImageRef, Limits, Nv12, PixelFormat, Pixels, Preprocess, RgbImage,
+    Unreadable, YuvMatrix, YuvRange, card, decode, preprocess,
 };
 
-pub use classifier::{Classifier, ClassifierBuilder};
-pub use error::{Error, ErrorKind, Result};
+pub use cancel::{CancelToken, OnCancel};
+pub use classifier::{Classifier, ClassifierBuilder, Input};
+pub use encoder::Encoder;
+pub use error::{Error, Kind, Result};
 pub use model::Model;
 pub use placement::{PlacedNode, Placement};
 pub use precision::Precision;

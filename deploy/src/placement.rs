@@ -314,7 +314,7 @@ mod tests {
             error.to_string().contains("cuda: Softmax `last`"),
             "{error}"
         );
-        assert!(error.hint().unwrap().contains("--allow-fallback"));
+        assert!(error.hint().unwrap().contains("allow_fallback"));
     }
 
     #[test]

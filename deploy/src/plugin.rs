@@ -96,7 +96,7 @@ pub(crate) fn device(provider: Provider) -> Result<(Device<'static>, PluginDevic
         Provider::OpenVino { device } => (device.name().to_uppercase(), driver(device)),
         _ => {
             let number = provider.device().unwrap_or_default().to_string();
-            (number, "check `nvidia-smi`, or use `--provider cuda`")
+            (number, "check `nvidia-smi`, or use the provider `cuda`")
         }
     };
     // Several GPUs are called GPU.0, GPU.1.
@@ -115,12 +115,12 @@ pub(crate) fn device(provider: Provider) -> Result<(Device<'static>, PluginDevic
 /// What OpenVINO needs to see a device.
 fn driver(device: OpenVinoDevice) -> &'static str {
     match device {
-        OpenVinoDevice::Cpu => "use `--provider cpu`",
+        OpenVinoDevice::Cpu => "use the provider `cpu`",
         OpenVinoDevice::Gpu => {
-            "install Intel's driver for compute (`intel-opencl-icd`), or use `--provider openvino`"
+            "install Intel's driver for compute (`intel-opencl-icd`), or use the provider `openvino`"
         }
         OpenVinoDevice::Npu => {
-            "install Intel's driver for NPUs (`intel-level-zero-npu`), or use `--provider openvino`"
+            "install Intel's driver for NPUs (`intel-level-zero-npu`), or use the provider `openvino`"
         }
     }
 }

@@ -1,8 +1,19 @@
 //! Object pool of engines, shared by threads. Knows no model.
 
 use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use crate::cancel::CancelToken;
 use crate::engine::Engine;
+use crate::error::{Error, Result};
+
+/// How long a call waits for an engine.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Patience {
+    None,
+    Until(Instant),
+    Endless,
+}
 
 /// A pool of engines: a thread waits for one, uses it and gives it back.
 pub struct Pool {
@@ -72,6 +83,53 @@ impl Pool {
             }
         };
         drop(idle);
+        self.lend(engine, work)
+    }
+
+    /// As [`Pool::with`], for as long as the caller waits.
+    ///
+    /// # Errors
+    /// The time has passed, `token` was cancelled, or the pool has no engine.
+    pub(crate) fn with_patience<T>(
+        &self,
+        patience: Patience,
+        token: &CancelToken,
+        work: impl FnOnce(&mut dyn Engine) -> T,
+    ) -> Result<T> {
+        /// A cancelled token does not wake those who wait for an engine: they look at it.
+        const LOOK: Duration = Duration::from_millis(5);
+        let none = || Error::run("there is no engine");
+        if self.size == 0 {
+            return Err(none());
+        }
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let engine = loop {
+            if token.is_cancelled() {
+                return Err(Error::cancelled());
+            }
+            if let Some(engine) = idle.pop() {
+                break engine;
+            }
+            let left = match patience {
+                Patience::None => Duration::ZERO,
+                Patience::Until(deadline) => deadline.saturating_duration_since(Instant::now()),
+                Patience::Endless => LOOK,
+            };
+            if left.is_zero() {
+                return Err(Error::busy());
+            }
+            let waited = self.returned.wait_timeout(idle, left.min(LOOK));
+            idle = waited.unwrap_or_else(PoisonError::into_inner).0;
+        };
+        drop(idle);
+        self.lend(engine, work).ok_or_else(none)
+    }
+
+    fn lend<T>(
+        &self,
+        engine: Box<dyn Engine>,
+        work: impl FnOnce(&mut dyn Engine) -> T,
+    ) -> Option<T> {
         let mut lease = Lease {
             pool: self,
             engine: Some(engine),

@@ -8,7 +8,7 @@ pub(crate) mod tensor_io;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use onnx::{Detached, Document, ModelFile};
@@ -23,6 +23,7 @@ pub use crate::options::SessionOptions;
 
 use machine::Provider;
 
+use crate::cancel::CancelToken;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::model::arithmetic;
@@ -73,6 +74,8 @@ pub struct Session {
     memory: Memory,
     /// Run options of calls without fixed buffers: no launches are recorded.
     unbound_options: RunOptions,
+    /// Run options of a call that may be cancelled.
+    call_options: Option<Arc<RunOptions>>,
     /// Recording of launches (CUDA graph); `None` records nothing.
     graph: Option<GraphRecording>,
     /// Whether a recording is replayed whatever its number.
@@ -144,10 +147,6 @@ impl Session {
             None => Memory::Cpu,
             Some(device) => Memory::gpu(presets::device_id(device)).map_err(run_error)?,
         };
-        let mut unbound_options = RunOptions::new().map_err(run_error)?;
-        unbound_options
-            .set(bind::GRAPH, bind::graph_id(None))
-            .map_err(run_error)?;
         let recorded = options.batches.first().filter(|_| opened.graph);
         let mut session = Self {
             path: path.to_owned(),
@@ -168,7 +167,8 @@ impl Session {
             },
             notes: opened.notes,
             memory,
-            unbound_options,
+            unbound_options: unbound_options()?,
+            call_options: None,
             // 0 is ONNX Runtime's own number.
             graph: recorded.map(|batch| GraphRecording {
                 batch: *batch,
@@ -399,7 +399,8 @@ impl Session {
 
     /// One call of ONNX Runtime: on a GPU over kept buffers, on the CPU over the images where they are.
     fn run_exactly(&mut self, images: &[f32], batch: usize) -> Result<Vec<f32>> {
-        if matches!(self.memory, Memory::Cpu) {
+        // Kept buffers have run options of their own, which cannot be cancelled.
+        if matches!(self.memory, Memory::Cpu) || self.call_options.is_some() {
             return Ok(self.run_unbound(images, batch)?.0);
         }
         let kept = self.kept_buffers();
@@ -433,7 +434,9 @@ impl Session {
             tensor_io::to_input(self.input_type, images, [batch, a, b, c]).map_err(run_error)?;
         // By name: the image need not be the first input where others are optional.
         let inputs: Vec<(&str, SessionInputValue<'_>)> = vec![(self.input.as_str(), value)];
-        let outputs = self.session.run_with_options(inputs, &self.unbound_options);
+        let options = self.call_options.as_deref();
+        let options = options.unwrap_or(&self.unbound_options);
+        let outputs = self.session.run_with_options(inputs, options);
         let outputs = outputs.map_err(run_error)?;
         let output = outputs
             .get(self.output.as_str())
@@ -453,9 +456,41 @@ impl Session {
     }
 }
 
+/// Run options without buffers of their own: no launches are recorded.
+fn unbound_options() -> Result<RunOptions> {
+    let mut options = RunOptions::new().map_err(run_error)?;
+    options
+        .set(bind::GRAPH, bind::graph_id(None))
+        .map_err(run_error)?;
+    Ok(options)
+}
+
 impl Engine for Session {
     fn run(&mut self, images: &[f32], batch: usize) -> Result<Vec<f32>> {
         Session::run(self, images, batch)
+    }
+
+    fn run_cancellable(
+        &mut self,
+        images: &[f32],
+        batch: usize,
+        token: &CancelToken,
+    ) -> Result<Vec<f32>> {
+        let options = Arc::new(unbound_options()?);
+        let terminated = Arc::clone(&options);
+        let terminate = move || {
+            // It fails for options that are not there, and these are.
+            let _ = terminated.terminate();
+        };
+        let registration = token.on_cancel(terminate);
+        self.call_options = Some(options);
+        let outputs = Session::run(self, images, batch);
+        self.call_options = None;
+        drop(registration);
+        match token.is_cancelled() {
+            true => Err(Error::cancelled()),
+            false => outputs,
+        }
     }
 
     fn num_outputs(&self) -> usize {

@@ -157,8 +157,10 @@ impl FeatureCut {
         if let Some(last) = last.filter(|node| !is_standard_domain(node.domain())) {
             let operator = format!("{}::{}", last.domain(), last.op_type());
             return Err(subject.refuse(
-                &format!("ends in `{operator}`, whose inside is not searched for a classification layer"),
-                "export it without functions, or name the value that holds the features [N, D] with `--cut-at`",
+                &format!(
+                    "ends in `{operator}`, whose inside is not searched for a classification layer"
+                ),
+                "export it without functions, or name the value that holds the features [N, D]",
             ));
         }
         Ok(Self {
@@ -241,7 +243,7 @@ impl Subject<'_> {
                         "has no classification layer, and none of its outputs is known as features ({})",
                         outputs.join("; ")
                     ),
-                    "take an image classifier, or name the value that holds the features [N, D] with `--cut-at`",
+                    "take an image classifier, or name the value that holds the features [N, D]",
                 ))
             }
         }

@@ -66,7 +66,7 @@ pub(crate) fn kind(head: &[u8]) -> Option<Foreign> {
         () if at(0, b"\x89PNG") || at(0, b"\xff\xd8\xff") || at(0, b"GIF8") || at(0, b"RIFF") => {
             found(
                 "an image",
-                "give images by position, and the model as `--model FILE`",
+                "give a model file here, and images where images are expected",
             )
         }
         () if !head.is_empty() && head.iter().all(is_text) => found("a text file", OTHER),

@@ -267,7 +267,7 @@ fn of_several_outputs_the_known_one_is_taken() {
             .contains("none of its outputs is known as features"),
         "{error}"
     );
-    assert!(error.hint().unwrap().contains("--cut-at"));
+    assert!(error.hint().unwrap().contains("name the value"));
 }
 
 #[test]

@@ -23,7 +23,7 @@ use trainer::backbone;
 fn main() -> Result<()> {
     let folder = std::env::args().nth(1).context("no folder")?;
     let cache = data::cache::dir(None)?;
-    let found = deploy::runtime::find(&deploy::runtime::Search::from_env(None, &cache))?;
+    let found = deploy::runtime::find(&deploy::runtime::Search::from_env(None, Some(&cache)))?;
     deploy::runtime::load(&found)?;
     let entries = fs::read_dir(folder)?.map(|entry| Ok(entry?.path()));
     let mut files: Vec<PathBuf> = entries.collect::<Result<_>>()?;

@@ -64,7 +64,7 @@ fn main() -> Result<()> {
     let samples: Vec<Sample> = dataset.train.iter().chain(&dataset.val).cloned().collect();
     let cache = data::cache::dir(None)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let found = deploy::runtime::find(&deploy::runtime::Search::from_env(None, &cache))?;
+    let found = deploy::runtime::find(&deploy::runtime::Search::from_env(None, Some(&cache)))?;
     deploy::runtime::load(&found)?;
     let classes = dataset.classes.clone();
     let backbone = trainer::backbone::open(Path::new(&backbone), None, [3, 224, 224], threads)?;

@@ -7,6 +7,10 @@ use crate::error;
 
 /// The hint of an error, if it has one.
 pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
+    Some(console::in_flags(&library_hint(error)?))
+}
+
+fn library_hint(error: &(dyn Error + 'static)) -> Option<String> {
     None.or_else(|| error.downcast_ref::<crate::Error>()?.hint())
         .or_else(|| error.downcast_ref::<report::Error>()?.hint())
         .or_else(|| error.downcast_ref::<data::Error>()?.hint())

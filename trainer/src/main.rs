@@ -26,10 +26,13 @@ fn keep_freed_memory() {
 }
 
 fn main() -> ExitCode {
+    #[expect(unsafe_code, reason = "setting an environment variable")]
+    // SAFETY: the first statement of `main`: no thread has started.
+    unsafe {
+        deploy::runtime::disable_telemetry();
+    }
     #[cfg(feature = "mimalloc")]
     keep_freed_memory();
-    // First of all: the environment may only change while there are no threads.
-    deploy::runtime::disable_telemetry();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return console::usage_exit_code(error.print(), error.use_stderr()),

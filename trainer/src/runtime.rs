@@ -19,7 +19,7 @@ pub fn ensure(
 ) -> Result<()> {
     let search = Search {
         provider,
-        ..Search::from_env(library, cache)
+        ..Search::from_env(library, Some(cache))
     };
     let found = runtime::ensure(&search, &|line| printer.log(line), !offline)
         .map_err(deploy::Error::from)?;

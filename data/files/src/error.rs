@@ -60,7 +60,7 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NoCacheFolder => Some("name one with `--cache DIR` or `CLASSIFIER_CACHE`".into()),
+            Self::NoCacheFolder => Some("name one with `CLASSIFIER_CACHE`".into()),
             Self::Read { .. } | Self::Write { .. } => None,
         }
     }

@@ -5,7 +5,7 @@
 
 pub mod golden_images;
 
-use crate::{Error, Preprocess, Result};
+use crate::{Error, Kind, Preprocess, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
@@ -47,7 +47,8 @@ pub struct Card {
     pub provenance: Provenance,
     /// Reference images with the logits to expect.
     pub golden: Vec<Golden>,
-    /// Of a verifier: the least probability at which two images are the same, `[0, 1]`.
+    /// Of a verifier: the least probability at which two images are the same, `[0, 1]`. Of a classifier: the least
+    /// probability of an answer; a less sure one is "unknown".
     pub threshold: Option<f64>,
 }
 
@@ -296,7 +297,11 @@ impl Card {
                 "the model card has version {version}; this program knows version {VERSION}"
             );
             let hint = Some("use a newer release of this program");
-            return Err(Error::Invalid { message, hint });
+            return Err(Error::Invalid {
+                kind: Kind::Model,
+                message,
+                hint,
+            });
         }
         let task = text("task").unwrap_or(CLASSIFY);
         if ![CLASSIFY, VERIFY].contains(&task) {
@@ -347,6 +352,7 @@ impl Card {
             Ok(())
         } else {
             Err(Error::Invalid {
+                kind: Kind::Model,
                 message: format!(
                     "the model card names {classes} classes, the model has {outputs} outputs"
                 ),
@@ -356,8 +362,8 @@ impl Card {
     }
 }
 
-/// Logits as JSON.
-mod logits {
+/// Logits as JSON, for `#[serde(with)]`: minus infinity is the text `-inf`.
+pub mod logits {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -370,7 +376,11 @@ mod logits {
 
     const MASKED: &str = "-inf";
 
-    pub(super) fn serialize<S: Serializer>(logits: &[f32], to: S) -> Result<S::Ok, S::Error> {
+    /// Writes logits `[K]`.
+    ///
+    /// # Errors
+    /// Those of the serialiser.
+    pub fn serialize<S: Serializer>(logits: &[f32], to: S) -> Result<S::Ok, S::Error> {
         let logit = |logit: &f32| match *logit {
             f32::NEG_INFINITY => Logit::Text(MASKED),
             number => Logit::Number(number),
@@ -378,7 +388,11 @@ mod logits {
         to.collect_seq(logits.iter().map(logit))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f32>, D::Error> {
+    /// Reads logits `[K]`.
+    ///
+    /// # Errors
+    /// Those of the deserialiser; one is neither a finite number nor `-inf`.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f32>, D::Error> {
         let logit = |logit| match logit {
             Logit::Number(number) if number.is_finite() => Ok(number),
             Logit::Text(MASKED) => Ok(f32::NEG_INFINITY),
@@ -405,6 +419,7 @@ fn check_classes(classes: &[String]) -> Result<(), String> {
 
 fn bad(key: &str, reason: impl Display) -> Error {
     Error::Invalid {
+        kind: Kind::Model,
         message: format!("the model card's `{PREFIX}{key}`: {reason}"),
         hint: Some("write a good one with `deploy card attach`"),
     }

@@ -15,8 +15,8 @@ pub mod preprocess;
 pub use card::Card;
 pub use decode::{Limits, Unreadable};
 pub use decoded_image::{DecodedImage, ImageRef};
-pub use error::{Error, Result};
-pub use preprocess::Preprocess;
+pub use error::{Error, Kind, Result};
+pub use preprocess::{Frame, Nv12, PixelFormat, Pixels, Preprocess, YuvMatrix, YuvRange};
 
 /// Pixels of an image without alpha, RGB with 8 bits per channel.
 pub use image::RgbImage;

@@ -78,7 +78,7 @@ const CHECKS: [FileCheck; 8] = [
         severity: Severity::Note,
         applies: |sample| header_is(sample, |header| header.alpha),
         description: "with transparency",
-        consequence: "dropped, not blended, as PIL does; `--channels 4` keeps it",
+        consequence: "dropped, not blended, as PIL does, unless the network takes four channels",
     },
 ];
 

@@ -298,7 +298,7 @@ fn a_list_gives_the_same_images_back() {
             .starts_with("20 of 20 listed files are missing"),
         "{error}"
     );
-    assert!(error.hint().unwrap().contains("`--data DIR`"));
+    assert!(error.hint().unwrap().contains("name the folder"));
 }
 
 /// macOS writes `ä` as `a` with two dots behind it (NFD), other systems as one character (NFC).

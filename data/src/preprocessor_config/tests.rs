@@ -154,7 +154,7 @@ fn assert_refused(name: &str, content: &str, expected: &str) {
     let text = error.to_string();
     let has_file = text.contains(&format!("/{name}`: "));
     assert!(has_file && text.contains(expected), "{text}");
-    assert!(error.hint().unwrap().contains("--preprocess"));
+    assert!(error.hint().unwrap().contains("as text"));
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod bench;
 mod convert;
 mod diff;
 mod doctor;
+mod embed;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ pub(crate) use bench::{BenchArgs, MeasuringArgs};
 pub(crate) use convert::ConvertArgs;
 pub(crate) use diff::DiffArgs;
 pub(crate) use doctor::DoctorArgs;
+pub(crate) use embed::{EmbedArgs, EncoderArgs, SearchArgs};
 
 /// Runs ONNX image classifiers through ONNX Runtime: scores, predictions, benchmarks, checks.
 #[derive(Debug, Parser)]
@@ -38,6 +40,10 @@ pub(crate) enum Command {
     Eval(Box<EvalArgs>),
     /// Classify images
     Predict(Box<PredictArgs>),
+    /// Write the features of images into a file of NumPy
+    Embed(Box<EmbedArgs>),
+    /// Find the images of a folder that are most like one
+    Search(Box<SearchArgs>),
     /// Measure latency, throughput, memory and accuracy of models on providers
     Bench(Box<BenchArgs>),
     /// Show inputs, outputs, size and card of a model file; needs no ONNX Runtime
@@ -64,6 +70,13 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+/// Parses a share or a probability.
+fn share(text: &str) -> Result<f64, String> {
+    let value = text.parse::<f64>().ok();
+    let value = value.filter(|value| (0.0..=1.0).contains(value));
+    value.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
 /// The model, and facts that its card lacks.
@@ -156,6 +169,10 @@ pub(crate) struct EvalArgs {
     /// Run the file as it is on the CPU, too, and report changed answers and McNemar's test
     #[arg(long)]
     pub(crate) reference: bool,
+    /// Choose on validation images the least probability whose answers are right in this share of cases, such as 0.99,
+    /// and show what that gives on the split
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) target_accuracy: Option<f64>,
     /// Treat an unreadable image as an error
     #[arg(long)]
     pub(crate) strict_images: bool,
@@ -296,6 +313,10 @@ pub(crate) struct AttachArgs {
     /// Meaning of the model's output [default: as the graph and the numbers for drawn images say]
     #[arg(long, value_enum, value_name = "KIND")]
     pub(crate) output_kind: Option<OutputKindArg>,
+    /// The least probability of an answer, as `deploy eval --target-accuracy` chooses it; 0 takes it away [default: the
+    /// card's]
+    #[arg(long, value_name = "PROBABILITY", value_parser = share)]
+    pub(crate) reject: Option<f64>,
     /// The file to write [default: the model file itself]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,

@@ -41,6 +41,10 @@ impl CliError {
 
 /// The hint of an error of any crate.
 pub(crate) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
+    Some(console::in_flags(&library_hint(error)?))
+}
+
+fn library_hint(error: &(dyn Error + 'static)) -> Option<String> {
     None.or_else(|| error.downcast_ref::<CliError>()?.hint.clone())
         .or_else(|| error.downcast_ref::<deploy::Error>()?.hint())
         .or_else(|| error.downcast_ref::<deploy::machine::Error>()?.hint())

@@ -7,6 +7,7 @@ mod check;
 mod convert;
 mod diff;
 mod doctor;
+mod embed;
 mod eval;
 mod info;
 mod predict;
@@ -32,6 +33,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
     match cli.command {
         Command::Eval(args) => eval::run(&args, &printer),
         Command::Predict(args) => predict::run(&args, &printer),
+        Command::Embed(args) => embed::embed(&args, &printer),
+        Command::Search(args) => embed::search(&args, &printer),
         Command::Bench(args) => bench::run(&args, &printer),
         Command::Info(args) => info::run(&args, &printer),
         Command::Check(args) => check::run(&args, &printer),

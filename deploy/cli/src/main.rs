@@ -18,7 +18,11 @@ use clap::Parser;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    deploy::runtime::disable_telemetry();
+    #[expect(unsafe_code, reason = "setting an environment variable")]
+    // SAFETY: the first statement of `main`: no thread has started.
+    unsafe {
+        deploy::runtime::disable_telemetry();
+    }
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return console::usage_exit_code(error.print(), error.use_stderr()),

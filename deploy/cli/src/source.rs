@@ -147,8 +147,10 @@ pub(crate) fn verifier(
     Verifier::check_file(&file)?;
     let mut builder = ClassifierBuilder::default()
         .provider(machine.provider)
-        .allow_fallback(machine.allow_fallback)
-        .cache(cache(machine.location.cache.as_deref())?);
+        .allow_fallback(machine.allow_fallback);
+    if let Some(cache) = &machine.location.cache {
+        builder = builder.cache(cache);
+    }
     if let Some(threads) = machine.threads {
         builder = builder.threads(usize::from(threads));
     }
@@ -158,7 +160,7 @@ pub(crate) fn verifier(
     let found = runtime_for(machine.provider, &machine.location, printer)?;
     let verifier = Verifier::from_file(&file, builder.runtime(found))?;
     for note in verifier.encoder().notes() {
-        printer.log(note);
+        printer.log(console::in_flags(note));
     }
     Ok(verifier)
 }
@@ -191,8 +193,10 @@ fn open(
         .provider(machine.provider)
         .precision(precision)
         .batches(batch.into_iter().collect())
-        .allow_fallback(machine.allow_fallback)
-        .cache(cache(machine.location.cache.as_deref())?);
+        .allow_fallback(machine.allow_fallback);
+    if let Some(cache) = &machine.location.cache {
+        builder = builder.cache(cache);
+    }
     if let Some(model) = model {
         builder = describe(builder, model)?;
     }
@@ -203,7 +207,7 @@ fn open(
     };
     let classifier = builder.runtime(found).open()?;
     for note in classifier.notes() {
-        printer.log(note);
+        printer.log(console::in_flags(note));
     }
     if let Some(placement) = classifier.placement() {
         let provider = machine.provider;
@@ -254,10 +258,9 @@ pub(crate) fn runtime_for(
     location: &LocationArgs,
     printer: &Printer,
 ) -> anyhow::Result<RuntimeLibrary> {
-    let cache = cache(location.cache.as_deref())?;
     let search = Search {
         provider,
-        ..Search::from_env(location.runtime.clone(), &cache)
+        ..Search::from_env(location.runtime.clone(), location.cache.as_deref())
     };
     let found = runtime::ensure(&search, &|line| printer.log(line), !location.offline)?;
     // `eval` asks again after a conversion: the library is logged once.

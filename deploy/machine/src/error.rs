@@ -65,7 +65,7 @@ impl Error {
                 "the ONNX Runtime library `{}` cannot be read: {reason}",
                 path.display()
             ),
-            "check the path given by `--runtime` or `ORT_DYLIB_PATH`",
+            "check the path that names it",
         )
     }
 
@@ -84,7 +84,7 @@ impl Error {
     pub(crate) fn cache_read_only(what: &str, reason: impl std::fmt::Display) -> Self {
         Self::other(
             format!("cannot {what}: {reason}"),
-            "choose a folder that can be written to with `--cache DIR`",
+            "choose a folder that can be written to with `CLASSIFIER_CACHE`",
         )
     }
 
@@ -116,13 +116,13 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NoRuntime { .. } => {
-                "run `deploy runtime install`, or give the library with `--runtime FILE`"
+                "run `deploy runtime install`, or name the library with `ORT_DYLIB_PATH`"
             }
             Self::UnusableRuntime { path, .. } if is_gpu(path) => {
                 "run `deploy runtime install cuda`"
             }
             Self::UnusableRuntime { .. } => {
-                "run `deploy runtime install` and leave out `--runtime` and `ORT_DYLIB_PATH`"
+                "run `deploy runtime install`, and name no other library"
             }
             Self::ProviderName { .. } => return None,
             Self::Other { hint, .. } => return hint.clone(),

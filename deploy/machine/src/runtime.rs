@@ -26,6 +26,9 @@ use crate::probe::{self, SearchPaths};
 use crate::provider::Provider;
 pub use crate::wheels::{MIN_API, VERSION};
 
+/// The variable that switches the uploader of newer official builds off, where it is `1`.
+pub const TELEMETRY_VARIABLE: &str = "ORT_DISABLE_TELEMETRY";
+
 /// Source of a library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
@@ -33,12 +36,14 @@ pub enum Source {
     Explicit,
     /// Named by the environment variable `ORT_DYLIB_PATH`.
     Env,
-    /// Beside the running executable.
+    /// Beside the running executable, or in `../lib` where that lies in a folder `bin`.
     BesideExecutable,
     /// Installed into the cache folder.
     Cache,
     /// One of the system's library folders.
     System,
+    /// Loaded by other code of the process, whose environment was adopted.
+    Host,
 }
 
 impl fmt::Display for Source {
@@ -49,6 +54,7 @@ impl fmt::Display for Source {
             Self::BesideExecutable => "beside the executable",
             Self::Cache => "the cache folder",
             Self::System => "the system's library folders",
+            Self::Host => "the host program",
         })
     }
 }
@@ -106,7 +112,7 @@ pub struct Search {
     pub explicit: Option<PathBuf>,
     /// A file named by `ORT_DYLIB_PATH`.
     pub env: Option<PathBuf>,
-    /// Whether to look beside the running executable.
+    /// Whether to look beside the running executable, and in `../lib` where that lies in a folder `bin`.
     pub beside_executable: bool,
     /// The cache folder (its `runtime` subfolder is looked at).
     pub cache: Option<PathBuf>,
@@ -134,14 +140,32 @@ impl Search {
         }
     }
 
-    /// The search of a program: `explicit` first, then `ORT_DYLIB_PATH`, and the loader's search path before the
-    /// system's folders.
-    pub fn from_env(explicit: Option<PathBuf>, cache: &Path) -> Self {
-        let mut search = Self::new(cache);
-        search.explicit = explicit;
-        search.env = std::env::var_os("ORT_DYLIB_PATH")
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from);
+    /// The search of libraries and programs alike, in this order:
+    ///
+    /// 1. `explicit`, a file or a folder that the caller names;
+    /// 2. the file that the environment variable `ORT_DYLIB_PATH` names;
+    /// 3. the folder of the running executable, and `../lib` where that folder is `bin`;
+    /// 4. `cache`, or else the usual cache folder, where the system has one;
+    /// 5. the folders that the system's loader searches: `LD_LIBRARY_PATH` or what corresponds to it, then the usual
+    ///    folders of libraries.
+    ///
+    /// ```
+    /// use classifold_machine::runtime::Search;
+    /// let search = Search::from_env(Some("libonnxruntime.so".into()), None);
+    /// assert!(search.explicit.is_some() && search.beside_executable);
+    /// ```
+    pub fn from_env(explicit: Option<PathBuf>, cache: Option<&Path>) -> Self {
+        let mut search = Self {
+            explicit,
+            env: std::env::var_os("ORT_DYLIB_PATH")
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from),
+            beside_executable: true,
+            // Without a home there is none, and the library may lie elsewhere.
+            cache: files::cache::dir(cache).ok(),
+            system: find::system_folders(),
+            provider: Provider::Cpu,
+        };
         let variable = match std::env::consts::OS {
             "windows" => "PATH",
             "macos" => "DYLD_LIBRARY_PATH",

@@ -9,11 +9,11 @@ use pixels::{Limits, Preprocess};
 
 use super::{BATCH_ON_CPU, Classifier, check_class_count};
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::pool::Pool;
 use crate::precision::Precision;
-use crate::runtime::{self, RuntimeLibrary};
+use crate::runtime::{self, LoadOptions, RuntimeLibrary};
 use crate::session::{Batch, Session, SessionOptions};
 
 /// Images per run that occupy a GPU.
@@ -40,9 +40,12 @@ pub struct ClassifierBuilder {
     preprocess: Option<Preprocess>,
     output: Option<String>,
     output_kind: Option<OutputKind>,
+    reject_below: Option<f32>,
+    spinning: Option<bool>,
     runtime: Option<RuntimeLibrary>,
     cache: Option<PathBuf>,
     limits: Limits,
+    load: LoadOptions,
 }
 
 impl ClassifierBuilder {
@@ -147,6 +150,32 @@ impl ClassifierBuilder {
         self
     }
 
+    /// The least probability of an answer, in place of the card's: less sure predictions are
+    /// [rejected](crate::Prediction::is_rejected). `deploy eval --target-accuracy` chooses one; 0 rejects nothing.
+    pub fn reject_below(mut self, probability: f32) -> Self {
+        self.reject_below = Some(probability);
+        self
+    }
+
+    /// Whether threads of the model spin while they wait for work, which they do by default: less latency for more
+    /// processor time.
+    pub fn spinning(mut self, spinning: bool) -> Self {
+        self.spinning = Some(spinning);
+        self
+    }
+
+    /// For a server of single images on the CPU: one session of one thread for each core, at most 8, and no spinning.
+    /// That answers more images per second than one session of all cores, and each a little later.
+    ///
+    /// ```no_run
+    /// let classifier = classifold::Classifier::builder("model.onnx").for_server().open()?;
+    /// # Ok::<(), classifold::Error>(())
+    /// ```
+    pub fn for_server(self) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        self.parallel(cores).batches(vec![1]).spinning(false)
+    }
+
     /// The ONNX Runtime library to load, from [`runtime::find`] or [`runtime::ensure`].
     pub fn runtime(mut self, library: RuntimeLibrary) -> Self {
         self.runtime = Some(library);
@@ -156,6 +185,23 @@ impl ClassifierBuilder {
     /// The cache folder, in which ONNX Runtime is looked for and TensorRT's engines are kept.
     pub fn cache(mut self, cache: impl AsRef<Path>) -> Self {
         self.cache = Some(cache.as_ref().to_owned());
+        self
+    }
+
+    /// Settings of ONNX Runtime, where this classifier is the first of the process to need it.
+    ///
+    /// ```no_run
+    /// use classifold::runtime::{LoadOptions, ThreadPool};
+    ///
+    /// // Several models on the same two threads.
+    /// let mut options = LoadOptions::default();
+    /// options.thread_pool = Some(ThreadPool { threads: 2, spinning: false });
+    /// let ants = classifold::Classifier::builder("ants.onnx").load_options(options).open()?;
+    /// let bees = classifold::Classifier::open("bees.onnx")?;
+    /// # Ok::<(), classifold::Error>(())
+    /// ```
+    pub fn load_options(mut self, options: LoadOptions) -> Self {
+        self.load = options;
         self
     }
 
@@ -187,11 +233,17 @@ impl ClassifierBuilder {
         let output = model.output(path, self.output.as_deref(), Some(classes.len()))?;
         let card_kind = model.card.as_ref().map(|card| card.output_kind);
         let output_kind = self.output_kind.or(card_kind);
+        let card_threshold = model.card.as_ref().and_then(|card| card.threshold);
+        let card_threshold = card_threshold.map(|threshold| threshold as f32);
+        let reject_below = self.reject_below.or(card_threshold);
+        if let Some(found) = reject_below.filter(|p| !(0.0..=1.0).contains(p)) {
+            return Err(Error::bad_threshold(found));
+        }
         self.check_precision(path, &model)?;
         let precision = self.precision.in_file(model.precision);
         match &self.runtime {
-            Some(library) => runtime::load(library)?,
-            None => runtime::load_default(self.cache.clone())?,
+            Some(library) => runtime::load_with(library, &self.load)?,
+            None => runtime::load_default(self.provider, self.cache.as_deref(), &self.load)?,
         }
         let usual = if self.provider.is_on_cpu() {
             BATCH_ON_CPU
@@ -223,6 +275,7 @@ impl ClassifierBuilder {
             classes: classes.into(),
             preprocess,
             output_kind: output_kind.unwrap_or_default(),
+            reject_below,
             limits: self.limits,
             output,
             num_outputs,
@@ -238,6 +291,11 @@ impl ClassifierBuilder {
         }
     }
 
+    /// The preprocessing that was given.
+    pub(crate) fn own_preprocess(&self) -> Option<Preprocess> {
+        self.preprocess.clone()
+    }
+
     /// The same settings for an encoder: it is run as a classifier is, and its features `[D]` are its class scores.
     pub(crate) fn for_encoder(self, file: ModelFile, width: usize, preprocess: Preprocess) -> Self {
         Self {
@@ -247,6 +305,7 @@ impl ClassifierBuilder {
             preprocess: Some(preprocess),
             output: None,
             output_kind: Some(OutputKind::Logits),
+            reject_below: None,
             ..self
         }
     }
@@ -280,6 +339,7 @@ impl ClassifierBuilder {
             provider: self.provider,
             precision: self.precision,
             threads,
+            spinning: self.spinning.unwrap_or(true),
             allow_fallback: self.allow_fallback,
             batches: std::mem::take(&mut self.batches),
             engines: self.cache.as_ref().map(|cache| cache.join("engines")),

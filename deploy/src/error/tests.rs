@@ -74,19 +74,14 @@ fn every_error_reads_well() {
 #[test]
 fn an_error_says_what_it_is_about() {
     let count = |kind| catalogue().iter().filter(|e| e.kind() == kind).count();
-    let kinds = [
-        ErrorKind::Runtime,
-        ErrorKind::Model,
-        ErrorKind::Data,
-        ErrorKind::Usage,
-    ];
-    assert_eq!(kinds.map(count), [6, 8, 4, 11]);
+    let kinds = [Kind::Runtime, Kind::Model, Kind::Image, Kind::Argument];
+    assert_eq!(kinds.map(count), [7, 8, 2, 12]);
 }
 
 #[test]
 #[cfg(feature = "eval")]
 fn a_folder_that_is_not_there_keeps_its_hint() {
     let error = Error::from(data::Dataset::open("photos".as_ref(), 0).unwrap_err());
-    assert_eq!(error.kind(), ErrorKind::Data);
-    assert!(error.hint().unwrap().contains("--data"), "{error}");
+    assert_eq!(error.kind(), Kind::Image);
+    assert!(error.hint().unwrap().contains("data folder"), "{error}");
 }

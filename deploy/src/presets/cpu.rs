@@ -19,7 +19,10 @@ pub(crate) fn configure(
         .threads
         .filter(|_| !is_beside || options.provider.needs_cuda());
     let builder = match own.or(is_beside.then_some(1)) {
-        Some(threads) => builder.with_intra_threads(threads)?,
+        // Its own, even where the process has threads that sessions share.
+        Some(threads) => builder
+            .with_independent_thread_pool()?
+            .with_intra_threads(threads)?,
         None => builder,
     };
     let builder = builder.with_intra_op_spinning(options.spinning)?;

@@ -253,7 +253,11 @@ fn create_session(
         provider => Error::provider_failed(&provider.to_string(), &plugin::reason(&chain(e))),
     };
     let environment = runtime::environment()?;
-    let builder = OrtSession::builder(environment).map_err(|e| refused(&e))?;
+    // An adopted environment may name providers for the sessions of its owner.
+    let builder = OrtSession::builder(environment)
+        .map_err(|e| refused(&e))?
+        .with_no_environment_execution_providers()
+        .map_err(|e| refused(&e))?;
     let builder = cpu::configure(builder, options).map_err(|e| refused(&e))?;
     let (key, on) = node_assignment::RECORD_ASSIGNMENT;
     let builder = builder

@@ -8,7 +8,7 @@ use classifold::card::OutputKind;
 use classifold::data::Sample;
 use classifold::engine::{Engine, FakeEngine};
 use classifold::eval::{EvalOptions, evaluate};
-use classifold::{Classifier, Error, ErrorKind};
+use classifold::{Classifier, Error, Kind};
 use fs_err as fs;
 
 use crate::support::{Tiny, flat};
@@ -94,7 +94,7 @@ fn classes_that_the_model_does_not_know_are_named() {
     let (classifier, samples) = (classifier(folder.path()), samples(folder.path(), 2));
     let classes = names(&["blue", "red", "green"]);
     let error = evaluate(&classifier, &samples, &classes, &EvalOptions::default()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Usage);
+    assert_eq!(error.kind(), Kind::Argument);
     assert!(
         error
             .to_string()
@@ -233,7 +233,7 @@ fn names_are_matched_in_any_unicode_form_and_a_name_of_two_classes_is_refused() 
         error.to_string().contains("has two classes `crane`"),
         "{error}"
     );
-    assert!(error.hint().unwrap().contains("--classes FILE"));
+    assert!(error.hint().unwrap().contains("ClassifierBuilder::classes"));
 }
 
 #[test]

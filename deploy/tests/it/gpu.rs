@@ -163,7 +163,7 @@ fn a_cache_folder_that_cannot_be_made() {
             .starts_with("cannot create the cache folder"),
         "{error}"
     );
-    assert!(error.hint().unwrap().contains("--cache DIR"));
+    assert!(error.hint().unwrap().contains("CLASSIFIER_CACHE"));
 }
 
 /// A TensorRT as its tar file unpacks: `lib` with libraries behind links, `doc` with the licence.
@@ -246,7 +246,7 @@ fn what_is_no_tensorrt_10_is_told_with_what_to_get() {
     };
     let text = refusal(None);
     assert!(
-        text.contains("stubs") && text.contains("found:    no `--from`"),
+        text.contains("stubs") && text.contains("found:    none"),
         "{text}"
     );
     let text = refusal(Some(Path::new("nowhere")));

@@ -6,10 +6,14 @@
     reason = "tests and helpers"
 )]
 
+#[cfg(feature = "ndarray")]
+mod arrays;
 mod batch;
+mod calls;
 mod classifier;
 #[cfg(feature = "eval")]
 mod convert;
+mod encoder;
 #[cfg(feature = "eval")]
 mod eval;
 #[cfg(feature = "eval")]
@@ -20,6 +24,7 @@ mod gpu;
 mod openvino;
 mod output_kind;
 mod outputs;
+mod process;
 mod refuse;
 mod replaced;
 mod runtime;

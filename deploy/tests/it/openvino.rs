@@ -453,7 +453,7 @@ fn a_classifier_answers_as_on_the_cpu() {
     }
     let error = builder().precision(Precision::Bf16).open().unwrap_err();
     assert!(
-        error.hint().unwrap().contains("--provider openvino"),
+        error.hint().unwrap().contains("the provider `openvino`"),
         "{error}"
     );
 }

@@ -238,7 +238,12 @@ fn logits_that_are_called_probabilities_are_refused() {
             error.to_string().contains("is not of probabilities"),
             "{error}"
         );
-        assert!(error.hint().unwrap().contains("--output-kind"));
+        assert!(
+            error
+                .hint()
+                .unwrap()
+                .contains("ClassifierBuilder::output_kind")
+        );
     }
 }
 

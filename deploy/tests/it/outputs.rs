@@ -86,10 +86,7 @@ fn one_of_several_outputs_is_chosen_by_its_name() {
         "{text}"
     );
     let hint = error.hint().unwrap();
-    assert!(
-        hint.ends_with(&format!("such as `--output {logits}`")),
-        "{hint}"
-    );
+    assert!(hint.ends_with(&format!("such as `{logits}`")), "{hint}");
     let error = open("nothing").unwrap_err().to_string();
     assert!(
         error.contains("expected: `nothing`\n  found:    4: "),

@@ -92,7 +92,7 @@ fn a_file_without_a_card_asks_for_classes_and_preprocessing() {
         error.to_string().contains("it carries no model card"),
         "{error}"
     );
-    assert!(error.hint().unwrap().contains("--classes"));
+    assert!(error.hint().unwrap().contains("ClassifierBuilder::classes"));
 }
 
 #[test]

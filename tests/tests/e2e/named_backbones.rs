@@ -155,7 +155,7 @@ fn another_file_is_refused_before_it_is_read() {
       expected: 579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db
       found:    68bbb52ba75dda4f6d92d6848036f8a0134bfa839cf1bc887ff9e1f40d0b7fee
 
-    hint: fetch it again, from elsewhere with `trainer fetch NAME --from`; if this is the file you want, say so with its `--sha256`
+    hint: fetch it again, from elsewhere with `trainer fetch NAME --from`; if this is the file you want, say so with `trainer fetch NAME --sha256`
     ");
     insta::assert_snapshot!(fetch("none.whl"), @r"
     error: cannot fetch from `none.whl`: there is no file `none.whl`

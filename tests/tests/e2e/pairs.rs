@@ -117,8 +117,7 @@ fn a_network_of_our_own_becomes_a_verifier_that_classifiers_commands_refuse() {
     );
 
     let refusal = "error: `runs/own/model.onnx` is a verifier, which compares two images\n\n\
-                   hint: `deploy predict --pair A B`, `deploy eval`, `info` and `check` take it; in programs it is a \
-                   `Verifier`";
+                   hint: open it as a `Verifier`; `deploy predict --pair A B`, `deploy eval`, `info` and `check` take it";
     for command in [
         "predict --model runs/own/model.onnx people/0/0.png -q",
         "bench runs/own/model.onnx -q",

@@ -1,9 +1,10 @@
 //! Reused memory and tables for preprocessing many images in one thread.
 
+use super::geometry::{frame_geometry, geometry};
 use super::resize::Resizer;
 use super::to_tensor::ToTensor;
-use super::{Preprocess, check_sizes, geometry};
-use crate::{DecodedImage, ImageRef, Result};
+use super::{Preprocess, check_sizes};
+use crate::{DecodedImage, Frame, ImageRef, Result};
 
 /// Preprocesses one image after the other with the results of [`Preprocess::apply`].
 ///
@@ -52,6 +53,20 @@ impl PreprocessBuffers {
         let changed = geometry(steps, image, &mut self.resizer, &mut self.resized)?;
         let resized = ImageRef::from(&self.resized);
         self.tensor_into(if changed { resized } else { image }, out)
+    }
+
+    /// As [`Preprocess::apply_frame`], written into `out`.
+    ///
+    /// # Errors
+    /// As [`Preprocess::apply_frame`]; `out` has another length.
+    pub fn apply_frame_into<'a>(
+        &mut self,
+        frame: impl Into<Frame<'a>>,
+        out: &mut [f32],
+    ) -> Result<()> {
+        let steps = &self.preprocess;
+        frame_geometry(steps, frame.into(), &mut self.resizer, &mut self.resized)?;
+        self.tensor_into(&self.resized, out)
     }
 
     /// As [`Preprocess::tensor_into`].

@@ -1,7 +1,8 @@
 //! Text form of preprocessing steps, and the rules that steps must keep.
 
-use super::{Color, Dtype, Filter, Order, Preprocess, Step, check_pixels, fixed_size, resize};
-use crate::{Error, Result};
+use super::geometry::check_pixels;
+use super::{Color, Dtype, Filter, Order, Preprocess, Step, fixed_size, resize};
+use crate::{Error, Kind, Result};
 use std::fmt;
 use std::str::FromStr;
 
@@ -22,6 +23,7 @@ const EXAMPLE: &str = "for example `decode(rgb, exif)|resize_short(256, bilinear
 /// The error of one step.
 fn bad_step(step: impl fmt::Display, reason: &str) -> Error {
     Error::Invalid {
+        kind: Kind::Argument,
         message: format!("preprocessing step `{step}`: {reason}"),
         hint: Some(EXAMPLE),
     }
@@ -30,6 +32,7 @@ fn bad_step(step: impl fmt::Display, reason: &str) -> Error {
 /// The error of steps that do not fit together.
 pub(super) fn bad_steps(reason: &str) -> Error {
     Error::Invalid {
+        kind: Kind::Argument,
         message: format!("preprocessing: {reason}"),
         hint: Some(EXAMPLE),
     }

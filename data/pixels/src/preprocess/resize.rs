@@ -10,8 +10,9 @@ mod passes;
 mod scalar;
 mod weights;
 
+use crate::preprocess::frame::Frame;
 use image::RgbImage;
-use passes::{Intermediate, Passes};
+use passes::{Intermediate, Passes, Source};
 use serde::{Deserialize, Serialize};
 use weights::{OutputRange, Weights};
 
@@ -214,11 +215,47 @@ impl Resizer {
         flip: Flip,
         out: &mut RgbImage,
     ) {
+        let stride = image.width() as usize * 3;
+        let first = region.top as usize * stride + region.left as usize * 3;
+        // A region of no rows may begin behind the image.
+        let bytes = image.as_raw().get(first..).unwrap_or_default();
+        let size = (region.width, region.height);
+        self.run(Source::Rgb(bytes, stride), size, to, flip, out);
+    }
+
+    /// As [`Resizer::resize`], of a frame that was checked, without a copy of it; `gray` makes the colours equal first.
+    pub(super) fn resize_frame(
+        &mut self,
+        frame: Frame<'_>,
+        gray: bool,
+        to: &Resize,
+        out: &mut RgbImage,
+    ) {
+        let (size, flip) = (frame.dimensions(), Flip::default());
+        match frame.three_colours() {
+            Some((bytes, stride, is_bgr)) if !gray => {
+                self.run(Source::Rgb(bytes, stride), size, to, flip, out);
+                // Every channel is resized by itself: the order of the few pixels that remain is changed.
+                if is_bgr {
+                    out.pixels_mut().for_each(|pixel| pixel.0.reverse());
+                }
+            }
+            _ => self.run(Source::Frame(&frame.rows(gray)), size, to, flip, out),
+        }
+    }
+
+    fn run(
+        &mut self,
+        source: Source<'_>,
+        from: (u32, u32),
+        to: &Resize,
+        flip: Flip,
+        out: &mut RgbImage,
+    ) {
         let Resize { size, window, .. } = *to;
         let columns = OutputRange::inside(window.x, window.width, size.0, flip.horizontal);
         let rows = OutputRange::inside(window.y, window.height, size.1, flip.vertical);
-        let is_empty =
-            [columns.count, rows.count].contains(&0) || region.width * region.height == 0;
+        let is_empty = [columns.count, rows.count].contains(&0) || from.0 == 0 || from.1 == 0;
         let covered =
             (columns.count, rows.count) == (window.width as usize, window.height as usize);
         // A window beyond the edges needs black pixels where an earlier image may have left others.
@@ -228,16 +265,14 @@ impl Resizer {
         if is_empty {
             return;
         }
-        self.horizontal.fill(region.width, size.0, columns, to);
-        self.vertical.fill(region.height, size.1, rows, to);
-        let stride = image.width() as usize * 3;
+        self.horizontal.fill(from.0, size.0, columns, to);
+        self.vertical.fill(from.1, size.1, rows, to);
         let passes = Passes {
-            source: &image.as_raw()[region.top as usize * stride + region.left as usize * 3..],
-            stride,
-            row_bytes: region.width as usize * 3,
+            source,
+            row_bytes: from.0 as usize * 3,
             horizontal: &self.horizontal,
             vertical: &self.vertical,
-            vertical_first: vertical_first((region.width, region.height), size),
+            vertical_first: vertical_first(from, size),
             simd: self.simd,
         };
         let out_stride = window.width as usize * 3;

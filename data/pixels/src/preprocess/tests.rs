@@ -1,4 +1,5 @@
 use super::*;
+use image::RgbImage;
 use proptest::prelude::*;
 
 const IMAGENET: &str = "decode(rgb, exif)|resize_short(256, bilinear, antialias)|center_crop(224)|\

@@ -91,16 +91,23 @@ fn attach(args: &AttachArgs, printer: &Printer) -> anyhow::Result<()> {
     }
     let classifier = builder.open()?;
     for note in classifier.notes() {
-        printer.log(note);
+        printer.log(console::in_flags(note));
     }
     let names = |infos: &[onnx::ValueInfo]| infos.iter().map(|info| info.name.clone()).collect();
+    let card = match copied {
+        Some(card) => card,
+        None => new_card(&classifier)?,
+    };
     let card = Card {
         inputs: names(&model.inputs),
         outputs: vec![classifier.output().to_owned()],
-        ..match copied {
-            Some(card) => card,
-            None => new_card(&classifier)?,
-        }
+        threshold: match args.reject {
+            // Nothing is below 0.
+            Some(0.0) => None,
+            Some(reject) => Some(reject),
+            None => card.threshold,
+        },
+        ..card
     };
     let mut document = Document::from_file(&file)?;
     document.set_metadata(PREFIX, &card.to_pairs());

@@ -116,6 +116,7 @@ pub(crate) fn run(args: &DiffArgs, printer: &Printer) -> anyhow::Result<ExitStat
     let second = open((second, &models[1]), side_b, args, second_printer)?;
     // The placement was logged with the first; how the second is read may differ.
     for note in second.notes().iter().filter(|_| is_same) {
+        let note = console::in_flags(note);
         printer.log(format!("`{}`: {note}", named_second.display()));
     }
     let progress = printer.image_bar("comparing", (2 * samples.len()) as u64);

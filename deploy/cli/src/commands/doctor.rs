@@ -157,7 +157,7 @@ pub(crate) fn run(args: &DoctorArgs, printer: &Printer) -> anyhow::Result<ExitSt
 fn search(args: &DoctorArgs, cache: &Path, provider: Provider) -> Search {
     Search {
         provider,
-        ..Search::from_env(args.runtime.clone(), cache)
+        ..Search::from_env(args.runtime.clone(), Some(cache))
     }
 }
 

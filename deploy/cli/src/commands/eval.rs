@@ -1,11 +1,13 @@
 //! `deploy eval`: scores a model on labelled images.
 
+mod coverage;
 mod pairs;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use console::{ExitStatus, Printer};
+use data::metrics::CoveragePoint;
 use data::{Dataset, Scores, Split};
 use deploy::diff::Diff;
 use deploy::eval::{EvalOptions, Evaluation, evaluate};
@@ -39,6 +41,9 @@ struct Report<'a> {
     prepare_seconds: f64,
     session_seconds: f64,
     images_per_second: f64,
+    coverage: Vec<CoveragePoint>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threshold: Option<&'a coverage::Chosen>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reference: Option<Comparison<'a>>,
     prepare_images_per_second: f64,
@@ -89,6 +94,13 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
         }
         false => None,
     };
+    let chosen = args
+        .target_accuracy
+        .map(|target| {
+            let model = (&classifier, &dataset);
+            coverage::choose(model, &evaluation, (target, args), printer)
+        })
+        .transpose()?;
     if let Some(csv) = &args.csv {
         data::metrics::write_predictions(csv, &evaluation.predictions)?;
     }
@@ -97,11 +109,15 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
             json,
             &Report {
                 reference: compared.as_ref().map(diff::report),
+                threshold: chosen.as_ref(),
                 ..report(&evaluation, args, (&path, &classifier), options.batch)
             },
         )?;
     }
     let mut text = text(&evaluation, args.split);
+    if let Some(chosen) = &chosen {
+        text += &format!("\n\n{}", coverage::text(chosen, args.split, &path));
+    }
     if let Some(found) = &compared {
         let now = format!("in {} on {}", classifier.precision(), args.machine.provider);
         let names = ["as the file is on cpu", &now];
@@ -222,6 +238,8 @@ fn report<'a>(
         prepare_seconds: evaluation.prepare_seconds,
         session_seconds: evaluation.session_seconds,
         images_per_second: evaluation.images_per_second,
+        coverage: coverage::curve(evaluation),
+        threshold: None,
         reference: None,
         prepare_images_per_second: evaluation.prepare_images_per_second,
         session_images_per_second: evaluation.session_images_per_second,
@@ -251,6 +269,8 @@ fn text(evaluation: &Evaluation, split: Split) -> String {
             wrong.len() - SHOWN
         ));
     }
+    lines.push(String::new());
+    lines.push(coverage::table(&coverage::curve(evaluation)));
     lines.push(format!(
         "\n{:.1} images/s end to end ({:.2} s): {:.1} images/s decoding and preparing, {:.1} in the session",
         evaluation.images_per_second,

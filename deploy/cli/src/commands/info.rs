@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use console::table::{Column, Table};
 use console::{ExitStatus, Printer, printer};
 use data::Card;
+use data::card::VERIFY;
 use deploy::Model;
 use onnx::ModelFile;
 use serde::Serialize;
@@ -241,9 +242,14 @@ fn card_lines(card: &Card) -> Vec<[String; 2]> {
         fact("classes", &class_list(&card.classes)),
         fact("preprocess", &preprocess),
         match card.threshold {
-            Some(threshold) => {
+            Some(threshold) if card.task == VERIFY => {
                 let text =
                     format!("probability of the same identity, accepted from {threshold:.4} on");
+                fact("meaning", &text)
+            }
+            Some(threshold) => {
+                let kind = card.output_kind.name();
+                let text = format!("{kind}; below a probability of {threshold:.4} unknown");
                 fact("meaning", &text)
             }
             None => fact("meaning", card.output_kind.name()),

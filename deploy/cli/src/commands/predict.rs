@@ -45,6 +45,9 @@ struct Line<'a> {
     path: String,
     label: &'a str,
     probability: f32,
+    /// The least probability of an answer is not reached. Without one there is no such field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unknown: Option<bool>,
     top: Vec<Ranked<'a>>,
 }
 
@@ -75,7 +78,10 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> anyhow::Result<ExitS
         let predictions = classify(&classifier, inputs)?;
         for (input, prediction) in inputs.iter().zip(predictions) {
             match prediction {
-                Ok(prediction) => write_prediction(input, &prediction, args)?,
+                Ok(prediction) => {
+                    let has_threshold = classifier.reject_below().is_some();
+                    write_prediction(input, &prediction, has_threshold, args)?;
+                }
                 Err(error) if args.strict_images => return Err(error),
                 Err(error) => {
                     failed += 1;
@@ -137,6 +143,32 @@ fn read(classifier: &Classifier, input: &Input) -> anyhow::Result<DecodedImage> 
             Ok(decode::decode_as(&bytes, color, limits)?)
         }
     }
+}
+
+/// The image files of several arguments, in order; warns of files that are not read.
+pub(super) fn image_files(
+    arguments: &[PathBuf],
+    printer: &Printer,
+) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for argument in arguments {
+        let inputs = resolve_argument(argument, &|path, reason| {
+            printer.warn(format!("left out `{}`: {reason}", path.display()));
+        })?;
+        for input in inputs {
+            match input {
+                Input::File(path) => files.push(path),
+                Input::Stdin => {
+                    let hint = "give files, folders or patterns";
+                    return Err(CliError::with_hint("`-` is not read here", hint).into());
+                }
+            }
+        }
+    }
+    if files.is_empty() {
+        return Err(CliError::new("there are no images").into());
+    }
+    Ok(files)
 }
 
 /// Told of a file or folder that is not used, and of the reason.
@@ -219,6 +251,7 @@ fn images_below(
 fn write_prediction(
     input: &Input,
     prediction: &Prediction,
+    has_threshold: bool,
     args: &PredictArgs,
 ) -> anyhow::Result<()> {
     let top = prediction.top(usize::from(args.top_k));
@@ -228,7 +261,11 @@ fn write_prediction(
                 .iter()
                 .map(|(label, p)| format!("{label} {:.1} %", 100.0 * p))
                 .collect();
-            printer::line(&format!("{input}: {}", parts.join(", ")))?;
+            let answers = parts.join(", ");
+            printer::line(&match prediction.answer() {
+                Some(_) => format!("{input}: {answers}"),
+                None => format!("{input}: unknown ({answers})"),
+            })?;
         }
         Format::Jsonl => {
             let ranked = |(label, probability)| Ranked { label, probability };
@@ -236,6 +273,7 @@ fn write_prediction(
                 path: input.to_string(),
                 label: &prediction.label,
                 probability: prediction.probability,
+                unknown: has_threshold.then_some(prediction.is_rejected),
                 top: top.into_iter().map(ranked).collect(),
             };
             printer::line(&serde_json::to_string(&line)?)?;

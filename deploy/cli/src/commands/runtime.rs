@@ -22,8 +22,10 @@ pub(crate) fn run(command: &RuntimeCommand, printer: &Printer) -> anyhow::Result
 }
 
 fn search(args: &LocationArgs) -> anyhow::Result<Search> {
-    let cache = source::cache(args.cache.as_deref())?;
-    Ok(Search::from_env(args.runtime.clone(), &cache))
+    Ok(Search::from_env(
+        args.runtime.clone(),
+        args.cache.as_deref(),
+    ))
 }
 
 fn install(args: &InstallArgs, printer: &Printer) -> anyhow::Result<()> {

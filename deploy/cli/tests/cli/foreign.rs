@@ -125,7 +125,7 @@ fn one_of_several_outputs_is_chosen_and_written_into_the_card() {
     let refused = run(&folder, &predict);
     refused.refused("has several outputs");
     assert!(
-        refused.err.contains("such as `--output turned`"),
+        refused.err.contains("`--output NAME`, such as `turned`"),
         "{}",
         refused.err
     );

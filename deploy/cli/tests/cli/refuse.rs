@@ -52,7 +52,7 @@ fn a_model_without_a_card_asks_for_flags() {
     run.refused("does not say what its classes are called");
     assert!(
         run.err
-            .contains("`--classes FILE` and `--preprocess TEXT` run without it"),
+            .contains("or give `--classes FILE` and `--preprocess TEXT`"),
         "{}",
         run.err
     );

@@ -103,7 +103,7 @@ pub(super) fn check(driver: &Driver, device: u32, cuda: Option<u32>) -> Vec<Miss
             format!("there is no GPU {device}"),
             &format!("a number below {}", driver.devices.len()),
             &device.to_string(),
-            "leave the number out, as in `--provider cuda`",
+            "leave the number out, as in `cuda`",
         )),
         Some(gpu) => {
             let cuda = cuda.unwrap_or(12);
@@ -134,7 +134,7 @@ pub(super) fn check_ampere(driver: &Driver, device: u32) -> Option<MissingRequir
             format!("`{}` is too old for TensorRT for RTX", gpu.name),
             "compute capability 8.0 (Ampere) or newer",
             &format!("{}.{}", gpu.capability / 10, gpu.capability % 10),
-            "use `--provider cuda`",
+            "use the provider `cuda`",
         )
     })
 }

@@ -119,6 +119,6 @@ fn not_installed(plugin: &PinnedPlugin) -> MissingRequirement {
         format!("{product} is not there for this system"),
         "linux x86_64",
         &format!("{os} {arch}"),
-        "use `--provider cpu`",
+        "use the provider `cpu`",
     )
 }

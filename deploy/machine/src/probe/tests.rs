@@ -255,7 +255,7 @@ fn no_gpu_and_no_such_gpu() {
     provider `cuda:2` cannot start: there is no GPU 2
       expected: a number below 1
       found:    2
-    hint: leave the number out, as in `--provider cuda`
+    hint: leave the number out, as in `cuda`
     ");
     let machine = Simulated::without("libcuda.so.1");
     machine.driver(&["-DVERSION=13000", "-DANSWER=100"]);

@@ -80,7 +80,8 @@ fn locations(search: &Search) -> Vec<Location> {
             )
         })
         .collect();
-    let beside = executable_folder(search).and_then(|folder| library_in_folder(&folder));
+    let beside = executable_folders(search).into_iter();
+    let beside = beside.filter_map(|folder| library_in_folder(&folder));
     all.extend(beside.map(|path| location(path, Source::BesideExecutable)));
     let installed = search
         .cache
@@ -99,12 +100,23 @@ fn locations(search: &Search) -> Vec<Location> {
     all
 }
 
-/// The folder of the running executable, where it is to be searched.
-fn executable_folder(search: &Search) -> Option<PathBuf> {
-    let executable = std::env::current_exe()
-        .ok()
-        .filter(|_| search.beside_executable)?;
-    executable.parent().map(Path::to_owned)
+/// The folders that come with the running executable, where they are to be searched: its own, and `../lib` of `bin`.
+fn executable_folders(search: &Search) -> Vec<PathBuf> {
+    let executable = std::env::current_exe().ok();
+    let folder = executable
+        .as_deref()
+        .and_then(Path::parent)
+        .filter(|_| search.beside_executable);
+    let Some(folder) = folder else {
+        return Vec::new();
+    };
+    let lib = folder
+        .parent()
+        .filter(|_| folder.ends_with("bin"))
+        .map(|prefix| prefix.join("lib"))
+        // `/usr/lib` belongs to the system, not to a program in `/usr/bin`.
+        .filter(|lib| !search.system.contains(lib));
+    [folder.to_owned()].into_iter().chain(lib).collect()
 }
 
 /// Finds the library and checks it without loading it.
@@ -128,7 +140,7 @@ pub fn find(search: &Search) -> Result<RuntimeLibrary> {
             result => return result,
         }
     }
-    let mut searched: Vec<PathBuf> = executable_folder(search).into_iter().collect();
+    let mut searched = executable_folders(search);
     searched.extend(search.cache.iter().map(|cache| folder(cache)));
     searched.extend(search.system.iter().cloned());
     Err(Error::NoRuntime { searched })

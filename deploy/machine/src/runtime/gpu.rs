@@ -144,7 +144,7 @@ fn set(cuda: u32) -> Result<&'static WheelSet> {
         Error::gpu_install(
             &format!("install ONNX Runtime with CUDA {cuda}"),
             format!("wheels are pinned for CUDA 12 and 13 on linux x86_64, not for {os} {arch}"),
-            "give a library that was built with CUDA with `--runtime FILE`".to_owned(),
+            "name a library that was built with CUDA with `ORT_DYLIB_PATH`".to_owned(),
         )
     })
 }

@@ -169,7 +169,10 @@ fn local_file(path: &Path) -> Result<PathBuf> {
     if !path.is_dir() {
         if !path.exists() {
             let reason = format!("`{}` does not exist", path.display());
-            return Err(Error::install("read what `--from` names", reason));
+            return Err(Error::install(
+                "read the library or wheel to install",
+                reason,
+            ));
         }
         return Ok(path.to_owned());
     }

@@ -78,7 +78,7 @@ fn download(
     let requirement = format!("{}=={}", part.project, part.version);
     pip::download(&requirement, &PLATFORMS, folder, &count).map_err(|reason| {
         let hint = "run it again, finished downloads are kept; without a network, fetch the wheels as \
-                    docs/gpu.md and docs/providers.md say and give their folder with `--from FOLDER`";
+                    docs/gpu.md and docs/providers.md say and install from their folder";
         Error::gpu_install(&format!("download {requirement}"), reason, hint.to_owned())
     })?;
     check_hash(part, &folder.join(part.file))
@@ -146,7 +146,8 @@ fn check_free_space(folder: &Path, needed: u64) -> Result<()> {
                 megabytes(needed),
                 megabytes(free)
             ),
-            "make room on the disk, or choose another one with `--cache DIR`".to_owned(),
+            "make room on the disk, or choose another cache folder with `CLASSIFIER_CACHE`"
+                .to_owned(),
         )),
         _ => Ok(()),
     }

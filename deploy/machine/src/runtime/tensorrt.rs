@@ -92,8 +92,7 @@ pub fn install_tensorrt(
     let Some(from) = from else {
         return Err(refused(
             "NVIDIA gives it to those who accept its licence, and its wheels on the package index are \
-             stubs without libraries\n  expected: `--from FOLDER` with TensorRT 10\n  found:    no \
-             `--from`"
+             stubs without libraries\n  expected: a folder with TensorRT 10\n  found:    none"
                 .to_owned(),
         ));
     };

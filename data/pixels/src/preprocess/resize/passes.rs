@@ -4,13 +4,20 @@
 use super::avx2;
 use super::weights::Weights;
 use super::{ROWS, scalar};
+use crate::preprocess::frame::FrameRows;
+use std::ops::Range;
+
+/// Where the rows of a region are.
+pub(super) enum Source<'a> {
+    /// RGB bytes from the first pixel of the region on, and bytes per row.
+    Rgb(&'a [u8], usize),
+    /// Rows of a frame, converted when they are needed.
+    Frame(&'a FrameRows<'a>),
+}
 
 /// Source, weights and order of a resize.
 pub(super) struct Passes<'a> {
-    /// RGB bytes from the first pixel of the region on.
-    pub(super) source: &'a [u8],
-    /// Bytes per row of the source.
-    pub(super) stride: usize,
+    pub(super) source: Source<'a>,
     /// Bytes per row of the region.
     pub(super) row_bytes: usize,
     pub(super) horizontal: &'a Weights,
@@ -32,8 +39,8 @@ pub(super) fn has_simd() -> bool {
 #[derive(Debug, Default)]
 pub(super) struct Intermediate {
     bytes: Vec<u8>,
-    /// Copies of an image's last rows, padded for loads of 16 bytes.
-    last_rows: Vec<u8>,
+    /// Copies of an image's last rows, padded for loads of 16 bytes; converted rows of a frame.
+    rows: Vec<u8>,
 }
 
 impl Passes<'_> {
@@ -55,17 +62,19 @@ impl Passes<'_> {
         let blocks = rows.clone().step_by(ROWS);
         for (first, block) in blocks.zip(resampled.chunks_mut(ROWS * bytes)) {
             let count = block.len() / bytes;
-            let row = |y: usize| &self.source[y * self.stride..];
-            // The loads of 16 bytes may read past a row's end, but not past the end of the image.
-            if row(first + count - 1).len() >= readable_bytes {
-                self.horizontal_pass(row(first), self.stride, 0, block, bytes);
-            } else {
-                let padded = first_bytes(&mut intermediate.last_rows, count * readable_bytes);
-                for (y, target) in padded.chunks_exact_mut(readable_bytes).enumerate() {
-                    let bytes = self.row_bytes.min(readable_bytes);
-                    target[..bytes].copy_from_slice(&row(first + y)[..bytes]);
+            match self.source {
+                // The loads of 16 bytes may read past a row's end, but not past the end of the image.
+                Source::Rgb(source, stride)
+                    if source.len() >= (first + count - 1) * stride + readable_bytes =>
+                {
+                    self.horizontal_pass(&source[first * stride..], stride, 0, block, bytes);
                 }
-                self.horizontal_pass(padded, readable_bytes, 0, block, bytes);
+                _ => {
+                    let stride = readable_bytes.max(self.row_bytes);
+                    let rows =
+                        self.copied_rows(&mut intermediate.rows, first..first + count, stride);
+                    self.horizontal_pass(rows, stride, 0, block, bytes);
+                }
             }
         }
         for (y, target) in (0..self.vertical.len()).zip(out.chunks_mut(out_stride)) {
@@ -86,15 +95,42 @@ impl Passes<'_> {
             for (y, target) in
                 (first..first + count).zip(resampled.chunks_exact_mut(readable_bytes))
             {
-                let offset = self.vertical.taps_of(y).0 * self.stride + columns.start * 3;
-                let rows = &self.source[offset..];
-                self.vertical_pass(rows, self.stride, y, &mut target[..bytes]);
+                let (first, taps) = self.vertical.taps_of(y);
+                let (rows, stride) = match self.source {
+                    Source::Rgb(source, stride) => (&source[first * stride..], stride),
+                    Source::Frame(_) => {
+                        let range = first..first + taps.len();
+                        let rows = self.copied_rows(&mut intermediate.rows, range, self.row_bytes);
+                        (rows, self.row_bytes)
+                    }
+                };
+                self.vertical_pass(&rows[columns.start * 3..], stride, y, &mut target[..bytes]);
             }
             let end = block.len().min(count * out_stride);
             let resampled = &resampled[..count * readable_bytes];
             let block = &mut block[..end];
             self.horizontal_pass(resampled, readable_bytes, columns.start, block, out_stride);
         }
+    }
+
+    /// A copy of source rows, `stride` bytes each.
+    fn copied_rows<'b>(
+        &self,
+        buffer: &'b mut Vec<u8>,
+        rows: Range<usize>,
+        stride: usize,
+    ) -> &'b [u8] {
+        let copies = first_bytes(buffer, rows.len() * stride);
+        for (y, target) in rows.zip(copies.chunks_exact_mut(stride)) {
+            let target = &mut target[..self.row_bytes];
+            match self.source {
+                Source::Rgb(source, stride) => {
+                    target.copy_from_slice(&source[y * stride..][..self.row_bytes]);
+                }
+                Source::Frame(rows) => rows.write(y, target),
+            }
+        }
+        copies
     }
 
     /// Resamples as many rows as the target has, at most [`ROWS`]; `first` is the column of their first

@@ -1,0 +1,172 @@
+//! Encoder: the features `[D]` of an image, from a classifier that is cut before its classification layer. Knows no
+//! classes.
+
+use std::path::{Path, PathBuf};
+
+use onnx::{Dim, Document, FeatureCut, ModelFile};
+
+use crate::classifier::{Classifier, ClassifierBuilder, Input};
+use crate::error::{Error, Result};
+use crate::model::Model;
+
+/// A classifier without its classification layer, for search, clustering and new layers.
+///
+/// ```no_run
+/// use classifold::Encoder;
+///
+/// let encoder = Encoder::open("model.onnx")?;
+/// let (a, b) = (std::path::Path::new("a.jpg"), std::path::Path::new("b.jpg"));
+/// let features = [encoder.features(a)?, encoder.features(b)?].map(Encoder::normalized);
+/// let cosine: f32 = features[0].iter().zip(&features[1]).map(|(a, b)| a * b).sum();
+/// # Ok::<(), classifold::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Encoder {
+    path: PathBuf,
+    values: Vec<String>,
+    encoder: Classifier,
+}
+
+impl Encoder {
+    /// Opens a model on the CPU, with the ONNX Runtime that is loaded or found in the usual places.
+    ///
+    /// # Errors
+    /// There is no ONNX Runtime library; the file has no preprocessing, or its features cannot be found.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::from_file(
+            &ModelFile::open(path.as_ref())?,
+            ClassifierBuilder::default(),
+        )
+    }
+
+    /// As [`Encoder::open`], of a file that was read, with the provider, the threads, the runtime and, for a file
+    /// without a card, the preprocessing of `settings`.
+    ///
+    /// # Errors
+    /// As [`Encoder::open`].
+    pub fn from_file(file: &ModelFile, settings: ClassifierBuilder) -> Result<Self> {
+        let path = file.path().to_owned();
+        let model = Model::from_file(file)?;
+        model.check_task(&path, pixels::card::CLASSIFY)?;
+        let preprocess = model.preprocess(&path, settings.own_preprocess())?;
+        let mut document = Document::from_file(file)?;
+        document.inline_external_data()?;
+        let noted = model.card.as_ref();
+        let noted = noted.and_then(|card| card.provenance.features.as_ref());
+        let cut = find(&document, noted.map_or(&[], |note| note.values.as_slice()))?;
+        let width = cut.width().or(noted.map(|note| note.width as usize));
+        // Where there is no layer, an output is the features.
+        let output = model.outputs.iter().find(|o| o.name == cut.output);
+        let width = width.or(match output.and_then(|output| output.dims.last()) {
+            Some(Dim::Fixed(width)) => usize::try_from(*width).ok(),
+            _ => None,
+        });
+        let width = width.ok_or_else(|| Error::no_features(&path))?;
+        cut.cut(&mut document)?;
+        let file = ModelFile::from_bytes(document.to_bytes())?;
+        Ok(Self {
+            path,
+            values: cut.values,
+            encoder: settings.for_encoder(file, width, preprocess).open()?,
+        })
+    }
+
+    /// The model file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Names of the values in the file's graph that hold the features; several are joined.
+    pub fn values(&self) -> &[String] {
+        &self.values
+    }
+
+    /// Number of features `D`.
+    pub fn width(&self) -> usize {
+        self.encoder.classes().len()
+    }
+
+    /// Its sessions; what it calls logits are features.
+    pub fn encoder(&self) -> &Classifier {
+        &self.encoder
+    }
+
+    /// The features `[D]` of an image.
+    ///
+    /// # Errors
+    /// The image cannot be read or decoded; the model stops.
+    pub fn features<'a>(&self, input: impl Into<Input<'a>>) -> Result<Vec<f32>> {
+        let prepared = self.encoder.prepare_input(input)?;
+        self.encoder.logits(&prepared, 1)
+    }
+
+    /// The features `[D]` of many images, on all sessions and in batches, handed to `sink` in the order of the images.
+    /// An image that cannot be read is an error of its own; it fails no other.
+    pub fn features_many<'a, I>(&self, inputs: I, mut sink: impl FnMut(usize, Result<Vec<f32>>))
+    where
+        I: IntoIterator,
+        I::Item: Into<Input<'a>>,
+        I::IntoIter: Send,
+    {
+        self.encoder.logits_many(inputs, &mut sink);
+    }
+
+    /// The features `[N, D]` of images; the first that cannot be read is the error.
+    ///
+    /// # Errors
+    /// As [`Encoder::features`].
+    #[cfg(feature = "ndarray")]
+    pub fn features_array<'a, I>(&self, inputs: I) -> Result<ndarray::Array2<f32>>
+    where
+        I: IntoIterator,
+        I::Item: Into<Input<'a>>,
+        I::IntoIter: Send,
+    {
+        let (mut numbers, mut failed) = (Vec::new(), None);
+        self.features_many(inputs, |_, features| match features {
+            Ok(features) => numbers.extend(features),
+            Err(error) => {
+                failed.get_or_insert(error);
+            }
+        });
+        match failed {
+            Some(error) => Err(error),
+            None => crate::classifier::rows(numbers, self.width()),
+        }
+    }
+
+    /// Features of length 1 (L2 norm), whose dot product is the cosine of their angle; zeros stay zeros.
+    pub fn normalized(features: Vec<f32>) -> Vec<f32> {
+        let square = |value: &f32| f64::from(*value) * f64::from(*value);
+        let norm = features.iter().map(square).sum::<f64>().sqrt();
+        if norm == 0.0 {
+            return features;
+        }
+        let unit = |value| (f64::from(value) / norm) as f32;
+        features.into_iter().map(unit).collect()
+    }
+}
+
+/// The features that the card names, where its one value is in the graph, or those before the classification layer.
+fn find(document: &Document, noted: &[String]) -> Result<FeatureCut> {
+    let found = FeatureCut::find(document);
+    if let ([value], Err(_)) = (noted, &found)
+        && let Ok(named) = FeatureCut::at(document, value)
+    {
+        return Ok(named);
+    }
+    Ok(found?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn normalized_features_have_length_one_and_zeros_stay() {
+        assert_eq!(Encoder::normalized(vec![3.0, -4.0]), [0.6, -0.8]);
+        assert_eq!(Encoder::normalized(vec![0.0; 3]), [0.0; 3]);
+        // Squares beyond single precision.
+        assert_eq!(Encoder::normalized(vec![1e30, 0.0]), [1.0, 0.0]);
+    }
+}
