@@ -194,7 +194,7 @@ impl HeadFit {
                 "the best of {} by the held-out log loss of {folds} folds, {loss:.4}",
                 tried.len()
             ),
-            None => "not chosen: a class has too few images for folds".into(),
+            None => "not chosen: too few images or identities for folds".into(),
         };
         format!(
             "classification layer: its minimum by L-BFGS, {steps} steps, {seconds:.2} s; L2 penalty {penalty:.3} ({choice})"

@@ -75,13 +75,12 @@ pub(super) fn choose(
     }
 }
 
-/// Five folds by identity, of pairs of five identities or more. Of images, and of pairs of few identities, five folds, or
-/// four where the smallest class has four of them; none where it has fewer.
+/// Five folds by identity, of pairs; none where there are fewer identities: pairs that share images with the held-out ones
+/// would choose too weak a penalty. Of images five folds, or four where the smallest class has four images; none where it
+/// has fewer.
 fn folds(features: &Features, num_classes: usize, seed: u64) -> Option<KFold> {
-    let identities = features.identities();
-    let by_identity = KFold::of_identities(features.samples(), identities, FOLDS, seed);
-    if by_identity.is_some() {
-        return by_identity;
+    if !features.identities().is_empty() {
+        return KFold::of_identities(features.samples(), features.identities(), FOLDS, seed);
     }
     let names: Vec<String> = (0..num_classes).map(|class| class.to_string()).collect();
     let folds = |count| KFold::new(features.samples(), &names, count, seed).ok();
