@@ -5,6 +5,7 @@
 mod draw;
 mod list;
 
+use crate::card::ScoreKind;
 use crate::folder::Unit;
 use crate::{Dataset, Error, Result, Sample, Split, write};
 use serde::{Deserialize, Serialize};
@@ -144,8 +145,8 @@ impl Pairs {
         list::write(self, path)
     }
 
-    /// Writes pairs of a split with their probability and the answer at `threshold`, as CSV with the columns
-    /// `path_a,path_b,label,answer,probability`.
+    /// Writes pairs of a split with their score and the answer, as CSV with the columns
+    /// `path_a,path_b,label,answer,probability`, or `distance` in place of the last.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -154,16 +155,16 @@ impl Pairs {
         path: &Path,
         split: Split,
         answers: impl Iterator<Item = (Pair, f64)> + Clone,
-        threshold: f64,
+        (kind, threshold): (ScoreKind, f64),
     ) -> Result<()> {
         write::atomically_with(path, |file| {
             let mut table = csv::Writer::from_writer(file);
-            table.write_record(["path_a", "path_b", "label", "answer", "probability"])?;
-            for (pair, probability) in answers.clone() {
+            table.write_record(["path_a", "path_b", "label", "answer", kind.name()])?;
+            for (pair, score) in answers.clone() {
                 let [a, b] = self.images_of(split, &pair);
-                let answer = CLASSES[usize::from(probability >= threshold)];
-                let (label, probability) = (pair.kind.name(), format!("{probability:.6}"));
-                table.write_record([&a.relative, &b.relative, label, answer, &probability])?;
+                let answer = CLASSES[usize::from(kind.accepts(score, threshold))];
+                let (label, score) = (pair.kind.name(), format!("{score:.6}"));
+                table.write_record([&a.relative, &b.relative, label, answer, &score])?;
             }
             table.flush()
         })?;
@@ -250,7 +251,8 @@ fn leak(source: &Path, identities: &[&str]) -> Error {
             names.join(", ")
         ),
         "scores would be of identities that training has seen: move all images of an identity into one split, or give \
-         one folder without splits, which is divided by identity",
+         one folder without splits, which is divided by identity. Pairs of known classes are listed in a CSV file, whose \
+         splits share no image",
     )
 }
 

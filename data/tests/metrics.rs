@@ -1,6 +1,7 @@
 //! Curves and scores against scikit-learn's (`scripts/reference/metrics.py`), to 1e-9.
 #![expect(clippy::unwrap_used, reason = "a test ends where something is wrong")]
 
+use classifold_data::card::ScoreKind;
 use classifold_data::metrics::{self, Binning, Det, ScoredPair, VerificationScores};
 use classifold_data::{PairKind, Tally};
 use serde::Deserialize;
@@ -111,7 +112,9 @@ fn scores_of_pairs_are_those_of_scikit_learn() {
             identity: 0,
         };
         let pairs: Vec<ScoredPair> = case.scores.iter().zip(&case.same).map(pair).collect();
-        let found = VerificationScores::new(&pairs, case.equal_error_threshold).unwrap();
+        let found =
+            VerificationScores::new(&pairs, ScoreKind::Probability, case.equal_error_threshold)
+                .unwrap();
         assert_eq!(found.equal_error_threshold, case.equal_error_threshold);
         for (found, expected) in [
             (found.auc, case.auc),

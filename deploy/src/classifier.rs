@@ -396,7 +396,7 @@ impl Classifier {
     /// Refuses what the card, the caller or the drawn images call probabilities and is none.
     fn check_probabilities(&self, index: usize, row: &[f32]) -> Result<()> {
         let most = match (self.output_kind, row) {
-            (OutputKind::Logits, _) => return Ok(()),
+            (OutputKind::Logits | OutputKind::Distances | OutputKind::Features, _) => return Ok(()),
             // Percentages are divided by their sum.
             (OutputKind::Probabilities, [_, _, ..]) => f32::INFINITY,
             _ => 1.0 + output_kind::TOLERANCE,
@@ -421,7 +421,10 @@ impl Classifier {
         };
         match (self.output_kind, row) {
             (OutputKind::Logits, [z]) if self.classes.len() == 2 => logits.extend([0.0, *z]),
-            (OutputKind::Logits, row) => logits.extend_from_slice(row),
+            // No card of a classifier has the last two.
+            (OutputKind::Logits | OutputKind::Distances | OutputKind::Features, row) => {
+                logits.extend_from_slice(row);
+            }
             (_, [p]) if self.classes.len() == 2 => logits.extend([log(1.0 - p), log(*p)]),
             (OutputKind::Independent, row) => {
                 logits.extend(row.iter().map(|p| log(*p) - log(1.0 - p)));

@@ -5,7 +5,7 @@ use std::path::Path;
 pub(crate) use machine::error::chain;
 use machine::runtime::{TELEMETRY_VARIABLE as TELEMETRY, VERSION};
 pub use pixels::Kind;
-use pixels::card::VERIFY;
+use pixels::card::{ENCODE, VERIFY};
 
 /// An error of this crate. Errors of the crates below have variants of their own; all others are [`Error::Other`], and
 /// programs that must tell them apart do so by [`Error::kind`].
@@ -241,12 +241,26 @@ impl Error {
                 "is a verifier, which compares two images",
                 "open it as a `Verifier`; `deploy predict --pair A B`, `deploy eval`, `info` and `check` take it",
             ),
+            ENCODE => (
+                "is the encoder of a verifier: its features mean something beside those of another image",
+                "open it as a `Verifier`; `deploy predict --pair A B`, `deploy eval`, `info` and `check` take it",
+            ),
             _ => (
                 "is a classifier, not a verifier of two images",
                 "train a verifier with `trainer fit --task pairs`, or classify single images",
             ),
         };
         Self::other(Kind::Model, format!("`{path}` {is}")).with_hint(hint)
+    }
+
+    /// The card of an encoder says what its features do not fit.
+    pub(crate) fn bad_comparison(path: &Path, reason: &str) -> Self {
+        let message = format!(
+            "`{}`: its card's `classifier.comparison`: {reason}",
+            path.display()
+        );
+        Self::other(Kind::Model, message)
+            .with_hint("write the encoder anew with `trainer export`")
     }
 
     /// More than one output may hold the class scores.

@@ -109,7 +109,8 @@ fn outputs(classifier: &Classifier, bytes: &[u8]) -> Result<Vec<f32>> {
     classifier.run(&classifier.prepare(&classifier.decode(bytes)?)?, 1)
 }
 
-/// As [`check`], of a verifier: its golden samples are pairs of images with their probability.
+/// As [`check`], of a verifier: its golden samples are pairs of images with their score, or, of
+/// its encoder, images with their features.
 ///
 /// # Errors
 /// As [`check`].
@@ -118,15 +119,15 @@ pub fn check_pairs(verifier: &Verifier) -> Result<Vec<GoldenResult>> {
     if golden.is_empty() {
         return Err(Error::no_golden(verifier.path()));
     }
+    let is_encoder = verifier.card().comparison.is_some();
     let check = |sample: &Golden| {
         let first = verifier.encode_bytes(&sample.bytes()?)?;
+        if is_encoder {
+            return Ok(result(sample, verifier.model().precision, first));
+        }
         let second = verifier.encode_bytes(&sample.second_bytes()?)?;
-        let probability = verifier.compare(&first, &second)?.probability as f32;
-        Ok(result(
-            sample,
-            verifier.model().precision,
-            vec![probability],
-        ))
+        let score = verifier.compare(&first, &second)?.score as f32;
+        Ok(result(sample, verifier.model().precision, vec![score]))
     };
     golden.iter().map(check).collect()
 }

@@ -78,9 +78,15 @@ impl Model {
         })
     }
 
-    /// What the model does: [`CLASSIFY`], also without a card, or [`VERIFY`](pixels::card::VERIFY).
+    /// What the model does: [`CLASSIFY`], also without a card, [`VERIFY`](pixels::card::VERIFY) or
+    /// [`ENCODE`](pixels::card::ENCODE).
     pub fn task(&self) -> &str {
         self.card.as_ref().map_or(CLASSIFY, |card| &card.task)
+    }
+
+    /// Whether it says if two images are the same: a verifier, or the encoder of one.
+    pub fn compares_images(&self) -> bool {
+        self.task() != CLASSIFY
     }
 
     /// Refuses a model of another task than `task`, by name; `path` is its file.

@@ -1,18 +1,19 @@
 //! Verifier: whether two images are of the same identity. Knows no provider.
 //!
-//! Its file takes two images. Here its encoder runs on each image once, so that an embedding can be kept and compared with
-//! many; the layer behind it is a sum, computed in double precision.
+//! Its file takes two images, or is its encoder alone, which takes one. In both cases the encoder runs on each image once
+//! here, so that an embedding can be kept and compared with many; the layer behind it is a sum, computed in double
+//! precision.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use image::DynamicImage;
-use onnx::siamese::{self, DistanceHead};
-use onnx::{Document, ModelFile};
+use onnx::siamese::{self, Distance, DistanceHead};
+use onnx::{Dim, Document, ModelFile};
 use ort::session::{Session as OrtSession, SessionInputValue};
 use ort::value::TensorElementType;
 use pixels::Card;
-use pixels::card::VERIFY;
+use pixels::card::{Comparison, ScoreKind};
 
 use crate::classifier::{Classifier, ClassifierBuilder};
 use crate::error::{Error, Result, chain};
@@ -26,7 +27,7 @@ use crate::session::tensor_io;
 /// ```no_run
 /// let verifier = classifold::Verifier::open("model.onnx")?;
 /// let answer = verifier.verify_paths("signature.png", "cheque.png")?;
-/// println!("{} ({:.3})", answer.same, answer.probability);
+/// println!("{} ({:.3})", answer.same, answer.score);
 ///
 /// // For a database: each image is encoded once.
 /// let known = verifier.encode(&classifold::image::open("signature.png").unwrap())?;
@@ -47,10 +48,10 @@ pub struct Verifier {
 /// Answer of a verifier for two images.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Verification {
-    /// Whether the probability is at least the threshold.
+    /// Whether both are the same, by the threshold.
     pub same: bool,
-    /// Probability that both are the same, `[0, 1]`.
-    pub probability: f64,
+    /// The probability that both are the same, `[0, 1]`, or their distance: see [`Verifier::score_kind`].
+    pub score: f64,
 }
 
 /// What a verifier's file consists of.
@@ -63,27 +64,58 @@ struct VerifierParts {
 }
 
 impl VerifierParts {
-    /// Reads a verifier's file; refuses other files by name.
+    /// Reads the file of a verifier or of its encoder; refuses other files by name.
     fn read(file: &ModelFile) -> Result<Self> {
         let (path, model) = (file.path().to_owned(), Model::from_file(file)?);
-        model.check_task(&path, VERIFY)?;
+        if !model.compares_images() {
+            return Err(Error::other_task(&path, model.task()));
+        }
         let card = model.card.clone();
         let card = card.expect("without a card a file is a classifier");
-        let mut document = Document::from_file(file)?;
-        document.inline_external_data()?;
-        let (encoder, head) = siamese::separate(&document)?;
+        let (encoder, head) = if let Some(comparison) = &card.comparison {
+            (file.clone(), head_of_card(&path, &model, comparison)?)
+        } else {
+            let mut document = Document::from_file(file)?;
+            document.inline_external_data()?;
+            let (encoder, head) = siamese::separate(&document)?;
+            (ModelFile::from_bytes(encoder.to_bytes())?, head)
+        };
         Ok(Self {
             path,
             model,
             card,
             head,
-            encoder: ModelFile::from_bytes(encoder.to_bytes())?,
+            encoder,
         })
     }
 }
 
+/// The layer behind an encoder, which its card has.
+fn head_of_card(path: &Path, model: &Model, comparison: &Comparison) -> Result<DistanceHead> {
+    let bad = |reason: String| Error::bad_comparison(path, &reason);
+    let name = &comparison.distance;
+    let distance = Distance::from_name(name)
+        .ok_or_else(|| bad(format!("the distance `{name}` is not known here")))?;
+    let outputs = model.outputs.as_slice();
+    let width = match outputs.first().map(|output| output.dims.as_slice()) {
+        Some([_, Dim::Fixed(width)]) if outputs.len() == 1 => *width as usize,
+        _ => return Err(bad("the model's output is not [N, D]".into())),
+    };
+    let (expected, found) = (distance.width(width), comparison.weight.len());
+    if found != expected {
+        let reason = format!("it has {found} weights where {width} features need {expected}");
+        return Err(bad(reason));
+    }
+    Ok(DistanceHead {
+        distance,
+        width,
+        weight: comparison.weight.clone(),
+        bias: comparison.bias,
+    })
+}
+
 impl Verifier {
-    /// Opens a verifier on the CPU, with the ONNX Runtime that is loaded or found in the usual places.
+    /// Opens a verifier, or the encoder of one, on the CPU, with the ONNX Runtime that is loaded or found in the usual places.
     ///
     /// # Errors
     /// There is no ONNX Runtime library; whatever is wrong with the file.
@@ -126,7 +158,7 @@ impl Verifier {
     /// As [`Verifier::open`].
     pub fn from_file(file: &ModelFile, settings: ClassifierBuilder) -> Result<Self> {
         let parts = VerifierParts::read(file)?;
-        let (width, preprocess) = (parts.head.weight.len(), parts.card.preprocess.clone());
+        let (width, preprocess) = (parts.head.width, parts.card.preprocess.clone());
         let encoder = settings
             .for_encoder(parts.encoder, width, preprocess)
             .open()?;
@@ -156,12 +188,22 @@ impl Verifier {
         &self.card
     }
 
-    /// The least probability at which two images are the same.
+    /// The least probability, or the largest distance, at which two images are the same.
     pub fn threshold(&self) -> f64 {
         self.threshold
     }
 
-    /// The same verifier with another threshold: a higher one accepts fewer pairs.
+    /// What the score of two images, and the threshold, is.
+    pub fn score_kind(&self) -> ScoreKind {
+        self.card.score_kind()
+    }
+
+    /// What is computed of the features, and the layer behind it.
+    pub fn head(&self) -> &DistanceHead {
+        &self.head
+    }
+
+    /// The same verifier with another threshold: a higher probability, or a smaller distance, accepts fewer pairs.
     #[must_use]
     pub fn with_threshold(mut self, threshold: f64) -> Self {
         self.threshold = threshold;
@@ -173,7 +215,8 @@ impl Verifier {
         &self.encoder
     }
 
-    /// The features `[D]` of an image, for [`compare`](Self::compare).
+    /// The features `[D]` of an image, for [`compare`](Self::compare): the output of the encoder's file of
+    /// `trainer export --encoder`, to the last bits.
     ///
     /// # Errors
     /// The pixels are floating-point numbers; the model stops.
@@ -206,22 +249,19 @@ impl Verifier {
     /// # Errors
     /// The features are not this verifier's, or not finite.
     pub fn compare(&self, first: &[f32], second: &[f32]) -> Result<Verification> {
-        let DistanceHead { weight, bias } = &self.head;
+        let width = self.head.width;
         for features in [first, second] {
-            if features.len() != weight.len() {
-                return Err(Error::features_length(weight.len(), features.len()));
+            if features.len() != width {
+                return Err(Error::features_length(width, features.len()));
+            }
+            if !features.iter().all(|value| value.is_finite()) {
+                return Err(Error::run("the features of an image are not finite"));
             }
         }
-        let terms = weight.iter().zip(first.iter().zip(second));
-        let terms = terms.map(|(w, (a, b))| f64::from(*w) * (f64::from(*a) - f64::from(*b)).abs());
-        let logit = terms.sum::<f64>() + f64::from(*bias);
-        if !logit.is_finite() {
-            return Err(Error::run("the features of an image are not finite"));
-        }
-        let probability = 1.0 / (1.0 + (-logit).exp());
+        let score = self.head.score(first, second);
         Ok(Verification {
-            same: probability >= self.threshold,
-            probability,
+            same: self.score_kind().accepts(score, self.threshold),
+            score,
         })
     }
 
@@ -280,7 +320,7 @@ impl PairSession {
         })
     }
 
-    /// The probabilities `[batch]` of prepared images, `first[i]` and `second[i]` being a pair.
+    /// The scores `[batch]` of prepared images, `first[i]` and `second[i]` being a pair.
     ///
     /// # Errors
     /// An input has another length, or ONNX Runtime stops.

@@ -9,10 +9,12 @@ mod cell;
 pub use cell::{Cell, CellKind};
 
 use crate::error::{Error, Result};
+use crate::head::Head;
 use crate::init::Init;
 use crate::layers::{BatchNorm, Conv2d, Linear};
 use burn::module::Module;
 use burn::tensor::{Tensor, module, ops::MaxPoolOptions};
+use onnx::siamese::Distance;
 use serde::{Deserialize, Serialize};
 
 /// Width and depth of the network (the course's bonus c).
@@ -105,10 +107,13 @@ pub struct CustomResNet {
     pub cells: Vec<Cell>,
     /// Classification layer, D to K.
     pub fc: Linear,
+    /// What the layer gets of two images; none of a classifier.
+    #[module(skip)]
+    pub distance: Option<Distance>,
 }
 
 impl CustomResNet {
-    pub(crate) fn new(config: &CustomConfig, num_classes: usize, init: &mut Init) -> Result<Self> {
+    pub(crate) fn new(config: &CustomConfig, head: Head, init: &mut Init) -> Result<Self> {
         let channels = config.channels()?;
         let image_shape = [config.image_channels, config.image_size, config.image_size];
         let conv1 = Conv2d::new([channels[0], image_shape[0], 7, 7], 2, true, init);
@@ -117,13 +122,14 @@ impl CustomResNet {
             .windows(2)
             .map(|c| Cell::new(config.cell, c[0], c[1], init))
             .collect();
-        let fc = Linear::new(channels[config.cells], num_classes, init);
+        let fc = head.layer(channels[config.cells], init);
         Ok(Self {
             image_shape,
             conv1,
             bn1,
             cells,
             fc,
+            distance: head.distance(),
         })
     }
 
@@ -131,6 +137,13 @@ impl CustomResNet {
     #[must_use]
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         self.fc.forward(self.features(images))
+    }
+
+    /// Number of features D: the channels of the last cell.
+    #[must_use]
+    pub fn num_features(&self) -> usize {
+        let last = self.cells.last().expect("a network has a cell or more");
+        last.conv2.weight.val().dims()[0]
     }
 
     /// Images `[N, C, H, W]` to pooled features `[N, D]`.

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 use onnx::Document;
+use onnx::siamese::Distance;
 
 use crate::backbone::Backbone;
 use crate::error::{Error, Result};
 use crate::export::{bias_or_zeros, tensor};
+use crate::head::Head;
 use crate::init::Init;
 use crate::layers::Linear;
 
@@ -18,14 +20,18 @@ use crate::layers::Linear;
 pub struct Frozen {
     /// The classification layer.
     pub fc: Linear,
+    /// What the layer gets of two images; none of a classifier.
+    #[module(skip)]
+    pub(crate) distance: Option<Distance>,
     #[module(skip)]
     pub(crate) backbone: Arc<Backbone>,
 }
 
 impl Frozen {
-    pub(crate) fn new(backbone: Arc<Backbone>, num_classes: usize, init: &mut Init) -> Self {
+    pub(crate) fn new(backbone: Arc<Backbone>, head: Head, init: &mut Init) -> Self {
         Self {
-            fc: Linear::new(backbone.width, num_classes, init),
+            fc: head.layer(backbone.width, init),
+            distance: head.distance(),
             backbone,
         }
     }

@@ -27,10 +27,12 @@ pub(crate) use weights::separate;
 
 use crate::backbone::Backbone;
 use crate::error::Result;
+use crate::head::Head;
 use crate::init::Init;
 use crate::layers::{BatchNorm, Linear};
 use burn::module::Module;
 use burn::tensor::Tensor;
+use onnx::siamese::Distance;
 use plan::{Modules, Plan};
 use std::sync::Arc;
 
@@ -43,6 +45,9 @@ pub struct Imported {
     pub norms: Vec<BatchNorm>,
     /// The new classification layer.
     pub fc: Linear,
+    /// What the layer gets of two images; none of a classifier.
+    #[module(skip)]
+    pub(crate) distance: Option<Distance>,
     #[module(skip)]
     plan: Arc<Plan>,
     #[module(skip)]
@@ -51,11 +56,7 @@ pub struct Imported {
 
 impl Imported {
     /// Reads the file of a backbone; the new classification layer is random.
-    pub(crate) fn new(
-        backbone: Arc<Backbone>,
-        num_classes: usize,
-        init: &mut Init,
-    ) -> Result<Self> {
+    pub(crate) fn new(backbone: Arc<Backbone>, head: Head, init: &mut Init) -> Result<Self> {
         let (file, device) = (&backbone.file, init.device.clone());
         if !backbone.takes_any_batch {
             return Err(refuse::fixed_batch(
@@ -70,7 +71,8 @@ impl Imported {
         let imported = Self {
             weights,
             norms,
-            fc: Linear::new(backbone.width, num_classes, init),
+            fc: head.layer(backbone.width, init),
+            distance: head.distance(),
             plan: Arc::new(plan),
             backbone,
         };

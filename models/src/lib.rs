@@ -8,6 +8,7 @@
 //! | `backbone` | an ONNX file with its features |
 //! | `frozen` | an ONNX file whose features a runtime computes, with a new classification layer |
 //! | `imported` | an ONNX graph as a module to fine-tune, its classification layer replaced |
+//! | `head` | the layer of a classifier, or the distance of a verifier |
 //! | `layers`, `init` | convolution, batch norm, linear with PyTorch's semantics and initial weights |
 //! | `state` | parameters by name |
 //! | `trainable` | what training changes, and its depth |
@@ -34,6 +35,7 @@ mod custom;
 mod error;
 mod export;
 mod frozen;
+mod head;
 mod imported;
 mod init;
 mod layers;
@@ -47,8 +49,10 @@ pub use backbone::{Backbone, BackboneFile, FeatureExtractor};
 pub use custom::{Cell, CellKind, CustomConfig, CustomResNet};
 pub use error::{Error, Result};
 pub use frozen::Frozen;
+pub use head::{Head, PairHead};
 pub use imported::{Imported, Weight};
 pub use layers::{BatchNorm, Conv2d, Linear};
+pub use onnx::siamese::Distance;
 pub use trainable::TrainableTensor;
 
 use burn::module::Module;
@@ -85,29 +89,26 @@ pub enum Network {
 }
 
 impl Network {
-    /// Builds a network. Its random weights depend on `seed` alone. One of a single class is the verifier of
-    /// [`compare`](Self::compare).
+    /// Builds a network: a classifier of so many classes, or the verifier of [`compare`](Self::compare) with a
+    /// [`PairHead`]. Its random weights depend on `seed` alone.
     ///
     /// On an autodiff device (`device.autodiff()`) it is ready for training. Parameters are
     /// numbered in module order, so that another process can load an optimiser's state.
     ///
     /// # Errors
     /// No network has the configuration, or the ONNX file cannot be imported.
-    pub fn build(spec: &Spec, num_classes: usize, seed: u64, device: &Device) -> Result<Self> {
-        if num_classes == 0 {
+    pub fn build(spec: &Spec, head: impl Into<Head>, seed: u64, device: &Device) -> Result<Self> {
+        let head = head.into();
+        if head == Head::Classes(0) {
             let what = "the number of classes";
-            return Err(Error::configuration(what, num_classes, "at least 1"));
+            return Err(Error::configuration(what, 0, "at least 1"));
         }
         let mut init = Init::new(seed, device);
         let network = match spec {
-            Spec::Custom(config) => {
-                Self::Custom(CustomResNet::new(config, num_classes, &mut init)?)
-            }
-            Spec::Frozen(backbone) => {
-                Self::Frozen(Frozen::new(backbone.clone(), num_classes, &mut init))
-            }
+            Spec::Custom(config) => Self::Custom(CustomResNet::new(config, head, &mut init)?),
+            Spec::Frozen(backbone) => Self::Frozen(Frozen::new(backbone.clone(), head, &mut init)),
             Spec::Imported(backbone) => {
-                Self::Imported(Imported::new(backbone.clone(), num_classes, &mut init)?)
+                Self::Imported(Imported::new(backbone.clone(), head, &mut init)?)
             }
         };
         Ok(state::number_parameters(network))
@@ -136,20 +137,35 @@ impl Network {
         }
     }
 
-    /// Features `[N, D]` to logits `[N, K]`: the classification layer alone.
+    /// What the classification layer takes to logits `[N, K]`: features `[N, D]`, or the distances of pairs.
     #[must_use]
-    pub fn classify(&self, features: Tensor<2>) -> Tensor<2> {
-        self.fc().forward(features)
+    pub fn classify(&self, inputs: Tensor<2>) -> Tensor<2> {
+        match self.distance() {
+            Some(distance) => head::logits(distance, self.fc(), inputs),
+            None => self.fc().forward(inputs),
+        }
     }
 
-    /// Features `[2N, D]`, those of a pair one after the other, to one logit each `[N, K]`: the classification layer of
-    /// their absolute difference, in which neither image is the first.
+    /// Features `[2N, D]`, those of a pair one after the other, to one logit each `[N, 1]`: the classification layer of
+    /// their distance, in which neither image is the first.
+    ///
+    /// # Panics
+    /// When the network is a classifier.
     #[must_use]
     pub fn compare(&self, features: Tensor<2>) -> Tensor<2> {
-        let [images, width] = features.dims();
-        let pairs = features.reshape([images / 2, 2, width]);
-        let side = |index| pairs.clone().narrow(1, index, 1).squeeze_dim::<2>(1); // [N, D]
-        self.classify((side(0) - side(1)).abs())
+        let distance = self.distance();
+        let distance = distance.expect("a network that compares was built with a head for pairs");
+        self.classify(head::distances(distance, features))
+    }
+
+    /// What is computed of the features of two images; none of a classifier.
+    #[must_use]
+    pub fn distance(&self) -> Option<Distance> {
+        match self {
+            Self::Custom(network) => network.distance,
+            Self::Frozen(network) => network.distance,
+            Self::Imported(network) => network.distance,
+        }
     }
 
     /// Description for logs and model cards, such as `custom resnet (8, 16, 32, 64)`.
@@ -163,7 +179,11 @@ impl Network {
                     .chain(widths)
                     .map(|w| w.to_string())
                     .collect();
-                format!("custom resnet ({})", all.join(", "))
+                let kind = match network.cells.first().map(|cell| cell.kind) {
+                    Some(CellKind::Plain) => "custom plain network",
+                    _ => "custom resnet",
+                };
+                format!("{kind} ({})", all.join(", "))
             }
             Self::Frozen(network) => backbone_name(&network.backbone.file.path, "frozen"),
             Self::Imported(network) => backbone_name(&network.backbone.file.path, "fine-tuned"),
@@ -215,6 +235,7 @@ impl Network {
         match self {
             Self::Imported(network) => Self::Frozen(Frozen {
                 fc: network.fc,
+                distance: network.distance,
                 backbone: network.backbone,
             }),
             Self::Custom(_) | Self::Frozen(_) => self,
@@ -227,6 +248,16 @@ impl Network {
         match self {
             Self::Frozen(network) => Some(&network.backbone),
             Self::Custom(_) | Self::Imported(_) => None,
+        }
+    }
+
+    /// Number of features D of an image.
+    #[must_use]
+    pub fn num_features(&self) -> usize {
+        match self {
+            Self::Custom(network) => network.num_features(),
+            Self::Frozen(network) => network.backbone.width,
+            Self::Imported(network) => network.backbone.width,
         }
     }
 
@@ -352,14 +383,48 @@ impl Network {
         }
     }
 
-    /// A network of one logit as the ONNX document of a verifier: two inputs of images and the probability `[N, 1]` that
-    /// both are the same.
+    /// A verifier as an ONNX document of two inputs of images. Its output is the probability `[N, 1]` that both are the
+    /// same, or their Euclidean distance.
     ///
     /// # Errors
-    /// As [`to_onnx`](Self::to_onnx); the network has more than one logit.
+    /// As [`to_onnx`](Self::to_onnx); the network is a classifier.
     pub fn to_verifier_onnx(&self) -> Result<onnx::Document> {
-        let mut document = self.to_onnx()?;
-        onnx::siamese::join(&mut document)?;
+        let Some(distance) = self.distance() else {
+            let what = "the network of a verifier";
+            return Err(Error::configuration(
+                what,
+                "a classifier",
+                "a head for pairs",
+            ));
+        };
+        let mut document = match distance {
+            Distance::AbsoluteDifference | Distance::Cosine => self.to_onnx()?,
+            // The logit falls with the distance; the file has the distance itself.
+            Distance::Euclidean => {
+                let weight = self.fc().weight.val().neg().into_data();
+                let weight = weight
+                    .try_into_vec()
+                    .expect("weights are in single precision");
+                self.clone().with_head(weight, vec![0.0])?.to_onnx()?
+            }
+        };
+        onnx::siamese::join(&mut document, distance, self.num_features())?;
+        Ok(document)
+    }
+
+    /// The encoder of a verifier as an ONNX document: one input of images, one output `features`, `[batch, D]`. Its nodes
+    /// are those of [`to_verifier_onnx`](Self::to_verifier_onnx).
+    ///
+    /// # Errors
+    /// As [`to_verifier_onnx`](Self::to_verifier_onnx).
+    pub fn to_encoder_onnx(&self) -> Result<onnx::Document> {
+        let (mut document, _) = onnx::siamese::separate(&self.to_verifier_onnx()?)?;
+        let outputs = document.outputs();
+        let features = outputs.first().expect("an encoder has one output");
+        let graph = document.graph_mut();
+        let name = onnx::surgery::unique_name(graph, "features");
+        onnx::surgery::rename_value(graph, &features.name, &name);
+        document.check()?;
         Ok(document)
     }
 }

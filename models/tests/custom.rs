@@ -3,7 +3,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor};
-use classifold_models::{CustomConfig, Network, Spec};
+use classifold_models::{CellKind, CustomConfig, Distance, Network, Spec};
 use std::collections::BTreeMap;
 
 fn network(seed: u64, device: &Device) -> Network {
@@ -163,44 +163,107 @@ fn trainable_tensors_run_from_the_stem_to_the_classification_layer() {
 }
 
 #[test]
+fn a_plain_network_has_no_skips() {
+    let config = CustomConfig {
+        cell: CellKind::Plain,
+        image_size: 32,
+        ..CustomConfig::default()
+    };
+    let device = Device::default();
+    let plain = Network::build(&Spec::Custom(config), 2, 3, &device).unwrap();
+    // Batch norms of (B), and none of the projections: 8 x 16 + 16 x 32 + 32 x 64 weights.
+    assert_eq!(plain.name(), "custom plain network (8, 16, 32, 64)");
+    let original = CustomConfig {
+        cell: CellKind::Original,
+        ..config
+    };
+    let original = Network::build(&Spec::Custom(original), 2, 3, &device).unwrap();
+    let [plain_count, count] = [&plain, &original].map(|network| network.num_parameters().0);
+    assert_eq!(plain_count, count - 2688);
+    let document = plain.to_onnx().unwrap();
+    let types = document.graph().node.iter().map(|node| node.op_type());
+    let count = |name: &str| types.clone().filter(|op_type| *op_type == name).count();
+    assert_eq!(
+        ["Conv", "BatchNormalization", "Relu", "Add"].map(count),
+        [7, 7, 7, 0]
+    );
+    let images = Tensor::random([3, 3, 32, 48], Distribution::Default, &device);
+    assert_eq!(plain.forward(images).unwrap().dims(), [3, 2]);
+}
+
+#[test]
 fn a_verifier_has_one_logit_in_which_neither_image_is_the_first() {
     let device = Device::default();
     let spec = Spec::Custom(CustomConfig {
         image_size: 32,
         ..CustomConfig::default()
     });
-    let network = Network::build(&spec, 1, 4, &device).unwrap();
-    assert_eq!(network.num_parameters().0, 77_154 - 65);
-    let features = |images: Tensor<4>| network.features(images).unwrap();
-    let shape = [3, 3, 32, 48];
-    let [a, b] = [0, 1].map(|_| features(Tensor::random(shape, Distribution::Default, &device)));
-    // Pair by pair: a0, b0, a1, b1, a2, b2.
-    let pairs = |first: &Tensor<2>, second: &Tensor<2>| {
-        let pairs = Tensor::stack::<3>(vec![first.clone(), second.clone()], 1);
-        network.compare(pairs.reshape([6, 64])).into_data()
-    };
-    let logits = pairs(&a, &b);
-    assert_eq!(logits.shape().to_vec(), [3, 1]);
-    assert_eq!(logits, pairs(&b, &a));
-    // The absolute difference through the layer alone.
-    let expected = network.classify((a.clone() - b).abs()).into_data();
-    assert_eq!(logits, expected);
-    // An image as another one of itself: the bias.
-    let bias = network.fc().bias.as_ref().unwrap().val().into_data();
-    let same = pairs(&a, &a).try_into_vec::<f32>().unwrap();
-    assert_eq!(same, vec![bias.try_into_vec::<f32>().unwrap()[0]; 3]);
+    for (distance, head_parameters, output) in [
+        (Distance::AbsoluteDifference, 65, "same"),
+        (Distance::Cosine, 2, "same"),
+        (Distance::Euclidean, 2, "distance"),
+    ] {
+        let network = Network::build(&spec, distance, 4, &device).unwrap();
+        assert_eq!(network.num_parameters().0, 77_154 - 130 + head_parameters);
+        let features = |images: Tensor<4>| network.features(images).unwrap();
+        let shape = [3, 3, 32, 48];
+        let [a, b] =
+            [0, 1].map(|_| features(Tensor::random(shape, Distribution::Default, &device)));
+        // Pair by pair: a0, b0, a1, b1, a2, b2.
+        let pairs = |first: &Tensor<2>, second: &Tensor<2>| {
+            let pairs = Tensor::stack::<3>(vec![first.clone(), second.clone()], 1);
+            network.compare(pairs.reshape([6, 64])).into_data()
+        };
+        let logits = pairs(&a, &b);
+        assert_eq!(logits.shape().to_vec(), [3, 1]);
+        assert_eq!(logits, pairs(&b, &a), "{distance:?}");
+        // The distance of the features, as programs that keep them compute it, through the layer.
+        let read = |tensor: Tensor<2>| tensor.into_data().try_into_vec::<f32>().unwrap();
+        let weight = read(network.fc().weight.val());
+        let bias = network.fc().bias.as_ref().unwrap().val().into_data();
+        let bias = bias.try_into_vec::<f32>().unwrap()[0];
+        let (a, b) = (read(a), read(b));
+        let rows = a.chunks_exact(64).zip(b.chunks_exact(64));
+        for (found, (a, b)) in logits.try_into_vec::<f32>().unwrap().iter().zip(rows) {
+            let terms = weight.iter().zip(distance.between(a, b));
+            let logit: f64 = terms.map(|(w, x)| f64::from(*w) * x).sum();
+            let expected = logit + f64::from(bias);
+            assert!(
+                (f64::from(*found) - expected).abs() < 1e-4,
+                "{distance:?}: {found} {expected}"
+            );
+        }
 
-    let document = network.to_verifier_onnx().unwrap();
-    let names =
-        |infos: Vec<onnx::ValueInfo>| infos.into_iter().map(|i| i.to_string()).collect::<Vec<_>>();
-    let image = "Float [batch, 3, 32, 32]";
-    assert_eq!(
-        names(document.inputs()),
-        [format!("a: {image}"), format!("b: {image}")]
-    );
-    assert_eq!(names(document.outputs()), ["same: Float [batch, 1]"]);
-    let classifier = Network::build(&spec, 2, 4, &device).unwrap();
-    // A verifier has one logit, and reading its parts says so.
-    let document = classifier.to_verifier_onnx().unwrap();
-    assert!(onnx::siamese::separate(&document).is_err());
+        let document = network.to_verifier_onnx().unwrap();
+        let names = |infos: Vec<onnx::ValueInfo>| {
+            let names = infos.into_iter().map(|i| i.to_string());
+            names.collect::<Vec<_>>()
+        };
+        let image = "Float [batch, 3, 32, 32]";
+        assert_eq!(
+            names(document.inputs()),
+            [format!("a: {image}"), format!("b: {image}")]
+        );
+        let output = format!("{output}: Float [batch, 1]");
+        assert_eq!(names(document.outputs()), [output]);
+        let (_, head) = onnx::siamese::separate(&document).unwrap();
+        assert_eq!((head.distance, head.width), (distance, 64));
+    }
+    let classifier = Network::build(&spec, 1, 4, &device).unwrap();
+    let error = classifier.to_verifier_onnx().unwrap_err().to_string();
+    assert!(error.contains("a head for pairs"), "{error}");
+}
+
+#[test]
+fn features_that_are_equal_or_0_have_gradients() {
+    let device = Device::default().autodiff();
+    let spec = Spec::Custom(CustomConfig::default());
+    for distance in [Distance::Cosine, Distance::Euclidean] {
+        let network = Network::build(&spec, distance, 4, &device).unwrap();
+        let features = Tensor::<2>::zeros([4, 64], &device).require_grad();
+        let gradients = network.compare(features.clone()).sum().backward();
+        let gradient = features.grad(&gradients).unwrap().into_data();
+        let gradient = gradient.try_into_vec::<f32>().unwrap();
+        assert_eq!(gradient, [0.0; 4 * 64], "{distance:?}");
+    }
 }

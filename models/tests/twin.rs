@@ -5,7 +5,7 @@
 
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use classifold_models::{CellKind, CustomConfig, Network, Spec};
+use classifold_models::{CellKind, CustomConfig, Distance, Head, Network, Spec};
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -76,13 +76,17 @@ impl Twin {
 
     /// The network in the state before the step, and the batch.
     fn load(&self, device: &Device) -> (Network, Tensor<4>, Tensor<1, Int>) {
+        let num_classes = self.tensors["before.fc.bias"].shape().num_elements();
+        self.load_with(num_classes.into(), device)
+    }
+
+    fn load_with(&self, head: Head, device: &Device) -> (Network, Tensor<4>, Tensor<1, Int>) {
         let config = CustomConfig {
             width: 4,
             cell: self.cell,
             ..CustomConfig::default()
         };
-        let num_classes = self.tensors["before.fc.bias"].shape().num_elements();
-        let network = Network::build(&Spec::Custom(config), num_classes, 0, device).unwrap();
+        let network = Network::build(&Spec::Custom(config), head, 0, device).unwrap();
         let network = network.load_state(&self.under("before.")).unwrap();
         let pixels = self
             .pixels
@@ -167,27 +171,44 @@ fn compare_gradients(
     compared
 }
 
-/// Written by `scripts/reference/twin_pairs.py`. What is added to the features of both images has no gradient.
+/// Written by `scripts/reference/twin_pairs.py`. What is added to the features of both images has no gradient; it
+/// changes a cosine.
 #[test]
 fn a_step_on_pairs_is_pytorchs() {
-    let twin = Twin::read(CellKind::Preactivation, "twin_pairs");
-    let device = Device::default().autodiff();
-    let (network, images, same) = twin.load(&device);
-    let logits = network.compare(network.features(images).unwrap()); // [3, 1]
-    let off = largest_difference(&values(&logits.clone().into_data()), &twin.values("logits"));
-    assert!(off < 1e-5, "{off}");
-    // The sigmoid of the one logit is the softmax of it and 0.
-    let both = Tensor::cat(vec![logits.zeros_like(), logits], 1);
-    let loss = CrossEntropyLossConfig::new()
-        .init(&device)
-        .forward(both, same);
-    let found = values(&loss.clone().into_data())[0];
-    assert!(
-        (found - twin.values("loss")[0]).abs() < 1e-6,
-        "loss {found}"
-    );
-    let gradients = loss.backward();
-    assert_eq!(compare_gradients(&twin, &network, &gradients, true), 26);
+    for (distance, name, num_compared) in [
+        (Distance::AbsoluteDifference, "twin_pairs", 26),
+        (Distance::Cosine, "twin_pairs_cosine", 29),
+        (Distance::Euclidean, "twin_pairs_euclidean", 25),
+    ] {
+        let twin = Twin::read(CellKind::Preactivation, name);
+        let device = Device::default().autodiff();
+        let (network, images, same) = twin.load_with(distance.into(), &device);
+        let logits = network.compare(network.features(images).unwrap()); // [3, 1]
+        let off = largest_difference(&values(&logits.clone().into_data()), &twin.values("logits"));
+        assert!(off < 1e-5, "{name}: {off}");
+        let loss = match distance {
+            Distance::Euclidean => {
+                let (distances, same) = (logits.neg() + 0.5, same.float().unsqueeze_dim::<2>(1));
+                let lacking = (distances.clone().neg() + 1.0).clamp_min(0.0);
+                let others = same.clone().neg() + 1.0;
+                let squares = same * distances.powf_scalar(2.0) + others * lacking.powf_scalar(2.0);
+                squares.mean() / 2.0
+            }
+            // The sigmoid of the one logit is the softmax of it and 0.
+            _ => {
+                let both = Tensor::cat(vec![logits.zeros_like(), logits], 1);
+                let loss = CrossEntropyLossConfig::new().init(&device);
+                loss.forward(both, same)
+            }
+        };
+        let found = values(&loss.clone().into_data())[0];
+        let off = (found - twin.values("loss")[0]).abs();
+        assert!(off < 1e-6, "{name}: loss {found}");
+        let gradients = loss.backward();
+        let is_shifted = distance == Distance::Cosine;
+        let compared = compare_gradients(&twin, &network, &gradients, !is_shifted);
+        assert_eq!(compared, num_compared, "{name}");
+    }
 }
 
 #[test]
@@ -210,8 +231,12 @@ fn gradients_by_name(
         unreachable!()
     };
     let mut found = vec![];
-    let mut put =
-        |name: String, data: Option<TensorData>| found.push((name, values(&data.unwrap())));
+    // Half the margin of a Euclidean distance has none.
+    let mut put = |name: String, data: Option<TensorData>| {
+        if let Some(data) = data {
+            found.push((name, values(&data)));
+        }
+    };
     macro_rules! grad {
         ($name:expr, $param:expr) => {
             put($name, $param.val().grad(gradients).map(Tensor::into_data))
@@ -239,7 +264,8 @@ fn gradients_by_name(
             format!("cells.{i}.conv2.bias"),
             cell.conv2.bias.as_ref().unwrap()
         );
-        grad!(format!("cells.{i}.project.weight"), cell.project.weight);
+        let project = cell.project.as_ref().unwrap();
+        grad!(format!("cells.{i}.project.weight"), project.weight);
     }
     grad!("fc.weight".into(), net.fc.weight);
     grad!("fc.bias".into(), net.fc.bias.as_ref().unwrap());

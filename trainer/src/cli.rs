@@ -161,6 +161,9 @@ pub struct ExportArgs {
     /// File to write [default: RUN/model.onnx]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Of a verifier, write its encoder alone to this file: one image in, its features out
+    #[arg(long, value_name = "FILE", conflicts_with = "out")]
+    pub encoder: Option<PathBuf>,
     /// Checkpoint to use
     #[arg(long, value_enum, default_value_t = CheckpointKind::Best)]
     pub checkpoint: CheckpointKind,

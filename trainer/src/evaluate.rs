@@ -1,12 +1,15 @@
 //! Evaluation of a network in Burn: logits and scores of examples. It knows no file.
 
+use std::sync::Arc;
+
 use burn::module::Module;
 use data::{Prediction, Sample, Scores, Split, Tally};
 use models::Network;
 
 use crate::context::TrainingContext;
 use crate::error::Result;
-use crate::examples::{Batch, Examples};
+use crate::examples::{Batch, Batching, Examples, Purpose};
+use crate::features::Features;
 use crate::model::Model;
 use crate::tensors;
 
@@ -70,6 +73,68 @@ pub fn logits(
     let logits = compute_logits(network, examples, &mut |done| bar.set_position(done as u64));
     bar.finish_and_clear();
     logits
+}
+
+/// The features of images; of pairs, the distances of their features. Each image is computed once.
+///
+/// `progress` gets the numbers of batches and of images done, after each batch.
+pub(crate) fn features(
+    model: &Model,
+    examples: &Examples,
+    batching: &Batching,
+    progress: &mut dyn FnMut(&Examples, usize, usize) -> Result<()>,
+) -> Result<Features> {
+    let images = match examples {
+        Examples::Features(loader) => return Ok(Features::clone(loader.features())),
+        Examples::Images(loader) if loader.pairs().is_some() => {
+            &batching.images(Arc::clone(loader.images()), Purpose::Evaluation)
+        }
+        examples => examples,
+    };
+    let device = model.device();
+    let (mut num_images, mut values) = (0, vec![]);
+    for (index, batch) in images.batches(1, 0).enumerate() {
+        let Batch { inputs, labels } = batch?;
+        values.extend(tensors::read(model.features(inputs, &device)?)?); // [N, D]
+        num_images += labels.len();
+        progress(images, index + 1, num_images)?;
+    }
+    let samples = images.samples().to_vec();
+    let width = values.len() / samples.len().max(1);
+    let features = Features::new(samples, width, vec![values]);
+    Ok(match (examples, model.network.distance()) {
+        (Examples::Images(loader), Some(distance)) => {
+            let pairs = loader.pairs().map_or(&[][..], |pairs| pairs);
+            features.distances(pairs, distance)
+        }
+        _ => features,
+    })
+}
+
+/// The logits of pairs, that of the answer `same` each, with a progress bar where images are to be prepared.
+pub fn pair_logits(
+    network: &Network,
+    pairs: &Examples,
+    batching: &Batching,
+    context: &TrainingContext<'_>,
+) -> Result<Vec<f64>> {
+    let bar = context
+        .printer
+        .image_bar("evaluating", pairs.samples().len() as u64);
+    let distances = features(
+        &Model::from(network.valid()),
+        pairs,
+        batching,
+        &mut |_, _, done| {
+            bar.set_position(done as u64);
+            Ok(())
+        },
+    );
+    bar.finish_and_clear();
+    let distances = batching.features(Arc::new(distances?), Purpose::Evaluation);
+    let logits = compute_logits(network, &distances, &mut |_| {})?;
+    // The other one is 0.
+    Ok(logits.iter().map(|row| f64::from(row[1])).collect())
 }
 
 /// Scores for people: which images were scored and what computed them, then the table.

@@ -172,6 +172,20 @@ impl Examples {
         }
     }
 
+    /// What examples are right or wrong together by, `[N]`: an image is alone, pairs share the identity that they were
+    /// drawn for.
+    pub fn groups(&self) -> Vec<u32> {
+        let identities = match self {
+            Self::Images(loader) => loader.pairs().map(|pairs| {
+                let samples = loader.images().samples();
+                pairs.iter().map(|pair| samples[pair.a].label).collect()
+            }),
+            Self::Features(loader) => Some(loader.features().identities().to_vec()),
+        };
+        let identities = identities.filter(|identities: &Vec<u32>| !identities.is_empty());
+        identities.unwrap_or_else(|| (0..self.labels().len() as u32).collect())
+    }
+
     /// Batches of an epoch.
     pub fn num_batches(&self) -> usize {
         match self {

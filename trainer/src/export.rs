@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use data::card::{self, Card, FeaturesNote, Golden, OutputKind, Provenance, ScoreNote};
+use data::card::{
+    self, Card, Comparison, FeaturesNote, Golden, OutputKind, Provenance, ScoreKind, ScoreNote,
+};
 use data::metrics::VerificationScores;
 use data::{Dataset, Limits, Pairs, Preprocess, Scores, Split};
 use models::{Backbone, Network};
+use onnx::siamese::DistanceHead;
 use onnx::{Document, ModelFile};
 use report::run_files::{Agreement, Calibration};
 use serde_json::Value;
@@ -14,6 +17,7 @@ use serde_json::Value;
 use crate::calibrate;
 use crate::error::Result;
 use crate::output_files::remove_if_any;
+use crate::pair_score::{self, Decision};
 use crate::preprocessing::InputPreprocess;
 use crate::recipe::Recipe;
 use crate::verify::{self, Reference};
@@ -26,8 +30,10 @@ pub struct CardFields {
     /// From an image to the network's input.
     pub preprocess: Preprocess,
     pub provenance: Provenance,
-    /// Of a verifier: the least probability at which two images are the same.
-    pub threshold: Option<f64>,
+    /// Of a verifier: how it decides.
+    pub decision: Option<Decision>,
+    /// Of an encoder alone: what its verifier has behind it.
+    pub head: Option<DistanceHead>,
 }
 
 impl CardFields {
@@ -60,17 +66,18 @@ impl CardFields {
                 date: card::utc_date(),
                 ..Provenance::default()
             },
-            threshold: None,
+            decision: None,
+            head: None,
         })
     }
 
     /// The fields of a verifier that was trained on `pairs`: its counts are those of pairs.
     #[must_use]
-    pub fn of_verifier(mut self, pairs: &Pairs, threshold: f64) -> Self {
+    pub fn of_verifier(mut self, pairs: &Pairs, decision: Decision) -> Self {
         let count = |split: Split| (split.to_string(), pairs.of(split).len() as u64);
         self.provenance.counts = Split::ALL.map(count).into();
         self.classes = data::pairs::CLASSES.map(str::to_owned).to_vec();
-        self.threshold = Some(threshold);
+        self.decision = Some(decision);
         self
     }
 
@@ -167,11 +174,30 @@ pub fn export_verifier(
 ) -> Result<Exported> {
     let document = network.to_verifier_onnx()?;
     let golden = GoldenImages::prepared(&fields.preprocess)?;
-    let probabilities = verify::reference_pairs(network, &golden.pairs())?.logits;
-    let golden = golden.pair_samples(probabilities);
+    let scores = verify::reference_pairs(network, &golden.pairs())?.logits;
+    let golden = golden.pair_samples(scores);
     let described = Described::new(document, fields, golden)?;
     let reference = verify::reference_pairs(network, pairs)?;
     let agreement = verify::verify_pairs(&reference, &described.file, network, pairs)?;
+    described.write(agreement, reference, out)
+}
+
+/// As [`export_verifier`], of the verifier's encoder alone. Its features, compared as its card says, must give the network's
+/// scores of the pairs.
+pub fn export_encoder(
+    network: &Network,
+    mut fields: CardFields,
+    pairs: &[[Vec<f32>; 2]],
+    out: &Path,
+) -> Result<Exported> {
+    let document = network.to_encoder_onnx()?;
+    fields.head = Some(pair_score::distance_head(network)?);
+    let golden = GoldenImages::prepared(&fields.preprocess)?;
+    let features = verify::features(network, &golden.inputs)?;
+    let golden = golden.samples(features);
+    let described = Described::new(document, fields, golden)?;
+    let reference = verify::reference_pairs(network, pairs)?;
+    let agreement = verify::verify_encoder(&reference, &described.file, pairs)?;
     described.write(agreement, reference, out)
 }
 
@@ -273,9 +299,10 @@ pub fn unverified(path: &Path) -> PathBuf {
 
 fn card(document: &Document, fields: CardFields, golden: Vec<Golden>) -> Card {
     let names = |values: Vec<onnx::ValueInfo>| values.into_iter().map(|v| v.name).collect();
-    let (task, output_kind) = match fields.threshold {
-        Some(_) => (card::VERIFY, OutputKind::Probabilities),
-        None => (card::CLASSIFY, OutputKind::Logits),
+    let (task, output_kind) = match (fields.decision, &fields.head) {
+        (Some(_), Some(_)) => (card::ENCODE, OutputKind::Features),
+        (Some(decision), None) => (card::VERIFY, decision.kind.into()),
+        (None, _) => (card::CLASSIFY, OutputKind::Logits),
     };
     Card {
         version: card::VERSION,
@@ -283,11 +310,25 @@ fn card(document: &Document, fields: CardFields, golden: Vec<Golden>) -> Card {
         inputs: names(document.inputs()),
         outputs: names(document.outputs()),
         golden,
-        classes: fields.classes,
+        // Features are no classes.
+        classes: match fields.head {
+            Some(_) => vec![],
+            None => fields.classes,
+        },
         preprocess: fields.preprocess,
         output_kind,
         provenance: fields.provenance,
-        threshold: fields.threshold,
+        threshold: fields.decision.map(|decision| decision.threshold),
+        comparison: fields.decision.zip(fields.head).map(comparison),
+    }
+}
+
+fn comparison((decision, head): (Decision, DistanceHead)) -> Comparison {
+    Comparison {
+        distance: head.distance.name().into(),
+        weight: head.weight,
+        bias: head.bias,
+        score: decision.kind,
     }
 }
 
@@ -316,10 +357,10 @@ impl GoldenImages {
         pairs.map(|(a, b)| [a.clone(), b.clone()]).collect()
     }
 
-    /// Golden samples of [`pairs`](Self::pairs), with the probabilities that the network gives for them.
-    fn pair_samples(&self, probabilities: Vec<Vec<f32>>) -> Vec<Golden> {
+    /// Golden samples of [`pairs`](Self::pairs), with the scores that the network gives for them.
+    fn pair_samples(&self, scores: Vec<Vec<f32>>) -> Vec<Golden> {
         let next = self.images.iter().cycle().skip(1);
-        let samples = self.samples(probabilities).into_iter().zip(next);
+        let samples = self.samples(scores).into_iter().zip(next);
         let pair = |(sample, (name, bytes)): (Golden, &(&str, Vec<u8>))| Golden {
             name: format!("{} + {name}", sample.name),
             ..sample.with_second(bytes)
@@ -348,10 +389,14 @@ fn describe(document: &mut Document, card: &Card) {
         calibrate::card_temperature(&card.provenance).map_or_else(String::new, |temperature| {
             format!(" Calibrated: the logits are divided by a temperature of {temperature:.4}.")
         });
-    let what = match card.threshold {
-        Some(_) => {
+    let what = match card.threshold.map(|_| card.score_kind()) {
+        Some(_) if card.comparison.is_some() => {
+            "Encoder of a verifier: the features of an image".to_owned()
+        }
+        Some(ScoreKind::Probability) => {
             "Verifier of two images: the probability that they are of one identity".to_owned()
         }
+        Some(ScoreKind::Distance) => "Verifier of two images: their distance".to_owned(),
         None => format!("Image classifier: {}", card.classes.join(", ")),
     };
     let description = format!(

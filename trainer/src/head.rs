@@ -7,6 +7,7 @@
 mod minimise;
 mod penalty;
 mod problem;
+mod scale;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use report::run_files::HeadFit;
 
 pub(crate) use minimise::minimise;
 pub(crate) use problem::{Problem, Row};
+pub(crate) use scale::fit_scale;
 
 use crate::features::Features;
 use problem::Standardisation;

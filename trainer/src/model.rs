@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use models::{Network, Spec};
+use models::{Head, Network, Spec};
 
 use crate::backbone::InputImages;
 use crate::context::TrainingContext;
@@ -31,10 +31,10 @@ impl Model {
     pub fn build(
         recipe: &Recipe,
         images: impl Into<InputImages>,
-        num_classes: usize,
+        head: impl Into<Head>,
         context: &TrainingContext<'_>,
     ) -> Result<Self> {
-        Ok(build_network(recipe, images, num_classes, context)?.into())
+        Ok(build_network(recipe, images, head, context)?.into())
     }
 
     /// The network before training with the seed of `recipe`: the seed alone decides its initial weights.
@@ -65,7 +65,7 @@ impl Model {
 
     /// Logits `[N, K]` of a batch's inputs. The one logit of a verifier is that of the answer `same`; that of
     /// `different` is 0, so that the softmax of both is the sigmoid of the one, and their cross-entropy its binary
-    /// cross-entropy.
+    /// cross-entropy. Of a Euclidean distance it is how far the distance is below half the margin.
     pub fn forward(&self, inputs: Inputs, device: &Device) -> Result<Tensor<2>> {
         let logits = match inputs {
             Inputs::Features { values, shape } => {
@@ -110,12 +110,12 @@ impl Model {
 pub fn build_network(
     recipe: &Recipe,
     images: impl Into<InputImages>,
-    num_classes: usize,
+    head: impl Into<Head>,
     context: &TrainingContext<'_>,
 ) -> Result<Network> {
     let device = device::open(recipe.device)?;
     let spec = spec(recipe, images.into(), context)?;
-    Ok(Network::build(&spec, num_classes, recipe.seed, &device)?)
+    Ok(Network::build(&spec, head, recipe.seed, &device)?)
 }
 
 /// The network that a recipe describes, its backbone opened.

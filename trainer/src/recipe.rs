@@ -37,8 +37,8 @@ pub use class_weights::ClassWeights;
 pub use fine_tune::FineTune;
 pub use flags::Flags;
 pub use kinds::{
-    BatchNormKind, CellKind, Criterion, DeviceKind, HeadSolver, Keep, Log, OptimizerKind,
-    SamplingKind, SaveKind, SchedulerKind, Task, Ui, WeightAverage,
+    BatchNormKind, CellKind, Criterion, DeviceKind, DistanceKind, HeadSolver, Keep, Log,
+    OptimizerKind, SamplingKind, SaveKind, SchedulerKind, Task, Ui, WeightAverage,
 };
 pub use memory::Memory;
 pub use names::{absolute, data_name};
@@ -71,6 +71,17 @@ pub struct Recipe {
     /// Most pairs that are drawn of an identity's own images; as many are drawn of its images with others
     #[arg(long, value_name = "COUNT", default_value_t = 12)]
     pub pairs_per_identity: usize,
+    /// How a verifier compares the features of two images
+    #[arg(long, value_enum, default_value_t = DistanceKind::AbsoluteDifference, help_heading = "Network")]
+    pub distance: DistanceKind,
+    /// Euclidean distance beyond which different images are far enough apart
+    #[arg(
+        long,
+        default_value_t = 1.0,
+        allow_negative_numbers = true,
+        help_heading = "Network"
+    )]
+    pub margin: f64,
     /// Start from a trained network: a name that `trainer backbones` lists, such as `efficientnet-lite0`, an ONNX
     /// file, or `auto`: the one that `trainer probe` recommends of those in the cache [default: the custom ResNet]
     #[arg(long, value_name = "NAME|FILE.onnx", help_heading = "Network")]

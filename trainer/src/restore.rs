@@ -1,6 +1,6 @@
 //! Restores the network of a run from one of its checkpoints, calibrated as the run was.
 
-use models::Network;
+use models::{Head, Network};
 use report::run_files::Calibration;
 
 use crate::calibrate;
@@ -27,12 +27,15 @@ pub fn restore(
     recipe: &Recipe,
     context: &TrainingContext<'_>,
 ) -> Result<Restored> {
-    recipe.refuse_pairs(run.path())?;
     let checkpoint = Checkpoint::open(&run.checkpoint(kind))?;
     let state = checkpoint.state().clone();
     let preprocess = InputPreprocess::of_run(run, recipe, context)?;
     let images = preprocess.images();
-    let network = model::build_network(recipe, images, state.classes.len(), context)?;
+    let head: Head = match recipe.is_pairs() {
+        true => recipe.pair_head().into(),
+        false => state.classes.len().into(),
+    };
+    let network = model::build_network(recipe, images, head, context)?;
     let network = match state.is_frozen_start() {
         true => checkpoint.network(network)?.into_frozen(),
         false => checkpoint.network(network)?,

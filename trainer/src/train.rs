@@ -184,7 +184,10 @@ fn run_epochs(
         let result = Model::from(average.result(&model.network));
         let validation = match interrupt.is_requested() {
             true => None,
-            false => validate(&result, &data.val, state.epoch, observer, interrupt)?,
+            false => {
+                let scored = (&result, options.objective.of_validation());
+                validate(scored, &data.val, state.epoch, observer, interrupt)?
+            }
         };
         let Some(validation) = validation else {
             checkpoints.save_interrupted(&saved(&model, &average, &optimizer, &state))?;
@@ -216,7 +219,13 @@ fn conclude(
     if let Some(fine_tuning) = &options.fine_tuning {
         // NB: not a clone, which would share the running statistics of batch norm.
         let frozen = checkpoints.frozen_network(network.valid())?;
-        let found = choice::compare(&frozen, &network, data, fine_tuning.keep)?;
+        let found = choice::compare(
+            &frozen,
+            &network,
+            data,
+            &options.objective,
+            fine_tuning.keep,
+        )?;
         if !found.kept_tuned {
             (network, epoch) = (frozen.into_frozen(), 0);
         }
@@ -247,18 +256,18 @@ fn saved<'a>(
     }
 }
 
-/// The plain cross-entropy and the correct answers of a model on the validation examples; `None` when the run was
-/// interrupted before the last of them.
+/// The loss and the correct answers of a model on the validation examples; `None` when the run was interrupted before
+/// the last of them.
 ///
-/// Whatever is minimised, epochs and runs are compared by that loss, and probabilities are calibrated by it.
+/// Epochs and runs are compared by [`Objective::of_validation`], whatever is minimised, and probabilities are calibrated
+/// by it.
 fn validate(
-    model: &Model,
+    (model, objective): (&Model, Objective),
     val: &Examples,
     epoch: usize,
     observer: &mut dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Option<Progress>> {
-    let objective = Objective::default();
     let mut progress = Progress::default();
     let device = model.device();
     let clock = Clock::start(&progress);

@@ -84,12 +84,13 @@ impl TrainingSet {
         let batching = batching(recipe, preprocess, context);
         let dataset = &pairs.images;
         let extractor = extractor(dataset, audit, network, (preprocess, recipe), context);
+        let distance = recipe.distance.into();
         let [train, val] = match (cached_views(recipe), extractor) {
             (Some(views), Some(mut extractor)) => {
                 let mut distances = |split, views: &[View], purpose| {
                     let features = extract(&mut extractor, dataset, split, views, context)?;
                     let pairs = pairs.readable(split, features.samples());
-                    let distances = Arc::new(features.distances(&pairs));
+                    let distances = Arc::new(features.distances(&pairs, distance));
                     Ok::<_, Error>(batching.features(distances, purpose))
                 };
                 let val_views = if recipe.augment_val {

@@ -4,11 +4,13 @@ use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 use data::metrics::argmax;
 use deploy::{PairSession, Session, SessionOptions, Verifier};
-use models::{Backbone, Network};
+use models::{Backbone, Distance, Network};
 use onnx::ModelFile;
+use onnx::siamese::DistanceHead;
 use report::run_files::{Agreement, Disagreement};
 
 use crate::error::{Error, Result};
+use crate::pair_score::{self, PairScore};
 use crate::tensors;
 
 /// Batch sizes of the verification, each with its number of images: one image, an even and an odd number. All
@@ -84,7 +86,7 @@ pub fn verify(
     Ok(compare(expected, &found))
 }
 
-/// As [`verify`], of a verifier: compares its probabilities of real pairs with those of `file`, run with its two inputs
+/// As [`verify`], of a verifier: compares its scores of real pairs with those of `file`, run with its two inputs
 /// and, as programs of ours do it, image by image. At batch 2 the two images of every pair change places.
 pub fn verify_pairs(
     expected: &Reference,
@@ -103,12 +105,8 @@ pub fn verify_pairs(
                 images.collect::<Vec<_>>().concat()
             });
             let [a, b] = if batch == 2 { [b, a] } else { [a, b] };
-            let probabilities = session.run(&a, &b, chunk.len())?;
-            rows.extend(
-                probabilities
-                    .into_iter()
-                    .map(|probability| vec![probability]),
-            );
+            let scores = session.run(&a, &b, chunk.len())?;
+            rows.extend(scores.into_iter().map(|score| vec![score]));
         }
         let images = pairs.len();
         found.push(BatchedLogits {
@@ -117,22 +115,49 @@ pub fn verify_pairs(
             rows,
         });
     }
+    found.push(by_encoder(file, pairs)?);
+    Ok(compare_scores(expected, &found))
+}
+
+/// As [`verify_pairs`], of the encoder alone: compares the scores by its features.
+pub fn verify_encoder(
+    expected: &Reference,
+    file: &ModelFile,
+    pairs: &[[Vec<f32>; 2]],
+) -> Result<Agreement> {
+    Ok(Agreement {
+        pairs: true,
+        ..compare(expected, &[by_encoder(file, pairs)?])
+    })
+}
+
+/// The scores of pairs by the features of a verifier's encoder, image by image.
+fn by_encoder(file: &ModelFile, pairs: &[[Vec<f32>; 2]]) -> Result<BatchedLogits> {
     let verifier = Verifier::from_bytes(file.bytes().to_vec())?;
     let compare = |[a, b]: &[Vec<f32>; 2]| {
         let [a, b] = [a, b].map(|image| verifier.encoder().run(image, 1));
         let answer = verifier.compare(&a?, &b?)?;
-        Ok::<_, Error>(vec![answer.probability as f32])
+        Ok::<_, Error>(vec![answer.score as f32])
     };
-    found.push(BatchedLogits {
+    Ok(BatchedLogits {
         batch: 1,
         images: pairs.len(),
         rows: pairs.iter().map(compare).collect::<Result<_>>()?,
-    });
-    Ok(compare_probabilities(expected, &found))
+    })
 }
 
-/// As [`compare`], of one probability each.
-fn compare_probabilities(expected: &Reference, found: &[BatchedLogits]) -> Agreement {
+/// The network's own features of prepared images, each a row.
+pub fn features(network: &Network, images: &[Vec<f32>]) -> Result<Vec<Vec<f32>>> {
+    let network = network.valid();
+    let [channels, height, width] = network.image_shape();
+    let shape = [images.len(), channels, height, width];
+    let input = TensorData::new(images.concat(), shape);
+    let images = Tensor::from_data(input, &tensors::device(&network));
+    tensors::read_rows(network.features(images)?)
+}
+
+/// As [`compare`], of one score each.
+fn compare_scores(expected: &Reference, found: &[BatchedLogits]) -> Agreement {
     let mut agreement = Agreement {
         pairs: true,
         ..compare(expected, found)
@@ -142,11 +167,11 @@ fn compare_probabilities(expected: &Reference, found: &[BatchedLogits]) -> Agree
     agreement
 }
 
-/// The network's own probabilities of prepared pairs, each a row.
+/// The network's own scores of prepared pairs, each a row.
 pub fn reference_pairs(network: &Network, pairs: &[[Vec<f32>; 2]]) -> Result<Reference> {
     let network = network.valid();
     if let Some(backbone) = network.backbone() {
-        return distances_times_head(&network, backbone, pairs);
+        return scores_of_features(&network, backbone, pairs);
     }
     let [channels, height, width] = network.image_shape();
     let shape = [2 * pairs.len(), channels, height, width];
@@ -154,27 +179,19 @@ pub fn reference_pairs(network: &Network, pairs: &[[Vec<f32>; 2]]) -> Result<Ref
     let input = TensorData::new(images.collect::<Vec<_>>().concat(), shape);
     let images = Tensor::from_data(input, &tensors::device(&network));
     let logits = tensors::read(network.compare(network.features(images)?))?; // [N]
-    let probabilities = logits
+    let score = PairScore::of(&network)?;
+    let scores = logits
         .into_iter()
-        .map(|logit| vec![sigmoid(f64::from(logit))]);
-    Ok(Reference::of_burn(probabilities.collect()))
+        .map(|logit| vec![score.score(f64::from(logit)) as f32]);
+    Ok(Reference::of_burn(scores.collect()))
 }
 
-fn sigmoid(logit: f64) -> f32 {
-    (1.0 / (1.0 + (-logit).exp())) as f32
-}
-
-fn distances_times_head(
+fn scores_of_features(
     network: &Network,
     backbone: &Backbone,
     pairs: &[[Vec<f32>; 2]],
 ) -> Result<Reference> {
-    let fc = network.fc();
-    let weight = tensors::read(fc.weight.val())?; // [1, D]
-    let bias = match &fc.bias {
-        Some(bias) => f64::from(tensors::read(bias.val().unsqueeze())?[0]),
-        None => 0.0,
-    };
+    let head = pair_score::distance_head(network)?;
     let features = |image: &Vec<f32>| {
         let features = backbone.extractor.features(image, 1);
         features.map_err(|error| features_failed(&error))
@@ -182,22 +199,36 @@ fn distances_times_head(
     let (mut rows, mut largest_size) = (Vec::with_capacity(pairs.len()), 0.0);
     for [a, b] in pairs {
         let (a, b) = (features(a)?, features(b)?);
-        let (mut logit, mut size) = (bias, bias.abs());
-        for (w, (a, b)) in weight.iter().zip(a.iter().zip(&b)) {
-            let [w, a, b] = [*w, *a, *b].map(f64::from);
-            logit += w * (a - b).abs();
-            // Both are rounded, however near they are to each other.
-            size += w.abs() * (a.abs() + b.abs());
-        }
-        largest_size = f64::max(largest_size, size);
-        rows.push(vec![sigmoid(logit)]);
+        largest_size = f64::max(largest_size, size_of_terms(&head, &a, &b));
+        rows.push(vec![head.score(&a, &b) as f32]);
     }
     Ok(Reference {
         logits: rows,
-        // The sigmoid's slope is a quarter at most.
-        tolerance: feature_tolerance(backbone) * largest_size / 4.0,
+        tolerance: feature_tolerance(backbone) * largest_size,
         computed_by: "features times head",
     })
+}
+
+/// The sizes of the terms of a score, whose roundings add up. Both images' features are rounded, however near they are
+/// to each other.
+fn size_of_terms(head: &DistanceHead, a: &[f32], b: &[f32]) -> f64 {
+    // The sigmoid's slope is a quarter at most.
+    const SLOPE: f64 = 0.25;
+    let (weight, bias) = (&head.weight, f64::from(head.bias.abs()));
+    let scale = f64::from(weight.first().map_or(0.0, |weight| weight.abs()));
+    match head.distance {
+        Distance::AbsoluteDifference => {
+            let terms = weight.iter().zip(a.iter().zip(b));
+            let sizes = terms.map(|(w, (a, b))| f64::from(w.abs()) * f64::from(a.abs() + b.abs()));
+            SLOPE * (sizes.sum::<f64>() + bias)
+        }
+        // Of a direction, whose length is 1.
+        Distance::Cosine => SLOPE * (2.0 * scale + bias),
+        Distance::Euclidean => {
+            let length = |x: &[f32]| x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+            scale * (length(a) + length(b))
+        }
+    }
 }
 
 /// Whether logits `[N, K]` that were computed in another way are the network's.

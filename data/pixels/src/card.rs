@@ -23,6 +23,9 @@ pub const CLASSIFY: &str = "classify";
 /// Task of a model of two images that says whether they are the same.
 pub const VERIFY: &str = "verify";
 
+/// Task of a model that computes the features of an image, which a verifier compares.
+pub const ENCODE: &str = "encode";
+
 /// Prefix of every key of the card.
 pub const PREFIX: &str = "classifier.";
 
@@ -31,13 +34,13 @@ pub const PREFIX: &str = "classifier.";
 pub struct Card {
     /// [`VERSION`].
     pub version: u32,
-    /// [`CLASSIFY`] or [`VERIFY`].
+    /// [`CLASSIFY`], [`VERIFY`] or [`ENCODE`].
     pub task: String,
     /// Names of the model's inputs.
     pub inputs: Vec<String>,
     /// Names of the model's outputs.
     pub outputs: Vec<String>,
-    /// Names of the classes, in the order of the outputs.
+    /// Names of the classes, in the order of the outputs; none of an encoder.
     pub classes: Vec<String>,
     /// Steps from an image to the network's input.
     pub preprocess: Preprocess,
@@ -47,9 +50,24 @@ pub struct Card {
     pub provenance: Provenance,
     /// Reference images with the logits to expect.
     pub golden: Vec<Golden>,
-    /// Of a verifier: the least probability at which two images are the same, `[0, 1]`. Of a classifier: the least
-    /// probability of an answer; a less sure one is "unknown".
+    /// Of a verifier or its encoder: the least probability, or the largest distance, at which two images are the same. Of
+    /// a classifier: the least probability of an answer, `[0, 1]`; a less sure one is "unknown".
     pub threshold: Option<f64>,
+    /// Of an encoder: how its verifier compares the features of two images.
+    pub comparison: Option<Comparison>,
+}
+
+/// How the features `f(a)` and `f(b)` of two images become the score of a verifier.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// `absolute-difference`: `|f(a) - f(b)|`, number by number; `cosine`: of their angle; `euclidean`: their distance.
+    pub distance: String,
+    /// Multiplies the distance: `[D]` numbers, or one.
+    pub weight: Vec<f32>,
+    /// Added to the product.
+    pub bias: f32,
+    /// Of a probability, the sigmoid of the sum is the score; of a distance, the sum itself.
+    pub score: ScoreKind,
 }
 
 /// Kind of numbers in a model's output.
@@ -63,6 +81,10 @@ pub enum OutputKind {
     Probabilities,
     /// Probabilities of each class for itself, such as several sigmoids: they need not sum to 1.
     Independent,
+    /// Of a verifier: how far two images are apart, from 0 on.
+    Distances,
+    /// Of an encoder: numbers of an image that mean nothing alone.
+    Features,
 }
 
 impl OutputKind {
@@ -73,6 +95,61 @@ impl OutputKind {
             Self::Logits => "logits",
             Self::Probabilities => "probabilities",
             Self::Independent => "independent",
+            Self::Distances => "distances",
+            Self::Features => "features",
+        }
+    }
+}
+
+/// What a verifier's score is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScoreKind {
+    /// The probability that both images are the same.
+    #[default]
+    Probability,
+    /// How far apart they are: the same have a small one.
+    Distance,
+}
+
+impl ScoreKind {
+    /// Its name, as in tables.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Probability => "probability",
+            Self::Distance => "distance",
+        }
+    }
+
+    /// A score, or a threshold, on the scale on which the same images are high: a distance with a minus. That of a
+    /// similarity is the score again.
+    ///
+    /// ```
+    /// use classifold_pixels::card::ScoreKind;
+    /// assert_eq!(ScoreKind::Distance.similarity(0.25), -0.25);
+    /// assert_eq!(ScoreKind::Probability.similarity(0.25), 0.25);
+    /// ```
+    #[must_use]
+    pub fn similarity(self, score: f64) -> f64 {
+        match self {
+            Self::Probability => score,
+            Self::Distance => -score,
+        }
+    }
+
+    /// Whether a score says that both are the same.
+    #[must_use]
+    pub fn accepts(self, score: f64, threshold: f64) -> bool {
+        self.similarity(score) >= self.similarity(threshold)
+    }
+}
+
+impl From<ScoreKind> for OutputKind {
+    fn from(kind: ScoreKind) -> Self {
+        match kind {
+            ScoreKind::Probability => Self::Probabilities,
+            ScoreKind::Distance => Self::Distances,
         }
     }
 }
@@ -164,7 +241,7 @@ pub struct Golden {
     /// Of a verifier: the file of the image that it is compared with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second: Option<String>,
-    /// The model's output in single precision: logits `[K]`, or a verifier's probability. Minus infinity, a masked
+    /// The model's output in single precision: logits `[K]`, a verifier's score, or features `[D]`. Minus infinity, a masked
     /// class, is the text `-inf`: JSON has no such number.
     #[serde(with = "logits")]
     pub logits: Vec<f32>,
@@ -227,6 +304,16 @@ impl Golden {
 }
 
 impl Card {
+    /// What the score of a verifier, or of that of an encoder, is.
+    #[must_use]
+    pub fn score_kind(&self) -> ScoreKind {
+        match (&self.comparison, self.output_kind) {
+            (Some(comparison), _) => comparison.score,
+            (None, OutputKind::Distances) => ScoreKind::Distance,
+            (None, _) => ScoreKind::Probability,
+        }
+    }
+
     /// The card as `(key, value)`, keys in a fixed order.
     ///
     /// ```
@@ -242,6 +329,7 @@ impl Card {
     ///     provenance: Provenance::default(),
     ///     golden: vec![],
     ///     threshold: None,
+    ///     comparison: None,
     /// };
     /// let pairs = card.to_pairs();
     /// let again = Card::from_pairs(pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())))?;
@@ -264,9 +352,12 @@ impl Card {
         let threshold = self
             .threshold
             .map(|threshold| ("threshold", json(&threshold)));
+        let comparison = self.comparison.as_ref();
+        let comparison = comparison.map(|comparison| ("comparison", json(comparison)));
         pairs
             .into_iter()
             .chain(threshold)
+            .chain(comparison)
             .map(|(key, value)| (format!("{PREFIX}{key}"), value))
             .collect()
     }
@@ -304,23 +395,34 @@ impl Card {
             });
         }
         let task = text("task").unwrap_or(CLASSIFY);
-        if ![CLASSIFY, VERIFY].contains(&task) {
+        if ![CLASSIFY, VERIFY, ENCODE].contains(&task) {
             return Err(bad(
                 "task",
-                format!("`{task}` is not known here, only `{CLASSIFY}` and `{VERIFY}` are"),
+                format!(
+                    "`{task}` is not known here, only `{CLASSIFY}`, `{VERIFY}` and `{ENCODE}` are"
+                ),
             ));
         }
         let threshold = match text("threshold") {
             Some(text) => Some(parse("threshold", text)?),
-            None if task == VERIFY => return Err(bad("threshold", "is missing")),
+            None if task != CLASSIFY => return Err(bad("threshold", "is missing")),
+            None => None,
+        };
+        let comparison = match text("comparison") {
+            Some(text) => Some(parse("comparison", text)?),
+            None if task == ENCODE => return Err(bad("comparison", "is missing")),
             None => None,
         };
         let classes: Vec<String> = parse("classes", needed("classes")?)?;
-        check_classes(&classes).map_err(|reason| bad("classes", reason))?;
+        if task != ENCODE {
+            check_classes(&classes).map_err(|reason| bad("classes", reason))?;
+        }
         let output_kind = match text("output_kind") {
             None | Some("logits") => OutputKind::Logits,
             Some("probabilities") => OutputKind::Probabilities,
             Some("independent") => OutputKind::Independent,
+            Some("distances") if task == VERIFY => OutputKind::Distances,
+            Some("features") if task == ENCODE => OutputKind::Features,
             Some(other) => {
                 return Err(bad(
                     "output_kind",
@@ -339,6 +441,7 @@ impl Card {
             provenance: parse("provenance", text("provenance").unwrap_or("{}"))?,
             golden: parse("golden", text("golden").unwrap_or("[]"))?,
             threshold,
+            comparison,
         }))
     }
 

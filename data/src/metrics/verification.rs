@@ -1,10 +1,11 @@
 //! Scores of a verifier: how well a score tells pairs of the same identity from others.
 //!
-//! A pair is accepted where its score is at least the threshold. False acceptance is the share of other pairs that
+//! A pair is accepted where its score is at least the threshold; of distances, where it is at most that. False acceptance is the share of other pairs that
 //! are accepted, false rejection that of pairs of the same identity that are not.
 
 use super::{Curve, bootstrap, roc, wilson};
 use crate::pairs::PairKind;
+use pixels::card::ScoreKind;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ const SEED: u64 = 0;
 /// A pair with its score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ScoredPair {
-    /// The higher, the more likely of the same identity.
+    /// The verifier's: a probability or a distance.
     pub score: f64,
     /// What the two images have to do with each other.
     pub kind: PairKind,
@@ -133,6 +134,9 @@ pub struct VerificationScores {
     pub num_same: u64,
     /// Area under the ROC curve, `[0, 1]`: the share of two pairs, one of each answer, that the scores order rightly.
     pub auc: f64,
+    /// What the score of a pair, and a threshold, is.
+    #[serde(default)]
+    pub score: ScoreKind,
     /// Rate at which both errors are equal, `[0, 1]`, on these pairs.
     pub equal_error_rate: f64,
     /// Its 95 % interval by a bootstrap over identities; none where there are too few.
@@ -160,9 +164,26 @@ pub struct VerificationScores {
 }
 
 impl VerificationScores {
-    /// The scores of pairs. `None` where all have one answer.
+    /// The scores of pairs that a verifier gave such scores. `None` where all have one answer.
     #[must_use]
-    pub fn new(pairs: &[ScoredPair], threshold: f64) -> Option<Self> {
+    pub fn new(pairs: &[ScoredPair], score: ScoreKind, threshold: f64) -> Option<Self> {
+        let similar: Vec<ScoredPair> = pairs
+            .iter()
+            .map(|pair| ScoredPair {
+                score: score.similarity(pair.score),
+                ..*pair
+            })
+            .collect();
+        let similarities = Self::of_similarities(&similar, score.similarity(threshold))?;
+        Some(Self {
+            score,
+            threshold,
+            equal_error_threshold: score.similarity(similarities.equal_error_threshold),
+            ..similarities
+        })
+    }
+
+    fn of_similarities(pairs: &[ScoredPair], threshold: f64) -> Option<Self> {
         let det = det(pairs.iter())?;
         let equal_error = det.equal_error();
         let is_same = |pair: &&ScoredPair| pair.kind == PairKind::Same;
@@ -179,6 +200,7 @@ impl VerificationScores {
         Some(Self {
             count,
             num_same: num_same as u64,
+            score: ScoreKind::default(),
             auc: det.auc,
             equal_error_rate: equal_error.rate,
             equal_error_interval: equal_error_interval(pairs),
@@ -219,10 +241,11 @@ impl VerificationScores {
                 percent(self.equal_error_rate)
             ),
             format!(
-                "accuracy          {} (95 % interval {}) at the threshold {:.4}",
+                "accuracy          {} (95 % interval {}) at the threshold {:.4} of the {}",
                 percent(self.accuracy),
                 range(self.interval),
-                self.threshold
+                self.threshold,
+                self.score.name()
             ),
             format!(
                 "                  {} of the same identity rejected, {} of the others accepted",
@@ -252,7 +275,8 @@ impl VerificationScores {
     }
 }
 
-/// Both errors of pairs at every threshold. `None` where all pairs have one answer.
+/// Both errors of pairs at every threshold of a score that is high for the same images. `None` where all pairs have one
+/// answer.
 pub fn det<'a>(pairs: impl Iterator<Item = &'a ScoredPair>) -> Option<Det> {
     let scored = pairs.map(|pair| (pair.score, pair.kind == PairKind::Same));
     let (scores, same): (Vec<f64>, Vec<bool>) = scored.unzip();
@@ -317,7 +341,7 @@ mod tests {
             (0.4, Forged, 0),
             (0.1, Different, 1),
         ]);
-        let scores = VerificationScores::new(&pairs, 0.5).unwrap();
+        let scores = VerificationScores::new(&pairs, ScoreKind::Probability, 0.5).unwrap();
         assert_eq!(
             (scores.auc, scores.equal_error_rate, scores.accuracy),
             (1.0, 0.0, 1.0)
@@ -329,7 +353,7 @@ mod tests {
         );
         assert_eq!(scores.equal_error_interval, Some([0.0, 0.0]));
         // A threshold from elsewhere may be wrong: it accepts the forgery.
-        let scores = VerificationScores::new(&pairs, 0.3).unwrap();
+        let scores = VerificationScores::new(&pairs, ScoreKind::Probability, 0.3).unwrap();
         assert_eq!((scores.accuracy, scores.false_acceptance), (0.75, 0.5));
         assert_eq!(scores.forged.unwrap().false_acceptance, 1.0);
         assert_eq!(scores.different.unwrap().false_acceptance, 0.0);
@@ -350,7 +374,7 @@ mod tests {
             (0.5, Same, 1),
             (0.2, Different, 1),
         ]);
-        let scores = VerificationScores::new(&pairs, 0.5).unwrap();
+        let scores = VerificationScores::new(&pairs, ScoreKind::Probability, 0.5).unwrap();
         assert_eq!(
             (scores.false_rejection, scores.false_acceptance),
             (0.0, 0.5)
@@ -360,6 +384,42 @@ mod tests {
         // From (0, 1) to (0.5, 0): the diagonal is crossed at a third.
         assert!((scores.equal_error_rate - 1.0 / 3.0).abs() < 1e-12);
         assert_eq!(scores.forged, None);
+    }
+
+    #[test]
+    fn small_distances_are_accepted_as_large_probabilities_are() {
+        use PairKind::{Different, Forged, Same};
+        let list = [
+            (0.9, Same, 0),
+            (0.4, Same, 1),
+            (0.6, Forged, 0),
+            (0.1, Different, 1),
+        ];
+        let probabilities = VerificationScores::new(&pairs(&list), ScoreKind::Probability, 0.4);
+        let list = list.map(|(score, kind, identity)| (1.0 - score, kind, identity));
+        let distances = VerificationScores::new(&pairs(&list), ScoreKind::Distance, 0.6);
+        let (probabilities, distances) = (probabilities.unwrap(), distances.unwrap());
+        assert_eq!(distances.auc, 0.75);
+        assert_eq!(
+            (distances.threshold, distances.score),
+            (0.6, ScoreKind::Distance)
+        );
+        assert_eq!(
+            distances.equal_error_threshold,
+            1.0 - probabilities.equal_error_threshold
+        );
+        assert_eq!(
+            (distances.false_acceptance, distances.false_rejection),
+            (0.5, 0.0)
+        );
+        let same = VerificationScores {
+            score: ScoreKind::Probability,
+            threshold: 0.4,
+            equal_error_threshold: probabilities.equal_error_threshold,
+            ..distances
+        };
+        assert_eq!(same, probabilities);
+        assert!(probabilities.table().contains("0.4000 of the probability"));
     }
 
     #[test]
@@ -375,19 +435,26 @@ mod tests {
                 (0.9, Different, 1),
             ]);
         }
-        let scores = VerificationScores::new(&pairs(&list), 0.5).unwrap();
+        let scores = VerificationScores::new(&pairs(&list), ScoreKind::Probability, 0.5).unwrap();
         assert_eq!(scores.equal_error_interval, Some([0.0, 1.0]));
         let alone: Vec<_> = list.into_iter().filter(|pair| pair.2 == 0).collect();
-        let scores = VerificationScores::new(&pairs(&alone), 0.5).unwrap();
+        let scores = VerificationScores::new(&pairs(&alone), ScoreKind::Probability, 0.5).unwrap();
         assert_eq!(scores.equal_error_interval, None);
     }
 
     #[test]
     fn one_answer_alone_has_no_scores() {
         assert_eq!(
-            VerificationScores::new(&pairs(&[(0.5, PairKind::Same, 0)]), 0.5),
+            VerificationScores::new(
+                &pairs(&[(0.5, PairKind::Same, 0)]),
+                ScoreKind::Probability,
+                0.5
+            ),
             None
         );
-        assert_eq!(VerificationScores::new(&[], 0.5), None);
+        assert_eq!(
+            VerificationScores::new(&[], ScoreKind::Probability, 0.5),
+            None
+        );
     }
 }

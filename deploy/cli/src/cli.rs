@@ -233,7 +233,7 @@ pub(crate) enum Format {
     Text,
     /// One JSON object per line
     Jsonl,
-    /// path,rank,label,probability; of pairs a,b,answer,probability,threshold
+    /// path,rank,label,probability; of pairs a,b,answer,probability,threshold (or distance)
     Csv,
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use deploy::card::OutputKind;
 use deploy::onnx::ModelFile;
 use deploy::runtime::{self, Search};
-use deploy::{ClassifierBuilder, Error, ErrorKind};
+use deploy::{ClassifierBuilder, Error, Kind};
 use pyo3::prelude::*;
 use pyo3::types::PyByteArray;
 
@@ -54,8 +54,7 @@ impl Classifier {
         let output_kind = output_kind(py, options.output_kind.as_deref())?;
         let threads = options.threads.unwrap_or_else(cores).max(1);
         let opened = py.detach(|| -> Result<_, Error> {
-            let cache = deploy::cache::dir(None)?;
-            let library = runtime::find(&Search::from_env(options.runtime.clone(), &cache))?;
+            let library = runtime::find(&Search::from_env(options.runtime.clone(), None))?;
             configure(file, options, output_kind)?
                 .runtime(library)
                 .open()
@@ -279,7 +278,7 @@ fn extract(images: &[Bound<'_, PyAny>]) -> PyResult<Vec<Input>> {
 /// Name of the exception for an image's error.
 fn subject(error: &Error) -> &'static str {
     match error.kind() {
-        ErrorKind::Model => "ModelError",
+        Kind::Model => "ModelError",
         _ => "ImageError",
     }
 }

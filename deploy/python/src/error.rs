@@ -1,7 +1,7 @@
 //! Errors as Python sees them: one exception class for each subject. The classes are written in Python, so that they
 //! have docstrings.
 
-use deploy::{Error, ErrorKind};
+use deploy::{Error, Kind};
 use pyo3::prelude::*;
 
 /// The message, and the hint on a line of its own.
@@ -24,9 +24,9 @@ pub(crate) fn text(error: &Error) -> String {
 /// The exception of `classifold.errors` for an error of the library.
 pub(crate) fn exception(py: Python<'_>, error: &Error) -> PyErr {
     let name = match error.kind() {
-        ErrorKind::Data => "ImageError",
-        ErrorKind::Model => "ModelError",
-        ErrorKind::Usage => "ArgumentError",
+        Kind::Image => "ImageError",
+        Kind::Model => "ModelError",
+        Kind::Argument => "ArgumentError",
         _ => "RuntimeLibraryError",
     };
     named(py, name, text(error))

@@ -19,7 +19,7 @@ pub struct PairEvaluation {
     pub scores: VerificationScores,
     /// Pairs of readable images, in the order given.
     pub pairs: Vec<Pair>,
-    /// Their probabilities.
+    /// Their scores.
     pub scored: Vec<ScoredPair>,
     /// Images that were left out, and the pairs with them.
     pub unreadable: Vec<Unreadable>,
@@ -28,14 +28,16 @@ pub struct PairEvaluation {
 }
 
 impl PairEvaluation {
-    /// Writes the answers as CSV with the columns `path_a,path_b,label,answer,probability`.
+    /// Writes the answers as CSV with the columns `path_a,path_b,label,answer,probability`, or `distance` in place of
+    /// the last.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn write_csv(&self, path: &Path, pairs: &Pairs, split: Split) -> Result<()> {
         let scores = self.scored.iter().map(|scored| scored.score);
         let answers = self.pairs.iter().copied().zip(scores);
-        Ok(pairs.write_answers(path, split, answers, self.scores.threshold)?)
+        let decision = (self.scores.score, self.scores.threshold);
+        Ok(pairs.write_answers(path, split, answers, decision)?)
     }
 }
 
@@ -76,13 +78,13 @@ pub fn evaluate_pairs(
         let answer = verifier.compare(&features[&pair.a], &features[&pair.b]);
         let answer = answer.map_err(|error| error.about(samples[pair.a].path.display()))?;
         Ok(ScoredPair {
-            score: answer.probability,
+            score: answer.score,
             kind: pair.kind,
             identity: samples[pair.a].label,
         })
     };
     let scored: Vec<ScoredPair> = pairs.iter().map(score).collect::<Result<_>>()?;
-    let scores = VerificationScores::new(&scored, verifier.threshold());
+    let scores = VerificationScores::new(&scored, verifier.score_kind(), verifier.threshold());
     Ok(PairEvaluation {
         scores: scores.ok_or_else(Error::one_answer)?,
         pairs,

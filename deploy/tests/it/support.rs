@@ -149,6 +149,7 @@ impl Tiny {
             provenance: Provenance::default(),
             golden: Vec::new(),
             threshold: None,
+            comparison: None,
         }
     }
 }

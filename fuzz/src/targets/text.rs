@@ -185,6 +185,7 @@ fn card_seeds() -> Vec<Vec<u8>> {
             [("fp32".into(), 1e-4)].into(),
         )],
         threshold: None,
+        comparison: None,
     };
     let lines = card
         .to_pairs()

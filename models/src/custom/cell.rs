@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::{Tensor, activation};
 use serde::{Deserialize, Serialize};
 
-/// Formulation of a residual cell, with a projection P on the skip and two convolutions in F.
+/// Formulation of a cell of two convolutions F, with a projection P on the skip of a residual one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CellKind {
@@ -15,9 +15,11 @@ pub enum CellKind {
     Preactivation,
     /// (B): y' = relu(P y + F(y)), batch norm after each convolution and ReLU between them (He et al. 2015).
     Original,
+    /// Without a skip, as in a plain convolutional network: y' = relu(F(y)), otherwise as (B).
+    Plain,
 }
 
-/// Residual cell: two convolutions 3 x 3 of stride 2, plus a projection 1 x 1 of stride 4.
+/// Cell: two convolutions 3 x 3 of stride 2, plus a projection 1 x 1 of stride 4 where it is residual.
 #[derive(Module, Debug)]
 pub struct Cell {
     /// Where normalisation and activation stand.
@@ -31,8 +33,8 @@ pub struct Cell {
     pub bn2: BatchNorm,
     /// Convolution from C_out to C_out channels.
     pub conv2: Conv2d,
-    /// Projection P of the skip connection, without bias.
-    pub project: Conv2d,
+    /// Projection P of the skip connection, without bias; none of a plain cell.
+    pub project: Option<Conv2d>,
 }
 
 impl Cell {
@@ -44,7 +46,7 @@ impl Cell {
     ) -> Self {
         let normalized = match kind {
             CellKind::Preactivation => in_channels,
-            CellKind::Original => out_channels,
+            CellKind::Original | CellKind::Plain => out_channels,
         };
         Self {
             kind,
@@ -52,24 +54,31 @@ impl Cell {
             conv1: Conv2d::new([out_channels, in_channels, 3, 3], 2, true, init),
             bn2: BatchNorm::new(out_channels, &init.device),
             conv2: Conv2d::new([out_channels, out_channels, 3, 3], 2, true, init),
-            project: Conv2d::new([out_channels, in_channels, 1, 1], 4, false, init),
+            project: (kind != CellKind::Plain)
+                .then(|| Conv2d::new([out_channels, in_channels, 1, 1], 4, false, init)),
         }
     }
 
     /// `[N, C_in, H, W]` to `[N, C_out, H/4, W/4]`.
     #[must_use]
     pub fn forward(&self, y: Tensor<4>) -> Tensor<4> {
-        match self.kind {
+        let f = match self.kind {
             CellKind::Preactivation => {
                 let f = self.conv1.forward(self.bn1.forward_relu(y.clone()));
-                let f = self.conv2.forward(self.bn2.forward_relu(f));
-                self.project.forward(y) + f
+                self.conv2.forward(self.bn2.forward_relu(f))
             }
-            CellKind::Original => {
+            CellKind::Original | CellKind::Plain => {
                 let f = self.bn1.forward_relu(self.conv1.forward(y.clone()));
-                let f = self.bn2.forward(self.conv2.forward(f));
-                activation::relu(self.project.forward(y) + f)
+                self.bn2.forward(self.conv2.forward(f))
             }
+        };
+        let sum = match &self.project {
+            Some(project) => project.forward(y) + f,
+            None => f,
+        };
+        match self.kind {
+            CellKind::Preactivation => sum,
+            CellKind::Original | CellKind::Plain => activation::relu(sum),
         }
     }
 }

@@ -60,18 +60,23 @@ impl Writer {
                 let f = self.norm_relu(&child("bn2"), &child("relu2"), &cell.bn2, &f)?;
                 self.conv(&child("conv2"), &cell.conv2, &f)?
             }
-            CellKind::Original => {
+            CellKind::Original | CellKind::Plain => {
                 let f = self.conv(&child("conv1"), &cell.conv1, y)?;
                 let f = self.norm_relu(&child("bn1"), &child("relu1"), &cell.bn1, &f)?;
                 let f = self.conv(&child("conv2"), &cell.conv2, &f)?;
                 self.norm(&child("bn2"), &cell.bn2, &f)?
             }
         };
-        let p = self.conv(&child("project"), &cell.project, y)?;
-        let sum = self.graph.add(&child("add"), &p, &f);
+        let sum = match &cell.project {
+            Some(project) => {
+                let p = self.conv(&child("project"), project, y)?;
+                self.graph.add(&child("add"), &p, &f)
+            }
+            None => f,
+        };
         Ok(match cell.kind {
             CellKind::Preactivation => sum,
-            CellKind::Original => self.graph.relu(&child("relu2"), &sum),
+            CellKind::Original | CellKind::Plain => self.graph.relu(&child("relu2"), &sum),
         })
     }
 

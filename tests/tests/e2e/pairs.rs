@@ -56,6 +56,7 @@ fn check_verifier(shop: &Workshop, run: &str) {
         "equal_error_rate",
         "auc",
         "accuracy",
+        "score",
         "threshold",
         "forged",
         "different",
@@ -94,12 +95,191 @@ fn check_verifier(shop: &Workshop, run: &str) {
     let info = shop.deploy(&format!("info {model}")).run().ok().out;
     for expected in [
         "task verify",
-        "accepted from",
+        ", accepted ",
         "equal error",
         "16 pairs of test",
     ] {
         assert!(info.contains(expected), "{expected}: {info}");
     }
+}
+
+/// The encoder alone gives the scores of the file of two inputs, and so does that file when it is exported again.
+fn check_encoder(shop: &Workshop, run: &str) {
+    let export = |arguments: &str| {
+        let export = format!("export {run} {arguments} -q");
+        shop.trainer(&export).run().ok();
+    };
+    export("--encoder encoder.onnx");
+    export("--out again.onnx");
+    let info = shop.deploy("info encoder.onnx").run().ok().out;
+    for expected in ["task encode", "features: Float [batch, ", "compared by"] {
+        assert!(info.contains(expected), "{expected}: {info}");
+    }
+    shop.deploy("check encoder.onnx").run().ok();
+    let scores = |model: &str| {
+        let eval = format!("eval {model} --data pairs.csv --csv scores.csv -q");
+        shop.deploy(&eval).run().ok();
+        let table = fs::read_to_string(shop.path("scores.csv")).unwrap();
+        let last = |line: &str| line.rsplit(',').next().unwrap().parse::<f64>().unwrap();
+        table.lines().skip(1).map(last).collect::<Vec<_>>()
+    };
+    shop.write(
+        "pairs.csv",
+        "path_a,path_b,label,split\npeople/0/0.png,people/0/1.png,1,test\n\
+         people/0/0.png,people/3/1.png,0,test\npeople/5/0.png,people/3/1.png,0,test\n",
+    );
+    let own = scores(&format!("runs/{run}/model.onnx"));
+    assert_eq!(own.len(), 3);
+    for model in ["encoder.onnx", "again.onnx"] {
+        let pairs = own.iter().zip(scores(model));
+        for (own, found) in pairs {
+            assert!((own - found).abs() < 2e-6, "{model}: {own} {found}");
+        }
+    }
+    let classify = shop.deploy("predict --model encoder.onnx people/0/0.png -q");
+    let refusal = classify.run().refusal();
+    assert!(
+        refusal.contains("is the encoder of a verifier"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn every_distance_ends_with_a_verified_file() {
+    let shop = shop();
+    tiny_models::residual(&shop.path("tiny.onnx"));
+    for (run, arguments, score) in [
+        (
+            "cosine",
+            "--distance cosine --width 2 --size 48 --epochs 2",
+            "probability",
+        ),
+        (
+            "euclidean",
+            "--distance euclidean --margin 2 --width 2 --size 48 --epochs 2",
+            "distance",
+        ),
+        (
+            "frozen-cosine",
+            "--distance cosine --backbone tiny.onnx",
+            "probability",
+        ),
+        (
+            "frozen-euclidean",
+            "--distance euclidean --backbone tiny.onnx",
+            "distance",
+        ),
+    ] {
+        shop.trainer(&format!("{SMALL} {arguments} --name {run}"))
+            .run()
+            .ok();
+        check_verifier(&shop, run);
+        check_encoder(&shop, run);
+        assert_eq!(
+            shop.json(&format!("runs/{run}/summary.json"))["score"],
+            score
+        );
+        let predictions = format!("runs/{run}/predictions.csv");
+        let predictions = fs::read_to_string(shop.path(&predictions)).unwrap();
+        assert!(predictions.lines().next().unwrap().ends_with(score));
+        let predict = format!("predict --model {run} --pair people/0/0.png people/0/1.png -q");
+        let line = shop.deploy(&format!("{predict} --format jsonl")).run().ok();
+        assert!(line.json()[score].as_f64().unwrap() >= 0.0);
+        let text = shop.deploy(&predict).run().ok().out;
+        assert_eq!(text.contains("(distance "), score == "distance", "{text}");
+    }
+    let info = shop.deploy("info euclidean").run().ok().out;
+    assert!(
+        info.contains("distance of two images, accepted up to"),
+        "{info}"
+    );
+}
+
+#[test]
+fn a_fine_tuned_backbone_begins_as_the_frozen_one() {
+    let shop = shop();
+    tiny_models::residual(&shop.path("tiny.onnx"));
+    for distance in ["absolute-difference", "cosine", "euclidean"] {
+        let fit = format!("{SMALL} --backbone tiny.onnx --distance {distance} --epochs 2");
+        shop.trainer(&format!("{fit} --fine-tune --keep tuned --name {distance}"))
+            .run()
+            .ok();
+        check_verifier(&shop, distance);
+        check_encoder(&shop, distance);
+        let summary = shop.json(&format!("runs/{distance}/summary.json"));
+        assert_eq!(summary["fine_tuned"]["kept_tuned"], true);
+        assert_eq!(summary["fine_tuned"]["pairs"], true);
+        assert!(
+            summary["trainable_parameters"].as_u64().unwrap() > 50,
+            "{summary}"
+        );
+        let config = fs::read_to_string(shop.path(format!("runs/{distance}/config.toml"))).unwrap();
+        assert!(
+            config.contains("augment = \"rotate(5)|scale(0.9..1.1)\""),
+            "{config}"
+        );
+    }
+    // With rates of nothing, and the start kept unless the end is better, it is the frozen backbone.
+    let fit = format!("{SMALL} --backbone tiny.onnx");
+    shop.trainer(&format!(
+        "{fit} --fine-tune --lr 1e-12 --epochs 1 --name start"
+    ))
+    .run()
+    .ok();
+    shop.trainer(&format!("{fit} --name frozen")).run().ok();
+    let [start, frozen] =
+        ["start", "frozen"].map(|run| shop.json(&format!("runs/{run}/summary.json")));
+    assert_eq!(start["fine_tuned"]["kept_tuned"], false);
+    assert!((start["auc"].as_f64().unwrap() - frozen["auc"].as_f64().unwrap()).abs() < 1e-9);
+}
+
+#[test]
+fn pairs_of_known_classes_are_listed_with_splits_that_share_no_image() {
+    let shop = Workshop::empty();
+    let mut table = String::from("path_a,path_b,label,split\n");
+    for (split, first) in [("train", 0), ("val", 8), ("test", 16)] {
+        for class in 0..2 {
+            let folder = shop.path(format!("{split}/{class}"));
+            fs::create_dir_all(&folder).unwrap();
+            for i in first..first + 8 {
+                draw(class, i)
+                    .save(folder.join(format!("{i}.png")))
+                    .unwrap();
+            }
+        }
+        for i in first..first + 7 {
+            for class in 0..2 {
+                let other = 1 - class;
+                table += &format!(
+                    "{split}/{class}/{i}.png,{split}/{class}/{}.png,same,{split}\n",
+                    i + 1
+                );
+                table += &format!(
+                    "{split}/{class}/{i}.png,{split}/{other}/{}.png,different,{split}\n",
+                    i + 1
+                );
+            }
+        }
+    }
+    shop.write("pairs.csv", &table);
+    tiny_models::residual(&shop.path("tiny.onnx"));
+    let fit = "fit --task pairs --data pairs.csv --backbone tiny.onnx --name known -q";
+    shop.trainer(fit).run().ok();
+    let summary = shop.json("runs/known/summary.json");
+    assert_eq!(summary["count"], 28);
+    // There are fewer identities than folds: nothing chose the penalty.
+    assert_eq!(summary["head"]["folds"], 0);
+    // An image in two splits is a leak.
+    table += "train/0/1.png,train/0/3.png,same,test\n";
+    shop.write("leak.csv", &table);
+    let refusal = shop
+        .trainer("fit --task pairs --data leak.csv -q")
+        .run()
+        .refusal();
+    assert!(
+        refusal.contains("identities are in more than one split"),
+        "{refusal}"
+    );
 }
 
 #[test]
@@ -108,6 +288,7 @@ fn a_network_of_our_own_becomes_a_verifier_that_classifiers_commands_refuse() {
     let fit = format!("{SMALL} --width 2 --size 48 --epochs 2 --name own");
     shop.trainer(&fit).run().ok();
     check_verifier(&shop, "own");
+    check_encoder(&shop, "own");
     let csv =
         shop.deploy("predict --model own --pair people/0/0.png people/0/1.png --format csv -q");
     let csv = csv.run().ok().out;
@@ -133,7 +314,7 @@ fn a_network_of_our_own_becomes_a_verifier_that_classifiers_commands_refuse() {
         "{}",
         inspect.err
     );
-    for command in ["eval own", "export own", "report own", "plot own"] {
+    for command in ["eval own", "report own", "plot own"] {
         let refusal = shop.trainer(&format!("{command} -q")).run().refusal();
         assert!(
             refusal.contains("the run `runs/own` is a verifier's"),
@@ -155,6 +336,7 @@ fn a_frozen_backbone_compares_features_that_are_kept() {
     let summary = shop.json("runs/frozen/summary.json");
     assert_eq!(summary["trainable_parameters"], 7);
     assert!(summary["head"]["penalty"].as_f64().unwrap() > 0.0);
+    check_encoder(&shop, "frozen");
     let model = "runs/frozen/model.onnx";
     let classifier =
         shop.deploy("predict --model tiny.onnx --pair people/0/0.png people/0/1.png -q");
@@ -220,7 +402,7 @@ fn data_and_settings_that_make_no_pairs_are_refused() {
     insta::assert_snapshot!(refusal("--data leaking"), @r#"
     error: `[DIR]/leaking`: identities are in more than one split: `0`
 
-    hint: scores would be of identities that training has seen: move all images of an identity into one split, or give one folder without splits, which is divided by identity
+    hint: scores would be of identities that training has seen: move all images of an identity into one split, or give one folder without splits, which is divided by identity. Pairs of known classes are listed in a CSV file, whose splits share no image
     "#);
     draw_identities(&shop.path("single"), 4, 1);
     insta::assert_snapshot!(refusal("--data single"), @r#"
@@ -231,9 +413,11 @@ fn data_and_settings_that_make_no_pairs_are_refused() {
     for (arguments, expected) in [
         ("--mixup 0.2", "`--mixup 0.2`: is for classifiers"),
         ("--folds 3", "`--folds 3`: is for classifiers"),
+        ("--margin 2", "`--margin 2`: needs `--distance euclidean`"),
+        ("--distance euclidean --margin 0", "must be above 0"),
         (
-            "--backbone tiny.onnx --fine-tune",
-            "`--fine-tune all`: is for classifiers",
+            "--distance euclidean --label-smoothing 0.1",
+            "`--label-smoothing 0.1`: is for probabilities",
         ),
         (
             "--backbone auto",
@@ -244,14 +428,11 @@ fn data_and_settings_that_make_no_pairs_are_refused() {
         let text = refusal(&format!("--data people {arguments}"));
         assert!(text.contains(expected), "{arguments}: {text}");
     }
-    let fit = shop
-        .trainer("fit --data people --pairs-per-identity 3 -q")
-        .run();
-    assert!(
-        fit.refusal().contains("needs `--task pairs`"),
-        "{}",
-        fit.err
-    );
+    for flag in ["--pairs-per-identity 3", "--distance cosine", "--margin 2"] {
+        let fit = shop.trainer(&format!("fit --data people {flag} -q")).run();
+        let refusal = fit.refusal();
+        assert!(refusal.contains("needs `--task pairs`"), "{refusal}");
+    }
     let rates = shop.trainer("find-lr --task pairs -q").run();
     assert!(
         rates.refusal().contains("`--task` has no use"),

@@ -29,17 +29,17 @@ pub struct EpochRow {
     pub train_wait_seconds: f64,
 }
 
-/// How the classification layer of a frozen backbone was brought to its minimum.
+/// How the classification layer of a frozen backbone, or the scale of its distances, was brought to its minimum.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeadFit {
     /// L2 penalty: half of it is the factor of the squared weights of standardised features, against the sum of the
-    /// losses. One over it is scikit-learn's `C`.
+    /// losses. One over it is scikit-learn's `C`. The scale of distances has none: 0.
     pub penalty: f64,
     /// Folds of the training images that chose it; 0 where there were too few images, or the penalty was given.
     pub folds: usize,
     /// From strong to weak.
     pub tried: Vec<TriedPenalty>,
-    /// Steps of L-BFGS.
+    /// Steps of L-BFGS, or of Newton's method for a scale.
     pub steps: usize,
 }
 
@@ -60,8 +60,10 @@ pub struct NetworkScore {
 /// A fine-tuned network beside the frozen backbone, with its fitted classification layer, that it began as.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FineTuned {
-    /// Validation images.
+    /// Validation images, or pairs.
     pub images: usize,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pairs: bool,
     pub frozen: NetworkScore,
     pub tuned: NetworkScore,
     /// Mean over the images of the frozen network's log loss less the fine-tuned one's.
@@ -113,9 +115,14 @@ pub struct Summary {
 impl FineTuned {
     /// What was found and which network is exported, for people.
     pub fn line(&self) -> String {
+        // That of pairs may be contrastive.
+        let (what, loss) = match self.pairs {
+            true => ("pairs", "loss"),
+            false => ("images", "log loss"),
+        };
         let score = |score: &NetworkScore| {
             let accuracy = 100.0 * score.val_accuracy;
-            format!("log loss {:.4}, accuracy {accuracy:.1} %", score.val_loss)
+            format!("{loss} {:.4}, accuracy {accuracy:.1} %", score.val_loss)
         };
         let error = match self.standard_error {
             Some(error) => format!(" (standard error {error:.4})"),
@@ -131,7 +138,7 @@ impl FineTuned {
             false => "raises",
         };
         format!(
-            "{} validation images: frozen {}; fine-tuned {}. Fine-tuning {change} the log loss by {:.4}{error}: {verdict}",
+            "{} validation {what}: frozen {}; fine-tuned {}. Fine-tuning {change} the {loss} by {:.4}{error}: {verdict}",
             self.images,
             score(&self.frozen),
             score(&self.tuned),
@@ -142,7 +149,7 @@ impl FineTuned {
     /// What to know of a fine-tuned network that was kept though it is worse than the frozen backbone.
     pub fn warning(&self) -> Option<String> {
         (self.kept_tuned && self.gain < 0.0).then(|| {
-            "the fine-tuned network is worse than the frozen backbone on the validation images: leave out              `--keep tuned`, or lower `--lr`"
+            "the fine-tuned network is worse than the frozen backbone in validation: leave out              `--keep tuned`, or lower `--lr`"
                 .to_owned()
         })
     }
@@ -176,12 +183,18 @@ impl HeadFit {
             tried,
             steps,
         } = self;
+        // That of a contrastive loss, in which the weights have no penalty.
+        if *penalty == 0.0 {
+            return format!(
+                "scale of the distances: at the minimum of the contrastive loss, {steps} steps, {seconds:.2} s"
+            );
+        }
         let choice = match self.held_out_loss() {
             Some(loss) => format!(
                 "the best of {} by the held-out log loss of {folds} folds, {loss:.4}",
                 tried.len()
             ),
-            None => "not chosen: a class has too few images for folds".into(),
+            None => "not chosen: too few images or identities for folds".into(),
         };
         format!(
             "classification layer: its minimum by L-BFGS, {steps} steps, {seconds:.2} s; L2 penalty {penalty:.3} ({choice})"

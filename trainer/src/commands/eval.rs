@@ -30,6 +30,7 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let run = resolve::run(&args.runs, &args.run, printer)?;
     let context = TrainingContext::new(args.cache.as_deref(), args.threads, printer)?;
     let mut recipe = Recipe::open(&run.config())?;
+    recipe.refuse_pairs(run.path())?;
     let own_data = args.data.is_none();
     if let Some(data) = &args.data {
         recipe.data = crate::recipe::data_name(data, &context.cache)?;

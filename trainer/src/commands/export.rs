@@ -1,13 +1,16 @@
 //! `trainer export`: a run's checkpoint as a verified file, again.
 
+mod pairs;
+
 use console::{ExitStatus, Printer};
 use data::Split;
 
 use crate::cli::ExportArgs;
 use crate::context::TrainingContext;
 use crate::dataset::{self, DecodeOptions};
+use crate::error::Error;
 use crate::examples::{Batching, Purpose};
-use crate::export::{self, CardFields};
+use crate::export::{self, CardFields, Exported};
 use crate::output_files::save_json;
 use crate::recipe::Recipe;
 use crate::resolve;
@@ -27,6 +30,19 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         recipe.data = crate::recipe::data_name(data, &context.cache)?;
     }
     context.ensure_runtime()?;
+    if recipe.is_pairs() {
+        return pairs::run(args, &run, &recipe, &context);
+    }
+    if args.encoder.is_some() {
+        return Err(Error::refused_with_hint(
+            format!(
+                "the run `{}` is a classifier's: it has no encoder",
+                run.path().display()
+            ),
+            "`--encoder` is for runs of `trainer fit --task pairs`; leave it out",
+        )
+        .into());
+    }
     let restored = restore(&run, args.checkpoint, &recipe, &context)?;
     let dataset = dataset::open(&recipe, Some(&run), &context)?;
     let samples = dataset::samples(&dataset, Split::Val)?;
@@ -63,6 +79,11 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     if args.out.is_none() {
         save_json(&run.verify(), &exported.agreement)?;
     }
+    conclude(&exported, printer)
+}
+
+/// The last lines: whether the file computes what was trained, and where it is.
+fn conclude(exported: &Exported, printer: &Printer) -> anyhow::Result<ExitStatus> {
     printer.log(exported.agreement.line());
     let (word, status) = match exported.agreement.verified {
         true => ("verified", ExitStatus::Success),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use data::loader::Order;
 use data::{Pair, Sample};
+use models::Distance;
 
 /// Features of some images, in one or more views.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,16 +67,16 @@ impl Features {
         )
     }
 
-    /// How far the features of two images are apart, `[P, D]`: the absolute difference, in every view. The labels are the
-    /// answers of the pairs, and the paths those of their first images.
+    /// How far the features of two images are apart, `[P, D]` or `[P, 1]`, in every view. The labels are the answers of
+    /// the pairs, and the paths those of their first images.
     #[must_use]
-    pub fn distances(&self, pairs: &[Pair]) -> Features {
-        let distance = |view: usize| {
+    pub fn distances(&self, pairs: &[Pair], distance: Distance) -> Features {
+        let distances = |view: usize| {
             let rows = pairs.iter().flat_map(move |pair| {
                 let [a, b] = [pair.a, pair.b].map(|index| self.row(view, index));
-                a.iter().zip(b).map(|(a, b)| (a - b).abs())
+                distance.between(a, b)
             });
-            rows.collect()
+            rows.map(|value| value as f32).collect()
         };
         let samples = pairs.iter().map(|pair| Sample {
             label: pair.kind.label(),
@@ -86,8 +87,8 @@ impl Features {
             identities: pairs.iter().map(identity).collect(),
             ..Features::new(
                 samples.collect(),
-                self.width,
-                (0..self.num_views()).map(distance).collect(),
+                distance.width(self.width),
+                (0..self.num_views()).map(distances).collect(),
             )
         }
     }

@@ -75,7 +75,9 @@ pub(super) fn choose(
     }
 }
 
-/// Five folds by identity, of pairs. Of images five folds, or four where the smallest class has four images; none where it has fewer.
+/// Five folds by identity, of pairs; none where there are fewer identities: pairs that share images with the held-out ones
+/// would choose too weak a penalty. Of images five folds, or four where the smallest class has four images; none where it
+/// has fewer.
 fn folds(features: &Features, num_classes: usize, seed: u64) -> Option<KFold> {
     if !features.identities().is_empty() {
         return KFold::of_identities(features.samples(), features.identities(), FOLDS, seed);

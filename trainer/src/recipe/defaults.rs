@@ -27,11 +27,12 @@ const PAIR_AUGMENT: &str = "rotate(5)|scale(0.9..1.1)";
 impl Recipe {
     /// Sets the defaults that depend on other settings, unless a flag or file sets the value (`asked`).
     pub(super) fn set_dependent_defaults(&mut self, asked: impl Fn(&str) -> bool) {
-        if self.is_pairs() {
-            self.set_pair_defaults(&asked);
-        }
         if self.is_fine_tuned() {
             self.set_fine_tune_defaults(&asked);
+        }
+        // After those of a fine-tuning, whose augmentation is for classes.
+        if self.is_pairs() {
+            self.set_pair_defaults(&asked);
         }
         if !asked("weight-decay") {
             self.weight_decay = match self.optimizer {
@@ -50,11 +51,17 @@ impl Recipe {
             });
         }
         if self.has_cached_features() && self.head_solver.is_none() {
-            self.head_solver = Some(if LOOP_ONLY.into_iter().any(asked) {
+            self.head_solver = Some(if LOOP_ONLY.into_iter().any(&asked) {
                 HeadSolver::Loop
             } else {
                 HeadSolver::Lbfgs
             });
+        }
+        // Half the margin decides whether an answer is right in an epoch, and no verifier decides by it.
+        let is_contrastive = self.contrastive_margin().is_some() && !self.is_fine_tuned();
+        let is_loop = self.head_solver != Some(HeadSolver::Lbfgs);
+        if is_contrastive && is_loop && !asked("best-by") {
+            self.best_by = Criterion::ValLoss;
         }
     }
 

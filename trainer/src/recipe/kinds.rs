@@ -21,6 +21,28 @@ impl Task {
     }
 }
 
+/// How a verifier compares the features of two images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DistanceKind {
+    /// |f(a) - f(b)|, each number with a weight of its own; the score is a probability
+    AbsoluteDifference,
+    /// The cosine of their angle, with a learnt scale and offset; the score is a probability
+    Cosine,
+    /// Their Euclidean distance, with a learnt scale, by a contrastive loss; the score is the distance
+    Euclidean,
+}
+
+impl From<DistanceKind> for models::Distance {
+    fn from(kind: DistanceKind) -> Self {
+        match kind {
+            DistanceKind::AbsoluteDifference => Self::AbsoluteDifference,
+            DistanceKind::Cosine => Self::Cosine,
+            DistanceKind::Euclidean => Self::Euclidean,
+        }
+    }
+}
+
 /// The optimiser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -52,6 +74,8 @@ pub enum CellKind {
     Preactivation,
     /// Batch norm after each convolution, ReLU between them and after the sum: formulation (B)
     Original,
+    /// As original, without the skip: a plain convolutional network
+    Plain,
 }
 
 impl From<CellKind> for models::CellKind {
@@ -59,6 +83,7 @@ impl From<CellKind> for models::CellKind {
         match kind {
             CellKind::Preactivation => Self::Preactivation,
             CellKind::Original => Self::Original,
+            CellKind::Plain => Self::Plain,
         }
     }
 }

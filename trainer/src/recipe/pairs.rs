@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::{MOST_IMAGES_PER_STEP, Recipe, Task, ensure};
+use models::PairHead;
+
+use super::{DistanceKind, MOST_IMAGES_PER_STEP, Recipe, Task, ensure};
 use crate::error::{Error, Result};
 
 impl Recipe {
@@ -17,12 +19,22 @@ impl Recipe {
         let is_count = (1..=MOST_IMAGES_PER_STEP).contains(&count);
         let expected = format!("must be at least 1 and at most {MOST_IMAGES_PER_STEP}");
         ensure(is_count, "pairs-per-identity", count, &expected)?;
-        ensure(
-            !(self.is_pairs() && self.is_fine_tuned()),
-            "fine-tune",
-            self.fine_tune,
-            "is for classifiers: with `--task pairs` a backbone stays frozen, and the custom ResNet is trained whole",
-        )
+        let is_margin = self.margin.is_finite() && self.margin > 0.0;
+        ensure(is_margin, "margin", self.margin, "must be above 0")
+    }
+
+    /// The margin of the contrastive loss; none where probabilities are trained.
+    pub fn contrastive_margin(&self) -> Option<f64> {
+        let is_contrastive = self.is_pairs() && self.distance == DistanceKind::Euclidean;
+        is_contrastive.then_some(self.margin)
+    }
+
+    /// What the network of a verifier ends with.
+    pub fn pair_head(&self) -> PairHead {
+        PairHead {
+            distance: self.distance.into(),
+            margin: self.margin,
+        }
     }
 
     /// Refuses a verifier's run, for commands that know classifiers alone.
@@ -35,7 +47,7 @@ impl Recipe {
                 "the run `{}` is a verifier's, and this command knows classifiers alone",
                 run.display()
             ),
-            "`deploy eval`, `predict --pair`, `info` and `check` take its model",
+            "`deploy eval`, `predict --pair`, `info` and `check` take its model, and `trainer export` writes it again",
         ))
     }
 }

@@ -36,6 +36,9 @@ pub(super) const CLASSIFY_ONLY: [&str; 6] = [
     "seeds",
 ];
 
+/// Settings of verifiers alone.
+pub(super) const PAIRS_ONLY: [&str; 3] = ["pairs-per-identity", "distance", "margin"];
+
 /// Settings of a fine-tuning alone.
 pub(super) const FINE_TUNE_ONLY: [&str; 5] = [
     "head-lr-factor",
@@ -80,7 +83,13 @@ impl Recipe {
             let reason = "is for classifiers; leave it out with `--task pairs`";
             keys.extend(CLASSIFY_ONLY.map(|key| (key, reason)));
         } else {
-            keys.push(("pairs-per-identity", "needs `--task pairs`"));
+            let reason = "needs `--task pairs`";
+            keys.extend(PAIRS_ONLY.map(|key| (key, reason)));
+        }
+        match self.contrastive_margin() {
+            Some(_) => keys.push(("label-smoothing", "is for probabilities: see `--distance`")),
+            None if self.is_pairs() => keys.push(("margin", "needs `--distance euclidean`")),
+            None => {}
         }
         if !self.is_fine_tuned() {
             keys.extend(FINE_TUNE_ONLY.map(|key| (key, "needs `--fine-tune`")));

@@ -67,9 +67,11 @@ impl Default for RunArgs {
 }
 
 /// Settings for which a learning rate range test has no use.
-const UNUSED_IN_RANGE_TEST: [&str; 22] = [
+const UNUSED_IN_RANGE_TEST: [&str; 24] = [
     "task",
     "pairs-per-identity",
+    "distance",
+    "margin",
     "head-solver",
     "epochs",
     "lr",

@@ -10,13 +10,13 @@ use super::{
     TrainOptions, Trained, begin_or_resume, report, saved, validate,
 };
 use crate::error::{Error, Result};
-use crate::examples::{Batch, Examples, Purpose};
+use crate::evaluate;
+use crate::examples::{Batching, Examples, Purpose};
 use crate::features::Features;
 use crate::head;
 use crate::interrupt::Interrupt;
 use crate::model::Model;
 use crate::recipe::SaveKind;
-use crate::tensors;
 use crate::training_set::TrainingSet;
 
 /// Fits the classification layer of a frozen network to the features in `data`.
@@ -46,7 +46,8 @@ pub(super) fn fit_head(
         let fit = fit_layer(&mut model, examples, fitting, observer, interrupt)?;
         let scored = model.valid();
         let score = |examples: &Examples, observer: &mut dyn Observer| {
-            let score = validate(&scored, examples, state.epoch, observer, interrupt)?;
+            let scored = (&scored, options.objective.of_validation());
+            let score = validate(scored, examples, state.epoch, observer, interrupt)?;
             score.ok_or_else(|| interrupt.error())
         };
         // On the images as they are: their loss is comparable to that of the validation images.
@@ -84,11 +85,18 @@ pub(super) fn fit_head_of_backbone(
     interrupt: &Interrupt,
 ) -> Result<()> {
     let originals = data.train.rebatched(Purpose::Evaluation, &data.batching);
-    let features = features(&model.valid(), &originals, observer, interrupt)?;
+    let features = features(
+        &model.valid(),
+        &originals,
+        &data.batching,
+        observer,
+        interrupt,
+    )?;
     let fitting = (None, options, data.batching.seed);
     let fit = fit_layer(model, &features, fitting, observer, interrupt)?;
     state.head = Some(fit.fit);
-    let score = validate(&model.valid(), &data.val, 0, &mut (), interrupt)?;
+    let scored = (&model.valid(), options.objective.of_validation());
+    let score = validate(scored, &data.val, 0, &mut (), interrupt)?;
     let score = score.ok_or_else(|| interrupt.error())?;
     state.frozen = Some(EpochScore {
         epoch: 0,
@@ -98,26 +106,20 @@ pub(super) fn fit_head_of_backbone(
     Ok(())
 }
 
-/// The features of images, by the network itself.
+/// The features of images, or the distances of pairs, by the network itself.
 fn features(
     model: &Model,
-    images: &Examples,
+    examples: &Examples,
+    batching: &Batching,
     observer: &mut dyn Observer,
     interrupt: &Interrupt,
 ) -> Result<Features> {
-    let device = model.device();
-    let (mut progress, mut values) = (Progress::default(), vec![]);
-    for batch in images.batches(1, 0) {
-        let Batch { inputs, labels } = batch?;
-        values.extend(tensors::read(model.features(inputs, &device)?)?); // [N, D]
-        progress.step += 1;
-        progress.images += labels.len() as u64;
+    let mut progress = Progress::default();
+    evaluate::features(model, examples, batching, &mut |images, step, done| {
+        (progress.step, progress.images) = (step, done as u64);
         observer.step(&report(Phase::Features, 0, images, &progress));
-        interrupt.check()?;
-    }
-    let samples = images.samples().to_vec();
-    let width = values.len() / samples.len().max(1);
-    Ok(Features::new(samples, width, vec![values]))
+        interrupt.check()
+    })
 }
 
 /// A fitted layer, which the network has, with how it was found.
@@ -135,8 +137,16 @@ fn fit_layer(
     interrupt: &Interrupt,
 ) -> Result<Fitted> {
     let started = Instant::now();
+    if let Some(margin) = options.objective.margin {
+        let (scale, fit) = head::fit_scale(features, margin);
+        let seconds = started.elapsed().as_secs_f64();
+        observer.head_fitted(&fit, seconds);
+        let (weight, bias) = (vec![-scale as f32], vec![(margin / 2.0) as f32]);
+        model.network = model.network.clone().with_head(weight, bias)?;
+        return Ok(Fitted { fit, seconds });
+    }
     let weights = &options.objective.class_weights;
-    let is_verifier = model.network.num_classes() == 1;
+    let is_verifier = model.network.distance().is_some();
     let num_classes = model.network.num_classes().max(2);
     let (mut head, fit) = head::fit(
         features,

@@ -67,6 +67,7 @@ impl From<&Recipe> for TrainOptions {
             objective: Objective {
                 label_smoothing: recipe.label_smoothing,
                 class_weights: vec![],
+                margin: recipe.contrastive_margin(),
             },
             class_weights: recipe.class_weights.0.clone(),
             accumulate: recipe.accumulate,

@@ -42,6 +42,7 @@ fn card() -> Card {
             tolerance,
         )],
         threshold: None,
+        comparison: None,
     }
 }
 
@@ -200,6 +201,48 @@ fn a_verifier_has_a_threshold_and_pairs_of_images() {
     assert_eq!(again.golden[0].second_bytes().unwrap(), b"b");
     let error = card().golden[0].second_bytes().unwrap_err().to_string();
     assert!(error.contains("there is no second image"), "{error}");
+    assert_eq!(again.score_kind(), ScoreKind::Probability);
+    let distances = Card {
+        output_kind: ScoreKind::Distance.into(),
+        ..verifier
+    };
+    let again = read(&distances.to_pairs()).unwrap().unwrap();
+    assert_eq!(
+        (again.score_kind(), &again),
+        (ScoreKind::Distance, &distances)
+    );
+    let classifier = Card {
+        task: CLASSIFY.into(),
+        ..distances.clone()
+    };
+    let error = read(&classifier.to_pairs()).unwrap_err().to_string();
+    assert!(error.contains("`distances` is not logits"), "{error}");
+    let encoder = Card {
+        task: ENCODE.into(),
+        classes: vec![],
+        output_kind: OutputKind::Features,
+        comparison: Some(Comparison {
+            distance: "cosine".into(),
+            weight: vec![14.0],
+            bias: -7.5,
+            score: ScoreKind::Probability,
+        }),
+        ..distances
+    };
+    let again = read(&encoder.to_pairs()).unwrap().unwrap();
+    assert_eq!(
+        (again.score_kind(), &again),
+        (ScoreKind::Probability, &encoder)
+    );
+    let alone = Card {
+        comparison: None,
+        ..encoder
+    };
+    let error = read(&alone.to_pairs()).unwrap_err().to_string();
+    assert!(
+        error.contains("`classifier.comparison`: is missing"),
+        "{error}"
+    );
     let without: Vec<_> = pairs
         .into_iter()
         .filter(|(key, _)| key != "classifier.threshold")

@@ -136,5 +136,6 @@ fn new_card(classifier: &Classifier) -> anyhow::Result<Card> {
         },
         golden: deploy::golden::create_samples(classifier)?,
         threshold: None,
+        comparison: None,
     })
 }

@@ -1,7 +1,6 @@
 //! `deploy check`: compares the card's golden samples with the outputs of this machine.
 
 use console::{ExitStatus, Printer, printer};
-use data::card::VERIFY;
 use deploy::golden::GoldenResult;
 use deploy::{Model, Precision};
 use onnx::ModelFile;
@@ -13,7 +12,7 @@ use crate::source::{self, RunOptions};
 pub(crate) fn run(args: &CheckArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let path = model_path(&args.model, printer)?;
     let file = ModelFile::open(&path)?;
-    if Model::from_file(&file)?.task() == VERIFY && args.precision == Precision::Fp32 {
+    if Model::from_file(&file)?.compares_images() && args.precision == Precision::Fp32 {
         let verifier = source::verifier(&path, &args.machine, None, printer)?;
         let results = deploy::golden::check_pairs(&verifier)?;
         print_results(results.iter())?;

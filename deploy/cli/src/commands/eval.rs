@@ -63,7 +63,7 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
         cache: &cache,
         seed: model.seed(),
     };
-    if model.task() == data::card::VERIFY {
+    if model.compares_images() {
         return pairs::run(&path, args, &data, printer);
     }
     let dataset = source::dataset(&path, &data, printer)?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use console::table::{Column, Table};
 use console::{ExitStatus, Printer, printer};
 use data::Card;
-use data::card::VERIFY;
+use data::card::{CLASSIFY, ScoreKind};
 use deploy::Model;
 use onnx::ModelFile;
 use serde::Serialize;
@@ -185,7 +185,10 @@ fn text(model: &Model, sha256: &str, backbone: &BackboneFacts) -> String {
         "weights",
         &format!("{} ({})", model.num_parameters, model.precision),
     ));
-    lines.extend(backbone.lines());
+    // What follows the features of a verifier is no classification layer.
+    if !model.compares_images() {
+        lines.extend(backbone.lines());
+    }
     match &model.card {
         Some(card) => lines.extend(card_lines(card)),
         None => lines.extend(bare_lines(model)),
@@ -239,12 +242,17 @@ fn card_lines(card: &Card) -> Vec<[String; 2]> {
             "card",
             &format!("version {}, task {}", card.version, card.task),
         ),
-        fact("classes", &class_list(&card.classes)),
         fact("preprocess", &preprocess),
         match card.threshold {
-            Some(threshold) if card.task == VERIFY => {
-                let text =
-                    format!("probability of the same identity, accepted from {threshold:.4} on");
+            Some(threshold) if card.task != CLASSIFY => {
+                let text = match card.score_kind() {
+                    ScoreKind::Probability => {
+                        format!("probability of the same identity, accepted from {threshold:.4} on")
+                    }
+                    ScoreKind::Distance => {
+                        format!("distance of two images, accepted up to {threshold:.4}")
+                    }
+                };
                 fact("meaning", &text)
             }
             Some(threshold) => {
@@ -260,6 +268,12 @@ fn card_lines(card: &Card) -> Vec<[String; 2]> {
             &format!("{} {} on {}", from.tool, from.version, from.date),
         ),
     ];
+    if let Some(comparison) = &card.comparison {
+        let text = format!("features of one image, compared by {}", comparison.distance);
+        lines.insert(1, fact("output", &text));
+    } else {
+        lines.insert(1, fact("classes", &class_list(&card.classes)));
+    }
     let backbone = [&from.backbone_source, &from.backbone_licence];
     let backbone: Vec<&str> = backbone.into_iter().flatten().map(String::as_str).collect();
     if !backbone.is_empty() {

@@ -4,17 +4,18 @@ use std::path::Path;
 use std::time::Instant;
 
 use console::ExitStatus;
-use data::metrics::{Det, VerificationScores};
+use data::metrics::VerificationScores;
 use data::{Pairs, Split};
 use deploy::eval::{EvalOptions, PairEvaluation, evaluate_pairs};
 use deploy::{ClassifierBuilder, Verifier};
 use onnx::ModelFile;
-use report::run_files::HeadFit;
+use report::run_files::{FineTuned, HeadFit};
 use serde::Serialize;
 
 use super::{
     Plan, announce, check_same_data, conclude, discard_run, ended_text, input_preprocess,
-    log_audit, open_run, resumed_checkpoint, save_summary, train_run, with_learning_rate,
+    log_audit, num_parameters, open_run, resumed_checkpoint, save_summary, train_run,
+    with_learning_rate,
 };
 use crate::context::TrainingContext;
 use crate::dataset::{self, warn_left_out};
@@ -24,13 +25,11 @@ use crate::export::{CardFields, Exported, export_verifier};
 use crate::final_evaluation::scored_split;
 use crate::model::Model;
 use crate::output_files::{file_name, save_json};
+use crate::pair_score::{Decision, PairScore};
 use crate::recipe::Recipe;
 use crate::train::Trained;
 use crate::training_set::{TrainingSet, verification_pairs};
 use crate::{backbone, evaluate};
-
-/// Logits of a verifier: the same identity or not.
-const NUM_LOGITS: usize = 1;
 
 /// Result of a run: `summary.json`, and what `fit --json` writes.
 #[derive(Serialize)]
@@ -48,11 +47,14 @@ struct PairSummary<'a> {
     /// The exported epoch, counted from 1.
     epoch: usize,
     ended: &'static str,
-    /// Validation accuracy of the exported epoch at a probability of a half, in `[0, 1]`.
+    /// Validation accuracy of the exported epoch at a probability of a half, or at half the margin, in `[0, 1]`.
     val_accuracy: Option<f64>,
     seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     head: Option<&'a HeadFit>,
+    /// What fine-tuning changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fine_tuned: Option<&'a FineTuned>,
     /// The split of the scores: `test`, or `val` with `--no-test`.
     split: Split,
     /// Scores of the exported file through ONNX Runtime.
@@ -73,7 +75,7 @@ pub(super) fn fit(
     check_same_data(&plan, &pairs.images, &audit, printer)?;
     let preprocess = input_preprocess(&plan, context)?;
     let (steps, images) = (preprocess.preprocess.clone(), preprocess.images());
-    let untrained = Model::build(&plan.recipe, images, NUM_LOGITS, context)?;
+    let untrained = Model::build(&plan.recipe, images, plan.recipe.pair_head(), context)?;
     plan.recipe = with_learning_rate(plan.recipe, &untrained.network, printer);
     let (plan, recipe) = (&plan, &plan.recipe);
     if recipe.backbone.is_some() || recipe.preprocess.is_some() {
@@ -93,12 +95,12 @@ pub(super) fn fit(
     announce(&run, &data_line(&pairs, &data), network, context, recipe);
 
     let trained = train_run(plan, &run, untrained.clone(), &data, resumed, context)?;
-    let threshold = threshold(&trained, &data, context)?;
+    let decision = decision(&trained, &data, context)?;
     let fingerprint = audit.fingerprint.clone();
     let fingerprint = fingerprint.expect("an audit that was run has one");
     let images = &pairs.images;
     let card = CardFields::new(&trained.network, preprocess, recipe, images, fingerprint)?
-        .of_verifier(&pairs, threshold);
+        .of_verifier(&pairs, decision);
     let examples = verification_pairs(&pairs, &card.preprocess)?;
     let mut exported = export_verifier(&trained.network, card, &examples, &run.model())?;
     save_json(&run.verify(), &exported.agreement)?;
@@ -108,7 +110,7 @@ pub(super) fn fit(
     exported.add_verification(split, &evaluation.scores)?;
     evaluation.write_csv(&run.predictions(), &pairs, split)?;
 
-    let (parameters, trainable_parameters) = trained.network.num_parameters();
+    let (parameters, trainable_parameters) = num_parameters(&trained.network, recipe);
     let summary = PairSummary {
         run: run.name(),
         task: "pairs",
@@ -123,6 +125,7 @@ pub(super) fn fit(
         val_accuracy: trained.val_accuracy(),
         seconds: started.elapsed().as_secs_f64(),
         head: trained.head.as_ref(),
+        fine_tuned: trained.fine_tuned.as_ref(),
         split,
         scores: &evaluation.scores,
     };
@@ -133,7 +136,11 @@ pub(super) fn fit(
     let model = exported.path.display();
     let next =
         format!("deploy predict --model {model} --pair A B\n      deploy eval --model {model}");
-    Ok(conclude(&run, &exported, &next, printer)?)
+    let status = conclude(&run, &exported, &next, printer)?;
+    if let Some(warning) = trained.fine_tuned.as_ref().and_then(FineTuned::warning) {
+        printer.warn(warning);
+    }
+    Ok(status)
 }
 
 fn data_line(pairs: &Pairs, data: &TrainingSet) -> String {
@@ -146,16 +153,16 @@ fn data_line(pairs: &Pairs, data: &TrainingSet) -> String {
 }
 
 /// The threshold of the equal error rate on the validation pairs.
-fn threshold(trained: &Trained, data: &TrainingSet, context: &TrainingContext<'_>) -> Result<f64> {
+fn decision(
+    trained: &Trained,
+    data: &TrainingSet,
+    context: &TrainingContext<'_>,
+) -> Result<Decision> {
     let val = data.val.rebatched(Purpose::Evaluation, &data.batching);
-    let logits = evaluate::logits(&trained.network, &val, context)?;
-    let probabilities = logits.iter().map(|row| data::Tally::probabilities(row)[1]);
-    let probabilities: Vec<f64> = probabilities.collect();
+    let logits = evaluate::pair_logits(&trained.network, &val, &data.batching, context)?;
     let same: Vec<bool> = val.labels().into_iter().map(|label| label == 1).collect();
-    let det = Det::new(&probabilities, &same);
-    Ok(det
-        .expect("pairs of both answers were checked")
-        .decision_threshold())
+    let decision = PairScore::of(&trained.network)?.decision(&logits, &same);
+    Ok(decision.expect("pairs of both answers were checked"))
 }
 
 /// Scores an exported file through ONNX Runtime.
