@@ -173,6 +173,6 @@ mod tests {
         let error = check_free_space(folder.path(), u64::MAX).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("are needed there and"), "{text}");
-        assert!(error.hint().unwrap().contains("--cache DIR"));
+        assert!(error.hint().unwrap().contains("another cache folder"));
     }
 }
