@@ -1,7 +1,11 @@
 //! Flags in place of the library's words: a library's hint names a function, its program the flag that calls it.
 
 /// What hints of libraries say, and what the programs say instead.
-const FLAGS: [(&str, &str); 17] = [
+const FLAGS: [(&str, &str); 18] = [
+    (
+        "check the path that names it",
+        "check the path given by `--runtime` or `ORT_DYLIB_PATH`",
+    ),
     ("`ClassifierBuilder::allow_fallback`", "`--allow-fallback`"),
     ("`ClassifierBuilder::classes`", "`--classes FILE`"),
     ("`ClassifierBuilder::output`", "`--output NAME`"),

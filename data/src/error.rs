@@ -68,7 +68,7 @@ impl Error {
     ///
     /// ```
     /// let error = classifold_data::Dataset::open("no/such/folder".as_ref(), 0).unwrap_err();
-    /// assert!(error.hint().unwrap().contains("--data"));
+    /// assert!(error.hint().unwrap().contains("the data folder"));
     /// ```
     #[must_use]
     pub fn hint(&self) -> Option<String> {

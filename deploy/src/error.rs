@@ -259,8 +259,7 @@ impl Error {
             "`{}`: its card's `classifier.comparison`: {reason}",
             path.display()
         );
-        Self::other(Kind::Model, message)
-            .with_hint("write the encoder anew with `trainer export`")
+        Self::other(Kind::Model, message).with_hint("write the encoder anew with `trainer export`")
     }
 
     /// More than one output may hold the class scores.

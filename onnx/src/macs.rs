@@ -81,3 +81,26 @@ fn product(node: &NodeProto, shape: &dyn Fn(&str) -> Option<Vec<Dim>>) -> Option
     };
     sizes_of_image(&shape(node.output.first()?)?)?.checked_mul(shared)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{GraphBuilder, ModelInfo, Tensor, Window, proto::DataType};
+
+    #[test]
+    fn a_convolution_counts_its_kernel_for_every_value_of_its_output() {
+        let mut graph = GraphBuilder::new("conv");
+        let image = ["batch".into(), 3.into(), 8.into(), 10.into()];
+        let x = graph.input("x", DataType::Float, &image);
+        let weight = Tensor::f32(&[4, 3, 3, 5], vec![0.5; 180]).unwrap();
+        let weight = graph.initializer("w", &weight);
+        let y = graph.conv("conv", &x, &weight, None, Window::square(3, 1, 1));
+        let output = ["batch".into(), 4.into(), 8.into(), 8.into()];
+        graph.output(&y, "y", DataType::Float, &output);
+        let document = graph.finish(&ModelInfo::default()).unwrap();
+        assert_eq!(
+            multiply_accumulates(&document),
+            Some((4 * 8 * 8) * (3 * 3 * 5))
+        );
+    }
+}

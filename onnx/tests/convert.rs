@@ -399,6 +399,25 @@ fn an_old_operator_set_becomes_13() {
     );
 }
 
+#[test]
+fn operators_that_are_gone_in_opset_13_are_refused_by_name() {
+    for op in ["Upsample", "Scatter"] {
+        let mut graph = GraphBuilder::new("old");
+        let x = graph.input("input", DataType::Float, &IMAGE);
+        let scales = graph.initializer("scales", &Tensor::f32(&[4], vec![1.0; 4]).unwrap());
+        let x = graph.node(op, "gone", &[&x, &scales], vec![]);
+        graph.output(&x, "y", DataType::Float, &IMAGE);
+        let info = ModelInfo {
+            opset: 9,
+            ir_version: 3,
+            ..Default::default()
+        };
+        let error = prepare(&mut graph.finish(&info).unwrap()).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(op) && text.contains("gone"), "{text}");
+    }
+}
+
 fn shared(path: &str) -> Option<PathBuf> {
     let full = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../shared")

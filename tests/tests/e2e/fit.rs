@@ -212,8 +212,7 @@ fn a_fine_tuning_that_does_harm_exports_the_frozen_backbone() {
     // Kept all the same, it is a warning, on the page too.
     let kept = "--backbone tiny.onnx --fine-tune --lr 10 --epochs 1 --keep tuned --name kept";
     let fit = shop.own_cache(shop.fit(kept)).run().ok();
-    let warning =
-        "the fine-tuned network is worse than the frozen backbone on the validation images";
+    let warning = "the fine-tuned network is worse than the frozen backbone in validation";
     assert!(fit.err.contains(warning), "{}", fit.err);
     let page = fs::read_to_string(shop.path("runs/kept/report.html")).unwrap();
     assert!(page.contains(warning));

@@ -183,6 +183,6 @@ fn a_classifier_without_a_card() {
     insta::assert_snapshot!(shop.deploy(eval).run().refusal(), @r#"
     error: `tiny.onnx` does not say what its classes are called: it carries no model card
 
-    hint: write it into the file with `deploy card attach`; commands that take `--classes FILE` and `--preprocess TEXT` run without it
+    hint: write it into the file with `deploy card attach`, or give `--classes FILE` and `--preprocess TEXT`
     "#);
 }

@@ -149,7 +149,8 @@ impl FineTuned {
     /// What to know of a fine-tuned network that was kept though it is worse than the frozen backbone.
     pub fn warning(&self) -> Option<String> {
         (self.kept_tuned && self.gain < 0.0).then(|| {
-            "the fine-tuned network is worse than the frozen backbone in validation: leave out              `--keep tuned`, or lower `--lr`"
+            "the fine-tuned network is worse than the frozen backbone in validation: leave out \
+             `--keep tuned`, or lower `--lr`"
                 .to_owned()
         })
     }
