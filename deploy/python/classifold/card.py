@@ -15,7 +15,7 @@ class Card:
 
     Attributes:
         classes: names of the classes, in the order of the output.
-        preprocess: steps from an image to the input, such as `decode(rgb, exif)|resize(...)`.
+        preprocess: steps from an image to the input, such as `{'step': 'resize_short', 'size': 256, ...}`.
         output_kind: `logits`, `probabilities` or `independent`.
         task: `classify`.
         provenance: origin: tool, version, seed, options, counts, scores, date.
@@ -23,7 +23,7 @@ class Card:
     """
 
     classes: list[str]
-    preprocess: str
+    preprocess: list[dict[str, Any]]
     output_kind: str
     task: str
     provenance: dict[str, Any]
