@@ -6,6 +6,9 @@ pub(crate) use machine::error::chain;
 use machine::runtime::VERSION;
 use pixels::card::VERIFY;
 
+/// The hint where no saved setting can be used.
+const TUNE: &str = "measure on this machine with `deploy tune`, and save the setting";
+
 /// An error of this crate. Errors of the crates below have variants of their own; all others are [`Error::Other`], and
 /// programs that must tell them apart do so by [`Error::kind`].
 #[non_exhaustive]
@@ -319,6 +322,35 @@ impl Error {
             "the features are not this verifier's\n  expected: {expected} numbers\n  found:    {found}"
         );
         Self::other(ErrorKind::Usage, message)
+    }
+
+    /// No setting is kept for the model.
+    pub(crate) fn not_tuned(path: &Path) -> Self {
+        let message = format!("no setting is saved for `{}`", path.display());
+        Self::other(ErrorKind::Usage, message).with_hint(TUNE)
+    }
+
+    /// A setting was kept for the file before its content changed.
+    pub(crate) fn tuned_changed(path: &Path, date: &str) -> Self {
+        let path = path.display();
+        let message = format!("the model `{path}` has changed since it was tuned on {date}");
+        Self::other(ErrorKind::Usage, message).with_hint(TUNE)
+    }
+
+    /// The setting of a model was measured with something else than what is here; `what` differs.
+    pub(crate) fn tuned_elsewhere(path: &Path, what: &str, kept: &str, here: &str) -> Self {
+        let path = path.display();
+        let message = format!(
+            "the saved setting of `{path}` was measured with another {what}\n  expected: {kept}\n  \
+             found:    {here}"
+        );
+        Self::other(ErrorKind::Usage, message).with_hint(TUNE)
+    }
+
+    /// A kept setting, or its converted file, cannot be read.
+    pub(crate) fn tuned_damaged(path: &Path, reason: &dyn std::fmt::Display) -> Self {
+        let message = format!("the saved setting `{}` cannot be used: {reason}", path.display());
+        Self::other(ErrorKind::Usage, message).with_hint(TUNE)
     }
 
     pub(crate) fn no_golden(path: &Path) -> Self {

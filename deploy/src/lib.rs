@@ -13,7 +13,7 @@
 //! The modules: [`runtime`] finds, installs and loads the ONNX Runtime library; [`session`] is the
 //! [`engine`] that runs a model on a [`Provider`], and a [`pool`] holds several of them; [`classifier`] joins
 //! them with a card; [`verifier`] says whether two images are the same; [`golden`] checks a classifier against itself, [`taps`] reads the values inside it, and
-//! [`convert`] writes it in another precision. With the feature `eval`, `eval` scores a classifier on
+//! [`convert`] writes it in another precision, and [`tuned`] keeps how it runs fastest on a machine. With the feature `eval`, `eval` scores a classifier on
 //! labelled images and `diff` compares two of them.
 //!
 //! # Features
@@ -53,6 +53,7 @@ mod presets;
 pub mod runtime;
 pub mod session;
 pub mod taps;
+pub mod tuned;
 pub mod verifier;
 
 #[cfg(feature = "eval")]

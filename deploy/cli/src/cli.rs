@@ -4,6 +4,7 @@ mod bench;
 mod convert;
 mod diff;
 mod doctor;
+mod tune;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ pub(crate) use bench::{BenchArgs, MeasuringArgs};
 pub(crate) use convert::ConvertArgs;
 pub(crate) use diff::DiffArgs;
 pub(crate) use doctor::DoctorArgs;
+pub(crate) use tune::TuneArgs;
 
 /// Runs ONNX image classifiers through ONNX Runtime: scores, predictions, benchmarks, checks.
 #[derive(Debug, Parser)]
@@ -40,6 +42,8 @@ pub(crate) enum Command {
     Predict(Box<PredictArgs>),
     /// Measure latency, throughput, memory and accuracy of models on providers
     Bench(Box<BenchArgs>),
+    /// Find the fastest provider, precision, threads and batch for a model on this machine
+    Tune(Box<TuneArgs>),
     /// Show inputs, outputs, size and card of a model file; needs no ONNX Runtime
     Info(InfoArgs),
     /// Check that this machine computes the golden samples of a model's card
