@@ -349,7 +349,10 @@ impl Error {
 
     /// A kept setting, or its converted file, cannot be read.
     pub(crate) fn tuned_damaged(path: &Path, reason: &dyn std::fmt::Display) -> Self {
-        let message = format!("the saved setting `{}` cannot be used: {reason}", path.display());
+        let message = format!(
+            "the saved setting `{}` cannot be used: {reason}",
+            path.display()
+        );
         Self::other(ErrorKind::Usage, message).with_hint(TUNE)
     }
 

@@ -99,7 +99,11 @@ impl TunedKey {
             ("GPU", text(&self.gpu), text(&other.gpu)),
             ("ONNX Runtime", self.runtime.clone(), other.runtime.clone()),
             ("plugin", text(&self.plugin), text(&other.plugin)),
-            ("version of deploy", self.library.clone(), other.library.clone()),
+            (
+                "version of deploy",
+                self.library.clone(),
+                other.library.clone(),
+            ),
         ];
         parts.into_iter().find(|(_, own, other)| own != other)
     }
@@ -116,7 +120,9 @@ fn describe_processor() -> String {
 /// The GPU with its driver.
 fn describe_gpu(device: u32) -> String {
     let driver = probe::driver();
-    let gpu = driver.as_ref().and_then(|driver| driver.devices.get(device as usize));
+    let gpu = driver
+        .as_ref()
+        .and_then(|driver| driver.devices.get(device as usize));
     let version = driver.as_ref().and_then(|driver| driver.version.as_deref());
     match gpu {
         Some(gpu) => format!("{}, driver {}", gpu.name, version.unwrap_or("unknown")),
@@ -160,7 +166,10 @@ pub fn save(
     let folder = cache.join(FOLDER);
     fs::create_dir_all(&folder).map_err(files::Error::writing(&folder))?;
     let key = TunedKey::here(model, setting.provider)?;
-    let here = serde_json::to_string(&TunedKey { model: String::new(), ..key.clone() });
+    let here = serde_json::to_string(&TunedKey {
+        model: String::new(),
+        ..key.clone()
+    });
     let here = here.map_err(|error| Error::tuned_damaged(&folder, &error))?;
     // One record for each model and machine: a cache folder may be shared.
     let machine = files::hash::sha256_hex_of(here.as_bytes());
@@ -224,7 +233,10 @@ fn open(path: &Path, record: &Record, model: &ModelFile) -> Result<Tuned> {
         Some(sha256) => {
             let file = ModelFile::open(&path.with_extension("onnx"))?;
             if file.sha256() != sha256 {
-                return Err(Error::tuned_damaged(file.path(), &"it is not the file that was kept"));
+                return Err(Error::tuned_damaged(
+                    file.path(),
+                    &"it is not the file that was kept",
+                ));
             }
             file
         }
@@ -274,7 +286,10 @@ fn of_model(cache: &Path, model: &ModelFile) -> Result<(Vec<(PathBuf, Record)>, 
     }
     all.sort_by(|a, b| b.1.date.cmp(&a.1.date));
     let is_same_path = |(_, record): &(PathBuf, Record)| path.as_ref() == Some(&record.path);
-    let changed = all.iter().find(|found| is_same_path(found)).map(|(_, r)| r.date.clone());
+    let changed = all
+        .iter()
+        .find(|found| is_same_path(found))
+        .map(|(_, r)| r.date.clone());
     all.retain(|(_, record)| record.key.model == content);
     match changed {
         Some(date) if all.is_empty() => Err(Error::tuned_changed(model.path(), &date)),
@@ -296,7 +311,10 @@ fn records(cache: &Path) -> Result<Vec<(PathBuf, Result<Record>)>> {
     let failed = files::Error::reading(&folder);
     let entries = fs::read_dir(&folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
     let mut paths: Vec<PathBuf> = entries.map_err(failed)?.iter().map(|e| e.path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    paths.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "json")
+    });
     paths.sort();
     let read = |path: PathBuf| {
         let record = fs::read(&path)

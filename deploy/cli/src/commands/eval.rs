@@ -63,7 +63,15 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
     }
     let dataset = source::dataset(&path, &data, printer)?;
     let samples = dataset.samples(args.split);
-    let classifier = classifier(args, (file.clone(), &model), &dataset, &cache, printer)?;
+    let tuned = match args.tuned {
+        true => Some(source::tuned(&file, &args.machine.location, printer)?),
+        false => None,
+    };
+    let classifier = match &tuned {
+        Some(tuned) => source::tuned_classifier(tuned, &args.model, &args.machine, printer)?,
+        None => classifier(args, (file.clone(), &model), &dataset, &cache, printer)?,
+    };
+    let provider = tuned.map_or(args.machine.provider, |tuned| tuned.setting.provider);
     let progress = printer.image_bar("evaluating", samples.len() as u64);
     let options = EvalOptions {
         batch: args
@@ -97,13 +105,14 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
             json,
             &Report {
                 reference: compared.as_ref().map(diff::report),
+                provider: provider.to_string(),
                 ..report(&evaluation, args, (&path, &classifier), options.batch)
             },
         )?;
     }
     let mut text = text(&evaluation, args.split);
     if let Some(found) = &compared {
-        let now = format!("in {} on {}", classifier.precision(), args.machine.provider);
+        let now = format!("in {} on {provider}", classifier.precision());
         let names = ["as the file is on cpu", &now];
         text += &format!("\n\n{}", diff::text(found, args.split, names));
     }
@@ -202,7 +211,7 @@ fn report<'a>(
         runtime: deploy::runtime::loaded()
             .map(|f| f.version.clone())
             .unwrap_or_default(),
-        provider: args.machine.provider.to_string(),
+        provider: String::new(),
         precision: classifier.precision().to_string(),
         nodes_by_provider: classifier
             .placement()

@@ -120,7 +120,9 @@ fn test_set(
     let path = model.file.path();
     let in_run = data::run_files::run_containing(path).is_some();
     if args.no_data || (args.data.is_none() && !in_run) {
-        printer.log("no images: only time is measured, and int8, which needs training images, is left out");
+        printer.log(
+            "no images: only time is measured, and int8, which needs training images, is left out",
+        );
         return Ok(None);
     }
     let data = DataSource {
@@ -175,14 +177,21 @@ fn providers(args: &TuneArgs, skipped: &mut Vec<Skipped>) -> anyhow::Result<Vec<
         skipped.push(Skipped {
             configuration: provider.to_string(),
             // What was expected and found is for those who asked for it.
-            reason: error.to_string().lines().next().unwrap_or_default().to_owned(),
+            reason: error
+                .to_string()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
         });
     };
     match deploy::plugin::devices(Provider::openvino()) {
         Ok(devices) => {
             let is_there = |kind: &OpenVinoDevice| {
                 let kind = kind.name().to_uppercase();
-                devices.iter().any(|device| device.name.split('.').next() == Some(&kind))
+                devices
+                    .iter()
+                    .any(|device| device.name.split('.').next() == Some(&kind))
             };
             let kinds = OpenVinoDevice::ALL.into_iter().filter(is_there);
             all.extend(kinds.map(|device| Provider::OpenVino { device }));
@@ -224,8 +233,8 @@ fn open_variants(
         if tuner.stop.load(Ordering::Relaxed) {
             break;
         }
-        let found = file(variant, model, cache, printer)
-            .and_then(|file| Ok(tuner.open(variant, file)?));
+        let found =
+            file(variant, model, cache, printer).and_then(|file| Ok(tuner.open(variant, file)?));
         match found {
             Ok(variant) => opened.push(variant),
             // Nothing can be compared without the reference.
@@ -234,7 +243,12 @@ fn open_variants(
             }
             Err(error) => skipped.push(Skipped {
                 configuration: format!("{} {}", variant.provider, variant.precision),
-                reason: error.to_string().lines().next().unwrap_or_default().to_owned(),
+                reason: error
+                    .to_string()
+                    .lines()
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned(),
             }),
         }
     }

@@ -53,12 +53,21 @@ pub fn tail_ms(tried: &Tried) -> Option<f64> {
 pub fn choose(tried: &[Tried], default: usize, limits: &Limits) -> Choice {
     let reference = tried[default].setting.precision;
     let is_accurate = |tried: &Tried| {
-        limits.keeps_accuracy(tried.validation.as_ref(), tried.setting.precision, reference)
+        limits.keeps_accuracy(
+            tried.validation.as_ref(),
+            tried.setting.precision,
+            reference,
+        )
     };
     let is_eligible = |tried: &Tried| {
         tried.dropped.is_none() && is_accurate(tried) && limits.keeps_latency(tried)
     };
-    let eligible = || tried.iter().enumerate().filter(|(_, tried)| is_eligible(tried));
+    let eligible = || {
+        tried
+            .iter()
+            .enumerate()
+            .filter(|(_, tried)| is_eligible(tried))
+    };
     let Some((fastest, best)) = eligible().min_by(|a, b| a.1.ms.total_cmp(&b.1.ms)) else {
         return Choice {
             recommended: None,
@@ -111,7 +120,8 @@ fn accuracy_reason(best: &Tried, limits: &Limits) -> String {
 fn none_reason(tried: &[Tried], limits: &Limits) -> String {
     let latency = limits.max_latency_ms.map(|limit| {
         let quickest = tried.iter().filter_map(tail_ms).min_by(f64::total_cmp);
-        let quickest = quickest.map_or_else(String::new, |ms| format!("; the quickest takes {ms:.2} ms"));
+        let quickest =
+            quickest.map_or_else(String::new, |ms| format!("; the quickest takes {ms:.2} ms"));
         format!("no setting keeps within {limit} ms a run{quickest}")
     });
     latency.unwrap_or_else(|| "no setting keeps the accuracy".to_owned())
@@ -231,7 +241,10 @@ pub(crate) mod tests {
         all.push(tried(Provider::openvino(), Precision::Fp32, 19.5, 0));
         let choice = choose_with(&all, None, 0.5);
         assert_eq!(choice.recommended, Some(0));
-        assert!(choice.reason.starts_with("the default is recommended"), "{choice:?}");
+        assert!(
+            choice.reason.starts_with("the default is recommended"),
+            "{choice:?}"
+        );
         // Not where it breaks a limit that the other one keeps.
         assert_eq!(choose_with(&all, Some(23.5), 0.5).recommended, Some(1));
     }

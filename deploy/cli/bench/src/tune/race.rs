@@ -156,9 +156,10 @@ fn leavers(
         if is_over(index) {
             return Some(Dropped::TooSlow);
         }
-        let others = alive.iter().copied().filter(|other| {
-            *other != index && !is_over(*other) && (rules.may_drop)(*other, index)
-        });
+        let others = alive
+            .iter()
+            .copied()
+            .filter(|other| *other != index && !is_over(*other) && (rules.may_drop)(*other, index));
         let shown = others.filter_map(|other| {
             let [low, share, high] = share(&costs[other], &costs[index])?;
             (low > 0.0 && high < 1.0).then_some((other, share))
@@ -167,7 +168,8 @@ fn leavers(
         best.map(|(than, share)| Dropped::Slower { than, share })
     };
     let open = alive.iter().copied().filter(|index| *index != rules.kept);
-    open.filter_map(|index| Some((index, reason(index)?))).collect()
+    open.filter_map(|index| Some((index, reason(index)?)))
+        .collect()
 }
 
 /// The share of the second's time that the first takes, with its interval: low, share, high. From the logarithms of the
@@ -248,7 +250,10 @@ mod tests {
         let [(3, Dropped::Slower { than, share })] = found[..] else {
             panic!("{found:?}")
         };
-        assert!([1, 2].contains(&than) && (share - 0.33).abs() < 0.02, "{found:?}");
+        assert!(
+            [1, 2].contains(&than) && (share - 0.33).abs() < 0.02,
+            "{found:?}"
+        );
         // Two rounds say nothing yet.
         let early: Vec<&[f64]> = all.iter().map(|ms| &ms[..2]).collect();
         assert_eq!(left(&early, &rules(&anyone)), []);
@@ -273,7 +278,10 @@ mod tests {
     #[test]
     fn a_share_lies_in_its_interval_and_needs_three_rounds() {
         let [low, share, high] = share(&[1.0, 2.2, 2.9], &[2.0, 4.0, 6.0]).unwrap();
-        assert!(low < share && share < high && (share - 0.505).abs() < 0.01, "{share}");
+        assert!(
+            low < share && share < high && (share - 0.505).abs() < 0.01,
+            "{share}"
+        );
         assert_eq!(super::share(&[1.0, 1.0], &[2.0, 2.0]), None);
     }
 

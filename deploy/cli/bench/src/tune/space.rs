@@ -97,13 +97,18 @@ impl Space {
                 };
                 let some = threads.into_iter().map(Some);
                 let all = some.chain([None]);
-                all.map(|threads| of(1, threads, self.usual_batch())).collect()
+                all.map(|threads| of(1, threads, self.usual_batch()))
+                    .collect()
             }
             Goal::Throughput => {
                 let mut settings = Vec::new();
                 for sessions in self.sessions(variant.provider) {
                     for batch in self.batches() {
-                        settings.push(of(sessions, self.threads(variant.provider, sessions), batch));
+                        settings.push(of(
+                            sessions,
+                            self.threads(variant.provider, sessions),
+                            batch,
+                        ));
                     }
                 }
                 settings
@@ -120,7 +125,8 @@ impl Space {
     }
 
     fn batches(&self) -> Vec<usize> {
-        self.fixed_batch.map_or(BATCHES.to_vec(), |fixed| vec![fixed])
+        self.fixed_batch
+            .map_or(BATCHES.to_vec(), |fixed| vec![fixed])
     }
 
     fn sessions(&self, provider: Provider) -> Vec<usize> {

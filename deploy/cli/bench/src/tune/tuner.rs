@@ -176,7 +176,9 @@ impl Tuner<'_> {
             .collect();
         let seconds = |index: &usize| {
             let turns = &first.turns[*index];
-            let image = turns.last().map_or(0.0, |turn| race::cost(turn, Goal::Throughput));
+            let image = turns
+                .last()
+                .map_or(0.0, |turn| race::cost(turn, Goal::Throughput));
             image + self.prepare_seconds / self.space.cores.max(1) as f64
         };
         let per_image: f64 = scored.iter().map(seconds).sum();
@@ -188,7 +190,10 @@ impl Tuner<'_> {
             if self.is_interrupted() {
                 break;
             }
-            let Variant { provider, precision } = variants[index].variant;
+            let Variant {
+                provider,
+                precision,
+            } = variants[index].variant;
             (self.log)(format!(
                 "scoring {provider} {precision} on {} images of {}",
                 data.samples().len(),
@@ -213,7 +218,9 @@ impl Tuner<'_> {
     pub fn drop_hopeless(&self, variants: &mut [OpenVariant], first: &Finish) {
         let costs = |index: usize| -> Vec<f64> {
             let turns = first.turns[index].iter();
-            turns.map(|turn| race::cost(turn, self.space.goal)).collect()
+            turns
+                .map(|turn| race::cost(turn, self.space.goal))
+                .collect()
         };
         let costs: Vec<Vec<f64>> = (0..variants.len()).map(costs).collect();
         for index in 1..variants.len() {
@@ -224,9 +231,14 @@ impl Tuner<'_> {
                     && self.is_at_least_as_accurate(&variants[*other], own)
                     && shown.is_some_and(|[_, _, high]| high < HOPELESS)
             };
-            let better = (0..variants.len()).filter(|other| *other != index).find(beats);
+            let better = (0..variants.len())
+                .filter(|other| *other != index)
+                .find(beats);
             if let (Some(other), None) = (better, &own.dropped) {
-                let Variant { provider, precision } = variants[other].variant;
+                let Variant {
+                    provider,
+                    precision,
+                } = variants[other].variant;
                 variants[index].dropped = Some(format!(
                     "less than half as fast as {provider} {precision}, which is at least as accurate"
                 ));
@@ -264,7 +276,11 @@ impl Tuner<'_> {
         for (index, variant) in variants.iter().enumerate() {
             let shapes = self.space.shapes(variant.variant);
             let others = shapes.into_iter().filter(|setting| *setting != default);
-            settings.extend(others.filter(|_| variant.dropped.is_none()).map(|s| (index, s)));
+            settings.extend(
+                others
+                    .filter(|_| variant.dropped.is_none())
+                    .map(|s| (index, s)),
+            );
         }
         let entries = self.open_entries(settings, variants, skipped)?;
         (self.log)(format!("measuring {} settings in turns", entries.len()));
@@ -283,14 +299,26 @@ impl Tuner<'_> {
                 .map(|dropped| self.why(dropped, |than| entries[than].setting));
             let validation = variants[entry.variant].validation.clone();
             let figures = self.figures(entry.setting, &finish, index, true);
-            tried.extend(figures.map(|tried| Tried { validation, dropped, ..tried }));
+            tried.extend(figures.map(|tried| Tried {
+                validation,
+                dropped,
+                ..tried
+            }));
         }
-        for (index, variant) in variants.iter().enumerate().filter(|(_, v)| v.dropped.is_some()) {
+        for (index, variant) in variants
+            .iter()
+            .enumerate()
+            .filter(|(_, v)| v.dropped.is_some())
+        {
             let (validation, dropped) = (variant.validation.clone(), variant.dropped.clone());
             // The reference was in its first shape there, which need not be the default's.
             let is_default = self.space.first(variants[0].variant) == default;
             let figures = self.figures(self.space.first(variant.variant), first, index, is_default);
-            tried.extend(figures.map(|tried| Tried { validation, dropped, ..tried }));
+            tried.extend(figures.map(|tried| Tried {
+                validation,
+                dropped,
+                ..tried
+            }));
         }
         Ok(tried)
     }
@@ -344,7 +372,9 @@ impl Tuner<'_> {
         let stats = stats::stats(turns, self.seed)?;
         let costs = |index: usize| -> Vec<f64> {
             let turns = finish.turns[index].iter();
-            turns.map(|turn| race::cost(turn, self.space.goal)).collect()
+            turns
+                .map(|turn| race::cost(turn, self.space.goal))
+                .collect()
         };
         let own = costs(index);
         let (seconds, interval) = race::mean(&own);
@@ -368,7 +398,10 @@ impl Tuner<'_> {
     pub fn add_test(&self, tried: &mut [Tried], variants: &[OpenVariant]) {
         for tried in tried {
             let of_setting = |variant: &&OpenVariant| {
-                let Variant { provider, precision } = variant.variant;
+                let Variant {
+                    provider,
+                    precision,
+                } = variant.variant;
                 (provider, precision) == (tried.setting.provider, tried.setting.precision)
             };
             let variant = variants.iter().find(of_setting);
@@ -445,18 +478,30 @@ mod tests {
     fn the_reference_is_always_the_first_variant() {
         let text = |variants: Vec<Variant>| {
             let name = |v: Variant| format!("{} {}", v.provider, v.precision);
-            variants.into_iter().map(name).collect::<Vec<_>>().join(", ")
+            variants
+                .into_iter()
+                .map(name)
+                .collect::<Vec<_>>()
+                .join(", ")
         };
         let both = [Provider::openvino(), Provider::Cpu];
         assert_eq!(
-            text(variants(&both, &[Precision::Fp32, Precision::Int8], "fp32", true)),
+            text(variants(
+                &both,
+                &[Precision::Fp32, Precision::Int8],
+                "fp32",
+                true
+            )),
             "cpu fp32, openvino:cpu fp32, openvino:cpu int8, cpu int8"
         );
         assert_eq!(
             text(variants(&both, &[Precision::Int8], "fp32", false)),
             "cpu fp32"
         );
-        assert_eq!(text(variants(&both, &[], "int8", true)), "cpu int8, openvino:cpu int8");
+        assert_eq!(
+            text(variants(&both, &[], "int8", true)),
+            "cpu int8, openvino:cpu int8"
+        );
     }
 
     #[test]

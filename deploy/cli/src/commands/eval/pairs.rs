@@ -82,6 +82,7 @@ fn refuse_classifier_flags(args: &EvalArgs) -> anyhow::Result<()> {
         ("--output", model.output.is_some()),
         ("--output-kind", model.output_kind.is_some()),
         ("--precision", args.precision != Precision::Fp32),
+        ("--tuned", args.tuned),
     ];
     match given.into_iter().find(|(_, is_given)| *is_given) {
         Some((flag, _)) => Err(CliError::with_hint(

@@ -35,7 +35,10 @@ const CAPTION: &str = "One dot for each setting, by its number in the table, wit
 
 fn head(tuning: &Tuning) -> Markup {
     let machine = &tuning.machine;
-    let processor = machine.processor.as_deref().unwrap_or("an unnamed processor");
+    let processor = machine
+        .processor
+        .as_deref()
+        .unwrap_or("an unnamed processor");
     html! {
         header.top {
             h1 { "Tuning of " (tuning.model) }
@@ -103,13 +106,21 @@ fn scatter(tuning: &Tuning) -> Plot {
         marks.push(Mark::Points {
             name: tried.setting.to_string(),
             series: series(index, tried),
-            points: vec![([tried.ms, percent], accuracy.interval.map(|share| 100.0 * share))],
+            points: vec![(
+                [tried.ms, percent],
+                accuracy.interval.map(|share| 100.0 * share),
+            )],
         });
     }
     for (index, tried, accuracy) in scored() {
         let percent = 100.0 * accuracy.share();
         marks.push(Mark::Dots {
-            name: format!("{}: {percent:.1} %, {:.2} {}", tried.setting, tried.ms, unit(tuning.goal)),
+            name: format!(
+                "{}: {percent:.1} %, {:.2} {}",
+                tried.setting,
+                tried.ms,
+                unit(tuning.goal)
+            ),
             label: (index + 1).to_string(),
             series: series(index, tried),
             points: vec![[tried.ms, percent]],

@@ -24,11 +24,17 @@ pub(super) fn report(tuning: &Tuning, usage: &Option<Usage>) -> String {
     parts.retain(|part| !part.is_empty());
     let left_out = skipped(&tuning.skipped);
     if !left_out.is_empty() {
-        let lines: Vec<String> = left_out.iter().map(|line| format!("left out {line}")).collect();
+        let lines: Vec<String> = left_out
+            .iter()
+            .map(|line| format!("left out {line}"))
+            .collect();
         parts.push(lines.join("\n"));
     }
     parts.push(tuning.reason.clone());
-    if let Some(flips) = tuning.recommended.and_then(|index| flips(&tuning.tried[index])) {
+    if let Some(flips) = tuning
+        .recommended
+        .and_then(|index| flips(&tuning.tried[index]))
+    {
         parts.push(flips);
     }
     if let Some(usage) = usage {
@@ -50,9 +56,23 @@ pub(super) fn header(tuning: &Tuning) -> [&'static str; 9] {
         _ => ["test %", "95 %", "flips"],
     };
     let [test, interval, flips] = scored;
-    let validation = if tuning.validation_images == 0 { "" } else { "val %" };
+    let validation = if tuning.validation_images == 0 {
+        ""
+    } else {
+        "val %"
+    };
     let unit = unit(tuning.goal);
-    ["setting", unit, "95 %", "images/s", "x default", validation, test, interval, flips]
+    [
+        "setting",
+        unit,
+        "95 %",
+        "images/s",
+        "x default",
+        validation,
+        test,
+        interval,
+        flips,
+    ]
 }
 
 /// Cells of a setting. Its number is its dot's on the page.
@@ -64,9 +84,14 @@ pub(super) fn cells((index, tried): (usize, &Tried)) -> Vec<String> {
         digits(tried.ms),
         format!("{} to {}", digits(low), digits(high)),
         digits(tried.images_per_second),
-        tried.speedup.map_or(String::new(), |[_, ratio, _]| format!("{ratio:.2}")),
+        tried
+            .speedup
+            .map_or(String::new(), |[_, ratio, _]| format!("{ratio:.2}")),
     ];
-    let validation = tried.validation.as_ref().map(|accuracy| percent(accuracy.share()));
+    let validation = tried
+        .validation
+        .as_ref()
+        .map(|accuracy| percent(accuracy.share()));
     cells.push(validation.unwrap_or_default());
     match &tried.test {
         Some(accuracy) => {
@@ -126,7 +151,12 @@ pub(super) fn dropped(tuning: &Tuning) -> Vec<String> {
     let all = tuning.tried.iter().enumerate();
     all.filter_map(|(index, tried)| {
         let why = tried.dropped.as_ref()?;
-        Some(format!("left the race after {} turns: {} {}: {why}", tried.rounds, index + 1, tried.setting))
+        Some(format!(
+            "left the race after {} turns: {} {}: {why}",
+            tried.rounds,
+            index + 1,
+            tried.setting
+        ))
     })
     .collect()
 }
@@ -137,7 +167,10 @@ fn flips(tried: &Tried) -> Option<String> {
     let (first, last) = (flips.first()?, flips.len().saturating_sub(SHOWN));
     let mut lines = vec![format!("answers that change, such as `{}`:", first.path)];
     lines.extend(flips.iter().take(SHOWN).map(|flip| {
-        format!("  {} ({}): {}, was {}", flip.path, flip.label, flip.found, flip.reference)
+        format!(
+            "  {} ({}): {}, was {}",
+            flip.path, flip.label, flip.found, flip.reference
+        )
     }));
     if last > 0 {
         lines.push(format!("  and {last} more: `--json FILE` has them all"));
@@ -154,19 +187,32 @@ pub(super) fn usage(tuning: &Tuning, args: &TuneArgs, saved: bool) -> Option<Usa
         return Some(Usage {
             commands: vec![format!("deploy predict --model {model} --tuned IMAGE")],
             rust: [
-                format!("let classifier = classifold::Classifier::builder({:?})", tuning.model),
+                format!(
+                    "let classifier = classifold::Classifier::builder({:?})",
+                    tuning.model
+                ),
                 "    .tuned()".to_owned(),
                 "    .open()?;".to_owned(),
             ],
         });
     }
-    let is_converted =
-        setting.precision != own && setting.precision.converts(setting.provider).unwrap_or(false);
-    let data = args.data.as_deref().map(|data| format!(" --data {}", quoted(data)));
+    let is_converted = setting.precision != own
+        && setting
+            .precision
+            .converts(setting.provider)
+            .unwrap_or(false);
+    let data = args
+        .data
+        .as_deref()
+        .map(|data| format!(" --data {}", quoted(data)));
     let mut commands = Vec::new();
     let mut file = tuning.model.clone();
     if is_converted {
-        file = format!("{}.{}.onnx", file.trim_end_matches(".onnx"), setting.precision);
+        file = format!(
+            "{}.{}.onnx",
+            file.trim_end_matches(".onnx"),
+            setting.precision
+        );
         commands.push(format!(
             "deploy convert --model {model} --precision {}{} --out {}{}",
             setting.precision,
@@ -178,7 +224,10 @@ pub(super) fn usage(tuning: &Tuning, args: &TuneArgs, saved: bool) -> Option<Usa
     let common = format!("--model {}{}", quoted(&file), flags(&setting, own));
     // Only a saved setting opens several sessions in `predict`.
     if setting.sessions == 1 {
-        commands.push(format!("deploy predict {common} --batch {} IMAGE", setting.batch));
+        commands.push(format!(
+            "deploy predict {common} --batch {} IMAGE",
+            setting.batch
+        ));
     }
     commands.push(format!(
         "deploy bench {common} --batch {} --streams {}",
