@@ -59,6 +59,10 @@ fn catalogue() -> Vec<Error> {
         Error::no_images(),
         Error::unreadable(image, "truncated"),
         Error::no_golden(model),
+        Error::not_tuned(model),
+        Error::tuned_changed(model, "2026-11-30"),
+        Error::tuned_elsewhere(model, "ONNX Runtime", "1.28.0", "1.29.0"),
+        Error::tuned_damaged("tuned/0a.json".as_ref(), &"it is not the file that was kept"),
     ]
 }
 
@@ -80,7 +84,7 @@ fn an_error_says_what_it_is_about() {
         ErrorKind::Data,
         ErrorKind::Usage,
     ];
-    assert_eq!(kinds.map(count), [6, 8, 4, 11]);
+    assert_eq!(kinds.map(count), [6, 8, 4, 15]);
 }
 
 #[test]

@@ -71,12 +71,13 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
         Some(tuned) => source::tuned_classifier(tuned, &args.model, &args.machine, printer)?,
         None => classifier(args, (file.clone(), &model), &dataset, &cache, printer)?,
     };
-    let provider = tuned.map_or(args.machine.provider, |tuned| tuned.setting.provider);
+    let setting = tuned.map(|tuned| tuned.setting);
+    let provider = setting.map_or(args.machine.provider, |setting| setting.provider);
+    let batch = args.batch.map(usize::from);
+    let batch = batch.or(setting.map(|setting| setting.batch));
     let progress = printer.image_bar("evaluating", samples.len() as u64);
     let options = EvalOptions {
-        batch: args
-            .batch
-            .map_or_else(|| classifier.preferred_batch(), usize::from),
+        batch: batch.unwrap_or_else(|| classifier.preferred_batch()),
         threads: args.machine.threads.map(usize::from),
         strict: args.strict_images,
         progress: &|done| progress.set_position(done as u64),
@@ -105,8 +106,13 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
             json,
             &Report {
                 reference: compared.as_ref().map(diff::report),
-                provider: provider.to_string(),
-                ..report(&evaluation, args, (&path, &classifier), options.batch)
+                ..report(
+                    &evaluation,
+                    args,
+                    (&path, &classifier),
+                    provider,
+                    options.batch,
+                )
             },
         )?;
     }
@@ -202,6 +208,7 @@ fn report<'a>(
     evaluation: &'a Evaluation,
     args: &EvalArgs,
     (path, classifier): (&Path, &Classifier),
+    provider: Provider,
     batch: usize,
 ) -> Report<'a> {
     Report {
@@ -211,7 +218,7 @@ fn report<'a>(
         runtime: deploy::runtime::loaded()
             .map(|f| f.version.clone())
             .unwrap_or_default(),
-        provider: String::new(),
+        provider: provider.to_string(),
         precision: classifier.precision().to_string(),
         nodes_by_provider: classifier
             .placement()

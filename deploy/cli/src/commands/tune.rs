@@ -42,17 +42,7 @@ pub(crate) fn run(args: &TuneArgs, printer: &Printer) -> anyhow::Result<ExitStat
     let plan = Plan::of_model(model.clone());
     let log = |line: String| printer.log(line);
     let mut tuner = Tuner {
-        opener: Opener {
-            plan: &plan,
-            engine: EngineOptions {
-                fake: None,
-                spinning: true,
-                arena: true,
-                allow_fallback: false,
-            },
-            cache: &cache,
-            peak: None,
-        },
+        opener: opener(&plan, &cache),
         space: Space {
             goal: args.search.goal.into(),
             cores: system::cores(),
@@ -108,6 +98,21 @@ pub(crate) fn run(args: &TuneArgs, printer: &Printer) -> anyhow::Result<ExitStat
     let saved = save(args, &tuning, &variants, &model, &cache, printer)?;
     write(args, &tuning, saved, printer)?;
     Ok(ExitStatus::from_check(tuning.recommended.is_some()))
+}
+
+fn opener<'a>(plan: &'a Plan, cache: &'a Path) -> Opener<'a> {
+    let engine = EngineOptions {
+        fake: None,
+        spinning: true,
+        arena: true,
+        allow_fallback: false,
+    };
+    Opener {
+        plan,
+        engine,
+        cache,
+        peak: None,
+    }
 }
 
 /// The labelled images, of which those of `val` choose; `None` without any.

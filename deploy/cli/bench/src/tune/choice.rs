@@ -224,7 +224,7 @@ pub(crate) mod tests {
             "recommended: cpu int8, default threads, batch 1, 3.33 times as fast as the default (99 % interval 3.17 \
              to 3.50); another answer to 1 of 200 validation images, 0.5 points of accuracy lost, 0.5 allowed"
         );
-        assert_eq!(choose_with(&all, None, 0.0).recommended, Some(0));
+        assert_eq!(choose_with(&all, None, 0.0).recommended, Some(3));
         assert_eq!(choose_with(&all, Some(7.2), 0.5).recommended, Some(2));
         let none = choose_with(&all, Some(5.0), 0.5);
         assert_eq!(none.recommended, None);

@@ -80,7 +80,7 @@ pub(super) fn cells((index, tried): (usize, &Tried)) -> Vec<String> {
     let [low, high] = tried.interval;
     let percent = |share: f64| format!("{:.1}", 100.0 * share);
     let mut cells = vec![
-        format!("{} {}", index + 1, tried.setting),
+        format!("{:>2} {}", index + 1, tried.setting),
         digits(tried.ms),
         format!("{} to {}", digits(low), digits(high)),
         digits(tried.images_per_second),
