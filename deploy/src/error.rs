@@ -7,6 +7,9 @@ use machine::runtime::{TELEMETRY_VARIABLE as TELEMETRY, VERSION};
 pub use pixels::Kind;
 use pixels::card::{ENCODE, VERIFY};
 
+/// The hint where no saved setting can be used.
+const TUNE: &str = "measure on this machine with `deploy tune`, and save the setting";
+
 /// An error of this crate. Errors of the crates below have variants of their own; all others are [`Error::Other`], and
 /// programs that must tell them apart do so by [`Error::kind`].
 #[non_exhaustive]
@@ -369,6 +372,38 @@ impl Error {
         let message = format!("`{path}` does not say how many features its images have");
         Self::other(Kind::Model, message)
             .with_hint("take a classifier whose last layer is in the file, or write a card into it")
+    }
+
+    /// No setting is kept for the model.
+    pub(crate) fn not_tuned(path: &Path) -> Self {
+        let message = format!("no setting is saved for `{}`", path.display());
+        Self::other(Kind::Argument, message).with_hint(TUNE)
+    }
+
+    /// A setting was kept for the file before its content changed.
+    pub(crate) fn tuned_changed(path: &Path, date: &str) -> Self {
+        let path = path.display();
+        let message = format!("the model `{path}` has changed since it was tuned on {date}");
+        Self::other(Kind::Argument, message).with_hint(TUNE)
+    }
+
+    /// The setting of a model was measured with something else than what is here; `what` differs.
+    pub(crate) fn tuned_elsewhere(path: &Path, what: &str, kept: &str, here: &str) -> Self {
+        let path = path.display();
+        let message = format!(
+            "the saved setting of `{path}` was measured with another {what}\n  expected: {kept}\n  \
+             found:    {here}"
+        );
+        Self::other(Kind::Argument, message).with_hint(TUNE)
+    }
+
+    /// A kept setting, or its converted file, cannot be read.
+    pub(crate) fn tuned_damaged(path: &Path, reason: &dyn std::fmt::Display) -> Self {
+        let message = format!(
+            "the saved setting `{}` cannot be used: {reason}",
+            path.display()
+        );
+        Self::other(Kind::Argument, message).with_hint(TUNE)
     }
 
     pub(crate) fn no_golden(path: &Path) -> Self {

@@ -12,8 +12,8 @@
 //!
 //! The modules: [`runtime`] finds, installs and loads the ONNX Runtime library; [`session`] is the
 //! [`engine`] that runs a model on a [`Provider`], and a [`pool`] holds several of them; [`classifier`] joins
-//! them with a card; [`verifier`] says whether two images are the same, and [`encoder`] gives the features of one; [`golden`] checks a classifier against itself, [`taps`] reads the values inside it, and
-//! [`convert`] writes it in another precision. With the feature `eval`, `eval` scores a classifier on
+//! them with a card; [`verifier`] says whether two images are the same, and [`encoder`] gives the features of one; [`golden`] checks a classifier against itself, [`taps`] reads the values inside it,
+//! [`convert`] writes it in another precision, and [`tuned`] keeps how it runs fastest on a machine. With the feature `eval`, `eval` scores a classifier on
 //! labelled images and `diff` compares two of them.
 //!
 //! # Features
@@ -56,6 +56,7 @@ mod presets;
 pub mod runtime;
 pub mod session;
 pub mod taps;
+pub mod tuned;
 pub mod verifier;
 
 #[cfg(feature = "eval")]

@@ -5,6 +5,7 @@ mod convert;
 mod diff;
 mod doctor;
 mod embed;
+mod tune;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ pub(crate) use convert::ConvertArgs;
 pub(crate) use diff::DiffArgs;
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use embed::{EmbedArgs, EncoderArgs, SearchArgs};
+pub(crate) use tune::TuneArgs;
 
 /// Runs ONNX image classifiers through ONNX Runtime: scores, predictions, benchmarks, checks.
 #[derive(Debug, Parser)]
@@ -46,6 +48,8 @@ pub(crate) enum Command {
     Search(Box<SearchArgs>),
     /// Measure latency, throughput, memory and accuracy of models on providers
     Bench(Box<BenchArgs>),
+    /// Find the fastest provider, precision, threads and batch for a model on this machine
+    Tune(Box<TuneArgs>),
     /// Show inputs, outputs, size and card of a model file; needs no ONNX Runtime
     Info(InfoArgs),
     /// Check that this machine computes the golden samples of a model's card
@@ -57,7 +61,7 @@ pub(crate) enum Command {
     /// Show or write the card that makes a model file self-describing
     #[command(subcommand)]
     Card(CardCommand),
-    /// Show or clear the cache folder: data sets, weights, ONNX Runtime, engines
+    /// Show or clear the cache folder: data sets, weights, ONNX Runtime, engines, tuned settings
     #[command(subcommand)]
     Cache(CacheCommand),
     /// Install or find the ONNX Runtime library
@@ -184,6 +188,9 @@ pub(crate) struct EvalArgs {
     pub(crate) csv: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+    /// Use the setting that `deploy tune --save` found for this model here, in place of the flags for it
+    #[arg(long, conflicts_with_all = ["provider", "precision", "threads", "batch"])]
+    pub(crate) tuned: bool,
     /// Precision in which the model computes: `fp32`, `tf32` (CUDA), `bf16` (OpenVINO), `fp16` or `int8`
     #[arg(long, value_name = "PRECISION", default_value_t = Precision::Fp32)]
     pub(crate) precision: Precision,
@@ -202,7 +209,7 @@ pub(crate) struct PredictArgs {
         long,
         num_args = 2,
         value_names = ["A", "B"],
-        conflicts_with_all = ["inputs", "top_k", "batch", "strict_images", "classes", "preprocess", "output", "output_kind", "precision"]
+        conflicts_with_all = ["inputs", "top_k", "batch", "strict_images", "classes", "preprocess", "output", "output_kind", "precision", "tuned"]
     )]
     pub(crate) pair: Vec<PathBuf>,
     /// Number of classes to show for each image
@@ -219,6 +226,9 @@ pub(crate) struct PredictArgs {
     pub(crate) strict_images: bool,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+    /// Use the setting that `deploy tune --save` found for this model here, in place of the flags for it
+    #[arg(long, conflicts_with_all = ["provider", "precision", "threads", "batch"])]
+    pub(crate) tuned: bool,
     /// Precision in which the model computes: `fp32`, `tf32` (CUDA), `bf16` (OpenVINO), `fp16` or `int8`
     #[arg(long, value_name = "PRECISION", default_value_t = Precision::Fp32)]
     pub(crate) precision: Precision,
@@ -334,7 +344,7 @@ pub(crate) enum CacheCommand {
     Dir(CacheArgs),
     /// List its contents with their sizes
     List(CacheArgs),
-    /// Remove unfinished downloads, converted models, unused runtimes, and engines of other runtimes
+    /// Remove unfinished downloads, converted models, unused runtimes, and engines and tuned settings of other runtimes
     Prune(PruneArgs),
 }
 

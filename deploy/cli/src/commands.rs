@@ -12,6 +12,7 @@ mod eval;
 mod info;
 mod predict;
 mod runtime;
+mod tune;
 
 use clap::CommandFactory;
 use console::{ExitStatus, Printer, Verbosity, printer};
@@ -36,6 +37,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Embed(args) => embed::embed(&args, &printer),
         Command::Search(args) => embed::search(&args, &printer),
         Command::Bench(args) => bench::run(&args, &printer),
+        Command::Tune(args) => tune::run(&args, &printer),
         Command::Info(args) => info::run(&args, &printer),
         Command::Check(args) => check::run(&args, &printer),
         Command::Convert(args) => convert::run(&args, &printer),

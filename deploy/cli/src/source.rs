@@ -7,6 +7,7 @@ use data::card::CLASSIFY;
 use data::{Dataset, PairOptions, Pairs, Split, catalog, run_files, runs};
 use deploy::card::OutputKind;
 use deploy::runtime::{self, RuntimeLibrary, Search};
+use deploy::tuned::{self, Tuned};
 use deploy::{Classifier, ClassifierBuilder, Model, Precision, Provider, Unreadable, Verifier};
 use onnx::ModelFile;
 
@@ -175,6 +176,44 @@ pub(crate) fn batch_classifier(
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = options.machine.threads.map_or(cores, usize::from);
     let builder = ClassifierBuilder::from_file(file).parallel(threads);
+    open(builder, Some(model), options, printer)
+}
+
+/// Loads the setting that `deploy tune` saved for a model on this machine, and the runtime that it needs.
+pub(crate) fn tuned(
+    file: &ModelFile,
+    location: &LocationArgs,
+    printer: &Printer,
+) -> anyhow::Result<Tuned> {
+    let cache = cache(location.cache.as_deref())?;
+    let provider = tuned::peek(&cache, file)?.provider;
+    runtime::load(&runtime_for(provider, location, printer)?)?;
+    let tuned = tuned::load(&cache, file)?;
+    printer.log(format!("tuned: {}", tuned.setting));
+    Ok(tuned)
+}
+
+/// Opens a classifier with a saved setting in place of the flags that it sets.
+pub(crate) fn tuned_classifier(
+    tuned: &Tuned,
+    model: &ModelArgs,
+    machine: &MachineArgs,
+    printer: &Printer,
+) -> anyhow::Result<Classifier> {
+    let setting = tuned.setting;
+    let mut builder = ClassifierBuilder::from_file(tuned.file.clone()).sessions(setting.sessions);
+    if let Some(threads) = setting.threads {
+        builder = builder.threads(threads);
+    }
+    let machine = MachineArgs {
+        provider: setting.provider,
+        ..machine.clone()
+    };
+    let options = RunOptions {
+        machine: &machine,
+        precision: setting.precision,
+        batch: Some(setting.batch),
+    };
     open(builder, Some(model), options, printer)
 }
 

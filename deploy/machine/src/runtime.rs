@@ -18,7 +18,7 @@ pub use find::{candidates, find, list, verify};
 pub use gpu::{GpuOptions, GpuPlan, install_gpu, plan_gpu};
 pub use install::{InstallOptions, install, remove};
 pub use obtain::free_space;
-pub use plugin::{Plugin, install_plugin, plugins, verify_plugin};
+pub use plugin::{Plugin, install_plugin, plugin_version, plugins, verify_plugin};
 pub use tensorrt::{TensorRt, install_tensorrt, tensorrt};
 
 use crate::error::{Error, Result};

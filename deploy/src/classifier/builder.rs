@@ -15,6 +15,7 @@ use crate::pool::Pool;
 use crate::precision::Precision;
 use crate::runtime::{self, LoadOptions, RuntimeLibrary};
 use crate::session::{Batch, Session, SessionOptions};
+use crate::tuned::{self, Tuned};
 
 /// Images per run that occupy a GPU.
 const BATCH_ON_GPU: usize = 32;
@@ -36,6 +37,7 @@ pub struct ClassifierBuilder {
     threads: Option<usize>,
     sessions: Option<usize>,
     parallel: Option<usize>,
+    tuned: bool,
     classes: Option<Vec<String>>,
     preprocess: Option<Preprocess>,
     output: Option<String>,
@@ -96,6 +98,20 @@ impl ClassifierBuilder {
     /// of two. A GPU gets two sessions, of which one copies while the other computes.
     pub fn parallel(mut self, threads: usize) -> Self {
         self.parallel = Some(threads);
+        self
+    }
+
+    /// The setting that `deploy tune` saved for this model on this machine: provider, precision, sessions, threads and
+    /// batch size, in place of those of this builder; and the converted file, where the precision needs one.
+    ///
+    /// ```no_run
+    /// let classifier = classifold::Classifier::builder("model.onnx").tuned().open()?;
+    /// # Ok::<(), classifold::Error>(())
+    /// ```
+    ///
+    /// [`open`](Self::open) refuses a setting of another model, processor, GPU or version.
+    pub fn tuned(mut self) -> Self {
+        self.tuned = true;
         self
     }
 
@@ -211,16 +227,39 @@ impl ClassifierBuilder {
         self
     }
 
+    /// The saved setting of a file in place of this builder's own, and the file that it runs.
+    fn with_tuned(mut self, file: &ModelFile) -> Result<(Self, ModelFile)> {
+        let cache = files::cache::dir(self.cache.as_deref())?;
+        // An error of the file or of what is saved comes before a runtime is looked for.
+        tuned::peek(&cache, file)?;
+        self.load_runtime()?;
+        let Tuned { setting, file } = tuned::load(&cache, file)?;
+        (self.provider, self.precision) = (setting.provider, setting.precision);
+        (self.sessions, self.threads) = (Some(setting.sessions), setting.threads);
+        (self.batches, self.parallel) = (vec![setting.batch], None);
+        Ok((self, file))
+    }
+
+    fn load_runtime(&self) -> Result<()> {
+        match &self.runtime {
+            Some(library) => runtime::load_with(library, &self.load),
+            None => runtime::load_default(self.provider, self.cache.as_deref(), &self.load),
+        }
+    }
+
     /// Opens the model: the file first, ONNX Runtime after.
     ///
     /// # Errors
     /// Whatever is wrong with the file, the settings or the runtime.
     pub fn open(mut self) -> Result<Classifier> {
         // Read once: card and weights are of the same bytes.
-        let file = match self.file.take() {
+        let mut file = match self.file.take() {
             Some(file) => file,
             None => ModelFile::open(&self.path)?,
         };
+        if self.tuned {
+            (self, file) = self.with_tuned(&file)?;
+        }
         let path = file.path();
         let model = if self.ignore_card {
             Model::from_file_without_card(&file)?
@@ -241,14 +280,11 @@ impl ClassifierBuilder {
         }
         self.check_precision(path, &model)?;
         let precision = self.precision.in_file(model.precision);
-        match &self.runtime {
-            Some(library) => runtime::load_with(library, &self.load)?,
-            None => runtime::load_default(self.provider, self.cache.as_deref(), &self.load)?,
-        }
-        let usual = if self.provider.is_on_cpu() {
-            BATCH_ON_CPU
-        } else {
-            BATCH_ON_GPU
+        self.load_runtime()?;
+        let usual = match self.batches.first() {
+            Some(batch) if self.tuned => *batch,
+            _ if self.provider.is_on_cpu() => BATCH_ON_CPU,
+            _ => BATCH_ON_GPU,
         };
         let preferred_batch = model.fixed_batch().unwrap_or(usual);
         let (options, count) = self.session_options(&output, &preprocess, preferred_batch);

@@ -59,6 +59,13 @@ fn catalogue() -> Vec<Error> {
         Error::no_images(),
         Error::unreadable(image, "truncated"),
         Error::no_golden(model),
+        Error::not_tuned(model),
+        Error::tuned_changed(model, "2026-11-30"),
+        Error::tuned_elsewhere(model, "ONNX Runtime", "1.28.0", "1.29.0"),
+        Error::tuned_damaged(
+            "tuned/0a.json".as_ref(),
+            &"it is not the file that was kept",
+        ),
     ]
 }
 

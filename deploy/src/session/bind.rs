@@ -134,6 +134,7 @@ pub(super) struct BufferLayout<'a> {
 pub(super) struct BoundBuffers {
     pub(super) batch: usize,
     feed: Feed,
+    input: String,
     element: TensorElementType,
     binding: IoBinding,
     /// Input and output in the host's memory.
@@ -188,6 +189,7 @@ impl BoundBuffers {
         Ok(Self {
             batch: layout.batch,
             feed: layout.feed,
+            input: layout.input.to_owned(),
             element: layout.element,
             binding,
             host,
@@ -201,7 +203,9 @@ impl BoundBuffers {
         tensor_io::write_images(self.element, images, host)?;
         match (&mut self.device, self.feed) {
             (Some([device, _]), Feed::Resident) => host.copy_into(device),
-            _ => Ok(()),
+            (Some(_), Feed::Host) => Ok(()),
+            // A plugin whose memory is not ONNX Runtime's own gets a copy, which is made when the input is bound.
+            (None, _) => self.binding.bind_input(self.input.as_str(), host),
         }
     }
 

@@ -103,7 +103,7 @@ impl Opener<'_> {
             .map(|device| (device, system::device_memory(device)));
         let spec = self.engine_spec(config, file);
         let open = |_| Worker::open(spec.clone(), input.clone(), config.batch);
-        let workers: Vec<Worker> = (0..self.plan.streams).map(open).collect::<Result<_>>()?;
+        let workers: Vec<Worker> = (0..config.streams).map(open).collect::<Result<_>>()?;
         // A peak that was not reset would be that of an earlier configuration.
         let host = system::peak().zip(before).filter(|_| is_reset);
         let device =
@@ -159,7 +159,7 @@ impl Opener<'_> {
         SessionOptions {
             provider: config.provider,
             precision: config.precision,
-            threads: self.plan.threads,
+            threads: config.threads,
             spinning: self.engine.spinning,
             arena: self.engine.arena,
             allow_fallback: self.engine.allow_fallback,

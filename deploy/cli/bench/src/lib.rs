@@ -26,6 +26,7 @@ pub mod speed;
 pub mod stages;
 pub mod stats;
 pub mod system;
+pub mod tune;
 pub mod warnings;
 pub mod worker;
 

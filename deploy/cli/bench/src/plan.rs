@@ -133,7 +133,7 @@ impl BenchModel {
     }
 }
 
-/// A configuration: one combination of model, provider, precision, batch and feed.
+/// A configuration: one combination of model, provider, precision, batch, feed, sessions and threads.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Index of the model in the plan.
@@ -142,6 +142,10 @@ pub struct Config {
     pub precision: Precision,
     pub batch: usize,
     pub feed: Feed,
+    /// Sessions at work at the same time.
+    pub streams: usize,
+    /// Threads inside a session; `None` leaves it to ONNX Runtime, which takes one per core.
+    pub threads: Option<usize>,
 }
 
 /// The configurations to measure.
@@ -150,10 +154,7 @@ pub struct Plan {
     pub models: Vec<BenchModel>,
     pub configs: Vec<Config>,
     pub skipped: Vec<Skipped>,
-    pub streams: usize,
     allow_fallback: bool,
-    /// Threads inside a session; `None` leaves it to ONNX Runtime, which takes one per core.
-    pub threads: Option<usize>,
     scenario: Scenario,
     rate: Option<f64>,
 }
@@ -165,16 +166,11 @@ impl Plan {
     /// A model of a fixed batch is asked for another; a provider has no such precision (`--matrix`: it
     /// is skipped).
     pub fn new(models: Vec<BenchModel>, options: &PlanOptions) -> Result<Self> {
-        let streams = options.streams.max(1);
-        // Streams that each took all cores would wait for each other.
-        let shared = (streams > 1).then(|| (system::cores() / streams).max(1));
         let mut plan = Self {
             models,
             configs: Vec::new(),
             skipped: Vec::new(),
-            streams,
             allow_fallback: options.allow_fallback,
-            threads: options.threads.or(shared),
             scenario: options.scenario,
             rate: options
                 .rate
@@ -188,6 +184,9 @@ impl Plan {
 
     fn add(&mut self, model: usize, options: &PlanOptions) -> Result<()> {
         let batches = self.models[model].batches(&options.batches)?;
+        let streams = options.streams.max(1);
+        // Streams that each took all cores would wait for each other.
+        let shared = (streams > 1).then(|| (system::cores() / streams).max(1));
         for provider in providers(options) {
             for precision in precisions(options) {
                 if let Err(error) = precision.converts(provider) {
@@ -211,6 +210,8 @@ impl Plan {
                             precision,
                             batch: *batch,
                             feed,
+                            streams,
+                            threads: options.threads.or(shared),
                         };
                         if !self.configs.contains(&config) {
                             self.configs.push(config);
@@ -220,6 +221,18 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// A plan of one model whose configurations are not known beforehand.
+    pub fn of_model(model: BenchModel) -> Self {
+        Self {
+            models: vec![model],
+            configs: Vec::new(),
+            skipped: Vec::new(),
+            allow_fallback: false,
+            scenario: Scenario::SingleStream,
+            rate: None,
+        }
     }
 
     pub fn model(&self, config: &Config) -> &BenchModel {
@@ -237,8 +250,8 @@ impl Plan {
                 Feed::Host => "host".to_owned(),
                 Feed::Resident => "resident".to_owned(),
             },
-            streams: self.streams,
-            threads: match (self.threads, config.provider) {
+            streams: config.streams,
+            threads: match (config.threads, config.provider) {
                 (Some(threads), _) => threads,
                 (None, provider) if provider.is_on_cpu() => system::cores(),
                 // Beside a GPU the CPU computes nothing but shapes.

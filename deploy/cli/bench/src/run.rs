@@ -59,7 +59,7 @@ pub struct BenchConfig {
 }
 
 impl BenchConfig {
-    fn streams(&self) -> Vec<WorkerHandle> {
+    pub(crate) fn streams(&self) -> Vec<WorkerHandle> {
         self.workers
             .iter()
             .map(|worker| worker.handle.clone())

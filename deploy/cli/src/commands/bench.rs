@@ -1,7 +1,7 @@
 //! `deploy bench`: measures configurations, scores them, compares them with an earlier run.
 
 mod gate;
-mod models;
+pub(super) mod models;
 mod open;
 
 use std::cell::RefCell;

@@ -63,6 +63,12 @@ fn prune(args: &PruneArgs, printer: &Printer) -> anyhow::Result<()> {
     for engine in EngineCache::new(cache.join("engines")).unusable(&versions)? {
         freed += remove(&engine, printer)?;
     }
+    for setting in deploy::tuned::unusable(&cache, &versions)? {
+        // With `--all` it is gone already.
+        if setting.exists() {
+            freed += remove(&setting, printer)?;
+        }
+    }
     for gpu in [false, true] {
         let unused = installed.iter().filter(|found| found.gpu == gpu).skip(1);
         for folder in unused.filter_map(|found| found.path.parent()) {

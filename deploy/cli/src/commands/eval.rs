@@ -11,6 +11,7 @@ use data::metrics::CoveragePoint;
 use data::{Dataset, Scores, Split};
 use deploy::diff::Diff;
 use deploy::eval::{EvalOptions, Evaluation, evaluate};
+use deploy::tuned::Setting;
 use deploy::{Classifier, Model, Placement, Provider};
 use onnx::ModelFile;
 use serde::Serialize;
@@ -68,12 +69,14 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
     }
     let dataset = source::dataset(&path, &data, printer)?;
     let samples = dataset.samples(args.split);
-    let classifier = classifier(args, (file.clone(), &model), &dataset, &cache, printer)?;
+    let opened = open(args, (file.clone(), &model), &dataset, &cache, printer)?;
+    let (classifier, setting) = opened;
+    let provider = setting.map_or(args.machine.provider, |setting| setting.provider);
+    let batch = args.batch.map(usize::from);
+    let batch = batch.or(setting.map(|setting| setting.batch));
     let progress = printer.image_bar("evaluating", samples.len() as u64);
     let options = EvalOptions {
-        batch: args
-            .batch
-            .map_or_else(|| classifier.preferred_batch(), usize::from),
+        batch: batch.unwrap_or_else(|| classifier.preferred_batch()),
         threads: args.machine.threads.map(usize::from),
         strict: args.strict_images,
         progress: &|done| progress.set_position(done as u64),
@@ -82,18 +85,12 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
     progress.finish_and_clear();
     let evaluation = evaluation?;
     source::warn_unreadable(&evaluation.unreadable, printer);
-    let compared = match args.reference {
-        true => {
-            let reference = reference(args, (file, &model), printer)?;
-            Some(compare(
-                (&reference, &dataset),
-                (&classifier, &evaluation),
-                args,
-                printer,
-            )?)
-        }
-        false => None,
-    };
+    let compared = args.reference.then(|| {
+        let reference = reference(args, (file, &model), printer)?;
+        let (reference, new) = ((&reference, &dataset), (&classifier, &evaluation));
+        compare(reference, new, args, printer)
+    });
+    let compared = compared.transpose()?;
     let chosen = args
         .target_accuracy
         .map(|target| {
@@ -110,7 +107,13 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
             &Report {
                 reference: compared.as_ref().map(diff::report),
                 threshold: chosen.as_ref(),
-                ..report(&evaluation, args, (&path, &classifier), options.batch)
+                ..report(
+                    &evaluation,
+                    args,
+                    (&path, &classifier),
+                    provider,
+                    options.batch,
+                )
             },
         )?;
     }
@@ -119,9 +122,7 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
         text += &format!("\n\n{}", coverage::text(chosen, args.split, &path));
     }
     if let Some(found) = &compared {
-        let now = format!("in {} on {}", classifier.precision(), args.machine.provider);
-        let names = ["as the file is on cpu", &now];
-        text += &format!("\n\n{}", diff::text(found, args.split, names));
+        text += &compared_text(found, args.split, &classifier, provider);
     }
     // Last: a reader such as `head` may have had enough, and the files are written by then.
     printer
@@ -131,6 +132,33 @@ pub(crate) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStat
         printer.warn(warning);
     }
     Ok(ExitStatus::Success)
+}
+
+/// Opens the model as the flags say, or as it was tuned.
+fn open(
+    args: &EvalArgs,
+    model: (ModelFile, &Model),
+    dataset: &Dataset,
+    cache: &Path,
+    printer: &Printer,
+) -> anyhow::Result<(Classifier, Option<Setting>)> {
+    if !args.tuned {
+        return Ok((classifier(args, model, dataset, cache, printer)?, None));
+    }
+    let tuned = source::tuned(&model.0, &args.machine.location, printer)?;
+    let classifier = source::tuned_classifier(&tuned, &args.model, &args.machine, printer)?;
+    Ok((classifier, Some(tuned.setting)))
+}
+
+fn compared_text(
+    found: &Diff,
+    split: Split,
+    classifier: &Classifier,
+    provider: Provider,
+) -> String {
+    let now = format!("in {} on {provider}", classifier.precision());
+    let names = ["as the file is on cpu", &now];
+    format!("\n\n{}", diff::text(found, split, names))
 }
 
 /// Opens the model, or the one converted to the precision.
@@ -209,6 +237,7 @@ fn report<'a>(
     evaluation: &'a Evaluation,
     args: &EvalArgs,
     (path, classifier): (&Path, &Classifier),
+    provider: Provider,
     batch: usize,
 ) -> Report<'a> {
     Report {
@@ -218,7 +247,7 @@ fn report<'a>(
         runtime: deploy::runtime::loaded()
             .map(|f| f.version.clone())
             .unwrap_or_default(),
-        provider: args.machine.provider.to_string(),
+        provider: provider.to_string(),
         precision: classifier.precision().to_string(),
         nodes_by_provider: classifier
             .placement()

@@ -9,6 +9,7 @@ use console::{ExitStatus, Printer, printer};
 use data::folder::EXTENSIONS;
 use deploy::{Classifier, DecodedImage, Prediction, decode};
 use fs_err as fs;
+use onnx::ModelFile;
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -62,20 +63,14 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> anyhow::Result<ExitS
             printer.warn(format!("left out `{}`: {reason}", path.display()));
         })?);
     }
-    let batch = usize::from(args.batch).min(inputs.len());
-    let run_options = RunOptions {
-        machine: &args.machine,
-        precision: args.precision,
-        batch: Some(batch),
-    };
-    let classifier = source::classifier(&path, Some(&args.model), run_options, printer)?;
+    let (classifier, batch) = open(args, &path, inputs.len(), printer)?;
     if args.format == Format::Csv {
         printer::line("path,rank,label,probability")?;
     }
     let progress = printer.image_bar("classifying", inputs.len() as u64);
     let (mut done, mut failed) = (0, 0);
-    for inputs in inputs.chunks(usize::from(args.batch)) {
-        let predictions = classify(&classifier, inputs)?;
+    for inputs in inputs.chunks(batch * classifier.num_sessions().max(1)) {
+        let predictions = classify(&classifier, inputs, batch)?;
         for (input, prediction) in inputs.iter().zip(predictions) {
             match prediction {
                 Ok(prediction) => {
@@ -101,18 +96,49 @@ pub(crate) fn run(args: &PredictArgs, printer: &Printer) -> anyhow::Result<ExitS
     Ok(ExitStatus::Success)
 }
 
-/// Prepares the images in parallel, then runs those that can be read as one batch.
+/// Opens the classifier; the number is that of the images per run.
+fn open(
+    args: &PredictArgs,
+    path: &Path,
+    count: usize,
+    printer: &Printer,
+) -> anyhow::Result<(Classifier, usize)> {
+    if args.tuned {
+        let file = ModelFile::open(path)?;
+        source::classifier_model(&file)?;
+        let tuned = source::tuned(&file, &args.machine.location, printer)?;
+        let classifier = source::tuned_classifier(&tuned, &args.model, &args.machine, printer)?;
+        return Ok((classifier, tuned.setting.batch));
+    }
+    let batch = usize::from(args.batch);
+    let run_options = RunOptions {
+        machine: &args.machine,
+        precision: args.precision,
+        batch: Some(batch.min(count)),
+    };
+    let classifier = source::classifier(path, Some(&args.model), run_options, printer)?;
+    Ok((classifier, batch))
+}
+
+/// Prepares the images in parallel, then runs those that can be read in batches, one in each session at a time.
 fn classify(
     classifier: &Classifier,
     inputs: &[Input],
+    batch: usize,
 ) -> anyhow::Result<Vec<anyhow::Result<Prediction>>> {
     let prepared: Vec<anyhow::Result<Vec<f32>>> = inputs
         .par_iter()
         .map(|input| Ok(classifier.prepare(&read(classifier, input)?)?))
         .collect();
-    let numbers: Vec<f32> = prepared.iter().flatten().flatten().copied().collect();
-    let count = prepared.iter().filter(|image| image.is_ok()).count();
-    let logits = classifier.logits(&numbers, count)?;
+    let readable: Vec<&Vec<f32>> = prepared.iter().flatten().collect();
+    let runs: Vec<Vec<f32>> = readable
+        .par_chunks(batch)
+        .map(|images| {
+            let numbers: Vec<f32> = images.iter().copied().flatten().copied().collect();
+            classifier.logits(&numbers, images.len())
+        })
+        .collect::<deploy::Result<_>>()?;
+    let logits = runs.concat();
     let mut rows = logits.chunks_exact(classifier.classes().len());
     let decide = |image: anyhow::Result<Vec<f32>>| {
         image.map(|_| classifier.decide(rows.next().unwrap_or_default()))

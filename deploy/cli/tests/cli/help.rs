@@ -4,10 +4,11 @@ use crate::support::deploy;
 
 #[test]
 fn help_of_every_command() {
-    let commands: [&[&str]; 18] = [
+    let commands: [&[&str]; 19] = [
         &[],
         &["eval"],
         &["bench"],
+        &["tune"],
         &["predict"],
         &["info"],
         &["check"],

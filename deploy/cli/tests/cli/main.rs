@@ -15,3 +15,4 @@ mod openvino;
 mod refuse;
 mod run;
 mod support;
+mod tune;

@@ -47,6 +47,11 @@ pub fn plugins(cache: &Path) -> Vec<Plugin> {
         .collect()
 }
 
+/// Version of the plugin that a provider is; `None` for one that is built into ONNX Runtime. No other version is loaded.
+pub fn plugin_version(provider: Provider) -> Option<&'static str> {
+    plugin_wheels::named(provider.name()).map(|plugin| plugin.wheel.version)
+}
+
 fn folder(plugin: &PinnedPlugin, cache: &Path) -> PathBuf {
     find::folder(cache).join(plugin.folder_name())
 }

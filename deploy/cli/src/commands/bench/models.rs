@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use data::Preprocess;
+
 use bench::plan::{BenchModel, TestSet};
 use console::Printer;
 use data::Dataset;
 use deploy::Model;
 use onnx::ModelFile;
 
-use crate::cli::BenchArgs;
+use crate::cli::{BenchArgs, ModelArgs, OutputKindArg};
 use crate::source::{self, DataSource};
 
 /// The models that were named, or the latest run's.
@@ -39,32 +41,40 @@ pub(super) fn models(
         .collect()
 }
 
-fn model(
-    path: PathBuf,
-    args: &BenchArgs,
-    cache: &Path,
-    printer: &Printer,
-) -> anyhow::Result<BenchModel> {
-    let file = ModelFile::open(&path)?;
+/// Facts that a model's card lacks.
+pub(crate) struct Facts<'a> {
+    classes: Option<&'a Path>,
+    preprocess: Option<&'a Preprocess>,
+    output: Option<&'a str>,
+    output_kind: Option<OutputKindArg>,
+}
+
+impl<'a> From<&'a ModelArgs> for Facts<'a> {
+    fn from(args: &'a ModelArgs) -> Self {
+        Self {
+            classes: args.classes.as_deref(),
+            preprocess: args.preprocess.as_ref(),
+            output: args.output.as_deref(),
+            output_kind: args.output_kind,
+        }
+    }
+}
+
+/// Reads a model, without images.
+pub(crate) fn bench_model(path: &Path, facts: &Facts<'_>) -> anyhow::Result<BenchModel> {
+    let file = ModelFile::open(path)?;
     let model = source::classifier_model(&file)?;
     let card = model.card.as_ref();
-    let classes = match &args.model.classes {
+    let classes = match facts.classes {
         Some(file) => Some(data::class_names::read(file)?),
         None => model.class_names(),
     };
     let num_classes = classes.as_ref().map(Vec::len);
-    let output = model.output(&path, args.model.output.as_deref(), num_classes)?;
-    let preprocess = args.model.preprocess.clone();
+    let output = model.output(path, facts.output, num_classes)?;
+    let preprocess = facts.preprocess.cloned();
     let preprocess = preprocess.or_else(|| card.map(|card| card.preprocess.clone()));
-    let output_kind = args.model.output_kind.map(source::output_kind);
+    let output_kind = facts.output_kind.map(source::output_kind);
     let output_kind = output_kind.or(card.map(|card| card.output_kind));
-    let data = match dataset(&path, &model, args, cache, printer)? {
-        Some(dataset) => {
-            let described = (classes.as_ref(), preprocess.as_ref());
-            Some(TestSet::new(&path, dataset, args.split, described)?)
-        }
-        None => None,
-    };
     Ok(BenchModel {
         file,
         contents: model,
@@ -72,8 +82,28 @@ fn model(
         preprocess,
         output,
         output_kind,
-        data,
+        data: None,
     })
+}
+
+fn model(
+    path: PathBuf,
+    args: &BenchArgs,
+    cache: &Path,
+    printer: &Printer,
+) -> anyhow::Result<BenchModel> {
+    let facts = Facts {
+        classes: args.model.classes.as_deref(),
+        preprocess: args.model.preprocess.as_ref(),
+        output: args.model.output.as_deref(),
+        output_kind: args.model.output_kind,
+    };
+    let mut model = bench_model(&path, &facts)?;
+    if let Some(dataset) = dataset(&path, &model.contents, args, cache, printer)? {
+        let described = (model.classes.as_ref(), model.preprocess.as_ref());
+        model.data = Some(TestSet::new(&path, dataset, args.split, described)?);
+    }
+    Ok(model)
 }
 
 /// The images named, or those of the model's own run; none where it lies in no run.

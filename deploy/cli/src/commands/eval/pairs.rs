@@ -83,6 +83,7 @@ fn refuse_classifier_flags(args: &EvalArgs) -> anyhow::Result<()> {
         ("--output-kind", model.output_kind.is_some()),
         ("--precision", args.precision != Precision::Fp32),
         ("--target-accuracy", args.target_accuracy.is_some()),
+        ("--tuned", args.tuned),
     ];
     match given.into_iter().find(|(_, is_given)| *is_given) {
         Some((flag, _)) => Err(CliError::with_hint(
