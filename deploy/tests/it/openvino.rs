@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use classifold::probe::{self, SearchPaths};
-use classifold::{OpenVinoDevice, Precision, Provider, Session, SessionOptions, runtime};
+use classifold::{Feed, OpenVinoDevice, Precision, Provider, Session, SessionOptions, runtime};
 use fs_err as fs;
 use onnx::proto::{DataType, OperatorSetIdProto};
 use onnx::{Attr, Dim, GraphBuilder, ModelInfo, Tensor};
@@ -477,4 +477,26 @@ fn a_registered_plugin_gets_nothing_that_was_not_asked_of_it() {
     let tapped = taps.run(&images(1)).unwrap().swap_remove(0).numbers;
     let scores = session.run(&images(1), 1).unwrap();
     assert!(largest_difference(&tapped, &scores) < 1e-6);
+}
+
+#[test]
+fn bound_runs_compute_what_was_filled_last() {
+    let Some(_) = plugin() else {
+        return;
+    };
+    runtime::load(installed()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = network(folder.path(), 1.0, None);
+    let options = options(Precision::Fp32, &folder.path().join("engines"));
+    let mut session = Session::open(&path, &options).unwrap();
+    let both = images(6);
+    let (first, second) = both.split_at(3 * 192);
+    let expected = [first, second].map(|images| session.run(images, 3).unwrap());
+    assert!(largest_difference(&expected[0], &expected[1]) > 1e-3);
+    let mut bound = session.bind(3, Feed::Host).unwrap();
+    for (images, expected) in [first, second].into_iter().zip(&expected) {
+        bound.fill(images).unwrap();
+        bound.run().unwrap();
+        assert!(largest_difference(&bound.outputs().unwrap(), expected) < 1e-5);
+    }
 }

@@ -63,7 +63,7 @@ impl SearchArgs {
     /// What a setting must keep.
     pub(crate) fn limits(&self) -> Limits {
         Limits {
-            max_latency_ms: self.max_latency.map(|limit| 1e3 * limit.as_secs_f64()),
+            max_latency_ms: self.max_latency.map(|limit| limit.as_nanos() as f64 / 1e6),
             max_accuracy_drop: self.max_accuracy_drop,
         }
     }

@@ -149,7 +149,7 @@ fn a_saved_setting_is_used_and_refused_for_another_model() {
     assert_eq!(run.code, 0, "{}", run.err);
     assert_eq!(run.out.matches("photos/test").count(), 8, "{}", run.out);
     tuned(folder.path(), &["predict", "--batch", "2", "photos/test"])
-        .refused("the argument '--batch <N>' cannot be used with '--tuned'");
+        .refused("the argument '--batch <BATCH>' cannot be used with '--tuned'");
     model(9.0).save(&folder.path().join("model.onnx")).unwrap();
     for command in [&eval[..], &predict] {
         tuned(folder.path(), command).refused("`model.onnx` has changed since it was tuned on");

@@ -48,8 +48,8 @@ pub fn tail_ms(tried: &Tried) -> Option<f64> {
     latency.p95.or(latency.p90).or(latency.max)
 }
 
-/// The fastest setting that stayed in the race and keeps within the limits. The default, where nothing is shown to be
-/// faster: a change without a gain is no gain.
+/// The fastest of the settings that stayed in the race, keep within the limits, and are shown to be faster than the
+/// default. The default, where there is none: a change without a gain is no gain.
 pub fn choose(tried: &[Tried], default: usize, limits: &Limits) -> Choice {
     let reference = tried[default].setting.precision;
     let is_accurate = |tried: &Tried| {
@@ -62,20 +62,19 @@ pub fn choose(tried: &[Tried], default: usize, limits: &Limits) -> Choice {
     let is_eligible = |tried: &Tried| {
         tried.dropped.is_none() && is_accurate(tried) && limits.keeps_latency(tried)
     };
-    let eligible = || {
-        tried
-            .iter()
-            .enumerate()
-            .filter(|(_, tried)| is_eligible(tried))
-    };
-    let Some((fastest, best)) = eligible().min_by(|a, b| a.1.ms.total_cmp(&b.1.ms)) else {
+    let is_faster = |tried: &Tried| tried.speedup.is_some_and(|[low, ..]| low > 1.0);
+    // Another setting must be shown to be better than a default that keeps within the limits.
+    let keeps_default = is_eligible(&tried[default]);
+    let eligible = tried.iter().enumerate().filter(|(index, tried)| {
+        is_eligible(tried) && (*index == default || !keeps_default || is_faster(tried))
+    });
+    let Some((fastest, best)) = eligible.min_by(|a, b| a.1.ms.total_cmp(&b.1.ms)) else {
         return Choice {
             recommended: None,
             reason: none_reason(tried, limits),
         };
     };
-    let is_faster = |tried: &Tried| tried.speedup.is_some_and(|[low, ..]| low > 1.0);
-    if fastest == default || (is_eligible(&tried[default]) && !is_faster(best)) {
+    if fastest == default {
         return Choice {
             recommended: Some(default),
             reason: "the default is recommended: nothing that keeps within the limits is shown to be faster"
@@ -245,6 +244,14 @@ pub(crate) mod tests {
             choice.reason.starts_with("the default is recommended"),
             "{choice:?}"
         );
+        // Another one that is shown to be faster is not kept back by one that only seems so.
+        all.push(tried(Provider::openvino(), Precision::Fp32, 10.0, 0));
+        all.push(Tried {
+            speedup: Some([0.9, 2.2, 5.0]),
+            ..tried(Provider::openvino(), Precision::Fp32, 9.0, 0)
+        });
+        assert_eq!(choose_with(&all, None, 0.5).recommended, Some(2));
+        all.truncate(2);
         // Not where it breaks a limit that the other one keeps.
         assert_eq!(choose_with(&all, Some(23.5), 0.5).recommended, Some(1));
     }
