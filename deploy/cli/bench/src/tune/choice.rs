@@ -127,11 +127,13 @@ fn none_reason(tried: &[Tried], limits: &Limits) -> String {
 }
 
 /// Indices of the settings than which none is faster and at least as accurate: time against accuracy, of those that
-/// were scored.
+/// were scored on the same images.
 pub fn frontier(tried: &[Tried]) -> Vec<usize> {
+    let has_test = tried.iter().any(|tried| tried.test.is_some());
     let points: Vec<(usize, f64, f64)> = tried
         .iter()
         .enumerate()
+        .filter(|(_, tried)| tried.test.is_some() == has_test)
         .filter_map(|(index, tried)| Some((index, tried.ms, tried.accuracy()?.share())))
         .collect();
     let is_beaten = |(_, ms, share): &(usize, f64, f64)| {
@@ -277,5 +279,8 @@ pub(crate) mod tests {
         let mut unscored = all();
         unscored[1].validation = None;
         assert_eq!(frontier(&unscored), [2, 3]);
+        // Validation and test images are not compared.
+        unscored[2].test = unscored[2].validation.clone();
+        assert_eq!(frontier(&unscored), [2]);
     }
 }

@@ -90,7 +90,9 @@ fn figures(tuning: &Tuning) -> Markup {
 /// A dot with its interval for each setting that was scored.
 fn scatter(tuning: &Tuning) -> Plot {
     let scored = || {
+        let has_test = tuning.test_images > 0;
         let tried = tuning.tried.iter().enumerate();
+        let tried = tried.filter(move |(_, tried)| tried.test.is_some() == has_test);
         tried.filter_map(|(index, tried)| Some((index, tried, tried.accuracy()?)))
     };
     let series = |index: usize, tried: &Tried| {
