@@ -14,7 +14,7 @@ complain() {
 package() {
     case $1 in
         deploy) echo classifold ;;
-        files | pixels | data | onnx | kernels | models | machine | python) echo "classifold-$1" ;;
+        files | pixels | data | onnx | kernels | models | machine | python | capi) echo "classifold-$1" ;;
         *) echo "$1" ;;
     esac
 }
@@ -58,6 +58,7 @@ may_use machine 'files'
 may_use deploy 'files pixels onnx machine ort'
 may_use bench 'data deploy'
 may_use python 'deploy'
+may_use capi 'deploy'
 may_use deploy-cli 'data onnx deploy bench console clap'
 # `onnx`: the card of a run is in the header of its model.onnx.
 may_use report 'data onnx console'

@@ -209,6 +209,7 @@ impl Classifier {
     /// First stage: a decoded image to the numbers that the model takes. A [`pixels::RgbImage`] is opaque, where the
     /// model takes alpha.
     pub fn prepare<'a>(&self, image: impl Into<ImageRef<'a>>) -> Result<Vec<f32>> {
+        span!("prepare");
         Ok(self.preprocess.apply(image)?)
     }
 
@@ -350,8 +351,7 @@ impl Classifier {
     /// The file cannot be read or decoded; the model stops, or its answer is not finite.
     pub fn classify_path(&self, path: impl AsRef<Path>) -> Result<Prediction> {
         let path = path.as_ref();
-        let image = pixels::decode::open_as(path, self.preprocess.color(), &self.limits)?;
-        let logits = self.logits(&self.prepare(&image)?, 1)?;
+        let logits = self.logits(&self.prepare(&self.open_image(path)?)?, 1)?;
         self.decide(&logits)
             .map_err(|error| error.about(path.display()))
     }
@@ -376,7 +376,13 @@ impl Classifier {
         .collect()
     }
 
+    fn open_image(&self, path: &Path) -> Result<DecodedImage> {
+        span!("decode");
+        Ok(pixels::decode::open_as(path, self.preprocess.color(), &self.limits)?)
+    }
+
     pub(crate) fn decode(&self, bytes: &[u8]) -> Result<DecodedImage> {
+        span!("decode");
         pixels::decode::decode_as(bytes, self.preprocess.color(), &self.limits)
             .map_err(|e| Error::unreadable(Path::new("(bytes)"), &chain(&e)))
     }

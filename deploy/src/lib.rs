@@ -22,6 +22,8 @@
 //! |---|---|---|
 //! | `libjpeg` | yes | JPEG by mozjpeg, every pixel equal to PIL's; needs a C compiler. Without it by zune-jpeg |
 //! | `ndarray` | no | frames, prepared images, logits and features as arrays |
+//! | `install` | no | `runtime::install`, `runtime::ensure` and the like; needs `zip` |
+//! | `tracing` | no | spans `decode`, `prepare`, `wait` (for a session) and `run`, of target `classifold` and level debug |
 //! | `eval` | no | evaluation, comparison and the choice of calibration images; brings in the crate `data` |
 //!
 //! What signatures mention of other crates is re-exported here, so that an application depends on `classifold`
@@ -31,6 +33,14 @@
 //! This crate never prints, never downloads of its own accord and keeps nothing global but the one ONNX
 //! Runtime of the process and the GPU libraries that were loaded for it.
 #![deny(missing_docs)]
+
+/// A span of `tracing` until the end of the block, where that feature is on.
+macro_rules! span {
+    ($name:literal) => {
+        #[cfg(feature = "tracing")]
+        let _span = tracing::debug_span!(target: "classifold", $name).entered();
+    };
+}
 
 mod cancel;
 pub mod classifier;

@@ -69,11 +69,17 @@ impl Pool {
         if self.size == 0 {
             return None;
         }
+        self.lend(self.take(), work)
+    }
+
+    /// Waits for an engine.
+    fn take(&self) -> Box<dyn Engine> {
+        span!("wait");
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let engine = loop {
+        loop {
             // The engine that was used last: its memory is still in the caches.
             match idle.pop() {
-                Some(engine) => break engine,
+                Some(engine) => return engine,
                 None => {
                     idle = self
                         .returned
@@ -81,9 +87,7 @@ impl Pool {
                         .unwrap_or_else(PoisonError::into_inner)
                 }
             }
-        };
-        drop(idle);
-        self.lend(engine, work)
+        }
     }
 
     /// As [`Pool::with`], for as long as the caller waits.
@@ -96,19 +100,29 @@ impl Pool {
         token: &CancelToken,
         work: impl FnOnce(&mut dyn Engine) -> T,
     ) -> Result<T> {
-        /// A cancelled token does not wake those who wait for an engine: they look at it.
-        const LOOK: Duration = Duration::from_millis(5);
         let none = || Error::run("there is no engine");
         if self.size == 0 {
             return Err(none());
         }
+        let engine = self.take_with_patience(patience, token)?;
+        self.lend(engine, work).ok_or_else(none)
+    }
+
+    fn take_with_patience(
+        &self,
+        patience: Patience,
+        token: &CancelToken,
+    ) -> Result<Box<dyn Engine>> {
+        /// A cancelled token does not wake those who wait for an engine: they look at it.
+        const LOOK: Duration = Duration::from_millis(5);
+        span!("wait");
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let engine = loop {
+        loop {
             if token.is_cancelled() {
                 return Err(Error::cancelled());
             }
             if let Some(engine) = idle.pop() {
-                break engine;
+                return Ok(engine);
             }
             let left = match patience {
                 Patience::None => Duration::ZERO,
@@ -120,9 +134,7 @@ impl Pool {
             }
             let waited = self.returned.wait_timeout(idle, left.min(LOOK));
             idle = waited.unwrap_or_else(PoisonError::into_inner).0;
-        };
-        drop(idle);
-        self.lend(engine, work).ok_or_else(none)
+        }
     }
 
     fn lend<T>(
@@ -130,6 +142,7 @@ impl Pool {
         engine: Box<dyn Engine>,
         work: impl FnOnce(&mut dyn Engine) -> T,
     ) -> Option<T> {
+        span!("run");
         let mut lease = Lease {
             pool: self,
             engine: Some(engine),

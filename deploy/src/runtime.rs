@@ -1,6 +1,7 @@
 //! The ONNX Runtime library: found and installed by the crate `machine`, loaded once here. Knows no model.
 //!
-//! This crate never installs of its own accord: [`ensure`] and [`install`] are there for programs to call.
+//! This crate never installs of its own accord: with the feature `install`, `ensure` and `install` are there for
+//! programs to call.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};

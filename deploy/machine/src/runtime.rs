@@ -1,27 +1,30 @@
-//! The ONNX Runtime library: search and installation. Loads nothing for good and knows no models.
+//! The ONNX Runtime library: search and, with the feature `install`, installation. Loads nothing for good and knows no
+//! models.
 //!
-//! This crate never installs of its own accord: [`ensure`] and [`install`] are there for programs to call.
+//! This crate never installs of its own accord: `ensure` and `install` are there for programs to call.
 
 mod find;
-mod gpu;
+#[cfg(feature = "install")]
 mod install;
 mod library;
-mod obtain;
 mod plugin;
 mod tensorrt;
-mod unpack;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use find::{candidates, find, list, verify};
-pub use gpu::{GpuOptions, GpuPlan, install_gpu, plan_gpu};
-pub use install::{InstallOptions, install, remove};
-pub use obtain::free_space;
-pub use plugin::{Plugin, install_plugin, plugin_version, plugins, verify_plugin};
-pub use tensorrt::{TensorRt, install_tensorrt, tensorrt};
+#[cfg(feature = "install")]
+pub use install::{
+    GpuOptions, GpuPlan, InstallOptions, free_space, install, install_gpu, install_plugin, install_tensorrt, plan_gpu,
+    remove,
+};
+pub use plugin::{Plugin, plugin_version, plugins, verify_plugin};
+pub use tensorrt::{TensorRt, tensorrt};
 
+#[cfg(feature = "install")]
 use crate::error::{Error, Result};
+#[cfg(feature = "install")]
 use crate::probe::{self, SearchPaths};
 use crate::provider::Provider;
 pub use crate::wheels::{MIN_API, VERSION};
@@ -185,6 +188,7 @@ impl Search {
 /// A damaged library in the cache folder is installed again; one named by hand is an error. Nothing is
 /// installed for a GPU: what is missing for it is an error that names the command. A plugin provider runs with the
 /// ONNX Runtime of the CPU.
+#[cfg(feature = "install")]
 pub fn ensure(
     search: &Search,
     progress: &dyn Fn(&str),

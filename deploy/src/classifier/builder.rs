@@ -192,7 +192,7 @@ impl ClassifierBuilder {
         self.parallel(cores).batches(vec![1]).spinning(false)
     }
 
-    /// The ONNX Runtime library to load, from [`runtime::find`] or [`runtime::ensure`].
+    /// The ONNX Runtime library to load, from [`runtime::find`], or `runtime::ensure` of the feature `install`.
     pub fn runtime(mut self, library: RuntimeLibrary) -> Self {
         self.runtime = Some(library);
         self

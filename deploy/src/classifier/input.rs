@@ -95,13 +95,13 @@ impl Classifier {
     /// The image cannot be read or decoded, or has too few bytes or numbers.
     pub fn prepare_input<'a>(&self, input: impl Into<Input<'a>>) -> Result<Vec<f32>> {
         match input.into() {
-            Input::Path(path) => {
-                let color = self.preprocess.color();
-                self.prepare(&pixels::decode::open_as(&path, color, &self.limits)?)
-            }
+            Input::Path(path) => self.prepare(&self.open_image(&path)?),
             Input::Bytes(bytes) => self.prepare(&self.decode(&bytes)?),
             Input::Image(image) => self.prepare_pixels(image),
-            Input::Frame(frame) => Ok(self.preprocess.apply_frame(frame)?),
+            Input::Frame(frame) => {
+                span!("prepare");
+                Ok(self.preprocess.apply_frame(frame)?)
+            }
             Input::Prepared(numbers) => {
                 let expected = self.preprocess.output_len();
                 if numbers.len() != expected {

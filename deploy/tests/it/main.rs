@@ -29,6 +29,8 @@ mod refuse;
 mod replaced;
 mod runtime;
 mod session;
+#[cfg(feature = "tracing")]
+mod spans;
 mod support;
 mod taps;
 mod verifier;

@@ -8,6 +8,7 @@
 mod audit;
 mod backbone;
 mod calibrate;
+mod capi;
 mod channels;
 mod config;
 mod features;

@@ -1,4 +1,11 @@
-//! Installation of the library into the cache folder, from the official Python wheel or a file. Knows no GPU.
+//! Installation of the library into the cache folder, from the official Python wheel or a file. Knows no GPU; its
+//! children install what GPUs and plugins need.
+
+mod gpu;
+mod obtain;
+mod plugin;
+mod tensorrt;
+mod unpack;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -8,10 +15,15 @@ use files::{hash, http};
 use fs_err as fs;
 
 use super::find::{self, MANIFEST, Manifest};
-use super::{RuntimeLibrary, Source, library, unpack};
+use super::{RuntimeLibrary, Source, library};
 use crate::error::{Error, Result};
 use crate::pip;
 use crate::wheels::{self, LICENCES, VERSION, Wheel};
+
+pub use gpu::{GpuOptions, GpuPlan, install_gpu, plan_gpu};
+pub use obtain::free_space;
+pub use plugin::install_plugin;
+pub use tensorrt::install_tensorrt;
 
 /// No download from a URL is larger.
 const MAX_DOWNLOAD: u64 = 1 << 30;
@@ -121,7 +133,7 @@ pub fn remove(cache: &Path, keep_newest: bool) -> Result<Vec<PathBuf>> {
 }
 
 /// A temporary folder beside the installed runtimes.
-pub(super) fn work_folder(root: &Path) -> Result<tempfile::TempDir> {
+fn work_folder(root: &Path) -> Result<tempfile::TempDir> {
     fs::create_dir_all(root).map_err(failed("create the cache folder"))?;
     tempfile::Builder::new()
         // Hidden, so that no search finds it, and `deploy cache prune` removes what a crash left.
@@ -131,7 +143,7 @@ pub(super) fn work_folder(root: &Path) -> Result<tempfile::TempDir> {
 }
 
 /// Writes the manifest and renames the finished folder to its final name.
-pub(super) fn publish(out: &Path, target: &Path, manifest: &Manifest) -> Result<()> {
+fn publish(out: &Path, target: &Path, manifest: &Manifest) -> Result<()> {
     let text = serde_json::to_string_pretty(manifest)
         .map_err(|e| Error::install("write the manifest", e))?;
     fs::write(out.join(MANIFEST), text + "\n").map_err(failed("write the manifest"))?;
@@ -287,7 +299,7 @@ fn download(url: &str, folder: &Path, progress: &dyn Fn(&str)) -> Result<PathBuf
 }
 
 /// Makes an I/O error one of the installation, for `map_err`.
-pub(super) fn failed(what: &'static str) -> impl Fn(std::io::Error) -> Error {
+fn failed(what: &'static str) -> impl Fn(std::io::Error) -> Error {
     use std::io::ErrorKind;
     move |e| match e.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotADirectory => {

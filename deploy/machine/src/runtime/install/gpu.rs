@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use files::hash;
 use fs_err as fs;
 
-use super::find::{self, Manifest};
-use super::install::{failed, publish, work_folder};
 use super::obtain::{megabytes, obtain_wheels};
-use super::{RuntimeLibrary, Source, library, unpack};
+use super::{failed, publish, unpack, work_folder};
 use crate::error::{Error, Result};
 use crate::probe::Driver;
+use crate::runtime::find::{self, Manifest};
+use crate::runtime::{RuntimeLibrary, Source, library};
 use crate::wheels::gpu::{self as gpu_wheels, WheelSet};
 use crate::wheels::{self, GPU_PREFIX};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use fs_err as fs;
 
-use super::install::failed;
+use super::failed;
 use crate::error::{Error, Result};
 
 /// No file of a wheel is larger: a guard against archive bombs.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use files::hash;
 use fs_err as fs;
 
-use super::install::failed;
+use super::failed;
 use crate::error::{Error, Result};
 use crate::pip;
 use crate::wheels::{PLATFORMS, PinnedWheel};

@@ -1,0 +1,119 @@
+//! The C library: programs in C and C++ have the answers of `deploy predict`, to the bit.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use tests::{Done, Tool, Workshop, shared};
+
+/// Compiles an example against the shared library that cargo built, as the name that the loader asks for.
+fn compile(shop: &Workshop, compiler: &str, source: &str) -> PathBuf {
+    let capi = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/capi");
+    let folder = shop.path("lib");
+    if !folder.exists() {
+        fs::create_dir(&folder).unwrap();
+        let built = std::env::current_exe().unwrap();
+        let built = built.with_file_name("libclassifold_c.so");
+        for name in ["libclassifold_c.so", "libclassifold_c.so.0"] {
+            std::os::unix::fs::symlink(&built, folder.join(name)).unwrap();
+        }
+    }
+    let program = shop.path(source.split('.').next().unwrap());
+    Tool::new(Path::new(compiler), &shop.path(""))
+        .args("-O1 -g -Wall -Wextra -Werror -I")
+        .path(&capi.join("include"))
+        .path(&capi.join("examples").join(source))
+        .args("-o")
+        .path(&program)
+        .word(&format!("-L{}", folder.display()))
+        .word(&format!("-Wl,-rpath,{}", folder.display()))
+        .args("-lclassifold_c")
+        .run()
+        .ok();
+    program
+}
+
+/// The probabilities of every class by image and class, as `deploy predict` says them.
+fn predicted(shop: &Workshop, images: &Path) -> BTreeMap<(String, String), f32> {
+    let predict = shop
+        .deploy("predict --format csv --top-k 9 -q")
+        .path(images)
+        .run()
+        .ok();
+    let row = |line: &str| {
+        let mut fields = line.rsplitn(4, ',');
+        let [probability, class, _, path] = [(); 4].map(|()| fields.next().unwrap().to_owned());
+        ((path, class), probability.parse().unwrap())
+    };
+    predict.out.lines().skip(1).map(row).collect()
+}
+
+/// Fields of the lines of a program, which are parted by tabs.
+fn fields(done: &Done) -> Vec<Vec<String>> {
+    let split = |line: &str| line.split('\t').map(str::to_owned).collect();
+    done.out.lines().map(split).collect()
+}
+
+#[test]
+fn a_program_in_c_has_the_bits_of_predict() {
+    let shop = Workshop::new();
+    shop.fit("--epochs 1").run().ok();
+    let program = compile(&shop, "cc", "classify.c");
+    let mut folders = vec![shop.path("pictures/test/discs")];
+    folders.extend(shared::find("data/hymenoptera").map(|photos| photos.join("val/ants")));
+    for folder in folders {
+        let expected = predicted(&shop, &folder);
+        let mut tool = Tool::new(&program, &shop.path("")).path(&shop.path("runs/1/model.onnx"));
+        for image in fs::read_dir(&folder).unwrap() {
+            tool = tool.path(&image.unwrap().path());
+        }
+        let lines = fields(&tool.run().ok());
+        assert_eq!(2 * lines.len(), expected.len(), "{}", folder.display());
+        for line in lines {
+            let [path, class, probability] = line.try_into().unwrap();
+            let probability: f32 = probability.parse().unwrap();
+            assert_eq!(expected[&(path, class)].to_bits(), probability.to_bits());
+        }
+    }
+}
+
+#[test]
+fn frames_in_cpp_have_the_bits_of_their_files() {
+    let shop = Workshop::new();
+    shop.fit("--epochs 1").run().ok();
+    let program = compile(&shop, "c++", "frames.cpp");
+    fs::create_dir(shop.path("ppm")).unwrap();
+    let mut tool = Tool::new(&program, &shop.path("")).path(&shop.path("runs/1/model.onnx"));
+    for (index, image) in fs::read_dir(shop.path("pictures/test/squares")).unwrap().enumerate() {
+        let ppm = shop.path(format!("ppm/{index}.ppm"));
+        image::open(image.unwrap().path()).unwrap().to_rgb8().save(&ppm).unwrap();
+        tool = tool.path(&ppm);
+    }
+    let expected = predicted(&shop, &shop.path("ppm"));
+    let lines = fields(&tool.run().ok());
+    assert_eq!(2 * lines.len(), expected.len());
+    for line in lines {
+        for (class, probability) in ["discs", "squares"].into_iter().zip(&line[2..]) {
+            let probability: f32 = probability.parse().unwrap();
+            let expected = expected[&(line[0].clone(), class.to_owned())];
+            assert_eq!(expected.to_bits(), probability.to_bits(), "{line:?}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_said_and_the_next_image_is_answered() {
+    let shop = Workshop::new();
+    shop.fit("--epochs 1").run().ok();
+    let program = compile(&shop, "cc", "classify.c");
+    let broken = shop.write("broken.jpg", "no image");
+    let whole = fs::read_dir(shop.path("pictures/test/discs")).unwrap().next().unwrap().unwrap().path();
+    let tool = Tool::new(&program, &shop.path("")).path(&shop.path("runs/1/model.onnx"));
+    let done = tool.path(&broken).path(&whole).run();
+    assert_eq!(done.code, 2, "{done:?}");
+    assert!(done.err.starts_with(&format!("error: {}: ", broken.display())), "{}", done.err);
+    assert_eq!(done.out.lines().count(), 1);
+    let missing = Tool::new(&program, &shop.path("")).args("no-such.onnx a.jpg").run();
+    assert_eq!(missing.code, 2);
+    assert!(missing.err.contains("no-such.onnx"), "{}", missing.err);
+}
