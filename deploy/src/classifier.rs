@@ -378,7 +378,11 @@ impl Classifier {
 
     fn open_image(&self, path: &Path) -> Result<DecodedImage> {
         span!("decode");
-        Ok(pixels::decode::open_as(path, self.preprocess.color(), &self.limits)?)
+        Ok(pixels::decode::open_as(
+            path,
+            self.preprocess.color(),
+            &self.limits,
+        )?)
     }
 
     pub(crate) fn decode(&self, bytes: &[u8]) -> Result<DecodedImage> {

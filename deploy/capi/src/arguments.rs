@@ -56,13 +56,19 @@ pub(crate) unsafe fn slice<'a, T>(pointer: *const T, len: usize, name: &str) -> 
 ///
 /// # Safety
 /// `pointer` is NULL, or valid for `len` values for `'a` and used by nobody else.
-pub(crate) unsafe fn slice_mut<'a, T>(pointer: *mut T, len: usize, name: &str) -> Result<Option<&'a mut [T]>> {
+pub(crate) unsafe fn slice_mut<'a, T>(
+    pointer: *mut T,
+    len: usize,
+    name: &str,
+) -> Result<Option<&'a mut [T]>> {
     if pointer.is_null() {
         return Ok(None);
     }
     check_layout(pointer, len, name)?;
     // SAFETY: not NULL, aligned, of a possible length, and valid as the caller promises.
-    Ok(Some(unsafe { std::slice::from_raw_parts_mut(pointer, len) }))
+    Ok(Some(unsafe {
+        std::slice::from_raw_parts_mut(pointer, len)
+    }))
 }
 
 /// Refuses what no array can be: unaligned, or longer than memory.
@@ -71,7 +77,9 @@ fn check_layout<T>(pointer: *const T, len: usize, name: &str) -> Result<()> {
     if pointer.is_aligned() && bytes.is_some_and(|bytes| isize::try_from(bytes).is_ok()) {
         return Ok(());
     }
-    Err(argument_error(format!("`{name}` cannot be {len} values at {pointer:p}")))
+    Err(argument_error(format!(
+        "`{name}` cannot be {len} values at {pointer:p}"
+    )))
 }
 
 /// A text in UTF-8.
@@ -81,7 +89,8 @@ fn check_layout<T>(pointer: *const T, len: usize, name: &str) -> Result<()> {
 pub(crate) unsafe fn text<'a>(pointer: *const c_char, name: &str) -> Result<&'a str> {
     // SAFETY: as the caller promises.
     let text = unsafe { bytes(pointer, name) }?;
-    text.to_str().map_err(|_| argument_error(format!("`{name}` is not UTF-8")))
+    text.to_str()
+        .map_err(|_| argument_error(format!("`{name}` is not UTF-8")))
 }
 
 /// A path: any bytes where the system's paths are bytes, UTF-8 elsewhere.

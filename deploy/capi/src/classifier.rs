@@ -83,7 +83,10 @@ impl<'a> Answers<'a> {
             (None, _) => {}
         };
         let found = answer.as_ref().ok();
-        write(&mut self.probabilities, found.map(|found| found.probabilities.as_slice()));
+        write(
+            &mut self.probabilities,
+            found.map(|found| found.probabilities.as_slice()),
+        );
         write(&mut self.logits, found.map(|found| found.logits.as_slice()));
     }
 }
@@ -131,7 +134,7 @@ unsafe fn open(
 /// it is NULL where opening fails.
 ///
 /// # Safety
-/// `path` is a text, `options` NULL or of `classifold_options_new`, `classifier` may be written.
+/// `model` is a text, `options` NULL or of `classifold_options_new`, `classifier` may be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn classifold_open(
     model: *const c_char,
@@ -156,7 +159,11 @@ pub unsafe extern "C" fn classifold_open_bytes(
     classifier: *mut *mut Classifier,
 ) -> Status {
     // SAFETY: as the caller promises.
-    let file = || Ok(ModelFile::from_bytes(unsafe { slice(bytes, len, "bytes") }?)?);
+    let file = || {
+        Ok(ModelFile::from_bytes(unsafe {
+            slice(bytes, len, "bytes")
+        }?)?)
+    };
     // SAFETY: the same.
     unsafe { open(file, options, classifier) }
 }
@@ -191,7 +198,10 @@ pub unsafe extern "C" fn classifold_num_classes(classifier: *const Classifier) -
 /// # Safety
 /// `classifier` is NULL or open.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn classifold_class_name(classifier: *const Classifier, index: usize) -> *const c_char {
+pub unsafe extern "C" fn classifold_class_name(
+    classifier: *const Classifier,
+    index: usize,
+) -> *const c_char {
     // SAFETY: as the caller promises.
     let name = unsafe { classifier.as_ref() }.and_then(|classifier| classifier.names.get(index));
     name.map_or(std::ptr::null(), |name| name.as_ptr())
@@ -318,7 +328,9 @@ pub unsafe extern "C" fn classifold_classify_many(
         classifier
             .inner
             .classify_many(frames, |index, answer| keep(numbers[index], answer));
-        first.map_or(Ok(()), |(index, error)| Err(error.about(format!("image {index}"))))
+        first.map_or(Ok(()), |(index, error)| {
+            Err(error.about(format!("image {index}")))
+        })
     })
 }
 
@@ -359,7 +371,11 @@ mod tests {
         let bytes = [3; 11];
         let dark = [0; 11];
         // Two rows of three pixels, eight apart; then one whose rows do not lie in its bytes.
-        let images = [gray(&bytes, 3, 2, 8), gray(&bytes, 3, 3, 8), gray(&dark, 3, 2, 8)];
+        let images = [
+            gray(&bytes, 3, 2, 8),
+            gray(&bytes, 3, 3, 8),
+            gray(&dark, 3, 2, 8),
+        ];
         let (mut alone, mut logits) = ([Prediction::failed(Status::Ok); 3], [[0.0_f32; 2]; 3]);
         let mut statuses = [Status::Ok; 3];
         for index in 0..3 {
@@ -408,7 +424,10 @@ mod tests {
             let none = std::ptr::null_mut();
             classifold_classify_pixels(&classifier, &image, &mut prediction, none, none)
         };
-        assert_eq!((status, prediction.status), (Status::Timeout, Status::Timeout));
+        assert_eq!(
+            (status, prediction.status),
+            (Status::Timeout, Status::Timeout)
+        );
     }
 
     #[test]

@@ -91,7 +91,9 @@ pub struct Nv12 {
 }
 
 fn unknown(name: &str, found: u32) -> deploy::Error {
-    argument_error(format!("`{name}` is {found}, which the header does not know"))
+    argument_error(format!(
+        "`{name}` is {found}, which the header does not know"
+    ))
 }
 
 impl Pixels {
@@ -179,6 +181,9 @@ mod tests {
         }
         // SAFETY: the same.
         let error = unsafe { pixels(6).frame() }.unwrap_err();
-        assert_eq!(error.to_string(), "`format` is 6, which the header does not know");
+        assert_eq!(
+            error.to_string(),
+            "`format` is 6, which the header does not know"
+        );
     }
 }

@@ -131,7 +131,10 @@ pub unsafe extern "C" fn classifold_options_set_precision(
 /// # Safety
 /// `options` is of `classifold_options_new`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn classifold_options_set_threads(options: *mut Options, threads: usize) -> Status {
+pub unsafe extern "C" fn classifold_options_set_threads(
+    options: *mut Options,
+    threads: usize,
+) -> Status {
     let change = |options: &mut Options| {
         options.threads = (threads > 0).then_some(threads);
         Ok(())
@@ -145,7 +148,10 @@ pub unsafe extern "C" fn classifold_options_set_threads(options: *mut Options, t
 /// # Safety
 /// `options` is of `classifold_options_new`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn classifold_options_set_sessions(options: *mut Options, sessions: usize) -> Status {
+pub unsafe extern "C" fn classifold_options_set_sessions(
+    options: *mut Options,
+    sessions: usize,
+) -> Status {
     let change = |options: &mut Options| {
         options.sessions = (sessions > 0).then_some(sessions);
         Ok(())
@@ -159,7 +165,10 @@ pub unsafe extern "C" fn classifold_options_set_sessions(options: *mut Options, 
 /// # Safety
 /// `options` is of `classifold_options_new`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn classifold_options_set_for_server(options: *mut Options, for_server: bool) -> Status {
+pub unsafe extern "C" fn classifold_options_set_for_server(
+    options: *mut Options,
+    for_server: bool,
+) -> Status {
     let change = |options: &mut Options| {
         options.for_server = for_server;
         Ok(())
@@ -173,7 +182,10 @@ pub unsafe extern "C" fn classifold_options_set_for_server(options: *mut Options
 /// # Safety
 /// `options` is of `classifold_options_new`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn classifold_options_set_tuned(options: *mut Options, tuned: bool) -> Status {
+pub unsafe extern "C" fn classifold_options_set_tuned(
+    options: *mut Options,
+    tuned: bool,
+) -> Status {
     let change = |options: &mut Options| {
         options.tuned = tuned;
         Ok(())
@@ -187,7 +199,10 @@ pub unsafe extern "C" fn classifold_options_set_tuned(options: *mut Options, tun
 /// # Safety
 /// `options` is of `classifold_options_new`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn classifold_options_set_reject_below(options: *mut Options, probability: f32) -> Status {
+pub unsafe extern "C" fn classifold_options_set_reject_below(
+    options: *mut Options,
+    probability: f32,
+) -> Status {
     let change = |options: &mut Options| {
         options.reject_below = Some(probability);
         Ok(())
@@ -201,7 +216,10 @@ pub unsafe extern "C" fn classifold_options_set_reject_below(options: *mut Optio
 /// # Safety
 /// `options` is of `classifold_options_new`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn classifold_options_set_timeout(options: *mut Options, milliseconds: u32) -> Status {
+pub unsafe extern "C" fn classifold_options_set_timeout(
+    options: *mut Options,
+    milliseconds: u32,
+) -> Status {
     let change = |options: &mut Options| {
         options.timeout = (milliseconds > 0).then(|| Duration::from_millis(milliseconds.into()));
         Ok(())
@@ -216,7 +234,10 @@ pub unsafe extern "C" fn classifold_options_set_timeout(options: *mut Options, m
 /// # Safety
 /// `options` is of `classifold_options_new`, `library` a text.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn classifold_options_set_runtime(options: *mut Options, library: *const c_char) -> Status {
+pub unsafe extern "C" fn classifold_options_set_runtime(
+    options: *mut Options,
+    library: *const c_char,
+) -> Status {
     let change = |options: &mut Options| {
         // SAFETY: as the caller promises.
         options.runtime = Some(unsafe { path(library, "library") }?.to_owned());
@@ -231,7 +252,10 @@ pub unsafe extern "C" fn classifold_options_set_runtime(options: *mut Options, l
 /// # Safety
 /// `options` is of `classifold_options_new`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn classifold_options_set_allow_telemetry(options: *mut Options, allow: bool) -> Status {
+pub unsafe extern "C" fn classifold_options_set_allow_telemetry(
+    options: *mut Options,
+    allow: bool,
+) -> Status {
     let change = |options: &mut Options| {
         options.allow_telemetry = allow;
         Ok(())

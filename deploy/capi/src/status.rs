@@ -73,10 +73,11 @@ pub extern "C" fn classifold_error_hint() -> *const c_char {
 /// Version of this library, such as `0.1.0`.
 #[unsafe(no_mangle)]
 pub extern "C" fn classifold_version() -> *const c_char {
-    const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
-        Ok(version) => version,
-        Err(_) => c"",
-    };
+    const VERSION: &CStr =
+        match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+            Ok(version) => version,
+            Err(_) => c"",
+        };
     VERSION.as_ptr()
 }
 
@@ -152,7 +153,11 @@ mod tests {
             Kind::Busy,
         ];
         for kind in kinds {
-            assert_eq!(Status::from(kind) as u32, u32::from(kind.number()), "{kind:?}");
+            assert_eq!(
+                Status::from(kind) as u32,
+                u32::from(kind.number()),
+                "{kind:?}"
+            );
         }
     }
 
@@ -171,7 +176,9 @@ mod tests {
         };
         assert_eq!(guard(failed), Status::Model);
         assert!(message().contains("no-such.onnx"), "{}", message());
-        std::thread::spawn(|| assert_eq!(message(), "")).join().unwrap();
+        std::thread::spawn(|| assert_eq!(message(), ""))
+            .join()
+            .unwrap();
         assert_eq!(guard(|| Ok(())), Status::Ok);
         assert!(message().contains("no-such.onnx"));
     }

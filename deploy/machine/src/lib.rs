@@ -4,7 +4,10 @@
 //! library, NVIDIA's libraries, TensorRT and plugin providers. Nothing here runs a model, and nothing is installed without
 //! being asked for; without the feature `install`, nothing can be.
 #![deny(missing_docs)]
-#![cfg_attr(not(feature = "install"), allow(dead_code, reason = "installers use it"))]
+#![cfg_attr(
+    not(feature = "install"),
+    allow(dead_code, reason = "installers use it")
+)]
 
 mod dylib;
 pub mod error;

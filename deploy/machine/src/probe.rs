@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use driver::{Device, Driver};
 pub use libraries::Library;
+#[cfg(feature = "install")]
 pub(crate) use libraries::tensorrt_version;
 pub use machine::Machine;
 pub(crate) use plugin::{Thoroughness, check as check_plugin};

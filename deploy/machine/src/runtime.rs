@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 pub use find::{candidates, find, list, verify};
 #[cfg(feature = "install")]
 pub use install::{
-    GpuOptions, GpuPlan, InstallOptions, free_space, install, install_gpu, install_plugin, install_tensorrt, plan_gpu,
-    remove,
+    GpuOptions, GpuPlan, InstallOptions, free_space, install, install_gpu, install_plugin,
+    install_tensorrt, plan_gpu, remove,
 };
 pub use plugin::{Plugin, plugin_version, plugins, verify_plugin};
 pub use tensorrt::{TensorRt, tensorrt};

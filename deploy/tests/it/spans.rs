@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 use std::sync::Mutex;
 
 use classifold::engine::FakeEngine;
+use classifold::image::ImageFormat;
 use classifold::{Classifier, RgbImage, card::OutputKind};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -41,11 +42,13 @@ fn a_call_has_a_span_for_each_stage() {
     )
     .unwrap();
     let image = RgbImage::from_pixel(3, 2, [7; 3].into());
-    let mut ppm = b"P6 3 2 255\n".to_vec();
-    ppm.extend(image.as_raw());
+    let mut png = std::io::Cursor::new(Vec::new());
+    image.write_to(&mut png, ImageFormat::Png).unwrap();
     tracing::subscriber::with_default(Names(&NAMES), || {
-        classifier.classify_bytes(&ppm).unwrap();
-        classifier.try_classify(classifold::Frame::from(&image)).unwrap();
+        classifier.classify_bytes(png.get_ref()).unwrap();
+        classifier
+            .try_classify(classifold::Frame::from(&image))
+            .unwrap();
     });
     let stages = ["decode", "prepare", "wait", "run", "prepare", "wait", "run"];
     assert_eq!(*NAMES.lock().unwrap(), stages);
