@@ -23,6 +23,7 @@ mod kill;
 mod live;
 mod loop_settings;
 mod named_backbones;
+mod one_answer;
 mod output;
 mod pairs;
 mod photos;
