@@ -289,6 +289,7 @@ impl ClassifierBuilder {
         let preferred_batch = model.fixed_batch().unwrap_or(usual);
         let (options, count) = self.session_options(&output, &preprocess, preferred_batch);
         let sessions = open_sessions(&file, &options, count)?;
+        return_free_memory();
         let first = sessions.first();
         let preferred_batch = match first.map(Session::batch) {
             // As run, whatever the file says.
@@ -419,6 +420,23 @@ fn open_sessions(file: &ModelFile, options: &SessionOptions, count: usize) -> Re
         }
         Ok(all)
     })
+}
+
+/// Gives memory that is free back to the system. ONNX Runtime frees copies of the weights while it opens a model, and
+/// glibc keeps them: 4 sessions of a 45 MB file held 620 MB, of which 250 MB were in use.
+fn return_free_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        #[expect(unsafe_code, reason = "a C function without a wrapper")]
+        unsafe extern "C" {
+            fn malloc_trim(pad: usize) -> std::ffi::c_int;
+        }
+        #[expect(unsafe_code, reason = "a C function without a wrapper")]
+        // SAFETY: glibc's, which may be called at any time from any thread.
+        unsafe {
+            malloc_trim(0);
+        }
+    }
 }
 
 /// Runs zeros once for every number of images: a GPU chooses its algorithms, and records its launches, in
