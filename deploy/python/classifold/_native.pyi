@@ -13,6 +13,13 @@ class Classifier:
         self, images: list[Any]
     ) -> tuple[bytearray, bytearray, list[tuple[str, str] | None]]: ...
 
+class Encoder:
+    width: int
+    def __init__(self, model: Any, options: dict[str, Any]) -> None: ...
+    def run(
+        self, images: list[Any], normalize: bool
+    ) -> tuple[bytearray, list[tuple[str, str] | None]]: ...
+
 def evaluate(
     classifier: Classifier, data: Any, split: str
 ) -> tuple[

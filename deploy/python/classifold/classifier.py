@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 from collections.abc import Iterable, Iterator
@@ -90,20 +91,19 @@ class Classifier:
             if value is not None and value < 1:
                 raise errors.ArgumentError(f"{name} must be at least 1, not {value}")
         self._name = "bytes" if isinstance(model, bytes) else os.fspath(model)
-        self._native = _native.Classifier(
-            model,
-            {
-                "provider": provider,
-                "precision": precision,
-                "threads": threads,
-                "sessions": sessions,
-                "classes": None if classes is None else list(classes),
-                "preprocess": preprocess,
-                "output": output,
-                "output_kind": output_kind,
-                "runtime": runtime if runtime is not None else _runtime_of_environment(),
-            },
-        )
+        self._model = model
+        self._options = {
+            "provider": provider,
+            "precision": precision,
+            "threads": threads,
+            "sessions": sessions,
+            "classes": None if classes is None else list(classes),
+            "preprocess": preprocess,
+            "output": output,
+            "output_kind": output_kind,
+            "runtime": runtime if runtime is not None else _runtime_of_environment(),
+        }
+        self._native = _native.Classifier(model, self._options)
 
     @property
     def classes_(self) -> np.ndarray:
@@ -159,6 +159,39 @@ class Classifier:
 
     # scikit-learn's name.
     predict_proba = probabilities
+
+    def features(self, images: Any, *, normalize: bool = False) -> np.ndarray:
+        """Features, float32 [N, D]; [D] for one image: what the classification layer gets, for search and clustering.
+
+        The first call opens the model once more, without that layer.
+
+        Args:
+            images: as `predict`.
+            normalize: whether each row is scaled to length 1, so that a dot product is the cosine of the angle.
+
+        Raises:
+            ModelError: the file does not show where its features are. Otherwise as `predict`.
+        """
+        if _images.is_one(images):
+            return self.features([images], normalize=normalize)[0]
+        rows, done = [], 0
+        for chunk in _images.chunks(images, _CHUNK):
+            features, failed = self._encode(chunk, normalize)
+            for index, error in enumerate(failed):
+                if error is not None:
+                    raise _exception(error, done + index)
+            rows.append(features)
+            done += len(chunk)
+        return np.concatenate(rows) if rows else np.empty((0, self._encoder.width), np.float32)
+
+    @functools.cached_property
+    def _encoder(self) -> _native.Encoder:
+        return _native.Encoder(self._model, self._options)
+
+    def _encode(self, chunk: list[Any], normalize: bool) -> tuple[np.ndarray, list[tuple[str, str] | None]]:
+        """Features [N, D], and the error of each image."""
+        features, failed = self._encoder.run(chunk, normalize)
+        return np.frombuffer(features, dtype=np.float32).reshape(len(chunk), self._encoder.width), failed
 
     def preprocess(self, images: Any) -> np.ndarray:
         """What the model takes, float32 [N, C, H, W]; [1, C, H, W] for one image: for people who run another runtime."""

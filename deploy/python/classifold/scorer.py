@@ -17,20 +17,24 @@ class Scorer:
     (files as they are) or `path`. The result has these columns as well:
 
     * `label` (str), `probability` and `margin` (float32), null or NaN for a broken image;
+    * `features` (float32 [D] in a row), if asked for; likewise null or NaN;
     * `error` (str), null for an image that was read.
 
     Args:
         model: path or bytes of the `.onnx` file.
         column: the column of the images, where it is neither `bytes` nor `path`.
+        features: whether features are computed too, which runs the model twice.
         threads: threads of this scorer. One by default: an engine runs one scorer for each core.
         options: as `Classifier`.
 
     A scorer is pickled as its arguments: the model is opened where it is used.
     """
 
-    def __init__(self, model: Any, *, column: str | None = None, threads: int = 1, **options: Any) -> None:
-        self._arguments = (model, column, threads, options)
-        self._column = column
+    def __init__(
+        self, model: Any, *, column: str | None = None, features: bool = False, threads: int = 1, **options: Any
+    ) -> None:
+        self._arguments = (model, column, features, threads, options)
+        self._column, self._features = column, features
         self._opened: Classifier | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -40,7 +44,7 @@ class Scorer:
     def classifier(self) -> Classifier:
         """The classifier, opened at its first use."""
         if self._opened is None:
-            model, _, threads, options = self._arguments
+            model, _, _, threads, options = self._arguments
             self._opened = Classifier(model, threads=threads, sessions=threads, **options)
         return self._opened
 
@@ -51,10 +55,13 @@ class Scorer:
         import pyarrow
 
         answers = self._answers(batch.column(self._name(batch.schema.names)).to_pylist())
-        broken = np.equal(answers["error"], None)
+        is_read = np.equal(answers["error"], None)
         for name, values in answers.items():
             if name in ("probability", "margin"):
-                array = pyarrow.array(values, pyarrow.float32(), mask=~broken)
+                array = pyarrow.array(values, pyarrow.float32(), mask=~is_read)
+            elif name == "features":
+                rows = [row if read else None for row, read in zip(values, is_read)]
+                array = pyarrow.array(rows, pyarrow.list_(pyarrow.float32()))
             else:
                 array = pyarrow.array(values, pyarrow.string())
             batch = batch.append_column(name, array)
@@ -85,8 +92,11 @@ class Scorer:
                 label[index] = str(classes[probabilities[index].argmax()])
                 probability[index] = first
                 margin[index] = first - others[0] if others else first
-        return {"label": label, "probability": probability, "margin": margin, "error": error}
+        answers = {"label": label, "probability": probability, "margin": margin}
+        if self._features:
+            answers["features"], _ = self.classifier._encode(known, False)
+        return {**answers, "error": error}
 
 
-def _restore(model: Any, column: str | None, threads: int, options: dict[str, Any]) -> Scorer:
-    return Scorer(model, column=column, threads=threads, **options)
+def _restore(model: Any, column: str | None, features: bool, threads: int, options: dict[str, Any]) -> Scorer:
+    return Scorer(model, column=column, features=features, threads=threads, **options)

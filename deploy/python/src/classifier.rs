@@ -23,7 +23,7 @@ pub(crate) struct Classifier {
 /// Settings of a classifier, the items of a dict.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-struct Options {
+pub(crate) struct Options {
     provider: String,
     precision: String,
     threads: Option<usize>,
@@ -35,32 +35,26 @@ struct Options {
     runtime: Option<PathBuf>,
 }
 
-/// Logits, and why an image has none.
-type Answer = Result<Vec<f32>, Error>;
+/// Logits or features, and why an image has none.
+pub(crate) type Answer = Result<Vec<f32>, Error>;
 
 #[pymethods]
 impl Classifier {
     /// Opens a model of a path or of bytes.
     #[new]
     fn new(py: Python<'_>, model: &Bound<'_, PyAny>, options: Options) -> PyResult<Self> {
-        let failed = |error: Error| exception(py, &error);
-        let file = match Input::extract(model)? {
-            Input::Path(path) => ModelFile::open(&path),
-            Input::Bytes(bytes) => ModelFile::from_bytes(bytes.to_vec()),
-            Input::Pixels(_) => return Err(argument(py, "a model is a path or bytes")),
-        };
-        let file = file.map_err(|error| failed(error.into()))?;
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let file = model_file(py, model)?;
         let output_kind = output_kind(py, options.output_kind.as_deref())?;
-        let threads = options.threads.unwrap_or_else(cores).max(1);
-        let opened = py.detach(|| -> Result<_, Error> {
-            let library = runtime::find(&Search::from_env(options.runtime.clone(), None))?;
-            configure(file, options, output_kind)?
-                .runtime(library)
-                .open()
+        let threads = options.num_threads();
+        let opened = py.detach(|| {
+            let mut builder = options.builder(file)?;
+            if let Some(kind) = output_kind {
+                builder = builder.output_kind(kind);
+            }
+            builder.open()
         });
         Ok(Self {
-            inner: opened.map_err(failed)?,
+            inner: opened.map_err(|error| exception(py, &error))?,
             threads,
         })
     }
@@ -130,7 +124,7 @@ impl Classifier {
     )> {
         let inputs = extract(&images)?;
         let answers = py
-            .detach(|| self.answer(&inputs))
+            .detach(|| answer(&self.inner, self.threads, &inputs))
             .map_err(|error| exception(py, &error))?;
         let classes = self.inner.classes().len();
         let (mut logits, mut probabilities) = (Vec::new(), Vec::new());
@@ -162,96 +156,113 @@ impl Classifier {
     pub(crate) const fn threads(&self) -> usize {
         self.threads
     }
+}
 
-    /// Logits of each image. Threads take batches, as in an evaluation; which images are in a batch does not depend on
-    /// the threads.
-    fn answer(&self, inputs: &[Input]) -> Result<Vec<Answer>, Error> {
-        let batches: Vec<&[Input]> = inputs.chunks(self.inner.preferred_batch()).collect();
-        let threads = self.threads.min(batches.len());
-        if threads <= 1 {
-            let answers = batches.iter().map(|batch| self.answer_batch(batch));
-            return Ok(answers
-                .collect::<Result<Vec<_>, _>>()?
-                .into_iter()
-                .flatten()
-                .collect());
+/// Logits of each image, or features where the classifier is an encoder. Threads take batches, as in an evaluation; which images are in a batch does not depend on
+/// the threads.
+pub(crate) fn answer(
+    classifier: &deploy::Classifier,
+    threads: usize,
+    inputs: &[Input],
+) -> Result<Vec<Answer>, Error> {
+    let batches: Vec<&[Input]> = inputs.chunks(classifier.preferred_batch()).collect();
+    let threads = threads.min(batches.len());
+    if threads <= 1 {
+        let answers = batches.iter().map(|batch| answer_batch(classifier, batch));
+        return Ok(answers
+            .collect::<Result<Vec<_>, _>>()?
+            .into_iter()
+            .flatten()
+            .collect());
+    }
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(batch) = batches.get(index) else {
+                return done;
+            };
+            done.push((index, answer_batch(classifier, batch)));
         }
-        let next = AtomicUsize::new(0);
-        let work = || {
-            let mut done = Vec::new();
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(batch) = batches.get(index) else {
-                    return done;
-                };
-                done.push((index, self.answer_batch(batch)));
-            }
-        };
-        let mut done: Vec<_> = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-            let joined = workers.into_iter().map(|worker| match worker.join() {
-                Ok(done) => done,
-                Err(panic) => std::panic::resume_unwind(panic),
-            });
-            joined.flatten().collect()
+    };
+    let mut done: Vec<_> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let joined = workers.into_iter().map(|worker| match worker.join() {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic),
         });
-        done.sort_by_key(|(index, _)| *index);
-        let mut answers = Vec::with_capacity(inputs.len());
-        for (_, batch) in done {
-            answers.extend(batch?);
+        joined.flatten().collect()
+    });
+    done.sort_by_key(|(index, _)| *index);
+    let mut answers = Vec::with_capacity(inputs.len());
+    for (_, batch) in done {
+        answers.extend(batch?);
+    }
+    Ok(answers)
+}
+
+fn answer_batch(classifier: &deploy::Classifier, inputs: &[Input]) -> Result<Vec<Answer>, Error> {
+    let mut prepared = Vec::with_capacity(inputs.len() * classifier.preprocess().output_len());
+    let mut failed = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        match input.prepare(classifier) {
+            Ok(numbers) => {
+                prepared.extend(numbers);
+                failed.push(None);
+            }
+            Err(error) => failed.push(Some(error)),
         }
-        Ok(answers)
+    }
+    let readable = failed.iter().filter(|error| error.is_none()).count();
+    let logits = classifier.logits(&prepared, readable)?; // [N, K]
+    let mut rows = logits.chunks_exact(classifier.classes().len());
+    let answers = failed.into_iter().map(|error| match error {
+        Some(error) => Err(error),
+        None => Ok(rows.next().map(<[f32]>::to_vec).unwrap_or_default()),
+    });
+    Ok(answers.collect())
+}
+
+impl Options {
+    pub(crate) fn num_threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads.unwrap_or_else(cores).max(1)
     }
 
-    fn answer_batch(&self, inputs: &[Input]) -> Result<Vec<Answer>, Error> {
-        let mut prepared = Vec::with_capacity(inputs.len() * self.inner.preprocess().output_len());
-        let mut failed = Vec::with_capacity(inputs.len());
-        for input in inputs {
-            match input.prepare(&self.inner) {
-                Ok(numbers) => {
-                    prepared.extend(numbers);
-                    failed.push(None);
-                }
-                Err(error) => failed.push(Some(error)),
-            }
+    /// The builder of a classifier, with its ONNX Runtime found. The kind of output is not set.
+    pub(crate) fn builder(self, file: ModelFile) -> Result<ClassifierBuilder, Error> {
+        let library = runtime::find(&Search::from_env(self.runtime, None))?;
+        let sessions = self.sessions.unwrap_or(1).max(1);
+        let mut builder = ClassifierBuilder::from_file(file)
+            .runtime(library)
+            .provider(self.provider.parse()?)
+            .precision(self.precision.parse()?)
+            .sessions(sessions);
+        if let Some(threads) = self.threads {
+            builder = builder.threads((threads / sessions).max(1));
         }
-        let readable = failed.iter().filter(|error| error.is_none()).count();
-        let logits = self.inner.logits(&prepared, readable)?; // [N, K]
-        let mut rows = logits.chunks_exact(self.inner.classes().len());
-        let answers = failed.into_iter().map(|error| match error {
-            Some(error) => Err(error),
-            None => Ok(rows.next().map(<[f32]>::to_vec).unwrap_or_default()),
-        });
-        Ok(answers.collect())
+        if let Some(classes) = self.classes {
+            builder = builder.classes(classes);
+        }
+        if let Some(preprocess) = self.preprocess {
+            builder = builder.preprocess(preprocess.parse()?);
+        }
+        if let Some(output) = self.output {
+            builder = builder.output(output);
+        }
+        Ok(builder)
     }
 }
 
-fn configure(
-    file: ModelFile,
-    options: Options,
-    output_kind: Option<OutputKind>,
-) -> Result<ClassifierBuilder, Error> {
-    let mut builder = ClassifierBuilder::from_file(file)
-        .provider(options.provider.parse()?)
-        .precision(options.precision.parse()?);
-    let sessions = options.sessions.unwrap_or(1).max(1);
-    builder = builder.sessions(sessions);
-    if let Some(threads) = options.threads {
-        builder = builder.threads((threads / sessions).max(1));
-    }
-    if let Some(classes) = options.classes {
-        builder = builder.classes(classes);
-    }
-    if let Some(preprocess) = options.preprocess {
-        builder = builder.preprocess(preprocess.parse()?);
-    }
-    if let Some(output) = options.output {
-        builder = builder.output(output);
-    }
-    if let Some(kind) = output_kind {
-        builder = builder.output_kind(kind);
-    }
-    Ok(builder)
+/// The file of a path or of bytes.
+pub(crate) fn model_file(py: Python<'_>, model: &Bound<'_, PyAny>) -> PyResult<ModelFile> {
+    let file = match Input::extract(model)? {
+        Input::Path(path) => ModelFile::open(&path),
+        Input::Bytes(bytes) => ModelFile::from_bytes(bytes.to_vec()),
+        Input::Pixels(_) => return Err(argument(py, "a model is a path or bytes")),
+    };
+    file.map_err(|error| exception(py, &error.into()))
 }
 
 fn output_kind(py: Python<'_>, name: Option<&str>) -> PyResult<Option<OutputKind>> {
@@ -271,12 +282,12 @@ fn output_kind(py: Python<'_>, name: Option<&str>) -> PyResult<Option<OutputKind
     }
 }
 
-fn extract(images: &[Bound<'_, PyAny>]) -> PyResult<Vec<Input>> {
+pub(crate) fn extract(images: &[Bound<'_, PyAny>]) -> PyResult<Vec<Input>> {
     images.iter().map(Input::extract).collect()
 }
 
 /// Name of the exception for an image's error.
-fn subject(error: &Error) -> &'static str {
+pub(crate) fn subject(error: &Error) -> &'static str {
     match error.kind() {
         Kind::Model => "ModelError",
         _ => "ImageError",

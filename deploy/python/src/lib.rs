@@ -2,6 +2,7 @@
 //! PIL: `classifold/*.py` turns arrays into buffers and numbers into arrays.
 
 mod classifier;
+mod encoder;
 mod error;
 mod evaluate;
 mod input;
@@ -11,6 +12,8 @@ mod input;
 mod _native {
     #[pymodule_export]
     use crate::classifier::Classifier;
+    #[pymodule_export]
+    use crate::encoder::Encoder;
     #[pymodule_export]
     use crate::evaluate::evaluate;
 }

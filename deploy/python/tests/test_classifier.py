@@ -183,3 +183,22 @@ def test_a_scorer_is_pickled_as_its_arguments(model, picture):
     scorer = pickle.loads(pickle.dumps(classifold.Scorer(model)))
     answer = scorer({"path": np.array([str(picture)], dtype=object)})
     assert answer["error"][0] is None and answer["label"][0] in ("ants", "bees")
+
+
+def test_features_are_those_of_deploy_embed(classifier, model, photos, deploy, tmp_path):
+    out = tmp_path / "features.npy"
+    command = [deploy, "embed", "--model", model, "--out", out, "--quiet", *photos[:19]]
+    subprocess.run(command, check=True, capture_output=True)
+    expected = np.load(out)
+    found = classifier.features(photos[:19])
+    assert (found.dtype, found.shape) == (np.float32, expected.shape)
+    order = [str(path) for path in photos[:19]]
+    rows = out.with_suffix(".txt").read_text().splitlines()
+    np.testing.assert_array_equal(found[[order.index(row) for row in rows]], expected)
+    unit = classifier.features(photos[0], normalize=True)
+    assert unit.shape == expected.shape[1:]
+    assert np.linalg.norm(unit) == pytest.approx(1, abs=1e-6)
+    assert np.linalg.norm(found[0]) != pytest.approx(1, abs=1e-2)
+    assert classifier.features([]).shape == (0, expected.shape[1])
+    with pytest.raises(ImageError, match="image 1"):
+        classifier.features([photos[0], b"a text"])

@@ -1,5 +1,7 @@
 """Batches in, batches out; a broken image is a value."""
 
+import pickle
+
 import numpy as np
 import pyarrow
 import pytest
@@ -47,3 +49,18 @@ def test_a_column_that_is_not_there_is_named(model):
         Scorer(model)({"id": np.arange(2)})
     with pytest.raises(ArgumentError, match="no column picture"):
         Scorer(model, column="picture")({"bytes": np.array([b""], dtype=object)})
+
+
+def test_features_on_request(model, contents):
+    expected = Classifier(model).features([contents[0], contents[2]])
+    answers = Scorer(model, features=True)({"bytes": np.array(contents, dtype=object)})
+    np.testing.assert_allclose(answers["features"][[0, 2]], expected, atol=1e-6)
+    assert np.isnan(answers["features"][[1, 3]]).all()
+    column = Scorer(model, features=True)(pyarrow.table({"bytes": contents})).column("features").to_pylist()
+    assert column[1] is None and column[3] is None
+    np.testing.assert_allclose([column[0], column[2]], expected, atol=1e-6)
+
+
+def test_a_scorer_is_pickled_with_what_it_was_asked_for(model, contents):
+    copy = pickle.loads(pickle.dumps(Scorer(model, features=True)))
+    assert "features" in copy({"bytes": np.array(contents, dtype=object)})
