@@ -5,6 +5,7 @@ mod convert;
 mod diff;
 mod doctor;
 mod embed;
+mod score;
 mod tune;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub(crate) use convert::ConvertArgs;
 pub(crate) use diff::DiffArgs;
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use embed::{EmbedArgs, EncoderArgs, SearchArgs};
+pub(crate) use score::{ManyImages, ScoreArgs};
 pub(crate) use tune::TuneArgs;
 
 /// Runs ONNX image classifiers through ONNX Runtime: scores, predictions, benchmarks, checks.
@@ -42,7 +44,9 @@ pub(crate) enum Command {
     Eval(Box<EvalArgs>),
     /// Classify images
     Predict(Box<PredictArgs>),
-    /// Write the features of images into a file of NumPy
+    /// Classify very many images, a part of them in each process, into Parquet files
+    Score(Box<ScoreArgs>),
+    /// Write the features of images into a file of NumPy or Parquet
     Embed(Box<EmbedArgs>),
     /// Find the images of a folder that are most like one
     Search(Box<SearchArgs>),

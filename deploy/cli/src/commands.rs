@@ -12,6 +12,7 @@ mod eval;
 mod info;
 mod predict;
 mod runtime;
+mod score;
 mod tune;
 
 use clap::CommandFactory;
@@ -34,6 +35,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
     match cli.command {
         Command::Eval(args) => eval::run(&args, &printer),
         Command::Predict(args) => predict::run(&args, &printer),
+        Command::Score(args) => score::run(&args, &printer),
         Command::Embed(args) => embed::embed(&args, &printer),
         Command::Search(args) => embed::search(&args, &printer),
         Command::Bench(args) => bench::run(&args, &printer),

@@ -5,6 +5,7 @@ mod cli_error;
 mod commands;
 mod converted;
 mod export;
+mod parquet_table;
 mod source;
 
 use std::process::ExitCode;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{MachineArgs, Preprocess};
+use super::{MachineArgs, ManyImages, Preprocess};
 
 /// The model whose features are taken.
 #[derive(Debug, Args)]
@@ -26,10 +26,10 @@ pub(crate) struct EncoderArgs {
 /// The flags of `deploy embed`.
 #[derive(Debug, Args)]
 pub(crate) struct EmbedArgs {
-    /// Image files, folders, or patterns such as `photos/*.jpg`
-    #[arg(required = true, value_name = "PATH")]
-    pub(crate) inputs: Vec<PathBuf>,
-    /// The file to write: `.npy` of single precision, [N, D]; the paths of its rows stand in a text file beside it
+    #[command(flatten)]
+    pub(crate) images: ManyImages,
+    /// The file to write: `.npy` of single precision, [N, D], with the paths of its rows in a text file beside it; or
+    /// `.parquet` with the columns `path` and `features`
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
     /// Scale each row to length 1: dot products are cosines

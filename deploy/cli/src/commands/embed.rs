@@ -7,25 +7,44 @@ use deploy::{ClassifierBuilder, Encoder};
 use onnx::ModelFile;
 
 use super::predict::image_files;
+use super::score;
 use crate::cli::{EmbedArgs, EncoderArgs, SearchArgs};
 use crate::cli_error::CliError;
+use crate::parquet_table::{Kind, ParquetTable, Value};
 use crate::source;
 
 /// `deploy embed`.
 pub(crate) fn embed(args: &EmbedArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
-    if args.out.extension().is_none_or(|name| name != "npy") {
-        let message = format!("`{}` is not named as a file of NumPy", args.out.display());
-        return Err(CliError::with_hint(message, "give `--out` a name that ends in `.npy`").into());
-    }
-    let images = image_files(&args.inputs, printer)?;
+    let extension = args.out.extension().and_then(|name| name.to_str());
+    let write = match extension {
+        Some("npy") => write_npy,
+        Some("parquet") => write_parquet,
+        _ => {
+            let message = format!(
+                "`{}` is named neither as a file of NumPy nor of Parquet",
+                args.out.display()
+            );
+            let hint = "give `--out` a name that ends in `.npy` or `.parquet`";
+            return Err(CliError::with_hint(message, hint).into());
+        }
+    };
+    let images = score::files(&args.images, printer)?;
     let encoder = open(&args.encoder, printer)?;
+    let unreadable = write(args, &encoder, &images, printer)?;
+    finish(unreadable, images.len())
+}
+
+/// Writes the features as one array, and the paths of its rows; returns how many images could not be read.
+fn write_npy(
+    args: &EmbedArgs,
+    encoder: &Encoder,
+    images: &[PathBuf],
+    printer: &Printer,
+) -> anyhow::Result<usize> {
     let (mut rows, mut paths) = (Vec::new(), String::new());
-    let unreadable = features(&encoder, &images, printer, |path, features| {
+    let unreadable = features(encoder, images, printer, |path, features| {
         paths += &format!("{}\n", path.display());
-        rows.extend(match args.normalize {
-            true => Encoder::normalized(features),
-            false => features,
-        });
+        rows.extend(scaled(features, args.normalize));
     });
     let shape = [rows.len() / encoder.width(), encoder.width()];
     let names = args.out.with_extension("txt");
@@ -38,7 +57,48 @@ pub(crate) fn embed(args: &EmbedArgs, printer: &Printer) -> anyhow::Result<ExitS
         args.out.display(),
         names.display()
     ));
-    finish(unreadable, images.len())
+    Ok(unreadable)
+}
+
+/// Writes the features row by row, with the paths; returns how many images could not be read.
+fn write_parquet(
+    args: &EmbedArgs,
+    encoder: &Encoder,
+    images: &[PathBuf],
+    printer: &Printer,
+) -> anyhow::Result<usize> {
+    let columns = [("path", Kind::Text), ("features", Kind::Numbers)];
+    let mut unreadable = 0;
+    deploy::files::write::atomically_with(&args.out, |file| {
+        let mut table = ParquetTable::new(file, &columns)?;
+        let mut failed = None;
+        unreadable = features(encoder, images, printer, |path, features| {
+            let features = scaled(features, args.normalize);
+            let path = path.to_string_lossy();
+            let row = [Value::Text(Some(&path)), Value::Numbers(Some(&features))];
+            if let Err(error) = table.push(&row) {
+                failed.get_or_insert(error);
+            }
+        });
+        match failed {
+            Some(error) => Err(error.into()),
+            None => Ok(table.finish()?),
+        }
+    })?;
+    printer.log(format!(
+        "wrote {} rows of {} features into `{}`",
+        images.len() - unreadable,
+        encoder.width(),
+        args.out.display()
+    ));
+    Ok(unreadable)
+}
+
+fn scaled(features: Vec<f32>, to_unit: bool) -> Vec<f32> {
+    match to_unit {
+        true => Encoder::normalized(features),
+        false => features,
+    }
 }
 
 /// `deploy search`.

@@ -14,5 +14,6 @@ mod help;
 mod openvino;
 mod refuse;
 mod run;
+mod score;
 mod support;
 mod tune;
