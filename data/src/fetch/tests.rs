@@ -423,6 +423,20 @@ fn photos_are_unpacked_and_their_hash_recorded_and_held_to() {
 }
 
 #[test]
+fn an_archive_is_unpacked_into_a_folder_with_its_folders() {
+    let disk = tempfile::tempdir().unwrap();
+    let zip = disk.path().join("wheel.zip");
+    let files = [("a/one.txt", vec![1; 3]), ("two.txt", vec![2; 5])];
+    fs::write(&zip, zip_of(&files)).unwrap();
+    let folder = disk.path().join("unpacked");
+    fs::create_dir(&folder).unwrap();
+    super::unpack(&zip, &folder).unwrap();
+    for (name, content) in files {
+        assert_eq!(fs::read(folder.join(name)).unwrap(), content);
+    }
+}
+
+#[test]
 fn an_unpacked_folder_is_copied() {
     let disk = tempfile::tempdir().unwrap();
     fs::create_dir_all(disk.path().join("hymenoptera_data/train/ants")).unwrap();

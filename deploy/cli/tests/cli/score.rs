@@ -79,11 +79,7 @@ fn a_list_of_paths_is_read_and_missing_files_are_values() {
         .args(flags())
         .run();
     assert_eq!(score.code, 0, "{}", score.err);
-    assert!(
-        score.err.contains("unreadable images: 1"),
-        "{}",
-        score.err
-    );
+    assert!(score.err.contains("unreadable images: 1"), "{}", score.err);
     let rows = rows(&shop.path().join("scores/part-00001-of-00001.parquet"));
     let errors: Vec<bool> = rows.iter().map(|row| row.get_string(4).is_ok()).collect();
     assert_eq!(errors, [false, true]);
