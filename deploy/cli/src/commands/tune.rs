@@ -3,6 +3,7 @@
 mod page;
 mod text;
 
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -178,17 +179,8 @@ fn providers(args: &TuneArgs, skipped: &mut Vec<Skipped>) -> anyhow::Result<Vec<
         return Ok(args.search.provider.clone());
     }
     let mut all = vec![Provider::Cpu];
-    let mut skip = |provider: Provider, error: &dyn std::fmt::Display| {
-        skipped.push(Skipped {
-            configuration: provider.to_string(),
-            // What was expected and found is for those who asked for it.
-            reason: error
-                .to_string()
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
-        });
+    let mut skip = |provider: Provider, error: &dyn Display| {
+        skipped.push(left_out(provider.to_string(), error));
     };
     match deploy::plugin::devices(Provider::openvino()) {
         Ok(devices) => {
@@ -246,18 +238,22 @@ fn open_variants(
             Err(error) if opened.is_empty() || !args.search.provider.is_empty() => {
                 return Err(error);
             }
-            Err(error) => skipped.push(Skipped {
-                configuration: format!("{} {}", variant.provider, variant.precision),
-                reason: error
-                    .to_string()
-                    .lines()
-                    .next()
-                    .unwrap_or_default()
-                    .to_owned(),
-            }),
+            Err(error) => {
+                let name = format!("{} {}", variant.provider, variant.precision);
+                skipped.push(left_out(name, &error));
+            }
         }
     }
     Ok(opened)
+}
+
+/// What does not run here. What was expected and found is for those who asked for it.
+fn left_out(configuration: String, error: &dyn Display) -> Skipped {
+    let text = error.to_string();
+    Skipped {
+        configuration,
+        reason: text.lines().next().unwrap_or_default().to_owned(),
+    }
 }
 
 /// The file that a variant runs.

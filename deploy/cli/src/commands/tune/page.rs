@@ -7,6 +7,7 @@ use maud::{Markup, html};
 
 use super::text::{self, Usage};
 use super::unit;
+use crate::export::html::{origin, paragraphs};
 use crate::export::table::skipped;
 
 /// The page.
@@ -22,9 +23,9 @@ pub(super) fn render(tuning: &Tuning, usage: &Option<Usage>) -> String {
             }
             (page::section("use", "Use it", "", &commands(usage)))
             (page::section("settings", "Settings", "", &figures(tuning)))
-            (lines("race", "Left the race", &text::dropped(tuning)))
-            (lines("skipped", "Left out", &skipped(&tuning.skipped)))
-            (lines("warnings", "Warnings", &tuning.warnings))
+            (paragraphs("race", "Left the race", &text::dropped(tuning)))
+            (paragraphs("skipped", "Left out", &skipped(&tuning.skipped)))
+            (paragraphs("warnings", "Warnings", &tuning.warnings))
         },
     };
     page.html()
@@ -34,19 +35,17 @@ const CAPTION: &str = "One dot for each setting, by its number in the table, wit
      the test images. Ringed: nothing is faster and at least as accurate.";
 
 fn head(tuning: &Tuning) -> Markup {
-    let machine = &tuning.machine;
-    let processor = machine
-        .processor
-        .as_deref()
-        .unwrap_or("an unnamed processor");
+    let Tuning {
+        tool,
+        machine,
+        runtime,
+        date,
+        ..
+    } = tuning;
     html! {
         header.top {
             h1 { "Tuning of " (tuning.model) }
-            p {
-                (tuning.tool) " on " (machine.cores) " cores of " (processor) " (" (machine.system)
-                "), ONNX Runtime " (tuning.runtime) ", " (tuning.date) ", "
-                (format!("{:.0} s", tuning.seconds))
-            }
+            p { (origin(tool, machine, runtime, date)) (format!(", {:.0} s", tuning.seconds)) }
         }
         p.verdict { (tuning.reason) }
     }
@@ -60,14 +59,6 @@ fn commands(usage: &Option<Usage>) -> Markup {
                 pre { code { (usage.rust.join("\n")) } }
             }
             None => p { "Nothing keeps within the limits." },
-        }
-    }
-}
-
-fn lines(id: &str, title: &str, lines: &[String]) -> Markup {
-    html! {
-        @if !lines.is_empty() {
-            (page::section(id, title, "", &html! { @for line in lines { p { (line) } } }))
         }
     }
 }

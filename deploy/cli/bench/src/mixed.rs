@@ -1,0 +1,269 @@
+//! Mixed precision: which nodes of a model in 8-bit integers are faster in single precision on a provider. Changes no
+//! graph and knows no provider.
+//!
+//! Integers are not always faster: a convolution of few channels, or a sum, may take longer, and between the two kinds of
+//! numbers values are converted. So no node is judged by itself: whole files are timed. The search is a descent over
+//! groups of nodes, large ones first: those of a kind, and stretches of the graph. Each step races the file so far with
+//! those in which one group changes sides, and goes on with the fastest that is shown to be faster.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use deploy::Result;
+use deploy::onnx::convert::QuantizableNode;
+
+use crate::run::BenchConfig;
+use crate::system;
+use crate::tune::Goal;
+use crate::tune::race::{self, Rules};
+
+/// Share of the time for one race.
+const RACE: f64 = 0.15;
+/// Parts into which the graph is first divided.
+const FIRST_PARTS: [usize; 2] = [2, 4];
+
+/// Indices of nodes, in the order of the graph.
+type Nodes = BTreeSet<usize>;
+
+/// A search among the files of one model.
+pub struct Search<'a> {
+    /// The nodes that can compute with integers, in the order of the graph.
+    pub nodes: &'a [QuantizableNode],
+    /// Opens a session of the file in which the nodes of these names stay in single precision.
+    pub open: &'a dyn Fn(&[String]) -> Result<BenchConfig>,
+    /// Time for all of it, about.
+    pub time: Duration,
+    pub stop: Arc<AtomicBool>,
+}
+
+/// Result of a search.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Mixed {
+    /// Names of the nodes that are faster in single precision.
+    pub kept: Vec<String>,
+    /// How many times as fast it is as the file with every node in integers.
+    pub speedup: f64,
+}
+
+impl Search<'_> {
+    /// Searches for about the time; the file with every node in integers stays where nothing is shown to be faster.
+    ///
+    /// # Errors
+    /// A session does not open, or a model stops.
+    pub fn run(&self) -> Result<Mixed> {
+        let start = Instant::now();
+        let (mut kept, mut speedup) = (Nodes::new(), 1.0);
+        let mut seen = HashSet::from([kept.clone()]);
+        let mut best: Option<BenchConfig> = None;
+        'levels: for groups in self.levels() {
+            loop {
+                let changed = groups.iter().map(|group| self.change(&kept, group));
+                let changed: Vec<Nodes> = changed
+                    .filter(|nodes| seen.insert(nodes.clone()))
+                    .collect();
+                if changed.is_empty() {
+                    break;
+                }
+                if start.elapsed() >= self.time || self.stop.load(Ordering::Relaxed) {
+                    break 'levels;
+                }
+                let current = match best.take() {
+                    Some(current) => current,
+                    None => self.open(&kept)?,
+                };
+                let mut configs = vec![current];
+                for nodes in &changed {
+                    if !system::has_memory() {
+                        break;
+                    }
+                    configs.push(self.open(nodes)?);
+                }
+                let fastest = self.fastest(&configs)?;
+                let index = fastest.map_or(0, |(index, _)| index);
+                best = Some(configs.swap_remove(index));
+                let Some((index, share)) = fastest else {
+                    break;
+                };
+                kept.clone_from(&changed[index - 1]);
+                speedup /= share;
+            }
+        }
+        Ok(Mixed {
+            kept: self.names(&kept),
+            speedup,
+        })
+    }
+
+    fn open(&self, kept: &Nodes) -> Result<BenchConfig> {
+        (self.open)(&self.names(kept))
+    }
+
+    fn names(&self, nodes: &Nodes) -> Vec<String> {
+        let names = nodes.iter().map(|index| self.nodes[*index].name.clone());
+        names.collect()
+    }
+
+    /// The one that is shown to be faster than the first, and the share of its time that it takes.
+    fn fastest(&self, configs: &[BenchConfig]) -> Result<Option<(usize, f64)>> {
+        let rules = Rules {
+            goal: Goal::Latency,
+            seed: 0,
+            may_drop: &|_, _| true,
+            kept: 0,
+            max_latency: None,
+        };
+        let candidates: Vec<&BenchConfig> = configs.iter().collect();
+        let finish = race::race(&candidates, &rules, self.time.mul_f64(RACE), &self.stop)?;
+        let costs = |index: usize| -> Vec<f64> {
+            let turns = finish.turns[index].iter();
+            turns.map(|turn| race::cost(turn, rules.goal)).collect()
+        };
+        let first = costs(0);
+        let shown = (1..configs.len()).filter_map(|index| {
+            let [_, share, high] = race::share(&costs(index), &first, configs.len() - 1)?;
+            (high < 1.0 && finish.dropped[index].is_none()).then_some((index, share))
+        });
+        Ok(shown.min_by(|a, b| a.1.total_cmp(&b.1)))
+    }
+
+    /// The nodes in single precision after a group changed sides. One product at least stays in integers: the last.
+    fn change(&self, kept: &Nodes, group: &Nodes) -> Nodes {
+        let mut changed: Nodes = match group.is_subset(kept) {
+            true => kept.difference(group).copied().collect(),
+            false => kept.union(group).copied().collect(),
+        };
+        let products = (0..self.nodes.len()).filter(|index| self.nodes[*index].is_product);
+        if products.clone().all(|index| changed.contains(&index))
+            && let Some(last) = products.last()
+        {
+            changed.remove(&last);
+        }
+        changed
+    }
+
+    /// Groups of nodes, large ones first: all of them, those of a kind, and stretches of the graph down to single nodes.
+    fn levels(&self) -> Vec<Vec<Nodes>> {
+        let of_kind = |is_of_kind: fn(&QuantizableNode) -> bool| -> Nodes {
+            let nodes = self.nodes.iter().enumerate();
+            nodes
+                .filter(|(_, node)| is_of_kind(node))
+                .map(|(index, _)| index)
+                .collect()
+        };
+        let mut first = vec![
+            (0..self.nodes.len()).collect(),
+            of_kind(|node| node.is_depthwise),
+            of_kind(|node| !node.is_product),
+        ];
+        for parts in FIRST_PARTS {
+            first.extend(self.stretches(parts));
+        }
+        let mut levels = vec![first];
+        let mut parts = FIRST_PARTS[1];
+        while parts < self.nodes.len() {
+            parts *= 2;
+            levels.push(self.stretches(parts));
+        }
+        for groups in &mut levels {
+            groups.retain(|group| !group.is_empty());
+        }
+        levels
+    }
+
+    /// The graph in so many parts of about the same number of nodes.
+    fn stretches(&self, parts: usize) -> Vec<Nodes> {
+        let count = self.nodes.len();
+        let bound = |part: usize| part * count / parts;
+        (0..parts)
+            .map(|part| (bound(part)..bound(part + 1)).collect())
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::fake_worker;
+
+    fn nodes(kinds: &str) -> Vec<QuantizableNode> {
+        let node = |(index, kind): (usize, char)| QuantizableNode {
+            name: format!("{kind}{index}"),
+            op: "Conv".to_owned(),
+            is_product: kind != 'a',
+            is_depthwise: kind == 'd',
+        };
+        kinds.chars().enumerate().map(node).collect()
+    }
+
+    /// Searches where a file takes as many milliseconds as `cost` says of the names in single precision.
+    fn search(kinds: &str, time: Duration, cost: &dyn Fn(&[String]) -> u64) -> Mixed {
+        let nodes = nodes(kinds);
+        let open = |kept: &[String]| {
+            let products = nodes.iter().filter(|node| node.is_product);
+            assert!(
+                products.clone().any(|node| !kept.contains(&node.name)),
+                "no product is left: {kept:?}"
+            );
+            Ok(BenchConfig {
+                workers: vec![fake_worker(cost(kept), 1)],
+                batch: 1,
+            })
+        };
+        let search = Search {
+            nodes: &nodes,
+            open: &open,
+            time,
+            stop: Arc::new(AtomicBool::new(false)),
+        };
+        search.run().unwrap()
+    }
+
+    #[test]
+    fn what_is_faster_in_single_precision_is_kept_and_nothing_else() {
+        // The two first nodes are slow in integers, and the others are slow in single precision.
+        let slow = ["c0", "c1"];
+        let cost = |kept: &[String]| {
+            let is_kept = |name: &&&str| kept.iter().any(|kept| kept == **name);
+            let right = slow.iter().filter(is_kept).count();
+            let wrong = kept.len() - right;
+            8 - 3 * right as u64 + 3 * wrong as u64
+        };
+        let found = search("ccaccacc", Duration::from_secs(2), &cost);
+        assert_eq!(found.kept, slow);
+        assert!(found.speedup > 2.0, "{found:?}");
+    }
+
+    #[test]
+    fn a_kind_of_node_changes_sides_together() {
+        let cost = |kept: &[String]| {
+            let depthwise = kept.iter().filter(|name| name.starts_with('d')).count() as u64;
+            12 - 2 * depthwise + 4 * (kept.len() as u64 - depthwise)
+        };
+        let found = search("cdcdcdcdc", Duration::from_secs(1), &cost);
+        assert_eq!(found.kept, ["d1", "d3", "d5", "d7"]);
+    }
+
+    #[test]
+    fn where_nothing_is_faster_every_node_computes_with_integers() {
+        let found = search("ccac", Duration::from_millis(500), &|kept| {
+            2 + 3 * kept.len() as u64
+        });
+        assert_eq!((found.kept.len(), found.speedup), (0, 1.0));
+        // And where integers are always slower, one product has them.
+        let found = search("cca", Duration::from_millis(500), &|kept| {
+            10 - 3 * kept.len() as u64
+        });
+        assert_eq!(found.kept, ["c0", "a2"]);
+        // A single product leaves no choice, and no session is opened.
+        let open = |_: &[String]| -> Result<BenchConfig> { panic!("there is nothing to race") };
+        let search = Search {
+            nodes: &nodes("c"),
+            open: &open,
+            time: Duration::from_secs(1),
+            stop: Arc::new(AtomicBool::new(false)),
+        };
+        assert_eq!(search.run().unwrap().kept, [] as [String; 0]);
+    }
+}
