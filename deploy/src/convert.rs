@@ -170,7 +170,9 @@ pub fn cached(
     match (precision, calibration) {
         (Precision::Fp16, _) => {
             let key = key(model, precision, None, "")?;
-            kept_file(model, precision, &key, cache, |out| fp16(model, out).map(drop))
+            kept_file(model, precision, &key, cache, |out| {
+                fp16(model, out).map(drop)
+            })
         }
         (Precision::Int8, Some(calibration)) => {
             let choice = NodeChoice {

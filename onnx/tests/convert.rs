@@ -349,7 +349,10 @@ fn a_kept_node_computes_in_single_precision_and_reads_what_it_can_as_it_is() {
     assert_eq!(named(graph, "conv1").input[0], "input");
     assert_eq!(named(graph, "maxpool").input, ["relu"]);
     assert_eq!(
-        document.tensor(&named(graph, "conv1").input[1]).unwrap().elem_type(),
+        document
+            .tensor(&named(graph, "conv1").input[1])
+            .unwrap()
+            .elem_type(),
         DataType::Float
     );
     assert_eq!(named(graph, "conv2").input[0], "maxpool_dequantized");
@@ -366,7 +369,9 @@ fn a_kept_node_computes_in_single_precision_and_reads_what_it_can_as_it_is() {
     let unknown = ["relu".to_owned()];
     let error = quantize(&mut other, &ranges, Scheme::Asymmetric, &unknown).unwrap_err();
     assert!(
-        error.to_string().starts_with("the model has no node `relu`"),
+        error
+            .to_string()
+            .starts_with("the model has no node `relu`"),
         "{error}"
     );
 }

@@ -14,7 +14,7 @@ use data::{Preprocess, Split};
 use deploy::{Precision, Provider};
 
 pub(crate) use bench::{BenchArgs, MeasuringArgs};
-pub(crate) use convert::ConvertArgs;
+pub(crate) use convert::{ConvertArgs, KeepFp32};
 pub(crate) use diff::DiffArgs;
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use embed::{EmbedArgs, EncoderArgs, SearchArgs};

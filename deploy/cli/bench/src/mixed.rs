@@ -5,22 +5,36 @@
 //! numbers values are converted. So no node is judged by itself: whole files are timed. The search is a descent over
 //! groups of nodes, large ones first: those of a kind, and stretches of the graph. Each step races the file so far with
 //! those in which one group changes sides, and goes on with the fastest that is shown to be faster.
+//!
+//! Single runs take turns, and the sign test judges them (each round is a win or a loss): it stands outliers, of which a
+//! busy machine has many, and a difference of a few per cent is shown by few runs.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use data::metrics::mcnemar;
 use deploy::Result;
 use deploy::onnx::convert::QuantizableNode;
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use rand::seq::SliceRandom;
 
+use crate::clock::timed;
 use crate::run::BenchConfig;
+use crate::scenario;
+use crate::stats::median;
 use crate::system;
-use crate::tune::Goal;
-use crate::tune::race::{self, Rules};
 
-/// Share of the time for one race.
-const RACE: f64 = 0.15;
+/// Rounds of a race: enough for the sign test at the level below with one loss.
+const ROUNDS: usize = 16;
+/// Error of what counts as faster, divided by the number of files that are compared (Bonferroni).
+const ERROR: f64 = 0.01;
+/// Error at which a file leaves the race as slower: four losses in four rounds. It costs no more than a chance.
+const LEAVES: f64 = 0.125;
+/// Runs longer than this, in seconds, need no unrecorded run before: refilling the caches is a small part of them.
+const LONG_RUN: f64 = 0.05;
 /// Parts into which the graph is first divided.
 const FIRST_PARTS: [usize; 2] = [2, 4];
 
@@ -60,9 +74,8 @@ impl Search<'_> {
         'levels: for groups in self.levels() {
             loop {
                 let changed = groups.iter().map(|group| self.change(&kept, group));
-                let changed: Vec<Nodes> = changed
-                    .filter(|nodes| seen.insert(nodes.clone()))
-                    .collect();
+                let changed: Vec<Nodes> =
+                    changed.filter(|nodes| seen.insert(nodes.clone())).collect();
                 if changed.is_empty() {
                     break;
                 }
@@ -107,23 +120,36 @@ impl Search<'_> {
 
     /// The one that is shown to be faster than the first, and the share of its time that it takes.
     fn fastest(&self, configs: &[BenchConfig]) -> Result<Option<(usize, f64)>> {
-        let rules = Rules {
-            goal: Goal::Latency,
-            seed: 0,
-            may_drop: &|_, _| true,
-            kept: 0,
-            max_latency: None,
-        };
-        let candidates: Vec<&BenchConfig> = configs.iter().collect();
-        let finish = race::race(&candidates, &rules, self.time.mul_f64(RACE), &self.stop)?;
-        let costs = |index: usize| -> Vec<f64> {
-            let turns = finish.turns[index].iter();
-            turns.map(|turn| race::cost(turn, rules.goal)).collect()
-        };
-        let first = costs(0);
-        let shown = (1..configs.len()).filter_map(|index| {
-            let [_, share, high] = race::share(&costs(index), &first, configs.len() - 1)?;
-            (high < 1.0 && finish.dropped[index].is_none()).then_some((index, share))
+        let mut costs: Vec<Vec<f64>> = vec![Vec::new(); configs.len()];
+        let mut alive: Vec<usize> = (0..configs.len()).collect();
+        // The order of turns, not a result.
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        for _ in 0..ROUNDS {
+            if alive.len() < 2 || self.stop.load(Ordering::Relaxed) {
+                break;
+            }
+            alive.shuffle(&mut rng);
+            for index in &alive {
+                let last = costs[*index].last().copied();
+                costs[*index].push(seconds(&configs[*index], last)?);
+            }
+            let leader = alive.iter().copied().min_by(|a, b| {
+                let [a, b] = [a, b].map(|index| median(&costs[*index]).unwrap_or(f64::INFINITY));
+                a.total_cmp(&b)
+            });
+            let is_behind = |index: &usize| {
+                let better = [Some(0), leader].into_iter().flatten();
+                better.into_iter().any(|other| {
+                    let duel = Duel::new(&costs[other], &costs[*index]);
+                    duel.share < 1.0 && duel.p_value <= LEAVES
+                })
+            };
+            alive.retain(|index| *index == 0 || !is_behind(index));
+        }
+        let shown = alive.into_iter().filter_map(|index| {
+            let duel = Duel::new(&costs[index], &costs[0]);
+            let is_shown = duel.p_value <= ERROR / (configs.len() - 1) as f64;
+            (duel.share < 1.0 && is_shown).then_some((index, duel.share))
         });
         Ok(shown.min_by(|a, b| a.1.total_cmp(&b.1)))
     }
@@ -179,6 +205,38 @@ impl Search<'_> {
         (0..parts)
             .map(|part| (bound(part)..bound(part + 1)).collect())
             .collect()
+    }
+}
+
+/// Seconds of one run. `last` is what the last one took.
+fn seconds(config: &BenchConfig, last: Option<f64>) -> Result<f64> {
+    let streams = config.streams();
+    if last.is_none_or(|last| last < LONG_RUN) {
+        scenario::run_unrecorded(&streams)?;
+    }
+    let (done, seconds) = timed(|| scenario::run_unrecorded(&streams));
+    done?;
+    Ok(seconds)
+}
+
+/// Two files by their runs of the same rounds.
+struct Duel {
+    /// Median share of the second's time that the first takes.
+    share: f64,
+    /// Of the sign test, two-sided.
+    p_value: f64,
+}
+
+impl Duel {
+    fn new(first: &[f64], second: &[f64]) -> Self {
+        let pairs = first.iter().zip(second);
+        let shares: Vec<f64> = pairs.map(|(first, second)| first / second).collect();
+        let count = |is_side: fn(&&f64) -> bool| shares.iter().filter(is_side).count() as u64;
+        let (wins, losses) = (count(|share| **share < 1.0), count(|share| **share > 1.0));
+        Self {
+            share: median(&shares).unwrap_or(1.0),
+            p_value: mcnemar(wins, losses).p_value,
+        }
     }
 }
 

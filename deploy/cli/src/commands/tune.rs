@@ -19,7 +19,7 @@ use bench::{Skipped, stages, warnings};
 use console::{ExitStatus, Interrupt, Interrupted, Printer};
 use data::{Dataset, Split};
 use deploy::files::write::atomically;
-use deploy::{OpenVinoDevice, Precision, Provider};
+use deploy::{OpenVinoDevice, Precision, Provider, SessionOptions};
 use onnx::ModelFile;
 
 use super::bench::models::{self, Facts};
@@ -269,7 +269,13 @@ fn file(
         model: &model.contents,
         images: images.map(|data| (&data.dataset, &data.preprocess)),
     };
-    original.file(variant.provider, variant.precision, cache, printer)
+    let session = SessionOptions {
+        provider: variant.provider,
+        precision: variant.precision,
+        output: Some(model.output.clone()),
+        ..SessionOptions::default()
+    };
+    original.file(&session, cache, printer)
 }
 
 /// Both races and the scores; the second value is the numbers of validation and test images.

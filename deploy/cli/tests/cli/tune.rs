@@ -150,7 +150,14 @@ fn a_saved_setting_is_used_and_refused_for_another_model() {
     assert_eq!(run.out.matches("photos/test").count(), 8, "{}", run.out);
     tuned(folder.path(), &["predict", "--batch", "2", "photos/test"])
         .refused("the argument '--batch <BATCH>' cannot be used with '--tuned'");
-    let bench = ["bench", "--duration", "20ms", "--warmup", "1ms", "--no-data"];
+    let bench = [
+        "bench",
+        "--duration",
+        "20ms",
+        "--warmup",
+        "1ms",
+        "--no-data",
+    ];
     let run = tuned(folder.path(), &[&bench[..], &["--json", "b.json"]].concat());
     assert_eq!(run.code, 0, "{}", run.err);
     assert!(run.err.contains("tuned: `model.onnx` cpu "), "{}", run.err);

@@ -14,7 +14,7 @@ use bench::worker::Input;
 use console::Printer;
 use deploy::runtime::RuntimeLibrary;
 use deploy::session::Feed;
-use deploy::{Precision, Provider, tuned};
+use deploy::{Precision, Provider, SessionOptions, tuned};
 use onnx::ModelFile;
 
 use crate::cli::{BenchArgs, LocationArgs};
@@ -219,7 +219,14 @@ fn file(opener: &Opener<'_>, config: &Config, printer: &Printer) -> anyhow::Resu
         model: &model.contents,
         images: images.map(|data| (&data.dataset, &data.preprocess)),
     };
-    original.file(config.provider, config.precision, opener.cache, printer)
+    let session = SessionOptions {
+        provider: config.provider,
+        precision: config.precision,
+        allow_fallback: opener.engine.allow_fallback,
+        output: Some(model.output.clone()),
+        ..SessionOptions::default()
+    };
+    original.file(&session, opener.cache, printer)
 }
 
 /// Opens the reference: the model in fp32 on the CPU.
