@@ -194,6 +194,15 @@ impl Error {
         Error::new(message, Some("name nodes as `expected` does"))
     }
 
+    /// Nothing would change: all that could compute with integers would stay in single precision.
+    pub(crate) fn nothing_quantized() -> Error {
+        let message = "every convolution and matrix product would stay in single precision";
+        Error::new(
+            message.to_owned(),
+            Some("let one of them compute with 8-bit integers"),
+        )
+    }
+
     /// The graph is not that of two images through one encoder, or cannot become it.
     pub(crate) fn not_siamese(reason: &str) -> Error {
         let message = format!("the graph does not compare two images: {reason}");

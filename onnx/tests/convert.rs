@@ -366,14 +366,17 @@ fn a_kept_node_computes_in_single_precision_and_reads_what_it_can_as_it_is() {
     assert_eq!(named(graph, "pool").input, ["relu2"]);
     let mut other = residual();
     prepare(&mut other).unwrap();
-    let unknown = ["relu".to_owned()];
-    let error = quantize(&mut other, &ranges, Scheme::Asymmetric, &unknown).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .starts_with("the model has no node `relu`"),
-        "{error}"
-    );
+    for (kept, expected) in [
+        (&["relu"][..], "the model has no node `relu`"),
+        (
+            &["fc", "conv1", "conv2"],
+            "every convolution and matrix product would stay",
+        ),
+    ] {
+        let kept: Vec<String> = kept.iter().map(|name| (*name).to_owned()).collect();
+        let error = quantize(&mut other, &ranges, Scheme::Asymmetric, &kept).unwrap_err();
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
 }
 
 #[test]

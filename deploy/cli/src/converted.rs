@@ -65,8 +65,7 @@ impl OriginalModel<'_> {
                     Calibration::choose(dataset, DEFAULT_IMAGES, seed, preprocess, scheme);
                 let batch = self.model.fixed_batch();
                 let choice = NodeChoice {
-                    // Nodes are timed: what is faster depends on the machine and the libraries.
-                    key: serde_json::to_string(&TunedKey::here(self.file, provider)?)?,
+                    key: timing_key(self.file, provider)?,
                     choose: &|quantizer| {
                         faster_in_fp32(quantizer, &calibration, session, batch, printer)
                     },
@@ -90,6 +89,12 @@ impl OriginalModel<'_> {
     ) -> deploy::Result<bool> {
         Ok(precision.converts(provider)? && self.model.precision != precision.name())
     }
+}
+
+/// What the choice of nodes depends on: they are timed on a provider of this machine.
+fn timing_key(file: &ModelFile, provider: Provider) -> anyhow::Result<String> {
+    let key = serde_json::to_string(&TunedKey::here(file, provider)?)?;
+    Ok(format!("{provider} {key}"))
 }
 
 /// Names of the nodes that are faster in single precision in a session of these options, timed on calibration images.

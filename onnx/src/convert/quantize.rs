@@ -73,6 +73,10 @@ pub fn quantize(
             let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
             return Err(Error::not_quantizable(unknown, &names));
         }
+        let mut products = nodes.iter().filter(|node| node.is_product);
+        if products.all(|node| kept.contains(&node.name)) {
+            return Err(Error::nothing_quantized());
+        }
     }
     let plan = plan(document, kept)?;
     let graph = document.graph();

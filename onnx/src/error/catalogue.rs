@@ -37,6 +37,7 @@ fn all() -> Vec<Error> {
         ),
         Error::nothing_to_convert("weights in single precision"),
         Error::not_quantizable("conv9", &["conv1", "fc"]),
+        Error::nothing_quantized(),
     ]
 }
 

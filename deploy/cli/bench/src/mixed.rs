@@ -9,7 +9,8 @@
 //! Single runs take turns, and the sign test judges them (each round is a win or a loss): it stands outliers, of which a
 //! busy machine has many, and a difference of a few per cent is shown by few runs.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -27,8 +28,11 @@ use crate::scenario;
 use crate::stats::median;
 use crate::system;
 
-/// Rounds of a race: enough for the sign test at the level below with one loss.
-const ROUNDS: usize = 16;
+/// Rounds of a race, and those that small networks have in the time below: with 16 the sign test shows at the level below
+/// what loses one of them, with 64 what loses 18.
+const ROUNDS: RangeInclusive<usize> = 16..=64;
+/// Share of the time for the rounds beyond the first 16 of a race.
+const RACE: f64 = 0.15;
 /// Error of what counts as faster, divided by the number of files that are compared (Bonferroni).
 const ERROR: f64 = 0.01;
 /// Error at which a file leaves the race as slower: four losses in four rounds. It costs no more than a chance.
@@ -69,37 +73,12 @@ impl Search<'_> {
     pub fn run(&self) -> Result<Mixed> {
         let start = Instant::now();
         let (mut kept, mut speedup) = (Nodes::new(), 1.0);
-        let mut seen = HashSet::from([kept.clone()]);
-        let mut best: Option<BenchConfig> = None;
-        'levels: for groups in self.levels() {
-            loop {
-                let changed = groups.iter().map(|group| self.change(&kept, group));
-                let changed: Vec<Nodes> =
-                    changed.filter(|nodes| seen.insert(nodes.clone())).collect();
-                if changed.is_empty() {
-                    break;
-                }
-                if start.elapsed() >= self.time || self.stop.load(Ordering::Relaxed) {
-                    break 'levels;
-                }
-                let current = match best.take() {
-                    Some(current) => current,
-                    None => self.open(&kept)?,
-                };
-                let mut configs = vec![current];
-                for nodes in &changed {
-                    if !system::has_memory() {
-                        break;
-                    }
-                    configs.push(self.open(nodes)?);
-                }
-                let fastest = self.fastest(&configs)?;
-                let index = fastest.map_or(0, |(index, _)| index);
-                best = Some(configs.swap_remove(index));
-                let Some((index, share)) = fastest else {
+        for groups in self.levels() {
+            while start.elapsed() < self.time && !self.stop.load(Ordering::Relaxed) {
+                let Some((faster, share)) = self.step(&kept, &groups)? else {
                     break;
                 };
-                kept.clone_from(&changed[index - 1]);
+                kept = faster;
                 speedup /= share;
             }
         }
@@ -107,6 +86,37 @@ impl Search<'_> {
             kept: self.names(&kept),
             speedup,
         })
+    }
+
+    /// The nodes to keep in place of those kept so far, after the best of the groups changed sides, and the share of the
+    /// time that this takes.
+    fn step(&self, kept: &Nodes, groups: &[Nodes]) -> Result<Option<(Nodes, f64)>> {
+        let mut files = vec![kept.clone()];
+        for group in groups {
+            let changed = self.change(kept, group);
+            if !files.contains(&changed) {
+                files.push(changed);
+            }
+        }
+        let mut configs = Vec::new();
+        for nodes in &files {
+            // One file that is faster may be missed, but the machine goes on working.
+            if configs.len() < 2 || system::has_memory() {
+                configs.push(self.open(nodes)?);
+            }
+        }
+        if configs.len() < 2 {
+            return Ok(None);
+        }
+        let Some((index, _)) = self.fastest(&configs)? else {
+            return Ok(None);
+        };
+        drop(configs);
+        // One session may be slower than another one of the same file for as long as it is open, so new ones decide. Of
+        // several files the luckiest was taken, which the second race does not know.
+        let new = [self.open(kept)?, self.open(&files[index])?];
+        let confirmed = self.fastest(&new)?;
+        Ok(confirmed.map(|(_, share)| (files.swap_remove(index), share)))
     }
 
     fn open(&self, kept: &Nodes) -> Result<BenchConfig> {
@@ -124,8 +134,10 @@ impl Search<'_> {
         let mut alive: Vec<usize> = (0..configs.len()).collect();
         // The order of turns, not a result.
         let mut rng = ChaCha8Rng::seed_from_u64(0);
-        for _ in 0..ROUNDS {
-            if alive.len() < 2 || self.stop.load(Ordering::Relaxed) {
+        let (start, time) = (Instant::now(), self.time.mul_f64(RACE));
+        for round in 0..*ROUNDS.end() {
+            let is_over = round >= *ROUNDS.start() && start.elapsed() > time;
+            if is_over || alive.len() < 2 || self.stop.load(Ordering::Relaxed) {
                 break;
             }
             alive.shuffle(&mut rng);

@@ -8,7 +8,7 @@ use console::{ExitStatus, Printer, Verbosity};
 use data::card::{PREFIX, ScoreNote};
 use data::{Dataset, Sample, Split};
 use deploy::convert::{self, Calibration, Quantizer, Scheme};
-use deploy::diff::{Diff, diff};
+use deploy::diff::{Diff, Pair, diff};
 use deploy::eval::EvalOptions;
 use deploy::{Classifier, Limits, Model, Precision, SessionOptions, decode};
 use fs_err as fs;
@@ -99,20 +99,6 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
         convert(args, (&file, &original), &temporary.0, &dataset, printer).map_err(own_name)?;
     let converted = open_converted(args, &temporary.0).map_err(own_name)?;
     let found = compare(args, [&original, &converted], &dataset, printer).map_err(own_name)?;
-    if let Some(pair) = found
-        .pairs
-        .iter()
-        .find(|pair| !pair.logit_difference.is_finite())
-    {
-        return Err(CliError::with_hint(
-            format!(
-                "the model in {} gives numbers that are not finite, such as for `{}`",
-                args.precision, pair.path
-            ),
-            "its values leave the range of that precision: keep it in single precision",
-        )
-        .into());
-    }
     let speed = measure_speed([&original, &converted], &dataset, args.split, printer)?;
     if let Some(line) = slower(args, &speed, int8_nodes) {
         printer.warn(line);
@@ -141,14 +127,7 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
         human(after),
         human(before)
     )];
-    lines.extend(
-        kept.iter()
-            .take(SHOWN)
-            .map(|kept| format!("  stays in single precision: {kept}")),
-    );
-    if kept.len() > SHOWN {
-        lines.push(format!("  and {} more nodes", kept.len() - SHOWN));
-    }
+    lines.extend(kept_lines(&kept));
     lines.push(text(&found, args.split, ["before", "after"]));
     lines.push(speed_line(&speed));
     printer
@@ -156,6 +135,21 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
         .result(lines.join("\n"))?;
     printer.log(format!("next: `deploy eval --model {}`", out.display()));
     Ok(ExitStatus::Success)
+}
+
+/// The nodes that stay in single precision, with the reasons.
+fn kept_lines(kept: &[String]) -> Vec<String> {
+    let shown = kept.iter().take(SHOWN);
+    let mut lines: Vec<String> = shown
+        .map(|kept| format!("  stays in single precision: {kept}"))
+        .collect();
+    if kept.len() > SHOWN {
+        lines.push(format!(
+            "  and {} more nodes: `--json FILE` has them all",
+            kept.len() - SHOWN
+        ));
+    }
+    lines
 }
 
 /// Refuses flags of int8 for another precision.
@@ -333,6 +327,17 @@ fn compare(
     progress.finish_and_clear();
     let found = found?;
     source::warn_unreadable(&found.unreadable, printer);
+    let is_infinite = |pair: &&Pair| !pair.logit_difference.is_finite();
+    if let Some(pair) = found.pairs.iter().find(is_infinite) {
+        return Err(CliError::with_hint(
+            format!(
+                "the model in {} gives numbers that are not finite, such as for `{}`",
+                args.precision, pair.path
+            ),
+            "its values leave the range of that precision: keep it in single precision",
+        )
+        .into());
+    }
     Ok(found)
 }
 
