@@ -66,6 +66,8 @@ pub(crate) fn run(args: &TuneArgs, printer: &Printer) -> anyhow::Result<ExitStat
     };
     let mut skipped = Vec::new();
     let mut variants = open_variants(args, &mut tuner, &model, (&cache, printer), &mut skipped)?;
+    // A conversion takes its time once, and the measurement has its own.
+    tuner.start = Instant::now();
     let (tried, counts) = measure(&mut tuner, &mut variants, &model, &mut skipped)?;
     if stop.load(Ordering::Relaxed) {
         return Err(Interrupted("nothing was chosen".to_owned()).into());

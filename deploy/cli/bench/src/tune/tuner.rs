@@ -53,7 +53,7 @@ pub struct Tuner<'a> {
     pub limits: Limits,
     pub seed: u64,
     pub start: Instant,
-    /// Time for all of it.
+    /// Time from then on.
     pub time: Duration,
     pub stop: Arc<AtomicBool>,
     /// Input of the runs.
