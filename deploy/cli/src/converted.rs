@@ -2,8 +2,6 @@
 //! Opens no session.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bench::mixed::Search;
@@ -145,7 +143,6 @@ pub(crate) fn faster_in_fp32(
         nodes: &nodes,
         open: &open,
         time: SEARCH,
-        stop: Arc::new(AtomicBool::new(false)),
     };
     let found = search.run()?;
     if !found.kept.is_empty() {

@@ -6,13 +6,11 @@
 //! groups of nodes, large ones first: those of a kind, and stretches of the graph. Each step races the file so far with
 //! those in which one group changes sides, and goes on with the fastest that is shown to be faster.
 //!
-//! Single runs take turns, and the sign test judges them (each round is a win or a loss): it stands outliers, of which a
-//! busy machine has many, and a difference of a few per cent is shown by few runs.
+//! Files take turns of a few runs, and the sign test judges them (each round is a win or a loss): it stands outliers, of
+//! which a busy machine has many.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use data::metrics::mcnemar;
@@ -42,8 +40,8 @@ const LEAVES: f64 = 0.125;
 const SHORT_RUNS: usize = 3;
 /// Of files that take longer than this, in seconds, there is one: other programs slow down all of them.
 const LONG_RUN: f64 = 0.05;
-/// Parts into which the graph is first divided.
-const FIRST_PARTS: [usize; 2] = [2, 4];
+/// Parts into which the graph is divided at each level. More would be more sessions than machines have memory for.
+const PARTS: [&[usize]; 3] = [&[2, 4], &[8], &[16]];
 
 /// Indices of nodes, in the order of the graph.
 type Nodes = BTreeSet<usize>;
@@ -56,11 +54,10 @@ pub struct Search<'a> {
     pub open: &'a dyn Fn(&[String]) -> Result<BenchConfig>,
     /// Time for all of it, about.
     pub time: Duration,
-    pub stop: Arc<AtomicBool>,
 }
 
 /// Result of a search.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Mixed {
     /// Names of the nodes that are faster in single precision.
     pub kept: Vec<String>,
@@ -77,7 +74,7 @@ impl Search<'_> {
         let start = Instant::now();
         let (mut kept, mut speedup) = (Nodes::new(), 1.0);
         for groups in self.levels() {
-            while start.elapsed() < self.time && !self.stop.load(Ordering::Relaxed) {
+            while start.elapsed() < self.time {
                 let Some((faster, share)) = self.step(&kept, &groups)? else {
                     break;
                 };
@@ -140,7 +137,7 @@ impl Search<'_> {
         let (start, time) = (Instant::now(), self.time.mul_f64(RACE));
         for round in 0..*ROUNDS.end() {
             let is_over = round >= *ROUNDS.start() && start.elapsed() > time;
-            if is_over || alive.len() < 2 || self.stop.load(Ordering::Relaxed) {
+            if is_over || alive.len() < 2 {
                 break;
             }
             alive.shuffle(&mut rng);
@@ -184,7 +181,7 @@ impl Search<'_> {
         changed
     }
 
-    /// Groups of nodes, large ones first: all of them, those of a kind, and stretches of the graph down to single nodes.
+    /// Groups of nodes, large ones first: all of them, those of a kind, and stretches of the graph.
     fn levels(&self) -> Vec<Vec<Nodes>> {
         let of_kind = |is_of_kind: fn(&QuantizableNode) -> bool| -> Nodes {
             let nodes = self.nodes.iter().enumerate();
@@ -193,24 +190,17 @@ impl Search<'_> {
                 .map(|(index, _)| index)
                 .collect()
         };
-        let mut first = vec![
+        let kinds = [
             (0..self.nodes.len()).collect(),
             of_kind(|node| node.is_depthwise),
             of_kind(|node| !node.is_product),
         ];
-        for parts in FIRST_PARTS {
-            first.extend(self.stretches(parts));
-        }
-        let mut levels = vec![first];
-        let mut parts = FIRST_PARTS[1];
-        while parts < self.nodes.len() {
-            parts *= 2;
-            levels.push(self.stretches(parts));
-        }
-        for groups in &mut levels {
-            groups.retain(|group| !group.is_empty());
-        }
-        levels
+        let mut levels = PARTS.map(|parts| -> Vec<Nodes> {
+            let stretches = parts.iter().flat_map(|parts| self.stretches(*parts));
+            stretches.collect()
+        });
+        levels[0].splice(0..0, kinds);
+        levels.into()
     }
 
     /// The graph in so many parts of about the same number of nodes.
@@ -293,7 +283,6 @@ mod tests {
             nodes: &nodes,
             open: &open,
             time,
-            stop: Arc::new(AtomicBool::new(false)),
         };
         search.run().unwrap()
     }
@@ -340,7 +329,6 @@ mod tests {
             nodes: &nodes("c"),
             open: &open,
             time: Duration::from_secs(1),
-            stop: Arc::new(AtomicBool::new(false)),
         };
         assert_eq!(search.run().unwrap().kept, [] as [String; 0]);
     }
