@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bench::mixed::Search;
+use bench::mixed::{self, Search};
 use bench::run::BenchConfig;
 use bench::worker::{EngineSpec, Input, Worker};
 use console::Printer;
@@ -134,10 +134,10 @@ pub(crate) fn faster_in_fp32(
             options: Box::new(options.clone()),
             feed: Feed::Host,
         };
-        Ok(BenchConfig {
+        Ok(mixed::timed_run(BenchConfig {
             workers: vec![Worker::open(spec, input.clone(), batch)?],
             batch,
-        })
+        }))
     };
     let search = Search {
         nodes: &nodes,

@@ -163,8 +163,8 @@ fn a_saved_setting_is_used_and_refused_for_another_model() {
     assert!(run.err.contains("tuned: `model.onnx` cpu "), "{}", run.err);
     let found = json(&folder.path().join("b.json"));
     let results = found["results"].as_array().unwrap();
-    assert_eq!((results.len(), &results[0]["key"]["batch"]), (1, &1.into()));
-    let precision = results[0]["key"]["precision"].as_str().unwrap();
+    assert_eq!((results.len(), &results[0]["batch"]), (1, &1.into()));
+    let precision = results[0]["precision"].as_str().unwrap();
     assert!(
         run.err.contains(&format!("cpu {precision}, ")),
         "{}",
