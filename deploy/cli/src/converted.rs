@@ -14,7 +14,7 @@ use deploy::classifier::usual_batch;
 use deploy::convert::{self, Calibration, DEFAULT_IMAGES, NodeChoice, Quantizer, Scheme};
 use deploy::session::Feed;
 use deploy::tuned::TunedKey;
-use deploy::{Model, Precision, Provider, SessionOptions, decode};
+use deploy::{Batch, Model, Precision, Provider, Session, SessionOptions, decode};
 use onnx::ModelFile;
 
 /// Time in which nodes that are faster in single precision are sought, about.
@@ -113,8 +113,7 @@ pub(crate) fn faster_in_fp32(
         "timing nodes in int8 and fp32 on {provider} (about {} s)",
         SEARCH.as_secs()
     ));
-    let batch = fixed_batch.unwrap_or_else(|| usual_batch(provider));
-    let input = Input::Prepared(prepared(calibration, batch)?.into());
+    let usual = fixed_batch.unwrap_or_else(|| usual_batch(provider));
     // What a provider compiles for the files that are not chosen is of no further use.
     let compiled =
         tempfile::tempdir().map_err(deploy::files::Error::writing(&std::env::temp_dir()))?;
@@ -122,12 +121,19 @@ pub(crate) fn faster_in_fp32(
         precision: Precision::Int8,
         // As `eval` runs it, one session on each core. Idle threads of the other sessions would spin, too.
         threads: provider.is_on_cpu().then_some(1),
-        batches: vec![batch],
+        batches: vec![usual],
         record: true,
         engines: Some(compiled.path().to_owned()),
         image_shape: Some(calibration.preprocess.output_shape()),
         ..session.clone()
     };
+    // A graph may take another number of images than the file says.
+    let opened = Session::from_file(&quantizer.quantize(&[])?, &options)?.batch();
+    let batch = match opened {
+        Batch::Fixed(batch) => batch,
+        Batch::Dynamic => usual,
+    };
+    let input = Input::Prepared(prepared(calibration, batch)?.into());
     let open = |kept: &[String]| {
         let spec = EngineSpec::OnnxRuntime {
             file: quantizer.quantize(kept)?,
