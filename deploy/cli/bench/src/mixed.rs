@@ -182,9 +182,9 @@ impl Search<'_> {
             true => kept.difference(group).copied().collect(),
             false => kept.union(group).copied().collect(),
         };
-        let products = (0..self.nodes.len()).filter(|index| self.nodes[*index].is_product);
+        let mut products = (0..self.nodes.len()).filter(|index| self.nodes[*index].is_product);
         if products.clone().all(|index| changed.contains(&index))
-            && let Some(last) = products.last()
+            && let Some(last) = products.next_back()
         {
             changed.remove(&last);
         }
