@@ -112,11 +112,15 @@ impl Search<'_> {
         if files.len() < 2 {
             return Ok(None);
         }
-        let mut configs = Vec::new();
-        for nodes in &files {
-            // Without memory a faster file may be missed, and nothing else.
-            if configs.len() < 2 || system::has_memory() {
-                configs.push(self.open(nodes)?);
+        let (mut configs, mut opened) = (vec![self.open(kept)?], vec![kept.clone()]);
+        for nodes in files.drain(1..) {
+            if configs.len() > 1 && !system::has_memory() {
+                break;
+            }
+            // A provider may refuse some mixtures: a faster file may be missed, and nothing else.
+            if let Ok(config) = self.open(&nodes) {
+                configs.push(config);
+                opened.push(nodes);
             }
         }
         let Some((index, _)) = self.fastest(configs)? else {
@@ -124,9 +128,9 @@ impl Search<'_> {
         };
         // One session may be slower than another one of the same file for as long as it is open, so new ones decide. Of
         // several files the luckiest was taken, which the second race does not know.
-        let new = vec![self.open(kept)?, self.open(&files[index])?];
+        let new = vec![self.open(kept)?, self.open(&opened[index])?];
         let confirmed = self.fastest(new)?;
-        Ok(confirmed.map(|(_, share)| (files.swap_remove(index), share)))
+        Ok(confirmed.map(|(_, share)| (opened.swap_remove(index), share)))
     }
 
     fn open(&self, kept: &Nodes) -> Result<TimedRun> {
@@ -170,7 +174,7 @@ impl Search<'_> {
         }
         let shown = alive.into_iter().filter_map(|index| {
             let duel = Duel::new(&costs[index], &costs[0]);
-            let is_shown = duel.p_value <= ERROR / (configs.len() - 1) as f64;
+            let is_shown = duel.p_value <= ERROR / (configs.len() - 1).max(1) as f64;
             (duel.share < 1.0 && is_shown).then_some((index, duel.share))
         });
         Ok(shown.min_by(|a, b| a.1.total_cmp(&b.1)))
