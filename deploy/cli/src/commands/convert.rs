@@ -379,9 +379,13 @@ fn slower(
 ) -> Option<String> {
     let SpeedReport { found, .. } = speed;
     let (precision, provider, ratio) = (args.precision, args.machine.provider, found.ratio);
+    let shown = match found.interval[1] < 1.0 {
+        true => "",
+        false => "shown to be ",
+    };
     match int8_nodes {
         Some(NodeCount { converted, of }) if found.interval[0] <= 1.0 => Some(format!(
-            "int8 is not faster here on {provider}: {ratio:.2} times as fast as the model, with {converted} of {of} nodes \
+            "int8 is not {shown}faster here on {provider}: {ratio:.2} times as fast as the model, with {converted} of {of} nodes \
              in int8"
         )),
         None if found.interval[1] < 1.0 => Some(format!(
