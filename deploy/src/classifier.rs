@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use image::DynamicImage;
+use machine::Provider;
 use onnx::{Activation, ModelFile};
 use pixels::card::{OutputKind, golden_images};
 use pixels::{Card, DecodedImage, ImageRef, Limits, Preprocess};
@@ -61,6 +62,16 @@ pub struct Classifier {
 
 /// Images per run on a CPU: so few of them stay in its caches.
 const BATCH_ON_CPU: usize = 8;
+/// Images per run that occupy a GPU.
+const BATCH_ON_GPU: usize = 32;
+
+/// Images per run of a model that fixes no number, where nothing else is asked for.
+pub fn usual_batch(provider: Provider) -> usize {
+    match provider.is_on_cpu() {
+        true => BATCH_ON_CPU,
+        false => BATCH_ON_GPU,
+    }
+}
 
 impl Classifier {
     /// Opens a model that carries a card, on the CPU, with the ONNX Runtime that is loaded or found in

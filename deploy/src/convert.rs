@@ -9,7 +9,7 @@ mod ranges;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use onnx::convert::{Half, Quantized};
+use onnx::convert::{Half, QuantizableNode, Quantized};
 use onnx::{Document, ModelFile};
 use pixels::card::PREFIX;
 use pixels::{Card, Unreadable};
@@ -20,11 +20,13 @@ pub use batch::dynamic_batch;
 pub use calibration::{Calibration, DEFAULT_IMAGES};
 pub use onnx::convert::Scheme;
 
+use ranges::MeasuredRanges;
+
 use crate::error::{Error, Result};
 use crate::precision::Precision;
 
 /// Part of the cache key: counted up when a conversion gives other files than before.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// A converted file in the cache folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +46,16 @@ pub struct Int8 {
     pub images: usize,
     /// Images that could not be read.
     pub unreadable: Vec<Unreadable>,
+}
+
+/// The nodes of a file in 8-bit integers that stay in single precision.
+#[derive(Clone)]
+pub struct NodeChoice<'a> {
+    /// Everything that the choice depends on beside the model and its calibration, such as the provider and the machine
+    /// on which nodes were timed: part of a kept file's name.
+    pub key: String,
+    /// Called where there is no kept file yet: names of [`Quantizer::nodes`].
+    pub choose: &'a dyn Fn(&Quantizer) -> Result<Vec<String>>,
 }
 
 /// Writes `model` to `out` with weights and values in half precision. Input and output stay in single
@@ -74,18 +86,73 @@ pub fn fp16(model: &ModelFile, out: &Path) -> Result<Half> {
 /// # Errors
 /// As [`fp16`]; ONNX Runtime does not run the model, or no image can be read.
 pub fn int8(model: &ModelFile, out: &Path, calibration: &Calibration) -> Result<Int8> {
-    let mut document = Document::from_file(model)?;
-    onnx::convert::prepare(&mut document)?;
-    let observed = onnx::convert::calibrated_values(&document)?;
-    let measured = ranges::measure(&document, &observed, calibration)?;
-    let graph = onnx::convert::quantize(&mut document, &measured.ranges, calibration.scheme)?;
-    update_card(&mut document, Precision::Int8, Some(measured.images))?;
-    document.save(out)?;
-    Ok(Int8 {
-        graph,
-        images: measured.images,
-        unreadable: measured.unreadable,
-    })
+    Quantizer::new(model, calibration)?.save(out, &[])
+}
+
+/// A model whose ranges were measured: it is quantised as often as needed, each time with other nodes that stay in single
+/// precision.
+#[derive(Debug, Clone)]
+pub struct Quantizer {
+    document: Document,
+    measured: MeasuredRanges,
+    scheme: Scheme,
+}
+
+impl Quantizer {
+    /// Measures the ranges of a model's values on `calibration`. ONNX Runtime must have been loaded
+    /// ([`crate::runtime::load`]).
+    ///
+    /// # Errors
+    /// As [`int8`].
+    pub fn new(model: &ModelFile, calibration: &Calibration) -> Result<Self> {
+        let mut document = Document::from_file(model)?;
+        onnx::convert::prepare(&mut document)?;
+        let observed = onnx::convert::calibrated_values(&document)?;
+        let measured = ranges::measure(&document, &observed, calibration)?;
+        Ok(Self {
+            document,
+            measured,
+            scheme: calibration.scheme,
+        })
+    }
+
+    /// The nodes that can compute with integers, in the order of the graph.
+    ///
+    /// # Errors
+    /// The types of the graph are not known.
+    pub fn nodes(&self) -> Result<Vec<QuantizableNode>> {
+        Ok(onnx::convert::quantizable_nodes(&self.document)?)
+    }
+
+    /// The model with 8-bit integers, in memory. The [nodes](Self::nodes) of the names `kept` stay in single precision.
+    ///
+    /// # Errors
+    /// There is no such node, or no product would compute with integers.
+    pub fn quantize(&self, kept: &[String]) -> Result<ModelFile> {
+        Ok(ModelFile::from_bytes(self.document(kept)?.0.to_bytes())?)
+    }
+
+    /// Writes what [`quantize`](Self::quantize) returns to `out`.
+    ///
+    /// # Errors
+    /// As [`quantize`](Self::quantize), or `out` cannot be written.
+    pub fn save(&self, out: &Path, kept: &[String]) -> Result<Int8> {
+        let (document, graph) = self.document(kept)?;
+        document.save(out)?;
+        Ok(Int8 {
+            graph,
+            images: self.measured.images,
+            unreadable: self.measured.unreadable.clone(),
+        })
+    }
+
+    fn document(&self, kept: &[String]) -> Result<(Document, Quantized)> {
+        let mut document = self.document.clone();
+        let (ranges, scheme) = (&self.measured.ranges, self.scheme);
+        let graph = onnx::convert::quantize(&mut document, ranges, scheme, kept)?;
+        update_card(&mut document, Precision::Int8, Some(self.measured.images))?;
+        Ok((document, graph))
+    }
 }
 
 /// The converted file in the cache folder's `converted`, written where it is not there. Its name is a hash of
@@ -100,8 +167,56 @@ pub fn cached(
     calibration: Option<&Calibration>,
     cache: &Path,
 ) -> Result<ConvertedFile> {
+    match (precision, calibration) {
+        (Precision::Fp16, _) => {
+            let key = key(model, precision, None, "")?;
+            kept_file(model, precision, &key, cache, |out| {
+                fp16(model, out).map(drop)
+            })
+        }
+        (Precision::Int8, Some(calibration)) => {
+            let choice = NodeChoice {
+                key: String::new(),
+                choose: &|_| Ok(Vec::new()),
+            };
+            cached_int8(model, calibration, &choice, cache)
+        }
+        (Precision::Int8, None) => Err(Error::no_calibration()),
+        (Precision::Fp32 | Precision::Tf32 | Precision::Bf16, _) => {
+            Err(Error::not_converted(precision.name()))
+        }
+    }
+}
+
+/// As [`cached`], of a file in 8-bit integers some of whose nodes may stay in single precision. The name of the file also
+/// depends on the key of the choice.
+///
+/// # Errors
+/// As [`int8`], and those of the choice.
+pub fn cached_int8(
+    model: &ModelFile,
+    calibration: &Calibration,
+    choice: &NodeChoice<'_>,
+    cache: &Path,
+) -> Result<ConvertedFile> {
+    let precision = Precision::Int8;
+    let key = key(model, precision, Some(calibration), &choice.key)?;
+    kept_file(model, precision, &key, cache, |out| {
+        let quantizer = Quantizer::new(model, calibration)?;
+        let kept = (choice.choose)(&quantizer)?;
+        quantizer.save(out, &kept).map(drop)
+    })
+}
+
+/// The file of a key in the cache folder; `write` writes it where it is not there.
+fn kept_file(
+    model: &ModelFile,
+    precision: Precision,
+    key: &str,
+    cache: &Path,
+    write: impl FnOnce(&Path) -> Result<()>,
+) -> Result<ConvertedFile> {
     let folder = cache.join("converted");
-    let key = key(model, precision, calibration)?;
     let stem = model
         .path()
         .file_stem()
@@ -113,18 +228,7 @@ pub fn cached(
         return Ok(ConvertedFile { path, reused: true });
     }
     fs::create_dir_all(&folder).map_err(files::Error::writing(&folder))?;
-    match (precision, calibration) {
-        (Precision::Fp16, _) => {
-            fp16(model, &path)?;
-        }
-        (Precision::Int8, Some(calibration)) => {
-            int8(model, &path, calibration)?;
-        }
-        (Precision::Int8, None) => return Err(Error::no_calibration()),
-        (Precision::Fp32 | Precision::Tf32 | Precision::Bf16, _) => {
-            return Err(Error::not_converted(precision.name()));
-        }
-    }
+    write(&path)?;
     Ok(ConvertedFile {
         path,
         reused: false,
@@ -136,14 +240,15 @@ fn key(
     model: &ModelFile,
     precision: Precision,
     calibration: Option<&Calibration>,
+    choice: &str,
 ) -> Result<String> {
     let mut document = Document::from_file(model)?;
     // The weights may lie in another file, and must be part of the hash.
     document.inline_external_data()?;
     let mut hasher = Sha256::new();
     hasher.update(Sha256::digest(document.to_bytes()));
-    hasher.update(format!("\n{VERSION}\n{precision}\n"));
-    if let Some(calibration) = calibration.filter(|_| precision == Precision::Int8) {
+    hasher.update(format!("\n{VERSION}\n{precision}\n{choice}\n"));
+    if let Some(calibration) = calibration {
         hasher.update(format!(
             "{:?}\n{}\n",
             calibration.scheme, calibration.preprocess

@@ -12,7 +12,7 @@ mod types;
 
 pub use float16::{Half, Kept, to_half};
 pub use quantize::{Quantized, Range, Scheme, quantize};
-pub use quantize_plan::{calibrated_values, prepare};
+pub use quantize_plan::{QuantizableNode, calibrated_values, prepare, quantizable_nodes};
 
 use std::collections::HashSet;
 

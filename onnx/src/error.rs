@@ -185,7 +185,24 @@ impl Error {
         Error::new(message.to_owned(), Some(hint))
     }
 
-    /// There is nothing whose precision could change; `what` is what a conversion needs.
+    /// A node that would stay in single precision is none that could do anything else.
+    pub(crate) fn not_quantizable(node: &str, names: &[&str]) -> Error {
+        let message = format!(
+            "the model has no node `{node}` that could compute with 8-bit integers\n  expected: {}",
+            names.join(", ")
+        );
+        Error::new(message, Some("name nodes as `expected` does"))
+    }
+
+    /// Nothing would change: all that could compute with integers would stay in single precision.
+    pub(crate) fn nothing_quantized() -> Error {
+        let message = "every convolution and matrix product would stay in single precision";
+        Error::new(
+            message.to_owned(),
+            Some("let one of them compute with 8-bit integers"),
+        )
+    }
+
     /// The graph is not that of two images through one encoder, or cannot become it.
     pub(crate) fn not_siamese(reason: &str) -> Error {
         let message = format!("the graph does not compare two images: {reason}");
@@ -195,6 +212,7 @@ impl Error {
         )
     }
 
+    /// There is nothing whose precision could change; `what` is what a conversion needs.
     pub(crate) fn nothing_to_convert(what: &str) -> Error {
         let message = format!("the model has no {what} to convert");
         Error::new(message, Some(CONVERT_THE_ORIGINAL))

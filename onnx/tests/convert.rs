@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use classifold_onnx::convert::{Range, Scheme, calibrated_values, prepare, quantize, to_half};
+use classifold_onnx::convert::{
+    Range, Scheme, calibrated_values, prepare, quantizable_nodes, quantize, to_half,
+};
 use classifold_onnx::proto::{DataType, GraphProto, NodeProto};
 use classifold_onnx::{
     Attr, BatchNormInputs, Dim, Document, GraphBuilder, ModelInfo, Tensor, TensorData, ValueInfo,
@@ -283,7 +285,7 @@ fn integers_stand_where_they_can_be_fused() {
     names.sort();
     assert_eq!(names, ["conv2", "input", "pool", "relu", "relu2"]);
     let ranges = ranges(&document);
-    let report = quantize(&mut document, &ranges, Scheme::Asymmetric).unwrap();
+    let report = quantize(&mut document, &ranges, Scheme::Asymmetric, &[]).unwrap();
     assert_eq!((report.nodes, report.values, report.kept.len()), (3, 7, 0));
     let graph = document.graph();
     let scale_of = |value: &str| {
@@ -329,11 +331,60 @@ fn integers_stand_where_they_can_be_fused() {
 }
 
 #[test]
+fn a_kept_node_computes_in_single_precision_and_reads_what_it_can_as_it_is() {
+    let mut document = residual();
+    prepare(&mut document).unwrap();
+    let nodes = quantizable_nodes(&document).unwrap();
+    let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+    assert_eq!(names, ["conv1", "conv2", "add", "pool", "fc"]);
+    let products = nodes.iter().filter(|node| node.is_product);
+    assert_eq!(products.count(), 3);
+    let ranges = ranges(&document);
+    let mut integers_first = document.clone();
+    let kept = ["conv1".to_owned()];
+    let report = quantize(&mut document, &ranges, Scheme::Asymmetric, &kept).unwrap();
+    // Nothing is rounded before the pooling, which makes the value smaller.
+    assert_eq!((report.nodes, report.kept), (2, kept.to_vec()));
+    let graph = document.graph();
+    assert_eq!(named(graph, "conv1").input[0], "input");
+    assert_eq!(named(graph, "maxpool").input, ["relu"]);
+    assert_eq!(
+        document
+            .tensor(&named(graph, "conv1").input[1])
+            .unwrap()
+            .elem_type(),
+        DataType::Float
+    );
+    assert_eq!(named(graph, "conv2").input[0], "maxpool_dequantized");
+    // The other way round: what comes as integers is read through the node that dequantises.
+    let kept = ["conv2", "add", "pool"].map(str::to_owned);
+    let report = quantize(&mut integers_first, &ranges, Scheme::Asymmetric, &kept).unwrap();
+    assert_eq!((report.nodes, report.kept), (2, kept.to_vec()));
+    let graph = integers_first.graph();
+    assert_eq!(named(graph, "conv2").input[0], "maxpool_dequantized");
+    assert_eq!(named(graph, "add").input, ["conv2", "maxpool_dequantized"]);
+    assert_eq!(named(graph, "pool").input, ["relu2"]);
+    let mut other = residual();
+    prepare(&mut other).unwrap();
+    for (kept, expected) in [
+        (&["relu"][..], "the model has no node `relu`"),
+        (
+            &["fc", "conv1", "conv2"],
+            "every convolution and matrix product would stay",
+        ),
+    ] {
+        let kept: Vec<String> = kept.iter().map(|name| (*name).to_owned()).collect();
+        let error = quantize(&mut other, &ranges, Scheme::Asymmetric, &kept).unwrap_err();
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
+}
+
+#[test]
 fn symmetric_integers_have_zero_in_the_middle_and_leave_biases_alone() {
     let mut document = residual();
     prepare(&mut document).unwrap();
     let ranges = ranges(&document);
-    quantize(&mut document, &ranges, Scheme::Symmetric).unwrap();
+    quantize(&mut document, &ranges, Scheme::Symmetric, &[]).unwrap();
     for tensor in &document.graph().initializer {
         let tensor = Tensor::from_proto(tensor).unwrap();
         match &tensor.data {
@@ -357,7 +408,7 @@ fn a_value_without_a_range_is_named() {
             high: f32::INFINITY,
         },
     );
-    let error = quantize(&mut document, &ranges, Scheme::Asymmetric).unwrap_err();
+    let error = quantize(&mut document, &ranges, Scheme::Asymmetric, &[]).unwrap_err();
     assert!(
         error.to_string().contains("`relu` has no finite range"),
         "{error}"
@@ -481,7 +532,7 @@ fn the_bias_behind_an_output_of_the_graph_stays_in_single_precision() {
     let mut document = graph.finish(&ModelInfo::default()).unwrap();
     prepare(&mut document).unwrap();
     // An output is not quantised, so that an integer bias would have no scale.
-    let report = quantize(&mut document, &HashMap::new(), Scheme::Asymmetric).unwrap();
+    let report = quantize(&mut document, &HashMap::new(), Scheme::Asymmetric, &[]).unwrap();
     assert_eq!((report.nodes, report.values), (1, 0));
     let fc = named(document.graph(), "fc");
     assert_eq!(

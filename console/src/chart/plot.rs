@@ -285,7 +285,13 @@ impl Layout {
             placed.push((place, label));
         }
         html! {
-            @for (place, label) in &placed { (canvas::text(theme, *place, "middle", Ink::Text, label)) }
+            @for ([x, y], label) in &placed {
+                @let wide = canvas::width(label) + 2.0;
+                // An interval runs through its dot, and would run through the label.
+                rect x=(round(x - wide / 2.0)) y=(round(y - TEXT + 1.0)) width=(round(wide)) height=(round(TEXT))
+                    fill=(theme.colour(Ink::Surface)) {}
+                (canvas::text(theme, [*x, *y], "middle", Ink::Text, label))
+            }
         }
     }
 

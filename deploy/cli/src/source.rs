@@ -8,7 +8,9 @@ use data::{Dataset, PairOptions, Pairs, Split, catalog, run_files, runs};
 use deploy::card::OutputKind;
 use deploy::runtime::{self, RuntimeLibrary, Search};
 use deploy::tuned::{self, Tuned};
-use deploy::{Classifier, ClassifierBuilder, Model, Precision, Provider, Unreadable, Verifier};
+use deploy::{
+    Classifier, ClassifierBuilder, Model, Precision, Provider, SessionOptions, Unreadable, Verifier,
+};
 use onnx::ModelFile;
 
 use crate::cli::{LocationArgs, MachineArgs, ModelArgs, OutputKindArg};
@@ -127,7 +129,12 @@ pub(crate) fn classifier(
             printer,
         )?)?;
         deploy::runtime::require(options.machine.provider)?;
-        file = original.file(options.machine.provider, options.precision, &cache, printer)?;
+        let session = SessionOptions {
+            provider: options.machine.provider,
+            precision: options.precision,
+            ..SessionOptions::default()
+        };
+        file = original.file(&session, &cache, printer)?;
     }
     let mut builder = ClassifierBuilder::from_file(file);
     if let Some(threads) = options.machine.threads {

@@ -7,7 +7,7 @@ use onnx::ModelFile;
 use pixels::card::OutputKind;
 use pixels::{Limits, Preprocess};
 
-use super::{BATCH_ON_CPU, Classifier, check_class_count};
+use super::{Classifier, check_class_count, usual_batch};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -17,8 +17,6 @@ use crate::runtime::{self, LoadOptions, RuntimeLibrary};
 use crate::session::{Batch, Session, SessionOptions};
 use crate::tuned::{self, Tuned};
 
-/// Images per run that occupy a GPU.
-const BATCH_ON_GPU: usize = 32;
 /// Most sessions on a CPU: each has its own copy of the weights.
 const MAX_SESSIONS: usize = 8;
 /// Sessions on a GPU for many images. Each has a stream: one copies while the other computes.
@@ -283,8 +281,7 @@ impl ClassifierBuilder {
         self.load_runtime()?;
         let usual = match self.batches.first() {
             Some(batch) if self.tuned => *batch,
-            _ if self.provider.is_on_cpu() => BATCH_ON_CPU,
-            _ => BATCH_ON_GPU,
+            _ => usual_batch(self.provider),
         };
         let preferred_batch = model.fixed_batch().unwrap_or(usual);
         let (options, count) = self.session_options(&output, &preprocess, preferred_batch);

@@ -18,6 +18,7 @@ const ONLY_ZERO: Range = Range {
 };
 
 /// Ranges by value, and the images that they come from.
+#[derive(Debug, Clone)]
 pub(super) struct MeasuredRanges {
     pub(super) ranges: HashMap<String, Range>,
     /// Images that were read.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use classifold::convert::{self, Calibration, Scheme};
+use classifold::convert::{self, Calibration, NodeChoice, Quantizer, Scheme};
 use classifold::data::{Dataset, Split};
 use classifold::diff::diff;
 use classifold::eval::EvalOptions;
@@ -231,6 +231,62 @@ fn a_kept_file_is_never_another_models() {
     fs::copy(&dataset.test[0].path, &calibration.images[0]).unwrap();
     let third = int8(&calibration);
     assert!(!third.reused && third.path != second.path);
+}
+
+#[test]
+fn whatever_nodes_are_kept_answers_are_near_and_the_kept_file_is_of_that_choice() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = striped_images(folder.path());
+    let cache = folder.path().join("cache");
+    for (batch, scheme) in [
+        ("batch".into(), Scheme::Asymmetric),
+        (Dim::Fixed(3), Scheme::Symmetric),
+    ] {
+        let model = network(folder.path(), batch, 0.0);
+        drop(open(&model));
+        let calibration = calibration(&dataset, scheme);
+        let quantizer = Quantizer::new(&file(&model), &calibration).unwrap();
+        let nodes = quantizer.nodes().unwrap();
+        let names: Vec<String> = nodes.into_iter().map(|node| node.name).collect();
+        assert_eq!(names, ["conv1", "conv2", "add", "pool", "fc"]);
+        let out = folder.path().join("int8.onnx");
+        let distance = |kept: &[String]| {
+            let report = quantizer.save(&out, kept).unwrap();
+            assert_eq!(report.graph.kept, kept);
+            assert_eq!(open(&out).model().unwrap().precision, "int8");
+            let answers = off(&model, &out, &dataset);
+            let in_memory = quantizer.quantize(kept).unwrap();
+            assert_eq!(in_memory.bytes(), file(&out).bytes());
+            answers
+        };
+        // None; all but the last; integers at the beginning and single precision at the end; alternating.
+        let alternating = [names[1].clone(), names[3].clone()];
+        for kept in [&[], &names[..4], &names[1..], &alternating] {
+            let distance = distance(kept);
+            assert!(
+                0.0 < distance && distance < 0.1,
+                "{scheme:?} {kept:?} {distance}"
+            );
+        }
+
+        let cached = |key: &str, kept: &[String], is_new: bool| {
+            let choose = |_: &Quantizer| {
+                assert!(is_new, "{key} is kept already");
+                Ok(kept.to_vec())
+            };
+            let choice = NodeChoice {
+                key: key.to_owned(),
+                choose: &choose,
+            };
+            let found = convert::cached_int8(&file(&model), &calibration, &choice, &cache);
+            let found = found.unwrap();
+            assert_eq!(found.reused, !is_new);
+            fs::read(&found.path).unwrap()
+        };
+        let here = cached("cpu", &names[..1], true);
+        assert_eq!(cached("cpu", &[], false), here);
+        assert_ne!(cached("openvino:cpu", &[], true), here);
+    }
 }
 
 #[test]

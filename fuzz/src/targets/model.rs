@@ -104,7 +104,11 @@ pub const CONVERT: Target = Target {
             high: 2.0,
         };
         let ranges: HashMap<_, _> = values.into_iter().map(|name| (name, range)).collect();
-        let _ = convert::quantize(&mut quantized, &ranges, Scheme::Symmetric);
+        let nodes = convert::quantizable_nodes(&quantized).unwrap_or_default();
+        let kept: Vec<String> = nodes.into_iter().step_by(2).map(|node| node.name).collect();
+        for kept in [&kept[..], &[]] {
+            let _ = convert::quantize(&mut quantized.clone(), &ranges, Scheme::Symmetric, kept);
+        }
     },
     seeds,
     words: WORDS,

@@ -6,12 +6,13 @@
 //! section 2). Measures no range: the caller passes the ranges of the values.
 
 use std::collections::HashMap;
+use std::iter::successors;
 
-use super::quantize_plan::{Plan, QuantizedValue, float_constant, plan};
-use super::{UsedNames, unconvertible};
+use super::quantize_plan::{Plan, QuantizedValue, float_constant, plan, quantizable_nodes};
+use super::{UsedNames, label, unconvertible};
 use crate::builder::{Attr, node};
 use crate::document::Document;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::proto::{GraphProto, NodeProto, TensorProto};
 use crate::surgery;
 use crate::tensor::{Tensor, TensorData};
@@ -48,26 +49,42 @@ pub struct Quantized {
     pub nodes: usize,
     /// Number of values of 8-bit integers.
     pub values: usize,
-    /// Names of the convolutions and matrix products that stayed in single precision.
+    /// Names of the nodes that stayed in single precision: those that had to, and convolutions and matrix products
+    /// without constant weights.
     pub kept: Vec<String>,
 }
 
 /// Quantises a [prepared](super::prepare) graph with the ranges of its
-/// [`calibrated_values`](super::calibrated_values).
+/// [`calibrated_values`](super::calibrated_values). The [`quantizable_nodes`](super::quantizable_nodes) of the names
+/// `kept` stay in single precision.
 ///
 /// # Errors
-/// No weight is constant, or the range of a value is missing or not finite.
+/// No weight is constant, the range of a value is missing or not finite, or a name of `kept` is no such node's.
 pub fn quantize(
     document: &mut Document,
     ranges: &HashMap<String, Range>,
     scheme: Scheme,
+    kept: &[String],
 ) -> Result<Quantized> {
-    let plan = plan(document)?;
+    if !kept.is_empty() {
+        let nodes = quantizable_nodes(document)?;
+        let is_known = |name: &&String| nodes.iter().any(|node| node.name == **name);
+        if let Some(unknown) = kept.iter().find(|name| !is_known(name)) {
+            let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+            return Err(Error::not_quantizable(unknown, &names));
+        }
+        let mut products = nodes.iter().filter(|node| node.is_product);
+        if products.all(|node| kept.contains(&node.name)) {
+            return Err(Error::nothing_quantized());
+        }
+    }
+    let plan = plan(document, kept)?;
     let graph = document.graph();
     let mut writer = Writer {
         graph,
         scheme,
         ranges,
+        moved_from: &plan.moved_from,
         used_names: UsedNames::new(graph),
         nodes: Vec::new(),
         constants: Vec::new(),
@@ -81,9 +98,11 @@ pub fn quantize(
     } = writer;
     let linear = |node: &NodeProto| matches!(node.op_type(), "Conv" | "Gemm" | "MatMul");
     let old_nodes = graph.node.iter().enumerate();
-    let kept: Vec<String> = old_nodes
-        .filter(|(index, node)| linear(node) && !plan.linear.contains(index))
-        .map(|(_, node)| node.name().to_owned())
+    let stayed: Vec<String> = old_nodes
+        .filter(|(index, node)| {
+            linear(node) && !plan.linear.contains(index) || kept.contains(&label(node))
+        })
+        .map(|(_, node)| label(node))
         .collect();
     let graph = document.graph_mut();
     graph.node = nodes;
@@ -93,7 +112,7 @@ pub fn quantize(
     Ok(Quantized {
         nodes: plan.linear.len(),
         values: plan.values.len(),
-        kept,
+        kept: stayed,
     })
 }
 
@@ -110,6 +129,7 @@ struct Writer<'g> {
     graph: &'g GraphProto,
     scheme: Scheme,
     ranges: &'g HashMap<String, Range>,
+    moved_from: &'g HashMap<String, String>,
     used_names: UsedNames,
     /// The new nodes.
     nodes: Vec<NodeProto>,
@@ -135,8 +155,12 @@ impl Writer<'_> {
         }
         for (index, old) in self.graph.node.iter().enumerate() {
             let mut new = old.clone();
+            let reads_integers = plan.integer_readers.contains(&index);
             for name in &mut new.input {
-                if let Some(dequantized) = self.dequantized.get(name) {
+                // A value in single precision that is quantised for others is read as it is.
+                if (reads_integers || plan.integer_results.contains(name))
+                    && let Some(dequantized) = self.dequantized.get(name)
+                {
                     name.clone_from(dequantized);
                 }
             }
@@ -174,7 +198,13 @@ impl Writer<'_> {
 
     fn add_parameters(&mut self, root: &str, producer: &NodeProto) -> Result<Parameters> {
         let finite = |range: &&Range| range.low.is_finite() && range.high.is_finite();
-        let Some(range) = self.ranges.get(root).filter(finite) else {
+        // Ranges were measured for the plan that keeps no node: there a value may have had the range of another one,
+        // from which it was moved.
+        let mut sources = successors(Some(root), |value| {
+            self.moved_from.get(*value).map(String::as_str)
+        });
+        let range = sources.find_map(|value| self.ranges.get(value));
+        let Some(range) = range.filter(finite) else {
             let reason = format!("`{root}` has no finite range");
             return Err(unconvertible(producer, &reason));
         };

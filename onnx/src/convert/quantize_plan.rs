@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::types::{self, Types};
-use super::{check_unquantized, fold, is_standard, opset};
+use super::{check_unquantized, fold, is_standard, label, opset};
 use crate::document::Document;
 use crate::error::{Error, Result};
 use crate::proto::{DataType, GraphProto, NodeProto, TensorProto};
@@ -21,6 +21,12 @@ pub(super) struct Plan {
     pub(super) values: Vec<QuantizedValue>,
     /// Indices of the nodes with a constant weight.
     pub(super) linear: HashSet<usize>,
+    /// Indices of the nodes that read integers.
+    pub(super) integer_readers: HashSet<usize>,
+    /// The values that come out of a node as integers. The others are quantised for some of their readers.
+    pub(super) integer_results: HashSet<String>,
+    /// The value that a node only moved, by the moved one.
+    pub(super) moved_from: HashMap<String, String>,
 }
 
 /// A value to quantise.
@@ -29,6 +35,19 @@ pub(super) struct QuantizedValue {
     pub(super) name: String,
     /// The value whose range it has: itself, or the one that its nodes only moved.
     pub(super) root: String,
+}
+
+/// A node that [`quantize`](super::quantize) makes compute with integers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuantizableNode {
+    /// The node's name, or its output's where it has none.
+    pub name: String,
+    /// The operator.
+    pub op: String,
+    /// Whether it is a product with constant weights, of which at least one must compute with integers.
+    pub is_product: bool,
+    /// Whether each channel of it is a convolution of its own.
+    pub is_depthwise: bool,
 }
 
 /// Prepares a graph for [`quantize`](super::quantize): reads external data, raises the operator set to
@@ -50,14 +69,34 @@ pub fn prepare(document: &mut Document) -> Result<()> {
 /// # Errors
 /// As [`prepare`], or no weight is constant.
 pub fn calibrated_values(document: &Document) -> Result<Vec<String>> {
-    let plan = plan(document)?;
+    let plan = plan(document, &[])?;
     let mut seen = HashSet::new();
     let mut roots: Vec<String> = plan.values.into_iter().map(|value| value.root).collect();
     roots.retain(|root| seen.insert(root.clone()));
     Ok(roots)
 }
 
+/// The nodes of a [prepared](prepare) graph that can compute with integers, in the order of the graph.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn quantizable_nodes(document: &Document) -> Result<Vec<QuantizableNode>> {
+    let planner = Planner::new(document, &[])?;
+    let nodes = planner.graph.node.iter();
+    let of_node = |node: &NodeProto| {
+        let role = planner.role(node);
+        matches!(role, Role::Linear | Role::Integer).then(|| QuantizableNode {
+            name: label(node),
+            op: node.op_type().to_owned(),
+            is_product: matches!(role, Role::Linear),
+            is_depthwise: planner.is_depthwise(node),
+        })
+    };
+    Ok(nodes.filter_map(of_node).collect())
+}
+
 /// Role of a node in a quantised graph.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
     /// A product with a constant weight: `Conv`, `Gemm`, `MatMul`.
     Linear,
@@ -69,29 +108,34 @@ enum Role {
     Float,
 }
 
-pub(super) fn plan(document: &Document) -> Result<Plan> {
+/// The plan in which the nodes of the names `kept` compute in single precision.
+pub(super) fn plan(document: &Document, kept: &[String]) -> Result<Plan> {
     let graph = document.graph();
-    let planner = Planner {
-        graph,
-        types: types::infer(document)?,
-        dependent: super::input_dependent(graph),
-    };
+    let planner = Planner::new(document, kept)?;
     let mut wanted: HashSet<String> = HashSet::new();
     let mut plan = Plan::default();
     for (index, node) in graph.node.iter().enumerate() {
-        match planner.role(node) {
+        let role = planner.role(node);
+        if role != Role::Float {
+            plan.integer_readers.insert(index);
+        }
+        match role {
             Role::Linear => {
                 wanted.insert(node.input[0].clone());
+                let activation = planner.activation(&node.output[0]);
+                plan.integer_results.extend(activation.clone());
                 // ONNX Runtime's integer convolutions have integer outputs only. A matrix product may have
                 // outputs in single precision, and that of the last layer should.
                 if node.op_type() == "Conv" {
-                    wanted.extend(planner.activation(&node.output[0]));
+                    wanted.extend(activation);
                 }
                 plan.linear.insert(index);
             }
             Role::Integer => {
                 wanted.extend(node.input.iter().cloned());
-                wanted.extend(planner.activation(&node.output[0]));
+                let activation = planner.activation(&node.output[0]);
+                plan.integer_results.extend(activation.clone());
+                wanted.extend(activation);
             }
             Role::Move | Role::Float => {}
         }
@@ -112,17 +156,22 @@ pub(super) fn plan(document: &Document) -> Result<Plan> {
         });
     }
     for node in &graph.node {
-        let moved_from = match planner.role(node) {
-            Role::Move => roots.get(&node.input[0]).cloned(),
-            _ => None,
-        };
+        let is_move = planner.role(node) == Role::Move;
+        let input = node.input.first().filter(|_| is_move);
+        let root = input.and_then(|input| roots.get(input)).cloned();
         for output in node
             .output
             .iter()
             .filter(|output| !surgery::is_output(graph, output))
         {
-            if wanted.contains(output) || moved_from.is_some() {
-                let root = moved_from.as_ref().unwrap_or(output).clone();
+            if let Some(input) = input {
+                plan.moved_from.insert(output.clone(), input.clone());
+            }
+            if root.is_some() {
+                plan.integer_results.insert(output.clone());
+            }
+            if wanted.contains(output) || root.is_some() {
+                let root = root.as_ref().unwrap_or(output).clone();
                 roots.insert(output.clone(), root.clone());
                 plan.values.push(QuantizedValue {
                     name: output.clone(),
@@ -139,9 +188,21 @@ struct Planner<'g> {
     types: Types,
     /// Values that depend on the values of an input.
     dependent: HashSet<String>,
+    /// Names of nodes that compute in single precision.
+    kept: &'g [String],
 }
 
-impl Planner<'_> {
+impl<'g> Planner<'g> {
+    fn new(document: &'g Document, kept: &'g [String]) -> Result<Self> {
+        let graph = document.graph();
+        Ok(Self {
+            graph,
+            types: types::infer(document)?,
+            dependent: super::input_dependent(graph),
+            kept,
+        })
+    }
+
     /// Whether a value is computed, in single precision, from an input.
     fn computed(&self, value: &str) -> bool {
         self.types.get(value) == Some(&DataType::Float) && self.dependent.contains(value)
@@ -150,6 +211,9 @@ impl Planner<'_> {
     fn role(&self, node: &NodeProto) -> Role {
         let computed = node.input.first().is_some_and(|input| self.computed(input));
         if !is_standard(node) || !computed || node.output.is_empty() {
+            return Role::Float;
+        }
+        if !self.kept.is_empty() && self.kept.contains(&label(node)) {
             return Role::Float;
         }
         match node.op_type() {
@@ -181,6 +245,14 @@ impl Planner<'_> {
             }
             _ => rank == 2,
         }
+    }
+
+    fn is_depthwise(&self, node: &NodeProto) -> bool {
+        let groups = node.attribute.iter().find(|a| a.name() == "group");
+        let weight = node.input.get(1);
+        let weight = weight.and_then(|name| float_constant(self.graph, name));
+        let groups = groups.map_or(1, |groups| groups.i());
+        groups > 1 && weight.is_some_and(|weight| weight.dims.first() == Some(&groups))
     }
 
     /// The value to quantise after a node: its output, or that of the ReLU that is its only reader.

@@ -36,6 +36,8 @@ fn all() -> Vec<Error> {
             "the model is quantised already",
         ),
         Error::nothing_to_convert("weights in single precision"),
+        Error::not_quantizable("conv9", &["conv1", "fc"]),
+        Error::nothing_quantized(),
     ]
 }
 

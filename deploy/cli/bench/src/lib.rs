@@ -16,6 +16,7 @@ pub mod findings;
 pub mod key;
 pub mod matrix;
 pub mod measurements;
+pub mod mixed;
 mod outliers;
 pub mod percentiles;
 pub mod plan;

@@ -8,6 +8,7 @@ use data::{Dataset, Preprocess, Sample, Split};
 use deploy::onnx::ModelFile;
 use deploy::precision::Precision;
 use deploy::session::Feed;
+use deploy::tuned::Tuned;
 use deploy::{Model, Provider};
 
 use crate::error::{Error, Result};
@@ -110,6 +111,8 @@ pub struct BenchModel {
     /// The meaning of the output; `None` infers it.
     pub output_kind: Option<OutputKind>,
     pub data: Option<TestSet>,
+    /// The saved setting, which is then the model's only configuration, and the file that it runs.
+    pub tuned: Option<Tuned>,
 }
 
 impl BenchModel {
@@ -183,6 +186,19 @@ impl Plan {
     }
 
     fn add(&mut self, model: usize, options: &PlanOptions) -> Result<()> {
+        if let Some(setting) = self.models[model].tuned.as_ref().map(|tuned| tuned.setting) {
+            let feeds = feeds(setting.provider, options.feeds).into_iter();
+            self.configs.extend(feeds.map(|feed| Config {
+                model,
+                provider: setting.provider,
+                precision: setting.precision,
+                batch: setting.batch,
+                feed,
+                streams: setting.sessions,
+                threads: setting.threads,
+            }));
+            return Ok(());
+        }
         let batches = self.models[model].batches(&options.batches)?;
         let streams = options.streams.max(1);
         // Streams that each took all cores would wait for each other.

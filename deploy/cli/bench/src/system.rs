@@ -51,6 +51,17 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// Free share of the memory below which no more sessions should be opened.
+const FREE_MEMORY: f64 = 0.15;
+
+/// Whether enough memory is free; `true` where the system does not say.
+pub(crate) fn has_memory() -> bool {
+    let machine = Machine::read();
+    let all = machine.memory_limit.or(machine.memory);
+    let free = machine.memory_available.zip(all);
+    free.is_none_or(|(free, all)| free as f64 > FREE_MEMORY * all as f64)
+}
+
 /// A line `name: N kB` of this process's status, in bytes.
 fn status(name: &str) -> Option<u64> {
     let text = fs::read_to_string("/proc/self/status").ok()?;

@@ -126,6 +126,9 @@ pub(crate) struct ConfigurationArgs {
     /// Let nodes that the provider cannot compute run on another one
     #[arg(long)]
     pub(crate) allow_fallback: bool,
+    /// Measure each model with the setting that `deploy tune --save` found for it here, in place of the flags for it
+    #[arg(long, conflicts_with_all = ["provider", "precision", "batch", "streams", "threads", "matrix", "engine"])]
+    pub(crate) tuned: bool,
     /// Measure every provider and precision, unless some are named; list those that cannot run here with the
     /// reason, and recommend the best
     #[arg(long)]

@@ -1,6 +1,8 @@
 //! The flags of `deploy convert`.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
 use data::Split;
@@ -23,6 +25,10 @@ pub(crate) struct ConvertArgs {
     /// For int8: use the symmetric range of -127 to 127, which TensorRT needs [default on a GPU]
     #[arg(long)]
     pub(crate) symmetric: bool,
+    /// For int8: nodes that stay in single precision: `auto` times which ones are faster so on the provider, `none` leaves
+    /// none, `NODE,...` names them [default: auto]
+    #[arg(long, value_name = "auto|none|NODE,...")]
+    pub(crate) keep_fp32: Option<KeepFp32>,
     /// A folder or a CSV file of images, or `builtin:insects` [default: the run's own data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<String>,
@@ -42,6 +48,28 @@ pub(crate) struct ConvertArgs {
     pub(crate) model: ModelArgs,
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
+}
+
+/// Nodes of a file in 8-bit integers that stay in single precision.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum KeepFp32 {
+    /// Those that are faster so.
+    #[default]
+    Auto,
+    /// Those of these names, which may be none.
+    Nodes(Vec<String>),
+}
+
+impl FromStr for KeepFp32 {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text {
+            "auto" => Self::Auto,
+            "none" => Self::Nodes(Vec::new()),
+            names => Self::Nodes(names.split(',').map(str::to_owned).collect()),
+        })
+    }
 }
 
 /// A precision for which a file is converted.

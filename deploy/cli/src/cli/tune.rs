@@ -45,7 +45,8 @@ pub(crate) struct SearchArgs {
     /// Percentage points of accuracy that may be lost on the validation images, against fp32 on the CPU provider
     #[arg(long, value_name = "POINTS", default_value_t = 0.5, value_parser = points)]
     pub(crate) max_accuracy_drop: f64,
-    /// Time for all of it; every setting has at least three turns, however long they take
+    /// Time for the measurements; files are converted before, and every setting has at least three turns, however long
+    /// they take
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     pub(crate) time: Duration,
     /// Execution providers to try [default: all that run on this machine]

@@ -43,10 +43,10 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
     let cache = source::cache(args.location.cache.as_deref())?;
     check_rate(&args.measuring)?;
     let models = models::models(args, &cache, printer)?;
-    let plan = Plan::new(models, &args.plan_options())?;
+    let (plan, load_ms) = open::plan(models, args, &cache, printer)?;
     let answer = "interrupted: the results so far follow (again: stop at once)";
     let stop = Arc::clone(Interrupt::on_ctrl_c(printer, answer)?.flag());
-    let mut open = open::open(&plan, args, &cache, &stop, printer)?;
+    let mut open = open::open(&plan, args, (&cache, load_ms), &stop, printer)?;
     let configs = open.configs.iter();
     let keys: Vec<_> = configs.map(|opened| plan.key(&opened.config)).collect();
     if let Some(base) = &base {

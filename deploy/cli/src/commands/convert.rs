@@ -6,18 +6,19 @@ use std::time::Duration;
 use bench::speed::{self, Speed};
 use console::{ExitStatus, Printer, Verbosity};
 use data::card::{PREFIX, ScoreNote};
-use data::{Dataset, Sample};
-use deploy::convert::{self, Calibration, Scheme};
-use deploy::diff::{Diff, diff};
+use data::{Dataset, Sample, Split};
+use deploy::convert::{self, Calibration, Quantizer, Scheme};
+use deploy::diff::{Diff, Pair, diff};
 use deploy::eval::EvalOptions;
-use deploy::{Classifier, Limits, Model, Precision, decode};
+use deploy::{Classifier, Limits, Model, Precision, SessionOptions, decode};
 use fs_err as fs;
+use onnx::convert::QuantizableNode;
 use onnx::{Document, ModelFile};
 use serde::Serialize;
 
 use super::cache::human;
 use super::diff::{Comparison, report, text};
-use crate::cli::ConvertArgs;
+use crate::cli::{ConvertArgs, KeepFp32};
 use crate::cli_error::{self, CliError};
 use crate::converted;
 use crate::source::{self, DataSource, RunOptions};
@@ -36,10 +37,28 @@ struct Report<'a> {
     precision: &'static str,
     bytes_before: u64,
     bytes_after: u64,
+    /// Why nodes stay in single precision.
     kept: Vec<String>,
+    /// The convolutions and matrix products with constant weights, and the sums and averages, that compute with
+    /// integers; null for another precision.
+    int8_nodes: Option<NodeCount>,
     speed: SpeedReport,
     #[serde(flatten)]
     found: Comparison<'a>,
+}
+
+/// Nodes that compute with integers, of those that could.
+#[derive(Clone, Copy, Serialize)]
+struct NodeCount {
+    converted: usize,
+    of: usize,
+}
+
+/// What a conversion left.
+struct Converted {
+    /// Nodes in single precision with the reasons.
+    kept: Vec<String>,
+    int8_nodes: Option<NodeCount>,
 }
 
 /// Speed of the model alone, on this machine.
@@ -76,25 +95,14 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
     // The file gets its name after it was compared with the original.
     let temporary = TemporaryFile(out.with_extension("onnx.part"));
     let own_name = |error| temporary.rename_in(error, &out);
-    let kept =
+    let Converted { kept, int8_nodes } =
         convert(args, (&file, &original), &temporary.0, &dataset, printer).map_err(own_name)?;
     let converted = open_converted(args, &temporary.0).map_err(own_name)?;
     let found = compare(args, [&original, &converted], &dataset, printer).map_err(own_name)?;
-    if let Some(pair) = found
-        .pairs
-        .iter()
-        .find(|pair| !pair.logit_difference.is_finite())
-    {
-        return Err(CliError::with_hint(
-            format!(
-                "the model in {} gives numbers that are not finite, such as for `{}`",
-                args.precision, pair.path
-            ),
-            "its values leave the range of that precision: keep it in single precision",
-        )
-        .into());
+    let speed = measure_speed([&original, &converted], &dataset, args.split, printer)?;
+    if let Some(line) = slower(args, &speed, int8_nodes) {
+        printer.warn(line);
     }
-    let speed = measure_speed(args, [&original, &converted], &dataset, printer)?;
     drop(converted);
     finish(args, &temporary.0, &out, &found)?;
     let (before, after) = (file.bytes().len() as u64, fs::metadata(&out)?.len());
@@ -106,6 +114,7 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
             bytes_before: before,
             bytes_after: after,
             kept: kept.clone(),
+            int8_nodes,
             speed,
             found: report(&found),
         };
@@ -118,14 +127,7 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
         human(after),
         human(before)
     )];
-    lines.extend(
-        kept.iter()
-            .take(SHOWN)
-            .map(|kept| format!("  stays in single precision: {kept}")),
-    );
-    if kept.len() > SHOWN {
-        lines.push(format!("  and {} more nodes", kept.len() - SHOWN));
-    }
+    lines.extend(kept_lines(&kept));
     lines.push(text(&found, args.split, ["before", "after"]));
     lines.push(speed_line(&speed));
     printer
@@ -135,11 +137,27 @@ pub(crate) fn run(args: &ConvertArgs, printer: &Printer) -> anyhow::Result<ExitS
     Ok(ExitStatus::Success)
 }
 
+/// The nodes that stay in single precision, with the reasons.
+fn kept_lines(kept: &[String]) -> Vec<String> {
+    let shown = kept.iter().take(SHOWN);
+    let mut lines: Vec<String> = shown
+        .map(|kept| format!("  stays in single precision: {kept}"))
+        .collect();
+    if kept.len() > SHOWN {
+        lines.push(format!(
+            "  and {} more nodes: `--json FILE` has them all",
+            kept.len() - SHOWN
+        ));
+    }
+    lines
+}
+
 /// Refuses flags of int8 for another precision.
 fn check_flags(args: &ConvertArgs) -> Result<(), CliError> {
     let int8_flags = [
         ("--symmetric", args.symmetric),
         ("--images", args.images.is_some()),
+        ("--keep-fp32", args.keep_fp32.is_some()),
     ];
     match int8_flags.iter().find(|(_, is_set)| *is_set) {
         Some((flag, _)) if args.precision != Precision::Int8 => {
@@ -195,21 +213,23 @@ impl Drop for TemporaryFile {
     }
 }
 
-/// Writes the converted file; returns the nodes that keep their precision.
+/// Writes the converted file.
 fn convert(
     args: &ConvertArgs,
     (file, original): (&ModelFile, &Classifier),
     out: &Path,
     dataset: &Dataset,
     printer: &Printer,
-) -> anyhow::Result<Vec<String>> {
+) -> anyhow::Result<Converted> {
     if args.precision == Precision::Fp16 {
         let half = convert::fp16(file, out)?;
         printer.log(format!("{} constants in half precision", half.halved));
         let kept = half.kept.into_iter();
-        return Ok(kept
-            .map(|kept| format!("{} ({}): {}", kept.node, kept.op, kept.why))
-            .collect());
+        let kept = kept.map(|kept| format!("{} ({}): {}", kept.node, kept.op, kept.why));
+        return Ok(Converted {
+            kept: kept.collect(),
+            int8_nodes: None,
+        });
     }
     let scheme = match args.symmetric {
         true => Scheme::Symmetric,
@@ -223,13 +243,42 @@ fn convert(
         "calibrating on {} training images",
         calibration.images.len()
     ));
-    let int8 = convert::int8(file, out, &calibration)?;
+    let quantizer = Quantizer::new(file, &calibration)?;
+    let provider = args.machine.provider;
+    let (chosen, why) = match args.keep_fp32.clone().unwrap_or_default() {
+        KeepFp32::Nodes(names) => (names, "as `--keep-fp32` says".to_owned()),
+        KeepFp32::Auto => {
+            let session = SessionOptions {
+                provider,
+                allow_fallback: args.machine.allow_fallback,
+                output: Some(original.output().to_owned()),
+                ..SessionOptions::default()
+            };
+            let batch = original.model().and_then(Model::fixed_batch);
+            let chosen =
+                converted::faster_in_fp32(&quantizer, &calibration, &session, batch, printer)?;
+            (chosen, format!("faster so on {provider}"))
+        }
+    };
+    let int8 = quantizer.save(out, &chosen)?;
     source::warn_unreadable(&int8.unreadable, printer);
     printer.log(format!(
         "{} convolutions and matrix products and {} values in 8-bit integers",
         int8.graph.nodes, int8.graph.values
     ));
-    Ok(int8.graph.kept)
+    let nodes = quantizer.nodes()?;
+    let reason = |name: &String| match nodes.iter().find(|node| node.name == *name) {
+        Some(node) => format!("{name} ({}): {why}", node.op),
+        None => format!("{name}: its weights are not constant"),
+    };
+    let of_nodes = |node: &&QuantizableNode| !chosen.contains(&node.name);
+    Ok(Converted {
+        kept: int8.graph.kept.iter().map(reason).collect(),
+        int8_nodes: Some(NodeCount {
+            converted: nodes.iter().filter(of_nodes).count(),
+            of: nodes.len(),
+        }),
+    })
 }
 
 /// Opens the converted file with the flags of the original.
@@ -278,14 +327,25 @@ fn compare(
     progress.finish_and_clear();
     let found = found?;
     source::warn_unreadable(&found.unreadable, printer);
+    let is_infinite = |pair: &&Pair| !pair.logit_difference.is_finite();
+    if let Some(pair) = found.pairs.iter().find(is_infinite) {
+        return Err(CliError::with_hint(
+            format!(
+                "the model in {} gives numbers that are not finite, such as for `{}`",
+                args.precision, pair.path
+            ),
+            "its values leave the range of that precision: keep it in single precision",
+        )
+        .into());
+    }
     Ok(found)
 }
 
 /// Times both models for a few seconds, in turns, on the same prepared images: one run at a time, in one session each.
 fn measure_speed(
-    args: &ConvertArgs,
     [original, converted]: [&Classifier; 2],
     dataset: &Dataset,
+    split: Split,
     printer: &Printer,
 ) -> anyhow::Result<SpeedReport> {
     printer.log("timing both files");
@@ -293,7 +353,7 @@ fn measure_speed(
     let (color, limits) = (original.preprocess().color(), Limits::default());
     let readable = |sample: &Sample| decode::open_as(&sample.path, color, &limits).ok();
     let images: Vec<_> = dataset
-        .samples(args.split)
+        .samples(split)
         .iter()
         .filter_map(readable)
         .take(batch)
@@ -305,16 +365,34 @@ fn measure_speed(
     }
     let run = |classifier: &Classifier| classifier.run(&prepared, batch).map(|_| ());
     let found = speed::compare(|| run(original), || run(converted), TIMED)?;
-    if found.interval[1] < 1.0 {
-        printer.warn(format!(
-            "the file in {} is slower on this machine: {:.2} times as fast as the model",
-            args.precision, found.ratio
-        ));
-    }
     Ok(SpeedReport {
         images: batch,
         found,
     })
+}
+
+/// What is said of a file that is not shown to be faster.
+fn slower(
+    args: &ConvertArgs,
+    speed: &SpeedReport,
+    int8_nodes: Option<NodeCount>,
+) -> Option<String> {
+    let SpeedReport { found, .. } = speed;
+    let (precision, provider, ratio) = (args.precision, args.machine.provider, found.ratio);
+    let shown = match found.interval[1] < 1.0 {
+        true => "",
+        false => "shown to be ",
+    };
+    match int8_nodes {
+        Some(NodeCount { converted, of }) if found.interval[0] <= 1.0 => Some(format!(
+            "int8 is not {shown}faster here on {provider}: {ratio:.2} times as fast as the model, with {converted} of {of} nodes \
+             in int8"
+        )),
+        None if found.interval[1] < 1.0 => Some(format!(
+            "the file in {precision} is slower on this machine: {ratio:.2} times as fast as the model"
+        )),
+        _ => None,
+    }
 }
 
 fn speed_line(speed: &SpeedReport) -> String {

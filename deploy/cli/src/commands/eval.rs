@@ -12,7 +12,7 @@ use data::{Dataset, Scores, Split};
 use deploy::diff::Diff;
 use deploy::eval::{EvalOptions, Evaluation, evaluate};
 use deploy::tuned::Setting;
-use deploy::{Classifier, Model, Placement, Provider};
+use deploy::{Classifier, Model, Placement, Provider, SessionOptions};
 use onnx::ModelFile;
 use serde::Serialize;
 
@@ -182,7 +182,20 @@ fn classifier(
         let found = source::runtime_for(machine.provider, &machine.location, printer)?;
         deploy::runtime::load(&found)?;
         deploy::runtime::require(machine.provider)?;
-        file = original.file(machine.provider, precision, cache, printer)?;
+        let classes = match &args.model.classes {
+            Some(names) => Some(data::class_names::read(names)?),
+            None => model.class_names(),
+        };
+        let output = args.model.output.as_deref();
+        let output = model.output(file.path(), output, classes.as_ref().map(Vec::len))?;
+        let session = SessionOptions {
+            provider: machine.provider,
+            precision,
+            allow_fallback: machine.allow_fallback,
+            output: Some(output),
+            ..SessionOptions::default()
+        };
+        file = original.file(&session, cache, printer)?;
     }
     let run_options = RunOptions {
         machine,

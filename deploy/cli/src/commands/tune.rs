@@ -3,6 +3,7 @@
 mod page;
 mod text;
 
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,7 +19,7 @@ use bench::{Skipped, stages, warnings};
 use console::{ExitStatus, Interrupt, Interrupted, Printer};
 use data::{Dataset, Split};
 use deploy::files::write::atomically;
-use deploy::{OpenVinoDevice, Precision, Provider};
+use deploy::{OpenVinoDevice, Precision, Provider, SessionOptions};
 use onnx::ModelFile;
 
 use super::bench::models::{self, Facts};
@@ -65,6 +66,8 @@ pub(crate) fn run(args: &TuneArgs, printer: &Printer) -> anyhow::Result<ExitStat
     };
     let mut skipped = Vec::new();
     let mut variants = open_variants(args, &mut tuner, &model, (&cache, printer), &mut skipped)?;
+    // A conversion takes its time once, and the measurement has its own.
+    tuner.start = Instant::now();
     let (tried, counts) = measure(&mut tuner, &mut variants, &model, &mut skipped)?;
     if stop.load(Ordering::Relaxed) {
         return Err(Interrupted("nothing was chosen".to_owned()).into());
@@ -178,17 +181,8 @@ fn providers(args: &TuneArgs, skipped: &mut Vec<Skipped>) -> anyhow::Result<Vec<
         return Ok(args.search.provider.clone());
     }
     let mut all = vec![Provider::Cpu];
-    let mut skip = |provider: Provider, error: &dyn std::fmt::Display| {
-        skipped.push(Skipped {
-            configuration: provider.to_string(),
-            // What was expected and found is for those who asked for it.
-            reason: error
-                .to_string()
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
-        });
+    let mut skip = |provider: Provider, error: &dyn Display| {
+        skipped.push(left_out(provider.to_string(), error));
     };
     match deploy::plugin::devices(Provider::openvino()) {
         Ok(devices) => {
@@ -246,18 +240,22 @@ fn open_variants(
             Err(error) if opened.is_empty() || !args.search.provider.is_empty() => {
                 return Err(error);
             }
-            Err(error) => skipped.push(Skipped {
-                configuration: format!("{} {}", variant.provider, variant.precision),
-                reason: error
-                    .to_string()
-                    .lines()
-                    .next()
-                    .unwrap_or_default()
-                    .to_owned(),
-            }),
+            Err(error) => {
+                let name = format!("{} {}", variant.provider, variant.precision);
+                skipped.push(left_out(name, &error));
+            }
         }
     }
     Ok(opened)
+}
+
+/// What does not run here. What was expected and found is for those who asked for it.
+fn left_out(configuration: String, error: &dyn Display) -> Skipped {
+    let text = error.to_string();
+    Skipped {
+        configuration,
+        reason: text.lines().next().unwrap_or_default().to_owned(),
+    }
 }
 
 /// The file that a variant runs.
@@ -273,7 +271,13 @@ fn file(
         model: &model.contents,
         images: images.map(|data| (&data.dataset, &data.preprocess)),
     };
-    original.file(variant.provider, variant.precision, cache, printer)
+    let session = SessionOptions {
+        provider: variant.provider,
+        precision: variant.precision,
+        output: Some(model.output.clone()),
+        ..SessionOptions::default()
+    };
+    original.file(&session, cache, printer)
 }
 
 /// Both races and the scores; the second value is the numbers of validation and test images.

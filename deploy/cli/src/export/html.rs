@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bench::system::SystemInfo;
 use bench::{BenchResult, Findings};
 use console::chart::{self, Axis, Legend, Mark, Plot, Scaling};
 use console::page::{self, Page};
@@ -30,18 +31,17 @@ pub(crate) fn render(findings: &Findings) -> String {
 
 /// Heading: machine, versions, recommendation.
 fn head(findings: &Findings) -> Markup {
-    let machine = &findings.machine;
-    let processor = machine
-        .processor
-        .as_deref()
-        .unwrap_or("an unnamed processor");
+    let Findings {
+        tool,
+        machine,
+        runtime,
+        date,
+        ..
+    } = findings;
     html! {
         header.top {
             h1 { "Benchmark" }
-            p {
-                (findings.tool) " on " (machine.cores) " cores of " (processor) " ("
-                (machine.system) "), ONNX Runtime " (findings.runtime) ", " (findings.date)
-            }
+            p { (origin(tool, machine, runtime, date)) }
         }
         @if findings.partial {
             p.verdict {
@@ -56,7 +56,19 @@ fn head(findings: &Findings) -> Markup {
     }
 }
 
-fn paragraphs(id: &str, title: &str, lines: &[String]) -> Markup {
+/// What measured, where and when.
+pub(crate) fn origin(tool: &str, machine: &SystemInfo, runtime: &str, date: &str) -> String {
+    let processor = machine.processor.as_deref();
+    format!(
+        "{tool} on {} cores of {} ({}), ONNX Runtime {runtime}, {date}",
+        machine.cores,
+        processor.unwrap_or("an unnamed processor"),
+        machine.system
+    )
+}
+
+/// A section of lines; nothing without any.
+pub(crate) fn paragraphs(id: &str, title: &str, lines: &[String]) -> Markup {
     if lines.is_empty() {
         return html! {};
     }

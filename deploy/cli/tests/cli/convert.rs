@@ -133,6 +133,53 @@ fn a_converted_model_carries_its_own_score() {
 }
 
 #[test]
+fn nodes_stay_in_single_precision_by_name_or_by_time() {
+    let folder = workshop();
+    let convert = |keep: &str, json: &str| {
+        deploy(folder.path())
+            .args(["convert", "--precision", "int8", "--data", "photos"])
+            .args(["--keep-fp32", keep, "--json", json])
+            .args(flags())
+            .run()
+    };
+    let report = |json: &str| -> Value {
+        serde_json::from_str(&fs::read_to_string(folder.path().join(json)).unwrap()).unwrap()
+    };
+    let run = convert("none", "none.json");
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert!(
+        !run.out.contains("stays in single precision"),
+        "{}",
+        run.out
+    );
+    let none = report("none.json");
+    assert_eq!(none["int8_nodes"]["converted"], none["int8_nodes"]["of"]);
+    let run = convert("pool", "pool.json");
+    assert_eq!(run.code, 0, "{}", run.err);
+    let reason = "pool (GlobalAveragePool): as `--keep-fp32` says";
+    assert!(run.out.contains(reason), "{}", run.out);
+    assert_eq!(report("pool.json")["kept"], serde_json::json!([reason]));
+    assert_eq!(
+        report("pool.json")["int8_nodes"],
+        serde_json::json!({ "converted": 1, "of": 2 })
+    );
+    // What is faster on this machine is its own business; that files were timed is not.
+    let run = convert("auto", "auto.json");
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert!(
+        run.err.contains("timing nodes in int8 and fp32 on cpu"),
+        "{}",
+        run.err
+    );
+    let auto = report("auto.json");
+    let kept = auto["kept"].as_array().unwrap();
+    let count = |key: &str| auto["int8_nodes"][key].as_u64().unwrap() as usize;
+    assert_eq!(count("converted") + kept.len(), count("of"));
+    convert("warp", "-").refused("the model has no node `warp` that could compute");
+    convert("pool,fc", "-").refused("every convolution and matrix product would stay");
+}
+
+#[test]
 fn data_of_other_classes_is_compared_and_not_scored() {
     let folder = workshop();
     fs::write(folder.path().join("classes.txt"), "ants\nbees\n").unwrap();
@@ -174,6 +221,11 @@ fn convert_refuses() {
     let fp16 = ["--precision", "fp16", "--data", "photos"];
     let run = convert(&fp16).arg("--symmetric").args(flags()).run();
     run.refused("`--symmetric` only works with `--precision int8`");
+    let run = convert(&fp16)
+        .args(["--keep-fp32", "none"])
+        .args(flags())
+        .run();
+    run.refused("`--keep-fp32` only works with `--precision int8`");
     let run = convert(&fp16)
         .args(["--out", "./model.onnx"])
         .args(flags())

@@ -150,8 +150,30 @@ fn a_saved_setting_is_used_and_refused_for_another_model() {
     assert_eq!(run.out.matches("photos/test").count(), 8, "{}", run.out);
     tuned(folder.path(), &["predict", "--batch", "2", "photos/test"])
         .refused("the argument '--batch <BATCH>' cannot be used with '--tuned'");
+    let bench = [
+        "bench",
+        "--duration",
+        "20ms",
+        "--warmup",
+        "1ms",
+        "--no-data",
+    ];
+    let run = tuned(folder.path(), &[&bench[..], &["--json", "b.json"]].concat());
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert!(run.err.contains("tuned: `model.onnx` cpu "), "{}", run.err);
+    let found = json(&folder.path().join("b.json"));
+    let results = found["results"].as_array().unwrap();
+    assert_eq!((results.len(), &results[0]["batch"]), (1, &1.into()));
+    let precision = results[0]["precision"].as_str().unwrap();
+    assert!(
+        run.err.contains(&format!("cpu {precision}, ")),
+        "{}",
+        run.err
+    );
+    tuned(folder.path(), &[&bench[..], &["--streams", "2"]].concat())
+        .refused("the argument '--streams <N>' cannot be used with '--tuned'");
     model(9.0).save(&folder.path().join("model.onnx")).unwrap();
-    for command in [&eval[..], &predict] {
+    for command in [&eval[..], &predict, &bench] {
         tuned(folder.path(), command).refused("`model.onnx` has changed since it was tuned on");
     }
     fs::remove_dir_all(folder.path().join("cache/tuned")).unwrap();

@@ -82,7 +82,7 @@ pub fn choose(tried: &[Tried], default: usize, limits: &Limits) -> Choice {
         };
     }
     let speed = best.speedup.map(|[low, ratio, high]| {
-        format!(", {ratio:.2} times as fast as the default (99 % interval {low:.2} to {high:.2})")
+        format!(", {ratio:.2} times as fast as the default (simultaneous 99 % interval {low:.2} to {high:.2})")
     });
     Choice {
         recommended: Some(fastest),
@@ -222,8 +222,8 @@ pub(crate) mod tests {
         assert_eq!(choice.recommended, Some(2));
         assert_eq!(
             choice.reason,
-            "recommended: cpu int8, default threads, batch 1, 3.33 times as fast as the default (99 % interval 3.17 \
-             to 3.50); another answer to 1 of 200 validation images, 0.5 points of accuracy lost, 0.5 allowed"
+            "recommended: cpu int8, default threads, batch 1, 3.33 times as fast as the default (simultaneous \
+             99 % interval 3.17 to 3.50); another answer to 1 of 200 validation images, 0.5 points of accuracy lost, 0.5 allowed"
         );
         assert_eq!(choose_with(&all, None, 0.0).recommended, Some(3));
         assert_eq!(choose_with(&all, Some(7.2), 0.5).recommended, Some(2));

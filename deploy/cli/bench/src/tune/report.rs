@@ -25,8 +25,8 @@ pub struct Tried {
     pub images_per_second: f64,
     /// Of a run.
     pub latency_ms: Latency,
-    /// How many times as fast it is as the default, with its 99 % interval: low, ratio, high. From turns of the same
-    /// rounds; null where it shared none with the default.
+    /// How many times as fast it is as the default, with its interval: low, ratio, high. From turns of the same rounds;
+    /// null where it shared none with the default. The intervals of all settings hold together with 99 % (Bonferroni).
     pub speedup: Option<[f64; 3]>,
     /// On the images by which it was chosen.
     pub validation: Option<Accuracy>,

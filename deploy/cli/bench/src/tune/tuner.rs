@@ -21,6 +21,7 @@ use crate::key::Skipped;
 use crate::plan::{Config, TestSet};
 use crate::run::BenchConfig;
 use crate::stats;
+use crate::system;
 use crate::worker::Input;
 
 /// Share of the time for the first race, among variants.
@@ -32,8 +33,6 @@ const MIN_IMAGES: usize = 50;
 /// Most of another variant's time that shapes can make up for: sessions, threads and batch change the time of an image
 /// by less than this factor.
 const HOPELESS: f64 = 0.5;
-/// Free share of the memory below which no more sessions are opened.
-const FREE_MEMORY: f64 = 0.15;
 
 /// A variant with the file that it runs, and its session in the shape in which variants are compared.
 #[derive(Debug)]
@@ -54,7 +53,7 @@ pub struct Tuner<'a> {
     pub limits: Limits,
     pub seed: u64,
     pub start: Instant,
-    /// Time for all of it.
+    /// Time from then on.
     pub time: Duration,
     pub stop: Arc<AtomicBool>,
     /// Input of the runs.
@@ -226,7 +225,7 @@ impl Tuner<'_> {
         for index in 1..variants.len() {
             let own = &variants[index];
             let beats = |other: &usize| {
-                let shown = race::share(&costs[*other], &costs[index]);
+                let shown = race::share(&costs[*other], &costs[index], 1);
                 variants[*other].dropped.is_none()
                     && self.is_at_least_as_accurate(&variants[*other], own)
                     && shown.is_some_and(|[_, _, high]| high < HOPELESS)
@@ -335,7 +334,7 @@ impl Tuner<'_> {
             if self.is_interrupted() {
                 break;
             }
-            if !entries.is_empty() && !has_memory() {
+            if !entries.is_empty() && !system::has_memory() {
                 skipped.push(Skipped {
                     configuration: setting.to_string(),
                     reason: "the memory is taken by the sessions of other settings".to_owned(),
@@ -378,7 +377,8 @@ impl Tuner<'_> {
         };
         let own = costs(index);
         let (seconds, interval) = race::mean(&own);
-        let speedup = race::share(&own, &costs(0)).filter(|_| is_default);
+        let comparisons = finish.turns.len() - 1;
+        let speedup = race::share(&own, &costs(0), comparisons).filter(|_| is_default);
         Some(Tried {
             setting,
             rounds: turns.len(),
@@ -433,14 +433,6 @@ fn evenly(data: &TestSet, count: usize) -> TestSet {
         },
         ..data.clone()
     }
-}
-
-/// Whether enough memory is free; `true` where the system does not say.
-fn has_memory() -> bool {
-    let machine = deploy::probe::Machine::read();
-    let all = machine.memory_limit.or(machine.memory);
-    let free = machine.memory_available.zip(all);
-    free.is_none_or(|(free, all)| free as f64 > FREE_MEMORY * all as f64)
 }
 
 /// The variants to try: the reference first, then every precision of each provider.

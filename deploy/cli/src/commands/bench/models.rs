@@ -83,6 +83,7 @@ pub(crate) fn bench_model(path: &Path, facts: &Facts<'_>) -> anyhow::Result<Benc
         output,
         output_kind,
         data: None,
+        tuned: None,
     })
 }
 

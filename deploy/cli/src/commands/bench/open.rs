@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bench::Skipped;
 use bench::clock::timed;
 use bench::cold::{OpenedConfig, Opener};
-use bench::plan::{Config, Plan};
+use bench::plan::{BenchModel, Config, Plan};
 use bench::stages::{self, StageTimes};
 use bench::worker::Input;
 use console::Printer;
 use deploy::runtime::RuntimeLibrary;
 use deploy::session::Feed;
-use deploy::{Precision, Provider};
+use deploy::{Precision, Provider, SessionOptions, tuned};
 use onnx::ModelFile;
 
 use crate::cli::{BenchArgs, LocationArgs};
@@ -34,11 +34,11 @@ pub(super) struct OpenedConfigs<'a> {
 
 /// The runtime of this process. One with CUDA, where that is asked for, runs on the CPU and with plugins, too.
 fn runtime(
-    plan: &Plan,
+    providers: &BTreeSet<Provider>,
     location: &LocationArgs,
     printer: &Printer,
 ) -> anyhow::Result<RuntimeLibrary> {
-    let mut providers = plan.configs.iter().map(|config| config.provider);
+    let mut providers = providers.iter().copied();
     let gpu = providers.clone().find(|provider| provider.needs_cuda());
     match source::runtime_for(gpu.unwrap_or_default(), location, printer) {
         // Nothing is installed: what runs on the CPU still does.
@@ -50,33 +50,68 @@ fn runtime(
     }
 }
 
-/// Loads the runtime and opens every configuration.
+/// Loads the runtime for the providers; the milliseconds that it took, none for the fake engine.
+fn load_runtime(
+    providers: &BTreeSet<Provider>,
+    args: &BenchArgs,
+    printer: &Printer,
+) -> anyhow::Result<Option<f64>> {
+    if args.configurations.engine.is_some() {
+        return Ok(None);
+    }
+    let found = runtime(providers, &args.location, printer)?;
+    let (loaded, seconds) = timed(|| deploy::runtime::load(&found));
+    loaded?;
+    // A provider that cannot start is an error before minutes of other work.
+    if !args.configurations.matrix {
+        let mut providers = providers.iter().copied();
+        providers.try_for_each(deploy::runtime::require)?;
+    }
+    Ok(Some(1e3 * seconds))
+}
+
+/// The configurations of the flags, or of the settings that `deploy tune` saved. Loads the runtime, for which the second
+/// value is the milliseconds.
+///
+/// # Errors
+/// A combination does not exist, or there is no setting for a model here.
+pub(super) fn plan(
+    mut models: Vec<BenchModel>,
+    args: &BenchArgs,
+    cache: &Path,
+    printer: &Printer,
+) -> anyhow::Result<(Plan, Option<f64>)> {
+    let options = args.plan_options();
+    if !args.configurations.tuned {
+        let plan = Plan::new(models, &options)?;
+        let providers = plan.configs.iter().map(|config| config.provider);
+        let load = load_runtime(&providers.collect(), args, printer)?;
+        return Ok((plan, load));
+    }
+    let saved = models
+        .iter()
+        .map(|model| Ok(tuned::peek(cache, &model.file)?.provider));
+    let load = load_runtime(&saved.collect::<deploy::Result<_>>()?, args, printer)?;
+    for model in &mut models {
+        let found = tuned::load(cache, &model.file)?;
+        let path = model.file.path().display();
+        printer.log(format!("tuned: `{path}` {}", found.setting));
+        model.tuned = Some(found);
+    }
+    Ok((Plan::new(models, &options)?, load))
+}
+
+/// Opens every configuration.
 ///
 /// # Errors
 /// A configuration does not open (`--matrix`: none does).
 pub(super) fn open<'a>(
     plan: &'a Plan,
     args: &'a BenchArgs,
-    cache: &'a Path,
+    (cache, load_ms): (&'a Path, Option<f64>),
     stop: &AtomicBool,
     printer: &Printer,
 ) -> anyhow::Result<OpenedConfigs<'a>> {
-    let load = match args.configurations.engine {
-        Some(_) => None,
-        None => {
-            let found = runtime(plan, &args.location, printer)?;
-            let (loaded, seconds) = timed(|| deploy::runtime::load(&found));
-            loaded?;
-            // A provider that cannot start is an error before minutes of other work.
-            if !args.configurations.matrix {
-                let gpus = plan.configs.iter().map(|config| config.provider);
-                gpus.collect::<BTreeSet<_>>()
-                    .into_iter()
-                    .try_for_each(deploy::runtime::require)?;
-            }
-            Some(1e3 * seconds)
-        }
-    };
     let mut open = OpenedConfigs {
         opener: Opener {
             plan,
@@ -106,7 +141,7 @@ pub(super) fn open<'a>(
         let input = &inputs[config.model];
         match open_one(&mut open.opener, config, input, &mut shapes, printer) {
             Ok(mut opened) => {
-                opened.cold.load = load;
+                opened.cold.load = load_ms;
                 for note in &opened.sessions.workers[0].info.notes {
                     printer.log(note);
                 }
@@ -172,6 +207,9 @@ fn open_one(
 /// The model's own file, or the one converted to the precision.
 fn file(opener: &Opener<'_>, config: &Config, printer: &Printer) -> anyhow::Result<ModelFile> {
     let model = opener.plan.model(config);
+    if let Some(tuned) = &model.tuned {
+        return Ok(tuned.file.clone());
+    }
     if opener.engine.fake.is_some() {
         return Ok(model.file.clone());
     }
@@ -181,7 +219,14 @@ fn file(opener: &Opener<'_>, config: &Config, printer: &Printer) -> anyhow::Resu
         model: &model.contents,
         images: images.map(|data| (&data.dataset, &data.preprocess)),
     };
-    original.file(config.provider, config.precision, opener.cache, printer)
+    let session = SessionOptions {
+        provider: config.provider,
+        precision: config.precision,
+        allow_fallback: opener.engine.allow_fallback,
+        output: Some(model.output.clone()),
+        ..SessionOptions::default()
+    };
+    original.file(&session, opener.cache, printer)
 }
 
 /// Opens the reference: the model in fp32 on the CPU.
