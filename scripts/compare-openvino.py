@@ -4,9 +4,9 @@
     scripts/compare-openvino.py [--model NAME=FILE ...] [--data DIR] [--weights FILE.onnx] [--python PYTHON] [--bin DIR]
         [--batches 1,32] [--precisions fp32,bf16,int8] [--rounds 3] [--seconds 5] [--json FILE]
 
-One process for each figure; in every round all of them take turns in shuffled order. Prints a Markdown table: the best
-round's median in ms, and ours / the better of the two others, in the same round, as the median over the rounds. `cpu` is
-`deploy bench` with the CPU provider, for fp32 and int8.
+One process for each figure; those of one network, batch and precision follow each other in shuffled order, so that they
+meet the same machine. Prints a Markdown table: the best round's median in ms, and ours / the better of the two others, in
+the same round, as the median over the rounds. `cpu` is `deploy bench` with the CPU provider, for fp32 and int8.
 
 Without --model the custom ResNet, ResNet18 (--weights) and EfficientNet-Lite0 are fitted on --data. int8 files are made
 by `deploy convert` from the training images of --data, and all contenders run the same file. PYTHON needs numpy, onnx,
@@ -118,13 +118,14 @@ def fitted(args, folder):
 
 def converted(args, name, model, folder):
     out = folder / f"{name}.int8.onnx"
-    run([args.bin / "deploy", "convert", model, "--precision", "int8", "--data", args.data, "--out", out, "--quiet"])
+    command = [args.bin / "deploy", "convert", model, "--precision", "int8", "--keep-fp32", "none", "--out", out]
+    run([*command, "--data", args.data, "--quiet"])
     return out
 
 
 def measure(args, models, folder):
     """Medians in ms by (model, precision, batch) and contender, one for each round."""
-    tasks, found = [], {}
+    tasks, found = {}, {}
     for name, model in models.items():
         for precision in args.precisions:
             file = converted(args, name, model, folder) if precision == "int8" else model
@@ -136,16 +137,15 @@ def measure(args, models, folder):
                 }
                 if precision in ("fp32", "int8"):
                     contenders["cpu"] = lambda f=file, b=batch, p=precision: ours(args, "cpu", f, b, p)
-                key = (name, precision, batch)
-                found[key] = {contender: [] for contender in contenders}
-                tasks += [(key, contender, call) for contender, call in contenders.items()]
+                tasks[name, precision, batch] = list(contenders.items())
+                found[name, precision, batch] = {contender: [] for contender in contenders}
     shuffle = random.Random(0)
     for number in range(args.rounds):
-        shuffle.shuffle(tasks)
-        for key, contender, call in tasks:
-            median = call()
-            found[key][contender].append(median)
-            print(f"round {number + 1}: {' '.join(key)} {contender} {median:.3f} ms", file=sys.stderr)
+        for key in shuffle.sample(list(tasks), len(tasks)):
+            for contender, call in shuffle.sample(tasks[key], len(tasks[key])):
+                median = call()
+                found[key][contender].append(median)
+                print(f"round {number + 1}: {' '.join(key)} {contender} {median:.3f} ms", file=sys.stderr)
     return found
 
 
