@@ -64,10 +64,21 @@ fn check_verifier(shop: &Workshop, run: &str) {
         assert_eq!(scores[key], summary[key], "{key}");
         assert!(!scores[key].is_null(), "{key}");
     }
-    let [own, found] = [&format!("runs/{run}/predictions.csv"), "ort.csv"]
-        .map(|file| fs::read_to_string(shop.path(file)).unwrap());
-    assert_eq!(own, found);
-    assert_eq!(own.lines().count(), 17);
+    let [own, found] = [&format!("runs/{run}/predictions.csv"), "ort.csv"].map(|file| {
+        let table = fs::read_to_string(shop.path(file)).unwrap();
+        let row = |line: &str| {
+            let (pair, score) = line.rsplit_once(',').unwrap();
+            (pair.to_owned(), score.parse::<f64>().unwrap_or_default())
+        };
+        table.lines().map(row).collect::<Vec<_>>()
+    });
+    assert_eq!(own.len(), 17);
+    for (own, found) in own.iter().zip(&found) {
+        assert_eq!(own.0, found.0);
+        // Batches of other sizes may round otherwise.
+        assert!((own.1 - found.1).abs() < 1e-6, "{own:?} {found:?}");
+    }
+    check_page(shop, run);
 
     // The order of two images changes nothing.
     let answer = |pair: &str| {
@@ -101,6 +112,57 @@ fn check_verifier(shop: &Workshop, run: &str) {
     ] {
         assert!(info.contains(expected), "{expected}: {info}");
     }
+}
+
+/// The page of a run, and the scores of validation that it draws.
+fn check_page(shop: &Workshop, run: &str) {
+    let summary = shop.json(&format!("runs/{run}/summary.json"));
+    let page = fs::read_to_string(shop.path(format!("runs/{run}/report.html"))).unwrap();
+    let percent = 100.0 * summary["equal_error_rate"].as_f64().unwrap();
+    let counts = &shop.json(&format!("runs/{run}/audit.json"))["pairs"];
+    let pairs = |split: &str| -> u64 {
+        let kinds = ["same", "forged", "different"].into_iter();
+        kinds
+            .map(|kind| counts[split][kind].as_u64().unwrap())
+            .sum()
+    };
+    assert_eq!(pairs("test"), 16);
+    let (train, val) = (pairs("train"), pairs("val"));
+    for expected in [
+        &format!("<p class=\"big\">{percent:.1} % <small>equal error rate"),
+        "Of 16 test pairs, as large a share",
+        &format!("12 identities · {train} train, {val} val, 16 test pairs"),
+        "No interval: </span>that takes 10 identities, and these pairs are of 2.",
+        "Detection error tradeoff",
+        "false rejection by false acceptance",
+        ">validation</text>",
+        "Forgeries and other identities",
+        "Distribution, test pairs",
+        ">forgeries</th>",
+        "Verified:",
+        "real pairs at batch",
+        "pairs of one identity",
+    ] {
+        assert!(page.contains(expected), "{run}: {expected}");
+    }
+    let table = fs::read_to_string(shop.path(format!("runs/{run}/val-predictions.csv"))).unwrap();
+    assert_eq!(table.lines().count() as u64, 1 + val);
+    // Its equal error rate is at the file's threshold: as many errors of one answer as of the other, or one apart.
+    let wrong = |label: &str, answer: &str| {
+        let cells = format!(",{label},{answer},");
+        table.lines().filter(|line| line.contains(&cells)).count()
+    };
+    let others = wrong("forged", "same") + wrong("different", "same");
+    assert!(others.abs_diff(wrong("same", "different")) <= 1, "{table}");
+    // What is wrong is shown, pair by pair.
+    let own = fs::read_to_string(shop.path(format!("runs/{run}/predictions.csv"))).unwrap();
+    let answer = |line: &&str| {
+        let cells: Vec<&str> = line.split(',').collect();
+        (cells[2] == "same") != (cells[3] == "same")
+    };
+    let errors = own.lines().skip(1).filter(answer).count();
+    assert_eq!(page.matches("<div class=\"pair\">").count(), errors);
+    assert!(!page.contains("not found"), "{run}: a missing image");
 }
 
 /// The encoder alone gives the scores of the file of two inputs, and so does that file when it is exported again.
@@ -298,29 +360,40 @@ fn a_network_of_our_own_becomes_a_verifier_that_classifiers_commands_refuse() {
     );
 
     let refusal = "error: `runs/own/model.onnx` is a verifier, which compares two images\n\n\
-                   hint: open it as a `Verifier`; `deploy predict --pair A B`, `deploy eval`, `info` and `check` take it";
+                   hint: open it as a `Verifier`; `deploy predict --pair A B`, `deploy eval`, `bench`, `info` and \
+                   `check` take it";
     for command in [
         "predict --model runs/own/model.onnx people/0/0.png -q",
-        "bench runs/own/model.onnx -q",
         "convert --model runs/own/model.onnx --precision fp16 -q",
         "diff runs/own/model.onnx runs/own/model.onnx -q",
         "check runs/own/model.onnx --precision fp16 -q",
     ] {
         assert_eq!(shop.deploy(command).run().refusal(), refusal, "{command}");
     }
-    let inspect = shop.trainer("inspect own --image people/0/0.png -q").run();
-    assert!(
-        inspect.refusal().contains("is a verifier"),
-        "{}",
-        inspect.err
-    );
-    for command in ["eval own", "report own", "plot own"] {
+    let refusals = [
+        (
+            "inspect own --image people/0/0.png",
+            "name them with `--pair A B`",
+        ),
+        ("eval own", "the run `runs/own` is a verifier's"),
+        (
+            "report own own",
+            "a verifier's run, and a comparison is of classifiers",
+        ),
+        ("plot own --kind roc", "it compares pairs of images"),
+    ];
+    for (command, expected) in refusals {
         let refusal = shop.trainer(&format!("{command} -q")).run().refusal();
-        assert!(
-            refusal.contains("the run `runs/own` is a verifier's"),
-            "{command}: {refusal}"
-        );
+        assert!(refusal.contains(expected), "{command}: {refusal}");
     }
+    fs::remove_file(shop.path("runs/own/report.html")).unwrap();
+    shop.trainer("report own -q").run().ok();
+    check_page(&shop, "own");
+    shop.trainer("plot own -q").run().ok();
+    let det = fs::read_to_string(shop.path("runs/own/plots/det.svg")).unwrap();
+    assert!(det.contains("false acceptance (%)"), "{det}");
+    assert!(shop.path("runs/own/plots/loss.png").is_file());
+    assert!(!shop.path("runs/own/plots/roc.svg").exists());
     let runs = shop.trainer("runs").run().ok();
     assert!(runs.out.contains("16 test pairs"), "{}", runs.out);
 }
@@ -360,6 +433,140 @@ fn a_frozen_backbone_compares_features_that_are_kept() {
         .run()
         .ok();
     assert_eq!(eval.json()["count"], 2);
+}
+
+#[test]
+fn a_verifier_is_timed_pair_by_pair() {
+    let shop = shop();
+    tiny_models::residual(&shop.path("tiny.onnx"));
+    shop.trainer(&format!("{SMALL} --backbone tiny.onnx --name timed"))
+        .run()
+        .ok();
+    let brief = "bench timed --warmup 1ms --duration 20ms --blocks 3";
+    let bench = |arguments: &str| shop.deploy(&format!("{brief} {arguments}")).run();
+    let done = bench("--batch 1,3 --json -").ok();
+    assert!(done.err.contains("images/s are pairs/s"), "{}", done.err);
+    let json = done.json();
+    let results = json["results"].as_array().unwrap();
+    assert_eq!(results.len(), 2);
+    for (result, batch) in results.iter().zip([1, 3]) {
+        assert_eq!(result["batch"], batch);
+        assert!(result["runs"].as_u64().unwrap() >= 3);
+        assert!(result["images_per_second"].as_f64().unwrap() > 0.0);
+        assert!(result["split_ms"]["compute"].as_f64().unwrap() > 0.0);
+        assert!(result["nodes_by_provider"]["cpu"].as_u64().unwrap() > 0);
+        assert!(result["split_ms"]["decode"].is_null() && result.get("top1").is_none());
+    }
+    for (arguments, expected) in [
+        ("--data people", "`--data` is for classifiers"),
+        (
+            "--precision fp16",
+            "on the CPU in the precision of its file alone",
+        ),
+        (
+            "--provider openvino",
+            "on the CPU in the precision of its file alone",
+        ),
+    ] {
+        let refusal = bench(&format!("{arguments} -q")).refusal();
+        assert!(refusal.contains(expected), "{arguments}: {refusal}");
+    }
+}
+
+#[test]
+fn where_two_images_differ_is_drawn_for_both() {
+    let shop = shop();
+    tiny_models::residual(&shop.path("tiny.onnx"));
+    let fit = format!("{SMALL} --distance euclidean --backbone tiny.onnx --name far");
+    shop.trainer(&fit).run().ok();
+    let titles = |arguments: &str| -> Vec<String> {
+        shop.trainer(&format!("inspect far {arguments} -q"))
+            .run()
+            .ok();
+        let list = shop.json("runs/far/inspect/inspect.json");
+        let images = list["images"].as_array().unwrap().iter();
+        images
+            .map(|image| {
+                let file = image["file"].as_str().unwrap();
+                assert!(shop.path(format!("runs/far/inspect/{file}")).is_file());
+                image["title"].as_str().unwrap().to_owned()
+            })
+            .collect()
+    };
+    // Nothing is nearer to an image than itself: hiding a part makes them differ, and nothing makes them more alike.
+    let same = titles("--pair people/0/0.png people/0/0.png");
+    assert!(same[0].ends_with("; 0 to 0 of the distance"), "{same:?}");
+    assert!(!same[1].ends_with("0 to 0 of the distance"), "{same:?}");
+    let both = titles("--pair people/0/0.png people/3/1.png --pair people/1/0.png people/2/0.png");
+    assert_eq!(both.len(), 4);
+    assert!(both[0].starts_with("0.png and 1.png, where they differ"));
+    let page = fs::read_to_string(shop.path("runs/far/report.html")).unwrap();
+    assert_eq!(
+        page.matches("where they agree").count(),
+        4,
+        "title and text"
+    );
+    for (command, expected) in [
+        (
+            "inspect far --pair people/0/0.png people/0/1.png --occlusion",
+            "cannot be used with",
+        ),
+        (
+            "inspect tiny.onnx --pair people/0/0.png people/0/1.png",
+            "is a classifier, not a verifier",
+        ),
+    ] {
+        let refusal = shop.trainer(&format!("{command} -q")).run();
+        assert!(refusal.err.contains(expected), "{}", refusal.err);
+        assert_ne!(refusal.code, 0);
+    }
+}
+
+#[test]
+fn an_audit_of_pairs_counts_them_and_finds_what_is_wrong() {
+    let shop = shop();
+    let audit = |arguments: &str| {
+        shop.trainer(&format!("audit --task pairs {arguments}"))
+            .run()
+    };
+    let sound = audit("--data people --json sound.json");
+    let counts = &shop.json("sound.json")["pairs"];
+    assert_eq!(counts["test"]["identities"], 2);
+    assert_eq!(counts["test"]["images"], 12);
+    assert_eq!(counts["test"]["same"], 12);
+    assert!(sound.out.starts_with("split"), "{}", sound.out);
+    fs::create_dir_all(shop.path("leaking/test")).unwrap();
+    draw_identities(&shop.path("leaking/train"), 4, 3);
+    draw_identities(&shop.path("leaking/test"), 1, 3);
+    let leaking = audit("--data leaking --html sheet.html");
+    assert_eq!(leaking.code, 1, "{}", leaking.out);
+    assert!(
+        leaking
+            .out
+            .contains("the identity `0` is in train and test"),
+        "{}",
+        leaking.out
+    );
+    let page = fs::read_to_string(shop.path("sheet.html")).unwrap();
+    assert!(page.contains("identity-leak") && page.contains("data:image/jpeg"));
+    shop.write(
+        "pairs.csv",
+        "path_a,path_b,label\npeople/0/0.png,people/0/0.png,same\npeople/0/0.png,people/0/1.png,same\n\
+         people/0/1.png,people/0/0.png,same\npeople/1/0.png,people/2/0.png,different\n",
+    );
+    let table = audit("--data pairs.csv -q --json -");
+    assert_eq!(table.code, 1);
+    let json: serde_json::Value = serde_json::from_str(&table.out).unwrap();
+    let kinds: Vec<&str> = json["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["kind"].as_str().unwrap())
+        .collect();
+    assert!(
+        kinds.contains(&"self-pair") && kinds.contains(&"repeated-pair"),
+        "{kinds:?}"
+    );
 }
 
 #[test]

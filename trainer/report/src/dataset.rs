@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use console::chart::{Axis, Chart, Mark, Plot};
 use console::{numbers, page};
 use data::audit::{Audit, Bin, Depth, Finding, Kind, Range, Severity};
-use data::{Preprocess, Sample, Split};
+use data::{PairCounts, Preprocess, Sample, Split};
 use maud::{Markup, html};
 
 use crate::contact_sheet::{self, ContactSheet};
@@ -24,7 +24,10 @@ const MOST_PATHS: usize = 3;
 
 pub(crate) fn section(run: &RunContents, thumbnails: &Thumbnails) -> Markup {
     let body = html! {
-        (counts(run))
+        @match run.audit.as_ref().filter(|audit| !audit.pairs.is_empty()) {
+            Some(audit) => (pair_counts(audit)),
+            None => (counts(run)),
+        }
         @if let Some(audit) = &run.audit { (findings(audit)) }
         (augmentation(run, thumbnails))
     };
@@ -56,6 +59,32 @@ fn counts(run: &RunContents) -> Markup {
         .chain(splits.iter().map(total));
     rows.push(totals.collect());
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    page::table(&header, &rows)
+}
+
+/// A row per split: there may be thousands of identities.
+fn pair_counts(audit: &Audit) -> Markup {
+    let header = [
+        "split",
+        "identities",
+        "images",
+        "pairs of one identity",
+        "with forgeries",
+        "of two identities",
+    ];
+    let row = |(split, counts): (&Split, &PairCounts)| {
+        let PairCounts {
+            identities,
+            images,
+            same,
+            forged,
+            different,
+        } = *counts;
+        let numbers = [identities, images, same, forged, different];
+        let cells = numbers.map(|number| numbers::thousands(number as u64));
+        std::iter::once(split.to_string()).chain(cells).collect()
+    };
+    let rows: Vec<Vec<String>> = audit.pairs.iter().map(row).collect();
     page::table(&header, &rows)
 }
 
