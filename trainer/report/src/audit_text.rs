@@ -62,7 +62,8 @@ pub fn audit_line(audit: &Audit) -> (String, Option<String>) {
         write!(line, " ({})", named.join(", ")).unwrap_or_default();
     }
     if audit.depth == Depth::Files {
-        line += "; `trainer audit` looks at pixels too";
+        let command = command(audit);
+        write!(line, "; `{command}` looks at pixels too").unwrap_or_default();
     }
     let leaks: Vec<&Finding> = audit
         .findings
@@ -83,6 +84,14 @@ pub fn audit_line(audit: &Audit) -> (String, Option<String>) {
         )
     });
     (line, warning)
+}
+
+/// The command that audits pixels, too.
+pub(crate) fn command(audit: &Audit) -> &'static str {
+    match audit.pairs.is_empty() {
+        true => "trainer audit",
+        false => "trainer audit --task pairs",
+    }
 }
 
 fn totals(audit: &Audit) -> String {

@@ -8,6 +8,7 @@ use data::audit::{Audit, Bin, Depth, Finding, Kind, Range, Severity};
 use data::{PairCounts, Preprocess, Sample, Split};
 use maud::{Markup, html};
 
+use crate::audit_text;
 use crate::contact_sheet::{self, ContactSheet};
 use crate::run_contents::RunContents;
 use crate::thumbnails::{self, Thumbnails};
@@ -103,7 +104,7 @@ fn findings(audit: &Audit) -> Markup {
         h3 { "Audit" }
         @if audit.findings.is_empty() { p { "Nothing found." } }
         @if audit.depth == Depth::Files {
-            p.small { "Bytes and headers only; " code { "trainer audit" } " looks at pixels too." }
+            p.small { "Bytes and headers only; " code { (audit_text::command(audit)) } " looks at pixels too." }
         }
         ul.plain {
             @for group in grouped(&audit.findings).values() {

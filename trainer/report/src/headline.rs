@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use crate::charts::{self, PlottedRun};
 use crate::probability_metrics::ProbabilityMetrics;
 use crate::run_contents::RunContents;
-use crate::run_files::{FineTuned, Summary, TrainingSummary};
+use crate::run_files::{Summary, TrainingSummary};
 
 /// A table of more classes is folded.
 const MOST_OPEN: usize = 12;
@@ -97,11 +97,7 @@ fn scored(run: &RunContents, summary: &Summary, metrics: Option<&ProbabilityMetr
 
 /// What spoils a number stands beside it.
 fn warnings(summary: &Summary) -> Markup {
-    let of_tuning = summary
-        .training
-        .fine_tuned
-        .as_ref()
-        .and_then(FineTuned::warning);
+    let of_tuning = summary.training.warning();
     html! {
         @if let Some(warning) = of_tuning {
             p.verdict { span.bad { "Fine-tuning: " } (warning) "." }

@@ -140,7 +140,8 @@ impl RunContents {
 
     /// Name of the network for people: the custom one, or the backbone's file.
     pub(crate) fn network(&self) -> String {
-        let of_pairs = match &self.settings.distance {
+        let of_pairs = match self.settings.distance.as_deref() {
+            Some("euclidean") => ", Euclidean distance of two images".to_owned(),
             Some(distance) => format!(", {} of two images", distance.replace('-', " ")),
             None => String::new(),
         };

@@ -230,6 +230,13 @@ impl HeadFit {
     }
 }
 
+impl TrainingSummary {
+    /// What to know of a fine-tuned network that was kept though it is worse than the frozen backbone.
+    pub fn warning(&self) -> Option<String> {
+        self.fine_tuned.as_ref().and_then(FineTuned::warning)
+    }
+}
+
 impl Summary {
     /// What the leaks between splits spoil, where there are any.
     pub fn leak_warning(&self) -> Option<String> {

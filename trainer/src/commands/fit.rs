@@ -12,7 +12,7 @@ use data::audit::Audit;
 use data::{Dataset, Split};
 use fs_err as fs;
 use models::Network;
-use report::run_files::{Calibration, FineTuned, Summary, TrainingSummary};
+use report::run_files::{Calibration, Summary, TrainingSummary};
 use serde::Serialize;
 
 use super::report::{log_page, write_page};
@@ -173,12 +173,8 @@ fn fit(
     log_page(&run, page, printer);
     let next = next_commands(&run, &exported);
     let status = conclude(&run, &exported, &next, printer)?;
-    let of_tuning = summary
-        .training
-        .fine_tuned
-        .as_ref()
-        .and_then(FineTuned::warning);
-    for warning in of_tuning.into_iter().chain(summary.leak_warning()) {
+    let of_tuning = summary.training.warning().into_iter();
+    for warning in of_tuning.chain(summary.leak_warning()) {
         printer.warn(warning);
     }
     Ok(status)

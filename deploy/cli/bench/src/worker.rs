@@ -281,10 +281,7 @@ fn run_worker(
                 build: None,
                 first_run: Duration::ZERO,
                 nodes: session.placement().counts(),
-                notes: vec![
-                    "a verifier compares pairs: a batch is of so many, and images/s are pairs/s"
-                        .to_owned(),
-                ],
+                notes: Vec::new(),
                 num_outputs: 1,
                 image_len: 2 * image_shape.iter().product::<usize>(),
             };

@@ -1,6 +1,6 @@
 //! Head of a verifier's page: the equal error rate with its interval, the errors at the threshold, and their tradeoff.
 
-use console::numbers::{percent, percents};
+use console::numbers::{percent, percents, thousands};
 use console::page;
 use data::metrics::{Against, VerificationScores};
 use maud::{Markup, html};
@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::{VerifierContents, charts};
 use crate::headline::{Strip, common_facts, head, verified};
 use crate::run_contents::RunContents;
-use crate::run_files::{FineTuned, PairSummary};
+use crate::run_files::PairSummary;
 
 /// Equal error rate of scores that say nothing.
 const CHANCE: f64 = 0.5;
@@ -45,7 +45,7 @@ fn scored(run: &RunContents, verifier: &VerifierContents, summary: &PairSummary)
                         small { "equal error rate" }
                     }
                     p.verdict { (verdict(scores, split)) }
-                    @if let Some(warning) = summary.training.fine_tuned.as_ref().and_then(FineTuned::warning) {
+                    @if let Some(warning) = summary.training.warning() {
                         p.verdict { span.bad { "Fine-tuning: " } (warning) "." }
                     }
                     (strip.draw())
@@ -69,7 +69,7 @@ const CAPTION: &str = "Every threshold is a point of the curve: how many others 
 
 fn verdict(scores: &VerificationScores, split: &str) -> Markup {
     html! {
-        "Of " (scores.count) " " (split) " pairs, as large a share of the same identity can be rejected as of others \
+        "Of " (thousands(scores.count)) " " (split) " pairs, as large a share of the same identity can be rejected as of others \
          accepted. "
         @match scores.equal_error_interval {
             Some([low, high]) => {
@@ -137,7 +137,7 @@ fn by_kind(scores: &VerificationScores) -> Markup {
     let row = |name: &str, against: &Against| {
         vec![
             name.to_owned(),
-            against.count.to_string(),
+            thousands(against.count),
             format!("{:.3}", against.auc),
             percent(against.equal_error_rate, 1),
             percent(against.false_acceptance, 1),
@@ -157,10 +157,12 @@ fn by_kind(scores: &VerificationScores) -> Markup {
         .into_iter()
         .filter_map(|(name, against)| Some(row(name, against.as_ref()?)))
         .collect();
-    rows.push(row("all others", &all));
+    if rows.len() > 1 {
+        rows.push(row("all others", &all));
+    }
     let header = ["against", "pairs", "AUC", "equal error", "accepted"];
     html! {
         (page::table(&header, &rows))
-        p.small { "Each beside the " (scores.num_same) " pairs of the same identity; accepted: at the file's threshold." }
+        p.small { "Each beside the " (thousands(scores.num_same)) " pairs of the same identity; accepted: at the file's threshold." }
     }
 }

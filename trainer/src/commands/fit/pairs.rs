@@ -8,7 +8,7 @@ use data::{Pairs, Split};
 use deploy::eval::{EvalOptions, PairEvaluation, evaluate_pairs};
 use deploy::{ClassifierBuilder, Verifier};
 use onnx::ModelFile;
-use report::run_files::{FineTuned, PairSummary};
+use report::run_files::PairSummary;
 
 use super::{
     Plan, announce, check_same_data, conclude, discard_run, input_preprocess, log_audit, log_page,
@@ -97,7 +97,7 @@ pub(super) fn fit(
     let next =
         format!("deploy predict --model {model} --pair A B\n      deploy eval --model {model}");
     let status = conclude(&run, &exported, &next, printer)?;
-    if let Some(warning) = training.fine_tuned.as_ref().and_then(FineTuned::warning) {
+    if let Some(warning) = training.warning() {
         printer.warn(warning);
     }
     Ok(status)

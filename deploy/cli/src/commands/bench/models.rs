@@ -90,7 +90,12 @@ pub(crate) fn bench_model(path: &Path, facts: &Facts<'_>) -> anyhow::Result<Benc
 }
 
 /// A verifier, which is timed on random numbers: `deploy eval` scores it.
-fn verifier(file: ModelFile, contents: Model, args: &BenchArgs) -> anyhow::Result<BenchModel> {
+fn verifier(
+    file: ModelFile,
+    contents: Model,
+    args: &BenchArgs,
+    printer: &Printer,
+) -> anyhow::Result<BenchModel> {
     Verifier::check_file(&file)?;
     let named = [
         ("--data", args.data.is_some()),
@@ -107,6 +112,7 @@ fn verifier(file: ModelFile, contents: Model, args: &BenchArgs) -> anyhow::Resul
         )
         .into());
     }
+    printer.log("a verifier compares pairs: a batch is of so many, and images/s are pairs/s");
     let card = contents.card.clone();
     let preprocess = card.expect("a verifier has a card").preprocess;
     Ok(BenchModel {
@@ -136,7 +142,7 @@ fn model(
     let file = ModelFile::open(&path)?;
     let contents = Model::from_file(&file)?;
     if contents.task() == VERIFY {
-        return verifier(file, contents, args);
+        return verifier(file, contents, args, printer);
     }
     let mut model = bench_model(&path, &facts)?;
     if let Some(dataset) = dataset(&path, &model.contents, args, cache, printer)? {
