@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::probability_metrics::{ProbabilityMetrics, Ranking};
 use crate::run_contents::RunContents;
 use crate::run_files::EpochRow;
-use crate::verifier;
+use crate::verifier_charts;
 
 /// More runs than this are shown by their validation alone.
 const MOST_WITH_TRAINING: usize = 3;
@@ -142,7 +142,7 @@ pub fn chart(kind: ChartKind, runs: &[PlottedRun<'_>]) -> Result<Chart> {
         ChartKind::Reliability => reliability(runs).into(),
         ChartKind::Roc => roc(runs).into(),
         ChartKind::Pr => precision_recall(runs).into(),
-        ChartKind::Det => verifier::charts::det(runs).into(),
+        ChartKind::Det => det(runs).into(),
     })
 }
 
@@ -417,6 +417,14 @@ fn steps(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
         recall = point[0];
     }
     steps
+}
+
+fn det(runs: &[PlottedRun<'_>]) -> Plot {
+    let verifiers = runs.iter().filter_map(|plotted| {
+        let verifier = plotted.run.verifier.as_ref()?;
+        Some((plotted.run.name.as_str(), verifier))
+    });
+    verifier_charts::det(&verifiers.collect::<Vec<_>>())
 }
 
 type Line<'a> = &'a dyn Fn(&Ranking) -> (String, Vec<[f64; 2]>);

@@ -22,14 +22,18 @@ mod error;
 mod headline;
 mod inspected;
 mod mistakes;
+mod pair_answers;
 mod predictions;
 mod probability_metrics;
 mod provenance;
+mod reading;
 mod run_contents;
 pub mod run_files;
 mod stability;
 mod thumbnails;
 mod verifier;
+mod verifier_charts;
+mod verifier_contents;
 
 pub use audit_page::audit_page;
 pub use audit_text::{audit_line, audit_text};

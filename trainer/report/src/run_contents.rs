@@ -9,15 +9,15 @@ use data::run_files as files;
 use data::table::Row;
 use data::{Audit, Card, Prediction, Split};
 use fs_err as fs;
-use serde::de::DeserializeOwned;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::predictions::Answers;
+use crate::reading::{if_any, json, note, rows, text};
 use crate::run_files::{
     Agreement, Calibration, EpochRow, FineTuned, Folds, InspectList, Seeds, Summary,
     TrainingSummary,
 };
-use crate::verifier::VerifierContents;
+use crate::verifier_contents::VerifierContents;
 
 /// Contents of a run folder.
 #[derive(Debug)]
@@ -209,46 +209,6 @@ impl RunContents {
 fn file_name(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default();
     name.to_string_lossy().into_owned()
-}
-
-/// The content of a file; an error goes to `notes`.
-pub(crate) fn note<T>(notes: &mut Vec<String>, content: Result<Option<T>>) -> Option<T> {
-    content.unwrap_or_else(|error| {
-        notes.push(error.to_string());
-        None
-    })
-}
-
-pub(crate) fn if_any<T>(path: &Path, read: impl Fn(&Path) -> Result<T>) -> Result<Option<T>> {
-    path.is_file().then(|| read(path)).transpose()
-}
-
-fn text(path: &Path) -> Result<Option<String>> {
-    if_any(path, |path| Ok(fs::read_to_string(path)?))
-}
-
-fn refuse(path: &Path, reason: impl ToString) -> Error {
-    Error::Table {
-        path: path.to_path_buf(),
-        reason: reason.to_string(),
-    }
-}
-
-pub(crate) fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
-    let Some(text) = text(path)? else {
-        return Ok(None);
-    };
-    let content = serde_json::from_str(&text);
-    content.map(Some).map_err(|error| refuse(path, error))
-}
-
-fn rows<T: DeserializeOwned>(path: &Path) -> Result<Option<Vec<T>>> {
-    let Some(text) = text(path)? else {
-        return Ok(None);
-    };
-    let rows = csv::Reader::from_reader(text.as_bytes()).into_deserialize();
-    let rows: Result<Vec<T>, csv::Error> = rows.collect();
-    rows.map(Some).map_err(|error| refuse(path, error))
 }
 
 fn card(path: &Path) -> Result<Option<Card>> {

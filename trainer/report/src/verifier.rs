@@ -1,43 +1,15 @@
 //! Sections of a verifier's run: how well it tells pairs of the same identity from others.
 
-pub(crate) mod answers;
-pub(crate) mod charts;
 mod errors;
 mod headline;
 mod scores;
 
-use std::path::Path;
-
 use console::page;
-use data::run_files as files;
 use maud::Markup;
 
-use crate::run_contents::{RunContents, if_any, json, note};
-use crate::run_files::PairSummary;
+use crate::run_contents::RunContents;
 use crate::thumbnails::Thumbnails;
-use answers::PairAnswers;
-
-/// What a verifier's run folder has in place of a classifier's scores and predictions.
-#[derive(Debug)]
-pub(crate) struct VerifierContents {
-    pub(crate) summary: Option<PairSummary>,
-    /// Of the final evaluation.
-    pub(crate) answers: Option<PairAnswers>,
-    /// Of the validation pairs, which chose the threshold. Earlier versions did not write them.
-    pub(crate) validation: Option<PairAnswers>,
-}
-
-impl VerifierContents {
-    /// Reads a run folder; what cannot be understood goes to `notes`.
-    pub(crate) fn open(folder: &Path, notes: &mut Vec<String>) -> Self {
-        let mut answers = |name: &str| note(notes, if_any(&folder.join(name), PairAnswers::open));
-        Self {
-            answers: answers(files::PREDICTIONS),
-            validation: answers(files::VAL_PREDICTIONS),
-            summary: note(notes, json(&folder.join(files::SUMMARY))),
-        }
-    }
-}
+use crate::verifier_contents::VerifierContents;
 
 /// The first screen.
 pub(crate) fn headline(run: &RunContents, verifier: &VerifierContents) -> Markup {

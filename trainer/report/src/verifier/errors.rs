@@ -5,7 +5,7 @@ use data::PairKind;
 use data::card::ScoreKind;
 use maud::{Markup, html};
 
-use super::answers::{PairAnswer, PairAnswers};
+use crate::pair_answers::{PairAnswer, PairAnswers};
 use crate::run_files::PairSummary;
 use crate::thumbnails::{CaptionedPair, Thumbnails};
 

@@ -5,10 +5,11 @@ use console::page;
 use data::metrics::{Against, VerificationScores};
 use maud::{Markup, html};
 
-use super::{VerifierContents, charts};
 use crate::headline::{Strip, common_facts, head, verified};
 use crate::run_contents::RunContents;
 use crate::run_files::PairSummary;
+use crate::verifier_charts;
+use crate::verifier_contents::VerifierContents;
 
 /// Equal error rate of scores that say nothing.
 const CHANCE: f64 = 0.5;
@@ -54,7 +55,7 @@ fn scored(run: &RunContents, verifier: &VerifierContents, summary: &PairSummary)
                 }
                 div {
                     @if let Some(answers) = &verifier.answers {
-                        @let plot = charts::of_splits(scores, split, answers, verifier.validation.as_ref());
+                        @let plot = verifier_charts::of_splits(scores, split, answers, verifier.validation.as_ref());
                         (page::figure(&plot.into(), "Detection error tradeoff", CAPTION))
                     }
                     (by_kind(scores))
@@ -150,8 +151,8 @@ fn by_kind(scores: &VerificationScores) -> Markup {
         false_acceptance: scores.false_acceptance,
     };
     let kinds = [
-        (charts::OTHERS[0].1, &scores.forged),
-        (charts::OTHERS[1].1, &scores.different),
+        (verifier_charts::OTHERS[0].1, &scores.forged),
+        (verifier_charts::OTHERS[1].1, &scores.different),
     ];
     let mut rows: Vec<Vec<String>> = kinds
         .into_iter()

@@ -3,9 +3,9 @@
 use console::page;
 use maud::{Markup, html};
 
-use super::answers::PairAnswers;
-use super::charts;
+use crate::pair_answers::PairAnswers;
 use crate::run_files::PairSummary;
+use crate::verifier_charts;
 
 pub(super) fn body(
     summary: &PairSummary,
@@ -13,9 +13,9 @@ pub(super) fn body(
     validation: Option<&PairAnswers>,
 ) -> Markup {
     let (scores, split) = (&summary.scores, summary.split.name());
-    let distributions = charts::distributions(answers, scores.threshold);
+    let distributions = verifier_charts::distributions(answers, scores.threshold);
     let caption = "Each outline is a histogram of the pairs of a kind, in percent of these.";
-    let kinds = charts::of_kinds(scores, split, answers, validation);
+    let kinds = verifier_charts::of_kinds(scores, split, answers, validation);
     let of_kinds = "The rings are the errors at the threshold, which is one for both.";
     html! {
         div.grid {

@@ -5,8 +5,8 @@ use data::PairKind;
 use data::card::ScoreKind;
 use data::metrics::{Det, VerificationScores};
 
-use super::answers::PairAnswers;
-use crate::charts::PlottedRun;
+use crate::pair_answers::PairAnswers;
+use crate::verifier_contents::VerifierContents;
 
 /// First percentages of an axis, the finest that has several pairs below it is taken.
 const FIRST: [f64; 6] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
@@ -134,10 +134,9 @@ fn ends(curves: &[Tradeoff]) -> [f64; 2] {
     [*first, last]
 }
 
-/// The curve of a run, or those of several.
-pub(crate) fn det(runs: &[PlottedRun<'_>]) -> Plot {
-    if let [PlottedRun { run, .. }] = runs
-        && let Some(verifier) = &run.verifier
+/// The curve of a run, or those of several with their names.
+pub(crate) fn det(runs: &[(&str, &VerifierContents)]) -> Plot {
+    if let [(_, verifier)] = runs
         && let (Some(summary), Some(answers)) = (&verifier.summary, &verifier.answers)
     {
         let split = summary.split.name();
@@ -149,10 +148,13 @@ pub(crate) fn det(runs: &[PlottedRun<'_>]) -> Plot {
         );
     }
     let all = OTHERS.map(|(kind, _)| kind);
-    let curves = runs.iter().enumerate().filter_map(|(series, plotted)| {
-        let answers = plotted.run.verifier.as_ref()?.answers.as_ref()?;
-        Tradeoff::new(answers, &all, (&plotted.run.name, series, false))
-    });
+    let curves = runs
+        .iter()
+        .enumerate()
+        .filter_map(|(series, (name, verifier))| {
+            let answers = verifier.answers.as_ref()?;
+            Tradeoff::new(answers, &all, (name, series, false))
+        });
     tradeoff(&curves.collect::<Vec<_>>(), &[])
 }
 
@@ -260,8 +262,8 @@ fn outline(scores: &[f64], last: f64, bins: usize) -> Vec<[f64; 2]> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::answers::PairAnswer;
     use super::*;
+    use crate::pair_answers::PairAnswer;
 
     fn answers(scores: &[(f64, PairKind)]) -> PairAnswers {
         let row = |(score, kind): &(f64, PairKind)| PairAnswer {
