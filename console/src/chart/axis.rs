@@ -271,15 +271,17 @@ fn log_ticks([first, last]: [f64; 2], count: usize) -> Vec<Tick> {
 
 /// Round percentages of an axis of normal deviates, with those as far below 100.
 fn percentage_ticks([first, last]: [f64; 2]) -> Vec<Tick> {
-    let low = ROUND_PERCENTAGES.into_iter();
-    let high = low.clone().rev().map(|value| 100.0 - value);
-    let tick = |value: f64| Tick {
+    let tick = |share: f64, value: f64| Tick {
         value,
-        step: 10f64.powf(value.min(100.0 - value).log10().floor()),
+        step: 10f64.powf(share.log10().floor()),
     };
-    let all = low.chain(high).map(tick);
-    all.filter(|tick| (first * 0.999..=last * 1.001).contains(&tick.value))
-        .collect()
+    let shares = ROUND_PERCENTAGES.into_iter();
+    let low = shares.clone().map(|share| tick(share, share));
+    let high = shares.rev().map(|share| tick(share, 100.0 - share));
+    // 0.999: an end that is itself round counts, whatever rounding makes of it.
+    let is_inside =
+        |tick: &Tick| tick.value >= 0.999 * first && 100.0 - tick.value >= 0.999 * (100.0 - last);
+    low.chain(high).filter(is_inside).collect()
 }
 
 /// A value with as many digits as the step between two of them needs.
@@ -360,6 +362,8 @@ mod tests {
             labels(&over, &[]),
             ["0.2", "0.5", "1", "2", "5", "10", "20", "40", "60"]
         );
+        let ends = labels(&axis.clone().over(95.0, 99.9), &[]);
+        assert_eq!(ends, ["95", "98", "99", "99.5", "99.8", "99.9"]);
         let scale = axis
             .clone()
             .over(1.0, 99.0)
