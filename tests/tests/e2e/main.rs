@@ -23,6 +23,7 @@ mod live;
 mod loop_settings;
 mod named_backbones;
 mod output;
+mod pair_tools;
 mod pairs;
 mod photos;
 mod preprocess;
