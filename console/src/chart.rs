@@ -8,6 +8,7 @@ mod canvas;
 #[cfg(feature = "png")]
 mod font;
 mod matrix;
+mod normal_deviate;
 mod plot;
 #[cfg(feature = "png")]
 mod raster;

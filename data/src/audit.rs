@@ -9,10 +9,11 @@ mod file_checks;
 mod file_scan;
 mod names;
 mod near_duplicates;
+mod pairs;
 mod sizes;
 
 use crate::folder::SplitClasses;
-use crate::{Dataset, Limits, Sample, Split};
+use crate::{Dataset, Limits, PairCounts, Sample, Split};
 use file_scan::FileScan;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -65,6 +66,14 @@ impl Severity {
 pub enum Kind {
     /// The same image in two splits.
     Leak,
+    /// Images of one identity in two splits.
+    IdentityLeak,
+    /// An image paired with itself.
+    SelfPair,
+    /// A pair listed with two labels.
+    PairOfTwoLabels,
+    /// A split without pairs of one answer.
+    MissingAnswer,
     /// Class folders that differ between splits, or names that may mean one class.
     ClassNames,
     /// A class without training images.
@@ -81,6 +90,10 @@ pub enum Kind {
     Duplicate,
     /// Images that look alike.
     NearDuplicate,
+    /// A pair listed again, mirrored or as it is.
+    RepeatedPair,
+    /// Identities with fewer than two images of their own.
+    SingleImage,
     /// Images of one colour.
     Blank,
     /// Very small, very large or very narrow images.
@@ -111,6 +124,10 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Leak => "leak",
+            Self::IdentityLeak => "identity-leak",
+            Self::SelfPair => "self-pair",
+            Self::PairOfTwoLabels => "pair-of-two-labels",
+            Self::MissingAnswer => "missing-answer",
             Self::ClassNames => "class-names",
             Self::EmptyClass => "empty-class",
             Self::OneClass => "one-class",
@@ -119,6 +136,8 @@ impl Kind {
             Self::TwoLabels => "two-labels",
             Self::Duplicate => "duplicate",
             Self::NearDuplicate => "near-duplicate",
+            Self::RepeatedPair => "repeated-pair",
+            Self::SingleImage => "single-image",
             Self::Blank => "blank",
             Self::ExtremeSize => "extreme-size",
             Self::SeveralPictures => "several-pictures",
@@ -174,6 +193,9 @@ pub struct Audit {
     pub fingerprint: Option<String>,
     /// Images per split and class.
     pub counts: BTreeMap<Split, BTreeMap<String, usize>>,
+    /// Pairs, images and identities per split; empty of classes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pairs: BTreeMap<Split, PairCounts>,
     /// All findings, the worst first.
     pub findings: Vec<Finding>,
     /// Widths of the images as displayed, pixels.
@@ -189,23 +211,6 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// The audit of images whose classes are identities: without the findings about classes, for an identity is in
-    /// one split alone, and two images of it are enough.
-    #[must_use]
-    pub fn of_identities(mut self) -> Self {
-        let of_classes = [
-            Kind::ClassNames,
-            Kind::EmptyClass,
-            Kind::OneClass,
-            Kind::EmptySplit,
-            Kind::TinyClass,
-            Kind::Imbalance,
-        ];
-        self.findings
-            .retain(|finding| !of_classes.contains(&finding.kind));
-        self
-    }
-
     /// Audits a data set in rayon's threads. `splits` are the class folders of its splits, from
     /// [`Dataset::open_unchecked`]; `progress` receives the number of files done.
     ///
@@ -257,25 +262,31 @@ impl Audit {
         findings.extend(balance::findings(dataset));
         findings.extend(duplicates::findings(dataset, &scanned));
         findings.extend(file_checks::findings(dataset, &scanned));
-        // The worst first; kind and paths make the order the same on every run.
-        findings
-            .sort_by(|a, b| (b.severity, a.kind, &a.paths).cmp(&(a.severity, b.kind, &b.paths)));
         let sizes: Vec<(u32, u32)> = scans.iter().filter_map(FileScan::size).collect();
         let hashes: HashMap<PathBuf, Hash> = scanned
             .iter()
             .filter_map(|scanned| Some((scanned.sample.path.clone(), scanned.scan.hash?)))
             .collect();
-        Self {
+        let mut audit = Self {
             depth,
             fingerprint: Some(dataset.fingerprint_with(&|path| hashes.get(path).copied())),
             counts: balance::counts(dataset),
+            pairs: BTreeMap::new(),
             findings,
             width: sizes::range(sizes.iter().map(|&(width, _)| width)),
             height: sizes::range(sizes.iter().map(|&(_, height)| height)),
             aspect: sizes::aspects(&sizes),
             megapixels: sizes::megapixels(&sizes),
             hashes,
-        }
+        };
+        audit.sort();
+        audit
+    }
+
+    /// Sorts the findings, the worst first; kind and paths make the order the same on every run.
+    fn sort(&mut self) {
+        self.findings
+            .sort_by(|a, b| (b.severity, a.kind, &a.paths).cmp(&(a.severity, b.kind, &b.paths)));
     }
 
     /// SHA-256 of a file that was read.

@@ -45,7 +45,7 @@ pub use error::{Error, Result};
 pub use files::{cache, hash, write};
 pub use folder::{Dataset, LeftOut, Sample};
 pub use metrics::{Prediction, Scores, Tally};
-pub use pairs::{Pair, PairKind, PairOptions, Pairs};
+pub use pairs::{Pair, PairCounts, PairKind, PairOptions, Pairs};
 pub use pixels::{
     Card, DecodedImage, ImageRef, Limits, Preprocess, RgbImage, Unreadable, card, decode,
     preprocess,

@@ -3,14 +3,17 @@
 //! Drawn from a folder for each identity, or listed in a table. Reads names only; knows nothing of pixels.
 
 mod draw;
+mod flaw;
 mod list;
 
 use crate::card::ScoreKind;
 use crate::folder::Unit;
 use crate::{Dataset, Error, Result, Sample, Split, write};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
+
+pub use flaw::{Flaw, FlawKind};
 
 /// Name of an identity's sub-folder with skilled forgeries.
 pub const FORGED: &str = "forged";
@@ -57,6 +60,21 @@ pub struct Pair {
     pub b: usize,
     /// What they have to do with each other.
     pub kind: PairKind,
+}
+
+/// Numbers of a split.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairCounts {
+    /// Identities with an image.
+    pub identities: usize,
+    /// Images, forgeries among them.
+    pub images: usize,
+    /// Pairs of the same identity.
+    pub same: usize,
+    /// Pairs with a skilled forgery.
+    pub forged: usize,
+    /// Pairs of two identities.
+    pub different: usize,
 }
 
 /// How pairs are drawn from folders.
@@ -129,6 +147,26 @@ impl Pairs {
         Ok(pairs)
     }
 
+    /// As [`open`](Self::open), with flaws in place of errors: for an audit. Images that a table names may be missing.
+    ///
+    /// # Errors
+    /// The table or the folder cannot be read, or has no images.
+    pub fn open_unchecked(source: &Path, options: &PairOptions) -> Result<(Self, Vec<Flaw>)> {
+        let (pairs, mut flaws) = if source.is_file() {
+            list::open_unchecked(source, options.seed)?
+        } else {
+            draw::open_unchecked(source, options)?
+        };
+        for (split, label) in pairs.missing_answers() {
+            let message = format!(
+                "no {split} pairs of the answer `{}`",
+                CLASSES[label as usize]
+            );
+            flaws.push(Flaw::of_data(FlawKind::MissingAnswer, message, Vec::new()));
+        }
+        Ok((pairs, flaws))
+    }
+
     /// Reads what [`write_list`](Self::write_list) wrote, for exactly the images of `images`.
     ///
     /// # Errors
@@ -163,7 +201,8 @@ impl Pairs {
             for (pair, score) in answers.clone() {
                 let [a, b] = self.images_of(split, &pair);
                 let answer = CLASSES[usize::from(kind.accepts(score, threshold))];
-                let (label, score) = (pair.kind.name(), format!("{score:.6}"));
+                // The shortest text that reads as the same number: curves are drawn from it.
+                let (label, score) = (pair.kind.name(), score.to_string());
                 table.write_record([&a.relative, &b.relative, label, answer, &score])?;
             }
             table.flush()
@@ -183,6 +222,31 @@ impl Pairs {
         self.pairs.get(&split).map_or(&[], Vec::as_slice)
     }
 
+    /// Numbers of each split that has images.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<Split, PairCounts> {
+        let count = |split: Split| {
+            let samples = self.images.samples(split);
+            let identities: BTreeSet<u32> = samples.iter().map(|sample| sample.label).collect();
+            let of_kind = |kind| {
+                self.of(split)
+                    .iter()
+                    .filter(|pair| pair.kind == kind)
+                    .count()
+            };
+            let counts = PairCounts {
+                identities: identities.len(),
+                images: samples.len(),
+                same: of_kind(PairKind::Same),
+                forged: of_kind(PairKind::Forged),
+                different: of_kind(PairKind::Different),
+            };
+            (split, counts)
+        };
+        let counts = Split::ALL.into_iter().map(count);
+        counts.filter(|(_, counts)| counts.images > 0).collect()
+    }
+
     /// The two images of a pair.
     #[must_use]
     pub fn images_of(&self, split: Split, pair: &Pair) -> [&Sample; 2] {
@@ -190,9 +254,10 @@ impl Pairs {
         [&samples[pair.a], &samples[pair.b]]
     }
 
-    /// The pairs of a split whose images are both among `readable`, in their order; indices are into that list.
+    /// The pairs of a split whose images are both among `readable`, in their order: first as they are, then with
+    /// indices into that list.
     #[must_use]
-    pub fn readable(&self, split: Split, readable: &[Sample]) -> Vec<Pair> {
+    pub fn readable(&self, split: Split, readable: &[Sample]) -> (Vec<Pair>, Vec<Pair>) {
         let index = readable.iter().enumerate();
         let index: HashMap<&str, usize> = index
             .map(|(index, sample)| (sample.relative.as_str(), index))
@@ -200,13 +265,14 @@ impl Pairs {
         let pairs = self.of(split).iter().filter_map(|pair| {
             let [a, b] = self.images_of(split, pair);
             let [a, b] = [a, b].map(|sample| index.get(sample.relative.as_str()).copied());
-            Some(Pair {
+            let moved = Pair {
                 a: a?,
                 b: b?,
                 kind: pair.kind,
-            })
+            };
+            Some((*pair, moved))
         });
-        pairs.collect()
+        pairs.unzip()
     }
 
     /// Checks that a verifier can be trained with it.
@@ -214,46 +280,57 @@ impl Pairs {
     /// # Errors
     /// Training or validation lacks pairs of either answer.
     pub fn check_trainable(&self) -> Result<()> {
-        for split in [Split::Train, Split::Val] {
-            let missing = [1, 0].into_iter().find(|label| {
-                let mut pairs = self.of(split).iter();
-                !pairs.any(|pair| pair.kind.label() == *label)
-            });
-            if let Some(label) = missing {
-                let (root, class) = (self.images.root.display(), CLASSES[label as usize]);
-                return Err(Error::with_hint(
-                    format!("`{root}` has no {split} pairs of the answer `{class}`"),
-                    "every split needs two identities or more, one of them with two images; validation takes a tenth \
-                     of the identities that have no split",
-                ));
-            }
-        }
-        Ok(())
+        let Some((split, label)) = self.missing_answers().next() else {
+            return Ok(());
+        };
+        let (root, class) = (self.images.root.display(), CLASSES[label as usize]);
+        Err(Error::with_hint(
+            format!("`{root}` has no {split} pairs of the answer `{class}`"),
+            "every split needs two identities or more, one of them with two images; validation takes a tenth of the \
+             identities that have no split",
+        ))
+    }
+
+    /// The answers, as indices into [`CLASSES`], that training or validation has no pairs of.
+    fn missing_answers(&self) -> impl Iterator<Item = (Split, u32)> + '_ {
+        let answers = |split| [1, 0].map(|label| (split, label));
+        let all = [Split::Train, Split::Val].into_iter().flat_map(answers);
+        all.filter(|(split, label)| {
+            let mut pairs = self.of(*split).iter();
+            !pairs.any(|pair| pair.kind.label() == *label)
+        })
     }
 }
 
+/// Whether an image, by its path relative to the data root, lies in a folder `forged`.
+pub(crate) fn is_forged(relative: &str) -> bool {
+    let mut folders = relative.rsplit('/').skip(1);
+    folders.any(|folder| folder.eq_ignore_ascii_case(FORGED))
+}
+
 /// The error of identities in two splits.
-fn leak(source: &Path, identities: &[&str]) -> Error {
-    const SHOWN: usize = 5;
-    let names: Vec<String> = identities
-        .iter()
-        .take(SHOWN)
-        .map(|name| format!("`{name}`"))
-        .collect();
-    let more = match identities.len().checked_sub(SHOWN) {
-        Some(more @ 1..) => format!(" and {more} more"),
-        _ => String::new(),
-    };
+fn leak<S: AsRef<str>>(source: &Path, identities: &[S]) -> Error {
     Error::with_hint(
         format!(
-            "`{}`: identities are in more than one split: {}{more}",
+            "`{}`: identities are in more than one split: {}",
             source.display(),
-            names.join(", ")
+            shown(identities)
         ),
         "scores would be of identities that training has seen: move all images of an identity into one split, or give \
          one folder without splits, which is divided by identity. Pairs of known classes are listed in a CSV file, whose \
          splits share no image",
     )
+}
+
+/// Some names, and how many more there are.
+fn shown<S: AsRef<str>>(names: &[S]) -> String {
+    const SHOWN: usize = 5;
+    let list = names.iter().take(SHOWN);
+    let list: Vec<String> = list.map(|name| format!("`{}`", name.as_ref())).collect();
+    match names.len().checked_sub(SHOWN) {
+        Some(more @ 1..) => format!("{} and {more} more", list.join(", ")),
+        _ => list.join(", "),
+    }
 }
 
 /// A folder of identities, as [`Dataset`] reads one of classes.
@@ -262,6 +339,14 @@ fn open_identities(source: &Path, seed: u64) -> Result<Dataset> {
     if images.all().next().is_none() {
         return Err(Error::no_images(source));
     }
+    for note in &mut images.notes {
+        *note = note.replace("one folder of classes", "one folder of identities");
+    }
+    Ok(images)
+}
+
+/// Identities with images in more than one split, and these splits.
+fn leaked_identities(images: &Dataset) -> Vec<(&str, Vec<Split>)> {
     let mut splits: BTreeMap<u32, Vec<Split>> = BTreeMap::new();
     for split in Split::ALL {
         for sample in images.samples(split) {
@@ -271,17 +356,10 @@ fn open_identities(source: &Path, seed: u64) -> Result<Dataset> {
             }
         }
     }
-    let leaked = splits.iter().filter(|(_, splits)| splits.len() > 1);
-    let leaked: Vec<&str> = leaked
-        .map(|(label, _)| images.classes[*label as usize].as_str())
-        .collect();
-    if !leaked.is_empty() {
-        return Err(leak(source, &leaked));
-    }
-    for note in &mut images.notes {
-        *note = note.replace("one folder of classes", "one folder of identities");
-    }
-    Ok(images)
+    let leaked = splits.into_iter().filter(|(_, splits)| splits.len() > 1);
+    leaked
+        .map(|(label, splits)| (images.classes[label as usize].as_str(), splits))
+        .collect()
 }
 
 #[cfg(test)]

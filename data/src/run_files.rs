@@ -35,6 +35,8 @@ pub const AUDIT: &str = "audit.json";
 pub const SUMMARY: &str = "summary.json";
 /// Predictions of the export for the images of the final evaluation.
 pub const PREDICTIONS: &str = "predictions.csv";
+/// The scores of the validation pairs, which chose the threshold, where pairs were trained on.
+pub const VAL_PREDICTIONS: &str = "val-predictions.csv";
 /// The commands of the run, one a line.
 pub const COMMAND: &str = "command.txt";
 /// The report as an HTML page.

@@ -131,7 +131,7 @@ impl Error {
         let (is, hint) = match found {
             VERIFY => (
                 "is a verifier, which compares two images",
-                "open it as a `Verifier`; `deploy predict --pair A B`, `deploy eval`, `info` and `check` take it",
+                "open it as a `Verifier`; `deploy predict --pair A B`, `deploy eval`, `bench`, `info` and `check` take it",
             ),
             ENCODE => (
                 "is the encoder of a verifier: its features mean something beside those of another image",
@@ -143,6 +143,18 @@ impl Error {
             ),
         };
         Self::other(Kind::Model, format!("`{path}` {is}")).with_hint(hint)
+    }
+
+    /// A session of two inputs is asked for elsewhere.
+    pub(crate) fn pairs_on_cpu(path: &Path, provider: &str) -> Self {
+        let path = path.display();
+        Self::other(
+            Kind::Argument,
+            format!(
+                "`{path}` has two inputs, and such sessions run on the CPU alone, not on {provider}"
+            ),
+        )
+        .with_hint("open it as a `Verifier`, which runs its encoder on any provider")
     }
 
     /// The card of an encoder says what its features do not fit.

@@ -124,6 +124,15 @@ impl Session {
         Self::from_detached(&file.detached()?, options)
     }
 
+    /// A session of ONNX Runtime with other inputs than one of images, and where its nodes run.
+    pub(crate) fn open_bare(
+        file: &ModelFile,
+        options: &SessionOptions,
+    ) -> Result<(OrtSession, Placement)> {
+        let opened = open::open(&file.detached()?, options, None)?;
+        Ok((opened.session, opened.placement))
+    }
+
     /// As [`Session::from_file`], for several sessions of one file: its data is read once.
     pub(crate) fn from_detached(model: &Detached, options: &SessionOptions) -> Result<Self> {
         let (start, path) = (Instant::now(), model.file.path());

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use image::DynamicImage;
+use machine::Provider;
 use onnx::siamese::{self, Distance, DistanceHead};
 use onnx::{Dim, Document, ModelFile};
 use ort::session::{Session as OrtSession, SessionInputValue};
@@ -18,9 +19,8 @@ use pixels::card::{Comparison, ScoreKind};
 use crate::classifier::{Classifier, ClassifierBuilder};
 use crate::error::{Error, Result, chain};
 use crate::model::Model;
-use crate::presets::cpu;
-use crate::runtime;
-use crate::session::tensor_io;
+use crate::placement::Placement;
+use crate::session::{Session, SessionOptions, tensor_io};
 
 /// Says whether two images are the same, ready to be used from many threads at once.
 ///
@@ -290,6 +290,7 @@ impl Verifier {
 #[derive(Debug)]
 pub struct PairSession {
     session: OrtSession,
+    placement: Placement,
     inputs: [String; 2],
     output: String,
     image_shape: [usize; 3],
@@ -302,22 +303,42 @@ impl PairSession {
     /// # Errors
     /// The file does not have two inputs and one output, or the runtime refuses it.
     pub fn open(file: &ModelFile, image_shape: [usize; 3]) -> Result<Self> {
+        Self::with_options(file, image_shape, &SessionOptions::default())
+    }
+
+    /// As [`open`](Self::open), with the threads and the memory of `options`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); the provider is not the CPU.
+    pub fn with_options(
+        file: &ModelFile,
+        image_shape: [usize; 3],
+        options: &SessionOptions,
+    ) -> Result<Self> {
+        if options.provider != Provider::Cpu {
+            return Err(Error::pairs_on_cpu(
+                file.path(),
+                &options.provider.to_string(),
+            ));
+        }
         let document = Document::from_file(file)?;
         let (inputs, outputs) = (document.inputs(), document.outputs());
         let ([a, b], [output]) = (inputs.as_slice(), outputs.as_slice()) else {
             return Err(Error::other_task(file.path(), "classify"));
         };
-        let load = |e: &dyn std::error::Error| Error::model_load(file.path(), &chain(e));
-        let environment = runtime::environment()?;
-        let session = OrtSession::builder(environment)
-            .and_then(|builder| cpu::select(builder, environment)?.commit_from_memory(file.bytes()))
-            .map_err(|e| load(&e))?;
+        let (session, placement) = Session::open_bare(file, options)?;
         Ok(Self {
             session,
+            placement,
             inputs: [a, b].map(|input| input.name.clone()),
             output: output.name.clone(),
             image_shape,
         })
+    }
+
+    /// Where the nodes run.
+    pub fn placement(&self) -> &Placement {
+        &self.placement
     }
 
     /// The scores `[batch]` of prepared images, `first[i]` and `second[i]` being a pair.

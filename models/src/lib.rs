@@ -55,7 +55,7 @@ pub use layers::{BatchNorm, Conv2d, Linear};
 pub use onnx::siamese::Distance;
 pub use trainable::TrainableTensor;
 
-use burn::module::Module;
+use burn::module::{Module, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 use init::Init;
 use std::collections::BTreeMap;
@@ -193,7 +193,7 @@ impl Network {
     /// Numbers of all parameters and of those that training changes.
     #[must_use]
     pub fn num_parameters(&self) -> (usize, usize) {
-        let trained = state::count_parameters(self);
+        let trained = state::count_parameters(self) - usize::from(self.constant().is_some());
         match self.backbone() {
             Some(backbone) => (backbone.file.num_parameters + trained, trained),
             None => (trained, trained),
@@ -207,7 +207,17 @@ impl Network {
             Self::Imported(network) => network.source(path).map(|source| source.first_use),
             Self::Custom(_) | Self::Frozen(_) => None,
         };
-        trainable::tensors(self, first_use, |path| self.tensor_name(path))
+        let mut tensors = trainable::tensors(self, first_use, |path| self.tensor_name(path));
+        let constant = self.constant();
+        tensors.retain(|tensor| Some(tensor.id) != constant);
+        tensors
+    }
+
+    /// The single number among the tensors that nothing trains: half the margin of a Euclidean distance.
+    fn constant(&self) -> Option<ParamId> {
+        let is_margin = self.distance() == Some(Distance::Euclidean);
+        let bias = self.fc().bias.as_ref().filter(|_| is_margin);
+        bias.map(|bias| bias.id)
     }
 
     /// Number of batch norms; a file whose batch norms are folded into its convolutions has none.

@@ -123,14 +123,45 @@ impl DistanceHead {
     /// When the features have another length than those of the layer.
     #[must_use]
     pub fn score(&self, a: &[f32], b: &[f32]) -> f64 {
+        let sum = self.sum(a, b);
+        match self.distance {
+            Distance::AbsoluteDifference | Distance::Cosine => 1.0 / (1.0 + (-sum).exp()),
+            Distance::Euclidean => sum,
+        }
+    }
+
+    /// How similar two images are, without end in either direction: the logit of the probability, or the distance with
+    /// a minus.
+    ///
+    /// # Panics
+    /// As [`score`](Self::score).
+    ///
+    /// ```
+    /// use classifold_onnx::siamese::{Distance, DistanceHead};
+    ///
+    /// let head = |distance, weight| DistanceHead {
+    ///     distance,
+    ///     width: 1,
+    ///     weight: vec![weight],
+    ///     bias: 0.0,
+    /// };
+    /// let difference = head(Distance::AbsoluteDifference, -100.0);
+    /// assert_eq!(difference.similarity(&[1.0], &[3.0]), -200.0);
+    /// assert_eq!(head(Distance::Euclidean, 2.0).similarity(&[1.0], &[3.0]), -4.0);
+    /// ```
+    #[must_use]
+    pub fn similarity(&self, a: &[f32], b: &[f32]) -> f64 {
+        match self.distance {
+            Distance::AbsoluteDifference | Distance::Cosine => self.sum(a, b),
+            Distance::Euclidean => -self.sum(a, b),
+        }
+    }
+
+    fn sum(&self, a: &[f32], b: &[f32]) -> f64 {
         let terms = self.distance.between(a, b);
         assert_eq!(terms.len(), self.weight.len(), "features of one network");
         let terms = self.weight.iter().zip(terms);
-        let logit = terms.map(|(w, x)| f64::from(*w) * x).sum::<f64>() + f64::from(self.bias);
-        match self.distance {
-            Distance::AbsoluteDifference | Distance::Cosine => 1.0 / (1.0 + (-logit).exp()),
-            Distance::Euclidean => logit,
-        }
+        terms.map(|(w, x)| f64::from(*w) * x).sum::<f64>() + f64::from(self.bias)
     }
 }
 

@@ -165,6 +165,10 @@ impl RunDir {
         self.path.join(run_files::PREDICTIONS)
     }
 
+    pub fn val_predictions(&self) -> PathBuf {
+        self.path.join(run_files::VAL_PREDICTIONS)
+    }
+
     pub fn command(&self) -> PathBuf {
         self.path.join(run_files::COMMAND)
     }

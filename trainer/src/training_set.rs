@@ -6,7 +6,7 @@ use std::sync::Arc;
 use data::audit::Audit;
 use data::images::Images;
 use data::loader::Order;
-use data::{Dataset, Limits, Pairs, Preprocess, Split};
+use data::{Dataset, Limits, Pair, Pairs, Preprocess, Split};
 use models::Network;
 use rayon::prelude::*;
 
@@ -27,6 +27,8 @@ pub struct TrainingSet {
     pub classes: Vec<String>,
     pub train: Examples,
     pub val: Examples,
+    /// The validation pairs, in the order of the examples; none of classifiers.
+    pub val_pairs: Vec<Pair>,
     /// How both are made into batches.
     pub batching: Batching,
     /// Computes the features of more images, where the network is trained on features.
@@ -40,6 +42,7 @@ impl TrainingSet {
             classes,
             train,
             val,
+            val_pairs: Vec::new(),
             batching,
             extractor: None,
         }
@@ -85,13 +88,13 @@ impl TrainingSet {
         let dataset = &pairs.images;
         let extractor = extractor(dataset, audit, network, (preprocess, recipe), context);
         let distance = recipe.distance.into();
-        let [train, val] = match (cached_views(recipe), extractor) {
+        let [(train, _), (val, val_pairs)] = match (cached_views(recipe), extractor) {
             (Some(views), Some(mut extractor)) => {
                 let mut distances = |split, views: &[View], purpose| {
                     let features = extract(&mut extractor, dataset, split, views, context)?;
-                    let pairs = pairs.readable(split, features.samples());
+                    let (own, pairs) = pairs.readable(split, features.samples());
                     let distances = Arc::new(features.distances(&pairs, distance));
-                    Ok::<_, Error>(batching.features(distances, purpose))
+                    Ok::<_, Error>((batching.features(distances, purpose), own))
                 };
                 let val_views = if recipe.augment_val {
                     &views
@@ -106,8 +109,8 @@ impl TrainingSet {
             _ => {
                 let [train, val] = decode_both(dataset, &batching, recipe, context)?;
                 let examples = |split, images: Arc<Images>, purpose| {
-                    let pairs = pairs.readable(split, images.samples());
-                    batching.pairs(images, pairs.into(), purpose)
+                    let (own, pairs) = pairs.readable(split, images.samples());
+                    (batching.pairs(images, pairs.into(), purpose), own)
                 };
                 [
                     examples(Split::Train, train, Purpose::Training),
@@ -116,7 +119,10 @@ impl TrainingSet {
             }
         };
         let classes = data::pairs::CLASSES.map(str::to_owned).to_vec();
-        Ok(Self::new(classes, train, val, batching))
+        Ok(Self {
+            val_pairs,
+            ..Self::new(classes, train, val, batching)
+        })
     }
 
     fn from_images(
@@ -153,6 +159,7 @@ impl TrainingSet {
             classes: dataset.classes.clone(),
             train: batching.features(Arc::new(train), Purpose::Training),
             val: batching.features(Arc::new(val), Purpose::Validation),
+            val_pairs: Vec::new(),
             batching,
             extractor: Some(extractor),
         })

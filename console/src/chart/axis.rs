@@ -1,7 +1,15 @@
 //! Axes and scales: from values to positions along a side of a chart, with round ticks.
 
+use super::normal_deviate::normal_deviate;
+
 /// How far an axis goes beyond its values, as a share of their range.
 const MARGIN: f64 = 0.08;
+/// Shares of 0 and 1 have no normal deviate.
+const LEAST_SHARE: f64 = 1e-9;
+/// Round values of an axis of normal deviates, those below a half.
+const ROUND_PERCENTAGES: [f64; 12] = [
+    0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0,
+];
 
 /// Scaling of an axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,6 +20,30 @@ pub enum Scaling {
     Whole,
     /// Logarithmic; values are above zero.
     Log,
+    /// By the quantiles of the normal distribution; values are percentages between 0 and 100.
+    NormalDeviate,
+}
+
+impl Scaling {
+    /// What lies evenly along the axis.
+    fn map(self, value: f64) -> f64 {
+        match self {
+            Self::Linear | Self::Whole => value,
+            Self::Log => value.max(f64::MIN_POSITIVE).ln(),
+            Self::NormalDeviate => {
+                normal_deviate((value / 100.0).clamp(LEAST_SHARE, 1.0 - LEAST_SHARE))
+            }
+        }
+    }
+
+    /// Whether a value can be drawn.
+    fn has(self, value: f64) -> bool {
+        match self {
+            Self::Linear | Self::Whole => value.is_finite(),
+            Self::Log => value.is_finite() && value > 0.0,
+            Self::NormalDeviate => value > 0.0 && value < 100.0,
+        }
+    }
 }
 
 /// Axis of a chart.
@@ -98,16 +130,20 @@ impl Axis {
             let [first, last] = domain.map(|value| value / step);
             domain = [(first + 1e-9).floor(), (last - 1e-9).ceil()].map(|value| value * step);
         }
-        let is_log = self.scaling == Scaling::Log;
-        let ticks = match is_log.then(|| log_ticks(domain, count)) {
-            // Over less than a part of a decade, both kinds of axis look the same.
-            Some(ticks) if ticks.len() >= 2 => ticks,
-            _ => multiples(domain, step),
+        let own_ticks = match self.scaling {
+            Scaling::Linear | Scaling::Whole => Vec::new(),
+            Scaling::Log => log_ticks(domain, count),
+            Scaling::NormalDeviate => percentage_ticks(domain),
+        };
+        let ticks = match own_ticks.len() {
+            // Over less than a part of a decade, all kinds of axis look the same.
+            ..2 => multiples(domain, step),
+            _ => own_ticks,
         };
         Scale {
             domain,
             range,
-            is_log,
+            scaling: self.scaling,
             ticks,
             names: self.names.clone(),
         }
@@ -126,7 +162,7 @@ struct Tick {
 pub(super) struct Scale {
     domain: [f64; 2],
     range: [f64; 2],
-    is_log: bool,
+    scaling: Scaling,
     ticks: Vec<Tick>,
     names: Vec<String>,
 }
@@ -134,15 +170,8 @@ pub(super) struct Scale {
 impl Scale {
     /// Position of a value; values outside lie at the end.
     pub(super) fn position(&self, value: f64) -> f64 {
-        let map = |value: f64| {
-            if self.is_log {
-                value.max(f64::MIN_POSITIVE).ln()
-            } else {
-                value
-            }
-        };
-        let [first, last] = self.domain.map(map);
-        let share = ((map(value) - first) / (last - first)).clamp(0.0, 1.0);
+        let [first, last] = self.domain.map(|end| self.scaling.map(end));
+        let share = ((self.scaling.map(value) - first) / (last - first)).clamp(0.0, 1.0);
         self.range[0] + share * (self.range[1] - self.range[0])
     }
 
@@ -161,8 +190,7 @@ impl Scale {
 
 /// The least and the largest of the values that can be drawn.
 fn bounds(values: impl Iterator<Item = f64>, scaling: Scaling) -> Option<[f64; 2]> {
-    let usable = |value: &f64| value.is_finite() && (scaling != Scaling::Log || *value > 0.0);
-    let [least, most] = values.filter(usable).fold(
+    let [least, most] = values.filter(|value| scaling.has(*value)).fold(
         [f64::INFINITY, f64::NEG_INFINITY],
         |[least, most], value| [least.min(value), most.max(value)],
     );
@@ -171,10 +199,10 @@ fn bounds(values: impl Iterator<Item = f64>, scaling: Scaling) -> Option<[f64; 2
 
 /// Domain of an axis without values.
 fn default_domain(scaling: Scaling) -> [f64; 2] {
-    if scaling == Scaling::Log {
-        [0.1, 1.0]
-    } else {
-        [0.0, 1.0]
+    match scaling {
+        Scaling::Linear | Scaling::Whole => [0.0, 1.0],
+        Scaling::Log => [0.1, 1.0],
+        Scaling::NormalDeviate => [0.1, 99.9],
     }
 }
 
@@ -184,6 +212,7 @@ fn extent(values: impl Iterator<Item = f64>, scaling: Scaling) -> [f64; 2] {
         (None, _) => default_domain(scaling),
         (Some([least, most]), _) if least < most => [least, most],
         (Some([least, most]), Scaling::Log) => [least / 10.0, most * 10.0],
+        (Some([least, most]), Scaling::NormalDeviate) => [least / 2.0, f64::midpoint(most, 100.0)],
         (Some([least, most]), Scaling::Whole) => [least - 1.0, most + 1.0],
         (Some([0.0, _]), Scaling::Linear) => [0.0, 1.0],
         (Some([least, most]), Scaling::Linear) => [least.min(0.0), (2.0 * most).max(0.0)],
@@ -238,6 +267,21 @@ fn log_ticks([first, last]: [f64; 2], count: usize) -> Vec<Tick> {
     let fitting = OF_A_DECADE.map(ticks).into_iter();
     let mut fitting = fitting.filter(|ticks| ticks.len() <= count + 1);
     fitting.next().unwrap_or_else(|| ticks(&[1.0]))
+}
+
+/// Round percentages of an axis of normal deviates, with those as far below 100.
+fn percentage_ticks([first, last]: [f64; 2]) -> Vec<Tick> {
+    let tick = |share: f64, value: f64| Tick {
+        value,
+        step: 10f64.powf(share.log10().floor()),
+    };
+    let shares = ROUND_PERCENTAGES.into_iter();
+    let low = shares.clone().map(|share| tick(share, share));
+    let high = shares.rev().map(|share| tick(share, 100.0 - share));
+    // 0.999: an end that is itself round counts, whatever rounding makes of it.
+    let is_inside =
+        |tick: &Tick| tick.value >= 0.999 * first && 100.0 - tick.value >= 0.999 * (100.0 - last);
+    low.chain(high).filter(is_inside).collect()
 }
 
 /// A value with as many digits as the step between two of them needs.
@@ -311,6 +355,29 @@ mod tests {
     }
 
     #[test]
+    fn an_axis_of_normal_deviates_stretches_small_and_large_shares() {
+        let axis = Axis::new("false acceptance (%)").scaled(Scaling::NormalDeviate);
+        let over = axis.clone().over(0.2, 60.0);
+        assert_eq!(
+            labels(&over, &[]),
+            ["0.2", "0.5", "1", "2", "5", "10", "20", "40", "60"]
+        );
+        let ends = labels(&axis.clone().over(95.0, 99.9), &[]);
+        assert_eq!(ends, ["95", "98", "99", "99.5", "99.8", "99.9"]);
+        let scale = axis
+            .clone()
+            .over(1.0, 99.0)
+            .scale([].into_iter(), [0.0, 100.0], 5);
+        assert!((scale.position(50.0) - 50.0).abs() < 1e-9);
+        // Deviates of −1.2816 and −2.3263.
+        assert!((scale.position(10.0) - 22.455).abs() < 1e-3);
+        assert_eq!((scale.position(0.0), scale.position(100.0)), (0.0, 100.0));
+        // Shares that have no deviate do not decide the domain.
+        let ends = labels(&axis, &[0.0, 2.0, 30.0, 100.0]);
+        assert_eq!(ends, ["2", "5", "10", "20"]);
+    }
+
+    #[test]
     fn less_than_a_decade_has_round_values_too() {
         let axis = Axis::new("latency (ms)").scaled(Scaling::Log);
         assert_eq!(labels(&axis, &[26.2, 52.4]), ["30", "40", "50"]);
@@ -351,7 +418,12 @@ mod tests {
     #[test]
     fn nothing_and_one_value_are_drawn_too() {
         for values in [&[][..], &[0.0], &[5.0], &[-2.0], &[f64::NAN, f64::INFINITY]] {
-            for scaling in [Scaling::Linear, Scaling::Whole, Scaling::Log] {
+            for scaling in [
+                Scaling::Linear,
+                Scaling::Whole,
+                Scaling::Log,
+                Scaling::NormalDeviate,
+            ] {
                 let axis = Axis::new("x").scaled(scaling);
                 let scale = axis.scale(values.iter().copied(), [10.0, 90.0], 5);
                 let ticks = scale.ticks();

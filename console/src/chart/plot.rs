@@ -50,6 +50,7 @@ pub enum Mark {
     Curve {
         name: String,
         series: usize,
+        is_dashed: bool,
         points: Vec<[f64; 2]>,
     },
     /// Dots without a line.
@@ -207,8 +208,10 @@ fn swatch(theme: Theme, mark: &Mark, [x, y]: [f64; 2], width: f64) -> Markup {
     match mark {
         Mark::Line {
             series, is_dashed, ..
+        }
+        | Mark::Curve {
+            series, is_dashed, ..
         } => line(theme, &[from, to], *series, *is_dashed),
-        Mark::Curve { series, .. } => line(theme, &[from, to], *series, false),
         Mark::Bars { series, .. } => html! {
             rect x=(round(x + 6.0)) y=(round(y - 5.0)) width="10" height="10"
                 fill=(theme.colour(Ink::Series(*series))) {}
@@ -314,8 +317,12 @@ impl Layout {
             Mark::Curve {
                 name,
                 series,
+                is_dashed,
                 points,
-            } => series::with_tooltip(name, &line(theme, &self.positions(points), *series, false)),
+            } => {
+                let line = line(theme, &self.positions(points), *series, *is_dashed);
+                series::with_tooltip(name, &line)
+            }
             Mark::Dots {
                 name,
                 series,

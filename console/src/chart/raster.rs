@@ -244,6 +244,7 @@ mod tests {
             Mark::Curve {
                 name: name.clone(),
                 series: 0,
+                is_dashed: false,
                 points: points.clone(),
             },
             Mark::Dots {

@@ -276,3 +276,126 @@ fn a_severity_has_one_name_everywhere() {
         assert_eq!(json, severity.name());
     }
 }
+
+/// Folders of identities, each with three genuine images and a forgery; images are numbered from `first`.
+fn people(root: &Path, names: &[&str], first: u32) {
+    for (name, number) in names.iter().zip((first..).step_by(4)) {
+        let folder = root.join(name);
+        fs::create_dir_all(folder.join("forged")).unwrap();
+        for i in 0..3 {
+            let path = folder.join(format!("{i}.png"));
+            drawn(number + i).save(path).unwrap();
+        }
+        drawn(number + 3).save(folder.join("forged/0.png")).unwrap();
+    }
+}
+
+fn audit_of_pairs(root: &Path) -> Audit {
+    let (pairs, flaws) =
+        crate::Pairs::open_unchecked(root, &crate::PairOptions::default()).unwrap();
+    let audit = Audit::run(&pairs.images, &[], Depth::Pixels, &|_| {});
+    audit.of_pairs(&pairs, &flaws)
+}
+
+#[test]
+fn sound_pairs_have_counts_and_no_finding() {
+    let folder = tempfile::tempdir().unwrap();
+    people(&folder.path().join("train"), &["a", "b", "c"], 0);
+    people(&folder.path().join("val"), &["d", "e"], 20);
+    people(&folder.path().join("test"), &["f", "g"], 40);
+    let audit = audit_of_pairs(folder.path());
+    assert_eq!(summary(&audit), []);
+    let train = audit.pairs[&Split::Train];
+    assert_eq!((train.identities, train.images), (3, 12));
+    assert_eq!((train.same, train.forged, train.different), (9, 3, 6));
+    // What is written has them, and that of a classifier does not.
+    let text = serde_json::to_string(&audit).unwrap();
+    assert_eq!(
+        serde_json::from_str::<Audit>(&text).unwrap().pairs,
+        audit.pairs
+    );
+    let (dataset, splits) = Dataset::open_unchecked(folder.path(), 0).unwrap();
+    let classes = Audit::run(&dataset, &splits, Depth::Files, &|_| {});
+    let text = serde_json::to_string(&classes).unwrap();
+    assert!(!text.contains("\"pairs\""), "{text}");
+}
+
+#[test]
+fn pairs_are_audited_for_identities_copies_and_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    people(&folder.path().join("train"), &["a", "b", "c"], 0);
+    people(&folder.path().join("val"), &["d", "e"], 20);
+    people(&folder.path().join("test"), &["f", "g"], 40);
+    // An identity in two splits, a forgery that is a copy, a copy under another name, and one image alone.
+    people(&folder.path().join("test"), &["a"], 60);
+    let copy = |from: &str, to: &str| {
+        let to = folder.path().join(to);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(folder.path().join(from), to).unwrap();
+    };
+    copy("train/b/1.png", "train/b/forged/1.png");
+    copy("train/b/2.png", "train/c/9.png");
+    let single = folder.path().join("train/h");
+    fs::create_dir_all(&single).unwrap();
+    drawn(90).save(single.join("0.png")).unwrap();
+    // As `a` half the size: what looks alike across identities is a warning.
+    let small = image::imageops::thumbnail(&drawn(1), 75, 55);
+    small.save(folder.path().join("train/c/small.png")).unwrap();
+    let audit = audit_of_pairs(folder.path());
+    let found = |kind: Kind| {
+        let finding = audit.findings.iter().find(|finding| finding.kind == kind);
+        let finding = finding.unwrap_or_else(|| panic!("{kind:?} in {:?}", summary(&audit)));
+        (finding.severity, finding.message.as_str())
+    };
+    assert_eq!(
+        found(Kind::IdentityLeak),
+        (Severity::Error, "the identity `a` is in train and test")
+    );
+    let duplicate = "the same file 2 times in train, genuine and forged";
+    assert_eq!(found(Kind::Duplicate), (Severity::Warning, duplicate));
+    assert_eq!(
+        found(Kind::TwoLabels),
+        (Severity::Warning, "the same file as `b` and `c`")
+    );
+    assert_eq!(
+        found(Kind::NearDuplicate),
+        (
+            Severity::Warning,
+            "2 files that look alike in train, as `a` and `c`"
+        )
+    );
+    assert_eq!(found(Kind::SingleImage).0, Severity::Warning);
+    assert!(audit.findings.is_sorted_by(|a, b| a.severity >= b.severity));
+    assert_eq!(audit.count(Severity::Error), 1, "{:?}", summary(&audit));
+
+    let rows = "path_a,path_b,label\ntrain/a/0.png,train/a/0.png,same\n\
+                train/a/0.png,train/a/1.png,same\ntrain/a/1.png,train/a/0.png,same\n\
+                train/a/1.png,train/a/0.png,0\ntrain/b/0.png,gone.png,same\n";
+    let table = folder.path().join("pairs.csv");
+    fs::write(&table, rows).unwrap();
+    let audit = audit_of_pairs(&table);
+    let messages: Vec<(Kind, &str)> = audit
+        .findings
+        .iter()
+        .map(|finding| (finding.kind, finding.message.as_str()))
+        .collect();
+    for expected in [
+        (
+            Kind::SelfPair,
+            "line 2: `train/a/0.png` is paired with itself",
+        ),
+        (
+            Kind::RepeatedPair,
+            "line 4: `train/a/1.png` and `train/a/0.png` are listed again, mirrored",
+        ),
+        (
+            Kind::PairOfTwoLabels,
+            "line 5: `train/a/1.png` and `train/a/0.png` are `different` here and `same` in an earlier row",
+        ),
+    ] {
+        assert!(messages.contains(&expected), "{expected:?}: {messages:?}");
+    }
+    let is_gone = |finding: &&Finding| finding.kind == Kind::Unreadable;
+    let gone = audit.findings.iter().find(is_gone).unwrap();
+    assert_eq!(gone.paths, ["gone.png"]);
+}

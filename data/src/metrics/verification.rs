@@ -139,8 +139,11 @@ pub struct VerificationScores {
     pub score: ScoreKind,
     /// Rate at which both errors are equal, `[0, 1]`, on these pairs.
     pub equal_error_rate: f64,
-    /// Its 95 % interval by a bootstrap over identities; none where there are too few.
+    /// Its 95 % interval by a bootstrap over identities; none of fewer than [`LEAST_IDENTITIES`](Self::LEAST_IDENTITIES).
     pub equal_error_interval: Option<[f64; 2]>,
+    /// Identities that pairs were drawn for. Earlier versions did not write it.
+    #[serde(default)]
+    pub num_identities: u64,
     /// The threshold of the equal error rate, on these pairs.
     pub equal_error_threshold: f64,
     /// The threshold that decides, which was chosen on other pairs.
@@ -164,6 +167,9 @@ pub struct VerificationScores {
 }
 
 impl VerificationScores {
+    /// A bootstrap over fewer identities says little: it draws from a handful of numbers.
+    pub const LEAST_IDENTITIES: u64 = 10;
+
     /// The scores of pairs that a verifier gave such scores. `None` where all have one answer.
     #[must_use]
     pub fn new(pairs: &[ScoredPair], score: ScoreKind, threshold: f64) -> Option<Self> {
@@ -197,13 +203,15 @@ impl VerificationScores {
         let correct = (right_accepted + num_others - wrong_accepted) as u64;
         let count = pairs.len() as u64;
         let (low, high) = wilson(correct, count);
+        let by_identity = by_identity(pairs);
         Some(Self {
             count,
             num_same: num_same as u64,
             score: ScoreKind::default(),
             auc: det.auc,
             equal_error_rate: equal_error.rate,
-            equal_error_interval: equal_error_interval(pairs),
+            equal_error_interval: equal_error_interval(&by_identity),
+            num_identities: by_identity.len() as u64,
             equal_error_threshold: equal_error.threshold,
             threshold,
             accuracy: correct as f64 / count as f64,
@@ -224,11 +232,14 @@ impl VerificationScores {
     pub fn table(&self) -> String {
         let percent = |share: f64| format!("{:.1} %", 100.0 * share);
         let range = |[low, high]: [f64; 2]| format!("{:.1} to {:.1} %", 100.0 * low, 100.0 * high);
-        let interval = self
-            .equal_error_interval
-            .map_or_else(String::new, |interval| {
-                format!(" (95 % interval {}, over identities)", range(interval))
-            });
+        let interval = match self.equal_error_interval {
+            Some(interval) => format!(
+                "95 % interval {}, over {} identities",
+                range(interval),
+                self.num_identities
+            ),
+            None => self.without_interval(),
+        };
         let mut lines = vec![
             format!(
                 "pairs             {} of the same identity, {} others",
@@ -237,7 +248,7 @@ impl VerificationScores {
             ),
             format!("area under ROC    {:.4}", self.auc),
             format!(
-                "equal error rate  {}{interval}",
+                "equal error rate  {} ({interval})",
                 percent(self.equal_error_rate)
             ),
             format!(
@@ -273,6 +284,16 @@ impl VerificationScores {
         }
         lines.join("\n")
     }
+
+    /// Why the equal error rate has no interval, for people.
+    #[must_use]
+    pub fn without_interval(&self) -> String {
+        format!(
+            "no interval: it takes {} identities, and there are {}",
+            Self::LEAST_IDENTITIES,
+            self.num_identities
+        )
+    }
 }
 
 /// Both errors of pairs at every threshold of a score that is high for the same images. `None` where all pairs have one
@@ -301,14 +322,18 @@ fn against(pairs: &[ScoredPair], kind: PairKind, threshold: f64) -> Option<Again
     })
 }
 
-/// Identities are drawn, not pairs: the pairs of one identity are right or wrong together.
-fn equal_error_interval(pairs: &[ScoredPair]) -> Option<[f64; 2]> {
+/// The pairs of each identity.
+fn by_identity(pairs: &[ScoredPair]) -> Vec<Vec<&ScoredPair>> {
     let mut identities: BTreeMap<u32, Vec<&ScoredPair>> = BTreeMap::new();
     for pair in pairs {
         identities.entry(pair.identity).or_default().push(pair);
     }
-    let identities: Vec<Vec<&ScoredPair>> = identities.into_values().collect();
-    if identities.len() < 2 {
+    identities.into_values().collect()
+}
+
+/// Identities are drawn, not pairs: the pairs of one identity are right or wrong together.
+fn equal_error_interval(identities: &[Vec<&ScoredPair>]) -> Option<[f64; 2]> {
+    if (identities.len() as u64) < VerificationScores::LEAST_IDENTITIES {
         return None;
     }
     bootstrap(identities.len(), RESAMPLES, SEED, |draw| {
@@ -351,7 +376,7 @@ mod tests {
             (scores.false_acceptance, scores.false_rejection),
             (0.0, 0.0)
         );
-        assert_eq!(scores.equal_error_interval, Some([0.0, 0.0]));
+        assert_eq!(scores.equal_error_interval, None);
         // A threshold from elsewhere may be wrong: it accepts the forgery.
         let scores = VerificationScores::new(&pairs, ScoreKind::Probability, 0.3).unwrap();
         assert_eq!((scores.accuracy, scores.false_acceptance), (0.75, 0.5));
@@ -422,24 +447,48 @@ mod tests {
         assert!(probabilities.table().contains("0.4000 of the probability"));
     }
 
+    /// Identities 0 to 9, half of which are told apart and half wrongly, with so many pairs of either answer each.
+    fn half_right(pairs_of_each: usize) -> Vec<ScoredPair> {
+        use PairKind::{Different, Same};
+        let of_identity = |identity: u32| {
+            let (same, other) = if identity.is_multiple_of(2) {
+                (0.9, 0.1)
+            } else {
+                (0.1, 0.9)
+            };
+            let both = [(same, Same, identity), (other, Different, identity)];
+            vec![both; pairs_of_each].concat()
+        };
+        pairs(&(0..10).flat_map(of_identity).collect::<Vec<_>>())
+    }
+
     #[test]
     fn the_interval_is_of_identities() {
-        use PairKind::{Different, Same};
-        // One identity is told apart, the other is told apart wrongly: draws of either alone are 0 or 1.
-        let mut list = vec![];
-        for _ in 0..50 {
-            list.extend([
-                (0.9, Same, 0),
-                (0.1, Different, 0),
-                (0.1, Same, 1),
-                (0.9, Different, 1),
-            ]);
-        }
-        let scores = VerificationScores::new(&pairs(&list), ScoreKind::Probability, 0.5).unwrap();
-        assert_eq!(scores.equal_error_interval, Some([0.0, 1.0]));
-        let alone: Vec<_> = list.into_iter().filter(|pair| pair.2 == 0).collect();
-        let scores = VerificationScores::new(&pairs(&alone), ScoreKind::Probability, 0.5).unwrap();
-        assert_eq!(scores.equal_error_interval, None);
+        let scores = |pairs: &[ScoredPair]| {
+            VerificationScores::new(pairs, ScoreKind::Probability, 0.5).unwrap()
+        };
+        // More pairs of each identity say nothing more: the interval stays as wide as that of ten draws.
+        let (few, many) = (scores(&half_right(1)), scores(&half_right(50)));
+        let interval = few.equal_error_interval.unwrap();
+        assert_eq!(many.equal_error_interval, Some(interval));
+        assert!(interval[0] <= 0.3 && interval[1] >= 0.7, "{interval:?}");
+        assert_eq!(many.num_identities, 10);
+        let table = many.table();
+        assert!(table.contains("%, over 10 identities)"), "{table}");
+    }
+
+    #[test]
+    fn few_identities_have_no_interval_and_that_is_said() {
+        let mut pairs = half_right(50);
+        pairs.retain(|pair| pair.identity != 9);
+        let scores = VerificationScores::new(&pairs, ScoreKind::Probability, 0.5).unwrap();
+        assert_eq!(
+            (scores.equal_error_interval, scores.num_identities),
+            (None, 9)
+        );
+        let table = scores.table();
+        let expected = "(no interval: it takes 10 identities, and there are 9)";
+        assert!(table.contains(expected), "{table}");
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Draw of pairs from a folder for each identity: seeded and balanced.
 
-use super::{FORGED, Pair, PairKind, PairOptions, Pairs, open_identities};
+use super::{
+    Flaw, FlawKind, Pair, PairKind, PairOptions, Pairs, is_forged, leak, leaked_identities,
+    open_identities, shown,
+};
 use crate::{Error, Result, Sample, Split};
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
@@ -19,54 +22,90 @@ struct Identity {
 }
 
 pub(super) fn open(source: &Path, options: &PairOptions) -> Result<Pairs> {
-    let images = open_identities(source, options.seed)?;
-    let draw = |split| (split, draw(images.samples(split), options));
-    let mut pairs = Pairs {
-        pairs: Split::ALL.map(draw).into(),
-        images,
-    };
-    let mut single = Vec::new();
-    let mut counted = 0;
-    for split in Split::ALL {
-        for (label, identity) in identities(pairs.images.samples(split)) {
-            counted += 1;
-            if identity.own.len() < 2 {
-                single.push(pairs.images.classes[label as usize].clone());
-            }
-        }
+    let mut pairs = drawn(source, options)?;
+    let leaked = leaked_identities(&pairs.images);
+    if !leaked.is_empty() {
+        let leaked: Vec<&str> = leaked.iter().map(|(name, _)| *name).collect();
+        return Err(leak(source, &leaked));
     }
-    if single.len() == counted {
+    let (single, count) = single_images(&pairs);
+    if single.len() == count {
         return Err(Error::with_hint(
             format!("`{}`: every identity has one image only", source.display()),
             "a pair of the same identity needs two images in its folder",
         ));
     }
     if let Some(first) = single.first() {
-        let count = single.len();
+        let of = single.len();
         pairs.images.notes.push(format!(
-            "{count} of {counted} identities have fewer than two images of their own, first `{first}`: they are \
+            "{of} of {count} identities have fewer than two images of their own, first `{first}`: they are \
              paired with others alone"
         ));
     }
     Ok(pairs)
 }
 
+/// As [`open`], with the flaws of the folders in place of errors.
+pub(super) fn open_unchecked(source: &Path, options: &PairOptions) -> Result<(Pairs, Vec<Flaw>)> {
+    let pairs = drawn(source, options)?;
+    let mut flaws: Vec<Flaw> = leaked_identities(&pairs.images)
+        .into_iter()
+        .map(|(name, splits)| {
+            let splits: Vec<&str> = splits.iter().map(|split| split.name()).collect();
+            let message = format!("the identity `{name}` is in {}", splits.join(" and "));
+            let images = pairs
+                .images
+                .all()
+                .filter(|sample| pairs.images.classes[sample.label as usize] == *name);
+            let paths = images.map(|sample| sample.relative.clone()).collect();
+            Flaw::of_data(FlawKind::SeveralSplits, message, paths)
+        })
+        .collect();
+    let (single, count) = single_images(&pairs);
+    if !single.is_empty() {
+        let message = format!(
+            "{} of {count} identities have fewer than two images of their own: {}",
+            single.len(),
+            shown(&single)
+        );
+        flaws.push(Flaw::of_data(FlawKind::SingleImage, message, Vec::new()));
+    }
+    Ok((pairs, flaws))
+}
+
+fn drawn(source: &Path, options: &PairOptions) -> Result<Pairs> {
+    let images = open_identities(source, options.seed)?;
+    let draw = |split| (split, draw(images.samples(split), options));
+    Ok(Pairs {
+        pairs: Split::ALL.map(draw).into(),
+        images,
+    })
+}
+
+/// The identities with fewer than two images of their own, and the number of all.
+fn single_images(pairs: &Pairs) -> (Vec<String>, usize) {
+    let (mut single, mut all) = (Vec::new(), HashSet::new());
+    for split in Split::ALL {
+        for (label, identity) in identities(pairs.images.samples(split)) {
+            all.insert(label);
+            if identity.own.len() < 2 {
+                single.push(pairs.images.classes[label as usize].clone());
+            }
+        }
+    }
+    (single, all.len())
+}
+
 fn identities(samples: &[Sample]) -> BTreeMap<u32, Identity> {
     let mut identities: BTreeMap<u32, Identity> = BTreeMap::new();
     for (index, sample) in samples.iter().enumerate() {
         let identity = identities.entry(sample.label).or_default();
-        match is_forged(sample) {
+        match is_forged(&sample.relative) {
             true => identity.forged.push(index),
             false => identity.own.push(index),
         }
     }
     identities
-}
-
-/// Whether the image lies in a folder `forged`.
-fn is_forged(sample: &Sample) -> bool {
-    let mut folders = sample.relative.rsplit('/').skip(1);
-    folders.any(|folder| folder.eq_ignore_ascii_case(FORGED))
 }
 
 /// Pairs of one split: of each identity some of its own images and as many with others, half of them with its

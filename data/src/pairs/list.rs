@@ -3,7 +3,7 @@
 //! A table names no identities. Images that are the same, or imitate each other, are of one; an image that is in
 //! no such pair is of the identity of its first partner.
 
-use super::{Pair, PairKind, Pairs, leak};
+use super::{Flaw, FlawKind, Pair, PairKind, Pairs, leak};
 use crate::split::{stratified, train_val_test_counts};
 use crate::table::{Record, records};
 use crate::{Dataset, Error, Result, Sample, Split, write};
@@ -25,8 +25,8 @@ struct Row {
 struct Table {
     paths: Vec<String>,
     rows: Vec<Row>,
-    /// Pairs that were there before, mirrored or not.
-    num_repeated: usize,
+    /// Rows that are left out.
+    flaws: Vec<Flaw>,
 }
 
 impl Table {
@@ -34,16 +34,18 @@ impl Table {
         let mut table = Self {
             paths: Vec::new(),
             rows: Vec::new(),
-            num_repeated: 0,
+            flaws: Vec::new(),
         };
         let mut indices = HashMap::new();
-        let mut kinds: HashMap<(usize, usize), PairKind> = HashMap::new();
+        let mut earlier: HashMap<(usize, usize), (usize, PairKind)> = HashMap::new();
         for Record { cells, split, line } in records(path, csv::Trim::All, COLUMNS)? {
-            let wrong = |reason: String| Error::table(path, line, &reason);
             let [a, b, label] = cells;
-            let kind = kind(&label).map_err(wrong)?;
+            let kind = kind(&label).map_err(|reason| Error::table(path, line, &reason))?;
             if a == b {
-                return Err(wrong(format!("`{a}` is paired with itself")));
+                let message = format!("`{a}` is paired with itself");
+                let flaw = Flaw::of_row(FlawKind::WithItself, line, message, &[&a]);
+                table.flaws.push(flaw);
+                continue;
             }
             let [a, b] = [a, b].map(|path| {
                 *indices.entry(path).or_insert_with_key(|path| {
@@ -51,25 +53,55 @@ impl Table {
                     table.paths.len() - 1
                 })
             });
-            match kinds.insert((a.min(b), a.max(b)), kind) {
-                None => table.rows.push(Row {
-                    a,
-                    b,
-                    kind,
-                    split,
-                    line,
-                }),
-                Some(before) if before == kind => table.num_repeated += 1,
-                Some(before) => {
-                    let (a, b) = (&table.paths[a], &table.paths[b]);
-                    let (before, now) = (before.name(), kind.name());
-                    return Err(wrong(format!(
-                        "`{a}` and `{b}` are `{now}` here and `{before}` in an earlier row"
-                    )));
+            let row = Row {
+                a,
+                b,
+                kind,
+                split,
+                line,
+            };
+            let key = (a.min(b), a.max(b));
+            match earlier.get(&key) {
+                Some(earlier) => table.flaws.push(table.again(&row, *earlier)),
+                None => {
+                    earlier.insert(key, (a, kind));
+                    table.rows.push(row);
                 }
             }
         }
         Ok(table)
+    }
+
+    /// The flaw of a row whose pair is in an earlier one, of this kind and with this image first.
+    fn again(&self, row: &Row, (first, before): (usize, PairKind)) -> Flaw {
+        let [a, b] = [row.a, row.b].map(|image| &self.paths[image]);
+        let (kind, message) = if before == row.kind {
+            let mirrored = if first == row.a { "" } else { ", mirrored" };
+            let message = format!("`{a}` and `{b}` are listed again{mirrored}");
+            (FlawKind::Repeated, message)
+        } else {
+            let (now, before) = (row.kind.name(), before.name());
+            let message =
+                format!("`{a}` and `{b}` are `{now}` here and `{before}` in an earlier row");
+            (FlawKind::TwoLabels, message)
+        };
+        Flaw::of_row(kind, row.line, message, &[a, b])
+    }
+
+    /// Refuses rows that say nothing, or two things.
+    ///
+    /// # Errors
+    /// The first such row.
+    fn check(&self, path: &Path) -> Result<()> {
+        let refused = |flaw: &&Flaw| flaw.kind != FlawKind::Repeated;
+        match self.flaws.iter().find(refused) {
+            Some(flaw) => Err(Error::table(
+                path,
+                flaw.line.expect("it is a row's"),
+                &flaw.message,
+            )),
+            None => Ok(()),
+        }
     }
 
     /// The identity of each image, numbered from 0 in the order of the images.
@@ -123,34 +155,61 @@ fn kind(label: &str) -> Result<PairKind, String> {
 
 pub(super) fn open(path: &Path, seed: u64) -> Result<Pairs> {
     let table = Table::read(path)?;
-    if table.rows.is_empty() {
-        return Err(Error::no_images(path));
-    }
-    let root = files::parent_folder(path).to_path_buf();
+    table.check(path)?;
+    let root = files::parent_folder(path);
     for row in &table.rows {
         for image in [row.a, row.b] {
-            let relative = &table.paths[image];
+            let file = root.join(&table.paths[image]);
             // Now, and with its line: a missing file must not end a training after hours.
-            if !root.join(relative).is_file() {
-                let reason = format!("there is no file `{}`", root.join(relative).display());
+            if !file.is_file() {
+                let reason = format!("there is no file `{}`", file.display());
                 return Err(Error::table(path, row.line, &reason));
             }
         }
     }
+    let (pairs, leaked) = divided(path, &table, seed)?;
+    if !leaked.is_empty() {
+        return Err(leak(path, &leaked));
+    }
+    Ok(pairs)
+}
+
+/// As [`open`], with the flaws of the table in place of errors. Files may be missing.
+pub(super) fn open_unchecked(path: &Path, seed: u64) -> Result<(Pairs, Vec<Flaw>)> {
+    let table = Table::read(path)?;
+    let (pairs, leaked) = divided(path, &table, seed)?;
+    let mut flaws = table.flaws;
+    if !leaked.is_empty() {
+        let message = "images, or others of their identities, are in more than one split".into();
+        flaws.push(Flaw::of_data(FlawKind::SeveralSplits, message, leaked));
+    }
+    Ok((pairs, flaws))
+}
+
+/// The pairs of a table by split, and the images whose identities are in several.
+fn divided(path: &Path, table: &Table, seed: u64) -> Result<(Pairs, Vec<String>)> {
+    if table.rows.is_empty() {
+        return Err(Error::no_images(path));
+    }
     let identities = table.identities();
     let mut notes = Vec::new();
-    let splits = match table.rows.iter().filter(|row| row.split.is_some()).count() {
+    let (splits, leaked) = match table.rows.iter().filter(|row| row.split.is_some()).count() {
         0 => {
             notes.push(format!(
                 "a table without splits: its identities are divided into 70 % train, 10 % val, 20 % test (seed {seed})"
             ));
-            divide(&identities, seed)
+            (divide(&identities, seed), Vec::new())
         }
-        _ => splits_of_rows(path, &table, &identities)?,
+        _ => splits_of_rows(path, table, &identities)?,
     };
+    let root = files::parent_folder(path).to_path_buf();
     let mut images = Dataset::of_identities(root, &table.paths, &identities, &splits);
-    if table.num_repeated > 0 {
-        let count = table.num_repeated;
+    let repeated = table
+        .flaws
+        .iter()
+        .filter(|flaw| flaw.kind == FlawKind::Repeated);
+    let count = repeated.count();
+    if count > 0 {
         notes.push(format!(
             "{count} pairs are listed again, mirrored or as they are: each counts once"
         ));
@@ -179,7 +238,7 @@ pub(super) fn open(path: &Path, seed: u64) -> Result<Pairs> {
     }
     drop(index);
     images.notes = notes;
-    Ok(Pairs { images, pairs })
+    Ok((Pairs { images, pairs }, leaked))
 }
 
 /// The split of each image of a table without splits.
@@ -196,33 +255,34 @@ fn divide(identities: &[usize], seed: u64) -> Vec<Split> {
     identities.iter().map(split).collect()
 }
 
-/// The split of each image by the rows, which must leave every identity in one.
-fn splits_of_rows(path: &Path, table: &Table, identities: &[usize]) -> Result<Vec<Split>> {
+/// The split of each image by the rows, and the images whose identities are in several.
+fn splits_of_rows(
+    path: &Path,
+    table: &Table,
+    identities: &[usize],
+) -> Result<(Vec<Split>, Vec<String>)> {
     let mut of_image: Vec<Option<Split>> = vec![None; table.paths.len()];
     let mut of_identity: HashMap<usize, Split> = HashMap::new();
-    let mut leaked: Vec<&str> = Vec::new();
+    let mut leaked: Vec<String> = Vec::new();
     for row in &table.rows {
         let Some(split) = row.split else {
             let reason = "no split is given, but other rows have one";
             return Err(Error::table(path, row.line, reason));
         };
         for image in [row.a, row.b] {
-            of_image[image] = Some(split);
+            // Of an image in two splits, the first row decides: nothing is trained with it.
+            of_image[image].get_or_insert(split);
             if *of_identity.entry(identities[image]).or_insert(split) != split {
-                let name = table.paths[image].as_str();
-                if !leaked.contains(&name) {
-                    leaked.push(name);
+                let name = &table.paths[image];
+                if !leaked.contains(name) {
+                    leaked.push(name.clone());
                 }
             }
         }
     }
-    if !leaked.is_empty() {
-        return Err(leak(path, &leaked));
-    }
     let splits = of_image.into_iter();
-    Ok(splits
-        .map(|split| split.expect("every image is of a row"))
-        .collect())
+    let splits = splits.map(|split| split.expect("every image is of a row"));
+    Ok((splits.collect(), leaked))
 }
 
 /// The index of each image in its split.

@@ -1,6 +1,6 @@
 //! Pairs from folders and tables, and what is refused.
 
-use super::{Pair, PairKind, PairOptions, Pairs};
+use super::{FlawKind, Pair, PairKind, PairOptions, Pairs};
 use crate::{Dataset, Split};
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -263,4 +263,105 @@ fn what_is_wrong_in_a_table_is_named_with_its_line() {
     assert!(error(&path).contains("there is no column `path_a`"));
     let (_folder, path) = table("path_a,path_b,label\n");
     assert!(error(&path).contains("no images"));
+}
+
+#[test]
+fn an_unchecked_table_has_flaws_in_place_of_errors() {
+    let (_folder, path) = table(
+        "path_a,path_b,label,split\n\
+         a.jpg,b.jpg,same,train\na.jpg,a.jpg,same,train\nb.jpg,a.jpg,same,train\n\
+         a.jpg,b.jpg,same,train\na.jpg,b.jpg,0,train\nb.jpg,no.jpg,same,val\nc.jpg,d.jpg,0,val\n",
+    );
+    let (pairs, flaws) = Pairs::open_unchecked(&path, &PairOptions::default()).unwrap();
+    let found: Vec<(FlawKind, Option<u64>, &str)> = flaws
+        .iter()
+        .map(|flaw| (flaw.kind, flaw.line, flaw.message.as_str()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (
+                FlawKind::WithItself,
+                Some(3),
+                "`a.jpg` is paired with itself"
+            ),
+            (
+                FlawKind::Repeated,
+                Some(4),
+                "`b.jpg` and `a.jpg` are listed again, mirrored"
+            ),
+            (
+                FlawKind::Repeated,
+                Some(5),
+                "`a.jpg` and `b.jpg` are listed again"
+            ),
+            (
+                FlawKind::TwoLabels,
+                Some(6),
+                "`a.jpg` and `b.jpg` are `different` here and `same` in an earlier row"
+            ),
+            (
+                FlawKind::SeveralSplits,
+                None,
+                "images, or others of their identities, are in more than one split"
+            ),
+            (
+                FlawKind::MissingAnswer,
+                None,
+                "no train pairs of the answer `different`"
+            ),
+            (
+                FlawKind::MissingAnswer,
+                None,
+                "no val pairs of the answer `same`"
+            ),
+        ]
+    );
+    assert_eq!(flaws[4].paths, ["b.jpg", "no.jpg"]);
+    let counts = pairs.counts();
+    let train = counts[&Split::Train];
+    assert_eq!((train.same, train.forged, train.different), (1, 0, 0));
+    assert!(!counts.contains_key(&Split::Test));
+}
+
+#[test]
+fn unchecked_folders_have_flaws_in_place_of_errors() {
+    let data = folder(&[
+        "train/x/1.jpg",
+        "train/x/2.jpg",
+        "train/y/1.jpg",
+        "train/z/1.jpg",
+        "train/z/2.jpg",
+        "test/x/2.jpg",
+        "test/x/3.jpg",
+        "test/w/1.jpg",
+        "test/w/2.jpg",
+        "val/u/1.jpg",
+        "val/u/2.jpg",
+        "val/v/1.jpg",
+        "val/v/2.jpg",
+    ]);
+    let (pairs, flaws) = Pairs::open_unchecked(data.path(), &PairOptions::default()).unwrap();
+    let found: Vec<(FlawKind, &str)> = flaws
+        .iter()
+        .map(|flaw| (flaw.kind, flaw.message.as_str()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (
+                FlawKind::SeveralSplits,
+                "the identity `x` is in train and test"
+            ),
+            (
+                FlawKind::SingleImage,
+                "1 of 6 identities have fewer than two images of their own: `y`"
+            ),
+        ]
+    );
+    assert_eq!(flaws[0].paths.len(), 4);
+    assert_eq!(pairs.counts()[&Split::Train].identities, 3);
+    let clean = identities(10, 3, 1);
+    let (pairs, flaws) = Pairs::open_unchecked(clean.path(), &PairOptions::default()).unwrap();
+    assert_eq!((&flaws[..], pairs), (&[][..], open(clean.path()).unwrap()));
 }

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use classifold::card::{CLASSIFY, Golden, PREFIX, ScoreKind, VERIFY};
 use classifold::image::DynamicImage;
-use classifold::{Card, Classifier, ClassifierBuilder, PairSession, Verifier};
+use classifold::{
+    Card, Classifier, ClassifierBuilder, PairSession, Provider, SessionOptions, Verifier,
+};
 use onnx::siamese::Distance;
 use onnx::{ModelFile, Tensor, siamese};
 
@@ -69,6 +71,25 @@ fn its_answer_is_that_of_the_file_whatever_the_order() {
             "{found:?} {answer:?}"
         );
     }
+    // Three pairs in one call, and where the nodes run.
+    let batch = |order: [usize; 3]| order.map(|i| prepared[i].clone()).concat();
+    let scores = file.run(&batch([0, 1, 2]), &batch([1, 2, 0]), 3).unwrap();
+    let alone = file.run(&prepared[1], &prepared[2], 1).unwrap();
+    assert_eq!((scores.len(), scores[1]), (3, alone[0]));
+    assert_eq!(
+        file.placement().counts().keys().collect::<Vec<_>>(),
+        ["cpu"]
+    );
+    let elsewhere = SessionOptions {
+        provider: Provider::openvino(),
+        ..SessionOptions::default()
+    };
+    let model = ModelFile::open(&path).unwrap();
+    let error = PairSession::with_options(&model, [3, 4, 4], &elsewhere).unwrap_err();
+    assert!(
+        error.to_string().contains("run on the CPU alone"),
+        "{error}"
+    );
     // 80 and 50 of 255 apart: 10 (80 - 50) / 255.
     let answer = verifier.compare(&features[0], &features[1]).unwrap();
     let logit: f64 = 10.0 * (80.0 - 50.0) / 255.0;
@@ -188,9 +209,10 @@ fn black_images_have_an_answer() {
     let black = vec![0.0; 48];
     for (distance, expected) in [(Distance::Cosine, 0.5), (Distance::Euclidean, 1e-6)] {
         let path = verifier_of(folder.path(), distance, [1.0, 0.0]);
+        // First: it loads the runtime, which the session of two inputs needs.
+        let own = open(&path).unwrap().compare(&[0.0; 3], &[0.0; 3]).unwrap();
         let mut file = PairSession::open(&ModelFile::open(&path).unwrap(), [3, 4, 4]).unwrap();
         let found = file.run(&black, &black, 1).unwrap();
-        let own = open(&path).unwrap().compare(&[0.0; 3], &[0.0; 3]).unwrap();
         for found in [f64::from(found[0]), own.score] {
             assert!((found - expected).abs() < 1e-9, "{distance:?}: {found}");
         }

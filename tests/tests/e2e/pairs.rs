@@ -17,7 +17,7 @@ fn draw(identity: u32, i: u32) -> RgbImage {
 }
 
 /// `folder/{0,1,...}/*.png`, with forgeries: images of the next identity.
-fn draw_identities(folder: &Path, identities: u32, images: u32) {
+pub(crate) fn draw_identities(folder: &Path, identities: u32, images: u32) {
     for identity in 0..identities {
         let own = folder.join(identity.to_string());
         fs::create_dir_all(own.join("forged")).unwrap();
@@ -33,13 +33,13 @@ fn draw_identities(folder: &Path, identities: u32, images: u32) {
     }
 }
 
-fn shop() -> Workshop {
+pub(crate) fn shop() -> Workshop {
     let shop = Workshop::empty();
     draw_identities(&shop.path("people"), 12, 4);
     shop
 }
 
-const SMALL: &str = "fit --task pairs --data people --pairs-per-identity 4 -q";
+pub(crate) const SMALL: &str = "fit --task pairs --data people --pairs-per-identity 4 -q";
 
 /// What is to be found of a finished run, on both sides.
 fn check_verifier(shop: &Workshop, run: &str) {
@@ -64,10 +64,21 @@ fn check_verifier(shop: &Workshop, run: &str) {
         assert_eq!(scores[key], summary[key], "{key}");
         assert!(!scores[key].is_null(), "{key}");
     }
-    let [own, found] = [&format!("runs/{run}/predictions.csv"), "ort.csv"]
-        .map(|file| fs::read_to_string(shop.path(file)).unwrap());
-    assert_eq!(own, found);
-    assert_eq!(own.lines().count(), 17);
+    let [own, found] = [&format!("runs/{run}/predictions.csv"), "ort.csv"].map(|file| {
+        let table = fs::read_to_string(shop.path(file)).unwrap();
+        let row = |line: &str| {
+            let (pair, score) = line.rsplit_once(',').unwrap();
+            (pair.to_owned(), score.parse::<f64>().unwrap_or_default())
+        };
+        table.lines().map(row).collect::<Vec<_>>()
+    });
+    assert_eq!(own.len(), 17);
+    for (own, found) in own.iter().zip(&found) {
+        assert_eq!(own.0, found.0);
+        // Batches of other sizes may round otherwise.
+        assert!((own.1 - found.1).abs() < 1e-6, "{own:?} {found:?}");
+    }
+    check_page(shop, run);
 
     // The order of two images changes nothing.
     let answer = |pair: &str| {
@@ -101,6 +112,57 @@ fn check_verifier(shop: &Workshop, run: &str) {
     ] {
         assert!(info.contains(expected), "{expected}: {info}");
     }
+}
+
+/// The page of a run, and the scores of validation that it draws.
+fn check_page(shop: &Workshop, run: &str) {
+    let summary = shop.json(&format!("runs/{run}/summary.json"));
+    let page = fs::read_to_string(shop.path(format!("runs/{run}/report.html"))).unwrap();
+    let percent = 100.0 * summary["equal_error_rate"].as_f64().unwrap();
+    let counts = &shop.json(&format!("runs/{run}/audit.json"))["pairs"];
+    let pairs = |split: &str| -> u64 {
+        let kinds = ["same", "forged", "different"].into_iter();
+        kinds
+            .map(|kind| counts[split][kind].as_u64().unwrap())
+            .sum()
+    };
+    assert_eq!(pairs("test"), 16);
+    let (train, val) = (pairs("train"), pairs("val"));
+    for expected in [
+        &format!("<p class=\"big\">{percent:.1} % <small>equal error rate"),
+        "Of 16 test pairs, as large a share",
+        &format!("12 identities · {train} train, {val} val, 16 test pairs"),
+        "No interval: </span>that takes 10 identities, and these pairs are of 2.",
+        "Detection error tradeoff",
+        "false rejection by false acceptance",
+        ">validation</text>",
+        "Forgeries and other identities",
+        "Distribution, test pairs",
+        ">forgeries</th>",
+        "Verified:",
+        "real pairs at batch",
+        "pairs of one identity",
+    ] {
+        assert!(page.contains(expected), "{run}: {expected}");
+    }
+    let table = fs::read_to_string(shop.path(format!("runs/{run}/val-predictions.csv"))).unwrap();
+    assert_eq!(table.lines().count() as u64, 1 + val);
+    // Its equal error rate is at the file's threshold: as many errors of one answer as of the other, or one apart.
+    let wrong = |label: &str, answer: &str| {
+        let cells = format!(",{label},{answer},");
+        table.lines().filter(|line| line.contains(&cells)).count()
+    };
+    let others = wrong("forged", "same") + wrong("different", "same");
+    assert!(others.abs_diff(wrong("same", "different")) <= 1, "{table}");
+    // What is wrong is shown, pair by pair.
+    let own = fs::read_to_string(shop.path(format!("runs/{run}/predictions.csv"))).unwrap();
+    let answer = |line: &&str| {
+        let cells: Vec<&str> = line.split(',').collect();
+        (cells[2] == "same") != (cells[3] == "same")
+    };
+    let errors = own.lines().skip(1).filter(answer).count();
+    assert_eq!(page.matches("<div class=\"pair\">").count(), errors);
+    assert!(!page.contains("not found"), "{run}: a missing image");
 }
 
 /// The encoder alone gives the scores of the file of two inputs, and so does that file when it is exported again.
@@ -298,29 +360,40 @@ fn a_network_of_our_own_becomes_a_verifier_that_classifiers_commands_refuse() {
     );
 
     let refusal = "error: `runs/own/model.onnx` is a verifier, which compares two images\n\n\
-                   hint: open it as a `Verifier`; `deploy predict --pair A B`, `deploy eval`, `info` and `check` take it";
+                   hint: open it as a `Verifier`; `deploy predict --pair A B`, `deploy eval`, `bench`, `info` and \
+                   `check` take it";
     for command in [
         "predict --model runs/own/model.onnx people/0/0.png -q",
-        "bench runs/own/model.onnx -q",
         "convert --model runs/own/model.onnx --precision fp16 -q",
         "diff runs/own/model.onnx runs/own/model.onnx -q",
         "check runs/own/model.onnx --precision fp16 -q",
     ] {
         assert_eq!(shop.deploy(command).run().refusal(), refusal, "{command}");
     }
-    let inspect = shop.trainer("inspect own --image people/0/0.png -q").run();
-    assert!(
-        inspect.refusal().contains("is a verifier"),
-        "{}",
-        inspect.err
-    );
-    for command in ["eval own", "report own", "plot own"] {
+    let refusals = [
+        (
+            "inspect own --image people/0/0.png",
+            "name them with `--pair A B`",
+        ),
+        ("eval own", "the run `runs/own` is a verifier's"),
+        (
+            "report own own",
+            "a verifier's run, and a comparison is of classifiers",
+        ),
+        ("plot own --kind roc", "it compares pairs of images"),
+    ];
+    for (command, expected) in refusals {
         let refusal = shop.trainer(&format!("{command} -q")).run().refusal();
-        assert!(
-            refusal.contains("the run `runs/own` is a verifier's"),
-            "{command}: {refusal}"
-        );
+        assert!(refusal.contains(expected), "{command}: {refusal}");
     }
+    fs::remove_file(shop.path("runs/own/report.html")).unwrap();
+    shop.trainer("report own -q").run().ok();
+    check_page(&shop, "own");
+    shop.trainer("plot own -q").run().ok();
+    let det = fs::read_to_string(shop.path("runs/own/plots/det.svg")).unwrap();
+    assert!(det.contains("false acceptance (%)"), "{det}");
+    assert!(shop.path("runs/own/plots/loss.png").is_file());
+    assert!(!shop.path("runs/own/plots/roc.svg").exists());
     let runs = shop.trainer("runs").run().ok();
     assert!(runs.out.contains("16 test pairs"), "{}", runs.out);
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use console::table::{Column, Table};
+use data::PairCounts;
 use data::audit::{Audit, Bin, Depth, Finding, Kind, Range, Severity};
 
 /// Files listed per finding; JSON has all.
@@ -16,7 +17,11 @@ const BAR: usize = 40;
 /// Counts, sizes, then the findings kind by kind, the worst first.
 pub fn audit_text(audit: &Audit) -> String {
     // Writing to a string cannot fail.
-    let mut text = format!("{}\n", counts(audit));
+    let counts = match audit.pairs.is_empty() {
+        true => counts(audit),
+        false => pair_counts(audit),
+    };
+    let mut text = format!("{counts}\n");
     if let (Some(width), Some(height)) = (audit.width, audit.height) {
         let range = |Range { min, median, max }| format!("{min} to {max} px, median {median}");
         writeln!(text, "\nwidth {}; height {}", range(width), range(height)).unwrap_or_default();
@@ -57,7 +62,8 @@ pub fn audit_line(audit: &Audit) -> (String, Option<String>) {
         write!(line, " ({})", named.join(", ")).unwrap_or_default();
     }
     if audit.depth == Depth::Files {
-        line += "; `trainer audit` looks at pixels too";
+        let command = command(audit);
+        write!(line, "; `{command}` looks at pixels too").unwrap_or_default();
     }
     let leaks: Vec<&Finding> = audit
         .findings
@@ -78,6 +84,14 @@ pub fn audit_line(audit: &Audit) -> (String, Option<String>) {
         )
     });
     (line, warning)
+}
+
+/// The command that audits pixels, too.
+pub(crate) fn command(audit: &Audit) -> &'static str {
+    match audit.pairs.is_empty() {
+        true => "trainer audit",
+        false => "trainer audit --task pairs",
+    }
 }
 
 fn totals(audit: &Audit) -> String {
@@ -105,6 +119,43 @@ fn counts(audit: &Audit) -> Table {
     }
     let sum = |counts: &BTreeMap<String, usize>| counts.values().sum::<usize>().to_string();
     table.row(row("all", audit.counts.values().map(sum).collect()));
+    table
+}
+
+/// A row per split: there may be thousands of identities.
+fn pair_counts(audit: &Audit) -> Table {
+    let number = Column::RIGHT.at_least(6);
+    let mut table = Table::new([Column::LEFT, number]);
+    let header = [
+        "split",
+        "identities",
+        "images",
+        "same",
+        "forged",
+        "different",
+    ];
+    table.row(header.map(str::to_owned).to_vec());
+    let mut row = |name: &str, counts: &PairCounts| {
+        let PairCounts {
+            identities,
+            images,
+            same,
+            forged,
+            different,
+        } = *counts;
+        let numbers = [identities, images, same, forged, different].map(|n| n.to_string());
+        table.row([vec![name.to_owned()], numbers.to_vec()].concat());
+    };
+    let mut all = PairCounts::default();
+    for (split, counts) in &audit.pairs {
+        row(split.name(), counts);
+        all.identities += counts.identities;
+        all.images += counts.images;
+        all.same += counts.same;
+        all.forged += counts.forged;
+        all.different += counts.different;
+    }
+    row("all", &all);
     table
 }
 

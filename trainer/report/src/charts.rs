@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::probability_metrics::{ProbabilityMetrics, Ranking};
 use crate::run_contents::RunContents;
 use crate::run_files::EpochRow;
+use crate::verifier_charts;
 
 /// More runs than this are shown by their validation alone.
 const MOST_WITH_TRAINING: usize = 3;
@@ -26,15 +27,16 @@ pub enum ChartKind {
     Reliability,
     Roc,
     Pr,
+    Det,
 }
 
 impl ChartKind {
     /// All kinds with their names and what they show, in the order of the help.
-    pub const ALL: [(Self, &'static str, &'static str); 8] = [
+    pub const ALL: [(Self, &'static str, &'static str); 9] = [
         (Self::Loss, "loss", "Cross-entropy by epoch"),
         (Self::Accuracy, "accuracy", "Accuracy by epoch"),
         (Self::Lr, "lr", "Learning rate by epoch"),
-        (Self::Rate, "rate", "Images per second by epoch"),
+        (Self::Rate, "rate", "Images, or pairs, per second by epoch"),
         (
             Self::Confusion,
             "confusion",
@@ -51,6 +53,11 @@ impl ChartKind {
             "False against true positive rate, of two classes",
         ),
         (Self::Pr, "pr", "Recall against precision, of two classes"),
+        (
+            Self::Det,
+            "det",
+            "False acceptance against false rejection, of verifiers",
+        ),
     ];
 }
 
@@ -135,6 +142,7 @@ pub fn chart(kind: ChartKind, runs: &[PlottedRun<'_>]) -> Result<Chart> {
         ChartKind::Reliability => reliability(runs).into(),
         ChartKind::Roc => roc(runs).into(),
         ChartKind::Pr => precision_recall(runs).into(),
+        ChartKind::Det => det(runs).into(),
     })
 }
 
@@ -145,6 +153,12 @@ fn missing(kind: ChartKind, plotted: &PlottedRun<'_>) -> Option<&'static str> {
         (ChartKind::Loss | ChartKind::Accuracy | ChartKind::Lr | ChartKind::Rate, _) => {
             run.epochs.is_empty().then_some("it has no `metrics.csv`")
         }
+        (ChartKind::Det, _) => match &run.verifier {
+            None => Some("it classifies images"),
+            Some(verifier) if verifier.answers.is_none() => Some("it has no `predictions.csv`"),
+            Some(_) => None,
+        },
+        _ if run.verifier.is_some() => Some("it compares pairs of images"),
         (ChartKind::Confusion, None) => Some("it has no `summary.json`"),
         (ChartKind::Confusion, Some(summary)) => {
             let is_large = summary.scores.classes.len() > Matrix::MOST_CLASSES;
@@ -159,12 +173,15 @@ fn missing(kind: ChartKind, plotted: &PlottedRun<'_>) -> Option<&'static str> {
 }
 
 fn loss(runs: &[PlottedRun<'_>]) -> Plot {
-    by_epoch(
-        runs,
-        "cross-entropy (nats)",
-        Some(&|row| row.train_loss),
-        &|row| row.val_loss,
-    )
+    let is_contrastive = runs.iter().any(|plotted| plotted.run.is_contrastive());
+    let label = if is_contrastive {
+        "loss"
+    } else {
+        "cross-entropy (nats)"
+    };
+    by_epoch(runs, label, Some(&|row| row.train_loss), &|row| {
+        row.val_loss
+    })
 }
 
 fn accuracy(runs: &[PlottedRun<'_>]) -> Plot {
@@ -177,9 +194,12 @@ fn accuracy(runs: &[PlottedRun<'_>]) -> Plot {
 }
 
 fn images_per_second(runs: &[PlottedRun<'_>]) -> Plot {
+    let examples = runs
+        .first()
+        .map_or("images", |plotted| plotted.run.examples());
     let mut plot = by_epoch(
         runs,
-        "images per second",
+        &format!("{examples} per second"),
         Some(&|row| row.train_images_per_second),
         &|row| row.val_images_per_second,
     );
@@ -243,10 +263,10 @@ fn by_epoch(
             (false, true) if has_training => format!("{}, {what}", run.name),
             (false, _) => run.name.clone(),
         };
-        if let Some(summary) = run.summary.as_ref().filter(|_| alone && train.is_some()) {
+        if let Some(training) = run.training().filter(|_| alone && train.is_some()) {
             marks.push(Mark::Vertical {
-                name: format!("exported: epoch {}", summary.epoch),
-                x: summary.epoch as f64,
+                name: format!("exported: epoch {}", training.epoch),
+                x: training.epoch as f64,
             });
         }
         // One run: a colour for training and one for validation. Several runs: a colour each, training dashed.
@@ -399,6 +419,14 @@ fn steps(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
     steps
 }
 
+fn det(runs: &[PlottedRun<'_>]) -> Plot {
+    let verifiers = runs.iter().filter_map(|plotted| {
+        let verifier = plotted.run.verifier.as_ref()?;
+        Some((plotted.run.name.as_str(), verifier))
+    });
+    verifier_charts::det(&verifiers.collect::<Vec<_>>())
+}
+
 type Line<'a> = &'a dyn Fn(&Ranking) -> (String, Vec<[f64; 2]>);
 
 fn ranked(runs: &[PlottedRun<'_>], chance: Mark, [x, y]: [String; 2], line: Line<'_>) -> Plot {
@@ -416,6 +444,7 @@ fn ranked(runs: &[PlottedRun<'_>], chance: Mark, [x, y]: [String; 2], line: Line
         marks.push(Mark::Curve {
             name,
             series,
+            is_dashed: false,
             points,
         });
     }

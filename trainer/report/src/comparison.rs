@@ -182,8 +182,8 @@ fn scores(runs: &[PlottedRun<'_>]) -> Markup {
                 percent(metrics.calibration_error, 1)
             }),
             ranking.map_or("–".into(), |ranking| format!("{:.3}", ranking.auc.value)),
-            thousands(summary.trainable_parameters as u64),
-            numbers::seconds(summary.seconds),
+            thousands(summary.training.trainable_parameters as u64),
+            numbers::seconds(summary.training.seconds),
         ]
     };
     let rows: Vec<Vec<String>> = runs.iter().map(row).collect();

@@ -12,8 +12,8 @@ pub(crate) fn section(run: &RunContents) -> Option<Markup> {
     if run.epochs.is_empty() {
         return None;
     }
-    let (summary, fine_tuned) = (run.summary.as_ref(), run.fine_tuned());
-    let head = summary.and_then(|summary| summary.head.as_ref());
+    let fine_tuned = run.fine_tuned();
+    let head = run.training().and_then(|training| training.head.as_ref());
     // Epochs of fine-tuning follow a fitted layer.
     if let Some(head) = head.filter(|_| fine_tuned.is_none()) {
         let body = minimum(run, head);
@@ -54,7 +54,7 @@ pub(crate) fn section(run: &RunContents) -> Option<Markup> {
         }
         details open[!is_curve] {
             summary { "All values of " (numbers::count(run.epochs.len(), "epoch", "epochs")) }
-            (epochs(&run.epochs))
+            (epochs(run))
         }
     };
     Some(page::section("training", "Training", "", &body))
@@ -64,7 +64,6 @@ pub(crate) fn section(run: &RunContents) -> Option<Markup> {
 fn minimum(run: &RunContents, head: &HeadFit) -> Markup {
     let row = &run.epochs[0];
     let mut facts = vec![
-        ("L2 penalty", format!("{:.4}", head.penalty)),
         ("train loss", format!("{:.4}", row.train_loss)),
         ("train accuracy", format!("{:.1} %", row.train_accuracy)),
         ("val loss", format!("{:.4}", row.val_loss)),
@@ -72,7 +71,10 @@ fn minimum(run: &RunContents, head: &HeadFit) -> Markup {
         ("time", numbers::seconds(row.train_seconds)),
     ];
     if let Some(loss) = head.held_out_loss() {
-        facts.insert(1, ("held-out loss", format!("{loss:.4}")));
+        facts.insert(0, ("held-out loss", format!("{loss:.4}")));
+    }
+    if !head.is_scale() {
+        facts.insert(0, ("L2 penalty", format!("{:.4}", head.penalty)));
     }
     let tried: Vec<Vec<String>> = head
         .tried
@@ -86,13 +88,20 @@ fn minimum(run: &RunContents, head: &HeadFit) -> Markup {
         .collect();
     html! {
         p {
-            "L-BFGS brought the classification layer to the minimum of its loss on the cached features, in "
-            (numbers::count(head.steps, "step", "steps")) ". "
-            @if head.folds > 0 {
-                "The L2 penalty has the least log loss on training images that were held out, in "
-                (head.folds) " folds."
+            @if head.is_scale() {
+                "Newton's method brought the scale of the distances to the minimum of the contrastive loss on the \
+                 cached features, in " (numbers::count(head.steps, "step", "steps")) "."
             } @else {
-                "A class has too few images for folds that could choose the L2 penalty."
+                "L-BFGS brought the last layer to the minimum of its loss on the cached features, in "
+                (numbers::count(head.steps, "step", "steps")) ". "
+                @if head.folds > 0 {
+                    "The L2 penalty has the least log loss on training " (run.examples()) " that were held out, in "
+                    (head.folds) " folds."
+                } @else if run.verifier.is_some() {
+                    "There are too few identities for folds that could choose the L2 penalty."
+                } @else {
+                    "A class has too few images for folds that could choose the L2 penalty."
+                }
             }
         }
         (page::facts(&facts))
@@ -118,6 +127,9 @@ fn caption(run: &RunContents) -> &'static str {
 
 /// How training and validation losses differ.
 fn loss_caption(run: &RunContents) -> &'static str {
+    if run.is_contrastive() {
+        return "The contrastive loss: its values are comparable for one margin alone.";
+    }
     if run.settings.has_plain_loss {
         caption(run)
     } else {
@@ -154,14 +166,15 @@ fn time(run: &RunContents) -> Markup {
     if let Some(rate) = constant_rate(run) {
         facts.push(("learning rate", format!("{rate:.1e}, constant")));
     }
-    if let Some(summary) = &run.summary {
-        facts.push(("whole run", numbers::seconds(summary.seconds)));
-        facts.push(("ended", summary.ended.clone()));
+    if let Some(training) = run.training() {
+        facts.push(("whole run", numbers::seconds(training.seconds)));
+        facts.push(("ended", training.ended.clone()));
     }
     page::facts(&facts)
 }
 
-fn epochs(epochs: &[EpochRow]) -> Markup {
+fn epochs(run: &RunContents) -> Markup {
+    let rates = ["train", "val"].map(|split| format!("{split} {}/s", run.examples()));
     let header = [
         "epoch",
         "learning rate",
@@ -171,10 +184,11 @@ fn epochs(epochs: &[EpochRow]) -> Markup {
         "val accuracy",
         "train time",
         "val time",
-        "train images/s",
-        "val images/s",
+        &rates[0],
+        &rates[1],
     ];
-    let rows: Vec<Vec<String>> = epochs
+    let rows: Vec<Vec<String>> = run
+        .epochs
         .iter()
         .map(|row| {
             vec![

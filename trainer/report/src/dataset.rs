@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use console::chart::{Axis, Chart, Mark, Plot};
 use console::{numbers, page};
 use data::audit::{Audit, Bin, Depth, Finding, Kind, Range, Severity};
-use data::{Preprocess, Sample, Split};
+use data::{PairCounts, Preprocess, Sample, Split};
 use maud::{Markup, html};
 
+use crate::audit_text;
 use crate::contact_sheet::{self, ContactSheet};
 use crate::run_contents::RunContents;
 use crate::thumbnails::{self, Thumbnails};
@@ -24,7 +25,10 @@ const MOST_PATHS: usize = 3;
 
 pub(crate) fn section(run: &RunContents, thumbnails: &Thumbnails) -> Markup {
     let body = html! {
-        (counts(run))
+        @match run.audit.as_ref().filter(|audit| !audit.pairs.is_empty()) {
+            Some(audit) => (pair_counts(audit)),
+            None => (counts(run)),
+        }
         @if let Some(audit) = &run.audit { (findings(audit)) }
         (augmentation(run, thumbnails))
     };
@@ -59,6 +63,32 @@ fn counts(run: &RunContents) -> Markup {
     page::table(&header, &rows)
 }
 
+/// A row per split: there may be thousands of identities.
+fn pair_counts(audit: &Audit) -> Markup {
+    let header = [
+        "split",
+        "identities",
+        "images",
+        "pairs of one identity",
+        "with forgeries",
+        "of two identities",
+    ];
+    let row = |(split, counts): (&Split, &PairCounts)| {
+        let PairCounts {
+            identities,
+            images,
+            same,
+            forged,
+            different,
+        } = *counts;
+        let numbers = [identities, images, same, forged, different];
+        let cells = numbers.map(|number| numbers::thousands(number as u64));
+        std::iter::once(split.to_string()).chain(cells).collect()
+    };
+    let rows: Vec<Vec<String>> = audit.pairs.iter().map(row).collect();
+    page::table(&header, &rows)
+}
+
 fn findings(audit: &Audit) -> Markup {
     let size = |range: &Option<Range>| {
         range.map(|range| match range {
@@ -74,7 +104,7 @@ fn findings(audit: &Audit) -> Markup {
         h3 { "Audit" }
         @if audit.findings.is_empty() { p { "Nothing found." } }
         @if audit.depth == Depth::Files {
-            p.small { "Bytes and headers only; " code { "trainer audit" } " looks at pixels too." }
+            p.small { "Bytes and headers only; " code { (audit_text::command(audit)) } " looks at pixels too." }
         }
         ul.plain {
             @for group in grouped(&audit.findings).values() {

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use crate::charts::{self, PlottedRun};
 use crate::probability_metrics::ProbabilityMetrics;
 use crate::run_contents::RunContents;
-use crate::run_files::{FineTuned, Summary};
+use crate::run_files::{Summary, TrainingSummary};
 
 /// A table of more classes is folded.
 const MOST_OPEN: usize = 12;
@@ -31,7 +31,7 @@ pub(crate) fn section(plotted: &PlottedRun<'_>) -> Markup {
     }
 }
 
-fn head(run: &RunContents) -> Markup {
+pub(crate) fn head(run: &RunContents) -> Markup {
     let date = run
         .card
         .as_ref()
@@ -48,6 +48,19 @@ fn head(run: &RunContents) -> Markup {
 }
 
 fn counts(run: &RunContents) -> String {
+    if let Some(audit) = run.audit.as_ref().filter(|audit| !audit.pairs.is_empty()) {
+        let identities = audit.pairs.values().map(|counts| counts.identities).sum();
+        let splits = audit.pairs.iter();
+        let pairs = splits.map(|(split, counts)| {
+            let count = counts.same + counts.forged + counts.different;
+            format!("{} {split}", thousands(count as u64))
+        });
+        let pairs = pairs.collect::<Vec<_>>().join(", ");
+        return format!(
+            "{} · {pairs} pairs",
+            numbers::count(identities, "identity", "identities")
+        );
+    }
     let counts = run.counts();
     let totals: Vec<String> = counts
         .iter()
@@ -69,9 +82,9 @@ fn scored(run: &RunContents, summary: &Summary, metrics: Option<&ProbabilityMetr
                     }
                     p.verdict { (verdict(scores)) }
                     (warnings(summary))
-                    (strip(scores))
+                    (Strip::of_accuracy(scores).draw())
                     (page::facts(&facts(summary, metrics)))
-                    (verified(run))
+                    (verified(run, "logits"))
                 }
                 div {
                     (confused(run, scores))
@@ -84,7 +97,7 @@ fn scored(run: &RunContents, summary: &Summary, metrics: Option<&ProbabilityMetr
 
 /// What spoils a number stands beside it.
 fn warnings(summary: &Summary) -> Markup {
-    let of_tuning = summary.fine_tuned.as_ref().and_then(FineTuned::warning);
+    let of_tuning = summary.training.warning();
     html! {
         @if let Some(warning) = of_tuning {
             p.verdict { span.bad { "Fine-tuning: " } (warning) "." }
@@ -133,27 +146,50 @@ fn verdict(scores: &Scores) -> Markup {
     }
 }
 
-/// Accuracy, its interval and the baseline on a line from 0 to 100 %.
-fn strip(scores: &Scores) -> Markup {
-    let [low, high] = scores.interval.map(|share| 100.0 * share);
-    let (here, base) = (100.0 * scores.accuracy, 100.0 * scores.baseline);
-    let left = |percent: f64| format!("left:{percent:.2}%");
-    // A label ends at its mark where it would leave the page on the right.
-    let label_side = |percent: f64| match percent > 60.0 {
-        true => format!("right:{:.2}%", 100.0 - percent),
-        false => left(percent),
-    };
-    let label =
-        format!("accuracy {here:.1} %, interval {low:.1} to {high:.1} %, baseline {base:.1} %");
-    html! {
-        div.strip role="img" aria-label=(label) {
-            div.axis {}
-            div.range style=(format!("left:{low:.2}%;width:{:.2}%", high - low)) {}
-            div.here style=(left(here)) {}
-            div.base style=(left(base)) {}
-            span style=(format!("top:0;{}", label_side(base))) { "baseline " (format!("{base:.1} %")) }
-            span.end style="left:0" { "0 %" }
-            span.end style="right:0" { "100 %" }
+/// A share, its interval and a baseline on a line from 0 to 100 %.
+pub(crate) struct Strip<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) value: f64,
+    pub(crate) interval: Option<[f64; 2]>,
+    pub(crate) baseline: (&'a str, f64),
+}
+
+impl Strip<'_> {
+    fn of_accuracy(scores: &Scores) -> Self {
+        Strip {
+            name: "accuracy",
+            value: scores.accuracy,
+            interval: Some(scores.interval),
+            baseline: ("baseline", scores.baseline),
+        }
+    }
+
+    pub(crate) fn draw(&self) -> Markup {
+        let (what, base) = (self.baseline.0, 100.0 * self.baseline.1);
+        let here = 100.0 * self.value;
+        let interval = self.interval.map(|ends| ends.map(|share| 100.0 * share));
+        let left = |percent: f64| format!("left:{percent:.2}%");
+        // A label ends at its mark where it would leave the page on the right.
+        let label_side = |percent: f64| match percent > 60.0 {
+            true => format!("right:{:.2}%", 100.0 - percent),
+            false => left(percent),
+        };
+        let range = interval.map_or_else(String::new, |[low, high]| {
+            format!("interval {low:.1} to {high:.1} %, ")
+        });
+        let label = format!("{} {here:.1} %, {range}{what} {base:.1} %", self.name);
+        html! {
+            div.strip role="img" aria-label=(label) {
+                div.axis {}
+                @if let Some([low, high]) = interval {
+                    div.range style=(format!("left:{low:.2}%;width:{:.2}%", high - low)) {}
+                }
+                div.here style=(left(here)) {}
+                div.base style=(left(base)) {}
+                span style=(format!("top:0;{}", label_side(base))) { (what) " " (format!("{base:.1} %")) }
+                span.end style="left:0" { "0 %" }
+                span.end style="right:0" { "100 %" }
+            }
         }
     }
 }
@@ -171,18 +207,26 @@ fn facts(summary: &Summary, metrics: Option<&ProbabilityMetrics>) -> Vec<(&'stat
         }
         facts.push(("calibration error", percent(metrics.calibration_error, 1)));
     }
-    let parameters = [summary.parameters, summary.trainable_parameters];
-    let [all, trained] = parameters.map(|count| thousands(count as u64));
-    facts.push(("trained parameters", format!("{trained} of {all}")));
-    facts.push(("whole run", numbers::seconds(summary.seconds)));
+    facts.extend(common_facts(&summary.training));
     facts
 }
 
-fn verified(run: &RunContents) -> Markup {
+/// What is told of every network.
+pub(crate) fn common_facts(training: &TrainingSummary) -> [(&'static str, String); 2] {
+    let parameters = [training.parameters, training.trainable_parameters];
+    let [all, trained] = parameters.map(|count| thousands(count as u64));
+    [
+        ("trained parameters", format!("{trained} of {all}")),
+        ("whole run", numbers::seconds(training.seconds)),
+    ]
+}
+
+/// Whether the file is that of the trained network; `outputs` are what was compared.
+pub(crate) fn verified(run: &RunContents, outputs: &str) -> Markup {
     html! {
         @match &run.agreement {
             Some(agreement) if agreement.verified => p.small {
-                span.good { "Verified:" } " ONNX Runtime computes the trained network's logits from "
+                span.good { "Verified:" } " ONNX Runtime computes the trained network's " (outputs) " from "
                 code { "model.onnx" } "; these scores are that file's."
             },
             Some(_) => p.small {

@@ -64,7 +64,10 @@ pub(crate) fn section(run: &RunContents) -> Option<Markup> {
             p.small { (numbers::count(more, "more image is", "more images are")) " in " code { "inspect/" } "." }
         }
     };
-    let lead = "From the exported file, with its intermediate values.";
+    let lead = match run.verifier {
+        Some(_) => "From the exported file.",
+        None => "From the exported file, with its intermediate values.",
+    };
     Some(page::section("inspect", "What it looks at", lead, &body))
 }
 

@@ -22,13 +22,18 @@ mod error;
 mod headline;
 mod inspected;
 mod mistakes;
+mod pair_answers;
 mod predictions;
 mod probability_metrics;
 mod provenance;
+mod reading;
 mod run_contents;
 pub mod run_files;
 mod stability;
 mod thumbnails;
+mod verifier;
+mod verifier_charts;
+mod verifier_contents;
 
 pub use audit_page::audit_page;
 pub use audit_text::{audit_line, audit_text};
@@ -54,9 +59,19 @@ pub fn write_run_page(run: RunContents, thumbnails: &Thumbnails) -> Result<Vec<S
 /// The page of one run, as HTML.
 pub fn run_page(run: &RunContents, thumbnails: &Thumbnails) -> String {
     let plotted = PlottedRun::new(run);
-    let sections: [Option<Markup>; 8] = [
-        Some(headline::section(&plotted)),
-        mistakes::section(run, thumbnails),
+    let scored = match &run.verifier {
+        Some(verifier) => [
+            Some(verifier::headline(run, verifier)),
+            verifier::scores(verifier),
+            verifier::errors(verifier, thumbnails),
+        ],
+        None => [
+            Some(headline::section(&plotted)),
+            mistakes::section(run, thumbnails),
+            None,
+        ],
+    };
+    let of_either = [
         curves::section(run),
         calibration::section(&plotted),
         stability::section(run, thumbnails),
@@ -65,7 +80,7 @@ pub fn run_page(run: &RunContents, thumbnails: &Thumbnails) -> String {
         Some(provenance::section(run)),
     ];
     let body = html! {
-        @for section in sections.into_iter().flatten() { (section) }
+        @for section in scored.into_iter().chain(of_either).flatten() { (section) }
     };
     page(&format!("{}: report", run.name), body)
 }

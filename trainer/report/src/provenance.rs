@@ -24,6 +24,7 @@ pub(crate) fn section(run: &RunContents) -> Markup {
 
 fn verification(agreement: &Agreement) -> Markup {
     let batches: Vec<String> = agreement.batches.iter().map(usize::to_string).collect();
+    let (examples, outputs) = agreement.compared();
     html! {
         h3 { "Export" }
         p {
@@ -33,8 +34,8 @@ fn verification(agreement: &Agreement) -> Markup {
                 span.bad { "Not verified. " } "ONNX Runtime and the trained network disagree "
                 (agreement.disagreements.len()) " times on "
             }
-            (agreement.images) " real images at batch " (batches.join(", "))
-            ": their logits differ by at most " (format!("{:.1e}", agreement.max_difference)) " of "
+            (agreement.images) " real " (examples) " at batch " (batches.join(", "))
+            ": their " (outputs) " differ by at most " (format!("{:.1e}", agreement.max_difference)) " of "
             (format!("{:.1e}", agreement.tolerance)) " allowed."
         }
     }

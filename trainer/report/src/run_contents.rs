@@ -9,13 +9,15 @@ use data::run_files as files;
 use data::table::Row;
 use data::{Audit, Card, Prediction, Split};
 use fs_err as fs;
-use serde::de::DeserializeOwned;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::predictions::Answers;
+use crate::reading::{if_any, json, note, rows, text};
 use crate::run_files::{
     Agreement, Calibration, EpochRow, FineTuned, Folds, InspectList, Seeds, Summary,
+    TrainingSummary,
 };
+use crate::verifier_contents::VerifierContents;
 
 /// Contents of a run folder.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub struct RunContents {
     pub(crate) epochs: Vec<EpochRow>,
     pub(crate) summary: Option<Summary>,
     pub(crate) answers: Option<Answers>,
+    /// In place of both, where pairs were trained on.
+    pub(crate) verifier: Option<VerifierContents>,
     pub(crate) agreement: Option<Agreement>,
     /// The card of the exported file.
     pub(crate) card: Option<Card>,
@@ -58,6 +62,8 @@ pub struct RunSettings {
     pub cached_views: Option<usize>,
     /// Whether training minimised the plain cross-entropy: no label smoothing, no class weights, no mixed images.
     pub has_plain_loss: bool,
+    /// What a verifier computes of the features of two images; none of a classifier.
+    pub distance: Option<String>,
     pub seed: u64,
 }
 
@@ -70,6 +76,15 @@ impl RunContents {
         let mut unreadable = vec![];
         let notes = &mut unreadable;
         let path = |name| folder.join(name);
+        let is_verifier = settings.distance.is_some();
+        let verifier = is_verifier.then(|| VerifierContents::open(folder, notes));
+        let (summary, answers) = match verifier {
+            Some(_) => (None, None),
+            None => (
+                note(notes, json(&path(files::SUMMARY))),
+                note(notes, if_any(&path(files::PREDICTIONS), Answers::open)),
+            ),
+        };
         // Only `config.toml` must be there: it makes a folder a run.
         Ok(Self {
             name: match file_name(folder) {
@@ -81,8 +96,9 @@ impl RunContents {
             config: fs::read_to_string(path(files::CONFIG))?,
             command: note(notes, text(&path(files::COMMAND))),
             epochs: note(notes, rows(&path(files::METRICS))).unwrap_or_default(),
-            summary: note(notes, json(&path(files::SUMMARY))),
-            answers: note(notes, if_any(&path(files::PREDICTIONS), Answers::open)),
+            summary,
+            answers,
+            verifier,
             agreement: note(notes, json(&path(files::VERIFY))),
             card: note(notes, if_any(&path(files::MODEL), card)).flatten(),
             images: note(notes, if_any(&path(files::SPLIT), images)).unwrap_or_default(),
@@ -124,8 +140,13 @@ impl RunContents {
 
     /// Name of the network for people: the custom one, or the backbone's file.
     pub(crate) fn network(&self) -> String {
+        let of_pairs = match self.settings.distance.as_deref() {
+            Some("euclidean") => ", Euclidean distance of two images".to_owned(),
+            Some(distance) => format!(", {} of two images", distance.replace('-', " ")),
+            None => String::new(),
+        };
         let Some(backbone) = &self.settings.backbone else {
-            return "custom ResNet".into();
+            return format!("custom ResNet{of_pairs}");
         };
         let stem = Path::new(backbone).file_stem();
         let name = stem.map_or(backbone.clone(), |stem| stem.to_string_lossy().into_owned());
@@ -135,12 +156,33 @@ impl RunContents {
             (true, true) => "frozen, since fine-tuning is not better",
             (false, _) => "frozen, new head",
         };
-        format!("{name} ({training})")
+        format!("{name} ({training}){of_pairs}")
+    }
+
+    /// Network and training, of either task; none before the run was scored.
+    pub(crate) fn training(&self) -> Option<&TrainingSummary> {
+        match &self.verifier {
+            Some(verifier) => Some(&verifier.summary.as_ref()?.training),
+            None => Some(&self.summary.as_ref()?.training),
+        }
     }
 
     /// What fine-tuning changed.
     pub(crate) fn fine_tuned(&self) -> Option<&FineTuned> {
-        self.summary.as_ref()?.fine_tuned.as_ref()
+        self.training()?.fine_tuned.as_ref()
+    }
+
+    /// What an example of training is, for people.
+    pub(crate) fn examples(&self) -> &'static str {
+        match self.verifier {
+            Some(_) => "pairs",
+            None => "images",
+        }
+    }
+
+    /// Whether the loss is the contrastive one, which is no cross-entropy.
+    pub(crate) fn is_contrastive(&self) -> bool {
+        self.settings.distance.as_deref() == Some("euclidean")
     }
 
     /// Whether training saw augmented images: a frozen part that sees one view of each does not.
@@ -167,46 +209,6 @@ impl RunContents {
 fn file_name(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default();
     name.to_string_lossy().into_owned()
-}
-
-/// The content of a file; an error goes to `notes`.
-fn note<T>(notes: &mut Vec<String>, content: Result<Option<T>>) -> Option<T> {
-    content.unwrap_or_else(|error| {
-        notes.push(error.to_string());
-        None
-    })
-}
-
-fn if_any<T>(path: &Path, read: impl Fn(&Path) -> Result<T>) -> Result<Option<T>> {
-    path.is_file().then(|| read(path)).transpose()
-}
-
-fn text(path: &Path) -> Result<Option<String>> {
-    if_any(path, |path| Ok(fs::read_to_string(path)?))
-}
-
-fn refuse(path: &Path, reason: impl ToString) -> Error {
-    Error::Table {
-        path: path.to_path_buf(),
-        reason: reason.to_string(),
-    }
-}
-
-fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
-    let Some(text) = text(path)? else {
-        return Ok(None);
-    };
-    let content = serde_json::from_str(&text);
-    content.map(Some).map_err(|error| refuse(path, error))
-}
-
-fn rows<T: DeserializeOwned>(path: &Path) -> Result<Option<Vec<T>>> {
-    let Some(text) = text(path)? else {
-        return Ok(None);
-    };
-    let rows = csv::Reader::from_reader(text.as_bytes()).into_deserialize();
-    let rows: Result<Vec<T>, csv::Error> = rows.collect();
-    rows.map(Some).map_err(|error| refuse(path, error))
 }
 
 fn card(path: &Path) -> Result<Option<Card>> {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use data::metrics::VerificationScores;
 use data::{Scores, Split};
 use serde::{Deserialize, Serialize};
 
@@ -76,9 +77,9 @@ pub struct FineTuned {
     pub kept_tuned: bool,
 }
 
-/// Result of a run: `summary.json`, and what `fit --json` writes.
+/// Network and training of a run: what `summary.json` has of every task.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Summary {
+pub struct TrainingSummary {
     pub run: String,
     /// The exported file, relative to the run folder.
     pub model: String,
@@ -93,7 +94,8 @@ pub struct Summary {
     pub epoch: usize,
     /// `finished` or `early-stopped`.
     pub ended: String,
-    /// Validation accuracy of the exported epoch, in `[0, 1]`; `null` where it is not known.
+    /// Validation accuracy of the exported epoch, in `[0, 1]`; `null` where it is not known. Of pairs, at a probability of
+    /// a half, or at half the margin.
     pub val_accuracy: Option<f64>,
     pub seconds: f64,
     /// How the classification layer was fitted, where no epochs trained it.
@@ -102,6 +104,13 @@ pub struct Summary {
     /// What fine-tuning changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fine_tuned: Option<FineTuned>,
+}
+
+/// Result of a run: `summary.json`, and what `fit --json` writes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Summary {
+    #[serde(flatten)]
+    pub training: TrainingSummary,
     /// The split of the scores: `test`, or `val` with `--no-test`.
     pub split: Split,
     /// Number of images of val and of test that are also in an earlier split.
@@ -110,6 +119,20 @@ pub struct Summary {
     /// Scores of the exported file through ONNX Runtime.
     #[serde(flatten)]
     pub scores: Scores,
+}
+
+/// Result of a verifier's run, in place of [`Summary`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PairSummary {
+    /// `pairs`.
+    pub task: String,
+    #[serde(flatten)]
+    pub training: TrainingSummary,
+    /// The split of the scores: `test`, or `val` with `--no-test`.
+    pub split: Split,
+    /// Scores of the exported file through ONNX Runtime.
+    #[serde(flatten)]
+    pub scores: VerificationScores,
 }
 
 impl FineTuned {
@@ -167,6 +190,11 @@ impl HeadFit {
         }
     }
 
+    /// Whether it is the scale of distances, in whose contrastive loss the weights have no penalty.
+    pub fn is_scale(&self) -> bool {
+        self.penalty == 0.0
+    }
+
     /// The mean log loss of the images that were held out, with the chosen penalty.
     pub fn held_out_loss(&self) -> Option<f64> {
         let chosen = self
@@ -184,8 +212,7 @@ impl HeadFit {
             tried,
             steps,
         } = self;
-        // That of a contrastive loss, in which the weights have no penalty.
-        if *penalty == 0.0 {
+        if self.is_scale() {
             return format!(
                 "scale of the distances: at the minimum of the contrastive loss, {steps} steps, {seconds:.2} s"
             );
@@ -203,6 +230,13 @@ impl HeadFit {
     }
 }
 
+impl TrainingSummary {
+    /// What to know of a fine-tuned network that was kept though it is worse than the frozen backbone.
+    pub fn warning(&self) -> Option<String> {
+        self.fine_tuned.as_ref().and_then(FineTuned::warning)
+    }
+}
+
 impl Summary {
     /// What the leaks between splits spoil, where there are any.
     pub fn leak_warning(&self) -> Option<String> {
@@ -211,7 +245,7 @@ impl Summary {
             .leaks
             .get(&Split::Val)
             // A layer at its minimum has no epochs to choose from.
-            .filter(|_| self.split != Split::Val && self.head.is_none());
+            .filter(|_| self.split != Split::Val && self.training.head.is_none());
         let chosen = chosen.map(|count| {
             format!("the epoch was chosen with {count} val images that are also train images")
         });
@@ -434,6 +468,14 @@ impl Calibration {
 }
 
 impl Agreement {
+    /// What was compared and what of it, for people.
+    pub fn compared(&self) -> (&'static str, &'static str) {
+        match self.pairs {
+            true => ("pairs", "scores"),
+            false => ("images", "logits"),
+        }
+    }
+
     /// One line for the log.
     pub fn line(&self) -> String {
         let batches: Vec<String> = self.batches.iter().map(usize::to_string).collect();
@@ -441,10 +483,7 @@ impl Agreement {
             0 if self.verified => "agree".to_string(),
             count => format!("disagree ({count} times)"),
         };
-        let (examples, outputs) = match self.pairs {
-            true => ("pairs", "probabilities"),
-            false => ("images", "logits"),
-        };
+        let (examples, outputs) = self.compared();
         format!(
             "{} and ONNX Runtime {verdict} on {} {examples} at batch {}: {outputs} differ by at most {:.1e}, {:.1e} \
              allowed",

@@ -28,6 +28,13 @@ pub(crate) struct CaptionedImage {
     pub(crate) caption: String,
 }
 
+/// Two images side by side and their caption.
+pub(crate) struct CaptionedPair {
+    /// Relative to the data root.
+    pub(crate) paths: [String; 2],
+    pub(crate) caption: String,
+}
+
 impl Thumbnails {
     /// Thumbnails of images below the root of a data set; without a root, none is found.
     pub fn new(root: Option<PathBuf>) -> Thumbnails {
@@ -41,21 +48,52 @@ impl Thumbnails {
 
     /// Images side by side, each with its caption.
     pub(crate) fn gallery(&self, cards: &[CaptionedImage]) -> Markup {
-        let thumbnails: Vec<Option<String>> = cards
+        let thumbnails: Vec<Markup> = cards
             .par_iter()
-            .map(|card| thumbnail(&self.locate(&card.path)?))
+            .map(|card| self.image(&card.path, &card.caption))
             .collect();
         html! {
             div.cards {
                 @for (card, thumbnail) in cards.iter().zip(thumbnails) {
                     figure {
-                        @match thumbnail {
-                            Some(address) => img src=(address) alt=(card.caption);,
-                            None => div.none { "not found" },
-                        }
+                        (thumbnail)
                         figcaption { (card.caption) span.path { (card.path) } }
                     }
                 }
+            }
+        }
+    }
+
+    /// Pairs of images side by side, each with its caption.
+    pub(crate) fn pairs(&self, cards: &[CaptionedPair]) -> Markup {
+        let thumbnails: Vec<[Markup; 2]> = cards
+            .par_iter()
+            .map(|card| {
+                let image = |path: &String| self.image(path, &card.caption);
+                [image(&card.paths[0]), image(&card.paths[1])]
+            })
+            .collect();
+        html! {
+            div.cards.pairs {
+                @for (card, [a, b]) in cards.iter().zip(thumbnails) {
+                    figure {
+                        div.pair { (a) (b) }
+                        figcaption {
+                            (card.caption)
+                            @for path in &card.paths { span.path { (path) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn image(&self, relative: &str, alt: &str) -> Markup {
+        let address = self.locate(relative).and_then(|path| thumbnail(&path));
+        html! {
+            @match address {
+                Some(address) => img src=(address) alt=(alt);,
+                None => div.none { "not found" },
             }
         }
     }
@@ -133,5 +171,18 @@ mod tests {
             .gallery(&[card("there.png")])
             .into_string();
         assert!(html.contains("not found"), "{html}");
+        let pair = CaptionedPair {
+            paths: ["there.png", "gone.png"].map(str::to_owned),
+            caption: "two identities, probability 0.9".into(),
+        };
+        let html = thumbnails.pairs(&[pair]).into_string();
+        for part in [
+            "data:image/jpeg;base64,",
+            "not found",
+            ">there.png<",
+            ">gone.png<",
+        ] {
+            assert_eq!(html.matches(part).count(), 1, "{part}: {html}");
+        }
     }
 }

@@ -4,13 +4,19 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::recipe::Task;
+
 /// The flags of `trainer audit`.
 #[derive(Debug, Args)]
 pub struct AuditArgs {
     /// Labelled images: a folder (train/val/test or one folder of classes), a CSV file
-    /// (columns `path,label`, optionally `split`), `builtin:insects` or `hymenoptera`
-    #[arg(long, value_name = "DIR", default_value = data::catalog::INSECTS)]
-    pub data: String,
+    /// (columns `path,label`, optionally `split`; of pairs `path_a,path_b,label`), `builtin:insects`,
+    /// `builtin:signatures` or `hymenoptera` [default: builtin:insects; of pairs builtin:signatures]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<String>,
+    /// What is to be learnt of the images
+    #[arg(long, value_enum, default_value_t)]
+    pub task: Task,
     /// Accept the same image in two splits
     #[arg(long)]
     pub allow_leak: bool,

@@ -17,8 +17,16 @@ pub struct InspectArgs {
     #[arg(long, value_name = "FILE|RUN")]
     pub model: Option<PathBuf>,
     /// An image to run the network on; repeat the flag for more
-    #[arg(long, value_name = "FILE", required = true)]
+    #[arg(long, value_name = "FILE", required_unless_present = "pair")]
     pub image: Vec<PathBuf>,
+    /// Two images that a verifier compares: where they differ, and where they agree; repeat the flag for more
+    #[arg(
+        long,
+        num_args = 2,
+        value_names = ["A", "B"],
+        conflicts_with_all = ["image", "class", "simplified", "occlusion", "classes", "preprocess"]
+    )]
+    pub pair: Vec<PathBuf>,
     /// The class whose evidence is shown [default: the predicted one]
     #[arg(long, value_name = "NAME")]
     pub class: Option<String>,

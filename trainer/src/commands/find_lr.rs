@@ -122,11 +122,13 @@ fn chart(test: &RangeTest) -> Chart {
         Mark::Curve {
             name: "loss of a step".into(),
             series: 5,
+            is_dashed: false,
             points: raw,
         },
         Mark::Curve {
             name: "smoothed".into(),
             series: 0,
+            is_dashed: false,
             points: smoothed,
         },
     ];

@@ -12,7 +12,7 @@ use data::audit::Audit;
 use data::{Dataset, Split};
 use fs_err as fs;
 use models::Network;
-use report::run_files::{Calibration, FineTuned, Summary};
+use report::run_files::{Calibration, Summary, TrainingSummary};
 use serde::Serialize;
 
 use super::report::{log_page, write_page};
@@ -155,7 +155,7 @@ fn fit(
 
     let leaks = audit.leaked(&dataset);
     let summary = summarise(&run, &trained, &exported, &scored, leaks, (recipe, started));
-    save_summary(&summary, summary.verified, &run, json, printer)?;
+    save_summary(&summary, summary.training.verified, &run, json, printer)?;
     let mut page = write_page(&run, &dataset.root);
     // Last: a reader such as `head` may have had enough, and the files are written by then.
     printer.result(evaluate::scores_text(
@@ -173,8 +173,8 @@ fn fit(
     log_page(&run, page, printer);
     let next = next_commands(&run, &exported);
     let status = conclude(&run, &exported, &next, printer)?;
-    let of_tuning = summary.fine_tuned.as_ref().and_then(FineTuned::warning);
-    for warning in of_tuning.into_iter().chain(summary.leak_warning()) {
+    let of_tuning = summary.training.warning().into_iter();
+    for warning in of_tuning.chain(summary.leak_warning()) {
         printer.warn(warning);
     }
     Ok(status)
@@ -440,8 +440,23 @@ fn summarise(
     leaks: BTreeMap<Split, usize>,
     (recipe, started): (&Recipe, Instant),
 ) -> Summary {
-    let (parameters, trainable_parameters) = num_parameters(&trained.network, recipe);
     Summary {
+        training: summarise_training(run, trained, exported, (recipe, started)),
+        split: scored.answers.split,
+        leaks,
+        scores: scored.scores.clone(),
+    }
+}
+
+/// What is told of every task.
+fn summarise_training(
+    run: &RunDir,
+    trained: &Trained,
+    exported: &Exported,
+    (recipe, started): (&Recipe, Instant),
+) -> TrainingSummary {
+    let (parameters, trainable_parameters) = num_parameters(&trained.network, recipe);
+    TrainingSummary {
         run: run.name(),
         model: file_name(&exported.path),
         verified: exported.agreement.verified,
@@ -455,9 +470,6 @@ fn summarise(
         seconds: started.elapsed().as_secs_f64(),
         head: trained.head.clone(),
         fine_tuned: trained.fine_tuned.clone(),
-        split: scored.answers.split,
-        leaks,
-        scores: scored.scores.clone(),
     }
 }
 

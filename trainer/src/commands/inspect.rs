@@ -1,5 +1,7 @@
 //! `trainer inspect`: kernels, feature maps and attribution of an exported network, as images in a folder.
 
+mod pairs;
+
 use std::path::{Path, PathBuf};
 
 use console::numbers::short;
@@ -7,7 +9,7 @@ use console::table::{Column, Table};
 use console::{ExitStatus, Printer};
 use data::card::CLASSIFY;
 use data::run_files;
-use deploy::Model;
+use deploy::{Model, Verifier};
 use onnx::ModelFile;
 use report::run_files::{InspectImage, InspectKind};
 
@@ -31,7 +33,12 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
     // A file that cannot be inspected is refused before anything is installed for it.
     let file = ModelFile::open(&path).map_err(Error::from)?;
     let model = Model::from_file(&file).map_err(Error::from)?;
-    model.check_task(&path, CLASSIFY).map_err(Error::from)?;
+    let is_pair = !args.pair.is_empty();
+    match is_pair {
+        true => Verifier::check_file(&file).map_err(Error::from)?,
+        false if model.compares_images() => return Err(without_pair(&path).into()),
+        false => model.check_task(&path, CLASSIFY).map_err(Error::from)?,
+    }
     let cache = data::cache::dir(args.machine.cache.as_deref())?;
     runtime::ensure(
         args.machine.runtime.clone(),
@@ -40,15 +47,52 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
         args.machine.offline,
         printer,
     )?;
+    let threads = context::bound_threads(args.threads);
+    let mut output = OutputFolder::new(&out);
+    match is_pair {
+        true => pairs::draw(&file, &args.pair, threads, &mut output, printer)?,
+        false => draw(&file, &model, args, threads, &mut output, printer)?,
+    }
+    let images = output.finish()?;
+    let mut table = Table::new([Column::LEFT]);
+    for InspectImage { file, title, .. } in &images {
+        table.row([file, title]);
+    }
+    if let (Some(run), None) = (&run, &args.out) {
+        rewrite_page(run, &cache, printer);
+    }
+    printer.result(format!("wrote `{}`:\n{table}", out.display()))?;
+    Ok(ExitStatus::Success)
+}
+
+/// The error of a verifier without two images.
+fn without_pair(path: &Path) -> Error {
+    Error::refused_with_hint(
+        format!(
+            "`{}` is a verifier, which compares two images",
+            path.display()
+        ),
+        "name them with `--pair A B`",
+    )
+}
+
+/// Draws what a classifier makes of each image.
+fn draw(
+    file: &ModelFile,
+    model: &Model,
+    args: &InspectArgs,
+    threads: usize,
+    output: &mut OutputFolder,
+    printer: &Printer,
+) -> Result<(), Error> {
     let overrides = Overrides {
         classes: (args.classes.as_deref())
             .map(data::class_names::read)
             .transpose()?,
         preprocess: args.preprocess.clone(),
     };
-    let threads = context::bound_threads(args.threads);
-    let mut model = InspectedModel::open(&file, &model, overrides, args.simplified, threads)?;
-    printer.log(format!("model `{}`", path.display()));
+    let mut model = InspectedModel::open(file, model, overrides, args.simplified, threads)?;
+    printer.log(format!("model `{}`", file.path().display()));
     if !model.left_out().is_empty() {
         let names = model.left_out().join("`, `");
         printer.log(format!("left out of the simplified pass: `{names}`"));
@@ -56,7 +100,7 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
     let class = args.class.as_deref().map(|name| class_index(&model, name));
     let class = class.transpose()?;
     let mut drawing = Drawing {
-        output: OutputFolder::new(&out),
+        output,
         occlusion: args.occlusion,
         simplified: args.simplified,
         printer,
@@ -77,16 +121,7 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<ExitStatus> 
         };
         drawing.image(&inspected)?;
     }
-    let images = drawing.output.finish()?;
-    let mut table = Table::new([Column::LEFT]);
-    for InspectImage { file, title, .. } in &images {
-        table.row([file, title]);
-    }
-    if let (Some(run), None) = (&run, &args.out) {
-        rewrite_page(run, &cache, printer);
-    }
-    printer.result(format!("wrote `{}`:\n{table}", out.display()))?;
-    Ok(ExitStatus::Success)
+    Ok(())
 }
 
 /// The model file, its run if it is in one, and the folder for the images.
@@ -184,7 +219,7 @@ impl InspectedImage<'_> {
 
 /// Draws images into the output folder.
 struct Drawing<'a> {
-    output: OutputFolder,
+    output: &'a mut OutputFolder,
     occlusion: bool,
     simplified: bool,
     printer: &'a Printer,

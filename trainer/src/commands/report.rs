@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use console::{ExitStatus, Printer};
+use models::Distance;
 use report::{RunContents, RunSettings, Thumbnails};
 
 use crate::cli::ReportArgs;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::recipe::{Recipe, Views};
 use crate::resolve;
 use crate::run_dir::RunDir;
@@ -25,6 +26,7 @@ pub fn run(args: &ReportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         printer.warn("the images are no longer where they were: `--data DIR` names their folder");
     }
     let thumbnails = Thumbnails::new(root);
+    refuse_comparison(&runs)?;
     let (page, default) = match runs.as_slice() {
         [run] => (report::run_page(run, &thumbnails), run.page_path()),
         runs => (
@@ -68,6 +70,21 @@ pub(super) fn rewrite_page(run: &RunDir, cache: &Path, printer: &Printer) {
     }
 }
 
+/// Refuses to compare a verifier with another run: McNemar's test is of images that both classify.
+fn refuse_comparison(runs: &[RunContents]) -> Result<()> {
+    let verifier = runs.iter().find(|run| run.settings.distance.is_some());
+    match verifier.filter(|_| runs.len() > 1) {
+        Some(run) => Err(Error::refused_with_hint(
+            format!(
+                "`{}` is a verifier's run, and a comparison is of classifiers",
+                run.folder.display()
+            ),
+            "`trainer runs` lists their equal error rates, and `trainer plot RUN RUN --kind det` draws their curves",
+        )),
+        None => Ok(()),
+    }
+}
+
 fn warn_unreadable<'a>(files: impl IntoIterator<Item = &'a String>, printer: &Printer) {
     for file in files {
         printer.warn(format!("left out of the report: {file}"));
@@ -76,10 +93,12 @@ fn warn_unreadable<'a>(files: impl IntoIterator<Item = &'a String>, printer: &Pr
 
 fn open_run(run: &RunDir) -> Result<RunContents> {
     let recipe = Recipe::open(&run.config())?;
-    recipe.refuse_pairs(run.path())?;
     let settings = RunSettings {
         fine_tune: recipe.is_fine_tuned(),
         has_plain_loss: recipe.has_plain_loss(),
+        distance: recipe
+            .is_pairs()
+            .then(|| Distance::from(recipe.distance).name().to_owned()),
         data: recipe.data,
         backbone: recipe.backbone,
         augment: recipe.augment,

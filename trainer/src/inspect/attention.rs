@@ -90,6 +90,13 @@ impl Heat {
         self
     }
 
+    /// The same with the other sign.
+    #[must_use]
+    pub fn negated(mut self) -> Heat {
+        self.values.iter_mut().for_each(|v| *v = -*v);
+        self
+    }
+
     /// On a grid of another size, bilinear between the centres of the cells, as PyTorch's
     /// `interpolate(mode="bilinear", align_corners=False)`.
     #[must_use]

@@ -1,8 +1,8 @@
-//! Occlusion sensitivity: how far the probability of a class falls where a grey square hides a part of the
-//! image.
+//! Occlusion sensitivity: how far a score falls where a square hides a part of the image: the probability of a class,
+//! or the similarity to another image.
 
-use data::{DecodedImage, Preprocess};
-use deploy::Classifier;
+use data::{DecodedImage, Preprocess, RgbImage};
+use deploy::{Classifier, Verifier};
 use image::Rgb;
 
 use super::attention::Heat;
@@ -49,9 +49,72 @@ pub fn occlusion(
     patch: Patch,
     progress: &dyn Fn(usize, usize),
 ) -> Result<Heat> {
+    let score = |images: &[f32], count: usize| probabilities(classifier, images, count, class);
+    let square = Square {
+        patch,
+        colour: GREY,
+    };
+    fall(classifier, image, square, &score, progress)
+}
+
+/// How far the similarity of two images ([`DistanceHead::similarity`](onnx::siamese::DistanceHead::similarity)) falls
+/// under the squares over a pixel of `image`, the other one held fixed: above zero where they agree, below zero where
+/// they differ. `[H, W]`; both have the size that the network takes. The squares have the mean colour of the image: gray
+/// on white paper would be something to see.
+pub fn pair_occlusion(
+    verifier: &Verifier,
+    image: &DecodedImage,
+    other: &DecodedImage,
+    patch: Patch,
+    progress: &dyn Fn(usize, usize),
+) -> Result<Heat> {
+    let (encoder, head) = (verifier.encoder(), verifier.head());
+    let other = encoder.run(&prepared(encoder.preprocess(), other)?, 1)?;
+    let score = |images: &[f32], count: usize| {
+        let features = encoder.run(images, count)?;
+        let rows = features.chunks_exact(head.width);
+        Ok(rows.map(|row| head.similarity(row, &other)).collect())
+    };
+    let square = Square {
+        patch,
+        colour: mean_colour(&image.rgb),
+    };
+    fall(encoder, image, square, &score, progress)
+}
+
+/// What hides a part of an image.
+#[derive(Clone, Copy)]
+struct Square {
+    patch: Patch,
+    colour: Rgb<u8>,
+}
+
+fn mean_colour(image: &RgbImage) -> Rgb<u8> {
+    let mut sums = [0_u64; 3];
+    for pixel in image.pixels() {
+        for (sum, value) in sums.iter_mut().zip(pixel.0) {
+            *sum += u64::from(value);
+        }
+    }
+    let count = u64::from(image.width()) * u64::from(image.height());
+    Rgb(sums.map(|sum| (sum / count.max(1)) as u8))
+}
+
+/// Scores of prepared images, of which there are so many.
+type Score<'a> = dyn Fn(&[f32], usize) -> Result<Vec<f64>> + 'a;
+
+/// How far a score falls under the squares over a pixel, on average.
+fn fall(
+    classifier: &Classifier,
+    image: &DecodedImage,
+    square: Square,
+    score: &Score<'_>,
+    progress: &dyn Fn(usize, usize),
+) -> Result<Heat> {
+    let Square { patch, colour } = square;
     let preprocess = classifier.preprocess();
     let (width, height) = image.rgb.dimensions();
-    let whole = probabilities(classifier, &prepared(preprocess, image)?, 1, class)?;
+    let whole = score(&prepared(preprocess, image)?, 1)?;
     let whole = whole.first().copied().unwrap_or_default();
     let (columns, rows) = (patch.starts(width), patch.starts(height));
     let squares: Vec<(u32, u32)> = rows
@@ -64,18 +127,18 @@ pub fn occlusion(
         for &square in batch {
             let mut hidden = image.clone();
             for (x, y) in pixels(square, patch, (width, height)) {
-                hidden.rgb.put_pixel(x, y, GREY);
+                hidden.rgb.put_pixel(x, y, colour);
                 if let Some(alpha) = &mut hidden.alpha {
                     alpha.put_pixel(x, y, OPAQUE);
                 }
             }
             images.extend(prepared(preprocess, &hidden)?);
         }
-        let hidden_probabilities = probabilities(classifier, &images, batch.len(), class)?;
-        for (&square, probability) in batch.iter().zip(hidden_probabilities) {
+        let hidden_scores = score(&images, batch.len())?;
+        for (&square, hidden) in batch.iter().zip(hidden_scores) {
             for (x, y) in pixels(square, patch, (width, height)) {
                 let (sum, count) = &mut fallen[(y * width + x) as usize];
-                *sum += whole - probability;
+                *sum += whole - hidden;
                 *count += 1;
             }
         }
@@ -129,12 +192,11 @@ fn probabilities(
 mod tests {
     use std::time::Duration;
 
-    use data::RgbImage;
     use data::card::OutputKind;
     use deploy::Classifier;
     use deploy::engine::FakeEngine;
 
-    use super::{Patch, occlusion};
+    use super::{Patch, RgbImage, mean_colour, occlusion};
 
     #[test]
     fn squares_cover_the_image_to_its_last_pixel() {
@@ -145,6 +207,14 @@ mod tests {
         let tiny = Patch::for_size(3, 9);
         assert_eq!((tiny.size_px, tiny.stride_px), (1, 1));
         assert_eq!(tiny.starts(3), [0, 1, 2]);
+    }
+
+    #[test]
+    fn the_mean_colour_is_that_of_each_channel() {
+        let image = RgbImage::from_fn(4, 3, |x, _| {
+            image::Rgb([if x < 1 { 200 } else { 0 }, 7, 255])
+        });
+        assert_eq!(mean_colour(&image), image::Rgb([50, 7, 255]));
     }
 
     #[test]

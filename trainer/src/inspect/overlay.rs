@@ -1,4 +1,4 @@
-//! A heat over the photo that it is about, with its scale beside it.
+//! Heats over the photos that they are about, with their scale beside them.
 
 use console::chart::text_mask;
 use console::numbers::short;
@@ -23,8 +23,20 @@ const HEAT: f32 = 0.6;
 /// The photo as the network saw it, the heat over it in gray, and the colours' scale from 0 to the
 /// heat's peak. What is below zero has the colour of zero.
 pub fn overlay(photo: &RgbImage, heat: &Heat) -> RgbImage {
-    let (width, height) = photo.dimensions();
     let peak = heat.peak().max(0.0);
+    sheet(&[[photo.clone(), covered(photo, heat, peak)]], peak)
+}
+
+/// Two photos of one size side by side, and their heats over them below, on one scale.
+pub fn pair_overlay(photos: [&RgbImage; 2], heats: [&Heat; 2]) -> RgbImage {
+    let peak = heats[0].peak().max(heats[1].peak()).max(0.0);
+    let below = [0, 1].map(|side| covered(photos[side], heats[side], peak));
+    sheet(&[photos.map(Clone::clone), below], peak)
+}
+
+/// The heat over the photo in gray; `peak` has the last colour of the scale.
+fn covered(photo: &RgbImage, heat: &Heat, peak: f32) -> RgbImage {
+    let (width, height) = photo.dimensions();
     let fine = heat.resized(width as usize, height as usize);
     let part = |value: f32| if peak > 0.0 { value / peak } else { 0.0 };
     let mut covered = imageops::grayscale_with_type::<Rgb<u8>, _>(photo);
@@ -34,17 +46,29 @@ pub fn overlay(photo: &RgbImage, heat: &Heat) -> RgbImage {
             *photo = (HEAT * f32::from(heat) + (1.0 - HEAT) * f32::from(*photo)).round() as u8;
         }
     }
-    let (photo, covered) = (enlarged(photo, PANEL_PX), enlarged(&covered, PANEL_PX));
-    let (width, height) = photo.dimensions();
+    covered
+}
+
+/// Rows of two images of one size, with the scale from 0 to `peak` beside the last row.
+fn sheet(rows: &[[RgbImage; 2]], peak: f32) -> RgbImage {
+    let rows: Vec<[RgbImage; 2]> = rows
+        .iter()
+        .map(|row| [0, 1].map(|side| enlarged(&row[side], PANEL_PX)))
+        .collect();
+    let (width, height) = rows[0][0].dimensions();
     let bar_left = 3 * GAP_PX + 2 * width;
-    let mut canvas =
-        RgbImage::from_pixel(bar_left + BAR_PX + NUMBERS_PX, 2 * GAP_PX + height, PAPER);
-    for (panel, left) in [(&photo, GAP_PX), (&covered, 2 * GAP_PX + width)] {
-        imageops::replace(&mut canvas, panel, left.into(), GAP_PX.into());
+    let num_rows = rows.len() as u32;
+    let top = |row: u32| GAP_PX + row * (height + GAP_PX);
+    let mut canvas = RgbImage::from_pixel(bar_left + BAR_PX + NUMBERS_PX, top(num_rows), PAPER);
+    for (row, images) in (0..).zip(&rows) {
+        for (image, left) in images.iter().zip([GAP_PX, 2 * GAP_PX + width]) {
+            imageops::replace(&mut canvas, image, left.into(), top(row).into());
+        }
     }
+    let first = top(num_rows - 1);
     for y in 0..height {
         let colour = viridis(1.0 - y as f32 / (height - 1).max(1) as f32);
-        (0..BAR_PX).for_each(|x| canvas.put_pixel(bar_left + x, GAP_PX + y, colour));
+        (0..BAR_PX).for_each(|x| canvas.put_pixel(bar_left + x, first + y, colour));
     }
     let left = bar_left + BAR_PX + 6;
     let marks = [(0.0, height), (0.5, height / 2), (1.0, 0)];
@@ -52,7 +76,7 @@ pub fn overlay(photo: &RgbImage, heat: &Heat) -> RgbImage {
         .into_iter()
         .filter(|(part, _)| peak > 0.0 || *part == 0.0)
     {
-        let middle = (GAP_PX + down).clamp(GAP_PX + TEXT_PX / 2, GAP_PX + height - TEXT_PX / 2);
+        let middle = (first + down).clamp(first + TEXT_PX / 2, first + height - TEXT_PX / 2);
         write(&mut canvas, &short(part * peak), left, middle - TEXT_PX / 2);
     }
     canvas
@@ -81,7 +105,7 @@ mod tests {
     use data::RgbImage;
     use image::Rgb;
 
-    use super::{PAPER, overlay};
+    use super::{PAPER, overlay, pair_overlay};
     use crate::inspect::attention::Heat;
 
     #[test]
@@ -109,5 +133,28 @@ mod tests {
             values: vec![0.0],
         };
         assert_eq!(overlay(&photo, &nothing).dimensions(), picture.dimensions());
+    }
+
+    #[test]
+    fn the_heats_of_a_pair_have_one_scale() {
+        let photos = [10, 200].map(|gray| RgbImage::from_pixel(40, 30, Rgb([gray; 3])));
+        let heat = |value: f32| Heat {
+            width: 1,
+            height: 1,
+            values: vec![value],
+        };
+        let picture = pair_overlay([&photos[0], &photos[1]], [&heat(1.0), &heat(4.0)]);
+        let (width, height) = (11 * 40, 11 * 30);
+        assert_eq!(picture.height(), 2 * height + 3 * 16);
+        assert_eq!(picture.get_pixel(16, 16), photos[0].get_pixel(0, 0));
+        assert_eq!(picture.get_pixel(32 + width, 16), photos[1].get_pixel(0, 0));
+        let below = |left: u32| picture.get_pixel(left, height + 40).0;
+        // A quarter of the scale is blue, its end yellow, over dark and light gray.
+        let mixed = |value: f32, gray: f32| {
+            let heat = crate::inspect::tiles::viridis(value).0;
+            heat.map(|heat| (0.6 * f32::from(heat) + 0.4 * gray).round() as u8)
+        };
+        assert_eq!(below(20), mixed(0.25, 10.0));
+        assert_eq!(below(40 + width), mixed(1.0, 200.0));
     }
 }

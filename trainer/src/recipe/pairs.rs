@@ -47,7 +47,7 @@ impl Recipe {
                 "the run `{}` is a verifier's, and this command knows classifiers alone",
                 run.display()
             ),
-            "`deploy eval`, `predict --pair`, `info` and `check` take its model, and `trainer export` writes it again",
+            "`deploy eval` scores its model",
         ))
     }
 }

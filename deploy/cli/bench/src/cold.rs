@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use deploy::onnx::ModelFile;
 use deploy::session::Session;
-use deploy::{Result, SessionOptions};
+use deploy::{PairSession, Result, SessionOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::timed;
@@ -137,8 +137,8 @@ impl Opener<'_> {
 
     fn engine_spec(&self, config: &Config, file: &ModelFile) -> EngineSpec {
         let model = self.plan.model(config);
-        match self.engine.fake {
-            Some(delay) => EngineSpec::Fake {
+        match (self.engine.fake, model.pair_shape) {
+            (Some(delay), _) => EngineSpec::Fake {
                 delay,
                 num_outputs: model.classes.as_ref().map_or(2, Vec::len),
                 image_len: model
@@ -146,7 +146,12 @@ impl Opener<'_> {
                     .as_ref()
                     .map_or(1, |steps| steps.output_len()),
             },
-            None => EngineSpec::OnnxRuntime {
+            (None, Some(image_shape)) => EngineSpec::Verifier {
+                file: file.clone(),
+                options: Box::new(self.options(config, vec![config.batch])),
+                image_shape,
+            },
+            (None, None) => EngineSpec::OnnxRuntime {
                 file: file.clone(),
                 options: Box::new(self.options(config, vec![config.batch])),
                 feed: config.feed,
@@ -187,16 +192,33 @@ impl Opener<'_> {
         if self.engine.fake.is_some() {
             return Ok(Vec::new());
         }
-        let mut session = Session::from_file(file, &self.options(config, batches.to_vec()))?;
-        let len: usize = session.image_shape().iter().product();
-        let mut times = Vec::new();
-        for batch in batches {
-            let images = vec![0.5; batch * len];
-            let (outputs, seconds) = timed(|| session.run(&images, *batch));
-            outputs?;
-            times.push((*batch, 1e3 * seconds));
+        let options = self.options(config, batches.to_vec());
+        if let Some(image_shape) = self.plan.model(config).pair_shape {
+            let mut session = PairSession::with_options(file, image_shape, &options)?;
+            let len: usize = image_shape.iter().product();
+            return first_runs(batches, len, |images, batch| {
+                session.run(images, images, batch)
+            });
         }
-        times.remove(0);
-        Ok(times)
+        let mut session = Session::from_file(file, &options)?;
+        let len: usize = session.image_shape().iter().product();
+        first_runs(batches, len, |images, batch| session.run(images, batch))
     }
+}
+
+/// Milliseconds of a run at each batch size but the first, of images of `len` numbers.
+fn first_runs(
+    batches: &[usize],
+    len: usize,
+    mut run: impl FnMut(&[f32], usize) -> Result<Vec<f32>>,
+) -> Result<Vec<(usize, f64)>> {
+    let mut times = Vec::new();
+    for batch in batches {
+        let images = vec![0.5; batch * len];
+        let (outputs, seconds) = timed(|| run(&images, *batch));
+        outputs?;
+        times.push((*batch, 1e3 * seconds));
+    }
+    times.remove(0);
+    Ok(times)
 }

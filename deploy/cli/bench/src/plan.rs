@@ -113,9 +113,27 @@ pub struct BenchModel {
     pub data: Option<TestSet>,
     /// The saved setting, which is then the model's only configuration, and the file that it runs.
     pub tuned: Option<Tuned>,
+    /// Shape of each of the two images that a verifier compares; none of classifiers.
+    pub pair_shape: Option<[usize; 3]>,
 }
 
 impl BenchModel {
+    /// Refuses what a verifier's session of two inputs does not do.
+    fn runs_on(&self, provider: Provider, precision: Precision) -> Result<()> {
+        let is_plain = provider == Provider::Cpu && precision == Precision::Fp32;
+        if self.pair_shape.is_none() || is_plain {
+            return Ok(());
+        }
+        Err(Error::new(
+            format!(
+                "`{}` is a verifier, which is measured on the CPU in the precision of its file alone\n  found:    \
+                 {provider} {precision}",
+                self.file.path().display()
+            ),
+            "leave out `--provider` and `--precision`",
+        ))
+    }
+
     fn batches(&self, requested: &[usize]) -> Result<Vec<usize>> {
         let other = |fixed: usize| requested.iter().copied().find(|batch| *batch != fixed);
         match self.contents.fixed_batch() {
@@ -205,9 +223,12 @@ impl Plan {
         let shared = (streams > 1).then(|| (system::cores() / streams).max(1));
         for provider in providers(options) {
             for precision in precisions(options) {
-                if let Err(error) = precision.converts(provider) {
+                let possible = precision.converts(provider).map_err(Error::from);
+                let possible =
+                    possible.and_then(|_| self.models[model].runs_on(provider, precision));
+                if let Err(error) = possible {
                     if !options.matrix {
-                        return Err(error.into());
+                        return Err(error);
                     }
                     let path = self.models[model].file.path().display();
                     self.skipped.push(Skipped {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use deploy::engine::{Engine, FakeEngine};
 use deploy::onnx::ModelFile;
 use deploy::session::{Bound, Feed, Phases};
-use deploy::{Error, Provider, Result, Session, SessionOptions};
+use deploy::{Error, PairSession, Provider, Result, Session, SessionOptions};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
@@ -68,6 +68,39 @@ impl Runner for Fake {
     }
 }
 
+/// A verifier's session of two inputs.
+struct Pairs {
+    session: PairSession,
+    batch: usize,
+    /// `[batch, C, H, W]` each.
+    images: [Vec<f32>; 2],
+    scores: Vec<f32>,
+}
+
+impl Runner for Pairs {
+    /// The first images of the pairs, then the second ones.
+    fn fill(&mut self, images: &[f32]) -> Result<()> {
+        let (first, second) = images.split_at(images.len() / 2);
+        self.images = [first.to_vec(), second.to_vec()];
+        Ok(())
+    }
+
+    fn run(&mut self) -> Result<Phases> {
+        let [first, second] = &self.images;
+        let start = Instant::now();
+        self.scores = self.session.run(first, second, self.batch)?;
+        Ok(Phases {
+            to_device: None,
+            compute: start.elapsed(),
+            from_device: None,
+        })
+    }
+
+    fn outputs(&self) -> Result<Vec<f32>> {
+        Ok(self.scores.clone())
+    }
+}
+
 /// The engine that a worker opens.
 #[derive(Clone, Debug)]
 pub enum EngineSpec {
@@ -75,6 +108,12 @@ pub enum EngineSpec {
         file: ModelFile,
         options: Box<SessionOptions>,
         feed: Feed,
+    },
+    /// A verifier: every image of the batch is a pair of images of this shape.
+    Verifier {
+        file: ModelFile,
+        options: Box<SessionOptions>,
+        image_shape: [usize; 3],
     },
     Fake {
         delay: Duration,
@@ -119,7 +158,7 @@ pub struct SessionInfo {
     /// For people: what opening had to work around.
     pub notes: Vec<String>,
     pub num_outputs: usize,
-    /// Numbers of one image.
+    /// Numbers of one image, or of one pair.
     pub image_len: usize,
 }
 
@@ -229,6 +268,30 @@ fn run_worker(
                 report,
                 jobs,
             )
+        }
+        EngineSpec::Verifier {
+            file,
+            options,
+            image_shape,
+        } => {
+            let start = Instant::now();
+            let session = PairSession::with_options(&file, image_shape, &options)?;
+            let info = SessionInfo {
+                session: start.elapsed(),
+                build: None,
+                first_run: Duration::ZERO,
+                nodes: session.placement().counts(),
+                notes: Vec::new(),
+                num_outputs: 1,
+                image_len: 2 * image_shape.iter().product::<usize>(),
+            };
+            let mut pairs = Pairs {
+                session,
+                batch,
+                images: [Vec::new(), Vec::new()],
+                scores: Vec::new(),
+            };
+            run_jobs(&mut pairs, info, (input, batch), report, jobs)
         }
         EngineSpec::Fake {
             delay,

@@ -118,6 +118,7 @@ fn latencies(results: &[BenchResult]) -> Plot {
         Mark::Curve {
             name: result.key.to_string(),
             series,
+            is_dashed: false,
             points: points.map(|(percent, ms)| [*ms, percent as f64]).collect(),
         }
     };

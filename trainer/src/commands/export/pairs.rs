@@ -33,7 +33,7 @@ pub(super) fn run(
     };
     let samples = dataset::samples(&pairs.images, Split::Val)?;
     let images = dataset::decode(samples, "val", options, context)?;
-    let readable = pairs.readable(Split::Val, images.samples());
+    let (_, readable) = pairs.readable(Split::Val, images.samples());
     let batching = Batching::plain(recipe.batch, preprocess.clone(), context.threads);
     let val = batching.pairs(images, readable.into(), Purpose::Evaluation);
     // That of the checkpoint: another one may need another threshold.

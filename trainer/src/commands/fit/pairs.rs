@@ -4,18 +4,16 @@ use std::path::Path;
 use std::time::Instant;
 
 use console::ExitStatus;
-use data::metrics::VerificationScores;
 use data::{Pairs, Split};
 use deploy::eval::{EvalOptions, PairEvaluation, evaluate_pairs};
 use deploy::{ClassifierBuilder, Verifier};
 use onnx::ModelFile;
-use report::run_files::{FineTuned, HeadFit};
-use serde::Serialize;
+use report::run_files::PairSummary;
 
 use super::{
-    Plan, announce, check_same_data, conclude, discard_run, ended_text, input_preprocess,
-    log_audit, num_parameters, open_run, resumed_checkpoint, save_summary, train_run,
-    with_learning_rate,
+    Plan, announce, check_same_data, conclude, discard_run, input_preprocess, log_audit, log_page,
+    open_run, resumed_checkpoint, save_summary, summarise_training, train_run, with_learning_rate,
+    write_page,
 };
 use crate::context::TrainingContext;
 use crate::dataset::{self, warn_left_out};
@@ -24,43 +22,12 @@ use crate::examples::Purpose;
 use crate::export::{CardFields, Exported, export_verifier};
 use crate::final_evaluation::scored_split;
 use crate::model::Model;
-use crate::output_files::{file_name, save_json};
+use crate::output_files::save_json;
 use crate::pair_score::{Decision, PairScore};
 use crate::recipe::Recipe;
 use crate::train::Trained;
 use crate::training_set::{TrainingSet, verification_pairs};
 use crate::{backbone, evaluate};
-
-/// Result of a run: `summary.json`, and what `fit --json` writes.
-#[derive(Serialize)]
-struct PairSummary<'a> {
-    run: String,
-    task: &'static str,
-    /// The exported file, relative to the run folder.
-    model: String,
-    /// Whether ONNX Runtime agrees with Burn on it.
-    verified: bool,
-    network: String,
-    parameters: usize,
-    trainable_parameters: usize,
-    epochs: usize,
-    /// The exported epoch, counted from 1.
-    epoch: usize,
-    ended: &'static str,
-    /// Validation accuracy of the exported epoch at a probability of a half, or at half the margin, in `[0, 1]`.
-    val_accuracy: Option<f64>,
-    seconds: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    head: Option<&'a HeadFit>,
-    /// What fine-tuning changed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fine_tuned: Option<&'a FineTuned>,
-    /// The split of the scores: `test`, or `val` with `--no-test`.
-    split: Split,
-    /// Scores of the exported file through ONNX Runtime.
-    #[serde(flatten)]
-    scores: &'a VerificationScores,
-}
 
 /// The pipeline, from values to values.
 pub(super) fn fit(
@@ -70,7 +37,7 @@ pub(super) fn fit(
 ) -> anyhow::Result<ExitStatus> {
     let (started, printer) = (Instant::now(), context.printer);
     let pairs = dataset::open_pairs(&plan.recipe, plan.resume.as_ref(), context)?;
-    let audit = dataset::audit(&pairs.images, printer).of_identities();
+    let audit = dataset::audit(&pairs.images, printer).of_pairs(&pairs, &[]);
     log_audit(&audit, printer);
     check_same_data(&plan, &pairs.images, &audit, printer)?;
     let preprocess = input_preprocess(&plan, context)?;
@@ -95,7 +62,10 @@ pub(super) fn fit(
     announce(&run, &data_line(&pairs, &data), network, context, recipe);
 
     let trained = train_run(plan, &run, untrained.clone(), &data, resumed, context)?;
-    let decision = decision(&trained, &data, context)?;
+    let (decision, validation) = decide(&trained, &data, context)?;
+    let answers = data.val_pairs.iter().copied().zip(validation);
+    let of_file = (decision.kind, decision.threshold);
+    pairs.write_answers(&run.val_predictions(), Split::Val, answers, of_file)?;
     let fingerprint = audit.fingerprint.clone();
     let fingerprint = fingerprint.expect("an audit that was run has one");
     let images = &pairs.images;
@@ -110,34 +80,24 @@ pub(super) fn fit(
     exported.add_verification(split, &evaluation.scores)?;
     evaluation.write_csv(&run.predictions(), &pairs, split)?;
 
-    let (parameters, trainable_parameters) = num_parameters(&trained.network, recipe);
     let summary = PairSummary {
-        run: run.name(),
-        task: "pairs",
-        model: file_name(&exported.path),
-        verified: exported.agreement.verified,
-        network: trained.network.name(),
-        parameters,
-        trainable_parameters,
-        epochs: trained.rows.len(),
-        epoch: trained.epoch,
-        ended: ended_text(trained.ended),
-        val_accuracy: trained.val_accuracy(),
-        seconds: started.elapsed().as_secs_f64(),
-        head: trained.head.as_ref(),
-        fine_tuned: trained.fine_tuned.as_ref(),
+        task: "pairs".into(),
+        training: summarise_training(&run, &trained, &exported, (recipe, started)),
         split,
-        scores: &evaluation.scores,
+        scores: evaluation.scores,
     };
-    save_summary(&summary, summary.verified, &run, json, printer)?;
+    let training = &summary.training;
+    save_summary(&summary, training.verified, &run, json, printer)?;
+    let page = write_page(&run, &pairs.images.root);
     // Last: a reader such as `head` may have had enough, and the files are written by then.
-    let table = evaluation.scores.table();
+    let table = summary.scores.table();
     printer.result(format!("{split} pairs, ONNX Runtime\n{table}"))?;
+    log_page(&run, page, printer);
     let model = exported.path.display();
     let next =
         format!("deploy predict --model {model} --pair A B\n      deploy eval --model {model}");
     let status = conclude(&run, &exported, &next, printer)?;
-    if let Some(warning) = trained.fine_tuned.as_ref().and_then(FineTuned::warning) {
+    if let Some(warning) = training.warning() {
         printer.warn(warning);
     }
     Ok(status)
@@ -152,17 +112,20 @@ fn data_line(pairs: &Pairs, data: &TrainingSet) -> String {
     )
 }
 
-/// The threshold of the equal error rate on the validation pairs.
-fn decision(
+/// The threshold of the equal error rate on the validation pairs, and their scores.
+fn decide(
     trained: &Trained,
     data: &TrainingSet,
     context: &TrainingContext<'_>,
-) -> Result<Decision> {
+) -> Result<(Decision, Vec<f64>)> {
     let val = data.val.rebatched(Purpose::Evaluation, &data.batching);
     let logits = evaluate::pair_logits(&trained.network, &val, &data.batching, context)?;
     let same: Vec<bool> = val.labels().into_iter().map(|label| label == 1).collect();
-    let decision = PairScore::of(&trained.network)?.decision(&logits, &same);
-    Ok(decision.expect("pairs of both answers were checked"))
+    let score = PairScore::of(&trained.network)?;
+    let decision = score.decision(&logits, &same);
+    let decision = decision.expect("pairs of both answers were checked");
+    let scores = logits.iter().map(|logit| score.score(*logit)).collect();
+    Ok((decision, scores))
 }
 
 /// Scores an exported file through ONNX Runtime.

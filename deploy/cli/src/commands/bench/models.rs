@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use data::Preprocess;
+use data::card::VERIFY;
 
 use bench::plan::{BenchModel, TestSet};
 use console::Printer;
 use data::Dataset;
-use deploy::Model;
+use deploy::{Model, Verifier};
 use onnx::ModelFile;
 
 use crate::cli::{BenchArgs, ModelArgs, OutputKindArg};
+use crate::cli_error::CliError;
 use crate::source::{self, DataSource};
 
 /// The models that were named, or the latest run's.
@@ -84,6 +86,46 @@ pub(crate) fn bench_model(path: &Path, facts: &Facts<'_>) -> anyhow::Result<Benc
         output_kind,
         data: None,
         tuned: None,
+        pair_shape: None,
+    })
+}
+
+/// A verifier, which is timed on random numbers: `deploy eval` scores it.
+fn verifier(
+    file: ModelFile,
+    contents: Model,
+    args: &BenchArgs,
+    printer: &Printer,
+) -> anyhow::Result<BenchModel> {
+    Verifier::check_file(&file)?;
+    let named = [
+        ("--data", args.data.is_some()),
+        ("--classes", args.model.classes.is_some()),
+        ("--preprocess", args.model.preprocess.is_some()),
+        ("--output", args.model.output.is_some()),
+        ("--output-kind", args.model.output_kind.is_some()),
+    ];
+    if let Some((flag, _)) = named.into_iter().find(|(_, is_named)| *is_named) {
+        let path = file.path().display();
+        return Err(CliError::with_hint(
+            format!("`{flag}` is for classifiers, and `{path}` is a verifier"),
+            "a verifier is timed on random numbers, and `deploy eval` scores it",
+        )
+        .into());
+    }
+    printer.log("a verifier compares pairs: a batch is of so many, and images/s are pairs/s");
+    let card = contents.card.clone();
+    let preprocess = card.expect("a verifier has a card").preprocess;
+    Ok(BenchModel {
+        output: contents.output(file.path(), None, None)?,
+        file,
+        contents,
+        classes: None,
+        pair_shape: Some(preprocess.output_shape()),
+        preprocess: Some(preprocess),
+        output_kind: None,
+        data: None,
+        tuned: None,
     })
 }
 
@@ -99,6 +141,11 @@ fn model(
         output: args.model.output.as_deref(),
         output_kind: args.model.output_kind,
     };
+    let file = ModelFile::open(&path)?;
+    let contents = Model::from_file(&file)?;
+    if contents.task() == VERIFY {
+        return verifier(file, contents, args, printer);
+    }
     let mut model = bench_model(&path, &facts)?;
     if let Some(dataset) = dataset(&path, &model.contents, args, cache, printer)? {
         let described = (model.classes.as_ref(), model.preprocess.as_ref());
