@@ -43,14 +43,14 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
             &args,
             &printer.with_outputs(&[args.json.as_deref(), args.html.as_deref()]),
         ),
-        Command::Augment(args) => augment::run(&args, &printer),
+        Command::Augment(args) => augment::run(&args, &printer.with_outputs(&[Some(&args.out)])),
         Command::Backbones(args) => {
             backbones::run(&args, &printer.with_outputs(&[args.json.as_deref()]))
         }
         Command::Fetch(args) => fetch::run(&args, &printer),
         Command::Import(args) => import::run(&args, &printer),
         Command::Runs(args) => runs::run(&args, &printer.with_outputs(&[args.json.as_deref()])),
-        Command::Report(args) => report::run(&args, &printer),
+        Command::Report(args) => report::run(&args, &printer.with_outputs(&[args.out.as_deref()])),
         Command::Plot(args) => plot::run(&args, &printer),
         Command::Completions { shell } => {
             let mut text = Vec::new();

@@ -56,6 +56,16 @@ pub fn atomically_with(
     written.map_err(Error::writing(path))
 }
 
+/// Writes the bytes of the file `from` to `path`, as [`atomically`]: for files that are checked under another name before
+/// they get their own.
+///
+/// # Errors
+/// As [`atomically`], and when `from` cannot be read.
+pub fn copy(from: &Path, path: &Path) -> Result<()> {
+    let mut from = fs::File::open(from).map_err(Error::reading(from))?;
+    atomically_with(path, |file| io::copy(&mut from, file).map(|_| ()))
+}
+
 /// Whether the path means standard output.
 ///
 /// The system's own names for it count too. Behind `> file` they lead to that file, and a rename over it would lose
@@ -170,6 +180,14 @@ mod tests {
         assert!(fs::symlink_metadata(at("link")).unwrap().is_symlink());
         let mode = fs::metadata(at("real/file")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o640);
+        fs::write(at("draft"), b"newer").unwrap();
+        copy(&at("draft"), &at("link")).unwrap();
+        assert_eq!(fs::read(at("real/file")).unwrap(), b"newer");
+        assert!(fs::symlink_metadata(at("link")).unwrap().is_symlink());
+        assert!(matches!(
+            copy(&at("gone"), &at("link")),
+            Err(Error::Read { .. })
+        ));
         // A link to a file that is not there yet, and one to itself.
         symlink("real/later", at("dangling")).unwrap();
         atomically(&at("dangling"), b"x").unwrap();

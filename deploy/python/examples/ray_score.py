@@ -32,8 +32,8 @@ def main() -> None:
     parser.add_argument("--checkpoint", metavar="FOLDER")
     args = parser.parse_args()
 
-    # The filter of checkpoints is an actor of its own: a machine of few cores needs spare logical ones.
-    ray.init(num_cpus=args.workers + 2, include_dashboard=False, ignore_reinit_error=True)
+    # Downloads and the filter of checkpoints are actors of their own: without spare logical cores they wait for ever.
+    ray.init(num_cpus=args.workers + 4, include_dashboard=False, ignore_reinit_error=True)
     if args.checkpoint:
         context = ray.data.DataContext.get_current()
         context.checkpoint_config = CheckpointConfig("id", args.checkpoint, delete_checkpoint_on_success=False)

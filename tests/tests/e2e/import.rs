@@ -81,6 +81,22 @@ fn a_checkpoint_becomes_a_backbone_that_knows_its_preprocessing() {
 }
 
 #[test]
+fn the_file_goes_through_a_link() {
+    let shop = shop();
+    shop.write("real.onnx", "old");
+    std::os::unix::fs::symlink("real.onnx", shop.path("link.onnx")).unwrap();
+    shop.trainer("import net/model.pth --out link.onnx")
+        .run()
+        .ok();
+    assert!(
+        fs::symlink_metadata(shop.path("link.onnx"))
+            .unwrap()
+            .is_symlink()
+    );
+    assert!(fs::metadata(shop.path("real.onnx")).unwrap().len() > 1000);
+}
+
+#[test]
 fn another_size_crops_the_same_share() {
     let shop = shop();
     let done = shop

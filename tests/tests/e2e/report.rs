@@ -118,6 +118,31 @@ fn predictions_are_what_the_file_answers() {
 }
 
 #[test]
+fn a_page_and_a_sheet_to_standard_output_are_nothing_else() {
+    let shop = Workshop::new();
+    shop.fit("--epochs 1").run().ok();
+    let page = shop.trainer("report 1 --out -").run().ok();
+    assert!(
+        page.out.trim_end().ends_with("</html>"),
+        "{}",
+        &page.out[page.out.len() - 200..]
+    );
+    assert!(page.err.contains("wrote `-`"), "{}", page.err);
+    // Not as text: the sheet is a PNG file.
+    let sheet = shop.path("sheet.png");
+    let command = format!(
+        "{} augment --data pictures --out - > sheet.png",
+        tests::workshop::binary("trainer").display()
+    );
+    let shell = tests::Tool::new("sh".as_ref(), &shop.path(""))
+        .args("-c")
+        .word(&command);
+    shell.run().ok();
+    let bytes = fs::read(sheet).unwrap();
+    assert!(bytes.starts_with(b"\x89PNG") && bytes.ends_with(b"IEND\xaeB`\x82"));
+}
+
+#[test]
 fn a_run_is_shown_again_and_without_what_is_gone() {
     let shop = Workshop::new();
     shop.fit("--epochs 1 --name own -q").run().ok();

@@ -69,7 +69,7 @@ pub fn run(args: &ImportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let draft = work.path().join(file_name(&out));
     converted.document.save(&draft)?;
     let opened = prove(&draft, &converted)?;
-    fs::rename(&draft, &out)?;
+    files::write::copy(&draft, &out)?;
     let bytes = fs::metadata(&out)?.len();
     let table = table(&out, bytes, &converted, &opened, &origin);
     printer.result(table.to_string())?;

@@ -410,7 +410,7 @@ fn speed_line(speed: &SpeedReport) -> String {
     )
 }
 
-/// Writes the new scores into the card and renames the file.
+/// Writes the new scores into the card, and the file to its name.
 fn finish(args: &ConvertArgs, temporary: &Path, out: &Path, found: &Diff) -> anyhow::Result<()> {
     let file = ModelFile::open(temporary)?;
     if let (Some(mut card), Some(accuracy)) = (Model::from_file(&file)?.card, &found.accuracy) {
@@ -425,5 +425,5 @@ fn finish(args: &ConvertArgs, temporary: &Path, out: &Path, found: &Diff) -> any
         document.set_metadata(PREFIX, &card.to_pairs());
         document.save(temporary)?;
     }
-    Ok(fs::rename(temporary, out)?)
+    Ok(deploy::files::write::copy(temporary, out)?)
 }

@@ -372,3 +372,39 @@ fn diff_matches_classes_by_name_and_refuses_models_without_common_ones() {
     );
     assert!(run.out.contains("at most 0.00e0 apart"), "{}", run.out);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_converted_file_goes_through_a_link_and_keeps_the_mode_behind_it() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = workshop();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("real.onnx"), "old").unwrap();
+    fs::set_permissions(at("real.onnx"), std::fs::Permissions::from_mode(0o640)).unwrap();
+    symlink("real.onnx", at("link.onnx")).unwrap();
+    let run = deploy(folder.path())
+        .args([
+            "convert",
+            "--precision",
+            "fp16",
+            "--data",
+            "photos",
+            "--out",
+            "link.onnx",
+        ])
+        .args(flags())
+        .run();
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert!(fs::symlink_metadata(at("link.onnx")).unwrap().is_symlink());
+    let real = fs::metadata(at("real.onnx")).unwrap();
+    assert_eq!(real.permissions().mode() & 0o777, 0o640);
+    assert!(real.len() > 100);
+    let names = fs::read_dir(folder.path()).unwrap();
+    let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(
+        !names
+            .iter()
+            .any(|name| name.to_string_lossy().ends_with(".part")),
+        "{names:?}"
+    );
+}
