@@ -47,7 +47,7 @@ fn without_a_setting_of_the_loop_the_layer_is_at_its_minimum() {
         assert!(options.get(key).is_none(), "{options}");
     }
     let page = fs::read_to_string(shop.path("runs/own/report.html")).unwrap();
-    assert!(page.contains("L-BFGS brought the classification layer to the minimum"));
+    assert!(page.contains("L-BFGS brought the last layer to the minimum"));
     assert!(!page.contains("Left out") && !page.contains("learning rate"));
     shop.own_cache(shop.trainer("eval own -q")).run().ok();
     shop.own_cache(shop.trainer("export own --out again.onnx"))
