@@ -79,11 +79,13 @@ def main():
         with open(work / "log", "w") as log:
             job = subprocess.Popen(command, stdout=log, stderr=log)
             wait_for_files(out, 2, job)
-            workers = pids("ray::MapWorker")
-            if job.poll() is None and workers:
+            # Processes have this name while they work.
+            while job.poll() is None and not (workers := pids("ray::MapWorker")):
+                time.sleep(0.05)
+            if job.poll() is None:
                 os.kill(random.Random(0).choice(workers), signal.SIGKILL)
                 print(f"killed one of {len(workers)} workers after {time.monotonic() - start:.0f} s")
-            wait_for_files(out, 5, job)
+            wait_for_files(out, 3, job)
             if job.poll() is None:
                 job.kill()
                 print(f"killed the driver after {time.monotonic() - start:.0f} s")
