@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bench::mixed::{self, Search};
+use bench::plan::BenchModel;
 use bench::run::BenchConfig;
 use bench::worker::{EngineSpec, Input, Worker};
 use console::Printer;
@@ -28,11 +29,22 @@ pub(crate) struct OriginalModel<'a> {
     pub(crate) images: Option<(&'a Dataset, &'a Preprocess)>,
 }
 
+impl<'a> From<&'a BenchModel> for OriginalModel<'a> {
+    fn from(model: &'a BenchModel) -> Self {
+        let images = model.data.as_ref();
+        Self {
+            file: &model.file,
+            model: &model.contents,
+            images: images.map(|data| (&data.dataset, &data.preprocess)),
+        }
+    }
+}
+
 /// The quantisation scheme that suits a provider.
 ///
-/// TensorRT needs the symmetric scheme; OpenVINO takes either. On the CPU ONNX Runtime replaces a ReLU by the range of the integers only
-/// where zero is the lowest of them: it runs half of the convolutions of a symmetric file in single precision, and
-/// such a file is less accurate.
+/// TensorRT needs the symmetric scheme; OpenVINO takes either. On the CPU ONNX Runtime replaces a ReLU by the range of
+/// the integers only where zero is the lowest of them: it runs half of the convolutions of a symmetric file in single
+/// precision, and such a file is less accurate.
 pub(crate) fn scheme(provider: Provider) -> Scheme {
     match provider {
         Provider::Cpu | Provider::OpenVino { .. } => Scheme::Asymmetric,

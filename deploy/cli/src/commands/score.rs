@@ -9,6 +9,7 @@ use fs_err as fs;
 
 use super::predict::image_files;
 use crate::cli::{ManyImages, ScoreArgs};
+use crate::cli_error::CliError;
 use crate::parquet_table::{Kind, ParquetTable, Value};
 use crate::source::{self, RunOptions};
 
@@ -113,6 +114,14 @@ pub(super) fn files(images: &ManyImages, printer: &Printer) -> anyhow::Result<Ve
     let mut files = Vec::new();
     if !images.inputs.is_empty() {
         files = image_files(&images.inputs, printer)?;
+        // A missing file of a list is a row with an error; one that was typed is a mistake.
+        let is_missing = |path: &&PathBuf| !path.exists() && files.contains(path);
+        if let Some(path) = images.inputs.iter().find(is_missing) {
+            let message = format!("`{}` is not there", path.display());
+            return Err(
+                CliError::with_hint(message, "give image files, folders or patterns").into(),
+            );
+        }
     }
     if let Some(list) = &images.list {
         let text = fs::read_to_string(list)?;

@@ -265,19 +265,13 @@ fn file(
     cache: &Path,
     printer: &Printer,
 ) -> anyhow::Result<ModelFile> {
-    let images = model.data.as_ref();
-    let original = OriginalModel {
-        file: &model.file,
-        model: &model.contents,
-        images: images.map(|data| (&data.dataset, &data.preprocess)),
-    };
     let session = SessionOptions {
         provider: variant.provider,
         precision: variant.precision,
         output: Some(model.output.clone()),
         ..SessionOptions::default()
     };
-    original.file(&session, cache, printer)
+    OriginalModel::from(model).file(&session, cache, printer)
 }
 
 /// Both races and the scores; the second value is the numbers of validation and test images.

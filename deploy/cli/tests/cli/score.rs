@@ -88,6 +88,11 @@ fn a_list_of_paths_is_read_and_missing_files_are_values() {
         .args(flags())
         .run();
     missing.refused("no-list.txt");
+    let typed = deploy(shop.path())
+        .args(["score", "photos", "nowhere", "--out", "scores"])
+        .args(flags())
+        .run();
+    typed.refused("`nowhere` is not there");
     let none = deploy(shop.path())
         .args(["score", "--out", "scores"])
         .args(flags())

@@ -213,12 +213,6 @@ fn file(opener: &Opener<'_>, config: &Config, printer: &Printer) -> anyhow::Resu
     if opener.engine.fake.is_some() {
         return Ok(model.file.clone());
     }
-    let images = model.data.as_ref();
-    let original = OriginalModel {
-        file: &model.file,
-        model: &model.contents,
-        images: images.map(|data| (&data.dataset, &data.preprocess)),
-    };
     let session = SessionOptions {
         provider: config.provider,
         precision: config.precision,
@@ -226,7 +220,7 @@ fn file(opener: &Opener<'_>, config: &Config, printer: &Printer) -> anyhow::Resu
         output: Some(model.output.clone()),
         ..SessionOptions::default()
     };
-    original.file(&session, opener.cache, printer)
+    OriginalModel::from(model).file(&session, opener.cache, printer)
 }
 
 /// Opens the reference: the model in fp32 on the CPU.
