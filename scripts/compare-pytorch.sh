@@ -7,7 +7,7 @@
 #
 #   steps  one training step: the custom network at batch 32; at batch 16 ResNet18, and EfficientNet-Lite0,
 #          MobileNetV4-S and MNASNet with random weights; PyTorch eager, in the memory format channels-last, compiled,
-#          both, and with bf16 autocast
+#          both, and with bf16 autocast; ours in bf16 beside autocast where the processor has it
 #   fits   whole `trainer fit` processes: custom; ResNet18 frozen, with an empty and a filled cache
 #   eval   about 2,000 image files through an exported custom network and an exported ResNet18
 #
@@ -90,6 +90,11 @@ steps() {
         pair "$(basename "$name" .onnx)-b${sizes[1]},$way" "$ours" "$("$python" scripts/compare-pytorch/step.py \
           --peers "$peers/pytorch_reference.py" "$name" "${sizes[@]}" --way "$way")"
       done
+      # Where the processor multiplies bf16: ours in bf16 beside autocast.
+      grep -q 'avx512_bf16' /proc/cpuinfo || continue
+      ours=$(MIMALLOC_PURGE_DELAY=-1 "$bin/examples/step" "$file" "${sizes[@]}" --bf16)
+      pair "$(basename "$name" .onnx)-b${sizes[1]},both-bf16" "$ours" "$("$python" scripts/compare-pytorch/step.py \
+        --peers "$peers/pytorch_reference.py" "$name" "${sizes[@]}" --way autocast)"
     done
   done
 }

@@ -1,5 +1,5 @@
-//! A server: an image file in the body of a POST, its prediction as JSON in the answer. Each core has a session, and
-//! nobody waits longer than two seconds.
+//! A server: an image file in the body of a POST, its prediction as JSON in the answer. Each core has a session, unless
+//! `open` is asked for, and nobody waits longer than two seconds.
 //!
 //! `cargo run --release -p classifold --example server -- model.onnx 127.0.0.1:8080`
 //! `curl --data-binary @bee.jpg http://127.0.0.1:8080`
@@ -12,16 +12,15 @@ use std::time::Duration;
 
 use classifold::{Classifier, Kind};
 
-/// Largest image, bytes.
-const MAX_BODY: usize = 32 << 20;
-
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().collect();
-    let [_, model, address] = args.as_slice() else {
-        return Err("usage: server MODEL ADDRESS".into());
+    let classifier = match &args[1..] {
+        [model, _] => Classifier::builder(model).for_server().open()?,
+        [model, open, _] if open == "open" => Classifier::open(model)?,
+        _ => return Err("usage: server MODEL [open] ADDRESS".into()),
     };
-    let classifier = Arc::new(Classifier::builder(model).for_server().open()?);
-    let listener = TcpListener::bind(address)?;
+    let classifier = Arc::new(classifier);
+    let listener = TcpListener::bind(&args[args.len() - 1])?;
     println!("listening on {}", listener.local_addr()?);
     for stream in listener.incoming().flatten() {
         let classifier = Arc::clone(&classifier);
@@ -43,7 +42,7 @@ fn serve(classifier: &Classifier, mut stream: TcpStream) -> std::io::Result<()> 
             break;
         }
     }
-    let mut body = vec![0; length.min(MAX_BODY)];
+    let mut body = vec![0; length.min(32 << 20)]; // At most 32 MB.
     reader.read_exact(&mut body)?;
     let answer = classifier.classify_timeout(body, Duration::from_secs(2));
     let (status, text) = match answer.as_ref().map_err(classifold::Error::kind) {

@@ -58,11 +58,10 @@ impl Workshop {
     /// A small quick `trainer fit` on the pictures.
     pub fn fit(&self, arguments: &str) -> Tool {
         // Small, where there is something to be small: an imported network has its own width.
-        let width = if arguments.contains("--backbone") {
-            ""
-        } else {
-            "--width 2"
-        };
+        let has_width = ["--backbone", "--width"]
+            .iter()
+            .any(|flag| arguments.contains(flag));
+        let width = if has_width { "" } else { "--width 2" };
         self.trainer("fit --data pictures")
             .args(width)
             .args(arguments)

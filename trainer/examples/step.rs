@@ -9,6 +9,7 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Distribution, Int, Tensor};
+use kernels::{Precision, with_precision};
 use models::{Backbone, BackboneFile, CustomConfig, FeatureExtractor, Network, Spec};
 use std::error::Error;
 use std::path::Path;
@@ -20,7 +21,8 @@ use trainer::train::OptimizerOptions;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const USAGE: &str = "usage: step custom|FILE.onnx [--batch N] [--steps N] [--size N] [--inference]";
+const USAGE: &str =
+    "usage: step custom|FILE.onnx [--batch N] [--steps N] [--size N] [--inference | --bf16]";
 
 struct Options {
     network: String,
@@ -28,6 +30,7 @@ struct Options {
     steps: usize,
     size: usize,
     inference: bool,
+    precision: Precision,
 }
 
 fn options() -> Option<Options> {
@@ -38,6 +41,7 @@ fn options() -> Option<Options> {
         steps: 10,
         size: 224,
         inference: false,
+        precision: Precision::F32,
     };
     while let Some(flag) = arguments.next() {
         let mut number = || arguments.next()?.parse::<usize>().ok().filter(|n| *n > 0);
@@ -46,6 +50,7 @@ fn options() -> Option<Options> {
             "--steps" => options.steps = number()?,
             "--size" => options.size = number()?,
             "--inference" => options.inference = true,
+            "--bf16" => options.precision = Precision::Bf16,
             _ => return None,
         }
     }
@@ -107,7 +112,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             network.forward(images.clone())?.into_data();
         } else {
             let images = Tensor::from_inner(images.clone());
-            let logits = log_softmax(network.forward(images)?, 1);
+            let logits = with_precision(options.precision, || network.forward(images))?;
+            let logits = log_softmax(logits, 1);
             let loss = logits.gather(1, labels.clone()).mean().neg();
             let gradients = GradientsParams::from_grads(loss.backward(), &network);
             loss.into_data();

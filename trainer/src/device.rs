@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use console::Printer;
 
 use crate::error::{Error, Result};
-use crate::recipe::DeviceKind;
+use crate::recipe::{DeviceKind, PrecisionKind, Recipe};
 
 /// Burn's device.
 ///
@@ -24,12 +24,17 @@ pub fn open(kind: DeviceKind) -> Result<Device> {
     }
 }
 
-/// Opens the device and logs its name and driver, where it is not the CPU.
+/// Opens the device that a recipe names and logs its name and driver, where it is not the CPU, and what multiplies bf16.
 ///
 /// # Errors
-/// As [`open`].
-pub fn announce(kind: DeviceKind, printer: &Printer) -> Result<()> {
+/// As [`open`], and when the device does not train in the recipe's precision.
+pub fn announce(recipe: &Recipe, printer: &Printer) -> Result<()> {
+    let kind = recipe.device;
     open(kind)?;
+    if recipe.precision == PrecisionKind::Bf16 {
+        let unit = bf16_unit(kind, kernels::bf16_unit())?;
+        printer.log(format!("training with bf16 convolutions by {unit}"));
+    }
     #[cfg(feature = "wgpu")]
     if kind == DeviceKind::Wgpu {
         wgpu::open()?.log(printer);
@@ -37,6 +42,19 @@ pub fn announce(kind: DeviceKind, printer: &Printer) -> Result<()> {
     // The other devices have nothing to say.
     let _ = printer;
     Ok(())
+}
+
+/// What multiplies bf16 on a device, where `unit` is that of the processor.
+fn bf16_unit(kind: DeviceKind, unit: Option<&'static str>) -> Result<&'static str> {
+    let hint = "leave out `--precision bf16`";
+    if kind != DeviceKind::Cpu {
+        let what = "`--precision bf16` is for `--device cpu`";
+        return Err(Error::refused_with_hint(what, hint));
+    }
+    unit.ok_or_else(|| {
+        let what = "`--precision bf16`: this processor has neither AMX nor AVX-512's bf16 products";
+        Error::refused_with_hint(what, hint)
+    })
 }
 
 #[cfg(not(all(feature = "cuda", feature = "wgpu")))]
@@ -130,5 +148,15 @@ mod tests {
             assert!(hint.ends_with(&format!("--features {name}`")), "{hint}");
         }
         open(DeviceKind::Cpu).unwrap();
+    }
+
+    #[test]
+    fn bf16_is_refused_where_nothing_multiplies_it() {
+        let unit = |kind, unit| bf16_unit(kind, unit).map_err(|error| error.to_string());
+        assert_eq!(unit(DeviceKind::Cpu, Some("AMX")).unwrap(), "AMX");
+        let error = unit(DeviceKind::Cpu, None).unwrap_err();
+        assert!(error.contains("neither AMX nor"), "{error}");
+        let error = unit(DeviceKind::Wgpu, Some("AMX")).unwrap_err();
+        assert!(error.contains("is for `--device cpu`"), "{error}");
     }
 }

@@ -38,7 +38,7 @@ pub use fine_tune::FineTune;
 pub use flags::Flags;
 pub use kinds::{
     BatchNormKind, CellKind, Criterion, DeviceKind, DistanceKind, HeadSolver, Keep, Log,
-    OptimizerKind, SamplingKind, SaveKind, SchedulerKind, Task, Ui, WeightAverage,
+    OptimizerKind, PrecisionKind, SamplingKind, SaveKind, SchedulerKind, Task, Ui, WeightAverage,
 };
 pub use memory::Memory;
 pub use names::{absolute, data_name};
@@ -168,6 +168,10 @@ pub struct Recipe {
         help_heading = "Training"
     )]
     pub accumulate: usize,
+    /// In which numbers convolutions multiply while the network is trained; all else, validation and the exported
+    /// model are in single precision
+    #[arg(long, value_enum, default_value_t = PrecisionKind::Fp32, help_heading = "Training")]
+    pub precision: PrecisionKind,
     /// Learning rate; with --fine-tune that of the backbone's last layer [default: 1e-3; with --fine-tune 3e-3, or
     /// 2e-3 for a file whose batch norms are folded into its convolutions; 1e-5 for adam and adamw]
     #[arg(long, allow_negative_numbers = true, help_heading = "Training")]

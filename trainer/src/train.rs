@@ -161,7 +161,7 @@ fn run_epochs(
                 let (inputs, targets) = options.mixing.apply(batch?, data, epoch, step);
                 let objective = &options.objective;
                 let (gradients, logits) =
-                    differentiate(&model, inputs, &targets, objective, &device)?;
+                    differentiate(&model, inputs, &targets, options, &device)?;
                 // A loss that is not finite ends the run here, before a weight moves.
                 state
                     .train

@@ -1,10 +1,12 @@
 //! The kernels on the layers of two networks: `cargo bench --workspace --bench layers`.
 //!
 //! Convolutions of the custom network (batch 32), of ResNet18 and, depthwise, of EfficientNet-Lite0 (batch 16), forward
-//! alone and with all gradients; items per second are floating point operations.
+//! alone and with all gradients, in f32 and bf16; items per second are floating point operations. `peak` is the machine's own:
+//! a matrix product.
 
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Distribution, Tensor};
+use classifold_kernels::{Precision, bf16_unit, with_precision};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 
@@ -140,13 +142,31 @@ fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
 
 #[divan::bench(args = LAYERS, sample_count = 20)]
 fn forward(bencher: Bencher, layer: &Layer) {
+    bench_forward(bencher, layer, Precision::F32);
+}
+
+#[divan::bench(args = LAYERS, sample_count = 20, ignore = bf16_unit().is_none())]
+fn forward_bf16(bencher: Bencher, layer: &Layer) {
+    bench_forward(bencher, layer, Precision::Bf16);
+}
+
+fn bench_forward(bencher: Bencher, layer: &Layer, precision: Precision) {
     let conv = layer.build(&Device::flex());
     let bencher = bencher.counter(ItemsCount::new(layer.operations()));
-    bencher.bench_local(|| conv.forward());
+    bencher.bench_local(|| with_precision(precision, || conv.forward()));
 }
 
 #[divan::bench(args = LAYERS, sample_count = 20)]
 fn forward_and_backward(bencher: Bencher, layer: &Layer) {
+    bench_both(bencher, layer, Precision::F32);
+}
+
+#[divan::bench(args = LAYERS, sample_count = 20, ignore = bf16_unit().is_none())]
+fn forward_and_backward_bf16(bencher: Bencher, layer: &Layer) {
+    bench_both(bencher, layer, Precision::Bf16);
+}
+
+fn bench_both(bencher: Bencher, layer: &Layer, precision: Precision) {
     let mut conv = layer.build(&Device::flex().autodiff());
     conv.weight = conv.weight.require_grad();
     conv.bias = conv.bias.require_grad();
@@ -157,7 +177,20 @@ fn forward_and_backward(bencher: Bencher, layer: &Layer) {
         passes = 3;
     }
     let bencher = bencher.counter(ItemsCount::new(passes * layer.operations()));
-    bencher.bench_local(|| conv.forward().sum().backward());
+    bencher.bench_local(|| {
+        with_precision(precision, || conv.forward())
+            .sum()
+            .backward()
+    });
+}
+
+/// A matrix product `[2048, 2048]` in f32 on all cores.
+#[divan::bench(sample_count = 20)]
+fn peak(bencher: Bencher) {
+    const SIZE: usize = 2048;
+    let [a, b] = [(); 2].map(|()| random([SIZE, SIZE], &Device::flex()));
+    let bencher = bencher.counter(ItemsCount::new(2 * SIZE * SIZE * SIZE));
+    bencher.bench_local(|| a.clone().matmul(b.clone()));
 }
 
 /// Batch norm with ReLU; items are values.

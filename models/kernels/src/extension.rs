@@ -4,10 +4,11 @@
 //! loss with respect to an operation's output.
 
 use crate::clamp::ClampArgs;
+use crate::conv::Convolution;
 use crate::geometry::{ConvArgs, Geometry};
+use crate::im2col;
 use crate::norm::{Norm, NormArgs, Params};
 use crate::pool::{Pool, PoolArgs};
-use crate::{conv, im2col};
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, DType, Flex, Shape, backend_extension};
@@ -122,7 +123,8 @@ impl Kernels for Flex {
         // Copies views alone, such as a transposed weight.
         let [x, weight, bias] = [x, weight, bias].map(|t| t.to_contiguous());
         let g = Geometry::new(dims(&x), dims(&weight), args);
-        let y = conv::forward(&g, x.storage(), weight.storage(), bias.storage());
+        let conv = Convolution::new(args.precision);
+        let y = conv.forward(&g, x.storage(), weight.storage(), bias.storage());
         tensor(y, &[g.batch, g.out_channels, g.output[0], g.output[1]])
     }
 
@@ -196,8 +198,9 @@ impl Gradients for Flex {
         let (x_dims, weight_dims) = (dims(&x), dims(&weight));
         let g = Geometry::new(x_dims, weight_dims, args);
         let (x, weight, gy) = (x.storage(), weight.storage(), gy.storage());
-        let gx = || tensor(conv::input_gradient(&g, weight, gy), &x_dims);
-        let gw = || tensor(conv::weight_gradient(&g, x, gy), &weight_dims);
+        let conv = Convolution::new(args.precision);
+        let gx = || tensor(conv.input_gradient(&g, weight, gy), &x_dims);
+        let gw = || tensor(conv.weight_gradient(&g, x, gy), &weight_dims);
         let gb = || tensor(im2col::bias_gradient(&g, gy), &[g.out_channels]);
         [
             needed.x.then(gx),

@@ -1,6 +1,8 @@
 //! Sizes of a convolution: input, kernel, stride, padding and output. Knows no values.
 
-/// Stride and padding, vertical and horizontal.
+use crate::precision::Precision;
+
+/// Stride and padding, vertical and horizontal, and the precision.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConvArgs {
     pub(crate) stride: [usize; 2],
@@ -8,6 +10,7 @@ pub(crate) struct ConvArgs {
     pub(crate) padding: [usize; 2],
     /// Below and to the right.
     pub(crate) end_padding: [usize; 2],
+    pub(crate) precision: Precision,
 }
 
 /// Sizes of a convolution without dilation.
@@ -39,6 +42,7 @@ impl Geometry {
             stride,
             padding,
             end_padding,
+            ..
         } = args;
         let size = [height, width];
         let kernel = [kernel_height, kernel_width];
@@ -69,6 +73,7 @@ impl Geometry {
             stride,
             padding,
             end_padding: padding,
+            precision: Precision::F32,
         };
         Self::new(input, weight, args)
     }

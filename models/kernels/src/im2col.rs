@@ -36,7 +36,7 @@ pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> 
         for (first, rows) in tiles(g) {
             let count = rows * g.output[1];
             let columns = &mut columns[..g.taps() * count];
-            image_to_columns(g, image, columns, first, rows);
+            image_to_columns(g, image, (columns, count), first, rows);
             let target = Target {
                 data: &mut out[first * g.output[1]..],
                 pitch: g.output_pixels(),
@@ -108,7 +108,7 @@ pub(super) fn weight_gradient(g: &Geometry, x: &[f32], gy: &[f32]) -> Vec<f32> {
             for (first, rows) in tiles(g) {
                 let count = rows * g.output[1];
                 let columns = &mut columns[..g.taps() * count];
-                image_to_columns(g, image, columns, first, rows);
+                image_to_columns(g, image, (columns, count), first, rows);
                 add_product(&gy[first * g.output[1]..], columns, count);
             }
         }
@@ -200,16 +200,22 @@ fn for_each_tap_row(
     }
 }
 
-/// im2col: image to columns `[taps, rows · W']`.
-fn image_to_columns(g: &Geometry, image: &[f32], columns: &mut [f32], first: usize, rows: usize) {
+/// im2col: image to columns `[taps, rows · W']`, rows `pitch` apart.
+pub(super) fn image_to_columns<T: Copy + Default>(
+    g: &Geometry,
+    image: &[T],
+    (columns, pitch): (&mut [T], usize),
+    first: usize,
+    rows: usize,
+) {
     let (width, stride) = (g.output[1], g.stride[1]);
     for_each_tap_row(g, first, rows, |tap, row, inputs| {
-        let target = &mut columns[(tap * rows + row) * width..][..width];
+        let target = &mut columns[tap * pitch + row * width..][..width];
         let Some(TapRow { from, to, input }) = inputs else {
-            return target.fill(0.0);
+            return target.fill(T::default());
         };
-        target[..from].fill(0.0);
-        target[to..].fill(0.0);
+        target[..from].fill(T::default());
+        target[to..].fill(T::default());
         let source = &image[input..];
         match stride {
             // Neighbouring outputs read neighbouring inputs: one copy.
@@ -227,7 +233,7 @@ fn image_to_columns(g: &Geometry, image: &[f32], columns: &mut [f32], first: usi
 }
 
 /// Copies the first of each two values. Not `step_by(2)`, which is no SIMD.
-fn every_second(target: &mut [f32], source: &[f32]) {
+fn every_second<T: Copy>(target: &mut [T], source: &[T]) {
     let (pairs, rest) = source.as_chunks::<2>();
     for (target, [value, _]) in target.iter_mut().zip(pairs) {
         *target = *value;
@@ -249,7 +255,13 @@ fn add_to_every_second(target: &mut [f32], source: &[f32]) {
 }
 
 /// col2im: adds columns to the image that they come from.
-fn columns_to_image(g: &Geometry, columns: &[f32], image: &mut [f32], first: usize, rows: usize) {
+pub(super) fn columns_to_image(
+    g: &Geometry,
+    columns: &[f32],
+    image: &mut [f32],
+    first: usize,
+    rows: usize,
+) {
     let (width, stride) = (g.output[1], g.stride[1]);
     for_each_tap_row(g, first, rows, |tap, row, inputs| {
         let Some(TapRow { from, to, input }) = inputs else {

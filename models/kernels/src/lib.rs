@@ -14,6 +14,7 @@
 //! | `winograd` | wide 3 x 3 convolutions of stride 1 by F(4 x 4, 3 x 3) and F(2 x 2, 3 x 3) |
 //! | `depthwise` | convolutions with a kernel for each channel, by SIMD |
 //! | `im2col` | all other convolutions, as matrix products |
+//! | `precision`, `bf16` | convolutions as products of bf16 numbers, where they are asked for |
 //! | `norm`, `pool`, `clamp` | batch norm (with ReLU or ReLU6), max-pool, clamp |
 //! | `polyphase` | rows and columns sorted by their remainders modulo the stride |
 //! | `matrix`, `memory` | matrix products; results that threads fill chunk by chunk |
@@ -31,6 +32,7 @@
 //! ```
 
 mod autodiff;
+mod bf16;
 mod clamp;
 mod conv;
 mod depthwise;
@@ -43,11 +45,13 @@ mod memory;
 mod norm;
 mod polyphase;
 mod pool;
+mod precision;
 #[cfg(test)]
 mod tests;
 mod update;
 mod winograd;
 
+pub use precision::{Precision, bf16_unit, with_precision};
 pub use update::update;
 
 use burn::backend::ops::FloatTensorOps;
@@ -79,6 +83,7 @@ pub fn conv2d(
         stride: options.stride,
         padding: options.padding.map(|(begin, _)| begin),
         end_padding: options.padding.map(|(_, end)| end),
+        precision: precision::current(),
     };
     // `backend_extension` passes no optional tensors. A missing bias is a zero without a gradient.
     let bias = bias.unwrap_or_else(|| Tensor::zeros([weight.dims()[0]], &x.device()));

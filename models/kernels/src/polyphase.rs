@@ -181,6 +181,7 @@ pub(super) fn join_even_odd(even: &[f32], odd: &[f32], left: usize, target: &mut
 mod tests {
     use super::*;
     use crate::geometry::ConvArgs;
+    use crate::precision::Precision;
 
     #[test]
     fn every_tap_finds_its_input() {
@@ -194,6 +195,7 @@ mod tests {
                 stride: [s; 2],
                 padding: [p; 2],
                 end_padding: [p, p + 1],
+                precision: Precision::F32,
             };
             let g = Geometry::new([1, 2, h, w], [1, 2, k, k], args);
             let image: Vec<f32> = (1..=g.image_len()).map(|v| v as f32).collect();

@@ -30,6 +30,9 @@ const CONVOLUTIONS: [Case; 18] = [
     ([2, 32, 14, 30], 35, [3, 3], [1, 1], [2, 2]),
 ];
 
+/// Convolutions in single precision.
+const CONV: conv::Convolution = conv::Convolution::F32;
+
 const RELU: Option<f32> = Some(f32::INFINITY);
 
 fn device() -> Device {
@@ -384,9 +387,9 @@ fn the_number_of_threads_changes_no_bit() {
                 im2col::bias_gradient(&g, &gy),
             ];
             let chosen = [
-                conv::forward(&g, &x, &w, &b),
-                conv::input_gradient(&g, &w, &gy),
-                conv::weight_gradient(&g, &x, &gy),
+                CONV.forward(&g, &x, &w, &b),
+                CONV.input_gradient(&g, &w, &gy),
+                CONV.weight_gradient(&g, &x, &gy),
             ];
             (columns, chosen)
         };
@@ -416,7 +419,7 @@ fn the_gradient_of_a_convolution_is_its_slope() {
         let b = vec![0.0; weight[0]];
         let gy = values(random([shape[0], weight[0], shape[2], shape[3]]));
         let loss = |x: &[f32], w: &[f32]| -> f64 {
-            let y = conv::forward(&g, x, w, &b);
+            let y = CONV.forward(&g, x, w, &b);
             y.iter()
                 .zip(&gy)
                 .map(|(y, g)| f64::from(*y) * f64::from(*g))
@@ -435,8 +438,8 @@ fn the_gradient_of_a_convolution_is_its_slope() {
             down[index] -= 0.5;
             loss(&x, &up) - loss(&x, &down)
         };
-        let gw = conv::weight_gradient(&g, &x, &gy);
-        let gx = conv::input_gradient(&g, &w, &gy);
+        let gw = CONV.weight_gradient(&g, &x, &gy);
+        let gx = CONV.input_gradient(&g, &w, &gy);
         for i in [0, 17, 60, 107] {
             let errors = [
                 slope_of_w(i) - f64::from(gw[i]),
@@ -475,9 +478,9 @@ fn results_are_pytorchs() {
         let chosen = (direct::suits(&g), winograd::suits(&g));
         assert_eq!(chosen, (name == "direct", name == "winograd"), "{name}");
         let (x, w, b, gy) = (get("x"), get("w"), get("b"), get("gy"));
-        assert_close(&conv::forward(&g, &x, &w, &b), &get("y"), name);
-        assert_close(&conv::input_gradient(&g, &w, &gy), &get("gx"), name);
-        assert_close(&conv::weight_gradient(&g, &x, &gy), &get("gw"), name);
+        assert_close(&CONV.forward(&g, &x, &w, &b), &get("y"), name);
+        assert_close(&CONV.input_gradient(&g, &w, &gy), &get("gx"), name);
+        assert_close(&CONV.weight_gradient(&g, &x, &gy), &get("gw"), name);
         assert_close(&im2col::bias_gradient(&g, &gy), &get("gb"), name);
     }
     for name in ["norm", "fixed"] {

@@ -103,15 +103,19 @@ pub(super) fn extremum(call: &mut Call<'_>) -> Outcome {
     }))
 }
 
+/// On the host where the numbers are there: paddings that are computed of the image's size are clipped at zero.
 pub(super) fn clip(call: &mut Call<'_>) -> Outcome {
-    let x = call.device(0)?;
+    let x = call.take(0)?;
     let low = call.number_or_input("min", 1)?;
     let high = call.number_or_input("max", 2)?;
     let (low, high) = (
         low.unwrap_or(f64::NEG_INFINITY),
         high.unwrap_or(f64::INFINITY),
     );
-    Ok(Value::Device(x.clamp(low, high)))
+    match x {
+        Value::Host(tensor) => host::clip(tensor, low, high).map(Value::Host),
+        x => Ok(Value::Device(x.upload(call.device)?.clamp(low, high))),
+    }
 }
 
 pub(super) fn hard_sigmoid(call: &mut Call<'_>) -> Outcome {

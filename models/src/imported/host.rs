@@ -213,6 +213,22 @@ pub(super) fn unary(operator: &str, tensor: &Tensor) -> Outcome<Tensor> {
     })
 }
 
+/// The numbers between two bounds, either of which may be infinite.
+pub(super) fn clip(mut tensor: Tensor, low: f64, high: f64) -> Outcome<Tensor> {
+    match &mut tensor.data {
+        TensorData::F32(values) => {
+            let (low, high) = (low as f32, high as f32);
+            values.iter_mut().for_each(|v| *v = v.max(low).min(high));
+        }
+        TensorData::I64(values) => {
+            let (low, high) = (low as i64, high as i64);
+            values.iter_mut().for_each(|v| *v = (*v).max(low).min(high));
+        }
+        _ => return Err("it clips truth values".into()),
+    }
+    Ok(tensor)
+}
+
 /// `Cast` of a host value.
 pub(super) fn cast(tensor: Tensor, to: DataType) -> Outcome<Tensor> {
     let floats = [

@@ -89,6 +89,36 @@ fn so_with_a_backbone_another_optimiser_and_schedule() {
 }
 
 #[test]
+fn so_in_bf16() {
+    let shop = Workshop::new();
+    let flags = "--epochs 40 --batch 1 --early-stop 14 --seed 3 --width 8 --precision bf16";
+    let tried = shop
+        .fit("--epochs 1 --width 8 --precision bf16 --name tried")
+        .run();
+    if tried.code != 0 {
+        insta::assert_snapshot!(tried.refusal(), @r#"
+        error: `--precision bf16`: this processor has neither AMX nor AVX-512's bf16 products
+
+        hint: leave out `--precision bf16`
+        "#);
+        return println!("skipped: this processor multiplies no bf16 numbers");
+    }
+    interrupted(&shop, "twice", flags, false);
+    shop.fit(flags).args("--name once -q").run().ok();
+    same_runs(&shop, "once", "twice");
+    let config = fs::read_to_string(shop.path("runs/once/config.toml")).unwrap();
+    assert!(config.contains("precision = \"bf16\"\n"), "{config}");
+    // It is another computation, which ends elsewhere.
+    shop.fit(&flags.replace("bf16", "fp32"))
+        .args("--name single -q")
+        .run()
+        .ok();
+    let [bf16, single] = ["once", "single"]
+        .map(|run| checkpoint(&shop.path(format!("runs/{run}/best.safetensors"))));
+    assert!(bf16.0 != single.0, "the precision has no effect");
+}
+
+#[test]
 fn a_finished_run_goes_on_past_its_end() {
     let shop = Workshop::new();
     shop.fit("--name long --epochs 5 -q").run().ok();

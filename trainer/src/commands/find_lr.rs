@@ -41,7 +41,7 @@ pub fn run(args: &FindLrArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         fit::choose_backbone(&mut settings, &context)?;
     }
     let recipe = settings.recipe.resolve(&context.cache)?;
-    device::announce(recipe.device, printer)?;
+    device::announce(&recipe, printer)?;
     let dataset = dataset::open_for_training(&recipe, None, &context)?;
     let audit = dataset::audit(&dataset, printer);
     let preprocess = InputPreprocess::decide(&recipe, &context)?;

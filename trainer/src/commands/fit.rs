@@ -74,7 +74,7 @@ pub fn run(args: &FitArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     }
     let plan = plan(args, settings, &cache, printer)?;
     // A device that this build or the machine lacks is refused before any work.
-    device::announce(plan.recipe.device, printer)?;
+    device::announce(&plan.recipe, printer)?;
     let context = context(&plan.recipe);
     match plan.recipe.is_pairs() {
         true => pairs::fit(plan, args.json.as_deref(), &context),

@@ -56,6 +56,25 @@ pub enum OptimizerKind {
     Sgd,
 }
 
+/// In which numbers convolutions multiply while a network is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PrecisionKind {
+    /// Single precision
+    Fp32,
+    /// Rounded to bf16, with sums in single precision, where the processor multiplies such numbers
+    Bf16,
+}
+
+impl From<PrecisionKind> for kernels::Precision {
+    fn from(kind: PrecisionKind) -> Self {
+        match kind {
+            PrecisionKind::Fp32 => Self::F32,
+            PrecisionKind::Bf16 => Self::Bf16,
+        }
+    }
+}
+
 /// How the new classification layer of a frozen backbone is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -76,6 +76,10 @@ impl Recipe {
             let reason = "is for the custom ResNet; leave it out with `--backbone`";
             keys.extend(CUSTOM_ONLY.map(|key| (key, reason)));
         }
+        if self.is_frozen() {
+            let reason = "is for convolutions that are trained: see `--fine-tune`";
+            keys.push(("precision", reason));
+        }
         if self.backbone.is_none() {
             keys.push(("cut-at", "needs a `--backbone`"));
         }

@@ -5,7 +5,8 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use models::Network;
 
-use super::objective::{Objective, Targets};
+use super::objective::Targets;
+use super::options::TrainOptions;
 use crate::error::Result;
 use crate::examples::Inputs;
 use crate::model::Model;
@@ -16,12 +17,14 @@ pub(super) fn differentiate(
     model: &Model,
     inputs: Inputs,
     targets: &Targets,
-    objective: &Objective,
+    options: &TrainOptions,
     device: &Device,
 ) -> Result<(GradientsParams, Vec<f32>)> {
-    let logits = model.forward(inputs, device)?; // [N, K]
+    // [N, K]; the backward pass computes in the same precision.
+    let forward = || model.forward(inputs, device);
+    let logits = kernels::with_precision(options.precision, forward)?;
     // A clone shares its values; the loss consumes one of the two.
-    let loss = objective.loss(logits.clone(), targets);
+    let loss = options.objective.loss(logits.clone(), targets);
     let gradients = GradientsParams::from_grads(loss.backward(), &model.network);
     // The logits are read while the device computes the gradients, the one wait of a step.
     Ok((gradients, tensors::read(logits.inner())?))

@@ -37,6 +37,8 @@ pub struct TrainOptions {
     pub mixing: Mixing,
     /// Batches per step of the optimiser.
     pub accumulate: usize,
+    /// Of convolutions, forward and backward.
+    pub precision: kernels::Precision,
     pub optimizer: OptimizerOptions,
     pub scheduler: SchedulerKind,
     /// Share of all steps in which the learning rate rises from 0.
@@ -71,6 +73,7 @@ impl From<&Recipe> for TrainOptions {
             },
             class_weights: recipe.class_weights.0.clone(),
             accumulate: recipe.accumulate,
+            precision: recipe.precision.into(),
             mixing: Mixing {
                 mixup: recipe.mixup,
                 cutmix: recipe.cutmix,

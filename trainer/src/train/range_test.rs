@@ -90,7 +90,7 @@ pub fn range_test(
             let (epoch, number, batch) = batches.next().expect("a training set has images");
             let (inputs, targets) = options.mixing.apply(batch?, data, epoch, number);
             let objective = &options.objective;
-            let (gradients, logits) = differentiate(&model, inputs, &targets, objective, &device)?;
+            let (gradients, logits) = differentiate(&model, inputs, &targets, options, &device)?;
             match progress.add(&logits, &targets, objective, Phase::Train, epoch) {
                 Ok(()) => {}
                 Err(Error::LossNotFinite { .. }) => break None,

@@ -233,6 +233,7 @@ fn options(epochs: usize) -> TrainOptions {
         class_weights: ClassWeights::None,
         mixing: Mixing::default(),
         accumulate: 1,
+        precision: kernels::Precision::F32,
         optimizer: OptimizerOptions {
             kind: OptimizerKind::Adam,
             weight_decay: 0.0,

@@ -129,7 +129,7 @@ fn norm(net: &mut Net, x: &str) -> String {
 /// A family of operators: what it adds to the graph; it returns a value `[N, C, ...]` and C.
 pub(crate) type Family = fn(&mut Net) -> (String, usize);
 
-pub(crate) const FAMILIES: [(&str, i64, Family); 18] = [
+pub(crate) const FAMILIES: [(&str, i64, Family); 19] = [
     ("resizing", 17, |net| {
         let x = net.conv("image", [2, 4, 1, 1], vec![]);
         let mut maps = vec![];
@@ -182,6 +182,38 @@ pub(crate) const FAMILIES: [(&str, i64, Family); 18] = [
             vec![("dilations", ints(&[2, 1])), ("pads", ints(&[2, 1, 2, 1]))],
         );
         (net.conv(&x, [4, 5, 2, 2], same("SAME_LOWER")), 4)
+    }),
+    // TensorFlow's SAME as exporters write it for images of any size: the image's own size decides.
+    ("padding by the size", 17, |net| {
+        let shape = net.op("Shape", &["image"], vec![("start", Attr::Int(2))]);
+        let cast = |net: &mut Net, x: &str, to: DataType| {
+            net.op("Cast", &[x], vec![("to", Attr::Int(to as i64))])
+        };
+        let size = cast(net, &shape, DataType::Float);
+        let (one, two, kernel) = (
+            net.floats(&[], &[1.0]),
+            net.floats(&[], &[2.0]),
+            net.floats(&[], &[3.0]),
+        );
+        let outputs = net.op("Div", &[&size, &two], vec![]);
+        let outputs = net.op("Ceil", &[&outputs], vec![]);
+        let steps = net.op("Sub", &[&outputs, &one], vec![]);
+        let last = net.op("Mul", &[&steps, &two], vec![]);
+        let needed = net.op("Add", &[&last, &kernel], vec![]);
+        let missing = net.op("Sub", &[&needed, &size], vec![]);
+        let zero = net.floats(&[], &[0.0]);
+        let missing = net.op("Clip", &[&missing, &zero], vec![]);
+        let missing = cast(net, &missing, DataType::Int64);
+        let (half, none) = (net.ints(&[2]), net.ints(&[0, 0]));
+        let before = net.op("Div", &[&missing, &half], vec![]);
+        let after = net.op("Sub", &[&missing, &before], vec![]);
+        let along = vec![("axis", Attr::Int(0))];
+        let pads = net.op("Concat", &[&none, &before, &none, &after], along);
+        let x = net.op("Pad", &["image", &pads], vec![]);
+        (
+            net.conv(&x, [4, 4, 3, 3], vec![("strides", ints(&[2, 2]))]),
+            4,
+        )
     }),
     ("activations", 17, |net| {
         let mut x = net.conv("image", [4, 4, 1, 1], vec![]);
