@@ -93,7 +93,7 @@ fn so_in_bf16() {
     let shop = Workshop::new();
     let flags = "--epochs 40 --batch 1 --early-stop 14 --seed 3 --width 8 --precision bf16";
     let tried = shop
-        .fit("--epochs 1 --width 8 --precision bf16 --name tried")
+        .fit("--epochs 1 --width 8 --precision bf16 --runs tried")
         .run();
     if tried.code != 0 {
         insta::assert_snapshot!(tried.refusal(), @r#"
