@@ -1,6 +1,6 @@
 //! A small app that embeds the library: classifies the images it is given, on all cores.
 //!
-//! `cargo run --release -p deploy --example classify -- model.onnx a.jpg b.jpg`
+//! `cargo run --release -p classifold --example classify -- model.onnx a.jpg b.jpg`
 #![allow(clippy::print_stdout, reason = "an app prints")]
 
 use std::path::PathBuf;
