@@ -55,7 +55,7 @@ pub(super) fn forward(
     if unit.is_slower_than_winograd() && winograd::suits(g) {
         return winograd::forward(g, &rounded_f32(x), &rounded_f32(weight), bias);
     }
-    let weight = Left::rows(weight, g.out_channels, g.taps());
+    let weight = Left::of_rows(weight, g.out_channels, g.taps());
     convolve(unit, g, x, &weight, bias)
 }
 

@@ -61,7 +61,7 @@ impl Left {
     }
 
     /// Of `[rows, inner]` in f32.
-    pub(super) fn rows(values: &[f32], rows: usize, inner: usize) -> Self {
+    pub(super) fn of_rows(values: &[f32], rows: usize, inner: usize) -> Self {
         Self::new(rows, inner, |row, column| values[row * inner + column])
     }
 
@@ -87,8 +87,8 @@ impl Left {
         }
     }
 
-    /// From a row on.
-    pub(super) fn from_row(&self, row: usize) -> &[u16] {
+    /// A row, and all that follow.
+    pub(super) fn row(&self, row: usize) -> &[u16] {
         &self.values[row * self.pitch..]
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn multiply(unit: Unit, left: &Left, right: &Pairs, mut store: impl F
     for column in (0..right.columns).step_by(BLOCK) {
         let panel = right.panel(column);
         for row in (0..left.rows).step_by(BLOCK) {
-            let rows = left.from_row(row);
+            let rows = left.row(row);
             match unit {
                 #[cfg(target_arch = "x86_64")]
                 Unit::Amx => amx::multiply(rows, left.pitch, panel, &mut sums),
