@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::examples::{Batch, Batching, Examples, Purpose};
 use crate::features::Features;
 use crate::model::Model;
+use crate::pair_score::{Decision, PairScore};
 use crate::tensors;
 
 /// Scores and predictions of a network on examples.
@@ -135,6 +136,23 @@ pub fn pair_logits(
     let logits = compute_logits(network, &distances, &mut |_| {})?;
     // The other one is 0.
     Ok(logits.iter().map(|row| f64::from(row[1])).collect())
+}
+
+/// Decides at the equal error rate of the validation pairs, whose scores come with it.
+pub fn decide(
+    network: &Network,
+    val: &Examples,
+    batching: &Batching,
+    context: &TrainingContext<'_>,
+) -> Result<(Decision, Vec<f64>)> {
+    let val = val.rebatched(Purpose::Evaluation, batching);
+    let logits = pair_logits(network, &val, batching, context)?;
+    let same: Vec<bool> = val.labels().into_iter().map(|label| label == 1).collect();
+    let score = PairScore::of(network)?;
+    let decision = score.decision(&logits, &same);
+    let decision = decision.expect("pairs of both answers were checked");
+    let scores = logits.iter().map(|logit| score.score(*logit)).collect();
+    Ok((decision, scores))
 }
 
 /// Scores for people: which images were scored and what computed them, then the table.

@@ -88,7 +88,7 @@ impl TrainingSet {
         let dataset = &pairs.images;
         let extractor = extractor(dataset, audit, network, (preprocess, recipe), context);
         let distance = recipe.distance.into();
-        let [(train, _), (val, val_pairs)] = match (cached_views(recipe), extractor) {
+        let ([(train, _), (val, val_pairs)], extractor) = match (cached_views(recipe), extractor) {
             (Some(views), Some(mut extractor)) => {
                 let mut distances = |split, views: &[View], purpose| {
                     let features = extract(&mut extractor, dataset, split, views, context)?;
@@ -101,10 +101,11 @@ impl TrainingSet {
                 } else {
                     &views[..1]
                 };
-                [
+                let both = [
                     distances(Split::Train, &views, Purpose::Training)?,
                     distances(Split::Val, val_views, Purpose::Validation)?,
-                ]
+                ];
+                (both, Some(extractor))
             }
             _ => {
                 let [train, val] = decode_both(dataset, &batching, recipe, context)?;
@@ -112,15 +113,17 @@ impl TrainingSet {
                     let (own, pairs) = pairs.readable(split, images.samples());
                     (batching.pairs(images, pairs.into(), purpose), own)
                 };
-                [
+                let both = [
                     examples(Split::Train, train, Purpose::Training),
                     examples(Split::Val, val, Purpose::Validation),
-                ]
+                ];
+                (both, None)
             }
         };
         let classes = data::pairs::CLASSES.map(str::to_owned).to_vec();
         Ok(Self {
             val_pairs,
+            extractor,
             ..Self::new(classes, train, val, batching)
         })
     }
@@ -246,6 +249,34 @@ impl TrainingSet {
                 Ok(self.batching.images(images, Purpose::Evaluation))
             }
         }
+    }
+
+    /// The pairs of any split whose images can be read, in the order of their examples, batched for evaluation.
+    pub fn pair_evaluation(
+        &mut self,
+        pairs: &Pairs,
+        split: Split,
+        recipe: &Recipe,
+        context: &TrainingContext<'_>,
+    ) -> Result<(Examples, Vec<Pair>)> {
+        if split == Split::Val {
+            let val = self.val.rebatched(Purpose::Evaluation, &self.batching);
+            return Ok((val, self.val_pairs.clone()));
+        }
+        let images = self.evaluation(&pairs.images, split, recipe, context)?;
+        let (own, moved) = pairs.readable(split, images.samples());
+        let batching = &self.batching;
+        let examples = match &images {
+            Examples::Images(loader) => {
+                let images = Arc::clone(loader.images());
+                batching.pairs(images, moved.into(), Purpose::Evaluation)
+            }
+            Examples::Features(loader) => {
+                let distances = loader.features().distances(&moved, recipe.distance.into());
+                batching.features(Arc::new(distances), Purpose::Evaluation)
+            }
+        };
+        Ok((examples, own))
     }
 
     /// Releases the training images, which are most of the memory, once training is over.

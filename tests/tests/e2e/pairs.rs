@@ -376,10 +376,6 @@ fn a_network_of_our_own_becomes_a_verifier_that_classifiers_commands_refuse() {
             "name them with `--pair A B`",
         ),
         ("eval own", "the run `runs/own` is a verifier's"),
-        (
-            "report own own",
-            "a verifier's run, and a comparison is of classifiers",
-        ),
         ("plot own --kind roc", "it compares pairs of images"),
     ];
     for (command, expected) in refusals {
@@ -485,7 +481,10 @@ fn data_and_settings_that_make_no_pairs_are_refused() {
     "#);
     for (arguments, expected) in [
         ("--mixup 0.2", "`--mixup 0.2`: is for classifiers"),
-        ("--folds 3", "`--folds 3`: is for classifiers"),
+        (
+            "--folds 3",
+            "`--folds 3`: is for classifiers. With `--task pairs`, each `--seed` holds out",
+        ),
         ("--margin 2", "`--margin 2`: needs `--distance euclidean`"),
         ("--distance euclidean --margin 0", "must be above 0"),
         (

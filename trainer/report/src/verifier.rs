@@ -1,8 +1,11 @@
 //! Sections of a verifier's run: how well it tells pairs of the same identity from others.
 
+mod comparison;
 mod errors;
 mod headline;
+mod paired;
 mod scores;
+mod seeds;
 
 use console::page;
 use maud::Markup;
@@ -28,4 +31,14 @@ pub(crate) fn scores(verifier: &VerifierContents) -> Option<Markup> {
 pub(crate) fn errors(verifier: &VerifierContents, thumbnails: &Thumbnails) -> Option<Markup> {
     let (summary, answers) = (verifier.summary.as_ref()?, verifier.answers.as_ref()?);
     Some(errors::section(summary, answers, thumbnails))
+}
+
+/// Scores of other seeds; none where no others were trained.
+pub(crate) fn seeds(verifier: &VerifierContents, thumbnails: &Thumbnails) -> Option<Markup> {
+    Some(seeds::section(verifier.seeds.as_ref()?, thumbnails))
+}
+
+/// The page of several runs, all of them verifiers'.
+pub(crate) fn comparison(runs: &[RunContents], thumbnails: &Thumbnails) -> Markup {
+    comparison::body(runs, thumbnails)
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use models::PairHead;
+use models::{Head, PairHead};
 
 use super::{DistanceKind, MOST_IMAGES_PER_STEP, Recipe, Task, ensure};
 use crate::error::{Error, Result};
@@ -34,6 +34,14 @@ impl Recipe {
         PairHead {
             distance: self.distance.into(),
             margin: self.margin,
+        }
+    }
+
+    /// What the network ends with: so many classes, or the distance of a verifier.
+    pub fn head(&self, num_classes: usize) -> Head {
+        match self.is_pairs() {
+            true => self.pair_head().into(),
+            false => num_classes.into(),
         }
     }
 

@@ -78,6 +78,7 @@ pub fn result(provider: &str, rate: f64, p50: f64) -> BenchResult {
             mcnemar: data::metrics::mcnemar(0, 0),
             max_logit_difference: Some(0.0),
         }),
+        verification: None,
         blocks: vec![block; 10],
         quantiles_ms: (0..=100)
             .map(|percent| p50 * (0.9 + 0.002 * f64::from(percent)))

@@ -2,7 +2,7 @@
 
 use bench::{BenchResult, Findings};
 
-const HEAD: [&str; 39] = [
+const HEAD: [&str; 45] = [
     "model",
     "provider",
     "precision",
@@ -42,6 +42,12 @@ const HEAD: [&str; 39] = [
     "flips",
     "mcnemar_p",
     "max_logit_difference",
+    "auc",
+    "equal_error_rate",
+    "accuracy",
+    "threshold",
+    "pairs",
+    "max_score_difference",
 ];
 
 /// The file.
@@ -90,6 +96,16 @@ fn row(result: &BenchResult) -> Vec<String> {
     row.push(number(accuracy.map(|accuracy| accuracy.mcnemar.p_value)));
     row.push(number(
         accuracy.and_then(|accuracy| accuracy.max_logit_difference),
+    ));
+    let verification = result.verification.as_ref();
+    let scores = verification.map(|found| &found.scores);
+    row.push(number(scores.map(|scores| scores.auc)));
+    row.push(number(scores.map(|scores| scores.equal_error_rate)));
+    row.push(number(scores.map(|scores| scores.accuracy)));
+    row.push(number(scores.map(|scores| scores.threshold)));
+    row.push(bytes(scores.map(|scores| scores.count)));
+    row.push(number(
+        verification.and_then(|found| found.max_score_difference),
     ));
     row
 }

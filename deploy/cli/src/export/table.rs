@@ -17,6 +17,7 @@ pub(crate) fn text(findings: &Findings) -> String {
         parts.push(cold(results));
         parts.push(stages(results));
         parts.extend(accuracy(results));
+        parts.extend(verification(results));
     }
     let left_out: Vec<String> = skipped(&findings.skipped)
         .iter()
@@ -195,6 +196,47 @@ fn accuracy(results: &[BenchResult]) -> Option<String> {
     }
     let text = columns(&rows);
     (rows.len() > 1).then(|| [vec![text], flips].concat().join("\n"))
+}
+
+/// Scores of verifiers.
+fn verification(results: &[BenchResult]) -> Option<String> {
+    let head = [
+        "verifier",
+        "ROC area",
+        "95 %",
+        "equal error %",
+        "95 %",
+        "right %",
+        "95 %",
+        "threshold",
+        "pairs",
+        "scores off by",
+    ];
+    let mut rows = vec![row(head)];
+    let percents = |[low, high]: [f64; 2]| format!("{:.1} to {:.1}", 100.0 * low, 100.0 * high);
+    for result in results {
+        let Some(found) = &result.verification else {
+            continue;
+        };
+        let scores = &found.scores;
+        let area = scores.auc_interval;
+        let area = area.map(|[low, high]| format!("{low:.3} to {high:.3}"));
+        rows.push(row([
+            result.key.to_string(),
+            format!("{:.4}", scores.auc),
+            area.unwrap_or_default(),
+            format!("{:.2}", 100.0 * scores.equal_error_rate),
+            scores.equal_error_interval.map(percents).unwrap_or_default(),
+            format!("{:.2}", 100.0 * scores.accuracy),
+            percents(scores.interval),
+            format!("{} {:.4}", scores.score.name(), scores.threshold),
+            scores.count.to_string(),
+            found
+                .max_score_difference
+                .map_or("not a number".to_owned(), |most| format!("{most:.2e}")),
+        ]));
+    }
+    (rows.len() > 1).then(|| columns(&rows))
 }
 
 /// The images that are predicted as another class.
