@@ -72,7 +72,10 @@ impl VerifierDifference {
         let is_enough = identities.len() as u64 >= VerificationScores::LEAST_IDENTITIES;
         let draws = is_enough.then(|| {
             resample(identities.len(), RESAMPLES, SEED, |draw| {
-                differences(draw.iter().flat_map(|index| identities[*index].iter().copied()))
+                differences(
+                    draw.iter()
+                        .flat_map(|index| identities[*index].iter().copied()),
+                )
             })
         });
         let [auc_draws, equal_error_draws] = match draws.flatten() {
@@ -108,7 +111,10 @@ impl Difference {
 fn differences<'a>(pairs: impl Iterator<Item = &'a TwiceScoredPair> + Clone) -> Option<[f64; 2]> {
     let same: Vec<bool> = pairs.clone().map(|pair| pair.is_same).collect();
     let figures = |verifier: usize| {
-        let scores: Vec<f64> = pairs.clone().map(|pair| pair.similarities[verifier]).collect();
+        let scores: Vec<f64> = pairs
+            .clone()
+            .map(|pair| pair.similarities[verifier])
+            .collect();
         let det = Det::new(&scores, &same)?;
         Some([det.auc, det.equal_error().rate])
     };
@@ -133,8 +139,10 @@ mod tests {
                 identity,
             }
         };
-        let of_identity =
-            |identity| [(true, 0), (true, 1), (false, 0), (false, 1)].map(|(is_same, place)| pair(identity, is_same, place));
+        let of_identity = |identity| {
+            [(true, 0), (true, 1), (false, 0), (false, 1)]
+                .map(|(is_same, place)| pair(identity, is_same, place))
+        };
         (0..identities).flat_map(of_identity).collect()
     }
 
@@ -155,9 +163,15 @@ mod tests {
         let forward = pairs(40, |identity| identity.is_multiple_of(4));
         let found = VerifierDifference::new(&forward).unwrap();
         assert!(found.auc.value > 0.2, "{found:?}");
-        assert!((found.equal_error_rate.value + 0.25).abs() < 1e-12, "{found:?}");
+        assert!(
+            (found.equal_error_rate.value + 0.25).abs() < 1e-12,
+            "{found:?}"
+        );
         let [low, high] = found.auc.interval.unwrap();
-        assert!(0.0 < low && low < found.auc.value && found.auc.value < high, "{found:?}");
+        assert!(
+            0.0 < low && low < found.auc.value && found.auc.value < high,
+            "{found:?}"
+        );
         assert!((found.auc.p_value.unwrap() - 2.0 / 1001.0).abs() < 1e-12);
         let mut back = forward;
         for pair in &mut back {

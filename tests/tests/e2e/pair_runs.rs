@@ -60,14 +60,20 @@ fn verifiers_are_compared_on_their_common_pairs() {
     let areas = summaries.map(|(_, summary)| summary["auc"].as_f64().unwrap());
     let [weighed, far] = ["weighed", "far"].map(|run| decisions(&shop, run));
     let only = |right: &BTreeMap<String, bool>, wrong: &BTreeMap<String, bool>| {
-        right.iter().filter(|(pair, is_right)| **is_right && !wrong[*pair]).count()
+        right
+            .iter()
+            .filter(|(pair, is_right)| **is_right && !wrong[*pair])
+            .count()
     };
     let (first, second) = (only(&weighed, &far), only(&far, &weighed));
     assert!(first + second > 0, "the runs answer alike");
     let count = weighed.len();
     for expected in [
         &format!("on {count} common pairs of 12 identities, the area under the ROC curve of"),
-        &format!("larger by {:.3} (paired bootstrap over identities, p", (areas[0] - areas[1]).abs()),
+        &format!(
+            "larger by {:.3} (paired bootstrap over identities, p",
+            (areas[0] - areas[1]).abs()
+        ),
         &format!("<td>{first}</td><td>{second}</td></tr>"),
         "<h2>Detection error tradeoff</h2>",
         "<h2>Where weighed and far differ</h2>",
@@ -82,7 +88,12 @@ fn verifiers_are_compared_on_their_common_pairs() {
 
     // A run beside itself: no difference, and none of its pairs is shown.
     let page = report("weighed weighed");
-    for expected in ["No difference shown", "larger by 0.000", "p = 1", "the same pairs."] {
+    for expected in [
+        "No difference shown",
+        "larger by 0.000",
+        "p = 1",
+        "the same pairs.",
+    ] {
         assert!(page.contains(expected), "{expected}");
     }
     assert!(!page.contains("<div class=\"pair\">"));
@@ -105,7 +116,10 @@ fn verifiers_are_compared_on_their_common_pairs() {
     }
     assert!(!page.contains("only first right"));
     let page = report("listed listed");
-    assert!(page.contains("it takes 10 identities, and their 8 common pairs are of 4."), "{page}");
+    assert!(
+        page.contains("it takes 10 identities, and their 8 common pairs are of 4."),
+        "{page}"
+    );
 
     shop.fit("--epochs 1 --name classes -q").run().ok();
     let mixed = shop.trainer("report weighed classes -q").run().refusal();
@@ -133,15 +147,28 @@ fn a_seed_of_a_verifier_is_a_run_of_its_own() {
         ("custom", "--width 2 --size 48 --epochs 2"),
         ("far", "--width 2 --size 48 --epochs 2 --distance euclidean"),
         ("frozen", "--backbone tiny.onnx --epochs 2 --lr 0.05"),
-        ("tuned", "--backbone tiny.onnx --epochs 1 --fine-tune --keep tuned --lr 0.05"),
+        (
+            "tuned",
+            "--backbone tiny.onnx --epochs 1 --fine-tune --keep tuned --lr 0.05",
+        ),
     ] {
         let fit = format!("{SMALL} {flags} --seeds 3 --seed 5 --name {run}");
         let done = shop.trainer(&fit).run().ok();
-        assert!(done.out.contains("3 seeds, 16 test pairs\n"), "{}", done.out);
+        assert!(
+            done.out.contains("3 seeds, 16 test pairs\n"),
+            "{}",
+            done.out
+        );
         let seeds = shop.json(&format!("runs/{run}/seeds.json"));
-        assert_eq!((&seeds["task"], &seeds["count"]), (&"pairs".into(), &16.into()));
+        assert_eq!(
+            (&seeds["task"], &seeds["count"]),
+            (&"pairs".into(), &16.into())
+        );
         let own = seeds["seeds"].as_array().unwrap();
-        let numbers: Vec<u64> = own.iter().map(|seed| seed["seed"].as_u64().unwrap()).collect();
+        let numbers: Vec<u64> = own
+            .iter()
+            .map(|seed| seed["seed"].as_u64().unwrap())
+            .collect();
         assert_eq!(numbers, [5, 6, 7]);
         check_seed(&shop, run, &own[0]);
         check_seed(&shop, &format!("{run}/seeds/7"), &own[2]);
@@ -151,7 +178,10 @@ fn a_seed_of_a_verifier_is_a_run_of_its_own() {
             let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
             let figure = |name: &str| seeds[key][name].as_f64().unwrap();
             assert!((figure("mean") - mean).abs() < 1e-12, "{key}");
-            assert!((figure("deviation") - (squares / 2.0).sqrt()).abs() < 1e-12, "{key}");
+            assert!(
+                (figure("deviation") - (squares / 2.0).sqrt()).abs() < 1e-12,
+                "{key}"
+            );
         }
         for pair in seeds["unstable"].as_array().unwrap() {
             let answers = pair["answers"].as_object().unwrap();

@@ -47,12 +47,21 @@ fn a_verifier_is_timed_pair_by_pair_and_scored() {
         (eval["auc"].as_f64().unwrap(), eval["count"].to_string())
     };
     let named = bench("--batch 2 --data people --csv scores.csv --html scores.html").ok();
-    for expected in ["ROC area", "equal error %", &format!("{area:.4}"), "probability 0."] {
+    for expected in [
+        "ROC area",
+        "equal error %",
+        &format!("{area:.4}"),
+        "probability 0.",
+    ] {
         assert!(named.out.contains(expected), "{expected}: {}", named.out);
     }
     let csv = fs::read_to_string(shop.path("scores.csv")).unwrap();
     let last: Vec<&str> = csv.lines().nth(1).unwrap().rsplitn(7, ',').collect();
-    assert_eq!((last[1], last[5].parse()), (count.as_str(), Ok(area)), "{csv}");
+    assert_eq!(
+        (last[1], last[5].parse()),
+        (count.as_str(), Ok(area)),
+        "{csv}"
+    );
     let page = fs::read_to_string(shop.path("scores.html")).unwrap();
     assert!(page.contains(&format!("<td>{area:.4}</td>")), "{page}");
     let unscored = bench("--batch 1 --no-data --json -").ok().json();
@@ -61,8 +70,14 @@ fn a_verifier_is_timed_pair_by_pair_and_scored() {
     let failed = bench("--batch 1 --fail-if auc<1.5 -q");
     assert_eq!(failed.code, 1, "{}", failed.err);
     for (arguments, expected) in [
-        ("--fail-if top1<0.5", "a verifier has `auc` and `equal_error_rate`"),
-        ("--no-data --fail-if auc<0.5", "name labelled pairs with `--data`"),
+        (
+            "--fail-if top1<0.5",
+            "a verifier has `auc` and `equal_error_rate`",
+        ),
+        (
+            "--no-data --fail-if auc<0.5",
+            "name labelled pairs with `--data`",
+        ),
         ("--classes classes.txt", "`--classes` is for classifiers"),
         (
             "--precision fp16",

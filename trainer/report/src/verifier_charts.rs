@@ -163,10 +163,7 @@ pub(crate) fn det(runs: &[(&str, &VerifierContents)]) -> Plot {
             let errors = [scores.false_acceptance, scores.false_rejection];
             Some((String::new(), series, errors))
         });
-    tradeoff(
-        &curves.collect::<Vec<_>>(),
-        &decisions.collect::<Vec<_>>(),
-    )
+    tradeoff(&curves.collect::<Vec<_>>(), &decisions.collect::<Vec<_>>())
 }
 
 /// The curve of the final evaluation, that of validation, and the errors at the threshold.

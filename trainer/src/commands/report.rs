@@ -72,9 +72,8 @@ pub(super) fn rewrite_page(run: &RunDir, cache: &Path, printer: &Printer) {
 
 /// Refuses to compare a verifier with a classifier: one answers for pairs, the other for images.
 fn refuse_comparison(runs: &[RunContents]) -> Result<()> {
-    let (verifiers, classifiers): (Vec<_>, Vec<_>) = runs
-        .iter()
-        .partition(|run| run.settings.distance.is_some());
+    let (verifiers, classifiers): (Vec<_>, Vec<_>) =
+        runs.iter().partition(|run| run.settings.distance.is_some());
     match (verifiers.first(), classifiers.first()) {
         (Some(verifier), Some(classifier)) => Err(Error::refused_with_hint(
             format!(

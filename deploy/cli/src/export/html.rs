@@ -227,9 +227,15 @@ fn cells((index, result): (usize, &BenchResult)) -> Vec<String> {
         numbered((index, result)),
         top1.unwrap_or_default(),
         flips.unwrap_or_default(),
-        scores.map(|scores| format!("{:.4}", scores.auc)).unwrap_or_default(),
-        scores.map(|scores| percent(scores.equal_error_rate)).unwrap_or_default(),
-        scores.map(|scores| percent(scores.accuracy)).unwrap_or_default(),
+        scores
+            .map(|scores| format!("{:.4}", scores.auc))
+            .unwrap_or_default(),
+        scores
+            .map(|scores| percent(scores.equal_error_rate))
+            .unwrap_or_default(),
+        scores
+            .map(|scores| percent(scores.accuracy))
+            .unwrap_or_default(),
         digits(result.images_per_second),
         throughput_interval(result),
     ];

@@ -226,7 +226,10 @@ fn verification(results: &[BenchResult]) -> Option<String> {
             format!("{:.4}", scores.auc),
             area.unwrap_or_default(),
             format!("{:.2}", 100.0 * scores.equal_error_rate),
-            scores.equal_error_interval.map(percents).unwrap_or_default(),
+            scores
+                .equal_error_interval
+                .map(percents)
+                .unwrap_or_default(),
             format!("{:.2}", 100.0 * scores.accuracy),
             percents(scores.interval),
             format!("{} {:.4}", scores.score.name(), scores.threshold),
@@ -288,7 +291,7 @@ pub(crate) fn skipped(skipped: &[Skipped]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use bench::accuracy::Flip;
-    use bench::example::{findings, result};
+    use bench::example::{self, findings, result};
 
     use super::*;
 
@@ -321,6 +324,36 @@ mod tests {
         findings.recommendation = Some("recommended: the second".to_owned());
         findings.comparison = vec!["ok     p50>+5%".to_owned()];
         insta::assert_snapshot!(text(&findings));
+    }
+
+    #[test]
+    fn a_verifier_has_scores_in_place_of_an_accuracy() {
+        let mut scored = result("cpu", 38.2, 26.2);
+        (scored.accuracy, scored.top1) = (None, None);
+        scored.verification = Some(example::verification());
+        let text = text(&findings(vec![scored]));
+        assert!(!text.contains("top-1"), "{text}");
+        let (head, row) = text.split_once("scores off by\n").unwrap();
+        assert!(
+            head.contains("verifier") && head.contains("ROC area"),
+            "{text}"
+        );
+        let cells: Vec<&str> = row
+            .split("  ")
+            .map(str::trim)
+            .filter(|cell| !cell.is_empty())
+            .collect();
+        // Two intervals take ten identities.
+        let expected = [
+            "0.7500",
+            "50.00",
+            "75.00",
+            "30.1 to 95.4",
+            "probability 0.5000",
+            "4",
+            "1.00e-7",
+        ];
+        assert_eq!(cells[1..], expected, "{text}");
     }
 
     #[test]

@@ -267,7 +267,11 @@ fn only_right(two: &PairedRuns<'_>, thumbnails: &Thumbnails) -> Markup {
         return html! {};
     };
     let gallery = |better: &RunContents, pairs: &[BothAnswers<'_>]| {
-        let cards: Vec<CaptionedPair> = pairs.iter().take(MOST).map(|both| card(two, both)).collect();
+        let cards: Vec<CaptionedPair> = pairs
+            .iter()
+            .take(MOST)
+            .map(|both| card(two, both))
+            .collect();
         html! {
             @if !cards.is_empty() {
                 h3 { "Right only with " (better.name) ": " (cards.len()) " of " (pairs.len()) }
@@ -289,7 +293,10 @@ fn only_right(two: &PairedRuns<'_>, thumbnails: &Thumbnails) -> Markup {
 
 fn card(two: &PairedRuns<'_>, [x, y]: &BothAnswers<'_>) -> CaptionedPair {
     let describe = |run: &RunContents, row: &PairAnswer| {
-        let name = run.verifier.as_ref().and_then(|verifier| verifier.answers.as_ref());
+        let name = run
+            .verifier
+            .as_ref()
+            .and_then(|verifier| verifier.answers.as_ref());
         let name = name.map_or("score", |answers| answers.score.name());
         format!("{}: {name} {:.3}", run.name, row.score)
     };

@@ -123,7 +123,11 @@ fn only_right<'a>(
     let margin = |run: usize, row: &PairAnswer| {
         let similarity = |score| answers[run].score.similarity(score);
         let above = similarity(row.score) - similarity(thresholds[run]);
-        if row.kind == PairKind::Same { above } else { -above }
+        if row.kind == PairKind::Same {
+            above
+        } else {
+            -above
+        }
     };
     let is_right = |run: usize, row: &PairAnswer| {
         let is_accepted = answers[run].score.accepts(row.score, thresholds[run]);
@@ -131,9 +135,8 @@ fn only_right<'a>(
     };
     let found = [0, 1].map(|right| {
         let wrong = 1 - right;
-        let is_only = |both: &&BothAnswers<'_>| {
-            is_right(right, both[right]) && !is_right(wrong, both[wrong])
-        };
+        let is_only =
+            |both: &&BothAnswers<'_>| is_right(right, both[right]) && !is_right(wrong, both[wrong]);
         let mut found: Vec<BothAnswers<'a>> = common.iter().filter(is_only).copied().collect();
         found.sort_by(|x, y| margin(wrong, x[wrong]).total_cmp(&margin(wrong, y[wrong])));
         found

@@ -46,7 +46,9 @@ pub(super) fn section(seeds: &PairSeeds, thumbnails: &Thumbnails) -> Markup {
 
 fn card(pair: &UnstablePair) -> CaptionedPair {
     let answers = pair.answers.iter();
-    let answers: Vec<String> = answers.map(|(answer, count)| format!("{count} × {answer}")).collect();
+    let answers: Vec<String> = answers
+        .map(|(answer, count)| format!("{count} × {answer}"))
+        .collect();
     CaptionedPair {
         paths: [pair.path_a.clone(), pair.path_b.clone()],
         caption: format!("{}: {}", kind(pair.label), answers.join(", ")),

@@ -53,7 +53,9 @@ pub(super) fn check_opened(
                 let is_verifier = model.pair_shape.is_some();
                 let hint = match (OF_DATA.contains(&name), OF_PAIRS.contains(&name)) {
                     (true, _) if is_verifier => "a verifier has `auc` and `equal_error_rate`",
-                    (_, true) if !is_verifier => "a classifier has `top1`, `flips` and `logit_difference`",
+                    (_, true) if !is_verifier => {
+                        "a classifier has `top1`, `flips` and `logit_difference`"
+                    }
                     (true, _) => "name labelled images with `--data`, or leave the condition out",
                     (_, true) => "name labelled pairs with `--data`, or leave the condition out",
                     (false, false) => "leave the condition out",
