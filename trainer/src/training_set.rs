@@ -1,6 +1,8 @@
 //! Training set of a run, with its validation examples: decoded images, or the cached features of a frozen
 //! backbone. It knows no loop.
 
+mod pairs;
+
 use std::sync::Arc;
 
 use data::audit::Audit;
@@ -17,6 +19,8 @@ use crate::examples::{Batching, Examples, Purpose};
 use crate::features::{Extracted, Extractor, ExtractorOptions, FeatureCache, Features, View};
 use crate::kfold::Fold;
 use crate::recipe::{Recipe, SamplingKind, Views};
+
+pub use pairs::PairExamples;
 
 /// Real images that an exported file is verified with.
 const VERIFIED_IMAGES: usize = 16;
@@ -72,60 +76,6 @@ impl TrainingSet {
             context.printer.log(line);
         }
         Ok(data)
-    }
-
-    /// As [`open`](Self::open), of pairs of images. Of a frozen backbone an example is how far the features of the two
-    /// images are apart, computed once.
-    pub fn of_pairs(
-        pairs: &Pairs,
-        audit: &Audit,
-        network: &Network,
-        preprocess: &Preprocess,
-        recipe: &Recipe,
-        context: &TrainingContext<'_>,
-    ) -> Result<Self> {
-        let batching = batching(recipe, preprocess, context);
-        let dataset = &pairs.images;
-        let extractor = extractor(dataset, audit, network, (preprocess, recipe), context);
-        let distance = recipe.distance.into();
-        let ([(train, _), (val, val_pairs)], extractor) = match (cached_views(recipe), extractor) {
-            (Some(views), Some(mut extractor)) => {
-                let mut distances = |split, views: &[View], purpose| {
-                    let features = extract(&mut extractor, dataset, split, views, context)?;
-                    let (own, pairs) = pairs.readable(split, features.samples());
-                    let distances = Arc::new(features.distances(&pairs, distance));
-                    Ok::<_, Error>((batching.features(distances, purpose), own))
-                };
-                let val_views = if recipe.augment_val {
-                    &views
-                } else {
-                    &views[..1]
-                };
-                let both = [
-                    distances(Split::Train, &views, Purpose::Training)?,
-                    distances(Split::Val, val_views, Purpose::Validation)?,
-                ];
-                (both, Some(extractor))
-            }
-            _ => {
-                let [train, val] = decode_both(dataset, &batching, recipe, context)?;
-                let examples = |split, images: Arc<Images>, purpose| {
-                    let (own, pairs) = pairs.readable(split, images.samples());
-                    (batching.pairs(images, pairs.into(), purpose), own)
-                };
-                let both = [
-                    examples(Split::Train, train, Purpose::Training),
-                    examples(Split::Val, val, Purpose::Validation),
-                ];
-                (both, None)
-            }
-        };
-        let classes = data::pairs::CLASSES.map(str::to_owned).to_vec();
-        Ok(Self {
-            val_pairs,
-            extractor,
-            ..Self::new(classes, train, val, batching)
-        })
     }
 
     fn from_images(
@@ -249,34 +199,6 @@ impl TrainingSet {
                 Ok(self.batching.images(images, Purpose::Evaluation))
             }
         }
-    }
-
-    /// The pairs of any split whose images can be read, in the order of their examples, batched for evaluation.
-    pub fn pair_evaluation(
-        &mut self,
-        pairs: &Pairs,
-        split: Split,
-        recipe: &Recipe,
-        context: &TrainingContext<'_>,
-    ) -> Result<(Examples, Vec<Pair>)> {
-        if split == Split::Val {
-            let val = self.val.rebatched(Purpose::Evaluation, &self.batching);
-            return Ok((val, self.val_pairs.clone()));
-        }
-        let images = self.evaluation(&pairs.images, split, recipe, context)?;
-        let (own, moved) = pairs.readable(split, images.samples());
-        let batching = &self.batching;
-        let examples = match &images {
-            Examples::Images(loader) => {
-                let images = Arc::clone(loader.images());
-                batching.pairs(images, moved.into(), Purpose::Evaluation)
-            }
-            Examples::Features(loader) => {
-                let distances = loader.features().distances(&moved, recipe.distance.into());
-                batching.features(Arc::new(distances), Purpose::Evaluation)
-            }
-        };
-        Ok((examples, own))
     }
 
     /// Releases the training images, which are most of the memory, once training is over.

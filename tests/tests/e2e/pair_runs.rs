@@ -1,4 +1,4 @@
-//! Several verifiers: compared on one page, and trained with several seeds.
+//! Several verifiers: compared on one page, trained with several seeds, cross-validated.
 
 use std::collections::BTreeMap;
 
@@ -203,4 +203,52 @@ fn a_seed_of_a_verifier_is_a_run_of_its_own() {
     shop.trainer("fit --resume later --seeds 3 -q").run().ok();
     assert_eq!(areas("later"), areas("custom"));
     assert!(areas("custom")[1] != areas("custom")[0] || areas("custom")[2] != areas("custom")[0]);
+}
+
+#[test]
+fn every_identity_that_is_not_for_the_test_is_held_out_once() {
+    let shop = shop();
+    tiny_models::residual(&shop.path("tiny.onnx"));
+    for (run, flags) in [
+        ("custom", "--width 2 --size 48 --epochs 1"),
+        ("frozen", "--backbone tiny.onnx"),
+    ] {
+        let fit = format!("{SMALL} {flags} --folds 3 --name {run}");
+        let done = shop.trainer(&fit).run().ok();
+        let folds = shop.json(&format!("runs/{run}/folds.json"));
+        let per_fold = folds["per_fold"].as_array().unwrap();
+        assert_eq!(per_fold.len(), 3);
+        let sum = |key: &str| {
+            per_fold
+                .iter()
+                .map(|fold| fold[key].as_u64().unwrap())
+                .sum::<u64>()
+        };
+        // Two of twelve identities are the test set; each has four pairs of its own images, and four others.
+        assert_eq!((sum("identities"), sum("count")), (10, 80));
+        assert_eq!(
+            (&folds["identities"], &folds["count"]),
+            (&10.into(), &80.into())
+        );
+        let line = "3-fold cross-validation, 80 held-out pairs of 10 identities\narea under ROC ";
+        assert!(done.out.contains(line), "{}", done.out);
+        let mean = per_fold
+            .iter()
+            .map(|fold| fold["auc"].as_f64().unwrap())
+            .sum::<f64>()
+            / 3.0;
+        assert!((folds["auc"]["mean"].as_f64().unwrap() - mean).abs() < 1e-12);
+        let page = fs::read_to_string(shop.path(format!("runs/{run}/report.html"))).unwrap();
+        assert!(
+            page.contains("Cross-validation, 3 folds of 10 identities</h3>"),
+            "{run}"
+        );
+        // The run itself is the same as without folds.
+        let fit = format!("{SMALL} {flags} --name {run}-alone");
+        shop.trainer(&fit).run().ok();
+        let [with, without] = [run.to_owned(), format!("{run}-alone")].map(|run| {
+            fs::read_to_string(shop.path(format!("runs/{run}/predictions.csv"))).unwrap()
+        });
+        assert_eq!(with, without);
+    }
 }

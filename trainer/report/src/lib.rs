@@ -64,7 +64,7 @@ pub fn run_page(run: &RunContents, thumbnails: &Thumbnails) -> String {
             Some(verifier::headline(run, verifier)),
             verifier::scores(verifier),
             verifier::errors(verifier, thumbnails),
-            verifier::seeds(verifier, thumbnails),
+            verifier::stability(verifier, thumbnails),
         ],
         None => [
             Some(headline::section(&plotted)),

@@ -31,7 +31,7 @@ pub struct RunContents {
     pub(crate) epochs: Vec<EpochRow>,
     pub(crate) summary: Option<Summary>,
     pub(crate) answers: Option<Answers>,
-    /// In place of both and of `seeds`, where pairs were trained on.
+    /// In place of both, of `folds` and of `seeds`, where pairs were trained on.
     pub(crate) verifier: Option<VerifierContents>,
     pub(crate) agreement: Option<Agreement>,
     /// The card of the exported file.
@@ -78,11 +78,12 @@ impl RunContents {
         let path = |name| folder.join(name);
         let is_verifier = settings.distance.is_some();
         let verifier = is_verifier.then(|| VerifierContents::open(folder, notes));
-        let (summary, answers, seeds) = match verifier {
-            Some(_) => (None, None, None),
+        let (summary, answers, folds, seeds) = match verifier {
+            Some(_) => (None, None, None, None),
             None => (
                 note(notes, json(&path(files::SUMMARY))),
                 note(notes, if_any(&path(files::PREDICTIONS), Answers::open)),
+                note(notes, json(&path(files::FOLDS))),
                 note(notes, json(&path(files::SEEDS))),
             ),
         };
@@ -104,7 +105,7 @@ impl RunContents {
             card: note(notes, if_any(&path(files::MODEL), card)).flatten(),
             images: note(notes, if_any(&path(files::SPLIT), images)).unwrap_or_default(),
             calibration: note(notes, json(&path(files::CALIBRATION))),
-            folds: note(notes, json(&path(files::FOLDS))),
+            folds,
             suspects: note(notes, rows(&path(files::SUSPECTS))).unwrap_or_default(),
             seeds,
             audit: note(notes, json(&path(files::AUDIT))),

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use data::{Scores, Split};
 use serde::{Deserialize, Serialize};
 
-pub use pairs::{MeanDeviation, PairSeedScore, PairSeeds, PairSummary, UnstablePair};
+pub use pairs::{
+    MeanDeviation, PairFoldScore, PairFolds, PairSeedScore, PairSeeds, PairSummary, UnstablePair,
+};
 
 /// Training history of one epoch: a row of `metrics.csv`. Accuracies are in percent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

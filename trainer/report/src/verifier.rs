@@ -5,7 +5,7 @@ mod errors;
 mod headline;
 mod paired;
 mod scores;
-mod seeds;
+mod stability;
 
 use console::page;
 use maud::Markup;
@@ -33,9 +33,9 @@ pub(crate) fn errors(verifier: &VerifierContents, thumbnails: &Thumbnails) -> Op
     Some(errors::section(summary, answers, thumbnails))
 }
 
-/// Scores of other seeds; none where no others were trained.
-pub(crate) fn seeds(verifier: &VerifierContents, thumbnails: &Thumbnails) -> Option<Markup> {
-    Some(seeds::section(verifier.seeds.as_ref()?, thumbnails))
+/// Scores of held-out identities and of other seeds; none where there are neither.
+pub(crate) fn stability(verifier: &VerifierContents, thumbnails: &Thumbnails) -> Option<Markup> {
+    stability::section(verifier, thumbnails)
 }
 
 /// The page of several runs, all of them verifiers'.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use data::PairOptions;
 use models::{Head, PairHead};
 
 use super::{DistanceKind, MOST_IMAGES_PER_STEP, Recipe, Task, ensure};
@@ -27,6 +28,14 @@ impl Recipe {
     pub fn contrastive_margin(&self) -> Option<f64> {
         let is_contrastive = self.is_pairs() && self.distance == DistanceKind::Euclidean;
         is_contrastive.then_some(self.margin)
+    }
+
+    /// How pairs are drawn.
+    pub fn pair_options(&self) -> PairOptions {
+        PairOptions {
+            seed: self.seed,
+            per_identity: self.pairs_per_identity,
+        }
     }
 
     /// What the network of a verifier ends with.

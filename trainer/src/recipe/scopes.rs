@@ -29,10 +29,6 @@ pub(super) const CUSTOM_ONLY: [&str; 5] = ["width", "cells", "growth", "cell", "
 /// Settings of classifiers alone.
 pub(super) const CLASSIFY_ONLY: [&str; 4] = ["class-weights", "mixup", "cutmix", "no-calibrate"];
 
-/// Held-out identities need pairs of their own, which a table of pairs does not have.
-const NO_FOLDS: &str = "is for classifiers. With `--task pairs`, each `--seed` holds out other identities of data without \
-                        splits, and `--seeds` repeats the training on the same ones";
-
 /// Settings of verifiers alone.
 pub(super) const PAIRS_ONLY: [&str; 3] = ["pairs-per-identity", "distance", "margin"];
 
@@ -79,7 +75,6 @@ impl Recipe {
         if self.is_pairs() {
             let reason = "is for classifiers; leave it out with `--task pairs`";
             keys.extend(CLASSIFY_ONLY.map(|key| (key, reason)));
-            keys.push(("folds", NO_FOLDS));
         } else {
             let reason = "needs `--task pairs`";
             keys.extend(PAIRS_ONLY.map(|key| (key, reason)));

@@ -4,34 +4,23 @@
 
 use std::collections::BTreeMap;
 
-use data::metrics::{ScoredPair, VerificationScores};
+use data::Pairs;
+use data::metrics::VerificationScores;
 use data::pairs::CLASSES;
-use data::{Pair, Pairs, Split};
 use fs_err as fs;
 use models::Network;
 use report::run_files::{MeanDeviation, PairSeedScore, PairSeeds, UnstablePair};
 
 use crate::context::TrainingContext;
-use crate::error::Result;
-use crate::evaluate::{decide, pair_logits};
-use crate::examples::Examples;
+use crate::error::{Error, Result};
 use crate::final_evaluation::scored_split;
 use crate::live::train_in_folder;
 use crate::model::Model;
 use crate::output_files::save_json;
-use crate::pair_score::PairScore;
+use crate::pair_evaluation::EvaluationPairs;
 use crate::recipe::Recipe;
 use crate::run_dir::RunDir;
 use crate::training_set::TrainingSet;
-
-/// The pairs that every seed is scored on.
-struct EvaluationPairs<'a> {
-    pairs: &'a Pairs,
-    split: Split,
-    examples: Examples,
-    /// Those whose images can be read, in the order of the examples.
-    readable: Vec<Pair>,
-}
 
 /// A seed's scores, and whether it says that the images of each pair are the same.
 struct SeedResult {
@@ -55,14 +44,17 @@ pub fn repeat_pairs_with_seeds(
         return Ok(());
     };
     let split = scored_split(&pairs.images, recipe);
-    let (examples, readable) = data.pair_evaluation(pairs, split, recipe, context)?;
-    let evaluation = EvaluationPairs {
-        pairs,
-        split,
-        examples,
-        readable,
+    let examples = data.pair_evaluation(pairs, split, recipe, context)?;
+    let evaluation = EvaluationPairs::new(pairs, split, examples);
+    let score = |seed: u64, network: &Network| {
+        let (scores, answers) = evaluation.score(network, data, context)?;
+        Ok::<_, Error>(SeedResult {
+            seed,
+            scores,
+            answers,
+        })
     };
-    let mut results = vec![evaluation.score(recipe.seed, first, data, context)?];
+    let mut results = vec![score(recipe.seed, first)?];
     for seed in recipe.seed + 1..recipe.seed + count as u64 {
         context.interrupt.check()?;
         let number = results.len() + 1;
@@ -83,96 +75,64 @@ pub fn repeat_pairs_with_seeds(
         let untrained = Model::from(first.clone()).rebuild(&recipe, context)?;
         let examples = data.with_seed(seed);
         let trained = train_in_folder(&folder, untrained, &examples, &recipe, context)?;
-        results.push(evaluation.score(seed, &trained.network, data, context)?);
+        results.push(score(seed, &trained.network)?);
     }
-    let seeds = evaluation.summarise(&results);
+    let seeds = summarise(&evaluation, &results);
     save_json(&run.seeds(), &seeds)?;
     context.printer.result(seeds.text())?;
     Ok(())
 }
 
-impl EvaluationPairs<'_> {
-    fn score(
-        &self,
-        seed: u64,
-        network: &Network,
-        data: &TrainingSet,
-        context: &TrainingContext<'_>,
-    ) -> Result<SeedResult> {
-        let (decision, _) = decide(network, &data.val, &data.batching, context)?;
-        let logits = pair_logits(network, &self.examples, &data.batching, context)?;
-        let score = PairScore::of(network)?;
-        let samples = self.pairs.images.samples(self.split);
-        let scored: Vec<ScoredPair> = logits
-            .iter()
-            .zip(&self.readable)
-            .map(|(logit, pair)| ScoredPair {
-                score: score.score(*logit),
-                kind: pair.kind,
-                identity: samples[pair.a].label,
-            })
-            .collect();
-        let is_same = |pair: &ScoredPair| decision.kind.accepts(pair.score, decision.threshold);
-        let answers = scored.iter().map(is_same).collect();
-        let scores = VerificationScores::new(&scored, decision.kind, decision.threshold);
-        Ok(SeedResult {
-            seed,
-            scores: scores.expect("the exported file was scored on the same pairs"),
-            answers,
+fn summarise(evaluation: &EvaluationPairs<'_>, results: &[SeedResult]) -> PairSeeds {
+    let seeds: Vec<PairSeedScore> = results
+        .iter()
+        .map(|SeedResult { seed, scores, .. }| PairSeedScore {
+            seed: *seed,
+            auc: scores.auc,
+            equal_error_rate: scores.equal_error_rate,
+            accuracy: scores.accuracy,
+            threshold: scores.threshold,
         })
+        .collect();
+    let over = |figure: fn(&PairSeedScore) -> f64| {
+        MeanDeviation::of(&seeds.iter().map(figure).collect::<Vec<_>>())
+    };
+    PairSeeds {
+        task: "pairs".into(),
+        auc: over(|seed| seed.auc),
+        equal_error_rate: over(|seed| seed.equal_error_rate),
+        accuracy: over(|seed| seed.accuracy),
+        split: evaluation.split,
+        count: evaluation.readable.len(),
+        unstable: unstable(evaluation, results),
+        seeds,
     }
+}
 
-    fn summarise(&self, results: &[SeedResult]) -> PairSeeds {
-        let seeds: Vec<PairSeedScore> = results
-            .iter()
-            .map(|SeedResult { seed, scores, .. }| PairSeedScore {
-                seed: *seed,
-                auc: scores.auc,
-                equal_error_rate: scores.equal_error_rate,
-                accuracy: scores.accuracy,
-                threshold: scores.threshold,
-            })
-            .collect();
-        let over = |figure: fn(&PairSeedScore) -> f64| {
-            MeanDeviation::of(&seeds.iter().map(figure).collect::<Vec<_>>())
-        };
-        PairSeeds {
-            task: "pairs".into(),
-            auc: over(|seed| seed.auc),
-            equal_error_rate: over(|seed| seed.equal_error_rate),
-            accuracy: over(|seed| seed.accuracy),
-            split: self.split,
-            count: self.readable.len(),
-            unstable: self.unstable(results),
-            seeds,
+/// The pairs on which the seeds disagree; those with the least agreement first.
+fn unstable(evaluation: &EvaluationPairs<'_>, results: &[SeedResult]) -> Vec<UnstablePair> {
+    let answers = |index: usize| {
+        let mut answers = BTreeMap::<String, usize>::new();
+        for result in results {
+            let name = CLASSES[usize::from(result.answers[index])];
+            *answers.entry(name.into()).or_default() += 1;
         }
-    }
-
-    /// The pairs on which the seeds disagree; those with the least agreement first.
-    fn unstable(&self, results: &[SeedResult]) -> Vec<UnstablePair> {
-        let answers = |index: usize| {
-            let mut answers = BTreeMap::<String, usize>::new();
-            for result in results {
-                let name = CLASSES[usize::from(result.answers[index])];
-                *answers.entry(name.into()).or_default() += 1;
+        answers
+    };
+    let pairs = evaluation.readable.iter().enumerate();
+    let mut unstable: Vec<UnstablePair> = pairs
+        .map(|(index, pair)| {
+            let [a, b] = evaluation.pairs.images_of(evaluation.split, pair);
+            UnstablePair {
+                path_a: a.relative.clone(),
+                path_b: b.relative.clone(),
+                label: pair.kind,
+                answers: answers(index),
             }
-            answers
-        };
-        let pairs = self.readable.iter().enumerate();
-        let mut unstable: Vec<UnstablePair> = pairs
-            .map(|(index, pair)| {
-                let [a, b] = self.pairs.images_of(self.split, pair);
-                UnstablePair {
-                    path_a: a.relative.clone(),
-                    path_b: b.relative.clone(),
-                    label: pair.kind,
-                    answers: answers(index),
-                }
-            })
-            .filter(|pair| pair.answers.len() > 1)
-            .collect();
-        // By the number of seeds that give the more frequent answer: the fewer, the less stable.
-        unstable.sort_by_key(|pair| pair.answers.values().max().copied());
-        unstable
-    }
+        })
+        .filter(|pair| pair.answers.len() > 1)
+        .collect();
+    // By the number of seeds that give the more frequent answer: the fewer, the less stable.
+    unstable.sort_by_key(|pair| pair.answers.values().max().copied());
+    unstable
 }

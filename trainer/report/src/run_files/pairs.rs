@@ -53,7 +53,39 @@ pub struct PairSeedScore {
     pub threshold: f64,
 }
 
-/// Mean, sample standard deviation and extremes over the seeds.
+/// Scores of k-fold cross-validation over identities: a verifier's `folds.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PairFolds {
+    /// `pairs`.
+    pub task: String,
+    pub folds: usize,
+    /// Held-out pairs of all folds.
+    pub count: usize,
+    /// Identities that were held out, each once.
+    pub identities: u64,
+    /// Area under the ROC curve, `[0, 1]`.
+    pub auc: MeanDeviation,
+    /// `[0, 1]`.
+    pub equal_error_rate: MeanDeviation,
+    /// Share of right answers at each fold's own threshold, `[0, 1]`.
+    pub accuracy: MeanDeviation,
+    pub per_fold: Vec<PairFoldScore>,
+}
+
+/// Scores of one fold's network on the identities held out from it, as shares.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PairFoldScore {
+    /// Counted from 1.
+    pub fold: usize,
+    /// Number of held-out pairs.
+    pub count: usize,
+    pub identities: u64,
+    pub auc: f64,
+    pub equal_error_rate: f64,
+    pub accuracy: f64,
+}
+
+/// Mean, sample standard deviation and extremes over the seeds, or over the folds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MeanDeviation {
     pub mean: f64,
@@ -88,31 +120,61 @@ impl MeanDeviation {
     }
 }
 
+impl PairFolds {
+    /// The scores as text for a terminal.
+    pub fn text(&self) -> String {
+        let Self {
+            folds,
+            count,
+            identities,
+            ..
+        } = self;
+        let figures = figures([self.auc, self.equal_error_rate, self.accuracy]);
+        format!(
+            "{folds}-fold cross-validation, {count} held-out pairs of {identities} identities\n{figures}"
+        )
+    }
+}
+
 impl PairSeeds {
     /// The scores as text for a terminal.
     pub fn text(&self) -> String {
         let Self { split, count, .. } = self;
-        let line = |name: &str, found: &MeanDeviation, digits: usize, unit: &str| {
-            let factor = if unit.is_empty() { 1.0 } else { 100.0 };
-            let [mean, deviation, min, max] =
-                [found.mean, found.deviation, found.min, found.max].map(|value| factor * value);
-            format!(
-                "{name:<16}  {mean:.digits$}{unit}   standard deviation {deviation:.digits$}, from {min:.digits$} to \
-                 {max:.digits$}{unit}"
-            )
-        };
-        [
-            format!("{} seeds, {count} {split} pairs", self.seeds.len()),
-            line("area under ROC", &self.auc, 4, ""),
-            line("equal error rate", &self.equal_error_rate, 2, " %"),
-            line("accuracy", &self.accuracy, 2, " %"),
-            format!(
-                "answer depends on the seed: {} of {count} pairs",
-                self.unstable.len()
-            ),
-        ]
-        .join("\n")
+        format!(
+            "{} seeds, {count} {split} pairs\n{}\nanswer depends on the seed: {} of {count} pairs",
+            self.seeds.len(),
+            figures([self.auc, self.equal_error_rate, self.accuracy]),
+            self.unstable.len()
+        )
     }
+}
+
+/// Lines of area under the ROC curve, equal error rate and accuracy.
+fn figures([auc, equal_error_rate, accuracy]: [MeanDeviation; 3]) -> String {
+    let line = |name: &str, found: &MeanDeviation| {
+        let MeanDeviation {
+            mean,
+            deviation,
+            min,
+            max,
+        } = found;
+        format!(
+            "{name:<16}  {mean:.4}   standard deviation {deviation:.4}, from {min:.4} to {max:.4}"
+        )
+    };
+    let percents = |name: &str, found: &MeanDeviation| {
+        let [mean, deviation, min, max] =
+            [found.mean, found.deviation, found.min, found.max].map(|share| 100.0 * share);
+        format!(
+            "{name:<16}  {mean:.2} %   standard deviation {deviation:.2}, from {min:.2} to {max:.2} %"
+        )
+    };
+    [
+        line("area under ROC", &auc),
+        percents("equal error rate", &equal_error_rate),
+        percents("accuracy", &accuracy),
+    ]
+    .join("\n")
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::{
     write_page,
 };
 use crate::context::TrainingContext;
+use crate::cross_validation::cross_validate_pairs;
 use crate::dataset::{self, warn_left_out};
 use crate::error::Result;
 use crate::export::{CardFields, Exported, export_verifier};
@@ -59,14 +60,14 @@ pub(super) fn fit(
         .map_err(|error| discard_run(plan, &run, error))?;
     announce(&run, &data_line(&pairs, &data), network, context, recipe);
 
+    cross_validate_pairs(&untrained, &pairs, &mut data, recipe, &run, context)?;
     let trained = train_run(plan, &run, untrained.clone(), &data, resumed, context)?;
     let network = &trained.network;
     let (decision, validation) = evaluate::decide(network, &data.val, &data.batching, context)?;
     let answers = data.val_pairs.iter().copied().zip(validation);
     let of_file = (decision.kind, decision.threshold);
     pairs.write_answers(&run.val_predictions(), Split::Val, answers, of_file)?;
-    let fingerprint = audit.fingerprint.clone();
-    let fingerprint = fingerprint.expect("an audit that was run has one");
+    let fingerprint = audit.fingerprint.expect("an audit that was run has one");
     let images = &pairs.images;
     let card = CardFields::new(network, preprocess, recipe, images, fingerprint)?
         .of_verifier(&pairs, decision);
