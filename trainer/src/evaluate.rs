@@ -7,7 +7,7 @@ use data::{Prediction, Sample, Scores, Split, Tally};
 use models::Network;
 
 use crate::context::TrainingContext;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::examples::{Batch, Batching, Examples, Purpose};
 use crate::features::Features;
 use crate::model::Model;
@@ -139,6 +139,9 @@ pub fn pair_logits(
 }
 
 /// Decides at the equal error rate of the validation pairs, whose scores come with it.
+///
+/// # Errors
+/// An image cannot be read; all pairs whose images can be read have one answer.
 pub fn decide(
     network: &Network,
     val: &Examples,
@@ -149,8 +152,10 @@ pub fn decide(
     let logits = pair_logits(network, &val, batching, context)?;
     let same: Vec<bool> = val.labels().into_iter().map(|label| label == 1).collect();
     let score = PairScore::of(network)?;
-    let decision = score.decision(&logits, &same);
-    let decision = decision.expect("pairs of both answers were checked");
+    // Pairs of both answers were checked, but images may be unreadable.
+    let decision = score.decision(&logits, &same).ok_or_else(|| {
+        Error::refused("the validation pairs whose images can be read have one answer alone")
+    })?;
     let scores = logits.iter().map(|logit| score.score(*logit)).collect();
     Ok((decision, scores))
 }
