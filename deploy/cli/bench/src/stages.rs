@@ -106,7 +106,9 @@ pub fn prepare(model: &BenchModel) -> deploy::Result<Option<PreparedImages>> {
     if count == 0 {
         return Ok(None);
     }
-    let ms = |seconds: f64| Some(1e3 * seconds / f64::from(count));
+    // What a verifier takes for one image is a pair.
+    let images = if model.pairs.is_some() { 2.0 } else { 1.0 };
+    let ms = |seconds: f64| Some(1e3 * images * seconds / f64::from(count));
     Ok(Some(PreparedImages {
         numbers: prepared.into(),
         stages: StageTimes {

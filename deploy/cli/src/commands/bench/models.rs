@@ -158,7 +158,7 @@ fn model(
 }
 
 /// The source of labelled images: what was named, or the model's own run; none where it lies in no run.
-fn source<'a>(
+fn data_source<'a>(
     path: &Path,
     model: &Model,
     args: &'a BenchArgs,
@@ -184,7 +184,7 @@ fn dataset(
     cache: &Path,
     printer: &Printer,
 ) -> anyhow::Result<Option<Dataset>> {
-    let source = source(path, model, args, cache);
+    let source = data_source(path, model, args, cache);
     source
         .map(|source| source::dataset(path, &source, printer))
         .transpose()
@@ -201,7 +201,7 @@ fn pairs(
     if args.configurations.engine.is_some() {
         return Ok(None);
     }
-    let Some(source) = source(path, model, args, cache) else {
+    let Some(source) = data_source(path, model, args, cache) else {
         return Ok(None);
     };
     Ok(Some(PairTestSet {
