@@ -22,15 +22,15 @@ pub(crate) const MOST_PAIRS: usize = 3;
 /// Level of significance.
 pub(crate) const LEVEL: f64 = 0.05;
 
-/// Charts of classifiers over each other.
-const CURVES: [(ChartKind, &str); 7] = [
-    (ChartKind::Loss, "Loss"),
-    (ChartKind::Accuracy, "Accuracy"),
-    (ChartKind::Lr, "Learning rate"),
-    (ChartKind::Rate, "Speed"),
-    (ChartKind::Roc, "ROC"),
-    (ChartKind::Pr, "Precision and recall"),
-    (ChartKind::Reliability, "Confidence against accuracy"),
+/// Charts of classifiers over each other, with their titles and captions.
+const CURVES: [(ChartKind, &str, &str); 7] = [
+    (ChartKind::Loss, "Loss", ""),
+    (ChartKind::Accuracy, "Accuracy", ""),
+    (ChartKind::Lr, "Learning rate", ""),
+    (ChartKind::Rate, "Speed", ""),
+    (ChartKind::Roc, "ROC", ""),
+    (ChartKind::Pr, "Precision and recall", ""),
+    (ChartKind::Reliability, "Confidence against accuracy", ""),
 ];
 
 /// Two runs on their common images.
@@ -250,15 +250,20 @@ fn tests(pairs: &[Pair<'_>]) -> Markup {
     }
 }
 
-/// Charts of all runs over each other; one that a run lacks is left out.
-pub(crate) fn curves(runs: &[PlottedRun<'_>], kinds: &[(ChartKind, &str)]) -> Markup {
+/// Charts of all runs over each other. Those that a run lacks are left out, and so are those by epoch where no run has two.
+pub(crate) fn curves(runs: &[PlottedRun<'_>], kinds: &[(ChartKind, &str, &str)]) -> Markup {
+    let has_curves = runs.iter().any(|plotted| plotted.run.epochs.len() > 1);
     let figures: Vec<Markup> = kinds
         .iter()
-        .filter_map(|(kind, title)| {
+        .filter(|(kind, ..)| has_curves || !kind.is_by_epoch())
+        .filter_map(|(kind, title, caption)| {
             let chart = charts::chart(*kind, runs).ok()?;
-            Some(page::figure(&chart, title, ""))
+            Some(page::figure(&chart, title, caption))
         })
         .collect();
+    if figures.is_empty() {
+        return html! {};
+    }
     let lead = if runs.len() > NUM_COLOURS {
         "Colours repeat after six runs, with other dashes."
     } else {

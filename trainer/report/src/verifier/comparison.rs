@@ -8,7 +8,7 @@ use maud::{Markup, html};
 
 use super::errors::kind;
 use super::paired::{BothAnswers, PairedRuns, every_two};
-use crate::charts::{self, ChartKind, PlottedRun};
+use crate::charts::{ChartKind, PlottedRun};
 use crate::comparison::{LEVEL, MOST_PAIRS, curves, origins, same_data};
 use crate::pair_answers::PairAnswer;
 use crate::run_contents::RunContents;
@@ -18,19 +18,22 @@ use crate::thumbnails::{CaptionedPair, Thumbnails};
 /// Pairs in each gallery.
 const MOST: usize = 6;
 
-/// Charts over each other, below the tradeoff.
-const CURVES: [(ChartKind, &str); 4] = [
-    (ChartKind::Loss, "Loss"),
-    (ChartKind::Accuracy, "Accuracy"),
-    (ChartKind::Lr, "Learning rate"),
-    (ChartKind::Rate, "Speed"),
+/// Charts over each other, with their titles and captions.
+const CURVES: [(ChartKind, &str, &str); 5] = [
+    (ChartKind::Det, "Detection error tradeoff", TRADEOFF),
+    (ChartKind::Loss, "Loss", ""),
+    (ChartKind::Accuracy, "Accuracy", ""),
+    (ChartKind::Lr, "Learning rate", ""),
+    (ChartKind::Rate, "Speed", ""),
 ];
+
+const TRADEOFF: &str = "Every threshold is a point of a curve: how many others it accepts, and how many of the same identity \
+                        it rejects. The rings are the thresholds in the files. Normal deviate axes.";
 
 pub(super) fn body(runs: &[RunContents], thumbnails: &Thumbnails) -> Markup {
     let plotted: Vec<PlottedRun> = runs.iter().map(PlottedRun::new).collect();
     let every_two = every_two(runs);
     let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
-    let tradeoff = charts::chart(ChartKind::Det, &plotted).ok();
     html! {
         header.top {
             h1 { "Comparison of " (names.join(", ")) }
@@ -44,11 +47,8 @@ pub(super) fn body(runs: &[RunContents], thumbnails: &Thumbnails) -> Markup {
             (scores(runs))
             (differences(&every_two))
         }
-        @if let Some(tradeoff) = tradeoff {
-            (page::section("tradeoff", "Detection error tradeoff", TRADEOFF, &page::figure(&tradeoff, "", "")))
-        }
         (curves(&plotted, &kinds(runs)))
-        @if contrastive(runs) == Contrastive::Some {
+        @if contrastive(runs) == Contrastive::Some && runs.iter().any(|run| run.epochs.len() > 1) {
             p.small { "No losses: a contrastive loss and a cross-entropy are not comparable." }
         }
         @if every_two.len() <= MOST_PAIRS {
@@ -57,9 +57,6 @@ pub(super) fn body(runs: &[RunContents], thumbnails: &Thumbnails) -> Markup {
         (origins(runs))
     }
 }
-
-const TRADEOFF: &str = "Every threshold is a point of a curve: how many others it accepts, and how many of the same identity \
-                        it rejects. The rings are the thresholds in the files. Normal deviate axes.";
 
 /// Whose loss is contrastive.
 #[derive(PartialEq)]
@@ -77,10 +74,12 @@ fn contrastive(runs: &[RunContents]) -> Contrastive {
     }
 }
 
-fn kinds(runs: &[RunContents]) -> Vec<(ChartKind, &'static str)> {
+fn kinds(runs: &[RunContents]) -> Vec<(ChartKind, &'static str, &'static str)> {
     let has_losses = contrastive(runs) != Contrastive::Some;
-    let is_shown = |(kind, _): &(ChartKind, &str)| *kind != ChartKind::Loss || has_losses;
-    CURVES.into_iter().filter(is_shown).collect()
+    let kinds = CURVES.into_iter();
+    kinds
+        .filter(|(kind, ..)| *kind != ChartKind::Loss || has_losses)
+        .collect()
 }
 
 fn verdict(two: &PairedRuns<'_>) -> Markup {
@@ -192,20 +191,16 @@ fn differences(every_two: &[PairedRuns<'_>]) -> Markup {
     let mut header = vec![
         "first – second",
         "common pairs",
-        "identities",
-        "AUC, difference",
+        "only first right",
+        "only second right",
+        "AUC",
         "95 % interval",
         "p",
     ];
     if is_adjusted {
         header.push("p, Holm");
     }
-    header.extend([
-        "equal error, difference",
-        "95 % interval",
-        "only first right",
-        "only second right",
-    ]);
+    header.extend(["equal error", "95 % interval"]);
     let row = |two: &PairedRuns<'_>| {
         let difference = two.difference.as_ref().ok()?;
         Some(difference_cells(two, difference, is_adjusted))
@@ -215,7 +210,7 @@ fn differences(every_two: &[PairedRuns<'_>]) -> Markup {
         @if !rows.is_empty() {
             (page::table(&header, &rows))
             p.small {
-                "Differences are of the first less the second: a better verifier has a larger area and a smaller equal \
+                "AUC and equal error: of the first less the second. A better verifier has a larger area and a smaller equal \
                  error rate. "
                 @if is_adjusted { "With several runs, Holm's adjusted p-values count. " }
             }
@@ -237,14 +232,24 @@ fn difference_cells(
     let signed = |value: f64| format!("{value:+.3}");
     let range = |[low, high]: [f64; 2]| format!("{low:+.3} to {high:+.3}");
     let points = |[low, high]: [f64; 2]| format!("{:+.1} to {:+.1} %", 100.0 * low, 100.0 * high);
+    let counts = two
+        .only_right
+        .as_ref()
+        .map(|both| both.each_ref().map(Vec::len));
+    let counts = match counts {
+        Some(counts) => counts.map(|count| thousands(count as u64)),
+        None => ["–", "–"].map(str::to_owned),
+    };
     let mut cells = vec![
         format!("{} – {}", two.first.name, two.second.name),
         thousands(two.count as u64),
-        thousands(difference.num_identities),
+    ];
+    cells.extend(counts);
+    cells.extend([
         signed(auc.value),
         or_dash(auc.interval.map(range)),
         or_dash(auc.p_value.map(p_value)),
-    ];
+    ]);
     if is_adjusted {
         cells.push(or_dash(two.p_value.map(p_value)));
     }
@@ -252,12 +257,6 @@ fn difference_cells(
         format!("{:+.1} %", 100.0 * equal_error_rate.value),
         or_dash(equal_error_rate.interval.map(points)),
     ]);
-    let counts = two.only_right.as_ref();
-    let counts = counts.map(|both| [both[0].len(), both[1].len()]);
-    cells.extend(match counts {
-        Some(counts) => counts.map(|count| thousands(count as u64)),
-        None => ["–", "–"].map(str::to_owned),
-    });
     cells
 }
 
