@@ -6,7 +6,7 @@ use crate::split::train_val_counts;
 use crate::{Dataset, Error, Result, Sample, Split};
 use std::collections::BTreeSet;
 
-/// Identities of a split: with fewer, there is no pair of two.
+/// Identities of a split: with fewer, there is no pair of two, though one with forgeries has pairs of both answers.
 const FEWEST: usize = 2;
 
 pub(super) fn folds(pairs: &Pairs, count: usize, options: &PairOptions) -> Result<Vec<Pairs>> {
@@ -55,10 +55,14 @@ pub(super) fn folds(pairs: &Pairs, count: usize, options: &PairOptions) -> Resul
             },
             options,
         );
-        let has_both = Split::ALL
-            .iter()
-            .all(|split| pairs.has_both_answers(*split));
-        if has_both { Ok(pairs) } else { Err(too_few()) }
+        let num_identities = [train, val, test].map(|identities| identities.len());
+        let is_enough = num_identities.iter().all(|count| *count >= FEWEST);
+        let has_both = |split: &Split| pairs.has_both_answers(*split);
+        if is_enough && Split::ALL.iter().all(has_both) {
+            Ok(pairs)
+        } else {
+            Err(too_few())
+        }
     };
     (0..count).map(fold).collect()
 }

@@ -401,7 +401,10 @@ fn folds_hold_out_every_identity_once_with_pairs_of_its_own_split() {
     assert!(pairs.folds(4, &other).unwrap() != folds);
     // Sixteen identities in nine folds: in one of them a single identity is held out.
     for count in [9, 16, 40] {
-        let error = pairs.folds(count, &options).unwrap_err().to_string();
+        let Err(error) = pairs.folds(count, &options) else {
+            panic!("{count} folds are made");
+        };
+        let error = error.to_string();
         assert!(
             error.contains(&format!("too few for {count} folds")),
             "{error}"
