@@ -9,6 +9,9 @@ use tests::{Workshop, tiny_models};
 use crate::pairs::{SMALL, draw_identities, shop};
 use crate::report::references;
 
+/// [`SMALL`] with its results on standard output.
+const LOUD: &str = "fit --task pairs --data people --pairs-per-identity 4";
+
 /// The decisions of a run by pair: whether each is right.
 fn decisions(shop: &Workshop, run: &str) -> BTreeMap<String, bool> {
     let table = fs::read_to_string(shop.path(format!("runs/{run}/predictions.csv"))).unwrap();
@@ -36,7 +39,7 @@ fn verifiers_are_compared_on_their_common_pairs() {
         ("far", fit("far", "--distance euclidean --epochs 2")),
     ];
     let report = |runs: &str| {
-        let report = shop.trainer(&format!("report {runs} -q")).run().ok();
+        let report = shop.trainer(&format!("report {runs}")).run().ok();
         assert!(report.out.contains("wrote `comparison.html`"));
         fs::read_to_string(shop.path("comparison.html")).unwrap()
     };
@@ -153,7 +156,7 @@ fn a_seed_of_a_verifier_is_a_run_of_its_own() {
             "--backbone tiny.onnx --epochs 1 --fine-tune --keep tuned --lr 0.05",
         ),
     ] {
-        let fit = format!("{SMALL} {flags} --seeds 3 --seed 5 --name {run}");
+        let fit = format!("{LOUD} {flags} --seeds 3 --seed 5 --name {run}");
         let done = shop.trainer(&fit).run().ok();
         assert!(
             done.out.contains("3 seeds, 16 test pairs\n"),
@@ -214,7 +217,7 @@ fn every_identity_that_is_not_for_the_test_is_held_out_once() {
         ("custom", "--width 2 --size 48 --epochs 1"),
         ("frozen", "--backbone tiny.onnx"),
     ] {
-        let fit = format!("{SMALL} {flags} --folds 3 --name {run}");
+        let fit = format!("{LOUD} {flags} --folds 3 --name {run}");
         let done = shop.trainer(&fit).run().ok();
         let folds = shop.json(&format!("runs/{run}/folds.json"));
         let per_fold = folds["per_fold"].as_array().unwrap();
