@@ -82,6 +82,7 @@ fn verifiers_are_compared_on_their_common_pairs() {
         "<h2>Where weighed and far differ</h2>",
         "No losses: a contrastive loss and a cross-entropy are not comparable.",
         "forgeries</th>",
+        "only 1st right</th>",
     ] {
         assert!(page.contains(expected), "{expected}");
     }
@@ -118,7 +119,7 @@ fn verifiers_are_compared_on_their_common_pairs() {
     for expected in ["they have no pair in common.", "The data sets differ"] {
         assert!(page.contains(expected), "{expected}");
     }
-    assert!(!page.contains("only first right"));
+    assert!(!page.contains("only 1st right"));
     let page = report("listed listed");
     assert!(
         page.contains("it takes 10 identities, and their 8 common pairs are of 4."),

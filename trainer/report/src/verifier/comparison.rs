@@ -190,9 +190,9 @@ fn differences(every_two: &[PairedRuns<'_>]) -> Markup {
     let is_adjusted = every_two.len() > 1;
     let mut header = vec![
         "first – second",
-        "common pairs",
-        "only first right",
-        "only second right",
+        "pairs",
+        "only 1st right",
+        "only 2nd right",
         "AUC",
         "95 % interval",
         "p",
