@@ -1,7 +1,7 @@
 //! What looks at pairs and verifiers: `bench`, `inspect --pair`, `audit --task pairs`.
 
 use fs_err as fs;
-use tests::tiny_models;
+use tests::{Done, tiny_models};
 
 use crate::pairs::{SMALL, draw_identities, shop};
 
@@ -64,6 +64,11 @@ fn a_verifier_is_timed_pair_by_pair_and_scored() {
     );
     let page = fs::read_to_string(shop.path("scores.html")).unwrap();
     assert!(page.contains(&format!("<td>{area:.4}</td>")), "{page}");
+    check_conditions_and_refusals(&bench);
+}
+
+/// What is scored, judged and refused beside the timing of a verifier.
+fn check_conditions_and_refusals(bench: &dyn Fn(&str) -> Done) {
     let unscored = bench("--batch 1 --no-data --json -").ok().json();
     let unscored = &unscored["results"][0];
     assert!(unscored.get("verification").is_none() && unscored["split_ms"]["decode"].is_null());
