@@ -1,9 +1,11 @@
 //! Folds of identities: each identity is held out once, with pairs among those that are held out together.
 
 use super::{PairOptions, Pairs, draw};
-use crate::loader::order;
 use crate::split::train_val_counts;
 use crate::{Dataset, Error, Result, Sample, Split};
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use rand::seq::SliceRandom;
 use std::collections::BTreeSet;
 
 /// Identities of a split: with fewer, there is no pair of two, though one with forgeries has pairs of both answers.
@@ -13,8 +15,8 @@ pub(super) fn folds(pairs: &Pairs, count: usize, options: &PairOptions) -> Resul
     let images = &pairs.images;
     let samples: Vec<&Sample> = images.train.iter().chain(&images.val).collect();
     let labels: BTreeSet<u32> = samples.iter().map(|sample| sample.label).collect();
-    let labels: Vec<u32> = labels.into_iter().collect();
-    let order = order(labels.len(), options.seed, 0);
+    let mut labels: Vec<u32> = labels.into_iter().collect();
+    labels.shuffle(&mut ChaCha8Rng::seed_from_u64(options.seed));
     let too_few = || {
         Error::with_hint(
             format!(
@@ -28,11 +30,11 @@ pub(super) fn folds(pairs: &Pairs, count: usize, options: &PairOptions) -> Resul
     };
     let fold = |fold: usize| {
         let is_held_out = |turn: usize| turn % count == fold;
-        let turns = order.iter().enumerate();
+        let turns = labels.iter().enumerate();
         let (test, others): (Vec<_>, Vec<_>) = turns.partition(|(turn, _)| is_held_out(*turn));
         let num_val = train_val_counts(others.len())[1].max(FEWEST);
-        let identities = |turns: &[(usize, &usize)]| -> BTreeSet<u32> {
-            turns.iter().map(|(_, index)| labels[**index]).collect()
+        let identities = |turns: &[(usize, &u32)]| -> BTreeSet<u32> {
+            turns.iter().map(|(_, label)| **label).collect()
         };
         let (val, train) = others.split_at_checked(num_val).ok_or_else(too_few)?;
         let [train, val, test] = [train, val, test.as_slice()].map(identities);
