@@ -13,6 +13,7 @@ mod quantile;
 mod report;
 mod selective;
 mod verification;
+mod verifier_difference;
 
 use crate::{Result, write};
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,7 @@ pub use quantile::quantile;
 pub use report::{table, worse_than_majority};
 pub use selective::{CoveragePoint, Selective};
 pub use verification::{Against, Det, EqualError, ScoredPair, VerificationScores, det};
+pub use verifier_difference::{Difference, TwiceScoredPair, VerifierDifference};
 
 /// Scores of a classifier on labelled images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -4,6 +4,7 @@
 
 mod draw;
 mod flaw;
+mod fold;
 mod list;
 
 use crate::card::ScoreKind;
@@ -175,6 +176,32 @@ impl Pairs {
         list::of_images(list, images)
     }
 
+    /// Divides the identities of train and val into `count` folds by the seed. In each result the identities of one fold
+    /// are the test split, and the others train and val; pairs are drawn anew, as from folders.
+    ///
+    /// # Errors
+    /// There are too few identities for pairs of both answers in every split.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// for identity in 0..12 {
+    ///     let identity = folder.path().join(format!("writer {identity}"));
+    ///     std::fs::create_dir(&identity)?;
+    ///     for i in 0..3 {
+    ///         std::fs::write(identity.join(format!("{i}.jpg")), "")?;
+    ///     }
+    /// }
+    /// let options = classifold_data::PairOptions::default();
+    /// let pairs = classifold_data::Pairs::open(folder.path(), &options)?;
+    /// let folds = pairs.folds(3, &options)?;
+    /// // Ten identities are not of the test split, and each is held out once.
+    /// assert_eq!(folds.iter().map(|fold| fold.images.test.len()).sum::<usize>(), 10 * 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn folds(&self, count: usize, options: &PairOptions) -> Result<Vec<Self>> {
+        fold::folds(self, count, options)
+    }
+
     /// Writes which images are paired, as CSV with the columns `path_a,path_b,label,split`.
     ///
     /// # Errors
@@ -295,10 +322,16 @@ impl Pairs {
     fn missing_answers(&self) -> impl Iterator<Item = (Split, u32)> + '_ {
         let answers = |split| [1, 0].map(|label| (split, label));
         let all = [Split::Train, Split::Val].into_iter().flat_map(answers);
-        all.filter(|(split, label)| {
-            let mut pairs = self.of(*split).iter();
-            !pairs.any(|pair| pair.kind.label() == *label)
-        })
+        all.filter(|(split, label)| !self.has_answer(*split, *label))
+    }
+
+    fn has_answer(&self, split: Split, label: u32) -> bool {
+        let mut pairs = self.of(split).iter();
+        pairs.any(|pair| pair.kind.label() == label)
+    }
+
+    fn has_both_answers(&self, split: Split) -> bool {
+        [0, 1].iter().all(|label| self.has_answer(split, *label))
     }
 }
 

@@ -5,7 +5,8 @@ pairs.py RUN --images DIR [--seed N] [--epochs N] [--batch N] [--threads N]
 The counterpart of `trainer fit --task pairs --augment none`: the pairs of RUN/pairs.csv, whose paths start from DIR; the
 custom ResNet (formulation A, width 8, three cells), 128 pixels to the shorter side, the centre 112 x 112, ImageNet's mean
 and deviation; |f(a) - f(b)|, linear, sigmoid; Adam at 1e-3; the epoch of the best validation accuracy. Prints JSON:
-the area under the ROC curve, and per epoch the seconds of training on the clock and of the processor.
+the area under the ROC curve, and per epoch the losses (of training as the mean while the weights move, as in metrics.csv)
+and the seconds of training on the clock and of the processor.
 
 Needs torch, PIL and scikit-learn.
 """
@@ -104,25 +105,30 @@ def main():
             found = [net(a, b) for a, b, _ in batches(pairs, torch.arange(len(pairs)))]
         return torch.cat(found), pairs[:, 2]
 
-    best, seconds, processor_seconds = (-1.0, 0.0, 0), [], []
+    best, seconds, processor_seconds, losses = (-1.0, 0.0, 0), [], [], {"train": [], "val": []}
     for _ in range(args.epochs):
         started, started_processor = time.perf_counter(), time.process_time()
         net.train()
+        total = 0.0
         for a, b, same in batches(splits["train"], torch.randperm(len(splits["train"]))):
             loss = F.binary_cross_entropy_with_logits(net(a, b), same)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
+            total += loss.item() * len(same)
+        losses["train"].append(total / len(splits["train"]))
         seconds.append(time.perf_counter() - started)
         processor_seconds.append(time.process_time() - started_processor)
         found, same = logits("val")
         accuracy = ((found > 0) == (same > 0.5)).float().mean().item()
         loss = F.binary_cross_entropy_with_logits(found, same).item()
+        losses["val"].append(loss)
         if (accuracy, -loss) > best[:2]:
             found, same = logits("test")
             best = (accuracy, -loss, roc_auc_score(same, found))
     print(json.dumps({
         "seed": args.seed, "auc": best[2], "val_accuracy": best[0],
+        "train_losses": losses["train"], "val_losses": losses["val"],
         "epoch_seconds": seconds, "epoch_processor_seconds": processor_seconds,
     }))
 

@@ -1,6 +1,7 @@
 //! K-fold cross-validation: scores on held-out images, and images whose label looks wrong.
 
 mod logistic;
+mod pairs;
 mod run;
 
 use data::metrics::{argmax, negative_log_likelihood};
@@ -8,6 +9,7 @@ use data::{Prediction, Sample, Tally};
 use report::run_files::{FoldScore, Folds, MeanInterval};
 
 pub use logistic::held_out_logits;
+pub use pairs::cross_validate_pairs;
 pub use run::cross_validate;
 
 use crate::calibrate::mean_and_error;

@@ -7,7 +7,7 @@ use console::Printer;
 use data::audit::{Audit, Depth};
 use data::images::{Images, ImagesOptions};
 use data::preprocess::Color;
-use data::{Dataset, Limits, PairOptions, Pairs, Sample, Split, Unreadable};
+use data::{Dataset, Limits, Pairs, Sample, Split, Unreadable};
 
 use crate::context::TrainingContext;
 use crate::error::{Error, Result};
@@ -60,19 +60,25 @@ pub fn open_pairs(
     let path = resolve::data_path(&recipe.data, &context.cache, context.printer)?;
     let pairs = match resumed {
         Some(run) => Pairs::from_list(&run.pairs(), resolve::run_dataset(run, &path)?)?,
-        None => {
-            let options = PairOptions {
-                seed: recipe.seed,
-                per_identity: recipe.pairs_per_identity,
-            };
-            Pairs::open(&path, &options)?
-        }
+        None => Pairs::open(&path, &recipe.pair_options())?,
     };
     for note in &pairs.images.notes {
         context.printer.log(note);
     }
     log_left_out(&pairs.images, context.printer);
     pairs.check_trainable()?;
+    if let Some(folds) = recipe.folds {
+        if path.is_file() {
+            return Err(Error::Setting {
+                flag: "folds",
+                value: folds.to_string(),
+                reason: "needs a folder for each identity: what is held out gets pairs of its own, and a table lists \
+                         none to draw from; `--seeds` repeats the training"
+                    .into(),
+            });
+        }
+        pairs.folds(folds, &recipe.pair_options())?;
+    }
     context.ensure_runtime()?;
     Ok(pairs)
 }

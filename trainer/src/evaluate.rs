@@ -7,10 +7,11 @@ use data::{Prediction, Sample, Scores, Split, Tally};
 use models::Network;
 
 use crate::context::TrainingContext;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::examples::{Batch, Batching, Examples, Purpose};
 use crate::features::Features;
 use crate::model::Model;
+use crate::pair_score::{Decision, PairScore};
 use crate::tensors;
 
 /// Scores and predictions of a network on examples.
@@ -135,6 +136,28 @@ pub fn pair_logits(
     let logits = compute_logits(network, &distances, &mut |_| {})?;
     // The other one is 0.
     Ok(logits.iter().map(|row| f64::from(row[1])).collect())
+}
+
+/// Decides at the equal error rate of the validation pairs, whose scores come with it.
+///
+/// # Errors
+/// An image cannot be read; all pairs whose images can be read have one answer.
+pub fn decide(
+    network: &Network,
+    val: &Examples,
+    batching: &Batching,
+    context: &TrainingContext<'_>,
+) -> Result<(Decision, Vec<f64>)> {
+    let val = val.rebatched(Purpose::Evaluation, batching);
+    let logits = pair_logits(network, &val, batching, context)?;
+    let same: Vec<bool> = val.labels().into_iter().map(|label| label == 1).collect();
+    let score = PairScore::of(network)?;
+    // Pairs of both answers were checked, but images may be unreadable.
+    let decision = score.decision(&logits, &same).ok_or_else(|| {
+        Error::refused("the validation pairs whose images can be read have one answer alone")
+    })?;
+    let scores = logits.iter().map(|logit| score.score(*logit)).collect();
+    Ok((decision, scores))
 }
 
 /// Scores for people: which images were scored and what computed them, then the table.

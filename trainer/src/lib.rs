@@ -44,6 +44,7 @@ pub mod live;
 pub mod model;
 pub mod named_backbones;
 pub mod output_files;
+pub mod pair_evaluation;
 pub mod pair_score;
 pub mod preprocessing;
 pub mod probe;

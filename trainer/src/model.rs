@@ -39,7 +39,7 @@ impl Model {
 
     /// The network before training with the seed of `recipe`: the seed alone decides its initial weights.
     pub fn rebuild(&self, recipe: &Recipe, context: &TrainingContext<'_>) -> Result<Self> {
-        let num_classes = self.network.num_classes();
+        let head = recipe.head(self.network.num_classes());
         let network = match self.network.source() {
             // It is opened already.
             Some(backbone) => {
@@ -49,10 +49,10 @@ impl Model {
                     false => Spec::Frozen(Arc::clone(backbone)),
                 };
                 let device = device::open(recipe.device)?;
-                Network::build(&spec, num_classes, recipe.seed, &device)?
+                Network::build(&spec, head, recipe.seed, &device)?
             }
             // NB: clones share the running statistics of batch norm.
-            None => build_network(recipe, self.network.image_shape(), num_classes, context)?,
+            None => build_network(recipe, self.network.image_shape(), head, context)?,
         };
         Ok(network.into())
     }

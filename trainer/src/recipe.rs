@@ -344,8 +344,8 @@ pub struct Recipe {
     /// Do not calibrate the probabilities: fit no temperature on held-out logits
     #[arg(long)]
     pub no_calibrate: bool,
-    /// Cross-validate first, with this many folds of the training and validation images; writes
-    /// folds.json and suspects.csv
+    /// Cross-validate first, with this many folds of the training and validation images, or identities; writes
+    /// folds.json, and suspects.csv of a classifier
     #[arg(long, value_name = "COUNT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folds: Option<usize>,

@@ -1,6 +1,6 @@
 //! Restores the network of a run from one of its checkpoints, calibrated as the run was.
 
-use models::{Head, Network};
+use models::Network;
 use report::run_files::Calibration;
 
 use crate::calibrate;
@@ -31,10 +31,7 @@ pub fn restore(
     let state = checkpoint.state().clone();
     let preprocess = InputPreprocess::of_run(run, recipe, context)?;
     let images = preprocess.images();
-    let head: Head = match recipe.is_pairs() {
-        true => recipe.pair_head().into(),
-        false => state.classes.len().into(),
-    };
+    let head = recipe.head(state.classes.len());
     let network = model::build_network(recipe, images, head, context)?;
     let network = match state.is_frozen_start() {
         true => checkpoint.network(network)?.into_frozen(),

@@ -1,5 +1,6 @@
 //! Repeated training with several seeds: how far the scores vary, and which answers depend on the seed.
 
+mod pairs;
 mod run;
 
 use std::collections::BTreeMap;
@@ -7,6 +8,7 @@ use std::collections::BTreeMap;
 use data::{Sample, Split, Tally};
 use report::run_files::{MeanRange, SeedScore, Seeds, UnstableImage};
 
+pub use pairs::repeat_pairs_with_seeds;
 pub use run::repeat_with_seeds;
 
 /// Scores the logits `[N, K]` of the networks of several seeds for the images of a split.

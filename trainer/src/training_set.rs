@@ -1,6 +1,8 @@
 //! Training set of a run, with its validation examples: decoded images, or the cached features of a frozen
 //! backbone. It knows no loop.
 
+mod pairs;
+
 use std::sync::Arc;
 
 use data::audit::Audit;
@@ -17,6 +19,8 @@ use crate::examples::{Batching, Examples, Purpose};
 use crate::features::{Extracted, Extractor, ExtractorOptions, FeatureCache, Features, View};
 use crate::kfold::Fold;
 use crate::recipe::{Recipe, SamplingKind, Views};
+
+pub use pairs::PairExamples;
 
 /// Real images that an exported file is verified with.
 const VERIFIED_IMAGES: usize = 16;
@@ -72,57 +76,6 @@ impl TrainingSet {
             context.printer.log(line);
         }
         Ok(data)
-    }
-
-    /// As [`open`](Self::open), of pairs of images. Of a frozen backbone an example is how far the features of the two
-    /// images are apart, computed once.
-    pub fn of_pairs(
-        pairs: &Pairs,
-        audit: &Audit,
-        network: &Network,
-        preprocess: &Preprocess,
-        recipe: &Recipe,
-        context: &TrainingContext<'_>,
-    ) -> Result<Self> {
-        let batching = batching(recipe, preprocess, context);
-        let dataset = &pairs.images;
-        let extractor = extractor(dataset, audit, network, (preprocess, recipe), context);
-        let distance = recipe.distance.into();
-        let [(train, _), (val, val_pairs)] = match (cached_views(recipe), extractor) {
-            (Some(views), Some(mut extractor)) => {
-                let mut distances = |split, views: &[View], purpose| {
-                    let features = extract(&mut extractor, dataset, split, views, context)?;
-                    let (own, pairs) = pairs.readable(split, features.samples());
-                    let distances = Arc::new(features.distances(&pairs, distance));
-                    Ok::<_, Error>((batching.features(distances, purpose), own))
-                };
-                let val_views = if recipe.augment_val {
-                    &views
-                } else {
-                    &views[..1]
-                };
-                [
-                    distances(Split::Train, &views, Purpose::Training)?,
-                    distances(Split::Val, val_views, Purpose::Validation)?,
-                ]
-            }
-            _ => {
-                let [train, val] = decode_both(dataset, &batching, recipe, context)?;
-                let examples = |split, images: Arc<Images>, purpose| {
-                    let (own, pairs) = pairs.readable(split, images.samples());
-                    (batching.pairs(images, pairs.into(), purpose), own)
-                };
-                [
-                    examples(Split::Train, train, Purpose::Training),
-                    examples(Split::Val, val, Purpose::Validation),
-                ]
-            }
-        };
-        let classes = data::pairs::CLASSES.map(str::to_owned).to_vec();
-        Ok(Self {
-            val_pairs,
-            ..Self::new(classes, train, val, batching)
-        })
     }
 
     fn from_images(

@@ -26,22 +26,47 @@ pub fn bootstrap(
     seed: u64,
     mut statistic: impl FnMut(&[usize]) -> Option<f64>,
 ) -> Option<[f64; 2]> {
+    let [statistics] = resample(count, resamples, seed, |draw| Some([statistic(draw)?]))?;
+    percentile_interval(&statistics)
+}
+
+/// Several statistics of the draws of [`bootstrap`], each sorted. `None` where `bootstrap` has no interval.
+pub(super) fn resample<const N: usize>(
+    count: usize,
+    resamples: usize,
+    seed: u64,
+    mut statistics: impl FnMut(&[usize]) -> Option<[f64; N]>,
+) -> Option<[Vec<f64>; N]> {
     if count == 0 {
         return None;
     }
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    // One buffer for all draws: `statistic` is called thousands of times.
+    // One buffer for all draws: `statistics` is called thousands of times.
     let mut draw = vec![0; count];
-    let mut statistics = Vec::with_capacity(resamples);
+    let mut values = [(); N].map(|()| Vec::with_capacity(resamples));
+    let mut num_drawn = 0;
     for _ in 0..resamples {
         draw.fill_with(|| rng.random_range(0..count));
-        statistics.extend(statistic(&draw));
+        let Some(found) = statistics(&draw) else {
+            continue;
+        };
+        num_drawn += 1;
+        for (values, value) in values.iter_mut().zip(found) {
+            values.push(value);
+        }
     }
-    if 2 * statistics.len() <= resamples {
+    if 2 * num_drawn <= resamples {
         return None;
     }
-    statistics.sort_by(f64::total_cmp);
-    Some([quantile(&statistics, 0.025)?, quantile(&statistics, 0.975)?])
+    for values in &mut values {
+        values.sort_by(f64::total_cmp);
+    }
+    Some(values)
+}
+
+/// The percentile interval at 95 % of sorted statistics.
+pub(super) fn percentile_interval(sorted: &[f64]) -> Option<[f64; 2]> {
+    Some([quantile(sorted, 0.025)?, quantile(sorted, 0.975)?])
 }
 
 /// [`bootstrap`] interval of the mean of `values`.

@@ -3,16 +3,17 @@
 //! A pair is accepted where its score is at least the threshold; of distances, where it is at most that. False acceptance is the share of other pairs that
 //! are accepted, false rejection that of pairs of the same identity that are not.
 
-use super::{Curve, bootstrap, roc, wilson};
+use super::bootstrap::{percentile_interval, resample};
+use super::{Curve, roc, wilson};
 use crate::pairs::PairKind;
 use pixels::card::ScoreKind;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Draws of the bootstrap.
-const RESAMPLES: usize = 1000;
+pub(super) const RESAMPLES: usize = 1000;
 /// Seed of the bootstrap: the same pairs have the same interval.
-const SEED: u64 = 0;
+pub(super) const SEED: u64 = 0;
 
 /// A pair with its score.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -134,12 +135,16 @@ pub struct VerificationScores {
     pub num_same: u64,
     /// Area under the ROC curve, `[0, 1]`: the share of two pairs, one of each answer, that the scores order rightly.
     pub auc: f64,
+    /// Its 95 % interval by a bootstrap over identities; none of fewer than [`LEAST_IDENTITIES`](Self::LEAST_IDENTITIES).
+    /// Earlier versions did not write it.
+    #[serde(default)]
+    pub auc_interval: Option<[f64; 2]>,
     /// What the score of a pair, and a threshold, is.
     #[serde(default)]
     pub score: ScoreKind,
     /// Rate at which both errors are equal, `[0, 1]`, on these pairs.
     pub equal_error_rate: f64,
-    /// Its 95 % interval by a bootstrap over identities; none of fewer than [`LEAST_IDENTITIES`](Self::LEAST_IDENTITIES).
+    /// Its 95 % interval, of the same draws.
     pub equal_error_interval: Option<[f64; 2]>,
     /// Identities that pairs were drawn for. Earlier versions did not write it.
     #[serde(default)]
@@ -204,13 +209,15 @@ impl VerificationScores {
         let count = pairs.len() as u64;
         let (low, high) = wilson(correct, count);
         let by_identity = by_identity(pairs);
+        let [auc_interval, equal_error_interval] = intervals(&by_identity);
         Some(Self {
             count,
             num_same: num_same as u64,
             score: ScoreKind::default(),
             auc: det.auc,
+            auc_interval,
             equal_error_rate: equal_error.rate,
-            equal_error_interval: equal_error_interval(&by_identity),
+            equal_error_interval,
             num_identities: by_identity.len() as u64,
             equal_error_threshold: equal_error.threshold,
             threshold,
@@ -240,13 +247,17 @@ impl VerificationScores {
             ),
             None => self.without_interval(),
         };
+        let area_interval = match self.auc_interval {
+            Some([low, high]) => format!(" (95 % interval {low:.4} to {high:.4})"),
+            None => String::new(),
+        };
         let mut lines = vec![
             format!(
                 "pairs             {} of the same identity, {} others",
                 self.num_same,
                 self.count - self.num_same
             ),
-            format!("area under ROC    {:.4}", self.auc),
+            format!("area under ROC    {:.4}{area_interval}", self.auc),
             format!(
                 "equal error rate  {} ({interval})",
                 percent(self.equal_error_rate)
@@ -331,17 +342,23 @@ fn by_identity(pairs: &[ScoredPair]) -> Vec<Vec<&ScoredPair>> {
     identities.into_values().collect()
 }
 
-/// Identities are drawn, not pairs: the pairs of one identity are right or wrong together.
-fn equal_error_interval(identities: &[Vec<&ScoredPair>]) -> Option<[f64; 2]> {
+/// Intervals of the area under the ROC curve and of the equal error rate. Identities are drawn, not pairs: the pairs of
+/// one identity are right or wrong together.
+fn intervals(identities: &[Vec<&ScoredPair>]) -> [Option<[f64; 2]>; 2] {
     if (identities.len() as u64) < VerificationScores::LEAST_IDENTITIES {
-        return None;
+        return [None; 2];
     }
-    bootstrap(identities.len(), RESAMPLES, SEED, |draw| {
+    let statistics = resample(identities.len(), RESAMPLES, SEED, |draw| {
         let drawn = draw
             .iter()
             .flat_map(|index| identities[*index].iter().copied());
-        Some(det(drawn)?.equal_error().rate)
-    })
+        let det = det(drawn)?;
+        Some([det.auc, det.equal_error().rate])
+    });
+    match statistics {
+        Some(statistics) => statistics.map(|sorted| percentile_interval(&sorted)),
+        None => [None; 2],
+    }
 }
 
 #[cfg(test)]
@@ -472,9 +489,13 @@ mod tests {
         let interval = few.equal_error_interval.unwrap();
         assert_eq!(many.equal_error_interval, Some(interval));
         assert!(interval[0] <= 0.3 && interval[1] >= 0.7, "{interval:?}");
+        let area = few.auc_interval.unwrap();
+        assert_eq!(many.auc_interval, Some(area));
+        assert!(area[0] <= 0.3 && area[1] >= 0.7, "{area:?}");
         assert_eq!(many.num_identities, 10);
         let table = many.table();
         assert!(table.contains("%, over 10 identities)"), "{table}");
+        assert!(table.contains("ROC    0.5000 (95 % interval 0."), "{table}");
     }
 
     #[test]
@@ -486,6 +507,7 @@ mod tests {
             (scores.equal_error_interval, scores.num_identities),
             (None, 9)
         );
+        assert_eq!(scores.auc_interval, None);
         let table = scores.table();
         let expected = "(no interval: it takes 10 identities, and there are 9)";
         assert!(table.contains(expected), "{table}");

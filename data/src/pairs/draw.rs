@@ -4,7 +4,7 @@ use super::{
     Flaw, FlawKind, Pair, PairKind, PairOptions, Pairs, is_forged, leak, leaked_identities,
     open_identities, shown,
 };
-use crate::{Error, Result, Sample, Split};
+use crate::{Dataset, Error, Result, Sample, Split};
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -75,11 +75,16 @@ pub(super) fn open_unchecked(source: &Path, options: &PairOptions) -> Result<(Pa
 
 fn drawn(source: &Path, options: &PairOptions) -> Result<Pairs> {
     let images = open_identities(source, options.seed)?;
+    Ok(of_images(images, options))
+}
+
+/// Draws the pairs of every split.
+pub(super) fn of_images(images: Dataset, options: &PairOptions) -> Pairs {
     let draw = |split| (split, draw(images.samples(split), options));
-    Ok(Pairs {
+    Pairs {
         pairs: Split::ALL.map(draw).into(),
         images,
-    })
+    }
 }
 
 /// The identities with fewer than two images of their own, and the number of all.

@@ -365,3 +365,49 @@ fn unchecked_folders_have_flaws_in_place_of_errors() {
     let (pairs, flaws) = Pairs::open_unchecked(clean.path(), &PairOptions::default()).unwrap();
     assert_eq!((&flaws[..], pairs), (&[][..], open(clean.path()).unwrap()));
 }
+
+#[test]
+fn folds_hold_out_every_identity_once_with_pairs_of_its_own_split() {
+    let folder = identities(20, 3, 1);
+    let options = PairOptions::default();
+    let pairs = open(folder.path()).unwrap();
+    let names = |pairs: &Pairs, split: Split| -> BTreeSet<String> {
+        let samples = pairs.images.samples(split).iter();
+        let name = |label: u32| pairs.images.classes[label as usize].clone();
+        samples.map(|sample| name(sample.label)).collect()
+    };
+    let folds = pairs.folds(4, &options).unwrap();
+    assert_eq!(folds.len(), 4);
+    let mut held_out = Vec::new();
+    for fold in &folds {
+        let [train, val, test] =
+            [Split::Train, Split::Val, Split::Test].map(|split| names(fold, split));
+        assert!(
+            val.len() >= 2 && train.len() > 2 * val.len(),
+            "{train:?} {val:?}"
+        );
+        assert!(train.is_disjoint(&val) && train.is_disjoint(&test) && val.is_disjoint(&test));
+        for counts in fold.counts().values() {
+            assert_eq!(counts.same, counts.forged + counts.different);
+            assert!(counts.forged > 0 && counts.different > 0);
+        }
+        held_out.extend(test);
+    }
+    held_out.sort_unstable();
+    let [train, val] = [Split::Train, Split::Val].map(|split| names(&pairs, split));
+    assert_eq!(held_out, train.union(&val).cloned().collect::<Vec<_>>());
+    assert_eq!(pairs.folds(4, &options).unwrap(), folds, "the seed decides");
+    let other = PairOptions { seed: 1, ..options };
+    assert!(pairs.folds(4, &other).unwrap() != folds);
+    // Sixteen identities in nine folds: in one of them a single identity is held out.
+    for count in [9, 16, 40] {
+        let Err(error) = pairs.folds(count, &options) else {
+            panic!("{count} folds are made");
+        };
+        let error = error.to_string();
+        assert!(
+            error.contains(&format!("too few for {count} folds")),
+            "{error}"
+        );
+    }
+}

@@ -25,6 +25,7 @@ mod loop_settings;
 mod named_backbones;
 mod one_answer;
 mod output;
+mod pair_runs;
 mod pair_tools;
 mod pairs;
 mod photos;

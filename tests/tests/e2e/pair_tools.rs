@@ -1,12 +1,12 @@
 //! What looks at pairs and verifiers: `bench`, `inspect --pair`, `audit --task pairs`.
 
 use fs_err as fs;
-use tests::tiny_models;
+use tests::{Done, tiny_models};
 
 use crate::pairs::{SMALL, draw_identities, shop};
 
 #[test]
-fn a_verifier_is_timed_pair_by_pair() {
+fn a_verifier_is_timed_pair_by_pair_and_scored() {
     let shop = shop();
     tiny_models::residual(&shop.path("tiny.onnx"));
     shop.trainer(&format!("{SMALL} --backbone tiny.onnx --name timed"))
@@ -25,10 +25,65 @@ fn a_verifier_is_timed_pair_by_pair() {
         assert!(result["images_per_second"].as_f64().unwrap() > 0.0);
         assert!(result["split_ms"]["compute"].as_f64().unwrap() > 0.0);
         assert!(result["nodes_by_provider"]["cpu"].as_u64().unwrap() > 0);
-        assert!(result["split_ms"]["decode"].is_null() && result.get("top1").is_none());
+        assert!(result["split_ms"]["decode"].as_f64().unwrap() > 0.0);
+        assert!(result.get("top1").is_none());
+        // The run's own scores, of the session that was timed.
+        let verification = &result["verification"];
+        let summary = shop.json("runs/timed/summary.json");
+        for key in ["auc", "equal_error_rate", "accuracy", "threshold", "count"] {
+            let [own, found] = [&summary, verification].map(|json| json[key].as_f64().unwrap());
+            assert!((own - found).abs() < 1e-6, "{key}: {own} {found}");
+        }
+        assert_eq!(verification["compared"], 16);
+        let difference = verification["max_score_difference"].as_f64().unwrap();
+        assert!(difference < 1e-5, "{difference}");
     }
+    // Other pairs of the same images.
+    shop.deploy("eval timed --data people --json eval.json -q")
+        .run()
+        .ok();
+    let (area, count) = {
+        let eval = shop.json("eval.json");
+        (eval["auc"].as_f64().unwrap(), eval["count"].to_string())
+    };
+    let named = bench("--batch 2 --data people --csv scores.csv --html scores.html").ok();
+    for expected in [
+        "ROC area",
+        "equal error %",
+        &format!("{area:.4}"),
+        "probability 0.",
+    ] {
+        assert!(named.out.contains(expected), "{expected}: {}", named.out);
+    }
+    let csv = fs::read_to_string(shop.path("scores.csv")).unwrap();
+    let last: Vec<&str> = csv.lines().nth(1).unwrap().rsplitn(7, ',').collect();
+    assert_eq!(
+        (last[1], last[5].parse()),
+        (count.as_str(), Ok(area)),
+        "{csv}"
+    );
+    let page = fs::read_to_string(shop.path("scores.html")).unwrap();
+    assert!(page.contains(&format!("<td>{area:.4}</td>")), "{page}");
+    check_conditions_and_refusals(&bench);
+}
+
+/// What is scored, judged and refused beside the timing of a verifier.
+fn check_conditions_and_refusals(bench: &dyn Fn(&str) -> Done) {
+    let unscored = bench("--batch 1 --no-data --json -").ok().json();
+    let unscored = &unscored["results"][0];
+    assert!(unscored.get("verification").is_none() && unscored["split_ms"]["decode"].is_null());
+    let failed = bench("--batch 1 --fail-if auc<1.5 -q");
+    assert_eq!(failed.code, 1, "{}", failed.err);
     for (arguments, expected) in [
-        ("--data people", "`--data` is for classifiers"),
+        (
+            "--fail-if top1<0.5",
+            "a verifier has `auc` and `equal_error_rate`",
+        ),
+        (
+            "--no-data --fail-if auc<0.5",
+            "name labelled pairs with `--data`",
+        ),
+        ("--classes classes.txt", "`--classes` is for classifiers"),
         (
             "--precision fp16",
             "on the CPU in the precision of its file alone",

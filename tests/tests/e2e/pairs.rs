@@ -331,6 +331,12 @@ fn pairs_of_known_classes_are_listed_with_splits_that_share_no_image() {
     assert_eq!(summary["count"], 28);
     // There are fewer identities than folds: nothing chose the penalty.
     assert_eq!(summary["head"]["folds"], 0);
+    let folds = shop.trainer("fit --task pairs --data pairs.csv --folds 2 -q");
+    let refusal = folds.run().refusal();
+    assert!(
+        refusal.contains("`--folds 2`: needs a folder for each identity"),
+        "{refusal}"
+    );
     // An image in two splits is a leak.
     table += "train/0/1.png,train/0/3.png,same,test\n";
     shop.write("leak.csv", &table);
@@ -376,10 +382,6 @@ fn a_network_of_our_own_becomes_a_verifier_that_classifiers_commands_refuse() {
             "name them with `--pair A B`",
         ),
         ("eval own", "the run `runs/own` is a verifier's"),
-        (
-            "report own own",
-            "a verifier's run, and a comparison is of classifiers",
-        ),
         ("plot own --kind roc", "it compares pairs of images"),
     ];
     for (command, expected) in refusals {
@@ -485,7 +487,8 @@ fn data_and_settings_that_make_no_pairs_are_refused() {
     "#);
     for (arguments, expected) in [
         ("--mixup 0.2", "`--mixup 0.2`: is for classifiers"),
-        ("--folds 3", "`--folds 3`: is for classifiers"),
+        ("--folds 6", "too few for 6 folds"),
+        ("--folds 1", "must be 2 or more"),
         ("--margin 2", "`--margin 2`: needs `--distance euclidean`"),
         ("--distance euclidean --margin 0", "must be above 0"),
         (

@@ -4,7 +4,7 @@ use fs_err as fs;
 use tests::{Workshop, run_folder, tiny_models};
 
 /// Everything in a page that a browser would fetch or run.
-fn references(page: &str) -> Vec<String> {
+pub(crate) fn references(page: &str) -> Vec<String> {
     let lower = page.to_lowercase();
     let mut found = vec![];
     for tag in [

@@ -61,6 +61,13 @@ impl ChartKind {
     ];
 }
 
+impl ChartKind {
+    /// Whether it has a point for each epoch.
+    pub(crate) fn is_by_epoch(self) -> bool {
+        matches!(self, Self::Loss | Self::Accuracy | Self::Lr | Self::Rate)
+    }
+}
+
 impl fmt::Display for ChartKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let row = Self::ALL.iter().find(|(kind, ..)| kind == self);
@@ -150,9 +157,7 @@ pub fn chart(kind: ChartKind, runs: &[PlottedRun<'_>]) -> Result<Chart> {
 fn missing(kind: ChartKind, plotted: &PlottedRun<'_>) -> Option<&'static str> {
     let run = plotted.run;
     match (kind, &run.summary) {
-        (ChartKind::Loss | ChartKind::Accuracy | ChartKind::Lr | ChartKind::Rate, _) => {
-            run.epochs.is_empty().then_some("it has no `metrics.csv`")
-        }
+        _ if kind.is_by_epoch() => run.epochs.is_empty().then_some("it has no `metrics.csv`"),
         (ChartKind::Det, _) => match &run.verifier {
             None => Some("it classifies images"),
             Some(verifier) if verifier.answers.is_none() => Some("it has no `predictions.csv`"),

@@ -18,9 +18,20 @@ use crate::thumbnails::{CaptionedImage, Thumbnails};
 /// Images in each gallery.
 const MOST: usize = 6;
 /// Galleries of more pairs than this would make the page too long.
-const MOST_PAIRS: usize = 3;
+pub(crate) const MOST_PAIRS: usize = 3;
 /// Level of significance.
-const LEVEL: f64 = 0.05;
+pub(crate) const LEVEL: f64 = 0.05;
+
+/// Charts of classifiers over each other, with their titles and captions.
+const CURVES: [(ChartKind, &str, &str); 7] = [
+    (ChartKind::Loss, "Loss", ""),
+    (ChartKind::Accuracy, "Accuracy", ""),
+    (ChartKind::Lr, "Learning rate", ""),
+    (ChartKind::Rate, "Speed", ""),
+    (ChartKind::Roc, "ROC", ""),
+    (ChartKind::Pr, "Precision and recall", ""),
+    (ChartKind::Reliability, "Confidence against accuracy", ""),
+];
 
 /// Two runs on their common images.
 struct Pair<'a> {
@@ -57,7 +68,7 @@ pub(crate) fn body(runs: &[RunContents], thumbnails: &Thumbnails) -> Markup {
             (baseline(runs))
             @if !pairs.is_empty() { (tests(&pairs)) }
         }
-        (curves(&plotted))
+        (curves(&plotted, &CURVES))
         @if pairs.len() <= MOST_PAIRS { @for pair in &pairs { (flips(pair, thumbnails)) } }
         (matrices(runs))
         (origins(runs))
@@ -80,7 +91,7 @@ fn pairs(runs: &[RunContents]) -> Vec<Pair<'_>> {
 }
 
 /// Whether the runs' images are the same, as far as is known: where they were and what was in them.
-fn same_data(runs: &[RunContents]) -> bool {
+pub(crate) fn same_data(runs: &[RunContents]) -> bool {
     let fingerprint = |run: &RunContents| {
         let card = run.card.as_ref()?;
         Some(card.provenance.dataset_fingerprint.clone())
@@ -239,23 +250,20 @@ fn tests(pairs: &[Pair<'_>]) -> Markup {
     }
 }
 
-fn curves(runs: &[PlottedRun<'_>]) -> Markup {
-    let figure = |kind, title| {
-        let chart = charts::chart(kind, runs).ok()?;
-        Some(page::figure(&chart, title, ""))
-    };
-    let figures: Vec<Markup> = [
-        (ChartKind::Loss, "Loss"),
-        (ChartKind::Accuracy, "Accuracy"),
-        (ChartKind::Lr, "Learning rate"),
-        (ChartKind::Rate, "Speed"),
-        (ChartKind::Roc, "ROC"),
-        (ChartKind::Pr, "Precision and recall"),
-        (ChartKind::Reliability, "Confidence against accuracy"),
-    ]
-    .into_iter()
-    .filter_map(|(kind, title)| figure(kind, title))
-    .collect();
+/// Charts of all runs over each other. Those that a run lacks are left out, and so are those by epoch where no run has two.
+pub(crate) fn curves(runs: &[PlottedRun<'_>], kinds: &[(ChartKind, &str, &str)]) -> Markup {
+    let has_curves = runs.iter().any(|plotted| plotted.run.epochs.len() > 1);
+    let figures: Vec<Markup> = kinds
+        .iter()
+        .filter(|(kind, ..)| has_curves || !kind.is_by_epoch())
+        .filter_map(|(kind, title, caption)| {
+            let chart = charts::chart(*kind, runs).ok()?;
+            Some(page::figure(&chart, title, caption))
+        })
+        .collect();
+    if figures.is_empty() {
+        return html! {};
+    }
     let lead = if runs.len() > NUM_COLOURS {
         "Colours repeat after six runs, with other dashes."
     } else {
@@ -318,7 +326,7 @@ fn matrices(runs: &[RunContents]) -> Markup {
     page::section("confusion", "Confusion matrices", "", &body)
 }
 
-fn origins(runs: &[RunContents]) -> Markup {
+pub(crate) fn origins(runs: &[RunContents]) -> Markup {
     let body = html! {
         @for run in runs {
             details {

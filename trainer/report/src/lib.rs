@@ -64,10 +64,12 @@ pub fn run_page(run: &RunContents, thumbnails: &Thumbnails) -> String {
             Some(verifier::headline(run, verifier)),
             verifier::scores(verifier),
             verifier::errors(verifier, thumbnails),
+            verifier::stability(verifier, thumbnails),
         ],
         None => [
             Some(headline::section(&plotted)),
             mistakes::section(run, thumbnails),
+            None,
             None,
         ],
     };
@@ -85,11 +87,16 @@ pub fn run_page(run: &RunContents, thumbnails: &Thumbnails) -> String {
     page(&format!("{}: report", run.name), body)
 }
 
-/// The page that compares several runs, as HTML.
+/// The page that compares several runs of one task, as HTML.
 pub fn comparison_page(runs: &[RunContents], thumbnails: &Thumbnails) -> String {
     let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
     let title = format!("{}: comparison", names.join(", "));
-    page(&title, comparison::body(runs, thumbnails))
+    let is_verifier = |run: &RunContents| run.verifier.is_some();
+    let body = match runs.iter().all(is_verifier) {
+        true => verifier::comparison(runs, thumbnails),
+        false => comparison::body(runs, thumbnails),
+    };
+    page(&title, body)
 }
 
 fn page(title: &str, body: Markup) -> String {

@@ -31,7 +31,7 @@ pub struct RunContents {
     pub(crate) epochs: Vec<EpochRow>,
     pub(crate) summary: Option<Summary>,
     pub(crate) answers: Option<Answers>,
-    /// In place of both, where pairs were trained on.
+    /// In place of both, of `folds` and of `seeds`, where pairs were trained on.
     pub(crate) verifier: Option<VerifierContents>,
     pub(crate) agreement: Option<Agreement>,
     /// The card of the exported file.
@@ -78,11 +78,13 @@ impl RunContents {
         let path = |name| folder.join(name);
         let is_verifier = settings.distance.is_some();
         let verifier = is_verifier.then(|| VerifierContents::open(folder, notes));
-        let (summary, answers) = match verifier {
-            Some(_) => (None, None),
+        let (summary, answers, folds, seeds) = match verifier {
+            Some(_) => (None, None, None, None),
             None => (
                 note(notes, json(&path(files::SUMMARY))),
                 note(notes, if_any(&path(files::PREDICTIONS), Answers::open)),
+                note(notes, json(&path(files::FOLDS))),
+                note(notes, json(&path(files::SEEDS))),
             ),
         };
         // Only `config.toml` must be there: it makes a folder a run.
@@ -103,9 +105,9 @@ impl RunContents {
             card: note(notes, if_any(&path(files::MODEL), card)).flatten(),
             images: note(notes, if_any(&path(files::SPLIT), images)).unwrap_or_default(),
             calibration: note(notes, json(&path(files::CALIBRATION))),
-            folds: note(notes, json(&path(files::FOLDS))),
+            folds,
             suspects: note(notes, rows(&path(files::SUSPECTS))).unwrap_or_default(),
-            seeds: note(notes, json(&path(files::SEEDS))),
+            seeds,
             audit: note(notes, json(&path(files::AUDIT))),
             inspection: note(notes, json(&path(files::INSPECT).join(files::INSPECT_LIST))),
             folder: folder.to_path_buf(),

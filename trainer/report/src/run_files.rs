@@ -1,11 +1,16 @@
 //! Contents of the files in a run folder: `trainer` writes them, a page shows them. Their names are in
 //! [`data::run_files`].
 
+mod pairs;
+
 use std::collections::BTreeMap;
 
-use data::metrics::VerificationScores;
 use data::{Scores, Split};
 use serde::{Deserialize, Serialize};
+
+pub use pairs::{
+    MeanDeviation, PairFoldScore, PairFolds, PairSeedScore, PairSeeds, PairSummary, UnstablePair,
+};
 
 /// Training history of one epoch: a row of `metrics.csv`. Accuracies are in percent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -119,20 +124,6 @@ pub struct Summary {
     /// Scores of the exported file through ONNX Runtime.
     #[serde(flatten)]
     pub scores: Scores,
-}
-
-/// Result of a verifier's run, in place of [`Summary`].
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct PairSummary {
-    /// `pairs`.
-    pub task: String,
-    #[serde(flatten)]
-    pub training: TrainingSummary,
-    /// The split of the scores: `test`, or `val` with `--no-test`.
-    pub split: Split,
-    /// Scores of the exported file through ONNX Runtime.
-    #[serde(flatten)]
-    pub scores: VerificationScores,
 }
 
 impl FineTuned {

@@ -1,8 +1,11 @@
 //! Sections of a verifier's run: how well it tells pairs of the same identity from others.
 
+mod comparison;
 mod errors;
 mod headline;
+mod paired;
 mod scores;
+mod stability;
 
 use console::page;
 use maud::Markup;
@@ -28,4 +31,14 @@ pub(crate) fn scores(verifier: &VerifierContents) -> Option<Markup> {
 pub(crate) fn errors(verifier: &VerifierContents, thumbnails: &Thumbnails) -> Option<Markup> {
     let (summary, answers) = (verifier.summary.as_ref()?, verifier.answers.as_ref()?);
     Some(errors::section(summary, answers, thumbnails))
+}
+
+/// Scores of held-out identities and of other seeds; none where there are neither.
+pub(crate) fn stability(verifier: &VerifierContents, thumbnails: &Thumbnails) -> Option<Markup> {
+    stability::section(verifier, thumbnails)
+}
+
+/// The page of several runs, all of them verifiers'.
+pub(crate) fn comparison(runs: &[RunContents], thumbnails: &Thumbnails) -> Markup {
+    comparison::body(runs, thumbnails)
 }

@@ -134,7 +134,7 @@ fn ends(curves: &[Tradeoff]) -> [f64; 2] {
     [*first, last]
 }
 
-/// The curve of a run, or those of several with their names.
+/// The curve of a run, or those of several with their names and a ring each for the errors at the file's threshold.
 pub(crate) fn det(runs: &[(&str, &VerifierContents)]) -> Plot {
     if let [(_, verifier)] = runs
         && let (Some(summary), Some(answers)) = (&verifier.summary, &verifier.answers)
@@ -155,7 +155,15 @@ pub(crate) fn det(runs: &[(&str, &VerifierContents)]) -> Plot {
             let answers = verifier.answers.as_ref()?;
             Tradeoff::new(answers, &all, (name, series, false))
         });
-    tradeoff(&curves.collect::<Vec<_>>(), &[])
+    let decisions = runs
+        .iter()
+        .enumerate()
+        .filter_map(|(series, (_, verifier))| {
+            let scores = &verifier.summary.as_ref()?.scores;
+            let errors = [scores.false_acceptance, scores.false_rejection];
+            Some((String::new(), series, errors))
+        });
+    tradeoff(&curves.collect::<Vec<_>>(), &decisions.collect::<Vec<_>>())
 }
 
 /// The curve of the final evaluation, that of validation, and the errors at the threshold.

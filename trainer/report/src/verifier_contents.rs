@@ -6,7 +6,7 @@ use data::run_files as files;
 
 use crate::pair_answers::PairAnswers;
 use crate::reading::{if_any, json, note};
-use crate::run_files::PairSummary;
+use crate::run_files::{PairFolds, PairSeeds, PairSummary};
 
 /// What a verifier's run folder has in place of a classifier's scores and predictions.
 #[derive(Debug)]
@@ -16,6 +16,10 @@ pub(crate) struct VerifierContents {
     pub(crate) answers: Option<PairAnswers>,
     /// Of the validation pairs, which chose the threshold. Earlier versions did not write them.
     pub(crate) validation: Option<PairAnswers>,
+    /// Scores of held-out identities.
+    pub(crate) folds: Option<PairFolds>,
+    /// Scores of other seeds.
+    pub(crate) seeds: Option<PairSeeds>,
 }
 
 impl VerifierContents {
@@ -26,6 +30,8 @@ impl VerifierContents {
             answers: answers(files::PREDICTIONS),
             validation: answers(files::VAL_PREDICTIONS),
             summary: note(notes, json(&folder.join(files::SUMMARY))),
+            folds: note(notes, json(&folder.join(files::FOLDS))),
+            seeds: note(notes, json(&folder.join(files::SEEDS))),
         }
     }
 }

@@ -70,18 +70,20 @@ pub(super) fn rewrite_page(run: &RunDir, cache: &Path, printer: &Printer) {
     }
 }
 
-/// Refuses to compare a verifier with another run: McNemar's test is of images that both classify.
+/// Refuses to compare a verifier with a classifier: one answers for pairs, the other for images.
 fn refuse_comparison(runs: &[RunContents]) -> Result<()> {
-    let verifier = runs.iter().find(|run| run.settings.distance.is_some());
-    match verifier.filter(|_| runs.len() > 1) {
-        Some(run) => Err(Error::refused_with_hint(
+    let (verifiers, classifiers): (Vec<_>, Vec<_>) =
+        runs.iter().partition(|run| run.settings.distance.is_some());
+    match (verifiers.first(), classifiers.first()) {
+        (Some(verifier), Some(classifier)) => Err(Error::refused_with_hint(
             format!(
-                "`{}` is a verifier's run, and a comparison is of classifiers",
-                run.folder.display()
+                "`{}` is a verifier's run and `{}` a classifier's: a comparison is of one task",
+                verifier.folder.display(),
+                classifier.folder.display()
             ),
-            "`trainer runs` lists their equal error rates, and `trainer plot RUN RUN --kind det` draws their curves",
+            "`trainer runs` lists the runs, and which are verifiers'",
         )),
-        None => Ok(()),
+        _ => Ok(()),
     }
 }
 

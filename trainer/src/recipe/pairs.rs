@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use models::PairHead;
+use data::PairOptions;
+use models::{Head, PairHead};
 
 use super::{DistanceKind, MOST_IMAGES_PER_STEP, Recipe, Task, ensure};
 use crate::error::{Error, Result};
@@ -29,11 +30,27 @@ impl Recipe {
         is_contrastive.then_some(self.margin)
     }
 
+    /// How pairs are drawn.
+    pub fn pair_options(&self) -> PairOptions {
+        PairOptions {
+            seed: self.seed,
+            per_identity: self.pairs_per_identity,
+        }
+    }
+
     /// What the network of a verifier ends with.
     pub fn pair_head(&self) -> PairHead {
         PairHead {
             distance: self.distance.into(),
             margin: self.margin,
+        }
+    }
+
+    /// What the network ends with: so many classes, or the distance of a verifier.
+    pub fn head(&self, num_classes: usize) -> Head {
+        match self.is_pairs() {
+            true => self.pair_head().into(),
+            false => num_classes.into(),
         }
     }
 

@@ -27,14 +27,7 @@ pub(super) const LOOP_ONLY: [&str; 16] = [
 pub(super) const CUSTOM_ONLY: [&str; 5] = ["width", "cells", "growth", "cell", "size"];
 
 /// Settings of classifiers alone.
-pub(super) const CLASSIFY_ONLY: [&str; 6] = [
-    "class-weights",
-    "mixup",
-    "cutmix",
-    "no-calibrate",
-    "folds",
-    "seeds",
-];
+pub(super) const CLASSIFY_ONLY: [&str; 4] = ["class-weights", "mixup", "cutmix", "no-calibrate"];
 
 /// Settings of verifiers alone.
 pub(super) const PAIRS_ONLY: [&str; 3] = ["pairs-per-identity", "distance", "margin"];

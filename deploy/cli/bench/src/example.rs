@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use data::PairKind;
+use data::card::ScoreKind;
+use data::metrics::{ScoredPair, VerificationScores};
+
 use crate::accuracy::Accuracy;
 use crate::cold::{ColdCosts, Memory};
 use crate::findings::{BenchResult, Findings};
@@ -9,6 +13,7 @@ use crate::key::Key;
 use crate::stages::StageTimes;
 use crate::stats::{Block, Latency};
 use crate::system::SystemInfo;
+use crate::verification::Verification;
 
 /// A result with every figure there is.
 pub fn result(provider: &str, rate: f64, p50: f64) -> BenchResult {
@@ -78,10 +83,32 @@ pub fn result(provider: &str, rate: f64, p50: f64) -> BenchResult {
             mcnemar: data::metrics::mcnemar(0, 0),
             max_logit_difference: Some(0.0),
         }),
+        verification: None,
         blocks: vec![block; 10],
         quantiles_ms: (0..=100)
             .map(|percent| p50 * (0.9 + 0.002 * f64::from(percent)))
             .collect(),
+    }
+}
+
+/// Scores of a verifier on four pairs, one of which it gets wrong.
+pub fn verification() -> Verification {
+    let pairs = [
+        (0.9, PairKind::Same),
+        (0.4, PairKind::Same),
+        (0.45, PairKind::Forged),
+        (0.1, PairKind::Different),
+    ];
+    let pairs = pairs.map(|(score, kind)| ScoredPair {
+        score,
+        kind,
+        identity: 0,
+    });
+    let scores = VerificationScores::new(&pairs, ScoreKind::Probability, 0.5);
+    Verification {
+        scores: scores.expect("there are pairs of both answers"),
+        compared: 4,
+        max_score_difference: Some(1e-7),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::key::{Key, Skipped};
 use crate::stages::StageTimes;
 use crate::stats::{Block, Latency};
 use crate::system::SystemInfo;
+use crate::verification::Verification;
 
 /// One configuration, measured.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -35,6 +36,9 @@ pub struct BenchResult {
     pub top1: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<Accuracy>,
+    /// Scores of a verifier, in place of both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
     /// The parts that it was measured in, in order.
     pub blocks: Vec<Block>,
     /// The latencies' quantiles from 0 to 100 %, in steps of 1 %.

@@ -28,6 +28,7 @@ pub mod stages;
 pub mod stats;
 pub mod system;
 pub mod tune;
+pub mod verification;
 pub mod warnings;
 pub mod worker;
 

@@ -61,6 +61,9 @@ pub fn recommend(results: &[BenchResult]) -> Option<String> {
             data::metrics::p_text(accuracy.mcnemar.p_value),
             100.0 * best
         ),
+        _ if chosen.verification.is_some() => {
+            "its scores are those of the file in every configuration".to_owned()
+        }
         _ => "its accuracy is not known: give `--data`".to_owned(),
     };
     let latency = chosen.latency_ms.p50.or(chosen.latency_ms.mean);

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use data::card::OutputKind;
-use data::{Dataset, Preprocess, Sample, Split};
+use data::{Dataset, Pairs, Preprocess, Sample, Split};
 use deploy::onnx::ModelFile;
 use deploy::precision::Precision;
 use deploy::session::Feed;
@@ -97,6 +97,19 @@ impl TestSet {
     }
 }
 
+/// Labelled pairs to score a verifier on.
+#[derive(Clone, Debug)]
+pub struct PairTestSet {
+    pub pairs: Pairs,
+    pub split: Split,
+}
+
+impl PairTestSet {
+    pub fn samples(&self) -> &[Sample] {
+        self.pairs.images.samples(self.split)
+    }
+}
+
 /// A model, its class names and preprocessing by card or flag, and its test set.
 #[derive(Clone, Debug)]
 pub struct BenchModel {
@@ -115,6 +128,8 @@ pub struct BenchModel {
     pub tuned: Option<Tuned>,
     /// Shape of each of the two images that a verifier compares; none of classifiers.
     pub pair_shape: Option<[usize; 3]>,
+    /// What a verifier is scored on.
+    pub pairs: Option<PairTestSet>,
 }
 
 impl BenchModel {

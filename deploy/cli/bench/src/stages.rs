@@ -74,12 +74,13 @@ pub struct PreparedImages {
 /// # Errors
 /// Classes do not fit the preprocessing's or the model's outputs.
 pub fn prepare(model: &BenchModel) -> deploy::Result<Option<PreparedImages>> {
-    let Some(data) = &model.data else {
-        return Ok(None);
+    let (samples, preprocess) = match (&model.data, &model.pairs, &model.preprocess) {
+        (Some(data), ..) => (data.samples(), &data.preprocess),
+        (None, Some(pairs), Some(preprocess)) => (pairs.samples(), preprocess),
+        (None, ..) => return Ok(None),
     };
-    let preprocess = &data.preprocess;
-    let step = data.samples().len().div_ceil(FILES).max(1);
-    let chosen: Vec<&Sample> = data.samples().iter().step_by(step).collect();
+    let step = samples.len().div_ceil(FILES).max(1);
+    let chosen: Vec<&Sample> = samples.iter().step_by(step).collect();
     let mut buffers = PreprocessBuffers::new(preprocess);
     let len = preprocess.output_len();
     let (mut prepared, mut out) = (Vec::new(), vec![0.0; len]);
@@ -105,13 +106,16 @@ pub fn prepare(model: &BenchModel) -> deploy::Result<Option<PreparedImages>> {
     if count == 0 {
         return Ok(None);
     }
-    let ms = |seconds: f64| Some(1e3 * seconds / f64::from(count));
+    // What a verifier takes for one image is a pair.
+    let images = if model.pairs.is_some() { 2.0 } else { 1.0 };
+    let ms = |seconds: f64| Some(1e3 * images * seconds / f64::from(count));
     Ok(Some(PreparedImages {
         numbers: prepared.into(),
         stages: StageTimes {
             decode: ms(decoding),
             preprocess: ms(preparing),
-            post: Some(post(data)?),
+            // Of a verifier, the comparison is part of the model.
+            post: model.data.as_ref().map(post).transpose()?,
             ..StageTimes::default()
         },
     }))

@@ -20,8 +20,8 @@ pub(crate) struct BenchArgs {
     /// The same as `--model`
     #[arg(value_name = "MODEL", conflicts_with = "models")]
     pub(crate) files: Vec<PathBuf>,
-    /// A folder or a CSV file of labelled images, or `builtin:insects`, on which every configuration is scored
-    /// [default: the run's own data]
+    /// A folder or a CSV file of labelled images, or `builtin:insects`, on which every configuration is scored; for a
+    /// verifier, of identities or pairs [default: the run's own data]
     #[arg(long, value_name = "DIR", conflicts_with = "no_data")]
     pub(crate) data: Option<String>,
     /// Measure on random numbers, and score nothing

@@ -3,13 +3,13 @@
 mod gate;
 pub(super) mod models;
 mod open;
+mod score;
 
 use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bench::accuracy::{self, Accuracy};
 use bench::cold::OpenedConfig;
 use bench::compare;
 use bench::measurements::Measurements;
@@ -22,9 +22,7 @@ use bench::system::{SystemInfo, Ticks};
 use bench::warnings;
 use bench::{BenchResult, Findings, matrix};
 use console::{ExitStatus, Interrupt, Printer};
-use deploy::eval::Evaluation;
 use deploy::files::write::atomically;
-use deploy::{Precision, Provider};
 use fs_err as fs;
 
 use crate::cli::{BenchArgs, MeasuringArgs};
@@ -32,6 +30,7 @@ use crate::cli_error::CliError;
 use crate::export;
 use crate::source;
 use open::OpenedConfigs;
+use score::ConfigScores;
 
 /// Blocks that the sparkline shows.
 const SPARKS: usize = 10;
@@ -59,19 +58,19 @@ pub(crate) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<ExitSta
     let others = Ticks::now()
         .zip(before)
         .and_then(|(now, before)| now.others_since(&before));
-    let (accuracies, unscored) = match accuracies(&plan, &mut open, &stop, printer) {
-        Ok(accuracies) => (accuracies, None),
-        Err(error) => (open.configs.iter().map(|_| None).collect(), Some(error)),
+    let (scores, unscored) = match score::scores(&plan, &mut open, &stop, printer) {
+        Ok(scores) => (scores, None),
+        Err(error) => (vec![ConfigScores::default(); keys.len()], Some(error)),
     };
     let mut findings = findings(args, &plan, &mut open, date);
     findings.partial = stop.load(Ordering::SeqCst);
     let mut warnings = warnings::about_system(&findings.machine, others);
-    for (index, (opened, accuracy)) in open.configs.iter().zip(accuracies).enumerate() {
+    for (index, (opened, scores)) in open.configs.iter().zip(scores).enumerate() {
         if let Some(stats) = stats::stats(&measurements[index], args.measuring.seed) {
             warnings.extend(warnings::about_result(&keys[index], &stats));
             findings
                 .results
-                .push(result(&open, opened, (&keys[index], stats), accuracy));
+                .push(result(&open, opened, (&keys[index], stats), scores));
         }
     }
     findings.warnings = warnings;
@@ -191,69 +190,6 @@ fn measure(
     Ok(samples?)
 }
 
-/// Scores every configuration and compares it with fp32 on the CPU; `None` after an interruption.
-fn accuracies(
-    plan: &Plan,
-    open: &mut OpenedConfigs<'_>,
-    stop: &Arc<AtomicBool>,
-    printer: &Printer,
-) -> anyhow::Result<Vec<Option<Accuracy>>> {
-    let mut found: Vec<Option<Evaluation>> = Vec::new();
-    let score = |opened: &OpenedConfig| -> anyhow::Result<Option<Evaluation>> {
-        let model = plan.model(&opened.config);
-        let Some(data) = model.data.as_ref().filter(|_| !stop.load(Ordering::SeqCst)) else {
-            return Ok(None);
-        };
-        let worker = &opened.sessions.workers[0];
-        match accuracy::evaluate_worker(worker, model, data, stop) {
-            Ok(evaluation) => Ok(Some(evaluation)),
-            Err(_) if stop.load(Ordering::SeqCst) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    };
-    for opened in &open.configs {
-        if plan.model(&opened.config).data.is_some() {
-            printer.log(format!("scoring {}", plan.key(&opened.config)));
-        }
-        found.push(score(opened)?);
-    }
-    let mut accuracies = vec![None; open.configs.len()];
-    for model in 0..plan.models.len() {
-        let is_of_model = |index: &usize| open.configs[*index].config.model == model;
-        let indices: Vec<usize> = (0..open.configs.len()).filter(is_of_model).collect();
-        let is_reference = |index: &usize| {
-            let config = &open.configs[*index].config;
-            let own = Precision::Fp32.in_file(plan.model(config).contents.precision);
-            (config.provider, config.precision) == (Provider::Cpu, own)
-        };
-        let other;
-        let reference = match indices.iter().copied().find(is_reference) {
-            Some(index) => &found[index],
-            None => {
-                let first = indices
-                    .first()
-                    .map(|index| open.configs[*index].config.clone());
-                let Some(first) = first else {
-                    continue;
-                };
-                other = score(&open::reference(&mut open.opener, &first)?)?;
-                &other
-            }
-        };
-        for index in indices {
-            accuracies[index] = found[index]
-                .as_ref()
-                .zip(reference.as_ref())
-                .map(|(found, reference)| accuracy::compare(found, reference));
-        }
-    }
-    // Every configuration reads the same files.
-    if let Some(evaluation) = found.iter().flatten().next() {
-        source::warn_unreadable(&evaluation.unreadable, printer);
-    }
-    Ok(accuracies)
-}
-
 fn findings(args: &BenchArgs, plan: &Plan, open: &mut OpenedConfigs<'_>, date: String) -> Findings {
     open.opener.note_peak();
     let runtime = deploy::runtime::loaded().map(|found| found.version.clone());
@@ -278,8 +214,12 @@ fn result(
     open: &OpenedConfigs<'_>,
     opened: &OpenedConfig,
     (key, stats): (&bench::Key, Stats),
-    accuracy: Option<Accuracy>,
+    scores: ConfigScores,
 ) -> BenchResult {
+    let ConfigScores {
+        accuracy,
+        verification,
+    } = scores;
     BenchResult {
         key: key.clone(),
         split_ms: open.stages[opened.config.model].with_session(&stats),
@@ -295,6 +235,7 @@ fn result(
             .as_ref()
             .map(|a| a.correct as f64 / a.count.max(1) as f64),
         accuracy,
+        verification,
         blocks: stats.blocks,
         quantiles_ms: stats.quantiles_ms,
     }

@@ -2,7 +2,7 @@
 
 use bench::{BenchResult, Findings};
 
-const HEAD: [&str; 39] = [
+const HEAD: [&str; 45] = [
     "model",
     "provider",
     "precision",
@@ -42,6 +42,12 @@ const HEAD: [&str; 39] = [
     "flips",
     "mcnemar_p",
     "max_logit_difference",
+    "auc",
+    "equal_error_rate",
+    "accuracy",
+    "threshold",
+    "pairs",
+    "max_score_difference",
 ];
 
 /// The file.
@@ -91,19 +97,30 @@ fn row(result: &BenchResult) -> Vec<String> {
     row.push(number(
         accuracy.and_then(|accuracy| accuracy.max_logit_difference),
     ));
+    let verification = result.verification.as_ref();
+    let scores = verification.map(|found| &found.scores);
+    row.push(number(scores.map(|scores| scores.auc)));
+    row.push(number(scores.map(|scores| scores.equal_error_rate)));
+    row.push(number(scores.map(|scores| scores.accuracy)));
+    row.push(number(scores.map(|scores| scores.threshold)));
+    row.push(bytes(scores.map(|scores| scores.count)));
+    row.push(number(
+        verification.and_then(|found| found.max_score_difference),
+    ));
     row
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bench::example::{findings, result};
+    use bench::example::{findings, result, verification};
 
     #[test]
     fn every_row_has_a_cell_for_each_name_and_what_is_unknown_is_empty() {
-        let mut unscored = result("cpu", 10.0, 100.0);
-        (unscored.accuracy, unscored.top1) = (None, None);
-        let bytes = render(&findings(vec![result("cuda:0", 20.5, 48.0), unscored])).unwrap();
+        let mut verifier = result("cpu", 10.0, 100.0);
+        (verifier.accuracy, verifier.top1) = (None, None);
+        verifier.verification = Some(verification());
+        let bytes = render(&findings(vec![result("cuda:0", 20.5, 48.0), verifier])).unwrap();
         let mut reader = csv::Reader::from_reader(bytes.as_slice());
         let head = reader.headers().unwrap().clone();
         let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
@@ -123,6 +140,10 @@ mod tests {
         assert_eq!(
             (cell(0, "nodes_by_provider"), cell(1, "flips")),
             ("cpu 49".into(), String::new())
+        );
+        assert_eq!(
+            (cell(0, "auc"), cell(1, "auc")),
+            (String::new(), "0.75".into())
         );
         assert_eq!(
             (cell(0, "max_logit_difference"), cell(0, "rate")),

@@ -165,6 +165,9 @@ fn figures(findings: &Findings) -> Markup {
         "configuration",
         "top-1 %",
         "flips",
+        "ROC area",
+        "equal error %",
+        "right %",
         "images/s",
         "95 %",
         "mean ms",
@@ -218,10 +221,21 @@ fn cells((index, result): (usize, &BenchResult)) -> Vec<String> {
         .accuracy
         .as_ref()
         .map(|accuracy| accuracy.flips.len().to_string());
+    let scores = result.verification.as_ref().map(|found| &found.scores);
+    let percent = |share: f64| format!("{:.2}", 100.0 * share);
     let mut cells = vec![
         numbered((index, result)),
         top1.unwrap_or_default(),
         flips.unwrap_or_default(),
+        scores
+            .map(|scores| format!("{:.4}", scores.auc))
+            .unwrap_or_default(),
+        scores
+            .map(|scores| percent(scores.equal_error_rate))
+            .unwrap_or_default(),
+        scores
+            .map(|scores| percent(scores.accuracy))
+            .unwrap_or_default(),
         digits(result.images_per_second),
         throughput_interval(result),
     ];

@@ -17,6 +17,7 @@ pub(crate) fn text(findings: &Findings) -> String {
         parts.push(cold(results));
         parts.push(stages(results));
         parts.extend(accuracy(results));
+        parts.extend(verification(results));
     }
     let left_out: Vec<String> = skipped(&findings.skipped)
         .iter()
@@ -197,6 +198,50 @@ fn accuracy(results: &[BenchResult]) -> Option<String> {
     (rows.len() > 1).then(|| [vec![text], flips].concat().join("\n"))
 }
 
+/// Scores of verifiers.
+fn verification(results: &[BenchResult]) -> Option<String> {
+    let head = [
+        "verifier",
+        "ROC area",
+        "95 %",
+        "equal error %",
+        "95 %",
+        "right %",
+        "95 %",
+        "threshold",
+        "pairs",
+        "scores off by",
+    ];
+    let mut rows = vec![row(head)];
+    let percents = |[low, high]: [f64; 2]| format!("{:.1} to {:.1}", 100.0 * low, 100.0 * high);
+    for result in results {
+        let Some(found) = &result.verification else {
+            continue;
+        };
+        let scores = &found.scores;
+        let area = scores.auc_interval;
+        let area = area.map(|[low, high]| format!("{low:.3} to {high:.3}"));
+        rows.push(row([
+            result.key.to_string(),
+            format!("{:.4}", scores.auc),
+            area.unwrap_or_default(),
+            format!("{:.2}", 100.0 * scores.equal_error_rate),
+            scores
+                .equal_error_interval
+                .map(percents)
+                .unwrap_or_default(),
+            format!("{:.2}", 100.0 * scores.accuracy),
+            percents(scores.interval),
+            format!("{} {:.4}", scores.score.name(), scores.threshold),
+            scores.count.to_string(),
+            found
+                .max_score_difference
+                .map_or("not a number".to_owned(), |most| format!("{most:.2e}")),
+        ]));
+    }
+    (rows.len() > 1).then(|| columns(&rows))
+}
+
 /// The images that are predicted as another class.
 fn flipped(result: &BenchResult) -> String {
     let flips = result.accuracy.iter().flat_map(|accuracy| &accuracy.flips);
@@ -246,7 +291,7 @@ pub(crate) fn skipped(skipped: &[Skipped]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use bench::accuracy::Flip;
-    use bench::example::{findings, result};
+    use bench::example::{self, findings, result};
 
     use super::*;
 
@@ -279,6 +324,36 @@ mod tests {
         findings.recommendation = Some("recommended: the second".to_owned());
         findings.comparison = vec!["ok     p50>+5%".to_owned()];
         insta::assert_snapshot!(text(&findings));
+    }
+
+    #[test]
+    fn a_verifier_has_scores_in_place_of_an_accuracy() {
+        let mut scored = result("cpu", 38.2, 26.2);
+        (scored.accuracy, scored.top1) = (None, None);
+        scored.verification = Some(example::verification());
+        let text = text(&findings(vec![scored]));
+        assert!(!text.contains("top-1"), "{text}");
+        let (head, row) = text.split_once("scores off by\n").unwrap();
+        assert!(
+            head.contains("verifier") && head.contains("ROC area"),
+            "{text}"
+        );
+        let cells: Vec<&str> = row
+            .split("  ")
+            .map(str::trim)
+            .filter(|cell| !cell.is_empty())
+            .collect();
+        // Two intervals take ten identities.
+        let expected = [
+            "0.7500",
+            "50.00",
+            "75.00",
+            "30.1 to 95.4",
+            "probability 0.5000",
+            "4",
+            "1.00e-7",
+        ];
+        assert_eq!(cells[1..], expected, "{text}");
     }
 
     #[test]

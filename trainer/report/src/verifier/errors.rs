@@ -69,7 +69,8 @@ fn gallery(
     }
 }
 
-fn kind(kind: PairKind) -> &'static str {
+/// What a pair is, for people.
+pub(super) fn kind(kind: PairKind) -> &'static str {
     match kind {
         PairKind::Same => "the same identity",
         PairKind::Forged => "a forgery",

@@ -97,8 +97,15 @@ fn verdict(scores: &VerificationScores, split: &str) -> Markup {
 
 fn facts(summary: &PairSummary) -> Vec<(&'static str, String)> {
     let scores = &summary.scores;
+    let area_interval = match scores.auc_interval {
+        Some([low, high]) => format!(" ({low:.3} to {high:.3})"),
+        None => String::new(),
+    };
     let mut facts = vec![
-        ("area under ROC", format!("{:.3}", scores.auc)),
+        (
+            "area under ROC",
+            format!("{:.3}{area_interval}", scores.auc),
+        ),
         (
             "threshold in the file",
             format!("{} {:.4}", scores.score.name(), scores.threshold),

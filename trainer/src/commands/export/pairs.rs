@@ -11,7 +11,6 @@ use crate::evaluate;
 use crate::examples::{Batching, Purpose};
 use crate::export::{self, CardFields};
 use crate::output_files::save_json;
-use crate::pair_score::PairScore;
 use crate::recipe::Recipe;
 use crate::restore::restore;
 use crate::run_dir::RunDir;
@@ -37,10 +36,7 @@ pub(super) fn run(
     let batching = Batching::plain(recipe.batch, preprocess.clone(), context.threads);
     let val = batching.pairs(images, readable.into(), Purpose::Evaluation);
     // That of the checkpoint: another one may need another threshold.
-    let logits = evaluate::pair_logits(&restored.network, &val, &batching, context)?;
-    let same: Vec<bool> = val.labels().into_iter().map(|label| label == 1).collect();
-    let decision = PairScore::of(&restored.network)?.decision(&logits, &same);
-    let decision = decision.expect("pairs of both answers were checked");
+    let (decision, _) = evaluate::decide(&restored.network, &val, &batching, context)?;
     let (images, fingerprint) = (&pairs.images, pairs.images.fingerprint());
     let network = &restored.network;
     let card = CardFields::new(network, restored.preprocess, recipe, images, fingerprint)?

@@ -16,16 +16,15 @@ use super::{
     write_page,
 };
 use crate::context::TrainingContext;
+use crate::cross_validation::cross_validate_pairs;
 use crate::dataset::{self, warn_left_out};
 use crate::error::Result;
-use crate::examples::Purpose;
 use crate::export::{CardFields, Exported, export_verifier};
 use crate::final_evaluation::scored_split;
 use crate::model::Model;
 use crate::output_files::save_json;
-use crate::pair_score::{Decision, PairScore};
 use crate::recipe::Recipe;
-use crate::train::Trained;
+use crate::seeds::repeat_pairs_with_seeds;
 use crate::training_set::{TrainingSet, verification_pairs};
 use crate::{backbone, evaluate};
 
@@ -57,22 +56,23 @@ pub(super) fn fit(
     // From here on Ctrl-C saves. Before, there is nothing to save and it ends the process.
     context.interrupt.watch(run.path(), printer)?;
     let network = &untrained.network;
-    let data = TrainingSet::of_pairs(&pairs, &audit, network, &steps, recipe, context)
+    let mut data = TrainingSet::of_pairs(&pairs, &audit, network, &steps, recipe, context)
         .map_err(|error| discard_run(plan, &run, error))?;
     announce(&run, &data_line(&pairs, &data), network, context, recipe);
 
+    cross_validate_pairs(&untrained, &pairs, &mut data, recipe, &run, context)?;
     let trained = train_run(plan, &run, untrained.clone(), &data, resumed, context)?;
-    let (decision, validation) = decide(&trained, &data, context)?;
+    let network = &trained.network;
+    let (decision, validation) = evaluate::decide(network, &data.val, &data.batching, context)?;
     let answers = data.val_pairs.iter().copied().zip(validation);
     let of_file = (decision.kind, decision.threshold);
     pairs.write_answers(&run.val_predictions(), Split::Val, answers, of_file)?;
-    let fingerprint = audit.fingerprint.clone();
-    let fingerprint = fingerprint.expect("an audit that was run has one");
+    let fingerprint = audit.fingerprint.expect("an audit that was run has one");
     let images = &pairs.images;
-    let card = CardFields::new(&trained.network, preprocess, recipe, images, fingerprint)?
+    let card = CardFields::new(network, preprocess, recipe, images, fingerprint)?
         .of_verifier(&pairs, decision);
     let examples = verification_pairs(&pairs, &card.preprocess)?;
-    let mut exported = export_verifier(&trained.network, card, &examples, &run.model())?;
+    let mut exported = export_verifier(network, card, &examples, &run.model())?;
     save_json(&run.verify(), &exported.agreement)?;
     printer.log(exported.agreement.line());
     let split = scored_split(&pairs.images, recipe);
@@ -88,10 +88,14 @@ pub(super) fn fit(
     };
     let training = &summary.training;
     save_summary(&summary, training.verified, &run, json, printer)?;
-    let page = write_page(&run, &pairs.images.root);
+    let mut page = write_page(&run, &pairs.images.root);
     // Last: a reader such as `head` may have had enough, and the files are written by then.
     let table = summary.scores.table();
     printer.result(format!("{split} pairs, ONNX Runtime\n{table}"))?;
+    if recipe.seeds.is_some() {
+        repeat_pairs_with_seeds(network, &pairs, &mut data, recipe, &run, context)?;
+        page = write_page(&run, &pairs.images.root);
+    }
     log_page(&run, page, printer);
     let model = exported.path.display();
     let next =
@@ -110,22 +114,6 @@ fn data_line(pairs: &Pairs, data: &TrainingSet) -> String {
         pairs.identities().len(),
         pairs.of(Split::Test).len()
     )
-}
-
-/// The threshold of the equal error rate on the validation pairs, and their scores.
-fn decide(
-    trained: &Trained,
-    data: &TrainingSet,
-    context: &TrainingContext<'_>,
-) -> Result<(Decision, Vec<f64>)> {
-    let val = data.val.rebatched(Purpose::Evaluation, &data.batching);
-    let logits = evaluate::pair_logits(&trained.network, &val, &data.batching, context)?;
-    let same: Vec<bool> = val.labels().into_iter().map(|label| label == 1).collect();
-    let score = PairScore::of(&trained.network)?;
-    let decision = score.decision(&logits, &same);
-    let decision = decision.expect("pairs of both answers were checked");
-    let scores = logits.iter().map(|logit| score.score(*logit)).collect();
-    Ok((decision, scores))
 }
 
 /// Scores an exported file through ONNX Runtime.

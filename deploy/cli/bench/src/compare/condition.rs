@@ -29,10 +29,12 @@ const MEASURED: [&str; 7] = [
     "p99",
     "p999",
 ];
-const PLAIN: [&str; 8] = [
+const PLAIN: [&str; 10] = [
     "top1",
     "flips",
     "logit_difference",
+    "auc",
+    "equal_error_rate",
     "session",
     "build",
     "first_run",
@@ -56,11 +58,14 @@ impl Metric {
     /// Its value in a result.
     pub fn value(self, result: &BenchResult) -> Option<f64> {
         let accuracy = result.accuracy.as_ref();
+        let verification = result.verification.as_ref().map(|found| &found.scores);
         match self.name() {
             "images_per_second" => Some(result.images_per_second),
             "top1" => result.top1,
             "flips" => accuracy.map(|accuracy| accuracy.flips.len() as f64),
             "logit_difference" => accuracy?.max_logit_difference,
+            "auc" => verification.map(|scores| scores.auc),
+            "equal_error_rate" => verification.map(|scores| scores.equal_error_rate),
             "session" => Some(result.cold_ms.session),
             "build" => result.cold_ms.build,
             "first_run" => Some(result.cold_ms.first_run),

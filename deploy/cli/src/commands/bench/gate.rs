@@ -10,8 +10,10 @@ use bench::{Findings, Key};
 use crate::cli::BenchArgs;
 use crate::cli_error::CliError;
 
-/// Figures that images with labels give.
+/// Figures that images with labels give of a classifier.
 const OF_DATA: [&str; 3] = ["top1", "flips", "logit_difference"];
+/// Figures that pairs give of a verifier.
+const OF_PAIRS: [&str; 2] = ["auc", "equal_error_rate"];
 
 fn conditions(args: &BenchArgs) -> impl Iterator<Item = &compare::Condition> {
     let conditions = args.results.fail_if.as_ref();
@@ -37,19 +39,26 @@ pub(super) fn check_opened(
 ) -> anyhow::Result<()> {
     for metric in conditions(args).map(|condition| condition.metric) {
         for opened in configs {
-            let memory = &opened.memory;
+            let (model, memory) = (plan.model(&opened.config), &opened.memory);
             let is_there = match metric.name() {
                 "build" => opened.cold.build.is_some(),
                 "host_bytes" => memory.host_bytes.is_some(),
                 "device_bytes" => memory.device_bytes.is_some(),
-                name if OF_DATA.contains(&name) => plan.model(&opened.config).data.is_some(),
+                name if OF_DATA.contains(&name) => model.data.is_some(),
+                name if OF_PAIRS.contains(&name) => model.pairs.is_some(),
                 _ => true,
             };
             if !is_there {
                 let (name, key) = (metric.name(), plan.key(&opened.config));
-                let hint = match OF_DATA.contains(&name) {
-                    true => "name labelled images with `--data`, or leave the condition out",
-                    false => "leave the condition out",
+                let is_verifier = model.pair_shape.is_some();
+                let hint = match (OF_DATA.contains(&name), OF_PAIRS.contains(&name)) {
+                    (true, _) if is_verifier => "a verifier has `auc` and `equal_error_rate`",
+                    (_, true) if !is_verifier => {
+                        "a classifier has `top1`, `flips` and `logit_difference`"
+                    }
+                    (true, _) => "name labelled images with `--data`, or leave the condition out",
+                    (_, true) => "name labelled pairs with `--data`, or leave the condition out",
+                    (false, false) => "leave the condition out",
                 };
                 return Err(CliError::with_hint(format!("`{key}` has no `{name}`"), hint).into());
             }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use data::Preprocess;
 use data::card::VERIFY;
 
-use bench::plan::{BenchModel, TestSet};
+use bench::plan::{BenchModel, PairTestSet, TestSet};
 use console::Printer;
 use data::Dataset;
 use deploy::{Model, Verifier};
@@ -87,19 +87,20 @@ pub(crate) fn bench_model(path: &Path, facts: &Facts<'_>) -> anyhow::Result<Benc
         data: None,
         tuned: None,
         pair_shape: None,
+        pairs: None,
     })
 }
 
-/// A verifier, which is timed on random numbers: `deploy eval` scores it.
+/// A verifier, and the pairs that it is scored on.
 fn verifier(
     file: ModelFile,
     contents: Model,
     args: &BenchArgs,
+    cache: &Path,
     printer: &Printer,
 ) -> anyhow::Result<BenchModel> {
     Verifier::check_file(&file)?;
     let named = [
-        ("--data", args.data.is_some()),
         ("--classes", args.model.classes.is_some()),
         ("--preprocess", args.model.preprocess.is_some()),
         ("--output", args.model.output.is_some()),
@@ -109,11 +110,12 @@ fn verifier(
         let path = file.path().display();
         return Err(CliError::with_hint(
             format!("`{flag}` is for classifiers, and `{path}` is a verifier"),
-            "a verifier is timed on random numbers, and `deploy eval` scores it",
+            "leave it out: a verifier's file says all of it",
         )
         .into());
     }
     printer.log("a verifier compares pairs: a batch is of so many, and images/s are pairs/s");
+    let pairs = pairs(file.path(), &contents, args, cache, printer)?;
     let card = contents.card.clone();
     let preprocess = card.expect("a verifier has a card").preprocess;
     Ok(BenchModel {
@@ -122,6 +124,7 @@ fn verifier(
         contents,
         classes: None,
         pair_shape: Some(preprocess.output_shape()),
+        pairs,
         preprocess: Some(preprocess),
         output_kind: None,
         data: None,
@@ -144,7 +147,7 @@ fn model(
     let file = ModelFile::open(&path)?;
     let contents = Model::from_file(&file)?;
     if contents.task() == VERIFY {
-        return verifier(file, contents, args, printer);
+        return verifier(file, contents, args, cache, printer);
     }
     let mut model = bench_model(&path, &facts)?;
     if let Some(dataset) = dataset(&path, &model.contents, args, cache, printer)? {
@@ -154,7 +157,26 @@ fn model(
     Ok(model)
 }
 
-/// The images named, or those of the model's own run; none where it lies in no run.
+/// The source of labelled images: what was named, or the model's own run; none where it lies in no run.
+fn data_source<'a>(
+    path: &Path,
+    model: &Model,
+    args: &'a BenchArgs,
+    cache: &'a Path,
+) -> Option<DataSource<'a>> {
+    let in_run = data::run_files::run_containing(path).is_some();
+    if args.no_data || (args.data.is_none() && !in_run) {
+        return None;
+    }
+    Some(DataSource {
+        data: args.data.as_deref(),
+        list: None,
+        split: args.split,
+        cache,
+        seed: model.seed(),
+    })
+}
+
 fn dataset(
     path: &Path,
     model: &Model,
@@ -162,16 +184,28 @@ fn dataset(
     cache: &Path,
     printer: &Printer,
 ) -> anyhow::Result<Option<Dataset>> {
-    let in_run = data::run_files::run_containing(path).is_some();
-    if args.no_data || (args.data.is_none() && !in_run) {
+    let source = data_source(path, model, args, cache);
+    source
+        .map(|source| source::dataset(path, &source, printer))
+        .transpose()
+}
+
+fn pairs(
+    path: &Path,
+    model: &Model,
+    args: &BenchArgs,
+    cache: &Path,
+    printer: &Printer,
+) -> anyhow::Result<Option<PairTestSet>> {
+    // Scores come from a session of the encoder, which the fake engine does not have.
+    if args.configurations.engine.is_some() {
         return Ok(None);
     }
-    let data = DataSource {
-        data: args.data.as_deref(),
-        list: None,
-        split: args.split,
-        cache,
-        seed: model.seed(),
+    let Some(source) = data_source(path, model, args, cache) else {
+        return Ok(None);
     };
-    Ok(Some(source::dataset(path, &data, printer)?))
+    Ok(Some(PairTestSet {
+        pairs: source::pairs(path, &source, printer)?,
+        split: args.split,
+    }))
 }
