@@ -5,7 +5,8 @@
 
 INDEX is a Parquet file or a folder of them with the columns `id`, which no two rows share, and `uri`: a path, or an
 address that pyarrow's file systems read, such as `s3://bucket/bee.jpg`. OUT gets Parquet files with `id`, `uri`, `label`,
-`probability`, `margin` and `error`. An image that cannot be read is a row with an error.
+`probability`, `margin` and `error`; of a backbone that `deploy cut` wrote `features`, `backbone` and `error`. Other columns of
+INDEX, such as labels, stay. An image that cannot be read is a row with an error.
 
 With --checkpoint, a job that was ended is started again by the same command and scores what is left.
 
