@@ -233,3 +233,51 @@ fn unreadable(path: &Path, error: &ParquetError) -> Error {
         "give a whole file; what is compressed must be so by Snappy, which is the default of pyarrow",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lists(levels: &ListLevels, definitions: &[i16], repetitions: &[i16]) -> Vec<String> {
+        let count = definitions.iter().filter(|level| **level == levels.number);
+        let values: Vec<f32> = (0..count.count()).map(|value| value as f32).collect();
+        let mut found = vec![];
+        levels
+            .rows(definitions, repetitions, &values, &mut |list| {
+                found.push(format!("{list:?}"));
+                Ok(())
+            })
+            .unwrap();
+        found
+    }
+
+    #[test]
+    fn a_repetition_of_0_begins_a_row_and_what_is_not_defined_is_missing() {
+        // Lists and numbers may be missing: 0 no list, 1 an empty one, 2 no number, 3 a number.
+        let optional = ListLevels {
+            number: 3,
+            gap: Some(2),
+        };
+        let found = lists(
+            &optional,
+            &[3, 3, 0, 1, 3, 2, 3, 3],
+            &[0, 1, 0, 0, 0, 1, 1, 0],
+        );
+        let expected = [
+            "Numbers([0.0, 1.0])",
+            "Missing",
+            "Missing",
+            "WithGap",
+            "Numbers([4.0])",
+        ];
+        assert_eq!(found, expected);
+        // Numbers are always there: 0 no list, 1 an empty one.
+        let required = ListLevels {
+            number: 2,
+            gap: None,
+        };
+        let found = lists(&required, &[1, 2, 2, 2, 0], &[0, 0, 1, 1, 0]);
+        assert_eq!(found, ["Missing", "Numbers([0.0, 1.0, 2.0])", "Missing"]);
+        assert!(lists(&required, &[], &[]).is_empty());
+    }
+}
