@@ -8,7 +8,7 @@ ENGINE is one or more of
 * `daft`: a class of Daft, `pip install daft`;
 * `spark`: `mapInArrow` of Spark in local mode, `pip install pyspark`, with Java 17 or newer;
 * `ray-s3`: `deploy/python/examples/ray_score.py` from an S3 that moto serves on the loopback address,
-  `pip install "ray[data]" "moto[server]" boto3`.
+  `pip install "ray[data]" aiohttp "moto[server]" boto3`.
 
 Run it by a Python that has them, pyarrow and the wheel of classifold. Exits with 1 if an answer differs or is missing.
 """
@@ -126,7 +126,8 @@ def main():
     for name in args.engines:
         start = time.monotonic()
         rows = engines[name](os.path.abspath(args.model), list(answers))
-        found = {path: (label, single(probability)) for path, label, probability in rows}
+        # A photo that could not be read has neither.
+        found = {path: (label, probability and single(probability)) for path, label, probability in rows}
         differ = [path for path in answers if path in found and found[path] != answers[path]]
         missing = [path for path in answers if path not in found]
         print(

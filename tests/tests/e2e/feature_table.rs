@@ -141,11 +141,13 @@ fn write(rows: &[Row], columns: &[&str], file: &Path) {
     writer.close().unwrap();
 }
 
-/// The weights of two runs.
+/// The weights of two runs: Burn writes the optimiser's state in any order.
 fn same_weights(shop: &Workshop, own: &str, other: &str) {
-    let [own, other] =
-        [own, other].map(|run| tensors(&shop.path(format!("runs/{run}/best.safetensors"))));
-    assert_eq!(own, other);
+    let weights = |run: &str| {
+        let mut all = tensors(&shop.path(format!("runs/{run}/best.safetensors")));
+        ["fc.weight", "fc.bias"].map(|name| all.remove(name).unwrap())
+    };
+    assert_eq!(weights(own), weights(other));
 }
 
 #[test]
@@ -323,7 +325,7 @@ fn features_of_something_else_are_refused_by_name() {
         &["not finite numbers", named],
     );
     refused(
-        &changed(&|row| drop(row.features.as_mut().unwrap().pop())),
+        &changed(&|row| row.features.as_mut().unwrap().truncate(5)),
         &texts,
         &["has 5 features of", named, "and 6 of other images"],
     );
@@ -457,9 +459,8 @@ fn the_ants_and_bees_give_the_bits_of_a_local_training() {
             .ok();
     }
     let fit = |name: &str| {
-        fit(&shop, &format!("--name {name} -q --data"))
-            .path(&photos)
-            .patience(600)
+        let fit = fit(&shop, &format!("--name {name} -q")).args("--data");
+        fit.path(&photos).patience(600)
     };
     fit("local").run().ok();
     fit("table").args("--feature-table parts").run().ok();

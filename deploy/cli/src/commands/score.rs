@@ -33,7 +33,7 @@ const FEATURE_COLUMNS: [(&str, Kind); 4] = [
 
 /// What answers for an image.
 enum Scorer {
-    Classifier(Classifier),
+    Classifier(Box<Classifier>),
     Encoder(Box<Encoder>),
 }
 
@@ -82,7 +82,7 @@ fn open(args: &ScoreArgs, path: &Path, printer: &Printer) -> anyhow::Result<Scor
             batch: None,
         };
         let classifier = source::classifier(path, Some(&args.model), run_options, printer)?;
-        return Ok(Scorer::Classifier(classifier));
+        return Ok(Scorer::Classifier(Box::new(classifier)));
     }
     let typed = [
         ("classes", args.model.classes.is_some()),

@@ -41,10 +41,6 @@ impl ParquetFile {
         })
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Names of the columns, of lists and structs too.
     pub(super) fn columns(&self) -> Vec<String> {
         let schema = self.reader.metadata().file_metadata().schema();
@@ -93,7 +89,7 @@ impl ParquetFile {
         let what = "lists of 32-bit floats";
         let (index, column) = self.column(name, 1, what)?;
         let is_float = column.physical_type() == Type::FLOAT;
-        let levels = ListLevels::of(&column);
+        let levels = ListLevels::of(column);
         self.groups(index, &mut |reader| match reader {
             ColumnReader::FloatColumnReader(mut reader) if is_float => {
                 let (mut definitions, mut repetitions) = (vec![], vec![]);
@@ -121,7 +117,7 @@ impl ParquetFile {
     }
 
     /// The index and the description of a column of values (`depth` 0) or of lists of them (1).
-    fn column(&self, name: &str, depth: i16, what: &str) -> Result<(usize, ColumnDescriptor)> {
+    fn column(&self, name: &str, depth: i16, what: &str) -> Result<(usize, &ColumnDescriptor)> {
         let schema = self.reader.metadata().file_metadata().schema_descr();
         let own = |column: &ColumnDescriptor| {
             column
@@ -133,7 +129,7 @@ impl ParquetFile {
         let mut columns = schema.columns().iter().enumerate();
         let found = columns.find(|(_, column)| own(column) && column.max_rep_level() == depth);
         let (index, column) = found.ok_or_else(|| self.wrong(name, what))?;
-        Ok((index, column.as_ref().clone()))
+        Ok((index, column.as_ref()))
     }
 
     /// Hands the reader of a column in every row group to `read`.

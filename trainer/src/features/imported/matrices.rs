@@ -1,6 +1,11 @@
 //! Features of the three splits, filled row by row. They know no file.
 
-use data::{Sample, Split};
+use std::sync::Arc;
+
+use data::{Dataset, Sample, Split, Unreadable};
+
+use super::Features;
+use crate::error::{Error, Result};
 
 /// Where the features of a row belong.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +55,43 @@ impl Matrices {
         part.values[place.index * width..][..width].copy_from_slice(features);
         part.is_there[place.index] = true;
         Ok(())
+    }
+}
+
+impl Matrices {
+    /// The matrices of the images that have features. Others are left out, as unreadable images are; `reason` says why one
+    /// has none.
+    ///
+    /// # Errors
+    /// Too many have none, or with `is_strict` the first.
+    pub(super) fn gather(
+        self,
+        dataset: &Dataset,
+        is_strict: bool,
+        reason: &dyn Fn(&Sample) -> String,
+    ) -> Result<([Arc<Features>; 3], Vec<Unreadable>)> {
+        let (mut splits, mut unreadable) = (Vec::new(), Vec::new());
+        for (split, part) in Split::ALL.into_iter().zip(self.parts) {
+            let samples = dataset.samples(split);
+            let left_out = samples.iter().zip(&part.is_there);
+            let left_out = left_out.filter(|(_, is_there)| !**is_there);
+            let left_out: Vec<Unreadable> = left_out
+                .map(|(sample, _)| Unreadable {
+                    path: sample.path.clone(),
+                    reason: reason(sample),
+                })
+                .collect();
+            if let (true, Some(first)) = (is_strict, left_out.first()) {
+                let path = first.path.display();
+                return Err(Error::refused(format!("`{path}`: {}", first.reason)));
+            }
+            data::unreadable::check(&left_out, samples.len())?;
+            unreadable.extend(left_out);
+            let (samples, values) = part.present(samples, self.width);
+            splits.push(Arc::new(Features::new(samples, self.width, vec![values])));
+        }
+        let splits = splits.try_into().expect("there are three splits");
+        Ok((splits, unreadable))
     }
 }
 

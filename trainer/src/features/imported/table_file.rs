@@ -6,14 +6,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use data::{Dataset, Sample, Split, Unreadable, class_names, table};
+use data::{Dataset, Sample, Split, class_names, table};
 use fs_err as fs;
 
+use super::ImportedFeatures;
 use super::columns::{List, ParquetFile};
 use super::matrices::{Matrices, Place};
-use super::{Features, ImportedFeatures};
 use crate::error::{Error, Result};
 use crate::resolve::data_folder;
 
@@ -170,8 +169,9 @@ impl FeatureTableFile {
     /// # Errors
     /// No image has a row, or too many have none; a row has features of another number than the others, or one that is not
     /// finite.
-    pub fn read(self, dataset: &Dataset, is_strict: bool) -> Result<ImportedFeatures> {
-        let places = self.places(dataset)?;
+    pub fn read(&self, dataset: &Dataset, is_strict: bool) -> Result<ImportedFeatures> {
+        let rows = RowFinder::new(&self.keys);
+        let places = self.places(dataset, &rows)?;
         let counts = Split::ALL.map(|split| dataset.samples(split).len());
         let mut matrices = Matrices::new(counts);
         let mut row = 0;
@@ -196,25 +196,30 @@ impl FeatureTableFile {
                 }
             })?;
         }
-        let num_unused = places.iter().filter(|place| place.is_none()).count();
-        self.gather(dataset, matrices, num_unused, is_strict)
+        let reason = |sample: &Sample| {
+            let error = rows.find(sample).and_then(|row| self.errors.get(&row));
+            let missing = || format!("no features in `{}`", self.path.display());
+            error.cloned().unwrap_or_else(missing)
+        };
+        let (splits, unreadable) = matrices.gather(dataset, is_strict, &reason)?;
+        Ok(ImportedFeatures {
+            path: self.path.clone(),
+            origin: self.origin.clone(),
+            width: splits[0].width(),
+            splits,
+            unreadable,
+            num_unused: places.iter().filter(|place| place.is_none()).count(),
+        })
     }
 
     /// Where each row belongs: a split and an index into its images.
-    fn places(&self, dataset: &Dataset) -> Result<Vec<Option<Place>>> {
-        let rows: HashMap<&str, usize> = self.keys.iter().map(String::as_str).zip(0..).collect();
-        let current = std::env::current_dir().unwrap_or_default();
-        let find = |sample: &Sample| {
-            let typed = sample.path.strip_prefix(&current).ok();
-            let typed = typed.and_then(|path| rows.get(path.to_str()?));
-            let own = rows.get(sample.relative.as_str());
-            let own = own.or_else(|| rows.get(sample.path.to_str()?));
-            own.or(typed).copied()
-        };
+    fn places(&self, dataset: &Dataset, rows: &RowFinder<'_>) -> Result<Vec<Option<Place>>> {
         let mut places = vec![None; self.keys.len()];
         for split in Split::ALL {
             for (index, sample) in dataset.samples(split).iter().enumerate() {
-                let Some(row) = find(sample) else { continue };
+                let Some(row) = rows.find(sample) else {
+                    continue;
+                };
                 if places[row].replace(Place { split, index }).is_some() {
                     let problem = format!("has one row, `{}`, for two images", self.keys[row]);
                     return Err(self.refuse(&problem, "name the images by their whole paths"));
@@ -236,60 +241,8 @@ impl FeatureTableFile {
         Ok(places)
     }
 
-    /// The matrices with the images that have features; others are left out, as unreadable images are.
-    fn gather(
-        self,
-        dataset: &Dataset,
-        matrices: Matrices,
-        num_unused: usize,
-        is_strict: bool,
-    ) -> Result<ImportedFeatures> {
-        let Matrices { width, parts } = matrices;
-        let rows: HashMap<&str, usize> = match self.errors.is_empty() {
-            true => HashMap::new(),
-            false => self.keys.iter().map(String::as_str).zip(0..).collect(),
-        };
-        let reason = |sample: &Sample| {
-            let row = rows.get(sample.relative.as_str());
-            let row = row.or_else(|| rows.get(sample.path.to_str()?));
-            let error = row.and_then(|row| self.errors.get(row)).cloned();
-            error.unwrap_or_else(|| format!("no features in `{}`", self.path.display()))
-        };
-        let mut unreadable = Vec::new();
-        let mut splits = Vec::new();
-        for (split, part) in Split::ALL.into_iter().zip(parts) {
-            let samples = dataset.samples(split);
-            let left_out = samples.iter().zip(&part.is_there);
-            let left_out = left_out.filter(|(_, is_there)| !**is_there);
-            let left_out: Vec<Unreadable> = left_out
-                .map(|(sample, _)| Unreadable {
-                    path: sample.path.clone(),
-                    reason: reason(sample),
-                })
-                .collect();
-            if let (true, Some(first)) = (is_strict, left_out.first()) {
-                return Err(Error::refused(format!(
-                    "`{}`: {}",
-                    first.path.display(),
-                    first.reason
-                )));
-            }
-            data::unreadable::check(&left_out, samples.len())?;
-            unreadable.extend(left_out);
-            let (samples, values) = part.present(samples, width);
-            splits.push(Arc::new(Features::new(samples, width, vec![values])));
-        }
-        Ok(ImportedFeatures {
-            splits: splits.try_into().expect("there are three splits"),
-            path: self.path,
-            origin: self.origin,
-            width,
-            unreadable,
-            num_unused,
-        })
-    }
-
-    /// Hands every value of a column to `take`, with the index of its row in all parts.
+    /// Hands every value of a column to `take`, with the index of its row in all parts. Once the rows have their names, a
+    /// column has as many.
     fn texts(
         &self,
         name: &str,
@@ -298,6 +251,10 @@ impl FeatureTableFile {
         let mut row = 0;
         for part in &self.parts {
             part.texts(name, &mut |value| {
+                if !self.keys.is_empty() && row == self.keys.len() {
+                    let problem = format!("has more values of `{name}` than rows");
+                    return Err(self.refuse(&problem, "write it again"));
+                }
                 row += 1;
                 take(row - 1, value)
             })?;
@@ -347,6 +304,28 @@ impl FeatureTableFile {
     }
 }
 
+/// The rows of a table by the names of their images.
+struct RowFinder<'a> {
+    rows: HashMap<&'a str, usize>,
+    current: PathBuf,
+}
+
+impl<'a> RowFinder<'a> {
+    fn new(keys: &'a [String]) -> Self {
+        Self {
+            rows: keys.iter().map(String::as_str).zip(0..).collect(),
+            current: std::env::current_dir().unwrap_or_default(),
+        }
+    }
+
+    /// The row of an image: by its path below the data's folder, its whole path, or its path from this folder.
+    fn find(&self, sample: &Sample) -> Option<usize> {
+        let row = |path: &Path| self.rows.get(path.to_str()?).copied();
+        let own = row(Path::new(&sample.relative)).or_else(|| row(&sample.path));
+        own.or_else(|| row(sample.path.strip_prefix(&self.current).ok()?))
+    }
+}
+
 /// A key that is there a second time.
 fn twice(keys: &[String]) -> Option<&String> {
     let mut seen = HashSet::with_capacity(keys.len());
@@ -355,8 +334,14 @@ fn twice(keys: &[String]) -> Option<&String> {
 
 /// The Parquet files of a table: itself, or those in a folder, in the order of their names.
 fn part_paths(path: &Path) -> Result<Vec<PathBuf>> {
-    if !path.is_dir() {
+    if path.is_file() {
         return Ok(vec![path.to_path_buf()]);
+    }
+    if !path.is_dir() {
+        return Err(Error::refused_with_hint(
+            format!("there is no table `{}`", path.display()),
+            "`deploy cut` and then `deploy score` write one",
+        ));
     }
     let mut parts = Vec::new();
     for entry in fs::read_dir(path)? {
