@@ -207,11 +207,14 @@ impl ListLevels {
         let mut start = 0; // of the row's values
         let mut level = 0;
         while level < definitions.len() {
-            let next = repetitions[level + 1..].iter().position(|rep| *rep == 0);
+            // A damaged file may have fewer of one than of the others.
+            let rest = repetitions.get(level + 1..).unwrap_or_default();
+            let next = rest.iter().position(|rep| *rep == 0);
             let end = next.map_or(definitions.len(), |offset| level + 1 + offset);
+            let end = end.min(definitions.len());
             let row = &definitions[level..end];
             let count = row.iter().filter(|level| **level == self.number).count();
-            let numbers = &values[start..start + count];
+            let numbers = values.get(start..start + count).unwrap_or_default();
             take(match numbers {
                 _ if self.gap.is_some_and(|gap| row.contains(&gap)) => List::WithGap,
                 [] => List::Missing,

@@ -78,6 +78,9 @@ impl FeatureTableFile {
             keys.push(key.ok_or_else(|| self.row_lacks(row, column))?.to_owned());
             Ok(())
         })?;
+        if keys.is_empty() {
+            return Err(self.refuse("has no rows", "compute it again"));
+        }
         if let Some(twice) = twice(&keys) {
             return Err(self.refuse(
                 &format!("has two rows of `{twice}`"),
@@ -112,7 +115,7 @@ impl FeatureTableFile {
             }
             Ok(())
         })?;
-        self.origin = origin.ok_or_else(|| self.refuse("has no rows", "compute it again"))?;
+        self.origin = origin.unwrap_or_default();
         Ok(())
     }
 
@@ -251,13 +254,15 @@ impl FeatureTableFile {
         let mut row = 0;
         for part in &self.parts {
             part.texts(name, &mut |value| {
-                if !self.keys.is_empty() && row == self.keys.len() {
-                    let problem = format!("has more values of `{name}` than rows");
-                    return Err(self.refuse(&problem, "write it again"));
-                }
                 row += 1;
+                if !self.keys.is_empty() && row > self.keys.len() {
+                    return Err(self.other_length(name));
+                }
                 take(row - 1, value)
             })?;
+        }
+        if !self.keys.is_empty() && row < self.keys.len() {
+            return Err(self.other_length(name));
         }
         Ok(())
     }
@@ -290,6 +295,11 @@ impl FeatureTableFile {
             key.unwrap_or_default()
         );
         self.refuse(&problem, "every row needs one")
+    }
+
+    fn other_length(&self, column: &str) -> Error {
+        let problem = format!("has another number of values of `{column}` than of rows");
+        self.refuse(&problem, "it is damaged: compute it again")
     }
 
     fn other_width(&self, row: usize, width: usize, found: usize) -> Error {
