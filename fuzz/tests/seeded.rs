@@ -47,5 +47,4 @@ survive! {
     settings_survive: "settings",
     checkpoints_survive: "checkpoint",
     features_survive: "features",
-    feature_tables_survive: "feature-table",
 }

@@ -268,17 +268,22 @@ fn labels_and_splits_of_the_table_need_no_image() {
     assert_eq!(sizes("listed"), [28, 4, 8]);
 }
 
+/// A table of these rows is refused in these words.
+fn refuses(shop: &Workshop, rows: &[Row], columns: &[&str], expected: &[&str]) {
+    write(rows, columns, &shop.path("bad.parquet"));
+    let text = fit(shop, "--feature-table bad.parquet -q").run().refusal();
+    for words in expected {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}
+
 #[test]
-fn features_of_something_else_are_refused_by_name() {
+fn rows_that_cannot_be_trained_on_are_refused_by_name() {
     let shop = shop();
     let rows = read(&shop.path("table.parquet"));
     let texts = ["label", "split", "backbone"];
     let refused = |rows: &[Row], columns: &[&str], expected: &[&str]| {
-        write(rows, columns, &shop.path("bad.parquet"));
-        let text = fit(&shop, "--feature-table bad.parquet -q").run().refusal();
-        for words in expected {
-            assert!(text.contains(words), "{words}: {text}");
-        }
+        refuses(&shop, rows, columns, expected);
     };
     let changed = |change: &dyn Fn(&mut Row)| {
         let mut rows = rows.clone();
@@ -329,6 +334,16 @@ fn features_of_something_else_are_refused_by_name() {
         &texts,
         &["has 5 features of", named, "and 6 of other images"],
     );
+}
+
+#[test]
+fn a_table_without_what_is_needed_is_refused() {
+    let shop = shop();
+    let rows = read(&shop.path("table.parquet"));
+    let texts = ["label", "split", "backbone"];
+    let refused = |rows: &[Row], columns: &[&str], expected: &[&str]| {
+        refuses(&shop, rows, columns, expected);
+    };
     refused(
         &rows,
         &["split", "backbone"],
@@ -352,6 +367,11 @@ fn features_of_something_else_are_refused_by_name() {
         })
         .collect();
     refused(&narrow, &texts, &["rows of 5 features", "gives 6"]);
+}
+
+#[test]
+fn a_table_of_other_images_and_settings_without_use_are_refused() {
+    let shop = shop();
     let elsewhere = fit(&shop, "--data elsewhere --feature-table table.parquet -q");
     fs::create_dir_all(shop.path("elsewhere")).unwrap();
     for split in ["train", "val", "test"] {

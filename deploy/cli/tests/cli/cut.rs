@@ -7,7 +7,7 @@ use fs_err as fs;
 use parquet::file::reader::SerializedFileReader;
 use parquet::record::{ListAccessor, Row, RowAccessor};
 
-use crate::support::{PREPROCESS, Run, deploy, flags, workshop};
+use crate::support::{PREPROCESS, Run, deploy, workshop};
 
 fn run(shop: &Path, args: &[&str]) -> Run {
     deploy(shop).args(args).run()
@@ -96,104 +96,74 @@ fn a_preprocessing_that_nothing_tells_is_not_assumed() {
     .refused("trainer fetch efficientnet-lite0");
 }
 
+/// As the words of a line, with the preprocessing for `--preprocess`.
+fn line(shop: &Path, words: &str) -> Run {
+    let words = words.split(' ').map(|word| match word {
+        "PREPROCESS" => PREPROCESS,
+        word => word,
+    });
+    deploy(shop).args(words).run()
+}
+
+fn done(shop: &Path, words: &str) {
+    let run = line(shop, words);
+    assert_eq!(run.code, 0, "{words}: {}", run.err);
+}
+
 #[test]
 fn score_and_embed_write_the_features_of_the_whole_file_with_their_origin() {
     let shop = workshop();
     let shop = shop.path();
     cut(shop);
     fs::write(shop.join("photos/test/red/broken.png"), "no image").unwrap();
-    let whole = run(
+    done(
         shop,
-        &[
-            "embed",
-            "photos/val",
-            "--out",
-            "whole.parquet",
-            "--model",
-            "model.onnx",
-            "--preprocess",
-            PREPROCESS,
-        ],
+        "embed photos/val --out whole.parquet --model model.onnx --preprocess PREPROCESS",
     );
-    assert_eq!(whole.code, 0, "{}", whole.err);
-    let own = run(
-        shop,
-        &[
-            "embed",
-            "photos/val",
-            "--out",
-            "own.parquet",
-            "--model",
-            "cut.onnx",
-        ],
-    );
-    assert_eq!(own.code, 0, "{}", own.err);
+    done(shop, "embed photos/val --out own.parquet --model cut.onnx");
     let [whole, own] = ["whole", "own"].map(|name| rows(&shop.join(format!("{name}.parquet"))));
     assert_eq!((own.len(), &own), (8, &whole));
     let origin = own[0].get_string(2).unwrap();
     let original = onnx::ModelFile::open(&shop.join("model.onnx")).unwrap();
-    assert!(
-        origin.starts_with(&format!("{} flatten | decode(rgb", original.sha256())),
-        "{origin}"
-    );
+    let expected = format!("{} flatten | decode(rgb", original.sha256());
+    assert!(origin.starts_with(&expected), "{origin}");
     let mut scored = Vec::new();
-    for shard in ["1/2", "2/2"] {
-        let score = run(
+    for shard in 1..=2 {
+        done(
             shop,
-            &[
-                "score", "photos", "--out", "parts", "--shard", shard, "--model", "cut.onnx",
-            ],
+            &format!("score photos --out parts --shard {shard}/2 --model cut.onnx"),
         );
-        assert_eq!(score.code, 0, "{}", score.err);
-        let part = format!("parts/part-0000{}-of-00002.parquet", &shard[..1]);
+        let part = format!("parts/part-0000{shard}-of-00002.parquet");
         scored.extend(rows(&shop.join(part)));
     }
     assert_eq!(scored.len(), 25);
-    let (broken, good): (Vec<Row>, Vec<Row>) = scored
-        .into_iter()
-        .partition(|row| row.get_string(3).is_ok());
+    let is_broken = |row: &Row| row.get_string(3).is_ok();
+    let (broken, good): (Vec<Row>, Vec<Row>) = scored.into_iter().partition(is_broken);
     assert!(broken.len() == 1 && broken[0].get_list(1).is_err());
     for row in &own {
         let path = row.get_string(0).unwrap();
-        let same = good
-            .iter()
-            .find(|other| other.get_string(0).unwrap() == path)
-            .unwrap();
+        let mut others = good.iter();
+        let same = others.find(|other| other.get_string(0).unwrap() == path);
+        let same = same.unwrap();
         assert_eq!(numbers(same, 1), numbers(row, 1));
         assert_eq!(same.get_string(2).unwrap(), origin);
     }
-    let typed = run(
+}
+
+#[test]
+fn what_has_no_use_is_refused_and_scaled_features_have_no_origin() {
+    let shop = workshop();
+    let shop = shop.path();
+    cut(shop);
+    line(
         shop,
-        &[
-            "score",
-            "photos",
-            "--out",
-            "no",
-            "--model",
-            "cut.onnx",
-            "--classes",
-            "classes.txt",
-        ],
-    );
-    typed.refused("`--classes` has no use with `cut.onnx`");
+        "score photos --out no --model cut.onnx --classes classes.txt",
+    )
+    .refused("`--classes` has no use with `cut.onnx`");
     // Features of length 1 are not those that a layer is trained on.
-    let scaled = run(
+    done(
         shop,
-        &[
-            "embed",
-            "photos/val",
-            "--normalize",
-            "--out",
-            "unit.parquet",
-            "--model",
-            "cut.onnx",
-        ],
+        "embed photos/val --normalize --out unit.parquet --model cut.onnx",
     );
-    assert_eq!(scaled.code, 0, "{}", scaled.err);
     assert!(rows(&shop.join("unit.parquet"))[0].get_string(2).is_err());
-    let predict = deploy(shop)
-        .args(["predict", "photos/val"])
-        .args(flags())
-        .run();
-    assert_eq!(predict.code, 0, "{}", predict.err);
 }
