@@ -34,6 +34,8 @@ pub enum Depth {
     Files,
     /// Pixels as well: damaged files, copies in another file format, near duplicates.
     Pixels,
+    /// No file, but features of each image: identical ones.
+    Features,
 }
 
 /// Severity of a finding.
@@ -260,7 +262,9 @@ impl Audit {
             .collect();
         let mut findings = names::findings(dataset, splits);
         findings.extend(balance::findings(dataset));
-        findings.extend(duplicates::findings(dataset, &scanned));
+        let is_readable = |scanned: &&ScannedSample<'_>| scanned.scan.header.is_ok();
+        let readable: Vec<_> = scanned.iter().filter(is_readable).copied().collect();
+        findings.extend(duplicates::findings(dataset, &readable, "the same file"));
         findings.extend(file_checks::findings(dataset, &scanned));
         let sizes: Vec<(u32, u32)> = scans.iter().filter_map(FileScan::size).collect();
         let hashes: HashMap<PathBuf, Hash> = scanned
@@ -278,6 +282,48 @@ impl Audit {
             aspect: sizes::aspects(&sizes),
             megapixels: sizes::megapixels(&sizes),
             hashes,
+        };
+        audit.sort();
+        audit
+    }
+
+    /// Audits a data set whose files are not read, by a hash of the features of each image.
+    #[must_use]
+    pub fn of_features(
+        dataset: &Dataset,
+        hash: &(dyn Fn(&Path) -> Option<[u8; 32]> + Sync),
+    ) -> Self {
+        let samples: Vec<(Split, &Sample)> = Split::ALL
+            .into_iter()
+            .flat_map(|split| dataset.samples(split).iter().map(move |s| (split, s)))
+            .collect();
+        let scans: Vec<FileScan> = samples
+            .iter()
+            .map(|(_, sample)| FileScan::of_features(hash(&sample.path)))
+            .collect();
+        let scanned: Vec<ScannedSample<'_>> = samples
+            .into_iter()
+            .zip(&scans)
+            .map(|((split, sample), scan)| ScannedSample {
+                split,
+                sample,
+                scan,
+            })
+            .collect();
+        let mut findings = names::findings(dataset, &[]);
+        findings.extend(balance::findings(dataset));
+        findings.extend(duplicates::findings(dataset, &scanned, "the same features"));
+        let mut audit = Self {
+            depth: Depth::Features,
+            fingerprint: Some(dataset.fingerprint_with(hash)),
+            counts: balance::counts(dataset),
+            pairs: BTreeMap::new(),
+            findings,
+            width: None,
+            height: None,
+            aspect: Vec::new(),
+            megapixels: Vec::new(),
+            hashes: HashMap::new(),
         };
         audit.sort();
         audit

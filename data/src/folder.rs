@@ -201,6 +201,36 @@ impl Dataset {
         }
     }
 
+    /// The images that the rows of the table `path` name, below `root`. Those of a table without splits are divided by
+    /// `seed`, those that are missing are derived. Whether the images are there is not looked at.
+    ///
+    /// # Errors
+    /// There is no row, or a row lacks the split that others have.
+    pub fn from_rows(path: &Path, root: &Path, rows: Vec<table::Row>, seed: u64) -> Result<Self> {
+        if rows.is_empty() {
+            return Err(Error::no_images(path));
+        }
+        let mut dataset = Self::empty(root.to_path_buf(), table::classes(&rows));
+        let with_split = rows.iter().filter(|row| row.split.is_some()).count();
+        if with_split == 0 {
+            let samples = rows.into_iter().map(|row| dataset.sample(row)).collect();
+            dataset.divide(samples, "a table without splits", seed, Unit::Image);
+            return Ok(dataset);
+        }
+        let mut names = BTreeMap::new();
+        for row in rows {
+            let Some(split) = row.split else {
+                let reason = "no split is given, but other rows have one";
+                return Err(Error::table(path, row.line, reason));
+            };
+            names.insert(split, format!("`{split}`"));
+            let sample = dataset.sample(row);
+            dataset.samples_mut(split).push(sample);
+        }
+        dataset.derive_missing_splits(&names, seed, Unit::Image);
+        Ok(dataset)
+    }
+
     /// Writes which image is in which split, as CSV with the columns `path,label,split`.
     ///
     /// # Errors
@@ -524,32 +554,7 @@ fn open_folder(root: &Path, seed: u64, unit: Unit) -> Result<(Dataset, Vec<Split
 }
 
 fn open_table(path: &Path, seed: u64) -> Result<Dataset> {
-    let rows = table::read(path)?;
-    if rows.is_empty() {
-        return Err(Error::no_images(path));
-    }
-    let mut dataset = Dataset::empty(
-        files::parent_folder(path).to_path_buf(),
-        table::classes(&rows),
-    );
-    let with_split = rows.iter().filter(|row| row.split.is_some()).count();
-    if with_split == 0 {
-        let samples = rows.into_iter().map(|row| dataset.sample(row)).collect();
-        dataset.divide(samples, "a table without splits", seed, Unit::Image);
-        return Ok(dataset);
-    }
-    let mut names = BTreeMap::new();
-    for row in rows {
-        let Some(split) = row.split else {
-            let reason = "no split is given, but other rows have one";
-            return Err(Error::table(path, row.line, reason));
-        };
-        names.insert(split, format!("`{split}`"));
-        let sample = dataset.sample(row);
-        dataset.samples_mut(split).push(sample);
-    }
-    dataset.derive_missing_splits(&names, seed, Unit::Image);
-    Ok(dataset)
+    Dataset::from_rows(path, files::parent_folder(path), table::read(path)?, seed)
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@
 
 pub mod audit;
 pub mod augment;
+pub mod backbone_preprocess;
 pub mod catalog;
 pub mod class_names;
 mod drawn;
@@ -41,6 +42,7 @@ mod text;
 pub mod unreadable;
 
 pub use audit::Audit;
+pub use backbone_preprocess::{BackboneDescription, BackbonePreprocess};
 pub use error::{Error, Result};
 pub use files::{cache, hash, write};
 pub use folder::{Dataset, LeftOut, Sample};

@@ -1,15 +1,105 @@
 //! Encoder: the features `[D]` of an image, from a classifier that is cut before its classification layer. Knows no
 //! classes.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use onnx::{Dim, Document, FeatureCut, ModelFile};
+use pixels::card::FeaturesNote;
+use pixels::{Card, Preprocess};
 
 use crate::classifier::{Classifier, ClassifierBuilder, Input};
 use crate::error::{Error, Result};
 use crate::model::Model;
 
+/// What features depend on besides the image. Tables of features name it in each row, so that a new layer is not trained
+/// on features of another backbone.
+///
+/// ```
+/// use classifold::encoder::FeatureOrigin;
+///
+/// let origin = FeatureOrigin {
+///     sha256: "3a5f".into(),
+///     values: vec!["flatten".into()],
+///     preprocess: classifold::Preprocess::imagenet(),
+/// };
+/// assert!(origin.to_string().starts_with("3a5f flatten | decode(rgb"));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeatureOrigin {
+    /// SHA-256 of the backbone's file in hexadecimal; of one that was cut, of the file before.
+    pub sha256: String,
+    /// Names of the values in the file's graph; several are joined.
+    pub values: Vec<String>,
+    /// Steps from an image to the file's input.
+    pub preprocess: Preprocess,
+}
+
+impl fmt::Display for FeatureOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let values = self.values.join(" ");
+        write!(f, "{} {values} | {}", self.sha256, self.preprocess)
+    }
+}
+
+/// A model whose one output is the features of an image, `[N, D]`.
+#[derive(Debug)]
+pub struct CutModel {
+    /// The graph.
+    pub document: Document,
+    /// Which values of the model's graph they are, and how many.
+    pub features: FeaturesNote,
+    /// SHA-256 of the file that the features are of, in hexadecimal.
+    sha256: String,
+    card: Option<Card>,
+}
+
+impl CutModel {
+    /// Cuts a classifier before its classification layer; a backbone that was cut stays as it is. Needs no runtime.
+    ///
+    /// # Errors
+    /// The model compares images; its features cannot be found.
+    pub fn from_file(file: &ModelFile) -> Result<Self> {
+        let (path, model) = (file.path(), Model::from_file(file)?);
+        let mut document = Document::from_file(file)?;
+        document.inline_external_data()?;
+        let card = model.card.as_ref();
+        let noted = card.and_then(|card| card.provenance.features.as_ref());
+        if let (true, Some(card), Some(noted)) = (model.is_cut_backbone(), card, noted) {
+            let sha256 = card.provenance.backbone_sha256.clone();
+            return Ok(Self {
+                document,
+                features: noted.clone(),
+                sha256: sha256.unwrap_or_else(|| file.sha256().to_owned()),
+                card: model.card.clone(),
+            });
+        }
+        model.check_task(path, pixels::card::CLASSIFY)?;
+        let cut = find(&document, noted.map_or(&[], |note| note.values.as_slice()))?;
+        let width = cut.width().or(noted.map(|note| note.width as usize));
+        // Where there is no layer, an output is the features.
+        let output = model.outputs.iter().find(|o| o.name == cut.output);
+        let width = width.or(match output.and_then(|output| output.dims.last()) {
+            Some(Dim::Fixed(width)) => usize::try_from(*width).ok(),
+            _ => None,
+        });
+        cut.cut(&mut document)?;
+        Ok(Self {
+            document,
+            features: FeaturesNote {
+                width: width.ok_or_else(|| Error::no_features(path))? as u64,
+                found_by: cut.rule.to_string(),
+                values: cut.values,
+            },
+            sha256: file.sha256().to_owned(),
+            card: model.card,
+        })
+    }
+}
+
 /// A classifier without its classification layer, for search, clustering and new layers.
+///
+/// On the CPU an image is run alone: no bit of its features depends on its neighbours.
 ///
 /// ```no_run
 /// use classifold::Encoder;
@@ -23,7 +113,8 @@ use crate::model::Model;
 #[derive(Debug)]
 pub struct Encoder {
     path: PathBuf,
-    values: Vec<String>,
+    origin: FeatureOrigin,
+    card: Option<Card>,
     encoder: Classifier,
 }
 
@@ -46,28 +137,29 @@ impl Encoder {
     /// As [`Encoder::open`].
     pub fn from_file(file: &ModelFile, settings: ClassifierBuilder) -> Result<Self> {
         let path = file.path().to_owned();
-        let model = Model::from_file(file)?;
-        model.check_task(&path, pixels::card::CLASSIFY)?;
-        let preprocess = model.preprocess(&path, settings.own_preprocess())?;
-        let mut document = Document::from_file(file)?;
-        document.inline_external_data()?;
-        let noted = model.card.as_ref();
-        let noted = noted.and_then(|card| card.provenance.features.as_ref());
-        let cut = find(&document, noted.map_or(&[], |note| note.values.as_slice()))?;
-        let width = cut.width().or(noted.map(|note| note.width as usize));
-        // Where there is no layer, an output is the features.
-        let output = model.outputs.iter().find(|o| o.name == cut.output);
-        let width = width.or(match output.and_then(|output| output.dims.last()) {
-            Some(Dim::Fixed(width)) => usize::try_from(*width).ok(),
-            _ => None,
-        });
-        let width = width.ok_or_else(|| Error::no_features(&path))?;
-        cut.cut(&mut document)?;
+        let CutModel {
+            document,
+            features,
+            sha256,
+            card,
+        } = CutModel::from_file(file)?;
+        let known = || card.as_ref().map(|card| card.preprocess.clone());
+        let preprocess = settings.own_preprocess().or_else(known);
+        let preprocess =
+            preprocess.ok_or_else(|| Error::no_card(&path, "how images are prepared for it"))?;
+        let width = features.width as usize;
         let file = ModelFile::from_bytes(document.to_bytes())?;
+        let settings = settings.for_encoder(file, width, preprocess.clone());
+        let settings = settings.one_at_a_time();
         Ok(Self {
             path,
-            values: cut.values,
-            encoder: settings.for_encoder(file, width, preprocess).open()?,
+            origin: FeatureOrigin {
+                sha256,
+                values: features.values,
+                preprocess,
+            },
+            card,
+            encoder: settings.open()?,
         })
     }
 
@@ -78,7 +170,17 @@ impl Encoder {
 
     /// Names of the values in the file's graph that hold the features; several are joined.
     pub fn values(&self) -> &[String] {
-        &self.values
+        &self.origin.values
+    }
+
+    /// What its features depend on besides the image.
+    pub fn origin(&self) -> &FeatureOrigin {
+        &self.origin
+    }
+
+    /// The card of its file: of a classifier, or of a backbone that was cut.
+    pub fn card(&self) -> Option<&Card> {
+        self.card.as_ref()
     }
 
     /// Number of features `D`.

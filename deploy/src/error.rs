@@ -8,6 +8,9 @@ pub(crate) use machine::error::chain;
 pub use pixels::Kind;
 use pixels::card::{ENCODE, VERIFY};
 
+/// Stands for the task [`ENCODE`] of a file that is no verifier's.
+pub(crate) const CUT_BACKBONE: &str = "cut backbone";
+
 /// The hint where no saved setting can be used.
 const TUNE: &str = "measure on this machine with `deploy tune`, and save the setting";
 
@@ -129,6 +132,10 @@ impl Error {
     pub(crate) fn other_task(path: &Path, found: &str) -> Self {
         let path = path.display();
         let (is, hint) = match found {
+            CUT_BACKBONE => (
+                "gives the features of an image, and no classes",
+                "open it as an `Encoder`; `deploy embed`, `deploy score`, `info` and `check` take it",
+            ),
             VERIFY => (
                 "is a verifier, which compares two images",
                 "open it as a `Verifier`; `deploy predict --pair A B`, `deploy eval`, `bench`, `info` and `check` take it",

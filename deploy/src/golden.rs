@@ -1,9 +1,10 @@
 //! Golden samples of a card: images with known outputs, which a machine reproduces if it decodes, resizes and
 //! computes in the same way. Knows no provider.
 
-use pixels::card::Golden;
+use pixels::card::{ENCODE, Golden};
 
 use crate::classifier::Classifier;
+use crate::encoder::Encoder;
 use crate::error::{Error, Result};
 use crate::precision::Precision;
 use crate::prediction;
@@ -130,6 +131,22 @@ pub fn check_pairs(verifier: &Verifier) -> Result<Vec<GoldenResult>> {
         Ok(result(sample, verifier.model().precision, vec![score]))
     };
     golden.iter().map(check).collect()
+}
+
+/// As [`check`], of a backbone that was cut: its golden samples are images with their features.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_features(encoder: &Encoder) -> Result<Vec<GoldenResult>> {
+    let card = encoder.card().filter(|card| card.task == ENCODE);
+    let golden = card.map_or(&[][..], |card| card.golden.as_slice());
+    if golden.is_empty() {
+        return Err(Error::no_golden(encoder.path()));
+    }
+    golden
+        .iter()
+        .map(|sample| compare(encoder.encoder(), sample))
+        .collect()
 }
 
 fn compare(classifier: &Classifier, sample: &Golden) -> Result<GoldenResult> {

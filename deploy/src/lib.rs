@@ -82,7 +82,7 @@ pub use pixels::{
 
 pub use cancel::{CancelToken, OnCancel};
 pub use classifier::{Classifier, ClassifierBuilder, Input};
-pub use encoder::Encoder;
+pub use encoder::{CutModel, Encoder, FeatureOrigin};
 pub use error::{Error, Kind, Result};
 pub use model::Model;
 pub use placement::{PlacedNode, Placement};

@@ -7,10 +7,10 @@ use std::path::Path;
 
 use onnx::proto::DataType;
 use onnx::{Activation, Dim, Document, Header, ModelFile, ValueInfo};
-use pixels::card::CLASSIFY;
+use pixels::card::{CLASSIFY, ENCODE, VERIFY};
 use pixels::{Card, Preprocess};
 
-use crate::error::{Error, Result};
+use crate::error::{CUT_BACKBONE, Error, Result};
 
 /// A model file as read from the disk: header, card, inputs, outputs; no weights are kept.
 #[derive(Debug, Clone)]
@@ -78,15 +78,28 @@ impl Model {
         })
     }
 
-    /// What the model does: [`CLASSIFY`], also without a card, [`VERIFY`](pixels::card::VERIFY) or
-    /// [`ENCODE`](pixels::card::ENCODE).
+    /// What the model does: [`CLASSIFY`], also without a card, [`VERIFY`] or [`ENCODE`].
     pub fn task(&self) -> &str {
         self.card.as_ref().map_or(CLASSIFY, |card| &card.task)
     }
 
     /// Whether it says if two images are the same: a verifier, or the encoder of one.
     pub fn compares_images(&self) -> bool {
-        self.task() != CLASSIFY
+        let is_of_verifier = |card: &Card| card.task == VERIFY || card.comparison.is_some();
+        self.card.as_ref().is_some_and(is_of_verifier)
+    }
+
+    /// What it is, for [`Error::other_task`].
+    pub(crate) fn kind(&self) -> &str {
+        match self.is_cut_backbone() {
+            true => CUT_BACKBONE,
+            false => self.task(),
+        }
+    }
+
+    /// Whether it gives the features of an image and nothing else: a backbone that was cut, and no verifier's encoder.
+    pub fn is_cut_backbone(&self) -> bool {
+        self.task() == ENCODE && !self.compares_images()
     }
 
     /// Refuses a model of another task than `task`, by name; `path` is its file.
@@ -96,7 +109,7 @@ impl Model {
     pub fn check_task(&self, path: &Path, task: &str) -> Result<()> {
         match self.task() == task {
             true => Ok(()),
-            false => Err(Error::other_task(path, self.task())),
+            false => Err(Error::other_task(path, self.kind())),
         }
     }
 

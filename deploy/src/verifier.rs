@@ -68,7 +68,7 @@ impl VerifierParts {
     fn read(file: &ModelFile) -> Result<Self> {
         let (path, model) = (file.path().to_owned(), Model::from_file(file)?);
         if !model.compares_images() {
-            return Err(Error::other_task(&path, model.task()));
+            return Err(Error::other_task(&path, model.kind()));
         }
         let card = model.card.clone();
         let card = card.expect("without a card a file is a classifier");

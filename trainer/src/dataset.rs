@@ -1,6 +1,7 @@
 //! Data set of a run: labelled files by split, their audit, and their decoded pixels. It knows no network and
 //! no training.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use console::Printer;
@@ -11,6 +12,7 @@ use data::{Dataset, Limits, Pairs, Sample, Split, Unreadable};
 
 use crate::context::TrainingContext;
 use crate::error::{Error, Result};
+use crate::features::{FeatureTableFile, ImportedFeatures};
 use crate::kfold::KFold;
 use crate::recipe::Recipe;
 use crate::resolve;
@@ -19,7 +21,7 @@ use crate::run_dir::RunDir;
 /// Files left out that the log lists by name.
 const LISTED: usize = 20;
 
-/// Opens the data set of a recipe, or of a resumed run. Finds ONNX Runtime too: the export needs it after hours
+/// Opens the data set of a recipe, or of a resumed run, and its features where a table has them. Finds ONNX Runtime too: the export needs it after hours
 /// of training. Of the two, what may be refused at once comes before what takes time (drawing the built-in
 /// images, installing ONNX Runtime).
 ///
@@ -29,12 +31,20 @@ pub fn open_for_training(
     recipe: &Recipe,
     resumed: Option<&RunDir>,
     context: &TrainingContext<'_>,
-) -> Result<Dataset> {
+) -> Result<(Dataset, Option<ImportedFeatures>)> {
     let is_drawn = data::catalog::builtin(&recipe.data, &context.cache).is_some();
-    if is_drawn {
+    // A table may take minutes to read.
+    let is_last = !is_drawn && recipe.feature_table.is_none();
+    if !is_last {
         context.ensure_runtime()?;
     }
-    let dataset = open(recipe, resumed, context)?;
+    let (dataset, features) = match &recipe.feature_table {
+        Some(table) => {
+            let (dataset, features) = open_table(recipe, Path::new(table), context)?;
+            (dataset, Some(features))
+        }
+        None => (open(recipe, resumed, context)?, None),
+    };
     dataset.check_trainable()?;
     // Its names are those of the data set's classes.
     recipe.class_weights.0.weights(&dataset.classes, &[])?;
@@ -42,10 +52,38 @@ pub fn open_for_training(
         let samples = [&dataset.train[..], &dataset.val].concat();
         KFold::new(&samples, &dataset.classes, folds, recipe.seed)?;
     }
-    if !is_drawn {
+    if is_last {
         context.ensure_runtime()?;
     }
-    Ok(dataset)
+    Ok((dataset, features))
+}
+
+/// The data set of a recipe with a table of features, and these. A resumed run divides it again, in the same way.
+fn open_table(
+    recipe: &Recipe,
+    table: &Path,
+    context: &TrainingContext<'_>,
+) -> Result<(Dataset, ImportedFeatures)> {
+    let printer = context.printer;
+    let file = FeatureTableFile::open(table)?;
+    let dataset = match table == Path::new(&recipe.data) {
+        true => {
+            let dataset = file.dataset(recipe.seed)?;
+            dataset.notes.iter().for_each(|note| printer.log(note));
+            dataset
+        }
+        false => open(recipe, None, context)?,
+    };
+    let features = file.read(&dataset, recipe.strict_images)?;
+    warn_left_out(&features.unreadable, printer);
+    if features.num_unused > 0 {
+        printer.log(format!(
+            "{} rows of `{}` are of other images",
+            features.num_unused,
+            table.display()
+        ));
+    }
+    Ok((dataset, features))
 }
 
 /// The pairs of a recipe, or of a resumed run. Finds ONNX Runtime too: the export needs it.

@@ -7,7 +7,7 @@ use data::card::{
     self, Card, Comparison, FeaturesNote, Golden, OutputKind, Provenance, ScoreKind, ScoreNote,
 };
 use data::metrics::VerificationScores;
-use data::{Dataset, Limits, Pairs, Preprocess, Scores, Split};
+use data::{Dataset, Pairs, Preprocess, Scores, Split};
 use models::{Backbone, Network};
 use onnx::siamese::DistanceHead;
 use onnx::{Document, ModelFile};
@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::calibrate;
 use crate::error::Result;
+use crate::golden_images;
 use crate::output_files::remove_if_any;
 use crate::pair_score::{self, Decision};
 use crate::preprocessing::InputPreprocess;
@@ -276,7 +277,7 @@ fn options(recipe: &Recipe) -> Result<BTreeMap<String, Value>> {
         return Ok(BTreeMap::new());
     };
     let mut options: BTreeMap<String, Value> = options.into_iter().collect();
-    for key in ["data", "backbone"] {
+    for key in ["data", "backbone", "feature-table"] {
         if let Some(Value::String(text)) = options.get_mut(key)
             && let Some(last) = Path::new(text.as_str()).file_name()
         {
@@ -341,13 +342,10 @@ struct GoldenImages {
 impl GoldenImages {
     /// The images, prepared for the network.
     fn prepared(preprocess: &Preprocess) -> Result<Self> {
-        let images = card::golden_images::images();
-        let prepare = |(_, bytes): &(_, Vec<u8>)| {
-            let image = data::decode::decode_as(bytes, preprocess.color(), &Limits::default())?;
-            Ok(preprocess.apply(&image)?)
-        };
-        let inputs = images.iter().map(prepare).collect::<Result<_>>()?;
-        Ok(Self { images, inputs })
+        Ok(Self {
+            images: card::golden_images::images(),
+            inputs: golden_images::prepared(preprocess)?,
+        })
     }
 
     /// Every image with the next one.

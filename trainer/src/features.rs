@@ -1,5 +1,5 @@
-//! Features of a frozen backbone: `[D]` for each image, computed once and kept on disk for later runs. It
-//! knows no head, no loss, no loop and no printer.
+//! Features of a frozen backbone: `[D]` for each image, computed once and kept on disk for later runs, or imported from a
+//! table that other machines computed. It knows no head, no loss, no loop and no printer.
 //!
 //! The features of an image depend on its bytes and on the parts of a [`CacheKey`]; those of one key share a
 //! [`FeatureTable`], and the tables lie in a [`FeatureCache`]. The original view of an image serves training,
@@ -8,6 +8,7 @@
 mod cache;
 mod cache_key;
 mod engine;
+mod imported;
 mod loader;
 mod table;
 mod workers;
@@ -24,6 +25,7 @@ use rayon::prelude::*;
 
 pub use cache::FeatureCache;
 pub use cache_key::{CacheKey, View};
+pub use imported::{FeatureTableFile, ImportedFeatures};
 pub use loader::{FeatureBatch, FeatureLoader, FeatureOrder, Features};
 pub use table::FeatureTable;
 

@@ -67,15 +67,22 @@ pub fn scored_split(dataset: &Dataset, recipe: &Recipe) -> Split {
     }
 }
 
-/// Whether scores by features are those of an exported file: it is verified, and the cached features of the
-/// verification images give the logits that the network computes from their pixels. This is the last guard against
-/// features that are not this backbone's, of which it warns.
+/// Whether scores by features are those of an exported file: it is verified, and the features of the verification images
+/// give the logits that the network computes from their pixels. This is the last guard against features that are not this
+/// backbone's, of which it warns. Where a table of features is all there is, there are no other scores.
 pub fn features_agree(
     exported: &Exported,
     network: &Network,
     data: &TrainingSet,
     context: &TrainingContext<'_>,
 ) -> Result<bool> {
+    if !data.has_images() {
+        context.printer.log(
+            "the images of the table are not here: the file is verified with drawn images, and its scores are those of the \
+             table's features",
+        );
+        return Ok(true);
+    }
     if !exported.agreement.verified {
         return Ok(false);
     }
@@ -90,10 +97,18 @@ pub fn features_agree(
     }
     let agree = verify::is_same(&reference, logits(network, &examples, context)?);
     if !agree {
-        context.printer.warn(
-            "the features that were trained on are not this backbone's: remove `features` in \
-             the cache folder (`deploy cache dir`) and train again",
-        );
+        let cure = match data.table() {
+            Some(table) => format!(
+                "compute `{}` again with the cut of this backbone",
+                table.display()
+            ),
+            None => {
+                "remove `features` in the cache folder (`deploy cache dir`) and train again".into()
+            }
+        };
+        context.printer.warn(format!(
+            "the features that were trained on are not this backbone's: {cure}"
+        ));
     }
     Ok(agree)
 }

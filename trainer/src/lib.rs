@@ -36,6 +36,7 @@ pub mod examples;
 pub mod export;
 pub mod features;
 pub mod final_evaluation;
+pub mod golden_images;
 pub mod head;
 pub mod inspect;
 pub mod interrupt;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use console::Printer;
 use data::preprocess::{Color, Dtype, Order};
-use data::{Card, Preprocess, catalog, preprocessor_config};
+use data::{BackboneDescription, Card, Preprocess, catalog};
 use onnx::proto::DataType;
 use onnx::{Dim, Document, ModelFile};
 use serde::{Deserialize, Serialize};
@@ -358,38 +358,24 @@ impl InputPreprocess {
     /// The preprocessing of a backbone's file without `--preprocess`.
     fn of_backbone(backbone: &BackboneImages, input: &ImageInput) -> Result<Self> {
         let file = backbone.name();
-        if let Some(card) = card(backbone)? {
-            let origin = card.provenance;
-            return Ok(Self {
-                preprocess: card.preprocess,
-                source: format!("card of {file}"),
-                backbone_preprocess: None,
-                backbone_licence: origin.backbone_licence,
-                backbone_source: origin.backbone_source,
-                warnings: vec![],
-            });
-        }
-        if let Some(own) = Self::of_metadata(backbone) {
-            return Ok(own);
-        }
         let (order, size) = input
             .axes()
             .map_or((Order::Nchw, [None; 2]), |(order, _, size)| (order, size));
-        let size = size[0].zip(size[1]);
-        if let Some(found) = preprocessor_config::find(&backbone.path, size)? {
+        let (card, metadata) = (card(backbone)?, backbone.document.metadata());
+        let described = BackboneDescription {
+            path: &backbone.path,
+            sha256: &backbone.sha256,
+            card: card.as_ref(),
+            metadata: &metadata,
+            layout: (order, input.dtype),
+            size: size[0].zip(size[1]),
+        };
+        if let Some(found) = described.preprocess()? {
             return Ok(Self {
-                // Only the network's file knows its layout.
-                preprocess: found.preprocess.with_layout(order, input.dtype),
-                source: format!("{} of {file}", file_name(&found.path)),
-                backbone_preprocess: None,
                 backbone_licence: found.licence,
-                backbone_source: found.source,
-                warnings: vec![],
+                backbone_source: found.weights_source,
+                ..Self::new(found.preprocess, found.source)
             });
-        }
-        if let Some(known) = backbone.known() {
-            let source = format!("known for {}", known.name);
-            return Ok(Self::new(known.preprocess.parse()?, source));
         }
         let assumed = format!(
             "no preprocessing is known for `{file}`; ImageNet's is taken; a wrong one costs 1 to 3 points: \
@@ -404,29 +390,6 @@ impl InputPreprocess {
         Ok(Self {
             warnings: [Some(assumed), inside].into_iter().flatten().collect(),
             ..Self::new(input.imagenet()?, "ImageNet's, assumed")
-        })
-    }
-
-    /// What `trainer import` wrote into the file.
-    fn of_metadata(backbone: &BackboneImages) -> Option<Self> {
-        // Named backbones have it, too; whose they are is known.
-        if backbone.known().is_some() {
-            return None;
-        }
-        let metadata = backbone.document.metadata();
-        let value = |key: &str| {
-            let found = metadata.iter().find(|(own, _)| own == key);
-            found.map(|(_, value)| value.clone())
-        };
-        // Another program may mean something else by the word.
-        let preprocess = value("preprocess")?.parse().ok()?;
-        Some(Self {
-            preprocess,
-            source: format!("metadata of {}", backbone.name()),
-            backbone_preprocess: None,
-            backbone_licence: value("licence"),
-            backbone_source: value("source"),
-            warnings: vec![],
         })
     }
 

@@ -94,7 +94,7 @@ pub fn probe(names: &[String], recipe: &Recipe, context: &TrainingContext<'_>) -
         folds: Some(folds),
         ..recipe.clone()
     };
-    let dataset = dataset::open_for_training(recipe, None, context)?;
+    let (dataset, _) = dataset::open_for_training(recipe, None, context)?;
     let audit = dataset::audit(&dataset, context.printer);
     let mut scored = vec![];
     for name in names {

@@ -118,6 +118,12 @@ pub struct Recipe {
     #[arg(long, value_name = "TEXT", help_heading = "Network")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preprocess: Option<Text<Preprocess>>,
+    /// Train the head of a frozen backbone on features that other machines computed with the file of `deploy cut`: a Parquet
+    /// file, or a folder of them, that `deploy score`, `deploy embed` or the Python class `Scorer` wrote. Labels and splits are
+    /// those of --data, or of its columns `label` and `split`
+    #[arg(long, value_name = "TABLE.parquet", help_heading = "Network")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feature_table: Option<String>,
     /// Channels of the custom ResNet's first layer
     #[arg(long, default_value_t = 8, help_heading = "Network")]
     pub width: usize,
@@ -414,6 +420,7 @@ impl Recipe {
     pub fn resolve(mut self, cache: &Path) -> Result<Recipe> {
         self.data = data_name(&self.data, cache)?;
         self.backbone = self.backbone.as_deref().map(absolute).transpose()?;
+        self.feature_table = self.feature_table.as_deref().map(absolute).transpose()?;
         self.check()?;
         Ok(self)
     }
@@ -500,7 +507,21 @@ impl Recipe {
             let expected = "needs a frozen `--backbone` whose features are kept: see `--views`";
             ensure(self.has_cached_features(), "head-solver", "lbfgs", expected)?;
         }
-        Ok(())
+        self.check_feature_table()
+    }
+
+    /// Refuses a table of features beside what needs images, or another backbone's.
+    fn check_feature_table(&self) -> Result<()> {
+        let Some(table) = &self.feature_table else {
+            return Ok(());
+        };
+        let is_named = self.is_frozen() && self.backbone.as_deref() != Some(AUTO);
+        let expected = "needs a frozen `--backbone` that is named, and classes";
+        let is_fine = is_named && !self.is_pairs();
+        ensure(is_fine, "feature-table", table, expected)?;
+        let is_original = self.views.is_none_or(|views| views == Views::ORIGINAL);
+        let expected = "has images as they are: leave out `--views` and `--augment`";
+        ensure(is_original, "feature-table", table, expected)
     }
 
     /// Refuses seeds that TOML could not hold: its integers have a sign.

@@ -1,8 +1,9 @@
-//! Training set of a run, with its validation examples: decoded images, or the cached features of a frozen
-//! backbone. It knows no loop.
+//! Training set of a run, with its validation examples: decoded images, or the features of a frozen backbone. It knows no
+//! loop.
 
 mod pairs;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use data::audit::Audit;
@@ -16,7 +17,10 @@ use crate::context::TrainingContext;
 use crate::dataset::{self, DecodeOptions};
 use crate::error::{Error, Result};
 use crate::examples::{Batching, Examples, Purpose};
-use crate::features::{Extracted, Extractor, ExtractorOptions, FeatureCache, Features, View};
+use crate::features::{
+    Extracted, Extractor, ExtractorOptions, FeatureCache, Features, ImportedFeatures, View,
+};
+use crate::golden_images;
 use crate::kfold::Fold;
 use crate::recipe::{Recipe, SamplingKind, Views};
 
@@ -35,8 +39,14 @@ pub struct TrainingSet {
     pub val_pairs: Vec<Pair>,
     /// How both are made into batches.
     pub batching: Batching,
-    /// Computes the features of more images, where the network is trained on features.
-    extractor: Option<Extractor>,
+    /// Features of more images, where the network is trained on features.
+    source: Option<FeatureSource>,
+}
+
+/// Where features come from.
+enum FeatureSource {
+    Extractor(Box<Extractor>),
+    Table(ImportedFeatures),
 }
 
 impl TrainingSet {
@@ -48,7 +58,7 @@ impl TrainingSet {
             val,
             val_pairs: Vec::new(),
             batching,
-            extractor: None,
+            source: None,
         }
     }
 
@@ -70,12 +80,48 @@ impl TrainingSet {
             }
             _ => Self::from_images(dataset, batching, recipe, context),
         }?;
+        data.log_class_weights(recipe, context)?;
+        Ok(data)
+    }
+
+    /// As [`open`](Self::open), of the features of a table.
+    pub fn of_table(
+        dataset: &Dataset,
+        table: ImportedFeatures,
+        preprocess: &Preprocess,
+        recipe: &Recipe,
+        context: &TrainingContext<'_>,
+    ) -> Result<Self> {
+        let batching = batching(recipe, preprocess, context);
+        let [train, val] = [Split::Train, Split::Val].map(|split| {
+            let features = table.features(split);
+            context.printer.log(format!(
+                "features of {split}: {} images, all from `{}`",
+                features.samples().len(),
+                table.path().display()
+            ));
+            features
+        });
+        let data = Self {
+            source: Some(FeatureSource::Table(table)),
+            ..Self::new(
+                dataset.classes.clone(),
+                batching.features(train, Purpose::Training),
+                batching.features(val, Purpose::Validation),
+                batching,
+            )
+        };
+        data.log_class_weights(recipe, context)?;
+        Ok(data)
+    }
+
+    fn log_class_weights(&self, recipe: &Recipe, context: &TrainingContext<'_>) -> Result<()> {
         let weights = &recipe.class_weights.0;
-        let weights = weights.weights(&data.classes, &data.train.labels())?;
-        if let Some(line) = class_weights_line(&data.classes, &weights) {
+        let weights = weights.weights(&self.classes, &self.train.labels())?;
+        if let Some(line) = class_weights_line(&self.classes, &weights) {
             context.printer.log(line);
         }
-        Ok(data)
+        Ok(())
     }
 
     fn from_images(
@@ -114,13 +160,28 @@ impl TrainingSet {
             val: batching.features(Arc::new(val), Purpose::Validation),
             val_pairs: Vec::new(),
             batching,
-            extractor: Some(extractor),
+            source: Some(FeatureSource::Extractor(Box::new(extractor))),
         })
     }
 
     /// Whether the network is trained on features of its frozen backbone.
     pub fn is_features(&self) -> bool {
-        self.extractor.is_some()
+        self.source.is_some()
+    }
+
+    /// The table that the features are from, if they are from one.
+    pub fn table(&self) -> Option<&Path> {
+        match &self.source {
+            Some(FeatureSource::Table(table)) => Some(table.path()),
+            _ => None,
+        }
+    }
+
+    /// Whether the images that an exported file is verified with are here. Those of a table may be elsewhere.
+    pub fn has_images(&self) -> bool {
+        let samples = self.val.samples();
+        let mut indices = verified_indices(samples.len()).into_iter();
+        self.table().is_none() || indices.all(|index| samples[index].path.is_file())
     }
 
     /// Numbers of training and validation examples: images, or pairs.
@@ -181,8 +242,12 @@ impl TrainingSet {
         if split == Split::Val {
             return Ok(self.val.rebatched(Purpose::Evaluation, &self.batching));
         }
-        match &mut self.extractor {
-            Some(extractor) => {
+        match &mut self.source {
+            Some(FeatureSource::Table(table)) => {
+                let features = table.features(split);
+                Ok(self.batching.features(features, Purpose::Evaluation))
+            }
+            Some(FeatureSource::Extractor(extractor)) => {
                 let features = extract(extractor, dataset, split, &[View::Original], context)?;
                 Ok(self
                     .batching
@@ -382,6 +447,15 @@ pub fn verification_pairs(pairs: &Pairs, preprocess: &Preprocess) -> Result<Vec<
         .into_par_iter()
         .map(pair)
         .collect()
+}
+
+/// Images for the verification of an exported file, each `[3, H, W]`: real ones, or drawn ones where a table of features is
+/// all there is.
+pub fn images_to_verify(data: &TrainingSet, preprocess: &Preprocess) -> Result<Vec<Vec<f32>>> {
+    match data.has_images() {
+        true => verification_images(&data.val, preprocess),
+        false => golden_images::prepared(preprocess),
+    }
 }
 
 /// Real images for the verification of an exported file, each `[3, H, W]`.

@@ -23,7 +23,8 @@ pub const CLASSIFY: &str = "classify";
 /// Task of a model of two images that says whether they are the same.
 pub const VERIFY: &str = "verify";
 
-/// Task of a model that computes the features of an image, which a verifier compares.
+/// Task of a model that computes the features of an image: for a verifier that compares them, or of a backbone alone, for
+/// new classification layers.
 pub const ENCODE: &str = "encode";
 
 /// Prefix of every key of the card.
@@ -40,7 +41,7 @@ pub struct Card {
     pub inputs: Vec<String>,
     /// Names of the model's outputs.
     pub outputs: Vec<String>,
-    /// Names of the classes, in the order of the outputs; none of an encoder.
+    /// Names of the classes, in the order of the outputs; none of features.
     pub classes: Vec<String>,
     /// Steps from an image to the network's input.
     pub preprocess: Preprocess,
@@ -53,7 +54,7 @@ pub struct Card {
     /// Of a verifier or its encoder: the least probability, or the largest distance, at which two images are the same. Of
     /// a classifier: the least probability of an answer, `[0, 1]`; a less sure one is "unknown".
     pub threshold: Option<f64>,
-    /// Of an encoder: how its verifier compares the features of two images.
+    /// Of a verifier's encoder: how the features of two images are compared.
     pub comparison: Option<Comparison>,
 }
 
@@ -83,7 +84,7 @@ pub enum OutputKind {
     Independent,
     /// Of a verifier: how far two images are apart, from 0 on.
     Distances,
-    /// Of an encoder: numbers of an image that mean nothing alone.
+    /// Numbers of an image that mean nothing alone.
     Features,
 }
 
@@ -403,14 +404,15 @@ impl Card {
                 ),
             ));
         }
-        let threshold = match text("threshold") {
-            Some(text) => Some(parse("threshold", text)?),
-            None if task != CLASSIFY => return Err(bad("threshold", "is missing")),
-            None => None,
-        };
         let comparison = match text("comparison") {
             Some(text) => Some(parse("comparison", text)?),
-            None if task == ENCODE => return Err(bad("comparison", "is missing")),
+            None => None,
+        };
+        let threshold = match text("threshold") {
+            Some(text) => Some(parse("threshold", text)?),
+            None if task == VERIFY || comparison.is_some() => {
+                return Err(bad("threshold", "is missing"));
+            }
             None => None,
         };
         let classes: Vec<String> = parse("classes", needed("classes")?)?;

@@ -4,16 +4,18 @@ use super::{Finding, Hash, Kind, ScannedSample, Severity, counted, joined, near_
 use crate::{Dataset, Split};
 use std::collections::BTreeMap;
 
-pub(super) fn findings(dataset: &Dataset, seen: &[ScannedSample<'_>]) -> Vec<Finding> {
+/// Findings among images that can be read. `same` says what copies have in common that have one hash, such as `the same
+/// file`.
+pub(super) fn findings(dataset: &Dataset, seen: &[ScannedSample<'_>], same: &str) -> Vec<Finding> {
     let mut images: BTreeMap<Hash, Vec<ScannedSample<'_>>> = BTreeMap::new();
-    for seen in seen.iter().filter(|seen| seen.scan.header.is_ok()) {
+    for seen in seen {
         if let Some(identity) = seen.scan.identity() {
             images.entry(identity).or_default().push(*seen);
         }
     }
     let copies = images.values().filter(|copies| copies.len() > 1);
     let mut findings: Vec<Finding> = copies
-        .flat_map(|copies| copy_findings(dataset, copies))
+        .flat_map(|copies| copy_findings(dataset, copies, same))
         .collect();
     // One of each set of copies: near duplicates are searched among different images.
     let with_thumbnails = images.values().filter_map(|copies| {
@@ -46,17 +48,13 @@ pub(super) fn findings(dataset: &Dataset, seen: &[ScannedSample<'_>]) -> Vec<Fin
 }
 
 /// Findings of one image in several files.
-fn copy_findings(dataset: &Dataset, copies: &[ScannedSample<'_>]) -> Vec<Finding> {
+fn copy_findings(dataset: &Dataset, copies: &[ScannedSample<'_>], same: &str) -> Vec<Finding> {
     let (splits, labels) = (splits(copies), labels(dataset, copies));
     // Equal pixels in different files: another format, or other metadata.
     let one_file = copies
         .iter()
         .all(|copy| copy.scan.hash == copies[0].scan.hash);
-    let what = if one_file {
-        "the same file"
-    } else {
-        "the same pixels"
-    };
+    let what = if one_file { same } else { "the same pixels" };
     let finding = |kind, severity, detail: String| {
         Finding::new(kind, severity, format!("{what} {detail}"), paths(copies))
     };

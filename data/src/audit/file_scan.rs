@@ -50,6 +50,16 @@ impl FileScan {
         scan
     }
 
+    /// That of a file that is not read: the hash of its features stands for that of its bytes.
+    pub(super) fn of_features(hash: Option<Hash>) -> Self {
+        Self {
+            hash,
+            header: Err("not read".to_owned()),
+            pixel_hash: None,
+            thumbnail: None,
+        }
+    }
+
     /// Width and height as displayed, pixels.
     pub(super) fn size(&self) -> Option<(u32, u32)> {
         let header = self.header.as_ref().ok()?;

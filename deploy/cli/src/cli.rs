@@ -2,6 +2,7 @@
 
 mod bench;
 mod convert;
+mod cut;
 mod diff;
 mod doctor;
 mod embed;
@@ -16,6 +17,7 @@ use deploy::{Precision, Provider};
 
 pub(crate) use bench::{BenchArgs, MeasuringArgs};
 pub(crate) use convert::{ConvertArgs, KeepFp32};
+pub(crate) use cut::CutArgs;
 pub(crate) use diff::DiffArgs;
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use embed::{EmbedArgs, EncoderArgs, SearchArgs};
@@ -48,6 +50,11 @@ pub(crate) enum Command {
     Score(Box<ScoreArgs>),
     /// Write the features of images into a file of NumPy or Parquet
     Embed(Box<EmbedArgs>),
+    /// Write a backbone that ends at its features, for many machines to compute them
+    ///
+    /// `deploy score`, `deploy embed` and the Python class `Scorer` write tables of its features, and `trainer fit
+    /// --feature-table` trains a classification layer on them.
+    Cut(Box<CutArgs>),
     /// Find the images of a folder that are most like one
     Search(Box<SearchArgs>),
     /// Measure latency, throughput, memory and accuracy of models on providers

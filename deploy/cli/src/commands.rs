@@ -5,6 +5,7 @@ mod cache;
 mod card;
 mod check;
 mod convert;
+mod cut;
 mod diff;
 mod doctor;
 mod embed;
@@ -37,6 +38,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
         Command::Predict(args) => predict::run(&args, &printer),
         Command::Score(args) => score::run(&args, &printer),
         Command::Embed(args) => embed::embed(&args, &printer),
+        Command::Cut(args) => cut::run(&args, &printer),
         Command::Search(args) => embed::search(&args, &printer),
         Command::Bench(args) => bench::run(&args, &printer),
         Command::Tune(args) => tune::run(&args, &printer),

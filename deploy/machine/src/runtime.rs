@@ -41,6 +41,8 @@ pub enum Source {
     Env,
     /// Beside the running executable, or in `../lib` where that lies in a folder `bin`.
     BesideExecutable,
+    /// The package `onnxruntime` of the Python environment that the running executable was installed into.
+    PythonEnvironment,
     /// Installed into the cache folder.
     Cache,
     /// One of the system's library folders.
@@ -55,6 +57,7 @@ impl fmt::Display for Source {
             Self::Explicit => "the path given",
             Self::Env => "`ORT_DYLIB_PATH`",
             Self::BesideExecutable => "beside the executable",
+            Self::PythonEnvironment => "the Python environment",
             Self::Cache => "the cache folder",
             Self::System => "the system's library folders",
             Self::Host => "the host program",
@@ -115,7 +118,8 @@ pub struct Search {
     pub explicit: Option<PathBuf>,
     /// A file named by `ORT_DYLIB_PATH`.
     pub env: Option<PathBuf>,
-    /// Whether to look beside the running executable, and in `../lib` where that lies in a folder `bin`.
+    /// Whether to look beside the running executable, and in `../lib` where that lies in a folder `bin`; where the wheel
+    /// of classifold installed it, in the package `onnxruntime` of the same environment, too.
     pub beside_executable: bool,
     /// The cache folder (its `runtime` subfolder is looked at).
     pub cache: Option<PathBuf>,
@@ -148,8 +152,10 @@ impl Search {
     /// 1. `explicit`, a file or a folder that the caller names;
     /// 2. the file that the environment variable `ORT_DYLIB_PATH` names;
     /// 3. the folder of the running executable, and `../lib` where that folder is `bin`;
-    /// 4. `cache`, or else the usual cache folder, where the system has one;
-    /// 5. the folders that the system's loader searches: `LD_LIBRARY_PATH` or what corresponds to it, then the usual
+    /// 4. the package `onnxruntime` of the Python environment that the wheel of classifold was installed into, where the
+    ///    executable is that wheel's;
+    /// 5. `cache`, or else the usual cache folder, where the system has one;
+    /// 6. the folders that the system's loader searches: `LD_LIBRARY_PATH` or what corresponds to it, then the usual
     ///    folders of libraries.
     ///
     /// ```

@@ -17,6 +17,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from .card import Card
 from .classifier import Classifier, Prediction
+from .encoder import Encoder
 from .errors import ArgumentError, Error, ImageError, ModelError, RuntimeLibraryError
 from .evaluation import Evaluation, evaluate
 from .scorer import Scorer
@@ -25,6 +26,7 @@ __all__ = [
     "ArgumentError",
     "Card",
     "Classifier",
+    "Encoder",
     "Error",
     "Evaluation",
     "ImageError",

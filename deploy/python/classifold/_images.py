@@ -10,6 +10,9 @@ import numpy as np
 
 from .errors import ArgumentError
 
+# Images that are decoded ahead of their results.
+CHUNK = 64
+
 # Modes of PIL that the native module takes as they are; the others are converted by PIL.
 _MODES = {"L": np.uint8, "RGB": np.uint8, "RGBA": np.uint8, "I;16": np.uint16}
 

@@ -15,11 +15,13 @@ class Classifier:
 
 class Encoder:
     width: int
+    backbone: str
     def __init__(self, model: Any, options: dict[str, Any]) -> None: ...
     def run(
         self, images: list[Any], normalize: bool
     ) -> tuple[bytearray, list[tuple[str, str] | None]]: ...
 
+def is_cut_backbone(model: Any) -> bool: ...
 def evaluate(
     classifier: Classifier, data: Any, split: str
 ) -> tuple[

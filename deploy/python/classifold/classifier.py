@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
-from . import _images, _native, errors
+from . import _images, _native, _options, errors
 from .card import Card
-
-# Images that are decoded ahead of their results.
-_CHUNK = 64
+from .encoder import Encoder
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,22 +83,19 @@ class Classifier:
         output_kind: str | None = None,
         runtime: str | os.PathLike[str] | None = None,
     ) -> None:
-        for name, value in (("threads", threads), ("sessions", sessions)):
-            if value is not None and value < 1:
-                raise errors.ArgumentError(f"{name} must be at least 1, not {value}")
         self._name = "bytes" if isinstance(model, bytes) else os.fspath(model)
         self._model = model
-        self._options = {
-            "provider": provider,
-            "precision": precision,
-            "threads": threads,
-            "sessions": sessions,
-            "classes": None if classes is None else list(classes),
-            "preprocess": preprocess,
-            "output": output,
-            "output_kind": output_kind,
-            "runtime": runtime if runtime is not None else _runtime_of_environment(),
-        }
+        self._options = _options.native(
+            provider=provider,
+            precision=precision,
+            threads=threads,
+            sessions=sessions,
+            classes=None if classes is None else list(classes),
+            preprocess=preprocess,
+            output=output,
+            output_kind=output_kind,
+            runtime=runtime,
+        )
         self._native = _native.Classifier(model, self._options)
 
     @property
@@ -172,33 +165,18 @@ class Classifier:
         Raises:
             ModelError: the file does not show where its features are. Otherwise as `predict`.
         """
-        if _images.is_one(images):
-            return self.features([images], normalize=normalize)[0]
-        rows, done = [], 0
-        for chunk in _images.chunks(images, _CHUNK):
-            features, failed = self._encode(chunk, normalize)
-            for index, error in enumerate(failed):
-                if error is not None:
-                    raise _exception(error, done + index)
-            rows.append(features)
-            done += len(chunk)
-        return np.concatenate(rows) if rows else np.empty((0, self._encoder.width), np.float32)
+        return self._encoder.features(images, normalize=normalize)
 
     @functools.cached_property
-    def _encoder(self) -> _native.Encoder:
-        return _native.Encoder(self._model, self._options)
-
-    def _encode(self, chunk: list[Any], normalize: bool) -> tuple[np.ndarray, list[tuple[str, str] | None]]:
-        """Features [N, D], and the error of each image."""
-        features, failed = self._encoder.run(chunk, normalize)
-        return np.frombuffer(features, dtype=np.float32).reshape(len(chunk), self._encoder.width), failed
+    def _encoder(self) -> Encoder:
+        return Encoder._with_options(self._model, self._options)
 
     def preprocess(self, images: Any) -> np.ndarray:
         """What the model takes, float32 [N, C, H, W]; [1, C, H, W] for one image: for people who run another runtime."""
         images = [images] if _images.is_one(images) else images
         rows = [
             np.frombuffer(self._native.prepare(chunk), dtype=np.float32).reshape(-1, *self.input_shape)
-            for chunk in _images.chunks(images, _CHUNK)
+            for chunk in _images.chunks(images, _images.CHUNK)
         ]
         return np.concatenate(rows) if rows else np.empty((0, *self.input_shape), np.float32)
 
@@ -214,11 +192,11 @@ class Classifier:
 
     def _predictions(self, images: Iterable[Any]) -> Iterator[Prediction]:
         classes, done = self.classes_, 0
-        for chunk in _images.chunks(images, _CHUNK):
+        for chunk in _images.chunks(images, _images.CHUNK):
             logits, probabilities, failed = self._run(chunk)
             for index, error in enumerate(failed):
                 if error is not None:
-                    raise _exception(error, done + index)
+                    raise errors._of_image(error, done + index)
                 best = int(probabilities[index].argmax())
                 yield Prediction(
                     str(classes[best]), float(probabilities[index, best]), probabilities[index], logits[index], classes
@@ -235,19 +213,3 @@ class Classifier:
         names = ", ".join(self._native.classes[:4])
         more = ", ..." if len(self._native.classes) > 4 else ""
         return f"Classifier({self._name!r}, {len(self._native.classes)} classes: {names}{more})"
-
-
-def _exception(error: tuple[str, str], index: int) -> errors.Error:
-    kind, text = error
-    return getattr(errors, kind)(f"image {index}: {text}")
-
-
-def _runtime_of_environment() -> Path | None:
-    """The library of the package `onnxruntime`, which is not imported for it."""
-    if os.environ.get("ORT_DYLIB_PATH"):
-        return None
-    spec = importlib.util.find_spec("onnxruntime")
-    for folder in (spec.submodule_search_locations if spec else None) or []:
-        for library in sorted(Path(folder, "capi").glob("libonnxruntime.so*")):
-            return library
-    return None

@@ -19,3 +19,9 @@ class RuntimeLibraryError(Error):
 
 class ArgumentError(Error, ValueError):
     """The caller asked for what cannot be."""
+
+
+def _of_image(error: tuple[str, str], index: int) -> Error:
+    """The exception for an image's error, its kind and text."""
+    kind, text = error
+    return globals()[kind](f"image {index}: {text}")

@@ -5,20 +5,29 @@
 
 INDEX is a Parquet file or a folder of them with the columns `id`, which no two rows share, and `uri`: a path, or an
 address that pyarrow's file systems read, such as `s3://bucket/bee.jpg`. OUT gets Parquet files with `id`, `uri`, `label`,
-`probability`, `margin` and `error`. An image that cannot be read is a row with an error.
+`probability`, `margin` and `error`; of a backbone that `deploy cut` wrote `features`, `backbone` and `error`. Other columns of
+INDEX, such as labels, stay. An image that cannot be read is a row with an error.
 
 With --checkpoint, a job that was ended is started again by the same command and scores what is left.
 
-Needs `pip install "ray[data]"` and the wheel of classifold.
+Needs `pip install "ray[data]" aiohttp` and the wheel of classifold.
 """
 
 import argparse
+import contextlib
+import importlib
 
 import ray
 from ray.data.checkpoint import CheckpointConfig
 from ray.data.expressions import download
 
 from classifold import Scorer
+
+
+def import_first() -> None:
+    """What Ray's downloads import in several threads at once (Ray 2.60): some see half of it, and their row has an error."""
+    with contextlib.suppress(ImportError):
+        importlib.import_module("fsspec.implementations.http")
 
 
 def main() -> None:
@@ -33,7 +42,12 @@ def main() -> None:
     args = parser.parse_args()
 
     # Downloads and the filter of checkpoints are actors of their own: without spare logical cores they wait for ever.
-    ray.init(num_cpus=args.workers + 4, include_dashboard=False, ignore_reinit_error=True)
+    ray.init(
+        num_cpus=args.workers + 4,
+        include_dashboard=False,
+        ignore_reinit_error=True,
+        runtime_env={"worker_process_setup_hook": import_first},
+    )
     if args.checkpoint:
         context = ray.data.DataContext.get_current()
         context.checkpoint_config = CheckpointConfig("id", args.checkpoint, delete_checkpoint_on_success=False)

@@ -1,5 +1,6 @@
 //! `classifold._native.Encoder`: many images to features, without Python's lock.
 
+use deploy::Model;
 use pyo3::prelude::*;
 use pyo3::types::PyByteArray;
 
@@ -34,6 +35,12 @@ impl Encoder {
         self.inner.width()
     }
 
+    /// What the features depend on besides the image: the column `backbone` of tables.
+    #[getter]
+    fn backbone(&self) -> String {
+        self.inner.origin().to_string()
+    }
+
     /// Features of each image, `float32 [N, D]`, and for each image its error, as subject and text. The row of an image
     /// with an error is NaN.
     #[expect(clippy::type_complexity, reason = "a tuple of Python's")]
@@ -65,4 +72,13 @@ impl Encoder {
         }
         Ok((floats(py, &rows), errors))
     }
+}
+
+/// Whether a model, a path or bytes, is a backbone that was cut: it has features and no classes.
+#[pyfunction]
+pub(crate) fn is_cut_backbone(py: Python<'_>, model: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let file = model_file(py, model)?;
+    let model = py.detach(|| Model::from_file(&file));
+    let model = model.map_err(|error| exception(py, &error))?;
+    Ok(model.is_cut_backbone())
 }

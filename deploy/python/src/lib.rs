@@ -13,7 +13,7 @@ mod _native {
     #[pymodule_export]
     use crate::classifier::Classifier;
     #[pymodule_export]
-    use crate::encoder::Encoder;
+    use crate::encoder::{Encoder, is_cut_backbone};
     #[pymodule_export]
     use crate::evaluate::evaluate;
 }

@@ -1,12 +1,15 @@
 """Batches in, batches out; a broken image is a value."""
 
+import hashlib
 import pickle
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pyarrow
 import pytest
 
-from classifold import ArgumentError, Classifier, Scorer
+from classifold import ArgumentError, Classifier, Encoder, ImageError, ModelError, Scorer
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +67,42 @@ def test_features_on_request(model, contents):
 def test_a_scorer_is_pickled_with_what_it_was_asked_for(model, contents):
     copy = pickle.loads(pickle.dumps(Scorer(model, features=True)))
     assert "features" in copy({"bytes": np.array(contents, dtype=object)})
+
+
+@pytest.fixture(scope="module")
+def cut(model, deploy, tmp_path_factory):
+    """The model's backbone, cut at its features."""
+    out = tmp_path_factory.mktemp("cut") / "cut.onnx"
+    subprocess.run([deploy, "cut", "--quiet", model, out], check=True)
+    return str(out)
+
+
+def test_a_cut_backbone_gives_features_and_whose_they_are(model, cut, contents):
+    expected = Classifier(model).features([contents[0], contents[2]])
+    answers = Scorer(cut)({"id": np.arange(4), "bytes": np.array(contents, dtype=object)})
+    assert list(answers) == ["id", "bytes", "features", "backbone", "error"]
+    np.testing.assert_array_equal(answers["features"][[0, 2]], expected)
+    assert [error is None for error in answers["error"]] == [True, False, True, False]
+    table = pickle.loads(pickle.dumps(Scorer(cut)))(pyarrow.table({"bytes": contents}))
+    assert table.column("features").null_count == 2
+    sha256 = hashlib.sha256(Path(model).read_bytes()).hexdigest()
+    for origin in [*table.column("backbone").to_pylist(), Encoder(cut).backbone, Encoder(model).backbone]:
+        assert origin.startswith(f"{sha256} ") and "| decode(rgb" in origin
+
+
+def test_an_encoder_has_the_features_of_its_classifier(model, cut, contents):
+    encoder, images = Encoder(cut, threads=1), [contents[0], contents[2], contents[0]]
+    features = encoder.features(images, normalize=True)
+    assert features.shape == (3, encoder.width) and features.dtype == np.float32
+    np.testing.assert_array_equal(features, Classifier(model).features(images, normalize=True))
+    np.testing.assert_array_equal(encoder.features(images[0]), encoder.features(images)[0])
+    assert encoder.features([]).shape == (0, encoder.width)
+    with pytest.raises(ImageError, match="image 1"):
+        encoder.features([images[0], b"a text"])
+    with pytest.raises(ModelError, match="gives the features of an image, and no classes"):
+        Classifier(cut)
+
+
+def test_features_of_a_classifier_have_their_origin(model, contents):
+    table = Scorer(model, features=True)(pyarrow.table({"bytes": contents}))
+    assert table.schema.names == ["bytes", "label", "probability", "margin", "features", "backbone", "error"]

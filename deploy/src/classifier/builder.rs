@@ -46,6 +46,7 @@ pub struct ClassifierBuilder {
     cache: Option<PathBuf>,
     limits: Limits,
     load: LoadOptions,
+    is_one_at_a_time: bool,
 }
 
 impl ClassifierBuilder {
@@ -281,6 +282,7 @@ impl ClassifierBuilder {
         self.load_runtime()?;
         let usual = match self.batches.first() {
             Some(batch) if self.tuned => *batch,
+            _ if self.is_one_at_a_time && self.provider.is_on_cpu() => 1,
             _ => usual_batch(self.provider),
         };
         let preferred_batch = model.fixed_batch().unwrap_or(usual);
@@ -342,6 +344,13 @@ impl ClassifierBuilder {
             reject_below: None,
             ..self
         }
+    }
+
+    /// On a processor, one image in a run: rows of another number may be summed in another order, and features must not
+    /// depend on their neighbours.
+    pub(crate) fn one_at_a_time(mut self) -> Self {
+        self.is_one_at_a_time = true;
+        self
     }
 
     /// Refuses a file of another precision where the provider does not compute in the one asked for by itself.

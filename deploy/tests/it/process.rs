@@ -190,6 +190,17 @@ fn a_library_that_comes_with_the_program_is_found_without_home_and_user() {
     }
 }
 
+/// The child has no cache folder: the package of the environment is all there is.
+#[test]
+#[cfg(unix)]
+fn a_program_of_the_wheel_finds_the_package_of_its_environment() {
+    let packages = "lib/python3.12/site-packages";
+    let (folder, executable, model) = application(&format!("{packages}/onnxruntime/capi"));
+    fs::create_dir(folder.path().join(packages).join("classifold")).unwrap();
+    let mut command = child(&executable, "three lines", &model);
+    assert_eq!(answer(&mut command), "blue from the Python environment");
+}
+
 /// Whether this process may become another user.
 #[cfg(unix)]
 fn is_root() -> bool {

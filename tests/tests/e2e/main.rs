@@ -11,6 +11,7 @@ mod calibrate;
 mod capi;
 mod channels;
 mod config;
+mod feature_table;
 mod features;
 mod fit;
 mod folds;

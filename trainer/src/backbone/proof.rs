@@ -9,7 +9,7 @@ use models::{Backbone, Network};
 use onnx::{ClassificationLayer, LayerKind};
 
 use crate::error::{Error, Result};
-use crate::tensors;
+use crate::{golden_images, tensors};
 
 /// Images that a backbone is proven on.
 const IMAGES: usize = 8;
@@ -168,7 +168,11 @@ pub fn prove_on(
         preprocess.apply(&image).ok()
     };
     let samples = dataset.train.iter().step_by(step);
-    let images: Vec<_> = samples.filter_map(prepare).collect();
+    let mut images: Vec<_> = samples.filter_map(prepare).collect();
+    if images.is_empty() {
+        // Features were computed elsewhere, and the images stayed there.
+        images = golden_images::prepared(preprocess)?;
+    }
     let proof = prove(backbone, &images)?;
     printer.log(proof.line(backbone));
     if !network.is_frozen() {

@@ -42,7 +42,7 @@ pub fn run(args: &FindLrArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     }
     let recipe = settings.recipe.resolve(&context.cache)?;
     device::announce(&recipe, printer)?;
-    let dataset = dataset::open_for_training(&recipe, None, &context)?;
+    let (dataset, _) = dataset::open_for_training(&recipe, None, &context)?;
     let audit = dataset::audit(&dataset, printer);
     let preprocess = InputPreprocess::decide(&recipe, &context)?;
     let steps = &preprocess.preprocess;

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use console::{ExitStatus, Printer};
 use data::audit::Audit;
-use data::{Dataset, Split};
+use data::{Dataset, Preprocess, Split};
 use fs_err as fs;
 use models::Network;
 use report::run_files::{Calibration, Summary, TrainingSummary};
@@ -22,6 +22,7 @@ use crate::context::{TrainingContext, bound_threads};
 use crate::cross_validation::cross_validate;
 use crate::error::{Error, Result};
 use crate::export::{CardFields, Exported, export};
+use crate::features::ImportedFeatures;
 use crate::final_evaluation::{ScoredAnswers, evaluate_features, evaluate_file, features_agree};
 use crate::interrupt::Interrupt;
 use crate::live::{self, Observers, RunInfo};
@@ -32,7 +33,7 @@ use crate::recipe::{AUTO, FineTune, Log, Recipe, RunArgs, Settings, Ui, Views};
 use crate::run_dir::RunDir;
 use crate::seeds::repeat_with_seeds;
 use crate::train::{Checkpoint, Checkpoints, Ended, FineTuning, TrainOptions, Trained, train};
-use crate::training_set::{TrainingSet, verification_images};
+use crate::training_set::{TrainingSet, images_to_verify};
 use crate::{backbone, command_line, dataset, device, evaluate, probe, resolve};
 
 /// Arguments of `fit`, resolved: the recipe, the run to resume, and what observes it.
@@ -89,11 +90,8 @@ fn fit(
     context: &TrainingContext<'_>,
 ) -> anyhow::Result<ExitStatus> {
     let (started, printer) = (Instant::now(), context.printer);
-    let dataset = dataset::open_for_training(&plan.recipe, plan.resume.as_ref(), context)?;
-    let audit = dataset::audit(&dataset, printer);
-    log_audit(&audit, printer);
     // Before the run folder is created: a backbone that cannot be imported leaves nothing behind.
-    check_same_data(&plan, &dataset, &audit, printer)?;
+    let (dataset, audit, table) = open_data(&plan, context)?;
     let preprocess = input_preprocess(&plan, context)?;
     let steps = &preprocess.preprocess;
     let (images, num_classes) = (preprocess.images(), dataset.classes.len());
@@ -104,16 +102,19 @@ fn fit(
     if recipe.backbone.is_some() || recipe.preprocess.is_some() {
         preprocess.log(printer);
     }
-    backbone::prove_on(&dataset, &untrained.network, steps, printer)?;
-    let resumed = resumed_checkpoint(plan, &untrained.network, printer)?;
+    let network = &untrained.network;
+    check_table(table.as_ref(), network, steps)?;
+    backbone::prove_on(&dataset, network, steps, printer)?;
+    let resumed = resumed_checkpoint(plan, network, printer)?;
     let run = open_run(plan, &dataset, &audit, &preprocess)?;
     // From here on Ctrl-C saves. Before, there is nothing to save and it ends the process.
     context.interrupt.watch(run.path(), printer)?;
-    let network = &untrained.network;
-    let mut data = TrainingSet::open(&dataset, &audit, network, steps, recipe, context)
-        .map_err(|error| discard_run(plan, &run, error))?;
-    let line = data_line(&dataset, &data);
-    announce(&run, &line, &untrained.network, context, recipe);
+    let data = match table {
+        Some(table) => TrainingSet::of_table(&dataset, table, steps, recipe, context),
+        None => TrainingSet::open(&dataset, &audit, network, steps, recipe, context),
+    };
+    let mut data = data.map_err(|error| discard_run(plan, &run, error))?;
+    announce(&run, &data_line(&dataset, &data), network, context, recipe);
 
     cross_validate(&untrained, &data, recipe, &run, context)?;
     let mut trained = train_run(plan, &run, untrained.clone(), &data, resumed, context)?;
@@ -141,7 +142,7 @@ fn fit(
     if let Some(scored) = &by_features {
         card = card.with_score(scored.answers.split, &scored.scores);
     }
-    let images = verification_images(&data.val, &card.preprocess)?;
+    let images = images_to_verify(&data, &card.preprocess)?;
     let mut exported = export(&trained.network, card, &images, &run.model())?;
     save_json(&run.verify(), &exported.agreement)?;
     printer.log(exported.agreement.line());
@@ -178,6 +179,35 @@ fn fit(
         printer.warn(warning);
     }
     Ok(status)
+}
+
+/// The labelled images of a run with their audit, and their features where a table has them. Those of a resumed run must
+/// be its own.
+fn open_data(
+    plan: &Plan,
+    context: &TrainingContext<'_>,
+) -> Result<(Dataset, Audit, Option<ImportedFeatures>)> {
+    let printer = context.printer;
+    let (dataset, table) = dataset::open_for_training(&plan.recipe, plan.resume.as_ref(), context)?;
+    let audit = match &table {
+        Some(table) => table.audit(&dataset),
+        None => dataset::audit(&dataset, printer),
+    };
+    log_audit(&audit, printer);
+    check_same_data(plan, &dataset, &audit, printer)?;
+    Ok((dataset, audit, table))
+}
+
+/// Refuses features that are not those of the network's backbone.
+fn check_table(
+    table: Option<&ImportedFeatures>,
+    network: &Network,
+    preprocess: &Preprocess,
+) -> Result<()> {
+    match (table, network.backbone()) {
+        (Some(table), Some(backbone)) => table.check(backbone, preprocess),
+        _ => Ok(()),
+    }
 }
 
 /// Puts a backbone in place of `auto`. A resumed run has its own.

@@ -34,6 +34,9 @@ impl Recipe {
         if self.is_pairs() {
             self.set_pair_defaults(&asked);
         }
+        if let Some(table) = self.feature_table.as_ref().filter(|_| !asked("data")) {
+            self.data.clone_from(table);
+        }
         if !asked("weight-decay") {
             self.weight_decay = match self.optimizer {
                 OptimizerKind::AdamW => 0.01,

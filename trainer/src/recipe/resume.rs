@@ -38,6 +38,10 @@ impl Recipe {
         if flags.has("backbone") {
             resumed.backbone = resumed.backbone.as_deref().map(absolute).transpose()?;
         }
+        if flags.has("feature-table") {
+            let table = resumed.feature_table.as_deref();
+            resumed.feature_table = table.map(absolute).transpose()?;
+        }
         // A table could not hold them.
         resumed.check_seeds()?;
         // As TOML values: one comparison for settings of all types.

@@ -76,6 +76,9 @@ impl Recipe {
         if self.backbone.is_none() {
             keys.push(("cut-at", "needs a `--backbone`"));
         }
+        if self.feature_table.is_some() {
+            keys.push(("feature-cache", "has no use with `--feature-table`"));
+        }
         if self.is_pairs() {
             let reason = "is for classifiers; leave it out with `--task pairs`";
             keys.extend(CLASSIFY_ONLY.map(|key| (key, reason)));

@@ -67,11 +67,12 @@ impl Default for RunArgs {
 }
 
 /// Settings for which a learning rate range test has no use.
-const UNUSED_IN_RANGE_TEST: [&str; 24] = [
+const UNUSED_IN_RANGE_TEST: [&str; 25] = [
     "task",
     "pairs-per-identity",
     "distance",
     "margin",
+    "feature-table",
     "head-solver",
     "epochs",
     "lr",
@@ -117,6 +118,12 @@ impl Settings {
             return Err(Error::refused_with_hint(
                 "a learning rate range test knows classifiers alone, not `--task pairs`",
                 "try rates with `trainer fit --task pairs --lr`",
+            ));
+        }
+        if settings.recipe.feature_table.is_some() {
+            return Err(Error::refused_with_hint(
+                "a learning rate range test computes its features itself",
+                "leave `feature-table` out of the file; without a rate, `trainer fit` needs none",
             ));
         }
         let solver = &mut settings.recipe.head_solver;

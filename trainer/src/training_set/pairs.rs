@@ -9,7 +9,7 @@ use data::images::Images;
 use data::{Pair, Pairs, Preprocess, Split};
 use models::{Distance, Network};
 
-use super::{TrainingSet, batching, cached_views, decode_both, extract, extractor};
+use super::{FeatureSource, TrainingSet, batching, cached_views, decode_both, extract, extractor};
 use crate::context::TrainingContext;
 use crate::error::{Error, Result};
 use crate::examples::{Batching, Examples, Purpose};
@@ -103,8 +103,12 @@ impl TrainingSet {
             }
             _ => None,
         };
-        let (batching, extractor) = (&self.batching, &mut self.extractor);
-        let mut examples = |split: Split, purpose: Purpose| match (&pool, &mut *extractor) {
+        let batching = &self.batching;
+        let mut extractor = match &mut self.source {
+            Some(FeatureSource::Extractor(extractor)) => Some(extractor),
+            _ => None,
+        };
+        let mut examples = |split: Split, purpose: Purpose| match (&pool, &mut extractor) {
             (None, Some(extractor)) => {
                 let views = cached_views(recipe).expect("features are of cached views");
                 let views = views_for(purpose, &views, batching);
@@ -134,7 +138,7 @@ impl TrainingSet {
         let classes = data::pairs::CLASSES.map(str::to_owned).to_vec();
         Self {
             val_pairs,
-            extractor,
+            source: extractor.map(|extractor| FeatureSource::Extractor(Box::new(extractor))),
             ..Self::new(classes, train, val, batching)
         }
     }

@@ -234,15 +234,21 @@ fn a_verifier_has_a_threshold_and_pairs_of_images() {
         (again.score_kind(), &again),
         (ScoreKind::Probability, &encoder)
     );
-    let alone = Card {
-        comparison: None,
-        ..encoder
+    let undecided = Card {
+        threshold: None,
+        ..encoder.clone()
     };
-    let error = read(&alone.to_pairs()).unwrap_err().to_string();
+    let error = read(&undecided.to_pairs()).unwrap_err().to_string();
     assert!(
-        error.contains("`classifier.comparison`: is missing"),
+        error.contains("`classifier.threshold`: is missing"),
         "{error}"
     );
+    let backbone = Card {
+        comparison: None,
+        ..undecided
+    };
+    let again = read(&backbone.to_pairs()).unwrap().unwrap();
+    assert_eq!(again, backbone, "features alone need neither");
     let without: Vec<_> = pairs
         .into_iter()
         .filter(|(key, _)| key != "classifier.threshold")

@@ -29,7 +29,7 @@ pub(crate) struct EmbedArgs {
     #[command(flatten)]
     pub(crate) images: ManyImages,
     /// The file to write: `.npy` of single precision, [N, D], with the paths of its rows in a text file beside it; or
-    /// `.parquet` with the columns `path` and `features`
+    /// `.parquet` with the columns `path`, `features`, and `backbone`, which says whose features they are
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
     /// Scale each row to length 1: dot products are cosines

@@ -27,7 +27,8 @@ pub(crate) struct ManyImages {
 pub(crate) struct ScoreArgs {
     #[command(flatten)]
     pub(crate) images: ManyImages,
-    /// The folder for the file `part-I-of-N.parquet`, with the columns `path`, `label`, `probability`, `margin`, `error`
+    /// The folder for the file `part-I-of-N.parquet`, with the columns `path`, `label`, `probability`, `margin`, `error`; of
+    /// a backbone that `deploy cut` wrote with `path`, `features`, `backbone`, `error`
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Precision of the model: `fp32`, or `fp16`, `bf16`, `tf32` where the provider has it

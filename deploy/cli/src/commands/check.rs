@@ -18,6 +18,12 @@ pub(crate) fn run(args: &CheckArgs, printer: &Printer) -> anyhow::Result<ExitSta
         print_results(results.iter())?;
         return conclude(&results);
     }
+    if Model::from_file(&file)?.is_cut_backbone() {
+        let encoder = super::embed::encoder(&file, &args.machine, None, printer)?;
+        let results = deploy::golden::check_features(&encoder)?;
+        print_results(results.iter())?;
+        return conclude(&results);
+    }
     let run_options = RunOptions {
         machine: &args.machine,
         precision: args.precision,

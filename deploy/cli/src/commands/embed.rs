@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use console::{ExitStatus, Printer, printer};
-use deploy::{ClassifierBuilder, Encoder};
+use deploy::{ClassifierBuilder, CutModel, Encoder, Preprocess};
 use onnx::ModelFile;
 
 use super::predict::image_files;
 use super::score;
-use crate::cli::{EmbedArgs, EncoderArgs, SearchArgs};
+use crate::cli::{EmbedArgs, EncoderArgs, MachineArgs, SearchArgs};
 use crate::cli_error::CliError;
 use crate::parquet_table::{Kind, ParquetTable, Value};
 use crate::source;
@@ -67,7 +67,13 @@ fn write_parquet(
     images: &[PathBuf],
     printer: &Printer,
 ) -> anyhow::Result<usize> {
-    let columns = [("path", Kind::Text), ("features", Kind::Numbers)];
+    let columns = [
+        ("path", Kind::Text),
+        ("features", Kind::Numbers),
+        ("backbone", Kind::Text),
+    ];
+    // Features of length 1 are others: no layer is to be trained on them in place of the backbone's.
+    let origin = (!args.normalize).then(|| encoder.origin().to_string());
     let mut unreadable = 0;
     deploy::files::write::atomically_with(&args.out, |file| {
         let mut table = ParquetTable::new(file, &columns)?;
@@ -75,7 +81,11 @@ fn write_parquet(
         unreadable = features(encoder, images, printer, |path, features| {
             let features = scaled(features, args.normalize);
             let path = path.to_string_lossy();
-            let row = [Value::Text(Some(&path)), Value::Numbers(Some(&features))];
+            let row = [
+                Value::Text(Some(&path)),
+                Value::Numbers(Some(&features)),
+                Value::Text(origin.as_deref()),
+            ];
             if let Err(error) = table.push(&row) {
                 failed.get_or_insert(error);
             }
@@ -125,8 +135,17 @@ fn open(args: &EncoderArgs, printer: &Printer) -> anyhow::Result<Encoder> {
     let path = source::model(args.model.as_deref(), &args.runs, printer)?;
     // An error of the file must come before anything is installed for it.
     let file = ModelFile::open(&path)?;
-    source::classifier_model(&file)?;
-    let machine = &args.machine;
+    CutModel::from_file(&file)?;
+    encoder(&file, &args.machine, args.preprocess.as_ref(), printer)
+}
+
+/// The encoder of a file that can be one; finds, installs and loads its runtime.
+pub(super) fn encoder(
+    file: &ModelFile,
+    machine: &MachineArgs,
+    preprocess: Option<&Preprocess>,
+    printer: &Printer,
+) -> anyhow::Result<Encoder> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut settings = ClassifierBuilder::default()
         .provider(machine.provider)
@@ -140,10 +159,10 @@ fn open(args: &EncoderArgs, printer: &Printer) -> anyhow::Result<Encoder> {
     if let Some(cache) = &machine.location.cache {
         settings = settings.cache(cache);
     }
-    if let Some(preprocess) = &args.preprocess {
+    if let Some(preprocess) = preprocess {
         settings = settings.preprocess(preprocess.clone());
     }
-    let encoder = Encoder::from_file(&file, settings)?;
+    let encoder = Encoder::from_file(file, settings)?;
     printer.log(format!(
         "features `{}` [N, {}]",
         encoder.values().join("`, `"),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use console::table::{Column, Table};
 use console::{ExitStatus, Printer, printer};
 use data::Card;
-use data::card::{CLASSIFY, ScoreKind};
+use data::card::{CLASSIFY, ENCODE, ScoreKind};
 use deploy::Model;
 use onnx::ModelFile;
 use serde::Serialize;
@@ -271,8 +271,16 @@ fn card_lines(card: &Card) -> Vec<[String; 2]> {
     if let Some(comparison) = &card.comparison {
         let text = format!("features of one image, compared by {}", comparison.distance);
         lines.insert(1, fact("output", &text));
-    } else {
+    } else if card.task != ENCODE {
         lines.insert(1, fact("classes", &class_list(&card.classes)));
+    }
+    if let (ENCODE, Some(cut), Some(sha256)) =
+        (card.task.as_str(), &from.features, &from.backbone_sha256)
+    {
+        lines.push(fact(
+            "cut of",
+            &format!("{cut}, of a file with SHA-256 {sha256}"),
+        ));
     }
     let backbone = [&from.backbone_source, &from.backbone_licence];
     let backbone: Vec<&str> = backbone.into_iter().flatten().map(String::as_str).collect();

@@ -4,12 +4,15 @@ use crate::support::deploy;
 
 #[test]
 fn help_of_every_command() {
-    let commands: [&[&str]; 19] = [
+    let commands: [&[&str]; 22] = [
         &[],
         &["eval"],
         &["bench"],
         &["tune"],
         &["predict"],
+        &["score"],
+        &["embed"],
+        &["cut"],
         &["info"],
         &["check"],
         &["convert"],

@@ -8,6 +8,7 @@
 
 mod bench;
 mod convert;
+mod cut;
 mod doctor;
 mod foreign;
 mod help;

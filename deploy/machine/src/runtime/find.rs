@@ -1,5 +1,5 @@
-//! Search for the ONNX Runtime library: named files, the executable's folder, the cache folder, the system. Loads
-//! nothing.
+//! Search for the ONNX Runtime library: named files, the executable's folder, its Python environment, the cache folder,
+//! the system. Loads nothing.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -83,6 +83,14 @@ fn locations(search: &Search) -> Vec<Location> {
     let beside = executable_folders(search).into_iter();
     let beside = beside.filter_map(|folder| library_in_folder(&folder));
     all.extend(beside.map(|path| location(path, Source::BesideExecutable)));
+    // A package for the CPU must not hide the runtime that was installed for CUDA.
+    let is_fit = |path: &PathBuf| !search.provider.needs_cuda() || has_cuda(path);
+    let python = executable(search).and_then(|path| python_library(&path));
+    all.extend(
+        python
+            .filter(is_fit)
+            .map(|path| location(path, Source::PythonEnvironment)),
+    );
     let installed = search
         .cache
         .iter()
@@ -102,12 +110,8 @@ fn locations(search: &Search) -> Vec<Location> {
 
 /// The folders that come with the running executable, where they are to be searched: its own, and `../lib` of `bin`.
 fn executable_folders(search: &Search) -> Vec<PathBuf> {
-    let executable = std::env::current_exe().ok();
-    let folder = executable
-        .as_deref()
-        .and_then(Path::parent)
-        .filter(|_| search.beside_executable);
-    let Some(folder) = folder else {
+    let executable = executable(search);
+    let Some(folder) = executable.as_deref().and_then(Path::parent) else {
         return Vec::new();
     };
     let lib = folder
@@ -117,6 +121,35 @@ fn executable_folders(search: &Search) -> Vec<PathBuf> {
         // `/usr/lib` belongs to the system, not to a program in `/usr/bin`.
         .filter(|lib| !search.system.contains(lib));
     [folder.to_owned()].into_iter().chain(lib).collect()
+}
+
+/// The running executable, where its surroundings are to be searched.
+fn executable(search: &Search) -> Option<PathBuf> {
+    let executable = std::env::current_exe().ok();
+    executable.filter(|_| search.beside_executable)
+}
+
+/// The library of the package `onnxruntime` in the Python environment whose `bin` holds the executable, where the package
+/// `classifold` is installed there, too: then its wheel brought the executable.
+fn python_library(executable: &Path) -> Option<PathBuf> {
+    let bin = executable
+        .parent()
+        .filter(|folder| folder.ends_with("bin"))?;
+    let versions = fs::read_dir(bin.parent()?.join("lib")).ok()?;
+    let is_python = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with("python3"))
+    };
+    let mut versions: Vec<PathBuf> = versions.flatten().map(|entry| entry.path()).collect();
+    versions.retain(is_python);
+    versions.sort_unstable();
+    // Debian's own Python installs into `dist-packages`.
+    let packages = versions.iter().flat_map(|version| {
+        ["site-packages", "dist-packages"].map(|packages| version.join(packages))
+    });
+    packages
+        .filter(|packages| packages.join("classifold").is_dir())
+        .find_map(|packages| library_in_folder(&packages.join("onnxruntime/capi")))
 }
 
 /// Finds the library and checks it without loading it.
@@ -131,12 +164,12 @@ fn executable_folders(search: &Search) -> Vec<PathBuf> {
 ///
 /// # Errors
 /// [`Error::NoRuntime`] where there is none. A library that was named, lies beside the executable or was
-/// installed, and cannot be read or used ([`Error::UnusableRuntime`]), is an error; one of the system is passed
-/// over.
+/// installed, and cannot be read or used ([`Error::UnusableRuntime`]), is an error; one of a Python environment or of
+/// the system, which may be there for others, is passed over.
 pub fn find(search: &Search) -> Result<RuntimeLibrary> {
     for location in locations(search) {
         match location.check() {
-            Err(_) if location.source == Source::System => {}
+            Err(_) if matches!(location.source, Source::PythonEnvironment | Source::System) => {}
             result => return result,
         }
     }
@@ -303,4 +336,41 @@ pub(super) fn system_folders() -> Vec<PathBuf> {
         .map(PathBuf::from)
         .filter(|folder| folder.is_dir())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An environment with a library in the package `onnxruntime`, and with these folders.
+    fn environment(root: &Path, packages: &str, others: &[&str]) -> (PathBuf, PathBuf) {
+        let packages = root.join("lib").join(packages);
+        let capi = packages.join("onnxruntime/capi");
+        fs::create_dir_all(&capi).unwrap();
+        for other in others {
+            fs::create_dir_all(packages.join(other)).unwrap();
+        }
+        let library = capi.join("libonnxruntime.so.1.28.0");
+        fs::write(&library, "").unwrap();
+        fs::write(capi.join("libonnxruntime_providers_shared.so"), "").unwrap();
+        (root.join("bin/deploy"), library)
+    }
+
+    #[test]
+    fn a_program_of_the_wheel_finds_the_package_of_its_environment() {
+        for packages in ["python3.12/site-packages", "python3.11/dist-packages"] {
+            let root = tempfile::tempdir().unwrap();
+            let (program, library) = environment(root.path(), packages, &["classifold"]);
+            assert_eq!(python_library(&program), Some(library));
+            // Not in `bin`, and so in no environment.
+            assert_eq!(python_library(&root.path().join("lib/deploy")), None);
+        }
+    }
+
+    #[test]
+    fn a_program_that_the_wheel_did_not_install_leaves_the_package_to_others() {
+        let root = tempfile::tempdir().unwrap();
+        let (program, _) = environment(root.path(), "python3.12/site-packages", &["numpy"]);
+        assert_eq!(python_library(&program), None);
+    }
 }
