@@ -119,7 +119,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("net.onnx");
         assert_eq!(described(&path, &[]).preprocess().unwrap(), None);
-        let text = "decode(rgb)|resize(8, 6, bilinear, antialias)|scale(1/255)|layout(nchw, f32)";
+        let text = "decode(rgb, exif)|resize(8, 6, bilinear, antialias)|scale(1/255)";
         let config = r#"{"image_processor_type": "CLIPImageProcessor"}"#;
         fs_err::write(folder.path().join("preprocessor_config.json"), config).unwrap();
         let beside = described(&path, &[]).preprocess().unwrap().unwrap();

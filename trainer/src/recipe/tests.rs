@@ -356,6 +356,7 @@ fn a_range_test_is_one_of_the_loop_and_takes_what_it_has_a_use_for() {
         &["--epochs", "3"],
         &["--name", "a"],
         &["--no-test"],
+        &["--feature-table", "a.parquet"],
     ] {
         let error = range_test(typed, "").unwrap_err().to_string();
         assert!(error.contains(&format!("`{}`", typed[0])), "{error}");
@@ -365,7 +366,7 @@ fn a_range_test_is_one_of_the_loop_and_takes_what_it_has_a_use_for() {
     let unused = keys
         .iter()
         .filter(|key| super::is_unused_in_range_test(key));
-    assert_eq!(unused.count(), 24);
+    assert_eq!(unused.count(), 25);
 }
 
 #[test]
