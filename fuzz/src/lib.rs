@@ -49,6 +49,8 @@ pub const TARGETS: &[Target] = &[
     targets::run::CHECKPOINT,
     #[cfg(feature = "trainer")]
     targets::run::FEATURES,
+    #[cfg(feature = "trainer")]
+    targets::feature_table::FEATURE_TABLE,
 ];
 
 /// The target of this name.

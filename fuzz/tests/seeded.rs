@@ -47,4 +47,5 @@ survive! {
     settings_survive: "settings",
     checkpoints_survive: "checkpoint",
     features_survive: "features",
+    feature_tables_survive: "feature-table",
 }

@@ -252,7 +252,7 @@ fn a_configuration_with_an_unknown_key() {
       |
     2 | epoch = 4
       | ^^^^^
-    unknown field `epoch`, expected one of `data`, `task`, `pairs-per-identity`, `distance`, `margin`, `backbone`, `fine-tune`, `batch-norm`, `keep`, `head-solver`, `cut-at`, `preprocess`, `width`, `cells`, `growth`, `cell`, `channels`, `size`, `epochs`, `batch`, `accumulate`, `lr`, `head-lr-factor`, `first-lr-factor`, `optimizer`, `weight-decay`, `momentum`, `scheduler`, `warmup`, `clip-norm`, `weight-average`, `tuned-share`, `label-smoothing`, `class-weights`, `sampling`, `augment`, `mixup`, `cutmix`, `views`, `augment-val`, `early-stop`, `save`, `best-by`, `seed`, `strict-images`, `no-test`, `no-calibrate`, `folds`, `seeds`, `threads`, `device`, `provider`, `memory`, `feature-cache`, `cache`, `runtime`, `offline`, `runs`, `name`, `ui`, `log`
+    unknown field `epoch`, expected one of `data`, `task`, `pairs-per-identity`, `distance`, `margin`, `backbone`, `fine-tune`, `batch-norm`, `keep`, `head-solver`, `cut-at`, `preprocess`, `feature-table`, `width`, `cells`, `growth`, `cell`, `channels`, `size`, `epochs`, `batch`, `accumulate`, `precision`, `lr`, `head-lr-factor`, `first-lr-factor`, `optimizer`, `weight-decay`, `momentum`, `scheduler`, `warmup`, `clip-norm`, `weight-average`, `tuned-share`, `label-smoothing`, `class-weights`, `sampling`, `augment`, `mixup`, `cutmix`, `views`, `augment-val`, `early-stop`, `save`, `best-by`, `seed`, `strict-images`, `no-test`, `no-calibrate`, `folds`, `seeds`, `threads`, `device`, `provider`, `memory`, `feature-cache`, `cache`, `runtime`, `offline`, `runs`, `name`, `ui`, `log`
 
     hint: the keys are the flags of `trainer fit` without their dashes
     "#);

@@ -1,13 +1,15 @@
 //! Columns of a Parquet file, some rows at a time: no more than a page is decoded at once. Knows no features.
 
 use std::fs::File;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use fs_err as fs;
 use parquet::basic::{Repetition, Type};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::DataType;
-use parquet::errors::ParquetError;
+use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 
@@ -34,7 +36,7 @@ pub(super) enum List<'a> {
 impl ParquetFile {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let file = fs::File::open(path)?.into_file();
-        let reader = SerializedFileReader::new(file).map_err(|error| unreadable(path, &error))?;
+        let reader = read_parquet(path, || SerializedFileReader::new(file))?;
         Ok(Self {
             path: path.to_path_buf(),
             reader,
@@ -98,14 +100,10 @@ impl ParquetFile {
                     definitions.clear();
                     repetitions.clear();
                     values.clear();
-                    let (rows, _, _) = reader
-                        .read_records(
-                            ROWS,
-                            Some(&mut definitions),
-                            Some(&mut repetitions),
-                            &mut values,
-                        )
-                        .map_err(|error| unreadable(&self.path, &error))?;
+                    let (rows, _, _) = read_parquet(&self.path, || {
+                        let (levels, starts) = (&mut definitions, &mut repetitions);
+                        reader.read_records(ROWS, Some(levels), Some(starts), &mut values)
+                    })?;
                     if rows == 0 {
                         return Ok(());
                     }
@@ -139,9 +137,10 @@ impl ParquetFile {
         read: &mut dyn FnMut(ColumnReader) -> Result<()>,
     ) -> Result<()> {
         for group in 0..self.reader.num_row_groups() {
-            let reader = self.reader.get_row_group(group);
-            let reader = reader.and_then(|group| group.get_column_reader(column));
-            read(reader.map_err(|error| unreadable(&self.path, &error))?)?;
+            read(read_parquet(&self.path, || {
+                let group = self.reader.get_row_group(group)?;
+                group.get_column_reader(column)
+            })?)?;
         }
         Ok(())
     }
@@ -156,9 +155,9 @@ impl ParquetFile {
         loop {
             definitions.clear();
             values.clear();
-            let (rows, _, _) = reader
-                .read_records(ROWS, Some(&mut definitions), None, &mut values)
-                .map_err(|error| unreadable(&self.path, &error))?;
+            let (rows, _, _) = read_parquet(&self.path, || {
+                reader.read_records(ROWS, Some(&mut definitions), None, &mut values)
+            })?;
             if rows == 0 {
                 return Ok(());
             }
@@ -224,6 +223,21 @@ impl ListLevels {
         }
         Ok(())
     }
+}
+
+/// What the crate `parquet` reads. It panics at damaged files (60.1), which is an error as any other here.
+fn read_parquet<T>(path: &Path, read: impl FnOnce() -> ParquetResult<T>) -> Result<T> {
+    // The hook that prints panics is the process's own: one thread at a time exchanges it.
+    static HOOK: Mutex<()> = Mutex::new(());
+    let guard = HOOK.lock().unwrap_or_else(PoisonError::into_inner);
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let result = panic::catch_unwind(AssertUnwindSafe(read));
+    panic::set_hook(hook);
+    drop(guard);
+    let result =
+        result.unwrap_or_else(|_| Err(ParquetError::General("the file is damaged".into())));
+    result.map_err(|error| unreadable(path, &error))
 }
 
 fn unreadable(path: &Path, error: &ParquetError) -> Error {
