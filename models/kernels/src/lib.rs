@@ -51,7 +51,7 @@ mod tests;
 mod update;
 mod winograd;
 
-pub use precision::{Precision, bf16_unit, with_precision};
+pub use precision::Precision;
 pub use update::update;
 
 use burn::backend::ops::FloatTensorOps;
@@ -206,6 +206,26 @@ pub fn clamp(x: DispatchTensor, low: f32, high: f32) -> DispatchTensor {
         return Dispatch::float_clamp(x, low.into(), high.into());
     }
     <Dispatch as Kernels>::clamp(x, clamp::ClampArgs { low, high })
+}
+
+/// What multiplies bf16 numbers on this processor: `AMX` or `AVX-512`. None where nothing does.
+#[must_use]
+pub fn bf16_unit() -> Option<&'static str> {
+    bf16::Unit::detect().map(bf16::Unit::name)
+}
+
+/// Runs `f` with this precision of the convolutions that it calls on this thread. Gradients have the precision of their
+/// forward pass, whenever they are computed. Convolutions that Burn computes itself, on other devices and with dilation or
+/// groups, are not concerned.
+///
+/// # Panics
+/// With [`Precision::Bf16`] where [`bf16_unit`] is none.
+pub fn with_precision<T>(precision: Precision, f: impl FnOnce() -> T) -> T {
+    assert!(
+        precision == Precision::F32 || bf16_unit().is_some(),
+        "this processor multiplies no bf16 numbers"
+    );
+    precision::scoped(precision, f)
 }
 
 /// Whether [`update`] takes the tensors of a device: those of the CPU without autodiff.
