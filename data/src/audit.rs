@@ -237,10 +237,7 @@ impl Audit {
         depth: Depth,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Self {
-        let samples: Vec<(Split, &Sample)> = Split::ALL
-            .into_iter()
-            .flat_map(|split| dataset.samples(split).iter().map(move |s| (split, s)))
-            .collect();
+        let samples = all_samples(dataset);
         let (done, limits) = (AtomicUsize::new(0), Limits::default());
         let scans: Vec<FileScan> = samples
             .par_iter()
@@ -251,15 +248,7 @@ impl Audit {
                 scan
             })
             .collect();
-        let scanned: Vec<ScannedSample<'_>> = samples
-            .into_iter()
-            .zip(&scans)
-            .map(|((split, sample), scan)| ScannedSample {
-                split,
-                sample,
-                scan,
-            })
-            .collect();
+        let scanned = with_scans(samples, &scans);
         let mut findings = names::findings(dataset, splits);
         findings.extend(balance::findings(dataset));
         let is_readable = |scanned: &&ScannedSample<'_>| scanned.scan.header.is_ok();
@@ -293,23 +282,12 @@ impl Audit {
         dataset: &Dataset,
         hash: &(dyn Fn(&Path) -> Option<[u8; 32]> + Sync),
     ) -> Self {
-        let samples: Vec<(Split, &Sample)> = Split::ALL
-            .into_iter()
-            .flat_map(|split| dataset.samples(split).iter().map(move |s| (split, s)))
-            .collect();
+        let samples = all_samples(dataset);
         let scans: Vec<FileScan> = samples
             .iter()
             .map(|(_, sample)| FileScan::of_features(hash(&sample.path)))
             .collect();
-        let scanned: Vec<ScannedSample<'_>> = samples
-            .into_iter()
-            .zip(&scans)
-            .map(|((split, sample), scan)| ScannedSample {
-                split,
-                sample,
-                scan,
-            })
-            .collect();
+        let scanned = with_scans(samples, &scans);
         let mut findings = names::findings(dataset, &[]);
         findings.extend(balance::findings(dataset));
         findings.extend(duplicates::findings(dataset, &scanned, "the same features"));
@@ -388,6 +366,28 @@ impl ScannedSample<'_> {
     fn path(&self) -> String {
         self.sample.relative.clone()
     }
+}
+
+/// The samples of all splits, each with its split.
+fn all_samples(dataset: &Dataset) -> Vec<(Split, &Sample)> {
+    let splits = Split::ALL.into_iter();
+    splits
+        .flat_map(|split| dataset.samples(split).iter().map(move |s| (split, s)))
+        .collect()
+}
+
+fn with_scans<'a>(
+    samples: Vec<(Split, &'a Sample)>,
+    scans: &'a [FileScan],
+) -> Vec<ScannedSample<'a>> {
+    let pairs = samples.into_iter().zip(scans);
+    pairs
+        .map(|((split, sample), scan)| ScannedSample {
+            split,
+            sample,
+            scan,
+        })
+        .collect()
 }
 
 /// Joins as `a`, `a and b`, `a, b and c`.

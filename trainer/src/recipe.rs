@@ -516,7 +516,7 @@ impl Recipe {
             return Ok(());
         };
         let is_named = self.is_frozen() && self.backbone.as_deref() != Some(AUTO);
-        let expected = "needs a frozen `--backbone` that is named, and classes";
+        let expected = "needs a frozen `--backbone` that is named, and is for classifiers";
         let is_fine = is_named && !self.is_pairs();
         ensure(is_fine, "feature-table", table, expected)?;
         let is_original = self.views.is_none_or(|views| views == Views::ORIGINAL);

@@ -63,8 +63,9 @@ pub fn repeat_pairs_with_seeds(
             .log(format!("seed {seed} ({number} of {count})"));
         let recipe = Recipe {
             seed,
-            // The run of one more seed repeats no seeds.
+            // The run of one more seed repeats neither seeds nor folds.
             seeds: None,
+            folds: None,
             ..recipe.clone()
         };
         let folder = run.part("seeds", &seed.to_string())?;
