@@ -177,4 +177,5 @@ def main():
     OUT.write_text(text + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -99,6 +99,20 @@ def before_last_layer(model, images):
     return seen[0].mean((2, 3)) if seen[0].ndim == 4 else seen[0]
 
 
+def before_both_layers(model, images):
+    """What the two classification layers of a distilled network get, side by side where they get different values."""
+    import torch
+
+    heads = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m.out_features == model.num_classes]
+    seen = []
+    hooks = [head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])) for head in heads]
+    model(images)
+    for hook in hooks:
+        hook.remove()
+    first, second = seen
+    return first if first is second else torch.cat([first, second], dim=1)
+
+
 def transformer(name):
     """A small model of transformers, with its images' size and what its features are."""
     import torch
@@ -163,6 +177,8 @@ def build(name, exporter):
         if family == "headless":
             extra["num_classes"] = 0
         model = randomise(shape(timm.create_model(model_name, pretrained=False, **extra)), size)
+        if hasattr(model, "head_dist") or hasattr(getattr(model, "head", None), "head_dist"):
+            return model, size, ["output"], lambda x: before_both_layers(model, x)
         features = lambda x: model.forward_head(model.forward_features(x), pre_logits=True)
         return model, size, ["output"], features
     model, size = transformer(model_name)
@@ -250,15 +266,30 @@ def gradients(path):
     are 0 but for rounding, as that of a bias before a norm is. A number on the other side of a ReLU's kink makes both
     jump, so that the two are compared.
     """
+    import onnx
     from safetensors.numpy import load_file
 
-    single, double = (np.load(path.with_suffix(f".gradients{bits}.npz")) for bits in (32, 64))
+    single, double = (dict(np.load(path.with_suffix(f".gradients{bits}.npz"))) for bits in (32, 64))
     burn = load_file(path.with_suffix(".gradients.safetensors"))
-    names = [name for name in double.files if name in burn]
+    # The exporter stores equal tensors once. Of a row, the import makes copies again, NAME_1 and so on in an order of its
+    # own; a matrix stays shared, and its gradient is the sum.
+    for node in onnx.load(path, load_external_data=False).graph.node:
+        other, stored = node.output[0], node.input[0] if node.input else ""
+        if node.op_type != "Identity" or other not in double or stored not in double:
+            continue
+        if sum(length > 1 for length in double[other].shape) > 1:
+            for gradients in (single, double):
+                gradients[stored] = gradients[stored] + gradients.pop(other)
+            continue
+        for name in {other, stored} - burn.keys():
+            copies = [copy for copy in burn if copy.startswith(f"{stored}_")]
+            distance = lambda copy: np.linalg.norm(burn[copy].ravel() - double[name].ravel())
+            burn |= {name: burn.pop(copy).reshape(double[name].shape) for copy in sorted(copies, key=distance)[:1]}
+    names = [name for name in double if name in burn]
     whole = np.sqrt(sum(np.square(double[name]).sum() for name in names))
     size = {name: np.linalg.norm(double[name]) + 1e-4 * whole for name in names}
     cells = [f"{max(np.linalg.norm(g[name] - double[name]) / size[name] for name in names):.1e}" for g in (burn, single)]
-    missing = [name for name in double.files if name not in burn and np.abs(double[name]).max() > 0]
+    missing = [name for name in double if name not in burn and np.abs(double[name]).max() > 0]
     return [*cells, str(len(names)) + (f", without {len(missing)}: {missing[0]}" if missing else "")]
 
 

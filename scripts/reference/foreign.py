@@ -131,4 +131,5 @@ def main():
     OUT.write_text(json.dumps(report, indent=1) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -291,4 +291,5 @@ def main():
     (OUT / "formats.json").write_text(f'{{\n  "made_by": {json.dumps(made_by)},\n  "files": {{\n{body}\n  }}\n}}\n')
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -62,4 +62,5 @@ def main():
     OUT.write_text(f'{{\n  "made_by": {json.dumps(made_by)},\n  "cases": [\n{lines}\n  ]\n}}\n')
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -65,4 +65,5 @@ def main():
     OUT.write_text(json.dumps(document) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

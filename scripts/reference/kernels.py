@@ -55,4 +55,5 @@ def main():
     save_file({key: tensor.detach().contiguous() for key, tensor in tensors.items()}, OUT)
 
 
-main()
+if __name__ == "__main__":
+    main()

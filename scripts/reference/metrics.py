@@ -98,4 +98,5 @@ def main():
     OUT.write_text(json.dumps(reference) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -118,4 +118,5 @@ def write_photos(folder, count, out, described):
     (out / "photos.txt").write_text("\n".join(str(photo) for photo in photos))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -290,4 +290,5 @@ def main():
     print(json.dumps(facts, indent=1), zeros[0], losses)
 
 
-main()
+if __name__ == "__main__":
+    main()

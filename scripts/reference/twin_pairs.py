@@ -129,4 +129,5 @@ def main():
     write(twin, "euclidean", "twin_pairs_euclidean")
 
 
-main()
+if __name__ == "__main__":
+    main()

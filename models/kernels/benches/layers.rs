@@ -72,7 +72,7 @@ const fn depthwise(channels: usize, size: usize, kernel: usize, stride: usize) -
     }
 }
 
-const LAYERS: [Layer; 21] = [
+const LAYERS: [Layer; 26] = [
     layer("custom", [32, 3, 224], [8, 7, 2]),
     layer("custom", [32, 8, 56], [16, 3, 2]),
     layer("custom", [32, 16, 28], [16, 3, 2]),
@@ -94,6 +94,11 @@ const LAYERS: [Layer; 21] = [
     depthwise(240, 28, 5, 1),
     depthwise(480, 14, 3, 1),
     depthwise(1152, 7, 5, 1),
+    layer("lite0", [16, 16, 112], [96, 1, 1]),
+    layer("lite0", [16, 480, 14], [112, 1, 1]),
+    layer("lite0", [16, 1152, 7], [192, 1, 1]),
+    layer("lite0", [16, 192, 7], [1152, 1, 1]),
+    layer("mobilenetv4", [16, 960, 1], [1280, 1, 1]),
 ];
 
 /// The tensors of one convolution.

@@ -23,7 +23,7 @@ pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> 
     let arch = Arch::new();
     let scratch = || (vec![0.0; layout.len()], vec![0.0; outputs(g, &layout)]);
     let len = g.batch * g.map_len();
-    memory::fill_chunks_with(len, g.output_pixels(), scratch, |(input, sums), i, out| {
+    memory::write_chunks_with(len, g.output_pixels(), scratch, |(input, sums), i, out| {
         let channel = i % g.out_channels;
         layout.fill(plane(x, i, g.input_pixels()), input);
         arch.dispatch(SumOfRuns {
@@ -33,10 +33,9 @@ pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> 
             x: input,
             out: sums,
         });
-        let rows = out.chunks_exact_mut(g.output[1]);
-        for (row, sums) in rows.zip(sums.chunks_exact(layout.pitch())) {
-            row.copy_from_slice(&sums[..row.len()]);
-        }
+        memory::write_parts(out, g.output[1], |y, row| {
+            row.write_copy_of_slice(&sums[y * layout.pitch()..][..g.output[1]])
+        })
     })
 }
 

@@ -7,7 +7,7 @@ use crate::clamp::ClampArgs;
 use crate::conv::Convolution;
 use crate::geometry::{ConvArgs, Geometry};
 use crate::im2col;
-use crate::norm::{Norm, NormArgs, Params};
+use crate::norm::{self, Norm, NormArgs, Params};
 use crate::pool::{Pool, PoolArgs};
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::FloatTensor;
@@ -136,14 +136,13 @@ impl Kernels for Flex {
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let [x, weight, bias] = [x, weight, bias].map(|t| t.to_contiguous());
         let norm = norm(&x, args);
-        let (mean, var) = norm.statistics(x.storage());
         let params = Params {
             weight: weight.storage(),
             bias: bias.storage(),
-            mean: &mean,
-            var: &var,
         };
-        let y = norm.forward(x.storage(), params);
+        let values = x.storage();
+        let (y, statistics) = norm.forward(values, params, |c| norm.statistics(values, c));
+        let (mean, var) = statistics.iter().map(|s| (s.mean, s.variance)).unzip();
         let channels = [norm.channels];
         (
             tensor(y, &dims(&x)),
@@ -165,10 +164,10 @@ impl Kernels for Flex {
         let params = Params {
             weight: weight.storage(),
             bias: bias.storage(),
-            mean: mean.storage(),
-            var: var.storage(),
         };
-        tensor(norm(&x, args).forward(x.storage(), params), &dims(&x))
+        let statistics = norm::fixed(mean.storage(), var.storage());
+        let (y, _) = norm(&x, args).forward(x.storage(), params, statistics);
+        tensor(y, &dims(&x))
     }
 
     fn pool(x: FlexTensor, args: PoolArgs) -> FlexTensor {
@@ -223,10 +222,9 @@ impl Gradients for Flex {
         let params = Params {
             weight: weight.storage(),
             bias: bias.storage(),
-            mean: mean.storage(),
-            var: var.storage(),
         };
-        let [gx, gw, gb] = norm.backward(x.storage(), params, gy.storage());
+        let statistics = norm::fixed(mean.storage(), var.storage());
+        let [gx, gw, gb] = norm.backward(x.storage(), params, statistics, gy.storage());
         let channels = [norm.channels];
         [
             tensor(gx, &dims(&x)),

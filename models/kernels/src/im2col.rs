@@ -1,11 +1,10 @@
 //! im2col: convolution as a matrix product of the weight with a matrix of image patches.
 //!
-//! A tile of output rows is copied to columns at a time, so that the columns stay in the L2 cache. An image is its own
-//! columns where the kernel is 1 x 1 and its stride 1.
+//! A tile of output rows is copied to columns at a time, so that the columns stay in the L2 cache.
 //! Knows no SIMD: `gemm` computes.
 
 use crate::geometry::Geometry;
-use crate::matrix::{Matrix, Target, multiply, write_product};
+use crate::matrix::{Matrix, Target, multiply};
 use crate::{memory, norm};
 use rayon::prelude::*;
 
@@ -23,16 +22,6 @@ pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> 
         // The product is added to the bias: no second pass over the output.
         let out = memory::repeated(out, bias);
         let weight = Matrix::contiguous(weight, g.taps());
-        if g.is_pointwise() {
-            let target = Target {
-                data: out,
-                pitch: g.output_pixels(),
-                add: true,
-            };
-            let image = Matrix::contiguous(image, g.input_pixels());
-            multiply(target, weight, image, g.out_channels);
-            return out;
-        }
         for (first, rows) in tiles(g) {
             let count = rows * g.output[1];
             let columns = &mut columns[..g.taps() * count];
@@ -56,10 +45,6 @@ pub(super) fn input_gradient(g: &Geometry, weight: &[f32], gy: &[f32]) -> Vec<f3
     memory::write_chunks_with(len, g.image_len(), scratch, |columns, i, gx| {
         let gy = &gy[i * g.map_len()..][..g.map_len()];
         let weight = Matrix::transposed(weight, g.out_channels, g.taps());
-        if g.is_pointwise() {
-            let gy = Matrix::contiguous(gy, g.output_pixels());
-            return write_product(gx, weight, gy, g.taps());
-        }
         let gx = memory::repeated(gx, &[0.0]);
         for (first, rows) in tiles(g) {
             let count = rows * g.output[1];
@@ -101,10 +86,6 @@ pub(super) fn weight_gradient(g: &Geometry, x: &[f32], gy: &[f32]) -> Vec<f32> {
                 };
                 multiply(target, gy, columns, g.out_channels);
             };
-            if g.is_pointwise() {
-                add_product(gy, image, g.output_pixels());
-                continue;
-            }
             for (first, rows) in tiles(g) {
                 let count = rows * g.output[1];
                 let columns = &mut columns[..g.taps() * count];
@@ -139,9 +120,6 @@ fn tile_rows(g: &Geometry) -> usize {
 }
 
 fn tile_len(g: &Geometry) -> usize {
-    if g.is_pointwise() {
-        return 0;
-    }
     g.taps() * tile_rows(g) * g.output[1]
 }
 
@@ -161,41 +139,38 @@ struct TapRow {
     input: usize,
 }
 
-/// `None` where the whole row is padding.
-fn tap_row(g: &Geometry, channel: usize, dy: usize, dx: usize, y: usize) -> Option<TapRow> {
-    let [height, width] = g.input;
-    let iy = (y * g.stride[0] + dy)
-        .checked_sub(g.padding[0])
-        .filter(|iy| *iy < height)?;
+/// The outputs of a row whose input by the tap in column `dx` is not padding.
+fn tap_columns(g: &Geometry, dx: usize) -> (usize, usize) {
     let (left, stride) = (g.padding[1], g.stride[1]);
     let from = left.saturating_sub(dx).div_ceil(stride).min(g.output[1]);
-    let to = (width + left)
+    let to = (g.input[1] + left)
         .saturating_sub(dx)
         .div_ceil(stride)
         .min(g.output[1])
         .max(from);
-    if from == to {
-        return None;
-    }
-    Some(TapRow {
-        from,
-        to,
-        input: (channel * height + iy) * width + from * stride + dx - left,
-    })
+    (from, to)
 }
 
-/// Calls `visit(tap, row, inputs)` for every tap and every output row of a tile.
+/// Calls `visit(tap, row, inputs)` for every tap and every output row of a tile. No inputs: the whole row is padding.
 fn for_each_tap_row(
     g: &Geometry,
     first: usize,
     rows: usize,
     mut visit: impl FnMut(usize, usize, Option<TapRow>),
 ) {
-    let [kh, kw] = g.kernel;
+    let ([height, width], [kh, kw]) = (g.input, g.kernel);
     for tap in 0..g.taps() {
         let (channel, dy, dx) = (tap / (kh * kw), tap / kw % kh, tap % kw);
+        // Once for all rows: a row takes less time than its divisions.
+        let (from, to) = tap_columns(g, dx);
         for row in 0..rows {
-            visit(tap, row, tap_row(g, channel, dy, dx, first + row));
+            let y = ((first + row) * g.stride[0] + dy).checked_sub(g.padding[0]);
+            let inputs = y.filter(|y| *y < height && from < to).map(|y| TapRow {
+                from,
+                to,
+                input: (channel * height + y) * width + from * g.stride[1] + dx - g.padding[1],
+            });
+            visit(tap, row, inputs);
         }
     }
 }

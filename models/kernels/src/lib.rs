@@ -9,10 +9,11 @@
 //!
 //! | file | what it computes |
 //! |---|---|
-//! | `geometry`, `conv` | sizes of a convolution; which of the four algorithms is the fastest for them |
+//! | `geometry`, `conv` | sizes of a convolution; which of the algorithms is the fastest for them |
 //! | `direct` | convolutions of few channels by SIMD |
 //! | `winograd` | wide 3 x 3 convolutions of stride 1 by F(4 x 4, 3 x 3) and F(2 x 2, 3 x 3) |
 //! | `depthwise` | convolutions with a kernel for each channel, by SIMD |
+//! | `pointwise` | convolutions of single pixels, as matrix products |
 //! | `im2col` | all other convolutions, as matrix products |
 //! | `precision`, `bf16` | convolutions as products of bf16 numbers, where they are asked for |
 //! | `norm`, `pool`, `clamp` | batch norm (with ReLU or ReLU6), max-pool, clamp |
@@ -43,6 +44,7 @@ mod im2col;
 mod matrix;
 mod memory;
 mod norm;
+mod pointwise;
 mod polyphase;
 mod pool;
 mod precision;

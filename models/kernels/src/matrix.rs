@@ -38,6 +38,14 @@ impl<'a> Matrix<'a> {
             col_stride: pitch,
         }
     }
+
+    /// The same without its first rows.
+    pub(super) fn skip_rows(self, rows: usize) -> Self {
+        Self {
+            data: &self.data[rows * self.row_stride..],
+            ..self
+        }
+    }
 }
 
 /// A matrix to write: row i begins at `i * pitch`.

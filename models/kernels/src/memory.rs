@@ -3,6 +3,9 @@
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
+/// Values of a sum that one task adds up: they stay in the L1 cache.
+const SUMMED: usize = 4096;
+
 /// A vector of `len` values in chunks of `chunk_len`, each filled by `fill(index, chunk)` from zeros.
 pub(super) fn fill_chunks(
     len: usize,
@@ -31,6 +34,20 @@ pub(super) fn fill_chunks_with<T>(
 /// A chunk that holds nothing yet.
 pub(super) type Unwritten = [MaybeUninit<f32>];
 
+/// As [`fill_chunks`], from nothing: see [`write_chunks_with`].
+pub(super) fn write_chunks(
+    len: usize,
+    chunk_len: usize,
+    write: impl for<'a> Fn(usize, &'a mut Unwritten) -> &'a mut [f32] + Sync,
+) -> Vec<f32> {
+    write_chunks_with(
+        len,
+        chunk_len,
+        || (),
+        |(), index, chunk| write(index, chunk),
+    )
+}
+
 /// As [`fill_chunks_with`], from nothing: `write` returns the chunk, all of it written. Chunks that do not fit the caches
 /// are then written once and not twice.
 #[expect(unsafe_code, reason = "the values are written in parallel")]
@@ -55,6 +72,40 @@ pub(super) fn write_chunks_with<T>(
     values
 }
 
+/// A vector `[N, C, pixels]` of `len` values. A task prepares something for a channel, and then writes all of its maps by
+/// `write(prepared, index of the map, map)`: what it read to prepare is still in the cache. Also what was prepared.
+#[expect(unsafe_code, reason = "the values are written in parallel")]
+pub(super) fn write_channels<T: Send>(
+    len: usize,
+    channels: usize,
+    pixels: usize,
+    prepare: impl Fn(usize) -> T + Sync,
+    write: impl for<'a> Fn(&T, usize, &'a mut Unwritten) -> &'a mut [f32] + Sync,
+) -> (Vec<f32>, Vec<T>) {
+    assert!(len.is_multiple_of(channels * pixels));
+    let mut values = Vec::with_capacity(len);
+    let spare: &mut Unwritten = &mut values.spare_capacity_mut()[..len];
+    let mut maps: Vec<Vec<_>> = (0..channels).map(|_| Vec::new()).collect();
+    for (index, map) in spare.chunks_exact_mut(pixels).enumerate() {
+        maps[index % channels].push((index, map));
+    }
+    let channel = |(channel, maps): (usize, Vec<(usize, &mut Unwritten)>)| {
+        let prepared = prepare(channel);
+        for (index, map) in maps {
+            let expected = (map.as_ptr().cast::<f32>(), map.len());
+            let written = write(&prepared, index, map);
+            assert_eq!((written.as_ptr(), written.len()), expected);
+        }
+        prepared
+    };
+    let prepared = maps.into_par_iter().enumerate().map(channel).collect();
+    // SAFETY: the maps cover `len` values, and each was returned as written.
+    unsafe {
+        values.set_len(len);
+    }
+    (values, prepared)
+}
+
 /// Writes each value as often as they fit the chunk one after the other.
 #[expect(unsafe_code, reason = "the chunk was not written")]
 pub(super) fn repeated<'a>(chunk: &'a mut Unwritten, values: &[f32]) -> &'a mut [f32] {
@@ -69,13 +120,47 @@ pub(super) fn repeated<'a>(chunk: &'a mut Unwritten, values: &[f32]) -> &'a mut 
     unsafe { chunk.assume_init_mut() }
 }
 
+/// Writes the values one after the other, as many as fit.
+///
+/// # Panics
+/// Where there are fewer.
+#[expect(unsafe_code, reason = "the chunk was not written")]
+#[inline(always)]
+pub(super) fn written(chunk: &mut Unwritten, values: impl Iterator<Item = f32>) -> &mut [f32] {
+    let mut count = 0;
+    for (target, value) in chunk.iter_mut().zip(values) {
+        target.write(value);
+        count += 1;
+    }
+    assert_eq!(count, chunk.len());
+    // SAFETY: as many values as the chunk has were just written.
+    unsafe { chunk.assume_init_mut() }
+}
+
+/// A chunk of which `write(index, part)` writes all parts of `part_len`, one after the other.
+#[expect(unsafe_code, reason = "the chunk was not written")]
+pub(super) fn write_parts(
+    chunk: &mut Unwritten,
+    part_len: usize,
+    write: impl for<'a> Fn(usize, &'a mut Unwritten) -> &'a mut [f32],
+) -> &mut [f32] {
+    for (index, part) in chunk.chunks_mut(part_len).enumerate() {
+        let expected = (part.as_ptr().cast::<f32>(), part.len());
+        let written = write(index, part);
+        assert_eq!((written.as_ptr(), written.len()), expected);
+    }
+    // SAFETY: the parts cover the chunk, and each was returned as written.
+    unsafe { chunk.assume_init_mut() }
+}
+
 /// Adds up partial results of `len` values in their order, so that no bit depends on the threads.
 pub(super) fn sum_in_order(parts: Vec<Vec<f32>>, len: usize) -> Vec<f32> {
-    let mut total = vec![0.0; len];
-    for part in parts {
-        total.iter_mut().zip(part).for_each(|(t, v)| *t += v);
-    }
-    total
+    fill_chunks(len, SUMMED, |index, total| {
+        for part in &parts {
+            let part = &part[index * SUMMED..][..total.len()];
+            total.iter_mut().zip(part).for_each(|(t, v)| *t += v);
+        }
+    })
 }
 
 #[cfg(test)]

@@ -4,9 +4,8 @@
 //! stored: the gradient computes the sign of the normalised value again, which costs less than a pass
 //! over memory.
 
-use crate::memory;
+use crate::memory::{self, Unwritten};
 use pulp::{Arch, NullaryFnOnce, Simd, WithSimd};
-use rayon::prelude::*;
 
 /// Vectors of running sums: additions that do not wait for each other.
 const ACCUMULATORS: usize = 4;
@@ -30,118 +29,171 @@ pub(super) struct Norm {
     pub(super) args: NormArgs,
 }
 
-/// Parameters and statistics, one value per channel.
+/// Parameters, one value per channel.
 #[derive(Clone, Copy)]
 pub(super) struct Params<'a> {
     pub(super) weight: &'a [f32],
     pub(super) bias: &'a [f32],
-    pub(super) mean: &'a [f32],
-    pub(super) var: &'a [f32],
 }
 
-impl Params<'_> {
-    /// Scale and shift of the channel: y = scale · x + shift.
-    fn affine(&self, channel: usize, epsilon: f32) -> (f32, f32) {
-        let scale = self.weight[channel] / (self.var[channel] + epsilon).sqrt();
-        (scale, self.bias[channel] - self.mean[channel] * scale)
+/// Mean and variance of a channel.
+#[derive(Clone, Copy)]
+pub(super) struct Statistics {
+    pub(super) mean: f32,
+    /// Biased.
+    pub(super) variance: f32,
+}
+
+/// The statistics of each channel, of one value per channel.
+pub(super) fn fixed<'a>(
+    mean: &'a [f32],
+    variance: &'a [f32],
+) -> impl Fn(usize) -> Statistics + use<'a> {
+    move |channel| Statistics {
+        mean: mean[channel],
+        variance: variance[channel],
     }
 }
 
 impl Norm {
-    /// Mean and biased variance of every channel.
-    pub(super) fn statistics(&self, x: &[f32]) -> (Vec<f32>, Vec<f32>) {
-        let batch = x.len() / (self.channels * self.pixels);
-        let count = (batch * self.pixels) as f64;
-        let channel = |c: usize| {
-            // Moments around the first value: E[x²] - E[x]² of values with a large mean would lose the
-            // variance's digits.
-            let guess = x[c * self.pixels];
-            let (mut total, mut squares) = (0.0, 0.0);
-            // f32 by SIMD within a map, f64 over the maps of the batch.
-            for map in self.maps(x, c) {
-                let (s, q) = Arch::new().dispatch(Moments { x: map, guess });
-                total += f64::from(s);
-                squares += f64::from(q);
-            }
-            let mean = total / count;
-            (
-                mean as f32 + guess,
-                at_least_zero(squares / count - mean * mean) as f32,
-            )
+    /// `[N, C, H, W]` to the same shape, and what `statistics(channel)` gave, such as [`Norm::statistics`].
+    pub(super) fn forward(
+        &self,
+        x: &[f32],
+        params: Params,
+        statistics: impl Fn(usize) -> Statistics + Sync,
+    ) -> (Vec<f32>, Vec<Statistics>) {
+        let high = self.args.clamp.unwrap_or_default();
+        let prepare = |c: usize| {
+            let own = statistics(c);
+            let (scale, shift) = self.affine(params, c, own);
+            (own, (scale, shift, high))
         };
-        (0..self.channels).into_par_iter().map(channel).unzip()
+        let (channels, pixels) = (self.channels, self.pixels);
+        let (y, prepared) =
+            memory::write_channels(x.len(), channels, pixels, prepare, |(_, affine), i, y| {
+                let x = self.map(x, i);
+                let (affine, arch) = (*affine, Arch::new());
+                match self.args.clamp {
+                    Some(_) => arch.dispatch(Affine::<true> { x, affine, y }),
+                    None => arch.dispatch(Affine::<false> { x, affine, y }),
+                }
+            });
+        (y, prepared.into_iter().map(|(own, _)| own).collect())
     }
 
-    /// `[N, C, H, W]` to the same shape.
-    pub(super) fn forward(&self, x: &[f32], params: Params) -> Vec<f32> {
-        memory::fill_chunks(x.len(), self.pixels, |i, y| {
-            let (scale, shift) = params.affine(i % self.channels, self.args.epsilon);
-            let x = &x[i * self.pixels..][..self.pixels];
-            let arch = Arch::new();
-            let high = self.args.clamp.unwrap_or_default();
-            let affine = (scale, shift, high);
-            match self.args.clamp {
-                Some(_) => arch.dispatch(Affine::<true> { x, affine, y }),
-                None => arch.dispatch(Affine::<false> { x, affine, y }),
-            }
-        })
+    /// Of one channel of a batch.
+    pub(super) fn statistics(&self, x: &[f32], channel: usize) -> Statistics {
+        let count = (x.len() / self.channels) as f64;
+        // Moments around the first value: E[x²] - E[x]² of values with a large mean would lose the
+        // variance's digits.
+        let guess = x[channel * self.pixels];
+        let (mut total, mut squares) = (0.0, 0.0);
+        // f32 by SIMD within a map, f64 over the maps of the batch.
+        for map in self.maps(x, channel) {
+            let (s, q) = Arch::new().dispatch(Moments { x: map, guess });
+            total += f64::from(s);
+            squares += f64::from(q);
+        }
+        let mean = total / count;
+        Statistics {
+            mean: mean as f32 + guess,
+            variance: at_least_zero(squares / count - mean * mean) as f32,
+        }
     }
 
     /// Gradients of input, weight and bias.
-    pub(super) fn backward(&self, x: &[f32], params: Params, gy: &[f32]) -> [Vec<f32>; 3] {
+    pub(super) fn backward(
+        &self,
+        x: &[f32],
+        params: Params,
+        statistics: impl Fn(usize) -> Statistics + Sync,
+        gy: &[f32],
+    ) -> [Vec<f32>; 3] {
         let count = (x.len() / self.channels) as f32;
-        let channel = |c: usize| {
-            let (scale, shift) = params.affine(c, self.args.epsilon);
-            let (mut total, mut products) = (0.0, 0.0);
-            let normal = Normal {
-                mean: params.mean[c],
-                scale,
-                shift,
-                high: self.args.clamp.unwrap_or_default(),
-            };
-            for (x, gy) in self.maps(x, c).zip(self.maps(gy, c)) {
-                let arch = Arch::new();
-                let (s, q) = match self.args.clamp {
-                    Some(_) => arch.dispatch(Sums::<true> { x, gy, normal }),
-                    None => arch.dispatch(Sums::<false> { x, gy, normal }),
-                };
-                total += f64::from(s);
-                products += f64::from(q);
-            }
-            let inverse = f64::from(1.0 / (params.var[c] + self.args.epsilon).sqrt());
-            ((products * inverse) as f32, total as f32)
+        let prepare = |c: usize| {
+            let own = statistics(c);
+            let (gw, gb) = self.parameter_gradients(x, gy, params, (c, own));
+            let factors = self.gradient_factors(params, (c, own), (gw, gb), count);
+            (factors, (gw, gb))
         };
-        let (gw, gb): (Vec<f32>, Vec<f32>) =
-            (0..self.channels).into_par_iter().map(channel).unzip();
-        let gx = memory::fill_chunks(x.len(), self.pixels, |i, gx| {
-            let c = i % self.channels;
-            let (scale, shift) = params.affine(c, self.args.epsilon);
-            let inverse = 1.0 / (params.var[c] + self.args.epsilon).sqrt();
-            // gx = scale · (gy - gb / n - normalised x · gw / n) with the batch's statistics
-            // (section 3 of the paper), scale · gy with fixed ones: slope and offset are 0 then.
-            let through_statistics = if self.args.fixed_statistics {
-                0.0
-            } else {
-                -scale / count
-            };
-            let slope = through_statistics * gw[c] * inverse;
-            let offset = through_statistics * gb[c] - slope * params.mean[c];
-            let map = i * self.pixels..(i + 1) * self.pixels;
-            let (x, gy) = (&x[map.clone()], &gy[map]);
-            let factors = GradientFactors {
-                scale,
-                shift,
-                high: self.args.clamp.unwrap_or_default(),
-                slope,
-                offset,
-            };
-            let arch = Arch::new();
-            match self.args.clamp {
-                Some(_) => arch.dispatch(InputGradient::<true> { x, gy, factors, gx }),
-                None => arch.dispatch(InputGradient::<false> { x, gy, factors, gx }),
-            }
-        });
+        let (channels, pixels) = (self.channels, self.pixels);
+        let (gx, sums) =
+            memory::write_channels(x.len(), channels, pixels, prepare, |(factors, _), i, gx| {
+                let (x, gy) = (self.map(x, i), self.map(gy, i));
+                let (factors, arch) = (*factors, Arch::new());
+                match self.args.clamp {
+                    Some(_) => arch.dispatch(InputGradient::<true> { x, gy, factors, gx }),
+                    None => arch.dispatch(InputGradient::<false> { x, gy, factors, gx }),
+                }
+            });
+        let (gw, gb) = sums.into_iter().map(|(_, sums)| sums).unzip();
         [gx, gw, gb]
+    }
+
+    /// Scale and shift of a channel: y = scale · x + shift.
+    fn affine(&self, params: Params, channel: usize, own: Statistics) -> (f32, f32) {
+        let scale = params.weight[channel] / (own.variance + self.args.epsilon).sqrt();
+        (scale, params.bias[channel] - own.mean * scale)
+    }
+
+    /// Gradients of a channel's weight and bias.
+    fn parameter_gradients(
+        &self,
+        x: &[f32],
+        gy: &[f32],
+        params: Params,
+        (channel, own): (usize, Statistics),
+    ) -> (f32, f32) {
+        let (scale, shift) = self.affine(params, channel, own);
+        let normal = Normal {
+            mean: own.mean,
+            scale,
+            shift,
+            high: self.args.clamp.unwrap_or_default(),
+        };
+        let (mut total, mut products) = (0.0, 0.0);
+        for (x, gy) in self.maps(x, channel).zip(self.maps(gy, channel)) {
+            let arch = Arch::new();
+            let (s, q) = match self.args.clamp {
+                Some(_) => arch.dispatch(Sums::<true> { x, gy, normal }),
+                None => arch.dispatch(Sums::<false> { x, gy, normal }),
+            };
+            total += f64::from(s);
+            products += f64::from(q);
+        }
+        let inverse = f64::from(1.0 / (own.variance + self.args.epsilon).sqrt());
+        ((products * inverse) as f32, total as f32)
+    }
+
+    /// gx = scale · (gy - gb / n - normalised x · gw / n) with the batch's statistics (section 3 of the paper), scale · gy
+    /// with fixed ones: slope and offset are 0 then.
+    fn gradient_factors(
+        &self,
+        params: Params,
+        (channel, own): (usize, Statistics),
+        (gw, gb): (f32, f32),
+        count: f32,
+    ) -> GradientFactors {
+        let (scale, shift) = self.affine(params, channel, own);
+        let through_statistics = if self.args.fixed_statistics {
+            0.0
+        } else {
+            -scale / count
+        };
+        let inverse = 1.0 / (own.variance + self.args.epsilon).sqrt();
+        let slope = through_statistics * gw * inverse;
+        GradientFactors {
+            scale,
+            shift,
+            high: self.args.clamp.unwrap_or_default(),
+            slope,
+            offset: through_statistics * gb - slope * own.mean,
+        }
+    }
+
+    fn map<'a>(&self, x: &'a [f32], index: usize) -> &'a [f32] {
+        &x[index * self.pixels..][..self.pixels]
     }
 
     /// The maps of one channel, image by image.
@@ -153,23 +205,24 @@ impl Norm {
 }
 
 /// y = scale · x + shift, clamped from 0 to `high` where CLAMP.
-struct Affine<'a, const CLAMP: bool> {
+struct Affine<'a, 'b, const CLAMP: bool> {
     x: &'a [f32],
     /// Scale, shift and upper bound.
     affine: (f32, f32, f32),
-    y: &'a mut [f32],
+    y: &'b mut Unwritten,
 }
 
-impl<const CLAMP: bool> NullaryFnOnce for Affine<'_, CLAMP> {
-    type Output = ();
+impl<'b, const CLAMP: bool> NullaryFnOnce for Affine<'_, 'b, CLAMP> {
+    type Output = &'b mut [f32];
 
     #[inline(always)]
-    fn call(self) {
+    fn call(self) -> &'b mut [f32] {
         let (scale, shift, high) = self.affine;
-        for (y, x) in self.y.iter_mut().zip(self.x) {
+        let values = self.x.iter().map(|x| {
             let value = x * scale + shift;
-            *y = if CLAMP { clamp(value, high) } else { value };
-        }
+            if CLAMP { clamp(value, high) } else { value }
+        });
+        memory::written(self.y, values)
     }
 }
 
@@ -197,23 +250,24 @@ struct GradientFactors {
 }
 
 /// gx = scale · gy + slope · x + offset, with gy = 0 where the clamp was at a bound.
-struct InputGradient<'a, const CLAMP: bool> {
+struct InputGradient<'a, 'b, const CLAMP: bool> {
     x: &'a [f32],
     gy: &'a [f32],
     factors: GradientFactors,
-    gx: &'a mut [f32],
+    gx: &'b mut Unwritten,
 }
 
-impl<const CLAMP: bool> NullaryFnOnce for InputGradient<'_, CLAMP> {
-    type Output = ();
+impl<'b, const CLAMP: bool> NullaryFnOnce for InputGradient<'_, 'b, CLAMP> {
+    type Output = &'b mut [f32];
 
     #[inline(always)]
-    fn call(self) {
+    fn call(self) -> &'b mut [f32] {
         let factors = self.factors;
-        for ((gx, x), gy) in self.gx.iter_mut().zip(self.x).zip(self.gy) {
+        let values = self.x.iter().zip(self.gy).map(|(x, gy)| {
             let gy = masked::<CLAMP>(*x, *gy, factors);
-            *gx = factors.scale * gy + factors.slope * x + factors.offset;
-        }
+            factors.scale * gy + factors.slope * x + factors.offset
+        });
+        memory::written(self.gx, values)
     }
 }
 

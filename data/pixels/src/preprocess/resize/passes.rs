@@ -24,6 +24,10 @@ pub(super) struct Passes<'a> {
     pub(super) vertical: &'a Weights,
     pub(super) vertical_first: bool,
     /// Requires [`has_simd`].
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "other processors have no such code")
+    )]
     pub(super) simd: bool,
 }
 
