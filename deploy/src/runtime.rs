@@ -161,11 +161,15 @@ pub fn loaded() -> Option<&'static RuntimeLibrary> {
 
 /// Whether a library is one of those with an uploader: official builds since 1.29.
 fn sends_telemetry(library: &RuntimeLibrary) -> bool {
-    const FIRST: u32 = 29;
-    let minor = library.version.strip_prefix("1.");
-    let minor = minor.and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
+    is_since(library, 29)
+}
+
+/// Whether a library is 1.`minor` or newer.
+pub(crate) fn is_since(library: &RuntimeLibrary, minor: u32) -> bool {
+    let own = library.version.strip_prefix("1.");
+    let own = own.and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
     // A version that cannot be read is a newer one.
-    minor.is_none_or(|minor| minor >= FIRST)
+    own.is_none_or(|own| own >= minor)
 }
 
 fn is_telemetry_off() -> bool {

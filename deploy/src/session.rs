@@ -29,6 +29,7 @@ use crate::error::{Error, Result};
 use crate::model::arithmetic;
 use crate::placement::Placement;
 use crate::presets;
+use crate::runtime;
 
 /// Batch size of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -366,6 +367,14 @@ impl Session {
                  it in evaluation mode"
                     .to_owned(),
             );
+        }
+        let old = runtime::loaded().filter(|library| !runtime::is_since(library, 29));
+        if let (Some(library), Some(node)) = (old, arithmetic::average_beyond_padding(document)) {
+            self.notes.push(format!(
+                "`{node}`: ONNX Runtime {} averages over more pixels than PyTorch at the edge of images of some sizes \
+                 (`ceil_mode` with `count_include_pad`): use 1.29 or newer, or export with opset 19",
+                library.version
+            ));
         }
     }
 

@@ -96,3 +96,24 @@ pub(crate) fn is_in_training(document: &Document) -> bool {
     };
     document.all_nodes().iter().any(trains)
 }
+
+/// The node of an average pool that counts padding and whose last windows may reach beyond it. ONNX Runtime before 1.29
+/// divides the sums of those by all numbers of a window (seen with 1.24 and 1.28); opset 19, newer versions and PyTorch
+/// leave out what lies beyond.
+pub(crate) fn average_beyond_padding(document: &Document) -> Option<String> {
+    let is_set = |node: &NodeProto, name: &str| {
+        let mut attributes = node.attribute.iter();
+        attributes.any(|a| a.name() == name && a.i() != 0)
+    };
+    let nodes = document.all_nodes();
+    let pool = nodes.iter().find(|node| {
+        node.op_type() == "AveragePool"
+            && is_set(node, "ceil_mode")
+            && is_set(node, "count_include_pad")
+    });
+    let label = |node: &&NodeProto| match node.name() {
+        "" => node.output.first().cloned().unwrap_or_default(),
+        name => name.to_owned(),
+    };
+    pool.filter(|_| document.opset() < 19).map(label)
+}

@@ -119,6 +119,41 @@ fn a_model_whose_answers_depend_on_the_batch_is_found() {
 }
 
 #[test]
+fn averages_over_the_edge_are_pytorchs_or_the_user_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let logits = |classifier: &Classifier| {
+        let image = classifier.prepare(&flat(1, 200)).unwrap();
+        classifier.run(&image, 1).unwrap()
+    };
+    let plain = |graph: &mut GraphBuilder, x: &str| graph.flatten("flatten", x);
+    let expected = logits(&open(&model(&"batch".into(), plain), folder.path()));
+    // The one pixel and three beyond the image, which PyTorch leaves out.
+    let beyond = |graph: &mut GraphBuilder, x: &str| {
+        let attributes = vec![
+            ("kernel_shape", Attr::Ints(vec![2, 2])),
+            ("strides", Attr::Ints(vec![2, 2])),
+            ("ceil_mode", Attr::Int(1)),
+            ("count_include_pad", Attr::Int(1)),
+        ];
+        let x = graph.node("AveragePool", "edge", &[x], attributes);
+        graph.flatten("flatten", &x)
+    };
+    let classifier = open(&model(&"batch".into(), beyond), folder.path());
+    let is_told = classifier
+        .notes()
+        .iter()
+        .any(|note| note.contains("`edge`"));
+    // The pinned version is an old one.
+    assert!(is_told || !installed().version.starts_with("1.28."));
+    assert_eq!(
+        logits(&classifier) != expected,
+        is_told,
+        "{:?}",
+        classifier.notes()
+    );
+}
+
+#[test]
 fn a_graph_is_freed_from_its_batch_only_where_two_images_give_their_two_rows() {
     classifold::runtime::load(installed()).unwrap();
     // As PyTorch's newer exporter writes it.
