@@ -181,7 +181,7 @@ impl<'a> Search<'a> {
     }
 
     /// Those that are near to windows of this image, or of its mirror image.
-    fn neighbours(&self, index: usize, hash_index: &HashIndex<'_>) -> Vec<usize> {
+    fn neighbours(&self, index: usize, hash_index: &HashIndex) -> Vec<usize> {
         let thumbnail = self.thumbnails[index];
         let mut found: Vec<usize> = Vec::new();
         'search: for thumbnail in [thumbnail.clone(), thumbnail.mirrored()] {

@@ -11,16 +11,18 @@ const PARTS: usize = 4;
 const BITS_OF_A_PART: u32 = 2;
 
 /// Hashes of 64 bits with a table for each quarter of their bits.
-pub(super) struct HashIndex<'a> {
-    hashes: &'a [u64],
+pub(super) struct HashIndex {
     tables: [Table; PARTS],
     /// All parts with at most [`BITS_OF_A_PART`] bits set.
     masks: Vec<u16>,
 }
 
-/// Indices of hashes by the value of one part: those of value `v` are `indices[starts[v]..starts[v + 1]]`.
+/// Hashes by the value of one part: those of value `v` are `hashes[starts[v]..starts[v + 1]]`.
 struct Table {
     starts: Vec<u32>,
+    /// In each table again: what is compared one after the other lies side by side.
+    hashes: Vec<u64>,
+    /// Where each of them was.
     indices: Vec<u32>,
 }
 
@@ -40,24 +42,30 @@ impl Table {
         // Counting sort: `starts` are now the first free slots of each value.
         let mut next = starts.clone();
         let mut indices = vec![0; hashes.len()];
+        let mut sorted = vec![0; hashes.len()];
         for (index, &hash) in (0..).zip(hashes) {
             let slot = &mut next[usize::from(part(hash, number))];
             indices[*slot as usize] = index;
+            sorted[*slot as usize] = hash;
             *slot += 1;
         }
-        Self { starts, indices }
+        Self {
+            starts,
+            hashes: sorted,
+            indices,
+        }
     }
 
-    fn indices_of(&self, value: u16) -> &[u32] {
+    #[inline(always)]
+    fn slots_of(&self, value: u16) -> std::ops::Range<usize> {
         let value = usize::from(value);
-        &self.indices[self.starts[value] as usize..self.starts[value + 1] as usize]
+        self.starts[value] as usize..self.starts[value + 1] as usize
     }
 }
 
-impl<'a> HashIndex<'a> {
-    pub(super) fn new(hashes: &'a [u64]) -> Self {
+impl HashIndex {
+    pub(super) fn new(hashes: &[u64]) -> Self {
         Self {
-            hashes,
             tables: std::array::from_fn(|number| Table::new(hashes, number)),
             masks: (0..=u16::MAX)
                 .filter(|mask| mask.count_ones() <= BITS_OF_A_PART)
@@ -67,6 +75,10 @@ impl<'a> HashIndex<'a> {
 
     /// Calls `found` once with the index of each hash that differs from `hash` in at most `bits` bits (at
     /// most 11), until it breaks.
+    #[cfg_attr(
+        target_arch = "x86_64",
+        expect(unsafe_code, reason = "an instruction that not every processor has")
+    )]
     pub(super) fn near(
         &self,
         hash: u64,
@@ -74,14 +86,45 @@ impl<'a> HashIndex<'a> {
         found: &mut dyn FnMut(usize) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         debug_assert!(bits < PARTS as u32 * (BITS_OF_A_PART + 1));
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("popcnt") {
+            // SAFETY: the processor has the instruction.
+            return unsafe { self.near_by_popcnt(hash, bits, found) };
+        }
+        self.search(hash, bits, found)
+    }
+
+    /// Counting bits is most of the work, and takes a dozen instructions without the one for it.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "popcnt")]
+    fn near_by_popcnt(
+        &self,
+        hash: u64,
+        bits: u32,
+        found: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        self.search(hash, bits, found)
+    }
+
+    #[inline(always)]
+    fn search(
+        &self,
+        hash: u64,
+        bits: u32,
+        found: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         for (number, table) in self.tables.iter().enumerate() {
             for mask in &self.masks {
-                for &index in table.indices_of(part(hash, number) ^ mask) {
-                    let difference = self.hashes[index as usize] ^ hash;
+                let slots = table.slots_of(part(hash, number) ^ mask);
+                for (other, slot) in table.hashes[slots.clone()].iter().zip(slots) {
+                    let difference = other ^ hash;
+                    if difference.count_ones() > bits {
+                        continue;
+                    }
                     // An earlier table has found it if that part, too, differs in few bits.
                     let seen_before = |n| part(difference, n).count_ones() <= BITS_OF_A_PART;
-                    if difference.count_ones() <= bits && !(0..number).any(seen_before) {
-                        found(index as usize)?;
+                    if !(0..number).any(seen_before) {
+                        found(table.indices[slot] as usize)?;
                     }
                 }
             }
