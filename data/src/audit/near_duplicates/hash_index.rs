@@ -3,18 +3,21 @@
 //! M. Norouzi, A. Punjani and D. J. Fleet, "Fast Search in Hamming Space with Multi-HashIndex Hashing", CVPR
 //! 2012. Knows no images.
 
-use std::ops::ControlFlow;
+use std::hint::black_box;
+use std::ops::{ControlFlow, Range};
 
 /// Parts of a hash, 16 bits each.
 const PARTS: usize = 4;
 /// When eleven bits differ in all, at least one of four parts differs in at most this many.
 const BITS_OF_A_PART: u32 = 2;
+/// Parts with at most that many bits set: 1 + 16 + 16 · 15 / 2.
+const MASKS: usize = 137;
 
 /// Hashes of 64 bits with a table for each quarter of their bits.
 pub(super) struct HashIndex {
     tables: [Table; PARTS],
     /// All parts with at most [`BITS_OF_A_PART`] bits set.
-    masks: Vec<u16>,
+    masks: [u16; MASKS],
 }
 
 /// Hashes by the value of one part: those of value `v` are `hashes[starts[v]..starts[v + 1]]`.
@@ -24,6 +27,11 @@ struct Table {
     hashes: Vec<u64>,
     /// Where each of them was.
     indices: Vec<u32>,
+}
+
+fn masks() -> [u16; MASKS] {
+    let mut masks = (0..=u16::MAX).filter(|mask| mask.count_ones() <= BITS_OF_A_PART);
+    std::array::from_fn(|_| masks.next().expect("there are as many"))
 }
 
 fn part(hash: u64, number: usize) -> u16 {
@@ -57,7 +65,7 @@ impl Table {
     }
 
     #[inline(always)]
-    fn slots_of(&self, value: u16) -> std::ops::Range<usize> {
+    fn slots_of(&self, value: u16) -> Range<usize> {
         let value = usize::from(value);
         self.starts[value] as usize..self.starts[value + 1] as usize
     }
@@ -67,9 +75,7 @@ impl HashIndex {
     pub(super) fn new(hashes: &[u64]) -> Self {
         Self {
             tables: std::array::from_fn(|number| Table::new(hashes, number)),
-            masks: (0..=u16::MAX)
-                .filter(|mask| mask.count_ones() <= BITS_OF_A_PART)
-                .collect(),
+            masks: masks(),
         }
     }
 
@@ -114,8 +120,15 @@ impl HashIndex {
         found: &mut dyn FnMut(usize) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         for (number, table) in self.tables.iter().enumerate() {
-            for mask in &self.masks {
-                let slots = table.slots_of(part(hash, number) ^ mask);
+            let near: [Range<usize>; MASKS] =
+                std::array::from_fn(|mask| table.slots_of(part(hash, number) ^ self.masks[mask]));
+            // Reads the first hash of each value ahead: the processor then waits for all of them together, which halves the
+            // time of a search in 500,000.
+            let firsts = near
+                .iter()
+                .filter_map(|slots| table.hashes.get(slots.start));
+            black_box(firsts.fold(0, |all, hash| all ^ hash));
+            for slots in near {
                 for (other, slot) in table.hashes[slots.clone()].iter().zip(slots) {
                     let difference = other ^ hash;
                     if difference.count_ones() > bits {
