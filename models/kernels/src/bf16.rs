@@ -26,8 +26,6 @@ use rayon::prelude::*;
 
 /// Values of a tile of columns: half a megabyte, which an L2 cache holds.
 const TILE: usize = 256 * 1024;
-/// Values of all partial sums of a weight gradient together: 64 MB.
-const PARTIALS: usize = 16 * 1024 * 1024;
 
 /// Buffers of a thread.
 #[derive(Default)]
@@ -140,7 +138,7 @@ pub(super) fn weight_gradient(unit: Unit, g: &Geometry, x: &[f32], gy: &[f32]) -
         return winograd::weight_gradient(g, &rounded_f32(x), &rounded_f32(gy));
     }
     // As in `im2col`: runs of images by the shape alone, so that no bit depends on the threads.
-    let parts = (PARTIALS / g.weight_len()).clamp(2, 16).min(g.batch.max(1));
+    let parts = g.partial_sums();
     let run = g.batch.div_ceil(parts).max(1);
     let runs = x
         .par_chunks(run * g.image_len())

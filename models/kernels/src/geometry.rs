@@ -2,6 +2,9 @@
 
 use crate::precision::Precision;
 
+/// Values of all partial sums of a weight gradient together: 64 MB.
+const PARTIALS: usize = 16 * 1024 * 1024;
+
 /// Stride and padding, vertical and horizontal, and the precision.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConvArgs {
@@ -127,5 +130,11 @@ impl Geometry {
     /// Values of the weight.
     pub(super) fn weight_len(&self) -> usize {
         self.out_channels * self.taps()
+    }
+
+    /// Partial sums of a weight gradient, each of a run of images: as many as fit [`PARTIALS`], from 2 to 16.
+    pub(super) fn partial_sums(&self) -> usize {
+        let fitting = PARTIALS / self.weight_len();
+        fitting.clamp(2, 16).min(self.batch.max(1))
     }
 }

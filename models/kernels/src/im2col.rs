@@ -10,8 +10,6 @@ use rayon::prelude::*;
 
 /// Values of a tile of columns: a quarter of a megabyte, which an L2 cache holds.
 const TILE: usize = 64 * 1024;
-/// Values of all partial sums of a weight gradient together: 64 MB.
-const PARTIALS: usize = 16 * 1024 * 1024;
 
 /// `[N, C_in, H, W]` to `[N, C_out, H', W']`.
 pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
@@ -66,7 +64,7 @@ pub(super) fn input_gradient(g: &Geometry, weight: &[f32], gy: &[f32]) -> Vec<f3
 pub(super) fn weight_gradient(g: &Geometry, x: &[f32], gy: &[f32]) -> Vec<f32> {
     // A partial sum for each run of images. The length of a run depends on the shape alone, so that
     // the order of the additions, and with it every bit, is the same on any number of threads.
-    let parts = (PARTIALS / g.weight_len()).clamp(2, 16).min(g.batch.max(1));
+    let parts = g.partial_sums();
     let run = g.batch.div_ceil(parts).max(1);
     let runs = x
         .par_chunks(run * g.image_len())

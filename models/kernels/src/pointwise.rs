@@ -13,8 +13,6 @@ use rayon::prelude::*;
 const COLUMNS: usize = 128;
 /// Rows of the weight in one task, where tasks are rows.
 const ROWS: usize = 64;
-/// Values of all partial sums of a weight gradient together: 64 MB.
-const PARTIALS: usize = 16 * 1024 * 1024;
 
 /// `[N, C_in, H, W]` to `[N, C_out, H, W]`.
 pub(super) fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
@@ -31,7 +29,7 @@ pub(super) fn input_gradient(g: &Geometry, weight: &[f32], gy: &[f32]) -> Vec<f3
 
 /// Gradient of the weight, `[C_out, C_in, 1, 1]`.
 pub(super) fn weight_gradient(g: &Geometry, x: &[f32], gy: &[f32]) -> Vec<f32> {
-    let parts = (PARTIALS / g.weight_len()).clamp(2, 16).min(g.batch.max(1));
+    let parts = g.partial_sums();
     // Either a task has some rows of the weight and all images, or some images and the whole weight; then the partial
     // sums are added up, which costs as much as they are long.
     if g.output_pixels() == 1 || parts * g.weight_len() > x.len() + gy.len() {
