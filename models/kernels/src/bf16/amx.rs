@@ -35,7 +35,7 @@ fn ask() -> bool {
 }
 
 /// One block against its definition: an emulator or a hypervisor may offer tiles and compute something else.
-fn multiplies_rightly() -> bool {
+pub(super) fn multiplies_rightly() -> bool {
     // Small whole numbers, exact in bf16 and in every sum: the upper half of their f32.
     let number = |i: usize| i as f32 % 7.0 - 3.0;
     let bf16 = |i: usize| (number(i).to_bits() >> 16) as u16;

@@ -1,6 +1,9 @@
 //! Products of bf16 numbers, by each unit of this processor, against f32 on rounded inputs.
 #![expect(clippy::print_stdout, reason = "a test says what it could not try")]
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod amx_emulator;
+
 use super::*;
 use crate::im2col;
 
@@ -43,12 +46,30 @@ fn assert_close(ours: &[f32], expected: &[f32], what: &str) {
     }
 }
 
+/// Those of this processor, and AMX emulated where it has none.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn units() -> Vec<Unit> {
+    let mut units: Vec<Unit> = Unit::all().collect();
+    if !units.contains(&Unit::Amx) {
+        amx_emulator::install();
+        assert!(amx::multiplies_rightly());
+        units.push(Unit::Amx);
+    }
+    units
+}
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+fn units() -> Vec<Unit> {
+    Unit::all().collect()
+}
+
 #[test]
 fn convolutions_are_those_of_rounded_numbers() {
-    if Unit::detect().is_none() {
+    let units = units();
+    if units.is_empty() {
         println!("skipped: this processor multiplies no bf16 numbers");
     }
-    for unit in Unit::all() {
+    for unit in units {
         for (input, out, kernel, stride, padding) in CASES {
             let shape = [out, input[1], kernel[0], kernel[1]];
             let g = &Geometry::symmetric(input, shape, stride, padding);
