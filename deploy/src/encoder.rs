@@ -11,6 +11,7 @@ use pixels::{Card, Preprocess};
 use crate::classifier::{Classifier, ClassifierBuilder, Input};
 use crate::error::{Error, Result};
 use crate::model::Model;
+use crate::taps::FeatureShape;
 
 /// What features depend on besides the image. Tables of features name it in each row, so that a new layer is not trained
 /// on features of another backbone.
@@ -43,7 +44,7 @@ impl fmt::Display for FeatureOrigin {
 }
 
 /// A model whose one output is the features of an image, `[N, D]`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct CutModel {
     /// The graph.
     pub document: Document,
@@ -95,6 +96,32 @@ impl CutModel {
             card: model.card,
         })
     }
+
+    /// As [`CutModel::from_file`], with the value of the graph that is the features. Its shape is that of one run with an
+    /// image of `image_shape`, `[C, H, W]` or `[H, W, C]`; the runtime must have been loaded ([`crate::runtime::load`]).
+    ///
+    /// # Errors
+    /// The model compares images; the graph has no such value, or it is neither `[N, D]` nor `[N, D, H, W]`.
+    pub fn at(file: &ModelFile, value: &str, image_shape: [usize; 3]) -> Result<Self> {
+        let (path, model) = (file.path(), Model::from_file(file)?);
+        let mut document = Document::from_file(file)?;
+        document.inline_external_data()?;
+        model.check_task(path, pixels::card::CLASSIFY)?;
+        let mut cut = FeatureCut::at(&document, value)?;
+        let shape = FeatureShape::of(&document, value, image_shape)?;
+        cut.pooled = shape.is_map;
+        cut.cut(&mut document)?;
+        Ok(Self {
+            document,
+            features: FeaturesNote {
+                width: shape.width as u64,
+                found_by: cut.rule.to_string(),
+                values: cut.values,
+            },
+            sha256: file.sha256().to_owned(),
+            card: model.card,
+        })
+    }
 }
 
 /// A classifier without its classification layer, for search, clustering and new layers.
@@ -136,23 +163,30 @@ impl Encoder {
     /// # Errors
     /// As [`Encoder::open`].
     pub fn from_file(file: &ModelFile, settings: ClassifierBuilder) -> Result<Self> {
-        let path = file.path().to_owned();
+        Self::from_cut(file.path(), CutModel::from_file(file)?, settings)
+    }
+
+    /// As [`Encoder::from_file`], of a file at `path` that was cut.
+    ///
+    /// # Errors
+    /// As [`Encoder::open`].
+    pub fn from_cut(path: &Path, cut: CutModel, settings: ClassifierBuilder) -> Result<Self> {
         let CutModel {
             document,
             features,
             sha256,
             card,
-        } = CutModel::from_file(file)?;
+        } = cut;
         let known = || card.as_ref().map(|card| card.preprocess.clone());
         let preprocess = settings.own_preprocess().or_else(known);
         let preprocess =
-            preprocess.ok_or_else(|| Error::no_card(&path, "how images are prepared for it"))?;
+            preprocess.ok_or_else(|| Error::no_card(path, "how images are prepared for it"))?;
         let width = features.width as usize;
         let file = ModelFile::from_bytes(document.to_bytes())?;
         let settings = settings.for_encoder(file, width, preprocess.clone());
         let settings = settings.one_at_a_time();
         Ok(Self {
-            path,
+            path: path.to_owned(),
             origin: FeatureOrigin {
                 sha256,
                 values: features.values,

@@ -282,6 +282,18 @@ impl Error {
             .with_hint("take a classifier whose last layer is in the file, or write a card into it")
     }
 
+    /// A value has the shape of no features.
+    pub(crate) fn no_feature_shape(path: Option<&Path>, value: &str, dims: &[usize]) -> Self {
+        let file = path.map_or_else(
+            || "the model".to_owned(),
+            |path| format!("`{}`", path.display()),
+        );
+        let message = format!(
+            "the value `{value}` of {file} cannot be features: it is {dims:?}, not [N, D] or [N, D, H, W]"
+        );
+        Self::other(Kind::Model, message).with_hint("name another value of its graph")
+    }
+
     /// No setting is kept for the model.
     pub(crate) fn not_tuned(path: &Path) -> Self {
         let message = format!("no setting is saved for `{}`", path.display());

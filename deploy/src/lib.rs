@@ -89,5 +89,5 @@ pub use placement::{PlacedNode, Placement};
 pub use precision::Precision;
 pub use prediction::Prediction;
 pub use session::{Batch, Bound, ColdStart, Feed, Phases, Session, SessionOptions};
-pub use taps::{Tap, Taps};
+pub use taps::{FeatureShape, Tap, Taps};
 pub use verifier::{PairSession, Verification, Verifier};

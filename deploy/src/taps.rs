@@ -135,6 +135,38 @@ impl Taps {
     }
 }
 
+/// The shape of a value that is to be the features of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeatureShape {
+    /// Number of features `D`.
+    pub width: usize,
+    /// Whether they have to be pooled: `[N, D, H, W]` with more than one pixel.
+    pub is_map: bool,
+}
+
+impl FeatureShape {
+    /// That of a value in a run with one blank image of `image_shape`; as [`Taps::open`].
+    ///
+    /// # Errors
+    /// As [`Taps::open`] and [`Taps::run`]; the value is neither `[N, D]` nor `[N, D, H, W]`.
+    pub fn of(document: &Document, value: &str, image_shape: [usize; 3]) -> Result<Self> {
+        let mut taps = Taps::open(document, &[value.to_owned()], image_shape, Some(1))?;
+        let zeros = vec![0.0; image_shape.iter().product()];
+        let dims = taps.run(&zeros)?.swap_remove(0).dims;
+        match *dims.as_slice() {
+            [_, width] => Ok(Self {
+                width,
+                is_map: false,
+            }),
+            [_, width, h, w] => Ok(Self {
+                width,
+                is_map: h * w > 1,
+            }),
+            _ => Err(Error::no_feature_shape(document.path(), value, &dims)),
+        }
+    }
+}
+
 /// Shape and numbers of a value: integers, as quantised models have them, and truth values become floating-point.
 fn numbers(value: &DynValue) -> ort::Result<(Vec<usize>, Vec<f32>)> {
     macro_rules! read {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use deploy::session::Batch;
-use deploy::taps::Taps;
+use deploy::taps::FeatureShape;
 use deploy::{Session, SessionOptions};
 use models::{Backbone, BackboneFile, FeatureExtractor};
 use onnx::{ChannelMix, CutRule, ModelFile};
@@ -70,7 +70,8 @@ pub fn open(
     }
     check_shape(&file, image_shape)?;
     if matches!(file.cut.rule, CutRule::Named | CutRule::Output) {
-        file.cut.pooled = is_map(&file, image_shape)?;
+        let value = &file.cut.values[0];
+        file.cut.pooled = FeatureShape::of(&file.document(false)?, value, image_shape)?.is_map;
     }
     let takes_any_batch = match file.fixed_batch() {
         None => true,
@@ -147,25 +148,4 @@ fn check_shape(file: &BackboneFile, image_shape: [usize; 3]) -> Result<()> {
         "take a network for images of one, three or four channels: [batch, channels, height, width] or [batch, \
          height, width, channels]",
     ))
-}
-
-/// Whether the value of a cut is a map with more than one pixel; one of another shape than a row or a map is
-/// refused.
-fn is_map(file: &BackboneFile, image_shape: [usize; 3]) -> Result<bool> {
-    let document = file.document(false)?;
-    let value = &file.cut.values[0];
-    let mut taps = Taps::open(&document, &file.cut.values, image_shape, Some(1))?;
-    let zeros = vec![0.0; image_shape.iter().product()];
-    let dims = taps.run(&zeros)?.swap_remove(0).dims;
-    match dims.as_slice() {
-        [_, _] => Ok(false),
-        [_, _, h, w] => Ok(h * w > 1),
-        _ => Err(Error::refused_with_hint(
-            format!(
-                "the value `{value}` of `{}` cannot be features: it is {dims:?}, not [N, D] or [N, D, H, W]",
-                file.path.display()
-            ),
-            "name another value with `--cut-at`",
-        )),
-    }
 }

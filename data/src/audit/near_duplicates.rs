@@ -14,28 +14,27 @@
 //! print the shares of crops.
 
 mod hash_index;
+mod values;
 mod window;
 
 use crate::RgbImage;
 use hash_index::HashIndex;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
+use values::{Signs, Values};
 use window::Windows;
 
 /// Bits in which the hashes of candidates may differ.
 const NEAR_BITS: u32 = 11;
-/// From this correlation on, candidates are near duplicates.
-const LEAST_CORRELATION: f32 = 0.88;
-/// Values with a smaller share of their variance in details have little detail.
-const LITTLE_DETAIL: f32 = 0.1;
-/// From this correlation of the details on, candidates with little detail are near duplicates.
-const LEAST_DETAIL_CORRELATION: f32 = 0.62;
 /// An image whose thumbnail spans fewer gray values is blank.
 const LEAST_CONTRAST: u8 = 8;
 /// Largest number of near duplicates searched per image, and of members of a group that another one must be near
 /// to: of thousands of copies, not every pair is compared.
 const MOST_NEIGHBOURS: usize = 8;
+
+/// Images whose windows are searched together. More share more candidates, and fewer processors share the work.
+const BLOCK: usize = 4096;
 
 /// Side of a thumbnail.
 const SIDE: usize = 32;
@@ -111,16 +110,26 @@ impl<'a> Search<'a> {
     /// is near to two that differ is in two groups.
     pub(super) fn groups(&self) -> Vec<Vec<usize>> {
         let count = self.thumbnails.len();
+        let whole = self.windows.whole();
         let hashes: Vec<u64> = self
             .thumbnails
             .par_iter()
-            .map(|thumbnail| self.windows.whole().hash(thumbnail))
+            .map(|thumbnail| whole.hash(thumbnail))
+            .collect();
+        let signs: Vec<Signs> = self
+            .thumbnails
+            .par_iter()
+            .map(|thumbnail| Values::of_whole(thumbnail).signs())
             .collect();
         let hash_index = HashIndex::new(&hashes);
         // In parallel, but collected in order: groups do not depend on threads.
-        let found: Vec<Vec<usize>> = (0..count)
+        let starts: Vec<usize> = (0..count).step_by(BLOCK).collect();
+        let found: Vec<Vec<usize>> = starts
             .into_par_iter()
-            .map(|index| self.neighbours(index, &hash_index))
+            .flat_map_iter(|start| {
+                let block = start..count.min(start + BLOCK);
+                self.neighbours(block, &hash_index, &signs)
+            })
             .collect();
         // Of a crop and its whole, one finds the other.
         let mut neighbours = vec![BTreeSet::new(); count];
@@ -166,9 +175,9 @@ impl<'a> Search<'a> {
     /// The largest correlation of two near duplicates; `None` where they are none.
     pub(super) fn similarity(&self, a: usize, b: usize) -> Option<f32> {
         let similarity = |windowed: &Thumbnail, whole: &Thumbnail| {
-            let whole = self.windows.whole().values(whole);
+            let whole = Values::of_whole(whole);
             let windows = self.windows.all().iter();
-            let near = windows.filter_map(|window| near(&window.values(windowed), &whole));
+            let near = windows.filter_map(|window| Values::of(window, windowed).near(&whole));
             near.max_by(f32::total_cmp)
         };
         let [a, b] = [a, b].map(|index| self.thumbnails[index]);
@@ -180,89 +189,58 @@ impl<'a> Search<'a> {
         found.max_by(f32::total_cmp)
     }
 
-    /// Those that are near to windows of this image, or of its mirror image.
-    fn neighbours(&self, index: usize, hash_index: &HashIndex) -> Vec<usize> {
-        let thumbnail = self.thumbnails[index];
-        let mut found: Vec<usize> = Vec::new();
-        'search: for thumbnail in [thumbnail.clone(), thumbnail.mirrored()] {
-            for window in self.windows.all() {
-                let mut values = None;
-                let searched = hash_index.near(window.hash(&thumbnail), NEAR_BITS, &mut |other| {
-                    if other == index || found.contains(&other) {
-                        return ControlFlow::Continue(());
-                    }
-                    // Most windows have no candidate: their values are computed when the first one comes.
-                    let values = values.get_or_insert_with(|| window.values(&thumbnail));
-                    let others = self.windows.whole().values(self.thumbnails[other]);
-                    found.extend(near(values, &others).map(|_| other));
-                    match found.len() {
-                        MOST_NEIGHBOURS => ControlFlow::Break(()),
-                        _ => ControlFlow::Continue(()),
-                    }
-                });
-                if searched.is_break() {
-                    break 'search;
-                }
+    /// For each image those that are near to windows of it, or of its mirror image.
+    fn neighbours(
+        &self,
+        images: Range<usize>,
+        hash_index: &HashIndex,
+        signs: &[Signs],
+    ) -> Vec<Vec<usize>> {
+        let windows = self.windows.all();
+        // Of each image, the windows, then those of its mirror image.
+        let queries: Vec<u64> = self.thumbnails[images.clone()]
+            .iter()
+            .flat_map(|thumbnail| [(*thumbnail).clone(), thumbnail.mirrored()])
+            .flat_map(|thumbnail| windows.iter().map(move |window| window.hash(&thumbnail)))
+            .collect();
+        let values_of = |query: usize| {
+            let (thumbnail, window) = (query / windows.len(), &windows[query % windows.len()]);
+            let is_mirrored = thumbnail % 2 == 1;
+            let thumbnail = self.thumbnails[images.start + thumbnail / 2];
+            match is_mirrored {
+                true => Values::of(window, &thumbnail.mirrored()),
+                false => Values::of(window, thumbnail),
             }
-        }
-        found
+        };
+        let mut neighbours: Vec<Vec<usize>> = vec![Vec::new(); images.len()];
+        // Most windows have no candidate: their values are computed when the first one comes.
+        let mut last: Option<(usize, Values, Signs)> = None;
+        hash_index.near(&queries, NEAR_BITS, &mut |query, other| {
+            let image = query / windows.len() / 2;
+            let found = &mut neighbours[image];
+            if found.len() == MOST_NEIGHBOURS {
+                return ControlFlow::Break(());
+            }
+            if other == images.start + image || found.contains(&other) {
+                return ControlFlow::Continue(());
+            }
+            let known = last.take_if(|(of, ..)| *of == query);
+            let (_, values, of_window) = last.insert(known.unwrap_or_else(|| {
+                let values = values_of(query);
+                let signs = values.signs();
+                (query, values, signs)
+            }));
+            if of_window.may_be_near(&signs[other])
+                && values
+                    .near(&Values::of_whole(self.thumbnails[other]))
+                    .is_some()
+            {
+                found.push(other);
+            }
+            ControlFlow::Continue(())
+        });
+        neighbours
     }
-}
-
-/// The correlation of the values of two windows, `[16, 16]`, where they are of near duplicates.
-fn near(a: &[f32], b: &[f32]) -> Option<f32> {
-    let correlation = correlation(a, b);
-    if correlation < LEAST_CORRELATION {
-        return None;
-    }
-    let details = [a, b].map(details);
-    let has_little = |(values, details): (&[f32], &Vec<f32>)| {
-        variance(details) < LITTLE_DETAIL * variance(values)
-    };
-    let is_plain = [a, b].into_iter().zip(&details).any(has_little);
-    let is_near =
-        !is_plain || self::correlation(&details[0], &details[1]) >= LEAST_DETAIL_CORRELATION;
-    is_near.then_some(correlation)
-}
-
-/// Values `[16, 16]` without their mean over 3 x 3, the edge repeated: a mean of fewer values would leave slopes.
-fn details(values: &[f32]) -> Vec<f32> {
-    let side = values.len().isqrt();
-    let around = |index: usize| [index.saturating_sub(1), index, (index + 1).min(side - 1)];
-    let detail = |index: usize| {
-        let rows = around(index / side).into_iter();
-        let sum: f32 = rows
-            .flat_map(|row| around(index % side).map(|column| values[row * side + column]))
-            .sum();
-        values[index] - sum / 9.0
-    };
-    (0..values.len()).map(detail).collect()
-}
-
-fn mean(values: &[f32]) -> f32 {
-    values.iter().sum::<f32>() / values.len() as f32
-}
-
-fn variance(values: &[f32]) -> f32 {
-    let mean = mean(values);
-    values
-        .iter()
-        .map(|value| (value - mean).powi(2))
-        .sum::<f32>()
-        / values.len() as f32
-}
-
-/// Pearson's correlation coefficient.
-fn correlation(a: &[f32], b: &[f32]) -> f32 {
-    let (mean_a, mean_b) = (mean(a), mean(b));
-    let (mut covariance, mut variance_a, mut variance_b) = (0.0, 0.0, 0.0);
-    for (a, b) in a.iter().zip(b) {
-        let (a, b) = (a - mean_a, b - mean_b);
-        covariance += a * b;
-        variance_a += a * a;
-        variance_b += b * b;
-    }
-    covariance / (variance_a * variance_b).sqrt().max(f32::MIN_POSITIVE)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use super::super::tests::drawn;
+use super::values::LEAST_CORRELATION;
 use super::*;
 use crate::decode::{self, Limits};
 use crate::{Dataset, RgbImage, Sample};
@@ -78,9 +79,8 @@ fn bright_things_before_dark_grounds_are_not_alike() {
     let flowers: Vec<RgbImage> = (0..8).map(flower).collect();
     let thumbnails: Vec<Thumbnail> = flowers.iter().map(|p| Thumbnail::new(p).unwrap()).collect();
     let thumbnails: Vec<&Thumbnail> = thumbnails.iter().collect();
-    let windows = Windows::new();
-    let values = |index: usize| windows.whole().values(thumbnails[index]);
-    let close = (1..8).filter(|&i| correlation(&values(0), &values(i)) >= LEAST_CORRELATION);
+    let values = |index: usize| Values::of_whole(thumbnails[index]);
+    let close = (1..8).filter(|&i| values(0).correlation(&values(i)) >= LEAST_CORRELATION);
     assert_eq!(close.count(), 7, "they correlate, but for their details");
     assert_eq!(groups(&thumbnails), [[0; 0]; 0]);
     for flower in &flowers {

@@ -16,6 +16,9 @@ pub(crate) struct CutArgs {
     /// The file to write
     #[arg(value_name = "OUT")]
     pub(crate) out: PathBuf,
+    /// Value of the graph that holds the features, in place of the one before its classification layer
+    #[arg(long, value_name = "VALUE")]
+    pub(crate) cut_at: Option<String>,
     /// Preprocessing steps from an image to the input [default: what the file or a JSON file beside it says, or what is
     /// known of its bytes]
     #[arg(long, value_name = "TEXT")]

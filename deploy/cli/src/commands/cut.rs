@@ -6,7 +6,7 @@ use console::{ExitStatus, Printer};
 use data::card::{ENCODE, OutputKind, PREFIX, Provenance, VERSION, utc_date};
 use data::preprocess::{Dtype, Order};
 use data::{BackboneDescription, BackbonePreprocess, Card, catalog};
-use deploy::{ClassifierBuilder, CutModel, Encoder, Model};
+use deploy::{ClassifierBuilder, CutModel, Encoder, Model, runtime};
 use onnx::proto::DataType;
 use onnx::{Dim, ModelFile, ValueInfo};
 
@@ -23,11 +23,18 @@ pub(crate) fn run(args: &CutArgs, printer: &Printer) -> anyhow::Result<ExitStatu
         "preprocessing ({}): {}",
         known.source, known.preprocess
     ));
-    let mut cut = CutModel::from_file(&file)?;
+    let library = source::runtime(&args.location, printer)?;
+    let mut cut = match &args.cut_at {
+        None => CutModel::from_file(&file)?,
+        Some(value) => {
+            runtime::load(&library)?;
+            CutModel::at(&file, value, known.preprocess.output_shape())?
+        }
+    };
     let settings = ClassifierBuilder::default()
         .preprocess(known.preprocess.clone())
-        .runtime(source::runtime(&args.location, printer)?);
-    let encoder = Encoder::from_file(&file, settings)?;
+        .runtime(library);
+    let encoder = Encoder::from_cut(&path, cut.clone(), settings)?;
     let names = |infos: Vec<ValueInfo>| infos.into_iter().map(|info| info.name).collect();
     let card = Card {
         version: VERSION,
@@ -57,9 +64,11 @@ pub(crate) fn run(args: &CutArgs, printer: &Printer) -> anyhow::Result<ExitStatu
     cut.document.save(&args.out)?;
     let out = args.out.display();
     printer.log(format!("wrote {} into `{out}`", cut.features));
+    let cut_at = args.cut_at.as_ref();
+    let cut_at = cut_at.map_or_else(String::new, |value| format!(" --cut-at {value}"));
     printer.log(format!(
         "next: deploy embed --model {out} --out features.parquet DIR\n      \
-         trainer fit --feature-table features.parquet --data DIR --backbone {}",
+         trainer fit --feature-table features.parquet --data DIR --backbone {}{cut_at}",
         path.display()
     ));
     Ok(ExitStatus::Success)

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use deploy::Model;
 use fs_err as fs;
+use onnx::proto::DataType;
+use onnx::{Dim, GraphBuilder, ModelInfo, Tensor};
 use parquet::file::reader::SerializedFileReader;
 use parquet::record::{ListAccessor, Row, RowAccessor};
 
@@ -166,4 +168,50 @@ fn what_has_no_use_is_refused_and_scaled_features_have_no_origin() {
         "embed photos/val --normalize --out unit.parquet --model cut.onnx",
     );
     assert!(rows(&shop.join("unit.parquet"))[0].get_string(2).is_err());
+}
+
+/// A map `[N, D, H, W]` is pooled: the features are those behind the model's own pooling.
+#[test]
+fn a_named_value_is_the_features() {
+    let shop = workshop();
+    let shop = shop.path();
+    let mut graph = GraphBuilder::new("tiny");
+    let dims = ["batch".into(), Dim::Fixed(3), Dim::Fixed(4), Dim::Fixed(4)];
+    let x = graph.input("input", DataType::Float, &dims);
+    let x = graph.relu("map", &x);
+    let x = graph.global_average_pool("pool", &x);
+    let x = graph.flatten("row", &x);
+    let weight = graph.initializer("weight", &Tensor::f32(&[2, 3], vec![0.5; 6]).unwrap());
+    let bias = graph.initializer("bias", &Tensor::f32(&[2], vec![0.0; 2]).unwrap());
+    let y = graph.gemm("fc", &x, &weight, &bias);
+    graph.output(
+        &y,
+        "logits",
+        DataType::Float,
+        &["batch".into(), Dim::Fixed(2)],
+    );
+    let model = graph.finish(&ModelInfo::default()).unwrap();
+    model.save(&shop.join("model.onnx")).unwrap();
+    let mut features = Vec::new();
+    for value in ["map", "pool", "row"] {
+        done(
+            shop,
+            &format!("cut model.onnx cut.onnx --cut-at {value} --preprocess PREPROCESS"),
+        );
+        done(
+            shop,
+            "embed photos/val --out table.parquet --model cut.onnx",
+        );
+        let table = rows(&shop.join("table.parquet"));
+        let origin = table[0].get_string(2).unwrap();
+        assert!(origin.contains(&format!(" {value} | decode(")), "{origin}");
+        features.push(table.iter().map(|row| numbers(row, 1)).collect::<Vec<_>>());
+    }
+    assert_eq!(features[0], features[2]);
+    assert_eq!(features[1], features[2]);
+    line(
+        shop,
+        "cut model.onnx no.onnx --cut-at logits2 --preprocess PREPROCESS",
+    )
+    .refused("computes no value `logits2`");
 }
