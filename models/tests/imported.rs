@@ -205,3 +205,43 @@ fn norms_in_inference_mode_keep_their_statistics_and_learn_their_weights() {
     step(&network, &device);
     assert_ne!(state(&network), before);
 }
+
+/// Burn's operator, by which imported networks are trained: `ceil_mode` with padding that counts. 0 to 35 as 6 x 6 pixels,
+/// windows of 3 x 3 with stride 2 and padding 1; gradients of the outputs times 1, 2, 3, ... (PyTorch 2.15, `avg_pool2d`).
+#[test]
+fn average_pools_beyond_the_edge_are_those_of_pytorch() {
+    use burn::tensor::{module::avg_pool2d, ops::AvgPoolOptions};
+    const OUTPUT: [f32; 16] = [
+        1.55556, 3.33333, 4.66667, 2.66667, 8.33333, 14.0, 16.0, 8.5, 16.33333, 26.0, 28.0, 14.5,
+        10.16667, 16.0, 17.0, 8.75,
+    ];
+    const GRADIENT: [f32; 36] = [
+        0.11111, 0.33333, 0.22222, 0.55556, 0.33333, 1.0, 0.66667, 1.55556, 0.88889, 2.0, 1.11111,
+        3.11111, 0.55556, 1.22222, 0.66667, 1.44444, 0.77778, 2.11111, 1.55556, 3.33333, 1.77778,
+        3.77778, 2.0, 5.33333, 1.0, 2.11111, 1.11111, 2.33333, 1.22222, 3.22222, 3.16667, 6.61111,
+        3.44444, 7.16667, 3.72222, 9.72222,
+    ];
+    let device = Device::default().autodiff();
+    let count = |from: usize, to: usize| -> Vec<f32> { (from..to).map(|i| i as f32).collect() };
+    let x = Tensor::<1>::from_floats(&count(0, 36)[..], &device)
+        .reshape([1, 1, 6, 6])
+        .require_grad();
+    let mut options = AvgPoolOptions::new([3, 3]).with_stride([2, 2]);
+    (
+        options.padding,
+        options.ceil_mode,
+        options.count_include_pad,
+    ) = ([(1, 1); 2], true, true);
+    let y = avg_pool2d(x.clone(), options);
+    let weights = Tensor::<1>::from_floats(&count(1, 17)[..], &device).reshape([1, 1, 4, 4]);
+    let gradient = x.grad(&(y.clone() * weights).sum().backward()).unwrap();
+    let near = |found: Vec<f32>, expected: &[f32]| {
+        let mut pairs = found.iter().zip(expected);
+        assert!(
+            found.len() == expected.len() && pairs.all(|(a, b)| (a - b).abs() < 1e-5),
+            "{found:?}"
+        );
+    };
+    near(y.into_data().try_into_vec().unwrap(), &OUTPUT);
+    near(gradient.into_data().try_into_vec().unwrap(), &GRADIENT);
+}
