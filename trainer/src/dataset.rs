@@ -40,7 +40,9 @@ pub fn open_for_training(
     }
     let (dataset, features) = match &recipe.feature_table {
         Some(table) => {
-            let (dataset, features) = open_table(recipe, Path::new(table), context)?;
+            let file = FeatureTableFile::open(Path::new(table))?;
+            let dataset = of_table(&file, recipe, context)?;
+            let features = read_features(&file, &dataset, recipe, context)?;
             (dataset, Some(features))
         }
         None => (open(recipe, resumed, context)?, None),
@@ -58,32 +60,45 @@ pub fn open_for_training(
     Ok((dataset, features))
 }
 
-/// The data set of a recipe with a table of features, and these. A resumed run divides it again, in the same way.
-fn open_table(
+/// The data set of a recipe with a table of features: its labels are those of `data`, or of the table itself. A resumed run
+/// divides it again, in the same way.
+///
+/// # Errors
+/// The labels cannot be read.
+pub fn of_table(
+    file: &FeatureTableFile,
     recipe: &Recipe,
-    table: &Path,
     context: &TrainingContext<'_>,
-) -> Result<(Dataset, ImportedFeatures)> {
-    let printer = context.printer;
-    let file = FeatureTableFile::open(table)?;
-    let dataset = match table == Path::new(&recipe.data) {
-        true => {
-            let dataset = file.dataset(recipe.seed)?;
-            dataset.notes.iter().for_each(|note| printer.log(note));
-            dataset
-        }
-        false => open(recipe, None, context)?,
-    };
-    let features = file.read(&dataset, recipe.strict_images)?;
-    warn_left_out(&features.unreadable, printer);
+) -> Result<Dataset> {
+    if recipe.feature_table.as_ref() != Some(&recipe.data) {
+        return open(recipe, None, context);
+    }
+    let dataset = file.dataset(recipe.seed)?;
+    let notes = dataset.notes.iter();
+    notes.for_each(|note| context.printer.log(note));
+    Ok(dataset)
+}
+
+/// The features of a data set in a table; warns of images without features.
+///
+/// # Errors
+/// The table cannot be read or has not what is needed.
+pub fn read_features(
+    file: &FeatureTableFile,
+    dataset: &Dataset,
+    recipe: &Recipe,
+    context: &TrainingContext<'_>,
+) -> Result<ImportedFeatures> {
+    let features = file.read(dataset, recipe.strict_images)?;
+    warn_left_out(&features.unreadable, context.printer);
     if features.num_unused > 0 {
-        printer.log(format!(
+        context.printer.log(format!(
             "{} rows of `{}` are of other images",
             features.num_unused,
-            table.display()
+            features.path().display()
         ));
     }
-    Ok((dataset, features))
+    Ok(features)
 }
 
 /// The pairs of a recipe, or of a resumed run. Finds ONNX Runtime too: the export needs it.

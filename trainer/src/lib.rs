@@ -53,6 +53,7 @@ pub mod recipe;
 pub mod resolve;
 pub mod restore;
 pub mod run_dir;
+pub mod run_table;
 pub mod runtime;
 pub mod seeds;
 mod tensors;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use data::audit::Audit;
 use data::images::Images;
 use data::loader::Order;
-use data::{Dataset, Limits, Pair, Pairs, Preprocess, Split};
+use data::{Dataset, Limits, Pair, Pairs, Preprocess, Sample, Split};
 use models::Network;
 use rayon::prelude::*;
 
@@ -179,9 +179,7 @@ impl TrainingSet {
 
     /// Whether the images that an exported file is verified with are here. Those of a table may be elsewhere.
     pub fn has_images(&self) -> bool {
-        let samples = self.val.samples();
-        let mut indices = verified_indices(samples.len()).into_iter();
-        self.table().is_none() || indices.all(|index| samples[index].path.is_file())
+        self.table().is_none() || are_here(self.val.samples())
     }
 
     /// Numbers of training and validation examples: images, or pairs.
@@ -432,10 +430,16 @@ pub fn verified_indices(available: usize) -> Vec<usize> {
     (0..count).map(|index| index * available / count).collect()
 }
 
+/// Whether the images that a file is verified with can be read.
+pub fn are_here(samples: &[Sample]) -> bool {
+    let mut indices = verified_indices(samples.len()).into_iter();
+    indices.all(|index| samples[index].path.is_file())
+}
+
 /// Real pairs for the verification of an exported verifier, each image `[3, H, W]`.
 pub fn verification_pairs(pairs: &Pairs, preprocess: &Preprocess) -> Result<Vec<[Vec<f32>; 2]>> {
     let val = pairs.of(Split::Val);
-    let prepare = |sample: &data::Sample| {
+    let prepare = |sample: &Sample| {
         let image = data::decode::open_as(&sample.path, preprocess.color(), &Limits::default())?;
         Ok::<_, Error>(preprocess.apply(&image)?)
     };

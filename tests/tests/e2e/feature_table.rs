@@ -248,6 +248,19 @@ fn labels_and_splits_of_the_table_need_no_image() {
         assert_eq!(local[key], table[key], "{key}");
     }
     shop.deploy("check runs/table/model.onnx -q").run().ok();
+    let card = |run: &str| {
+        let info = shop.deploy(&format!("info --json {run}"));
+        let mut card = info.run().ok().json()["card"].clone();
+        card["provenance"]["scores"] = card["provenance"]["scores"]["val"].clone();
+        card
+    };
+    let before = card("runs/table/model.onnx");
+    // The run's scores again, and its file, from the table alone.
+    let again = shop.trainer("eval table --json again.json").run().ok();
+    assert!(again.out.contains("features of the table"), "{}", again.out);
+    assert_eq!(shop.json("again.json")["accuracy"], local["accuracy"]);
+    shop.trainer("export table").run().ok();
+    assert_eq!(card("runs/table/model.onnx"), before);
     assert!(shop.path("runs/table/report.html").is_file());
     // Without splits the usual rule divides: as the list of the same images does.
     write(&rows, &["label", "backbone"], &shop.path("whole.parquet"));

@@ -15,6 +15,7 @@ use crate::recipe::Recipe;
 use crate::resolve;
 use crate::restore::restore;
 use crate::run_dir::RunDir;
+use crate::run_table;
 
 /// What `--json` writes.
 #[derive(Debug, Serialize)]
@@ -40,17 +41,36 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     }
     let restored = restore(&run, args.checkpoint, &recipe, &context)?;
     let classes = &restored.state.classes;
-    let dataset = dataset::open(&recipe, own_data.then_some(&run), &context)?;
-    let samples = relabelled(&dataset, args.split, classes)?;
-    let options = DecodeOptions {
-        budget_bytes: recipe.memory.0,
-        strict: args.strict_images || recipe.strict_images,
-        color: restored.preprocess.preprocess.color(),
+    let table = match own_data {
+        true => run_table::open(&recipe, &restored, &context)?,
+        false => None,
     };
-    let images = dataset::decode(&samples, &args.split.to_string(), options, &context)?;
     let preprocess = restored.preprocess.preprocess;
-    let examples = Batching::plain(args.batch.into(), preprocess, context.threads)
-        .images(images, Purpose::Evaluation);
+    let batching = Batching::plain(args.batch.into(), preprocess, context.threads);
+    let (dataset, examples, computed_by) = match table {
+        Some((dataset, features)) => {
+            dataset::samples(&dataset, args.split)?;
+            let features = features.features(args.split);
+            let examples = batching.features(features, Purpose::Evaluation);
+            (dataset, examples, "features of the table")
+        }
+        None => {
+            let dataset = dataset::open(&recipe, own_data.then_some(&run), &context)?;
+            let samples = relabelled(&dataset, args.split, classes)?;
+            let options = DecodeOptions {
+                budget_bytes: recipe.memory.0,
+                strict: args.strict_images || recipe.strict_images,
+                color: batching.preprocess.color(),
+            };
+            let images = dataset::decode(&samples, &args.split.to_string(), options, &context)?;
+            let computed_by = match restored.network.is_frozen() {
+                true => "features by ONNX Runtime",
+                false => "Burn",
+            };
+            let examples = batching.images(images, Purpose::Evaluation);
+            (dataset, examples, computed_by)
+        }
+    };
     let bar = printer.image_bar("evaluating", examples.samples().len() as u64);
     let evaluation = evaluate::evaluate(&restored.network, &examples, classes, &mut |done| {
         bar.set_position(done as u64);
@@ -60,10 +80,6 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let checkpoint = file_name(&run.checkpoint(args.checkpoint));
     printer.log(format!("{checkpoint} of {}", run.path().display()));
     let warning = data::metrics::worse_than_majority(&evaluation.scores);
-    let computed_by = match restored.network.is_frozen() {
-        true => "features by ONNX Runtime",
-        false => "Burn",
-    };
     let text = evaluate::scores_text(args.split, computed_by, &evaluation.scores);
     let leak = match own_data {
         true => leak_warning(&run, &dataset, args.split, evaluation.scores.count)?,

@@ -11,10 +11,12 @@ use crate::dataset::{self, DecodeOptions};
 use crate::error::Error;
 use crate::examples::{Batching, Purpose};
 use crate::export::{self, CardFields, Exported};
+use crate::golden_images;
 use crate::output_files::save_json;
 use crate::recipe::Recipe;
 use crate::resolve;
 use crate::restore::restore;
+use crate::run_table;
 use crate::training_set::verification_images;
 
 pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
@@ -44,19 +46,41 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         .into());
     }
     let restored = restore(&run, args.checkpoint, &recipe, &context)?;
-    let dataset = dataset::open(&recipe, Some(&run), &context)?;
-    let samples = dataset::samples(&dataset, Split::Val)?;
-    let options = DecodeOptions {
-        budget_bytes: recipe.memory.0,
-        strict: recipe.strict_images,
-        color: restored.preprocess.preprocess.color(),
-    };
-    let images = dataset::decode(samples, "val", options, &context)?;
-    let count = images.samples().len();
+    let table = run_table::open(&recipe, &restored, &context)?;
     let steps = restored.preprocess.preprocess.clone();
-    let val =
-        Batching::plain(recipe.batch, steps, context.threads).images(images, Purpose::Evaluation);
-    let fingerprint = dataset.fingerprint();
+    let (dataset, fingerprint, count, images) = match table {
+        Some((dataset, features)) => {
+            let count = features.features(Split::Val).samples().len();
+            let fingerprint = features.audit(&dataset).fingerprint;
+            let fingerprint = fingerprint.expect("an audit of features has one");
+            (
+                dataset,
+                fingerprint,
+                count,
+                golden_images::prepared(&steps)?,
+            )
+        }
+        None => {
+            let dataset = dataset::open(&recipe, Some(&run), &context)?;
+            let options = DecodeOptions {
+                budget_bytes: recipe.memory.0,
+                strict: recipe.strict_images,
+                color: steps.color(),
+            };
+            let samples = dataset::samples(&dataset, Split::Val)?;
+            let images = dataset::decode(samples, "val", options, &context)?;
+            let count = images.samples().len();
+            let val = Batching::plain(recipe.batch, steps.clone(), context.threads)
+                .images(images, Purpose::Evaluation);
+            let fingerprint = dataset.fingerprint();
+            (
+                dataset,
+                fingerprint,
+                count,
+                verification_images(&val, &steps)?,
+            )
+        }
+    };
     let state = restored.state;
     // In the middle of an epoch the network is no longer the one that was validated.
     let row = state.rows.last().filter(|_| state.train.step == 0);
@@ -72,7 +96,6 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         )?
     }
     .with_validation(accuracy, count, restored.calibration.as_ref());
-    let images = verification_images(&val, &card.preprocess)?;
     let out = args.out.clone().unwrap_or_else(|| run.model());
     let exported = export::export(&restored.network, card, &images, &out)?;
     // `verify.json` is about the run's own file.
