@@ -3,7 +3,7 @@
 mod pairs;
 
 use console::{ExitStatus, Printer};
-use data::Split;
+use data::{Dataset, Split};
 
 use crate::cli::ExportArgs;
 use crate::context::TrainingContext;
@@ -15,7 +15,8 @@ use crate::golden_images;
 use crate::output_files::save_json;
 use crate::recipe::Recipe;
 use crate::resolve;
-use crate::restore::restore;
+use crate::restore::{Restored, restore};
+use crate::run_dir::RunDir;
 use crate::run_table;
 use crate::training_set::verification_images;
 
@@ -46,41 +47,12 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         .into());
     }
     let restored = restore(&run, args.checkpoint, &recipe, &context)?;
-    let table = run_table::open(&recipe, &restored, &context)?;
-    let steps = restored.preprocess.preprocess.clone();
-    let (dataset, fingerprint, count, images) = match table {
-        Some((dataset, features)) => {
-            let count = features.features(Split::Val).samples().len();
-            let fingerprint = features.audit(&dataset).fingerprint;
-            let fingerprint = fingerprint.expect("an audit of features has one");
-            (
-                dataset,
-                fingerprint,
-                count,
-                golden_images::prepared(&steps)?,
-            )
-        }
-        None => {
-            let dataset = dataset::open(&recipe, Some(&run), &context)?;
-            let options = DecodeOptions {
-                budget_bytes: recipe.memory.0,
-                strict: recipe.strict_images,
-                color: steps.color(),
-            };
-            let samples = dataset::samples(&dataset, Split::Val)?;
-            let images = dataset::decode(samples, "val", options, &context)?;
-            let count = images.samples().len();
-            let val = Batching::plain(recipe.batch, steps.clone(), context.threads)
-                .images(images, Purpose::Evaluation);
-            let fingerprint = dataset.fingerprint();
-            (
-                dataset,
-                fingerprint,
-                count,
-                verification_images(&val, &steps)?,
-            )
-        }
-    };
+    let VerificationData {
+        dataset,
+        fingerprint,
+        count,
+        images,
+    } = VerificationData::open(&run, &recipe, &restored, &context)?;
     let state = restored.state;
     // In the middle of an epoch the network is no longer the one that was validated.
     let row = state.rows.last().filter(|_| state.train.step == 0);
@@ -103,6 +75,54 @@ pub fn run(args: &ExportArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
         save_json(&run.verify(), &exported.agreement)?;
     }
     conclude(&exported, printer)
+}
+
+/// What a file is verified with, and what its card says of the data.
+struct VerificationData {
+    dataset: Dataset,
+    fingerprint: String,
+    /// The number of validation images.
+    count: usize,
+    /// Prepared, `[C, H, W]` each.
+    images: Vec<Vec<f32>>,
+}
+
+impl VerificationData {
+    /// The validation images of a run; drawn ones where a table of features is all there is.
+    fn open(
+        run: &RunDir,
+        recipe: &Recipe,
+        restored: &Restored,
+        context: &TrainingContext<'_>,
+    ) -> Result<Self, Error> {
+        let steps = &restored.preprocess.preprocess;
+        if let Some((dataset, features)) = run_table::open(recipe, restored, context)? {
+            let fingerprint = features.audit(&dataset).fingerprint;
+            return Ok(Self {
+                fingerprint: fingerprint.expect("an audit of features has one"),
+                count: features.features(Split::Val).samples().len(),
+                images: golden_images::prepared(steps)?,
+                dataset,
+            });
+        }
+        let dataset = dataset::open(recipe, Some(run), context)?;
+        let options = DecodeOptions {
+            budget_bytes: recipe.memory.0,
+            strict: recipe.strict_images,
+            color: steps.color(),
+        };
+        let samples = dataset::samples(&dataset, Split::Val)?;
+        let images = dataset::decode(samples, "val", options, context)?;
+        let count = images.samples().len();
+        let val = Batching::plain(recipe.batch, steps.clone(), context.threads)
+            .images(images, Purpose::Evaluation);
+        Ok(Self {
+            fingerprint: dataset.fingerprint(),
+            count,
+            images: verification_images(&val, steps)?,
+            dataset,
+        })
+    }
 }
 
 /// The last lines: whether the file computes what was trained, and where it is.

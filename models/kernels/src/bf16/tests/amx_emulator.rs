@@ -140,9 +140,9 @@ impl Tiles {
             let sums = sums.as_chunks_mut::<4>().0;
             for (column, sum) in sums[..usize::from(columns)].iter_mut().enumerate() {
                 let mut total = f32::from_le_bytes(*sum);
-                for pair in 0..usize::from(pairs) {
+                for (pair, b) in b[..usize::from(pairs)].iter().enumerate() {
                     for half in 0..2 {
-                        total += bf16(a, 2 * pair + half) * bf16(&b[pair], 2 * column + half);
+                        total += bf16(a, 2 * pair + half) * bf16(b, 2 * column + half);
                     }
                 }
                 *sum = total.to_le_bytes();
