@@ -22,7 +22,7 @@ use hash_index::HashIndex;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
 use std::ops::{ControlFlow, Range};
-use values::{Signs, Values};
+use values::Values;
 use window::Windows;
 
 /// Bits in which the hashes of candidates may differ.
@@ -110,16 +110,10 @@ impl<'a> Search<'a> {
     /// is near to two that differ is in two groups.
     pub(super) fn groups(&self) -> Vec<Vec<usize>> {
         let count = self.thumbnails.len();
-        let whole = self.windows.whole();
         let hashes: Vec<u64> = self
             .thumbnails
             .par_iter()
-            .map(|thumbnail| whole.hash(thumbnail))
-            .collect();
-        let signs: Vec<Signs> = self
-            .thumbnails
-            .par_iter()
-            .map(|thumbnail| Values::of_whole(thumbnail).signs())
+            .map(|thumbnail| self.windows.whole().hash(thumbnail))
             .collect();
         let hash_index = HashIndex::new(&hashes);
         // In parallel, but collected in order: groups do not depend on threads.
@@ -128,7 +122,7 @@ impl<'a> Search<'a> {
             .into_par_iter()
             .flat_map_iter(|start| {
                 let block = start..count.min(start + BLOCK);
-                self.neighbours(block, &hash_index, &signs)
+                self.neighbours(block, &hash_index)
             })
             .collect();
         // Of a crop and its whole, one finds the other.
@@ -190,12 +184,7 @@ impl<'a> Search<'a> {
     }
 
     /// For each image those that are near to windows of it, or of its mirror image.
-    fn neighbours(
-        &self,
-        images: Range<usize>,
-        hash_index: &HashIndex,
-        signs: &[Signs],
-    ) -> Vec<Vec<usize>> {
+    fn neighbours(&self, images: Range<usize>, hash_index: &HashIndex) -> Vec<Vec<usize>> {
         let windows = self.windows.all();
         // Of each image, the windows, then those of its mirror image.
         let queries: Vec<u64> = self.thumbnails[images.clone()]
@@ -214,7 +203,7 @@ impl<'a> Search<'a> {
         };
         let mut neighbours: Vec<Vec<usize>> = vec![Vec::new(); images.len()];
         // Most windows have no candidate: their values are computed when the first one comes.
-        let mut last: Option<(usize, Values, Signs)> = None;
+        let mut last: Option<(usize, Values)> = None;
         hash_index.near(&queries, NEAR_BITS, &mut |query, other| {
             let image = query / windows.len() / 2;
             let found = &mut neighbours[image];
@@ -224,19 +213,10 @@ impl<'a> Search<'a> {
             if other == images.start + image || found.contains(&other) {
                 return ControlFlow::Continue(());
             }
-            let known = last.take_if(|(of, ..)| *of == query);
-            let (_, values, of_window) = last.insert(known.unwrap_or_else(|| {
-                let values = values_of(query);
-                let signs = values.signs();
-                (query, values, signs)
-            }));
-            if of_window.may_be_near(&signs[other])
-                && values
-                    .near(&Values::of_whole(self.thumbnails[other]))
-                    .is_some()
-            {
-                found.push(other);
-            }
+            let known = last.take_if(|(of, _)| *of == query);
+            let (_, values) = last.insert(known.unwrap_or_else(|| (query, values_of(query))));
+            let others = Values::of_whole(self.thumbnails[other]);
+            found.extend(values.near(&others).map(|_| other));
             ControlFlow::Continue(())
         });
         neighbours

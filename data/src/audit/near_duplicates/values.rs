@@ -9,18 +9,10 @@ pub(super) const LEAST_CORRELATION: f32 = 0.88;
 const LITTLE_DETAIL: f32 = 0.1;
 /// From this correlation of the details on, candidates with little detail are near duplicates.
 const LEAST_DETAIL_CORRELATION: f32 = 0.62;
-/// Signs in which near duplicates may differ, of 256. Of values that correlate by 0.88, 40 differ; of the copies that the
-/// tests make, at most 55.
-const NEAR_SIGNS: u32 = 64;
-
 const COUNT: usize = VALUES * VALUES;
 
 /// Gray values `[16, 16]` without their mean.
 pub(super) struct Values([f32; COUNT]);
-
-/// Which values are above their mean.
-#[derive(Clone, Copy)]
-pub(super) struct Signs([u64; COUNT / 64]);
 
 impl Values {
     pub(super) fn of(window: &Window, thumbnail: &Thumbnail) -> Self {
@@ -48,15 +40,6 @@ impl Values {
             *value -= mean;
         }
         Self(values)
-    }
-
-    pub(super) fn signs(&self) -> Signs {
-        let bits = |values: &[f32]| {
-            let signs = values.iter().map(|value| u64::from(*value > 0.0));
-            signs.rev().fold(0, |bits, sign| bits << 1 | sign)
-        };
-        let words = self.0.as_chunks::<64>().0;
-        Signs(std::array::from_fn(|word| bits(&words[word])))
     }
 
     /// The correlation with the values of another window, where the two are of near duplicates.
@@ -100,14 +83,6 @@ impl Values {
     }
 }
 
-impl Signs {
-    /// Far fewer operations than a correlation, which decides.
-    pub(super) fn may_be_near(&self, other: &Self) -> bool {
-        let pairs = self.0.iter().zip(&other.0);
-        pairs.map(|(a, b)| (a ^ b).count_ones()).sum::<u32>() <= NEAR_SIGNS
-    }
-}
-
 /// In several sums, which a vector holds.
 fn product(a: &[f32; COUNT], b: &[f32; COUNT]) -> f32 {
     let mut sums = [0.0; 16];
@@ -130,9 +105,5 @@ mod tests {
         let thumbnail = Thumbnail(Box::new(gray));
         let window = Values::of(Windows::new().whole(), &thumbnail);
         assert_eq!(Values::of_whole(&thumbnail).0, window.0);
-        let signs = window.signs();
-        let above = (0..COUNT).filter(|i| signs.0[i / 64] >> (i % 64) & 1 == 1);
-        let expected = (0..COUNT).filter(|i| window.0[*i] > 0.0);
-        assert!(above.eq(expected));
     }
 }
