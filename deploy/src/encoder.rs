@@ -84,17 +84,8 @@ impl CutModel {
             Some(Dim::Fixed(width)) => usize::try_from(*width).ok(),
             _ => None,
         });
-        cut.cut(&mut document)?;
-        Ok(Self {
-            document,
-            features: FeaturesNote {
-                width: width.ok_or_else(|| Error::no_features(path))? as u64,
-                found_by: cut.rule.to_string(),
-                values: cut.values,
-            },
-            sha256: file.sha256().to_owned(),
-            card: model.card,
-        })
+        let width = width.ok_or_else(|| Error::no_features(path))?;
+        Self::new(file, document, model.card, cut, width)
     }
 
     /// As [`CutModel::from_file`], with the value of the graph that is the features. Its shape is that of one run with an
@@ -110,16 +101,27 @@ impl CutModel {
         let mut cut = FeatureCut::at(&document, value)?;
         let shape = FeatureShape::of(&document, value, image_shape)?;
         cut.pooled = shape.is_map;
+        Self::new(file, document, model.card, cut, shape.width)
+    }
+
+    /// Cuts the whole `document` of a file.
+    fn new(
+        file: &ModelFile,
+        mut document: Document,
+        card: Option<Card>,
+        cut: FeatureCut,
+        width: usize,
+    ) -> Result<Self> {
         cut.cut(&mut document)?;
         Ok(Self {
             document,
             features: FeaturesNote {
-                width: shape.width as u64,
+                width: width as u64,
                 found_by: cut.rule.to_string(),
                 values: cut.values,
             },
             sha256: file.sha256().to_owned(),
-            card: model.card,
+            card,
         })
     }
 }

@@ -63,7 +63,7 @@ pub(crate) fn run(args: &CutArgs, printer: &Printer) -> anyhow::Result<ExitStatu
     cut.document.set_metadata(PREFIX, &card.to_pairs());
     cut.document.save(&args.out)?;
     let out = args.out.display();
-    printer.log(format!("wrote {} into `{out}`", cut.features));
+    printer.log(format!("wrote `{out}`: features {}", cut.features));
     let cut_at = args.cut_at.as_ref();
     let cut_at = cut_at.map_or_else(String::new, |value| format!(" --cut-at {value}"));
     printer.log(format!(
