@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use data::{Dataset, Split};
+use data::{Audit, Dataset, Split};
 
 use crate::context::TrainingContext;
 use crate::dataset;
@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::features::{FeatureTableFile, ImportedFeatures};
 use crate::recipe::Recipe;
 use crate::restore::Restored;
+use crate::run_dir::RunDir;
 use crate::training_set::are_here;
 
 /// The data set and the features of a run on a table, divided as in the training. `None`: its images are here, or it had
@@ -18,6 +19,7 @@ use crate::training_set::are_here;
 /// # Errors
 /// The table cannot be read, or is no longer that of the run.
 pub fn open(
+    run: &RunDir,
     recipe: &Recipe,
     restored: &Restored,
     context: &TrainingContext<'_>,
@@ -44,6 +46,16 @@ pub fn open(
     }
     let features = dataset::read_features(&file, &dataset, recipe, context)?;
     features.check(backbone, &restored.preprocess.preprocess)?;
+    // Rows without splits would be divided otherwise: what was trained on might be tested.
+    if run.audit().is_file() {
+        let own: Audit = serde_json::from_slice(&fs_err::read(run.audit())?)?;
+        if own.fingerprint.is_some() && own.fingerprint != features.audit(&dataset).fingerprint {
+            return Err(Error::refused_with_hint(
+                format!("the rows of `{table}` are not those that the run was trained on"),
+                "put the run's own table in its place, or start a new run",
+            ));
+        }
+    }
     context
         .printer
         .log(format!("the images are not here: features of `{table}`"));

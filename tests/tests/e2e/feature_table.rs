@@ -261,6 +261,15 @@ fn labels_and_splits_of_the_table_need_no_image() {
     assert_eq!(shop.json("again.json")["accuracy"], local["accuracy"]);
     shop.trainer("export table").run().ok();
     assert_eq!(card("runs/table/model.onnx"), before);
+    let texts = ["label", "split", "backbone"];
+    write(&rows[1..], &texts, &shop.path("labelled.parquet"));
+    for command in ["eval table", "export table"] {
+        let text = shop.trainer(command).run().refusal();
+        assert!(
+            text.contains("are not those that the run was trained on"),
+            "{text}"
+        );
+    }
     assert!(shop.path("runs/table/report.html").is_file());
     // Without splits the usual rule divides: as the list of the same images does.
     write(&rows, &["label", "backbone"], &shop.path("whole.parquet"));

@@ -42,7 +42,7 @@ pub fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<ExitStatus> {
     let restored = restore(&run, args.checkpoint, &recipe, &context)?;
     let classes = &restored.state.classes;
     let table = match own_data {
-        true => run_table::open(&recipe, &restored, &context)?,
+        true => run_table::open(&run, &recipe, &restored, &context)?,
         false => None,
     };
     let preprocess = restored.preprocess.preprocess;

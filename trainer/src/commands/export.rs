@@ -96,7 +96,7 @@ impl VerificationData {
         context: &TrainingContext<'_>,
     ) -> Result<Self, Error> {
         let steps = &restored.preprocess.preprocess;
-        if let Some((dataset, features)) = run_table::open(recipe, restored, context)? {
+        if let Some((dataset, features)) = run_table::open(run, recipe, restored, context)? {
             let fingerprint = features.audit(&dataset).fingerprint;
             return Ok(Self {
                 fingerprint: fingerprint.expect("an audit of features has one"),
