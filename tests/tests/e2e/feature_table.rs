@@ -263,7 +263,7 @@ fn labels_and_splits_of_the_table_need_no_image() {
     assert_eq!(card("runs/table/model.onnx"), before);
     let texts = ["label", "split", "backbone"];
     write(&rows[1..], &texts, &shop.path("labelled.parquet"));
-    for command in ["eval table", "export table"] {
+    for command in ["eval table -q", "export table -q"] {
         let text = shop.trainer(command).run().refusal();
         assert!(
             text.contains("are not those that the run was trained on"),
