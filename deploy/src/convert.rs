@@ -89,6 +89,16 @@ pub fn int8(model: &ModelFile, out: &Path, calibration: &Calibration) -> Result<
     Quantizer::new(model, calibration)?.save(out, &[])
 }
 
+/// Whether the nodes of the names `kept` can stay in single precision, known before anything is measured.
+///
+/// # Errors
+/// The file cannot be quantised, there is no such node, or no product would compute with integers.
+pub fn check_kept(model: &ModelFile, kept: &[String]) -> Result<()> {
+    let mut document = Document::from_file(model)?;
+    onnx::convert::prepare(&mut document)?;
+    Ok(onnx::convert::check_kept(&document, kept)?)
+}
+
 /// A model whose ranges were measured: it is quantised as often as needed, each time with other nodes that stay in single
 /// precision.
 #[derive(Debug, Clone)]

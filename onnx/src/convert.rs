@@ -11,7 +11,7 @@ mod quantize_plan;
 mod types;
 
 pub use float16::{Half, Kept, to_half};
-pub use quantize::{Quantized, Range, Scheme, quantize};
+pub use quantize::{Quantized, Range, Scheme, check_kept, quantize};
 pub use quantize_plan::{QuantizableNode, calibrated_values, prepare, quantizable_nodes};
 
 use std::collections::HashSet;

@@ -59,6 +59,8 @@ pub fn bound_threads(wanted: Option<usize>) -> usize {
     // A thread pool that exists already (in a test) stays as it is.
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
+        // As the main thread's: training runs in one of these.
+        .stack_size(8 << 20)
         .build_global()
         .unwrap_or_default();
     threads

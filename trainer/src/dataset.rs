@@ -1,6 +1,7 @@
 //! Data set of a run: labelled files by split, their audit, and their decoded pixels. It knows no network and
 //! no training.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -41,7 +42,7 @@ pub fn open_for_training(
     let (dataset, features) = match &recipe.feature_table {
         Some(table) => {
             let file = FeatureTableFile::open(Path::new(table))?;
-            let dataset = of_table(&file, recipe, context)?;
+            let dataset = of_table(&file, recipe, resumed, context)?;
             let features = read_features(&file, &dataset, recipe, context)?;
             (dataset, Some(features))
         }
@@ -60,23 +61,56 @@ pub fn open_for_training(
     Ok((dataset, features))
 }
 
-/// The data set of a recipe with a table of features: its labels are those of `data`, or of the table itself. A resumed run
-/// divides it again, in the same way.
+/// The data set of a recipe with a table of features: its labels are those of `data`, or of the table itself. That of an
+/// earlier run is divided again, in the same way.
 ///
 /// # Errors
-/// The labels cannot be read.
+/// The labels cannot be read, or are not those of the earlier run.
 pub fn of_table(
     file: &FeatureTableFile,
     recipe: &Recipe,
+    run: Option<&RunDir>,
     context: &TrainingContext<'_>,
 ) -> Result<Dataset> {
-    if recipe.feature_table.as_ref() != Some(&recipe.data) {
-        return open(recipe, None, context);
+    let dataset = if recipe.feature_table.as_ref() == Some(&recipe.data) {
+        let dataset = file.dataset(recipe.seed)?;
+        let notes = dataset.notes.iter();
+        notes.for_each(|note| context.printer.log(note));
+        dataset
+    } else {
+        open(recipe, None, context)?
+    };
+    if let Some(run) = run {
+        check_same_division(&dataset, recipe, run)?;
     }
-    let dataset = file.dataset(recipe.seed)?;
-    let notes = dataset.notes.iter();
-    notes.for_each(|note| context.printer.log(note));
     Ok(dataset)
+}
+
+/// Refuses labels and splits other than those of the run: what was trained on might be tested.
+fn check_same_division(dataset: &Dataset, recipe: &Recipe, run: &RunDir) -> Result<()> {
+    let rows = data::table::read_list(&run.split())?;
+    let own: HashMap<&str, (&str, Option<Split>)> = rows
+        .iter()
+        .map(|row| (row.path.as_str(), (row.label.as_str(), row.split)))
+        .collect();
+    for split in Split::ALL {
+        for sample in dataset.samples(split) {
+            let (path, class) = (&sample.relative, &dataset.classes[sample.label as usize]);
+            let Some((own_class, Some(own_split))) = own.get(path.as_str()).copied() else {
+                continue;
+            };
+            if (own_class, own_split) != (class, split) {
+                return Err(Error::refused_with_hint(
+                    format!(
+                        "`{}` has `{path}` as {class} in `{split}`; the run had it as {own_class} in `{own_split}`",
+                        recipe.data
+                    ),
+                    "put the run's own data in its place, or start a new run",
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The features of a data set in a table; warns of images without features.

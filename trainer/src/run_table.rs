@@ -32,7 +32,7 @@ pub fn open(
         return Ok(None);
     }
     let file = FeatureTableFile::open(Path::new(table))?;
-    let dataset = dataset::of_table(&file, recipe, context)?;
+    let dataset = dataset::of_table(&file, recipe, Some(run), context)?;
     if are_here(dataset.samples(Split::Val)) {
         return Ok(None);
     }
@@ -46,7 +46,7 @@ pub fn open(
     }
     let features = dataset::read_features(&file, &dataset, recipe, context)?;
     features.check(backbone, &restored.preprocess.preprocess)?;
-    // Rows without splits would be divided otherwise: what was trained on might be tested.
+    // Fewer or more rows without splits would be divided otherwise.
     if run.audit().is_file() {
         let own: Audit = serde_json::from_slice(&fs_err::read(run.audit())?)?;
         if own.fingerprint.is_some() && own.fingerprint != features.audit(&dataset).fingerprint {

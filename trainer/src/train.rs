@@ -109,9 +109,11 @@ pub fn train(
         Solver::Loop => run_epochs,
         Solver::Lbfgs { .. } => fit_head::fit_head,
     };
-    let trained = options
-        .for_data(data)
-        .and_then(|options| run(model, data, &options, checkpoints, observer, interrupt));
+    // In a thread of the pool. A thread outside it would sleep and be woken again for every operation of a network.
+    let trained = rayon::scope(|_| {
+        let options = options.for_data(data)?;
+        run(model, data, &options, checkpoints, observer, interrupt)
+    });
     observer.ended(match &trained {
         Ok(trained) => Ok(trained.ended),
         Err(Error::Interrupted { .. }) => Ok(Ended::Interrupted),

@@ -66,18 +66,7 @@ pub fn quantize(
     scheme: Scheme,
     kept: &[String],
 ) -> Result<Quantized> {
-    if !kept.is_empty() {
-        let nodes = quantizable_nodes(document)?;
-        let is_known = |name: &&String| nodes.iter().any(|node| node.name == **name);
-        if let Some(unknown) = kept.iter().find(|name| !is_known(name)) {
-            let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
-            return Err(Error::not_quantizable(unknown, &names));
-        }
-        let mut products = nodes.iter().filter(|node| node.is_product);
-        if products.all(|node| kept.contains(&node.name)) {
-            return Err(Error::nothing_quantized());
-        }
-    }
+    check_kept(document, kept)?;
     let plan = plan(document, kept)?;
     let graph = document.graph();
     let mut writer = Writer {
@@ -114,6 +103,27 @@ pub fn quantize(
         values: plan.values.len(),
         kept: stayed,
     })
+}
+
+/// Whether [`quantize`] can keep the nodes of the names `kept` of a [prepared](super::prepare) graph in single precision.
+///
+/// # Errors
+/// A name is none of the [`quantizable_nodes`](super::quantizable_nodes), or no product would be left.
+pub fn check_kept(document: &Document, kept: &[String]) -> Result<()> {
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let nodes = quantizable_nodes(document)?;
+    let is_known = |name: &&String| nodes.iter().any(|node| node.name == **name);
+    if let Some(unknown) = kept.iter().find(|name| !is_known(name)) {
+        let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+        return Err(Error::not_quantizable(unknown, &names));
+    }
+    let mut products = nodes.iter().filter(|node| node.is_product);
+    match products.all(|node| kept.contains(&node.name)) {
+        true => Err(Error::nothing_quantized()),
+        false => Ok(()),
+    }
 }
 
 /// Names of a value's scale and zero point.

@@ -270,6 +270,16 @@ fn labels_and_splits_of_the_table_need_no_image() {
             "{text}"
         );
     }
+    let mut moved = rows.clone();
+    let tested = moved
+        .iter_mut()
+        .find(|row| row.split.as_deref() == Some("test"));
+    tested.unwrap().split = Some("train".into());
+    write(&moved, &texts, &shop.path("labelled.parquet"));
+    for command in ["eval table -q", "export table -q", "fit --resume table -q"] {
+        let text = shop.trainer(command).run().refusal();
+        assert!(text.contains("in `train`; the run had it as"), "{text}");
+    }
     assert!(shop.path("runs/table/report.html").is_file());
     // Without splits the usual rule divides: as the list of the same images does.
     write(&rows, &["label", "backbone"], &shop.path("whole.parquet"));

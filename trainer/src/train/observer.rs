@@ -17,7 +17,7 @@ pub struct StepReport {
 }
 
 /// Observer of a training; it changes nothing.
-pub trait Observer {
+pub trait Observer: Send {
     /// An epoch (counted from 1) begins, or continues after a resume.
     fn epoch_started(&mut self, _epoch: usize, _epochs: usize) {}
     fn step(&mut self, _report: &StepReport) {}

@@ -231,6 +231,9 @@ fn convert(
             int8_nodes: None,
         });
     }
+    if let Some(KeepFp32::Nodes(names)) = &args.keep_fp32 {
+        convert::check_kept(file, names)?;
+    }
     let scheme = match args.symmetric {
         true => Scheme::Symmetric,
         false => converted::scheme(args.machine.provider),
