@@ -2,6 +2,8 @@
 //!
 //! Inputs are checkpointed, so that Burn decides whether to keep or to recompute them.
 
+use crate::activation::Activation;
+use crate::bf16::Unit;
 use crate::clamp::ClampArgs;
 use crate::extension::{ConvGradients, Gradients, Kernels, NormInputs};
 use crate::geometry::ConvArgs;
@@ -150,6 +152,66 @@ impl<B: Gradients> Backward<B, 1> for ClampBackward {
     }
 }
 
+#[derive(Debug)]
+struct ActivationBackward;
+
+#[derive(Clone, Debug)]
+struct ActivationState {
+    x: NodeId,
+    activation: Activation,
+}
+
+impl<B: Gradients> Backward<B, 1> for ActivationBackward {
+    type State = ActivationState;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Grads,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let gy = grads.consume::<B>(&ops.node);
+        let ActivationState { x, activation } = ops.state;
+        let x = checkpointer.retrieve_node_output::<B::FloatTensorPrimitive>(x);
+        let [parent] = ops.parents;
+        if let Some(parent) = parent {
+            grads.register::<B>(parent.id, B::activate_backward(x, gy, activation));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct MatmulBackward;
+
+#[derive(Clone, Debug)]
+struct MatmulState {
+    factors: [NodeId; 2],
+    unit: Unit,
+}
+
+impl<B: Gradients> Backward<B, 2> for MatmulBackward {
+    type State = MatmulState;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Grads,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let gy = grads.consume::<B>(&ops.node);
+        let MatmulState { factors, unit } = ops.state;
+        let factors =
+            factors.map(|node| checkpointer.retrieve_node_output::<B::FloatTensorPrimitive>(node));
+        let needed = [0, 1].map(|index| ops.parents[index].is_some());
+        let gradients = B::matmul_bf16_backward(factors, gy, unit, needed);
+        for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
+            if let (Some(parent), Some(gradient)) = (parent, gradient) {
+                grads.register::<B>(parent.id, gradient);
+            }
+        }
+    }
+}
+
 impl<B: Gradients, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
     fn conv(
         x: FloatTensor<Self>,
@@ -253,6 +315,36 @@ impl<B: Gradients, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
                 prep.finish(ClampState { y: y.clone(), args }, y)
             }
             OpsKind::UnTracked(prep) => prep.finish(B::clamp(x.into_primitive(), args)),
+        }
+    }
+
+    fn activate(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
+        let prepared = ActivationBackward.prepare::<C>([x.node()]).compute_bound();
+        match prepared.stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let state = ActivationState {
+                    x: prep.checkpoint(&x),
+                    activation,
+                };
+                prep.finish(state, B::activate(x.into_primitive(), activation))
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::activate(x.into_primitive(), activation)),
+        }
+    }
+
+    fn matmul_bf16(a: FloatTensor<Self>, b: FloatTensor<Self>, unit: Unit) -> FloatTensor<Self> {
+        let prepared = MatmulBackward.prepare::<C>([a.node(), b.node()]);
+        match prepared.compute_bound().stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let factors = [&a, &b].map(|t| prep.checkpoint(t));
+                let [a, b] = [a, b].map(|t| t.into_primitive());
+                let state = MatmulState { factors, unit };
+                prep.finish(state, B::matmul_bf16(a, b, unit))
+            }
+            OpsKind::UnTracked(prep) => {
+                let [a, b] = [a, b].map(|t| t.into_primitive());
+                prep.finish(B::matmul_bf16(a, b, unit))
+            }
         }
     }
 }

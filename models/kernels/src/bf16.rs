@@ -1,4 +1,4 @@
-//! Convolutions with bf16 inputs and f32 sums, by the processor's own bf16 products.
+//! Convolutions, and products of matrices, with bf16 inputs and f32 sums, by the processor's own bf16 products.
 //!
 //! As in `im2col`, a convolution is a product of matrices, of a tile of output rows at a time. Images, weights and
 //! gradients of outputs are rounded to bf16 once; sums, biases and results are f32. Where the stride is 1, the gradient
@@ -9,13 +9,14 @@
 mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub(crate) mod matmul;
 mod operands;
 mod product;
 #[cfg(test)]
 mod tests;
 mod unit;
 
-pub(super) use unit::Unit;
+pub(crate) use unit::Unit;
 
 use crate::geometry::{ConvArgs, Geometry};
 use crate::im2col::{columns_to_image, image_to_columns};

@@ -3,6 +3,9 @@
 //! Knows no arithmetic: it unwraps Burn's tensors and hands slices on. `gy` is the gradient of the
 //! loss with respect to an operation's output.
 
+use crate::activation::Activation;
+use crate::bf16::Unit;
+use crate::bf16::matmul::{self, Sizes, Stack};
 use crate::clamp::ClampArgs;
 use crate::conv::Convolution;
 use crate::geometry::{ConvArgs, Geometry};
@@ -48,6 +51,12 @@ pub(crate) trait Kernels: Backend {
 
     /// Clamp of any shape.
     fn clamp(x: FloatTensor<Self>, args: ClampArgs) -> FloatTensor<Self>;
+
+    /// Activation of any shape.
+    fn activate(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self>;
+
+    /// Products of matrices `[..., rows, inner]` and `[..., inner, columns]` in bf16.
+    fn matmul_bf16(a: FloatTensor<Self>, b: FloatTensor<Self>, unit: Unit) -> FloatTensor<Self>;
 }
 
 /// The gradients of a convolution that are needed. A first layer needs none of its input.
@@ -99,6 +108,21 @@ pub(crate) trait Gradients: Kernels {
         gy: FloatTensor<Self>,
         args: ClampArgs,
     ) -> FloatTensor<Self>;
+
+    /// Gradient of the input.
+    fn activate_backward(
+        x: FloatTensor<Self>,
+        gy: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self>;
+
+    /// Gradients of both factors, where `needed`.
+    fn matmul_bf16_backward(
+        factors: [FloatTensor<Self>; 2],
+        gy: FloatTensor<Self>,
+        unit: Unit,
+        needed: [bool; 2],
+    ) -> [Option<FloatTensor<Self>>; 2];
 }
 
 fn tensor(values: Vec<f32>, shape: &[usize]) -> FlexTensor {
@@ -183,6 +207,21 @@ impl Kernels for Flex {
         args.forward(x.storage_mut());
         x
     }
+
+    fn activate(x: FlexTensor, activation: Activation) -> FlexTensor {
+        let x = x.to_contiguous();
+        tensor(activation.forward(x.storage()), x.layout().shape())
+    }
+
+    fn matmul_bf16(a: FlexTensor, b: FlexTensor, unit: Unit) -> FlexTensor {
+        let [a, b] = [a, b].map(|t| t.to_contiguous());
+        let sizes = Sizes::of(a.layout().shape(), b.layout().shape());
+        let [left, right] = [&a, &b].map(|t| Stack::new(t.storage()));
+        let product = matmul::multiply(unit, left, right, sizes);
+        let mut shape = a.layout().shape().to_vec();
+        shape.splice(shape.len() - 1.., [sizes.columns]);
+        tensor(product, &shape)
+    }
 }
 
 impl Gradients for Flex {
@@ -246,6 +285,54 @@ impl Gradients for Flex {
         let mut gy = owned(gy);
         args.backward(y.storage(), gy.storage_mut());
         gy
+    }
+
+    fn activate_backward(x: FlexTensor, gy: FlexTensor, activation: Activation) -> FlexTensor {
+        let x = x.to_contiguous();
+        let mut gy = owned(gy);
+        activation.backward(x.storage(), gy.storage_mut());
+        gy
+    }
+
+    fn matmul_bf16_backward(
+        factors: [FlexTensor; 2],
+        gy: FlexTensor,
+        unit: Unit,
+        needed: [bool; 2],
+    ) -> [Option<FlexTensor>; 2] {
+        let [a, b] = factors.map(|t| t.to_contiguous());
+        let gy = gy.to_contiguous();
+        let (a_shape, b_shape) = (a.layout().shape(), b.layout().shape());
+        let sizes = Sizes::of(a_shape, b_shape);
+        let Sizes {
+            rows,
+            inner,
+            columns,
+            ..
+        } = sizes;
+        let gy = Stack::new(gy.storage());
+        // gy · bᵀ
+        let ga = || {
+            let sizes = Sizes {
+                inner: columns,
+                columns: inner,
+                ..sizes
+            };
+            let product = matmul::multiply(unit, gy, Stack::transposed(b.storage()), sizes);
+            tensor(product, a_shape)
+        };
+        // aᵀ · gy
+        let gb = || {
+            let sizes = Sizes {
+                rows: inner,
+                inner: rows,
+                ..sizes
+            };
+            let product = matmul::multiply(unit, Stack::transposed(a.storage()), gy, sizes);
+            tensor(product, b_shape)
+        };
+        let [a_needed, b_needed] = needed;
+        [a_needed.then(ga), b_needed.then(gb)]
     }
 }
 

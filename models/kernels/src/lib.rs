@@ -1,4 +1,4 @@
-//! CPU kernels for training: convolution, batch norm with ReLU, max-pool, clamp, forward and backward.
+//! CPU kernels for training: convolution, batch norm with ReLU, max-pool, activations, forward and backward.
 //!
 //! Knows no layer, no network and no file. Tensors are `[N, C, H, W]`, f32, contiguous.
 //!
@@ -15,8 +15,9 @@
 //! | `depthwise` | convolutions with a kernel for each channel, by SIMD |
 //! | `pointwise` | convolutions of single pixels, as matrix products |
 //! | `im2col` | all other convolutions, as matrix products |
-//! | `precision`, `bf16` | convolutions as products of bf16 numbers, where they are asked for |
+//! | `precision`, `bf16` | convolutions and matrices as products of bf16 numbers, where they are asked for |
 //! | `norm`, `pool`, `clamp` | batch norm (with ReLU or ReLU6), max-pool, clamp |
+//! | `activation` | sigmoid, SiLU, GELU, the error function |
 //! | `polyphase` | rows and columns sorted by their remainders modulo the stride |
 //! | `matrix`, `memory` | matrix products; results that threads fill chunk by chunk |
 //! | `update` | steps of optimisers, number by number |
@@ -32,6 +33,7 @@
 //! assert_eq!(classifold_kernels::conv2d(images, weight, None, &options).dims(), [2, 4, 4, 3]);
 //! ```
 
+mod activation;
 mod autodiff;
 mod bf16;
 mod clamp;
@@ -53,14 +55,17 @@ mod tests;
 mod update;
 mod winograd;
 
+pub use activation::Activation;
 pub use precision::Precision;
 pub use update::update;
 
-use burn::backend::ops::FloatTensorOps;
+use bf16::matmul::Sizes;
+use burn::backend::ops::{ActivationOps, FloatTensorOps};
 use burn::backend::{Dispatch, DispatchDevice, DispatchTensor, TensorMetadata};
+use burn::tensor::activation::relu;
 use burn::tensor::module::{self, BatchNormTrainOutput};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Tensor};
 use extension::Kernels;
 use geometry::ConvArgs;
 use norm::NormArgs;
@@ -210,13 +215,41 @@ pub fn clamp(x: DispatchTensor, low: f32, high: f32) -> DispatchTensor {
     <Dispatch as Kernels>::clamp(x, clamp::ClampArgs { low, high })
 }
 
+/// An activation of the numbers of `x`, of any shape.
+#[must_use]
+pub fn activate(x: DispatchTensor, activation: Activation) -> DispatchTensor {
+    if on_flex(&Device::new(x.device())) {
+        return <Dispatch as Kernels>::activate(x, activation);
+    }
+    match activation {
+        Activation::Sigmoid => Dispatch::sigmoid(x),
+        Activation::Silu => Dispatch::float_mul(x.clone(), Dispatch::sigmoid(x)),
+        Activation::Gelu => Dispatch::gelu(x),
+        Activation::Erf => Dispatch::float_erf(x),
+    }
+}
+
+/// Products of the matrices of `a` `[..., rows, inner]` and `b` `[..., inner, columns]`, with the same axes before the last
+/// two, as [`Tensor::matmul`]: in bf16 where [`with_precision`] says so.
+#[must_use]
+pub fn matmul(a: DispatchTensor, b: DispatchTensor) -> DispatchTensor {
+    let unit = match precision::current() {
+        Precision::Bf16 if on_flex(&Device::new(a.device())) => bf16::Unit::detect(),
+        _ => None,
+    };
+    match unit.filter(|_| Sizes::of(&a.shape(), &b.shape()).suit()) {
+        Some(unit) => <Dispatch as Kernels>::matmul_bf16(a, b, unit),
+        None => Dispatch::float_matmul(a, b),
+    }
+}
+
 /// What multiplies bf16 numbers on this processor: `AMX` or `AVX-512`. None where nothing does.
 #[must_use]
 pub fn bf16_unit() -> Option<&'static str> {
     bf16::Unit::detect().map(bf16::Unit::name)
 }
 
-/// Runs `f` with this precision of the convolutions that it calls on this thread. Gradients have the precision of their
+/// Runs `f` with this precision of the convolutions and products of matrices that it calls on this thread. Gradients have the precision of their
 /// forward pass, whenever they are computed. Convolutions that Burn computes itself, on other devices and with dilation or
 /// groups, are not concerned.
 ///
@@ -239,7 +272,7 @@ pub fn is_cpu(device: &Device) -> bool {
 fn clamped(x: Tensor<4>, high: Option<f32>) -> Tensor<4> {
     match high {
         None => x,
-        Some(f32::INFINITY) => activation::relu(x),
+        Some(f32::INFINITY) => relu(x),
         Some(high) => x.clamp(0.0, high),
     }
 }

@@ -39,6 +39,11 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    #[inline(always)]
+    pub(super) fn at(&self, row: usize, column: usize) -> f32 {
+        self.data[row * self.row_stride + column * self.col_stride]
+    }
+
     /// The same without its first rows.
     pub(super) fn skip_rows(self, rows: usize) -> Self {
         Self {

@@ -1,8 +1,8 @@
-//! The precision of convolutions: a setting of the thread, as PyTorch's `autocast`.
+//! The precision of convolutions and products of matrices: a setting of the thread, as PyTorch's `autocast`.
 
 use std::cell::Cell;
 
-/// In which numbers convolutions multiply. Sums, and all else, are f32 in both.
+/// In which numbers convolutions and products of matrices multiply. Sums, and all else, are f32 in both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// Single precision.
@@ -11,7 +11,7 @@ pub enum Precision {
     /// Inputs, weights and gradients of outputs are rounded to bf16, 8 bits of precision, before they are multiplied.
     ///
     /// Depthwise convolutions and those of few channels stay in f32: they are no matrix products, and bf16 would not be
-    /// faster.
+    /// faster. So do products of fewer than 32 rows.
     Bf16,
 }
 

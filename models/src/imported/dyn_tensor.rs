@@ -8,6 +8,7 @@ use burn::backend::ops::{ActivationOps, BoolTensorOps, FloatTensorOps, ModuleOps
 use burn::backend::{Dispatch, DispatchTensor, Shape, Slice, TensorMetadata};
 use burn::tensor::ops::PadMode;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use kernels::Activation;
 
 /// A tensor of any rank.
 #[derive(Clone, Debug)]
@@ -47,9 +48,7 @@ macro_rules! binary {
 
 impl DynTensor {
     unary!(
-        sigmoid = sigmoid,
         tanh = float_tanh,
-        erf = float_erf,
         exp = float_exp,
         log = float_log,
         log1p = float_log1p,
@@ -59,7 +58,6 @@ impl DynTensor {
         recip = float_recip,
         sin = float_sin,
         cos = float_cos,
-        gelu = gelu,
     );
     with_scalar!(
         add_scalar = float_add_scalar,
@@ -81,6 +79,10 @@ impl DynTensor {
 
     pub(crate) fn clamp(self, low: f64, high: f64) -> Self {
         Self(kernels::clamp(self.0, low as f32, high as f32))
+    }
+
+    pub(crate) fn activate(self, activation: Activation) -> Self {
+        Self(kernels::activate(self.0, activation))
     }
 
     pub(crate) fn from_tensor<const D: usize>(tensor: Tensor<D>) -> Self {
@@ -186,7 +188,7 @@ impl DynTensor {
 
     /// Both have the same rank of at least 2 and the same axes before the last two.
     pub(crate) fn matmul(self, other: Self) -> Self {
-        Self(Dispatch::float_matmul(self.0, other.0))
+        Self(kernels::matmul(self.0, other.0))
     }
 
     pub(crate) fn softmax(self, axis: usize) -> Self {

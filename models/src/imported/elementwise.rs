@@ -3,6 +3,7 @@
 use super::dyn_tensor::DynTensor;
 use super::host;
 use super::value::{Call, Outcome, Value};
+use kernels::Activation;
 
 /// An activation or another function of one number; on the host where the number is there.
 pub(super) fn unary(call: &mut Call<'_>, f: impl Fn(DynTensor) -> DynTensor) -> Outcome {
@@ -164,7 +165,7 @@ pub(super) fn softplus(x: DynTensor) -> DynTensor {
 pub(super) fn gelu(call: &mut Call<'_>) -> Outcome {
     let x = call.device(0)?;
     if call.text("approximate", "none") == "none" {
-        return Ok(Value::Device(x.gelu()));
+        return Ok(Value::Device(x.activate(Activation::Gelu)));
     }
     // x / 2 · (1 + tanh(√(2/π) · (x + 0.044715 x³))), Hendrycks and Gimpel 2016.
     let cube = power(x.clone(), 3.0)?.mul_scalar(0.044_715);

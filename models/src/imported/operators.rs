@@ -4,6 +4,7 @@ use super::dyn_tensor::DynTensor;
 use super::layers::Reduction;
 use super::value::{Call, Outcome, Value};
 use super::{elementwise, host, layers, movement, resize};
+use kernels::Activation;
 
 /// Function of an operator.
 #[derive(Clone, Copy, Debug)]
@@ -55,13 +56,13 @@ fn activation(operator: &str) -> Option<One> {
         "PRelu" => elementwise::prelu,
         "Elu" => elementwise::elu,
         "Clip" => elementwise::clip,
-        "Sigmoid" => |call| elementwise::unary(call, DynTensor::sigmoid),
+        "Sigmoid" => |call| elementwise::unary(call, |x| x.activate(Activation::Sigmoid)),
         "HardSigmoid" => elementwise::hard_sigmoid,
         "HardSwish" => elementwise::hard_swish,
         "Tanh" => |call| elementwise::unary(call, DynTensor::tanh),
         "Softplus" => |call| elementwise::unary(call, elementwise::softplus),
         "Gelu" => elementwise::gelu,
-        "Erf" => |call| elementwise::unary(call, DynTensor::erf),
+        "Erf" => |call| elementwise::unary(call, |x| x.activate(Activation::Erf)),
         "Exp" => |call| elementwise::unary(call, DynTensor::exp),
         "Log" => |call| elementwise::unary(call, DynTensor::log),
         "Sqrt" => |call| elementwise::unary(call, DynTensor::sqrt),

@@ -1,5 +1,7 @@
 //! Execution plan of an imported graph: its nodes in order, and the tensors that training changes.
 
+mod fusion;
+
 use super::operators::{Function, function};
 use super::value::{Call, Value};
 use super::weights::{self, Weight};
@@ -112,35 +114,9 @@ impl Plan {
         let output = reader.indices.get(output).copied();
         let (mut plan, modules) = (reader.plan, reader.modules);
         plan.output = output.ok_or_else(|| refuse::unconnected(path))?;
-        plan.clamp_in_norms();
+        plan.fuse();
         plan.find_last_uses();
         Ok((plan, modules))
-    }
-
-    /// Gives every batch norm the ReLU or ReLU6 that alone reads it: one pass over memory where there were two.
-    fn clamp_in_norms(&mut self) {
-        let mut readers = vec![vec![]; self.num_values];
-        for (index, step) in self.steps.iter().enumerate() {
-            for input in &step.inputs {
-                if let Input::Value(value) = input {
-                    readers[*value].push(index);
-                }
-            }
-        }
-        for index in 0..self.steps.len() {
-            let step = &self.steps[index];
-            let (Some(_), [output]) = (step.norm, step.outputs.as_slice()) else {
-                continue;
-            };
-            let &[reader] = readers[*output].as_slice() else {
-                continue;
-            };
-            let clamp = clamp_from_zero(&self.steps[reader]).filter(|_| *output != self.output);
-            if clamp.is_some() {
-                self.steps[index].clamp = clamp;
-                self.steps[reader].function = Function::One(|call| call.take(0));
-            }
-        }
     }
 
     fn find_last_uses(&mut self) {
@@ -218,24 +194,6 @@ impl Plan {
 
     fn refuse(&self, node: &NodeProto, reason: &str) -> Error {
         refuse::unsupported_node(&self.path, node, reason)
-    }
-}
-
-/// The upper bound of a ReLU, ReLU6 or their like.
-fn clamp_from_zero(step: &Step) -> Option<f32> {
-    let bound = |name: &str, slot: usize, open: f32| match step.inputs.get(slot) {
-        Some(Input::Constant(tensor)) if tensor.len() == 1 => tensor.as_f32().ok().map(|v| v[0]),
-        // Up to operator set 10 the bounds are attributes.
-        Some(Input::Absent) | None => {
-            let attribute = step.node.attribute.iter().find(|a| a.name() == name);
-            Some(attribute.map_or(open, |a| a.f()))
-        }
-        Some(_) => None,
-    };
-    match step.node.op_type() {
-        "Relu" => Some(f32::INFINITY),
-        "Clip" if bound("min", 1, f32::NEG_INFINITY)? == 0.0 => bound("max", 2, f32::INFINITY),
-        _ => None,
     }
 }
 

@@ -1,7 +1,9 @@
 //! The two factors of a product in bf16: rows, and pairs of rows beside each other.
 
 use super::Columns;
+use crate::matrix::Matrix;
 use crate::memory;
+use rayon::prelude::*;
 
 /// Rows and columns of a block of the product.
 pub(super) const BLOCK: usize = 32;
@@ -63,6 +65,26 @@ impl Left {
     /// Of `[rows, inner]` in f32.
     pub(super) fn of_rows(values: &[f32], rows: usize, inner: usize) -> Self {
         Self::new(rows, inner, |row, column| values[row * inner + column])
+    }
+
+    /// The first `rows` rows of a matrix.
+    pub(super) fn of_matrix(&mut self, source: Matrix<'_>, rows: usize) {
+        let (values, pitch) = self.unwritten(rows, source.cols);
+        let at = |row, column| rounded(source.at(row, column));
+        if source.col_stride == 1 {
+            for (row, target) in values.chunks_exact_mut(pitch).take(rows).enumerate() {
+                for (column, target) in target[..source.cols].iter_mut().enumerate() {
+                    *target = at(row, column);
+                }
+            }
+        } else {
+            // What lies side by side is read together.
+            for column in 0..source.cols {
+                for row in 0..rows {
+                    values[row * pitch + column] = at(row, column);
+                }
+            }
+        }
     }
 
     /// The values of a factor of another size, with their pitch, for the caller to write: so many rows of `inner`.
@@ -140,6 +162,26 @@ impl Pairs {
                     .for_each(|(t, v)| *t = u32::from(*v));
             }
         }
+    }
+
+    /// Of a matrix with `inner` rows, by all threads.
+    pub(super) fn of_matrix(&mut self, source: Matrix<'_>, inner: usize) {
+        self.resize(inner, source.cols);
+        let panels = self.values.par_chunks_exact_mut(self.inner / 2 * BLOCK);
+        panels.enumerate().for_each(|(index, panel)| {
+            let first = index * BLOCK;
+            let width = BLOCK.min(source.cols - first);
+            let at = |row: usize, column: usize| match row < inner {
+                true => u32::from(rounded(source.at(row, first + column))),
+                false => 0,
+            };
+            let pairs = panel.chunks_exact_mut(BLOCK).take(inner.div_ceil(2));
+            for (pair, targets) in pairs.enumerate() {
+                for (column, target) in targets[..width].iter_mut().enumerate() {
+                    *target = at(2 * pair, column) | at(2 * pair + 1, column) << 16;
+                }
+            }
+        });
     }
 
     /// Of the transpose: `columns` rows of `inner` values each.

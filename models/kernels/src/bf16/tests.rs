@@ -99,6 +99,85 @@ fn convolutions_are_those_of_rounded_numbers() {
     }
 }
 
+/// Matrices, rows, inner, columns.
+const PRODUCTS: [[usize; 4]; 5] = [
+    [1, 130, 33, 70],
+    [3, 40, 17, 5],
+    [1, 32, 64, 96],
+    [2, 1, 1, 33],
+    [1, 7, 0, 3],
+];
+
+#[test]
+fn products_of_matrices_are_those_of_rounded_numbers() {
+    use matmul::{Sizes, Stack};
+    let transposed = |values: &[f32], rows: usize, columns: usize| -> Vec<f32> {
+        let matrices = values.chunks_exact((rows * columns).max(1));
+        let of_one = |matrix: &[f32]| -> Vec<f32> {
+            let column = |j| (0..rows).map(move |i| i * columns + j);
+            let indices = (0..columns).flat_map(column);
+            indices.map(|index| matrix[index]).collect()
+        };
+        matrices.flat_map(of_one).collect()
+    };
+    for unit in units() {
+        for [count, rows, inner, columns] in PRODUCTS {
+            let sizes = Sizes::of(&[count, rows, inner], &[count, inner, columns]);
+            let (a, b) = (
+                values(count * rows * inner, 0.7),
+                values(count * inner * columns, 1.3),
+            );
+            let [a16, b16] = [&a, &b].map(|v| rounded(v));
+            let mut expected = vec![0.0; count * rows * columns];
+            for (index, sum) in expected.iter_mut().enumerate() {
+                let (row, column) = (index / columns, index % columns);
+                let first = row / rows * inner * columns + column;
+                *sum = (0..inner)
+                    .map(|k| a16[row * inner + k] * b16[first + k * columns])
+                    .sum();
+            }
+            let stored = [transposed(&a, rows, inner), transposed(&b, inner, columns)];
+            for a in [Stack::new(&a), Stack::transposed(&stored[0])] {
+                for b in [Stack::new(&b), Stack::transposed(&stored[1])] {
+                    let what = format!("{}: {sizes:?}", unit.name());
+                    assert_close(&matmul::multiply(unit, a, b, sizes), &expected, &what);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_product_and_its_gradients_are_near_those_in_single_precision() {
+    use burn::tensor::{Device, Tensor};
+    if Unit::detect().is_none() {
+        return println!("skipped: this processor multiplies no bf16 numbers");
+    }
+    let device = Device::flex().autodiff();
+    let tensor = |shape: [usize; 3], seed: f32| {
+        let len = shape.iter().product();
+        Tensor::<1>::from_floats(&values(len, seed)[..], &device)
+            .reshape(shape)
+            .require_grad()
+    };
+    let (a, b) = (tensor([2, 40, 36], 0.7), tensor([2, 36, 50], 0.9));
+    let run = |precision| {
+        let forward = || crate::matmul(a.clone().into_dispatch(), b.clone().into_dispatch());
+        let y = Tensor::<3>::from_dispatch(crate::with_precision(precision, forward));
+        let gradients = y.clone().powi_scalar(2).sum().backward();
+        let gradients = [&a, &b].map(|t| t.grad(&gradients).unwrap().into_data());
+        let [ga, gb] = gradients.map(|data| data.try_into_vec::<f32>().unwrap());
+        [y.into_data().try_into_vec::<f32>().unwrap(), ga, gb]
+    };
+    let (single, half) = (run(crate::Precision::F32), run(crate::Precision::Bf16));
+    for (single, half) in single.iter().zip(&half) {
+        assert_ne!(single, half);
+        let largest = single.iter().fold(0f32, |m, v| m.max(v.abs()));
+        let difference = single.iter().zip(half).map(|(a, b)| (a - b).abs());
+        assert!(difference.fold(0f32, f32::max) < 0.02 * largest);
+    }
+}
+
 #[test]
 fn rounding_is_to_nearest_even_and_keeps_what_is_not_a_number() {
     let eighth = 2f32.powi(-8);
