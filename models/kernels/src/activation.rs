@@ -108,7 +108,7 @@ impl NullaryFnOnce for Backward<'_> {
             }
             Activation::Gelu => {
                 // 1 / √(2π)
-                const DENSITY: f32 = 0.398_942_28;
+                const DENSITY: f32 = 0.398_942_3;
                 for (gy, x) in pairs {
                     *gy *= normal(*x) + x * (DENSITY * exp(-0.5 * x * x));
                 }
@@ -168,7 +168,7 @@ fn erf(x: f32) -> f32 {
         -2.101_024e-6,
         -5.692_506_4e-5,
         -7.349_906_4e-4,
-        -2.954_599_9e-3,
+        -2.954_6e-3,
         -1.609_603_3e-2,
     ];
     const BELOW: [f32; 5] = [

@@ -10,7 +10,7 @@ use kernels::Activation;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Function {
     /// With one output.
-    One(fn(&mut Call<'_>) -> Outcome),
+    One(One),
     /// With as many outputs as the node.
     Many(fn(&mut Call<'_>) -> Outcome<Vec<Value>>),
 }
@@ -25,7 +25,7 @@ pub(super) fn function(operator: &str) -> Option<Function> {
         .or_else(|| (operator == "Split").then_some(Function::Many(movement::split)))
 }
 
-type One = fn(&mut Call<'_>) -> Outcome;
+pub(super) type One = fn(&mut Call<'_>) -> Outcome;
 
 fn layer(operator: &str) -> Option<One> {
     Some(match operator {

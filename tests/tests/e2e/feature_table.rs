@@ -261,25 +261,7 @@ fn labels_and_splits_of_the_table_need_no_image() {
     assert_eq!(shop.json("again.json")["accuracy"], local["accuracy"]);
     shop.trainer("export table").run().ok();
     assert_eq!(card("runs/table/model.onnx"), before);
-    let texts = ["label", "split", "backbone"];
-    write(&rows[1..], &texts, &shop.path("labelled.parquet"));
-    for command in ["eval table -q", "export table -q"] {
-        let text = shop.trainer(command).run().refusal();
-        assert!(
-            text.contains("are not those that the run was trained on"),
-            "{text}"
-        );
-    }
-    let mut moved = rows.clone();
-    let tested = moved
-        .iter_mut()
-        .find(|row| row.split.as_deref() == Some("test"));
-    tested.unwrap().split = Some("train".into());
-    write(&moved, &texts, &shop.path("labelled.parquet"));
-    for command in ["eval table -q", "export table -q", "fit --resume table -q"] {
-        let text = shop.trainer(command).run().refusal();
-        assert!(text.contains("in `train`; the run had it as"), "{text}");
-    }
+    other_rows_are_refused(&shop, &rows);
     assert!(shop.path("runs/table/report.html").is_file());
     // Without splits the usual rule divides: as the list of the same images does.
     write(&rows, &["label", "backbone"], &shop.path("whole.parquet"));
@@ -298,6 +280,29 @@ fn labels_and_splits_of_the_table_need_no_image() {
     };
     assert_eq!(sizes("whole"), [28, 4, 8]);
     assert_eq!(sizes("listed"), [28, 4, 8]);
+}
+
+/// The run `table` is not scored on other rows, nor on its own in other splits.
+fn other_rows_are_refused(shop: &Workshop, rows: &[Row]) {
+    let texts = ["label", "split", "backbone"];
+    write(&rows[1..], &texts, &shop.path("labelled.parquet"));
+    for command in ["eval table -q", "export table -q"] {
+        let text = shop.trainer(command).run().refusal();
+        assert!(
+            text.contains("are not those that the run was trained on"),
+            "{text}"
+        );
+    }
+    let mut moved = rows.to_vec();
+    let tested = moved
+        .iter_mut()
+        .find(|row| row.split.as_deref() == Some("test"));
+    tested.unwrap().split = Some("train".into());
+    write(&moved, &texts, &shop.path("labelled.parquet"));
+    for command in ["eval table -q", "export table -q", "fit --resume table -q"] {
+        let text = shop.trainer(command).run().refusal();
+        assert!(text.contains("in `train`; the run had it as"), "{text}");
+    }
 }
 
 /// A table of these rows is refused in these words.

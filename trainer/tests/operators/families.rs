@@ -129,7 +129,7 @@ fn norm(net: &mut Net, x: &str) -> String {
 /// A family of operators: what it adds to the graph; it returns a value `[N, C, ...]` and C.
 pub(crate) type Family = fn(&mut Net) -> (String, usize);
 
-pub(crate) const FAMILIES: [(&str, i64, Family); 19] = [
+pub(crate) const FAMILIES: [(&str, i64, Family); 20] = [
     ("resizing", 17, |net| {
         let x = net.conv("image", [2, 4, 1, 1], vec![]);
         let mut maps = vec![];
@@ -237,6 +237,58 @@ pub(crate) const FAMILIES: [(&str, i64, Family); 19] = [
         x = net.op("Elu", &[&x], vec![("alpha", Attr::Float(0.7))]);
         let slope = net.weight(&[4, 1, 1]);
         (net.op("PRelu", &[&x, &slope], vec![]), 4)
+    }),
+    ("activations that are spelled out", 17, |net| {
+        let mut x = net.conv("image", [4, 4, 1, 1], vec![]);
+        let (root, inverse) = (
+            net.floats(&[], &[std::f32::consts::SQRT_2]),
+            net.floats(&[1], &[std::f32::consts::FRAC_1_SQRT_2]),
+        );
+        let (one, half, third) = (
+            net.floats(&[], &[1.0]),
+            net.floats(&[], &[0.5]),
+            net.floats(&[], &[0.3]),
+        );
+        let scaled = |net: &mut Net, x: &str| {
+            let w = net.weight(&[4, 1, 1]);
+            net.op("Mul", &[x, &w], vec![])
+        };
+        // SiLU, and what only begins as it.
+        let gate = net.op("Sigmoid", &[&x], vec![]);
+        x = net.op("Mul", &[&gate, &x], vec![]);
+        x = scaled(net, &x);
+        let gate = net.op("Sigmoid", &[&x], vec![]);
+        let product = net.op("Mul", &[&x, &gate], vec![]);
+        x = net.op("Add", &[&product, &gate], vec![]);
+        let other = scaled(net, &x);
+        let gate = net.op("Sigmoid", &[&x], vec![]);
+        x = net.op("Mul", &[&other, &gate], vec![]);
+        // GELU with the half at each place, and two that are not it.
+        let distribution = |net: &mut Net, x: &str, scale: [&str; 2]| {
+            let [operator, number] = scale;
+            let y = net.op(operator, &[x, number], vec![]);
+            let y = net.op("Erf", &[&y], vec![]);
+            net.op("Add", &[&y, &one], vec![])
+        };
+        let y = distribution(net, &x, ["Div", &root]);
+        let y = net.op("Mul", &[&x, &y], vec![]);
+        x = net.op("Mul", &[&y, &half], vec![]);
+        x = scaled(net, &x);
+        let y = distribution(net, &x, ["Mul", &inverse]);
+        let y = net.op("Mul", &[&half, &y], vec![]);
+        x = net.op("Mul", &[&y, &x], vec![]);
+        x = scaled(net, &x);
+        let y = distribution(net, &x, ["Div", &root]);
+        let halved = net.op("Mul", &[&x, &half], vec![]);
+        x = net.op("Mul", &[&halved, &y], vec![]);
+        x = scaled(net, &x);
+        let y = distribution(net, &x, ["Mul", &third]);
+        let y = net.op("Mul", &[&x, &y], vec![]);
+        x = net.op("Mul", &[&y, &half], vec![]);
+        let y = distribution(net, &x, ["Div", &root]);
+        let product = net.op("Mul", &[&x, &y], vec![]);
+        let y = net.op("Mul", &[&product, &third], vec![]);
+        (net.op("Add", &[&y, &product], vec![]), 4)
     }),
     ("squeeze and excitation", 17, |net| {
         let x = net.conv("image", [6, 4, 3, 3], vec![]);

@@ -3,8 +3,8 @@
 //! The last of the steps computes the whole, and those before it nothing.
 
 use super::{Input, Plan, Step};
-use crate::imported::operators::Function;
-use crate::imported::value::Value;
+use crate::imported::operators::{Function, One};
+use crate::imported::value::{Call, Outcome, Value};
 use kernels::Activation;
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
@@ -36,71 +36,53 @@ impl Plan {
         let sigmoid = &self.steps[index];
         let x = sigmoid.is("Sigmoid").then(|| sigmoid.value(0))??;
         let product = uses.only_reader(sigmoid)?;
-        self.is_product(product, [x, sigmoid.output()?])?;
+        if !self.is_product(product, [x, sigmoid.output()?]) {
+            return None;
+        }
         self.skip(&[index]);
-        self.activate(product, x, |call| {
-            let x = call.device(0)?;
-            Ok(Value::Device(x.activate(Activation::Silu)))
-        });
-        Some(())
+        self.activate(product, x, silu)
     }
 
-    /// x · (1 + Erf(x / √2)) / 2, with the half at any place.
+    /// x · (1 + Erf(x / √2)) / 2. The half stands before the product with x, behind it, or with x.
     fn gelu(&mut self, index: usize, uses: &Uses) -> Option<()> {
         let erf = &self.steps[index];
         let scaled = erf.is("Erf").then(|| erf.value(0))??;
-        let scale = *uses.writers.get(scaled)?.as_ref()?;
-        if uses.only_reader(&self.steps[scale])? != index {
-            return None;
-        }
+        let scale = uses.only_writer(scaled, index, self)?;
         let x = (self.times(scale, FRAC_1_SQRT_2)).or_else(|| self.divided(scale, SQRT_2))?;
         let sum = uses.only_reader(erf)?;
         self.plus_one(sum, erf.output()?)?;
-        let mut skipped = vec![scale, index, sum];
-        // The half, before or after the product with x, or with x itself.
-        let mut last = sum;
-        let mut is_halved = false;
-        let mut is_multiplied = false;
-        while !(is_halved && is_multiplied) {
-            let value = self.steps[last].output()?;
-            let next = uses.only_reader(&self.steps[last])?;
-            if !is_halved && self.times(next, 0.5) == Some(value) {
-                is_halved = true;
-            } else if !is_multiplied && self.is_product(next, [x, value]).is_some() {
-                is_multiplied = true;
-            } else if !is_multiplied && !is_halved {
-                let half = self.half_of(x, next, value, uses)?;
-                skipped.push(half);
-                (is_halved, is_multiplied) = (true, true);
-            } else {
-                return None;
-            }
-            skipped.push(last);
-            last = next;
+        let value = self.steps[sum].output()?; // 1 + Erf(x / √2)
+        let next = uses.only_reader(&self.steps[sum])?;
+        if let Some(half) = self.halved_factor(next, [x, value], uses) {
+            self.skip(&[scale, index, sum, half]);
+            return self.activate(next, x, gelu);
         }
-        self.skip(&skipped);
-        self.activate(last, x, |call| {
-            let x = call.device(0)?;
-            Ok(Value::Device(x.activate(Activation::Gelu)))
-        });
-        Some(())
+        let between = self.steps[next].output()?;
+        let last = uses.only_reader(&self.steps[next])?;
+        let product_first =
+            self.is_product(next, [x, value]) && self.times(last, 0.5) == Some(between);
+        let half_first =
+            self.times(next, 0.5) == Some(value) && self.is_product(last, [x, between]);
+        if !(product_first || half_first) {
+            return None;
+        }
+        self.skip(&[scale, index, sum, next]);
+        self.activate(last, x, gelu)
     }
 
     /// The step that computes x / 2, where `product` multiplies that with `value` and nothing else reads it.
-    fn half_of(&self, x: usize, product: usize, value: usize, uses: &Uses) -> Option<usize> {
+    fn halved_factor(&self, product: usize, [x, value]: [usize; 2], uses: &Uses) -> Option<usize> {
         let inputs = [0, 1].map(|slot| self.steps[product].value(slot));
         let other = inputs.into_iter().flatten().find(|input| *input != value)?;
-        self.is_product(product, [other, value])?;
-        let half = *uses.writers.get(other)?.as_ref()?;
-        (self.times(half, 0.5) == Some(x)).then_some(())?;
-        (uses.only_reader(&self.steps[half]) == Some(product)).then_some(half)
+        let half = uses.only_writer(other, product, self)?;
+        let fits = self.is_product(product, [other, value]) && self.times(half, 0.5) == Some(x);
+        fits.then_some(half)
     }
 
-    fn is_product(&self, index: usize, factors: [usize; 2]) -> Option<()> {
+    fn is_product(&self, index: usize, [a, b]: [usize; 2]) -> bool {
         let step = &self.steps[index];
-        let inputs = [step.value(0)?, step.value(1)?];
-        let [a, b] = factors;
-        (step.is("Mul") && (inputs == [a, b] || inputs == [b, a])).then_some(())
+        let inputs = [step.value(0), step.value(1)];
+        step.is("Mul") && (inputs == [Some(a), Some(b)] || inputs == [Some(b), Some(a)])
     }
 
     /// The value that a step multiplies by a number.
@@ -136,14 +118,21 @@ impl Plan {
         }
     }
 
-    fn activate(&mut self, index: usize, x: usize, function: One) {
+    fn activate(&mut self, index: usize, x: usize, function: One) -> Option<()> {
         let step = &mut self.steps[index];
         step.inputs = vec![Input::Value(x)];
         step.function = Function::One(function);
+        Some(())
     }
 }
 
-type One = fn(&mut crate::imported::value::Call<'_>) -> crate::imported::value::Outcome;
+fn silu(call: &mut Call<'_>) -> Outcome {
+    Ok(Value::Device(call.device(0)?.activate(Activation::Silu)))
+}
+
+fn gelu(call: &mut Call<'_>) -> Outcome {
+    Ok(Value::Device(call.device(0)?.activate(Activation::Gelu)))
+}
 
 /// Which steps read and write each value.
 struct Uses {
@@ -171,6 +160,12 @@ impl Uses {
             }
         }
         uses
+    }
+
+    /// The step that computes a value, which nothing but `reader` reads, once.
+    fn only_writer(&self, value: usize, reader: usize, plan: &Plan) -> Option<usize> {
+        let writer = self.writers[value]?;
+        (self.only_reader(&plan.steps[writer]) == Some(reader)).then_some(writer)
     }
 
     /// The step that alone reads the only output of this one, once.
@@ -202,10 +197,12 @@ impl Step {
         }
     }
 
-    /// A constant input of one number.
+    /// A constant input of one number, which adds no axis to the other input.
     fn number(&self, slot: usize) -> Option<f32> {
         match self.inputs.get(slot) {
-            Some(Input::Constant(tensor)) if tensor.len() == 1 => Some(tensor.as_f32().ok()?[0]),
+            Some(Input::Constant(tensor)) if tensor.len() == 1 && tensor.dims.len() <= 1 => {
+                Some(tensor.as_f32().ok()?[0])
+            }
             _ => None,
         }
     }
