@@ -33,7 +33,7 @@ pub fn announce(recipe: &Recipe, printer: &Printer) -> Result<()> {
     open(kind)?;
     if recipe.precision == PrecisionKind::Bf16 {
         let unit = bf16_unit(kind, kernels::bf16_unit())?;
-        printer.log(format!("training with bf16 convolutions by {unit}"));
+        printer.log(format!("training in bf16 by {unit}"));
     }
     #[cfg(feature = "wgpu")]
     if kind == DeviceKind::Wgpu {

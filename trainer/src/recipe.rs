@@ -174,8 +174,8 @@ pub struct Recipe {
         help_heading = "Training"
     )]
     pub accumulate: usize,
-    /// In which numbers convolutions multiply while the network is trained; all else, validation and the exported
-    /// model are in single precision
+    /// In which numbers the network's convolutions and matrix products multiply while it is trained; all else,
+    /// validation and the exported model are in single precision
     #[arg(long, value_enum, default_value_t = PrecisionKind::Fp32, help_heading = "Training")]
     pub precision: PrecisionKind,
     /// Learning rate; with --fine-tune that of the backbone's last layer [default: 1e-3; with --fine-tune 3e-3, or

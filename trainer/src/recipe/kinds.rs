@@ -56,7 +56,7 @@ pub enum OptimizerKind {
     Sgd,
 }
 
-/// In which numbers convolutions multiply while a network is trained.
+/// In which numbers convolutions and matrix products multiply while a network is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PrecisionKind {

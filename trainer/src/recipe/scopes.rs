@@ -70,7 +70,7 @@ impl Recipe {
             keys.extend(CUSTOM_ONLY.map(|key| (key, reason)));
         }
         if self.is_frozen() {
-            let reason = "is for convolutions that are trained: see `--fine-tune`";
+            let reason = "is for a network that is trained: see `--fine-tune`";
             keys.push(("precision", reason));
         }
         if self.backbone.is_none() {
