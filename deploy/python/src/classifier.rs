@@ -158,8 +158,8 @@ impl Classifier {
     }
 }
 
-/// Logits of each image, or features where the classifier is an encoder. Threads take batches, as in an evaluation; which images are in a batch does not depend on
-/// the threads.
+/// Logits of each image, or features where the classifier is an encoder. Threads take batches, as in an evaluation; which
+/// images are in a batch does not depend on the threads.
 pub(crate) fn answer(
     classifier: &deploy::Classifier,
     threads: usize,

@@ -249,9 +249,9 @@ pub fn bf16_unit() -> Option<&'static str> {
     bf16::Unit::detect().map(bf16::Unit::name)
 }
 
-/// Runs `f` with this precision of the convolutions and products of matrices that it calls on this thread. Gradients have the precision of their
-/// forward pass, whenever they are computed. Convolutions that Burn computes itself, on other devices and with dilation or
-/// groups, are not concerned.
+/// Runs `f` with this precision of the convolutions and products of matrices that it calls on this thread. Gradients have
+/// the precision of their forward pass, whenever they are computed. Convolutions that Burn computes itself, on other
+/// devices and with dilation or groups, are not concerned.
 ///
 /// # Panics
 /// With [`Precision::Bf16`] where [`bf16_unit`] is none.

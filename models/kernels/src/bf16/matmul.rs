@@ -41,8 +41,8 @@ impl Sizes {
 /// Matrices one after the other, row after row: either they or their transposes.
 #[derive(Clone, Copy)]
 pub(crate) struct Stack<'a> {
-    pub(crate) values: &'a [f32],
-    pub(crate) is_transposed: bool,
+    values: &'a [f32],
+    is_transposed: bool,
 }
 
 impl<'a> Stack<'a> {
@@ -84,7 +84,7 @@ pub(crate) fn multiply(unit: Unit, a: Stack<'_>, b: Stack<'_>, sizes: Sizes) -> 
     let right_of = |index: usize, right: &mut Pairs| {
         right.of_matrix(b.matrix(index, inner, columns), inner);
     };
-    // All tasks of a single product read the same right factor; of several products, each has a task.
+    // All tasks of a single product read the same right factor; several products have a task each.
     let mut shared = Pairs::default();
     if count == 1 {
         right_of(0, &mut shared);
