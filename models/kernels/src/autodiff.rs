@@ -181,6 +181,38 @@ impl<B: Gradients> Backward<B, 1> for ActivationBackward {
 }
 
 #[derive(Debug)]
+struct LayerNormBackward;
+
+#[derive(Clone, Debug)]
+struct LayerNormState {
+    x: NodeId,
+    weight: NodeId,
+    epsilon: f32,
+}
+
+impl<B: Gradients> Backward<B, 3> for LayerNormBackward {
+    type State = LayerNormState;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        grads: &mut Grads,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let gy = grads.consume::<B>(&ops.node);
+        let LayerNormState { x, weight, epsilon } = ops.state;
+        let [x, weight] = [x, weight]
+            .map(|node| checkpointer.retrieve_node_output::<B::FloatTensorPrimitive>(node));
+        let gradients = B::row_norm_backward(x, weight, gy, epsilon);
+        for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
+            if let Some(parent) = parent {
+                grads.register::<B>(parent.id, gradient);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
 struct MatmulBackward;
 
 #[derive(Clone, Debug)]
@@ -329,6 +361,31 @@ impl<B: Gradients, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
                 prep.finish(state, B::activate(x.into_primitive(), activation))
             }
             OpsKind::UnTracked(prep) => prep.finish(B::activate(x.into_primitive(), activation)),
+        }
+    }
+
+    fn row_norm(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), weight.node(), bias.node()];
+        let prepared = LayerNormBackward.prepare::<C>(nodes).compute_bound();
+        match prepared.stateful() {
+            OpsKind::Tracked(mut prep) => {
+                let state = LayerNormState {
+                    x: prep.checkpoint(&x),
+                    weight: prep.checkpoint(&weight),
+                    epsilon,
+                };
+                let [x, weight, bias] = [x, weight, bias].map(|t| t.into_primitive());
+                prep.finish(state, B::row_norm(x, weight, bias, epsilon))
+            }
+            OpsKind::UnTracked(prep) => {
+                let [x, weight, bias] = [x, weight, bias].map(|t| t.into_primitive());
+                prep.finish(B::row_norm(x, weight, bias, epsilon))
+            }
         }
     }
 

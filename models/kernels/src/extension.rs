@@ -10,6 +10,7 @@ use crate::clamp::ClampArgs;
 use crate::conv::Convolution;
 use crate::geometry::{ConvArgs, Geometry};
 use crate::im2col;
+use crate::layer_norm::LayerNorm;
 use crate::norm::{self, Norm, NormArgs, Params};
 use crate::pool::{Pool, PoolArgs};
 use burn::backend::flex::{FlexTensor, Layout};
@@ -54,6 +55,14 @@ pub(crate) trait Kernels: Backend {
 
     /// Activation of any shape.
     fn activate(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self>;
+
+    /// Layer norm of rows `[rows, width]`.
+    fn row_norm(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self>;
 
     /// Products of matrices `[..., rows, inner]` and `[..., inner, columns]` in bf16.
     fn matmul_bf16(a: FloatTensor<Self>, b: FloatTensor<Self>, unit: Unit) -> FloatTensor<Self>;
@@ -115,6 +124,14 @@ pub(crate) trait Gradients: Kernels {
         gy: FloatTensor<Self>,
         activation: Activation,
     ) -> FloatTensor<Self>;
+
+    /// Gradients of input, weight and bias.
+    fn row_norm_backward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        gy: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> [FloatTensor<Self>; 3];
 
     /// Gradients of both factors, where `needed`.
     fn matmul_bf16_backward(
@@ -213,6 +230,18 @@ impl Kernels for Flex {
         tensor(activation.forward(x.storage()), x.layout().shape())
     }
 
+    fn row_norm(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, epsilon: f32) -> FlexTensor {
+        let [x, weight, bias] = [x, weight, bias].map(|t| t.to_contiguous());
+        let norm = LayerNorm {
+            weight: weight.storage(),
+            epsilon,
+        };
+        tensor(
+            norm.forward(x.storage(), bias.storage()),
+            x.layout().shape(),
+        )
+    }
+
     fn matmul_bf16(a: FlexTensor, b: FlexTensor, unit: Unit) -> FlexTensor {
         let [a, b] = [a, b].map(|t| t.to_contiguous());
         let sizes = Sizes::of(a.layout().shape(), b.layout().shape());
@@ -292,6 +321,26 @@ impl Gradients for Flex {
         let mut gy = owned(gy);
         activation.backward(x.storage(), gy.storage_mut());
         gy
+    }
+
+    fn row_norm_backward(
+        x: FlexTensor,
+        weight: FlexTensor,
+        gy: FlexTensor,
+        epsilon: f32,
+    ) -> [FlexTensor; 3] {
+        let [x, weight] = [x, weight].map(|t| t.to_contiguous());
+        let mut gy = owned(gy);
+        let norm = LayerNorm {
+            weight: weight.storage(),
+            epsilon,
+        };
+        let gradients = norm.backward(x.storage(), gy.storage_mut());
+        let [weight, bias] = gradients.map(|gradient| {
+            let width = gradient.len();
+            tensor(gradient, &[width])
+        });
+        [gy, weight, bias]
     }
 
     fn matmul_bf16_backward(

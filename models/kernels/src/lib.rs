@@ -17,7 +17,7 @@
 //! | `im2col` | all other convolutions, as matrix products |
 //! | `precision`, `bf16` | convolutions and matrices as products of bf16 numbers, where they are asked for |
 //! | `norm`, `pool`, `clamp` | batch norm (with ReLU or ReLU6), max-pool, clamp |
-//! | `activation` | sigmoid, SiLU, GELU, the error function |
+//! | `activation`, `layer_norm` | sigmoid, SiLU, GELU, the error function; layer norm |
 //! | `polyphase` | rows and columns sorted by their remainders modulo the stride |
 //! | `matrix`, `memory` | matrix products; results that threads fill chunk by chunk |
 //! | `update` | steps of optimisers, number by number |
@@ -43,6 +43,7 @@ mod direct;
 mod extension;
 mod geometry;
 mod im2col;
+mod layer_norm;
 mod matrix;
 mod memory;
 mod norm;
@@ -60,7 +61,7 @@ pub use precision::Precision;
 pub use update::update;
 
 use bf16::matmul::Sizes;
-use burn::backend::ops::{ActivationOps, FloatTensorOps};
+use burn::backend::ops::{ActivationOps, FloatTensorOps, ModuleOps};
 use burn::backend::{Dispatch, DispatchDevice, DispatchTensor, TensorMetadata};
 use burn::tensor::activation::relu;
 use burn::tensor::module::{self, BatchNormTrainOutput};
@@ -227,6 +228,24 @@ pub fn activate(x: DispatchTensor, activation: Activation) -> DispatchTensor {
         Activation::Gelu => Dispatch::gelu(x),
         Activation::Erf => Dispatch::float_erf(x),
     }
+}
+
+/// Layer norm of the rows of `x` `[rows, width]`, with weight and bias `[width]`.
+#[must_use]
+pub fn layer_norm(
+    x: DispatchTensor,
+    weight: DispatchTensor,
+    bias: Option<DispatchTensor>,
+    epsilon: f64,
+) -> DispatchTensor {
+    let device = Device::new(x.device());
+    if !on_flex(&device) {
+        return Dispatch::layer_norm(x, weight, bias, epsilon);
+    }
+    // As of `conv2d`.
+    let none = || Tensor::<1>::zeros([weight.shape()[0]], &device).into_dispatch();
+    let bias = bias.unwrap_or_else(none);
+    <Dispatch as Kernels>::row_norm(x, weight, bias, epsilon as f32)
 }
 
 /// Products of the matrices of `a` `[..., rows, inner]` and `b` `[..., inner, columns]`, with the same axes before the last

@@ -4,7 +4,7 @@
 //! Burn's checks of shapes are left out on that way, so that callers check first.
 
 use super::shapes::broadcast;
-use burn::backend::ops::{ActivationOps, BoolTensorOps, FloatTensorOps, ModuleOps};
+use burn::backend::ops::{ActivationOps, BoolTensorOps, FloatTensorOps};
 use burn::backend::{Dispatch, DispatchTensor, Shape, Slice, TensorMetadata};
 use burn::tensor::ops::PadMode;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
@@ -210,10 +210,10 @@ impl DynTensor {
         Self(Dispatch::float_max_dim(self.0, axis))
     }
 
-    /// Normalisation over the last axis, whose length `weight` and `bias` have.
+    /// Normalisation of rows, whose length `weight` and `bias` have.
     pub(crate) fn layer_norm(self, weight: Self, bias: Option<Self>, epsilon: f64) -> Self {
         let bias = bias.map(|bias| bias.0);
-        Self(Dispatch::layer_norm(self.0, weight.0, bias, epsilon))
+        Self(kernels::layer_norm(self.0, weight.0, bias, epsilon))
     }
 
     pub(crate) fn nan_mask(self) -> Mask {
