@@ -56,7 +56,7 @@ pub(crate) trait Kernels: Backend {
     /// Activation of any shape.
     fn activate(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self>;
 
-    /// Layer norm of rows `[rows, width]`.
+    /// Layer norm of rows `[rows, width]`; `layer_norm` is a name of Burn's own operations.
     fn row_norm(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,

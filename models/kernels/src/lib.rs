@@ -250,6 +250,9 @@ pub fn layer_norm(
 
 /// Products of the matrices of `a` `[..., rows, inner]` and `b` `[..., inner, columns]`, with the same axes before the last
 /// two, as [`Tensor::matmul`]: in bf16 where [`with_precision`] says so.
+///
+/// # Panics
+/// Where one has fewer than two axes.
 #[must_use]
 pub fn matmul(a: DispatchTensor, b: DispatchTensor) -> DispatchTensor {
     let unit = match precision::current() {

@@ -225,3 +225,89 @@ fn clamp_from_zero(step: &Step) -> Option<f32> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+    use onnx::proto::DataType;
+    use onnx::{GraphBuilder, ModelInfo, Tensor};
+    use std::path::Path;
+
+    /// The operators that are left of these nodes with their inputs. The first computes `v0`, the last the features.
+    fn left(nodes: &[(&str, [&str; 2])]) -> Vec<String> {
+        let mut graph = GraphBuilder::new("net");
+        graph.input("x", DataType::Float, &["batch".into()]);
+        let numbers = [
+            ("root", SQRT_2),
+            ("inverse", FRAC_1_SQRT_2),
+            ("one", 1.0),
+            ("half", 0.5),
+            ("third", 0.3),
+        ];
+        for (name, number) in numbers {
+            let tensor = Tensor::f32(&[], vec![number]).unwrap();
+            graph.initializer(name, &tensor);
+        }
+        let mut value = String::new();
+        for (index, (operator, inputs)) in nodes.iter().enumerate() {
+            let inputs: Vec<&str> = inputs.iter().copied().filter(|i| !i.is_empty()).collect();
+            value = graph.node(operator, &format!("v{index}"), &inputs, vec![]);
+        }
+        graph.output(&value, "y", DataType::Float, &["batch".into()]);
+        let document = graph.finish(&ModelInfo::default()).unwrap();
+        let (plan, _) = Plan::read(Path::new("net.onnx"), &document, &Device::flex()).unwrap();
+        let computing = plan.steps.iter().filter(|step| !step.outputs.is_empty());
+        computing
+            .map(|step| step.node.op_type().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn silu_and_each_spelling_of_gelu_is_one_step() {
+        assert_eq!(
+            left(&[("Sigmoid", ["x", ""]), ("Mul", ["v0", "x"])]),
+            ["Mul"]
+        );
+        let normal = [
+            ("Div", ["x", "root"]),
+            ("Erf", ["v0", ""]),
+            ("Add", ["v1", "one"]),
+        ];
+        let ends: [&[(&str, [&str; 2])]; 3] = [
+            &[("Mul", ["x", "v2"]), ("Mul", ["v3", "half"])],
+            &[("Mul", ["half", "v2"]), ("Mul", ["v3", "x"])],
+            &[("Mul", ["x", "half"]), ("Mul", ["v3", "v2"])],
+        ];
+        for end in ends {
+            assert_eq!(left(&[&normal, end].concat()), ["Mul"], "{end:?}");
+        }
+    }
+
+    #[test]
+    fn what_differs_or_is_read_elsewhere_stays() {
+        let read_twice = [
+            ("Sigmoid", ["x", ""]),
+            ("Mul", ["x", "v0"]),
+            ("Add", ["v0", "v1"]),
+        ];
+        let other_scale = [
+            ("Mul", ["x", "third"]),
+            ("Erf", ["v0", ""]),
+            ("Add", ["v1", "one"]),
+            ("Mul", ["x", "v2"]),
+            ("Mul", ["v3", "half"]),
+        ];
+        let other_factor = [
+            ("Mul", ["x", "inverse"]),
+            ("Erf", ["v0", ""]),
+            ("Add", ["v1", "one"]),
+            ("Mul", ["x", "v2"]),
+            ("Mul", ["v3", "third"]),
+        ];
+        for nodes in [&read_twice[..], &other_scale, &other_factor] {
+            let all: Vec<&str> = nodes.iter().map(|(operator, _)| *operator).collect();
+            assert_eq!(left(nodes), all);
+        }
+    }
+}
