@@ -7,12 +7,6 @@ mod exif;
 mod header;
 mod ifd;
 mod jpeg;
-#[cfg(feature = "libjpeg")]
-#[path = "decode/jpeg_mozjpeg.rs"]
-mod jpeg_pixels;
-#[cfg(not(feature = "libjpeg"))]
-#[path = "decode/jpeg_zune.rs"]
-mod jpeg_pixels;
 mod png;
 mod pnm;
 mod sniff;
@@ -20,6 +14,7 @@ mod tiff;
 mod to_rgb;
 
 pub use header::{Format, ImageHeader, read_header};
+pub use jpeg::JPEG_DECODER;
 pub use sniff::unsupported;
 pub use to_rgb::{alpha, to_rgb};
 
@@ -33,13 +28,6 @@ use sniff::Content;
 use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
-
-/// Decoder of JPEG files in this build. Cached features name it: decoders differ in single bits.
-pub const JPEG_DECODER: &str = if cfg!(feature = "libjpeg") {
-    "mozjpeg 0.10"
-} else {
-    "zune-jpeg 0.5"
-};
 
 /// Limits against decompression bombs, checked before any pixel is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,7 +166,7 @@ fn decode_image(bytes: &[u8], with_alpha: bool, limits: &Limits) -> Result<Decod
         Content::Jpeg => {
             let header = jpeg::header(bytes)?;
             limits.check_pixels(header.width, header.height)?;
-            apply_orientation(jpeg_pixels::decode(bytes)?.into(), header.orientation)
+            apply_orientation(jpeg::decode(bytes)?.into(), header.orientation)
         }
         Content::Pnm => pnm::decode(bytes, limits)?.into(),
         Content::Tiff => tiff::decode(bytes, with_alpha, limits)?,
@@ -269,8 +257,5 @@ fn apply_orientation(image: DecodedImage, orientation: Orientation) -> DecodedIm
     })
 }
 
-#[cfg(all(test, feature = "libjpeg"))]
-#[path = "decode/jpeg_zune.rs"]
-mod jpeg_zune;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Strips and tiles of a TIFF: found, decompressed, put together (TIFF 6.0, sections 3, 9, 11, 13 and 15).
 
 use super::super::ifd::Directory;
-use super::super::{Limits, jpeg, jpeg_pixels};
+use super::super::{Limits, jpeg};
 use super::layout::{Compression, Layout, integers};
 use super::samples::{add_differences, row_to_bytes};
 use std::borrow::Cow;
@@ -224,7 +224,7 @@ impl<'a> Chunks<'a> {
                 frame.components, self.width
             ));
         }
-        jpeg_pixels::decode_samples(&stream, layout.is_ycbcr_jpeg())
+        jpeg::decode_samples(&stream, layout.is_ycbcr_jpeg())
     }
 }
 

@@ -112,5 +112,5 @@ fn read(decoder: Decompress<Source<'_>>) -> io::Result<Option<RgbImage>> {
 
 /// CMYK to RGB. As in PIL all four inks are inverted, which is how Adobe writes them.
 fn inverted_cmyk(inks: [u8; 4]) -> [u8; 3] {
-    super::to_rgb::cmyk(inks.map(|ink| 255 - ink))
+    crate::decode::to_rgb::cmyk(inks.map(|ink| 255 - ink))
 }
