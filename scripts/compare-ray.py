@@ -82,16 +82,20 @@ def import_first():
 def job(way, model, index, out, workers):
     """One job, in a process of its own."""
     import ray
+    from ray.data import ExecutionResources
     from ray.data.expressions import download
 
     from classifold import Scorer
 
-    # As in the example: without it some rows have no image, and count as fast ones.
+    # As in the example, with its limits. Without the hook some rows have no image, and count as fast ones.
     ray.init(
         num_cpus=workers + 4,
         include_dashboard=False,
         runtime_env={"worker_process_setup_hook": import_first},
     )
+    context = ray.data.DataContext.get_current()
+    context.target_max_block_size = 32 << 20
+    context.execution_options.resource_limits = ExecutionResources(object_store_memory=workers * 150 << 20)
     images = ray.data.read_parquet(index).with_column("bytes", download("uri"))
     scored = images.map_batches(
         {"classifold": Scorer, "torchvision": Torchvision}[way],

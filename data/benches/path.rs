@@ -60,7 +60,7 @@ fn each<T: Sync>(bencher: Bencher<'_, '_>, inputs: &[T], mut work: impl FnMut(&T
         .bench_local(|| inputs.iter().for_each(&mut work));
 }
 
-/// By mozjpeg, or by zune-jpeg with `--no-default-features`.
+/// These are baseline files, but for two: our own decoder.
 #[divan::bench]
 fn decode(bencher: Bencher<'_, '_>) {
     each(bencher, &BYTES, |bytes| drop(black_box(pixels(bytes))));

@@ -1,5 +1,4 @@
 //! Every pixel of every ants and bees photo equals PIL's, decoded and prepared.
-#![cfg(feature = "libjpeg")]
 #![expect(clippy::print_stderr, reason = "says why it is skipped")]
 
 use classifold_pixels::{Limits, Preprocess};
@@ -25,6 +24,12 @@ fn sha256(bytes: &[u8]) -> String {
     files::hash::hex(&Sha256::digest(bytes))
 }
 
+/// Progressive ones: without libjpeg their pixels are others.
+const PROGRESSIVE: [&str; 2] = [
+    "train/ants/ant photos.jpg",
+    "val/bees/6a00d8341c630a53ef00e553d0beb18834-800wi.jpg",
+];
+
 #[test]
 fn every_photo_equals_pil() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -44,6 +49,7 @@ fn every_photo_equals_pil() {
     let wrong: Vec<String> = reference
         .files
         .par_iter()
+        .filter(|(name, _)| cfg!(feature = "libjpeg") || !PROGRESSIVE.contains(&name.as_str()))
         .filter_map(|(name, file)| {
             let image =
                 classifold_pixels::decode::open(&photos.join(name), &Limits::default()).unwrap();

@@ -18,6 +18,7 @@ import contextlib
 import importlib
 
 import ray
+from ray.data import ExecutionResources
 from ray.data.checkpoint import CheckpointConfig
 from ray.data.expressions import download
 
@@ -48,8 +49,11 @@ def main() -> None:
         ignore_reinit_error=True,
         runtime_env={"worker_process_setup_hook": import_first},
     )
+    context = ray.data.DataContext.get_current()
+    # Without limits Ray holds more images the longer a job runs. Each worker needs some blocks, to have one while others load.
+    context.target_max_block_size = 32 << 20
+    context.execution_options.resource_limits = ExecutionResources(object_store_memory=args.workers * 150 << 20)
     if args.checkpoint:
-        context = ray.data.DataContext.get_current()
         context.checkpoint_config = CheckpointConfig("id", args.checkpoint, delete_checkpoint_on_success=False)
     with open(args.model, "rb") as file:
         model = file.read()

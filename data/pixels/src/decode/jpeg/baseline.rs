@@ -17,7 +17,7 @@ use idct::Block;
 use image::RgbImage;
 use plane::Plane;
 use scan::{EntropyCoded, Scan};
-use upsample::Upsampled;
+use upsample::Upsampler;
 
 /// Blocks of an MCU at most: four of luma, one of each color.
 const MAX_BLOCKS: usize = 6;
@@ -66,7 +66,7 @@ fn decode_avx2(scan: Scan<'_>) -> Option<RgbImage> {
 /// Always inlined, as all that it calls for each sample, and so compiled for the processor of its caller.
 #[inline(always)]
 fn decode_with(
-    scan: Scan<'_>,
+    mut scan: Scan<'_>,
     inverse: impl Fn(&Block, &Block, &mut [u8], usize),
     to_rgb: impl Fn(&[u8], &[u8], &[u8], &mut [u8]),
 ) -> Option<RgbImage> {
@@ -76,53 +76,56 @@ fn decode_with(
         .iter()
         .map(|c| Plane::new(c, frame))
         .collect();
-    decode_planes(&mut planes, scan, inverse)?;
-    let mut pixels = vec![0; frame.width * frame.height * 3];
-    let rows = pixels.chunks_exact_mut(frame.width * 3).enumerate();
-    match planes.as_slice() {
-        [gray] => {
-            for (y, out) in rows {
-                for (pixel, sample) in out.as_chunks_mut().0.iter_mut().zip(gray.row(y)) {
-                    *pixel = [*sample; 3];
+    let mut upsamplers = planes.iter().map(Upsampler::new).collect::<Vec<_>>();
+    let mut pixels = Vec::with_capacity(frame.width * frame.height * 3);
+    let mut row = vec![0; frame.width * 3];
+    let (_, mcus_down) = frame.num_mcus();
+    for mcu_row in 0..mcus_down {
+        decode_mcu_row(&mut planes, &mut scan, mcu_row, &inverse)?;
+        for y in pixels.len() / row.len()..frame.num_rows_ready(mcu_row) {
+            match (planes.as_slice(), upsamplers.as_mut_slice()) {
+                ([gray], _) => {
+                    for (pixel, sample) in row.as_chunks_mut().0.iter_mut().zip(gray.row(y)) {
+                        *pixel = [*sample; 3];
+                    }
                 }
+                ([luma, blue, red], [_, to_blue, to_red]) => {
+                    let (blue, red) = (to_blue.row(blue, y), to_red.row(red, y));
+                    to_rgb(luma.row(y), blue, red, &mut row);
+                }
+                _ => return None,
             }
+            pixels.extend_from_slice(&row);
         }
-        [luma, blue, red] => {
-            let (mut blue, mut red) = (Upsampled::new(blue), Upsampled::new(red));
-            for (y, out) in rows {
-                to_rgb(luma.row(y), blue.row(y), red.row(y), out);
-            }
-        }
-        _ => return None,
     }
+    scan.finish()?;
     RgbImage::from_raw(frame.width as u32, frame.height as u32, pixels)
 }
 
 /// Decodes and transforms MCU by MCU: a processor transforms one while it waits for the codes of the next.
 #[inline(always)]
-fn decode_planes(
+fn decode_mcu_row(
     planes: &mut [Plane],
-    mut scan: Scan<'_>,
-    inverse: impl Fn(&Block, &Block, &mut [u8], usize),
+    scan: &mut Scan<'_>,
+    mcu_row: usize,
+    inverse: &impl Fn(&Block, &Block, &mut [u8], usize),
 ) -> Option<()> {
     let mut blocks = [Block::ZERO; MAX_BLOCKS];
     let blocks = blocks.get_mut(..scan.slots.len())?;
-    let [mcus_across, mcus_down] = scan.frame.num_mcus();
-    for mcu_row in 0..mcus_down {
-        for mcu_column in 0..mcus_across {
-            blocks.fill(Block::ZERO);
-            scan.read_mcu(blocks)?;
-            for (block, slot) in blocks.iter().zip(&scan.slots) {
-                let component = &scan.frame.components[slot.component];
-                let x = 8 * (mcu_column * component.across + slot.column);
-                let y = 8 * (mcu_row * component.down + slot.row);
-                let plane = &mut planes[slot.component];
-                let (stride, out) = plane.from(x, y);
-                inverse(block, &component.quantization, out, stride);
-            }
+    let (mcus_across, _) = scan.frame.num_mcus();
+    for mcu_column in 0..mcus_across {
+        blocks.fill(Block::ZERO);
+        scan.read_mcu(blocks)?;
+        for (block, slot) in blocks.iter().zip(&scan.slots) {
+            let component = &scan.frame.components[slot.component];
+            let x = 8 * (mcu_column * component.across + slot.column);
+            let y = 8 * (mcu_row * component.down + slot.row);
+            let plane = &mut planes[slot.component];
+            let (stride, out) = plane.from(x, y);
+            inverse(block, &component.quantization, out, stride);
         }
     }
-    scan.finish()
+    Some(())
 }
 
 /// As [`decode`] on a processor without vectors.

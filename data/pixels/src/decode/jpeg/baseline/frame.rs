@@ -56,18 +56,27 @@ impl<'a> Frame<'a> {
     }
 
     /// The most blocks that a component has in an MCU, across and down.
-    pub(super) fn max_sampling(&self) -> [usize; 2] {
+    pub(super) fn max_sampling(&self) -> (usize, usize) {
         let max = |side: fn(&Component) -> usize| self.components.iter().map(side).max();
-        [max(|c| c.across), max(|c| c.down)].map(|max| max.unwrap_or(1))
+        (max(|c| c.across).unwrap_or(1), max(|c| c.down).unwrap_or(1))
     }
 
     /// MCUs of the image, across and down.
-    pub(super) fn num_mcus(&self) -> [usize; 2] {
-        let [across, down] = self.max_sampling();
-        [
-            self.width.div_ceil(8 * across),
-            self.height.div_ceil(8 * down),
-        ]
+    pub(super) fn num_mcus(&self) -> (usize, usize) {
+        let (across, down) = self.max_sampling();
+        let (width, height) = (8 * across, 8 * down);
+        (self.width.div_ceil(width), self.height.div_ceil(height))
+    }
+
+    /// Rows of pixels that need no MCU behind a row of them.
+    pub(super) fn num_rows_ready(&self, mcu_row: usize) -> usize {
+        let (_, down) = self.max_sampling();
+        let num_rows = 8 * down * (mcu_row + 1);
+        if num_rows >= self.height {
+            return self.height;
+        }
+        // Colors of half the height need the row below.
+        num_rows - (down - 1)
     }
 }
 

@@ -28,12 +28,25 @@ pub(super) fn inverse(block: &Block, quantization: &Block, out: &mut [u8], strid
     }
 }
 
-/// Fractions of the transform in 13 bits.
+/// Factors of the transform with 13 bits behind the point: `C541` is 0.541.
+const C298: i32 = fixed(0.298_631_336);
+const C390: i32 = fixed(0.390_180_644);
+const C541: i32 = fixed(0.541_196_1);
+const C765: i32 = fixed(0.765_366_865);
+const C899: i32 = fixed(0.899_976_223);
+const C1175: i32 = fixed(1.175_875_602);
+const C1501: i32 = fixed(1.501_321_11);
+const C1847: i32 = fixed(1.847_759_065);
+const C1961: i32 = fixed(1.961_570_56);
+const C2053: i32 = fixed(2.053_119_869);
+const C2562: i32 = fixed(2.562_915_447);
+const C3072: i32 = fixed(3.072_711_026);
+
 const fn fixed(value: f64) -> i32 {
     (value * 8192.0 + 0.5) as i32
 }
 
-/// A transform in one dimension of each column, rounded by `shift` bits.
+/// A transform of each column in one dimension, rounded by `shift` bits.
 fn pass(rows: &[[i16; 8]; 8], shift: u32) -> [[i16; 8]; 8] {
     let mut out = [[0; 8]; 8];
     for x in 0..8 {
@@ -41,24 +54,21 @@ fn pass(rows: &[[i16; 8]; 8], shift: u32) -> [[i16; 8]; 8] {
         // Sums of two are of 16 bits, as in libjpeg's code for vectors: only absurd values differ.
         let sum = |a: usize, b: usize| i32::from(rows[a][x].wrapping_add(rows[b][x]));
         let difference = i32::from(rows[0][x].wrapping_sub(rows[4][x]));
-        let (z2, z3) = (value(2), value(6));
-        let even2 = z2 * fixed(0.541_196_1) + z3 * (fixed(0.541_196_1) - fixed(1.847_759_065));
-        let even3 = z2 * (fixed(0.541_196_1) + fixed(0.765_366_865)) + z3 * fixed(0.541_196_1);
+        let even2 = value(2) * C541 + value(6) * (C541 - C1847);
+        let even3 = value(2) * (C541 + C765) + value(6) * C541;
         let (even0, even1) = (sum(0, 4) << 13, difference << 13);
         let even = [even0 + even3, even1 + even2, even1 - even2, even0 - even3];
 
         let (z3, z4) = (sum(7, 3), sum(5, 1));
-        let fifth = fixed(1.175_875_602);
         let (z3, z4) = (
-            z3 * (fifth - fixed(1.961_570_560)) + z4 * fifth,
-            z3 * fifth + z4 * (fifth - fixed(0.390_180_644)),
+            z3 * (C1175 - C1961) + z4 * C1175,
+            z3 * C1175 + z4 * (C1175 - C390),
         );
-        let (first, second) = (fixed(0.899_976_223), fixed(2.562_915_447));
         let odd = [
-            value(7) * -first + value(1) * (fixed(1.501_321_110) - first) + z4,
-            value(5) * -second + value(3) * (fixed(3.072_711_026) - second) + z3,
-            value(5) * (fixed(2.053_119_869) - second) + value(3) * -second + z4,
-            value(7) * (fixed(0.298_631_336) - first) + value(1) * -first + z3,
+            value(1) * (C1501 - C899) - value(7) * C899 + z4,
+            value(3) * (C3072 - C2562) - value(5) * C2562 + z3,
+            value(5) * (C2053 - C2562) - value(3) * C2562 + z4,
+            value(7) * (C298 - C899) - value(1) * C899 + z3,
         ];
         let rounded = |value: i32| {
             let value = value.wrapping_add(1 << (shift - 1)) >> shift;

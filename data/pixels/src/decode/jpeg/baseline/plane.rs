@@ -2,40 +2,48 @@
 
 use super::frame::{Component, Frame};
 
+/// The last two rows of MCUs: what the pixels of a row need.
 pub(super) struct Plane {
     samples: Vec<u8>,
     /// Samples of a row, with those that only fill a block.
     stride: usize,
+    /// Rows that are kept.
+    num_rows: usize,
     /// Samples of the image, across and down.
     pub(super) width: usize,
     pub(super) height: usize,
-    /// Pixels for each sample, across and down.
-    pub(super) scale: [usize; 2],
+    /// Pixels for each sample.
+    pub(super) pixels_across: usize,
+    pub(super) pixels_down: usize,
 }
 
 impl Plane {
-    /// With room for all blocks.
     pub(super) fn new(component: &Component, frame: &Frame<'_>) -> Self {
-        let [mcus_across, mcus_down] = frame.num_mcus();
-        let [max_across, max_down] = frame.max_sampling();
-        let scale = [max_across / component.across, max_down / component.down];
+        let (max_across, max_down) = frame.max_sampling();
+        let (pixels_across, pixels_down) =
+            (max_across / component.across, max_down / component.down);
+        let (mcus_across, _) = frame.num_mcus();
         let stride = mcus_across * component.across * 8;
+        let num_rows = 2 * component.down * 8;
         Self {
-            samples: vec![0; mcus_down * component.down * 8 * stride],
+            samples: vec![0; num_rows * stride],
             stride,
-            width: frame.width.div_ceil(scale[0]),
-            height: frame.height.div_ceil(scale[1]),
-            scale,
+            num_rows,
+            width: frame.width.div_ceil(pixels_across),
+            height: frame.height.div_ceil(pixels_down),
+            pixels_across,
+            pixels_down,
         }
     }
 
     /// The samples of the image in a row.
     pub(super) fn row(&self, y: usize) -> &[u8] {
-        &self.samples[y * self.stride..][..self.width]
+        &self.samples[y % self.num_rows * self.stride..][..self.width]
     }
 
-    /// How far rows are apart, and all samples from one on.
+    /// How far rows are apart, and the samples from one on.
     pub(super) fn from(&mut self, x: usize, y: usize) -> (usize, &mut [u8]) {
-        (self.stride, &mut self.samples[y * self.stride + x..])
+        let start = y % self.num_rows * self.stride + x;
+        (self.stride, &mut self.samples[start..])
     }
 }

@@ -2,55 +2,51 @@
 
 use super::plane::Plane;
 
-/// A plane at the size of the image, row by row.
-pub(super) struct Upsampled<'a> {
-    plane: &'a Plane,
+/// Rows for one plane.
+pub(super) struct Upsampler {
     /// Sums of two rows of the plane, with a copy of the first before and one of the last after them.
     sums: Vec<u16>,
     out: Vec<u8>,
 }
 
-impl<'a> Upsampled<'a> {
-    pub(super) fn new(plane: &'a Plane) -> Self {
+impl Upsampler {
+    pub(super) fn new(plane: &Plane) -> Self {
         Self {
-            plane,
             sums: vec![0; plane.width + 2],
             out: vec![0; 2 * plane.width],
         }
     }
 
-    /// The samples of a row of the image; at the end may be one too many.
+    /// A sample for each pixel of a row of the image; at the end may be one too many.
     #[inline(always)]
-    pub(super) fn row(&mut self, y: usize) -> &[u8] {
-        let [across, down] = self.plane.scale;
-        if across == 2 && self.plane.width <= 2 {
+    pub(super) fn row<'a>(&'a mut self, plane: &'a Plane, y: usize) -> &'a [u8] {
+        let near = plane.row(y / plane.pixels_down);
+        if plane.pixels_across == 2 && plane.width <= 2 {
             // As libjpeg, which filters no image that is so narrow.
-            let row = self.plane.row(y / down);
-            for (pair, sample) in self.out.as_chunks_mut().0.iter_mut().zip(row) {
+            for (pair, sample) in self.out.as_chunks_mut().0.iter_mut().zip(near) {
                 *pair = [*sample; 2];
             }
             return &self.out;
         }
-        let near = self.plane.row(y / down);
-        let above = (y / down).saturating_sub(1);
-        let below = (y / down + 1).min(self.plane.height - 1);
-        let far = self.plane.row(if y % 2 == 0 { above } else { below });
-        match (across, down) {
+        let is_above = y % 2 == 0;
+        match (plane.pixels_across, plane.pixels_down) {
             (1, 1) => near,
-            (2, 1) => {
-                self.sum(near, |near, _| near, near);
+            (_, 1) => {
+                self.sum(near, near, |near, _| near);
                 self.widen::<2>([1, 2]);
                 &self.out
             }
             (1, _) => {
-                let round = if y % 2 == 0 { 1 } else { 2 };
+                let round = if is_above { 1 } else { 2 };
+                let far = far_row(plane, y / 2, is_above);
                 for ((out, near), far) in self.out.iter_mut().zip(near).zip(far) {
                     *out = ((u16::from(*near) * 3 + u16::from(*far) + round) >> 2) as u8;
                 }
-                &self.out[..self.plane.width]
+                &self.out[..plane.width]
             }
             _ => {
-                self.sum(near, |near, far| near * 3 + far, far);
+                let far = far_row(plane, y / 2, is_above);
+                self.sum(near, far, |near, far| near * 3 + far);
                 self.widen::<4>([8, 7]);
                 &self.out
             }
@@ -58,13 +54,13 @@ impl<'a> Upsampled<'a> {
     }
 
     #[inline(always)]
-    fn sum(&mut self, near: &[u8], sum: impl Fn(u16, u16) -> u16, far: &[u8]) {
-        let (last, width) = (self.sums.len() - 1, self.plane.width);
+    fn sum(&mut self, near: &[u8], far: &[u8], sum: impl Fn(u16, u16) -> u16) {
+        let width = near.len();
         for ((out, near), far) in self.sums[1..].iter_mut().zip(near).zip(far) {
             *out = sum((*near).into(), (*far).into());
         }
         self.sums[0] = self.sums[1];
-        self.sums[last] = self.sums[width];
+        self.sums[width + 1] = self.sums[width];
     }
 
     /// Two samples for each sum: three quarters of it and one of its neighbour. The two round differently,
@@ -80,4 +76,13 @@ impl<'a> Upsampled<'a> {
             ];
         }
     }
+}
+
+/// The row above or below one; at the edge that one itself.
+fn far_row(plane: &Plane, y: usize, is_above: bool) -> &[u8] {
+    plane.row(if is_above {
+        y.saturating_sub(1)
+    } else {
+        (y + 1).min(plane.height - 1)
+    })
 }

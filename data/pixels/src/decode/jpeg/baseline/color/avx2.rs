@@ -3,6 +3,7 @@
 use std::arch::x86_64::*;
 
 /// As [`super::to_rgb`].
+#[inline]
 #[target_feature(enable = "avx2")]
 pub(in super::super) fn to_rgb(luma: &[u8], blue: &[u8], red: &[u8], out: &mut [u8]) {
     let (parts, rest) = luma.as_chunks::<16>();
@@ -28,6 +29,7 @@ pub(in super::super) fn to_rgb(luma: &[u8], blue: &[u8], red: &[u8], out: &mut [
 }
 
 /// Values times `factor` / 65536, rounded.
+#[inline]
 #[target_feature(enable = "avx2")]
 fn fraction(values: __m256i, factor: i16) -> __m256i {
     let twice = _mm256_mulhi_epi16(_mm256_add_epi16(values, values), _mm256_set1_epi16(factor));
@@ -35,6 +37,7 @@ fn fraction(values: __m256i, factor: i16) -> __m256i {
 }
 
 /// -0.34414 `blue` + 0.28586 `red`, rounded.
+#[inline]
 #[target_feature(enable = "avx2")]
 fn green(blue: __m256i, red: __m256i) -> __m256i {
     let factors = _mm256_set1_epi32((18_734 << 16) | (-22_554 & 0xffff));
@@ -50,6 +53,7 @@ fn green(blue: __m256i, red: __m256i) -> __m256i {
     _mm256_packs_epi32(low, high)
 }
 
+#[inline]
 #[target_feature(enable = "avx2")]
 fn widened(values: &[u8; 16]) -> __m256i {
     #[expect(unsafe_code, reason = "a load is")]
@@ -57,6 +61,7 @@ fn widened(values: &[u8; 16]) -> __m256i {
     _mm256_cvtepu8_epi16(unsafe { _mm_loadu_si128(values.as_ptr().cast()) })
 }
 
+#[inline]
 #[target_feature(enable = "avx2")]
 fn narrowed(values: __m256i) -> __m128i {
     let (low, high) = (
@@ -67,6 +72,7 @@ fn narrowed(values: __m256i) -> __m128i {
 }
 
 /// Stores 16 pixels: byte `i` of the output is channel `i % 3` of pixel `i / 3`.
+#[inline]
 #[target_feature(enable = "avx2")]
 fn store(out: &mut [u8; 48], channels: [__m128i; 3]) {
     for (part, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
@@ -91,6 +97,7 @@ fn store(out: &mut [u8; 48], channels: [__m128i; 3]) {
     }
 }
 
+#[inline]
 #[target_feature(enable = "avx2")]
 fn vector(bytes: &[i8; 16]) -> __m128i {
     #[expect(unsafe_code, reason = "a load is")]

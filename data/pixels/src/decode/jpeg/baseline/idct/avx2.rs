@@ -1,6 +1,6 @@
 //! The transform for processors with AVX2: 16 values of 16 bits at a time, two rows of a block.
 
-use super::{Block, fixed};
+use super::*;
 use std::arch::x86_64::*;
 
 /// Factors of the two halves of a vector, for products of pairs.
@@ -13,6 +13,7 @@ pub(in super::super) struct Transform {
 }
 
 impl Transform {
+    #[inline]
     #[target_feature(enable = "avx2")]
     pub(in super::super) fn new() -> Self {
         let pairs = |a: i32, b: i32, c: i32, d: i32| {
@@ -20,39 +21,17 @@ impl Transform {
             let (low, high) = (pair(a, b), pair(c, d));
             _mm256_setr_epi32(low, low, low, low, high, high, high, high)
         };
-        let half = fixed(0.541_196_1);
-        let fifth = fixed(1.175_875_602);
-        let (first, second) = (fixed(0.899_976_223), fixed(2.562_915_447));
         Self {
-            z26: pairs(
-                half + fixed(0.765_366_865),
-                half,
-                half - fixed(1.847_759_065),
-                half,
-            ),
-            z34: pairs(
-                fifth - fixed(1.961_570_560),
-                fifth,
-                fifth - fixed(0.390_180_644),
-                fifth,
-            ),
-            odd01: pairs(
-                fixed(0.298_631_336) - first,
-                -first,
-                fixed(2.053_119_869) - second,
-                -second,
-            ),
-            odd32: pairs(
-                -first,
-                fixed(1.501_321_110) - first,
-                -second,
-                fixed(3.072_711_026) - second,
-            ),
+            z26: pairs(C541 + C765, C541, C541 - C1847, C541),
+            z34: pairs(C1175 - C1961, C1175, C1175 - C390, C1175),
+            odd01: pairs(C298 - C899, -C899, C2053 - C2562, -C2562),
+            odd32: pairs(-C899, C1501 - C899, -C2562, C3072 - C2562),
             sign: _mm256_setr_epi16(1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1),
         }
     }
 
     /// As [`super::inverse`].
+    #[inline]
     #[target_feature(enable = "avx2")]
     pub(in super::super) fn inverse(
         &self,
@@ -89,6 +68,7 @@ impl Transform {
     }
 
     /// One dimension. Takes rows 0 and 4, 3 and 1, 2 and 6, 7 and 5; gives 0 and 1, 3 and 2, 4 and 5, 7 and 6.
+    #[inline]
     #[target_feature(enable = "avx2")]
     fn pass<const SHIFT: i32>(
         &self,
@@ -129,6 +109,7 @@ impl Transform {
     }
 }
 
+#[inline]
 #[target_feature(enable = "avx2")]
 fn both(
     a: [__m256i; 2],
@@ -139,6 +120,7 @@ fn both(
 }
 
 /// The sum of two products in each lane of 32 bits: of `a` and `b`, by pairs of factors.
+#[inline]
 #[target_feature(enable = "avx2")]
 fn products(a: __m256i, b: __m256i, factors: __m256i) -> [__m256i; 2] {
     [
@@ -148,24 +130,28 @@ fn products(a: __m256i, b: __m256i, factors: __m256i) -> [__m256i; 2] {
 }
 
 /// Halves in the other order.
+#[inline]
 #[target_feature(enable = "avx2")]
 fn swapped(values: __m256i) -> __m256i {
     _mm256_permute2x128_si256(values, values, 0x01)
 }
 
 /// The first halves of two vectors.
+#[inline]
 #[target_feature(enable = "avx2")]
 fn low(a: __m256i, b: __m256i) -> __m256i {
     _mm256_permute2x128_si256(a, b, 0x20)
 }
 
 /// The second halves of two vectors.
+#[inline]
 #[target_feature(enable = "avx2")]
 fn high(a: __m256i, b: __m256i) -> __m256i {
     _mm256_permute2x128_si256(a, b, 0x31)
 }
 
 /// Takes what [`Transform::pass`] gives; gives columns 0 and 4, 1 and 5, 2 and 6, 3 and 7.
+#[inline]
 #[target_feature(enable = "avx2")]
 fn transposed([r01, r32, r45, r76]: [__m256i; 4]) -> [__m256i; 4] {
     let a = _mm256_permute4x64_epi64(r01, 0xd8);
@@ -190,6 +176,7 @@ fn transposed([r01, r32, r45, r76]: [__m256i; 4]) -> [__m256i; 4] {
     ]
 }
 
+#[inline]
 #[target_feature(enable = "avx2")]
 fn load(block: &Block) -> [__m256i; 4] {
     let parts: [&[i16; 16]; 4] = std::array::from_fn(|i| {
@@ -202,6 +189,7 @@ fn load(block: &Block) -> [__m256i; 4] {
 }
 
 /// Stores the lower eight bytes.
+#[inline]
 #[target_feature(enable = "avx2")]
 fn store(out: &mut [u8], values: __m128i) {
     out[..8].copy_from_slice(&_mm_cvtsi128_si64(values).to_le_bytes());
