@@ -28,7 +28,7 @@ impl Upsampler {
             }
             return &self.out;
         }
-        let is_above = y % 2 == 0;
+        let is_above = y.is_multiple_of(2);
         match (plane.pixels_across, plane.pixels_down) {
             (1, 1) => near,
             (_, 1) => {
