@@ -129,7 +129,7 @@ fn decode_mcu_row(
 }
 
 /// As [`decode`] on a processor without vectors.
-#[cfg(test)]
+#[cfg(all(test, feature = "libjpeg"))]
 pub(super) fn decode_without_vectors(bytes: &[u8]) -> Option<RgbImage> {
     let frame = Frame::read(bytes)?;
     let data = EntropyCoded::new(frame.data)?;
