@@ -20,7 +20,7 @@
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `libjpeg` | yes | every JPEG equal to PIL's, by mozjpeg; needs a C compiler. Without it progressive ones by zune-jpeg |
+//! | `libjpeg` | yes | every JPEG equal to PIL's, by mozjpeg and a C compiler; without it progressive ones by zune-jpeg |
 //! | `ndarray` | no | frames, prepared images, logits and features as arrays |
 //! | `install` | no | `runtime::install`, `runtime::ensure` and the like; needs `zip` |
 //! | `tracing` | no | spans `decode`, `prepare`, `wait` (for a session) and `run`, of target `classifold` and level debug |

@@ -102,7 +102,8 @@ fn pattern(width: u32, height: u32, noise: u8) -> RgbImage {
     })
 }
 
-/// A baseline file; below quality 25 quantization would take 16 bits. `sampling` is how many pixels a sample of color has, across and down.
+/// A baseline file. `sampling` is how many pixels a sample of color has, across and down. Below `quality` 25
+/// quantization would take 16 bits.
 fn encoded(image: &RgbImage, sampling: (u8, u8), quality: u8, own_codes: bool) -> Vec<u8> {
     let mut encoder = Compress::new(ColorSpace::JCS_RGB);
     encoder.set_fastest_defaults();

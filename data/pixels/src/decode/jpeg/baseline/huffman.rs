@@ -34,7 +34,7 @@ struct CodesOfLength {
 
 /// A code, or two in a row, and their values.
 ///
-/// Eight bytes, and no case that a loop must branch on: a branch that is often mispredicted takes as long as four lookups.
+/// Eight bytes, and no case that a loop must branch on: a mispredicted branch takes as long as some lookups.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Codes {
     /// Bits of all codes and values. 0 if the lookup does not tell them.
