@@ -96,7 +96,11 @@ fn pattern(width: u32, height: u32, noise: u8) -> RgbImage {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let [_, _, random, _] = state.to_le_bytes();
         let random = if noise == 0 { 0 } else { random % noise };
-        let edge = if (x / 5 + y / 7).is_multiple_of(2) { 0 } else { 90 };
+        let edge = if (x / 5 + y / 7).is_multiple_of(2) {
+            0
+        } else {
+            90
+        };
         let shade = (x * 3 + y * 2) as u8;
         Rgb([edge | random, shade.saturating_add(random), shade ^ edge])
     })
