@@ -106,17 +106,28 @@ fn pattern(width: u32, height: u32, noise: u8) -> RgbImage {
     })
 }
 
-/// A baseline file. `sampling` is how many pixels a sample of color has, across and down. Below `quality` 25
-/// quantization would take 16 bits.
-fn encoded(image: &RgbImage, sampling: (u8, u8), quality: u8, own_codes: bool) -> Vec<u8> {
-    let mut encoder = Compress::new(ColorSpace::JCS_RGB);
+/// How many pixels a sample of color has, across and down; none is gray.
+type Sampling = Option<(u8, u8)>;
+
+/// A baseline file. Below `quality` 25 quantization would take 16 bits.
+fn encoded(image: &RgbImage, sampling: Sampling, quality: u8, own_codes: bool) -> Vec<u8> {
+    let (color, samples) = match sampling {
+        Some(_) => (ColorSpace::JCS_RGB, image.to_vec()),
+        None => {
+            let greens = image.pixels().map(|pixel| pixel.0[1]).collect();
+            (ColorSpace::JCS_GRAYSCALE, greens)
+        }
+    };
+    let mut encoder = Compress::new(color);
     encoder.set_fastest_defaults();
     encoder.set_size(image.width() as usize, image.height() as usize);
     encoder.set_quality(quality.into());
     encoder.set_optimize_coding(own_codes);
-    encoder.set_chroma_sampling_pixel_sizes(sampling, sampling);
+    if let Some(sampling) = sampling {
+        encoder.set_chroma_sampling_pixel_sizes(sampling, sampling);
+    }
     let mut started = encoder.start_compress(vec![]).unwrap();
-    started.write_scanlines(image).unwrap();
+    started.write_scanlines(&samples).unwrap();
     started.finish().unwrap()
 }
 
@@ -129,8 +140,9 @@ fn split(file: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// A file with a restart behind each MCU: those of images that have one MCU each.
-fn restarting(across: u32, down: u32, sampling: (u8, u8), quality: u8) -> Vec<u8> {
-    let (width, height) = (8 * u32::from(sampling.0), 8 * u32::from(sampling.1));
+fn restarting(across: u32, down: u32, sampling: Sampling, quality: u8) -> Vec<u8> {
+    let (pixels_across, pixels_down) = sampling.unwrap_or((1, 1));
+    let (width, height) = (8 * u32::from(pixels_across), 8 * u32::from(pixels_down));
     let image = pattern(width * across, height * down, 40);
     let mut file = vec![];
     for number in 0..across * down {
@@ -153,8 +165,9 @@ fn restarting(across: u32, down: u32, sampling: (u8, u8), quality: u8) -> Vec<u8
     file
 }
 
-fn sampling() -> impl Strategy<Value = (u8, u8)> {
-    prop::sample::select(vec![(1, 1), (2, 1), (1, 2), (2, 2)])
+fn sampling() -> impl Strategy<Value = Sampling> {
+    let all = [(1, 1), (2, 1), (1, 2), (2, 2)].map(Some);
+    prop::sample::select([&all[..], &[None]].concat())
 }
 
 proptest! {

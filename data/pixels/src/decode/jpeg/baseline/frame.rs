@@ -7,6 +7,9 @@ use super::zigzag::ZIGZAG;
 /// Bytes of a file from which on joined codes save more time than joining takes.
 const MIN_BYTES_TO_JOIN: usize = 1 << 14;
 
+/// Pixels of a side, as in libjpeg.
+const MAX_SIDE: usize = 65_500;
+
 /// What decoding needs of the headers.
 pub(super) struct Frame<'a> {
     /// In pixels.
@@ -137,6 +140,9 @@ impl<'a> Segments<'a> {
         while let [number, rest @ ..] = content {
             let counts = rest.first_chunk::<16>()?;
             let num_symbols: usize = counts.iter().map(|count| usize::from(*count)).sum();
+            if num_symbols > 256 {
+                return None;
+            }
             let (table, rest) = rest.split_at_checked(16 + num_symbols)?;
             let tables = match number >> 4 {
                 0 => &mut self.dc_tables,
@@ -156,7 +162,8 @@ impl<'a> Segments<'a> {
         };
         let [height, width] = [[*h1, *h0], [*w1, *w0]].map(|side| u16::from_be_bytes(side).into());
         let mut components = components(specs)?;
-        if width == 0 || height == 0 || components.len() != usize::from(*count) {
+        let is_side = |side: usize| (1..=MAX_SIDE).contains(&side);
+        if !is_side(width) || !is_side(height) || components.len() != usize::from(*count) {
             return None;
         }
         self.check_colors(&components)?;
@@ -212,11 +219,12 @@ impl<'a> Segments<'a> {
             Some(transform) => transform == 1,
             None => [y.id, cb.id, cr.id] != *b"RGB",
         };
+        let is_distinct = y.id != cb.id && cb.id != cr.id && cr.id != y.id;
         let is_half_or_full = [y.across, y.down]
             .iter()
             .all(|blocks| [1, 2].contains(blocks))
             && [cb, cr].iter().all(|c| [c.across, c.down] == [1, 1]);
-        (is_ycbcr && is_half_or_full).then_some(())
+        (is_ycbcr && is_distinct && is_half_or_full).then_some(())
     }
 }
 
@@ -235,6 +243,13 @@ fn components(specs: &[u8]) -> Option<Vec<Component>> {
         quantization: Block::ZERO,
     };
     let mut components: Vec<_> = specs.iter().map(new).collect();
+    let is_sampling = |blocks| (1..=4).contains(&blocks);
+    if !components
+        .iter()
+        .all(|c| is_sampling(c.across) && is_sampling(c.down))
+    {
+        return None;
+    }
     if let [only] = &mut *components {
         // The MCU of a single component is a block, whatever its sampling (T.81, A.2.2).
         (only.across, only.down) = (1, 1);
